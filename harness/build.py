@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Build an out-of-tree module on the host, in a copy of its source, for one kernel.
+
+The copy keeps the tree clean and lets several kernels be built side by side; paths in debug
+information lead back to the source, so that a debugger shows the file that is edited.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from harness import cache
+from harness.errors import BuildError
+from harness.model import Kernel, ModuleBuild, ModuleSpec
+
+Progress = Callable[[str], None]
+
+_BUILD_DEADLINE_S = 600.0
+# objtool says so when it gives up on a function; it then drops the unwind data of the whole
+# module, and every frame of a later backtrace is a guess.
+_OBJTOOL = re.compile(r"warning: objtool: .*can't find (jump|call) dest")
+_COMPILER = re.compile(r"\b(error|warning|undefined|fatal)\b", re.IGNORECASE)
+_BUILD_ID = re.compile(r"Build ID: ([0-9a-f]+)")
+
+
+def build_module(
+    spec: ModuleSpec,
+    kernel: Kernel,
+    *,
+    project: Path,
+    out: Path,
+    variables: Mapping[str, str],
+    progress: Progress,
+) -> ModuleBuild:
+    """Return the module built for a kernel; nothing is compiled when nothing has changed.
+
+    `variables` are kbuild's own and go to make untouched, but KDIR, which replaces the folder of
+    the kernel's headers.
+    Raises: BuildError with the compiler's messages.
+    """
+    folder = out / kernel.release
+    source = folder / "src"
+    log = folder / "build.log"
+    kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
+    stamp = folder / "inputs"
+    with cache.room(project):
+        folder.mkdir(parents=True, exist_ok=True)
+        _mirror(spec.source, source)
+    inputs = _inputs(spec, kernel, kdir, variables)
+    place = source / spec.kbuild
+    debug = place / f"{spec.name}.ko"
+    stripped = folder / f"{spec.name}.ko"
+    fresh = not (stripped.is_file() and stamp.is_file() and stamp.read_text() == inputs)
+    if fresh:
+        progress(f"building {spec.name} for {kernel.release}")
+        stamp.unlink(missing_ok=True)
+        command = _command(place, kdir, variables, source=source, original=spec.source)
+        _make(command, log, cwd=project)
+        if not debug.is_file():
+            raise BuildError(
+                f"make succeeded, but there is no {spec.name}.ko",
+                hint=f"does obj-m in {spec.kbuild}/Kbuild say {spec.name}.o?",
+            )
+        _checked("objcopy", "--strip-debug", str(debug), str(stripped))
+        stamp.write_text(inputs)
+    return ModuleBuild(
+        name=spec.name,
+        release=kernel.release,
+        stripped=stripped,
+        debug=debug,
+        build_id=_build_id(debug),
+        log=log,
+        fresh=fresh,
+    )
+
+
+def run_companions(spec: ModuleSpec, *, project: Path, progress: Progress) -> None:
+    """Build what the tests need beside the module, then check that every pushed file is there.
+
+    Raises: BuildError with the command's output.
+    """
+    for command in spec.companions:
+        progress(f"running {' '.join(command)}")
+        try:
+            done = subprocess.run(
+                command, cwd=project, check=False, capture_output=True, text=True, timeout=600
+            )
+        except FileNotFoundError as error:
+            raise BuildError(f"{command[0]} is not installed", hint="./dev installs it") from error
+        if done.returncode != 0:
+            lines = (done.stdout + done.stderr).splitlines()
+            raise BuildError(f"{' '.join(command)} failed", evidence=_telling(lines))
+    for push in spec.push:
+        if not push.source.is_file():
+            raise BuildError(
+                f"{push.source} is to be pushed into the guest, but no companion made it"
+            )
+
+
+def _mirror(source: Path, target: Path) -> None:
+    """Bring a copy up to date: changed files are written, vanished ones removed, objects kept."""
+    wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+    manifest = target.with_name("manifest")
+    known = set(manifest.read_text().splitlines()) if manifest.is_file() else set()
+    for name in known - {str(path) for path in wanted}:
+        (target / name).unlink(missing_ok=True)
+    for path in wanted:
+        original, copy = source / path, target / path
+        if copy.is_file() and copy.stat().st_mtime_ns == original.stat().st_mtime_ns:
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(original, copy)
+    manifest.write_text("".join(f"{path}\n" for path in sorted(wanted)))
+
+
+def _inputs(spec: ModuleSpec, kernel: Kernel, kdir: Path, variables: Mapping[str, str]) -> str:
+    files = sorted(path for path in spec.source.rglob("*") if path.is_file())
+    names = "\n".join(str(path.relative_to(spec.source)) for path in files)
+    words = [f"{name}={value}" for name, value in sorted(variables.items())]
+    return cache.key_of(kernel.key, str(kdir), spec.kbuild, names, *words, *files)
+
+
+def _command(
+    place: Path, kdir: Path, variables: Mapping[str, str], *, source: Path, original: Path
+) -> list[str]:
+    prefix = f"-fdebug-prefix-map={source}={original} -fmacro-prefix-map={source}={original}"
+    command = ["make", "-C", str(kdir), f"M={place}", f"-j{os.cpu_count() or 1}"]
+    command += [f"KCFLAGS=-g {prefix}"]
+    command += [f"{name}={value}" for name, value in variables.items() if name != "KDIR"]
+    return [*command, "modules"]
+
+
+def _make(command: list[str], log: Path, *, cwd: Path) -> None:
+    try:
+        with log.open("w") as output:
+            done = subprocess.run(
+                command,
+                cwd=cwd,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=_BUILD_DEADLINE_S,
+            )
+    except FileNotFoundError as error:
+        raise BuildError("make is not installed", hint="./dev installs it") from error
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"make took over {_BUILD_DEADLINE_S:.0f} s", hint=str(log)) from error
+    lines = log.read_text(errors="backslashreplace").splitlines()
+    if done.returncode != 0:
+        raise BuildError(
+            "the module does not build", hint=f"all of it: {log}", evidence=_telling(lines)
+        )
+    dropped = [line for line in lines if _OBJTOOL.search(line)]
+    if dropped:
+        raise BuildError(
+            "objtool could not follow the module's code, so backtraces through it would be lost",
+            hint=f"all of it: {log}",
+            evidence=dropped,
+        )
+
+
+def _telling(lines: list[str], *, context: int = 4, most: int = 40) -> list[str]:
+    """Return the first messages of the compiler with the lines that belong to them."""
+    hits = [number for number, line in enumerate(lines) if _COMPILER.search(line)]
+    if not hits:
+        return lines[-most:]
+    chosen = sorted({near for hit in hits for near in range(hit, hit + context)})
+    return [lines[number] for number in chosen if number < len(lines)][:most]
+
+
+def _build_id(module: Path) -> str:
+    match = _BUILD_ID.search(_checked("readelf", "--notes", str(module)))
+    return match.group(1) if match else ""
+
+
+def _checked(*command: str) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BuildError(f"{command[0]} failed", evidence=done.stderr.splitlines()[-5:])
+    return done.stdout

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A guest's serial console: every byte into a file, every line to whoever wants it.
+
+It reads from any source of bytes (`domain.Domain.open_console` gives one) in a thread of its
+own, and draws no conclusions: `panic` and `watch` do.
+"""
+
+import codecs
+import logging
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+from harness.errors import GuestLost
+
+_LOG = logging.getLogger(__name__)
+_CHUNK_BYTES = 64 * 1024
+# ECMA-48: CSI sequences, OSC strings up to their terminator, and two-character escapes.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_=>78])")
+_EVIDENCE_LINES = 50
+_STOP_DEADLINE_S = 5.0
+_FOLLOW_INTERVAL_S = 0.1
+
+
+class ByteSource(Protocol):
+    """What a console reads from; `close` from another thread ends a blocked `read`."""
+
+    def read(self, size_bytes: int) -> bytes:
+        """Return the next bytes, b"" at the end."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the guest."""
+
+    def close(self) -> None:
+        """End the source; may be called twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One console line: its number from 0, when it was complete (monotonic), its plain text."""
+
+    index: int
+    at: float
+    text: str
+
+
+def plain(raw: bytes) -> str:
+    """Return the text of a line: decoded with backslashreplace, without CR and escapes."""
+    text = raw.decode("utf-8", errors="backslashreplace")
+    return _ANSI.sub("", text).replace("\r", "")
+
+
+class Console:
+    """The console of one guest from the first byte to the last; a context manager.
+
+    Subscribers are called in the reading thread, in order, one line at a time; a slow one holds
+    up the guest.
+    """
+
+    def __init__(self, source: ByteSource, *, file: Path) -> None:
+        self._source = source
+        self._file: BinaryIO = file.open("ab", buffering=0)
+        self._news = threading.Condition()
+        self._lines: list[Line] = []
+        self._rest = b""
+        self._bytes_seen = 0
+        self._last_byte_at = time.monotonic()
+        self._ended = False
+        self._subscribers: list[Callable[[Line], None]] = []
+        self._thread = threading.Thread(target=self._read, name="console", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the reading; to be called before the domain is destroyed. May be called twice."""
+        self._source.close()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(_STOP_DEADLINE_S)
+            if self._thread.is_alive():
+                _LOG.warning("the console's thread does not end")
+
+    def subscribe(self, callback: Callable[[Line], None]) -> None:
+        """Call back for every line, the ones that came before included."""
+        with self._news:
+            for line in self._lines:
+                callback(line)
+            self._subscribers.append(callback)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the guest, as if typed."""
+        self._source.write(data)
+
+    @property
+    def bytes_seen(self) -> int:
+        """How many bytes came."""
+        with self._news:
+            return self._bytes_seen
+
+    @property
+    def last_byte_at(self) -> float:
+        """When the last byte came (monotonic), or when reading began."""
+        with self._news:
+            return self._last_byte_at
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last byte was read: the domain is gone, or the console was closed."""
+        with self._news:
+            return self._ended
+
+    def lines_since(self, index: int) -> tuple[Line, ...]:
+        """Return the complete lines from a number on."""
+        with self._news:
+            return tuple(self._lines[index:])
+
+    def tail(self, count: int = _EVIDENCE_LINES) -> tuple[str, ...]:
+        """Return the text of the last lines, a line without an end included."""
+        with self._news:
+            texts = [line.text for line in self._lines[-count:]] if count > 0 else []
+            if self._rest and not self._ended:
+                texts.append(plain(self._rest))
+            return tuple(texts[-count:])
+
+    def wait_for(
+        self,
+        wanted: str | re.Pattern[str] | Callable[[str], bool],
+        *,
+        deadline_s: float,
+        since: int = 0,
+    ) -> Line:
+        """Return the first line, from number `since` on, that fits.
+
+        Shape: a string is a regular expression, searched for anywhere in the text.
+        Units: deadline_s is seconds from now on the monotonic clock.
+        Raises: GuestLost at the end of the console or at the deadline, with the last lines.
+        """
+        fits = _predicate(wanted)
+        end = time.monotonic() + deadline_s
+        position = since
+        while True:
+            with self._news:
+                fresh, over = self._lines[position:], self._ended
+                if not fresh and not over:
+                    self._news.wait(max(0.0, end - time.monotonic()))
+                    fresh, over = self._lines[position:], self._ended
+            for line in fresh:
+                if fits(line.text):
+                    return line
+            position += len(fresh)
+            if not fresh and (over or time.monotonic() >= end):
+                why = "the console ended" if over else f"nothing for {deadline_s:.0f} s"
+                raise GuestLost(f"{why}, and no line fitted {wanted!r}", evidence=self.tail())
+
+    def _read(self) -> None:
+        try:
+            while data := self._source.read(_CHUNK_BYTES):
+                self._file.write(data)
+                self._take(data)
+        except OSError as error:
+            _LOG.error("the console's file cannot be written: %s", error)
+        finally:
+            if self._rest:
+                self._take(b"\n")
+            with self._news:
+                self._ended = True
+                self._news.notify_all()
+            self._file.close()
+
+    def _take(self, data: bytes) -> None:
+        now = time.monotonic()
+        with self._news:
+            *whole, self._rest = (self._rest + data).split(b"\n")
+            self._bytes_seen += len(data)
+            self._last_byte_at = now
+            first = len(self._lines)
+            fresh = [
+                Line(index=first + number, at=now, text=plain(raw))
+                for number, raw in enumerate(whole)
+            ]
+            self._lines.extend(fresh)
+            for line in fresh:
+                for callback in self._subscribers:
+                    callback(line)
+            self._news.notify_all()
+
+
+def follow(path: Path, *, alive: Callable[[], bool]) -> Iterator[str]:
+    """Yield the lines of a console's file, and go on while `alive` says so."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+    pending: deque[str] = deque([""])
+    with path.open("rb") as file:
+        while True:
+            going = alive()
+            data = file.read(_CHUNK_BYTES)
+            pending.extend((pending.pop() + decoder.decode(data)).split("\n"))
+            while len(pending) > 1:
+                yield _ANSI.sub("", pending.popleft()).replace("\r", "")
+            if not data and not going:
+                break
+            if not data:
+                time.sleep(_FOLLOW_INTERVAL_S)
+    if pending[0]:
+        yield _ANSI.sub("", pending[0]).replace("\r", "")
+
+
+def _predicate(
+    wanted: str | re.Pattern[str] | Callable[[str], bool],
+) -> Callable[[str], bool]:
+    if isinstance(wanted, str):
+        wanted = re.compile(wanted)
+    if isinstance(wanted, re.Pattern):
+        pattern = wanted
+        return lambda text: pattern.search(text) is not None
+    return wanted

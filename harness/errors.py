@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Every failure that the harness raises on purpose, and the exit code that each ends in.
+
+    HarnessError                 4  something outside the tests went wrong
+    ├── UsageError               2  the command line cannot be carried out as it is
+    │   └── ConfigError          2  a configuration file is wrong: file, key, what was expected
+    ├── BuildError               1  the module does not compile: the compiler's own words
+    ├── ModuleError              1  the guest's kernel refused to load or unload the module
+    ├── GuestCrashed             3  the guest's kernel died
+    │   └── GuestHung            3  the guest's kernel runs but does not answer
+    └── Lost                     4  no verdict is possible, and the module is not to blame
+        ├── ImageError           4  a guest image cannot be made or read
+        ├── KernelError          4  a kernel package cannot be fetched or unpacked
+        ├── CacheBusy            4  another process holds what is needed
+        ├── HypervisorError      4  libvirt or QEMU refused or went away
+        ├── GuestLost            4  the guest cannot be reached, and nothing says that it crashed
+        ├── NoTests              4  nothing ran, so nothing passed
+        └── ScannerBlind         4  the kernel log cannot be trusted to show a fault
+
+An error carries its evidence: `hint` says what to do next, `evidence` holds the last lines of
+whatever was being watched (a console, a compiler, a daemon's log).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+
+class HarnessError(Exception):
+    """A failure with the exit code, the next step and the lines that prove it."""
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, message: str, *, hint: str = "", evidence: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.evidence = tuple(evidence)
+
+
+class UsageError(HarnessError):
+    """Raised when arguments or the host's state make the request impossible as it stands."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """Raised for a wrong key, type or path in a configuration file."""
+
+    def __init__(self, file: Path, key: str, expected: str, *, hint: str = "") -> None:
+        super().__init__(f"{file}: {key}: {expected}", hint=hint)
+        self.file = file
+        self.key = key
+        self.expected = expected
+
+
+class BuildError(HarnessError):
+    """Raised when the module under test does not build; evidence is the compiler's output."""
+
+    exit_code = 1
+
+
+class ModuleError(HarnessError):
+    """Raised when the kernel refuses to load or unload the module; evidence is its log."""
+
+    exit_code = 1
+
+
+class GuestCrashed(HarnessError):
+    """Raised when the guest's kernel died; evidence is the end of the console."""
+
+    exit_code = 3
+
+
+class GuestHung(GuestCrashed):
+    """Raised when the guest's kernel is alive for the hypervisor but does not answer."""
+
+
+class Lost(HarnessError):
+    """Raised when no verdict is possible and the module under test is not to blame."""
+
+
+class ImageError(Lost):
+    """Raised when a guest image cannot be bootstrapped, verified or copied."""
+
+
+class KernelError(Lost):
+    """Raised when a kernel package cannot be resolved, fetched or unpacked."""
+
+
+class CacheBusy(Lost):
+    """Raised when another process holds a lock for longer than the caller can wait."""
+
+
+class HypervisorError(Lost):
+    """Raised when libvirt or QEMU refuses a request or goes away."""
+
+
+class GuestLost(Lost):
+    """Raised when a guest does not answer in time; evidence is the end of its console."""
+
+
+class NoTests(Lost):
+    """Raised when no test ran: an empty run has no verdict."""
+
+
+class ScannerBlind(Lost):
+    """Raised when the planted kernel line or the heartbeat was not seen on the console."""

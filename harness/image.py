@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Guest images: bootstrapped from the host's own apt sources, cached by all that went in.
+
+An image holds no kernel; `kernels` brings that, and any image boots with any kernel.
+"""
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness import apt, cache
+from harness.errors import ConfigError, ImageError
+from harness.model import Image, ImageSpec
+
+Progress = Callable[[str], None]
+
+# Raised when this module or the way it calls mmdebstrap changes what comes out.
+_FORMAT = "1"
+_LOCK_S = 1800.0
+_BOOTSTRAP_S = 1500.0
+_ADAPTER = TypeAdapter(ImageSpec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedItem:
+    """One thing in the cache, as `invoke image-list` shows it."""
+
+    kind: str
+    name: str
+    key: str
+    size_bytes: int
+    last_used: float
+    folder: Path
+
+
+def load_spec(images: Path, name: str) -> ImageSpec:
+    """Return the description of an image from <images>/<name>.toml.
+
+    Raises: ConfigError for a missing file, and for any wrong key, type or path.
+    """
+    file = images / f"{name}.toml"
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        spec = _ADAPTER.validate_python({"name": name, **table})
+    except OSError as error:
+        known = ", ".join(sorted(found.stem for found in images.glob("*.toml"))) or "none"
+        raise ConfigError(file, "-", f"no such image; there are: {known}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(file, "-", f"is no valid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(file, ".".join(map(str, first["loc"])), first["msg"]) from error
+    setup = images / spec.setup
+    if not setup.is_file():
+        raise ConfigError(file, "setup", f"no such file: {setup}")
+    return replace(spec, setup=setup)
+
+
+def ensure(spec: ImageSpec, *, root: Path, progress: Progress) -> Image:
+    """Return the image, from the cache or bootstrapped now (some minutes).
+
+    Raises: ImageError when it cannot be made, CacheBusy while somebody else makes it, Lost when
+        the disk is full.
+    """
+    sources = apt.remembered(root, f"sources-{spec.suite}", lambda: apt.debian_sources(spec.suite))
+    text = json.dumps([spec.suite, spec.packages, spec.size_mib, *sources])
+    key = cache.key_of(_FORMAT, text, spec.setup)
+    folder = root / "images" / f"{spec.name}-{key}"
+    what = f"image {spec.name}"
+    held = cache.lock(
+        folder.with_name(f".{folder.name}.lock"), what=what, deadline_s=_LOCK_S, progress=progress
+    )
+    with held:
+        problem = _problem(folder)
+        if problem and folder.exists():
+            progress(f"the cached image is thrown away: {problem}")
+            shutil.rmtree(folder)
+        if problem:
+            progress(f"bootstrapping {spec.name} ({spec.suite}, {len(spec.packages)} packages)")
+            with cache.publish(folder) as beside:
+                _bootstrap(spec, sources, beside, progress)
+        os.utime(folder)
+    return _image(spec.name, key, folder)
+
+
+def make_overlay(base: Image, overlay: Path) -> None:
+    """Create an empty qcow2 overlay on an image, which itself is never written.
+
+    Raises: ImageError with qemu-img's words.
+    """
+    with cache.room(overlay.parent):
+        _qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base.disk), str(overlay))
+
+
+def list_cached(root: Path) -> tuple[CachedItem, ...]:
+    """Return what the cache holds: images, kernels and snapshots, by kind and name."""
+    found = []
+    for kind in ("images", "kernels", "snapshots"):
+        for folder in sorted((root / kind).glob("*")):
+            if folder.name.startswith(".") or not folder.is_dir():
+                continue
+            name, _, key = folder.name.rpartition("-")
+            found.append(
+                CachedItem(
+                    kind=kind,
+                    name=name or kind.removesuffix("s"),
+                    key=key,
+                    size_bytes=cache.size_bytes(folder),
+                    last_used=folder.stat().st_mtime,
+                    folder=folder,
+                )
+            )
+    return tuple(found)
+
+
+def _image(name: str, key: str, folder: Path) -> Image:
+    return Image(
+        name=name,
+        key=key,
+        disk=folder / "root.qcow2",
+        ssh_key=folder / "id_ed25519",
+        host_key=(folder / "host_key.pub").read_text().strip(),
+    )
+
+
+def _problem(folder: Path) -> str:
+    """Return why a cached image cannot be used, or ""; cheap, it runs before every test run."""
+    try:
+        expected = json.loads((folder / "image.json").read_text())
+        actual = (folder / "root.qcow2").stat().st_size
+        _image("", "", folder)
+    except (OSError, ValueError) as error:
+        return f"it is incomplete ({error})"
+    if actual != expected["disk_bytes"]:
+        return f"its disk has {actual} bytes, {expected['disk_bytes']} were written"
+    return ""
+
+
+def _bootstrap(spec: ImageSpec, sources: list[str], folder: Path, progress: Progress) -> None:
+    for name in ("id_ed25519", "host_key"):
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "harness", "-f", folder / name)
+    raw = folder / "root.raw"
+    setup = folder / "setup.sh"
+    shutil.copyfile(spec.setup, setup)
+    hook = _HOOK.format(folder=folder, raw=raw, size=spec.size_mib)
+    command = ["mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--format=null"]
+    command += [f"--include={','.join(spec.packages)}", f"--customize-hook={hook}"]
+    command += [f"--aptopt={option}" for option in apt.options()]
+    command += [spec.suite, "/dev/null", *sources]
+    _mmdebstrap(command, folder / "bootstrap.log", progress)
+    progress("converting the file system to qcow2")
+    disk = folder / "root.qcow2"
+    _qemu_img("convert", "-q", "-f", "raw", "-O", "qcow2", str(raw), str(disk))
+    raw.unlink()
+    facts = {"disk_bytes": disk.stat().st_size, "packages": list(spec.packages)}
+    (folder / "image.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+# Run by mmdebstrap with the new root as $1, inside of its namespace, so that the owners in the
+# file system are right without root. The bind mount hides what is mounted below the root.
+_HOOK = """set -eu
+cp "{folder}/id_ed25519.pub" "$1/root/harness-key.pub"
+cp "{folder}/host_key" "{folder}/host_key.pub" "$1/etc/ssh/"
+cp "{folder}/setup.sh" "$1/setup.sh"
+chroot "$1" sh -eu /setup.sh
+rm "$1/setup.sh"
+mkdir -p "$1.bare"
+mount --bind "$1" "$1.bare"
+trap 'umount "$1.bare"; rmdir "$1.bare"' EXIT
+mke2fs -q -t ext4 -O ^has_journal -L harness-root -d "$1.bare" "{raw}" {size}M
+"""
+
+
+def _mode() -> str:
+    """Return mmdebstrap's mode for this user.
+
+    Raises: ImageError when neither root nor an unshare with sub-uids is to be had.
+    """
+    if os.getuid() == 0:
+        return "root"
+    user = {str(os.getuid()), pwd.getpwuid(os.getuid()).pw_name}
+    listed = Path("/etc/subuid").read_text().split("\n") if Path("/etc/subuid").exists() else []
+    if any(line.split(":")[0] in user for line in listed) and shutil.which("newuidmap"):
+        return "unshare"
+    raise ImageError(
+        "an ordinary user needs sub-uids and newuidmap to bootstrap an image",
+        hint="apt-get install uidmap; usermod --add-subuids 100000-165535 "
+        "--add-subgids 100000-165535 $USER (as root, once)",
+    )
+
+
+def _mmdebstrap(command: list[str], log: Path, progress: Progress) -> None:
+    with log.open("w+") as output:
+        try:
+            done = subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, check=False, timeout=_BOOTSTRAP_S
+            )
+        except FileNotFoundError as error:
+            raise ImageError("mmdebstrap is not installed", hint="./dev installs it") from error
+        except subprocess.TimeoutExpired as error:
+            raise ImageError(f"mmdebstrap took over {_BOOTSTRAP_S:.0f} s") from error
+        if done.returncode == 0:
+            return
+        output.seek(0)
+        tail = output.read().splitlines()[-25:]
+    if any("No space left" in line for line in tail):
+        raise cache.no_space(log.parent.parent)
+    raise ImageError("mmdebstrap failed", hint="its last lines are above", evidence=tail)
+
+
+def _qemu_img(*arguments: str) -> None:
+    _run("qemu-img", *arguments)
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode == 0:
+        return
+    if "No space left" in done.stderr:
+        raise cache.no_space(Path(command[-1]).parent)
+    raise ImageError(f"{command[0]} failed", evidence=done.stderr.splitlines()[-10:])

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A tiny initrd: busybox, the few modules that find the root disk, and one short script.
+
+The distribution's own initrd would be made inside an image and would tie image and kernel
+together; this one needs neither root nor a running system, and boots faster.
+"""
+
+import gzip
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import KernelError
+
+WANTED = ("virtio_pci", "virtio_blk", "ext4")
+
+# Mounts the root by its label and the modules beside it, then hands over. What goes wrong is said
+# on the console, and the machine is switched off: a guest that cannot boot must not hang.
+_INIT = """#!/bin/sh
+export PATH=/bin
+fail() {
+	echo "harness-initrd: $*" >/dev/console
+	sync
+	poweroff -f
+	exit 1
+}
+mkdir -p /proc /sys /dev /root
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+while read -r module; do
+	insmod "/modules/$module" || fail "cannot load $module"
+done </modules/order
+root=LABEL=harness-root
+init=/sbin/init
+for word in $(cat /proc/cmdline); do
+	case $word in
+	root=*) root=${word#root=} ;;
+	init=*) init=${word#init=} ;;
+	esac
+done
+find() {
+	tries=0
+	while [ $tries -lt 100 ]; do
+		device=$(findfs "$1" 2>/dev/null) && return 0
+		[ -b "$1" ] && device=$1 && return 0
+		tries=$((tries + 1))
+		usleep 100000
+	done
+	fail "no disk is $1; there are: $(blkid | tr '\\n' ';')"
+}
+find "$root"
+mount -t ext4 -o rw,noatime "$device" /root || fail "cannot mount $root ($device)"
+find LABEL=harness-modules
+mkdir -p /root/lib/modules
+mount -t ext4 -o ro,noatime "$device" /root/lib/modules || fail "cannot mount the modules"
+[ -x "/root$init" ] || [ -L "/root$init" ] || fail "the root has no $init"
+umount /proc
+umount /sys
+mount -o move /dev /root/dev
+exec switch_root /root "$init"
+fail "switch_root failed"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    name: str
+    mode: int
+    data: bytes = b""
+    device: tuple[int, int] = (0, 0)
+
+
+def build(*, busybox: bytes, modules: Path, wanted: Iterable[str]) -> bytes:
+    """Return a gzipped cpio archive for one kernel's modules folder, the same for same input.
+
+    Raises: KernelError when a wanted module is neither built in nor in modules.dep.
+    """
+    files = tuple(load_order(modules, wanted))
+    entries = [_Entry(name=name, mode=stat.S_IFDIR | 0o755) for name in ("bin", "dev", "modules")]
+    entries.append(_Entry(name="dev/console", mode=stat.S_IFCHR | 0o600, device=(5, 1)))
+    entries.append(_Entry(name="init", mode=stat.S_IFREG | 0o755, data=_INIT.encode()))
+    entries.append(_Entry(name="bin/busybox", mode=stat.S_IFREG | 0o755, data=busybox))
+    entries += [
+        _Entry(name=f"bin/{applet}", mode=stat.S_IFLNK | 0o777, data=b"busybox")
+        for applet in _APPLETS
+    ]
+    order = "".join(f"{file.name}\n" for file in files)
+    entries.append(_Entry(name="modules/order", mode=stat.S_IFREG | 0o644, data=order.encode()))
+    entries += [
+        _Entry(name=f"modules/{file.name}", mode=stat.S_IFREG | 0o644, data=file.read_bytes())
+        for file in files
+    ]
+    return gzip.compress(_cpio(entries), compresslevel=1, mtime=0)
+
+
+_APPLETS = (
+    *("sh", "mount", "umount", "mkdir", "insmod", "cat", "findfs", "blkid", "usleep", "sync"),
+    *("poweroff", "switch_root", "tr"),
+)
+
+
+def load_order(modules: Path, wanted: Iterable[str]) -> Iterator[Path]:
+    """Yield the files of the wanted modules and of what they need, in the order of loading."""
+    needs: dict[str, list[str]] = {}
+    for line in (modules / "modules.dep").read_text().splitlines():
+        file, _, rest = line.partition(":")
+        needs[file] = rest.split()
+    by_name = {_name(file): file for file in needs}
+    builtin = {_name(line) for line in (modules / "modules.builtin").read_text().splitlines()}
+    done: set[str] = set()
+    for name in wanted:
+        if name in builtin:
+            continue
+        if name not in by_name:
+            raise KernelError(f"this kernel has no {name}, and guests need it to find their disk")
+        for file in (*reversed(needs[by_name[name]]), by_name[name]):
+            if file not in done:
+                done.add(file)
+                yield modules / file
+
+
+def _name(file: str) -> str:
+    return Path(file).name.split(".")[0].replace("-", "_")
+
+
+def _cpio(entries: Iterable[_Entry]) -> bytes:
+    """Return a newc archive; Documentation/driver-api/early-userspace/buffer-format.rst."""
+    out = bytearray()
+    for number, entry in enumerate((*entries, _Entry(name="TRAILER!!!", mode=0)), start=1):
+        name = entry.name.encode() + b"\0"
+        fields = (
+            *(number, entry.mode, 0, 0, 1, 0, len(entry.data), 0, 0),
+            *(*entry.device, len(name), 0),
+        )
+        out += b"070701" + b"".join(b"%08X" % value for value in fields) + name
+        out += bytes(-len(out) % 4)
+        out += entry.data
+        out += bytes(-len(out) % 4)
+    return bytes(out)

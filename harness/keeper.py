@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The parent process of a private libvirt daemon: it ends guest and daemon when the run is gone.
+
+Started by `libvirtd` as a script of its own (`keeper.py RUNTIME COMMAND...`), so it imports
+nothing of the harness. It reads standard input, a pipe that only the run holds: at its end, that
+is at the run's end, however that comes about, guest and daemon are killed. The word `keep`
+releases both. It also collects dead guests at once: libvirt waits for that in each destroy, and
+a container's init is slow to do it (1.6 s) or never does.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+# linux/prctl.h: orphans below us become our children instead of init's.
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main(runtime: Path, command: list[str]) -> int:
+    """Run the daemon until the pipe speaks or ends, or the daemon ends by itself."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while daemon.pid not in _collect():
+        ready, _, _ = select.select([0, wake_read], [], [])
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+        if 0 in ready:
+            if os.read(0, 64).startswith(b"keep"):
+                return 0
+            break
+    _end(runtime, daemon.pid)
+    return 0
+
+
+def _collect() -> set[int]:
+    """Return the children that have ended, and forget them."""
+    ended = set()
+    try:
+        while pid := os.waitpid(-1, os.WNOHANG)[0]:
+            ended.add(pid)
+    except ChildProcessError:
+        pass
+    return ended
+
+
+def _end(runtime: Path, daemon: int) -> None:
+    """Kill the guests by libvirt's pid files, then the daemon, and wait for them."""
+    files = (runtime / "libvirt/qemu/run").glob("*.pid")
+    guests = [_pid(file) for file in files if file.name != "driver.pid"]
+    for pid in (*guests, daemon):
+        try:
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    try:
+        while True:
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        return
+
+
+def _pid(file: Path) -> int:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The runs of this host that have, or had, a guest: one short folder each, with a lock.
+
+A run holds a lock on its folder while its process lives. The kernel drops the lock with the
+process, however that ends, so a folder without a lock is either a guest that was kept on purpose
+or what a killed run left behind. Which of the two, its record says. This module only keeps the
+books; `leftovers` acts on them.
+"""
+
+import fcntl
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+_RECORD = "life.json"
+_LOCK = "lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """One guest's entry: enough to reach it, and to remove every trace of it.
+
+    `folder` is short (sockets lie in it); `disk` is the folder of its overlay; `run` that of
+    its logs. `uri` is what libvirt clients connect to; `private`: the daemon is the run's own.
+    """
+
+    run_id: str
+    folder: Path
+    disk: Path
+    run: Path
+    pid: int
+    target: str
+    domain: str = ""
+    uri: str = ""
+    private: bool = True
+    port: int = 0
+    key_file: Path = Path()
+    host_key: str = ""
+    kept: bool = False
+    started_at: float = 0.0
+
+    def write(self) -> None:
+        """Store this record, whole or not at all."""
+        beside = self.folder / f".{_RECORD}.tmp"
+        beside.write_text(json.dumps(asdict(self), default=str, indent=1) + "\n")
+        beside.replace(self.folder / _RECORD)
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time and that no other run has: YYYYMMDD-HHMMSS-xxxx."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+@contextmanager
+def claim(life: Life) -> Iterator[Life]:
+    """Hold the entry of a run that begins now; at the end it stays only if its record says kept.
+
+    Raises: FileExistsError when the run id is taken.
+    """
+    life.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    life.folder.mkdir(mode=0o700)
+    with (life.folder / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        started = replace(life, started_at=time.time())
+        started.write()
+        try:
+            yield started
+        finally:
+            current = read(life.folder)
+            if current is None or not current.kept:
+                remove(started)
+
+
+def read(folder: Path) -> Life | None:
+    """Return the record of a folder, or None where there is none that can be read."""
+    try:
+        data: dict[str, Any] = json.loads((folder / _RECORD).read_text())
+        paths = {key: Path(data[key]) for key in ("folder", "disk", "run", "key_file")}
+        return Life(**{**data, **paths})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def listed(runtime: Path) -> tuple[Life, ...]:
+    """Return every run with a record, oldest first."""
+    if not runtime.is_dir():
+        return ()
+    found = (read(folder) for folder in sorted(runtime.iterdir()) if folder.is_dir())
+    return tuple(life for life in found if life is not None)
+
+
+def broken(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
+    """Return unheld folders without a readable record that are not brand new."""
+    if not runtime.is_dir():
+        return ()
+    now = time.time()
+    return tuple(
+        folder
+        for folder in sorted(runtime.iterdir())
+        if folder.is_dir()
+        and read(folder) is None
+        and now - folder.stat().st_mtime > older_than_s
+        and not owned(folder)
+    )
+
+
+def owned(folder: Path) -> bool:
+    """Return whether a living process holds this run."""
+    try:
+        with (folder / _LOCK).open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def remove(life: Life) -> None:
+    """Delete the overlay and the entry of a run; a folder that is gone already is fine."""
+    shutil.rmtree(life.disk, ignore_errors=True)
+    shutil.rmtree(life.folder, ignore_errors=True)

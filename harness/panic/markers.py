@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The lines that the harness itself leaves in a guest's kernel log, read back from the console.
+
+harness-test-begin NAME          harness-test-end NAME
+harness-canary TOKEN: ...        harness-heartbeat RUN N        harness-last-word TOKEN
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from harness.panic.lines import kernel_text
+
+_WORD = "harness-"
+
+
+class MarkerKind(Enum):
+    """What a marker line says."""
+
+    TEST_BEGIN = "harness-test-begin"
+    TEST_END = "harness-test-end"
+    CANARY = "harness-canary"
+    HEARTBEAT = "harness-heartbeat"
+    LAST_WORD = "harness-last-word"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marker:
+    """One marker; `name` is a test, a token or a run, `number` the count of a heartbeat."""
+
+    kind: MarkerKind
+    name: str
+    number: int = 0
+
+
+_KINDS = {kind.value: kind for kind in MarkerKind}
+
+
+def parse_marker(line: str) -> Marker | None:
+    """Return the marker in a console line, or None; what user space echoes is none."""
+    if _WORD not in line:
+        return None
+    text = kernel_text(line)
+    words = text.split() if text is not None and text.startswith(_WORD) else []
+    kind = _KINDS.get(words[0]) if len(words) > 1 else None
+    if kind is None:
+        return None
+    last = words[-1]
+    number = int(last) if kind is MarkerKind.HEARTBEAT and last.isdigit() else 0
+    return Marker(kind=kind, name=words[1].rstrip(":"), number=number)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Fixtures for tests of a kernel module in a guest: `guest`, `driver`, `long_run`.
+
+Under `invoke kernel-test` the tests join the guest of that run and report by KTAP. Called alone
+(`pytest tests/guest`) the same fixtures build, boot and load first, and remove the guest at the
+end. Every test leaves a mark in the kernel's log when it begins and ends, so that whatever the
+kernel says is said during a known test.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import config, handoff, kernel_test, ktap, live, platform_linux
+from harness.errors import GuestLost, HarnessError
+from harness.guest import Guest
+from harness.handoff import Handoff
+from harness.model import ModuleSpec, Settings, TestResult, Verdict
+from harness.platform_linux import LoadedModule
+
+_STATE = pytest.StashKey["_State"]()
+
+
+@dataclass
+class _State:
+    """What the plugin of one pytest process holds; filled when the first test asks for it."""
+
+    guest: Guest | None = None
+    ktap: "_KtapPrinter | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """The module under test in the guest: load it, unload it, see what the kernel says.
+
+    The `driver` fixture hands it over loaded; a test may unload it, the next one gets it loaded.
+    """
+
+    guest: Guest
+    spec: ModuleSpec
+    handoff: Handoff
+    load_s: float
+
+    def load(self, **parameters: str) -> LoadedModule:
+        """Load the module, with parameters beside those of the configuration."""
+        merged = {**self.spec.parameters, **parameters}
+        return platform_linux.load(
+            self.guest, self.spec, deadline_s=self.load_s, parameters=merged
+        )
+
+    def unload(self, *, attempts: int = 1) -> None:
+        """Unload the module; ModuleError says who holds it when it is busy."""
+        platform_linux.unload(self.guest, self.spec, deadline_s=self.load_s, attempts=attempts)
+
+    def is_loaded(self) -> bool:
+        """Return whether the guest's kernel holds the module."""
+        return platform_linux.is_loaded(self.guest, self.spec)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of this plugin."""
+    group = parser.getgroup("harness", "kernel module tests in a guest")
+    group.addoption("--long", action="store_true", help="run tests in their long form")
+    group.addoption("--harness-config", metavar="FILE", help="the pyproject.toml to test by")
+    group.addoption("--ktap-fd", type=int, help="write KTAP to this file descriptor")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the state of this process."""
+    state = _State()
+    config.stash[_STATE] = state
+    descriptor = config.getoption("--ktap-fd")
+    if descriptor is not None:
+        state.ktap = _KtapPrinter(descriptor, state)
+        config.pluginmanager.register(state.ktap, "harness-ktap")
+
+
+@pytest.fixture(scope="session")
+def harness_handoff(request: pytest.FixtureRequest) -> Iterator[Handoff]:
+    """Join the run that started this process, or start one for it."""
+    environment = config.environment()
+    if environment.run is not None:
+        yield handoff.read(environment.run)
+        return
+    option = request.config.getoption("--harness-config")
+    file = Path(option) if option else config.find_file(request.config.rootpath)
+    asked = kernel_test.KernelTestRequest(
+        settings=config.load(file), environment=environment, target_name=None
+    )
+    try:
+        with kernel_test.standing_guest(asked, live.PlainView()) as standing:
+            yield standing.handoff
+            reports = standing.session.watch.reports
+            if reports:
+                pytest.fail(f"the kernel reported: {reports[0].title}", pytrace=False)
+    except HarnessError as error:
+        lines = [error.message, error.hint, *error.evidence]
+        pytest.exit("\n".join(line for line in lines if line), returncode=error.exit_code)
+
+
+@pytest.fixture(scope="session")
+def harness_settings(harness_handoff: Handoff) -> Settings:
+    """Return the configuration that the run goes by."""
+    return config.load(harness_handoff.settings_file)
+
+
+@pytest.fixture(scope="session")
+def guest(
+    request: pytest.FixtureRequest, harness_handoff: Handoff, harness_settings: Settings
+) -> Iterator[Guest]:
+    """Give the guest, reached over one SSH connection for the whole pytest session."""
+    limit = harness_settings.timeouts.ssh_s * harness_handoff.factor
+    with Guest.connect(harness_handoff.endpoint, deadline_s=limit, alive=lambda: None) as found:
+        request.config.stash[_STATE].guest = found
+        yield found
+    request.config.stash[_STATE].guest = None
+
+
+@pytest.fixture
+def driver(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) -> Driver:
+    """Give the module under test, loaded."""
+    found = Driver(
+        guest=guest,
+        spec=harness_settings.module,
+        handoff=harness_handoff,
+        load_s=harness_settings.timeouts.load_s * harness_handoff.factor,
+    )
+    if not found.is_loaded():
+        found.load()
+    return found
+
+
+@pytest.fixture
+def long_run(request: pytest.FixtureRequest) -> bool:
+    """Return whether tests were asked to run in their long form."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Put the begin and end of the test into the guest's kernel log."""
+    guest = item.config.stash[_STATE].guest
+    if guest is None or "guest" not in getattr(item, "fixturenames", ()):
+        return (yield)
+    name = _name(item.nodeid)
+    platform_linux.mark(guest, f"harness-test-begin {name}")
+    try:
+        return (yield)
+    finally:
+        _mark_end(guest, name)
+
+
+def _mark_end(guest: Guest, name: str) -> None:
+    try:
+        platform_linux.mark(guest, f"harness-test-end {name}")
+    except GuestLost as error:
+        pytest.exit(f"the guest was lost during {name}: {error.message}", returncode=4)
+
+
+def _name(nodeid: str) -> str:
+    """Return a test's name as KTAP and the kernel log show it: file stem, '::', function."""
+    path, _, rest = nodeid.partition("::")
+    return f"{Path(path).stem}::{rest}".replace(" ", "_").replace("#", "_")
+
+
+class _KtapPrinter:
+    """Write a KTAP result line a test to a descriptor that pytest's capture cannot reach."""
+
+    def __init__(self, descriptor: int, state: _State) -> None:
+        self._stream = os.fdopen(descriptor, "w", buffering=1)
+        self._state = state
+        self._count = 0
+        self._reports: list[pytest.TestReport] = []
+        self._begun = 0.0
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Write version, plan, and the names behind the plan."""
+        names = [_name(item.nodeid) for item in session.items]
+        lines = ["KTAP version 1", f"1..{len(names)}"]
+        self._write(*lines, *(f"# harness: planned {name}" for name in names))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Say at once that a test file cannot be read."""
+        if report.failed:
+            text = str(report.longrepr).splitlines()
+            self._write(*(f"# {line}" for line in text), f"Bail out! {report.nodeid}")
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Name the test that begins."""
+        self._reports, self._begun = [], time.monotonic()
+        self._write(f"# harness: start {_name(nodeid)}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the phases of a test until it is finished."""
+        self._reports.append(report)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Write the result line, what explains it above."""
+        self._count += 1
+        result = _result(_name(nodeid), self._reports, time.monotonic() - self._begun)
+        self._write(*ktap.render_result(result, self._count))
+
+    def _write(self, *lines: str) -> None:
+        self._stream.write("".join(f"{line}\n" for line in lines))
+        self._stream.flush()
+
+
+def _result(name: str, reports: list[pytest.TestReport], duration_s: float) -> TestResult:
+    failed = next((report for report in reports if report.failed), None)
+    if failed is not None:
+        text = tuple(failed.longreprtext.splitlines())
+        return TestResult(
+            name=name, verdict=Verdict.FAILED, diagnostics=text, duration_s=duration_s
+        )
+    skipped = next((report for report in reports if report.skipped), None)
+    if skipped is not None:
+        where = skipped.longrepr
+        reason = str(where[2]) if isinstance(where, tuple) else "skipped"
+        return TestResult(name=name, verdict=Verdict.SKIPPED, reason=reason)
+    return TestResult(name=name, verdict=Verdict.PASSED, duration_s=duration_s)

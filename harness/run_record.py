@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a run has found so far, and the report that it ends in.
+
+The one place of a run that changes while it goes on. It times stages and shows them, keeps what
+the suites and the witnesses said, and at the end writes every file of the run's folder.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness import kernel_log, report, verdict
+from harness.errors import HarnessError
+from harness.live import LiveView
+from harness.model import Accel, RunReport, StageResult
+from harness.session import CONSOLE, Session
+from harness.suites import SuiteOutcome
+
+
+@dataclass
+class RunRecord:
+    """The state of one run; `session` is None until a guest is up.
+
+    The three words are what each witness objects to: "" is no objection.
+    """
+
+    run_id: str
+    target: str
+    folder: Path
+    view: LiveView
+    allowed: tuple[str, ...] = ()
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat("T", "seconds"))
+    begun: float = field(default_factory=time.monotonic)
+    stages: list[StageResult] = field(default_factory=list)
+    outcome: SuiteOutcome = field(default_factory=lambda: SuiteOutcome(results=()))
+    facts: dict[str, str] = field(default_factory=dict)
+    guest_word: str = "it was not asked"
+    console_word: str = "no guest ran"
+    libvirt_word: str = ""
+    session: Session | None = None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Show and time one stage."""
+        self.view.stage(name)
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            took = round(time.monotonic() - begun, 2)
+            self.stages.append(StageResult(name=name, duration_s=took))
+
+    def finish(self, error: HarnessError | None) -> RunReport:
+        """Return the report of the run, its files written."""
+        live = self.session
+        reports = live.watch.reports if live is not None else ()
+        results, loose = report.apply_reports(self.outcome.results, reports, self.allowed)
+        evidence = verdict.Evidence(
+            results=results,
+            reports=loose,
+            guest_word=self.guest_word,
+            console_word=self.console_word,
+            libvirt_word=self.libvirt_word,
+            error=error,
+        )
+        word, reason = verdict.decide(evidence)
+        found = RunReport(
+            run_id=self.run_id,
+            target=self.target,
+            verdict=word,
+            reason=reason,
+            accel=live.accel if live else Accel.TCG,
+            deadline_factor=live.factor if live else 1.0,
+            started_at=self.started_at,
+            duration_s=round(time.monotonic() - self.begun, 2),
+            folder=self.folder,
+            stages=tuple(self.stages),
+            results=results,
+            reports=loose,
+            witnesses=self._witnesses(),
+            facts=self.facts,
+            hint=error.hint if error else "",
+            evidence=error.evidence if error else (),
+        )
+        _write_kernel_logs(self.folder)
+        report.write(found)
+        return found
+
+    def _witnesses(self) -> dict[str, str]:
+        if self.session is None:
+            return {}
+        watch = self.session.watch
+        seen = f"{watch.line_count} lines, {watch.beats} heartbeats, planted line "
+        return {
+            "guest": self.guest_word or "called its log clean",
+            "console": seen + ("seen" if watch.sees else "not seen"),
+            "libvirt": self.libvirt_word or "no event",
+        }
+
+
+def _write_kernel_logs(folder: Path) -> None:
+    console = folder / CONSOLE
+    if not console.exists():
+        return
+    target = folder / "kernel-log"
+    target.mkdir(exist_ok=True)
+    with console.open(encoding="utf-8", errors="backslashreplace") as lines:
+        parts = kernel_log.split(line.rstrip("\r\n") for line in lines)
+        for number, part in enumerate(parts):
+            safe = "".join(c if c.isalnum() or c in "-_.:[]" else "_" for c in part.name)
+            name = f"{number:03d}-{safe[:100]}.log"
+            (target / name).write_text("".join(f"{line}\n" for line in part.lines))

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One life of one guest: booted or restored, watched from its first byte, removed at the end.
+
+This is the only place where image, kernel, hypervisor, console and SSH meet. Everything that is
+opened here is closed in reverse order, however the run ends; what a SIGKILL leaves behind is
+described by the run's record (`lives`) and removed by `leftovers` at the next run.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from harness import cache, hypervisor, image, lives, platform_linux, snapshot
+from harness.console import Console
+from harness.domain import Domain, DomainState
+from harness.domain_xml import render
+from harness.errors import (
+    GuestCrashed,
+    GuestHung,
+    GuestLost,
+    HarnessError,
+    HypervisorError,
+    ScannerBlind,
+)
+from harness.guest import Guest
+from harness.hypervisor import Hypervisor
+from harness.model import Accel, DomainSpec, Endpoint, Image, Kernel, TargetSpec, Timeouts
+from harness.snapshot import Snapshot
+from harness.watch import Watch
+
+Progress = Callable[[str], None]
+CONSOLE = "console.log"
+
+# libvirt restores a domain under the name it was saved with, so every private daemon's only
+# domain has the same one; which run it is, its folder and its metadata say.
+_PRIVATE_NAME = "harness"
+_SNAPSHOT_LOCK_S = 600.0
+# A dying kernel prints for a while after libvirt knows: quiet for one, at most for the other.
+_QUIET_S = 1.0
+_SETTLE_S = 10.0
+_POLL_S = 0.05
+
+# What the kernel is told on every boot. Harness lines and faults must reach the console whatever
+# their level; an oops ends the guest, so that no test goes on in a kernel that is already broken.
+_CMDLINE = (
+    "console=ttyS0,115200 root=LABEL=harness-root rw ignore_loglevel oops=panic panic=0 "
+    "log_buf_len=4M printk.devkmsg=on"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionRequest:
+    """What is to be opened: the artefacts, the machine, and where this run keeps its things."""
+
+    run_id: str
+    target_name: str
+    target: TargetSpec
+    image: Image
+    kernel: Kernel
+    timeouts: Timeouts
+    cache: Path
+    runtime: Path
+    folder: Path
+    accel: Accel | None = None
+    uri: str | None = None
+    fresh: bool = False
+    keep: bool = False
+    share: Path | None = None
+
+
+class Session:
+    """A guest that answers over SSH, with its domain, its console and what watches them."""
+
+    def __init__(
+        self,
+        request: SessionRequest,
+        *,
+        hv: Hypervisor,
+        accel: Accel,
+        life: lives.Life,
+        token: str,
+    ) -> None:
+        self.request = request
+        self.hv = hv
+        self.accel = accel
+        self.life = life
+        self.token = token
+        self.factor = request.timeouts.tcg_factor if accel is Accel.TCG else 1.0
+        self.origin = ""
+        self.watch = Watch(run_id=request.run_id, token=token, started_at=time.monotonic())
+        self.domain: Domain
+        self.console: Console
+        self.guest: Guest
+        self.endpoint: Endpoint
+
+    def deadline(self, seconds: float) -> float:
+        """Return a deadline of the configuration, stretched for the accelerator in use."""
+        return seconds * self.factor
+
+    def check_alive(self) -> None:
+        """Return when nothing says that the guest died.
+
+        Raises: GuestCrashed when libvirt or the console says so; GuestHung when the heartbeat
+            has stopped for longer than the configured silence.
+        """
+        state = self.domain.state()
+        if state is not DomainState.RUNNING:
+            self._settle()
+            fatal = self.watch.fatal
+            raise self._crashed(fatal.title if fatal else f"libvirt reports it as {state.value}")
+        fatal = self.watch.fatal
+        if fatal is not None:
+            self._settle()
+            raise self._crashed(fatal.title)
+        silence = self.deadline(self.request.timeouts.silence_s)
+        if self.watch.beats and time.monotonic() - self.watch.beat_at > silence:
+            raise GuestHung(
+                f"the guest hangs: no heartbeat of its kernel for {silence:.0f} s",
+                hint=f"the console so far: {self.request.folder / CONSOLE}",
+                evidence=self.console.tail(30),
+            )
+
+    def _crashed(self, what: str) -> GuestCrashed:
+        return GuestCrashed(
+            f"the guest's kernel died: {what}",
+            hint=f"the whole console: {self.request.folder / CONSOLE}",
+            evidence=self.console.tail(50),
+        )
+
+    def _settle(self) -> None:
+        """Wait until the console of a dead guest is quiet, so that its last words are complete."""
+        end = time.monotonic() + _SETTLE_S
+        while time.monotonic() < end and time.monotonic() - self.console.last_byte_at < _QUIET_S:
+            time.sleep(_POLL_S)
+        self.watch.finish()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Explain an error of the block by the guest's death, where the guest has died."""
+        try:
+            yield
+        except HarnessError as error:
+            end = time.monotonic() + _QUIET_S
+            while time.monotonic() < end:
+                try:
+                    self.check_alive()
+                except GuestCrashed as crash:
+                    raise crash from error
+                time.sleep(_POLL_S)
+            raise
+
+    def wait_for_last_word(self, *, deadline_s: float) -> None:
+        """Return when the guest's last word has arrived on the console.
+
+        Raises: ScannerBlind when it does not: what else did not arrive, nobody knows.
+        """
+        end = time.monotonic() + deadline_s
+        while not self.watch.last_word_said:
+            self.check_alive()
+            if time.monotonic() > end:
+                raise ScannerBlind(
+                    "the guest's last word did not reach the console", evidence=self.console.tail()
+                )
+            time.sleep(_POLL_S)
+
+
+@contextmanager
+def opened(request: SessionRequest, *, token: str, progress: Progress) -> Iterator[Session]:
+    """Give a session whose guest answers, is prepared, and beats.
+
+    Raises: HypervisorError, GuestLost, GuestCrashed with the end of the console as evidence.
+    """
+    life = _new_life(request)
+    with ExitStack() as stack:
+        life = stack.enter_context(lives.claim(life))
+        life.disk.mkdir(parents=True)
+        accel = _choose_accel(request.accel, progress)
+        hv = stack.enter_context(
+            hypervisor.connect(
+                request.uri,
+                runtime=life.folder,
+                cache=request.cache / "libvirt",
+                mask_kvm=accel is Accel.TCG,
+            )
+        )
+        life = replace(life, uri=hv.uri)
+        life.write()
+        session = Session(request, hv=hv, accel=accel, life=life, token=token)
+        _bring_up(session, stack, progress)
+        yield session
+        if request.keep:
+            _keep(session)
+
+
+def _new_life(request: SessionRequest) -> lives.Life:
+    private = request.uri is None
+    return lives.Life(
+        run_id=request.run_id,
+        folder=request.runtime / request.run_id,
+        disk=request.cache / "live" / request.run_id,
+        run=request.folder,
+        pid=os.getpid(),
+        target=request.target_name,
+        domain=_PRIVATE_NAME if private else f"harness-{request.run_id}",
+        private=private,
+        key_file=request.image.ssh_key,
+        host_key=request.image.host_key,
+    )
+
+
+def _choose_accel(forced: Accel | None, progress: Progress) -> Accel:
+    found, why = hypervisor.usable_accel()
+    if forced is not None and forced is not found:
+        progress(f"accelerator {forced.value} is forced; {found.value} would be used: {why}")
+    return forced or found
+
+
+def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec:
+    request = session.request
+    return DomainSpec(
+        name=session.life.domain,
+        uuid=uuid,
+        run_id=request.run_id,
+        accel=session.accel,
+        arch=request.target.arch,
+        memory_mib=request.target.memory_mib,
+        vcpus=request.target.vcpus,
+        vmlinuz=request.kernel.vmlinuz,
+        initrd=request.kernel.initrd,
+        cmdline=f"{_CMDLINE} {request.target.cmdline}".strip(),
+        overlay=overlay,
+        modules_disk=request.kernel.modules_disk,
+        qmp_socket=session.life.folder / "qmp",
+        console_log=request.folder / log,
+        share=request.share,
+    )
+
+
+def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
+    """Restore the guest, or boot it; connect and prepare it."""
+    request = session.request
+    restorable = not request.fresh and request.uri is None and request.share is None
+    if not (restorable and _restored(session, stack, progress)):
+        progress("booting the guest")
+        overlay = session.life.disk / "overlay.qcow2"
+        image.make_overlay(request.image, overlay)
+        spec = _spec(session, uuid=str(uuid4()), overlay=overlay, log="qemu-console.log")
+        _start(session, stack, Domain.create(session.hv, render(spec)))
+        session.origin = "booted"
+    limit = request.timeouts.ssh_s if session.origin == "restored" else request.timeouts.boot_s
+    _connect(session, stack, deadline_s=session.deadline(limit))
+    with session.watched():
+        platform_linux.prepare(session.guest, run_id=request.run_id, canary=session.token)
+        if request.share is not None:
+            platform_linux.mount_share(session.guest)
+
+
+def _start(session: Session, stack: ExitStack, domain: Domain) -> None:
+    """Attach the console to a paused domain, then let it run."""
+    session.domain = stack.enter_context(domain)
+    file = session.request.folder / CONSOLE
+    session.console = stack.enter_context(Console(domain.open_console(), file=file))
+    session.console.subscribe(lambda line: session.watch.feed(line.text, line.at))
+    domain.resume()
+
+
+def _connect(session: Session, stack: ExitStack, *, deadline_s: float) -> None:
+    port = session.domain.forward_ssh()
+    session.endpoint = Endpoint(
+        host="127.0.0.1",
+        port=port,
+        user="root",
+        key_file=session.request.image.ssh_key,
+        host_key=session.request.image.host_key,
+    )
+    session.life = replace(session.life, port=port)
+    session.life.write()
+    try:
+        session.guest = stack.enter_context(
+            Guest.connect(session.endpoint, deadline_s=deadline_s, alive=session.check_alive)
+        )
+    except GuestLost as error:
+        raise GuestLost(
+            f"the guest did not answer within {deadline_s:.0f} s: {error.message}",
+            hint=f"the whole console: {session.request.folder / CONSOLE}",
+            evidence=session.console.tail(30),
+        ) from error
+
+
+def _restored(session: Session, stack: ExitStack, progress: Progress) -> bool:
+    """Bring the guest up from its snapshot, made first where there is none; tell if it worked."""
+    request = session.request
+    nowhere = _spec(session, uuid="", overlay=Path("/"), log="")
+    keys = (request.image.key, request.kernel.key)
+    saved = snapshot.place(nowhere, keys, session.hv.versions, root=request.cache)
+    what = f"the snapshot {saved.key}"
+    with cache.lock(saved.lock, what=what, deadline_s=_SNAPSHOT_LOCK_S, progress=progress):
+        if not saved.usable:
+            progress("no saved guest yet: booting one to save it")
+            _make_snapshot(session, saved)
+    overlay = session.life.disk / "overlay.qcow2"
+    snapshot.layer(request.image, saved, overlay)
+    spec = _spec(session, uuid=saved.uuid, overlay=overlay, log="qemu-console.log")
+    try:
+        domain = Domain.restore(session.hv, saved.memory, render(spec))
+    except HypervisorError as error:
+        progress(f"the saved guest does not restore, so it is thrown away: {error.message}")
+        snapshot.discard(saved)
+        overlay.unlink()
+        return False
+    _start(session, stack, domain)
+    session.origin = "restored"
+    return True
+
+
+def _make_snapshot(session: Session, saved: Snapshot) -> None:
+    """Boot a guest up to a quiet state and save memory and disk together."""
+    request = session.request
+    with snapshot.making(saved) as folder, ExitStack() as stack:
+        overlay = folder / saved.overlay.name
+        image.make_overlay(request.image, overlay)
+        spec = _spec(session, uuid=saved.uuid, overlay=overlay, log="qemu-console-of-boot.log")
+        _start(session, stack, Domain.create(session.hv, render(spec)))
+        _connect(session, stack, deadline_s=session.deadline(request.timeouts.boot_s))
+        with session.watched():
+            platform_linux.quiesce(
+                session.guest, deadline_s=session.deadline(request.timeouts.boot_s)
+            )
+        session.guest.close()
+        session.console.close()
+        session.domain.save(folder / saved.memory.name)
+    (request.folder / CONSOLE).replace(request.folder / "console-of-boot.log")
+    session.watch = Watch(run_id=request.run_id, token=session.token, started_at=time.monotonic())
+
+
+def _keep(session: Session) -> None:
+    """Leave guest and daemon up when this process ends."""
+    session.life = replace(session.life, kept=True)
+    session.life.write()
+    session.domain.keep()
+    session.hv.detach()

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a guest's kernel log has said so far: faults, the running test, signs of life.
+
+Fed with console lines by the console's thread, read by everybody else. It draws no conclusion:
+`session` decides what a missing heartbeat means, `verdict` what a report does to a result.
+"""
+
+import threading
+from bisect import bisect_right
+from dataclasses import replace
+
+from harness.model import KernelReport
+from harness.panic.markers import MarkerKind, parse_marker
+from harness.panic.scan import Scanner
+
+CANARY_KIND = "canary"
+
+
+class Watch:
+    """The state of one guest's kernel log; safe to read while another thread feeds it.
+
+    Units: times are seconds on the monotonic clock, as the console stamped them.
+    """
+
+    def __init__(self, *, run_id: str, token: str, started_at: float) -> None:
+        self._lock = threading.Lock()
+        self._scanner = Scanner()
+        self._run_id = run_id
+        self._token = token
+        self._reports: list[KernelReport] = []
+        self._spans: list[tuple[int, str]] = [(0, "")]
+        self._lines = 0
+        self._beats = 0
+        self._beat_at = started_at
+        self._canary_seen = False
+        self._canary_reported = False
+        self._last_word = False
+        self._finished: set[str] = set()
+
+    def feed(self, text: str, at: float) -> None:
+        """Take the next console line, received at `at`."""
+        with self._lock:
+            marker = parse_marker(text)
+            if marker is not None:
+                self._mark(marker.kind, marker.name, at)
+            for report in self._scanner.feed(text):
+                self._add(report)
+            self._lines += 1
+
+    def finish(self) -> None:
+        """Take what the scanner still holds back, at the end of the console."""
+        with self._lock:
+            for report in self._scanner.finish():
+                self._add(report)
+
+    def _mark(self, kind: MarkerKind, name: str, at: float) -> None:
+        if kind is MarkerKind.TEST_BEGIN:
+            self._spans.append((self._lines, name))
+        elif kind is MarkerKind.TEST_END:
+            self._finished.add(name)
+            self._spans.append((self._lines, ""))
+        elif kind is MarkerKind.HEARTBEAT and name == self._run_id:
+            self._beats += 1
+            self._beat_at = at
+        elif kind is MarkerKind.CANARY and name == self._token:
+            self._canary_seen = True
+        elif kind is MarkerKind.LAST_WORD and name == self._token:
+            self._last_word = True
+
+    def _add(self, report: KernelReport) -> None:
+        if report.kind == CANARY_KIND:
+            self._canary_reported = True
+            return
+        index = bisect_right(self._spans, report.line, key=lambda span: span[0]) - 1
+        self._reports.append(replace(report, test=self._spans[max(index, 0)][1]))
+
+    @property
+    def reports(self) -> tuple[KernelReport, ...]:
+        """Every fault so far, each with the test that was running when its first line came."""
+        with self._lock:
+            return tuple(self._reports)
+
+    @property
+    def fatal(self) -> KernelReport | None:
+        """The report with which the kernel stopped, if it did."""
+        with self._lock:
+            return next((report for report in self._reports if report.fatal), None)
+
+    @property
+    def current_test(self) -> str:
+        """The test whose begin was seen and whose end was not, or ""."""
+        with self._lock:
+            return self._spans[-1][1]
+
+    def has_finished(self, test: str) -> bool:
+        """Return whether the end marker of a test was seen."""
+        with self._lock:
+            return test in self._finished
+
+    @property
+    def sees(self) -> bool:
+        """Whether the planted line arrived and the scanner reported it: it can see a fault."""
+        with self._lock:
+            return self._canary_seen and self._canary_reported
+
+    @property
+    def last_word_said(self) -> bool:
+        """Whether the guest said, after its own scan, that its log is clean."""
+        with self._lock:
+            return self._last_word
+
+    @property
+    def beats(self) -> int:
+        """How many heartbeats of this run arrived."""
+        with self._lock:
+            return self._beats
+
+    @property
+    def beat_at(self) -> float:
+        """When the last heartbeat arrived, or when watching began."""
+        with self._lock:
+            return self._beat_at
+
+    @property
+    def line_count(self) -> int:
+        """How many console lines were read."""
+        with self._lock:
+            return self._lines

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * greeter - the harness' second customer.
+ *
+ * It greets in the kernel log, or misbehaves on request: what the harness
+ * says of a module that fails is tested with it.
+ */
+#include <linux/delay.h>
+#include <linux/fs.h>
+#include <linux/init.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+
+static char *mode = "greet";
+module_param(mode, charp, 0444);
+MODULE_PARM_DESC(mode, "greet, refuse, hang, warn or oops");
+
+static const struct file_operations greeter_fops = {
+	.owner = THIS_MODULE,
+};
+
+static struct miscdevice greeter_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "greeter",
+	.fops = &greeter_fops,
+	.mode = 0600,
+};
+
+static int __init greeter_init(void)
+{
+	if (!strcmp(mode, "refuse"))
+		return -EADDRINUSE;
+	if (!strcmp(mode, "hang"))
+		while (!signal_pending(current))
+			ssleep(1);
+	WARN(!strcmp(mode, "warn"), "greeter was asked to warn\n");
+	if (!strcmp(mode, "oops"))
+		*(volatile int *)8 = 42;
+	pr_info("greeter: hello\n");
+	return misc_register(&greeter_device);
+}
+
+static void __exit greeter_exit(void)
+{
+	misc_deregister(&greeter_device);
+	pr_info("greeter: goodbye\n");
+}
+
+module_init(greeter_init);
+module_exit(greeter_exit);
+MODULE_DESCRIPTION("The harness' second customer");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""domain and hypervisor on libvirt's own test driver: no QEMU, no daemon, no root."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import domain, hypervisor
+from harness.domain import Domain, DomainState
+from harness.errors import HypervisorError
+from harness.hypervisor import Hypervisor
+
+XML = """
+<domain type='test'>
+  <name>harness-one</name>
+  <uuid>6f1c2f5e-0d5e-4b8e-9d53-0a3b8a5d8f10</uuid>
+  <memory unit='MiB'>8</memory>
+  <os><type>hvm</type></os>
+</domain>
+"""
+
+
+@pytest.fixture
+def hv(tmp_path: Path) -> Iterator[Hypervisor]:
+    """Give a connection to a hypervisor of pretence, which begins with a domain named `test`.
+
+    All connections of a process share it, so nothing of ours may stay.
+    """
+    with hypervisor.connect(
+        "test:///default", runtime=tmp_path, cache=tmp_path, mask_kvm=False
+    ) as conn:
+        yield conn
+        domain.destroy_by_name(conn, "harness-one")
+
+
+def kinds(running: Domain, count: int) -> list[str]:
+    """Return the kinds of the first events, once so many came."""
+    end = time.monotonic() + 5
+    while len(running.events) < count and time.monotonic() < end:
+        time.sleep(0.01)
+    return [event.kind for event in running.events]
+
+
+def test_a_given_uri_is_used_as_given(hv: Hypervisor, tmp_path: Path) -> None:
+    """No daemon of ours is started, nothing is written, detaching is nothing to do."""
+    hv.detach()
+
+    assert (hv.uri, hv.private, hv.daemon_pid) == ("test:///default", False, None)
+    assert "libvirt" in hv.versions
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_life_is_seen_in_state_and_events(hv: Hypervisor) -> None:
+    """Create, suspend, resume, destroy: each shows in the state, and is recorded as an event."""
+    with Domain.create(hv, XML, paused=False) as running:
+        running.suspend()
+        suspended = running.state()
+        running.resume()
+
+        assert suspended is DomainState.PAUSED
+        assert running.state() is DomainState.RUNNING
+        assert kinds(running, 2) == ["suspended", "resumed"]
+    assert running.state() is DomainState.GONE
+
+
+def test_destroy_twice_is_fine(hv: Hypervisor) -> None:
+    """A domain that is gone cannot be more gone."""
+    running = Domain.create(hv, XML, paused=False)
+
+    running.destroy()
+    running.destroy()
+
+    assert domain.find(hv, "harness-") == []
+
+
+def test_an_exception_destroys_and_passes(hv: Hypervisor) -> None:
+    """However the block ends, the domain ends with it."""
+    with pytest.raises(KeyboardInterrupt), Domain.create(hv, XML, paused=False):
+        raise KeyboardInterrupt
+
+    assert domain.find(hv, "harness-") == []
+
+
+def test_a_kept_domain_can_be_found_and_joined(hv: Hypervisor) -> None:
+    """After keep() the domain runs on; attached() joins it and leaves it running."""
+    with Domain.create(hv, XML, paused=False) as running:
+        running.keep()
+
+    with domain.attached(hv, "harness-one") as joined:
+        assert joined.state() is DomainState.RUNNING
+    assert domain.find(hv, "harness-") == ["harness-one"]
+    assert domain.destroy_by_name(hv, "harness-one")
+
+
+def test_only_the_prefix_is_found_and_only_the_name_destroyed(hv: Hypervisor) -> None:
+    """The domain that was there before is neither listed nor touched."""
+    assert domain.find(hv, "harness-") == []
+    assert not domain.destroy_by_name(hv, "harness-one")
+    assert domain.find(hv, "") == ["test"]
+
+
+def test_save_ends_the_domain(hv: Hypervisor, tmp_path: Path) -> None:
+    """After a save there is a file and no domain; the test driver cannot restore it paused."""
+    saved = tmp_path / "saved"
+    running = Domain.create(hv, XML, paused=False)
+
+    running.save(saved)
+
+    assert saved.is_file()
+    assert running.state() in {DomainState.GONE, DomainState.SHUTOFF}
+
+
+@pytest.mark.parametrize("xml", ["", "<domain", "<domain type='qemu'><name>x</name></domain>"])
+def test_bad_xml_is_refused_in_our_words(hv: Hypervisor, xml: str) -> None:
+    """What libvirt refuses is a HypervisorError that begins with what was tried."""
+    with pytest.raises(HypervisorError, match="cannot be created"):
+        Domain.create(hv, xml)
+
+
+def test_a_file_that_is_no_snapshot_is_refused(hv: Hypervisor, tmp_path: Path) -> None:
+    """A truncated snapshot names the file."""
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"LibvirtQ")
+
+    with pytest.raises(HypervisorError, match="broken"):
+        Domain.restore(hv, broken, XML)
+
+
+def test_what_the_driver_lacks_is_an_error_not_a_crash(hv: Hypervisor) -> None:
+    """No console, no monitor: each is refused in our words."""
+    with Domain.create(hv, XML, paused=False) as running:
+        with pytest.raises(HypervisorError):
+            running.open_console()
+        with pytest.raises(HypervisorError):
+            running.forward_ssh(attempts=1)
+        with pytest.raises(HypervisorError):
+            running.hmp("info status")

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The whole adapter with real QEMU and a guest of 80 bytes: no image, no kernel, no network.
+
+The guest is a Linux "kernel" by its header only. Its real-mode code prints `hello` on the serial
+line and then echoes what is typed, but for `r` it resets the machine, and for `p` it writes to
+the pvpanic port as a dying kernel does.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import domain, hypervisor, libvirtd
+from harness.console import Console
+from harness.domain import Domain, DomainState
+from harness.domain_xml import render
+from harness.errors import HypervisorError
+from harness.hypervisor import Hypervisor
+from harness.model import Accel, DomainSpec
+
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+pytestmark = pytest.mark.skipif(
+    not all(
+        shutil.which(name, path=_PATH) for name in ("libvirtd", "qemu-system-x86_64", "qemu-img")
+    ),
+    reason="libvirtd, qemu-system-x86_64 or qemu-img is not installed",
+)
+
+_WAIT_S = 20.0
+_TEXT_AT = 0x00D0  # from 0x200, where the code segment begins
+_CODE = bytes.fromhex(
+    "0e1f"  # push cs; pop ds
+    "baf803 bed000 fc"  # dx = serial port, si = text
+    "ac 84c0 7403 ee ebf8"  # print up to the zero
+    "bafd03 ec a801 74f8"  # wait for a typed byte
+    "baf803 ec"  # read it
+    "3c72 7407"  # r: reset
+    "3c70 7408"  # p: panic
+    "ee ebe9"  # echo, next
+    "b0fe e664 f4"  # reset through the keyboard controller
+    "ba0505 b001 ee f4"  # pvpanic's port: the guest panicked
+)
+
+
+def tiny_kernel() -> bytes:
+    """Return what QEMU takes for a bzImage of boot protocol 2.02 (Documentation/x86/boot)."""
+    image = bytearray(2048)
+    image[0x1F1] = 1  # setup sectors after the first
+    image[0x1FE:0x200] = b"\x55\xaa"
+    image[0x200:0x202] = b"\xeb\x6e"  # jump to 0x270
+    image[0x202:0x208] = b"HdrS\x02\x02"
+    image[0x211] = 1  # loaded high
+    image[0x270 : 0x270 + len(_CODE)] = _CODE
+    text = b"hello\n\0"
+    image[0x200 + _TEXT_AT : 0x200 + _TEXT_AT + len(text)] = text
+    return bytes(image)
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """Give a folder with a short path, and leave no process of it behind."""
+    with tempfile.TemporaryDirectory(prefix="osq-t-") as folder:
+        yield Path(folder)
+        libvirtd.stop(Path(folder))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder in which libvirt's knowledge of QEMU is shared by the tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def hv(runtime: Path, cache: Path) -> Iterator[Hypervisor]:
+    """Give a private daemon."""
+    with hypervisor.connect(None, runtime=runtime, cache=cache, mask_kvm=True) as conn:
+        yield conn
+
+
+@pytest.fixture
+def spec(runtime: Path, tmp_path: Path) -> DomainSpec:
+    """Give the machine for the tiny guest, its files made."""
+    (tmp_path / "kernel").write_bytes(tiny_kernel())
+    (tmp_path / "initrd").write_bytes(b"none")
+    (tmp_path / "modules").write_bytes(bytes(1 << 20))
+    return DomainSpec(
+        name="harness",
+        uuid="6f1c2f5e-0d5e-4b8e-9d53-0a3b8a5d8f10",
+        run_id="one",
+        accel=Accel.TCG,
+        arch="x86_64",
+        memory_mib=32,
+        vcpus=1,
+        vmlinuz=tmp_path / "kernel",
+        initrd=tmp_path / "initrd",
+        cmdline="",
+        overlay=overlay(tmp_path / "one.qcow2"),
+        modules_disk=tmp_path / "modules",
+        qmp_socket=runtime / "qmp,1",
+        console_log=tmp_path / "qemu-one.log",
+    )
+
+
+def overlay(path: Path) -> Path:
+    """Make an empty disk."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M"], check=True)
+    return path
+
+
+def test_the_console_has_the_first_byte(hv: Hypervisor, spec: DomainSpec, tmp_path: Path) -> None:
+    """Attached while paused, it misses nothing; QEMU's own log has the same bytes."""
+    with (
+        Domain.create(hv, render(spec)) as running,
+        Console(running.open_console(), file=tmp_path / "log") as console,
+    ):
+        assert running.state() is DomainState.PAUSED
+        running.resume()
+        console.wait_for("^hello$", deadline_s=_WAIT_S)
+        console.write(b"echo\n")
+        console.wait_for("^echo$", deadline_s=_WAIT_S)
+
+    assert (tmp_path / "log").read_bytes().endswith(b"hello\necho\n")
+    assert (tmp_path / "qemu-one.log").read_bytes() == (tmp_path / "log").read_bytes()
+
+
+def test_a_restored_guest_goes_on_with_other_paths(
+    hv: Hypervisor, spec: DomainSpec, runtime: Path, tmp_path: Path
+) -> None:
+    """Overlay, monitor socket, log and run id may differ; the guest goes on where it was."""
+    other = replace(
+        spec,
+        run_id="two",
+        overlay=overlay(tmp_path / "two.qcow2"),
+        qmp_socket=runtime / "qmp2",
+        console_log=tmp_path / "qemu-two.log",
+    )
+    with (
+        Domain.create(hv, render(spec)) as running,
+        Console(running.open_console(), file=tmp_path / "log") as console,
+    ):
+        running.resume()
+        console.wait_for("^hello$", deadline_s=_WAIT_S)
+        running.save(tmp_path / "saved")
+        assert running.state() is DomainState.GONE
+
+    with (
+        Domain.restore(hv, tmp_path / "saved", render(other)) as restored,
+        Console(restored.open_console(), file=tmp_path / "log2") as console,
+    ):
+        assert restored.state() is DomainState.PAUSED
+        assert (runtime / "qmp2").exists()
+        restored.resume()
+        console.write(b"on\n")
+        assert console.wait_for("", deadline_s=_WAIT_S).text == "on"
+
+
+def test_a_restore_under_another_name_is_refused(
+    hv: Hypervisor, spec: DomainSpec, tmp_path: Path
+) -> None:
+    """Libvirt does not rename through a restore; the error says so and what to do."""
+    with Domain.create(hv, render(spec)) as running:
+        running.save(tmp_path / "saved")
+
+    with pytest.raises(HypervisorError, match="does not match") as caught:
+        Domain.restore(hv, tmp_path / "saved", render(replace(spec, name="another")))
+
+    assert "--fresh" in caught.value.hint
+
+
+def test_a_truncated_snapshot_is_refused_and_the_next_start_works(
+    hv: Hypervisor, spec: DomainSpec, tmp_path: Path
+) -> None:
+    """A damaged snapshot is an error in our words, and leaves nothing in the way."""
+    with Domain.create(hv, render(spec)) as running:
+        running.save(tmp_path / "saved")
+    whole = (tmp_path / "saved").read_bytes()
+    (tmp_path / "saved").write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(HypervisorError, match="cannot be restored"):
+        Domain.restore(hv, tmp_path / "saved", render(spec)).destroy()
+
+    with Domain.create(hv, render(spec)) as again:
+        assert again.state() is DomainState.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "states"),
+    [
+        (b"p", "crashed", {DomainState.CRASHED}),
+        (b"r", "shutdown", {DomainState.SHUTOFF, DomainState.GONE}),
+    ],
+)
+def test_a_panic_and_a_reset_are_seen(
+    hv: Hypervisor,
+    spec: DomainSpec,
+    tmp_path: Path,
+    key: bytes,
+    kind: str,
+    states: set[DomainState],
+) -> None:
+    """A panic stops the guest for its memory to be read; a reset ends it. Both are events."""
+    with (
+        Domain.create(hv, render(spec)) as running,
+        Console(running.open_console(), file=tmp_path / "log") as console,
+    ):
+        running.resume()
+        console.wait_for("^hello$", deadline_s=_WAIT_S)
+        console.write(key)
+
+        assert running.wait_for_event(kind, deadline_s=_WAIT_S).kind == kind
+        assert running.state() in states
+
+
+def test_a_port_is_forwarded_on_loopback_only(hv: Hypervisor, spec: DomainSpec) -> None:
+    """The port accepts a connection, and cannot be taken twice."""
+    with Domain.create(hv, render(spec)) as running:
+        port = running.forward_ssh(attempts=3)
+
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+        assert "Could not set up" in running.hmp(f"hostfwd_add ssh tcp:127.0.0.1:{port}-:22")
+
+
+def test_a_kept_guest_outlives_the_run_until_it_is_stopped(
+    spec: DomainSpec, runtime: Path, cache: Path
+) -> None:
+    """With keep and detach guest and daemon stay, can be joined by URI, and end together."""
+    with hypervisor.connect(None, runtime=runtime, cache=cache, mask_kvm=True) as hv:
+        with Domain.create(hv, render(spec)) as running:
+            running.keep()
+        hv.detach()
+
+    assert hypervisor.guest_alive(runtime, private=True)
+    with (
+        hypervisor.connect(hv.uri, runtime=runtime, cache=cache, mask_kvm=True) as again,
+        domain.attached(again, "harness") as joined,
+    ):
+        assert joined.state() is DomainState.PAUSED
+    assert hypervisor.stop_daemon(runtime)
+    assert not hypervisor.guest_alive(runtime, private=True)
+
+
+def test_an_error_of_qemu_shows_its_log(hv: Hypervisor, spec: DomainSpec) -> None:
+    """A disk that is not there is named, and the daemon's log is the evidence."""
+    with pytest.raises(HypervisorError, match=r"gone\.qcow2") as caught:
+        Domain.create(hv, render(replace(spec, overlay=Path("/nowhere/gone.qcow2"))))
+
+    assert caught.value.evidence

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Bad input ends in its own exit code and one clear error, never in a traceback."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Project, Run
+
+PARAMETERS = 'source = "src"\nparameters.mode = "{}"'
+
+
+def refused(run: Run, code: int, *says: str) -> None:
+    """Hold a run to an exit code, to the words of its error, and to having no traceback."""
+    assert run.code == code, run.output
+    assert "Traceback" not in run.output
+    for text in says:
+        assert text in run.output, run.output
+
+
+def test_a_module_that_does_not_compile_shows_the_compiler(project: Project) -> None:
+    """The compiler's own message, with file and line."""
+    project.replace("src/greeter.c", 'pr_info("greeter: hello\\n");', "this is not C;")
+
+    refused(project.run(), 1, "greeter.c:", "error:")
+
+
+def test_a_module_that_refuses_to_load_names_the_errno(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """Init's error is repeated in words."""
+    project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("refuse"))
+
+    refused(project.run(), 1, "greeter", "Address already in use")
+    assert nothing_left() == set()
+
+
+def test_a_module_that_hangs_in_init_is_a_hang(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """Loading has a deadline, and what passes it is reported as a hang of the guest."""
+    project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("hang"))
+    project.replace(
+        "pyproject.toml", "[tool.harness.module]", "timeouts.load_s = 2.0\n\n[tool.harness.module]"
+    )
+
+    refused(project.run(), 3, "greeter")
+    assert nothing_left() == set()
+
+
+def test_an_oops_in_init_is_a_crash(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """A kernel that dies while the module loads: exit 3, the console kept."""
+    project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("oops"))
+
+    run = project.run()
+
+    refused(run, 3)
+    assert "greeter_init" in (run.folder / "console.log").read_text(errors="replace")
+    assert nothing_left() == set()
+
+
+def test_no_test_is_no_pass(project: Project) -> None:
+    """A suite that announces nothing ends in 4."""
+    project.replace("tests/greeter.sh", "echo", ": echo")
+
+    refused(project.run(), 4, "no test")
+
+
+def test_a_kernel_that_finds_no_root_ends_by_its_deadline(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """A guest that never answers: exit 3 or 4, with the end of its console in the error."""
+    project.replace(
+        "pyproject.toml",
+        'kernel = "debian-12-cloud"\n',
+        'kernel = "debian-12-cloud"\ncmdline = "root=LABEL=nowhere"\n',
+    )
+    project.replace(
+        "pyproject.toml", "[tool.harness.module]", "timeouts.boot_s = 8.0\n\n[tool.harness.module]"
+    )
+
+    run = project.run()
+
+    assert run.code in {3, 4}, run.output
+    assert "nowhere" in run.output
+    assert nothing_left() == set()
+
+
+def test_a_missing_libvirt_socket_is_said(project: Project) -> None:
+    """A URI that nobody serves: exit 4 and the socket's path."""
+    run = project.run("--uri=qemu+unix:///system?socket=/nonexistent/libvirt-sock")
+
+    refused(run, 4, "/nonexistent/libvirt-sock")
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--target=nothing", "known names are: debian-12"),
+        ("--kernel=nothing", "known names are: debian-12-cloud"),
+        ("--accel=warp", "kvm or tcg"),
+        ("--share=/nonexistent", "no such folder"),
+    ],
+)
+def test_a_wrong_argument_is_a_usage_error(project: Project, option: str, says: str) -> None:
+    """Exit 2 with what was expected."""
+    refused(project.run(option), 2, says)
+
+
+@pytest.fixture
+def tiny_cache(tmp_path: Path) -> Iterator[Path]:
+    """Give a cache folder on a file system of 64 MiB."""
+    if os.getuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(project: Project, tiny_cache: Path) -> None:
+    """The image does not fit: exit 4, the cache's folder named, nothing half made left."""
+    run = project.run(HARNESS_CACHE=str(tiny_cache))
+
+    refused(run, 4, str(tiny_cache))
+    assert not [path for path in tiny_cache.rglob("*.tmp") if path.exists()]

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A module that is not ours goes through the same path: built, loaded, tested, unloaded."""
+
+from collections.abc import Callable
+
+from conftest import Project
+
+
+def test_a_foreign_module_passes(project: Project, nothing_left: Callable[[], set[str]]) -> None:
+    """Its own configuration, its own KTAP command, a passed verdict by every witness."""
+    run = project.run()
+
+    assert run.code == 0, run.output
+    assert run.report["verdict"] == "passed"
+    names = [result["name"] for result in run.report["results"]]
+    assert names == ["module_is_listed", "device_is_private"]
+    assert "greeter: goodbye" in (run.folder / "console.log").read_text(errors="replace")
+    assert nothing_left() == set()
+
+
+def test_a_failing_check_fails_the_run(project: Project) -> None:
+    """One `not ok` line is exit code 1, with its diagnostic in the report."""
+    project.replace("tests/greeter.sh", "'^greeter '", "'^no_such_module '")
+
+    run = project.run()
+
+    assert run.code == 1, run.output
+    first = run.report["results"][0]
+    assert first["verdict"] == "failed"
+    assert any("does not name greeter" in line for line in first["diagnostics"])
+
+
+def test_a_warning_fails_a_run_whose_tests_all_passed(project: Project) -> None:
+    """The kernel's word outranks the tests'."""
+    project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nparameters.mode = "warn"')
+
+    run = project.run()
+
+    assert run.code == 1, run.output
+    assert {result["verdict"] for result in run.report["results"]} == {"passed"}
+    assert "WARNING" in run.report["reason"]

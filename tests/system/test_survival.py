@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""However a run ends, the next one finds a clean host, and says what it had to clean."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+from conftest import Project
+
+# Moments from the first import to the end of a restored run, under TCG.
+LONGEST_S = 12.0
+
+
+def test_a_run_that_is_terminated_cleans_up(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """SIGTERM in the middle: guest, daemon and overlay are gone when the process is."""
+    process = project.start()
+    time.sleep(LONGEST_S / 2)
+
+    os.kill(process.pid, signal.SIGTERM)
+    process.communicate(timeout=60)
+
+    assert process.returncode != 0
+    assert nothing_left() == set()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_run_is_cleaned_by_the_next(
+    project: Project, nothing_left: Callable[[], set[str]], seed: int
+) -> None:
+    """SIGKILL at a random moment; the next run passes and leaves nothing of either."""
+    moment = random.Random(seed).uniform(0.5, LONGEST_S)  # noqa: S311
+    process = project.start()
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+    run = project.run()
+
+    assert run.code == 0, f"killed after {moment:.1f} s; then:\n{run.output}"
+    assert nothing_left() == set()

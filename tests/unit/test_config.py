@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""config: a right file becomes values, a wrong one an error that names file, key and cure."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import config
+from harness.errors import ConfigError
+
+GOOD = """
+[tool.harness]
+default_target = "one"
+images = "images"
+nightly = ["one", "one:other"]
+[tool.harness.module]
+name = "example"
+source = "module"
+parameters = { answer = "42" }
+devices = ["/dev/example"]
+push = [{ source = "bin/tool", target = "/usr/local/bin/tool" }]
+[[tool.harness.tests]]
+name = "guest"
+pytest = "tests"
+[[tool.harness.tests]]
+name = "inside"
+command = "run-tests"
+deadline_s = 5.0
+[tool.harness.kernels]
+plain = { package = "linux-image-cloud-amd64" }
+other = { package = "linux-image-rt-amd64" }
+[tool.harness.targets.one]
+image = "debian"
+kernel = "plain"
+"""
+
+
+def project(folder: Path, text: str = GOOD) -> Path:
+    """Write a project whose configuration is `text`, and return its pyproject.toml."""
+    (folder / "module").mkdir()
+    (folder / "module" / "Kbuild").write_text("obj-m := example.o\n")
+    (folder / "tests").mkdir()
+    file = folder / "pyproject.toml"
+    file.write_text(text)
+    return file
+
+
+def test_paths_become_absolute(tmp_path: Path) -> None:
+    """Every path of a right file is resolved against the folder of the file."""
+    settings = config.load(project(tmp_path))
+
+    assert settings.module.source == tmp_path / "module"
+    assert settings.module.push[0].source == tmp_path / "bin/tool"
+    assert settings.images == tmp_path / "images"
+    assert settings.tests[0].pytest == tmp_path / "tests"
+    assert settings.tests[1].deadline_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "key", "says"),
+    [
+        ("devices =", "device =", "module.device", "no such key"),
+        ('name = "example"', "name = 5", "module.name", "string"),
+        ("deadline_s = 5.0", 'deadline_s = "soon"', "tests.1.deadline_s", "number"),
+        ('source = "module"', 'source = "elsewhere"', "module.kbuild", "no Kbuild"),
+        ('pytest = "tests"', 'pytest = "missing"', "tests (guest)", "no such folder"),
+        ('kernel = "plain"', 'kernel = "plane"', "targets.one.kernel", "other, plain"),
+        ('default_target = "one"', 'default_target = "two"', "default_target", "one"),
+        ('"one:other"', '"one:nothing"', "nightly (one:nothing)", "known names"),
+        ('default_target = "one"', "", "default_target", "required"),
+        ('command = "run-tests"', "", "tests (inside)", "exactly one"),
+    ],
+)
+def test_a_wrong_key_is_named(tmp_path: Path, good: str, bad: str, key: str, says: str) -> None:
+    """A wrong key, type, name or path is named together with what was expected."""
+    file = project(tmp_path, GOOD.replace(good, bad, 1))
+
+    with pytest.raises(ConfigError) as caught:
+        config.load(file)
+
+    assert caught.value.key == f"tool.harness.{key}"
+    assert says in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["[tool.harness", "[tool.other]\n", "\xff"])
+def test_a_file_without_the_table_is_refused(tmp_path: Path, text: str) -> None:
+    """Broken TOML and a missing table are configuration errors, not tracebacks."""
+    file = tmp_path / "pyproject.toml"
+    file.write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(ConfigError):
+        config.load(file)
+
+
+def test_the_file_is_found_from_a_folder_below(tmp_path: Path) -> None:
+    """The nearest file with the table wins, and one without the table is passed over."""
+    file = project(tmp_path)
+    below = tmp_path / "module" / "deep"
+    below.mkdir()
+    (below / "pyproject.toml").write_text("[tool.other]\n")
+
+    assert config.find_file(below) == file
+
+
+def test_no_file_at_all_is_an_error(tmp_path: Path) -> None:
+    """Outside a project the error says what to add."""
+    with pytest.raises(ConfigError, match=r"tool\.harness"):
+        config.find_file(tmp_path)
+
+
+def test_a_kernel_replaces_that_of_the_target(tmp_path: Path) -> None:
+    """--kernel keeps everything of the target but the kernel, and refuses unknown names."""
+    settings = config.load(project(tmp_path))
+
+    assert config.choose_target(settings, None, None).kernel == "plain"
+    assert config.choose_target(settings, "one", "other").kernel == "other"
+    with pytest.raises(ConfigError, match="other, plain"):
+        config.choose_target(settings, "one", "third")
+    with pytest.raises(ConfigError, match="known names are: one"):
+        config.choose_target(settings, "three", None)
+
+
+def test_environment_reads_only_what_it_is_given() -> None:
+    """Kbuild's variables pass through, empty ones do not; a long runtime folder is avoided."""
+    variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
+
+    found = config.environment({**variables, "HARNESS_CACHE": "/cache", "NO_COLOR": ""})
+
+    assert found.kbuild == {"LLVM": "1"}
+    assert found.ci
+    assert not found.color
+    assert found.run is None
+    assert len(str(found.runtime)) < 40
+    assert found.cache == Path("/cache")
