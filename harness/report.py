@@ -21,6 +21,7 @@ from harness.model import KernelReport, RunReport, TestResult, Verdict
 
 # Raised when a field changes its meaning or goes; new fields alone do not raise it.
 SCHEMA = 1
+_MOST_CHARACTERS = 200
 _ADAPTER = TypeAdapter(RunReport)
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -172,7 +173,7 @@ def _xml(text: str) -> str:
 
 def summary_lines(report: RunReport) -> tuple[str, ...]:
     """Return the run in a few lines, what failed first, the verdict last."""
-    lines = [f"  | {line}" for line in report.evidence]
+    lines = [f"  | {line[:_MOST_CHARACTERS]}" for line in report.evidence]
     for result in report.results:
         if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}:
             lines.append(f"{result.verdict.value}: {result.name}: {result.reason}".rstrip(": "))

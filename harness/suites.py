@@ -196,7 +196,7 @@ def _pytest_process(
     folder: Path, selection: Selection, session_file: Path, log: Path
 ) -> Iterator[Iterator[str | None]]:
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "pytest", str(folder), "-p", "harness.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", str(folder), "-p", "harness"]
     command += ["-p", "no:cacheprovider", f"--ktap-fd={writer}", "--color=no", "-v"]
     command += ["-k", selection.expression] if selection.expression else []
     command += ["--long"] if selection.long else []

@@ -35,6 +35,7 @@ class Tail:
     """A running osqtail; `finish` ends it and gives what it saw."""
 
     def __init__(self, guest: Guest, options: str) -> None:
+        self._guest = guest
         self._remote = guest.popen(f"exec osqtail --stats {options}")
         self._lines = self._remote.lines(poll_s=0.1)
         self._records: list[Record] = []
@@ -42,7 +43,7 @@ class Tail:
 
     def finish(self) -> Tailed:
         """Let osqtail drain the ring and say its last line."""
-        self._remote.terminate()
+        self._guest.run("pkill -TERM -x osqtail", deadline_s=START_S)
         stats = self._read_until(lambda record: record["type"] == "stats", DRAIN_S)
         self._remote.close()
         counters = {name: value for name, value in stats.items() if isinstance(value, int)}
@@ -50,7 +51,7 @@ class Tail:
 
     def kill(self) -> None:
         """End osqtail as a crash would: without a word."""
-        self._remote.terminate("KILL")
+        self._guest.run("pkill -KILL -x osqtail", deadline_s=START_S)
         self._remote.close()
 
     def _read_until(self, wanted: Callable[[Record], bool], deadline_s: float) -> Record:

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The checks that need no guest, as a list of steps: what `invoke check` runs.
+
+Every step runs, also after one that failed; two at a time. A step is a command, or one of the
+functions of `tree_checks`; a command that is not installed fails, it is not passed over.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from harness import c_checks, tree_checks
+from harness.errors import UsageError
+
+_STEP_DEADLINE_S = 900.0
+_MOST_LINES = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """How one step ended; `output` is what it says when it failed."""
+
+    name: str
+    passed: bool
+    duration_s: float
+    output: tuple[str, ...] = ()
+
+
+Finding = Callable[[Path], Iterable[str]]
+
+
+def _steps() -> dict[str, Finding]:
+    """Return every step by its name: a function that yields what it objects to."""
+    python = sys.executable
+    commands = {
+        "unit": (python, "-m", "pytest", "-q", "--color=no", "tests/unit", "tests/libvirt"),
+        "mypy": (python, "-m", "mypy"),
+        "core": ("make", "-s", "-C", "tests/core", "O=../../build/core", "check"),
+        "ruff": (python, "-m", "ruff", "check", "--quiet"),
+        "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
+        "shell": ("sh", "-n", "dev", "vm-images/debian-12.setup.sh"),
+    }
+    steps: dict[str, Finding] = {
+        name: partial(_command, command) for name, command in commands.items()
+    }
+    steps["sparse"] = c_checks.sparse
+    steps["checkpatch"] = c_checks.checkpatch
+    steps["clang-tidy"] = c_checks.clang_tidy
+    steps["core-headers"] = c_checks.core_is_pure
+    steps["spdx"] = tree_checks.spdx
+    steps["host-paths"] = tree_checks.host_paths
+    steps["size"] = tree_checks.size
+    return steps
+
+
+def run_checks(
+    *, project: Path, only: tuple[str, ...] = (), on_step: Callable[[StepResult], None]
+) -> tuple[StepResult, ...]:
+    """Return the result of every step, or of those named; `on_step` hears each as it ends.
+
+    Raises: UsageError for a name that no step has.
+    """
+    steps = _steps()
+    unknown = [name for name in only if name not in steps]
+    if unknown:
+        raise UsageError(f"no such step: {', '.join(unknown)}; there are {', '.join(steps)}")
+    chosen = {name: step for name, step in steps.items() if not only or name in only}
+
+    def run(name: str) -> StepResult:
+        begun = time.monotonic()
+        output = tuple(chosen[name](project))
+        took = round(time.monotonic() - begun, 1)
+        result = StepResult(name=name, passed=not output, duration_s=took, output=output)
+        on_step(result)
+        return result
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return tuple(pool.map(run, chosen))
+
+
+def lines(step: StepResult) -> str:
+    """Return a step's result as text: one line, and below it what it objects to."""
+    head = f"{'ok' if step.passed else 'FAILED':7} {step.name:14} {step.duration_s:6.1f} s"
+    shown = step.output[-_MOST_LINES:]
+    return "\n".join((head, *(f"        {line}" for line in shown)))
+
+
+def _command(command: tuple[str, ...], project: Path) -> Iterable[str]:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=project,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+            timeout=_STEP_DEADLINE_S,
+        )
+    except FileNotFoundError:
+        return [f"{command[0]} is not installed; ./dev installs it"]
+    except subprocess.TimeoutExpired:
+        return [f"not finished after {_STEP_DEADLINE_S:.0f} s: {' '.join(command)}"]
+    if done.returncode == 0:
+        return []
+    said = (done.stdout + done.stderr).splitlines()
+    return said or [f"{' '.join(command)} ended with status {done.returncode}"]

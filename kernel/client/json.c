@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * json.c - records as JSON Lines.
+ *
+ * Paths and arguments are bytes, JSON strings are Unicode. A byte above 127
+ * that begins no valid UTF-8 sequence is written as \udcXX, the lone
+ * surrogate that Python's 'surrogateescape' turns back into that byte.
+ */
+#include "json.h"
+
+#include <string.h>
+
+#include "libosq.h"
+
+/* Length of the valid UTF-8 sequence at @text, or 0. */
+static size_t utf8_length(const unsigned char *text, size_t left)
+{
+	size_t length, i;
+
+	if (text[0] < 0xc2 || text[0] > 0xf4)
+		return 0;
+	length = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+	if (length > left)
+		return 0;
+	for (i = 1; i < length; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	if ((text[0] == 0xe0 && text[1] < 0xa0) ||
+	    (text[0] == 0xed && text[1] > 0x9f) ||
+	    (text[0] == 0xf0 && text[1] < 0x90) ||
+	    (text[0] == 0xf4 && text[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+static void print_string(FILE *out, const char *bytes, size_t length)
+{
+	const unsigned char *text = (const unsigned char *)bytes;
+	size_t at = 0;
+
+	fputc('"', out);
+	while (at < length) {
+		unsigned char c = text[at];
+		size_t whole = c < 0x80 ? 0 : utf8_length(text + at, length - at);
+
+		if (whole) {
+			fwrite(text + at, 1, whole, out);
+			at += whole;
+			continue;
+		}
+		if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", c);
+		else if (c < 0x20 || c == 0x7f)
+			fprintf(out, "\\u%04x", c);
+		else if (c < 0x80)
+			fputc(c, out);
+		else
+			fprintf(out, "\\udc%02x", c);
+		at++;
+	}
+	fputc('"', out);
+}
+
+static void print_argv(FILE *out, const char *bytes, size_t length)
+{
+	size_t at = 0;
+
+	fputc('[', out);
+	while (at < length) {
+		size_t end = at + strnlen(bytes + at, length - at);
+
+		if (at)
+			fputc(',', out);
+		print_string(out, bytes + at, end - at);
+		at = end + 1;
+	}
+	fputc(']', out);
+}
+
+static void print_head(FILE *out, const struct osq_record *record,
+		       const char *type)
+{
+	fprintf(out,
+		"{\"type\":\"%s\",\"seq\":%llu,\"ts_boot_ns\":%llu,"
+		"\"start_boot_ns\":%llu,\"pid\":%u,\"tid\":%u,\"ppid\":%u,"
+		"\"cpu\":%u,\"flags\":%u",
+		type, (unsigned long long)record->seq,
+		(unsigned long long)record->ts_boot_ns,
+		(unsigned long long)record->start_boot_ns, record->pid,
+		record->tid, record->ppid, record->cpu, record->flags);
+}
+
+static void print_exec_numbers(FILE *out, const struct osq_exec *exec)
+{
+	fprintf(out,
+		",\"uid\":%u,\"euid\":%u,\"suid\":%u,\"fsuid\":%u,"
+		"\"gid\":%u,\"egid\":%u,\"sgid\":%u,\"fsgid\":%u,"
+		"\"auid\":%u,\"session\":%u,\"argc\":%u,\"argv_bytes\":%u",
+		exec->uid, exec->euid, exec->suid, exec->fsuid, exec->gid,
+		exec->egid, exec->sgid, exec->fsgid, exec->auid, exec->session,
+		exec->argc, exec->argv_bytes);
+	fprintf(out,
+		",\"mode\":%u,\"owner_uid\":%u,\"owner_gid\":%u,"
+		"\"old_tid\":%u,\"dev\":%llu,\"ino\":%llu,\"atime_ns\":%lld,"
+		"\"mtime_ns\":%lld,\"ctime_ns\":%lld",
+		exec->mode, exec->owner_uid, exec->owner_gid, exec->old_tid,
+		(unsigned long long)exec->dev, (unsigned long long)exec->ino,
+		(long long)exec->atime_ns, (long long)exec->mtime_ns,
+		(long long)exec->ctime_ns);
+}
+
+static int print_exec(FILE *out, const struct osq_record *record)
+{
+	const struct osq_exec *exec = (const struct osq_exec *)record;
+	const char *path, *filename, *argv;
+
+	if (record->len < sizeof(*exec))
+		return -1;
+	path = osq_client_bytes(record, &exec->path);
+	filename = osq_client_bytes(record, &exec->filename);
+	argv = osq_client_bytes(record, &exec->argv);
+	if (!path || !filename || !argv)
+		return -1;
+	print_head(out, record, "exec");
+	print_exec_numbers(out, exec);
+	fputs(",\"path\":", out);
+	print_string(out, path, exec->path.len);
+	fputs(",\"filename\":", out);
+	print_string(out, filename, exec->filename.len);
+	fputs(",\"argv\":", out);
+	print_argv(out, argv, exec->argv.len);
+	fputs("}\n", out);
+	return 0;
+}
+
+int json_record(FILE *out, const struct osq_record *record)
+{
+	if (record->type == OSQ_TYPE_EXEC)
+		return print_exec(out, record);
+	print_head(out, record, "unknown");
+	fprintf(out, ",\"number\":%u}\n", record->type);
+	return 0;
+}
+
+void json_stats(FILE *out, const struct osq_sync *stats)
+{
+	static const char *const reasons[OSQ_DROP_COUNT] = {
+		[OSQ_DROP_FULL] = "full",
+		[OSQ_DROP_TOO_BIG] = "too_big",
+		[OSQ_DROP_NESTED] = "nested",
+	};
+	unsigned long long dropped = 0;
+	int reason;
+
+	fprintf(out,
+		"{\"type\":\"stats\",\"attempts\":%llu,\"committed\":%llu,"
+		"\"consumed\":%llu,\"pending\":%llu,\"in_flight\":%llu",
+		(unsigned long long)stats->attempts,
+		(unsigned long long)stats->committed,
+		(unsigned long long)stats->consumed,
+		(unsigned long long)stats->pending,
+		(unsigned long long)stats->in_flight);
+	for (reason = 0; reason < OSQ_DROP_COUNT; reason++) {
+		dropped += stats->dropped[reason];
+		if (reasons[reason])
+			fprintf(out, ",\"dropped_%s\":%llu", reasons[reason],
+				(unsigned long long)stats->dropped[reason]);
+	}
+	fprintf(out, ",\"dropped\":%llu,\"law_holds\":%s}\n", dropped,
+		osq_client_law_holds(stats) ? "true" : "false");
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* json.h - print records as JSON Lines. */
+#ifndef OSQ_JSON_H
+#define OSQ_JSON_H
+
+#include <stdio.h>
+
+#include "osq.h"
+
+/*
+ * Print one record as one line.
+ * Returns 0, or -1 for a record whose spans do not fit into it.
+ */
+int json_record(FILE *out, const struct osq_record *record);
+
+/* Print the counters of a sync as one line of type "stats". */
+void json_stats(FILE *out, const struct osq_sync *stats);
+
+#endif

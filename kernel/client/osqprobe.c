@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * osqprobe.c - do to /dev/osquery what must not be done, and print what the
+ * driver says: one JSON object, the errno of each attempt (0: it worked).
+ *
+ * A test tool; it takes no argument.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "osq.h"
+
+#define RING_BYTES 65536
+
+static int first = 1;
+
+static void say(const char *what, int failed)
+{
+	printf("%s\"%s\":%d", first ? "{" : ",", what, failed ? errno : 0);
+	first = 0;
+	fflush(stdout);
+}
+
+static void allocate(int fd, const char *what, unsigned int abi,
+		     unsigned long long bytes)
+{
+	struct osq_allocate request = { .abi = abi, .ring_bytes = bytes };
+
+	say(what, ioctl(fd, OSQ_IOC_ALLOCATE, &request));
+}
+
+static void sync_at(int fd, const char *what, unsigned int generation,
+		    unsigned long long pos)
+{
+	struct osq_sync request = { .generation = generation, .read_pos = pos };
+
+	say(what, ioctl(fd, OSQ_IOC_SYNC, &request));
+}
+
+static void map(int fd, const char *what, size_t bytes, int protection)
+{
+	void *at = mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+
+	say(what, at == MAP_FAILED);
+	if (at != MAP_FAILED && protection == PROT_READ)
+		say("mprotect_write",
+		    mprotect(at, bytes, PROT_READ | PROT_WRITE));
+}
+
+static void subscribe(int fd, const char *what, unsigned int type,
+		      unsigned int on)
+{
+	struct osq_subscribe request = { .type = type, .on = on };
+
+	say(what, ioctl(fd, OSQ_IOC_SUBSCRIBE, &request));
+}
+
+/* A child has the descriptor, and is not the owner. */
+static void as_child(int fd)
+{
+	struct osq_version version;
+	int status;
+
+	fflush(stdout);
+	if (fork() == 0)
+		_exit(ioctl(fd, OSQ_IOC_VERSION, &version) ? errno : 0);
+	wait(&status);
+	errno = WEXITSTATUS(status);
+	say("ioctl_of_child", errno != 0);
+}
+
+int main(void)
+{
+	int fd = open(OSQ_DEVICE, O_RDWR | O_CLOEXEC);
+
+	say("open", fd < 0);
+	if (fd >= 0) {
+		say("second_open", open(OSQ_DEVICE, O_RDWR | O_CLOEXEC) < 0);
+		say("unknown_ioctl", ioctl(fd, _IO('q', 99)));
+		say("null_argument", ioctl(fd, OSQ_IOC_VERSION, NULL));
+		sync_at(fd, "sync_before_allocate", 1, 0);
+		subscribe(fd, "subscribe_before_allocate", OSQ_TYPE_EXEC, 1);
+		allocate(fd, "wrong_abi", OSQ_ABI_VERSION + 1, RING_BYTES);
+		allocate(fd, "odd_size", OSQ_ABI_VERSION, RING_BYTES + 1);
+		allocate(fd, "tiny_size", OSQ_ABI_VERSION, 4096);
+		allocate(fd, "huge_size", OSQ_ABI_VERSION, 1ull << 40);
+		allocate(fd, "allocate", OSQ_ABI_VERSION, RING_BYTES);
+		allocate(fd, "allocate_again", OSQ_ABI_VERSION, RING_BYTES);
+		subscribe(fd, "unknown_type", 63, 1);
+		subscribe(fd, "type_out_of_range", 64, 1);
+		sync_at(fd, "old_generation", 0, 0);
+		map(fd, "map_writable", 2 * RING_BYTES, PROT_READ | PROT_WRITE);
+		map(fd, "map_short", RING_BYTES, PROT_READ);
+		map(fd, "map", 2 * RING_BYTES, PROT_READ);
+		as_child(fd);
+	}
+	puts("}");
+	return 0;
+}

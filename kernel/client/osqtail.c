@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* osqtail.c - print the records of /dev/osquery as JSON Lines. */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "libosq.h"
+
+static const char help[] =
+	"usage: osqtail [OPTION]...\n"
+	"Print what the osq driver records, one JSON object a line.\n"
+	"\n"
+	"  -c, --count N        end after N records\n"
+	"  -r, --ring-bytes N   size of the ring, a power of two from 8192 to\n"
+	"                       67108864 (default: 1048576)\n"
+	"  -s, --stats          at the end, print one line of type \"stats\"\n"
+	"  -h, --help           this text\n"
+	"\n"
+	"The first line has type \"ready\": from then on nothing is missed but\n"
+	"what the stats count as dropped. SIGINT and SIGTERM end it after what\n"
+	"is in the ring has been printed.\n"
+	"\n"
+	"exit status: 0 ended as asked; 1 the driver refused or the counters do\n"
+	"not add up; 2 wrong usage.\n";
+
+struct options {
+	unsigned long long count;
+	unsigned long long ring_bytes;
+	int stats;
+};
+
+static int parse_number(const char *text, unsigned long long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(text, &end, 0);
+	return errno || end == text || *end ? -1 : 0;
+}
+
+/* Returns -1 to go on, else the status to exit with. */
+static int parse(int argc, char **argv, struct options *options)
+{
+	static const struct option known[] = {
+		{ "count", required_argument, NULL, 'c' },
+		{ "ring-bytes", required_argument, NULL, 'r' },
+		{ "stats", no_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int letter, bad = 0;
+
+	while ((letter = getopt_long(argc, argv, "c:r:sh", known, NULL)) != -1) {
+		if (letter == 'h') {
+			fputs(help, stdout);
+			return 0;
+		}
+		if (letter == 'c')
+			bad |= parse_number(optarg, &options->count);
+		else if (letter == 'r')
+			bad |= parse_number(optarg, &options->ring_bytes);
+		else if (letter == 's')
+			options->stats = 1;
+		else
+			bad = 1;
+	}
+	if (bad || optind != argc) {
+		fputs("osqtail: wrong usage; see osqtail --help\n", stderr);
+		return 2;
+	}
+	return -1;
+}
+
+/* Returns how many records were printed, or a negative errno. */
+static long long print_batch(struct osq_client *client,
+			     unsigned long long most)
+{
+	const struct osq_record *record;
+	unsigned long long printed = 0;
+	int got = 1;
+
+	while (printed < most) {
+		got = osq_client_next(client, &record);
+		if (got <= 0)
+			break;
+		if (json_record(stdout, record))
+			return -EBADMSG;
+		printed++;
+	}
+	fflush(stdout);
+	return got < 0 ? got : (long long)printed;
+}
+
+/* Wait for records or a signal. Returns 1 when it is time to end. */
+static int wait_for_more(const struct osq_client *client, int signals)
+{
+	struct pollfd ready[] = {
+		{ .fd = client->fd, .events = POLLIN },
+		{ .fd = signals, .events = POLLIN },
+	};
+
+	if (poll(ready, 2, -1) < 0)
+		return -errno;
+	return ready[1].revents != 0;
+}
+
+static int follow(struct osq_client *client, const struct options *options,
+		  int signals)
+{
+	unsigned long long left = options->count ? options->count : ~0ull;
+	long long printed;
+	int err, last = 0;
+
+	do {
+		last = wait_for_more(client, signals);
+		if (last < 0)
+			return last;
+		if (last) {
+			err = osq_client_subscribe(client, OSQ_TYPE_EXEC, 0);
+			if (err)
+				return err;
+		}
+		err = osq_client_sync(client, 0);
+		printed = err ? err : print_batch(client, left);
+		if (printed < 0)
+			return (int)printed;
+		left -= (unsigned long long)printed;
+	} while (left && !last);
+	/* What was printed is to be counted as consumed. */
+	return osq_client_sync(client, 0);
+}
+
+static int run(struct osq_client *client, const struct options *options,
+	       int signals)
+{
+	int err = osq_client_subscribe(client, OSQ_TYPE_EXEC, 1);
+
+	if (err)
+		return err;
+	printf("{\"type\":\"ready\",\"abi\":%d,\"schema\":%d,\"ring_bytes\":%llu}\n",
+	       OSQ_ABI_VERSION, OSQ_SCHEMA_VERSION, options->ring_bytes);
+	fflush(stdout);
+	err = follow(client, options, signals);
+	if (!err && options->stats)
+		json_stats(stdout, &client->stats);
+	if (!err && !osq_client_law_holds(&client->stats)) {
+		fputs("osqtail: the driver's counters do not add up\n", stderr);
+		return -EPROTO;
+	}
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .ring_bytes = 1u << 20 };
+	struct osq_client client;
+	sigset_t ends;
+	int signals;
+	int err = parse(argc, argv, &options);
+
+	if (err >= 0)
+		return err;
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+	signals = signalfd(-1, &ends, SFD_CLOEXEC);
+	err = osq_client_open(&client, options.ring_bytes);
+	if (!err) {
+		err = run(&client, &options, signals);
+		osq_client_close(&client);
+	}
+	close(signals);
+	if (err)
+		fprintf(stderr, "osqtail: %s: %s\n", OSQ_DEVICE, strerror(-err));
+	return err ? 1 : 0;
+}

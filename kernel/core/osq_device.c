@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * osq_device.c - one owner, one ring, publishers that run only for it.
+ *
+ * Everything here runs under the device's mutex; see osq_device.h.
+ */
+#include "osq_device.h"
+
+static void stop_all(struct osq_session *session)
+{
+	const struct osq_publisher *publisher;
+
+	for (publisher = osq_publishers; publisher->name; publisher++)
+		if (session->subscribed >> publisher->type & 1)
+			publisher->stop();
+	session->subscribed = 0;
+}
+
+/*
+ * osq_device_attach - make @session the device's one.
+ *
+ * Return: 0; -EBUSY while another one is attached.
+ */
+int osq_device_attach(struct osq_device *device, struct osq_session *session,
+		      const void *owner)
+{
+	if (device->session)
+		return -EBUSY;
+	osq_os_memset(session, 0, sizeof(*session));
+	session->owner = owner;
+	session->attached = true;
+	device->session = session;
+	return 0;
+}
+
+/*
+ * osq_device_detach - the owner has left: stop what runs for it.
+ *
+ * The ring stays readable for mappings that are left; nothing writes to it
+ * any more. May be called again for the same session.
+ */
+void osq_device_detach(struct osq_device *device, struct osq_session *session)
+{
+	if (!session->attached)
+		return;
+	stop_all(session);
+	session->attached = false;
+	device->session = NULL;
+}
+
+/*
+ * osq_device_may_use - is @who the one this session was opened by?
+ *
+ * Return: 0; -EPERM for another process that was handed the descriptor;
+ * -ESTALE when the owner has left.
+ */
+int osq_device_may_use(const struct osq_session *session, const void *who)
+{
+	if (session->owner != who)
+		return -EPERM;
+	return session->attached ? 0 : -ESTALE;
+}
+
+/*
+ * osq_device_check_allocate - look at a request before memory is spent.
+ *
+ * Return: 0; -EPROTO for another ABI, -EINVAL for a wrong size or a field
+ * that should be zero, -EEXIST for a second ring.
+ */
+int osq_device_check_allocate(const struct osq_session *session,
+			      const struct osq_allocate *request)
+{
+	u64 size = request->ring_bytes;
+
+	if (request->abi != OSQ_ABI_VERSION)
+		return -EPROTO;
+	if (request->reserved || size < OSQ_RING_MIN_BYTES ||
+	    size > OSQ_RING_MAX_BYTES || (size & (size - 1)))
+		return -EINVAL;
+	return session->allocated ? -EEXIST : 0;
+}
+
+/*
+ * osq_device_allocate - give the session a ring over @data.
+ * @data: as osq_ring_init wants it, request->ring_bytes long.
+ *
+ * Return: as osq_device_check_allocate and osq_ring_init; on an error the
+ * memory still is the caller's.
+ */
+int osq_device_allocate(struct osq_device *device, struct osq_session *session,
+			struct osq_allocate *request, void *data)
+{
+	int err = osq_device_check_allocate(session, request);
+
+	if (!err)
+		err = osq_ring_init(&session->ring, data, request->ring_bytes);
+	if (err)
+		return err;
+	session->allocated = true;
+	session->generation = ++device->generation;
+	request->map_bytes = 2 * request->ring_bytes;
+	request->generation = session->generation;
+	request->reserved2 = 0;
+	return 0;
+}
+
+/*
+ * osq_device_subscribe - switch a type of records on or off.
+ *
+ * Return: 0, also when it was so already; -ENXIO without a ring, -EINVAL for
+ * a type without a publisher or another value than 0 and 1; what the
+ * publisher's start says.
+ */
+int osq_device_subscribe(struct osq_session *session,
+			 const struct osq_subscribe *request)
+{
+	const struct osq_publisher *publisher;
+	u64 bit;
+	int err = 0;
+
+	if (!session->allocated)
+		return -ENXIO;
+	if (request->type >= OSQ_TYPE_COUNT || request->on > 1)
+		return -EINVAL;
+	publisher = osq_publisher_find(request->type);
+	if (!publisher)
+		return -EINVAL;
+	bit = 1ull << request->type;
+	if (request->on && !(session->subscribed & bit)) {
+		err = publisher->start(&session->ring);
+		if (!err)
+			session->subscribed |= bit;
+	} else if (!request->on && (session->subscribed & bit)) {
+		publisher->stop();
+		session->subscribed &= ~bit;
+	}
+	return err;
+}
+
+/*
+ * osq_device_sync - free what the owner has read, tell what there is.
+ *
+ * Return: 0; -ENXIO without a ring, -ESTALE for another generation's
+ * position, -EINVAL for an unknown flag or a position that is no boundary.
+ */
+int osq_device_sync(struct osq_session *session, struct osq_sync *sync)
+{
+	if (!session->allocated)
+		return -ENXIO;
+	if (sync->flags & ~OSQ_SYNC_WAIT)
+		return -EINVAL;
+	if (sync->generation != session->generation)
+		return -ESTALE;
+	return osq_ring_sync(&session->ring, sync->read_pos, sync);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * osq_device.h - who owns the queue, and what the owner may do with it.
+ *
+ * The system's device file calls these; each call is made with the device's
+ * mutex held, which the system owns (it must be able to sleep). Only the
+ * ring inside is touched by other contexts at the same time.
+ */
+#ifndef OSQ_DEVICE_H
+#define OSQ_DEVICE_H
+
+#include "osq_publisher.h"
+
+/* One opening of the device. Its ring lives until the last mapping is gone. */
+struct osq_session {
+	const void *owner; /* identity of the process that opened it */
+	bool attached; /* false once the owner has left */
+	bool allocated;
+	u32 generation;
+	u64 subscribed; /* bit n: type n */
+	struct osq_ring ring;
+};
+
+struct osq_device {
+	struct osq_session *session; /* the one that is attached, or NULL */
+	u32 generation; /* of the last ring; never 0 in a session */
+};
+
+int osq_device_attach(struct osq_device *device, struct osq_session *session,
+		      const void *owner);
+void osq_device_detach(struct osq_device *device, struct osq_session *session);
+int osq_device_may_use(const struct osq_session *session, const void *who);
+int osq_device_check_allocate(const struct osq_session *session,
+			      const struct osq_allocate *request);
+int osq_device_allocate(struct osq_device *device, struct osq_session *session,
+			struct osq_allocate *request, void *data);
+int osq_device_subscribe(struct osq_session *session,
+			 const struct osq_subscribe *request);
+int osq_device_sync(struct osq_session *session, struct osq_sync *sync);
+
+#endif

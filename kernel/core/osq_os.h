@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * osq_os.h - what the core asks of the system it runs in, and nothing else.
+ *
+ * os/<system>/osq_os_impl.h, found by the include path, defines:
+ *
+ *	u8 u16 u32 u64, bool, size_t, EINVAL ... as the system has them
+ *	osq_os_lock_t		protects from other CPUs and from interrupts
+ *	osq_os_lock_init(lock)
+ *	osq_os_lock(lock) -> osq_os_irq_t	any context; nests inside nothing
+ *	osq_os_unlock(lock, irq)
+ *	osq_os_boot_ns() -> u64	any context; never goes back
+ *	osq_os_memcpy, osq_os_memset		any context
+ *	osq_os_alloc(bytes) -> void *	zeroed; may sleep; NULL when out of it
+ *	osq_os_free(pointer)		may sleep
+ *
+ * The caller of the core gives the ring's memory, since only the system
+ * knows how to show it to user space.
+ */
+#ifndef OSQ_OS_H
+#define OSQ_OS_H
+
+#include "osq_os_impl.h"
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * osq_ring.h - a bounded queue of records in memory that a reader maps.
+ *
+ * Many writers, one reader. Writers reserve, copy and commit, and never
+ * wait; a full ring drops and counts. The reader moves only by
+ * osq_ring_sync, which believes nothing that the reader could have written.
+ */
+#ifndef OSQ_RING_H
+#define OSQ_RING_H
+
+#include "osq.h"
+#include "osq_os.h"
+
+struct osq_ring {
+	osq_os_lock_t lock; /* protects everything below but data's bytes */
+	u8 *data; /* size bytes, mapped twice in a row */
+	u64 size; /* a power of two */
+	u64 write_pos; /* next reservation; moved by osq_ring_reserve */
+	u64 commit_pos; /* all before is committed; moved by _commit */
+	u64 read_pos; /* all before is free; moved by osq_ring_sync */
+	u64 *starts; /* bit n: a record begins at byte 8n */
+	u64 *open; /* bit n: that record is reserved, not committed */
+	u64 attempts;
+	u64 committed;
+	u64 consumed;
+	u64 dropped[OSQ_DROP_COUNT];
+};
+
+/* A reservation: filled by osq_ring_reserve, ended by osq_ring_commit. */
+struct osq_slot {
+	u8 *data; /* len writable bytes, 8-aligned, in one piece */
+	u64 pos;
+	u64 seq;
+	u64 ts_boot_ns;
+};
+
+int osq_ring_init(struct osq_ring *ring, void *data, u64 size);
+void osq_ring_deinit(struct osq_ring *ring);
+
+int osq_ring_reserve(struct osq_ring *ring, u32 len, struct osq_slot *slot);
+void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot);
+void osq_ring_drop(struct osq_ring *ring, enum osq_drop reason);
+int osq_ring_put(struct osq_ring *ring, struct osq_record *record);
+int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out);
+bool osq_ring_readable(struct osq_ring *ring);
+
+#endif

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* osq_host.c - see osq_host.h. */
+#define _GNU_SOURCE
+#include "osq_host.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+/*
+ * osq_host_map - map @size zeroed bytes, a multiple of the page size, twice.
+ *
+ * Return: the first of 2 * @size bytes, or NULL.
+ */
+void *osq_host_map(size_t size)
+{
+	int fd = memfd_create("osq-ring", MFD_CLOEXEC);
+	char *data = MAP_FAILED;
+	int i;
+
+	if (fd < 0 || ftruncate(fd, (off_t)size))
+		goto out;
+	data = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
+	for (i = 0; data != MAP_FAILED && i < 2; i++) {
+		void *at = mmap(data + i * size, size, PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_FIXED, fd, 0);
+
+		if (at == MAP_FAILED) {
+			munmap(data, 2 * size);
+			data = MAP_FAILED;
+		}
+	}
+out:
+	if (fd >= 0)
+		close(fd);
+	return data == MAP_FAILED ? NULL : data;
+}
+
+void osq_host_unmap(void *data, size_t size)
+{
+	munmap(data, 2 * size);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* osq_os_impl.h - Linux' answers to core/osq_os.h. */
+#ifndef OSQ_OS_IMPL_H
+#define OSQ_OS_IMPL_H
+
+#include <linux/errno.h>
+#include <linux/mm.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/timekeeping.h>
+#include <linux/types.h>
+
+/* Raw: taken with interrupts off in tracepoints, on PREEMPT_RT too. */
+typedef raw_spinlock_t osq_os_lock_t;
+typedef unsigned long osq_os_irq_t;
+
+#define osq_os_lock_init(lock) raw_spin_lock_init(lock)
+
+static inline osq_os_irq_t osq_os_lock(osq_os_lock_t *lock)
+{
+	osq_os_irq_t irq;
+
+	raw_spin_lock_irqsave(lock, irq);
+	return irq;
+}
+
+static inline void osq_os_unlock(osq_os_lock_t *lock, osq_os_irq_t irq)
+{
+	raw_spin_unlock_irqrestore(lock, irq);
+}
+
+static inline u64 osq_os_boot_ns(void)
+{
+	return ktime_get_boot_fast_ns();
+}
+
+#define osq_os_memcpy memcpy
+#define osq_os_memset memset
+
+static inline void *osq_os_alloc(size_t bytes)
+{
+	return kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+}
+
+static inline void osq_os_free(void *pointer)
+{
+	kvfree(pointer);
+}
+
+#endif

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The device: who may use it, how each misuse is refused, how it goes away."""
+
+import errno
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+from conftest import Tail
+
+from harness import platform_linux
+from harness.errors import ModuleError
+from harness.guest import Guest
+from harness.pytest_plugin import Driver
+
+Tailing = Callable[..., AbstractContextManager[Tail]]
+
+# What osqprobe tries, and the errno that each attempt must get; 0 must work.
+REFUSALS = {
+    "open": 0,
+    "second_open": errno.EBUSY,
+    "unknown_ioctl": errno.ENOTTY,
+    "null_argument": errno.EFAULT,
+    "sync_before_allocate": errno.ENXIO,
+    "subscribe_before_allocate": errno.ENXIO,
+    "wrong_abi": errno.EPROTO,
+    "odd_size": errno.EINVAL,
+    "tiny_size": errno.EINVAL,
+    "huge_size": errno.EINVAL,
+    "allocate": 0,
+    "allocate_again": errno.EEXIST,
+    "unknown_type": errno.EINVAL,
+    "type_out_of_range": errno.EINVAL,
+    "old_generation": errno.ESTALE,
+    "map_writable": errno.EACCES,
+    "map_short": errno.EINVAL,
+    "map": 0,
+    "mprotect_write": errno.EACCES,
+    "ioctl_of_child": errno.EPERM,
+}
+
+
+def test_each_misuse_has_its_own_errno(guest: Guest, driver: Driver) -> None:
+    """Wrong ABI, size, ioctl, type, position, mapping, process: refused, each in its way."""
+    assert driver.is_loaded()
+
+    said = json.loads(guest.run("osqprobe", deadline_s=20).stdout)
+
+    assert said == REFUSALS
+
+
+def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
+    """Mode 0600, and a process of root's without CAP_SYS_ADMIN is refused, too."""
+    assert driver.is_loaded()
+    ordinary = guest.run(
+        "setpriv --reuid 1000 --regid 1000 --clear-groups osqprobe", deadline_s=20
+    )
+    bounded = guest.run("setpriv --bounding-set -sys_admin osqprobe", deadline_s=20)
+
+    assert guest.run("stat -c '%a %u %g' /dev/osquery", deadline_s=20).stdout == "600 0 0\n"
+    assert json.loads(ordinary.stdout)["open"] == errno.EACCES
+    assert json.loads(bounded.stdout)["open"] == errno.EPERM
+
+
+def test_a_killed_owner_leaves_nothing(guest: Guest, driver: Driver, tail: Tailing) -> None:
+    """After SIGKILL the device is free at once, and the module can be unloaded."""
+    with tail() as running:
+        running.kill()
+
+    with tail() as again:
+        assert again.finish().stats["dropped"] == 0
+    driver.unload()
+
+
+def test_unloading_while_open_is_refused_then_works(
+    guest: Guest, driver: Driver, tail: Tailing
+) -> None:
+    """The module stays while somebody has the device, and says who."""
+    with tail() as running:
+        with pytest.raises(ModuleError) as refused:
+            driver.unload()
+        running.finish()
+
+    assert any("osqtail" in line for line in refused.value.evidence)
+    driver.unload()
+    assert not driver.is_loaded()
+
+
+def test_loading_and_unloading_leave_no_trace(guest: Guest, driver: Driver) -> None:
+    """Ten times in and out: only the module's own two lines each time, no device, no module."""
+    driver.unload()
+    before = len(platform_linux.kernel_log(guest))
+
+    for _ in range(10):
+        driver.load()
+        driver.unload()
+
+    lines = [line.partition("] ")[2] for line in platform_linux.kernel_log(guest)[before:]]
+    ours = [line for line in lines if not line.startswith("harness-")]
+    assert ours == ["osq: loaded, ABI 1, schema 1", "osq: unloaded"] * 10
+    assert guest.run("test -e /dev/osquery", deadline_s=20, check=False).status != 0

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Exec events: each exec gives one record with the right content, and none disappears."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from conftest import Tail
+
+from harness.guest import Guest
+
+Tailing = Callable[..., AbstractContextManager[Tail]]
+
+
+def test_one_exec_gives_one_record(guest: Guest, tail: Tailing) -> None:
+    """Path, name as typed, argv, ids, file and times of a known program are right."""
+    script = """
+cp /bin/true "/tmp/a program"; chmod 751 "/tmp/a program"; chown 7:8 "/tmp/a program"
+cd /tmp
+now=$(cut -d' ' -f1 /proc/uptime)
+sh -c 'echo $$ $PPID; exec "./a program" one "two words" "" "ünï"'
+stat -c '%i %Y' "/tmp/a program"
+echo $now
+"""
+    with tail() as running:
+        said = guest.run(script, deadline_s=20).stdout.split("\n")
+        seen = running.finish()
+
+    (record,) = seen.execs_of("/tmp/a program")
+    pid, parent = (int(word) for word in said[0].split())
+    inode, changed = (int(word) for word in said[1].split())
+    uptime_ns = float(said[2]) * 1e9
+    assert record["argv"] == ["./a program", "one", "two words", "", "ünï"]
+    assert (record["argc"], record["filename"]) == (5, "./a program")
+    assert record["argv_bytes"] == sum(len(word.encode()) + 1 for word in record["argv"])
+    assert (record["pid"], record["tid"], record["ppid"]) == (pid, pid, parent)
+    assert {record[name] for name in ("uid", "euid", "suid", "fsuid")} == {0}
+    assert {record[name] for name in ("gid", "egid", "sgid", "fsgid")} == {0}
+    assert (record["mode"], record["owner_uid"], record["owner_gid"]) == (0o100751, 7, 8)
+    assert (record["ino"], record["mtime_ns"] // 10**9) == (inode, changed)
+    assert record["flags"] == 0
+    assert uptime_ns < record["ts_boot_ns"] < uptime_ns + 20e9
+    assert uptime_ns - 1e9 < record["start_boot_ns"] <= record["ts_boot_ns"]
+
+
+def test_ids_of_an_ordinary_user(guest: Guest, tail: Tailing) -> None:
+    """The ids are those of the process that runs the program."""
+    with tail() as running:
+        guest.run("setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true", deadline_s=20)
+        seen = running.finish()
+
+    (record,) = [one for one in seen.execs_of("/usr/bin/true") if one["uid"] == 1000]
+    assert {record[name] for name in ("euid", "suid", "fsuid")} == {1000}
+    assert {record[name] for name in ("gid", "egid", "sgid", "fsgid")} == {1000}
+
+
+def test_a_script_shows_its_interpreter(guest: Guest, tail: Tailing) -> None:
+    """path is the file that runs, filename what was asked for."""
+    with tail() as running:
+        guest.run(
+            "printf '#!/bin/cat\\nhello\\n' > /tmp/script; chmod +x /tmp/script; /tmp/script",
+            deadline_s=20,
+        )
+        seen = running.finish()
+
+    (record,) = [one for one in seen.execs_of("/usr/bin/cat") if "/tmp/script" in one["argv"]]
+    assert record["filename"] == "/tmp/script"
+
+
+def test_long_arguments_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
+    """More than the record holds: flagged, with the true size."""
+    with tail() as running:
+        guest.run("/bin/true $(head -c 40000 /dev/zero | tr '\\0' x)", deadline_s=20)
+        seen = running.finish()
+
+    (record,) = [one for one in seen.execs_of("/usr/bin/true") if one["argc"] == 2]
+    assert record["argv_bytes"] == len("/bin/true") + 1 + 40001
+    assert record["flags"] == 0x2
+    assert sum(len(word) for word in record["argv"]) < 16384 + 2
+
+
+def test_every_exec_is_accounted(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+    """Thousands of execs: each one has its record or is in the drop count, exactly."""
+    count = 10_000 if long_run else 2_000
+    script = (
+        f"cp /bin/true /tmp/storm; i=0; while [ $i -lt {count} ]; do /tmp/storm; i=$((i+1)); done"
+    )
+
+    with tail("--ring-bytes 4194304") as running:
+        guest.run(script, deadline_s=900 if long_run else 180)
+        seen = running.finish()
+
+    storm, stats = seen.execs_of("/tmp/storm"), seen.stats
+    assert stats["attempts"] == stats["committed"] + stats["dropped"]
+    assert stats["committed"] == stats["consumed"] == len(seen.records)
+    assert len(storm) + stats["dropped"] == count + stats["attempts"] - len(
+        seen.records
+    ) - count + len(storm)
+    assert len(storm) == count - stats["dropped"]
+    assert len({record["pid"] for record in storm}) > 1
+
+
+def test_a_full_ring_drops_and_counts(guest: Guest, tail: Tailing) -> None:
+    """Nobody reads: what does not fit is counted, and gaps in seq say the same."""
+    script = (
+        "pkill -STOP -x osqtail; cp /bin/true /tmp/flood; i=0; "
+        "while [ $i -lt 300 ]; do /tmp/flood; i=$((i+1)); done; pkill -CONT -x osqtail"
+    )
+
+    with tail("--ring-bytes 8192") as running:
+        guest.run(script, deadline_s=60)
+        seen = running.finish()
+
+    numbers = [record["seq"] for record in seen.records]
+    gaps = numbers[0] - 1 + sum(b - a - 1 for a, b in zip(numbers, numbers[1:], strict=False))
+    after_the_last = seen.stats["attempts"] - numbers[-1]
+    assert seen.stats["dropped"] == seen.stats["dropped_full"] > 200
+    assert gaps + after_the_last == seen.stats["dropped"]
+    assert seen.stats["committed"] == len(seen.records)
