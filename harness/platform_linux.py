@@ -163,10 +163,10 @@ def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
         return (f"{spec.name} is not loaded",)
     found = [f"reference count {entry.references}"]
     found += [f"used by module {name}" for name in entry.used_by]
-    devices = "|".join(re.escape(device) for device in spec.devices) or "^$"
+    wanted = " -o ".join(f"-lname {shlex.quote(device)}" for device in spec.devices)
     script = (
-        "for p in /proc/[0-9]*; do ls -l $p/fd 2>/dev/null"
-        f" | grep -qE ' ({devices})$' && echo \"${{p#/proc/}} $(cat $p/comm)\"; done; :"
+        f"find /proc/[0-9]*/fd \\( {wanted or '-false'} \\) 2>/dev/null | cut -d/ -f3 | sort -u"
+        ' | while read -r pid; do echo "$pid $(cat /proc/$pid/comm)"; done; :'
     )
     for line in guest.run(script, deadline_s=_STEP_S).stdout.splitlines():
         found.append(f"open in process {line}")

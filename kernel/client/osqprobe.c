@@ -3,11 +3,15 @@
  * osqprobe.c - do to /dev/osquery what must not be done, and print what the
  * driver says: one JSON object, the errno of each attempt (0: it worked).
  *
- * A test tool; it takes no argument.
+ * A test tool. 'osqprobe storm N' makes N execs of itself instead, one after
+ * the other, and 'osqprobe exit' is what they run.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,7 +77,21 @@ static void as_child(int fd)
 	say("ioctl_of_child", errno != 0);
 }
 
-int main(void)
+static int storm(char *self, long count)
+{
+	char *const arguments[] = { self, "exit", NULL };
+	int status = 0;
+	pid_t child;
+
+	while (count-- > 0 && !status) {
+		status = posix_spawn(&child, self, NULL, NULL, arguments, NULL);
+		if (!status && waitpid(child, &status, 0) != child)
+			status = errno;
+	}
+	return status ? 1 : 0;
+}
+
+static void misuse(void)
 {
 	int fd = open(OSQ_DEVICE, O_RDWR | O_CLOEXEC);
 
@@ -99,5 +117,13 @@ int main(void)
 		as_child(fd);
 	}
 	puts("}");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "storm"))
+		return storm(argv[0], atol(argv[2]));
+	if (argc == 1)
+		misuse();
 	return 0;
 }

@@ -72,7 +72,7 @@ class Tail:
 
 @pytest.fixture
 def tail(guest: Guest, driver: Driver) -> Callable[[str], Any]:
-    """Give a way to run osqtail around a block: `with tail("--ring-bytes 1048576") as t:`."""
+    """Give a way to run osqtail around a block, with options of its own."""
     assert driver.is_loaded()
 
     @contextmanager
