@@ -16,7 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from invoke import Context, Exit, task
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
 
 from harness import checks, config, guests, image, kernel_test, live, report
 from harness import doctor as host_doctor
@@ -275,10 +277,10 @@ def clean(_c: Context, all: bool = False, runs: bool = False) -> int:  # noqa: A
 @command
 def doctor(_c: Context) -> int:
     """Say what this host can do, what it lacks, and what mends that."""
-    findings = host_doctor.examine(_settings(None))
+    findings = host_doctor.examine(_environment().cache)
     for finding in findings:
         print("\n".join(host_doctor.lines(finding)))
-    return 0 if all(finding.usable for finding in findings) else 2
+    return 0 if host_doctor.usable(findings) else 2
 
 
 @task(iterable=["only"], help={"only": "run only the step of this name (may be repeated)"})
@@ -286,7 +288,7 @@ def doctor(_c: Context) -> int:
 def check(_c: Context, only: list[str] | None = None) -> int:
     """Lint, types, import direction, C style, unit and core tests: all that needs no guest."""
     results = checks.run_checks(
-        project=ROOT, only=tuple(only or ()), on_step=lambda step: print(checks.line(step))
+        project=ROOT, only=tuple(only or ()), on_step=lambda step: print(checks.lines(step))
     )
     return 0 if all(step.passed for step in results) else 1
 
@@ -295,7 +297,7 @@ def check(_c: Context, only: list[str] | None = None) -> int:
 @command
 def test(_c: Context, long: bool = False) -> int:
     """Run check, then the guest tests on the default target: the README's test command."""
-    steps = checks.run_checks(project=ROOT, only=(), on_step=lambda s: print(checks.line(s)))
+    steps = checks.run_checks(project=ROOT, only=(), on_step=lambda s: print(checks.lines(s)))
     with _view(verbose=False) as view:
         found = kernel_test.run(_request({"long": long}), view)
     print("\n".join(report.summary_lines(found)))

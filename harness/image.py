@@ -155,7 +155,7 @@ def _bootstrap(spec: ImageSpec, sources: list[str], folder: Path, progress: Prog
     command += [f"--include={','.join(spec.packages)}", f"--customize-hook={hook}"]
     command += [f"--aptopt={option}" for option in apt.options()]
     command += [spec.suite, "/dev/null", *sources]
-    _mmdebstrap(command, folder / "bootstrap.log", progress)
+    _mmdebstrap(command, folder / "bootstrap.log")
     progress("converting the file system to qcow2")
     disk = folder / "root.qcow2"
     _qemu_img("convert", "-q", "-f", "raw", "-O", "qcow2", str(raw), str(disk))
@@ -197,7 +197,7 @@ def _mode() -> str:
     )
 
 
-def _mmdebstrap(command: list[str], log: Path, progress: Progress) -> None:
+def _mmdebstrap(command: list[str], log: Path) -> None:
     with log.open("w+") as output:
         try:
             done = subprocess.run(

@@ -174,9 +174,11 @@ def _xml(text: str) -> str:
 def summary_lines(report: RunReport) -> tuple[str, ...]:
     """Return the run in a few lines, what failed first, the verdict last."""
     lines = [f"  | {line[:_MOST_CHARACTERS]}" for line in report.evidence]
-    for result in report.results:
-        if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}:
-            lines.append(f"{result.verdict.value}: {result.name}: {result.reason}".rstrip(": "))
+    lines += [
+        f"{result.verdict.value}: {result.name}: {result.reason}".rstrip(": ")
+        for result in report.results
+        if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}
+    ]
     lines += [f"kernel: {one.title}" for one in report.reports]
     lines += [f"{name}: {text}" for name, text in report.witnesses.items()]
     if report.hint:

@@ -3,18 +3,14 @@
 
 import errno
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import pytest
-from conftest import Tail
 
 from harness import platform_linux
 from harness.errors import ModuleError
 from harness.guest import Guest
 from harness.pytest_plugin import Driver
-
-Tailing = Callable[..., AbstractContextManager[Tail]]
+from tests.guest.tailing import Tailing
 
 # What osqprobe tries, and the errno that each attempt must get; 0 must work.
 REFUSALS = {

@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Exec events: each exec gives one record with the right content, and none disappears."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from itertools import pairwise
 
-from conftest import Tail
-
 from harness.guest import Guest
-
-Tailing = Callable[..., AbstractContextManager[Tail]]
+from tests.guest.tailing import Tailing
 
 
 def test_one_exec_gives_one_record(guest: Guest, tail: Tailing) -> None:

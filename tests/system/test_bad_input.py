@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Project, Run
+
+from tests.system.whole_run import Project, Run
 
 PARAMETERS = 'source = "src"\nparameters.mode = "{}"'
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-from conftest import Project
+from tests.system.whole_run import Project
 
 
 def test_a_foreign_module_passes(project: Project, nothing_left: Callable[[], set[str]]) -> None:

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import Project
+
+from tests.system.whole_run import Project
 
 # Moments from the first import to the end of a restored run, under TCG.
 LONGEST_S = 12.0

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Whole runs of the harness as a user starts them: `invoke kernel-test` in a process of its own.
+
+The project that they test is tests/data/example_module, copied and, for a bad input, bent.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "tests" / "data" / "example_module"
+RUN_DEADLINE_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One finished `invoke kernel-test`: its exit code, what it printed, its report."""
+
+    code: int
+    output: str
+    folder: Path
+    seconds: float
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The run's report.json."""
+        found: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A copy of the example project in a folder of its own."""
+
+    root: Path
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Change one text in one file; it must be there."""
+        path = self.root / file
+        text = path.read_text()
+        assert old in text, f"{file} does not contain {old!r}"
+        path.write_text(text.replace(old, new))
+
+    def command(self, *options: str) -> list[str]:
+        """Return the command line of a run of this project."""
+        line = [sys.executable, "-m", "invoke", "kernel-test"]
+        return [*line, f"--config={self.root / 'pyproject.toml'}", *options]
+
+    def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a run; the caller ends it."""
+        clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
+        return subprocess.Popen(
+            self.command(*options),
+            cwd=ROOT,
+            env={**clean, "CI": "1", **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+            start_new_session=True,
+        )
+
+    def run(self, *options: str, **variables: str) -> Run:
+        """Run the tests of this project to the end."""
+        begun = time.monotonic()
+        run_id = f"system-{time.time_ns():x}"
+        process = self.start(*options, f"--run-id={run_id}", **variables)
+        output, _ = process.communicate(timeout=RUN_DEADLINE_S)
+        folder = self.root / "build" / "runs" / run_id
+        took = time.monotonic() - begun
+        return Run(code=process.returncode, output=output, folder=folder, seconds=took)
+
+
+def processes_of_ours() -> set[str]:
+    """Return every QEMU and libvirt daemon with a run of ours in its command line."""
+    found = set()
+    for process in psutil.process_iter(["name", "cmdline", "pid"]):
+        line = " ".join(process.info["cmdline"] or [])
+        name = process.info["name"] or ""
+        if name.startswith(("qemu-system", "libvirtd", "virtqemud")) and "harness" in line:
+            found.add(f"{process.info['pid']} {line[:200]}")
+    return found
