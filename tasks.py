@@ -141,7 +141,7 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     """
     with _view(verbose=verbose) as view:
         found = kernel_test.run(_request(locals()), view)
-    print("\n".join(report.summary_lines(found)))
+    print("\n".join((*guests.if_kept(_environment(), found.run_id), *report.summary_lines(found))))
     return found.verdict.exit_code
 
 
@@ -193,9 +193,12 @@ def kernel_load(
     return 0
 
 
-@task(help={"run": "the guest's run (default: the only one)", "config": RUN_HELP["config"]})
+@task(
+    positional=["run"],
+    help={"run": "the guest's run (default: the only one)", "config": RUN_HELP["config"]},
+)
 @command
-def kernel_test_unload(_c: Context, run: str | None = None, config: str | None = None) -> int:
+def kernel_test_unload(_c: Context, run: str = "", config: str | None = None) -> int:
     """Unload the module in a guest that was left up, again and again while it is busy."""
     guests.unload(_environment(), _settings(config), run)
     print("unloaded")
@@ -214,35 +217,35 @@ def guest_list(_c: Context) -> int:
     return 0
 
 
-@task(positional=["run"], optional=["run"], help={"run": "which guest", "command": "run this"})
+@task(help={"run": "which guest", "command": "run this"})
 @command
-def guest_ssh(_c: Context, run: str | None = None, command: str = "") -> int:
+def guest_ssh(_c: Context, run: str = "", command: str = "") -> int:
     """Open a shell in a guest, or run one command there."""
     line = guests.ssh_command(guests.chosen(_environment(), run), command)
     return subprocess.run(line, check=False).returncode
 
 
-@task(positional=["run"], optional=["run"], help={"run": "which guest"})
+@task(help={"run": "which guest"})
 @command
-def guest_console(_c: Context, run: str | None = None) -> int:
+def guest_console(_c: Context, run: str = "") -> int:
     """Show a guest's console from its first byte and go on with it; Ctrl-C leaves."""
     for text in guests.console(guests.chosen(_environment(), run)):
-        print(text, end="", flush=True)
+        print(text, flush=True)
     return 0
 
 
-@task(positional=["run"], optional=["run"], help={"run": "which guest", "all": "every guest"})
+@task(help={"run": "which guest", "all": "every guest"})
 @command
-def guest_stop(_c: Context, run: str | None = None, all: bool = False) -> int:  # noqa: A002
+def guest_stop(_c: Context, run: str = "", all: bool = False) -> int:  # noqa: A002
     """Stop a guest that was left up, and remove its files."""
     for line in guests.stop(_environment(), run, every=all):
         print(line)
     return 0
 
 
-@task(positional=["name"], optional=["name"], help={"name": "image (default: every target's)"})
+@task(help={"name": "image (default: every target's)"})
 @command
-def image_build(_c: Context, name: str | None = None, config: str | None = None) -> int:
+def image_build(_c: Context, name: str = "", config: str | None = None) -> int:
     """Bootstrap a guest image into the cache, where it is not there already."""
     settings = _settings(config)
     names = (name,) if name else sorted({target.image for target in settings.targets.values()})

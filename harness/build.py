@@ -77,13 +77,12 @@ def build_module(
     )
 
 
-def run_companions(spec: ModuleSpec, *, project: Path, progress: Progress) -> None:
+def run_companions(spec: ModuleSpec, *, project: Path) -> None:
     """Build what the tests need beside the module, then check that every pushed file is there.
 
     Raises: BuildError with the command's output.
     """
     for command in spec.companions:
-        progress(f"running {' '.join(command)}")
         try:
             done = subprocess.run(
                 command, cwd=project, check=False, capture_output=True, text=True, timeout=600

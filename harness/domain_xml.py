@@ -76,7 +76,7 @@ def _devices(root: ET.Element, spec: DomainSpec) -> None:
     ET.SubElement(devices, "memballoon", model="none")
     ET.SubElement(devices, "panic", model="isa")
     if spec.share is not None:
-        _share(devices, spec.share)
+        _disk(devices, spec.share, "vdc", form="raw", cache="writeback", readonly=True)
 
 
 def _disk(
@@ -88,13 +88,6 @@ def _disk(
     ET.SubElement(disk, "target", dev=name, bus="virtio")
     if readonly:
         ET.SubElement(disk, "readonly")
-
-
-def _share(devices: ET.Element, folder: Path) -> None:
-    share = ET.SubElement(devices, "filesystem", type="mount", accessmode="mapped")
-    ET.SubElement(share, "source", dir=str(folder))
-    ET.SubElement(share, "target", dir="share")
-    ET.SubElement(share, "readonly")
 
 
 def _qemu_arguments(root: ET.Element, spec: DomainSpec) -> None:

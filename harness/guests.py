@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness import console as consoles
-from harness import hypervisor, image, leftovers, lives, platform_linux
+from harness import hypervisor, image, leftovers, lives, platform_linux, session
 from harness.config import Environment
 from harness.guest import Guest
 from harness.lives import Life
@@ -16,7 +16,7 @@ from harness.model import Endpoint, Settings
 _CACHE_FOLDERS = ("images", "kernels", "snapshots", "libvirt", "apt", "live")
 
 
-def chosen(environment: Environment, run_id: str | None) -> Life:
+def chosen(environment: Environment, run_id: str) -> Life:
     """Return the guest that is meant; see leftovers.chosen."""
     return leftovers.chosen(environment.runtime, run_id)
 
@@ -25,11 +25,17 @@ def how_to_reach(life: Life) -> tuple[str, ...]:
     """Return the lines that tell a person how to use a guest that stays up."""
     return (
         f"guest {life.run_id} stays up ({life.target}, libvirt: {life.uri})",
-        f"  shell:    invoke guest-ssh {life.run_id}",
-        f"  console:  invoke guest-console {life.run_id}",
+        f"  shell:    invoke guest-ssh --run={life.run_id}",
+        f"  console:  invoke guest-console --run={life.run_id}",
         f"  by hand:  {' '.join(ssh_command(life, ''))}",
-        f"  stop it:  invoke guest-stop {life.run_id}",
+        f"  stop it:  invoke guest-stop --run={life.run_id}",
     )
+
+
+def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
+    """Return how to reach the guest of a run that was asked to keep it, else nothing."""
+    kept = [life for life in lives.listed(environment.runtime) if life.run_id == run_id]
+    return how_to_reach(kept[0]) if kept else ()
 
 
 def ssh_command(life: Life, command: str) -> list[str]:
@@ -59,11 +65,11 @@ def table(environment: Environment) -> list[str]:
 def console(life: Life) -> Iterator[str]:
     """Yield a guest's console from the first byte on, and go on until the guest is gone."""
     yield from consoles.follow(
-        life.run / "console.log", alive=lambda: lives.read(life.folder) is not None
+        life.run / session.QEMU_CONSOLE, alive=lambda: lives.read(life.folder) is not None
     )
 
 
-def stop(environment: Environment, run_id: str | None, *, every: bool) -> Iterator[str]:
+def stop(environment: Environment, run_id: str, *, every: bool) -> Iterator[str]:
     """Stop guests that nobody is using, and yield what was done.
 
     Raises: UsageError when a single guest is meant and it is not clear which.
@@ -76,7 +82,7 @@ def stop(environment: Environment, run_id: str | None, *, every: bool) -> Iterat
         yield f"stopped {life.run_id}: {', '.join(leftovers.end(life))} removed"
 
 
-def unload(environment: Environment, settings: Settings, run_id: str | None) -> None:
+def unload(environment: Environment, settings: Settings, run_id: str) -> None:
     """Unload the module in a kept guest.
 
     Raises: ModuleError with who holds it, when it is still busy after the last attempt.

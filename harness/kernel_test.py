@@ -181,7 +181,7 @@ def _built(request: KernelTestRequest, kernel: Kernel, view: LiveView) -> Module
         variables=request.environment.kbuild,
         progress=view.note,
     )
-    module_build.run_companions(settings.module, project=settings.root, progress=view.note)
+    module_build.run_companions(settings.module, project=settings.root)
     return build
 
 

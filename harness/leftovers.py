@@ -44,13 +44,15 @@ def end(life: Life) -> tuple[str, ...]:
     return (*found, "its files")
 
 
-def chosen(runtime: Path, run_id: str | None) -> Life:
-    """Return the kept or running guest that is meant: the one named, or the only one.
+def chosen(runtime: Path, run_id: str) -> Life:
+    """Return the guest that is meant: the one named, or the only one that nobody uses now.
 
     Raises: UsageError with the list when none or several fit.
     """
     known = lives.listed(runtime)
-    fitting = [life for life in known if run_id is None or life.run_id.endswith(run_id)]
+    fitting = [life for life in known if life.run_id.endswith(run_id)]
+    if not run_id and len(fitting) > 1:
+        fitting = [life for life in fitting if not lives.owned(life.folder)]
     if len(fitting) == 1:
         return fitting[0]
     names = ", ".join(life.run_id for life in known) or "none"

@@ -215,7 +215,7 @@ class DomainSpec:
     """Everything that the domain XML is made from; pure data, no libvirt.
 
     `qmp_socket` is a monitor of our own beside libvirt's (drgn reads guest memory through it).
-    `share` is a host folder that the guest may mount read-only (9p tag `share`). `console_log` is
+    `share` is a disk with a copy of a host folder, labelled harness-share. `console_log` is
     written by QEMU itself, so it goes on when the harness leaves a guest that is kept.
     """
 

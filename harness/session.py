@@ -34,6 +34,8 @@ from harness.watch import Watch
 
 Progress = Callable[[str], None]
 CONSOLE = "console.log"
+# QEMU's own copy, which goes on when the harness has left a guest that is kept.
+QEMU_CONSOLE = "qemu-console.log"
 
 # libvirt restores a domain under the name it was saved with, so every private daemon's only
 # domain has the same one; which run it is, its folder and its metadata say.
@@ -236,19 +238,25 @@ def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec
         modules_disk=request.kernel.modules_disk,
         qmp_socket=session.life.folder / "qmp",
         console_log=request.folder / log,
-        share=request.share,
+        share=_share_disk(session) if request.share is not None else None,
     )
+
+
+def _share_disk(session: Session) -> Path:
+    return session.life.disk / "share.ext4"
 
 
 def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
     """Restore the guest, or boot it; connect and prepare it."""
     request = session.request
     restorable = not request.fresh and request.uri is None and request.share is None
+    if request.share is not None:
+        image.folder_disk(request.share, _share_disk(session))
     if not (restorable and _restored(session, stack, progress)):
         progress("booting the guest")
         overlay = session.life.disk / "overlay.qcow2"
         image.make_overlay(request.image, overlay)
-        spec = _spec(session, uuid=str(uuid4()), overlay=overlay, log="qemu-console.log")
+        spec = _spec(session, uuid=str(uuid4()), overlay=overlay, log=QEMU_CONSOLE)
         _start(session, stack, Domain.create(session.hv, render(spec)))
         session.origin = "booted"
     limit = request.timeouts.ssh_s if session.origin == "restored" else request.timeouts.boot_s
@@ -304,7 +312,7 @@ def _restored(session: Session, stack: ExitStack, progress: Progress) -> bool:
             _make_snapshot(session, saved)
     overlay = session.life.disk / "overlay.qcow2"
     snapshot.layer(request.image, saved, overlay)
-    spec = _spec(session, uuid=saved.uuid, overlay=overlay, log="qemu-console.log")
+    spec = _spec(session, uuid=saved.uuid, overlay=overlay, log=QEMU_CONSOLE)
     try:
         domain = Domain.restore(session.hv, saved.memory, render(spec))
     except HypervisorError as error:

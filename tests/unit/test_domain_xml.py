@@ -102,8 +102,8 @@ def test_optional_parts_appear_only_when_asked_for() -> None:
     bare = parsed(SPEC)
     full = parsed(replace(SPEC, share=Path("/src"), console_log=Path("/r/console")))
 
-    assert bare.find("devices/filesystem") is None
+    assert bare.find("devices/disk/target[@dev='vdc']") is None
     assert bare.find("devices/serial/log") is None
-    assert full.find("devices/filesystem/source[@dir='/src']") is not None
-    assert full.find("devices/filesystem/readonly") is not None
+    assert full.find("devices/disk/source[@file='/src']") is not None
+    assert len(full.findall("devices/disk/readonly")) == 2
     assert full.find("devices/serial/log[@file='/r/console']") is not None

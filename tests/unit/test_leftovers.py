@@ -76,13 +76,13 @@ def test_the_only_guest_is_meant_without_a_name(tmp_path: Path) -> None:
     """One guest needs no name, two need one, none is an error that lists."""
     runtime = tmp_path / "runtime"
     with pytest.raises(UsageError, match="guests now: none"):
-        leftovers.chosen(runtime, None)
+        leftovers.chosen(runtime, "")
     entry(tmp_path, "20260101-000000-aaaa")
-    assert leftovers.chosen(runtime, None).run_id.endswith("aaaa")
+    assert leftovers.chosen(runtime, "").run_id.endswith("aaaa")
     entry(tmp_path, "20260101-000001-bbbb")
 
     assert leftovers.chosen(runtime, "bbbb").run_id.endswith("bbbb")
     with pytest.raises(UsageError, match="not clear"):
-        leftovers.chosen(runtime, None)
+        leftovers.chosen(runtime, "")
     with pytest.raises(UsageError, match="aaaa"):
         leftovers.chosen(runtime, "cccc")
