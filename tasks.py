@@ -64,7 +64,7 @@ def command(function: Callable[..., int]) -> Callable[..., None]:
             _print_error(error)
             code = error.exit_code
         except KeyboardInterrupt:
-            print("interrupted; everything of this run is removed", file=sys.stderr)
+            print("interrupted", file=sys.stderr)
             code = 130
         raise Exit(code=code)
 

@@ -7,9 +7,11 @@ information lead back to the source, so that a debugger shows the file that is e
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from harness import cache
@@ -24,6 +26,16 @@ _BUILD_DEADLINE_S = 600.0
 _OBJTOOL = re.compile(r"warning: objtool: .*can't find (jump|call) dest")
 _COMPILER = re.compile(r"\b(error|warning|undefined|fatal)\b", re.IGNORECASE)
 _BUILD_ID = re.compile(r"Build ID: ([0-9a-f]+)")
+
+
+def output_folder(project: Path, name: str, *, cache_root: Path) -> Path:
+    """Return where modules of a project are built: in it, or in the cache.
+
+    Kbuild cannot work below a path with white space in it.
+    """
+    if len(str(project).split()) == 1:
+        return project / "build" / name
+    return cache_root / "builds" / cache.key_of(str(project)) / name
 
 
 def build_module(
@@ -43,38 +55,40 @@ def build_module(
     """
     folder = out / kernel.release
     source = folder / "src"
-    log = folder / "build.log"
     kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
-    stamp = folder / "inputs"
     with cache.room(project):
         folder.mkdir(parents=True, exist_ok=True)
         _mirror(spec.source, source)
-    inputs = _inputs(spec, kernel, kdir, variables)
     place = source / spec.kbuild
-    debug = place / f"{spec.name}.ko"
-    stripped = folder / f"{spec.name}.ko"
-    fresh = not (stripped.is_file() and stamp.is_file() and stamp.read_text() == inputs)
-    if fresh:
+    built = ModuleBuild(
+        name=spec.name,
+        release=kernel.release,
+        stripped=folder / f"{spec.name}.ko",
+        debug=place / f"{spec.name}.ko",
+        build_id="",
+        log=folder / "build.log",
+        fresh=False,
+    )
+    stamp = folder / "inputs"
+    inputs = _inputs(spec, kernel, kdir, variables)
+    if not (built.stripped.is_file() and stamp.is_file() and stamp.read_text() == inputs):
         progress(f"building {spec.name} for {kernel.release}")
         stamp.unlink(missing_ok=True)
         command = _command(place, kdir, variables, source=source, original=spec.source)
-        _make(command, log, cwd=project)
-        if not debug.is_file():
-            raise BuildError(
-                f"make succeeded, but there is no {spec.name}.ko",
-                hint=f"does obj-m in {spec.kbuild}/Kbuild say {spec.name}.o?",
-            )
-        _checked("objcopy", "--strip-debug", str(debug), str(stripped))
+        _compile(spec, command, built, cwd=project)
         stamp.write_text(inputs)
-    return ModuleBuild(
-        name=spec.name,
-        release=kernel.release,
-        stripped=stripped,
-        debug=debug,
-        build_id=_build_id(debug),
-        log=log,
-        fresh=fresh,
-    )
+        built = replace(built, fresh=True)
+    return replace(built, build_id=_build_id(built.debug))
+
+
+def _compile(spec: ModuleSpec, command: list[str], built: ModuleBuild, *, cwd: Path) -> None:
+    _make(command, built.log, cwd=cwd)
+    if not built.debug.is_file():
+        raise BuildError(
+            f"make succeeded, but there is no {spec.name}.ko",
+            hint=f"does obj-m in {spec.kbuild}/Kbuild say {spec.name}.o?",
+        )
+    _checked("objcopy", "--strip-debug", str(built.debug), str(built.stripped))
 
 
 def run_companions(spec: ModuleSpec, *, project: Path) -> None:
@@ -125,7 +139,8 @@ def _inputs(spec: ModuleSpec, kernel: Kernel, kdir: Path, variables: Mapping[str
 def _command(
     place: Path, kdir: Path, variables: Mapping[str, str], *, source: Path, original: Path
 ) -> list[str]:
-    prefix = f"-fdebug-prefix-map={source}={original} -fmacro-prefix-map={source}={original}"
+    moved = shlex.quote(f"{source}={original}")
+    prefix = f"-fdebug-prefix-map={moved} -fmacro-prefix-map={moved}"
     command = ["make", "-C", str(kdir), f"M={place}", f"-j{os.cpu_count() or 1}"]
     command += [f"KCFLAGS=-g {prefix}"]
     command += [f"{name}={value}" for name, value in variables.items() if name != "KDIR"]

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Checks on kernel C: sparse, checkpatch, clang-tidy, and that the core knows no system.
+"""Checks on kernel C: sparse, kernel style, clang-tidy, and that the core knows no system.
 
-The kernel's own tools come with its headers, which `kernels` has in the cache or the host has
-installed. Each check yields one line for what it objects to.
+Each check yields one line for what it objects to.
 """
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,13 +18,6 @@ from harness.tree_checks import tracked
 
 _SYSTEM_HEADER = re.compile(r"^\s*#\s*include\s*<(?!(?:stdint|stddef|stdbool)\.h>)")
 _SYSTEM_CONDITION = re.compile(r"^\s*#\s*(?:el)?if.*(__linux__|__APPLE__|__FreeBSD__|__KERNEL__)")
-# What checkpatch says of a patch to the kernel's tree and not of a module beside it.
-_NOT_OURS = (
-    *("FILE_PATH_CHANGES", "LINUX_VERSION_CODE", "SPDX_LICENSE_TAG", "EMBEDDED_FUNCTION_NAME"),
-    *("CONST_STRUCT", "PREFER_DEFINED_ATTRIBUTE_MACRO", "AVOID_EXTERNS", "NEW_TYPEDEFS"),
-    # Both appear in definitions for the test build outside of any kernel.
-    *("VOLATILE", "MACRO_ARG_REUSE"),
-)
 
 
 def core_is_pure(project: Path) -> Iterator[str]:
@@ -35,36 +28,18 @@ def core_is_pure(project: Path) -> Iterator[str]:
                 yield f"{path.relative_to(project)}:{number}: {line.strip()}"
 
 
-def checkpatch(project: Path) -> Iterable[str]:
-    """Return what checkpatch objects to in kernel/, errors and warnings."""
+def style(project: Path) -> Iterable[str]:
+    """Return where kernel C departs from kernel style, as .clang-format writes it down."""
+    tool = Path(sys.executable).with_name("clang-format")
+    if not tool.exists():
+        return ["clang-format is not in the project's environment; ./dev installs it"]
     files = [str(path) for path in _sources(project)]
     if not files:
         return []
-    script = _checkpatch()
-    if script is None:
-        return ["checkpatch.pl was not found; ./dev fetches the kernel's headers that hold it"]
-    command = [
-        str(script),
-        "--no-tree",
-        "--terse",
-        "--quiet",
-        "--no-summary",
-        "--strict",
-        "--file",
-    ]
     done = subprocess.run(
-        ["perl", *command, f"--ignore={','.join(_NOT_OURS)}", *files],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=project,
+        [str(tool), "--dry-run", "--Werror", *files], check=False, capture_output=True, text=True
     )
-    found = [
-        line for line in done.stdout.splitlines() if ": ERROR:" in line or ": WARNING:" in line
-    ]
-    return (
-        found if done.returncode in {0, 1} else done.stderr.splitlines() or ["checkpatch failed"]
-    )
+    return [line for line in done.stderr.splitlines() if ": error: " in line]
 
 
 def sparse(project: Path) -> Iterable[str]:
@@ -81,7 +56,7 @@ def sparse(project: Path) -> Iterable[str]:
             settings.module,
             kernel,
             project=project,
-            out=project / "build" / "sparse",
+            out=build.output_folder(project, "sparse", cache_root=cache),
             variables={"C": "2", "W": "1", "CF": "-Wsparse-error"},
             progress=lambda _text: None,
         )
@@ -114,13 +89,3 @@ def _sources(project: Path) -> list[Path]:
         for path in tracked(project)
         if path.suffix in {".c", ".h"} and "kernel" in path.relative_to(project).parts[:1]
     ]
-
-
-def _checkpatch() -> Path | None:
-    """Return checkpatch.pl from the headers of a kernel in the cache, or from the host's."""
-    places = (config.environment().cache / "kernels", Path("/usr/src"), Path("/usr/lib"))
-    for place in places:
-        found = sorted(place.glob("**/scripts/checkpatch.pl"))
-        if found:
-            return found[-1]
-    return None

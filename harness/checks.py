@@ -49,7 +49,7 @@ def _steps() -> dict[str, Finding]:
         name: partial(_command, command) for name, command in commands.items()
     }
     steps["sparse"] = c_checks.sparse
-    steps["checkpatch"] = c_checks.checkpatch
+    steps["c-style"] = c_checks.style
     steps["clang-tidy"] = c_checks.clang_tidy
     steps["core-headers"] = c_checks.core_is_pure
     steps["spdx"] = tree_checks.spdx

@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import build as module_build
-from harness import handoff, image, kernels, leftovers, lives, platform_linux, session, suites
+from harness import (
+    cache,
+    handoff,
+    image,
+    kernels,
+    leftovers,
+    lives,
+    platform_linux,
+    session,
+    suites,
+)
 from harness.config import Environment, choose_target
 from harness.errors import HarnessError, ScannerBlind, UsageError
 from harness.live import LiveView
@@ -177,7 +187,9 @@ def _built(request: KernelTestRequest, kernel: Kernel, view: LiveView) -> Module
         settings.module,
         kernel,
         project=settings.root,
-        out=settings.root / "build" / "kernel",
+        out=module_build.output_folder(
+            settings.root, "kernel", cache_root=request.environment.cache
+        ),
         variables=request.environment.kbuild,
         progress=view.note,
     )

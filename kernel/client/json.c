@@ -41,7 +41,8 @@ static void print_string(FILE *out, const char *bytes, size_t length)
 	fputc('"', out);
 	while (at < length) {
 		unsigned char c = text[at];
-		size_t whole = c < 0x80 ? 0 : utf8_length(text + at, length - at);
+		size_t whole = c < 0x80 ? 0
+					: utf8_length(text + at, length - at);
 
 		if (whole) {
 			fwrite(text + at, 1, whole, out);

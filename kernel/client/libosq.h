@@ -41,7 +41,8 @@ int osq_client_sync(struct osq_client *client, int wait);
  * Returns 1 with *record set, 0 when there is none, -EBADMSG for a record
  * that cannot be right (the caller should close).
  */
-int osq_client_next(struct osq_client *client, const struct osq_record **record);
+int osq_client_next(struct osq_client *client,
+		    const struct osq_record **record);
 
 /* The bytes of a span, or NULL when it does not lie inside of its record. */
 const char *osq_client_bytes(const struct osq_record *record,

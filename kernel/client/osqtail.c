@@ -23,11 +23,14 @@ static const char help[] =
 	"  -s, --stats          at the end, print one line of type \"stats\"\n"
 	"  -h, --help           this text\n"
 	"\n"
-	"The first line has type \"ready\": from then on nothing is missed but\n"
-	"what the stats count as dropped. SIGINT and SIGTERM end it after what\n"
+	"The first line has type \"ready\": from then on nothing is missed "
+	"but\n"
+	"what the stats count as dropped. SIGINT and SIGTERM end it after "
+	"what\n"
 	"is in the ring has been printed.\n"
 	"\n"
-	"exit status: 0 ended as asked; 1 the driver refused or the counters do\n"
+	"exit status: 0 ended as asked; 1 the driver refused or the counters "
+	"do\n"
 	"not add up; 2 wrong usage.\n";
 
 struct options {
@@ -57,7 +60,8 @@ static int parse(int argc, char **argv, struct options *options)
 	};
 	int letter, bad = 0;
 
-	while ((letter = getopt_long(argc, argv, "c:r:sh", known, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "c:r:sh", known, NULL)) !=
+	       -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
 			return 0;
@@ -79,8 +83,7 @@ static int parse(int argc, char **argv, struct options *options)
 }
 
 /* Returns how many records were printed, or a negative errno. */
-static long long print_batch(struct osq_client *client,
-			     unsigned long long most)
+static long long print_batch(struct osq_client *client, unsigned long long most)
 {
 	const struct osq_record *record;
 	unsigned long long printed = 0;
@@ -144,7 +147,8 @@ static int run(struct osq_client *client, const struct options *options,
 
 	if (err)
 		return err;
-	printf("{\"type\":\"ready\",\"abi\":%d,\"schema\":%d,\"ring_bytes\":%llu}\n",
+	printf("{\"type\":\"ready\",\"abi\":%d,\"schema\":%d,\"ring_bytes\":%"
+	       "llu}\n",
 	       OSQ_ABI_VERSION, OSQ_SCHEMA_VERSION, options->ring_bytes);
 	fflush(stdout);
 	err = follow(client, options, signals);
@@ -179,6 +183,7 @@ int main(int argc, char **argv)
 	}
 	close(signals);
 	if (err)
-		fprintf(stderr, "osqtail: %s: %s\n", OSQ_DEVICE, strerror(-err));
+		fprintf(stderr, "osqtail: %s: %s\n", OSQ_DEVICE,
+			strerror(-err));
 	return err ? 1 : 0;
 }

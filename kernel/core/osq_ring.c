@@ -147,8 +147,8 @@ void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot)
 	ring->committed++;
 	while (ring->commit_pos < ring->write_pos &&
 	       !bit_test(ring->open, bit_of(ring, ring->commit_pos)))
-		ring->commit_pos = next_start(ring, ring->commit_pos,
-					      ring->write_pos);
+		ring->commit_pos =
+			next_start(ring, ring->commit_pos, ring->write_pos);
 	osq_os_unlock(&ring->lock, irq);
 }
 

@@ -113,9 +113,8 @@ static int osq_mmap(struct file *file, struct vm_area_struct *vma)
 	mutex_lock(&device_mutex);
 	err = osq_device_may_use(&own->session, this_process());
 	if (!err)
-		err = own->session.allocated ?
-			      osq_memory_map(&own->memory, vma) :
-			      -ENXIO;
+		err = own->session.allocated ? osq_memory_map(&own->memory, vma)
+					     : -ENXIO;
 	mutex_unlock(&device_mutex);
 	return err;
 }
@@ -188,9 +187,9 @@ static long do_sync(struct osq_file *own, void __user *argument)
 		return err;
 	if (copy_to_user(argument, &sync, sizeof(sync)))
 		return -EFAULT;
-	return sync.flags & OSQ_SYNC_WAIT && sync.max_pos == sync.read_pos ?
-		       -EAGAIN :
-		       0;
+	return sync.flags & OSQ_SYNC_WAIT && sync.max_pos == sync.read_pos
+		       ? -EAGAIN
+		       : 0;
 }
 
 static long osq_locked_ioctl(struct osq_file *own, unsigned int command,

@@ -22,8 +22,8 @@ int osq_memory_init(struct osq_memory *memory, u64 size)
 
 	memory->data = NULL;
 	memory->count = count;
-	memory->pages = kvcalloc(2 * count, sizeof(*memory->pages),
-				 GFP_KERNEL_ACCOUNT);
+	memory->pages =
+		kvcalloc(2 * count, sizeof(*memory->pages), GFP_KERNEL_ACCOUNT);
 	if (!memory->pages)
 		return -ENOMEM;
 	for (i = 0; i < count; i++) {

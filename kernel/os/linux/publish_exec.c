@@ -196,7 +196,7 @@ static void free_scratches(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu (cpu) {
 		kvfree(per_cpu(scratches, cpu));
 		per_cpu(scratches, cpu) = NULL;
 	}
@@ -206,9 +206,9 @@ static int alloc_scratches(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
-		struct scratch *scratch = kvzalloc(sizeof(*scratch),
-						   GFP_KERNEL_ACCOUNT);
+	for_each_possible_cpu (cpu) {
+		struct scratch *scratch =
+			kvzalloc(sizeof(*scratch), GFP_KERNEL_ACCOUNT);
 
 		if (!scratch) {
 			free_scratches();

@@ -1,1 +1,0 @@
-cmd_/work/main/tests/data/example_module/build/kernel/6.1.0-56-cloud-amd64/src/greeter.mod := printf '%s\n'   greeter.o | awk '!x[$$0]++ { print("/work/main/tests/data/example_module/build/kernel/6.1.0-56-cloud-amd64/src/"$$0) }' > /work/main/tests/data/example_module/build/kernel/6.1.0-56-cloud-amd64/src/greeter.mod

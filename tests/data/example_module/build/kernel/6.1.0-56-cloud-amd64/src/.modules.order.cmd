@@ -1,1 +1,0 @@
-cmd_/work/main/tests/data/example_module/build/kernel/6.1.0-56-cloud-amd64/src/modules.order := {   echo /work/main/tests/data/example_module/build/kernel/6.1.0-56-cloud-amd64/src/greeter.ko; :; } > /work/main/tests/data/example_module/build/kernel/6.1.0-56-cloud-amd64/src/modules.order
