@@ -15,7 +15,6 @@ from pathlib import Path
 
 from harness import build as module_build
 from harness import (
-    cache,
     handoff,
     image,
     kernels,
