@@ -7,6 +7,8 @@ An image holds no kernel; `kernels` brings that, and any image boots with any ke
 import json
 import os
 import pwd
+import secrets
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -23,7 +25,7 @@ from harness.model import Image, ImageSpec
 Progress = Callable[[str], None]
 
 # Raised when this module or the way it calls mmdebstrap changes what comes out.
-_FORMAT = "1"
+_FORMAT = "2"
 _LOCK_S = 1800.0
 _BOOTSTRAP_S = 1500.0
 _SHARE_SPARE_MIB = 32
@@ -138,9 +140,10 @@ def list_cached(root: Path) -> tuple[CachedItem, ...]:
 
 
 def _image(name: str, key: str, folder: Path) -> Image:
+    made = json.loads((folder / "image.json").read_text())["made"]
     return Image(
         name=name,
-        key=key,
+        key=f"{key}-{made}",
         disk=folder / "root.qcow2",
         ssh_key=folder / "id_ed25519",
         host_key=(folder / "host_key.pub").read_text().strip(),
@@ -153,7 +156,7 @@ def _problem(folder: Path) -> str:
         expected = json.loads((folder / "image.json").read_text())
         actual = (folder / "root.qcow2").stat().st_size
         _image("", "", folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         return f"it is incomplete ({error})"
     if actual != expected["disk_bytes"]:
         return f"its disk has {actual} bytes, {expected['disk_bytes']} were written"
@@ -163,36 +166,47 @@ def _problem(folder: Path) -> str:
 def _bootstrap(spec: ImageSpec, sources: list[str], folder: Path, progress: Progress) -> None:
     for name in ("id_ed25519", "host_key"):
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "harness", "-f", folder / name)
-    raw = folder / "root.raw"
-    setup = folder / "setup.sh"
-    shutil.copyfile(spec.setup, setup)
-    hook = _HOOK.format(folder=folder, raw=raw, size=spec.size_mib)
+    disk = folder / "root.qcow2"
     command = ["mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--format=null"]
-    command += [f"--include={','.join(spec.packages)}", f"--customize-hook={hook}"]
+    command += [f"--include={','.join(spec.packages)}"]
+    command += [f"--customize-hook={hook}" for hook in _hooks(spec, folder, disk)]
     command += [f"--aptopt={option}" for option in apt.options()]
     command += [spec.suite, "/dev/null", *sources]
     _mmdebstrap(command, folder / "bootstrap.log")
-    progress("converting the file system to qcow2")
-    disk = folder / "root.qcow2"
-    _qemu_img("convert", "-q", "-f", "raw", "-O", "qcow2", str(raw), str(disk))
-    raw.unlink()
-    facts = {"disk_bytes": disk.stat().st_size, "packages": list(spec.packages)}
+    progress(f"made {disk.stat().st_size // 2**20} MiB")
+    size = disk.stat().st_size
+    facts = {"disk_bytes": size, "packages": list(spec.packages), "made": secrets.token_hex(4)}
     (folder / "image.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
-# Run by mmdebstrap with the new root as $1, inside of its namespace, so that the owners in the
-# file system are right without root. The bind mount hides what is mounted below the root.
-_HOOK = """set -eu
+def _hooks(spec: ImageSpec, folder: Path, disk: Path) -> tuple[str, ...]:
+    """Return mmdebstrap's hooks: files in, set up, make the disk, disk out.
+
+    Without root the shell hook runs as another uid, to which our files are closed; mmdebstrap
+    itself carries them in and out.
+    """
+    files = {
+        folder / "id_ed25519.pub": "/root/harness-key.pub",
+        folder / "host_key": "/etc/ssh/host_key",
+        folder / "host_key.pub": "/etc/ssh/host_key.pub",
+        spec.setup: "/setup.sh",
+    }
+    uploads = (f"upload {shlex.quote(str(file))} {target}" for file, target in files.items())
+    make = _MAKE_DISK.format(size=spec.size_mib)
+    return (*uploads, make, f"download /root.qcow2 {shlex.quote(str(disk))}")
+
+
+# Runs with the new root as $1, inside of mmdebstrap's namespace, so that the owners in the file
+# system are right without root. The bind mount hides what is mounted below the root.
+_MAKE_DISK = """set -eu
 PATH=$PATH:/usr/sbin:/sbin
-cp "{folder}/id_ed25519.pub" "$1/root/harness-key.pub"
-cp "{folder}/host_key" "{folder}/host_key.pub" "$1/etc/ssh/"
-cp "{folder}/setup.sh" "$1/setup.sh"
 chroot "$1" sh -eu /setup.sh
 rm "$1/setup.sh"
 mkdir -p "$1.bare"
 mount --bind "$1" "$1.bare"
-trap 'umount "$1.bare"; rmdir "$1.bare"' EXIT
-mke2fs -q -t ext4 -O ^has_journal -L harness-root -d "$1.bare" "{raw}" {size}M
+trap 'umount "$1.bare"; rmdir "$1.bare"; rm -f "$1.raw"' EXIT
+mke2fs -q -t ext4 -O ^has_journal -L harness-root -d "$1.bare" "$1.raw" {size}M
+qemu-img convert -q -f raw -O qcow2 "$1.raw" "$1/root.qcow2"
 """
 
 

@@ -7,6 +7,7 @@ any image mounts, and the headers that modules are built against. `initrd` write
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from harness.model import Kernel, KernelSpec
 Progress = Callable[[str], None]
 
 # Raised when this module or `initrd` changes what comes out.
-_FORMAT = "1"
+_FORMAT = "2"
 _LOCK_S = 900.0
 _BUSYBOX = "busybox-static"
 # Spare room for the file system's own structures, beside the modules.
@@ -49,7 +50,11 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
             with cache.publish(folder) as beside:
                 _unpack(packages, beside, progress)
                 _assemble(release, beside, final=folder)
-                facts = {"release": release, "version": versions[0].partition("=")[2]}
+                facts = {
+                    "release": release,
+                    "version": versions[0].partition("=")[2],
+                    "made": secrets.token_hex(4),
+                }
                 (beside / "kernel.json").write_text(json.dumps(facts) + "\n")
         os.utime(folder)
     return _kernel(name, release, key, folder)
@@ -170,7 +175,7 @@ def _kernel(name: str, release: str, key: str, folder: Path) -> Kernel:
         name=name,
         release=release,
         version=facts["version"],
-        key=key,
+        key=f"{key}-{facts['made']}",
         vmlinuz=folder / "vmlinuz",
         initrd=folder / "initrd",
         modules_disk=folder / "modules.ext4",

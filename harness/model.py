@@ -158,7 +158,10 @@ class ImageSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """A finished guest image: a read-only qcow2 base and the keys that open it."""
+    """A finished guest image: a read-only qcow2 base and the keys that open it.
+
+    `key` names what went in and this very build: saved guests of another build do not fit.
+    """
 
     name: str
     key: str
