@@ -110,8 +110,9 @@ def load_order(modules: Path, wanted: Iterable[str]) -> Iterator[Path]:
     by_name = {_name(file): file for file in needs}
     builtin = {_name(line) for line in (modules / "modules.builtin").read_text().splitlines()}
     done: set[str] = set()
-    for name in wanted:
-        if name in builtin:
+    wishes = tuple(wanted)
+    for name in (*_soft_needs(modules, wishes), *wishes):
+        if name in builtin or (name not in by_name and name not in wishes):
             continue
         if name not in by_name:
             raise KernelError(f"this kernel has no {name}, and guests need it to find their disk")
@@ -119,6 +120,21 @@ def load_order(modules: Path, wanted: Iterable[str]) -> Iterator[Path]:
             if file not in done:
                 done.add(file)
                 yield modules / file
+
+
+def _soft_needs(modules: Path, wanted: tuple[str, ...]) -> Iterator[str]:
+    """Yield what wanted modules ask for by an alias while they run: ext4 its checksum, say."""
+    softdeps, aliases = modules / "modules.softdep", modules / "modules.alias"
+    asked: set[str] = set()
+    for line in softdeps.read_text().splitlines() if softdeps.is_file() else ():
+        words = line.split()
+        if words[:1] == ["softdep"] and words[1].replace("-", "_") in wanted:
+            asked.update(word for word in words[2:] if not word.endswith(":"))
+    for line in aliases.read_text().splitlines() if aliases.is_file() else ():
+        words = line.split()
+        if len(words) == 3 and words[1] in asked:
+            yield words[2].replace("-", "_")
+    yield from sorted(asked)
 
 
 def _name(file: str) -> str:

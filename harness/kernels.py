@@ -20,7 +20,7 @@ from harness.model import Kernel, KernelSpec
 Progress = Callable[[str], None]
 
 # Raised when this module or `initrd` changes what comes out.
-_FORMAT = "2"
+_FORMAT = "3"
 _LOCK_S = 900.0
 _BUSYBOX = "busybox-static"
 # Spare room for the file system's own structures, beside the modules.

@@ -64,6 +64,45 @@ def test_an_oops_in_init_is_a_crash(
     assert nothing_left() == set()
 
 
+def test_a_panic_names_the_test_that_was_running(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """The kernel dies in the middle of a test: exit 3, that test crashed, the console kept."""
+    project.replace(
+        "tests/greeter.sh",
+        'if [ "$(stat',
+        'echo "# harness: start device_is_private"\n'
+        "sleep 1; echo c > /proc/sysrq-trigger; sleep 5\n"
+        'if [ "$(stat',
+    )
+
+    run = project.run()
+
+    refused(run, 3, "device_is_private", "sysrq triggered crash")
+    verdicts = {result["name"]: result["verdict"] for result in run.report["results"]}
+    assert verdicts == {"module_is_listed": "passed", "device_is_private": "crashed"}
+    assert "Kernel panic" in (run.folder / "console.log").read_text(errors="replace")
+    assert nothing_left() == set()
+
+
+def test_a_guest_that_locks_up_is_a_hang(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """Every CPU spins with interrupts off: nothing crashes, but the heartbeat stops."""
+    project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("lockup"))
+    project.replace(
+        "pyproject.toml",
+        "[tool.harness.module]",
+        "timeouts.silence_s = 2.0\n\n[tool.harness.module]",
+    )
+    project.replace("tests/greeter.sh", 'if [ "$(stat', ': < /dev/greeter\nif [ "$(stat')
+
+    run = project.run()
+
+    refused(run, 3, "hangs", "heartbeat")
+    assert nothing_left() == set()
+
+
 def test_no_test_is_no_pass(project: Project) -> None:
     """A suite that announces nothing ends in 4."""
     project.replace("tests/greeter.sh", "echo", ": echo")

@@ -10,13 +10,30 @@
 #include <linux/init.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/smp.h>
 
 static char *mode = "greet";
 module_param(mode, charp, 0444);
-MODULE_PARM_DESC(mode, "greet, refuse, hang, warn or oops");
+MODULE_PARM_DESC(mode, "greet, refuse, hang, warn, oops or lockup");
+
+/* Never comes back, and with interrupts off nothing else on this CPU does. */
+static void greeter_spin(void *unused)
+{
+	local_irq_disable();
+	for (;;)
+		cpu_relax();
+}
+
+static int greeter_open(struct inode *inode, struct file *file)
+{
+	if (!strcmp(mode, "lockup"))
+		on_each_cpu(greeter_spin, NULL, 0);
+	return 0;
+}
 
 static const struct file_operations greeter_fops = {
 	.owner = THIS_MODULE,
+	.open = greeter_open,
 };
 
 static struct miscdevice greeter_device = {
