@@ -128,7 +128,8 @@ static void positions_of_another_lap_are_refused(void)
 {
 	struct fixture fixture;
 	u64 pos = 0;
-	int lap, err;
+	u64 lap;
+	int err;
 
 	fixture_init(&fixture, SMALL);
 	for (lap = 0; lap < 3 * SMALL / 64; lap++, pos += 64) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* osq_host.c - see osq_host.h. */
-#define _GNU_SOURCE
 #include "osq_host.h"
 
 #include <sys/mman.h>
