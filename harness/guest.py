@@ -176,8 +176,8 @@ class Guest:
         """End the connection; may be called twice."""
         self._client.close()
 
-    def popen(self, command: str) -> RemoteProcess:
-        """Start a command in the guest.
+    def popen(self, command: str, *, start_s: float = _TRY_S) -> RemoteProcess:
+        """Start a command in the guest; `start_s` is what its start may take.
 
         Raises: GuestLost when the connection is gone.
         """
@@ -185,7 +185,7 @@ class Guest:
         try:
             if transport is None or not transport.is_active():
                 raise GuestLost("the SSH connection is closed")
-            channel = transport.open_session(timeout=_TRY_S)
+            channel = transport.open_session(timeout=start_s)
             channel.exec_command(command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise GuestLost(f"the SSH connection is lost: {error}") from error
@@ -208,7 +208,7 @@ class Guest:
         """
         line = command if isinstance(command, str) else shlex.join(command)
         begun = time.monotonic()
-        with self.popen(line) as process:
+        with self.popen(line, start_s=deadline_s) as process:
             out, err, status = _drain(process._channel, input, line, end=begun + deadline_s)  # noqa: SLF001
         took = time.monotonic() - begun
         completed = Completed(stdout=_text(out), stderr=_text(err), status=status, duration_s=took)

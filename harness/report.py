@@ -100,7 +100,7 @@ def load(folder: Path) -> RunReport:
     file = folder / "report.json"
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        if data.pop("schema", None) != SCHEMA:
+        if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
             raise Lost(f"{file} has another schema than {SCHEMA}")
         return _ADAPTER.validate_python(data)
     except OSError as error:

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""guest: against a real SSH server on a loopback port, in a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from harness.errors import GuestCrashed, GuestLost, Lost
+from harness.guest import CommandFailed, Guest
+from harness.model import Endpoint
+
+
+def no_news() -> None:
+    """Know nothing of the guest's death."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running server and how to get in."""
+
+    endpoint: Endpoint
+    process: subprocess.Popen[bytes]
+
+
+def make_key(file: Path) -> str:
+    """Make a key pair and return the public half as known_hosts has it."""
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(file)]
+    subprocess.run(command, check=True)
+    return " ".join(file.with_suffix(".pub").read_text().split()[:2])
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """Run a server with keys of its own in a folder."""
+    host_key = make_key(folder / "host")
+    (folder / "authorized").write_text(make_key(folder / "client") + "\n")
+    program = Path(__file__).with_name("ssh_server.py")
+    process = subprocess.Popen(
+        [sys.executable, str(program), str(folder / "host"), str(folder / "authorized")],
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    endpoint = Endpoint(
+        host="127.0.0.1",
+        port=int(process.stdout.readline()),
+        user="anybody",
+        key_file=folder / "client",
+        host_key=host_key,
+    )
+    try:
+        yield Server(endpoint=endpoint, process=process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run a server for the tests of this file."""
+    with serving(tmp_path_factory.mktemp("ssh")) as found:
+        yield found
+
+
+@pytest.fixture
+def guest(server: Server) -> Iterator[Guest]:
+    """Give a connection."""
+    with Guest.connect(server.endpoint, deadline_s=10, alive=no_news) as found:
+        yield found
+
+
+def test_streams_and_status_come_apart(guest: Guest) -> None:
+    """Both streams, the status, and words quoted for the shell."""
+    done = guest.run("echo out; echo err >&2; exit 3", deadline_s=10, check=False)
+    quoted = guest.run(["printf", "%s|", "a b", "$HOME", "ü"], deadline_s=10)
+
+    assert (done.stdout, done.stderr, done.status) == ("out\n", "err\n", 3)
+    assert quoted.stdout == "a b|$HOME|ü|"
+
+
+def test_a_failed_command_carries_its_output(guest: Guest) -> None:
+    """Checked, a status that is not 0 is an error with what the command said."""
+    with pytest.raises(CommandFailed, match="status 5") as caught:
+        guest.run("echo because; exit 5", deadline_s=10)
+
+    assert caught.value.evidence == ("because",)
+    assert caught.value.completed.status == 5
+
+
+def test_much_output_and_input_do_not_block(guest: Guest) -> None:
+    """Eight MiB in and out again, on both streams, and bytes that are no UTF-8."""
+    data = b"\xff" + bytes(range(128)) * 65536
+
+    done = guest.run("tee /dev/stderr | wc -c", deadline_s=30, input=data)
+
+    assert done.stdout.strip() == str(len(data))
+    assert done.stderr.startswith("\\xff")
+
+
+def test_a_command_without_end_costs_its_deadline(guest: Guest) -> None:
+    """The deadline is kept, the error has what was said, the connection goes on."""
+    begun = time.monotonic()
+
+    with pytest.raises(GuestLost, match="no end in time") as caught:
+        guest.run("echo last words; sleep 60", deadline_s=0.5)
+
+    assert time.monotonic() - begun < 3
+    assert caught.value.evidence == ("last words",)
+    assert guest.run("echo on", deadline_s=10).stdout == "on\n"
+
+
+def test_lines_come_while_the_command_runs(guest: Guest) -> None:
+    """None stands for a moment without a line; the last line needs no end."""
+    with guest.popen("echo one; sleep 0.6; printf two") as process:
+        seen = list(process.lines(poll_s=0.1))
+        status = process.wait(deadline_s=5)
+
+    assert [line for line in seen if line is not None] == ["one", "two"]
+    assert seen.count(None) >= 3
+    assert status == 0
+
+
+def test_files_go_in_and_out(guest: Guest, tmp_path: Path) -> None:
+    """Bytes and mode arrive; nothing half written is left under another name."""
+    source, back = tmp_path / "source", tmp_path / "back"
+    source.write_bytes(os.urandom(100_000))
+
+    guest.push(source, str(tmp_path / "in side"), mode=0o640, deadline_s=10)
+    guest.fetch(str(tmp_path / "in side"), back, deadline_s=10)
+
+    assert back.read_bytes() == source.read_bytes()
+    assert (tmp_path / "in side").stat().st_mode & 0o777 == 0o640
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
+    """Waiting does not mend a key that is not let in."""
+    make_key(tmp_path / "stranger")
+    endpoint = replace(server.endpoint, key_file=tmp_path / "stranger")
+    begun = time.monotonic()
+
+    with (
+        pytest.raises(Lost, match="refuses the key"),
+        Guest.connect(endpoint, deadline_s=30, alive=no_news),
+    ):
+        pass
+
+    assert time.monotonic() - begun < 10
+
+
+def test_another_host_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
+    """Whoever answers in the guest's place is not talked to."""
+    endpoint = replace(server.endpoint, host_key=make_key(tmp_path / "other"))
+
+    with (
+        pytest.raises(Lost, match="host key differs"),
+        Guest.connect(endpoint, deadline_s=30, alive=no_news),
+    ):
+        pass
+
+
+def test_a_silent_port_is_tried_until_the_deadline(server: Server) -> None:
+    """Nobody listens: tried again and again, and asked in between whether the guest lives."""
+    asked = []
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint = replace(server.endpoint, port=closed.getsockname()[1])
+
+        with (
+            pytest.raises(GuestLost, match="no SSH after 1 s"),
+            Guest.connect(endpoint, deadline_s=1, alive=lambda: asked.append(1)),
+        ):
+            pass
+
+    assert len(asked) >= 3
+
+
+def test_the_news_of_a_dead_guest_ends_the_waiting(server: Server) -> None:
+    """What the console knows comes before what SSH hopes."""
+
+    def dead() -> None:
+        raise GuestCrashed("it died")
+
+    with pytest.raises(GuestCrashed), Guest.connect(server.endpoint, deadline_s=30, alive=dead):
+        pass
+
+
+def test_a_banner_and_nothing_more_is_retried(server: Server) -> None:
+    """A peer that says hello and resets is no guest yet, and no crash of ours."""
+    with socket.socket() as liar:
+        liar.bind(("127.0.0.1", 0))
+        liar.listen(8)
+        liar.settimeout(0.05)
+        endpoint = replace(server.endpoint, port=liar.getsockname()[1])
+
+        def answer() -> None:
+            try:
+                peer, _ = liar.accept()
+            except TimeoutError:
+                return
+            peer.sendall(b"SSH-2.0-liar\r\n")
+            peer.close()
+
+        with (
+            pytest.raises(GuestLost),
+            Guest.connect(endpoint, deadline_s=1.5, alive=answer),
+        ):
+            pass
+
+
+def test_a_peer_that_freezes_costs_the_deadline(tmp_path: Path) -> None:
+    """Its process stopped in the middle: the call returns in time all the same."""
+    with (
+        serving(tmp_path) as own,
+        Guest.connect(own.endpoint, deadline_s=10, alive=no_news) as frozen,
+    ):
+        frozen.run("true", deadline_s=10)
+        own.process.send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+
+        with pytest.raises(GuestLost):
+            frozen.run("true", deadline_s=1)
+
+        assert time.monotonic() - begun < 3
+
+
+def test_a_peer_that_dies_is_noticed(tmp_path: Path) -> None:
+    """The connection is cut in the middle of a command: GuestLost, not silence."""
+    with (
+        serving(tmp_path) as own,
+        Guest.connect(own.endpoint, deadline_s=10, alive=no_news) as cut,
+    ):
+        process = cut.popen("echo here; exec sleep 5")
+        lines = process.lines(poll_s=0.1)
+        assert next(line for line in lines if line) == "here"
+        own.process.kill()
+
+        assert [line for line in lines if line] == []
+        with pytest.raises(GuestLost):
+            cut.run("true", deadline_s=2)
