@@ -299,14 +299,20 @@ def check(_c: Context, only: list[str] | None = None) -> int:
 @task(help={"long": RUN_HELP["long"]})
 @command
 def test(_c: Context, long: bool = False) -> int:
-    """Run check, then the guest tests on the default target: the README's test command."""
+    """Run check, the guest tests on the default target, then the harness itself as a whole.
+
+    The README's test command. The last part is tests/system: a foreign module, bad input, kills.
+    """
     steps = checks.run_checks(project=ROOT, only=(), on_step=lambda s: print(checks.lines(s)))
     with _view(verbose=False) as view:
         found = kernel_test.run(_request({"long": long}), view)
     print("\n".join(report.summary_lines(found)))
-    bad = sum(not step.passed for step in steps)
+    whole = checks.run_system_tests(project=ROOT, long=long)
+    print(checks.lines(whole))
+    all_steps = (*steps, whole)
+    bad = sum(not step.passed for step in all_steps)
     counts = report.counts(found)
-    print(f"{counts.passed + len(steps) - bad} passed, {counts.bad + bad} failed")
+    print(f"{counts.passed + len(all_steps) - bad} passed, {counts.bad + bad} failed")
     return max(found.verdict.exit_code, 1 if bad else 0)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from harness import c_checks, tree_checks
 from harness.errors import UsageError
 
-_STEP_DEADLINE_S = 900.0
+_STEP_DEADLINE_S = 1800.0
 _MOST_LINES = 60
 
 
@@ -81,6 +81,15 @@ def run_checks(
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         return tuple(pool.map(run, chosen))
+
+
+def run_system_tests(*, project: Path, long: bool) -> StepResult:
+    """Return how tests/system ended: whole runs of the harness, some minutes."""
+    command = (sys.executable, "-m", "pytest", "-q", "--color=no", "tests/system")
+    begun = time.monotonic()
+    output = tuple(_command((*command, *(["--long"] if long else [])), project))
+    took = round(time.monotonic() - begun, 1)
+    return StepResult(name="system", passed=not output, duration_s=took, output=output)
 
 
 def lines(step: StepResult) -> str:
