@@ -121,18 +121,18 @@ class RichView:
 
     def __init__(self, *, color: bool = True, console: Console | None = None) -> None:
         self._console = console or Console(no_color=not color, highlight=False)
-        self._live = Live(
-            console=self._console,
-            get_renderable=self._picture,
-            refresh_per_second=_REFRESH_PER_S,
-            transient=True,
-        )
         self._begun = time.monotonic()
         self._stage = ""
         self._stage_begun = self._begun
         self._test = ""
         self._last_line = ""
         self._counts: Counter[Verdict] = Counter()
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._picture,
+            refresh_per_second=_REFRESH_PER_S,
+            transient=True,
+        )
 
     def __enter__(self) -> Self:
         self._live.start()
