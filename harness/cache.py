@@ -128,6 +128,13 @@ def no_space(folder: Path) -> Lost:
     )
 
 
+def forget_unused(folder: Path, *, older_than_s: float = 14 * 86400.0) -> None:
+    """Remove what nobody has used for a fortnight: each ready folder's time is its last use."""
+    for item in folder.glob("[!.]*"):
+        if item.is_dir() and time.time() - item.stat().st_mtime > older_than_s:
+            shutil.rmtree(item, ignore_errors=True)
+
+
 def size_bytes(folder: Path) -> int:
     """Return the disk space that a folder takes, holes not counted."""
     files = (item for item in folder.rglob("*") if item.is_file() and not item.is_symlink())

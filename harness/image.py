@@ -90,6 +90,7 @@ def ensure(spec: ImageSpec, *, root: Path, progress: Progress) -> Image:
             progress(f"bootstrapping {spec.name} ({spec.suite}, {len(spec.packages)} packages)")
             with cache.publish(folder) as beside:
                 _bootstrap(spec, sources, beside, progress)
+            cache.forget_unused(root / "images")
         os.utime(folder)
     return _image(spec.name, key, folder)
 

@@ -56,6 +56,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
                     "made": secrets.token_hex(4),
                 }
                 (beside / "kernel.json").write_text(json.dumps(facts) + "\n")
+            cache.forget_unused(root / "kernels")
         os.utime(folder)
     return _kernel(name, release, key, folder)
 

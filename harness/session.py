@@ -45,6 +45,7 @@ _SNAPSHOT_LOCK_S = 600.0
 _QUIET_S = 1.0
 _SETTLE_S = 10.0
 _POLL_S = 0.05
+_UNWANTED_EVENTS = {"crashed", "stopped", "shutdown"}
 
 # What the kernel is told on every boot. Harness lines and faults must reach the console whatever
 # their level; an oops ends the guest, so that no test goes on in a kernel that is already broken.
@@ -139,6 +140,11 @@ class Session:
         while time.monotonic() < end and time.monotonic() - self.console.last_byte_at < _QUIET_S:
             time.sleep(_POLL_S)
         self.watch.finish()
+
+    def libvirt_objection(self) -> str:
+        """Return what libvirt saw happen to the guest that should not have, or ""."""
+        bad = [event.kind for event in self.domain.events if event.kind in _UNWANTED_EVENTS]
+        return f"libvirt reported that the guest was {', '.join(bad)}" if bad else ""
 
     @contextmanager
     def watched(self) -> Iterator[None]:

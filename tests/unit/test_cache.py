@@ -99,6 +99,18 @@ def test_a_held_lock_says_by_whom_and_a_kill_frees_it(tmp_path: Path) -> None:
         pass
 
 
+def test_what_nobody_uses_is_forgotten(tmp_path: Path) -> None:
+    """Old folders go, recent ones, locks and half-made ones stay."""
+    for name in ("old", "new", ".half.1.tmp"):
+        (tmp_path / name).mkdir()
+    for name in ("old", ".half.1.tmp"):
+        os.utime(tmp_path / name, (1, 1))
+
+    cache.forget_unused(tmp_path)
+
+    assert sorted(os.listdir(tmp_path)) == [".half.1.tmp", "new"]
+
+
 def test_size_counts_what_is_on_the_disk(tmp_path: Path) -> None:
     """A file with a hole counts only its blocks."""
     with (tmp_path / "sparse").open("wb") as file:
