@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.whole_run import EXAMPLE, ROOT, Project, processes_of_ours
+from tests.system.whole_run import EXAMPLE, ROOT, RUNTIME, Project, processes_of_ours
 
 
 @pytest.fixture
@@ -18,6 +18,14 @@ def project(tmp_path: Path) -> Project:
     found = Project(root=root)
     found.replace("pyproject.toml", '"../../../vm-images"', f'"{ROOT / "vm-images"}"')
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime() -> Iterator[None]:
+    """Remove the folder for sockets at the end; it must be empty by then but for ours."""
+    yield
+    assert [path for path in RUNTIME.glob("*/*") if path.is_dir()] == []
+    shutil.rmtree(RUNTIME)
 
 
 @pytest.fixture

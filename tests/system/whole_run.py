@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "tests" / "data" / "example_module"
 RUN_DEADLINE_S = 300.0
+# A place of its own for sockets, so that other runs on this machine are not taken for ours.
+RUNTIME = Path(tempfile.mkdtemp(prefix="hs-", dir="/tmp"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,7 @@ class Project:
         return subprocess.Popen(
             self.command(*options),
             cwd=ROOT,
-            env={**clean, "CI": "1", **variables},
+            env={**clean, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME), **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -81,11 +84,11 @@ class Project:
 
 
 def processes_of_ours() -> set[str]:
-    """Return every QEMU and libvirt daemon with a run of ours in its command line."""
+    """Return every QEMU and libvirt daemon that a run of these tests has started."""
     found = set()
     for process in psutil.process_iter(["name", "cmdline", "pid"]):
         line = " ".join(process.info["cmdline"] or [])
         name = process.info["name"] or ""
-        if name.startswith(("qemu-system", "libvirtd", "virtqemud")) and "harness" in line:
+        if name.startswith(("qemu-system", "libvirtd", "virtqemud")) and str(RUNTIME) in line:
             found.add(f"{process.info['pid']} {line[:200]}")
     return found
