@@ -134,10 +134,52 @@ static int print_exec(FILE *out, const struct osq_record *record)
 	return 0;
 }
 
+static const char *const reasons[OSQ_DROP_COUNT] = {
+	[OSQ_DROP_FULL] = "full",     [OSQ_DROP_TOO_BIG] = "too_big",
+	[OSQ_DROP_NESTED] = "nested", [OSQ_DROP_DISCARDED] = "discarded",
+	[OSQ_DROP_MISSED] = "missed",
+};
+
+/* Each reason that has a name, and the sum of all. */
+static void print_dropped(FILE *out, const __u64 *dropped)
+{
+	unsigned long long sum = 0;
+	int reason;
+
+	for (reason = 0; reason < OSQ_DROP_COUNT; reason++) {
+		sum += dropped[reason];
+		if (reasons[reason])
+			fprintf(out, ",\"dropped_%s\":%llu", reasons[reason],
+				(unsigned long long)dropped[reason]);
+	}
+	fprintf(out, ",\"dropped\":%llu", sum);
+}
+
+static int print_lost(FILE *out, const struct osq_record *record)
+{
+	const struct osq_lost *lost = (const struct osq_lost *)record;
+
+	if (record->len < sizeof(*lost))
+		return -1;
+	print_head(out, record, "lost");
+	fprintf(out,
+		",\"first_seq\":%llu,\"last_seq\":%llu,"
+		"\"first_ts_boot_ns\":%llu,\"last_ts_boot_ns\":%llu",
+		(unsigned long long)lost->first_seq,
+		(unsigned long long)lost->last_seq,
+		(unsigned long long)lost->first_ts_boot_ns,
+		(unsigned long long)lost->last_ts_boot_ns);
+	print_dropped(out, lost->dropped);
+	fputs("}\n", out);
+	return 0;
+}
+
 int json_record(FILE *out, const struct osq_record *record)
 {
 	if (record->type == OSQ_TYPE_EXEC)
 		return print_exec(out, record);
+	if (record->type == OSQ_TYPE_LOST)
+		return print_lost(out, record);
 	print_head(out, record, "unknown");
 	fprintf(out, ",\"number\":%u}\n", record->type);
 	return 0;
@@ -145,28 +187,17 @@ int json_record(FILE *out, const struct osq_record *record)
 
 void json_stats(FILE *out, const struct osq_sync *stats)
 {
-	static const char *const reasons[OSQ_DROP_COUNT] = {
-		[OSQ_DROP_FULL] = "full",
-		[OSQ_DROP_TOO_BIG] = "too_big",
-		[OSQ_DROP_NESTED] = "nested",
-	};
-	unsigned long long dropped = 0;
-	int reason;
-
 	fprintf(out,
 		"{\"type\":\"stats\",\"attempts\":%llu,\"committed\":%llu,"
-		"\"consumed\":%llu,\"pending\":%llu,\"in_flight\":%llu",
+		"\"consumed\":%llu,\"pending\":%llu,\"reset\":%llu,"
+		"\"in_flight\":%llu",
 		(unsigned long long)stats->attempts,
 		(unsigned long long)stats->committed,
 		(unsigned long long)stats->consumed,
 		(unsigned long long)stats->pending,
+		(unsigned long long)stats->reset,
 		(unsigned long long)stats->in_flight);
-	for (reason = 0; reason < OSQ_DROP_COUNT; reason++) {
-		dropped += stats->dropped[reason];
-		if (reasons[reason])
-			fprintf(out, ",\"dropped_%s\":%llu", reasons[reason],
-				(unsigned long long)stats->dropped[reason]);
-	}
-	fprintf(out, ",\"dropped\":%llu,\"law_holds\":%s}\n", dropped,
+	print_dropped(out, stats->dropped);
+	fprintf(out, ",\"law_holds\":%s}\n",
 		osq_client_law_holds(stats) ? "true" : "false");
 }

@@ -13,46 +13,57 @@ static int call(int fd, unsigned long request, void *argument)
 	return ioctl(fd, request, argument) ? -errno : 0;
 }
 
-int osq_client_open(struct osq_client *client, uint64_t ring_bytes)
+static void unmap(struct osq_client *client)
+{
+	if (client->ring)
+		munmap((void *)client->ring, client->map_bytes);
+	client->ring = NULL;
+}
+
+int osq_client_allocate(struct osq_client *client, uint64_t ring_bytes)
 {
 	struct osq_allocate allocate = {
 		.abi = OSQ_ABI_VERSION,
 		.ring_bytes = ring_bytes,
 	};
+	int err = call(client->fd, OSQ_IOC_ALLOCATE, &allocate);
 	void *map;
+
+	if (err)
+		return err;
+	unmap(client);
+	map = mmap(NULL, allocate.map_bytes, PROT_READ, MAP_SHARED, client->fd,
+		   0);
+	if (map == MAP_FAILED)
+		return -errno;
+	client->ring = map;
+	client->ring_bytes = ring_bytes;
+	client->map_bytes = allocate.map_bytes;
+	client->generation = allocate.generation;
+	client->read_pos = 0;
+	client->max_pos = 0;
+	return 0;
+}
+
+int osq_client_open(struct osq_client *client, uint64_t ring_bytes)
+{
 	int err;
 
 	memset(client, 0, sizeof(*client));
 	client->fd = open(OSQ_DEVICE, O_RDWR | O_CLOEXEC);
 	if (client->fd < 0)
 		return -errno;
-	err = call(client->fd, OSQ_IOC_ALLOCATE, &allocate);
+	err = osq_client_allocate(client, ring_bytes);
 	if (err)
-		goto fail;
-	map = mmap(NULL, allocate.map_bytes, PROT_READ, MAP_SHARED, client->fd,
-		   0);
-	if (map == MAP_FAILED) {
-		err = -errno;
-		goto fail;
-	}
-	client->ring = map;
-	client->ring_bytes = ring_bytes;
-	client->map_bytes = allocate.map_bytes;
-	client->generation = allocate.generation;
-	return 0;
-fail:
-	close(client->fd);
-	client->fd = -1;
+		osq_client_close(client);
 	return err;
 }
 
 void osq_client_close(struct osq_client *client)
 {
-	if (client->ring)
-		munmap((void *)client->ring, client->map_bytes);
+	unmap(client);
 	if (client->fd >= 0)
 		close(client->fd);
-	client->ring = NULL;
 	client->fd = -1;
 }
 
@@ -79,26 +90,42 @@ int osq_client_sync(struct osq_client *client, int wait)
 	return 0;
 }
 
-int osq_client_next(struct osq_client *client, const struct osq_record **record)
+/* The record at read_pos, or NULL when it cannot be right. */
+static const struct osq_record *look(const struct osq_client *client)
 {
 	uint64_t left = client->max_pos - client->read_pos;
-	const struct osq_record *found;
+	uint64_t at = client->read_pos & (client->ring_bytes - 1);
+	const struct osq_record *found = (const void *)(client->ring + at);
 	uint32_t len;
 
-	if (!left)
-		return 0;
-	found = (const void *)(client->ring +
-			       (client->read_pos & (client->ring_bytes - 1)));
+	if (left > client->ring_bytes || left < sizeof(*found) ||
+	    at % OSQ_RECORD_ALIGN)
+		return NULL;
 	len = found->len;
-	if (left > client->ring_bytes || len < sizeof(*found) || len > left ||
-	    len > OSQ_RECORD_MAX_BYTES || len % OSQ_RECORD_ALIGN)
-		return -EBADMSG;
+	if (len < sizeof(*found) || len > left || len > OSQ_RECORD_MAX_BYTES ||
+	    len % OSQ_RECORD_ALIGN)
+		return NULL;
 	if (found->pos != client->read_pos || found->seq <= client->last_seq)
-		return -EBADMSG;
-	client->last_seq = found->seq;
-	client->read_pos += len;
-	*record = found;
-	return 1;
+		return NULL;
+	return found;
+}
+
+int osq_client_next(struct osq_client *client, const struct osq_record **record)
+{
+	const struct osq_record *found;
+
+	while (client->read_pos != client->max_pos) {
+		found = look(client);
+		if (!found)
+			return -EBADMSG;
+		client->last_seq = found->seq;
+		client->read_pos += found->len;
+		if (found->type == OSQ_TYPE_NONE)
+			continue;
+		*record = found;
+		return 1;
+	}
+	return 0;
 }
 
 const char *osq_client_bytes(const struct osq_record *record,
@@ -118,5 +145,6 @@ int osq_client_law_holds(const struct osq_sync *stats)
 	for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
 		accounted += stats->dropped[reason];
 	return stats->attempts == accounted &&
-	       stats->committed == stats->consumed + stats->pending;
+	       stats->committed ==
+		       stats->consumed + stats->pending + stats->reset;
 }

@@ -27,6 +27,11 @@ struct osq_client {
 
 /* Each returns 0 or a negative errno. */
 int osq_client_open(struct osq_client *client, uint64_t ring_bytes);
+/*
+ * A new ring on the same descriptor, after -ESTALE: nothing is subscribed,
+ * records that were handed out are gone. osq_client_open does this, too.
+ */
+int osq_client_allocate(struct osq_client *client, uint64_t ring_bytes);
 void osq_client_close(struct osq_client *client);
 int osq_client_subscribe(struct osq_client *client, uint32_t type, int on);
 
@@ -37,7 +42,8 @@ int osq_client_subscribe(struct osq_client *client, uint32_t type, int on);
 int osq_client_sync(struct osq_client *client, int wait);
 
 /*
- * The next record before max_pos, valid until the next sync.
+ * The next record before max_pos, valid until the next sync. Discarded
+ * reservations are passed over.
  * Returns 1 with *record set, 0 when there is none, -EBADMSG for a record
  * that cannot be right (the caller should close).
  */

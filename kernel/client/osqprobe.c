@@ -3,8 +3,13 @@
  * osqprobe.c - do to /dev/osquery what must not be done, and print what the
  * driver says: one JSON object, the errno of each attempt (0: it worked).
  *
- * A test tool. 'osqprobe storm N' makes N execs of itself instead, one after
- * the other, and 'osqprobe exit' is what they run.
+ * A test tool, one scene a run:
+ *	osqprobe		wrong calls, one after the other
+ *	osqprobe owners		others use the owner's descriptor
+ *	osqprobe orphan		the owner dies, a child keeps the descriptor
+ *	osqprobe storm N	no JSON: N execs of itself, one after the other
+ *	osqprobe exit		what 'storm' runs
+ *	osqprobe heir FD	what 'owners' runs
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -119,10 +124,107 @@ static void misuse(void)
 	puts("}");
 }
 
+static int open_ring(const char *what, int flags)
+{
+	struct osq_allocate request = {
+		.abi = OSQ_ABI_VERSION,
+		.ring_bytes = RING_BYTES,
+	};
+	int fd = open(OSQ_DEVICE, O_RDWR | flags);
+
+	say(what, fd < 0 || ioctl(fd, OSQ_IOC_ALLOCATE, &request));
+	return fd;
+}
+
+static unsigned int allocate_again(int fd)
+{
+	struct osq_allocate request = {
+		.abi = OSQ_ABI_VERSION,
+		.ring_bytes = RING_BYTES,
+	};
+
+	say("owner_allocate", ioctl(fd, OSQ_IOC_ALLOCATE, &request));
+	return request.generation;
+}
+
+/* This process, with another program, has the pid but is not the owner. */
+static void become_heir(char *self, int fd)
+{
+	char number[16];
+	char *const arguments[] = { self, "heir", number, NULL };
+
+	snprintf(number, sizeof(number), "%d", fd);
+	fflush(stdout);
+	execv("/proc/self/exe", arguments);
+	say("exec", 1);
+}
+
+/* A child's call costs the queue; the owner hears of it and starts anew. */
+static void owners(char *self)
+{
+	int fd = open_ring("open", 0);
+	unsigned int generation;
+
+	subscribe(fd, "subscribe", OSQ_TYPE_EXEC, 1);
+	as_child(fd);
+	sync_at(fd, "owner_sync", 1, 0);
+	subscribe(fd, "owner_subscribe", OSQ_TYPE_EXEC, 1);
+	map(fd, "owner_map", 2 * RING_BYTES, PROT_READ);
+	generation = allocate_again(fd);
+	sync_at(fd, "old_generation", generation - 1, 0);
+	sync_at(fd, "new_generation", generation, 0);
+	map(fd, "new_map", 2 * RING_BYTES, PROT_READ);
+	subscribe(fd, "new_subscribe", OSQ_TYPE_EXEC, 1);
+	become_heir(self, fd);
+}
+
+static void heir(int fd)
+{
+	struct osq_version version;
+
+	first = 0;
+	say("heir_ioctl", ioctl(fd, OSQ_IOC_VERSION, &version));
+	say("open_beside_heir", open(OSQ_DEVICE, O_RDWR | O_CLOEXEC) < 0);
+	close(fd);
+	say("open_after_heir", open(OSQ_DEVICE, O_RDWR | O_CLOEXEC) < 0);
+	puts("}");
+}
+
+/* The child that is left reads from a pipe until its parent's parent ends. */
+static void orphan(void)
+{
+	int ends[2];
+	char byte;
+
+	if (pipe(ends))
+		return;
+	fflush(stdout);
+	if (fork() == 0) {
+		int fd = open_ring("open", 0);
+
+		subscribe(fd, "subscribe", OSQ_TYPE_EXEC, 1);
+		if (fork() == 0) {
+			close(ends[1]);
+			_exit(read(ends[0], &byte, 1) != 0);
+		}
+		_exit(0);
+	}
+	wait(NULL);
+	first = 0;
+	open_ring("open_after_owner", O_CLOEXEC);
+	puts("}");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "storm"))
 		return storm(argv[0], atol(argv[2]));
+	if (argc == 3 && !strcmp(argv[1], "heir"))
+		heir(atoi(argv[2]));
+	if (argc == 2 && !strcmp(argv[1], "owners"))
+		owners(argv[0]);
+	if (argc == 2 && !strcmp(argv[1], "orphan"))
+		orphan();
 	if (argc == 1)
 		misuse();
 	return 0;

@@ -2,6 +2,7 @@
 /* osqtail.c - print the records of /dev/osquery as JSON Lines. */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ static const char help[] =
 	"Print what the osq driver records, one JSON object a line.\n"
 	"\n"
 	"  -c, --count N        end after N records\n"
+	"  -i, --idle-exit-ms N end when no record came for N milliseconds\n"
 	"  -r, --ring-bytes N   size of the ring, a power of two from 8192 to\n"
 	"                       67108864 (default: 1048576)\n"
 	"  -s, --stats          at the end, print one line of type \"stats\"\n"
@@ -25,17 +27,22 @@ static const char help[] =
 	"\n"
 	"The first line has type \"ready\": from then on nothing is missed "
 	"but\n"
-	"what the stats count as dropped. SIGINT and SIGTERM end it after "
+	"what the stats count as dropped; the first record after a drop has\n"
+	"type \"lost\" and says what was. SIGINT and SIGTERM end it after "
 	"what\n"
 	"is in the ring has been printed.\n"
 	"\n"
-	"exit status: 0 ended as asked; 1 the driver refused or the counters "
-	"do\n"
-	"not add up; 2 wrong usage.\n";
+	"A byte of a path or an argument that is no UTF-8 is printed as "
+	"\\udcXX,\n"
+	"as Python's surrogateescape has it.\n"
+	"\n"
+	"exit status: 0 ended as asked; 1 the driver refused, the counters do\n"
+	"not add up, or the output cannot be written; 2 wrong usage.\n";
 
 struct options {
 	unsigned long long count;
 	unsigned long long ring_bytes;
+	unsigned long long idle_ms; /* 0: for ever */
 	int stats;
 };
 
@@ -53,6 +60,7 @@ static int parse(int argc, char **argv, struct options *options)
 {
 	static const struct option known[] = {
 		{ "count", required_argument, NULL, 'c' },
+		{ "idle-exit-ms", required_argument, NULL, 'i' },
 		{ "ring-bytes", required_argument, NULL, 'r' },
 		{ "stats", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
@@ -60,7 +68,7 @@ static int parse(int argc, char **argv, struct options *options)
 	};
 	int letter, bad = 0;
 
-	while ((letter = getopt_long(argc, argv, "c:r:sh", known, NULL)) !=
+	while ((letter = getopt_long(argc, argv, "c:i:r:sh", known, NULL)) !=
 	       -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
@@ -68,6 +76,8 @@ static int parse(int argc, char **argv, struct options *options)
 		}
 		if (letter == 'c')
 			bad |= parse_number(optarg, &options->count);
+		else if (letter == 'i')
+			bad |= parse_number(optarg, &options->idle_ms);
 		else if (letter == 'r')
 			bad |= parse_number(optarg, &options->ring_bytes);
 		else if (letter == 's')
@@ -75,7 +85,7 @@ static int parse(int argc, char **argv, struct options *options)
 		else
 			bad = 1;
 	}
-	if (bad || optind != argc) {
+	if (bad || optind != argc || options->idle_ms > INT_MAX) {
 		fputs("osqtail: wrong usage; see osqtail --help\n", stderr);
 		return 2;
 	}
@@ -97,21 +107,27 @@ static long long print_batch(struct osq_client *client, unsigned long long most)
 			return -EBADMSG;
 		printed++;
 	}
-	fflush(stdout);
+	if (fflush(stdout))
+		return -EIO;
 	return got < 0 ? got : (long long)printed;
 }
 
-/* Wait for records or a signal. Returns 1 when it is time to end. */
-static int wait_for_more(const struct osq_client *client, int signals)
+/*
+ * Wait for records or a signal. Returns 1 when it is time to end: on a
+ * signal, or after @idle_ms of nothing.
+ */
+static int wait_for_more(const struct osq_client *client, int signals,
+			 unsigned long long idle_ms)
 {
 	struct pollfd ready[] = {
 		{ .fd = client->fd, .events = POLLIN },
 		{ .fd = signals, .events = POLLIN },
 	};
+	int count = poll(ready, 2, idle_ms ? (int)idle_ms : -1);
 
-	if (poll(ready, 2, -1) < 0)
+	if (count < 0)
 		return -errno;
-	return ready[1].revents != 0;
+	return count == 0 || ready[1].revents != 0;
 }
 
 static int follow(struct osq_client *client, const struct options *options,
@@ -122,7 +138,7 @@ static int follow(struct osq_client *client, const struct options *options,
 	int err, last = 0;
 
 	do {
-		last = wait_for_more(client, signals);
+		last = wait_for_more(client, signals, options->idle_ms);
 		if (last < 0)
 			return last;
 		if (last) {
@@ -154,6 +170,8 @@ static int run(struct osq_client *client, const struct options *options,
 	err = follow(client, options, signals);
 	if (!err && options->stats)
 		json_stats(stdout, &client->stats);
+	if (!err && fflush(stdout))
+		err = -EIO;
 	if (!err && !osq_client_law_holds(&client->stats)) {
 		fputs("osqtail: the driver's counters do not add up\n", stderr);
 		return -EPROTO;

@@ -26,46 +26,79 @@ int osq_device_attach(struct osq_device *device, struct osq_session *session,
 {
 	if (device->session)
 		return -EBUSY;
-	osq_os_memset(session, 0, sizeof(*session));
 	session->owner = owner;
-	session->attached = true;
+	session->queue = OSQ_QUEUE_NONE;
+	session->generation = 0;
+	session->subscribed = 0;
+	osq_ring_init(&session->ring);
 	device->session = session;
 	return 0;
 }
 
 /*
- * osq_device_detach - the owner has left: stop what runs for it.
+ * osq_device_detach - the owner has left: stop and close what ran for it.
  *
- * The ring stays readable for mappings that are left; nothing writes to it
- * any more. May be called again for the same session.
+ * Afterwards nothing of the core touches the ring's memory, and another
+ * session may be attached. May be called again for the same session.
  */
 void osq_device_detach(struct osq_device *device, struct osq_session *session)
 {
-	if (!session->attached)
+	if (session->queue == OSQ_QUEUE_LEFT)
 		return;
 	stop_all(session);
-	session->attached = false;
+	osq_ring_close(&session->ring);
+	session->queue = OSQ_QUEUE_LEFT;
 	device->session = NULL;
+}
+
+/*
+ * osq_device_invalidate - another process has meddled: give up the ring.
+ *
+ * What was pending counts as reset. The owner learns of it by -ESTALE and
+ * may allocate again.
+ * Return: true when this call did it; then the memory is free to go.
+ */
+bool osq_device_invalidate(struct osq_session *session)
+{
+	if (session->queue != OSQ_QUEUE_VALID)
+		return false;
+	stop_all(session);
+	osq_ring_close(&session->ring);
+	session->queue = OSQ_QUEUE_INVALID;
+	return true;
 }
 
 /*
  * osq_device_may_use - is @who the one this session was opened by?
  *
- * Return: 0; -EPERM for another process that was handed the descriptor;
- * -ESTALE when the owner has left.
+ * Return: 0; -EPERM for another process that was handed the descriptor, and
+ * the caller then invalidates the queue; -ESTALE when the owner has left.
  */
 int osq_device_may_use(const struct osq_session *session, const void *who)
 {
 	if (session->owner != who)
 		return -EPERM;
-	return session->attached ? 0 : -ESTALE;
+	return session->queue == OSQ_QUEUE_LEFT ? -ESTALE : 0;
+}
+
+/* osq_device_has_ring - 0; -ENXIO before ALLOCATE, -ESTALE when invalid. */
+int osq_device_has_ring(const struct osq_session *session)
+{
+	switch (session->queue) {
+	case OSQ_QUEUE_VALID:
+		return 0;
+	case OSQ_QUEUE_NONE:
+		return -ENXIO;
+	default:
+		return -ESTALE;
+	}
 }
 
 /*
  * osq_device_check_allocate - look at a request before memory is spent.
  *
  * Return: 0; -EPROTO for another ABI, -EINVAL for a wrong size or a field
- * that should be zero, -EEXIST for a second ring.
+ * that should be zero, -EEXIST while there is a valid ring.
  */
 int osq_device_check_allocate(const struct osq_session *session,
 			      const struct osq_allocate *request)
@@ -77,14 +110,14 @@ int osq_device_check_allocate(const struct osq_session *session,
 	if (request->reserved || size < OSQ_RING_MIN_BYTES ||
 	    size > OSQ_RING_MAX_BYTES || (size & (size - 1)))
 		return -EINVAL;
-	return session->allocated ? -EEXIST : 0;
+	return session->queue == OSQ_QUEUE_VALID ? -EEXIST : 0;
 }
 
 /*
  * osq_device_allocate - give the session a ring over @data.
- * @data: as osq_ring_init wants it, request->ring_bytes long.
+ * @data: as osq_ring_open wants it, request->ring_bytes long.
  *
- * Return: as osq_device_check_allocate and osq_ring_init; on an error the
+ * Return: as osq_device_check_allocate and osq_ring_open; on an error the
  * memory still is the caller's.
  */
 int osq_device_allocate(struct osq_device *device, struct osq_session *session,
@@ -93,10 +126,10 @@ int osq_device_allocate(struct osq_device *device, struct osq_session *session,
 	int err = osq_device_check_allocate(session, request);
 
 	if (!err)
-		err = osq_ring_init(&session->ring, data, request->ring_bytes);
+		err = osq_ring_open(&session->ring, data, request->ring_bytes);
 	if (err)
 		return err;
-	session->allocated = true;
+	session->queue = OSQ_QUEUE_VALID;
 	session->generation = ++device->generation;
 	request->map_bytes = 2 * request->ring_bytes;
 	request->generation = session->generation;
@@ -107,8 +140,8 @@ int osq_device_allocate(struct osq_device *device, struct osq_session *session,
 /*
  * osq_device_subscribe - switch a type of records on or off.
  *
- * Return: 0, also when it was so already; -ENXIO without a ring, -EINVAL for
- * a type without a publisher or another value than 0 and 1; what the
+ * Return: 0, also when it was so already; as osq_device_has_ring; -EINVAL
+ * for a type without a publisher or another value than 0 and 1; what the
  * publisher's start says.
  */
 int osq_device_subscribe(struct osq_session *session,
@@ -116,10 +149,10 @@ int osq_device_subscribe(struct osq_session *session,
 {
 	const struct osq_publisher *publisher;
 	u64 bit;
-	int err = 0;
+	int err = osq_device_has_ring(session);
 
-	if (!session->allocated)
-		return -ENXIO;
+	if (err)
+		return err;
 	if (request->type >= OSQ_TYPE_COUNT || request->on > 1)
 		return -EINVAL;
 	publisher = osq_publisher_find(request->type);
@@ -140,13 +173,15 @@ int osq_device_subscribe(struct osq_session *session,
 /*
  * osq_device_sync - free what the owner has read, tell what there is.
  *
- * Return: 0; -ENXIO without a ring, -ESTALE for another generation's
- * position, -EINVAL for an unknown flag or a position that is no boundary.
+ * Return: 0; as osq_device_has_ring; -EINVAL for an unknown flag, -ESTALE
+ * for another generation's position, -EINVAL for one that is no boundary.
  */
 int osq_device_sync(struct osq_session *session, struct osq_sync *sync)
 {
-	if (!session->allocated)
-		return -ENXIO;
+	int err = osq_device_has_ring(session);
+
+	if (err)
+		return err;
 	if (sync->flags & ~OSQ_SYNC_WAIT)
 		return -EINVAL;
 	if (sync->generation != session->generation)

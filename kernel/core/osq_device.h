@@ -11,25 +11,38 @@
 
 #include "osq_publisher.h"
 
-/* One opening of the device. Its ring lives until the last mapping is gone. */
+/*
+ * OSQ_QUEUE_NONE -> VALID by ALLOCATE -> INVALID when a process that is not
+ * the owner has used the device -> VALID by ALLOCATE. Any -> LEFT, for good,
+ * when the owner closes or dies.
+ */
+enum osq_queue {
+	OSQ_QUEUE_NONE,
+	OSQ_QUEUE_VALID,
+	OSQ_QUEUE_INVALID,
+	OSQ_QUEUE_LEFT,
+};
+
+/* One opening of the device; the system adds the ring's memory. */
 struct osq_session {
 	const void *owner; /* identity of the process that opened it */
-	bool attached; /* false once the owner has left */
-	bool allocated;
-	u32 generation;
+	enum osq_queue queue; /* written under the mutex, read without */
+	u32 generation; /* of the ring */
 	u64 subscribed; /* bit n: type n */
-	struct osq_ring ring;
+	struct osq_ring ring; /* open only while the queue is valid */
 };
 
 struct osq_device {
-	struct osq_session *session; /* the one that is attached, or NULL */
-	u32 generation; /* of the last ring; never 0 in a session */
+	struct osq_session *session; /* the one whose owner is there, or NULL */
+	u32 generation; /* of the last ring of any session */
 };
 
 int osq_device_attach(struct osq_device *device, struct osq_session *session,
 		      const void *owner);
 void osq_device_detach(struct osq_device *device, struct osq_session *session);
+bool osq_device_invalidate(struct osq_session *session);
 int osq_device_may_use(const struct osq_session *session, const void *who);
+int osq_device_has_ring(const struct osq_session *session);
 int osq_device_check_allocate(const struct osq_session *session,
 			      const struct osq_allocate *request);
 int osq_device_allocate(struct osq_device *device, struct osq_session *session,

@@ -2,11 +2,17 @@
 /*
  * osq_ring.c - reserve, commit, sync; see osq_ring.h for the contract.
  *
- * Two private bitmaps hold what the ring decides by: where records begin and
- * which of them are still open. One bit stands for 8 bytes, the alignment of
- * a record. Positions only grow and are masked on use. Since the memory is
- * mapped twice in a row, a record never has to be split or a rest skipped:
- * what fits in the free bytes fits, wherever the ring stands.
+ * Three private bitmaps hold what the ring decides by: where records begin,
+ * which of them are still being written, which were given up. One bit stands
+ * for 8 bytes, the alignment of a record. Positions only grow and are masked
+ * on use. Since the memory is mapped twice in a row, a record never has to
+ * be split or a rest skipped: what fits in the free bytes fits, wherever the
+ * ring stands.
+ *
+ * Order is by lock alone. A writer's bytes come before its commit takes the
+ * lock; the reader learns of them from a commit_pos that it read under the
+ * lock later. A reader has done with its bytes before its sync takes the
+ * lock; a writer gets them from a read_pos that it saw under the lock later.
  */
 #include "osq_ring.h"
 
@@ -33,10 +39,9 @@ static bool bit_test(const u64 *map, u64 bit)
 }
 
 /*
- * next_start - where the record after the one at @pos begins.
+ * next_start - where the record after the one at @pos begins, or @end.
  *
- * Context: ring->lock is held; there is a record at @pos, and it is not the
- * last one before @end.
+ * Context: ring->lock is held; a record begins at @pos and one ends at @end.
  */
 static u64 next_start(const struct osq_ring *ring, u64 pos, u64 end)
 {
@@ -54,78 +59,176 @@ static u64 next_start(const struct osq_ring *ring, u64 pos, u64 end)
 	return end;
 }
 
+/* The time now, never before that of an earlier record. Lock is held. */
+static u64 now(struct osq_ring *ring)
+{
+	u64 ts_boot_ns = osq_os_boot_ns();
+
+	if (ring->last_ts_boot_ns < ts_boot_ns)
+		ring->last_ts_boot_ns = ts_boot_ns;
+	return ring->last_ts_boot_ns;
+}
+
 /*
- * osq_ring_init - make an empty ring over @size bytes at @data.
+ * osq_ring_init - make a ring without memory: every attempt is dropped.
+ *
+ * Once in its life, before anything else; there is nothing to undo.
+ */
+void osq_ring_init(struct osq_ring *ring)
+{
+	osq_os_memset(ring, 0, sizeof(*ring));
+	osq_os_lock_init(&ring->lock);
+}
+
+/*
+ * osq_ring_open - make the ring an empty one over @size bytes at @data.
  * @data: mapped twice in a row, so 2 * @size bytes can be touched; zeroed.
  *
- * Context: may sleep.
+ * Counters go on from where they were. Context: may sleep; the ring is
+ * closed.
  * Return: 0; -EINVAL for a size that is no power of two or out of bounds;
  * -ENOMEM.
  */
-int osq_ring_init(struct osq_ring *ring, void *data, u64 size)
+int osq_ring_open(struct osq_ring *ring, void *data, u64 size)
 {
 	size_t map_bytes = size / OSQ_RECORD_ALIGN / 8;
+	u64 room = size - sizeof(struct osq_lost);
+	osq_os_irq_t irq;
+	u64 *maps;
 
-	if (size < OSQ_RING_MIN_BYTES || size > OSQ_RING_MAX_BYTES)
+	if (size < OSQ_RING_MIN_BYTES || size > OSQ_RING_MAX_BYTES ||
+	    (size & (size - 1)))
 		return -EINVAL;
-	if (size & (size - 1))
-		return -EINVAL;
-	osq_os_memset(ring, 0, sizeof(*ring));
-	ring->starts = osq_os_alloc(map_bytes);
-	ring->open = osq_os_alloc(map_bytes);
-	if (!ring->starts || !ring->open) {
-		osq_ring_deinit(ring);
+	maps = osq_os_alloc(3 * map_bytes);
+	if (!maps)
 		return -ENOMEM;
-	}
-	osq_os_lock_init(&ring->lock);
+	irq = osq_os_lock(&ring->lock);
 	ring->data = data;
 	ring->size = size;
+	ring->record_max = room < OSQ_RECORD_MAX_BYTES ? (u32)room
+						       : OSQ_RECORD_MAX_BYTES;
+	ring->starts = maps;
+	ring->busy = maps + map_bytes / sizeof(*maps);
+	ring->dead = maps + 2 * (map_bytes / sizeof(*maps));
+	ring->write_pos = 0;
+	ring->commit_pos = 0;
+	ring->read_pos = 0;
+	osq_os_unlock(&ring->lock, irq);
 	return 0;
 }
 
 /*
- * osq_ring_deinit - free what osq_ring_init allocated, not the ring's memory.
+ * osq_ring_close - give up the ring's memory; what is pending counts as reset.
  *
- * Context: may sleep. No writer and no reader may be in the ring.
+ * Context: may sleep. No reservation is open: the publishers have stopped.
+ * The bytes at data stay the caller's. A closed ring may be closed again.
  */
-void osq_ring_deinit(struct osq_ring *ring)
+void osq_ring_close(struct osq_ring *ring)
 {
-	osq_os_free(ring->starts);
-	osq_os_free(ring->open);
+	osq_os_irq_t irq = osq_os_lock(&ring->lock);
+	u64 *maps = ring->starts;
+
+	ring->count.reset = ring->count.committed - ring->count.consumed;
+	ring->data = NULL;
+	ring->size = 0;
+	ring->record_max = 0;
 	ring->starts = NULL;
-	ring->open = NULL;
+	ring->busy = NULL;
+	ring->dead = NULL;
+	ring->read_pos = ring->write_pos;
+	ring->commit_pos = ring->write_pos;
+	osq_os_unlock(&ring->lock, irq);
+	osq_os_free(maps);
+}
+
+/* Count @count attempts that left no record. Context: lock is held. */
+static void note_drop(struct osq_ring *ring, enum osq_drop reason, u64 count)
+{
+	struct osq_lost *lost = &ring->lost;
+
+	lost->last_ts_boot_ns = now(ring);
+	if (!lost->first_seq) {
+		lost->first_seq = ring->count.attempts + 1;
+		lost->first_ts_boot_ns = lost->last_ts_boot_ns;
+	}
+	ring->count.attempts += count;
+	ring->count.dropped[reason] += count;
+	lost->last_seq = ring->count.attempts;
+	lost->dropped[reason] += count;
+}
+
+/* Take @len bytes that are known to be free. Context: lock is held. */
+static void claim(struct osq_ring *ring, u32 len, struct osq_slot *slot)
+{
+	slot->len = len;
+	slot->pos = ring->write_pos;
+	slot->seq = ++ring->count.attempts;
+	slot->ts_boot_ns = now(ring);
+	slot->data = ring->data + (slot->pos & (ring->size - 1));
+	bit_set(ring->starts, bit_of(ring, slot->pos));
+	ring->write_pos += len;
+}
+
+/* Let the reader have all up to the first busy record. Lock is held. */
+static void advance(struct osq_ring *ring)
+{
+	while (ring->commit_pos < ring->write_pos &&
+	       !bit_test(ring->busy, bit_of(ring, ring->commit_pos)))
+		ring->commit_pos =
+			next_start(ring, ring->commit_pos, ring->write_pos);
+}
+
+/* Say in the ring itself what was dropped. Context: lock held, room there. */
+static void put_lost(struct osq_ring *ring)
+{
+	struct osq_lost *lost = &ring->lost;
+	struct osq_slot slot;
+
+	claim(ring, sizeof(*lost), &slot);
+	lost->head.len = slot.len;
+	lost->head.type = OSQ_TYPE_LOST;
+	lost->head.seq = slot.seq;
+	lost->head.ts_boot_ns = slot.ts_boot_ns;
+	lost->head.pos = slot.pos;
+	osq_os_memcpy(slot.data, lost, sizeof(*lost));
+	osq_os_memset(lost, 0, sizeof(*lost));
+	ring->count.committed++;
+	advance(ring);
 }
 
 /*
  * osq_ring_reserve - claim space for one record.
  * @len: of the whole record, a multiple of 8, up to OSQ_RECORD_MAX_BYTES.
  *
+ * After a loss the space has to do for a LOST record, too, which is put
+ * before this one; so the reader hears of a loss before of anything later.
+ *
  * Context: any, interrupts included; takes ring->lock.
- * Return: 0, and @slot is to be committed before the caller may be
- * interrupted for long, since later records wait for it; -ENOSPC when the
+ * Return: 0, and @slot is to be committed or discarded before the caller may
+ * be interrupted for long, since later records wait for it; -ENOSPC when the
  * ring is full; -E2BIG when @len could never fit. A failure is counted.
  */
 int osq_ring_reserve(struct osq_ring *ring, u32 len, struct osq_slot *slot)
 {
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
+	u64 room = ring->size - (ring->write_pos - ring->read_pos);
+	u64 need = len;
 	int err = 0;
 
-	ring->attempts++;
+	if (ring->lost.first_seq)
+		need += sizeof(ring->lost);
 	if (len < sizeof(struct osq_record) || len % OSQ_RECORD_ALIGN ||
-	    len > OSQ_RECORD_MAX_BYTES || len > ring->size) {
-		ring->dropped[OSQ_DROP_TOO_BIG]++;
+	    len > ring->record_max) {
+		note_drop(ring, OSQ_DROP_TOO_BIG, 1);
 		err = -E2BIG;
-	} else if (ring->size - (ring->write_pos - ring->read_pos) < len) {
-		ring->dropped[OSQ_DROP_FULL]++;
+	} else if (room < need) {
+		note_drop(ring, OSQ_DROP_FULL, 1);
 		err = -ENOSPC;
 	} else {
-		slot->pos = ring->write_pos;
-		slot->seq = ring->attempts;
-		slot->ts_boot_ns = osq_os_boot_ns();
-		slot->data = ring->data + (slot->pos & (ring->size - 1));
-		bit_set(ring->starts, bit_of(ring, slot->pos));
-		bit_set(ring->open, bit_of(ring, slot->pos));
-		ring->write_pos += len;
+		if (ring->lost.first_seq)
+			put_lost(ring);
+		claim(ring, len, slot);
+		bit_set(ring->busy, bit_of(ring, slot->pos));
 	}
 	osq_os_unlock(&ring->lock, irq);
 	return err;
@@ -134,71 +237,132 @@ int osq_ring_reserve(struct osq_ring *ring, u32 len, struct osq_slot *slot)
 /*
  * osq_ring_commit - let the reader have a record that is written.
  *
- * The lock orders the record's bytes before commit_pos: the reader learns
- * commit_pos under the same lock in osq_ring_sync.
- *
  * Context: as osq_ring_reserve.
  */
 void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot)
 {
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
 
-	bit_clear(ring->open, bit_of(ring, slot->pos));
-	ring->committed++;
-	while (ring->commit_pos < ring->write_pos &&
-	       !bit_test(ring->open, bit_of(ring, ring->commit_pos)))
-		ring->commit_pos =
-			next_start(ring, ring->commit_pos, ring->write_pos);
+	bit_clear(ring->busy, bit_of(ring, slot->pos));
+	ring->count.committed++;
+	advance(ring);
 	osq_os_unlock(&ring->lock, irq);
 }
 
 /*
- * osq_ring_drop - count an attempt that never came to a reservation.
+ * osq_ring_discard - give up a reservation; it counts as dropped.
+ *
+ * The reader finds an OSQ_TYPE_NONE of this length and number, and passes
+ * over it; no LOST record tells of it again.
  *
  * Context: as osq_ring_reserve.
  */
-void osq_ring_drop(struct osq_ring *ring, enum osq_drop reason)
+void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot)
+{
+	struct osq_record none = {
+		.len = slot->len,
+		.type = OSQ_TYPE_NONE,
+		.seq = slot->seq,
+		.ts_boot_ns = slot->ts_boot_ns,
+		.pos = slot->pos,
+	};
+	osq_os_irq_t irq;
+
+	osq_os_memset(slot->data, 0, slot->len);
+	osq_os_memcpy(slot->data, &none, sizeof(none));
+	irq = osq_os_lock(&ring->lock);
+	bit_clear(ring->busy, bit_of(ring, slot->pos));
+	bit_set(ring->dead, bit_of(ring, slot->pos));
+	ring->count.dropped[OSQ_DROP_DISCARDED]++;
+	advance(ring);
+	osq_os_unlock(&ring->lock, irq);
+}
+
+/*
+ * osq_ring_drop - count @count attempts that never came to a reservation.
+ *
+ * Context: as osq_ring_reserve.
+ */
+void osq_ring_drop(struct osq_ring *ring, enum osq_drop reason, u64 count)
 {
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
 
-	ring->attempts++;
-	ring->dropped[reason]++;
+	if (count)
+		note_drop(ring, reason, count);
 	osq_os_unlock(&ring->lock, irq);
 }
 
 /*
  * osq_ring_put - reserve, copy and commit one encoded record.
- * @record: its len is set; seq, ts_boot_ns, pos and ring_id are filled in.
+ * @record: its len is set, to what it holds; len is rounded up to the
+ * alignment, seq, ts_boot_ns, pos and ring_id are filled in.
  *
  * Context: as osq_ring_reserve, preemption off.
  * Return: as osq_ring_reserve.
  */
 int osq_ring_put(struct osq_ring *ring, struct osq_record *record)
 {
+	u32 used = record->len;
+	u32 rest = -used % OSQ_RECORD_ALIGN;
 	struct osq_slot slot;
-	int err = osq_ring_reserve(ring, record->len, &slot);
+	int err = osq_ring_reserve(ring, used + rest, &slot);
 
 	if (err)
 		return err;
+	record->len = slot.len;
 	record->seq = slot.seq;
 	record->ts_boot_ns = slot.ts_boot_ns;
 	record->pos = slot.pos;
 	record->ring_id = 0;
-	osq_os_memcpy(slot.data, record, record->len);
+	osq_os_memcpy(slot.data, record, used);
+	osq_os_memset(slot.data + used, 0, rest);
 	osq_ring_commit(ring, &slot);
 	return 0;
 }
 
-/* Free the records before @read_pos. Context: ring->lock is held. */
+/* Free the records before @read_pos. Context: lock is held. */
 static void release(struct osq_ring *ring, u64 read_pos)
 {
 	while (ring->read_pos < read_pos) {
-		u64 next = next_start(ring, ring->read_pos, read_pos);
+		u64 bit = bit_of(ring, ring->read_pos);
 
-		bit_clear(ring->starts, bit_of(ring, ring->read_pos));
-		ring->read_pos = next;
-		ring->consumed++;
+		if (!bit_test(ring->dead, bit))
+			ring->count.consumed++;
+		ring->read_pos = next_start(ring, ring->read_pos, read_pos);
+		bit_clear(ring->starts, bit);
+		bit_clear(ring->dead, bit);
 	}
+}
+
+/* Is @pos a boundary that the reader can know of? Context: lock is held. */
+static bool is_boundary(const struct osq_ring *ring, u64 pos)
+{
+	if (pos < ring->read_pos || pos > ring->commit_pos)
+		return false;
+	if (pos == ring->commit_pos)
+		return true;
+	return pos % OSQ_RECORD_ALIGN == 0 &&
+	       bit_test(ring->starts, bit_of(ring, pos));
+}
+
+/* Positions and counters of this moment. Context: lock is held. */
+static void snapshot(const struct osq_ring *ring, struct osq_sync *out)
+{
+	const struct osq_counters *count = &ring->count;
+	int reason;
+
+	out->max_pos = ring->commit_pos;
+	out->attempts = count->attempts;
+	out->committed = count->committed;
+	out->consumed = count->consumed;
+	out->reset = count->reset;
+	out->pending = count->committed - count->consumed - count->reset;
+	out->in_flight = count->attempts - count->committed;
+	for (reason = 0; reason < OSQ_DROP_COUNT; reason++) {
+		out->dropped[reason] = count->dropped[reason];
+		out->in_flight -= count->dropped[reason];
+	}
+	osq_os_memset(out->reserved, 0, sizeof(out->reserved));
 }
 
 /*
@@ -212,26 +376,11 @@ static void release(struct osq_ring *ring, u64 read_pos)
 int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out)
 {
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
-	bool known = read_pos >= ring->read_pos && read_pos <= ring->commit_pos;
-	u64 dropped = 0;
-	bool boundary = read_pos == ring->commit_pos ||
-			(read_pos % OSQ_RECORD_ALIGN == 0 &&
-			 bit_test(ring->starts, bit_of(ring, read_pos)));
-	int err = known && boundary ? 0 : -EINVAL;
-	int reason;
+	int err = is_boundary(ring, read_pos) ? 0 : -EINVAL;
 
 	if (!err) {
 		release(ring, read_pos);
-		out->max_pos = ring->commit_pos;
-		out->attempts = ring->attempts;
-		out->committed = ring->committed;
-		out->consumed = ring->consumed;
-		out->pending = ring->committed - ring->consumed;
-		for (reason = 0; reason < OSQ_DROP_COUNT; reason++) {
-			out->dropped[reason] = ring->dropped[reason];
-			dropped += ring->dropped[reason];
-		}
-		out->in_flight = ring->attempts - ring->committed - dropped;
+		snapshot(ring, out);
 	}
 	osq_os_unlock(&ring->lock, irq);
 	return err;

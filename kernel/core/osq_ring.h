@@ -12,35 +12,51 @@
 #include "osq.h"
 #include "osq_os.h"
 
-struct osq_ring {
-	osq_os_lock_t lock; /* protects everything below but data's bytes */
-	u8 *data; /* size bytes, mapped twice in a row */
-	u64 size; /* a power of two */
-	u64 write_pos; /* next reservation; moved by osq_ring_reserve */
-	u64 commit_pos; /* all before is committed; moved by _commit */
-	u64 read_pos; /* all before is free; moved by osq_ring_sync */
-	u64 *starts; /* bit n: a record begins at byte 8n */
-	u64 *open; /* bit n: that record is reserved, not committed */
+/*
+ * attempts = committed + reserved now + sum of dropped;
+ * committed = consumed + reset + in the ring.
+ */
+struct osq_counters {
 	u64 attempts;
 	u64 committed;
 	u64 consumed;
+	u64 reset;
 	u64 dropped[OSQ_DROP_COUNT];
 };
 
-/* A reservation: filled by osq_ring_reserve, ended by osq_ring_commit. */
+struct osq_ring {
+	osq_os_lock_t lock; /* protects all below, but not the bytes at data */
+	u8 *data; /* size bytes, mapped twice in a row; NULL when closed */
+	u64 size; /* a power of two */
+	u32 record_max; /* a longer record could never fit */
+	u64 write_pos; /* next reservation; moved by osq_ring_reserve */
+	u64 commit_pos; /* nothing before is busy; moved by _commit, _discard */
+	u64 read_pos; /* all before is free; moved by osq_ring_sync */
+	u64 *starts; /* bit n: a record begins at byte 8n */
+	u64 *busy; /* bit n: that record is reserved, not yet ended */
+	u64 *dead; /* bit n: that record was discarded */
+	u64 last_ts_boot_ns;
+	struct osq_counters count; /* survives osq_ring_close */
+	struct osq_lost lost; /* drops since the last record; none: first_seq 0 */
+};
+
+/* A reservation: made by osq_ring_reserve, ended by _commit or _discard. */
 struct osq_slot {
 	u8 *data; /* len writable bytes, 8-aligned, in one piece */
+	u32 len;
 	u64 pos;
 	u64 seq;
 	u64 ts_boot_ns;
 };
 
-int osq_ring_init(struct osq_ring *ring, void *data, u64 size);
-void osq_ring_deinit(struct osq_ring *ring);
+void osq_ring_init(struct osq_ring *ring);
+int osq_ring_open(struct osq_ring *ring, void *data, u64 size);
+void osq_ring_close(struct osq_ring *ring);
 
 int osq_ring_reserve(struct osq_ring *ring, u32 len, struct osq_slot *slot);
 void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot);
-void osq_ring_drop(struct osq_ring *ring, enum osq_drop reason);
+void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot);
+void osq_ring_drop(struct osq_ring *ring, enum osq_drop reason, u64 count);
 int osq_ring_put(struct osq_ring *ring, struct osq_record *record);
 int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out);
 bool osq_ring_readable(struct osq_ring *ring);

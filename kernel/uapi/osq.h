@@ -25,23 +25,53 @@
  *
  * Law, true whenever SYNC returns:
  *	attempts  = committed + in_flight + sum of dropped[]
- *	committed = consumed + pending
- * Every record carries the number of its attempt, so a gap in seq is a drop.
+ *	committed = consumed + pending + reset
+ * Every record carries the number of its attempt, so a gap in seq is a drop
+ * (or a reset). The first record after a drop is an OSQ_TYPE_LOST, which has
+ * a number of its own and says what the gap was. Counters and numbers count
+ * since the device was opened.
  *
- * Two numbers: OSQ_ABI_VERSION changes with this file's ioctls and layouts,
+ * One owner: the process that opened the device, with the program that it
+ * ran then. An ioctl or mmap by any other holder of the descriptor (a child,
+ * who was passed it, another program after exec) is refused with EPERM and
+ * makes the queue invalid: publishers stop, what was pending counts as
+ * reset, and the owner is told ESTALE by SYNC and SUBSCRIBE, POLLHUP by
+ * poll, until it calls ALLOCATE again and maps the new ring.
+ *
+ * What the calls say, beside EFAULT for a bad pointer:
+ *	open		EACCES, EPERM not root; EBUSY another has it open;
+ *			ENOMEM
+ *	any ioctl, mmap	EPERM not the owner; ESTALE the owner has left
+ *	any other ioctl	ENOTTY
+ *	ALLOCATE	EPROTO another ABI; EINVAL size, or a reserved field;
+ *			EEXIST there is a valid ring; ENOMEM
+ *	mmap		ENXIO no ring; ESTALE invalid; EACCES for writing or
+ *			executing; EINVAL length, offset, or not MAP_SHARED
+ *	SUBSCRIBE	ENXIO no ring; ESTALE invalid; EINVAL type or value;
+ *			EOPNOTSUPP this kernel has no such hook; ENOMEM
+ *	SYNC		ENXIO no ring; ESTALE invalid or another generation;
+ *			EINVAL flags, or a position that is no boundary of a
+ *			record: then nothing has changed; with WAIT: EINTR,
+ *			and EAGAIN when opened O_NONBLOCK
+ *
+ * Two numbers. OSQ_ABI_VERSION changes with this file's ioctls and layouts,
  * and a driver refuses any other. OSQ_SCHEMA_VERSION is raised when a record
  * gains a type or fields at the end of its fixed part; a reader passes over
- * what it does not know by a record's length.
+ * what it does not know by a record's length, and finds the tail by its
+ * spans, never by the size of the fixed part.
  *
- * Everything is little-endian, naturally aligned; padding is zero.
+ * Everything is little-endian, naturally aligned, the same for 32-bit and
+ * 64-bit readers; padding is zero.
  */
 #ifndef OSQ_UAPI_H
 #define OSQ_UAPI_H
 
 #ifdef __KERNEL__
 #include <linux/ioctl.h>
+#include <linux/stddef.h>
 #include <linux/types.h>
 #else
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 typedef uint8_t __u8;
@@ -55,15 +85,18 @@ typedef int64_t __s64;
 #define OSQ_ABI_VERSION 1
 #define OSQ_SCHEMA_VERSION 1
 
-/* The ring is a power of two of bytes between these. */
+/* The ring is a power of two of bytes between these, and whole pages. */
 #define OSQ_RING_MIN_BYTES (8u << 10)
 #define OSQ_RING_MAX_BYTES (64u << 20)
-/* A record, its header and padding included, is never larger. */
+/*
+ * A record, its header and padding included, is never larger, and leaves
+ * room in its ring for one LOST record.
+ */
 #define OSQ_RECORD_MAX_BYTES 32768u
 #define OSQ_RECORD_ALIGN 8u
 
 enum osq_type {
-	OSQ_TYPE_NONE = 0,
+	OSQ_TYPE_NONE = 0, /* a discarded reservation: pass over it */
 	OSQ_TYPE_LOST = 1,
 	OSQ_TYPE_EXEC = 2,
 	OSQ_TYPE_COUNT = 64,
@@ -74,6 +107,8 @@ enum osq_drop {
 	OSQ_DROP_FULL = 0, /* the ring had no room */
 	OSQ_DROP_TOO_BIG = 1, /* the record would never have fitted */
 	OSQ_DROP_NESTED = 2, /* the CPU's scratch buffer was in use */
+	OSQ_DROP_DISCARDED = 3, /* given up by the publisher */
+	OSQ_DROP_MISSED = 4, /* the system did not call the publisher */
 	OSQ_DROP_COUNT = 8,
 };
 
@@ -105,6 +140,16 @@ struct osq_record {
 	__u16 cpu;
 	__u16 ring_id; /* 0 */
 	__u64 reserved; /* 0 */
+};
+
+/* OSQ_TYPE_LOST: what was dropped since the record before this one. */
+struct osq_lost {
+	struct osq_record head; /* no process: its ids are 0 */
+	__u64 first_seq; /* of the first attempt that was dropped */
+	__u64 last_seq;
+	__u64 first_ts_boot_ns;
+	__u64 last_ts_boot_ns;
+	__u64 dropped[OSQ_DROP_COUNT];
 };
 
 /* OSQ_TYPE_EXEC: a program has replaced a process' image. */
@@ -139,7 +184,7 @@ struct osq_allocate {
 	__u32 reserved; /* in: 0 */
 	__u64 ring_bytes; /* in */
 	__u64 map_bytes; /* out: what to map, twice the ring */
-	__u32 generation; /* out */
+	__u32 generation; /* out: another one for every ring */
 	__u32 reserved2; /* out: 0 */
 };
 
@@ -155,12 +200,14 @@ struct osq_sync {
 	__u32 flags; /* in: OSQ_SYNC_* */
 	__u64 read_pos; /* in: read up to here, a record's boundary */
 	__u64 max_pos; /* out: read up to here now */
-	__u64 attempts; /* out, since ALLOCATE, as all below */
+	__u64 attempts; /* out, since open, as all below */
 	__u64 committed;
 	__u64 consumed;
 	__u64 pending; /* committed, not consumed */
 	__u64 in_flight; /* reserved this moment by some CPU */
 	__u64 dropped[OSQ_DROP_COUNT];
+	__u64 reset; /* committed, not consumed when the queue became invalid */
+	__u64 reserved[3]; /* out: 0 */
 };
 
 #define OSQ_IOC_VERSION _IOR('q', 1, struct osq_version)
@@ -168,11 +215,31 @@ struct osq_sync {
 #define OSQ_IOC_SUBSCRIBE _IOW('q', 3, struct osq_subscribe)
 #define OSQ_IOC_SYNC _IOWR('q', 4, struct osq_sync)
 
-_Static_assert(sizeof(struct osq_record) == 64, "osq_record");
-_Static_assert(sizeof(struct osq_exec) == 192, "osq_exec");
-_Static_assert(sizeof(struct osq_version) == 16, "osq_version");
-_Static_assert(sizeof(struct osq_allocate) == 32, "osq_allocate");
-_Static_assert(sizeof(struct osq_subscribe) == 8, "osq_subscribe");
-_Static_assert(sizeof(struct osq_sync) == 128, "osq_sync");
+#define OSQ_ASSERT_SIZE(type, bytes) \
+	_Static_assert(sizeof(struct type) == (bytes), #type)
+#define OSQ_ASSERT_OFFSET(type, field, bytes)                   \
+	_Static_assert(offsetof(struct type, field) == (bytes), \
+		       #type "." #field)
+
+OSQ_ASSERT_SIZE(osq_record, 64);
+OSQ_ASSERT_OFFSET(osq_record, seq, 8);
+OSQ_ASSERT_OFFSET(osq_record, pos, 24);
+OSQ_ASSERT_OFFSET(osq_record, pid, 40);
+OSQ_ASSERT_OFFSET(osq_record, cpu, 52);
+OSQ_ASSERT_SIZE(osq_lost, 160);
+OSQ_ASSERT_OFFSET(osq_lost, first_seq, 64);
+OSQ_ASSERT_OFFSET(osq_lost, dropped, 96);
+OSQ_ASSERT_SIZE(osq_exec, 192);
+OSQ_ASSERT_OFFSET(osq_exec, auid, 96);
+OSQ_ASSERT_OFFSET(osq_exec, dev, 128);
+OSQ_ASSERT_OFFSET(osq_exec, path, 168);
+OSQ_ASSERT_SIZE(osq_version, 16);
+OSQ_ASSERT_SIZE(osq_allocate, 32);
+OSQ_ASSERT_OFFSET(osq_allocate, generation, 24);
+OSQ_ASSERT_SIZE(osq_subscribe, 8);
+OSQ_ASSERT_SIZE(osq_sync, 160);
+OSQ_ASSERT_OFFSET(osq_sync, max_pos, 16);
+OSQ_ASSERT_OFFSET(osq_sync, dropped, 64);
+OSQ_ASSERT_OFFSET(osq_sync, reset, 128);
 
 #endif

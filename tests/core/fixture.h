@@ -1,30 +1,67 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* fixture.h - a ring in this process, and records whose bytes tell on them. */
-#ifndef OSQ_TEST_FIXTURE_H
-#define OSQ_TEST_FIXTURE_H
+/* fixture.h - an open ring in this process, and records to put into it. */
+#ifndef FIXTURE_H
+#define FIXTURE_H
 
+#include <stdlib.h>
+
+#include "ktap.h"
 #include "osq_host.h"
 #include "osq_ring.h"
 
-struct fixture {
-	struct osq_ring ring;
-	void *data;
-	u64 size;
-};
+#define SMALL 8192u
 
-void fixture_init(struct fixture *fixture, u64 size);
-void fixture_deinit(struct fixture *fixture);
+/* A test of the ring without a ring is none: give up at once. */
+static inline void ring_setup(struct osq_ring *ring, u64 size)
+{
+	void *data = osq_host_map(size);
 
-/* Put a record of @len bytes, its tail filled from @seed. */
-int fixture_put(struct fixture *fixture, u32 len, u32 seed);
+	osq_ring_init(ring);
+	if (!data || osq_ring_open(ring, data, size)) {
+		puts("Bail out! no memory for a ring");
+		exit(1);
+	}
+}
 
-/* Are the record at @pos and its tail what fixture_put wrote? */
-bool fixture_intact(const struct fixture *fixture, u64 pos);
+static inline void ring_teardown(struct osq_ring *ring)
+{
+	u8 *data = ring->data;
+	u64 size = ring->size;
 
-struct osq_sync fixture_sync(struct fixture *fixture, u64 read_pos, int *err);
-bool fixture_law(const struct osq_sync *sync);
+	osq_ring_close(ring);
+	osq_host_unmap(data, size);
+}
 
-/* xorshift: the same numbers in every run. */
-u32 fixture_random(u32 *state);
+/* A record of @len bytes whose payload tells its @mark. */
+static inline int put_marked(struct osq_ring *ring, u32 len, u8 mark)
+{
+	union {
+		struct osq_record record;
+		u8 bytes[OSQ_RECORD_MAX_BYTES];
+	} one;
+
+	memset(&one, 0, sizeof(one.record));
+	memset(one.bytes + sizeof(one.record), mark, len - sizeof(one.record));
+	one.record.len = len;
+	one.record.type = OSQ_TYPE_EXEC;
+	return osq_ring_put(ring, &one.record);
+}
+
+static inline const struct osq_record *record_at(const struct osq_ring *ring,
+						 u64 pos)
+{
+	return (const void *)(ring->data + (pos & (ring->size - 1)));
+}
+
+static inline int law_holds(const struct osq_sync *sync)
+{
+	u64 left = sync->attempts - sync->committed - sync->in_flight;
+	int reason;
+
+	for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
+		left -= sync->dropped[reason];
+	return !left &&
+	       sync->committed == sync->consumed + sync->pending + sync->reset;
+}
 
 #endif

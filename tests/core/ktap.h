@@ -1,32 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* ktap.h - count checks and print one KTAP result a test. */
-#ifndef OSQ_TEST_KTAP_H
-#define OSQ_TEST_KTAP_H
+/* ktap.h - run the tests of one program and print KTAP 1. */
+#ifndef KTAP_H
+#define KTAP_H
 
 #include <stdio.h>
 
-static int ktap_failures; /* of the test that runs */
-static int ktap_bad; /* tests that failed */
-static int ktap_count;
+struct ktap_test {
+	const char *name;
+	void (*run)(void);
+};
 
-#define CHECK(condition)                                            \
+#define KTAP_TEST(function) { #function, function }
+
+static int ktap_failures; /* of the test that runs */
+
+#define EXPECT(condition)                                           \
 	do {                                                        \
 		if (!(condition)) {                                 \
+			ktap_failures++;                            \
 			printf("# %s:%d: %s\n", __FILE__, __LINE__, \
 			       #condition);                         \
-			ktap_failures++;                            \
 		}                                                   \
 	} while (0)
 
-#define RUN(test) ktap_run(#test, test)
+#define EXPECT_EQ(got, wanted)                                              \
+	do {                                                                \
+		long long got_ = (long long)(got);                          \
+		long long wanted_ = (long long)(wanted);                    \
+                                                                            \
+		if (got_ != wanted_) {                                      \
+			ktap_failures++;                                    \
+			printf("# %s:%d: %s is %lld, not %lld\n", __FILE__, \
+			       __LINE__, #got, got_, wanted_);              \
+		}                                                           \
+	} while (0)
 
-static inline void ktap_run(const char *name, void (*test)(void))
+/* Returns the exit status: 0 when all passed. */
+static inline int ktap_run(const struct ktap_test *tests, size_t count)
 {
-	ktap_failures = 0;
-	test();
-	printf("%s %d %s\n", ktap_failures ? "not ok" : "ok", ++ktap_count,
-	       name);
-	ktap_bad += ktap_failures != 0;
+	int failed = 0;
+	size_t i;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("KTAP version 1\n1..%zu\n", count);
+	for (i = 0; i < count; i++) {
+		ktap_failures = 0;
+		tests[i].run();
+		failed += ktap_failures != 0;
+		printf("%s %zu %s\n", ktap_failures ? "not ok" : "ok", i + 1,
+		       tests[i].name);
+	}
+	return failed != 0;
 }
+
+#define KTAP_MAIN(tests)                                                  \
+	int main(void)                                                    \
+	{                                                                 \
+		return ktap_run(tests, sizeof(tests) / sizeof(*(tests))); \
+	}
 
 #endif

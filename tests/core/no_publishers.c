@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* no_publishers.c - an empty table, for tests of the ring alone. */
+/* no_publishers.c - the system's table, for tests that need none. */
 #include "osq_publisher.h"
 
 const struct osq_publisher osq_publishers[] = { { 0 } };

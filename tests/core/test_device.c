@@ -1,197 +1,240 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* test_device.c - owner, allocation, subscription; and the client's parser. */
+/* test_device.c - one owner, its ring, its publishers; each test is a claim. */
 #include "fixture.h"
-#include "ktap.h"
-#include "libosq.h"
 #include "osq_device.h"
 
-static int started, stopped, refuse;
+#define OTHER_TYPE 9
+
+static int running; /* started, not stopped */
+static int start_error;
+static struct osq_ring *target;
 
 static int fake_start(struct osq_ring *ring)
 {
-	(void)ring;
-	if (refuse)
-		return -EOPNOTSUPP;
-	started++;
+	if (start_error)
+		return start_error;
+	target = ring;
+	running++;
 	return 0;
 }
 
 static void fake_stop(void)
 {
-	stopped++;
+	target = NULL;
+	running--;
 }
 
 const struct osq_publisher osq_publishers[] = {
-	{ "fake", OSQ_TYPE_EXEC, fake_start, fake_stop },
+	{ "exec", OSQ_TYPE_EXEC, fake_start, fake_stop },
+	{ "other", OTHER_TYPE, fake_start, fake_stop },
 	{ 0 },
 };
 
-static const int me, other;
+static const int owner, stranger; /* identities, by address */
+static struct osq_device device;
+static struct osq_session session;
+static void *memory;
 
-static struct osq_allocate request_of(u32 abi, u64 bytes)
+static int allocate(u64 bytes)
 {
-	struct osq_allocate request = { .abi = abi, .ring_bytes = bytes };
+	struct osq_allocate request = {
+		.abi = OSQ_ABI_VERSION,
+		.ring_bytes = bytes,
+	};
 
-	return request;
+	return osq_device_allocate(&device, &session, &request, memory);
 }
 
-static void one_owner_at_a_time(void)
+static int subscribe(u32 type, u32 on)
 {
-	struct osq_device device = { 0 };
-	struct osq_session first, second;
+	struct osq_subscribe request = { .type = type, .on = on };
 
-	CHECK(osq_device_attach(&device, &first, &me) == 0);
-	CHECK(osq_device_attach(&device, &second, &other) == -EBUSY);
-	CHECK(osq_device_may_use(&first, &me) == 0);
-	CHECK(osq_device_may_use(&first, &other) == -EPERM);
-	osq_device_detach(&device, &first);
-	CHECK(osq_device_may_use(&first, &me) == -ESTALE);
-	CHECK(osq_device_attach(&device, &second, &other) == 0);
-	osq_device_detach(&device, &first);
-	CHECK(device.session == &second);
+	return osq_device_subscribe(&session, &request);
 }
 
-static void requests_are_refused_each_in_its_way(void)
+static int sync_at(u32 generation, u64 pos, struct osq_sync *sync)
 {
-	struct osq_device device = { 0 };
-	struct osq_subscribe subscribe = { OSQ_TYPE_EXEC, 1 };
-	struct osq_sync sync = { 0 };
-	struct osq_session session;
-	struct osq_allocate request;
+	memset(sync, 0, sizeof(*sync));
+	sync->generation = generation;
+	sync->read_pos = pos;
+	return osq_device_sync(&session, sync);
+}
 
-	osq_device_attach(&device, &session, &me);
-	CHECK(osq_device_sync(&session, &sync) == -ENXIO);
-	CHECK(osq_device_subscribe(&session, &subscribe) == -ENXIO);
-	request = request_of(OSQ_ABI_VERSION + 1, 8192);
-	CHECK(osq_device_check_allocate(&session, &request) == -EPROTO);
-	request = request_of(OSQ_ABI_VERSION, 8193);
-	CHECK(osq_device_check_allocate(&session, &request) == -EINVAL);
-	request = request_of(OSQ_ABI_VERSION, 8192);
+static void setup(void)
+{
+	memset(&device, 0, sizeof(device));
+	memset(&session, 0, sizeof(session));
+	memory = osq_host_map(SMALL);
+	start_error = 0;
+	running = 0;
+	EXPECT_EQ(osq_device_attach(&device, &session, &owner), 0);
+}
+
+static void teardown(void)
+{
+	osq_device_detach(&device, &session);
+	osq_host_unmap(memory, SMALL);
+	EXPECT_EQ(running, 0);
+}
+
+/* A second session is refused until the first one's owner has left. */
+static void test_one_session_at_a_time(void)
+{
+	static struct osq_session second;
+
+	setup();
+
+	EXPECT_EQ(osq_device_attach(&device, &second, &stranger), -EBUSY);
+	osq_device_detach(&device, &session);
+	EXPECT_EQ(osq_device_attach(&device, &second, &stranger), 0);
+
+	/* The first one's file may go away later; that is not the second's. */
+	osq_device_detach(&device, &session);
+	EXPECT(device.session == &second);
+	osq_device_detach(&device, &second);
+	teardown();
+}
+
+/* Each wrong ALLOCATE has its errno, and leaves no ring. */
+static void test_allocate_refuses_each_in_its_way(void)
+{
+	struct osq_allocate request = { .abi = OSQ_ABI_VERSION + 1,
+					.ring_bytes = SMALL };
+
+	setup();
+
+	EXPECT_EQ(osq_device_check_allocate(&session, &request), -EPROTO);
+	request.abi = OSQ_ABI_VERSION;
 	request.reserved = 1;
-	CHECK(osq_device_check_allocate(&session, &request) == -EINVAL);
+	EXPECT_EQ(osq_device_check_allocate(&session, &request), -EINVAL);
+	EXPECT_EQ(allocate(SMALL + 1), -EINVAL);
+	EXPECT_EQ(allocate(SMALL / 2), -EINVAL);
+	EXPECT_EQ(allocate(OSQ_RING_MAX_BYTES * 2ull), -EINVAL);
+	EXPECT_EQ(osq_device_has_ring(&session), -ENXIO);
+	EXPECT_EQ(allocate(SMALL), 0);
+	EXPECT_EQ(allocate(SMALL), -EEXIST);
+	teardown();
+}
+
+/* Without a ring there is nothing to subscribe to and nothing to read. */
+static void test_a_ring_comes_first(void)
+{
+	struct osq_sync sync;
+
+	setup();
+
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 1), -ENXIO);
+	EXPECT_EQ(sync_at(0, 0, &sync), -ENXIO);
+	teardown();
+}
+
+/* A publisher starts once and stops once, however often one asks (B17). */
+static void test_subscribing_twice_starts_once(void)
+{
+	setup();
+	EXPECT_EQ(allocate(SMALL), 0);
+
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 1), 0);
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 1), 0);
+	EXPECT_EQ(running, 1);
+	EXPECT_EQ(subscribe(OTHER_TYPE, 1), 0);
+	EXPECT_EQ(running, 2);
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 0), 0);
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 0), 0);
+	EXPECT_EQ(running, 1);
+	teardown();
+}
+
+/* Unknown types and values are refused; a failed start is not subscribed. */
+static void test_subscribe_refuses(void)
+{
+	setup();
+	EXPECT_EQ(allocate(SMALL), 0);
+
+	EXPECT_EQ(subscribe(OSQ_TYPE_LOST, 1), -EINVAL);
+	EXPECT_EQ(subscribe(OSQ_TYPE_COUNT, 1), -EINVAL);
+	EXPECT_EQ(subscribe(~0u, 1), -EINVAL);
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 2), -EINVAL);
+	start_error = -EOPNOTSUPP;
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 1), -EOPNOTSUPP);
+	EXPECT_EQ(session.subscribed, 0);
+	teardown();
+}
+
+/* SYNC wants this generation, known flags and a boundary. */
+static void test_sync_refuses_each_in_its_way(void)
+{
+	struct osq_sync sync = { .flags = 0x80 };
+
+	setup();
+	EXPECT_EQ(allocate(SMALL), 0);
+
+	EXPECT_EQ(osq_device_sync(&session, &sync), -EINVAL);
+	EXPECT_EQ(sync_at(session.generation + 1, 0, &sync), -ESTALE);
+	EXPECT_EQ(sync_at(session.generation, 8, &sync), -EINVAL);
+	EXPECT_EQ(sync_at(session.generation, 0, &sync), 0);
+	teardown();
+}
+
+/* A stranger costs the queue: publishers off, reset counted, both told. */
+static void test_a_stranger_invalidates_the_queue(void)
+{
+	struct osq_sync sync;
+	u32 generation;
+
+	setup();
+	EXPECT_EQ(allocate(SMALL), 0);
+	generation = session.generation;
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 1), 0);
+	EXPECT_EQ(put_marked(target, 64, 1), 0);
+
+	EXPECT_EQ(osq_device_may_use(&session, &stranger), -EPERM);
+	EXPECT(osq_device_invalidate(&session));
+	EXPECT(!osq_device_invalidate(&session));
+
+	EXPECT_EQ(running, 0);
+	EXPECT_EQ(osq_device_may_use(&session, &owner), 0);
+	EXPECT_EQ(sync_at(generation, 0, &sync), -ESTALE);
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 1), -ESTALE);
+	EXPECT_EQ(allocate(SMALL), 0);
+	EXPECT(session.generation != generation);
+	EXPECT_EQ(sync_at(generation, 0, &sync), -ESTALE);
+	EXPECT_EQ(sync_at(session.generation, 0, &sync), 0);
+	EXPECT_EQ(sync.reset, 1);
+	EXPECT_EQ(sync.committed, 1);
+	EXPECT(law_holds(&sync));
+	teardown();
+}
+
+/* When the owner leaves all stops, and nothing works any more. */
+static void test_a_left_session_is_over(void)
+{
+	struct osq_sync sync;
+
+	setup();
+	EXPECT_EQ(allocate(SMALL), 0);
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 1), 0);
+
 	osq_device_detach(&device, &session);
-}
-
-static void a_subscription_starts_and_stops_once(void)
-{
-	struct osq_device device = { .generation = 7 };
-	struct osq_subscribe on = { OSQ_TYPE_EXEC, 1 },
-			     off = { OSQ_TYPE_EXEC, 0 };
-	struct osq_subscribe odd = { OSQ_TYPE_EXEC, 2 }, unknown = { 63, 1 };
-	struct osq_allocate request = request_of(OSQ_ABI_VERSION, 8192);
-	struct osq_sync sync = { 0 };
-	struct osq_session session;
-	void *data = osq_host_map(8192);
-
-	started = stopped = 0;
-	osq_device_attach(&device, &session, &me);
-	CHECK(!osq_device_allocate(&device, &session, &request, data));
-	CHECK(request.generation == 8 && request.map_bytes == 16384);
-	CHECK(osq_device_check_allocate(&session, &request) == -EEXIST);
-	CHECK(osq_device_sync(&session, &sync) == -ESTALE);
-	sync.generation = 8;
-	sync.flags = 0x80;
-	CHECK(osq_device_sync(&session, &sync) == -EINVAL);
-	CHECK(osq_device_subscribe(&session, &odd) == -EINVAL);
-	CHECK(osq_device_subscribe(&session, &unknown) == -EINVAL);
-	refuse = 1;
-	CHECK(osq_device_subscribe(&session, &on) == -EOPNOTSUPP);
-	refuse = 0;
-	CHECK(!osq_device_subscribe(&session, &on));
-	CHECK(!osq_device_subscribe(&session, &on) && started == 1);
-	CHECK(!osq_device_subscribe(&session, &off));
-	CHECK(!osq_device_subscribe(&session, &off) && stopped == 1);
-	CHECK(!osq_device_subscribe(&session, &on));
 	osq_device_detach(&device, &session);
-	osq_device_detach(&device, &session);
-	CHECK(started == 2 && stopped == 2);
-	osq_ring_deinit(&session.ring);
-	osq_host_unmap(data, 8192);
+
+	EXPECT_EQ(running, 0);
+	EXPECT(!device.session);
+	EXPECT_EQ(osq_device_may_use(&session, &owner), -ESTALE);
+	EXPECT_EQ(sync_at(session.generation, 0, &sync), -ESTALE);
+	EXPECT(!osq_device_invalidate(&session));
+	teardown();
 }
 
-/* What the client makes of a record of the given head. */
-static int parsed(u32 len, u64 pos, u64 seq)
-{
-	static u8 bytes[16384];
-	struct osq_record *head = (void *)bytes;
-	const struct osq_record *found;
-	struct osq_client client = {
-		.ring = bytes,
-		.ring_bytes = 8192,
-		.max_pos = 256,
-		.last_seq = 4,
-	};
+static const struct ktap_test tests[] = {
+	KTAP_TEST(test_one_session_at_a_time),
+	KTAP_TEST(test_allocate_refuses_each_in_its_way),
+	KTAP_TEST(test_a_ring_comes_first),
+	KTAP_TEST(test_subscribing_twice_starts_once),
+	KTAP_TEST(test_subscribe_refuses),
+	KTAP_TEST(test_sync_refuses_each_in_its_way),
+	KTAP_TEST(test_a_stranger_invalidates_the_queue),
+	KTAP_TEST(test_a_left_session_is_over),
+};
 
-	memset(bytes, 0, sizeof(bytes));
-	head->len = len;
-	head->pos = pos;
-	head->seq = seq;
-	return osq_client_next(&client, &found);
-}
-
-static void the_client_refuses_corrupt_records(void)
-{
-	struct osq_client lost = { .ring_bytes = 8192, .max_pos = 1ull << 40 };
-	static u8 bytes[8192];
-	const struct osq_record *found;
-
-	CHECK(parsed(256, 0, 5) == 1);
-	CHECK(parsed(0, 0, 5) == -EBADMSG);
-	CHECK(parsed(56, 0, 5) == -EBADMSG);
-	CHECK(parsed(100, 0, 5) == -EBADMSG);
-	CHECK(parsed(264, 0, 5) == -EBADMSG);
-	CHECK(parsed(0xfffffff8u, 0, 5) == -EBADMSG);
-	CHECK(parsed(256, 8, 5) == -EBADMSG);
-	CHECK(parsed(256, 0, 4) == -EBADMSG);
-	lost.ring = bytes;
-	CHECK(osq_client_next(&lost, &found) == -EBADMSG);
-}
-
-static void spans_outside_of_a_record_are_refused(void)
-{
-	static const struct osq_span bad[] = {
-		{ 0, 8 },
-		{ 63, 1 },
-		{ 257, 0 },
-		{ 64, 193 },
-		{ 256, 1 },
-		{ 0xffffffffu, 2 },
-		{ 64, 0xffffffffu },
-	};
-	struct osq_record record = { .len = 256 };
-	struct osq_span good = { 64, 192 };
-	size_t i;
-
-	CHECK(osq_client_bytes(&record, &good) == (const char *)&record + 64);
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		CHECK(!osq_client_bytes(&record, &bad[i]));
-}
-
-static void the_law_is_checked(void)
-{
-	struct osq_sync sync = { .attempts = 10,
-				 .committed = 6,
-				 .consumed = 4,
-				 .pending = 2,
-				 .in_flight = 1 };
-
-	sync.dropped[OSQ_DROP_FULL] = 3;
-	CHECK(osq_client_law_holds(&sync));
-	sync.attempts = 11;
-	CHECK(!osq_client_law_holds(&sync));
-	sync.attempts = 10;
-	sync.pending = 1;
-	CHECK(!osq_client_law_holds(&sync));
-}
-
-int main(void)
-{
-	printf("KTAP version 1\n1..6\n");
-	RUN(one_owner_at_a_time);
-	RUN(requests_are_refused_each_in_its_way);
-	RUN(a_subscription_starts_and_stops_once);
-	RUN(the_client_refuses_corrupt_records);
-	RUN(spans_outside_of_a_record_are_refused);
-	RUN(the_law_is_checked);
-	return ktap_bad ? 1 : 0;
-}
+KTAP_MAIN(tests)

@@ -1,287 +1,380 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* test_ring.c - the ring alone: bounds, refusals, wrap, the law, threads. */
-#include <pthread.h>
-
+/* test_ring.c - what one thread can see of osq_ring; each test is a claim. */
 #include "fixture.h"
-#include "ktap.h"
 
-#define SMALL OSQ_RING_MIN_BYTES
-#define HEAD ((u32)sizeof(struct osq_record))
-
-#ifndef THREADS
-#define THREADS 6
-#endif
-#ifndef PER_THREAD
-#define PER_THREAD 50000
-#endif
-
-static u32 len_at(const struct fixture *fixture, u64 pos)
+/* Consume everything; returns the sync that did it. */
+static struct osq_sync drain(struct osq_ring *ring)
 {
-	const u8 *bytes =
-		(const u8 *)fixture->data + (pos & (fixture->size - 1));
+	struct osq_sync sync = { 0 };
 
-	return ((const struct osq_record *)bytes)->len;
+	osq_ring_sync(ring, ring->read_pos, &sync);
+	osq_ring_sync(ring, sync.max_pos, &sync);
+	return sync;
 }
 
-static void init_refuses_bad_sizes(void)
+/* Sizes that are no power of two or out of bounds get -EINVAL. */
+static void test_open_refuses_a_wrong_size(void)
 {
-	static const u64 bad[] = { 0, 4096, SMALL + 8, SMALL * 3,
-				   2ull * OSQ_RING_MAX_BYTES };
+	static const u64 wrong[] = {
+		0, 1, 4096, 8191, 12288, 8193, OSQ_RING_MAX_BYTES * 2ull, ~0ull
+	};
+	struct osq_ring ring;
+	u64 byte;
+	size_t i;
+
+	osq_ring_init(&ring);
+
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		EXPECT_EQ(osq_ring_open(&ring, &byte, wrong[i]), -EINVAL);
+}
+
+/* A full ring gives -ENOSPC, changes nothing in it and counts the drop. */
+static void test_reserve_fails_when_full_and_counts(void)
+{
+	struct osq_sync sync;
+	struct osq_ring ring;
+	int i;
+
+	ring_setup(&ring, SMALL);
+
+	for (i = 0; i < 8; i++)
+		EXPECT_EQ(put_marked(&ring, 1024, 1), 0);
+	EXPECT_EQ(put_marked(&ring, 64, 2), -ENOSPC);
+
+	EXPECT_EQ(osq_ring_sync(&ring, 0, &sync), 0);
+	EXPECT_EQ(sync.dropped[OSQ_DROP_FULL], 1);
+	EXPECT_EQ(sync.attempts, 9);
+	EXPECT_EQ(sync.pending, 8);
+	EXPECT(law_holds(&sync));
+	ring_teardown(&ring);
+}
+
+/* Lengths that never fit, or are no record, are too big, not full. */
+static void test_what_can_never_fit_is_too_big(void)
+{
+	static const u32 wrong[] = { 0,		  8,
+				     56,	  65,
+				     100,	  SMALL,
+				     SMALL - 152, OSQ_RECORD_MAX_BYTES + 8,
+				     ~7u };
+	size_t count = sizeof(wrong) / sizeof(*wrong);
+	struct osq_slot slot;
 	struct osq_ring ring;
 	size_t i;
 
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		CHECK(osq_ring_init(&ring, &ring, bad[i]) == -EINVAL);
+	ring_setup(&ring, SMALL);
+
+	for (i = 0; i < count; i++)
+		EXPECT_EQ(osq_ring_reserve(&ring, wrong[i], &slot), -E2BIG);
+
+	EXPECT_EQ(ring.count.dropped[OSQ_DROP_TOO_BIG], count);
+	EXPECT_EQ(ring.write_pos, 0);
+	ring_teardown(&ring);
 }
 
-static void reserve_counts_when_full(void)
+/* The largest record goes into an empty ring wherever it stands (B5). */
+static void test_a_record_that_fits_the_empty_ring_is_accepted(void)
 {
-	struct fixture fixture;
-	struct osq_sync sync;
-	int err, put = 0;
+	struct osq_ring ring;
+	u32 offset;
 
-	fixture_init(&fixture, SMALL);
-	while (!fixture_put(&fixture, 128, 1))
-		put++;
-	CHECK(put == SMALL / 128);
-	CHECK(fixture_put(&fixture, 128, 1) == -ENOSPC);
-	sync = fixture_sync(&fixture, 0, &err);
-	CHECK(!err && sync.attempts == (u64)put + 2);
-	CHECK(sync.dropped[OSQ_DROP_FULL] == 2 && sync.pending == (u64)put);
-	CHECK(fixture_law(&sync));
-	fixture_deinit(&fixture);
-}
+	ring_setup(&ring, SMALL);
 
-static void what_can_never_fit_is_refused(void)
-{
-	struct fixture fixture;
-	struct osq_slot slot;
-	struct osq_sync sync;
-	int err;
-
-	fixture_init(&fixture, SMALL);
-	CHECK(osq_ring_reserve(&fixture.ring, SMALL + 8, &slot) == -E2BIG);
-	CHECK(osq_ring_reserve(&fixture.ring, HEAD - 8, &slot) == -E2BIG);
-	CHECK(osq_ring_reserve(&fixture.ring, HEAD + 4, &slot) == -E2BIG);
-	sync = fixture_sync(&fixture, 0, &err);
-	CHECK(sync.dropped[OSQ_DROP_TOO_BIG] == 3 && fixture_law(&sync));
-	fixture_deinit(&fixture);
-}
-
-/* Defect B5 of the original: an empty ring refused, depending on where. */
-static void an_empty_ring_takes_any_record_anywhere(void)
-{
-	struct fixture fixture;
-	u64 pos = 0;
-	u32 step;
-	int err;
-
-	fixture_init(&fixture, SMALL);
-	for (step = 0; step < SMALL / 8 + 3; step++) {
-		CHECK(fixture_put(&fixture, SMALL, step) == 0);
-		CHECK(fixture_intact(&fixture, pos));
-		pos += SMALL;
-		fixture_sync(&fixture, pos, &err);
-		CHECK(!err);
-		CHECK(fixture_put(&fixture, HEAD + 8, step) == 0);
-		pos += HEAD + 8;
-		fixture_sync(&fixture, pos, &err);
-		CHECK(!err);
+	for (offset = 0; offset < SMALL; offset += 8) {
+		EXPECT_EQ(put_marked(&ring, 64 + offset % 512, 1), 0);
+		drain(&ring);
+		EXPECT_EQ(put_marked(&ring, ring.record_max, 2), 0);
+		drain(&ring);
 	}
-	fixture_deinit(&fixture);
+
+	EXPECT_EQ(ring.count.dropped[OSQ_DROP_FULL], 0);
+	EXPECT_EQ(ring.count.consumed, ring.count.attempts);
+	ring_teardown(&ring);
 }
 
-static void only_boundaries_are_accepted(void)
+/* It is accepted after a loss, too, with the LOST record before it. */
+static void test_the_largest_record_fits_after_a_loss(void)
 {
-	struct fixture fixture;
-	struct osq_sync before, after;
-	u64 pos, boundaries = 0;
-	int err;
+	struct osq_ring ring;
 
-	fixture_init(&fixture, SMALL);
-	CHECK(!fixture_put(&fixture, 64, 1) && !fixture_put(&fixture, 200, 2));
-	CHECK(!fixture_put(&fixture, 72, 3));
-	fixture_sync(&fixture, 64, &err);
-	CHECK(!err);
-	for (pos = 0; pos < 2 * SMALL; pos++) {
-		before = fixture_sync(&fixture, 64, &err);
-		fixture_sync(&fixture, pos, &err);
-		if (pos == 64 || pos == 264 || pos == 336)
+	ring_setup(&ring, SMALL);
+	osq_ring_drop(&ring, OSQ_DROP_NESTED, 1);
+
+	EXPECT_EQ(put_marked(&ring, ring.record_max, 2), 0);
+
+	EXPECT_EQ(record_at(&ring, 0)->type, OSQ_TYPE_LOST);
+	EXPECT_EQ(drain(&ring).consumed, 2);
+	ring_teardown(&ring);
+}
+
+/* A record across the end is one piece for the reader, and 8-aligned (B8). */
+static void test_a_record_across_the_end_is_whole(void)
+{
+	const struct osq_record *record;
+	struct osq_ring ring;
+	u64 pos;
+	u32 i;
+
+	ring_setup(&ring, SMALL);
+	EXPECT_EQ(put_marked(&ring, 5000, 1), 0);
+	pos = drain(&ring).max_pos;
+
+	EXPECT_EQ(put_marked(&ring, 4001, 7), 0);
+
+	record = record_at(&ring, pos);
+	EXPECT_EQ(pos % 8, 0);
+	EXPECT_EQ(record->len, 4008);
+	EXPECT_EQ(record->pos, pos);
+	for (i = sizeof(*record); i < 4001; i++)
+		EXPECT_EQ(((const u8 *)record)[i], 7);
+	ring_teardown(&ring);
+}
+
+/* What rounds a record up is zero, whatever was in the ring before (B9). */
+static void test_padding_is_zero(void)
+{
+	struct osq_ring ring;
+	const u8 *bytes;
+	u64 pos;
+	u32 rest;
+
+	ring_setup(&ring, SMALL);
+	memset(ring.data, 0xff, SMALL);
+
+	for (rest = 1; rest < 8; rest++) {
+		pos = ring.write_pos;
+		EXPECT_EQ(put_marked(&ring, 128 + rest, 0xee), 0);
+		bytes = (const u8 *)record_at(&ring, pos);
+		EXPECT_EQ(ring.write_pos - pos, 136);
+		for (u32 i = 128 + rest; i < 136; i++)
+			EXPECT_EQ(bytes[i], 0);
+	}
+	ring_teardown(&ring);
+}
+
+/* Every position but the known boundaries is refused, without effect (B3, B4). */
+static void test_a_position_that_is_no_boundary_changes_nothing(void)
+{
+	struct osq_sync sync, untouched;
+	struct osq_ring ring, before;
+	u64 pos;
+
+	ring_setup(&ring, SMALL);
+	put_marked(&ring, 128, 1);
+	drain(&ring);
+	put_marked(&ring, 128, 1);
+	put_marked(&ring, 256, 1);
+	memset(&untouched, 0x5a, sizeof(untouched));
+	before = ring;
+
+	for (pos = 0; pos < 3 * SMALL; pos++) {
+		if (pos == 128 || pos == 256 || pos == 512)
 			continue;
-		CHECK(err == -EINVAL);
-		after = fixture_sync(&fixture, 64, &err);
-		CHECK(!err && !memcmp(&before, &after, sizeof(after)));
-		boundaries++;
-		if (pos == 263)
-			break;
+		memset(&sync, 0x5a, sizeof(sync));
+		EXPECT_EQ(osq_ring_sync(&ring, pos, &sync), -EINVAL);
+		EXPECT(!memcmp(&sync, &untouched, sizeof(sync)));
 	}
-	CHECK(boundaries == 263);
-	fixture_sync(&fixture, 337, &err);
-	CHECK(err == -EINVAL);
-	fixture_sync(&fixture, 344, &err);
-	CHECK(err == -EINVAL);
-	fixture_deinit(&fixture);
+	EXPECT_EQ(osq_ring_sync(&ring, ~0ull, &sync), -EINVAL);
+	EXPECT_EQ(osq_ring_sync(&ring, ~7ull, &sync), -EINVAL);
+
+	EXPECT(!memcmp(&ring, &before, sizeof(ring)));
+	EXPECT_EQ(osq_ring_sync(&ring, 256, &sync), 0);
+	EXPECT_EQ(sync.pending, 1);
+	ring_teardown(&ring);
 }
 
-/* A position one lap off has the same place in the ring, and is wrong. */
-static void positions_of_another_lap_are_refused(void)
+/* One lap off is the same place in the ring, and wrong all the same. */
+static void test_a_position_one_lap_off_is_refused(void)
 {
-	struct fixture fixture;
-	u64 pos = 0;
-	u64 lap;
-	int err;
+	struct osq_sync sync;
+	struct osq_ring ring;
+	u64 pos;
 
-	fixture_init(&fixture, SMALL);
-	for (lap = 0; lap < 3 * SMALL / 64; lap++, pos += 64) {
-		CHECK(!fixture_put(&fixture, 64, 1));
-		fixture_sync(&fixture, pos + 64, &err);
-		CHECK(!err);
+	ring_setup(&ring, SMALL);
+	while (ring.write_pos < 2 * SMALL) {
+		put_marked(&ring, 1024, 1);
+		drain(&ring);
 	}
-	CHECK(!fixture_put(&fixture, 64, 1) && !fixture_put(&fixture, 64, 2));
-	fixture_sync(&fixture, pos + 64 - SMALL, &err);
-	CHECK(err == -EINVAL);
-	fixture_sync(&fixture, pos + 64 + SMALL, &err);
-	CHECK(err == -EINVAL);
-	fixture_sync(&fixture, pos + 64, &err);
-	CHECK(!err);
-	fixture_deinit(&fixture);
+	put_marked(&ring, 1024, 1);
+	put_marked(&ring, 1024, 1);
+
+	for (pos = 2 * SMALL; pos <= 2 * SMALL + 2048; pos += 1024) {
+		EXPECT_EQ(osq_ring_sync(&ring, pos - SMALL, &sync), -EINVAL);
+		EXPECT_EQ(osq_ring_sync(&ring, pos + SMALL, &sync), -EINVAL);
+	}
+	EXPECT_EQ(drain(&ring).consumed, 18);
+	ring_teardown(&ring);
 }
 
-static void an_open_record_holds_back_later_ones(void)
+/* The bytes in the ring do not decide anything: garbage there is harmless. */
+static void test_the_kernel_reads_nothing_back(void)
 {
-	struct fixture fixture;
+	struct osq_sync sync;
+	struct osq_ring ring;
+
+	ring_setup(&ring, SMALL);
+	put_marked(&ring, 128, 1);
+	put_marked(&ring, 128, 1);
+
+	memset(ring.data, 0xff, SMALL);
+
+	EXPECT_EQ(osq_ring_sync(&ring, 128, &sync), 0);
+	EXPECT_EQ(sync.consumed, 1);
+	EXPECT_EQ(put_marked(&ring, 128, 1), 0);
+	EXPECT_EQ(drain(&ring).consumed, 3);
+	ring_teardown(&ring);
+}
+
+/* A record is hidden while one before it is open, and no longer. */
+static void test_an_open_record_hides_later_ones(void)
+{
 	struct osq_slot first, second;
 	struct osq_sync sync;
-	int err;
+	struct osq_ring ring;
 
-	fixture_init(&fixture, SMALL);
-	CHECK(!osq_ring_reserve(&fixture.ring, 64, &first));
-	CHECK(!osq_ring_reserve(&fixture.ring, 128, &second));
-	CHECK(first.seq == 1 && second.seq == 2);
-	osq_ring_commit(&fixture.ring, &second);
-	sync = fixture_sync(&fixture, 0, &err);
-	CHECK(sync.max_pos == 0 && sync.in_flight == 1 && fixture_law(&sync));
-	CHECK(!osq_ring_readable(&fixture.ring));
-	osq_ring_commit(&fixture.ring, &first);
-	sync = fixture_sync(&fixture, 0, &err);
-	CHECK(sync.max_pos == 192 && sync.in_flight == 0 && fixture_law(&sync));
-	CHECK(osq_ring_readable(&fixture.ring));
-	fixture_deinit(&fixture);
+	ring_setup(&ring, SMALL);
+	EXPECT_EQ(osq_ring_reserve(&ring, 64, &first), 0);
+	EXPECT_EQ(osq_ring_reserve(&ring, 72, &second), 0);
+
+	osq_ring_commit(&ring, &second);
+	EXPECT_EQ(osq_ring_sync(&ring, 0, &sync), 0);
+	EXPECT_EQ(sync.max_pos, 0);
+	EXPECT_EQ(sync.in_flight, 1);
+	EXPECT_EQ(sync.pending, 1);
+	EXPECT(law_holds(&sync));
+
+	osq_ring_commit(&ring, &first);
+	EXPECT_EQ(osq_ring_sync(&ring, 0, &sync), 0);
+	EXPECT_EQ(sync.max_pos, 136);
+	ring_teardown(&ring);
 }
 
-/* Random puts and reads against the plainest model: counters. */
-static void random_use_agrees_with_a_model(void)
+/* A discarded one counts as dropped, and the reader can pass over it. */
+static void test_a_discarded_record_is_dropped_and_skipped(void)
 {
-	u64 attempts = 0, dropped = 0, consumed = 0, used = 0, pos = 0;
-	struct fixture fixture;
+	const struct osq_record *none;
+	struct osq_slot slot;
 	struct osq_sync sync;
-	u32 state = 20261124;
-	int step, err;
+	struct osq_ring ring;
 
-	fixture_init(&fixture, SMALL);
-	for (step = 0; step < 200000; step++) {
-		u32 len = HEAD + fixture_random(&state) % 64 * 8;
+	ring_setup(&ring, SMALL);
+	memset(ring.data, 0xff, SMALL);
+	EXPECT_EQ(osq_ring_reserve(&ring, 80, &slot), 0);
+	EXPECT_EQ(put_marked(&ring, 64, 1), 0);
 
-		if (fixture_random(&state) % 3) {
-			bool room = SMALL - used >= len;
+	osq_ring_discard(&ring, &slot);
 
-			err = fixture_put(&fixture, len, (u32)step);
-			CHECK(err == (room ? 0 : -ENOSPC));
-			attempts++;
-			dropped += !room;
-			used += room ? len : 0;
-			continue;
-		}
-		sync = fixture_sync(&fixture, pos, &err);
-		CHECK(!err && sync.max_pos == pos + used);
-		if (used) {
-			CHECK(fixture_intact(&fixture, pos));
-			len = len_at(&fixture, pos);
-			used -= len;
-			pos += len;
-			consumed++;
-			sync = fixture_sync(&fixture, pos, &err);
-		}
-		CHECK(!err && sync.attempts == attempts);
-		CHECK(sync.dropped[OSQ_DROP_FULL] == dropped);
-		CHECK(sync.consumed == consumed && fixture_law(&sync));
-	}
-	fixture_deinit(&fixture);
+	none = record_at(&ring, 0);
+	EXPECT_EQ(none->type, OSQ_TYPE_NONE);
+	EXPECT_EQ(none->len, 80);
+	EXPECT_EQ(none->seq, 1);
+	sync = drain(&ring);
+	EXPECT_EQ(sync.dropped[OSQ_DROP_DISCARDED], 1);
+	EXPECT_EQ(sync.consumed, 1);
+	EXPECT_EQ(sync.pending, 0);
+	EXPECT(law_holds(&sync));
+	ring_teardown(&ring);
 }
 
-static struct fixture shared;
-
-static void *produce(void *argument)
+/* The first record after drops is a LOST that names them all, once. */
+static void test_lost_comes_before_the_next_record(void)
 {
-	u32 state = 1 + *(const u32 *)argument;
+	const struct osq_lost *lost;
+	const struct osq_record *next;
+	struct osq_ring ring;
+	struct osq_sync sync;
 	int i;
 
-	for (i = 0; i < PER_THREAD; i++)
-		fixture_put(&shared, HEAD + fixture_random(&state) % 32 * 8,
-			    fixture_random(&state));
-	return NULL;
+	ring_setup(&ring, SMALL);
+	for (i = 0; i < 8; i++)
+		put_marked(&ring, 1024, 1);
+	put_marked(&ring, 64, 1);
+	osq_ring_drop(&ring, OSQ_DROP_MISSED, 3);
+	osq_ring_drop(&ring, OSQ_DROP_MISSED, 0);
+	drain(&ring);
+
+	EXPECT_EQ(put_marked(&ring, 64, 1), 0);
+	EXPECT_EQ(put_marked(&ring, 64, 1), 0);
+
+	lost = (const void *)record_at(&ring, SMALL);
+	EXPECT_EQ(lost->head.type, OSQ_TYPE_LOST);
+	EXPECT_EQ(lost->head.len, sizeof(*lost));
+	EXPECT_EQ(lost->first_seq, 9);
+	EXPECT_EQ(lost->last_seq, 12);
+	EXPECT_EQ(lost->head.seq, 13);
+	EXPECT_EQ(lost->dropped[OSQ_DROP_FULL], 1);
+	EXPECT_EQ(lost->dropped[OSQ_DROP_MISSED], 3);
+	EXPECT(lost->first_ts_boot_ns <= lost->last_ts_boot_ns);
+	next = record_at(&ring, SMALL + sizeof(*lost));
+	EXPECT_EQ(next->seq, 14);
+	sync = drain(&ring);
+	EXPECT_EQ(sync.consumed, 11);
+	EXPECT(law_holds(&sync));
+	ring_teardown(&ring);
 }
 
-/* Read what there is; returns false when a record is not as written. */
-static bool drain(u64 *pos, u64 *last_seq, u64 *records)
+/* Closing counts what was pending as reset; opening goes on counting. */
+static void test_close_counts_pending_as_reset(void)
 {
-	int err;
-	struct osq_sync sync = fixture_sync(&shared, *pos, &err);
-	bool good = !err && fixture_law(&sync);
-
-	while (good && *pos < sync.max_pos) {
-		const struct osq_record *record =
-			(const void *)((const u8 *)shared.data +
-				       (*pos & (shared.size - 1)));
-
-		good = fixture_intact(&shared, *pos) && record->seq > *last_seq;
-		*last_seq = record->seq;
-		*pos += record->len;
-		(*records)++;
-	}
-	return good;
-}
-
-static void threads_are_accounted_exactly(void)
-{
-	pthread_t threads[THREADS];
-	u32 seeds[THREADS];
-	u64 pos = 0, last_seq = 0, records = 0, dropped;
 	struct osq_sync sync;
-	bool good = true;
-	int i, err;
+	struct osq_ring ring;
+	void *data;
 
-	fixture_init(&shared, 65536);
-	for (i = 0; i < THREADS; i++) {
-		seeds[i] = (u32)i;
-		pthread_create(&threads[i], NULL, produce, &seeds[i]);
-	}
-	do {
-		good = good && drain(&pos, &last_seq, &records);
-		sync = fixture_sync(&shared, pos, &err);
-	} while (good && sync.attempts < (u64)THREADS * PER_THREAD);
-	for (i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-	CHECK(good && drain(&pos, &last_seq, &records));
-	sync = fixture_sync(&shared, pos, &err);
-	dropped = sync.dropped[OSQ_DROP_FULL];
-	CHECK(!err && sync.attempts == (u64)THREADS * PER_THREAD);
-	CHECK(sync.pending == 0 && sync.in_flight == 0);
-	CHECK(sync.consumed == records && records + dropped == sync.attempts);
-	fixture_deinit(&shared);
+	ring_setup(&ring, SMALL);
+	put_marked(&ring, 64, 1);
+	drain(&ring);
+	put_marked(&ring, 64, 1);
+	put_marked(&ring, 64, 1);
+	data = ring.data;
+
+	osq_ring_close(&ring);
+	EXPECT(!osq_ring_readable(&ring));
+	EXPECT_EQ(put_marked(&ring, 64, 1), -E2BIG);
+	EXPECT_EQ(osq_ring_open(&ring, data, SMALL), 0);
+
+	EXPECT_EQ(osq_ring_sync(&ring, 0, &sync), 0);
+	EXPECT_EQ(sync.reset, 2);
+	EXPECT_EQ(sync.pending, 0);
+	EXPECT_EQ(sync.attempts, 4);
+	EXPECT(law_holds(&sync));
+	EXPECT_EQ(put_marked(&ring, 64, 1), 0);
+	sync = drain(&ring);
+	EXPECT_EQ(sync.consumed, 3);
+	EXPECT(law_holds(&sync));
+	ring_teardown(&ring);
 }
 
-int main(void)
+/* A clock that steps back does not show: times only grow, as numbers do. */
+static void test_time_does_not_go_back(void)
 {
-	printf("KTAP version 1\n1..9\n");
-	RUN(init_refuses_bad_sizes);
-	RUN(reserve_counts_when_full);
-	RUN(what_can_never_fit_is_refused);
-	RUN(an_empty_ring_takes_any_record_anywhere);
-	RUN(only_boundaries_are_accepted);
-	RUN(positions_of_another_lap_are_refused);
-	RUN(an_open_record_holds_back_later_ones);
-	RUN(random_use_agrees_with_a_model);
-	RUN(threads_are_accounted_exactly);
-	return ktap_bad ? 1 : 0;
+	const u64 future_ns = 1ull << 62;
+	struct osq_ring ring;
+
+	ring_setup(&ring, SMALL);
+	ring.last_ts_boot_ns = future_ns;
+
+	EXPECT_EQ(put_marked(&ring, 64, 1), 0);
+
+	EXPECT_EQ(record_at(&ring, 0)->ts_boot_ns, future_ns);
+	ring_teardown(&ring);
 }
+
+static const struct ktap_test tests[] = {
+	KTAP_TEST(test_open_refuses_a_wrong_size),
+	KTAP_TEST(test_reserve_fails_when_full_and_counts),
+	KTAP_TEST(test_what_can_never_fit_is_too_big),
+	KTAP_TEST(test_a_record_that_fits_the_empty_ring_is_accepted),
+	KTAP_TEST(test_the_largest_record_fits_after_a_loss),
+	KTAP_TEST(test_a_record_across_the_end_is_whole),
+	KTAP_TEST(test_padding_is_zero),
+	KTAP_TEST(test_a_position_that_is_no_boundary_changes_nothing),
+	KTAP_TEST(test_a_position_one_lap_off_is_refused),
+	KTAP_TEST(test_the_kernel_reads_nothing_back),
+	KTAP_TEST(test_an_open_record_hides_later_ones),
+	KTAP_TEST(test_a_discarded_record_is_dropped_and_skipped),
+	KTAP_TEST(test_lost_comes_before_the_next_record),
+	KTAP_TEST(test_close_counts_pending_as_reset),
+	KTAP_TEST(test_time_does_not_go_back),
+};
+
+KTAP_MAIN(tests)

@@ -37,6 +37,44 @@ REFUSALS = {
 }
 
 
+# What 'osqprobe owners' sees: a child uses the descriptor, the owner begins anew, an heir execs.
+OWNERS = {
+    "open": 0,
+    "subscribe": 0,
+    "ioctl_of_child": errno.EPERM,
+    "owner_sync": errno.ESTALE,
+    "owner_subscribe": errno.ESTALE,
+    "owner_map": errno.ESTALE,
+    "owner_allocate": 0,
+    "old_generation": errno.ESTALE,
+    "new_generation": 0,
+    "new_map": 0,
+    "mprotect_write": errno.EACCES,
+    "new_subscribe": 0,
+    "heir_ioctl": errno.EPERM,
+    "open_beside_heir": errno.EBUSY,
+    "open_after_heir": 0,
+}
+
+
+def test_a_foreign_process_invalidates_the_queue(guest: Guest, driver: Driver) -> None:
+    """Both sides are told; the owner may allocate again; an exec'd heir is a stranger, too."""
+    assert driver.is_loaded()
+
+    assert json.loads(guest.run("osqprobe owners", deadline_s=20).stdout) == OWNERS
+    driver.unload()
+
+
+def test_the_owners_death_frees_what_a_child_keeps(guest: Guest, driver: Driver) -> None:
+    """A child holds descriptor and nothing more: the device is free once the owner is dead."""
+    assert driver.is_loaded()
+
+    said = json.loads(guest.run("osqprobe orphan", deadline_s=20).stdout)
+
+    assert said == {"open": 0, "subscribe": 0, "open_after_owner": 0}
+    driver.unload()
+
+
 def test_each_misuse_has_its_own_errno(guest: Guest, driver: Driver) -> None:
     """Wrong ABI, size, ioctl, type, position, mapping, process: refused, each in its way."""
     assert driver.is_loaded()

@@ -99,8 +99,10 @@ def test_a_full_ring_drops_and_counts(guest: Guest, tail: Tailing) -> None:
         seen = running.finish()
 
     numbers = [record["seq"] for record in seen.records]
+    lost = [record for record in seen.records if record["type"] == "lost"]
     gaps = numbers[0] - 1 + sum(b - a - 1 for a, b in pairwise(numbers))
     after_the_last = seen.stats["attempts"] - numbers[-1]
     assert seen.stats["dropped"] == seen.stats["dropped_full"] > 200
     assert gaps + after_the_last == seen.stats["dropped"]
     assert seen.stats["committed"] == len(seen.records)
+    assert sum(record["dropped"] for record in lost) == seen.stats["dropped"] - after_the_last

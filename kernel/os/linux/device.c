@@ -2,9 +2,13 @@
 /*
  * device.c - /dev/osquery: from system calls to the core, and back.
  *
- * device_mutex protects the device and every session; the waits are outside
- * of it. A struct osq_file lives from open to the last reference on the file,
- * mappings included, and the ring with it.
+ * device_mutex protects the device, every session and every ring's memory.
+ * Nothing that can fault happens under it: mmap takes it below mmap_lock, so
+ * arguments are copied before and after, and the waits are outside, too.
+ *
+ * A struct osq_file lives from open to the last reference on the file. The
+ * ring goes when the owner leaves; a mapping of it holds pages of its own,
+ * and the file, and with it this module.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -13,6 +17,8 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
+#include <linux/ratelimit.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -23,6 +29,15 @@
 struct osq_file {
 	struct osq_session session;
 	struct osq_memory memory;
+	struct mm_struct *mm; /* of the owner; only compared */
+};
+
+/* What any of the ioctls takes and gives. */
+union osq_argument {
+	struct osq_version version;
+	struct osq_allocate allocate;
+	struct osq_subscribe subscribe;
+	struct osq_sync sync;
 };
 
 static DEFINE_MUTEX(device_mutex);
@@ -40,9 +55,11 @@ static DEFINE_IRQ_WORK(wake_work, wake_readers);
 /*
  * osq_device_wake - let readers look again.
  *
- * A reader enters the wait queue and then looks at the ring under its lock;
- * a publisher commits under that lock and then queues this work. Whichever
- * takes the lock second sees what the other did before.
+ * No wakeup is lost: a reader enters the wait queue and then looks at the
+ * ring under ring->lock (something_to_read, osq_poll); a publisher commits
+ * under ring->lock and then looks at the wait queue, here. Whichever takes
+ * the lock second sees what the other did before: the reader the record, or
+ * the publisher the reader.
  */
 void osq_device_wake(void)
 {
@@ -50,10 +67,53 @@ void osq_device_wake(void)
 		irq_work_queue(&wake_work);
 }
 
-/* A process is known by its thread group's pid, which cannot be reused. */
-static const void *this_process(void)
+/*
+ * Who calls, as the core knows it: a thread group's pid, which cannot be
+ * reused while the session holds it. A program that was started by exec has
+ * the pid of the one before, but not its memory.
+ */
+static const void *caller(const struct osq_file *own)
 {
-	return task_tgid(current);
+	return current->mm == own->mm ? task_tgid(current) : NULL;
+}
+
+/* The queue is over: take its memory, too. Context: device_mutex is held. */
+static void leave(struct osq_file *own)
+{
+	osq_device_detach(&device, &own->session);
+	osq_memory_deinit(&own->memory);
+}
+
+/* Let in the owner; let a stranger cost the queue. device_mutex is held. */
+static int enter(struct osq_file *own)
+{
+	int err = osq_device_may_use(&own->session, caller(own));
+
+	if (err == -EPERM && osq_device_invalidate(&own->session)) {
+		osq_memory_deinit(&own->memory);
+		wake_up_interruptible(&readers);
+		pr_notice_ratelimited("osq: process %d is not the owner\n",
+				      task_tgid_nr(current));
+	}
+	return err;
+}
+
+/*
+ * An owner whose files are another process' too (CLONE_FILES) dies without a
+ * flush. Whoever opens next finds it gone. Context: device_mutex is held.
+ */
+static void evict_dead_owner(void)
+{
+	struct osq_session *session = device.session;
+	bool gone;
+
+	if (!session)
+		return;
+	rcu_read_lock();
+	gone = !pid_task((struct pid *)session->owner, PIDTYPE_TGID);
+	rcu_read_unlock();
+	if (gone)
+		leave(container_of(session, struct osq_file, session));
 }
 
 static int osq_open(struct inode *inode, struct file *file)
@@ -61,19 +121,25 @@ static int osq_open(struct inode *inode, struct file *file)
 	struct osq_file *own;
 	int err;
 
-	if (!capable(CAP_SYS_ADMIN))
+	/* A kernel thread could not map it. */
+	if (!capable(CAP_SYS_ADMIN) || !current->mm)
 		return -EPERM;
 	own = kzalloc(sizeof(*own), GFP_KERNEL_ACCOUNT);
 	if (!own)
 		return -ENOMEM;
 	mutex_lock(&device_mutex);
-	err = osq_device_attach(&device, &own->session, this_process());
+	evict_dead_owner();
+	err = osq_device_attach(&device, &own->session, task_tgid(current));
+	if (!err) {
+		get_pid(task_tgid(current));
+		mmgrab(current->mm);
+		own->mm = current->mm;
+	}
 	mutex_unlock(&device_mutex);
 	if (err) {
 		kfree(own);
 		return err;
 	}
-	get_pid(task_tgid(current));
 	file->private_data = own;
 	return nonseekable_open(inode, file);
 }
@@ -83,9 +149,10 @@ static int osq_flush(struct file *file, fl_owner_t id)
 {
 	struct osq_file *own = file->private_data;
 
+	/* Not caller(): who is dying has no memory any more. */
 	mutex_lock(&device_mutex);
-	if (own->session.owner == this_process())
-		osq_device_detach(&device, &own->session);
+	if (own->session.owner == task_tgid(current))
+		leave(own);
 	mutex_unlock(&device_mutex);
 	wake_up_interruptible(&readers);
 	return 0;
@@ -96,11 +163,10 @@ static int osq_release(struct inode *inode, struct file *file)
 	struct osq_file *own = file->private_data;
 
 	mutex_lock(&device_mutex);
-	osq_device_detach(&device, &own->session);
+	leave(own);
 	mutex_unlock(&device_mutex);
 	put_pid((struct pid *)own->session.owner);
-	osq_ring_deinit(&own->session.ring);
-	osq_memory_deinit(&own->memory);
+	mmdrop(own->mm);
 	kfree(own);
 	return 0;
 }
@@ -111,10 +177,11 @@ static int osq_mmap(struct file *file, struct vm_area_struct *vma)
 	int err;
 
 	mutex_lock(&device_mutex);
-	err = osq_device_may_use(&own->session, this_process());
+	err = enter(own);
 	if (!err)
-		err = own->session.allocated ? osq_memory_map(&own->memory, vma)
-					     : -ENXIO;
+		err = osq_device_has_ring(&own->session);
+	if (!err)
+		err = osq_memory_map(&own->memory, vma);
 	mutex_unlock(&device_mutex);
 	return err;
 }
@@ -123,127 +190,116 @@ static __poll_t osq_poll(struct file *file, struct poll_table_struct *table)
 {
 	struct osq_file *own = file->private_data;
 	__poll_t events = 0;
+	int err;
 
 	poll_wait(file, &readers, table);
 	mutex_lock(&device_mutex);
-	if (osq_device_may_use(&own->session, this_process()))
+	err = osq_device_may_use(&own->session, caller(own));
+	if (!err)
+		err = osq_device_has_ring(&own->session);
+	if (err && err != -ENXIO)
 		events = EPOLLHUP | EPOLLERR;
-	else if (own->session.allocated &&
-		 osq_ring_readable(&own->session.ring))
+	else if (osq_ring_readable(&own->session.ring))
 		events = EPOLLIN | EPOLLRDNORM;
 	mutex_unlock(&device_mutex);
 	return events;
 }
 
-static long do_version(struct osq_file *own, void __user *argument)
+/* Context: device_mutex is held. */
+static long do_allocate(struct osq_file *own, struct osq_allocate *request)
 {
-	struct osq_version version = {
-		.abi = OSQ_ABI_VERSION,
-		.schema = OSQ_SCHEMA_VERSION,
-	};
+	int err = osq_device_check_allocate(&own->session, request);
 
-	return copy_to_user(argument, &version, sizeof(version)) ? -EFAULT : 0;
-}
-
-static long do_allocate(struct osq_file *own, void __user *argument)
-{
-	struct osq_allocate request;
-	int err;
-
-	if (copy_from_user(&request, argument, sizeof(request)))
-		return -EFAULT;
-	err = osq_device_check_allocate(&own->session, &request);
 	if (!err)
-		err = osq_memory_init(&own->memory, request.ring_bytes);
+		err = osq_memory_init(&own->memory, request->ring_bytes);
 	if (err)
 		return err;
-	err = osq_device_allocate(&device, &own->session, &request,
+	err = osq_device_allocate(&device, &own->session, request,
 				  own->memory.data);
-	if (err) {
-		osq_memory_deinit(&own->memory);
-		return err;
-	}
-	return copy_to_user(argument, &request, sizeof(request)) ? -EFAULT : 0;
-}
-
-static long do_subscribe(struct osq_file *own, void __user *argument)
-{
-	struct osq_subscribe request;
-
-	if (copy_from_user(&request, argument, sizeof(request)))
-		return -EFAULT;
-	return osq_device_subscribe(&own->session, &request);
-}
-
-static long do_sync(struct osq_file *own, void __user *argument)
-{
-	struct osq_sync sync;
-	int err;
-
-	if (copy_from_user(&sync, argument, sizeof(sync)))
-		return -EFAULT;
-	err = osq_device_sync(&own->session, &sync);
 	if (err)
-		return err;
-	if (copy_to_user(argument, &sync, sizeof(sync)))
-		return -EFAULT;
-	return sync.flags & OSQ_SYNC_WAIT && sync.max_pos == sync.read_pos
-		       ? -EAGAIN
-		       : 0;
+		osq_memory_deinit(&own->memory);
+	return err;
 }
 
-static long osq_locked_ioctl(struct osq_file *own, unsigned int command,
-			     void __user *argument)
+static long do_ioctl(struct osq_file *own, unsigned int command,
+		     union osq_argument *argument)
 {
 	long err;
 
 	mutex_lock(&device_mutex);
-	err = osq_device_may_use(&own->session, this_process());
-	if (!err) {
-		switch (command) {
-		case OSQ_IOC_VERSION:
-			err = do_version(own, argument);
-			break;
-		case OSQ_IOC_ALLOCATE:
-			err = do_allocate(own, argument);
-			break;
-		case OSQ_IOC_SUBSCRIBE:
-			err = do_subscribe(own, argument);
-			break;
-		case OSQ_IOC_SYNC:
-			err = do_sync(own, argument);
-			break;
-		default:
-			err = -ENOTTY;
-		}
+	err = enter(own);
+	if (err)
+		goto out;
+	switch (command) {
+	case OSQ_IOC_VERSION:
+		argument->version.abi = OSQ_ABI_VERSION;
+		argument->version.schema = OSQ_SCHEMA_VERSION;
+		break;
+	case OSQ_IOC_ALLOCATE:
+		err = do_allocate(own, &argument->allocate);
+		break;
+	case OSQ_IOC_SUBSCRIBE:
+		err = osq_device_subscribe(&own->session, &argument->subscribe);
+		break;
+	case OSQ_IOC_SYNC:
+		err = osq_device_sync(&own->session, &argument->sync);
+		break;
+	default:
+		err = -ENOTTY;
 	}
+out:
 	mutex_unlock(&device_mutex);
 	return err;
 }
 
+/* Without device_mutex: it is asked between entering a wait and sleeping. */
 static bool something_to_read(struct osq_file *own)
 {
-	bool ready;
+	return READ_ONCE(own->session.queue) != OSQ_QUEUE_VALID ||
+	       osq_ring_readable(&own->session.ring);
+}
 
-	mutex_lock(&device_mutex);
-	ready = !own->session.attached || osq_ring_readable(&own->session.ring);
-	mutex_unlock(&device_mutex);
-	return ready;
+/* SYNC until there is something to read, when that is asked for. */
+static long do_sync(struct osq_file *own, bool may_wait,
+		    union osq_argument *argument)
+{
+	const struct osq_sync *sync = &argument->sync;
+	long err;
+
+	for (;;) {
+		err = do_ioctl(own, OSQ_IOC_SYNC, argument);
+		if (err || !(sync->flags & OSQ_SYNC_WAIT) ||
+		    sync->max_pos != sync->read_pos)
+			return err;
+		if (!may_wait)
+			return -EAGAIN;
+		err = wait_event_interruptible(readers, something_to_read(own));
+		if (err)
+			return err;
+	}
 }
 
 static long osq_ioctl(struct file *file, unsigned int command,
-		      unsigned long argument)
+		      unsigned long address)
 {
 	struct osq_file *own = file->private_data;
-	void __user *pointer = (void __user *)argument;
+	void __user *user = (void __user *)address;
+	union osq_argument argument = {};
+	size_t bytes = _IOC_SIZE(command);
 	long err;
 
-	do {
-		err = osq_locked_ioctl(own, command, pointer);
-		if (err != -EAGAIN || file->f_flags & O_NONBLOCK)
-			return err;
-		err = wait_event_interruptible(readers, something_to_read(own));
-	} while (!err);
+	if (bytes > sizeof(argument))
+		return -ENOTTY;
+	if (_IOC_DIR(command) & _IOC_WRITE &&
+	    copy_from_user(&argument, user, bytes))
+		return -EFAULT;
+	if (command == OSQ_IOC_SYNC)
+		err = do_sync(own, !(file->f_flags & O_NONBLOCK), &argument);
+	else
+		err = do_ioctl(own, command, &argument);
+	if (!err && _IOC_DIR(command) & _IOC_READ &&
+	    copy_to_user(user, &argument, bytes))
+		return -EFAULT;
 	return err;
 }
 

@@ -11,15 +11,17 @@
 #include "osq_linux.h"
 
 /*
- * osq_memory_init - allocate @size zeroed bytes, a multiple of the page size.
+ * osq_memory_init - allocate @size zeroed bytes.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0; -EINVAL when that is not whole pages; -ENOMEM.
  */
 int osq_memory_init(struct osq_memory *memory, u64 size)
 {
 	unsigned long count = size >> PAGE_SHIFT;
 	unsigned long i;
 
+	if (size & (PAGE_SIZE - 1))
+		return -EINVAL;
 	memory->data = NULL;
 	memory->count = count;
 	memory->pages =
@@ -42,18 +44,25 @@ fail:
 	return -ENOMEM;
 }
 
-/* osq_memory_deinit - free all of it; the last user mapping is gone. */
+/*
+ * osq_memory_deinit - give it back; the core has closed the ring.
+ *
+ * A user mapping that is left holds a reference of its own on every page. May
+ * be called again, and for zeroed memory.
+ */
 void osq_memory_deinit(struct osq_memory *memory)
 {
 	unsigned long i;
 
 	if (!memory->pages)
 		return;
-	vunmap(memory->data);
+	if (memory->data)
+		vunmap(memory->data);
 	for (i = 0; i < memory->count && memory->pages[i]; i++)
-		__free_page(memory->pages[i]);
+		put_page(memory->pages[i]);
 	kvfree(memory->pages);
 	memory->pages = NULL;
+	memory->data = NULL;
 }
 
 /*
@@ -62,8 +71,8 @@ void osq_memory_deinit(struct osq_memory *memory)
  * Writing is refused now and for ever: with VM_MAYWRITE cleared, mprotect
  * cannot add it. A child does not inherit the mapping, a core does not hold
  * it.
- * Return: 0; -EINVAL for another length or offset, -EACCES for more than
- * reading.
+ * Return: 0; -EINVAL for another length or offset or a private mapping,
+ * -EACCES for more than reading.
  */
 int osq_memory_map(const struct osq_memory *memory, struct vm_area_struct *vma)
 {
@@ -71,7 +80,8 @@ int osq_memory_map(const struct osq_memory *memory, struct vm_area_struct *vma)
 
 	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
 		return -EACCES;
-	if (vma->vm_pgoff || vma_pages(vma) != pages)
+	if (vma->vm_pgoff || vma_pages(vma) != pages ||
+	    !(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	osq_vm_flags(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP,
 		     VM_MAYWRITE | VM_MAYEXEC);

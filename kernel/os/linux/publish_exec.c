@@ -147,7 +147,6 @@ static void encode(struct scratch *scratch, struct task_struct *task,
 		   pid_t old_tid, struct linux_binprm *bprm)
 {
 	struct osq_exec *exec = &scratch->exec;
-	u32 rest;
 
 	memset(exec, 0, sizeof(*exec));
 	exec->head.type = OSQ_TYPE_EXEC;
@@ -160,9 +159,6 @@ static void encode(struct scratch *scratch, struct task_struct *task,
 	put_path(scratch, bprm->file);
 	put_filename(exec, bprm->filename);
 	put_argv(exec, task->mm);
-	rest = -exec->head.len % OSQ_RECORD_ALIGN;
-	memset((u8 *)exec + exec->head.len, 0, rest);
-	exec->head.len += rest;
 }
 
 static void on_exec(void *data, struct task_struct *task, pid_t old_tid,
@@ -174,7 +170,7 @@ static void on_exec(void *data, struct task_struct *task, pid_t old_tid,
 	preempt_disable();
 	scratch = this_cpu_read(scratches);
 	if (scratch->busy) {
-		osq_ring_drop(target, OSQ_DROP_NESTED);
+		osq_ring_drop(target, OSQ_DROP_NESTED, 1);
 	} else {
 		scratch->busy = true;
 		encode(scratch, task, old_tid, bprm);

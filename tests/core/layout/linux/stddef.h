@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* stddef.h - see types.h. */
+#include <stddef.h>

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* test_client.c - libosq and JSON against good rings and against garbage. */
+#include "fixture.h"
+#include "json.h"
+#include "libosq.h"
+
+static struct osq_ring ring;
+
+/* A client of @ring, without a device. */
+static struct osq_client client_of_ring(void)
+{
+	struct osq_client client = {
+		.fd = -1,
+		.ring = ring.data,
+		.ring_bytes = ring.size,
+		.max_pos = ring.commit_pos,
+	};
+
+	return client;
+}
+
+static struct osq_exec *put_exec(const char *argv, u32 argv_len)
+{
+	static union {
+		struct osq_exec exec;
+		char bytes[1024];
+	} one;
+
+	memset(&one, 0, sizeof(one));
+	memcpy(one.bytes + sizeof(one.exec), argv, argv_len);
+	one.exec.head.type = OSQ_TYPE_EXEC;
+	one.exec.head.len = sizeof(one.exec) + argv_len;
+	one.exec.path.off = sizeof(one.exec);
+	one.exec.filename.off = sizeof(one.exec);
+	one.exec.argv.off = sizeof(one.exec);
+	one.exec.argv.len = argv_len;
+	EXPECT_EQ(osq_ring_put(&ring, &one.exec.head), 0);
+	return (void *)(ring.data + one.exec.head.pos);
+}
+
+static int print(const struct osq_record *record, char *line, size_t size)
+{
+	FILE *out = fmemopen(line, size, "w");
+	int err = json_record(out, record);
+
+	fclose(out);
+	return err;
+}
+
+/* Records come in order; a discarded one is passed over. */
+static void test_next_passes_over_what_was_discarded(void)
+{
+	const struct osq_record *record;
+	struct osq_client client;
+	struct osq_slot slot;
+
+	ring_setup(&ring, SMALL);
+	put_marked(&ring, 64, 1);
+	osq_ring_reserve(&ring, 64, &slot);
+	osq_ring_discard(&ring, &slot);
+	put_marked(&ring, 64, 1);
+	client = client_of_ring();
+
+	EXPECT_EQ(osq_client_next(&client, &record), 1);
+	EXPECT_EQ(record->seq, 1);
+	EXPECT_EQ(osq_client_next(&client, &record), 1);
+	EXPECT_EQ(record->seq, 3);
+	EXPECT_EQ(osq_client_next(&client, &record), 0);
+	EXPECT_EQ(client.read_pos, client.max_pos);
+	ring_teardown(&ring);
+}
+
+/* Each broken field of a header is found out. */
+static void test_a_broken_header_is_an_error(void)
+{
+	static const u32 lengths[] = { 0, 8, 63, 65, 136, 32776, ~0u, ~7u };
+	const struct osq_record *record;
+	struct osq_record *first;
+	struct osq_client client;
+	size_t i;
+
+	ring_setup(&ring, SMALL);
+	put_marked(&ring, 128, 1);
+	first = (void *)ring.data;
+
+	for (i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		first->len = lengths[i];
+		client = client_of_ring();
+		EXPECT_EQ(osq_client_next(&client, &record), -EBADMSG);
+	}
+	first->len = 128;
+	first->pos = 8;
+	client = client_of_ring();
+	EXPECT_EQ(osq_client_next(&client, &record), -EBADMSG);
+	first->pos = 0;
+	client.last_seq = 1;
+	EXPECT_EQ(osq_client_next(&client, &record), -EBADMSG);
+	client.last_seq = 0;
+	EXPECT_EQ(osq_client_next(&client, &record), 1);
+	ring_teardown(&ring);
+}
+
+/* Spans outside of their record give NULL, and no line is printed. */
+static void test_a_span_outside_its_record_is_refused(void)
+{
+	static const struct osq_span wrong[] = {
+		{ 0, 1 },   { 63, 1 },	{ 64, ~0u },  { ~0u, 2 },
+		{ 192, 9 }, { 201, 0 }, { ~0u, ~0u },
+	};
+	struct osq_exec *exec;
+	char line[2048];
+	size_t i;
+
+	ring_setup(&ring, SMALL);
+	exec = put_exec("abcdefgh", 8);
+
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		EXPECT(!osq_client_bytes(&exec->head, &wrong[i]));
+		exec->argv = wrong[i];
+		EXPECT_EQ(print(&exec->head, line, sizeof(line)), -1);
+	}
+	exec->head.len = 184;
+	EXPECT_EQ(print(&exec->head, line, sizeof(line)), -1);
+	ring_teardown(&ring);
+}
+
+/* Any bytes give valid JSON; what is no UTF-8 is a lone surrogate. */
+static void test_bytes_become_valid_json(void)
+{
+	static const char argv[] = "a\"\\\n\0\xff\xc3\xa9\0\xed\xa0\x80\0\0";
+	char line[2048] = "";
+
+	ring_setup(&ring, SMALL);
+
+	EXPECT_EQ(print(&put_exec(argv, sizeof(argv) - 1)->head, line,
+			sizeof(line)),
+		  0);
+
+	EXPECT(strstr(line,
+		      "\"argv\":[\"a\\\"\\\\\\u000a\",\"\\udcff\xc3\xa9\","
+		      "\"\\udced\\udca0\\udc80\",\"\"]}\n"));
+	ring_teardown(&ring);
+}
+
+/* The line of a LOST record says what was dropped, by reason and in all. */
+static void test_a_lost_record_is_printed(void)
+{
+	char line[2048] = "";
+
+	ring_setup(&ring, SMALL);
+	osq_ring_drop(&ring, OSQ_DROP_NESTED, 2);
+	put_marked(&ring, 64, 1);
+
+	EXPECT_EQ(print(record_at(&ring, 0), line, sizeof(line)), 0);
+
+	EXPECT(strstr(line, "{\"type\":\"lost\",\"seq\":3,"));
+	EXPECT(strstr(line, "\"first_seq\":1,\"last_seq\":2,"));
+	EXPECT(strstr(line, "\"dropped_nested\":2,"));
+	EXPECT(strstr(line, "\"dropped\":2}\n"));
+	ring_teardown(&ring);
+}
+
+/* Each term of the law is looked at. */
+static void test_a_broken_law_is_found_out(void)
+{
+	struct osq_sync sync = { .attempts = 15,
+				 .committed = 8,
+				 .consumed = 4,
+				 .pending = 3,
+				 .reset = 1,
+				 .in_flight = 2,
+				 .dropped = { 4, 0, 1 } };
+	u64 *terms[] = { &sync.attempts,   &sync.committed, &sync.consumed,
+			 &sync.pending,	   &sync.reset,	    &sync.in_flight,
+			 &sync.dropped[0], &sync.dropped[7] };
+	size_t i;
+
+	EXPECT(osq_client_law_holds(&sync));
+	for (i = 0; i < sizeof(terms) / sizeof(*terms); i++) {
+		++*terms[i];
+		EXPECT(!osq_client_law_holds(&sync));
+		--*terms[i];
+	}
+}
+
+/* Six bits flipped at random in the first records, read as a client does. */
+static u64 read_garbled(const u8 *good, char *line, size_t size)
+{
+	const struct osq_record *record;
+	struct osq_client client;
+	u64 handed = 0;
+	int i;
+
+	memcpy(ring.data, good, SMALL);
+	for (i = 0; i < 6; i++)
+		ring.data[random() % 600] ^= (u8)(1 << random() % 8);
+	client = client_of_ring();
+	while (osq_client_next(&client, &record) == 1) {
+		print(record, line, size);
+		handed++;
+	}
+	return handed;
+}
+
+/* A garbled ring never makes the reader touch what is not its own. */
+static void test_garbage_does_not_crash(void)
+{
+	u8 good[SMALL];
+	char line[65536];
+	u64 handed = 0;
+	int round;
+
+	ring_setup(&ring, SMALL);
+	for (round = 0; round < 30; round++)
+		put_exec("some\0words", 10);
+	memcpy(good, ring.data, SMALL);
+	srandom(1);
+
+	for (round = 0; round < 3000; round++)
+		handed += read_garbled(good, line, sizeof(line));
+
+	EXPECT(handed > 3000);
+	EXPECT(handed < 3000 * 30);
+	ring_teardown(&ring);
+}
+
+static const struct ktap_test tests[] = {
+	KTAP_TEST(test_next_passes_over_what_was_discarded),
+	KTAP_TEST(test_a_broken_header_is_an_error),
+	KTAP_TEST(test_a_span_outside_its_record_is_refused),
+	KTAP_TEST(test_bytes_become_valid_json),
+	KTAP_TEST(test_a_lost_record_is_printed),
+	KTAP_TEST(test_a_broken_law_is_found_out),
+	KTAP_TEST(test_garbage_does_not_crash),
+};
+
+KTAP_MAIN(tests)

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * test_model.c - random calls, each compared with a model that has no bits,
+ * no masks and no wrap: a list of what was reserved, in order.
+ */
+#include "fixture.h"
+
+#define STEPS 60000
+#define MOST 8192 /* records in the model; a ring of 8 KiB has up to 128 */
+
+enum state {
+	BUSY,
+	LIVE,
+	DEAD
+};
+
+struct entry {
+	u64 pos;
+	u32 len;
+	enum state state;
+	struct osq_slot slot;
+};
+
+struct model {
+	struct entry entries[MOST]; /* [first, last) are in the ring */
+	size_t first, last;
+	u64 write_pos, read_pos;
+	struct osq_counters count;
+	bool lost;
+};
+
+static u64 seed;
+
+/* xorshift64*, so that a failure comes again with its seed. */
+static u32 random_below(u32 bound)
+{
+	seed ^= seed >> 12;
+	seed ^= seed << 25;
+	seed ^= seed >> 27;
+	return (u32)((seed * 2685821657736338717ull) >> 33) % bound;
+}
+
+static struct entry *model_add(struct model *model, u32 len, enum state state)
+{
+	struct entry *entry = &model->entries[model->last++];
+
+	entry->pos = model->write_pos;
+	entry->len = len;
+	entry->state = state;
+	model->write_pos += len;
+	model->count.attempts++;
+	return entry;
+}
+
+/* What reserve has to say. */
+static int model_reserve(struct model *model, u32 len)
+{
+	u64 room = SMALL - (model->write_pos - model->read_pos);
+	u64 need = len + (model->lost ? sizeof(struct osq_lost) : 0);
+	int reason = len > SMALL - sizeof(struct osq_lost) ? OSQ_DROP_TOO_BIG
+							   : OSQ_DROP_FULL;
+
+	if (reason == OSQ_DROP_FULL && need <= room) {
+		if (model->lost) {
+			model_add(model, sizeof(struct osq_lost), LIVE);
+			model->count.committed++;
+			model->lost = false;
+		}
+		model_add(model, len, BUSY);
+		return 0;
+	}
+	model->count.attempts++;
+	model->count.dropped[reason]++;
+	model->lost = true;
+	return reason == OSQ_DROP_FULL ? -ENOSPC : -E2BIG;
+}
+
+static u64 model_commit_pos(const struct model *model)
+{
+	size_t i;
+
+	for (i = model->first; i < model->last; i++)
+		if (model->entries[i].state == BUSY)
+			return model->entries[i].pos;
+	return model->write_pos;
+}
+
+static int model_sync(struct model *model, u64 pos)
+{
+	u64 commit_pos = model_commit_pos(model);
+	bool known = pos == commit_pos || pos == model->read_pos;
+	size_t i;
+
+	for (i = model->first; i < model->last; i++)
+		known |= model->entries[i].pos == pos && pos <= commit_pos;
+	if (!known)
+		return -EINVAL;
+	while (model->first < model->last &&
+	       model->entries[model->first].pos < pos)
+		model->count.consumed += model->entries[model->first++].state ==
+					 LIVE;
+	model->read_pos = pos;
+	return 0;
+}
+
+static void step_reserve(struct osq_ring *ring, struct model *model)
+{
+	u32 len = 64 + 8 * random_below(random_below(20) ? 60 : 1100);
+	struct osq_slot slot;
+	int err = osq_ring_reserve(ring, len, &slot);
+
+	EXPECT_EQ(err, model_reserve(model, len));
+	if (err)
+		return;
+	memset(slot.data, (int)(slot.seq & 0xff), len);
+	EXPECT_EQ(slot.pos, model->entries[model->last - 1].pos);
+	EXPECT_EQ(slot.seq, model->count.attempts);
+	model->entries[model->last - 1].slot = slot;
+}
+
+static void step_finish(struct osq_ring *ring, struct model *model)
+{
+	size_t i = model->first;
+	struct entry *entry;
+
+	if (model->first == model->last)
+		return;
+	i += random_below((u32)(model->last - model->first));
+	entry = &model->entries[i];
+	if (entry->state != BUSY)
+		return;
+	if (random_below(4)) {
+		osq_ring_commit(ring, &entry->slot);
+		entry->state = LIVE;
+		model->count.committed++;
+	} else {
+		osq_ring_discard(ring, &entry->slot);
+		entry->state = DEAD;
+		model->count.dropped[OSQ_DROP_DISCARDED]++;
+	}
+}
+
+/* Nobody may have written into a record that was not consumed. */
+static void check_bytes(const struct osq_ring *ring, const struct entry *entry)
+{
+	const u8 *bytes = (const u8 *)record_at(ring, entry->pos);
+	u32 i;
+
+	if (!entry->slot.seq || entry->state == DEAD)
+		return;
+	for (i = 0; i < entry->len; i++)
+		if (bytes[i] != (u8)entry->slot.seq) {
+			EXPECT(!"a record was written over");
+			return;
+		}
+}
+
+static void step_sync(struct osq_ring *ring, struct model *model)
+{
+	u64 pos = model->read_pos + random_below(SMALL + 64);
+	struct osq_sync sync;
+	size_t i;
+
+	if (random_below(3) && model->first < model->last)
+		pos = model->entries[model->first +
+				     random_below(
+					     (u32)(model->last - model->first))]
+			      .pos;
+	if (!random_below(4))
+		pos = model_commit_pos(model);
+	for (i = model->first; i < model->last; i++)
+		check_bytes(ring, &model->entries[i]);
+	EXPECT_EQ(osq_ring_sync(ring, pos, &sync), model_sync(model, pos));
+}
+
+static void compare(struct osq_ring *ring, const struct model *model)
+{
+	struct osq_sync sync;
+
+	EXPECT_EQ(osq_ring_sync(ring, model->read_pos, &sync), 0);
+	EXPECT_EQ(sync.max_pos, model_commit_pos(model));
+	EXPECT_EQ(sync.attempts, model->count.attempts);
+	EXPECT_EQ(sync.committed, model->count.committed);
+	EXPECT_EQ(sync.consumed, model->count.consumed);
+	EXPECT(!memcmp(sync.dropped, model->count.dropped,
+		       sizeof(sync.dropped)));
+	EXPECT(law_holds(&sync));
+	EXPECT_EQ(osq_ring_readable(ring),
+		  model_commit_pos(model) != model->read_pos);
+}
+
+/* The model's list only grows; start it anew before it is full. */
+static void compact(struct model *model)
+{
+	size_t count = model->last - model->first;
+
+	memmove(model->entries, model->entries + model->first,
+		count * sizeof(*model->entries));
+	memset(model->entries + count, 0,
+	       (MOST - count) * sizeof(*model->entries));
+	model->first = 0;
+	model->last = count;
+}
+
+static void run_seed(u64 with)
+{
+	static struct model model;
+	struct osq_ring ring;
+	int step;
+
+	seed = with;
+	memset(&model, 0, sizeof(model));
+	ring_setup(&ring, SMALL);
+	for (step = 0; step < STEPS && !ktap_failures; step++) {
+		switch (random_below(5)) {
+		case 0:
+			step_sync(&ring, &model);
+			break;
+		case 1:
+		case 2:
+			step_finish(&ring, &model);
+			break;
+		default:
+			step_reserve(&ring, &model);
+		}
+		compare(&ring, &model);
+		if (model.last > MOST - 4)
+			compact(&model);
+	}
+	if (ktap_failures)
+		printf("# seed %llu, step %d\n", (unsigned long long)with,
+		       step);
+	ring_teardown(&ring);
+}
+
+/* After any calls in any order, ring and model say the same. */
+static void test_the_ring_agrees_with_its_model(void)
+{
+	u64 with;
+
+	for (with = 1; with <= 3 && !ktap_failures; with++)
+		run_seed(with * 0x9e3779b97f4a7c15ull);
+}
+
+static const struct ktap_test tests[] = {
+	KTAP_TEST(test_the_ring_agrees_with_its_model),
+};
+
+KTAP_MAIN(tests)
