@@ -97,7 +97,7 @@ class RunRecord:
         return {
             "guest": self.guest_word or "called its log clean",
             "console": seen + ("seen" if watch.sees else "not seen"),
-            "libvirt": self.libvirt_word or "no event",
+            "libvirt": self.session.libvirt_objection() or "no event",
         }
 
 

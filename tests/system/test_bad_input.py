@@ -81,6 +81,7 @@ def test_a_panic_names_the_test_that_was_running(
     refused(run, 3, "device_is_private", "sysrq triggered crash")
     verdicts = {result["name"]: result["verdict"] for result in run.report["results"]}
     assert verdicts == {"module_is_listed": "passed", "device_is_private": "crashed"}
+    assert "crashed" in run.report["witnesses"]["libvirt"]
     assert "Kernel panic" in (run.folder / "console.log").read_text(errors="replace")
     assert nothing_left() == set()
 
