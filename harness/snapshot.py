@@ -19,7 +19,7 @@ from harness.model import DomainSpec, Image
 
 # Raised when what `session` does before it saves changes.
 _FORMAT = "1"
-_KEPT = 3
+_KEPT = 5
 
 
 @dataclass(frozen=True, kw_only=True)

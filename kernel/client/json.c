@@ -174,10 +174,40 @@ static int print_lost(FILE *out, const struct osq_record *record)
 	return 0;
 }
 
+static int print_fork(FILE *out, const struct osq_record *record)
+{
+	const struct osq_fork *fork = (const struct osq_fork *)record;
+
+	if (record->len < sizeof(*fork))
+		return -1;
+	print_head(out, record, "fork");
+	fprintf(out,
+		",\"child_pid\":%u,\"child_tid\":%u,"
+		"\"child_start_boot_ns\":%llu}\n",
+		fork->child_pid, fork->child_tid,
+		(unsigned long long)fork->child_start_boot_ns);
+	return 0;
+}
+
+static int print_exit(FILE *out, const struct osq_record *record)
+{
+	const struct osq_exit *end = (const struct osq_exit *)record;
+
+	if (record->len < sizeof(*end))
+		return -1;
+	print_head(out, record, "exit");
+	fprintf(out, ",\"status\":%u,\"last\":%u}\n", end->status, end->last);
+	return 0;
+}
+
 int json_record(FILE *out, const struct osq_record *record)
 {
 	if (record->type == OSQ_TYPE_EXEC)
 		return print_exec(out, record);
+	if (record->type == OSQ_TYPE_FORK)
+		return print_fork(out, record);
+	if (record->type == OSQ_TYPE_EXIT)
+		return print_exit(out, record);
 	if (record->type == OSQ_TYPE_LOST)
 		return print_lost(out, record);
 	print_head(out, record, "unknown");

@@ -22,6 +22,8 @@ static const char help[] =
 	"  -i, --idle-exit-ms N end when no record came for N milliseconds\n"
 	"  -r, --ring-bytes N   size of the ring, a power of two from 8192 to\n"
 	"                       67108864 (default: 1048576)\n"
+	"  -t, --type NAME      record exec, fork or exit; may be repeated\n"
+	"                       (default: exec)\n"
 	"  -s, --stats          at the end, print one line of type \"stats\"\n"
 	"  -h, --help           this text\n"
 	"\n"
@@ -43,6 +45,7 @@ struct options {
 	unsigned long long count;
 	unsigned long long ring_bytes;
 	unsigned long long idle_ms; /* 0: for ever */
+	unsigned int types; /* bit n: type n */
 	int stats;
 };
 
@@ -55,6 +58,38 @@ static int parse_number(const char *text, unsigned long long *out)
 	return errno || end == text || *end ? -1 : 0;
 }
 
+static int parse_type(const char *name, unsigned int *types)
+{
+	static const struct {
+		const char *name;
+		unsigned int type;
+	} known[] = {
+		{ "exec", OSQ_TYPE_EXEC },
+		{ "fork", OSQ_TYPE_FORK },
+		{ "exit", OSQ_TYPE_EXIT },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(name, known[i].name)) {
+			*types |= 1u << known[i].type;
+			return 0;
+		}
+	return -1;
+}
+
+/* Switch every wanted type on or off; stops at the first that fails. */
+static int subscribe_all(struct osq_client *client, unsigned int types, int on)
+{
+	unsigned int type;
+	int err = 0;
+
+	for (type = 0; !err && type < 32; type++)
+		if (types & 1u << type)
+			err = osq_client_subscribe(client, type, on);
+	return err;
+}
+
 /* Returns -1 to go on, else the status to exit with. */
 static int parse(int argc, char **argv, struct options *options)
 {
@@ -62,13 +97,14 @@ static int parse(int argc, char **argv, struct options *options)
 		{ "count", required_argument, NULL, 'c' },
 		{ "idle-exit-ms", required_argument, NULL, 'i' },
 		{ "ring-bytes", required_argument, NULL, 'r' },
+		{ "type", required_argument, NULL, 't' },
 		{ "stats", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int letter, bad = 0;
 
-	while ((letter = getopt_long(argc, argv, "c:i:r:sh", known, NULL)) !=
+	while ((letter = getopt_long(argc, argv, "c:i:r:t:sh", known, NULL)) !=
 	       -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
@@ -80,11 +116,15 @@ static int parse(int argc, char **argv, struct options *options)
 			bad |= parse_number(optarg, &options->idle_ms);
 		else if (letter == 'r')
 			bad |= parse_number(optarg, &options->ring_bytes);
+		else if (letter == 't')
+			bad |= parse_type(optarg, &options->types);
 		else if (letter == 's')
 			options->stats = 1;
 		else
 			bad = 1;
 	}
+	if (!options->types)
+		options->types = 1u << OSQ_TYPE_EXEC;
 	if (bad || optind != argc || options->idle_ms > INT_MAX) {
 		fputs("osqtail: wrong usage; see osqtail --help\n", stderr);
 		return 2;
@@ -142,7 +182,7 @@ static int follow(struct osq_client *client, const struct options *options,
 		if (last < 0)
 			return last;
 		if (last) {
-			err = osq_client_subscribe(client, OSQ_TYPE_EXEC, 0);
+			err = subscribe_all(client, options->types, 0);
 			if (err)
 				return err;
 		}
@@ -159,7 +199,7 @@ static int follow(struct osq_client *client, const struct options *options,
 static int run(struct osq_client *client, const struct options *options,
 	       int signals)
 {
-	int err = osq_client_subscribe(client, OSQ_TYPE_EXEC, 1);
+	int err = subscribe_all(client, options->types, 1);
 
 	if (err)
 		return err;

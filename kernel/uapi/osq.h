@@ -99,6 +99,8 @@ enum osq_type {
 	OSQ_TYPE_NONE = 0, /* a discarded reservation: pass over it */
 	OSQ_TYPE_LOST = 1,
 	OSQ_TYPE_EXEC = 2,
+	OSQ_TYPE_FORK = 3,
+	OSQ_TYPE_EXIT = 4,
 	OSQ_TYPE_COUNT = 64,
 };
 
@@ -173,6 +175,21 @@ struct osq_exec {
 	struct osq_span argv; /* NUL after each argument */
 };
 
+/* OSQ_TYPE_FORK: the head's thread has made a process, or a thread of its own. */
+struct osq_fork {
+	struct osq_record head;
+	__u32 child_pid; /* head.pid for a thread */
+	__u32 child_tid;
+	__u64 child_start_boot_ns;
+};
+
+/* OSQ_TYPE_EXIT: the head's thread has ended. */
+struct osq_exit {
+	struct osq_record head;
+	__u32 status; /* as wait() gives it */
+	__u32 last; /* 1 when the process has ended with it */
+};
+
 struct osq_version {
 	__u32 abi;
 	__u32 schema;
@@ -233,6 +250,10 @@ OSQ_ASSERT_SIZE(osq_exec, 192);
 OSQ_ASSERT_OFFSET(osq_exec, auid, 96);
 OSQ_ASSERT_OFFSET(osq_exec, dev, 128);
 OSQ_ASSERT_OFFSET(osq_exec, path, 168);
+OSQ_ASSERT_SIZE(osq_fork, 80);
+OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
+OSQ_ASSERT_SIZE(osq_exit, 72);
+OSQ_ASSERT_OFFSET(osq_exit, status, 64);
 OSQ_ASSERT_SIZE(osq_version, 16);
 OSQ_ASSERT_SIZE(osq_allocate, 32);
 OSQ_ASSERT_OFFSET(osq_allocate, generation, 24);

@@ -12,6 +12,18 @@ const struct osq_publisher osq_publishers[] = {
 		.start = osq_publish_exec_start,
 		.stop = osq_publish_exec_stop,
 	},
+	{
+		.name = "fork",
+		.type = OSQ_TYPE_FORK,
+		.start = osq_publish_fork_start,
+		.stop = osq_publish_fork_stop,
+	},
+	{
+		.name = "exit",
+		.type = OSQ_TYPE_EXIT,
+		.start = osq_publish_exit_start,
+		.stop = osq_publish_exit_stop,
+	},
 	{}
 };
 

@@ -24,6 +24,20 @@ void osq_device_unregister(void);
 /* Wake whoever waits in SYNC or poll. Any context but NMI. */
 void osq_device_wake(void);
 
+struct task_struct;
+struct tracepoint;
+
+/* The tracepoint of this name, which no kernel exports, or NULL. */
+struct tracepoint *osq_tracepoint_find(const char *name);
+
+/* Fill in who did it: type, CPU and the ids of @task; the rest is zero. */
+void osq_head_fill(struct osq_record *head, u32 len, u16 type,
+		   struct task_struct *task);
+
+int osq_publish_fork_start(struct osq_ring *ring);
+void osq_publish_fork_stop(void);
+int osq_publish_exit_start(struct osq_ring *ring);
+void osq_publish_exit_stop(void);
 int osq_publish_exec_start(struct osq_ring *ring);
 void osq_publish_exec_stop(void);
 

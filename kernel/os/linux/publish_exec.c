@@ -65,12 +65,6 @@ static void put_ids(struct osq_exec *exec, struct task_struct *task)
 	exec->fsgid = from_kgid(ns, cred->fsgid);
 	exec->auid = from_kuid(ns, audit_get_loginuid(task));
 	exec->session = audit_get_sessionid(task);
-	exec->head.pid = task->tgid;
-	exec->head.tid = task->pid;
-	exec->head.start_boot_ns = task->group_leader->start_boottime;
-	rcu_read_lock();
-	exec->head.ppid = rcu_dereference(task->real_parent)->tgid;
-	rcu_read_unlock();
 }
 
 static void put_file(struct osq_exec *exec, const struct file *file)
@@ -148,10 +142,7 @@ static void encode(struct scratch *scratch, struct task_struct *task,
 {
 	struct osq_exec *exec = &scratch->exec;
 
-	memset(exec, 0, sizeof(*exec));
-	exec->head.type = OSQ_TYPE_EXEC;
-	exec->head.len = sizeof(*exec);
-	exec->head.cpu = raw_smp_processor_id();
+	osq_head_fill(&exec->head, sizeof(*exec), OSQ_TYPE_EXEC, task);
 	exec->old_tid = old_tid;
 	exec->argc = bprm->argc;
 	put_ids(exec, task);
@@ -179,13 +170,6 @@ static void on_exec(void *data, struct task_struct *task, pid_t old_tid,
 	}
 	preempt_enable();
 	osq_device_wake();
-}
-
-/* The tracepoint is not exported; it can be found by its name. */
-static void find_hook(struct tracepoint *tracepoint, void *name)
-{
-	if (!strcmp(tracepoint->name, name))
-		hook = tracepoint;
 }
 
 static void free_scratches(void)
@@ -224,7 +208,7 @@ int osq_publish_exec_start(struct osq_ring *ring)
 {
 	int err;
 
-	for_each_kernel_tracepoint(find_hook, "sched_process_exec");
+	hook = osq_tracepoint_find("sched_process_exec");
 	if (!hook)
 		return -EOPNOTSUPP;
 	err = alloc_scratches();

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * publish_exit.c - a record for every thread that ends, from the
+ * sched_process_exit tracepoint.
+ *
+ * It fires in the thread itself. Since 6.16 the tracepoint says whether the
+ * process ends with it; before, the count of living threads does.
+ */
+#include <linux/sched/signal.h>
+#include <linux/tracepoint.h>
+
+#include "osq_linux.h"
+
+static struct osq_ring *target;
+static struct tracepoint *hook;
+
+#ifdef OSQ_HAVE_EXIT_GROUP_DEAD
+static void on_exit(void *data, struct task_struct *task, bool group_dead)
+#else
+static void on_exit(void *data, struct task_struct *task)
+#endif
+{
+	struct osq_exit record;
+
+	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_EXIT, task);
+#ifdef OSQ_HAVE_EXIT_GROUP_DEAD
+	record.last = group_dead;
+#else
+	record.last = atomic_read(&task->signal->live) == 0;
+#endif
+	record.status = task->exit_code;
+
+	/* Tracepoints stop doing this for us in 7.0. */
+	preempt_disable();
+	osq_ring_put(target, &record.head);
+	preempt_enable();
+	osq_device_wake();
+}
+
+/*
+ * osq_publish_exit_start - see struct osq_publisher.
+ *
+ * Return: 0; -EOPNOTSUPP on a kernel without the tracepoint.
+ */
+int osq_publish_exit_start(struct osq_ring *ring)
+{
+	hook = osq_tracepoint_find("sched_process_exit");
+	if (!hook)
+		return -EOPNOTSUPP;
+	target = ring;
+	return tracepoint_probe_register(hook, on_exit, NULL);
+}
+
+/* osq_publish_exit_stop - see struct osq_publisher. */
+void osq_publish_exit_stop(void)
+{
+	tracepoint_probe_unregister(hook, on_exit, NULL);
+	tracepoint_synchronize_unregister();
+}

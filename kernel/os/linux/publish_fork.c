@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * publish_fork.c - a record for every new process and thread, from the
+ * sched_process_fork tracepoint.
+ *
+ * It fires in the parent, before the child runs for the first time.
+ */
+#include <linux/sched/signal.h>
+#include <linux/tracepoint.h>
+
+#include "osq_linux.h"
+
+static struct osq_ring *target;
+static struct tracepoint *hook;
+
+static void on_fork(void *data, struct task_struct *parent,
+		    struct task_struct *child)
+{
+	struct osq_fork record;
+
+	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_FORK, parent);
+	record.child_pid = child->tgid;
+	record.child_tid = child->pid;
+	record.child_start_boot_ns = child->start_boottime;
+
+	/* Tracepoints stop doing this for us in 7.0. */
+	preempt_disable();
+	osq_ring_put(target, &record.head);
+	preempt_enable();
+	osq_device_wake();
+}
+
+/*
+ * osq_publish_fork_start - see struct osq_publisher.
+ *
+ * Return: 0; -EOPNOTSUPP on a kernel without the tracepoint.
+ */
+int osq_publish_fork_start(struct osq_ring *ring)
+{
+	hook = osq_tracepoint_find("sched_process_fork");
+	if (!hook)
+		return -EOPNOTSUPP;
+	target = ring;
+	return tracepoint_probe_register(hook, on_fork, NULL);
+}
+
+/* osq_publish_fork_stop - see struct osq_publisher. */
+void osq_publish_fork_stop(void)
+{
+	tracepoint_probe_unregister(hook, on_fork, NULL);
+	tracepoint_synchronize_unregister();
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/* task.c - what all publishers of processes need: hooks by name, ids. */
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+
+#include "osq_linux.h"
+
+struct search {
+	const char *name;
+	struct tracepoint *found;
+};
+
+static void look(struct tracepoint *tracepoint, void *data)
+{
+	struct search *search = data;
+
+	if (!strcmp(tracepoint->name, search->name))
+		search->found = tracepoint;
+}
+
+struct tracepoint *osq_tracepoint_find(const char *name)
+{
+	struct search search = { .name = name };
+
+	for_each_kernel_tracepoint(look, &search);
+	return search.found;
+}
+
+/* Context: any; @task cannot go away meanwhile. */
+void osq_head_fill(struct osq_record *head, u32 len, u16 type,
+		   struct task_struct *task)
+{
+	memset(head, 0, len);
+	head->len = len;
+	head->type = type;
+	head->cpu = raw_smp_processor_id();
+	head->pid = task->tgid;
+	head->tid = task->pid;
+	head->start_boot_ns = task->group_leader->start_boottime;
+	rcu_read_lock();
+	head->ppid = rcu_dereference(task->real_parent)->tgid;
+	rcu_read_unlock();
+}

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Fork and exit events: a process's life in order, and none disappears in a storm."""
+
+from harness.guest import Guest
+from tests.guest.tailing import Record, Tailing
+
+ALL = "--type fork --type exec --type exit"
+
+
+def life_of(records: tuple[Record, ...], pid: int) -> list[str]:
+    """Return what happened to one process, in the order of the ring."""
+    return [
+        one["type"]
+        for one in records
+        if (one["type"] == "fork" and one["child_tid"] == pid)
+        or (one["type"] in {"exec", "exit"} and one["tid"] == pid)
+    ]
+
+
+def test_a_process_is_forked_runs_and_exits(guest: Guest, tail: Tailing) -> None:
+    """One child with a known status: its three records in order, with the right ids."""
+    with tail(ALL) as running:
+        said = guest.run("sh -c 'sh -c \"exit 7\" & echo $$ $!; wait'", deadline_s=20).stdout
+        seen = running.finish()
+
+    parent, child = (int(word) for word in said.split())
+    (fork,) = [one for one in seen.records if one.get("child_pid") == child]
+    (end,) = [one for one in seen.records if one["type"] == "exit" and one["pid"] == child]
+    assert life_of(seen.records, child) == ["fork", "exec", "exit"]
+    assert (fork["pid"], fork["child_tid"]) == (parent, child)
+    assert (end["status"], end["last"], end["ppid"]) == (7 << 8, 1, parent)
+    assert fork["child_start_boot_ns"] == end["start_boot_ns"]
+
+
+def test_a_signal_is_in_the_status(guest: Guest, tail: Tailing) -> None:
+    """Killed by SIGKILL: the status says so, as wait() gives it."""
+    with tail("--type exit") as running:
+        said = guest.run("sleep 60 & p=$!; kill -9 $p; wait $p; echo $p", deadline_s=20).stdout
+        seen = running.finish()
+
+    (end,) = [one for one in seen.records if one["pid"] == int(said)]
+    assert end["status"] & 0x7F == 9
+
+
+def test_a_storm_is_complete_and_in_order(
+    guest: Guest,
+    tail: Tailing,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Every process of a storm has fork, exec and exit, once each and in this order."""
+    count = 5_000 if long_run else 300
+
+    with tail(f"{ALL} --ring-bytes 8388608") as running:
+        guest.run(f"/usr/local/bin/osqprobe storm {count}", deadline_s=600)
+        seen = running.finish()
+
+    storm = [one["pid"] for one in seen.records if one.get("argv", [""])[-1] == "exit"]
+    lives: dict[int, list[str]] = {pid: [] for pid in storm}
+    for one in seen.records:
+        pid = one["child_pid"] if one["type"] == "fork" else one["pid"]
+        if pid in lives:
+            lives[pid].append(one["type"])
+    assert seen.stats["dropped"] == 0
+    assert len(lives) == count
+    assert {tuple(life) for life in lives.values()} == {("fork", "exec", "exit")}
