@@ -42,6 +42,7 @@ RUN_HELP = {
     "run-id": "name of the run's folder (default: made from the time)",
     "verbose": "show every console line",
 }
+VARIANT_HELP = {"variant": "build this one of [tool.harness.module.variants] instead"}
 
 
 def _help(*names: str) -> dict[str, str]:
@@ -112,6 +113,7 @@ def _request(options: dict[str, Any]) -> kernel_test.KernelTestRequest:
         keep=bool(options.get("keep")),
         share=Path(share).resolve() if share else None,
         run_id=options.get("run_id"),
+        variant=options.get("variant"),
     )
 
 
@@ -145,10 +147,14 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     return found.verdict.exit_code
 
 
-@task(help=_help("target", "kernel", "config"), auto_shortflags=False)
+@task(help=_help("target", "kernel", "config") | VARIANT_HELP, auto_shortflags=False)
 @command
 def kernel_build(
-    _c: Context, target: str | None = None, kernel: str | None = None, config: str | None = None
+    _c: Context,
+    target: str | None = None,
+    kernel: str | None = None,
+    variant: str | None = None,
+    config: str | None = None,
 ) -> int:
     """Build the module for a target's kernel; KDIR, ARCH, CROSS_COMPILE, LLVM, CC, W, C, V pass.
 

@@ -49,10 +49,11 @@ def build_module(
 ) -> ModuleBuild:
     """Return the module built for a kernel; nothing is compiled when nothing has changed.
 
-    `variables` are kbuild's own and go to make untouched, but KDIR, which replaces the folder of
-    the kernel's headers.
+    `variables` are kbuild's own and go to make untouched, over those of `spec`, but KDIR, which
+    replaces the folder of the kernel's headers.
     Raises: BuildError with the compiler's messages.
     """
+    variables = {**spec.variables, **variables}
     folder = out / kernel.release
     source = folder / "src"
     kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()

@@ -28,6 +28,7 @@ class Handoff:
     console: Path
     endpoint: Endpoint
     build: ModuleBuild
+    variants: dict[str, ModuleBuild]
 
 
 _ADAPTER = TypeAdapter(Handoff)

@@ -27,7 +27,16 @@ from harness import (
 from harness.config import Environment, choose_target
 from harness.errors import HarnessError, ScannerBlind, UsageError
 from harness.live import LiveView
-from harness.model import Accel, Kernel, ModuleBuild, RunReport, Settings, TargetSpec, TestResult
+from harness.model import (
+    Accel,
+    Kernel,
+    ModuleBuild,
+    ModuleSpec,
+    RunReport,
+    Settings,
+    TargetSpec,
+    TestResult,
+)
 from harness.run_record import RunRecord
 from harness.session import CONSOLE, Session, SessionRequest
 from harness.suites import Selection, SuiteOutcome
@@ -48,6 +57,7 @@ class KernelTestRequest:
     keep: bool = False
     share: Path | None = None
     run_id: str | None = None
+    variant: str | None = None
 
     @property
     def runs(self) -> Path:
@@ -104,7 +114,12 @@ def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
     view.stage("kernel")
     kernel = kernels.ensure(target.kernel, spec, root=cache, progress=view.note)
     view.stage("build")
-    return _built(request, kernel, view)
+    if request.variant is None:
+        return _built(request, kernel, view)
+    if request.variant not in request.settings.module.variants:
+        known = ", ".join(sorted(request.settings.module.variants)) or "none"
+        raise UsageError(f"--variant {request.variant}: the configured variants are: {known}")
+    return _variants(request, kernel, view)[request.variant]
 
 
 def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
@@ -134,6 +149,7 @@ def _standing(
     asked = _artefacts(request, target, record)
     with record.stage("build"):
         build = _built(request, asked.kernel, record.view)
+        variants = _variants(request, asked.kernel, record.view)
     with ExitStack() as stack:
         with record.stage("guest"):
             token = secrets.token_hex(8)
@@ -147,9 +163,9 @@ def _standing(
         with record.stage("load"):
             limit = live.deadline(settings.timeouts.load_s)
             with live.watched():
-                platform_linux.push_module(live.guest, build, settings.module)
+                _push(live, settings, build, variants)
                 platform_linux.load(live.guest, settings.module, deadline_s=limit)
-        yield _standing_guest(request, live, build, record)
+        yield _standing_guest(request, live, build, variants, record)
 
 
 def _artefacts(
@@ -182,18 +198,41 @@ def _artefacts(
 
 def _built(request: KernelTestRequest, kernel: Kernel, view: LiveView) -> ModuleBuild:
     settings = request.settings
-    build = module_build.build_module(
-        settings.module,
+    build = _build(request, settings.module, "kernel", kernel, view)
+    module_build.run_companions(settings.module, project=settings.root)
+    return build
+
+
+def _variants(
+    request: KernelTestRequest, kernel: Kernel, view: LiveView
+) -> dict[str, ModuleBuild]:
+    module = request.settings.module
+    return {
+        key: _build(request, module.variant(key), f"kernel-{key}", kernel, view)
+        for key in module.variants
+    }
+
+
+def _build(
+    request: KernelTestRequest, spec: ModuleSpec, folder: str, kernel: Kernel, view: LiveView
+) -> ModuleBuild:
+    root = request.settings.root
+    return module_build.build_module(
+        spec,
         kernel,
-        project=settings.root,
-        out=module_build.output_folder(
-            settings.root, "kernel", cache_root=request.environment.cache
-        ),
+        project=root,
+        out=module_build.output_folder(root, folder, cache_root=request.environment.cache),
         variables=request.environment.kbuild,
         progress=view.note,
     )
-    module_build.run_companions(settings.module, project=settings.root)
-    return build
+
+
+def _push(
+    live: Session, settings: Settings, build: ModuleBuild, variants: dict[str, ModuleBuild]
+) -> None:
+    platform_linux.push_module(live.guest, build, settings.module)
+    for key, variant in variants.items():
+        platform_linux.push_module(live.guest, variant, settings.module.variant(key))
 
 
 def _accelerator(live: Session) -> str:
@@ -213,7 +252,11 @@ def _facts(live: Session, build: ModuleBuild) -> dict[str, str]:
 
 
 def _standing_guest(
-    request: KernelTestRequest, live: Session, build: ModuleBuild, record: RunRecord
+    request: KernelTestRequest,
+    live: Session,
+    build: ModuleBuild,
+    variants: dict[str, ModuleBuild],
+    record: RunRecord,
 ) -> StandingGuest:
     found = handoff.Handoff(
         run_id=record.run_id,
@@ -225,6 +268,7 @@ def _standing_guest(
         console=record.folder / CONSOLE,
         endpoint=live.endpoint,
         build=build,
+        variants=variants,
     )
     file = record.folder / "session.json"
     handoff.write(found, file)
@@ -257,10 +301,10 @@ def _close(
     limit = live.deadline(request.settings.timeouts.load_s)
     try:
         with record.stage("unload"):
-            if not request.keep and platform_linux.is_loaded(live.guest, request.settings.module):
-                platform_linux.unload(
-                    live.guest, request.settings.module, deadline_s=limit, attempts=5
-                )
+            module = request.settings.module
+            for spec in (*map(module.variant, module.variants), module):
+                if not request.keep and platform_linux.is_loaded(live.guest, spec):
+                    platform_linux.unload(live.guest, spec, deadline_s=limit, attempts=5)
         with record.stage("last word"):
             _last_words(request, live, record)
     except HarnessError as error:

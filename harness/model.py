@@ -6,7 +6,7 @@ the names. Configuration values are filled by `config`, artefacts by `image`, `k
 `build`, results by `ktap`, `panic` and `kernel_test`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,12 +52,28 @@ class PushSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VariantSpec:
+    """Another build of the same source: a test build, say, with a name of its own.
+
+    It is built and pushed beside the module, and loaded by the tests that ask for it.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str
+    variables: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModuleSpec:
     """The module under test: where its source is, how it is built, loaded and recognised.
 
     `source` is the folder that is copied whole to the build folder; `kbuild` is the folder inside
-    it that holds the Kbuild file. `companions` are argument lists run on the host, in the
-    project's root, after the module: what the tests need beside it (a client, say).
+    it that holds the Kbuild file, `variables` go to its make. `companions` are argument lists run
+    on the host, in the project's root, after the module: what the tests need beside it (a client,
+    say).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -69,6 +85,22 @@ class ModuleSpec:
     devices: tuple[str, ...] = ()
     companions: tuple[tuple[str, ...], ...] = ()
     push: tuple[PushSpec, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    variants: dict[str, VariantSpec] = field(default_factory=dict)
+
+    def variant(self, key: str) -> "ModuleSpec":
+        """Return the module that a variant is; KeyError for one that is not configured."""
+        spec = self.variants[key]
+        return replace(
+            self,
+            name=spec.name,
+            variables={**self.variables, **spec.variables},
+            parameters=spec.parameters,
+            devices=spec.devices,
+            companions=(),
+            push=(),
+            variants={},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Fixtures for tests of a kernel module in a guest: `guest`, `driver`, `long_run`.
+"""Fixtures for tests of a kernel module in a guest: `guest`, `driver`, `variant`, `long_run`.
 
 Under `invoke kernel-test` the tests join the guest of that run and report by KTAP. Called alone
 (`pytest tests/guest`) the same fixtures build, boot and load first, and remove the guest at the
@@ -9,7 +9,7 @@ kernel says is said during a known test.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,6 +132,25 @@ def driver(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) -
     if not found.is_loaded():
         found.load()
     return found
+
+
+@pytest.fixture
+def variant(
+    guest: Guest, harness_handoff: Handoff, harness_settings: Settings
+) -> Iterator[Callable[[str], Driver]]:
+    """Give a way to a variant of the module by its key; what is loaded is unloaded at the end."""
+    found: list[Driver] = []
+
+    def get(key: str) -> Driver:
+        spec = harness_settings.module.variant(key)
+        limit = harness_settings.timeouts.load_s * harness_handoff.factor
+        found.append(Driver(guest=guest, spec=spec, handoff=harness_handoff, load_s=limit))
+        return found[-1]
+
+    yield get
+    for driver in found:
+        if driver.is_loaded():
+            driver.unload(attempts=10)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ static void print_string(FILE *out, const char *bytes, size_t length)
 	fputc('"', out);
 }
 
-static void print_argv(FILE *out, const char *bytes, size_t length)
+static void print_vector(FILE *out, const char *bytes, size_t length)
 {
 	size_t at = 0;
 
@@ -110,28 +110,61 @@ static void print_exec_numbers(FILE *out, const struct osq_exec *exec)
 		(long long)exec->ctime_ns);
 }
 
+static void print_exec_place(FILE *out, const struct osq_exec *exec)
+{
+	fprintf(out,
+		",\"envc\":%u,\"env_bytes\":%u,\"pid_ns\":%u,\"mnt_ns\":%u,"
+		"\"net_ns\":%u,\"uts_ns\":%u,\"ipc_ns\":%u,\"user_ns\":%u,"
+		"\"cgroup_ns\":%u,\"ns_pid\":%u,\"cgroup_id\":%llu",
+		exec->envc, exec->env_bytes, exec->pid_ns, exec->mnt_ns,
+		exec->net_ns, exec->uts_ns, exec->ipc_ns, exec->user_ns,
+		exec->cgroup_ns, exec->ns_pid,
+		(unsigned long long)exec->cgroup_id);
+}
+
 static int print_exec(FILE *out, const struct osq_record *record)
 {
 	const struct osq_exec *exec = (const struct osq_exec *)record;
-	const char *path, *filename, *argv;
+	const struct {
+		const char *name;
+		const struct osq_span *span;
+		void (*print)(FILE *out, const char *bytes, size_t length);
+	} fields[] = {
+		{ "path", &exec->path, print_string },
+		{ "filename", &exec->filename, print_string },
+		{ "cwd", &exec->cwd, print_string },
+		{ "argv", &exec->argv, print_vector },
+		{ "env", &exec->env, print_vector },
+	};
+	size_t count = sizeof(fields) / sizeof(fields[0]);
+	size_t i;
 
 	if (record->len < sizeof(*exec))
 		return -1;
-	path = osq_client_bytes(record, &exec->path);
-	filename = osq_client_bytes(record, &exec->filename);
-	argv = osq_client_bytes(record, &exec->argv);
-	if (!path || !filename || !argv)
-		return -1;
+	for (i = 0; i < count; i++)
+		if (!osq_client_bytes(record, fields[i].span))
+			return -1;
 	print_head(out, record, "exec");
 	print_exec_numbers(out, exec);
-	fputs(",\"path\":", out);
-	print_string(out, path, exec->path.len);
-	fputs(",\"filename\":", out);
-	print_string(out, filename, exec->filename.len);
-	fputs(",\"argv\":", out);
-	print_argv(out, argv, exec->argv.len);
+	print_exec_place(out, exec);
+	for (i = 0; i < count; i++) {
+		fprintf(out, ",\"%s\":", fields[i].name);
+		fields[i].print(out, osq_client_bytes(record, fields[i].span),
+				fields[i].span->len);
+	}
 	fputs("}\n", out);
 	return 0;
+}
+
+static const char *const types[OSQ_TYPE_COUNT] = {
+	[OSQ_TYPE_NONE] = "none", [OSQ_TYPE_LOST] = "lost",
+	[OSQ_TYPE_EXEC] = "exec", [OSQ_TYPE_FORK] = "fork",
+	[OSQ_TYPE_EXIT] = "exit", [OSQ_TYPE_TEST] = "test",
+};
+
+const char *json_type_name(unsigned int type)
+{
+	return type < OSQ_TYPE_COUNT ? types[type] : NULL;
 }
 
 static const char *const reasons[OSQ_DROP_COUNT] = {
@@ -139,6 +172,11 @@ static const char *const reasons[OSQ_DROP_COUNT] = {
 	[OSQ_DROP_NESTED] = "nested", [OSQ_DROP_DISCARDED] = "discarded",
 	[OSQ_DROP_MISSED] = "missed",
 };
+
+const char *json_reason_name(unsigned int reason)
+{
+	return reason < OSQ_DROP_COUNT ? reasons[reason] : NULL;
+}
 
 /* Each reason that has a name, and the sum of all. */
 static void print_dropped(FILE *out, const __u64 *dropped)
@@ -155,9 +193,19 @@ static void print_dropped(FILE *out, const __u64 *dropped)
 	fprintf(out, ",\"dropped\":%llu", sum);
 }
 
+static void print_type(FILE *out, unsigned int type)
+{
+	if (json_type_name(type))
+		fprintf(out, "\"%s\"", json_type_name(type));
+	else
+		fprintf(out, "\"type_%u\"", type);
+}
+
 static int print_lost(FILE *out, const struct osq_record *record)
 {
 	const struct osq_lost *lost = (const struct osq_lost *)record;
+	unsigned int type;
+	int comma = 0;
 
 	if (record->len < sizeof(*lost))
 		return -1;
@@ -170,7 +218,14 @@ static int print_lost(FILE *out, const struct osq_record *record)
 		(unsigned long long)lost->first_ts_boot_ns,
 		(unsigned long long)lost->last_ts_boot_ns);
 	print_dropped(out, lost->dropped);
-	fputs("}\n", out);
+	fputs(",\"types\":[", out);
+	for (type = 0; type < OSQ_TYPE_COUNT; type++)
+		if (lost->types >> type & 1) {
+			fputs(comma ? "," : "", out);
+			print_type(out, type);
+			comma = 1;
+		}
+	fputs("]}\n", out);
 	return 0;
 }
 
@@ -217,6 +272,9 @@ int json_record(FILE *out, const struct osq_record *record)
 
 void json_stats(FILE *out, const struct osq_sync *stats)
 {
+	unsigned int type;
+	int comma = 0;
+
 	fprintf(out,
 		"{\"type\":\"stats\",\"attempts\":%llu,\"committed\":%llu,"
 		"\"consumed\":%llu,\"pending\":%llu,\"reset\":%llu,"
@@ -228,6 +286,15 @@ void json_stats(FILE *out, const struct osq_sync *stats)
 		(unsigned long long)stats->reset,
 		(unsigned long long)stats->in_flight);
 	print_dropped(out, stats->dropped);
-	fprintf(out, ",\"law_holds\":%s}\n",
-		osq_client_law_holds(stats) ? "true" : "false");
+	fputs(",\"dropped_of\":{", out);
+	for (type = 0; type < OSQ_TYPE_COUNT; type++)
+		if (stats->dropped_of[type]) {
+			fputs(comma ? "," : "", out);
+			print_type(out, type);
+			fprintf(out, ":%llu",
+				(unsigned long long)stats->dropped_of[type]);
+			comma = 1;
+		}
+	fprintf(out, "},\"law_holds\":%s}\n",
+		osq_client_broken_law(stats) ? "false" : "true");
 }

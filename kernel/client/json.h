@@ -13,6 +13,12 @@
  */
 int json_record(FILE *out, const struct osq_record *record);
 
+/* The name of a type of records, or NULL. */
+const char *json_type_name(unsigned int type);
+
+/* The name of a reason for a drop, or NULL. */
+const char *json_reason_name(unsigned int reason);
+
 /* Print the counters of a sync as one line of type "stats". */
 void json_stats(FILE *out, const struct osq_sync *stats);
 

@@ -45,12 +45,13 @@ int osq_client_allocate(struct osq_client *client, uint64_t ring_bytes)
 	return 0;
 }
 
-int osq_client_open(struct osq_client *client, uint64_t ring_bytes)
+int osq_client_open(struct osq_client *client, const char *device,
+		    uint64_t ring_bytes)
 {
 	int err;
 
 	memset(client, 0, sizeof(*client));
-	client->fd = open(OSQ_DEVICE, O_RDWR | O_CLOEXEC);
+	client->fd = open(device ? device : OSQ_DEVICE, O_RDWR | O_CLOEXEC);
 	if (client->fd < 0)
 		return -errno;
 	err = osq_client_allocate(client, ring_bytes);
@@ -67,11 +68,38 @@ void osq_client_close(struct osq_client *client)
 	client->fd = -1;
 }
 
-int osq_client_subscribe(struct osq_client *client, uint32_t type, int on)
+int osq_client_subscribe(struct osq_client *client, uint32_t type, int on,
+			 uint64_t options)
 {
-	struct osq_subscribe subscribe = { .type = type, .on = !!on };
+	struct osq_subscribe subscribe = {
+		.type = type,
+		.on = !!on,
+		.options = options,
+	};
 
 	return call(client->fd, OSQ_IOC_SUBSCRIBE, &subscribe);
+}
+
+int osq_client_caps(struct osq_client *client, struct osq_caps *caps)
+{
+	return call(client->fd, OSQ_IOC_CAPS, caps);
+}
+
+int osq_client_notify(struct osq_client *client, uint32_t watermark_bytes,
+		      uint32_t latency_ms)
+{
+	struct osq_notify notify = {
+		.watermark_bytes = watermark_bytes,
+		.latency_ms = latency_ms,
+	};
+
+	return call(client->fd, OSQ_IOC_NOTIFY, &notify);
+}
+
+int osq_client_stats(struct osq_client *client, struct osq_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	return call(client->fd, OSQ_IOC_STATS, stats);
 }
 
 int osq_client_sync(struct osq_client *client, int wait)
@@ -137,14 +165,52 @@ const char *osq_client_bytes(const struct osq_record *record,
 	return (const char *)record + span->off;
 }
 
-int osq_client_law_holds(const struct osq_sync *stats)
+static uint64_t sum(const __u64 *of, int count)
 {
-	uint64_t accounted = stats->committed + stats->in_flight;
-	int reason;
+	uint64_t total = 0;
 
-	for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
-		accounted += stats->dropped[reason];
-	return stats->attempts == accounted &&
-	       stats->committed ==
-		       stats->consumed + stats->pending + stats->reset;
+	while (count--)
+		total += of[count];
+	return total;
+}
+
+static const char attempts_law[] =
+	"attempts = committed + in_flight + sum of dropped";
+static const char committed_law[] = "committed = consumed + pending + reset";
+
+const char *osq_client_broken_law(const struct osq_sync *sync)
+{
+	uint64_t dropped = sum(sync->dropped, OSQ_DROP_COUNT);
+
+	if (sync->attempts != sync->committed + sync->in_flight + dropped)
+		return attempts_law;
+	if (sync->committed != sync->consumed + sync->pending + sync->reset)
+		return committed_law;
+	if (dropped != sum(sync->dropped_of, OSQ_TYPE_COUNT))
+		return "sum of dropped = sum of dropped_of";
+	return NULL;
+}
+
+const char *osq_client_broken_stats(const struct osq_stats *stats)
+{
+	uint64_t attempts = 0, committed = 0, dropped = 0;
+	int type;
+
+	for (type = 0; type < OSQ_TYPE_COUNT; type++) {
+		const struct osq_type_counters *one = &stats->type[type];
+		uint64_t lost = sum(one->dropped, OSQ_DROP_COUNT);
+
+		if (one->attempts < one->committed + lost)
+			return "attempts of a type >= its committed + dropped";
+		attempts += one->attempts;
+		committed += one->committed;
+		dropped += lost;
+	}
+	if (stats->attempts != stats->committed + stats->in_flight + dropped)
+		return attempts_law;
+	if (stats->committed != stats->consumed + stats->pending + stats->reset)
+		return committed_law;
+	if (stats->attempts != attempts || stats->committed != committed)
+		return "attempts, committed = their sums over the types";
+	return NULL;
 }

@@ -25,15 +25,26 @@ struct osq_client {
 	struct osq_sync stats; /* of the last sync */
 };
 
-/* Each returns 0 or a negative errno. */
-int osq_client_open(struct osq_client *client, uint64_t ring_bytes);
+/*
+ * Each returns 0 or a negative errno, with the meanings of osq.h.
+ * @device: NULL for OSQ_DEVICE.
+ */
+int osq_client_open(struct osq_client *client, const char *device,
+		    uint64_t ring_bytes);
 /*
  * A new ring on the same descriptor, after -ESTALE: nothing is subscribed,
  * records that were handed out are gone. osq_client_open does this, too.
  */
 int osq_client_allocate(struct osq_client *client, uint64_t ring_bytes);
 void osq_client_close(struct osq_client *client);
-int osq_client_subscribe(struct osq_client *client, uint32_t type, int on);
+/* @options: OSQ_EXEC_* for OSQ_TYPE_EXEC, else 0. */
+int osq_client_subscribe(struct osq_client *client, uint32_t type, int on,
+			 uint64_t options);
+int osq_client_caps(struct osq_client *client, struct osq_caps *caps);
+/* When sync with @wait, and poll, are to see what there is; see osq.h. */
+int osq_client_notify(struct osq_client *client, uint32_t watermark_bytes,
+		      uint32_t latency_ms);
+int osq_client_stats(struct osq_client *client, struct osq_stats *stats);
 
 /*
  * Give back what was read, learn what there is. With @wait the call sleeps
@@ -54,7 +65,11 @@ int osq_client_next(struct osq_client *client,
 const char *osq_client_bytes(const struct osq_record *record,
 			     const struct osq_span *span);
 
-/* Does the law of osq.h hold for the last sync? 1 or 0. */
-int osq_client_law_holds(const struct osq_sync *stats);
+/*
+ * Recompute the law of osq.h. NULL when all of it holds, else the equation
+ * that does not, as text.
+ */
+const char *osq_client_broken_law(const struct osq_sync *sync);
+const char *osq_client_broken_stats(const struct osq_stats *stats);
 
 #endif

@@ -141,8 +141,8 @@ int osq_device_allocate(struct osq_device *device, struct osq_session *session,
  * osq_device_subscribe - switch a type of records on or off.
  *
  * Return: 0, also when it was so already; as osq_device_has_ring; -EINVAL
- * for a type without a publisher or another value than 0 and 1; what the
- * publisher's start says.
+ * for a type without a publisher, an option that it does not know, or
+ * another value than 0 and 1; what the publisher's start says.
  */
 int osq_device_subscribe(struct osq_session *session,
 			 const struct osq_subscribe *request)
@@ -156,18 +156,67 @@ int osq_device_subscribe(struct osq_session *session,
 	if (request->type >= OSQ_TYPE_COUNT || request->on > 1)
 		return -EINVAL;
 	publisher = osq_publisher_find(request->type);
-	if (!publisher)
+	if (!publisher || request->options & ~publisher->options)
 		return -EINVAL;
 	bit = 1ull << request->type;
-	if (request->on && !(session->subscribed & bit)) {
-		err = publisher->start(&session->ring);
+	if (request->on && session->subscribed & bit) {
+		if (publisher->configure)
+			publisher->configure(request->options);
+	} else if (request->on) {
+		err = publisher->start(&session->ring, request->options);
 		if (!err)
 			session->subscribed |= bit;
-	} else if (!request->on && (session->subscribed & bit)) {
+	} else if (session->subscribed & bit) {
 		publisher->stop();
 		session->subscribed &= ~bit;
 	}
 	return err;
+}
+
+/* osq_device_notify - as osq_device_has_ring and osq_ring_notify. */
+int osq_device_notify(struct osq_session *session,
+		      const struct osq_notify *request)
+{
+	int err = osq_device_has_ring(session);
+
+	return err ? err : osq_ring_notify(&session->ring, request);
+}
+
+/*
+ * osq_device_stats - as osq_ring_stats, for the owner.
+ *
+ * Return: 0; as osq_device_has_ring; -EINVAL for a reserved field.
+ */
+int osq_device_stats(struct osq_session *session, struct osq_stats *stats)
+{
+	int err = osq_device_has_ring(session);
+
+	if (err)
+		return err;
+	if (stats->reserved)
+		return -EINVAL;
+	osq_os_memset(stats, 0, sizeof(*stats));
+	stats->generation = session->generation;
+	osq_ring_stats(&session->ring, stats);
+	return 0;
+}
+
+/* osq_device_caps - what can be subscribed to; the system adds its flags. */
+void osq_device_caps(struct osq_caps *caps)
+{
+	const struct osq_publisher *publisher;
+
+	osq_os_memset(caps, 0, sizeof(*caps));
+	caps->abi = OSQ_ABI_VERSION;
+	caps->schema = OSQ_SCHEMA_VERSION;
+	caps->ring_min_bytes = OSQ_RING_MIN_BYTES;
+	caps->ring_max_bytes = OSQ_RING_MAX_BYTES;
+	caps->record_max_bytes = OSQ_RECORD_MAX_BYTES;
+	for (publisher = osq_publishers; publisher->name; publisher++)
+		if (!publisher->probe || publisher->probe())
+			caps->types |= 1ull << publisher->type;
+		else
+			caps->missing |= 1ull << publisher->type;
 }
 
 /*

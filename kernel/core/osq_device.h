@@ -49,6 +49,10 @@ int osq_device_allocate(struct osq_device *device, struct osq_session *session,
 			struct osq_allocate *request, void *data);
 int osq_device_subscribe(struct osq_session *session,
 			 const struct osq_subscribe *request);
+int osq_device_notify(struct osq_session *session,
+		      const struct osq_notify *request);
 int osq_device_sync(struct osq_session *session, struct osq_sync *sync);
+int osq_device_stats(struct osq_session *session, struct osq_stats *stats);
+void osq_device_caps(struct osq_caps *caps);
 
 #endif

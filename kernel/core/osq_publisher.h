@@ -13,15 +13,27 @@
 struct osq_publisher {
 	const char *name;
 	u32 type; /* of the records it makes */
+	u64 options; /* of osq_subscribe that it knows */
+	/*
+	 * probe - has this system the hook? NULL: it always has.
+	 * Context: may sleep; the device's mutex is held.
+	 */
+	bool (*probe)(void);
 	/*
 	 * start - hook into the system; records go to @ring until stop.
-	 * Context: may sleep; the device's mutex is held.
-	 * Return: 0 or a negative errno, and then nothing is hooked.
+	 * Context: as probe.
+	 * Return: 0 or a negative errno, and then nothing is hooked;
+	 * -EOPNOTSUPP where probe says no.
 	 */
-	int (*start)(struct osq_ring *ring);
+	int (*start)(struct osq_ring *ring, u64 options);
+	/*
+	 * configure - take other options while started; NULL when it knows
+	 * none. Context: as probe.
+	 */
+	void (*configure)(u64 options);
 	/*
 	 * stop - unhook, and return when no callback is or will be running.
-	 * Context: as start.
+	 * Context: as probe.
 	 */
 	void (*stop)(void);
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * osq_ring.c - reserve, commit, sync; see osq_ring.h for the contract.
+ * osq_ring.c - the writers' side: reserve, copy, commit; the contract is in
+ * osq_ring.h, the reader's side in osq_sync.c.
  *
  * Three private bitmaps hold what the ring decides by: where records begin,
  * which of them are still being written, which were given up. One bit stands
@@ -14,50 +15,7 @@
  * lock later. A reader has done with its bytes before its sync takes the
  * lock; a writer gets them from a read_pos that it saw under the lock later.
  */
-#include "osq_ring.h"
-
-#define WORD_BITS 64u
-
-static u64 bit_of(const struct osq_ring *ring, u64 pos)
-{
-	return (pos & (ring->size - 1)) / OSQ_RECORD_ALIGN;
-}
-
-static void bit_set(u64 *map, u64 bit)
-{
-	map[bit / WORD_BITS] |= 1ull << (bit % WORD_BITS);
-}
-
-static void bit_clear(u64 *map, u64 bit)
-{
-	map[bit / WORD_BITS] &= ~(1ull << (bit % WORD_BITS));
-}
-
-static bool bit_test(const u64 *map, u64 bit)
-{
-	return map[bit / WORD_BITS] >> (bit % WORD_BITS) & 1;
-}
-
-/*
- * next_start - where the record after the one at @pos begins, or @end.
- *
- * Context: ring->lock is held; a record begins at @pos and one ends at @end.
- */
-static u64 next_start(const struct osq_ring *ring, u64 pos, u64 end)
-{
-	pos += OSQ_RECORD_ALIGN;
-	while (pos < end) {
-		u64 bit = bit_of(ring, pos);
-		u64 word = ring->starts[bit / WORD_BITS] >> (bit % WORD_BITS);
-
-		if (word) {
-			pos += (u64)__builtin_ctzll(word) * OSQ_RECORD_ALIGN;
-			return pos < end ? pos : end;
-		}
-		pos += (WORD_BITS - bit % WORD_BITS) * OSQ_RECORD_ALIGN;
-	}
-	return end;
-}
+#include "osq_bitmap.h"
 
 /* The time now, never before that of an earlier record. Lock is held. */
 static u64 now(struct osq_ring *ring)
@@ -78,6 +36,7 @@ void osq_ring_init(struct osq_ring *ring)
 {
 	osq_os_memset(ring, 0, sizeof(*ring));
 	osq_os_lock_init(&ring->lock);
+	ring->watermark = 1;
 }
 
 /*
@@ -142,40 +101,60 @@ void osq_ring_close(struct osq_ring *ring)
 }
 
 /* Count @count attempts that left no record. Context: lock is held. */
-static void note_drop(struct osq_ring *ring, enum osq_drop reason, u64 count)
+static void note_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
+		      u64 count)
 {
+	struct osq_counters *total = &ring->count;
 	struct osq_lost *lost = &ring->lost;
 
 	lost->last_ts_boot_ns = now(ring);
 	if (!lost->first_seq) {
-		lost->first_seq = ring->count.attempts + 1;
+		lost->first_seq = total->attempts + 1;
 		lost->first_ts_boot_ns = lost->last_ts_boot_ns;
 	}
-	ring->count.attempts += count;
-	ring->count.dropped[reason] += count;
-	lost->last_seq = ring->count.attempts;
+	total->attempts += count;
+	total->dropped[reason] += count;
+	total->dropped_of[type] += count;
+	total->type[type].attempts += count;
+	total->type[type].dropped[reason] += count;
+	lost->last_seq = total->attempts;
 	lost->dropped[reason] += count;
+	lost->types |= 1ull << type;
 }
 
 /* Take @len bytes that are known to be free. Context: lock is held. */
-static void claim(struct osq_ring *ring, u32 len, struct osq_slot *slot)
+static void claim(struct osq_ring *ring, u16 type, u32 len,
+		  struct osq_slot *slot)
 {
 	slot->len = len;
+	slot->type = type;
 	slot->pos = ring->write_pos;
 	slot->seq = ++ring->count.attempts;
 	slot->ts_boot_ns = now(ring);
 	slot->data = ring->data + (slot->pos & (ring->size - 1));
-	bit_set(ring->starts, bit_of(ring, slot->pos));
+	ring->count.type[type].attempts++;
+	osq_bit_set(ring->starts, osq_bit_of(ring, slot->pos));
 	ring->write_pos += len;
+}
+
+static void count_committed(struct osq_ring *ring, u16 type)
+{
+	ring->count.committed++;
+	ring->count.type[type].committed++;
 }
 
 /* Let the reader have all up to the first busy record. Lock is held. */
 static void advance(struct osq_ring *ring)
 {
-	while (ring->commit_pos < ring->write_pos &&
-	       !bit_test(ring->busy, bit_of(ring, ring->commit_pos)))
-		ring->commit_pos =
-			next_start(ring, ring->commit_pos, ring->write_pos);
+	u64 from = ring->commit_pos;
+
+	if (from == ring->write_pos ||
+	    osq_bit_test(ring->busy, osq_bit_of(ring, from)))
+		return;
+	if (from == ring->read_pos)
+		ring->waiting_since_ns = ring->last_ts_boot_ns;
+	ring->commit_pos =
+		osq_bit_next(ring, ring->busy, from, ring->write_pos);
 }
 
 /* Say in the ring itself what was dropped. Context: lock held, room there. */
@@ -184,7 +163,7 @@ static void put_lost(struct osq_ring *ring)
 	struct osq_lost *lost = &ring->lost;
 	struct osq_slot slot;
 
-	claim(ring, sizeof(*lost), &slot);
+	claim(ring, OSQ_TYPE_LOST, sizeof(*lost), &slot);
 	lost->head.len = slot.len;
 	lost->head.type = OSQ_TYPE_LOST;
 	lost->head.seq = slot.seq;
@@ -192,12 +171,13 @@ static void put_lost(struct osq_ring *ring)
 	lost->head.pos = slot.pos;
 	osq_os_memcpy(slot.data, lost, sizeof(*lost));
 	osq_os_memset(lost, 0, sizeof(*lost));
-	ring->count.committed++;
+	count_committed(ring, slot.type);
 	advance(ring);
 }
 
 /*
  * osq_ring_reserve - claim space for one record.
+ * @type: below OSQ_TYPE_COUNT; only counted here.
  * @len: of the whole record, a multiple of 8, up to OSQ_RECORD_MAX_BYTES.
  *
  * After a loss the space has to do for a LOST record, too, which is put
@@ -208,7 +188,8 @@ static void put_lost(struct osq_ring *ring)
  * be interrupted for long, since later records wait for it; -ENOSPC when the
  * ring is full; -E2BIG when @len could never fit. A failure is counted.
  */
-int osq_ring_reserve(struct osq_ring *ring, u32 len, struct osq_slot *slot)
+int osq_ring_reserve(struct osq_ring *ring, u16 type, u32 len,
+		     struct osq_slot *slot)
 {
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
 	u64 room = ring->size - (ring->write_pos - ring->read_pos);
@@ -219,16 +200,16 @@ int osq_ring_reserve(struct osq_ring *ring, u32 len, struct osq_slot *slot)
 		need += sizeof(ring->lost);
 	if (len < sizeof(struct osq_record) || len % OSQ_RECORD_ALIGN ||
 	    len > ring->record_max) {
-		note_drop(ring, OSQ_DROP_TOO_BIG, 1);
+		note_drop(ring, type, OSQ_DROP_TOO_BIG, 1);
 		err = -E2BIG;
 	} else if (room < need) {
-		note_drop(ring, OSQ_DROP_FULL, 1);
+		note_drop(ring, type, OSQ_DROP_FULL, 1);
 		err = -ENOSPC;
 	} else {
 		if (ring->lost.first_seq)
 			put_lost(ring);
-		claim(ring, len, slot);
-		bit_set(ring->busy, bit_of(ring, slot->pos));
+		claim(ring, type, len, slot);
+		osq_bit_set(ring->busy, osq_bit_of(ring, slot->pos));
 	}
 	osq_os_unlock(&ring->lock, irq);
 	return err;
@@ -243,8 +224,8 @@ void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot)
 {
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
 
-	bit_clear(ring->busy, bit_of(ring, slot->pos));
-	ring->count.committed++;
+	osq_bit_clear(ring->busy, osq_bit_of(ring, slot->pos));
+	count_committed(ring, slot->type);
 	advance(ring);
 	osq_os_unlock(&ring->lock, irq);
 }
@@ -271,9 +252,11 @@ void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot)
 	osq_os_memset(slot->data, 0, slot->len);
 	osq_os_memcpy(slot->data, &none, sizeof(none));
 	irq = osq_os_lock(&ring->lock);
-	bit_clear(ring->busy, bit_of(ring, slot->pos));
-	bit_set(ring->dead, bit_of(ring, slot->pos));
+	osq_bit_clear(ring->busy, osq_bit_of(ring, slot->pos));
+	osq_bit_set(ring->dead, osq_bit_of(ring, slot->pos));
 	ring->count.dropped[OSQ_DROP_DISCARDED]++;
+	ring->count.dropped_of[slot->type]++;
+	ring->count.type[slot->type].dropped[OSQ_DROP_DISCARDED]++;
 	advance(ring);
 	osq_os_unlock(&ring->lock, irq);
 }
@@ -283,12 +266,13 @@ void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot)
  *
  * Context: as osq_ring_reserve.
  */
-void osq_ring_drop(struct osq_ring *ring, enum osq_drop reason, u64 count)
+void osq_ring_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
+		   u64 count)
 {
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
 
 	if (count)
-		note_drop(ring, reason, count);
+		note_drop(ring, type, reason, count);
 	osq_os_unlock(&ring->lock, irq);
 }
 
@@ -305,7 +289,7 @@ int osq_ring_put(struct osq_ring *ring, struct osq_record *record)
 	u32 used = record->len;
 	u32 rest = -used % OSQ_RECORD_ALIGN;
 	struct osq_slot slot;
-	int err = osq_ring_reserve(ring, used + rest, &slot);
+	int err = osq_ring_reserve(ring, record->type, used + rest, &slot);
 
 	if (err)
 		return err;
@@ -318,80 +302,4 @@ int osq_ring_put(struct osq_ring *ring, struct osq_record *record)
 	osq_os_memset(slot.data + used, 0, rest);
 	osq_ring_commit(ring, &slot);
 	return 0;
-}
-
-/* Free the records before @read_pos. Context: lock is held. */
-static void release(struct osq_ring *ring, u64 read_pos)
-{
-	while (ring->read_pos < read_pos) {
-		u64 bit = bit_of(ring, ring->read_pos);
-
-		if (!bit_test(ring->dead, bit))
-			ring->count.consumed++;
-		ring->read_pos = next_start(ring, ring->read_pos, read_pos);
-		bit_clear(ring->starts, bit);
-		bit_clear(ring->dead, bit);
-	}
-}
-
-/* Is @pos a boundary that the reader can know of? Context: lock is held. */
-static bool is_boundary(const struct osq_ring *ring, u64 pos)
-{
-	if (pos < ring->read_pos || pos > ring->commit_pos)
-		return false;
-	if (pos == ring->commit_pos)
-		return true;
-	return pos % OSQ_RECORD_ALIGN == 0 &&
-	       bit_test(ring->starts, bit_of(ring, pos));
-}
-
-/* Positions and counters of this moment. Context: lock is held. */
-static void snapshot(const struct osq_ring *ring, struct osq_sync *out)
-{
-	const struct osq_counters *count = &ring->count;
-	int reason;
-
-	out->max_pos = ring->commit_pos;
-	out->attempts = count->attempts;
-	out->committed = count->committed;
-	out->consumed = count->consumed;
-	out->reset = count->reset;
-	out->pending = count->committed - count->consumed - count->reset;
-	out->in_flight = count->attempts - count->committed;
-	for (reason = 0; reason < OSQ_DROP_COUNT; reason++) {
-		out->dropped[reason] = count->dropped[reason];
-		out->in_flight -= count->dropped[reason];
-	}
-	osq_os_memset(out->reserved, 0, sizeof(out->reserved));
-}
-
-/*
- * osq_ring_sync - free what was read, and tell what may be read.
- * @read_pos: the reader's word; a record's boundary that it could know of.
- * @out: the positions and counters of one moment.
- *
- * Context: any; takes ring->lock.
- * Return: 0; -EINVAL for any other position, and then nothing has changed.
- */
-int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out)
-{
-	osq_os_irq_t irq = osq_os_lock(&ring->lock);
-	int err = is_boundary(ring, read_pos) ? 0 : -EINVAL;
-
-	if (!err) {
-		release(ring, read_pos);
-		snapshot(ring, out);
-	}
-	osq_os_unlock(&ring->lock, irq);
-	return err;
-}
-
-/* osq_ring_readable - is there a record that was not read? Any context. */
-bool osq_ring_readable(struct osq_ring *ring)
-{
-	osq_os_irq_t irq = osq_os_lock(&ring->lock);
-	bool readable = ring->commit_pos != ring->read_pos;
-
-	osq_os_unlock(&ring->lock, irq);
-	return readable;
 }

@@ -22,6 +22,8 @@ struct osq_counters {
 	u64 consumed;
 	u64 reset;
 	u64 dropped[OSQ_DROP_COUNT];
+	u64 dropped_of[OSQ_TYPE_COUNT];
+	struct osq_type_counters type[OSQ_TYPE_COUNT];
 };
 
 struct osq_ring {
@@ -38,12 +40,23 @@ struct osq_ring {
 	u64 last_ts_boot_ns;
 	struct osq_counters count; /* survives osq_ring_close */
 	struct osq_lost lost; /* drops since the last record; none: first_seq 0 */
+	u32 watermark; /* the reader is told at so many unread bytes, */
+	u64 latency_ns; /* or when the oldest has waited so long */
+	u64 waiting_since_ns; /* when it began to; the ring is not empty */
+};
+
+/* Is it time for the reader to read? */
+enum osq_ready {
+	OSQ_READY_NOTHING, /* no: the ring is empty */
+	OSQ_READY_LATER, /* not yet, but when its latency is over */
+	OSQ_READY_NOW,
 };
 
 /* A reservation: made by osq_ring_reserve, ended by _commit or _discard. */
 struct osq_slot {
 	u8 *data; /* len writable bytes, 8-aligned, in one piece */
 	u32 len;
+	u16 type;
 	u64 pos;
 	u64 seq;
 	u64 ts_boot_ns;
@@ -53,12 +66,18 @@ void osq_ring_init(struct osq_ring *ring);
 int osq_ring_open(struct osq_ring *ring, void *data, u64 size);
 void osq_ring_close(struct osq_ring *ring);
 
-int osq_ring_reserve(struct osq_ring *ring, u32 len, struct osq_slot *slot);
+int osq_ring_reserve(struct osq_ring *ring, u16 type, u32 len,
+		     struct osq_slot *slot);
 void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot);
 void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot);
-void osq_ring_drop(struct osq_ring *ring, enum osq_drop reason, u64 count);
+void osq_ring_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
+		   u64 count);
 int osq_ring_put(struct osq_ring *ring, struct osq_record *record);
+
+/* osq_sync.c */
 int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out);
-bool osq_ring_readable(struct osq_ring *ring);
+void osq_ring_stats(struct osq_ring *ring, struct osq_stats *out);
+int osq_ring_notify(struct osq_ring *ring, const struct osq_notify *notify);
+enum osq_ready osq_ring_ready(struct osq_ring *ring, u64 *wait_ns);
 
 #endif

@@ -23,10 +23,10 @@
  * one piece. Nothing in the mapping can be written, and nothing in it is
  * read back by the kernel.
  *
- * Law, true whenever SYNC returns:
+ * Law, true whenever SYNC or STATS returns:
  *	attempts  = committed + in_flight + sum of dropped[]
  *	committed = consumed + pending + reset
- * Every record carries the number of its attempt, so a gap in seq is a drop
+ * and STATS has the first line for every type of its own. Every record carries the number of its attempt, so a gap in seq is a drop
  * (or a reset). The first record after a drop is an OSQ_TYPE_LOST, which has
  * a number of its own and says what the gap was. Counters and numbers count
  * since the device was opened.
@@ -43,16 +43,24 @@
  *			ENOMEM
  *	any ioctl, mmap	EPERM not the owner; ESTALE the owner has left
  *	any other ioctl	ENOTTY
+ *	NOTIFY		ENXIO, ESTALE as SUBSCRIBE; EINVAL out of bounds
+ *	STATS		ENXIO, ESTALE as SUBSCRIBE; EINVAL a reserved field
  *	ALLOCATE	EPROTO another ABI; EINVAL size, or a reserved field;
  *			EEXIST there is a valid ring; ENOMEM
  *	mmap		ENXIO no ring; ESTALE invalid; EACCES for writing or
  *			executing; EINVAL length, offset, or not MAP_SHARED
- *	SUBSCRIBE	ENXIO no ring; ESTALE invalid; EINVAL type or value;
+ *	SUBSCRIBE	ENXIO no ring; ESTALE invalid; EINVAL type, value or
+ *			option;
  *			EOPNOTSUPP this kernel has no such hook; ENOMEM
  *	SYNC		ENXIO no ring; ESTALE invalid or another generation;
  *			EINVAL flags, or a position that is no boundary of a
  *			record: then nothing has changed; with WAIT: EINTR,
  *			and EAGAIN when opened O_NONBLOCK
+ *
+ * Readers need not wake for every record. NOTIFY sets when SYNC with WAIT
+ * returns and poll says POLLIN: at watermark_bytes unread, or when the
+ * oldest unread record has waited latency_ms, or after a loss. Without it,
+ * at every record. In both cases SYNC gives all there is.
  *
  * Two numbers. OSQ_ABI_VERSION changes with this file's ioctls and layouts,
  * and a driver refuses any other. OSQ_SCHEMA_VERSION is raised when a record
@@ -81,8 +89,19 @@ typedef uint64_t __u64;
 typedef int64_t __s64;
 #endif
 
+#ifdef OSQ_TEST_BUILD
+#define OSQ_DEVICE "/dev/osquery_test"
+#else
 #define OSQ_DEVICE "/dev/osquery"
-#define OSQ_ABI_VERSION 1
+#endif
+/* The test build has another number, so that neither takes the other's side. */
+#define OSQ_ABI_RELEASE 1u
+#define OSQ_ABI_TEST 0x80000001u
+#ifdef OSQ_TEST_BUILD
+#define OSQ_ABI_VERSION OSQ_ABI_TEST
+#else
+#define OSQ_ABI_VERSION OSQ_ABI_RELEASE
+#endif
 #define OSQ_SCHEMA_VERSION 1
 
 /* The ring is a power of two of bytes between these, and whole pages. */
@@ -101,7 +120,8 @@ enum osq_type {
 	OSQ_TYPE_EXEC = 2,
 	OSQ_TYPE_FORK = 3,
 	OSQ_TYPE_EXIT = 4,
-	OSQ_TYPE_COUNT = 64,
+	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
+	OSQ_TYPE_COUNT = 32,
 };
 
 /* Why an attempt left no record. */
@@ -120,6 +140,10 @@ enum osq_drop {
 #define OSQ_FLAG_PARTIAL_ARGV 0x0004 /* a page of argv was not resident */
 #define OSQ_FLAG_NO_PATH 0x0008 /* the path could not be resolved */
 #define OSQ_FLAG_TRUNC_FILENAME 0x0010
+#define OSQ_FLAG_TRUNC_ENV 0x0020 /* env ends before env_bytes */
+#define OSQ_FLAG_PARTIAL_ENV 0x0040 /* a page of env was not resident */
+#define OSQ_FLAG_NO_CWD 0x0080 /* cwd could not be resolved */
+#define OSQ_FLAG_NO_MNT_NS 0x0100 /* this kernel does not show mnt_ns */
 
 /* Bytes in the tail of a record; off counts from the record's start. */
 struct osq_span {
@@ -151,7 +175,8 @@ struct osq_lost {
 	__u64 last_seq;
 	__u64 first_ts_boot_ns;
 	__u64 last_ts_boot_ns;
-	__u64 dropped[OSQ_DROP_COUNT];
+	__u64 dropped[OSQ_DROP_COUNT]; /* by reason */
+	__u64 types; /* bit n: records of type n were among them */
 };
 
 /* OSQ_TYPE_EXEC: a program has replaced a process' image. */
@@ -173,6 +198,14 @@ struct osq_exec {
 	struct osq_span path; /* resolved, of the file that runs */
 	struct osq_span filename; /* as it was asked for */
 	struct osq_span argv; /* NUL after each argument */
+	struct osq_span env; /* as argv; empty without OSQ_EXEC_ENV */
+	struct osq_span cwd; /* as this process's own root sees it */
+	__u32 envc;
+	__u32 env_bytes; /* as passed; env.len when not truncated */
+	/* Inode numbers of /proc/PID/ns; 0 when not known. */
+	__u32 pid_ns, mnt_ns, net_ns, uts_ns, ipc_ns, user_ns, cgroup_ns;
+	__u32 ns_pid; /* pid in the process's own pid namespace */
+	__u64 cgroup_id; /* in the unified hierarchy: inode of its folder */
 };
 
 /* OSQ_TYPE_FORK: the head's thread has made a process, or a thread of its own. */
@@ -205,10 +238,35 @@ struct osq_allocate {
 	__u32 reserved2; /* out: 0 */
 };
 
+/* What this driver can do on this kernel. */
+struct osq_caps {
+	__u32 abi;
+	__u32 schema;
+	__u64 types; /* bit n: SUBSCRIBE to type n works */
+	__u64 missing; /* bit n: the driver could, this kernel has no hook */
+	__u32 ring_min_bytes;
+	__u32 ring_max_bytes;
+	__u32 record_max_bytes;
+	__u32 flags; /* OSQ_CAPS_* */
+};
+
+#define OSQ_CAPS_TEST_BUILD 0x1 /* never use it for anything but tests */
+#define OSQ_CAPS_MNT_NS 0x2 /* osq_exec.mnt_ns is filled in */
+
 struct osq_subscribe {
 	__u32 type; /* enum osq_type */
 	__u32 on; /* 1 or 0 */
+	__u64 options; /* OSQ_EXEC_*; may change while on */
 };
+
+#define OSQ_EXEC_ENV 0x1 /* the environment, too: it may hold secrets */
+
+struct osq_notify {
+	__u32 watermark_bytes; /* 1 up to the size of the ring */
+	__u32 latency_ms; /* up to a minute; 0 only with a watermark of 1 */
+};
+
+#define OSQ_LATENCY_MAX_MS 60000u
 
 #define OSQ_SYNC_WAIT 0x1 /* wait until there is something to read */
 
@@ -225,12 +283,39 @@ struct osq_sync {
 	__u64 dropped[OSQ_DROP_COUNT];
 	__u64 reset; /* committed, not consumed when the queue became invalid */
 	__u64 reserved[3]; /* out: 0 */
+	__u64 dropped_of[OSQ_TYPE_COUNT]; /* dropped[], by type */
+};
+
+struct osq_type_counters {
+	__u64 attempts;
+	__u64 committed;
+	__u64 dropped[OSQ_DROP_COUNT];
+};
+
+/* Everything that is counted, of one moment; frees nothing. */
+struct osq_stats {
+	__u32 generation; /* out */
+	__u32 reserved; /* in: 0 */
+	__u64 ring_bytes;
+	__u64 unread_bytes;
+	__u64 attempts; /* as in osq_sync, down to reset */
+	__u64 committed;
+	__u64 consumed;
+	__u64 pending;
+	__u64 in_flight;
+	__u64 reset;
+	__u64 wakeups; /* times a reader was woken */
+	__u64 reserved2[6]; /* out: 0 */
+	struct osq_type_counters type[OSQ_TYPE_COUNT];
 };
 
 #define OSQ_IOC_VERSION _IOR('q', 1, struct osq_version)
 #define OSQ_IOC_ALLOCATE _IOWR('q', 2, struct osq_allocate)
 #define OSQ_IOC_SUBSCRIBE _IOW('q', 3, struct osq_subscribe)
 #define OSQ_IOC_SYNC _IOWR('q', 4, struct osq_sync)
+#define OSQ_IOC_CAPS _IOR('q', 5, struct osq_caps)
+#define OSQ_IOC_STATS _IOWR('q', 6, struct osq_stats)
+#define OSQ_IOC_NOTIFY _IOW('q', 7, struct osq_notify)
 
 #define OSQ_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type)
@@ -243,13 +328,15 @@ OSQ_ASSERT_OFFSET(osq_record, seq, 8);
 OSQ_ASSERT_OFFSET(osq_record, pos, 24);
 OSQ_ASSERT_OFFSET(osq_record, pid, 40);
 OSQ_ASSERT_OFFSET(osq_record, cpu, 52);
-OSQ_ASSERT_SIZE(osq_lost, 160);
+OSQ_ASSERT_SIZE(osq_lost, 168);
 OSQ_ASSERT_OFFSET(osq_lost, first_seq, 64);
 OSQ_ASSERT_OFFSET(osq_lost, dropped, 96);
-OSQ_ASSERT_SIZE(osq_exec, 192);
+OSQ_ASSERT_SIZE(osq_exec, 256);
 OSQ_ASSERT_OFFSET(osq_exec, auid, 96);
 OSQ_ASSERT_OFFSET(osq_exec, dev, 128);
 OSQ_ASSERT_OFFSET(osq_exec, path, 168);
+OSQ_ASSERT_OFFSET(osq_exec, envc, 208);
+OSQ_ASSERT_OFFSET(osq_exec, cgroup_id, 248);
 OSQ_ASSERT_SIZE(osq_fork, 80);
 OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
 OSQ_ASSERT_SIZE(osq_exit, 72);
@@ -257,10 +344,15 @@ OSQ_ASSERT_OFFSET(osq_exit, status, 64);
 OSQ_ASSERT_SIZE(osq_version, 16);
 OSQ_ASSERT_SIZE(osq_allocate, 32);
 OSQ_ASSERT_OFFSET(osq_allocate, generation, 24);
-OSQ_ASSERT_SIZE(osq_subscribe, 8);
-OSQ_ASSERT_SIZE(osq_sync, 160);
+OSQ_ASSERT_SIZE(osq_caps, 40);
+OSQ_ASSERT_SIZE(osq_subscribe, 16);
+OSQ_ASSERT_SIZE(osq_notify, 8);
+OSQ_ASSERT_SIZE(osq_sync, 416);
 OSQ_ASSERT_OFFSET(osq_sync, max_pos, 16);
 OSQ_ASSERT_OFFSET(osq_sync, dropped, 64);
 OSQ_ASSERT_OFFSET(osq_sync, reset, 128);
+OSQ_ASSERT_OFFSET(osq_sync, dropped_of, 160);
+OSQ_ASSERT_SIZE(osq_type_counters, 80);
+OSQ_ASSERT_SIZE(osq_stats, 128 + 32 * 80);
 
 #endif

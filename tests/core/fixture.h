@@ -53,14 +53,24 @@ static inline const struct osq_record *record_at(const struct osq_ring *ring,
 	return (const void *)(ring->data + (pos & (ring->size - 1)));
 }
 
+static inline bool is_readable(struct osq_ring *ring)
+{
+	u64 wait_ns;
+
+	return osq_ring_ready(ring, &wait_ns) != OSQ_READY_NOTHING;
+}
+
 static inline int law_holds(const struct osq_sync *sync)
 {
 	u64 left = sync->attempts - sync->committed - sync->in_flight;
-	int reason;
+	u64 by_reason = 0, by_type = 0;
+	int i;
 
-	for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
-		left -= sync->dropped[reason];
-	return !left &&
+	for (i = 0; i < OSQ_DROP_COUNT; i++)
+		by_reason += sync->dropped[i];
+	for (i = 0; i < OSQ_TYPE_COUNT; i++)
+		by_type += sync->dropped_of[i];
+	return left == by_reason && left == by_type &&
 	       sync->committed == sync->consumed + sync->pending + sync->reset;
 }
 

@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")" || exit 2
 : "${CC:=cc}" "${K:=../../kernel}" "${O:=build}"
 
-tests="test_ring test_model test_device test_threads"
+tests="test_ring test_sync test_model test_device test_threads"
 include="-I. -I$K/uapi -I$K/os/host -I$K/client"
 number=0
 failed=0

@@ -34,6 +34,8 @@ static struct osq_exec *put_exec(const char *argv, u32 argv_len)
 	one.exec.filename.off = sizeof(one.exec);
 	one.exec.argv.off = sizeof(one.exec);
 	one.exec.argv.len = argv_len;
+	one.exec.env.off = sizeof(one.exec);
+	one.exec.cwd.off = sizeof(one.exec);
 	EXPECT_EQ(osq_ring_put(&ring, &one.exec.head), 0);
 	return (void *)(ring.data + one.exec.head.pos);
 }
@@ -56,7 +58,7 @@ static void test_next_passes_over_what_was_discarded(void)
 
 	ring_setup(&ring, SMALL);
 	put_marked(&ring, 64, 1);
-	osq_ring_reserve(&ring, 64, &slot);
+	osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 64, &slot);
 	osq_ring_discard(&ring, &slot);
 	put_marked(&ring, 64, 1);
 	client = client_of_ring();
@@ -105,7 +107,7 @@ static void test_a_span_outside_its_record_is_refused(void)
 {
 	static const struct osq_span wrong[] = {
 		{ 0, 1 },   { 63, 1 },	{ 64, ~0u },  { ~0u, 2 },
-		{ 192, 9 }, { 201, 0 }, { ~0u, ~0u },
+		{ 256, 9 }, { 265, 0 }, { ~0u, ~0u },
 	};
 	struct osq_exec *exec;
 	char line[2048];
@@ -119,7 +121,7 @@ static void test_a_span_outside_its_record_is_refused(void)
 		exec->argv = wrong[i];
 		EXPECT_EQ(print(&exec->head, line, sizeof(line)), -1);
 	}
-	exec->head.len = 184;
+	exec->head.len = 248;
 	EXPECT_EQ(print(&exec->head, line, sizeof(line)), -1);
 	ring_teardown(&ring);
 }
@@ -138,7 +140,7 @@ static void test_bytes_become_valid_json(void)
 
 	EXPECT(strstr(line,
 		      "\"argv\":[\"a\\\"\\\\\\u000a\",\"\\udcff\xc3\xa9\","
-		      "\"\\udced\\udca0\\udc80\",\"\"]}\n"));
+		      "\"\\udced\\udca0\\udc80\",\"\"],\"env\":[]}\n"));
 	ring_teardown(&ring);
 }
 
@@ -148,7 +150,7 @@ static void test_a_lost_record_is_printed(void)
 	char line[2048] = "";
 
 	ring_setup(&ring, SMALL);
-	osq_ring_drop(&ring, OSQ_DROP_NESTED, 2);
+	osq_ring_drop(&ring, OSQ_TYPE_EXEC, OSQ_DROP_NESTED, 2);
 	put_marked(&ring, 64, 1);
 
 	EXPECT_EQ(print(record_at(&ring, 0), line, sizeof(line)), 0);
@@ -156,7 +158,7 @@ static void test_a_lost_record_is_printed(void)
 	EXPECT(strstr(line, "{\"type\":\"lost\",\"seq\":3,"));
 	EXPECT(strstr(line, "\"first_seq\":1,\"last_seq\":2,"));
 	EXPECT(strstr(line, "\"dropped_nested\":2,"));
-	EXPECT(strstr(line, "\"dropped\":2}\n"));
+	EXPECT(strstr(line, "\"dropped\":2,\"types\":[\"exec\"]}\n"));
 	ring_teardown(&ring);
 }
 
@@ -169,18 +171,53 @@ static void test_a_broken_law_is_found_out(void)
 				 .pending = 3,
 				 .reset = 1,
 				 .in_flight = 2,
-				 .dropped = { 4, 0, 1 } };
-	u64 *terms[] = { &sync.attempts,   &sync.committed, &sync.consumed,
-			 &sync.pending,	   &sync.reset,	    &sync.in_flight,
-			 &sync.dropped[0], &sync.dropped[7] };
+				 .dropped = { 4, 0, 1 },
+				 .dropped_of = { [OSQ_TYPE_EXEC] = 5 } };
+	u64 *terms[] = { &sync.attempts,      &sync.committed,
+			 &sync.consumed,      &sync.pending,
+			 &sync.reset,	      &sync.in_flight,
+			 &sync.dropped[0],    &sync.dropped[7],
+			 &sync.dropped_of[31] };
 	size_t i;
 
-	EXPECT(osq_client_law_holds(&sync));
+	EXPECT(!osq_client_broken_law(&sync));
 	for (i = 0; i < sizeof(terms) / sizeof(*terms); i++) {
 		++*terms[i];
-		EXPECT(!osq_client_law_holds(&sync));
+		EXPECT(osq_client_broken_law(&sync));
 		--*terms[i];
 	}
+}
+
+/* So is each term of the counters by type. */
+static void test_broken_stats_are_found_out(void)
+{
+	struct osq_stats stats = { 0 };
+	u64 *terms[] = {
+		&stats.attempts,
+		&stats.committed,
+		&stats.consumed,
+		&stats.pending,
+		&stats.reset,
+		&stats.in_flight,
+		&stats.type[OSQ_TYPE_EXEC].attempts,
+		&stats.type[OSQ_TYPE_EXEC].committed,
+		&stats.type[31].dropped[7],
+	};
+	size_t i;
+
+	ring_setup(&ring, SMALL);
+	put_marked(&ring, 64, 1);
+	osq_ring_drop(&ring, OSQ_TYPE_FORK, OSQ_DROP_NESTED, 2);
+	put_marked(&ring, 64, 1);
+	osq_ring_stats(&ring, &stats);
+
+	EXPECT(!osq_client_broken_stats(&stats));
+	for (i = 0; i < sizeof(terms) / sizeof(*terms); i++) {
+		++*terms[i];
+		EXPECT(osq_client_broken_stats(&stats));
+		--*terms[i];
+	}
+	ring_teardown(&ring);
 }
 
 /* Six bits flipped at random in the first records, read as a client does. */
@@ -231,6 +268,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_bytes_become_valid_json),
 	KTAP_TEST(test_a_lost_record_is_printed),
 	KTAP_TEST(test_a_broken_law_is_found_out),
+	KTAP_TEST(test_broken_stats_are_found_out),
 	KTAP_TEST(test_garbage_does_not_crash),
 };
 

@@ -8,14 +8,26 @@
 static int running; /* started, not stopped */
 static int start_error;
 static struct osq_ring *target;
+static u64 chosen; /* options of the last start or configure */
 
-static int fake_start(struct osq_ring *ring)
+static int fake_start(struct osq_ring *ring, u64 options)
 {
 	if (start_error)
 		return start_error;
 	target = ring;
+	chosen = options;
 	running++;
 	return 0;
+}
+
+static void fake_configure(u64 options)
+{
+	chosen = options;
+}
+
+static bool fake_probe(void)
+{
+	return !start_error;
 }
 
 static void fake_stop(void)
@@ -25,8 +37,21 @@ static void fake_stop(void)
 }
 
 const struct osq_publisher osq_publishers[] = {
-	{ "exec", OSQ_TYPE_EXEC, fake_start, fake_stop },
-	{ "other", OTHER_TYPE, fake_start, fake_stop },
+	{
+		.name = "exec",
+		.type = OSQ_TYPE_EXEC,
+		.options = OSQ_EXEC_ENV,
+		.probe = fake_probe,
+		.start = fake_start,
+		.configure = fake_configure,
+		.stop = fake_stop,
+	},
+	{
+		.name = "other",
+		.type = OTHER_TYPE,
+		.start = fake_start,
+		.stop = fake_stop,
+	},
 	{ 0 },
 };
 
@@ -145,6 +170,73 @@ static void test_subscribing_twice_starts_once(void)
 	teardown();
 }
 
+/* Options change while on; what a publisher does not know is refused. */
+static void test_options_reach_the_publisher(void)
+{
+	struct osq_subscribe request = { .type = OSQ_TYPE_EXEC, .on = 1 };
+
+	setup();
+	EXPECT_EQ(allocate(SMALL), 0);
+
+	request.options = OSQ_EXEC_ENV;
+	EXPECT_EQ(osq_device_subscribe(&session, &request), 0);
+	EXPECT_EQ(chosen, OSQ_EXEC_ENV);
+	request.options = 0;
+	EXPECT_EQ(osq_device_subscribe(&session, &request), 0);
+	EXPECT_EQ(chosen, 0);
+	EXPECT_EQ(running, 1);
+	request.options = 2;
+	EXPECT_EQ(osq_device_subscribe(&session, &request), -EINVAL);
+	request.type = OTHER_TYPE;
+	request.options = 1;
+	EXPECT_EQ(osq_device_subscribe(&session, &request), -EINVAL);
+	EXPECT_EQ(chosen, 0);
+	teardown();
+}
+
+/* CAPS has each publisher once: as usable, or as missing here. */
+static void test_caps_say_what_is_missing(void)
+{
+	struct osq_caps caps;
+
+	osq_device_caps(&caps);
+	EXPECT_EQ(caps.types, 1u << OSQ_TYPE_EXEC | 1u << OTHER_TYPE);
+	EXPECT_EQ(caps.missing, 0);
+	EXPECT_EQ(caps.abi, OSQ_ABI_VERSION);
+
+	start_error = -EOPNOTSUPP;
+	osq_device_caps(&caps);
+	EXPECT_EQ(caps.types, 1u << OTHER_TYPE);
+	EXPECT_EQ(caps.missing, 1u << OSQ_TYPE_EXEC);
+}
+
+/* STATS and NOTIFY want a ring, and what they are given to be right. */
+static void test_stats_and_notify_refuse(void)
+{
+	static const struct osq_notify wrong[] = {
+		{ 0, 0 }, { SMALL + 1, 1 }, { 2, 0 }, { 1, 60001 }
+	};
+	struct osq_notify good = { SMALL, 60000 };
+	struct osq_stats stats = { 0 };
+	size_t i;
+
+	setup();
+	EXPECT_EQ(osq_device_stats(&session, &stats), -ENXIO);
+	EXPECT_EQ(osq_device_notify(&session, &good), -ENXIO);
+	EXPECT_EQ(allocate(SMALL), 0);
+
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		EXPECT_EQ(osq_device_notify(&session, &wrong[i]), -EINVAL);
+	EXPECT_EQ(osq_device_notify(&session, &good), 0);
+	stats.reserved = 1;
+	EXPECT_EQ(osq_device_stats(&session, &stats), -EINVAL);
+	stats.reserved = 0;
+	EXPECT_EQ(osq_device_stats(&session, &stats), 0);
+	EXPECT_EQ(stats.generation, session.generation);
+	EXPECT_EQ(stats.ring_bytes, SMALL);
+	teardown();
+}
+
 /* Unknown types and values are refused; a failed start is not subscribed. */
 static void test_subscribe_refuses(void)
 {
@@ -231,6 +323,9 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_allocate_refuses_each_in_its_way),
 	KTAP_TEST(test_a_ring_comes_first),
 	KTAP_TEST(test_subscribing_twice_starts_once),
+	KTAP_TEST(test_options_reach_the_publisher),
+	KTAP_TEST(test_caps_say_what_is_missing),
+	KTAP_TEST(test_stats_and_notify_refuse),
 	KTAP_TEST(test_subscribe_refuses),
 	KTAP_TEST(test_sync_refuses_each_in_its_way),
 	KTAP_TEST(test_a_stranger_invalidates_the_queue),

@@ -107,7 +107,7 @@ static void step_reserve(struct osq_ring *ring, struct model *model)
 {
 	u32 len = 64 + 8 * random_below(random_below(20) ? 60 : 1100);
 	struct osq_slot slot;
-	int err = osq_ring_reserve(ring, len, &slot);
+	int err = osq_ring_reserve(ring, OSQ_TYPE_EXEC, len, &slot);
 
 	EXPECT_EQ(err, model_reserve(model, len));
 	if (err)
@@ -185,7 +185,7 @@ static void compare(struct osq_ring *ring, const struct model *model)
 	EXPECT(!memcmp(sync.dropped, model->count.dropped,
 		       sizeof(sync.dropped)));
 	EXPECT(law_holds(&sync));
-	EXPECT_EQ(osq_ring_readable(ring),
+	EXPECT_EQ(is_readable(ring),
 		  model_commit_pos(model) != model->read_pos);
 }
 

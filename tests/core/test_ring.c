@@ -55,7 +55,7 @@ static void test_what_can_never_fit_is_too_big(void)
 	static const u32 wrong[] = { 0,		  8,
 				     56,	  65,
 				     100,	  SMALL,
-				     SMALL - 152, OSQ_RECORD_MAX_BYTES + 8,
+				     SMALL - 160, OSQ_RECORD_MAX_BYTES + 8,
 				     ~7u };
 	size_t count = sizeof(wrong) / sizeof(*wrong);
 	struct osq_slot slot;
@@ -65,7 +65,9 @@ static void test_what_can_never_fit_is_too_big(void)
 	ring_setup(&ring, SMALL);
 
 	for (i = 0; i < count; i++)
-		EXPECT_EQ(osq_ring_reserve(&ring, wrong[i], &slot), -E2BIG);
+		EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, wrong[i],
+					   &slot),
+			  -E2BIG);
 
 	EXPECT_EQ(ring.count.dropped[OSQ_DROP_TOO_BIG], count);
 	EXPECT_EQ(ring.write_pos, 0);
@@ -98,7 +100,7 @@ static void test_the_largest_record_fits_after_a_loss(void)
 	struct osq_ring ring;
 
 	ring_setup(&ring, SMALL);
-	osq_ring_drop(&ring, OSQ_DROP_NESTED, 1);
+	osq_ring_drop(&ring, OSQ_TYPE_EXEC, OSQ_DROP_NESTED, 1);
 
 	EXPECT_EQ(put_marked(&ring, ring.record_max, 2), 0);
 
@@ -233,8 +235,8 @@ static void test_an_open_record_hides_later_ones(void)
 	struct osq_ring ring;
 
 	ring_setup(&ring, SMALL);
-	EXPECT_EQ(osq_ring_reserve(&ring, 64, &first), 0);
-	EXPECT_EQ(osq_ring_reserve(&ring, 72, &second), 0);
+	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 64, &first), 0);
+	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 72, &second), 0);
 
 	osq_ring_commit(&ring, &second);
 	EXPECT_EQ(osq_ring_sync(&ring, 0, &sync), 0);
@@ -259,7 +261,7 @@ static void test_a_discarded_record_is_dropped_and_skipped(void)
 
 	ring_setup(&ring, SMALL);
 	memset(ring.data, 0xff, SMALL);
-	EXPECT_EQ(osq_ring_reserve(&ring, 80, &slot), 0);
+	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 80, &slot), 0);
 	EXPECT_EQ(put_marked(&ring, 64, 1), 0);
 
 	osq_ring_discard(&ring, &slot);
@@ -289,8 +291,8 @@ static void test_lost_comes_before_the_next_record(void)
 	for (i = 0; i < 8; i++)
 		put_marked(&ring, 1024, 1);
 	put_marked(&ring, 64, 1);
-	osq_ring_drop(&ring, OSQ_DROP_MISSED, 3);
-	osq_ring_drop(&ring, OSQ_DROP_MISSED, 0);
+	osq_ring_drop(&ring, OSQ_TYPE_EXEC, OSQ_DROP_MISSED, 3);
+	osq_ring_drop(&ring, OSQ_TYPE_EXEC, OSQ_DROP_MISSED, 0);
 	drain(&ring);
 
 	EXPECT_EQ(put_marked(&ring, 64, 1), 0);
@@ -328,7 +330,7 @@ static void test_close_counts_pending_as_reset(void)
 	data = ring.data;
 
 	osq_ring_close(&ring);
-	EXPECT(!osq_ring_readable(&ring));
+	EXPECT(!is_readable(&ring));
 	EXPECT_EQ(put_marked(&ring, 64, 1), -E2BIG);
 	EXPECT_EQ(osq_ring_open(&ring, data, SMALL), 0);
 

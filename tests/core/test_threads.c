@@ -39,7 +39,8 @@ static void write_one(struct osq_ring *ring, struct payload *one, u32 id,
 	struct osq_slot slot;
 
 	if (number % 16 == 3) {
-		if (!osq_ring_reserve(ring, (len + 7) & ~7u, &slot))
+		if (!osq_ring_reserve(ring, OSQ_TYPE_EXEC, (len + 7) & ~7u,
+				      &slot))
 			osq_ring_discard(ring, &slot);
 		return;
 	}

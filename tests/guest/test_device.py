@@ -20,6 +20,8 @@ REFUSALS = {
     "null_argument": errno.EFAULT,
     "sync_before_allocate": errno.ENXIO,
     "subscribe_before_allocate": errno.ENXIO,
+    "notify_before_allocate": errno.ENXIO,
+    "stats_before_allocate": errno.ENXIO,
     "wrong_abi": errno.EPROTO,
     "odd_size": errno.EINVAL,
     "tiny_size": errno.EINVAL,
@@ -28,6 +30,13 @@ REFUSALS = {
     "allocate_again": errno.EEXIST,
     "unknown_type": errno.EINVAL,
     "type_out_of_range": errno.EINVAL,
+    "unknown_option": errno.EINVAL,
+    "notify_nothing": errno.EINVAL,
+    "notify_without_latency": errno.EINVAL,
+    "notify_more_than_the_ring": errno.EINVAL,
+    "notify": 0,
+    "stats_reserved": errno.EINVAL,
+    "stats": 0,
     "old_generation": errno.ESTALE,
     "map_writable": errno.EACCES,
     "map_short": errno.EINVAL,
@@ -135,5 +144,5 @@ def test_loading_and_unloading_leave_no_trace(
 
     lines = [line.partition("] ")[2] for line in platform_linux.kernel_log(guest)[before:]]
     ours = [line for line in lines if not line.startswith("harness-")]
-    assert ours == ["osq: loaded, ABI 1, schema 1", "osq: unloaded"] * rounds
+    assert ours == ["osq: loaded, ABI 0x1, schema 1", "osq: unloaded"] * rounds
     assert guest.run("test -e /dev/osquery", deadline_s=20, check=False).status != 0

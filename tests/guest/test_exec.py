@@ -49,6 +49,64 @@ def test_ids_of_an_ordinary_user(guest: Guest, tail: Tailing) -> None:
     assert {record[name] for name in ("gid", "egid", "sgid", "fsgid")} == {1000}
 
 
+def test_env_comes_only_when_asked_for(guest: Guest, tail: Tailing) -> None:
+    """Without --env it is empty, its size is given all the same; with it, it is whole."""
+    script = "env -i 'A=1' 'B=two words' /bin/true mark"
+
+    with tail() as running:
+        guest.run(script, deadline_s=20)
+        without = running.finish()
+    with tail("--env") as running:
+        guest.run(script, deadline_s=20)
+        seen = running.finish()
+
+    (plain,) = [one for one in without.execs_of("/usr/bin/true") if "mark" in one["argv"]]
+    (record,) = [one for one in seen.execs_of("/usr/bin/true") if "mark" in one["argv"]]
+    assert (plain["env"], plain["envc"], plain["env_bytes"]) == ([], 2, 16)
+    assert (record["env"], record["envc"], record["env_bytes"]) == (["A=1", "B=two words"], 2, 16)
+    assert record["flags"] == plain["flags"] == 0
+
+
+def test_a_large_env_is_cut_and_said(guest: Guest, tail: Tailing) -> None:
+    """More than the record holds: flagged, with the true size."""
+    with tail("--env") as running:
+        guest.run("env -i V=$(head -c 30000 /dev/zero | tr '\\0' x) /bin/true", deadline_s=20)
+        seen = running.finish()
+
+    record = next(one for one in seen.execs_of("/usr/bin/true") if one["envc"] == 1)
+    assert record["env_bytes"] == len("V=") + 30000 + 1
+    assert record["flags"] == 0x20
+    assert len(record["env"][0]) == 7936
+
+
+def test_place_of_a_process(guest: Guest, tail: Tailing) -> None:
+    """Working directory, namespaces and cgroup are what /proc says of the same process."""
+    names = ("pid", "mnt", "net", "uts", "ipc", "user", "cgroup")
+    ask = "".join(f"stat -L -c %i /proc/self/ns/{name}; " for name in names)
+    script = f"""
+mkdir -p "/tmp/some where"; cd "/tmp/some where"
+cat > /tmp/place <<'END'
+{ask}
+stat -c %i /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+exec /bin/true place
+END
+sh /tmp/place
+unshare --mount --uts --ipc --net --pid --fork sh /tmp/place
+"""
+    with tail() as running:
+        said = [int(word) for word in guest.run(script, deadline_s=30).stdout.split()]
+        seen = running.finish()
+
+    outside, inside = [one for one in seen.execs_of("/usr/bin/true") if "place" in one["argv"]]
+    fields = [f"{name}_ns" for name in names] + ["cgroup_id"]
+    assert [outside[field] for field in fields] == said[: len(fields)]
+    assert [inside[field] for field in fields] == said[len(fields) :]
+    assert outside["cwd"] == inside["cwd"] == "/tmp/some where"
+    assert outside["ns_pid"] == outside["pid"]
+    assert inside["ns_pid"] == 1
+    assert outside["mnt_ns"] != inside["mnt_ns"]
+
+
 def test_a_script_shows_its_interpreter(guest: Guest, tail: Tailing) -> None:
     """The path is the file that runs, filename what was asked for."""
     with tail() as running:
@@ -71,7 +129,7 @@ def test_long_arguments_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
     (record,) = [one for one in seen.execs_of("/usr/bin/true") if one["argc"] == 2]
     assert record["argv_bytes"] == len("/bin/true") + 1 + 40001
     assert record["flags"] == 0x2
-    assert sum(len(word) for word in record["argv"]) < 16384 + 2
+    assert sum(len(word) for word in record["argv"]) <= 12288
 
 
 def test_every_exec_is_accounted(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,11 @@ def test_the_console_has_the_first_byte(hv: Hypervisor, spec: DomainSpec, tmp_pa
         console.wait_for("^hello$", deadline_s=_WAIT_S)
         console.write(b"echo\n")
         console.wait_for("^echo$", deadline_s=_WAIT_S)
+        # QEMU writes a byte to its log after it has sent it; killed in between, it never does.
+        end = time.monotonic() + _WAIT_S
+        while not (tmp_path / "qemu-one.log").read_bytes().endswith(b"echo\n"):
+            assert time.monotonic() < end, "QEMU's log does not end as the console does"
+            time.sleep(0.01)
 
     assert (tmp_path / "log").read_bytes().endswith(b"hello\necho\n")
     assert (tmp_path / "qemu-one.log").read_bytes() == (tmp_path / "log").read_bytes()

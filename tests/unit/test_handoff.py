@@ -9,6 +9,15 @@ from harness import handoff
 from harness.errors import UsageError
 from harness.model import Accel, Endpoint, ModuleBuild
 
+BUILD = ModuleBuild(
+    name="m",
+    release="6.1",
+    stripped=Path("/m.ko"),
+    debug=Path("/d/m.ko"),
+    build_id="00",
+    log=Path("/log"),
+    fresh=True,
+)
 SAMPLE = handoff.Handoff(
     run_id="20260101-000000-abcd",
     settings_file=Path("/project/pyproject.toml"),
@@ -20,15 +29,8 @@ SAMPLE = handoff.Handoff(
     endpoint=Endpoint(
         host="127.0.0.1", port=22, user="root", key_file=Path("/key"), host_key="ssh-ed25519 A"
     ),
-    build=ModuleBuild(
-        name="m",
-        release="6.1",
-        stripped=Path("/m.ko"),
-        debug=Path("/d/m.ko"),
-        build_id="00",
-        log=Path("/log"),
-        fresh=True,
-    ),
+    build=BUILD,
+    variants={"test": BUILD},
 )
 
 

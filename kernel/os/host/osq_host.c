@@ -2,8 +2,14 @@
 /* osq_host.c - see osq_host.h. */
 #include "osq_host.h"
 
+#include "osq_os.h"
+
+#include <stdatomic.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
+
+static atomic_ullong stopped_at_ns;
 
 /*
  * osq_host_map - map @size zeroed bytes, a multiple of the page size, twice.
@@ -38,4 +44,20 @@ out:
 void osq_host_unmap(void *data, size_t size)
 {
 	munmap(data, 2 * size);
+}
+
+void osq_host_stop_clock(unsigned long long ns)
+{
+	atomic_store(&stopped_at_ns, ns);
+}
+
+u64 osq_os_boot_ns(void)
+{
+	u64 stopped_ns = atomic_load(&stopped_at_ns);
+	struct timespec now;
+
+	if (stopped_ns)
+		return stopped_ns;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
 }

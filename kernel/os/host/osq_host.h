@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* osq_host.h - a ring's memory in a process: mapped twice in a row. */
+/* osq_host.h - what a process gives the core: memory, and a clock to stop. */
 #ifndef OSQ_HOST_H
 #define OSQ_HOST_H
 
@@ -7,5 +7,8 @@
 
 void *osq_host_map(size_t size);
 void osq_host_unmap(void *data, size_t size);
+
+/* Stop the clock at @ns; 0 lets it go again. */
+void osq_host_stop_clock(unsigned long long ns);
 
 #endif

@@ -14,7 +14,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef uint8_t u8;
 typedef uint16_t u16;
@@ -40,16 +39,11 @@ static inline void osq_os_unlock(osq_os_lock_t *lock, osq_os_irq_t irq)
 	pthread_mutex_unlock(lock);
 }
 
-static inline u64 osq_os_boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
-}
+u64 osq_os_boot_ns(void);
 
 #define osq_os_memcpy memcpy
 #define osq_os_memset memset
+#define osq_os_popcount __builtin_popcountll
 
 static inline void *osq_os_alloc(size_t bytes)
 {

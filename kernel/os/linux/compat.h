@@ -8,7 +8,11 @@
 #define OSQ_COMPAT_H
 
 #include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
 
 /* Since 6.6 the change time, since 6.7 all of them, have accessors. */
 static inline struct timespec64 osq_inode_atime(const struct inode *inode)
@@ -46,6 +50,72 @@ static inline void osq_vm_flags(struct vm_area_struct *vma, vm_flags_t set,
 	vm_flags_mod(vma, set, clear);
 #else
 	vma->vm_flags = (vma->vm_flags | set) & ~clear;
+#endif
+}
+
+/*
+ * The working directory, without a reference: the caller is in an RCU reader
+ * and stays there as long as it uses the answer. Since 6.19 the sequence is
+ * in the lock.
+ */
+static inline struct path osq_fs_pwd(struct fs_struct *fs)
+{
+	struct path pwd;
+	unsigned int seq;
+
+	do {
+#ifdef OSQ_HAVE_FS_SEQLOCK
+		seq = read_seqbegin(&fs->seq);
+		pwd = fs->pwd;
+	} while (read_seqretry(&fs->seq, seq));
+#else
+		seq = read_seqcount_begin(&fs->seq);
+		pwd = fs->pwd;
+	} while (read_seqcount_retry(&fs->seq, seq));
+#endif
+	return pwd;
+}
+
+/*
+ * osq_path_begin, osq_path_end - around what may take the locks of paths.
+ *
+ * Those are spin locks, and on PREEMPT_RT they sleep when they are contended,
+ * which a probe must not with preemption off. There the probe's section is
+ * traded for one of preemptible RCU, which may block on such locks. The
+ * probes' callers wait for RCU, too, before they free anything
+ * (tracepoint_synchronize_unregister), and the one section begins before the
+ * other ends, so nothing that the probe uses can go. From 7.0 on probes are
+ * preemptible, and there is nothing to trade.
+ */
+static inline bool osq_path_begin(void)
+{
+	bool traded = IS_ENABLED(CONFIG_PREEMPT_RT) && !irqs_disabled() &&
+		      preempt_count() == PREEMPT_OFFSET;
+
+	rcu_read_lock();
+	if (traded)
+		preempt_enable();
+	return traded;
+}
+
+static inline void osq_path_end(bool traded)
+{
+	if (traded)
+		preempt_disable();
+	rcu_read_unlock();
+}
+
+/* Since 6.13 timers are set up with their function; 6.15 has no other way. */
+static inline void
+osq_hrtimer_setup(struct hrtimer *timer,
+		  enum hrtimer_restart (*function)(struct hrtimer *),
+		  enum hrtimer_mode mode)
+{
+#ifdef OSQ_HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, function, CLOCK_MONOTONIC, mode);
+#else
+	hrtimer_init(timer, CLOCK_MONOTONIC, mode);
+	timer->function = function;
 #endif
 }
 

@@ -12,7 +12,6 @@
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
-#include <linux/irq_work.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -25,6 +24,7 @@
 #include <linux/wait.h>
 
 #include "osq_linux.h"
+#include "osq_test_build.h"
 
 struct osq_file {
 	struct osq_session session;
@@ -32,40 +32,18 @@ struct osq_file {
 	struct mm_struct *mm; /* of the owner; only compared */
 };
 
-/* What any of the ioctls takes and gives. */
+/* What any of the ioctls takes and gives, but STATS, which is large. */
 union osq_argument {
 	struct osq_version version;
 	struct osq_allocate allocate;
 	struct osq_subscribe subscribe;
 	struct osq_sync sync;
+	struct osq_caps caps;
+	struct osq_notify notify;
 };
 
 static DEFINE_MUTEX(device_mutex);
 static struct osq_device device;
-static DECLARE_WAIT_QUEUE_HEAD(readers);
-
-/* A publisher may hold the runqueue's locks, so it does not wake itself. */
-static void wake_readers(struct irq_work *work)
-{
-	wake_up_interruptible(&readers);
-}
-
-static DEFINE_IRQ_WORK(wake_work, wake_readers);
-
-/*
- * osq_device_wake - let readers look again.
- *
- * No wakeup is lost: a reader enters the wait queue and then looks at the
- * ring under ring->lock (something_to_read, osq_poll); a publisher commits
- * under ring->lock and then looks at the wait queue, here. Whichever takes
- * the lock second sees what the other did before: the reader the record, or
- * the publisher the reader.
- */
-void osq_device_wake(void)
-{
-	if (wq_has_sleeper(&readers))
-		irq_work_queue(&wake_work);
-}
 
 /*
  * Who calls, as the core knows it: a thread group's pid, which cannot be
@@ -91,8 +69,9 @@ static int enter(struct osq_file *own)
 
 	if (err == -EPERM && osq_device_invalidate(&own->session)) {
 		osq_memory_deinit(&own->memory);
-		wake_up_interruptible(&readers);
-		pr_notice_ratelimited("osq: process %d is not the owner\n",
+		osq_readers_wake();
+		pr_notice_ratelimited(OSQ_NAME
+				      ": process %d is not the owner\n",
 				      task_tgid_nr(current));
 	}
 	return err;
@@ -154,7 +133,7 @@ static int osq_flush(struct file *file, fl_owner_t id)
 	if (own->session.owner == task_tgid(current))
 		leave(own);
 	mutex_unlock(&device_mutex);
-	wake_up_interruptible(&readers);
+	osq_readers_wake();
 	return 0;
 }
 
@@ -192,14 +171,14 @@ static __poll_t osq_poll(struct file *file, struct poll_table_struct *table)
 	__poll_t events = 0;
 	int err;
 
-	poll_wait(file, &readers, table);
+	poll_wait(file, &osq_readers, table);
 	mutex_lock(&device_mutex);
 	err = osq_device_may_use(&own->session, caller(own));
 	if (!err)
 		err = osq_device_has_ring(&own->session);
 	if (err && err != -ENXIO)
 		events = EPOLLHUP | EPOLLERR;
-	else if (osq_ring_readable(&own->session.ring))
+	else if (osq_readers_is_time(&own->session.ring))
 		events = EPOLLIN | EPOLLRDNORM;
 	mutex_unlock(&device_mutex);
 	return events;
@@ -219,6 +198,15 @@ static long do_allocate(struct osq_file *own, struct osq_allocate *request)
 	if (err)
 		osq_memory_deinit(&own->memory);
 	return err;
+}
+
+static void do_caps(struct osq_caps *caps)
+{
+	osq_device_caps(caps);
+	if (osq_namespaces_has_mnt())
+		caps->flags |= OSQ_CAPS_MNT_NS;
+	if (OSQ_ABI_VERSION == OSQ_ABI_TEST)
+		caps->flags |= OSQ_CAPS_TEST_BUILD;
 }
 
 static long do_ioctl(struct osq_file *own, unsigned int command,
@@ -241,6 +229,14 @@ static long do_ioctl(struct osq_file *own, unsigned int command,
 	case OSQ_IOC_SUBSCRIBE:
 		err = osq_device_subscribe(&own->session, &argument->subscribe);
 		break;
+	case OSQ_IOC_CAPS:
+		do_caps(&argument->caps);
+		break;
+	case OSQ_IOC_NOTIFY:
+		err = osq_device_notify(&own->session, &argument->notify);
+		/* Whoever waits by the old rule shall look by the new one. */
+		osq_readers_wake();
+		break;
 	case OSQ_IOC_SYNC:
 		err = osq_device_sync(&own->session, &argument->sync);
 		break;
@@ -253,30 +249,61 @@ out:
 }
 
 /* Without device_mutex: it is asked between entering a wait and sleeping. */
-static bool something_to_read(struct osq_file *own)
+static bool is_time(struct osq_file *own)
 {
 	return READ_ONCE(own->session.queue) != OSQ_QUEUE_VALID ||
-	       osq_ring_readable(&own->session.ring);
+	       osq_readers_is_time(&own->session.ring);
 }
 
-/* SYNC until there is something to read, when that is asked for. */
+/* SYNC until it is time to read, when that is asked for. */
 static long do_sync(struct osq_file *own, bool may_wait,
 		    union osq_argument *argument)
 {
-	const struct osq_sync *sync = &argument->sync;
+	bool wait = argument->sync.flags & OSQ_SYNC_WAIT;
 	long err;
 
 	for (;;) {
 		err = do_ioctl(own, OSQ_IOC_SYNC, argument);
-		if (err || !(sync->flags & OSQ_SYNC_WAIT) ||
-		    sync->max_pos != sync->read_pos)
+		if (err || !wait || is_time(own))
 			return err;
 		if (!may_wait)
 			return -EAGAIN;
-		err = wait_event_interruptible(readers, something_to_read(own));
+		err = wait_event_interruptible(osq_readers, is_time(own));
 		if (err)
 			return err;
 	}
+}
+
+/* Too large for the stack, and rare. */
+static long do_stats(struct osq_file *own, void __user *user)
+{
+	struct osq_stats *stats = memdup_user(user, sizeof(*stats));
+	long err;
+
+	if (IS_ERR(stats))
+		return PTR_ERR(stats);
+	mutex_lock(&device_mutex);
+	err = enter(own);
+	if (!err)
+		err = osq_device_stats(&own->session, stats);
+	mutex_unlock(&device_mutex);
+	stats->wakeups = osq_readers_wakeups();
+	if (!err && copy_to_user(user, stats, sizeof(*stats)))
+		err = -EFAULT;
+	kfree(stats);
+	return err;
+}
+
+/* Without device_mutex, so that many threads can make records at once. */
+static long do_test(struct osq_file *own, unsigned int command,
+		    void __user *user)
+{
+	long err;
+
+	mutex_lock(&device_mutex);
+	err = enter(own);
+	mutex_unlock(&device_mutex);
+	return err ? err : osq_test_ioctl(command, user);
 }
 
 static long osq_ioctl(struct file *file, unsigned int command,
@@ -288,6 +315,10 @@ static long osq_ioctl(struct file *file, unsigned int command,
 	size_t bytes = _IOC_SIZE(command);
 	long err;
 
+	if (command == OSQ_IOC_STATS)
+		return do_stats(own, user);
+	if (osq_test_knows(command))
+		return do_test(own, command, user);
 	if (bytes > sizeof(argument))
 		return -ENOTTY;
 	if (_IOC_DIR(command) & _IOC_WRITE &&
@@ -317,10 +348,22 @@ static const struct file_operations osq_fops = {
 
 static struct miscdevice osq_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
-	.name = "osquery",
+	.name = OSQ_NODE,
 	.fops = &osq_fops,
 	.mode = 0600,
+	.groups = osq_stats_groups,
 };
+
+void osq_device_peek(struct osq_stats *stats)
+{
+	mutex_lock(&device_mutex);
+	if (device.session) {
+		stats->generation = device.session->generation;
+		osq_ring_stats(&device.session->ring, stats);
+	}
+	mutex_unlock(&device_mutex);
+	stats->wakeups = osq_readers_wakeups();
+}
 
 /* osq_device_register - make the node; all that it leads to is ready. */
 int osq_device_register(void)
@@ -337,5 +380,5 @@ int osq_device_register(void)
 void osq_device_unregister(void)
 {
 	misc_deregister(&osq_misc);
-	irq_work_sync(&wake_work);
+	osq_readers_sync();
 }

@@ -4,43 +4,61 @@
 #include <linux/module.h>
 
 #include "osq_linux.h"
+#include "osq_test_build.h"
 
 const struct osq_publisher osq_publishers[] = {
 	{
 		.name = "exec",
 		.type = OSQ_TYPE_EXEC,
+		.options = OSQ_EXEC_ENV,
+		.probe = osq_publish_exec_probe,
 		.start = osq_publish_exec_start,
+		.configure = osq_publish_exec_configure,
 		.stop = osq_publish_exec_stop,
 	},
 	{
 		.name = "fork",
 		.type = OSQ_TYPE_FORK,
+		.probe = osq_publish_fork_probe,
 		.start = osq_publish_fork_start,
 		.stop = osq_publish_fork_stop,
 	},
 	{
 		.name = "exit",
 		.type = OSQ_TYPE_EXIT,
+		.probe = osq_publish_exit_probe,
 		.start = osq_publish_exit_start,
 		.stop = osq_publish_exit_stop,
 	},
+#ifdef OSQ_TEST_BUILD
+	{
+		.name = "test",
+		.type = OSQ_TYPE_TEST,
+		.start = osq_test_start,
+		.stop = osq_test_stop,
+	},
+#endif
 	{}
 };
 
 static int __init osq_init(void)
 {
-	int err = osq_device_register();
+	int err = osq_test_allowed();
 
+	if (err)
+		return err;
+	osq_namespaces_probe();
+	err = osq_device_register();
 	if (!err)
-		pr_info("osq: loaded, ABI %d, schema %d\n", OSQ_ABI_VERSION,
-			OSQ_SCHEMA_VERSION);
+		pr_info(OSQ_NAME ": loaded, ABI 0x%x, schema %d\n",
+			OSQ_ABI_VERSION, OSQ_SCHEMA_VERSION);
 	return err;
 }
 
 static void __exit osq_exit(void)
 {
 	osq_device_unregister();
-	pr_info("osq: unloaded\n");
+	pr_info(OSQ_NAME ": unloaded\n");
 }
 
 module_init(osq_init);

@@ -4,10 +4,23 @@
 #define OSQ_LINUX_H
 
 #include <linux/mm_types.h>
+#include <linux/wait.h>
 
 #include "osq_device.h"
 
-/* The ring's memory: pages, seen twice in a row at data. */
+#ifdef OSQ_TEST_BUILD
+#define OSQ_NAME "osq_test"
+#define OSQ_NODE "osquery_test"
+#else
+#define OSQ_NAME "osq"
+#define OSQ_NODE "osquery"
+#endif
+
+struct attribute_group;
+struct task_struct;
+struct tracepoint;
+
+/* memory.c - the ring's memory: pages, seen twice in a row at data. */
 struct osq_memory {
 	struct page **pages;
 	unsigned long count;
@@ -18,14 +31,46 @@ int osq_memory_init(struct osq_memory *memory, u64 size);
 void osq_memory_deinit(struct osq_memory *memory);
 int osq_memory_map(const struct osq_memory *memory, struct vm_area_struct *vma);
 
+/* device.c */
 int osq_device_register(void);
 void osq_device_unregister(void);
 
-/* Wake whoever waits in SYNC or poll. Any context but NMI. */
-void osq_device_wake(void);
+/* Fill in the counters of the session that is there. May sleep. */
+void osq_device_peek(struct osq_stats *stats);
 
-struct task_struct;
-struct tracepoint;
+/* stats.c - ended by NULL. */
+extern const struct attribute_group *osq_stats_groups[];
+
+/* readers.c */
+extern wait_queue_head_t osq_readers;
+
+void osq_readers_after_commit(struct osq_ring *ring);
+bool osq_readers_is_time(struct osq_ring *ring);
+void osq_readers_wake(void);
+void osq_readers_sync(void);
+u64 osq_readers_wakeups(void);
+
+/* scratch.c - a buffer to encode one record in. */
+#define OSQ_PATH_BUFFER_BYTES 4096u
+
+struct osq_scratch {
+	union {
+		struct osq_record head;
+		struct osq_exec exec;
+		u8 bytes[OSQ_RECORD_MAX_BYTES];
+	};
+	/* d_path builds its answer at the end of such a buffer. */
+	char path[OSQ_PATH_BUFFER_BYTES];
+	unsigned long *taken; /* what osq_scratch_put clears, and there */
+	unsigned int bit;
+};
+
+int osq_scratch_open(void);
+void osq_scratch_close(void);
+struct osq_scratch *osq_scratch_get(void);
+void osq_scratch_put(struct osq_scratch *scratch);
+
+/* task.c */
 
 /* The tracepoint of this name, which no kernel exports, or NULL. */
 struct tracepoint *osq_tracepoint_find(const char *name);
@@ -34,11 +79,24 @@ struct tracepoint *osq_tracepoint_find(const char *name);
 void osq_head_fill(struct osq_record *head, u32 len, u16 type,
 		   struct task_struct *task);
 
-int osq_publish_fork_start(struct osq_ring *ring);
-void osq_publish_fork_stop(void);
-int osq_publish_exit_start(struct osq_ring *ring);
-void osq_publish_exit_stop(void);
-int osq_publish_exec_start(struct osq_ring *ring);
+/* Put a record that is ready, and tell the reader. Context: any but NMI. */
+void osq_publish(struct osq_ring *ring, struct osq_record *record);
+
+/* namespaces.c */
+void osq_namespaces_probe(void);
+bool osq_namespaces_has_mnt(void);
+void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task);
+
+/* publish_*.c - see struct osq_publisher. */
+bool osq_publish_exec_probe(void);
+int osq_publish_exec_start(struct osq_ring *ring, u64 options);
+void osq_publish_exec_configure(u64 options);
 void osq_publish_exec_stop(void);
+bool osq_publish_fork_probe(void);
+int osq_publish_fork_start(struct osq_ring *ring, u64 options);
+void osq_publish_fork_stop(void);
+bool osq_publish_exit_probe(void);
+int osq_publish_exit_start(struct osq_ring *ring, u64 options);
+void osq_publish_exit_stop(void);
 
 #endif

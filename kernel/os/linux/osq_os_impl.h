@@ -3,6 +3,7 @@
 #ifndef OSQ_OS_IMPL_H
 #define OSQ_OS_IMPL_H
 
+#include <linux/bitops.h>
 #include <linux/errno.h>
 #include <linux/mm.h>
 #include <linux/spinlock.h>
@@ -36,6 +37,7 @@ static inline u64 osq_os_boot_ns(void)
 
 #define osq_os_memcpy memcpy
 #define osq_os_memset memset
+#define osq_os_popcount hweight64
 
 static inline void *osq_os_alloc(size_t bytes)
 {

@@ -4,9 +4,10 @@
  * tracepoint.
  *
  * The tracepoint fires in the process itself, after the point of no return:
- * new credentials and memory are in place. It must not sleep, so argv is
- * read without faulting; its pages were written a moment ago. The record is
- * encoded in a buffer of this CPU and goes into the ring in one short step.
+ * new credentials and memory are in place. It must not fault, so argv and
+ * env are read as far as they are resident; they were written a moment ago.
+ * The record is encoded in a buffer of its own and goes into the ring in one
+ * short step.
  */
 #include <linux/audit.h>
 #include <linux/binfmts.h>
@@ -14,7 +15,6 @@
 #include <linux/dcache.h>
 #include <linux/kdev_t.h>
 #include <linux/mm.h>
-#include <linux/percpu.h>
 #include <linux/sched/signal.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
@@ -23,23 +23,18 @@
 #include "compat.h"
 #include "osq_linux.h"
 
+/* With path, cwd and the fixed part these fill the largest record. */
 #define FILENAME_MAX_BYTES 4096u
-#define ARGV_MAX_BYTES 16384u
-/* d_path builds its answer at the end of a buffer of this size. */
-#define PATH_BUFFER_BYTES 4096u
+#define ARGV_MAX_BYTES 12288u
+#define ENV_MAX_BYTES 7936u
 
-struct scratch {
-	union {
-		struct osq_exec exec;
-		u8 record[OSQ_RECORD_MAX_BYTES];
-	};
-	char path[PATH_BUFFER_BYTES];
-	bool busy; /* this CPU is encoding; only this CPU looks */
-};
+static_assert(sizeof(struct osq_exec) + 2 * OSQ_PATH_BUFFER_BYTES +
+		      FILENAME_MAX_BYTES + ARGV_MAX_BYTES + ENV_MAX_BYTES <=
+	      OSQ_RECORD_MAX_BYTES);
 
-static DEFINE_PER_CPU(struct scratch *, scratches);
 static struct osq_ring *target;
 static struct tracepoint *hook;
+static u64 chosen; /* OSQ_EXEC_* */
 
 /* Append @len bytes to the record; the caller has checked the room. */
 static void *append(struct osq_exec *exec, struct osq_span *span, u32 len)
@@ -85,19 +80,35 @@ static void put_file(struct osq_exec *exec, const struct file *file)
 	exec->ctime_ns = timespec64_to_ns(&ctime);
 }
 
-static void put_path(struct scratch *scratch, struct file *file)
+/* The caller is in osq_path_begin. */
+static bool put_path(struct osq_scratch *scratch, struct osq_span *span,
+		     const struct path *what)
 {
 	struct osq_exec *exec = &scratch->exec;
-	char *path = d_path(&file->f_path, scratch->path, PATH_BUFFER_BYTES);
+	char *path = d_path(what, scratch->path, OSQ_PATH_BUFFER_BYTES);
 	u32 len;
 
 	if (IS_ERR(path)) {
-		exec->head.flags |= OSQ_FLAG_NO_PATH;
-		append(exec, &exec->path, 0);
-		return;
+		append(exec, span, 0);
+		return false;
 	}
 	len = strlen(path);
-	memcpy(append(exec, &exec->path, len), path, len);
+	memcpy(append(exec, span, len), path, len);
+	return true;
+}
+
+static void put_paths(struct osq_scratch *scratch, struct task_struct *task,
+		      struct linux_binprm *bprm)
+{
+	struct osq_exec *exec = &scratch->exec;
+	bool traded = osq_path_begin();
+	struct path cwd = osq_fs_pwd(task->fs);
+
+	if (!put_path(scratch, &exec->path, &bprm->file->f_path))
+		exec->head.flags |= OSQ_FLAG_NO_PATH;
+	if (!put_path(scratch, &exec->cwd, &cwd))
+		exec->head.flags |= OSQ_FLAG_NO_CWD;
+	osq_path_end(traded);
 }
 
 static void put_filename(struct osq_exec *exec, const char *filename)
@@ -109,35 +120,58 @@ static void put_filename(struct osq_exec *exec, const char *filename)
 	memcpy(append(exec, &exec->filename, len), filename, len);
 }
 
-/* One page at a time, so that what is resident is not lost with the rest. */
+/*
+ * Copy what is resident of [@start, @start + @size) of user memory, a page at
+ * a time, so that one page that is away does not cost the others before it.
+ *
+ * Return: false when a page was away.
+ */
+static bool put_resident(struct osq_exec *exec, struct osq_span *span,
+			 unsigned long start, u32 size)
+{
+	u8 *to = append(exec, span, 0);
+
+	while (span->len < size) {
+		unsigned long from = start + span->len;
+		u32 step = min_t(u32, size - span->len,
+				 PAGE_SIZE - offset_in_page(from));
+
+		if (copy_from_user_nofault(to + span->len,
+					   (const void __user *)from, step))
+			break;
+		span->len += step;
+	}
+	exec->head.len += span->len;
+	return span->len == size;
+}
+
 static void put_argv(struct osq_exec *exec, const struct mm_struct *mm)
 {
-	unsigned long start = mm->arg_start;
-	unsigned long size = mm->arg_end - start;
+	unsigned long size = mm->arg_end - mm->arg_start;
 	u32 wanted = min_t(unsigned long, size, ARGV_MAX_BYTES);
-	u8 *to = append(exec, &exec->argv, 0);
-	u32 done = 0;
 
 	exec->argv_bytes = min_t(unsigned long, size, U32_MAX);
 	if (wanted < size)
 		exec->head.flags |= OSQ_FLAG_TRUNC_ARGV;
-	while (done < wanted) {
-		unsigned long from = start + done;
-		u32 step = min_t(u32, wanted - done,
-				 PAGE_SIZE - offset_in_page(from));
-
-		if (copy_from_user_nofault(to + done, (void __user *)from,
-					   step)) {
-			exec->head.flags |= OSQ_FLAG_PARTIAL_ARGV;
-			break;
-		}
-		done += step;
-	}
-	exec->argv.len = done;
-	exec->head.len += done;
+	if (!put_resident(exec, &exec->argv, mm->arg_start, wanted))
+		exec->head.flags |= OSQ_FLAG_PARTIAL_ARGV;
 }
 
-static void encode(struct scratch *scratch, struct task_struct *task,
+static void put_env(struct osq_exec *exec, const struct mm_struct *mm)
+{
+	unsigned long size = mm->env_end - mm->env_start;
+	u32 wanted = min_t(unsigned long, size, ENV_MAX_BYTES);
+
+	exec->env_bytes = min_t(unsigned long, size, U32_MAX);
+	if (!(READ_ONCE(chosen) & OSQ_EXEC_ENV))
+		wanted = 0;
+	else if (wanted < size)
+		exec->head.flags |= OSQ_FLAG_TRUNC_ENV;
+	if (!put_resident(exec, &exec->env, mm->env_start, wanted))
+		exec->head.flags |= OSQ_FLAG_PARTIAL_ENV;
+}
+
+static void encode(struct osq_scratch *scratch, struct task_struct *task,
 		   pid_t old_tid, struct linux_binprm *bprm)
 {
 	struct osq_exec *exec = &scratch->exec;
@@ -145,58 +179,34 @@ static void encode(struct scratch *scratch, struct task_struct *task,
 	osq_head_fill(&exec->head, sizeof(*exec), OSQ_TYPE_EXEC, task);
 	exec->old_tid = old_tid;
 	exec->argc = bprm->argc;
+	exec->envc = bprm->envc;
 	put_ids(exec, task);
 	put_file(exec, bprm->file);
-	put_path(scratch, bprm->file);
+	osq_namespaces_fill(exec, task);
+	put_paths(scratch, task, bprm);
 	put_filename(exec, bprm->filename);
 	put_argv(exec, task->mm);
+	put_env(exec, task->mm);
 }
 
 static void on_exec(void *data, struct task_struct *task, pid_t old_tid,
 		    struct linux_binprm *bprm)
 {
-	struct scratch *scratch;
+	struct osq_scratch *scratch = osq_scratch_get();
 
-	/* Tracepoints stop doing this for us in 7.0. */
-	preempt_disable();
-	scratch = this_cpu_read(scratches);
-	if (scratch->busy) {
-		osq_ring_drop(target, OSQ_DROP_NESTED, 1);
-	} else {
-		scratch->busy = true;
-		encode(scratch, task, old_tid, bprm);
-		osq_ring_put(target, &scratch->exec.head);
-		scratch->busy = false;
+	if (!scratch) {
+		osq_ring_drop(target, OSQ_TYPE_EXEC, OSQ_DROP_NESTED, 1);
+		return;
 	}
-	preempt_enable();
-	osq_device_wake();
+	encode(scratch, task, old_tid, bprm);
+	osq_publish(target, &scratch->head);
+	osq_scratch_put(scratch);
 }
 
-static void free_scratches(void)
+/* osq_publish_exec_probe - see struct osq_publisher. */
+bool osq_publish_exec_probe(void)
 {
-	int cpu;
-
-	for_each_possible_cpu (cpu) {
-		kvfree(per_cpu(scratches, cpu));
-		per_cpu(scratches, cpu) = NULL;
-	}
-}
-
-static int alloc_scratches(void)
-{
-	int cpu;
-
-	for_each_possible_cpu (cpu) {
-		struct scratch *scratch =
-			kvzalloc(sizeof(*scratch), GFP_KERNEL_ACCOUNT);
-
-		if (!scratch) {
-			free_scratches();
-			return -ENOMEM;
-		}
-		per_cpu(scratches, cpu) = scratch;
-	}
-	return 0;
+	return osq_tracepoint_find("sched_process_exec");
 }
 
 /*
@@ -204,21 +214,28 @@ static int alloc_scratches(void)
  *
  * Return: 0; -ENOMEM; -EOPNOTSUPP on a kernel without the tracepoint.
  */
-int osq_publish_exec_start(struct osq_ring *ring)
+int osq_publish_exec_start(struct osq_ring *ring, u64 options)
 {
 	int err;
 
 	hook = osq_tracepoint_find("sched_process_exec");
 	if (!hook)
 		return -EOPNOTSUPP;
-	err = alloc_scratches();
+	err = osq_scratch_open();
 	if (err)
 		return err;
 	target = ring;
+	osq_publish_exec_configure(options);
 	err = tracepoint_probe_register(hook, on_exec, NULL);
 	if (err)
-		free_scratches();
+		osq_scratch_close();
 	return err;
+}
+
+/* osq_publish_exec_configure - see struct osq_publisher. */
+void osq_publish_exec_configure(u64 options)
+{
+	WRITE_ONCE(chosen, options);
 }
 
 /*
@@ -231,5 +248,5 @@ void osq_publish_exec_stop(void)
 {
 	tracepoint_probe_unregister(hook, on_exec, NULL);
 	tracepoint_synchronize_unregister();
-	free_scratches();
+	osq_scratch_close();
 }

@@ -29,12 +29,13 @@ static void on_exit(void *data, struct task_struct *task)
 	record.last = atomic_read(&task->signal->live) == 0;
 #endif
 	record.status = task->exit_code;
+	osq_publish(target, &record.head);
+}
 
-	/* Tracepoints stop doing this for us in 7.0. */
-	preempt_disable();
-	osq_ring_put(target, &record.head);
-	preempt_enable();
-	osq_device_wake();
+/* osq_publish_exit_probe - see struct osq_publisher. */
+bool osq_publish_exit_probe(void)
+{
+	return osq_tracepoint_find("sched_process_exit");
 }
 
 /*
@@ -42,7 +43,7 @@ static void on_exit(void *data, struct task_struct *task)
  *
  * Return: 0; -EOPNOTSUPP on a kernel without the tracepoint.
  */
-int osq_publish_exit_start(struct osq_ring *ring)
+int osq_publish_exit_start(struct osq_ring *ring, u64 options)
 {
 	hook = osq_tracepoint_find("sched_process_exit");
 	if (!hook)

@@ -22,12 +22,13 @@ static void on_fork(void *data, struct task_struct *parent,
 	record.child_pid = child->tgid;
 	record.child_tid = child->pid;
 	record.child_start_boot_ns = child->start_boottime;
+	osq_publish(target, &record.head);
+}
 
-	/* Tracepoints stop doing this for us in 7.0. */
-	preempt_disable();
-	osq_ring_put(target, &record.head);
-	preempt_enable();
-	osq_device_wake();
+/* osq_publish_fork_probe - see struct osq_publisher. */
+bool osq_publish_fork_probe(void)
+{
+	return osq_tracepoint_find("sched_process_fork");
 }
 
 /*
@@ -35,7 +36,7 @@ static void on_fork(void *data, struct task_struct *parent,
  *
  * Return: 0; -EOPNOTSUPP on a kernel without the tracepoint.
  */
-int osq_publish_fork_start(struct osq_ring *ring)
+int osq_publish_fork_start(struct osq_ring *ring, u64 options)
 {
 	hook = osq_tracepoint_find("sched_process_fork");
 	if (!hook)

@@ -5,6 +5,7 @@
 #include <linux/tracepoint.h>
 
 #include "osq_linux.h"
+#include "osq_test_build.h"
 
 struct search {
 	const char *name;
@@ -23,6 +24,8 @@ struct tracepoint *osq_tracepoint_find(const char *name)
 {
 	struct search search = { .name = name };
 
+	if (osq_test_hides(name))
+		return NULL;
 	for_each_kernel_tracepoint(look, &search);
 	return search.found;
 }
@@ -41,4 +44,13 @@ void osq_head_fill(struct osq_record *head, u32 len, u16 type,
 	rcu_read_lock();
 	head->ppid = rcu_dereference(task->real_parent)->tgid;
 	rcu_read_unlock();
+}
+
+void osq_publish(struct osq_ring *ring, struct osq_record *record)
+{
+	/* Between reserve and commit; tracepoints stop doing it in 7.0. */
+	preempt_disable();
+	osq_ring_put(ring, record);
+	preempt_enable();
+	osq_readers_after_commit(ring);
 }

@@ -9,6 +9,7 @@
  *	osqprobe orphan		the owner dies, a child keeps the descriptor
  *	osqprobe storm N	no JSON: N execs of itself, one after the other
  *	osqprobe exit		what 'storm' runs
+ *	osqprobe caps [DEVICE]	what this driver can do on this kernel
  *	osqprobe heir FD	what 'owners' runs
  */
 #include <errno.h>
@@ -68,6 +69,31 @@ static void subscribe(int fd, const char *what, unsigned int type,
 	say(what, ioctl(fd, OSQ_IOC_SUBSCRIBE, &request));
 }
 
+static void unknown_option(int fd)
+{
+	struct osq_subscribe request = { .type = OSQ_TYPE_FORK,
+					 .on = 1,
+					 .options = OSQ_EXEC_ENV };
+
+	say("unknown_option", ioctl(fd, OSQ_IOC_SUBSCRIBE, &request));
+}
+
+static void notify(int fd, const char *what, unsigned int bytes,
+		   unsigned int latency_ms)
+{
+	struct osq_notify request = { .watermark_bytes = bytes,
+				      .latency_ms = latency_ms };
+
+	say(what, ioctl(fd, OSQ_IOC_NOTIFY, &request));
+}
+
+static void stats(int fd, const char *what, unsigned int reserved)
+{
+	struct osq_stats request = { .reserved = reserved };
+
+	say(what, ioctl(fd, OSQ_IOC_STATS, &request));
+}
+
 /* A child has the descriptor, and is not the owner. */
 static void as_child(int fd)
 {
@@ -89,7 +115,8 @@ static int storm(char *self, long count)
 	pid_t child;
 
 	while (count-- > 0 && !status) {
-		status = posix_spawn(&child, self, NULL, NULL, arguments, NULL);
+		status = posix_spawn(&child, "/proc/self/exe", NULL, NULL,
+				     arguments, NULL);
 		if (!status && waitpid(child, &status, 0) != child)
 			status = errno;
 	}
@@ -107,14 +134,23 @@ static void misuse(void)
 		say("null_argument", ioctl(fd, OSQ_IOC_VERSION, NULL));
 		sync_at(fd, "sync_before_allocate", 1, 0);
 		subscribe(fd, "subscribe_before_allocate", OSQ_TYPE_EXEC, 1);
+		notify(fd, "notify_before_allocate", 1, 0);
+		stats(fd, "stats_before_allocate", 0);
 		allocate(fd, "wrong_abi", OSQ_ABI_VERSION + 1, RING_BYTES);
 		allocate(fd, "odd_size", OSQ_ABI_VERSION, RING_BYTES + 1);
 		allocate(fd, "tiny_size", OSQ_ABI_VERSION, 4096);
 		allocate(fd, "huge_size", OSQ_ABI_VERSION, 1ull << 40);
 		allocate(fd, "allocate", OSQ_ABI_VERSION, RING_BYTES);
 		allocate(fd, "allocate_again", OSQ_ABI_VERSION, RING_BYTES);
-		subscribe(fd, "unknown_type", 63, 1);
-		subscribe(fd, "type_out_of_range", 64, 1);
+		subscribe(fd, "unknown_type", 30, 1);
+		subscribe(fd, "type_out_of_range", OSQ_TYPE_COUNT, 1);
+		unknown_option(fd);
+		notify(fd, "notify_nothing", 0, 0);
+		notify(fd, "notify_without_latency", 4096, 0);
+		notify(fd, "notify_more_than_the_ring", RING_BYTES + 1, 1);
+		notify(fd, "notify", 4096, 100);
+		stats(fd, "stats_reserved", 1);
+		stats(fd, "stats", 0);
 		sync_at(fd, "old_generation", 0, 0);
 		map(fd, "map_writable", 2 * RING_BYTES, PROT_READ | PROT_WRITE);
 		map(fd, "map_short", RING_BYTES, PROT_READ);
@@ -215,8 +251,21 @@ static void orphan(void)
 	puts("}");
 }
 
+static void print_caps(const char *device)
+{
+	struct osq_caps caps = { 0 };
+	int fd = open(device, O_RDWR | O_CLOEXEC);
+
+	say("caps", fd < 0 || ioctl(fd, OSQ_IOC_CAPS, &caps));
+	printf(",\"abi\":%u,\"types\":%llu,\"missing\":%llu,\"flags\":%u}\n",
+	       caps.abi, (unsigned long long)caps.types,
+	       (unsigned long long)caps.missing, caps.flags);
+}
+
 int main(int argc, char **argv)
 {
+	if (argc >= 2 && !strcmp(argv[1], "caps"))
+		print_caps(argc == 3 ? argv[2] : OSQ_DEVICE);
 	if (argc == 3 && !strcmp(argv[1], "storm"))
 		return storm(argv[0], atol(argv[2]));
 	if (argc == 3 && !strcmp(argv[1], "heir"))

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* options.c - osqtail's command line. */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "osq.h"
+
+static const char help[] =
+	"usage: osqtail [OPTION]...\n"
+	"Print what the osq driver records, one JSON object a line.\n"
+	"\n"
+	"what is recorded:\n"
+	"  -t, --type NAME       exec, fork, exit, or all; may be repeated\n"
+	"                        (default: exec)\n"
+	"  -e, --env             the environment of an exec, too: it may hold\n"
+	"                        secrets\n"
+	"  -r, --ring-bytes N    size of the ring, a power of two from 8192 "
+	"to\n"
+	"                        67108864 (default: 1048576)\n"
+	"what is printed:\n"
+	"  -p, --pid N           only records of this process\n"
+	"  -g, --path PATTERN    only execs of a path that matches, as in a "
+	"shell\n"
+	"  -s, --stats           at the end, a line of type \"stats\"\n"
+	"when:\n"
+	"  -w, --watermark N     read when N bytes are there, or the oldest "
+	"has\n"
+	"                        waited for --latency-ms (default: each "
+	"record)\n"
+	"  -l, --latency-ms N    (default: 100)\n"
+	"  -c, --count N         end after N records\n"
+	"  -i, --idle-exit-ms N  end when no record came for N milliseconds\n"
+	"\n"
+	"  -d, --device PATH     (default: " OSQ_DEVICE ")\n"
+	"  -h, --help            this text\n"
+	"\n"
+	"The first line has type \"ready\": from then on nothing is missed "
+	"but\n"
+	"what the stats count as dropped; the first record after a drop has\n"
+	"type \"lost\", says what was, and is always printed. SIGINT and "
+	"SIGTERM\n"
+	"end it after what is in the ring has been printed.\n"
+	"\n"
+	"A byte of a path or an argument that is no UTF-8 is printed as "
+	"\\udcXX,\n"
+	"as Python's surrogateescape has it. Fields and flags: osqtail(8).\n"
+	"\n"
+	"exit status: 0 ended as asked; 1 the driver refused, the counters do\n"
+	"not add up, or the output cannot be written; 2 wrong usage.\n";
+
+static const struct option known[] = {
+	{ "type", required_argument, NULL, 't' },
+	{ "env", no_argument, NULL, 'e' },
+	{ "ring-bytes", required_argument, NULL, 'r' },
+	{ "pid", required_argument, NULL, 'p' },
+	{ "path", required_argument, NULL, 'g' },
+	{ "stats", no_argument, NULL, 's' },
+	{ "watermark", required_argument, NULL, 'w' },
+	{ "latency-ms", required_argument, NULL, 'l' },
+	{ "count", required_argument, NULL, 'c' },
+	{ "idle-exit-ms", required_argument, NULL, 'i' },
+	{ "device", required_argument, NULL, 'd' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int parse_number(const char *text, unsigned long long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(text, &end, 0);
+	return errno || end == text || *end || *text == '-' ? -1 : 0;
+}
+
+/* Types that can be subscribed to. */
+static const unsigned int all_types = 1u << OSQ_TYPE_EXEC |
+				      1u << OSQ_TYPE_FORK | 1u << OSQ_TYPE_EXIT;
+
+static int parse_type(const char *name, unsigned int *types)
+{
+	unsigned int type;
+
+	if (!strcmp(name, "all")) {
+		*types |= all_types;
+		return 0;
+	}
+	for (type = 0; type < OSQ_TYPE_COUNT; type++)
+		if (all_types >> type & 1 &&
+		    !strcmp(name, json_type_name(type)))
+			break;
+	if (type == OSQ_TYPE_COUNT)
+		return -1;
+	*types |= 1u << type;
+	return 0;
+}
+
+/* Returns -1 for a value that is none. */
+static int take(int letter, struct options *options)
+{
+	switch (letter) {
+	case 't':
+		return parse_type(optarg, &options->types);
+	case 'e':
+		options->env = 1;
+		return 0;
+	case 'r':
+		return parse_number(optarg, &options->ring_bytes);
+	case 'p':
+		return parse_number(optarg, &options->pid);
+	case 'g':
+		options->path = optarg;
+		return 0;
+	case 's':
+		options->stats = 1;
+		return 0;
+	case 'w':
+		return parse_number(optarg, &options->watermark);
+	case 'l':
+		return parse_number(optarg, &options->latency_ms);
+	case 'c':
+		return parse_number(optarg, &options->count);
+	case 'i':
+		return parse_number(optarg, &options->idle_ms);
+	case 'd':
+		options->device = optarg;
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+int options_parse(int argc, char **argv, struct options *options)
+{
+	int letter, bad = 0;
+
+	*options = (struct options){
+		.device = OSQ_DEVICE,
+		.ring_bytes = 1u << 20,
+		.latency_ms = 100,
+	};
+	while ((letter = getopt_long(argc, argv, "t:er:p:g:sw:l:c:i:d:h", known,
+				     NULL)) != -1) {
+		if (letter == 'h') {
+			fputs(help, stdout);
+			return 0;
+		}
+		if (take(letter, options)) {
+			if (letter != '?')
+				fprintf(stderr,
+					"osqtail: -%c %s: no such value\n",
+					letter, optarg);
+			bad = 1;
+		}
+	}
+	if (!options->types)
+		options->types = 1u << OSQ_TYPE_EXEC;
+	if (bad || optind != argc || options->idle_ms > INT_MAX ||
+	    options->watermark > UINT_MAX || options->latency_ms > UINT_MAX) {
+		fputs("osqtail: wrong usage; see osqtail --help\n", stderr);
+		return 2;
+	}
+	return -1;
+}

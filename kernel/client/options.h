@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* options.h - what osqtail was asked for. */
+#ifndef OSQ_OPTIONS_H
+#define OSQ_OPTIONS_H
+
+struct options {
+	const char *device;
+	const char *path; /* a pattern of fnmatch, or NULL */
+	unsigned long long count; /* 0: no end */
+	unsigned long long ring_bytes;
+	unsigned long long idle_ms; /* 0: for ever */
+	unsigned long long watermark; /* bytes; 0: every record */
+	unsigned long long latency_ms;
+	unsigned long long pid; /* 0: any */
+	unsigned int types; /* bit n: type n */
+	int env;
+	int stats;
+};
+
+/* Returns -1 to go on, else the status to exit with. */
+int options_parse(int argc, char **argv, struct options *options);
+
+#endif

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+/* namespaces.c - which namespaces and control group a process is in. */
+#include <linux/cgroup.h>
+#include <linux/cred.h>
+#include <linux/ipc_namespace.h>
+#include <linux/nsproxy.h>
+#include <linux/pid_namespace.h>
+#include <linux/proc_ns.h>
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+#include <linux/user_namespace.h>
+#include <linux/utsname.h>
+#include <net/net_namespace.h>
+
+#include "compat.h"
+#include "osq_linux.h"
+
+static bool mnt_ns_known;
+
+/*
+ * osq_namespaces_probe - can a mount namespace's number be had?
+ *
+ * struct mnt_namespace is private to the kernel. It has begun with its
+ * ns_common as long as there are modules like this one; whether it does here
+ * is asked of the first process's: there must be the operations that every
+ * namespace has, and they must say that it is a mount namespace.
+ *
+ * Context: init; nothing is published yet.
+ */
+void osq_namespaces_probe(void)
+{
+	const struct ns_common *ns = (void *)init_task.nsproxy->mnt_ns;
+	const struct proc_ns_operations *ops;
+	int type;
+
+	if (get_kernel_nofault(ops, &ns->ops) || !ops)
+		return;
+	if (get_kernel_nofault(type, &ops->type))
+		return;
+	mnt_ns_known = type == CLONE_NEWNS;
+}
+
+bool osq_namespaces_has_mnt(void)
+{
+	return mnt_ns_known;
+}
+
+/* osq_namespaces_fill - of @task, which is current. Context: any. */
+void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task)
+{
+	const struct nsproxy *all = task->nsproxy;
+
+	exec->ns_pid = task_tgid_vnr(task);
+	exec->pid_ns = task_active_pid_ns(task)->ns.inum;
+	exec->user_ns = current_user_ns()->ns.inum;
+	exec->uts_ns = all->uts_ns->ns.inum;
+#ifdef CONFIG_IPC_NS
+	exec->ipc_ns = all->ipc_ns->ns.inum;
+#endif
+	exec->net_ns = all->net_ns->ns.inum;
+	exec->cgroup_ns = all->cgroup_ns->ns.inum;
+	if (mnt_ns_known)
+		exec->mnt_ns = ((struct ns_common *)all->mnt_ns)->inum;
+	else
+		exec->head.flags |= OSQ_FLAG_NO_MNT_NS;
+	rcu_read_lock();
+	exec->cgroup_id = cgroup_id(task_dfl_cgroup(task));
+	rcu_read_unlock();
+}

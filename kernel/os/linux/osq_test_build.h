@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* osq_test_build.h - what the test build has more; in a release: nothing. */
+#ifndef OSQ_TEST_BUILD_H
+#define OSQ_TEST_BUILD_H
+
+#include "osq_publisher.h"
+
+#ifdef OSQ_TEST_BUILD
+/* Was the module's parameter given? 0, or -EPERM with a line in the log. */
+int osq_test_allowed(void);
+/* Is @command an ioctl of the test build? */
+bool osq_test_knows(unsigned int command);
+/* Run it. Context: process, may sleep; no mutex is held. */
+long osq_test_ioctl(unsigned int command, void __user *user);
+/* Must no publisher find a hook of this name? */
+bool osq_test_hides(const char *hook);
+
+/* test_crash.c */
+long osq_test_crash(u32 kind);
+
+/* test_produce.c; start and stop as struct osq_publisher says. */
+struct osq_test_produce;
+long osq_test_produce(struct osq_test_produce *order);
+int osq_test_start(struct osq_ring *ring, u64 options);
+void osq_test_stop(void);
+#else
+static inline int osq_test_allowed(void)
+{
+	return 0;
+}
+
+static inline bool osq_test_knows(unsigned int command)
+{
+	return false;
+}
+
+static inline long osq_test_ioctl(unsigned int command, void __user *user)
+{
+	return -ENOTTY;
+}
+
+static inline bool osq_test_hides(const char *hook)
+{
+	return false;
+}
+#endif
+
+#endif

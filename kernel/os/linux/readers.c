@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * readers.c - who waits for records, and when they are woken.
+ *
+ * A publisher may hold the runqueue's locks, so it wakes nobody itself: it
+ * queues irq_work. When the reader asked for a latency, the first record of
+ * a batch arms a timer instead, by way of a second irq_work.
+ */
+#include <linux/atomic.h>
+#include <linux/irq_work.h>
+#include <linux/jiffies.h>
+#include <linux/poll.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "osq_linux.h"
+
+DECLARE_WAIT_QUEUE_HEAD(osq_readers);
+static atomic64_t wakeups;
+static u64 late_ns; /* what arm_work arms late_work with */
+
+void osq_readers_wake(void)
+{
+	atomic64_inc(&wakeups);
+	wake_up_interruptible(&osq_readers);
+}
+
+u64 osq_readers_wakeups(void)
+{
+	return atomic64_read(&wakeups);
+}
+
+static void on_wake(struct irq_work *work)
+{
+	osq_readers_wake();
+}
+
+static void on_late(struct work_struct *work)
+{
+	osq_readers_wake();
+}
+
+static DECLARE_DELAYED_WORK(late_work, on_late);
+
+/*
+ * Nothing is done while late_work is pending: it was armed for an older
+ * record, so it comes early, and whoever it wakes arms it anew.
+ */
+static void arm(u64 wait_ns)
+{
+	schedule_delayed_work(&late_work, nsecs_to_jiffies(wait_ns) + 1);
+}
+
+static void on_arm(struct irq_work *work)
+{
+	arm(READ_ONCE(late_ns));
+}
+
+static DEFINE_IRQ_WORK(wake_work, on_wake);
+static DEFINE_IRQ_WORK(arm_work, on_arm);
+
+/*
+ * osq_readers_after_commit - let a reader know of a record, if it is time.
+ *
+ * No wakeup is lost. A reader enters the wait queue and then looks at the
+ * ring under ring->lock (osq_readers_is_time). A publisher commits under
+ * ring->lock and then looks at the wait queue, here. Whichever takes the lock
+ * second sees what the other did before its own turn: the reader the record,
+ * or the publisher the reader; the lock's release and acquire are the pair.
+ * wq_has_sleeper() has a full barrier between the commit's unlock and the
+ * look at the queue, which an unlock alone would not be. tests/core/
+ * wakeup.pml is this protocol as a model, and fails without either half.
+ *
+ * Context: any but NMI.
+ */
+void osq_readers_after_commit(struct osq_ring *ring)
+{
+	u64 wait_ns;
+
+	if (!wq_has_sleeper(&osq_readers))
+		return;
+	switch (osq_ring_ready(ring, &wait_ns)) {
+	case OSQ_READY_NOW:
+		irq_work_queue(&wake_work);
+		break;
+	case OSQ_READY_LATER:
+		if (delayed_work_pending(&late_work))
+			break;
+		WRITE_ONCE(late_ns, wait_ns);
+		irq_work_queue(&arm_work);
+		break;
+	case OSQ_READY_NOTHING:
+		break;
+	}
+}
+
+/*
+ * osq_readers_is_time - is it time to read; if not, see that it will be.
+ *
+ * The caller is in osq_readers already: that is the other half of the pair
+ * in osq_readers_after_commit. Context: process; does not sleep.
+ */
+bool osq_readers_is_time(struct osq_ring *ring)
+{
+	u64 wait_ns;
+	enum osq_ready ready = osq_ring_ready(ring, &wait_ns);
+
+	if (ready == OSQ_READY_LATER)
+		arm(wait_ns);
+	return ready == OSQ_READY_NOW;
+}
+
+/* osq_readers_sync - return when no wakeup is on its way. May sleep. */
+void osq_readers_sync(void)
+{
+	irq_work_sync(&wake_work);
+	irq_work_sync(&arm_work);
+	cancel_delayed_work_sync(&late_work);
+}

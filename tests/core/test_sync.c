@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* test_sync.c - the reader's side: counters by type, and when it is told. */
+#include "fixture.h"
+
+#define START_NS 1000000000ull
+#define NS_PER_MS 1000000ull
+
+static struct osq_ring ring;
+static u64 wait_ns;
+
+static void setup_with(u32 watermark_bytes, u32 latency_ms)
+{
+	struct osq_notify notify = { watermark_bytes, latency_ms };
+
+	ring_setup(&ring, SMALL);
+	osq_host_stop_clock(START_NS);
+	EXPECT_EQ(osq_ring_notify(&ring, &notify), 0);
+}
+
+static void teardown(void)
+{
+	osq_host_stop_clock(0);
+	ring_teardown(&ring);
+}
+
+static struct osq_sync sync_to(u64 pos)
+{
+	struct osq_sync sync;
+
+	EXPECT_EQ(osq_ring_sync(&ring, pos, &sync), 0);
+	EXPECT(law_holds(&sync));
+	return sync;
+}
+
+/* Without NOTIFY every record is told at once. */
+static void test_each_record_is_told_by_default(void)
+{
+	ring_setup(&ring, SMALL);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_NOTHING);
+	put_marked(&ring, 64, 1);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_NOW);
+	ring_teardown(&ring);
+}
+
+/* Below the watermark it is not yet time; at it, it is. */
+static void test_the_watermark_is_in_bytes(void)
+{
+	setup_with(192, 100);
+	put_marked(&ring, 64, 1);
+	put_marked(&ring, 64, 1);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_LATER);
+	EXPECT_EQ(wait_ns, 100 * NS_PER_MS);
+	put_marked(&ring, 64, 1);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_NOW);
+	teardown();
+}
+
+/* The oldest unread record waits latency_ms and no longer. */
+static void test_the_oldest_record_sets_the_time(void)
+{
+	setup_with(4096, 100);
+	put_marked(&ring, 64, 1);
+	osq_host_stop_clock(START_NS + 60 * NS_PER_MS);
+	put_marked(&ring, 64, 1);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_LATER);
+	EXPECT_EQ(wait_ns, 40 * NS_PER_MS);
+	osq_host_stop_clock(START_NS + 100 * NS_PER_MS);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_NOW);
+	teardown();
+}
+
+/* What SYNC left unread has been told: its wait begins anew, once. */
+static void test_the_wait_begins_anew_with_a_read(void)
+{
+	setup_with(4096, 100);
+	put_marked(&ring, 64, 1);
+	put_marked(&ring, 64, 1);
+	osq_host_stop_clock(START_NS + 90 * NS_PER_MS);
+	sync_to(0);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_LATER);
+	EXPECT_EQ(wait_ns, 10 * NS_PER_MS);
+	sync_to(64);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_LATER);
+	EXPECT_EQ(wait_ns, 100 * NS_PER_MS);
+	sync_to(128);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_NOTHING);
+	teardown();
+}
+
+/* A loss is told at once, if there is anything to read. */
+static void test_a_loss_does_not_wait(void)
+{
+	setup_with(4096, 100);
+	osq_ring_drop(&ring, OSQ_TYPE_FORK, OSQ_DROP_MISSED, 1);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_NOTHING);
+	put_marked(&ring, 64, 1);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_LATER);
+	osq_ring_drop(&ring, OSQ_TYPE_FORK, OSQ_DROP_MISSED, 1);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_NOW);
+	teardown();
+}
+
+/* Drops are counted by reason and type, and LOST names the types. */
+static void test_drops_are_counted_by_type(void)
+{
+	const struct osq_lost *lost;
+	struct osq_stats stats = { 0 };
+	struct osq_sync sync;
+	struct osq_slot slot;
+
+	ring_setup(&ring, SMALL);
+	osq_ring_drop(&ring, OSQ_TYPE_FORK, OSQ_DROP_MISSED, 3);
+	osq_ring_drop(&ring, OSQ_TYPE_EXIT, OSQ_DROP_NESTED, 2);
+	osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 64, &slot);
+	osq_ring_stats(&ring, &stats);
+	EXPECT_EQ(stats.in_flight, 1);
+	EXPECT_EQ(stats.type[OSQ_TYPE_EXEC].attempts, 1);
+	osq_ring_discard(&ring, &slot);
+
+	sync = sync_to(0);
+	EXPECT_EQ(sync.dropped_of[OSQ_TYPE_FORK], 3);
+	EXPECT_EQ(sync.dropped_of[OSQ_TYPE_EXIT], 2);
+	EXPECT_EQ(sync.dropped_of[OSQ_TYPE_EXEC], 1);
+	lost = (const void *)record_at(&ring, 0);
+	EXPECT_EQ(lost->types, 1u << OSQ_TYPE_FORK | 1u << OSQ_TYPE_EXIT);
+	osq_ring_stats(&ring, &stats);
+	EXPECT_EQ(stats.unread_bytes, sizeof(*lost) + 64);
+	EXPECT_EQ(stats.attempts, 7);
+	EXPECT_EQ(stats.pending, 1);
+	EXPECT_EQ(stats.type[OSQ_TYPE_FORK].dropped[OSQ_DROP_MISSED], 3);
+	EXPECT_EQ(stats.type[OSQ_TYPE_EXEC].dropped[OSQ_DROP_DISCARDED], 1);
+	EXPECT_EQ(stats.type[OSQ_TYPE_LOST].committed, 1);
+	ring_teardown(&ring);
+}
+
+/* A whole ring of records of every length is given back in one call. */
+static void test_a_full_ring_is_freed_at_once(void)
+{
+	struct osq_sync sync;
+	u64 round, put;
+
+	ring_setup(&ring, SMALL);
+	for (round = 0; round < 300; round++) {
+		for (put = 0; !put_marked(&ring, 64 + 8 * (round % 90), 1);)
+			put++;
+		sync = sync_to(ring.read_pos);
+		sync = sync_to(sync.max_pos);
+		EXPECT_EQ(sync.pending, 0);
+		EXPECT_EQ(sync.consumed, sync.committed);
+		EXPECT_EQ(sync.dropped[OSQ_DROP_FULL], round + 1);
+	}
+	ring_teardown(&ring);
+}
+
+static const struct ktap_test tests[] = {
+	KTAP_TEST(test_each_record_is_told_by_default),
+	KTAP_TEST(test_the_watermark_is_in_bytes),
+	KTAP_TEST(test_the_oldest_record_sets_the_time),
+	KTAP_TEST(test_the_wait_begins_anew_with_a_read),
+	KTAP_TEST(test_a_loss_does_not_wait),
+	KTAP_TEST(test_drops_are_counted_by_type),
+	KTAP_TEST(test_a_full_ring_is_freed_at_once),
+};
+
+KTAP_MAIN(tests)

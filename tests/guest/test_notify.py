@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""When a reader is told: by watermark, by latency, and what a kernel lacks is said."""
+
+import errno
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from harness.errors import ModuleError
+from harness.guest import Guest
+from harness.pytest_plugin import Driver
+from tests.guest.tailing import Tailing
+
+PAGE = "/sys/class/misc/osquery/stats"
+STORM = "osqprobe storm 200"
+
+
+def wakeups(guest: Guest) -> int:
+    """Return how often the driver has woken a reader since it was loaded."""
+    found = guest.run(f"sed -n 's/^wakeups //p' {PAGE}", deadline_s=20)
+    return int(found.stdout)
+
+
+def test_a_watermark_saves_wakeups(guest: Guest, driver: Driver, tail: Tailing) -> None:
+    """The same storm, all of it read in both cases: by batches it takes far fewer wakeups."""
+    assert driver.is_loaded()
+    counts = []
+    for options in ("", "--watermark 100000 --latency-ms 5000"):
+        before = wakeups(guest)
+        with tail(options) as running:
+            guest.run(STORM, deadline_s=60)
+            seen = running.finish()
+        assert len(seen.execs_of("/usr/local/bin/osqprobe")) == 201
+        counts.append(wakeups(guest) - before)
+
+    each, batched = counts
+    assert each > 40
+    assert batched < 10
+
+
+def test_one_record_waits_for_its_latency_and_no_longer(guest: Guest, driver: Driver) -> None:
+    """Far below the watermark, the reader is told when the latency is over."""
+    assert driver.is_loaded()
+    script = """
+osqtail --count 1 --path '*/true' --watermark 500000 --latency-ms 1500 > /tmp/one &
+until grep -q ready /tmp/one; do sleep 0.05; done
+/bin/true
+wait
+echo $(cut -d' ' -f1 /proc/uptime) $(sed -n 's/.*"ts_boot_ns":\\([0-9]*\\).*/\\1/p' /tmp/one)
+"""
+    told_s, recorded_ns = guest.run(script, deadline_s=60).stdout.split()
+
+    waited_s = float(told_s) - int(recorded_ns) / 1e9
+    # The first unread record is older: it is one of the shell's own.
+    assert 0.5 < waited_s < 10
+
+
+def test_osqstat_shows_what_the_owner_counts(guest: Guest, driver: Driver, tail: Tailing) -> None:
+    """Beside a reader: totals by type, rates, JSON; the same figures, nothing disturbed."""
+    assert driver.is_loaded()
+    with tail("--type fork --type exec") as running:
+        guest.run(STORM, deadline_s=60)
+        live = json.loads(guest.run("osqstat --json", deadline_s=20).stdout)
+        table = guest.run("osqstat", deadline_s=20).stdout
+        rates = guest.run("osqstat 0.2 2", deadline_s=20).stdout
+        seen = running.finish()
+
+    assert live["law_holds"] is True
+    assert 400 < live["attempts"] <= seen.stats["attempts"]
+    assert {"exec", "fork"} <= {line.split()[0] for line in table.splitlines()}
+    assert len(rates.splitlines()) == 3
+    assert guest.run("osqstat --file /nowhere", deadline_s=20, check=False).status == 1
+
+
+def test_a_missing_hook_costs_its_publisher_only(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
+    """Without the exit hook the driver loads, says so, and records what it can."""
+    test_build = variant("test")
+    test_build.load(hide="sched_process_exit")
+
+    refused = guest.run("osqtail_test --type exit -c 1", deadline_s=20, check=False)
+    works = guest.run(
+        "osqtail_test --type fork --count 1 --stats & sleep 1; /bin/true; wait", deadline_s=20
+    )
+    caps = json.loads(guest.run("osqprobe caps /dev/osquery_test", deadline_s=20).stdout)
+
+    assert refused.status == 1
+    assert "this kernel has no hook for exit" in refused.stderr
+    assert '"type":"fork"' in works.stdout
+    assert caps["missing"] == 1 << 4
+    assert caps["types"] & 0b1100 == 0b1100
+
+
+def test_a_test_build_wants_to_be_known_as_one(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
+    """Without its parameter it does not load; a release client and it refuse each other."""
+    test_build = variant("test")
+    with pytest.raises(ModuleError) as refused:
+        test_build.load(i_know_this_is_a_test="0")
+    test_build.load()
+    release_client = guest.run("osqtail -d /dev/osquery_test -c 1", deadline_s=20, check=False)
+    tainted = int(guest.run("cat /proc/sys/kernel/tainted", deadline_s=20).stdout)
+
+    assert any("i_know_this_is_a_test=1" in line for line in refused.value.evidence)
+    assert release_client.status == 1
+    assert "different versions" in release_client.stderr
+    assert int(guest.run("osqstress refused", deadline_s=20).stdout) == errno.EPROTO
+    assert tainted & 1 << 18
+
+
+def test_time_is_boot_time(guest: Guest, tail: Tailing) -> None:
+    """A record's time lies between two readings of the guest's own clock."""
+    with tail() as running:
+        before = float(guest.run("cut -d' ' -f1 /proc/uptime", deadline_s=20).stdout)
+        time.sleep(0.1)
+        guest.run("/bin/true clock", deadline_s=20)
+        after = float(guest.run("cut -d' ' -f1 /proc/uptime", deadline_s=20).stdout)
+        seen = running.finish()
+
+    (record,) = [one for one in seen.execs_of("/usr/bin/true") if "clock" in one["argv"]]
+    assert before < record["ts_boot_ns"] / 1e9 < after + 0.02

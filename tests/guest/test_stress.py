@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Under load, in every context and on a bad day: nothing lost but what is counted, exactly."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.guest import Guest
+from harness.pytest_plugin import Driver
+
+# What a stressed guest may take; a native one needs a hundredth.
+LONG_S = 3600.0
+SHORT_S = 240.0
+
+
+def stress(guest: Guest, options: str, *, deadline_s: float = SHORT_S) -> dict[str, Any]:
+    """Run osqstress, which checks every record; return its sums."""
+    done = guest.run(f"osqstress run {options}", deadline_s=deadline_s, check=False)
+    said: dict[str, Any] = json.loads(done.stdout)
+    assert said["fault"] == "", said
+    assert done.status == 0
+    assert said["committed"] + said["dropped"] == said["attempts"]
+    assert said["read"] == said["committed"]
+    return said
+
+
+def test_the_originals_stress(
+    guest: Guest,
+    variant: Callable[[str], Driver],
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """20 producers into 8 MiB, records of the original's sizes, exactly accounted.
+
+    The original's own test made 100,000 events a producer and took 5 % of loss for success.
+    """
+    variant("test").load()
+    each = 100_000 if long_run else 5_000
+
+    said = stress(guest, f"-p 20 -n {each} -r 8388608", deadline_s=LONG_S)
+
+    assert said["attempts"] == 20 * each
+
+
+@pytest.mark.parametrize("context", ["task", "softirq", "irq", "mixed"])
+def test_every_context_is_accounted(
+    guest: Guest,
+    variant: Callable[[str], Driver],
+    context: str,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Tasks interrupted by soft and hard interrupts that make records, too."""
+    variant("test").load()
+    each = 400_000 if long_run else 4_000
+
+    said = stress(guest, f"-p 6 -n {each} -r 1048576 -b 128 -c {context}", deadline_s=LONG_S)
+
+    assert said["attempts"] == 6 * each
+
+
+def test_a_ring_that_is_far_too_small(guest: Guest, variant: Callable[[str], Driver]) -> None:
+    """8 KiB and a slow reader: most is dropped, all of it is told."""
+    variant("test").load()
+
+    said = stress(guest, "-p 8 -n 4000 -r 8192 -b 128 -c mixed -s 2000")
+
+    assert said["dropped"] > said["read"] > 0
+    assert said["lost_records"] > 0
+
+
+def test_the_checker_sees_a_bad_run(guest: Guest, variant: Callable[[str], Driver]) -> None:
+    """Records too large for their ring are all refused, and a wrong size is an error."""
+    variant("test").load()
+
+    said = stress(guest, "-p 2 -n 100 -r 8192 -b 9000")
+    wrong = guest.run("osqstress run -p 1 -n 1 -b 8", deadline_s=SHORT_S, check=False)
+
+    assert (said["read"], said["dropped"]) == (0, 200)
+    assert wrong.status == 1
+    assert json.loads(wrong.stdout)["fault"] == "Invalid argument"
+
+
+def test_unloading_under_a_storm(
+    guest: Guest,
+    driver: Driver,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Load, read, unload, again and again, while programs start and end on every CPU."""
+    driver.unload()
+    rounds = 200 if long_run else 12
+    done = guest.run(
+        f"""
+osqprobe storm 1000000 & storm=$!
+osqprobe storm 1000000 & other=$!
+for round in $(seq {rounds}); do
+	insmod /run/harness/osq.ko || exit 1
+	osqtail --type all --count 3 --ring-bytes 65536 > /tmp/round || exit 2
+	[ $(grep -c '"seq"' /tmp/round) = 3 ] || exit 3
+	rmmod osq || exit 4
+done
+kill $storm $other
+echo whole
+""",
+        deadline_s=LONG_S,
+        check=False,
+    )
+
+    assert done.stdout.endswith("whole\n"), (done.status, done.stderr)
+
+
+def test_the_owner_is_killed_at_any_moment(
+    guest: Guest,
+    driver: Driver,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """SIGKILL after a random time under a storm: each time the next owner gets a clean device."""
+    assert driver.is_loaded()
+    rounds = 200 if long_run else 15
+    done = guest.run(
+        f"""
+osqprobe storm 1000000 & storm=$!
+for round in $(seq {rounds}); do
+	osqtail --type all --ring-bytes 65536 > /dev/null & owner=$!
+	sleep 0.$(shuf -i 0-30 -n 1 | xargs printf %03d)
+	kill -9 $owner; wait $owner 2> /dev/null
+done
+osqtail --type all --count 20 --stats | tail -1
+kill $storm
+""",
+        deadline_s=LONG_S,
+    )
+
+    assert json.loads(done.stdout)["law_holds"] is True
+    driver.unload(attempts=5)
+
+
+def test_cpus_come_and_go(
+    guest: Guest,
+    driver: Driver,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Execs on CPUs that are switched off and on: each has its record or is counted."""
+    assert driver.is_loaded()
+    rounds = 50 if long_run else 4
+    done = guest.run(
+        f"""
+set -e
+cp /usr/local/bin/osqprobe /tmp/plug
+osqtail --stats --ring-bytes 8388608 --path /tmp/plug > /tmp/seen & tail=$!
+until grep -q ready /tmp/seen; do sleep 0.05; done
+/tmp/plug storm 400 & storm=$!
+for round in $(seq {rounds}); do
+	echo 0 > /sys/devices/system/cpu/cpu1/online
+	sleep 0.2
+	echo 1 > /sys/devices/system/cpu/cpu1/online
+	sleep 0.2
+done
+wait $storm
+kill $tail; wait $tail
+grep -c '"type":"exec"' /tmp/seen
+tail -1 /tmp/seen
+""",
+        deadline_s=LONG_S,
+    )
+
+    count, stats = done.stdout.splitlines()
+    counters = json.loads(stats)
+    assert counters["law_holds"] is True
+    assert int(count) == 401 - counters["dropped"]
+
+
+def test_random_calls_by_root_and_by_others(
+    guest: Guest,
+    driver: Driver,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Any sequence of calls, right, half right and wrong: an errno, the law, no more."""
+    assert driver.is_loaded()
+    steps = 1_000_000 if long_run else 20_000
+    done = guest.run(
+        f"""
+osqprobe storm 1000000 & storm=$!
+osqchaos {steps} 1
+osqchaos {steps} 2 & osqchaos {steps} 3; wait $!
+setpriv --reuid 1000 --regid 1000 --clear-groups osqchaos {steps // 10} 4
+kill $storm
+""",
+        deadline_s=LONG_S,
+        check=False,
+    )
+
+    runs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [run["fault"] for run in runs] == [""] * 4, done.stdout
+    # It must have come to the calls that matter, and been let in to none as another user.
+    for call in ("open", "ioctl", "sync", "map", "fork"):
+        assert runs[0][call][0] > steps // 2000, (call, runs[0])
+    assert runs[3]["open"][0] == 0 < runs[3]["open"][1]
+    driver.unload(attempts=5)

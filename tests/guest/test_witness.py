@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Two independent witnesses of one storm: ours and the kernel's process connector."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from harness.guest import Guest
+from tests.guest.tailing import Record, Tailing
+
+Life = list[str]
+
+
+def lives_by_witness(lines: Iterable[str], root: int) -> dict[int, Life]:
+    """Return what happened to each child of `root`, by pid, as the connector tells it."""
+    found: dict[int, Life] = defaultdict(list)
+    children = set()
+    for line in lines:
+        what, *numbers = line.split()
+        ids = [int(number) for number in numbers]
+        if what == "fork" and ids[0] == root:
+            children.add(ids[1])
+            found[ids[1]].append("fork")
+        elif what == "exec" and ids[0] in children:
+            found[ids[0]].append("exec")
+        elif what == "exit" and ids[0] in children:
+            found[ids[0]].append(f"exit {ids[2]}")
+    return found
+
+
+def lives_by_driver(records: Iterable[Record], root: int) -> dict[int, Life]:
+    """Return the same, as our records tell it."""
+    found: dict[int, Life] = defaultdict(list)
+    for one in records:
+        if one["type"] == "fork" and one["pid"] == root:
+            found[one["child_pid"]].append("fork")
+        elif one["type"] == "exec" and one["pid"] in found:
+            found[one["pid"]].append("exec")
+        elif one["type"] == "exit" and one["pid"] in found:
+            found[one["pid"]].append(f"exit {one['status']}")
+    return found
+
+
+def test_nothing_is_missing_doubled_or_out_of_order(
+    guest: Guest,
+    tail: Tailing,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Each fork, exec and exit of a storm that the connector saw is ours, too, in its order."""
+    count = 20_000 if long_run else 1_500
+    script = f"""
+osqwitness > /tmp/witness & witness=$!
+until grep -q ready /tmp/witness; do sleep 0.05; done
+osqprobe storm {count} & root=$!; wait $root
+kill $witness; wait $witness || exit 1
+echo $root
+grep -v ready /tmp/witness
+"""
+    with tail("--type all --ring-bytes 33554432") as running:
+        root, *lines = guest.run(script, deadline_s=1800).stdout.splitlines()
+        seen = running.finish()
+
+    assert lines.pop() == "end"
+    theirs = lives_by_witness(lines, int(root))
+    ours = lives_by_driver(seen.records, int(root))
+    assert seen.stats["dropped"] == 0
+    assert len(theirs) == count
+    assert ours == theirs
+    assert set(map(tuple, ours.values())) == {("fork", "exec", "exit 0")}
+
+
+def test_the_comparison_sees_a_lost_record(guest: Guest, tail: Tailing) -> None:
+    """With one record taken away, or doubled, the two no longer agree."""
+    with tail("--type all") as running:
+        script = "osqprobe storm 5 & root=$!; wait $root; echo $root"
+        root = int(guest.run(script, deadline_s=60).stdout)
+        records = running.finish().records
+
+    whole = lives_by_driver(records, root)
+    execs = [one for one in records if one["type"] == "exec" and one["pid"] in whole]
+    without = [one for one in records if one is not execs[-1]]
+    assert lives_by_driver(without, root) != whole
+    assert lives_by_driver([*records, execs[-1]], root) != whole
