@@ -302,6 +302,21 @@ def check(_c: Context, only: list[str] | None = None) -> int:
     return 0 if all(step.passed for step in results) else 1
 
 
+@task(help={"long": "fuzz for minutes, more examples"})
+@command
+def core_test(_c: Context, long: bool = False) -> int:
+    """Prove the driver's core in a process: tests, sanitizers, all states, mutants, fuzzing.
+
+    Also the same stress on a model of the original's queue, which fails it. About 2 minutes.
+    """
+    results = checks.run_core_tests(
+        project=ROOT, long=long, on_step=lambda step: print(checks.lines(step), flush=True)
+    )
+    bad = [step.name for step in results if not step.passed]
+    print(f"verdict: {'failed: ' + ', '.join(bad) if bad else 'passed'}")
+    return 1 if bad else 0
+
+
 @task(help={"long": RUN_HELP["long"]})
 @command
 def test(_c: Context, long: bool = False) -> int:

@@ -19,16 +19,18 @@ from harness.errors import UsageError
 
 _STEP_DEADLINE_S = 1800.0
 _MOST_LINES = 60
+_CORE = ("make", "-s", "-C", "tests/core", "O=../../build/core")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """How one step ended; `output` is what it says when it failed."""
+    """How one step ended; `output` is what it says when it failed, `notes` what it measured."""
 
     name: str
     passed: bool
     duration_s: float
     output: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 Finding = Callable[[Path], Iterable[str]]
@@ -40,7 +42,8 @@ def _steps() -> dict[str, Finding]:
     commands = {
         "unit": (python, "-m", "pytest", "-q", "--color=no", "tests/unit", "tests/libvirt"),
         "mypy": (python, "-m", "mypy"),
-        "core": ("make", "-s", "-C", "tests/core", "O=../../build/core", "check"),
+        "core": (*_CORE, "FUZZ_S=2", "check"),
+        "core-property": (python, "-m", "pytest", "-q", "--color=no", "tests/core"),
         "ruff": (python, "-m", "ruff", "check", "--quiet"),
         "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
         "shell": ("sh", "-n", "dev", "vm-images/debian-12.setup.sh"),
@@ -83,6 +86,34 @@ def run_checks(
         return tuple(pool.map(run, chosen))
 
 
+def run_core_tests(
+    *, project: Path, long: bool, on_step: Callable[[StepResult], None]
+) -> tuple[StepResult, ...]:
+    """Return the result of each proof of the core; `on_step` hears each as it ends.
+
+    The long form fuzzes for minutes and gives the property test more examples.
+    """
+    fuzz_s, examples = ("300", "5000") if long else ("15", "400")
+    targets = ("run-plain", "run-asan", "run-tsan", "layout", "mutants", "wakeup", "fuzz")
+    steps: dict[str, tuple[str, ...]] = {
+        target: (*_CORE, f"FUZZ_S={fuzz_s}", target) for target in targets
+    }
+    pytest = (sys.executable, "-m", "pytest", "-q", "--color=no", "tests/core")
+    steps["property"] = ("env", f"OSQ_EXAMPLES={examples}", *pytest)
+    results = []
+    for name, command in steps.items():
+        begun = time.monotonic()
+        said: list[str] = []
+        output = tuple(_command(command, project, said=said))
+        took = round(time.monotonic() - begun, 1)
+        telling = tuple(line for line in said if line.startswith(("# ", "ok - ", "ok 1 wakeup")))
+        results.append(
+            StepResult(name=name, passed=not output, duration_s=took, output=output, notes=telling)
+        )
+        on_step(results[-1])
+    return tuple(results)
+
+
 def run_system_tests(*, project: Path, long: bool) -> StepResult:
     """Return how tests/system ended: whole runs of the harness, some minutes."""
     command = (sys.executable, "-m", "pytest", "-q", "--color=no", "tests/system")
@@ -95,11 +126,14 @@ def run_system_tests(*, project: Path, long: bool) -> StepResult:
 def lines(step: StepResult) -> str:
     """Return a step's result as text: one line, and below it what it objects to."""
     head = f"{'ok' if step.passed else 'FAILED':7} {step.name:14} {step.duration_s:6.1f} s"
-    shown = step.output[-_MOST_LINES:]
+    shown = step.output[-_MOST_LINES:] or step.notes
     return "\n".join((head, *(f"        {line}" for line in shown)))
 
 
-def _command(command: tuple[str, ...], project: Path) -> Iterable[str]:
+def _command(
+    command: tuple[str, ...], project: Path, *, said: list[str] | None = None
+) -> Iterable[str]:
+    """Return what a command objects to; what it says at all goes into `said`."""
     try:
         done = subprocess.run(
             command,
@@ -115,7 +149,9 @@ def _command(command: tuple[str, ...], project: Path) -> Iterable[str]:
         return [f"{command[0]} is not installed; ./dev installs it"]
     except subprocess.TimeoutExpired:
         return [f"not finished after {_STEP_DEADLINE_S:.0f} s: {' '.join(command)}"]
+    output = (done.stdout + done.stderr).splitlines()
+    if said is not None:
+        said += output
     if done.returncode == 0:
         return []
-    said = (done.stdout + done.stderr).splitlines()
-    return said or [f"{' '.join(command)} ended with status {done.returncode}"]
+    return output or [f"{' '.join(command)} ended with status {done.returncode}"]

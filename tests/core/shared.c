@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* shared.c - the core as a library that Python can call; see test_property.py. */
+#include <stdlib.h>
+
+#include "osq_host.h"
+#include "osq_ring.h"
+
+#define SLOTS 16
+
+struct handle {
+	struct osq_ring ring;
+	void *data;
+	u64 size;
+	struct osq_slot slots[SLOTS];
+};
+
+struct handle *osq_py_new(u64 size);
+void osq_py_free(struct handle *handle);
+int osq_py_reserve(struct handle *handle, u32 type, u32 len, u32 slot);
+u64 osq_py_fill(struct handle *handle, u32 slot, u8 mark);
+void osq_py_commit(struct handle *handle, u32 slot);
+void osq_py_discard(struct handle *handle, u32 slot);
+void osq_py_drop(struct handle *handle, u32 type, u32 reason, u64 count);
+int osq_py_sync(struct handle *handle, u64 pos, struct osq_sync *sync);
+void osq_py_reset(struct handle *handle);
+const u8 *osq_py_at(const struct handle *handle, u64 pos);
+
+struct handle *osq_py_new(u64 size)
+{
+	struct handle *handle = calloc(1, sizeof(*handle));
+
+	handle->data = osq_host_map(size);
+	handle->size = size;
+	osq_ring_init(&handle->ring);
+	if (!handle->data || osq_ring_open(&handle->ring, handle->data, size))
+		abort();
+	return handle;
+}
+
+void osq_py_free(struct handle *handle)
+{
+	osq_ring_close(&handle->ring);
+	osq_host_unmap(handle->data, handle->size);
+	free(handle);
+}
+
+int osq_py_reserve(struct handle *handle, u32 type, u32 len, u32 slot)
+{
+	return osq_ring_reserve(&handle->ring, (u16)type, len,
+				&handle->slots[slot]);
+}
+
+/* Write a record of nothing but its head and @mark; returns its number. */
+u64 osq_py_fill(struct handle *handle, u32 slot, u8 mark)
+{
+	const struct osq_slot *own = &handle->slots[slot];
+	struct osq_record head = {
+		.len = own->len,
+		.type = own->type,
+		.seq = own->seq,
+		.ts_boot_ns = own->ts_boot_ns,
+		.pos = own->pos,
+	};
+
+	memset(own->data, mark, own->len);
+	memcpy(own->data, &head, sizeof(head));
+	return own->seq;
+}
+
+void osq_py_commit(struct handle *handle, u32 slot)
+{
+	osq_ring_commit(&handle->ring, &handle->slots[slot]);
+}
+
+void osq_py_discard(struct handle *handle, u32 slot)
+{
+	osq_ring_discard(&handle->ring, &handle->slots[slot]);
+}
+
+void osq_py_drop(struct handle *handle, u32 type, u32 reason, u64 count)
+{
+	osq_ring_drop(&handle->ring, (u16)type, reason, count);
+}
+
+int osq_py_sync(struct handle *handle, u64 pos, struct osq_sync *sync)
+{
+	return osq_ring_sync(&handle->ring, pos, sync);
+}
+
+void osq_py_reset(struct handle *handle)
+{
+	osq_ring_close(&handle->ring);
+	memset(handle->data, 0, handle->size);
+	if (osq_ring_open(&handle->ring, handle->data, handle->size))
+		abort();
+}
+
+const u8 *osq_py_at(const struct handle *handle, u64 pos)
+{
+	return handle->ring.data + (pos & (handle->size - 1));
+}
