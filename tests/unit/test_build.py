@@ -93,6 +93,17 @@ def test_a_change_is_built(project: Project) -> None:
     assert not (project.root / "out" / "6.1" / "src" / "extra.h").exists()
 
 
+def test_variables_of_the_module_go_to_make(project: Project) -> None:
+    """They are part of what was built; the caller's own come before them."""
+    project.spec = replace(project.spec, variables={"KCFLAGS": "-g -DCHOSEN", "W": "1"})
+    project.write("#ifndef CHOSEN\n#error not chosen\n#endif\nint answer(void) { return 1; }\n")
+
+    assert project.build().fresh
+    assert project.build(W="1").fresh is False
+    with pytest.raises(BuildError, match="does not build"):
+        project.build(KCFLAGS="-g")
+
+
 def test_the_debug_information_leads_to_the_source(project: Project) -> None:
     """A debugger opens the file that is edited, not the copy."""
     built = project.build()

@@ -65,6 +65,22 @@ def test_one_step_can_run_alone(tmp_path: Path) -> None:
         checks.run_checks(project=tmp_path, only=("nothing",), on_step=lambda _step: None)
 
 
+def test_core_tests_show_what_they_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that passed says its figures, one that failed all it has; the rest go on."""
+    script = "echo '# figures'; echo noise; test $1 != layout"
+    monkeypatch.setattr(checks, "_CORE", ("sh", "-c", f"shift; {script}", "sh"))
+
+    found = checks.run_core_tests(project=tmp_path, long=False, on_step=lambda _step: None)
+
+    by_name = {step.name: step for step in found}
+    assert checks.lines(by_name["mutants"]).splitlines()[1:] == ["        # figures"]
+    assert by_name["layout"].output == ("# figures", "noise")
+    assert list(by_name)[-1] == "property"
+    assert by_name["property"].passed is False
+
+
 def test_a_silent_failure_is_still_a_failure(tmp_path: Path) -> None:
     """A command that fails without a word gets one."""
     assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]

@@ -19,6 +19,11 @@ source = "module"
 parameters = { answer = "42" }
 devices = ["/dev/example"]
 push = [{ source = "bin/tool", target = "/usr/local/bin/tool" }]
+variables = { COMMON = "1" }
+[tool.harness.module.variants.test]
+name = "example_test"
+variables = { TEST = "1" }
+devices = ["/dev/example_test"]
 [[tool.harness.tests]]
 name = "guest"
 pytest = "tests"
@@ -82,6 +87,19 @@ def test_a_wrong_key_is_named(tmp_path: Path, good: str, bad: str, key: str, say
     assert says in str(caught.value)
     assert str(file) in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_a_variant_is_a_module_of_its_own(tmp_path: Path) -> None:
+    """Its name, parameters and devices are its own; source and common variables are shared."""
+    module = config.load(project(tmp_path)).module
+    variant = module.variant("test")
+
+    assert (variant.name, variant.devices) == ("example_test", ("/dev/example_test",))
+    assert variant.variables == {"COMMON": "1", "TEST": "1"}
+    assert (variant.parameters, variant.push, variant.variants) == ({}, (), {})
+    assert (variant.source, variant.kbuild) == (module.source, module.kbuild)
+    with pytest.raises(KeyError):
+        module.variant("other")
 
 
 @pytest.mark.parametrize("text", ["[tool.harness", "[tool.other]\n", "\xff"])

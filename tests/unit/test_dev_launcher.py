@@ -105,6 +105,20 @@ def test_what_is_missing_is_installed(machine: Machine) -> None:
     assert "missing: mmdebstrap" in done.stderr
 
 
+@pytest.mark.parametrize(("task", "wanted"), [("check", True), ("kernel-test", False)])
+def test_what_only_checks_need_comes_with_them(
+    machine: Machine,
+    task: str,
+    wanted: bool,  # noqa: FBT001
+) -> None:
+    """Nobody has to install a fuzzer to run a guest."""
+    machine.stub("dpkg-query", 'case "$*" in *spin) ;; *) echo installed ;; esac')
+
+    machine.run("-y", task)
+
+    assert any("spin" in line for line in machine.calls if "install" in line) == wanted
+
+
 def test_a_failing_apt_shows_the_end_of_its_log(machine: Machine) -> None:
     """Exit 2 and the last words, not a half-made machine."""
     machine.stub("dpkg-query")
