@@ -57,6 +57,16 @@ enum osq_test_crash_kind {
 	OSQ_CRASH_PANIC = 12,
 	OSQ_CRASH_HARD_LOCKUP = 13,
 	OSQ_CRASH_IN_IRQ = 14, /* writes to address 0 in an interrupt */
+	OSQ_CRASH_GENERAL_PROTECTION = 15,
+	OSQ_CRASH_DIVIDE = 16,
+	OSQ_CRASH_STACK_SMASH = 17,
+	OSQ_CRASH_LIST = 18,
+	OSQ_CRASH_REFCOUNT = 19,
+	OSQ_CRASH_DOUBLE_FREE = 20,
+	OSQ_CRASH_EXECUTE_DATA = 21,
+	OSQ_CRASH_WRITE_CONSTANT = 22,
+	OSQ_CRASH_USERCOPY = 23,
+	OSQ_CRASH_SPIN_TWICE = 24, /* one spin lock taken twice */
 };
 
 #define OSQ_IOC_TEST_PRODUCE _IOWR('q', 128, struct osq_test_produce)

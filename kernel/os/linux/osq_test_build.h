@@ -15,9 +15,6 @@ long osq_test_ioctl(unsigned int command, void __user *user);
 /* Must no publisher find a hook of this name? */
 bool osq_test_hides(const char *hook);
 
-/* test_crash.c */
-long osq_test_crash(u32 kind);
-
 /* test_produce.c; start and stop as struct osq_publisher says. */
 struct osq_test_produce;
 long osq_test_produce(struct osq_test_produce *order);

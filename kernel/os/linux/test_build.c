@@ -12,6 +12,7 @@
 #include "osq_linux.h"
 #include "osq_test.h"
 #include "osq_test_build.h"
+#include "osq_test_crash.h"
 
 static bool i_know_this_is_a_test;
 module_param(i_know_this_is_a_test, bool, 0400);
