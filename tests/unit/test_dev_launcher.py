@@ -59,9 +59,10 @@ class Machine:
 
     @property
     def calls(self) -> list[str]:
-        """What was called, in order, without the questions to dpkg."""
+        """What was called, in order, without the questions to dpkg and apt."""
         lines = self.log.read_text().splitlines()
-        return [line for line in lines if not line.startswith(("dpkg-query", "apt-cache"))]
+        questions = ("dpkg-query", "apt-cache", "apt-get --print-uris")
+        return [line for line in lines if not line.startswith(questions)]
 
 
 @pytest.fixture
@@ -103,6 +104,16 @@ def test_what_is_missing_is_installed(machine: Machine) -> None:
     assert any(line.startswith("sudo") for line in machine.calls) == (os.getuid() != 0)
     assert machine.calls[-1] == "invoke doctor"
     assert "missing: mmdebstrap" in done.stderr
+
+
+def test_lists_that_were_never_fetched_are(machine: Machine) -> None:
+    """A source that is configured and has no list would hide its packages."""
+    said = "'http://mirror.example/InRelease' no_such_list_InRelease 0"
+    machine.stub("apt-get", f'case "$1" in --print-uris) echo "{said}" ;; esac')
+
+    machine.run("-y", "doctor")
+
+    assert any(line.startswith("apt-get update") for line in machine.calls)
 
 
 @pytest.mark.parametrize(("task", "wanted"), [("check", True), ("kernel-test", False)])
