@@ -82,6 +82,26 @@ def build_module(
     return replace(built, build_id=_build_id(built.debug))
 
 
+def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
+    """Return a module that an earlier run has kept: the same bytes, not the same source.
+
+    Raises: BuildError when the folder does not hold it.
+    """
+    debug, stripped = folder / f"{spec.name}.ko", folder / f"{spec.name}.stripped.ko"
+    for file in (debug, stripped):
+        if not file.is_file():
+            raise BuildError(f"{file} is not there", hint="the run may have failed to build")
+    return ModuleBuild(
+        name=spec.name,
+        release=kernel.release,
+        stripped=stripped,
+        debug=debug,
+        build_id=_build_id(debug),
+        log=folder / "build.log",
+        fresh=False,
+    )
+
+
 def _compile(spec: ModuleSpec, command: list[str], built: ModuleBuild, *, cwd: Path) -> None:
     _make(command, built.log, cwd=cwd)
     if not built.debug.is_file():

@@ -9,10 +9,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from harness import build, config, kernels
+from harness import checkpatch as checkpatch_script
 from harness.errors import BuildError, HarnessError
 from harness.tree_checks import tracked
 
@@ -81,6 +82,15 @@ def sparse(project: Path) -> Iterable[str]:
         return [error.message, error.hint]
     log = [line for one in logs for line in one.read_text(errors="replace").splitlines()]
     return [line for line in log if re.search(r": (warning|error): ", line)]
+
+
+def checkpatch(project: Path, *, cache: Path, progress: Callable[[str], None]) -> tuple[str, ...]:
+    """Return what the kernel's own checkpatch.pl says of kernel/.
+
+    Raises: KernelError when the script cannot be fetched.
+    """
+    script = checkpatch_script.ensure(root=cache, progress=progress)
+    return tuple(checkpatch_script.run(script, _sources(project), project=project))
 
 
 def clang_tidy(project: Path) -> Iterable[str]:

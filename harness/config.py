@@ -139,7 +139,12 @@ def _absolute(settings: Settings) -> Settings:
         replace(test, pytest=root / test.pytest) if test.pytest else test
         for test in settings.tests
     )
-    module = replace(module, source=root / module.source, push=push)
+    module = replace(
+        module,
+        source=root / module.source,
+        push=push,
+        drgn=root / module.drgn if module.drgn else None,
+    )
     return replace(settings, images=root / settings.images, module=module, tests=tests)
 
 
@@ -162,6 +167,10 @@ def _check_paths(settings: Settings) -> None:
     if not any((kbuild / name).is_file() for name in ("Kbuild", "Makefile")):
         raise ConfigError(
             settings.file, "tool.harness.module.kbuild", f"no Kbuild or Makefile in {kbuild}"
+        )
+    if module.drgn is not None and not module.drgn.is_file():
+        raise ConfigError(
+            settings.file, "tool.harness.module.drgn", f"no such file: {module.drgn}"
         )
     for test in settings.tests:
         _check_test(settings.file, test)

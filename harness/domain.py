@@ -29,6 +29,15 @@ _LOG = logging.getLogger(__name__)
 _SSH_PORT = 22
 
 
+class EndDetail(Enum):
+    """How a domain that is gone has ended, by libvirt's word."""
+
+    POWERED_OFF = "powered off"
+    DESTROYED = "destroyed"
+    CRASHED = "crashed"
+    FAILED = "failed"
+
+
 class DomainState(Enum):
     """What libvirt says of a domain; GONE when it does not know it any more."""
 
@@ -58,6 +67,14 @@ _EVENTS = {
 }
 
 
+_ENDS = {
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: EndDetail.POWERED_OFF,
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED: EndDetail.DESTROYED,
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED: EndDetail.CRASHED,
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED: EndDetail.FAILED,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class DomainEvent:
     """One event of a domain's life; `at` is monotonic, `detail` is libvirt's number."""
@@ -65,6 +82,12 @@ class DomainEvent:
     at: float
     kind: str
     detail: int
+
+    @property
+    def described(self) -> str:
+        """The event in words."""
+        end = _ENDS.get(self.detail) if self.kind == "stopped" else None
+        return f"the guest {self.kind}" + (f" ({end.value})" if end else "")
 
 
 class ConsoleStream:
@@ -174,6 +197,17 @@ class Domain:
         """Every event since the domain was created or restored, oldest first."""
         with self._news:
             return tuple(self._events)
+
+    @property
+    def end_detail(self) -> EndDetail | None:
+        """How the domain ended, once its event has come; None before."""
+        with self._news:
+            ends = [event.detail for event in self._events if event.kind == "stopped"]
+        return _ENDS.get(ends[0], EndDetail.FAILED) if ends else None
+
+    def evidence(self) -> tuple[str, ...]:
+        """Return the ends of the private daemon's log and of QEMU's."""
+        return self._hv.evidence()
 
     def wait_for_event(self, *kinds: str, deadline_s: float) -> DomainEvent:
         """Return the first event of one of these kinds; `state` may know a moment earlier.

@@ -6,13 +6,17 @@
     │   └── ConfigError          2  a configuration file is wrong: file, key, what was expected
     ├── BuildError               1  the module does not compile: the compiler's own words
     ├── ModuleError              1  the guest's kernel refused to load or unload the module
+    ├── TestOverdue              1  a test does not end, and the guest's kernel is well
+    ├── KernelComplained         1  the kernel reported a fault and goes on
     ├── GuestCrashed             3  the guest's kernel died
-    │   └── GuestHung            3  the guest's kernel runs but does not answer
+    │   ├── GuestHung            3  the guest's kernel runs but does not answer
+    │   └── GuestGone            3  the guest switched itself off or started itself anew
     └── Lost                     4  no verdict is possible, and the module is not to blame
         ├── ImageError           4  a guest image cannot be made or read
         ├── KernelError          4  a kernel package cannot be fetched or unpacked
         ├── CacheBusy            4  another process holds what is needed
         ├── HypervisorError      4  libvirt or QEMU refused or went away
+        │   └── HypervisorDied   4  QEMU ended by itself, or was killed
         ├── GuestLost            4  the guest cannot be reached, and nothing says that it crashed
         ├── NoTests              4  nothing ran, so nothing passed
         └── ScannerBlind         4  the kernel log cannot be trusted to show a fault
@@ -23,13 +27,12 @@ whatever was being watched (a console, a compiler, a daemon's log).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 
 class HarnessError(Exception):
     """A failure with the exit code, the next step and the lines that prove it."""
 
-    exit_code: ClassVar[int] = 4
+    exit_code: int = 4
 
     def __init__(self, message: str, *, hint: str = "", evidence: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -66,6 +69,19 @@ class ModuleError(HarnessError):
     exit_code = 1
 
 
+class TestOverdue(HarnessError):
+    """Raised when a test runs past its deadline while the guest's kernel still beats."""
+
+    __test__ = False
+    exit_code = 1
+
+
+class KernelComplained(HarnessError):
+    """Raised when the kernel has reported a fault that it survived: it is not used further."""
+
+    exit_code = 1
+
+
 class GuestCrashed(HarnessError):
     """Raised when the guest's kernel died; evidence is the end of the console."""
 
@@ -74,6 +90,10 @@ class GuestCrashed(HarnessError):
 
 class GuestHung(GuestCrashed):
     """Raised when the guest's kernel is alive for the hypervisor but does not answer."""
+
+
+class GuestGone(GuestCrashed):
+    """Raised when the guest powered off or reset itself; its memory is gone with it."""
 
 
 class Lost(HarnessError):
@@ -94,6 +114,10 @@ class CacheBusy(Lost):
 
 class HypervisorError(Lost):
     """Raised when libvirt or QEMU refuses a request or goes away."""
+
+
+class HypervisorDied(HypervisorError):
+    """Raised when the process that was the guest's machine has ended; the guest is no witness."""
 
 
 class GuestLost(Lost):

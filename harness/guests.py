@@ -13,7 +13,9 @@ from harness.guest import Guest
 from harness.lives import Life
 from harness.model import Endpoint, Settings
 
-_CACHE_FOLDERS = ("images", "kernels", "snapshots", "libvirt", "apt", "live", "builds")
+_CACHE_FOLDERS = (
+    *("images", "kernels", "symbols", "snapshots", "libvirt", "apt", "live", "builds"),
+)
 
 
 def chosen(environment: Environment, run_id: str) -> Life:

@@ -29,6 +29,7 @@ class Handoff:
     endpoint: Endpoint
     build: ModuleBuild
     variants: dict[str, ModuleBuild]
+    control: bool = False
 
 
 _ADAPTER = TypeAdapter(Handoff)

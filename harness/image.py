@@ -120,9 +120,9 @@ def folder_disk(folder: Path, disk: Path) -> None:
 
 
 def list_cached(root: Path) -> tuple[CachedItem, ...]:
-    """Return what the cache holds: images, kernels and snapshots, by kind and name."""
+    """Return what the cache holds, by kind and name: images, kernels, their symbols, snapshots."""
     found = []
-    for kind in ("images", "kernels", "snapshots"):
+    for kind in ("images", "kernels", "symbols", "snapshots"):
         for folder in sorted((root / kind).glob("*")):
             if folder.name.startswith(".") or not folder.is_dir():
                 continue

@@ -1,78 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """`kernel-test` from the request to the verdict: a list of stages, each timed and shown.
 
-    leftovers -> build -> image -> kernel -> guest -> load -> tests -> unload -> last word
+    standing (leftovers ... guest) -> load -> tests -> unload -> last word
 
 Everything that a run finds lies in one folder. The run ends in a RunReport whatever happens;
-what a stage raises decides the verdict, it does not reach the caller as a traceback.
+what a stage raises decides the verdict, it does not reach the caller as a traceback. A guest that
+dies in any stage is explained before it is removed.
 """
 
-import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import contextmanager
 
-from harness import build as module_build
-from harness import (
-    handoff,
-    image,
-    kernels,
-    leftovers,
-    lives,
-    platform_linux,
-    session,
-    suites,
+from harness import kernels, lives, platform_linux, provenance, survival
+from harness.config import choose_target
+from harness.errors import (
+    GuestCrashed,
+    HarnessError,
+    HypervisorDied,
+    NoTests,
+    ScannerBlind,
+    UsageError,
 )
-from harness.config import Environment, choose_target
-from harness.errors import HarnessError, ScannerBlind, UsageError
 from harness.live import LiveView
-from harness.model import (
-    Accel,
-    Kernel,
-    ModuleBuild,
-    ModuleSpec,
-    RunReport,
-    Settings,
-    TargetSpec,
-    TestResult,
-)
+from harness.model import ModuleBuild, RunReport, TestResult
+from harness.request import KernelTestRequest
 from harness.run_record import RunRecord
-from harness.session import CONSOLE, Session, SessionRequest
-from harness.suites import Selection, SuiteOutcome
-
-
-@dataclass(frozen=True, kw_only=True)
-class KernelTestRequest:
-    """What was asked for on the command line, with the configuration behind it."""
-
-    settings: Settings
-    environment: Environment
-    target_name: str | None
-    kernel_name: str | None = None
-    selection: Selection = field(default_factory=Selection)
-    accel: Accel | None = None
-    uri: str | None = None
-    fresh: bool = False
-    keep: bool = False
-    share: Path | None = None
-    run_id: str | None = None
-    variant: str | None = None
-
-    @property
-    def runs(self) -> Path:
-        """The folder that holds one folder a run."""
-        return self.settings.root / "build" / "runs"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StandingGuest:
-    """A guest with the module loaded, and the file by which other processes join it."""
-
-    session: Session
-    build: ModuleBuild
-    handoff: handoff.Handoff
-    session_file: Path
+from harness.session import Session
+from harness.standing import StandingGuest, built, built_variant, standing
+from harness.suites import SuiteOutcome
 
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
@@ -81,15 +36,39 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     Raises: ConfigError for an unknown target or kernel, and KeyboardInterrupt after cleaning up.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
+    if not request.suites:
+        groups = ", ".join(repr(group) for group in request.selection.groups)
+        raise UsageError(
+            f"no suite of group {groups} is configured", hint="[[tool.harness.tests]] has none"
+        )
     record = _new_record(request, view)
     error: HarnessError | None = None
     try:
-        with _standing(request, target, record) as standing:
-            _test(request, standing, record)
-            error = record.outcome.error or _close(request, standing, record)
+        with standing(request, target, record) as guest:
+            error = _tested(request, guest, record)
     except HarnessError as raised:
         error = raised
     return record.finish(error)
+
+
+def _tested(
+    request: KernelTestRequest, guest: StandingGuest, record: RunRecord
+) -> HarnessError | None:
+    """Load, test, unload; return what ended it early, explained where a guest died of it."""
+    try:
+        with record.stage("load"):
+            guest.load()
+        _test(request, guest, record)
+        if record.outcome.error is not None:
+            return record.outcome.error
+        _close(request, guest, record)
+        survival.explain_rest(guest)
+    except (GuestCrashed, HypervisorDied) as error:
+        survival.explain(guest, error, test="")
+        return error
+    except HarnessError as error:
+        return error
+    return None
 
 
 @contextmanager
@@ -99,8 +78,11 @@ def standing_guest(request: KernelTestRequest, view: LiveView) -> Iterator[Stand
     Raises: every HarnessError that a stage can end in.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
-    with _standing(request, target, _new_record(request, view)) as standing:
-        yield standing
+    record = _new_record(request, view)
+    with standing(request, target, record) as guest:
+        with record.stage("load"):
+            guest.load()
+        yield guest
 
 
 def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
@@ -115,11 +97,8 @@ def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
     kernel = kernels.ensure(target.kernel, spec, root=cache, progress=view.note)
     view.stage("build")
     if request.variant is None:
-        return _built(request, kernel, view)
-    if request.variant not in request.settings.module.variants:
-        known = ", ".join(sorted(request.settings.module.variants)) or "none"
-        raise UsageError(f"--variant {request.variant}: the configured variants are: {known}")
-    return _variants(request, kernel, view)[request.variant]
+        return built(request, kernel, view)
+    return built_variant(request, request.variant, kernel, view)
 
 
 def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
@@ -129,187 +108,50 @@ def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
         folder.mkdir(parents=True)
     except FileExistsError as error:
         raise UsageError(f"{folder} exists: a run has one folder of its own") from error
-    return RunRecord(
+    record = RunRecord(
         run_id=run_id,
         target=request.target_name or request.settings.default_target,
         folder=folder,
         view=view,
         allowed=request.settings.allow_kernel_lines,
     )
+    record.facts.update(provenance.facts(request))
+    return record
 
 
-@contextmanager
-def _standing(
-    request: KernelTestRequest, target: TargetSpec, record: RunRecord
-) -> Iterator[StandingGuest]:
-    environment, settings = request.environment, request.settings
-    with record.stage("leftovers"):
-        for line in leftovers.sweep(environment.runtime, environment.cache):
-            record.view.note(line)
-    asked = _artefacts(request, target, record)
-    with record.stage("build"):
-        build = _built(request, asked.kernel, record.view)
-        variants = _variants(request, asked.kernel, record.view)
-    with ExitStack() as stack:
-        with record.stage("guest"):
-            token = secrets.token_hex(8)
-            opened = session.opened(asked, token=token, progress=record.view.note)
-            live = stack.enter_context(opened)
-            record.session = live
-            record.console_word = ""
-            live.console.subscribe(lambda line: record.view.console(line.text))
-            record.facts.update(_facts(live, build))
-            record.view.note(_accelerator(live))
-        with record.stage("load"):
-            limit = live.deadline(settings.timeouts.load_s)
-            with live.watched():
-                _push(live, settings, build, variants)
-                platform_linux.load(live.guest, settings.module, deadline_s=limit)
-        yield _standing_guest(request, live, build, variants, record)
-
-
-def _artefacts(
-    request: KernelTestRequest, target: TargetSpec, record: RunRecord
-) -> SessionRequest:
-    settings, cache = request.settings, request.environment.cache
-    with record.stage("kernel"):
-        spec = settings.kernels[target.kernel]
-        kernel = kernels.ensure(target.kernel, spec, root=cache, progress=record.view.note)
-    with record.stage("image"):
-        wanted = image.load_spec(settings.images, target.image)
-        base = image.ensure(wanted, root=cache, progress=record.view.note)
-    return SessionRequest(
-        run_id=record.run_id,
-        target_name=request.target_name or settings.default_target,
-        target=target,
-        image=base,
-        kernel=kernel,
-        timeouts=settings.timeouts,
-        cache=cache,
-        runtime=request.environment.runtime,
-        folder=record.folder,
-        accel=request.accel,
-        uri=request.uri,
-        fresh=request.fresh,
-        keep=request.keep,
-        share=request.share,
-    )
-
-
-def _built(request: KernelTestRequest, kernel: Kernel, view: LiveView) -> ModuleBuild:
-    settings = request.settings
-    build = _build(request, settings.module, "kernel", kernel, view)
-    module_build.run_companions(settings.module, project=settings.root)
-    return build
-
-
-def _variants(
-    request: KernelTestRequest, kernel: Kernel, view: LiveView
-) -> dict[str, ModuleBuild]:
-    module = request.settings.module
-    return {
-        key: _build(request, module.variant(key), f"kernel-{key}", kernel, view)
-        for key in module.variants
-    }
-
-
-def _build(
-    request: KernelTestRequest, spec: ModuleSpec, folder: str, kernel: Kernel, view: LiveView
-) -> ModuleBuild:
-    root = request.settings.root
-    return module_build.build_module(
-        spec,
-        kernel,
-        project=root,
-        out=module_build.output_folder(root, folder, cache_root=request.environment.cache),
-        variables=request.environment.kbuild,
-        progress=view.note,
-    )
-
-
-def _push(
-    live: Session, settings: Settings, build: ModuleBuild, variants: dict[str, ModuleBuild]
-) -> None:
-    platform_linux.push_module(live.guest, build, settings.module)
-    for key, variant in variants.items():
-        platform_linux.push_module(live.guest, variant, settings.module.variant(key))
-
-
-def _accelerator(live: Session) -> str:
-    return f"accelerator {live.accel.value}, deadlines x {live.factor:g}, guest {live.origin}"
-
-
-def _facts(live: Session, build: ModuleBuild) -> dict[str, str]:
-    asked = live.request
-    return {
-        "kernel": asked.kernel.release,
-        "kernel package version": asked.kernel.version,
-        "image": f"{asked.image.name} {asked.image.key}",
-        "module build id": build.build_id,
-        "guest": live.origin,
-        **live.hv.versions,
-    }
-
-
-def _standing_guest(
-    request: KernelTestRequest,
-    live: Session,
-    build: ModuleBuild,
-    variants: dict[str, ModuleBuild],
-    record: RunRecord,
-) -> StandingGuest:
-    found = handoff.Handoff(
-        run_id=record.run_id,
-        settings_file=request.settings.file,
-        target=live.request.target_name,
-        accel=live.accel,
-        factor=live.factor,
-        folder=record.folder,
-        console=record.folder / CONSOLE,
-        endpoint=live.endpoint,
-        build=build,
-        variants=variants,
-    )
-    file = record.folder / "session.json"
-    handoff.write(found, file)
-    return StandingGuest(session=live, build=build, handoff=found, session_file=file)
-
-
-def _test(request: KernelTestRequest, standing: StandingGuest, record: RunRecord) -> None:
+def _test(request: KernelTestRequest, guest: StandingGuest, record: RunRecord) -> None:
     results: list[TestResult] = []
-    for spec in request.settings.tests:
+    for spec in request.suites:
         with record.stage(f"tests: {spec.name}"):
-            outcome = suites.run_suite(
-                spec,
-                standing.session,
-                selection=request.selection,
-                session_file=standing.session_file,
-                on_start=record.view.running,
-                on_result=record.view.test,
-            )
+            outcome = survival.run_suite(spec, guest)
         results += outcome.results
         record.outcome = SuiteOutcome(results=tuple(results), error=outcome.error)
-        if outcome.error is not None:
+        if outcome.error is not None and not _nothing_chosen(request, outcome.error):
             return
+    if results:
+        record.outcome = SuiteOutcome(results=tuple(results))
 
 
-def _close(
-    request: KernelTestRequest, standing: StandingGuest, record: RunRecord
-) -> HarnessError | None:
-    """Unload the module and take the witnesses' last words."""
-    live = standing.session
+def _nothing_chosen(request: KernelTestRequest, error: HarnessError) -> bool:
+    """Return whether a suite is empty because -k chose from another one."""
+    return isinstance(error, NoTests) and bool(request.selection.expression)
+
+
+def _close(request: KernelTestRequest, guest: StandingGuest, record: RunRecord) -> None:
+    """Unload the module and take the witnesses' last words.
+
+    Raises: ModuleError, GuestHung for a module that does not leave; ScannerBlind, GuestCrashed.
+    """
+    live = guest.session
     limit = live.deadline(request.settings.timeouts.load_s)
-    try:
-        with record.stage("unload"):
-            module = request.settings.module
-            for spec in (*map(module.variant, module.variants), module):
-                if not request.keep and platform_linux.is_loaded(live.guest, spec):
+    with record.stage("unload"):
+        module = request.settings.module
+        for spec in (*map(module.variant, module.variants), module):
+            if not request.keep and platform_linux.is_loaded(live.guest, spec):
+                with live.watched():
                     platform_linux.unload(live.guest, spec, deadline_s=limit, attempts=5)
-        with record.stage("last word"):
-            _last_words(request, live, record)
-    except HarnessError as error:
-        return error
-    return None
+    with record.stage("last word"):
+        _last_words(request, live, record)
 
 
 def _last_words(request: KernelTestRequest, live: Session, record: RunRecord) -> None:
@@ -318,7 +160,7 @@ def _last_words(request: KernelTestRequest, live: Session, record: RunRecord) ->
     record.guest_word = faults[0] if faults else ""
     if not faults:
         live.wait_for_last_word(deadline_s=live.deadline(request.settings.timeouts.silence_s))
-    record.libvirt_word = live.libvirt_objection()
+    record.libvirt_word = live.liveness.objection()
     if not live.watch.sees:
         raise ScannerBlind("the planted kernel line did not reach the console's scanner")
     if live.watch.beats < 1:

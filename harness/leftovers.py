@@ -29,7 +29,7 @@ def sweep(runtime: Path, cache: Path) -> Iterator[str]:
         hypervisor.stop_daemon(folder)
         shutil.rmtree(folder, ignore_errors=True)
         yield f"removed {folder}, left behind without a record"
-    yield from _orphan_disks(runtime, cache)
+    yield from _orphan_disks(cache)
 
 
 def end(life: Life) -> tuple[str, ...]:
@@ -70,12 +70,11 @@ def _destroy(life: Life) -> bool:
         return False
 
 
-def _orphan_disks(runtime: Path, cache: Path) -> Iterator[str]:
+def _orphan_disks(cache: Path) -> Iterator[str]:
     live = cache / "live"
     if not live.is_dir():
         return
-    known = {life.disk.name for life in lives.listed(runtime)}
     for folder in sorted(live.iterdir()):
-        if folder.name not in known and not (runtime / folder.name).exists():
+        if lives.is_orphan(folder, older_than_s=_YOUNG_S):
             shutil.rmtree(folder, ignore_errors=True)
             yield f"removed the overlay of run {folder.name}, left behind without a record"

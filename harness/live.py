@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -46,6 +47,9 @@ class LiveView(Protocol):
 
     def test(self, result: TestResult) -> None:
         """A test has a result."""
+
+    def crash(self, screen: Sequence[str]) -> None:
+        """A crash was explained: one screen of text."""
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -104,6 +108,11 @@ class PlainView:
             for line in (result.reason, *result.diagnostics[-15:]):
                 if line:
                     self._write(f"            {line}")
+
+    def crash(self, screen: Sequence[str]) -> None:
+        """Write the whole screen."""
+        for line in screen:
+            self._write(f"  {line}")
 
     def _write(self, text: str) -> None:
         safe = text.encode(self._stream.encoding or "utf-8", "backslashreplace")
@@ -176,6 +185,11 @@ class RichView:
             for line in (result.reason, *result.diagnostics[-15:]):
                 if line:
                     self._print(Text(f"      {line}"))
+
+    def crash(self, screen: Sequence[str]) -> None:
+        """Print the whole screen, its first line in red."""
+        for number, line in enumerate(screen):
+            self._print(Text(line, style="bold red" if number == 1 else ""))
 
     def _end_stage(self) -> None:
         if self._stage:

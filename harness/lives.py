@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 _RECORD = "life.json"
+# In the folder of a run's overlay: where its entry is, since caches may be shared by users of
+# several runtime folders.
+_HOME = "entry"
 _LOCK = "lock"
 
 
@@ -75,6 +78,21 @@ def claim(life: Life) -> Iterator[Life]:
             current = read(life.folder)
             if current is None or not current.kept:
                 remove(started)
+
+
+def make_disk_folder(life: Life) -> None:
+    """Make the folder of a run's overlay, with a pointer to the run's entry in it."""
+    life.disk.mkdir(parents=True)
+    (life.disk / _HOME).write_text(f"{life.folder}\n")
+
+
+def is_orphan(disk: Path, *, older_than_s: float) -> bool:
+    """Return whether a folder of an overlay has no entry, in whatever runtime folder."""
+    try:
+        home = (disk / _HOME).read_text().strip()
+    except OSError:
+        return disk.is_dir() and time.time() - disk.stat().st_mtime > older_than_s
+    return not Path(home).is_dir()
 
 
 def read(folder: Path) -> Life | None:

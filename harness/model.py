@@ -11,6 +11,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
+from harness.crash_values import Crash
+from harness.panic.values import KernelReport
+
 # How `config` asks its validator to treat a table: a key that is not a field is an error.
 _STRICT: dict[str, Any] = {"extra": "forbid"}
 
@@ -73,7 +76,7 @@ class ModuleSpec:
     `source` is the folder that is copied whole to the build folder; `kbuild` is the folder inside
     it that holds the Kbuild file, `variables` go to its make. `companions` are argument lists run
     on the host, in the project's root, after the module: what the tests need beside it (a client,
-    say).
+    say). `drgn` is a file of Python that says, from a guest's memory, what state the module is in.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -87,6 +90,7 @@ class ModuleSpec:
     push: tuple[PushSpec, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
     variants: dict[str, VariantSpec] = field(default_factory=dict)
+    drgn: Path | None = None
 
     def variant(self, key: str) -> "ModuleSpec":
         """Return the module that a variant is; KeyError for one that is not configured."""
@@ -105,7 +109,10 @@ class ModuleSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TestSpec:
-    """One suite: a pytest folder on the host, or a command in the guest that prints KTAP."""
+    """One suite: a pytest folder on the host, or a command in the guest that prints KTAP.
+
+    A suite with a group runs only when its group is asked for (`--crash-tests`: "crash").
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     __test__: ClassVar[bool] = False
@@ -114,6 +121,7 @@ class TestSpec:
     pytest: Path | None = None
     command: str | None = None
     deadline_s: float = 600.0
+    group: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +162,16 @@ class Timeouts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VmcoreLimits:
+    """How many dumps of guests' memory all runs of the project keep, and how large in all."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    keep: int = 10
+    total_mib: int = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The whole `[tool.harness]` table, every path absolute, every name resolved."""
 
@@ -169,6 +187,7 @@ class Settings:
     images: Path
     nightly: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
+    vmcores: VmcoreLimits = VmcoreLimits()
     allow_kernel_lines: tuple[str, ...] = ()
 
 
@@ -275,22 +294,6 @@ class DomainSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelReport:
-    """One thing that the kernel said and that a good kernel does not say.
-
-    `line` counts console lines from 0; `text` is the whole report, its first line first; `test`
-    is the test that was running, or "" between tests; `fatal` means that the kernel stopped.
-    """
-
-    kind: str
-    title: str
-    line: int
-    text: tuple[str, ...]
-    fatal: bool = False
-    test: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class TestResult:
     """One result line, with the diagnostics that came before it and the kernel's reports."""
 
@@ -333,6 +336,7 @@ class RunReport:
     stages: tuple[StageResult, ...] = ()
     results: tuple[TestResult, ...] = ()
     reports: tuple[KernelReport, ...] = ()
+    crashes: tuple[Crash, ...] = ()
     witnesses: dict[str, str] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     hint: str = ""

@@ -7,21 +7,28 @@ end. Every test leaves a mark in the kernel's log when it begins and ends, so th
 kernel says is said during a known test.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
 from harness import config, handoff, kernel_test, ktap, live, platform_linux
+from harness.crash_values import Expectation
 from harness.errors import GuestLost, HarnessError
 from harness.guest import Guest
 from harness.handoff import Handoff
 from harness.model import ModuleSpec, Settings, TestResult, Verdict
 from harness.platform_linux import LoadedModule
+from harness.request import KernelTestRequest
 
+_MARKER_HELP = (
+    "crashes(kind=, function='', place='', module='', fatal=None): the test makes the kernel "
+    "report such a fault, and passes when it is found and named so"
+)
 _STATE = pytest.StashKey["_State"]()
 
 
@@ -47,6 +54,8 @@ class Driver:
 
     def load(self, **parameters: str) -> LoadedModule:
         """Load the module, with parameters beside those of the configuration."""
+        if self.handoff.control:
+            pytest.skip("a control run is without the module")
         merged = {**self.spec.parameters, **parameters}
         return platform_linux.load(
             self.guest, self.spec, deadline_s=self.load_s, parameters=merged
@@ -66,6 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("harness", "kernel module tests in a guest")
     group.addoption("--long", action="store_true", help="run tests in their long form")
     group.addoption("--harness-config", metavar="FILE", help="the pyproject.toml to test by")
+    group.addoption("--harness-done", metavar="FILE", help="tests that have a result already")
     group.addoption("--ktap-fd", type=int, help="write KTAP to this file descriptor")
 
 
@@ -73,10 +83,21 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare the state of this process."""
     state = _State()
     config.stash[_STATE] = state
+    config.addinivalue_line("markers", _MARKER_HELP)
     descriptor = config.getoption("--ktap-fd")
     if descriptor is not None:
         state.ktap = _KtapPrinter(descriptor, state)
         config.pluginmanager.register(state.ktap, "harness-ktap")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what an earlier guest of this run has answered for."""
+    file = config.getoption("--harness-done")
+    if file is not None:
+        done = set(Path(file).read_text().splitlines())
+        gone = [item for item in items if _name(item.nodeid) in done]
+        items[:] = [item for item in items if _name(item.nodeid) not in done]
+        config.hook.pytest_deselected(items=gone)
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +109,7 @@ def harness_handoff(request: pytest.FixtureRequest) -> Iterator[Handoff]:
         return
     option = request.config.getoption("--harness-config")
     file = Path(option) if option else config.find_file(request.config.rootpath)
-    asked = kernel_test.KernelTestRequest(
+    asked = KernelTestRequest(
         settings=config.load(file), environment=environment, target_name=None
     )
     try:
@@ -129,7 +150,7 @@ def driver(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) -
         handoff=harness_handoff,
         load_s=harness_settings.timeouts.load_s * harness_handoff.factor,
     )
-    if not found.is_loaded():
+    if not found.is_loaded() and not harness_handoff.control:
         found.load()
     return found
 
@@ -201,6 +222,12 @@ class _KtapPrinter:
         names = [_name(item.nodeid) for item in session.items]
         lines = ["KTAP version 1", f"1..{len(names)}"]
         self._write(*lines, *(f"# harness: planned {name}" for name in names))
+        for item in session.items:
+            marker = item.get_closest_marker("crashes")
+            if marker is not None:
+                expected = Expectation(**marker.kwargs)
+                values = json.dumps(asdict(expected))
+                self._write(f"# harness: expects {_name(item.nodeid)} {values}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Say at once that a test file cannot be read."""

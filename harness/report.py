@@ -15,12 +15,14 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from pydantic import TypeAdapter, ValidationError
 
-from harness import cache, ktap
+from harness import cache, crash_report, ktap
+from harness.crash_values import Crash
 from harness.errors import Lost
-from harness.model import KernelReport, RunReport, TestResult, Verdict
+from harness.model import RunReport, TestResult, Verdict
+from harness.panic.values import KernelReport
 
 # Raised when a field changes its meaning or goes; new fields alone do not raise it.
-SCHEMA = 1
+SCHEMA = 2
 _MOST_CHARACTERS = 200
 _ADAPTER = TypeAdapter(RunReport)
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -76,6 +78,21 @@ def _judge(result: TestResult, reports: Sequence[KernelReport]) -> TestResult:
         reports=own,
         verdict=worse if good else result.verdict,
         reason=reason if result.verdict is Verdict.PASSED or not result.reason else result.reason,
+    )
+
+
+def with_crashes(
+    results: Sequence[TestResult], crashes: Sequence[Crash]
+) -> tuple[TestResult, ...]:
+    """Return the results with the screen of each crash below the test that it came in."""
+    screens: dict[str, tuple[str, ...]] = {}
+    for found in crashes:
+        screens[found.test] = (*screens.get(found.test, ()), *crash_report.screen(found))
+    return tuple(
+        replace(result, diagnostics=(*result.diagnostics, *screens[result.name]))
+        if result.name in screens and result.verdict is not Verdict.PASSED
+        else result
+        for result in results
     )
 
 
@@ -180,6 +197,7 @@ def summary_lines(report: RunReport) -> tuple[str, ...]:
         if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}
     ]
     lines += [f"kernel: {one.title}" for one in report.reports]
+    lines += [_crash_line(found) for found in report.crashes]
     lines += [f"{name}: {text}" for name, text in report.witnesses.items()]
     if report.hint:
         lines.append(f"hint: {report.hint}")
@@ -190,6 +208,12 @@ def summary_lines(report: RunReport) -> tuple[str, ...]:
     lines.append(f"files: {report.folder}")
     lines.append(f"verdict: {report.verdict.value} ({report.reason})")
     return tuple(lines)
+
+
+def _crash_line(found: Crash) -> str:
+    where = f" at {found.place}" if found.place else ""
+    test = found.test or "between tests"
+    return f"crash {found.number}: {found.title}{where} ({test}; {found.blame.value})"
 
 
 def nightly_markdown(reports: Sequence[RunReport]) -> str:

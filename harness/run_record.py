@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness import kernel_log, report, verdict
+from harness import expectations, kcidb, kernel_log, report, verdict
+from harness.crash_values import Crash, Expectation
 from harness.errors import HarnessError
 from harness.live import LiveView
 from harness.model import Accel, RunReport, StageResult
+from harness.panic.values import KernelReport
 from harness.session import CONSOLE, Session
 from harness.suites import SuiteOutcome
 
@@ -24,7 +26,8 @@ from harness.suites import SuiteOutcome
 class RunRecord:
     """The state of one run; `session` is None until a guest is up.
 
-    The three words are what each witness objects to: "" is no objection.
+    The three words are what each witness objects to: "" is no objection. `reports` are those of
+    guests that are gone; the last guest's are still in its session.
     """
 
     run_id: str
@@ -41,6 +44,9 @@ class RunRecord:
     console_word: str = "no guest ran"
     libvirt_word: str = ""
     session: Session | None = None
+    crashes: list[Crash] = field(default_factory=list)
+    expected: dict[str, Expectation] = field(default_factory=dict)
+    reports: tuple[KernelReport, ...] = ()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -56,8 +62,10 @@ class RunRecord:
     def finish(self, error: HarnessError | None) -> RunReport:
         """Return the report of the run, its files written."""
         live = self.session
-        reports = live.watch.reports if live is not None else ()
+        reports = self._reports()
         results, loose = report.apply_reports(self.outcome.results, reports, self.allowed)
+        results, loose = expectations.judged(results, loose, tuple(self.crashes), self.expected)
+        results = report.with_crashes(results, self.crashes)
         evidence = verdict.Evidence(
             results=results,
             reports=loose,
@@ -80,6 +88,7 @@ class RunRecord:
             stages=tuple(self.stages),
             results=results,
             reports=loose,
+            crashes=tuple(self.crashes),
             witnesses=self._witnesses(),
             facts=self.facts,
             hint=error.hint if error else "",
@@ -87,7 +96,14 @@ class RunRecord:
         )
         _write_kernel_logs(self.folder)
         report.write(found)
+        kcidb.write(found)
         return found
+
+    def _reports(self) -> tuple[KernelReport, ...]:
+        """Return every report of every guest of this run, each once."""
+        live = self.session
+        last = live.watch.reports if live is not None else ()
+        return (*self.reports, *(one for one in last if one not in self.reports))
 
     def _witnesses(self) -> dict[str, str]:
         if self.session is None:
@@ -97,7 +113,7 @@ class RunRecord:
         return {
             "guest": self.guest_word or "called its log clean",
             "console": seen + ("seen" if watch.sees else "not seen"),
-            "libvirt": self.session.libvirt_objection() or "no event",
+            "libvirt": self.session.liveness.objection() or "no event",
         }
 
 

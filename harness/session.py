@@ -16,18 +16,19 @@ from uuid import uuid4
 
 from harness import cache, hypervisor, image, lives, platform_linux, snapshot
 from harness.console import Console
-from harness.domain import Domain, DomainState
+from harness.domain import Domain
 from harness.domain_xml import render
 from harness.errors import (
     GuestCrashed,
-    GuestHung,
     GuestLost,
     HarnessError,
+    HypervisorDied,
     HypervisorError,
     ScannerBlind,
 )
 from harness.guest import Guest
 from harness.hypervisor import Hypervisor
+from harness.liveness import Liveness
 from harness.model import Accel, DomainSpec, Endpoint, Image, Kernel, TargetSpec, Timeouts
 from harness.snapshot import Snapshot
 from harness.watch import Watch
@@ -41,17 +42,18 @@ QEMU_CONSOLE = "qemu-console.log"
 # domain has the same one; which run it is, its folder and its metadata say.
 _PRIVATE_NAME = "harness"
 _SNAPSHOT_LOCK_S = 600.0
-# A dying kernel prints for a while after libvirt knows: quiet for one, at most for the other.
-_QUIET_S = 1.0
-_SETTLE_S = 10.0
+_OVERLAY = "overlay.qcow2"
+# A guest's death may come to be known a moment after what it broke.
+_DOUBT_S = 1.0
 _POLL_S = 0.05
-_UNWANTED_EVENTS = {"crashed", "stopped", "shutdown"}
 
 # What the kernel is told on every boot. Harness lines and faults must reach the console whatever
-# their level; an oops ends the guest, so that no test goes on in a kernel that is already broken.
+# their level; an oops ends the guest, so that no test goes on in a kernel that is already broken;
+# a guest that hangs answers to sysrq on its serial line, and to an NMI with a panic.
 _CMDLINE = (
     "console=ttyS0,115200 root=LABEL=harness-root rw ignore_loglevel oops=panic panic=0 "
-    "log_buf_len=4M printk.devkmsg=on"
+    "log_buf_len=4M printk.devkmsg=on sysrq_always_enabled=1 unknown_nmi_panic=1 "
+    "sysctl.kernel.hung_task_timeout_secs=60 sysctl.kernel.hung_task_warnings=-1"
 )
 
 
@@ -73,6 +75,7 @@ class SessionRequest:
     fresh: bool = False
     keep: bool = False
     share: Path | None = None
+    allowed: tuple[str, ...] = ()
 
 
 class Session:
@@ -95,8 +98,10 @@ class Session:
         self.factor = request.timeouts.tcg_factor if accel is Accel.TCG else 1.0
         self.origin = ""
         self.watch = Watch(run_id=request.run_id, token=token, started_at=time.monotonic())
+        self._lifetime = ExitStack()
         self.domain: Domain
         self.console: Console
+        self.liveness: Liveness
         self.guest: Guest
         self.endpoint: Endpoint
 
@@ -104,47 +109,34 @@ class Session:
         """Return a deadline of the configuration, stretched for the accelerator in use."""
         return seconds * self.factor
 
+    @property
+    def qmp_socket(self) -> Path:
+        """QEMU's second monitor, which libvirt does not use."""
+        return self.life.folder / "qmp"
+
     def check_alive(self) -> None:
-        """Return when nothing says that the guest died.
+        """Return when nothing says that the guest died; see Liveness.check for what it raises."""
+        self.liveness.check()
 
-        Raises: GuestCrashed when libvirt or the console says so; GuestHung when the heartbeat
-            has stopped for longer than the configured silence.
+    def renew(self, progress: Progress) -> None:
+        """Throw this guest away and bring up another of the same kind, its console a new file.
+
+        Raises: what `opened` raises; the session then has no guest.
         """
-        state = self.domain.state()
-        if state is not DomainState.RUNNING:
-            self._settle()
-            fatal = self.watch.fatal
-            raise self._crashed(fatal.title if fatal else f"libvirt reports it as {state.value}")
-        fatal = self.watch.fatal
-        if fatal is not None:
-            self._settle()
-            raise self._crashed(fatal.title)
-        silence = self.deadline(self.request.timeouts.silence_s)
-        if self.watch.beats and time.monotonic() - self.watch.beat_at > silence:
-            raise GuestHung(
-                f"the guest hangs: no heartbeat of its kernel for {silence:.0f} s",
-                hint=f"the console so far: {self.request.folder / CONSOLE}",
-                evidence=self.console.tail(30),
-            )
-
-    def _crashed(self, what: str) -> GuestCrashed:
-        return GuestCrashed(
-            f"the guest's kernel died: {what}",
-            hint=f"the whole console: {self.request.folder / CONSOLE}",
-            evidence=self.console.tail(50),
+        self.end()
+        (self.life.disk / _OVERLAY).unlink(missing_ok=True)
+        self.watch = Watch(
+            run_id=self.request.run_id, token=self.token, started_at=time.monotonic()
         )
+        _bring_up(self, self._lifetime, progress)
 
-    def _settle(self) -> None:
-        """Wait until the console of a dead guest is quiet, so that its last words are complete."""
-        end = time.monotonic() + _SETTLE_S
-        while time.monotonic() < end and time.monotonic() - self.console.last_byte_at < _QUIET_S:
-            time.sleep(_POLL_S)
-        self.watch.finish()
+    def begin(self, progress: Progress) -> None:
+        """Bring up the first guest."""
+        _bring_up(self, self._lifetime, progress)
 
-    def libvirt_objection(self) -> str:
-        """Return what libvirt saw happen to the guest that should not have, or ""."""
-        bad = [event.kind for event in self.domain.events if event.kind in _UNWANTED_EVENTS]
-        return f"libvirt reported that the guest was {', '.join(bad)}" if bad else ""
+    def end(self) -> None:
+        """Close what belongs to this guest, the domain last; may be called twice."""
+        self._lifetime.close()
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -152,11 +144,11 @@ class Session:
         try:
             yield
         except HarnessError as error:
-            end = time.monotonic() + _QUIET_S
+            end = time.monotonic() + _DOUBT_S
             while time.monotonic() < end:
                 try:
                     self.check_alive()
-                except GuestCrashed as crash:
+                except (GuestCrashed, HypervisorDied) as crash:
                     raise crash from error
                 time.sleep(_POLL_S)
             raise
@@ -185,7 +177,7 @@ def opened(request: SessionRequest, *, token: str, progress: Progress) -> Iterat
     life = _new_life(request)
     with ExitStack() as stack:
         life = stack.enter_context(lives.claim(life))
-        life.disk.mkdir(parents=True)
+        lives.make_disk_folder(life)
         accel = _choose_accel(request.accel, progress)
         hv = stack.enter_context(
             hypervisor.connect(
@@ -198,7 +190,8 @@ def opened(request: SessionRequest, *, token: str, progress: Progress) -> Iterat
         life = replace(life, uri=hv.uri)
         life.write()
         session = Session(request, hv=hv, accel=accel, life=life, token=token)
-        _bring_up(session, stack, progress)
+        stack.callback(session.end)
+        session.begin(progress)
         yield session
         if request.keep:
             _keep(session)
@@ -242,7 +235,7 @@ def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec
         cmdline=f"{_CMDLINE} {request.target.cmdline}".strip(),
         overlay=overlay,
         modules_disk=request.kernel.modules_disk,
-        qmp_socket=session.life.folder / "qmp",
+        qmp_socket=session.qmp_socket,
         console_log=request.folder / log,
         share=_share_disk(session) if request.share is not None else None,
     )
@@ -260,7 +253,7 @@ def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
         image.folder_disk(request.share, _share_disk(session))
     if not (restorable and _restored(session, stack, progress)):
         progress("booting the guest")
-        overlay = session.life.disk / "overlay.qcow2"
+        overlay = session.life.disk / _OVERLAY
         image.make_overlay(request.image, overlay)
         spec = _spec(session, uuid=str(uuid4()), overlay=overlay, log=QEMU_CONSOLE)
         _start(session, stack, Domain.create(session.hv, render(spec)))
@@ -278,7 +271,16 @@ def _start(session: Session, stack: ExitStack, domain: Domain) -> None:
     session.domain = stack.enter_context(domain)
     file = session.request.folder / CONSOLE
     session.console = stack.enter_context(Console(domain.open_console(), file=file))
-    session.console.subscribe(lambda line: session.watch.feed(line.text, line.at))
+    watch = session.watch
+    session.console.subscribe(lambda line: watch.feed(line.text, line.at))
+    session.liveness = Liveness(
+        domain=domain,
+        console=session.console,
+        watch=watch,
+        silence_s=session.deadline(session.request.timeouts.silence_s),
+        console_file=file,
+        allowed=session.request.allowed,
+    )
     domain.resume()
 
 
@@ -316,7 +318,7 @@ def _restored(session: Session, stack: ExitStack, progress: Progress) -> bool:
         if not saved.usable:
             progress("no saved guest yet: booting one to save it")
             _make_snapshot(session, saved)
-    overlay = session.life.disk / "overlay.qcow2"
+    overlay = session.life.disk / _OVERLAY
     snapshot.layer(request.image, saved, overlay)
     spec = _spec(session, uuid=saved.uuid, overlay=overlay, log=QEMU_CONSOLE)
     try:

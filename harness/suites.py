@@ -6,13 +6,14 @@ looks at the guest between any two lines, so that a panic ends the suite at once
 the test that was running, whatever the suite itself is doing at that moment.
 """
 
+import json
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,30 +21,47 @@ from queue import Empty, Queue
 from threading import Thread
 
 from harness import config
-from harness.errors import GuestCrashed, GuestLost, HarnessError, NoTests
+from harness.crash_values import Expectation
+from harness.errors import (
+    GuestCrashed,
+    GuestLost,
+    HarnessError,
+    KernelComplained,
+    NoTests,
+    TestOverdue,
+)
 from harness.ktap import Bail, Parser, Plan, Result, Started
 from harness.model import TestResult, TestSpec, Verdict
+from harness.request import Selection
 from harness.session import Session
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
-OnResult = Callable[[TestResult], None]
+_PLANNED = "# harness: planned "
+# Written by pytest_plugin for a test that crashes the kernel on purpose.
+_EXPECTS = "# harness: expects "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which tests of a suite run: pytest's -k expression, and the long forms of tests."""
+class Listener:
+    """Who hears of a suite while it goes on: a test begins, has a result, announces a crash."""
 
-    expression: str = ""
-    long: bool = False
+    on_start: Callable[[str], None]
+    on_result: Callable[[TestResult], None]
+    on_expect: Callable[[str, Expectation], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteOutcome:
-    """The results of a suite so far, and what ended it early, if anything did."""
+    """The results of a suite so far, and what ended it early, if anything did.
+
+    `unreached` are planned tests without a result; `running` is the one that ran at the end.
+    """
 
     results: tuple[TestResult, ...]
     error: HarnessError | None = None
+    unreached: tuple[str, ...] = ()
+    running: str = ""
 
 
 def run_suite(
@@ -52,15 +70,18 @@ def run_suite(
     *,
     selection: Selection,
     session_file: Path,
-    on_start: Callable[[str], None],
-    on_result: OnResult,
+    listener: Listener,
+    done: Sequence[str] = (),
 ) -> SuiteOutcome:
-    """Return the outcome of one suite; it never raises for what the guest or a test does."""
+    """Return the outcome of one suite; it never raises for what the guest or a test does.
+
+    `done` are the tests that have a result already, from an earlier guest.
+    """
     log = session.request.folder / f"{spec.name}.log"
-    ledger = _Ledger(spec.name, on_start=on_start, on_result=on_result)
+    ledger = _Ledger(spec.name, listener)
     try:
-        with _lines(spec, session, selection, session_file, log) as lines:
-            _pump(lines, ledger, session, end=time.monotonic() + session.deadline(spec.deadline_s))
+        with _lines(spec, session, selection, session_file, log, done) as lines:
+            _pump(spec, lines, ledger, session)
     except HarnessError as error:
         return ledger.ended(error)
     return ledger.ended(None, log=log)
@@ -69,13 +90,10 @@ def run_suite(
 class _Ledger:
     """The results of one suite in the order in which they came, and the test that runs."""
 
-    def __init__(
-        self, suite: str, *, on_start: Callable[[str], None], on_result: OnResult
-    ) -> None:
+    def __init__(self, suite: str, listener: Listener) -> None:
         self._suite = suite
         self._parser = Parser()
-        self._on_start = on_start
-        self._on_result = on_result
+        self._listener = listener
         self._planned: list[str] = []
         self._plan_count = 0
         self._running = ""
@@ -85,9 +103,14 @@ class _Ledger:
 
     def feed(self, line: str) -> None:
         """Take one line of the suite's output."""
-        name = line.removeprefix("# harness: planned ")
+        name = line.removeprefix(_PLANNED)
         if name != line:
             self._planned.append(name.strip())
+            return
+        words = line.removeprefix(_EXPECTS)
+        if words != line:
+            name, _, values = words.partition(" ")
+            self._listener.on_expect(name, Expectation(**json.loads(values)))
             return
         for event in self._parser.feed(line):
             self._take(event)
@@ -95,7 +118,7 @@ class _Ledger:
     def _take(self, event: object) -> None:
         if isinstance(event, Started):
             self._running, self._started_at = event.name, time.monotonic()
-            self._on_start(event.name)
+            self._listener.on_start(event.name)
         elif isinstance(event, Plan):
             self._plan_count = event.count
         elif isinstance(event, Bail):
@@ -108,7 +131,7 @@ class _Ledger:
     def _add(self, result: TestResult) -> None:
         result = replace(result, suite=self._suite)
         self.results.append(result)
-        self._on_result(result)
+        self._listener.on_result(result)
 
     @property
     def running_for_s(self) -> float:
@@ -121,21 +144,20 @@ class _Ledger:
         return self._running
 
     def ended(self, error: HarnessError | None, *, log: Path | None = None) -> SuiteOutcome:
-        """Return the outcome, every planned test without a result counted as what it is."""
-        if self._running:
-            crashed = isinstance(error, GuestCrashed)
-            reason = error.message if error else "the suite ended in the middle of this test"
-            verdict = Verdict.CRASHED if crashed else Verdict.LOST
-            took = self.running_for_s
-            self._add(
-                TestResult(name=self._running, verdict=verdict, reason=reason, duration_s=took)
-            )
+        """Return the outcome; the test that was running gets a result of what ended it.
+
+        One that only happened to run when an earlier test's fault came to light gets none.
+        """
+        running = self._running
+        if running and not isinstance(error, KernelComplained):
+            self._add(_cut_short(running, error, self.running_for_s))
         seen = {result.name for result in self.results}
-        for name in self._planned:
-            if name not in seen:
-                why = "not reached: the suite ended before"
-                self._add(TestResult(name=name, verdict=Verdict.LOST, reason=why))
-        return SuiteOutcome(results=tuple(self.results), error=error or self._silence(log))
+        return SuiteOutcome(
+            results=tuple(self.results),
+            error=error or self._silence(log),
+            unreached=tuple(name for name in self._planned if name not in seen),
+            running=running,
+        )
 
     def _silence(self, log: Path | None) -> HarnessError | None:
         tail = log.read_text(errors="backslashreplace").splitlines()[-30:] if log else []
@@ -150,12 +172,34 @@ class _Ledger:
         return None
 
 
-def _pump(lines: Iterator[str | None], ledger: _Ledger, session: Session, *, end: float) -> None:
+def _cut_short(name: str, error: HarnessError | None, took_s: float) -> TestResult:
+    """Return the result of a test that was running when its suite ended."""
+    reason = error.message if error else "the suite ended in the middle of this test"
+    verdict = Verdict.LOST
+    if isinstance(error, GuestCrashed):
+        verdict = Verdict.CRASHED
+    elif isinstance(error, TestOverdue):
+        verdict = Verdict.FAILED
+    return TestResult(name=name, verdict=verdict, reason=reason, duration_s=took_s)
+
+
+def lost(names: Sequence[str], suite: str) -> tuple[TestResult, ...]:
+    """Return the results of tests that were planned and never reached."""
+    why = "not reached: the suite ended before"
+    return tuple(
+        TestResult(name=name, suite=suite, verdict=Verdict.LOST, reason=why) for name in names
+    )
+
+
+def _pump(spec: TestSpec, lines: Iterator[str | None], ledger: _Ledger, session: Session) -> None:
+    end = time.monotonic() + session.deadline(spec.deadline_s)
     test_limit = session.deadline(session.request.timeouts.test_s)
     for line in lines:
         if line is not None:
             ledger.feed(line)
         session.check_alive()
+        if spec.pytest is not None:
+            session.liveness.check_unspoilt(ledger.running)
         if ledger.running_for_s > test_limit:
             raise _overdue(session, f"{ledger.running} ran for over {test_limit:.0f} s")
         if time.monotonic() > end:
@@ -163,7 +207,8 @@ def _pump(lines: Iterator[str | None], ledger: _Ledger, session: Session, *, end
 
 
 def _overdue(session: Session, what: str) -> HarnessError:
-    return GuestLost(
+    session.liveness.note("deadline", what)
+    return TestOverdue(
         f"{what}; the guest's kernel still beats",
         hint="raise test_s or deadline_s in the configuration if the test may take that long",
         evidence=session.console.tail(20),
@@ -172,15 +217,20 @@ def _overdue(session: Session, what: str) -> HarnessError:
 
 @contextmanager
 def _lines(
-    spec: TestSpec, session: Session, selection: Selection, session_file: Path, log: Path
+    spec: TestSpec,
+    session: Session,
+    selection: Selection,
+    session_file: Path,
+    log: Path,
+    done: Sequence[str],
 ) -> Iterator[Iterator[str | None]]:
     if spec.command is not None:
-        with session.guest.popen(spec.command) as remote, log.open("w") as copy:
+        with session.guest.popen(spec.command) as remote, log.open("a") as copy:
             yield _tee(remote.lines(poll_s=_POLL_S), copy.write)
         return
     if spec.pytest is None:
         raise NoTests(f"{spec.name} names neither a pytest folder nor a command")
-    with _pytest_process(spec.pytest, selection, session_file, log) as lines:
+    with _pytest_process(spec.pytest, selection, session_file, log, done) as lines:
         yield lines
 
 
@@ -193,14 +243,22 @@ def _tee(lines: Iterator[str | None], write: Callable[[str], int]) -> Iterator[s
 
 @contextmanager
 def _pytest_process(
-    folder: Path, selection: Selection, session_file: Path, log: Path
+    folder: Path,
+    selection: Selection,
+    session_file: Path,
+    log: Path,
+    done: Sequence[str] = (),
 ) -> Iterator[Iterator[str | None]]:
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "pytest", str(folder), "-p", "harness"]
     command += ["-p", "no:cacheprovider", f"--ktap-fd={writer}", "--color=no", "-v"]
     command += ["-k", selection.expression] if selection.expression else []
     command += ["--long"] if selection.long else []
-    with log.open("w") as output, os.fdopen(reader, "r", errors="backslashreplace") as ktap:
+    if done:
+        known = log.with_suffix(".done")
+        known.write_text("".join(f"{name}\n" for name in done))
+        command += [f"--harness-done={known}"]
+    with log.open("a") as output, os.fdopen(reader, "r", errors="backslashreplace") as ktap:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

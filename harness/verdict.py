@@ -9,8 +9,9 @@ Silence of any of them is never a pass.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.errors import GuestCrashed, HarnessError
-from harness.model import KernelReport, TestResult, Verdict
+from harness.errors import HarnessError
+from harness.model import TestResult, Verdict
+from harness.panic.values import KernelReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Evidence:
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
     """Return the verdict and the one sentence that gives its reason."""
     error = evidence.error
-    if isinstance(error, GuestCrashed):
+    if error is not None and error.exit_code == Verdict.CRASHED.exit_code:
         return Verdict.CRASHED, error.message
     fatal = next((report for report in evidence.reports if report.fatal), None)
     if fatal is not None:

@@ -5,13 +5,15 @@ Fed with console lines by the console's thread, read by everybody else. It draws
 `session` decides what a missing heartbeat means, `verdict` what a report does to a result.
 """
 
+import re
 import threading
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.model import KernelReport
 from harness.panic.markers import MarkerKind, parse_marker
 from harness.panic.scan import Scanner
+from harness.panic.values import KernelReport
 
 CANARY_KIND = "canary"
 
@@ -27,7 +29,8 @@ class Watch:
         self._scanner = Scanner()
         self._run_id = run_id
         self._token = token
-        self._reports: list[KernelReport] = []
+        self._reports: list[tuple[KernelReport, float]] = []
+        self._times: list[float] = []
         self._spans: list[tuple[int, str]] = [(0, "")]
         self._lines = 0
         self._beats = 0
@@ -40,6 +43,7 @@ class Watch:
     def feed(self, text: str, at: float) -> None:
         """Take the next console line, received at `at`."""
         with self._lock:
+            self._times.append(at)
             marker = parse_marker(text)
             if marker is not None:
                 self._mark(marker.kind, marker.name, at)
@@ -72,11 +76,18 @@ class Watch:
             self._canary_reported = True
             return
         index = bisect_right(self._spans, report.line, key=lambda span: span[0]) - 1
-        self._reports.append(replace(report, test=self._spans[max(index, 0)][1]))
+        named = replace(report, test=self._spans[max(index, 0)][1])
+        self._reports.append((named, self._times[report.line]))
 
     @property
     def reports(self) -> tuple[KernelReport, ...]:
         """Every fault so far, each with the test that was running when its first line came."""
+        with self._lock:
+            return tuple(report for report, _ in self._reports)
+
+    @property
+    def timed_reports(self) -> tuple[tuple[KernelReport, float], ...]:
+        """Every fault so far, with the time when its first line came."""
         with self._lock:
             return tuple(self._reports)
 
@@ -84,7 +95,7 @@ class Watch:
     def fatal(self) -> KernelReport | None:
         """The report with which the kernel stopped, if it did."""
         with self._lock:
-            return next((report for report in self._reports if report.fatal), None)
+            return next((report for report, _ in self._reports if report.fatal), None)
 
     @property
     def current_test(self) -> str:
@@ -126,3 +137,8 @@ class Watch:
         """How many console lines were read."""
         with self._lock:
             return self._lines
+
+
+def is_allowed(report: KernelReport, patterns: Sequence[str]) -> bool:
+    """Return whether a pattern of `allow_kernel_lines` fits a report's title."""
+    return any(re.search(pattern, report.title) for pattern in patterns)

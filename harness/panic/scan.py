@@ -2,79 +2,239 @@
 """Find the kernel's reports in a console, line by line as it comes, with bounded memory.
 
 A report begins with one of `headers` and ends with the kernel's own end marks, with a test's
-mark, or when it has grown beyond all reason. A header inside of a report continues it: an oops
-that ends in a panic is one report, and its being fatal is taken over.
+mark, when nothing more is added to it, or when it has grown beyond all reason. Where printk says
+who printed (CONFIG_PRINTK_CALLER), each thread and CPU has a report of its own open; where it
+does not, there is one. A header that merely goes on with an open report does not begin another:
+an oops that panics before it has ended is one report, and its being fatal is taken over.
 """
 
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
-from harness.model import KernelReport
-from harness.panic.headers import Header, match
-from harness.panic.lines import clean, kernel_text
+from harness.panic import consequence
+from harness.panic.explain import explain
+from harness.panic.headers import HINTS, Header, match
+from harness.panic.lines import KernelLine, clean, parse, parse_bare, pieces
+from harness.panic.trim import trimmed
+from harness.panic.values import KernelReport
 
 # A report with the stacks of many tasks is long; one that is longer is not only a report.
 _MOST_LINES = 400
-_TITLE_CHARACTERS = 120
+# More at the same time is no kernel's doing.
+_MOST_OPEN = 8
 _ENDS = ("---[ end trace", "---[ end Kernel panic")
-# What follows from a report that is open and not a finding of its own.
-_CONTINUES = {"panic", "oops", "invalid-opcode", "double-fault"}
 _FATAL_END = "---[ end Kernel panic"
+# Another CPU's answer to a report that asks for every CPU's stack belongs to that report.
+_ANSWER = "NMI backtrace for cpu "
+# How many lines are shown from before a report: any, and those of the same thread or CPU.
+_BEFORE, _BEFORE_SAME = 5, 50
+_KEPT = 100
+# A block is what is looked through at once for the words of `HINTS`.
+_BLOCK_CHARACTERS = 1 << 20
+
+
+@dataclass
+class _Draft:
+    """A report that is being read: its header, its lines so far, and whose lines it takes."""
+
+    header: Header
+    line: int
+    contexts: set[str]
+    before: tuple[str, ...]
+    fatal: bool
+    text: list[str] = field(default_factory=list)
+    beats: int = 0
 
 
 class Scanner:
     """Takes console lines in order and gives each report when it is complete."""
 
-    def __init__(self) -> None:
+    def __init__(self, parse_line: Callable[[str], KernelLine | None] = parse) -> None:
+        self._parse = parse_line
         self._index = -1
-        self._open: KernelReport | None = None
-        self._text: list[str] = []
-        self._beats = 0
+        self._open: list[_Draft] = []
+        self._recent: deque[str] = deque(maxlen=_KEPT)
+        self._past = consequence.Past()
 
-    def feed(self, line: str) -> tuple[KernelReport, ...]:
-        """Take the next line; return the reports that it completes."""
+    @property
+    def idle(self) -> bool:
+        """Whether no report is open, so that only a header can say anything."""
+        return not self._open
+
+    def feed(self, line: str, *, plain: bool = False) -> tuple[KernelReport, ...]:
+        """Take the next line; return the reports that it completes.
+
+        Of a `plain` line the caller knows that it holds no word of `HINTS`.
+        """
         self._index += 1
-        text = kernel_text(clean(line))
-        if text is None:
-            return ()
-        if text.startswith("harness-test-"):
-            return self.finish()
-        if text.startswith("harness-heartbeat"):
-            return self._beat()
-        header = match(text)
-        if header is not None and not self._continues(header):
-            return (*self.finish(), *self._begin(header, text))
-        return self._go_on(header, text)
+        done: tuple[KernelReport, ...] = ()
+        for piece in pieces(clean(line)):
+            found = self._parse(piece)
+            if found is not None:
+                done += self._take(found, plain=plain)
+        self._recent.append(line)
+        return done
+
+    def skip(self, lines: Iterable[str], count: int) -> None:
+        """Pass over `count` lines that hold no header; `lines` are the last of them."""
+        self._index += count
+        self._recent.extend(lines)
 
     def finish(self) -> tuple[KernelReport, ...]:
-        """Return the report that is still open, as at the end of the console."""
-        done, self._open = self._open, None
-        return (replace(done, text=tuple(self._text)),) if done is not None else ()
+        """Return the reports that are still open, as at the end of the console."""
+        done = [report for draft in tuple(self._open) for report in self._close(draft)]
+        return tuple(sorted(done, key=lambda report: report.line))
 
-    def _continues(self, header: Header) -> bool:
-        return self._open is not None and header.kind in _CONTINUES
+    def _take(self, line: KernelLine, *, plain: bool) -> tuple[KernelReport, ...]:
+        if line.text.startswith("harness-"):
+            if line.text.startswith("harness-test-"):
+                return self.finish()
+            if line.text.startswith("harness-heartbeat"):
+                return self._beat()
+        hit = None if plain else match(line.text)
+        draft = self._of(line)
+        if hit is None:
+            return self._go_on(draft, line) if draft is not None else ()
+        if draft is not None and consequence.goes_on(draft.header.kind, hit, len(draft.text)):
+            draft.fatal = draft.fatal or hit[0].fatal
+            return self._go_on(draft, line)
+        ended = self._close(draft) if draft is not None else ()
+        return ended + self._begin(hit[0], line)
 
-    def _begin(self, header: Header, text: str) -> tuple[KernelReport, ...]:
-        self._open = KernelReport(
-            kind=header.kind,
-            title=text[:_TITLE_CHARACTERS],
+    def _of(self, line: KernelLine) -> _Draft | None:
+        """Return the open report to which a line belongs."""
+        for draft in reversed(self._open):
+            if not line.context or not draft.contexts or line.context in draft.contexts:
+                return draft
+        if line.text.startswith(_ANSWER):
+            asking = next((one for one in self._open if one.header.asks_all), None)
+            if asking is not None:
+                asking.contexts.add(line.context)
+            return asking
+        return None
+
+    def _begin(self, header: Header, line: KernelLine) -> tuple[KernelReport, ...]:
+        contexts = {line.context} if line.context else set()
+        draft = _Draft(
+            header=header,
             line=self._index,
-            text=(),
+            contexts=contexts,
+            before=tuple(self._before(line.context)),
             fatal=header.fatal,
+            text=[line.text],
         )
-        self._text, self._beats = [text], 0
-        return self.finish() if header.kind == "canary" else ()
+        self._open.append(draft)
+        oldest = self._close(self._open[0]) if len(self._open) > _MOST_OPEN else ()
+        return oldest + (self._close(draft) if header.kind == "canary" else ())
 
-    def _go_on(self, header: Header | None, text: str) -> tuple[KernelReport, ...]:
-        if self._open is None:
-            return ()
-        self._beats = 0
-        self._text.append(text)
-        if (header is not None and header.fatal) or text.startswith(_FATAL_END):
-            self._open = replace(self._open, fatal=True)
-        ended = text.startswith(_ENDS) or len(self._text) >= _MOST_LINES
-        return self.finish() if ended else ()
+    def _go_on(self, draft: _Draft, line: KernelLine) -> tuple[KernelReport, ...]:
+        draft.beats = 0
+        draft.text.append(line.text)
+        draft.fatal = draft.fatal or line.text.startswith(_FATAL_END)
+        ended = line.text.startswith(_ENDS) or len(draft.text) >= _MOST_LINES
+        return self._close(draft) if ended else ()
 
     def _beat(self) -> tuple[KernelReport, ...]:
         """A report to which nothing was added between two heartbeats is complete."""
-        self._beats += 1
-        return self.finish() if self._beats > 1 else ()
+        for draft in self._open:
+            draft.beats += 1
+        still = [draft for draft in tuple(self._open) if draft.beats > 1]
+        return tuple(report for draft in still for report in self._close(draft))
+
+    def _before(self, context: str) -> list[str]:
+        """Return the kernel lines just before a header; of the same context more of them."""
+        wanted = _BEFORE_SAME if context else _BEFORE
+        found: list[str] = []
+        for raw in reversed(self._recent):
+            if len(found) >= _BEFORE and context not in raw:
+                continue
+            line = self._parse(clean(raw))
+            if line is None or line.text.startswith("harness-"):
+                continue
+            if line.context == context or len(found) < _BEFORE:
+                found.append(line.text)
+            if len(found) == wanted:
+                break
+        return found[::-1]
+
+    def _close(self, draft: _Draft) -> tuple[KernelReport, ...]:
+        self._open.remove(draft)
+        found = explain(trimmed(draft.text), draft.line)
+        if found is None:
+            return ()
+        report = replace(found, fatal=draft.fatal, before=draft.before)
+        return (self._past.add(report),)
+
+
+def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
+    """Return every report of a whole log; one without timestamps is all the kernel's."""
+    return tuple(sorted(scan_blocks(_blocks(lines)), key=lambda report: report.line))
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[str]:
+    """Yield text of about a block's size, cut at ends of lines."""
+    held: list[str] = []
+    size = 0
+    for line in lines:
+        held.append(line.removesuffix("\n"))
+        size += len(line) + 1
+        if size >= _BLOCK_CHARACTERS:
+            yield "\n".join(held)
+            held, size = [], 0
+    if held:
+        yield "\n".join(held)
+
+
+def scan_blocks(blocks: Iterable[str]) -> Iterator[KernelReport]:
+    """Yield every report of a log that comes in blocks of whole lines.
+
+    The first block decides whether the log has timestamps. While no report is open only lines
+    with a word that every header has are looked at, so quiet text costs next to nothing.
+    """
+    scanner: Scanner | None = None
+    for block in blocks:
+        if scanner is None:
+            stamped = any(parse(clean(line)) is not None for line in block.split("\n"))
+            scanner = Scanner(parse if stamped else parse_bare)
+        yield from _through(scanner, block)
+    if scanner is not None:
+        yield from scanner.finish()
+
+
+def _through(scanner: Scanner, block: str) -> Iterator[KernelReport]:
+    """Take one block, from one interesting line to the next."""
+    at = 0
+    starts = _interesting(block)
+    target = next(starts, len(block) + 1)
+    while at <= len(block):
+        while target < at:
+            target = next(starts, len(block) + 1)
+        if scanner.idle:
+            _pass_over(scanner, block[at : target - 1] if target > at else None)
+            at = target
+            if at > len(block):
+                return
+        end = block.find("\n", at)
+        end = len(block) if end < 0 else end
+        yield from scanner.feed(block[at:end], plain=at != target)
+        at = end + 1
+
+
+def _pass_over(scanner: Scanner, quiet: str | None) -> None:
+    if quiet is None:
+        return
+    tail = quiet[-_KEPT * 120 :].split("\n")[-_KEPT:]
+    scanner.skip(tail, quiet.count("\n") + 1)
+
+
+def _interesting(block: str) -> Iterator[int]:
+    """Yield where the lines begin that hold a word of a header, in order, each once."""
+    found: set[int] = set()
+    for word in HINTS:
+        at = block.find(word)
+        while at >= 0:
+            found.add(block.rfind("\n", 0, at) + 1)
+            end = block.find("\n", at)
+            at = block.find(word, end) if end >= 0 else -1
+    return iter(sorted(found))

@@ -16,6 +16,7 @@ nightly = ["one", "one:other"]
 [tool.harness.module]
 name = "example"
 source = "module"
+drgn = "module/state.py"
 parameters = { answer = "42" }
 devices = ["/dev/example"]
 push = [{ source = "bin/tool", target = "/usr/local/bin/tool" }]
@@ -37,6 +38,8 @@ other = { package = "linux-image-rt-amd64" }
 [tool.harness.targets.one]
 image = "debian"
 kernel = "plain"
+[tool.harness.vmcores]
+keep = 3
 """
 
 
@@ -44,6 +47,7 @@ def project(folder: Path, text: str = GOOD) -> Path:
     """Write a project whose configuration is `text`, and return its pyproject.toml."""
     (folder / "module").mkdir()
     (folder / "module" / "Kbuild").write_text("obj-m := example.o\n")
+    (folder / "module" / "state.py").write_text("")
     (folder / "tests").mkdir()
     file = folder / "pyproject.toml"
     file.write_text(text)
@@ -56,9 +60,11 @@ def test_paths_become_absolute(tmp_path: Path) -> None:
 
     assert settings.module.source == tmp_path / "module"
     assert settings.module.push[0].source == tmp_path / "bin/tool"
+    assert settings.module.drgn == tmp_path / "module/state.py"
     assert settings.images == tmp_path / "images"
     assert settings.tests[0].pytest == tmp_path / "tests"
     assert settings.tests[1].deadline_s == 5.0
+    assert (settings.vmcores.keep, settings.vmcores.total_mib) == (3, 4096)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,7 @@ def test_paths_become_absolute(tmp_path: Path) -> None:
         ('name = "example"', "name = 5", "module.name", "string"),
         ("deadline_s = 5.0", 'deadline_s = "soon"', "tests.1.deadline_s", "number"),
         ('source = "module"', 'source = "elsewhere"', "module.kbuild", "no Kbuild"),
+        ('drgn = "module/state.py"', 'drgn = "gone.py"', "module.drgn", "no such file"),
         ('pytest = "tests"', 'pytest = "missing"', "tests (guest)", "no such folder"),
         ('kernel = "plain"', 'kernel = "plane"', "targets.one.kernel", "other, plain"),
         ('default_target = "one"', 'default_target = "two"', "default_target", "one"),

@@ -9,33 +9,84 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+COMMANDS = (
+    "workflow",
+    "standing",
+    "proving",
+    "reruns",
+    "crashes",
+    "memory",
+    "explain",
+    "debugging",
+)
+
 # A module imports from rows above its own, never from below or from itself.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
-    ("model",),
-    ("panic.lines",),
-    ("panic.markers", "panic.headers"),
-    ("panic.scan", "ktap", "kernel_log", "verdict", "domain_xml"),
-    ("config", "cache", "lives", "handoff", "libvirtd", "keeper", "console", "guest", "live"),
-    ("apt", "initrd", "hypervisor", "watch", "tree_checks", "platform_linux", "report"),
-    ("image", "kernels", "build", "domain"),
-    ("snapshot", "leftovers", "doctor", "c_checks"),
+    ("errors", "panic.values", "memory_values", "source_paths"),
+    ("crash_values", "panic.lines", "panic.headers"),
+    ("model", "panic.markers", "panic.frames", "panic.facts", "panic.consequence"),
+    ("panic.guilty", "panic.trim"),
+    ("panic.hangs",),
+    ("panic.explain", "panic.signature", "panic.standstill", "blame", "expectations"),
+    ("panic.scan", "panic.darwin", "ktap", "kernel_log", "verdict", "domain_xml"),
+    (
+        "config",
+        "cache",
+        "lives",
+        "handoff",
+        "libvirtd",
+        "keeper",
+        "console",
+        "guest",
+        "live",
+        "footprint",
+    ),
+    ("elf_symbols", "line_finder", "vmcore", "guest_memory"),
+    ("drgn_open", "symbols"),
+    ("drgn_stacks",),
+    ("drgn_locks",),
+    ("drgn_view", "drgn_shell"),
+    ("memory_view", "memory_text"),
+    ("apt", "initrd", "hypervisor", "watch", "tree_checks", "platform_linux", "crash_report"),
+    ("image", "kernels", "build", "domain", "request", "report", "kcidb"),
+    (
+        "snapshot",
+        "leftovers",
+        "doctor",
+        "checkpatch",
+        "liveness",
+        "provenance",
+        "history",
+        "panic_explain",
+        "kernel_symbols",
+    ),
+    ("c_checks", "vmcore_open"),
     ("session", "checks"),
-    ("suites", "guests", "nightly"),
+    ("suites", "guests", "nightly", "interrogate"),
     ("run_record",),
+    ("standing",),
+    ("evidence",),
+    ("crash",),
+    ("survival",),
     ("kernel_test",),
-    ("pytest_plugin", "tasks"),
+    ("control", "bisect", "replay"),
+    ("pytest_plugin", "tasks.common"),
+    tuple(f"tasks.{name}" for name in COMMANDS),
+    ("tasks",),
 )
+# The faces: they alone import invoke, and they alone print.
+FACES = {"tasks", *(f"tasks.{name}" for name in ("common", *COMMANDS))}
 OWNERS = {
     "libvirt": {"hypervisor", "domain"},
     "libvirt_qemu": {"domain"},
     "paramiko": {"guest"},
     "rich": {"live"},
-    "invoke": {"tasks"},
+    "drgn": {"drgn_open", "drgn_stacks", "drgn_locks", "drgn_view", "drgn_shell"},
+    "invoke": FACES,
     "pytest": {"pytest_plugin"},
 }
 ENVIRONMENT = {"config"}
-PRINTERS = {"tasks"}
+PRINTERS = FACES
 
 
 def modules(root: Path) -> dict[str, ast.Module]:

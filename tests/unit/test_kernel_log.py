@@ -4,13 +4,13 @@
 from harness.kernel_log import split
 
 LINES = [
-    "[    1.0] boot",
-    "[    2.0] harness-test-begin t::one",
-    "[    2.1] inside one",
-    "[    2.2] harness-test-end t::one",
-    "[    2.3] after one",
-    "[    3.0] harness-test-begin t::two",
-    "[    3.1] the end came in the middle",
+    "[    1.000000] boot",
+    "[    2.000000] harness-test-begin t::one",
+    "[    2.100000] inside one",
+    "[    2.200000] harness-test-end t::one",
+    "[    2.300000] after one",
+    "[    3.000000] harness-test-begin t::two",
+    "[    3.100000] the end came in the middle",
 ]
 
 

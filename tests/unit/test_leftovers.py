@@ -67,9 +67,23 @@ def test_an_overlay_without_a_record_is_removed(tmp_path: Path) -> None:
     """A disk whose run folder vanished with a reboot is found by its own folder."""
     orphan = tmp_path / "cache" / "live" / "run-9"
     orphan.mkdir(parents=True)
+    os.utime(orphan, (0, 0))
 
     assert "run-9" in swept(tmp_path)[0]
     assert not orphan.exists()
+
+
+def test_an_overlay_of_another_runtime_folder_stays(tmp_path: Path) -> None:
+    """Two users of one cache do not take each other's live disks for orphans."""
+    elsewhere = tmp_path / "elsewhere" / "run-8"
+    elsewhere.mkdir(parents=True)
+    disk = tmp_path / "cache" / "live" / "run-8"
+    disk.mkdir(parents=True)
+    (disk / "entry").write_text(f"{elsewhere}\n")
+
+    assert swept(tmp_path) == []
+    elsewhere.rmdir()
+    assert "run-8" in swept(tmp_path)[0]
 
 
 def test_the_only_guest_is_meant_without_a_name(tmp_path: Path) -> None:

@@ -3,16 +3,23 @@
 
 from pathlib import Path
 
-from harness.errors import GuestCrashed, GuestLost, NoTests
+from harness.crash_values import Expectation
+from harness.errors import GuestCrashed, GuestLost, KernelComplained, NoTests, TestOverdue
 from harness.model import TestResult, Verdict
-from harness.suites import Selection, _Ledger, _pytest_process, _queued
+from harness.request import Selection
+from harness.suites import Listener, _Ledger, _pytest_process, _queued, lost
 
 PLAN = ["KTAP version 1", "1..2", "# harness: planned t::one", "# harness: planned t::two"]
 
 
 def ledger(*lines: str) -> _Ledger:
     """Return a ledger that has read the lines."""
-    book = _Ledger("guest", on_start=lambda _name: None, on_result=lambda _result: None)
+    listener = Listener(
+        on_start=lambda _name: None,
+        on_result=lambda _result: None,
+        on_expect=lambda _name, _expectation: None,
+    )
+    book = _Ledger("guest", listener)
     for line in lines:
         book.feed(line)
     return book
@@ -39,9 +46,47 @@ def test_a_crash_is_charged_to_the_running_test() -> None:
 
     outcome = book.ended(GuestCrashed("it died"))
 
-    assert verdicts(outcome.results) == {"t::one": Verdict.CRASHED, "t::two": Verdict.LOST}
+    assert verdicts(outcome.results) == {"t::one": Verdict.CRASHED}
     assert outcome.results[0].reason == "it died"
-    assert "not reached" in outcome.results[1].reason
+    assert outcome.unreached == ("t::two",)
+    assert outcome.running == "t::one"
+
+
+def test_what_is_not_reached_at_the_end_is_lost() -> None:
+    """No planned test disappears: without another guest it is lost, and says why."""
+    (result,) = lost(("t::two",), "guest")
+
+    assert (result.name, result.verdict) == ("t::two", Verdict.LOST)
+    assert "not reached" in result.reason
+
+
+def test_a_test_that_does_not_end_has_failed() -> None:
+    """The guest's kernel is well, so nothing has crashed and nothing was lost."""
+    outcome = ledger(*PLAN, "# harness: start t::one").ended(TestOverdue("ran for over 60 s"))
+
+    assert verdicts(outcome.results) == {"t::one": Verdict.FAILED}
+
+
+def test_an_earlier_tests_fault_leaves_the_running_one_without_a_result() -> None:
+    """It goes on in another guest, as if it had never begun."""
+    outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(
+        KernelComplained("WARNING in f")
+    )
+
+    assert verdicts(outcome.results) == {"t::one": Verdict.PASSED}
+    assert outcome.unreached == ("t::two",)
+
+
+def test_an_announced_crash_is_heard() -> None:
+    """What a test expects reaches the listener before the test runs."""
+    heard: dict[str, Expectation] = {}
+    listener = Listener(
+        on_start=lambda _name: None, on_result=lambda _result: None, on_expect=heard.__setitem__
+    )
+
+    _Ledger("guest", listener).feed('# harness: expects t::one {"kind": "bug", "fatal": true}')
+
+    assert heard == {"t::one": Expectation(kind="bug", fatal=True)}
 
 
 def test_a_suite_that_stops_in_the_middle_is_lost() -> None:

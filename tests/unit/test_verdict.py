@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import BuildError, GuestHung, GuestLost, HarnessError
-from harness.model import KernelReport, TestResult, Verdict
+from harness.model import TestResult, Verdict
+from harness.panic.values import KernelReport
 from harness.verdict import Evidence, decide
 
 PASSED = TestResult(name="one", verdict=Verdict.PASSED)

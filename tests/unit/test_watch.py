@@ -27,10 +27,10 @@ def fed(*lines: str) -> Watch:
 def test_a_report_belongs_to_the_test_that_was_running() -> None:
     """The line of the report decides, not the moment at which it was complete."""
     watch = fed(
-        "[    9.0] harness-test-begin t::one",
+        "[    9.000000] harness-test-begin t::one",
         *WARNING[:4],
-        "[   10.5] harness-test-end t::one",
-        "[   10.6] harness-test-begin t::two",
+        "[   10.500000] harness-test-end t::one",
+        "[   10.600000] harness-test-begin t::two",
     )
 
     (report,) = watch.reports
@@ -41,7 +41,9 @@ def test_a_report_belongs_to_the_test_that_was_running() -> None:
 def test_a_report_between_tests_belongs_to_none() -> None:
     """After the end mark no test is blamed."""
     watch = fed(
-        "[    9.0] harness-test-begin t::one", "[    9.1] harness-test-end t::one", *WARNING
+        "[    9.000000] harness-test-begin t::one",
+        "[    9.100000] harness-test-end t::one",
+        *WARNING,
     )
 
     assert [report.test for report in watch.reports] == [""]
@@ -51,7 +53,9 @@ def test_a_report_between_tests_belongs_to_none() -> None:
 
 def test_the_planted_line_is_no_fault_but_proof_of_sight() -> None:
     """The canary makes the watch seeing, and adds no report."""
-    planted = f"[    1.0] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"
+    planted = (
+        f"[    1.000000] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"
+    )
 
     assert fed(planted).sees
     assert fed(planted).reports == ()
@@ -59,34 +63,34 @@ def test_the_planted_line_is_no_fault_but_proof_of_sight() -> None:
 
 def test_without_the_planted_line_the_watch_is_blind() -> None:
     """No canary, or that of another run, is not sight."""
-    foreign = "[    1.0] harness-canary ffff: WARNING: planted by the harness, not a fault"
+    foreign = "[    1.000000] harness-canary ffff: WARNING: planted by the harness, not a fault"
 
-    assert not fed("[    1.0] hello").sees
+    assert not fed("[    1.000000] hello").sees
     assert not fed(foreign).sees
 
 
 def test_heartbeats_of_this_run_count() -> None:
     """Only this run's heartbeat moves the clock; before the first it stands at the start."""
     watch = fed(
-        f"[    1.0] harness-heartbeat {RUN} 1",
-        "[    2.0] harness-heartbeat 20250101-000000-ffff 7",
-        f"[    3.0] harness-heartbeat {RUN} 2",
+        f"[    1.000000] harness-heartbeat {RUN} 1",
+        "[    2.000000] harness-heartbeat 20250101-000000-ffff 7",
+        f"[    3.000000] harness-heartbeat {RUN} 2",
     )
 
     assert watch.beats == 2
     assert watch.beat_at == 102.0
-    assert fed("[    1.0] hello").beat_at == 100.0
+    assert fed("[    1.000000] hello").beat_at == 100.0
 
 
 def test_the_last_word_needs_the_token() -> None:
     """A last word with another token is somebody else's."""
-    assert fed(f"[    9.0] harness-last-word {TOKEN}").last_word_said
-    assert not fed("[    9.0] harness-last-word ffff").last_word_said
+    assert fed(f"[    9.000000] harness-last-word {TOKEN}").last_word_said
+    assert not fed("[    9.000000] harness-last-word ffff").last_word_said
 
 
 def test_a_panic_is_fatal_and_a_warning_is_not() -> None:
     """`fatal` is the report with which the kernel stopped."""
-    panic = "[   11.0] Kernel panic - not syncing: Fatal exception"
+    panic = "[   11.000000] Kernel panic - not syncing: Fatal exception"
 
     found = fed(*WARNING, panic).fatal
     assert found is not None

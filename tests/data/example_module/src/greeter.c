@@ -5,6 +5,7 @@
  * It greets in the kernel log, or misbehaves on request: what the harness
  * says of a module that fails is tested with it.
  */
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/init.h>
@@ -14,7 +15,7 @@
 
 static char *mode = "greet";
 module_param(mode, charp, 0444);
-MODULE_PARM_DESC(mode, "greet, refuse, hang, warn, oops or lockup");
+MODULE_PARM_DESC(mode, "greet, refuse, hang, warn, oops, lockup or cling");
 
 /* Never comes back, and with interrupts off nothing else on this CPU does. */
 static void greeter_spin(void *unused)
@@ -59,6 +60,10 @@ static int __init greeter_init(void)
 
 static void __exit greeter_exit(void)
 {
+	DECLARE_COMPLETION_ONSTACK(never);
+
+	if (!strcmp(mode, "cling"))
+		wait_for_completion(&never);
 	misc_deregister(&greeter_device);
 	pr_info("greeter: goodbye\n");
 }

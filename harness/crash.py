@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""From a guest that has come to a bad end to a Crash: seen by whom, what, where, in whose code.
+
+    speak (a hang) -> last words -> stop the guest -> memory read -> explained -> vmcore -> files
+
+What cannot be had (no symbols, a full disk, a guest that is gone) becomes a note in the Crash;
+collecting evidence never ends a run.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness import blame, crash_report, evidence
+from harness.crash_values import Cause, Crash
+from harness.domain import DomainState
+from harness.errors import (
+    GuestCrashed,
+    GuestGone,
+    GuestHung,
+    HarnessError,
+    HypervisorDied,
+    HypervisorError,
+    KernelComplained,
+    TestOverdue,
+)
+from harness.interrogate import Answer, interrogate
+from harness.memory_values import MemoryView
+from harness.panic.scan import scan
+from harness.panic.signature import signature
+from harness.panic.standstill import blocked
+from harness.panic.values import KernelReport
+from harness.session import CONSOLE
+from harness.standing import StandingGuest
+from harness.symbols import Symbolizer
+
+FOLDER = "crashes"
+_LAST_LINES = 15
+# The most specific first: GuestHung and GuestGone are GuestCrashed, too.
+_CAUSES: tuple[tuple[type[HarnessError], Cause], ...] = (
+    (KernelComplained, Cause.REPORT),
+    (TestOverdue, Cause.OVERDUE),
+    (GuestHung, Cause.HANG),
+    (GuestGone, Cause.GONE),
+    (GuestCrashed, Cause.PANIC),
+    (HypervisorDied, Cause.QEMU),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What the run knows of a bad end: what ended it, during which test, which one it is."""
+
+    error: HarnessError
+    test: str
+    number: int
+    reproduce: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def collect(standing: StandingGuest, known: Circumstances) -> Crash:
+    """Return everything that is to be known of one bad end; its folder is complete then.
+
+    The guest is stopped at the end and is not to be used any more.
+    """
+    live = standing.session
+    first_at = live.liveness.first_sign_at
+    folder = standing.record.folder / FOLDER / str(known.number)
+    folder.mkdir(parents=True)
+    cause = next((one for kind, one in _CAUSES if isinstance(known.error, kind)), None)
+    found = Crash(
+        number=known.number,
+        cause=cause or Cause.UNREACHABLE,
+        kind="",
+        title=known.error.message,
+        signature="",
+        folder=folder,
+        test=known.test,
+        reproduce=known.reproduce,
+    )
+    answer = _made_to_speak(standing, found)
+    live.liveness.settle()
+    still = not _is_kept(standing, found) and _stopped(standing)
+    view = evidence.look(standing) if still else MemoryView()
+    found = evidence.with_source(_described(found, standing, answer, view.log), standing)
+    found = evidence.with_memory(found, view) if still else found
+    found = blame.judge(found, standing.modules, known.error)
+    found = replace(
+        found,
+        signature=signature(_main(found)) if found.reports else _signature_of_cause(found),
+        witnesses=live.liveness.witnesses(),
+        explained_s=round(time.monotonic() - first_at, 1),
+    )
+    standing.record.view.crash(crash_report.screen(found))
+    found = evidence.with_vmcore(found, standing) if still else evidence.without_vmcore(found)
+    shutil.copyfile(standing.record.folder / CONSOLE, folder / CONSOLE)
+    found = replace(found, took_s=round(time.monotonic() - first_at, 1))
+    crash_report.write(found, known.facts)
+    return found
+
+
+def _made_to_speak(standing: StandingGuest, found: Crash) -> Answer:
+    """Return what a guest that stands still says of itself, () for any other."""
+    if found.cause not in {Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE}:
+        return Answer(way="", lines=())
+    standing.record.view.note("asking the guest's kernel what it is doing")
+    return interrogate(standing.session)
+
+
+def _is_kept(standing: StandingGuest, found: Crash) -> bool:
+    """Return whether somebody wants to go on with this guest, and it can."""
+    return standing.request.keep and found.cause is Cause.REPORT
+
+
+def _stopped(standing: StandingGuest) -> bool:
+    """Stop the guest's CPUs; return whether there is a guest whose memory can be read."""
+    domain = standing.session.domain
+    try:
+        state = domain.state()
+        if state is DomainState.RUNNING:
+            domain.suspend()
+    except HypervisorError:
+        return False
+    return state in {DomainState.RUNNING, DomainState.PAUSED, DomainState.CRASHED}
+
+
+def _described(found: Crash, standing: StandingGuest, answer: Answer, log: Sequence[str]) -> Crash:
+    """Return the crash with the kernel's reports, decoded, and what a hang's tasks were doing.
+
+    `log` is the end of the kernel's log as its memory has it.
+    """
+    live = standing.session
+    reports = [one for one in live.watch.reports if not live.liveness.is_allowed(one)]
+    notes: list[str] = []
+    if found.cause is Cause.PANIC and not reports:
+        reports = [one for one in scan(log) if one.fatal][-1:]
+        notes.append("the console did not say it: read from the kernel's log in its memory")
+    if found.cause in {Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE}:
+        way = {"ssh": "sysrq over SSH", "serial": "sysrq over its console", "nmi": "an NMI"}
+        said = way.get(answer.way, "")
+        notes.append(f"the guest answered to {said}" if said else "the guest answered to nothing")
+        found = replace(found, answered=answer.way)
+        if not any(one.kind == "hung-task" for one in reports):
+            standing_still = blocked(answer.lines, tuple(standing.modules))
+            reports += [standing_still] if standing_still is not None else []
+    symbols = Symbolizer(
+        standing.modules, vmlinux=evidence.vmlinux(standing), roots=evidence.roots(standing)
+    )
+    with symbols:
+        reports = [symbols.report(one) for one in reports]
+        notes += symbols.notes
+    found = replace(found, reports=tuple(reports), notes=tuple(notes))
+    found = replace(found, last_lines=_last_lines(standing, reports))
+    if not reports:
+        return replace(found, kind=found.cause.value)
+    main = _main(found)
+    return replace(
+        found,
+        kind=main.kind,
+        title=main.title,
+        function=main.function,
+        place=main.place,
+        module=main.module,
+        test=main.test or found.test,
+    )
+
+
+def _main(found: Crash) -> KernelReport:
+    """Return the report that the crash is named after: the first that follows from no other."""
+    own = [one for one in found.reports if one.follows is None]
+    return (own or list(found.reports))[0]
+
+
+def _last_lines(standing: StandingGuest, reports: Sequence[KernelReport]) -> tuple[str, ...]:
+    """Return the console's last lines before the first report, or its end where there is none."""
+    live = standing.session
+    end = min((one.line for one in reports if one.line), default=None)
+    lines = [line.text for line in live.console.lines_since(0)]
+    plain = [text for text in lines[:end] if "harness-heartbeat" not in text]
+    return tuple(plain[-_LAST_LINES:])
+
+
+def _signature_of_cause(found: Crash) -> str:
+    """Return the signature of an end that the kernel said nothing about: what, and when."""
+    nothing = KernelReport(kind=found.cause.value, title="", line=0, text=(), function=found.test)
+    return signature(nothing)
+
+
+def folders(run: Path) -> tuple[Path, ...]:
+    """Return the crash folders of a run, in their order."""
+    found = (run / FOLDER).glob("[0-9]*")
+    return tuple(sorted(found, key=lambda folder: int(folder.name)))

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A guest's physical memory, read out of its QEMU, which is not asked and does not notice.
+
+drgn could open QEMU's monitor itself, but it then makes QEMU dump one byte to learn where the
+kernel is. The end of that dump is an event that libvirt did not ask for, and libvirt 9.0 follows a
+null pointer there (qemuProcessHandleDumpCompleted): the daemon dies, and the guest with it.
+"""
+
+import os
+import re
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.errors import UsageError
+
+# The ELF note that the kernel keeps on a page of its own: kernel/crash_core.c, vmcoreinfo_note.
+_NAME = b"VMCOREINFO\0"
+_NOTE = struct.Struct("<III")
+_PAGE_BYTES = 4096
+_FIRST_WORD = b"OSRELEASE="
+_MOST_NOTE_BYTES = 64 << 10
+_CHUNK_BYTES = 4 << 20
+# Guest memory is one mapping; what is smaller is QEMU's own, what is executable its code.
+_LEAST_BYTES = 64 << 20
+_MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-[ps]")
+# Where a q35 machine goes on behind its PCI hole; hw/i386/pc_q35.c, pc_q35_init. It is part of
+# what a machine type promises to migrated guests, so it does not change.
+_SPLIT_FROM_BYTES = 0xB000_0000
+_LOW_BYTES = 0x8000_0000
+_HIGH_ADDRESS = 0x1_0000_0000
+_PEER = struct.Struct("3i")
+_ANSWER_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A piece of physical memory, and where it is in QEMU's."""
+
+    address: int
+    size_bytes: int
+    at: int
+
+
+class GuestMemory:
+    """A context in which the memory of the guest behind a QMP socket can be read; x86-64.
+
+    Raises: UsageError when nobody listens there, or the right to read QEMU's memory is missing.
+    """
+
+    def __init__(self, qmp: Path) -> None:
+        pid = _listener(qmp)
+        try:
+            self._memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+            start, end = _guest_ram(pid)
+        except PermissionError as error:
+            raise UsageError(
+                f"the memory of QEMU (process {pid}) cannot be read: {error.strerror}",
+                hint="it takes the right to trace QEMU: to be its user, with "
+                "kernel.yama.ptrace_scope = 0, or root",
+            ) from error
+        except OSError as error:
+            raise UsageError(f"QEMU (process {pid}) is gone: {error.strerror}") from error
+        self.segments = segments(start, end - start)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._memory)
+
+    def read(self, segment: Segment, offset: int, size_bytes: int) -> bytes:
+        """Return bytes of a segment.
+
+        Raises: UsageError when QEMU ends meanwhile.
+        """
+        try:
+            data = os.pread(self._memory, size_bytes, segment.at + offset)
+        except OSError as error:
+            raise UsageError(f"QEMU's memory is gone: {error.strerror}") from error
+        # The memory of a process that has ended is a file of no length.
+        if len(data) < size_bytes:
+            raise UsageError("QEMU's memory is gone: it has ended")
+        return data
+
+    def vmcoreinfo(self) -> bytes:
+        """Return what the guest's kernel says of its own layout, KASLR's choices included.
+
+        It lies low in memory, so it is found within milliseconds.
+        Raises: UsageError when no kernel has come so far.
+        """
+        for segment in self.segments:
+            for offset in range(0, segment.size_bytes, _CHUNK_BYTES):
+                # What begins at the end of a chunk is whole with the first of the next.
+                size = min(_CHUNK_BYTES + _MOST_NOTE_BYTES, segment.size_bytes - offset)
+                found = next(notes(self.read(segment, offset, size)), None)
+                if found is not None:
+                    return found
+        raise UsageError(
+            "no kernel has described itself in the guest's memory",
+            hint="a kernel does so early in its boot: has this guest come so far?",
+        )
+
+
+def segments(start: int, size_bytes: int) -> tuple[Segment, ...]:
+    """Return how a q35 machine shows its memory, which begins at `start` in QEMU's."""
+    if size_bytes < _SPLIT_FROM_BYTES:
+        return (Segment(address=0, size_bytes=size_bytes, at=start),)
+    return (
+        Segment(address=0, size_bytes=_LOW_BYTES, at=start),
+        Segment(address=_HIGH_ADDRESS, size_bytes=size_bytes - _LOW_BYTES, at=start + _LOW_BYTES),
+    )
+
+
+def notes(data: bytes) -> Iterator[bytes]:
+    """Yield the content of each whole vmcoreinfo note in memory that begins at a page."""
+    at = data.find(_NAME)
+    while at >= 0:
+        head = at - _NOTE.size
+        if head >= 0 and head % _PAGE_BYTES == 0:
+            name_bytes, size, _ = _NOTE.unpack_from(data, head)
+            begin = at + -(-len(_NAME) // 4) * 4
+            content = data[begin : begin + size]
+            whole = name_bytes == len(_NAME) and len(content) == size <= _MOST_NOTE_BYTES
+            if whole and content.startswith(_FIRST_WORD):
+                yield content
+        at = data.find(_NAME, at + 1)
+
+
+def _listener(path: Path) -> int:
+    """Return the process that listens on a UNIX socket: QEMU itself."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_ANSWER_S)
+        try:
+            client.connect(str(path))
+        except OSError as error:
+            raise UsageError(f"no QEMU listens on {path}: {error}") from error
+        peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    pid: int = _PEER.unpack(peer)[0]
+    return pid
+
+
+def _guest_ram(pid: int) -> tuple[int, int]:
+    """Return the largest mapping of data of a process: the guest's memory."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    found = [match for match in map(_MAPPING.match, lines) if match is not None]
+    ranges = [(int(match.group(1), 16), int(match.group(2), 16)) for match in found]
+    start, end = max(ranges, key=lambda one: one[1] - one[0], default=(0, 0))
+    if end - start < _LEAST_BYTES:
+        raise UsageError(f"process {pid} has no guest's memory: is it QEMU?")
+    return start, end

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""From an address of one section of one ELF file to file and line: a running addr2line.
+
+One process is kept for all questions: loading the debug information is what takes time.
+"""
+
+import selectors
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+
+# A whole kernel's debug information, read from a cold disk.
+_DEADLINE_S = 30.0
+_CHUNK_BYTES = 1 << 16
+# Asked after each address: an answer has no end of its own.
+_NOWHERE = 0xFFFF_FFFF_FFFF_FFFF
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourcePoint:
+    """A function and the line in it, as the debug information has them."""
+
+    function: str
+    file: str
+    line: int
+
+
+class LineFinder:
+    """A context with an addr2line that answers one question after the other.
+
+    `section` names the one that addresses are relative to, in a relocatable file; "" is for a
+    linked one.
+    """
+
+    def __init__(self, path: Path, section: str = "") -> None:
+        command = ["addr2line", "--addresses", "--functions", "--inlines", f"--exe={path}"]
+        if section:
+            command.append(f"--section={section}")
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        except FileNotFoundError as error:
+            raise UsageError(
+                "addr2line is not installed", hint="./dev installs binutils"
+            ) from error
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._pipe, selectors.EVENT_READ)
+        self._rest = b""
+
+    @property
+    def _pipe(self) -> int:
+        if self._process.stdout is None:
+            raise UsageError("addr2line has no output")
+        return self._process.stdout.fileno()
+
+    def close(self) -> None:
+        """End the process."""
+        self._selector.close()
+        self._process.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+    def find(self, address: int) -> tuple[SourcePoint, ...]:
+        """Return what is at an address, the innermost inlined function first; () if unknown.
+
+        Raises: UsageError when addr2line ends or does not answer in time.
+        """
+        if self._process.stdin is None:
+            raise UsageError("addr2line has no input")
+        end = time.monotonic() + _DEADLINE_S
+        try:
+            self._process.stdin.write(b"%#x\n%#x\n" % (address, _NOWHERE))
+        except BrokenPipeError as error:
+            raise UsageError("addr2line has ended") from error
+        lines = self._lines(end)
+        next(lines)
+        found = []
+        for function in lines:
+            if function.startswith("0x"):
+                break
+            point = _point(function, next(lines))
+            if point is not None:
+                found.append(point)
+        # The answer to the second question: a function and a place, both unknown.
+        next(lines)
+        next(lines)
+        return tuple(found)
+
+    def _lines(self, end: float) -> Iterator[str]:
+        while True:
+            line, newline, rest = self._rest.partition(b"\n")
+            if newline:
+                self._rest = rest
+                yield line.decode(errors="backslashreplace")
+                continue
+            if not self._selector.select(max(end - time.monotonic(), 0.0)):
+                raise UsageError(f"addr2line did not answer within {_DEADLINE_S:.0f} s")
+            chunk = self._process.stdout.read(_CHUNK_BYTES) if self._process.stdout else b""
+            if not chunk:
+                raise UsageError("addr2line has ended")
+            self._rest += chunk
+
+
+def _point(function: str, place: str) -> SourcePoint | None:
+    file, _, line = place.partition(" (")[0].rpartition(":")
+    if file in {"", "??"} or not line.isdigit() or int(line) == 0:
+        return None
+    return SourcePoint(function=function, file=file, line=int(line))

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a guest's memory shows, as values: stacks of CPUs and tasks, who waits for whom, the log.
+
+Only data, and what follows from it. `drgn_view` fills it in a process of its own, `memory_view`
+takes it over, `memory_text` puts it into words.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+_CPU = re.compile(r"^CPU#(\d+)\s*$")
+# QEMU pads short names with a blank (R8 =) and splits segments (CS =SELECTOR BASE LIMIT FLAGS).
+_REGISTER = re.compile(r"\b(R[A-Z0-9]{2}|R8|R9|RFL|CS|SS) ?=([0-9a-f]+)\b")
+
+_NEEDED = {
+    *("RAX", "RBX", "RCX", "RDX", "RSI", "RDI", "RBP", "RSP", "RIP", "RFL", "CS", "SS"),
+    *("R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryRequest:
+    """What is to be looked at, and with what; every path as text, "" for none.
+
+    One of `qmp` (a paused guest's QMP socket) and `core` (an ELF core) is given. `registers` is
+    what QEMU's monitor says to `info registers -a`; a core has its own. `modules` are files with
+    debug information by module, `plugin` is the module's own view. `task_pid`, 0 for none, or
+    `task_comm` names the task that the test runs in.
+    """
+
+    qmp: str = ""
+    core: str = ""
+    registers: str = ""
+    vmlinux: str = ""
+    modules: dict[str, str] = field(default_factory=dict)
+    plugin: str = ""
+    task_pid: int = 0
+    task_comm: str = ""
+    log_lines: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryFrame:
+    """One function of a stack, with the values of its arguments and variables as text.
+
+    `module` is "" for the kernel itself, `place` file:line, "" where unknown.
+    """
+
+    function: str
+    module: str = ""
+    place: str = ""
+    inline: bool = False
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryStack:
+    """The stack of a task, innermost frame first; `cpu` is that which runs it, if one does.
+
+    `state` is ps's letter. `note` says why there are no frames.
+    """
+
+    pid: int
+    comm: str
+    state: str = ""
+    cpu: int | None = None
+    crashed: bool = False
+    frames: tuple[MemoryFrame, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockWait:
+    """A task that waits for a lock, and the task that holds it, pid 0 where nobody can tell."""
+
+    pid: int
+    comm: str
+    lock: str
+    kind: str
+    holder_pid: int = 0
+    holder_comm: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryModule:
+    """A module in the kernel, where its sections are, and whether its file is the one given."""
+
+    name: str
+    build_id: str
+    has_symbols: bool
+    sections: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryView:
+    """All that was found; what could not be is named in `problems`.
+
+    `cpus` has the crashed CPU first. `symbols_match` is None without a vmlinux. `driver` is what
+    the module's own view says of its state.
+    """
+
+    release: str = ""
+    build_id: str = ""
+    symbols_match: bool | None = None
+    cpus: tuple[MemoryStack, ...] = ()
+    task: MemoryStack | None = None
+    blocked: tuple[MemoryStack, ...] = ()
+    waits: tuple[LockWait, ...] = ()
+    log: tuple[str, ...] = ()
+    modules: tuple[MemoryModule, ...] = ()
+    driver: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    took_s: float = 0.0
+
+    @property
+    def crashed(self) -> MemoryStack | None:
+        """The stack that the kernel died on, if it died."""
+        return next((stack for stack in self.cpus if stack.crashed), None)
+
+
+def deadlocks(waits: Iterable[LockWait]) -> tuple[tuple[LockWait, ...], ...]:
+    """Return every circle of tasks each of which waits for a lock that the next one holds."""
+    by_pid = {wait.pid: wait for wait in waits}
+    found: list[tuple[LockWait, ...]] = []
+    seen: set[int] = set()
+    for start in by_pid:
+        path: list[LockWait] = []
+        pid = start
+        while pid in by_pid and pid not in seen:
+            seen.add(pid)
+            path.append(by_pid[pid])
+            pid = by_pid[pid].holder_pid
+        first = next((at for at, wait in enumerate(path) if wait.pid == pid), None)
+        if first is not None:
+            found.append(tuple(path[first:]))
+    return tuple(found)
+
+
+def parse_registers(text: str) -> dict[int, dict[str, int]]:
+    """Return the general registers of each CPU from QEMU's `info registers -a`, x86-64.
+
+    Names are QEMU's own (RAX, R8, RIP, RFL, CS, SS); a CPU with a name missing is left out.
+    """
+    found: dict[int, dict[str, int]] = {}
+    current: dict[str, int] = {}
+    for line in text.splitlines():
+        header = _CPU.match(line)
+        if header is not None:
+            current = found.setdefault(int(header.group(1)), {})
+        for name, value in _REGISTER.findall(line):
+            current.setdefault(name, int(value, 16))
+    return {cpu: values for cpu, values in found.items() if values.keys() >= _NEEDED}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Which report follows from an earlier one: the kernel's last word is seldom its first trouble.
+
+A dead task leaves its locks held and its preempt count raised; a CPU that hangs is found by more
+than one watchdog; a panic says what made it panic. `Past` remembers what was reported and points
+each new report to the one that explains it, or to none.
+"""
+
+import re
+from collections import deque
+from dataclasses import replace
+
+from harness.panic.headers import Header
+from harness.panic.values import KernelReport
+
+# A task dies of these (arch/*/kernel: die() and make_task_dead()).
+DEADLY = frozenset(
+    {
+        "null-deref",
+        "page-fault",
+        "general-protection",
+        "stack-segment",
+        "divide-error",
+        "invalid-opcode",
+        "int3",
+        "unhandled-fault",
+        "alignment",
+        "oops",
+        "internal-error",
+        "bug",
+        "list-corruption",
+        "usercopy",
+        "fortify",
+        "stack-overflow",
+        "double-fault",
+        "rust-panic",
+    }
+)
+# Found with the task alive; what kills it next is the same misuse.
+_CHECKED = frozenset(
+    {"kasan", "kfence", "kmsan", "ubsan", "refcount", "list-corruption", "bad-state", "usercopy"}
+)
+_WARNED = frozenset({"warning", "kcsan", "lockdep", "rcu-usage", "spinlock", "atomic-sleep"})
+_STUCK = frozenset({"soft-lockup", "hard-lockup", "rcu-stall", "workqueue-lockup", "hung-task"})
+_LEFT_BEHIND = frozenset({"atomic-sleep", "atomic-leak", "lockdep", "warning", "preempt-misuse"})
+
+# What a panic says of its reason, and the kinds of report that it can be the end of.
+_REASONS = (
+    (re.compile(r"Fatal exception|Oops|Attempted to kill|Aiee"), DEADLY | {"stack-overflow"}),
+    (
+        re.compile(r"panic_on_warn|(?:KASAN|KCSAN|KMSAN|KFENCE|UBSAN):|\.fault="),
+        _CHECKED | _WARNED | DEADLY,
+    ),
+    (re.compile(r"softlockup"), frozenset({"soft-lockup"})),
+    (re.compile(r"[Hh]ard ?LOCKUP|hardlockup|hard lockup"), frozenset({"hard-lockup"})),
+    (re.compile(r"hung_task"), frozenset({"hung-task"})),
+    (re.compile(r"RCU Stall"), frozenset({"rcu-stall"})),
+    (re.compile(r"[Oo]ut of memory|deadlocked on memory"), frozenset({"oom"})),
+    (re.compile(r"scheduling while atomic"), frozenset({"atomic-sleep"})),
+    (re.compile(r"[Mm]achine [Cc]heck|Hardware Error"), frozenset({"machine-check"})),
+    (re.compile(r"[Ss]tack overflow|stack guard"), frozenset({"stack-overflow"})),
+)
+# The second line of one report has the look of another report's first.
+_SECOND_LINES = frozenset({"oops", "invalid-opcode", "internal-error", "double-fault"})
+# One line that says why, and then the header that has the stack.
+_PRELUDES: dict[str, frozenset[str]] = {
+    "refcount": frozenset({"warning"}),
+    "list-corruption": frozenset({"bug", "warning"}),
+    "usercopy": frozenset({"bug", "warning"}),
+    "fortify": frozenset({"bug", "warning"}),
+    "kmemleak": frozenset({"kmemleak"}),
+    "spinlock": frozenset({"warning"}),
+    "warning": frozenset({"refcount", "usercopy", "list-corruption"}),
+}
+_PRELUDE_LINES = 4
+_SECOND_LINES_WITHIN = 60
+_MOST_REMEMBERED = 16
+
+
+def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
+    """Return whether a header is only the next line of an open report of `kind`."""
+    header, found = hit
+    if header.inner:
+        return True
+    if header.kind in _SECOND_LINES and kind in DEADLY | _CHECKED | _WARNED:
+        return lines < _SECOND_LINES_WITHIN
+    if found.string.startswith("Kernel panic"):
+        return kind == "panic" or kind in _reasons(found.string)
+    return lines < _PRELUDE_LINES and header.kind in _PRELUDES.get(kind, ())
+
+
+def _reasons(panic: str) -> frozenset[str]:
+    """Return the kinds of report that can have ended in a panic, by its words."""
+    return next((kinds for words, kinds in _REASONS if words.search(panic)), frozenset())
+
+
+class Past:
+    """What was reported so far, as far as it can explain what comes."""
+
+    def __init__(self) -> None:
+        self._reports: deque[KernelReport] = deque(maxlen=_MOST_REMEMBERED)
+
+    def add(self, report: KernelReport) -> KernelReport:
+        """Return the report with `follows` set, and remember it."""
+        cause = next((one for one in reversed(self._reports) if _explains(one, report)), None)
+        if cause is not None:
+            report = replace(report, follows=cause.line)
+        # Only what a later report is compared with: a report's text may be long.
+        self._reports.append(replace(report, text=report.text[:1], stacks=(), before=()))
+        return report
+
+
+def _explains(earlier: KernelReport, later: KernelReport) -> bool:
+    if later.kind == "canary" or earlier.kind == "canary":
+        return False
+    if later.text[0].startswith("Kernel panic"):
+        return earlier.kind in _reasons(later.text[0])
+    same_task = later.pid is not None and (earlier.pid, earlier.task) == (later.pid, later.task)
+    same_cpu = later.cpu is not None and earlier.cpu == later.cpu
+    if later.kind in _STUCK:
+        again = earlier.kind in _STUCK and (same_task or same_cpu)
+        return again or earlier.kind in DEADLY
+    if later.kind == earlier.kind == "atomic-sleep":
+        return same_task
+    if earlier.kind in DEADLY:
+        return same_task and later.kind in DEADLY | _CHECKED | _LEFT_BEHIND
+    return earlier.kind in _CHECKED and later.kind in DEADLY | _CHECKED and same_task

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""From the text of one report to what it says: title, guilty function, module, task, stacks.
+
+The title is the one that kernel people search for: 'KASAN: slab-use-after-free Read in f'.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.panic import facts, frames, guilty, hangs, headers
+from harness.panic.values import Frame, KernelReport, Stack
+
+# Printed by dump_stack() from the middle of a check: a program counter is not where it was found.
+_POINTLESS = {
+    "kasan",
+    "kmsan",
+    "kcsan",
+    "kfence",
+    "ubsan",
+    "lockdep",
+    "rcu-usage",
+    "kmemleak",
+    "oom",
+}
+_ACCESS = re.compile(r"^\s*(Read|Write) (?:of size|at addr)")
+_MOST_TITLE = 120
+
+
+def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
+    """Return what a report says, its first line being its header; None for a text without one."""
+    found = headers.match(text[0]) if text else None
+    if found is None:
+        return None
+    header, match = found
+    if header.needs_stack and not any(map(frames.parse_frame, text)):
+        return None
+    groups = {name: value or "" for name, value in match.groupdict().items()}
+    traces = frames.read(text)
+    frame = _guilty(header, groups, text, traces) if header.blames else None
+    kind, stem = _named(header, groups, text, traces)
+    function = guilty.bare(frame.function) if frame is not None else ""
+    who = facts.who(text)
+    title = f"{stem} in {function}" if function else stem
+    return KernelReport(
+        kind=kind,
+        title=re.sub(r"\s+", " ", title)[:_MOST_TITLE],
+        line=line,
+        text=tuple(text),
+        fatal=header.fatal,
+        function=function,
+        module=_module(frame, _whole(header, traces)),
+        place=_place(frame, header, groups, text, traces),
+        task=who.task,
+        pid=who.pid,
+        cpu=who.cpu,
+        taint=who.taint,
+        registers=facts.registers(text),
+        stacks=_stacks(header, traces),
+        facts=facts.about_kernel(text),
+    )
+
+
+def _named(
+    header: headers.Header,
+    groups: dict[str, str],
+    text: Sequence[str],
+    traces: frames.Traces,
+) -> tuple[str, str]:
+    """Return a report's kind and the beginning of its title."""
+    stem = header.stem.format(text[0], **groups).strip()
+    if header.kind == "warning":
+        return _kind_of_warning(stem, groups, traces.pointer)
+    if header.kind == "kasan":
+        access = next((hit[1] for line in text[1:] if (hit := _ACCESS.match(line))), "")
+        stem = f"{stem} {access}".strip()
+    return header.kind, stem
+
+
+# A WARN in these is about what its caller did, and known by another name.
+_WARNINGS = (
+    ("refcount", "WARNING: refcount bug", re.compile(r"refcount_|lib/refcount")),
+    ("warning", "WARNING: ODEBUG bug", re.compile(r"debug_print_object|lib/debugobjects")),
+    ("warning", "WARNING: locking bug", re.compile(r"kernel/locking/|lock_acquire|lock_release")),
+    ("warning", "WARNING: proc registration bug", re.compile(r"proc_register|remove_proc_entry")),
+    (
+        "warning",
+        "WARNING: kmalloc bug",
+        re.compile(r"kmalloc|kvmalloc|mm/slab|mm/util|mm/page_alloc"),
+    ),
+    ("warning", "WARNING: kobject bug", re.compile(r"lib/kobject")),
+)
+
+
+def _kind_of_warning(
+    stem: str, groups: dict[str, str], pointer: tuple[Frame, ...]
+) -> tuple[str, str]:
+    spot = " ".join([groups.get("file", ""), groups.get("in", ""), *(f.function for f in pointer)])
+    for kind, name, pattern in _WARNINGS:
+        if stem == "WARNING" and pattern.search(spot):
+            return kind, name
+    return "warning", stem
+
+
+# arch/x86/mm/fault.c, show_fault_oops(); arch/arm64/mm/fault.c, __do_kernel_fault().
+_FETCH = re.compile(r"supervisor instruction fetch in kernel|execute from non-executable memory")
+
+
+def _guilty(
+    header: headers.Header,
+    groups: dict[str, str],
+    text: Sequence[str],
+    traces: frames.Traces,
+) -> Frame | None:
+    """Return the frame to name, by what kind of report it is.
+
+    Where an instruction could not be fetched stands no function: whoever called it is named.
+    """
+    fetched = traces.own and any(_FETCH.search(line) for line in text[:8])
+    whole = traces.own if fetched else _whole(header, traces)
+    if hangs.sleeps(header.kind) or hangs.spins(header.kind):
+        return _hanging(header.kind, traces, whole)
+    named = _caller(text)
+    if header.kind == "lockdep":
+        named = _became_safe(traces) or _acquiring(text)
+    if named is not None:
+        return named
+    own = groups.get("in", "")
+    first = [Frame(function=guilty.bare(own.split("+")[0]))] if own else []
+    if header.kind == "stack-corruption" and first:
+        return first[0]
+    if header.kind == "stack-overflow":
+        deep = hangs.spinner(whole) or _repeated(whole)
+        if deep is not None:
+            return deep
+    order = [*_from(own, whole), *first]
+    choose = guilty.choose_leaker if header.kind == "kmemleak" else guilty.choose
+    return (
+        choose(order)
+        or choose([replace(frame, reliable=True) for frame in order if not frame.reliable])
+        or next(iter((*traces.pointer, *first)), None)
+        or _under_reporters(whole)
+    )
+
+
+def _hanging(kind: str, traces: frames.Traces, whole: tuple[Frame, ...]) -> Frame | None:
+    """Return whom a hang is named for; of several CPUs the first that does something."""
+    choose = hangs.sleeper if hangs.sleeps(kind) else hangs.spinner
+    others = [stack.frames for stack in traces.stacks if stack.name.startswith(("NMI", "CPU"))]
+    found = (choose(one) for one in (whole, *others))
+    return next((frame for frame in found if frame is not None), None)
+
+
+def _whole(header: headers.Header, traces: frames.Traces) -> tuple[Frame, ...]:
+    """Return the report's own frames, innermost first, the trapping instruction's before all."""
+    pointer = () if header.kind in _POINTLESS and traces.own else traces.pointer
+    own = traces.own
+    first = next((frame for frame in own if frame.reliable), None)
+    if pointer and first is not None and first.function == pointer[-1].function:
+        pointer = pointer[:-1]
+    return (*pointer, *own)
+
+
+def _stacks(header: headers.Header, traces: frames.Traces) -> tuple[Stack, ...]:
+    """Return every stack of the report, its own, which has no name, before all others."""
+    whole = _whole(header, traces)
+    others = [stack for stack in traces.stacks if stack.frames is not traces.own]
+    return ((Stack(name="", frames=whole),) if whole else ()) + tuple(others)
+
+
+_REPORTERS = re.compile(r"dump_|show_|print_|panic|die|_*warn|.*_dump$|bug")
+
+
+def _under_reporters(main: tuple[Frame, ...]) -> Frame | None:
+    """Return the innermost function that did not report: all that is there only serves."""
+    return next(
+        (frame for frame in main if frame.reliable and not _REPORTERS.match(frame.function)), None
+    )
+
+
+def _module(frame: Frame | None, main: tuple[Frame, ...]) -> str:
+    """Return the guilty function's module, else the innermost one of its stack."""
+    names = [one for one in main if frame is not None and one.function == frame.function]
+    owner = next((one.module for one in (*names, frame) if one is not None and one.module), "")
+    return owner or next((one.module for one in main if one.reliable and one.module), "")
+
+
+_BUG_AT = re.compile(r"^[kK]ernel BUG at (?P<file>\S+:\d+)!")
+_COLUMN = re.compile(r"^(\S+?:\d+):\d+$")
+
+
+def _place(
+    frame: Frame | None,
+    header: headers.Header,
+    groups: dict[str, str],
+    text: Sequence[str],
+    traces: frames.Traces,
+) -> str:
+    """Return the guilty line, where the text has it: the frame's, or the header's if it is its own."""
+    if frame is None:
+        return ""
+    if frame.place:
+        return _COLUMN.sub(r"\1", frame.place)
+    found = next((hit["file"] for line in text[:6] if (hit := _BUG_AT.match(line))), "")
+    spot = groups.get("file", "") if header.kind in {"warning", "ubsan", "refcount"} else found
+    innermost = next(iter((*traces.pointer, *traces.own)), None)
+    trapped = header.kind == "ubsan" or (
+        innermost is not None and innermost.function == frame.function
+    )
+    return _COLUMN.sub(r"\1", spot) if trapped else ""
+
+
+def _from(function: str, main: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Return a stack from the function on that the header names: above it are the reporters."""
+    name = guilty.bare(function.split("+", maxsplit=1)[0])
+    for index, frame in enumerate(main):
+        if name and frame.reliable and guilty.bare(frame.function) == name:
+            return main[index:]
+    return main
+
+
+_OFTEN = 3
+
+
+def _repeated(main: tuple[Frame, ...]) -> Frame | None:
+    """Return the function that a stack is full of: who overflowed it by calling itself."""
+    counts = Counter(frame.function for frame in main if frame.reliable)
+    name, often = counts.most_common(1)[0] if counts else ("", 0)
+    if often < _OFTEN or guilty.serves(name):
+        return None
+    return next(frame for frame in main if frame.function == name)
+
+
+_CHECKS = re.compile(r"_preempt_check|smp_processor_id")
+_CALLER = re.compile(r"^\s*(?:caller is|last function:) (?P<function>[\w.]+)(?:\+0x|$)")
+
+
+def _caller(text: Sequence[str]) -> Frame | None:
+    """Return whom the report itself names as the caller."""
+    found = next((found for line in text[:4] if (found := _CALLER.match(line))), None)
+    if found is None or _CHECKS.search(found["function"]):
+        return None
+    return Frame(function=guilty.bare(found["function"]))
+
+
+_SAFE_AT = re.compile(r"which became (?:HARD|SOFT)IRQ-irq-safe at:")
+
+
+def _became_safe(traces: frames.Traces) -> Frame | None:
+    """Return who takes, in an interrupt, the lock that must not wait for an unsafe one."""
+    stacks = (stack.frames for stack in traces.stacks if _SAFE_AT.search(stack.name))
+    return guilty.choose(next(stacks, ()))
+
+
+_LOCK_AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] )?(?P<function>[\w.]+)(?:\+0x|$| )")
+_WANTS = (
+    re.compile(r"is trying to|is freeing memory|takes:?$"),
+    re.compile(r"\d locks? held by|is leaving the kernel"),
+)
+
+
+def _acquiring(text: Sequence[str]) -> Frame | None:
+    """Return who wants the lock that the report is about, or holds it to the end."""
+    for wants in _WANTS:
+        for number, line in enumerate(text):
+            if wants.search(line) is None:
+                continue
+            for near in text[number + 1 : number + 6]:
+                found = _LOCK_AT.search(near)
+                frame = frames.parse_frame(near)
+                own = found["function"] if found else frame.function if frame else ""
+                if own:
+                    return None if guilty.serves(own) else Frame(function=guilty.bare(own))
+    return None

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Who, where and with what in the registers: what a report says beside its stacks.
+
+A report that is about a task says so in its own words; only where it does not is the 'CPU:' line
+of dump_stack() about the right one (of a hung task it shows the watchdog).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Who:
+    """On which CPU, in which task, with which taint letters; '' or None where not said."""
+
+    cpu: int | None = None
+    pid: int | None = None
+    task: str = ""
+    taint: str = ""
+
+
+# lib/dump_stack.c: dump_stack_print_info(); UID since 6.12.
+_CPU = re.compile(
+    r"\bCPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>-?\d+) Comm: (?P<task>.+?) "
+    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]+?)) +\d"
+)
+_OLD_CPU = re.compile(
+    r"\b[Pp]id: (?P<pid>\d+), comm: (?P<task>.+?) (?:Not tainted|Tainted: (?P<taint>[A-Z ]+?)) +\d"
+)
+_PROCESS = re.compile(r"^\s*Process (?P<task>.+?) \(pid: (?P<pid>\d+)")
+# The words of the report itself, each from the format of the file that prints it.
+_ABOUT = (
+    re.compile(r"^INFO: task (?P<task>.+):(?P<pid>\d+) (?:is )?(?:blocked|can't die)"),
+    re.compile(r"soft lockup - CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<task>.*):(?P<pid>\d+)\]"),
+    re.compile(r"LOCKUP on cpu (?P<cpu>\d+)"),
+    re.compile(r"[bB]y task (?P<task>.+)/(?P<pid>\d+)\s*$"),
+    re.compile(r"by task (?P<pid>\d+) on cpu (?P<cpu>\d+)"),
+    re.compile(r"by interrupt on cpu (?P<cpu>\d+)"),
+    re.compile(r"^BUG: scheduling while atomic: (?P<task>.+)/(?P<pid>\d+)/0x"),
+    re.compile(r"in_atomic\(\): .* pid: (?P<pid>\d+), name: (?P<task>.+)"),
+    re.compile(r"in preemptible \[\d+\] code: (?P<task>.+)/(?P<pid>\d+)"),
+    re.compile(
+        r"^(?P<task>\S.*)/(?P<pid>\d+)(?: \[.*\])? (?:is trying to|is freeing memory|is leaving the kernel|took|just changed|is exiting)"
+    ),
+    re.compile(r"Killed process (?P<pid>\d+) \((?P<task>.+?)\)"),
+    re.compile(r"^\s*comm \"(?P<task>.*)\", pid (?P<pid>\d+)"),
+    re.compile(r"CPU#(?P<cpu>\d+): (?P<task>.+)/(?P<pid>\d+)$"),
+    re.compile(r"^(?:rcu: )?\s+(?P<cpu>\d+)-[.?!O\d]{4}: "),
+)
+# Each of the above holds one of these.
+_MAY_SAY = re.compile(
+    r"task |soft lockup|LOCKUP|interrupt on|scheduling|in_atomic|preemptible|/\d+ |CPU#|Killed|comm |\d+-"
+)
+# How far from its first line a report still says what it is about.
+_ABOUT_LINES = 12
+
+_X86 = re.compile(
+    r"\b((?:ORIG_)?[RE][A-Z][A-Z0-9]|R\d\d|EFLAGS|CR[0-4]): (?:\d{4}:)?([0-9a-f]{8,16})\b"
+)
+_ARM64 = re.compile(r"\b(x\d{1,2}|sp|pstate) ?: ?([0-9a-f]{8,16})\b")
+_ARM64_LINE = re.compile(r"^\s*(?:x\d|sp :|pstate)")
+_FIRST = re.compile(
+    r"^\s*(?:R?SP: [0-9a-f]{4}:|RIP: (?!0033|0023)|EIP: |E?AX: |RAX: |pc : |sp : |pstate: |x29: )"
+)
+# User space's registers, as the kernel saved them, come last.
+_USER = re.compile(r"^\s*RIP: 00[23]3")
+_LAST = re.compile(r"^\s*(?:Call [Tt]race:|Modules linked in|---\[ end|Kernel panic)")
+
+
+def who(text: Sequence[str]) -> Who:
+    """Return whom a report is about; its own words first, then the 'CPU:' line."""
+    found = Who()
+    for line in text[:_ABOUT_LINES]:
+        for about in _ABOUT if _MAY_SAY.search(line) is not None else ():
+            match = about.search(line)
+            if match is not None:
+                found = _filled(found, match.groupdict())
+    named = found.pid is not None or found.cpu is not None
+    for word, pattern in (("CPU: ", _CPU), (", comm: ", _OLD_CPU), ("(pid: ", _PROCESS)):
+        match = next(
+            (hit for line in text if word in line and (hit := pattern.search(line))), None
+        )
+        if match is None:
+            continue
+        groups = match.groupdict()
+        same = not named or str(found.pid) == groups["pid"] or groups.get("cpu") == str(found.cpu)
+        found = _filled(found, groups if same else {"taint": groups.get("taint")})
+        break
+    return found
+
+
+def _filled(found: Who, groups: dict[str, str | None]) -> Who:
+    """Return a value in which what was not known yet is taken from a match."""
+    cpu, pid = groups.get("cpu"), groups.get("pid")
+    return replace(
+        found,
+        cpu=int(cpu) if cpu and found.cpu is None else found.cpu,
+        pid=int(pid) if pid and found.pid is None else found.pid,
+        task=found.task or groups.get("task") or "",
+        taint=found.taint or "".join((groups.get("taint") or "").split()),
+    )
+
+
+# The kernel's release is the word after the taint; dump_kernel_offset() of arch/*/kernel/setup.c.
+_RELEASE = re.compile(r"Comm: .+? (?:Not tainted|Tainted: [A-Z ]+?) +(\d\S*)")
+_OFFSET = re.compile(r"^Kernel Offset: (0x[0-9a-f]+|disabled)")
+
+
+def about_kernel(text: Sequence[str]) -> dict[str, str]:
+    """Return the kernel's release and its KASLR offset, where a report says them."""
+    found: dict[str, str] = {}
+    for line in text:
+        release = _RELEASE.search(line) if "Comm: " in line else None
+        if release is not None:
+            found.setdefault("kernel", release[1])
+        offset = _OFFSET.match(line)
+        if offset is not None:
+            found.setdefault("kernel-offset", offset[1])
+    return found
+
+
+def registers(text: Sequence[str]) -> dict[str, str]:
+    """Return the registers at the trap, by the names that the kernel prints, in hex digits."""
+    found: dict[str, str] = {}
+    begun = False
+    for line in text:
+        if _USER.match(line) is not None:
+            break
+        begun = begun or _FIRST.match(line) is not None
+        if not begun:
+            continue
+        if found and _LAST.match(line) is not None:
+            break
+        pattern = _ARM64 if _ARM64_LINE.match(line) is not None else _X86
+        if ": " in line:
+            for name, value in pattern.findall(line):
+                found.setdefault(name, value)
+    return found

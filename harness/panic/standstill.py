@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""From what a hanging kernel printed of its tasks to one report: who stands still, and where.
+
+The text is that of sysrq w and l, or of an NMI. A stack through the module under test is taken
+before any other; of two, the one in the uninterruptible task.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.panic import frames, guilty, hangs
+from harness.panic.lines import clean, kernel_text
+from harness.panic.values import Frame, KernelReport, Stack
+
+# kernel/sched/core.c, sched_show_task(); before 5.14 the name was padded, with the state behind.
+_TASK = re.compile(
+    r"^task:(?P<task>.{1,16}?)\s+state:(?P<state>\S)\s.*?\bpid:\s*(?P<pid>\d+)|"
+    r"^(?P<old>\S+)\s+(?P<old_state>[A-Z])\s+\d+\s+(?P<old_pid>\d+)\s+\d+ 0x"
+)
+_CPU = re.compile(r"\bCPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<task>.+?) ")
+_SECTION = re.compile(r"^(?:NMI backtrace for cpu|sysrq: |Sending NMI)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    """One task's stack in the text."""
+
+    task: str
+    pid: int
+    state: str
+    lines: tuple[str, ...]
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        traces = frames.read(self.lines)
+        return (*traces.pointer, *(frame for frame in traces.own if frame.reliable))
+
+
+def blocked(text: Sequence[str], modules: Sequence[str]) -> KernelReport | None:
+    """Return a report of kind 'hang' that a dump of tasks comes to; None when it shows no stack.
+
+    `modules` are the names of the modules under test.
+    """
+    found = [one for one in _tasks(text) if one.frames]
+    if not found:
+        return None
+    guilty_ones = [(one, frame) for one in found if (frame := _of(one, modules)) is not None]
+    guilty_ones.sort(key=lambda pair: pair[0].state != "D")
+    if guilty_ones:
+        chosen, frame = guilty_ones[0]
+    else:
+        waiting = next((one for one in found if one.state == "D"), found[0])
+        chosen, frame = waiting, hangs.sleeper(waiting.frames) or waiting.frames[0]
+    others = [one for one in found if one is not chosen]
+    return KernelReport(
+        kind="hang",
+        title=f"task hangs in {guilty.bare(frame.function)}",
+        line=0,
+        text=tuple(line for one in (chosen, *others) for line in one.lines),
+        function=guilty.bare(frame.function),
+        module=frame.module,
+        place=frame.place,
+        task=chosen.task,
+        pid=chosen.pid,
+        stacks=tuple(
+            Stack(name="" if one is chosen else f"{one.task}:{one.pid}", frames=one.frames)
+            for one in (chosen, *others)
+        ),
+    )
+
+
+def _of(one: _Standing, modules: Sequence[str]) -> Frame | None:
+    return next((frame for frame in one.frames if frame.module in modules), None)
+
+
+def _tasks(text: Sequence[str]) -> list[_Standing]:
+    found: list[_Standing] = []
+    task, pid, state = "", 0, ""
+    lines: list[str] = []
+    for raw in text:
+        line = kernel_text(clean(raw))
+        if line is None:
+            continue
+        head = _TASK.match(line) or _CPU.search(line)
+        if head is not None or _SECTION.match(line):
+            if lines:
+                found.append(_Standing(task=task, pid=pid, state=state, lines=tuple(lines)))
+            task, pid, state = _named(head)
+            lines = [line] if head is not None else []
+        elif lines:
+            lines.append(line)
+    if lines:
+        found.append(_Standing(task=task, pid=pid, state=state, lines=tuple(lines)))
+    return found
+
+
+def _named(head: re.Match[str] | None) -> tuple[str, int, str]:
+    if head is None:
+        return "", 0, ""
+    groups = head.groupdict()
+    name = groups.get("task") or groups.get("old") or ""
+    pid = groups.get("pid") or groups.get("old_pid") or "0"
+    return name, int(pid), groups.get("state") or groups.get("old_state") or "R"

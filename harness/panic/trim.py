@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Where a report's text ends when the kernel does not say so: what came after it is cut off."""
+
+import re
+from collections.abc import Sequence
+
+from harness.panic.frames import parse_frame
+
+# What is part of a report beside its frames: headings, registers, memory, locks, ruled lines.
+_BELONGS = re.compile(
+    r"^\s*(?:[=\-]{8,}|Call [Tt]race|Backtrace|backtrace|stack backtrace|</?[A-Z]+>|CPU: |NMI |Code: |"
+    r"[RE]?[A-Z]{2}\d?: |R\d\d: |[CD]R\d: |RIP|EIP|PC is|LR is|pc : |lr : |sp : |x\d+\s?: |r\d+\s?: |pstate|epc|NIP|Krnl|GPR|"
+    r"Hardware name|Modules linked|Workqueue|Tainted|---\[|\[ cut here|Kernel panic|Kernel Offset|Rebooting|"
+    r"Allocated|Freed|allocated by|freed by|The buggy|Memory state|[ >]?[0-9a-f]{8,16}:|raw: |page|flags:|head:|"
+    r"Uninit|Local variable|Bytes \d|Memory access|value changed|Reported by|read |write |race |"
+    r"-> #|#\d+:|\d+ locks?|other info|Possible|lock\(|\*\*\*|the |and |but |which |\.\.\. |\{|hardirqs|softirqs|irq event|"
+    r"Last|Preemption|Showing|INFO: |in_atomic|preempt_count|RCU nest|task:|Not tainted|\"echo 0|rcu|\(t=|\(detected|"
+    r"Sending|Mem-Info|Node |Redzone|Object|Slab|Padding|Oops|Internal error|note: |Fixing recursive|Process|Stack:|"
+    r"comm |hex dump|[0-9a-f]{2}(?: [0-9a-f]{2}){7}|PKRU|FS: |CS: |ORIG_)"
+)
+
+
+def trimmed(text: Sequence[str]) -> Sequence[str]:
+    """Return a report's lines up to the last one that is part of it; the first always is."""
+    end = len(text)
+    while end > 1 and not (_BELONGS.match(text[end - 1]) or parse_frame(text[end - 1])):
+        end -= 1
+    return text[:end]

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""How a source file is shown: from the top of the tree that it belongs to.
+
+Pure: no file is looked at.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+# How a distribution's kernel and its headers name their files: all up to the top of the tree.
+_KERNEL_TREE = re.compile(r"^(?:.*/)?(?:linux-(?:headers-)?\d[^/]*/|debian/build/build_[^/]*/)+")
+
+
+def shown_path(file: str, roots: Sequence[Path]) -> str:
+    """Return a file relative to the first root that it is in, or to the kernel's tree."""
+    path = os.path.normpath(file)
+    for root in roots:
+        if Path(path).is_relative_to(root):
+            return str(Path(path).relative_to(root))
+    return os.path.normpath(_KERNEL_TREE.sub("", path))
+
+
+def shown_place(place: str, roots: Sequence[Path]) -> str:
+    """Return file:line with the file as `shown_path` has it; what is no such thing as it is."""
+    file, colon, line = place.rpartition(":")
+    return f"{shown_path(file, roots)}:{line}" if colon else place

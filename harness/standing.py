@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A guest with the module loaded, from nothing: kernel, image, build, guest, load.
+
+    leftovers -> kernel -> image -> build -> guest -> load
+
+A guest that has died is replaced by another of its kind, the module loaded again (`renew`).
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import build as module_build
+from harness import handoff, image, kernels, leftovers, platform_linux, session
+from harness.errors import UsageError
+from harness.live import LiveView
+from harness.model import Kernel, ModuleBuild, ModuleSpec, TargetSpec
+from harness.request import KernelTestRequest
+from harness.run_record import RunRecord
+from harness.session import CONSOLE, Session, SessionRequest
+
+SESSION_FILE = "session.json"
+MODULES = "modules"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandingGuest:
+    """A guest with the module loaded, and the file by which other processes join it."""
+
+    request: KernelTestRequest
+    session: Session
+    build: ModuleBuild
+    variants: dict[str, ModuleBuild]
+    record: RunRecord
+
+    @property
+    def session_file(self) -> Path:
+        """The file by which other processes join this guest."""
+        return self.record.folder / SESSION_FILE
+
+    @property
+    def modules(self) -> dict[str, Path]:
+        """The modules with symbols, by the names under which the kernel knows them."""
+        return {one.name: one.debug for one in (self.build, *self.variants.values())}
+
+    @property
+    def handoff(self) -> handoff.Handoff:
+        """What another process needs to work in this guest."""
+        live, record = self.session, self.record
+        return handoff.Handoff(
+            run_id=record.run_id,
+            settings_file=self.request.settings.file,
+            target=live.request.target_name,
+            accel=live.accel,
+            factor=live.factor,
+            folder=record.folder,
+            console=record.folder / CONSOLE,
+            endpoint=live.endpoint,
+            build=self.build,
+            variants=self.variants,
+            control=self.request.selection.control,
+        )
+
+    def load(self) -> None:
+        """Push modules and files into the guest, load the module, and say how to join.
+
+        Raises: ModuleError when the kernel refuses it; GuestCrashed when it did not survive it.
+        """
+        live, settings = self.session, self.request.settings
+        limit = live.deadline(settings.timeouts.load_s)
+        with live.watched():
+            platform_linux.push_module(live.guest, self.build, settings.module)
+            for key, variant in self.variants.items():
+                platform_linux.push_module(live.guest, variant, settings.module.variant(key))
+            if not self.request.selection.control:
+                platform_linux.load(live.guest, settings.module, deadline_s=limit)
+        handoff.write(self.handoff, self.session_file)
+
+    def renew(self) -> None:
+        """Replace the guest by another of its kind, the module loaded.
+
+        Raises: what bringing up a guest raises.
+        """
+        live, view = self.session, self.record.view
+        live.renew(view.note)
+        live.console.subscribe(lambda line: view.console(line.text))
+        self.load()
+
+
+@contextmanager
+def standing(
+    request: KernelTestRequest, target: TargetSpec, record: RunRecord
+) -> Iterator[StandingGuest]:
+    """Give a guest that answers, the module not loaded yet.
+
+    Raises: every HarnessError that one of these stages can end in.
+    """
+    environment = request.environment
+    with record.stage("leftovers"):
+        for line in leftovers.sweep(environment.runtime, environment.cache):
+            record.view.note(line)
+    asked = _artefacts(request, target, record)
+    with record.stage("build"):
+        build, variants = _modules(request, asked.kernel, record.view)
+        _keep_modules((build, *variants.values()), record.folder / MODULES)
+    with ExitStack() as stack:
+        with record.stage("guest"):
+            token = secrets.token_hex(8)
+            opened = session.opened(asked, token=token, progress=record.view.note)
+            live = stack.enter_context(opened)
+            record.session = live
+            record.console_word = ""
+            live.console.subscribe(lambda line: record.view.console(line.text))
+            record.facts.update(_facts(live, build))
+            record.view.note(_accelerator(live))
+        yield StandingGuest(
+            request=request, session=live, build=build, variants=variants, record=record
+        )
+
+
+def _artefacts(
+    request: KernelTestRequest, target: TargetSpec, record: RunRecord
+) -> SessionRequest:
+    settings, cache = request.settings, request.environment.cache
+    with record.stage("kernel"):
+        spec = settings.kernels[target.kernel]
+        kernel = kernels.ensure(target.kernel, spec, root=cache, progress=record.view.note)
+    with record.stage("image"):
+        wanted = image.load_spec(settings.images, target.image)
+        base = image.ensure(wanted, root=cache, progress=record.view.note)
+    return SessionRequest(
+        run_id=record.run_id,
+        target_name=request.target_name or settings.default_target,
+        target=target,
+        image=base,
+        kernel=kernel,
+        timeouts=settings.timeouts,
+        cache=cache,
+        runtime=request.environment.runtime,
+        folder=record.folder,
+        accel=request.accel,
+        uri=request.uri,
+        fresh=request.fresh,
+        keep=request.keep,
+        share=request.share,
+        allowed=settings.allow_kernel_lines,
+    )
+
+
+def _modules(
+    request: KernelTestRequest, kernel: Kernel, view: LiveView
+) -> tuple[ModuleBuild, dict[str, ModuleBuild]]:
+    module = request.settings.module
+    if request.modules is not None:
+        found = {
+            key: module_build.finished(module.variant(key), kernel, request.modules)
+            for key in module.variants
+        }
+        module_build.run_companions(module, project=request.settings.root)
+        return module_build.finished(module, kernel, request.modules), found
+    return built(request, kernel, view), built_variants(request, kernel, view)
+
+
+def built(request: KernelTestRequest, kernel: Kernel, view: LiveView) -> ModuleBuild:
+    """Return the module built for a kernel, its companions built, too."""
+    settings = request.settings
+    build = _build(request, settings.module, "kernel", kernel, view)
+    module_build.run_companions(settings.module, project=settings.root)
+    return build
+
+
+def built_variants(
+    request: KernelTestRequest, kernel: Kernel, view: LiveView
+) -> dict[str, ModuleBuild]:
+    """Return every variant of the module, built for a kernel, by its key."""
+    module = request.settings.module
+    return {
+        key: _build(request, module.variant(key), f"kernel-{key}", kernel, view)
+        for key in module.variants
+    }
+
+
+def built_variant(
+    request: KernelTestRequest, key: str, kernel: Kernel, view: LiveView
+) -> ModuleBuild:
+    """Return one variant built.
+
+    Raises: UsageError with the known ones for a key that is none.
+    """
+    module = request.settings.module
+    if key not in module.variants:
+        known = ", ".join(sorted(module.variants)) or "none"
+        raise UsageError(f"--variant {key}: the configured variants are: {known}")
+    return _build(request, module.variant(key), f"kernel-{key}", kernel, view)
+
+
+def _build(
+    request: KernelTestRequest, spec: ModuleSpec, folder: str, kernel: Kernel, view: LiveView
+) -> ModuleBuild:
+    root = request.settings.root
+    return module_build.build_module(
+        spec,
+        kernel,
+        project=root,
+        out=module_build.output_folder(root, folder, cache_root=request.environment.cache),
+        variables=request.environment.kbuild,
+        progress=view.note,
+    )
+
+
+def _keep_modules(builds: tuple[ModuleBuild, ...], folder: Path) -> None:
+    """Copy exactly the modules that run into the run's folder: what a vmcore is read with."""
+    folder.mkdir()
+    for one in builds:
+        shutil.copy2(one.debug, folder / f"{one.name}.ko")
+        shutil.copy2(one.stripped, folder / f"{one.name}.stripped.ko")
+
+
+def _accelerator(live: Session) -> str:
+    return f"accelerator {live.accel.value}, deadlines x {live.factor:g}, guest {live.origin}"
+
+
+def _facts(live: Session, build: ModuleBuild) -> dict[str, str]:
+    asked = live.request
+    return {
+        "kernel": asked.kernel.release,
+        "kernel name": asked.kernel.name,
+        "kernel package version": asked.kernel.version,
+        "image": f"{asked.image.name} {asked.image.key}",
+        "module build id": build.build_id,
+        "guest": live.origin,
+        **live.hv.versions,
+    }

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What every command shares: options, the view, errors as messages, exit codes."""
+
+import functools
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from harness import config, live
+from harness.errors import HarnessError, UsageError
+from harness.model import Accel, Settings
+from harness.request import KernelTestRequest, Selection
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_HELP = {
+    "k": "run only tests that match this pytest expression",
+    "target": "target of [tool.harness.targets] to test on (default: default_target)",
+    "kernel": "kernel of [tool.harness.kernels] to use instead of the target's own",
+    "accel": "kvm or tcg; without it KVM is used where it truly works",
+    "uri": "libvirt URI to use as it is, instead of a private daemon",
+    "fresh": "boot the guest instead of restoring it",
+    "keep": "leave the guest up at the end and print how to reach it",
+    "share": "host folder that the guest mounts read-only at /mnt/share",
+    "long": "run tests in their long form",
+    "crash-tests": "run the suites that crash the kernel on purpose, and only them",
+    "debug-tests": "run the suites that drive debuggers, and only them",
+    "maxcrash": "stop after so many crashes of one kind in a row (default 3; 0: never)",
+    "no-vmcore": "keep no dump of a crashed guest's memory",
+    "control": "repeat each undecided crash without the module: whose fault is it?",
+    "config": "pyproject.toml to go by (default: the nearest one with [tool.harness])",
+    "run-id": "name of the run's folder (default: made from the time)",
+    "verbose": "show every console line",
+}
+VARIANT_HELP = {"variant": "build this one of [tool.harness.module.variants] instead"}
+
+
+def help_for(*names: str) -> dict[str, str]:
+    """Return the help texts of these options."""
+    return {name: RUN_HELP[name] for name in names}
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def command(function: Callable[..., int]) -> Callable[..., None]:
+    """Turn errors into a message with a hint, and the returned number into the exit code."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            code = function(*arguments, **options)
+        except HarnessError as error:
+            _print_error(error)
+            code = error.exit_code
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            code = 130
+        raise Exit(code=code)
+
+    return wrapped
+
+
+def _print_error(error: HarnessError) -> None:
+    for line in error.evidence:
+        print(f"  | {line}", file=sys.stderr)
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+
+
+def view_for(*, verbose: bool) -> live.LiveView:
+    """Return the live view for this terminal, or plain lines where there is none."""
+    environment = config.environment()
+    plain = environment.ci or verbose or not sys.stdout.isatty()
+    return live.PlainView(verbose=verbose) if plain else live.RichView(color=environment.color)
+
+
+def current_environment() -> config.Environment:
+    """Return what the environment says of caches and folders."""
+    return config.environment()
+
+
+def load_settings(file: str | None) -> Settings:
+    """Return the settings of a pyproject.toml, the nearest one without `file`."""
+    return config.load(Path(file) if file else config.find_file(Path.cwd()))
+
+
+def request_from(options: dict[str, Any]) -> KernelTestRequest:
+    """Return the request that a command's options make.
+
+    Raises: UsageError for a value that no run can go by.
+    """
+    accel = options.get("accel")
+    if accel not in {None, "kvm", "tcg"}:
+        raise UsageError(f"--accel {accel}: kvm or tcg is expected")
+    share = options.get("share")
+    if share is not None and not Path(share).is_dir():
+        raise UsageError(f"--share {share}: no such folder")
+    return KernelTestRequest(
+        settings=load_settings(options.get("config")),
+        environment=config.environment(),
+        target_name=options.get("target"),
+        kernel_name=options.get("kernel"),
+        selection=Selection(
+            expression=options.get("k") or "",
+            long=bool(options.get("long")),
+            groups=_groups(options),
+        ),
+        accel=Accel(accel) if accel else None,
+        uri=options.get("uri"),
+        fresh=bool(options.get("fresh")),
+        keep=bool(options.get("keep")),
+        share=Path(share).resolve() if share else None,
+        run_id=options.get("run_id"),
+        variant=options.get("variant"),
+        most_crashes=int(options.get("maxcrash", 3)),
+        vmcore=not options.get("no_vmcore"),
+        control=bool(options.get("control")),
+    )
+
+
+def _groups(options: dict[str, Any]) -> tuple[str, ...]:
+    """Return the groups of suites that are meant: those asked for, else the ordinary ones."""
+    asked = [name for name in ("crash", "debug") if options.get(f"{name}_tests")]
+    return tuple(asked) or ("",)

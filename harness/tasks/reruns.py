@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Crashes over many runs: list them, run one again, find the commit that brought it."""
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from harness import bisect as commits
+from harness import history, kernel_test, report
+from harness import replay as reruns
+from harness.tasks.common import command, help_for, load_settings, request_from, view_for
+
+
+@task(help={"config": help_for("config")["config"]})
+@command
+def panic_list(_c: Context, config: str | None = None) -> int:
+    """List the crashes of all runs, the same ones as one: how often, first, last, whose fault."""
+    folder = load_settings(config).root / "build" / "runs"
+    rows = history.rows(history.grouped(tuple(history.runs(folder))))
+    print("\n".join(rows) if rows else f"no crash in {folder}")
+    return 0
+
+
+@task(
+    positional=["run"],
+    help={
+        "run": "id of the run, the end of it, or its folder (default: the last run)",
+        "crash": "only the test of this crash of the run",
+        "rebuild": "build the module from the tree instead of taking the run's own",
+        **help_for("keep", "accel", "config"),
+    },
+)
+@command
+def replay(
+    _c: Context,
+    run: str = "",
+    crash: int = 0,
+    rebuild: bool = False,
+    keep: bool = False,
+    accel: str | None = None,
+    config: str | None = None,
+) -> int:
+    """Run again what an earlier run ran: target, kernel, tests, and its very module."""
+    base = request_from({"keep": keep, "accel": accel, "config": config})
+    with view_for(verbose=False) as view:
+        again = reruns.prepare(base, run, crash=crash, rebuild=rebuild, view=view)
+        for line in again.differences:
+            view.note(f"not as then: {line}")
+        found = kernel_test.run(again.request, view)
+    print("\n".join(report.summary_lines(found)))
+    return found.verdict.exit_code
+
+
+@task(
+    help={
+        "signature": "of the crash, or the beginning of it (invoke panic-list)",
+        "good": "a commit that does not have the crash",
+        "bad": "a commit that has it (default: HEAD)",
+        "config": help_for("config")["config"],
+    },
+)
+@command
+def bisect(
+    _c: Context, signature: str, good: str, bad: str = "HEAD", config: str | None = None
+) -> int:
+    """Find the commit of the module that brought a crash, one run a step.
+
+    Each commit's module is built and tested by today's harness and tests; the tree stays as it is.
+    """
+    settings = load_settings(config)
+    seen = history.find(settings.root / "build" / "runs", signature)
+    base = request_from({"config": config})
+    with view_for(verbose=False) as view:
+        asked = reruns.prepare(
+            base, seen.last_run.run_id, crash=seen.last.number, rebuild=True, view=view
+        )
+        answer = commits.walk(
+            asked.request,
+            signature=seen.signature,
+            good=good,
+            bad=bad,
+            view=view,
+            on_step=lambda step: view.note(f"{step.commit} is {step.word}: {step.why}"),
+        )
+    print(answer)
+    return 0

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The documented workflow: build, load, test, unload."""
+
+from dataclasses import replace
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from harness import control as controlled
+from harness import guests, kernel_test, report
+from harness.tasks.common import (
+    RUN_HELP,
+    VARIANT_HELP,
+    command,
+    current_environment,
+    help_for,
+    load_settings,
+    request_from,
+    view_for,
+)
+
+
+@task(help=RUN_HELP, auto_shortflags=False, name="kernel-test")
+@command
+def run_kernel_test(  # noqa: PLR0913, PLR0917
+    _c: Context,
+    k: str = "",
+    target: str | None = None,
+    kernel: str | None = None,
+    accel: str | None = None,
+    uri: str | None = None,
+    fresh: bool = False,
+    keep: bool = False,
+    share: str | None = None,
+    long: bool = False,
+    crash_tests: bool = False,
+    debug_tests: bool = False,
+    maxcrash: int = 3,
+    no_vmcore: bool = False,
+    control: bool = False,
+    config: str | None = None,
+    run_id: str | None = None,
+    verbose: bool = False,
+) -> int:
+    """Build the module, boot a guest, load it, run the tests, end in a verdict.
+
+    The second time the guest is restored, not booted. A guest that crashes is explained on one
+    screen and replaced, and the other tests go on. Everything found lies in build/runs/RUN.
+    """
+    with view_for(verbose=verbose) as view:
+        asked = request_from(locals())
+        found = controlled.run(asked, view) if control else kernel_test.run(asked, view)
+    print(
+        "\n".join(
+            (*guests.if_kept(current_environment(), found.run_id), *report.summary_lines(found))
+        )
+    )
+    return found.verdict.exit_code
+
+
+@task(help=help_for("target", "kernel", "config") | VARIANT_HELP, auto_shortflags=False)
+@command
+def kernel_build(
+    _c: Context,
+    target: str | None = None,
+    kernel: str | None = None,
+    variant: str | None = None,
+    config: str | None = None,
+) -> int:
+    """Build the module for a target's kernel; KDIR, ARCH, CROSS_COMPILE, LLVM, CC, W, C, V pass.
+
+    Prints the path of the module with symbols.
+    """
+    with view_for(verbose=False) as view:
+        built = kernel_test.built_module(request_from(locals()), view)
+    print(built.debug)
+    return 0
+
+
+@task(help=help_for("target", "kernel", "accel", "uri", "fresh", "share", "config"))
+@command
+def kernel_test_load(  # noqa: PLR0913, PLR0917
+    _c: Context,
+    target: str | None = None,
+    kernel: str | None = None,
+    accel: str | None = None,
+    uri: str | None = None,
+    fresh: bool = False,
+    share: str | None = None,
+    config: str | None = None,
+) -> int:
+    """Start a guest with the module loaded, and leave it up."""
+    request = replace(request_from(locals()), keep=True)
+    with view_for(verbose=False) as view, kernel_test.standing_guest(request, view) as standing:
+        life = standing.session.life
+    print("\n".join(guests.how_to_reach(life)))
+    return 0
+
+
+@task(positional=["target"], help=help_for("target", "kernel", "config"))
+@command
+def kernel_load(
+    c: Context, target: str, kernel: str | None = None, config: str | None = None
+) -> int:
+    """Load the module on TARGET and leave it loaded (kernel-test-load, by the target's name)."""
+    request = replace(request_from(locals()), keep=True)
+    with view_for(verbose=False) as view, kernel_test.standing_guest(request, view) as standing:
+        life = standing.session.life
+    print("\n".join(guests.how_to_reach(life)))
+    return 0
+
+
+@task(
+    positional=["run"],
+    help={"run": "the guest's run (default: the only one)", "config": RUN_HELP["config"]},
+)
+@command
+def kernel_test_unload(_c: Context, run: str = "", config: str | None = None) -> int:
+    """Unload the module in a guest that was left up, again and again while it is busy."""
+    guests.unload(current_environment(), load_settings(config), run)
+    print("unloaded")
+    return 0

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Every way in which the test build breaks its kernel is found, and named right.
+
+Run by `invoke kernel-test --crash-tests`. A test here passes when the crash has the announced
+kind, function, module and line, whatever the test itself comes to.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from harness.errors import HarnessError
+from harness.guest import Guest
+from harness.pytest_plugin import Driver
+from tests.crash.places import place_of
+
+ANSWER_S = 8.0
+FAULT, MEMORY, HANG = "test_crash.c", "test_crash_memory.c", "test_crash_hang.c"
+# Watchdogs that need not be waited for as long as in the field.
+IMPATIENT = "sysctl -q -w kernel.watchdog_thresh=3 kernel.hung_task_timeout_secs=4"
+IMPATIENT_RCU = "echo 6 > /sys/module/rcupdate/parameters/rcu_cpu_stall_timeout"
+
+
+def crashes(
+    kind: str, function: str, file: str, text: str, *, fatal: bool
+) -> pytest.MarkDecorator:
+    """Announce a crash of the test build, its line found by the text in it."""
+    return pytest.mark.crashes(
+        kind=kind,
+        function=function,
+        place=place_of(file, function, text),
+        module="osq_test",
+        fatal=fatal,
+    )
+
+
+def point(
+    number: int, kind: str, name: str, file: str, text: str, *, fatal: bool = True
+) -> ParameterSet:
+    """Return one crash point as a parameter of the test below."""
+    mark = crashes(kind, f"osq_crash_{name}", file, text, fatal=fatal)
+    return pytest.param(number, marks=mark, id=name)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        point(1, "null-deref", "null", FAULT, "WRITE_ONCE"),
+        point(2, "general-protection", "use_after_free", MEMORY, "WRITE_ONCE"),
+        point(3, "bug", "bug", FAULT, "BUG()"),
+        point(4, "warning", "warn", FAULT, "WARN(1", fatal=False),
+        point(6, "stack-overflow", "stack_overflow", FAULT, "return osq_crash_stack_overflow"),
+        point(7, "atomic-sleep", "sleep_in_atomic", HANG, "msleep", fatal=False),
+        point(12, "panic", "panic", FAULT, 'panic("'),
+        point(15, "general-protection", "general_protection", FAULT, "WRITE_ONCE"),
+        point(16, "divide-error", "divide", FAULT, "1000 / by"),
+        point(17, "stack-corruption", "stack_smash", FAULT, "}"),
+        point(18, "list-corruption", "list", MEMORY, "is in it"),
+        point(19, "refcount", "refcount", MEMORY, "refcount_dec", fatal=False),
+        point(20, "bug", "double_free", MEMORY, "is free"),
+        point(21, "page-fault", "execute_data", MEMORY, "call()"),
+        point(22, "page-fault", "write_constant", MEMORY, "WRITE_ONCE"),
+        point(23, "usercopy", "usercopy", MEMORY, "copy_to_user"),
+    ],
+)
+def test_a_fault(guest: Guest, variant: Callable[[str], Driver], number: int) -> None:
+    """What a processor or a check of the kernel's notices at once."""
+    variant("test").load()
+
+    crash(guest, number)
+
+
+@crashes("null-deref", "osq_crash_null", FAULT, "WRITE_ONCE", fatal=True)
+def test_a_fault_in_an_interrupt(guest: Guest, variant: Callable[[str], Driver]) -> None:
+    """The interrupted task has nothing to do with it, and is not named."""
+    variant("test").load()
+
+    crash(guest, 14)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        point(5, "hung-task", "deadlock", HANG, "mutex_lock(&second", fatal=False),
+        point(8, "soft-lockup", "soft_lockup", HANG, "mdelay", fatal=False),
+        point(9, "hung-task", "hung_task", HANG, "wait_for_completion", fatal=False),
+        point(24, "soft-lockup", "spin_twice", HANG, "spin_lock(&twice)", fatal=False),
+    ],
+)
+def test_a_hang(guest: Guest, variant: Callable[[str], Driver], number: int) -> None:
+    """What only a watchdog notices, or a deadline."""
+    variant("test").load()
+    guest.run(IMPATIENT, deadline_s=10)
+
+    crash(guest, number, deadline_s=120.0)
+
+
+@crashes("rcu-stall", "osq_crash_hard_lockup", HANG, "mdelay", fatal=False)
+def test_a_cpu_that_hears_nothing(guest: Guest, variant: Callable[[str], Driver]) -> None:
+    """With interrupts off not even its own watchdog runs; RCU's does, on another CPU."""
+    variant("test").load()
+    guest.run(IMPATIENT_RCU, deadline_s=10)
+
+    crash(guest, 13, deadline_s=120.0)
+
+
+def crash(guest: Guest, number: int, *, deadline_s: float = ANSWER_S) -> None:
+    """Ask the test build for a crash; the guest may not live to answer."""
+    try:
+        guest.run(["osqstress", "crash", str(number)], deadline_s=deadline_s, check=False)
+    except HarnessError as error:
+        pytest.fail(f"the guest did not answer: {error.message}", pytrace=False)

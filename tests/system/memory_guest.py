@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A guest with both builds of the driver loaded, and all that explains its memory."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import config, kernel_symbols, platform_linux
+from harness.kernel_test import standing_guest
+from harness.live import PlainView
+from harness.memory_values import MemoryRequest
+from harness.request import KernelTestRequest
+from harness.session import Session
+from harness.standing import StandingGuest
+from tests.system.whole_run import ROOT
+
+SETTINGS = config.load(ROOT / "pyproject.toml")
+SOURCE = SETTINGS.module.source
+LOOK_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryGuest:
+    """The guest, and the kernel's symbols."""
+
+    standing: StandingGuest
+    vmlinux: Path
+
+    @property
+    def session(self) -> Session:
+        """The session of the guest."""
+        return self.standing.session
+
+    @property
+    def modules(self) -> dict[str, Path]:
+        """The files with debug information, by module."""
+        return {
+            "osq": self.standing.build.debug,
+            "osq_test": self.standing.handoff.variants["test"].debug,
+        }
+
+    def request(self, task_comm: str) -> MemoryRequest:
+        """Return a request for all there is to see of the guest, which is paused."""
+        return MemoryRequest(
+            qmp=str(self.session.life.folder / "qmp"),
+            registers=self.session.domain.hmp("info registers -a"),
+            vmlinux=str(self.vmlinux),
+            modules={name: str(path) for name, path in self.modules.items()},
+            plugin=str(SETTINGS.module.drgn),
+            task_comm=task_comm,
+        )
+
+
+@contextmanager
+def memory_guest() -> Iterator[MemoryGuest]:
+    """Give such a guest, restored; its run's folder is removed at the end."""
+    environment = config.environment()
+    request = KernelTestRequest(
+        settings=replace(SETTINGS, tests=()),
+        environment=environment,
+        target_name=None,
+        run_id=f"memory-{time.time_ns():x}",
+    )
+    try:
+        with standing_guest(request, PlainView(verbose=False)) as standing:
+            live = standing.session
+            symbols = kernel_symbols.ensure(
+                live.request.kernel, root=environment.cache, progress=lambda _: None
+            )
+            variant = SETTINGS.module.variant("test")
+            platform_linux.load(live.guest, variant, deadline_s=live.deadline(10.0))
+            yield MemoryGuest(standing=standing, vmlinux=symbols.vmlinux)
+    finally:
+        shutil.rmtree(request.runs / str(request.run_id), ignore_errors=True)

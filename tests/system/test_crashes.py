@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A bad end of a guest is explained, blamed on whom the evidence names, and survived."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.whole_run import RUNTIME, Project, Run
+
+HEAD = """
+import os, signal, time
+import psutil, pytest
+RUNTIME = {runtime!r}
+"""
+GOOD = """
+def test_before(guest): assert guest.run("true", deadline_s=20).status == 0
+def test_after(guest): assert guest.run("true", deadline_s=20).status == 0
+"""
+CRASH = "[guest.run('echo c > /proc/sysrq-trigger', deadline_s=10, check=False)]"
+
+
+def with_tests(project: Project, bad: str) -> Project:
+    """Give the project a pytest suite: a good test, the bad one, and another good one."""
+    folder = project.root / "checks"
+    folder.mkdir()
+    before, after = GOOD.strip().splitlines()
+    text = "\n".join((HEAD.format(runtime=str(RUNTIME)), before, bad, after, ""))
+    (folder / "test_life.py").write_text(text)
+    project.replace("pyproject.toml", 'command = "greeter-test"', 'pytest = "checks"')
+    return project
+
+
+def verdicts(run: Run) -> dict[str, str]:
+    """Return the verdict of each test by its short name."""
+    results = run.report["results"]
+    return {one["name"].partition("::")[2]: one["verdict"] for one in results}
+
+
+def only_crash(run: Run) -> dict[str, Any]:
+    """Return the run's crash; there must be one."""
+    (found,) = run.report["crashes"]
+    return dict(found)
+
+
+def test_the_other_tests_go_on_after_a_crash(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """The crashed test is marked, explained and dumped; the one behind it runs in a new guest."""
+    with_tests(project, f"def test_bad(guest): {CRASH}")
+
+    run = project.run()
+
+    assert run.code == 3, run.output
+    assert verdicts(run) == {
+        "test_before": "passed",
+        "test_bad": "crashed",
+        "test_after": "passed",
+    }
+    found = only_crash(run)
+    assert found["test"] == "test_life::test_bad"
+    assert found["blame"] == "undecided"
+    assert "sysrq triggered crash" in found["title"]
+    folder = Path(found["folder"])
+    for name in ("console.log", "report.md", "screen.txt", "crash.json", "vmcore.zst"):
+        assert (folder / name).stat().st_size > 0, name
+    assert found["explained_s"] < 30
+    assert "kcidb.json" in os.listdir(run.folder)
+    assert nothing_left() == set()
+
+
+def test_a_guest_that_resets_itself_is_seen(project: Project) -> None:
+    """It is neither a hang nor lost: it started itself anew, and has no memory to dump."""
+    with_tests(
+        project,
+        "def test_bad(guest):"
+        " guest.run('echo b > /proc/sysrq-trigger', deadline_s=10, check=False)",
+    )
+
+    run = project.run()
+
+    assert run.code == 3, run.output
+    assert verdicts(run)["test_after"] == "passed"
+    found = only_crash(run)
+    assert found["cause"] == "gone"
+    assert "reset itself" in found["title"]
+    assert found["vmcore"] == ""
+    assert "memory with it" in found["vmcore_note"]
+
+
+def test_qemus_death_is_not_the_modules_fault(project: Project) -> None:
+    """Killed from outside: the harness and its host are to blame, and the tests go on."""
+    with_tests(
+        project,
+        """
+def test_bad(guest):
+    for one in psutil.process_iter(["name", "cmdline", "pid"]):
+        line = " ".join(one.info["cmdline"] or [])
+        if (one.info["name"] or "").startswith("qemu-system") and RUNTIME in line:
+            os.kill(one.info["pid"], signal.SIGKILL)
+    time.sleep(20)
+""",
+    )
+
+    run = project.run()
+
+    assert run.code == 4, run.output
+    assert verdicts(run) == {"test_before": "passed", "test_bad": "lost", "test_after": "passed"}
+    found = only_crash(run)
+    assert (found["cause"], found["blame"]) == ("qemu", "harness")
+
+
+def test_a_console_that_goes_silent_is_told_from_a_hang(project: Project) -> None:
+    """No heartbeat, but the guest answers over SSH: its kernel is well, and not blamed."""
+    project.replace(
+        "pyproject.toml",
+        "[tool.harness.module]",
+        "timeouts.silence_s = 2.0\n\n[tool.harness.module]",
+    )
+    with_tests(
+        project,
+        """
+def test_bad(guest):
+    guest.run("pkill -f harness/heartbeat", deadline_s=20)
+    time.sleep(40)
+""",
+    )
+
+    run = project.run()
+
+    assert verdicts(run)["test_after"] == "passed", run.output
+    found = only_crash(run)
+    assert (found["cause"], found["answered"], found["blame"]) == ("hang", "ssh", "harness")
+
+
+def test_a_module_that_hangs_on_unload_is_named(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """Rmmod does not come back: the stack of who waits says where, in file and line."""
+    project.replace(
+        "pyproject.toml", 'source = "src"', 'source = "src"\nparameters.mode = "cling"'
+    )
+    project.replace(
+        "pyproject.toml", "[tool.harness.module]", "timeouts.load_s = 2.0\n\n[tool.harness.module]"
+    )
+
+    run = project.run()
+
+    assert run.code == 3, run.output
+    found = only_crash(run)
+    assert found["function"] == "greeter_exit"
+    assert found["module"] == "greeter"
+    assert found["place"].startswith("greeter.c:")
+    assert found["blame"] == "module"
+    assert nothing_left() == set()
+
+
+def test_the_same_crash_again_and_again_ends_the_run(project: Project) -> None:
+    """After three in a row the rest is not tried, and the message says what to read."""
+    bad = f"@pytest.mark.parametrize('n', range(5))\ndef test_bad(guest, n): {CRASH}"
+    with_tests(project, bad)
+
+    run = project.run("--no-vmcore")
+
+    assert run.code == 3, run.output
+    assert len(run.report["crashes"]) == 3
+    assert len({one["signature"] for one in run.report["crashes"]}) == 1
+    assert "3 times in a row" in run.report["reason"]
+    assert "--no-vmcore" in run.report["crashes"][0]["vmcore_note"]
+
+
+@pytest.fixture
+def small_runs(project: Project) -> Iterator[Path]:
+    """Give the project a folder for its runs on a file system of 96 MiB."""
+    if os.getuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    folder = project.root / "build" / "runs"
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_dump_that_does_not_fit_is_said(project: Project, small_runs: Path) -> None:
+    """The report is complete without it, and the disk is not filled for nothing."""
+    with_tests(project, f"def test_bad(guest): {CRASH}")
+
+    run = project.run()
+
+    assert run.code == 3, run.output
+    found = only_crash(run)
+    assert found["vmcore"] == ""
+    assert "MiB are free" in found["vmcore_note"]
+    assert verdicts(run)["test_after"] == "passed"
+    assert not list(small_runs.rglob("vmcore.raw"))

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A guest that really crashed, and what its memory says: while it is paused, and from a dump."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from harness import memory_text, memory_view, vmcore, vmcore_open
+from harness.errors import GuestCrashed
+from harness.memory_values import MemoryView
+from harness.symbols import Symbolizer
+from tests.system.memory_guest import LOOK_S, SETTINGS, SOURCE, MemoryGuest, memory_guest
+
+MEMORY_BYTES = SETTINGS.targets[SETTINGS.default_target].memory_mib << 20
+RECORDS = 3
+
+
+@pytest.fixture(scope="module")
+def crash() -> Iterator[MemoryGuest]:
+    """Crash a guest: the release driver has an owner and records, the test build writes to 0."""
+    with memory_guest() as guest:
+        live = guest.session
+        script = (
+            "setsid osqtail --watermark 4096 --latency-ms 60000 < /dev/null > /dev/null 2>&1 & "
+            f"sleep 1; for n in $(seq {RECORDS}); do /bin/true; done; "
+            "(sleep 1; exec osqstress crash 1) < /dev/null > /dev/null 2>&1 &"
+        )
+        live.guest.run(script, deadline_s=live.deadline(10.0))
+        live.domain.wait_for_event("crashed", deadline_s=live.deadline(10.0))
+        with pytest.raises(GuestCrashed):
+            live.check_alive()  # waits for the console's last words
+        yield guest
+
+
+@pytest.fixture(scope="module")
+def paused(crash: MemoryGuest) -> MemoryView:
+    """Return what drgn sees of the paused guest."""
+    return memory_view.look(crash.request("osqtail"), deadline_s=LOOK_S, roots=(SOURCE,))
+
+
+@pytest.fixture(scope="module")
+def dump(crash: MemoryGuest, tmp_path_factory: pytest.TempPathFactory) -> vmcore.Vmcore:
+    """Return the dump of the paused guest, in a run's folder as the harness lays it out."""
+    runs = tmp_path_factory.mktemp("runs")
+    folder = runs / "run/crashes/1"
+    folder.mkdir(parents=True)
+    modules = runs / "run/modules"
+    modules.mkdir()
+    for name, path in crash.modules.items():
+        shutil.copy(path, modules / f"{name}.ko")
+    kernel = crash.session.request.kernel
+    facts = {"kernel": kernel.release, "kernel package version": kernel.version}
+    (runs / "run/report.json").write_text(json.dumps({"facts": facts}))
+    return vmcore.take(
+        crash.session.domain.core_dump,
+        folder,
+        runs=runs,
+        keep=SETTINGS.vmcores,
+        expected_bytes=MEMORY_BYTES,
+    )
+
+
+def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
+    """Assert what the memory of this crash must show, wherever it was read from."""
+    assert view.problems == ()
+    assert view.release == crash.session.request.kernel.release
+    assert view.symbols_match
+    died = view.crashed
+    assert died is not None
+    assert died is view.cpus[0]
+    assert died.comm == "osqstress"
+    (guilty,) = [one for one in died.frames if one.function == "osq_crash_null"]
+    file, _, line = guilty.place.rpartition(":")
+    text = (SOURCE / file).read_text().splitlines()[int(line) - 1]
+    assert text.strip() == "WRITE_ONCE(*(volatile int *)NULL, 1);"
+    assert guilty.module == "osq_test"
+    (asked,) = [one for one in died.frames if one.function == "osq_test_ioctl"]
+    assert asked.variables["kind"] == "(u32)1"
+    assert sorted(stack.cpu for stack in view.cpus if stack.cpu is not None) == [0, 1]
+    assert all(stack.frames or stack.note for stack in view.cpus)
+    assert any("Kernel panic - not syncing" in line for line in view.log)
+    build_ids = {one.name: one.build_id for one in view.modules if one.has_symbols}
+    assert build_ids["osq"] == crash.standing.build.build_id
+    assert len(build_ids) == 2
+
+
+def test_paused_guest_tells_where_it_died(crash: MemoryGuest, paused: MemoryView) -> None:
+    """While paused: the stack over the exception to the guilty line, arguments, log, modules."""
+    hold_to_the_crash(paused, crash)
+    assert paused.task is not None
+    assert paused.task.comm == "osqtail"
+    assert any(frame.function == "__schedule" for frame in paused.task.frames)
+    assert any("died: osqstress" in line for line in memory_text.lines(paused))
+
+
+def test_driver_tells_its_own_state(paused: MemoryView) -> None:
+    """The driver's plugin: its owner, what is pending, and the law, counted a second time."""
+    lines = [line for line in paused.driver if line.startswith("osq: ")]
+
+    assert "generation 1, owner osqtail (pid" in lines[0]
+    assert lines[1] == "osq: publishers on: exec; off: fork, exit"
+    assert "ring of 1048576 bytes: read 0, commit " in lines[2]
+    assert [line.rpartition(": ")[2] for line in lines[3:5]] == ["the law holds"] * 2
+    pending = int(lines[4].split("pending ")[1].split(" ")[0])
+    assert pending >= RECORDS
+    assert f"= consumed 0 + pending {pending} + reset 0" in lines[4]
+    assert "osq_test: queue none, generation 0, owner osqstress (pid" in "\n".join(paused.driver)
+
+
+def test_dump_tells_the_same(crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView) -> None:
+    """The packed dump, unpacked: the same stacks, the same log, the same state of the driver."""
+    with vmcore_open.unpacked(
+        dump.file.parents[2], 1, cache=crash.session.request.cache
+    ) as opened:
+        view = memory_view.look(
+            replace(crash.request("osqtail"), qmp="", registers="", core=str(opened.core)),
+            deadline_s=LOOK_S,
+            roots=(SOURCE,),
+        )
+
+    hold_to_the_crash(view, crash)
+    assert view.driver == paused.driver
+    assert view.log == paused.log
+    assert [frame.place for frame in view.cpus[0].frames][-8:] == [
+        frame.place for frame in paused.cpus[0].frames
+    ][-8:]
+    assert dump.memory_bytes >= MEMORY_BYTES
+    assert dump.size_bytes < MEMORY_BYTES // 2
+    assert [path.name for path in dump.file.parent.iterdir()] == ["vmcore.zst"]
+
+
+def test_lines_come_from_the_text_alone(crash: MemoryGuest) -> None:
+    """The console's report gets its guilty line without any look at memory."""
+    (report,) = [
+        replace(one, function="osq_crash_null", module="osq_test")
+        for one in crash.session.watch.reports
+        if any(frame.function == "osq_crash_null" for frame in one.frames)
+    ]
+
+    with Symbolizer(crash.modules, crash.vmlinux, roots=(SOURCE,)) as symbolizer:
+        begun = time.monotonic()
+        found = symbolizer.report(report)
+        cold_s = time.monotonic() - begun
+
+    file, _, line = found.place.rpartition(":")
+    assert file == "os/linux/test_crash.c"
+    text = (SOURCE / file).read_text().splitlines()[int(line) - 1]
+    assert "WRITE_ONCE" in text
+    places = [frame.place for frame in found.frames if frame.reliable and not frame.place]
+    assert places == []
+    assert symbolizer.notes == ()
+    assert cold_s < 10.0
+
+
+def test_shell_has_symbols_and_the_drivers_command(
+    crash: MemoryGuest, dump: vmcore.Vmcore
+) -> None:
+    """A Python expression, and the driver's own drgn command, in a process as vmcore-open has."""
+    with vmcore_open.unpacked(
+        dump.file.parents[2], 1, cache=crash.session.request.cache
+    ) as opened:
+        request = {
+            "core": str(opened.core),
+            "vmlinux": str(opened.vmlinux),
+            "modules": {name: str(path) for name, path in opened.modules.items()},
+            "plugin": str(SETTINGS.module.drgn),
+        }
+        answers = [
+            subprocess.run(
+                [
+                    *(sys.executable, "-m", "harness.drgn_shell"),
+                    json.dumps({**request, "command": command}),
+                ],
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=LOOK_S,
+            ).stdout
+            for command in ("prog.crashed_thread().name", "%osq")
+        ]
+
+    assert answers[0] == "osqstress\n"
+    assert "osq: attempts" in answers[1]
+
+
+def test_vmlinux_of_another_build_is_told(crash: MemoryGuest, dump: vmcore.Vmcore) -> None:
+    """A vmlinux that is not this kernel's gives its build id and no stack."""
+    other = crash.standing.build.debug
+
+    view = memory_view.look(
+        replace(crash.request("osqtail"), vmlinux=str(other)), deadline_s=LOOK_S
+    )
+
+    assert view.symbols_match is False
+    assert view.cpus == ()
+    assert f"is of build {crash.standing.build.build_id}, the guest runs" in view.problems[0]
+    assert dump.file.exists()
+
+
+def test_module_of_another_build_is_told(crash: MemoryGuest) -> None:
+    """A module's file that is not what the guest loaded is named, and gives no lines."""
+    swapped = {"osq_test": str(crash.modules["osq"])}
+    request = replace(crash.request("osqtail"), modules=swapped)
+
+    view = memory_view.look(request, deadline_s=LOOK_S)
+
+    assert "osq_test.ko is of build" in view.problems[0]
+    assert {one.name for one in view.modules if one.has_symbols} == {"osq"}
+
+
+def test_without_vmlinux_it_says_what_to_do(crash: MemoryGuest) -> None:
+    """No symbols: the build id is known, the way to the rest is named."""
+    view = memory_view.look(replace(crash.request("osqtail"), vmlinux=""), deadline_s=LOOK_S)
+
+    assert view.symbols_match is None
+    assert len(view.build_id) == 40
+    assert view.problems == ("no vmlinux: invoke kernel-symbols fetches it",)

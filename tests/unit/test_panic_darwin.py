@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""panic.darwin: the panic texts of macOS, from the serial line and from its files."""
+
+import json
+
+import pytest
+
+from harness.panic import darwin
+
+KEXT = (
+    "io.osquery.kernel(1.0)[7D3B4A52-0F4A-3C50-9C33-7F6F6D4B9A11]"
+    "@0xffffff7fa1a10000->0xffffff7fa1a1ffff"
+)
+APPLE = (
+    "com.apple.filesystems.apfs(1)[0A1B2C3D-1111-3222-8333-444455556666]"
+    "@0xffffff7fa0000000->0xffffff7fa00fffff"
+)
+X86 = f"""Darwin Kernel Version 20.3.0: x
+panic(cpu 1 caller 0xffffff801c9f6916): Kernel trap at 0xffffff7fa1a12345, type 14=page fault, \
+registers:
+CR0: 0x000000008001003b, CR2: 0x0000000000000008, CR3: 0x0000000025a63000, CR4: 0x00000000003606e0
+RAX: 0x0000000000000001, RBX: 0xffffff9350a3c0b0, RCX: 0x0000000000000001, RDX: 0x0000000000000000
+Backtrace (CPU 1), Frame : Return Address
+0xffffffa0b1c3b5f0 : 0xffffff801c8be65d mach_kernel : _handle_debugger_trap + 0x5d5
+0xffffffa0b1c3b640 : 0xffffff801ca05f63 mach_kernel : _panic + 0x54
+0xffffffa0b1c3bae0 : 0xffffff7fa1a12345 io.osquery.kernel : _osq_ring_reserve + 0x45
+0xffffffa0b1c3bbc0 : 0xffffff7fa1a11890
+      Kernel Extensions in backtrace:
+         {APPLE}
+         {KEXT}
+Process name corresponding to current thread (0xffffff9350a3c000): osqueryd
+Kernel version:
+Darwin Kernel Version 20.3.0: x
+Kernel UUID: C86236B2-4976-3542-80CA-74A6B8B4BA03
+KernelCache slide: 0x000000001c600000
+last started kext at 123: io.osquery.kernel\t1.0 \
+(addr 0xffffff7fa1a10000, size 65536)""".splitlines()
+ARM64 = """panic(cpu 0 caller 0xfffffe002dfb5f2c): Kernel data abort. \
+at pc 0xfffffe0030a10468, lr 0xfffffe0030a10450
+\t  x0:  0x0000000000000000 \t  x1:  0x0000000000001111
+\t  pc:  0xfffffe0030a10468 cpsr: 0x60401208         \
+esr: 0x0000000096000006 far: 0x0000000000000058
+Panicked task 0xfffffe1000000000: 123 pages, 4 threads: pid 350: osqueryd
+Panicked thread: 0xfffffe2000000000, backtrace: 0xfffffe3000000000, tid: 1234
+\t\t  lr: 0xfffffe0030a10468  fp: 0xfffffe3000000010
+      Kernel Extensions in backtrace:
+         io.osquery.kernel(1.0)[7D3B4A52-0F4A-3C50-9C33-7F6F6D4B9A11]\
+@0xfffffe0030a10000->0xfffffe0030a1ffff""".splitlines()
+
+
+def test_a_panic_with_symbols_names_function_and_kext() -> None:
+    """Below the trap's plumbing stands who panicked."""
+    (found,) = darwin.scan(X86)
+
+    assert found.title == "panic: Kernel trap type 14=page fault in osq_ring_reserve"
+    assert (found.kind, found.fatal, found.line) == ("panic", True, 1)
+    assert (found.function, found.module) == ("osq_ring_reserve", "io.osquery.kernel")
+    assert (found.task, found.pid, found.cpu) == ("osqueryd", None, 1)
+    assert (found.registers["CR2"], found.registers["RAX"]) == (
+        "0000000000000008",
+        "0000000000000001",
+    )
+
+
+def test_what_a_debugger_needs_is_kept() -> None:
+    """UUID and slide of the kernel, and the kext that was loaded last."""
+    (found,) = darwin.scan(X86)
+
+    assert found.facts == {
+        "kernel": "Darwin Kernel Version 20.3.0: x",
+        "kernel-uuid": "C86236B2-4976-3542-80CA-74A6B8B4BA03",
+        "kernelcache-slide": "0x000000001c600000",
+        "last-started-kext": "io.osquery.kernel",
+    }
+
+
+def test_a_bare_address_is_given_its_offset_in_the_kext() -> None:
+    """Without keepsyms=1 that is all that symbol files can start from."""
+    (found,) = darwin.scan(X86)
+
+    last = found.stacks[0].frames[-1]
+    assert (last.function, last.module, last.offset) == (
+        "0xffffff7fa1a11890",
+        "io.osquery.kernel",
+        0x1890,
+    )
+
+
+def test_arm64_names_task_kext_and_registers() -> None:
+    """Of a text without any symbol."""
+    (found,) = darwin.scan(ARM64)
+
+    assert (found.function, found.module) == ("", "io.osquery.kernel")
+    assert (found.task, found.pid, found.cpu) == ("osqueryd", 350, 0)
+    assert (found.registers["far"], found.registers["x1"]) == (
+        "0000000000000058",
+        "0000000000001111",
+    )
+
+
+def ips(panic: str) -> str:
+    """Return an .ips file around a panic text."""
+    body = json.dumps({"build": "x", "panicString": panic, "product": "y"}, indent=1)
+    return json.dumps({"bug_type": "210", "os_version": "macOS 14"}) + "\n" + body
+
+
+def test_an_ips_file_holds_the_same_panic() -> None:
+    """The string of the second JSON text is the panic as the serial line has it."""
+    text = darwin.panic_string(ips("\n".join(X86)))
+
+    assert darwin.scan(text.split("\n")) == darwin.scan(X86)
+
+
+@pytest.mark.parametrize("kept", [0.95, 0.6])
+def test_a_cut_ips_file_gives_what_is_there(kept: float) -> None:
+    """The file of a machine that died while writing."""
+    whole = ips("\n".join(X86))
+
+    text = darwin.panic_string(whole[: int(len(whole) * kept)])
+
+    assert darwin.scan(text.split("\n"))[0].function == "osq_ring_reserve"
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}\n{", "{}\n[]", '{}\n{"panicString": 3}', "hello"])
+def test_what_is_no_panic_file_is_left_as_it_is(text: str) -> None:
+    """And holds no panic."""
+    assert darwin.scan(darwin.panic_string(text).split("\n")) == ()
+    assert darwin.panic_string("\n".join(X86)) == "\n".join(X86)
