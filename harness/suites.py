@@ -55,11 +55,12 @@ class Listener:
 class SuiteOutcome:
     """The results of a suite so far, and what ended it early, if anything did.
 
-    `unreached` are planned tests without a result; `running` is the one that ran at the end.
+    `unreached` are the `planned` tests without a result; `running` is the one that ran at the end.
     """
 
     results: tuple[TestResult, ...]
     error: HarnessError | None = None
+    planned: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
     running: str = ""
 
@@ -155,6 +156,7 @@ class _Ledger:
         return SuiteOutcome(
             results=tuple(self.results),
             error=error or self._silence(log),
+            planned=tuple(self._planned),
             unreached=tuple(name for name in self._planned if name not in seen),
             running=running,
         )

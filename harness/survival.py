@@ -43,6 +43,7 @@ def run_suite(spec: TestSpec, standing: StandingGuest) -> SuiteOutcome:
     The outcome's error is what ended the suite for good, if anything did.
     """
     books = _Books(standing)
+    planned: tuple[str, ...] = ()
     idle = 0
     while True:
         before = len(books.results)
@@ -54,6 +55,8 @@ def run_suite(spec: TestSpec, standing: StandingGuest) -> SuiteOutcome:
             listener=books.listener,
             done=tuple(result.name for result in books.results),
         )
+        # A later process that collects less than the first does not make the rest disappear.
+        planned = planned or outcome.planned
         error = outcome.error
         if error is not None and isinstance(error, _SURVIVABLE):
             error = _survived(spec, standing, outcome)
@@ -61,9 +64,11 @@ def run_suite(spec: TestSpec, standing: StandingGuest) -> SuiteOutcome:
         idle = 0 if len(books.results) > before else idle + 1
         if error is None and idle >= _MOST_IDLE:
             error = outcome.error
-        if error is not None or outcome.error is None or not outcome.unreached:
+        done = {result.name for result in books.results}
+        left = [name for name in planned if name not in done]
+        if error is not None or outcome.error is None or not left:
             break
-    lost = suites.lost(outcome.unreached, spec.name) if error is not None else ()
+    lost = suites.lost(left, spec.name)
     return replace(outcome, results=(*books.results, *lost), error=error)
 
 
