@@ -101,6 +101,8 @@ def test_a_guest_that_locks_up_is_a_hang(
     run = project.run()
 
     refused(run, 3, "hangs", "heartbeat")
+    (found,) = run.report["crashes"]
+    assert found["cause"] == "hang"
     assert nothing_left() == set()
 
 

@@ -2,6 +2,7 @@
 """A bad end of a guest is explained, blamed on whom the evidence names, and survived."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.whole_run import RUNTIME, Project, Run
+from tests.system.whole_run import ROOT, RUNTIME, Project, Run
 
 HEAD = """
 import os, signal, time
@@ -170,6 +171,31 @@ def test_the_same_crash_again_and_again_ends_the_run(project: Project) -> None:
     assert len({one["signature"] for one in run.report["crashes"]}) == 1
     assert "3 times in a row" in run.report["reason"]
     assert "--no-vmcore" in run.report["crashes"][0]["vmcore_note"]
+
+
+def test_many_crashes_leave_nothing_in_the_harness(
+    nothing_left: Callable[[], set[str]],
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Files, threads and memory of the harness are the same after 200 crashes as after one."""
+    if not long_run:
+        pytest.skip("200 crashes take half an hour: --long")
+    project = Project(root=ROOT)
+
+    run = project.run(
+        "--crash-tests", "-k", "again_and_again", "--long", "--no-vmcore", deadline_s=7200.0
+    )
+
+    assert run.code == 0, run.output[-4000:]
+    facts = run.report["facts"]
+    first = [int(word) for word in re.findall(r"\d+", facts["harness after the first crash"])]
+    last = [int(word) for word in re.findall(r"\d+", facts["harness after the last crash"])]
+    assert len(run.report["crashes"]) == 200
+    assert last[0] <= first[0] + 2
+    assert last[1] <= first[1] + 2
+    # Reports and consoles of 200 crashes are kept until the run's end: a few hundred KiB each.
+    assert last[2] <= first[2] + 200
+    assert nothing_left() == set()
 
 
 @pytest.fixture

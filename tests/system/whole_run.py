@@ -72,12 +72,12 @@ class Project:
             start_new_session=True,
         )
 
-    def run(self, *options: str, **variables: str) -> Run:
+    def run(self, *options: str, deadline_s: float = RUN_DEADLINE_S, **variables: str) -> Run:
         """Run the tests of this project to the end."""
         begun = time.monotonic()
         run_id = f"system-{time.time_ns():x}"
         process = self.start(*options, f"--run-id={run_id}", **variables)
-        output, _ = process.communicate(timeout=RUN_DEADLINE_S)
+        output, _ = process.communicate(timeout=deadline_s)
         folder = self.root / "build" / "runs" / run_id
         took = time.monotonic() - begun
         return Run(code=process.returncode, output=output, folder=folder, seconds=took)

@@ -86,7 +86,7 @@ static DEFINE_SPINLOCK(twice);
 static noinline void osq_crash_spin_twice(void)
 {
 	spin_lock(&twice);
-	spin_lock(&twice);
+	spin_lock(&twice); /* for ever */
 	spin_unlock(&twice);
 	spin_unlock(&twice);
 }

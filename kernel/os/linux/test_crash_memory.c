@@ -101,6 +101,8 @@ static noinline void osq_crash_execute_data(void)
 
 	OPTIMIZER_HIDE_VAR(call);
 	call();
+	/* Or the call is a jump, and this function in no backtrace. */
+	barrier();
 }
 
 static const u32 constant = 1;
