@@ -36,14 +36,14 @@ void osq_ring_init(struct osq_ring *ring)
 {
 	osq_os_memset(ring, 0, sizeof(*ring));
 	osq_os_lock_init(&ring->lock);
-	ring->watermark = 1;
 }
 
 /*
  * osq_ring_open - make the ring an empty one over @size bytes at @data.
  * @data: mapped twice in a row, so 2 * @size bytes can be touched; zeroed.
  *
- * Counters go on from where they were. Context: may sleep; the ring is
+ * Counters go on from where they were; the reader is told of each record
+ * until osq_ring_notify says otherwise. Context: may sleep; the ring is
  * closed.
  * Return: 0; -EINVAL for a size that is no power of two or out of bounds;
  * -ENOMEM.
@@ -72,6 +72,8 @@ int osq_ring_open(struct osq_ring *ring, void *data, u64 size)
 	ring->write_pos = 0;
 	ring->commit_pos = 0;
 	ring->read_pos = 0;
+	ring->watermark = 1;
+	ring->latency_ns = 0;
 	osq_os_unlock(&ring->lock, irq);
 	return 0;
 }

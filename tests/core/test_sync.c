@@ -100,6 +100,20 @@ static void test_a_loss_does_not_wait(void)
 	teardown();
 }
 
+/* A new ring begins as the first one did: each record is told. */
+static void test_a_new_ring_forgets_the_watermark(void)
+{
+	void *data;
+
+	setup_with(SMALL, 100);
+	data = ring.data;
+	osq_ring_close(&ring);
+	EXPECT_EQ(osq_ring_open(&ring, data, SMALL), 0);
+	put_marked(&ring, 64, 1);
+	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_NOW);
+	teardown();
+}
+
 /* Drops are counted by reason and type, and LOST names the types. */
 static void test_drops_are_counted_by_type(void)
 {
@@ -158,6 +172,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_the_oldest_record_sets_the_time),
 	KTAP_TEST(test_the_wait_begins_anew_with_a_read),
 	KTAP_TEST(test_a_loss_does_not_wait),
+	KTAP_TEST(test_a_new_ring_forgets_the_watermark),
 	KTAP_TEST(test_drops_are_counted_by_type),
 	KTAP_TEST(test_a_full_ring_is_freed_at_once),
 };
