@@ -93,6 +93,8 @@ static void coalesce(struct original_queue *queue)
 		at = queue->max_read;
 		if (!queue->keeps_lock) {
 			pthread_mutex_unlock(&queue->lock);
+			if (queue->in_gap)
+				queue->in_gap(queue);
 			pthread_mutex_lock(&queue->lock);
 		}
 	}

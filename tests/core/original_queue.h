@@ -33,6 +33,8 @@ struct original_queue {
 	size_t write, max_read, read; /* offsets; write == read is empty */
 	uint64_t drops;
 	bool keeps_lock;
+	/* What others do while coalescing has let go of the lock; or NULL. */
+	void (*in_gap)(struct original_queue *queue);
 };
 
 void original_init(struct original_queue *queue, uint8_t *buffer, size_t size,
