@@ -149,7 +149,10 @@ class TargetSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """Deadlines in seconds on a host with KVM; under TCG each is multiplied by `tcg_factor`."""
+    """Deadlines in seconds on a host with KVM; under TCG each is multiplied by `tcg_factor`.
+
+    In a long run the limits of one test and of one suite are multiplied by `long_factor`, too.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -159,6 +162,7 @@ class Timeouts:
     test_s: float = 60.0
     silence_s: float = 10.0
     tcg_factor: float = 4.0
+    long_factor: float = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)

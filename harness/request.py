@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """What was asked for on the command line, with the configuration behind it. Only data."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.config import Environment
@@ -55,3 +55,16 @@ class KernelTestRequest:
     def suites(self) -> tuple[TestSpec, ...]:
         """The configured suites of the groups that were asked for."""
         return tuple(spec for spec in self.settings.tests if spec.group in self.selection.groups)
+
+
+def for_long_run(settings: Settings) -> Settings:
+    """Return the settings with the limits of one test and one suite stretched by `long_factor`."""
+    limits = settings.timeouts
+    return replace(
+        settings,
+        timeouts=replace(limits, test_s=limits.test_s * limits.long_factor),
+        tests=tuple(
+            replace(spec, deadline_s=spec.deadline_s * limits.long_factor)
+            for spec in settings.tests
+        ),
+    )

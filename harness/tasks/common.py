@@ -14,7 +14,7 @@ from invoke.exceptions import Exit
 from harness import config, live
 from harness.errors import HarnessError, UsageError
 from harness.model import Accel, Settings
-from harness.request import KernelTestRequest, Selection
+from harness.request import KernelTestRequest, Selection, for_long_run
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_HELP = {
@@ -103,14 +103,16 @@ def request_from(options: dict[str, Any]) -> KernelTestRequest:
     share = options.get("share")
     if share is not None and not Path(share).is_dir():
         raise UsageError(f"--share {share}: no such folder")
+    settings = load_settings(options.get("config"))
+    is_long = bool(options.get("long"))
     return KernelTestRequest(
-        settings=load_settings(options.get("config")),
+        settings=for_long_run(settings) if is_long else settings,
         environment=config.environment(),
         target_name=options.get("target"),
         kernel_name=options.get("kernel"),
         selection=Selection(
             expression=options.get("k") or "",
-            long=bool(options.get("long")),
+            long=is_long,
             groups=_groups(options),
         ),
         accel=Accel(accel) if accel else None,
