@@ -13,11 +13,14 @@ static int call(int fd, unsigned long request, void *argument)
 	return ioctl(fd, request, argument) ? -errno : 0;
 }
 
+/* Without a ring there is nothing to read, so that next() does not try. */
 static void unmap(struct osq_client *client)
 {
 	if (client->ring)
 		munmap((void *)client->ring, client->map_bytes);
 	client->ring = NULL;
+	client->read_pos = 0;
+	client->max_pos = 0;
 }
 
 int osq_client_allocate(struct osq_client *client, uint64_t ring_bytes)
@@ -40,8 +43,6 @@ int osq_client_allocate(struct osq_client *client, uint64_t ring_bytes)
 	client->ring_bytes = ring_bytes;
 	client->map_bytes = allocate.map_bytes;
 	client->generation = allocate.generation;
-	client->read_pos = 0;
-	client->max_pos = 0;
 	return 0;
 }
 
