@@ -13,6 +13,11 @@
 #include <linux/mm.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+
+#ifndef __LITTLE_ENDIAN
+#error "records are little-endian, and written as they lie in memory"
+#endif
 
 /* Since 6.6 the change time, since 6.7 all of them, have accessors. */
 static inline struct timespec64 osq_inode_atime(const struct inode *inode)
@@ -104,6 +109,33 @@ static inline void osq_path_end(bool traded)
 		preempt_disable();
 	rcu_read_unlock();
 }
+
+/*
+ * OSQ_EXIT_PROBE - define @probe of sched_process_exit; it calls
+ * @publish(task, last), last: the process ends with this thread. Since 6.16
+ * the tracepoint says so itself; before, the count of living threads does.
+ */
+#ifdef OSQ_HAVE_EXIT_GROUP_DEAD
+#define OSQ_EXIT_PROBE(probe, publish)                          \
+	static void probe(void *data, struct task_struct *task, \
+			  bool group_dead)                      \
+	{                                                       \
+		publish(task, group_dead);                      \
+	}
+#else
+#define OSQ_EXIT_PROBE(probe, publish)                                \
+	static void probe(void *data, struct task_struct *task)       \
+	{                                                             \
+		publish(task, atomic_read(&task->signal->live) == 0); \
+	}
+#endif
+
+/* Since 6.17 schedule_work's queue has another name. */
+#ifdef OSQ_HAVE_PERCPU_WQ
+#define osq_wq system_percpu_wq
+#else
+#define osq_wq system_wq
+#endif
 
 /* Since 6.13 timers are set up with their function; 6.15 has no other way. */
 static inline void

@@ -3,34 +3,27 @@
  * publish_exit.c - a record for every thread that ends, from the
  * sched_process_exit tracepoint.
  *
- * It fires in the thread itself. Since 6.16 the tracepoint says whether the
- * process ends with it; before, the count of living threads does.
+ * It fires in the thread itself.
  */
-#include <linux/sched/signal.h>
 #include <linux/tracepoint.h>
 
+#include "compat.h"
 #include "osq_linux.h"
 
 static struct osq_ring *target;
 static struct tracepoint *hook;
 
-#ifdef OSQ_HAVE_EXIT_GROUP_DEAD
-static void on_exit(void *data, struct task_struct *task, bool group_dead)
-#else
-static void on_exit(void *data, struct task_struct *task)
-#endif
+static void publish(struct task_struct *task, bool last)
 {
 	struct osq_exit record;
 
 	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_EXIT, task);
-#ifdef OSQ_HAVE_EXIT_GROUP_DEAD
-	record.last = group_dead;
-#else
-	record.last = atomic_read(&task->signal->live) == 0;
-#endif
+	record.last = last;
 	record.status = task->exit_code;
 	osq_publish(target, &record.head);
 }
+
+OSQ_EXIT_PROBE(on_exit, publish)
 
 /* osq_publish_exit_probe - see struct osq_publisher. */
 bool osq_publish_exit_probe(void)
