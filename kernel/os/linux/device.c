@@ -234,8 +234,7 @@ static long do_ioctl(struct osq_file *own, unsigned int command,
 		break;
 	case OSQ_IOC_NOTIFY:
 		err = osq_device_notify(&own->session, &argument->notify);
-		/* Whoever waits by the old rule shall look by the new one. */
-		osq_readers_wake();
+		osq_readers_renew();
 		break;
 	case OSQ_IOC_SYNC:
 		err = osq_device_sync(&own->session, &argument->sync);

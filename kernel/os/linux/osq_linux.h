@@ -60,6 +60,7 @@ struct osq_scratch {
 		u8 bytes[OSQ_RECORD_MAX_BYTES];
 	};
 	/* d_path builds its answer at the end of such a buffer. */
+void osq_readers_renew(void);
 	char path[OSQ_PATH_BUFFER_BYTES];
 	unsigned long *taken; /* what osq_scratch_put clears, and there */
 	unsigned int bit;
@@ -95,6 +96,9 @@ void osq_publish_exec_stop(void);
 bool osq_publish_fork_probe(void);
 int osq_publish_fork_start(struct osq_ring *ring, u64 options);
 void osq_publish_fork_stop(void);
+/* Count a record that could not be encoded, and tell the reader. As above. */
+void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason);
+
 bool osq_publish_exit_probe(void);
 int osq_publish_exit_start(struct osq_ring *ring, u64 options);
 void osq_publish_exit_stop(void);

@@ -195,7 +195,7 @@ static void on_exec(void *data, struct task_struct *task, pid_t old_tid,
 	struct osq_scratch *scratch = osq_scratch_get();
 
 	if (!scratch) {
-		osq_ring_drop(target, OSQ_TYPE_EXEC, OSQ_DROP_NESTED, 1);
+		osq_publish_nothing(target, OSQ_TYPE_EXEC, OSQ_DROP_NESTED);
 		return;
 	}
 	encode(scratch, task, old_tid, bprm);

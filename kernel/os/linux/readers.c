@@ -13,6 +13,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "compat.h"
 #include "osq_linux.h"
 
 DECLARE_WAIT_QUEUE_HEAD(osq_readers);
@@ -42,18 +43,18 @@ static void on_late(struct work_struct *work)
 
 static DECLARE_DELAYED_WORK(late_work, on_late);
 
+static unsigned long delay_of(u64 wait_ns)
+{
+	return nsecs_to_jiffies(wait_ns) + 1;
+}
+
 /*
  * Nothing is done while late_work is pending: it was armed for an older
  * record, so it comes early, and whoever it wakes arms it anew.
  */
-static void arm(u64 wait_ns)
-{
-	schedule_delayed_work(&late_work, nsecs_to_jiffies(wait_ns) + 1);
-}
-
 static void on_arm(struct irq_work *work)
 {
-	arm(READ_ONCE(late_ns));
+	schedule_delayed_work(&late_work, delay_of(READ_ONCE(late_ns)));
 }
 
 static DEFINE_IRQ_WORK(wake_work, on_wake);
@@ -98,7 +99,9 @@ void osq_readers_after_commit(struct osq_ring *ring)
  * osq_readers_is_time - is it time to read; if not, see that it will be.
  *
  * The caller is in osq_readers already: that is the other half of the pair
- * in osq_readers_after_commit. Context: process; does not sleep.
+ * in osq_readers_after_commit. It sets the timer anew also when it runs: a
+ * publisher that had looked before a NOTIFY may have armed it for the longer
+ * latency. Context: process; does not sleep.
  */
 bool osq_readers_is_time(struct osq_ring *ring)
 {
@@ -106,8 +109,21 @@ bool osq_readers_is_time(struct osq_ring *ring)
 	enum osq_ready ready = osq_ring_ready(ring, &wait_ns);
 
 	if (ready == OSQ_READY_LATER)
-		arm(wait_ns);
+		mod_delayed_work(osq_wq, &late_work, delay_of(wait_ns));
 	return ready == OSQ_READY_NOW;
+}
+
+/*
+ * osq_readers_renew - the latency is another one: let all readers look again.
+ *
+ * A timer that runs was armed for the old one, perhaps by a session before;
+ * those who wait arm it anew. May sleep.
+ */
+void osq_readers_renew(void)
+{
+	irq_work_sync(&arm_work);
+	cancel_delayed_work(&late_work);
+	osq_readers_wake();
 }
 
 /* osq_readers_sync - return when no wakeup is on its way. May sleep. */

@@ -54,3 +54,9 @@ void osq_publish(struct osq_ring *ring, struct osq_record *record)
 	preempt_enable();
 	osq_readers_after_commit(ring);
 }
+
+void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason)
+{
+	osq_ring_drop(ring, type, reason, 1);
+	osq_readers_after_commit(ring);
+}
