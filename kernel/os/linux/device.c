@@ -17,11 +17,10 @@
 #include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/ratelimit.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "osq_linux.h"
 #include "osq_test_build.h"
@@ -29,7 +28,7 @@
 struct osq_file {
 	struct osq_session session;
 	struct osq_memory memory;
-	struct mm_struct *mm; /* of the owner; only compared */
+	struct osq_owner owner;
 };
 
 /* What any of the ioctls takes and gives, but STATS, which is large. */
@@ -45,16 +44,6 @@ union osq_argument {
 static DEFINE_MUTEX(device_mutex);
 static struct osq_device device;
 
-/*
- * Who calls, as the core knows it: a thread group's pid, which cannot be
- * reused while the session holds it. A program that was started by exec has
- * the pid of the one before, but not its memory.
- */
-static const void *caller(const struct osq_file *own)
-{
-	return current->mm == own->mm ? task_tgid(current) : NULL;
-}
-
 /* The queue is over: take its memory, too. Context: device_mutex is held. */
 static void leave(struct osq_file *own)
 {
@@ -65,7 +54,8 @@ static void leave(struct osq_file *own)
 /* Let in the owner; let a stranger cost the queue. device_mutex is held. */
 static int enter(struct osq_file *own)
 {
-	int err = osq_device_may_use(&own->session, caller(own));
+	int err = osq_device_may_use(&own->session,
+				     osq_owner_caller(&own->owner));
 
 	if (err == -EPERM && osq_device_invalidate(&own->session)) {
 		osq_memory_deinit(&own->memory);
@@ -77,23 +67,21 @@ static int enter(struct osq_file *own)
 	return err;
 }
 
-/*
- * An owner whose files are another process' too (CLONE_FILES) dies without a
- * flush. Whoever opens next finds it gone. Context: device_mutex is held.
- */
-static void evict_dead_owner(void)
+/* An owner that died without a flush: see owner.c. */
+static void evict_dead_owner(struct work_struct *work)
 {
-	struct osq_session *session = device.session;
-	bool gone;
+	struct osq_file *own;
 
-	if (!session)
-		return;
-	rcu_read_lock();
-	gone = !pid_task((struct pid *)session->owner, PIDTYPE_TGID);
-	rcu_read_unlock();
-	if (gone)
-		leave(container_of(session, struct osq_file, session));
+	mutex_lock(&device_mutex);
+	if (device.session) {
+		own = container_of(device.session, struct osq_file, session);
+		if (osq_owner_is_dead(&own->owner))
+			leave(own);
+	}
+	mutex_unlock(&device_mutex);
 }
+
+static DECLARE_WORK(death_work, evict_dead_owner);
 
 static int osq_open(struct inode *inode, struct file *file)
 {
@@ -106,14 +94,12 @@ static int osq_open(struct inode *inode, struct file *file)
 	own = kzalloc(sizeof(*own), GFP_KERNEL_ACCOUNT);
 	if (!own)
 		return -ENOMEM;
+	/* Who has waited for the owner's death shall find the device free. */
+	flush_work(&death_work);
 	mutex_lock(&device_mutex);
-	evict_dead_owner();
 	err = osq_device_attach(&device, &own->session, task_tgid(current));
-	if (!err) {
-		get_pid(task_tgid(current));
-		mmgrab(current->mm);
-		own->mm = current->mm;
-	}
+	if (!err)
+		osq_owner_init(&own->owner, &death_work);
 	mutex_unlock(&device_mutex);
 	if (err) {
 		kfree(own);
@@ -128,7 +114,7 @@ static int osq_flush(struct file *file, fl_owner_t id)
 {
 	struct osq_file *own = file->private_data;
 
-	/* Not caller(): who is dying has no memory any more. */
+	/* Not osq_owner_caller: who is dying has no memory any more. */
 	mutex_lock(&device_mutex);
 	if (own->session.owner == task_tgid(current))
 		leave(own);
@@ -144,8 +130,7 @@ static int osq_release(struct inode *inode, struct file *file)
 	mutex_lock(&device_mutex);
 	leave(own);
 	mutex_unlock(&device_mutex);
-	put_pid((struct pid *)own->session.owner);
-	mmdrop(own->mm);
+	osq_owner_deinit(&own->owner);
 	kfree(own);
 	return 0;
 }
@@ -173,7 +158,7 @@ static __poll_t osq_poll(struct file *file, struct poll_table_struct *table)
 
 	poll_wait(file, &osq_readers, table);
 	mutex_lock(&device_mutex);
-	err = osq_device_may_use(&own->session, caller(own));
+	err = osq_device_may_use(&own->session, osq_owner_caller(&own->owner));
 	if (!err)
 		err = osq_device_has_ring(&own->session);
 	if (err && err != -ENXIO)
@@ -374,10 +359,11 @@ int osq_device_register(void)
  * osq_device_unregister - remove the node.
  *
  * The module's reference count says that no file is open: no session, no
- * publisher and no waiter is left, only a wake-up may still be on its way.
+ * publisher and no waiter is left, only work may still be on its way.
  */
 void osq_device_unregister(void)
 {
 	misc_deregister(&osq_misc);
+	cancel_work_sync(&death_work);
 	osq_readers_sync();
 }

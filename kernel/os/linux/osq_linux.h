@@ -19,6 +19,7 @@
 struct attribute_group;
 struct task_struct;
 struct tracepoint;
+struct work_struct;
 
 /* memory.c - the ring's memory: pages, seen twice in a row at data. */
 struct osq_memory {
@@ -41,12 +42,25 @@ void osq_device_peek(struct osq_stats *stats);
 /* stats.c - ended by NULL. */
 extern const struct attribute_group *osq_stats_groups[];
 
+/* owner.c - the process that opened the device, and when it has died. */
+struct osq_owner {
+	struct pid *pid; /* of its thread group; not reused while held */
+	struct mm_struct *mm; /* only compared */
+	struct wait_queue_entry death;
+};
+
+void osq_owner_init(struct osq_owner *owner, struct work_struct *work);
+void osq_owner_deinit(struct osq_owner *owner);
+const void *osq_owner_caller(const struct osq_owner *owner);
+bool osq_owner_is_dead(const struct osq_owner *owner);
+
 /* readers.c */
 extern wait_queue_head_t osq_readers;
 
 void osq_readers_after_commit(struct osq_ring *ring);
 bool osq_readers_is_time(struct osq_ring *ring);
 void osq_readers_wake(void);
+void osq_readers_renew(void);
 void osq_readers_sync(void);
 u64 osq_readers_wakeups(void);
 
@@ -60,7 +74,6 @@ struct osq_scratch {
 		u8 bytes[OSQ_RECORD_MAX_BYTES];
 	};
 	/* d_path builds its answer at the end of such a buffer. */
-void osq_readers_renew(void);
 	char path[OSQ_PATH_BUFFER_BYTES];
 	unsigned long *taken; /* what osq_scratch_put clears, and there */
 	unsigned int bit;
@@ -83,6 +96,9 @@ void osq_head_fill(struct osq_record *head, u32 len, u16 type,
 /* Put a record that is ready, and tell the reader. Context: any but NMI. */
 void osq_publish(struct osq_ring *ring, struct osq_record *record);
 
+/* Count a record that could not be encoded, and tell the reader. As above. */
+void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason);
+
 /* namespaces.c */
 void osq_namespaces_probe(void);
 bool osq_namespaces_has_mnt(void);
@@ -96,9 +112,6 @@ void osq_publish_exec_stop(void);
 bool osq_publish_fork_probe(void);
 int osq_publish_fork_start(struct osq_ring *ring, u64 options);
 void osq_publish_fork_stop(void);
-/* Count a record that could not be encoded, and tell the reader. As above. */
-void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason);
-
 bool osq_publish_exit_probe(void);
 int osq_publish_exit_start(struct osq_ring *ring, u64 options);
 void osq_publish_exit_stop(void);
