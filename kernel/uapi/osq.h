@@ -60,7 +60,8 @@
  * Readers need not wake for every record. NOTIFY sets when SYNC with WAIT
  * returns and poll says POLLIN: at watermark_bytes unread, or when the
  * oldest unread record has waited latency_ms, or after a loss. Without it,
- * at every record. In both cases SYNC gives all there is.
+ * at every record; so it is again after an ALLOCATE. In both cases SYNC gives
+ * all there is.
  *
  * Two numbers. OSQ_ABI_VERSION changes with this file's ioctls and layouts,
  * and a driver refuses any other. OSQ_SCHEMA_VERSION is raised when a record
@@ -135,7 +136,7 @@ enum osq_drop {
 };
 
 /* Flags of a record: what could not be given, or not whole. */
-#define OSQ_FLAG_TRUNC_PATH 0x0001 /* path is the tail of a longer one */
+#define OSQ_FLAG_DELETED 0x0001 /* the file has no such name any more */
 #define OSQ_FLAG_TRUNC_ARGV 0x0002 /* argv ends before argv_bytes */
 #define OSQ_FLAG_PARTIAL_ARGV 0x0004 /* a page of argv was not resident */
 #define OSQ_FLAG_NO_PATH 0x0008 /* the path could not be resolved */
@@ -195,7 +196,8 @@ struct osq_exec {
 	__u64 dev; /* of the file, major << 32 | minor */
 	__u64 ino;
 	__s64 atime_ns, mtime_ns, ctime_ns; /* of the file, since the epoch */
-	struct osq_span path; /* resolved, of the file that runs */
+	/* Resolved, of the file that runs, as this process's own root sees it. */
+	struct osq_span path;
 	struct osq_span filename; /* as it was asked for */
 	struct osq_span argv; /* NUL after each argument */
 	struct osq_span env; /* as argv; empty without OSQ_EXEC_ENV */

@@ -132,6 +132,37 @@ def test_long_arguments_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
     assert sum(len(word) for word in record["argv"]) <= 12288
 
 
+def test_what_is_too_deep_for_a_path_is_said(guest: Guest, tail: Tailing) -> None:
+    """Path and cwd beyond 4,095 bytes: empty and flagged, and nothing else is missing."""
+    script = """
+name=$(printf 'd%.0s' $(seq 200))
+cd /tmp; for step in $(seq 25); do mkdir $name; cd -P ./$name 2> /dev/null; done
+cp /bin/true deep; ./deep mark
+cd /; rm -r /tmp/$name
+"""
+    with tail() as running:
+        guest.run(script, deadline_s=30)
+        seen = running.finish()
+
+    (record,) = [one for one in seen.execs_of("") if one["argv"] == ["./deep", "mark"]]
+    assert (record["flags"], record["cwd"], record["filename"]) == (0x88, "", "./deep")
+
+
+def test_a_deleted_program_is_flagged(guest: Guest, tail: Tailing) -> None:
+    """Its path is the one that it had, with the kernel's suffix, which the flag confirms."""
+    script = "cp /bin/true /tmp/gone; exec 9< /tmp/gone; rm /tmp/gone; /proc/self/fd/9 mark"
+    honest = "cp /bin/true '/tmp/here (deleted)'; '/tmp/here (deleted)'"
+
+    with tail() as running:
+        guest.run(f"{script}; {honest}", deadline_s=20)
+        seen = running.finish()
+
+    (gone,) = seen.execs_of("/tmp/gone (deleted)")
+    (here,) = seen.execs_of("/tmp/here (deleted)")
+    assert (gone["flags"], gone["filename"]) == (0x1, "/proc/self/fd/9")
+    assert here["flags"] == 0
+
+
 def test_every_exec_is_accounted(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
     """Thousands of execs: each one has its record or is in the drop count, exactly."""
     count = 10_000 if long_run else 2_000

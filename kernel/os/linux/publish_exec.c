@@ -109,6 +109,10 @@ static void put_paths(struct osq_scratch *scratch, struct task_struct *task,
 	if (!put_path(scratch, &exec->cwd, &cwd))
 		exec->head.flags |= OSQ_FLAG_NO_CWD;
 	osq_path_end(traded);
+	/* d_path says so in the name; so it is no guess. A memfd has no link. */
+	if (d_unlinked(bprm->file->f_path.dentry) ||
+	    !file_inode(bprm->file)->i_nlink)
+		exec->head.flags |= OSQ_FLAG_DELETED;
 }
 
 static void put_filename(struct osq_exec *exec, const char *filename)
