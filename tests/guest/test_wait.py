@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Waiting for records: what ends each way to wait, and what outlives descriptor and owner."""
+
+import errno
+import json
+import select
+from collections.abc import Callable
+
+import pytest
+
+from harness.errors import ModuleError
+from harness.guest import Guest
+from harness.pytest_plugin import Driver
+from tests.guest.tailing import Tailing
+
+# osqwait's 'ways': an errno, 0 for a wait that a record ended, or the events of poll.
+WAYS = {
+    "nonblocking": errno.EAGAIN,
+    "poll_nothing": 0,
+    "signal": errno.EINTR,
+    "record": 0,
+    "record_is_there": 1,
+    "epoll_edge": select.EPOLLIN,
+    "poll_record": select.POLLIN,
+    "meddled_while_waiting": errno.ESTALE,
+    "poll_invalid": select.POLLHUP | select.POLLERR,
+}
+SHORT_MS = 3000
+# Far above what a busy host adds, far below the long latency that must not count, a minute.
+LATE_MS = 20_000
+
+
+def test_what_ends_a_wait(guest: Guest, driver: Driver) -> None:
+    """A record, a signal, another process's call: SYNC with WAIT, poll and epoll are told."""
+    assert driver.is_loaded()
+
+    assert json.loads(guest.run("osqwait ways", deadline_s=60).stdout) == WAYS
+
+
+def test_a_shorter_latency_counts_at_once(guest: Guest, variant: Callable[[str], Driver]) -> None:
+    """NOTIFY replaces a timer that runs for a longer one, also one of the owner before."""
+    variant("test").load()
+
+    said = json.loads(guest.run("osqwait_test latency", deadline_s=120).stdout)
+
+    assert said["poll"] == said["poll_of_next"] == select.POLLIN
+    assert SHORT_MS <= said["after_notify_ms"] < LATE_MS
+    assert SHORT_MS <= said["next_owner_ms"] < LATE_MS
+
+
+def test_a_dead_owner_with_shared_descriptors_is_detached(guest: Guest, driver: Driver) -> None:
+    """No close comes when a child shares the table (CLONE_FILES): the death itself counts."""
+    assert driver.is_loaded()
+
+    said = json.loads(guest.run("osqwait shared; pkill -x osqwait", deadline_s=60).stdout)
+
+    assert said == {"ring_before": 65536, "ring_after": 0}
+    driver.unload(attempts=5)
+
+
+def test_a_mapping_holds_the_module_and_nothing_else(guest: Guest, driver: Driver) -> None:
+    """Its descriptor closed, its pages can be read; the next owner is let in; rmmod is not."""
+    assert driver.is_loaded()
+    script = """
+osqwait mapped > /tmp/mapped 2>&1 < /dev/null &
+until grep -q '^mapped 0' /tmp/mapped; do sleep 0.05; done
+osqprobe owners
+"""
+    said = guest.run(script, deadline_s=60).stdout
+    with pytest.raises(ModuleError):
+        driver.unload()
+    guest.run("pkill -x osqwait", deadline_s=20)
+
+    assert json.loads(said)["new_map"] == 0
+    driver.unload(attempts=5)
+
+
+def test_without_subscription_nothing_is_attached(
+    guest: Guest, driver: Driver, tail: Tailing
+) -> None:
+    """Loaded and open, no tracepoint has a probe of ours: it is a patched-out jump."""
+    driver.unload()
+
+    def attached() -> dict[str, int]:
+        found: dict[str, int] = json.loads(guest.run("osqhooks", deadline_s=20).stdout)
+        return found
+
+    before = attached()
+    driver.load()
+    loaded = attached()
+    opened = json.loads(guest.run("osqwait idle osqhooks", deadline_s=20).stdout)
+    with tail() as running:
+        subscribed = attached()
+        running.finish()
+
+    assert before == loaded == opened == attached()
+    assert subscribed == {**before, "exec": before["exec"] + 1}
