@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The manual pages against what they describe: --help's options, the library's functions."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENT = ROOT / "kernel" / "client"
+OUT = ROOT / "build" / "client"
+_OPTION = re.compile(r"^ *-(\w), --([\w-]+)(?: ([A-Z_]+))?", re.MULTILINE)
+_MAN_OPTION = re.compile(
+    r"^\.BR -(\w) \", \" --([\w-]+)(?: \" \" \\fI([A-Z_]+)\\fR)?$", re.MULTILINE
+)
+_FUNCTION = re.compile(r"\b(osq_client_\w+)\(")
+
+
+def page(name: str) -> str:
+    """Return a manual page's source, with its hyphens as they are printed."""
+    return (CLIENT / "man" / name).read_text().replace("\\-", "-")
+
+
+def options(text: str, pattern: re.Pattern[str]) -> list[tuple[str, str, str]]:
+    """Return letter, name and argument of each option, in order."""
+    return [(found[1], found[2], found[3] or "") for found in pattern.finditer(text)]
+
+
+@pytest.mark.parametrize("program", ["osqtail", "osqstat"])
+def test_the_page_has_the_options_of_help(program: str) -> None:
+    """Every option with its argument, in the same order, and none besides."""
+    subprocess.run(["make", "-s", "-C", CLIENT, f"O={OUT}"], check=True)
+    done = subprocess.run([OUT / program, "--help"], check=True, capture_output=True, text=True)
+
+    said = options(done.stdout, _OPTION)
+
+    assert len(said) >= 3
+    assert options(page(f"{program}.8"), _MAN_OPTION) == said
+
+
+def test_the_page_has_the_functions_of_the_header() -> None:
+    """Every function that libosq.h declares is in the synopsis, and no other."""
+    declared = set(_FUNCTION.findall((CLIENT / "libosq.h").read_text()))
+    synopsis = page("libosq.3").partition(".SH DESCRIPTION")[0]
+
+    assert len(declared) > 5
+    assert set(_FUNCTION.findall(synopsis)) == declared
+
+
+def test_a_page_without_an_option_is_found_out() -> None:
+    """The comparison sees an option that is not there, and one that has another argument."""
+    whole = options(page("osqtail.8"), _MAN_OPTION)
+
+    lacking = page("osqtail.8").replace(', " --env', ', " env')
+    other = page("osqtail.8").replace("\\fIPATTERN\\fR", "\\fIPATH\\fR")
+
+    assert options(lacking, _MAN_OPTION) != whole
+    assert options(other, _MAN_OPTION) != whole
