@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Checks on kernel C: sparse, kernel style, clang-tidy, and that the core knows no system.
+"""Checks on kernel C: sparse, kernel style, clang-tidy, what the core and compat.h are for.
 
 Each check yields one line for what it objects to.
 """
@@ -19,6 +19,9 @@ from harness.tree_checks import tracked
 
 _SYSTEM_HEADER = re.compile(r"^\s*#\s*include\s*<(?!(?:stdint|stddef|stdbool)\.h>)")
 _SYSTEM_CONDITION = re.compile(r"^\s*#\s*(?:el)?if.*(__linux__|__APPLE__|__FreeBSD__|__KERNEL__)")
+# What differs between kernels: Kbuild asks the headers, compat.h is the one to use the answer.
+_KERNEL_CONDITION = re.compile(r"\b(OSQ_HAVE_\w+|LINUX_VERSION_CODE|KERNEL_VERSION)\b")
+_MAY_KNOW_KERNELS = {"compat.h", "Kbuild"}
 # Without what wants Annex K, which nobody has, and what no kernel interface can keep.
 _TIDY = (
     "-*",
@@ -34,6 +37,16 @@ def core_is_pure(project: Path) -> Iterator[str]:
     for path in sorted((project / "kernel" / "core").glob("*.[ch]")):
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             if _SYSTEM_HEADER.search(line) or _SYSTEM_CONDITION.search(line):
+                yield f"{path.relative_to(project)}:{number}: {line.strip()}"
+
+
+def compat_is_one_file(project: Path) -> Iterator[str]:
+    """Yield every line that asks which kernel it is outside of compat.h."""
+    for path in _sources(project):
+        if path.name in _MAY_KNOW_KERNELS:
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if _KERNEL_CONDITION.search(line):
                 yield f"{path.relative_to(project)}:{number}: {line.strip()}"
 
 

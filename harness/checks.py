@@ -55,6 +55,7 @@ def _steps() -> dict[str, Finding]:
     steps["c-style"] = c_checks.style
     steps["clang-tidy"] = c_checks.clang_tidy
     steps["core-headers"] = c_checks.core_is_pure
+    steps["compat"] = c_checks.compat_is_one_file
     steps["spdx"] = tree_checks.spdx
     steps["host-paths"] = tree_checks.host_paths
     steps["size"] = tree_checks.size

@@ -86,6 +86,20 @@ def test_a_core_that_knows_a_system_is_named(tmp_path: Path, line: str) -> None:
     assert found.startswith("kernel/core/bad.c:2: ")
 
 
+@pytest.mark.parametrize("line", ["#ifdef OSQ_HAVE_THIS", "#if LINUX_VERSION_CODE > 1"])
+def test_a_question_for_the_kernel_belongs_into_compat(tree: Path, line: str) -> None:
+    """In compat.h it is right, in any other file it is named."""
+    folder = tree / "kernel" / "os" / "linux"
+    folder.mkdir(parents=True)
+    (folder / "compat.h").write_text(f"{line}\n")
+    assert list(c_checks.compat_is_one_file(tree)) == []
+
+    (folder / "bad.c").write_text(f"int x;\n{line}\n")
+
+    (found,) = c_checks.compat_is_one_file(tree)
+    assert found.startswith("kernel/os/linux/bad.c:2: ")
+
+
 def test_c_in_another_style_is_named(tree: Path) -> None:
     """Braces, tabs and spaces as the kernel has them."""
     (tree / "kernel").mkdir()
