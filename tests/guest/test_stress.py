@@ -46,6 +46,7 @@ def test_the_originals_stress(
 @pytest.mark.parametrize(
     ("context", "most"),
     [("task", 400_000), ("softirq", 400_000), ("irq", 400_000), ("mixed", 1_700_000)],
+    ids=["task", "softirq", "irq", "mixed"],
 )
 def test_every_context_is_accounted(
     guest: Guest,
