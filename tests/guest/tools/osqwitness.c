@@ -4,7 +4,8 @@
  * and exits: a witness that knows nothing of our driver.
  *
  * Prints "ready", then a line an event: fork PARENT_PID CHILD_PID CHILD_TID,
- * exec PID TID, exit PID TID STATUS; on SIGTERM what is left, then "end".
+ * exec PID TID, exit PID TID STATUS; on SIGTERM what comes within 2 seconds,
+ * then "end".
  * Losing one is an error: a witness that slept is none.
  */
 #include <errno.h>
@@ -17,9 +18,15 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define QUEUE_BYTES (64 << 20)
+/*
+ * The connector tells of an exit after the parent has been told, so the last
+ * child's may still be on its way when whoever waited for it ends us.
+ */
+#define LAST_MS 2000
 
 struct order {
 	struct nlmsghdr head;
@@ -83,22 +90,43 @@ static int receive(int fd)
 	return 1;
 }
 
+static int receive_all(int fd)
+{
+	int got;
+
+	do {
+		got = receive(fd);
+	} while (got == 1);
+	return got;
+}
+
+static long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static int follow(int fd, int signals)
 {
 	struct pollfd ready[] = {
 		{ .fd = fd, .events = POLLIN },
 		{ .fd = signals, .events = POLLIN },
 	};
-	int got;
+	long left_ms, end_ms;
+	int got = 0;
 
-	do {
+	while (!got && !ready[1].revents) {
 		poll(ready, 2, -1);
-		while ((got = receive(fd)) == 1)
-			;
-		if (got < 0)
-			return -1;
-	} while (!ready[1].revents);
-	return 0;
+		got = receive_all(fd);
+	}
+	end_ms = now_ms() + LAST_MS;
+	while (!got && (left_ms = end_ms - now_ms()) > 0) {
+		poll(ready, 1, (int)left_ms);
+		got = receive_all(fd);
+	}
+	return got;
 }
 
 int main(void)
