@@ -25,7 +25,7 @@ WAYS = {
     "meddled_while_waiting": errno.ESTALE,
     "poll_invalid": select.POLLHUP | select.POLLERR,
 }
-SHORT_MS = 3000
+SHORT_MS = 1500
 # Far above what a busy host adds, far below the long latency that must not count, a minute.
 LATE_MS = 20_000
 

@@ -46,7 +46,7 @@ def test_nothing_is_missing_doubled_or_out_of_order(
     long_run: bool,  # noqa: FBT001
 ) -> None:
     """Each fork, exec and exit of a storm that the connector saw is ours, too, in its order."""
-    count = 20_000 if long_run else 1_500
+    count = 20_000 if long_run else 1_000
     script = f"""
 osqwitness > /tmp/witness & witness=$!
 until grep -q ready /tmp/witness; do sleep 0.05; done

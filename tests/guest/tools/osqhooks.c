@@ -24,7 +24,8 @@ static unsigned long address_of(const char *wanted)
 	unsigned long address, found = 0;
 
 	while (symbols && !found && fgets(line, sizeof(line), symbols))
-		if (sscanf(line, "%lx %*c %255s", &address, name) == 2 &&
+		if (strstr(line, wanted) &&
+		    sscanf(line, "%lx %*c %255s", &address, name) == 2 &&
 		    !strcmp(name, wanted))
 			found = address;
 	if (symbols)

@@ -30,7 +30,7 @@
 
 #define RING_BYTES 65536
 #define LONG_MS 60000u
-#define SHORT_MS 3000u
+#define SHORT_MS 1500u
 #define POLL_MS 30000
 #define PAUSE_US 200000
 #define PAGE_FILE "/sys/class/misc/osquery/stats"
