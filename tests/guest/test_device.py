@@ -134,7 +134,7 @@ def test_loading_and_unloading_leave_no_trace(
     long_run: bool,  # noqa: FBT001
 ) -> None:
     """In and out again: only the module's own two lines each time, no device, no module."""
-    rounds = 200 if long_run else 3
+    rounds = 50 if long_run else 3
     driver.unload()
     before = len(platform_linux.kernel_log(guest))
 
