@@ -17,6 +17,7 @@
         ├── CacheBusy            4  another process holds what is needed
         ├── HypervisorError      4  libvirt or QEMU refused or went away
         │   └── HypervisorDied   4  QEMU ended by itself, or was killed
+        ├── DebugError           4  a stub, a debugger or the wire between them fails
         ├── GuestLost            4  the guest cannot be reached, and nothing says that it crashed
         ├── NoTests              4  nothing ran, so nothing passed
         └── ScannerBlind         4  the kernel log cannot be trusted to show a fault
@@ -118,6 +119,10 @@ class HypervisorError(Lost):
 
 class HypervisorDied(HypervisorError):
     """Raised when the process that was the guest's machine has ended; the guest is no witness."""
+
+
+class DebugError(Lost):
+    """Raised when a debug stub, a debugger or the wire between them does not do its part."""
 
 
 class GuestLost(Lost):
