@@ -6,6 +6,7 @@ Exit codes: 0 passed, 1 failed, 2 usage or configuration, 3 the guest crashed, 4
 """
 
 from harness.tasks.crashes import explain
+from harness.tasks.debugging import debug_attach
 from harness.tasks.memory import fetch_kernel_symbols, open_vmcore
 from harness.tasks.proving import check, checkpatch, core_test, doctor, nightly, test
 from harness.tasks.reruns import bisect, panic_list, replay
@@ -32,6 +33,7 @@ __all__ = [
     "checkpatch",
     "clean",
     "core_test",
+    "debug_attach",
     "doctor",
     "explain",
     "fetch_kernel_symbols",

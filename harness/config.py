@@ -144,6 +144,7 @@ def _absolute(settings: Settings) -> Settings:
         source=root / module.source,
         push=push,
         drgn=root / module.drgn if module.drgn else None,
+        debugger=root / module.debugger if module.debugger else None,
     )
     return replace(settings, images=root / settings.images, module=module, tests=tests)
 
@@ -168,10 +169,10 @@ def _check_paths(settings: Settings) -> None:
         raise ConfigError(
             settings.file, "tool.harness.module.kbuild", f"no Kbuild or Makefile in {kbuild}"
         )
-    if module.drgn is not None and not module.drgn.is_file():
-        raise ConfigError(
-            settings.file, "tool.harness.module.drgn", f"no such file: {module.drgn}"
-        )
+    for name, file in (("drgn", module.drgn), ("debugger", module.debugger)):
+        if file is not None and not file.is_file():
+            key = f"tool.harness.module.{name}"
+            raise ConfigError(settings.file, key, f"no such file: {file}")
     for test in settings.tests:
         _check_test(settings.file, test)
 

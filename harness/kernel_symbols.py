@@ -78,6 +78,27 @@ def find_release(release: str, version: str, root: Path) -> KernelSymbols | None
     )
 
 
+def of_release(release: str, root: Path) -> tuple[KernelSymbols, ...]:
+    """Return what the cache has for a release, of any version, the latest used first.
+
+    A guest that runs may have another version than apt offers by now.
+    """
+    found = []
+    for file in (root / "symbols").glob(f"{_VMLINUX}-{release}-*/{_FACTS}"):
+        facts = json.loads(file.read_text())
+        if facts["release"] != release:
+            continue
+        folder = file.parent
+        one = KernelSymbols(
+            release=facts["release"],
+            vmlinux=folder / _VMLINUX,
+            reduced=folder / _REDUCED,
+            build_id=facts["build_id"],
+        )
+        found.append((folder.stat().st_mtime, one))
+    return tuple(one for _, one in sorted(found, key=lambda pair: -pair[0]))
+
+
 def ensure(kernel: Kernel, *, root: Path, progress: Progress, build_id: str = "") -> KernelSymbols:
     """Return the symbols of exactly this kernel, from the cache or fetched now.
 

@@ -77,6 +77,7 @@ class ModuleSpec:
     it that holds the Kbuild file, `variables` go to its make. `companions` are argument lists run
     on the host, in the project's root, after the module: what the tests need beside it (a client,
     say). `drgn` is a file of Python that says, from a guest's memory, what state the module is in.
+    `debugger` is a plugin file with commands of the module's for gdb and lldb.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -91,6 +92,7 @@ class ModuleSpec:
     variables: dict[str, str] = field(default_factory=dict)
     variants: dict[str, VariantSpec] = field(default_factory=dict)
     drgn: Path | None = None
+    debugger: Path | None = None
 
     def variant(self, key: str) -> "ModuleSpec":
         """Return the module that a variant is; KeyError for one that is not configured."""

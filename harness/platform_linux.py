@@ -120,7 +120,7 @@ def load(
             evidence=kernel_log(guest, since=before),
         )
     _await_devices(guest, spec, deadline_s=deadline_s, since=before)
-    return LoadedModule(name=spec.name, sections=_sections(guest, spec.name))
+    return LoadedModule(name=spec.name, sections=sections(guest, spec.name))
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
@@ -262,7 +262,8 @@ def _await_devices(guest: Guest, spec: ModuleSpec, *, deadline_s: float, since: 
         time.sleep(_RETRY_S)
 
 
-def _sections(guest: Guest, name: str) -> dict[str, int]:
+def sections(guest: Guest, name: str) -> dict[str, int]:
+    """Return the addresses of a loaded module's sections by name."""
     script = (
         f"cd /sys/module/{shlex.quote(name)}/sections && for s in .* *; do "
         '[ -f "$s" ] && echo "$s $(cat "$s")"; done; :'

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Whether a debugger holds a run's guest: a lock in the run's folder, dropped with its holder.
+
+A guest that a debugger holds is silent and stopped on purpose: who waits for it, waits on.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import UsageError
+
+_LOCK = "debugger.lock"
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold the guest of a run for one debugger.
+
+    Raises: UsageError with the process that holds it already.
+    """
+    file = folder / _LOCK
+    with file.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise UsageError(
+                f"the guest of run {folder.name} is being debugged already, "
+                f"guarded by process {holder}",
+                hint="quit that debugger first",
+            ) from error
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def held(folder: Path) -> bool:
+    """Return whether a debugger holds the guest of a run now."""
+    try:
+        with (folder / _LOCK).open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

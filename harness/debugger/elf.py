@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Symbols, sections and build id of a 64-bit little-endian ELF file, read where they lie.
+
+Not a general reader: what debugging a kernel needs of vmlinux and of modules, within a debugger's
+Python, where nothing can be installed.
+Source: elf(5).
+"""
+
+import mmap
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_SYMBOL = struct.Struct("<IBBHQQ")
+_NOTE = struct.Struct("<III")
+_SYMTAB = 2
+_NT_GNU_BUILD_ID = 3
+_TYPES_OF_CODE = {0, 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One section: its address as linked, and where its bytes are in the file."""
+
+    name: str
+    kind: int
+    address: int
+    offset: int
+    size_bytes: int
+    link: int
+
+
+class Image:
+    """An ELF file. Raises ValueError when it is none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if self._bytes[:6] != b"\x7fELF\x02\x01":
+            raise ValueError(f"{path} is no 64-bit little-endian ELF file")
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """Every section, in the order of the file."""
+        (start,) = struct.unpack_from("<Q", self._bytes, 0x28)
+        size, count, names = struct.unpack_from("<HHH", self._bytes, 0x3A)
+        rows = [_SECTION.unpack_from(self._bytes, start + size * n) for n in range(count)]
+        strings = rows[names][4]
+        return tuple(
+            Section(
+                name=self._string(strings + row[0]),
+                kind=row[1],
+                address=row[3],
+                offset=row[4],
+                size_bytes=row[5],
+                link=row[6],
+            )
+            for row in rows
+        )
+
+    def section(self, name: str) -> bytes:
+        """Return the bytes of a section; KeyError where there is none."""
+        for section in self.sections:
+            if section.name == name:
+                return self._bytes[section.offset : section.offset + section.size_bytes]
+        raise KeyError(f"{self.path} has no {name}")
+
+    @cached_property
+    def _symbols(self) -> tuple[dict[str, int], list[tuple[int, int, str]]]:
+        """Return addresses by name (globals win), and named code as (start, size, name)."""
+        by_name: dict[str, int] = {}
+        code = []
+        for section in self.sections:
+            if section.kind != _SYMTAB:
+                continue
+            strings = self.sections[section.link]
+            text = self._bytes[strings.offset : strings.offset + strings.size_bytes]
+            table = self._bytes[section.offset : section.offset + section.size_bytes]
+            for name, info, _, _, value, size in _SYMBOL.iter_unpack(table):
+                if name == 0:
+                    continue
+                word = text[name : text.index(b"\0", name)].decode(errors="replace")
+                if info >> 4 or word not in by_name:
+                    by_name[word] = value
+                if info & 0xF in _TYPES_OF_CODE and value:
+                    code.append((value, size, word))
+        return by_name, code
+
+    def symbol(self, name: str) -> int:
+        """Return a symbol's address as linked; KeyError where there is none."""
+        try:
+            return self._symbols[0][name]
+        except KeyError as error:
+            raise KeyError(f"{self.path.name} has no symbol {name}") from error
+
+    def code_symbols(self, prefix: str) -> list[tuple[int, int]]:
+        """Return start and end of every function whose name begins so."""
+        return [
+            (start, start + size)
+            for start, size, name in self._symbols[1]
+            if name.startswith(prefix)
+        ]
+
+    @cached_property
+    def build_id(self) -> str:
+        """The GNU build id in hex, "" without one."""
+        for section in self.sections:
+            if section.name.startswith(".note"):
+                found = build_id_in(self.section(section.name))
+                if found:
+                    return found
+        return ""
+
+    def _string(self, offset: int) -> str:
+        return self._bytes[offset : self._bytes.find(b"\0", offset)].decode(errors="replace")
+
+
+def build_id_in(notes: bytes) -> str:
+    """Return the build id among the notes of a section or of a kernel's memory, "" without."""
+    position = 0
+    while position + _NOTE.size <= len(notes):
+        name_bytes, data_bytes, kind = _NOTE.unpack_from(notes, position)
+        name_at = position + _NOTE.size
+        data_at = name_at + (name_bytes + 3) // 4 * 4
+        if kind == _NT_GNU_BUILD_ID and notes[name_at : name_at + 4] == b"GNU\0":
+            return notes[data_at : data_at + data_bytes].hex()
+        position = data_at + (data_bytes + 3) // 4 * 4
+    return ""

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the command that starts a debugger tells the code within it: one JSON file."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Where symbols are, and how the guest was found.
+
+    `modules` are files with symbols by the module's name in the kernel (underscores), of every
+    module that is or may be loaded; `dead` means that the kernel does not go on, `booting` that
+    it is not in memory yet.
+    """
+
+    vmlinux: Path
+    slide: int
+    modules: dict[str, Path] = field(default_factory=dict)
+    plugin: Path | None = None
+    dead: bool = False
+    booting: bool = False
+
+    def write(self, file: Path) -> None:
+        """Store the facts."""
+        file.write_text(json.dumps(asdict(self), default=str, indent=1) + "\n")
+
+
+def read(file: Path) -> Facts:
+    """Return the facts in a file."""
+    data = json.loads(file.read_text())
+    return Facts(
+        vmlinux=Path(data["vmlinux"]),
+        slide=data["slide"],
+        modules={name: Path(path) for name, path in data["modules"].items()},
+        plugin=Path(data["plugin"]) if data["plugin"] else None,
+        dead=data["dead"],
+        booting=data["booting"],
+    )
+
+
+def kernel_name(file_name: str) -> str:
+    """Return a module's name as the kernel has it: dashes are underscores there."""
+    return file_name.replace("-", "_")

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The debuggers of this host: which there are, the newest first, and what to install."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.debug_script import Debugger
+from harness.errors import UsageError
+
+_PROGRAM = re.compile(r"^(gdb|lldb)(?:-(\d+))?$")
+_VERSION = re.compile(r"(\d+)\.\d+")
+_VERSION_S = 20.0
+_PACKAGES = {Debugger.GDB: "gdb", Debugger.LLDB: "lldb-19 python3-lldb-19"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """An installed debugger."""
+
+    debugger: Debugger
+    path: Path
+    major: int
+
+
+def installed(search: Sequence[Path]) -> list[Program]:
+    """Return every debugger in these folders, the newest of each kind first."""
+    found: dict[tuple[Debugger, Path], Program] = {}
+    for folder in search:
+        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+            match = _PROGRAM.match(file.name)
+            if match and os.access(file, os.X_OK):
+                debugger = Debugger(match.group(1))
+                major = int(match.group(2)) if match.group(2) else _major(file)
+                found.setdefault(
+                    (debugger, file.resolve()), Program(debugger=debugger, path=file, major=major)
+                )
+    return sorted(found.values(), key=lambda one: -one.major)
+
+
+def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
+    """Return the newest debugger of a kind; `auto` is gdb, which knows gcc's kernels best.
+
+    Raises: UsageError with the package to install.
+    """
+    kinds = {"auto": (Debugger.GDB, Debugger.LLDB)} | {one.value: (one,) for one in Debugger}
+    if wanted not in kinds:
+        raise UsageError(f"--debugger {wanted}: lldb, gdb or auto is expected")
+    programs = installed(search if search is not None else _path())
+    for kind in kinds[wanted]:
+        for program in programs:
+            if program.debugger is kind:
+                return program
+    names = " or ".join(_PACKAGES[kind] for kind in kinds[wanted])
+    raise UsageError(
+        f"no {' or '.join(kind.value for kind in kinds[wanted])} is installed",
+        hint=f"./dev debug-attach installs it; by hand: apt-get install {names}",
+    )
+
+
+def run(line: Sequence[str]) -> int:
+    """Run a debugger on this terminal, and return its exit status; Ctrl-C is the debugger's."""
+    with _interrupts_passed_by():
+        return subprocess.run(line, check=False).returncode
+
+
+@contextmanager
+def _interrupts_passed_by() -> Iterator[None]:
+    # A handler that does nothing: unlike SIG_IGN it is not inherited by the debugger.
+    old = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+def _path() -> list[Path]:
+    places = ("gdb", "lldb", "lldb-19")
+    found = [Path(where).parent for name in places if (where := shutil.which(name))]
+    return [*found, Path("/usr/bin"), Path("/usr/local/bin")]
+
+
+def _major(file: Path) -> int:
+    try:
+        done = subprocess.run(
+            [file, "--version"], check=False, capture_output=True, text=True, timeout=_VERSION_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    match = _VERSION.search(done.stdout)
+    return int(match.group(1)) if match else 0

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The driver's own command in gdb and lldb: osq-ring, the state of the ring and of who owns it.
+
+A plugin of `invoke debug-attach` ([tool.harness.module] debugger); harness/debugger runs it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from harness.debugger.commands import Command, CommandError
+from harness.debugger.view import View
+
+_MODULES = ("osq", "osq_test")
+# enum osq_queue and enum osq_drop of kernel/core/osq_device.h and kernel/uapi/osq.h.
+_QUEUES = ("none", "valid", "invalid", "left")
+_DROPS = ("full", "too big", "nested", "discarded", "missed")
+_COUNTERS = ("attempts", "committed", "consumed", "reset")
+
+
+def _ring(view: View, arguments: Sequence[str]) -> Iterator[str]:
+    found = False
+    for module in arguments or _MODULES:
+        try:
+            device = view.module_global(module, "device")
+        except KeyError:
+            continue
+        found = True
+        yield from _device(view, module, device)
+    if not found:
+        raise CommandError(f"none of {', '.join(arguments or _MODULES)} is loaded")
+
+
+def _device(view: View, module: str, device: int) -> Iterator[str]:
+    session = view.field(device, "osq_device.session")
+    generation = view.field(device, "osq_device.generation")
+    yield f"{module}: device {device:#x}, generation {generation}"
+    if not session:
+        yield "  no owner: nobody has the device open"
+        return
+    queue = view.field(session, "osq_session.queue")
+    owner = view.field(session, "osq_session.owner")
+    pid = view.number(view.at(owner, "pid.numbers"), 4, signed=True)
+    yield (
+        f"  owner: process {pid}, queue {_QUEUES[queue] if queue < len(_QUEUES) else queue}, "
+        f"generation {view.field(session, 'osq_session.generation')}, "
+        f"subscribed {view.field(session, 'osq_session.subscribed'):#x}"
+    )
+    yield from _positions(view, view.at(session, "osq_session.ring"))
+
+
+def _positions(view: View, ring: int) -> Iterator[str]:
+    size = view.field(ring, "osq_ring.size")
+    read, commit, write = (
+        view.field(ring, f"osq_ring.{name}_pos") for name in ("read", "commit", "write")
+    )
+    if not view.field(ring, "osq_ring.data"):
+        yield "  ring: closed"
+    else:
+        yield (
+            f"  ring: {size} bytes, read {read}, commit {commit}, write {write}: "
+            f"{commit - read} to read, {write - commit} not committed, "
+            f"{size - (write - read)} free"
+        )
+    count = view.at(ring, "osq_ring.count")
+    values = {name: view.field(count, f"osq_counters.{name}") for name in _COUNTERS}
+    dropped = view.at(count, "osq_counters.dropped")
+    drops = {name: view.number(dropped + 8 * number) for number, name in enumerate(_DROPS)}
+    yield "  counters: " + ", ".join(f"{name} {value}" for name, value in values.items())
+    yield "  dropped: " + ", ".join(f"{name} {value}" for name, value in drops.items())
+    open_now = values["attempts"] - values["committed"] - sum(drops.values())
+    pending = values["committed"] - values["consumed"] - values["reset"]
+    law = "holds" if open_now >= 0 and pending >= 0 else "is BROKEN"
+    yield f"  law {law}: {open_now} reserved now, {pending} committed and not consumed"
+
+
+def commands() -> tuple[Command, ...]:
+    """Return the driver's commands."""
+    return (
+        Command(
+            name="osq-ring",
+            help="Show the ring: owner, positions, counters, drops by reason, and the law.\n\n"
+            f"osq-ring [MODULE...]: of these builds of the driver ({', '.join(_MODULES)}).",
+            run=_ring,
+        ),
+    )

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A guest with the module loaded, for tests that debug it; and one that they may crash."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from harness import config, lives
+from harness.guest import Guest
+from harness.lives import Life
+from harness.model import Endpoint
+from tests.debug.terminal import PROJECT
+
+_START_S = 400
+
+
+def invoke(*words: str, deadline_s: float = 60) -> "subprocess.CompletedProcess[str]":
+    """Return how a command of the project ended."""
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=PROJECT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=deadline_s,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture
+def standing() -> Iterator[Life]:
+    """Give a guest of this test's own."""
+    yield from _standing()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Life]:
+    """Give a guest that the tests of a file share, each leaving it as it was."""
+    yield from _standing()
+
+
+def _standing() -> Iterator[Life]:
+    done = invoke("kernel-test-load", deadline_s=_START_S)
+    match = re.search(r"^guest (\S+) stays up", done.stdout, re.MULTILINE)
+    assert match, done.stdout + done.stderr
+    life = lives.read(config.environment().runtime / match[1])
+    assert life is not None
+    try:
+        yield life
+    finally:
+        invoke("guest-stop", f"--run={life.run_id}")
+
+
+@pytest.fixture
+def ssh(shared: Life) -> Iterator[Guest]:
+    """Give a connection to the shared guest."""
+    with Guest.connect(endpoint(shared), deadline_s=40, alive=lambda: None) as guest:
+        yield guest
+
+
+def endpoint(life: Life) -> Endpoint:
+    """Return how a guest is reached."""
+    return Endpoint(
+        host="127.0.0.1",
+        port=life.port,
+        user="root",
+        key_file=life.key_file,
+        host_key=life.host_key,
+    )

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A debugger on a pseudo-terminal, as a person has it: the real command, typed at."""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pexpect
+
+PROJECT = Path(__file__).resolve().parents[2]
+DEADLINE_S = 90
+_PROMPTS = {
+    "gdb": re.compile(r"\(gdb\) $"),
+    "lldb": re.compile(r"\(lldb\) +(?:\x1b\[\d+G)?$"),
+}
+_QUIET_S = 1.0
+_STOP = r"stop reason = |hit (Temporary )?[Bb]reakpoint|received signal"
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Terminal:
+    """One debugger that was started by `invoke debug-attach`."""
+
+    def __init__(self, debugger: str, child: "pexpect.spawn[str]") -> None:
+        self.debugger = debugger
+        self.child = child
+        self._prompt = _PROMPTS[debugger]
+
+    def stopped(self) -> str:
+        """Return what was said up to the prompt after the kernel's next stop.
+
+        Only lldb gives a prompt while the kernel runs, too.
+        """
+        return self.ready(after=_STOP)
+
+    def ready(self, deadline_s: float = DEADLINE_S, *, after: str = "") -> str:
+        """Return what was said up to a prompt that nothing follows.
+
+        Echoes of typed commands and of command files hold prompts, too.
+        """
+        said, end = "", time.monotonic() + deadline_s
+        while True:
+            try:
+                said += self.child.read_nonblocking(size=65536, timeout=_QUIET_S)
+            except pexpect.TIMEOUT:
+                if self._prompt.search(said) and re.search(after, said):
+                    return _ANSI.sub("", said)
+                assert time.monotonic() < end, f"no prompt after {deadline_s} s: {said[-2000:]}"
+
+    def ask(self, gdb: str, lldb: str | None = None, deadline_s: float = DEADLINE_S) -> str:
+        """Return the answer to a command, which may have another name in lldb."""
+        self.child.sendline(lldb if lldb is not None and self.debugger == "lldb" else gdb)
+        return self.ready(deadline_s)
+
+    def tell(self, command: str) -> None:
+        """Type a command that does not come back by itself."""
+        self.child.sendline(command)
+
+    def interrupt(self) -> str:
+        """Press Ctrl-C and return what follows."""
+        self.child.sendintr()
+        return self.stopped()
+
+    def quit(self) -> None:
+        """Type quit, and wait for the command to end well."""
+        self.child.sendline("quit")
+        # Only lldb asks whether it may.
+        if self.child.expect([r"\[Y/n\]", pexpect.EOF], timeout=DEADLINE_S) == 0:
+            self.child.sendline("y")
+            self.child.expect(pexpect.EOF, timeout=DEADLINE_S)
+        self.child.close()
+        assert self.child.exitstatus == 0
+
+
+@contextmanager
+def attached(debugger: str, *options: str) -> Iterator[Terminal]:
+    """Give a debugger at its first prompt; it is gone at the end."""
+    environment = {**os.environ, "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "invoke", "debug-attach", "--debugger", debugger, *options],
+        cwd=str(PROJECT),
+        env=environment,
+        encoding="utf-8",
+        codec_errors="replace",
+        dimensions=(200, 250),
+        timeout=DEADLINE_S,
+    )
+    terminal = Terminal(debugger, child)
+    try:
+        terminal.ready()
+        if debugger == "gdb":
+            terminal.ask("set pagination off")
+        yield terminal
+    finally:
+        child.close(force=True)

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`invoke debug-attach` with the real debuggers, on a terminal, against a real guest."""
+
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness import config, handoff, kernel_symbols
+from harness.debugger.elf import Image
+from harness.guest import Guest
+from harness.lives import Life
+from tests.debug.conftest import endpoint, invoke
+from tests.debug.terminal import attached
+
+BOTH = pytest.mark.parametrize("debugger", ["gdb", "lldb"])
+ROUNDS = 20
+# osq_test.h: OSQ_IOC_TEST_CRASH with OSQ_CRASH_NULL.
+CRASH = """
+open(F, "+<", "/dev/osquery_test") or die "$!";
+my $kind = pack("L", 1);
+ioctl(F, 0x40047181, $kind) or print "ioctl: $!";
+"""
+
+
+def in_background(guest: Guest, command: str) -> threading.Thread:
+    """Run a command in the guest while the debugger holds it."""
+
+    def run() -> None:
+        guest.run(command, deadline_s=120, check=False)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def beats(life: Life) -> int:
+    """Return how often the guest's kernel has said that it runs."""
+    return (life.run / "qemu-console.log").read_text(errors="replace").count("harness-heartbeat")
+
+
+def runs_on(life: Life) -> bool:
+    """Return whether the guest's kernel beats, within a few seconds."""
+    before, end = beats(life), time.monotonic() + 15
+    while time.monotonic() < end:
+        if beats(life) > before:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@BOTH
+def test_a_function_of_the_module_is_hit(debugger: str, shared: Life, ssh: Guest) -> None:
+    """By name, from a real exec: lines, locals, kernel frames, steps, CPUs; then it runs on."""
+    with (
+        ssh.popen("exec osqtail > /dev/null"),
+        attached(debugger, f"--run={shared.run_id}", "--break=osq_ring_reserve") as terminal,
+    ):
+        terminal.tell("continue")
+        ssh.popen("/bin/true")
+        stop = terminal.stopped()
+        stack = terminal.ask("bt")
+        variables = terminal.ask("info args", "frame variable")
+        step = terminal.ask("next")
+        threads = terminal.ask("info threads", "thread list")
+        ring = terminal.ask("osq-ring")
+        terminal.ask("delete 1", "breakpoint delete --force 3")
+        terminal.quit()
+        ssh.run("pkill osqtail", deadline_s=30)
+
+    assert re.search(r"osq_ring_reserve.*osq_ring\.c", stop, re.DOTALL)
+    assert re.search(r"osq_ring_put|osq_publish|osq_ring_reserve", stack)
+    assert "do_syscall_64" in stack
+    assert re.search(r"\bring\b.*0x[0-9a-f]+", variables)
+    assert re.search(r"osq_ring\.c|^\d+\s", step, re.MULTILINE)
+    assert re.search(r"\b2\b.*\n?", threads)
+    assert re.search(r"(CPU#1|thread #2)", threads)
+    assert re.search(r"owner: process \d+, queue valid", ring)
+    assert "law holds" in ring
+    assert runs_on(shared)
+
+
+@BOTH
+def test_symbols_follow_the_modules(debugger: str, shared: Life, ssh: Guest) -> None:
+    """Stopped in the init of a module that was not loaded, of another one, and of it again."""
+    ssh.run("rmmod osq", deadline_s=30)
+    loads = (
+        "insmod /run/harness/osq.ko",
+        "rmmod osq; insmod /run/harness/osq_test.ko i_know_this_is_a_test=1",
+        "insmod /run/harness/osq.ko",
+    )
+    stacks, workers = [], []
+
+    with attached(debugger, f"--run={shared.run_id}", "--break=osq_init") as terminal:
+        for load in loads:
+            terminal.tell("continue")
+            workers.append(in_background(ssh, load))
+            terminal.stopped()
+            stacks.append(terminal.ask("bt"))
+        terminal.quit()
+    for worker in workers:
+        worker.join(60)
+    ssh.run("rmmod osq_test", deadline_s=30)
+
+    for stack in stacks:
+        assert re.search(r"#0.*osq_init.*main\.c", stack), stack
+        assert "do_init_module" in stack
+    assert runs_on(shared)
+    assert "osq " in ssh.run("lsmod", deadline_s=20).stdout
+
+
+@BOTH
+def test_kernel_commands_have_help_and_answers(debugger: str, shared: Life) -> None:
+    """Tasks, log, modules, per-CPU variables: the same words in both debuggers."""
+    with attached(debugger, f"--run={shared.run_id}") as terminal:
+        tasks = terminal.ask("lx-ps")
+        log = terminal.ask("lx-dmesg 3")
+        modules = terminal.ask("lx-modules osq")
+        per_cpu = terminal.ask("lx-per-cpu current_task")
+        wrong = terminal.ask("lx-per-cpu no_such_variable")
+        words = terminal.ask("help lx-ps")
+        terminal.quit()
+
+    assert re.search(r"0x\w{16}\s+1\s+0\s+\d S  systemd", tasks)
+    assert log.count("harness-heartbeat") >= 2
+    assert re.search(r"osq\s+live\s+\.text 0xffffffff", modules)
+    assert re.search(r"0x\w+ \.text", modules)
+    assert re.search(r"CPU 0: 0x\w+ = 0x\w+.*CPU 1: ", per_cpu, re.DOTALL)
+    assert "no symbol no_such_variable" in wrong
+    assert "only those in these states" in words
+    assert runs_on(shared)
+
+
+@BOTH
+def test_ctrl_c_stops_and_quit_lets_go(debugger: str, shared: Life) -> None:
+    """A guest that runs under the debugger is stopped by Ctrl-C, and runs on after quit."""
+    with attached(debugger, f"--run={shared.run_id}") as terminal:
+        terminal.tell("continue")
+        assert runs_on(shared)
+        terminal.interrupt()
+        still = beats(shared)
+        threads = terminal.ask("info threads", "thread list")
+        assert beats(shared) == still
+        terminal.quit()
+
+    assert re.search(r"(CPU#1|thread #2)", threads)
+    assert runs_on(shared)
+
+
+@BOTH
+def test_a_killed_debugger_leaves_a_running_guest(debugger: str, shared: Life) -> None:
+    """SIGKILL to debugger and command: the guard puts the guest back, breakpoints included."""
+    with attached(debugger, f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
+        terminal.tell("continue")
+        terminal.stopped()
+        command = psutil.Process(terminal.child.pid)
+        for process in (*command.children(recursive=True), command):
+            if "harness.guard" not in process.cmdline():
+                os.kill(process.pid, signal.SIGKILL)
+
+    assert runs_on(shared)
+    with Guest.connect(endpoint(shared), deadline_s=40, alive=lambda: None) as guest:
+        assert guest.run("cat /etc/hostname", deadline_s=30).status == 0
+
+
+def test_a_second_debugger_is_refused(shared: Life) -> None:
+    """It is told who is there, and neither guest nor first debugger notices."""
+    with attached("gdb", f"--run={shared.run_id}") as terminal:
+        second = invoke("debug-attach", f"--run={shared.run_id}", "--command=info threads")
+        threads = terminal.ask("info threads")
+        terminal.quit()
+
+    assert second.returncode == 2
+    assert "is being debugged already" in second.stderr
+    assert "CPU#1" in threads
+    assert runs_on(shared)
+
+
+def test_no_port_is_opened(shared: Life) -> None:
+    """While a debugger is attached nothing new listens, and its sockets are gone afterwards."""
+
+    def listening() -> set[str]:
+        found = psutil.net_connections("inet")
+        return {str(one.laddr) for one in found if one.status == psutil.CONN_LISTEN}
+
+    before = listening()
+
+    with attached("gdb", f"--run={shared.run_id}") as terminal:
+        during = listening()
+        mode = (shared.folder / "dbg").stat().st_mode & 0o777
+        terminal.quit()
+
+    assert during <= before
+    assert mode == 0o700
+    assert not list((shared.folder / "dbg").iterdir())
+
+
+def test_a_vmlinux_of_another_build_is_refused(shared: Life, tmp_path: Path) -> None:
+    """By its build id; the guest is not touched."""
+    release = handoff.read(shared.run / "session.json").build.release
+    cached = kernel_symbols.of_release(release, config.environment().cache)[0].reduced
+    image = Image(cached)
+    other = tmp_path / "vmlinux"
+    other.write_bytes(
+        cached.read_bytes().replace(
+            bytes.fromhex(image.build_id), bytes.fromhex(image.build_id)[::-1]
+        )
+    )
+
+    done = invoke("debug-attach", f"--run={shared.run_id}", f"--vmlinux={other}", "--command=bt")
+    junk = invoke(
+        "debug-attach", f"--run={shared.run_id}", f"--vmlinux={__file__}", "--command=bt"
+    )
+
+    assert done.returncode == 2
+    assert image.build_id in done.stderr
+    assert junk.returncode == 2
+    assert "no 64-bit little-endian ELF" in junk.stderr
+    assert runs_on(shared)
+
+
+def test_a_guest_that_is_not_there_is_named() -> None:
+    """With the guests that there are."""
+    done = invoke("debug-attach", "--run=no-such-run", "--command=bt")
+
+    assert done.returncode == 2
+    assert "no guest of a run no-such-run" in done.stderr
+
+
+@BOTH
+def test_twenty_rounds_leave_no_trace(debugger: str, shared: Life) -> None:
+    """Attach and leave, again and again: each works, and the guest runs on after each."""
+    command = "--command=info threads" if debugger == "gdb" else "--command=thread list"
+    for _ in range(ROUNDS):
+        done = invoke("debug-attach", f"--run={shared.run_id}", f"--debugger={debugger}", command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(r"(CPU#1|thread #2)", done.stdout)
+        assert runs_on(shared)
+
+
+@BOTH
+def test_break_at_boot(debugger: str) -> None:
+    """A guest that stands at its first instruction stops in start_kernel."""
+    with attached(debugger, "--break-at-boot", "--break=start_kernel") as terminal:
+        terminal.tell("continue")
+        stop = terminal.stopped()
+        stack = terminal.ask("bt")
+        terminal.quit()
+
+    assert "start_kernel" in stop
+    assert "secondary_startup_64" in stack
+
+
+def test_a_crashed_guest_shows_the_guilty_line(standing: Life) -> None:
+    """Frame 0 is where it went wrong, in both debuggers, and the guest stays as it died."""
+    with Guest.connect(endpoint(standing), deadline_s=40, alive=lambda: None) as guest:
+        guest.run(
+            "insmod /run/harness/osq_test.ko i_know_this_is_a_test=1; cat > /tmp/crash.pl",
+            deadline_s=30,
+            input=CRASH.encode(),
+        )
+        guest.popen("perl /tmp/crash.pl")
+        time.sleep(5)
+
+    for debugger in ("gdb", "lldb"):
+        with attached(debugger, f"--run={standing.run_id}") as terminal:
+            stack = terminal.ask("bt")
+            log = terminal.ask("lx-dmesg 4")
+            goes = terminal.ask("continue")
+            terminal.quit()
+
+        frame = r"#0.*osq_crash_null.*test_crash\.c:37"
+        assert re.search(frame, stack), stack
+        assert re.search(r"osq_ioctl.*device\.c", stack)
+        assert "do_syscall_64" in stack
+        assert "Kernel panic - not syncing" in log
+        assert re.search(r"stopped for good|stop reason|SIGTRAP", goes)
