@@ -6,7 +6,7 @@ and QEMU's own end. This module only judges; `crash` finds out why.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import watch as watches
@@ -38,7 +38,7 @@ _UNWANTED_EVENTS = {"crashed", "stopped", "shutdown"}
 class Liveness:
     """What is known of one guest's life, from its start to its end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         domain: Domain,
@@ -47,6 +47,7 @@ class Liveness:
         silence_s: float,
         console_file: Path,
         allowed: Sequence[str] = (),
+        held: Callable[[], bool] = lambda: False,
     ) -> None:
         self._domain = domain
         self._console = console
@@ -54,7 +55,8 @@ class Liveness:
         self._silence_s = silence_s
         self._file = console_file
         self._allowed = tuple(allowed)
-        self._begun = time.monotonic()
+        self._held = held
+        self._free_at = 0.0
         self._said: list[tuple[float, str, str]] = []
 
     def check(self) -> None:
@@ -63,6 +65,8 @@ class Liveness:
         Raises: GuestCrashed for a kernel that stopped, GuestGone for a guest that left,
             HypervisorDied for a QEMU that did, GuestHung for a kernel that stands still.
         """
+        if self.held:
+            return
         state = self._domain.state()
         if state in {DomainState.GONE, DomainState.SHUTOFF}:
             self.settle()
@@ -75,7 +79,7 @@ class Liveness:
         hang = self._hang()
         if hang is not None:
             raise GuestHung(f"the kernel reports a hang: {hang.title}", evidence=hang.text)
-        silent_s = time.monotonic() - self._watch.beat_at
+        silent_s = time.monotonic() - max(self._watch.beat_at, self._free_at)
         if self._watch.beats and silent_s > self._silence_s:
             self.note("heartbeat", f"none for {silent_s:.0f} s")
             raise GuestHung(
@@ -83,6 +87,14 @@ class Liveness:
                 hint=f"the console so far: {self._file}",
                 evidence=self._console.tail(30),
             )
+
+    @property
+    def held(self) -> bool:
+        """Whether a debugger holds the guest: it is silent and stopped on purpose then."""
+        if not self._held():
+            return False
+        self._free_at = time.monotonic()
+        return True
 
     def check_unspoilt(self, running: str) -> None:
         """Return when the kernel has not complained during a test that is over.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
-from harness import cache, hypervisor, image, lives, platform_linux, snapshot
+from harness import cache, debug_lock, hypervisor, image, lives, platform_linux, snapshot
 from harness.console import Console
 from harness.domain import Domain
 from harness.domain_xml import render
@@ -280,6 +280,7 @@ def _start(session: Session, stack: ExitStack, domain: Domain) -> None:
         silence_s=session.deadline(session.request.timeouts.silence_s),
         console_file=file,
         allowed=session.request.allowed,
+        held=lambda: debug_lock.held(session.life.folder),
     )
     domain.resume()
 

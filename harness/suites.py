@@ -139,6 +139,10 @@ class _Ledger:
         """How long the current test has been running; 0 between tests."""
         return time.monotonic() - self._started_at if self._running else 0.0
 
+    def postpone(self, seconds: float) -> None:
+        """Take time that a debugger held the guest off the running test's."""
+        self._started_at += seconds
+
     @property
     def running(self) -> str:
         """The test that runs now, or ""."""
@@ -196,9 +200,14 @@ def lost(names: Sequence[str], suite: str) -> tuple[TestResult, ...]:
 def _pump(spec: TestSpec, lines: Iterator[str | None], ledger: _Ledger, session: Session) -> None:
     end = time.monotonic() + session.deadline(spec.deadline_s)
     test_limit = session.deadline(session.request.timeouts.test_s)
+    seen_at = time.monotonic()
     for line in lines:
         if line is not None:
             ledger.feed(line)
+        passed_s, seen_at = time.monotonic() - seen_at, time.monotonic()
+        if session.liveness.held:
+            ledger.postpone(passed_s)
+            end += passed_s
         session.check_alive()
         if spec.pytest is not None:
             session.liveness.check_unspoilt(ledger.running)

@@ -104,6 +104,22 @@ def test_a_silent_heart_is_a_hang() -> None:
     assert [one.name for one in asked.witnesses()] == ["heartbeat"]
 
 
+def test_a_guest_that_a_debugger_holds_is_not_judged() -> None:
+    """Stopped and silent on purpose; its silence counts from when it is let go."""
+    watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 60)
+    domain = FakeDomain(now=DomainState.PAUSED)
+    holders = [True, False, False]
+    asked = liveness(domain, watch, held=lambda: holders.pop(0))
+
+    asked.check()
+    domain.now = DomainState.RUNNING
+    asked.check()
+
+    domain.now = DomainState.PAUSED
+    with pytest.raises(GuestCrashed, match="paused"):
+        asked.check()
+
+
 def test_a_watchdogs_report_is_a_hang() -> None:
     """The kernel goes on, a part of it does not."""
     stuck = (

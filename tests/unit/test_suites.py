@@ -77,6 +77,15 @@ def test_an_earlier_tests_fault_leaves_the_running_one_without_a_result() -> Non
     assert outcome.unreached == ("t::two",)
 
 
+def test_time_under_a_debugger_does_not_count() -> None:
+    """What is postponed is not running time."""
+    book = ledger(*PLAN, "# harness: start t::one")
+
+    book.postpone(60.0)
+
+    assert book.running_for_s < 0
+
+
 def test_an_announced_crash_is_heard() -> None:
     """What a test expects reaches the listener before the test runs."""
     heard: dict[str, Expectation] = {}
