@@ -117,11 +117,23 @@ def run_core_tests(
 
 def run_system_tests(*, project: Path, long: bool) -> StepResult:
     """Return how tests/system ended: whole runs of the harness, some minutes."""
-    command = (sys.executable, "-m", "pytest", "-q", "--color=no", "tests/system")
+    return _pytest_step("system", project, ("--long",) if long else ())
+
+
+def run_debug_tests(*, project: Path, expression: str) -> StepResult:
+    """Return how tests/debug ended: real debuggers on real guests, some minutes."""
+    return _pytest_step("debug", project, ("-k", expression) if expression else ())
+
+
+def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:
+    command = (sys.executable, "-m", "pytest", "-q", "--color=no", f"tests/{name}", *options)
     begun = time.monotonic()
-    output = tuple(_command((*command, *(["--long"] if long else [])), project))
+    said: list[str] = []
+    output = tuple(_command(command, project, said=said))
     took = round(time.monotonic() - begun, 1)
-    return StepResult(name="system", passed=not output, duration_s=took, output=output)
+    return StepResult(
+        name=name, passed=not output, duration_s=took, output=output, notes=tuple(said[-1:])
+    )
 
 
 def lines(step: StepResult) -> str:

@@ -28,7 +28,6 @@ RUN_HELP = {
     "share": "host folder that the guest mounts read-only at /mnt/share",
     "long": "run tests in their long form",
     "crash-tests": "run the suites that crash the kernel on purpose, and only them",
-    "debug-tests": "run the suites that drive debuggers, and only them",
     "maxcrash": "stop after so many crashes of one kind in a row (default 3; 0: never)",
     "no-vmcore": "keep no dump of a crashed guest's memory",
     "control": "repeat each undecided crash without the module: whose fault is it?",
@@ -130,5 +129,4 @@ def request_from(options: dict[str, Any]) -> KernelTestRequest:
 
 def _groups(options: dict[str, Any]) -> tuple[str, ...]:
     """Return the groups of suites that are meant: those asked for, else the ordinary ones."""
-    asked = [name for name in ("crash", "debug") if options.get(f"{name}_tests")]
-    return tuple(asked) or ("",)
+    return ("crash",) if options.get("crash_tests") else ("",)

@@ -66,6 +66,18 @@ def core_test(_c: Context, long: bool = False) -> int:
     return 1 if bad else 0
 
 
+@task(help={"k": RUN_HELP["k"]}, auto_shortflags=False)
+@command
+def debug_test(_c: Context, k: str = "") -> int:
+    """Drive real debuggers on real guests: tests/debug, about 6 minutes.
+
+    It takes the kernel's symbols (kernel-symbols), gdb and lldb; `./dev` installs the latter.
+    """
+    step = checks.run_debug_tests(project=ROOT, expression=k)
+    print(checks.lines(step))
+    return 0 if step.passed else 1
+
+
 @task(help={"long": RUN_HELP["long"]})
 @command
 def test(_c: Context, long: bool = False) -> int:

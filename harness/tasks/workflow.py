@@ -34,7 +34,6 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     share: str | None = None,
     long: bool = False,
     crash_tests: bool = False,
-    debug_tests: bool = False,
     maxcrash: int = 3,
     no_vmcore: bool = False,
     control: bool = False,
