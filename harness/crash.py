@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import blame, crash_report, evidence
+from harness import blame, crash_report, evidence, memory_text
 from harness.crash_values import Cause, Crash
 from harness.domain import DomainState
 from harness.errors import (
@@ -84,7 +84,7 @@ def collect(standing: StandingGuest, known: Circumstances) -> Crash:
     live.liveness.settle()
     still = not _is_kept(standing, found) and _stopped(standing)
     view = evidence.look(standing) if still else MemoryView()
-    found = evidence.with_source(_described(found, standing, answer, view.log), standing)
+    found = evidence.with_source(_described(found, standing, answer, view), standing)
     found = evidence.with_memory(found, view) if still else found
     found = blame.judge(found, standing.modules, known.error)
     found = replace(
@@ -126,16 +126,16 @@ def _stopped(standing: StandingGuest) -> bool:
     return state in {DomainState.RUNNING, DomainState.PAUSED, DomainState.CRASHED}
 
 
-def _described(found: Crash, standing: StandingGuest, answer: Answer, log: Sequence[str]) -> Crash:
+def _described(found: Crash, standing: StandingGuest, answer: Answer, view: MemoryView) -> Crash:
     """Return the crash with the kernel's reports, decoded, and what a hang's tasks were doing.
 
-    `log` is the end of the kernel's log as its memory has it.
+    What the console did not get, `view` may have from the kernel's memory.
     """
     live = standing.session
     reports = [one for one in live.watch.reports if not live.liveness.is_allowed(one)]
     notes: list[str] = []
     if found.cause is Cause.PANIC and not reports:
-        reports = [one for one in scan(log) if one.fatal][-1:]
+        reports = [one for one in scan(view.log) if one.fatal][-1:]
         notes.append("the console did not say it: read from the kernel's log in its memory")
     if found.cause in {Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE}:
         way = {"ssh": "sysrq over SSH", "serial": "sysrq over its console", "nmi": "an NMI"}
@@ -143,8 +143,7 @@ def _described(found: Crash, standing: StandingGuest, answer: Answer, log: Seque
         notes.append(f"the guest answered to {said}" if said else "the guest answered to nothing")
         found = replace(found, answered=answer.way)
         if not any(one.kind == "hung-task" for one in reports):
-            standing_still = blocked(answer.lines, tuple(standing.modules))
-            reports += [standing_still] if standing_still is not None else []
+            reports += _standing_still(answer, view, tuple(standing.modules))
     symbols = Symbolizer(
         standing.modules, vmlinux=evidence.vmlinux(standing), roots=evidence.roots(standing)
     )
@@ -165,6 +164,16 @@ def _described(found: Crash, standing: StandingGuest, answer: Answer, log: Seque
         module=main.module,
         test=main.test or found.test,
     )
+
+
+def _standing_still(
+    answer: Answer, view: MemoryView, modules: Sequence[str]
+) -> list[KernelReport]:
+    """Return who stands still in a hang: as the kernel says it, else as its memory shows it."""
+    said = blocked(answer.lines, modules)
+    if said is None or said.module not in modules:
+        said = memory_text.standstill(view, modules) or said
+    return [said] if said is not None else []
 
 
 def _main(found: Crash) -> KernelReport:

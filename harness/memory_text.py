@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A memory view in words, as it stands in a report: who died where, who waits for whom."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from harness.memory_values import LockWait, MemoryFrame, MemoryStack, MemoryView, deadlocks
+from harness.panic.values import Frame, KernelReport, Stack
 
 
 def lines(view: MemoryView) -> tuple[str, ...]:
@@ -19,6 +20,36 @@ def lines(view: MemoryView) -> tuple[str, ...]:
         *(("state of the module", *(f"  {line}" for line in view.driver)) if view.driver else ()),
         *(f"not known: {problem}" for problem in view.problems),
     )
+
+
+def standstill(view: MemoryView, modules: Collection[str]) -> KernelReport | None:
+    """Return a report of kind 'hang' for a kernel that could say nothing: whose code stands still.
+
+    A task that waits in a module under test goes before a CPU that spins in it; None where no
+    stack leads through one.
+    """
+    for stack in (*view.blocked, *view.cpus):
+        guilty = next((one for one in stack.frames if one.module in modules), None)
+        if guilty is None:
+            continue
+        frames = tuple(
+            Frame(function=one.function, module=one.module, place=one.place, inline=one.inline)
+            for one in stack.frames
+        )
+        return KernelReport(
+            kind="hang",
+            title=f"task hangs in {guilty.function}",
+            line=0,
+            text=tuple(_stack("read from memory", stack)),
+            function=guilty.function,
+            module=guilty.module,
+            place=guilty.place,
+            task=stack.comm,
+            pid=stack.pid,
+            cpu=stack.cpu,
+            stacks=(Stack(name="", frames=frames),),
+        )
+    return None
 
 
 def _cpus(view: MemoryView) -> Iterator[str]:
