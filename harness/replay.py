@@ -64,7 +64,7 @@ def find_run(runs: Path, name: str) -> Path:
     if (Path(name) / "report.json").is_file():
         return Path(name).resolve()
     known = sorted(path.parent for path in runs.glob("*/report.json"))
-    fitting = [folder for folder in known if folder.name.endswith(name)] if name else known[-1:]
+    fitting = [folder for folder in known if folder.name.endswith(name)]
     if len(fitting) == 1:
         return fitting[0]
     last = ", ".join(folder.name for folder in known[-5:]) or "none"

@@ -23,7 +23,7 @@ def panic_list(_c: Context, config: str | None = None) -> int:
 @task(
     positional=["run"],
     help={
-        "run": "id of the run, the end of it, or its folder (default: the last run)",
+        "run": "id of the run, the end of it, or its folder",
         "crash": "only the test of this crash of the run",
         "rebuild": "build the module from the tree instead of taking the run's own",
         **help_for("keep", "accel", "config"),
@@ -32,7 +32,7 @@ def panic_list(_c: Context, config: str | None = None) -> int:
 @command
 def replay(
     _c: Context,
-    run: str = "",
+    run: str,
     crash: int = 0,
     rebuild: bool = False,
     keep: bool = False,
