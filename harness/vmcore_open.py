@@ -8,19 +8,16 @@ kernel it was, whose vmlinux is in the cache.
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import psutil
 
-from harness import kernel_symbols, vmcore
+from harness import foreground, kernel_symbols, vmcore
 from harness.errors import UsageError
 
 
@@ -66,7 +63,7 @@ def drgn_shell(dump: Explained, *, plugin: Path | None, command: str) -> int:
         "plugin": str(plugin or ""),
         "command": command,
     }
-    return _in_foreground([sys.executable, "-m", "harness.drgn_shell", json.dumps(request)])
+    return foreground.run([sys.executable, "-m", "harness.drgn_shell", json.dumps(request)])
 
 
 def crash_tool(dump: Explained, *, command: str) -> int:
@@ -81,7 +78,7 @@ def crash_tool(dump: Explained, *, command: str) -> int:
     steps = [f"mod -s {name} {path}" for name, path in dump.modules.items()]
     steps += [command, "quit"] if command else []
     script.write_text("".join(f"{step}\n" for step in steps))
-    return _in_foreground([tool, "-s", "-i", str(script), str(dump.vmlinux), str(dump.core)])
+    return foreground.run([tool, "-s", "-i", str(script), str(dump.vmlinux), str(dump.core)])
 
 
 def _crash_folder(run: Path, crash: int) -> Path:
@@ -125,16 +122,3 @@ def _sweep(folder: Path) -> None:
     for stale in folder.glob(".vmcore.*.tmp"):
         if not psutil.pid_exists(int(stale.name.split(".")[-2])):
             shutil.rmtree(stale, ignore_errors=True)
-
-
-def _in_foreground(command: list[str]) -> int:
-    """Run a program that has the terminal: Ctrl-C is its business, not ours."""
-
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        """Do nothing; a handler, unlike SIG_IGN, is not handed on to the program."""
-
-    before = signal.signal(signal.SIGINT, leave)
-    try:
-        return subprocess.run(command, check=False).returncode
-    finally:
-        signal.signal(signal.SIGINT, before)
