@@ -7,9 +7,9 @@ together; this one needs neither root nor a running system, and boots faster.
 
 import gzip
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from harness.errors import KernelError
 
@@ -91,6 +91,22 @@ def build(*, busybox: bytes, modules: Path, wanted: Iterable[str]) -> bytes:
     entries += [
         _Entry(name=f"modules/{file.name}", mode=stat.S_IFREG | 0o644, data=file.read_bytes())
         for file in files
+    ]
+    return gzip.compress(_cpio(entries), compresslevel=1, mtime=0)
+
+
+def overlay(files: Mapping[str, tuple[bytes, int]]) -> bytes:
+    """Return an archive to append to another one; of a file in both the kernel keeps this one.
+
+    Shape: `files` are data and mode by absolute path; folders are made as they are needed.
+    Source: Documentation/driver-api/early-userspace/buffer-format.rst, "initramfs buffer format".
+    """
+    names = {PurePosixPath(name).relative_to("/"): content for name, content in files.items()}
+    folders = sorted({folder for name in names for folder in name.parents if folder.name})
+    entries = [_Entry(name=str(folder), mode=stat.S_IFDIR | 0o755) for folder in folders]
+    entries += [
+        _Entry(name=str(name), mode=stat.S_IFREG | mode, data=data)
+        for name, (data, mode) in sorted(names.items())
     ]
     return gzip.compress(_cpio(entries), compresslevel=1, mtime=0)
 

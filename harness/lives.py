@@ -11,6 +11,7 @@ import fcntl
 import json
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,22 @@ def claim(life: Life) -> Iterator[Life]:
             current = read(life.folder)
             if current is None or not current.kept:
                 remove(started)
+
+
+@contextmanager
+def place(runtime: Path, prefix: str) -> Iterator[Path]:
+    """Give a short folder for sockets that only this user can enter, gone when the block ends.
+
+    It is held like a run's entry: that of a killed process is found by `broken`.
+    """
+    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=runtime))
+    try:
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_disk_folder(life: Life) -> None:

@@ -75,3 +75,16 @@ def test_the_archive_holds_all_and_is_always_the_same(tmp_path: Path) -> None:
     assert found["modules/order"].decode().split()[-1] == "virtio_blk.ko"
     assert found["bin/mount"] == b"busybox"
     assert first == initrd.build(busybox=b"box", modules=folder, wanted=("virtio_blk",))
+
+
+def test_an_overlay_makes_its_folders_first_and_keeps_modes() -> None:
+    """The kernel makes no folder by itself, so each stands before what is in it."""
+    archive = initrd.overlay({"/usr/bin/tool": (b"tool", 0o755), "/init": (b"#!", 0o700)})
+
+    found = entries(archive)
+
+    assert list(found) == ["usr", "usr/bin", "init", "usr/bin/tool"]
+    assert found["usr/bin/tool"] == b"tool"
+    data = gzip.decompress(archive)
+    at = data.index(b"init\0") - 110
+    assert int(data[at + 14 : at + 22], 16) == 0o100700

@@ -100,3 +100,23 @@ def test_run_ids_sort_by_time_and_differ() -> None:
 
     assert first != second
     assert len(first) == len("20260101-000000-abcd")
+
+
+def test_a_place_is_private_held_and_gone_afterwards(tmp_path: Path) -> None:
+    """Nobody else enters it, and a sweep passes over it while its block lasts."""
+    with lives.place(tmp_path / "runtime", "replay") as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert folder.name.startswith("replay-")
+        assert lives.owned(folder)
+        assert lives.broken(tmp_path / "runtime", older_than_s=-1.0) == ()
+
+    assert not folder.exists()
+
+
+def test_the_place_of_a_killed_process_is_swept(tmp_path: Path) -> None:
+    """Unheld and without a record it is what `broken` returns."""
+    left = tmp_path / "replay-abc"
+    left.mkdir()
+    (left / "lock").touch()
+
+    assert lives.broken(tmp_path, older_than_s=-1.0) == (left,)
