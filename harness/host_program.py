@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A program of the host with the libraries that it needs, to run it in a guest without any."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from harness.errors import UsageError
+
+_DEADLINE_S = 10.0
+# 'NAME => PATH (ADDRESS)', and the loader as 'PATH (ADDRESS)'.
+_LIBRARY = re.compile(r"^\s*(?:(\S+) => )?(/\S+|not found)(?: \(0x[0-9a-f]+\))?$", re.MULTILINE)
+
+
+def libraries(program: Path) -> tuple[Path, ...]:
+    """Return every library of a program, its loader included; () for a static one.
+
+    Raises: UsageError with the name of a library that this host does not have.
+    """
+    # ldd calls a script 'not a dynamic executable', too: its interpreter is the guest's business.
+    done = subprocess.run(
+        ["ldd", str(program)], check=False, capture_output=True, text=True, timeout=_DEADLINE_S
+    )
+    if done.returncode != 0:
+        return ()
+    found = _LIBRARY.findall(done.stdout)
+    missing = [name for name, path in found if path == "not found"]
+    if missing:
+        raise UsageError(f"{program.name} needs {', '.join(missing)}, which this host has not")
+    return tuple(Path(path) for _, path in found)
