@@ -19,6 +19,7 @@ from harness.tasks.standing import (
     image_build,
     image_list,
 )
+from harness.tasks.timetravel import record_command, replay_debug
 from harness.tasks.workflow import (
     kernel_build,
     kernel_load,
@@ -51,7 +52,9 @@ __all__ = [
     "nightly",
     "open_vmcore",
     "panic_list",
+    "record_command",
     "replay",
+    "replay_debug",
     "run_kernel_test",
     "test",
 ]

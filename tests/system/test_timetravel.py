@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Time travel with the real QEMU and gdb: a crash is recorded, and gone back from."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import kernel_symbols, recording
+from harness.config import environment
+from harness.timetravel import Replay, replaying
+from tests.crash.places import place_of
+from tests.system.whole_run import ROOT, RUNTIME
+
+_RECORD_S = 150.0
+_DEBUG_S = 90.0
+_FAULT = place_of("test_crash.c", "osq_crash_null", "WRITE_ONCE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """An ended `invoke` command."""
+
+    code: int
+    output: str
+
+
+def invoke(*words: str, deadline_s: float) -> Done:
+    """Run one command of the harness to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=ROOT,
+        env={**os.environ, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME)},
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="backslashreplace",
+        timeout=deadline_s,
+    )
+    return Done(code=done.returncode, output=done.stdout)
+
+
+def runtime() -> Path:
+    """Return the folder for sockets that those commands use."""
+    return RUNTIME / f"osq-harness-{os.getuid()}"
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Iterator[tuple[Done, Path]]:
+    """Record one crash of the test build, once for all tests here."""
+    name = f"system-{time.time_ns():x}"
+    folder = ROOT / "build" / "runs" / name
+    line = ("record", "osqstress crash 1", "--variant=test", f"--run-id={name}")
+    yield invoke(*line, deadline_s=_RECORD_S), folder
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def to_panic(replay: Replay) -> tuple[int, str]:
+    """Go on to the panic; return the instructions until then, and the console's text."""
+    found = kernel_symbols.find_release(
+        replay.recording.kernel, replay.recording.kernel_version, environment().cache
+    )
+    assert found is not None
+    steps = ("set confirm off", f"target remote {replay.stub}", "thbreak panic", "continue")
+    line = [word for step in steps for word in ("-ex", step)]
+    # It leaves without detaching, so that the guest stays where it is.
+    with subprocess.Popen(
+        ["gdb", "-nx", "-q", found.vmlinux, *line, "-ex", "echo stopped\\n"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as gdb:
+        assert gdb.stdout is not None
+        said = []
+        for text in gdb.stdout:
+            said.append(text)
+            if text == "stopped\n":
+                break
+        assert any(", panic (" in text for text in said), "".join(said)
+        count = replay.qemu.query_count()
+        gdb.kill()
+    return count, replay.console.read_text(errors="backslashreplace")
+
+
+def test_the_crash_is_recorded_and_explained(recorded: tuple[Done, Path]) -> None:
+    """Exit code, guilty line and a recording that knows the instruction and both states."""
+    done, folder = recorded
+
+    assert done.code == 3, done.output
+    assert f"in osq_crash_null [osq_test] (kernel/os/linux/{_FAULT})" in done.output
+    found = recording.read(folder)
+    assert found.ending is recording.Ending.PANIC
+    assert found.fault is not None
+    assert found.fault.function == "osq_crash_null"
+    assert found.states == (recording.AT_START, recording.AT_LOAD)
+
+
+def test_from_the_panic_back_to_the_instruction_that_failed(
+    recorded: tuple[Done, Path], nothing_left: Callable[[], set[str]]
+) -> None:
+    """Forward to the end, back to the fault, one more back, and back to who wrote the stack."""
+    _, folder = recorded
+
+    steps = (
+        "to-panic",
+        "continue",
+        "to-fault",
+        "info line *$pc",
+        "reverse-stepi",
+        "info symbol $pc",
+        "up",
+        "watch -l *(long *)$sp",
+        "reverse-continue",
+        "bt 3",
+    )
+    commands = [f"--command={step}" for step in steps]
+    done = invoke("replay-debug", folder.name, *commands, deadline_s=_DEBUG_S)
+
+    assert done.code == 0, done.output
+    panic, _, rest = done.output.partition("panic (fmt=")
+    fault, _, before = rest.partition("starts at address")
+    assert panic, done.output
+    assert fault.rstrip().endswith(f'Line {_FAULT.partition(":")[2]} of "{_source()}"'), (
+        done.output
+    )
+    assert "<osq_crash_null+5>" in before
+    assert "osq_crash_null in section .text of" in before
+    assert "Hardware watchpoint" in before
+    assert nothing_left() == set()
+    assert list(folder.glob(".replay.*")) == []
+
+
+def _source() -> Path:
+    return ROOT / "kernel" / "os" / "linux" / "test_crash.c"
+
+
+def test_every_replay_is_the_same(recorded: tuple[Done, Path]) -> None:
+    """Two replays reach the panic after the same instructions with the same console."""
+    _, folder = recorded
+
+    with replaying(folder, runtime=runtime()) as first:
+        once = to_panic(first)
+    with replaying(folder, runtime=runtime()) as second:
+        again = to_panic(second)
+
+    assert once == again
+    assert once[0] > 10**9
+    whole = (folder / recording.CONSOLE).read_text(errors="backslashreplace")
+    assert once[1] in whole
+    assert "osq_crash_null+0x5/" in once[1]
+
+
+def test_a_damaged_recording_is_refused(recorded: tuple[Done, Path]) -> None:
+    """Its file is named, exit code 2; whole again it is replayed."""
+    _, folder = recorded
+    events = folder / recording.EVENTS
+    whole = events.read_bytes()
+    events.write_bytes(whole[:-100])
+    try:
+        done = invoke("replay-debug", folder.name, "--command=quit", deadline_s=_DEBUG_S)
+    finally:
+        events.write_bytes(whole)
+
+    assert done.code == 2
+    assert "error: replay.bin of" in done.output
+    assert "is not what was recorded" in done.output
