@@ -19,6 +19,7 @@ from harness import (
     debug_script,
     debuggers,
     domain,
+    foreground,
     guard,
     guest_kernel,
     handoff,
@@ -119,7 +120,7 @@ def _attach(
         for line in prepared.text.splitlines():
             progress(f"  {line}")
         progress(" ".join(prepared.line))
-        return debuggers.run(prepared.line)
+        return foreground.run(prepared.line)
 
 
 @contextmanager

@@ -4,10 +4,8 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,22 +60,6 @@ def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
         f"no {' or '.join(kind.value for kind in kinds[wanted])} is installed",
         hint=f"./dev debug-attach installs it; by hand: apt-get install {names}",
     )
-
-
-def run(line: Sequence[str]) -> int:
-    """Run a debugger on this terminal, and return its exit status; Ctrl-C is the debugger's."""
-    with _interrupts_passed_by():
-        return subprocess.run(line, check=False).returncode
-
-
-@contextmanager
-def _interrupts_passed_by() -> Iterator[None]:
-    # A handler that does nothing: unlike SIG_IGN it is not inherited by the debugger.
-    old = signal.signal(signal.SIGINT, lambda _number, _frame: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, old)
 
 
 def _path() -> list[Path]:

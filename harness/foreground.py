@@ -3,10 +3,11 @@
 
 import signal
 import subprocess
+from collections.abc import Sequence
 from types import FrameType
 
 
-def run(command: list[str]) -> int:
+def run(command: Sequence[str]) -> int:
     """Return the exit code of a program that was given the terminal."""
     before = signal.signal(signal.SIGINT, _leave)
     try:

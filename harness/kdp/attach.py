@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import debug_script, debuggers
+from harness import debug_script, debuggers, foreground
 from harness.debug_script import Debugger, KdpSpec
 from harness.errors import DebugError, UsageError
 from harness.kdp.bridge import Bridge
@@ -61,7 +61,7 @@ def attach(request: KdpRequest, progress: Progress) -> int:
     program = debuggers.choose("lldb")
     if platform.system() == "Darwin":
         line = ["-o", f"target create {request.kernel}"]
-        return debuggers.run(
+        return foreground.run(
             [str(program.path), *line, "-o", f"kdp-remote {request.host}:{request.port}"]
         )
     path = request.folder / "gdb"
@@ -90,7 +90,7 @@ def attach(request: KdpRequest, progress: Progress) -> int:
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            return debuggers.run(line)
+            return foreground.run(line)
         finally:
             over.set()
             thread.join(_LEAVE_S)

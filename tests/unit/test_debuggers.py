@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import debuggers
+from harness import debuggers, foreground
 from harness.debug_script import Debugger
 from harness.errors import UsageError
 
@@ -59,4 +59,4 @@ def test_the_status_of_the_debugger_is_returned(tmp_path: Path) -> None:
     file.write_text("#!/bin/sh\nexit 7\n")
     file.chmod(0o755)
 
-    assert debuggers.run([str(file)]) == 7
+    assert foreground.run([str(file)]) == 7
