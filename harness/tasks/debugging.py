@@ -10,6 +10,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from harness import debug_attach as attaching
+from harness import timetravel, vmcore_open
 from harness.errors import UsageError
 from harness.kdp import attach as kdp
 from harness.tasks.common import command, current_environment, load_settings
@@ -27,6 +28,8 @@ ATTACH_HELP = {
     "vscode": "write .vscode/launch.json (lldb-dap, cppdbg) and wait until Ctrl-C",
     "via": "gdbstub, or kdp: then --run is HOST[:PORT] of an XNU kernel that waits",
     "symbols": "the XNU kernel's Mach-O, for --via kdp",
+    "core": "run whose crash is opened instead of a guest, in drgn (as vmcore-open does)",
+    "replay": "recording to go back in, in gdb (as replay-debug does)",
     "config": "pyproject.toml to go by (default: the nearest one with [tool.harness])",
 }
 
@@ -52,6 +55,8 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     vscode: bool = False,
     via: str = "gdbstub",
     symbols: str | None = None,
+    core: str = "",
+    replay: str = "",
     config: str | None = None,
 ) -> int:
     """Hand a running, stopped or crashed guest to gdb or lldb on this terminal.
@@ -59,6 +64,8 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     Symbols of the kernel and of the modules are in place and follow what is loaded. Quitting
     leaves the guest as it was found.
     """
+    if core or replay:
+        return _over(core, replay, tuple(command or ()), config)
     if via == "kdp":
         return _kdp(run, symbols, tuple(break_ or ()), tuple(command or ()))
     if via != "gdbstub":
@@ -79,6 +86,18 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     if vscode:
         return _editor(request)
     return attaching.attach(request, _say)
+
+
+def _over(core: str, replay: str, commands: tuple[str, ...], config: str | None) -> int:
+    """Open what is over: a crash's memory, or a recording."""
+    settings, environment = load_settings(config), current_environment()
+    runs = settings.root / "build" / "runs"
+    if replay:
+        return timetravel.debug(runs / replay, environment, commands=commands, from_boot=False)
+    with vmcore_open.unpacked(runs / core, 1, cache=environment.cache) as dump:
+        return vmcore_open.drgn_shell(
+            dump, plugin=settings.module.drgn, command="\n".join(commands)
+        )
 
 
 def _say(text: str) -> None:
