@@ -147,6 +147,7 @@ def _artefacts(
         keep=request.keep,
         share=request.share,
         allowed=settings.allow_kernel_lines,
+        one_thread=target.one_thread or spec.one_thread or request.selection.long,
     )
 
 
