@@ -81,10 +81,14 @@ def mount_share(guest: Guest) -> None:
     guest.run("mount -o ro LABEL=harness-share /mnt/share", deadline_s=_STEP_S)
 
 
-def push_module(guest: Guest, build: ModuleBuild, spec: ModuleSpec) -> None:
-    """Copy the stripped module and everything that goes with it into the guest."""
-    module = PushSpec(source=build.stripped, target=_path(spec), mode=0o600)
-    guest.push((module, *spec.push), deadline_s=_STEP_S)
+def push_modules(
+    guest: Guest, modules: Sequence[tuple[ModuleBuild, ModuleSpec]], *, deadline_s: float
+) -> None:
+    """Copy stripped modules and everything that goes with them into the guest."""
+    files: list[PushSpec] = []
+    for build, spec in modules:
+        files += (PushSpec(source=build.stripped, target=_path(spec), mode=0o600), *spec.push)
+    guest.push(files, deadline_s=deadline_s)
 
 
 def load(
