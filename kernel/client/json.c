@@ -285,6 +285,7 @@ void json_stats(FILE *out, const struct osq_sync *stats)
 		(unsigned long long)stats->pending,
 		(unsigned long long)stats->reset,
 		(unsigned long long)stats->in_flight);
+	fprintf(out, ",\"filtered\":%llu", (unsigned long long)stats->filtered);
 	print_dropped(out, stats->dropped);
 	fputs(",\"dropped_of\":{", out);
 	for (type = 0; type < OSQ_TYPE_COUNT; type++)

@@ -20,8 +20,8 @@
  * knows how to show it to user space, and wakes readers after a commit,
  * since only it knows who waits.
  *
- * A publisher's callback may call osq_ring_reserve, _commit, _discard, _put
- * and _drop, and no other function of the core. It does not sleep, does not
+ * A publisher's callback may call osq_ring_reserve, _commit, _discard, _put,
+ * _drop and _filtered, and no other function of the core. It does not sleep, does not
  * allocate, and is not preempted between a reservation and its end.
  */
 #ifndef OSQ_OS_H

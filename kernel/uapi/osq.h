@@ -26,7 +26,9 @@
  * Law, true whenever SYNC or STATS returns:
  *	attempts  = committed + in_flight + sum of dropped[]
  *	committed = consumed + pending + reset
- * and STATS has the first line for every type of its own. Every record carries the number of its attempt, so a gap in seq is a drop
+ * and STATS has the first line for every type of its own. What a filter kept out is no attempt: it has no
+ * number and is in none of these sums, but counted as filtered[], by type.
+ * Every record carries the number of its attempt, so a gap in seq is a drop
  * (or a reset). The first record after a drop is an OSQ_TYPE_LOST, which has
  * a number of its own and says what the gap was. Counters and numbers count
  * since the device was opened.
@@ -96,14 +98,14 @@ typedef int64_t __s64;
 #define OSQ_DEVICE "/dev/osquery"
 #endif
 /* The test build has another number, so that neither takes the other's side. */
-#define OSQ_ABI_RELEASE 1u
-#define OSQ_ABI_TEST 0x80000001u
+#define OSQ_ABI_RELEASE 2u
+#define OSQ_ABI_TEST 0x80000002u
 #ifdef OSQ_TEST_BUILD
 #define OSQ_ABI_VERSION OSQ_ABI_TEST
 #else
 #define OSQ_ABI_VERSION OSQ_ABI_RELEASE
 #endif
-#define OSQ_SCHEMA_VERSION 1
+#define OSQ_SCHEMA_VERSION 2
 
 /* The ring is a power of two of bytes between these, and whole pages. */
 #define OSQ_RING_MIN_BYTES (8u << 10)
@@ -250,6 +252,8 @@ struct osq_caps {
 	__u32 ring_max_bytes;
 	__u32 record_max_bytes;
 	__u32 flags; /* OSQ_CAPS_* */
+	__u64 filters; /* bit n: FILTER knows a condition for type n */
+	__u64 reserved[2]; /* 0 */
 };
 
 #define OSQ_CAPS_TEST_BUILD 0x1 /* never use it for anything but tests */
@@ -284,7 +288,8 @@ struct osq_sync {
 	__u64 in_flight; /* reserved this moment by some CPU */
 	__u64 dropped[OSQ_DROP_COUNT];
 	__u64 reset; /* committed, not consumed when the queue became invalid */
-	__u64 reserved[3]; /* out: 0 */
+	__u64 filtered; /* kept out by a filter, of all types; no attempts */
+	__u64 reserved[2]; /* out: 0 */
 	__u64 dropped_of[OSQ_TYPE_COUNT]; /* dropped[], by type */
 };
 
@@ -309,6 +314,7 @@ struct osq_stats {
 	__u64 wakeups; /* times a reader was woken */
 	__u64 reserved2[6]; /* out: 0 */
 	struct osq_type_counters type[OSQ_TYPE_COUNT];
+	__u64 filtered[OSQ_TYPE_COUNT]; /* by type: kept out; no attempts */
 };
 
 #define OSQ_IOC_VERSION _IOR('q', 1, struct osq_version)
@@ -346,15 +352,18 @@ OSQ_ASSERT_OFFSET(osq_exit, status, 64);
 OSQ_ASSERT_SIZE(osq_version, 16);
 OSQ_ASSERT_SIZE(osq_allocate, 32);
 OSQ_ASSERT_OFFSET(osq_allocate, generation, 24);
-OSQ_ASSERT_SIZE(osq_caps, 40);
+OSQ_ASSERT_SIZE(osq_caps, 64);
+OSQ_ASSERT_OFFSET(osq_caps, filters, 40);
 OSQ_ASSERT_SIZE(osq_subscribe, 16);
 OSQ_ASSERT_SIZE(osq_notify, 8);
 OSQ_ASSERT_SIZE(osq_sync, 416);
 OSQ_ASSERT_OFFSET(osq_sync, max_pos, 16);
 OSQ_ASSERT_OFFSET(osq_sync, dropped, 64);
 OSQ_ASSERT_OFFSET(osq_sync, reset, 128);
+OSQ_ASSERT_OFFSET(osq_sync, filtered, 136);
 OSQ_ASSERT_OFFSET(osq_sync, dropped_of, 160);
 OSQ_ASSERT_SIZE(osq_type_counters, 80);
-OSQ_ASSERT_SIZE(osq_stats, 128 + 32 * 80);
+OSQ_ASSERT_SIZE(osq_stats, 128 + 32 * 80 + 32 * 8);
+OSQ_ASSERT_OFFSET(osq_stats, filtered, 128 + 32 * 80);
 
 #endif

@@ -21,6 +21,7 @@ u64 osq_py_fill(struct handle *handle, u32 slot, u8 mark);
 void osq_py_commit(struct handle *handle, u32 slot);
 void osq_py_discard(struct handle *handle, u32 slot);
 void osq_py_drop(struct handle *handle, u32 type, u32 reason, u64 count);
+void osq_py_filtered(struct handle *handle, u32 type);
 int osq_py_sync(struct handle *handle, u64 pos, struct osq_sync *sync);
 void osq_py_reset(struct handle *handle);
 const u8 *osq_py_at(const struct handle *handle, u64 pos);
@@ -80,6 +81,11 @@ void osq_py_discard(struct handle *handle, u32 slot)
 void osq_py_drop(struct handle *handle, u32 type, u32 reason, u64 count)
 {
 	osq_ring_drop(&handle->ring, (u16)type, reason, count);
+}
+
+void osq_py_filtered(struct handle *handle, u32 type)
+{
+	osq_ring_filtered(&handle->ring, (u16)type);
 }
 
 int osq_py_sync(struct handle *handle, u64 pos, struct osq_sync *sync)
