@@ -6,14 +6,45 @@
  */
 #include "osq_device.h"
 
+/* Count what a publisher was not called for since the last time. */
+static void fold_missed(struct osq_session *session,
+			const struct osq_publisher *publisher)
+{
+	u64 *counted = &session->missed[publisher->type];
+	u64 missed;
+
+	if (!publisher->missed)
+		return;
+	missed = publisher->missed();
+	osq_ring_drop(&session->ring, (u16)publisher->type, OSQ_DROP_MISSED,
+		      missed - *counted);
+	*counted = missed;
+}
+
+static void fold_all_missed(struct osq_session *session)
+{
+	const struct osq_publisher *publisher;
+
+	for (publisher = osq_publishers; publisher->name; publisher++)
+		if (session->subscribed >> publisher->type & 1)
+			fold_missed(session, publisher);
+}
+
+static void stop_one(struct osq_session *session,
+		     const struct osq_publisher *publisher)
+{
+	publisher->stop();
+	fold_missed(session, publisher);
+	session->subscribed &= ~(1ull << publisher->type);
+}
+
 static void stop_all(struct osq_session *session)
 {
 	const struct osq_publisher *publisher;
 
 	for (publisher = osq_publishers; publisher->name; publisher++)
 		if (session->subscribed >> publisher->type & 1)
-			publisher->stop();
-	session->subscribed = 0;
+			stop_one(session, publisher);
 }
 
 /*
@@ -164,11 +195,12 @@ int osq_device_subscribe(struct osq_session *session,
 			publisher->configure(request->options);
 	} else if (request->on) {
 		err = publisher->start(&session->ring, request->options);
-		if (!err)
-			session->subscribed |= bit;
+		if (err)
+			return err;
+		session->subscribed |= bit;
+		session->missed[request->type] = 0;
 	} else if (session->subscribed & bit) {
-		publisher->stop();
-		session->subscribed &= ~bit;
+		stop_one(session, publisher);
 	}
 	return err;
 }
@@ -196,9 +228,19 @@ int osq_device_stats(struct osq_session *session, struct osq_stats *stats)
 	if (stats->reserved)
 		return -EINVAL;
 	osq_os_memset(stats, 0, sizeof(*stats));
+	osq_device_count(session, stats);
+	return 0;
+}
+
+/*
+ * osq_device_count - what is counted, for whoever looks on; any queue.
+ * @stats: zeroed.
+ */
+void osq_device_count(struct osq_session *session, struct osq_stats *stats)
+{
+	fold_all_missed(session);
 	stats->generation = session->generation;
 	osq_ring_stats(&session->ring, stats);
-	return 0;
 }
 
 /* osq_device_caps - what can be subscribed to; the system adds its flags. */
@@ -235,5 +277,6 @@ int osq_device_sync(struct osq_session *session, struct osq_sync *sync)
 		return -EINVAL;
 	if (sync->generation != session->generation)
 		return -ESTALE;
+	fold_all_missed(session);
 	return osq_ring_sync(&session->ring, sync->read_pos, sync);
 }

@@ -36,6 +36,14 @@ struct osq_publisher {
 	 * Context: as probe.
 	 */
 	void (*stop)(void);
+	/*
+	 * missed - how many calls of the hook the system left out since start
+	 * (a kprobe's nmissed); grows only, and can be asked after stop, too.
+	 * The core counts them as OSQ_DROP_MISSED before it tells a counter,
+	 * and after stop. NULL: its hook is called each time.
+	 * Context: as probe.
+	 */
+	u64 (*missed)(void);
 };
 
 /* The table of the system, ended by an entry without a name. */

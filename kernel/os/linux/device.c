@@ -341,10 +341,8 @@ static struct miscdevice osq_misc = {
 void osq_device_peek(struct osq_stats *stats)
 {
 	mutex_lock(&device_mutex);
-	if (device.session) {
-		stats->generation = device.session->generation;
-		osq_ring_stats(&device.session->ring, stats);
-	}
+	if (device.session)
+		osq_device_count(device.session, stats);
 	mutex_unlock(&device_mutex);
 	stats->wakeups = osq_readers_wakeups();
 }
