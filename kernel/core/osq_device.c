@@ -6,6 +6,8 @@
  */
 #include "osq_device.h"
 
+#include "osq_filter.h"
+
 /* Count what a publisher was not called for since the last time. */
 static void fold_missed(struct osq_session *session,
 			const struct osq_publisher *publisher)
@@ -215,6 +217,26 @@ int osq_device_notify(struct osq_session *session,
 }
 
 /*
+ * osq_device_check_filter - may the system put @filter in its type's place?
+ *
+ * Return: 0; as osq_device_has_ring and osq_filter_check; -EINVAL for a type
+ * without a publisher.
+ */
+int osq_device_check_filter(const struct osq_session *session,
+			    const struct osq_filter *filter)
+{
+	const struct osq_publisher *publisher;
+	int err = osq_device_has_ring(session);
+
+	if (err)
+		return err;
+	publisher = osq_publisher_find(filter->type);
+	if (!publisher)
+		return -EINVAL;
+	return osq_filter_check(filter, publisher->filters);
+}
+
+/*
  * osq_device_stats - as osq_ring_stats, for the owner.
  *
  * Return: 0; as osq_device_has_ring; -EINVAL for a reserved field.
@@ -254,11 +276,16 @@ void osq_device_caps(struct osq_caps *caps)
 	caps->ring_min_bytes = OSQ_RING_MIN_BYTES;
 	caps->ring_max_bytes = OSQ_RING_MAX_BYTES;
 	caps->record_max_bytes = OSQ_RECORD_MAX_BYTES;
-	for (publisher = osq_publishers; publisher->name; publisher++)
+	for (publisher = osq_publishers; publisher->name; publisher++) {
+		u64 bit = 1ull << publisher->type;
+
 		if (!publisher->probe || publisher->probe())
-			caps->types |= 1ull << publisher->type;
+			caps->types |= bit;
 		else
-			caps->missing |= 1ull << publisher->type;
+			caps->missing |= bit;
+		if (publisher->filters)
+			caps->filters |= bit;
+	}
 }
 
 /*

@@ -52,6 +52,8 @@ int osq_device_subscribe(struct osq_session *session,
 			 const struct osq_subscribe *request);
 int osq_device_notify(struct osq_session *session,
 		      const struct osq_notify *request);
+int osq_device_check_filter(const struct osq_session *session,
+			    const struct osq_filter *filter);
 int osq_device_sync(struct osq_session *session, struct osq_sync *sync);
 int osq_device_stats(struct osq_session *session, struct osq_stats *stats);
 void osq_device_count(struct osq_session *session, struct osq_stats *stats);

@@ -14,6 +14,7 @@ struct osq_publisher {
 	const char *name;
 	u32 type; /* of the records it makes */
 	u64 options; /* of osq_subscribe that it knows */
+	u32 filters; /* OSQ_FILTER_BY_* that it goes by */
 	/*
 	 * probe - has this system the hook? NULL: it always has.
 	 * Context: may sleep; the device's mutex is held.

@@ -54,6 +54,9 @@
  *	SUBSCRIBE	ENXIO no ring; ESTALE invalid; EINVAL type, value or
  *			option;
  *			EOPNOTSUPP this kernel has no such hook; ENOMEM
+ *	FILTER		ENXIO, ESTALE as SUBSCRIBE; ENOMEM; EINVAL a type that
+ *			has no such condition, or a filter that is not right:
+ *			then the one before goes on
  *	SYNC		ENXIO no ring; ESTALE invalid or another generation;
  *			EINVAL flags, or a position that is no boundary of a
  *			record: then nothing has changed; with WAIT: EINTR,
@@ -262,10 +265,13 @@ struct osq_caps {
 struct osq_subscribe {
 	__u32 type; /* enum osq_type */
 	__u32 on; /* 1 or 0 */
-	__u64 options; /* OSQ_EXEC_*; may change while on */
+	__u64 options; /* OSQ_EXEC_*, by type; may change while on */
 };
 
 #define OSQ_EXEC_ENV 0x1 /* the environment, too: it may hold secrets */
+/* Not of threads but of processes; what is left out is counted as filtered. */
+#define OSQ_FORK_PROCESSES 0x1
+#define OSQ_EXIT_PROCESSES 0x1
 
 struct osq_notify {
 	__u32 watermark_bytes; /* 1 up to the size of the ring */
@@ -317,6 +323,50 @@ struct osq_stats {
 	__u64 filtered[OSQ_TYPE_COUNT]; /* by type: kept out; no attempts */
 };
 
+/* What a filter goes by. */
+#define OSQ_FILTER_BY_UID 0x1
+#define OSQ_FILTER_BY_PID_NS 0x2
+#define OSQ_FILTER_BY_CGROUP 0x4
+#define OSQ_FILTER_BY_PATH 0x8 /* of exec records only */
+
+#define OSQ_FILTER_LIST_MAX 32u
+#define OSQ_FILTER_PATH_BYTES 4096u
+
+struct osq_uid_range {
+	__u32 first;
+	__u32 last; /* this one, too */
+};
+
+/*
+ * Which records of one type are to be made at all: the whole filter, in the
+ * place of the one before. It holds from this call on, subscribed or not, for
+ * as long as the ring does; a new ring has none.
+ *
+ * A list with nothing in it sets no condition; each other one must let the
+ * record in. A list lets in what is on it, or, when its bit is in exclude,
+ * what is not. On it are a real uid (in the initial user namespace); a pid
+ * namespace, by inode, with all that are below it; a control group of the
+ * unified hierarchy, by id, with all that are below it; a path or a folder
+ * with all below it, in whole components. They are compared with the process
+ * that the record is of: of a fork, with the child; of a change of
+ * credentials, with what was before it. A path that could not be resolved is
+ * let in.
+ */
+struct osq_filter {
+	__u32 type; /* enum osq_type */
+	__u32 exclude; /* OSQ_FILTER_BY_* */
+	__u32 uid_count; /* what is behind a count is not looked at */
+	__u32 pid_ns_count;
+	__u32 cgroup_count;
+	__u32 path_count;
+	__u32 reserved[2]; /* in: 0 */
+	struct osq_uid_range uids[OSQ_FILTER_LIST_MAX];
+	__u32 pid_ns[OSQ_FILTER_LIST_MAX];
+	__u64 cgroups[OSQ_FILTER_LIST_MAX];
+	struct osq_span paths[OSQ_FILTER_LIST_MAX]; /* off: in bytes */
+	__u8 bytes[OSQ_FILTER_PATH_BYTES]; /* from the root, no / at the end */
+};
+
 #define OSQ_IOC_VERSION _IOR('q', 1, struct osq_version)
 #define OSQ_IOC_ALLOCATE _IOWR('q', 2, struct osq_allocate)
 #define OSQ_IOC_SUBSCRIBE _IOW('q', 3, struct osq_subscribe)
@@ -324,6 +374,7 @@ struct osq_stats {
 #define OSQ_IOC_CAPS _IOR('q', 5, struct osq_caps)
 #define OSQ_IOC_STATS _IOWR('q', 6, struct osq_stats)
 #define OSQ_IOC_NOTIFY _IOW('q', 7, struct osq_notify)
+#define OSQ_IOC_FILTER _IOW('q', 8, struct osq_filter)
 
 #define OSQ_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type)
@@ -365,5 +416,8 @@ OSQ_ASSERT_OFFSET(osq_sync, dropped_of, 160);
 OSQ_ASSERT_SIZE(osq_type_counters, 80);
 OSQ_ASSERT_SIZE(osq_stats, 128 + 32 * 80 + 32 * 8);
 OSQ_ASSERT_OFFSET(osq_stats, filtered, 128 + 32 * 80);
+OSQ_ASSERT_SIZE(osq_filter, 32 + 32 * (8 + 4 + 8 + 8) + 4096);
+OSQ_ASSERT_OFFSET(osq_filter, uids, 32);
+OSQ_ASSERT_OFFSET(osq_filter, bytes, 32 + 32 * (8 + 4 + 8 + 8));
 
 #endif

@@ -2,6 +2,7 @@
 /* shared.c - the core as a library that Python can call; see test_property.py. */
 #include <stdlib.h>
 
+#include "osq_filter.h"
 #include "osq_host.h"
 #include "osq_ring.h"
 
@@ -25,6 +26,10 @@ void osq_py_filtered(struct handle *handle, u32 type);
 int osq_py_sync(struct handle *handle, u64 pos, struct osq_sync *sync);
 void osq_py_reset(struct handle *handle);
 const u8 *osq_py_at(const struct handle *handle, u64 pos);
+int osq_py_filter_check(const struct osq_filter *filter, u32 known);
+int osq_py_filter_lets(const struct osq_filter *filter, u32 uid,
+		       const u32 *pid_ns, u32 pid_ns_count, const u64 *cgroups,
+		       u32 cgroup_count, const char *path, u32 path_bytes);
 
 struct handle *osq_py_new(u64 size)
 {
@@ -104,4 +109,28 @@ void osq_py_reset(struct handle *handle)
 const u8 *osq_py_at(const struct handle *handle, u64 pos)
 {
 	return handle->ring.data + (pos & (handle->size - 1));
+}
+
+int osq_py_filter_check(const struct osq_filter *filter, u32 known)
+{
+	return osq_filter_check(filter, known);
+}
+
+/* As os/linux/filter.c asks: each namespace and group, then the whole. */
+int osq_py_filter_lets(const struct osq_filter *filter, u32 uid,
+		       const u32 *pid_ns, u32 pid_ns_count, const u64 *cgroups,
+		       u32 cgroup_count, const char *path, u32 path_bytes)
+{
+	struct osq_subject subject = {
+		.uid = uid,
+		.path = path,
+		.path_bytes = path_bytes,
+	};
+	u32 i;
+
+	for (i = 0; i < pid_ns_count; i++)
+		subject.in_pid_ns |= osq_filter_has_pid_ns(filter, pid_ns[i]);
+	for (i = 0; i < cgroup_count; i++)
+		subject.in_cgroup |= osq_filter_has_cgroup(filter, cgroups[i]);
+	return osq_filter_lets(filter, &subject);
 }

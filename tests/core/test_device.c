@@ -47,6 +47,7 @@ const struct osq_publisher osq_publishers[] = {
 		.name = "exec",
 		.type = OSQ_TYPE_EXEC,
 		.options = OSQ_EXEC_ENV,
+		.filters = OSQ_FILTER_BY_UID | OSQ_FILTER_BY_PATH,
 		.probe = fake_probe,
 		.start = fake_start,
 		.configure = fake_configure,
@@ -234,6 +235,32 @@ static void test_what_a_hook_missed_is_counted(void)
 	teardown();
 }
 
+/* A filter wants a ring, a publisher, and conditions that this one knows. */
+static void test_a_filter_is_refused(void)
+{
+	static struct osq_filter filter = { .type = OSQ_TYPE_EXEC };
+
+	setup();
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -ENXIO);
+	EXPECT_EQ(allocate(SMALL), 0);
+
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), 0);
+	filter.uid_count = 1;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), 0);
+	filter.type = OTHER_TYPE;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -EINVAL);
+	filter.uid_count = 0;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), 0);
+	filter.type = OSQ_TYPE_COUNT;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -EINVAL);
+	filter.type = OSQ_TYPE_LOST;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -EINVAL);
+	EXPECT(osq_device_invalidate(&session));
+	filter.type = OSQ_TYPE_EXEC;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -ESTALE);
+	teardown();
+}
+
 /* CAPS has each publisher once: as usable, or as missing here. */
 static void test_caps_say_what_is_missing(void)
 {
@@ -243,6 +270,7 @@ static void test_caps_say_what_is_missing(void)
 	EXPECT_EQ(caps.types, 1u << OSQ_TYPE_EXEC | 1u << OTHER_TYPE);
 	EXPECT_EQ(caps.missing, 0);
 	EXPECT_EQ(caps.abi, OSQ_ABI_VERSION);
+	EXPECT_EQ(caps.filters, 1u << OSQ_TYPE_EXEC);
 
 	start_error = -EOPNOTSUPP;
 	osq_device_caps(&caps);
@@ -365,6 +393,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_subscribing_twice_starts_once),
 	KTAP_TEST(test_options_reach_the_publisher),
 	KTAP_TEST(test_what_a_hook_missed_is_counted),
+	KTAP_TEST(test_a_filter_is_refused),
 	KTAP_TEST(test_caps_say_what_is_missing),
 	KTAP_TEST(test_stats_and_notify_refuse),
 	KTAP_TEST(test_subscribe_refuses),
