@@ -88,11 +88,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#ifdef __linux__
+/* Its own, which other headers (sys/stat.h) bring in, too. */
+#include <linux/types.h>
+#else
 typedef uint8_t __u8;
 typedef uint16_t __u16;
 typedef uint32_t __u32;
 typedef uint64_t __u64;
 typedef int64_t __s64;
+#endif
 #endif
 
 #ifdef OSQ_TEST_BUILD
@@ -126,6 +131,8 @@ enum osq_type {
 	OSQ_TYPE_EXEC = 2,
 	OSQ_TYPE_FORK = 3,
 	OSQ_TYPE_EXIT = 4,
+	OSQ_TYPE_MODULE = 7,
+	OSQ_TYPE_CRED = 8,
 	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
 	OSQ_TYPE_COUNT = 32,
 };
@@ -230,6 +237,59 @@ struct osq_exit {
 	__u32 last; /* 1 when the process has ended with it */
 };
 
+enum osq_module_action {
+	OSQ_MODULE_LOADING = 1, /* in place, its init is about to run */
+	OSQ_MODULE_LOADED = 2, /* its init has succeeded */
+	OSQ_MODULE_UNLOADING = 3, /* removed, or its init has failed */
+};
+
+/* OSQ_TYPE_MODULE: a kernel module; the head's process does it. */
+struct osq_module {
+	struct osq_record head;
+	__u32 action; /* enum osq_module_action */
+	__u32 reserved; /* 0 */
+	__u64 taints; /* bits as in /proc/sys/kernel/tainted */
+	__u64 size_bytes; /* what stays in memory: /sys/module/NAME/coresize */
+	struct osq_span name;
+	struct osq_span version; /* as modinfo says; empty when it does not */
+	struct osq_span srcversion;
+};
+
+enum osq_cred_action {
+	OSQ_CRED_CALL = 1, /* a system call of the thread's own */
+	OSQ_CRED_EXEC = 2, /* the exec of a program, setuid or not */
+	OSQ_CRED_EITHER = 3, /* this kernel does not tell them apart */
+};
+
+/* What differs between both sides. */
+#define OSQ_CRED_UIDS 0x1
+#define OSQ_CRED_GIDS 0x2
+#define OSQ_CRED_CAPS 0x4
+#define OSQ_CRED_SECUREBITS 0x8
+#define OSQ_CRED_USER_NS 0x10
+#define OSQ_CRED_GROUPS 0x20 /* the supplementary ones, by content */
+
+struct osq_cred_side {
+	__u32 uid, euid, suid, fsuid; /* in the initial user namespace */
+	__u32 gid, egid, sgid, fsgid;
+	__u64 permitted, effective, inheritable, bounding, ambient;
+	__u32 securebits;
+	__u32 user_ns; /* inode number of its user namespace */
+	__u32 groups; /* how many supplementary groups */
+	__u32 reserved; /* 0 */
+};
+
+/* OSQ_TYPE_CRED: the credentials of the head's thread are about to change. */
+struct osq_cred {
+	struct osq_record head;
+	__u32 action; /* enum osq_cred_action */
+	__u32 changed; /* OSQ_CRED_*, never 0 */
+	__u32 auid; /* login uid, ~0 when not set */
+	__u32 session; /* audit session, ~0 when not set */
+	struct osq_cred_side old;
+	struct osq_cred_side now;
+};
+
 struct osq_version {
 	__u32 abi;
 	__u32 schema;
@@ -265,13 +325,18 @@ struct osq_caps {
 struct osq_subscribe {
 	__u32 type; /* enum osq_type */
 	__u32 on; /* 1 or 0 */
-	__u64 options; /* OSQ_EXEC_*, by type; may change while on */
+	__u64 options; /* by type, as below; may change while on */
 };
 
 #define OSQ_EXEC_ENV 0x1 /* the environment, too: it may hold secrets */
 /* Not of threads but of processes; what is left out is counted as filtered. */
 #define OSQ_FORK_PROCESSES 0x1
 #define OSQ_EXIT_PROCESSES 0x1
+/* Actions that are wanted; none means all. */
+#define OSQ_MODULE_OPT(action) (1ull << (action))
+#define OSQ_MODULE_OPT_ALL 0xeull
+#define OSQ_CRED_OPT(action) (1ull << (action))
+#define OSQ_CRED_OPT_ALL 0xeull
 
 struct osq_notify {
 	__u32 watermark_bytes; /* 1 up to the size of the ring */
@@ -400,6 +465,14 @@ OSQ_ASSERT_SIZE(osq_fork, 80);
 OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
 OSQ_ASSERT_SIZE(osq_exit, 72);
 OSQ_ASSERT_OFFSET(osq_exit, status, 64);
+OSQ_ASSERT_SIZE(osq_module, 112);
+OSQ_ASSERT_OFFSET(osq_module, taints, 72);
+OSQ_ASSERT_OFFSET(osq_module, name, 88);
+OSQ_ASSERT_SIZE(osq_cred_side, 88);
+OSQ_ASSERT_OFFSET(osq_cred_side, permitted, 32);
+OSQ_ASSERT_SIZE(osq_cred, 256);
+OSQ_ASSERT_OFFSET(osq_cred, old, 80);
+OSQ_ASSERT_OFFSET(osq_cred, now, 168);
 OSQ_ASSERT_SIZE(osq_version, 16);
 OSQ_ASSERT_SIZE(osq_allocate, 32);
 OSQ_ASSERT_OFFSET(osq_allocate, generation, 24);
