@@ -9,12 +9,13 @@
 static bool is_prefix(const struct osq_filter *filter,
 		      const struct osq_span *span)
 {
-	const u8 *at = filter->bytes + span->off;
+	const u8 *at;
 	u32 i;
 
 	if (span->off >= sizeof(filter->bytes) || !span->len ||
 	    span->len > sizeof(filter->bytes) - span->off)
 		return false;
+	at = filter->bytes + span->off;
 	for (i = 0; i < span->len; i++)
 		if (!at[i])
 			return false;
