@@ -234,7 +234,7 @@ struct osq_fork {
 struct osq_exit {
 	struct osq_record head;
 	__u32 status; /* as wait() gives it */
-	__u32 last; /* 1 when the process has ended with it */
+	__u32 last; /* 1: no thread of the process runs any more */
 };
 
 enum osq_module_action {
