@@ -97,6 +97,12 @@ int osq_client_notify(struct osq_client *client, uint32_t watermark_bytes,
 	return call(client->fd, OSQ_IOC_NOTIFY, &notify);
 }
 
+int osq_client_filter(struct osq_client *client,
+		      const struct osq_filter *filter)
+{
+	return call(client->fd, OSQ_IOC_FILTER, (void *)filter);
+}
+
 int osq_client_stats(struct osq_client *client, struct osq_stats *stats)
 {
 	memset(stats, 0, sizeof(*stats));

@@ -37,13 +37,16 @@ int osq_client_open(struct osq_client *client, const char *device,
  */
 int osq_client_allocate(struct osq_client *client, uint64_t ring_bytes);
 void osq_client_close(struct osq_client *client);
-/* @options: OSQ_EXEC_* for OSQ_TYPE_EXEC, else 0. */
+/* @options: as osq.h has them for that type, else 0. */
 int osq_client_subscribe(struct osq_client *client, uint32_t type, int on,
 			 uint64_t options);
 int osq_client_caps(struct osq_client *client, struct osq_caps *caps);
 /* When sync with @wait, and poll, are to see what there is; see osq.h. */
 int osq_client_notify(struct osq_client *client, uint32_t watermark_bytes,
 		      uint32_t latency_ms);
+/* The whole filter of filter->type, in the place of the one before. */
+int osq_client_filter(struct osq_client *client,
+		      const struct osq_filter *filter);
 int osq_client_stats(struct osq_client *client, struct osq_stats *stats);
 
 /*

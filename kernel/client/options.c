@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filters.h"
 #include "json.h"
 #include "osq.h"
 
@@ -17,13 +18,34 @@ static const char help[] =
 	"Print what the osq driver records, one JSON object a line.\n"
 	"\n"
 	"what is recorded:\n"
-	"  -t, --type NAME       exec, fork, exit, or all; may be repeated\n"
-	"                        (default: exec)\n"
+	"  -t, --type NAME       exec, fork, exit, module, cred, or all; may "
+	"be\n"
+	"                        repeated (default: exec)\n"
 	"  -e, --env             the environment of an exec, too: it may hold\n"
 	"                        secrets\n"
 	"  -r, --ring-bytes N    size of the ring, a power of two from 8192 "
 	"to\n"
 	"                        67108864 (default: 1048576)\n"
+	"what the driver keeps out, and counts as filtered; each may be "
+	"repeated,\n"
+	"and all that are given must agree:\n"
+	"  -u, --uid LIST        all but these real uids: 0,1000-1999\n"
+	"  -U, --not-uid LIST    these\n"
+	"  -n, --pid-ns NS       all but this pid namespace and those below "
+	"it: "
+	"a\n"
+	"                        number, or a file, /proc/PID/ns/pid\n"
+	"  -N, --not-pid-ns NS   these\n"
+	"  -k, --cgroup GROUP    all but this control group and those below "
+	"it: "
+	"an\n"
+	"                        id, or its folder, /sys/fs/cgroup/NAME\n"
+	"  -K, --not-cgroup GROUP\n"
+	"                        these\n"
+	"  -b, --below PATH      all execs but of this file, or below this "
+	"folder\n"
+	"  -B, --not-below PATH  these\n"
+	"  -P, --processes       of forks and exits those of threads\n"
 	"what is printed:\n"
 	"  -p, --pid N           only records of this process\n"
 	"  -g, --path PATTERN    only execs of a path that matches, as in a "
@@ -59,6 +81,15 @@ static const struct option known[] = {
 	{ "type", required_argument, NULL, 't' },
 	{ "env", no_argument, NULL, 'e' },
 	{ "ring-bytes", required_argument, NULL, 'r' },
+	{ "uid", required_argument, NULL, 'u' },
+	{ "not-uid", required_argument, NULL, 'U' },
+	{ "pid-ns", required_argument, NULL, 'n' },
+	{ "not-pid-ns", required_argument, NULL, 'N' },
+	{ "cgroup", required_argument, NULL, 'k' },
+	{ "not-cgroup", required_argument, NULL, 'K' },
+	{ "below", required_argument, NULL, 'b' },
+	{ "not-below", required_argument, NULL, 'B' },
+	{ "processes", no_argument, NULL, 'P' },
 	{ "pid", required_argument, NULL, 'p' },
 	{ "path", required_argument, NULL, 'g' },
 	{ "stats", no_argument, NULL, 's' },
@@ -71,6 +102,8 @@ static const struct option known[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+static const char letters[] = "t:er:u:U:n:N:k:K:b:B:Pp:g:sw:l:c:i:d:h";
+
 static int parse_number(const char *text, unsigned long long *out)
 {
 	char *end;
@@ -81,8 +114,9 @@ static int parse_number(const char *text, unsigned long long *out)
 }
 
 /* Types that can be subscribed to. */
-static const unsigned int all_types = 1u << OSQ_TYPE_EXEC |
-				      1u << OSQ_TYPE_FORK | 1u << OSQ_TYPE_EXIT;
+static const unsigned int all_types =
+	1u << OSQ_TYPE_EXEC | 1u << OSQ_TYPE_FORK | 1u << OSQ_TYPE_EXIT |
+	1u << OSQ_TYPE_MODULE | 1u << OSQ_TYPE_CRED;
 
 static int parse_type(const char *name, unsigned int *types)
 {
@@ -102,6 +136,28 @@ static int parse_type(const char *name, unsigned int *types)
 	return 0;
 }
 
+/* Returns 1 for a letter that is no filter's, else as filters_add. */
+static int take_filter(int letter, struct osq_filter *filter)
+{
+	static const struct {
+		char only;
+		char not;
+		unsigned int by;
+	} letters[] = {
+		{ 'u', 'U', OSQ_FILTER_BY_UID },
+		{ 'n', 'N', OSQ_FILTER_BY_PID_NS },
+		{ 'k', 'K', OSQ_FILTER_BY_CGROUP },
+		{ 'b', 'B', OSQ_FILTER_BY_PATH },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+		if (letter == letters[i].only || letter == letters[i].not)
+			return filters_add(filter, letters[i].by,
+					   letter == letters[i].not, optarg);
+	return 1;
+}
+
 /* Returns -1 for a value that is none. */
 static int take(int letter, struct options *options)
 {
@@ -110,6 +166,9 @@ static int take(int letter, struct options *options)
 		return parse_type(optarg, &options->types);
 	case 'e':
 		options->env = 1;
+		return 0;
+	case 'P':
+		options->processes = 1;
 		return 0;
 	case 'r':
 		return parse_number(optarg, &options->ring_bytes);
@@ -133,7 +192,7 @@ static int take(int letter, struct options *options)
 		options->device = optarg;
 		return 0;
 	default:
-		return -1;
+		return take_filter(letter, &options->filter) ? -1 : 0;
 	}
 }
 
@@ -146,8 +205,7 @@ int options_parse(int argc, char **argv, struct options *options)
 		.ring_bytes = 1u << 20,
 		.latency_ms = 100,
 	};
-	while ((letter = getopt_long(argc, argv, "t:er:p:g:sw:l:c:i:d:h", known,
-				     NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, letters, known, NULL)) != -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
 			return 0;

@@ -3,6 +3,8 @@
 #ifndef OSQ_OPTIONS_H
 #define OSQ_OPTIONS_H
 
+#include "osq.h"
+
 struct options {
 	const char *device;
 	const char *path; /* a pattern of fnmatch, or NULL */
@@ -13,6 +15,8 @@ struct options {
 	unsigned long long latency_ms;
 	unsigned long long pid; /* 0: any */
 	unsigned int types; /* bit n: type n */
+	struct osq_filter filter; /* of each type, as far as it goes */
+	int processes; /* of forks and exits: no threads */
 	int env;
 	int stats;
 };

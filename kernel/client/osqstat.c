@@ -26,9 +26,11 @@
 
 static const char help[] =
 	"usage: osqstat [OPTION]... [INTERVAL_S [COUNT]]\n"
-	"Print the counters of the osq driver: what came in, what was read, "
-	"what\n"
-	"was lost and why. It does not disturb whoever reads the records.\n"
+	"Print the counters of the osq driver: what came in, what a filter "
+	"kept\n"
+	"out, what was read, what was lost and why. It does not disturb "
+	"whoever\n"
+	"reads the records.\n"
 	"\n"
 	"  -j, --json       one JSON object a line, with totals, not rates\n"
 	"  -f, --file FILE  (default: " PAGE_FILE ")\n"
@@ -64,7 +66,7 @@ static int parse_type_line(const char *line, struct osq_stats *stats)
 	unsigned int type;
 	int used, reason;
 	struct osq_type_counters *one;
-	uint64_t attempts, committed;
+	uint64_t attempts, committed, filtered;
 
 	if (sscanf(line, "type %u %" SCNu64 " %" SCNu64 "%n", &type, &attempts,
 		   &committed, &used) != 3 ||
@@ -83,6 +85,9 @@ static int parse_type_line(const char *line, struct osq_stats *stats)
 		one->dropped[reason] = dropped;
 		used = more;
 	}
+	if (sscanf(line + used, " %" SCNu64, &filtered) != 1)
+		return -EBADMSG;
+	stats->filtered[type] = filtered;
 	return 0;
 }
 
@@ -145,6 +150,16 @@ static uint64_t dropped_by(const struct osq_stats *stats, int reason)
 	return sum;
 }
 
+static uint64_t filtered_of_all(const struct osq_stats *stats)
+{
+	uint64_t sum = 0;
+	int type;
+
+	for (type = 0; type < OSQ_TYPE_COUNT; type++)
+		sum += stats->filtered[type];
+	return sum;
+}
+
 static void print_totals(const struct osq_stats *stats)
 {
 	unsigned int type;
@@ -154,7 +169,8 @@ static void print_totals(const struct osq_stats *stats)
 	       "%" PRIu64 " wakeups\n",
 	       (uint64_t)stats->ring_bytes, (uint64_t)stats->unread_bytes,
 	       stats->generation, (uint64_t)stats->wakeups);
-	printf("%-8s %12s %12s", "type", "attempts", "committed");
+	printf("%-8s %12s %12s %10s", "type", "attempts", "committed",
+	       "filtered");
 	for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
 		if (json_reason_name(reason))
 			printf(" %10s", json_reason_name(reason));
@@ -162,11 +178,12 @@ static void print_totals(const struct osq_stats *stats)
 	for (type = 0; type < OSQ_TYPE_COUNT; type++) {
 		const struct osq_type_counters *one = &stats->type[type];
 
-		if (!one->attempts)
+		if (!one->attempts && !stats->filtered[type])
 			continue;
-		printf("%-8s %12" PRIu64 " %12" PRIu64,
+		printf("%-8s %12" PRIu64 " %12" PRIu64 " %10" PRIu64,
 		       json_type_name(type) ? json_type_name(type) : "?",
-		       (uint64_t)one->attempts, (uint64_t)one->committed);
+		       (uint64_t)one->attempts, (uint64_t)one->committed,
+		       (uint64_t)stats->filtered[type]);
 		for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
 			if (json_reason_name(reason))
 				printf(" %10" PRIu64,
@@ -190,15 +207,17 @@ static void print_rates(const struct osq_stats *now,
 	int reason;
 
 	if (line % 20 == 0) {
-		printf("%10s %10s %10s %7s", "events/s", "read/s", "wakeups/s",
-		       "unread");
+		printf("%10s %10s %10s %10s %7s", "events/s", "filtered/s",
+		       "read/s", "wakeups/s", "unread");
 		for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
 			if (json_reason_name(reason))
 				printf(" %9s", json_reason_name(reason));
 		putchar('\n');
 	}
-	printf("%10.0f %10.0f %10.0f %6.1f%%",
+	printf("%10.0f %10.0f %10.0f %10.0f %6.1f%%",
 	       (double)(now->attempts - before->attempts) / interval_s,
+	       (double)(filtered_of_all(now) - filtered_of_all(before)) /
+		       interval_s,
 	       (double)(now->consumed - before->consumed) / interval_s,
 	       (double)(now->wakeups - before->wakeups) / interval_s, used);
 	for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
@@ -218,12 +237,14 @@ static void print_json(const struct osq_stats *stats)
 	       ",\"unread_bytes\":%" PRIu64 ",\"attempts\":%" PRIu64
 	       ",\"committed\":%" PRIu64 ",\"consumed\":%" PRIu64
 	       ",\"pending\":%" PRIu64 ",\"in_flight\":%" PRIu64
-	       ",\"reset\":%" PRIu64 ",\"wakeups\":%" PRIu64,
+	       ",\"reset\":%" PRIu64 ",\"wakeups\":%" PRIu64
+	       ",\"filtered\":%" PRIu64,
 	       stats->generation, (uint64_t)stats->ring_bytes,
 	       (uint64_t)stats->unread_bytes, (uint64_t)stats->attempts,
 	       (uint64_t)stats->committed, (uint64_t)stats->consumed,
 	       (uint64_t)stats->pending, (uint64_t)stats->in_flight,
-	       (uint64_t)stats->reset, (uint64_t)stats->wakeups);
+	       (uint64_t)stats->reset, (uint64_t)stats->wakeups,
+	       filtered_of_all(stats));
 	for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
 		if (json_reason_name(reason))
 			printf(",\"dropped_%s\":%" PRIu64,

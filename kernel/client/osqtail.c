@@ -10,9 +10,42 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "filters.h"
 #include "json.h"
 #include "libosq.h"
 #include "options.h"
+
+static uint64_t options_of(unsigned int type, const struct options *options)
+{
+	if (type == OSQ_TYPE_EXEC && options->env)
+		return OSQ_EXEC_ENV;
+	if (type == OSQ_TYPE_FORK && options->processes)
+		return OSQ_FORK_PROCESSES;
+	if (type == OSQ_TYPE_EXIT && options->processes)
+		return OSQ_EXIT_PROCESSES;
+	return 0;
+}
+
+/* Before the first subscription, so that nothing else gets in. */
+static int filter_all(struct osq_client *client, const struct options *options)
+{
+	unsigned int type;
+	int err = 0;
+
+	for (type = 0; !err && type < OSQ_TYPE_COUNT; type++) {
+		struct osq_filter filter = filters_of(&options->filter, type);
+
+		if (!(options->types >> type & 1) || !filters_has(&filter))
+			continue;
+		err = osq_client_filter(client, &filter);
+		if (err == -EINVAL)
+			fprintf(stderr,
+				"osqtail: %s has no such filter, or a path is "
+				"not as it should be\n",
+				json_type_name(type));
+	}
+	return err;
+}
 
 /* Switch every wanted type on or off; stops at the first that fails. */
 static int subscribe_all(struct osq_client *client,
@@ -22,11 +55,9 @@ static int subscribe_all(struct osq_client *client,
 	int err = 0;
 
 	for (type = 0; !err && type < OSQ_TYPE_COUNT; type++) {
-		int with_env = on && type == OSQ_TYPE_EXEC && options->env;
-
 		if (options->types >> type & 1)
 			err = osq_client_subscribe(client, type, on,
-						   with_env ? OSQ_EXEC_ENV : 0);
+						   options_of(type, options));
 		if (err == -EOPNOTSUPP)
 			fprintf(stderr,
 				"osqtail: this kernel has no hook for %s\n",
@@ -137,6 +168,8 @@ static int begin(struct osq_client *client, const struct options *options)
 	if (options->watermark)
 		err = osq_client_notify(client, (uint32_t)options->watermark,
 					(uint32_t)options->latency_ms);
+	if (!err)
+		err = filter_all(client, options);
 	return err ? err : subscribe_all(client, options, 1);
 }
 

@@ -6,14 +6,47 @@
  */
 #include "osq_device.h"
 
+#include "osq_filter.h"
+
+/* Count what a publisher was not called for since the last time. */
+static void fold_missed(struct osq_session *session,
+			const struct osq_publisher *publisher)
+{
+	u64 *counted = &session->missed[publisher->type];
+	u64 missed;
+
+	if (!publisher->missed)
+		return;
+	missed = publisher->missed();
+	osq_ring_drop(&session->ring, (u16)publisher->type, OSQ_DROP_MISSED,
+		      missed - *counted);
+	*counted = missed;
+}
+
+static void fold_all_missed(struct osq_session *session)
+{
+	const struct osq_publisher *publisher;
+
+	for (publisher = osq_publishers; publisher->name; publisher++)
+		if (session->subscribed >> publisher->type & 1)
+			fold_missed(session, publisher);
+}
+
+static void stop_one(struct osq_session *session,
+		     const struct osq_publisher *publisher)
+{
+	publisher->stop();
+	fold_missed(session, publisher);
+	session->subscribed &= ~(1ull << publisher->type);
+}
+
 static void stop_all(struct osq_session *session)
 {
 	const struct osq_publisher *publisher;
 
 	for (publisher = osq_publishers; publisher->name; publisher++)
 		if (session->subscribed >> publisher->type & 1)
-			publisher->stop();
-	session->subscribed = 0;
+			stop_one(session, publisher);
 }
 
 /*
@@ -164,11 +197,12 @@ int osq_device_subscribe(struct osq_session *session,
 			publisher->configure(request->options);
 	} else if (request->on) {
 		err = publisher->start(&session->ring, request->options);
-		if (!err)
-			session->subscribed |= bit;
+		if (err)
+			return err;
+		session->subscribed |= bit;
+		session->missed[request->type] = 0;
 	} else if (session->subscribed & bit) {
-		publisher->stop();
-		session->subscribed &= ~bit;
+		stop_one(session, publisher);
 	}
 	return err;
 }
@@ -180,6 +214,26 @@ int osq_device_notify(struct osq_session *session,
 	int err = osq_device_has_ring(session);
 
 	return err ? err : osq_ring_notify(&session->ring, request);
+}
+
+/*
+ * osq_device_check_filter - may the system put @filter in its type's place?
+ *
+ * Return: 0; as osq_device_has_ring and osq_filter_check; -EINVAL for a type
+ * without a publisher.
+ */
+int osq_device_check_filter(const struct osq_session *session,
+			    const struct osq_filter *filter)
+{
+	const struct osq_publisher *publisher;
+	int err = osq_device_has_ring(session);
+
+	if (err)
+		return err;
+	publisher = osq_publisher_find(filter->type);
+	if (!publisher)
+		return -EINVAL;
+	return osq_filter_check(filter, publisher->filters);
 }
 
 /*
@@ -196,9 +250,19 @@ int osq_device_stats(struct osq_session *session, struct osq_stats *stats)
 	if (stats->reserved)
 		return -EINVAL;
 	osq_os_memset(stats, 0, sizeof(*stats));
+	osq_device_count(session, stats);
+	return 0;
+}
+
+/*
+ * osq_device_count - what is counted, for whoever looks on; any queue.
+ * @stats: zeroed.
+ */
+void osq_device_count(struct osq_session *session, struct osq_stats *stats)
+{
+	fold_all_missed(session);
 	stats->generation = session->generation;
 	osq_ring_stats(&session->ring, stats);
-	return 0;
 }
 
 /* osq_device_caps - what can be subscribed to; the system adds its flags. */
@@ -212,11 +276,16 @@ void osq_device_caps(struct osq_caps *caps)
 	caps->ring_min_bytes = OSQ_RING_MIN_BYTES;
 	caps->ring_max_bytes = OSQ_RING_MAX_BYTES;
 	caps->record_max_bytes = OSQ_RECORD_MAX_BYTES;
-	for (publisher = osq_publishers; publisher->name; publisher++)
+	for (publisher = osq_publishers; publisher->name; publisher++) {
+		u64 bit = 1ull << publisher->type;
+
 		if (!publisher->probe || publisher->probe())
-			caps->types |= 1ull << publisher->type;
+			caps->types |= bit;
 		else
-			caps->missing |= 1ull << publisher->type;
+			caps->missing |= bit;
+		if (publisher->filters)
+			caps->filters |= bit;
+	}
 }
 
 /*
@@ -235,5 +304,6 @@ int osq_device_sync(struct osq_session *session, struct osq_sync *sync)
 		return -EINVAL;
 	if (sync->generation != session->generation)
 		return -ESTALE;
+	fold_all_missed(session);
 	return osq_ring_sync(&session->ring, sync->read_pos, sync);
 }

@@ -29,6 +29,7 @@ struct osq_session {
 	enum osq_queue queue; /* written under the mutex, read without */
 	u32 generation; /* of the ring */
 	u64 subscribed; /* bit n: type n */
+	u64 missed[OSQ_TYPE_COUNT]; /* counted since that type's start */
 	struct osq_ring ring; /* open only while the queue is valid */
 };
 
@@ -51,8 +52,11 @@ int osq_device_subscribe(struct osq_session *session,
 			 const struct osq_subscribe *request);
 int osq_device_notify(struct osq_session *session,
 		      const struct osq_notify *request);
+int osq_device_check_filter(const struct osq_session *session,
+			    const struct osq_filter *filter);
 int osq_device_sync(struct osq_session *session, struct osq_sync *sync);
 int osq_device_stats(struct osq_session *session, struct osq_stats *stats);
+void osq_device_count(struct osq_session *session, struct osq_stats *stats);
 void osq_device_caps(struct osq_caps *caps);
 
 #endif

@@ -14,6 +14,7 @@ struct osq_publisher {
 	const char *name;
 	u32 type; /* of the records it makes */
 	u64 options; /* of osq_subscribe that it knows */
+	u32 filters; /* OSQ_FILTER_BY_* that it goes by */
 	/*
 	 * probe - has this system the hook? NULL: it always has.
 	 * Context: may sleep; the device's mutex is held.
@@ -36,6 +37,14 @@ struct osq_publisher {
 	 * Context: as probe.
 	 */
 	void (*stop)(void);
+	/*
+	 * missed - how many calls of the hook the system left out since start
+	 * (a kprobe's nmissed); grows only, and can be asked after stop, too.
+	 * The core counts them as OSQ_DROP_MISSED before it tells a counter,
+	 * and after stop. NULL: its hook is called each time.
+	 * Context: as probe.
+	 */
+	u64 (*missed)(void);
 };
 
 /* The table of the system, ended by an entry without a name. */

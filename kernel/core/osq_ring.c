@@ -279,6 +279,20 @@ void osq_ring_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
 }
 
 /*
+ * osq_ring_filtered - count one record that a filter kept out: no attempt.
+ *
+ * Context: as osq_ring_reserve.
+ */
+void osq_ring_filtered(struct osq_ring *ring, u16 type)
+{
+	osq_os_irq_t irq = osq_os_lock(&ring->lock);
+
+	ring->count.filtered++;
+	ring->count.filtered_of[type]++;
+	osq_os_unlock(&ring->lock, irq);
+}
+
+/*
  * osq_ring_put - reserve, copy and commit one encoded record.
  * @record: its len is set, to what it holds; len is rounded up to the
  * alignment, seq, ts_boot_ns, pos and ring_id are filled in.

@@ -24,6 +24,8 @@ struct osq_counters {
 	u64 dropped[OSQ_DROP_COUNT];
 	u64 dropped_of[OSQ_TYPE_COUNT];
 	struct osq_type_counters type[OSQ_TYPE_COUNT];
+	u64 filtered; /* kept out, in no sum above; of all types */
+	u64 filtered_of[OSQ_TYPE_COUNT];
 };
 
 struct osq_ring {
@@ -72,6 +74,7 @@ void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot);
 void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot);
 void osq_ring_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
 		   u64 count);
+void osq_ring_filtered(struct osq_ring *ring, u16 type);
 int osq_ring_put(struct osq_ring *ring, struct osq_record *record);
 
 /* osq_sync.c */

@@ -65,6 +65,7 @@ static void snapshot(const struct osq_ring *ring, struct osq_sync *out)
 	out->pending = count->committed - count->consumed - count->reset;
 	out->in_flight = in_flight(count);
 	osq_os_memcpy(out->dropped, count->dropped, sizeof(out->dropped));
+	out->filtered = count->filtered;
 	osq_os_memset(out->reserved, 0, sizeof(out->reserved));
 	osq_os_memcpy(out->dropped_of, count->dropped_of,
 		      sizeof(out->dropped_of));
@@ -96,7 +97,7 @@ int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out)
 
 /*
  * osq_ring_stats - everything that is counted, of one moment.
- * @out: zeroed; ring_bytes up to reset, and type, are filled in.
+ * @out: zeroed; ring_bytes up to reset, type and filtered are filled in.
  *
  * Context: any; takes ring->lock.
  */
@@ -114,6 +115,7 @@ void osq_ring_stats(struct osq_ring *ring, struct osq_stats *out)
 	out->pending = count->committed - count->consumed - count->reset;
 	out->in_flight = in_flight(count);
 	osq_os_memcpy(out->type, count->type, sizeof(out->type));
+	osq_os_memcpy(out->filtered, count->filtered_of, sizeof(out->filtered));
 	osq_os_unlock(&ring->lock, irq);
 }
 

@@ -65,7 +65,9 @@ def _positions(view: View, ring: int) -> Iterator[str]:
     dropped = view.at(count, "osq_counters.dropped")
     drops = {name: view.number(dropped + 8 * number) for number, name in enumerate(_DROPS)}
     yield "  counters: " + ", ".join(f"{name} {value}" for name, value in values.items())
+    filtered = view.field(count, "osq_counters.filtered")
     yield "  dropped: " + ", ".join(f"{name} {value}" for name, value in drops.items())
+    yield f"  filtered, and no attempts: {filtered}"
     open_now = values["attempts"] - values["committed"] - sum(drops.values())
     pending = values["committed"] - values["consumed"] - values["reset"]
     law = "holds" if open_now >= 0 and pending >= 0 else "is BROKEN"

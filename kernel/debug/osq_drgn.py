@@ -128,6 +128,7 @@ def _law(prog: Program, ring: Object, *, held: bool) -> Iterator[str]:
         f"+ reset {reset}: {_verdict(pending, waiting, held=held, live=live)}"
     )
     yield f"dropped: {_listed(reasons)}"
+    yield f"filtered, and no attempts: {count.filtered.value_()}"
 
 
 def _counted(prog: Program, ring: Object) -> tuple[int, int]:
@@ -156,11 +157,13 @@ def _types(prog: Program, count: Object) -> Iterator[str]:
         if value >= len(count.type):
             continue
         of_type = count.type[value]
-        if of_type.attempts.value_():
+        filtered = count.filtered_of[value].value_()
+        if of_type.attempts.value_() or filtered:
             reasons = _named(prog, "enum osq_drop", "OSQ_DROP_", of_type.dropped)
             yield (
                 f"{name}: attempts {of_type.attempts.value_()}, "
-                f"committed {of_type.committed.value_()}, dropped: {_listed(reasons)}"
+                f"committed {of_type.committed.value_()}, filtered {filtered}, "
+                f"dropped: {_listed(reasons)}"
             )
 
 

@@ -26,7 +26,9 @@
  * Law, true whenever SYNC or STATS returns:
  *	attempts  = committed + in_flight + sum of dropped[]
  *	committed = consumed + pending + reset
- * and STATS has the first line for every type of its own. Every record carries the number of its attempt, so a gap in seq is a drop
+ * and STATS has the first line for every type of its own. What a filter kept out is no attempt: it has no
+ * number and is in none of these sums, but counted as filtered[], by type.
+ * Every record carries the number of its attempt, so a gap in seq is a drop
  * (or a reset). The first record after a drop is an OSQ_TYPE_LOST, which has
  * a number of its own and says what the gap was. Counters and numbers count
  * since the device was opened.
@@ -52,6 +54,9 @@
  *	SUBSCRIBE	ENXIO no ring; ESTALE invalid; EINVAL type, value or
  *			option;
  *			EOPNOTSUPP this kernel has no such hook; ENOMEM
+ *	FILTER		ENXIO, ESTALE as SUBSCRIBE; ENOMEM; EINVAL a type that
+ *			has no such condition, or a filter that is not right:
+ *			then the one before goes on
  *	SYNC		ENXIO no ring; ESTALE invalid or another generation;
  *			EINVAL flags, or a position that is no boundary of a
  *			record: then nothing has changed; with WAIT: EINTR,
@@ -83,11 +88,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#ifdef __linux__
+/* Its own, which other headers (sys/stat.h) bring in, too. */
+#include <linux/types.h>
+#else
 typedef uint8_t __u8;
 typedef uint16_t __u16;
 typedef uint32_t __u32;
 typedef uint64_t __u64;
 typedef int64_t __s64;
+#endif
 #endif
 
 #ifdef OSQ_TEST_BUILD
@@ -96,14 +106,14 @@ typedef int64_t __s64;
 #define OSQ_DEVICE "/dev/osquery"
 #endif
 /* The test build has another number, so that neither takes the other's side. */
-#define OSQ_ABI_RELEASE 1u
-#define OSQ_ABI_TEST 0x80000001u
+#define OSQ_ABI_RELEASE 2u
+#define OSQ_ABI_TEST 0x80000002u
 #ifdef OSQ_TEST_BUILD
 #define OSQ_ABI_VERSION OSQ_ABI_TEST
 #else
 #define OSQ_ABI_VERSION OSQ_ABI_RELEASE
 #endif
-#define OSQ_SCHEMA_VERSION 1
+#define OSQ_SCHEMA_VERSION 2
 
 /* The ring is a power of two of bytes between these, and whole pages. */
 #define OSQ_RING_MIN_BYTES (8u << 10)
@@ -121,6 +131,8 @@ enum osq_type {
 	OSQ_TYPE_EXEC = 2,
 	OSQ_TYPE_FORK = 3,
 	OSQ_TYPE_EXIT = 4,
+	OSQ_TYPE_MODULE = 7,
+	OSQ_TYPE_CRED = 8,
 	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
 	OSQ_TYPE_COUNT = 32,
 };
@@ -222,7 +234,60 @@ struct osq_fork {
 struct osq_exit {
 	struct osq_record head;
 	__u32 status; /* as wait() gives it */
-	__u32 last; /* 1 when the process has ended with it */
+	__u32 last; /* 1: no thread of the process runs any more */
+};
+
+enum osq_module_action {
+	OSQ_MODULE_LOADING = 1, /* in place, its init is about to run */
+	OSQ_MODULE_LOADED = 2, /* its init has succeeded */
+	OSQ_MODULE_UNLOADING = 3, /* removed, or its init has failed */
+};
+
+/* OSQ_TYPE_MODULE: a kernel module; the head's process does it. */
+struct osq_module {
+	struct osq_record head;
+	__u32 action; /* enum osq_module_action */
+	__u32 reserved; /* 0 */
+	__u64 taints; /* bits as in /proc/sys/kernel/tainted */
+	__u64 size_bytes; /* what stays in memory: /sys/module/NAME/coresize */
+	struct osq_span name;
+	struct osq_span version; /* as modinfo says; empty when it does not */
+	struct osq_span srcversion;
+};
+
+enum osq_cred_action {
+	OSQ_CRED_CALL = 1, /* a system call of the thread's own */
+	OSQ_CRED_EXEC = 2, /* the exec of a program, setuid or not */
+	OSQ_CRED_EITHER = 3, /* this kernel does not tell them apart */
+};
+
+/* What differs between both sides. */
+#define OSQ_CRED_UIDS 0x1
+#define OSQ_CRED_GIDS 0x2
+#define OSQ_CRED_CAPS 0x4
+#define OSQ_CRED_SECUREBITS 0x8
+#define OSQ_CRED_USER_NS 0x10
+#define OSQ_CRED_GROUPS 0x20 /* the supplementary ones, by content */
+
+struct osq_cred_side {
+	__u32 uid, euid, suid, fsuid; /* in the initial user namespace */
+	__u32 gid, egid, sgid, fsgid;
+	__u64 permitted, effective, inheritable, bounding, ambient;
+	__u32 securebits;
+	__u32 user_ns; /* inode number of its user namespace */
+	__u32 groups; /* how many supplementary groups */
+	__u32 reserved; /* 0 */
+};
+
+/* OSQ_TYPE_CRED: the credentials of the head's thread are about to change. */
+struct osq_cred {
+	struct osq_record head;
+	__u32 action; /* enum osq_cred_action */
+	__u32 changed; /* OSQ_CRED_*, never 0 */
+	__u32 auid; /* login uid, ~0 when not set */
+	__u32 session; /* audit session, ~0 when not set */
+	struct osq_cred_side old;
+	struct osq_cred_side now;
 };
 
 struct osq_version {
@@ -250,6 +315,8 @@ struct osq_caps {
 	__u32 ring_max_bytes;
 	__u32 record_max_bytes;
 	__u32 flags; /* OSQ_CAPS_* */
+	__u64 filters; /* bit n: FILTER knows a condition for type n */
+	__u64 reserved[2]; /* 0 */
 };
 
 #define OSQ_CAPS_TEST_BUILD 0x1 /* never use it for anything but tests */
@@ -258,10 +325,18 @@ struct osq_caps {
 struct osq_subscribe {
 	__u32 type; /* enum osq_type */
 	__u32 on; /* 1 or 0 */
-	__u64 options; /* OSQ_EXEC_*; may change while on */
+	__u64 options; /* by type, as below; may change while on */
 };
 
 #define OSQ_EXEC_ENV 0x1 /* the environment, too: it may hold secrets */
+/* Not of threads but of processes; what is left out is counted as filtered. */
+#define OSQ_FORK_PROCESSES 0x1
+#define OSQ_EXIT_PROCESSES 0x1
+/* Actions that are wanted; none means all. */
+#define OSQ_MODULE_OPT(action) (1ull << (action))
+#define OSQ_MODULE_OPT_ALL 0xeull
+#define OSQ_CRED_OPT(action) (1ull << (action))
+#define OSQ_CRED_OPT_ALL 0xeull
 
 struct osq_notify {
 	__u32 watermark_bytes; /* 1 up to the size of the ring */
@@ -284,7 +359,8 @@ struct osq_sync {
 	__u64 in_flight; /* reserved this moment by some CPU */
 	__u64 dropped[OSQ_DROP_COUNT];
 	__u64 reset; /* committed, not consumed when the queue became invalid */
-	__u64 reserved[3]; /* out: 0 */
+	__u64 filtered; /* kept out by a filter, of all types; no attempts */
+	__u64 reserved[2]; /* out: 0 */
 	__u64 dropped_of[OSQ_TYPE_COUNT]; /* dropped[], by type */
 };
 
@@ -309,6 +385,51 @@ struct osq_stats {
 	__u64 wakeups; /* times a reader was woken */
 	__u64 reserved2[6]; /* out: 0 */
 	struct osq_type_counters type[OSQ_TYPE_COUNT];
+	__u64 filtered[OSQ_TYPE_COUNT]; /* by type: kept out; no attempts */
+};
+
+/* What a filter goes by. */
+#define OSQ_FILTER_BY_UID 0x1
+#define OSQ_FILTER_BY_PID_NS 0x2
+#define OSQ_FILTER_BY_CGROUP 0x4
+#define OSQ_FILTER_BY_PATH 0x8 /* of exec records only */
+
+#define OSQ_FILTER_LIST_MAX 32u
+#define OSQ_FILTER_PATH_BYTES 4096u
+
+struct osq_uid_range {
+	__u32 first;
+	__u32 last; /* this one, too */
+};
+
+/*
+ * Which records of one type are to be made at all: the whole filter, in the
+ * place of the one before. It holds from this call on, subscribed or not, for
+ * as long as the ring does; a new ring has none.
+ *
+ * A list with nothing in it sets no condition; each other one must let the
+ * record in. A list lets in what is on it, or, when its bit is in exclude,
+ * what is not. On it are a real uid (in the initial user namespace); a pid
+ * namespace, by inode, with all that are below it; a control group of the
+ * unified hierarchy, by id, with all that are below it; a path or a folder
+ * with all below it, in whole components. They are compared with the process
+ * that the record is of: of a fork, with the child; of a change of
+ * credentials, with what was before it. A path that could not be resolved is
+ * let in.
+ */
+struct osq_filter {
+	__u32 type; /* enum osq_type */
+	__u32 exclude; /* OSQ_FILTER_BY_* */
+	__u32 uid_count; /* what is behind a count is not looked at */
+	__u32 pid_ns_count;
+	__u32 cgroup_count;
+	__u32 path_count;
+	__u32 reserved[2]; /* in: 0 */
+	struct osq_uid_range uids[OSQ_FILTER_LIST_MAX];
+	__u32 pid_ns[OSQ_FILTER_LIST_MAX];
+	__u64 cgroups[OSQ_FILTER_LIST_MAX];
+	struct osq_span paths[OSQ_FILTER_LIST_MAX]; /* off: in bytes */
+	__u8 bytes[OSQ_FILTER_PATH_BYTES]; /* from the root, no / at the end */
 };
 
 #define OSQ_IOC_VERSION _IOR('q', 1, struct osq_version)
@@ -318,6 +439,7 @@ struct osq_stats {
 #define OSQ_IOC_CAPS _IOR('q', 5, struct osq_caps)
 #define OSQ_IOC_STATS _IOWR('q', 6, struct osq_stats)
 #define OSQ_IOC_NOTIFY _IOW('q', 7, struct osq_notify)
+#define OSQ_IOC_FILTER _IOW('q', 8, struct osq_filter)
 
 #define OSQ_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type)
@@ -343,18 +465,32 @@ OSQ_ASSERT_SIZE(osq_fork, 80);
 OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
 OSQ_ASSERT_SIZE(osq_exit, 72);
 OSQ_ASSERT_OFFSET(osq_exit, status, 64);
+OSQ_ASSERT_SIZE(osq_module, 112);
+OSQ_ASSERT_OFFSET(osq_module, taints, 72);
+OSQ_ASSERT_OFFSET(osq_module, name, 88);
+OSQ_ASSERT_SIZE(osq_cred_side, 88);
+OSQ_ASSERT_OFFSET(osq_cred_side, permitted, 32);
+OSQ_ASSERT_SIZE(osq_cred, 256);
+OSQ_ASSERT_OFFSET(osq_cred, old, 80);
+OSQ_ASSERT_OFFSET(osq_cred, now, 168);
 OSQ_ASSERT_SIZE(osq_version, 16);
 OSQ_ASSERT_SIZE(osq_allocate, 32);
 OSQ_ASSERT_OFFSET(osq_allocate, generation, 24);
-OSQ_ASSERT_SIZE(osq_caps, 40);
+OSQ_ASSERT_SIZE(osq_caps, 64);
+OSQ_ASSERT_OFFSET(osq_caps, filters, 40);
 OSQ_ASSERT_SIZE(osq_subscribe, 16);
 OSQ_ASSERT_SIZE(osq_notify, 8);
 OSQ_ASSERT_SIZE(osq_sync, 416);
 OSQ_ASSERT_OFFSET(osq_sync, max_pos, 16);
 OSQ_ASSERT_OFFSET(osq_sync, dropped, 64);
 OSQ_ASSERT_OFFSET(osq_sync, reset, 128);
+OSQ_ASSERT_OFFSET(osq_sync, filtered, 136);
 OSQ_ASSERT_OFFSET(osq_sync, dropped_of, 160);
 OSQ_ASSERT_SIZE(osq_type_counters, 80);
-OSQ_ASSERT_SIZE(osq_stats, 128 + 32 * 80);
+OSQ_ASSERT_SIZE(osq_stats, 128 + 32 * 80 + 32 * 8);
+OSQ_ASSERT_OFFSET(osq_stats, filtered, 128 + 32 * 80);
+OSQ_ASSERT_SIZE(osq_filter, 32 + 32 * (8 + 4 + 8 + 8) + 4096);
+OSQ_ASSERT_OFFSET(osq_filter, uids, 32);
+OSQ_ASSERT_OFFSET(osq_filter, bytes, 32 + 32 * (8 + 4 + 8 + 8));
 
 #endif

@@ -71,6 +71,8 @@ enum osq_test_crash_kind {
 
 #define OSQ_IOC_TEST_PRODUCE _IOWR('q', 128, struct osq_test_produce)
 #define OSQ_IOC_TEST_CRASH _IOW('q', 129, __u32)
+/* As many changes of credentials that their publisher is not called for. */
+#define OSQ_IOC_TEST_MISS _IOW('q', 130, __u32)
 
 OSQ_ASSERT_SIZE(osq_test_produce, 304);
 OSQ_ASSERT_SIZE(osq_test_record, 80);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "osq_device.h"
+#include "osq_filter.h"
 #include "osq_host.h"
 
 #define RING_BYTES 8192u
@@ -32,6 +33,8 @@ const struct osq_publisher osq_publishers[] = {
 	{ .name = "exec",
 	  .type = OSQ_TYPE_EXEC,
 	  .options = OSQ_EXEC_ENV,
+	  .filters = OSQ_FILTER_BY_UID | OSQ_FILTER_BY_PID_NS |
+		     OSQ_FILTER_BY_CGROUP | OSQ_FILTER_BY_PATH,
 	  .start = start,
 	  .stop = stop },
 	{ 0 },
@@ -136,13 +139,49 @@ static void end_writers(void)
 	open_slots = 0;
 }
 
+/*
+ * Any bytes as a filter, on the heap, so that one too far is seen; what is
+ * let through as right is asked about any process.
+ */
+static void filter_some(struct input *input)
+{
+	struct osq_filter *filter = calloc(1, sizeof(*filter));
+	char path[64];
+	struct osq_subject subject = { .uid = (u32)take(input, 1),
+				       .path_bytes = (u32)take(input, 1) % 64 };
+	size_t i;
+
+	filter->type = OSQ_TYPE_EXEC;
+	filter->exclude = (u32)take(input, 1) & 0x1f;
+	filter->uid_count = (u32)take(input, 1) % 34;
+	filter->path_count = (u32)take(input, 1) % 34;
+	for (i = 0; i < 4; i++) {
+		filter->paths[i].off = (u32)take(input, 2) % 4098;
+		filter->paths[i].len = (u32)take(input, 1);
+	}
+	for (i = 0; i < 64; i++) {
+		path[i] = (char)take(input, 1);
+		filter->bytes[i] = (u8)path[i];
+		filter->bytes[OSQ_FILTER_PATH_BYTES - 64 + i] = (u8)path[i];
+	}
+	subject.path = path;
+	if (!osq_device_check_filter(&session, filter)) {
+		require(session.queue == OSQ_QUEUE_VALID);
+		require(filter->path_count <= OSQ_FILTER_LIST_MAX);
+		if (osq_filter_lets(filter, &subject) && !filter->exclude &&
+		    filter->uid_count)
+			require(osq_filter_has_uid(filter, subject.uid));
+	}
+	free(filter);
+}
+
 static void step(struct input *input)
 {
 	struct osq_subscribe subscribe;
 	struct osq_notify notify;
 	u64 wait_ns;
 
-	switch (take(input, 1) % 8) {
+	switch (take(input, 1) % 9) {
 	case 0:
 		allocate(input);
 		break;
@@ -168,6 +207,9 @@ static void step(struct input *input)
 		break;
 	case 4:
 		check_sync(input);
+		break;
+	case 5:
+		filter_some(input);
 		break;
 	default:
 		write_some(input);

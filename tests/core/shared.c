@@ -2,6 +2,7 @@
 /* shared.c - the core as a library that Python can call; see test_property.py. */
 #include <stdlib.h>
 
+#include "osq_filter.h"
 #include "osq_host.h"
 #include "osq_ring.h"
 
@@ -21,9 +22,14 @@ u64 osq_py_fill(struct handle *handle, u32 slot, u8 mark);
 void osq_py_commit(struct handle *handle, u32 slot);
 void osq_py_discard(struct handle *handle, u32 slot);
 void osq_py_drop(struct handle *handle, u32 type, u32 reason, u64 count);
+void osq_py_filtered(struct handle *handle, u32 type);
 int osq_py_sync(struct handle *handle, u64 pos, struct osq_sync *sync);
 void osq_py_reset(struct handle *handle);
 const u8 *osq_py_at(const struct handle *handle, u64 pos);
+int osq_py_filter_check(const struct osq_filter *filter, u32 known);
+int osq_py_filter_lets(const struct osq_filter *filter, u32 uid,
+		       const u32 *pid_ns, u32 pid_ns_count, const u64 *cgroups,
+		       u32 cgroup_count, const char *path, u32 path_bytes);
 
 struct handle *osq_py_new(u64 size)
 {
@@ -82,6 +88,11 @@ void osq_py_drop(struct handle *handle, u32 type, u32 reason, u64 count)
 	osq_ring_drop(&handle->ring, (u16)type, reason, count);
 }
 
+void osq_py_filtered(struct handle *handle, u32 type)
+{
+	osq_ring_filtered(&handle->ring, (u16)type);
+}
+
 int osq_py_sync(struct handle *handle, u64 pos, struct osq_sync *sync)
 {
 	return osq_ring_sync(&handle->ring, pos, sync);
@@ -98,4 +109,28 @@ void osq_py_reset(struct handle *handle)
 const u8 *osq_py_at(const struct handle *handle, u64 pos)
 {
 	return handle->ring.data + (pos & (handle->size - 1));
+}
+
+int osq_py_filter_check(const struct osq_filter *filter, u32 known)
+{
+	return osq_filter_check(filter, known);
+}
+
+/* As os/linux/filter.c asks: each namespace and group, then the whole. */
+int osq_py_filter_lets(const struct osq_filter *filter, u32 uid,
+		       const u32 *pid_ns, u32 pid_ns_count, const u64 *cgroups,
+		       u32 cgroup_count, const char *path, u32 path_bytes)
+{
+	struct osq_subject subject = {
+		.uid = uid,
+		.path = path,
+		.path_bytes = path_bytes,
+	};
+	u32 i;
+
+	for (i = 0; i < pid_ns_count; i++)
+		subject.in_pid_ns |= osq_filter_has_pid_ns(filter, pid_ns[i]);
+	for (i = 0; i < cgroup_count; i++)
+		subject.in_cgroup |= osq_filter_has_cgroup(filter, cgroups[i]);
+	return osq_filter_lets(filter, &subject);
 }

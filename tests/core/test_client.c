@@ -144,6 +144,71 @@ static void test_bytes_become_valid_json(void)
 	ring_teardown(&ring);
 }
 
+/* A module's line has its three texts; a span outside of it, no line. */
+static void test_a_module_is_printed(void)
+{
+	static struct {
+		struct osq_module module;
+		char tail[16];
+	} one = { .module = { .head = { .type = OSQ_TYPE_MODULE,
+					.len = sizeof(one) },
+			      .action = OSQ_MODULE_LOADED,
+			      .taints = 0x3000,
+			      .size_bytes = 1ull << 32,
+			      .name = { 112, 3 },
+			      .version = { 115, 0 },
+			      .srcversion = { 115, 2 } },
+		  .tail = "osqAB" };
+	struct osq_span *spans[] = { &one.module.name, &one.module.version,
+				     &one.module.srcversion };
+	char line[2048] = "";
+	size_t i;
+
+	EXPECT_EQ(print(&one.module.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "{\"type\":\"module\","));
+	EXPECT(strstr(line, ",\"action\":\"loaded\",\"taints\":12288,"
+			    "\"size_bytes\":4294967296,\"name\":\"osq\","
+			    "\"version\":\"\",\"srcversion\":\"AB\"}\n"));
+	for (i = 0; i < 3; i++) {
+		struct osq_span good = *spans[i];
+
+		spans[i]->len = sizeof(one);
+		EXPECT_EQ(print(&one.module.head, line, sizeof(line)), -1);
+		*spans[i] = good;
+	}
+	one.module.action = 77;
+	EXPECT_EQ(print(&one.module.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, "\"action\":\"unknown\""));
+	one.module.head.len = 104;
+	EXPECT_EQ(print(&one.module.head, line, sizeof(line)), -1);
+}
+
+/* Both sides of a change, and what differs. */
+static void test_changed_credentials_are_printed(void)
+{
+	struct osq_cred cred = {
+		.head = { .type = OSQ_TYPE_CRED, .len = sizeof(cred) },
+		.action = OSQ_CRED_EXEC,
+		.changed = OSQ_CRED_UIDS | OSQ_CRED_GROUPS,
+		.auid = ~0u,
+		.old = { .uid = 1, .fsgid = 2, .bounding = 1ull << 40 },
+		.now = { .uid = 3, .ambient = 5, .groups = 6 },
+	};
+	char line[2048] = "";
+
+	EXPECT_EQ(print(&cred.head, line, sizeof(line)), 0);
+	EXPECT(strstr(line, ",\"action\":\"exec\",\"auid\":4294967295,"
+			    "\"session\":0,\"changed\":[\"uids\",\"groups\"],"
+			    "\"old\":{\"uid\":1,"));
+	EXPECT(strstr(line, "\"fsgid\":2,"));
+	EXPECT(strstr(line, "\"bounding\":1099511627776,\"ambient\":0,"));
+	EXPECT(strstr(line, "\"now\":{\"uid\":3,"));
+	EXPECT(strstr(line, "\"ambient\":5,\"securebits\":0,\"user_ns\":0,"
+			    "\"groups\":6}}\n"));
+	cred.head.len -= 8;
+	EXPECT_EQ(print(&cred.head, line, sizeof(line)), -1);
+}
+
 /* The line of a LOST record says what was dropped, by reason and in all. */
 static void test_a_lost_record_is_printed(void)
 {
@@ -173,11 +238,11 @@ static void test_a_broken_law_is_found_out(void)
 				 .in_flight = 2,
 				 .dropped = { 4, 0, 1 },
 				 .dropped_of = { [OSQ_TYPE_EXEC] = 5 } };
-	u64 *terms[] = { &sync.attempts,      &sync.committed,
-			 &sync.consumed,      &sync.pending,
-			 &sync.reset,	      &sync.in_flight,
-			 &sync.dropped[0],    &sync.dropped[7],
-			 &sync.dropped_of[31] };
+	__u64 *terms[] = { &sync.attempts,	&sync.committed,
+			   &sync.consumed,	&sync.pending,
+			   &sync.reset,		&sync.in_flight,
+			   &sync.dropped[0],	&sync.dropped[7],
+			   &sync.dropped_of[31] };
 	size_t i;
 
 	EXPECT(!osq_client_broken_law(&sync));
@@ -192,7 +257,7 @@ static void test_a_broken_law_is_found_out(void)
 static void test_broken_stats_are_found_out(void)
 {
 	struct osq_stats stats = { 0 };
-	u64 *terms[] = {
+	__u64 *terms[] = {
 		&stats.attempts,
 		&stats.committed,
 		&stats.consumed,
@@ -266,6 +331,8 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_a_broken_header_is_an_error),
 	KTAP_TEST(test_a_span_outside_its_record_is_refused),
 	KTAP_TEST(test_bytes_become_valid_json),
+	KTAP_TEST(test_a_module_is_printed),
+	KTAP_TEST(test_changed_credentials_are_printed),
 	KTAP_TEST(test_a_lost_record_is_printed),
 	KTAP_TEST(test_a_broken_law_is_found_out),
 	KTAP_TEST(test_broken_stats_are_found_out),

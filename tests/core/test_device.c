@@ -8,6 +8,7 @@
 static int running; /* started, not stopped */
 static int start_error;
 static struct osq_ring *target;
+static u64 missed; /* what the fake hook was not called for */
 static u64 chosen; /* options of the last start or configure */
 
 static int fake_start(struct osq_ring *ring, u64 options)
@@ -23,6 +24,11 @@ static int fake_start(struct osq_ring *ring, u64 options)
 static void fake_configure(u64 options)
 {
 	chosen = options;
+}
+
+static u64 fake_missed(void)
+{
+	return missed;
 }
 
 static bool fake_probe(void)
@@ -41,6 +47,7 @@ const struct osq_publisher osq_publishers[] = {
 		.name = "exec",
 		.type = OSQ_TYPE_EXEC,
 		.options = OSQ_EXEC_ENV,
+		.filters = OSQ_FILTER_BY_UID | OSQ_FILTER_BY_PATH,
 		.probe = fake_probe,
 		.start = fake_start,
 		.configure = fake_configure,
@@ -51,6 +58,7 @@ const struct osq_publisher osq_publishers[] = {
 		.type = OTHER_TYPE,
 		.start = fake_start,
 		.stop = fake_stop,
+		.missed = fake_missed,
 	},
 	{ 0 },
 };
@@ -91,6 +99,7 @@ static void setup(void)
 	memset(&session, 0, sizeof(session));
 	memory = osq_host_map(SMALL);
 	start_error = 0;
+	missed = 0;
 	running = 0;
 	EXPECT_EQ(osq_device_attach(&device, &session, &owner), 0);
 }
@@ -194,6 +203,64 @@ static void test_options_reach_the_publisher(void)
 	teardown();
 }
 
+/* Calls that the system left out are drops: once each, at the next count. */
+static void test_what_a_hook_missed_is_counted(void)
+{
+	struct osq_stats stats = { 0 };
+	struct osq_sync sync;
+
+	setup();
+	EXPECT_EQ(allocate(SMALL), 0);
+	missed = 9;
+	EXPECT_EQ(sync_at(session.generation, 0, &sync), 0);
+	EXPECT_EQ(sync.attempts, 0);
+
+	missed = 0;
+	EXPECT_EQ(subscribe(OTHER_TYPE, 1), 0);
+	missed = 2;
+	EXPECT_EQ(sync_at(session.generation, 0, &sync), 0);
+	EXPECT_EQ(sync.dropped[OSQ_DROP_MISSED], 2);
+	EXPECT_EQ(sync.dropped_of[OTHER_TYPE], 2);
+	missed = 5;
+	EXPECT_EQ(osq_device_stats(&session, &stats), 0);
+	EXPECT_EQ(stats.type[OTHER_TYPE].dropped[OSQ_DROP_MISSED], 5);
+	missed = 6;
+	EXPECT_EQ(subscribe(OTHER_TYPE, 0), 0);
+	missed = 0;
+	EXPECT_EQ(subscribe(OTHER_TYPE, 1), 0);
+	missed = 1;
+	EXPECT(osq_device_invalidate(&session));
+	EXPECT_EQ(session.ring.count.dropped[OSQ_DROP_MISSED], 7);
+	EXPECT_EQ(session.ring.count.attempts, 7);
+	teardown();
+}
+
+/* A filter wants a ring, a publisher, and conditions that this one knows. */
+static void test_a_filter_is_refused(void)
+{
+	static struct osq_filter filter = { .type = OSQ_TYPE_EXEC };
+
+	setup();
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -ENXIO);
+	EXPECT_EQ(allocate(SMALL), 0);
+
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), 0);
+	filter.uid_count = 1;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), 0);
+	filter.type = OTHER_TYPE;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -EINVAL);
+	filter.uid_count = 0;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), 0);
+	filter.type = OSQ_TYPE_COUNT;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -EINVAL);
+	filter.type = OSQ_TYPE_LOST;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -EINVAL);
+	EXPECT(osq_device_invalidate(&session));
+	filter.type = OSQ_TYPE_EXEC;
+	EXPECT_EQ(osq_device_check_filter(&session, &filter), -ESTALE);
+	teardown();
+}
+
 /* CAPS has each publisher once: as usable, or as missing here. */
 static void test_caps_say_what_is_missing(void)
 {
@@ -203,6 +270,7 @@ static void test_caps_say_what_is_missing(void)
 	EXPECT_EQ(caps.types, 1u << OSQ_TYPE_EXEC | 1u << OTHER_TYPE);
 	EXPECT_EQ(caps.missing, 0);
 	EXPECT_EQ(caps.abi, OSQ_ABI_VERSION);
+	EXPECT_EQ(caps.filters, 1u << OSQ_TYPE_EXEC);
 
 	start_error = -EOPNOTSUPP;
 	osq_device_caps(&caps);
@@ -324,6 +392,8 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_a_ring_comes_first),
 	KTAP_TEST(test_subscribing_twice_starts_once),
 	KTAP_TEST(test_options_reach_the_publisher),
+	KTAP_TEST(test_what_a_hook_missed_is_counted),
+	KTAP_TEST(test_a_filter_is_refused),
 	KTAP_TEST(test_caps_say_what_is_missing),
 	KTAP_TEST(test_stats_and_notify_refuse),
 	KTAP_TEST(test_subscribe_refuses),

@@ -41,7 +41,8 @@ class Sync(ctypes.Structure):
         ("in_flight", ctypes.c_uint64),
         ("dropped", ctypes.c_uint64 * REASONS),
         ("reset", ctypes.c_uint64),
-        ("reserved", ctypes.c_uint64 * 3),
+        ("filtered", ctypes.c_uint64),
+        ("reserved", ctypes.c_uint64 * 2),
         ("dropped_of", ctypes.c_uint64 * TYPES),
     )
 
@@ -95,6 +96,7 @@ class Model:
     committed: int = 0
     consumed: int = 0
     reset: int = 0
+    filtered: int = 0
     dropped: list[int] = field(default_factory=lambda: [0] * REASONS)
     dropped_of: list[int] = field(default_factory=lambda: [0] * TYPES)
     due: list[tuple[int, int, int]] = field(default_factory=list)  # number, type, reason
@@ -175,6 +177,7 @@ def library() -> ctypes.CDLL:
     core.osq_py_commit.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
     core.osq_py_discard.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
     core.osq_py_drop.argtypes = [ctypes.c_void_p, *([ctypes.c_uint32] * 2), ctypes.c_uint64]
+    core.osq_py_filtered.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
     core.osq_py_sync.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.POINTER(Sync)]
     core.osq_py_reset.argtypes = [ctypes.c_void_p]
     core.osq_py_at.argtypes = [ctypes.c_void_p, ctypes.c_uint64]
@@ -244,6 +247,12 @@ class Ring(RuleBasedStateMachine):
         for _ in range(count):
             self.model.drop(kind, reason)
 
+    @rule(kind=KINDS)
+    def keep_out(self, kind: int) -> None:
+        """Count what a filter refused: nothing else changes."""
+        self.core.osq_py_filtered(self.handle, kind)
+        self.model.filtered += 1
+
     @rule(data=st.data())
     def read(self, data: st.DataObject) -> None:
         """Read up to a boundary, then give it back."""
@@ -305,6 +314,7 @@ class Ring(RuleBasedStateMachine):
             model.reset,
         )
         assert (out.pending, out.in_flight) == (live, len(self.slots))
+        assert out.filtered == model.filtered
         assert (list(out.dropped), list(out.dropped_of)) == (model.dropped, model.dropped_of)
         assert out.attempts == out.committed + out.in_flight + sum(out.dropped)
 

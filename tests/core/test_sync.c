@@ -147,6 +147,36 @@ static void test_drops_are_counted_by_type(void)
 	ring_teardown(&ring);
 }
 
+/* What is filtered has no number, is in no sum, and outlives its ring. */
+static void test_what_is_filtered_is_no_attempt(void)
+{
+	struct osq_stats stats = { 0 };
+	struct osq_sync sync;
+	void *data;
+
+	ring_setup(&ring, SMALL);
+	put_marked(&ring, 64, 1);
+	osq_ring_filtered(&ring, OSQ_TYPE_FORK);
+	osq_ring_filtered(&ring, OSQ_TYPE_FORK);
+	osq_ring_filtered(&ring, OSQ_TYPE_EXIT);
+	put_marked(&ring, 64, 2);
+
+	sync = sync_to(0);
+	EXPECT_EQ(sync.filtered, 3);
+	EXPECT_EQ(sync.attempts, 2);
+	EXPECT_EQ(record_at(&ring, 64)->seq, 2);
+	EXPECT(law_holds(&sync));
+	data = ring.data;
+	osq_ring_close(&ring);
+	EXPECT_EQ(osq_ring_open(&ring, data, SMALL), 0);
+	osq_ring_stats(&ring, &stats);
+	EXPECT_EQ(stats.filtered[OSQ_TYPE_FORK], 2);
+	EXPECT_EQ(stats.filtered[OSQ_TYPE_EXIT], 1);
+	EXPECT_EQ(stats.filtered[OSQ_TYPE_EXEC], 0);
+	EXPECT_EQ(stats.type[OSQ_TYPE_FORK].attempts, 0);
+	ring_teardown(&ring);
+}
+
 /* A whole ring of records of every length is given back in one call. */
 static void test_a_full_ring_is_freed_at_once(void)
 {
@@ -174,6 +204,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_a_loss_does_not_wait),
 	KTAP_TEST(test_a_new_ring_forgets_the_watermark),
 	KTAP_TEST(test_drops_are_counted_by_type),
+	KTAP_TEST(test_what_is_filtered_is_no_attempt),
 	KTAP_TEST(test_a_full_ring_is_freed_at_once),
 };
 

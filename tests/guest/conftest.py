@@ -18,6 +18,12 @@ def tail(guest: Guest, driver: Driver) -> Tailing:
 
     @contextmanager
     def running(options: str = "") -> Iterator[Tail]:
-        yield Tail(guest, options)
+        running = Tail(guest, options)
+        try:
+            yield running
+        except BaseException:
+            # Else the next test would find the device taken.
+            guest.run("pkill -KILL -x osqtail", deadline_s=20, check=False)
+            raise
 
     return running

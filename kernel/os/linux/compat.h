@@ -7,10 +7,12 @@
 #ifndef OSQ_COMPAT_H
 #define OSQ_COMPAT_H
 
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
@@ -128,6 +130,39 @@ static inline void osq_path_end(bool traded)
 	{                                                             \
 		publish(task, atomic_read(&task->signal->live) == 0); \
 	}
+#endif
+
+/* Since 6.4 a module is in more pieces; only what stays after init counts. */
+static inline u64 osq_module_core_bytes(const struct module *module)
+{
+#ifdef OSQ_HAVE_MODULE_MEMORY
+	u64 bytes = 0;
+
+	for_class_mod_mem_type(type, core) bytes += module->mem[type].size;
+	return bytes;
+#else
+	return module->core_layout.size;
+#endif
+}
+
+/* Since 6.3 a set of capabilities is one number. */
+static inline u64 osq_cap_bits(kernel_cap_t set)
+{
+#ifdef OSQ_HAVE_CAP_VAL
+	return set.val;
+#else
+	return (u64)set.cap[1] << 32 | set.cap[0];
+#endif
+}
+
+/*
+ * OSQ_CRED_ACTION - is the calling thread in an exec? Kernels that have no
+ * mark for it any more cannot say.
+ */
+#ifdef OSQ_HAVE_IN_EXECVE
+#define OSQ_CRED_ACTION (current->in_execve ? OSQ_CRED_EXEC : OSQ_CRED_CALL)
+#else
+#define OSQ_CRED_ACTION OSQ_CRED_EITHER
 #endif
 
 /* Since 6.17 schedule_work's queue has another name. */

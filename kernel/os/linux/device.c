@@ -31,7 +31,7 @@ struct osq_file {
 	struct osq_owner owner;
 };
 
-/* What any of the ioctls takes and gives, but STATS, which is large. */
+/* What any of the ioctls takes and gives, but STATS and FILTER: too large. */
 union osq_argument {
 	struct osq_version version;
 	struct osq_allocate allocate;
@@ -44,10 +44,17 @@ union osq_argument {
 static DEFINE_MUTEX(device_mutex);
 static struct osq_device device;
 
-/* The queue is over: take its memory, too. Context: device_mutex is held. */
+/*
+ * The queue is over: take its memory and its filters, too, when publishers
+ * have stopped. Context: device_mutex is held.
+ */
 static void leave(struct osq_file *own)
 {
+	bool is_last = device.session == &own->session;
+
 	osq_device_detach(&device, &own->session);
+	if (is_last)
+		osq_filter_clear();
 	osq_memory_deinit(&own->memory);
 }
 
@@ -59,6 +66,7 @@ static int enter(struct osq_file *own)
 
 	if (err == -EPERM && osq_device_invalidate(&own->session)) {
 		osq_memory_deinit(&own->memory);
+		osq_filter_clear();
 		osq_readers_wake();
 		pr_notice_ratelimited(OSQ_NAME
 				      ": process %d is not the owner\n",
@@ -278,6 +286,24 @@ static long do_stats(struct osq_file *own, void __user *user)
 	return err;
 }
 
+static long do_filter(struct osq_file *own, void __user *user)
+{
+	struct osq_filter *filter = memdup_user(user, sizeof(*filter));
+	long err;
+
+	if (IS_ERR(filter))
+		return PTR_ERR(filter);
+	mutex_lock(&device_mutex);
+	err = enter(own);
+	if (!err)
+		err = osq_device_check_filter(&own->session, filter);
+	if (!err)
+		err = osq_filter_set(filter);
+	mutex_unlock(&device_mutex);
+	kfree(filter);
+	return err;
+}
+
 /* Without device_mutex, so that many threads can make records at once. */
 static long do_test(struct osq_file *own, unsigned int command,
 		    void __user *user)
@@ -301,6 +327,8 @@ static long osq_ioctl(struct file *file, unsigned int command,
 
 	if (command == OSQ_IOC_STATS)
 		return do_stats(own, user);
+	if (command == OSQ_IOC_FILTER)
+		return do_filter(own, user);
 	if (osq_test_knows(command))
 		return do_test(own, command, user);
 	if (bytes > sizeof(argument))
@@ -341,10 +369,8 @@ static struct miscdevice osq_misc = {
 void osq_device_peek(struct osq_stats *stats)
 {
 	mutex_lock(&device_mutex);
-	if (device.session) {
-		stats->generation = device.session->generation;
-		osq_ring_stats(&device.session->ring, stats);
-	}
+	if (device.session)
+		osq_device_count(device.session, stats);
 	mutex_unlock(&device_mutex);
 	stats->wakeups = osq_readers_wakeups();
 }

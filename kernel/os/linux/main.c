@@ -6,11 +6,16 @@
 #include "osq_linux.h"
 #include "osq_test_build.h"
 
+/* What is known of any process. */
+#define BY_PROCESS \
+	(OSQ_FILTER_BY_UID | OSQ_FILTER_BY_PID_NS | OSQ_FILTER_BY_CGROUP)
+
 const struct osq_publisher osq_publishers[] = {
 	{
 		.name = "exec",
 		.type = OSQ_TYPE_EXEC,
 		.options = OSQ_EXEC_ENV,
+		.filters = BY_PROCESS | OSQ_FILTER_BY_PATH,
 		.probe = osq_publish_exec_probe,
 		.start = osq_publish_exec_start,
 		.configure = osq_publish_exec_configure,
@@ -19,16 +24,42 @@ const struct osq_publisher osq_publishers[] = {
 	{
 		.name = "fork",
 		.type = OSQ_TYPE_FORK,
+		.options = OSQ_FORK_PROCESSES,
+		.filters = BY_PROCESS,
 		.probe = osq_publish_fork_probe,
 		.start = osq_publish_fork_start,
+		.configure = osq_publish_fork_configure,
 		.stop = osq_publish_fork_stop,
 	},
 	{
 		.name = "exit",
 		.type = OSQ_TYPE_EXIT,
+		.options = OSQ_EXIT_PROCESSES,
+		.filters = BY_PROCESS,
 		.probe = osq_publish_exit_probe,
 		.start = osq_publish_exit_start,
+		.configure = osq_publish_exit_configure,
 		.stop = osq_publish_exit_stop,
+	},
+	{
+		.name = "module",
+		.type = OSQ_TYPE_MODULE,
+		.options = OSQ_MODULE_OPT_ALL,
+		.filters = BY_PROCESS,
+		.start = osq_publish_module_start,
+		.configure = osq_publish_module_configure,
+		.stop = osq_publish_module_stop,
+	},
+	{
+		.name = "cred",
+		.type = OSQ_TYPE_CRED,
+		.options = OSQ_CRED_OPT_ALL,
+		.filters = BY_PROCESS,
+		.probe = osq_publish_cred_probe,
+		.start = osq_publish_cred_start,
+		.configure = osq_publish_cred_configure,
+		.stop = osq_publish_cred_stop,
+		.missed = osq_publish_cred_missed,
 	},
 #ifdef OSQ_TEST_BUILD
 	{

@@ -104,6 +104,12 @@ void osq_namespaces_probe(void);
 bool osq_namespaces_has_mnt(void);
 void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task);
 
+/* filter.c */
+int osq_filter_set(const struct osq_filter *filter);
+void osq_filter_clear(void);
+bool osq_filter_pass(struct osq_ring *ring, u32 type, struct task_struct *task,
+		     const char *path, u32 path_bytes);
+
 /* publish_*.c - see struct osq_publisher. */
 bool osq_publish_exec_probe(void);
 int osq_publish_exec_start(struct osq_ring *ring, u64 options);
@@ -111,9 +117,19 @@ void osq_publish_exec_configure(u64 options);
 void osq_publish_exec_stop(void);
 bool osq_publish_fork_probe(void);
 int osq_publish_fork_start(struct osq_ring *ring, u64 options);
+void osq_publish_fork_configure(u64 options);
 void osq_publish_fork_stop(void);
 bool osq_publish_exit_probe(void);
 int osq_publish_exit_start(struct osq_ring *ring, u64 options);
+void osq_publish_exit_configure(u64 options);
 void osq_publish_exit_stop(void);
+int osq_publish_module_start(struct osq_ring *ring, u64 options);
+void osq_publish_module_configure(u64 options);
+void osq_publish_module_stop(void);
+bool osq_publish_cred_probe(void);
+int osq_publish_cred_start(struct osq_ring *ring, u64 options);
+void osq_publish_cred_configure(u64 options);
+void osq_publish_cred_stop(void);
+u64 osq_publish_cred_missed(void);
 
 #endif

@@ -20,6 +20,9 @@ struct osq_test_produce;
 long osq_test_produce(struct osq_test_produce *order);
 int osq_test_start(struct osq_ring *ring, u64 options);
 void osq_test_stop(void);
+
+/* test_miss.c */
+long osq_test_miss(u32 count);
 #else
 static inline int osq_test_allowed(void)
 {

@@ -175,7 +175,22 @@ static void put_env(struct osq_exec *exec, const struct mm_struct *mm)
 		exec->head.flags |= OSQ_FLAG_PARTIAL_ENV;
 }
 
-static void encode(struct osq_scratch *scratch, struct task_struct *task,
+/*
+ * Its path decides, too, and is known only now. Where it is not, there is
+ * nothing to compare, and the record is made.
+ */
+static bool path_passes(const struct osq_exec *exec, struct task_struct *task)
+{
+	const char *path = (const char *)exec + exec->path.off;
+
+	return osq_filter_pass(target, OSQ_TYPE_EXEC, task,
+			       exec->head.flags & OSQ_FLAG_NO_PATH ? NULL
+								   : path,
+			       exec->path.len);
+}
+
+/* Return: false when a filter keeps it out. */
+static bool encode(struct osq_scratch *scratch, struct task_struct *task,
 		   pid_t old_tid, struct linux_binprm *bprm)
 {
 	struct osq_exec *exec = &scratch->exec;
@@ -188,22 +203,28 @@ static void encode(struct osq_scratch *scratch, struct task_struct *task,
 	put_file(exec, bprm->file);
 	osq_namespaces_fill(exec, task);
 	put_paths(scratch, task, bprm);
+	if (!path_passes(exec, task))
+		return false;
 	put_filename(exec, bprm->filename);
 	put_argv(exec, task->mm);
 	put_env(exec, task->mm);
+	return true;
 }
 
 static void on_exec(void *data, struct task_struct *task, pid_t old_tid,
 		    struct linux_binprm *bprm)
 {
-	struct osq_scratch *scratch = osq_scratch_get();
+	struct osq_scratch *scratch;
 
+	if (!osq_filter_pass(target, OSQ_TYPE_EXEC, task, NULL, 0))
+		return;
+	scratch = osq_scratch_get();
 	if (!scratch) {
 		osq_publish_nothing(target, OSQ_TYPE_EXEC, OSQ_DROP_NESTED);
 		return;
 	}
-	encode(scratch, task, old_tid, bprm);
-	osq_publish(target, &scratch->head);
+	if (encode(scratch, task, old_tid, bprm))
+		osq_publish(target, &scratch->head);
 	osq_scratch_put(scratch);
 }
 

@@ -12,11 +12,18 @@
 
 static struct osq_ring *target;
 static struct tracepoint *hook;
+static u64 chosen; /* OSQ_EXIT_* */
 
 static void publish(struct task_struct *task, bool last)
 {
 	struct osq_exit record;
 
+	if (READ_ONCE(chosen) & OSQ_EXIT_PROCESSES && !last) {
+		osq_ring_filtered(target, OSQ_TYPE_EXIT);
+		return;
+	}
+	if (!osq_filter_pass(target, OSQ_TYPE_EXIT, task, NULL, 0))
+		return;
 	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_EXIT, task);
 	record.last = last;
 	record.status = task->exit_code;
@@ -42,7 +49,14 @@ int osq_publish_exit_start(struct osq_ring *ring, u64 options)
 	if (!hook)
 		return -EOPNOTSUPP;
 	target = ring;
+	osq_publish_exit_configure(options);
 	return tracepoint_probe_register(hook, on_exit, NULL);
+}
+
+/* osq_publish_exit_configure - see struct osq_publisher. */
+void osq_publish_exit_configure(u64 options)
+{
+	WRITE_ONCE(chosen, options);
 }
 
 /* osq_publish_exit_stop - see struct osq_publisher. */

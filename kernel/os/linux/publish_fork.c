@@ -12,12 +12,20 @@
 
 static struct osq_ring *target;
 static struct tracepoint *hook;
+static u64 chosen; /* OSQ_FORK_* */
 
 static void on_fork(void *data, struct task_struct *parent,
 		    struct task_struct *child)
 {
 	struct osq_fork record;
 
+	if (READ_ONCE(chosen) & OSQ_FORK_PROCESSES &&
+	    child->tgid == parent->tgid) {
+		osq_ring_filtered(target, OSQ_TYPE_FORK);
+		return;
+	}
+	if (!osq_filter_pass(target, OSQ_TYPE_FORK, child, NULL, 0))
+		return;
 	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_FORK, parent);
 	record.child_pid = child->tgid;
 	record.child_tid = child->pid;
@@ -42,7 +50,14 @@ int osq_publish_fork_start(struct osq_ring *ring, u64 options)
 	if (!hook)
 		return -EOPNOTSUPP;
 	target = ring;
+	osq_publish_fork_configure(options);
 	return tracepoint_probe_register(hook, on_fork, NULL);
+}
+
+/* osq_publish_fork_configure - see struct osq_publisher. */
+void osq_publish_fork_configure(u64 options)
+{
+	WRITE_ONCE(chosen, options);
 }
 
 /* osq_publish_fork_stop - see struct osq_publisher. */

@@ -10,8 +10,9 @@
 #include "osq_linux.h"
 
 static int emit_type(char *page, int at, u32 type,
-		     const struct osq_type_counters *counters)
+		     const struct osq_stats *stats)
 {
+	const struct osq_type_counters *counters = &stats->type[type];
 	int reason;
 
 	at += sysfs_emit_at(page, at, "type %u %llu %llu", type,
@@ -19,10 +20,10 @@ static int emit_type(char *page, int at, u32 type,
 	for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
 		at += sysfs_emit_at(page, at, " %llu",
 				    counters->dropped[reason]);
-	return at + sysfs_emit_at(page, at, "\n");
+	return at + sysfs_emit_at(page, at, " %llu\n", stats->filtered[type]);
 }
 
-/* Types that never had an attempt are left out, so that a page is enough. */
+/* Types of which there was none are left out, so that a page is enough. */
 static int emit(char *page, const struct osq_stats *stats)
 {
 	int at = sysfs_emit(page,
@@ -37,8 +38,8 @@ static int emit(char *page, const struct osq_stats *stats)
 	u32 type;
 
 	for (type = 0; type < OSQ_TYPE_COUNT; type++)
-		if (stats->type[type].attempts)
-			at = emit_type(page, at, type, &stats->type[type]);
+		if (stats->type[type].attempts || stats->filtered[type])
+			at = emit_type(page, at, type, stats);
 	return at;
 }
 

@@ -41,7 +41,8 @@ bool osq_test_hides(const char *hook)
 
 bool osq_test_knows(unsigned int command)
 {
-	return command == OSQ_IOC_TEST_PRODUCE || command == OSQ_IOC_TEST_CRASH;
+	return command == OSQ_IOC_TEST_PRODUCE ||
+	       command == OSQ_IOC_TEST_CRASH || command == OSQ_IOC_TEST_MISS;
 }
 
 static long produce(void __user *user)
@@ -60,11 +61,12 @@ static long produce(void __user *user)
 
 long osq_test_ioctl(unsigned int command, void __user *user)
 {
-	u32 kind;
+	u32 number;
 
 	if (command == OSQ_IOC_TEST_PRODUCE)
 		return produce(user);
-	if (copy_from_user(&kind, user, sizeof(kind)))
+	if (copy_from_user(&number, user, sizeof(number)))
 		return -EFAULT;
-	return osq_test_crash(kind);
+	return command == OSQ_IOC_TEST_MISS ? osq_test_miss(number)
+					    : osq_test_crash(number);
 }

@@ -131,7 +131,8 @@ union argument {
 	struct osq_notify notify;
 	struct osq_caps caps;
 	struct osq_stats stats;
-	unsigned long long words[sizeof(struct osq_stats) / 8 + 1];
+	struct osq_filter filter;
+	unsigned long long words[sizeof(struct osq_filter) / 8 + 1];
 };
 
 /* Mostly right, so that the ring gets alive. */
@@ -144,7 +145,7 @@ static void make_right(unsigned long command, union argument *argument)
 		argument->allocate.reserved = 0;
 		argument->allocate.ring_bytes = sizes[below(4)];
 	} else if (command == OSQ_IOC_SUBSCRIBE) {
-		argument->subscribe.type = below(6);
+		argument->subscribe.type = below(10);
 		argument->subscribe.on = below(2);
 		argument->subscribe.options = below(2);
 	} else if (command == OSQ_IOC_NOTIFY) {
@@ -152,6 +153,11 @@ static void make_right(unsigned long command, union argument *argument)
 		argument->notify.latency_ms = below(100);
 	} else if (command == OSQ_IOC_STATS) {
 		argument->stats.reserved = 0;
+	} else if (command == OSQ_IOC_FILTER) {
+		memset(&argument->filter, 0, 32);
+		argument->filter.type = below(10);
+		argument->filter.exclude = below(4);
+		argument->filter.cgroup_count = below(34);
 	}
 }
 
@@ -160,8 +166,9 @@ static void do_ioctl(int fd)
 	static const unsigned long commands[] = {
 		OSQ_IOC_ALLOCATE, OSQ_IOC_SUBSCRIBE, OSQ_IOC_NOTIFY,
 		OSQ_IOC_CAPS,	  OSQ_IOC_STATS,     OSQ_IOC_VERSION,
+		OSQ_IOC_FILTER,
 	};
-	unsigned long command = commands[below(6)];
+	unsigned long command = commands[below(7)];
 	union argument argument;
 	size_t i;
 	int failed;

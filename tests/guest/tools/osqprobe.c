@@ -73,7 +73,7 @@ static void unknown_option(int fd)
 {
 	struct osq_subscribe request = { .type = OSQ_TYPE_FORK,
 					 .on = 1,
-					 .options = OSQ_EXEC_ENV };
+					 .options = 1u << 31 };
 
 	say("unknown_option", ioctl(fd, OSQ_IOC_SUBSCRIBE, &request));
 }

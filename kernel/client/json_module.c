@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* json_module.c - records of kernel modules as JSON Lines. */
+#include "json.h"
+#include "json_print.h"
+#include "libosq.h"
+
+static const char *const actions[] = {
+	[OSQ_MODULE_LOADING] = "loading",
+	[OSQ_MODULE_LOADED] = "loaded",
+	[OSQ_MODULE_UNLOADING] = "unloading",
+};
+
+static const char *action_name(unsigned int action)
+{
+	size_t known = sizeof(actions) / sizeof(actions[0]);
+
+	return action < known && actions[action] ? actions[action] : "unknown";
+}
+
+int json_module(FILE *out, const struct osq_record *record)
+{
+	const struct osq_module *module = (const struct osq_module *)record;
+	const struct {
+		const char *name;
+		const struct osq_span *span;
+	} fields[] = {
+		{ "name", &module->name },
+		{ "version", &module->version },
+		{ "srcversion", &module->srcversion },
+	};
+	size_t count = sizeof(fields) / sizeof(fields[0]);
+	size_t i;
+
+	if (record->len < sizeof(*module))
+		return -1;
+	for (i = 0; i < count; i++)
+		if (!osq_client_bytes(record, fields[i].span))
+			return -1;
+	json_head(out, record, "module");
+	fprintf(out, ",\"action\":\"%s\",\"taints\":%llu,\"size_bytes\":%llu",
+		action_name(module->action), (unsigned long long)module->taints,
+		(unsigned long long)module->size_bytes);
+	for (i = 0; i < count; i++) {
+		fprintf(out, ",\"%s\":", fields[i].name);
+		json_string(out, osq_client_bytes(record, fields[i].span),
+			    fields[i].span->len);
+	}
+	fputs("}\n", out);
+	return 0;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* osq_filter.c - see osq_filter.h; what the lists mean is in osq.h. */
+#include "osq_filter.h"
+
+/*
+ * Is @span a path to compare with: within bytes[], from the root, without a
+ * NUL or a slash at its end, but for the root itself?
+ */
+static bool is_prefix(const struct osq_filter *filter,
+		      const struct osq_span *span)
+{
+	const u8 *at;
+	u32 i;
+
+	if (span->off >= sizeof(filter->bytes) || !span->len ||
+	    span->len > sizeof(filter->bytes) - span->off)
+		return false;
+	at = filter->bytes + span->off;
+	for (i = 0; i < span->len; i++)
+		if (!at[i])
+			return false;
+	return at[0] == '/' && (span->len == 1 || at[span->len - 1] != '/');
+}
+
+/*
+ * osq_filter_conditions - which lists of @filter have something in them.
+ *
+ * Return: OSQ_FILTER_BY_*; 0 when everything is let in.
+ */
+u32 osq_filter_conditions(const struct osq_filter *filter)
+{
+	return (filter->uid_count ? OSQ_FILTER_BY_UID : 0) |
+	       (filter->pid_ns_count ? OSQ_FILTER_BY_PID_NS : 0) |
+	       (filter->cgroup_count ? OSQ_FILTER_BY_CGROUP : 0) |
+	       (filter->path_count ? OSQ_FILTER_BY_PATH : 0);
+}
+
+/*
+ * osq_filter_check - is this a filter that the others can be asked about?
+ * @known: OSQ_FILTER_BY_* that there is for this type of records.
+ *
+ * Return: 0; -EINVAL for a list that is too long, a condition that this type
+ * does not know, a range that ends before it begins, a path that is_prefix
+ * refuses, an unknown bit, or a reserved field.
+ */
+int osq_filter_check(const struct osq_filter *filter, u32 known)
+{
+	u32 i;
+
+	if (filter->uid_count > OSQ_FILTER_LIST_MAX ||
+	    filter->pid_ns_count > OSQ_FILTER_LIST_MAX ||
+	    filter->cgroup_count > OSQ_FILTER_LIST_MAX ||
+	    filter->path_count > OSQ_FILTER_LIST_MAX)
+		return -EINVAL;
+	if (filter->reserved[0] || filter->reserved[1] ||
+	    (osq_filter_conditions(filter) | filter->exclude) & ~known)
+		return -EINVAL;
+	for (i = 0; i < filter->uid_count; i++)
+		if (filter->uids[i].first > filter->uids[i].last)
+			return -EINVAL;
+	for (i = 0; i < filter->path_count; i++)
+		if (!is_prefix(filter, &filter->paths[i]))
+			return -EINVAL;
+	return 0;
+}
+
+/* osq_filter_has_uid - is @uid in one of the ranges, ends included? */
+bool osq_filter_has_uid(const struct osq_filter *filter, u32 uid)
+{
+	u32 i;
+
+	for (i = 0; i < filter->uid_count; i++)
+		if (filter->uids[i].first <= uid && uid <= filter->uids[i].last)
+			return true;
+	return false;
+}
+
+/* osq_filter_has_pid_ns - is that very namespace listed? */
+bool osq_filter_has_pid_ns(const struct osq_filter *filter, u32 inum)
+{
+	u32 i;
+
+	for (i = 0; i < filter->pid_ns_count; i++)
+		if (filter->pid_ns[i] == inum)
+			return true;
+	return false;
+}
+
+/* osq_filter_has_cgroup - is that very group listed? */
+bool osq_filter_has_cgroup(const struct osq_filter *filter, u64 id)
+{
+	u32 i;
+
+	for (i = 0; i < filter->cgroup_count; i++)
+		if (filter->cgroups[i] == id)
+			return true;
+	return false;
+}
+
+/*
+ * osq_filter_has_path - is a listed path @path itself or a folder above it?
+ *
+ * Whole components: /usr/bin is above /usr/bin/id, and not above /usr/bind.
+ */
+bool osq_filter_has_path(const struct osq_filter *filter, const char *path,
+			 u32 bytes)
+{
+	u32 i;
+
+	for (i = 0; i < filter->path_count; i++) {
+		u32 len = filter->paths[i].len;
+		const u8 *prefix = filter->bytes + filter->paths[i].off;
+
+		if (len > bytes || osq_os_memcmp(path, prefix, len))
+			continue;
+		if (len == bytes || len == 1 || path[len] == '/')
+			return true;
+	}
+	return false;
+}
+
+/*
+ * osq_filter_lets - may a record about @subject be made?
+ * @filter: osq_filter_check has said 0.
+ *
+ * Each list that has something must agree. Nothing is kept out for a path
+ * that is not known.
+ */
+bool osq_filter_lets(const struct osq_filter *filter,
+		     const struct osq_subject *subject)
+{
+	u32 wanted = osq_filter_conditions(filter);
+	u32 found = 0;
+
+	if (!subject->path)
+		wanted &= ~OSQ_FILTER_BY_PATH;
+	if (osq_filter_has_uid(filter, subject->uid))
+		found |= OSQ_FILTER_BY_UID;
+	if (subject->in_pid_ns)
+		found |= OSQ_FILTER_BY_PID_NS;
+	if (subject->in_cgroup)
+		found |= OSQ_FILTER_BY_CGROUP;
+	if (subject->path &&
+	    osq_filter_has_path(filter, subject->path, subject->path_bytes))
+		found |= OSQ_FILTER_BY_PATH;
+	/* Found where that lets in, or not found where that keeps out. */
+	return ((found ^ filter->exclude) & wanted) == wanted;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * osq_filter.h - does a filter let this record be made? Pure: no state, no
+ * lock, no memory of its own; any context.
+ *
+ * The system asks osq_filter_has_pid_ns and _cgroup of each namespace and
+ * group that a process is in, from its own one upwards, since only it knows
+ * how they hang together.
+ */
+#ifndef OSQ_FILTER_H
+#define OSQ_FILTER_H
+
+#include "osq.h"
+#include "osq_os.h"
+
+/* What a record is about. */
+struct osq_subject {
+	u32 uid; /* real, in the initial user namespace */
+	bool in_pid_ns; /* its pid namespace, or one above, is listed */
+	bool in_cgroup; /* its control group, or one above, is listed */
+	const char *path; /* NULL: not known, or not yet */
+	u32 path_bytes;
+};
+
+int osq_filter_check(const struct osq_filter *filter, u32 known);
+u32 osq_filter_conditions(const struct osq_filter *filter);
+bool osq_filter_has_uid(const struct osq_filter *filter, u32 uid);
+bool osq_filter_has_pid_ns(const struct osq_filter *filter, u32 inum);
+bool osq_filter_has_cgroup(const struct osq_filter *filter, u64 id);
+bool osq_filter_has_path(const struct osq_filter *filter, const char *path,
+			 u32 bytes);
+bool osq_filter_lets(const struct osq_filter *filter,
+		     const struct osq_subject *subject);
+
+#endif

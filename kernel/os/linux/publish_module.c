@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * publish_module.c - a record for every module that is loaded or unloaded,
+ * from the kernel's own chain of notifiers.
+ *
+ * It is called in the process that loads or unloads, outside of all locks
+ * but the chain's, and for each module: nothing can be missed.
+ */
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/string.h>
+
+#include "compat.h"
+#include "osq_linux.h"
+
+/* What modinfo says can be of any length; these are the usual ones. */
+#define VERSION_MAX_BYTES 128u
+#define SRCVERSION_MAX_BYTES 64u
+
+/* Small enough for the stack of a process that loads a module. */
+struct module_record {
+	struct osq_module module;
+	char tail[MODULE_NAME_LEN + VERSION_MAX_BYTES + SRCVERSION_MAX_BYTES];
+};
+
+static struct osq_ring *target;
+static u64 chosen; /* OSQ_MODULE_OPT; 0: all */
+
+/* 0 for a state that makes no record. */
+static u32 action_of(unsigned long state)
+{
+	switch (state) {
+	case MODULE_STATE_COMING:
+		return OSQ_MODULE_LOADING;
+	case MODULE_STATE_LIVE:
+		return OSQ_MODULE_LOADED;
+	case MODULE_STATE_GOING:
+		return OSQ_MODULE_UNLOADING;
+	default:
+		return 0;
+	}
+}
+
+/* Append @text, or nothing when there is none; the tail has room for @most. */
+static void append(struct module_record *record, struct osq_span *span,
+		   const char *text, u32 most)
+{
+	struct osq_record *head = &record->module.head;
+
+	span->off = head->len;
+	span->len = text ? strnlen(text, most) : 0;
+	memcpy((u8 *)record + span->off, text ?: "", span->len);
+	head->len += span->len;
+}
+
+static void encode(struct module_record *record, const struct module *module,
+		   u32 action)
+{
+	osq_head_fill(&record->module.head, sizeof(record->module),
+		      OSQ_TYPE_MODULE, current);
+	record->module.action = action;
+	record->module.taints = module->taints;
+	record->module.size_bytes = osq_module_core_bytes(module);
+	append(record, &record->module.name, module->name, MODULE_NAME_LEN);
+	append(record, &record->module.version, module->version,
+	       VERSION_MAX_BYTES);
+	append(record, &record->module.srcversion, module->srcversion,
+	       SRCVERSION_MAX_BYTES);
+}
+
+static int on_module(struct notifier_block *block, unsigned long state,
+		     void *data)
+{
+	u32 action = action_of(state);
+	u64 asked = READ_ONCE(chosen);
+	struct module_record record;
+
+	if (!action || (asked && !(asked & OSQ_MODULE_OPT(action))) ||
+	    !osq_filter_pass(target, OSQ_TYPE_MODULE, current, NULL, 0))
+		return NOTIFY_DONE;
+	encode(&record, data, action);
+	osq_publish(target, &record.module.head);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block notifier = { .notifier_call = on_module };
+
+/* osq_publish_module_start - see struct osq_publisher. Return: 0; -ENOMEM. */
+int osq_publish_module_start(struct osq_ring *ring, u64 options)
+{
+	target = ring;
+	osq_publish_module_configure(options);
+	return register_module_notifier(&notifier);
+}
+
+/* osq_publish_module_configure - see struct osq_publisher. */
+void osq_publish_module_configure(u64 options)
+{
+	WRITE_ONCE(chosen, options);
+}
+
+/*
+ * osq_publish_module_stop - see struct osq_publisher.
+ *
+ * The chain's lock is held for reading while it is called, and taken for
+ * writing here: nobody is in on_module any more.
+ */
+void osq_publish_module_stop(void)
+{
+	unregister_module_notifier(&notifier);
+}

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Filters against a Python model: ranges are Python's, paths are pathlib's.
+
+The model knows sets and PurePosixPath.is_relative_to; it has no spans, counts and bits. So both
+the encoding and the decision are looked at.
+"""
+
+import ctypes
+import errno
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.core.test_property import library
+
+UID, PID_NS, CGROUP, PATH = 1, 2, 4, 8
+LIST_MAX, PATH_BYTES = 32, 4096
+
+
+class Filter(ctypes.Structure):
+    """struct osq_filter."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("exclude", ctypes.c_uint32),
+        ("uid_count", ctypes.c_uint32),
+        ("pid_ns_count", ctypes.c_uint32),
+        ("cgroup_count", ctypes.c_uint32),
+        ("path_count", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32 * 2),
+        ("uids", ctypes.c_uint32 * 2 * LIST_MAX),
+        ("pid_ns", ctypes.c_uint32 * LIST_MAX),
+        ("cgroups", ctypes.c_uint64 * LIST_MAX),
+        ("paths", ctypes.c_uint32 * 2 * LIST_MAX),
+        ("bytes", ctypes.c_uint8 * PATH_BYTES),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A filter as one would say it."""
+
+    uids: tuple[range, ...]
+    pid_ns: frozenset[int]
+    cgroups: frozenset[int]
+    paths: tuple[str, ...]
+    exclude: int
+
+    def encoded(self) -> Filter:
+        """Return it as the driver takes it."""
+        out = Filter(exclude=self.exclude)
+        out.uid_count, out.pid_ns_count = len(self.uids), len(self.pid_ns)
+        out.cgroup_count, out.path_count = len(self.cgroups), len(self.paths)
+        for at, uids in enumerate(self.uids):
+            out.uids[at][:] = (uids[0], uids[-1])
+        out.pid_ns[: len(self.pid_ns)] = sorted(self.pid_ns)
+        out.cgroups[: len(self.cgroups)] = sorted(self.cgroups)
+        used = 0
+        for at, path in enumerate(self.paths):
+            text = path.encode()
+            out.paths[at][:] = (used, len(text))
+            out.bytes[used : used + len(text)] = text
+            used += len(text)
+        return out
+
+    def lets(self, uid: int, namespaces: list[int], groups: list[int], path: str | None) -> bool:
+        """Return whether a process may have a record; the lists are its own and those above."""
+        agreed = [
+            (UID, self.uids, any(uid in uids for uids in self.uids)),
+            (PID_NS, self.pid_ns, not self.pid_ns.isdisjoint(namespaces)),
+            (CGROUP, self.cgroups, not self.cgroups.isdisjoint(groups)),
+        ]
+        if path is not None:
+            below = any(PurePosixPath(path).is_relative_to(prefix) for prefix in self.paths)
+            agreed.append((PATH, self.paths, below))
+        return all(found != bool(self.exclude & bit) for bit, listed, found in agreed if listed)
+
+
+SMALL = st.integers(0, 6)
+LARGE = st.one_of(SMALL, st.integers(0, 2**32 - 1))
+NAMES = st.sampled_from(["a", "b", "ab", "ü", "a b"])
+PATHS = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
+RANGES = st.tuples(LARGE, st.integers(0, 3)).map(lambda pair: range(pair[0], sum(pair) + 1))
+FILTERS = st.builds(
+    Wanted,
+    uids=st.lists(RANGES.filter(lambda one: one[-1] < 2**32), max_size=LIST_MAX).map(tuple),
+    pid_ns=st.frozensets(LARGE, max_size=LIST_MAX),
+    cgroups=st.frozensets(st.one_of(SMALL, st.integers(0, 2**64 - 1)), max_size=LIST_MAX),
+    paths=st.lists(PATHS, max_size=LIST_MAX).map(tuple),
+    exclude=st.integers(0, 15),
+)
+
+
+def core_lets(
+    wanted: Wanted, uid: int, namespaces: list[int], groups: list[int], path: str | None
+) -> bool:
+    """Ask the driver's own code, as os/linux/filter.c does."""
+    text = None if path is None else path.encode()
+    said: int = library().osq_py_filter_lets(
+        ctypes.byref(wanted.encoded()),
+        uid,
+        (ctypes.c_uint32 * len(namespaces))(*namespaces),
+        len(namespaces),
+        (ctypes.c_uint64 * len(groups))(*groups),
+        len(groups),
+        text,
+        len(text or b""),
+    )
+    return bool(said)
+
+
+@settings(max_examples=400, deadline=None, database=None, derandomize=True)
+@given(
+    wanted=FILTERS,
+    uid=LARGE,
+    namespaces=st.lists(SMALL, min_size=1, max_size=4),
+    groups=st.lists(SMALL, min_size=1, max_size=4),
+    path=st.none() | PATHS,
+)
+def test_the_core_lets_in_what_the_model_does(
+    wanted: Wanted, uid: int, namespaces: list[int], groups: list[int], path: str | None
+) -> None:
+    """Any filter, any process: both say the same, and the filter is a right one."""
+    encoded = wanted.encoded()
+
+    assert library().osq_py_filter_check(ctypes.byref(encoded), 15) == 0
+    said = core_lets(wanted, uid, namespaces, groups, path)
+    assert said == wanted.lets(uid, namespaces, groups, path)
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(blob=st.binary(min_size=0, max_size=200), at=st.integers(0, ctypes.sizeof(Filter)))
+def test_any_bytes_are_judged(blob: bytes, at: int) -> None:
+    """A filter of garbage is refused or can be asked about; nothing is read beside it."""
+    room = bytearray(ctypes.sizeof(Filter))
+    room[at : at + len(blob)] = blob
+    encoded = Filter.from_buffer_copy(room[: ctypes.sizeof(Filter)])
+
+    said = library().osq_py_filter_check(ctypes.byref(encoded), 15)
+
+    assert said in {0, -errno.EINVAL}
+    counts = (encoded.uid_count, encoded.pid_ns_count, encoded.cgroup_count, encoded.path_count)
+    assert said != 0 or max(counts) <= LIST_MAX
+
+
+def test_the_model_is_no_yes_man() -> None:
+    """A filter that the core is asked about in another form gives another answer."""
+    nobody = Wanted(
+        uids=(range(5, 6),), pid_ns=frozenset(), cgroups=frozenset(), paths=(), exclude=0
+    )
+    all_but = Wanted(
+        uids=(range(5, 6),), pid_ns=frozenset(), cgroups=frozenset(), paths=(), exclude=UID
+    )
+
+    assert core_lets(nobody, 5, [1], [1], None) != all_but.lets(5, [1], [1], None)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Changed credentials: each change has its record, against what /proc says before and after."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from harness.guest import Guest
+from harness.pytest_plugin import Driver
+from tests.guest.tailing import Record, Tailing
+
+Side = dict[str, Any]
+_UIDS = ("uid", "euid", "suid", "fsuid")
+_GIDS = ("gid", "egid", "sgid", "fsgid")
+_CAPS = ("permitted", "effective", "inheritable", "bounding", "ambient")
+# Which fields make which word of `changed`, in its order; the groups by content.
+_PARTS = {
+    "uids": _UIDS,
+    "gids": _GIDS,
+    "caps": _CAPS,
+    "securebits": ("securebits",),
+    "user_ns": ("user_ns",),
+    "groups": ("group_list",),
+}
+
+
+def expected_from(line: Record) -> Record:
+    """Return what the record of one of osqcreds' steps has to say."""
+    old, now = line["old"], line["now"]
+    changed = [
+        part
+        for part, fields in _PARTS.items()
+        if any(old[field] != now[field] for field in fields)
+    ]
+    return {
+        "pid": line["pid"],
+        "tid": line["tid"],
+        "changed": changed,
+        "old": without_list(old),
+        "now": without_list(now),
+    }
+
+
+def without_list(side: Side) -> Side:
+    """Return a side as records have it: how many groups, not which."""
+    return {name: value for name, value in side.items() if name != "group_list"}
+
+
+def said_by(records: Iterable[Record], pids: set[int]) -> list[Record]:
+    """Return the records of some processes as far as osqcreds knows them, calls only."""
+    names = ("pid", "tid", "changed", "old", "now")
+    return [
+        {name: one[name] for name in names}
+        for one in records
+        if one["type"] == "cred" and one["action"] == "call" and one["pid"] in pids
+    ]
+
+
+def test_each_call_has_its_record(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+    """Every way to change credentials, in first and other threads: old, new, and nothing else.
+
+    A call that fails, or sets what is there already, makes no record.
+    """
+    rounds = 400 if long_run else 6
+
+    with tail("--type cred --ring-bytes 16777216") as running:
+        done = guest.run(f"osqcreds run {rounds}", deadline_s=900 if long_run else 60)
+        seen = running.finish()
+
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    wanted = [one for one in map(expected_from, lines) if one["changed"]]
+    assert len(lines) == 14 * rounds
+    assert {word for one in wanted for word in one["changed"]} == set(_PARTS)
+    assert len(wanted) == 12 * rounds - rounds // 2  # no unshare of users in a thread
+    assert seen.stats["dropped"] == 0
+    assert said_by(seen.records, {line["pid"] for line in lines}) == wanted
+
+
+def test_the_comparison_sees_a_bad_log() -> None:
+    """A line too few, one doubled, one number off, the other side's number: each is told apart."""
+    side = {name: 0 for names in _PARTS.values() for name in names}
+    line = {"pid": 7, "tid": 8, "old": side, "now": {**side, "fsuid": 5, "group_list": "1 "}}
+    said = expected_from(line)
+    record = {**said, "type": "cred", "action": "call", "seq": 1}
+    off = {**said, "now": {**said["now"], "ambient": 1}}
+    swapped = {**said, "now": said["old"], "old": said["now"]}
+
+    assert said["changed"] == ["uids", "groups"]
+    assert said_by([record], {7}) == [said]
+    assert said_by([record], {7}) not in ([], [said, said], [off], [swapped])
+    assert said_by([record], {8}) == []
+
+
+def test_a_setuid_program_is_an_exec(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+    """An ordinary user runs setuid and setgid programs: who it was, and what it has become."""
+    rounds = 500 if long_run else 8
+    script = f"""
+install -m 4755 /usr/local/bin/osqcreds /tmp/setuid
+install -m 2755 -g 7 /usr/local/bin/osqcreds /tmp/setgid
+osqcreds exec {rounds} /tmp/setuid
+osqcreds exec {rounds} /tmp/setgid
+osqcreds exec {rounds} /usr/local/bin/osqcreds
+"""
+    with tail("--type cred --ring-bytes 16777216") as running:
+        done = guest.run(script, deadline_s=900 if long_run else 90)
+        seen = running.finish()
+
+    sides: dict[int, dict[str, Side]] = {}
+    for line in map(json.loads, done.stdout.splitlines()):
+        sides.setdefault(line["pid"], {})[line["step"]] = without_list(line["side"])
+    wanted = {
+        pid: (one["before"], one["after"])
+        for pid, one in sides.items()
+        if one["before"] != one["after"]
+    }
+    execs = [one for one in seen.records if one["action"] == "exec" and one["pid"] in sides]
+    assert seen.stats["dropped"] == 0
+    assert (len(sides), len(wanted)) == (3 * rounds, 2 * rounds)
+    assert len(execs) == 2 * rounds
+    assert {one["pid"]: (one["old"], one["now"]) for one in execs} == wanted
+    assert {(one["now"]["euid"], one["now"]["egid"]) for one in execs} == {(0, 1000), (1000, 7)}
+
+
+def test_what_the_probe_missed_is_counted(guest: Guest, variant: Callable[[str], Driver]) -> None:
+    """Changes made inside of another probe: SYNC, STATS and the end of it count each one."""
+    variant("test").load()
+
+    said = json.loads(guest.run("osqmiss 50", deadline_s=60).stdout)
+
+    assert said == {"fault": "", "before": 0, "sync": 50, "stats": 100, "after": 150}
+
+
+def test_login_uid_and_session_are_those_of_the_process(guest: Guest, tail: Tailing) -> None:
+    """A process that sets its login uid, then execs: exec and credential records carry it."""
+    script = """
+sh -c 'echo 4321 > /proc/self/loginuid; cat /proc/self/loginuid /proc/self/sessionid
+exec setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true loginuid'
+"""
+    with tail("--type exec --type cred") as running:
+        said = guest.run(script, deadline_s=30).stdout.split("\n")
+        seen = running.finish()
+
+    auid, session = int(said[0][:4]), int(said[0][4:])
+    (record,) = [one for one in seen.execs_of("/usr/bin/true") if "loginuid" in one["argv"]]
+    changes = [one for one in seen.records if one["type"] == "cred" and one["auid"] == 4321]
+    assert auid == 4321
+    assert session not in {0, 0xFFFFFFFF}
+    assert (record["auid"], record["session"]) == (auid, session)
+    assert {one["session"] for one in changes} == {session}
+    assert {one["now"]["uid"] for one in changes if "uids" in one["changed"]} == {1000}

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Filters: what is kept out is counted as that, exactly; all else is there; nothing is lost.
+
+Each test has a population that the filter names and one that it does not, and counts what was
+kept out by sysfs, read by the shell itself, so that looking makes no event.
+"""
+
+import json
+from dataclasses import dataclass
+
+from harness.guest import Guest
+from harness.pytest_plugin import Driver
+from tests.guest.tailing import Tailed, Tailing
+
+# Prints how many records of types 2 to 4 were kept out, without a process of its own.
+COUNT = """
+count() {
+	exec_=0 fork=0 exit_=0
+	while read -r line; do
+		case $line in
+		"type 2 "*) exec_=${line##* } ;;
+		"type 3 "*) fork=${line##* } ;;
+		"type 4 "*) exit_=${line##* } ;;
+		esac
+	done < /sys/class/misc/osquery/stats
+	echo $exec_ $fork $exit_
+}
+"""
+AS = "setpriv --reuid {0} --regid {0} --clear-groups "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filtered:
+    """How many records were kept out while something ran, by type."""
+
+    execs: int
+    forks: int
+    exits: int
+
+
+def counted(guest: Guest, script: str, *, deadline_s: float = 60) -> Filtered:
+    """Run a script, and return what was kept out meanwhile."""
+    whole = f"{COUNT}\ncount\n{{\n{script}\n}} > /dev/null || exit 1\ncount\n"
+    done = guest.run(whole, deadline_s=deadline_s)
+    before, after = (map(int, line.split()) for line in done.stdout.splitlines())
+    execs, forks, exits = (now - old for old, now in zip(before, after, strict=True))
+    return Filtered(execs=execs, forks=forks, exits=exits)
+
+
+def storm_of(seen: Tailed, path: str = "/usr/local/bin/osqprobe", uid: int | None = None) -> int:
+    """Return how many execs of a storm were recorded."""
+    return len([one for one in seen.execs_of(path) if uid is None or one["uid"] == uid])
+
+
+def whole(seen: Tailed) -> bool:
+    """Return whether nothing was lost, and the counters add up."""
+    stats = seen.stats
+    return stats["dropped"] == 0 and stats["attempts"] == stats["committed"] == stats["consumed"]
+
+
+def test_one_user_is_kept_out(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+    """Two users' storms side by side: one is recorded, the other counted, to the last exec."""
+    count = 5_000 if long_run else 60
+    script = f"""
+{AS.format(2000)} osqprobe storm {count} & first=$!
+{AS.format(1000)} osqprobe storm {count} & second=$!
+wait $first && wait $second
+"""
+    with tail("--not-uid 2000-2999 --ring-bytes 16777216") as running:
+        filtered = counted(guest, script, deadline_s=900 if long_run else 60)
+        seen = running.finish()
+
+    assert filtered.execs == count + 1 == seen.stats["filtered"]
+    assert storm_of(seen, uid=1000) == count + 1
+    assert storm_of(seen, uid=2000) == 0
+    assert whole(seen)
+
+
+def test_only_one_user_is_let_in(guest: Guest, tail: Tailing) -> None:
+    """With an include list nobody else's records come, of any type; exec is one of them."""
+    script = f"{AS.format(2000)} osqprobe storm 20; {AS.format(1000)} osqprobe storm 20"
+
+    with tail("--type exec --type exit --uid 1000") as running:
+        filtered = counted(guest, script)
+        seen = running.finish()
+
+    assert {one["uid"] for one in seen.records if one["type"] == "exec"} == {1000}
+    assert storm_of(seen) == 21
+    assert len([one for one in seen.records if one["type"] == "exit"]) == 21
+    # The other user's storm, and setpriv itself, twice.
+    assert filtered.execs >= 21 + 2
+    assert whole(seen)
+
+
+def test_a_pid_namespace_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
+    """Processes of the namespace and of one within it are kept out; those outside are not."""
+    hold = "unshare --pid --fork sleep 600 > /dev/null 2>&1 < /dev/null & sleep 1; pgrep -n sleep"
+    holder = guest.run(hold, deadline_s=30).stdout.strip()
+    ns = f"/proc/{holder}/ns/pid"
+    script = f"""
+nsenter --pid={ns} osqprobe storm 10
+nsenter --pid={ns} unshare --pid --fork osqprobe storm 7
+osqprobe storm 5
+"""
+    with tail(f"--not-pid-ns {ns}") as running:
+        filtered = counted(guest, script)
+        seen = running.finish()
+    guest.run(f"kill {holder}", deadline_s=20)
+
+    # The storm, then unshare and the storm one namespace further down.
+    assert filtered.execs == (10 + 1) + 1 + (7 + 1)
+    assert storm_of(seen) == 5 + 1
+    assert whole(seen)
+
+
+def test_a_control_group_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
+    """A process in the group or in one below it is kept out; a neighbour's is not."""
+    root = "/sys/fs/cgroup/osq"
+    guest.run(f"mkdir -p {root}/in/deep {root}/beside", deadline_s=20)
+    enter = f"sh -c 'echo $$ > {root}/{{}}/cgroup.procs; exec osqprobe storm {{}}'"
+    script = "\n".join(enter.format(*one) for one in (("in", 9), ("in/deep", 6), ("beside", 4)))
+
+    with tail(f"--not-cgroup {root}/in") as running:
+        filtered = counted(guest, script)
+        seen = running.finish()
+    guest.run(f"rmdir {root}/in/deep {root}/in {root}/beside {root}", deadline_s=20)
+
+    assert filtered.execs == (9 + 1) + (6 + 1)
+    assert storm_of(seen) == 4 + 1
+    assert whole(seen)
+
+
+def test_a_path_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
+    """Whole components only; several paths; a path that is not known is let in."""
+    script = """
+mkdir -p /tmp/kept/in /tmp/keptnot /tmp/one
+for place in kept kept/in keptnot one; do cp /usr/local/bin/osqprobe /tmp/$place/prog; done
+"""
+    guest.run(script, deadline_s=20)
+    storms = """
+/tmp/kept/prog storm 4; /tmp/kept/in/prog storm 3; /tmp/keptnot/prog storm 2
+/tmp/one/prog storm 5
+"""
+    with tail("--not-below /tmp/kept --not-below /tmp/one/prog") as running:
+        filtered = counted(guest, storms)
+        seen = running.finish()
+    with tail("--below /tmp/kept/") as running:
+        guest.run(storms, deadline_s=60)
+        inside = running.finish()
+
+    assert filtered.execs == (4 + 1) + (3 + 1) + (5 + 1)
+    assert storm_of(seen, "/tmp/keptnot/prog") == 2 + 1
+    assert [storm_of(inside, f"/tmp/kept/{one}prog") for one in ("", "in/")] == [5, 4]
+    assert len(inside.records) == 9
+    assert whole(seen)
+    assert whole(inside)
+
+
+def test_threads_are_left_out(guest: Guest, tail: Tailing) -> None:
+    """With --processes forks and exits of threads are counted, and those of processes recorded."""
+    rounds = 10
+
+    with tail("--type fork --type exit --processes") as running:
+        filtered = counted(guest, f"osqcreds run {rounds}")
+        seen = running.finish()
+
+    # Every second child does its work in one thread more.
+    assert (filtered.forks, filtered.exits) == (rounds // 2, rounds // 2)
+    forks = [one for one in seen.records if one["type"] == "fork"]
+    exits = [one for one in seen.records if one["type"] == "exit"]
+    assert all(one["child_tid"] == one["child_pid"] for one in forks)
+    assert all(one["last"] == 1 for one in exits)
+    assert min(len(forks), len(exits)) >= rounds
+    assert whole(seen)
+
+
+def test_a_filter_is_of_one_ring(guest: Guest, tail: Tailing) -> None:
+    """The next owner has none; and the driver refuses what is none, in words."""
+    with tail("--not-uid 0") as running:
+        filtered = counted(guest, "osqprobe storm 3")
+        running.finish()
+    with tail() as running:
+        nothing = counted(guest, "osqprobe storm 3")
+        seen = running.finish()
+    refused = guest.run("osqtail --below relative", deadline_s=20, check=False)
+
+    assert filtered.execs >= 4
+    assert nothing == Filtered(execs=0, forks=0, exits=0)
+    assert storm_of(seen) == 4
+    assert refused.status == 2
+
+
+def test_filters_change_while_events_flow(
+    guest: Guest,
+    driver: Driver,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Two users' execs under filters that change all the time: each is recorded or counted."""
+    assert driver.is_loaded()
+    count = 20_000 if long_run else 150
+
+    done = guest.run(f"osqstorm populations {count}", deadline_s=1800, check=False)
+
+    said = json.loads(done.stdout)
+    assert said["fault"] == "", said
+    recorded = said["first"] + said["second"]
+    assert recorded + said["filtered_execs"] + said["dropped_execs"] == 2 * count
+    assert min(said["first"], said["second"], said["filtered_execs"]) > count // 20
+    assert said["changes"] > 20

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Modules: each load and unload has its records, with what sysfs says of the module meanwhile."""
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.errors import ModuleError
+from harness.guest import Guest
+from harness.pytest_plugin import Driver
+from tests.guest.tailing import Record, Tailing
+
+# The letters of /sys/module/NAME/taint, as bits of /proc/sys/kernel/tainted.
+_TAINTS = {"P": 0, "F": 1, "O": 12, "E": 13, "N": 18}
+
+
+def of(records: tuple[Record, ...], name: str) -> list[Record]:
+    """Return the records of one module, in the order of the ring."""
+    return [one for one in records if one["type"] == "module" and one["name"] == name]
+
+
+def test_a_module_comes_and_goes(
+    guest: Guest,
+    tail: Tailing,
+    variant: Callable[[str], Driver],
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Loaded and unloaded again and again: three records each, equal to sysfs, in order."""
+    rounds = 100 if long_run else 3
+    other = variant("test")
+    facts = "cat /sys/module/osq_test/coresize /sys/module/osq_test/taint"
+    said = []
+
+    with tail("--type module") as running:
+        for _ in range(rounds):
+            other.load()
+            said.append(guest.run(facts, deadline_s=20).stdout.split())
+            other.unload()
+        seen = running.finish()
+
+    found = of(seen.records, "osq_test")
+    assert [one["action"] for one in found] == ["loading", "loaded", "unloading"] * rounds
+    for number, (size, taints) in enumerate(said):
+        for one in found[3 * number : 3 * number + 3]:
+            assert one["size_bytes"] == int(size)
+            assert one["taints"] == sum(1 << _TAINTS[letter] for letter in taints)
+            assert (one["srcversion"], one["version"], one["flags"]) == ("", "", 0)
+    assert {one["type"] for one in seen.records} == {"module"}
+    assert seen.stats["dropped"] == 0
+
+
+def test_a_module_of_the_kernels_own(guest: Guest, tail: Tailing) -> None:
+    """One that modprobe loads, with a version: all texts are those of sysfs."""
+    script = """
+modprobe tcp_illinois
+cd /sys/module/tcp_illinois && cat coresize version srcversion
+rmmod tcp_illinois
+"""
+    with tail("--type module") as running:
+        size, version, srcversion = guest.run(script, deadline_s=40).stdout.split()
+        seen = running.finish()
+
+    found = of(seen.records, "tcp_illinois")
+    assert [one["action"] for one in found] == ["loading", "loaded", "unloading"]
+    for one in found:
+        assert (one["version"], one["srcversion"]) == (version, srcversion)
+        assert (one["size_bytes"], one["taints"]) == (int(size), 0)
+    assert found[0]["pid"] == found[1]["pid"] != found[2]["pid"]
+
+
+def test_a_failed_init_has_no_loaded(
+    guest: Guest, tail: Tailing, variant: Callable[[str], Driver]
+) -> None:
+    """A module whose init fails has run all the same: loading, then unloading."""
+    other = variant("test")
+
+    with tail("--type module") as running:
+        with pytest.raises(ModuleError):
+            other.load(i_know_this_is_a_test="0")
+        seen = running.finish()
+
+    found = of(seen.records, "osq_test")
+    assert [one["action"] for one in found] == ["loading", "unloading"]
+    assert {one["pid"] for one in found} == {found[0]["pid"]}
+    assert guest.run("test -e /sys/module/osq_test", deadline_s=20, check=False).status != 0
