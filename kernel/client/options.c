@@ -17,8 +17,13 @@ static const char help[] =
 	"Print what the osq driver records, one JSON object a line.\n"
 	"\n"
 	"what is recorded:\n"
-	"  -t, --type NAME       exec, fork, exit, or all; may be repeated\n"
-	"                        (default: exec)\n"
+	"  -t, --type NAME       exec, fork, exit, file, or all; may be "
+	"repeated\n"
+	"                        (default: exec, or file with --watch)\n"
+	"  -W, --watch PATH      files there and below; may be repeated\n"
+	"  -a, --action NAME     of files: open, close_write, rename, unlink,\n"
+	"                        create, attrib, link; may be repeated\n"
+	"                        (default: all of them)\n"
 	"  -e, --env             the environment of an exec, too: it may hold\n"
 	"                        secrets\n"
 	"  -r, --ring-bytes N    size of the ring, a power of two from 8192 "
@@ -26,8 +31,9 @@ static const char help[] =
 	"                        67108864 (default: 1048576)\n"
 	"what is printed:\n"
 	"  -p, --pid N           only records of this process\n"
-	"  -g, --path PATTERN    only execs of a path that matches, as in a "
-	"shell\n"
+	"  -g, --path PATTERN    only execs and files of a path that matches, "
+	"as\n"
+	"                        in a shell\n"
 	"  -s, --stats           at the end, a line of type \"stats\"\n"
 	"when:\n"
 	"  -w, --watermark N     read when N bytes are there, or the oldest "
@@ -57,6 +63,8 @@ static const char help[] =
 
 static const struct option known[] = {
 	{ "type", required_argument, NULL, 't' },
+	{ "watch", required_argument, NULL, 'W' },
+	{ "action", required_argument, NULL, 'a' },
 	{ "env", no_argument, NULL, 'e' },
 	{ "ring-bytes", required_argument, NULL, 'r' },
 	{ "pid", required_argument, NULL, 'p' },
@@ -82,7 +90,8 @@ static int parse_number(const char *text, unsigned long long *out)
 
 /* Types that can be subscribed to. */
 static const unsigned int all_types = 1u << OSQ_TYPE_EXEC |
-				      1u << OSQ_TYPE_FORK | 1u << OSQ_TYPE_EXIT;
+				      1u << OSQ_TYPE_FORK |
+				      1u << OSQ_TYPE_EXIT | 1u << OSQ_TYPE_FILE;
 
 static int parse_type(const char *name, unsigned int *types)
 {
@@ -102,12 +111,36 @@ static int parse_type(const char *name, unsigned int *types)
 	return 0;
 }
 
+static int parse_action(const char *name, unsigned long long *actions)
+{
+	unsigned int action;
+
+	for (action = 1; json_file_action_name(action); action++)
+		if (!strcmp(name, json_file_action_name(action))) {
+			*actions |= OSQ_FILE_OPT(action);
+			return 0;
+		}
+	return -1;
+}
+
+static int add_watch(const char *path, struct options *options)
+{
+	if (options->watch_count == OSQ_WATCH_MAX)
+		return -1;
+	options->watches[options->watch_count++] = path;
+	return 0;
+}
+
 /* Returns -1 for a value that is none. */
 static int take(int letter, struct options *options)
 {
 	switch (letter) {
 	case 't':
 		return parse_type(optarg, &options->types);
+	case 'W':
+		return add_watch(optarg, options);
+	case 'a':
+		return parse_action(optarg, &options->file_actions);
 	case 'e':
 		options->env = 1;
 		return 0;
@@ -146,8 +179,8 @@ int options_parse(int argc, char **argv, struct options *options)
 		.ring_bytes = 1u << 20,
 		.latency_ms = 100,
 	};
-	while ((letter = getopt_long(argc, argv, "t:er:p:g:sw:l:c:i:d:h", known,
-				     NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "t:W:a:er:p:g:sw:l:c:i:d:h",
+				     known, NULL)) != -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
 			return 0;
@@ -160,6 +193,8 @@ int options_parse(int argc, char **argv, struct options *options)
 			bad = 1;
 		}
 	}
+	if (options->watch_count)
+		options->types |= 1u << OSQ_TYPE_FILE;
 	if (!options->types)
 		options->types = 1u << OSQ_TYPE_EXEC;
 	if (bad || optind != argc || options->idle_ms > INT_MAX ||

@@ -3,6 +3,8 @@
 #ifndef OSQ_OPTIONS_H
 #define OSQ_OPTIONS_H
 
+#include "osq.h"
+
 struct options {
 	const char *device;
 	const char *path; /* a pattern of fnmatch, or NULL */
@@ -12,6 +14,9 @@ struct options {
 	unsigned long long watermark; /* bytes; 0: every record */
 	unsigned long long latency_ms;
 	unsigned long long pid; /* 0: any */
+	const char *watches[OSQ_WATCH_MAX]; /* absolute paths */
+	unsigned int watch_count;
+	unsigned long long file_actions; /* OSQ_FILE_OPT; 0: all */
 	unsigned int types; /* bit n: type n */
 	int env;
 	int stats;
