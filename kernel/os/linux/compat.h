@@ -9,6 +9,7 @@
 
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
+#include <linux/fsnotify_backend.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/preempt.h>
@@ -129,6 +130,18 @@ static inline void osq_path_end(bool traded)
 		publish(task, atomic_read(&task->signal->live) == 0); \
 	}
 #endif
+
+/* Since 6.10 a mark is attached to an object, not to the object's list. */
+static inline int osq_fsnotify_add_sb_mark(struct fsnotify_mark *mark,
+					   struct super_block *sb)
+{
+#ifdef OSQ_HAVE_SB_FSNOTIFY_MARKS
+	return fsnotify_add_mark(mark, &sb->s_fsnotify_marks,
+				 FSNOTIFY_OBJ_TYPE_SB, 0, NULL);
+#else
+	return fsnotify_add_mark(mark, sb, FSNOTIFY_OBJ_TYPE_SB, 0);
+#endif
+}
 
 /* Since 6.17 schedule_work's queue has another name. */
 #ifdef OSQ_HAVE_PERCPU_WQ

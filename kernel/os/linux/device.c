@@ -31,7 +31,7 @@ struct osq_opening {
 	struct osq_owner owner;
 };
 
-/* What any of the ioctls takes and gives, but STATS, which is large. */
+/* What any of the ioctls takes and gives, but STATS and WATCH: too large. */
 union osq_argument {
 	struct osq_version version;
 	struct osq_allocate allocate;
@@ -278,6 +278,25 @@ static long do_stats(struct osq_opening *own, void __user *user)
 	return err;
 }
 
+/* Says who may before it says what was wrong with the call. */
+static long do_watch(struct osq_opening *own, void __user *user)
+{
+	struct osq_watch_order *order = osq_watch_prepare(user);
+	long err;
+
+	mutex_lock(&device_mutex);
+	err = enter(own);
+	if (!err)
+		err = osq_device_is_on(&own->session, OSQ_TYPE_FILE);
+	if (!err)
+		err = PTR_ERR_OR_ZERO(order);
+	if (!err)
+		err = osq_watch_apply(order);
+	mutex_unlock(&device_mutex);
+	osq_watch_put(order);
+	return err;
+}
+
 /* Without device_mutex, so that many threads can make records at once. */
 static long do_test(struct osq_opening *own, unsigned int command,
 		    void __user *user)
@@ -301,6 +320,8 @@ static long osq_ioctl(struct file *file, unsigned int command,
 
 	if (command == OSQ_IOC_STATS)
 		return do_stats(own, user);
+	if (command == OSQ_IOC_WATCH)
+		return do_watch(own, user);
 	if (osq_test_knows(command))
 		return do_test(own, command, user);
 	if (bytes > sizeof(argument))

@@ -30,6 +30,14 @@ const struct osq_publisher osq_publishers[] = {
 		.start = osq_publish_exit_start,
 		.stop = osq_publish_exit_stop,
 	},
+	{
+		.name = "file",
+		.type = OSQ_TYPE_FILE,
+		.options = OSQ_FILE_OPT_ALL,
+		.start = osq_publish_file_start,
+		.configure = osq_publish_file_configure,
+		.stop = osq_publish_file_stop,
+	},
 #ifdef OSQ_TEST_BUILD
 	{
 		.name = "test",

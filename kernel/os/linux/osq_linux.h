@@ -71,6 +71,7 @@ struct osq_scratch {
 	union {
 		struct osq_record head;
 		struct osq_exec exec;
+		struct osq_file file;
 		u8 bytes[OSQ_RECORD_MAX_BYTES];
 	};
 	/* d_path builds its answer at the end of such a buffer. */
@@ -104,6 +105,12 @@ void osq_namespaces_probe(void);
 bool osq_namespaces_has_mnt(void);
 void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task);
 
+/* watch_order.c, watch.c */
+struct osq_watch_order;
+struct osq_watch_order *osq_watch_prepare(void __user *user);
+int osq_watch_apply(struct osq_watch_order *order);
+void osq_watch_put(struct osq_watch_order *order);
+
 /* publish_*.c - see struct osq_publisher. */
 bool osq_publish_exec_probe(void);
 int osq_publish_exec_start(struct osq_ring *ring, u64 options);
@@ -115,5 +122,8 @@ void osq_publish_fork_stop(void);
 bool osq_publish_exit_probe(void);
 int osq_publish_exit_start(struct osq_ring *ring, u64 options);
 void osq_publish_exit_stop(void);
+int osq_publish_file_start(struct osq_ring *ring, u64 options);
+void osq_publish_file_configure(u64 options);
+void osq_publish_file_stop(void);
 
 #endif
