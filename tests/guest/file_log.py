@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from tests.guest.tailing import Record
 
 DELETED = 0x1
+NO_PATH = 0x8
 TRUNC_PATH = 0x200
 OTHER_CONTEXT = 0x400
 FS_PATH = 0x1000
@@ -43,12 +44,11 @@ class Log:
 
 def parse_log(text: str) -> Log:
     """Return what a log holds; ValueError for one that does not come to its end."""
-    first, *lines, last = text.splitlines()
-    kind, *numbers = first.split()
-    if (kind, last) != ("process", "end"):
-        raise ValueError(f"no whole log: {first} ... {last}")
-    pid, *ids = (int(number) for number in numbers)
-    events = tuple(_parse(line) for line in lines)
+    lines = text.splitlines()
+    if len(lines) < 2 or not lines[0].startswith("process ") or lines[-1] != "end":
+        raise ValueError(f"no whole log: {lines[:1]} ... {lines[-1:]}")
+    pid, *ids = (int(number) for number in lines[0].split()[1:])
+    events = tuple(_parse(line) for line in lines[1:-1])
     return Log(pid=pid, ids=dict(zip(_IDS, ids, strict=True)), events=events)
 
 
