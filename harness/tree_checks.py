@@ -13,7 +13,9 @@ from pathlib import Path
 # What the style guide allows, and who is allowed more, with the reason.
 FILE_LINES = 400
 FUNCTION_LINES = 40
-LONGER_FILES: dict[str, str] = {}
+LONGER_FILES: dict[str, str] = {
+    "kernel/uapi/osq.h": "the whole protocol is one header, which a client may copy",
+}
 LONGER_FUNCTIONS: dict[str, str] = {
     "harness/tasks/workflow.py:run_kernel_test": "one parameter a command line option",
     "harness/domain_xml.py:render": "one element after the other, in libvirt's order",

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.config import Settings
 from harness.guest import Guest
 from harness.handoff import Handoff
+from harness.model import Settings
 from harness.pytest_plugin import Driver
 from tests.guest.file_log import (
     DELETED,
@@ -61,7 +61,7 @@ SCENES = {
     "later": Scene(
         set_up="mkdir a; ln -s a link",
         watch="link/new/sub",
-        act="cd a; mkdir new; mkdir new/sub new/sub2; rmdir new/sub; mkdir new/sub; mkdir new/sub/x",
+        act="cd a; mkdir new; cd new; mkdir sub sub2; rmdir sub; mkdir sub; mkdir sub/x",
     ),
     "moving": Scene(set_up="mkdir a b", watch="a", act="mv a c; : > c/no; mv b a; mkdir a/yes"),
     "deep": Scene(set_up="mkdir a", watch="a", act=f"osqdeep /tmp/log.deep {TOP}/deep/a"),
