@@ -81,6 +81,20 @@ int osq_client_subscribe(struct osq_client *client, uint32_t type, int on,
 	return call(client->fd, OSQ_IOC_SUBSCRIBE, &subscribe);
 }
 
+int osq_client_watch(struct osq_client *client, const char *path,
+		     uint64_t actions)
+{
+	struct osq_watch watch = {
+		.on = !!actions,
+		.path_bytes = (uint32_t)strnlen(path, OSQ_WATCH_PATH_BYTES),
+		.actions = actions,
+	};
+
+	/* Too long a path is for the driver to refuse. */
+	memcpy(watch.path, path, watch.path_bytes);
+	return call(client->fd, OSQ_IOC_WATCH, &watch);
+}
+
 int osq_client_caps(struct osq_client *client, struct osq_caps *caps)
 {
 	return call(client->fd, OSQ_IOC_CAPS, caps);

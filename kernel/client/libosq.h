@@ -40,6 +40,12 @@ void osq_client_close(struct osq_client *client);
 /* @options: as osq.h has them for that type, else 0. */
 int osq_client_subscribe(struct osq_client *client, uint32_t type, int on,
 			 uint64_t options);
+/*
+ * Watch a path and what is below it, or, with no @actions, watch it no more.
+ * There is a subscription to OSQ_TYPE_FILE. See struct osq_watch.
+ */
+int osq_client_watch(struct osq_client *client, const char *path,
+		     uint64_t actions);
 int osq_client_caps(struct osq_client *client, struct osq_caps *caps);
 /* When sync with @wait, and poll, are to see what there is; see osq.h. */
 int osq_client_notify(struct osq_client *client, uint32_t watermark_bytes,

@@ -14,6 +14,9 @@ struct options {
 	unsigned long long watermark; /* bytes; 0: every record */
 	unsigned long long latency_ms;
 	unsigned long long pid; /* 0: any */
+	const char *watches[OSQ_WATCH_MAX]; /* absolute paths */
+	unsigned int watch_count;
+	unsigned long long file_actions; /* OSQ_FILE_OPT; 0: all */
 	unsigned int types; /* bit n: type n */
 	struct osq_filter filter; /* of each type, as far as it goes */
 	int processes; /* of forks and exits: no threads */

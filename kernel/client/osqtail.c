@@ -23,7 +23,7 @@ static uint64_t options_of(unsigned int type, const struct options *options)
 		return OSQ_FORK_PROCESSES;
 	if (type == OSQ_TYPE_EXIT && options->processes)
 		return OSQ_EXIT_PROCESSES;
-	return 0;
+	return type == OSQ_TYPE_FILE ? options->file_actions : 0;
 }
 
 /* Before the first subscription, so that nothing else gets in. */
@@ -56,8 +56,9 @@ static int subscribe_all(struct osq_client *client,
 
 	for (type = 0; !err && type < OSQ_TYPE_COUNT; type++) {
 		if (options->types >> type & 1)
-			err = osq_client_subscribe(client, type, on,
-						   options_of(type, options));
+			err = osq_client_subscribe(
+				client, type, on,
+				on ? options_of(type, options) : 0);
 		if (err == -EOPNOTSUPP)
 			fprintf(stderr,
 				"osqtail: this kernel has no hook for %s\n",
@@ -66,20 +67,51 @@ static int subscribe_all(struct osq_client *client,
 	return err;
 }
 
+/* Watch what was asked for; stops at the first that is refused. */
+static int watch_all(struct osq_client *client, const struct options *options)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < options->watch_count; i++) {
+		err = osq_client_watch(client, options->watches[i],
+				       options->file_actions
+					       ? options->file_actions
+					       : OSQ_FILE_OPT_ALL);
+		if (err)
+			fprintf(stderr, "osqtail: --watch %s: %s%s\n",
+				options->watches[i], strerror(-err),
+				err == -EINVAL ? " (absolute, without ., .. "
+						 "and a slash at the end)"
+					       : "");
+	}
+	return err;
+}
+
+static int span_matches(const struct osq_record *record,
+			const struct osq_span *span, const char *pattern)
+{
+	const char *bytes = osq_client_bytes(record, span);
+	char path[2 * PATH_MAX];
+
+	if (!bytes || span->len >= sizeof(path))
+		return 0;
+	memcpy(path, bytes, span->len);
+	path[span->len] = 0;
+	return !fnmatch(pattern, path, 0);
+}
+
 static int path_matches(const struct osq_record *record, const char *pattern)
 {
 	const struct osq_exec *exec = (const struct osq_exec *)record;
-	char path[PATH_MAX];
-	const char *bytes;
+	const struct osq_file *file = (const struct osq_file *)record;
 
-	if (record->type != OSQ_TYPE_EXEC || record->len < sizeof(*exec))
-		return 0;
-	bytes = osq_client_bytes(record, &exec->path);
-	if (!bytes || exec->path.len >= sizeof(path))
-		return 0;
-	memcpy(path, bytes, exec->path.len);
-	path[exec->path.len] = 0;
-	return !fnmatch(pattern, path, 0);
+	if (record->type == OSQ_TYPE_EXEC && record->len >= sizeof(*exec))
+		return span_matches(record, &exec->path, pattern);
+	if (record->type == OSQ_TYPE_FILE && record->len >= sizeof(*file))
+		return span_matches(record, &file->path, pattern) ||
+		       span_matches(record, &file->dest_path, pattern);
+	return 0;
 }
 
 /* LOST is printed whatever was asked for: it may stand for anything. */
@@ -169,8 +201,11 @@ static int begin(struct osq_client *client, const struct options *options)
 		err = osq_client_notify(client, (uint32_t)options->watermark,
 					(uint32_t)options->latency_ms);
 	if (!err)
+	if (!err)
 		err = filter_all(client, options);
-	return err ? err : subscribe_all(client, options, 1);
+	if (!err)
+		err = subscribe_all(client, options, 1);
+	return err ? err : watch_all(client, options);
 }
 
 static int run(struct osq_client *client, const struct options *options,

@@ -57,10 +57,18 @@
  *	FILTER		ENXIO, ESTALE as SUBSCRIBE; ENOMEM; EINVAL a type that
  *			has no such condition, or a filter that is not right:
  *			then the one before goes on
+ *	WATCH		ENXIO, ESTALE as SUBSCRIBE; ENOTCONN no subscription to
+ *			files; EINVAL a value, an action or a path that is not
+ *			as it should be; ENOENT nothing to remove; ENOSPC too
+ *			many; ENAMETOOLONG its place in its file system is;
+ *			what looking up the path says; ENOMEM
  *	SYNC		ENXIO no ring; ESTALE invalid or another generation;
  *			EINVAL flags, or a position that is no boundary of a
  *			record: then nothing has changed; with WAIT: EINTR,
  *			and EAGAIN when opened O_NONBLOCK
+ *
+ * Files are seen only where WATCH says so. Watches belong to the subscription
+ * to OSQ_TYPE_FILE and end with it.
  *
  * Readers need not wake for every record. NOTIFY sets when SYNC with WAIT
  * returns and poll says POLLIN: at watermark_bytes unread, or when the
@@ -131,6 +139,7 @@ enum osq_type {
 	OSQ_TYPE_EXEC = 2,
 	OSQ_TYPE_FORK = 3,
 	OSQ_TYPE_EXIT = 4,
+	OSQ_TYPE_FILE = 6,
 	OSQ_TYPE_MODULE = 7,
 	OSQ_TYPE_CRED = 8,
 	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
@@ -157,6 +166,9 @@ enum osq_drop {
 #define OSQ_FLAG_PARTIAL_ENV 0x0040 /* a page of env was not resident */
 #define OSQ_FLAG_NO_CWD 0x0080 /* cwd could not be resolved */
 #define OSQ_FLAG_NO_MNT_NS 0x0100 /* this kernel does not show mnt_ns */
+#define OSQ_FLAG_TRUNC_PATH 0x0200 /* a path ends at a folder above the file */
+#define OSQ_FLAG_OTHER_CONTEXT 0x0400 /* ids are not those of who caused it */
+#define OSQ_FLAG_FS_PATH 0x1000 /* the unwatched path is its file system's */
 
 /* Bytes in the tail of a record; off counts from the record's start. */
 struct osq_span {
@@ -290,6 +302,51 @@ struct osq_cred {
 	struct osq_cred_side now;
 };
 
+/*
+ * What happened to a file. A new name is a CREATE whatever it is the name of
+ * (mode says: a file, a folder, a symbolic link, a node), but for a hard link;
+ * rmdir is an UNLINK. A rename that replaces a file has no UNLINK for it, an
+ * exchange is two renames.
+ */
+enum osq_file_action {
+	OSQ_FILE_OPEN = 1, /* to read, write or execute */
+	OSQ_FILE_CLOSE_WRITE = 2, /* the last close of one that may write */
+	OSQ_FILE_RENAME = 3, /* from path to dest_path */
+	OSQ_FILE_UNLINK = 4,
+	OSQ_FILE_CREATE = 5,
+	OSQ_FILE_ATTRIB = 6, /* mode, owner, both times, extended attributes */
+	OSQ_FILE_LINK = 7, /* path is a new name of a file that has others */
+};
+
+/* Bits for the options of SUBSCRIBE and the actions of WATCH. */
+#define OSQ_FILE_OPT(action) (1ull << (action))
+#define OSQ_FILE_OPT_ALL 0xfeull
+
+/*
+ * OSQ_TYPE_FILE: something has happened under a path that WATCH has named.
+ *
+ * path begins as WATCH was given it, whatever mount or link the file was
+ * reached by. For a rename, the side that no watch covers is given as the
+ * mount of the watch shows it, or with FS_PATH from its file system's root.
+ */
+struct osq_file {
+	struct osq_record head;
+	__u32 uid, euid, suid, fsuid; /* of the process, as in osq_exec */
+	__u32 gid, egid, sgid, fsgid;
+	__u32 auid;
+	__u32 session;
+	__u32 action; /* enum osq_file_action */
+	__u32 mode; /* of the file, as in stat, and so are these: */
+	__u32 owner_uid;
+	__u32 owner_gid;
+	__u32 nlink; /* after the action */
+	__u32 reserved; /* 0 */
+	__u64 dev; /* of the file system, major << 32 | minor */
+	__u64 ino; /* 0 where the file system makes it after the name */
+	struct osq_span path;
+	struct osq_span dest_path; /* of a rename, else empty */
+};
+
 struct osq_version {
 	__u32 abi;
 	__u32 schema;
@@ -337,6 +394,27 @@ struct osq_subscribe {
 #define OSQ_MODULE_OPT_ALL 0xeull
 #define OSQ_CRED_OPT(action) (1ull << (action))
 #define OSQ_CRED_OPT_ALL 0xeull
+
+#define OSQ_WATCH_MAX 128u /* as many at a time */
+#define OSQ_WATCH_PATH_BYTES 4096u
+
+/*
+ * Watch a path and all below it, on whole components, or watch it no more.
+ *
+ * The path is absolute, has no empty component, no "." and no "..", and need
+ * not exist yet. It is looked up once, as the owner sees it, links followed:
+ * its file system, and its place there, are what is watched, through whatever
+ * mount they are reached. A file system that is mounted below, or over it
+ * later, needs a watch of its own; one that is unmounted takes its watches'
+ * sight with it. Where watches overlap, the longest path that wants the action
+ * names the record. Naming a path again replaces its actions.
+ */
+struct osq_watch {
+	__u32 on; /* 1 or 0 */
+	__u32 path_bytes; /* of path, without a NUL */
+	__u64 actions; /* OSQ_FILE_OPT; 0 when on is 0 */
+	char path[OSQ_WATCH_PATH_BYTES];
+};
 
 struct osq_notify {
 	__u32 watermark_bytes; /* 1 up to the size of the ring */
@@ -440,6 +518,7 @@ struct osq_filter {
 #define OSQ_IOC_STATS _IOWR('q', 6, struct osq_stats)
 #define OSQ_IOC_NOTIFY _IOW('q', 7, struct osq_notify)
 #define OSQ_IOC_FILTER _IOW('q', 8, struct osq_filter)
+#define OSQ_IOC_WATCH _IOW('q', 9, struct osq_watch)
 
 #define OSQ_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type)
@@ -465,6 +544,10 @@ OSQ_ASSERT_SIZE(osq_fork, 80);
 OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
 OSQ_ASSERT_SIZE(osq_exit, 72);
 OSQ_ASSERT_OFFSET(osq_exit, status, 64);
+OSQ_ASSERT_SIZE(osq_file, 160);
+OSQ_ASSERT_OFFSET(osq_file, action, 104);
+OSQ_ASSERT_OFFSET(osq_file, dev, 128);
+OSQ_ASSERT_OFFSET(osq_file, path, 144);
 OSQ_ASSERT_SIZE(osq_module, 112);
 OSQ_ASSERT_OFFSET(osq_module, taints, 72);
 OSQ_ASSERT_OFFSET(osq_module, name, 88);
@@ -480,6 +563,8 @@ OSQ_ASSERT_SIZE(osq_caps, 64);
 OSQ_ASSERT_OFFSET(osq_caps, filters, 40);
 OSQ_ASSERT_SIZE(osq_subscribe, 16);
 OSQ_ASSERT_SIZE(osq_notify, 8);
+OSQ_ASSERT_SIZE(osq_watch, 4112);
+OSQ_ASSERT_OFFSET(osq_watch, path, 16);
 OSQ_ASSERT_SIZE(osq_sync, 416);
 OSQ_ASSERT_OFFSET(osq_sync, max_pos, 16);
 OSQ_ASSERT_OFFSET(osq_sync, dropped, 64);

@@ -9,7 +9,8 @@ cd "$(dirname "$0")" || exit 2
 
 # The last ones again: a fault that is a race may be missed by threads that are
 # never preempted in the wrong place, on a machine with other things to do.
-tests="test_ring test_sync test_model test_device test_filter test_threads test_exhaustive"
+tests="test_ring test_sync test_model test_device test_filter test_watch test_threads"
+tests="$tests test_exhaustive"
 again="test_threads test_threads test_threads test_threads test_threads"
 include="-I. -I$K/uapi -I$K/os/host -I$K/client"
 number=0

@@ -179,6 +179,23 @@ static void test_subscribing_twice_starts_once(void)
 	teardown();
 }
 
+/* What belongs to a subscription is refused before, after and without it. */
+static void test_a_type_is_on_while_it_is_subscribed_to(void)
+{
+	setup();
+	EXPECT_EQ(osq_device_is_on(&session, OSQ_TYPE_EXEC), -ENXIO);
+	EXPECT_EQ(allocate(SMALL), 0);
+	EXPECT_EQ(osq_device_is_on(&session, OSQ_TYPE_EXEC), -ENOTCONN);
+
+	EXPECT_EQ(subscribe(OSQ_TYPE_EXEC, 1), 0);
+	EXPECT_EQ(osq_device_is_on(&session, OSQ_TYPE_EXEC), 0);
+	EXPECT_EQ(osq_device_is_on(&session, OTHER_TYPE), -ENOTCONN);
+
+	EXPECT(osq_device_invalidate(&session));
+	EXPECT_EQ(osq_device_is_on(&session, OSQ_TYPE_EXEC), -ESTALE);
+	teardown();
+}
+
 /* Options change while on; what a publisher does not know is refused. */
 static void test_options_reach_the_publisher(void)
 {
@@ -391,6 +408,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_allocate_refuses_each_in_its_way),
 	KTAP_TEST(test_a_ring_comes_first),
 	KTAP_TEST(test_subscribing_twice_starts_once),
+	KTAP_TEST(test_a_type_is_on_while_it_is_subscribed_to),
 	KTAP_TEST(test_options_reach_the_publisher),
 	KTAP_TEST(test_what_a_hook_missed_is_counted),
 	KTAP_TEST(test_a_filter_is_refused),

@@ -104,7 +104,7 @@ def test_driver_tells_its_own_state(paused: MemoryView) -> None:
     lines = [line for line in paused.driver if line.startswith("osq: ")]
 
     assert "generation 1, owner osqtail (pid" in lines[0]
-    assert lines[1] == "osq: publishers on: exec; off: fork, exit"
+    assert lines[1] == "osq: publishers on: exec; off: fork, exit, file"
     assert "ring of 1048576 bytes: read 0, commit " in lines[2]
     assert [line.rpartition(": ")[2] for line in lines[3:5]] == ["the law holds"] * 2
     pending = int(lines[4].split("pending ")[1].split(" ")[0])

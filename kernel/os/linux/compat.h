@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
+#include <linux/fsnotify_backend.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -164,6 +165,18 @@ static inline u64 osq_cap_bits(kernel_cap_t set)
 #else
 #define OSQ_CRED_ACTION OSQ_CRED_EITHER
 #endif
+
+/* Since 6.10 a mark is attached to an object, not to the object's list. */
+static inline int osq_fsnotify_add_sb_mark(struct fsnotify_mark *mark,
+					   struct super_block *sb)
+{
+#ifdef OSQ_HAVE_SB_FSNOTIFY_MARKS
+	return fsnotify_add_mark(mark, &sb->s_fsnotify_marks,
+				 FSNOTIFY_OBJ_TYPE_SB, 0, NULL);
+#else
+	return fsnotify_add_mark(mark, sb, FSNOTIFY_OBJ_TYPE_SB, 0);
+#endif
+}
 
 /* Since 6.17 schedule_work's queue has another name. */
 #ifdef OSQ_HAVE_PERCPU_WQ

@@ -6,7 +6,7 @@
  * Nothing that can fault happens under it: mmap takes it below mmap_lock, so
  * arguments are copied before and after, and the waits are outside, too.
  *
- * A struct osq_file lives from open to the last reference on the file. The
+ * A struct osq_opening lives from open to the last reference on the file. The
  * ring goes when the owner leaves; a mapping of it holds pages of its own,
  * and the file, and with it this module.
  */
@@ -25,13 +25,13 @@
 #include "osq_linux.h"
 #include "osq_test_build.h"
 
-struct osq_file {
+struct osq_opening {
 	struct osq_session session;
 	struct osq_memory memory;
 	struct osq_owner owner;
 };
 
-/* What any of the ioctls takes and gives, but STATS and FILTER: too large. */
+/* What any of the ioctls takes and gives, but STATS, FILTER and WATCH: too large. */
 union osq_argument {
 	struct osq_version version;
 	struct osq_allocate allocate;
@@ -48,7 +48,7 @@ static struct osq_device device;
  * The queue is over: take its memory and its filters, too, when publishers
  * have stopped. Context: device_mutex is held.
  */
-static void leave(struct osq_file *own)
+static void leave(struct osq_opening *own)
 {
 	bool is_last = device.session == &own->session;
 
@@ -59,7 +59,7 @@ static void leave(struct osq_file *own)
 }
 
 /* Let in the owner; let a stranger cost the queue. device_mutex is held. */
-static int enter(struct osq_file *own)
+static int enter(struct osq_opening *own)
 {
 	int err = osq_device_may_use(&own->session,
 				     osq_owner_caller(&own->owner));
@@ -78,11 +78,11 @@ static int enter(struct osq_file *own)
 /* An owner that died without a flush: see owner.c. */
 static void evict_dead_owner(struct work_struct *work)
 {
-	struct osq_file *own;
+	struct osq_opening *own;
 
 	mutex_lock(&device_mutex);
 	if (device.session) {
-		own = container_of(device.session, struct osq_file, session);
+		own = container_of(device.session, struct osq_opening, session);
 		if (osq_owner_is_dead(&own->owner))
 			leave(own);
 	}
@@ -93,7 +93,7 @@ static DECLARE_WORK(death_work, evict_dead_owner);
 
 static int osq_open(struct inode *inode, struct file *file)
 {
-	struct osq_file *own;
+	struct osq_opening *own;
 	int err;
 
 	/* A kernel thread could not map it. */
@@ -120,7 +120,7 @@ static int osq_open(struct inode *inode, struct file *file)
 /* The owner closes, or dies: both come by here, a child's copy does not. */
 static int osq_flush(struct file *file, fl_owner_t id)
 {
-	struct osq_file *own = file->private_data;
+	struct osq_opening *own = file->private_data;
 
 	/* Not osq_owner_caller: who is dying has no memory any more. */
 	mutex_lock(&device_mutex);
@@ -133,7 +133,7 @@ static int osq_flush(struct file *file, fl_owner_t id)
 
 static int osq_release(struct inode *inode, struct file *file)
 {
-	struct osq_file *own = file->private_data;
+	struct osq_opening *own = file->private_data;
 
 	mutex_lock(&device_mutex);
 	leave(own);
@@ -145,7 +145,7 @@ static int osq_release(struct inode *inode, struct file *file)
 
 static int osq_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct osq_file *own = file->private_data;
+	struct osq_opening *own = file->private_data;
 	int err;
 
 	mutex_lock(&device_mutex);
@@ -160,7 +160,7 @@ static int osq_mmap(struct file *file, struct vm_area_struct *vma)
 
 static __poll_t osq_poll(struct file *file, struct poll_table_struct *table)
 {
-	struct osq_file *own = file->private_data;
+	struct osq_opening *own = file->private_data;
 	__poll_t events = 0;
 	int err;
 
@@ -178,7 +178,7 @@ static __poll_t osq_poll(struct file *file, struct poll_table_struct *table)
 }
 
 /* Context: device_mutex is held. */
-static long do_allocate(struct osq_file *own, struct osq_allocate *request)
+static long do_allocate(struct osq_opening *own, struct osq_allocate *request)
 {
 	int err = osq_device_check_allocate(&own->session, request);
 
@@ -202,7 +202,7 @@ static void do_caps(struct osq_caps *caps)
 		caps->flags |= OSQ_CAPS_TEST_BUILD;
 }
 
-static long do_ioctl(struct osq_file *own, unsigned int command,
+static long do_ioctl(struct osq_opening *own, unsigned int command,
 		     union osq_argument *argument)
 {
 	long err;
@@ -241,14 +241,14 @@ out:
 }
 
 /* Without device_mutex: it is asked between entering a wait and sleeping. */
-static bool is_time(struct osq_file *own)
+static bool is_time(struct osq_opening *own)
 {
 	return READ_ONCE(own->session.queue) != OSQ_QUEUE_VALID ||
 	       osq_readers_is_time(&own->session.ring);
 }
 
 /* SYNC until it is time to read, when that is asked for. */
-static long do_sync(struct osq_file *own, bool may_wait,
+static long do_sync(struct osq_opening *own, bool may_wait,
 		    union osq_argument *argument)
 {
 	bool wait = argument->sync.flags & OSQ_SYNC_WAIT;
@@ -267,7 +267,7 @@ static long do_sync(struct osq_file *own, bool may_wait,
 }
 
 /* Too large for the stack, and rare. */
-static long do_stats(struct osq_file *own, void __user *user)
+static long do_stats(struct osq_opening *own, void __user *user)
 {
 	struct osq_stats *stats = memdup_user(user, sizeof(*stats));
 	long err;
@@ -286,7 +286,7 @@ static long do_stats(struct osq_file *own, void __user *user)
 	return err;
 }
 
-static long do_filter(struct osq_file *own, void __user *user)
+static long do_filter(struct osq_opening *own, void __user *user)
 {
 	struct osq_filter *filter = memdup_user(user, sizeof(*filter));
 	long err;
@@ -304,8 +304,27 @@ static long do_filter(struct osq_file *own, void __user *user)
 	return err;
 }
 
+/* Says who may before it says what was wrong with the call. */
+static long do_watch(struct osq_opening *own, void __user *user)
+{
+	struct osq_watch_order *order = osq_watch_prepare(user);
+	long err;
+
+	mutex_lock(&device_mutex);
+	err = enter(own);
+	if (!err)
+		err = osq_device_is_on(&own->session, OSQ_TYPE_FILE);
+	if (!err)
+		err = PTR_ERR_OR_ZERO(order);
+	if (!err)
+		err = osq_watch_apply(order);
+	mutex_unlock(&device_mutex);
+	osq_watch_put(order);
+	return err;
+}
+
 /* Without device_mutex, so that many threads can make records at once. */
-static long do_test(struct osq_file *own, unsigned int command,
+static long do_test(struct osq_opening *own, unsigned int command,
 		    void __user *user)
 {
 	long err;
@@ -319,7 +338,7 @@ static long do_test(struct osq_file *own, unsigned int command,
 static long osq_ioctl(struct file *file, unsigned int command,
 		      unsigned long address)
 {
-	struct osq_file *own = file->private_data;
+	struct osq_opening *own = file->private_data;
 	void __user *user = (void __user *)address;
 	union osq_argument argument = {};
 	size_t bytes = _IOC_SIZE(command);
@@ -329,6 +348,8 @@ static long osq_ioctl(struct file *file, unsigned int command,
 		return do_stats(own, user);
 	if (command == OSQ_IOC_FILTER)
 		return do_filter(own, user);
+	if (command == OSQ_IOC_WATCH)
+		return do_watch(own, user);
 	if (osq_test_knows(command))
 		return do_test(own, command, user);
 	if (bytes > sizeof(argument))

@@ -42,6 +42,15 @@ const struct osq_publisher osq_publishers[] = {
 		.stop = osq_publish_exit_stop,
 	},
 	{
+		.name = "file",
+		.type = OSQ_TYPE_FILE,
+		.options = OSQ_FILE_OPT_ALL,
+		.filters = BY_PROCESS,
+		.start = osq_publish_file_start,
+		.configure = osq_publish_file_configure,
+		.stop = osq_publish_file_stop,
+	},
+	{
 		.name = "module",
 		.type = OSQ_TYPE_MODULE,
 		.options = OSQ_MODULE_OPT_ALL,
@@ -94,5 +103,5 @@ static void __exit osq_exit(void)
 
 module_init(osq_init);
 module_exit(osq_exit);
-MODULE_DESCRIPTION("Process events for osquery, in shared memory");
+MODULE_DESCRIPTION("Process, socket and file events for osquery, in shared memory");
 MODULE_LICENSE("GPL");

@@ -71,6 +71,7 @@ struct osq_scratch {
 	union {
 		struct osq_record head;
 		struct osq_exec exec;
+		struct osq_file file;
 		u8 bytes[OSQ_RECORD_MAX_BYTES];
 	};
 	/* d_path builds its answer at the end of such a buffer. */
@@ -109,6 +110,11 @@ int osq_filter_set(const struct osq_filter *filter);
 void osq_filter_clear(void);
 bool osq_filter_pass(struct osq_ring *ring, u32 type, struct task_struct *task,
 		     const char *path, u32 path_bytes);
+/* watch_order.c, watch.c */
+struct osq_watch_order;
+struct osq_watch_order *osq_watch_prepare(void __user *user);
+int osq_watch_apply(struct osq_watch_order *order);
+void osq_watch_put(struct osq_watch_order *order);
 
 /* publish_*.c - see struct osq_publisher. */
 bool osq_publish_exec_probe(void);
@@ -123,6 +129,9 @@ bool osq_publish_exit_probe(void);
 int osq_publish_exit_start(struct osq_ring *ring, u64 options);
 void osq_publish_exit_configure(u64 options);
 void osq_publish_exit_stop(void);
+int osq_publish_file_start(struct osq_ring *ring, u64 options);
+void osq_publish_file_configure(u64 options);
+void osq_publish_file_stop(void);
 int osq_publish_module_start(struct osq_ring *ring, u64 options);
 void osq_publish_module_configure(u64 options);
 void osq_publish_module_stop(void);

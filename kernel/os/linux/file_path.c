@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * file_path.c - where a file is in its file system: first whether a watch can
+ * cover it, cheaply, by climbing from its dentry, then as a path.
+ *
+ * Most events of a file system with a watch are not under it. They are turned
+ * down without a buffer and without building a path.
+ */
+#include <linux/dcache.h>
+#include <linux/seqlock.h>
+
+#include "osq_file.h"
+
+static const struct dentry *parent_of(const struct dentry *dentry)
+{
+	return READ_ONCE(dentry->d_parent);
+}
+
+/*
+ * Is this the dentry's name? A rename may exchange it meanwhile: every name
+ * ends in a NUL, which no component contains, so the bytes are never read past
+ * their end; rename_lock tells the caller that the answer is worth nothing.
+ */
+static bool has_name(const struct dentry *dentry, const char *name, u32 len)
+{
+	const unsigned char *own = READ_ONCE(dentry->d_name.name);
+	u32 at;
+
+	for (at = 0; at < len; at++)
+		if (own[at] != (unsigned char)name[at])
+			return false;
+	return !own[len];
+}
+
+/* Where the last component of @path begins. */
+static u32 last_of(const struct osq_path *path)
+{
+	u32 at = path->len;
+
+	while (path->bytes[at - 1] != '/')
+		at--;
+	return at;
+}
+
+/* Is @place the path of @dentry, which has as many components? */
+static bool is_at(const struct dentry *dentry, const struct osq_path *place)
+{
+	struct osq_path left = *place;
+
+	while (left.len) {
+		u32 start = last_of(&left);
+
+		if (!has_name(dentry, left.bytes + start, left.len - start))
+			return false;
+		left.len = start - 1;
+		dentry = parent_of(dentry);
+	}
+	return true;
+}
+
+/* As is_at, for a name in a folder. */
+static bool is_below_at(const struct osq_name *name,
+			const struct osq_path *place)
+{
+	u32 start = last_of(place);
+	struct osq_path folder = { .bytes = place->bytes, .len = start - 1 };
+
+	return name->below->len == place->len - start &&
+	       !memcmp(name->below->name, place->bytes + start,
+		       name->below->len) &&
+	       is_at(name->dentry, &folder);
+}
+
+/* Context: an RCU reader; the answer counts when rename_lock says so. */
+static enum osq_sight look(const struct osq_name *name,
+			   const struct osq_watches *watches, u64 fs,
+			   u64 actions)
+{
+	const struct dentry *at;
+	u32 i, depth = 0, at_depth;
+
+	for (at = name->dentry; !IS_ROOT(at); at = parent_of(at))
+		depth++;
+	if (at != name->dentry->d_sb->s_root)
+		return OSQ_SIGHT_UNKNOWN;
+	at = name->dentry;
+	at_depth = depth;
+	for (i = 0; i < watches->count; i++) {
+		const struct osq_watched *one = watches->watched[i];
+
+		if (one->fs != fs || !(one->actions & actions))
+			continue;
+		if (name->below && one->depth == depth + 1) {
+			if (is_below_at(name, &one->path.place))
+				return OSQ_SIGHT_COVERED;
+			continue;
+		}
+		if (one->depth > depth)
+			continue;
+		/* Deeper watches come first, so one climb is for all. */
+		for (; at_depth > one->depth; at_depth--)
+			at = parent_of(at);
+		if (is_at(at, &one->path.place))
+			return OSQ_SIGHT_COVERED;
+	}
+	return OSQ_SIGHT_NONE;
+}
+
+/*
+ * osq_name_sight - can a watch that wants one of @actions cover this name?
+ * @watches: may be NULL.
+ *
+ * Context: an RCU reader; on PREEMPT_RT one that may be preempted.
+ */
+enum osq_sight osq_name_sight(const struct osq_name *name,
+			      const struct osq_watches *watches, u64 fs,
+			      u64 actions)
+{
+	enum osq_sight sight;
+	int seq = 0;
+
+	if (!osq_watches_want(watches, fs, actions))
+		return OSQ_SIGHT_NONE;
+	/* The second turn, if there is one, is with the lock. */
+again:
+	read_seqbegin_or_lock(&rename_lock, &seq);
+	sight = look(name, watches, fs, actions);
+	if (need_seqretry(&rename_lock, seq)) {
+		seq = 1;
+		goto again;
+	}
+	done_seqretry(&rename_lock, seq);
+	return sight;
+}
+
+/*
+ * The folder next above whose path has room, or the dentry itself. A rename
+ * meanwhile makes the sum wrong, and then the path is not found: see below.
+ */
+static const struct dentry *with_room(const struct dentry *dentry, u32 room)
+{
+	const struct dentry *at;
+	u64 len = 1; /* its end */
+
+	for (at = dentry; !IS_ROOT(at); at = parent_of(at))
+		len += READ_ONCE(at->d_name.len) + 1;
+	for (at = dentry; len > room && !IS_ROOT(at); at = parent_of(at))
+		len -= READ_ONCE(at->d_name.len) + 1;
+	return at;
+}
+
+/*
+ * osq_name_path - the path of a name from the root of its file system.
+ * @buffer: OSQ_PATH_BUFFER_BYTES.
+ * @path: in @buffer.
+ * @cut: set when that of the nearest folder that has room is all there is.
+ *
+ * A watch covers the whole path just when it covers what is left of a cut
+ * one, since no watch is longer than the buffer.
+ * Context: an RCU reader; on PREEMPT_RT one that may be preempted.
+ * Return: false when there is no path.
+ */
+bool osq_name_path(const struct osq_name *name, char *buffer,
+		   struct osq_path *path, bool *cut)
+{
+	const struct qstr *below = name->below;
+	u32 room = OSQ_PATH_BUFFER_BYTES - (below ? below->len + 1 : 0);
+	const struct dentry *dentry = with_room(name->dentry, room);
+	char *start;
+
+	if (below && dentry != name->dentry) {
+		below = NULL;
+		room = OSQ_PATH_BUFFER_BYTES;
+		dentry = with_room(name->dentry, room);
+		*cut = true;
+	}
+	*cut = *cut || dentry != name->dentry;
+	start = dentry_path_raw((struct dentry *)dentry, buffer, room);
+	if (IS_ERR(start))
+		return false;
+	path->bytes = start;
+	path->len = buffer + room - 1 - start;
+	/* The root of all is a slash here, and empty in a table. */
+	if (path->len == 1)
+		path->len = 0;
+	if (!below)
+		return true;
+	if (!path->len)
+		path->bytes = buffer + room - 1;
+	buffer[room - 1] = '/';
+	memcpy(buffer + room, below->name, below->len);
+	path->len += below->len + 1;
+	return true;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* osq_file.h - what watch.c, file_path.c and publish_file.c have of each other. */
+#ifndef OSQ_FILE_H
+#define OSQ_FILE_H
+
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/fsnotify_backend.h>
+#include <linux/path.h>
+
+#include "osq_linux.h"
+#include "osq_watch.h"
+
+/* A name in a file system: a dentry's, or one of a folder's. */
+struct osq_name {
+	const struct dentry *dentry;
+	const struct qstr *below; /* a name in the folder @dentry, or NULL */
+};
+
+/* watch.c */
+
+/* Events of one mark are of one file system. */
+struct osq_mark {
+	struct fsnotify_mark mark;
+	struct list_head entry;
+	const struct super_block *sb; /* only compared */
+	u64 fs; /* osq_watched.fs; the same for all marks of @sb */
+	unsigned int kind;
+};
+
+/* Replaced as a whole, and read under RCU. */
+extern struct osq_watches __rcu *osq_watches;
+
+/* A call of WATCH, and what was found before device_mutex was taken. */
+struct osq_watch_order {
+	struct osq_watch watch;
+	struct osq_path shown; /* of watch, as a table has it */
+	struct path found; /* it, or the nearest that exists above it */
+	struct osq_watched *watched; /* NULL once the table has it */
+};
+
+int osq_watches_open(const struct fsnotify_ops *ops);
+void osq_watches_close(void);
+void osq_mark_free(struct fsnotify_mark *mark);
+
+/* file_path.c */
+enum osq_sight {
+	OSQ_SIGHT_NONE, /* no watch covers it */
+	OSQ_SIGHT_COVERED, /* one did, a moment ago */
+	OSQ_SIGHT_UNKNOWN, /* nobody can say: it has no path */
+};
+
+enum osq_sight osq_name_sight(const struct osq_name *name,
+			      const struct osq_watches *watches, u64 fs,
+			      u64 actions);
+bool osq_name_path(const struct osq_name *name, char *buffer,
+		   struct osq_path *path, bool *cut);
+
+#endif

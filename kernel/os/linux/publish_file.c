@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * publish_file.c - a record for what happens to files under watched paths,
+ * from fsnotify.
+ *
+ * fsnotify calls after the fact, for what has succeeded, in the process that
+ * did it, with the folder of a name still locked: so names and inodes are
+ * those of the event. It calls each time, and misses nothing that could be
+ * counted as missed. See kernel/README.md for what else was considered.
+ */
+#include <linux/audit.h>
+#include <linux/cred.h>
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/fsnotify_backend.h>
+#include <linux/kdev_t.h>
+#include <linux/sched.h>
+#include <linux/user_namespace.h>
+
+#include "compat.h"
+#include "osq_file.h"
+
+static_assert(sizeof(struct osq_file) +
+		      2 * (OSQ_WATCH_PATH_BYTES + OSQ_PATH_BUFFER_BYTES) <=
+	      OSQ_RECORD_MAX_BYTES);
+
+static struct osq_ring *target;
+static u64 chosen; /* OSQ_FILE_OPT */
+
+/* One call of fsnotify. */
+struct event {
+	u32 action;
+	u64 fs;
+	const struct super_block *sb;
+	const struct inode *inode; /* NULL where a name comes before its file */
+	struct osq_name name; /* the old one of a rename */
+	struct osq_name dest; /* the new one */
+	bool has_path; /* it can be told where in its file system it is */
+};
+
+/* A name as a path, and the watch that covers it. */
+struct place {
+	struct osq_path path; /* in the scratch buffer's */
+	const struct osq_watched *watched;
+	bool found;
+};
+
+static void put_ids(struct osq_file *file)
+{
+	const struct cred *cred = current_cred();
+	struct user_namespace *ns = &init_user_ns;
+
+	file->uid = from_kuid(ns, cred->uid);
+	file->euid = from_kuid(ns, cred->euid);
+	file->suid = from_kuid(ns, cred->suid);
+	file->fsuid = from_kuid(ns, cred->fsuid);
+	file->gid = from_kgid(ns, cred->gid);
+	file->egid = from_kgid(ns, cred->egid);
+	file->sgid = from_kgid(ns, cred->sgid);
+	file->fsgid = from_kgid(ns, cred->fsgid);
+	file->auid = from_kuid(ns, audit_get_loginuid(current));
+	file->session = audit_get_sessionid(current);
+}
+
+static void put_inode(struct osq_file *file, const struct event *event)
+{
+	dev_t dev = event->sb->s_dev;
+	const struct inode *inode = event->inode;
+
+	file->dev = (u64)MAJOR(dev) << 32 | MINOR(dev);
+	if (!inode)
+		return;
+	file->ino = inode->i_ino;
+	file->mode = inode->i_mode;
+	file->owner_uid = from_kuid(&init_user_ns, inode->i_uid);
+	file->owner_gid = from_kgid(&init_user_ns, inode->i_gid);
+	file->nlink = inode->i_nlink;
+}
+
+static u64 wanted(const struct event *event)
+{
+	return OSQ_FILE_OPT(event->action);
+}
+
+/* Context: osq_path_begin, which @watches is read under, too. */
+static struct place look_up(struct osq_scratch *scratch,
+			    const struct osq_name *name,
+			    const struct osq_watches *watches,
+			    const struct event *event)
+{
+	struct place place = {};
+	bool cut = false;
+
+	place.found = event->has_path &&
+		      osq_name_path(name, scratch->path, &place.path, &cut);
+	if (cut)
+		scratch->head.flags |= OSQ_FLAG_TRUNC_PATH;
+	if (!place.found)
+		scratch->head.flags |= OSQ_FLAG_NO_PATH;
+	else
+		place.watched = osq_watches_match(watches, event->fs,
+						  wanted(event), &place.path);
+	return place;
+}
+
+static void put_view(struct osq_file *file, struct osq_span *span,
+		     const struct osq_view *view, const struct osq_path *path)
+{
+	span->off = file->head.len;
+	span->len = osq_view_path(view, path, (char *)file + span->off);
+	file->head.len += span->len;
+}
+
+/*
+ * Append a path as its watch shows it.
+ * @nearby: when no watch covers it: the one of the other side.
+ */
+static void put_place(struct osq_file *file, struct osq_span *span,
+		      const struct place *place,
+		      const struct osq_watched *nearby)
+{
+	static const struct osq_view whole;
+
+	span->off = file->head.len;
+	if (!place->found)
+		return;
+	if (place->watched) {
+		put_view(file, span, &place->watched->path, &place->path);
+	} else if (osq_path_covers(&nearby->mount.place, &place->path)) {
+		put_view(file, span, &nearby->mount, &place->path);
+	} else {
+		file->head.flags |= OSQ_FLAG_FS_PATH;
+		put_view(file, span, &whole, &place->path);
+	}
+}
+
+/*
+ * Append the paths. There is one buffer to build them in, so that of the new
+ * name is built twice: to learn whether it is watched, and to be kept.
+ *
+ * Return: false when no path turns out to be watched.
+ */
+static bool put_paths(struct osq_scratch *scratch, const struct event *event,
+		      const struct osq_watches *watches)
+{
+	struct osq_file *file = &scratch->file;
+	const struct osq_watched *nearby = NULL;
+	struct place place;
+
+	if (event->dest.dentry)
+		nearby = look_up(scratch, &event->dest, watches, event).watched;
+	place = look_up(scratch, &event->name, watches, event);
+	if (!nearby)
+		nearby = place.watched;
+	/* What has no path on a watched file system is told, not hidden. */
+	if (!nearby && !(file->head.flags & OSQ_FLAG_NO_PATH))
+		return false;
+	if (!nearby)
+		place.found = false;
+	put_place(file, &file->path, &place, nearby);
+	file->dest_path.off = file->head.len;
+	if (event->dest.dentry && nearby) {
+		place = look_up(scratch, &event->dest, watches, event);
+		put_place(file, &file->dest_path, &place, nearby);
+	}
+	return true;
+}
+
+/* The name was gone before: a rename or an unlink has the name it was. */
+static bool is_deleted(const struct event *event)
+{
+	return !event->name.below && !event->dest.dentry &&
+	       event->action != OSQ_FILE_CREATE &&
+	       d_unlinked((struct dentry *)event->name.dentry);
+}
+
+/* Return: false when it is not watched after all. */
+static bool encode(struct osq_scratch *scratch, const struct event *event)
+{
+	struct osq_file *file = &scratch->file;
+	bool traded, watched;
+
+	osq_head_fill(&file->head, sizeof(*file), OSQ_TYPE_FILE, current);
+	if (current->flags & PF_KTHREAD)
+		file->head.flags |= OSQ_FLAG_OTHER_CONTEXT;
+	if (is_deleted(event))
+		file->head.flags |= OSQ_FLAG_DELETED;
+	file->action = event->action;
+	put_ids(file);
+	put_inode(file, event);
+	traded = osq_path_begin();
+	watched = put_paths(scratch, event, rcu_dereference(osq_watches));
+	osq_path_end(traded);
+	return watched;
+}
+
+/* Preemption is off as in a tracepoint, so that buffers are free in time. */
+static void publish(const struct event *event)
+{
+	struct osq_scratch *scratch;
+
+	preempt_disable();
+	scratch = osq_scratch_get();
+	if (!scratch) {
+		osq_publish_nothing(target, OSQ_TYPE_FILE, OSQ_DROP_NESTED);
+	} else {
+		/* Filtered counts only what was watched. */
+		if (encode(scratch, event) &&
+		    osq_filter_pass(target, OSQ_TYPE_FILE, current, NULL, 0))
+			osq_publish(target, &scratch->head);
+		osq_scratch_put(scratch);
+	}
+	preempt_enable();
+}
+
+/* Return: can a watch cover one of the names? */
+static bool is_in_sight(struct event *event)
+{
+	const struct osq_watches *watches;
+	enum osq_sight sight;
+
+	rcu_read_lock();
+	watches = rcu_dereference(osq_watches);
+	sight = osq_name_sight(&event->name, watches, event->fs, wanted(event));
+	if (sight == OSQ_SIGHT_NONE && event->dest.dentry)
+		sight = osq_name_sight(&event->dest, watches, event->fs,
+				       wanted(event));
+	rcu_read_unlock();
+	event->has_path = sight != OSQ_SIGHT_UNKNOWN;
+	return sight != OSQ_SIGHT_NONE;
+}
+
+static u32 action_of(u32 mask, int data_type)
+{
+	if (mask & FS_OPEN)
+		return OSQ_FILE_OPEN;
+	if (mask & FS_CLOSE_WRITE)
+		return OSQ_FILE_CLOSE_WRITE;
+	if (mask & FS_RENAME)
+		return OSQ_FILE_RENAME;
+	if (mask & FS_DELETE)
+		return OSQ_FILE_UNLINK;
+	/* A new name of an inode that was there already. */
+	if (mask & FS_CREATE)
+		return data_type == FSNOTIFY_EVENT_INODE ? OSQ_FILE_LINK
+							 : OSQ_FILE_CREATE;
+	/* Of an inode alone: its link count, which other actions tell. */
+	if (mask & FS_ATTRIB && data_type != FSNOTIFY_EVENT_INODE)
+		return OSQ_FILE_ATTRIB;
+	return 0;
+}
+
+/*
+ * Context: process, may sleep; the folder of a name that comes or goes is
+ * locked.
+ */
+static int on_event(struct fsnotify_group *group, u32 mask, const void *data,
+		    int data_type, struct inode *dir,
+		    const struct qstr *file_name, u32 cookie,
+		    struct fsnotify_iter_info *iter_info)
+{
+	struct fsnotify_mark *mark = fsnotify_iter_sb_mark(iter_info);
+	struct dentry *dentry = fsnotify_data_dentry(data, data_type);
+	struct dentry *folder = NULL;
+	struct event event = {
+		.action = action_of(mask, data_type),
+		.fs = container_of(mark, struct osq_mark, mark)->fs,
+		.inode = fsnotify_data_inode(data, data_type),
+		.sb = fsnotify_data_sb(data, data_type),
+		.name.dentry = dentry,
+	};
+
+	if (!(READ_ONCE(chosen) & wanted(&event)))
+		return 0;
+	/* A name is gone, or not yet its dentry's, or was another. */
+	if (!dentry || event.action == OSQ_FILE_RENAME) {
+		folder = d_find_any_alias(dir);
+		event.name.dentry = folder;
+		event.name.below = file_name;
+		event.dest.dentry = dentry;
+	}
+	if (event.name.dentry && is_in_sight(&event))
+		publish(&event);
+	dput(folder);
+	return 0;
+}
+
+static const struct fsnotify_ops ops = {
+	.handle_event = on_event,
+	.free_mark = osq_mark_free,
+};
+
+/*
+ * osq_publish_file_start - see struct osq_publisher. Nothing is hooked before
+ * the first watch.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int osq_publish_file_start(struct osq_ring *ring, u64 options)
+{
+	int err = osq_scratch_open();
+
+	if (err)
+		return err;
+	target = ring;
+	osq_publish_file_configure(options);
+	err = osq_watches_open(&ops);
+	if (err)
+		osq_scratch_close();
+	return err;
+}
+
+/* osq_publish_file_configure - see struct osq_publisher. */
+void osq_publish_file_configure(u64 options)
+{
+	WRITE_ONCE(chosen, options ? options : OSQ_FILE_OPT_ALL);
+}
+
+/* osq_publish_file_stop - see struct osq_publisher. The watches go, too. */
+void osq_publish_file_stop(void)
+{
+	osq_watches_close();
+	osq_scratch_close();
+}

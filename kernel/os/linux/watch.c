@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * watch.c - WATCH: which paths are watched, and the marks that make the
+ * kernel call for their file systems.
+ *
+ * fsnotify calls a group for each event of a file system that has a mark of
+ * it. A mark's mask cannot be changed by a module, so there are two groups:
+ * opens, which are by far the most frequent, cost nothing where no watch
+ * wants them.
+ *
+ * All but the table is protected by device_mutex.
+ */
+#include <linux/err.h>
+#include <linux/fsnotify_backend.h>
+#include <linux/list.h>
+#include <linux/mount.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "osq_file.h"
+
+static const struct {
+	u64 actions;
+	u32 mask;
+} kinds[] = {
+	{
+		.actions = OSQ_FILE_OPT(OSQ_FILE_OPEN),
+		.mask = FS_OPEN,
+	},
+	{
+		.actions = OSQ_FILE_OPT_ALL & ~OSQ_FILE_OPT(OSQ_FILE_OPEN),
+		.mask = FS_CLOSE_WRITE | FS_RENAME | FS_DELETE | FS_CREATE |
+			FS_ATTRIB,
+	},
+};
+
+#define KINDS ARRAY_SIZE(kinds)
+
+struct osq_watches __rcu *osq_watches;
+static struct fsnotify_group *groups[KINDS];
+static LIST_HEAD(marks);
+static u64 last_fs;
+
+static struct osq_watches *table(void)
+{
+	return rcu_dereference_protected(osq_watches, true);
+}
+
+/* Return: the old table; nobody looks at it, or at what only it had. */
+static struct osq_watches *swap_table(struct osq_watches *watches)
+{
+	struct osq_watches *old = table();
+
+	rcu_assign_pointer(osq_watches, watches);
+	synchronize_rcu();
+	return old;
+}
+
+/* osq_mark_free - see struct fsnotify_ops. */
+void osq_mark_free(struct fsnotify_mark *mark)
+{
+	kfree(container_of(mark, struct osq_mark, mark));
+}
+
+/* Its file system may have been unmounted, and @sb be another one's. */
+static bool is_attached(const struct osq_mark *mark)
+{
+	return READ_ONCE(mark->mark.flags) & FSNOTIFY_MARK_FLAG_ATTACHED;
+}
+
+static struct osq_mark *find_mark(const struct super_block *sb)
+{
+	struct osq_mark *mark;
+
+	list_for_each_entry(mark, &marks, entry)
+		if (mark->sb == sb && is_attached(mark))
+			return mark;
+	return NULL;
+}
+
+static bool has_kind(u64 fs, unsigned int kind)
+{
+	struct osq_mark *mark;
+
+	list_for_each_entry(mark, &marks, entry)
+		if (mark->fs == fs && mark->kind == kind)
+			return true;
+	return false;
+}
+
+static int add_mark(struct super_block *sb, u64 fs, unsigned int kind)
+{
+	struct osq_mark *mark = kzalloc(sizeof(*mark), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!mark)
+		return -ENOMEM;
+	fsnotify_init_mark(&mark->mark, groups[kind]);
+	mark->mark.mask = kinds[kind].mask;
+	mark->sb = sb;
+	mark->fs = fs;
+	mark->kind = kind;
+	err = osq_fsnotify_add_sb_mark(&mark->mark, sb);
+	if (err)
+		fsnotify_put_mark(&mark->mark);
+	else
+		list_add(&mark->entry, &marks);
+	return err;
+}
+
+/* Have the marks that @actions need. Return: 0, and then *@fs is the number. */
+static int add_marks(struct super_block *sb, u64 actions, u64 *fs)
+{
+	struct osq_mark *mark = find_mark(sb);
+	unsigned int kind;
+	int err = 0;
+
+	*fs = mark ? mark->fs : ++last_fs;
+	for (kind = 0; !err && kind < KINDS; kind++)
+		if (kinds[kind].actions & actions && !has_kind(*fs, kind))
+			err = add_mark(sb, *fs, kind);
+	return err;
+}
+
+/* The kernel frees them when no call that has seen them is left. */
+static void drop_marks(void)
+{
+	struct osq_mark *mark, *next;
+
+	list_for_each_entry_safe(mark, next, &marks, entry) {
+		if (osq_watches_want(table(), mark->fs,
+				     kinds[mark->kind].actions))
+			continue;
+		list_del(&mark->entry);
+		fsnotify_destroy_mark(&mark->mark, groups[mark->kind]);
+		fsnotify_put_mark(&mark->mark);
+	}
+}
+
+static void put_groups(void)
+{
+	unsigned int kind;
+
+	for (kind = 0; kind < KINDS; kind++) {
+		if (!IS_ERR_OR_NULL(groups[kind]))
+			fsnotify_put_group(groups[kind]);
+		groups[kind] = NULL;
+	}
+}
+
+/*
+ * osq_watches_open - be ready for watches; undone by osq_watches_close.
+ * @ops: what is called; free_mark is osq_mark_free.
+ *
+ * Context: may sleep; device_mutex is held.
+ * Return: 0 or -ENOMEM.
+ */
+int osq_watches_open(const struct fsnotify_ops *ops)
+{
+	unsigned int kind;
+	int err;
+
+	for (kind = 0; kind < KINDS; kind++) {
+		groups[kind] = fsnotify_alloc_group(ops, 0);
+		if (IS_ERR(groups[kind])) {
+			err = PTR_ERR(groups[kind]);
+			put_groups();
+			return err;
+		}
+	}
+	return 0;
+}
+
+/*
+ * osq_watches_close - watch nothing; no event is or will be handled.
+ *
+ * fsnotify frees marks after a grace period of what it calls handlers in, so
+ * when the last is free, no handler runs. Context: as osq_watches_open.
+ */
+void osq_watches_close(void)
+{
+	struct osq_watches *old = swap_table(NULL);
+	u32 i;
+
+	for (i = 0; old && i < old->count; i++)
+		osq_watched_destroy(old->watched[i]);
+	osq_os_free(old);
+	drop_marks();
+	fsnotify_wait_marks_destroyed();
+	put_groups();
+}
+
+/* Exchange one watch for another; either may be NULL. */
+static int replace(struct osq_watched *without, struct osq_watched *with)
+{
+	struct osq_watches *watches =
+		osq_watches_replace(table(), without, with);
+
+	if (!watches)
+		return -ENOMEM;
+	osq_os_free(swap_table(watches));
+	osq_watched_destroy(without);
+	return 0;
+}
+
+static int add(struct osq_watch_order *order, struct osq_watched *same)
+{
+	const struct osq_watches *watches = table();
+	int err;
+
+	if (!same && watches && watches->count == OSQ_WATCH_MAX)
+		return -ENOSPC;
+	err = add_marks(order->found.mnt->mnt_sb, order->watch.actions,
+			&order->watched->fs);
+	if (!err)
+		err = replace(same, order->watched);
+	if (!err)
+		order->watched = NULL;
+	return err;
+}
+
+/*
+ * osq_watch_apply - do what osq_watch_prepare has prepared.
+ *
+ * Context: may sleep; device_mutex is held; files are subscribed to.
+ * Return: 0; -ENOENT nothing to remove; -ENOSPC; -ENOMEM.
+ */
+int osq_watch_apply(struct osq_watch_order *order)
+{
+	struct osq_watched *same = osq_watches_find(table(), &order->shown);
+	int err = -ENOENT;
+
+	if (order->watch.on)
+		err = add(order, same);
+	else if (same)
+		err = replace(same, NULL);
+	drop_marks();
+	return err;
+}

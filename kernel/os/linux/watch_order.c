@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * watch_order.c - a call of WATCH up to where it needs the device: copied,
+ * checked, and its path looked up.
+ *
+ * That is done without device_mutex. A look-up takes the locks of folders, and
+ * whoever holds one may fault, wait for a process's memory, and so for an mmap
+ * of the device, which takes device_mutex.
+ */
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/path.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "osq_file.h"
+
+/* Places that take a look-up to find, each in a buffer of its own. */
+struct places {
+	char place[PATH_MAX];
+	char mount_place[PATH_MAX];
+	char mount_shown[PATH_MAX];
+};
+
+/* Return: -EINVAL for what osq_watch does not allow. */
+static int check(const struct osq_watch *watch)
+{
+	if (watch->on > 1 || watch->actions & ~OSQ_FILE_OPT_ALL ||
+	    !watch->on != !watch->actions ||
+	    watch->path_bytes >= OSQ_WATCH_PATH_BYTES ||
+	    !osq_path_is_proper(watch->path, watch->path_bytes))
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * Look up the path, or the nearest that exists above it.
+ * @order: found is set; shown is terminated there, and whole again.
+ *
+ * Return: how long the path that was found is; what the look-up says.
+ */
+static int find(struct osq_watch_order *order)
+{
+	char *path = order->watch.path;
+	u32 len = order->shown.len;
+	int err;
+
+	for (;;) {
+		char cut = path[len];
+
+		path[len] = 0;
+		err = kern_path(len ? path : "/", LOOKUP_FOLLOW, &order->found);
+		path[len] = cut;
+		if (err != -ENOENT || !len)
+			return err ? err : len;
+		while (path[--len] != '/')
+			;
+	}
+}
+
+/* The root is a slash for the kernel, and empty in a table. */
+static int as_path(char *text, struct osq_path *path)
+{
+	if (IS_ERR(text))
+		return PTR_ERR(text);
+	path->bytes = text;
+	path->len = strlen(text);
+	if (path->len == 1)
+		path->len = 0;
+	return 0;
+}
+
+static int view_mount(const struct path *found, struct places *places,
+		      struct osq_view *mount)
+{
+	struct path top = { .mnt = found->mnt, .dentry = found->mnt->mnt_root };
+	int err = as_path(dentry_path_raw(top.dentry, places->mount_place,
+					  sizeof(places->mount_place)),
+			  &mount->place);
+
+	if (!err)
+		err = as_path(d_path(&top, places->mount_shown,
+				     sizeof(places->mount_shown)),
+			      &mount->shown);
+	return err;
+}
+
+/* What of the path does not exist yet follows what does. */
+static int view_path(const struct osq_watch_order *order, u32 found_len,
+		     struct places *places, struct osq_view *path)
+{
+	u32 rest = order->shown.len - found_len;
+	int err = as_path(dentry_path_raw(order->found.dentry, places->place,
+					  sizeof(places->place)),
+			  &path->place);
+
+	if (err)
+		return err;
+	if (path->place.len + rest >= sizeof(places->place))
+		return -ENAMETOOLONG;
+	memmove(places->place, path->place.bytes, path->place.len);
+	memcpy(places->place + path->place.len, order->shown.bytes + found_len,
+	       rest);
+	path->place.bytes = places->place;
+	path->place.len += rest;
+	path->shown = order->shown;
+	return 0;
+}
+
+static int resolve(struct osq_watch_order *order)
+{
+	struct places *places = kmalloc(sizeof(*places), GFP_KERNEL_ACCOUNT);
+	struct osq_view path, mount;
+	int err = -ENOMEM;
+
+	if (!places)
+		return err;
+	err = find(order);
+	if (err >= 0)
+		err = view_path(order, err, places, &path);
+	if (!err)
+		err = view_mount(&order->found, places, &mount);
+	if (!err) {
+		order->watched =
+			osq_watched_create(order->watch.actions, &path, &mount);
+		err = order->watched ? 0 : -ENOMEM;
+	}
+	kfree(places);
+	return err;
+}
+
+/*
+ * osq_watch_prepare - take a call of WATCH as far as it needs no device.
+ *
+ * Context: process, may sleep; no mutex is held.
+ * Return: what osq_watch_apply takes and osq_watch_put frees; an error pointer
+ * with -EFAULT, -EINVAL, -ENAMETOOLONG, -ENOMEM, or what the look-up says.
+ */
+struct osq_watch_order *osq_watch_prepare(void __user *user)
+{
+	struct osq_watch_order *order =
+		kzalloc(sizeof(*order), GFP_KERNEL_ACCOUNT);
+	int err = 0;
+
+	if (!order)
+		return ERR_PTR(-ENOMEM);
+	if (copy_from_user(&order->watch, user, sizeof(order->watch)))
+		err = -EFAULT;
+	if (!err)
+		err = check(&order->watch);
+	if (!err) {
+		order->shown.bytes = order->watch.path;
+		/* The root is empty in a table. */
+		if (order->watch.path_bytes > 1)
+			order->shown.len = order->watch.path_bytes;
+		err = order->watch.on ? resolve(order) : 0;
+	}
+	if (!err)
+		return order;
+	osq_watch_put(order);
+	return ERR_PTR(err);
+}
+
+/* osq_watch_put - free what is left of it; an error pointer is fine. */
+void osq_watch_put(struct osq_watch_order *order)
+{
+	if (IS_ERR(order))
+		return;
+	path_put(&order->found);
+	osq_watched_destroy(order->watched);
+	kfree(order);
+}

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Where a file is: mounts, links, names that come later, paths too long, and no name at all.
+
+All scenes are played once, one after the other, before one reader; each test looks at its own.
+"""
+
+import errno
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from harness.guest import Guest
+from harness.handoff import Handoff
+from harness.model import Settings
+from harness.pytest_plugin import Driver
+from tests.guest.file_log import (
+    DELETED,
+    FS_PATH,
+    NO_PATH,
+    OTHER_CONTEXT,
+    TRUNC_PATH,
+    difference,
+    parse_log,
+    seen,
+    under,
+)
+from tests.guest.tailing import Record, Tail, Tailing
+
+TOP = "/var/tmp/osqplaces"
+AIO_TRIES = 40
+# Each byte that a name can have, up to the longest name.
+ANY_NAME = bytes(code for code in range(1, 256) if code != ord("/"))[:254] + b"x"
+_OCTAL = "".join(f"\\{code:03o}" for code in ANY_NAME)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Shell lines that are run in a folder of the scene's own, before and with the watch."""
+
+    watch: str
+    act: str
+    set_up: str = ":"
+    tear_down: str = ":"
+
+
+SCENES = {
+    "bind": Scene(
+        set_up="mkdir -p a/sub b; mount --bind a/sub b",
+        watch="b",
+        act=": > a/sub/x; : >> b/x; mv a/sub/x a/y; mv a/y b/z",
+        tear_down="umount b",
+    ),
+    "mount": Scene(
+        set_up="mkdir a; mount -t tmpfs none a; mkdir a/in",
+        watch="a/in",
+        act="cd a; : > x; mv x in/y; mv in/y z; mv z w",
+        tear_down="umount a",
+    ),
+    "later": Scene(
+        set_up="mkdir a; ln -s a link",
+        watch="link/new/sub",
+        act="cd a; mkdir new; cd new; mkdir sub sub2; rmdir sub; mkdir sub; mkdir sub/x",
+    ),
+    "moving": Scene(set_up="mkdir a b", watch="a", act="mv a c; : > c/no; mv b a; mkdir a/yes"),
+    "deep": Scene(set_up="mkdir a", watch="a", act=f"osqdeep /tmp/log.deep {TOP}/deep/a"),
+    "gone": Scene(set_up="mkdir a", watch="a", act="exec 3> a/x; rm a/x; exec 3>&-"),
+    "kernel": Scene(set_up="mkdir a", watch="a", act=f"osqaio a/x {AIO_TRIES}; sleep 0.3"),
+    "handle": Scene(
+        set_up="mkdir a; : > a/x; osqhandle save a/x /tmp/handle",
+        watch="a",
+        act="echo 2 > /proc/sys/vm/drop_caches; osqhandle open . /tmp/handle",
+    ),
+    "unmounted": Scene(
+        set_up="mkdir a; mount -t tmpfs none a",
+        watch="a",
+        act="mkdir a/x; umount a; mount -t tmpfs none a; mkdir a/y",
+        tear_down="umount a",
+    ),
+    "names": Scene(set_up="mkdir a", watch="a", act=f"mkdir \"a/$(printf '{_OCTAL}')\""),
+}
+
+# What 'osqwatch refusals' tries, and the errno that each must get; 0 must work.
+REFUSALS = {
+    "before_allocate": errno.ENXIO,
+    "before_subscribe": errno.ENOTCONN,
+    "relative": errno.EINVAL,
+    "empty": errno.EINVAL,
+    "empty_component": errno.EINVAL,
+    "slash_at_the_end": errno.EINVAL,
+    "dot": errno.EINVAL,
+    "dots": errno.EINVAL,
+    "nul": errno.EINVAL,
+    "no_action": errno.EINVAL,
+    "unknown_action": errno.EINVAL,
+    "on_is_2": errno.EINVAL,
+    "off_with_actions": errno.EINVAL,
+    "off_what_is_not_on": errno.ENOENT,
+    "below_a_file": errno.ENOTDIR,
+    "long_name": errno.ENAMETOOLONG,
+    "too_long": errno.EINVAL,
+    "longest": 0,
+    "longest_off": 0,
+    "null": errno.EFAULT,
+    "as_many_as_fit": 0,
+    "one_more": errno.ENOSPC,
+    "one_again": 0,
+    "one_less": 0,
+    "one_instead": 0,
+    "unsubscribed": errno.ENOTCONN,
+    "forgotten": errno.ENOENT,
+    "again": 0,
+    "invalid": errno.ESTALE,
+    "allocated_again": errno.ENOTCONN,
+}
+
+
+Told = list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What was told of all scenes."""
+
+    records: tuple[Record, ...]
+    dropped: int
+
+    def of(self, scene: str, *actions: str) -> list[Record]:
+        """Return the records of one scene, in order: all, or those of some actions."""
+        folder = f"{TOP}/{scene}/"
+        return [
+            one
+            for one in self.records
+            if (one["path"].startswith(folder) or one["dest_path"].startswith(folder))
+            and (not actions or one["action"] in actions)
+        ]
+
+
+def places(records: list[Record]) -> Told:
+    """Return what happened and to which paths, in order."""
+    return [(one["action"], one["path"], one["dest_path"]) for one in records]
+
+
+def script_of(part: Callable[[Scene], str]) -> str:
+    """Return one part of all scenes as a script that stops at what fails."""
+    lines = [f"(cd {TOP}/{name}\n{part(scene)})" for name, scene in SCENES.items()]
+    return "\n".join(["set -e", *lines])
+
+
+@pytest.fixture(scope="module")
+def story(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) -> Story:
+    """Play all scenes before one reader."""
+    driver = Driver(
+        guest=guest, spec=harness_settings.module, handoff=harness_handoff, load_s=60.0
+    )
+    if not driver.is_loaded():
+        driver.load()
+    folders = " ".join(f"{TOP}/{name}" for name in SCENES)
+    guest.run(f"rm -rf {TOP}; mkdir -p {folders}", deadline_s=60)
+    guest.run(script_of(lambda scene: scene.set_up), deadline_s=60)
+    watches = " ".join(f"--watch {TOP}/{name}/{one.watch}" for name, one in SCENES.items())
+    tail = Tail(guest, f"{watches} --watermark 65536")
+    guest.run(script_of(lambda scene: scene.act), deadline_s=240)
+    told = tail.finish()
+    guest.run(script_of(lambda scene: scene.tear_down), deadline_s=60)
+    return Story(records=told.records, dropped=told.stats["dropped"])
+
+
+def test_each_wrong_watch_has_its_own_errno(guest: Guest, driver: Driver) -> None:
+    """Wrong paths, actions, times: refused; watches end with subscription and queue."""
+    assert driver.is_loaded()
+
+    said = json.loads(guest.run("osqwatch refusals", deadline_s=120).stdout)
+
+    assert said == REFUSALS
+    driver.unload()
+
+
+def test_the_root_may_be_watched_for_one_action(guest: Guest, tail: Tailing) -> None:
+    """Links anywhere, but not on a mounted file system; no other action is told."""
+    lines = (
+        f"rm -rf {TOP}; mkdir -p {TOP}/a {TOP}/b; cd {TOP}; mount -t tmpfs none b",
+        ": > a/x; ln a/x a/y; ln a/x z; : > b/x; ln b/x b/y; umount b",
+    )
+
+    with tail(f"--watch / --watch {TOP}/a --action link") as running:
+        guest.run("; ".join(lines), deadline_s=20)
+        told = running.finish()
+
+    assert places(list(told.records)) == [("link", f"{TOP}/a/y", ""), ("link", f"{TOP}/z", "")]
+    assert [one["nlink"] for one in told.records] == [2, 3]
+
+
+def test_nothing_of_the_scenes_was_dropped(story: Story) -> None:
+    """What the other tests miss in the story was not lost on the way."""
+    assert story.dropped == 0
+    assert {one["type"] for one in story.records} == {"file"}
+
+
+def test_a_bind_mount_does_not_hide_a_file(story: Story) -> None:
+    """A watch through a bind mount sees what happens by the other way, under its own name."""
+    told = [one for one in story.of("bind") if one["path"] != f"{TOP}/bind/b/z"]
+
+    b = f"{TOP}/bind/b"
+    assert places(told) == [
+        ("create", f"{b}/x", ""),
+        ("open", f"{b}/x", ""),
+        ("close_write", f"{b}/x", ""),
+        ("open", f"{b}/x", ""),
+        ("close_write", f"{b}/x", ""),
+        ("rename", f"{b}/x", f"{TOP}/bind/a/y"),
+    ]
+    assert [one["flags"] for one in told] == [0, 0, 0, 0, 0, FS_PATH]
+    # Across mounts mv copies.
+    assert places(story.of("bind", "create"))[1:] == [("create", f"{b}/z", "")]
+
+
+def test_the_unwatched_side_is_shown_as_the_mount_shows_it(story: Story) -> None:
+    """A file system mounted elsewhere: the other side of a rename begins with its mount point."""
+    told = story.of("mount", "rename")
+
+    a = f"{TOP}/mount/a"
+    assert places(told) == [("rename", f"{a}/x", f"{a}/in/y"), ("rename", f"{a}/in/y", f"{a}/z")]
+    assert {one["flags"] for one in told} == {0}
+
+
+def test_a_watch_may_come_before_its_folder(story: Story) -> None:
+    """A path that does not exist yet is watched from its first moment, by a link's target, too."""
+    sub = f"{TOP}/later/link/new/sub"
+    assert places(story.of("later")) == [
+        ("create", sub, ""),
+        ("unlink", sub, ""),
+        ("create", sub, ""),
+        ("create", f"{sub}/x", ""),
+    ]
+
+
+def test_a_folder_that_moves_takes_no_watch_along(story: Story) -> None:
+    """Watched is the path: what moves there is seen, what has left is not, and both moves are."""
+    folder = f"{TOP}/moving"
+    assert places(story.of("moving")) == [
+        ("rename", f"{folder}/a", f"{folder}/c"),
+        ("rename", f"{folder}/b", f"{folder}/a"),
+        ("create", f"{folder}/a/yes", ""),
+    ]
+
+
+def test_paths_that_are_too_long_are_cut_and_said(guest: Guest, story: Story) -> None:
+    """Down to 4,800 bytes: each event is there, its path that of the last folder that fits."""
+    log = parse_log(guest.run("cat /tmp/log.deep", deadline_s=60).stdout)
+
+    done = under([f"{TOP}/deep/a"], log.events)
+
+    assert difference(seen(story.records, log), done) == ""
+    assert {one.flags for one in done} == {0, TRUNC_PATH}
+    assert sum(one.flags == TRUNC_PATH for one in done) > 20
+
+
+def test_a_file_without_a_name_has_the_one_it_had(story: Story) -> None:
+    """Closed after it was unlinked: the path it had, and a flag."""
+    (record,) = story.of("gone", "close_write")
+
+    assert record["path"] == f"{TOP}/gone/a/x"
+    assert (record["flags"], record["nlink"]) == (DELETED, 0)
+
+
+def test_a_close_by_the_kernel_is_flagged(story: Story) -> None:
+    """When the last reference is a write's that is under way, a kernel thread closes."""
+    told = story.of("kernel", "close_write")
+
+    opener = {one["pid"] for one in story.of("kernel", "open")}
+    by_kernel = [one for one in told if one["flags"] == OTHER_CONTEXT]
+    assert len(told) == AIO_TRIES
+    assert {one["flags"] for one in told} <= {0, OTHER_CONTEXT}
+    assert by_kernel
+    assert {one["pid"] for one in by_kernel}.isdisjoint(opener)
+    assert {one["pid"] for one in told if not one["flags"]} <= opener
+
+
+def test_a_file_whose_name_nobody_knows_is_told(guest: Guest, story: Story) -> None:
+    """Opened by handle, out of no folder: no path, a flag, and the inode."""
+    ino = int(guest.run(f"stat -c %i {TOP}/handle/a/x", deadline_s=20).stdout)
+
+    unnamed = [one for one in story.records if one["flags"] & NO_PATH]
+
+    assert [(one["action"], one["path"], one["ino"]) for one in unnamed] == [("open", "", ino)]
+
+
+def test_a_watch_does_not_keep_a_mount(story: Story) -> None:
+    """The file system can be unmounted; another one in its place is not the one watched."""
+    assert places(story.of("unmounted")) == [("create", f"{TOP}/unmounted/a/x", "")]
+
+
+def test_any_name_comes_through_json(story: Story) -> None:
+    """Each byte that a name can have, in a line that a strict parser takes."""
+    (record,) = story.of("names")
+
+    path = record["path"].encode(errors="surrogateescape")
+    assert path == f"{TOP}/names/a/".encode() + ANY_NAME

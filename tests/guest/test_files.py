@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""File events against a witness: a seeded workload of many processes whose log is the truth."""
+
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+
+from harness.guest import Guest
+from tests.guest.file_log import (
+    Event,
+    Log,
+    covers,
+    difference,
+    is_part_of,
+    parse_log,
+    seen,
+    under,
+)
+from tests.guest.tailing import Record, Tailed, Tailing
+
+BASE = "/var/tmp/osqfiles"
+PROCESSES = (1, 2, 3)
+# A name that begins as the watched folder's does is not below it.
+FOLDERS = ("in", "inside")
+WATCHED = [f"{BASE}/{process}/in" for process in PROCESSES]
+RUN_S = 3000.0
+ACTIONS = {"open", "close_write", "rename", "unlink", "create", "attrib", "link"}
+
+_SET_UP = f"""
+rm -rf {BASE} /tmp/log.*; mkdir -p {BASE}
+for i in {" ".join(map(str, PROCESSES))}; do
+    mkdir {BASE}/$i; for f in {" ".join(FOLDERS)} maybe; do mkdir {BASE}/$i/$f; done
+done
+chown -R tester {BASE}/3
+"""
+
+
+@pytest.fixture(autouse=True)
+def folders(guest: Guest) -> None:
+    """Make the folders of all processes; the third one's are an ordinary user's."""
+    guest.run(_SET_UP, deadline_s=60)
+
+
+def work(count: int, *folders: str) -> str:
+    """Return the shell line that runs the workload, all processes at once."""
+    lines = []
+    for process in PROCESSES:
+        own = " ".join(f"{BASE}/{process}/{name}" for name in folders)
+        user = "setpriv --reuid 1000 --regid 1000 --clear-groups " if process == 3 else ""
+        log = f"/tmp/log.{process}"
+        lines.append(f": > {log}; chmod 666 {log}")
+        lines.append(f"{user}osqfiles {log} {process} {count} {own} & p{process}=$!")
+    waits = " && ".join(f"wait $p{process}" for process in PROCESSES)
+    return "\n".join([*lines, waits])
+
+
+def logs(guest: Guest) -> list[Log]:
+    """Return what each process says that it did."""
+    return [
+        parse_log(guest.run(f"cat /tmp/log.{process}", deadline_s=300).stdout)
+        for process in PROCESSES
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What was told, and what was done."""
+
+    told: Tailed
+    done: tuple[Log, ...]
+
+
+@pytest.fixture
+def run(
+    guest: Guest,
+    tail: Tailing,
+    long_run: bool,  # noqa: FBT001
+) -> Run:
+    """Run the workload before a reader."""
+    count = 12_000 if long_run else 300
+    watches = " ".join(f"--watch {one}" for one in WATCHED)
+    with tail(f"{watches} --ring-bytes 67108864 --watermark 1048576") as running:
+        guest.run(work(count, *FOLDERS), deadline_s=RUN_S)
+        told = running.finish()
+    return Run(told=told, done=tuple(logs(guest)))
+
+
+def test_every_change_is_told_once_in_order(run: Run) -> None:
+    """Three processes, two users: what is told of each is what it did, no more, no less.
+
+    The comparison itself is then shown logs that are wrong in one place.
+    """
+    assert run.told.stats["dropped"] == 0
+    for log in run.done:
+        done = under(WATCHED, log.events)
+        assert difference(seen(run.told.records, log), done) == ""
+        assert len(done) < len(log.events)
+    assert {one["pid"] for one in run.told.records} == {log.pid for log in run.done}
+    assert {one.action for log in run.done for one in log.events} == ACTIONS
+    must_see_bad_logs(seen(run.told.records, run.done[0]), under(WATCHED, run.done[0].events))
+
+
+def must_see_bad_logs(told: list[Event], done: list[Event]) -> None:
+    """Assert that an event that is missing, doubled, out of order or of another file is seen."""
+    assert difference(told[:-1], done) != ""
+    assert difference(told, done[1:]) != ""
+    assert difference([*told, told[-1]], done) != ""
+    assert difference([told[1], told[0], *told[2:]], done) != ""
+    assert not is_part_of([told[1], told[0]], done[:2])
+    for bad in (
+        replace(told[9], path=told[9].path + b"x"),
+        replace(told[9], dest=told[9].dest + b"x"),
+        replace(told[9], ino=told[9].ino + 1),
+        replace(told[9], nlink=told[9].nlink + 1),
+        replace(told[9], mode=told[9].mode ^ 0o100),
+        replace(told[9], uid=told[9].uid + 1),
+        replace(told[9], flags=1),
+    ):
+        assert difference([*told[:9], bad, *told[10:]], done) != ""
+    with pytest.raises(ValueError, match="no whole log"):
+        parse_log("process 1 0 0 0 0 0 0 0 0\n")
+
+
+def test_what_is_missing_was_counted_as_dropped(guest: Guest, tail: Tailing) -> None:
+    """A reader that is asleep and a small ring: told and dropped are exactly what was done."""
+    watches = " ".join(f"--watch {one}" for one in WATCHED)
+
+    with tail(f"{watches} --ring-bytes 65536") as running:
+        guest.run("pkill -STOP -x osqtail", deadline_s=20)
+        guest.run(work(100, "in"), deadline_s=RUN_S)
+        guest.run("pkill -CONT -x osqtail", deadline_s=20)
+        told = running.finish()
+
+    done = logs(guest)
+    count = sum(len(under(WATCHED, log.events)) for log in done)
+    told_count = sum(len(seen(told.records, log)) for log in done)
+    assert told_count > 50
+    assert told.stats["dropped_full"] > 50
+    assert told_count + told.stats["dropped"] == count
+    for log in done:
+        assert is_part_of(seen(told.records, log), under(WATCHED, log.events))
+
+
+def test_watches_that_come_and_go_disturb_no_other(
+    guest: Guest,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Other watches toggle all the time: what is always watched is whole, the rest was watched."""
+    count = 4_000 if long_run else 200
+    maybe = [f"{BASE}/{process}/maybe" for process in PROCESSES]
+    script = f"""
+osqwatch /tmp/records {BASE}/1/in {BASE}/2/in {" ".join(maybe)} > /tmp/said & watcher=$!
+until grep -q ready /tmp/said; do sleep 0.05; done
+{work(count, *FOLDERS, "maybe")}
+kill $watcher; wait $watcher; tail -n 1 /tmp/said
+"""
+    said = json.loads(guest.run(script, deadline_s=RUN_S).stdout)
+    records: list[Record] = [
+        json.loads(line)
+        for line in guest.run("cat /tmp/records", deadline_s=300).stdout.split("\n")[:-1]
+    ]
+
+    always, ever = [f"{BASE}/1/in"], [f"{BASE}/1/in", f"{BASE}/2/in", *maybe]
+    missed = 0
+    assert said["law_holds"]
+    assert said["dropped"] == 0
+    assert said["turns"] > 50
+    for log in logs(guest):
+        told, done = seen(records, log), under(ever, log.events)
+        whole = [one for one in told if covers(always, one.path) or covers(always, one.dest)]
+        assert difference(whole, under(always, log.events)) == ""
+        assert is_part_of(told, done)
+        missed += len(done) - len(told)
+    assert 0 < missed < sum(len(under(ever, log.events)) for log in logs(guest))
