@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "json_print.h"
 #include "libosq.h"
 
 /* Length of the valid UTF-8 sequence at @text, or 0. */
@@ -33,7 +34,7 @@ static size_t utf8_length(const unsigned char *text, size_t left)
 	return length;
 }
 
-static void print_string(FILE *out, const char *bytes, size_t length)
+void json_string(FILE *out, const char *bytes, size_t length)
 {
 	const unsigned char *text = (const unsigned char *)bytes;
 	size_t at = 0;
@@ -72,14 +73,13 @@ static void print_vector(FILE *out, const char *bytes, size_t length)
 
 		if (at)
 			fputc(',', out);
-		print_string(out, bytes + at, end - at);
+		json_string(out, bytes + at, end - at);
 		at = end + 1;
 	}
 	fputc(']', out);
 }
 
-static void print_head(FILE *out, const struct osq_record *record,
-		       const char *type)
+void json_head(FILE *out, const struct osq_record *record, const char *type)
 {
 	fprintf(out,
 		"{\"type\":\"%s\",\"seq\":%llu,\"ts_boot_ns\":%llu,"
@@ -130,9 +130,9 @@ static int print_exec(FILE *out, const struct osq_record *record)
 		const struct osq_span *span;
 		void (*print)(FILE *out, const char *bytes, size_t length);
 	} fields[] = {
-		{ "path", &exec->path, print_string },
-		{ "filename", &exec->filename, print_string },
-		{ "cwd", &exec->cwd, print_string },
+		{ "path", &exec->path, json_string },
+		{ "filename", &exec->filename, json_string },
+		{ "cwd", &exec->cwd, json_string },
 		{ "argv", &exec->argv, print_vector },
 		{ "env", &exec->env, print_vector },
 	};
@@ -144,7 +144,7 @@ static int print_exec(FILE *out, const struct osq_record *record)
 	for (i = 0; i < count; i++)
 		if (!osq_client_bytes(record, fields[i].span))
 			return -1;
-	print_head(out, record, "exec");
+	json_head(out, record, "exec");
 	print_exec_numbers(out, exec);
 	print_exec_place(out, exec);
 	for (i = 0; i < count; i++) {
@@ -159,7 +159,8 @@ static int print_exec(FILE *out, const struct osq_record *record)
 static const char *const types[OSQ_TYPE_COUNT] = {
 	[OSQ_TYPE_NONE] = "none", [OSQ_TYPE_LOST] = "lost",
 	[OSQ_TYPE_EXEC] = "exec", [OSQ_TYPE_FORK] = "fork",
-	[OSQ_TYPE_EXIT] = "exit", [OSQ_TYPE_TEST] = "test",
+	[OSQ_TYPE_EXIT] = "exit", [OSQ_TYPE_SOCKET] = "socket",
+	[OSQ_TYPE_TEST] = "test",
 };
 
 const char *json_type_name(unsigned int type)
@@ -209,7 +210,7 @@ static int print_lost(FILE *out, const struct osq_record *record)
 
 	if (record->len < sizeof(*lost))
 		return -1;
-	print_head(out, record, "lost");
+	json_head(out, record, "lost");
 	fprintf(out,
 		",\"first_seq\":%llu,\"last_seq\":%llu,"
 		"\"first_ts_boot_ns\":%llu,\"last_ts_boot_ns\":%llu",
@@ -235,7 +236,7 @@ static int print_fork(FILE *out, const struct osq_record *record)
 
 	if (record->len < sizeof(*fork))
 		return -1;
-	print_head(out, record, "fork");
+	json_head(out, record, "fork");
 	fprintf(out,
 		",\"child_pid\":%u,\"child_tid\":%u,"
 		"\"child_start_boot_ns\":%llu}\n",
@@ -250,7 +251,7 @@ static int print_exit(FILE *out, const struct osq_record *record)
 
 	if (record->len < sizeof(*end))
 		return -1;
-	print_head(out, record, "exit");
+	json_head(out, record, "exit");
 	fprintf(out, ",\"status\":%u,\"last\":%u}\n", end->status, end->last);
 	return 0;
 }
@@ -263,9 +264,11 @@ int json_record(FILE *out, const struct osq_record *record)
 		return print_fork(out, record);
 	if (record->type == OSQ_TYPE_EXIT)
 		return print_exit(out, record);
+	if (record->type == OSQ_TYPE_SOCKET)
+		return json_socket(out, record);
 	if (record->type == OSQ_TYPE_LOST)
 		return print_lost(out, record);
-	print_head(out, record, "unknown");
+	json_head(out, record, "unknown");
 	fprintf(out, ",\"number\":%u}\n", record->type);
 	return 0;
 }

@@ -37,7 +37,7 @@ int osq_client_open(struct osq_client *client, const char *device,
  */
 int osq_client_allocate(struct osq_client *client, uint64_t ring_bytes);
 void osq_client_close(struct osq_client *client);
-/* @options: OSQ_EXEC_* for OSQ_TYPE_EXEC, else 0. */
+/* @options: OSQ_EXEC_* or OSQ_SOCKET_OPT() for such a type, else 0. */
 int osq_client_subscribe(struct osq_client *client, uint32_t type, int on,
 			 uint64_t options);
 int osq_client_caps(struct osq_client *client, struct osq_caps *caps);

@@ -17,10 +17,14 @@ static const char help[] =
 	"Print what the osq driver records, one JSON object a line.\n"
 	"\n"
 	"what is recorded:\n"
-	"  -t, --type NAME       exec, fork, exit, or all; may be repeated\n"
+	"  -t, --type NAME       exec, fork, exit, socket, or all; may be "
+	"repeated\n"
 	"                        (default: exec)\n"
 	"  -e, --env             the environment of an exec, too: it may hold\n"
 	"                        secrets\n"
+	"  -S, --socket ACTION   of sockets only connect, accept, bind, listen "
+	"or\n"
+	"                        close; may be repeated\n"
 	"  -r, --ring-bytes N    size of the ring, a power of two from 8192 "
 	"to\n"
 	"                        67108864 (default: 1048576)\n"
@@ -58,6 +62,7 @@ static const char help[] =
 static const struct option known[] = {
 	{ "type", required_argument, NULL, 't' },
 	{ "env", no_argument, NULL, 'e' },
+	{ "socket", required_argument, NULL, 'S' },
 	{ "ring-bytes", required_argument, NULL, 'r' },
 	{ "pid", required_argument, NULL, 'p' },
 	{ "path", required_argument, NULL, 'g' },
@@ -81,8 +86,9 @@ static int parse_number(const char *text, unsigned long long *out)
 }
 
 /* Types that can be subscribed to. */
-static const unsigned int all_types = 1u << OSQ_TYPE_EXEC |
-				      1u << OSQ_TYPE_FORK | 1u << OSQ_TYPE_EXIT;
+static const unsigned int all_types =
+	1u << OSQ_TYPE_EXEC | 1u << OSQ_TYPE_FORK | 1u << OSQ_TYPE_EXIT |
+	1u << OSQ_TYPE_SOCKET;
 
 static int parse_type(const char *name, unsigned int *types)
 {
@@ -102,6 +108,18 @@ static int parse_type(const char *name, unsigned int *types)
 	return 0;
 }
 
+/* To ask for an action of sockets is to ask for sockets. */
+static int parse_socket(const char *name, struct options *options)
+{
+	unsigned int action = json_socket_action(name);
+
+	if (!action)
+		return -1;
+	options->types |= 1u << OSQ_TYPE_SOCKET;
+	options->socket_options |= OSQ_SOCKET_OPT(action);
+	return 0;
+}
+
 /* Returns -1 for a value that is none. */
 static int take(int letter, struct options *options)
 {
@@ -111,6 +129,8 @@ static int take(int letter, struct options *options)
 	case 'e':
 		options->env = 1;
 		return 0;
+	case 'S':
+		return parse_socket(optarg, options);
 	case 'r':
 		return parse_number(optarg, &options->ring_bytes);
 	case 'p':
@@ -146,8 +166,8 @@ int options_parse(int argc, char **argv, struct options *options)
 		.ring_bytes = 1u << 20,
 		.latency_ms = 100,
 	};
-	while ((letter = getopt_long(argc, argv, "t:er:p:g:sw:l:c:i:d:h", known,
-				     NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "t:eS:r:p:g:sw:l:c:i:d:h",
+				     known, NULL)) != -1) {
 		if (letter == 'h') {
 			fputs(help, stdout);
 			return 0;

@@ -12,6 +12,7 @@ struct options {
 	unsigned long long watermark; /* bytes; 0: every record */
 	unsigned long long latency_ms;
 	unsigned long long pid; /* 0: any */
+	unsigned long long socket_options; /* OSQ_SOCKET_OPT(); 0: all */
 	unsigned int types; /* bit n: type n */
 	int env;
 	int stats;

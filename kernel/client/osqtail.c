@@ -14,6 +14,15 @@
 #include "libosq.h"
 #include "options.h"
 
+static uint64_t options_of(unsigned int type, const struct options *options)
+{
+	if (type == OSQ_TYPE_EXEC && options->env)
+		return OSQ_EXEC_ENV;
+	if (type == OSQ_TYPE_SOCKET)
+		return options->socket_options;
+	return 0;
+}
+
 /* Switch every wanted type on or off; stops at the first that fails. */
 static int subscribe_all(struct osq_client *client,
 			 const struct options *options, int on)
@@ -22,11 +31,9 @@ static int subscribe_all(struct osq_client *client,
 	int err = 0;
 
 	for (type = 0; !err && type < OSQ_TYPE_COUNT; type++) {
-		int with_env = on && type == OSQ_TYPE_EXEC && options->env;
-
 		if (options->types >> type & 1)
 			err = osq_client_subscribe(client, type, on,
-						   with_env ? OSQ_EXEC_ENV : 0);
+						   options_of(type, options));
 		if (err == -EOPNOTSUPP)
 			fprintf(stderr,
 				"osqtail: this kernel has no hook for %s\n",

@@ -30,6 +30,15 @@ const struct osq_publisher osq_publishers[] = {
 		.start = osq_publish_exit_start,
 		.stop = osq_publish_exit_stop,
 	},
+	{
+		.name = "socket",
+		.type = OSQ_TYPE_SOCKET,
+		.options = OSQ_SOCKET_OPTS,
+		.probe = osq_publish_socket_probe,
+		.start = osq_publish_socket_start,
+		.configure = osq_publish_socket_configure,
+		.stop = osq_publish_socket_stop,
+	},
 #ifdef OSQ_TEST_BUILD
 	{
 		.name = "test",
@@ -63,5 +72,5 @@ static void __exit osq_exit(void)
 
 module_init(osq_init);
 module_exit(osq_exit);
-MODULE_DESCRIPTION("Process events for osquery, in shared memory");
+MODULE_DESCRIPTION("Process and socket events for osquery, in shared memory");
 MODULE_LICENSE("GPL");

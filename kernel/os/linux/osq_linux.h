@@ -115,5 +115,9 @@ void osq_publish_fork_stop(void);
 bool osq_publish_exit_probe(void);
 int osq_publish_exit_start(struct osq_ring *ring, u64 options);
 void osq_publish_exit_stop(void);
+bool osq_publish_socket_probe(void);
+int osq_publish_socket_start(struct osq_ring *ring, u64 options);
+void osq_publish_socket_configure(u64 options);
+void osq_publish_socket_stop(void);
 
 #endif
