@@ -20,6 +20,8 @@ FIELDS = (
 )
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EALREADY, errno.EINTR}
 _NOWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::", socket.AF_UNIX: ""}  # noqa: S104
+# Lines that are called otherwise than the records that they stand for.
+_ACTIONS = {"outcome": "connect", "close_elsewhere": "close"}
 
 Call = tuple[object, ...]
 
@@ -61,7 +63,7 @@ def _remote_of(line: Record, action: str, status: str) -> str:
 
 def call_of_line(line: Record) -> Call:
     """Return what a record of this logged call has to say."""
-    action = {"outcome": "connect", "close_elsewhere": "close"}.get(line["call"], line["call"])
+    action = _ACTIONS.get(line["call"]) or str(line["call"])
     status = _status_of(action, line["error"])
     failed_bind = (action, status) == ("bind", "failed")
     local = line["asked"] if failed_bind else line["local"]
