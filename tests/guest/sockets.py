@@ -87,10 +87,10 @@ def call_of_record(record: Record) -> Call:
 
 
 def calls_by_thread(records: Iterable[Record]) -> dict[int, list[Call]]:
-    """Return each thread's own calls, in the order of the ring; outcomes are none."""
+    """Return each thread's own calls, in the order of the ring."""
     found: dict[int, list[Call]] = defaultdict(list)
     for one in records:
-        if one["type"] == "socket" and not one["flags"] & OUTCOME:
+        if one["type"] == "socket" and not one["flags"]:
             found[one["tid"]].append(call_of_record(one))
     return found
 
@@ -99,9 +99,18 @@ def logged_by_thread(lines: Iterable[Record]) -> dict[int, list[Call]]:
     """Return the same as the log has it."""
     found: dict[int, list[Call]] = defaultdict(list)
     for line in lines:
-        if line["call"] != "outcome":
+        if line["call"] not in _ACTIONS:
             found[line["tid"]].append(call_of_line(line))
     return found
+
+
+def _elsewhere(records: Iterable[Record], witnesses: set[int]) -> Counter[Call]:
+    """Return what was recorded for these threads without a call of theirs, in any order."""
+    return Counter(
+        (bool(one["flags"] & OUTCOME), *call_of_record(one))
+        for one in records
+        if one["type"] == "socket" and one["flags"] and one["tid"] in witnesses
+    )
 
 
 def _first_difference(ours: list[Call], theirs: list[Call]) -> str:
@@ -122,8 +131,8 @@ def _first_difference(ours: list[Call], theirs: list[Call]) -> str:
 def differences(records: Iterable[Record], lines: Iterable[Record]) -> list[str]:
     """Return what the driver and the log disagree on; nothing when each call is there, once.
 
-    Each thread's calls have to be the same ones in the same order, with equal fields; the outcomes
-    of connects that were in progress the same ones in any order.
+    Each thread's calls have to be the same ones in the same order, with equal fields; outcomes of
+    connects that were in progress, and closes by another, the same ones in any order.
     """
     lines, records = list(lines), list(records)
     witnesses = {line["tid"] for line in lines}
@@ -133,14 +142,14 @@ def differences(records: Iterable[Record], lines: Iterable[Record]) -> list[str]
         for tid in sorted(witnesses)
         if (difference := _first_difference(ours[tid], theirs[tid]))
     ]
-    mine = Counter(
-        call_of_record(one)
-        for one in records
-        if one["type"] == "socket" and one["flags"] & OUTCOME and one["tid"] in witnesses
+    mine = _elsewhere(records, witnesses)
+    logged = Counter(
+        (line["call"] == "outcome", *call_of_line(line))
+        for line in lines
+        if line["call"] in _ACTIONS
     )
-    logged = Counter(call_of_line(line) for line in lines if line["call"] == "outcome")
-    found += [f"an outcome that was not logged: {call}" for call in mine - logged]
-    found += [f"an outcome without a record: {call}" for call in logged - mine]
+    found += [f"not logged: {call}" for call in mine - logged]
+    found += [f"without a record: {call}" for call in logged - mine]
     return found
 
 

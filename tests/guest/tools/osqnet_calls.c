@@ -159,7 +159,7 @@ int net_connect(struct net *net, const struct address *to)
 
 	if (!error)
 		net->peer = peer_of(net);
-	else if (error == EINPROGRESS)
+	else if (error == EINPROGRESS || error == EINTR)
 		net->peer = *to;
 	net_said("connect", net, error, to, 0);
 	return error ? -1 : 0;

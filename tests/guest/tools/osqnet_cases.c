@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
@@ -216,6 +217,24 @@ static void closed_by_others(void)
 	net_close(&raw);
 }
 
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* The call is over, the handshake is not. */
+static void interrupted(const struct address *at)
+{
+	const struct sigaction action = { .sa_handler = on_alarm };
+	const struct itimerval soon = { .it_value.tv_usec = 100000 };
+	struct net net = opened(AF_INET, SOCK_STREAM);
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	net_connect(&net, at);
+	net_close(&net);
+}
+
 /*
  * A full listener leaves all later connects unanswered. @slow gives up by
  * itself, after one repetition; another's caller does.
@@ -240,6 +259,7 @@ static void unanswered(struct net *listener, struct net *filling,
 	setsockopt(impatient.fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
 	net_connect(&impatient, &at);
 	net_close(&impatient);
+	interrupted(&at);
 }
 
 int scene_cases(void)

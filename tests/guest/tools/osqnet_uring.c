@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "osqnet.h"
@@ -102,21 +103,27 @@ static int connect_and_accept(struct uring *ring)
 
 /*
  * The ring has the last reference to a socket's file; when it goes, a worker
- * takes it apart, and so closes the socket.
+ * takes it apart, and so closes the socket. Its port is free then.
  */
 static int close_by_worker(struct uring *ring)
 {
+	const struct timespec while_ns = { .tv_nsec = 20000000 };
 	struct address at = address_ip(AF_INET6, "::1", 0);
-	struct net net;
+	struct net net, next;
+	int left = 1000;
 
 	if (net_open(&net, AF_INET6, SOCK_STREAM) || net_bind(&net, &at) ||
+	    net_open(&next, AF_INET6, SOCK_STREAM) ||
 	    syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_FILES,
 		    &net.fd, 1))
 		return -1;
+	at = address_of(&net);
 	net_said("close_elsewhere", &net, 0, NULL, 0);
 	close(net.fd);
 	ring_close(ring);
-	return 0;
+	while (net_bind(&next, &at) && --left)
+		nanosleep(&while_ns, NULL);
+	return net_close(&next) || !left;
 }
 
 int scene_uring(void)
