@@ -95,6 +95,7 @@ static struct kretprobe *ends[ARRAY_SIZE(calls)];
 static int entry_count;
 static int end_count;
 static const struct osq_socket_hooks *told; /* NULL: nothing is hooked */
+static bool all_found; /* once there, a function does not go */
 
 static DEFINE_PER_CPU(bool, mark);
 
@@ -216,17 +217,18 @@ static int prepare(u32 flags)
 /*
  * osq_socket_hooks_probe - has this kernel all of the functions?
  *
- * It asks by registering probes that are not armed: no code is patched.
+ * It asks by registering probes that are not armed, once: no code is patched.
  * Context: may sleep; device_mutex is held.
  */
 bool osq_socket_hooks_probe(void)
 {
-	if (told)
+	if (told || all_found)
 		return true;
 	if (prepare(KPROBE_FLAG_DISABLED) ||
 	    register_kprobes(entries, entry_count))
 		return false;
 	unregister_kprobes(entries, entry_count);
+	all_found = true;
 	return true;
 }
 
