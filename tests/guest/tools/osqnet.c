@@ -6,7 +6,7 @@
  *					clients, each with a server of its own
  *	osqnet dgram 4|6|u COUNT	COUNT connected datagram sockets
  *	osqnet cases			everything that fails or takes long
- *	osqnet bind PORT		one bind, which may not be allowed
+ *	osqnet bind PORT UID		one bind, by that user
  *	osqnet blocked COUNT		COUNT connects that wait at once
  *	osqnet uring			the same calls by io_uring
  *
@@ -210,8 +210,9 @@ int main(int argc, char **argv)
 		return scene_dgram(family_of(argv[2]), atol(argv[3]));
 	if (!strcmp(scene, "cases") && argc == 2)
 		return scene_cases();
-	if (!strcmp(scene, "bind") && argc == 3)
-		return scene_bind((unsigned int)atol(argv[2]));
+	if (!strcmp(scene, "bind") && argc == 4)
+		return scene_bind((unsigned int)atol(argv[2]),
+				  (unsigned int)atol(argv[3]));
 	if (!strcmp(scene, "blocked") && argc == 3)
 		return scene_blocked(limited(argv[2]));
 	if (!strcmp(scene, "uring") && argc == 2)

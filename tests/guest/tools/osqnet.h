@@ -52,6 +52,6 @@ int scene_uring(void);
 
 /* osqnet_cases.c - what goes wrong, and what takes its time. */
 int scene_cases(void);
-int scene_bind(unsigned int port);
+int scene_bind(unsigned int port, unsigned int uid);
 
 #endif

@@ -285,11 +285,14 @@ int scene_cases(void)
 	return 0;
 }
 
-int scene_bind(unsigned int port)
+int scene_bind(unsigned int port, unsigned int uid)
 {
-	struct net net = opened(AF_INET, SOCK_STREAM);
+	struct net net;
 	struct address at = loopback(AF_INET, port);
 
+	if (setresuid(uid, uid, uid))
+		return 1;
+	net = opened(AF_INET, SOCK_STREAM);
 	net_bind(&net, &at);
 	return net_close(&net);
 }
