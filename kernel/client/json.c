@@ -159,8 +159,9 @@ static int print_exec(FILE *out, const struct osq_record *record)
 static const char *const types[OSQ_TYPE_COUNT] = {
 	[OSQ_TYPE_NONE] = "none", [OSQ_TYPE_LOST] = "lost",
 	[OSQ_TYPE_EXEC] = "exec", [OSQ_TYPE_FORK] = "fork",
-	[OSQ_TYPE_EXIT] = "exit", [OSQ_TYPE_FILE] = "file",
-	[OSQ_TYPE_MODULE] = "module", [OSQ_TYPE_CRED] = "cred",
+	[OSQ_TYPE_EXIT] = "exit", [OSQ_TYPE_SOCKET] = "socket",
+	[OSQ_TYPE_FILE] = "file", [OSQ_TYPE_MODULE] = "module",
+	[OSQ_TYPE_CRED] = "cred",
 	[OSQ_TYPE_TEST] = "test",
 };
 
@@ -265,6 +266,8 @@ int json_record(FILE *out, const struct osq_record *record)
 		return print_fork(out, record);
 	if (record->type == OSQ_TYPE_EXIT)
 		return print_exit(out, record);
+	if (record->type == OSQ_TYPE_SOCKET)
+		return json_socket(out, record);
 	if (record->type == OSQ_TYPE_FILE)
 		return json_file(out, record);
 	if (record->type == OSQ_TYPE_MODULE)

@@ -15,6 +15,7 @@ void json_head(FILE *out, const struct osq_record *record, const char *type);
 void json_string(FILE *out, const char *bytes, size_t length);
 
 /* Print a whole line. Each returns 0, or -1 as json_record does. */
+int json_socket(FILE *out, const struct osq_record *record);
 int json_file(FILE *out, const struct osq_record *record);
 int json_module(FILE *out, const struct osq_record *record);
 int json_cred(FILE *out, const struct osq_record *record);

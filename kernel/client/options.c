@@ -18,15 +18,16 @@ static const char help[] =
 	"Print what the osq driver records, one JSON object a line.\n"
 	"\n"
 	"what is recorded:\n"
-	"  -t, --type NAME       exec, fork, exit, file, module, cred, or "
-	"all;\n"
-	"                        may be repeated (default: exec, or file "
-	"with\n"
-	"                        --watch)\n"
+	"  -t, --type NAME       exec, fork, exit, socket, file, module, cred,\n"
+	"                        or all; may be repeated (default: exec, or\n"
+	"                        file with --watch)\n"
 	"  -W, --watch PATH      files there and below; may be repeated\n"
 	"  -a, --action NAME     of files: open, close_write, rename, unlink,\n"
 	"                        create, attrib, link; may be repeated\n"
 	"                        (default: all of them)\n"
+	"  -S, --socket ACTION   of sockets only connect, accept, bind, listen "
+	"or\n"
+	"                        close; may be repeated\n"
 	"  -e, --env             the environment of an exec, too: it may hold\n"
 	"                        secrets\n"
 	"  -r, --ring-bytes N    size of the ring, a power of two from 8192 "
@@ -78,7 +79,76 @@ static const char help[] =
 	"end it after what is in the ring has been printed.\n"
 	"\n"
 	"A byte of a path or an argument that is no UTF-8 is printed as "
-	"\\udc/* Returns 1 for a letter that is no filter's, else as filters_add. */
+	"\\udcXX,\n"
+	"as Python's surrogateescape has it. Fields and flags: osqtail(8).\n"
+	"\n"
+	"exit status: 0 ended as asked; 1 the driver refused, the counters do\n"
+	"not add up, or the output cannot be written; 2 wrong usage.\n";
+
+static const struct option known[] = {
+	{ "type", required_argument, NULL, 't' },
+	{ "watch", required_argument, NULL, 'W' },
+	{ "action", required_argument, NULL, 'a' },
+	{ "socket", required_argument, NULL, 'S' },
+	{ "env", no_argument, NULL, 'e' },
+	{ "ring-bytes", required_argument, NULL, 'r' },
+	{ "uid", required_argument, NULL, 'u' },
+	{ "not-uid", required_argument, NULL, 'U' },
+	{ "pid-ns", required_argument, NULL, 'n' },
+	{ "not-pid-ns", required_argument, NULL, 'N' },
+	{ "cgroup", required_argument, NULL, 'k' },
+	{ "not-cgroup", required_argument, NULL, 'K' },
+	{ "below", required_argument, NULL, 'b' },
+	{ "not-below", required_argument, NULL, 'B' },
+	{ "processes", no_argument, NULL, 'P' },
+	{ "pid", required_argument, NULL, 'p' },
+	{ "path", required_argument, NULL, 'g' },
+	{ "stats", no_argument, NULL, 's' },
+	{ "watermark", required_argument, NULL, 'w' },
+	{ "latency-ms", required_argument, NULL, 'l' },
+	{ "count", required_argument, NULL, 'c' },
+	{ "idle-exit-ms", required_argument, NULL, 'i' },
+	{ "device", required_argument, NULL, 'd' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char letters[] = "t:W:a:S:er:u:U:n:N:k:K:b:B:Pp:g:sw:l:c:i:d:h";
+
+static int parse_number(const char *text, unsigned long long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(text, &end, 0);
+	return errno || end == text || *end || *text == '-' ? -1 : 0;
+}
+
+/* Types that can be subscribed to. */
+static const unsigned int all_types =
+	1u << OSQ_TYPE_EXEC | 1u << OSQ_TYPE_FORK | 1u << OSQ_TYPE_EXIT |
+	1u << OSQ_TYPE_SOCKET | 1u << OSQ_TYPE_FILE | 1u << OSQ_TYPE_MODULE |
+	1u << OSQ_TYPE_CRED;
+
+static int parse_type(const char *name, unsigned int *types)
+{
+	unsigned int type;
+
+	if (!strcmp(name, "all")) {
+		*types |= all_types;
+		return 0;
+	}
+	for (type = 0; type < OSQ_TYPE_COUNT; type++)
+		if (all_types >> type & 1 &&
+		    !strcmp(name, json_type_name(type)))
+			break;
+	if (type == OSQ_TYPE_COUNT)
+		return -1;
+	*types |= 1u << type;
+	return 0;
+}
+
+/* Returns 1 for a letter that is no filter's, else as filters_add. */
 static int take_filter(int letter, struct osq_filter *filter)
 {
 	static const struct {
@@ -120,6 +190,18 @@ static int add_watch(const char *path, struct options *options)
 	return 0;
 }
 
+/* To ask for an action of sockets is to ask for sockets. */
+static int parse_socket(const char *name, struct options *options)
+{
+	unsigned int action = json_socket_action(name);
+
+	if (!action)
+		return -1;
+	options->types |= 1u << OSQ_TYPE_SOCKET;
+	options->socket_options |= OSQ_SOCKET_OPT(action);
+	return 0;
+}
+
 /* Returns -1 for a value that is none. */
 static int take(int letter, struct options *options)
 {
@@ -130,6 +212,8 @@ static int take(int letter, struct options *options)
 		return add_watch(optarg, options);
 	case 'a':
 		return parse_action(optarg, &options->file_actions);
+	case 'S':
+		return parse_socket(optarg, options);
 	case 'e':
 		options->env = 1;
 		return 0;

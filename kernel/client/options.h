@@ -17,6 +17,7 @@ struct options {
 	const char *watches[OSQ_WATCH_MAX]; /* absolute paths */
 	unsigned int watch_count;
 	unsigned long long file_actions; /* OSQ_FILE_OPT; 0: all */
+	unsigned long long socket_options; /* OSQ_SOCKET_OPT(); 0: all */
 	unsigned int types; /* bit n: type n */
 	struct osq_filter filter; /* of each type, as far as it goes */
 	int processes; /* of forks and exits: no threads */

@@ -19,6 +19,8 @@ static uint64_t options_of(unsigned int type, const struct options *options)
 {
 	if (type == OSQ_TYPE_EXEC && options->env)
 		return OSQ_EXEC_ENV;
+	if (type == OSQ_TYPE_SOCKET)
+		return options->socket_options;
 	if (type == OSQ_TYPE_FORK && options->processes)
 		return OSQ_FORK_PROCESSES;
 	if (type == OSQ_TYPE_EXIT && options->processes)

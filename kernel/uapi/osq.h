@@ -139,6 +139,7 @@ enum osq_type {
 	OSQ_TYPE_EXEC = 2,
 	OSQ_TYPE_FORK = 3,
 	OSQ_TYPE_EXIT = 4,
+	OSQ_TYPE_SOCKET = 5,
 	OSQ_TYPE_FILE = 6,
 	OSQ_TYPE_MODULE = 7,
 	OSQ_TYPE_CRED = 8,
@@ -167,7 +168,9 @@ enum osq_drop {
 #define OSQ_FLAG_NO_CWD 0x0080 /* cwd could not be resolved */
 #define OSQ_FLAG_NO_MNT_NS 0x0100 /* this kernel does not show mnt_ns */
 #define OSQ_FLAG_TRUNC_PATH 0x0200 /* a path ends at a folder above the file */
-#define OSQ_FLAG_OTHER_CONTEXT 0x0400 /* ids are not those of who caused it */
+/* The hook did not run in the caller's own context; see docs/events.md. */
+#define OSQ_FLAG_OTHER_CONTEXT 0x0400
+#define OSQ_FLAG_OUTCOME 0x0800 /* how a connect in progress has ended */
 #define OSQ_FLAG_FS_PATH 0x1000 /* the unwatched path is its file system's */
 
 /* Bytes in the tail of a record; off counts from the record's start. */
@@ -347,6 +350,55 @@ struct osq_file {
 	struct osq_span dest_path; /* of a rename, else empty */
 };
 
+/* What was done to a socket. */
+enum osq_socket_action {
+	OSQ_SOCKET_CONNECT = 1,
+	OSQ_SOCKET_ACCEPT = 2,
+	OSQ_SOCKET_BIND = 3,
+	OSQ_SOCKET_LISTEN = 4,
+	OSQ_SOCKET_CLOSE = 5,
+};
+
+enum osq_socket_status {
+	OSQ_SOCKET_SUCCEEDED = 0,
+	OSQ_SOCKET_FAILED = 1,
+	OSQ_SOCKET_IN_PROGRESS = 2, /* a connect; its outcome comes later */
+};
+
+/*
+ * OSQ_TYPE_SOCKET: something was done to an IPv4, IPv6 or UNIX socket.
+ *
+ * Addresses are in network order, IPv4 in the first four bytes, all zero
+ * where there is none; ports are numbers. A path is what was given to bind or
+ * connect, without the NUL at its end; that of an abstract name begins with
+ * one.
+ */
+struct osq_socket {
+	struct osq_record head; /* of the owner; pid 0 when it is not known */
+	__u32 action; /* enum osq_socket_action */
+	__u32 status; /* enum osq_socket_status */
+	__u32 error; /* errno, 0 when succeeded */
+	__u32 backlog; /* of listen */
+	__u32 uid, euid, gid, egid; /* in the initial user namespace */
+	__u32 auid; /* login uid, ~0 when not set */
+	__u32 session; /* audit session, ~0 when not set */
+	__u16 family; /* AF_* */
+	__u16 socktype; /* SOCK_* */
+	__u32 protocol; /* IPPROTO_* */
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 ifindex; /* of the interface it is bound to, or 0 */
+	__u8 local_addr[16];
+	__u8 remote_addr[16];
+	__u64 cookie; /* as SO_COOKIE has it */
+	__u64 acked_bytes; /* close of TCP: as TCP_INFO has them */
+	__u64 received_bytes;
+	struct osq_span local_path; /* UNIX */
+	struct osq_span remote_path;
+	__u32 net_ns; /* of the socket: inode number, as in osq_exec */
+	__u32 reserved; /* 0 */
+};
+
 struct osq_version {
 	__u32 abi;
 	__u32 schema;
@@ -415,6 +467,10 @@ struct osq_watch {
 	__u64 actions; /* OSQ_FILE_OPT; 0 when on is 0 */
 	char path[OSQ_WATCH_PATH_BYTES];
 };
+
+/* Of OSQ_TYPE_SOCKET: which actions; 0 for all of them. */
+#define OSQ_SOCKET_OPT(action) (1ull << (action))
+#define OSQ_SOCKET_OPTS 0x3eull
 
 struct osq_notify {
 	__u32 watermark_bytes; /* 1 up to the size of the ring */
@@ -544,6 +600,13 @@ OSQ_ASSERT_SIZE(osq_fork, 80);
 OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
 OSQ_ASSERT_SIZE(osq_exit, 72);
 OSQ_ASSERT_OFFSET(osq_exit, status, 64);
+OSQ_ASSERT_SIZE(osq_socket, 200);
+OSQ_ASSERT_OFFSET(osq_socket, uid, 80);
+OSQ_ASSERT_OFFSET(osq_socket, family, 104);
+OSQ_ASSERT_OFFSET(osq_socket, local_addr, 120);
+OSQ_ASSERT_OFFSET(osq_socket, cookie, 152);
+OSQ_ASSERT_OFFSET(osq_socket, local_path, 176);
+OSQ_ASSERT_OFFSET(osq_socket, net_ns, 192);
 OSQ_ASSERT_SIZE(osq_file, 160);
 OSQ_ASSERT_OFFSET(osq_file, action, 104);
 OSQ_ASSERT_OFFSET(osq_file, dev, 128);

@@ -100,17 +100,14 @@ static bool in_cgroup(const struct osq_filter *filter, struct task_struct *task)
 }
 
 /*
- * osq_filter_pass - may a record of @type about @task be made?
+ * osq_filter_takes - may a record of @type about @task be made?
  * @path: of @path_bytes; NULL when there is none, or it is not known yet:
  * then a condition on it lets in, and is to be asked again when it is.
  *
- * Ask before anything is spent on the record. What is kept out is counted
- * here, as filtered.
- *
  * Context: any but NMI; @task does not go away meanwhile.
  */
-bool osq_filter_pass(struct osq_ring *ring, u32 type, struct task_struct *task,
-		     const char *path, u32 path_bytes)
+bool osq_filter_takes(u32 type, struct task_struct *task, const char *path,
+		      u32 path_bytes)
 {
 	struct osq_subject subject = { .path = path, .path_bytes = path_bytes };
 	const struct held_filter *held;
@@ -125,7 +122,20 @@ bool osq_filter_pass(struct osq_ring *ring, u32 type, struct task_struct *task,
 		lets = osq_filter_lets(&held->filter, &subject);
 	}
 	rcu_read_unlock();
-	if (!lets)
-		osq_ring_filtered(ring, type);
 	return lets;
+}
+
+/*
+ * osq_filter_pass - osq_filter_takes, and count what is kept out, as filtered.
+ *
+ * Ask before anything is spent on the record. Context: as above.
+ */
+bool osq_filter_pass(struct osq_ring *ring, u32 type, struct task_struct *task,
+		     const char *path, u32 path_bytes)
+{
+	bool takes = osq_filter_takes(type, task, path, path_bytes);
+
+	if (!takes)
+		osq_ring_filtered(ring, type);
+	return takes;
 }

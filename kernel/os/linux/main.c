@@ -42,6 +42,16 @@ const struct osq_publisher osq_publishers[] = {
 		.stop = osq_publish_exit_stop,
 	},
 	{
+		.name = "socket",
+		.type = OSQ_TYPE_SOCKET,
+		.options = OSQ_SOCKET_OPTS,
+		.filters = BY_PROCESS,
+		.probe = osq_publish_socket_probe,
+		.start = osq_publish_socket_start,
+		.configure = osq_publish_socket_configure,
+		.stop = osq_publish_socket_stop,
+	},
+	{
 		.name = "file",
 		.type = OSQ_TYPE_FILE,
 		.options = OSQ_FILE_OPT_ALL,

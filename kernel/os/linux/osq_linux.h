@@ -108,6 +108,8 @@ void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task);
 /* filter.c */
 int osq_filter_set(const struct osq_filter *filter);
 void osq_filter_clear(void);
+bool osq_filter_takes(u32 type, struct task_struct *task, const char *path,
+		      u32 path_bytes);
 bool osq_filter_pass(struct osq_ring *ring, u32 type, struct task_struct *task,
 		     const char *path, u32 path_bytes);
 /* watch_order.c, watch.c */
@@ -129,6 +131,10 @@ bool osq_publish_exit_probe(void);
 int osq_publish_exit_start(struct osq_ring *ring, u64 options);
 void osq_publish_exit_configure(u64 options);
 void osq_publish_exit_stop(void);
+bool osq_publish_socket_probe(void);
+int osq_publish_socket_start(struct osq_ring *ring, u64 options);
+void osq_publish_socket_configure(u64 options);
+void osq_publish_socket_stop(void);
 int osq_publish_file_start(struct osq_ring *ring, u64 options);
 void osq_publish_file_configure(u64 options);
 void osq_publish_file_stop(void);

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * publish_socket.c - a record for every connect, accept, bind, listen and
+ * close of an IPv4, IPv6 or UNIX socket of user space.
+ *
+ * Of a connect of TCP that returned before its handshake had ended there is a
+ * second record, of how it ended, from the tracepoint inet_sock_set_state.
+ * That fires wherever the last packet is handled, most often in a soft
+ * interrupt, so its owner is remembered (socket_owners.c).
+ */
+#include <linux/errno.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/tracepoint.h>
+#include <net/tcp_states.h>
+
+#include "osq_socket.h"
+
+#define HANDSHAKE (TCPF_SYN_SENT | TCPF_SYN_RECV)
+#define HANDSHAKE_OVER (TCPF_ESTABLISHED | TCPF_CLOSE)
+
+static struct osq_ring *target;
+static struct tracepoint *state_hook;
+static u64 chosen; /* OSQ_SOCKET_OPT() of each action */
+static bool live; /* false until all is hooked: nothing is missed before */
+
+/* The kernel's own sockets are no events. */
+static bool is_watched(const struct sock *sk)
+{
+	return READ_ONCE(live) && !sk->sk_kern_sock &&
+	       (sk->sk_family == AF_INET || sk->sk_family == AF_INET6 ||
+		sk->sk_family == AF_UNIX);
+}
+
+static bool is_chosen(u32 action)
+{
+	return READ_ONCE(chosen) & OSQ_SOCKET_OPT(action);
+}
+
+/* A hook in another context goes by what the filter said to the owner. */
+static void publish(const struct osq_socket_event *event)
+{
+	if (!is_chosen(event->action))
+		return;
+	if (event->owner->kept_out)
+		osq_ring_filtered(target, OSQ_TYPE_SOCKET);
+	else
+		osq_socket_publish(target, event);
+}
+
+/* How a handshake ended: @elsewhere, or seen by the call's own return. */
+static void publish_outcome(struct sock *sk,
+			    const struct osq_socket_owner *owner, int result,
+			    bool elsewhere)
+{
+	struct osq_socket_event event = {
+		.sk = sk,
+		.owner = owner,
+		.action = OSQ_SOCKET_CONNECT,
+		.result = result,
+		.flags = OSQ_FLAG_OUTCOME,
+	};
+
+	if (elsewhere)
+		event.flags |= OSQ_FLAG_OTHER_CONTEXT;
+	osq_socket_local(&event.local, sk);
+	osq_socket_remote(&event.remote, sk);
+	publish(&event);
+}
+
+static bool begin(const struct osq_socket_call *call)
+{
+	struct osq_socket_owner owner;
+	u64 cookie;
+
+	if (!is_watched(call->sk))
+		return false;
+	cookie = osq_socket_cookie(call->sk);
+	osq_socket_owner_take(&owner);
+	if (call->handshakes)
+		osq_socket_owners_begin(cookie, &owner);
+	else
+		osq_socket_owners_remember(cookie, &owner);
+	return true;
+}
+
+/* Where it is: as the socket says, or, where it does not, as was asked. */
+static void put_ends(struct osq_socket_event *event,
+		     const struct osq_socket_call *call)
+{
+	enum osq_socket_status status =
+		osq_socket_status(call->action, event->result);
+	bool failed = status == OSQ_SOCKET_FAILED;
+
+	if (call->action == OSQ_SOCKET_BIND && failed)
+		osq_socket_asked(&event->local, call->sk, call->address,
+				 call->address_bytes);
+	else
+		osq_socket_local(&event->local, call->sk);
+	if (call->action != OSQ_SOCKET_CONNECT)
+		return;
+	if (failed || call->sk->sk_family == AF_UNIX ||
+	    !osq_socket_has_remote(call->sk))
+		osq_socket_asked(&event->remote, call->sk, call->address,
+				 call->address_bytes);
+	else
+		osq_socket_remote(&event->remote, call->sk);
+}
+
+/* The record of the call has been made; is another one due? */
+static void end_handshake(struct sock *sk, const struct osq_socket_owner *owner,
+			  int result)
+{
+	bool in_progress = osq_socket_status(OSQ_SOCKET_CONNECT, result) ==
+			   OSQ_SOCKET_IN_PROGRESS;
+	bool handshaking = 1 << READ_ONCE(sk->sk_state) & HANDSHAKE;
+
+	switch (osq_socket_owners_end(osq_socket_cookie(sk), in_progress,
+				      handshaking, &result)) {
+	case OSQ_SOCKET_TELL:
+		publish_outcome(sk, owner, result, false);
+		break;
+	case OSQ_SOCKET_FORGOTTEN:
+		if (is_chosen(OSQ_SOCKET_CONNECT) && !owner->kept_out)
+			osq_publish_nothing(target, OSQ_TYPE_SOCKET,
+					    OSQ_DROP_DISCARDED);
+		break;
+	case OSQ_SOCKET_TOLD:
+		break;
+	}
+}
+
+static void end(const struct osq_socket_call *call, int result)
+{
+	struct osq_socket_owner owner;
+	struct osq_socket_event event = {
+		.sk = call->sk,
+		.owner = &owner,
+		.action = call->action,
+		.result = result,
+		.backlog = call->backlog,
+	};
+
+	if (!READ_ONCE(live))
+		return;
+	osq_socket_owner_take(&owner);
+	put_ends(&event, call);
+	publish(&event);
+	if (call->handshakes)
+		end_handshake(call->sk, &owner, result);
+}
+
+static void miss(const struct osq_socket_call *call)
+{
+	if (is_watched(call->sk) && is_chosen(call->action) &&
+	    osq_filter_pass(target, OSQ_TYPE_SOCKET, current, NULL, 0))
+		osq_publish_nothing(target, OSQ_TYPE_SOCKET, OSQ_DROP_MISSED);
+}
+
+static void passed_over(u64 count)
+{
+	osq_ring_drop(target, OSQ_TYPE_SOCKET, OSQ_DROP_MISSED, count);
+}
+
+static void accepted(struct sock *sk)
+{
+	struct osq_socket_owner owner;
+	struct osq_socket_event event = {
+		.sk = sk,
+		.owner = &owner,
+		.action = OSQ_SOCKET_ACCEPT,
+	};
+
+	if (!is_watched(sk))
+		return;
+	osq_socket_owner_take(&owner);
+	osq_socket_owners_remember(osq_socket_cookie(sk), &owner);
+	osq_socket_local(&event.local, sk);
+	osq_socket_remote(&event.remote, sk);
+	publish(&event);
+}
+
+/* A kernel thread closes only what a process has left behind. */
+static void closing(struct sock *sk)
+{
+	struct osq_socket_owner owner;
+	struct osq_socket_event event = {
+		.sk = sk,
+		.owner = &owner,
+		.action = OSQ_SOCKET_CLOSE,
+	};
+	bool known;
+
+	if (!is_watched(sk))
+		return;
+	known = osq_socket_owners_forget(osq_socket_cookie(sk), &owner);
+	if (!(current->flags & PF_KTHREAD)) {
+		osq_socket_owner_take(&owner);
+	} else {
+		event.flags |= OSQ_FLAG_OTHER_CONTEXT;
+		if (!known)
+			osq_socket_owner_guess(&owner, sk);
+	}
+	osq_socket_local(&event.local, sk);
+	osq_socket_remote(&event.remote, sk);
+	publish(&event);
+}
+
+static const struct osq_socket_hooks hooks = {
+	.begin = begin,
+	.end = end,
+	.miss = miss,
+	.accepted = accepted,
+	.closing = closing,
+	.passed_over = passed_over,
+};
+
+/*
+ * The tracepoint is called before the state changes. A socket without a
+ * cookie has not been seen by begin. Context: soft interrupt or process.
+ */
+static void on_state(void *data, const struct sock *sk, const int from,
+		     const int to)
+{
+	struct osq_socket_owner owner;
+	u64 cookie;
+	int result = 0;
+
+	if (!(1 << from & HANDSHAKE) || !(1 << to & HANDSHAKE_OVER))
+		return;
+	cookie = atomic64_read(&sk->sk_cookie);
+	if (!cookie || !is_watched(sk))
+		return;
+	if (to == TCP_CLOSE)
+		result = -(READ_ONCE(sk->sk_err) ?: ECONNABORTED);
+	if (osq_socket_owners_outcome(cookie, result, &owner))
+		publish_outcome((struct sock *)sk, &owner, result, true);
+}
+
+/* osq_publish_socket_probe - see struct osq_publisher. */
+bool osq_publish_socket_probe(void)
+{
+	return osq_tracepoint_find("inet_sock_set_state") &&
+	       osq_socket_hooks_probe();
+}
+
+/*
+ * osq_publish_socket_start - see struct osq_publisher.
+ *
+ * Return: 0; -ENOMEM; -EOPNOTSUPP on a kernel without one of the hooks; what
+ * else it says to them.
+ */
+int osq_publish_socket_start(struct osq_ring *ring, u64 options)
+{
+	int err;
+
+	state_hook = osq_tracepoint_find("inet_sock_set_state");
+	if (!state_hook)
+		return -EOPNOTSUPP;
+	err = osq_socket_owners_open();
+	if (err)
+		return err;
+	target = ring;
+	osq_publish_socket_configure(options);
+	err = tracepoint_probe_register(state_hook, on_state, NULL);
+	if (err)
+		goto close_owners;
+	err = osq_socket_hooks_start(&hooks);
+	if (err)
+		goto unhook_state;
+	WRITE_ONCE(live, true);
+	return 0;
+
+unhook_state:
+	tracepoint_probe_unregister(state_hook, on_state, NULL);
+	tracepoint_synchronize_unregister();
+close_owners:
+	osq_socket_owners_close();
+	return err;
+}
+
+/* osq_publish_socket_configure - see struct osq_publisher. */
+void osq_publish_socket_configure(u64 options)
+{
+	WRITE_ONCE(chosen, options ?: OSQ_SOCKET_OPTS);
+}
+
+/*
+ * osq_publish_socket_stop - see struct osq_publisher.
+ *
+ * Each unregistering waits until no hook of its kind runs on any CPU.
+ */
+void osq_publish_socket_stop(void)
+{
+	WRITE_ONCE(live, false);
+	osq_socket_hooks_stop();
+	tracepoint_probe_unregister(state_hook, on_state, NULL);
+	tracepoint_synchronize_unregister();
+	osq_socket_owners_close();
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * socket_hooks.c - where the kernel is hooked for calls on sockets.
+ *
+ * The functions are those of struct proto_ops: called by pointer only, so no
+ * compiler can have inlined them; below the system calls, so io_uring and
+ * others come by, too; with addresses that are in the kernel already. Whether
+ * a connection was accepted is asked of the security hook that each family
+ * calls then, since accept itself waits for ever.
+ *
+ * How a call ended is told by a kretprobe. That holds an instance from entry
+ * to return, and connect may wait long; when all are held, the kernel passes
+ * over the call, and counts that without a lock, so not exactly. So each such
+ * function has a kprobe, too. Of the probes at one address the one that was
+ * registered last runs first: the kretprobe leaves a mark, the kprobe takes
+ * it away, and a call that comes without a mark is one that was missed. Both
+ * run in one section without preemption, and no interrupt calls these
+ * functions, so a mark for each CPU is enough.
+ */
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/net.h>
+#include <linux/percpu.h>
+
+#include "osq_socket.h"
+#include "osq_test_build.h"
+
+static unsigned int socket_calls = 4096;
+module_param(socket_calls, uint, 0400);
+MODULE_PARM_DESC(socket_calls,
+		 "calls of connect that may wait at once, for each kind of "
+		 "socket; one more is counted as missed (4096)");
+
+#define CALLS_MAX 65536u
+/* Calls that do not wait for a peer need that much less. */
+#define SHORT_SHARE 16u
+
+/* A function whose end is of interest, too. */
+struct call_hook {
+	const char *symbol;
+	u32 action;
+	bool absent; /* the kernel was configured without it */
+	bool waits; /* for a peer */
+	bool handshakes;
+	struct kprobe entry;
+	struct kretprobe ends; /* its data: struct osq_socket_call */
+};
+
+/* A function that is told of as it begins. */
+struct point_hook {
+	const char *symbol;
+	bool absent;
+	int (*handler)(struct kprobe *probe, struct pt_regs *regs);
+	struct kprobe entry;
+};
+
+#define NO_IPV6 (!IS_ENABLED(CONFIG_IPV6))
+#define NO_UNIX (!IS_ENABLED(CONFIG_UNIX))
+
+static struct call_hook calls[] = {
+	{ .symbol = "__inet_stream_connect",
+	  .action = OSQ_SOCKET_CONNECT,
+	  .waits = true,
+	  .handshakes = true },
+	{ .symbol = "inet_dgram_connect", .action = OSQ_SOCKET_CONNECT },
+	{ .symbol = "unix_stream_connect",
+	  .action = OSQ_SOCKET_CONNECT,
+	  .absent = NO_UNIX,
+	  .waits = true },
+	{ .symbol = "unix_dgram_connect",
+	  .action = OSQ_SOCKET_CONNECT,
+	  .absent = NO_UNIX },
+	{ .symbol = "inet_bind", .action = OSQ_SOCKET_BIND },
+	{ .symbol = "inet6_bind", .action = OSQ_SOCKET_BIND, .absent = NO_IPV6 },
+	{ .symbol = "unix_bind", .action = OSQ_SOCKET_BIND, .absent = NO_UNIX },
+	{ .symbol = "inet_listen", .action = OSQ_SOCKET_LISTEN },
+	{ .symbol = "unix_listen",
+	  .action = OSQ_SOCKET_LISTEN,
+	  .absent = NO_UNIX },
+};
+
+static int on_accepted(struct kprobe *probe, struct pt_regs *regs);
+static int on_closing(struct kprobe *probe, struct pt_regs *regs);
+
+/* inet6_release ends in inet_release. */
+static struct point_hook points[] = {
+	{ .symbol = "security_sock_graft", .handler = on_accepted },
+	{ .symbol = "inet_release", .handler = on_closing },
+	{ .symbol = "unix_release", .absent = NO_UNIX, .handler = on_closing },
+};
+
+/* Protected by device_mutex. */
+static struct kprobe *entries[ARRAY_SIZE(calls) + ARRAY_SIZE(points)];
+static struct kretprobe *ends[ARRAY_SIZE(calls)];
+static int entry_count;
+static int end_count;
+static const struct osq_socket_hooks *told; /* NULL: nothing is hooked */
+static bool all_found; /* once there, a function does not go */
+
+static DEFINE_PER_CPU(bool, mark);
+
+static void take_call(struct osq_socket_call *call,
+		      const struct call_hook *hook, struct pt_regs *regs)
+{
+	call->action = hook->action;
+	call->handshakes = hook->handshakes;
+	call->sk = ((struct socket *)regs_get_kernel_argument(regs, 0))->sk;
+	call->address = NULL;
+	call->address_bytes = 0;
+	call->backlog = 0;
+	if (hook->action == OSQ_SOCKET_LISTEN) {
+		call->backlog = regs_get_kernel_argument(regs, 1);
+	} else {
+		call->address = (void *)regs_get_kernel_argument(regs, 1);
+		call->address_bytes = regs_get_kernel_argument(regs, 2);
+	}
+}
+
+static int on_call(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	const struct call_hook *hook = container_of(
+		get_kretprobe(instance), const struct call_hook, ends);
+	struct osq_socket_call *call = (void *)instance->data;
+
+	__this_cpu_write(mark, true);
+	take_call(call, hook, regs);
+	return told->begin(call) ? 0 : 1;
+}
+
+static int on_return(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	told->end((void *)instance->data, (int)regs_return_value(regs));
+	return 0;
+}
+
+static int on_entry(struct kprobe *probe, struct pt_regs *regs)
+{
+	const struct call_hook *hook =
+		container_of(probe, const struct call_hook, entry);
+	struct osq_socket_call call;
+
+	if (__this_cpu_read(mark)) {
+		__this_cpu_write(mark, false);
+		return 0;
+	}
+	take_call(&call, hook, regs);
+	told->miss(&call);
+	return 0;
+}
+
+static int on_accepted(struct kprobe *probe, struct pt_regs *regs)
+{
+	told->accepted((void *)regs_get_kernel_argument(regs, 0));
+	return 0;
+}
+
+/* A socket that was never given to anybody has no sk. */
+static int on_closing(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct socket *sock = (void *)regs_get_kernel_argument(regs, 0);
+
+	if (sock->sk)
+		told->closing(sock->sk);
+	return 0;
+}
+
+static void add_entry(struct kprobe *entry, const char *symbol, u32 flags,
+		      int (*handler)(struct kprobe *, struct pt_regs *))
+{
+	*entry = (struct kprobe){ .symbol_name = symbol,
+				  .pre_handler = handler,
+				  .flags = flags };
+	entries[entry_count++] = entry;
+}
+
+static void add_end(struct call_hook *hook)
+{
+	unsigned int most = clamp(socket_calls, 1u, CALLS_MAX);
+
+	if (!hook->waits)
+		most = max(most / SHORT_SHARE, 1u);
+	hook->ends = (struct kretprobe){
+		.kp.symbol_name = hook->symbol,
+		.entry_handler = on_call,
+		.handler = on_return,
+		.maxactive = most,
+		.data_size = sizeof(struct osq_socket_call),
+	};
+	ends[end_count++] = &hook->ends;
+}
+
+/* A probe that was registered before is no good for a second time. */
+static int prepare(u32 flags)
+{
+	size_t at;
+
+	entry_count = 0;
+	end_count = 0;
+	for (at = 0; at < ARRAY_SIZE(calls); at++) {
+		if (osq_test_hides(calls[at].symbol))
+			return -ENOENT;
+		if (calls[at].absent)
+			continue;
+		add_entry(&calls[at].entry, calls[at].symbol, flags, on_entry);
+		add_end(&calls[at]);
+	}
+	for (at = 0; at < ARRAY_SIZE(points); at++) {
+		if (osq_test_hides(points[at].symbol))
+			return -ENOENT;
+		if (!points[at].absent)
+			add_entry(&points[at].entry, points[at].symbol, flags,
+				  points[at].handler);
+	}
+	return 0;
+}
+
+/*
+ * osq_socket_hooks_probe - has this kernel all of the functions?
+ *
+ * It asks by registering probes that are not armed, once: no code is patched.
+ * Context: may sleep; device_mutex is held.
+ */
+bool osq_socket_hooks_probe(void)
+{
+	if (told || all_found)
+		return true;
+	if (prepare(KPROBE_FLAG_DISABLED) ||
+	    register_kprobes(entries, entry_count))
+		return false;
+	unregister_kprobes(entries, entry_count);
+	all_found = true;
+	return true;
+}
+
+/*
+ * osq_socket_hooks_start - tell @hooks of each call from now on.
+ *
+ * The kprobes come first: see above.
+ * Context: may sleep; device_mutex is held.
+ * Return: 0; -EOPNOTSUPP on a kernel without one of the functions; -ENOMEM;
+ * what else the kernel says.
+ */
+int osq_socket_hooks_start(const struct osq_socket_hooks *hooks)
+{
+	int err = prepare(0);
+
+	told = hooks;
+	if (!err)
+		err = register_kprobes(entries, entry_count);
+	if (!err) {
+		err = register_kretprobes(ends, end_count);
+		if (err)
+			unregister_kprobes(entries, entry_count);
+	}
+	if (err)
+		told = NULL;
+	return err == -ENOENT ? -EOPNOTSUPP : err;
+}
+
+/*
+ * osq_socket_hooks_stop - return when no hook is or will be running.
+ *
+ * A call that is in the middle returns as if it had never been hooked.
+ * A kprobe passes over a hit within another probe's handler. None of these
+ * functions is called there, but if one were, it would be counted.
+ * Context: as start.
+ */
+void osq_socket_hooks_stop(void)
+{
+	u64 passed_over = 0;
+	int at;
+
+	unregister_kretprobes(ends, end_count);
+	unregister_kprobes(entries, entry_count);
+	for (at = 0; at < entry_count; at++)
+		passed_over += entries[at]->nmissed;
+	told->passed_over(passed_over);
+	told = NULL;
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * socket_owners.c - who is behind a socket, for hooks that run elsewhere: in
+ * a soft interrupt, when a handshake ends, or in a worker that closes what a
+ * process has left.
+ *
+ * It is a cache of fixed size, by socket cookie. What makes room for another
+ * is the socket that was quiet for longest; one with a connect in progress is
+ * never put out, so that either its outcome is told or the caller counts it.
+ *
+ * A connect goes through these, under its set's lock:
+ *
+ *	QUIET --begin--> CALLING --end, handshaking--> WAITING --outcome--> QUIET
+ *			  |   \--end, not so--> QUIET
+ *			  outcome
+ *			  v
+ *			 OVER --end--> QUIET
+ *
+ * so it does not matter which comes first, the return of the call or the end
+ * of the handshake on another CPU. Calls of several threads may overlap; the
+ * last one decides.
+ */
+#include <linux/hash.h>
+#include <linux/mm.h>
+#include <linux/spinlock.h>
+
+#include "osq_socket.h"
+
+#define SET_BITS 10
+#define SETS (1u << SET_BITS)
+#define WAYS 4
+
+enum phase {
+	QUIET = 0,
+	CALLING,
+	WAITING,
+	OVER,
+};
+
+struct entry {
+	u64 cookie; /* 0: free */
+	u64 used; /* of set.clock, when it was last of use */
+	u32 phase;
+	u32 calls; /* of connect, that run */
+	int result; /* when OVER */
+	struct osq_socket_owner owner;
+};
+
+struct set {
+	raw_spinlock_t lock; /* protects all below; taken in soft interrupts */
+	u64 clock;
+	struct entry way[WAYS];
+};
+
+static struct set *sets; /* from open to close; no hook runs outside */
+
+/*
+ * osq_socket_owners_open - be ready to remember.
+ *
+ * Context: may sleep; device_mutex is held.
+ * Return: 0 or -ENOMEM.
+ */
+int osq_socket_owners_open(void)
+{
+	u32 at;
+
+	sets = kvcalloc(SETS, sizeof(*sets), GFP_KERNEL_ACCOUNT);
+	if (!sets)
+		return -ENOMEM;
+	for (at = 0; at < SETS; at++)
+		raw_spin_lock_init(&sets[at].lock);
+	return 0;
+}
+
+/* osq_socket_owners_close - no hook runs any more. */
+void osq_socket_owners_close(void)
+{
+	kvfree(sets);
+	sets = NULL;
+}
+
+static struct set *lock_set(u64 cookie, unsigned long *irq)
+{
+	struct set *set = &sets[hash_64(cookie, SET_BITS)];
+
+	raw_spin_lock_irqsave(&set->lock, *irq);
+	return set;
+}
+
+static void unlock_set(struct set *set, unsigned long irq)
+{
+	raw_spin_unlock_irqrestore(&set->lock, irq);
+}
+
+/* Context: the set's lock is held. */
+static struct entry *find(struct set *set, u64 cookie)
+{
+	int at;
+
+	for (at = 0; at < WAYS; at++)
+		if (set->way[at].cookie == cookie)
+			return &set->way[at];
+	return NULL;
+}
+
+/*
+ * The entry of @cookie, which is made if there is room. Context: as find.
+ * Return: NULL when all are of connects in progress.
+ */
+static struct entry *find_or_make(struct set *set, u64 cookie)
+{
+	struct entry *found = find(set, cookie);
+	struct entry *oldest = NULL;
+	int at;
+
+	for (at = 0; !found && at < WAYS; at++) {
+		struct entry *one = &set->way[at];
+
+		if (one->phase == QUIET && !one->calls &&
+		    (!oldest || one->used < oldest->used))
+			oldest = one;
+	}
+	if (!found && oldest) {
+		memset(oldest, 0, sizeof(*oldest));
+		oldest->cookie = cookie;
+		found = oldest;
+	}
+	if (found)
+		found->used = ++set->clock;
+	return found;
+}
+
+/* osq_socket_owners_remember - @owner has the socket. Context: any. */
+void osq_socket_owners_remember(u64 cookie,
+				const struct osq_socket_owner *owner)
+{
+	unsigned long irq;
+	struct set *set = lock_set(cookie, &irq);
+	struct entry *entry = find_or_make(set, cookie);
+
+	if (entry)
+		entry->owner = *owner;
+	unlock_set(set, irq);
+}
+
+/* osq_socket_owners_begin - @owner calls connect. Context: any. */
+void osq_socket_owners_begin(u64 cookie, const struct osq_socket_owner *owner)
+{
+	unsigned long irq;
+	struct set *set = lock_set(cookie, &irq);
+	struct entry *entry = find_or_make(set, cookie);
+
+	if (entry) {
+		entry->owner = *owner;
+		entry->calls++;
+		if (entry->phase != OVER)
+			entry->phase = CALLING;
+	}
+	unlock_set(set, irq);
+}
+
+/*
+ * osq_socket_owners_end - a call of connect returns.
+ * @in_progress: it said so.
+ * @handshaking: and that is still so.
+ * @result: how the handshake has ended, when the answer is TELL.
+ *
+ * Context: any. The call's own record has been published.
+ */
+enum osq_socket_ending osq_socket_owners_end(u64 cookie, bool in_progress,
+					     bool handshaking, int *result)
+{
+	enum osq_socket_ending ending = OSQ_SOCKET_TOLD;
+	unsigned long irq;
+	struct set *set = lock_set(cookie, &irq);
+	struct entry *entry = find(set, cookie);
+
+	if (!entry || !entry->calls) {
+		if (handshaking)
+			ending = OSQ_SOCKET_FORGOTTEN;
+	} else if (entry->phase == OVER) {
+		entry->calls--;
+		entry->phase = QUIET;
+		*result = entry->result;
+		if (in_progress)
+			ending = OSQ_SOCKET_TELL;
+	} else if (!--entry->calls) {
+		entry->phase = handshaking ? WAITING : QUIET;
+	}
+	unlock_set(set, irq);
+	return ending;
+}
+
+/*
+ * osq_socket_owners_outcome - a handshake has ended.
+ * @owner: whose it was, when the answer is true.
+ *
+ * Context: any.
+ * Return: true when the caller is to tell of it; false when a call still runs
+ * that will, or nobody waits for it.
+ */
+bool osq_socket_owners_outcome(u64 cookie, int result,
+			       struct osq_socket_owner *owner)
+{
+	bool tell = false;
+	unsigned long irq;
+	struct set *set = lock_set(cookie, &irq);
+	struct entry *entry = find(set, cookie);
+
+	if (entry && entry->phase == CALLING) {
+		entry->phase = OVER;
+		entry->result = result;
+	} else if (entry && entry->phase == WAITING) {
+		entry->phase = QUIET;
+		*owner = entry->owner;
+		tell = true;
+	}
+	unlock_set(set, irq);
+	return tell;
+}
+
+/* osq_socket_owners_forget - it is closed; was its @owner known? */
+bool osq_socket_owners_forget(u64 cookie, struct osq_socket_owner *owner)
+{
+	unsigned long irq;
+	struct set *set = lock_set(cookie, &irq);
+	struct entry *entry = find(set, cookie);
+
+	if (entry) {
+		*owner = entry->owner;
+		memset(entry, 0, sizeof(*entry));
+	}
+	unlock_set(set, irq);
+	return entry;
+}

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What osqnet logged of its own calls on sockets, against what the driver recorded of them."""
+
+import errno
+import json
+import socket
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from tests.guest.tailing import Record
+
+OTHER_CONTEXT = 0x0400
+OUTCOME = 0x0800
+# What a record and a line of the log both say; a call is the values of these, in this order.
+FIELDS = (
+    *("action", "status", "error", "pid", "tid", "uid", "family", "socktype", "protocol"),
+    *("cookie", "backlog", "acked_bytes", "received_bytes"),
+    *("local_address", "local_port", "local_path"),
+    *("remote_address", "remote_port", "remote_path"),
+)
+_IN_PROGRESS = {errno.EINPROGRESS, errno.EALREADY, errno.EINTR}
+_NOWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::", socket.AF_UNIX: ""}  # noqa: S104
+# Lines that are called otherwise than the records that they stand for.
+_ACTIONS = {"outcome": "connect", "close_elsewhere": "close"}
+
+Call = tuple[object, ...]
+
+
+def lines_of(log: str) -> list[Record]:
+    """Return the lines of one or more logs of osqnet, in their order."""
+    return [json.loads(line) for line in log.splitlines()]
+
+
+def _end_of(family: int, sockaddr: str) -> tuple[str, int, str]:
+    """Return address, port and path of the hexadecimal bytes of a struct sockaddr."""
+    raw = bytes.fromhex(sockaddr)
+    port = int.from_bytes(raw[2:4], "big")
+    if not raw or int.from_bytes(raw[:2], "little") != family:
+        return _NOWHERE[socket.AddressFamily(family)], 0, ""
+    if family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, raw[4:8]), port, ""
+    if family == socket.AF_INET6:
+        return socket.inet_ntop(socket.AF_INET6, raw[8:24]), port, ""
+    name = raw[2:] if raw[2:3] == b"\0" else raw[2:].split(b"\0")[0]
+    return "", 0, name.decode("utf-8", "surrogateescape")
+
+
+def _status_of(action: str, error: int) -> str:
+    if action == "connect" and error in _IN_PROGRESS:
+        return "in_progress"
+    return "failed" if error else "succeeded"
+
+
+def _remote_of(line: Record, action: str, status: str) -> str:
+    """Return the field of a line that has the other end: where it is, or was to be."""
+    if action in {"bind", "listen"}:
+        return ""
+    is_unix = line["family"] == socket.AF_UNIX
+    if line["call"] == "connect" and (status != "succeeded" or is_unix):
+        return str(line["asked"])
+    return str(line["peer"])
+
+
+def call_of_line(line: Record) -> Call:
+    """Return what a record of this logged call has to say."""
+    action = _ACTIONS.get(line["call"]) or str(line["call"])
+    status = _status_of(action, line["error"])
+    failed_bind = (action, status) == ("bind", "failed")
+    local = line["asked"] if failed_bind else line["local"]
+    said = {
+        **line,
+        "action": action,
+        "status": status,
+        "acked_bytes": line["acked_bytes"] if action == "close" else 0,
+        "received_bytes": line["received_bytes"] if action == "close" else 0,
+    }
+    ends = (
+        *_end_of(line["family"], local),
+        *_end_of(line["family"], _remote_of(line, action, status)),
+    )
+    return (*(said[field] for field in FIELDS[: -len(ends)]), *ends)
+
+
+def call_of_record(record: Record) -> Call:
+    """Return the same of a record."""
+    return tuple(record[field] for field in FIELDS)
+
+
+def calls_by_thread(records: Iterable[Record]) -> dict[int, list[Call]]:
+    """Return each thread's own calls, in the order of the ring."""
+    found: dict[int, list[Call]] = defaultdict(list)
+    for one in records:
+        if one["type"] == "socket" and not one["flags"]:
+            found[one["tid"]].append(call_of_record(one))
+    return found
+
+
+def logged_by_thread(lines: Iterable[Record]) -> dict[int, list[Call]]:
+    """Return the same as the log has it."""
+    found: dict[int, list[Call]] = defaultdict(list)
+    for line in lines:
+        if line["call"] not in _ACTIONS:
+            found[line["tid"]].append(call_of_line(line))
+    return found
+
+
+def _elsewhere(records: Iterable[Record], witnesses: set[int]) -> Counter[Call]:
+    """Return what was recorded for these threads without a call of theirs, in any order."""
+    return Counter(
+        (bool(one["flags"] & OUTCOME), *call_of_record(one))
+        for one in records
+        if one["type"] == "socket" and one["flags"] and one["tid"] in witnesses
+    )
+
+
+def _first_difference(ours: list[Call], theirs: list[Call]) -> str:
+    """Say where two lists part; nothing when they do not."""
+    for at, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+        fields = [
+            f"{name}: {mine!r}, logged {logged!r}"
+            for name, mine, logged in zip(FIELDS, one, other, strict=True)
+            if mine != logged
+        ]
+        if fields:
+            return f"call {at}, {other[0]}: " + "; ".join(fields)
+    if len(ours) != len(theirs):
+        return f"{len(ours)} calls, logged {len(theirs)}"
+    return ""
+
+
+def differences(records: Iterable[Record], lines: Iterable[Record]) -> list[str]:
+    """Return what the driver and the log disagree on; nothing when each call is there, once.
+
+    Each thread's calls have to be the same ones in the same order, with equal fields; outcomes of
+    connects that were in progress, and closes by another, the same ones in any order.
+    """
+    lines, records = list(lines), list(records)
+    witnesses = {line["tid"] for line in lines}
+    theirs, ours = logged_by_thread(lines), calls_by_thread(records)
+    found = [
+        f"thread {tid}: {difference}"
+        for tid in sorted(witnesses)
+        if (difference := _first_difference(ours[tid], theirs[tid]))
+    ]
+    mine = _elsewhere(records, witnesses)
+    logged = Counter(
+        (line["call"] == "outcome", *call_of_line(line))
+        for line in lines
+        if line["call"] in _ACTIONS
+    )
+    found += [f"not logged: {call}" for call in mine - logged]
+    found += [f"without a record: {call}" for call in logged - mine]
+    return found
+
+
+def is_run_of(ours: list[Call], theirs: list[Call]) -> bool:
+    """Return whether the calls stand in the log one after the other, none left out."""
+    return any(
+        theirs[at : at + len(ours)] == ours for at, call in enumerate(theirs) if call == ours[0]
+    )
