@@ -3,7 +3,8 @@
  * osqnet.c - servers and clients that log each call they make on a socket.
  *
  *	osqnet stream 4|6|u COUNT PAIRS	COUNT connections by each of PAIRS
- *					clients, each with a server of its own
+ *					clients, each with a server of its own,
+					or fewer when SIGTERM comes
  *	osqnet dgram 4|6|u COUNT	COUNT connected datagram sockets
  *	osqnet cases			everything that fails or takes long
  *	osqnet bind PORT UID		one bind, by that user
@@ -13,6 +14,7 @@
  * Exit status 0 when each call that was expected to work did.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,24 +52,34 @@ static int listen_at(struct net *listener, int family, int number, int type)
 	       (type != SOCK_DGRAM && net_listen(listener, 16));
 }
 
+/* After SIGTERM each client has its last connection. */
+static volatile sig_atomic_t ended;
+
+static void on_signal(int number)
+{
+	(void)number;
+	ended = 1;
+}
+
 /*
  * Both know all that was sent before they close: the client has its answer,
- * the server the end, so what TCP has counted stands still.
+ * the server the end, so what TCP has counted stands still. A client's last
+ * question is a full stop.
  */
-static int serve(struct pair *pair)
+static int serve(struct pair *pair, char *question)
 {
 	struct net net;
-	char byte = 0;
+	char byte;
 	int failed;
 
 	if (net_accept(&pair->listener, &net))
 		return -1;
-	failed = read(net.fd, &byte, 1) != 1 || write(net.fd, "ok", 2) != 2 ||
-		 read(net.fd, &byte, 1) != 0;
+	failed = read(net.fd, question, 1) != 1 ||
+		 write(net.fd, "ok", 2) != 2 || read(net.fd, &byte, 1) != 0;
 	return net_close(&net) || failed;
 }
 
-static int ask(const struct pair *pair)
+static int ask(const struct pair *pair, char question)
 {
 	char answer[2];
 	struct net net;
@@ -76,7 +88,7 @@ static int ask(const struct pair *pair)
 	if (net_open(&net, pair->family, SOCK_STREAM) ||
 	    net_connect(&net, &pair->at))
 		return -1;
-	failed = write(net.fd, "?", 1) != 1 ||
+	failed = write(net.fd, &question, 1) != 1 ||
 		 recv(net.fd, answer, 2, MSG_WAITALL) != 2;
 	return net_close(&net) || failed;
 }
@@ -84,20 +96,23 @@ static int ask(const struct pair *pair)
 static void *server(void *data)
 {
 	struct pair *pair = data;
-	long left;
+	char question = '?';
 
-	for (left = pair->count; left && !pair->failed; left--)
-		pair->failed = serve(pair);
+	while (question != '.' && !pair->failed)
+		pair->failed = serve(pair, &question);
 	return NULL;
 }
 
 static void *client(void *data)
 {
 	struct pair *pair = data;
+	char question = '?';
 	long left;
 
-	for (left = pair->count; left && !pair->failed; left--)
-		pair->failed = ask(pair);
+	for (left = pair->count; question != '.' && !pair->failed; left--) {
+		question = left <= 1 || ended ? '.' : '?';
+		pair->failed = ask(pair, question);
+	}
 	return NULL;
 }
 
@@ -201,8 +216,11 @@ static long limited(const char *text)
 
 int main(int argc, char **argv)
 {
+	const struct sigaction action = { .sa_handler = on_signal,
+					  .sa_flags = SA_RESTART };
 	const char *scene = argc > 1 ? argv[1] : "";
 
+	sigaction(SIGTERM, &action, NULL);
 	if (!strcmp(scene, "stream") && argc == 5)
 		return scene_stream(family_of(argv[2]), atol(argv[3]),
 				    limited(argv[4]));
