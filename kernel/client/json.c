@@ -161,8 +161,7 @@ static const char *const types[OSQ_TYPE_COUNT] = {
 	[OSQ_TYPE_EXEC] = "exec", [OSQ_TYPE_FORK] = "fork",
 	[OSQ_TYPE_EXIT] = "exit", [OSQ_TYPE_SOCKET] = "socket",
 	[OSQ_TYPE_FILE] = "file", [OSQ_TYPE_MODULE] = "module",
-	[OSQ_TYPE_CRED] = "cred",
-	[OSQ_TYPE_TEST] = "test",
+	[OSQ_TYPE_CRED] = "cred", [OSQ_TYPE_TEST] = "test",
 };
 
 const char *json_type_name(unsigned int type)

@@ -18,7 +18,8 @@ static const char help[] =
 	"Print what the osq driver records, one JSON object a line.\n"
 	"\n"
 	"what is recorded:\n"
-	"  -t, --type NAME       exec, fork, exit, socket, file, module, cred,\n"
+	"  -t, --type NAME       exec, fork, exit, socket, file, module, "
+	"cred,\n"
 	"                        or all; may be repeated (default: exec, or\n"
 	"                        file with --watch)\n"
 	"  -W, --watch PATH      files there and below; may be repeated\n"
@@ -241,9 +242,8 @@ static int take(int letter, struct options *options)
 	case 'd':
 		options->device = optarg;
 		return 0;
-	default:
-		return take_filter(letter, &options->filter) ? -1 : 0;
 	}
+	return take_filter(letter, &options->filter) ? -1 : 0;
 }
 
 int options_parse(int argc, char **argv, struct options *options)

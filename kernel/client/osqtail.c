@@ -203,8 +203,8 @@ static int begin(struct osq_client *client, const struct options *options)
 		err = osq_client_notify(client, (uint32_t)options->watermark,
 					(uint32_t)options->latency_ms);
 	if (!err)
-	if (!err)
-		err = filter_all(client, options);
+		if (!err)
+			err = filter_all(client, options);
 	if (!err)
 		err = subscribe_all(client, options, 1);
 	return err ? err : watch_all(client, options);

@@ -31,7 +31,7 @@ struct osq_opening {
 	struct osq_owner owner;
 };
 
-/* What any of the ioctls takes and gives, but STATS, FILTER and WATCH: too large. */
+/* What any ioctl takes and gives, but STATS, FILTER and WATCH: too large. */
 union osq_argument {
 	struct osq_version version;
 	struct osq_allocate allocate;
@@ -44,10 +44,7 @@ union osq_argument {
 static DEFINE_MUTEX(device_mutex);
 static struct osq_device device;
 
-/*
- * The queue is over: take its memory and its filters, too, when publishers
- * have stopped. Context: device_mutex is held.
- */
+/* The queue is over, publishers first: memory, filters. device_mutex is held. */
 static void leave(struct osq_opening *own)
 {
 	bool is_last = device.session == &own->session;
@@ -266,41 +263,28 @@ static long do_sync(struct osq_opening *own, bool may_wait,
 	}
 }
 
-/* Too large for the stack, and rare. */
-static long do_stats(struct osq_opening *own, void __user *user)
+/* STATS and FILTER: too large for the stack, and rare. */
+static long do_large(struct osq_opening *own, unsigned int command,
+		     void __user *user)
 {
-	struct osq_stats *stats = memdup_user(user, sizeof(*stats));
-	long err;
+	bool asks = command == OSQ_IOC_STATS;
+	void *argument = memdup_user(user, _IOC_SIZE(command));
+	struct osq_stats *stats = argument;
+	long err = PTR_ERR_OR_ZERO(argument);
 
-	if (IS_ERR(stats))
-		return PTR_ERR(stats);
+	if (err)
+		return err;
 	mutex_lock(&device_mutex);
 	err = enter(own);
 	if (!err)
-		err = osq_device_stats(&own->session, stats);
+		err = asks ? osq_device_stats(&own->session, stats)
+			   : osq_filter_set(&own->session, argument);
 	mutex_unlock(&device_mutex);
-	stats->wakeups = osq_readers_wakeups();
-	if (!err && copy_to_user(user, stats, sizeof(*stats)))
+	if (asks)
+		stats->wakeups = osq_readers_wakeups();
+	if (!err && asks && copy_to_user(user, stats, sizeof(*stats)))
 		err = -EFAULT;
-	kfree(stats);
-	return err;
-}
-
-static long do_filter(struct osq_opening *own, void __user *user)
-{
-	struct osq_filter *filter = memdup_user(user, sizeof(*filter));
-	long err;
-
-	if (IS_ERR(filter))
-		return PTR_ERR(filter);
-	mutex_lock(&device_mutex);
-	err = enter(own);
-	if (!err)
-		err = osq_device_check_filter(&own->session, filter);
-	if (!err)
-		err = osq_filter_set(filter);
-	mutex_unlock(&device_mutex);
-	kfree(filter);
+	kfree(argument);
 	return err;
 }
 
@@ -344,10 +328,8 @@ static long osq_ioctl(struct file *file, unsigned int command,
 	size_t bytes = _IOC_SIZE(command);
 	long err;
 
-	if (command == OSQ_IOC_STATS)
-		return do_stats(own, user);
-	if (command == OSQ_IOC_FILTER)
-		return do_filter(own, user);
+	if (command == OSQ_IOC_STATS || command == OSQ_IOC_FILTER)
+		return do_large(own, command, user);
 	if (command == OSQ_IOC_WATCH)
 		return do_watch(own, user);
 	if (osq_test_knows(command))

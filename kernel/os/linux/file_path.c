@@ -117,19 +117,18 @@ enum osq_sight osq_name_sight(const struct osq_name *name,
 			      u64 actions)
 {
 	enum osq_sight sight;
-	int seq = 0;
+	unsigned int seq;
 
 	if (!osq_watches_want(watches, fs, actions))
 		return OSQ_SIGHT_NONE;
-	/* The second turn, if there is one, is with the lock. */
-again:
-	read_seqbegin_or_lock(&rename_lock, &seq);
+	seq = read_seqbegin(&rename_lock);
 	sight = look(name, watches, fs, actions);
-	if (need_seqretry(&rename_lock, seq)) {
-		seq = 1;
-		goto again;
-	}
-	done_seqretry(&rename_lock, seq);
+	if (!read_seqretry(&rename_lock, seq))
+		return sight;
+	/* Something was renamed meanwhile: once more, with the lock. */
+	read_seqlock_excl(&rename_lock);
+	sight = look(name, watches, fs, actions);
+	read_sequnlock_excl(&rename_lock);
 	return sight;
 }
 

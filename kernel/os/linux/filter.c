@@ -38,17 +38,21 @@ static void replace(u32 type, struct held_filter *held)
 
 /*
  * osq_filter_set - have @filter decide on its type from now on.
- * @filter: osq_device_check_filter has said 0.
  *
  * What begins after the return goes by it; a callback that runs meanwhile
  * goes by it or by the one before.
  *
  * Context: may sleep; device_mutex is held.
- * Return: 0 or -ENOMEM, and then nothing has changed.
+ * Return: 0; as osq_device_check_filter; -ENOMEM; and then nothing has changed.
  */
-int osq_filter_set(const struct osq_filter *filter)
+int osq_filter_set(const struct osq_session *session,
+		   const struct osq_filter *filter)
 {
 	struct held_filter *held = NULL;
+	int err = osq_device_check_filter(session, filter);
+
+	if (err)
+		return err;
 
 	if (osq_filter_conditions(filter)) {
 		held = kmalloc(sizeof(*held), GFP_KERNEL_ACCOUNT);

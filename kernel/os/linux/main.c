@@ -113,5 +113,6 @@ static void __exit osq_exit(void)
 
 module_init(osq_init);
 module_exit(osq_exit);
-MODULE_DESCRIPTION("Process, socket and file events for osquery, in shared memory");
+MODULE_DESCRIPTION(
+	"Process, socket and file events for osquery, in shared memory");
 MODULE_LICENSE("GPL");

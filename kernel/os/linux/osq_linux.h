@@ -106,7 +106,8 @@ bool osq_namespaces_has_mnt(void);
 void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task);
 
 /* filter.c */
-int osq_filter_set(const struct osq_filter *filter);
+int osq_filter_set(const struct osq_session *session,
+		   const struct osq_filter *filter);
 void osq_filter_clear(void);
 bool osq_filter_takes(u32 type, struct task_struct *task, const char *path,
 		      u32 path_bytes);

@@ -79,17 +79,9 @@ void osq_socket_owners_close(void)
 	sets = NULL;
 }
 
-static struct set *lock_set(u64 cookie, unsigned long *irq)
+static struct set *set_of(u64 cookie)
 {
-	struct set *set = &sets[hash_64(cookie, SET_BITS)];
-
-	raw_spin_lock_irqsave(&set->lock, *irq);
-	return set;
-}
-
-static void unlock_set(struct set *set, unsigned long irq)
-{
-	raw_spin_unlock_irqrestore(&set->lock, irq);
+	return &sets[hash_64(cookie, SET_BITS)];
 }
 
 /* Context: the set's lock is held. */
@@ -134,29 +126,33 @@ static struct entry *find_or_make(struct set *set, u64 cookie)
 void osq_socket_owners_remember(u64 cookie,
 				const struct osq_socket_owner *owner)
 {
+	struct set *set = set_of(cookie);
+	struct entry *entry;
 	unsigned long irq;
-	struct set *set = lock_set(cookie, &irq);
-	struct entry *entry = find_or_make(set, cookie);
 
+	raw_spin_lock_irqsave(&set->lock, irq);
+	entry = find_or_make(set, cookie);
 	if (entry)
 		entry->owner = *owner;
-	unlock_set(set, irq);
+	raw_spin_unlock_irqrestore(&set->lock, irq);
 }
 
 /* osq_socket_owners_begin - @owner calls connect. Context: any. */
 void osq_socket_owners_begin(u64 cookie, const struct osq_socket_owner *owner)
 {
+	struct set *set = set_of(cookie);
+	struct entry *entry;
 	unsigned long irq;
-	struct set *set = lock_set(cookie, &irq);
-	struct entry *entry = find_or_make(set, cookie);
 
+	raw_spin_lock_irqsave(&set->lock, irq);
+	entry = find_or_make(set, cookie);
 	if (entry) {
 		entry->owner = *owner;
 		entry->calls++;
 		if (entry->phase != OVER)
 			entry->phase = CALLING;
 	}
-	unlock_set(set, irq);
+	raw_spin_unlock_irqrestore(&set->lock, irq);
 }
 
 /*
@@ -171,10 +167,12 @@ enum osq_socket_ending osq_socket_owners_end(u64 cookie, bool in_progress,
 					     bool handshaking, int *result)
 {
 	enum osq_socket_ending ending = OSQ_SOCKET_TOLD;
+	struct set *set = set_of(cookie);
+	struct entry *entry;
 	unsigned long irq;
-	struct set *set = lock_set(cookie, &irq);
-	struct entry *entry = find(set, cookie);
 
+	raw_spin_lock_irqsave(&set->lock, irq);
+	entry = find(set, cookie);
 	if (!entry || !entry->calls) {
 		if (handshaking)
 			ending = OSQ_SOCKET_FORGOTTEN;
@@ -187,7 +185,7 @@ enum osq_socket_ending osq_socket_owners_end(u64 cookie, bool in_progress,
 	} else if (!--entry->calls) {
 		entry->phase = handshaking ? WAITING : QUIET;
 	}
-	unlock_set(set, irq);
+	raw_spin_unlock_irqrestore(&set->lock, irq);
 	return ending;
 }
 
@@ -203,10 +201,12 @@ bool osq_socket_owners_outcome(u64 cookie, int result,
 			       struct osq_socket_owner *owner)
 {
 	bool tell = false;
+	struct set *set = set_of(cookie);
+	struct entry *entry;
 	unsigned long irq;
-	struct set *set = lock_set(cookie, &irq);
-	struct entry *entry = find(set, cookie);
 
+	raw_spin_lock_irqsave(&set->lock, irq);
+	entry = find(set, cookie);
 	if (entry && entry->phase == CALLING) {
 		entry->phase = OVER;
 		entry->result = result;
@@ -215,21 +215,23 @@ bool osq_socket_owners_outcome(u64 cookie, int result,
 		*owner = entry->owner;
 		tell = true;
 	}
-	unlock_set(set, irq);
+	raw_spin_unlock_irqrestore(&set->lock, irq);
 	return tell;
 }
 
 /* osq_socket_owners_forget - it is closed; was its @owner known? */
 bool osq_socket_owners_forget(u64 cookie, struct osq_socket_owner *owner)
 {
+	struct set *set = set_of(cookie);
+	struct entry *entry;
 	unsigned long irq;
-	struct set *set = lock_set(cookie, &irq);
-	struct entry *entry = find(set, cookie);
 
+	raw_spin_lock_irqsave(&set->lock, irq);
+	entry = find(set, cookie);
 	if (entry) {
 		*owner = entry->owner;
 		memset(entry, 0, sizeof(*entry));
 	}
-	unlock_set(set, irq);
+	raw_spin_unlock_irqrestore(&set->lock, irq);
 	return entry;
 }

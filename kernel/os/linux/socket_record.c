@@ -41,8 +41,7 @@ void osq_socket_owner_take(struct osq_socket_owner *owner)
 	owner->egid = from_kgid(ns, cred->egid);
 	owner->auid = from_kuid(ns, audit_get_loginuid(current));
 	owner->session = audit_get_sessionid(current);
-	owner->kept_out =
-		!osq_filter_takes(OSQ_TYPE_SOCKET, current, NULL, 0);
+	owner->kept_out = !osq_filter_takes(OSQ_TYPE_SOCKET, current, NULL, 0);
 }
 
 void osq_socket_owner_guess(struct osq_socket_owner *owner,
