@@ -46,6 +46,8 @@ class Terminal:
         while True:
             try:
                 said += self.child.read_nonblocking(size=65536, timeout=_QUIET_S)
+            except pexpect.EOF:
+                raise AssertionError(f"the command has ended: {said[-2000:]}") from None
             except pexpect.TIMEOUT:
                 if self._prompt.search(said) and re.search(after, said):
                     return _ANSI.sub("", said)
