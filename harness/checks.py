@@ -120,9 +120,13 @@ def run_system_tests(*, project: Path, long: bool) -> StepResult:
     return _pytest_step("system", project, ("--long",) if long else ())
 
 
-def run_debug_tests(*, project: Path, expression: str) -> StepResult:
-    """Return how tests/debug ended: real debuggers on real guests, some minutes."""
-    return _pytest_step("debug", project, ("-k", expression) if expression else ())
+def run_debug_tests(*, project: Path, expression: str = "", short: bool = False) -> StepResult:
+    """Return how tests/debug ended: real debuggers on real guests, many minutes.
+
+    The short form is what is marked so: each debugger once on one guest, about a minute.
+    """
+    options = ("-k", expression) if expression else ()
+    return _pytest_step("debug", project, (*options, *(("-m", "short") if short else ())))
 
 
 def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:

@@ -51,12 +51,16 @@ _CAUSES: tuple[tuple[type[HarnessError], Cause], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """What the run knows of a bad end: what ended it, during which test, which one it is."""
+    """What the run knows of a bad end: what ended it, during which test, which one it is.
+
+    For `held_s` seconds a person had the guest in a debugger.
+    """
 
     error: HarnessError
     test: str
     number: int
     reproduce: str
+    held_s: float = 0.0
     facts: dict[str, str] = field(default_factory=dict)
 
 
@@ -66,7 +70,7 @@ def collect(standing: StandingGuest, known: Circumstances) -> Crash:
     The guest is stopped at the end and is not to be used any more.
     """
     live = standing.session
-    first_at = live.liveness.first_sign_at
+    first_at = live.liveness.first_sign_at + known.held_s
     folder = standing.record.folder / FOLDER / str(known.number)
     folder.mkdir(parents=True)
     cause = next((one for kind, one in _CAUSES if isinstance(known.error, kind)), None)

@@ -95,9 +95,9 @@ def attach(request: AttachRequest, progress: Progress) -> int:
     Raises: UsageError when there is no such guest or debugger, another debugger, or a vmlinux of
         another kernel; DebugError when the stub does not open.
     """
-    program = debuggers.choose(request.debugger)
+    debuggers.choose(request.debugger)
     if not request.at_boot:
-        return _attach(request, living(request), program, progress)
+        return attach_to(request, living(request), progress)
     boot = BootRequest(
         settings=request.settings,
         environment=request.environment,
@@ -105,17 +105,20 @@ def attach(request: AttachRequest, progress: Progress) -> int:
         kernel_name=request.kernel_name,
     )
     with boot_stopped.stopped(boot, progress) as life:
-        return _attach(request, life, program, progress)
+        return attach_to(request, life, progress)
 
 
-def _attach(
-    request: AttachRequest, life: Life, program: debuggers.Program, progress: Progress
-) -> int:
-    symbols = find_symbols(request, life)
-    if symbols.vmlinux is None:
-        progress("no symbols of the kernel: invoke kernel-symbols fetches them")
+def attach_to(request: AttachRequest, life: Life, progress: Progress) -> int:
+    """Hand this guest to a debugger on this terminal, and return the debugger's exit status.
+
+    Raises: what `attach` raises.
+    """
+    program = debuggers.choose(request.debugger)
     with guard.started(life, cache=request.environment.cache) as guarded:
-        prepared = prepare(request, life, symbols, guarded, program)
+        symbols = find_symbols(request, life)
+        if symbols.vmlinux is None:
+            progress("no symbols of the kernel: invoke kernel-symbols fetches them")
+        prepared = prepare(request, life, symbols, guarded(), program)
         progress(f"commands for {program.path.name}, in {prepared.script}:")
         for line in prepared.text.splitlines():
             progress(f"  {line}")
@@ -131,8 +134,9 @@ def for_editor(request: AttachRequest, progress: Progress) -> Iterator[Path]:
     """
     wanted = ("gdb", "lldb") if request.debugger == "auto" else (request.debugger,)
     life = living(request)
-    symbols = find_symbols(request, life)
-    with guard.started(life, cache=request.environment.cache) as guarded:
+    with guard.started(life, cache=request.environment.cache) as opening:
+        symbols = find_symbols(request, life)
+        guarded = opening()
         found = []
         for name in wanted:
             program = debuggers.choose(name)

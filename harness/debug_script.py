@@ -87,12 +87,13 @@ def _gdb(spec: ScriptSpec) -> Iterator[str]:
 
 
 def _lldb(spec: ScriptSpec) -> Iterator[str]:
+    if spec.vmlinux is not None:
+        yield f"target create {_quoted(str(spec.vmlinux))}"
+    # Settings are those of the target that is selected, and lldb-dap has an empty one before.
     for old, new in spec.source_maps.items():
         yield f"settings append target.source-map {_quoted(old)} {_quoted(new)}"
     # gcc's code begins with work: where lldb takes a prologue to end, an inlined callee may be.
     yield "settings set target.skip-prologue false"
-    if spec.vmlinux is not None:
-        yield f"target create {_quoted(str(spec.vmlinux))}"
     yield f"process connect --plugin gdb-remote unix-connect://{spec.socket}"
     if spec.vmlinux is not None:
         file = _quoted(str(spec.vmlinux))

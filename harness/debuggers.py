@@ -62,6 +62,22 @@ def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
     )
 
 
+def adapter(program: Program) -> Path:
+    """Return the debug adapter that comes with an lldb.
+
+    Raises: UsageError with the package to install.
+    """
+    names = [f"lldb-dap-{program.major}", "lldb-dap"]
+    for folder in (program.path.parent, program.path.resolve().parent):
+        for name in names:
+            if os.access(folder / name, os.X_OK):
+                return folder / name
+    raise UsageError(
+        f"{program.path} has no {names[0]} beside it",
+        hint=f"apt-get install {_PACKAGES[Debugger.LLDB]}",
+    )
+
+
 def _path() -> list[Path]:
     places = ("gdb", "lldb", "lldb-19")
     found = [Path(where).parent for name in places if (where := shutil.which(name))]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Stacks out of a guest's memory: of what each CPU runs, and of tasks that sleep."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import drgn
 from drgn.helpers.linux.cpumask import for_each_present_cpu
@@ -14,6 +14,13 @@ _MOST_FRAMES = 64
 _MOST_VARIABLES = 16
 _MOST_TEXT = 120
 _NO_CPU = -1
+# How often a CPU of a running guest is looked at until its stack is whole.
+_LOOKS = 20
+# Stacks of x86-64 begin at multiples of THREAD_SIZE (asm/page_64_types.h), this or twice that; at
+# their end lie the registers of user space, and the outermost frame before them.
+_STACK_BYTES = 16 << 10
+_MOST_STACK_BYTES = 64 << 10
+_OUTERMOST_BYTES = 512
 # The kernel lives in the upper half on every architecture that drgn unwinds.
 _LAST_USER_ADDRESS = (1 << 63) - 1
 # struct pt_regs of x86-64 by QEMU's names; arch/x86/include/asm/ptrace.h.
@@ -32,6 +39,7 @@ _PT_REGS = {f"r{number}": f"R{number}" for number in range(8, 16)} | {
     "ss": "SS",
 }
 _USER_CS_BITS = 3
+_MOVED = "it ran on while it was looked at"
 
 
 def of_cpus(
@@ -44,17 +52,44 @@ def of_cpus(
     crashed = _panic_cpu(prog)
     # Present, not online: a panic takes all others off line, and where they were is of interest.
     for cpu in sorted(for_each_present_cpu(prog), key=lambda one: (one != crashed, one)):
-        task = cpu_curr(prog, cpu)
-        values = registers.get(cpu)
-        live = bool(prog.flags & drgn.ProgramFlags.IS_LIVE)
-        note = "its registers are not known" if live and values is None else ""
-        if values is not None and values["CS"] & _USER_CS_BITS:
-            note = f"in user mode, at {values['RIP']:#x}"
-        frames: tuple[MemoryFrame, ...] = ()
-        if not note:
-            thread = _pt_regs(prog, values) if values is not None else task
-            frames, note = _frames(prog, thread, variables=True)
-        yield _stack(task, frames, note, cpu=cpu, crashed=cpu == crashed)
+        yield _of_cpu(prog, cpu, registers.get(cpu), crashed=cpu == crashed)
+
+
+def of_running_cpus(
+    prog: drgn.Program, registers: Callable[[], Mapping[int, Mapping[str, int]]]
+) -> Iterator[MemoryStack]:
+    """Yield the stack of what each CPU of a guest runs that nobody stops.
+
+    Registers are read before memory, so a busy CPU may have left the stack in between; what is
+    read then ends somewhere. It is looked at again until a stack reaches its outermost frame.
+    """
+    for cpu in sorted(for_each_present_cpu(prog)):
+        for _ in range(_LOOKS):
+            found = _of_cpu(prog, cpu, registers().get(cpu), crashed=False, whole=True)
+            if found.frames or found.note != _MOVED:
+                break
+        yield found
+
+
+def _of_cpu(
+    prog: drgn.Program,
+    cpu: int,
+    values: Mapping[str, int] | None,
+    *,
+    crashed: bool,
+    whole: bool = False,
+) -> MemoryStack:
+    task = cpu_curr(prog, cpu)
+    live = bool(prog.flags & drgn.ProgramFlags.IS_LIVE)
+    note = "its registers are not known" if live and values is None else ""
+    if values is not None and values["CS"] & _USER_CS_BITS:
+        note = f"in user mode, at {values['RIP']:#x}"
+    frames: tuple[MemoryFrame, ...] = ()
+    if not note:
+        thread = _pt_regs(prog, values) if values is not None else task
+        base = int(task.stack) if whole else None
+        frames, note = _frames(prog, thread, variables=True, whole_from=base)
+    return _stack(task, frames, note, cpu=cpu, crashed=crashed)
 
 
 def of_task(prog: drgn.Program, task: drgn.Object, *, variables: bool) -> MemoryStack:
@@ -96,13 +131,18 @@ def _pt_regs(prog: drgn.Program, values: Mapping[str, int]) -> drgn.Object:
 
 
 def _frames(
-    prog: drgn.Program, thread: drgn.Object, *, variables: bool
+    prog: drgn.Program, thread: drgn.Object, *, variables: bool, whole_from: int | None = None
 ) -> tuple[tuple[MemoryFrame, ...], str]:
-    """Return the frames of a thread, and why there are none."""
+    """Return the frames of a thread, and why there are none.
+
+    With `whole_from`, where its task's stack begins, a trace that ends on the way is none.
+    """
     try:
         trace = prog.stack_trace(thread)
     except ERRORS as error:
         return (), str(error)
+    if whole_from is not None and not _is_whole(trace, whole_from):
+        return (), _MOVED
     found = []
     for index, frame in enumerate(trace):
         if index == _MOST_FRAMES or frame.pc <= _LAST_USER_ADDRESS:
@@ -118,6 +158,18 @@ def _frames(
             )
         )
     return tuple(found), ""
+
+
+def _is_whole(trace: drgn.StackTrace, base: int) -> bool:
+    """Return whether a trace leads to the outermost frame of the stack that begins there."""
+    try:
+        inside = [frame.sp for frame in trace if frame.pc > _LAST_USER_ADDRESS]
+    except LookupError:
+        return False
+    # From a stack pointer that is older than the rest there is nothing to unwind.
+    last = inside[-1] if len(inside) > 1 else 0
+    on_stack = base < last < base + _MOST_STACK_BYTES
+    return on_stack and -last % _STACK_BYTES <= _OUTERMOST_BYTES
 
 
 def _module_of(prog: drgn.Program, frame: drgn.StackFrame) -> str:

@@ -7,6 +7,7 @@ finding that is charged to it is that; a crash that is missed or misnamed is a f
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from harness.crash_values import Crash, Expectation
 from harness.model import TestResult, Verdict
@@ -43,7 +44,31 @@ def _answered(result: TestResult, wanted: Expectation, found: Crash | None) -> T
     return replace(result, verdict=Verdict.PASSED, reason=f"as announced: {found.title}")
 
 
-def differences(wanted: Expectation, found: Crash) -> tuple[str, ...]:
+class Named(Protocol):
+    """What a finding is compared by."""
+
+    @property
+    def kind(self) -> str:
+        """The field's word for it."""
+
+    @property
+    def function(self) -> str:
+        """The guilty function."""
+
+    @property
+    def module(self) -> str:
+        """Its module."""
+
+    @property
+    def place(self) -> str:
+        """Its file and line."""
+
+    @property
+    def fatal(self) -> bool:
+        """Whether the kernel stopped."""
+
+
+def differences(wanted: Expectation, found: Named) -> tuple[str, ...]:
     """Return in what a crash differs from what was announced, one text each."""
     pairs = [
         ("kind", wanted.kind, found.kind, wanted.kind == found.kind),

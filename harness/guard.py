@@ -14,7 +14,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,11 @@ class Guarded:
 
 
 @contextmanager
-def started(life: Life, *, cache: Path) -> Iterator[Guarded]:
+def started(life: Life, *, cache: Path) -> Iterator[Callable[[], Guarded]]:
     """Give a guarded stub of a run's guest; at the end the guest is as it was.
 
+    What is given waits for it when it is called: a guard takes a second to come up, in which
+    others have work to do.
     Raises: UsageError when another debugger holds the guest, DebugError when the stub does not
         open, with what the guard said.
     """
@@ -60,8 +62,13 @@ def started(life: Life, *, cache: Path) -> Iterator[Guarded]:
     os.close(write_end)
     try:
         with os.fdopen(read_end) as status:
-            ready = _status(status.fileno(), log)
-        yield Guarded(socket=Path(ready["socket"]), found=gdbstub.Found(ready["found"]), log=log)
+
+            def guarded() -> Guarded:
+                ready = _status(status.fileno(), log)
+                found = gdbstub.Found(ready["found"])
+                return Guarded(socket=Path(ready["socket"]), found=found, log=log)
+
+            yield guarded
     finally:
         _end(process)
 

@@ -11,7 +11,7 @@ dies in any stage is explained before it is removed.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness import kernels, lives, platform_linux, provenance, survival
+from harness import crash_debug, kernels, lives, platform_linux, provenance, survival
 from harness.config import choose_target
 from harness.errors import (
     GuestCrashed,
@@ -33,9 +33,11 @@ from harness.suites import SuiteOutcome
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     """Return what one run of the tests found; its files are written when this returns.
 
-    Raises: ConfigError for an unknown target or kernel, and KeyboardInterrupt after cleaning up.
+    Raises: ConfigError for an unknown target or kernel, UsageError for what this
+        host or terminal does not allow, and KeyboardInterrupt after cleaning up.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
+    crash_debug.check(request)
     if not request.suites:
         groups = ", ".join(repr(group) for group in request.selection.groups)
         raise UsageError(

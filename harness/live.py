@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -50,6 +51,9 @@ class LiveView(Protocol):
 
     def crash(self, screen: Sequence[str]) -> None:
         """A crash was explained: one screen of text."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Leave the terminal to somebody else for as long as the block lasts."""
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -113,6 +117,15 @@ class PlainView:
         """Write the whole screen."""
         for line in screen:
             self._write(f"  {line}")
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Write no console lines meanwhile."""
+        verbose, self._verbose = self._verbose, False
+        try:
+            yield
+        finally:
+            self._verbose = verbose
 
     def _write(self, text: str) -> None:
         safe = text.encode(self._stream.encoding or "utf-8", "backslashreplace")
@@ -190,6 +203,15 @@ class RichView:
         """Print the whole screen, its first line in red."""
         for number, line in enumerate(screen):
             self._print(Text(line, style="bold red" if number == 1 else ""))
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the picture away meanwhile."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
 
     def _end_stage(self) -> None:
         if self._stage:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A memory view in words, as it stands in a report: who died where, who waits for whom."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from harness.memory_values import LockWait, MemoryFrame, MemoryStack, MemoryView, deadlocks
 from harness.panic.values import Frame, KernelReport, Stack
@@ -13,7 +13,7 @@ def lines(view: MemoryView) -> tuple[str, ...]:
     The kernel's log is left out: the console has it.
     """
     return (
-        *_cpus(view),
+        *of_cpus(view.cpus),
         *(_stack("the test's task", view.task) if view.task else ()),
         *_deadlocks(view),
         *_blocked(view),
@@ -52,8 +52,9 @@ def standstill(view: MemoryView, modules: Collection[str]) -> KernelReport | Non
     return None
 
 
-def _cpus(view: MemoryView) -> Iterator[str]:
-    for stack in view.cpus:
+def of_cpus(stacks: Iterable[MemoryStack]) -> Iterator[str]:
+    """Yield the stacks of CPUs, each under a line with its task."""
+    for stack in stacks:
         name = f"CPU {stack.cpu}"
         yield from _stack(f"{name}, on which it died" if stack.crashed else name, stack)
 

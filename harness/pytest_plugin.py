@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,10 @@ from harness.request import KernelTestRequest
 _MARKER_HELP = (
     "crashes(kind=, function='', place='', module='', fatal=None): the test makes the kernel "
     "report such a fault, and passes when it is found and named so"
+)
+_RECORDABLE_HELP = (
+    "recordable(command='', variant=''): the test's part in the guest is this command with this "
+    "variant of the module; kernel-test --record runs it where there is no network"
 )
 _STATE = pytest.StashKey["_State"]()
 
@@ -76,6 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--long", action="store_true", help="run tests in their long form")
     group.addoption("--harness-config", metavar="FILE", help="the pyproject.toml to test by")
     group.addoption("--harness-done", metavar="FILE", help="tests that have a result already")
+    group.addoption("--harness-list", metavar="FILE", help="write what tests announce, as JSON")
     group.addoption("--ktap-fd", type=int, help="write KTAP to this file descriptor")
 
 
@@ -84,6 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
     state = _State()
     config.stash[_STATE] = state
     config.addinivalue_line("markers", _MARKER_HELP)
+    config.addinivalue_line("markers", _RECORDABLE_HELP)
     descriptor = config.getoption("--ktap-fd")
     if descriptor is not None:
         state.ktap = _KtapPrinter(descriptor, state)
@@ -98,6 +105,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         gone = [item for item in items if _name(item.nodeid) in done]
         items[:] = [item for item in items if _name(item.nodeid) not in done]
         config.hook.pytest_deselected(items=gone)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """List the tests that were collected, where somebody asks for it."""
+    file = session.config.getoption("--harness-list")
+    if file is not None:
+        Path(file).write_text(json.dumps([_announced(item) for item in session.items]))
+
+
+def _announced(item: pytest.Item) -> dict[str, Any]:
+    recordable = item.get_closest_marker("recordable")
+    crashes = item.get_closest_marker("crashes")
+    return {
+        "name": _name(item.nodeid),
+        "recordable": {"command": "", **(recordable.kwargs if recordable else {})},
+        "expects": asdict(Expectation(**crashes.kwargs)) if crashes else None,
+    }
 
 
 @pytest.fixture(scope="session")

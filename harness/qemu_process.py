@@ -5,7 +5,6 @@ Here is said whether this host's QEMU can record, before anything is started; he
 started and ended. It dies with the thread that started it, however that ends.
 """
 
-import asyncio
 import contextlib
 import re
 import shutil
@@ -16,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import QMPClient, QMPError
-
+from harness import monitor
 from harness.errors import HypervisorError, UsageError
 from harness.model import Accel
 
@@ -88,19 +86,9 @@ class RunningQemu:
 
     def _execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         try:
-            return asyncio.run(asyncio.wait_for(self._ask(command, arguments), _ASK_S))
-        except (QMPError, OSError, TimeoutError) as error:
-            raise HypervisorError(
-                f"QEMU does not answer {command}: {error or 'too late'}", evidence=self.words()
-            ) from error
-
-    async def _ask(self, command: str, arguments: dict[str, Any] | None) -> Any:
-        client = QMPClient("harness")
-        await client.connect(str(self.qmp))
-        try:
-            return await client.execute(command, arguments)
-        finally:
-            await client.disconnect()
+            return monitor.ask(self.qmp, command, arguments)
+        except HypervisorError as error:
+            raise HypervisorError(error.message, evidence=self.words()) from error
 
 
 def recorder(*, arch: str, accel: Accel | None, program: str = _PROGRAM) -> Recorder:

@@ -24,6 +24,7 @@ from harness import (
     kernel_symbols,
     kernels,
     lives,
+    panic_explain,
     qemu_process,
     record_guest,
     recording,
@@ -138,6 +139,16 @@ def record(
     view.stage("explanation")
     explained, notes = _explained(request, made, reports)
     return Recorded(folder=folder, recording=found, explained=explained, notes=notes)
+
+
+def summary(found: Recorded) -> list[str]:
+    """Return what a person wants to know of a recording: its reports, where it is, what next."""
+    return [
+        *panic_explain.to_lines(found.explained),
+        *(f"note: {note}" for note in found.notes),
+        f"recorded: {found.folder} ({found.recording.ending.value})",
+        f"back in its time: ./dev replay-debug {found.folder.name}",
+    ]
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -26,6 +26,7 @@ class KernelTestRequest:
     """One run of the tests, or of a part of it.
 
     `most_crashes` of one signature in a row end the run; `vmcore`: keep a dump of each crash;
+    `debug_on_crash`: the debugger that gets the terminal when the kernel dies, "" for none;
     `modules` is a folder with modules to run instead of building them (a replay).
     """
 
@@ -44,6 +45,7 @@ class KernelTestRequest:
     most_crashes: int = 3
     vmcore: bool = True
     control: bool = False
+    debug_on_crash: str = ""
     modules: Path | None = None
 
     @property

@@ -8,7 +8,7 @@ tests that have no result yet go on there. A kernel that has complained is repla
 import shlex
 from dataclasses import replace
 
-from harness import crash, expectations, footprint, suites
+from harness import crash, crash_debug, expectations, footprint, suites
 from harness.crash_values import Cause, Crash
 from harness.errors import (
     GuestCrashed,
@@ -144,6 +144,7 @@ def _charged(outcome: SuiteOutcome) -> str:
 def explain(standing: StandingGuest, error: HarnessError, *, test: str) -> Crash:
     """Return the crash behind an error, kept in the run's record and shown."""
     record = standing.record
+    held_s = crash_debug.hand_over(standing, error)
     found = crash.collect(
         standing,
         crash.Circumstances(
@@ -151,6 +152,7 @@ def explain(standing: StandingGuest, error: HarnessError, *, test: str) -> Crash
             test=test,
             number=len(record.crashes) + 1,
             reproduce=_command(standing, test or _of_report(standing)),
+            held_s=held_s,
             facts=dict(record.facts),
         ),
     )

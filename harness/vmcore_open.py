@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,15 +53,15 @@ def unpacked(run: Path, crash: int, *, cache: Path) -> Iterator[Explained]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def drgn_shell(dump: Explained, *, plugin: Path | None, command: str) -> int:
-    """Open drgn's shell on a dump, or run one command in it; return its exit code."""
+def drgn_shell(dump: Explained, *, plugin: Path | None, commands: Sequence[str]) -> int:
+    """Open drgn's shell on a dump, or run commands in one; return its exit code."""
     # Not the dataclass of drgn_shell: importing it would load drgn into this process.
     request = {
         "core": str(dump.core),
         "vmlinux": str(dump.vmlinux),
         "modules": {name: str(path) for name, path in dump.modules.items()},
         "plugin": str(plugin or ""),
-        "command": command,
+        "commands": list(commands),
     }
     return foreground.run([sys.executable, "-m", "harness.drgn_shell", json.dumps(request)])
 

@@ -31,6 +31,10 @@ RUN_HELP = {
     "crash-tests": "run the suites that crash the kernel on purpose, and only them",
     "maxcrash": "stop after so many crashes of one kind in a row (default 3; 0: never)",
     "no-vmcore": "keep no dump of a crashed guest's memory",
+    "debug-on-crash": "hand the terminal to a debugger when the kernel dies; then go on",
+    "wait-crash": "the same as --debug-on-crash",
+    "debugger": "which one, for --debug-on-crash: lldb, gdb or auto",
+    "record": "run this one test in a guest that QEMU records, to go back in it (no network)",
     "control": "repeat each undecided crash without the module: whose fault is it?",
     "config": "pyproject.toml to go by (default: the nearest one with [tool.harness])",
     "run-id": "name of the run's folder (default: made from the time)",
@@ -142,7 +146,12 @@ def request_from(options: dict[str, Any]) -> KernelTestRequest:
         most_crashes=int(options.get("maxcrash", 3)),
         vmcore=not options.get("no_vmcore"),
         control=bool(options.get("control")),
+        debug_on_crash=options.get("debugger", "") if _waits(options) else "",
     )
+
+
+def _waits(options: dict[str, Any]) -> bool:
+    return bool(options.get("debug_on_crash") or options.get("wait_crash"))
 
 
 def _groups(options: dict[str, Any]) -> tuple[str, ...]:

@@ -5,16 +5,18 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from invoke.context import Context
 from invoke.tasks import task
 
+from harness import debug_adapter, debug_live, timetravel, vmcore_open
 from harness import debug_attach as attaching
-from harness import timetravel, vmcore_open
 from harness.errors import UsageError
 from harness.kdp import attach as kdp
 from harness.tasks.common import command, current_environment, load_settings
 
+_NO_PORT = -1
 ATTACH_HELP = {
     "run": "run of the guest, its end suffices (default: the only one)",
     "debugger": "lldb, gdb or auto (the newest; gdb where both are)",
@@ -26,6 +28,9 @@ ATTACH_HELP = {
     "target": "target to start for --break-at-boot",
     "kernel": "kernel to start, or what the guest runs when that is not its target's own",
     "vscode": "write .vscode/launch.json (lldb-dap, cppdbg) and wait until Ctrl-C",
+    "dap": "serve a debug adapter (lldb-dap) on standard input and output, for an editor",
+    "port": "serve it on this loopback port instead, until Ctrl-C (0: any, which is printed)",
+    "drgn": "open drgn on the running guest, which is not stopped; --command is Python or %cpus",
     "via": "gdbstub, or kdp: then --run is HOST[:PORT] of an XNU kernel that waits",
     "symbols": "the XNU kernel's Mach-O, for --via kdp",
     "core": "run whose crash is opened instead of a guest, in drgn (as vmcore-open does)",
@@ -53,6 +58,9 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     target: str | None = None,
     kernel: str | None = None,
     vscode: bool = False,
+    dap: bool = False,
+    port: int = _NO_PORT,
+    drgn: bool = False,
     via: str = "gdbstub",
     symbols: str | None = None,
     core: str = "",
@@ -64,40 +72,53 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     Symbols of the kernel and of the modules are in place and follow what is loaded. Quitting
     leaves the guest as it was found.
     """
+    request = _request(locals())
     if core or replay:
-        return _over(core, replay, tuple(command or ()), config)
+        return _over(core, replay, request)
     if via == "kdp":
-        return _kdp(run, symbols, tuple(break_ or ()), tuple(command or ()))
+        return _kdp(request, symbols)
     if via != "gdbstub":
         raise UsageError(f"--via {via}: gdbstub or kdp is expected")
-    request = attaching.AttachRequest(
-        settings=load_settings(config),
+    if dap:
+        on = None if port == _NO_PORT else port
+        return debug_adapter.serve(request, _say, port=on)
+    if drgn:
+        return debug_live.shell(request)
+    return _editor(request) if vscode else attaching.attach(request, _say)
+
+
+def _request(options: dict[str, Any]) -> attaching.AttachRequest:
+    """Return the request that the command's options make."""
+
+    def file(name: str) -> Path | None:
+        return Path(options[name]).absolute() if options[name] else None
+
+    return attaching.AttachRequest(
+        settings=load_settings(options["config"]),
         environment=current_environment(),
-        guest=run,
-        debugger=debugger,
-        vmlinux=Path(vmlinux).absolute() if vmlinux else None,
-        breakpoints=tuple(break_ or ()),
-        commands=tuple(command or ()),
-        source=Path(source).absolute() if source else None,
-        at_boot=break_at_boot,
-        target_name=target,
-        kernel_name=kernel,
+        guest=options["run"],
+        debugger=options["debugger"],
+        vmlinux=file("vmlinux"),
+        breakpoints=tuple(options["break_"] or ()),
+        commands=tuple(options["command"] or ()),
+        source=file("source"),
+        at_boot=options["break_at_boot"],
+        target_name=options["target"],
+        kernel_name=options["kernel"],
     )
-    if vscode:
-        return _editor(request)
-    return attaching.attach(request, _say)
 
 
-def _over(core: str, replay: str, commands: tuple[str, ...], config: str | None) -> int:
+def _over(core: str, replay: str, request: attaching.AttachRequest) -> int:
     """Open what is over: a crash's memory, or a recording."""
-    settings, environment = load_settings(config), current_environment()
+    settings, environment = request.settings, request.environment
     runs = settings.root / "build" / "runs"
     if replay:
-        return timetravel.debug(runs / replay, environment, commands=commands, from_boot=False)
-    with vmcore_open.unpacked(runs / core, 1, cache=environment.cache) as dump:
-        return vmcore_open.drgn_shell(
-            dump, plugin=settings.module.drgn, command="\n".join(commands)
+        timetravel.refuse_lldb(request.debugger)
+        return timetravel.debug(
+            runs / replay, environment, commands=request.commands, from_boot=False
         )
+    with vmcore_open.unpacked(runs / core, 1, cache=environment.cache) as dump:
+        return vmcore_open.drgn_shell(dump, plugin=settings.module.drgn, commands=request.commands)
 
 
 def _say(text: str) -> None:
@@ -114,19 +135,17 @@ def _editor(request: attaching.AttachRequest) -> int:
     return 0
 
 
-def _kdp(
-    where: str, symbols: str | None, breakpoints: tuple[str, ...], commands: tuple[str, ...]
-) -> int:
+def _kdp(asked: attaching.AttachRequest, symbols: str | None) -> int:
     if symbols is None:
         raise UsageError("--via kdp needs --symbols: the kernel's Mach-O, of its KDK")
-    host, port = kdp.endpoint(where)
+    host, port = kdp.endpoint(asked.guest)
     with tempfile.TemporaryDirectory(prefix="osq-kdp-") as folder:
         request = kdp.KdpRequest(
             host=host,
             port=port,
             kernel=Path(symbols).absolute(),
             folder=Path(folder),
-            breakpoints=breakpoints,
-            commands=commands,
+            breakpoints=asked.breakpoints,
+            commands=asked.commands,
         )
         return kdp.attach(request, _say)

@@ -60,4 +60,5 @@ def open_vmcore(
     with vmcore_open.unpacked(folder, crash, cache=current_environment().cache) as dump:
         if crash_tool:
             return vmcore_open.crash_tool(dump, command=command)
-        return vmcore_open.drgn_shell(dump, plugin=settings.module.drgn, command=command)
+        commands = (command,) if command else ()
+        return vmcore_open.drgn_shell(dump, plugin=settings.module.drgn, commands=commands)

@@ -69,7 +69,7 @@ def core_test(_c: Context, long: bool = False) -> int:
 @task(help={"k": RUN_HELP["k"]}, auto_shortflags=False)
 @command
 def debug_test(_c: Context, k: str = "") -> int:
-    """Drive real debuggers on real guests: tests/debug, about 6 minutes.
+    """Drive real debuggers on real guests: tests/debug, about 10 minutes.
 
     It takes the kernel's symbols (kernel-symbols), gdb and lldb; `./dev` installs the latter.
     """
@@ -83,15 +83,18 @@ def debug_test(_c: Context, k: str = "") -> int:
 def test(_c: Context, long: bool = False) -> int:
     """Run check, the guest tests on the default target, then the harness itself as a whole.
 
-    The README's test command. The last part is tests/system: a foreign module, bad input, kills.
+    The README's test command. The last parts are the short form of debug-test, and tests/system:
+    a foreign module, bad input, kills, a recorded crash gone back in.
     """
     steps = checks.run_checks(project=ROOT, only=(), on_step=lambda s: print(checks.lines(s)))
     with view_for(verbose=False) as view:
         found = kernel_test.run(request_from({"long": long}), view)
     print("\n".join(report.summary_lines(found)))
+    debug = checks.run_debug_tests(project=ROOT, short=not long)
+    print(checks.lines(debug), flush=True)
     whole = checks.run_system_tests(project=ROOT, long=long)
     print(checks.lines(whole))
-    all_steps = (*steps, whole)
+    all_steps = (*steps, debug, whole)
     bad = sum(not step.passed for step in all_steps)
     counts = report.counts(found)
     print(f"{counts.passed + len(all_steps) - bad} passed, {counts.bad + bad} failed")
@@ -101,11 +104,13 @@ def test(_c: Context, long: bool = False) -> int:
 @task(help={"long": RUN_HELP["long"], "deadline": "seconds for one cell (default: an hour)"})
 @command
 def nightly(_c: Context, long: bool = False, deadline: float = 3600.0) -> int:
-    """Run kernel-test on every target and kernel that the configuration lists for the night."""
+    """Run kernel-test on every target and kernel listed for the night, then debug-test."""
     reports = []
     for cell, found in matrix.run(load_settings(None), long=long, deadline_s=deadline):
         print(f"{cell.name}: {found.verdict.value} ({found.reason})", flush=True)
         reports.append(found)
     folder = ROOT / "build" / "nightly" / time.strftime("%Y%m%d-%H%M%S")
     print(*matrix.write(tuple(reports), folder), sep="\n")
-    return matrix.exit_code(tuple(reports))
+    debug = checks.run_debug_tests(project=ROOT)
+    print(checks.lines(debug))
+    return max(matrix.exit_code(tuple(reports)), 0 if debug.passed else 1)

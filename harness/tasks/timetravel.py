@@ -4,7 +4,7 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import panic_explain, record_run
+from harness import record_run
 from harness import timetravel as travel
 from harness.tasks.common import (
     RUN_HELP,
@@ -48,11 +48,7 @@ def record_command(  # noqa: PLR0913, PLR0917
     """
     with view_for(verbose=verbose) as view:
         found = record_run.record(request_from(locals()), line, deadline_s=deadline, view=view)
-    print("\n".join(panic_explain.to_lines(found.explained)))
-    for note in found.notes:
-        print(f"note: {note}")
-    print(f"recorded: {found.folder} ({found.recording.ending.value})")
-    print(f"back in its time: ./dev replay-debug {found.folder.name}")
+    print("\n".join(record_run.summary(found)))
     return found.exit_code
 
 

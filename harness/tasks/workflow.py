@@ -7,7 +7,9 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from harness import control as controlled
-from harness import guests, kernel_test, report
+from harness import guests, kernel_test, record_run, record_test, report
+from harness.live import LiveView
+from harness.request import KernelTestRequest
 from harness.tasks.common import (
     RUN_HELP,
     VARIANT_HELP,
@@ -18,6 +20,9 @@ from harness.tasks.common import (
     request_from,
     view_for,
 )
+
+# Of a guest that is recorded; one that goes on is ended there.
+_RECORD_S = 300.0
 
 
 @task(help=RUN_HELP, auto_shortflags=False, name="kernel-test")
@@ -37,6 +42,10 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     maxcrash: int = 3,
     no_vmcore: bool = False,
     control: bool = False,
+    debug_on_crash: bool = False,
+    wait_crash: bool = False,
+    debugger: str = "auto",
+    record: str = "",
     config: str | None = None,
     run_id: str | None = None,
     verbose: bool = False,
@@ -48,6 +57,8 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     """
     with view_for(verbose=verbose) as view:
         asked = request_from(locals())
+        if record:
+            return _recorded(asked, record, view)
         found = controlled.run(asked, view) if control else kernel_test.run(asked, view)
     print(
         "\n".join(
@@ -55,6 +66,13 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
         )
     )
     return found.verdict.exit_code
+
+
+def _recorded(asked: KernelTestRequest, test: str, view: LiveView) -> int:
+    found = record_test.run(asked, test, deadline_s=_RECORD_S, view=view)
+    print("\n".join(record_run.summary(found.recorded)))
+    print(f"{found.result.verdict.value}: {found.result.name}: {found.result.reason}")
+    return found.exit_code
 
 
 @task(help=help_for("target", "kernel", "config") | VARIANT_HELP, auto_shortflags=False)

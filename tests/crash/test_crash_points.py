@@ -17,9 +17,20 @@ from tests.crash.places import place_of
 
 ANSWER_S = 8.0
 FAULT, MEMORY, HANG = "test_crash.c", "test_crash_memory.c", "test_crash_hang.c"
+HANGS = ("hung-task", "soft-lockup")
 # Watchdogs that need not be waited for as long as in the field.
 IMPATIENT = "sysctl -q -w kernel.watchdog_thresh=3 kernel.hung_task_timeout_secs=4"
 IMPATIENT_RCU = "echo 6 > /sys/module/rcupdate/parameters/rcu_cpu_stall_timeout"
+
+
+def recordable(number: int) -> pytest.MarkDecorator:
+    """Announce how a crash point is reached without a network."""
+    return pytest.mark.recordable(command=command_of(number), variant="test")
+
+
+def command_of(number: int) -> str:
+    """Return what breaks the guest in the way of this number."""
+    return f"osqstress crash {number}"
 
 
 def crashes(
@@ -38,9 +49,11 @@ def crashes(
 def point(
     number: int, kind: str, name: str, file: str, text: str, *, fatal: bool = True
 ) -> ParameterSet:
-    """Return one crash point as a parameter of the test below."""
-    mark = crashes(kind, f"osq_crash_{name}", file, text, fatal=fatal)
-    return pytest.param(number, marks=mark, id=name)
+    """Return one crash point as a parameter of a test below; a hang needs its watchdogs set."""
+    marks = [crashes(kind, f"osq_crash_{name}", file, text, fatal=fatal)]
+    if kind not in HANGS:
+        marks.append(recordable(number))
+    return pytest.param(number, marks=marks, id=name)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +85,7 @@ def test_a_fault(guest: Guest, variant: Callable[[str], Driver], number: int) ->
 
 
 @crashes("null-deref", "osq_crash_null", FAULT, "WRITE_ONCE", fatal=True)
+@recordable(14)
 def test_a_fault_in_an_interrupt(guest: Guest, variant: Callable[[str], Driver]) -> None:
     """The interrupted task has nothing to do with it, and is not named."""
     variant("test").load()
@@ -119,6 +133,6 @@ def test_a_cpu_that_hears_nothing(guest: Guest, variant: Callable[[str], Driver]
 def crash(guest: Guest, number: int, *, deadline_s: float = ANSWER_S) -> None:
     """Ask the test build for a crash; the guest may not live to answer."""
     try:
-        guest.run(["osqstress", "crash", str(number)], deadline_s=deadline_s, check=False)
+        guest.run(command_of(number), deadline_s=deadline_s, check=False)
     except HarnessError as error:
         pytest.fail(f"the guest did not answer: {error.message}", pytrace=False)

@@ -15,6 +15,12 @@ from harness.model import Endpoint
 from tests.debug.terminal import PROJECT
 
 _START_S = 400
+_FETCH_S = 900
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker by which `invoke test` chooses."""
+    config.addinivalue_line("markers", "short: of the part that every run of the full set has")
 
 
 def invoke(*words: str, deadline_s: float = 60) -> "subprocess.CompletedProcess[str]":
@@ -36,13 +42,15 @@ def standing() -> Iterator[Life]:
     yield from _standing()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared() -> Iterator[Life]:
-    """Give a guest that the tests of a file share, each leaving it as it was."""
+    """Give a guest that tests share, each leaving it as it was."""
     yield from _standing()
 
 
 def _standing() -> Iterator[Life]:
+    symbols = invoke("kernel-symbols", deadline_s=_FETCH_S)
+    assert symbols.returncode == 0, symbols.stderr
     done = invoke("kernel-test-load", deadline_s=_START_S)
     match = re.search(r"^guest (\S+) stays up", done.stdout, re.MULTILINE)
     assert match, done.stdout + done.stderr

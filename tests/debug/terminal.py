@@ -46,6 +46,8 @@ class Terminal:
         while True:
             try:
                 said += self.child.read_nonblocking(size=65536, timeout=_QUIET_S)
+            except pexpect.EOF:
+                raise AssertionError(f"the command has ended: {said[-2000:]}") from None
             except pexpect.TIMEOUT:
                 if self._prompt.search(said) and re.search(after, said):
                     return _ANSI.sub("", said)
@@ -65,6 +67,21 @@ class Terminal:
         self.child.sendintr()
         return self.stopped()
 
+    def leave(self) -> None:
+        """Type quit; what started the debugger goes on."""
+        self.child.sendline("quit")
+        # Only lldb asks whether it may.
+        if self.debugger == "lldb":
+            self.child.expect(r"\[Y/n\]", timeout=DEADLINE_S)
+            self.child.sendline("y")
+
+    def end(self, deadline_s: float = DEADLINE_S) -> tuple[str, int | None]:
+        """Return what is said until the command has ended, and its exit status."""
+        self.child.expect(pexpect.EOF, timeout=deadline_s)
+        said = self.child.before
+        self.child.close()
+        return _ANSI.sub("", str(said)), self.child.exitstatus
+
     def quit(self) -> None:
         """Type quit, and wait for the command to end well."""
         self.child.sendline("quit")
@@ -79,10 +96,20 @@ class Terminal:
 @contextmanager
 def attached(debugger: str, *options: str) -> Iterator[Terminal]:
     """Give a debugger at its first prompt; it is gone at the end."""
+    with started(debugger, "debug-attach", "--debugger", debugger, *options) as terminal:
+        terminal.ready()
+        if debugger == "gdb":
+            terminal.ask("set pagination off")
+        yield terminal
+
+
+@contextmanager
+def started(debugger: str, *words: str) -> Iterator[Terminal]:
+    """Give a command that will hand the terminal to a debugger; it is gone at the end."""
     environment = {**os.environ, "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
     child = pexpect.spawn(
         sys.executable,
-        ["-m", "invoke", "debug-attach", "--debugger", debugger, *options],
+        ["-m", "invoke", *words],
         cwd=str(PROJECT),
         env=environment,
         encoding="utf-8",
@@ -90,11 +117,7 @@ def attached(debugger: str, *options: str) -> Iterator[Terminal]:
         dimensions=(200, 250),
         timeout=DEADLINE_S,
     )
-    terminal = Terminal(debugger, child)
     try:
-        terminal.ready()
-        if debugger == "gdb":
-            terminal.ask("set pagination off")
-        yield terminal
+        yield Terminal(debugger, child)
     finally:
         child.close(force=True)

@@ -3,6 +3,7 @@
 
 import os
 import re
+import resource
 import signal
 import threading
 import time
@@ -21,6 +22,7 @@ from tests.debug.terminal import attached
 
 BOTH = pytest.mark.parametrize("debugger", ["gdb", "lldb"])
 ROUNDS = 20
+PROMPT_S = 5.0
 # osq_test.h: OSQ_IOC_TEST_CRASH with OSQ_CRASH_NULL.
 CRASH = """
 open(F, "+<", "/dev/osquery_test") or die "$!";
@@ -55,7 +57,15 @@ def runs_on(life: Life) -> bool:
     return False
 
 
+def text_of(modules: str, name: str) -> int:
+    """Return where lx-modules says that a module's code is."""
+    match = re.search(rf"^{name}\s+\S+\s+\.text (0x[0-9a-f]+)", modules, re.MULTILINE)
+    assert match, modules
+    return int(match[1], 16)
+
+
 @BOTH
+@pytest.mark.short
 def test_a_function_of_the_module_is_hit(debugger: str, shared: Life, ssh: Guest) -> None:
     """By name, from a real exec: lines, locals, kernel frames, steps, CPUs; then it runs on."""
     with (
@@ -95,7 +105,7 @@ def test_symbols_follow_the_modules(debugger: str, shared: Life, ssh: Guest) -> 
         "rmmod osq; insmod /run/harness/osq_test.ko i_know_this_is_a_test=1",
         "insmod /run/harness/osq.ko",
     )
-    stacks, workers = [], []
+    stacks, workers, places, found = [], [], [], []
 
     with attached(debugger, f"--run={shared.run_id}", "--break=osq_init") as terminal:
         for load in loads:
@@ -103,11 +113,19 @@ def test_symbols_follow_the_modules(debugger: str, shared: Life, ssh: Guest) -> 
             workers.append(in_background(ssh, load))
             terminal.stopped()
             stacks.append(terminal.ask("bt"))
+            name = "osq_test" if "osq_test" in load else "osq"
+            places.append(text_of(terminal.ask(f"lx-modules {name}"), name))
+            at = f"{places[-1]:#x}"
+            found.append(terminal.ask(f"info symbol {at}", f"image lookup --address {at}"))
         terminal.quit()
     for worker in workers:
         worker.join(60)
     ssh.run("rmmod osq_test", deadline_s=30)
 
+    # The third load is the first one's module at another address.
+    assert places[0] != places[2]
+    for symbol in found:
+        assert re.search(r"osq_\w+ in section \.text|Summary: osq\S*`osq_\w+", symbol), symbol
     for stack in stacks:
         assert re.search(r"#0.*osq_init.*main\.c", stack), stack
         assert "do_init_module" in stack
@@ -231,6 +249,22 @@ def test_a_guest_that_is_not_there_is_named() -> None:
 
     assert done.returncode == 2
     assert "no guest of a run no-such-run" in done.stderr
+
+
+@BOTH
+def test_the_prompt_is_there_within_seconds(debugger: str, shared: Life) -> None:
+    """Seconds of CPU, which a busy host does not stretch: command, guard, debugger, all symbols.
+
+    On a host that does nothing else this is the time to the prompt, and some waiting.
+    """
+    command = "--command=info threads" if debugger == "gdb" else "--command=thread list"
+    words = ("debug-attach", f"--run={shared.run_id}", f"--debugger={debugger}", command)
+    assert invoke(*words).returncode == 0
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert invoke(*words).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < PROMPT_S
 
 
 @BOTH

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`debug-attach --vscode`: a real lldb-dap debugs the guest by what is written for it."""
+"""`debug-attach --vscode` and `--dap`: a real lldb-dap, spoken to as an editor does."""
 
 import itertools
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 import pytest
 
+from harness.guest import Guest
 from harness.lives import Life
 from tests.debug.terminal import PROJECT
 from tests.debug.test_debug_attach import runs_on
@@ -28,19 +33,32 @@ class Adapter:
         self._input = input_
         self._output = output
         self._numbers = itertools.count(1)
-        self.events: list[str] = []
+        self.events: list[dict[str, Any]] = []
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Return the body of the answer to a request."""
         number = next(self._numbers)
         self.tell(command, number, arguments)
         while True:
-            message = self._read()
-            if message["type"] == "event":
-                self.events.append(message["event"])
-            elif message.get("request_seq") == number:
+            message = self._next()
+            if message.get("request_seq") == number:
                 assert message["success"], message
                 return dict(message.get("body") or {})
+
+    def event(self, name: str) -> dict[str, Any]:
+        """Return the body of the next event of a name, which may have come before."""
+        while not any(one["event"] == name for one in self.events):
+            self._next()
+        found = next(one for one in self.events if one["event"] == name)
+        del self.events[: self.events.index(found) + 1]
+        return dict(found.get("body") or {})
+
+    def _next(self) -> dict[str, Any]:
+        """Return the next message; events are kept."""
+        message = self._read()
+        if message["type"] == "event":
+            self.events.append(message)
+        return message
 
     def tell(self, command: str, number: int, arguments: dict[str, Any]) -> None:
         """Send a request."""
@@ -66,6 +84,113 @@ def written(path: Path) -> dict[str, Any]:
             return dict(next(one for one in found if one["name"] == "guest: lldb"))
         time.sleep(0.2)
     raise AssertionError(f"no {path}")
+
+
+def debugged(adapter: Adapter, ssh: Guest) -> None:
+    """Do what an editor does: attach by nothing, stop in a function that a real exec enters."""
+    adapter.ask("initialize", adapterID="lldb-dap")
+    adapter.ask("attach")
+    adapter.event("initialized")
+    function = {"name": "osq_ring_reserve"}
+    (breakpoint_,) = adapter.ask("setFunctionBreakpoints", breakpoints=[function])["breakpoints"]
+    assert breakpoint_["verified"]
+    adapter.ask("configurationDone")
+    adapter.event("stopped")
+    adapter.ask("continue", threadId=1)
+    ssh.popen("/bin/true")
+    stop = adapter.event("stopped")
+    assert "breakpoint" in stop["reason"]
+    frames = adapter.ask("stackTrace", threadId=stop["threadId"])["stackFrames"]
+    assert "osq_ring_reserve" in frames[0]["name"]
+    assert frames[0]["source"]["name"] == "osq_ring.c"
+    assert frames[0]["line"] > 1
+    assert any("do_syscall_64" in one["name"] for one in frames)
+    scopes = adapter.ask("scopes", frameId=frames[0]["id"])["scopes"]
+    local = adapter.ask("variables", variablesReference=scopes[0]["variablesReference"])
+    assert "ring" in [one["name"] for one in local["variables"]]
+    assert len(adapter.ask("threads")["threads"]) == 2
+    # Never mind what the editor wishes, the guest outlives it.
+    adapter.ask("disconnect", terminateDebuggee=True)
+
+
+@contextmanager
+def listening(ssh: Guest) -> Iterator[None]:
+    """Have the driver make a record of every exec in the guest."""
+    with ssh.popen("exec osqtail > /dev/null"):
+        ssh.run("until pgrep -x osqtail; do sleep 0.1; done", deadline_s=30)
+        try:
+            yield
+        finally:
+            ssh.run("pkill osqtail", deadline_s=30)
+
+
+def test_dap_on_standard_input_and_output(shared: Life, ssh: Guest) -> None:
+    """A function breakpoint, a stack with lines and variables; the guest runs on."""
+    line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
+    with (
+        listening(ssh),
+        subprocess.Popen(
+            line, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr
+        ) as command,
+    ):
+        assert command.stdin is not None
+        assert command.stdout is not None
+        debugged(Adapter(command.stdin, command.stdout), ssh)
+        command.stdin.close()
+        assert command.wait(30) == 0
+
+    assert runs_on(shared)
+    assert not list((shared.folder / "dbg").iterdir())
+
+
+def test_dap_on_a_port(shared: Life, ssh: Guest) -> None:
+    """Two editors one after the other, on loopback only; after Ctrl-C nobody listens."""
+    line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}"]
+    with subprocess.Popen(
+        [*line, "--dap", "--port=0"], cwd=PROJECT, stderr=subprocess.PIPE, text=True
+    ) as command:
+        assert command.stderr is not None
+        said = next(one for one in command.stderr if "listens on" in one)
+        host, _, port = said.split()[-1].partition(":")
+        ours = [
+            one.laddr.ip
+            for one in psutil.Process(command.pid).net_connections()
+            if one.status == psutil.CONN_LISTEN
+        ]
+        for _ in range(2):
+            with (
+                listening(ssh),
+                socket.create_connection((host, int(port)), timeout=60) as editor,
+                editor.makefile("rb") as output,
+                editor.makefile("wb") as input_,
+            ):
+                debugged(Adapter(input_, output), ssh)
+            assert runs_on(shared)
+        command.send_signal(signal.SIGINT)
+        assert command.wait(30) == 0
+
+    assert (host, ours) == ("127.0.0.1", ["127.0.0.1"])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=5)
+    assert runs_on(shared)
+
+
+def test_an_editor_that_is_killed_leaves_a_running_guest(shared: Life) -> None:
+    """Its end of the pipe closes in the middle of a session."""
+    line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
+    with subprocess.Popen(
+        line, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as command:
+        assert command.stdin is not None
+        assert command.stdout is not None
+        adapter = Adapter(command.stdin, command.stdout)
+        adapter.ask("initialize", adapterID="lldb-dap")
+        adapter.ask("attach")
+        command.stdin.close()
+        command.stdout.close()
+        command.wait(60)
+
+    assert runs_on(shared)
 
 
 def test_lldb_dap_debugs_the_guest(shared: Life) -> None:

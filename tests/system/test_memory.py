@@ -2,6 +2,7 @@
 """A guest that really crashed, and what its memory says: while it is paused, and from a dump."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -176,18 +177,19 @@ def test_shell_has_symbols_and_the_drivers_command(
             subprocess.run(
                 [
                     *(sys.executable, "-m", "harness.drgn_shell"),
-                    json.dumps({**request, "command": command}),
+                    json.dumps({**request, "commands": [command]}),
                 ],
                 check=True,
                 capture_output=True,
                 text=True,
                 timeout=LOOK_S,
             ).stdout
-            for command in ("prog.crashed_thread().name", "%osq")
+            for command in ("prog.crashed_thread().name", "%osq", "%cpus")
         ]
 
     assert answers[0] == "osqstress\n"
     assert "osq: attempts" in answers[1]
+    assert re.search(r"^CPU \d, on which it died: osqstress", answers[2])
 
 
 def test_vmlinux_of_another_build_is_told(crash: MemoryGuest, dump: vmcore.Vmcore) -> None:

@@ -2,6 +2,7 @@
 """Time travel with the real QEMU and gdb: a crash is recorded, and gone back from."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -54,10 +55,10 @@ def runtime() -> Path:
 
 @pytest.fixture(scope="module")
 def recorded() -> Iterator[tuple[Done, Path]]:
-    """Record one crash of the test build, once for all tests here."""
+    """Record one crash point of the test build as its test, once for all tests here."""
     name = f"system-{time.time_ns():x}"
     folder = ROOT / "build" / "runs" / name
-    line = ("record", "osqstress crash 1", "--variant=test", f"--run-id={name}")
+    line = ("kernel-test", "--record=test_a_fault[null]", f"--run-id={name}")
     yield invoke(*line, deadline_s=_RECORD_S), folder
     subprocess.run(["rm", "-rf", folder], check=True)
 
@@ -91,10 +92,11 @@ def to_panic(replay: Replay) -> tuple[int, str]:
 
 
 def test_the_crash_is_recorded_and_explained(recorded: tuple[Done, Path]) -> None:
-    """Exit code, guilty line and a recording that knows the instruction and both states."""
+    """As announced, the guilty line, a recording that knows the instruction and both states."""
     done, folder = recorded
 
-    assert done.code == 3, done.output
+    assert done.code == 0, done.output
+    assert "passed: test_crash_points::test_a_fault[null]: as announced: " in done.output
     assert f"in osq_crash_null [osq_test] (kernel/os/linux/{_FAULT})" in done.output
     found = recording.read(folder)
     assert found.ending is recording.Ending.PANIC
@@ -140,6 +142,35 @@ def test_from_the_panic_back_to_the_instruction_that_failed(
 
 def _source() -> Path:
     return ROOT / "kernel" / "os" / "linux" / "test_crash.c"
+
+
+def test_a_test_that_needs_a_network_is_refused() -> None:
+    """Before anything is built, with those that can be recorded; so is a guest that stays."""
+    done = invoke(
+        "kernel-test", "--record=test_each_misuse_has_its_own_errno", deadline_s=_DEBUG_S
+    )
+    stays = invoke("kernel-test", "--record=test_a_fault[null]", "--keep", deadline_s=_DEBUG_S)
+
+    assert (done.code, stays.code) == (2, 2)
+    assert "over the network, and a recording has none" in done.output
+    assert "test_stress::test_every_context_is_accounted[task]" in done.output
+    assert "no --keep" in stays.output
+    assert "build" not in done.output
+
+
+def test_a_command_that_fails_is_recorded() -> None:
+    """A line of shell, its exit status, and what it said on the console."""
+    name = f"system-{time.time_ns():x}"
+    folder = ROOT / "build" / "runs" / name
+    try:
+        done = invoke("record", "lsmod; exit 7", f"--run-id={name}", deadline_s=_RECORD_S)
+
+        assert done.code == 1, done.output
+        assert recording.read(folder).status == 7
+        console = (folder / recording.CONSOLE).read_text(errors="backslashreplace")
+        assert re.search(r"^osq\s+\d+\s+0", console, re.MULTILINE)
+    finally:
+        subprocess.run(["rm", "-rf", folder], check=True)
 
 
 def test_every_replay_is_the_same(recorded: tuple[Done, Path]) -> None:

@@ -55,11 +55,11 @@ def test_gdbs_index_is_for_the_kernel_alone() -> None:
 
 
 def test_lldb_moves_symbols_after_it_has_attached() -> None:
-    """A connection forgets where sections were put before it."""
+    """A connection forgets where sections were put before it, a new target what was set."""
     assert text(SPEC, Debugger.LLDB).splitlines() == [
+        "target create '/cache/vm linux'",
         "settings append target.source-map ./ /usr/src/linux/",
         "settings set target.skip-prologue false",
-        "target create '/cache/vm linux'",
         "process connect --plugin gdb-remote unix-connect:///run/x/gdb",
         "target modules load --file '/cache/vm linux' --slide 0x1200000",
         "script import sys; sys.path.insert(0, '/src/my project')",

@@ -41,6 +41,20 @@ def test_auto_is_gdb_where_both_are(tmp_path: Path) -> None:
     assert (chosen.debugger, chosen.major) == (Debugger.GDB, 13)
 
 
+def test_the_adapter_is_that_of_its_lldb(tmp_path: Path) -> None:
+    """Of the same number first; where there is none its package is named."""
+    program(tmp_path, "lldb-19")
+    lldb = debuggers.choose("lldb", search=[tmp_path])
+
+    with pytest.raises(UsageError, match="no lldb-dap-19 beside it") as caught:
+        debuggers.adapter(lldb)
+    assert "lldb-19" in caught.value.hint
+    plain = program(tmp_path, "lldb-dap")
+    assert debuggers.adapter(lldb) == plain
+    numbered = program(tmp_path, "lldb-dap-19")
+    assert debuggers.adapter(lldb) == numbered
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     """With the package, and with ./dev, which installs it."""
     program(tmp_path, "gdb", "13.1")

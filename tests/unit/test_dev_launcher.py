@@ -86,6 +86,25 @@ def test_nothing_missing_is_silent(machine: Machine) -> None:
     assert machine.calls == ["invoke kernel-test -k two words"]
 
 
+@pytest.mark.parametrize(
+    ("words", "called"),
+    [
+        (("debug-attach", "3e71", "--drgn"), "debug-attach --run=3e71 --drgn"),
+        (("-y", "kernel-debug", "3e71"), "kernel-debug --run=3e71"),
+        (("debug-attach", "--drgn"), "debug-attach --drgn"),
+        (("debug-attach",), "debug-attach"),
+        (("guest-list", "clean"), "guest-list clean"),
+    ],
+)
+def test_a_guest_is_named_by_a_word_alone(
+    machine: Machine, words: tuple[str, ...], called: str
+) -> None:
+    """Of the debugger's task only; tasks in a row stay tasks."""
+    machine.run(*words)
+
+    assert machine.calls == [f"invoke {called}"]
+
+
 def test_without_a_task_the_tasks_are_listed(machine: Machine) -> None:
     """./dev alone teaches."""
     machine.run()

@@ -43,6 +43,26 @@ def test_plain_lines_hold_what_matters() -> None:
     assert "console" not in text
 
 
+def test_a_view_leaves_the_terminal_aside() -> None:
+    """No console line and no picture meanwhile; notes are shown, and everything is back after."""
+    stream, screen = io.StringIO(), io.StringIO()
+    rich = RichView(console=Console(file=screen, force_terminal=True, width=80))
+    for view in (PlainView(verbose=True, stream=stream), rich):
+        with view:
+            with view.aside():
+                shown = len(screen.getvalue())
+                view.console("hidden")
+                view.note("said")
+            view.console("back")
+            view.note("again")
+
+    assert "hidden" not in stream.getvalue()
+    assert "back" in stream.getvalue()
+    assert screen.getvalue()[shown:].count("said") == 1
+    assert "hidden" not in screen.getvalue()
+    assert "| back" in screen.getvalue()
+
+
 def test_verbose_lines_hold_the_console() -> None:
     """Everything, when everything is asked for."""
     stream = io.StringIO()

@@ -86,3 +86,12 @@ def test_a_debugger_needs_the_kernels_symbols(run: Path, tmp_path: Path) -> None
 
     with pytest.raises(UsageError, match=r"no vmlinux of 6\.1\.0-9-toy"):
         timetravel.debug(run, environment, commands=(), from_boot=False)
+
+
+def test_lldb_is_refused_with_the_reason() -> None:
+    """It would go forward only; every other choice is gdb."""
+    timetravel.refuse_lldb("auto")
+    timetravel.refuse_lldb("gdb")
+
+    with pytest.raises(UsageError, match="lldb does not go back"):
+        timetravel.refuse_lldb("lldb")

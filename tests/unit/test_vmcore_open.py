@@ -123,7 +123,7 @@ def test_shell_refuses_what_is_no_dump(
 ) -> None:
     """The shell's own process says so and ends with 2."""
     with vmcore_open.unpacked(run, 1, cache=cache) as opened:
-        code = vmcore_open.drgn_shell(opened, plugin=None, command="prog")
+        code = vmcore_open.drgn_shell(opened, plugin=None, commands=["prog"])
 
     assert code == 2
     assert "cannot be opened" in capfd.readouterr().err

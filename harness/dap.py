@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The debug adapter protocol, as far as a relay needs it: frames, and two requests; pure.
+
+Source: microsoft.github.io/debug-adapter-protocol/specification, "Base protocol"; lldb-dap's
+README for `attachCommands`.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+_END = b"\r\n\r\n"
+_LENGTH = b"content-length"
+_MOST_HEAD_BYTES = 4096
+_MOST_BYTES = 16 << 20
+
+
+class Reader:
+    """Takes bytes as they come, gives the bodies of whole messages."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield every message that is whole now.
+
+        Raises: ValueError for what is no message of this protocol.
+        """
+        self._data += data
+        while _END in self._data[: _MOST_HEAD_BYTES + len(_END)]:
+            head, _, rest = self._data.partition(_END)
+            size = _size(head)
+            if len(rest) < size:
+                return
+            self._data = rest[size:]
+            yield rest[:size]
+        if len(self._data) > _MOST_HEAD_BYTES and _END not in self._data[:_MOST_HEAD_BYTES]:
+            raise ValueError("a header without an end")
+
+
+def framed(body: bytes) -> bytes:
+    """Return a message as it goes over the wire."""
+    return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def directed(body: bytes, commands: list[str]) -> bytes:
+    """Return a client's message so that it attaches by these commands and ends no guest.
+
+    Of `attach` the client's own arguments stay, but for those that say what to attach to;
+    `disconnect` never terminates. Every other message is left as it is.
+    Raises: ValueError for a body that is no JSON object.
+    """
+    message: dict[str, Any] = json.loads(body)
+    if not isinstance(message, dict):
+        raise ValueError("a message is a JSON object")  # noqa: TRY004 - a wrong value on the wire
+    answers: dict[str, dict[str, Any]] = {
+        "attach": {"attachCommands": commands},
+        "disconnect": {"terminateDebuggee": False},
+    }
+    own = answers.get(str(message.get("command")))
+    if message.get("type") != "request" or own is None:
+        return body
+    asked = {"stopOnEntry": True} if message["command"] == "attach" else {}
+    arguments = message.get("arguments") or {}
+    kept = {name: value for name, value in arguments.items() if name not in _TARGETS}
+    return json.dumps({**message, "arguments": {**asked, **kept, **own}}).encode()
+
+
+# What lldb-dap would attach to instead.
+_TARGETS = {"pid", "program", "waitFor", "coreFile", "gdb-remote-port", "gdb-remote-hostname"}
+
+
+def _size(head: bytes) -> int:
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == _LENGTH and value.strip().isdigit():
+            size = int(value)
+            if size <= _MOST_BYTES:
+                return size
+            raise ValueError(f"a message of {size} bytes")
+    raise ValueError(f"a header without Content-Length: {head[:80]!r}")

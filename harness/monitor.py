@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One question to a QEMU that listens on a QMP socket, on a connection of its own."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import QMPClient, QMPError
+
+from harness.errors import HypervisorError
+
+_ASK_S = 30.0
+
+
+def ask(socket: Path, command: str, arguments: dict[str, Any] | None = None) -> Any:
+    """Return QEMU's answer to a QMP command.
+
+    Raises: HypervisorError when it does not answer, or refuses.
+    """
+    try:
+        return asyncio.run(asyncio.wait_for(_asked(socket, command, arguments), _ASK_S))
+    except (QMPError, OSError, TimeoutError) as error:
+        raise HypervisorError(f"QEMU does not answer {command}: {error or 'too late'}") from error
+
+
+def words(socket: Path, line: str) -> str:
+    """Return what QEMU's monitor for people says to a line.
+
+    Raises: HypervisorError when it does not answer.
+    """
+    return str(ask(socket, "human-monitor-command", {"command-line": line}))
+
+
+async def _asked(socket: Path, command: str, arguments: dict[str, Any] | None) -> Any:
+    client = QMPClient("harness")
+    await client.connect(str(socket))
+    try:
+        return await client.execute(command, arguments)
+    finally:
+        await client.disconnect()

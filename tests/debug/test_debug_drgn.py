@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`debug-attach --drgn` on a real guest that runs, works and is never stopped."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import config, domain, hypervisor
+from harness.guest import Guest
+from harness.lives import Life
+from tests.debug.conftest import invoke
+from tests.debug.terminal import PROJECT, attached
+from tests.debug.test_debug_attach import runs_on
+
+# In the kernel for most of its time; the other CPU of the guest idles.
+BUSY = "exec dd if=/dev/zero of=/dev/null bs=4M"
+_NO_STACK = "it ran on while it was looked at|in user mode"
+
+
+def drgn(life: Life, *commands: str) -> "subprocess.CompletedProcess[str]":
+    """Return what drgn says to commands."""
+    words = [f"--command={one}" for one in commands]
+    return invoke("debug-attach", f"--run={life.run_id}", "--drgn", *words)
+
+
+def stack_of(text: str, cpu: int) -> str:
+    """Return the part of an answer that is about one CPU."""
+    match = re.search(rf"^CPU {cpu}: .*\n(?:  .*\n)*", text, re.MULTILINE)
+    assert match, text
+    return match[0]
+
+
+@pytest.mark.short
+def test_all_cpus_without_stopping_the_guest(shared: Life) -> None:
+    """Whole stacks with lines and variables, the driver's state; QEMU runs it all the time."""
+    line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--drgn"]
+    line += ["--command=cpus()", "--command=%osq", "--command=prog['init_task'].comm.string_()"]
+    cache = config.environment().cache / "libvirt"
+    states = set()
+    with (
+        hypervisor.connect(shared.uri, runtime=shared.folder, cache=cache, mask_kvm=False) as hv,
+        domain.attached(hv, shared.domain) as guest,
+        subprocess.Popen(
+            line, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        while process.poll() is None:
+            states.add(guest.hmp("info status").strip())
+        assert process.stdout is not None
+        said = process.stdout.read()
+
+    assert process.returncode == 0, said
+    assert states == {"VM status: running"}
+    stacks = [stack_of(said, cpu) for cpu in (0, 1)]
+    idle = [one for one in stacks if "secondary_startup_64" in one]
+    assert idle, said
+    assert re.search(r"^  do_idle \(.*idle\.c:\d+\)", idle[0], re.MULTILINE)
+    assert re.search(r"^      \w+ = ", "".join(stacks), re.MULTILINE)
+    assert "nobody has the device open" in said
+    assert "swapper/0" in said
+    assert runs_on(shared)
+
+
+def test_a_busy_cpu_is_caught_whole_or_not_shown(shared: Life, ssh: Guest) -> None:
+    """What runs in the kernel is seen down to its system call; half a stack never."""
+    with ssh.popen(BUSY):
+        said = [drgn(shared, "cpus()").stdout for _ in range(3)]
+        ssh.run("pkill dd", deadline_s=30)
+
+    stacks = [stack_of(text, cpu) for text in said for cpu in (0, 1)]
+    busy = [one for one in stacks if re.search(r"^CPU \d: dd ", one)]
+    assert busy, said
+    for one in stacks:
+        assert re.search(rf"entry_SYSCALL_64|secondary_startup_64|ret_from_fork|{_NO_STACK}", one)
+    assert any("entry_SYSCALL_64" in one for one in busy), busy
+
+
+def test_beside_a_debugger_that_holds_the_guest(shared: Life) -> None:
+    """It asks nobody: what gdb has stopped is seen standing still."""
+    with attached("gdb", f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
+        terminal.tell("continue")
+        terminal.stopped()
+        said = drgn(shared, "cpus()")
+        terminal.quit()
+
+    assert said.returncode == 0, said.stderr
+    assert re.search(r"^  do_sys_openat2 \(.*open\.c:\d+\)", said.stdout, re.MULTILINE)
+    assert runs_on(shared)
+
+
+def test_what_would_stop_the_guest_is_refused(shared: Life, tmp_path: Path) -> None:
+    """A breakpoint, and a file that is not this kernel's: exit code 2, the reason, no change."""
+    stops = invoke("debug-attach", f"--run={shared.run_id}", "--drgn", "--break=schedule")
+    junk = tmp_path / "vmlinux"
+    junk.write_bytes(b"nothing")
+    wrong = invoke("debug-attach", f"--run={shared.run_id}", "--drgn", f"--vmlinux={junk}")
+
+    assert (stops.returncode, wrong.returncode) == (2, 2)
+    assert "never stops a guest" in stops.stderr
+    assert "no 64-bit little-endian ELF" in wrong.stderr
+    assert runs_on(shared)
