@@ -148,3 +148,18 @@ exec setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true loginuid'
     assert (record["auid"], record["session"]) == (auid, session)
     assert {one["session"] for one in changes} == {session}
     assert {one["now"]["uid"] for one in changes if "uids" in one["changed"]} == {1000}
+
+
+def test_without_subscription_there_is_no_probe(guest: Guest, tail: Tailing) -> None:
+    """The kernel lists a probe of commit_creds for as long as there is a subscription."""
+    ask = """
+mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+grep -c commit_creds /sys/kernel/debug/kprobes/list || true
+"""
+    before = guest.run(ask, deadline_s=20).stdout
+    with tail("--type cred") as running:
+        during = guest.run(ask, deadline_s=20).stdout
+        running.finish()
+    after = guest.run(ask, deadline_s=20).stdout
+
+    assert (before, during, after) == ("0\n", "1\n", "0\n")

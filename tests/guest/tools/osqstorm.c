@@ -2,10 +2,11 @@
 /*
  * osqstorm.c - an owner that changes its mind all the time, and counts.
  *
- *	osqstorm random SECONDS SEED
+ *	osqstorm random STEPS SEED TYPE...
  *		switches every type that the driver has on and off, with any
  *		options and filters, right ones and wrong ones, while others
- *		make events; reads all there is
+ *		make events; reads all there is. At last all are on, without
+ *		filters, until there was a record of each TYPE
  *	osqstorm populations N
  *		two users' processes, N execs each, while filters keep out one
  *		of them, the other, both or none
@@ -28,6 +29,8 @@
 
 #define RING_BYTES (1u << 22)
 #define FIRST_UID 1001u
+/* An emulated guest on a busy host needs it; a native one, a hundredth. */
+#define PATIENCE_S 120.0
 
 static struct osq_client client;
 static struct osq_caps caps;
@@ -168,11 +171,9 @@ static void be_slow(void)
 	nanosleep(&rest, NULL);
 }
 
-static void storm(double seconds)
+static void storm(long steps)
 {
-	double end = now_s() + seconds;
-
-	while (now_s() < end) {
+	while (steps-- > 0) {
 		switch (below(40)) {
 		case 0:
 			be_slow();
@@ -187,6 +188,31 @@ static void storm(double seconds)
 			drain();
 		}
 	}
+}
+
+static void switch_all(int on)
+{
+	unsigned int type;
+
+	for (type = 0; type < OSQ_TYPE_COUNT; type++) {
+		struct osq_filter none = { .type = type };
+
+		if (!(caps.types >> type & 1))
+			continue;
+		if (on && caps.filters >> type & 1)
+			set_filter(&none, 0);
+		must("subscribe", osq_client_subscribe(&client, type, on, 0));
+	}
+}
+
+static void wait_for(unsigned int type)
+{
+	double end = now_s() + PATIENCE_S;
+
+	while (!seen[type] && now_s() < end)
+		drain();
+	if (!seen[type])
+		give_up("a type of records never came", -ETIMEDOUT);
 }
 
 static pid_t start_population(unsigned int uid, long count)
@@ -291,7 +317,7 @@ static void print(const struct osq_stats *stats)
 int main(int argc, char **argv)
 {
 	struct osq_stats stats;
-	unsigned int type;
+	int i;
 
 	if (argc == 2 && !strcmp(argv[1], "exit"))
 		return 0;
@@ -300,14 +326,15 @@ int main(int argc, char **argv)
 	seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
 	must("open", osq_client_open(&client, NULL, RING_BYTES));
 	must("caps", osq_client_caps(&client, &caps));
-	if (!strcmp(argv[1], "random"))
-		storm(atof(argv[2]));
-	else
+	if (!strcmp(argv[1], "random")) {
+		storm(atol(argv[2]));
+		switch_all(1);
+		for (i = 4; i < argc; i++)
+			wait_for((unsigned int)atoi(argv[i]) % OSQ_TYPE_COUNT);
+	} else {
 		populations(atol(argv[2]));
-	for (type = 0; type < OSQ_TYPE_COUNT; type++)
-		if (caps.types >> type & 1)
-			must("unsubscribe",
-			     osq_client_subscribe(&client, type, 0, 0));
+	}
+	switch_all(0);
 	drain();
 	/* Once more, to give back what was read. */
 	drain();
