@@ -93,9 +93,10 @@ static void put_unix(struct osq_socket_end *end, const struct sockaddr_un *name,
 /* A name is set once, and goes with the socket. */
 static void put_unix_sock(struct osq_socket_end *end, const struct sock *sk)
 {
-	const struct unix_address *address =
-		smp_load_acquire(&unix_sk(sk)->addr);
+	const struct unix_address *address;
 
+	/* Pairs with the release by which bind shows a name that is whole. */
+	address = smp_load_acquire(&unix_sk(sk)->addr);
 	if (address)
 		put_unix(end, address->name, address->len);
 }
@@ -167,10 +168,10 @@ static u32 errno_of(int result)
 	case -ERESTARTNOINTR:
 	case -ERESTARTNOHAND:
 	case -ERESTART_RESTARTBLOCK:
-		return EINTR;
-	default:
-		return -result;
+		result = -EINTR;
+		break;
 	}
+	return -result;
 }
 
 /* A signal ends the call, not what the call has begun. */
