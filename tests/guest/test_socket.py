@@ -207,8 +207,8 @@ cat log
 
 STORM = """
 trap 'kill $(jobs -p) 2> /dev/null' EXIT
-osqnet stream 4 1000000 2 > log.4 & first=$!
-osqnet stream u 1000000 2 > log.u & second=$!
+nice -n 19 osqnet stream 4 1000000 1 > log.4 & first=$!
+nice -n 19 osqnet stream u 1000000 1 > log.u & second=$!
 for round in $(seq $ROUNDS); do
 	osqtail --stats $SOCKETS > round.$round & reader=$!
 	until grep -q ready round.$round; do sleep 0.05; done
