@@ -8,6 +8,7 @@ from harness.guest import Guest
 from tests.guest.tailing import Record, Tailing
 
 Life = list[str]
+PROCESSES = "--type exec --type fork --type exit"
 
 
 def lives_by_witness(lines: Iterable[str], root: int) -> dict[int, Life]:
@@ -55,7 +56,7 @@ kill $witness; wait $witness || exit 1
 echo $root
 grep -v ready /tmp/witness
 """
-    with tail("--type all --ring-bytes 33554432") as running:
+    with tail(f"{PROCESSES} --ring-bytes 33554432") as running:
         root, *lines = guest.run(script, deadline_s=1800).stdout.splitlines()
         seen = running.finish()
 
@@ -70,7 +71,7 @@ grep -v ready /tmp/witness
 
 def test_the_comparison_sees_a_lost_record(guest: Guest, tail: Tailing) -> None:
     """With one record taken away, or doubled, the two no longer agree."""
-    with tail("--type all") as running:
+    with tail(PROCESSES) as running:
         script = "osqprobe storm 5 & root=$!; wait $root; echo $root"
         root = int(guest.run(script, deadline_s=60).stdout)
         records = running.finish().records

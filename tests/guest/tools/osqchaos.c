@@ -146,6 +146,9 @@ static void make_right(unsigned long command, union argument *argument)
 		argument->allocate.ring_bytes = sizes[below(4)];
 	} else if (command == OSQ_IOC_SUBSCRIBE) {
 		argument->subscribe.type = below(10);
+		/* To hook sockets takes an emulator seconds: rarely. */
+		if (argument->subscribe.type == OSQ_TYPE_SOCKET && below(5))
+			argument->subscribe.type = OSQ_TYPE_EXEC;
 		argument->subscribe.on = below(2);
 		argument->subscribe.options = below(2);
 	} else if (command == OSQ_IOC_NOTIFY) {
