@@ -205,6 +205,28 @@ cat log
     driver.unload()
 
 
+def test_an_outcome_is_told_or_counted(
+    guest: Guest,
+    tail: Tailing,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Of more connects in progress than can be remembered each has an outcome, or a drop."""
+    count, room = (5_000, 4_096) if long_run else (50, 50)
+
+    with tail(f"{SOCKETS} --socket connect") as running:
+        log = play(guest, f"crowd {count}", before="ulimit -n 20000;")
+        seen = running.finish()
+
+    told = {one["cookie"] for one in seen.records if one["flags"] & sockets.OUTCOME}
+    lines = [one for one in log if one["call"] == "connect"]
+    ended = [one for one in log if one["call"] == "outcome"]
+    lines += [one for one in ended if one["cookie"] in told]
+    lost = sum(one["cookie"] not in told for one in ended)
+    assert len(ended) == count
+    assert seen.stats["dropped"] == seen.stats["dropped_discarded"] == lost >= count - room
+    assert sockets.differences(seen.records, lines) == []
+
+
 STORM = """
 trap 'kill $(jobs -p) 2> /dev/null' EXIT
 nice -n 19 osqnet stream 4 1000000 1 > log.4 & first=$!

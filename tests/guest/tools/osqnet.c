@@ -7,6 +7,7 @@
 					or fewer when SIGTERM comes
  *	osqnet dgram 4|6|u COUNT	COUNT connected datagram sockets
  *	osqnet cases			everything that fails or takes long
+ *	osqnet crowd COUNT		COUNT connects that nobody answers
  *	osqnet bind PORT UID		one bind, by that user
  *	osqnet blocked COUNT		COUNT connects that wait at once
  *	osqnet uring			the same calls by io_uring
@@ -228,6 +229,8 @@ int main(int argc, char **argv)
 		return scene_dgram(family_of(argv[2]), atol(argv[3]));
 	if (!strcmp(scene, "cases") && argc == 2)
 		return scene_cases();
+	if (!strcmp(scene, "crowd") && argc == 3)
+		return scene_crowd(atol(argv[2]));
 	if (!strcmp(scene, "bind") && argc == 4)
 		return scene_bind((unsigned int)atol(argv[2]),
 				  (unsigned int)atol(argv[3]));

@@ -52,6 +52,7 @@ int scene_uring(void);
 
 /* osqnet_cases.c - what goes wrong, and what takes its time. */
 int scene_cases(void);
+int scene_crowd(long count);
 int scene_bind(unsigned int port, unsigned int uid);
 
 #endif

@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -235,16 +236,20 @@ static void interrupted(const struct address *at)
 	net_close(&net);
 }
 
-/*
- * A full listener leaves all later connects unanswered. @slow gives up by
- * itself, after one repetition; another's caller does.
- */
-static void unanswered(struct net *listener, struct net *filling,
-		       struct net *slow)
+/* A connect that nobody answers; it gives up after one repetition. */
+static struct net slow_to(const struct address *at)
 {
-	const struct timeval soon = { .tv_usec = 100000 };
 	const int once = 1;
-	struct net impatient = opened(AF_INET, SOCK_STREAM);
+	struct net net = opened(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+
+	setsockopt(net.fd, IPPROTO_TCP, TCP_SYNCNT, &once, sizeof(once));
+	net_connect(&net, at);
+	return net;
+}
+
+/* A full listener leaves all later connects unanswered. */
+static struct address fill(struct net *listener, struct net *filling)
+{
 	struct address at;
 
 	*listener = bound(AF_INET, SOCK_STREAM);
@@ -252,9 +257,17 @@ static void unanswered(struct net *listener, struct net *filling,
 	at = address_of(listener);
 	*filling = opened(AF_INET, SOCK_STREAM);
 	net_connect(filling, &at);
-	*slow = opened(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
-	setsockopt(slow->fd, IPPROTO_TCP, TCP_SYNCNT, &once, sizeof(once));
-	net_connect(slow, &at);
+	return at;
+}
+
+static void unanswered(struct net *listener, struct net *filling,
+		       struct net *slow)
+{
+	const struct timeval soon = { .tv_usec = 100000 };
+	struct net impatient = opened(AF_INET, SOCK_STREAM);
+	struct address at = fill(listener, filling);
+
+	*slow = slow_to(&at);
 	net_connect(slow, &at);
 	setsockopt(impatient.fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
 	net_connect(&impatient, &at);
@@ -283,6 +296,23 @@ int scene_cases(void)
 	net_close(&filling);
 	net_close(&listener);
 	return 0;
+}
+
+int scene_crowd(long count)
+{
+	struct net *all = calloc((size_t)count, sizeof(*all));
+	struct net listener, filling;
+	struct address at = fill(&listener, &filling);
+	int failed = !all;
+	long one;
+
+	for (one = 0; all && one < count; one++)
+		all[one] = slow_to(&at);
+	for (one = 0; all && one < count; one++)
+		failed |= net_outcome(&all[one], OUTCOME_MS) |
+			  net_close(&all[one]);
+	free(all);
+	return net_close(&filling) | net_close(&listener) | failed;
 }
 
 int scene_bind(unsigned int port, unsigned int uid)
