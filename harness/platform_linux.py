@@ -24,6 +24,11 @@ _FAULTS = (
     r"UBSAN: |KCSAN: |INFO: task .* blocked|rcu: INFO: |possible .* (deadlock|recursion|safety)|"
     r"unreferenced object|Unable to handle kernel|invalid opcode|stack segment: |list_(add|del) "
 )
+# What a kernel logs when it refuses a module for its signature, or for having none.
+_SIGNATURE = re.compile(
+    r"Loading of (unsigned module|module with [\w ]+) is rejected|"
+    r"Lockdown: .*: unsigned module loading is restricted"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +119,29 @@ def load(
             evidence=_stack_of_insmod(guest) or error.evidence,
         ) from error
     if done.status != 0:
+        said = kernel_log(guest, since=before)
         raise ModuleError(
             f"{spec.name} does not load: {_insmod_words(done.stdout)}",
-            hint="what the kernel said is above",
-            evidence=kernel_log(guest, since=before),
+            hint=signature_hint(said) or "what the kernel said is above",
+            evidence=said,
         )
     _await_devices(guest, spec, deadline_s=deadline_s, since=before)
     return LoadedModule(name=spec.name, sections=sections(guest, spec.name))
+
+
+def signature_hint(kernel_lines: Sequence[str]) -> str:
+    """Return what to do when a kernel that enforces signatures refused a module, else "".
+
+    Source: kernel/module/signing.c, module_sig_check; security/security.c, the lockdown reasons.
+    """
+    found = next(filter(None, map(_SIGNATURE.search, kernel_lines)), None)
+    if found is None:
+        return ""
+    return (
+        f"this kernel loads only modules signed with a key that it trusts ({found.group()}): "
+        "leave module.sig_enforce=1 out of the target's cmdline, or sign with a key that it knows "
+        "(invoke packages --key; docs/packages.md, 'Signatures')"
+    )
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:

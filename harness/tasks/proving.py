@@ -81,9 +81,10 @@ def debug_test(_c: Context, k: str = "") -> int:
 @task(help={"long": RUN_HELP["long"]})
 @command
 def test(_c: Context, long: bool = False) -> int:
-    """Run check, the guest tests on the default target, then the harness itself as a whole.
+    """Run check, the guest tests on the default target, the harness as a whole, the packages.
 
-    The README's test command. The last part is tests/system: a foreign module, bad input, kills.
+    The README's test command. The last parts are tests/system (a foreign module, bad input,
+    kills) and tests/packages (made, checked, installed in a guest).
     """
     steps = checks.run_checks(project=ROOT, only=(), on_step=lambda s: print(checks.lines(s)))
     with view_for(verbose=False) as view:
@@ -91,7 +92,9 @@ def test(_c: Context, long: bool = False) -> int:
     print("\n".join(report.summary_lines(found)))
     whole = checks.run_system_tests(project=ROOT, long=long)
     print(checks.lines(whole))
-    all_steps = (*steps, whole)
+    packed = checks.run_packages_tests(project=ROOT, long=long)
+    print(checks.lines(packed))
+    all_steps = (*steps, whole, packed)
     bad = sum(not step.passed for step in all_steps)
     counts = report.counts(found)
     print(f"{counts.passed + len(all_steps) - bad} passed, {counts.bad + bad} failed")
