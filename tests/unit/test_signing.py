@@ -36,8 +36,8 @@ def signed(tmp_path: Path, key: SigningKey) -> Path:
     module = tmp_path / "m.ko"
     module.write_bytes(MODULE)
     pem = tmp_path / "certificate.pem"
-    convert = ["openssl", "x509", "-inform", "DER", "-in", key.certificate, "-out", pem]
-    subprocess.run(convert, check=True)
+    convert = ["openssl", "x509", "-inform", "DER", "-in", str(key.certificate)]
+    subprocess.run([*convert, "-out", str(pem)], check=True)
     sign = ["openssl", "cms", "-sign", "-binary", "-noattr", "-nocerts", "-md", "sha256"]
     sign += ["-signer", str(pem), "-inkey", str(key.private), "-outform", "DER"]
     signature = subprocess.run([*sign, "-in", module], check=True, capture_output=True).stdout
