@@ -99,7 +99,8 @@ def changelog(request: DebianRequest) -> str:
 
 
 def _write_debian(request: DebianRequest, folder: Path) -> None:
-    shutil.copytree(request.debian, folder)
+    # Without times: dpkg-deb takes back those that are later than the commit, and keeps others.
+    shutil.copytree(request.debian, folder, copy_function=shutil.copy)
     (folder / "control").write_text(control(request))
     (folder / _STANZA).unlink(missing_ok=True)
     (folder / "changelog").write_text(changelog(request))

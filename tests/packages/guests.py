@@ -91,15 +91,17 @@ class Distribution:
     def kernel_packages(self) -> tuple[str, str]:
         """Return the names of the two kernels' packages."""
         view = self._view()
-        names = [one for one in apt.names("linux-image-", *view) if _VERSIONED.fullmatch(one)]
-        ordered = sorted(names, key=lambda one: [int(part) for part in re.findall(r"\d+", one)])
+        named = [one for one in apt.names("linux-image-", *view) if _VERSIONED.fullmatch(one)]
+        known = apt.versions([*named, *map(_headers, named)], *view)
+        offered = [one for one in named if one in known and _headers(one) in known]
+        ordered = sorted(offered, key=_numbers)
         assert len(ordered) > 1, f"{self.suite} has one kernel only: {ordered}"
         return ordered[0], ordered[-1]
 
     def machine(self, package: str, folder: Path) -> Machine:
         """Return a machine on which a kernel is installed, with what builds modules for it."""
         spec = image.load_spec(SETTINGS.images, self.image_name)
-        headers = package.replace("-image-", "-headers-")
+        headers = _headers(package)
         spec = replace(spec, packages=(*spec.packages, package, headers))
         target = TargetSpec(image=self.image_name, kernel=package)
         return Machine(
@@ -117,13 +119,23 @@ class Distribution:
     def fetch(self, package: str, folder: Path) -> None:
         """Fetch all packages of a kernel that an administrator gets with it."""
         view = self._view()
-        headers = package.replace("-image-", "-headers-")
+        headers = _headers(package)
         needed = [one for one in apt.depends(headers, *view) if one.startswith("linux-")]
         folder.mkdir(parents=True)
         apt.download(sorted({package, headers, *needed}), folder, *view)
 
     def _view(self) -> tuple[str, ...]:
         return apt_suite.view(self.suite, root=ENVIRONMENT.cache, progress=say)
+
+
+def _headers(package: str) -> str:
+    """Return the package of a kernel's headers."""
+    return package.replace("-image-", "-headers-")
+
+
+def _numbers(package: str) -> list[int]:
+    """Return the numbers of a kernel's version, by which packages sort."""
+    return [int(part) for part in re.findall(r"\d+", package.partition("-cloud")[0])]
 
 
 def install(guest: Guest, files: Sequence[str], *, deadline_s: float = STEP_S) -> str:
