@@ -4,6 +4,7 @@
 import io
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 from harness import config, packages
@@ -31,12 +32,13 @@ def make_release(
     settings: Settings = SETTINGS,
     version: ReleaseVersion | None = None,
     skip_kernel: bool = False,
+    kernels: tuple[str, ...] = (KERNEL,),
 ) -> Release:
-    """Return a release in a folder, for the default target's kernel."""
+    """Return a release in a folder, with a module for the default target's kernel."""
+    only = replace(settings.packages, kernels=kernels) if settings.packages else None
     request = PackagesRequest(
-        settings=settings,
+        settings=replace(settings, packages=only),
         environment=ENVIRONMENT,
-        kernels=(KERNEL,),
         skip_kernel=skip_kernel,
         key=key,
         out=out,

@@ -55,9 +55,11 @@ int main(void)
 def next_release(
     release: Release, key: SigningKey, tmp_path_factory: pytest.TempPathFactory
 ) -> Release:
-    """Give a later release, its version higher and nothing else new."""
+    """Give a later release, its version higher and nothing else new, without a built module."""
     later = replace(release.version, text=f"{release.version.text}+later")
-    return make_release(tmp_path_factory.mktemp("later") / "out", key=key, version=later)
+    return make_release(
+        tmp_path_factory.mktemp("later") / "out", key=key, version=later, kernels=()
+    )
 
 
 @pytest.mark.parametrize("debian", DEBIANS, ids=lambda one: one.suite)
