@@ -8,6 +8,7 @@ Exit codes: 0 passed, 1 failed, 2 usage or configuration, 3 the guest crashed, 4
 from harness.tasks.crashes import explain
 from harness.tasks.debugging import debug_attach
 from harness.tasks.memory import fetch_kernel_symbols, open_vmcore
+from harness.tasks.packaging import packages, packages_test
 from harness.tasks.proving import check, checkpatch, core_test, debug_test, doctor, nightly, test
 from harness.tasks.reruns import bisect, panic_list, replay
 from harness.tasks.standing import (
@@ -51,6 +52,8 @@ __all__ = [
     "kernel_test_unload",
     "nightly",
     "open_vmcore",
+    "packages",
+    "packages_test",
     "panic_list",
     "record_command",
     "replay",

@@ -75,12 +75,13 @@ def options() -> tuple[str, ...]:
     return tuple(line.rstrip(";").replace(' "', '="', 1) for line in lines if _OPTIONS.match(line))
 
 
-def depends(package: str) -> tuple[str, ...]:
+def depends(package: str, *view: str) -> tuple[str, ...]:
     """Return what a package depends on, as names; itself alone when it depends on nothing.
 
+    Here and below, `view` are options of apt's that show another suite: see apt_suite.
     Raises: KernelError when apt does not know the package.
     """
-    text = _output("apt-cache", "depends", "--no-recommends", "--no-suggests", package)
+    text = _output("apt-cache", *view, "depends", "--no-recommends", "--no-suggests", package)
     if not text.strip():
         raise KernelError(
             f"apt knows no package {package}",
@@ -91,11 +92,11 @@ def depends(package: str) -> tuple[str, ...]:
     )
 
 
-def versions(packages: Sequence[str]) -> dict[str, str]:
+def versions(packages: Sequence[str], *view: str) -> dict[str, str]:
     """Return the candidate version of each package that apt knows."""
     found: dict[str, str] = {}
     package = ""
-    for line in _output("apt-cache", "policy", *packages).splitlines():
+    for line in _output("apt-cache", *view, "policy", *packages).splitlines():
         if line and not line.startswith(" "):
             package = line.rstrip(":")
         elif line.strip().startswith("Candidate:"):
@@ -103,13 +104,18 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
     return {name: text for name, text in found.items() if text != "(none)"}
 
 
-def download(packages: Sequence[str], folder: Path) -> tuple[Path, ...]:
+def names(prefix: str, *view: str) -> tuple[str, ...]:
+    """Return the names of all packages that begin so."""
+    return tuple(sorted(_output("apt-cache", *view, "pkgnames", prefix).split()))
+
+
+def download(packages: Sequence[str], folder: Path, *view: str) -> tuple[Path, ...]:
     """Fetch packages into a folder, verified by apt, and return the files.
 
     Raises: KernelError with apt's last lines.
     """
     done = subprocess.run(
-        ["apt-get", "download", *packages],
+        ["apt-get", *view, "download", *packages],
         cwd=folder,
         check=False,
         capture_output=True,

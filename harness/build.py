@@ -75,7 +75,7 @@ def build_module(
     if not (built.stripped.is_file() and stamp.is_file() and stamp.read_text() == inputs):
         progress(f"building {spec.name} for {kernel.release}")
         stamp.unlink(missing_ok=True)
-        command = _command(place, kdir, variables, source=source, original=spec.source)
+        command = _command(place, kdir, variables, paths=_renamed(spec, source, kdir))
         _compile(spec, command, built, cwd=project)
         stamp.write_text(inputs)
         built = replace(built, fresh=True)
@@ -154,14 +154,23 @@ def _inputs(spec: ModuleSpec, kernel: Kernel, kdir: Path, variables: Mapping[str
     files = sorted(path for path in spec.source.rglob("*") if path.is_file())
     names = "\n".join(str(path.relative_to(spec.source)) for path in files)
     words = [f"{name}={value}" for name, value in sorted(variables.items())]
-    return cache.key_of(kernel.key, str(kdir), spec.kbuild, names, *words, *files)
+    place = str(spec.known_as or "")
+    return cache.key_of(kernel.key, str(kdir), spec.kbuild, place, names, *words, *files)
+
+
+def _renamed(spec: ModuleSpec, source: Path, kdir: Path) -> dict[Path, Path]:
+    """Return which folders of this host the compiler is to write down as which others."""
+    if spec.known_as is None:
+        return {source: spec.source}
+    headers = {kdir.parent: Path("/usr/src"), kdir.parents[1] / "lib": Path("/usr/lib")}
+    return {source: spec.known_as, **headers}
 
 
 def _command(
-    place: Path, kdir: Path, variables: Mapping[str, str], *, source: Path, original: Path
+    place: Path, kdir: Path, variables: Mapping[str, str], *, paths: Mapping[Path, Path]
 ) -> list[str]:
-    moved = shlex.quote(f"{source}={original}")
-    prefix = f"-fdebug-prefix-map={moved} -fmacro-prefix-map={moved}"
+    moved = [shlex.quote(f"{here}={there}") for here, there in paths.items()]
+    prefix = " ".join(f"-fdebug-prefix-map={one} -fmacro-prefix-map={one}" for one in moved)
     command = ["make", "-C", str(kdir), f"M={place}", f"-j{os.cpu_count() or 1}"]
     command += [f"KCFLAGS=-g {prefix}"]
     command += [f"{name}={value}" for name, value in variables.items() if name != "KDIR"]

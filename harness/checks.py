@@ -129,6 +129,12 @@ def run_debug_tests(*, project: Path, expression: str = "", short: bool = False)
     return _pytest_step("debug", project, (*options, *(("-m", "short") if short else ())))
 
 
+def run_packages_tests(*, project: Path, long: bool, expression: str = "") -> StepResult:
+    """Return how tests/packages ended: packages made, checked and installed in guests."""
+    options = (*(("--long",) if long else ()), *(("-k", expression) if expression else ()))
+    return _pytest_step("packages", project, options)
+
+
 def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:
     command = (sys.executable, "-m", "pytest", "-q", "--color=no", f"tests/{name}", *options)
     begun = time.monotonic()

@@ -16,7 +16,7 @@ import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError
-from harness.model import Settings, TargetSpec, TestSpec
+from harness.model import PackagesSpec, Settings, TargetSpec, TestSpec
 
 # Kbuild's own words, which its users expect to pass through (Documentation/kbuild/kbuild.rst).
 KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")
@@ -30,6 +30,7 @@ class Environment:
 
     `cache` holds images and kernels; `runtime` holds sockets and must be short (a UNIX socket's
     path ends at 108 bytes); `run` is the session file of a run that this process is part of.
+    `keys` holds what cannot be made anew: the key that released modules are signed with.
     """
 
     cache: Path
@@ -38,6 +39,8 @@ class Environment:
     color: bool
     kbuild: dict[str, str]
     run: Path | None
+    keys: Path = Path(platformdirs.user_data_dir("osq-harness")) / "signing"
+    skip_kernel: bool = False
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> Environment:
@@ -52,6 +55,7 @@ def environment(variables: Mapping[str, str] = os.environ) -> Environment:
         color="NO_COLOR" not in variables,
         kbuild={name: variables[name] for name in KBUILD_VARIABLES if variables.get(name)},
         run=Path(variables[RUN_VARIABLE]) if variables.get(RUN_VARIABLE) else None,
+        skip_kernel=variables.get("SKIP_KERNEL", "") not in {"", "0", "false"},
     )
 
 
@@ -146,7 +150,17 @@ def _absolute(settings: Settings) -> Settings:
         drgn=root / module.drgn if module.drgn else None,
         debugger=root / module.debugger if module.debugger else None,
     )
-    return replace(settings, images=root / settings.images, module=module, tests=tests)
+    packages = settings.packages
+    if packages is not None:
+        spec = root / packages.rpm if packages.rpm else None
+        packages = replace(packages, debian=root / packages.debian, rpm=spec)
+    return replace(
+        settings,
+        images=root / settings.images,
+        module=module,
+        tests=tests,
+        packages=packages,
+    )
 
 
 def _check_names(settings: Settings) -> None:
@@ -175,6 +189,19 @@ def _check_paths(settings: Settings) -> None:
             raise ConfigError(settings.file, key, f"no such file: {file}")
     for test in settings.tests:
         _check_test(settings.file, test)
+    if settings.packages is not None:
+        _check_packages(settings, settings.packages)
+
+
+def _check_packages(settings: Settings, packages: PackagesSpec) -> None:
+    key = "tool.harness.packages"
+    if not (packages.debian / "control").is_file():
+        raise ConfigError(settings.file, f"{key}.debian", f"no control file in {packages.debian}")
+    if packages.rpm is not None and not packages.rpm.is_file():
+        raise ConfigError(settings.file, f"{key}.rpm", f"no such file: {packages.rpm}")
+    for name in packages.kernels:
+        if name not in settings.kernels:
+            raise _unknown(settings, "packages.kernels", settings.kernels)
 
 
 def _check_test(file: Path, test: TestSpec) -> None:

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import apt, cache, initrd
+from harness import apt, apt_suite, cache, initrd
 from harness.errors import KernelError
 from harness.model import Kernel, KernelSpec
 
@@ -33,7 +33,13 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     A meta package (linux-image-cloud-amd64) gives the kernel that it depends on today.
     Raises: KernelError when it cannot be fetched or unpacked, CacheBusy, Lost on a full disk.
     """
-    versions = apt.remembered(root, spec.package, lambda: _versions(resolve(spec.package)))
+    view = apt_suite.view(spec.suite, root=root, progress=progress) if spec.suite else ()
+
+    def ask() -> list[str]:
+        return _versions(resolve(spec.package, *view), *view)
+
+    # What is remembered is forgotten when the host's lists change, and a suite has its own.
+    versions = ask() if spec.suite else apt.remembered(root, spec.package, ask)
     packages = [one.partition("=")[0] for one in versions]
     release = packages[0].removeprefix("linux-image-")
     key = cache.key_of(_FORMAT, *versions)
@@ -48,7 +54,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
         if not (folder / "kernel.json").is_file():
             progress(f"fetching {release}: {', '.join(packages)}")
             with cache.publish(folder) as beside:
-                _unpack(packages, beside, progress)
+                _unpack(packages, beside, progress, view)
                 _assemble(release, beside, final=folder)
                 facts = {
                     "release": release,
@@ -61,7 +67,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     return _kernel(name, release, key, folder)
 
 
-def resolve(package: str) -> str:
+def resolve(package: str, *view: str) -> str:
     """Return the versioned image package behind a name, which may be a meta package.
 
     Raises: KernelError when apt knows no such kernel.
@@ -71,14 +77,14 @@ def resolve(package: str) -> str:
             f"{package} is no kernel image",
             hint="a kernel's package is named linux-image-...",
         )
-    images = [one for one in apt.depends(package) if one.startswith("linux-image-")]
+    images = [one for one in apt.depends(package, *view) if one.startswith("linux-image-")]
     return images[0] if images else package
 
 
-def _versions(package: str) -> list[str]:
+def _versions(package: str, *view: str) -> list[str]:
     """Return NAME=VERSION of every package that makes this kernel, its image first."""
-    needed = _packages(package)
-    known = apt.versions(needed)
+    needed = _packages(package, *view)
+    known = apt.versions(needed, *view)
     missing = [one for one in needed if one not in known]
     if missing:
         raise KernelError(
@@ -87,9 +93,9 @@ def _versions(package: str) -> list[str]:
     return [f"{one}={known[one]}" for one in needed]
 
 
-def _packages(package: str) -> tuple[str, ...]:
+def _packages(package: str, *view: str) -> tuple[str, ...]:
     headers = package.replace("linux-image-", "linux-headers-", 1)
-    needed = apt.depends(headers)
+    needed = apt.depends(headers, *view)
     common = [one for one in needed if one.startswith(("linux-headers-", "linux-kbuild-"))]
     if len(common) < 2:
         raise KernelError(
@@ -99,10 +105,12 @@ def _packages(package: str) -> tuple[str, ...]:
     return (package, headers, *common, _BUSYBOX)
 
 
-def _unpack(packages: Sequence[str], folder: Path, progress: Progress) -> None:
+def _unpack(
+    packages: Sequence[str], folder: Path, progress: Progress, view: Sequence[str]
+) -> None:
     fetched = folder / "packages"
     fetched.mkdir()
-    files = apt.download(packages, fetched)
+    files = apt.download(packages, fetched, *view)
     progress(f"unpacking {len(files)} packages")
     for file in files:
         _run("dpkg-deb", "--extract", file, folder / "tree")

@@ -77,7 +77,9 @@ class ModuleSpec:
     it that holds the Kbuild file, `variables` go to its make. `companions` are argument lists run
     on the host, in the project's root, after the module: what the tests need beside it (a client,
     say). `drgn` is a file of Python that says, from a guest's memory, what state the module is in.
-    `debugger` is a plugin file with commands of the module's for gdb and lldb.
+    `debugger` is a plugin file with commands of the module's for gdb and lldb. A release is
+    `known_as` the folder where its users have the source: no path of this host is then in the
+    module, and every host builds the same bytes.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -93,6 +95,7 @@ class ModuleSpec:
     variants: dict[str, VariantSpec] = field(default_factory=dict)
     drgn: Path | None = None
     debugger: Path | None = None
+    known_as: Path | None = None
 
     def variant(self, key: str) -> "ModuleSpec":
         """Return the module that a variant is; KeyError for one that is not configured."""
@@ -131,12 +134,14 @@ class KernelSpec:
     """A kernel by the name of the distribution's meta or versioned package (linux-image-...).
 
     `one_thread`: as of a target.
+    `suite` is another one than the host's own (trixie), fetched by the host's apt all the same.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     package: str
     one_thread: bool = False
+    suite: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +192,29 @@ class VmcoreLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackagesSpec:
+    """What a release is made of, and what must not be in it; `invoke packages` makes it.
+
+    `sources` are places of the project, `without` patterns of what only tests need; `debian` is a
+    folder of debhelper's, `rpm` a spec file. `kernels` are those that modules are built for.
+    `forbidden`, `abi_stamp` and `abi_test_bit` tell a test build: see harness/release_gate.py.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str
+    maintainer: str
+    debian: Path
+    rpm: Path | None = None
+    sources: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    abi_stamp: str = ""
+    abi_test_bit: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The whole `[tool.harness]` table, every path absolute, every name resolved."""
 
@@ -203,6 +231,7 @@ class Settings:
     nightly: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
     vmcores: VmcoreLimits = VmcoreLimits()
+    packages: PackagesSpec | None = None
     allow_kernel_lines: tuple[str, ...] = ()
 
 

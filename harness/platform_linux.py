@@ -25,6 +25,11 @@ _FAULTS = (
     r"UBSAN: |KCSAN: |INFO: task .* blocked|rcu: INFO: |possible .* (deadlock|recursion|safety)|"
     r"unreferenced object|Unable to handle kernel|invalid opcode|stack segment: |list_(add|del) "
 )
+# What a kernel logs when it refuses a module for its signature, or for having none.
+_SIGNATURE = re.compile(
+    r"Loading of (unsigned module|module with [\w ]+) is rejected|"
+    r"Lockdown: .*: unsigned module loading is restricted"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,13 +125,29 @@ wait $! && {_sections_of(spec.name)}"""
         ) from error
     since, _, said = done.stdout.partition("\n")
     if done.status != 0:
+        log = _log_since(guest, float(since))
         raise ModuleError(
             f"{spec.name} does not load: {_insmod_words(said)}",
-            hint="what the kernel said is above",
-            evidence=_log_since(guest, float(since)),
+            hint=signature_hint(log) or "what the kernel said is above",
+            evidence=log,
         )
     _await_devices(guest, spec, deadline_s=deadline_s, since_s=float(since))
     return LoadedModule(name=spec.name, sections=_parse_sections(said))
+
+
+def signature_hint(kernel_lines: Sequence[str]) -> str:
+    """Return what to do when a kernel that enforces signatures refused a module, else "".
+
+    Source: kernel/module/signing.c, module_sig_check; security/security.c, the lockdown reasons.
+    """
+    found = next(filter(None, map(_SIGNATURE.search, kernel_lines)), None)
+    if found is None:
+        return ""
+    return (
+        f"this kernel loads only modules signed with a key that it trusts ({found.group()}): "
+        "leave module.sig_enforce=1 out of the target's cmdline, or sign with a key that it knows "
+        "(invoke packages --key; docs/packages.md, 'Signatures')"
+    )
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:

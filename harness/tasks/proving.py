@@ -81,10 +81,11 @@ def debug_test(_c: Context, k: str = "") -> int:
 @task(help={"long": RUN_HELP["long"]})
 @command
 def test(_c: Context, long: bool = False) -> int:
-    """Run check, the guest tests on the default target, then the harness itself as a whole.
+    """Run check, the guest tests on the default target, the harness as a whole, the packages.
 
-    The README's test command. The last parts are the short form of debug-test, and tests/system:
-    a foreign module, bad input, kills, a recorded crash gone back in.
+    The README's test command. The last parts are the short form of debug-test, tests/system (a
+    foreign module, bad input, kills, a recorded crash gone back in) and tests/packages (made,
+    checked, installed in a guest).
     """
     steps = checks.run_checks(project=ROOT, only=(), on_step=lambda s: print(checks.lines(s)))
     with view_for(verbose=False) as view:
@@ -94,7 +95,9 @@ def test(_c: Context, long: bool = False) -> int:
     print(checks.lines(debug), flush=True)
     whole = checks.run_system_tests(project=ROOT, long=long)
     print(checks.lines(whole))
-    all_steps = (*steps, debug, whole)
+    packed = checks.run_packages_tests(project=ROOT, long=long)
+    print(checks.lines(packed))
+    all_steps = (*steps, debug, whole, packed)
     bad = sum(not step.passed for step in all_steps)
     counts = report.counts(found)
     print(f"{counts.passed + len(all_steps) - bad} passed, {counts.bad + bad} failed")

@@ -8,6 +8,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* What a file was built for, readable without running it; as in the driver. */
+#define TEXT(word) #word
+#define TEXT_OF(name) TEXT(name)
+__attribute__((used)) static const char abi_stamp[] =
+	"osq_abi=" TEXT_OF(OSQ_ABI_VERSION);
+
 static int call(int fd, unsigned long request, void *argument)
 {
 	return ioctl(fd, request, argument) ? -errno : 0;

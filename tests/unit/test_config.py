@@ -159,3 +159,69 @@ def test_environment_reads_only_what_it_is_given() -> None:
     assert found.run is None
     assert len(str(found.runtime)) < 40
     assert found.cache == Path("/cache")
+
+
+PACKAGES = """
+[tool.harness.packages]
+name = "example"
+maintainer = "nobody <nobody@example.invalid>"
+debian = "packaging/debian"
+rpm = "packaging/example.spec"
+kernels = ["plain"]
+abi_test_bit = 0x80000000
+"""
+
+
+def packaging(folder: Path) -> None:
+    """Add to a project what its packages are made of."""
+    (folder / "packaging/debian").mkdir(parents=True)
+    (folder / "packaging/debian/control").touch()
+    (folder / "packaging/example.spec").touch()
+
+
+def test_packages_are_optional_and_absolute(tmp_path: Path) -> None:
+    """Without the table there are none; with it, its paths are resolved."""
+    file = project(tmp_path, GOOD + PACKAGES)
+    packaging(tmp_path)
+
+    found = config.load(file).packages
+
+    assert found is not None
+    assert (found.debian, found.rpm) == (
+        tmp_path / "packaging/debian",
+        tmp_path / "packaging/example.spec",
+    )
+    assert found.abi_test_bit == 1 << 31
+    file.write_text(GOOD)
+    assert config.load(file).packages is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("packaging/debian", "debian", "packages.debian: no control file"),
+        ("packaging/example.spec", "example.spec", "packages.rpm: no such file"),
+        ('["plain"]', '["plain", "odd"]', "packages.kernels: known names are: other, plain"),
+        ("abi_test_bit", "abi_bit", "packages.abi_bit: no such key"),
+        ('name = "example"\nmaintainer', "maintainer", "packages.name: this key is required"),
+    ],
+)
+def test_a_wrong_packages_table_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
+    """The key and what was expected."""
+    assert old in PACKAGES
+    file = project(tmp_path, GOOD + PACKAGES.replace(old, new))
+    packaging(tmp_path)
+
+    with pytest.raises(ConfigError) as caught:
+        config.load(file)
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "skips"), [("1", True), ("yes", True), ("0", False), ("", False)]
+)
+def test_skip_kernel_is_read(text: str, skips: bool) -> None:  # noqa: FBT001
+    """As the seed's build had it: 0, the default, makes everything."""
+    assert config.environment({"SKIP_KERNEL": text}).skip_kernel is skips
+    assert config.environment({}).skip_kernel is False

@@ -19,6 +19,7 @@ COMMANDS = (
     "explain",
     "debugging",
     "timetravel",
+    "packaging",
 )
 
 # A module imports from rows above its own, never from below or from itself.
@@ -51,6 +52,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "foreground",
         "recording",
         "host_program",
+        "release_version",
+        "release_source",
+        "release_gate",
+        "signing",
     ),
     ("kdp.client", "kdp.stub", "rsp_link"),
     ("kdp.bridge",),
@@ -61,7 +66,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("drgn_view", "drgn_shell"),
     ("memory_view",),
     ("apt", "initrd", "hypervisor", "watch", "tree_checks", "platform_linux", "crash_report"),
+    ("apt_suite",),
     ("image", "kernels", "build", "domain", "request", "report", "kcidb", "debug_lock"),
+    ("debian_build",),
+    ("packages",),
     (
         "snapshot",
         "leftovers",

@@ -159,3 +159,33 @@ def test_a_guest_that_never_settles_is_lost() -> None:
         platform_linux.quiesce(peer, deadline_s=0)
 
     assert caught.value.evidence == ("1 foo.service start running",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[    9.1] Loading of unsigned module is rejected",
+        "[    9.1] Loading of module with unavailable key is rejected",
+        "[    9.1] Loading of module with unsupported crypto is rejected",
+        "[    9.1] Lockdown: insmod: unsigned module loading is restricted; see man 7",
+    ],
+)
+def test_a_refused_signature_says_what_to_do(line: str) -> None:
+    """The kernel's reason, and the two ways out."""
+    words = "insmod: ERROR: could not insert module m.ko: Key was rejected by service\n"
+    fake, peer = guest(insmod=(1, words, ""), dmesg=f"{line}\n")
+    fake.answers = {"wc": "0\n", **fake.answers}
+
+    with pytest.raises(ModuleError, match="Key was rejected by service") as caught:
+        platform_linux.load(peer, SPEC, deadline_s=1)
+
+    assert line in caught.value.evidence
+    assert "module.sig_enforce=1" in caught.value.hint
+    assert "invoke packages --key" in caught.value.hint
+
+
+def test_another_refusal_has_no_word_of_signatures() -> None:
+    """A tainting line is no refusal, and an errno alone proves nothing."""
+    line = "m: module verification failed: signature and/or required key missing - tainting kernel"
+
+    assert platform_linux.signature_hint((line, "m: unknown parameter 'a' ignored")) == ""

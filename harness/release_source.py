@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The source of a release: what git tracks below the chosen places, but what only tests need.
+
+By rule, not by a list of files: a new source file is in the next release by being there.
+"""
+
+import fnmatch
+import gzip
+import io
+import subprocess
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import UsageError
+
+_GIT_S = 30.0
+
+
+def stage(
+    project: Path, places: Sequence[str], *, without: Sequence[str], target: Path
+) -> tuple[str, ...]:
+    """Copy a release's source into an empty folder and return the names, sorted.
+
+    Shape: `places` are folders or files of the project, `without` patterns of names that stay out
+    (fnmatch, of the whole name: * matches a slash, too).
+    Raises: UsageError when a place holds nothing, or a pattern matches nothing: it is misspelt.
+    """
+    names = sorted({name for place in places for name in _tracked(project, place)})
+    for pattern in without:
+        if not fnmatch.filter(names, pattern):
+            raise UsageError(f"no source of the release matches {pattern}, which is to stay out")
+    kept = tuple(name for name in names if not any(fnmatch.fnmatch(name, one) for one in without))
+    for name in kept:
+        original, copy = project / name, target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(original.read_bytes())
+        copy.chmod(0o755 if original.stat().st_mode & 0o100 else 0o644)
+    return kept
+
+
+def pack(folder: Path, archive: Path, *, top: str, epoch_s: int) -> None:
+    """Write a folder as .tar.gz below a top folder; the same files give the same bytes."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            info = tarfile.TarInfo(f"{top}/{path.relative_to(folder).as_posix()}")
+            info.size = path.stat().st_size
+            info.mode = path.stat().st_mode & 0o777
+            info.mtime = epoch_s
+            info.uname = info.gname = "root"
+            with path.open("rb") as content:
+                tar.addfile(info, content)
+    archive.write_bytes(gzip.compress(data.getvalue(), mtime=0))
+
+
+def _tracked(project: Path, place: str) -> list[str]:
+    done = subprocess.run(
+        ["git", "ls-files", "-z", "--", place],
+        cwd=project,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_GIT_S,
+    )
+    names = [name for name in done.stdout.split("\0") if name and (project / name).is_file()]
+    if not names:
+        raise UsageError(
+            f"git tracks nothing in {place}, which is to be in the release",
+            evidence=done.stderr.splitlines()[-5:],
+        )
+    return names

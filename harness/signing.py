@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Signatures of kernel modules: a key given or made, the kernel's own signer, and a look at it.
+
+The private key is readable by its owner alone and never leaves its file. The signature is what
+the kernel's scripts/sign-file appends; it is checked here at once, since a kernel says of a bad
+one only that the key was rejected, when the module is loaded.
+"""
+
+import os
+import struct
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from harness.errors import BuildError, UsageError
+
+KEY, CERTIFICATE = "signing-key.pem", "signing.der"
+_DEADLINE_S = 60.0
+_HASH = "sha256"
+_BITS = 4096
+# A MOK is enrolled by hand on each machine; the kernel itself does not look at the dates.
+_DAYS = 3650
+# include/linux/module_signature.h: the text, and before it struct module_signature.
+_MAGIC = b"~Module signature appended~\n"
+_TRAILER = struct.Struct(">BBBBB3xI")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SigningKey:
+    """A private key (PEM) and its certificate (DER), as files."""
+
+    private: Path
+    certificate: Path
+
+
+def given(private: Path, certificate: Path) -> SigningKey:
+    """Return a key that the user names, when the two files belong together.
+
+    Raises: UsageError when one cannot be read, is no such thing or others can read the key.
+    """
+    for file in (private, certificate):
+        if not file.is_file():
+            raise UsageError(f"{file}: no such file")
+    mode = private.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise UsageError(
+            f"{private} has mode {mode:04o}: others can read the private key",
+            hint=f"chmod 600 {private}",
+        )
+    try:
+        key = serialization.load_pem_private_key(private.read_bytes(), password=None)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{private}: a private key in PEM without a password is expected") from (
+            error
+        )
+    try:
+        found = x509.load_der_x509_certificate(certificate.read_bytes())
+    except ValueError as error:
+        raise UsageError(
+            f"{certificate}: a certificate in DER is expected, as mokutil takes it",
+            hint="openssl x509 -in CERTIFICATE.pem -outform DER -out CERTIFICATE.der",
+        ) from error
+    if found.public_key() != key.public_key():
+        raise UsageError(f"{certificate} is not the certificate of {private}")
+    return SigningKey(private=private, certificate=certificate)
+
+
+def own(folder: Path, *, name: str) -> SigningKey:
+    """Return the key of this folder, made now where there is none.
+
+    Made once, for each machine that is to trust it has to enrol it by hand.
+    """
+    key = SigningKey(private=folder / KEY, certificate=folder / CERTIFICATE)
+    if not key.private.is_file() or not key.certificate.is_file():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
+        text = private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        _write_private(key.private, text)
+        made = _certificate(private, name)
+        key.certificate.write_bytes(made.public_bytes(serialization.Encoding.DER))
+    return given(key.private, key.certificate)
+
+
+def sign(module: Path, key: SigningKey, *, kdir: Path) -> None:
+    """Append a signature to a module that has none, by the signer of its kernel's tools.
+
+    Raises: BuildError when the signer fails or what it made does not verify.
+    """
+    signer = kdir / "scripts" / "sign-file"
+    done = subprocess.run(
+        [signer, _HASH, key.private, key.certificate, module],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE_S,
+    )
+    if done.returncode != 0:
+        raise BuildError(
+            f"{module.name} cannot be signed", evidence=(done.stdout + done.stderr).splitlines()
+        )
+    if not is_signed_by(module, key.certificate):
+        raise BuildError(f"the signature of {module.name} does not verify")
+
+
+def split(data: bytes) -> tuple[bytes, bytes]:
+    """Return a module's bytes without its signature, and the signature (PKCS #7, DER), or b"".
+
+    Source: kernel/module/signing.c, mod_verify_sig.
+    """
+    if not data.endswith(_MAGIC):
+        return data, b""
+    end = len(data) - len(_MAGIC) - _TRAILER.size
+    *_, size = _TRAILER.unpack_from(data, end)
+    return data[: end - size], data[end - size : end]
+
+
+def is_signed_by(module: Path, certificate: Path) -> bool:
+    """Return whether a module bears a good signature of this very certificate (DER)."""
+    content, signature = split(module.read_bytes())
+    if not signature:
+        return False
+    with tempfile.TemporaryDirectory(prefix="harness-signature-") as name:
+        folder = Path(name)
+        (folder / "content").write_bytes(content)
+        (folder / "signature").write_bytes(signature)
+        known = x509.load_der_x509_certificate(certificate.read_bytes())
+        (folder / "certificate").write_bytes(known.public_bytes(serialization.Encoding.PEM))
+        command = ["openssl", "cms", "-verify", "-binary", "-noverify", "-nointern"]
+        command += ["-inform", "DER", "-in", "signature", "-content", "content"]
+        command += ["-certfile", "certificate", "-out", os.devnull]
+        done = subprocess.run(
+            command, cwd=folder, check=False, capture_output=True, timeout=_DEADLINE_S
+        )
+    return done.returncode == 0
+
+
+def enrolment(certificate: Path) -> tuple[str, ...]:
+    """Return the lines that tell an administrator how a machine comes to trust a certificate."""
+    return (
+        "Modules are signed. A machine that enforces signatures (Secure Boot, or",
+        "module.sig_enforce=1) has to be told once to trust the certificate:",
+        f"    mokutil --import {certificate}",
+        "and after a reboot, in the firmware's MOK manager: Enroll MOK, the password of before.",
+        f"    mokutil --test-key {certificate}",
+        "says if it is. Without UEFI there is no MOK, and a kernel trusts its own keys only.",
+    )
+
+
+def _write_private(file: Path, text: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as output:
+        os.fchmod(output.fileno(), 0o600)
+        output.write(text)
+
+
+def _certificate(private: rsa.RSAPrivateKey, name: str) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    public = private.public_key()
+    now = datetime.now(tz=UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=_DAYS))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    )
+    return builder.sign(private, hashes.SHA256())

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Releases of this tree, and what is in their packages."""
+
+import io
+import subprocess
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+from harness import config, packages
+from harness.model import PackagesSpec, Settings
+from harness.packages import PackagesRequest, Release
+from harness.release_version import ReleaseVersion
+from harness.signing import SigningKey
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = config.load(ROOT / "pyproject.toml")
+ENVIRONMENT = config.environment()
+KERNEL = SETTINGS.targets[SETTINGS.default_target].kernel
+
+
+def spec() -> PackagesSpec:
+    """Return what the configuration says of packages."""
+    assert SETTINGS.packages is not None
+    return SETTINGS.packages
+
+
+def make_release(
+    out: Path,
+    *,
+    key: SigningKey | None,
+    settings: Settings = SETTINGS,
+    version: ReleaseVersion | None = None,
+    skip_kernel: bool = False,
+    kernels: tuple[str, ...] = (KERNEL,),
+) -> Release:
+    """Return a release in a folder, with a module for the default target's kernel."""
+    only = replace(settings.packages, kernels=kernels) if settings.packages else None
+    request = PackagesRequest(
+        settings=replace(settings, packages=only),
+        environment=ENVIRONMENT,
+        skip_kernel=skip_kernel,
+        key=key,
+        out=out,
+        version=version,
+    )
+    return packages.make(request, lambda text: print(text, flush=True))  # noqa: T201
+
+
+def package(release: Release, name: str) -> Path:
+    """Return the one .deb of a release with this package name."""
+    (found,) = release.folder.glob(f"{name}_*.deb")
+    return found
+
+
+def package_names(release: Release) -> set[str]:
+    """Return the names of all Debian packages of a release."""
+    return {file.name.partition("_")[0] for file in release.files if file.suffix == ".deb"}
+
+
+def contents(deb: Path) -> dict[str, bytes]:
+    """Return the regular files of a .deb by absolute path."""
+    done = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], check=True, capture_output=True)
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+        return {
+            member.name.removeprefix("."): content.read()
+            for member in tar
+            if member.isreg() and (content := tar.extractfile(member)) is not None
+        }

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The life of an installation on Debian 12 and 13: DKMS, upgrades, another kernel, purge."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import platform_linux
+from harness.guest import Guest
+from harness.packages import Release
+from harness.session import Session
+from harness.signing import SigningKey
+from tests.packages.guests import (
+    LONG_STEP_S,
+    STEP_S,
+    Distribution,
+    files_of,
+    install,
+    kept_disk,
+    one_exec,
+    state_of,
+)
+from tests.packages.releases import SETTINGS, make_release, package
+
+pytestmark = pytest.mark.long
+
+NAMES = ("libosq0", "libosq-dev", "osq-dkms", "osq")
+DEBIANS = (
+    Distribution(suite="bookworm", image_name="debian-12-packages"),
+    Distribution(suite="trixie", image_name="debian-13-packages"),
+)
+# DKMS makes a key to sign with at its first build and keeps it, as its own, for all modules.
+_OF_DKMS = ("/var/lib/dkms/mok.key", "/var/lib/dkms/mok.pub")
+_PROGRAM = """
+#include <errno.h>
+#include <stdio.h>
+#include <libosq.h>
+int main(void)
+{
+	struct osq_client client;
+	int err = osq_client_open(&client, NULL, 8192);
+
+	if (!err)
+		err = osq_client_subscribe(&client, OSQ_TYPE_EXEC, 1, 0);
+	printf("%d\\n", err);
+	osq_client_close(&client);
+	return err != 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def next_release(
+    release: Release, key: SigningKey, tmp_path_factory: pytest.TempPathFactory
+) -> Release:
+    """Give a later release, its version higher and nothing else new, without a built module."""
+    later = replace(release.version, text=f"{release.version.text}+later")
+    return make_release(
+        tmp_path_factory.mktemp("later") / "out", key=key, version=later, kernels=()
+    )
+
+
+@pytest.mark.parametrize("debian", DEBIANS, ids=lambda one: one.suite)
+def test_an_installation_lives(
+    debian: Distribution, release: Release, next_release: Release, tmp_path: Path
+) -> None:
+    """Install, use, upgrade, change the kernel, use, remove, purge: nothing is left."""
+    old, new = debian.kernel_packages()
+    share = tmp_path / "share"
+    for name, one in (("first", release), ("later", next_release)):
+        (share / name).mkdir(parents=True)
+        for package_name in NAMES:
+            shutil.copy(package(one, package_name), share / name)
+    debian.fetch(new, share / "kernel")
+    machine = debian.machine(old, tmp_path / "first-boot")
+    with machine.run(share=share, fresh=True) as live:
+        begin(live)
+        before = files_of(live.guest)
+        live_first(live.guest, machine.kernel.release, release, next_release)
+        new_kernel_comes(live.guest, debian.kernel(new).release, next_release)
+        with kept_disk(live) as disk:
+            live.end()
+            image = replace(machine.image, disk=disk, key=f"{machine.image.key}-kept")
+            again = replace(
+                machine, image=image, kernel=debian.kernel(new), folder=tmp_path / "second-boot"
+            )
+            with again.run(share=share, fresh=True) as next_life:
+                begin(next_life)
+                live_on_and_end(next_life, before)
+
+
+def begin(live: Session) -> None:
+    """Let the guest see the modules of its own packages, not those that the harness mounts."""
+    live.guest.run("umount /lib/modules", deadline_s=STEP_S)
+
+
+def live_first(guest: Guest, running: str, release: Release, later: Release) -> None:
+    """Install the first release, use it, and upgrade to the next while its service runs."""
+    said = install(guest, ["--recursive", "/mnt/share/first"], deadline_s=LONG_STEP_S)
+    assert built_for(guest, release) == {running}, said
+    use(guest)
+    guest.run("systemctl start osqtail", deadline_s=STEP_S)
+
+    said = install(guest, ["--recursive", "/mnt/share/later"], deadline_s=LONG_STEP_S)
+
+    assert built_for(guest, later) == {running}, said
+    assert built_for(guest, release) == set()
+    active = guest.run("systemctl is-active osqtail", deadline_s=STEP_S).stdout
+    assert active == "active\n"
+    guest.run("systemctl stop osqtail; rmmod osq", deadline_s=STEP_S)
+    use(guest)
+
+
+def new_kernel_comes(guest: Guest, coming: str, later: Release) -> None:
+    """Install another kernel: DKMS builds for it, without anybody asking."""
+    known = built_for(guest, later)
+
+    said = install(guest, ["--recursive", "/mnt/share/kernel"], deadline_s=LONG_STEP_S)
+
+    assert built_for(guest, later) == known | {coming}, said
+
+
+def live_on_and_end(live: Session, before: set[str]) -> None:
+    """On the new kernel: loaded at boot, used, removed, purged, and nothing left."""
+    guest = live.guest
+    guest.run("rmmod osq 2>/dev/null; systemctl restart systemd-modules-load", deadline_s=STEP_S)
+    assert "osq " in guest.run("cat /proc/modules", deadline_s=STEP_S).stdout
+    use(guest)
+    guest.run(["dpkg", "--remove", *reversed(NAMES)], deadline_s=LONG_STEP_S)
+    assert "osq " not in guest.run("cat /proc/modules", deadline_s=STEP_S).stdout
+    guest.run(["dpkg", "--purge", *reversed(NAMES)], deadline_s=LONG_STEP_S)
+    assert {state_of(guest, name) for name in NAMES} == {""}
+    assert left_over(guest, before) == set()
+    allowed = SETTINGS.allow_kernel_lines
+    assert platform_linux.last_word(guest, live.token, allow=allowed) == ()
+
+
+def left_over(guest: Guest, before: set[str]) -> set[str]:
+    """Return the paths that are new and of no package: ours is gone, the kernel's are its own."""
+    paths = {line.split(" ", 3)[2] for line in files_of(guest) - before}
+    owned = guest.run(
+        "cat /var/lib/dpkg/info/*.list; for d in $(ls /lib/modules); do "
+        "for f in /lib/modules/$d/modules.*; do echo $f; done; done",
+        deadline_s=LONG_STEP_S,
+    ).stdout.splitlines()
+    known = set(owned) | {f"/usr{path}" for path in owned if path.startswith("/lib/")}
+    known |= {path.removeprefix("/usr") for path in known}
+    return {path for path in paths if path not in known and path not in _OF_DKMS}
+
+
+def built_for(guest: Guest, release: Release) -> set[str]:
+    """Return the kernels for which DKMS has installed a release, the module there to load."""
+    version = release.version.text
+    lines = guest.run("dkms status", deadline_s=STEP_S).stdout.splitlines()
+    found = {
+        line.split(",")[1].strip()
+        for line in lines
+        if line.startswith((f"osq/{version},", f"osq, {version},")) and "installed" in line
+    }
+    for kernel in found:
+        where = f"ls /lib/modules/{kernel}/updates/dkms/osq.ko*"
+        assert guest.run(where, deadline_s=STEP_S).stdout
+    return found
+
+
+def use(guest: Guest) -> None:
+    """Load the module, read records with osqtail, and with a program built here."""
+    guest.run("modprobe osq", deadline_s=STEP_S)
+    assert guest.run("stat -c %a /dev/osquery", deadline_s=STEP_S).stdout == "600\n"
+    one_exec(guest)
+    guest.run("cat > /tmp/user.c", deadline_s=STEP_S, input=_PROGRAM.encode())
+    build = "cc -Wall -Werror -o /tmp/user /tmp/user.c $(pkg-config --cflags --libs osq)"
+    assert guest.run(f"{build} && /tmp/user", deadline_s=STEP_S).stdout == "0\n"

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A release: made twice it is the same, and nothing of the test build gets into one."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import build, config, kernels, packages, release_gate, signing
+from harness.errors import BuildError, UsageError
+from harness.model import Kernel
+from harness.packages import SUMS, Release
+from harness.signing import SigningKey
+from tests.packages.releases import (
+    ENVIRONMENT,
+    KERNEL,
+    ROOT,
+    SETTINGS,
+    contents,
+    make_release,
+    package,
+    package_names,
+    spec,
+)
+
+USER_LAND = {"osq", "libosq0", "libosq-dev"}
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Kernel:
+    """Return the default target's kernel."""
+    return kernels.ensure(
+        KERNEL, SETTINGS.kernels[KERNEL], root=ENVIRONMENT.cache, progress=lambda _: None
+    )
+
+
+def another_checkout(folder: Path) -> Path:
+    """Return a copy of what git tracks here, in a repository of its own, elsewhere."""
+    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split("\0")
+    for name in filter(None, names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
+    return folder
+
+
+def test_the_sums_tell_a_changed_file(release: Release, tmp_path: Path) -> None:
+    """They are those of the files, and sha256sum says which is not as it was."""
+    shutil.copytree(release.folder, tmp_path / "copy")
+    check = ["sha256sum", "--check", "--quiet", SUMS]
+    assert subprocess.run(check, cwd=tmp_path / "copy", check=False).returncode == 0
+    victim = package(release, "osq").name
+    with (tmp_path / "copy" / victim).open("ab") as file:
+        file.write(b"\0")
+
+    done = subprocess.run(
+        check, cwd=tmp_path / "copy", check=False, capture_output=True, text=True
+    )
+
+    assert done.returncode == 1
+    assert done.stdout.strip() == f"{victim}: FAILED"
+
+
+def test_a_release_has_its_packages(release: Release, kernel: Kernel) -> None:
+    """Source for DKMS, the module for the kernel, tools, library and headers."""
+    module = f"osq-modules-{kernel.release}"
+
+    assert package_names(release) == USER_LAND | {"osq-dkms", module}
+    assert f"/lib/modules/{kernel.release}/updates/osq/osq.ko" in contents(
+        package(release, module)
+    )
+    tools = contents(package(release, "osq"))
+    assert {
+        "/usr/sbin/osqtail",
+        "/usr/sbin/osqstat",
+        "/usr/share/man/man8/osqtail.8.gz",
+        "/lib/systemd/system/osqtail.service",
+        "/lib/udev/rules.d/60-osq.rules",
+        "/etc/modprobe.d/osq.conf",
+        "/usr/share/doc/osq/copyright",
+    } <= set(tools)
+    assert "/usr/include/osq/osq.h" in contents(package(release, "libosq-dev"))
+
+
+def test_the_dkms_source_is_all_that_a_release_is_built_of(release: Release) -> None:
+    """Every file of core, uapi and os/linux but those of the test build; found by rule."""
+    root = ROOT / "kernel"
+    known = {
+        path.relative_to(root).as_posix()
+        for folder in ("core", "uapi", "os/linux")
+        for path in (root / folder).iterdir()
+    }
+    of_tests = {name for name in known if name.startswith("os/linux/test_")}
+    of_tests |= {"os/linux/osq_test_crash.h", "uapi/osq_test.h"}
+    place = f"/usr/src/osq-{release.version.text}/"
+
+    files = contents(package(release, "osq-dkms"))
+
+    packed = {name.removeprefix(place) for name in files if name.startswith(place)}
+    assert packed == (known - of_tests) | {"dkms.conf"}
+    assert f'PACKAGE_VERSION="{release.version.text}"'.encode() in files[f"{place}dkms.conf"]
+
+
+def test_the_user_land_alone_is_the_same(release: Release, tmp_path: Path) -> None:
+    """SKIP_KERNEL=1 needs no kernel and no key; in another checkout, it makes the same bytes."""
+    elsewhere = another_checkout(tmp_path / "elsewhere")
+    out = tmp_path / "out"
+    file = elsewhere / "pyproject.toml"
+    command = [sys.executable, "-m", "invoke", "packages", f"--out={out}", f"--config={file}"]
+    home = {"HOME": str(tmp_path), "HARNESS_CACHE": str(tmp_path / "cache")}
+
+    subprocess.run(
+        command,
+        cwd=ROOT,
+        check=True,
+        env={**os.environ, **home, "SKIP_KERNEL": "1"},
+        timeout=600,
+        umask=0o077,
+    )
+
+    made = {file.name.partition("_")[0]: file.read_bytes() for file in out.glob("*.deb")}
+    assert set(made) == USER_LAND
+    for name, data in made.items():
+        assert data == package(release, name).read_bytes(), name
+    assert not list(tmp_path.rglob("*.pem"))
+
+
+@pytest.mark.long
+def test_two_builds_are_the_same(release: Release, key: SigningKey, tmp_path: Path) -> None:
+    """From another checkout, its files of other times, with another umask: byte for byte."""
+    elsewhere = another_checkout(tmp_path / "elsewhere")
+    settings = config.load(elsewhere / "pyproject.toml")
+    before = os.umask(0o077)
+
+    try:
+        again = make_release(tmp_path / "out", key=key, settings=settings, version=release.version)
+    finally:
+        os.umask(before)
+
+    assert (again.folder / SUMS).read_text() == (release.folder / SUMS).read_text()
+    assert len((release.folder / SUMS).read_text().splitlines()) == 7
+
+
+def test_the_module_is_signed_and_no_longer_when_changed(
+    release: Release, kernel: Kernel, key: SigningKey, tmp_path: Path
+) -> None:
+    """By the kernel's own signer with the given key; the certificate is in the package."""
+    files = contents(package(release, f"osq-modules-{kernel.release}"))
+    module = tmp_path / "osq.ko"
+    module.write_bytes(files[f"/lib/modules/{kernel.release}/updates/osq/osq.ko"])
+    (certificate,) = (data for name, data in files.items() if name.endswith(".der"))
+
+    assert certificate == key.certificate.read_bytes()
+    assert signing.is_signed_by(module, key.certificate)
+    content, signature = signing.split(module.read_bytes())
+    changed = content[:1000] + bytes([content[1000] ^ 1]) + content[1001:]
+    module.write_bytes(changed + module.read_bytes()[len(content) :])
+    assert signature
+    assert not signing.is_signed_by(module, key.certificate)
+
+
+def test_the_test_build_is_refused(kernel: Kernel) -> None:
+    """Its module has every mark and the test's ABI; the release's has none."""
+    built = build.build_module(
+        SETTINGS.module.variant("test"),
+        kernel,
+        project=ROOT,
+        out=build.output_folder(ROOT, "kernel-test", cache_root=ENVIRONMENT.cache),
+        variables={},
+        progress=lambda _: None,
+    )
+
+    with pytest.raises(BuildError, match="not released") as caught:
+        release_gate.check_module(built.stripped, packages.rules(spec()))
+
+    said = "\n".join(caught.value.evidence)
+    in_modules = set(spec().forbidden) - {"osquery_test"}
+    assert {text for text in spec().forbidden if repr(text) in said} >= in_modules
+    assert "ABI 0x80000001, a test build's" in said
+
+
+def test_the_test_builds_client_is_refused(tmp_path: Path) -> None:
+    """A program that was built for the test's node and number."""
+    subprocess.run(
+        ["make", "-s", "-C", ROOT / "kernel/client", f"O={tmp_path}", "TEST=1"], check=True
+    )
+    data = (tmp_path / "osqtail_test").read_bytes()
+
+    found = "\n".join(
+        release_gate.objections("osqtail", data, packages.rules(spec()), stamped=True)
+    )
+
+    assert "'osquery_test'" in found
+    assert "ABI 0x80000001, a test build's" in found
+
+
+@pytest.mark.long
+def test_a_release_of_the_test_build_leaves_nothing(key: SigningKey, tmp_path: Path) -> None:
+    """Asked to build it, `packages` fails, and what was released before stays as it was."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / SUMS).write_text("of before\n")
+    module = replace(SETTINGS.module, variables={"OSQ_TEST": "1"}, name="osq_test")
+    bent = replace(SETTINGS, module=module, packages=replace(spec(), without=()))
+
+    with pytest.raises(BuildError, match="not released"):
+        make_release(out, key=key, settings=bent)
+
+    assert [path.name for path in out.iterdir()] == [SUMS]
+    assert (out / SUMS).read_text() == "of before\n"
+
+
+def test_a_folder_of_other_files_is_not_emptied(key: SigningKey, tmp_path: Path) -> None:
+    """--out of a wrong folder costs nothing."""
+    (tmp_path / "thesis.txt").write_text("three years")
+
+    with pytest.raises(UsageError, match="not overwritten"):
+        make_release(tmp_path, key=key)
+
+    assert (tmp_path / "thesis.txt").read_text() == "three years"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A kernel that enforces signatures: who is let in, who is not, and what the tasks say then."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import signing
+from harness.packages import Release
+from tests.packages.guests import STEP_S, ordinary
+from tests.packages.releases import ROOT, contents, package
+
+pytestmark = pytest.mark.long
+
+EXAMPLE = ROOT / "tests/data/example_module"
+ENFORCE = "module.sig_enforce=1"
+
+
+def test_only_what_the_kernel_trusts_is_loaded(release: Release, tmp_path: Path) -> None:
+    """Debian's own module is loaded; ours is not: unsigned, and signed by a key unknown here.
+
+    To be trusted ours needs its certificate among the machine's owner keys, which need UEFI.
+    """
+    machine = ordinary(tmp_path / "run", cmdline=ENFORCE)
+    name = f"osq-modules-{machine.kernel.release}"
+    signed = tmp_path / "osq.ko"
+    signed.write_bytes(
+        contents(package(release, name))[
+            f"/lib/modules/{machine.kernel.release}/updates/osq/osq.ko"
+        ]
+    )
+    unsigned = tmp_path / "unsigned.ko"
+    unsigned.write_bytes(signing.split(signed.read_bytes())[0])
+    with machine.run(fresh=True) as live:
+        guest = live.guest
+        guest.run("modprobe overlay", deadline_s=STEP_S)
+        for file, words in (
+            (unsigned, "unsigned module"),
+            (signed, "module with unavailable key"),
+        ):
+            guest.push(file, "/run/osq.ko", mode=0o600, deadline_s=STEP_S)
+            done = guest.run("insmod /run/osq.ko 2>&1", deadline_s=STEP_S, check=False)
+            assert done.status != 0
+            assert "Key was rejected by service" in done.stdout
+            log = guest.run("dmesg", deadline_s=STEP_S).stdout
+            assert f"Loading of {words} is rejected" in log
+
+
+def test_the_task_says_why_and_what_to_do(tmp_path: Path) -> None:
+    """kernel-load ends with 1, the kernel's line, and the two ways out."""
+    root = tmp_path / "project"
+    shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns("build"))
+    file = root / "pyproject.toml"
+    text = file.read_text().replace('"../../../vm-images"', f'"{ROOT / "vm-images"}"')
+    target = "[tool.harness.targets.debian-12]\n"
+    assert target in text
+    file.write_text(text.replace(target, f'{target}cmdline = "{ENFORCE}"\n'))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "kernel-load", "debian-12", f"--config={file}"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        stdin=subprocess.DEVNULL,
+    )
+
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Loading of unsigned module is rejected" in said
+    assert "does not load: Key was rejected by service" in said
+    assert "hint: this kernel loads only modules signed with a key that it trusts" in said
+    assert f"leave {ENFORCE} out of the target's cmdline" in said
+    assert "invoke packages --key" in said
