@@ -311,6 +311,16 @@ struct osq_stats {
 	struct osq_type_counters type[OSQ_TYPE_COUNT];
 };
 
+/*
+ * Where there is no mmap of a device (macOS): the driver maps the ring into
+ * the owner itself, read-only, twice in a row. It stays until the next
+ * ALLOCATE or the last close, which take it away; nobody else may.
+ */
+struct osq_map {
+	__u64 address; /* out */
+	__u64 map_bytes; /* out */
+};
+
 #define OSQ_IOC_VERSION _IOR('q', 1, struct osq_version)
 #define OSQ_IOC_ALLOCATE _IOWR('q', 2, struct osq_allocate)
 #define OSQ_IOC_SUBSCRIBE _IOW('q', 3, struct osq_subscribe)
@@ -318,6 +328,7 @@ struct osq_stats {
 #define OSQ_IOC_CAPS _IOR('q', 5, struct osq_caps)
 #define OSQ_IOC_STATS _IOWR('q', 6, struct osq_stats)
 #define OSQ_IOC_NOTIFY _IOW('q', 7, struct osq_notify)
+#define OSQ_IOC_MAP _IOR('q', 10, struct osq_map)
 
 #define OSQ_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type)
@@ -349,6 +360,7 @@ OSQ_ASSERT_OFFSET(osq_allocate, generation, 24);
 OSQ_ASSERT_SIZE(osq_caps, 40);
 OSQ_ASSERT_SIZE(osq_subscribe, 16);
 OSQ_ASSERT_SIZE(osq_notify, 8);
+OSQ_ASSERT_SIZE(osq_map, 16);
 OSQ_ASSERT_SIZE(osq_sync, 416);
 OSQ_ASSERT_OFFSET(osq_sync, max_pos, 16);
 OSQ_ASSERT_OFFSET(osq_sync, dropped, 64);
