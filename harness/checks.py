@@ -125,6 +125,12 @@ def run_debug_tests(*, project: Path, expression: str) -> StepResult:
     return _pytest_step("debug", project, ("-k", expression) if expression else ())
 
 
+def run_kext_tests(*, project: Path, expression: str, long: bool) -> StepResult:
+    """Return how tests/kext ended: the kext's machine code under the emulator."""
+    options = (*(("-k", expression) if expression else ()), *(("--long",) if long else ()))
+    return _pytest_step("kext", project, options)
+
+
 def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:
     command = (sys.executable, "-m", "pytest", "-q", "--color=no", f"tests/{name}", *options)
     begun = time.monotonic()

@@ -146,7 +146,11 @@ def _absolute(settings: Settings) -> Settings:
         drgn=root / module.drgn if module.drgn else None,
         debugger=root / module.debugger if module.debugger else None,
     )
-    return replace(settings, images=root / settings.images, module=module, tests=tests)
+    kext = settings.kext
+    if kext:
+        plist = root / kext.root / kext.plist
+        kext = replace(kext, project=root, root=root / kext.root, plist=plist)
+    return replace(settings, images=root / settings.images, module=module, tests=tests, kext=kext)
 
 
 def _check_names(settings: Settings) -> None:

@@ -178,6 +178,27 @@ class VmcoreLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KextSpec:
+    """The macOS half of the module: what is built when `target` is asked for.
+
+    `sources` are patterns below `root`, in the order they are linked; `kpi` is the folder of
+    declarations that stands for the SDK; `macos` and `last` are the releases it claims.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    plist: Path
+    sources: tuple[str, ...]
+    includes: tuple[Path, ...]
+    kpi: Path
+    target: str = "macos"
+    macos: str = "10.10"
+    last: str = "15"
+    root: Path = Path()
+    project: Path = Path()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The whole `[tool.harness]` table, every path absolute, every name resolved."""
 
@@ -194,6 +215,7 @@ class Settings:
     nightly: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
     vmcores: VmcoreLimits = VmcoreLimits()
+    kext: KextSpec | None = None
     allow_kernel_lines: tuple[str, ...] = ()
 
 

@@ -19,12 +19,16 @@ COMMANDS = (
     "explain",
     "debugging",
     "timetravel",
+    "kexts",
 )
 
 # A module imports from rows above its own, never from below or from itself.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "panic.values", "memory_values", "source_paths"),
-    ("rsp", "kdp.packets", "kdp.registers"),
+    ("rsp", "kdp.packets", "kdp.registers", "kext.macho", "kext.findings"),
+    ("kext.fixups", "kext.kpi"),
+    ("kext.bundle", "kext.binary_rules"),
+    ("kext.check",),
     ("kdp.codec", "kdp.target_xml", "debugger.elf", "debugger.btf", "debugger.facts"),
     ("debugger.view", "debug_script"),
     ("debug_editor",),
@@ -52,7 +56,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "recording",
         "host_program",
     ),
-    ("kdp.client", "kdp.stub", "rsp_link"),
+    ("kdp.client", "kdp.stub", "rsp_link", "kext.build"),
+    ("kext.kexts",),
     ("kdp.bridge",),
     ("elf_symbols", "line_finder", "vmcore", "guest_memory", "qemu_process"),
     ("drgn_open", "symbols", "replay_script"),

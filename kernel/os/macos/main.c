@@ -82,8 +82,8 @@ extern kmod_info_t kmod_info;
 __attribute__((visibility("default"))) kmod_info_t kmod_info = {
 	.info_version = KMOD_INFO_VERSION,
 	.id = UINT32_MAX,
-	.name = OSQ_BUNDLE_ID,
-	.version = OSQ_BUNDLE_VERSION,
+	.name = KEXT_BUNDLE_ID,
+	.version = KEXT_BUNDLE_VERSION,
 	.reference_count = -1,
 	.start = osq_init,
 	.stop = osq_exit,
