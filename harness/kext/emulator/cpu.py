@@ -71,6 +71,7 @@ class Cpu:
         self._symbols: list[tuple[int, str]] = []
         self._image: MachO | None = None
         self._shared: list[Shared] = []
+        self._stacks: list[int] = []
         self.trapped = False
         self.engine.mem_map(FUNCTIONS_AT, 16 * PAGE, uc.UC_PROT_READ | uc.UC_PROT_EXEC)
         self.engine.mem_map(VARIABLES_AT, PAGE, _READ_WRITE)
@@ -210,12 +211,22 @@ class Cpu:
         self.engine.mem_unmap(address, times * _pages(shared.size_bytes))
 
     def stack(self) -> int:
-        """Return the top of a new stack, aligned as a call wants it, with a return address."""
-        begin = self._take("stack", _STACK_BYTES + PAGE)
-        self.engine.mem_map(begin, _STACK_BYTES, _READ_WRITE)
-        top = begin + _STACK_BYTES - _RED - 8
+        """Return the top of a stack, aligned as a call wants it, with a return address.
+
+        Only stacks are used again, by `stack_done`.
+        """
+        if self._stacks:
+            top = self._stacks.pop()
+        else:
+            begin = self._take("stack", _STACK_BYTES + PAGE)
+            self.engine.mem_map(begin, _STACK_BYTES, _READ_WRITE)
+            top = begin + _STACK_BYTES - _RED - 8
         self.write(top, struct.pack("<Q", RETURN_AT))
         return top
+
+    def stack_done(self, top: int) -> None:
+        """Take a stack back."""
+        self._stacks.append(top)
 
     def _take(self, kind: str, size_bytes: int) -> int:
         begin = self._next[kind]
@@ -253,13 +264,13 @@ class Cpu:
         self.set("rip", struct.unpack("<Q", self.read(stack, 8))[0])
         self.set("rsp", stack + 8)
 
-    def run(self, count: int = 0) -> None:
-        """Run from the current state until it returns, is stopped, or has run `count` steps.
+    def run(self, count: int = 0, *, until: int = RETURN_AT) -> None:
+        """Run from the current state to an address, a stop, or until `count` steps are done.
 
         Raises: RuleBroken for a fault of the processor.
         """
         try:
-            self.engine.emu_start(self.get("rip"), RETURN_AT, count=count)
+            self.engine.emu_start(self.get("rip"), until, count=count)
         except UcError as error:
             at = self.where(self.get("rip"))
             raise RuleBroken(f"page fault or the like at {at}: {error}") from error

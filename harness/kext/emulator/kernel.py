@@ -59,6 +59,7 @@ class Kernel:
         self.trace: list[str] = []
         self.kernel_task = self.cpu.opaque()
         self._next_pid = _FIRST_PID
+        self._texts: dict[str, int] = {}
         self._file = macho.parse(binary)
         self.nobody = self._process(pid=0, ppid=0, uid=0, task=self.kernel_task)
         variables = dict(zip(_VARIABLES, (self.kernel_task, _PAGE_BYTES, _GUARD), strict=True))
@@ -150,10 +151,11 @@ class Kernel:
 
     def put_text(self, text: str) -> int:
         """Return where a NUL-terminated text lies that the kernel keeps."""
-        data = text.encode() + b"\0"
-        address = self.cpu.allocate(len(data))
-        self.cpu.write(address, data)
-        return address
+        if text not in self._texts:
+            data = text.encode() + b"\0"
+            self._texts[text] = self.cpu.allocate(len(data))
+            self.cpu.write(self._texts[text], data)
+        return self._texts[text]
 
     def user_memory(self, process: Process, address: int, size_bytes: int) -> bytes:
         """Return what a process sees at an address.
@@ -182,7 +184,7 @@ class Kernel:
         self, name: str, process: Process, entry: int, arguments: tuple[int, ...]
     ) -> Thread:
         """Return a thread that is about to call into the kext."""
-        number = len(self.threads.threads)
+        number = self.threads.begun
         return self.threads.new(f"{name} (thread {number})", process, entry, arguments)
 
     def listeners(self, scope: str) -> list[Listener]:

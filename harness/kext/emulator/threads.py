@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from harness.errors import RuleBroken
-from harness.kext.emulator.cpu import RETURN_AT, Cpu
+from harness.kext.emulator.cpu import REGISTERS, RETURN_AT, Cpu
 
 _CALL_NS = 1000
 # More instructions than any call of a kext takes without calling out.
@@ -77,6 +77,7 @@ class Scheduler:
         self.cpu = cpu
         self.now_ns = 1_000_000_000
         self.threads: list[Thread] = []
+        self.begun = 0
         self.current: Thread | None = None
         self.error: Exception | None = None
         self.stop_after_call = False
@@ -95,11 +96,12 @@ class Scheduler:
             stack=self.cpu.stack(),
         )
         self.threads.append(thread)
+        self.begun += 1
         return thread
 
     def alive(self) -> Iterator[Thread]:
         """Yield every thread that has not ended."""
-        return (one for one in self.threads if one.status is not Status.ENDED)
+        return iter(tuple(self.threads))
 
     def finish(self, thread: Thread) -> int:
         """Run until a thread has ended, others in between where it waits; return its result.
@@ -112,7 +114,7 @@ class Scheduler:
 
     def finish_all(self) -> None:
         """Run until every thread has ended."""
-        for thread in tuple(self.alive()):
+        for thread in self.alive():
             self.finish(thread)
 
     def run_to_wait(self, thread: Thread) -> bool:
@@ -134,6 +136,28 @@ class Scheduler:
         finally:
             self.stop_at = None
         return thread.status is Status.ENDED
+
+    def run_steps(self, thread: Thread, count: int) -> bool:
+        """Run a thread alone for so many instructions; tell whether it has ended."""
+        if count and thread.status is Status.READY:
+            self._turn(thread, count=count)
+        return thread.status is Status.ENDED
+
+    def run_to(self, thread: Thread, address: int) -> None:
+        """Run a thread alone until it is about to execute an address.
+
+        Raises: RuleBroken when it waits or ends before.
+        """
+        while thread.status is Status.READY and self._at(thread) != address:
+            self._turn(thread, until=address)
+        if thread.status is not Status.READY:
+            raise RuleBroken(f"{thread.name} does not come to {self.cpu.where(address)}")
+
+    def _at(self, thread: Thread) -> int:
+        if not thread.begun:
+            return thread.entry
+        context = thread.context[0] if isinstance(thread.context, tuple) else thread.context
+        return int(context.reg_read(REGISTERS["rip"]))
 
     def sleep(self, duration_ns: int) -> None:
         """Let time pass."""
@@ -184,14 +208,14 @@ class Scheduler:
                 thread.context = (thread.context, wait.finish())
                 self.current = before
 
-    def _turn(self, thread: Thread) -> None:
+    def _turn(self, thread: Thread, *, count: int = _RUNAWAY, until: int = RETURN_AT) -> None:
         self._wake()
         if thread.status is not Status.READY:
             return
         self.current = thread
         self._enter(thread)
         self.stop_after_call, self.error = False, None
-        self.cpu.run(_RUNAWAY)
+        self.cpu.run(count, until=until)
         if self.error is not None:
             raise self.error
         if self.stop_after_call:
@@ -200,9 +224,13 @@ class Scheduler:
         elif self.cpu.get("rip") == RETURN_AT:
             thread.result = self.cpu.get("rax")
             thread.status = Status.ENDED
+            self.threads.remove(thread)
+            self.cpu.stack_done(thread.stack)
             self._check_end(thread)
-        else:
+        elif count == _RUNAWAY and self.cpu.get("rip") != until:
             raise RuleBroken(f"{thread.name} runs on at {self.cpu.where(self.cpu.get('rip'))}")
+        else:
+            thread.context = self.cpu.engine.context_save()
         self.current = None
 
     def _enter(self, thread: Thread) -> None:

@@ -199,13 +199,25 @@ static int dispatch(u_long command, void *data)
 	}
 }
 
-/* Must this call wait, and ask again then? Context: osq_device_mutex. */
-static bool must_wait(u_long command, const void *data)
+/* Has this call its answer? Or shall it ask again, now or after a wait? */
+enum outcome {
+	OUTCOME_ANSWERED,
+	OUTCOME_AGAIN,
+	OUTCOME_WAIT
+};
+
+/* Context: osq_device_mutex. */
+static enum outcome outcome_of(u_long command, const void *data)
 {
 	const struct osq_sync *sync = data;
 
-	return command == OSQ_IOC_SYNC && sync->flags & OSQ_SYNC_WAIT &&
-	       !osq_readers_is_time(&own.session.ring);
+	if (command != OSQ_IOC_SYNC || !(sync->flags & OSQ_SYNC_WAIT))
+		return OUTCOME_ANSWERED;
+	if (!osq_readers_is_time(&own.session.ring))
+		return OUTCOME_WAIT;
+	/* A record may have come after the answer was written. */
+	return sync->max_pos == sync->read_pos ? OUTCOME_AGAIN
+					       : OUTCOME_ANSWERED;
 }
 
 /* Sleep without osq_device_mutex, and take it again. */
@@ -224,19 +236,21 @@ static int wait_for_records(int flags)
 static int osq_ioctl(dev_t dev, u_long command, caddr_t data, int flags,
 		     struct proc *process)
 {
-	int err;
+	enum outcome outcome = OUTCOME_AGAIN;
+	int err = 0;
 
 	(void)dev;
 	(void)process;
 	enter_call();
-	do {
+	while (!err && outcome != OUTCOME_ANSWERED) {
 		err = enter();
 		if (!err)
 			err = dispatch(command, data);
-		if (err || !must_wait(command, data))
-			break;
-		err = wait_for_records(flags);
-	} while (!err);
+		if (!err)
+			outcome = outcome_of(command, data);
+		if (!err && outcome == OUTCOME_WAIT)
+			err = wait_for_records(flags);
+	}
 	/* Those who wait go by the new latency. */
 	if (command == OSQ_IOC_NOTIFY)
 		osq_readers_wake();
