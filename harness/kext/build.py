@@ -77,6 +77,23 @@ def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild
     )
 
 
+def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> bytes:
+    """Return the binary that comes of one changed source and the objects of all others.
+
+    Raises: as `build`.
+    """
+    information = _information(spec.plist)
+    shutil.copytree(objects / LINKED_ARCH, out / LINKED_ARCH)
+    fresh = _compile(
+        spec, information, out / "fresh", arch=LINKED_ARCH, macos=spec.macos, only=changed
+    )
+    for file in fresh:
+        shutil.copyfile(file, out / LINKED_ARCH / file.name)
+    files = tuple(out / LINKED_ARCH / f"{source.stem}.o" for source in sources_of(spec))
+    name = information["CFBundleExecutable"]
+    return _converted(_link(spec, out / LINKED_ARCH, files, name=name))
+
+
 def uuid_of(data: bytes) -> str:
     """Return the UUID of a Mach-O file, '' when it has none."""
     command = macho.parse(data).command(macho.LC_UUID)
@@ -123,11 +140,17 @@ def sources_of(spec: KextSpec) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _compile(
-    spec: KextSpec, information: dict[str, str], folder: Path, *, arch: str, macos: str
+def _compile(  # noqa: PLR0913 - what a compiler has to know
+    spec: KextSpec,
+    information: dict[str, str],
+    folder: Path,
+    *,
+    arch: str,
+    macos: str,
+    only: Path | None = None,
 ) -> tuple[Path, ...]:
     folder.mkdir(parents=True)
-    sources = sources_of(spec)
+    sources = (only,) if only else sources_of(spec)
     root = spec.root.absolute()
     general = () if arch == LINKED_ARCH else ("-mgeneral-regs-only",)
     command = [

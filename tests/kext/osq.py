@@ -134,12 +134,21 @@ class Client:
 
     def allocate(self, ring_bytes: int = SMALLEST, *, abi: int | None = None) -> None:
         """Have a ring of this size, mapped."""
+        self.make_ring(ring_bytes, abi=abi)
+        self.map_ring()
+
+    def make_ring(self, ring_bytes: int = SMALLEST, *, abi: int | None = None) -> None:
+        """Have a ring of this size."""
         number = self.abi() if abi is None else abi
         answer = self.ask("ALLOCATE", struct.pack("<2I2Q2I", number, 0, ring_bytes, 0, 0, 0))
         _abi, _zero, _bytes, map_bytes, self.generation, _rest = struct.unpack("<2I2Q2I", answer)
-        self.address, shown = struct.unpack("<2Q", self.ask("MAP"))
-        assert map_bytes == shown == 2 * ring_bytes
+        assert map_bytes == 2 * ring_bytes
         self.ring_bytes, self.read_pos = ring_bytes, 0
+
+    def map_ring(self) -> None:
+        """Have the ring mapped."""
+        self.address, shown = struct.unpack("<2Q", self.ask("MAP"))
+        assert shown == 2 * self.ring_bytes
 
     def subscribe(self, kind: int = EXEC, *, on: bool = True, options: int = 0) -> None:
         """Switch a type of records on or off."""

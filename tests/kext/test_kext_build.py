@@ -53,7 +53,7 @@ def test_another_source_has_another_uuid(spec: KextSpec, built: KextBuild, tmp_p
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     gate = root / "os" / "macos" / "gate.c"
-    gate.write_text(gate.read_text().replace("#define POLL_MS 1u", "#define POLL_MS 2u"))
+    gate.write_text(gate.read_text().replace("#define POLL_MS 5u", "#define POLL_MS 6u"))
 
     other = build.build(replace(spec, root=root), tmp_path / "out")
 

@@ -104,9 +104,7 @@ class Cpu:
         for one in file.external:
             self._add(IMAGE_AT + one.address, places[file.symbols[one.symbol].name])
 
-    def _bind(
-        self, file: MachO, functions: set[str], variables: dict[str, int]
-    ) -> dict[str, int]:
+    def _bind(self, file: MachO, functions: set[str], variables: dict[str, int]) -> dict[str, int]:
         places: dict[str, int] = {}
         names = sorted(one.name for one in file.symbols if one.is_undefined)
         for number, name in enumerate(names, start=1):

@@ -180,9 +180,7 @@ class Kernel:
         result = self.threads.finish(self.begin(name, process, entry, arguments))
         return signed(result)
 
-    def begin(
-        self, name: str, process: Process, entry: int, arguments: tuple[int, ...]
-    ) -> Thread:
+    def begin(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> Thread:
         """Return a thread that is about to call into the kext."""
         number = self.threads.begun
         return self.threads.new(f"{name} (thread {number})", process, entry, arguments)

@@ -77,7 +77,9 @@ def ranges_new(kernel: "Kernel", ranges: int, count: int, _options: int, task: i
     raise RuleBroken("ranges that are no buffer's")
 
 
-@kpi("__ZN25IOGeneralMemoryDescriptor7prepareEj", 2, source=_MEMORY, sleeps=True, failure=0xE00002BD)
+@kpi(
+    "__ZN25IOGeneralMemoryDescriptor7prepareEj", 2, source=_MEMORY, sleeps=True, failure=0xE00002BD
+)
 def prepare(kernel: "Kernel", memory: int, _direction: int) -> int:
     """Wire pages."""
     _object(kernel, memory, "ranges").wired += 1
@@ -143,7 +145,11 @@ def release(kernel: "Kernel", address: int) -> None:
     if found.wired:
         raise RuleBroken("memory is released that is still wired")
     del kernel.state.objects[address]
-    if found.address and found.shared and (found.kind == "buffer" or found.task == kernel.kernel_task):
+    if (
+        found.address
+        and found.shared
+        and (found.kind == "buffer" or found.task == kernel.kernel_task)
+    ):
         kernel.cpu.hide(found.address, found.shared, found.times)
     for one in found.holds:
         release(kernel, one)

@@ -48,9 +48,7 @@ def io_sleep(kernel: "Kernel", milliseconds: int) -> None:
     """Sleep for so long."""
     threads = kernel.threads
     until = threads.now_ns + milliseconds * _NS_PER_MS
-    threads.wait(
-        Wait(what="IOSleep", is_over=lambda: threads.now_ns >= until, until_ns=until)
-    )
+    threads.wait(Wait(what="IOSleep", is_over=lambda: threads.now_ns >= until, until_ns=until))
 
 
 @kpi("_lck_grp_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
@@ -104,9 +102,7 @@ def _take(kernel: "Kernel", address: int, kind: str, held: list[int]) -> None:
         return 0
 
     if lock.holder:
-        kernel.threads.wait(
-            Wait(what=f"{kind} lock", is_over=lambda: not lock.holder, finish=get)
-        )
+        kernel.threads.wait(Wait(what=f"{kind} lock", is_over=lambda: not lock.holder, finish=get))
     else:
         get()
 

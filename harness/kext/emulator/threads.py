@@ -3,7 +3,7 @@
 
 A thread runs until it ends, waits for something, or has used up the steps that a test gives it.
 Time passes only by calls and sleeps; where all wait for a time, it is that time. So every run is
-the same run, and a test can stop a thread at any call and let others go first.
+the same run, and a test can stop a thread at any call and let others go first, as long as a real one could be kept.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +15,10 @@ from harness.errors import RuleBroken
 from harness.kext.emulator.cpu import REGISTERS, RETURN_AT, Cpu
 
 _CALL_NS = 1000
+# How long a thread that a test has stopped may be kept waiting by the others, at most; and how
+# long a call may sleep, with nobody else about.
+_PATIENCE_NS = 300_000_000
+_FOR_EVER_NS = 5_000_000_000
 # More instructions than any call of a kext takes without calling out.
 _RUNAWAY = 50_000_000
 
@@ -68,6 +72,7 @@ class Thread:
     calls: int = 0
     result: int = 0
     begun: bool = False
+    parked_ns: int | None = None
 
 
 class Scheduler:
@@ -97,6 +102,7 @@ class Scheduler:
         )
         self.threads.append(thread)
         self.begun += 1
+        thread.parked_ns = self.now_ns
         return thread
 
     def alive(self) -> Iterator[Thread]:
@@ -108,7 +114,11 @@ class Scheduler:
 
         Raises: RuleBroken, also when all threads wait for each other.
         """
+        thread.parked_ns = None
+        since_ns = self.now_ns
         while thread.status is not Status.ENDED:
+            if self.now_ns - since_ns > _FOR_EVER_NS:
+                raise RuleBroken(f"{thread.name} waits for ever")
             self._turn(self._choose(thread))
         return thread.result
 
@@ -121,7 +131,7 @@ class Scheduler:
         """Run a thread alone until it waits or ends; tell whether it has ended."""
         while thread.status is Status.READY:
             self._turn(thread)
-        return thread.status is Status.ENDED
+        return self._left(thread)
 
     def run_calls(self, thread: Thread, count: int) -> bool:
         """Run a thread alone until it has made `count` calls; tell whether it has ended.
@@ -135,13 +145,13 @@ class Scheduler:
                 self._turn(thread)
         finally:
             self.stop_at = None
-        return thread.status is Status.ENDED
+        return self._left(thread)
 
     def run_steps(self, thread: Thread, count: int) -> bool:
         """Run a thread alone for so many instructions; tell whether it has ended."""
         if count and thread.status is Status.READY:
             self._turn(thread, count=count)
-        return thread.status is Status.ENDED
+        return self._left(thread)
 
     def run_to(self, thread: Thread, address: int) -> None:
         """Run a thread alone until it is about to execute an address.
@@ -152,6 +162,12 @@ class Scheduler:
             self._turn(thread, until=address)
         if thread.status is not Status.READY:
             raise RuleBroken(f"{thread.name} does not come to {self.cpu.where(address)}")
+        self._left(thread)
+
+    def _left(self, thread: Thread) -> bool:
+        """Leave a thread where it is: others go first now. Tell whether it has ended."""
+        thread.parked_ns = self.now_ns
+        return thread.status is Status.ENDED
 
     def _at(self, thread: Thread) -> int:
         if not thread.begun:
@@ -188,16 +204,25 @@ class Scheduler:
         self._wake()
         if wanted.status is Status.READY:
             return wanted
-        ready = [one for one in self.alive() if one.status is Status.READY]
+        ready = [one for one in self.alive() if one.status is Status.READY and self._may(one)]
         if ready:
             return ready[0]
         waits = [one.wait for one in self.alive() if one.wait]
         times = [one.until_ns for one in waits if one.until_ns and one.until_ns > self.now_ns]
+        times += [one + _PATIENCE_NS for one in self._parked()]
         if not times:
             who = "; ".join(f"{one.name}: {one.wait.what}" for one in self.alive() if one.wait)
             raise RuleBroken(f"deadlock: {who}")
         self.now_ns = min(times)
         return self._choose(wanted)
+
+    def _may(self, thread: Thread) -> bool:
+        """Tell whether a thread that a test has stopped has been kept from running for long."""
+        return thread.parked_ns is None or self.now_ns >= thread.parked_ns + _PATIENCE_NS
+
+    def _parked(self) -> list[int]:
+        ready = (one for one in self.alive() if one.status is Status.READY)
+        return [one.parked_ns for one in ready if one.parked_ns is not None]
 
     def _wake(self) -> None:
         for thread in self.alive():

@@ -29,7 +29,7 @@
 #include "osq_macos.h"
 
 #define GRACE_NS (3ull * 1000000000)
-#define POLL_MS 1u
+#define POLL_MS 5u
 
 static u64 closed_ns; /* when a gate was closed last; 0: never */
 
