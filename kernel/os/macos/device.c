@@ -19,14 +19,14 @@
 
 #define DRAIN_MS 100u
 
-struct osq_file {
+struct osq_opening {
 	struct osq_session session;
 	struct osq_memory memory;
 	struct osq_owner owner;
 };
 
 static struct osq_device device;
-static struct osq_file own; /* in use while device.session or is_open */
+static struct osq_opening own; /* in use while device.session or is_open */
 static bool is_open; /* between an open and the last close */
 static bool is_closing; /* opens are refused: the node is about to go */
 static u32 inside; /* system calls between enter_call and leave_call; atomic */
