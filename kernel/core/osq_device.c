@@ -173,6 +173,16 @@ int osq_device_subscribe(struct osq_session *session,
 	return err;
 }
 
+/* osq_device_is_on - as osq_device_has_ring; -ENOTCONN without a subscription. */
+int osq_device_is_on(const struct osq_session *session, u32 type)
+{
+	int err = osq_device_has_ring(session);
+
+	if (err)
+		return err;
+	return session->subscribed >> type & 1 ? 0 : -ENOTCONN;
+}
+
 /* osq_device_notify - as osq_device_has_ring and osq_ring_notify. */
 int osq_device_notify(struct osq_session *session,
 		      const struct osq_notify *request)

@@ -49,6 +49,7 @@ int osq_device_allocate(struct osq_device *device, struct osq_session *session,
 			struct osq_allocate *request, void *data);
 int osq_device_subscribe(struct osq_session *session,
 			 const struct osq_subscribe *request);
+int osq_device_is_on(const struct osq_session *session, u32 type);
 int osq_device_notify(struct osq_session *session,
 		      const struct osq_notify *request);
 int osq_device_sync(struct osq_session *session, struct osq_sync *sync);

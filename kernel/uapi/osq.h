@@ -52,10 +52,18 @@
  *	SUBSCRIBE	ENXIO no ring; ESTALE invalid; EINVAL type, value or
  *			option;
  *			EOPNOTSUPP this kernel has no such hook; ENOMEM
+ *	WATCH		ENXIO, ESTALE as SUBSCRIBE; ENOTCONN no subscription to
+ *			files; EINVAL a value, an action or a path that is not
+ *			as it should be; ENOENT nothing to remove; ENOSPC too
+ *			many; ENAMETOOLONG its place in its file system is;
+ *			what looking up the path says; ENOMEM
  *	SYNC		ENXIO no ring; ESTALE invalid or another generation;
  *			EINVAL flags, or a position that is no boundary of a
  *			record: then nothing has changed; with WAIT: EINTR,
  *			and EAGAIN when opened O_NONBLOCK
+ *
+ * Files are seen only where WATCH says so. Watches belong to the subscription
+ * to OSQ_TYPE_FILE and end with it.
  *
  * Readers need not wake for every record. NOTIFY sets when SYNC with WAIT
  * returns and poll says POLLIN: at watermark_bytes unread, or when the
@@ -121,6 +129,8 @@ enum osq_type {
 	OSQ_TYPE_EXEC = 2,
 	OSQ_TYPE_FORK = 3,
 	OSQ_TYPE_EXIT = 4,
+	OSQ_TYPE_SOCKET = 5,
+	OSQ_TYPE_FILE = 6,
 	OSQ_TYPE_TEST = 31, /* of the test build; see osq_test.h */
 	OSQ_TYPE_COUNT = 32,
 };
@@ -145,6 +155,11 @@ enum osq_drop {
 #define OSQ_FLAG_PARTIAL_ENV 0x0040 /* a page of env was not resident */
 #define OSQ_FLAG_NO_CWD 0x0080 /* cwd could not be resolved */
 #define OSQ_FLAG_NO_MNT_NS 0x0100 /* this kernel does not show mnt_ns */
+#define OSQ_FLAG_TRUNC_PATH 0x0200 /* a path ends at a folder above the file */
+/* The hook did not run in the owner's own context; ids are as remembered. */
+#define OSQ_FLAG_OTHER_CONTEXT 0x0400
+#define OSQ_FLAG_OUTCOME 0x0800 /* how a connect in progress has ended */
+#define OSQ_FLAG_FS_PATH 0x1000 /* the unwatched path is its file system's */
 
 /* Bytes in the tail of a record; off counts from the record's start. */
 struct osq_span {
@@ -225,6 +240,100 @@ struct osq_exit {
 	__u32 last; /* 1 when the process has ended with it */
 };
 
+/* What was done to a socket. */
+enum osq_socket_action {
+	OSQ_SOCKET_CONNECT = 1,
+	OSQ_SOCKET_ACCEPT = 2,
+	OSQ_SOCKET_BIND = 3,
+	OSQ_SOCKET_LISTEN = 4,
+	OSQ_SOCKET_CLOSE = 5,
+};
+
+enum osq_socket_status {
+	OSQ_SOCKET_SUCCEEDED = 0,
+	OSQ_SOCKET_FAILED = 1,
+	OSQ_SOCKET_IN_PROGRESS = 2, /* a connect; its outcome comes later */
+};
+
+/*
+ * OSQ_TYPE_SOCKET: something was done to an IPv4, IPv6 or UNIX socket.
+ *
+ * Addresses are in network order, IPv4 in the first four bytes, all zero
+ * where there is none; ports are numbers. A path is what was given to bind or
+ * connect, without the NUL at its end; that of an abstract name begins with
+ * one.
+ */
+struct osq_socket {
+	struct osq_record head; /* of the owner; pid 0 when it is not known */
+	__u32 action; /* enum osq_socket_action */
+	__u32 status; /* enum osq_socket_status */
+	__u32 error; /* errno, 0 when succeeded */
+	__u32 backlog; /* of listen */
+	__u32 uid, euid, gid, egid; /* in the initial user namespace */
+	__u32 auid; /* login uid, ~0 when not set */
+	__u32 session; /* audit session, ~0 when not set */
+	__u16 family; /* AF_* */
+	__u16 socktype; /* SOCK_* */
+	__u32 protocol; /* IPPROTO_* */
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 ifindex; /* of the interface it is bound to, or 0 */
+	__u8 local_addr[16];
+	__u8 remote_addr[16];
+	__u64 cookie; /* as SO_COOKIE has it */
+	__u64 acked_bytes; /* close of TCP: as TCP_INFO has them */
+	__u64 received_bytes;
+	struct osq_span local_path; /* UNIX */
+	struct osq_span remote_path;
+	__u32 net_ns; /* of the socket: inode number, as in osq_exec */
+	__u32 reserved; /* 0 */
+};
+
+/*
+ * What happened to a file. A new name is a CREATE whatever it is the name of
+ * (mode says: a file, a folder, a symbolic link, a node), but for a hard link;
+ * rmdir is an UNLINK. A rename that replaces a file has no UNLINK for it, an
+ * exchange is two renames.
+ */
+enum osq_file_action {
+	OSQ_FILE_OPEN = 1, /* to read, write or execute */
+	OSQ_FILE_CLOSE_WRITE = 2, /* the last close of one that may write */
+	OSQ_FILE_RENAME = 3, /* from path to dest_path */
+	OSQ_FILE_UNLINK = 4,
+	OSQ_FILE_CREATE = 5,
+	OSQ_FILE_ATTRIB = 6, /* mode, owner, both times, extended attributes */
+	OSQ_FILE_LINK = 7, /* path is a new name of a file that has others */
+};
+
+/* Bits for the options of SUBSCRIBE and the actions of WATCH. */
+#define OSQ_FILE_OPT(action) (1ull << (action))
+#define OSQ_FILE_OPT_ALL 0xfeull
+
+/*
+ * OSQ_TYPE_FILE: something has happened under a path that WATCH has named.
+ *
+ * path begins as WATCH was given it, whatever mount or link the file was
+ * reached by. For a rename, the side that no watch covers is given as the
+ * mount of the watch shows it, or with FS_PATH from its file system's root.
+ */
+struct osq_file {
+	struct osq_record head;
+	__u32 uid, euid, suid, fsuid; /* of the process, as in osq_exec */
+	__u32 gid, egid, sgid, fsgid;
+	__u32 auid;
+	__u32 session;
+	__u32 action; /* enum osq_file_action */
+	__u32 mode; /* of the file, as in stat, and so are these: */
+	__u32 owner_uid;
+	__u32 owner_gid;
+	__u32 nlink; /* after the action */
+	__u32 reserved; /* 0 */
+	__u64 dev; /* of the file system, major << 32 | minor */
+	__u64 ino; /* 0 where the file system makes it after the name */
+	struct osq_span path;
+	struct osq_span dest_path; /* of a rename, else empty */
+};
+
 struct osq_version {
 	__u32 abi;
 	__u32 schema;
@@ -258,10 +367,35 @@ struct osq_caps {
 struct osq_subscribe {
 	__u32 type; /* enum osq_type */
 	__u32 on; /* 1 or 0 */
-	__u64 options; /* OSQ_EXEC_*; may change while on */
+	__u64 options; /* by type, as below; may change while on */
 };
 
 #define OSQ_EXEC_ENV 0x1 /* the environment, too: it may hold secrets */
+
+/* Of OSQ_TYPE_SOCKET: which actions; 0 for all of them. */
+#define OSQ_SOCKET_OPT(action) (1ull << (action))
+#define OSQ_SOCKET_OPTS 0x3eull
+
+#define OSQ_WATCH_MAX 128u /* as many at a time */
+#define OSQ_WATCH_PATH_BYTES 4096u
+
+/*
+ * Watch a path and all below it, on whole components, or watch it no more.
+ *
+ * The path is absolute, has no empty component, no "." and no "..", and need
+ * not exist yet. It is looked up once, as the owner sees it, links followed:
+ * its file system, and its place there, are what is watched, through whatever
+ * mount they are reached. A file system that is mounted below, or over it
+ * later, needs a watch of its own; one that is unmounted takes its watches'
+ * sight with it. Where watches overlap, the longest path that wants the action
+ * names the record. Naming a path again replaces its actions.
+ */
+struct osq_watch {
+	__u32 on; /* 1 or 0 */
+	__u32 path_bytes; /* of path, without a NUL */
+	__u64 actions; /* OSQ_FILE_OPT; 0 when on is 0 */
+	char path[OSQ_WATCH_PATH_BYTES];
+};
 
 struct osq_notify {
 	__u32 watermark_bytes; /* 1 up to the size of the ring */
@@ -328,6 +462,7 @@ struct osq_map {
 #define OSQ_IOC_CAPS _IOR('q', 5, struct osq_caps)
 #define OSQ_IOC_STATS _IOWR('q', 6, struct osq_stats)
 #define OSQ_IOC_NOTIFY _IOW('q', 7, struct osq_notify)
+#define OSQ_IOC_WATCH _IOW('q', 9, struct osq_watch)
 #define OSQ_IOC_MAP _IOR('q', 10, struct osq_map)
 
 #define OSQ_ASSERT_SIZE(type, bytes) \
@@ -354,6 +489,17 @@ OSQ_ASSERT_SIZE(osq_fork, 80);
 OSQ_ASSERT_OFFSET(osq_fork, child_pid, 64);
 OSQ_ASSERT_SIZE(osq_exit, 72);
 OSQ_ASSERT_OFFSET(osq_exit, status, 64);
+OSQ_ASSERT_SIZE(osq_socket, 200);
+OSQ_ASSERT_OFFSET(osq_socket, uid, 80);
+OSQ_ASSERT_OFFSET(osq_socket, family, 104);
+OSQ_ASSERT_OFFSET(osq_socket, local_addr, 120);
+OSQ_ASSERT_OFFSET(osq_socket, cookie, 152);
+OSQ_ASSERT_OFFSET(osq_socket, local_path, 176);
+OSQ_ASSERT_OFFSET(osq_socket, net_ns, 192);
+OSQ_ASSERT_SIZE(osq_file, 160);
+OSQ_ASSERT_OFFSET(osq_file, action, 104);
+OSQ_ASSERT_OFFSET(osq_file, dev, 128);
+OSQ_ASSERT_OFFSET(osq_file, path, 144);
 OSQ_ASSERT_SIZE(osq_version, 16);
 OSQ_ASSERT_SIZE(osq_allocate, 32);
 OSQ_ASSERT_OFFSET(osq_allocate, generation, 24);
@@ -361,6 +507,8 @@ OSQ_ASSERT_SIZE(osq_caps, 40);
 OSQ_ASSERT_SIZE(osq_subscribe, 16);
 OSQ_ASSERT_SIZE(osq_notify, 8);
 OSQ_ASSERT_SIZE(osq_map, 16);
+OSQ_ASSERT_SIZE(osq_watch, 4112);
+OSQ_ASSERT_OFFSET(osq_watch, path, 16);
 OSQ_ASSERT_SIZE(osq_sync, 416);
 OSQ_ASSERT_OFFSET(osq_sync, max_pos, 16);
 OSQ_ASSERT_OFFSET(osq_sync, dropped, 64);
