@@ -140,7 +140,7 @@ def sources_of(spec: KextSpec) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _compile(  # noqa: PLR0913 - what a compiler has to know
+def _compile(
     spec: KextSpec,
     information: dict[str, str],
     folder: Path,

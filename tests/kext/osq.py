@@ -17,11 +17,13 @@ HEADER = Path(__file__).resolve().parents[2] / "kernel" / "uapi" / "osq.h"
 _DIRECTIONS = {"_IOR": IOC_OUT, "_IOW": IOC_IN, "_IOWR": IOC_IN | IOC_OUT}
 _IOCTL = re.compile(r"#define OSQ_IOC_(\w+) (_IO\w+)\('q', (\d+), struct (\w+)\)")
 _SIZE = re.compile(r"OSQ_ASSERT_SIZE\((\w+), ([\d+* ]+)\)")
-NONE, LOST, EXEC = 0, 1, 2
+NONE, LOST, EXEC, SOCKET, FILE = 0, 1, 2, 5, 6
 FULL, NESTED = 0, 2
 SYNC_WAIT = 1
 EPERM, EINTR, ENXIO, EBUSY, EEXIST, EINVAL, ENOTTY = 1, 4, 6, 16, 17, 22, 25
-EAGAIN, ESTALE, EPROTO = 35, 70, 100
+ENOENT, ENOSPC = 2, 28
+EAGAIN, ENOTCONN, ESTALE, EPROTO = 35, 57, 70, 100
+ALL_FILES = 0xFE
 _SYNC_HEAD = struct.Struct("<2I7Q")
 _RECORD = struct.Struct("<I2H4Q3I2HQ")
 SMALLEST = 8192
@@ -153,6 +155,12 @@ class Client:
     def subscribe(self, kind: int = EXEC, *, on: bool = True, options: int = 0) -> None:
         """Switch a type of records on or off."""
         self.ask("SUBSCRIBE", struct.pack("<2IQ", kind, int(on), options))
+
+    def watch(self, path: str, *, on: bool = True, actions: int = ALL_FILES) -> None:
+        """Watch a path, or watch it no more."""
+        data = path.encode()
+        head = struct.pack("<2IQ", int(on), len(data), actions if on else 0)
+        self.ask("WATCH", (head + data).ljust(SIZES["osq_watch"], b"\0"))
 
     def sync_argument(self, *, flags: int = 0, read_pos: int | None = None) -> bytes:
         """Return SYNC's argument for what was read."""

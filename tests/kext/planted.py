@@ -24,7 +24,8 @@ PLANTED: dict[str, Planted] = {
     ),
     "missing-unlock": Planted(
         file="core/osq_ring.c",
-        old="	advance(ring);\n	osq_os_unlock(&ring->lock, irq);\n}\n\n/*\n * osq_ring_discard",
+        old="	advance(ring);\n	osq_os_unlock(&ring->lock, irq);\n}\n\n"
+        "/*\n * osq_ring_discard",
         new="	advance(ring);\n	(void)irq;\n}\n\n/*\n * osq_ring_discard",
         said="returns with 1 locks held",
     ),
@@ -72,7 +73,8 @@ PLANTED: dict[str, Planted] = {
     ),
     "callback-not-counted": Planted(
         file="os/macos/gate.c",
-        old="	while (__atomic_load_n(&gate->inside, __ATOMIC_SEQ_CST))\n		IOSleep(POLL_MS);\n",
+        old="	while (__atomic_load_n(&gate->inside, __ATOMIC_SEQ_CST))\n"
+        "		IOSleep(POLL_MS);\n",
         new="",
         said="page fault",
     ),
@@ -133,5 +135,30 @@ PLANTED: dict[str, Planted] = {
         old="	else if (!kauth_getuid())\n		err = attach();\n",
         new="	else\n		err = attach();\n",
         said="it is not refused",
+    ),
+    "filter-leaked": Planted(
+        file="os/macos/publish_socket.c",
+        old="	remove_filters(FILTERS);\n	osq_gate_close",
+        new="	remove_filters(FILTERS - 1);\n	osq_gate_close",
+        said="socket filter",
+    ),
+    "filter-not-waited-for": Planted(
+        file="os/macos/publish_socket.c",
+        old="	return osq_gate_may_unload(&gate) &&\n"
+        "	       !__atomic_load_n(&registered, __ATOMIC_SEQ_CST);\n",
+        new="	return osq_gate_may_unload(&gate);\n",
+        said="socket filter",
+    ),
+    "prefix-without-components": Planted(
+        file="core/osq_watch.c",
+        old="	    (path->len > above->len && path->bytes[above->len] != '/'))\n",
+        new="	    path->len > 1u << 20)\n",
+        said="etcetera",
+    ),
+    "watch-leaked": Planted(
+        file="os/macos/publish_file.c",
+        old="	osq_os_free(old);\n	osq_watched_destroy(without);\n",
+        new="	osq_os_free(old);\n	(void)without;\n",
+        said="allocation",
     ),
 }

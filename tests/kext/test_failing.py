@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Each function of the kernel's fails in turn, at each of its calls: the kext undoes and goes on."""
+"""Each function of the kernel's fails in turn, at each of its calls: the kext goes on."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from harness.kext.emulator.kernel import Kernel
 from harness.kext.emulator.registry import MODELS
 from tests.kext import osq
 from tests.kext.osq import Client, Refused
-from tests.kext.scenarios import GRACE_NS, KERN_FAILURE, KERN_SUCCESS, run_program
+from tests.kext.steps import GRACE_NS, KERN_FAILURE, KERN_SUCCESS, run_program
 
 ENOMEM = 12
 CAN_FAIL = sorted(name for name, one in MODELS.items() if one.failure is not None)
@@ -34,7 +34,7 @@ def life(kernel: Kernel) -> list[int]:
     run_program(kernel)
     assert len([one for one in client.read() if one.kind == osq.EXEC]) == 2
     client.close()
-    kernel.threads.sleep(GRACE_NS)
+    kernel.pass_time(GRACE_NS)
     assert kernel.stop() == KERN_SUCCESS
     kernel.unload()
     return errors
@@ -75,7 +75,7 @@ def test_every_function_that_can_fail_is_called(binary: bytes) -> None:
 
 
 def test_a_full_scope_is_an_error(binary: bytes) -> None:
-    """kauth has room for 15 listeners: the 16th is refused, and nothing is left of it."""
+    """Kauth has room for 15 listeners: the 16th is refused, and nothing is left of it."""
     kernel = Kernel(binary)
     kernel.start()
     client = Client.open(kernel)
@@ -84,5 +84,5 @@ def test_a_full_scope_is_an_error(binary: bytes) -> None:
     with pytest.raises(Refused, match=f"error {ENOMEM}"):
         client.subscribe()
     client.close()
-    kernel.threads.sleep(GRACE_NS)
+    kernel.pass_time(GRACE_NS)
     assert kernel.stop() == KERN_SUCCESS

@@ -7,7 +7,9 @@ import pytest
 
 from harness.kext.build import KextBuild
 from harness.kext.emulator.kernel import Kernel
-from tests.kext.scenarios import SCENARIOS, Boot, the_queue_may_go_at_any_moment
+from tests.kext.scenarios import SCENARIOS
+from tests.kext.scenarios_records import the_queue_may_go_at_any_moment
+from tests.kext.steps import Boot
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,6 @@ def test_scenario(boot: Boot, scenario: Callable[[Boot], None]) -> None:
     scenario(boot)
 
 
-def test_the_queue_may_go_at_every_instruction(boot: Boot, long_run: bool) -> None:
+def test_the_queue_may_go_at_every_instruction(boot: Boot, request: pytest.FixtureRequest) -> None:
     """As the scenario, at each single instruction (--long), else at some."""
-    the_queue_may_go_at_any_moment(boot, stride=1 if long_run else 29)
+    the_queue_may_go_at_any_moment(boot, stride=1 if request.config.getoption("--long") else 29)

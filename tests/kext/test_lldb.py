@@ -20,7 +20,7 @@ from harness.kext.emulator.debug import DebuggedThread
 from harness.kext.emulator.kernel import Kernel
 from harness.model import KextSpec
 from harness.rsp_link import Link, accepted, listening
-from tests.kext.scenarios import begin_exec, owner, paths, started
+from tests.kext.steps import begin_exec, owner, paths, started
 
 _DEADLINE_S = 90
 

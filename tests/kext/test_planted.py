@@ -13,7 +13,8 @@ from harness.kext.build import KextBuild
 from harness.kext.emulator.kernel import Kernel
 from harness.model import KextSpec
 from tests.kext.planted import PLANTED, Planted
-from tests.kext.scenarios import SCENARIOS, Boot
+from tests.kext.scenarios import SCENARIOS
+from tests.kext.steps import Boot
 
 
 def first_objection(binary: bytes) -> str:

@@ -3,15 +3,15 @@
 
 import struct
 from collections import Counter
-from typing import TypedDict
 
 from harness.errors import RuleBroken
 from harness.kext import macho
 from harness.kext.emulator import kpi_bsd, kpi_io, kpi_kernel, kpi_sockets
-from harness.kext.emulator.cpu import IMAGE_AT, Cpu
+from harness.kext.emulator.core import Core, File
+from harness.kext.emulator.cpu import IMAGE_AT
 from harness.kext.emulator.registry import MODELS, Kpi
-from harness.kext.emulator.state import Listener, State
-from harness.kext.emulator.threads import Process, Scheduler, Status, Thread
+from harness.kext.emulator.state import Listener
+from harness.kext.emulator.threads import Process, Status, Thread
 
 # The modules that enter models, in the order of reading.
 MODEL_MODULES = (kpi_kernel, kpi_io, kpi_bsd, kpi_sockets)
@@ -21,47 +21,22 @@ _GUARD = 0x00C0FFEE5AFE0000
 _START, _STOP = 180, 188
 _ADDRESS = struct.Struct("<2Q")
 _KMOD_ADDRESS = 156
-_FIRST_PID = 100
 
 
-class File(TypedDict):
-    """What a file system knows of a file; times are seconds and nanoseconds."""
-
-    uid: int
-    gid: int
-    mode: int
-    atime: tuple[int, int]
-    mtime: tuple[int, int]
-    ctime: tuple[int, int]
-    fileid: int
-    fsid: int
-
-
-class Kernel:
+class Kernel(Core):
     """One boot of the emulated kernel.
 
     `fail` is a function and the number of the call that is to fail; `calls` counts all of them.
     """
 
     def __init__(self, binary: bytes) -> None:
-        self.cpu = Cpu(self._on_function)
-        self.threads = Scheduler(self.cpu, self._on_end)
-        self.state = State()
-        self.log: list[str] = []
-        self.sleeping: dict[str, int] = {}
-        self.signalled: set[str] = set()
-        self.living: dict[int, Process] = {}
-        self.files: dict[int, File] = {}
-        self.sockets: dict[int, kpi_sockets.Socket] = {}
+        super().__init__(self._on_function, self._on_end)
         self.calls: Counter[str] = Counter()
         self.fail: tuple[str, int] | None = None
         self.failed = False
         self.trace: list[str] = []
-        self.kernel_task = self.cpu.opaque()
-        self._next_pid = _FIRST_PID
         self._texts: dict[str, int] = {}
         self._file = macho.parse(binary)
-        self.nobody = self._process(pid=0, ppid=0, uid=0, task=self.kernel_task)
         variables = dict(zip(_VARIABLES, (self.kernel_task, _PAGE_BYTES, _GUARD), strict=True))
         self.cpu.load(self._file, set(MODELS), variables)
         self._info = self.cpu.symbol("kmod_info")
@@ -109,21 +84,17 @@ class Kernel:
 
     # --- processes and files ---------------------------------------------------------------------
 
-    def _process(self, *, pid: int, ppid: int, uid: int, task: int) -> Process:
-        credential = self.cpu.opaque()
-        return Process(pid=pid, ppid=ppid, uid=uid, task=task, credential=credential)
-
     def process(self, *, uid: int = 0, parent: Process | None = None) -> Process:
         """Return a new process."""
-        self._next_pid += 1
+        self.next_pid += 1
         ppid = parent.pid if parent else 1
-        found = self._process(pid=self._next_pid, ppid=ppid, uid=uid, task=self.cpu.opaque())
+        found = self.new_process(pid=self.next_pid, ppid=ppid, uid=uid, task=self.cpu.opaque())
         self.living[found.pid] = found
         return found
 
     def executed(self, process: Process) -> Process:
         """Return a process with another program in it: the same number, another task."""
-        found = self._process(
+        found = self.new_process(
             pid=process.pid, ppid=process.ppid, uid=process.uid, task=self.cpu.opaque()
         )
         self.living[found.pid] = found
@@ -180,11 +151,6 @@ class Kernel:
         result = self.threads.finish(self.begin(name, process, entry, arguments))
         return signed(result)
 
-    def begin(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> Thread:
-        """Return a thread that is about to call into the kext."""
-        number = self.threads.begun
-        return self.threads.new(f"{name} (thread {number})", process, entry, arguments)
-
     def listeners(self, scope: str) -> list[Listener]:
         """Return every listener of one of kauth's scopes."""
         return [one for one in self.state.listeners.values() if one.scope == scope]
@@ -206,6 +172,15 @@ class Kernel:
             answer = signed(self.threads.finish(thread))
             if answer != kpi_bsd.DEFER:
                 raise RuleBroken(f"a listener answers {answer}, which decides for others")
+
+    def pass_time(self, duration_ns: int) -> None:
+        """Let time pass, in which the kernel's own threads run.
+
+        Raises: RuleBroken.
+        """
+        self.threads.sleep(duration_ns)
+        while self.background:
+            self.threads.finish(self.background.pop())
 
     def signal(self, thread: Thread) -> None:
         """Send a signal to a thread."""

@@ -3,14 +3,11 @@
 
 import re
 import struct
-from typing import TYPE_CHECKING
 
 from harness.errors import RuleBroken
+from harness.kext.emulator.core import Core
 from harness.kext.emulator.registry import kpi
 from harness.kext.emulator.state import Listener, Node
-
-if TYPE_CHECKING:
-    from harness.kext.emulator.kernel import Kernel
 
 _SPEC = "bsd/miscfs/specfs/spec_vnops.c, bsd/kern/bsd_stubs.c"
 _DEVFS = "bsd/miscfs/devfs/devfs_tree.c"
@@ -38,7 +35,7 @@ _ATTRIBUTES = {
 
 
 @kpi("_cdevsw_add", 2, source=_SPEC, sleeps=True, failure=-1)
-def cdevsw_add(kernel: "Kernel", slot: int, table: int) -> int:
+def cdevsw_add(kernel: Core, slot: int, table: int) -> int:
     """Give a free slot."""
     if slot != 0xFFFFFFFF:
         raise RuleBroken("only a slot of the kernel's choice is modelled")
@@ -48,7 +45,7 @@ def cdevsw_add(kernel: "Kernel", slot: int, table: int) -> int:
 
 
 @kpi("_cdevsw_remove", 2, source=_SPEC, sleeps=True)
-def cdevsw_remove(kernel: "Kernel", slot: int, table: int) -> int:
+def cdevsw_remove(kernel: Core, slot: int, table: int) -> int:
     """Take a slot back."""
     if kernel.state.devices.pop(slot, None) != table:
         raise RuleBroken("cdevsw_remove of a slot that is another's")
@@ -56,19 +53,19 @@ def cdevsw_remove(kernel: "Kernel", slot: int, table: int) -> int:
 
 
 @kpi("_enodev", 0, source=_SPEC)
-def enodev(_kernel: "Kernel") -> int:
+def enodev(_kernel: Core) -> int:
     """Say that the device cannot."""
     return _ENODEV
 
 
 @kpi("_enodev_strat", 0, source=_SPEC)
-def enodev_strat(_kernel: "Kernel") -> None:
+def enodev_strat(_kernel: Core) -> None:
     """Say nothing."""
 
 
 @kpi("_devfs_make_node", 6, source=_DEVFS, sleeps=True, failure=0)
-def make_node(  # noqa: PLR0913, PLR0917 - as XNU has it
-    kernel: "Kernel", device: int, _kind: int, uid: int, gid: int, mode: int, form: int
+def make_node(
+    kernel: Core, device: int, _kind: int, uid: int, gid: int, mode: int, form: int
 ) -> int:
     """Make a node below /dev: from now on it can be opened."""
     name = kernel.cpu.text(form, 64)
@@ -81,26 +78,26 @@ def make_node(  # noqa: PLR0913, PLR0917 - as XNU has it
 
 
 @kpi("_devfs_remove", 1, source=_DEVFS, sleeps=True)
-def remove_node(kernel: "Kernel", handle: int) -> None:
+def remove_node(kernel: Core, handle: int) -> None:
     """Remove a node."""
     if kernel.state.nodes.pop(handle, None) is None:
         raise RuleBroken("devfs_remove of no node")
 
 
 @kpi("_current_task", 0, source=_TASK)
-def current_task(kernel: "Kernel") -> int:
+def current_task(kernel: Core) -> int:
     """Tell the caller's task."""
     return kernel.threads.running().process.task
 
 
 @kpi("_task_reference", 1, source=_TASK)
-def task_reference(kernel: "Kernel", task: int) -> None:
+def task_reference(kernel: Core, task: int) -> None:
     """Hold a task."""
     kernel.state.tasks[task] = kernel.state.tasks.get(task, 0) + 1
 
 
 @kpi("_task_deallocate", 1, source=_TASK)
-def task_deallocate(kernel: "Kernel", task: int) -> None:
+def task_deallocate(kernel: Core, task: int) -> None:
     """Let a task go."""
     if not kernel.state.tasks.get(task):
         raise RuleBroken("task_deallocate of a task that is not held")
@@ -108,19 +105,19 @@ def task_deallocate(kernel: "Kernel", task: int) -> None:
 
 
 @kpi("_proc_selfpid", 0, source=_PROC)
-def proc_selfpid(kernel: "Kernel") -> int:
+def proc_selfpid(kernel: Core) -> int:
     """Tell the caller's number."""
     return kernel.threads.running().process.pid
 
 
 @kpi("_proc_selfppid", 0, source=_PROC)
-def proc_selfppid(kernel: "Kernel") -> int:
+def proc_selfppid(kernel: Core) -> int:
     """Tell the caller's parent's number."""
     return kernel.threads.running().process.ppid
 
 
 @kpi("_proc_find", 1, source=_PROC, sleeps=True)
-def proc_find(kernel: "Kernel", pid: int) -> int:
+def proc_find(kernel: Core, pid: int) -> int:
     """Give a living process with a reference."""
     if pid not in kernel.living:
         return 0
@@ -129,7 +126,7 @@ def proc_find(kernel: "Kernel", pid: int) -> int:
 
 
 @kpi("_proc_rele", 1, source=_PROC)
-def proc_rele(kernel: "Kernel", process: int) -> int:
+def proc_rele(kernel: Core, process: int) -> int:
     """Give a process's reference back."""
     for pid, found in kernel.living.items():
         if found.credential + 1 == process and kernel.state.processes.get(pid):
@@ -138,15 +135,21 @@ def proc_rele(kernel: "Kernel", process: int) -> int:
     raise RuleBroken("proc_rele of a process that is not held")
 
 
+@kpi("_kauth_cred_get", 0, source=_CRED)
+def kauth_cred_get(kernel: Core) -> int:
+    """Tell the caller's credential, without a reference."""
+    return kernel.threads.running().process.credential
+
+
 @kpi("_kauth_getuid", 0, source=_CRED)
-def kauth_getuid(kernel: "Kernel") -> int:
+def kauth_getuid(kernel: Core) -> int:
     """Tell the caller's user."""
     return kernel.threads.running().process.uid
 
 
 def _credential(name: str, value: int) -> None:
     @kpi(name, 1, source=_CRED)
-    def get(kernel: "Kernel", credential: int) -> int:
+    def get(kernel: Core, credential: int) -> int:
         """Tell an id of a credential: the user's, or a number that names the function."""
         for process in (*kernel.living.values(), kernel.nobody):
             if process.credential == credential:
@@ -166,7 +169,7 @@ for _name, _value in (
 
 
 @kpi("_kauth_listen_scope", 3, source=_KAUTH, sleeps=True, failure=0)
-def listen(kernel: "Kernel", scope: int, callback: int, data: int) -> int:
+def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
     """Enter a listener; a scope has room for 15."""
     if len(kernel.state.listeners) >= _MOST_LISTENERS:
         return 0
@@ -178,14 +181,14 @@ def listen(kernel: "Kernel", scope: int, callback: int, data: int) -> int:
 
 
 @kpi("_kauth_unlisten_scope", 1, source=_KAUTH, sleeps=True)
-def unlisten(kernel: "Kernel", handle: int) -> None:
+def unlisten(kernel: Core, handle: int) -> None:
     """Take a listener out. Nobody waits for threads that are in it, or about to be."""
     if kernel.state.listeners.pop(handle, None) is None:
         raise RuleBroken("kauth_unlisten_scope of no listener")
 
 
 @kpi("_vfs_context_create", 1, source=_VFS, sleeps=True, failure=0)
-def context_new(kernel: "Kernel", _context: int) -> int:
+def context_new(kernel: Core, _context: int) -> int:
     """Make a context of the caller's."""
     context = kernel.cpu.opaque()
     kernel.state.contexts.add(context)
@@ -193,7 +196,7 @@ def context_new(kernel: "Kernel", _context: int) -> int:
 
 
 @kpi("_vfs_context_rele", 1, source=_VFS, sleeps=True)
-def context_release(kernel: "Kernel", context: int) -> int:
+def context_release(kernel: Core, context: int) -> int:
     """Take a context back."""
     if context not in kernel.state.contexts:
         raise RuleBroken("vfs_context_rele of no context")
@@ -202,7 +205,7 @@ def context_release(kernel: "Kernel", context: int) -> int:
 
 
 @kpi("_vnode_getattr", 3, source=_VFS, sleeps=True, failure=_ENOENT)
-def vnode_getattr(kernel: "Kernel", vnode: int, attributes: int, context: int) -> int:
+def vnode_getattr(kernel: Core, vnode: int, attributes: int, context: int) -> int:
     """Fill in what is asked for of a file, and say what was."""
     file = kernel.files.get(vnode)
     if file is None or context not in kernel.state.contexts:

@@ -2,14 +2,11 @@
 """Models of the few functions of IOKit that share memory."""
 
 import struct
-from typing import TYPE_CHECKING
 
 from harness.errors import RuleBroken
+from harness.kext.emulator.core import Core
 from harness.kext.emulator.registry import kpi
 from harness.kext.emulator.state import IoObject
-
-if TYPE_CHECKING:
-    from harness.kext.emulator.kernel import Kernel
 
 _BUFFER = "iokit/Kernel/IOBufferMemoryDescriptor.cpp"
 _MEMORY = "iokit/Kernel/IOMemoryDescriptor.cpp"
@@ -19,14 +16,14 @@ _RANGE = struct.Struct("<2Q")
 _USER_AT = 0x0000700000000000
 
 
-def _object(kernel: "Kernel", address: int, *kinds: str) -> IoObject:
+def _object(kernel: Core, address: int, *kinds: str) -> IoObject:
     found = kernel.state.objects.get(address)
     if found is None or found.kind not in kinds:
         raise RuleBroken(f"{address:#x} is no {' or '.join(kinds)} (any more)")
     return found
 
 
-def _enter(kernel: "Kernel", found: IoObject) -> int:
+def _enter(kernel: Core, found: IoObject) -> int:
     address = kernel.cpu.opaque()
     kernel.state.objects[address] = found
     for one in found.holds:
@@ -41,7 +38,7 @@ def _enter(kernel: "Kernel", found: IoObject) -> int:
     sleeps=True,
     failure=0,
 )
-def buffer_new(kernel: "Kernel", task: int, _options: int, size: int, align: int) -> int:
+def buffer_new(kernel: Core, task: int, _options: int, size: int, align: int) -> int:
     """Make a buffer, wired and mapped in the kernel."""
     if task != kernel.kernel_task or not size or align & (align - 1):
         raise RuleBroken("a buffer of another task, of no size, or oddly aligned")
@@ -51,7 +48,7 @@ def buffer_new(kernel: "Kernel", task: int, _options: int, size: int, align: int
 
 
 @kpi("__ZN24IOBufferMemoryDescriptor14getBytesNoCopyEv", 1, source=_BUFFER)
-def buffer_bytes(kernel: "Kernel", buffer: int) -> int:
+def buffer_bytes(kernel: Core, buffer: int) -> int:
     """Tell where a buffer is mapped in the kernel."""
     return _object(kernel, buffer, "buffer").address
 
@@ -63,7 +60,7 @@ def buffer_bytes(kernel: "Kernel", buffer: int) -> int:
     sleeps=True,
     failure=0,
 )
-def ranges_new(kernel: "Kernel", ranges: int, count: int, _options: int, task: int) -> int:
+def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) -> int:
     """Describe ranges of the kernel's addresses: here the whole of one buffer, so many times."""
     parts = [_RANGE.unpack(kernel.cpu.read(ranges + 16 * n, 16)) for n in range(count)]
     for address, found in kernel.state.objects.items():
@@ -80,14 +77,14 @@ def ranges_new(kernel: "Kernel", ranges: int, count: int, _options: int, task: i
 @kpi(
     "__ZN25IOGeneralMemoryDescriptor7prepareEj", 2, source=_MEMORY, sleeps=True, failure=0xE00002BD
 )
-def prepare(kernel: "Kernel", memory: int, _direction: int) -> int:
+def prepare(kernel: Core, memory: int, _direction: int) -> int:
     """Wire pages."""
     _object(kernel, memory, "ranges").wired += 1
     return 0
 
 
 @kpi("__ZN25IOGeneralMemoryDescriptor8completeEj", 2, source=_MEMORY, sleeps=True)
-def complete(kernel: "Kernel", memory: int, _direction: int) -> int:
+def complete(kernel: Core, memory: int, _direction: int) -> int:
     """Undo prepare."""
     found = _object(kernel, memory, "ranges")
     if not found.wired:
@@ -103,8 +100,8 @@ def complete(kernel: "Kernel", memory: int, _direction: int) -> int:
     sleeps=True,
     failure=0,
 )
-def map_new(  # noqa: PLR0913, PLR0917 - as XNU has it
-    kernel: "Kernel", memory: int, task: int, _at: int, options: int, offset: int, length: int
+def map_new(
+    kernel: Core, memory: int, task: int, _at: int, options: int, offset: int, length: int
 ) -> int:
     """Map described memory into a task."""
     found = _object(kernel, memory, "ranges", "buffer")
@@ -130,13 +127,13 @@ def map_new(  # noqa: PLR0913, PLR0917 - as XNU has it
 
 
 @kpi("__ZN11IOMemoryMap17getVirtualAddressEv", 1, source=_MEMORY)
-def map_address(kernel: "Kernel", mapping: int) -> int:
+def map_address(kernel: Core, mapping: int) -> int:
     """Tell where a mapping is."""
     return _object(kernel, mapping, "map").address
 
 
 @kpi("__ZNK8OSObject7releaseEv", 1, source=_OBJECT, sleeps=True)
-def release(kernel: "Kernel", address: int) -> None:
+def release(kernel: Core, address: int) -> None:
     """Give back a reference; the last one ends the object, and those that it holds."""
     found = _object(kernel, address, "buffer", "ranges", "map")
     found.references -= 1

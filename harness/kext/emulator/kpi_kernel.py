@@ -3,15 +3,12 @@
 
 import re
 import struct
-from typing import TYPE_CHECKING
 
 from harness.errors import RuleBroken
+from harness.kext.emulator.core import Core
 from harness.kext.emulator.registry import kpi
 from harness.kext.emulator.state import Lock
 from harness.kext.emulator.threads import Wait
-
-if TYPE_CHECKING:
-    from harness.kext.emulator.kernel import Kernel
 
 _LOCKS = "osfmk/kern/locks.c, osfmk/kern/lock_mtx.c, osfmk/kern/lock_group.c"
 _IOLIB = "iokit/Kernel/IOLib.cpp"
@@ -23,7 +20,7 @@ _FORMAT = re.compile(r"%(?:l*)([dusxp%])")
 
 
 @kpi("_IOMalloc", 1, source=_IOLIB, sleeps=True, failure=0)
-def io_malloc(kernel: "Kernel", size: int) -> int:
+def io_malloc(kernel: Core, size: int) -> int:
     """Give memory."""
     if not size:
         raise RuleBroken("IOMalloc of 0 bytes")
@@ -33,7 +30,7 @@ def io_malloc(kernel: "Kernel", size: int) -> int:
 
 
 @kpi("_IOFree", 2, source=_IOLIB, sleeps=True)
-def io_free(kernel: "Kernel", address: int, size: int) -> None:
+def io_free(kernel: Core, address: int, size: int) -> None:
     """Take memory back, of exactly the size that was given."""
     given = kernel.state.memory.pop(address, None)
     if given is None:
@@ -44,7 +41,7 @@ def io_free(kernel: "Kernel", address: int, size: int) -> None:
 
 
 @kpi("_IOSleep", 1, source=_IOLIB, sleeps=True)
-def io_sleep(kernel: "Kernel", milliseconds: int) -> None:
+def io_sleep(kernel: Core, milliseconds: int) -> None:
     """Sleep for so long."""
     threads = kernel.threads
     until = threads.now_ns + milliseconds * _NS_PER_MS
@@ -52,7 +49,7 @@ def io_sleep(kernel: "Kernel", milliseconds: int) -> None:
 
 
 @kpi("_lck_grp_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
-def group_new(kernel: "Kernel", name: int, _attribute: int) -> int:
+def group_new(kernel: Core, name: int, _attribute: int) -> int:
     """Make a group of locks."""
     group = kernel.cpu.opaque()
     kernel.state.groups[group] = kernel.cpu.text(name, 64)
@@ -60,7 +57,7 @@ def group_new(kernel: "Kernel", name: int, _attribute: int) -> int:
 
 
 @kpi("_lck_grp_free", 1, source=_LOCKS, sleeps=True)
-def group_free(kernel: "Kernel", group: int) -> None:
+def group_free(kernel: Core, group: int) -> None:
     """Take a group back that no lock is in."""
     if kernel.state.groups.pop(group, None) is None:
         raise RuleBroken("lck_grp_free of no group")
@@ -68,7 +65,7 @@ def group_free(kernel: "Kernel", group: int) -> None:
         raise RuleBroken("lck_grp_free of a group that has locks")
 
 
-def _new(kernel: "Kernel", kind: str, group: int) -> int:
+def _new(kernel: Core, kind: str, group: int) -> int:
     if group not in kernel.state.groups:
         raise RuleBroken(f"a {kind} lock in no group")
     lock = kernel.cpu.opaque()
@@ -76,21 +73,21 @@ def _new(kernel: "Kernel", kind: str, group: int) -> int:
     return lock
 
 
-def _lock(kernel: "Kernel", address: int, kind: str) -> Lock:
+def _lock(kernel: Core, address: int, kind: str) -> Lock:
     lock = kernel.state.locks.get(address)
     if lock is None or lock.kind != kind:
         raise RuleBroken(f"{address:#x} is no {kind} lock (any more)")
     return lock
 
 
-def _free(kernel: "Kernel", address: int, group: int, kind: str) -> None:
+def _free(kernel: Core, address: int, group: int, kind: str) -> None:
     lock = _lock(kernel, address, kind)
     if lock.holder or lock.group != group:
         raise RuleBroken(f"a {kind} lock is freed that is held, or with another group")
     del kernel.state.locks[address]
 
 
-def _take(kernel: "Kernel", address: int, kind: str, held: list[int]) -> None:
+def _take(kernel: Core, address: int, kind: str, held: list[int]) -> None:
     lock = _lock(kernel, address, kind)
     thread = kernel.threads.running()
     if lock.holder == thread.name:
@@ -107,7 +104,7 @@ def _take(kernel: "Kernel", address: int, kind: str, held: list[int]) -> None:
         get()
 
 
-def _release(kernel: "Kernel", address: int, kind: str, held: list[int]) -> None:
+def _release(kernel: Core, address: int, kind: str, held: list[int]) -> None:
     lock = _lock(kernel, address, kind)
     thread = kernel.threads.running()
     if lock.holder != thread.name:
@@ -117,56 +114,56 @@ def _release(kernel: "Kernel", address: int, kind: str, held: list[int]) -> None
 
 
 @kpi("_lck_spin_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
-def spin_new(kernel: "Kernel", group: int, _attribute: int) -> int:
+def spin_new(kernel: Core, group: int, _attribute: int) -> int:
     """Make a spin lock."""
     return _new(kernel, "spin", group)
 
 
 @kpi("_lck_spin_free", 2, source=_LOCKS, sleeps=True)
-def spin_free(kernel: "Kernel", lock: int, group: int) -> None:
+def spin_free(kernel: Core, lock: int, group: int) -> None:
     """Take a spin lock back."""
     _free(kernel, lock, group, "spin")
 
 
 @kpi("_lck_spin_lock", 1, source=_LOCKS)
-def spin_lock(kernel: "Kernel", lock: int) -> None:
+def spin_lock(kernel: Core, lock: int) -> None:
     """Take a spin lock: from now on nothing may sleep."""
     _take(kernel, lock, "spin", kernel.threads.running().spins)
 
 
 @kpi("_lck_spin_unlock", 1, source=_LOCKS)
-def spin_unlock(kernel: "Kernel", lock: int) -> None:
+def spin_unlock(kernel: Core, lock: int) -> None:
     """Release a spin lock."""
     _release(kernel, lock, "spin", kernel.threads.running().spins)
 
 
 @kpi("_lck_mtx_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
-def mutex_new(kernel: "Kernel", group: int, _attribute: int) -> int:
+def mutex_new(kernel: Core, group: int, _attribute: int) -> int:
     """Make a mutex."""
     return _new(kernel, "mutex", group)
 
 
 @kpi("_lck_mtx_free", 2, source=_LOCKS, sleeps=True)
-def mutex_free(kernel: "Kernel", lock: int, group: int) -> None:
+def mutex_free(kernel: Core, lock: int, group: int) -> None:
     """Take a mutex back."""
     _free(kernel, lock, group, "mutex")
 
 
 @kpi("_lck_mtx_lock", 1, source=_LOCKS, sleeps=True)
-def mutex_lock(kernel: "Kernel", lock: int) -> None:
+def mutex_lock(kernel: Core, lock: int) -> None:
     """Take a mutex; sleeps while another one has it."""
     _take(kernel, lock, "mutex", kernel.threads.running().mutexes)
 
 
 @kpi("_lck_mtx_unlock", 1, source=_LOCKS)
-def mutex_unlock(kernel: "Kernel", lock: int) -> None:
+def mutex_unlock(kernel: Core, lock: int) -> None:
     """Release a mutex."""
     _release(kernel, lock, "mutex", kernel.threads.running().mutexes)
 
 
 @kpi("_msleep", 5, source=_SYNCH, sleeps=True)
 def msleep(
-    kernel: "Kernel", channel: int, mutex: int, priority: int, _what: int, timeout: int
+    kernel: Core, channel: int, mutex: int, priority: int, _what: int, timeout: int
 ) -> None:
     """Sleep on a channel without the mutex, and hold it again on return."""
     threads, thread = kernel.threads, kernel.threads.running()
@@ -198,26 +195,26 @@ def msleep(
 
 
 @kpi("_wakeup", 1, source=_SYNCH)
-def wakeup(kernel: "Kernel", channel: int) -> None:
+def wakeup(kernel: Core, channel: int) -> None:
     """Wake all who sleep on a channel."""
     for name in [name for name, where in kernel.sleeping.items() if where == channel]:
         del kernel.sleeping[name]
 
 
 @kpi("_clock_get_uptime", 1, source="osfmk/kern/clock.c")
-def clock_get_uptime(kernel: "Kernel", result: int) -> None:
+def clock_get_uptime(kernel: Core, result: int) -> None:
     """Tell the time in ticks, of which here 3 are a nanosecond."""
     kernel.cpu.write(result, struct.pack("<Q", 3 * kernel.threads.now_ns))
 
 
 @kpi("_absolutetime_to_nanoseconds", 2, source="osfmk/i386/rtclock.c")
-def to_nanoseconds(kernel: "Kernel", ticks: int, result: int) -> None:
+def to_nanoseconds(kernel: Core, ticks: int, result: int) -> None:
     """Turn ticks into nanoseconds."""
     kernel.cpu.write(result, struct.pack("<Q", ticks // 3))
 
 
 @kpi("_strnlen", 2, source="osfmk/device/subrs.c")
-def strnlen(kernel: "Kernel", text: int, most: int) -> int:
+def strnlen(kernel: Core, text: int, most: int) -> int:
     """Tell how long a text is; it is read to its end only."""
     data = b""
     while b"\0" not in data and len(data) < most:
@@ -226,7 +223,7 @@ def strnlen(kernel: "Kernel", text: int, most: int) -> int:
 
 
 @kpi("_printf", 6, source="osfmk/kern/printf.c")
-def printf(kernel: "Kernel", form: int, *values: int) -> int:
+def printf(kernel: Core, form: int, *values: int) -> int:
     """Put a line into the log."""
     rest = iter(values)
 
@@ -244,6 +241,6 @@ def printf(kernel: "Kernel", form: int, *values: int) -> int:
 
 
 @kpi("___stack_chk_fail", 0, source="osfmk/kern/stack_protector.c")
-def stack_smashed(kernel: "Kernel") -> None:
+def stack_smashed(kernel: Core) -> None:
     """Panic."""
     raise RuleBroken(f"{kernel.threads.running().name} wrote past a buffer on its stack")

@@ -51,6 +51,30 @@ class Node:
 
 
 @dataclass
+class Filter:
+    """A socket filter: what it is for, its functions, the sockets that it is on."""
+
+    handle: int
+    domain: int
+    kind: int
+    protocol: int
+    calls: dict[str, int]
+    sockets: dict[int, int] = field(default_factory=dict)
+    is_registered: bool = True
+
+
+@dataclass
+class Socket:
+    """A socket: its domain, type and protocol, and its addresses as bytes of a sockaddr."""
+
+    domain: int
+    kind: int
+    protocol: int
+    local: bytes = b""
+    remote: bytes = b""
+
+
+@dataclass
 class State:
     """Everything that is given out, by its address or number."""
 
@@ -64,7 +88,7 @@ class State:
     tasks: dict[int, int] = field(default_factory=dict)
     processes: dict[int, int] = field(default_factory=dict)
     contexts: set[int] = field(default_factory=set)
-    filters: dict[int, int] = field(default_factory=dict)
+    filters: dict[int, Filter] = field(default_factory=dict)
 
     def left(self) -> tuple[str, ...]:
         """Return what has not been given back, one line each."""

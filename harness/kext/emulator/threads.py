@@ -3,7 +3,8 @@
 
 A thread runs until it ends, waits for something, or has used up the steps that a test gives it.
 Time passes only by calls and sleeps; where all wait for a time, it is that time. So every run is
-the same run, and a test can stop a thread at any call and let others go first, as long as a real one could be kept.
+the same run, and a test can stop a thread at any call and let others go first, for as long as a
+real one could be kept.
 """
 
 from collections.abc import Callable, Iterator

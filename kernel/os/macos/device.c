@@ -155,6 +155,14 @@ static int do_map(struct osq_map *map)
 }
 
 /* Context: osq_device_mutex. */
+static int do_watch(const struct osq_watch *watch)
+{
+	int err = osq_device_is_on(&own.session, OSQ_TYPE_FILE);
+
+	return err ? err : osq_watch_apply(watch);
+}
+
+/* Context: osq_device_mutex. */
 static int do_stats(struct osq_stats *stats)
 {
 	int err = osq_device_stats(&own.session, stats);
@@ -192,6 +200,8 @@ static int dispatch(u_long command, void *data)
 		return osq_device_notify(&own.session, data);
 	case OSQ_IOC_SYNC:
 		return osq_device_sync(&own.session, data);
+	case OSQ_IOC_WATCH:
+		return do_watch(data);
 	case OSQ_IOC_STATS:
 		return do_stats(data);
 	default:

@@ -6,6 +6,7 @@ static lck_grp_t *group;
 lck_spin_t *osq_ring_lock;
 lck_mtx_t *osq_device_mutex;
 lck_mtx_t *osq_readers_mutex;
+lck_mtx_t *osq_watch_mutex;
 
 /*
  * osq_locks_init - make the locks; undone by osq_locks_deinit.
@@ -21,7 +22,9 @@ int osq_locks_init(void)
 	osq_ring_lock = lck_spin_alloc_init(group, NULL);
 	osq_device_mutex = lck_mtx_alloc_init(group, NULL);
 	osq_readers_mutex = lck_mtx_alloc_init(group, NULL);
-	if (osq_ring_lock && osq_device_mutex && osq_readers_mutex)
+	osq_watch_mutex = lck_mtx_alloc_init(group, NULL);
+	if (osq_ring_lock && osq_device_mutex && osq_readers_mutex &&
+	    osq_watch_mutex)
 		return 0;
 	osq_locks_deinit();
 	return -ENOMEM;
@@ -30,6 +33,8 @@ int osq_locks_init(void)
 /* osq_locks_deinit - free them; nobody holds one or will take one. */
 void osq_locks_deinit(void)
 {
+	if (osq_watch_mutex)
+		lck_mtx_free(osq_watch_mutex, group);
 	if (osq_readers_mutex)
 		lck_mtx_free(osq_readers_mutex, group);
 	if (osq_device_mutex)

@@ -18,17 +18,36 @@ const struct osq_publisher osq_publishers[] = {
 		.start = osq_publish_exec_start,
 		.stop = osq_publish_exec_stop,
 	},
+	{
+		.name = "socket",
+		.type = OSQ_TYPE_SOCKET,
+		.options = OSQ_SOCKET_OPTS,
+		.start = osq_publish_socket_start,
+		.configure = osq_publish_socket_configure,
+		.stop = osq_publish_socket_stop,
+	},
+	{
+		.name = "file",
+		.type = OSQ_TYPE_FILE,
+		.options = OSQ_FILE_OPT_ALL,
+		.start = osq_publish_file_start,
+		.configure = osq_publish_file_configure,
+		.stop = osq_publish_file_stop,
+	},
 	{}
 };
 
 static void publishers_init(void)
 {
 	osq_publish_exec_init();
+	osq_publish_socket_init();
+	osq_publish_file_init();
 }
 
 static bool publishers_may_unload(void)
 {
-	return osq_publish_exec_may_unload();
+	return osq_publish_exec_may_unload() &&
+	       osq_publish_socket_may_unload() && osq_publish_file_may_unload();
 }
 
 /* Context: the loader's thread, may sleep. */

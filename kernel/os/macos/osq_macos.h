@@ -15,6 +15,7 @@
 /* locks.c - what protects what stands in kernel/README.md. */
 extern lck_mtx_t *osq_device_mutex;
 extern lck_mtx_t *osq_readers_mutex;
+extern lck_mtx_t *osq_watch_mutex;
 
 int osq_locks_init(void);
 void osq_locks_deinit(void);
@@ -61,6 +62,7 @@ struct osq_scratch {
 	union {
 		struct osq_record head;
 		struct osq_exec exec;
+		struct osq_file file;
 		u8 bytes[OSQ_RECORD_MAX_BYTES];
 	};
 };
@@ -104,5 +106,16 @@ void osq_publish_exec_init(void);
 int osq_publish_exec_start(struct osq_ring *ring, u64 options);
 void osq_publish_exec_stop(void);
 bool osq_publish_exec_may_unload(void);
+void osq_publish_socket_init(void);
+int osq_publish_socket_start(struct osq_ring *ring, u64 options);
+void osq_publish_socket_configure(u64 options);
+void osq_publish_socket_stop(void);
+bool osq_publish_socket_may_unload(void);
+void osq_publish_file_init(void);
+int osq_publish_file_start(struct osq_ring *ring, u64 options);
+void osq_publish_file_configure(u64 options);
+void osq_publish_file_stop(void);
+bool osq_publish_file_may_unload(void);
+int osq_watch_apply(const struct osq_watch *watch);
 
 #endif

@@ -21,6 +21,7 @@
 #define ENOSPC 28
 #define EAGAIN 35
 #define EWOULDBLOCK EAGAIN
+#define ENOTCONN 57
 #define ESTALE 70
 #define EPROTO 100
 #define EOPNOTSUPP 102

@@ -37,6 +37,8 @@ extern kauth_listener_t kauth_listen_scope(const char *scope,
 extern void kauth_unlisten_scope(kauth_listener_t listener);
 
 extern uid_t kauth_getuid(void);
+/* The calling thread's, without a reference. */
+extern kauth_cred_t kauth_cred_get(void);
 extern uid_t kauth_cred_getuid(kauth_cred_t credential);
 extern uid_t kauth_cred_getruid(kauth_cred_t credential);
 extern uid_t kauth_cred_getsvuid(kauth_cred_t credential);
