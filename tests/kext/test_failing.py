@@ -1,17 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Each function of the kernel's fails in turn, at each of its calls: the kext goes on."""
 
+from collections import Counter
+from functools import partial
+
 import pytest
 
 from harness.kext.build import KextBuild
 from harness.kext.emulator.kernel import Kernel
+from harness.kext.emulator.network import AF_INET, STREAM, Network, address
 from harness.kext.emulator.registry import MODELS
 from tests.kext import osq
 from tests.kext.osq import Client, Refused
-from tests.kext.steps import GRACE_NS, KERN_FAILURE, KERN_SUCCESS, run_program
+from tests.kext.steps import FILEOP, GRACE_NS, KERN_FAILURE, KERN_SUCCESS, run_program
 
 ENOMEM = 12
 CAN_FAIL = sorted(name for name, one in MODELS.items() if one.failure is not None)
+
+
+def use(kernel: Kernel) -> None:
+    """Run two programs, open a file, and make, connect and close a socket."""
+    who, network = kernel.process(), Network(kernel)
+    run_program(kernel)
+    run_program(kernel)
+    kernel.fire(FILEOP, who, 1, kernel.file(), kernel.put_text("/bin/ls"), 0, 0)
+    so = network.socket(who, AF_INET, STREAM)
+    network.connect(who, so, address("10.0.0.1", 80))
+    network.close(who, so)
 
 
 def life(kernel: Kernel) -> list[int]:
@@ -24,15 +39,18 @@ def life(kernel: Kernel) -> list[int]:
         assert kernel.failed
         assert kernel.start() == KERN_SUCCESS
     client = Client.open(kernel)
-    for call in (client.make_ring, client.map_ring, client.subscribe):
+    subscriptions = [partial(client.subscribe, kind) for kind in (osq.EXEC, osq.SOCKET, osq.FILE)]
+    watch = partial(client.watch, "/bin")
+    for call in (client.make_ring, client.map_ring, *subscriptions, watch):
         try:
             call()
         except Refused as error:
             errors.append(error.error)
+            kernel.pass_time(1)
             call()
-    run_program(kernel)
-    run_program(kernel)
-    assert len([one for one in client.read() if one.kind == osq.EXEC]) == 2
+    use(kernel)
+    kinds = Counter(one.kind for one in client.read())
+    assert kinds == {osq.EXEC: 2, osq.SOCKET: 3, osq.FILE: 1}
     client.close()
     kernel.pass_time(GRACE_NS)
     assert kernel.stop() == KERN_SUCCESS

@@ -67,7 +67,7 @@ def test_a_race_is_seen(spec: KextSpec, tmp_path: Path) -> None:
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     gate = root / "os" / "macos" / "gate.c"
-    wait = "	while (__atomic_load_n(&gate->inside, __ATOMIC_SEQ_CST))\n		IOSleep(POLL_MS);\n"
+    wait = "\twhile (__atomic_load_n(&gate->inside, __ATOMIC_SEQ_CST))\n\t\tIOSleep(POLL_MS);\n"
     assert wait in gate.read_text()
     gate.write_text(gate.read_text().replace(wait, ""))
     stress = compiled(replace(spec, root=root), tmp_path, _SANITIZERS["memory"])
