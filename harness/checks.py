@@ -44,6 +44,7 @@ def _steps() -> dict[str, Finding]:
         "mypy": (python, "-m", "mypy"),
         "core": (*_CORE, "FUZZ_S=2", "check"),
         "core-property": (python, "-m", "pytest", "-q", "--color=no", "tests/core"),
+        "kext": (python, "-m", "pytest", "-q", "--color=no", "tests/kext"),
         "ruff": (python, "-m", "ruff", "check", "--quiet"),
         "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
         "shell": ("sh", "-n", "dev", "vm-images/debian-12.setup.sh"),

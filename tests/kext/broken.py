@@ -159,13 +159,13 @@ def _later_minimum(draft: Draft) -> None:
 
 def _overlapping(draft: Draft) -> None:
     first = draft.file().commands[0]
-    draft.put("<Q", first.offset + 32, 0x5000)
+    draft.put("<Q", first.offset + 32, 0x100000)
 
 
 BROKEN: dict[str, tuple[Edit, str, str]] = {
     # name: how it is made, the rule that must refuse it, words that the reason must have
     "no-iokit": (_library("com.apple.kpi.iokit"), "symbol", "_IOMalloc is of com.apple.kpi.iokit"),
-    "no-libraries": (_plist("OSBundleLibraries", {}), "libraries", "names nothing"),
+    "no-libraries": (_plist("OSBundleLibraries", {}), "libraries", "nothing can be linked"),
     "private": (_named("com.apple.kpi.private"), "libraries", "Apple's own kexts"),
     "unknown-library": (_named("com.apple.kpi.gpu"), "libraries", "there is no library"),
     "needless": (_named("com.apple.kpi.dsep"), "libraries", "no symbol of it is used"),
@@ -192,7 +192,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "overlap": (_overlapping, "segment", "lie over each other"),
     "no-kmod-info": (_without_kmod, "kmod-info", "_kmod_info is not defined"),
     "kmod-version": (_kmod(8, "<i", 2), "kmod-info", "of version 2, not 1"),
-    "start-nowhere": (_kmod(180, "<Q", 0x4001), "kmod-info", "start is 0x4001"),
+    "start-nowhere": (_kmod(180, "<Q", 0x90001), "kmod-info", "start is 0x90001"),
     "stop-unrelocated": (_unrelocated_stop, "kmod-info", "stop has no relocation"),
     "out-of-segment": (_relocated("external", 0x7FFF0), "relocation", "outside of every segment"),
     "local-out": (_relocated("local", -8), "relocation", "outside of every segment"),
