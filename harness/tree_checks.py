@@ -13,7 +13,9 @@ from pathlib import Path
 # What the style guide allows, and who is allowed more, with the reason.
 FILE_LINES = 400
 FUNCTION_LINES = 40
-LONGER_FILES: dict[str, str] = {}
+LONGER_FILES: dict[str, str] = {
+    "kernel/uapi/osq.h": "one protocol, one header, one struct a kind of record",
+}
 LONGER_FUNCTIONS: dict[str, str] = {
     "harness/tasks/workflow.py:run_kernel_test": "one parameter a command line option",
     "harness/domain_xml.py:render": "one element after the other, in libvirt's order",

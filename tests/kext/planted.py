@@ -82,7 +82,7 @@ PLANTED: dict[str, Planted] = {
         file="os/macos/gate.c",
         old="	__atomic_store_n(&gate->target, NULL, __ATOMIC_SEQ_CST);\n	while",
         new="	while",
-        said="",
+        said="five_lives_on_one_image",
     ),
     "published-before-written": Planted(
         file="core/osq_ring.c",
@@ -90,7 +90,7 @@ PLANTED: dict[str, Planted] = {
         "	osq_os_memset(slot.data + used, 0, rest);\n	osq_ring_commit(ring, &slot);\n",
         new="	osq_ring_commit(ring, &slot);\n	osq_os_memcpy(slot.data, record, used);\n"
         "	osq_os_memset(slot.data + used, 0, rest);\n",
-        said="record",
+        said="only_whole_records_are_shown",
     ),
     "negative-error": Planted(
         file="os/macos/device.c",
@@ -140,7 +140,7 @@ PLANTED: dict[str, Planted] = {
         file="os/macos/publish_socket.c",
         old="	remove_filters(FILTERS);\n	osq_gate_close",
         new="	remove_filters(FILTERS - 1);\n	osq_gate_close",
-        said="socket filter",
+        said="caps_tell_what_works",
     ),
     "filter-not-waited-for": Planted(
         file="os/macos/publish_socket.c",
@@ -153,7 +153,7 @@ PLANTED: dict[str, Planted] = {
         file="core/osq_watch.c",
         old="	    (path->len > above->len && path->bytes[above->len] != '/'))\n",
         new="	    path->len > 1u << 20)\n",
-        said="etcetera",
+        said="what_happens_to_watched_files_is_told",
     ),
     "watch-leaked": Planted(
         file="os/macos/publish_file.c",

@@ -5,6 +5,7 @@ import struct
 from functools import partial
 from ipaddress import ip_address
 
+from harness.kext.emulator.kernel import Kernel
 from harness.kext.emulator.network import (
     AF_INET,
     AF_INET6,
@@ -134,6 +135,12 @@ def files(records: list[Record]) -> list[tuple[int, str, str]]:
     ]
 
 
+def tell(kernel: Kernel, action: int, *arguments: int) -> None:
+    """Have a process do something to a file: every listener hears of it."""
+    rest = (0,) * (4 - len(arguments))
+    kernel.fire(FILEOP, kernel.process(uid=501), action, *arguments, *rest)
+
+
 def what_happens_to_watched_files_is_told(boot: Boot) -> None:
     """Below a watched path, by whole components, and for the watch's actions only."""
     kernel = started(boot)
@@ -141,13 +148,12 @@ def what_happens_to_watched_files_is_told(boot: Boot) -> None:
     client.allocate()
     assert refused(lambda: client.watch("/etc")) == osq.ENOTCONN
     client.subscribe(osq.FILE)
-    client.watch("/private/etc")
-    client.watch("/private/etc/quiet", actions=1 << 4)
-    who, vnode, text = kernel.process(uid=501), kernel.file(), kernel.put_text
+    root = "/private/etc"
+    client.watch(root)
+    client.watch(f"{root}/quiet", actions=1 << 4)
+    vnode, text = kernel.file(), kernel.put_text
+    fire = partial(tell, kernel)
     a, b, out = text("/private/etc/a"), text("/private/etc/b"), text("/private/other")
-
-    def fire(action: int, *arguments: int) -> None:
-        kernel.fire(FILEOP, who, action, *arguments, *(0,) * (4 - len(arguments)))
 
     fire(1, vnode, a)
     fire(2, vnode, a)
@@ -157,11 +163,10 @@ def what_happens_to_watched_files_is_told(boot: Boot) -> None:
     fire(4, a, b)
     fire(5, a, b)
     fire(7, vnode, b)
-    fire(1, vnode, out)
-    fire(1, vnode, text("/private/etcetera"))
+    for other in (out, text("/private/etcetera")):
+        fire(1, vnode, other)
     fire(7, vnode, text("/private/etc/quiet/x"))
 
-    root = "/private/etc"
     assert files(client.read()) == [
         (1, f"{root}/a", ""),
         (2, f"{root}/a", ""),

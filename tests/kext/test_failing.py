@@ -2,6 +2,7 @@
 """Each function of the kernel's fails in turn, at each of its calls: the kext goes on."""
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -41,7 +42,8 @@ def life(kernel: Kernel) -> list[int]:
     client = Client.open(kernel)
     subscriptions = [partial(client.subscribe, kind) for kind in (osq.EXEC, osq.SOCKET, osq.FILE)]
     watch = partial(client.watch, "/bin")
-    for call in (client.make_ring, client.map_ring, *subscriptions, watch):
+    calls: list[Callable[[], None]] = [client.make_ring, client.map_ring, *subscriptions, watch]
+    for call in calls:
         try:
             call()
         except Refused as error:

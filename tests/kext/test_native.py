@@ -33,7 +33,7 @@ def compiled(spec: KextSpec, folder: Path, flags: tuple[str, ...]) -> Path:
     )
     subprocess.run(kext, cwd=folder, check=True)
     objects = [f"{source.stem}.o" for source in build.sources_of(spec)]
-    rest = [str(_HERE / "kpi.c"), str(_HERE / "stress.c")]
+    rest = [str(file) for file in sorted(_HERE.glob("*.c"))]
     line = ["clang", *_FLAGS, *flags, f"-I{spec.root / 'uapi'}", *rest, *objects, "-o", "stress"]
     subprocess.run(line, cwd=folder, check=True)
     return folder / "stress"

@@ -3,6 +3,7 @@
 #ifndef NATIVE_H
 #define NATIVE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* As kpi/sys/conf.h has it: only these are called. */
@@ -22,6 +23,9 @@ const struct native_cdevsw *native_cdevsw(void);
 native_listener *native_listeners(int number);
 /* What has been given to the kext and not been given back. */
 long native_given(void);
+/* Give zeroed memory that is counted, and take it back. */
+void *native_give(size_t bytes);
+void native_take(void *pointer);
 /* The calling thread belongs to this process. */
 void native_be(int pid);
 
