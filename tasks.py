@@ -7,6 +7,7 @@ Exit codes: 0 passed, 1 failed, 2 usage or configuration, 3 the guest crashed, 4
 
 from harness.tasks.crashes import explain
 from harness.tasks.debugging import debug_attach
+from harness.tasks.kexts import kext_check, kext_test
 from harness.tasks.memory import fetch_kernel_symbols, open_vmcore
 from harness.tasks.packaging import packages, packages_test
 from harness.tasks.proving import check, checkpatch, core_test, debug_test, doctor, nightly, test
@@ -50,6 +51,8 @@ __all__ = [
     "kernel_load",
     "kernel_test_load",
     "kernel_test_unload",
+    "kext_check",
+    "kext_test",
     "nightly",
     "open_vmcore",
     "packages",

@@ -44,6 +44,7 @@ def _steps() -> dict[str, Finding]:
         "mypy": (python, "-m", "mypy"),
         "core": (*_CORE, "FUZZ_S=2", "check"),
         "core-property": (python, "-m", "pytest", "-q", "--color=no", "tests/core"),
+        "kext": (python, "-m", "pytest", "-q", "--color=no", "tests/kext"),
         "ruff": (python, "-m", "ruff", "check", "--quiet"),
         "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
         "shell": ("sh", "-n", "dev", "vm-images/debian-12.setup.sh"),
@@ -133,6 +134,12 @@ def run_packages_tests(*, project: Path, long: bool, expression: str = "") -> St
     """Return how tests/packages ended: packages made, checked and installed in guests."""
     options = (*(("--long",) if long else ()), *(("-k", expression) if expression else ()))
     return _pytest_step("packages", project, options)
+
+
+def run_kext_tests(*, project: Path, expression: str, long: bool) -> StepResult:
+    """Return how tests/kext ended: the kext's machine code under the emulator."""
+    options = (*(("-k", expression) if expression else ()), *(("--long",) if long else ()))
+    return _pytest_step("kext", project, options)
 
 
 def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:

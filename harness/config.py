@@ -16,7 +16,8 @@ import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError
-from harness.model import PackagesSpec, Settings, TargetSpec, TestSpec
+from harness.model import Settings, TargetSpec, TestSpec
+from harness.products import PackagesSpec
 
 # Kbuild's own words, which its users expect to pass through (Documentation/kbuild/kbuild.rst).
 KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")
@@ -150,16 +151,20 @@ def _absolute(settings: Settings) -> Settings:
         drgn=root / module.drgn if module.drgn else None,
         debugger=root / module.debugger if module.debugger else None,
     )
-    packages = settings.packages
+    packages, kext = settings.packages, settings.kext
     if packages is not None:
         spec = root / packages.rpm if packages.rpm else None
         packages = replace(packages, debian=root / packages.debian, rpm=spec)
+    if kext is not None:
+        plist = root / kext.root / kext.plist
+        kext = replace(kext, project=root, root=root / kext.root, plist=plist)
     return replace(
         settings,
         images=root / settings.images,
         module=module,
         tests=tests,
         packages=packages,
+        kext=kext,
     )
 
 

@@ -5,6 +5,7 @@
     ├── UsageError               2  the command line cannot be carried out as it is
     │   └── ConfigError          2  a configuration file is wrong: file, key, what was expected
     ├── BuildError               1  the module does not compile: the compiler's own words
+    ├── RuleBroken               1  the emulated kext broke a rule of its kernel's
     ├── ModuleError              1  the guest's kernel refused to load or unload the module
     ├── TestOverdue              1  a test does not end, and the guest's kernel is well
     ├── KernelComplained         1  the kernel reported a fault and goes on
@@ -60,6 +61,12 @@ class ConfigError(UsageError):
 
 class BuildError(HarnessError):
     """Raised when the module under test does not build; evidence is the compiler's output."""
+
+    exit_code = 1
+
+
+class RuleBroken(HarnessError):
+    """Raised when a kext does in the emulator what no kext may do in a kernel."""
 
     exit_code = 1
 

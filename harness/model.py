@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from harness.crash_values import Crash
 from harness.panic.values import KernelReport
+from harness.products import KextSpec, PackagesSpec
 
 # How `config` asks its validator to treat a table: a key that is not a field is an error.
 _STRICT: dict[str, Any] = {"extra": "forbid"}
@@ -192,29 +193,6 @@ class VmcoreLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackagesSpec:
-    """What a release is made of, and what must not be in it; `invoke packages` makes it.
-
-    `sources` are places of the project, `without` patterns of what only tests need; `debian` is a
-    folder of debhelper's, `rpm` a spec file. `kernels` are those that modules are built for.
-    `forbidden`, `abi_stamp` and `abi_test_bit` tell a test build: see harness/release_gate.py.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    name: str
-    maintainer: str
-    debian: Path
-    rpm: Path | None = None
-    sources: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    kernels: tuple[str, ...] = ()
-    forbidden: tuple[str, ...] = ()
-    abi_stamp: str = ""
-    abi_test_bit: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The whole `[tool.harness]` table, every path absolute, every name resolved."""
 
@@ -232,6 +210,7 @@ class Settings:
     timeouts: Timeouts = Timeouts()
     vmcores: VmcoreLimits = VmcoreLimits()
     packages: PackagesSpec | None = None
+    kext: KextSpec | None = None
     allow_kernel_lines: tuple[str, ...] = ()
 
 

@@ -26,7 +26,8 @@ from harness import (
 )
 from harness.config import Environment
 from harness.errors import UsageError
-from harness.model import PackagesSpec, Settings
+from harness.model import Settings
+from harness.products import PackagesSpec
 from harness.release_gate import ReleaseRules
 from harness.release_version import ReleaseVersion
 from harness.signing import SigningKey

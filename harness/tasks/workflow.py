@@ -8,6 +8,8 @@ from invoke.tasks import task
 
 from harness import control as controlled
 from harness import guests, kernel_test, record_run, record_test, report
+from harness.kext import build as kext_build
+from harness.kext import kexts
 from harness.live import LiveView
 from harness.request import KernelTestRequest
 from harness.tasks.common import (
@@ -86,8 +88,12 @@ def kernel_build(
 ) -> int:
     """Build the module for a target's kernel; KDIR, ARCH, CROSS_COMPILE, LLVM, CC, W, C, V pass.
 
-    Prints the path of the module with symbols.
+    Prints the path of the module with symbols. With the macOS target: the kext, on Linux.
     """
+    kext = load_settings(config).kext
+    if kext and kext.target == target:
+        print("\n".join(kext_build.lines(kexts.build_all(kext))))
+        return 0
     with view_for(verbose=False) as view:
         built = kernel_test.built_module(request_from(locals()), view)
     print(built.debug)

@@ -566,6 +566,16 @@ struct osq_filter {
 	__u8 bytes[OSQ_FILTER_PATH_BYTES]; /* from the root, no / at the end */
 };
 
+/*
+ * Where there is no mmap of a device (macOS): the driver maps the ring into
+ * the owner itself, read-only, twice in a row. It stays until the next
+ * ALLOCATE or the last close, which take it away; nobody else may.
+ */
+struct osq_map {
+	__u64 address; /* out */
+	__u64 map_bytes; /* out */
+};
+
 #define OSQ_IOC_VERSION _IOR('q', 1, struct osq_version)
 #define OSQ_IOC_ALLOCATE _IOWR('q', 2, struct osq_allocate)
 #define OSQ_IOC_SUBSCRIBE _IOW('q', 3, struct osq_subscribe)
@@ -575,6 +585,7 @@ struct osq_filter {
 #define OSQ_IOC_NOTIFY _IOW('q', 7, struct osq_notify)
 #define OSQ_IOC_FILTER _IOW('q', 8, struct osq_filter)
 #define OSQ_IOC_WATCH _IOW('q', 9, struct osq_watch)
+#define OSQ_IOC_MAP _IOR('q', 10, struct osq_map)
 
 #define OSQ_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type)
@@ -628,6 +639,7 @@ OSQ_ASSERT_SIZE(osq_subscribe, 16);
 OSQ_ASSERT_SIZE(osq_notify, 8);
 OSQ_ASSERT_SIZE(osq_watch, 4112);
 OSQ_ASSERT_OFFSET(osq_watch, path, 16);
+OSQ_ASSERT_SIZE(osq_map, 16);
 OSQ_ASSERT_SIZE(osq_sync, 416);
 OSQ_ASSERT_OFFSET(osq_sync, max_pos, 16);
 OSQ_ASSERT_OFFSET(osq_sync, dropped, 64);

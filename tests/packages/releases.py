@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import config, packages
-from harness.model import PackagesSpec, Settings
+from harness.model import Settings
 from harness.packages import PackagesRequest, Release
+from harness.products import PackagesSpec
 from harness.release_version import ReleaseVersion
 from harness.signing import SigningKey
 

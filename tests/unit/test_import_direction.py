@@ -20,12 +20,16 @@ COMMANDS = (
     "debugging",
     "timetravel",
     "packaging",
+    "kexts",
 )
 
 # A module imports from rows above its own, never from below or from itself.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "panic.values", "memory_values", "source_paths"),
-    ("rsp", "dap", "monitor", "kdp.packets", "kdp.registers"),
+    ("errors", "panic.values", "memory_values", "source_paths", "products"),
+    ("rsp", "dap", "monitor", "kdp.packets", "kdp.registers", "kext.macho", "kext.findings"),
+    ("kext.fixups", "kext.kpi"),
+    ("kext.bundle", "kext.binary_rules"),
+    ("kext.check",),
     ("kdp.codec", "kdp.target_xml", "debugger.elf", "debugger.btf", "debugger.facts"),
     ("debugger.view", "debug_script"),
     ("debug_editor",),
@@ -57,7 +61,18 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "release_gate",
         "signing",
     ),
-    ("kdp.client", "kdp.stub", "rsp_link"),
+    ("kdp.client", "kdp.stub", "rsp_link", "kext.build"),
+    ("kext.kexts", "kext.emulator.cpu", "kext.emulator.registry"),
+    ("kext.emulator.state", "kext.emulator.threads"),
+    ("kext.emulator.core",),
+    (
+        "kext.emulator.kpi_kernel",
+        "kext.emulator.kpi_io",
+        "kext.emulator.kpi_bsd",
+        "kext.emulator.kpi_sockets",
+    ),
+    ("kext.emulator.kernel",),
+    ("kext.emulator.device", "kext.emulator.network", "kext.emulator.debug"),
     ("kdp.bridge",),
     ("elf_symbols", "line_finder", "vmcore", "guest_memory", "qemu_process", "emulator"),
     ("drgn_open", "symbols", "replay_script", "memory_text"),
@@ -109,6 +124,7 @@ OWNERS = {
     "gdb": {"debugger.gdb_main"},
     "lldb": {"debugger.lldb_main"},
     "qemu": {"monitor"},
+    "unicorn": {"kext.emulator.cpu", "kext.emulator.debug"},
     "invoke": FACES,
     "pytest": {"pytest_plugin"},
 }

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Build a kext on Linux: clang, lld and dsymutil of Debian, and the bundle writer.
+
+The same sources give the same bytes: no path of the host, no time, no order of files is in them.
+"""
+
+import os
+import plistlib
+import shutil
+import subprocess
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import BuildError, ConfigError
+from harness.kext import bundle, macho
+from harness.products import KextSpec
+
+LINKED_ARCH = "x86_64"
+# Without a linker for them on Linux: compiled, so that nothing in the sources stops a Mac.
+COMPILED_ARCHES = {"arm64": "11.0", "arm64e": "12.0"}
+_DEADLINE_S = 120.0
+# -mkernel: no red zone, no SSE, no libraries. The compiler's own headers stay (-nostdlibinc).
+_COMPILE = (
+    *("-mkernel", "-ffreestanding", "-fno-builtin", "-nostdlibinc", "-fno-common"),
+    *("-std=c11", "-O2", "-g", "-fvisibility=hidden", "-fno-omit-frame-pointer"),
+    *("-Wall", "-Wextra", "-Werror", "-DKERNEL"),
+)
+_LINK = ("-bundle", "-undefined", "dynamic_lookup", "-fixup_chains", "-no_data_const")
+_LINKERS = ("ld64.lld", "ld64.lld-22", "ld64.lld-21", "ld64.lld-20", "ld64.lld-19")
+_DSYMUTILS = ("dsymutil", "dsymutil-19", "dsymutil-14")
+_OLDEST_LLD = 19
+
+
+@dataclass(frozen=True, kw_only=True)
+class KextBuild:
+    """A kext as a folder, its symbols, and what the compiled-only architectures gave."""
+
+    bundle: Path
+    dsym: Path
+    identifier: str
+    uuid: str
+    objects: dict[str, int]
+
+    @property
+    def binary(self) -> Path:
+        """The Mach-O file in the bundle."""
+        return self.bundle / "Contents" / "MacOS" / self.bundle.stem
+
+
+def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild:
+    """Return the kext built into `out`; `arches` of COMPILED_ARCHES are compiled, too.
+
+    Raises: BuildError with the tool's output; ConfigError for a wrong Info.plist.
+    """
+    information = _information(spec.plist)
+    shutil.rmtree(out, ignore_errors=True)
+    objects = out / "objects"
+    made = {
+        arch: _compile(spec, information, objects / arch, arch=arch, macos=macos)
+        for arch, macos in {LINKED_ARCH: spec.macos, **COMPILED_ARCHES}.items()
+        if arch == LINKED_ARCH or arch in arches
+    }
+    name = information["CFBundleExecutable"]
+    linked = _link(spec, objects / LINKED_ARCH, made[LINKED_ARCH], name=name)
+    result = out / f"{name}.kext"
+    dsym = _dsym(linked, out / f"{name}.kext.dSYM")
+    data = _converted(linked)
+    _write(result, name, data, spec.plist)
+    return KextBuild(
+        bundle=result,
+        dsym=dsym,
+        identifier=information["CFBundleIdentifier"],
+        uuid=uuid_of(data),
+        objects={arch: len(files) for arch, files in made.items()},
+    )
+
+
+def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> bytes:
+    """Return the binary that comes of one changed source and the objects of all others.
+
+    Raises: as `build`.
+    """
+    information = _information(spec.plist)
+    shutil.copytree(objects / LINKED_ARCH, out / LINKED_ARCH)
+    fresh = _compile(
+        spec, information, out / "fresh", arch=LINKED_ARCH, macos=spec.macos, only=changed
+    )
+    for file in fresh:
+        shutil.copyfile(file, out / LINKED_ARCH / file.name)
+    files = tuple(out / LINKED_ARCH / f"{source.stem}.o" for source in sources_of(spec))
+    name = information["CFBundleExecutable"]
+    return _converted(_link(spec, out / LINKED_ARCH, files, name=name))
+
+
+def uuid_of(data: bytes) -> str:
+    """Return the UUID of a Mach-O file, '' when it has none."""
+    command = macho.parse(data).command(macho.LC_UUID)
+    return str(uuid.UUID(bytes=command.data[8:24])).upper() if command else ""
+
+
+def lines(built: KextBuild) -> tuple[str, ...]:
+    """Return what was built, as text."""
+    compiled = ", ".join(
+        f"{arch} ({count} objects)" for arch, count in built.objects.items() if arch != LINKED_ARCH
+    )
+    rest = (f"compiled only: {compiled}; a Mac links them",) if compiled else ()
+    return (
+        f"{built.bundle}",
+        f"symbols: {built.dsym}",
+        f"UUID: {built.uuid} ({LINKED_ARCH})",
+        *rest,
+        "not verified on hardware: no Mac has loaded it",
+    )
+
+
+def _information(plist: Path) -> dict[str, str]:
+    try:
+        values = plistlib.loads(plist.read_bytes())
+    except (OSError, ValueError, plistlib.InvalidFileException) as error:
+        raise ConfigError(plist, "-", f"is no property list: {error}") from error
+    wanted = ("CFBundleExecutable", "CFBundleIdentifier", "CFBundleVersion")
+    for key in wanted:
+        if not isinstance(values.get(key), str):
+            raise ConfigError(plist, key, "a string is expected")
+    return {key: values[key] for key in wanted}
+
+
+def sources_of(spec: KextSpec) -> tuple[Path, ...]:
+    """Return every source file, in one order for all hosts.
+
+    Raises: BuildError where two would make objects of one name.
+    """
+    found = [file for pattern in spec.sources for file in sorted(spec.root.glob(pattern))]
+    names = [file.stem for file in found]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice or not found:
+        raise BuildError(f"sources of one name, or none: {', '.join(sorted(twice)) or 'none'}")
+    return tuple(found)
+
+
+def _compile(
+    spec: KextSpec,
+    information: dict[str, str],
+    folder: Path,
+    *,
+    arch: str,
+    macos: str,
+    only: Path | None = None,
+) -> tuple[Path, ...]:
+    folder.mkdir(parents=True)
+    sources = (only,) if only else sources_of(spec)
+    root = spec.root.absolute()
+    general = () if arch == LINKED_ARCH else ("-mgeneral-regs-only",)
+    command = [
+        "clang",
+        *("-target", f"{arch}-apple-macos{macos}"),
+        *_COMPILE,
+        *general,
+        f"-ffile-prefix-map={root}=.",
+        "-fdebug-compilation-dir=.",
+        f'-DKEXT_BUNDLE_ID="{information["CFBundleIdentifier"]}"',
+        f'-DKEXT_BUNDLE_VERSION="{information["CFBundleVersion"]}"',
+        *("-isystem", str(root / spec.kpi)),
+        *(f"-I{root / folder}" for folder in spec.includes),
+        "-c",
+        *map(str, sources),
+    ]
+    _run(command, cwd=folder)
+    return tuple(folder / f"{source.stem}.o" for source in sources)
+
+
+def _link(spec: KextSpec, folder: Path, objects: tuple[Path, ...], *, name: str) -> Path:
+    linked = folder / name
+    version = ("-platform_version", "macos", spec.macos, spec.macos)
+    # Paths of objects are in the debug map, which the UUID covers.
+    prefix = ("-oso_prefix", f"{folder.absolute()}/")
+    line = [_tool(_LINKERS), "-arch", LINKED_ARCH, *version, *_LINK, *prefix]
+    _run([*line, "-o", str(linked.absolute()), *(one.name for one in objects)], cwd=folder)
+    return linked
+
+
+def _dsym(linked: Path, dsym: Path) -> Path:
+    prepend = f"--oso-prepend-path={linked.parent.absolute()}/"
+    _run([_tool(_DSYMUTILS), prepend, str(linked), "-o", str(dsym)], cwd=Path.cwd())
+    return dsym
+
+
+def _converted(linked: Path) -> bytes:
+    try:
+        return bundle.from_linked(linked.read_bytes())
+    except macho.MachOMalformed as error:
+        raise BuildError(
+            f"{linked.name}: {error}", hint=f"lld {_OLDEST_LLD} or newer is needed; ./dev has it"
+        ) from error
+
+
+def _write(folder: Path, name: str, data: bytes, plist: Path) -> None:
+    binary = folder / "Contents" / "MacOS" / name
+    binary.parent.mkdir(parents=True)
+    binary.write_bytes(data)
+    binary.chmod(0o755)
+    shutil.copyfile(plist, folder / "Contents" / "Info.plist")
+
+
+def _tool(names: tuple[str, ...]) -> str:
+    for name in names:
+        if shutil.which(name):
+            return name
+    raise BuildError(f"{names[-1]} is not installed", hint="./dev installs it")
+
+
+def _run(command: list[str], *, cwd: Path) -> None:
+    # With it, lld writes no times of files; PATH is the tools' own business.
+    environment = {"PATH": os.defpath, "ZERO_AR_DATE": "1", "LC_ALL": "C.UTF-8"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_S,
+            env=environment,
+        )
+    except FileNotFoundError as error:
+        raise BuildError(f"{command[0]} is not installed", hint="./dev installs it") from error
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"{command[0]} did not end in {_DEADLINE_S:.0f} s") from error
+    if done.returncode != 0:
+        evidence = (done.stdout + done.stderr).splitlines()[-30:]
+        raise BuildError(f"{command[0]} failed", evidence=evidence)

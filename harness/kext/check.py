@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the kernel's loader and the builder of kernel collections demand of a kext.
+
+Each rule looks at one thing and yields what it objects to. What the rules are from was read, not
+tried: no Mac has judged with us (not verified on hardware).
+Source: xnu-11417.101.15, libkern/kxld/kxld_kext.c, kxld_object.c, kxld_reloc.c,
+libkern/c++/OSKext.cpp; dyld-1378, cache_builder and mach_o/Image.cpp.
+"""
+
+import plistlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.kext import binary_rules, macho
+from harness.kext.binary_rules import Subject
+from harness.kext.findings import Finding
+from harness.kext.kpi import Facts, facts
+
+# OSKextVersion's form: up to three numbers, and a stage: d (development), a, b, fc.
+_VERSION = re.compile(r"\d{1,4}(\.\d{1,2}){0,2}((d|a|b|fc)\d{1,3})?")
+_IDENTIFIER_MAX_BYTES = 63
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A bundle that was looked at: its objections, and what it says of itself."""
+
+    bundle: Path
+    findings: tuple[Finding, ...]
+    identifier: str = ""
+    symbols_by_library: dict[str, int] | None = None
+    releases: tuple[str, str] | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether nothing was objected to."""
+        return not self.findings
+
+
+def check(bundle: Path, *, last: str | None = None) -> Checked:
+    """Return what is wrong with a kext bundle, for the releases that it claims up to `last`.
+
+    The first release is that of the lowest KPI version in OSBundleLibraries.
+    """
+    table = facts()
+    plist, findings = _information(bundle)
+    if plist is None:
+        return Checked(bundle=bundle, findings=tuple(findings))
+    binary = bundle / "Contents" / "MacOS" / str(plist.get("CFBundleExecutable"))
+    findings += [*_plist_rules(plist, table), *_layout(bundle, binary)]
+    releases = _releases(plist, table, last)
+    if not binary.is_file():
+        return Checked(bundle=bundle, findings=tuple(findings))
+    try:
+        file = macho.parse(binary.read_bytes())
+    except macho.MachOMalformed as error:
+        findings.append(Finding(rule="mach-o", reason=str(error)))
+        return Checked(bundle=bundle, findings=tuple(findings))
+    subject = Subject(file=file, plist=plist, facts=table, releases=releases)
+    for rule in binary_rules.RULES:
+        findings += rule(subject)
+    return Checked(
+        bundle=bundle,
+        findings=tuple(findings),
+        identifier=str(plist.get("CFBundleIdentifier", "")),
+        symbols_by_library=binary_rules.symbols_by_library(subject),
+        releases=releases,
+    )
+
+
+def lines(checked: Checked) -> tuple[str, ...]:
+    """Return a result as text: each objection, or what was looked at."""
+    if not checked.passed:
+        found = (f"{one.rule}: {one.reason}" for one in checked.findings)
+        return (*found, f"{checked.bundle.name}: refused, {len(checked.findings)} objections")
+    used = checked.symbols_by_library or {}
+    first, last = checked.releases or ("?", "?")
+    return (
+        *(f"{name}: {count} symbols" for name, count in sorted(used.items())),
+        f"{checked.bundle.name} ({checked.identifier}): nothing to object to",
+        f"claims macOS {first} to {last}",
+        "not verified on hardware: these are the loader's rules as read, no Mac was asked",
+    )
+
+
+def _information(bundle: Path) -> tuple[dict[str, Any] | None, list[Finding]]:
+    file = bundle / "Contents" / "Info.plist"
+    try:
+        plist = plistlib.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None, [Finding(rule="layout", reason="there is no Contents/Info.plist")]
+    except (ValueError, plistlib.InvalidFileException) as error:
+        return None, [Finding(rule="plist", reason=f"Info.plist cannot be read: {error}")]
+    if not isinstance(plist, dict):
+        return None, [Finding(rule="plist", reason="Info.plist is no dictionary")]
+    return plist, []
+
+
+def _layout(bundle: Path, binary: Path) -> Iterator[Finding]:
+    if bundle.suffix != ".kext":
+        yield Finding(rule="layout", reason=f"{bundle.name} does not end in .kext")
+    if not binary.is_file():
+        yield Finding(rule="layout", reason=f"there is no executable {binary.name} in MacOS/")
+    for file in sorted(bundle.rglob("*")):
+        if file.is_symlink():
+            yield Finding(rule="layout", reason=f"{file.name} is a symbolic link")
+        elif file.stat().st_mode & 0o022:
+            yield Finding(rule="layout", reason=f"{file.name} can be written by others than root")
+
+
+def _plist_rules(plist: dict[str, Any], table: Facts) -> Iterator[Finding]:
+    rules: tuple[Callable[[dict[str, Any], Facts], Iterator[Finding]], ...] = (
+        _identity,
+        _libraries,
+    )
+    for rule in rules:
+        yield from rule(plist, table)
+
+
+def _identity(plist: dict[str, Any], _table: Facts) -> Iterator[Finding]:
+    for key in ("CFBundleIdentifier", "CFBundleExecutable", "CFBundleVersion"):
+        if not isinstance(plist.get(key), str) or not plist[key]:
+            yield Finding(rule="plist", reason=f"{key} is missing")
+    if plist.get("CFBundlePackageType") != "KEXT":
+        yield Finding(rule="plist", reason="CFBundlePackageType is not KEXT")
+    identifier = str(plist.get("CFBundleIdentifier", ""))
+    if len(identifier.encode()) > _IDENTIFIER_MAX_BYTES:
+        yield Finding(rule="plist", reason="CFBundleIdentifier has more than 63 bytes")
+    if not _VERSION.fullmatch(str(plist.get("CFBundleVersion", ""))):
+        version = plist.get("CFBundleVersion")
+        yield Finding(rule="version", reason=f"CFBundleVersion {version!r} is no kext version")
+
+
+def _libraries(plist: dict[str, Any], table: Facts) -> Iterator[Finding]:
+    libraries = plist.get("OSBundleLibraries")
+    if not isinstance(libraries, dict) or not libraries:
+        yield Finding(
+            rule="libraries", reason="OSBundleLibraries is missing: nothing can be linked"
+        )
+        return
+    for name, version in libraries.items():
+        if name in table.refused_libraries:
+            yield Finding(rule="libraries", reason=f"{name} is for Apple's own kexts")
+        elif name.startswith("com.apple.kpi.") and name not in table.libraries:
+            yield Finding(rule="libraries", reason=f"there is no library {name}")
+        if not _VERSION.fullmatch(str(version)):
+            yield Finding(rule="version", reason=f"{name}: {version!r} is no version")
+
+
+def _releases(plist: dict[str, Any], table: Facts, last: str | None) -> tuple[str, str]:
+    """Return the first and last release that a kext claims; unsaid: the oldest known."""
+    libraries = plist.get("OSBundleLibraries")
+    versions = libraries.values() if isinstance(libraries, dict) else ()
+    darwins = [int(str(one).split(".")[0]) for one in versions if _VERSION.fullmatch(str(one))]
+    known = list(table.darwin)
+    first = table.release_of(min(darwins, default=0)) or known[0]
+    return first, last if last in table.darwin else known[-1]

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the models of kernel functions work on: processor, threads, and all that is given out."""
+
+from collections.abc import Callable
+
+from harness.kext.emulator.cpu import Cpu
+from harness.kext.emulator.state import Socket, State
+from harness.kext.emulator.threads import Process, Scheduler, Thread
+
+_FIRST_PID = 100
+
+
+# What a file system knows of a file, by the names of stat; times are seconds and nanoseconds.
+File = dict[str, int | tuple[int, int]]
+
+
+class Core:
+    """The kernel without its functions: `on_function` hears of each call, `on_end` of threads."""
+
+    def __init__(
+        self, on_function: Callable[[str], None], on_end: Callable[[Thread], None]
+    ) -> None:
+        self.cpu = Cpu(on_function)
+        self.threads = Scheduler(self.cpu, on_end)
+        self.state = State()
+        self.log: list[str] = []
+        self.sleeping: dict[str, int] = {}
+        self.signalled: set[str] = set()
+        self.living: dict[int, Process] = {}
+        self.files: dict[int, File] = {}
+        self.sockets: dict[int, Socket] = {}
+        self.background: list[Thread] = []
+        self.kernel_task = self.cpu.opaque()
+        self.next_pid = _FIRST_PID
+        self.nobody = self.new_process(pid=0, ppid=0, uid=0, task=self.kernel_task)
+
+    def new_process(self, *, pid: int, ppid: int, uid: int, task: int) -> Process:
+        """Return a process with a credential of its own."""
+        credential = self.cpu.opaque()
+        return Process(pid=pid, ppid=ppid, uid=uid, task=task, credential=credential)
+
+    def begin(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> Thread:
+        """Return a thread that is about to call into the kext."""
+        number = self.threads.begun
+        return self.threads.new(f"{name} (thread {number})", process, entry, arguments)

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The processor and its memory: Unicorn, with guard pages round everything.
+
+An access outside of what was given out, to what was freed, or against a page's protection stops
+the emulation. No address is given out twice.
+"""
+
+import mmap
+import struct
+from collections.abc import Callable
+from ctypes import addressof, c_char
+from dataclasses import dataclass
+
+from unicorn import UC_ARCH_X86, UC_HOOK_CODE, UC_HOOK_INTR, UC_MODE_64, Uc, UcError
+from unicorn import unicorn_const as uc
+from unicorn import x86_const as x86
+
+from harness.errors import RuleBroken
+from harness.kext import macho
+from harness.kext.macho import MachO
+
+PAGE = 0x1000
+# Where XNU would put a kext, its functions, its heap and stacks; objects without contents.
+IMAGE_AT = 0xFFFFFF7F80A00000
+FUNCTIONS_AT = 0xFFFFFF8000200000
+VARIABLES_AT = 0xFFFFFF8000800000
+HEAP_AT = 0xFFFFFF8100000000
+STACKS_AT = 0xFFFFFF9000000000
+OBJECTS_AT = 0xFFFFFFA000000000
+RETURN_AT = FUNCTIONS_AT
+_SLOT_BYTES = 32
+_STACK_BYTES = 4 * PAGE
+_RED = 0x100
+_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+REGISTERS = {
+    name: getattr(x86, f"UC_X86_REG_{name.upper()}")
+    for name in (
+        *("rax", "rbx", "rcx", "rdx", "rdi", "rsi", "rbp", "rsp"),
+        *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"),
+        *("rip", "rflags", "cs", "fs", "gs"),
+    )
+}
+_READ_WRITE = uc.UC_PROT_READ | uc.UC_PROT_WRITE
+# What the processor itself does best, and with every protection: copying and filling.
+_NATIVE = {
+    "_memcpy": bytes.fromhex("4889f8 4889d1 f3a4 c3"),
+    "_memset": bytes.fromhex("57 89f0 4889d1 f3aa 58 c3"),
+    "___bzero": bytes.fromhex("31c0 4889f1 f3aa c3"),
+}
+_RET = b"\xc3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """Memory of the host that the kext sees at one or more addresses."""
+
+    memory: mmap.mmap
+    size_bytes: int
+
+
+class Cpu:
+    """One processor; `on_function` is called by name when the kext calls out."""
+
+    def __init__(self, on_function: Callable[[str], None]) -> None:
+        self.engine = Uc(UC_ARCH_X86, UC_MODE_64)
+        # Kernel addresses are not canonical for Unicorn's own page tables.
+        self.engine.ctl_set_tlb_mode(uc.UC_TLB_VIRTUAL)
+        self._on_function = on_function
+        self._functions: dict[int, str] = {}
+        self._next = {"heap": HEAP_AT, "stack": STACKS_AT, "object": OBJECTS_AT}
+        self._symbols: list[tuple[int, str]] = []
+        self._image: MachO | None = None
+        self._shared: list[Shared] = []
+        self._stacks: list[int] = []
+        self.trapped = False
+        self.engine.mem_map(FUNCTIONS_AT, 16 * PAGE, uc.UC_PROT_READ | uc.UC_PROT_EXEC)
+        self.engine.mem_map(VARIABLES_AT, PAGE, _READ_WRITE)
+        self.engine.hook_add(UC_HOOK_INTR, self._on_interrupt)
+
+    # --- the image -------------------------------------------------------------------------------
+
+    def load(self, file: MachO, functions: set[str], variables: dict[str, int]) -> None:
+        """Map a kext, bind its symbols, as the kernel's loader does; 8 bytes for a variable.
+
+        Raises: RuleBroken for a symbol that is neither.
+        """
+        self._image = file
+        self._symbols = sorted(
+            (one.value, one.name.removeprefix("_"))
+            for one in file.symbols
+            if not one.is_stab and not one.is_undefined
+        )
+        for segment in file.segments:
+            if segment.name == "__LINKEDIT" or not segment.size_bytes:
+                continue
+            size = _pages(segment.size_bytes)
+            self.engine.mem_map(IMAGE_AT + segment.address, size, segment.protection & 7)
+            end = segment.file_offset + segment.file_bytes
+            data = file.data[segment.file_offset : end]
+            self.engine.mem_write(IMAGE_AT + segment.address, data)
+        for one in file.local:
+            self._add(IMAGE_AT + one.address, IMAGE_AT)
+        places = self._bind(file, functions, variables)
+        for one in file.external:
+            self._add(IMAGE_AT + one.address, places[file.symbols[one.symbol].name])
+
+    def _bind(self, file: MachO, functions: set[str], variables: dict[str, int]) -> dict[str, int]:
+        places: dict[str, int] = {}
+        names = sorted(one.name for one in file.symbols if one.is_undefined)
+        for number, name in enumerate(names, start=1):
+            if name in variables:
+                places[name] = VARIABLES_AT + 8 * number
+                self.write(places[name], struct.pack("<Q", variables[name]))
+            elif name in functions or name in _NATIVE:
+                places[name] = FUNCTIONS_AT + _SLOT_BYTES * number
+                self.engine.mem_write(places[name], _NATIVE.get(name, _RET))
+                if name not in _NATIVE:
+                    self._hook(places[name], name)
+            else:
+                raise RuleBroken(f"{name} has no model in the emulator")
+        return places
+
+    def _hook(self, place: int, name: str) -> None:
+        self._functions[place] = name
+        hook = self.engine.hook_add
+        hook(UC_HOOK_CODE, self._on_code, begin=place, end=place)
+
+    def _on_code(self, _engine: Uc, address: int, _size: int, _data: object) -> None:
+        self._on_function(self._functions[address])
+
+    def unload(self) -> None:
+        """Take the image out of memory: who comes to run it then is caught."""
+        if self._image is None:
+            return
+        for segment in self._image.segments:
+            if segment.name != "__LINKEDIT" and segment.size_bytes:
+                self.engine.mem_unmap(IMAGE_AT + segment.address, _pages(segment.size_bytes))
+        self._image = None
+
+    def _add(self, place: int, base: int) -> None:
+        (value,) = struct.unpack("<Q", self.read(place, 8))
+        self.write(place, struct.pack("<Q", (value + base) & (1 << 64) - 1))
+
+    def where(self, address: int) -> str:
+        """Return a code address as function and offset."""
+        best = "?"
+        for value, name in self._symbols:
+            if value > address - IMAGE_AT:
+                break
+            best = f"{name}+{address - IMAGE_AT - value:#x}"
+        return best if IMAGE_AT <= address < FUNCTIONS_AT else f"{address:#x}"
+
+    def symbol(self, name: str) -> int:
+        """Return where a symbol of the image is."""
+        return next(IMAGE_AT + value for value, known in self._symbols if known == name)
+
+    # --- memory ----------------------------------------------------------------------------------
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """Return memory, whatever its protection."""
+        return bytes(self.engine.mem_read(address, size_bytes))
+
+    def write(self, address: int, data: bytes) -> None:
+        """Change memory, whatever its protection."""
+        self.engine.mem_write(address, data)
+
+    def text(self, address: int, most: int = 1024) -> str:
+        """Return a C string; RuleBroken where it does not end in time."""
+        data = b""
+        while b"\0" not in data and len(data) < most:
+            step = PAGE - (address + len(data)) % PAGE
+            data += self.read(address + len(data), min(step, most - len(data)))
+        return data.split(b"\0")[0].decode("utf-8", "backslashreplace")
+
+    def allocate(self, size_bytes: int) -> int:
+        """Return new memory that ends, but for alignment to 16, where a page does."""
+        room = _pages(size_bytes)
+        begin = self._take("heap", room + PAGE)
+        self.engine.mem_map(begin, room, _READ_WRITE)
+        self.engine.mem_write(begin, b"\xa5" * room)
+        return begin + (room - size_bytes) // 16 * 16
+
+    def free(self, address: int, size_bytes: int) -> None:
+        """Take away what `allocate` gave."""
+        begin = address // PAGE * PAGE
+        self.engine.mem_unmap(begin, _pages(address - begin + size_bytes))
+
+    def opaque(self) -> int:
+        """Return the address of an object that nobody may look into."""
+        return self._take("object", 64)
+
+    def share(self, size_bytes: int) -> Shared:
+        """Return memory of the host, zeroed, for `show`."""
+        shared = Shared(memory=mmap.mmap(-1, _pages(size_bytes)), size_bytes=size_bytes)
+        self._shared.append(shared)
+        return shared
+
+    def show(self, shared: Shared, times: int = 1) -> int:
+        """Map shared memory so many times in a row; return where."""
+        size = _pages(shared.size_bytes)
+        begin = self._take("heap", times * size + PAGE)
+        pointer = addressof(c_char.from_buffer(shared.memory))
+        for number in range(times):
+            self.engine.mem_map_ptr(begin + number * size, size, _READ_WRITE, pointer)
+        return begin
+
+    def hide(self, address: int, shared: Shared, times: int = 1) -> None:
+        """Undo `show`."""
+        self.engine.mem_unmap(address, times * _pages(shared.size_bytes))
+
+    def stack(self) -> int:
+        """Return the top of a stack, aligned as a call wants it, with a return address.
+
+        Only stacks are used again, by `stack_done`.
+        """
+        if self._stacks:
+            top = self._stacks.pop()
+        else:
+            begin = self._take("stack", _STACK_BYTES + PAGE)
+            self.engine.mem_map(begin, _STACK_BYTES, _READ_WRITE)
+            top = begin + _STACK_BYTES - _RED - 8
+        self.write(top, struct.pack("<Q", RETURN_AT))
+        return top
+
+    def stack_done(self, top: int) -> None:
+        """Take a stack back."""
+        self._stacks.append(top)
+
+    def _take(self, kind: str, size_bytes: int) -> int:
+        begin = self._next[kind]
+        self._next[kind] += size_bytes
+        return begin
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def get(self, name: str) -> int:
+        """Return a register."""
+        return int(self.engine.reg_read(REGISTERS[name]))
+
+    def set(self, name: str, value: int) -> None:
+        """Set a register."""
+        self.engine.reg_write(REGISTERS[name], value & (1 << 64) - 1)
+
+    def argument(self, number: int) -> int:
+        """Return an argument of the function that is being called."""
+        return self.get(_ARGUMENTS[number])
+
+    def begin(self, entry: int, arguments: tuple[int, ...], stack: int) -> None:
+        """Set the registers for a call."""
+        for name in REGISTERS:
+            if name not in {"cs", "fs", "gs"}:
+                self.set(name, 0)
+        for name, value in zip(_ARGUMENTS, arguments, strict=False):
+            self.set(name, value)
+        self.set("rflags", 2)
+        self.set("rsp", stack)
+        self.set("rip", entry)
+
+    def finish_call(self) -> None:
+        """Leave a function whose call has been stopped, as its `ret` would."""
+        stack = self.get("rsp")
+        self.set("rip", struct.unpack("<Q", self.read(stack, 8))[0])
+        self.set("rsp", stack + 8)
+
+    def run(self, count: int = 0, *, until: int = RETURN_AT) -> None:
+        """Run from the current state to an address, a stop, or until `count` steps are done.
+
+        Raises: RuleBroken for a fault of the processor.
+        """
+        try:
+            self.engine.emu_start(self.get("rip"), until, count=count)
+        except UcError as error:
+            at = self.where(self.get("rip"))
+            raise RuleBroken(f"page fault or the like at {at}: {error}") from error
+
+    def _on_interrupt(self, engine: Uc, _number: int, _data: object) -> None:
+        self.trapped = True
+        engine.emu_stop()
+
+
+def _pages(size_bytes: int) -> int:
+    return max(-(-size_bytes // PAGE), 1) * PAGE
+
+
+def protection_of(file: MachO) -> tuple[str, ...]:
+    """Return each mapped segment with its protection, for people."""
+    flags = {1: "r", macho.VM_PROT_WRITE: "w", macho.VM_PROT_EXECUTE: "x"}
+    return tuple(
+        f"{one.name} {''.join(text for bit, text in flags.items() if one.protection & bit)}"
+        for one in file.segments
+        if one.size_bytes
+    )

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A kext's device as processes see it: open, ioctl and close, as XNU's spec file system has them.
+
+A driver hears of each open, but of one close only: the last of all descriptors of the node.
+Source: xnu-11417.101.15, bsd/miscfs/specfs/spec_vnops.c, bsd/kern/sys_generic.c.
+"""
+
+from dataclasses import dataclass, field
+
+from harness.errors import RuleBroken
+from harness.kext.emulator.kernel import Kernel, signed
+from harness.kext.emulator.state import Node
+from harness.kext.emulator.threads import Process, Thread
+
+IOC_OUT, IOC_IN = 0x40000000, 0x80000000
+FNONBLOCK = 0x4
+_PARAMETER_MAX_BYTES = 0x1FFF
+_OPEN, _CLOSE, _IOCTL = 0, 8, 32
+_READ_WRITE, _CHARACTER = 3, 0o020000
+
+
+def command(direction: int, group: str, number: int, size_bytes: int) -> int:
+    """Return an ioctl's number as BSD makes it."""
+    return direction | size_bytes << 16 | ord(group) << 8 | number
+
+
+@dataclass
+class Descriptor:
+    """An open file: `holders` are the processes that have it."""
+
+    holders: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Call:
+    """An ioctl that has begun: its thread, and where its argument lies."""
+
+    thread: Thread
+    command: int
+    buffer: int
+    size_bytes: int
+
+
+class Device:
+    """The one device of a kext, and who has it open."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self._open: list[Descriptor] = []
+
+    @property
+    def node(self) -> Node:
+        """The node below /dev; RuleBroken when there is not exactly one."""
+        nodes = list(self.kernel.state.nodes.values())
+        if len(nodes) != 1:
+            raise RuleBroken(f"there are {len(nodes)} nodes")
+        return nodes[0]
+
+    def open(self, process: Process) -> tuple[int, Descriptor | None]:
+        """Open the device; return the error number, and the descriptor when that is 0."""
+        node = self.node
+        arguments = (node.device, _READ_WRITE, _CHARACTER, process.credential)
+        error = self._call("open", process, _OPEN, arguments)
+        if error:
+            return error, None
+        descriptor = Descriptor(holders={process.pid})
+        self._open.append(descriptor)
+        return 0, descriptor
+
+    def close(self, process: Process, descriptor: Descriptor) -> None:
+        """Close a process's descriptor; the driver hears of it when it is the last one."""
+        descriptor.holders.remove(process.pid)
+        self._open = [one for one in self._open if one.holders]
+        if not self._open:
+            arguments = (self.node.device, _READ_WRITE, _CHARACTER, process.credential)
+            error = self._call("close", process, _CLOSE, arguments)
+            if error:
+                raise RuleBroken(f"close fails with {error}")
+
+    def ioctl(
+        self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
+    ) -> tuple[int, bytes]:
+        """Carry out an ioctl; return the error number, and the argument as it is then."""
+        call = self.begin_ioctl(process, number, data, flags=flags)
+        self.kernel.threads.finish(call.thread)
+        return self.end_ioctl(call)
+
+    def begin_ioctl(
+        self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
+    ) -> Call:
+        """Begin an ioctl: XNU copies the argument in, or zeroes its room."""
+        size = number >> 16 & _PARAMETER_MAX_BYTES
+        buffer = self.kernel.cpu.allocate(max(size, 8))
+        content = data if number & IOC_IN else bytes(size)
+        if len(content) != size:
+            raise ValueError(f"{len(content)} bytes for an argument of {size}")
+        self.kernel.cpu.write(buffer, content)
+        arguments = (self.node.device, number, buffer, flags | _READ_WRITE, process.credential)
+        thread = self.kernel.begin("ioctl", process, self._entry(_IOCTL), arguments)
+        return Call(thread=thread, command=number, buffer=buffer, size_bytes=size)
+
+    def end_ioctl(self, call: Call) -> tuple[int, bytes]:
+        """End an ioctl whose thread has ended: XNU copies the argument out."""
+        data = self.kernel.cpu.read(call.buffer, call.size_bytes)
+        self.kernel.cpu.free(call.buffer, max(call.size_bytes, 8))
+        return self._checked("ioctl", signed(call.thread.result)), data
+
+    def _entry(self, offset: int) -> int:
+        table = self.kernel.state.devices[self.node.device >> 24]
+        return int.from_bytes(self.kernel.cpu.read(table + offset, 8), "little")
+
+    def _call(self, name: str, process: Process, offset: int, arguments: tuple[int, ...]) -> int:
+        result = self.kernel.call(name, process, self._entry(offset), arguments)
+        return self._checked(name, result)
+
+    @staticmethod
+    def _checked(name: str, error: int) -> int:
+        """Return an error number; below 0 are XNU's own words, -1 begins the call anew."""
+        if error < 0:
+            raise RuleBroken(f"{name} returns {error}, which is no error number")
+        return error

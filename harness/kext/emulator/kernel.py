@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""An emulated kernel with one kext in it: load, start, use, stop, and look for what is left."""
+
+import struct
+from collections import Counter
+
+from harness.errors import RuleBroken
+from harness.kext import macho
+from harness.kext.emulator import kpi_bsd, kpi_io, kpi_kernel, kpi_sockets
+from harness.kext.emulator.core import Core, File
+from harness.kext.emulator.cpu import IMAGE_AT
+from harness.kext.emulator.registry import MODELS, Kpi
+from harness.kext.emulator.state import Listener
+from harness.kext.emulator.threads import Process, Status, Thread
+
+# The modules that enter models, in the order of reading.
+MODEL_MODULES = (kpi_kernel, kpi_io, kpi_bsd, kpi_sockets)
+_VARIABLES = ("_kernel_task", "_page_size", "___stack_chk_guard")
+_PAGE_BYTES = 4096
+_GUARD = 0x00C0FFEE5AFE0000
+_START, _STOP = 180, 188
+_ADDRESS = struct.Struct("<2Q")
+_KMOD_ADDRESS = 156
+
+
+class Kernel(Core):
+    """One boot of the emulated kernel.
+
+    `fail` is a function and the number of the call that is to fail; `calls` counts all of them.
+    """
+
+    def __init__(self, binary: bytes) -> None:
+        super().__init__(self._on_function, self._on_end)
+        self.calls: Counter[str] = Counter()
+        self.fail: tuple[str, int] | None = None
+        self.failed = False
+        self.trace: list[str] = []
+        self._texts: dict[str, int] = {}
+        self._file = macho.parse(binary)
+        variables = dict(zip(_VARIABLES, (self.kernel_task, _PAGE_BYTES, _GUARD), strict=True))
+        self.cpu.load(self._file, set(MODELS), variables)
+        self._info = self.cpu.symbol("kmod_info")
+        image_bytes = max(one.address + one.size_bytes for one in self._file.segments)
+        place = _ADDRESS.pack(IMAGE_AT, image_bytes)
+        self.cpu.write(self._info + _KMOD_ADDRESS, place)
+
+    # --- the loader ------------------------------------------------------------------------------
+
+    def start(self) -> int:
+        """Call the kext's start; return what it says. When it fails, nothing may be left.
+
+        Raises: RuleBroken.
+        """
+        result = self.call("start", self.nobody, self._entry(_START), (self._info, 0))
+        if result:
+            self._expect_nothing("a failed start")
+        return result
+
+    def stop(self) -> int:
+        """Call the kext's stop; when it agrees, nothing may be left, nor any thread inside.
+
+        The image stays, for another start: `unload` takes it away.
+        Raises: RuleBroken.
+        """
+        result = self.call("stop", self.nobody, self._entry(_STOP), (self._info, 0))
+        if not result:
+            self._expect_nothing("stop")
+            inside = [one.name for one in self.threads.alive()]
+            if inside:
+                raise RuleBroken(f"unloaded below {', '.join(inside)}")
+        return result
+
+    def unload(self) -> None:
+        """Take the image away, after a stop that agreed."""
+        self.cpu.unload()
+
+    def _entry(self, offset: int) -> int:
+        return int.from_bytes(self.cpu.read(self._info + offset, 8), "little")
+
+    def _expect_nothing(self, after: str) -> None:
+        left = self.state.left()
+        if left:
+            raise RuleBroken(f"left after {after}: {'; '.join(left)}")
+
+    # --- processes and files ---------------------------------------------------------------------
+
+    def process(self, *, uid: int = 0, parent: Process | None = None) -> Process:
+        """Return a new process."""
+        self.next_pid += 1
+        ppid = parent.pid if parent else 1
+        found = self.new_process(pid=self.next_pid, ppid=ppid, uid=uid, task=self.cpu.opaque())
+        self.living[found.pid] = found
+        return found
+
+    def executed(self, process: Process) -> Process:
+        """Return a process with another program in it: the same number, another task."""
+        found = self.new_process(
+            pid=process.pid, ppid=process.ppid, uid=process.uid, task=self.cpu.opaque()
+        )
+        self.living[found.pid] = found
+        return found
+
+    def end(self, process: Process) -> None:
+        """End a process; its number is nobody's."""
+        del self.living[process.pid]
+
+    def file(self, *, number: int = 77) -> int:
+        """Return a file's vnode."""
+        vnode = self.cpu.opaque()
+        times = ((1000, 1), (2000, 2), (3000, 3))
+        self.files[vnode] = File(
+            uid=0,
+            gid=0,
+            mode=0o100755,
+            atime=times[0],
+            mtime=times[1],
+            ctime=times[2],
+            fileid=number,
+            fsid=0x0100000A,
+        )
+        return vnode
+
+    def put_text(self, text: str) -> int:
+        """Return where a NUL-terminated text lies that the kernel keeps."""
+        if text not in self._texts:
+            data = text.encode() + b"\0"
+            self._texts[text] = self.cpu.allocate(len(data))
+            self.cpu.write(self._texts[text], data)
+        return self._texts[text]
+
+    def user_memory(self, process: Process, address: int, size_bytes: int) -> bytes:
+        """Return what a process sees at an address.
+
+        Raises: RuleBroken where it sees nothing: it would have been killed.
+        """
+        for one in self.state.objects.values():
+            if one.kind == "map" and one.task == process.task and one.shared:
+                offset, size = address - one.address, one.shared.size_bytes
+                if 0 <= offset <= one.times * size - size_bytes:
+                    twice = bytes(one.shared.memory) * one.times
+                    return twice[offset : offset + size_bytes]
+        raise RuleBroken(f"process {process.pid} reads {address:#x}, where nothing is mapped")
+
+    # --- calls -----------------------------------------------------------------------------------
+
+    def call(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> int:
+        """Call into the kext on a thread of its own, and return what comes back, 32 bits signed.
+
+        Raises: RuleBroken.
+        """
+        result = self.threads.finish(self.begin(name, process, entry, arguments))
+        return signed(result)
+
+    def listeners(self, scope: str) -> list[Listener]:
+        """Return every listener of one of kauth's scopes."""
+        return [one for one in self.state.listeners.values() if one.scope == scope]
+
+    def begin_callback(
+        self, listener: Listener, process: Process, action: int, *arguments: int
+    ) -> Thread:
+        """Return a thread of a process that is about to call a listener."""
+        values = (process.credential, listener.data, action, *arguments)
+        return self.begin("callback", process, listener.callback, values)
+
+    def fire(self, scope: str, process: Process, action: int, *arguments: int) -> None:
+        """Call every listener of a scope, and hold each to its answer: defer.
+
+        Raises: RuleBroken.
+        """
+        for listener in self.listeners(scope):
+            thread = self.begin_callback(listener, process, action, *arguments)
+            answer = signed(self.threads.finish(thread))
+            if answer != kpi_bsd.DEFER:
+                raise RuleBroken(f"a listener answers {answer}, which decides for others")
+
+    def pass_time(self, duration_ns: int) -> None:
+        """Let time pass, in which the kernel's own threads run.
+
+        Raises: RuleBroken.
+        """
+        self.threads.sleep(duration_ns)
+        while self.background:
+            self.threads.finish(self.background.pop())
+
+    def signal(self, thread: Thread) -> None:
+        """Send a signal to a thread."""
+        self.signalled.add(thread.name)
+
+    # --- what the kext calls ---------------------------------------------------------------------
+
+    def _on_function(self, name: str) -> None:
+        try:
+            self._model(MODELS[name])
+        except Exception as error:  # noqa: BLE001 - it has to cross the emulator, and is raised there
+            self.threads.error = error
+            self.cpu.engine.emu_stop()
+
+    def _model(self, one: Kpi) -> None:
+        thread = self.threads.running()
+        self.calls[one.name] += 1
+        self.trace.append(one.name)
+        if one.sleeps and thread.spins:
+            raise RuleBroken(f"{thread.name} calls {one.name}, which may sleep, in a spin lock")
+        if self.fail == (one.name, self.calls[one.name]) and one.failure is not None:
+            self.failed = True
+            result: int | None = one.failure
+        else:
+            result = one.model(self, *(self._argument(one, n) for n in range(one.arity)))
+        if result is not None:
+            self.cpu.set("rax", result)
+        self.threads.called()
+
+    def _argument(self, one: Kpi, number: int) -> int:
+        value = self.cpu.argument(number)
+        return value & 0xFFFFFFFF if one.name in _NARROW.get(number, ()) else value
+
+    def _on_end(self, thread: Thread) -> None:
+        held = thread.spins + thread.mutexes
+        if held:
+            raise RuleBroken(f"{thread.name} returns with {len(held)} locks held")
+
+
+# Arguments of 32 bits, whose upper half is anything.
+_NARROW = {
+    0: {"_cdevsw_add", "_cdevsw_remove", "_IOSleep", "_devfs_make_node", "_proc_find"},
+    1: {"_sflt_register"},
+    2: {"_msleep", "_sflt_register"},
+    3: {"_sflt_register"},
+    4: {"_devfs_make_node"},
+}
+
+
+def signed(value: int) -> int:
+    """Return a result of 32 bits as the number it is."""
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value >> 31 else value
+
+
+def is_waiting(thread: Thread) -> bool:
+    """Tell whether a thread waits for something."""
+    return thread.status is Status.WAITING

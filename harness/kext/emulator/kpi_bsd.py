@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Models of XNU's devices, processes, credentials, listeners and files."""
+
+import re
+import struct
+
+from harness.errors import RuleBroken
+from harness.kext.emulator.core import Core
+from harness.kext.emulator.registry import kpi
+from harness.kext.emulator.state import Listener, Node
+
+_SPEC = "bsd/miscfs/specfs/spec_vnops.c, bsd/kern/bsd_stubs.c"
+_DEVFS = "bsd/miscfs/devfs/devfs_tree.c"
+_PROC = "bsd/kern/kern_proc.c"
+_TASK = "osfmk/kern/task.c"
+_KAUTH = "bsd/kern/kern_authorization.c"
+_CRED = "bsd/kern/kern_credential.c"
+_VFS = "bsd/vfs/vfs_subr.c, bsd/vfs/kpi_vfs.c"
+_ENODEV, _ENOENT = 19, 2
+# KAUTH_RESULT_DEFER: a listener that decides nothing.
+DEFER = 3
+_MOST_LISTENERS = 15
+_FIRST_SLOT = 24
+# Where struct vnode_attr has what is asked for by these bits: offset, form, key.
+_ATTRIBUTES = {
+    7: (68, "<I", "uid"),
+    8: (72, "<I", "gid"),
+    9: (76, "<H", "mode"),
+    13: (112, "<2q", "atime"),
+    14: (128, "<2q", "mtime"),
+    15: (144, "<2q", "ctime"),
+    17: (176, "<Q", "fileid"),
+    20: (200, "<I", "fsid"),
+}
+
+
+@kpi("_cdevsw_add", 2, source=_SPEC, sleeps=True, failure=-1)
+def cdevsw_add(kernel: Core, slot: int, table: int) -> int:
+    """Give a free slot."""
+    if slot != 0xFFFFFFFF:
+        raise RuleBroken("only a slot of the kernel's choice is modelled")
+    free = _FIRST_SLOT + len(kernel.state.devices)
+    kernel.state.devices[free] = table
+    return free
+
+
+@kpi("_cdevsw_remove", 2, source=_SPEC, sleeps=True)
+def cdevsw_remove(kernel: Core, slot: int, table: int) -> int:
+    """Take a slot back."""
+    if kernel.state.devices.pop(slot, None) != table:
+        raise RuleBroken("cdevsw_remove of a slot that is another's")
+    return slot
+
+
+@kpi("_enodev", 0, source=_SPEC)
+def enodev(_kernel: Core) -> int:
+    """Say that the device cannot."""
+    return _ENODEV
+
+
+@kpi("_enodev_strat", 0, source=_SPEC)
+def enodev_strat(_kernel: Core) -> None:
+    """Say nothing."""
+
+
+@kpi("_devfs_make_node", 6, source=_DEVFS, sleeps=True, failure=0)
+def make_node(
+    kernel: Core, device: int, _kind: int, uid: int, gid: int, mode: int, form: int
+) -> int:
+    """Make a node below /dev: from now on it can be opened."""
+    name = kernel.cpu.text(form, 64)
+    if re.search("%", name) or device >> 24 not in kernel.state.devices:
+        raise RuleBroken(f"a node {name!r} for a device that there is not")
+    handle = kernel.cpu.opaque()
+    node = Node(name=name, device=device, mode=mode & 0xFFFF, uid=uid, gid=gid)
+    kernel.state.nodes[handle] = node
+    return handle
+
+
+@kpi("_devfs_remove", 1, source=_DEVFS, sleeps=True)
+def remove_node(kernel: Core, handle: int) -> None:
+    """Remove a node."""
+    if kernel.state.nodes.pop(handle, None) is None:
+        raise RuleBroken("devfs_remove of no node")
+
+
+@kpi("_current_task", 0, source=_TASK)
+def current_task(kernel: Core) -> int:
+    """Tell the caller's task."""
+    return kernel.threads.running().process.task
+
+
+@kpi("_task_reference", 1, source=_TASK)
+def task_reference(kernel: Core, task: int) -> None:
+    """Hold a task."""
+    kernel.state.tasks[task] = kernel.state.tasks.get(task, 0) + 1
+
+
+@kpi("_task_deallocate", 1, source=_TASK)
+def task_deallocate(kernel: Core, task: int) -> None:
+    """Let a task go."""
+    if not kernel.state.tasks.get(task):
+        raise RuleBroken("task_deallocate of a task that is not held")
+    kernel.state.tasks[task] -= 1
+
+
+@kpi("_proc_selfpid", 0, source=_PROC)
+def proc_selfpid(kernel: Core) -> int:
+    """Tell the caller's number."""
+    return kernel.threads.running().process.pid
+
+
+@kpi("_proc_selfppid", 0, source=_PROC)
+def proc_selfppid(kernel: Core) -> int:
+    """Tell the caller's parent's number."""
+    return kernel.threads.running().process.ppid
+
+
+@kpi("_proc_find", 1, source=_PROC, sleeps=True)
+def proc_find(kernel: Core, pid: int) -> int:
+    """Give a living process with a reference."""
+    if pid not in kernel.living:
+        return 0
+    kernel.state.processes[pid] = kernel.state.processes.get(pid, 0) + 1
+    return kernel.living[pid].credential + 1
+
+
+@kpi("_proc_rele", 1, source=_PROC)
+def proc_rele(kernel: Core, process: int) -> int:
+    """Give a process's reference back."""
+    for pid, found in kernel.living.items():
+        if found.credential + 1 == process and kernel.state.processes.get(pid):
+            kernel.state.processes[pid] -= 1
+            return 0
+    raise RuleBroken("proc_rele of a process that is not held")
+
+
+@kpi("_kauth_cred_get", 0, source=_CRED)
+def kauth_cred_get(kernel: Core) -> int:
+    """Tell the caller's credential, without a reference."""
+    return kernel.threads.running().process.credential
+
+
+@kpi("_kauth_getuid", 0, source=_CRED)
+def kauth_getuid(kernel: Core) -> int:
+    """Tell the caller's user."""
+    return kernel.threads.running().process.uid
+
+
+def _credential(name: str, value: int) -> None:
+    @kpi(name, 1, source=_CRED)
+    def get(kernel: Core, credential: int) -> int:
+        """Tell an id of a credential: the user's, or a number that names the function."""
+        for process in (*kernel.living.values(), kernel.nobody):
+            if process.credential == credential:
+                return value or process.uid
+        raise RuleBroken(f"{name} of {credential:#x}, which is no credential")
+
+
+for _name, _value in (
+    ("_kauth_cred_getuid", 0),
+    ("_kauth_cred_getruid", 501),
+    ("_kauth_cred_getsvuid", 502),
+    ("_kauth_cred_getgid", 20),
+    ("_kauth_cred_getrgid", 21),
+    ("_kauth_cred_getsvgid", 22),
+):
+    _credential(_name, _value)
+
+
+@kpi("_kauth_listen_scope", 3, source=_KAUTH, sleeps=True, failure=0)
+def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
+    """Enter a listener; a scope has room for 15."""
+    if len(kernel.state.listeners) >= _MOST_LISTENERS:
+        return 0
+    handle = kernel.cpu.opaque()
+    kernel.state.listeners[handle] = Listener(
+        scope=kernel.cpu.text(scope, 64), callback=callback, data=data
+    )
+    return handle
+
+
+@kpi("_kauth_unlisten_scope", 1, source=_KAUTH, sleeps=True)
+def unlisten(kernel: Core, handle: int) -> None:
+    """Take a listener out. Nobody waits for threads that are in it, or about to be."""
+    if kernel.state.listeners.pop(handle, None) is None:
+        raise RuleBroken("kauth_unlisten_scope of no listener")
+
+
+@kpi("_vfs_context_create", 1, source=_VFS, sleeps=True, failure=0)
+def context_new(kernel: Core, _context: int) -> int:
+    """Make a context of the caller's."""
+    context = kernel.cpu.opaque()
+    kernel.state.contexts.add(context)
+    return context
+
+
+@kpi("_vfs_context_rele", 1, source=_VFS, sleeps=True)
+def context_release(kernel: Core, context: int) -> int:
+    """Take a context back."""
+    if context not in kernel.state.contexts:
+        raise RuleBroken("vfs_context_rele of no context")
+    kernel.state.contexts.remove(context)
+    return 0
+
+
+@kpi("_vnode_getattr", 3, source=_VFS, sleeps=True, failure=_ENOENT)
+def vnode_getattr(kernel: Core, vnode: int, attributes: int, context: int) -> int:
+    """Fill in what is asked for of a file, and say what was."""
+    file = kernel.files.get(vnode)
+    if file is None or context not in kernel.state.contexts:
+        raise RuleBroken("vnode_getattr of no file, or without a context")
+    (active,) = struct.unpack("<Q", kernel.cpu.read(attributes + 8, 8))
+    for bit, (offset, form, key) in _ATTRIBUTES.items():
+        if active >> bit & 1:
+            value = file[key]
+            values = value if isinstance(value, tuple) else (value,)
+            kernel.cpu.write(attributes + offset, struct.pack(form, *values))
+    unknown = active & ~sum(1 << bit for bit in _ATTRIBUTES)
+    if unknown:
+        raise RuleBroken(f"attributes {unknown:#x} are asked for, which no model knows")
+    kernel.cpu.write(attributes, struct.pack("<Q", active))
+    return 0

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Models of XNU's memory, locks, time and waiting."""
+
+import re
+import struct
+
+from harness.errors import RuleBroken
+from harness.kext.emulator.core import Core
+from harness.kext.emulator.registry import kpi
+from harness.kext.emulator.state import Lock
+from harness.kext.emulator.threads import Wait
+
+_LOCKS = "osfmk/kern/locks.c, osfmk/kern/lock_mtx.c, osfmk/kern/lock_group.c"
+_IOLIB = "iokit/Kernel/IOLib.cpp"
+_SYNCH = "bsd/kern/kern_synch.c"
+_NS_PER_MS, _NS_PER_S = 1_000_000, 1_000_000_000
+_EINTR, _EWOULDBLOCK = 4, 35
+_PCATCH = 0x100
+_FORMAT = re.compile(r"%(?:l*)([dusxp%])")
+
+
+@kpi("_IOMalloc", 1, source=_IOLIB, sleeps=True, failure=0)
+def io_malloc(kernel: Core, size: int) -> int:
+    """Give memory."""
+    if not size:
+        raise RuleBroken("IOMalloc of 0 bytes")
+    address = kernel.cpu.allocate(size)
+    kernel.state.memory[address] = size
+    return address
+
+
+@kpi("_IOFree", 2, source=_IOLIB, sleeps=True)
+def io_free(kernel: Core, address: int, size: int) -> None:
+    """Take memory back, of exactly the size that was given."""
+    given = kernel.state.memory.pop(address, None)
+    if given is None:
+        raise RuleBroken(f"IOFree of {address:#x}, which is nobody's")
+    if given != size:
+        raise RuleBroken(f"IOFree of {size} bytes that were allocated as {given}")
+    kernel.cpu.free(address, size)
+
+
+@kpi("_IOSleep", 1, source=_IOLIB, sleeps=True)
+def io_sleep(kernel: Core, milliseconds: int) -> None:
+    """Sleep for so long."""
+    threads = kernel.threads
+    until = threads.now_ns + milliseconds * _NS_PER_MS
+    threads.wait(Wait(what="IOSleep", is_over=lambda: threads.now_ns >= until, until_ns=until))
+
+
+@kpi("_lck_grp_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
+def group_new(kernel: Core, name: int, _attribute: int) -> int:
+    """Make a group of locks."""
+    group = kernel.cpu.opaque()
+    kernel.state.groups[group] = kernel.cpu.text(name, 64)
+    return group
+
+
+@kpi("_lck_grp_free", 1, source=_LOCKS, sleeps=True)
+def group_free(kernel: Core, group: int) -> None:
+    """Take a group back that no lock is in."""
+    if kernel.state.groups.pop(group, None) is None:
+        raise RuleBroken("lck_grp_free of no group")
+    if any(one.group == group for one in kernel.state.locks.values()):
+        raise RuleBroken("lck_grp_free of a group that has locks")
+
+
+def _new(kernel: Core, kind: str, group: int) -> int:
+    if group not in kernel.state.groups:
+        raise RuleBroken(f"a {kind} lock in no group")
+    lock = kernel.cpu.opaque()
+    kernel.state.locks[lock] = Lock(kind=kind, group=group)
+    return lock
+
+
+def _lock(kernel: Core, address: int, kind: str) -> Lock:
+    lock = kernel.state.locks.get(address)
+    if lock is None or lock.kind != kind:
+        raise RuleBroken(f"{address:#x} is no {kind} lock (any more)")
+    return lock
+
+
+def _free(kernel: Core, address: int, group: int, kind: str) -> None:
+    lock = _lock(kernel, address, kind)
+    if lock.holder or lock.group != group:
+        raise RuleBroken(f"a {kind} lock is freed that is held, or with another group")
+    del kernel.state.locks[address]
+
+
+def _take(kernel: Core, address: int, kind: str, held: list[int]) -> None:
+    lock = _lock(kernel, address, kind)
+    thread = kernel.threads.running()
+    if lock.holder == thread.name:
+        raise RuleBroken(f"{thread.name} takes a {kind} lock that it holds")
+
+    def get() -> int:
+        lock.holder = thread.name
+        held.append(address)
+        return 0
+
+    if lock.holder:
+        kernel.threads.wait(Wait(what=f"{kind} lock", is_over=lambda: not lock.holder, finish=get))
+    else:
+        get()
+
+
+def _release(kernel: Core, address: int, kind: str, held: list[int]) -> None:
+    lock = _lock(kernel, address, kind)
+    thread = kernel.threads.running()
+    if lock.holder != thread.name:
+        raise RuleBroken(f"{thread.name} unlocks a {kind} lock that it does not hold")
+    lock.holder = ""
+    held.remove(address)
+
+
+@kpi("_lck_spin_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
+def spin_new(kernel: Core, group: int, _attribute: int) -> int:
+    """Make a spin lock."""
+    return _new(kernel, "spin", group)
+
+
+@kpi("_lck_spin_free", 2, source=_LOCKS, sleeps=True)
+def spin_free(kernel: Core, lock: int, group: int) -> None:
+    """Take a spin lock back."""
+    _free(kernel, lock, group, "spin")
+
+
+@kpi("_lck_spin_lock", 1, source=_LOCKS)
+def spin_lock(kernel: Core, lock: int) -> None:
+    """Take a spin lock: from now on nothing may sleep."""
+    _take(kernel, lock, "spin", kernel.threads.running().spins)
+
+
+@kpi("_lck_spin_unlock", 1, source=_LOCKS)
+def spin_unlock(kernel: Core, lock: int) -> None:
+    """Release a spin lock."""
+    _release(kernel, lock, "spin", kernel.threads.running().spins)
+
+
+@kpi("_lck_mtx_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
+def mutex_new(kernel: Core, group: int, _attribute: int) -> int:
+    """Make a mutex."""
+    return _new(kernel, "mutex", group)
+
+
+@kpi("_lck_mtx_free", 2, source=_LOCKS, sleeps=True)
+def mutex_free(kernel: Core, lock: int, group: int) -> None:
+    """Take a mutex back."""
+    _free(kernel, lock, group, "mutex")
+
+
+@kpi("_lck_mtx_lock", 1, source=_LOCKS, sleeps=True)
+def mutex_lock(kernel: Core, lock: int) -> None:
+    """Take a mutex; sleeps while another one has it."""
+    _take(kernel, lock, "mutex", kernel.threads.running().mutexes)
+
+
+@kpi("_lck_mtx_unlock", 1, source=_LOCKS)
+def mutex_unlock(kernel: Core, lock: int) -> None:
+    """Release a mutex."""
+    _release(kernel, lock, "mutex", kernel.threads.running().mutexes)
+
+
+@kpi("_msleep", 5, source=_SYNCH, sleeps=True)
+def msleep(
+    kernel: Core, channel: int, mutex: int, priority: int, _what: int, timeout: int
+) -> None:
+    """Sleep on a channel without the mutex, and hold it again on return."""
+    threads, thread = kernel.threads, kernel.threads.running()
+    until = None
+    if timeout:
+        seconds, ns = struct.unpack("<2q", kernel.cpu.read(timeout, 16))
+        if seconds or ns:
+            until = threads.now_ns + seconds * _NS_PER_S + ns
+    lock = _lock(kernel, mutex, "mutex")
+    _release(kernel, mutex, "mutex", thread.mutexes)
+    kernel.sleeping[thread.name] = channel
+
+    def is_over() -> bool:
+        signalled = priority & _PCATCH and thread.name in kernel.signalled
+        late = until is not None and threads.now_ns >= until
+        return not lock.holder and bool(thread.name not in kernel.sleeping or signalled or late)
+
+    def finish() -> int:
+        _take(kernel, mutex, "mutex", thread.mutexes)
+        if thread.name not in kernel.sleeping:
+            return 0
+        del kernel.sleeping[thread.name]
+        if thread.name in kernel.signalled:
+            kernel.signalled.remove(thread.name)
+            return _EINTR
+        return _EWOULDBLOCK
+
+    threads.wait(Wait(what="msleep", is_over=is_over, until_ns=until, finish=finish))
+
+
+@kpi("_wakeup", 1, source=_SYNCH)
+def wakeup(kernel: Core, channel: int) -> None:
+    """Wake all who sleep on a channel."""
+    for name in [name for name, where in kernel.sleeping.items() if where == channel]:
+        del kernel.sleeping[name]
+
+
+@kpi("_clock_get_uptime", 1, source="osfmk/kern/clock.c")
+def clock_get_uptime(kernel: Core, result: int) -> None:
+    """Tell the time in ticks, of which here 3 are a nanosecond."""
+    kernel.cpu.write(result, struct.pack("<Q", 3 * kernel.threads.now_ns))
+
+
+@kpi("_absolutetime_to_nanoseconds", 2, source="osfmk/i386/rtclock.c")
+def to_nanoseconds(kernel: Core, ticks: int, result: int) -> None:
+    """Turn ticks into nanoseconds."""
+    kernel.cpu.write(result, struct.pack("<Q", ticks // 3))
+
+
+@kpi("_strnlen", 2, source="osfmk/device/subrs.c")
+def strnlen(kernel: Core, text: int, most: int) -> int:
+    """Tell how long a text is; it is read to its end only."""
+    data = b""
+    while b"\0" not in data and len(data) < most:
+        data += kernel.cpu.read(text + len(data), 1)
+    return len(data.split(b"\0")[0])
+
+
+@kpi("_printf", 6, source="osfmk/kern/printf.c")
+def printf(kernel: Core, form: int, *values: int) -> int:
+    """Put a line into the log."""
+    rest = iter(values)
+
+    def filled(match: re.Match[str]) -> str:
+        kind = match.group(1)
+        if kind == "%":
+            return "%"
+        value = next(rest)
+        if kind == "s":
+            return kernel.cpu.text(value)
+        return f"{value & 0xFFFFFFFF:x}" if kind in "xp" else str(value & 0xFFFFFFFF)
+
+    kernel.log.append(_FORMAT.sub(filled, kernel.cpu.text(form)))
+    return 0
+
+
+@kpi("___stack_chk_fail", 0, source="osfmk/kern/stack_protector.c")
+def stack_smashed(kernel: Core) -> None:
+    """Panic."""
+    raise RuleBroken(f"{kernel.threads.running().name} wrote past a buffer on its stack")

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Models of XNU's sockets and socket filters."""
+
+import struct
+
+from harness.errors import RuleBroken
+from harness.kext.emulator.core import Core
+from harness.kext.emulator.registry import kpi
+from harness.kext.emulator.state import Filter, Socket
+
+_FILTER = "bsd/kern/kpi_socketfilter.c"
+_SOCKET = "bsd/kern/kpi_socket.c"
+_ENOENT, _EEXIST, _ENOMEM, _ENOTCONN = 2, 17, 12, 57
+_EXTENDED = 0x4
+_EXT_BYTES = 56
+# Where struct sflt_filter has the functions.
+_CALLS = {
+    "unregistered": 16,
+    "attach": 24,
+    "detach": 32,
+    "notify": 40,
+    "connect_out": 88,
+    "bind": 96,
+    "listen": 120,
+    "accept": 144,
+}
+
+
+@kpi("_sflt_register", 4, source=_FILTER, sleeps=True, failure=_ENOMEM)
+def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) -> int:
+    """Enter a filter for sockets that are made from now on."""
+    handle, flags = struct.unpack("<2I", kernel.cpu.read(place, 8))
+    (length,) = struct.unpack("<I", kernel.cpu.read(place + 136, 4))
+    if not flags & _EXTENDED or length != _EXT_BYTES:
+        raise RuleBroken("a filter without its extension, or with another length of it")
+    if handle in kernel.state.filters:
+        return _EEXIST
+    calls = {
+        name: int.from_bytes(kernel.cpu.read(place + offset, 8), "little")
+        for name, offset in _CALLS.items()
+    }
+    if not calls["unregistered"]:
+        raise RuleBroken("a filter that nobody tells of its end: it could never be unloaded")
+    kernel.state.filters[handle] = Filter(
+        handle=handle, domain=domain, kind=kind, protocol=protocol, calls=calls
+    )
+    return 0
+
+
+@kpi("_sflt_unregister", 1, source=_FILTER, sleeps=True)
+def unregister(kernel: Core, handle: int) -> int:
+    """Take a filter from new sockets; it stays on those that it is on."""
+    found = kernel.state.filters.get(handle & 0xFFFFFFFF)
+    if found is None or not found.is_registered:
+        raise RuleBroken(f"sflt_unregister of {handle:#x}, which is not registered")
+    found.is_registered = False
+    end_filter(kernel, found)
+    return 0
+
+
+def end_filter(kernel: Core, found: Filter) -> None:
+    """Tell a filter that its last call is over, when it is: on a thread of the kernel's own."""
+    if found.is_registered or found.sockets:
+        return
+    del kernel.state.filters[found.handle]
+    thread = kernel.begin(
+        "unregistered", kernel.nobody, found.calls["unregistered"], (found.handle,)
+    )
+    kernel.background.append(thread)
+
+
+def _named(kernel: Core, so: int) -> Socket:
+    found = kernel.sockets.get(so)
+    if found is None:
+        raise RuleBroken(f"{so:#x} is no socket (any more)")
+    return found
+
+
+@kpi("_sock_gettype", 4, source=_SOCKET)
+def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int:
+    """Tell what a socket is."""
+    found = _named(kernel, so)
+    for place, value in ((domain, found.domain), (kind, found.kind), (protocol, found.protocol)):
+        kernel.cpu.write(place, struct.pack("<i", value))
+    return 0
+
+
+def _name(kernel: Core, address: bytes, place: int, most: int) -> int:
+    if not address:
+        return _ENOTCONN
+    kernel.cpu.write(place, address[:most])
+    return 0
+
+
+@kpi("_sock_getsockname", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
+def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
+    """Tell a socket's own address."""
+    return _name(kernel, _named(kernel, so).local, place, most & 0xFFFFFFFF)
+
+
+@kpi("_sock_getpeername", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
+def getpeername(kernel: Core, so: int, place: int, most: int) -> int:
+    """Tell a socket's peer's address."""
+    return _name(kernel, _named(kernel, so).remote, place, most & 0xFFFFFFFF)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What processes do with sockets, as a socket filter is asked and told.
+
+Source: xnu-11417.101.15, bsd/kern/kpi_socketfilter.c, bsd/kern/uipc_socket.c.
+"""
+
+import ipaddress
+import struct
+from collections.abc import Iterator
+
+from harness.errors import RuleBroken
+from harness.kext.emulator.kernel import Kernel, signed
+from harness.kext.emulator.kpi_sockets import end_filter
+from harness.kext.emulator.state import Filter, Socket
+from harness.kext.emulator.threads import Process
+
+AF_INET, AF_INET6 = 2, 30
+STREAM, DATAGRAM = 1, 2
+_CONNECTED = 2
+
+
+def address(text: str, port: int) -> bytes:
+    """Return an IP address and port as BSD's sockaddr."""
+    found = ipaddress.ip_address(text)
+    if found.version == 4:
+        return struct.pack(">2BH4s8x", 16, AF_INET, port, found.packed)
+    return struct.pack(">2BHI16sI", 28, AF_INET6, port, 0, found.packed, 0)
+
+
+class Network:
+    """The sockets of an emulated kernel."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+
+    def socket(self, process: Process, domain: int, kind: int) -> int:
+        """Make a socket; each filter for its like is attached."""
+        kernel = self.kernel
+        protocol = 6 if kind == STREAM else 17
+        so = kernel.cpu.opaque()
+        kernel.sockets[so] = Socket(domain=domain, kind=kind, protocol=protocol)
+        wanted = (domain, kind, protocol)
+        for one in list(kernel.state.filters.values()):
+            if one.is_registered and (one.domain, one.kind, one.protocol) == wanted:
+                place = kernel.cpu.allocate(8)
+                self._ask(process, one, "attach", place, so)
+                one.sockets[so] = int.from_bytes(kernel.cpu.read(place, 8), "little")
+                kernel.cpu.free(place, 8)
+        return so
+
+    def connect(self, process: Process, so: int, to: bytes) -> None:
+        """Connect: filters are asked, and told when it is done."""
+        self._with_address(process, so, "connect_out", to)
+        self.kernel.sockets[so].remote = to
+        for one in self._filters(so):
+            self._tell(process, one, "notify", one.sockets[so], so, _CONNECTED, 0)
+
+    def bind(self, process: Process, so: int, to: bytes) -> None:
+        """Bind."""
+        self._with_address(process, so, "bind", to)
+        self.kernel.sockets[so].local = to
+
+    def listen(self, process: Process, so: int) -> None:
+        """Listen."""
+        for one in self._filters(so):
+            self._ask(process, one, "listen", one.sockets[so], so)
+
+    def accept(self, process: Process, listener: int, peer: bytes) -> int:
+        """Accept a connection of a peer's; return its socket."""
+        made = self.kernel.sockets[listener]
+        so = self.socket(process, made.domain, made.kind)
+        self.kernel.sockets[so].local, self.kernel.sockets[so].remote = made.local, peer
+        local, remote = self._put(made.local), self._put(peer)
+        for one in self._filters(so):
+            self._ask(process, one, "accept", one.sockets[so], listener, so, local, remote)
+        self._drop(local, made.local)
+        self._drop(remote, peer)
+        return so
+
+    def close(self, process: Process, so: int) -> None:
+        """Close: filters are detached, and one that is not registered any more has ended."""
+        for one in list(self._filters(so)):
+            self._tell(process, one, "detach", one.sockets[so], so)
+            del one.sockets[so]
+            end_filter(self.kernel, one)
+        del self.kernel.sockets[so]
+
+    def _filters(self, so: int) -> Iterator[Filter]:
+        return (one for one in tuple(self.kernel.state.filters.values()) if so in one.sockets)
+
+    def _with_address(self, process: Process, so: int, name: str, to: bytes) -> None:
+        place = self._put(to)
+        for one in self._filters(so):
+            self._ask(process, one, name, one.sockets[so], so, place)
+        self._drop(place, to)
+
+    def _put(self, data: bytes) -> int:
+        place = self.kernel.cpu.allocate(len(data))
+        self.kernel.cpu.write(place, data)
+        return place
+
+    def _drop(self, place: int, data: bytes) -> None:
+        self.kernel.cpu.free(place, len(data))
+
+    def _tell(self, process: Process, one: Filter, name: str, *arguments: int) -> int:
+        return self.kernel.call(name, process, one.calls[name], arguments)
+
+    def _ask(self, process: Process, one: Filter, name: str, *arguments: int) -> None:
+        """Ask a filter; one that only looks on lets everything pass."""
+        answer = signed(self._tell(process, one, name, *arguments))
+        if answer:
+            raise RuleBroken(f"the filter's {name} answers {answer}: it stops a call")

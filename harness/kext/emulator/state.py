@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What an emulated kernel has given to the kext, and must have back when the kext goes."""
+
+from dataclasses import dataclass, field
+
+from harness.kext.emulator.cpu import Shared
+
+
+@dataclass
+class Lock:
+    """A lock: its group, and the thread that holds it, by name."""
+
+    kind: str
+    group: int
+    holder: str = ""
+
+
+@dataclass
+class IoObject:
+    """An object of IOKit's, with its references."""
+
+    kind: str
+    references: int = 1
+    shared: Shared | None = None
+    address: int = 0
+    times: int = 1
+    task: int = 0
+    wired: int = 0
+    read_only: bool = False
+    holds: tuple[int, ...] = ()
+
+
+@dataclass
+class Listener:
+    """A listener of kauth's, or what is left of one: `gone` is when it was taken out."""
+
+    scope: str
+    callback: int
+    data: int
+
+
+@dataclass
+class Node:
+    """A device node."""
+
+    name: str
+    device: int
+    mode: int
+    uid: int
+    gid: int
+
+
+@dataclass
+class Filter:
+    """A socket filter: what it is for, its functions, the sockets that it is on."""
+
+    handle: int
+    domain: int
+    kind: int
+    protocol: int
+    calls: dict[str, int]
+    sockets: dict[int, int] = field(default_factory=dict)
+    is_registered: bool = True
+
+
+@dataclass
+class Socket:
+    """A socket: its domain, type and protocol, and its addresses as bytes of a sockaddr."""
+
+    domain: int
+    kind: int
+    protocol: int
+    local: bytes = b""
+    remote: bytes = b""
+
+
+@dataclass
+class State:
+    """Everything that is given out, by its address or number."""
+
+    memory: dict[int, int] = field(default_factory=dict)
+    groups: dict[int, str] = field(default_factory=dict)
+    locks: dict[int, Lock] = field(default_factory=dict)
+    objects: dict[int, IoObject] = field(default_factory=dict)
+    listeners: dict[int, Listener] = field(default_factory=dict)
+    nodes: dict[int, Node] = field(default_factory=dict)
+    devices: dict[int, int] = field(default_factory=dict)
+    tasks: dict[int, int] = field(default_factory=dict)
+    processes: dict[int, int] = field(default_factory=dict)
+    contexts: set[int] = field(default_factory=set)
+    filters: dict[int, Filter] = field(default_factory=dict)
+
+    def left(self) -> tuple[str, ...]:
+        """Return what has not been given back, one line each."""
+        counts = {
+            "allocation": [f"{size} bytes" for size in self.memory.values()],
+            "lock group": list(self.groups.values()),
+            "lock": [one.kind for one in self.locks.values()],
+            "IOKit object": [one.kind for one in self.objects.values()],
+            "kauth listener": [one.scope for one in self.listeners.values()],
+            "device node": [one.name for one in self.nodes.values()],
+            "device switch": [f"slot {slot}" for slot in self.devices],
+            "task reference": [f"{count}" for count in self.tasks.values() if count],
+            "process reference": [f"{count}" for count in self.processes.values() if count],
+            "context": ["vfs_context"] * len(self.contexts),
+            "socket filter": [f"{handle:#x}" for handle in self.filters],
+        }
+        return tuple(f"{kind}: {what}" for kind, found in counts.items() for what in found)

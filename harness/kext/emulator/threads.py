@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Threads that take turns on one processor, in a time of their own.
+
+A thread runs until it ends, waits for something, or has used up the steps that a test gives it.
+Time passes only by calls and sleeps; where all wait for a time, it is that time. So every run is
+the same run, and a test can stop a thread at any call and let others go first, for as long as a
+real one could be kept.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from harness.errors import RuleBroken
+from harness.kext.emulator.cpu import REGISTERS, RETURN_AT, Cpu
+
+_CALL_NS = 1000
+# How long a thread that a test has stopped may be kept waiting by the others, at most; and how
+# long a call may sleep, with nobody else about.
+_PATIENCE_NS = 300_000_000
+_FOR_EVER_NS = 5_000_000_000
+# More instructions than any call of a kext takes without calling out.
+_RUNAWAY = 50_000_000
+
+
+class Status(Enum):
+    """What a thread is doing."""
+
+    READY = "ready"
+    WAITING = "waiting"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """A process as the kernel knows it."""
+
+    pid: int
+    ppid: int
+    uid: int
+    task: int
+    credential: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """What a thread waits for; `finish` is done then, and says what its call returns.
+
+    `until_ns` is when to look again where nobody else can run.
+    """
+
+    what: str
+    is_over: Callable[[], bool]
+    until_ns: int | None = None
+    finish: Callable[[], int] = lambda: 0
+
+
+@dataclass
+class Thread:
+    """One thread: whose, where it began, what it holds, how it ended."""
+
+    name: str
+    process: Process
+    entry: int
+    arguments: tuple[int, ...]
+    stack: int
+    status: Status = Status.READY
+    context: Any = None
+    wait: Wait | None = None
+    spins: list[int] = field(default_factory=list)
+    mutexes: list[int] = field(default_factory=list)
+    calls: int = 0
+    result: int = 0
+    begun: bool = False
+    parked_ns: int | None = None
+
+
+class Scheduler:
+    """The threads of one emulated kernel; `check_end` hears of each that has ended."""
+
+    def __init__(self, cpu: Cpu, check_end: Callable[[Thread], None]) -> None:
+        self.cpu = cpu
+        self.now_ns = 1_000_000_000
+        self.threads: list[Thread] = []
+        self.begun = 0
+        self.current: Thread | None = None
+        self.error: Exception | None = None
+        self.stop_after_call = False
+        self.stop_at: Callable[[Thread], bool] | None = None
+        self._check_end = check_end
+
+    def new(
+        self, name: str, process: Process, entry: int, arguments: tuple[int, ...] = ()
+    ) -> Thread:
+        """Return a thread that is ready to begin."""
+        thread = Thread(
+            name=name,
+            process=process,
+            entry=entry,
+            arguments=arguments,
+            stack=self.cpu.stack(),
+        )
+        self.threads.append(thread)
+        self.begun += 1
+        thread.parked_ns = self.now_ns
+        return thread
+
+    def alive(self) -> Iterator[Thread]:
+        """Yield every thread that has not ended."""
+        return iter(tuple(self.threads))
+
+    def finish(self, thread: Thread) -> int:
+        """Run until a thread has ended, others in between where it waits; return its result.
+
+        Raises: RuleBroken, also when all threads wait for each other.
+        """
+        thread.parked_ns = None
+        since_ns = self.now_ns
+        while thread.status is not Status.ENDED:
+            if self.now_ns - since_ns > _FOR_EVER_NS:
+                raise RuleBroken(f"{thread.name} waits for ever")
+            self._turn(self._choose(thread))
+        return thread.result
+
+    def finish_all(self) -> None:
+        """Run until every thread has ended."""
+        for thread in self.alive():
+            self.finish(thread)
+
+    def run_to_wait(self, thread: Thread) -> bool:
+        """Run a thread alone until it waits or ends; tell whether it has ended."""
+        while thread.status is Status.READY:
+            self._turn(thread)
+        return self._left(thread)
+
+    def run_calls(self, thread: Thread, count: int) -> bool:
+        """Run a thread alone until it has made `count` calls; tell whether it has ended.
+
+        It stops behind the call; where it waits, it is as far as it can come.
+        """
+        wanted = thread.calls + count
+        self.stop_at = lambda one: one.calls >= wanted
+        try:
+            while thread.status is Status.READY and thread.calls < wanted:
+                self._turn(thread)
+        finally:
+            self.stop_at = None
+        return self._left(thread)
+
+    def run_steps(self, thread: Thread, count: int) -> bool:
+        """Run a thread alone for so many instructions; tell whether it has ended."""
+        if count and thread.status is Status.READY:
+            self._turn(thread, count=count)
+        return self._left(thread)
+
+    def run_to(self, thread: Thread, address: int) -> None:
+        """Run a thread alone until it is about to execute an address.
+
+        Raises: RuleBroken when it waits or ends before.
+        """
+        while thread.status is Status.READY and self._at(thread) != address:
+            self._turn(thread, until=address)
+        if thread.status is not Status.READY:
+            raise RuleBroken(f"{thread.name} does not come to {self.cpu.where(address)}")
+        self._left(thread)
+
+    def _left(self, thread: Thread) -> bool:
+        """Leave a thread where it is: others go first now. Tell whether it has ended."""
+        thread.parked_ns = self.now_ns
+        return thread.status is Status.ENDED
+
+    def _at(self, thread: Thread) -> int:
+        if not thread.begun:
+            return thread.entry
+        context = thread.context[0] if isinstance(thread.context, tuple) else thread.context
+        return int(context.reg_read(REGISTERS["rip"]))
+
+    def sleep(self, duration_ns: int) -> None:
+        """Let time pass."""
+        self.now_ns += duration_ns
+
+    def wait(self, wait: Wait) -> None:
+        """Make the current thread wait: called by a model, whose call then ends later."""
+        thread = self.running()
+        thread.status, thread.wait = Status.WAITING, wait
+
+    def running(self) -> Thread:
+        """Return the thread that is calling."""
+        if self.current is None:
+            raise RuleBroken("no thread is running")
+        return self.current
+
+    def called(self) -> None:
+        """Note a call: time passes, and the thread may have to give way."""
+        thread = self.running()
+        self.now_ns += _CALL_NS
+        thread.calls += 1
+        if thread.status is Status.WAITING or (self.stop_at and self.stop_at(thread)):
+            self.stop_after_call = True
+            self.cpu.engine.emu_stop()
+
+    def _choose(self, wanted: Thread) -> Thread:
+        """Return who is to run: the wanted one if it can, else any who can, else the earliest."""
+        self._wake()
+        if wanted.status is Status.READY:
+            return wanted
+        ready = [one for one in self.alive() if one.status is Status.READY and self._may(one)]
+        if ready:
+            return ready[0]
+        waits = [one.wait for one in self.alive() if one.wait]
+        times = [one.until_ns for one in waits if one.until_ns and one.until_ns > self.now_ns]
+        times += [one + _PATIENCE_NS for one in self._parked()]
+        if not times:
+            who = "; ".join(f"{one.name}: {one.wait.what}" for one in self.alive() if one.wait)
+            raise RuleBroken(f"deadlock: {who}")
+        self.now_ns = min(times)
+        return self._choose(wanted)
+
+    def _may(self, thread: Thread) -> bool:
+        """Tell whether a thread that a test has stopped has been kept from running for long."""
+        return thread.parked_ns is None or self.now_ns >= thread.parked_ns + _PATIENCE_NS
+
+    def _parked(self) -> list[int]:
+        ready = (one for one in self.alive() if one.status is Status.READY)
+        return [one.parked_ns for one in ready if one.parked_ns is not None]
+
+    def _wake(self) -> None:
+        for thread in self.alive():
+            wait = thread.wait
+            if wait is not None and wait.is_over():
+                thread.wait, thread.status = None, Status.READY
+                before, self.current = self.current, thread
+                thread.context = (thread.context, wait.finish())
+                self.current = before
+
+    def _turn(self, thread: Thread, *, count: int = _RUNAWAY, until: int = RETURN_AT) -> None:
+        self._wake()
+        if thread.status is not Status.READY:
+            return
+        self.current = thread
+        self._enter(thread)
+        self.stop_after_call, self.error = False, None
+        self.cpu.run(count, until=until)
+        if self.error is not None:
+            raise self.error
+        if self.stop_after_call:
+            self.cpu.finish_call()
+            thread.context = self.cpu.engine.context_save()
+        elif self.cpu.get("rip") == RETURN_AT:
+            thread.result = self.cpu.get("rax")
+            thread.status = Status.ENDED
+            self.threads.remove(thread)
+            self.cpu.stack_done(thread.stack)
+            self._check_end(thread)
+        elif count == _RUNAWAY and self.cpu.get("rip") != until:
+            raise RuleBroken(f"{thread.name} runs on at {self.cpu.where(self.cpu.get('rip'))}")
+        else:
+            thread.context = self.cpu.engine.context_save()
+        self.current = None
+
+    def _enter(self, thread: Thread) -> None:
+        if not thread.begun:
+            thread.begun = True
+            self.cpu.begin(thread.entry, thread.arguments, thread.stack)
+            return
+        context, result = thread.context, None
+        if isinstance(context, tuple):
+            context, result = context
+        self.cpu.engine.context_restore(context)
+        if result is not None:
+            self.cpu.set("rax", result)

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""An objection to a kext: which rule, and what of the kext breaks it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One objection."""
+
+    rule: str
+    reason: str

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The project's own kext: where it is built."""
+
+from pathlib import Path
+
+from harness.errors import ConfigError
+from harness.kext import build
+from harness.kext.build import KextBuild
+from harness.model import Settings
+from harness.products import KextSpec
+
+_FOLDER = Path("build") / "kext"
+
+
+def spec_of(settings: Settings) -> KextSpec:
+    """Return the configured kext.
+
+    Raises: ConfigError when none is.
+    """
+    if settings.kext is None:
+        raise ConfigError(settings.file, "tool.harness.kext", "no kext is configured")
+    return settings.kext
+
+
+def folder_of(spec: KextSpec) -> Path:
+    """Return the folder that a kext is built into."""
+    return spec.project / _FOLDER
+
+
+def build_all(spec: KextSpec) -> KextBuild:
+    """Return the kext, built for every architecture that it can be built for here.
+
+    Raises: BuildError, ConfigError.
+    """
+    return build.build(spec, folder_of(spec), arches=tuple(build.COMPILED_ARCHES))

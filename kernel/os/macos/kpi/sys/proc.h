@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Source: xnu-11417.101.15, bsd/sys/proc.h. */
+#ifndef OSQ_KPI_PROC_H
+#define OSQ_KPI_PROC_H
+
+#include <sys/types.h>
+
+extern int proc_selfpid(void);
+extern int proc_selfppid(void);
+/* With a reference, to be given back by proc_rele; it holds up its exit. */
+extern proc_t proc_find(int pid);
+extern int proc_rele(proc_t process);
+
+#endif

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The kext, built once for all tests."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import config
+from harness.kext import build
+from harness.kext.build import KextBuild
+from harness.products import KextSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def spec() -> KextSpec:
+    """The project's kext, as pyproject.toml says it."""
+    found = config.load(ROOT / "pyproject.toml").kext
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="session")
+def built(spec: KextSpec, tmp_path_factory: pytest.TempPathFactory) -> KextBuild:
+    """The kext, built for x86_64."""
+    return build.build(spec, tmp_path_factory.mktemp("kext") / "out")

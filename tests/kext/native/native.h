@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* native.h - what kpi.c has of the kext for stress.c. */
+#ifndef NATIVE_H
+#define NATIVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* As kpi/sys/conf.h has it: only these are called. */
+struct native_cdevsw {
+	int (*open)(int device, int flags, int type, void *process);
+	int (*close)(int device, int flags, int type, void *process);
+	void *read, *write;
+	int (*ioctl)(int device, unsigned long command, char *data, int flags,
+		     void *process);
+};
+
+typedef int native_listener(void *credential, void *data, int action,
+			    uintptr_t arg0, uintptr_t arg1, uintptr_t arg2,
+			    uintptr_t arg3);
+
+const struct native_cdevsw *native_cdevsw(void);
+native_listener *native_listeners(int number);
+/* What has been given to the kext and not been given back. */
+long native_given(void);
+/* Give zeroed memory that is counted, and take it back. */
+void *native_give(size_t bytes);
+void native_take(void *pointer);
+/* The calling thread belongs to this process. */
+void native_be(int pid);
+
+#endif

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Scenarios: execs, what is counted, and callbacks at any moment."""
+
+import struct
+
+from tests.kext import osq
+from tests.kext.steps import (
+    EXEC_FLAGS,
+    FILEOP,
+    GRACE_NS,
+    KERN_FAILURE,
+    PATH_AT,
+    Boot,
+    begin_exec,
+    owner,
+    paths,
+    run_program,
+    started,
+    stopped,
+)
+
+# --- records -------------------------------------------------------------------------------------
+
+
+def an_exec_gives_one_record(boot: Boot) -> None:
+    """Path, ids, file and time are the process's and the file's; what is not told is flagged."""
+    kernel = started(boot)
+    client = owner(kernel)
+    before = kernel.threads.now_ns
+    who = run_program(kernel, "/usr/bin/true")
+    after = kernel.threads.now_ns
+
+    (record,) = client.read()
+    assert (record.pid, record.ppid, record.seq) == (who.pid, 1, 1)
+    assert (record.kind, record.flags) == (osq.EXEC, EXEC_FLAGS)
+    assert before < record.ts_boot_ns < after
+    ids = struct.unpack_from("<8I", record.data, 64)
+    assert ids == (501, 0, 502, 0, 21, 20, 22, 20)
+    mode, uid, gid, _old, device, inode = struct.unpack_from("<4I2Q", record.data, 112)
+    assert (mode, uid, gid, device, inode) == (0o100755, 0, 0, 1 << 32 | 10, 77)
+    times = struct.unpack_from("<3q", record.data, 144)
+    assert times == (1000_000000001, 2000_000000002, 3000_000000003)
+    spans = [record.span(PATH_AT + 8 * number) for number in range(5)]
+    assert spans == [b"/usr/bin/true", b"", b"", b"", b""]
+    client.close()
+    stopped(kernel)
+
+
+def other_file_operations_give_none(boot: Boot) -> None:
+    """Opens, closes and deletions pass the exec publisher by."""
+    kernel = started(boot)
+    client = owner(kernel)
+    path = kernel.put_text("/etc/passwd")
+    for action in (1, 2, 3, 4, 5, 7, 8):
+        kernel.fire(FILEOP, kernel.process(), action, kernel.file(), path, 0, 0)
+
+    assert client.sync().attempts == 0
+    client.close()
+    stopped(kernel)
+
+
+def a_long_path_is_cut_at_kauths_most(boot: Boot) -> None:
+    """1,024 bytes are what vn_getpath has room for; more is not read."""
+    kernel = started(boot)
+    client = owner(kernel)
+    run_program(kernel, "/" + "a" * 1500)
+    run_program(kernel, "")
+
+    long, none = client.read()
+    assert len(long.span(PATH_AT)) == 1024
+    assert none.flags == EXEC_FLAGS | 0x0008
+    client.close()
+    stopped(kernel)
+
+
+def every_attempt_is_accounted(boot: Boot) -> None:
+    """A ring is filled over and over: what is not in it is counted, and told in its place."""
+    kernel = started(boot)
+    client = owner(kernel)
+    sent, seen, lost, last = 0, 0, 0, 0
+    for burst in (10, 40, 3, 60, 1, 1, 25, 19, 22, 20, 60):
+        for _ in range(burst):
+            run_program(kernel, f"/bin/{'x' * (sent % 90)}{sent}")
+            sent += 1
+        for record in client.read():
+            assert record.seq > last
+            last = record.seq
+            if record.kind == osq.LOST:
+                lost += sum(struct.unpack_from("<8Q", record.data, 96))
+            else:
+                seen += 1
+                number = int(record.span(PATH_AT).decode().strip("/bin").lstrip("x"))
+                assert record.span(PATH_AT) == f"/bin/{'x' * (number % 90)}{number}".encode()
+    sync = client.sync()
+    assert lost > 0
+    assert sync.dropped[osq.FULL] == sum(sync.dropped) == sync.dropped_of[osq.EXEC]
+    assert seen + sync.dropped[osq.FULL] == sent
+    assert client.read_pos > 3 * client.ring_bytes
+    client.close()
+    stopped(kernel)
+
+
+def too_many_at_once_are_counted(boot: Boot) -> None:
+    """With all buffers in use an exec is dropped as nested, not waited for."""
+    kernel = started(boot)
+    client = owner(kernel, 1 << 16)
+    threads = [begin_exec(kernel) for _ in range(20)]
+    for thread in threads:
+        # Into the encoder, with a buffer, as far as the file's attributes.
+        kernel.threads.run_calls(thread, 10)
+    kernel.threads.finish_all()
+
+    sync = client.sync()
+    assert (sync.committed, sync.dropped[osq.NESTED]) == (16 + 1, 4)
+    client.close()
+    stopped(kernel)
+
+
+# --- at any moment -------------------------------------------------------------------------------
+
+
+def exec_calls(boot: Boot) -> int:
+    """Return how many calls a publisher's callback makes."""
+    kernel = started(boot)
+    owner(kernel)
+    thread = begin_exec(kernel)
+    kernel.threads.finish(thread)
+    return thread.calls
+
+
+def only_whole_records_are_shown(boot: Boot) -> None:
+    """A publisher stops behind each of its calls: what a reader may read then is whole."""
+    kernel = started(boot)
+    client = owner(kernel)
+    for calls in range(exec_calls(boot) + 1):
+        before = client.read_pos
+        run_program(kernel, "/bin/before")
+        thread = begin_exec(kernel, "/bin/midway")
+        kernel.threads.run_calls(thread, calls)
+        if not thread.spins:
+            run_program(kernel, "/bin/after")
+            seen = paths(client.read())
+            assert seen[0] == "/bin/before"
+            assert set(seen) <= {"/bin/before", "/bin/midway", "/bin/after"}
+        kernel.threads.finish(thread)
+        client.read()
+        assert client.read_pos > before
+        assert client.sync().pending == 0
+    client.close()
+    stopped(kernel)
+
+
+def exec_steps(boot: Boot) -> int:
+    """Return how many instructions a publisher's callback has, at most."""
+    kernel = started(boot)
+    owner(kernel)
+    thread = begin_exec(kernel)
+    steps = 0
+    while not kernel.threads.run_steps(thread, 50):
+        steps += 50
+    return steps
+
+
+def the_queue_may_go_at_any_moment(boot: Boot, stride: int = 61) -> None:
+    """The owner closes while a callback is at any of its instructions: both come to their end."""
+    kernel = started(boot)
+    for steps in range(0, exec_steps(boot), stride):
+        client = owner(kernel)
+        thread = begin_exec(kernel)
+        kernel.threads.run_steps(thread, steps)
+        client.close()
+        kernel.threads.finish(thread)
+        assert not client.device.kernel.listeners(FILEOP)
+    stopped(kernel)
+
+
+def a_late_callback_is_harmless(boot: Boot) -> None:
+    """A thread is on its way into a listener that is taken out: it finds the gate closed.
+
+    Until it has had time to come and go, the kext is not unloaded.
+    """
+    kernel = started(boot)
+    client = owner(kernel)
+    late = begin_exec(kernel)
+    client.close()
+    assert kernel.stop() == KERN_FAILURE
+    kernel.threads.sleep(GRACE_NS // 3)
+    assert kernel.stop() == KERN_FAILURE
+    kernel.threads.finish(late)
+    stopped(kernel)
+
+
+def a_callback_that_has_not_left_keeps_the_kext(boot: Boot) -> None:
+    """One that has entered and found the gate closed is inside until it leaves.
+
+    It calls nothing of the kernel's between the two.
+    """
+    kernel = started(boot)
+    client = owner(kernel)
+    late = begin_exec(kernel)
+    client.close()
+    kernel.threads.run_to(late, kernel.cpu.symbol("osq_gate_leave"))
+    kernel.threads.sleep(10 * GRACE_NS)
+    assert kernel.stop() == KERN_FAILURE
+    kernel.threads.finish(late)
+    stopped(kernel)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the scenarios share: to start and stop the kext, own its device, run programs."""
+
+from collections.abc import Callable
+
+from harness.kext.emulator.kernel import Kernel
+from harness.kext.emulator.threads import Process, Thread
+from tests.kext import osq
+from tests.kext.osq import Client, Record, Refused
+
+Boot = Callable[[], Kernel]
+FILEOP = "com.apple.kauth.fileop"
+EXEC_ACTION = 6
+GRACE_NS = 3_000_000_000
+KERN_SUCCESS, KERN_FAILURE = 0, 5
+PATH_AT = 168
+# PARTIAL_ARGV, NO_CWD, NO_MNT_NS: what kauth does not tell.
+EXEC_FLAGS = 0x0004 | 0x0080 | 0x0100
+
+
+def started(boot: Boot) -> Kernel:
+    """Return a kernel with the kext started."""
+    kernel = boot()
+    assert kernel.start() == KERN_SUCCESS
+    return kernel
+
+
+def stopped(kernel: Kernel) -> None:
+    """Stop the kext once its grace is over, and take its image away."""
+    kernel.pass_time(GRACE_NS)
+    assert kernel.stop() == KERN_SUCCESS
+    kernel.unload()
+
+
+def refused(call: Callable[[], object]) -> int:
+    """Return the error number of a call that must be refused."""
+    try:
+        call()
+    except Refused as error:
+        return error.error
+    raise AssertionError("it is not refused")
+
+
+def run_program(kernel: Kernel, path: str = "/bin/ls", process: Process | None = None) -> Process:
+    """Have a process run a program: every listener hears of it."""
+    who = process or kernel.process(uid=0)
+    kernel.fire(FILEOP, who, EXEC_ACTION, kernel.file(), kernel.put_text(path), 0, 0)
+    return who
+
+
+def begin_exec(kernel: Kernel, path: str = "/bin/ls") -> Thread:
+    """Return a thread that is about to tell of a program."""
+    (listener,) = kernel.listeners(FILEOP)
+    path_at = kernel.put_text(path)
+    who = kernel.process()
+    return kernel.begin_callback(listener, who, EXEC_ACTION, kernel.file(), path_at, 0, 0)
+
+
+def owner(kernel: Kernel, ring_bytes: int = osq.SMALLEST) -> Client:
+    """Return a client with a ring and a subscription to execs."""
+    client = Client.open(kernel)
+    client.allocate(ring_bytes)
+    client.subscribe()
+    return client
+
+
+def paths(records: list[Record]) -> list[str]:
+    """Return the path of every exec record."""
+    return [one.span(PATH_AT).decode() for one in records if one.kind == osq.EXEC]

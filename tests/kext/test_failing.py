@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Each function of the kernel's fails in turn, at each of its calls: the kext goes on."""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from harness.kext.build import KextBuild
+from harness.kext.emulator.kernel import Kernel
+from harness.kext.emulator.network import AF_INET, STREAM, Network, address
+from harness.kext.emulator.registry import MODELS
+from tests.kext import osq
+from tests.kext.osq import Client, Refused
+from tests.kext.steps import FILEOP, GRACE_NS, KERN_FAILURE, KERN_SUCCESS, run_program
+
+ENOMEM = 12
+CAN_FAIL = sorted(name for name, one in MODELS.items() if one.failure is not None)
+
+
+def use(kernel: Kernel) -> None:
+    """Run two programs, open a file, and make, connect and close a socket."""
+    who, network = kernel.process(), Network(kernel)
+    run_program(kernel)
+    run_program(kernel)
+    kernel.fire(FILEOP, who, 1, kernel.file(), kernel.put_text("/bin/ls"), 0, 0)
+    so = network.socket(who, AF_INET, STREAM)
+    network.connect(who, so, address("10.0.0.1", 80))
+    network.close(who, so)
+
+
+def life(kernel: Kernel) -> list[int]:
+    """Start, use and stop the kext; return the errors that its user saw.
+
+    Whatever fails once, the next try works.
+    """
+    errors = []
+    if kernel.start() == KERN_FAILURE:
+        assert kernel.failed
+        assert kernel.start() == KERN_SUCCESS
+    client = Client.open(kernel)
+    subscriptions = [partial(client.subscribe, kind) for kind in (osq.EXEC, osq.SOCKET, osq.FILE)]
+    watch = partial(client.watch, "/bin")
+    calls: list[Callable[[], None]] = [client.make_ring, client.map_ring, *subscriptions, watch]
+    for call in calls:
+        try:
+            call()
+        except Refused as error:
+            errors.append(error.error)
+            kernel.pass_time(1)
+            call()
+    use(kernel)
+    kinds = Counter(one.kind for one in client.read())
+    assert kinds == {osq.EXEC: 2, osq.SOCKET: 3, osq.FILE: 1}
+    client.close()
+    kernel.pass_time(GRACE_NS)
+    assert kernel.stop() == KERN_SUCCESS
+    kernel.unload()
+    return errors
+
+
+@pytest.fixture(scope="module")
+def binary(built: KextBuild) -> bytes:
+    """The kext's binary."""
+    return built.binary.read_bytes()
+
+
+def test_without_a_failure_nobody_sees_an_error(binary: bytes) -> None:
+    """The life that all others are measured by."""
+    assert life(Kernel(binary)) == []
+
+
+@pytest.mark.parametrize("name", CAN_FAIL)
+def test_a_failing_function_is_survived(binary: bytes, name: str) -> None:
+    """At whichever call it fails: nothing is left, one call says ENOMEM at most, all goes on."""
+    usual = Kernel(binary)
+    life(usual)
+    calls = usual.calls[name]
+
+    for number in range(1, calls + 1):
+        kernel = Kernel(binary)
+        kernel.fail = (name, number)
+        errors = life(kernel)
+        assert kernel.failed
+        assert errors in ([], [ENOMEM])
+
+
+def test_every_function_that_can_fail_is_called(binary: bytes) -> None:
+    """So that the test above fails each of them at least once."""
+    kernel = Kernel(binary)
+    life(kernel)
+
+    assert {name for name in CAN_FAIL if not kernel.calls[name]} == set()
+
+
+def test_a_full_scope_is_an_error(binary: bytes) -> None:
+    """Kauth has room for 15 listeners: the 16th is refused, and nothing is left of it."""
+    kernel = Kernel(binary)
+    kernel.start()
+    client = Client.open(kernel)
+    client.allocate()
+    kernel.fail = ("_kauth_listen_scope", 1)
+    with pytest.raises(Refused, match=f"error {ENOMEM}"):
+        client.subscribe()
+    client.close()
+    kernel.pass_time(GRACE_NS)
+    assert kernel.stop() == KERN_SUCCESS

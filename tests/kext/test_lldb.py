@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A real lldb debugs the kext's own machine code, by the dSYM that was made on Linux."""
+
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from harness.kdp.bridge import Bridge
+from harness.kdp.client import KdpClient, KdpSilent
+from harness.kdp.stub import Faults, StubServer
+from harness.kext.build import KextBuild
+from harness.kext.emulator.cpu import IMAGE_AT
+from harness.kext.emulator.debug import DebuggedThread
+from harness.kext.emulator.kernel import Kernel
+from harness.products import KextSpec
+from harness.rsp_link import Link, accepted, listening
+from tests.kext.steps import begin_exec, owner, paths, started
+
+_DEADLINE_S = 90
+
+needs_lldb = pytest.mark.skipif(not shutil.which("lldb-19"), reason="lldb-19 is not installed")
+
+
+@contextmanager
+def bridged(machine: DebuggedThread, faults: Faults, folder: Path) -> Iterator[Path]:
+    """Yield a gdb-remote socket in front of a KDP server in front of the kext."""
+    path = folder / "rsp"
+    with (
+        StubServer(machine, faults=faults) as stub,
+        KdpClient("127.0.0.1", stub.port, timeout_s=0.3, tries=20) as client,
+        listening(path) as listener,
+    ):
+        client.connect()
+
+        def serve() -> None:
+            connection = accepted(listener, deadline_s=_DEADLINE_S, wanted=lambda: True)
+            assert connection is not None
+            # The answer to the debugger's last word may be one of those that are lost.
+            with suppress(KdpSilent):
+                Bridge(Link(connection), client).serve()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield path
+        thread.join(_DEADLINE_S)
+
+
+def lldb(built: KextBuild, spec: KextSpec, socket: Path, *commands: str) -> str:
+    """Return what lldb says to commands, the kext's symbols where they lie now."""
+    symbols = built.dsym / "Contents" / "Resources" / "DWARF" / built.binary.name
+    lines = (
+        f"settings set target.source-map . {spec.root}",
+        f"target create {built.binary}",
+        f"target symbols add {symbols}",
+        f"process connect -p gdb-remote unix-connect://{socket}",
+        f"target modules load --file {built.binary} --slide {IMAGE_AT:#x}",
+        *commands,
+    )
+    words = [word for one in lines for word in ("-o", one)]
+    done = subprocess.run(
+        ["lldb-19", "--batch", "--no-lldbinit", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE_S,
+    )
+    return done.stdout + done.stderr
+
+
+@needs_lldb
+@pytest.mark.parametrize(
+    "faults", [Faults(), Faults(seed=3, lose_requests=0.05, lose_replies=0.05)], ids=["", "lossy"]
+)
+def test_lldb_debugs_the_emulated_kext(
+    built: KextBuild, spec: KextSpec, tmp_path: Path, faults: Faults
+) -> None:
+    """Breakpoints by name and by line are hit; backtrace, source and a local are right."""
+    kernel = started(lambda: Kernel(built.binary.read_bytes()))
+    client = owner(kernel)
+    machine = DebuggedThread(kernel, begin_exec(kernel, "/usr/bin/true"))
+    source = (spec.root / "core" / "osq_ring.c").read_text().splitlines()
+    line = 1 + next(n for n, text in enumerate(source) if "record->seq = slot.seq;" in text)
+
+    with bridged(machine, faults, tmp_path) as socket:
+        said = lldb(
+            built,
+            spec,
+            socket,
+            *("breakpoint set -n osq_ring_reserve", "continue", "bt"),
+            *(f"breakpoint set -f osq_ring.c -l {line}", "continue"),
+            *("frame variable used", "p record->type", "p slot.seq"),
+            *("breakpoint delete -f", "detach"),
+        )
+
+    assert re.search(r"stop reason = breakpoint 1.1\n\s+frame #0: .*osq_ring_reserve \[inl", said)
+    for frame in (
+        r"#1: .*osq_ring_reserve\(ring=0x\w+, type=2, len=272.* at osq_ring.c:\d+",
+        r"#3: .*osq_publish\(.* at task.c:\d+",
+        r"#4: .*on_fileop.*path=\"/usr/bin/true\"\) at publish_exec.c:\d+",
+    ):
+        assert re.search(frame, said)
+    assert re.search(rf"stop reason = breakpoint 2.1\n.*osq_ring_put.*osq_ring.c:{line}:", said)
+    assert "-> " + str(line) in said
+    assert "used = 269" in said
+    assert "(__u16) 2" in said
+    assert "(u64) 1" in said
+    assert not machine.planted
+    # Let go by the disconnect, it runs to its end.
+    assert machine.run() is None
+    assert machine.ended
+    kernel.threads.current = None
+    kernel.threads.threads.clear()
+    assert paths(client.read()) == ["/usr/bin/true"]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The kext's sources in a process, with real threads and under sanitizers."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.kext import build
+from harness.products import KextSpec
+
+_HERE = Path(__file__).parent / "native"
+_FLAGS = ("-std=c11", "-O1", "-g", "-pthread", "-fno-omit-frame-pointer", "-Wall", "-Wextra")
+_SANITIZERS = {
+    "threads": ("-fsanitize=thread",),
+    "memory": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+}
+_WRITERS = 3
+_DEADLINE_S = 240
+
+
+def compiled(spec: KextSpec, folder: Path, flags: tuple[str, ...]) -> Path:
+    """Return the stress program: the kext as a Mac would compile it, the rest as Linux would."""
+    identity = ('-DKEXT_BUNDLE_ID="test"', '-DKEXT_BUNDLE_VERSION="1.0"')
+    kext = (
+        *("clang", *_FLAGS, *flags, "-nostdlibinc", "-DKERNEL", *identity, "-c"),
+        *("-isystem", str(spec.root / spec.kpi)),
+        *(f"-I{spec.root / one}" for one in spec.includes),
+        *map(str, build.sources_of(spec)),
+    )
+    subprocess.run(kext, cwd=folder, check=True)
+    objects = [f"{source.stem}.o" for source in build.sources_of(spec)]
+    rest = [str(file) for file in sorted(_HERE.glob("*.c"))]
+    line = ["clang", *_FLAGS, *flags, f"-I{spec.root / 'uapi'}", *rest, *objects, "-o", "stress"]
+    subprocess.run(line, cwd=folder, check=True)
+    return folder / "stress"
+
+
+@pytest.mark.parametrize("name", _SANITIZERS)
+def test_real_threads(
+    spec: KextSpec, tmp_path: Path, name: str, request: pytest.FixtureRequest
+) -> None:
+    """Programs run, the owner reads, waits, leaves and comes again; all is accounted for."""
+    stress = compiled(spec, tmp_path, _SANITIZERS[name])
+    seconds = "60" if request.config.getoption("--long") else "1"
+
+    # Old TSan runtimes know no address layout as random as new kernels make it.
+    done = subprocess.run(
+        ["setarch", "-R", str(stress), seconds, str(_WRITERS)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE_S,
+    )
+
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    found = re.search(r"^ok - (\d+) programs, (\d+) records", done.stdout, re.MULTILINE)
+    assert found is not None
+    assert int(found[2]) > 0
+
+
+def test_a_race_is_seen(spec: KextSpec, tmp_path: Path) -> None:
+    """With the gate's wait taken out, the sanitizers object: the stress can fail."""
+    root = tmp_path / "kernel"
+    shutil.copytree(spec.root, root)
+    gate = root / "os" / "macos" / "gate.c"
+    wait = "\twhile (__atomic_load_n(&gate->inside, __ATOMIC_SEQ_CST))\n\t\tIOSleep(POLL_MS);\n"
+    assert wait in gate.read_text()
+    gate.write_text(gate.read_text().replace(wait, ""))
+    stress = compiled(replace(spec, root=root), tmp_path, _SANITIZERS["memory"])
+
+    done = subprocess.run(
+        [str(stress), "5", str(_WRITERS)], check=False, capture_output=True, timeout=_DEADLINE_S
+    )
+
+    assert done.returncode != 0
