@@ -10,10 +10,12 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from harness import debug_attach as attaching
-from harness import timetravel, vmcore_open
+from harness import remote_debug, timetravel, vmcore_open
 from harness.errors import UsageError
 from harness.kdp import attach as kdp
+from harness.remote import RemoteSpec
 from harness.tasks.common import command, current_environment, load_settings
+from harness.tasks.targets import found_target
 
 ATTACH_HELP = {
     "run": "run of the guest, its end suffices (default: the only one)",
@@ -23,7 +25,7 @@ ATTACH_HELP = {
     "vmlinux": "symbols of the kernel, instead of those of invoke kernel-symbols",
     "source": "folder with the kernel's source",
     "break-at-boot": "start a guest stopped at its first instruction; it ends with the debugger",
-    "target": "target to start for --break-at-boot",
+    "target": "target to start for --break-at-boot, or one that you boot yourself",
     "kernel": "kernel to start, or what the guest runs when that is not its target's own",
     "vscode": "write .vscode/launch.json (lldb-dap, cppdbg) and wait until Ctrl-C",
     "via": "gdbstub, or kdp: then --run is HOST[:PORT] of an XNU kernel that waits",
@@ -64,6 +66,9 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     Symbols of the kernel and of the modules are in place and follow what is loaded. Quitting
     leaves the guest as it was found.
     """
+    remote = found_target(target, config)
+    if remote is not None:
+        return _on_target(remote, tuple(break_ or ()), tuple(command or ()))
     if core or replay:
         return _over(core, replay, tuple(command or ()), config)
     if via == "kdp":
@@ -86,6 +91,15 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     if vscode:
         return _editor(request)
     return attaching.attach(request, _say)
+
+
+def _on_target(target: RemoteSpec, breakpoints: tuple[str, ...], commands: tuple[str, ...]) -> int:
+    """Debug the kernel of a target that the user boots."""
+    with tempfile.TemporaryDirectory(prefix="osq-kdp-") as folder:
+        request = remote_debug.DebugRequest(
+            target=target, folder=Path(folder), breakpoints=breakpoints, commands=commands
+        )
+        return remote_debug.attach(request, _say)
 
 
 def _over(core: str, replay: str, commands: tuple[str, ...], config: str | None) -> int:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 COMMANDS = (
     "workflow",
+    "targets",
     "standing",
     "proving",
     "reruns",
@@ -23,8 +24,9 @@ COMMANDS = (
 
 # A module imports from rows above its own, never from below or from itself.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "panic.values", "memory_values", "source_paths"),
-    ("rsp", "kdp.packets", "kdp.registers"),
+    ("errors", "panic.values", "memory_values", "source_paths", "requirement", "module_state"),
+    ("rsp", "kdp.packets", "kdp.registers", "macos.boot_args", "macos.system", "macos.bundle"),
+    ("macos.rules", "macos.opencore", "macos.kext_list", "macos.kext_words", "linux_rules"),
     ("kdp.codec", "kdp.target_xml", "debugger.elf", "debugger.btf", "debugger.facts"),
     ("debugger.view", "debug_script"),
     ("debug_editor",),
@@ -37,6 +39,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("panic.hangs",),
     ("panic.explain", "panic.signature", "panic.standstill", "blame", "expectations"),
     ("panic.scan", "panic.darwin", "ktap", "kernel_log", "verdict", "domain_xml"),
+    ("macos.domain_xml", "macos.panic_store"),
     (
         "config",
         "cache",
@@ -52,15 +55,17 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "recording",
         "host_program",
     ),
-    ("kdp.client", "kdp.stub", "rsp_link"),
-    ("kdp.bridge",),
+    ("kdp.client", "kdp.stub", "rsp_link", "shell", "this_host", "opencore_disk", "watched"),
+    ("kdp.bridge", "remote", "setup_linux", "setup_macos"),
     ("elf_symbols", "line_finder", "vmcore", "guest_memory", "qemu_process", "emulator"),
-    ("drgn_open", "symbols", "replay_script"),
+    ("drgn_open", "symbols", "replay_script", "macos.symbols"),
     ("drgn_stacks",),
     ("drgn_locks",),
     ("drgn_view", "drgn_shell"),
     ("memory_view", "memory_text"),
-    ("apt", "initrd", "hypervisor", "watch", "tree_checks", "platform_linux", "crash_report"),
+    ("apt", "initrd", "hypervisor", "watch", "tree_checks", "crash_report"),
+    ("platform_linux", "platform_macos", "power", "remote_crash"),
+    ("platforms",),
     ("image", "kernels", "build", "domain", "request", "report", "kcidb", "debug_lock"),
     (
         "snapshot",
@@ -77,17 +82,18 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ),
     ("c_checks", "vmcore_open", "guard"),
     ("session", "checks", "boot_stopped"),
-    ("suites", "guests", "nightly", "interrogate"),
+    ("suites", "guests", "nightly", "interrogate", "remote_workflow"),
     ("run_record",),
     ("standing",),
     ("evidence", "record_guest"),
     ("record_run",),
     ("crash", "timetravel"),
     ("survival",),
-    ("kernel_test", "debug_attach", "kdp.attach"),
-    ("control", "bisect", "replay"),
+    ("kernel_test", "debug_attach", "kdp.attach", "remote_test"),
+    ("control", "bisect", "replay", "remote_debug", "verify_mac"),
     ("pytest_plugin", "tasks.common"),
-    tuple(f"tasks.{name}" for name in COMMANDS),
+    ("tasks.targets",),
+    tuple(f"tasks.{name}" for name in COMMANDS if name != "targets"),
     ("tasks",),
 )
 # The faces: they alone import invoke, and they alone print.
