@@ -10,6 +10,7 @@ lines. Not verified on hardware: no Mac has run this yet.
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from harness import setup_macos
 from harness.errors import (
@@ -20,7 +21,7 @@ from harness.errors import (
     TargetNotReady,
     UsageError,
 )
-from harness.guest import CommandFailed, Guest
+from harness.guest import CommandFailed, Completed, Guest
 from harness.macos import bundle, kext_list, kext_words, system
 from harness.macos.kext_words import LoadState, Said, UnloadState
 from harness.model import ModuleBuild, ModuleSpec
@@ -96,17 +97,18 @@ def load(
     """
     if parameters:
         raise UsageError("a kext takes no parameters", hint="build a variant instead")
-    identifier = _identifier(guest, spec)
+    identifier, tools = _identifier(guest, spec), _tools(guest)
     before = len(kernel_log(guest))
-    said, words = _try_to_load(guest, spec, deadline_s=deadline_s)
-    entry = _entry(guest, identifier) if said.state is LoadState.LOADED else None
-    if said.state is LoadState.LOADED and entry is None:
-        said = _not_in_the_list(guest)
+    said, words = _try_to_load(guest, [*tools.load, _path(spec)], spec, deadline_s=deadline_s)
+    entry = None
+    if said.state is LoadState.LOADED:
+        entry = _listed(guest, tools).get(identifier)
+        said = said if entry is not None else _not_in_the_list(tools)
     if entry is None:
         evidence = [*words.splitlines(), *kernel_log(guest)[before:]]
         raise _refusal(spec, said, evidence)
     _await_devices(guest, spec, deadline_s=deadline_s, since=before)
-    return LoadedModule(name=identifier, sections=sections(guest, identifier))
+    return LoadedModule(name=identifier, sections=_sections(entry))
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
@@ -115,13 +117,13 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
     Raises: RestartNeeded at once when this kernel lets no kext go; ModuleError with who holds it
         after the last attempt; GuestHung when the tool does not come back in time.
     """
-    identifier = _identifier(guest, spec)
+    identifier, tools = _identifier(guest, spec), _tools(guest)
     said = Said(state=UnloadState.BUSY, reason="it was not tried")
     for attempt in range(attempts):
         if attempt:
             time.sleep(_RETRY_S)
-        said = _try_to_unload(guest, identifier, deadline_s=deadline_s)
-        if said.state is UnloadState.UNLOADED and _entry(guest, identifier) is None:
+        said = _try_to_unload(guest, [*tools.unload, identifier], deadline_s=deadline_s)
+        if said.state is UnloadState.UNLOADED and identifier not in _listed(guest, tools):
             return
         if said.state is UnloadState.NEEDS_REBOOT:
             raise RestartNeeded(
@@ -141,14 +143,14 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
 def is_loaded(guest: Guest, spec: ModuleSpec) -> bool:
     """Return whether the kernel holds the kext; without its bundle there is none."""
     try:
-        return _entry(guest, _identifier(guest, spec)) is not None
+        return _identifier(guest, spec) in _listed(guest, _tools(guest))
     except ModuleError:
         return False
 
 
 def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
     """Return what keeps a kext loaded: its reference count, kexts, open files."""
-    entry = _entry(guest, _identifier(guest, spec))
+    entry = _listed(guest, _tools(guest)).get(_identifier(guest, spec))
     if entry is None:
         return (f"{spec.name} is not loaded",)
     found = [f"reference count {entry.references}"]
@@ -199,8 +201,8 @@ def parse_modules(text: str) -> dict[str, ModuleEntry]:
 
 def sections(guest: Guest, name: str) -> dict[str, int]:
     """Return where a loaded kext's __TEXT lies; nothing where the kernel does not tell."""
-    entry = _entry(guest, name)
-    return {"__TEXT": entry.address} if entry is not None and entry.address else {}
+    entry = _listed(guest, _tools(guest)).get(name)
+    return _sections(entry) if entry is not None else {}
 
 
 def _state_file(token: str) -> str:
@@ -222,49 +224,71 @@ def _identifier(guest: Guest, spec: ModuleSpec) -> str:
     return bundle.read_info(text.encode(), where=file).identifier
 
 
-def _uses_kmutil(guest: Guest) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class _Tools:
+    """The commands by which a release loads, unloads and lists kexts."""
+
+    load: tuple[str, ...]
+    unload: tuple[str, ...]
+    listing: tuple[str, ...]
+    through_collection: bool
+
+
+_KEXTLOAD = _Tools(
+    load=("kextload",),
+    unload=("kextunload", "-b"),
+    listing=("kextstat", "-l"),
+    through_collection=False,
+)
+_KMUTIL = _Tools(
+    load=("kmutil", "load", "-p"),
+    unload=("kmutil", "unload", "-b"),
+    listing=("kmutil", "showloaded", "--list-only"),
+    through_collection=True,
+)
+
+
+def _tools(guest: Guest) -> _Tools:
     said = guest.run(["sw_vers", "-productVersion"], deadline_s=_STEP_S).stdout
-    return system.parse_version(said) >= (11, 0)
+    return _KMUTIL if system.parse_version(said) >= (11, 0) else _KEXTLOAD
 
 
-def _entry(guest: Guest, identifier: str) -> ModuleEntry | None:
-    words = ["kmutil", "showloaded"] if _uses_kmutil(guest) else ["kextstat"]
-    said = as_root(guest, [*words, "-l"], deadline_s=_STEP_S).stdout
-    return parse_modules(said).get(identifier)
+def _listed(guest: Guest, tools: _Tools) -> dict[str, ModuleEntry]:
+    return parse_modules(as_root(guest, tools.listing, deadline_s=_STEP_S).stdout)
+
+
+def _sections(entry: ModuleEntry) -> dict[str, int]:
+    return {"__TEXT": entry.address} if entry.address else {}
 
 
 def _try_to_load(
-    guest: Guest, spec: ModuleSpec, *, deadline_s: float
+    guest: Guest, command: Sequence[str], spec: ModuleSpec, *, deadline_s: float
 ) -> tuple[Said[LoadState], str]:
-    tool = ["kmutil", "load", "-p"] if _uses_kmutil(guest) else ["kextload"]
-    limit = max(deadline_s, _TOOL_S)
-    try:
-        done = as_root(guest, [*tool, _path(spec)], deadline_s=limit, check=False)
-    except GuestLost as error:
-        raise GuestHung(
-            f"{spec.name} hangs in its start: {tool[0]} has not come back for {limit:.0f} s",
-            evidence=error.evidence,
-        ) from error
+    done = _run_tool(guest, command, f"{spec.name} hangs in its start", deadline_s=deadline_s)
     words = done.stdout + done.stderr
     return kext_words.load_said(words, done.status), words
 
 
-def _try_to_unload(guest: Guest, identifier: str, *, deadline_s: float) -> Said[UnloadState]:
-    tool = ["kmutil", "unload", "-b"] if _uses_kmutil(guest) else ["kextunload", "-b"]
-    limit = max(deadline_s, _TOOL_S)
-    try:
-        done = as_root(guest, [*tool, identifier], deadline_s=limit, check=False)
-    except GuestLost as error:
-        raise GuestHung(
-            f"{identifier} hangs in its stop: {tool[0]} has not come back for {limit:.0f} s",
-            evidence=error.evidence,
-        ) from error
+def _try_to_unload(
+    guest: Guest, command: Sequence[str], *, deadline_s: float
+) -> Said[UnloadState]:
+    done = _run_tool(guest, command, f"{command[-1]} hangs in its stop", deadline_s=deadline_s)
     return kext_words.unload_said(done.stdout + done.stderr, done.status)
 
 
-def _not_in_the_list(guest: Guest) -> Said[LoadState]:
+def _run_tool(guest: Guest, command: Sequence[str], what: str, *, deadline_s: float) -> Completed:
+    limit = max(deadline_s, _TOOL_S)
+    try:
+        return as_root(guest, command, deadline_s=limit, check=False)
+    except GuestLost as error:
+        raise GuestHung(
+            f"{what}: {command[0]} has not come back for {limit:.0f} s", evidence=error.evidence
+        ) from error
+
+
+def _not_in_the_list(tools: _Tools) -> Said[LoadState]:
     """Return what it means that the tool is content and the kernel does not hold the kext."""
-    if _uses_kmutil(guest):
+    if tools.through_collection:
         return Said(
             state=LoadState.NEEDS_REBOOT,
             reason="it is in the auxiliary collection, which the next start loads",

@@ -32,7 +32,7 @@ from harness.shell import Shell
 Say = Callable[[str], None]
 _CONNECT_S = 30.0
 _TRY_S = 15.0
-_PAUSE_S = 1.0
+_PAUSE_S = 0.5
 _LOAD_S = 30.0
 _ATTEMPTS = 5
 _LOWERS = "warning: this lowers the target's security; use a machine that holds nothing else"
@@ -185,9 +185,9 @@ def wait_for_another_session(target: RemoteSpec, before: str) -> float:
     begun = time.monotonic()
     end = begun + target.restart_s
     said = "it never went down"
-    while time.monotonic() < end:
+    while (left := end - time.monotonic()) > 0:
         try:
-            with remote.connected(target, deadline_s=_TRY_S) as guest:
+            with remote.connected(target, deadline_s=min(_TRY_S, left)) as guest:
                 if SETUPS[target.system].boot_session(guest) != before:
                     return time.monotonic() - begun
         except (GuestLost, CommandFailed) as error:
