@@ -64,7 +64,7 @@ class _Silent:
 
 
 @dataclass
-class _Session:
+class BootSession:
     """Whether the target is in the boot session in which the run began."""
 
     target: RemoteSpec
@@ -104,7 +104,7 @@ class RemoteLife:
 
     request: _Asked
     guest: Guest
-    liveness: _Session
+    liveness: BootSession
     console: _Silent = field(default_factory=_Silent)
 
     def deadline(self, seconds: float) -> float:
@@ -172,7 +172,7 @@ def _stages(asked: RemoteTest, guest: Guest, record: RunRecord, session: str) ->
     life = RemoteLife(
         request=_Asked(folder=record.folder, timeouts=asked.settings.timeouts),
         guest=guest,
-        liveness=_Session(target=target, guest=guest, begun_in=session),
+        liveness=BootSession(target=target, guest=guest, begun_in=session),
     )
     _run_suites(asked, life, record)
     if record.outcome.error is None:
@@ -248,6 +248,8 @@ def _post_mortem(
     """Wait for the target and return what ended the run: a panic that it kept, or the loss."""
     target = asked.loading.target
     running = record.outcome.running
+    if _still_there(target, session):
+        return error
     with record.stage("post-mortem"):
         try:
             remote_workflow.wait_for_another_session(target, session)
@@ -267,6 +269,15 @@ def _post_mortem(
     record.outcome = replace(record.outcome, results=results)
     (record.folder / "panic.txt").write_text("\n".join(reports[0].text) + "\n")
     return GuestCrashed(reports[0].title, evidence=reports[0].text[:20])
+
+
+def _still_there(target: RemoteSpec, session: str) -> bool:
+    """Return whether the target answers, in the session in which the run began."""
+    try:
+        with remote.connected(target, deadline_s=_ASK_EVERY_S) as guest:
+            return SETUPS[target.system].boot_session(guest) == session
+    except (GuestLost, CommandFailed):
+        return False
 
 
 def _kept(asked: RemoteTest, known: Sequence[str]) -> tuple[KernelReport, ...]:

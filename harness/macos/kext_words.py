@@ -103,7 +103,11 @@ _UNLOAD = (
         "",
     ),
     (r"module stop returned|did not stop|start/stop routine failed", UnloadState.BUSY, _BUSY_HINT),
-    (r"outstanding references|in use or retained|has instances", UnloadState.BUSY, _BUSY_HINT),
+    (
+        r"outstanding references|in use or retained|ha(?:s|ve) instances",
+        UnloadState.BUSY,
+        _BUSY_HINT,
+    ),
     (
         r"not privileged|must be superuser|not permitted",
         UnloadState.REFUSED,

@@ -20,7 +20,7 @@ from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 from tests.macos.fake_mac import FakeMac
 from tests.macos.fake_system import Died
 
-_DOWN_S = 0.4
+_DOWN_S = 0.15
 _CHUNK_BYTES = 32768
 
 
