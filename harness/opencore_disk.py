@@ -81,7 +81,7 @@ def _raw(disk: Path, *, write: bool = False) -> Iterator[str]:
 
 def _offset_bytes(raw: Path) -> int:
     """Return where the EFI system partition begins; 0 for a disk that is one file system."""
-    command = ["partx", "--raw", "--noheadings", "--output", "START,TYPE", "--show", str(raw)]
+    command = ["partx", "--raw", "--noheadings", "--output", "START,TYPE", str(raw)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_STEP_S)
     for line in done.stdout.splitlines():
         start, _, kind = line.partition(" ")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from harness import hypervisor
 from harness.errors import HypervisorError, UsageError
 from harness.macos import domain_xml
 from harness.macos.domain_xml import MacDomain
@@ -87,6 +88,7 @@ def domain_of(spec: RemoteSpec) -> MacDomain:
         release=own.release,
         memory_mib=own.memory_mib,
         vcpus=own.vcpus,
+        accel=hypervisor.usable_accel()[0],
     )
 
 
@@ -247,7 +249,7 @@ def _run(*command: str, limit_s: float = _STEP_S) -> str:
         raise HypervisorError(f"{shown} has not come back for {limit_s:.0f} s") from error
     if done.returncode != 0:
         # vmrun says what is wrong on its standard output.
-        said = (done.stderr or done.stdout).strip().splitlines()
+        said = (done.stdout + done.stderr).strip().splitlines()
         raise HypervisorError(f"{shown} failed", evidence=said[-10:])
     return done.stdout
 

@@ -10,6 +10,7 @@ import plistlib
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers.expat import ExpatError
 
 from harness.errors import UsageError
 
@@ -39,7 +40,7 @@ def read_info(data: bytes, *, where: str) -> KextInfo:
             version=str(found["CFBundleVersion"]),
             executable=str(found["CFBundleExecutable"]),
         )
-    except (plistlib.InvalidFileException, ValueError, KeyError, TypeError) as error:
+    except (plistlib.InvalidFileException, ExpatError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{where} is no Info.plist of a kext: {error}") from error
 
 

@@ -9,6 +9,7 @@ import plistlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from harness.errors import UsageError
 from harness.macos import boot_args, system
@@ -68,7 +69,7 @@ def for_kexts(before: Settings, *, debug: Sequence[str] = ()) -> Settings:
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
         found = plistlib.loads(data)
-    except (plistlib.InvalidFileException, ValueError) as error:
+    except (plistlib.InvalidFileException, ExpatError, ValueError) as error:
         raise UsageError(f"config.plist cannot be read: {error}") from error
     if not isinstance(found, dict) or not isinstance(found.get("NVRAM"), dict):
         raise UsageError("this config.plist is none of OpenCore's: it has no NVRAM section")

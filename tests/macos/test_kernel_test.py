@@ -60,24 +60,6 @@ def test_the_suite_passes_and_leaves_nothing(make_case: MakeCase, settings: Sett
     assert any(line.startswith("harness-test-begin test_kext::") for line in case.mac.log)
 
 
-def test_a_broken_kext_fails_the_run(make_case: MakeCase, settings: Settings) -> None:
-    """A node that everybody may open: one test fails, the others pass, code 1."""
-    case = make_case(replace(PROFILES["10.15"]))
-    original = case.mac.into_the_kernel
-
-    def careless(identifier: str) -> None:
-        original(identifier)
-        case.mac.files["/dev/osquery"].mode = 0o666
-
-    case.mac.into_the_kernel = careless  # type: ignore[method-assign]
-
-    found = run_of(case, settings, expression="roots_alone or changes_nothing")
-
-    assert found.verdict is Verdict.FAILED
-    failed = [one.name for one in found.results if one.verdict is Verdict.FAILED]
-    assert failed == ["test_kext::test_the_node_is_roots_alone"]
-
-
 def test_a_refused_kext_ends_the_run_before_any_test(
     make_case: MakeCase, settings: Settings
 ) -> None:
@@ -90,22 +72,29 @@ def test_a_refused_kext_ends_the_run_before_any_test(
     assert "not loadable" in found.reason
 
 
-def test_a_panic_in_a_test_is_waited_for_and_explained(
-    make_case: MakeCase, settings: Settings
-) -> None:
-    """The Mac dies while it unloads, comes back, and its report names the test: code 3."""
+def test_a_failure_and_a_panic_are_told_apart(make_case: MakeCase, settings: Settings) -> None:
+    """A node that everybody may open fails one test; the Mac's death crashes another: code 3.
+
+    It dies while it unloads, comes back, and the report that it kept names the test.
+    """
     case = make_case(replace(PROFILES["10.15"], panics_on="kextunload"))
     case.mac.panic_text = PANIC
+    original = case.mac.into_the_kernel
 
-    found = run_of(case, settings, expression="leave_no_trace")
+    def careless(identifier: str) -> None:
+        original(identifier)
+        case.mac.files["/dev/osquery"].mode = 0o666
 
-    assert found.verdict is Verdict.CRASHED
-    assert found.verdict.exit_code == 3
-    (result,) = found.results
-    assert result.verdict is Verdict.CRASHED
-    (seen,) = result.reports
-    assert seen.module == "org.example.osq"
-    assert seen.title == "panic: Kernel trap type 14"
+    case.mac.into_the_kernel = careless  # type: ignore[method-assign]
+
+    found = run_of(case, settings, expression="roots_alone or leave_no_trace")
+
+    assert (found.verdict, found.verdict.exit_code) == (Verdict.CRASHED, 3)
+    failed, crashed = found.results
+    assert failed.name == "test_kext::test_the_node_is_roots_alone"
+    assert (failed.verdict, crashed.verdict) == (Verdict.FAILED, Verdict.CRASHED)
+    (seen,) = crashed.reports
+    assert (seen.module, seen.title) == ("org.example.osq", "panic: Kernel trap type 14")
     assert (found.folder / "panic.txt").read_text().startswith("panic(cpu 1")
 
 
