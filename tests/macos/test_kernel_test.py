@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import config, live, remote, remote_test, report
+from harness import config, live, remote, remote_test
 from harness.errors import GuestCrashed, UsageError
 from harness.model import RunReport, Settings, System, Verdict
 from harness.remote_test import RemoteTest
@@ -45,19 +45,6 @@ def run_of(case: Case, settings: Settings, *, expression: str = "") -> RunReport
     )
     with live.PlainView() as view:
         return remote_test.run(asked, view)
-
-
-def test_the_suite_passes_and_leaves_nothing(make_case: MakeCase, settings: Settings) -> None:
-    """All four tests pass on 10.15, the kext is gone at the end, the report is readable."""
-    case = make_case(replace(PROFILES["10.15"]))
-
-    found = run_of(case, settings)
-
-    assert (found.verdict, found.reason) == (Verdict.PASSED, "4 tests passed, kernel log clean")
-    assert case.mac.loaded == {}
-    assert [name for name in case.mac.files if name.startswith("/var/run/")] == []
-    assert report.load(found.folder).verdict is Verdict.PASSED
-    assert any(line.startswith("harness-test-begin test_kext::") for line in case.mac.log)
 
 
 def test_a_refused_kext_ends_the_run_before_any_test(
