@@ -49,7 +49,9 @@ class Scripted:
             raise CommandFailed(" ".join(words), done)
         return done
 
-    def _answer(self, words: list[str], data: str) -> tuple[str, str, int]:
+    def _answer(  # noqa: PLR0911
+        self, words: list[str], data: str
+    ) -> tuple[str, str, int]:
         if words[:2] == ["sh", "-c"]:
             if not self.sudo:
                 return "", "sudo: a password is required\n", 1
