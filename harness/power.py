@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -62,6 +63,20 @@ def of(spec: RemoteSpec) -> Power:
         f"target {spec.name} is reached by SSH alone",
         hint="switch it on yourself; type = libvirt or vmware gives the harness that power",
     )
+
+
+def located(spec: RemoteSpec) -> RemoteSpec:
+    """Return a target with its address, where the user has not said it and its machine knows it.
+
+    A guest of VMware's has one only while it is on.
+    Raises: HypervisorError when the guest's tools report none.
+    """
+    if spec.host or spec.type is Kind.SSH:
+        return spec
+    machine = of(spec)
+    if spec.type is Kind.VMWARE and not machine.is_on():
+        return spec
+    return replace(spec, host=machine.address())
 
 
 def domain_of(spec: RemoteSpec) -> MacDomain:

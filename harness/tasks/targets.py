@@ -25,7 +25,8 @@ REBOOT_HELP = {"reboot": "restart the target where that is needed, and wait for 
 def found_target(name: str | None, config: str | None) -> RemoteSpec | None:
     """Return the target of a name, None when the harness boots it itself."""
     images, targets = load_settings(config).images, current_environment().targets
-    return remote.find(name, images=images, targets=targets)
+    found = remote.find(name, images=images, targets=targets)
+    return power.located(found) if found is not None else None
 
 
 def chosen_target(name: str, config: str | None) -> RemoteSpec:

@@ -5,6 +5,7 @@ The firmware is a file of zeros, so nothing boots; what is shown is the machine,
 """
 
 import os
+import plistlib
 import shutil
 import subprocess
 import tempfile
@@ -15,12 +16,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import hypervisor, libvirtd, power
+from harness import hypervisor, libvirtd, opencore_disk, power, remote_workflow
 from harness.errors import HypervisorError, UsageError
 from harness.hypervisor import Hypervisor
-from harness.macos import domain_xml
+from harness.macos import domain_xml, opencore
 from harness.model import Accel, System
 from harness.remote import Kind, LibvirtSpec, RemoteSpec
+from tests.unit.test_opencore_disk import CONFIG, make_disk
 
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 _NEEDED = ("libvirtd", "virsh", "virt-xml-validate", "xmllint", "qemu-system-x86_64", "qemu-img")
@@ -151,6 +153,27 @@ def test_qemu_runs_the_machine_and_its_state_is_kept(target: RemoteSpec) -> None
     assert variables.read_bytes()[:5] == b"clean"
     with pytest.raises(UsageError, match="no snapshot 'other'; there are: clean"):
         mac.revert("other")
+
+
+def test_its_opencore_disk_is_edited_while_it_is_off(target: RemoteSpec, tmp_path: Path) -> None:
+    """kernel-deps --apply: refused while the guest is on, done and taken back while it is off."""
+    config = plistlib.dumps(CONFIG)
+    disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=config)
+    disk.replace(target.libvirt.opencore)
+    said: list[str] = []
+    power.of(target).start()
+    with pytest.raises(UsageError, match="edited while it is off"):
+        remote_workflow.allow(target, said.append)
+    power.of(target).stop()
+
+    remote_workflow.allow(target, said.append)
+    edited = opencore_disk.settings(target.libvirt.opencore)
+    remote_workflow.disallow(target, said.append)
+
+    assert edited.csr & opencore.KEXT_FLAGS == opencore.KEXT_FLAGS
+    assert "debug=0x144" in edited.boot_args
+    assert opencore_disk.settings(target.libvirt.opencore) == opencore.read(config)
+    assert any("lowers the target's security" in line for line in said)
 
 
 def test_what_the_user_has_to_bring_is_named(target: RemoteSpec) -> None:

@@ -5,6 +5,7 @@ The stand-in keeps to vmrun's published usage: it refuses words in another order
 wrong on its standard output.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,17 @@ def test_power_address_and_snapshots_go_through_vmrun(target: RemoteSpec) -> Non
     assert target.vmware.vmx.read_text() == before
     calls = (target.vmware.vmx.parent / "calls").read_text().splitlines()
     assert sum(" start " in line for line in calls) == 1
+
+
+def test_an_address_is_asked_for_where_none_is_said(target: RemoteSpec) -> None:
+    """Of a guest that is on; what the user says stays; an ssh target is left as it is."""
+    assert power.located(target).host == ""
+    power.of(target).start()
+
+    assert power.located(target).host == "192.168.77.10"
+    assert power.located(replace(target, host="mine")).host == "mine"
+    assert power.located(replace(target, type=Kind.SSH)).host == ""
+    assert power.located(replace(target, type=Kind.LIBVIRT)).host == "127.0.0.1"
 
 
 def test_vmruns_own_words_are_the_evidence(target: RemoteSpec) -> None:
