@@ -6,6 +6,7 @@ pretended. All that is changed is noted on the target first, so that it can be t
 verified on hardware.
 """
 
+import zlib
 from collections.abc import Sequence
 
 from harness.errors import GuestLost, TargetNotReady
@@ -115,26 +116,42 @@ def restart(shell: Shell) -> None:
 
 
 def panic_reports(shell: Shell) -> tuple[str, ...]:
-    """Return the names of the panic reports that the system has kept as files."""
+    """Return the names of the panic reports that the system has kept.
+
+    One that still lies in NVRAM goes by a name made of its text.
+    """
     said = as_root(shell, ["ls", "-1", panic_store.FOLDER], deadline_s=_STEP_S, check=False)
-    return panic_store.panic_files(said.stdout.splitlines())
+    kept = _in_nvram(shell)
+    return (
+        *panic_store.panic_files(said.stdout.splitlines()),
+        *((kept.name,) if kept is not None else ()),
+    )
 
 
 def crash_logs(shell: Shell, *, known: Sequence[str] = ()) -> tuple[CrashLog, ...]:
     """Return the text of each panic that the system kept and that is not known yet.
 
-    What still lies in NVRAM is a log named 'nvram': there it is until a file is made of it.
+    What lies in NVRAM counts until a file was made of it.
     """
+    said = as_root(shell, ["ls", "-1", panic_store.FOLDER], deadline_s=_STEP_S, check=False)
     found = [
         CrashLog(name=name, text=_read(shell, f"{panic_store.FOLDER}/{name}"))
-        for name in panic_reports(shell)
+        for name in panic_store.panic_files(said.stdout.splitlines())
         if name not in known
     ]
+    kept = _in_nvram(shell)
+    if kept is not None and kept.name not in known:
+        first = kept.text.splitlines()[0]
+        found += [] if any(first in log.text for log in found) else [kept]
+    return tuple(found)
+
+
+def _in_nvram(shell: Shell) -> CrashLog | None:
     listing = as_root(shell, ["nvram", "-p"], deadline_s=_STEP_S, check=False).stdout
     text = panic_store.from_nvram(listing)
-    if text and not any(text.splitlines()[0] in log.text for log in found):
-        found.append(CrashLog(name="nvram", text=text))
-    return tuple(found)
+    if not text:
+        return None
+    return CrashLog(name=f"nvram-{zlib.crc32(text.encode()):08x}", text=text)
 
 
 def _read(shell: Shell, file: str) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 FOLDER = "/Library/Logs/DiagnosticReports"
-_OLD = "aapl,panic-info"
+OLD_VARIABLE = "aapl,panic-info"
 _PIECE = "AAPL,PanicInfo"
 _NOT_A_PIECE = "AAPL,PanicInfoLog"
 _FILE = re.compile(r"^(?:Kernel.*\.panic|panic-(?:full|base).*\.(?:panic|ips)|.*\.panic)$")
@@ -33,7 +33,7 @@ def from_nvram(listing: str) -> str:
     pieces = sorted(
         name for name in values if name.startswith(_PIECE) and not name.startswith(_NOT_A_PIECE)
     )
-    names = pieces or [name for name in (_OLD,) if name in values]
+    names = pieces or [name for name in (OLD_VARIABLE,) if name in values]
     return text_of(b"".join(unescaped(values[name]) for name in names))
 
 

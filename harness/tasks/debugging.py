@@ -63,12 +63,10 @@ def debug_attach(  # noqa: PLR0913, PLR0917
 ) -> int:
     """Hand a running, stopped or crashed guest to gdb or lldb on this terminal.
 
-    Symbols of the kernel and of the modules are in place and follow what is loaded. Quitting
-    leaves the guest as it was found.
+    Symbols are in place and follow what is loaded. Quitting leaves the guest as it was found.
     """
-    remote = found_target(target, config)
-    if remote is not None:
-        return _on_target(remote, tuple(break_ or ()), tuple(command or ()))
+    if (remote := found_target(target, config)) is not None:
+        return _on_target(remote, break_, command)
     if core or replay:
         return _over(core, replay, tuple(command or ()), config)
     if via == "kdp":
@@ -97,7 +95,10 @@ def _on_target(target: RemoteSpec, breakpoints: tuple[str, ...], commands: tuple
     """Debug the kernel of a target that the user boots."""
     with tempfile.TemporaryDirectory(prefix="osq-kdp-") as folder:
         request = remote_debug.DebugRequest(
-            target=target, folder=Path(folder), breakpoints=breakpoints, commands=commands
+            target=target,
+            folder=Path(folder),
+            breakpoints=tuple(breakpoints or ()),
+            commands=tuple(commands or ()),
         )
         return remote_debug.attach(request, _say)
 
