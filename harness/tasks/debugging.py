@@ -86,12 +86,12 @@ def debug_attach(  # noqa: PLR0913, PLR0917
         target_name=target,
         kernel_name=kernel,
     )
-    if vscode:
-        return _editor(request)
-    return attaching.attach(request, _say)
+    return _editor(request) if vscode else attaching.attach(request, _say)
 
 
-def _on_target(target: RemoteSpec, breakpoints: tuple[str, ...], commands: tuple[str, ...]) -> int:
+def _on_target(
+    target: RemoteSpec, breakpoints: list[str] | None, commands: list[str] | None
+) -> int:
     """Debug the kernel of a target that the user boots."""
     with tempfile.TemporaryDirectory(prefix="osq-kdp-") as folder:
         request = remote_debug.DebugRequest(
