@@ -79,7 +79,9 @@ class FakeMac(FakeSystem):
         for refused, (code, text) in refusals:
             if refused:
                 return "", _KMUTIL_ERROR.format(code=code, text=text) + "\n", code
-        if identifier not in self.loaded:
+        if identifier in self.started_with:
+            self.into_the_kernel(identifier)
+        elif identifier not in self.loaded:
             self.collection.add(identifier)
             said = "A system reboot is required for the operation to take effect\n"
             return said if profile.says_reboot else "", "", 0

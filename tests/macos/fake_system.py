@@ -43,6 +43,7 @@ class Profile:
     cache_locked: bool = False
     panics_on: str = ""
     never_back: bool = False
+    slow_to_go: bool = False
     filters_boot_args: bool = False
 
     @property
@@ -70,6 +71,7 @@ class FakeSystem:
     nvram: dict[str, str] = field(default_factory=dict)
     loaded: dict[str, str] = field(default_factory=dict)
     collection: set[str] = field(default_factory=set)
+    started_with: set[str] = field(default_factory=set)
     opened: set[str] = field(default_factory=set)
     commands: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -119,6 +121,7 @@ class FakeSystem:
         self.boot_args = "" if self.profile.filters_boot_args else self.nvram.get("boot-args", "")
         if self.dies_at_start:
             self.files[f"{REPORTS}/Kernel_start.panic"] = File(self.dies_at_start.encode())
+        self.started_with = set(self.collection)
         for identifier in self.collection:
             self.into_the_kernel(identifier)
 

@@ -21,6 +21,8 @@ from tests.macos.fake_mac import FakeMac
 from tests.macos.fake_system import Died
 
 _DOWN_S = 0.15
+# Long enough for the harness to find the old session still answering.
+_GOING_S = 1.0
 _CHUNK_BYTES = 32768
 
 
@@ -105,6 +107,9 @@ class MacServer:
     def _run(self, line: str, data: bytes) -> tuple[str, str, int]:
         if line == "sudo -n shutdown -r now":
             self.mac.commands.append(line)
+            if self.mac.profile.slow_to_go:
+                threading.Timer(_GOING_S, self.restart).start()
+                return "Shutdown NOW!\n", "", 0
             raise Died
         return self.mac.run(line, data)
 

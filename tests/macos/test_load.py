@@ -74,6 +74,17 @@ def test_a_restart_brings_the_kext(make_case: MakeCase, release: str) -> None:
     assert any("back after" in line for line in case.said)
 
 
+def test_the_old_session_is_not_taken_for_the_new_one(make_case: MakeCase) -> None:
+    """A target that is slow to go still answers for a while: it is waited for all the same."""
+    case = make_case(replace(PROFILES["13"], slow_to_go=True))
+    session = case.mac.session
+
+    loaded = remote_workflow.load(replace(case.loading, restart=True), case.say)
+
+    assert loaded.name == IDENTIFIER
+    assert case.mac.session != session
+
+
 # Release, setting, and then what it ends in: the kind of error, its message, its hint, its code.
 REFUSALS = [
     ("10.10", {"signed": False}, (ModuleError, "refused.*not loadable", "kernel-deps", 1)),

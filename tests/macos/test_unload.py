@@ -55,6 +55,20 @@ def test_unsupported_by_cache_is_never_tried_again(
     assert caught.value.exit_code == 2
 
 
+def test_one_restart_is_enough_for_more_than_one_load(
+    make_case: Callable[[Profile], Case],
+) -> None:
+    """A kext that the system was started with goes, and comes again without another restart."""
+    case = make_case(replace(PROFILES["15"]))
+    remote_workflow.load(replace(case.loading, restart=True), case.say)
+
+    remote_workflow.unload(case.target, SPEC)
+    again = remote_workflow.load(case.loading, case.say)
+
+    assert again.name == IDENTIFIER
+    assert case.changes.count("shutdown -r now") == 1
+
+
 def test_busy_for_ever_says_who_holds_it(loaded_case: Callable[[Profile], Case]) -> None:
     """Five attempts, code 1, with the process that has the device open."""
     case = loaded_case(replace(PROFILES["13"]))
