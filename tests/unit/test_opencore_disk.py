@@ -100,6 +100,18 @@ def test_a_disk_is_edited_and_put_back(
     assert [path.name for path in tmp_path.iterdir()] == [disk.name]
 
 
+def test_undo_goes_back_to_before_the_first_change(tmp_path: Path) -> None:
+    """Changed twice, in two ways: what comes back is the file as it was at first."""
+    before = plistlib.dumps(CONFIG)
+    disk = make_disk(tmp_path, form="raw", partitioned=True, config=before)
+
+    opencore_disk.allow_kexts(disk, debug=())
+    opencore_disk.allow_kexts(disk, debug=("keepsyms=1",))
+    opencore_disk.undo(disk)
+
+    assert opencore_disk.settings(disk) == opencore.read(before)
+
+
 def test_all_else_in_the_file_stays() -> None:
     """Other keys are kept, and OpenCore is told to overwrite what the NVRAM has of old."""
     wanted = opencore.for_kexts(opencore.read(plistlib.dumps(CONFIG)))
