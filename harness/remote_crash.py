@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The crash logs that a target kept of itself, as the same reports that a console gives."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.errors import UsageError
 from harness.macos import symbols
 from harness.model import System
 from harness.panic import darwin
@@ -32,19 +31,8 @@ def explained(
 
 
 def _of_macos(log: CrashLog, dsym: Path | None, roots: Sequence[Path]) -> Iterator[KernelReport]:
+    known = (dsym,) if dsym is not None and dsym.exists() else ()
     for report in darwin.scan(darwin.panic_string(log.text).splitlines()):
         named = replace(report, facts={**report.facts, "kept-as": log.name})
-        dsyms = _fitting(named, dsym)
+        dsyms = symbols.fitting(named, known)
         yield symbols.symbolised(named, dsyms, roots=roots)[0] if dsyms else named
-
-
-def _fitting(report: KernelReport, dsym: Path | None) -> Mapping[str, Path]:
-    """Return the dSYM by the kext whose UUID it has; none where the panic names another build."""
-    if dsym is None or not dsym.exists():
-        return {}
-    try:
-        uuid = symbols.read_dsym(dsym).uuid
-    except UsageError:
-        return {}
-    ran = symbols.loaded_uuids(report.text)
-    return {kext: dsym for kext, loaded in ran.items() if loaded == uuid}

@@ -83,6 +83,16 @@ def loaded_uuids(text: Sequence[str]) -> dict[str, str]:
     return {match[1]: match[2].upper() for match in found if match}
 
 
+def fitting(report: KernelReport, dsyms: Sequence[Path]) -> dict[str, Path]:
+    """Return the dSYMs of the kexts in a panic, by kext: those that have the UUID of what ran.
+
+    Raises: UsageError for one that is no dSYM.
+    """
+    by_uuid = {read_dsym(path).uuid: path for path in dsyms}
+    ran = loaded_uuids(report.text)
+    return {kext: by_uuid[loaded] for kext, loaded in ran.items() if loaded in by_uuid}
+
+
 def symbolised(
     report: KernelReport, dsyms: Mapping[str, Path], *, roots: Sequence[Path] = ()
 ) -> tuple[KernelReport, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import panic_explain
 from harness.errors import UsageError
 from harness.macos import symbols
 from harness.model import System
@@ -150,6 +151,20 @@ def test_a_kept_log_is_explained_by_the_same_parser(kext: Kext) -> None:
     assert without.function == ""
     assert without.module == "org.example.osq"
     assert other.kind == "panic"
+
+
+def test_panic_explain_takes_a_dsym(kext: Kext, tmp_path: Path) -> None:
+    """A copied report and the dSYM: place and function; another build's gives none."""
+    good, other = tmp_path / "good.panic", tmp_path / "other.panic"
+    good.write_text(panic_text(kext, kext.uuid))
+    other.write_text(panic_text(kext, "7E1A7E1A-0000-3000-8000-000000000001"))
+
+    found, _ = panic_explain.explain_with_symbols(good, modules=(kext.dsym,), vmlinux=None)
+    without, _ = panic_explain.explain_with_symbols(other, modules=(kext.dsym,), vmlinux=None)
+
+    assert found.reports[0].function == "inner"
+    assert found.reports[0].place.endswith("osq.c:3")
+    assert (without.count, without.reports[0].place) == (1, "")
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"\xcf\xfa\xed\xfe" + bytes(28)])
