@@ -21,6 +21,13 @@ from harness.tasks.standing import (
     image_build,
     image_list,
 )
+from harness.tasks.targets import (
+    kernel_configure_target,
+    kernel_deps,
+    target_list,
+    target_power,
+    verify_on_mac,
+)
 from harness.tasks.timetravel import record_command, replay_debug
 from harness.tasks.workflow import (
     kernel_build,
@@ -48,6 +55,8 @@ __all__ = [
     "image_build",
     "image_list",
     "kernel_build",
+    "kernel_configure_target",
+    "kernel_deps",
     "kernel_load",
     "kernel_test_load",
     "kernel_test_unload",
@@ -62,5 +71,8 @@ __all__ = [
     "replay",
     "replay_debug",
     "run_kernel_test",
+    "target_list",
+    "target_power",
     "test",
+    "verify_on_mac",
 ]

@@ -39,8 +39,10 @@ Finding = Callable[[Path], Iterable[str]]
 def _steps() -> dict[str, Finding]:
     """Return every step by its name: a function that yields what it objects to."""
     python = sys.executable
+    pytest = (python, "-m", "pytest", "-q", "--color=no")
     commands = {
-        "unit": (python, "-m", "pytest", "-q", "--color=no", "tests/unit", "tests/libvirt"),
+        "unit": (*pytest, "tests/unit", "tests/libvirt"),
+        "macos-target": (*pytest, "tests/macos"),
         "mypy": (python, "-m", "mypy"),
         "core": (*_CORE, "FUZZ_S=2", "check"),
         "core-property": (python, "-m", "pytest", "-q", "--color=no", "tests/core"),

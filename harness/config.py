@@ -32,6 +32,7 @@ class Environment:
     `cache` holds images and kernels; `runtime` holds sockets and must be short (a UNIX socket's
     path ends at 108 bytes); `run` is the session file of a run that this process is part of.
     `keys` holds what cannot be made anew: the key that released modules are signed with.
+    `targets` holds what this user says of the targets that he boots himself.
     """
 
     cache: Path
@@ -40,6 +41,7 @@ class Environment:
     color: bool
     kbuild: dict[str, str]
     run: Path | None
+    targets: Path = Path()
     keys: Path = Path(platformdirs.user_data_dir("osq-harness")) / "signing"
     skip_kernel: bool = False
 
@@ -48,6 +50,9 @@ def environment(variables: Mapping[str, str] = os.environ) -> Environment:
     """Return what the given environment variables mean to the harness."""
     cache = variables.get("HARNESS_CACHE") or platformdirs.user_cache_dir("osq-harness")
     runtime = variables.get("XDG_RUNTIME_DIR") or ""
+    targets = variables.get("HARNESS_TARGETS") or (
+        platformdirs.user_config_path("osq-harness") / "targets"
+    )
     base = Path(runtime) if runtime and len(runtime) < 30 else Path("/tmp")  # noqa: S108
     return Environment(
         cache=Path(cache).absolute(),
@@ -57,6 +62,7 @@ def environment(variables: Mapping[str, str] = os.environ) -> Environment:
         kbuild={name: variables[name] for name in KBUILD_VARIABLES if variables.get(name)},
         run=Path(variables[RUN_VARIABLE]) if variables.get(RUN_VARIABLE) else None,
         skip_kernel=variables.get("SKIP_KERNEL", "") not in {"", "0", "false"},
+        targets=Path(targets).absolute(),
     )
 
 

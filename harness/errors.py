@@ -3,7 +3,9 @@
 
     HarnessError                 4  something outside the tests went wrong
     ├── UsageError               2  the command line cannot be carried out as it is
-    │   └── ConfigError          2  a configuration file is wrong: file, key, what was expected
+    │   ├── ConfigError          2  a configuration file is wrong: file, key, what was expected
+    │   └── TargetNotReady       2  a person has to change the target first: approve, allow
+    │       └── RestartNeeded    2  a restart of the target does it
     ├── BuildError               1  the module does not compile: the compiler's own words
     ├── RuleBroken               1  the emulated kext broke a rule of its kernel's
     ├── ModuleError              1  the guest's kernel refused to load or unload the module
@@ -57,6 +59,14 @@ class ConfigError(UsageError):
         self.file = file
         self.key = key
         self.expected = expected
+
+
+class TargetNotReady(UsageError):
+    """Raised when a target asks a person for something: an approval, a setting in Recovery."""
+
+
+class RestartNeeded(TargetNotReady):
+    """Raised when a target has to be restarted before what was asked for can be so."""
 
 
 class BuildError(HarnessError):

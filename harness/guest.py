@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import shlex
+import socket
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -290,6 +291,9 @@ def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) ->
     if transport is None:
         return "the connection closed at once"
     transport.set_keepalive(_KEEPALIVE_S)
+    # A command is several small packets; Nagle's algorithm would have each wait for the last one.
+    if isinstance(transport.sock, socket.socket):
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return ""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import UsageError
-from harness.model import Accel, Endpoint, ModuleBuild
+from harness.model import Accel, Endpoint, ModuleBuild, System
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Handoff:
     build: ModuleBuild
     variants: dict[str, ModuleBuild]
     control: bool = False
+    system: System = System.LINUX
 
 
 _ADAPTER = TypeAdapter(Handoff)
@@ -38,7 +39,7 @@ _ADAPTER = TypeAdapter(Handoff)
 def write(handoff: Handoff, file: Path) -> None:
     """Write a handoff, whole or not at all."""
     beside = file.with_suffix(".tmp")
-    data = {**asdict(handoff), "accel": handoff.accel.value}
+    data = {**asdict(handoff), "accel": handoff.accel.value, "system": handoff.system.value}
     beside.write_text(json.dumps(data, default=str, indent=1) + "\n")
     beside.replace(file)
 

@@ -33,11 +33,11 @@ class LineFinder:
     """A context with an addr2line that answers one question after the other.
 
     `section` names the one that addresses are relative to, in a relocatable file; "" is for a
-    linked one.
+    linked one. `program` is another that speaks as addr2line does (LLVM's, for Mach-O).
     """
 
-    def __init__(self, path: Path, section: str = "") -> None:
-        command = ["addr2line", "--addresses", "--functions", "--inlines", f"--exe={path}"]
+    def __init__(self, path: Path, section: str = "", *, program: str = "addr2line") -> None:
+        command = [program, "--addresses", "--functions", "--inlines", f"--exe={path}"]
         if section:
             command.append(f"--section={section}")
         try:
@@ -50,7 +50,7 @@ class LineFinder:
             )
         except FileNotFoundError as error:
             raise UsageError(
-                "addr2line is not installed", hint="./dev installs binutils"
+                f"{program} is not installed", hint="./dev installs binutils and llvm-19"
             ) from error
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._pipe, selectors.EVENT_READ)

@@ -35,10 +35,18 @@ class Verdict(Enum):
 
 
 class Accel(Enum):
-    """What executes the guest's instructions."""
+    """What executes the guest's instructions; OWN: it was booted without us."""
 
     KVM = "kvm"
     TCG = "tcg"
+    OWN = "own"
+
+
+class System(Enum):
+    """What a target runs."""
+
+    LINUX = "linux"
+    MACOS = "macos"
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -117,7 +125,8 @@ class ModuleSpec:
 class TestSpec:
     """One suite: a pytest folder on the host, or a command in the guest that prints KTAP.
 
-    A suite with a group runs only when its group is asked for (`--crash-tests`: "crash").
+    A suite with a group runs only when its group is asked for (`--crash-tests`: "crash"), and only
+    on targets of its system.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -128,6 +137,7 @@ class TestSpec:
     command: str | None = None
     deadline_s: float = 600.0
     group: str = ""
+    system: System = System.LINUX
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import UsageError
+from harness.macos import symbols
 from harness.panic import darwin
 from harness.panic.scan import scan_blocks
 from harness.panic.signature import signature
@@ -73,16 +74,23 @@ def explain_with_symbols(
 ) -> tuple[Explained, tuple[str, ...]]:
     """Return every report of a log with files and lines, and what could not be looked up.
 
-    Shape: a module is known by the name of its file, debug information beside the '.ko' included.
+    Shape: a module is known by the name of its file, debug information beside the '.ko' included;
+    a kext's dSYM by its UUID, which a panic of macOS names.
     Raises: UsageError for a log or a symbol file that cannot be read.
     """
-    for symbols in (*modules, *((vmlinux,) if vmlinux else ())):
-        if not symbols.is_file():
-            raise UsageError(f"{symbols}: no such file", hint="an ELF file with debug information")
-    named = {path.name.partition(".ko")[0]: path for path in modules}
+    dsyms = tuple(path for path in modules if path.suffix == ".dSYM")
+    files = tuple(path for path in modules if path not in dsyms)
+    for one in (*files, *((vmlinux,) if vmlinux else ())):
+        if not one.is_file():
+            raise UsageError(f"{one}: no such file", hint="an ELF file with debug information")
+    named = {path.name.partition(".ko")[0]: path for path in files}
     with Symbolizer(named, vmlinux) as symbolizer:
-        found = explain_file(file, decorate=symbolizer.report)
-        return found, symbolizer.notes
+
+        def decorate(report: KernelReport) -> KernelReport:
+            ours = symbols.fitting(report, dsyms)
+            return symbols.symbolised(report, ours)[0] if ours else symbolizer.report(report)
+
+        return explain_file(file, decorate=decorate), symbolizer.notes
 
 
 def _explained(blocks: Iterator[str]) -> Explained:

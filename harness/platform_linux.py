@@ -9,11 +9,11 @@ import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from harness.errors import GuestHung, GuestLost, ModuleError
 from harness.guest import Guest
 from harness.model import ModuleBuild, ModuleSpec, PushSpec
+from harness.module_state import LoadedModule, ModuleEntry
 
 _STEP_S = 30.0
 _RETRY_S = 0.5
@@ -30,14 +30,6 @@ _SIGNATURE = re.compile(
     r"Loading of (unsigned module|module with [\w ]+) is rejected|"
     r"Lockdown: .*: unsigned module loading is restricted"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedModule:
-    """A module in the guest's kernel, and the addresses of its sections by name."""
-
-    name: str
-    sections: dict[str, int]
 
 
 def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
@@ -229,16 +221,6 @@ def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[s
     if not found:
         mark(guest, f"harness-last-word {token}")
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModuleEntry:
-    """One line of /proc/modules."""
-
-    name: str
-    size_bytes: int
-    references: int
-    used_by: tuple[str, ...]
 
 
 def parse_modules(text: str) -> dict[str, ModuleEntry]:

@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from harness import config, handoff, kernel_test, ktap, live, platform_linux
+from harness import config, handoff, kernel_test, ktap, live
 from harness.crash_values import Expectation
 from harness.errors import GuestLost, HarnessError
 from harness.guest import Guest
 from harness.handoff import Handoff
-from harness.model import ModuleSpec, Settings, TestResult, Verdict
-from harness.platform_linux import LoadedModule
+from harness.model import ModuleSpec, Settings, System, TestResult, Verdict
+from harness.module_state import LoadedModule
+from harness.platforms import PLATFORMS, Platform
 from harness.request import KernelTestRequest
 
 _MARKER_HELP = (
@@ -42,6 +43,7 @@ class _State:
     """What the plugin of one pytest process holds; filled when the first test asks for it."""
 
     guest: Guest | None = None
+    platform: Platform = PLATFORMS[System.LINUX]
     ktap: "_KtapPrinter | None" = None
 
 
@@ -57,22 +59,25 @@ class Driver:
     handoff: Handoff
     load_s: float
 
+    @property
+    def platform(self) -> Platform:
+        """What knows how this guest's system loads modules."""
+        return PLATFORMS[self.handoff.system]
+
     def load(self, **parameters: str) -> LoadedModule:
         """Load the module, with parameters beside those of the configuration."""
         if self.handoff.control:
             pytest.skip("a control run is without the module")
         merged = {**self.spec.parameters, **parameters}
-        return platform_linux.load(
-            self.guest, self.spec, deadline_s=self.load_s, parameters=merged
-        )
+        return self.platform.load(self.guest, self.spec, deadline_s=self.load_s, parameters=merged)
 
     def unload(self, *, attempts: int = 1) -> None:
         """Unload the module; ModuleError says who holds it when it is busy."""
-        platform_linux.unload(self.guest, self.spec, deadline_s=self.load_s, attempts=attempts)
+        self.platform.unload(self.guest, self.spec, deadline_s=self.load_s, attempts=attempts)
 
     def is_loaded(self) -> bool:
         """Return whether the guest's kernel holds the module."""
-        return platform_linux.is_loaded(self.guest, self.spec)
+        return self.platform.is_loaded(self.guest, self.spec)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -160,7 +165,8 @@ def guest(
     """Give the guest, reached over one SSH connection for the whole pytest session."""
     limit = harness_settings.timeouts.ssh_s * harness_handoff.factor
     with Guest.connect(harness_handoff.endpoint, deadline_s=limit, alive=lambda: None) as found:
-        request.config.stash[_STATE].guest = found
+        state = request.config.stash[_STATE]
+        state.guest, state.platform = found, PLATFORMS[harness_handoff.system]
         yield found
     request.config.stash[_STATE].guest = None
 
@@ -207,20 +213,21 @@ def long_run(request: pytest.FixtureRequest) -> bool:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Put the begin and end of the test into the guest's kernel log."""
-    guest = item.config.stash[_STATE].guest
+    state = item.config.stash[_STATE]
+    guest = state.guest
     if guest is None or "guest" not in getattr(item, "fixturenames", ()):
         return (yield)
     name = _name(item.nodeid)
-    platform_linux.mark(guest, f"harness-test-begin {name}")
+    state.platform.mark(guest, f"harness-test-begin {name}")
     try:
         return (yield)
     finally:
-        _mark_end(guest, name)
+        _mark_end(state.platform, guest, name)
 
 
-def _mark_end(guest: Guest, name: str) -> None:
+def _mark_end(platform: Platform, guest: Guest, name: str) -> None:
     try:
-        platform_linux.mark(guest, f"harness-test-end {name}")
+        platform.mark(guest, f"harness-test-end {name}")
     except GuestLost as error:
         pytest.exit(f"the guest was lost during {name}: {error.message}", returncode=4)
 

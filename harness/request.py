@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.config import Environment
-from harness.model import Accel, Settings, TestSpec
+from harness.model import Accel, Settings, System, TestSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,14 @@ class KernelTestRequest:
     @property
     def suites(self) -> tuple[TestSpec, ...]:
         """The configured suites of the groups that were asked for."""
-        return tuple(spec for spec in self.settings.tests if spec.group in self.selection.groups)
+        return self.suites_for(System.LINUX)
+
+    def suites_for(self, system: System) -> tuple[TestSpec, ...]:
+        """Return the suites of the groups that were asked for, for targets of one system."""
+        wanted = self.selection.groups
+        return tuple(
+            spec for spec in self.settings.tests if spec.group in wanted and spec.system is system
+        )
 
 
 def for_long_run(settings: Settings) -> Settings:

@@ -44,6 +44,7 @@ class RunRecord:
     console_word: str = "no guest ran"
     libvirt_word: str = ""
     session: Session | None = None
+    accel: Accel = Accel.TCG
     crashes: list[Crash] = field(default_factory=list)
     expected: dict[str, Expectation] = field(default_factory=dict)
     reports: tuple[KernelReport, ...] = ()
@@ -80,7 +81,7 @@ class RunRecord:
             target=self.target,
             verdict=word,
             reason=reason,
-            accel=live.accel if live else Accel.TCG,
+            accel=live.accel if live else self.accel,
             deadline_factor=live.factor if live else 1.0,
             started_at=self.started_at,
             duration_s=round(time.monotonic() - self.begun, 2),

@@ -33,7 +33,7 @@ from harness.errors import (
 from harness.ktap import Bail, Parser, Plan, Result, Started
 from harness.model import TestResult, TestSpec, Verdict
 from harness.request import Selection
-from harness.session import Session
+from harness.watched import Watched
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
@@ -67,7 +67,7 @@ class SuiteOutcome:
 
 def run_suite(
     spec: TestSpec,
-    session: Session,
+    session: Watched,
     *,
     selection: Selection,
     session_file: Path,
@@ -197,7 +197,7 @@ def lost(names: Sequence[str], suite: str) -> tuple[TestResult, ...]:
     )
 
 
-def _pump(spec: TestSpec, lines: Iterator[str | None], ledger: _Ledger, session: Session) -> None:
+def _pump(spec: TestSpec, lines: Iterator[str | None], ledger: _Ledger, session: Watched) -> None:
     end = time.monotonic() + session.deadline(spec.deadline_s)
     test_limit = session.deadline(session.request.timeouts.test_s)
     seen_at = time.monotonic()
@@ -217,7 +217,7 @@ def _pump(spec: TestSpec, lines: Iterator[str | None], ledger: _Ledger, session:
             raise _overdue(session, "the suite's deadline passed")
 
 
-def _overdue(session: Session, what: str) -> HarnessError:
+def _overdue(session: Watched, what: str) -> HarnessError:
     session.liveness.note("deadline", what)
     return TestOverdue(
         f"{what}; the guest's kernel still beats",
@@ -229,7 +229,7 @@ def _overdue(session: Session, what: str) -> HarnessError:
 @contextmanager
 def _lines(
     spec: TestSpec,
-    session: Session,
+    session: Watched,
     selection: Selection,
     session_file: Path,
     log: Path,

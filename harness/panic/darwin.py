@@ -62,6 +62,34 @@ class _Kext:
     end: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where one frame of a stack lies: its address, and how far into which kext that is."""
+
+    address: int
+    kext: str = ""
+    offset: int = 0
+
+
+def places(text: Sequence[str]) -> tuple[Place, ...]:
+    """Return the place of each frame of a panic, in the order of its frames."""
+    kexts = [kext for one in text if (kext := _kext(one)) is not None]
+    found = [match for one in text if (match := _FRAME.match(one) or _ARM_FRAME.match(one))]
+    return tuple(_place(int(match["address"], 16), kexts) for match in found)
+
+
+def _place(address: int, kexts: Sequence[_Kext]) -> Place:
+    home = next((kext for kext in kexts if kext.start <= address <= kext.end), None)
+    if home is None:
+        return Place(address=address)
+    return Place(address=address, kext=home.name, offset=address - home.start)
+
+
+def guilty(frames: Sequence[Frame]) -> Frame | None:
+    """Return the innermost frame with a name that is not plumbing of the panic itself."""
+    return next((one for one in frames if _nameable(one.function)), None)
+
+
 def panic_string(text: str) -> str:
     """Return the panic text that a file holds: of an .ips its `panicString`, else the file as it is.
 
@@ -112,17 +140,17 @@ def _report(text: Sequence[str], line: int) -> KernelReport:
     groups = header.groupdict() if header is not None else {}
     kexts = [kext for one in text if (kext := _kext(one)) is not None]
     frames = tuple(frame for one in text if (frame := _frame(one, kexts)) is not None)
-    guilty = next((one for one in frames if _nameable(one.function)), None)
+    named = guilty(frames)
     process = next((found for one in text if (found := _PROCESS.match(one))), None)
     title = _title(groups.get("what") or "")
     return KernelReport(
         kind="panic",
-        title=(f"{title} in {guilty.function}" if guilty else title)[:_MOST_TITLE],
+        title=(f"{title} in {named.function}" if named else title)[:_MOST_TITLE],
         line=line,
         text=tuple(text),
         fatal=True,
-        function=guilty.function if guilty else "",
-        module=(guilty.module if guilty else "") or _module(frames, kexts),
+        function=named.function if named else "",
+        module=(named.module if named else "") or _module(frames, kexts),
         task=process["task"] if process else "",
         pid=int(process["pid"]) if process and process["pid"] else None,
         cpu=int(groups["cpu"]) if groups.get("cpu") else None,
@@ -161,13 +189,8 @@ def _frame(line: str, kexts: Sequence[_Kext]) -> Frame | None:
             offset=int(groups["offset"], 16) if groups.get("offset") else 0,
             module="" if image == _KERNEL else image,
         )
-    address = int(found["address"], 16)
-    home = next((kext for kext in kexts if kext.start <= address <= kext.end), None)
-    return Frame(
-        function=found["address"],
-        offset=address - home.start if home is not None else 0,
-        module=home.name if home is not None else "",
-    )
+    place = _place(int(found["address"], 16), kexts)
+    return Frame(function=found["address"], offset=place.offset, module=place.kext)
 
 
 def _nameable(function: str) -> bool:

@@ -18,7 +18,7 @@ from harness.tasks.common import command
     help={
         "file": "console log, plain or .gz, .xz, .zst; a .panic or .ips of macOS; - is stdin",
         "vmlinux": "the kernel's vmlinux with debug information, of the very build that ran",
-        "module": "a module's .ko with debug information (may be repeated)",
+        "module": "a module's .ko with debug information, a kext's .dSYM (may be repeated)",
         "json": "print the reports as JSON",
     },
 )

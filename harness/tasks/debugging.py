@@ -10,11 +10,13 @@ from typing import Any
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import debug_adapter, debug_live, timetravel, vmcore_open
+from harness import debug_adapter, debug_live, remote_debug, timetravel, vmcore_open
 from harness import debug_attach as attaching
 from harness.errors import UsageError
 from harness.kdp import attach as kdp
+from harness.remote import RemoteSpec
 from harness.tasks.common import command, current_environment, load_settings
+from harness.tasks.targets import found_target
 
 _NO_PORT = -1
 ATTACH_HELP = {
@@ -25,7 +27,7 @@ ATTACH_HELP = {
     "vmlinux": "symbols of the kernel, instead of those of invoke kernel-symbols",
     "source": "folder with the kernel's source",
     "break-at-boot": "start a guest stopped at its first instruction; it ends with the debugger",
-    "target": "target to start for --break-at-boot",
+    "target": "target to start for --break-at-boot, or one that you boot yourself",
     "kernel": "kernel to start, or what the guest runs when that is not its target's own",
     "vscode": "write .vscode/launch.json (lldb-dap, cppdbg) and wait until Ctrl-C",
     "dap": "serve a debug adapter (lldb-dap) on standard input and output, for an editor",
@@ -69,9 +71,10 @@ def debug_attach(  # noqa: PLR0913, PLR0917
 ) -> int:
     """Hand a running, stopped or crashed guest to gdb or lldb on this terminal.
 
-    Symbols of the kernel and of the modules are in place and follow what is loaded. Quitting
-    leaves the guest as it was found.
+    Symbols are in place and follow what is loaded. Quitting leaves the guest as it was found.
     """
+    if (remote := found_target(target, config)) is not None:
+        return _on_target(remote, break_, command)
     request = _request(locals())
     if core or replay:
         return _over(core, replay, request)
@@ -106,6 +109,20 @@ def _request(options: dict[str, Any]) -> attaching.AttachRequest:
         target_name=options["target"],
         kernel_name=options["kernel"],
     )
+
+
+def _on_target(
+    target: RemoteSpec, breakpoints: list[str] | None, commands: list[str] | None
+) -> int:
+    """Debug the kernel of a target that the user boots."""
+    with tempfile.TemporaryDirectory(prefix="osq-kdp-") as folder:
+        request = remote_debug.DebugRequest(
+            target=target,
+            folder=Path(folder),
+            breakpoints=tuple(breakpoints or ()),
+            commands=tuple(commands or ()),
+        )
+        return remote_debug.attach(request, _say)
 
 
 def _over(core: str, replay: str, request: attaching.AttachRequest) -> int:

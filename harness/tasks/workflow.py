@@ -7,10 +7,21 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from harness import control as controlled
-from harness import guests, kernel_test, record_run, record_test, report
+from harness import (
+    guests,
+    kernel_test,
+    record_run,
+    record_test,
+    remote_test,
+    remote_workflow,
+    report,
+)
+from harness.errors import UsageError
 from harness.kext import build as kext_build
 from harness.kext import kexts
 from harness.live import LiveView
+from harness.model import RunReport
+from harness.remote import RemoteSpec
 from harness.request import KernelTestRequest
 from harness.tasks.common import (
     RUN_HELP,
@@ -22,12 +33,15 @@ from harness.tasks.common import (
     request_from,
     view_for,
 )
+from harness.tasks.targets import REBOOT_HELP, found_target, loading
+
+FILE_HELP = {"file": "on a target that you boot: module to load (.kext, .ko) instead of ours"}
 
 # Of a guest that is recorded; one that goes on is ended there.
 _RECORD_S = 300.0
 
 
-@task(help=RUN_HELP, auto_shortflags=False, name="kernel-test")
+@task(help=RUN_HELP | FILE_HELP, auto_shortflags=False, name="kernel-test")
 @command
 def run_kernel_test(  # noqa: PLR0913, PLR0917
     _c: Context,
@@ -51,6 +65,7 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     config: str | None = None,
     run_id: str | None = None,
     verbose: bool = False,
+    file: str = "",
 ) -> int:
     """Build the module, boot a guest, load it, run the tests, end in a verdict.
 
@@ -61,7 +76,11 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
         asked = request_from(locals())
         if record:
             return _recorded(asked, record, view)
-        found = controlled.run(asked, view) if control else kernel_test.run(asked, view)
+        remote = found_target(target, config)
+        if remote is not None:
+            found = _on_target(asked, remote, file, view)
+        else:
+            found = controlled.run(asked, view) if control else kernel_test.run(asked, view)
     print(
         "\n".join(
             (*guests.if_kept(current_environment(), found.run_id), *report.summary_lines(found))
@@ -75,6 +94,30 @@ def _recorded(asked: KernelTestRequest, test: str, view: LiveView) -> int:
     print("\n".join(record_run.summary(found.recorded)))
     print(f"{found.result.verdict.value}: {found.result.name}: {found.result.reason}")
     return found.exit_code
+
+
+def _on_target(
+    asked: KernelTestRequest, target: RemoteSpec, file: str, view: LiveView
+) -> RunReport:
+    """Run the tests on a target that the user boots."""
+    config = str(asked.settings.file)
+    test = remote_test.RemoteTest(
+        loading=loading(target, config, file, reboot=False),
+        settings=asked.settings,
+        environment=asked.environment,
+        suites=asked.suites_for(target.system),
+        selection=asked.selection,
+        run_id=asked.run_id,
+    )
+    return remote_test.run(test, view)
+
+
+def _load_on(target: RemoteSpec, file: str, config: str | None, *, reboot: bool) -> int:
+    """Load the module on a target that the user boots, and say where it lies."""
+    found = remote_workflow.load(loading(target, config, file, reboot=reboot), print)
+    places = ", ".join(f"{name} at {at:#x}" for name, at in found.sections.items())
+    print(f"loaded {found.name} on {target.name}" + (f" ({places})" if places else ""))
+    return 0
 
 
 @task(help=help_for("target", "kernel", "config") | VARIANT_HELP, auto_shortflags=False)
@@ -100,7 +143,12 @@ def kernel_build(
     return 0
 
 
-@task(help=help_for("target", "kernel", "accel", "uri", "fresh", "share", "config"))
+@task(
+    help=help_for("target", "kernel", "accel", "uri", "fresh", "share", "config")
+    | FILE_HELP
+    | REBOOT_HELP,
+    auto_shortflags=False,
+)
 @command
 def kernel_test_load(  # noqa: PLR0913, PLR0917
     _c: Context,
@@ -111,8 +159,16 @@ def kernel_test_load(  # noqa: PLR0913, PLR0917
     fresh: bool = False,
     share: str | None = None,
     config: str | None = None,
+    file: str = "",
+    reboot: bool = False,
 ) -> int:
-    """Start a guest with the module loaded, and leave it up."""
+    """Start a guest with the module loaded, and leave it up; or load it on a target of yours.
+
+    On a Mac the exit code is 2 when somebody has to approve the kext or restart it first.
+    """
+    remote = found_target(target, config)
+    if remote is not None:
+        return _load_on(remote, file, config, reboot=reboot)
     request = replace(request_from(locals()), keep=True)
     with view_for(verbose=False) as view, kernel_test.standing_guest(request, view) as standing:
         life = standing.session.life
@@ -120,12 +176,24 @@ def kernel_test_load(  # noqa: PLR0913, PLR0917
     return 0
 
 
-@task(positional=["target"], help=help_for("target", "kernel", "config"))
+@task(
+    positional=["target"],
+    help=help_for("target", "kernel", "config") | FILE_HELP | REBOOT_HELP,
+    auto_shortflags=False,
+)
 @command
 def kernel_load(
-    c: Context, target: str, kernel: str | None = None, config: str | None = None
+    _c: Context,
+    target: str,
+    kernel: str | None = None,
+    config: str | None = None,
+    file: str = "",
+    reboot: bool = False,
 ) -> int:
     """Load the module on TARGET and leave it loaded (kernel-test-load, by the target's name)."""
+    remote = found_target(target, config)
+    if remote is not None:
+        return _load_on(remote, file, config, reboot=reboot)
     request = replace(request_from(locals()), keep=True)
     with view_for(verbose=False) as view, kernel_test.standing_guest(request, view) as standing:
         life = standing.session.life
@@ -135,11 +203,26 @@ def kernel_load(
 
 @task(
     positional=["run"],
-    help={"run": "the guest's run (default: the only one)", "config": RUN_HELP["config"]},
+    help={
+        "run": "the guest's run (default: the only one)",
+        "target": "a target that you boot, instead of a guest that was left up",
+        "config": RUN_HELP["config"],
+    },
 )
 @command
-def kernel_test_unload(_c: Context, run: str = "", config: str | None = None) -> int:
+def kernel_test_unload(
+    _c: Context, run: str = "", target: str = "", config: str | None = None
+) -> int:
     """Unload the module in a guest that was left up, again and again while it is busy."""
+    remote = found_target(target, config) if target else None
+    if remote is not None:
+        remote_workflow.unload(remote, load_settings(config).module)
+        print("unloaded")
+        return 0
+    if target:
+        raise UsageError(
+            f"{target} is no target that you boot", hint="--run names a guest of ours"
+        )
     guests.unload(current_environment(), load_settings(config), run)
     print("unloaded")
     return 0

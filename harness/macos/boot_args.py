@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The kernel's boot arguments of macOS: words added so that they can be taken back. Pure.
+
+What was there before is kept word for word: a Mac may need its own arguments to boot.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from harness.errors import UsageError
+
+# xnu, osfmk/kern/debug.h: DB_NMI, DB_ARP, and 0x100 (DB_LOG_PI_SCRN), obsolete but accepted.
+DEBUG_FLAGS = 0x144
+# Before OS X 10.11 this alone let unsigned kexts load; since then it has no effect.
+KEXT_DEV_MODE = ("kext-dev-mode=1",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What was done to a list of arguments: words added, and words that gave way to them."""
+
+    added: tuple[str, ...]
+    replaced: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """Return the change as one line, to be kept beside what was changed."""
+        return json.dumps(asdict(self))
+
+
+def read_change(text: str) -> Change:
+    """Return a change that was kept.
+
+    Raises: UsageError when the text is none.
+    """
+    try:
+        found = json.loads(text)
+        return Change(added=tuple(found["added"]), replaced=tuple(found["replaced"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            "the record of what was changed cannot be read", evidence=text.splitlines()[:5]
+        ) from error
+
+
+def merged(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
+    """Return the arguments with the wanted words, and what that changed.
+
+    A word NAME=VALUE takes the place of another value of NAME; one that is there already stays.
+    """
+    words = current.split()
+    added = tuple(word for word in wanted if word not in words)
+    names = {_name(word) for word in added if "=" in word}
+    replaced = tuple(word for word in words if "=" in word and _name(word) in names)
+    kept = [word for word in words if word not in replaced]
+    return " ".join([*kept, *added]), Change(added=added, replaced=replaced)
+
+
+def reverted(current: str, change: Change) -> str:
+    """Return the arguments without what was added, and with what had given way.
+
+    Words that somebody else has added since stay where they are.
+    """
+    kept = [word for word in current.split() if word not in change.added]
+    names = {_name(word) for word in kept}
+    back = [word for word in change.replaced if _name(word) not in names]
+    return " ".join([*kept, *back])
+
+
+def for_debugging(*, arch: str, link: str) -> tuple[str, ...]:
+    """Return the words with which a kernel can be debugged and its panics read.
+
+    `link` is what KDP listens on: an interface (en0), 'serial', or '' when a hypervisor's stub is
+    used. On Apple silicon a kernel takes no live debugger, so only its panic texts get better.
+    """
+    if arch == "arm64":
+        return ("keepsyms=1", "-v")
+    kdp = (f"kdp_match_name={link}",) if link else ()
+    return (f"debug={DEBUG_FLAGS:#x}", "keepsyms=1", "-v", *kdp)
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0]

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A kext bundle on this host: what its Info.plist says, and the bundle as an archive for a Mac.
+
+The archive is the same byte for byte for the same bundle. It says root:wheel, folders 755, files
+644, since macOS loads nothing that somebody else might have written.
+"""
+
+import io
+import plistlib
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from xml.parsers.expat import ExpatError
+
+from harness.errors import UsageError
+
+EXTENSIONS = "/Library/Extensions"
+_FOLDER_MODE = 0o755
+_FILE_MODE = 0o644
+
+
+@dataclass(frozen=True, kw_only=True)
+class KextInfo:
+    """What an Info.plist says of its bundle."""
+
+    identifier: str
+    version: str
+    executable: str
+
+
+def read_info(data: bytes, *, where: str) -> KextInfo:
+    """Return what the bytes of an Info.plist say.
+
+    Raises: UsageError when it is none, or lacks what a kext needs.
+    """
+    try:
+        found = plistlib.loads(data)
+        return KextInfo(
+            identifier=str(found["CFBundleIdentifier"]),
+            version=str(found["CFBundleVersion"]),
+            executable=str(found["CFBundleExecutable"]),
+        )
+    except (plistlib.InvalidFileException, ExpatError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{where} is no Info.plist of a kext: {error}") from error
+
+
+def info_of(bundle: Path) -> KextInfo:
+    """Return what a bundle of this host says of itself.
+
+    Raises: UsageError when it is no kext bundle.
+    """
+    file = bundle / "Contents" / "Info.plist"
+    try:
+        info = read_info(file.read_bytes(), where=str(file))
+    except OSError as error:
+        raise UsageError(
+            f"{bundle} is no kext bundle: {error.strerror}",
+            hint="invoke kernel-build --target macos makes one; --bundle names another",
+        ) from error
+    if not (bundle / "Contents" / "MacOS" / info.executable).is_file():
+        raise UsageError(f"{bundle} lacks its executable, {info.executable}")
+    return info
+
+
+def archive(bundle: Path, *, name: str = "") -> bytes:
+    """Return a bundle as a tar archive whose one top folder has the bundle's name, or `name`."""
+    top = name or bundle.name
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.addfile(entry(top, folder=True))
+        for path in sorted(bundle.rglob("*")):
+            inner = f"{top}/{path.relative_to(bundle).as_posix()}"
+            if path.is_dir():
+                tar.addfile(entry(inner, folder=True))
+            else:
+                data = path.read_bytes()
+                tar.addfile(entry(inner, size_bytes=len(data)), io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def entry(
+    name: str, *, folder: bool = False, size_bytes: int = 0, mode: int = _FILE_MODE, at: int = 0
+) -> tarfile.TarInfo:
+    """Return a member of an archive that belongs to root:wheel; `at` is its time."""
+    info = tarfile.TarInfo(name)
+    info.type = tarfile.DIRTYPE if folder else tarfile.REGTYPE
+    info.mode = _FOLDER_MODE if folder else mode
+    info.size = size_bytes
+    info.mtime = at
+    info.uid = info.gid = 0
+    info.uname, info.gname = "root", "wheel"
+    return info

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a kernel says of a module that it holds, as values; the same for every platform."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModule:
+    """A module in the guest's kernel, and the addresses of its sections by name."""
+
+    name: str
+    sections: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleEntry:
+    """One line of the kernel's list of modules (/proc/modules, kextstat)."""
+
+    name: str
+    size_bytes: int
+    references: int
+    used_by: tuple[str, ...] = ()
+    address: int = 0
+    version: str = ""

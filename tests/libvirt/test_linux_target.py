@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A Linux target over SSH, with real commands on a real kernel: this host, seen from outside."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import remote_workflow, setup_linux
+from harness.errors import GuestLost, UsageError
+from harness.model import ModuleSpec, System
+from harness.remote import Kind, RemoteSpec
+from harness.remote_workflow import Loading
+from harness.this_host import ThisHost
+from tests.libvirt.test_guest_ssh import serving
+
+
+def target_at(folder: Path, port: int, host_key: str) -> RemoteSpec:
+    """Return a target whose keys lie in a folder."""
+    return RemoteSpec(
+        name="lab",
+        type=Kind.SSH,
+        system=System.LINUX,
+        host="127.0.0.1",
+        port=port,
+        user="anybody",
+        key_file=folder / "client",
+        host_key=host_key,
+        restart_s=1.0,
+    )
+
+
+def test_a_target_is_asked_what_this_host_is(tmp_path: Path) -> None:
+    """The requirements over SSH are those that the same commands find without it."""
+    with serving(tmp_path) as server:
+        lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
+
+        found = remote_workflow.requirements(lab)
+
+    assert found == remote_workflow.requirements_of(ThisHost(), System.LINUX, signed=False)
+    assert any(setup_linux.examine(ThisHost()).release in one.what for one in found)
+
+
+def test_a_target_that_stays_in_its_session_was_not_restarted(tmp_path: Path) -> None:
+    """It answers, and says the same boot id: after its limit that is a loss, not a restart."""
+    with serving(tmp_path) as server:
+        lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
+        session = setup_linux.boot_session(ThisHost())
+
+        with pytest.raises(GuestLost, match="not back after 1 s: it never went down"):
+            remote_workflow.wait_for_another_session(lab, session)
+
+
+def test_a_linux_target_is_not_taken_for_a_mac(tmp_path: Path) -> None:
+    """The wrong system in the file: said before anything is changed."""
+    with serving(tmp_path) as server:
+        lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
+        wrong = RemoteSpec(**{**vars(lab), "system": System.MACOS})
+
+        with pytest.raises(UsageError, match="which macOS it runs"):
+            remote_workflow.requirements(wrong)
+
+
+def test_a_module_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    """Before a connection is made."""
+    lab = target_at(tmp_path, 1, "ssh-ed25519 AAAA")
+    asked = Loading(
+        target=lab, spec=ModuleSpec(name="m", source=tmp_path), file=tmp_path / "none.ko"
+    )
+
+    with pytest.raises(UsageError, match="no such module"):
+        remote_workflow.load(asked, lambda _line: None)

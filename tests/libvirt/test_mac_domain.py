@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A macOS guest's machine without macOS: valid for libvirt, run by QEMU, kept, brought back.
+
+The firmware is a file of zeros, so nothing boots; what is shown is the machine, not the system.
+"""
+
+import os
+import plistlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness import hypervisor, libvirtd, opencore_disk, power, remote_workflow
+from harness.errors import HypervisorError, UsageError
+from harness.hypervisor import Hypervisor
+from harness.macos import domain_xml, opencore
+from harness.model import Accel, System
+from harness.remote import Kind, LibvirtSpec, RemoteSpec
+from tests.unit.test_opencore_disk import CONFIG, make_disk
+
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+_NEEDED = ("libvirtd", "virsh", "virt-xml-validate", "xmllint", "qemu-system-x86_64", "qemu-img")
+pytestmark = pytest.mark.skipif(
+    not all(shutil.which(name, path=_PATH) for name in _NEEDED),
+    reason=f"one of {', '.join(_NEEDED)} is not installed",
+)
+# No key of Apple's: 64 characters of ours, with what XML and QEMU each take for their own.
+OSK = "not a key, but <64> characters & a comma, as a test needs them: "
+SPEC = domain_xml.MacDomain(
+    name="mac-test",
+    firmware=Path("/var/lib/f.fd"),
+    variables=Path("/var/lib/v.fd"),
+    opencore=Path("/var/lib/oc.qcow2"),
+    disk=Path("/var/lib/mac.raw"),
+    osk=OSK,
+    ssh_port=2222,
+    memory_mib=256,
+    vcpus=1,
+)
+_FIRMWARE_BYTES = 1 << 20
+
+
+@pytest.mark.parametrize("release", [10, 12, 15])
+@pytest.mark.parametrize("accel", [Accel.KVM, Accel.TCG])
+def test_libvirts_own_schema_accepts_the_machine(
+    tmp_path: Path, release: int, accel: Accel
+) -> None:
+    """virt-xml-validate has no objection, and has one to a machine with a wrong element."""
+    file = tmp_path / "domain.xml"
+    text = domain_xml.render(replace(SPEC, release=release, accel=accel))
+    file.write_text(text)
+    good = subprocess.run(["virt-xml-validate", file, "domain"], check=False, capture_output=True)
+    file.write_text(text.replace("<devices>", "<devices><smc/>"))
+    bad = subprocess.run(["virt-xml-validate", file, "domain"], check=False, capture_output=True)
+
+    assert good.returncode == 0, good.stderr
+    assert bad.returncode != 0
+
+
+def test_processor_and_card_follow_the_release() -> None:
+    """AVX2 from macOS 13 on, virtio's card from 11 on; SSH leads in, nothing leads out."""
+    old, new = (domain_xml.render(replace(SPEC, release=release)) for release in (10, 13))
+
+    assert "Penryn" in old
+    assert "vmxnet3,netdev=ssh" in old
+    assert "Haswell-noTSX" in new
+    assert "virtio-net-pci,netdev=ssh" in new
+    assert "restrict=on,hostfwd=tcp:127.0.0.1:2222-:22" in new
+
+
+def test_the_key_is_escaped_for_both_readers() -> None:
+    """XML's characters by the library, QEMU's comma doubled."""
+    root = ET.fromstring(domain_xml.render(SPEC))  # noqa: S314
+    values = [one.get("value", "") for one in root.iter() if one.tag.endswith("}arg")]
+
+    assert f"isa-applesmc,osk={OSK.replace(',', ',,')}" in values
+
+
+@pytest.mark.parametrize("osk", ["", OSK[:-1], OSK + "x", OSK[:-1] + "\n"])
+def test_what_cannot_be_a_key_is_refused(osk: str) -> None:
+    """The wrong length and a line break are the usual slips; the key itself is not shown."""
+    with pytest.raises(UsageError, match="the SMC's key has") as caught:
+        domain_xml.render(replace(SPEC, osk=osk))
+
+    assert osk == "" or osk not in str(caught.value)
+
+
+@pytest.fixture
+def hv(tmp_path: Path) -> Iterator[Hypervisor]:
+    """Give a private daemon."""
+    with (
+        tempfile.TemporaryDirectory(prefix="osq-t-") as folder,
+        hypervisor.connect(None, runtime=Path(folder), cache=tmp_path, mask_kvm=True) as found,
+    ):
+        yield found
+        libvirtd.stop(Path(folder))
+
+
+@pytest.fixture
+def target(hv: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteSpec:
+    """Make a target of files that hold nothing."""
+    why = "the daemon's view of KVM is masked"
+    monkeypatch.setattr(hypervisor, "usable_accel", lambda: (Accel.TCG, why))
+    for name in ("code.fd", "vars.fd"):
+        (tmp_path / name).write_bytes(bytes(_FIRMWARE_BYTES))
+    for name in ("oc.qcow2", "mac.qcow2"):
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", str(tmp_path / name), "64M"]
+        subprocess.run(command, check=True)
+    (tmp_path / "osk.txt").write_text(OSK.strip().ljust(64, "x") + "\n")
+    return RemoteSpec(
+        name="mac",
+        type=Kind.LIBVIRT,
+        system=System.MACOS,
+        port=22022,
+        libvirt=LibvirtSpec(
+            uri=hv.uri,
+            firmware=tmp_path / "code.fd",
+            variables=tmp_path / "vars.fd",
+            opencore=tmp_path / "oc.qcow2",
+            disk=tmp_path / "mac.qcow2",
+            osk_file=tmp_path / "osk.txt",
+            memory_mib=256,
+            vcpus=1,
+        ),
+    )
+
+
+def test_qemu_runs_the_machine_and_its_state_is_kept(target: RemoteSpec) -> None:
+    """On, off, a snapshot while off, brought back with the firmware's variables; none while on."""
+    mac = power.of(target)
+    variables = target.libvirt.variables
+
+    assert not mac.is_on()
+    mac.start()
+    assert mac.is_on()
+    assert mac.address() == "127.0.0.1"
+    with pytest.raises(UsageError, match="is on: a snapshot needs it off"):
+        mac.snapshot("clean")
+    mac.stop()
+    assert not mac.is_on()
+    variables.write_bytes(b"clean" + bytes(_FIRMWARE_BYTES - 5))
+    mac.snapshot("clean")
+    variables.write_bytes(b"dirty" + bytes(_FIRMWARE_BYTES - 5))
+    mac.revert("clean")
+
+    assert mac.snapshots() == ("clean",)
+    assert variables.read_bytes()[:5] == b"clean"
+    with pytest.raises(UsageError, match="no snapshot 'other'; there are: clean"):
+        mac.revert("other")
+
+
+def test_its_opencore_disk_is_edited_while_it_is_off(target: RemoteSpec, tmp_path: Path) -> None:
+    """kernel-deps --apply: refused while the guest is on, done and taken back while it is off."""
+    config = plistlib.dumps(CONFIG)
+    disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=config)
+    disk.replace(target.libvirt.opencore)
+    said: list[str] = []
+    power.of(target).start()
+    with pytest.raises(UsageError, match="edited while it is off"):
+        remote_workflow.allow(target, said.append)
+    power.of(target).stop()
+
+    remote_workflow.allow(target, said.append)
+    edited = opencore_disk.settings(target.libvirt.opencore)
+    remote_workflow.disallow(target, said.append)
+
+    assert edited.csr & opencore.KEXT_FLAGS == opencore.KEXT_FLAGS
+    assert "debug=0x144" in edited.boot_args
+    assert opencore_disk.settings(target.libvirt.opencore) == opencore.read(config)
+    assert any("lowers the target's security" in line for line in said)
+
+
+def test_what_the_user_has_to_bring_is_named(target: RemoteSpec) -> None:
+    """A missing file is a usage error before libvirt is asked for anything."""
+    target.libvirt.firmware.unlink()
+    target.libvirt.osk_file.unlink()
+
+    with pytest.raises(UsageError, match=r"libvirt\.firmware, libvirt\.osk_file: no such file"):
+        power.of(target).start()
+
+
+def test_a_daemon_that_is_not_there_is_no_guest_that_is_off(target: RemoteSpec) -> None:
+    """Only libvirt's own 'no such domain' means off."""
+    gone = replace(target.libvirt, uri="qemu+unix:///session?socket=/nowhere/sock")
+
+    with pytest.raises(HypervisorError, match="virsh domstate failed"):
+        power.of(replace(target, libvirt=gone)).is_on()

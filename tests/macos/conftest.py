@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A target of pretence for each test: a Mac behind SSH, and a kext bundle to load there."""
+
+import plistlib
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import remote
+from harness.guest import Guest
+from harness.model import ModuleSpec, System
+from harness.remote import Kind, RemoteSpec
+from harness.remote_workflow import Loading
+from tests.macos.fake_mac import FakeMac
+from tests.macos.fake_system import Profile
+from tests.macos.mac_server import MacServer, serving
+
+IDENTIFIER = "org.example.osq"
+SPEC = ModuleSpec(name="osq", source=Path("/src"), devices=("/dev/osquery",))
+PROFILES = {
+    "10.10": Profile(version="10.10.5", build="14F2511"),
+    "10.15": Profile(version="10.15.7", build="19H2026"),
+    "11": Profile(version="11.7.10", build="20G1427"),
+    "13": Profile(version="13.7.2", build="22H313"),
+    "15": Profile(version="15.4", build="24E248"),
+    "15-arm": Profile(version="15.4", build="24E248", arch="arm64"),
+}
+
+
+# Commands that only look; `nvram` does when it is given no value.
+_QUIET = (
+    *("cat", "sw_vers", "dmesg", "kextstat", "kmutil showloaded", "test", "sysctl", "ls", "uname"),
+    *("csrutil", "spctl", "logger", "lsof", "system_profiler", "stat"),
+)
+_READS = {"nvram boot-args", "nvram -p", "nvram csr-active-config"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """Two key pairs: the Mac's, and ours."""
+
+    host: Path
+    host_line: str
+    client: Path
+    client_blob: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One Mac: its state, its server, and how the harness knows it."""
+
+    mac: FakeMac
+    server: MacServer
+    target: RemoteSpec
+    loading: Loading
+    said: list[str]
+
+    def say(self, text: str) -> None:
+        """Take down what a person would be told."""
+        self.said.append(text)
+
+    @property
+    def changes(self) -> list[str]:
+        """The commands that changed something, in order, without sudo."""
+        words = [line.removeprefix("sudo -n ") for line in self.mac.commands]
+        return [line for line in words if not line.startswith(_QUIET) and line not in _READS]
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """Make the keys, once."""
+    folder = tmp_path_factory.mktemp("keys")
+
+    def make(name: str) -> str:
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]
+        subprocess.run([*command, str(folder / name)], check=True)
+        return " ".join((folder / f"{name}.pub").read_text().split()[:2])
+
+    host_line, client_line = make("host"), make("client")
+    return Keys(
+        host=folder / "host",
+        host_line=host_line,
+        client=folder / "client",
+        client_blob=client_line.split()[1],
+    )
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Make a bundle as kernel-build leaves it, its modes as an umask of 002 has them."""
+    folder = tmp_path / "osq.kext"
+    (folder / "Contents" / "MacOS").mkdir(parents=True)
+    information = {
+        "CFBundleIdentifier": IDENTIFIER,
+        "CFBundleVersion": "1.0.0",
+        "CFBundleExecutable": "osq",
+    }
+    (folder / "Contents" / "Info.plist").write_bytes(plistlib.dumps(information))
+    binary = folder / "Contents" / "MacOS" / "osq"
+    binary.write_bytes(b"\xcf\xfa\xed\xfe")
+    binary.chmod(0o664)
+    return folder
+
+
+@pytest.fixture
+def make_case(keys: Keys, bundle: Path) -> Iterator[Callable[[Profile], Case]]:
+    """Give a way to a Mac of a profile; each command that it did not know is an error."""
+    with ExitStack() as stack:
+
+        def make(profile: Profile) -> Case:
+            mac = FakeMac(profile=profile)
+            server = stack.enter_context(serving(mac, keys.host, keys.client_blob))
+            target = RemoteSpec(
+                name="mac",
+                type=Kind.SSH,
+                system=System.MACOS,
+                host="127.0.0.1",
+                port=server.port,
+                user="tester",
+                key_file=keys.client,
+                host_key=keys.host_line,
+                signed=profile.signed,
+                restart_s=15.0,
+            )
+            loading = Loading(target=target, spec=SPEC, file=bundle)
+            return Case(mac=mac, server=server, target=target, loading=loading, said=[])
+
+        yield make
+
+
+@pytest.fixture
+def connected() -> Iterator[Callable[[Case], Guest]]:
+    """Give a way to a connection to a Mac."""
+    with ExitStack() as stack:
+        yield lambda case: stack.enter_context(remote.connected(case.target, deadline_s=10))

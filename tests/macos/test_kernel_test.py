@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""kernel-test on a target that the user boots: the real suite, its verdict, and a panic in it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import config, live, remote, remote_test
+from harness.errors import GuestCrashed, UsageError
+from harness.model import RunReport, Settings, System, Verdict
+from harness.remote_test import RemoteTest
+from harness.request import Selection
+from tests.macos.conftest import PROFILES, Case
+from tests.macos.fake_system import Profile
+
+ROOT = Path(__file__).resolve().parents[2]
+MakeCase = Callable[[Profile], Case]
+PANIC = """panic(cpu 1 caller 0xffffff8000a1b2c3): Kernel trap at 0xffffff7f83a21210, type 14
+Backtrace (CPU 1), Frame : Return Address
+0xffffff81f0b03d40 : 0xffffff7f83a21214
+      Kernel Extensions in backtrace:
+  org.example.osq(1.0)[7E1A7E1A-0000-3000-8000-000000000001]@0xffffff7f83a21000->0xffffff7f83a25fff
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Give this project's settings, its runs in a folder of the test's."""
+    found = config.load(ROOT / "pyproject.toml")
+    return replace(found, root=tmp_path)
+
+
+def run_of(case: Case, settings: Settings, *, expression: str = "") -> RunReport:
+    """Run the suite for macOS on a Mac, and return what came of it."""
+    wanted = tuple(spec for spec in settings.tests if spec.system is System.MACOS)
+    asked = RemoteTest(
+        loading=case.loading,
+        settings=settings,
+        environment=config.environment(),
+        suites=wanted,
+        selection=Selection(expression=expression),
+        run_id="run",
+    )
+    with live.PlainView() as view:
+        return remote_test.run(asked, view)
+
+
+def test_a_refused_kext_ends_the_run_before_any_test(
+    make_case: MakeCase, settings: Settings
+) -> None:
+    """Not a result is made up: the verdict is the refusal's."""
+    case = make_case(replace(PROFILES["10.15"], signed=False))
+
+    found = run_of(case, settings)
+
+    assert (found.verdict, found.results) == (Verdict.FAILED, ())
+    assert "not loadable" in found.reason
+
+
+def test_a_failure_and_a_panic_are_told_apart(make_case: MakeCase, settings: Settings) -> None:
+    """A node that everybody may open fails one test; the Mac's death crashes another: code 3.
+
+    It dies while it unloads, comes back, and the report that it kept names the test.
+    """
+    case = make_case(replace(PROFILES["10.15"], panics_on="kextunload"))
+    case.mac.panic_text = PANIC
+    original = case.mac.into_the_kernel
+
+    def careless(identifier: str) -> None:
+        original(identifier)
+        case.mac.files["/dev/osquery"].mode = 0o666
+
+    case.mac.into_the_kernel = careless  # type: ignore[method-assign]
+
+    found = run_of(case, settings, expression="roots_alone or leave_no_trace")
+
+    assert (found.verdict, found.verdict.exit_code) == (Verdict.CRASHED, 3)
+    failed, crashed = found.results
+    assert failed.name == "test_kext::test_the_node_is_roots_alone"
+    assert (failed.verdict, crashed.verdict) == (Verdict.FAILED, Verdict.CRASHED)
+    (seen,) = crashed.reports
+    assert (seen.module, seen.title) == ("org.example.osq", "panic: Kernel trap type 14")
+    assert (found.folder / "panic.txt").read_text().startswith("panic(cpu 1")
+
+
+def test_a_restart_in_the_middle_is_a_crash(make_case: MakeCase) -> None:
+    """Another boot session than the run's own is noticed without a panic report."""
+    case = make_case(replace(PROFILES["15"]))
+    with remote.connected(case.target, deadline_s=10) as guest:
+        life = remote_test.BootSession(
+            target=case.target, guest=guest, begun_in=case.mac.session, asked_at=0.0
+        )
+        life.check()
+        case.mac.session = "another"
+        life.asked_at = 0.0
+
+        with pytest.raises(GuestCrashed, match="started anew"):
+            life.check()
+
+
+def test_a_system_without_suites_is_a_usage_error(make_case: MakeCase, settings: Settings) -> None:
+    """Nothing configured to run is code 2, not a pass."""
+    case = make_case(replace(PROFILES["15"]))
+
+    with pytest.raises(UsageError, match="no suite is configured for macos"):
+        run_of(case, replace(settings, tests=()))

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""kernel-test-load on every release: the right commands in the right order, each end its code."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from harness import remote_workflow
+from harness.errors import (
+    GuestCrashed,
+    GuestLost,
+    HarnessError,
+    ModuleError,
+    RestartNeeded,
+    TargetNotReady,
+    UsageError,
+)
+from tests.macos.conftest import IDENTIFIER, PROFILES, Case
+from tests.macos.fake_system import Profile
+
+PATH = "/Library/Extensions/osq.kext"
+COPY = [
+    f"rm -rf {PATH}",
+    "tar -x -f - -C /Library/Extensions",
+    f"chown -R root:wheel {PATH}",
+    f"chmod -R u=rwX,go=rX {PATH}",
+]
+MakeCase = Callable[[Profile], Case]
+
+
+@pytest.mark.parametrize("release", ["10.10", "10.15"])
+def test_before_11_kextload_loads_at_once(make_case: MakeCase, release: str) -> None:
+    """Copied, given to root, its modes set, then loaded by kextload: in this order, no restart."""
+    case = make_case(replace(PROFILES[release]))
+
+    loaded = remote_workflow.load(case.loading, case.say)
+
+    assert loaded.name == IDENTIFIER
+    assert loaded.sections == {"__TEXT": 0xFFFFFF7F83A21000}
+    assert case.changes == [*COPY, f"kextload {PATH}"]
+
+
+@pytest.mark.parametrize("release", ["11", "13", "15", "15-arm"])
+@pytest.mark.parametrize("says", [True, False])
+def test_since_11_kmutil_needs_a_restart(
+    make_case: MakeCase,
+    release: str,
+    says: bool,  # noqa: FBT001
+) -> None:
+    """Without leave to restart it ends in code 2, whether kmutil says so or only the list does."""
+    case = make_case(replace(PROFILES[release], says_reboot=says))
+
+    with pytest.raises(RestartNeeded, match="needs reboot") as caught:
+        remote_workflow.load(case.loading, case.say)
+
+    assert caught.value.exit_code == 2
+    assert "--reboot" in caught.value.hint
+    assert case.changes == [*COPY, f"kmutil load -p {PATH}"]
+
+
+@pytest.mark.parametrize("release", ["11", "13", "15", "15-arm"])
+def test_a_restart_brings_the_kext(make_case: MakeCase, release: str) -> None:
+    """With leave the target is restarted, SSH is lost and found again, and the kext is there."""
+    case = make_case(replace(PROFILES[release]))
+    session = case.mac.session
+
+    loaded = remote_workflow.load(replace(case.loading, restart=True), case.say)
+
+    tool = f"kmutil load -p {PATH}"
+    assert case.changes == [*COPY, tool, "shutdown -r now", tool]
+    assert loaded.name == IDENTIFIER
+    assert case.mac.session != session
+    assert any("back after" in line for line in case.said)
+
+
+def test_the_old_session_is_not_taken_for_the_new_one(make_case: MakeCase) -> None:
+    """A target that is slow to go still answers for a while: it is waited for all the same."""
+    case = make_case(replace(PROFILES["13"], slow_to_go=True))
+    session = case.mac.session
+
+    loaded = remote_workflow.load(replace(case.loading, restart=True), case.say)
+
+    assert loaded.name == IDENTIFIER
+    assert case.mac.session != session
+
+
+# Release, setting, and then what it ends in: the kind of error, its message, its hint, its code.
+REFUSALS = [
+    ("10.10", {"signed": False}, (ModuleError, "refused.*not loadable", "kernel-deps", 1)),
+    ("10.15", {"signed": False}, (ModuleError, "refused.*not loadable", "kernel-deps", 1)),
+    ("10.15", {"approved": False}, (TargetNotReady, "needs approval.*policy", "30 minutes", 2)),
+    ("10.15", {"unresolved": True}, (ModuleError, "refused.*link error", "kext-check", 1)),
+    ("10.10", {"start_fails": True}, (ModuleError, "refused.*start/stop", "kernel's log", 1)),
+    ("11", {"signed": False}, (ModuleError, "refused.*Bad code signature", "sign it", 1)),
+    ("13", {"approved": False}, (TargetNotReady, "needs approval", "System Settings", 2)),
+    ("15", {"unresolved": True}, (ModuleError, "refused.*Cannot find symbol", "kext-check", 1)),
+    ("15-arm", {"boot_policy": False}, (TargetNotReady, "needs approval", "Settings", 2)),
+]
+
+
+@pytest.mark.parametrize(("release", "setting", "end"), REFUSALS)
+def test_each_refusal_has_its_message_and_code(
+    make_case: MakeCase,
+    release: str,
+    setting: dict[str, bool],
+    end: tuple[type[HarnessError], str, str, int],
+) -> None:
+    """Signature, approval, symbols, start routine: told apart, with what to do next."""
+    kind, message, hint, code = end
+    case = make_case(replace(PROFILES[release], **setting))  # type: ignore[arg-type]
+
+    with pytest.raises(HarnessError, match=message) as caught:
+        remote_workflow.load(case.loading, case.say)
+
+    assert type(caught.value) is kind
+    assert hint in caught.value.hint
+    assert caught.value.exit_code == code
+
+
+def test_a_failed_start_shows_the_kernels_words(make_case: MakeCase) -> None:
+    """What the kernel logged during the attempt is evidence, what it had before is not."""
+    case = make_case(replace(PROFILES["10.15"], start_fails=True))
+    case.mac.kernel_log.append("an old line")
+
+    with pytest.raises(ModuleError) as caught:
+        remote_workflow.load(case.loading, case.say)
+
+    assert any("start failed (result 0x5)" in line for line in caught.value.evidence)
+    assert "an old line" not in caught.value.evidence
+
+
+@pytest.mark.parametrize(
+    ("release", "setting"),
+    [("10.10", {}), ("10.15", {"csr": 1}), ("15", {"csr": 0x7F})],
+)
+def test_unsigned_loads_where_it_may(
+    make_case: MakeCase, release: str, setting: dict[str, int]
+) -> None:
+    """With the release's own switch thrown, an unsigned kext loads."""
+    case = make_case(replace(PROFILES[release], signed=False, **setting))  # type: ignore[arg-type]
+    case.mac.boot_args = "kext-dev-mode=1"
+
+    loaded = remote_workflow.load(replace(case.loading, restart=True), case.say)
+
+    assert loaded.name == IDENTIFIER
+
+
+def test_a_target_that_does_not_come_back(make_case: MakeCase) -> None:
+    """It is waited for until its own limit, and then it is lost, not crashed: code 4."""
+    case = make_case(replace(PROFILES["13"], never_back=True))
+    target = replace(case.target, restart_s=1.0)
+
+    with pytest.raises(GuestLost, match="not back after 1 s") as caught:
+        remote_workflow.load(replace(case.loading, target=target, restart=True), case.say)
+
+    assert caught.value.exit_code == 4
+
+
+def test_a_panic_at_the_start_is_found(make_case: MakeCase) -> None:
+    """The target dies of the kext when it starts: its own report is read when it is back."""
+    case = make_case(replace(PROFILES["13"]))
+    case.mac.dies_at_start = 'panic(cpu 0 caller 0xffffff8000000000): "osq: bad ring"@ring.c:7\n'
+
+    with pytest.raises(GuestCrashed, match="osq: bad ring") as caught:
+        remote_workflow.load(replace(case.loading, restart=True), case.say)
+
+    assert caught.value.exit_code == 3
+
+
+def test_a_folder_that_is_no_bundle_never_reaches_the_target(
+    make_case: MakeCase, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Usage, code 2, and not one command was run."""
+    case = make_case(replace(PROFILES["15"]))
+    empty = tmp_path_factory.mktemp("empty") / "osq.kext"
+    empty.mkdir()
+
+    with pytest.raises(UsageError, match="no kext bundle"):
+        remote_workflow.load(replace(case.loading, file=empty), case.say)
+
+    assert case.mac.commands == []

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""verify-on-mac: the report claims what was shown, and nothing after the first failure."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import config, report, verify_mac
+from harness.errors import UsageError
+from harness.model import System, Verdict
+from harness.verify_mac import Outcome, Verification
+from tests.macos.conftest import PROFILES, Case
+from tests.macos.fake_system import Profile
+
+ROOT = Path(__file__).resolve().parents[2]
+MakeCase = Callable[[Profile], Case]
+
+
+def asked_of(case: Case, folder: Path, *, name: str, tests: bool = True) -> Verification:
+    """Return what is to be verified, its files in a folder of the test's."""
+    settings = replace(config.load(ROOT / "pyproject.toml"), root=folder)
+    return Verification(
+        loading=case.loading,
+        settings=settings if tests else replace(settings, tests=()),
+        environment=config.environment(),
+        name=name,
+        report=folder / "report.md",
+    )
+
+
+def test_a_mac_that_shows_everything(make_case: MakeCase, tmp_path: Path) -> None:
+    """Every line is shown, the real suite run; the report has the name, the Mac, a checksum."""
+    case = make_case(replace(PROFILES["10.15"]))
+
+    found = verify_mac.run(asked_of(case, tmp_path, name="A Tester"), case.say)
+
+    assert verify_mac.all_shown(found)
+    text = (tmp_path / "report.md").read_text()
+    assert "| signed off by | A Tester |" in text
+    assert "macOS 10.15 (19H2026), x86_64, a physical Mac" in text
+    binary = case.loading.file / "Contents" / "MacOS" / "osq"
+    assert hashlib.sha256(binary.read_bytes()).hexdigest() in text
+    assert text.count("| shown |") == len(verify_mac.CLAIMS)
+    assert case.mac.loaded == {}
+    assert [name for name in case.mac.files if name.startswith("/var/run/")] == []
+    (run,) = (tmp_path / "build" / "runs").iterdir()
+    kept = report.load(run)
+    assert (kept.verdict, kept.reason) == (Verdict.PASSED, "4 tests passed, kernel log clean")
+    assert any(line.startswith("harness-test-begin test_kext::") for line in case.mac.log)
+
+
+def test_what_comes_after_a_failure_is_not_claimed(make_case: MakeCase, tmp_path: Path) -> None:
+    """A kext that needs a restart, and none allowed: one line failed, the rest not verified."""
+    case = make_case(replace(PROFILES["15"]))
+
+    found = verify_mac.run(asked_of(case, tmp_path, name="A Tester"), case.say)
+
+    assert [one.outcome for one in found] == [
+        Outcome.SHOWN,
+        Outcome.FAILED,
+        *[Outcome.NOT_REACHED] * 3,
+    ]
+    text = (tmp_path / "report.md").read_text()
+    assert text.count("| not verified on hardware |") == 3
+    assert "needs reboot" in text
+
+
+def test_a_run_without_tests_is_not_shown(make_case: MakeCase, tmp_path: Path) -> None:
+    """No suite for macOS configured: the line of the tests fails, it does not pass."""
+    case = make_case(replace(PROFILES["10.15"]))
+
+    found = verify_mac.run(asked_of(case, tmp_path, name="A Tester", tests=False), case.say)
+
+    assert [one.outcome for one in found][:3] == [Outcome.SHOWN, Outcome.SHOWN, Outcome.FAILED]
+
+
+def test_nobody_stands_for_a_report_without_a_name(make_case: MakeCase, tmp_path: Path) -> None:
+    """And a Linux target is no Mac: both before anything is run."""
+    case = make_case(replace(PROFILES["15"]))
+    linux = replace(case.target, system=System.LINUX)
+    other = replace(case, loading=replace(case.loading, target=linux))
+
+    with pytest.raises(UsageError, match="stand for the report"):
+        verify_mac.run(asked_of(case, tmp_path, name=""), case.say)
+    with pytest.raises(UsageError, match="runs no macOS"):
+        verify_mac.run(asked_of(other, tmp_path, name="A Tester"), case.say)
+    assert case.mac.commands == []
