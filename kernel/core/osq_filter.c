@@ -97,6 +97,15 @@ bool osq_filter_has_cgroup(const struct osq_filter *filter, u64 id)
 	return false;
 }
 
+static bool begins_with(const char *path, const u8 *prefix, u32 len)
+{
+	u32 at;
+
+	for (at = 0; at < len && (u8)path[at] == prefix[at]; at++)
+		;
+	return at == len;
+}
+
 /*
  * osq_filter_has_path - is a listed path @path itself or a folder above it?
  *
@@ -111,7 +120,7 @@ bool osq_filter_has_path(const struct osq_filter *filter, const char *path,
 		u32 len = filter->paths[i].len;
 		const u8 *prefix = filter->bytes + filter->paths[i].off;
 
-		if (len > bytes || osq_os_memcmp(path, prefix, len))
+		if (len > bytes || !begins_with(path, prefix, len))
 			continue;
 		if (len == bytes || len == 1 || path[len] == '/')
 			return true;

@@ -11,7 +11,7 @@
  *	osq_os_unlock(lock, irq)
  *	osq_os_boot_ns() -> u64	any context but NMI; a step back is
  *				forgiven, the ring evens it out
- *	osq_os_memcpy, _memset, _memcmp	any context
+ *	osq_os_memcpy, osq_os_memset		any context
  *	osq_os_popcount(u64) -> how many bits are set	any context
  *	osq_os_alloc(bytes) -> void *	zeroed; may sleep; NULL when out of it
  *	osq_os_free(pointer)		may sleep; NULL is fine
@@ -21,8 +21,8 @@
  * since only it knows who waits.
  *
  * A publisher's callback may call osq_ring_reserve, _commit, _discard, _put,
- * _drop and _filtered, and no other function of the core. It does not sleep, does not
- * allocate, and is not preempted between a reservation and its end.
+ * _drop and _filtered, and no other function of the core. It does not sleep,
+ * does not allocate, and is not preempted between a reservation and its end.
  */
 #ifndef OSQ_OS_H
 #define OSQ_OS_H

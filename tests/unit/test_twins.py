@@ -32,6 +32,14 @@ ALONE = {
     ("scratch.c", "macos"): {"osq_scratch_init": "the kext may start on data that has been used"},
     ("task.c", "linux"): {"osq_tracepoint_find": "hooks are found by name"},
     ("task.c", "macos"): {"osq_record_append": "static in the publishers there"},
+    ("publish_file.c", "macos"): {
+        "osq_publish_file_init": "the kext may start on data that has been used",
+        "osq_publish_file_may_unload": "nobody waits for kauth's callbacks",
+        "osq_watch_apply": "kauth gives paths; on Linux file systems are marked (watch.c)",
+    },
+    ("publish_socket.c", "linux"): {
+        "osq_publish_socket_probe": "socket filters are always there",
+    },
     ("publish_exec.c", "linux"): {
         "osq_publish_exec_probe": "kauth is always there",
         "osq_publish_exec_configure": "kauth gives no environment",

@@ -37,7 +37,6 @@ static inline u64 osq_os_boot_ns(void)
 
 #define osq_os_memcpy memcpy
 #define osq_os_memset memset
-#define osq_os_memcmp memcmp
 #define osq_os_popcount hweight64
 
 static inline void *osq_os_alloc(size_t bytes)
