@@ -37,6 +37,10 @@ ALONE = {
         "osq_publish_file_may_unload": "nobody waits for kauth's callbacks",
         "osq_watch_apply": "kauth gives paths; on Linux file systems are marked (watch.c)",
     },
+    ("publish_socket.c", "macos"): {
+        "osq_publish_socket_init": "the kext may start on data that has been used",
+        "osq_publish_socket_may_unload": "XNU says when the last filtered socket has gone",
+    },
     ("publish_socket.c", "linux"): {
         "osq_publish_socket_probe": "socket filters are always there",
     },
