@@ -83,11 +83,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#ifdef __linux__
+/* Its own, which other headers (sys/stat.h) bring in, too. */
+#include <linux/types.h>
+#else
 typedef uint8_t __u8;
 typedef uint16_t __u16;
 typedef uint32_t __u32;
 typedef uint64_t __u64;
 typedef int64_t __s64;
+#endif
 #endif
 
 #ifdef OSQ_TEST_BUILD

@@ -173,11 +173,11 @@ static void test_a_broken_law_is_found_out(void)
 				 .in_flight = 2,
 				 .dropped = { 4, 0, 1 },
 				 .dropped_of = { [OSQ_TYPE_EXEC] = 5 } };
-	u64 *terms[] = { &sync.attempts,      &sync.committed,
-			 &sync.consumed,      &sync.pending,
-			 &sync.reset,	      &sync.in_flight,
-			 &sync.dropped[0],    &sync.dropped[7],
-			 &sync.dropped_of[31] };
+	__u64 *terms[] = { &sync.attempts,	&sync.committed,
+			   &sync.consumed,	&sync.pending,
+			   &sync.reset,		&sync.in_flight,
+			   &sync.dropped[0],	&sync.dropped[7],
+			   &sync.dropped_of[31] };
 	size_t i;
 
 	EXPECT(!osq_client_broken_law(&sync));
@@ -192,7 +192,7 @@ static void test_a_broken_law_is_found_out(void)
 static void test_broken_stats_are_found_out(void)
 {
 	struct osq_stats stats = { 0 };
-	u64 *terms[] = {
+	__u64 *terms[] = {
 		&stats.attempts,
 		&stats.committed,
 		&stats.consumed,
