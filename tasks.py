@@ -8,7 +8,16 @@ Exit codes: 0 passed, 1 failed, 2 usage or configuration, 3 the guest crashed, 4
 from harness.tasks.crashes import explain
 from harness.tasks.debugging import debug_attach
 from harness.tasks.memory import fetch_kernel_symbols, open_vmcore
-from harness.tasks.proving import check, checkpatch, core_test, debug_test, doctor, nightly, test
+from harness.tasks.proving import (
+    check,
+    checkpatch,
+    core_test,
+    debug_test,
+    doctor,
+    nightly,
+    subscriber_test,
+    test,
+)
 from harness.tasks.reruns import bisect, panic_list, replay
 from harness.tasks.standing import (
     clean,
@@ -56,5 +65,6 @@ __all__ = [
     "replay",
     "replay_debug",
     "run_kernel_test",
+    "subscriber_test",
     "test",
 ]

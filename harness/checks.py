@@ -44,6 +44,7 @@ def _steps() -> dict[str, Finding]:
         "mypy": (python, "-m", "mypy"),
         "core": (*_CORE, "FUZZ_S=2", "check"),
         "core-property": (python, "-m", "pytest", "-q", "--color=no", "tests/core"),
+        "subscriber": (python, "-m", "pytest", "-q", "--color=no", "tests/subscriber"),
         "ruff": (python, "-m", "ruff", "check", "--quiet"),
         "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
         "shell": ("sh", "-n", "dev", "vm-images/debian-12.setup.sh"),
@@ -123,6 +124,14 @@ def run_system_tests(*, project: Path, long: bool) -> StepResult:
 def run_debug_tests(*, project: Path, expression: str) -> StepResult:
     """Return how tests/debug ended: real debuggers on real guests, some minutes."""
     return _pytest_step("debug", project, ("-k", expression) if expression else ())
+
+
+def run_subscriber_tests(*, project: Path, long: bool) -> StepResult:
+    """Return how tests/subscriber ended: the subscriber on the driver's core, in processes.
+
+    The long form kills it a hundred times, and loads it for ten minutes.
+    """
+    return _pytest_step("subscriber", project, ("--long",) if long else ())
 
 
 def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:
