@@ -10,7 +10,16 @@ from harness.tasks.debugging import debug_attach
 from harness.tasks.kexts import kext_check, kext_test
 from harness.tasks.memory import fetch_kernel_symbols, open_vmcore
 from harness.tasks.packaging import packages, packages_test
-from harness.tasks.proving import check, checkpatch, core_test, debug_test, doctor, nightly, test
+from harness.tasks.proving import (
+    check,
+    checkpatch,
+    core_test,
+    debug_test,
+    doctor,
+    nightly,
+    subscriber_test,
+    test,
+)
 from harness.tasks.reruns import bisect, panic_list, replay
 from harness.tasks.standing import (
     clean,
@@ -71,6 +80,7 @@ __all__ = [
     "replay",
     "replay_debug",
     "run_kernel_test",
+    "subscriber_test",
     "target_list",
     "target_power",
     "test",

@@ -47,6 +47,7 @@ def _steps() -> dict[str, Finding]:
         "core": (*_CORE, "FUZZ_S=2", "check"),
         "core-property": (python, "-m", "pytest", "-q", "--color=no", "tests/core"),
         "kext": (python, "-m", "pytest", "-q", "--color=no", "tests/kext"),
+        "subscriber": (python, "-m", "pytest", "-q", "--color=no", "tests/subscriber"),
         "ruff": (python, "-m", "ruff", "check", "--quiet"),
         "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
         "shell": ("sh", "-n", "dev", "vm-images/debian-12.setup.sh"),
@@ -142,6 +143,14 @@ def run_kext_tests(*, project: Path, expression: str, long: bool) -> StepResult:
     """Return how tests/kext ended: the kext's machine code under the emulator."""
     options = (*(("-k", expression) if expression else ()), *(("--long",) if long else ()))
     return _pytest_step("kext", project, options)
+
+
+def run_subscriber_tests(*, project: Path, long: bool) -> StepResult:
+    """Return how tests/subscriber ended: the subscriber on the driver's core, in processes.
+
+    The long form kills it a hundred times, and loads it for ten minutes.
+    """
+    return _pytest_step("subscriber", project, ("--long",) if long else ())
 
 
 def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:

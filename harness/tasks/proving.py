@@ -66,6 +66,18 @@ def core_test(_c: Context, long: bool = False) -> int:
     return 1 if bad else 0
 
 
+@task(help={"long": "kill the daemon 100 times, load it for 10 minutes"})
+@command
+def subscriber_test(_c: Context, long: bool = False) -> int:
+    """Prove the subscriber on the driver's core in a process: store, queries, daemon, extension.
+
+    About a minute; `check` runs it, too.
+    """
+    step = checks.run_subscriber_tests(project=ROOT, long=long)
+    print(checks.lines(step))
+    return 0 if step.passed else 1
+
+
 @task(help={"k": RUN_HELP["k"]}, auto_shortflags=False)
 @command
 def debug_test(_c: Context, k: str = "") -> int:

@@ -12,11 +12,13 @@
 static atomic_ullong stopped_at_ns;
 
 /*
- * osq_host_map - map @size zeroed bytes, a multiple of the page size, twice.
+ * osq_host_map_shared - map @size zeroed bytes, a multiple of the page size,
+ * twice; another process may map @memory, too.
+ * @memory: a descriptor of the bytes, the caller's to close.
  *
  * Return: the first of 2 * @size bytes, or NULL.
  */
-void *osq_host_map(size_t size)
+void *osq_host_map_shared(size_t size, int *memory)
 {
 	int fd = memfd_create("osq-ring", MFD_CLOEXEC);
 	char *data = MAP_FAILED;
@@ -36,9 +38,21 @@ void *osq_host_map(size_t size)
 		}
 	}
 out:
-	if (fd >= 0)
+	if (data == MAP_FAILED && fd >= 0)
 		close(fd);
+	*memory = data == MAP_FAILED ? -1 : fd;
 	return data == MAP_FAILED ? NULL : data;
+}
+
+/* osq_host_map - as osq_host_map_shared, for this process alone. */
+void *osq_host_map(size_t size)
+{
+	int memory;
+	void *data = osq_host_map_shared(size, &memory);
+
+	if (data)
+		close(memory);
+	return data;
 }
 
 void osq_host_unmap(void *data, size_t size)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 void *osq_host_map(size_t size);
+void *osq_host_map_shared(size_t size, int *memory);
 void osq_host_unmap(void *data, size_t size);
 
 /* Stop the clock at @ns; 0 lets it go again. */

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Compile libosq, with all of uapi/osq.h, into the Python module `_libosq`.
+
+The declarations are the compiler's own reading of the headers, so no struct, number or prototype
+is written down a second time; cffi then compares every one with what the C compiler lays out.
+
+    python build_libosq.py FOLDER     # FOLDER/_libosq.*.so
+
+setup.py builds the same into a wheel.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+KERNEL = HERE.parent
+UAPI, CLIENT = KERNEL / "uapi", KERNEL / "client"
+DEADLINE_S = 60.0
+# cffi cannot read the system's headers, and knows `size_t`, `uint32_t` and their like; what is
+# left to say is what Linux makes of its own names on every architecture.
+SYSTEM_HEADERS = {
+    "stddef.h": "",
+    "stdint.h": "",
+    "sys/ioctl.h": "",
+    "linux/types.h": """
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef long long __s64;
+""",
+}
+_ASSERT = re.compile(r"_Static_assert\s*\(.*?\)\s*;", re.DOTALL)
+# Numbers, not the ioctls' macros, and not the one string.
+_NUMBER = re.compile(r"^#define (OSQ_(?!IOC_|DEVICE|UAPI_H)[A-Z0-9_]+) \S", re.MULTILINE)
+
+
+def declarations() -> str:
+    """Return what libosq.h and osq.h declare, as cffi reads it."""
+    text = _ASSERT.sub("", _preprocess("-P"))
+    numbers = sorted(set(_NUMBER.findall(_preprocess("-dM"))))
+    device = "static const char *osq_device_path(void);\n"
+    return text + device + "".join(f"#define {name} ...\n" for name in numbers)
+
+
+def _preprocess(option: str) -> str:
+    """Return libosq.h after the preprocessor, with SYSTEM_HEADERS for those of the system."""
+    with tempfile.TemporaryDirectory() as system:
+        for name, text in SYSTEM_HEADERS.items():
+            (Path(system) / name).parent.mkdir(exist_ok=True)
+            (Path(system) / name).write_text(text)
+        include = [f"-I{system}", f"-I{UAPI}", f"-I{CLIENT}"]
+        command = ["cc", "-E", option, "-nostdinc", *include, str(CLIENT / "libosq.h")]
+        done = subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=DEADLINE_S
+        )
+    return done.stdout
+
+
+def builder() -> FFI:
+    """Return the module's recipe; the name is what setuptools asks for."""
+    ffi = FFI()
+    ffi.cdef(declarations())
+    # Included, not listed as a source: setuptools takes none from outside of its folder.
+    ffi.set_source(
+        "_libosq",
+        '#include "libosq.c"\nstatic const char *osq_device_path(void) { return OSQ_DEVICE; }\n',
+        include_dirs=[str(UAPI), str(CLIENT)],
+        extra_compile_args=["-std=gnu11", "-O2"],
+    )
+    return ffi
+
+
+if __name__ == "__main__":
+    builder().compile(tmpdir=sys.argv[1])

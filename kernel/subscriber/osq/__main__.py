@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`python -m osq`."""
+
+import sys
+
+from osq.cli import main
+
+sys.exit(main())

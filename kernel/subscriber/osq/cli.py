@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The command `osq`: arguments in, one library call, exit code out."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from osq import column_map, config, daemon, logs
+from osq.errors import OsqError
+from osq.following import follow
+from osq.output import Format, Printer
+from osq.reader import Reader
+from osq.stopping import stopping_on_signals
+from osq.tables import TABLES
+
+LOG = logging.getLogger(__name__)
+_EXAMPLE = """examples:
+  osq query "SELECT time, uid, cmdline FROM kprocess_events WHERE event_type = 'exec'
+             AND time > strftime('%s', 'now') - 60"
+  osq query --json --follow "SELECT * FROM kprocess_events WHERE path = '/usr/bin/sudo'"
+  osq query "SELECT * FROM kosquery_stats WHERE NOT complete"
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="osq", description="Kernel events, as tables.")
+    parser.add_argument(
+        "--config", type=Path, help="JSON, as osquery's (default: /etc/osq/osq.conf)"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("daemon", help="read the device and keep the store")
+    run.add_argument("--verbose", action="store_true", help="log more")
+    query = commands.add_parser(
+        "query",
+        help="ask the store",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    query.add_argument("sql", help="one SELECT")
+    query.add_argument("--store", type=Path, help="another file than the configuration's")
+    query.add_argument("--deadline", type=float, default=60.0, help="seconds (default: 60)")
+    query.add_argument("--follow", action="store_true", help="go on: the same query over new rows")
+    forms = query.add_mutually_exclusive_group()
+    for form in (Format.JSON, Format.CSV):
+        forms.add_argument(
+            f"--{form.value}",
+            dest="form",
+            action="store_const",
+            const=form,
+            help=f"as {form.value}",
+        )
+    commands.add_parser("tables", help="every table and column, as Markdown")
+    return parser
+
+
+def _daemon(options: argparse.Namespace) -> int:
+    logs.log_to_stderr(for_journal="JOURNAL_STREAM" in os.environ, verbose=options.verbose)
+    with stopping_on_signals() as stop:
+        daemon.serve(config.load(options.config), stop)
+    return 0
+
+
+def _query(options: argparse.Namespace) -> int:
+    store = options.store or config.load(options.config).store
+    printer = Printer(sys.stdout, options.form or Format.TABLE, lines=options.follow)
+    if options.follow:
+        with stopping_on_signals() as stop:
+            for answer in follow(store, options.sql, stop=stop, deadline_s=options.deadline):
+                printer.print(answer)
+    else:
+        with Reader(store) as reader:
+            printer.print(reader.query(options.sql, deadline_s=options.deadline))
+    printer.close()
+    return 0
+
+
+def _tables(_options: argparse.Namespace) -> int:
+    sys.stdout.writelines(f"{line}\n" for line in column_map.markdown(TABLES))
+    return 0
+
+
+def _say(error: OsqError, *, to_log: bool) -> None:
+    if to_log:
+        LOG.error("%s", " -> ".join(filter(None, (error.message, error.hint))))
+        return
+    sys.stderr.write(f"osq: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"  -> {error.hint}\n")
+
+
+_COMMANDS = {"daemon": _daemon, "query": _query, "tables": _tables}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0, 1 outside went wrong, 2 asked for wrongly."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _COMMANDS[options.command](options)
+    except OsqError as error:
+        _say(error, to_log=options.command == "daemon")
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read has enough; Python would complain again when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The table kosquery_stats: for every interval, what was attempted and what became of it.
+
+    attempts = stored + unwanted + unknown + unread + in_flight + dropped + reset
+
+holds for every row's session at every moment; a row has the differences to the row before, and
+unread and in_flight as they were at its end. A row is complete when nothing was dropped or reset.
+"""
+
+from dataclasses import dataclass
+
+from osq.columns import EID, Column, Context, Source, SqlType, SqlValue, Table
+from osq.layout import REASONS
+from osq.ring import Counters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """What became of all attempts of a session, at one moment.
+
+    reset: committed by the kernel, never stored: the queue became invalid, or the daemon died.
+    unwanted: of files under a watched folder, but no pattern of the configuration names them.
+    unknown: records of a type that this version does not know, passed over.
+    """
+
+    attempts: int = 0
+    stored: int = 0
+    unwanted: int = 0
+    unknown: int = 0
+    unread: int = 0
+    in_flight: int = 0
+    reset: int = 0
+    dropped: tuple[int, ...] = (0,) * len(REASONS)
+    generation: int = 0
+
+    @property
+    def dropped_sum(self) -> int:
+        """Dropped for whatever reason."""
+        return sum(self.dropped)
+
+    @property
+    def law_holds(self) -> bool:
+        """Whether every attempt is accounted for."""
+        waiting = self.unread + self.in_flight
+        return self.attempts == self.read + waiting + self.dropped_sum + self.reset
+
+    @property
+    def read(self) -> int:
+        """Taken out of the ring, whatever became of it."""
+        return self.stored + self.unwanted + self.unknown
+
+    def after(
+        self, counters: Counters, *, stored: int = 0, unwanted: int = 0, unknown: int = 0
+    ) -> "Totals":
+        """Return the totals when so much more, read since the sync of `counters`, is stored.
+
+        What the kernel counts as reset may have been stored just before; that is no loss.
+        """
+        return Totals(
+            attempts=counters.attempts,
+            stored=self.stored + stored,
+            unwanted=self.unwanted + unwanted,
+            unknown=self.unknown + unknown,
+            unread=counters.pending - stored - unwanted - unknown,
+            in_flight=counters.in_flight,
+            reset=counters.consumed + counters.reset - self.read,
+            dropped=counters.dropped,
+            generation=counters.generation,
+        )
+
+    def ended(self) -> "Totals":
+        """Return the totals of a session that is over: what was not read never will be."""
+        return Totals(
+            attempts=self.attempts,
+            stored=self.stored,
+            unwanted=self.unwanted,
+            unknown=self.unknown,
+            reset=self.reset + self.unread + self.in_flight,
+            dropped=self.dropped,
+            generation=self.generation,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """One row: from `begin` totals to `end` totals; `ending` says how the session ended, if so.
+
+    seq is there because every value of a table has one; intervals are numbered by the store.
+    """
+
+    session: int
+    begin_time: int
+    begin: Totals
+    end: Totals
+    ending: str = ""
+    note: str = ""
+    seq: int = 0
+
+    def difference(self, name: str) -> int:
+        """Return how much a counter has grown."""
+        return int(getattr(self.end, name)) - int(getattr(self.begin, name))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that was attempted is, or will be, in the store."""
+        lost = ("dropped_sum", "reset", "unknown")
+        return self.end.law_holds and not any(self.difference(name) for name in lost)
+
+
+def _counted(name: str, source: str, *, field: str = "") -> Column:
+    counter = field or name
+
+    def grown(row: Interval, _: Context) -> SqlValue:
+        return row.difference(counter)
+
+    return Column(name=name, kind="BIGINT", by={Interval: grown}, source=source)
+
+
+def _dropped(reason: int) -> Source:
+    return lambda row, _: row.end.dropped[reason] - row.begin.dropped[reason]
+
+
+def _plain(name: str, kind: SqlType, by: str | Source, source: str) -> Column:
+    return Column(name=name, kind=kind, by={Interval: by}, source=source)
+
+
+STATS = Table(
+    name="kosquery_stats",
+    about="For every interval what was attempted, stored, dropped and reset; is it complete?",
+    columns=(
+        Column(name="time", kind="BIGINT", select="time", source="end of the interval"),
+        _plain("begin_time", "BIGINT", "begin_time", "its begin"),
+        _plain("session", "BIGINT", "session", "one opening of the device; upper part of eid"),
+        _plain("generation", "BIGINT", lambda row, _: row.end.generation, "of the ring"),
+        _counted("attempts", "sync.attempts"),
+        _counted("stored", "events of this interval that are in the store"),
+        _plain("unread", "BIGINT", lambda row, _: row.end.unread, "in the ring at its end"),
+        _plain(
+            "in_flight", "BIGINT", lambda row, _: row.end.in_flight, "being written at its end"
+        ),
+        _counted("dropped", "sync.dropped, all reasons", field="dropped_sum"),
+        *(
+            Column(
+                name=f"dropped_{reason}",
+                kind="BIGINT",
+                by={Interval: _dropped(number)},
+                source=f"sync.dropped[{reason}]",
+            )
+            for number, reason in enumerate(REASONS)
+        ),
+        _counted("reset", "committed and never stored: queue invalid, or the daemon killed"),
+        _counted("unwanted", "of watched files that no pattern names"),
+        _counted("unknown", "records of a type that this version does not know"),
+        _plain(
+            "complete", "INTEGER", lambda row, _: int(row.is_complete), "1: nothing is missing"
+        ),
+        _plain(
+            "ending",
+            "TEXT",
+            "ending",
+            "of the session: clean, corrupt, failed, or unclean: killed, and what came after its"
+            " last commit is not known",
+        ),
+        _plain(
+            "note", "TEXT", "note", "what happened, such as a damaged store that was set aside"
+        ),
+        Column(name="global_seq_num", kind="BIGINT", select="id", source="number of the row"),
+        EID,
+    ),
+    holds=(Interval,),
+)

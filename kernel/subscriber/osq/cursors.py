@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""How far each of osqueryd's queries has read, kept over restarts."""
+
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from osq.store_file import store_error
+
+_BUSY_S = 5.0
+
+
+class Cursors:
+    """Keys by query, in a small file of their own; leaving the block closes it.
+
+    Raises: StoreError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+            path.chmod(0o600)
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS cursor (query TEXT PRIMARY KEY, key BIGINT NOT NULL)"
+            )
+        except sqlite3.Error as error:
+            raise store_error(path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def get(self, query: str) -> int:
+        """Return the key that a query has read up to, 0 for a new one."""
+        sql = "SELECT key FROM cursor WHERE query = ?"
+        found = self._connection.execute(sql, (query,)).fetchone()
+        return int(found[0]) if found else 0
+
+    def set(self, query: str, key: int) -> None:
+        """Remember it, on the disk when this returns."""
+        sql = "INSERT OR REPLACE INTO cursor (query, key) VALUES (?, ?)"
+        try:
+            self._connection.execute(sql, (query, key))
+        except sqlite3.Error as error:
+            raise store_error(self._path, error) from error

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Every failure that the subscriber raises on purpose, and the exit code that each ends in.
+
+    OsqError                1  something outside went wrong
+    ├── UsageError          2  what was asked for cannot be done as it is
+    │   ├── ConfigError     2  a configuration file is wrong: file, key, what was expected
+    │   └── QueryError      2  the SQL is wrong, would write, or takes too long
+    ├── DeviceError         1  the driver refused; `code` is the errno
+    │   ├── RingInvalid     1  another process has used the device: allocate again
+    │   └── CorruptRing     1  what lies in the ring cannot be a record
+    └── StoreError          1  the store cannot be used
+        ├── StoreForeign    1  another program's file, or of another version: left as it is
+        ├── StoreCorrupt    1  the file is damaged: set aside
+        └── StoreBusy       1  another process writes it
+
+`hint` says what to do next.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+
+class OsqError(Exception):
+    """A failure with the exit code and the next step."""
+
+    exit_code: int = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(OsqError):
+    """Raised when arguments or the state of the system make a request impossible as it is."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """Raised for a wrong key or value in a configuration file."""
+
+    def __init__(self, file: Path, key: str, expected: str) -> None:
+        super().__init__(f"{file}: {key}: {expected}")
+        self.file = file
+        self.key = key
+        self.expected = expected
+
+
+class QueryError(UsageError):
+    """Raised for SQL that is wrong, that would write, or that runs past its deadline."""
+
+
+_HINTS = {
+    errno.ENOENT: "is the module loaded?",
+    errno.EACCES: "root with CAP_SYS_ADMIN is needed",
+    errno.EPERM: "root with CAP_SYS_ADMIN is needed",
+    errno.EBUSY: "another process reads it; osqstat shows its counters",
+    errno.EPROTO: "driver and client are of different versions",
+    errno.EOPNOTSUPP: "this kernel has no such hook; `osqtail --caps` lists what it has",
+}
+
+
+class DeviceError(OsqError):
+    """Raised when the driver refuses a call."""
+
+    def __init__(self, what: str, code: int) -> None:
+        super().__init__(f"{what}: {os.strerror(code)}", hint=_HINTS.get(code, ""))
+        self.code = code
+
+
+class RingInvalid(DeviceError):
+    """Raised when the queue was invalidated; what was unread is counted as reset."""
+
+
+class CorruptRing(DeviceError):
+    """Raised for bytes in the ring that cannot be a record; the device is to be closed."""
+
+
+class StoreError(OsqError):
+    """Raised when the store cannot be opened, read or written."""
+
+
+class StoreForeign(StoreError):
+    """Raised for a file of another program, or of another version of the store."""
+
+
+class StoreCorrupt(StoreError):
+    """Raised for a damaged file."""
+
+
+class StoreBusy(StoreError):
+    """Raised when another daemon writes the store."""

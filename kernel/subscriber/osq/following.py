@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Queries that go on: the same SQL over what is new, again and again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from osq.columns import SqlValue
+from osq.reader import Reader, Result
+from osq.stopping import Stop
+
+POLL_S = 0.1
+
+
+def follow(
+    store: Path,
+    sql: str,
+    parameters: Sequence[SqlValue] = (),
+    *,
+    stop: Stop,
+    deadline_s: float,
+    read: Mapping[str, int] | None = None,
+) -> Iterator[Result]:
+    """Yield an answer for each time that there are new rows, until told to stop.
+
+    read: the keys that were read up to, by table; without it only what comes from now on is new.
+    Raises: as Reader and its query.
+    """
+    with Reader(store, new_only=True) as reader:
+        position = reader.newest() if read is None else dict(read)
+        # SQL that is wrong is to be told now, not with the first event.
+        list(reader.query(sql, parameters, deadline_s=deadline_s).rows)
+        while not stop.is_set:
+            newest = reader.newest()
+            windows = {name: (position.get(name, 0), key) for name, key in newest.items()}
+            if all(after == up_to for after, up_to in windows.values()):
+                stop.wait(POLL_S)
+                continue
+            yield reader.query(sql, parameters, windows=windows, deadline_s=deadline_s)
+            position = newest

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""How bytes become events: by the layout that the C compiler gave the structs of uapi/osq.h.
+
+Nothing here says where a field is: `_libosq` does. So this file does not change with the ABI, and
+a record type is one line of EVENTS.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from operator import itemgetter
+from typing import Any
+
+from _libosq import ffi, lib
+from osq.records import Event, Exec, Exit, File, Fork, Lost, Socket, Unknown
+
+
+def _named(prefix: str) -> dict[int, str]:
+    """Return the constants of osq.h that begin so, by number, without the prefix."""
+    names = [name for name in dir(lib) if name.startswith(prefix) and not name.endswith("_COUNT")]
+    found = {int(getattr(lib, name)): name.removeprefix(prefix).lower() for name in names}
+    return dict(sorted(found.items()))
+
+
+TYPE_NAMES = _named("OSQ_TYPE_")
+TYPES_BY_NAME = {name: number for number, name in TYPE_NAMES.items()}
+REASONS = tuple(_named("OSQ_DROP_").values())
+FLAG_NAMES = _named("OSQ_FLAG_")
+
+_KNOWN: dict[str, type[Event]] = {
+    "lost": Lost,
+    "exec": Exec,
+    "fork": Fork,
+    "exit": Exit,
+    "socket": Socket,
+    "file": File,
+}
+# Record type: its struct, and the event that it becomes; of those that osq.h has.
+EVENTS: dict[int, tuple[str, type[Event]]] = {
+    TYPES_BY_NAME[name]: (f"osq_{name}", event)
+    for name, event in _KNOWN.items()
+    if name in TYPES_BY_NAME
+}
+Decoder = Callable[[bytes], Event | None]
+
+_CODES = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q", (8, True): "q"}
+_HEAD_BYTES: int = ffi.sizeof("struct osq_record")
+_TYPE = struct.Struct("<4xH")
+
+
+def struct_format(name: str) -> tuple[str, tuple[tuple[str, str, int], ...]]:
+    """Return a struct's format for the module struct, and its fields: name, kind, first value.
+
+    Kinds are "number", "span" (two values: offset, length) and "array:N"; the fields of a nested
+    head are its own.
+    """
+    codes: list[str] = []
+    found: list[tuple[str, str, int]] = []
+    _walk(ffi.typeof(f"struct {name}"), codes, found)
+    text = "<" + "".join(codes)
+    if struct.calcsize(text) != ffi.sizeof(f"struct {name}"):
+        raise TypeError(f"struct {name} has holes")
+    return text, tuple(found)
+
+
+def _walk(of: Any, codes: list[str], found: list[tuple[str, str, int]]) -> None:
+    for name, field in of.fields:
+        first = len(codes)
+        kind = field.type
+        if kind.kind == "struct" and kind.cname == "struct osq_span":
+            found.append((name, "span", first))
+            codes += ["I", "I"]
+        elif kind.kind == "struct":
+            _walk(kind, codes, found)
+        elif kind.kind == "array":
+            found.append((name, f"array:{kind.length}", first))
+            codes += [_code(kind.item)] * kind.length
+        else:
+            found.append((name, "number", first))
+            codes.append(_code(kind))
+
+
+def _code(kind: Any) -> str:
+    signed = int(ffi.cast(kind, -1)) < 0
+    return _CODES[ffi.sizeof(kind), signed]
+
+
+def make_decoder(struct_name: str, event: type[Event]) -> Decoder:
+    """Return what turns the bytes of a record into `event`; None for one that is impossible.
+
+    A longer fixed part, of a later schema, is fine: the tail is found by its spans alone.
+    """
+    text, layout = struct_format(struct_name)
+    unpack = struct.Struct(text)
+    kinds = {name: (kind, first) for name, kind, first in layout}
+    wanted = {field.name: kinds[field.name] for field in fields(event)}
+    numbers = {name: first for name, (kind, first) in wanted.items() if kind == "number"}
+    spans = [(name, first) for name, (kind, first) in wanted.items() if kind == "span"]
+    arrays = [
+        (name, first, first + int(kind.partition(":")[2]))
+        for name, (kind, first) in wanted.items()
+        if kind.startswith("array:")
+    ]
+    pick = itemgetter(*numbers.values())
+
+    def decode(raw: bytes) -> Event | None:
+        if len(raw) < unpack.size:
+            return None
+        values = unpack.unpack_from(raw)
+        said: dict[str, Any] = dict(zip(numbers, pick(values), strict=True))
+        for name, first in spans:
+            begin, length = values[first], values[first + 1]
+            if begin < _HEAD_BYTES or begin + length > len(raw):
+                return None
+            said[name] = raw[begin : begin + length]
+        for name, first, end in arrays:
+            said[name] = values[first:end]
+        # Past the generated __init__, which of a frozen class sets field by field: of an exec
+        # that took four fifths of the time.
+        made = object.__new__(event)
+        made.__dict__.update(said)
+        return made
+
+    return decode
+
+
+def _make_unknown() -> Decoder:
+    text, layout = struct_format("osq_record")
+    unpack = struct.Struct(text)
+    places = {name: first for name, _, first in layout}
+    wanted = [field.name for field in fields(Unknown)]
+    pick = itemgetter(*(places[name] for name in wanted))
+
+    def decode(raw: bytes) -> Event | None:
+        return Unknown(**dict(zip(wanted, pick(unpack.unpack_from(raw)), strict=True)))
+
+    return decode
+
+
+_DECODERS = {number: make_decoder(*entry) for number, entry in EVENTS.items()}
+_UNKNOWN = _make_unknown()
+
+
+def decode(raw: bytes) -> Event | None:
+    """Return the event that a whole record is, or None when its bytes cannot be one."""
+    (kind,) = _TYPE.unpack_from(raw)
+    return _DECODERS.get(kind, _UNKNOWN)(raw)
+
+
+def enum_names(enum: str, prefix: str) -> dict[int, str]:
+    """Return the names of an enum of osq.h by number, lower case without the prefix."""
+    try:
+        elements = ffi.typeof(f"enum {enum}").elements
+    except ffi.error:  # of a record type that this osq.h does not have
+        return {}
+    return {number: name.removeprefix(prefix).lower() for number, name in elements.items()}
+
+
+def flag_names(flags: int) -> Iterator[str]:
+    """Yield the name of every flag that is set."""
+    return (name for bit, name in FLAG_NAMES.items() if flags & bit)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What osquery asks of a table, as SQL: its JSON of constraints becomes a condition."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from osq.columns import SqlValue, Table
+
+# osquery's numbers of operators, those that SQL has. What is not here osquery applies itself to
+# the rows that it gets.
+_OPERATORS = {2: "=", 4: ">", 8: "<=", 16: "<", 32: ">=", 65: "LIKE", 66: "GLOB"}
+# A query that names one of these says itself which rows it wants; see Request.drains.
+_POSITIONS = frozenset({"time", "ntime", "eid", "global_seq_num"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One question of osquery's to a table.
+
+    drains: the query names no position, so it wants what it has not had yet.
+    signature: the same for the same query, over restarts.
+    """
+
+    sql: str
+    parameters: tuple[SqlValue, ...]
+    columns: tuple[str, ...]
+    drains: bool
+    signature: str
+
+
+def request_of(table: Table, context: Mapping[str, Any]) -> Request:
+    """Return the request that a context of osquery's is."""
+    types = {column.name: column.kind for column in table.columns}
+    conditions: list[tuple[str, str, str]] = []
+    for constraint in _objects(context.get("constraints")):
+        name = str(constraint.get("name"))
+        for one in _objects(constraint.get("list")):
+            operator = _OPERATORS.get(int(one.get("op", 0)))
+            if name in types and operator:
+                conditions.append((name, operator, str(one.get("expr", ""))))
+    columns = _columns(table, context)
+    where = " AND ".join(_condition(name, operator) for name, operator, _ in conditions)
+    return Request(
+        sql=f"SELECT {', '.join((*columns, 'global_seq_num'))} FROM {table.name}"
+        f" WHERE {where or '1'} ORDER BY global_seq_num",
+        parameters=tuple(_value(types[name], name, text) for name, _, text in conditions),
+        columns=columns,
+        drains=not any(name in _POSITIONS for name, _, _ in conditions),
+        signature=json.dumps([table.name, columns, sorted(conditions)]),
+    )
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects of a list; osquery writes an empty list as an empty string."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _columns(table: Table, context: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns that are used, or all where osquery does not say."""
+    names = tuple(column.name for column in table.columns)
+    used = context.get("colsUsed")
+    if not isinstance(used, list):
+        return names
+    return tuple(name for name in names if name in used) or names
+
+
+def _condition(name: str, operator: str) -> str:
+    # An eid is its key as text of one width: compared as the key, it uses the key's order.
+    if name == "eid" and operator not in {"LIKE", "GLOB"}:
+        return f"global_seq_num {operator} ?"
+    return f"{name} {operator} ?"
+
+
+def _value(kind: str, name: str, text: str) -> SqlValue:
+    """Return a constraint's text as what its column holds; text that is no number stays text."""
+    if kind == "TEXT" and name != "eid":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        return text

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Answers as text: an aligned table, JSON Lines within an array, or CSV."""
+
+import csv
+import json
+from collections.abc import Iterable
+from enum import Enum
+from typing import TextIO
+
+from osq.columns import SqlValue
+from osq.reader import Result
+
+# Columns are as wide as the first rows ask for; a later wide value is not cut, only not aligned.
+_MEASURED_ROWS = 200
+
+
+class Format(Enum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class Printer:
+    """Writes answers to a stream, row by row; `close` ends what needs an end.
+
+    lines: one JSON object a line, for answers that go on, instead of one array.
+    """
+
+    def __init__(self, out: TextIO, form: Format, *, lines: bool = False) -> None:
+        self._out, self._form, self._lines = out, form, lines
+        self._rows = 0
+        self._headed = False
+
+    def print(self, answer: Result) -> None:
+        """Write all rows of an answer; column names once, with the first."""
+        if self._form is Format.JSON:
+            self._json(answer)
+        elif self._form is Format.CSV:
+            self._csv(answer)
+        else:
+            self._table(answer)
+        self._out.flush()
+
+    def close(self) -> None:
+        """End the array of JSON."""
+        if self._form is Format.JSON and not self._lines:
+            self._out.write("\n]\n" if self._rows else "[]\n")
+            self._out.flush()
+
+    def _json(self, answer: Result) -> None:
+        for values in answer.rows:
+            row = json.dumps(dict(zip(answer.columns, values, strict=True)), ensure_ascii=False)
+            if self._lines:
+                self._out.write(row + "\n")
+            else:
+                self._out.write((",\n  " if self._rows else "[\n  ") + row)
+            self._rows += 1
+
+    def _csv(self, answer: Result) -> None:
+        writer = csv.writer(self._out, lineterminator="\n")
+        if not self._headed:
+            writer.writerow(answer.columns)
+            self._headed = True
+        writer.writerows(answer.rows)
+
+    def _table(self, answer: Result) -> None:
+        rows = ([_cell(value) for value in values] for values in answer.rows)
+        first = [row for row, _ in zip(rows, range(_MEASURED_ROWS), strict=False)]
+        widths = [
+            max([len(name), *(len(row[place]) for row in first)])
+            for place, name in enumerate(answer.columns)
+        ]
+        if not self._headed:
+            self._line(answer.columns, widths)
+            self._line(["-" * width for width in widths], widths)
+            self._headed = True
+        for row in first:
+            self._line(row, widths)
+        for row in rows:
+            self._line(row, widths)
+
+    def _line(self, cells: Iterable[str], widths: list[int]) -> None:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        self._out.write("  ".join(padded).rstrip() + "\n")
+
+
+def _cell(value: SqlValue) -> str:
+    """Return a value on one line: a newline within it would break the table."""
+    if value is None:
+        return ""
+    return str(value).translate(_CONTROL)
+
+
+_CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127)}

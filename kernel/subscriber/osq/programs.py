@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Which program a process runs, for records that name only the process.
+
+Kept up by the stream itself: an exec names the program, a fork passes it on, an exit ends it. What
+ran before the daemon did is looked up once, in /proc.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from osq.records import Event, Exec, Exit, Fork
+from osq.values import text
+
+# An exit that was dropped leaves its process here: beyond so many, those that are gone go.
+MOST_PROCESSES = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A program, by path; was_there: it ran before the daemon began to read."""
+
+    path: str
+    was_there: bool
+
+
+class Programs:
+    """The program of every process that is alive at the place of the stream that was read."""
+
+    def __init__(self, begin: Mapping[int, Program]) -> None:
+        self._by_pid = dict(begin)
+
+    def follow(self, events: Iterable[Event]) -> dict[int, Program]:
+        """Return the program behind each event that names none itself, by the event's number."""
+        found: dict[int, Program] = {}
+        for event in events:
+            if isinstance(event, Exec):
+                self._by_pid[event.pid] = Program(path=text(event.path), was_there=False)
+            elif isinstance(event, Fork):
+                self._pass_on(event)
+            elif isinstance(event, Exit):
+                if event.last:
+                    self._by_pid.pop(event.pid, None)
+            elif event.pid in self._by_pid:
+                found[event.seq] = self._by_pid[event.pid]
+        if len(self._by_pid) > MOST_PROCESSES:
+            self._forget_the_dead()
+        return found
+
+    def _forget_the_dead(self) -> None:
+        """Keep the newer half, whose end may still be in the ring, and what is alive."""
+        alive = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+        older = list(self._by_pid)[: len(self._by_pid) - MOST_PROCESSES // 2]
+        for pid in older:
+            if pid not in alive:
+                del self._by_pid[pid]
+
+    def _pass_on(self, event: Fork) -> None:
+        parent = self._by_pid.get(event.pid)
+        if parent is not None and event.child_pid != event.pid:
+            self._by_pid[event.child_pid] = Program(path=parent.path, was_there=False)
+
+
+def running(proc: Path = Path("/proc")) -> dict[int, Program]:
+    """Return the program of every process that runs now; those without a file have none."""
+    found = {}
+    for entry in proc.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            path = os.fsencode((entry / "exe").readlink())
+        except OSError:
+            continue
+        found[int(entry.name)] = Program(path=text(path), was_there=True)
+    return found

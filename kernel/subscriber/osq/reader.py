@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Reading the store: SQL that cannot write, within a deadline, over all events or new ones.
+
+Everything that asks comes through here: `osq query`, the osquery extension, the Python API.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from osq.columns import SqlValue
+from osq.errors import OsqError, QueryError, StoreError
+from osq.store_file import check, store_error
+from osq.tables import BY_NAME, TABLES
+
+_BUSY_S = 5.0
+_LAST = (1 << 63) - 1
+# SQLite asks so often, in steps of its machine, whether to go on: about every millisecond.
+_STEPS = 50_000
+_READING = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+    }
+)
+_ACTIONS = {
+    getattr(sqlite3, name): name.removeprefix("SQLITE_").replace("_", " ")
+    for name in (
+        *("SQLITE_INSERT", "SQLITE_UPDATE", "SQLITE_DELETE", "SQLITE_PRAGMA", "SQLITE_ATTACH"),
+        *("SQLITE_DETACH", "SQLITE_TRANSACTION", "SQLITE_SAVEPOINT", "SQLITE_ALTER_TABLE"),
+        *("SQLITE_CREATE_TABLE", "SQLITE_CREATE_VIEW", "SQLITE_CREATE_INDEX"),
+        *("SQLITE_DROP_TABLE", "SQLITE_DROP_VIEW", "SQLITE_DROP_INDEX", "SQLITE_REINDEX"),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The answer to a query: names, and rows that are fetched as they are asked for."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[SqlValue, ...]]
+
+
+Windows = Mapping[str, tuple[int, int]]
+
+
+class Reader:
+    """The store, open for queries; leaving the block closes it.
+
+    new_only: tables show only what lies within the windows of `query`, under the same names.
+    Raises: StoreError where there is none; StoreForeign, StoreCorrupt.
+    """
+
+    def __init__(self, path: Path, *, new_only: bool = False) -> None:
+        self.path = path
+        self._refused = ""
+        self._end_s = 0.0
+        self._windows: Windows = {}
+        self._connection = _open(path)
+        try:
+            if new_only:
+                self._shadow_tables()
+            self._connection.set_authorizer(self._authorize)
+            self._connection.set_progress_handler(self._is_over, _STEPS)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _shadow_tables(self) -> None:
+        """Give each table a temporary view of the same name, which comes before it."""
+        for number, bound in enumerate(("osq_after", "osq_up_to")):
+            self._connection.create_function(bound, 1, self._bound(number), deterministic=True)
+        for table in TABLES:
+            window = f"id > osq_after('{table.name}') AND id <= osq_up_to('{table.name}')"
+            self._connection.execute(f"CREATE TEMP VIEW {table.name} AS {table.view(window)}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def _bound(self, number: int) -> Callable[[str], int]:
+        return lambda table: self._windows.get(table, (_LAST, _LAST))[number]
+
+    def _authorize(
+        self, action: int, first: str | None, _second: str | None, _db: str | None, _by: str | None
+    ) -> int:
+        if action in _READING:
+            return sqlite3.SQLITE_OK
+        self._refused = f"{_ACTIONS.get(action, f'action {action}')} {first or ''}".strip()
+        return sqlite3.SQLITE_DENY
+
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._end_s
+
+    def query(
+        self,
+        sql: str,
+        parameters: Sequence[SqlValue] = (),
+        *,
+        deadline_s: float,
+        windows: Windows | None = None,
+    ) -> Result:
+        """Return the answer to one query.
+
+        Units: deadline_s counts from now until the last row is fetched. A window is (after, up
+            to), both as global_seq_num; a table without one is empty (with `new_only` only).
+        Raises: QueryError for SQL that is wrong, would write or takes too long; StoreError.
+        """
+        self._refused, self._end_s = "", time.monotonic() + deadline_s
+        self._windows = windows or {}
+        with self._telling(deadline_s):
+            cursor = self._connection.execute(sql, tuple(parameters))
+        if cursor.description is None:
+            raise QueryError("no query: it has no columns", hint="begin with SELECT")
+        columns = tuple(str(one[0]) for one in cursor.description)
+        return Result(columns=columns, rows=self._rows(cursor, deadline_s))
+
+    def _rows(self, cursor: sqlite3.Cursor, deadline_s: float) -> Iterator[tuple[SqlValue, ...]]:
+        with self._telling(deadline_s):
+            yield from cursor
+
+    def newest(self) -> dict[str, int]:
+        """Return the greatest key of each table, 0 for an empty one."""
+        found = {}
+        with self._telling(_BUSY_S):
+            self._end_s = time.monotonic() + _BUSY_S
+            for table in TABLES:
+                sql = f"SELECT coalesce(max(id), 0) FROM {table.store_name}"
+                (found[table.name],) = self._connection.execute(sql).fetchone()
+        return found
+
+    @contextmanager
+    def _telling(self, deadline_s: float) -> Iterator[None]:
+        """Tell SQLite's errors as what they mean to whoever asked."""
+        try:
+            yield
+        except sqlite3.Warning as error:
+            raise QueryError(str(error)) from error
+        except sqlite3.Error as error:
+            raise self._told(error, deadline_s) from error
+
+    def _told(self, error: sqlite3.Error, deadline_s: float) -> OsqError:
+        """Return what an error of SQLite means."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if self._refused:
+            return QueryError(f"queries only, this would do more: {self._refused}")
+        if code == sqlite3.SQLITE_INTERRUPT:
+            hint = "bound it by time, or give it more with --deadline"
+            return QueryError(f"not finished after {deadline_s:g} s", hint=hint)
+        if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH}:
+            return QueryError(str(error), hint=_hint(str(error)))
+        return store_error(self.path, error)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        raise StoreError(f"{path}: no such store", hint="is the daemon running, with this store?")
+    try:
+        uri = f"file:{quote(str(path.resolve()))}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+    try:
+        check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _hint(said: str) -> str:
+    """Return what to do about an error: osquery's names have a k before them here."""
+    name = said.removeprefix("no such table: ").removeprefix("main.")
+    if name == said:
+        return ""
+    known = {"process_events": "kprocess_events", "bpf_process_events": "kprocess_events"}
+    known |= {"es_process_events": "kprocess_events"}
+    if name in known or f"k{name}" in BY_NAME:
+        return f"it is called {known.get(name, f'k{name}')} here"
+    return f"there are {', '.join(BY_NAME)}"

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Events: what the driver's records say, as typed values.
+
+Field names are those of uapi/osq.h; where each lies in a record, and how wide it is, is asked of
+the compiled header (layout.py). Spans are bytes as the kernel gave them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What every record says, whatever happened.
+
+    Units: *_boot_ns are nanoseconds of CLOCK_BOOTTIME.
+    """
+
+    seq: int
+    ts_boot_ns: int
+    start_boot_ns: int
+    pid: int
+    tid: int
+    ppid: int
+    cpu: int
+    flags: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost(Event):
+    """The kernel dropped records here: which numbers, when, why (by reason), of which types."""
+
+    first_seq: int
+    last_seq: int
+    first_ts_boot_ns: int
+    last_ts_boot_ns: int
+    dropped: tuple[int, ...]
+    types: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exec(Event):
+    """A program has replaced the image of a process."""
+
+    uid: int
+    euid: int
+    suid: int
+    fsuid: int
+    gid: int
+    egid: int
+    sgid: int
+    fsgid: int
+    auid: int
+    session: int
+    argc: int
+    argv_bytes: int
+    mode: int
+    owner_uid: int
+    owner_gid: int
+    old_tid: int
+    dev: int
+    ino: int
+    atime_ns: int
+    mtime_ns: int
+    ctime_ns: int
+    path: bytes
+    filename: bytes
+    argv: bytes
+    env: bytes
+    cwd: bytes
+    envc: int
+    env_bytes: int
+    pid_ns: int
+    mnt_ns: int
+    net_ns: int
+    uts_ns: int
+    ipc_ns: int
+    user_ns: int
+    cgroup_ns: int
+    ns_pid: int
+    cgroup_id: int
+
+    @property
+    def arguments(self) -> tuple[bytes, ...]:
+        """The argument list; the last may be cut (OSQ_FLAG_TRUNC_ARGV)."""
+        return split_vector(self.argv)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fork(Event):
+    """A thread has made a process (child_pid is another one), or a thread of its own."""
+
+    child_pid: int
+    child_tid: int
+    child_start_boot_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exit(Event):
+    """A thread has ended, and its process too when `last` is 1; status is as wait gives it."""
+
+    status: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Socket(Event):
+    """Something was done to a socket; addresses as bytes in network order."""
+
+    action: int
+    status: int
+    error: int
+    backlog: int
+    uid: int
+    euid: int
+    gid: int
+    egid: int
+    auid: int
+    session: int
+    family: int
+    socktype: int
+    protocol: int
+    local_port: int
+    remote_port: int
+    ifindex: int
+    local_addr: tuple[int, ...]
+    remote_addr: tuple[int, ...]
+    cookie: int
+    acked_bytes: int
+    received_bytes: int
+    local_path: bytes
+    remote_path: bytes
+    net_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class File(Event):
+    """Something has happened to a file under a path that is watched."""
+
+    uid: int
+    euid: int
+    suid: int
+    fsuid: int
+    gid: int
+    egid: int
+    sgid: int
+    fsgid: int
+    auid: int
+    session: int
+    action: int
+    mode: int
+    owner_uid: int
+    owner_gid: int
+    nlink: int
+    dev: int
+    ino: int
+    path: bytes
+    dest_path: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown(Event):
+    """A record of a type that this version does not know."""
+
+    type: int
+
+
+def split_vector(vector: bytes) -> tuple[bytes, ...]:
+    """Return the strings of an argument list or environment, a NUL after each but a cut one."""
+    return tuple(vector.removesuffix(b"\0").split(b"\0")) if vector else ()

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The device, read through libosq: open, subscribe, batches of events, counters.
+
+One thread at a time, as libosq asks for. What was read is given back to the kernel by the next
+`sync`, and not before: who stores a batch between the two loses nothing by a crash.
+"""
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from _libosq import ffi, lib
+from osq.errors import CorruptRing, DeviceError, RingInvalid
+from osq.layout import decode
+from osq.records import Event
+
+RECORD_WITH_ENVIRONMENT: int = lib.OSQ_EXEC_ENV
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """What SYNC counts, of one moment, since the device was opened; osq.h has the law."""
+
+    generation: int
+    attempts: int
+    committed: int
+    consumed: int
+    pending: int
+    in_flight: int
+    reset: int
+    dropped: tuple[int, ...]
+    dropped_of: tuple[int, ...]
+
+    @property
+    def dropped_sum(self) -> int:
+        """Every attempt that left no record."""
+        return sum(self.dropped)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caps:
+    """What the driver can do on this kernel; types and missing are bit masks by record type."""
+
+    abi: int
+    schema: int
+    types: int
+    missing: int
+    ring_max_bytes: int
+
+
+def default_device() -> Path:
+    """Return the driver's node."""
+    return Path(os.fsdecode(ffi.string(lib.osq_device_path())))
+
+
+class Ring:
+    """The device in this process's hands; leaving the block closes it.
+
+    Raises: DeviceError with the errno of osq.h; RingInvalid for ESTALE.
+    """
+
+    def __init__(self, device: Path, *, ring_bytes: int) -> None:
+        self.device = device
+        self._ring_bytes = ring_bytes
+        self._client: Any = ffi.new("struct osq_client *")
+        self._corrupt = False
+        self._slot: Any = ffi.new("const struct osq_record **")
+        self._check("open", lib.osq_client_open(self._client, os.fsencode(device), ring_bytes))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        lib.osq_client_close(self._client)
+
+    def _check(self, what: str, said: int) -> None:
+        if said == 0:
+            return
+        text = f"{self.device}: {what}"
+        if said == -errno.ESTALE:
+            raise RingInvalid(text, errno.ESTALE)
+        raise DeviceError(text, -said)
+
+    def fileno(self) -> int:
+        """Return the descriptor, for poll: POLLIN when there is something to read."""
+        return int(self._client.fd)
+
+    def subscribe(self, record_type: int, *, on: bool = True, options: int = 0) -> None:
+        """Switch a type of records on or off."""
+        said = lib.osq_client_subscribe(self._client, record_type, on, options)
+        self._check(f"subscribe to type {record_type}", said)
+
+    def watch(self, path: str, actions: int) -> None:
+        """Have what happens to a path, and below it, recorded; files are subscribed to."""
+        said = lib.osq_client_watch(self._client, os.fsencode(path), actions)
+        self._check(f"watch {path}", said)
+
+    def notify(self, *, watermark_bytes: int, latency_ms: int) -> None:
+        """Have poll wait for so many bytes, or for the oldest record to be so old."""
+        said = lib.osq_client_notify(self._client, watermark_bytes, latency_ms)
+        self._check("notify", said)
+
+    def allocate(self) -> None:
+        """Begin anew after RingInvalid: an empty ring, without subscriptions."""
+        self._check("allocate", lib.osq_client_allocate(self._client, self._ring_bytes))
+
+    def caps(self) -> Caps:
+        """Return what this driver can do on this kernel."""
+        caps = ffi.new("struct osq_caps *")
+        self._check("caps", lib.osq_client_caps(self._client, caps))
+        names = ("abi", "schema", "types", "missing", "ring_max_bytes")
+        return Caps(**{name: int(getattr(caps, name)) for name in names})
+
+    def sync(self) -> Counters:
+        """Give back what was read, learn what there is; does not wait.
+
+        Raises: DeviceError with EPROTO when the counters break the law of osq.h.
+        """
+        self._check("sync", lib.osq_client_sync(self._client, 0))
+        stats = self._client.stats
+        broken = lib.osq_client_broken_law(ffi.addressof(self._client, "stats"))
+        if broken != ffi.NULL:
+            text = os.fsdecode(ffi.string(broken))
+            raise DeviceError(f"{self.device}: the counters do not add up: {text}", errno.EPROTO)
+        names = ("attempts", "committed", "consumed", "pending", "in_flight", "reset")
+        return Counters(
+            generation=int(self._client.generation),
+            dropped=tuple(stats.dropped),
+            dropped_of=tuple(stats.dropped_of),
+            **{name: int(getattr(stats, name)) for name in names},
+        )
+
+    def read(self, most: int) -> list[Event]:
+        """Return up to so many events of those that the last sync told of.
+
+        Raises: CorruptRing when the first record that is left cannot be one; those before it
+            have been returned by then.
+        """
+        events: list[Event] = []
+        while len(events) < most and not self._corrupt:
+            said = lib.osq_client_next(self._client, self._slot)
+            if said == 0:
+                break
+            event = decode(self._bytes()) if said > 0 else None
+            if event is None:
+                self._corrupt = True
+            else:
+                events.append(event)
+        if self._corrupt and not events:
+            raise CorruptRing(f"{self.device}: read", errno.EBADMSG)
+        return events
+
+    def _bytes(self) -> bytes:
+        record = self._slot[0]
+        return bytes(ffi.buffer(record, record.len))

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The table ksocket_events: connect, accept, bind, listen and close of sockets."""
+
+import ipaddress
+import socket
+
+from osq.columns import (
+    Column,
+    Context,
+    Source,
+    SqlType,
+    SqlValue,
+    Table,
+    common_columns,
+)
+from osq.layout import enum_names
+from osq.records import Socket
+from osq.values import signed, text
+
+_ACTIONS = enum_names("osq_socket_action", "OSQ_SOCKET_")
+_STATUSES = enum_names("osq_socket_status", "OSQ_SOCKET_")
+
+
+def _address(name: str) -> Source:
+    """Return what makes an address; none where neither it nor its port is set."""
+
+    def of(event: Socket, _: Context) -> SqlValue:
+        raw = bytes(getattr(event, f"{name}_addr"))
+        if not any(raw) and not getattr(event, f"{name}_port"):
+            return ""
+        if event.family == socket.AF_INET:
+            return str(ipaddress.IPv4Address(raw[:4]))
+        return str(ipaddress.IPv6Address(raw)) if event.family == socket.AF_INET6 else ""
+
+    return of
+
+
+def _unix(event: Socket, _: Context) -> SqlValue:
+    # An abstract name begins with a NUL, which is shown as ss(8) does.
+    return text(event.local_path or event.remote_path).replace("\0", "@")
+
+
+def _path(event: Socket, context: Context) -> SqlValue:
+    program = context.programs.get(event.seq)
+    return program.path if program else ""
+
+
+def _col(
+    name: str, kind: SqlType, by: str | Source, source: str, origin: str = "socket_events"
+) -> Column:
+    return Column(name=name, kind=kind, by={Socket: by}, source=source, origin=origin)
+
+
+_OF_OSQUERY = (
+    _col("action", "TEXT", lambda e, _: _ACTIONS.get(e.action, ""), "socket.action"),
+    _col("pid", "BIGINT", "pid", "head.pid; 0: not known"),
+    _col("path", "TEXT", _path, "of the exec before it in the stream, or /proc/PID/exe"),
+    Column(
+        name="fd",
+        kind="TEXT",
+        source="empty: the hooks lie below the system calls and know no descriptor",
+        origin="socket_events",
+    ),
+    _col("auid", "BIGINT", "auid", "socket.auid; 4294967295 when not set"),
+    _col("status", "TEXT", lambda e, _: _STATUSES.get(e.status, ""), "socket.status"),
+    _col("family", "INTEGER", "family", "socket.family"),
+    _col("protocol", "INTEGER", "protocol", "socket.protocol"),
+    _col("local_address", "TEXT", _address("local"), "socket.local_addr"),
+    _col("remote_address", "TEXT", _address("remote"), "socket.remote_addr"),
+    _col("local_port", "INTEGER", "local_port", "socket.local_port"),
+    _col("remote_port", "INTEGER", "remote_port", "socket.remote_port"),
+    _col("socket", "TEXT", _unix, "socket.local_path, or remote_path; @ for a NUL"),
+    _col("success", "INTEGER", lambda e, _: int(e.error == 0), "socket.error is 0"),
+)
+_OWN = (
+    _col("error", "INTEGER", "error", "socket.error: errno as the caller got it", "osq"),
+    _col("parent", "BIGINT", "ppid", "head.ppid", "osq"),
+    _col("tid", "BIGINT", "tid", "head.tid", "osq"),
+    _col("socktype", "INTEGER", "socktype", "socket.socktype", "osq"),
+    _col("backlog", "BIGINT", "backlog", "socket.backlog, of listen", "osq"),
+    *(
+        _col(name, "BIGINT", name, f"socket.{name}", "osq")
+        for name in ("uid", "euid", "gid", "egid", "ifindex", "net_ns")
+    ),
+    _col("session_id", "BIGINT", "session", "socket.session: audit's", "osq"),
+    _col(
+        "cookie",
+        "BIGINT",
+        lambda e, _: signed(e.cookie),
+        "socket.cookie: the same in all rows of one socket",
+        "osq",
+    ),
+    _col(
+        "acked_bytes",
+        "BIGINT",
+        lambda e, _: signed(e.acked_bytes),
+        "socket.acked_bytes, at the close of TCP",
+        "osq",
+    ),
+    _col(
+        "received_bytes",
+        "BIGINT",
+        lambda e, _: signed(e.received_bytes),
+        "socket.received_bytes, at the close of TCP",
+        "osq",
+    ),
+    _col("start_ntime", "BIGINT", "start_boot_ns", "head.start_boot_ns", "osq"),
+)
+
+SOCKET_EVENTS = Table(
+    name="ksocket_events",
+    about="What was done to IPv4, IPv6 and UNIX sockets.",
+    columns=(*_OF_OSQUERY, *_OWN, *common_columns((Socket,))),
+    holds=(Socket,),
+)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The store as a file: whose it is, which version, whether it is whole, who writes it."""
+
+import fcntl
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from osq.columns import Table
+from osq.errors import StoreBusy, StoreCorrupt, StoreError, StoreForeign
+from osq.tables import TABLES
+
+APPLICATION_ID = 0x6F737173  # "osqs"
+# Raised with every change of a table; tests/subscriber/test_store.py holds the two together.
+VERSION = 1
+_BUSY_S = 5.0
+_SESSION = """CREATE TABLE session (
+    id INTEGER PRIMARY KEY, begun BIGINT NOT NULL, ending TEXT NOT NULL, note TEXT NOT NULL,
+    base TEXT NOT NULL, totals TEXT NOT NULL
+)"""
+
+
+class WriteLock:
+    """Held by the one process that writes a store; the kernel lets go of it when that dies.
+
+    Raises: StoreBusy.
+    """
+
+    def __init__(self, store: Path) -> None:
+        path = store.with_name(store.name + ".lock")
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}", hint="is its folder there?") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._fd)
+            raise StoreBusy(f"{store}: another daemon writes it") from error
+
+    def release(self) -> None:
+        """Let the next one write."""
+        os.close(self._fd)
+
+
+def schema(tables: tuple[Table, ...]) -> tuple[str, ...]:
+    """Return the SQL that makes an empty store of these tables."""
+    return (_SESSION, *(sql for table in tables for sql in table.create))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection that writes to the store, which is made when it is not there.
+
+    Raises: StoreForeign, StoreCorrupt, StoreError.
+    """
+    is_new = not path.exists() or path.stat().st_size == 0
+    try:
+        connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+    try:
+        if not is_new:
+            check(connection, path)
+            _check_whole(connection, path)
+        path.chmod(0o600)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if is_new:
+            _create(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Return when the file is a store of this version.
+
+    Raises: StoreForeign, StoreCorrupt.
+    """
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreCorrupt(f"{path}: {error}") from error
+    if application != APPLICATION_ID:
+        hint = "name another file; this one is left as it is"
+        raise StoreForeign(f"{path}: not a store of osq", hint=hint)
+    if version != VERSION:
+        hint = "query it with the version that wrote it, or move it away"
+        raise StoreForeign(
+            f"{path}: a store of version {version}, this is version {VERSION}", hint=hint
+        )
+
+
+def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreCorrupt(f"{path}: {error}") from error
+    if said != "ok":
+        raise StoreCorrupt(f"{path}: {said}")
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN EXCLUSIVE")
+    for sql in schema(TABLES):
+        connection.execute(sql)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def store_error(path: Path, error: sqlite3.Error) -> StoreError:
+    """Return what an error of SQLite means for the store."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return StoreCorrupt(f"{path}: {error}")
+    return StoreError(f"{path}: {error}")
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged store, its log with it, and return the new name of the file."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    kept = path.with_name(f"{path.name}.corrupt-{stamp}")
+    number = 1
+    while kept.exists():
+        kept = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
+        number += 1
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(kept.with_name(kept.name + suffix))
+    return kept

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Built before the tests are collected, since they import it; and what they share."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.subscriber import building
+
+building.build()
+
+from tests.subscriber.host import Host  # noqa: E402 - imports what was just built
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Give a folder whose path is short enough for a socket in it."""
+    with tempfile.TemporaryDirectory(prefix="osq-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def host(folder: Path) -> Iterator[Host]:
+    """Give a device of user space."""
+    with Host(folder) as running:
+        yield running

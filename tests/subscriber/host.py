@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A device of user space with the driver's own core in it, and a daemon on it, as processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from osq.columns import SqlValue
+from osq.errors import StoreError
+from osq.reader import Reader
+from tests.subscriber.building import OUT, PRELOAD, ROOT, SERVER
+
+START_S = 30.0
+QUERY_S = 60.0
+TICK_S = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What the server counted of one session."""
+
+    attempts: int
+    committed: int
+    consumed: int
+    reset: int
+    dropped: int
+
+
+def until(condition: Callable[[], bool], what: str, *, deadline_s: float = START_S) -> None:
+    """Return when a condition holds.
+
+    Raises: TimeoutError.
+    """
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {deadline_s} s still not: {what}")
+        time.sleep(TICK_S)
+
+
+class Host:
+    """A running osqhostd; leaving the block ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "osq.sock"
+        self._process = subprocess.Popen(
+            [str(SERVER), str(self.socket)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.ended: list[Truth] = []
+        assert self._line() == {"ready": True}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pipe(self._process.stdin).close()
+        self._process.wait(START_S)
+        self._pipe(self._process.stdout).close()
+
+    @staticmethod
+    def _pipe(pipe: IO[str] | None) -> IO[str]:
+        assert pipe is not None
+        return pipe
+
+    def _line(self) -> dict[str, Any]:
+        line: dict[str, Any] = json.loads(self._pipe(self._process.stdout).readline())
+        if "session" in line:
+            self.ended.append(Truth(**line["session"]))
+        return line
+
+    def tell(self, command: str) -> Truth:
+        """Give a command; return the counters of the session after it."""
+        self._pipe(self._process.stdin).write(command + "\n")
+        self._pipe(self._process.stdin).flush()
+        line = self._line()
+        while "session" in line:
+            line = self._line()
+        assert "done" in line, line
+        return Truth(**line["done"])
+
+    def wait_for_end(self) -> Truth:
+        """Return what was counted in the session of the next owner that leaves."""
+        line = self._line()
+        assert "session" in line, line
+        return self.ended[-1]
+
+
+def environment(socket: Path) -> dict[str, str]:
+    """Return the environment in which a program meets the device of user space."""
+    paths = f"{OUT}{os.pathsep}{ROOT / 'kernel' / 'subscriber'}"
+    return {
+        **os.environ,
+        "LD_PRELOAD": str(PRELOAD),
+        "OSQHOST_SOCKET": str(socket),
+        "PYTHONPATH": paths,
+    }
+
+
+class Daemon:
+    """A running `osq daemon` on a Host; leaving the block kills what is left of it."""
+
+    def __init__(
+        self, host: Host, folder: Path, own: Mapping[str, Any] | None = None, **top: Any
+    ) -> None:
+        self.store = folder / "events.db"
+        self.config = folder / "osq.conf"
+        keys = {"device": str(host.socket), "store": str(self.store), "interval_s": 1}
+        self.config.write_text(json.dumps({"osq": {**keys, **(own or {})}, **top}))
+        self.log = folder / "daemon.log"
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "osq", "--config", str(self.config), "daemon"],
+                env=environment(host.socket),
+                stderr=log,
+            )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Return its exit code, when it has ended."""
+        return self._process.wait(QUERY_S)
+
+    def stop(self) -> int:
+        """Ask it to stop; return its exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def said(self) -> str:
+        """Return its log."""
+        return self.log.read_text()
+
+    def is_reading(self) -> bool:
+        """Whether it has subscribed.
+
+        Raises: AssertionError with its log when it has ended instead.
+        """
+        assert self._process.poll() is None, self.said()
+        return "reading" in self.said()
+
+
+def ask(store: Path, sql: str, *parameters: SqlValue) -> list[tuple[SqlValue, ...]]:
+    """Return all rows of an answer; none where there is no store yet."""
+    try:
+        with Reader(store) as reader:
+            return list(reader.query(sql, parameters, deadline_s=QUERY_S).rows)
+    except StoreError as error:
+        if "no such store" in error.message:
+            return []
+        raise
+
+
+def counts(store: Path, sql: str, *parameters: SqlValue) -> list[tuple[int, ...]]:
+    """Return all rows of an answer that are numbers; NULL, of a sum over nothing, is 0."""
+    return [tuple(int(value or 0) for value in row) for row in ask(store, sql, *parameters)]
+
+
+def number(store: Path, sql: str, *parameters: SqlValue) -> int:
+    """Return the one number that an answer is, 0 for NULL or no row."""
+    rows = ask(store, sql, *parameters)
+    return int(rows[0][0] or 0) if rows else 0
+
+
+def stored(store: Path) -> int:
+    """Return how many events are in all tables."""
+    tables = "SELECT eid FROM kprocess_events UNION ALL SELECT eid FROM kloss_events"
+    return number(store, f"SELECT count(*) FROM ({tables})")

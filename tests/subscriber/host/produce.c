@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* produce.c - see produce.h. */
+#include "produce.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "osq_publisher.h"
+
+#define THREADS 2
+#define TICK_NS 2000000u
+#define NS_PER_S 1000000000ull
+
+/* Held for reading while a record is made; start and stop hold it alone. */
+static pthread_rwlock_t gate = PTHREAD_RWLOCK_INITIALIZER;
+static struct osq_ring *rings[OSQ_TYPE_COUNT];
+static atomic_ullong made;
+static atomic_ullong rate;
+static pthread_t threads[THREADS];
+
+static struct osq_span append(char *record, u32 *len, const char *bytes,
+			      u32 count)
+{
+	struct osq_span span = { .off = *len, .len = count };
+
+	memcpy(record + *len, bytes, count);
+	*len += count;
+	return span;
+}
+
+/* A program whose arguments carry the number of the record. */
+static void put_exec(struct osq_ring *ring, u64 number)
+{
+	static const char path[] = "/usr/bin/true", cwd[] = "/root";
+	static const char env[] = "LANG=C.UTF-8\0SECRET=x\0TERM=dumb";
+	union {
+		struct osq_exec exec;
+		char bytes[1024];
+	} one = { 0 };
+	u32 len = sizeof(one.exec);
+	char argv[64];
+	int size = snprintf(argv, sizeof(argv), "true%c--number%c%llu", 0, 0,
+			    (unsigned long long)number);
+
+	one.exec.head.type = OSQ_TYPE_EXEC;
+	one.exec.head.pid = one.exec.head.tid = (u32)(number % 4000000) + 2;
+	one.exec.head.ppid = 1;
+	one.exec.uid = one.exec.euid = 1000;
+	one.exec.auid = one.exec.session = ~0u;
+	one.exec.argc = 3;
+	one.exec.envc = 3;
+	one.exec.mode = 0100755;
+	one.exec.mtime_ns = 1700000000123456789;
+	one.exec.ino = 42;
+	one.exec.path = append(one.bytes, &len, path, sizeof(path) - 1);
+	one.exec.filename = append(one.bytes, &len, "true", 4);
+	one.exec.argv = append(one.bytes, &len, argv, (u32)size + 1);
+	one.exec.argv_bytes = one.exec.argv.len;
+	one.exec.env = append(one.bytes, &len, env, sizeof(env));
+	one.exec.env_bytes = one.exec.env.len;
+	one.exec.cwd = append(one.bytes, &len, cwd, sizeof(cwd) - 1);
+	one.exec.head.len = (len + 7) & ~7u;
+	osq_ring_put(ring, &one.exec.head);
+}
+
+static void put_fork(struct osq_ring *ring, u64 number)
+{
+	struct osq_fork one = {
+		.head = { .type = OSQ_TYPE_FORK,
+			  .len = sizeof(one),
+			  .pid = 1,
+			  .tid = 1 },
+		.child_pid = (u32)(number % 4000000) + 2,
+	};
+
+	one.child_tid = one.child_pid;
+	osq_ring_put(ring, &one.head);
+}
+
+static void put_exit(struct osq_ring *ring, u64 number)
+{
+	struct osq_exit one = {
+		.head = { .type = OSQ_TYPE_EXIT, .len = sizeof(one), .ppid = 1 },
+		.status = number % 2 ? 3 << 8 : 9,
+		.last = 1,
+	};
+
+	one.head.pid = one.head.tid = (u32)(number % 4000000) + 2;
+	osq_ring_put(ring, &one.head);
+}
+
+static void put(u32 type)
+{
+	pthread_rwlock_rdlock(&gate);
+	if (rings[type]) {
+		u64 number = atomic_fetch_add(&made, 1) + 1;
+
+		if (type == OSQ_TYPE_EXEC)
+			put_exec(rings[type], number);
+		else if (type == OSQ_TYPE_FORK)
+			put_fork(rings[type], number);
+		else
+			put_exit(rings[type], number);
+	}
+	pthread_rwlock_unlock(&gate);
+}
+
+void produce_burst(uint64_t count)
+{
+	while (count--)
+		put(OSQ_TYPE_EXEC);
+}
+
+/* Up to the number that is due by now, then a tick of sleep. */
+static void *pace(void *unused)
+{
+	static const u32 types[] = {
+		OSQ_TYPE_FORK,
+		OSQ_TYPE_EXEC,
+		OSQ_TYPE_EXEC,
+		OSQ_TYPE_EXIT,
+	};
+	u64 begun_ns = osq_os_boot_ns(), done = 0, per_s;
+
+	(void)unused;
+	while ((per_s = atomic_load(&rate)) != 0) {
+		struct timespec tick = { .tv_nsec = TICK_NS };
+		u64 due = (osq_os_boot_ns() - begun_ns) * per_s / THREADS /
+			  NS_PER_S;
+
+		for (; done < due; done++)
+			put(types[done % 4]);
+		nanosleep(&tick, NULL);
+	}
+	return NULL;
+}
+
+void produce_rate(uint64_t per_second)
+{
+	int i, was_running = atomic_exchange(&rate, 0) != 0;
+
+	for (i = 0; was_running && i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	atomic_store(&rate, per_second);
+	for (i = 0; per_second && i < THREADS; i++)
+		pthread_create(&threads[i], NULL, pace, NULL);
+}
+
+static void connect_type(u32 type, struct osq_ring *ring)
+{
+	pthread_rwlock_wrlock(&gate);
+	rings[type] = ring;
+	pthread_rwlock_unlock(&gate);
+}
+
+#define PUBLISHER(lower, upper)                                      \
+	static int lower##_start(struct osq_ring *ring, u64 options) \
+	{                                                            \
+		(void)options;                                       \
+		connect_type(OSQ_TYPE_##upper, ring);                \
+		return 0;                                            \
+	}                                                            \
+	static void lower##_stop(void)                               \
+	{                                                            \
+		connect_type(OSQ_TYPE_##upper, NULL);                \
+	}
+PUBLISHER(exec, EXEC)
+PUBLISHER(fork, FORK)
+PUBLISHER(exit, EXIT)
+
+const struct osq_publisher osq_publishers[] = {
+	{ .name = "exec",
+	  .type = OSQ_TYPE_EXEC,
+	  .options = OSQ_EXEC_ENV,
+	  .start = exec_start,
+	  .stop = exec_stop },
+	{ .name = "fork",
+	  .type = OSQ_TYPE_FORK,
+	  .start = fork_start,
+	  .stop = fork_stop },
+	{ .name = "exit",
+	  .type = OSQ_TYPE_EXIT,
+	  .start = exit_start,
+	  .stop = exit_stop },
+	{ 0 },
+};

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The configuration: osquery's keys where it has them, and each fault named by its key."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osq.config import load
+from osq.errors import ConfigError
+from osq.retention import Retention
+
+
+def written(folder: Path, content: object) -> Path:
+    """Return a file of it."""
+    path = folder / "osq.conf"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_osquerys_own_keys_are_understood(folder: Path) -> None:
+    """One file may serve both; what is osquery's alone is passed over."""
+    config = load(
+        written(
+            folder,
+            {
+                "options": {"events_expiry": 100, "events_max": 2000, "host_identifier": "x"},
+                "events": {"environment_variables": ["LANG"]},
+                "schedule": {"q": {"query": "SELECT 1", "interval": 10}},
+                "osq": {
+                    "ring_mib": 32,
+                    "store": "/x/events.db",
+                    "records": ["exec"],
+                    "tables": {"kloss_events": {"events_expiry": 0}},
+                },
+            },
+        )
+    )
+
+    assert config.ring_bytes == 32 << 20
+    assert (config.store, config.records) == (Path("/x/events.db"), ("exec",))
+    assert config.environment_variables == ("LANG",)
+    assert config.limits.default == Retention(max_age_s=100, max_rows=2000)
+    assert config.limits.by_table == {"kloss_events": Retention(max_age_s=0, max_rows=2000)}
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ([], "the file"),
+        ({"osq": []}, "osq"),
+        ({"osq": {"rings": 1}}, "osq.rings"),
+        ({"osq": {"ring_mib": 20}}, "osq.ring_mib"),
+        ({"osq": {"ring_mib": 128}}, "osq.ring_mib"),
+        ({"osq": {"ring_mib": True}}, "osq.ring_mib"),
+        ({"osq": {"store": "events.db"}}, "osq.store"),
+        ({"osq": {"records": ["exec", "fork bomb"]}}, "osq.records"),
+        ({"osq": {"records": "exec"}}, "osq.records"),
+        ({"osq": {"tables": {"process_events": {}}}}, "osq.tables.process_events"),
+        ({"osq": {"tables": {"kloss_events": {"max": 1}}}}, "osq.tables.kloss_events.max"),
+        ({"options": {"events_expiry": "1"}}, "options.events_expiry"),
+        ({"events": {"environment_variables": "LANG"}}, "events.environment_variables"),
+    ],
+)
+def test_a_fault_is_named_by_its_key(folder: Path, content: Any, key: str) -> None:
+    """And the daemon does not start with half of a configuration."""
+    with pytest.raises(ConfigError) as caught:
+        load(written(folder, content))
+
+    assert caught.value.key == key
+
+
+def test_what_is_no_json_or_not_there_is_said(folder: Path) -> None:
+    """With the file's name."""
+    path = folder / "osq.conf"
+    with pytest.raises(ConfigError, match="No such file"):
+        load(path)
+    path.write_text("{")
+    with pytest.raises(ConfigError, match="no JSON"):
+        load(path)

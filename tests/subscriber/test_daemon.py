@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The daemon on the driver's own core: nothing lost, nothing twice, whatever happens to it."""
+
+import os
+import random
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.subscriber.host import START_S, Daemon, Host, Truth, ask, counts, number, stored, until
+
+SESSIONS = """SELECT session, sum(attempts), sum(stored), sum(dropped), sum(reset)
+    FROM kosquery_stats GROUP BY session ORDER BY session"""
+ENDINGS = "SELECT max(ending) FROM kosquery_stats GROUP BY session ORDER BY session"
+TWICE = """SELECT count(*) - count(DISTINCT eid) FROM (
+    SELECT eid FROM kprocess_events UNION ALL SELECT eid FROM kloss_events)"""
+
+
+def subscribed(daemon: Daemon) -> None:
+    """Return when a daemon reads, and its kernel publishes."""
+    until(daemon.is_reading, "the daemon reads")
+    time.sleep(0.1)
+
+
+def drained(host: Host) -> None:
+    """Return when everything that was committed has been given back."""
+
+    def is_so() -> bool:
+        truth = host.tell("stats")
+        return truth.consumed == truth.committed > 0
+
+    until(is_so, "all is consumed", deadline_s=120)
+
+
+def test_a_burst_at_a_stalled_reader_is_stored_whole(host: Host, folder: Path) -> None:
+    """20,000 programs while the daemon is stopped for half a second: none is lost."""
+    with Daemon(host, folder) as daemon:
+        subscribed(daemon)
+        daemon.signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        truth = host.tell("burst 20000")
+        time.sleep(max(0.0, begun + 0.5 - time.monotonic()))
+        daemon.signal(signal.SIGCONT)
+        drained(host)
+        assert daemon.stop() == 0
+
+    assert (truth.attempts, truth.dropped) == (20_000, 0)
+    assert number(daemon.store, "SELECT count(DISTINCT cmdline) FROM kprocess_events") == 20_000
+    assert number(daemon.store, "SELECT sum(stored) FROM kosquery_stats") == 20_000
+    assert ask(daemon.store, "SELECT DISTINCT complete FROM kosquery_stats") == [(1,)]
+
+
+def test_a_ring_that_is_too_small_is_told_of(host: Host, folder: Path) -> None:
+    """What was dropped is in the stats by its reason, and in the stream as a loss."""
+    with Daemon(host, folder, {"ring_mib": 1}) as daemon:
+        subscribed(daemon)
+        daemon.signal(signal.SIGSTOP)
+        truth = host.tell("burst 20000")
+        daemon.signal(signal.SIGCONT)
+        drained(host)
+        host.tell("burst 1")
+        drained(host)
+        assert daemon.stop() == 0
+
+    assert truth.dropped > 0
+    full = "SELECT sum(dropped_full) FROM"
+    assert number(daemon.store, f"{full} kosquery_stats") == truth.dropped
+    assert number(daemon.store, f"{full} kloss_events") == truth.dropped
+    ((attempts, kept, dropped),) = counts(
+        daemon.store, "SELECT sum(attempts), sum(stored), sum(dropped) FROM kosquery_stats"
+    )
+    assert attempts == 20_002 == kept + dropped
+    assert kept == stored(daemon.store)
+
+
+def judge_killed(store: Path, truths: list[Truth]) -> None:
+    """Hold every session of killed daemons against what the kernel's side counted in it."""
+    assert number(store, TWICE) == 0
+    sessions = counts(store, SESSIONS)
+    assert len(sessions) == len(truths)
+    for (session, attempts, kept, dropped, reset), truth in zip(sessions, truths, strict=True):
+        numbers = f"""SELECT count(*), coalesce(max(seq_num), 0) FROM (
+            SELECT seq_num, eid FROM kprocess_events UNION ALL
+            SELECT seq_num, eid FROM kloss_events)
+            WHERE CAST(eid AS INTEGER) >> 32 = {session}"""
+        ((count, last),) = counts(store, numbers)
+        assert count == kept
+        # What the kernel gave up when the owner died, less what was stored and not yet told so.
+        assert truth.committed - truth.consumed == truth.reset
+        assert truth.consumed <= count <= truth.committed
+        given_up = truth.committed - count
+        assert count + truth.dropped + given_up == truth.attempts
+        # All that was committed up to the last one that is stored, without a hole.
+        gaps = f"""SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM kloss_events
+            WHERE CAST(eid AS INTEGER) >> 32 = {session}"""
+        assert count + number(store, gaps) == last
+        # What the store says of it is true as far as the daemon could know.
+        assert attempts == kept + dropped + reset <= truth.attempts
+        assert reset <= given_up
+    assert set(ask(store, ENDINGS)) <= {("clean",), ("unclean",)}
+
+
+def test_a_daemon_that_is_killed_loses_nothing_that_it_stored(
+    host: Host,
+    folder: Path,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """Kill -9 at random moments under load: stored, dropped and reset are all attempts."""
+    rounds = 100 if long_run else 4
+    chance = random.Random(4711)  # noqa: S311
+    store = folder / "events.db"
+    host.tell("rate 4000")
+    for round_number in range(rounds):
+        with Daemon(host, folder, {"latency_ms": 20}) as daemon:
+            until(lambda n=round_number: daemon.said().count("reading") > n, "it reads")  # type: ignore[misc]
+            time.sleep(chance.random() * 0.8)
+            daemon.signal(signal.SIGKILL)
+            daemon.wait()
+        host.wait_for_end()
+    host.tell("rate 0")
+    with Daemon(host, folder) as daemon:
+        until(lambda: daemon.said().count("reading") > rounds, "it reads")
+        host.tell("burst 10")
+        drained(host)
+        assert daemon.stop() == 0
+    host.wait_for_end()
+
+    judge_killed(store, host.ended)
+    assert stored(store) > 10
+
+
+def test_the_judge_of_kills_finds_a_missing_event(host: Host, folder: Path) -> None:
+    """A truth with one event more than was stored before the last one is not accepted."""
+    with Daemon(host, folder) as daemon:
+        subscribed(daemon)
+        host.tell("burst 10")
+        drained(host)
+        daemon.stop()
+    truth = host.wait_for_end()
+    judge_killed(daemon.store, [truth])
+
+    more = Truth(
+        attempts=truth.attempts + 1,
+        committed=truth.committed + 1,
+        consumed=truth.consumed + 1,
+        reset=0,
+        dropped=0,
+    )
+    with pytest.raises(AssertionError):
+        judge_killed(daemon.store, [more])
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_sustained_load_is_borne_flat(
+    host: Host,
+    folder: Path,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """5,000 events a second: all stored or counted, memory and processor time flat."""
+    parts, part_s = (20, 30.0) if long_run else (4, 2.0)
+    measured = []
+    with Daemon(host, folder, {"store_max_mib": 64}) as daemon:
+        subscribed(daemon)
+        host.tell("rate 5000")
+        for _ in range(parts + 1):
+            before, begun = cpu_s(daemon.pid), time.monotonic()
+            time.sleep(part_s)
+            used = (cpu_s(daemon.pid) - before) / (time.monotonic() - begun)
+            measured.append((used, resident_bytes(daemon.pid) >> 10))
+        truth = host.tell("rate 0")
+        drained(host)
+        assert daemon.stop() == 0
+    print(measured, truth)  # noqa: T201 - the numbers of a long run are what it is for
+
+    totals = "SELECT sum(attempts), sum(stored), sum(dropped), sum(reset) FROM kosquery_stats"
+    ((attempts, kept, dropped, reset),) = counts(daemon.store, totals)
+    assert attempts == kept + dropped + reset == truth.attempts
+    assert truth.attempts >= 0.9 * 5000 * parts * part_s
+    assert reset == 0
+    # The first part fills SQLite's caches; the halves of the rest are compared. On a machine that
+    # others use batches, and so their memory, are not even: one of 2,000 events is some 10 MiB.
+    half = parts // 2
+    memory = [kib for _, kib in measured[1:]]
+    processor = [part for part, _ in measured[1:]]
+    assert max(memory[half:]) - max(memory[:half]) < 10 << 10
+    assert sum(processor[half:]) < 1.5 * sum(processor[:half]) + 0.1
+
+
+def test_an_invalid_queue_is_begun_anew(host: Host, folder: Path) -> None:
+    """Another process has used the device: what was unread is reset, then all goes on."""
+    with Daemon(host, folder) as daemon:
+        subscribed(daemon)
+        host.tell("burst 100")
+        drained(host)
+        daemon.signal(signal.SIGSTOP)
+        host.tell("burst 50")
+        truth = host.tell("invalidate")
+        daemon.signal(signal.SIGCONT)
+        until(lambda: "beginning anew" in daemon.said(), "it allocates again")
+        time.sleep(0.2)
+        host.tell("burst 7")
+        until(lambda: host.tell("stats").consumed >= 107, "it reads again")
+        assert daemon.stop() == 0
+
+    assert truth.reset == 50
+    totals = "SELECT sum(attempts), sum(stored), sum(reset), max(generation) FROM kosquery_stats"
+    assert ask(daemon.store, totals) == [(157, 107, 50, 2)]
+
+
+def test_garbage_in_the_ring_is_an_error_and_no_crash(host: Host, folder: Path) -> None:
+    """The session ends as corrupt, with its loss; the device is opened anew and read."""
+    with Daemon(host, folder) as daemon:
+        subscribed(daemon)
+        host.tell("burst 100")
+        drained(host)
+        daemon.signal(signal.SIGSTOP)
+        host.tell("burst 50")
+        host.tell("garbage")
+        daemon.signal(signal.SIGCONT)
+        until(lambda: daemon.said().count("reading") > 1, "it opens the device again")
+        time.sleep(0.2)
+        host.tell("burst 7")
+        drained(host)
+        assert daemon.stop() == 0
+
+    assert "Bad message" in daemon.said()
+    (first, second) = counts(daemon.store, SESSIONS)
+    assert first[1:] == (150, 100, 0, 50)
+    assert second[1:] == (7, 7, 0, 0)
+    assert ask(daemon.store, ENDINGS) == [("corrupt",), ("clean",)]
+
+
+def test_a_full_disk_holds_up_and_loses_nothing(host: Host, folder: Path) -> None:
+    """No room: nothing is given back to the kernel; with room again, all is stored."""
+    with Daemon(host, folder) as daemon:
+        subscribed(daemon)
+        host.tell("burst 100")
+        drained(host)
+        daemon.signal(signal.SIGSTOP)
+        size = (daemon.store.with_name("events.db-wal")).stat().st_size
+        resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        host.tell("burst 5000")
+        daemon.signal(signal.SIGCONT)
+        until(lambda: "trying again" in daemon.said(), "it meets the full disk")
+        held = host.tell("stats")
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, unlimited)
+        drained(host)
+        assert daemon.stop() == 0
+
+    assert held.consumed == 100
+    assert stored(daemon.store) == 5_100
+
+
+def test_a_second_daemon_is_refused(host: Host, folder: Path) -> None:
+    """The store has one writer; the other says so and ends with 1."""
+    with Daemon(host, folder) as first:
+        subscribed(first)
+        with Daemon(host, folder) as second:
+            assert second.wait() == 1
+
+    assert "another daemon writes it" in first.said()
+
+
+def test_a_device_that_is_not_there_is_said(host: Host, folder: Path) -> None:
+    """A path that nothing serves, and one that is no device."""
+    with Daemon(host, folder, {"device": str(folder / "nothing")}) as daemon:
+        assert daemon.wait() == 1
+        assert "No such file or directory" in daemon.said()
+        assert "is the module loaded?" in daemon.said()
+
+    (folder / "file").touch()
+    with Daemon(host, folder, {"device": str(folder / "file")}) as daemon:
+        assert daemon.wait() == 1
+        assert "allocate" in daemon.said() or "Inappropriate ioctl" in daemon.said()
+
+
+def test_only_allowed_variables_are_stored(host: Host, folder: Path) -> None:
+    """The environment holds secrets: what the configuration does not name is not kept."""
+    events = {"environment_variables": ["LANG", "TERM"]}
+    with Daemon(host, folder, events=events) as daemon:
+        subscribed(daemon)
+        host.tell("burst 1")
+        drained(host)
+        assert daemon.stop() == 0
+
+    assert ask(daemon.store, "SELECT env, env_count FROM kprocess_events") == [
+        ("LANG=C.UTF-8 TERM=dumb", 3)
+    ]
+    assert b"SECRET" not in daemon.store.read_bytes()
+
+
+def test_a_store_is_ready_within_seconds(host: Host, folder: Path) -> None:
+    """What happens is in the answer to a query a second later."""
+    with Daemon(host, folder) as daemon:
+        subscribed(daemon)
+        host.tell("burst 1")
+        begun = time.monotonic()
+        until(lambda: stored(daemon.store) == 1, "the event is there", deadline_s=START_S)
+        assert time.monotonic() - begun < 1.0
+        assert daemon.stop() == 0

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The osquery extension, spoken to as osqueryd does: over thrift, by its own package's interface.
+
+osquery_manager.py is the other side; the extension is a process of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from osq.retention import Limits
+from osq.store import Store
+from osq.tables import TABLES
+from tests.subscriber.building import OUT, ROOT
+from tests.subscriber.host import START_S, until
+from tests.subscriber.osquery_manager import UUID, Manager, extension_at, serve
+from tests.subscriber.test_store import fill
+
+MOST_ROWS = 100
+EQUALS, GREATER, LESS = "2", "4", "16"
+
+
+class Osqueryd:
+    """A manager at a socket, and one of our extensions at it."""
+
+    def __init__(self, folder: Path, store: Path) -> None:
+        self.manager = Manager()
+        self._socket = folder / "osquery.em"
+        serve(self.manager, self._socket)
+        until(self._socket.exists, "the manager listens")
+        config = folder / "osq.conf"
+        config.write_text(json.dumps({"osq": {"store": str(store), "extension_rows": MOST_ROWS}}))
+        paths = os.pathsep.join((str(OUT), str(ROOT / "kernel" / "subscriber")))
+        self.extension = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "osq.extension", "--config", str(config)),
+                *("--socket", str(self._socket), "--timeout", "10", "--interval", "1"),
+            ],
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+        self._connection = extension_at(self._socket, deadline_s=START_S)
+        self.client = self._connection.extension_client()
+
+    def rows(self, table: str, *constraints: tuple[str, str, str]) -> list[dict[str, str]]:
+        """Return what a query of this table would get."""
+        by_name: dict[str, list[dict[str, str]]] = {}
+        for name, operator, text in constraints:
+            by_name.setdefault(name, []).append({"op": operator, "expr": text})
+        context = {
+            "constraints": [
+                *(
+                    {"name": name, "list": ops, "affinity": "TEXT"}
+                    for name, ops in by_name.items()
+                ),
+                {"name": "path", "list": "", "affinity": "TEXT"},
+            ]
+        }
+        request = {"action": "generate", "context": json.dumps(context)}
+        answer = self.client.call("table", table, request)
+        assert answer.status.code == 0, answer.status.message
+        rows: list[dict[str, str]] = answer.response
+        return rows
+
+    def restart(self, folder: Path, store: Path) -> "Osqueryd":
+        """Return another one, on the same store, after this one has ended."""
+        self.close()
+        self._socket.unlink()
+        Path(f"{self._socket}.{UUID}").unlink(missing_ok=True)
+        return Osqueryd(folder, store)
+
+    def close(self) -> None:
+        """End the extension."""
+        self._connection.close()
+        self.extension.kill()
+        self.extension.wait()
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[Store]:
+    """Give a store of ten programs, of which others may come."""
+    with Store(folder / "events.db", Limits()) as one:
+        one.begin()
+        fill(one, 1, 10)
+        yield one
+
+
+@pytest.fixture
+def osqueryd(folder: Path, store: Store) -> Iterator[Osqueryd]:
+    """Give the two sides, connected."""
+    running = Osqueryd(folder, store.path)
+    yield running
+    running.close()
+
+
+def numbers(rows: list[dict[str, str]]) -> list[int]:
+    """Return the events' numbers."""
+    return [int(row["seq_num"]) for row in rows]
+
+
+def test_the_tables_are_registered_as_event_tables(osqueryd: Osqueryd) -> None:
+    """Every column with its type, and the attribute that makes osqueryd log rows as they are."""
+    registered = osqueryd.manager.registered
+
+    assert registered["name"] == "osq"
+    assert set(registered["table"]) == {table.name for table in TABLES}
+    for table in TABLES:
+        routes = registered["table"][table.name]
+        columns = {one["name"]: one["type"] for one in routes if one["id"] == "column"}
+        assert columns == {column.name: column.kind for column in table.columns}
+        assert {"id": "attributes", "attributes": "4"} in routes
+    asked = osqueryd.client.call("table", "kprocess_events", {"action": "columns"})
+    assert asked.response == registered["table"]["kprocess_events"]
+
+
+def test_a_query_gets_each_row_once(osqueryd: Osqueryd, store: Store) -> None:
+    """What came since it asked last; another query has a place of its own."""
+    assert numbers(osqueryd.rows("kprocess_events")) == list(range(1, 11))
+    assert numbers(osqueryd.rows("kprocess_events")) == []
+    fill(store, 11, 5)
+    assert numbers(osqueryd.rows("kprocess_events")) == list(range(11, 16))
+    assert numbers(osqueryd.rows("kprocess_events")) == []
+
+    by_path = ("path", EQUALS, "/usr/bin/printf")
+    assert numbers(osqueryd.rows("kprocess_events", by_path)) == list(range(1, 16))
+    assert numbers(osqueryd.rows("kprocess_events", by_path)) == []
+
+
+def test_each_row_once_holds_over_restarts(osqueryd: Osqueryd, store: Store, folder: Path) -> None:
+    """Of the extension, whose place is on the disk."""
+    assert len(osqueryd.rows("kprocess_events")) == 10
+    again = osqueryd.restart(folder, store.path)
+    fill(store, 11, 1)
+
+    assert numbers(again.rows("kprocess_events")) == [11]
+    again.close()
+
+
+def test_constraints_on_time_and_eid_are_honoured(osqueryd: Osqueryd, store: Store) -> None:
+    """Such a query says itself what it wants, and gets it every time."""
+    fill(store, 11, 5, age_s=1000)
+    rows = osqueryd.rows("kprocess_events", ("time", GREATER, "0"))
+    newer = str(max(int(row["time"]) for row in rows) - 500)
+    tenth = rows[9]["eid"]
+
+    for _ in range(2):
+        after_tenth = osqueryd.rows("kprocess_events", ("eid", GREATER, tenth))
+        assert numbers(after_tenth) == list(range(11, 16))
+        in_time = osqueryd.rows("kprocess_events", ("time", GREATER, newer))
+        assert numbers(in_time) == list(range(1, 11))
+        both = (("time", GREATER, newer), ("eid", LESS, tenth))
+        assert numbers(osqueryd.rows("kprocess_events", *both)) == list(range(1, 10))
+    assert osqueryd.rows("kprocess_events", ("eid", EQUALS, tenth))[0]["eid"] == tenth
+
+
+def test_more_than_one_answer_holds_comes_in_parts(osqueryd: Osqueryd, store: Store) -> None:
+    """Nothing is passed over."""
+    fill(store, 11, MOST_ROWS + 5)
+    parts = [numbers(osqueryd.rows("kprocess_events")) for _ in range(3)]
+
+    assert [len(part) for part in parts] == [MOST_ROWS, 15, 0]
+    assert [*parts[0], *parts[1]] == list(range(1, MOST_ROWS + 16))
+
+
+def test_values_are_text_and_nothing_is_empty(osqueryd: Osqueryd) -> None:
+    """As thrift's map of strings wants them."""
+    row = osqueryd.rows("kprocess_events")[0]
+
+    assert (row["cmdline"], row["child_pid"], row["btime"]) == ("printf %s x \\xff", "", "")
+    assert all(isinstance(value, str) for value in row.values())
+
+
+def test_a_store_that_is_gone_is_an_error_and_no_empty_answer(
+    osqueryd: Osqueryd, store: Store
+) -> None:
+    """An empty answer would say that nothing happened."""
+    store.path.rename(store.path.with_name("moved.db"))
+    request = {"action": "generate", "context": "{}"}
+    answer = osqueryd.client.call("table", "kprocess_events", request)
+
+    assert answer.status.code == 1
+    assert "no such store" in answer.status.message
+
+
+def test_an_extension_without_osqueryd_says_so(folder: Path, store: Store) -> None:
+    """It ends, with an exit code; also where something else has the socket's path."""
+    (folder / "nobody").touch()
+    config = folder / "osq.conf"
+    config.write_text(json.dumps({"osq": {"store": str(store.path)}}))
+    for name in ("not-there", "nobody"):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "osq.extension", "--config", str(config)),
+                *("--socket", str(folder / name), "--timeout", "1"),
+            ],
+            env={**os.environ, "PYTHONPATH": f"{OUT}{os.pathsep}{ROOT / 'kernel' / 'subscriber'}"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "did not answer" in done.stderr

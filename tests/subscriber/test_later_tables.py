@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Sockets and files: their rows, and which files are wanted.
+
+The rows need records that uapi/osq.h has from schema 2 on.
+"""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from _libosq import ffi, lib
+from osq.columns import Context
+from osq.completeness import Totals
+from osq.file_events import ACTIONS
+from osq.layout import TYPES_BY_NAME, decode
+from osq.paths import compiled, paths_of, watched
+from osq.programs import MOST_PROCESSES, Program, Programs, running
+from osq.records import Event, File
+from osq.retention import Limits
+from osq.store import Store
+from tests.subscriber.events import a_fork, an_exec
+from tests.subscriber.host import ask
+
+needs_records = pytest.mark.skipif(
+    not {"socket", "file"} <= set(TYPES_BY_NAME), reason="osq.h has no socket and file records"
+)
+
+
+def a_record(name: str, *, spans: dict[str, bytes], **changed: Any) -> Event:
+    """Return an event of a type, from a record as the kernel would write it."""
+    record, size = ffi.new(f"struct osq_{name} *"), ffi.sizeof(f"struct osq_{name}")
+    tail = b""
+    for field, content in spans.items():
+        span = getattr(record, field)
+        span.off, span.len = size + len(tail), len(content)
+        tail += content
+    tail += b"\0" * (-len(tail) % 8)
+    record.head.type, record.head.len = TYPES_BY_NAME[name], size + len(tail)
+    for field, value in changed.items():
+        setattr(record.head if field in dir(record.head) else record, field, value)
+    event = decode(bytes(ffi.buffer(record)) + tail)
+    assert event is not None
+    return event
+
+
+def stored(folder: Path, *events: Event, categories: dict[int, str] | None = None) -> Path:
+    """Store events of one stream, and return the store."""
+    programs = Programs({77: next(iter(running().values()))}).follow(events)
+    context = Context(realtime_offset_ns=0, programs=programs, categories=categories or {})
+    path = folder / "events.db"
+    with Store(path, Limits()) as store:
+        store.begin()
+        store.commit(events, Totals(), context, close_interval=False)
+    return path
+
+
+@needs_records
+def test_a_connect_fills_socket_events(folder: Path) -> None:
+    """Both ends, and the program that an earlier exec named."""
+    event = a_record(
+        "socket",
+        spans={"local_path": b"", "remote_path": b""},
+        seq=2,
+        pid=5,
+        action=lib.OSQ_SOCKET_CONNECT,
+        status=lib.OSQ_SOCKET_FAILED,
+        error=111,
+        family=socket.AF_INET,
+        protocol=6,
+        local_addr=bytes([10, 0, 0, 1]) + bytes(12),
+        local_port=40000,
+        remote_addr=bytes([10, 0, 0, 2]) + bytes(12),
+        remote_port=443,
+    )
+    store = stored(folder, an_exec(seq=1, pid=5), event)
+
+    sql = """SELECT action, path, status, success, error, family, protocol, local_address,
+        local_port, remote_address, remote_port, socket FROM ksocket_events"""
+    assert ask(store, sql) == [
+        (
+            *("connect", "/usr/bin/printf", "failed", 0, 111, 2, 6),
+            *("10.0.0.1", 40000, "10.0.0.2", 443, ""),
+        )
+    ]
+
+
+@needs_records
+def test_addresses_of_other_families(folder: Path) -> None:
+    """IPv6, any address with a port, none at all, an abstract UNIX name."""
+    empty = {"local_path": b"", "remote_path": b""}
+    events = (
+        a_record(
+            *("socket",),
+            spans=empty,
+            seq=1,
+            family=socket.AF_INET6,
+            local_addr=bytes(15) + b"\1",
+            local_port=1,
+        ),
+        a_record(*("socket",), spans=empty, seq=2, family=socket.AF_INET, local_port=80),
+        a_record(*("socket",), spans=empty, seq=3, family=socket.AF_INET),
+        a_record(*("socket",), spans={**empty, "local_path": b"\0x"}, seq=4, family=1),
+    )
+    sql = "SELECT local_address, socket FROM ksocket_events ORDER BY eid"
+    any_address = str(ipaddress.IPv4Address(0))
+
+    expected = [("::1", ""), (any_address, ""), ("", ""), ("", "@x")]
+    assert ask(stored(folder, *events), sql) == expected
+
+
+@needs_records
+def test_a_rename_fills_file_events(folder: Path) -> None:
+    """Ids as text, as osquery has them; partial says whether the program's start was seen."""
+    spans = {"path": b"/etc/a", "dest_path": b"/etc/b"}
+    rename = lib.OSQ_FILE_RENAME
+    events = (
+        an_exec(seq=1, pid=5),
+        a_record("file", spans=spans, seq=2, pid=5, action=rename, uid=1000),
+        a_record("file", spans=spans, seq=3, pid=77, action=rename),
+    )
+    sql = """SELECT operation, executable != '', partial, path, dest_path, uid, category
+        FROM kfile_events ORDER BY eid"""
+
+    assert ask(stored(folder, *events, categories={2: "etc"}), sql) == [
+        ("rename", 1, "false", "/etc/a", "/etc/b", "1000", "etc"),
+        ("rename", 1, "true", "/etc/a", "/etc/b", "0", None),
+    ]
+
+
+def test_a_process_has_the_program_of_its_exec_or_its_parent() -> None:
+    """A fork passes it on, an exit ends it, and a pid that comes again begins anew."""
+    programs = Programs({})
+    other = an_exec(seq=9)
+    asked = {"seq": 5, "ts_boot_ns": 0, "start_boot_ns": 0, "tid": 0, "ppid": 0, "cpu": 0}
+    stream = [
+        an_exec(seq=1, pid=5, path=b"/bin/a"),
+        a_fork(seq=2, pid=5, child_pid=6),
+        an_exec(seq=3, pid=5, path=b"/bin/b"),
+        Event(**asked, pid=6, flags=0),
+        Event(**{**asked, "seq": 6}, pid=5, flags=0),
+        Event(**{**asked, "seq": 7}, pid=8, flags=0),
+        other,
+    ]
+
+    found = programs.follow(stream)
+
+    assert {seq: program.path for seq, program in found.items()} == {5: "/bin/a", 6: "/bin/b"}
+
+
+def test_processes_whose_end_was_lost_are_forgotten() -> None:
+    """What is alive, and what came last, is kept; the rest takes no room for ever."""
+    alive = os.getpid()
+    programs = Programs({alive: Program(path="/bin/alive", was_there=True)})
+    gone = range(10_000_000, 10_000_000 + MOST_PROCESSES)
+    programs.follow([an_exec(seq=1, pid=pid) for pid in gone])
+    events = [
+        Event(seq=pid, pid=pid, ts_boot_ns=0, start_boot_ns=0, tid=0, ppid=0, cpu=0, flags=0)
+        for pid in (alive, gone[0], gone[-1])
+    ]
+
+    assert set(programs.follow(events)) == {alive, gone[-1]}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "matches"),
+    [
+        ("/etc/%%", "/etc/a/b", True),
+        ("/etc/%%", "/etc", False),
+        ("/etc/%", "/etc/a", True),
+        ("/etc/%", "/etc/a/b", False),
+        ("/people/%/.ssh/%%", "/people/x/.ssh/id", True),
+        ("/people/%/.ssh/%%", "/people/x/y/.ssh/id", False),
+        ("/etc/passwd", "/etc/passwd", True),
+        ("/etc/passwd", "/etc/passwdx", False),
+        ("/a.c/%", "/abc/x", False),
+        ("/a/%.d", "/a/new\nline.d", True),
+        ("/a/*.d", "/a/x.d", True),
+    ],
+)
+def test_patterns_are_osquerys(pattern: str, path: str, *, matches: bool) -> None:
+    """% within a component, %% across them."""
+    assert bool(compiled(pattern).fullmatch(path)) is matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "root"),
+    [
+        ("/etc/%%", "/etc"),
+        ("/etc/a%/b", "/etc"),
+        ("/etc/passwd", "/etc/passwd"),
+        ("/people/%/.ssh/%%", "/people"),
+    ],
+)
+def test_what_is_watched_holds_all_that_a_pattern_names(pattern: str, root: str) -> None:
+    """The driver knows folders, not patterns."""
+    assert watched(pattern) == root
+
+
+@pytest.mark.parametrize("pattern", ["etc/%%", "%%", "/%%", ""])
+def test_a_pattern_without_a_folder_is_refused(pattern: str) -> None:
+    """The whole of a system is no category."""
+    with pytest.raises(ValueError, match="an absolute path"):
+        paths_of({"x": (pattern,)}, {}, ())
+
+
+def a_file(seq: int, path: bytes, action: int) -> File:
+    """Return a file event that nothing but its path and action matter of."""
+    zeros: dict[str, Any] = dict.fromkeys(File.__dataclass_fields__, 0)
+    values = {**zeros, "seq": seq, "path": path, "dest_path": b"", "action": action}
+    return File(**values)
+
+
+def test_files_that_nothing_names_are_unwanted() -> None:
+    """Below a watched folder, left out, or opened where only changes are asked for."""
+    opened = next((number for number, name in ACTIONS.items() if name == "open"), -1)
+    paths = paths_of(
+        {"etc": ("/etc/%.conf",), "keys": ("/keys/%%",)}, {"etc": ("/etc/x.conf",)}, ("keys",)
+    )
+    events: list[Event] = [
+        a_file(1, b"/etc/a.conf", 2),
+        a_file(2, b"/etc/a.txt", 2),
+        a_file(3, b"/etc/x.conf", 2),
+        a_file(4, b"/keys/k", opened),
+        an_exec(seq=5),
+    ]
+    wanted, categories = paths.choose(events)
+
+    assert [event.seq for event in wanted] == [1, 4, 5]
+    assert categories == {1: "etc", 4: "keys"}
+    assert paths.watched == {"/etc": False, "/keys": True}

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Bytes become events by the compiled header's layout, or nothing, but never a crash."""
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from _libosq import ffi, lib
+from osq import layout
+from osq.layout import EVENTS, decode, struct_format
+from osq.records import Event, Exec, Unknown
+from tests.subscriber.events import TAIL, a_fork, an_exec, exec_bytes
+
+# Of the head, what is of use to nobody behind the ring.
+UNTOLD = {"len", "type", "pos", "ring_id", "reserved"}
+
+
+@pytest.mark.parametrize("number", EVENTS)
+def test_an_event_has_every_field_of_its_struct(number: int) -> None:
+    """A field that the header gains is missed here until the event has it, too."""
+    name, event = EVENTS[number]
+    in_c = {field for field, _, _ in struct_format(name)[1]} - UNTOLD
+    in_python = {field.name for field in fields(event)}
+
+    assert in_python == in_c
+
+
+def test_every_record_type_of_the_header_becomes_an_event() -> None:
+    """But those that no driver gives to a subscriber."""
+    types = {number for number, name in layout.TYPE_NAMES.items() if name not in {"none", "test"}}
+
+    assert set(EVENTS) == types
+
+
+def test_numbers_and_tails_are_read() -> None:
+    """Narrow, wide and signed numbers; every span."""
+    event = an_exec(seq=2**40, uid=2**32 - 1, mtime_ns=-5, ino=2**63, cpu=65535, pid=7)
+
+    assert (event.seq, event.uid, event.mtime_ns) == (2**40, 2**32 - 1, -5)
+    assert (event.ino, event.cpu, event.pid) == (2**63, 65535, 7)
+    assert {name: getattr(event, name) for name in TAIL} == TAIL
+    assert event.arguments == (b"printf", b"%s x", b"\xff")
+
+
+def test_a_fork_is_read() -> None:
+    """A type without a tail."""
+    event = a_fork(child_pid=3, child_tid=4, ts_boot_ns=5)
+
+    assert (event.child_pid, event.child_tid, event.ts_boot_ns) == (3, 4, 5)
+
+
+def test_an_unknown_type_is_passed_on_as_such() -> None:
+    """A later driver's record is counted, not taken for corruption."""
+    raw = bytearray(exec_bytes(seq=9))
+    raw[4:6] = (30).to_bytes(2, "little")
+    event = decode(bytes(raw))
+
+    assert isinstance(event, Unknown)
+    assert (event.type, event.seq) == (30, 9)
+
+
+def test_a_longer_fixed_part_is_read() -> None:
+    """A later schema adds fields behind ours, and its spans say where the tail is."""
+    raw = bytearray(exec_bytes())
+    size = ffi.sizeof("struct osq_exec")
+    grown = raw[:size] + b"\1" * 64 + raw[size:]
+    for name in TAIL:
+        place = ffi.offsetof("struct osq_exec", name)
+        offset = int.from_bytes(grown[place : place + 4], "little") + 64
+        grown[place : place + 4] = offset.to_bytes(4, "little")
+    event = decode(bytes(grown))
+
+    assert isinstance(event, Exec)
+    assert event.path == TAIL["path"]
+
+
+@pytest.mark.parametrize("name", TAIL)
+@pytest.mark.parametrize(("offset", "length"), [(0, 8), (60, 4), (2**32 - 1, 1), (256, 2**32 - 1)])
+def test_a_span_outside_of_its_record_is_corruption(name: str, offset: int, length: int) -> None:
+    """Before the tail's possible begin, behind its end, and sums that would wrap in C."""
+    raw = bytearray(exec_bytes())
+    place = ffi.offsetof("struct osq_exec", name)
+    raw[place : place + 8] = offset.to_bytes(4, "little") + length.to_bytes(4, "little")
+
+    assert decode(bytes(raw)) is None
+
+
+def test_a_record_that_is_too_short_is_corruption() -> None:
+    """The head says exec, and there is no room for one."""
+    assert decode(exec_bytes()[:248]) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from([lib.OSQ_TYPE_LOST, lib.OSQ_TYPE_EXEC, lib.OSQ_TYPE_EXIT, 29]),
+    body=st.binary(min_size=58, max_size=600),
+)
+def test_any_bytes_are_an_event_or_nothing(kind: int, body: bytes) -> None:
+    """No exception, whatever they are; libosq has seen to it that a head is there."""
+    event = decode(b"\0\0\0\0" + kind.to_bytes(2, "little") + body)
+
+    assert event is None or isinstance(event, Event)

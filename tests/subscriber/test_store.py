@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The store: bounded, whole, of one version, and never silently another."""
+
+import hashlib
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from osq import store_file
+from osq.columns import Context
+from osq.completeness import Totals
+from osq.errors import StoreBusy, StoreCorrupt, StoreError, StoreForeign
+from osq.reader import Reader
+from osq.retention import Limits, Retention
+from osq.store import Store
+from osq.tables import KNOWN
+from tests.subscriber.events import an_exec
+from tests.subscriber.host import ask, counts, number, stored
+
+# VERSION and a digest of what it stands for: a change of any table is a change of version.
+SCHEMA = (1, "2149bb57de6f9b6c")
+
+
+def fill(store: Store, first: int, count: int, *, age_s: int = 0, closes: bool = False) -> None:
+    """Store so many programs that began so long ago."""
+    offset_ns = time.time_ns() - age_s * 10**9
+    events = [an_exec(seq=seq) for seq in range(first, first + count)]
+    totals = Totals(attempts=first + count - 1, stored=first + count - 1)
+    context = Context(realtime_offset_ns=offset_ns)
+    store.commit(events, totals, context, close_interval=closes)
+
+
+def test_another_schema_is_another_version() -> None:
+    """Whoever changes a table raises VERSION, and the digest here with it."""
+    digest = hashlib.sha256("\n".join(store_file.schema(KNOWN)).encode()).hexdigest()[:16]
+
+    assert (store_file.VERSION, digest) == SCHEMA
+
+
+def test_what_is_committed_is_there_when_it_is_opened_again(folder: Path) -> None:
+    """Also the totals of a session that nobody ended."""
+    path = folder / "events.db"
+    with Store(path, Limits()) as store:
+        session = store.begin()
+        fill(store, 1, 10)
+    with Store(path, Limits()) as store:
+        assert store.begin() > session
+
+    assert stored(path) == 10
+    sql = "SELECT session, attempts, stored, ending FROM kosquery_stats"
+    assert ask(path, sql) == [(session, 10, 10, "unclean")]
+
+
+def test_a_store_of_another_version_is_refused_and_left_alone(folder: Path) -> None:
+    """By the daemon and by queries."""
+    path = folder / "events.db"
+    with Store(path, Limits()):
+        pass
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+
+    with pytest.raises(StoreForeign, match="of version 99"):
+        Store(path, Limits())
+    with pytest.raises(StoreForeign, match="of version 99"):
+        Reader(path)
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused_and_left_alone(folder: Path) -> None:
+    """It may be somebody's."""
+    path = folder / "events.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    before = path.read_bytes()
+
+    with pytest.raises(StoreForeign, match="not a store of osq"):
+        Store(path, Limits())
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("place", [0, 4096])
+def test_a_damaged_store_is_set_aside_and_said(
+    folder: Path, caplog: pytest.LogCaptureFixture, place: int
+) -> None:
+    """Its header, or a page within; the new one's stats name the file that was kept."""
+    path = folder / "events.db"
+    with Store(path, Limits()) as store:
+        store.begin()
+        fill(store, 1, 1000)
+        store.end(store.totals, "clean")
+    damaged = bytearray(path.read_bytes())
+    damaged[place : place + 8192] = b"\xa5" * 8192
+    path.write_bytes(damaged)
+
+    with Store(path, Limits()) as store:
+        store.begin()
+        fill(store, 1, 5)
+        store.end(store.totals, "clean")
+
+    (kept,) = folder.glob("events.db.corrupt-*Z")
+    assert kept.read_bytes() == damaged
+    assert kept.name in caplog.text
+    assert stored(path) == 5
+    assert kept.name in str(ask(path, "SELECT note FROM kosquery_stats")[0][0])
+
+
+def test_damage_that_is_met_later_keeps_the_batch(folder: Path) -> None:
+    """The file is set aside while it is open, and the batch goes into the new one."""
+    path = folder / "events.db"
+    with Store(path, Limits()) as store:
+        session = store.begin()
+        fill(store, 1, 10)
+        error = StoreCorrupt("a page is damaged")
+        store.replace_damaged(error)
+        fill(store, 11, 10)
+        store.end(store.totals, "clean")
+
+    assert stored(path) == 10
+    sql = "SELECT session, attempts, note LIKE '%a page is damaged%' FROM kosquery_stats"
+    assert ask(path, sql) == [(session, 20, 1)]
+
+
+def test_a_store_has_one_writer(folder: Path) -> None:
+    """And any number of readers, while it writes."""
+    path = folder / "events.db"
+    with Store(path, Limits()) as store:
+        with pytest.raises(StoreBusy):
+            Store(path, Limits())
+        store.begin()
+        fill(store, 1, 3)
+        assert stored(path) == 3
+
+
+def test_a_folder_that_is_not_there_is_said(folder: Path) -> None:
+    """And a query before the first daemon."""
+    with pytest.raises(StoreError, match="No such file"):
+        Store(folder / "no" / "events.db", Limits())
+    with pytest.raises(StoreError, match="no such store"):
+        Reader(folder / "events.db")
+
+
+def test_the_oldest_go_when_there_are_too_many(folder: Path) -> None:
+    """By table, to the row."""
+    path = folder / "events.db"
+    limits = Limits(by_table={"kprocess_events": Retention(max_rows=250)})
+    with Store(path, limits) as store:
+        store.begin()
+        for first in range(1, 1001, 100):
+            fill(store, first, 100)
+
+    ((count, oldest),) = ask(path, "SELECT count(*), min(seq_num) FROM kprocess_events")
+    assert (count, oldest) == (250, 751)
+
+
+def test_what_is_too_old_goes(folder: Path) -> None:
+    """At the end of an interval."""
+    path = folder / "events.db"
+    with Store(path, Limits(default=Retention(max_age_s=100))) as store:
+        store.begin()
+        fill(store, 1, 10, age_s=200)
+        fill(store, 11, 10, age_s=50, closes=True)
+
+    assert ask(path, "SELECT count(*), min(seq_num) FROM kprocess_events") == [(10, 11)]
+
+
+def test_the_size_is_bounded_and_the_newest_stay(folder: Path) -> None:
+    """The file grows to the limit and what is added before the oldest go, and no further."""
+    path = folder / "events.db"
+    limit = 1 << 20
+    sizes = []
+    with Store(path, Limits(max_bytes=limit)) as store:
+        store.begin()
+        for first in range(1, 15_001, 500):
+            fill(store, first, 500)
+            sizes.append(path.stat().st_size)
+
+    assert max(*sizes, path.stat().st_size) < 1.5 * limit
+    ((count, oldest, newest),) = counts(
+        path, "SELECT count(*), min(seq_num), max(seq_num) FROM kprocess_events"
+    )
+    assert newest == 15_000
+    assert count == newest - oldest + 1
+    assert 500 < number(path, "SELECT count(*) FROM kprocess_events") < 6000
+
+
+def test_what_tells_of_completeness_outlives_the_events(folder: Path) -> None:
+    """Rows of the stats go by age and number, not when events need their room."""
+    path = folder / "events.db"
+    with Store(path, Limits(max_bytes=1 << 20)) as store:
+        store.begin()
+        for first in range(1, 10_001, 1000):
+            fill(store, first, 1000, closes=True)
+
+    assert ask(path, "SELECT count(*), sum(attempts) FROM kosquery_stats") == [(10, 10_000)]
+    assert stored(path) < 10_000
+
+
+def test_sessions_are_numbered_upwards_whatever_the_clock_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that was set back must not give an eid twice."""
+    path = folder / "events.db"
+    sessions = []
+    for now in (2_000_000_000.0, 2_000_000_000.0, 1.0, 1_999_999_999.0, 2_000_000_100.0):
+        monkeypatch.setattr("osq.store.time.time", lambda now=now: now)
+        with Store(path, Limits()) as store:
+            sessions.append(store.begin())
+
+    assert sessions == sorted(set(sessions))

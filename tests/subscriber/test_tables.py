@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The tables: osquery's columns and types, what fills them, and the page that says so."""
+
+from pathlib import Path
+
+import pytest
+
+from osq import column_map
+from osq.columns import Context, Table
+from osq.completeness import Totals
+from osq.layout import FLAG_NAMES
+from osq.process_events import PROCESS_EVENTS
+from osq.records import Exec
+from osq.retention import Limits
+from osq.store import Store
+from osq.tables import KNOWN
+from osq.values import signed, text
+from tests.subscriber.building import ROOT
+from tests.subscriber.events import a_fork, an_exec
+from tests.subscriber.host import ask
+
+NO_CLOCK = Context(realtime_offset_ns=0)
+# Of osquery's own specification, Linux: the columns of process_events and their types.
+PROCESS_EVENTS_OF_OSQUERY = {
+    **dict.fromkeys(("path", "mode", "cmdline", "env", "cwd", "overflows", "eid"), "TEXT"),
+    **dict.fromkeys(("pid", "parent", "cmdline_size", "env_count", "env_size"), "BIGINT"),
+    **dict.fromkeys(("auid", "uid", "euid", "gid", "egid", "owner_uid", "owner_gid"), "BIGINT"),
+    **dict.fromkeys(("atime", "mtime", "ctime", "btime", "time", "uptime"), "BIGINT"),
+    **dict.fromkeys(("fsuid", "suid", "fsgid", "sgid"), "BIGINT"),
+    "syscall": "TEXT",
+}
+BPF = {"tid", "cid", "exit_code", "probe_error", "duration", "json_cmdline", "ntime"}
+ENDPOINT_SECURITY = {"seq_num", "global_seq_num", "event_type", "child_pid", "cmdline_count"}
+FLAG_NUMBERS = {name: number for number, name in FLAG_NAMES.items()}
+
+
+def test_kprocess_events_has_osquerys_columns_and_types() -> None:
+    """A query for process_events works on it when the name is changed."""
+    ours = {column.name: column.kind for column in PROCESS_EVENTS.columns}
+
+    assert {name: ours.get(name) for name in PROCESS_EVENTS_OF_OSQUERY} == (
+        PROCESS_EVENTS_OF_OSQUERY
+    )
+    assert set(ours) >= BPF | ENDPOINT_SECURITY
+
+
+@pytest.mark.parametrize("table", KNOWN, ids=lambda table: table.name)
+def test_no_column_is_there_twice(table: Table) -> None:
+    """SQLite would take it, and give the second another name."""
+    names = [column.name for column in table.columns]
+
+    assert len(names) == len(set(names))
+
+
+def test_the_page_of_columns_is_current() -> None:
+    """docs/subscriber-tables.md is the tables' own words, below a head."""
+    page = (ROOT / "docs" / "subscriber-tables.md").read_text()
+
+    assert page.endswith("\n".join(column_map.markdown(KNOWN)))
+
+
+def row_of(folder: Path, *events: object, variables: frozenset[bytes] = frozenset()) -> Path:
+    """Store events, and return the store."""
+    path = folder / "events.db"
+    context = Context(realtime_offset_ns=10**18, environment_variables=variables)
+    with Store(path, Limits(max_bytes=1 << 30)) as store:
+        store.begin()
+        store.commit(list(events), Totals(), context, close_interval=False)  # type: ignore[arg-type]
+    return path
+
+
+def test_a_program_fills_its_columns(folder: Path) -> None:
+    """Bytes that are no text, a mode in octal, times in seconds, ids as they are."""
+    event = an_exec(
+        seq=5, ts_boot_ns=3 * 10**9, mode=0o100755, mtime_ns=1_999_999_999, auid=2**32 - 1
+    )
+    store = row_of(folder, event, variables=frozenset({b"A", b"B"}))
+
+    sql = """SELECT event_type, path, cmdline, json_cmdline, env, mode, mtime, auid, time, uptime,
+        seq_num, overflows, probe_error FROM kprocess_events"""
+    assert ask(store, sql) == [
+        (
+            *("exec", "/usr/bin/printf", "printf %s x \\xff", '["printf", "%s x", "\\\\xff"]'),
+            *("A=1 B=3 4", "0100755", 1, 4294967295, 1_000_000_003, 3, 5, "", 0),
+        )
+    ]
+
+
+def test_what_is_not_whole_is_said(folder: Path) -> None:
+    """Flags become osquery's overflows, and the BPF tables' probe_error."""
+    cut = an_exec(flags=FLAG_NUMBERS["trunc_argv"] | FLAG_NUMBERS["partial_env"])
+
+    assert ask(row_of(folder, cut), "SELECT overflows, probe_error FROM kprocess_events") == [
+        ("cmdline", 1)
+    ]
+
+
+def test_threads_are_told_from_processes(folder: Path) -> None:
+    """A fork whose child is of the same process is a thread's."""
+    events = (a_fork(seq=1, pid=5, child_pid=6, child_tid=6), a_fork(seq=2, pid=5, child_pid=5))
+    store = row_of(folder, *events)
+
+    assert ask(store, "SELECT event_type FROM kprocess_events ORDER BY eid") == [
+        ("fork",),
+        ("thread_fork",),
+    ]
+
+
+def test_numbers_of_64_bits_fit() -> None:
+    """SQLite's integers are signed."""
+    assert [signed(value) for value in (0, 2**63 - 1, 2**63, 2**64 - 1)] == [
+        *(0, 2**63 - 1, -(2**63), -1)
+    ]
+
+
+def test_an_eid_is_ordered_as_text(folder: Path) -> None:
+    """As osquery compares it."""
+    store = row_of(folder, *(an_exec(seq=number) for number in (1, 9, 10, 100)))
+
+    by_eid = ask(store, "SELECT seq_num FROM kprocess_events ORDER BY eid")
+    assert by_eid == [(1,), (9,), (10,), (100,)]
+
+
+def test_no_variable_is_kept_unless_it_is_named() -> None:
+    """The record may hold them, from a configuration before."""
+    table = PROCESS_EVENTS
+    make, insert = table.row_maker(Exec), table.insert(Exec)
+    place = insert.partition("(")[2].partition(")")[0].split(", ").index("env")
+
+    assert not make(1, 1, an_exec(), NO_CLOCK)[place]
+    assert text(b"a\xffb") == "a\\xffb"

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The subscriber as a service on a real kernel: what was run is in the tables a second later."""
+
+import json
+import secrets
+import time
+from typing import Any
+
+from harness.guest import Guest
+from tests.subscriber_guest.conftest import STEP_S
+
+READ_S = 20.0
+
+
+def query(guest: Guest, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of an answer."""
+    said = guest.run(["osq", "query", "--json", sql], deadline_s=STEP_S)
+    rows: list[dict[str, Any]] = json.loads(said.stdout)
+    return rows
+
+
+def reads(guest: Guest) -> None:
+    """Return when the service has subscribed."""
+    end = time.monotonic() + STEP_S
+    while "reading /dev/osquery" not in journal(guest):
+        assert time.monotonic() < end, journal(guest)
+        time.sleep(0.5)
+
+
+def journal(guest: Guest, fields: str = "cat") -> str:
+    """Return what the service has said."""
+    command = f"journalctl -q --no-pager -o {fields} -u osq-subscriber"
+    return guest.run(command, deadline_s=STEP_S).stdout
+
+
+def test_a_command_is_in_the_answer_a_second_later(guest: Guest) -> None:
+    """Its arguments, its folder, its user, and its end."""
+    reads(guest)
+    token = secrets.token_hex(8)
+    line = f"cd /var && sh -c 'exit 3' {token} ; sleep 1"
+    guest.run(f'setpriv --reuid 1000 --regid 1000 --clear-groups sh -c "{line}"', deadline_s=30)
+
+    rows = query(
+        guest,
+        f"""SELECT a.path, a.cmdline, a.cwd, a.uid, b.exit_code FROM kprocess_events a
+        LEFT JOIN kprocess_events b ON b.pid = a.pid AND b.start_ntime = a.start_ntime
+            AND b.event_type = 'exit'
+        WHERE a.event_type = 'exec' AND a.cmdline = 'sh -c exit 3 {token}'""",
+    )
+
+    expected = {"cmdline": f"sh -c exit 3 {token}", "cwd": "/var", "uid": 1000, "exit_code": 3}
+    assert rows == [{"path": "/usr/bin/dash", **expected}]
+
+
+def test_a_storm_of_programs_is_stored_whole(guest: Guest) -> None:
+    """Each one, and the stats say that nothing is missing."""
+    reads(guest)
+    token = secrets.token_hex(8)
+    guest.run(
+        f"for n in $(seq 200); do /usr/bin/env true {token} $n; done; sleep 4", deadline_s=STEP_S
+    )
+
+    # env is replaced by true: two programs of one process each.
+    sql = f"""SELECT count(*) AS n, count(DISTINCT cmdline) AS d FROM kprocess_events
+        WHERE event_type = 'exec' AND cmdline LIKE '%true {token} %'"""
+    assert query(guest, sql) == [{"n": 400, "d": 400}]
+    assert query(guest, "SELECT DISTINCT complete FROM kosquery_stats") == [{"complete": 1}]
+
+
+def test_the_extension_answers_over_its_socket(guest: Guest) -> None:
+    """To a manager on osquery's own package, in the guest: each row once."""
+    reads(guest)
+    token = secrets.token_hex(8)
+    guest.run(f"sh -c true {token}; sleep 1", deadline_s=30)
+    constraint = {"name": "cmdline", "affinity": "TEXT"}
+    constraint |= {"list": [{"op": "2", "expr": f"sh -c true {token}"}]}  # type: ignore[dict-item]
+    context = json.dumps({"constraints": [constraint], "colsUsed": ["cmdline", "path", "uid"]})
+    said = guest.run(
+        f"""rm -f /root/em*
+python3 -m osq.extension --socket /root/em --timeout 60 --interval 5 2>/root/extension.log &
+python3 /root/osquery_manager.py /root/em kprocess_events '{context}' '{context}'
+kill %1""",
+        deadline_s=STEP_S,
+    )
+    first, second = (json.loads(line) for line in said.stdout.splitlines())
+
+    (row,) = first["rows"]
+    assert (row["cmdline"], row["uid"]) == (f"sh -c true {token}", "0")
+    assert (second["code"], second["rows"]) == (0, [])
+
+
+def test_the_service_survives_a_kill_and_stops_cleanly(guest: Guest) -> None:
+    """Started again by systemd; the lost session is told; a stop ends with 0 and a summary."""
+    reads(guest)
+    guest.run("systemctl kill -s KILL osq-subscriber; sleep 4", deadline_s=STEP_S)
+    guest.run("systemctl is-active osq-subscriber", deadline_s=STEP_S)
+    guest.run("systemctl stop osq-subscriber", deadline_s=STEP_S)
+
+    state = "systemctl show -p Result -p ExecMainStatus osq-subscriber"
+    assert set(guest.run(state, deadline_s=STEP_S).stdout.split()) == {
+        "Result=success",
+        "ExecMainStatus=0",
+    }
+    endings = [row["ending"] for row in query(guest, "SELECT ending FROM kosquery_stats")]
+    assert [one for one in endings if one] == ["unclean", "clean"]
+    assert "stopped: " in journal(guest)
+    entries = [json.loads(line) for line in journal(guest, "json").splitlines()]
+    levels = {entry["PRIORITY"] for entry in entries if "was not ended" in str(entry["MESSAGE"])}
+    assert levels == {"4"}
+
+
+def test_its_sandbox_is_tight(guest: Guest) -> None:
+    """By systemd's own measure, where 10 is none."""
+    said = guest.run(
+        "systemd-analyze security --no-pager osq-subscriber | tail -n 1", deadline_s=STEP_S
+    ).stdout
+    exposure = next(float(word) for word in said.split() if word.replace(".", "").isdigit())
+
+    assert exposure < 2.0
