@@ -35,6 +35,8 @@ _TRY_S = 15.0
 _PAUSE_S = 0.5
 _LOAD_S = 30.0
 _ATTEMPTS = 5
+# What the twins say of a change that is not in force yet.
+_LATER = "restart"
 _LOWERS = "warning: this lowers the target's security; use a machine that holds nothing else"
 
 
@@ -136,12 +138,14 @@ def configure(target: RemoteSpec, say: Say, *, undo: bool, restart: bool) -> Non
     setup = SETUPS[target.system]
     with remote.connected(target, deadline_s=_CONNECT_S) as guest:
         if undo:
-            _all(setup.unconfigure(guest), say)
+            said = setup.unconfigure(guest)
+            waiting = any(_LATER in line for line in said)
         else:
-            _all(setup.configure_for_debug(guest, link=target.link), say)
-        waiting = undo or setup.in_force(guest, link=target.link)
+            said = setup.configure_for_debug(guest, link=target.link)
+            waiting = bool(setup.in_force(guest, link=target.link))
+        _all(said, say)
     if not waiting:
-        say("all of it is in force already")
+        say("nothing waits for a restart")
         return
     if not restart:
         raise RestartNeeded("it is in force after a restart", hint="--reboot does it and waits")

@@ -122,10 +122,14 @@ def unconfigure(shell: Shell) -> tuple[str, ...]:
 
 
 def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Return the settings for debugging that the running kernel does not have."""
+    """Return the settings for debugging that the running kernel does not have.
+
+    Without a boot loader of its own, a system's command line is not its to change.
+    """
     del link
+    wanted = ["nokaslr"] if _file(shell, _GRUB_FILE) else []
     line = _file(shell, "/proc/cmdline").split()
-    missing = [] if "nokaslr" in line else ["nokaslr"]
+    missing = [word for word in wanted if word not in line]
     missing += [
         f"{name} = {value}" for name, value in _SYSCTLS.items() if _sysctl(shell, name) != value
     ]
@@ -169,7 +173,7 @@ def _boot_loader(shell: Shell, *, write: bool) -> tuple[str, ...]:
         _root(shell, ["mkdir", "-p", _GRUB_FILE.rpartition("/")[0]])
         _write(shell, _GRUB_FILE, _GRUB_LINE)
     _root(shell, ["update-grub"])
-    return ("nokaslr: from the next start on" if write else "nokaslr: gone with the next start",)
+    return ("nokaslr: after a restart" if write else "nokaslr: gone after a restart",)
 
 
 def _stub(link: str) -> tuple[str, ...]:

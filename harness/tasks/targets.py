@@ -2,6 +2,7 @@
 """Targets that the user boots: what they must allow, how they are made ready, their power."""
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 from invoke.context import Context
@@ -56,7 +57,9 @@ def loading(target: RemoteSpec, config: str | None, file: str, *, reboot: bool) 
             hint="invoke kernel-build KDIR=... builds one against its headers",
         )
     path = Path(file).absolute() if file else built
-    return Loading(target=target, spec=settings.module, file=path, restart=reboot)
+    # What else is pushed into a guest of ours was built for that guest.
+    spec = replace(settings.module, push=())
+    return Loading(target=target, spec=spec, file=path, restart=reboot)
 
 
 @task(help={"config": TARGET_HELP["config"]})
@@ -72,7 +75,6 @@ def target_list(_c: Context, config: str | None = None) -> int:
 
 
 @task(
-    positional=["target"],
     help=TARGET_HELP
     | {
         "apply": "do what can be done from here",

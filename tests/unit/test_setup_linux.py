@@ -142,6 +142,7 @@ def test_without_grub_the_command_line_is_the_hosts() -> None:
 
     said = setup_linux.configure_for_debug(shell, link="ttyS0,115200")
 
+    assert setup_linux.in_force(shell, link="") == ()
     assert any('cmdline = "nokaslr"' in line for line in said)
     assert any("kgdboc" in line and "ttyS0,115200" in line for line in said)
     assert not any("update-grub" in line for line in shell.changes)
