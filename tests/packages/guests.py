@@ -23,6 +23,8 @@ from tests.packages.releases import ENVIRONMENT, SETTINGS
 STEP_S = 300.0
 # Unpacking a kernel, or compiling the driver.
 LONG_STEP_S = 3000.0
+# A whole Debian, not made for tests, boots longer than the guests of the tests.
+_BOOT_S = 180.0
 _VERSIONED = re.compile(r"linux-image-\d+\.\d+\.\d+\S*-cloud-amd64")
 # What changes by itself, and dpkg's and systemd's own books.
 _VOLATILE = (
@@ -55,7 +57,7 @@ class Machine:
             target=self.target,
             image=self.image,
             kernel=self.kernel,
-            timeouts=SETTINGS.timeouts,
+            timeouts=replace(SETTINGS.timeouts, boot_s=_BOOT_S),
             cache=ENVIRONMENT.cache,
             runtime=ENVIRONMENT.runtime,
             folder=self.folder,
