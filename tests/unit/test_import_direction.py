@@ -59,7 +59,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ),
     ("kdp.client", "kdp.stub", "rsp_link"),
     ("kdp.bridge",),
-    ("elf_symbols", "line_finder", "vmcore", "guest_memory", "qemu_process"),
+    ("elf_symbols", "line_finder", "vmcore", "guest_memory", "qemu_process", "emulator"),
     ("drgn_open", "symbols", "replay_script"),
     ("drgn_stacks",),
     ("drgn_locks",),
