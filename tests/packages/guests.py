@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import apt, apt_suite, image, kernels, session
 from harness.guest import Guest
-from harness.model import Image, Kernel, KernelSpec, TargetSpec
+from harness.model import Image, Kernel, KernelSpec, PushSpec, TargetSpec
 from harness.session import Session, SessionRequest
 from tests.packages.releases import ENVIRONMENT, SETTINGS
 
@@ -155,8 +155,8 @@ def install(guest: Guest, files: Sequence[str], *, deadline_s: float = STEP_S) -
 def pushed(guest: Guest, files: Sequence[Path]) -> list[str]:
     """Copy packages into the guest and return their paths there."""
     paths = [f"/run/{file.name}" for file in files]
-    for file, path in zip(files, paths, strict=True):
-        guest.push(file, path, mode=0o600, deadline_s=STEP_S)
+    items = [PushSpec(source=file, target=path) for file, path in zip(files, paths, strict=True)]
+    guest.push(items, deadline_s=STEP_S)
     return paths
 
 
