@@ -144,15 +144,15 @@ class TestSpec:
 class KernelSpec:
     """A kernel by the name of the distribution's meta or versioned package (linux-image-...).
 
-    `one_thread`: as of a target.
     `suite` is another one than the host's own (trixie), fetched by the host's apt all the same.
+    `one_thread`: as of a target.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     package: str
-    one_thread: bool = False
     suite: str = ""
+    one_thread: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import apt, apt_suite, image, kernels, session
 from harness.guest import Guest
-from harness.model import Image, Kernel, KernelSpec, TargetSpec
+from harness.model import Image, Kernel, KernelSpec, PushSpec, TargetSpec
 from harness.session import Session, SessionRequest
 from tests.packages.releases import ENVIRONMENT, SETTINGS
 
@@ -23,6 +23,8 @@ from tests.packages.releases import ENVIRONMENT, SETTINGS
 STEP_S = 300.0
 # Unpacking a kernel, or compiling the driver.
 LONG_STEP_S = 3000.0
+# A whole Debian, not made for tests, boots longer than the guests of the tests.
+_BOOT_S = 180.0
 _VERSIONED = re.compile(r"linux-image-\d+\.\d+\.\d+\S*-cloud-amd64")
 # What changes by itself, and dpkg's and systemd's own books.
 _VOLATILE = (
@@ -55,7 +57,7 @@ class Machine:
             target=self.target,
             image=self.image,
             kernel=self.kernel,
-            timeouts=SETTINGS.timeouts,
+            timeouts=replace(SETTINGS.timeouts, boot_s=_BOOT_S),
             cache=ENVIRONMENT.cache,
             runtime=ENVIRONMENT.runtime,
             folder=self.folder,
@@ -153,8 +155,8 @@ def install(guest: Guest, files: Sequence[str], *, deadline_s: float = STEP_S) -
 def pushed(guest: Guest, files: Sequence[Path]) -> list[str]:
     """Copy packages into the guest and return their paths there."""
     paths = [f"/run/{file.name}" for file in files]
-    for file, path in zip(files, paths, strict=True):
-        guest.push(file, path, mode=0o600, deadline_s=STEP_S)
+    items = [PushSpec(source=file, target=path) for file, path in zip(files, paths, strict=True)]
+    guest.push(items, deadline_s=STEP_S)
     return paths
 
 

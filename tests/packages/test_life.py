@@ -32,7 +32,9 @@ DEBIANS = (
     Distribution(suite="trixie", image_name="debian-13-packages"),
 )
 # DKMS makes a key to sign with at its first build and keeps it, as its own, for all modules.
-_OF_DKMS = ("/var/lib/dkms/mok.key", "/var/lib/dkms/mok.pub")
+_OF_DKMS = {"/var/lib/dkms/mok.key", "/var/lib/dkms/mok.pub"}
+# Where a kernel's package says which one is the newest.
+_OF_KERNELS = {"/vmlinuz", "/vmlinuz.old", "/initrd.img", "/initrd.img.old"}
 _PROGRAM = """
 #include <errno.h>
 #include <stdio.h>
@@ -147,7 +149,7 @@ def left_over(guest: Guest, before: set[str]) -> set[str]:
     ).stdout.splitlines()
     known = set(owned) | {f"/usr{path}" for path in owned if path.startswith("/lib/")}
     known |= {path.removeprefix("/usr") for path in known}
-    return {path for path in paths if path not in known and path not in _OF_DKMS}
+    return paths - known - _OF_DKMS - _OF_KERNELS
 
 
 def built_for(guest: Guest, release: Release) -> set[str]:

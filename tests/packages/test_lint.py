@@ -29,7 +29,10 @@ def run(*command: str | Path, cwd: Path, home: Path) -> "subprocess.CompletedPro
 
 def lintian(files: list[Path], home: Path) -> list[str]:
     """Return lintian's errors and warnings."""
-    done = run("lintian", "--no-cfg", "--tag-display-limit=0", *files, cwd=home, home=home)
+    # Of a snapshot for one kernel: both are long to say.
+    known = "--suppress-tags=package-has-long-file-name"
+    command = ("lintian", "--no-cfg", "--tag-display-limit=0", known)
+    done = run(*command, *files, cwd=home, home=home)
     return [line for line in done.stdout.splitlines() if line.startswith(("E: ", "W: "))]
 
 
@@ -67,14 +70,12 @@ def test_the_spec_builds_what_it_lists(release: Release, tmp_path: Path) -> None
     sources.mkdir(parents=True)
     (archive,) = release.folder.glob("osq-*.tar.gz")
     (sources / archive.name).symlink_to(archive)
-    top = f"_topdir {tmp_path / 'rpmbuild'}"
+    places = ("--define", f"_topdir {tmp_path / 'rpmbuild'}", "--define", f"_tmppath {tmp_path}")
 
     parsed = run("rpmspec", "-P", spec, cwd=tmp_path, home=tmp_path)
     linted = rpmlint(spec, tmp_path)
     # This host is no rpm system: what the build requires is here, but rpm cannot know.
-    built = run(
-        *("rpmbuild", "-bb", "--nodeps", "--define", top, spec), cwd=tmp_path, home=tmp_path
-    )
+    built = run(*("rpmbuild", "-bb", "--nodeps", *places, spec), cwd=tmp_path, home=tmp_path)
 
     assert parsed.returncode == 0, parsed.stderr
     assert "0 errors, 0 warnings" in linted, linted

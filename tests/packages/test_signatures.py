@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import signing
+from harness.model import PushSpec
 from harness.packages import Release
 from tests.packages.guests import STEP_S, ordinary
 from tests.packages.releases import ROOT, contents, package
@@ -41,7 +42,7 @@ def test_only_what_the_kernel_trusts_is_loaded(release: Release, tmp_path: Path)
             (unsigned, "unsigned module"),
             (signed, "module with unavailable key"),
         ):
-            guest.push(file, "/run/osq.ko", mode=0o600, deadline_s=STEP_S)
+            guest.push([PushSpec(source=file, target="/run/osq.ko")], deadline_s=STEP_S)
             done = guest.run("insmod /run/osq.ko 2>&1", deadline_s=STEP_S, check=False)
             assert done.status != 0
             assert "Key was rejected by service" in done.stdout
