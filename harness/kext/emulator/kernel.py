@@ -34,7 +34,6 @@ class Kernel(Core):
         self.calls: Counter[str] = Counter()
         self.fail: tuple[str, int] | None = None
         self.failed = False
-        self.trace: list[str] = []
         self._texts: dict[str, int] = {}
         self._file = macho.parse(binary)
         variables = dict(zip(_VARIABLES, (self.kernel_task, _PAGE_BYTES, _GUARD), strict=True))
@@ -198,7 +197,6 @@ class Kernel(Core):
     def _model(self, one: Kpi) -> None:
         thread = self.threads.running()
         self.calls[one.name] += 1
-        self.trace.append(one.name)
         if one.sleeps and thread.spins:
             raise RuleBroken(f"{thread.name} calls {one.name}, which may sleep, in a spin lock")
         if self.fail == (one.name, self.calls[one.name]) and one.failure is not None:
