@@ -188,11 +188,8 @@ class Kernel(Core):
     # --- what the kext calls ---------------------------------------------------------------------
 
     def _on_function(self, name: str) -> None:
-        try:
-            self._model(MODELS[name])
-        except Exception as error:  # noqa: BLE001 - it has to cross the emulator, and is raised there
-            self.threads.error = error
-            self.cpu.engine.emu_stop()
+        """Carry out a call; what it raises stops the processor and comes out of its `run`."""
+        self._model(MODELS[name])
 
     def _model(self, one: Kpi) -> None:
         thread = self.threads.running()
