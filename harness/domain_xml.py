@@ -63,6 +63,8 @@ def _boot(root: ET.Element, spec: DomainSpec) -> None:
 
 def _devices(root: ET.Element, spec: DomainSpec) -> None:
     devices = ET.SubElement(root, "devices")
+    if spec.emulator is not None:
+        _text(devices, "emulator", str(spec.emulator))
     ET.SubElement(devices, "controller", type="usb", model="none")
     # The overlay is thrown away with the run, so nothing has to reach the host's disk.
     _disk(devices, spec.overlay, "vda", form="qcow2", cache="unsafe")

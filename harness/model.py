@@ -128,16 +128,24 @@ class TestSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSpec:
-    """A kernel by the name of the distribution's meta or versioned package (linux-image-...)."""
+    """A kernel by the name of the distribution's meta or versioned package (linux-image-...).
+
+    `one_thread`: as of a target.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     package: str
+    one_thread: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSpec:
-    """What is tested on: one image, one kernel, one size of machine."""
+    """What is tested on: one image, one kernel, one size of machine.
+
+    `one_thread`: emulated CPUs take turns in one thread of QEMU instead of running side by side,
+    where that QEMU would run stale code (harness/emulator.py). Every long run does so.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -147,6 +155,7 @@ class TargetSpec:
     memory_mib: int = 768
     vcpus: int = 2
     cmdline: str = ""
+    one_thread: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,6 +325,7 @@ class DomainSpec:
     qmp_socket: Path
     share: Path | None = None
     console_log: Path | None = None
+    emulator: Path | None = None
 
 
 # --- results -----------------------------------------------------------------------------------

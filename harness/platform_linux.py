@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from harness.errors import GuestHung, GuestLost, ModuleError
 from harness.guest import Guest
-from harness.model import ModuleBuild, ModuleSpec
+from harness.model import ModuleBuild, ModuleSpec, PushSpec
 
 _STEP_S = 30.0
 _RETRY_S = 0.5
 _FOLDER = "/run/harness"
+_STAMP = re.compile(r"\[ *(\d+\.\d+)\]")
 # What a guest's own scan takes for a fault; coarse on purpose, the console's scanner is exact.
 _FAULTS = (
     r"WARNING: |BUG: |Oops: |Kernel panic|general protection fault|Call Trace:|KASAN: |KFENCE: |"
@@ -80,12 +81,14 @@ def mount_share(guest: Guest) -> None:
     guest.run("mount -o ro LABEL=harness-share /mnt/share", deadline_s=_STEP_S)
 
 
-def push_module(guest: Guest, build: ModuleBuild, spec: ModuleSpec) -> None:
-    """Copy the stripped module and everything that goes with it into the guest."""
-    guest.run(f"mkdir -p {_FOLDER}", deadline_s=_STEP_S)
-    guest.push(build.stripped, _path(spec), mode=0o600, deadline_s=_STEP_S)
-    for item in spec.push:
-        guest.push(item.source, item.target, mode=item.mode, deadline_s=_STEP_S)
+def push_modules(
+    guest: Guest, modules: Sequence[tuple[ModuleBuild, ModuleSpec]], *, deadline_s: float
+) -> None:
+    """Copy stripped modules and everything that goes with them into the guest."""
+    files: list[PushSpec] = []
+    for build, spec in modules:
+        files += (PushSpec(source=build.stripped, target=_path(spec), mode=0o600), *spec.push)
+    guest.push(files, deadline_s=deadline_s)
 
 
 def load(
@@ -101,10 +104,12 @@ def load(
         GuestHung with insmod's kernel stack when init does not come back in time.
     """
     chosen = spec.parameters if parameters is None else parameters
-    words = [f"{name}={value}" for name, value in chosen.items()]
-    before = _log_position(guest)
-    line = shlex.join(["insmod", _path(spec), *words])
-    script = f"{line} < /dev/null 2>&1 & echo $! > {_FOLDER}/insmod.pid; wait $!"
+    line = shlex.join(["insmod", _path(spec), *(f"{name}={chosen[name]}" for name in chosen)])
+    # One command, since each costs a fifth of a second in an emulated guest; 'read' costs no fork.
+    script = f"""
+read -r since _ < /proc/uptime; echo "$since"
+{line} < /dev/null 2>&1 & echo $! > {_FOLDER}/insmod.pid
+wait $! && {_sections_of(spec.name)}"""
     try:
         done = guest.run(script, deadline_s=deadline_s, check=False)
     except GuestLost as error:
@@ -113,14 +118,15 @@ def load(
             hint="insmod's kernel stack and the kernel's log are above",
             evidence=_stack_of_insmod(guest) or error.evidence,
         ) from error
+    since, _, said = done.stdout.partition("\n")
     if done.status != 0:
         raise ModuleError(
-            f"{spec.name} does not load: {_insmod_words(done.stdout)}",
+            f"{spec.name} does not load: {_insmod_words(said)}",
             hint="what the kernel said is above",
-            evidence=kernel_log(guest, since=before),
+            evidence=_log_since(guest, float(since)),
         )
-    _await_devices(guest, spec, deadline_s=deadline_s, since=before)
-    return LoadedModule(name=spec.name, sections=sections(guest, spec.name))
+    _await_devices(guest, spec, deadline_s=deadline_s, since_s=float(since))
+    return LoadedModule(name=spec.name, sections=_parse_sections(said))
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
@@ -177,9 +183,9 @@ def mark(guest: Guest, text: str) -> None:
     guest.run(f"echo {shlex.quote(text)} > /dev/kmsg", deadline_s=_STEP_S)
 
 
-def kernel_log(guest: Guest, *, since: int = 0) -> tuple[str, ...]:
-    """Return the lines of the kernel's log from a position on."""
-    return tuple(guest.run("dmesg", deadline_s=_STEP_S).stdout.splitlines()[since:])
+def kernel_log(guest: Guest) -> tuple[str, ...]:
+    """Return the lines of the kernel's log."""
+    return tuple(guest.run("dmesg", deadline_s=_STEP_S).stdout.splitlines())
 
 
 def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
@@ -244,11 +250,17 @@ def _insmod_words(output: str) -> str:
     return lines[-1].rpartition(": ")[2] if lines else "insmod said nothing"
 
 
-def _log_position(guest: Guest) -> int:
-    return int(guest.run("dmesg | wc -l", deadline_s=_STEP_S).stdout)
+def _log_since(guest: Guest, uptime_s: float) -> tuple[str, ...]:
+    """Return the lines of the kernel's log from a moment on; a line without a time goes along."""
+    found: list[str] = []
+    for line in kernel_log(guest):
+        stamp = _STAMP.match(line)
+        if (stamp and float(stamp[1]) >= uptime_s) or (not stamp and found):
+            found.append(line)
+    return tuple(found)
 
 
-def _await_devices(guest: Guest, spec: ModuleSpec, *, deadline_s: float, since: int) -> None:
+def _await_devices(guest: Guest, spec: ModuleSpec, *, deadline_s: float, since_s: float) -> None:
     if not spec.devices:
         return
     end = time.monotonic() + deadline_s
@@ -257,19 +269,25 @@ def _await_devices(guest: Guest, spec: ModuleSpec, *, deadline_s: float, since: 
         if time.monotonic() > end:
             raise ModuleError(
                 f"{spec.name} is loaded, but {' or '.join(spec.devices)} did not appear",
-                evidence=kernel_log(guest, since=since),
+                evidence=_log_since(guest, since_s),
             )
         time.sleep(_RETRY_S)
 
 
 def sections(guest: Guest, name: str) -> dict[str, int]:
     """Return the addresses of a loaded module's sections by name."""
-    script = (
-        f"cd /sys/module/{shlex.quote(name)}/sections && for s in .* *; do "
-        '[ -f "$s" ] && echo "$s $(cat "$s")"; done; :'
-    )
-    pairs = (line.split() for line in guest.run(script, deadline_s=_STEP_S).stdout.splitlines())
-    return {pair[0]: int(pair[1], 16) for pair in pairs if len(pair) == 2}
+    return _parse_sections(guest.run(_sections_of(name), deadline_s=_STEP_S).stdout)
+
+
+def _sections_of(name: str) -> str:
+    """Return a command that prints the sections of a module, in one process."""
+    folder = shlex.quote(f"/sys/module/{name.replace('-', '_')}/sections")
+    return f"cd {folder} && {{ grep -sH . .[!.]* *; :; }}"
+
+
+def _parse_sections(text: str) -> dict[str, int]:
+    pairs = (line.rpartition(":") for line in text.splitlines())
+    return {name: int(value, 16) for name, _, value in pairs if value.startswith("0x")}
 
 
 def _stack_of_insmod(guest: Guest) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
-from harness import cache, debug_lock, hypervisor, image, lives, platform_linux, snapshot
+from harness import cache, debug_lock, emulator, hypervisor, image, lives, platform_linux, snapshot
 from harness.console import Console
 from harness.domain import Domain
 from harness.domain_xml import render
@@ -76,6 +76,7 @@ class SessionRequest:
     keep: bool = False
     share: Path | None = None
     allowed: tuple[str, ...] = ()
+    one_thread: bool = False
 
 
 class Session:
@@ -190,6 +191,8 @@ def opened(request: SessionRequest, *, token: str, progress: Progress) -> Iterat
         life = replace(life, uri=hv.uri)
         life.write()
         session = Session(request, hv=hv, accel=accel, life=life, token=token)
+        if _one_thread(session):
+            progress("the guest's CPUs take turns: side by side this QEMU would run stale code")
         stack.callback(session.end)
         session.begin(progress)
         yield session
@@ -238,6 +241,16 @@ def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec
         qmp_socket=session.qmp_socket,
         console_log=request.folder / log,
         share=_share_disk(session) if request.share is not None else None,
+        emulator=emulator.one_threaded(request.cache) if _one_thread(session) else None,
+    )
+
+
+def _one_thread(session: Session) -> bool:
+    return (
+        session.request.one_thread
+        and session.accel is Accel.TCG
+        and session.request.uri is None
+        and emulator.runs_stale_code(session.hv.versions)
     )
 
 

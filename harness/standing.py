@@ -71,10 +71,12 @@ class StandingGuest:
         """
         live, settings = self.session, self.request.settings
         limit = live.deadline(settings.timeouts.load_s)
+        modules = [(self.build, settings.module)]
+        modules += [
+            (variant, settings.module.variant(key)) for key, variant in self.variants.items()
+        ]
         with live.watched():
-            platform_linux.push_module(live.guest, self.build, settings.module)
-            for key, variant in self.variants.items():
-                platform_linux.push_module(live.guest, variant, settings.module.variant(key))
+            platform_linux.push_modules(live.guest, modules, deadline_s=limit)
             if not self.request.selection.control:
                 platform_linux.load(live.guest, settings.module, deadline_s=limit)
         handoff.write(self.handoff, self.session_file)
@@ -147,6 +149,7 @@ def _artefacts(
         keep=request.keep,
         share=request.share,
         allowed=settings.allow_kernel_lines,
+        one_thread=target.one_thread or spec.one_thread or request.selection.long,
     )
 
 

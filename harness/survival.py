@@ -114,11 +114,25 @@ def _survived(
     reason = _enough(standing, found)
     if reason is not None:
         return reason
+    return _renewed(standing)
+
+
+def _renewed(standing: StandingGuest) -> HarnessError | None:
+    """Bring up the next guest; return why there is none.
+
+    That one guest is too slow to come up says something of the host, and nothing of a test: so
+    there is a second attempt.
+    """
+    view = standing.record.view
+    view.note("another guest takes over")
     try:
-        standing.record.view.note("another guest takes over")
-        standing.renew()
-    except HarnessError as raised:
-        return raised
+        try:
+            standing.renew()
+        except GuestLost as error:
+            view.note(f"it did not come up, so one more: {error.message}")
+            standing.renew()
+    except HarnessError as error:
+        return error
     return None
 
 

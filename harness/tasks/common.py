@@ -4,6 +4,7 @@
 import functools
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -35,6 +36,7 @@ RUN_HELP = {
     "run-id": "name of the run's folder (default: made from the time)",
     "verbose": "show every console line",
 }
+_ONE_STROKE_S = 1.0
 VARIANT_HELP = {"variant": "build this one of [tool.harness.module.variants] instead"}
 
 
@@ -43,8 +45,20 @@ def help_for(*names: str) -> dict[str, str]:
     return {name: RUN_HELP[name] for name in names}
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Raises KeyboardInterrupt for a signal, once for what a terminal or 'timeout' sends twice.
+
+    A second one at the same moment would end the first one's way out, in the middle of a lock.
+    """
+
+    def __init__(self) -> None:
+        self._last_s = -_ONE_STROKE_S
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if now - self._last_s >= _ONE_STROKE_S:
+            self._last_s = now
+            raise KeyboardInterrupt
 
 
 def command(function: Callable[..., int]) -> Callable[..., None]:
@@ -52,7 +66,11 @@ def command(function: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def wrapped(*arguments: Any, **options: Any) -> None:
-        signal.signal(signal.SIGTERM, _terminate)
+        handler = _Interrupt()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # A script that put the command into the background has set SIGINT aside.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, handler)
         try:
             code = function(*arguments, **options)
         except HarnessError as error:

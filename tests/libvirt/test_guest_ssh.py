@@ -16,7 +16,7 @@ import pytest
 
 from harness.errors import GuestCrashed, GuestLost, Lost
 from harness.guest import CommandFailed, Guest
-from harness.model import Endpoint
+from harness.model import Endpoint, PushSpec
 
 
 def no_news() -> None:
@@ -129,16 +129,35 @@ def test_lines_come_while_the_command_runs(guest: Guest) -> None:
 
 
 def test_files_go_in_and_out(guest: Guest, tmp_path: Path) -> None:
-    """Bytes and mode arrive; nothing half written is left under another name."""
-    source, back = tmp_path / "source", tmp_path / "back"
+    """Bytes and modes arrive; a file of the same name is replaced, not written over."""
+    source, back, target = (tmp_path / name for name in ("source", "back", "in side"))
     source.write_bytes(os.urandom(100_000))
+    target.write_text("old")
+    other = tmp_path / "other"
+    files = (
+        PushSpec(source=source, target=str(target), mode=0o640),
+        PushSpec(source=source, target=str(other), mode=0o755),
+    )
 
-    guest.push(source, str(tmp_path / "in side"), mode=0o640, deadline_s=10)
-    guest.fetch(str(tmp_path / "in side"), back, deadline_s=10)
+    with target.open() as before:
+        guest.push(files, deadline_s=10)
+        assert before.read() == "old"
+    guest.fetch(str(target), back, deadline_s=10)
 
-    assert back.read_bytes() == source.read_bytes()
-    assert (tmp_path / "in side").stat().st_mode & 0o777 == 0o640
-    assert len(list(tmp_path.iterdir())) == 3
+    assert back.read_bytes() == other.read_bytes() == source.read_bytes()
+    assert [file.stat().st_mode & 0o777 for file in (target, other)] == [0o640, 0o755]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_file_that_cannot_be_written_is_an_error(guest: Guest, tmp_path: Path) -> None:
+    """The guest's own words say which."""
+    (tmp_path / "file").write_text("no folder")
+    spec = PushSpec(source=tmp_path / "file", target=str(tmp_path / "file" / "below"))
+
+    with pytest.raises(CommandFailed) as caught:
+        guest.push((spec,), deadline_s=10)
+
+    assert any("below" in line for line in caught.value.evidence)
 
 
 def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("kext.emulator.kernel",),
     ("kext.emulator.device", "kext.emulator.network", "kext.emulator.debug"),
     ("kdp.bridge",),
-    ("elf_symbols", "line_finder", "vmcore", "guest_memory", "qemu_process"),
+    ("elf_symbols", "line_finder", "vmcore", "guest_memory", "qemu_process", "emulator"),
     ("drgn_open", "symbols", "replay_script"),
     ("drgn_stacks",),
     ("drgn_locks",),

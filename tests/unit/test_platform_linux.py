@@ -58,7 +58,7 @@ def test_proc_modules_is_read() -> None:
 
 def test_loading_passes_parameters_quoted() -> None:
     """A parameter with a space arrives as one word, and sections come back as numbers."""
-    fake, peer = guest(wc="4\n", sections=".text 0xffffffffc0000000\n.data 0x10\nodd\n")
+    fake, peer = guest(insmod="4.25\n.text:0xffffffffc0000000\n.data:0x10\nodd\n")
 
     loaded = platform_linux.load(peer, SPEC, deadline_s=1)
 
@@ -69,17 +69,18 @@ def test_loading_passes_parameters_quoted() -> None:
 def test_a_refusal_is_told_in_words_with_the_kernels_lines() -> None:
     """The errno's text is the message, what the kernel said meanwhile the evidence."""
     words = "insmod: ERROR: could not insert module /run/harness/m.ko: Device or resource busy\n"
-    _, peer = guest(wc="1\n", insmod=(1, words, ""), dmesg="old\nm: no luck\n")
+    log = "[    1.0] old\nits rest\n[   12.5] m: no luck\nand why\n"
+    _, peer = guest(insmod=(1, f"12.50\n{words}", ""), dmesg=log)
 
     with pytest.raises(ModuleError, match="m does not load: Device or resource busy") as caught:
         platform_linux.load(peer, SPEC, deadline_s=1)
 
-    assert caught.value.evidence == ("m: no luck",)
+    assert caught.value.evidence == ("[   12.5] m: no luck", "and why")
 
 
 def test_an_init_without_end_is_a_hang() -> None:
     """The deadline of loading is a hang of the guest, with insmod's stack."""
-    _, peer = guest(wc="1\n", stack="[<0>] m_init+0x1/0x2 [m]\n", insmod=GuestLost("late"))
+    _, peer = guest(stack="[<0>] m_init+0x1/0x2 [m]\n", insmod=GuestLost("late"))
 
     with pytest.raises(GuestHung, match="hangs in its init") as caught:
         platform_linux.load(peer, SPEC, deadline_s=1)
@@ -89,7 +90,7 @@ def test_an_init_without_end_is_a_hang() -> None:
 
 def test_a_device_that_does_not_appear_is_an_error() -> None:
     """Loaded is not enough when the configuration promises a device."""
-    _, peer = guest(wc="0\n", test_=(1, "", ""))
+    _, peer = guest(test_=(1, "", ""), insmod="1.0\n")
 
     with pytest.raises(ModuleError, match="/dev/m did not appear"):
         platform_linux.load(peer, SPEC, deadline_s=0)

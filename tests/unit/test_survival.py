@@ -55,6 +55,7 @@ class FakeStanding:
     record: FakeRecord = field(default_factory=FakeRecord)
     renewed: int = 0
     refuses: HarnessError | None = None
+    refusals: int = 2
     most_crashes: int = 3
 
     session = session_file = selection = None
@@ -65,8 +66,9 @@ class FakeStanding:
         return self
 
     def renew(self) -> None:
-        """Bring up another guest."""
-        if self.refuses is not None:
+        """Bring up another guest, or refuse as often as was said."""
+        if self.refuses is not None and self.refusals:
+            self.refusals -= 1
             raise self.refuses
         self.renewed += 1
 
@@ -160,6 +162,21 @@ def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.Monk
 
     assert str(outcome.error) == "no answer"
     assert verdicts(outcome)["t::three"] == "lost"
+
+
+def test_a_guest_that_is_slow_to_come_up_gets_a_second_chance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A loaded host costs time, not the tests that are left; a guest that died is another case."""
+    slow = FakeStanding(refuses=GuestLost("no answer"), refusals=1)
+    dead = FakeStanding(refuses=GuestCrashed("dead"), refusals=1)
+
+    outcome = run(monkeypatch, slow, dies_in("t::one"), passes)
+    other = run(monkeypatch, dead, dies_in("t::one"))
+
+    assert outcome.error is None
+    assert verdicts(outcome) == {"t::one": "crashed", "t::two": "passed", "t::three": "passed"}
+    assert str(other.error) == "dead"
 
 
 def test_the_same_crash_three_times_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
