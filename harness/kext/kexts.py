@@ -3,23 +3,12 @@
 
 from pathlib import Path
 
-from harness.errors import ConfigError
 from harness.kext import build
 from harness.kext.build import KextBuild
 from harness.model import Settings
 from harness.products import KextSpec
 
 _FOLDER = Path("build") / "kext"
-
-
-def spec_of(settings: Settings) -> KextSpec:
-    """Return the configured kext.
-
-    Raises: ConfigError when none is.
-    """
-    if settings.kext is None:
-        raise ConfigError(settings.file, "tool.harness.kext", "no kext is configured")
-    return settings.kext
 
 
 def folder_of(spec: KextSpec) -> Path:

@@ -19,11 +19,42 @@ static int call(int fd, unsigned long request, void *argument)
 	return ioctl(fd, request, argument) ? -errno : 0;
 }
 
+#ifdef __APPLE__
+/* The driver maps it, and takes it away: with munmap it would do so twice. */
+static int map_ring(int fd, uint64_t bytes, void **ring)
+{
+	struct osq_map map;
+	int err = call(fd, OSQ_IOC_MAP, &map);
+
+	if (!err && map.map_bytes != bytes)
+		err = -EPROTO;
+	*ring = (void *)(uintptr_t)map.address;
+	return err;
+}
+
+static void unmap_ring(const void *ring, uint64_t bytes)
+{
+	(void)ring;
+	(void)bytes;
+}
+#else
+static int map_ring(int fd, uint64_t bytes, void **ring)
+{
+	*ring = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	return *ring == MAP_FAILED ? -errno : 0;
+}
+
+static void unmap_ring(const void *ring, uint64_t bytes)
+{
+	munmap((void *)ring, bytes);
+}
+#endif
+
 /* Without a ring there is nothing to read, so that next() does not try. */
 static void unmap(struct osq_client *client)
 {
 	if (client->ring)
-		munmap((void *)client->ring, client->map_bytes);
+		unmap_ring(client->ring, client->map_bytes);
 	client->ring = NULL;
 	client->read_pos = 0;
 	client->max_pos = 0;
@@ -41,10 +72,9 @@ int osq_client_allocate(struct osq_client *client, uint64_t ring_bytes)
 	if (err)
 		return err;
 	unmap(client);
-	map = mmap(NULL, allocate.map_bytes, PROT_READ, MAP_SHARED, client->fd,
-		   0);
-	if (map == MAP_FAILED)
-		return -errno;
+	err = map_ring(client->fd, allocate.map_bytes, &map);
+	if (err)
+		return err;
 	client->ring = map;
 	client->ring_bytes = ring_bytes;
 	client->map_bytes = allocate.map_bytes;

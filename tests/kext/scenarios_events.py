@@ -166,7 +166,6 @@ def what_happens_to_watched_files_is_told(boot: Boot) -> None:
     for other in (out, text("/private/etcetera")):
         fire(1, vnode, other)
     fire(7, vnode, text("/private/etc/quiet/x"))
-
     assert files(client.read()) == [
         (1, f"{root}/a", ""),
         (2, f"{root}/a", ""),

@@ -16,7 +16,6 @@ from unicorn import unicorn_const as uc
 from unicorn import x86_const as x86
 
 from harness.errors import RuleBroken
-from harness.kext import macho
 from harness.kext.macho import MachO
 
 PAGE = 0x1000
@@ -280,13 +279,3 @@ class Cpu:
 
 def _pages(size_bytes: int) -> int:
     return max(-(-size_bytes // PAGE), 1) * PAGE
-
-
-def protection_of(file: MachO) -> tuple[str, ...]:
-    """Return each mapped segment with its protection, for people."""
-    flags = {1: "r", macho.VM_PROT_WRITE: "w", macho.VM_PROT_EXECUTE: "x"}
-    return tuple(
-        f"{one.name} {''.join(text for bit, text in flags.items() if one.protection & bit)}"
-        for one in file.segments
-        if one.size_bytes
-    )

@@ -34,7 +34,6 @@ class Kernel(Core):
         self.calls: Counter[str] = Counter()
         self.fail: tuple[str, int] | None = None
         self.failed = False
-        self.trace: list[str] = []
         self._texts: dict[str, int] = {}
         self._file = macho.parse(binary)
         variables = dict(zip(_VARIABLES, (self.kernel_task, _PAGE_BYTES, _GUARD), strict=True))
@@ -189,16 +188,12 @@ class Kernel(Core):
     # --- what the kext calls ---------------------------------------------------------------------
 
     def _on_function(self, name: str) -> None:
-        try:
-            self._model(MODELS[name])
-        except Exception as error:  # noqa: BLE001 - it has to cross the emulator, and is raised there
-            self.threads.error = error
-            self.cpu.engine.emu_stop()
+        """Carry out a call; what it raises stops the processor and comes out of its `run`."""
+        self._model(MODELS[name])
 
     def _model(self, one: Kpi) -> None:
         thread = self.threads.running()
         self.calls[one.name] += 1
-        self.trace.append(one.name)
         if one.sleeps and thread.spins:
             raise RuleBroken(f"{thread.name} calls {one.name}, which may sleep, in a spin lock")
         if self.fail == (one.name, self.calls[one.name]) and one.failure is not None:

@@ -85,7 +85,6 @@ class Scheduler:
         self.threads: list[Thread] = []
         self.begun = 0
         self.current: Thread | None = None
-        self.error: Exception | None = None
         self.stop_after_call = False
         self.stop_at: Callable[[Thread], bool] | None = None
         self._check_end = check_end
@@ -240,10 +239,8 @@ class Scheduler:
             return
         self.current = thread
         self._enter(thread)
-        self.stop_after_call, self.error = False, None
+        self.stop_after_call = False
         self.cpu.run(count, until=until)
-        if self.error is not None:
-            raise self.error
         if self.stop_after_call:
             self.cpu.finish_call()
             thread.context = self.cpu.engine.context_save()

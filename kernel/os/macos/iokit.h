@@ -30,42 +30,43 @@ struct osq_io_range {
 #define OSQ_IO_MAP_ANYWHERE 0x00000001u /* kIOMapAnywhere */
 #define OSQ_IO_MAP_READ_ONLY 0x00001000u /* kIOMapReadOnly */
 
+/* No name of C++ is to be cut in two. */
+/* clang-format off */
+#define EXPORTED(name) __asm__("__ZN" name)
+
 /* Makers give an object with one reference, or NULL. All may sleep. */
 struct IOBufferMemoryDescriptor *
-osq_io_buffer(task_t task, uint32_t options, vm_size_t bytes, vm_offset_t align) __asm__(
-	"__ZN24IOBufferMemoryDescriptor17inTaskWithOptionsEP4taskjmm");
+osq_io_buffer(task_t task, uint32_t options, vm_size_t bytes, vm_offset_t align)
+	EXPORTED("24IOBufferMemoryDescriptor17inTaskWithOptionsEP4taskjmm");
 
-void *osq_io_buffer_bytes(struct IOBufferMemoryDescriptor *buffer) __asm__(
-	"__ZN24IOBufferMemoryDescriptor14getBytesNoCopyEv");
+void *osq_io_buffer_bytes(struct IOBufferMemoryDescriptor *buffer)
+	EXPORTED("24IOBufferMemoryDescriptor14getBytesNoCopyEv");
 
 /* An IOGeneralMemoryDescriptor, with kernel addresses. */
 struct IOMemoryDescriptor *
 osq_io_ranges(struct osq_io_range *ranges, uint32_t count, uint32_t options,
-	      task_t task) __asm__("__"
-				   "ZN18IOMemoryDescriptor17withAddressRangesEP"
-				   "14IOVirtualRangejjP"
-				   "4task");
+	      task_t task)
+	EXPORTED("18IOMemoryDescriptor17withAddressRangesEP14IOVirtualRangejjP4task");
 
 /* Wire the pages; balanced by complete. kIOReturnSuccess is 0. */
-int osq_io_prepare(
-	struct IOMemoryDescriptor *ranges,
-	uint32_t
-		direction) __asm__("__ZN25IOGeneralMemoryDescriptor7prepareEj");
-int osq_io_complete(struct IOMemoryDescriptor *ranges, uint32_t direction) __asm__(
-	"__ZN25IOGeneralMemoryDescriptor8completeEj");
+int osq_io_prepare(struct IOMemoryDescriptor *ranges, uint32_t direction)
+	EXPORTED("25IOGeneralMemoryDescriptor7prepareEj");
+int osq_io_complete(struct IOMemoryDescriptor *ranges, uint32_t direction)
+	EXPORTED("25IOGeneralMemoryDescriptor8completeEj");
 
 /* Read-only is so for good: maximum and current protection are both set. */
 struct IOMemoryMap *
 osq_io_map(struct IOMemoryDescriptor *memory, task_t task, mach_vm_address_t at,
-	   uint32_t options, mach_vm_size_t offset,
-	   mach_vm_size_t length) __asm__("__"
-					  "ZN18IOMemoryDescriptor19createMappin"
-					  "gInTaskEP4taskyjyy");
+	   uint32_t options, mach_vm_size_t offset, mach_vm_size_t length)
+	EXPORTED("18IOMemoryDescriptor19createMappingInTaskEP4taskyjyy");
 
-vm_offset_t osq_io_map_address(struct IOMemoryMap *map) __asm__(
-	"__ZN11IOMemoryMap17getVirtualAddressEv");
+vm_offset_t osq_io_map_address(struct IOMemoryMap *map)
+	EXPORTED("11IOMemoryMap17getVirtualAddressEv");
 
 /* Give back a reference; the last one unmaps or frees. */
-void osq_io_release(const void *object) __asm__("__ZNK8OSObject7releaseEv");
+void osq_io_release(const void *object) EXPORTED("K8OSObject7releaseEv");
+
+#undef EXPORTED
+/* clang-format on */
 
 #endif

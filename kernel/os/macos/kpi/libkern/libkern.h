@@ -6,8 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-extern int printf(const char *format, ...)
-	__attribute__((format(printf, 1, 2)));
+extern int printf(const char *format, ...);
 extern void *memcpy(void *to, const void *from, size_t bytes);
 extern void *memset(void *to, int byte, size_t bytes);
 extern size_t strnlen(const char *text, size_t most);
