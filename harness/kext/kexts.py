@@ -5,7 +5,6 @@ from pathlib import Path
 
 from harness.kext import build
 from harness.kext.build import KextBuild
-from harness.model import Settings
 from harness.products import KextSpec
 
 _FOLDER = Path("build") / "kext"

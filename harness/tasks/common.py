@@ -49,7 +49,7 @@ def help_for(*names: str) -> dict[str, str]:
     return {name: RUN_HELP[name] for name in names}
 
 
-class _Interrupt:
+class Interrupt:
     """Raises KeyboardInterrupt for a signal, once for what a terminal or 'timeout' sends twice.
 
     A second one at the same moment would end the first one's way out, in the middle of a lock.
@@ -70,7 +70,7 @@ def command(function: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def wrapped(*arguments: Any, **options: Any) -> None:
-        handler = _Interrupt()
+        handler = Interrupt()
         for number in (signal.SIGTERM, signal.SIGINT):
             # A script that put the command into the background has set SIGINT aside.
             if signal.getsignal(number) is not signal.SIG_IGN:

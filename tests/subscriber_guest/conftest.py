@@ -13,7 +13,7 @@ import pytest
 
 from harness import config, lives
 from harness.guest import Guest
-from harness.model import Endpoint
+from harness.model import Endpoint, PushSpec
 from tests.subscriber import building
 
 TARGET = "debian-12-python"
@@ -74,11 +74,16 @@ def _install(guest: Guest, folder: Path) -> None:
             assert found is not None
             assert found.origin is not None
             tar.add(Path(found.origin).parent, name, filter=_sources)
-    guest.push(archive, "/root/site.tar", mode=0o600, deadline_s=STEP_S)
-    manager = building.HERE / "osquery_manager.py"
-    guest.push(manager, "/root/osquery_manager.py", mode=0o600, deadline_s=STEP_S)
-    unit = building.ROOT / "kernel" / "subscriber" / "systemd" / "osq-subscriber.service"
-    guest.push(unit, "/etc/systemd/system/osq-subscriber.service", mode=0o644, deadline_s=STEP_S)
+    unit = "osq-subscriber.service"
+    files = {
+        archive: "/root/site.tar",
+        building.HERE / "osquery_manager.py": "/root/osquery_manager.py",
+        building.ROOT / "kernel/subscriber/systemd" / unit: f"/etc/systemd/system/{unit}",
+    }
+    guest.push(
+        [PushSpec(source=source, target=target, mode=0o644) for source, target in files.items()],
+        deadline_s=STEP_S,
+    )
     guest.run(
         f"""set -e
 tar -C {SITE} -xf /root/site.tar

@@ -47,9 +47,11 @@ class Daemon:
     def run(self) -> None:
         """Store events until told to stop; then all that was attempted until then."""
         session = self._store.begin()
-        LOG.info("session %d: reading %s into %s", session, self._ring.device, self._store.path)
         try:
             self._subscribe()
+            LOG.info(
+                "session %d: reading %s into %s", session, self._ring.device, self._store.path
+            )
             while not self._stop.is_set:
                 self._wait()
                 self._drain()
@@ -98,6 +100,7 @@ class Daemon:
                 LOG.error("another process has used %s: beginning anew", self._ring.device)
                 self._ring.allocate()
                 self._subscribe()
+                LOG.info("reading a new ring")
                 continue
             self._known = self._store.totals.after(counters)
             return counters
