@@ -59,6 +59,7 @@ class Interrupt:
         self._last_s = -_ONE_STROKE_S
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Take a signal."""
         now = time.monotonic()
         if now - self._last_s >= _ONE_STROKE_S:
             self._last_s = now
