@@ -195,17 +195,23 @@ def _run_suites(asked: RemoteTest, life: RemoteLife, record: RunRecord) -> None:
                 session_file=record.folder / _SESSION_FILE,
                 listener=listener,
             )
-        lost = suites.lost(outcome.unreached, spec.name) if outcome.error else ()
+        error = outcome.error or _cut_off(outcome, spec.name)
+        lost = suites.lost(outcome.unreached, spec.name) if error else ()
         found.append(replace(outcome, results=(*outcome.results, *lost)))
         results = tuple(result for one in found for result in one.results)
-        record.outcome = SuiteOutcome(
-            results=results, error=outcome.error, running=outcome.running
-        )
-        chosen = asked.selection.expression and isinstance(outcome.error, NoTests)
-        if outcome.error is not None and not chosen:
+        record.outcome = SuiteOutcome(results=results, error=error, running=outcome.running)
+        chosen = asked.selection.expression and isinstance(error, NoTests)
+        if error is not None and not chosen:
             return
     if record.outcome.results:
         record.outcome = SuiteOutcome(results=record.outcome.results)
+
+
+def _cut_off(outcome: SuiteOutcome, suite: str) -> GuestLost | None:
+    """Return the loss behind a suite that ended before its test did: it saw what we did not yet."""
+    if not outcome.running:
+        return None
+    return GuestLost(f"{suite} ended in the middle of {outcome.running}")
 
 
 def _close(

@@ -248,16 +248,19 @@ static bool is_time(struct osq_opening *own)
 static long do_sync(struct osq_opening *own, bool may_wait,
 		    union osq_argument *argument)
 {
-	bool wait = argument->sync.flags & OSQ_SYNC_WAIT;
+	struct osq_sync *sync = &argument->sync;
+	bool wait = sync->flags & OSQ_SYNC_WAIT;
 	long err;
 
 	for (;;) {
 		err = do_ioctl(own, OSQ_IOC_SYNC, argument);
-		if (err || !wait || is_time(own))
+		/* What came behind the answer is for another turn. */
+		if (err || !wait ||
+		    (is_time(own) && sync->max_pos != sync->read_pos))
 			return err;
-		if (!may_wait)
-			return -EAGAIN;
-		err = wait_event_interruptible(osq_readers, is_time(own));
+		err = may_wait ? wait_event_interruptible(osq_readers,
+							  is_time(own))
+			       : -EAGAIN;
 		if (err)
 			return err;
 	}
