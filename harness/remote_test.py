@@ -208,7 +208,7 @@ def _run_suites(asked: RemoteTest, life: RemoteLife, record: RunRecord) -> None:
 
 
 def _cut_off(outcome: SuiteOutcome, suite: str) -> GuestLost | None:
-    """Return the loss behind a suite that ended before its test did: it saw what we did not yet."""
+    """Return the loss behind a suite that ended before its test: it saw what we did not yet."""
     if not outcome.running:
         return None
     return GuestLost(f"{suite} ended in the middle of {outcome.running}")

@@ -249,13 +249,12 @@ static long do_sync(struct osq_opening *own, bool may_wait,
 		    union osq_argument *argument)
 {
 	struct osq_sync *sync = &argument->sync;
-	bool wait = sync->flags & OSQ_SYNC_WAIT;
 	long err;
 
 	for (;;) {
 		err = do_ioctl(own, OSQ_IOC_SYNC, argument);
 		/* What came behind the answer is for another turn. */
-		if (err || !wait ||
+		if (err || !(sync->flags & OSQ_SYNC_WAIT) ||
 		    (is_time(own) && sync->max_pos != sync->read_pos))
 			return err;
 		err = may_wait ? wait_event_interruptible(osq_readers,
