@@ -44,11 +44,11 @@ def test_one_record_waits_for_its_latency_and_no_longer(guest: Guest, driver: Dr
     """Far below the watermark, the reader is told when the latency is over."""
     assert driver.is_loaded()
     script = """
-osqtail --count 1 --path '*/true' --watermark 500000 --latency-ms 1500 > /tmp/one &
-until grep -q ready /tmp/one; do sleep 0.05; done
+osqtail --count 1 --path '*/true' --watermark 500000 --latency-ms 1500 > /tmp/late &
+until grep -q ready /tmp/late; do sleep 0.05; done
 /bin/true
 wait
-echo $(cut -d' ' -f1 /proc/uptime) $(sed -n 's/.*"ts_boot_ns":\\([0-9]*\\).*/\\1/p' /tmp/one)
+echo $(cut -d' ' -f1 /proc/uptime) $(sed -n 's/.*"ts_boot_ns":\\([0-9]*\\).*/\\1/p' /tmp/late)
 """
     told_s, recorded_ns = guest.run(script, deadline_s=60).stdout.split()
 
