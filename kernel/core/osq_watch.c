@@ -185,11 +185,10 @@ struct osq_watches *osq_watches_replace(const struct osq_watches *old,
 					struct osq_watched *with)
 {
 	u32 count = old ? old->count : 0;
-	struct osq_watches *watches;
+	size_t room = (count + 1) * sizeof(struct osq_watched *);
+	struct osq_watches *watches = osq_os_alloc(sizeof(*watches) + room);
 	u32 i;
 
-	watches = osq_os_alloc(sizeof(*watches) +
-			       (count + 1) * sizeof(watches->watched[0]));
 	if (!watches)
 		return NULL;
 	for (i = 0; i < count; i++) {

@@ -649,8 +649,8 @@ OSQ_ASSERT_OFFSET(osq_sync, dropped_of, 160);
 OSQ_ASSERT_SIZE(osq_type_counters, 80);
 OSQ_ASSERT_SIZE(osq_stats, 128 + 32 * 80 + 32 * 8);
 OSQ_ASSERT_OFFSET(osq_stats, filtered, 128 + 32 * 80);
-OSQ_ASSERT_SIZE(osq_filter, 32 + 32 * (8 + 4 + 8 + 8) + 4096);
+OSQ_ASSERT_SIZE(osq_filter, 5024);
 OSQ_ASSERT_OFFSET(osq_filter, uids, 32);
-OSQ_ASSERT_OFFSET(osq_filter, bytes, 32 + 32 * (8 + 4 + 8 + 8));
+OSQ_ASSERT_OFFSET(osq_filter, bytes, 928);
 
 #endif

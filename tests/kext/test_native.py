@@ -26,7 +26,7 @@ def compiled(spec: KextSpec, folder: Path, flags: tuple[str, ...]) -> Path:
     """Return the stress program: the kext as a Mac would compile it, the rest as Linux would."""
     identity = ('-DKEXT_BUNDLE_ID="test"', '-DKEXT_BUNDLE_VERSION="1.0"')
     kext = (
-        *("clang", *_FLAGS, *flags, "-nostdlibinc", "-DKERNEL", *identity, "-c"),
+        *("clang", *_FLAGS, *flags, "-nostdlibinc", "-U__linux__", "-DKERNEL", *identity, "-c"),
         *("-isystem", str(spec.root / spec.kpi)),
         *(f"-I{spec.root / one}" for one in spec.includes),
         *map(str, build.sources_of(spec)),
