@@ -178,7 +178,7 @@ def files_of(guest: Guest) -> set[str]:
 
 def one_exec(guest: Guest) -> None:
     """Assert that osqtail shows an exec, and that it ends well."""
-    script = "(sleep 2; exec /bin/true) & osqtail --count 1 --path '*/true' --idle-ms 20000"
+    script = "(sleep 2; exec /bin/true) & osqtail --count 1 --path '*/true' --idle-exit-ms 20000"
     lines = guest.run(script, deadline_s=STEP_S).stdout.splitlines()
     assert any('"type":"exec"' in line and "/true" in line for line in lines), lines
 
