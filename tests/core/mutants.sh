@@ -30,9 +30,18 @@ passes() {
 	timeout 20 $under "$core/$1" >>"$core/log" 2>&1
 }
 
+# The tests that are most likely to see a fault of a file: any that does will do.
+likely() {
+	case $1 in
+	osq_watch.c) echo test_watch ;;
+	osq_filter.c) echo test_filter ;;
+	osq_device.c) echo test_subscribe test_device ;;
+	esac
+}
+
 # Say which test catches the mutant in $core, or why none does.
 verdict() {
-	for test in $tests $again $again; do
+	for test in $(likely "$file") $tests $again $again; do
 		passes "$test"
 		case $? in
 		0) ;;
