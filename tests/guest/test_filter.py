@@ -94,7 +94,9 @@ def test_only_one_user_is_let_in(guest: Guest, tail: Tailing) -> None:
 
 def test_a_pid_namespace_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
     """Processes of the namespace and of one within it are kept out; those outside are not."""
-    hold = "unshare --pid --fork sleep 600 > /dev/null 2>&1 < /dev/null & sleep 1; pgrep -n sleep"
+    # Its whole line: the guest's heartbeat sleeps, too.
+    find = "pgrep -nxf 'sleep 600'"
+    hold = f"unshare --pid --fork sleep 600 > /dev/null 2>&1 < /dev/null & sleep 1; {find}"
     holder = guest.run(hold, deadline_s=30).stdout.strip()
     ns = f"/proc/{holder}/ns/pid"
     script = f"""
@@ -105,7 +107,7 @@ osqprobe storm 5
     with tail(f"--not-pid-ns {ns}") as running:
         filtered = counted(guest, script)
         seen = running.finish()
-    guest.run(f"kill {holder}", deadline_s=20, check=False)
+    guest.run(f"kill {holder}", deadline_s=20)
 
     # The storm, then unshare and the storm one namespace further down.
     assert filtered.execs == (10 + 1) + 1 + (7 + 1)
