@@ -82,7 +82,7 @@ def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
     assert text.strip() == "WRITE_ONCE(*(volatile int *)NULL, 1);"
     assert guilty.module == "osq_test"
     (asked,) = [one for one in died.frames if one.function == "osq_test_ioctl"]
-    assert asked.variables["kind"] == "(u32)1"
+    assert asked.variables["number"] == "(u32)1"
     assert sorted(stack.cpu for stack in view.cpus if stack.cpu is not None) == [0, 1]
     assert all(stack.frames or stack.note for stack in view.cpus)
     assert any("Kernel panic - not syncing" in line for line in view.log)
@@ -105,7 +105,7 @@ def test_driver_tells_its_own_state(paused: MemoryView) -> None:
     lines = [line for line in paused.driver if line.startswith("osq: ")]
 
     assert "generation 1, owner osqtail (pid" in lines[0]
-    assert lines[1] == "osq: publishers on: exec; off: fork, exit, file"
+    assert lines[1] == "osq: publishers on: exec; off: fork, exit, socket, file, module, cred"
     assert "ring of 1048576 bytes: read 0, commit " in lines[2]
     assert [line.rpartition(": ")[2] for line in lines[3:5]] == ["the law holds"] * 2
     pending = int(lines[4].split("pending ")[1].split(" ")[0])
