@@ -13,7 +13,7 @@ from osq.process_events import PROCESS_EVENTS
 from osq.records import Exec
 from osq.retention import Limits
 from osq.store import Store
-from osq.tables import KNOWN
+from osq.tables import TABLES
 from osq.values import signed, text
 from tests.subscriber.building import ROOT
 from tests.subscriber.events import a_fork, an_exec
@@ -44,7 +44,7 @@ def test_kprocess_events_has_osquerys_columns_and_types() -> None:
     assert set(ours) >= BPF | ENDPOINT_SECURITY
 
 
-@pytest.mark.parametrize("table", KNOWN, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_no_column_is_there_twice(table: Table) -> None:
     """SQLite would take it, and give the second another name."""
     names = [column.name for column in table.columns]
@@ -56,7 +56,7 @@ def test_the_page_of_columns_is_current() -> None:
     """docs/subscriber-tables.md is the tables' own words, below a head."""
     page = (ROOT / "docs" / "subscriber-tables.md").read_text()
 
-    assert page.endswith("\n".join(column_map.markdown(KNOWN)))
+    assert page.endswith("\n".join(column_map.markdown(TABLES)))
 
 
 def row_of(folder: Path, *events: object, variables: frozenset[bytes] = frozenset()) -> Path:

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from _libosq import ffi, lib
-from osq.records import Event, Exec, Exit, File, Fork, Lost, Socket, Unknown
+from osq.records import Cred, Event, Exec, Exit, File, Fork, Lost, Module, Socket, Unknown
 
 
 def _named(prefix: str) -> dict[int, str]:
@@ -27,19 +27,19 @@ TYPES_BY_NAME = {name: number for number, name in TYPE_NAMES.items()}
 REASONS = tuple(_named("OSQ_DROP_").values())
 FLAG_NAMES = _named("OSQ_FLAG_")
 
-_KNOWN: dict[str, type[Event]] = {
+_EVENTS_BY_NAME: dict[str, type[Event]] = {
     "lost": Lost,
     "exec": Exec,
     "fork": Fork,
     "exit": Exit,
     "socket": Socket,
     "file": File,
+    "module": Module,
+    "cred": Cred,
 }
-# Record type: its struct, and the event that it becomes; of those that osq.h has.
+# Record type: its struct, and the event that it becomes.
 EVENTS: dict[int, tuple[str, type[Event]]] = {
-    TYPES_BY_NAME[name]: (f"osq_{name}", event)
-    for name, event in _KNOWN.items()
-    if name in TYPES_BY_NAME
+    TYPES_BY_NAME[name]: (f"osq_{name}", event) for name, event in _EVENTS_BY_NAME.items()
 }
 Decoder = Callable[[bytes], Event | None]
 
@@ -51,8 +51,8 @@ _TYPE = struct.Struct("<4xH")
 def struct_format(name: str) -> tuple[str, tuple[tuple[str, str, int], ...]]:
     """Return a struct's format for the module struct, and its fields: name, kind, first value.
 
-    Kinds are "number", "span" (two values: offset, length) and "array:N"; the fields of a nested
-    head are its own.
+    Kinds are "number", "span" (two values: offset, length) and "array:N". The fields of the head
+    are the struct's own; those of any other nested struct begin with its name.
     """
     codes: list[str] = []
     found: list[tuple[str, str, int]] = []
@@ -63,15 +63,18 @@ def struct_format(name: str) -> tuple[str, tuple[tuple[str, str, int], ...]]:
     return text, tuple(found)
 
 
-def _walk(of: Any, codes: list[str], found: list[tuple[str, str, int]]) -> None:
-    for name, field in of.fields:
+def _walk(
+    of: Any, codes: list[str], found: list[tuple[str, str, int]], *, within: str = ""
+) -> None:
+    for own, field in of.fields:
+        name = within + own
         first = len(codes)
         kind = field.type
         if kind.kind == "struct" and kind.cname == "struct osq_span":
             found.append((name, "span", first))
             codes += ["I", "I"]
         elif kind.kind == "struct":
-            _walk(kind, codes, found)
+            _walk(kind, codes, found, within="" if own == "head" else f"{name}_")
         elif kind.kind == "array":
             found.append((name, f"array:{kind.length}", first))
             codes += [_code(kind.item)] * kind.length
@@ -149,10 +152,7 @@ def decode(raw: bytes) -> Event | None:
 
 def enum_names(enum: str, prefix: str) -> dict[int, str]:
     """Return the names of an enum of osq.h by number, lower case without the prefix."""
-    try:
-        elements = ffi.typeof(f"enum {enum}").elements
-    except ffi.error:  # of a record type that this osq.h does not have
-        return {}
+    elements = ffi.typeof(f"enum {enum}").elements
     return {number: name.removeprefix(prefix).lower() for number, name in elements.items()}
 
 

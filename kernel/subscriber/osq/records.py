@@ -158,6 +158,60 @@ class File(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Module(Event):
+    """A kernel module is about to be loaded, is loaded, or goes."""
+
+    action: int
+    taints: int
+    size_bytes: int
+    name: bytes
+    version: bytes
+    srcversion: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cred(Event):
+    """The credentials of a thread change, from old_* to now_*."""
+
+    action: int
+    changed: int
+    auid: int
+    session: int
+    old_uid: int
+    old_euid: int
+    old_suid: int
+    old_fsuid: int
+    old_gid: int
+    old_egid: int
+    old_sgid: int
+    old_fsgid: int
+    old_permitted: int
+    old_effective: int
+    old_inheritable: int
+    old_bounding: int
+    old_ambient: int
+    old_securebits: int
+    old_user_ns: int
+    old_groups: int
+    now_uid: int
+    now_euid: int
+    now_suid: int
+    now_fsuid: int
+    now_gid: int
+    now_egid: int
+    now_sgid: int
+    now_fsgid: int
+    now_permitted: int
+    now_effective: int
+    now_inheritable: int
+    now_bounding: int
+    now_ambient: int
+    now_securebits: int
+    now_user_ns: int
+    now_groups: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unknown(Event):
     """A record of a type that this version does not know."""
 

@@ -3,16 +3,22 @@
 
 from osq.columns import Table
 from osq.completeness import STATS
+from osq.credential_events import CREDENTIAL_EVENTS
 from osq.file_events import FILE_EVENTS
-from osq.layout import EVENTS
 from osq.loss_events import LOSS_EVENTS
+from osq.module_events import MODULE_EVENTS
 from osq.process_events import PROCESS_EVENTS
 from osq.socket_events import SOCKET_EVENTS
 
-# Every table that this version knows; a test holds the store's version to them.
-KNOWN: tuple[Table, ...] = (PROCESS_EVENTS, SOCKET_EVENTS, FILE_EVENTS, LOSS_EVENTS, STATS)
-_IN_OSQ_H = {event for _, event in EVENTS.values()}
-# Filled from the ring: those whose records osq.h has.
-EVENT_TABLES: tuple[Table, ...] = tuple(table for table in KNOWN if set(table.holds) <= _IN_OSQ_H)
+# Filled from the ring.
+EVENT_TABLES: tuple[Table, ...] = (
+    PROCESS_EVENTS,
+    SOCKET_EVENTS,
+    FILE_EVENTS,
+    MODULE_EVENTS,
+    CREDENTIAL_EVENTS,
+    LOSS_EVENTS,
+)
+# A test holds the store's version to them.
 TABLES: tuple[Table, ...] = (*EVENT_TABLES, STATS)
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Sockets and files: their rows, and which files are wanted.
-
-The rows need records that uapi/osq.h has from schema 2 on.
-"""
+"""Rows of sockets, files, modules and credentials, and which files are wanted."""
 
 import ipaddress
 import os
@@ -24,10 +21,6 @@ from osq.retention import Limits
 from osq.store import Store
 from tests.subscriber.events import a_fork, an_exec
 from tests.subscriber.host import ask
-
-needs_records = pytest.mark.skipif(
-    not {"socket", "file"} <= set(TYPES_BY_NAME), reason="osq.h has no socket and file records"
-)
 
 
 def a_record(name: str, *, spans: dict[str, bytes], **changed: Any) -> Event:
@@ -58,7 +51,6 @@ def stored(folder: Path, *events: Event, categories: dict[int, str] | None = Non
     return path
 
 
-@needs_records
 def test_a_connect_fills_socket_events(folder: Path) -> None:
     """Both ends, and the program that an earlier exec named."""
     event = a_record(
@@ -88,7 +80,6 @@ def test_a_connect_fills_socket_events(folder: Path) -> None:
     ]
 
 
-@needs_records
 def test_addresses_of_other_families(folder: Path) -> None:
     """IPv6, any address with a port, none at all, an abstract UNIX name."""
     empty = {"local_path": b"", "remote_path": b""}
@@ -112,7 +103,45 @@ def test_addresses_of_other_families(folder: Path) -> None:
     assert ask(stored(folder, *events), sql) == expected
 
 
-@needs_records
+def test_a_module_fills_module_events(folder: Path) -> None:
+    """Its texts, and a number beyond what SQLite calls positive."""
+    event = a_record(
+        "module",
+        spans={"name": b"osq", "version": b"", "srcversion": b"AB"},
+        seq=2,
+        pid=5,
+        action=lib.OSQ_MODULE_LOADED,
+        taints=1 << 63,
+        size_bytes=65536,
+    )
+    sql = "SELECT action, name, version, srcversion, taints, size_bytes, path FROM kmodule_events"
+
+    assert ask(stored(folder, an_exec(seq=1, pid=5), event), sql) == [
+        ("loaded", "osq", "", "AB", -(1 << 63), 65536, "/usr/bin/printf")
+    ]
+
+
+def test_both_sides_fill_credential_events(folder: Path) -> None:
+    """Each under its own name, and what differs in words."""
+    record = ffi.new("struct osq_cred *")
+    record.head.type, record.head.len = TYPES_BY_NAME["cred"], ffi.sizeof("struct osq_cred")
+    record.head.seq, record.head.pid = 2, 5
+    record.action = lib.OSQ_CRED_EXEC
+    record.changed = lib.OSQ_CRED_UIDS | lib.OSQ_CRED_CAPS
+    record.auid = 2**32 - 1
+    record.old.uid, record.now.uid = 1000, 0
+    record.old.permitted, record.now.permitted = 0, 2**64 - 1
+    record.old.groups, record.now.user_ns = 3, 4026531837
+    event = decode(bytes(ffi.buffer(record)))
+    assert event is not None
+    sql = """SELECT action, changed, auid, old_uid, now_uid, old_permitted, now_permitted,
+        old_groups, now_groups, old_user_ns, now_user_ns FROM kcredential_events"""
+
+    assert ask(stored(folder, event), sql) == [
+        ("exec", "uids,caps", 2**32 - 1, 1000, 0, 0, -1, 3, 0, 0, 4026531837)
+    ]
+
+
 def test_a_rename_fills_file_events(folder: Path) -> None:
     """Ids as text, as osquery has them; partial says whether the program's start was seen."""
     spans = {"path": b"/etc/a", "dest_path": b"/etc/b"}

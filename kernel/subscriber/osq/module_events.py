@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The table kmodule_events: kernel modules that come and go."""
+
+from osq.columns import Column, Context, Source, SqlType, SqlValue, Table, common_columns
+from osq.layout import enum_names
+from osq.records import Module
+from osq.values import signed, text
+
+_ACTIONS = enum_names("osq_module_action", "OSQ_MODULE_")
+
+
+def _path(event: Module, context: Context) -> SqlValue:
+    program = context.programs.get(event.seq)
+    return program.path if program else ""
+
+
+def _col(name: str, kind: SqlType, by: str | Source, source: str) -> Column:
+    return Column(name=name, kind=kind, by={Module: by}, source=source)
+
+
+_COLUMNS = (
+    _col(
+        *("action", "TEXT", lambda e, _: _ACTIONS.get(e.action, "")),
+        "module.action: loading, loaded, unloading",
+    ),
+    _col("name", "TEXT", lambda e, _: text(e.name), "module.name, as in /proc/modules"),
+    _col("version", "TEXT", lambda e, _: text(e.version), "module.version; empty: it has none"),
+    _col("srcversion", "TEXT", lambda e, _: text(e.srcversion), "module.srcversion"),
+    _col(
+        *("taints", "BIGINT", lambda e, _: signed(e.taints)),
+        "module.taints: bits as in /proc/sys/kernel/tainted",
+    ),
+    _col(
+        *("size_bytes", "BIGINT", lambda e, _: signed(e.size_bytes)),
+        "module.size_bytes: what stays in memory",
+    ),
+    _col("pid", "BIGINT", "pid", "head.pid: of who loads or unloads it"),
+    _col("parent", "BIGINT", "ppid", "head.ppid"),
+    _col("tid", "BIGINT", "tid", "head.tid"),
+    _col("path", "TEXT", _path, "of the exec before it in the stream, or /proc/PID/exe"),
+    _col("start_ntime", "BIGINT", "start_boot_ns", "head.start_boot_ns"),
+)
+
+MODULE_EVENTS = Table(
+    name="kmodule_events",
+    about="Kernel modules loaded and unloaded.",
+    columns=(*_COLUMNS, *common_columns((Module,))),
+    holds=(Module,),
+)
