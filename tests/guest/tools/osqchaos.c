@@ -264,7 +264,7 @@ static void do_call(int fd)
 {
 	if (below(2))
 		do_sync(fd);
-	else if (below(3))
+	else if (below(2))
 		do_ioctl(fd);
 	else
 		do_map(fd);
