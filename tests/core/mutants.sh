@@ -3,31 +3,61 @@
 # mutants.sh - seed faults into the core, one at a time, and require that a
 # test fails for each. A mutant that lives, or no longer applies, is an error.
 # mutants.list has a line for each: name, file in kernel/core, sed script.
+# The Makefile has compiled the sound core and the tests, by flavour, into
+# $O/FLAVOUR/obj; a mutant compiles the one file that its fault is in.
 set -u
 cd "$(dirname "$0")" || exit 2
 : "${CC:=cc}" "${K:=../../kernel}" "${O:=build}"
+export CC K O
 
 # The last ones again: a fault that is a race may be missed by threads that are
 # never preempted in the wrong place, on a machine with other things to do.
 tests="test_ring test_sync test_model test_device test_subscribe test_filter test_watch test_threads"
 tests="$tests test_exhaustive"
 again="test_threads test_threads test_threads test_threads test_threads"
-include="-I. -I$K/uapi -I$K/os/host -I$K/client"
-number=0
-failed=0
+tab=$(printf '\t')
+
+# Compile the faulty file; a header is in every object, the tests' included.
+compile() {
+	case $file in
+	*.c) sources=$at/$file ;;
+	*) cp -n "$K"/core/*.[ch] "$at"; sources=$(echo "$at"/*.c) ;;
+	esac
+	for source in $sources ${1:+"$1.c"}; do
+		# shellcheck disable=SC2086
+		$CC -std=c11 -D_GNU_SOURCE -O1 -pthread -w -I"$at" -I. -I"$K/uapi" -I"$K/core" \
+			-I"$K/os/host" -I"$K/client" $sanitizer -c -o "$at/$flavour/$(basename "$source" .c).o" \
+			"$source" || return 1
+	done
+}
 
 # Build one test against the mutated core and run it; true when it passes.
 passes() {
-	table=no_publishers.c sanitizer= under=
-	case $1 in test_device | test_subscribe) table= ;; esac
+	flavour=plain sanitizer= under=
 	# A missing lock is seen for sure by TSan only.
-	[ "$1" = test_threads ] && sanitizer=-fsanitize=thread under="setarch -R"
+	[ "$1" = test_threads ] && flavour=tsan sanitizer=-fsanitize=thread under="setarch -R"
+	if [ ! -d "$at/$flavour" ]; then
+		mkdir "$at/$flavour"
+		case $file in
+		*.c) compile >"$at/log" 2>&1 || return 2 ;;
+		esac
+	fi
+	case $file in
+	*.h) compile "$1" >"$at/log" 2>&1 || return 2 ;;
+	esac
+	objects=
+	table=no_publishers.c
+	case $1 in test_device | test_subscribe) table= ;; esac
+	for source in "$K"/core/*.c osq_host.c "$1.c" $table; do
+		one=$(basename "$source" .c).o
+		changed=$at/$flavour/$one
+		[ -e "$changed" ] || changed=$O/$flavour/obj/$one
+		objects="$objects $changed"
+	done
 	# shellcheck disable=SC2086
-	$CC -std=c11 -D_GNU_SOURCE -O1 -pthread -w -I"$core" $include \
-		$sanitizer -o "$core/$1" "$1.c" $table "$core"/*.c \
-		"$K/os/host/osq_host.c" >"$core/log" 2>&1 || return 2
+	$CC -pthread $sanitizer -o "$at/$1" $objects >"$at/log" 2>&1 || return 2
 	# shellcheck disable=SC2086
-	timeout 20 $under "$core/$1" >>"$core/log" 2>&1
+	timeout 20 $under "$at/$1" >>"$at/log" 2>&1
 }
 
 # The tests that are most likely to see a fault of a file: any that does will do.
@@ -39,9 +69,9 @@ likely() {
 	esac
 }
 
-# Say which test catches the mutant in $core, or why none does.
+# Say which test catches the mutant, or why none does.
 verdict() {
-	for test in $(likely "$file") $tests $again $again; do
+	for test in $(likely "$file") $tests $again; do
 		passes "$test"
 		case $? in
 		0) ;;
@@ -53,17 +83,15 @@ verdict() {
 	return 1
 }
 
-echo "KTAP version 1"
-echo "1..$(grep -c '^[a-z]' mutants.list)"
-while IFS='	' read -r name file script; do
-	case $name in '' | '#'*) continue ;; esac
-	number=$((number + 1))
-	core=$O/mutants/$name
-	rm -rf "$core"
-	mkdir -p "$core"
-	cp "$K"/core/*.[ch] "$core"
-	sed -i "$script" "$core/$file"
-	if cmp -s "$K/core/$file" "$core/$file"; then
+# One mutant by its name: its result into $O/mutants/NAME/result.
+one_mutant() {
+	at=$O/mutants/$1
+	rm -rf "$at"
+	mkdir -p "$at"
+	line=$(grep "^$1$tab" mutants.list)
+	file=$(printf '%s' "$line" | cut -f 2)
+	sed "$(printf '%s' "$line" | cut -f 3-)" "$K/core/$file" >"$at/$file"
+	if cmp -s "$K/core/$file" "$at/$file"; then
 		said="does not apply"
 		result="not ok"
 	elif said=$(verdict); then
@@ -71,8 +99,25 @@ while IFS='	' read -r name file script; do
 	else
 		result="not ok"
 	fi
-	[ "$result" = ok ] || failed=1
-	echo "$result $number $name # $said"
-done <mutants.list
+	echo "$result $1 # $said" >"$at/result"
+}
+
+if [ $# -gt 0 ]; then
+	one_mutant "$1"
+	exit
+fi
+names=$(grep '^[a-z]' mutants.list | cut -f 1)
+for name in $names; do rm -rf "${O:?}/mutants/$name"; done
+printf '%s\n' "$names" | xargs -P "$(nproc)" -n 1 ./mutants.sh
+echo "KTAP version 1"
+echo "1..$(printf '%s\n' "$names" | wc -l)"
+number=0
+failed=0
+for name in $names; do
+	number=$((number + 1))
+	said=$(cat "$O/mutants/$name/result" 2>/dev/null) || said="not ok $name # no result"
+	case $said in ok*) ;; *) failed=1 ;; esac
+	printf '%s\n' "$said" | sed "s/$name/$number &/"
+done
 [ "$failed" = 1 ] || echo "# $number mutants, each caught by a test"
 exit $failed
