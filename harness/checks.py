@@ -5,7 +5,6 @@ Every step runs, also after one that failed; two at a time. A step is a command,
 functions of `tree_checks`; a command that is not installed fails, it is not passed over.
 """
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -14,10 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness import c_checks, tree_checks
+from harness import c_checks, step_process, tree_checks
 from harness.errors import UsageError
 
-_STEP_DEADLINE_S = 1800.0
+# Several times what the longest takes on two cores; the parts of a night have more.
+_STEP_DEADLINE_S = 900.0
+_PART_DEADLINE_S = 4 * 3600.0
 _MOST_LINES = 60
 _CORE = ("make", "-s", "-C", "tests/core", "O=../../build/core")
 
@@ -157,7 +158,7 @@ def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResu
     command = (sys.executable, "-m", "pytest", "-q", "--color=no", f"tests/{name}", *options)
     begun = time.monotonic()
     said: list[str] = []
-    output = tuple(_command(command, project, said=said))
+    output = tuple(_command(command, project, said=said, deadline_s=_PART_DEADLINE_S))
     took = round(time.monotonic() - begun, 1)
     return StepResult(
         name=name, passed=not output, duration_s=took, output=output, notes=tuple(said[-1:])
@@ -172,27 +173,21 @@ def lines(step: StepResult) -> str:
 
 
 def _command(
-    command: tuple[str, ...], project: Path, *, said: list[str] | None = None
+    command: tuple[str, ...],
+    project: Path,
+    *,
+    said: list[str] | None = None,
+    deadline_s: float = _STEP_DEADLINE_S,
 ) -> Iterable[str]:
     """Return what a command objects to; what it says at all goes into `said`."""
     try:
-        done = subprocess.run(
-            command,
-            cwd=project,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="backslashreplace",
-            timeout=_STEP_DEADLINE_S,
-        )
+        ended = step_process.run(command, cwd=project, deadline_s=deadline_s)
     except FileNotFoundError:
         return [f"{command[0]} is not installed; ./dev installs it"]
-    except subprocess.TimeoutExpired:
-        return [f"not finished after {_STEP_DEADLINE_S:.0f} s: {' '.join(command)}"]
-    output = (done.stdout + done.stderr).splitlines()
     if said is not None:
-        said += output
-    if done.returncode == 0:
+        said += ended.lines
+    if ended.status is None:
+        return [*ended.lines, f"not finished after {deadline_s:.0f} s: {' '.join(command)}"]
+    if ended.status == 0:
         return []
-    return output or [f"{' '.join(command)} ended with status {done.returncode}"]
+    return ended.lines or [f"{' '.join(command)} ended with status {ended.status}"]

@@ -83,6 +83,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "opencore_disk",
         "watched",
         "kext_archive",
+        "step_process",
     ),
     ("kext.kexts", "kext.emulator.cpu", "kext.emulator.registry"),
     ("kext.emulator.state", "kext.emulator.threads"),

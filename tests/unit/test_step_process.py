@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""step_process: a command that hangs says where, and nothing of it stays."""
+
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness import step_process
+
+_HANGS = """
+import subprocess, time
+def test_hangs():
+    subprocess.Popen(["sleep", "4321"])
+    time.sleep(4321)
+"""
+
+
+def _sleepers() -> list[int]:
+    return [
+        one.pid
+        for one in psutil.process_iter(["cmdline"])
+        if "4321" in (one.info["cmdline"] or ())
+    ]
+
+
+def test_a_test_that_hangs_is_named_and_ended_with_what_it_started(tmp_path: Path) -> None:
+    """Its stack is shown, and the processes below it."""
+    (tmp_path / "test_it.py").write_text(_HANGS)
+    command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
+
+    ended = step_process.run(command, cwd=tmp_path, deadline_s=4.0)
+
+    assert ended.status is None
+    assert any("in test_hangs" in line for line in ended.lines), ended.lines
+    assert any(line.endswith("sleep 4321") for line in ended.lines)
+    end = time.monotonic() + 5.0
+    while _sleepers() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert _sleepers() == []
+
+
+def test_a_daemon_that_is_left_with_the_output_does_not_hold_it(tmp_path: Path) -> None:
+    """The command is over when it ended, not when the last process with its output did."""
+    begun = time.monotonic()
+
+    ended = step_process.run(
+        ("sh", "-c", "echo said; sleep 6 & exit 3"), cwd=tmp_path, deadline_s=15.0
+    )
+
+    assert (ended.status, ended.lines) == (3, ("said",))
+    assert time.monotonic() - begun < 5.0
+
+
+def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """As the system says it; the caller names what installs it."""
+    with pytest.raises(FileNotFoundError):
+        step_process.run(("no-such-program",), cwd=tmp_path, deadline_s=5.0)
