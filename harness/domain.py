@@ -21,6 +21,7 @@ from xml.etree import ElementTree as ET
 import libvirt_qemu
 
 import libvirt
+from harness.console_stream import ConsoleStream
 from harness.domain_xml import NETDEV_ID
 from harness.errors import HypervisorError
 from harness.hypervisor import Hypervisor
@@ -88,57 +89,6 @@ class DomainEvent:
         """The event in words."""
         end = _ENDS.get(self.detail) if self.kind == "stopped" else None
         return f"the guest {self.kind}" + (f" ({end.value})" if end else "")
-
-
-class ConsoleStream:
-    """The bytes of a domain's serial line, over a connection of their own.
-
-    `read` blocks; `close` from another thread ends it. Closed before the domain is destroyed.
-    """
-
-    def __init__(self, uri: str, name: str) -> None:
-        self._lock = threading.Lock()
-        self._open = True
-        self._conn: Any = libvirt.open(uri)
-        try:
-            self._stream: Any = self._conn.newStream(0)
-            flags = libvirt.VIR_DOMAIN_CONSOLE_FORCE
-            self._conn.lookupByName(name).openConsole(None, self._stream, flags)
-        except libvirt.libvirtError:
-            self._conn.close()
-            raise
-
-    def read(self, size_bytes: int) -> bytes:
-        """Return the next bytes; b"" at the end, however it came."""
-        try:
-            data: bytes = self._stream.recv(size_bytes)
-        except libvirt.libvirtError as error:
-            _LOG.debug("console ended: %s", error)
-            return b""
-        return data
-
-    def write(self, data: bytes) -> None:
-        """Send bytes to the guest.
-
-        Raises: HypervisorError when the line is closed.
-        """
-        try:
-            while data:
-                data = data[self._stream.send(data) :]
-        except libvirt.libvirtError as error:
-            raise HypervisorError(f"the console takes no input: {error}") from error
-
-    def close(self) -> None:
-        """End the stream; may be called twice and from any thread."""
-        with self._lock:
-            if not self._open:
-                return
-            self._open = False
-        for step in (self._stream.abort, self._conn.close):
-            try:
-                step()
-            except libvirt.libvirtError as error:
-                _LOG.debug("closing a console: %s", error)
 
 
 class Domain:

@@ -104,7 +104,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("drgn_view", "drgn_shell"),
     ("memory_view",),
     ("apt", "initrd", "hypervisor", "watch", "tree_checks", "crash_report"),
-    ("platform_linux", "platform_macos", "power", "remote_crash"),
+    ("platform_linux", "platform_macos", "power", "remote_crash", "console_stream"),
     ("platforms", "apt_suite"),
     ("image", "kernels", "build", "domain", "request", "report", "kcidb", "debug_lock"),
     ("debian_build",),
@@ -141,7 +141,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 # The faces: they alone import invoke, and they alone print.
 FACES = {"tasks", *(f"tasks.{name}" for name in ("common", *COMMANDS))}
 OWNERS = {
-    "libvirt": {"hypervisor", "domain"},
+    "libvirt": {"hypervisor", "domain", "console_stream"},
     "libvirt_qemu": {"domain"},
     "paramiko": {"guest"},
     "rich": {"live"},
