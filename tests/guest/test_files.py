@@ -152,6 +152,7 @@ def test_watches_that_come_and_go_disturb_no_other(
     script = f"""
 osqwatch /tmp/records {BASE}/1/in {BASE}/2/in {" ".join(maybe)} > /tmp/said & watcher=$!
 until grep -q ready /tmp/said; do sleep 0.05; done
+export OSQFILES_PAUSE_US=20000  # a watch takes as long as its grace period, on any machine
 {work(count, *FOLDERS, "maybe")}
 kill $watcher; wait $watcher; tail -n 1 /tmp/said
 """

@@ -5,7 +5,8 @@
  *	osqfiles LOG SEED COUNT FOLDER...
  *
  * The log is that of file_log.h. All happens below the FOLDERs, which stay, and
- * which nobody else may touch.
+ * which nobody else may touch. After each step it sleeps for the microseconds of
+ * OSQFILES_PAUSE_US, if that is set.
  */
 #include <sys/xattr.h>
 
@@ -276,6 +277,7 @@ static void step(void)
 
 int main(int argc, char **argv)
 {
+	const char *pause = getenv("OSQFILES_PAUSE_US");
 	long steps;
 	int i;
 
@@ -287,8 +289,11 @@ int main(int argc, char **argv)
 		remember(argv[i], true);
 	fixed = count;
 	log_begin(argv[1]);
-	for (steps = strtol(argv[3], NULL, 0); steps > 0; steps--)
+	for (steps = strtol(argv[3], NULL, 0); steps > 0; steps--) {
 		step();
+		if (pause)
+			usleep((unsigned int)strtoul(pause, NULL, 0));
+	}
 	log_end();
 	return 0;
 }
