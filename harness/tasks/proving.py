@@ -2,6 +2,7 @@
 """What the host can do, and every check and test of the project itself."""
 
 import time
+from functools import partial
 
 from invoke.context import Context
 from invoke.tasks import task
@@ -35,7 +36,9 @@ def doctor(_c: Context) -> int:
 def check(_c: Context, only: list[str] | None = None) -> int:
     """Lint, types, import direction, C style, unit and core tests: all that needs no guest."""
     results = checks.run_checks(
-        project=ROOT, only=tuple(only or ()), on_step=lambda step: print(checks.lines(step))
+        project=ROOT,
+        only=tuple(only or ()),
+        on_step=_say,
     )
     return 0 if all(step.passed for step in results) else 1
 
@@ -58,9 +61,7 @@ def core_test(_c: Context, long: bool = False) -> int:
 
     Also the same stress on a model of the original's queue, which fails it. About 2 minutes.
     """
-    results = checks.run_core_tests(
-        project=ROOT, long=long, on_step=lambda step: print(checks.lines(step), flush=True)
-    )
+    results = checks.run_core_tests(project=ROOT, long=long, on_step=_say)
     bad = [step.name for step in results if not step.passed]
     print(f"verdict: {'failed: ' + ', '.join(bad) if bad else 'passed'}")
     return 1 if bad else 0
@@ -99,17 +100,20 @@ def test(_c: Context, long: bool = False) -> int:
     foreign module, bad input, kills, a recorded crash gone back in) and tests/packages (made,
     checked, installed in a guest).
     """
-    steps = checks.run_checks(project=ROOT, only=(), on_step=lambda s: print(checks.lines(s)))
+    steps = checks.run_checks(project=ROOT, only=(), on_step=_say)
     with view_for(verbose=False) as view:
         found = kernel_test.run(request_from({"long": long}), view)
     print("\n".join(report.summary_lines(found)))
-    debug = checks.run_debug_tests(project=ROOT, short=not long)
-    print(checks.lines(debug), flush=True)
-    whole = checks.run_system_tests(project=ROOT, long=long)
-    print(checks.lines(whole))
-    packed = checks.run_packages_tests(project=ROOT, long=long)
-    print(checks.lines(packed))
-    all_steps = (*steps, debug, whole, packed)
+    parts = {
+        "debug (about a minute)": partial(checks.run_debug_tests, short=not long),
+        "system (some 5 to 10 minutes)": partial(checks.run_system_tests, long=long),
+        "packages (2 minutes)": partial(checks.run_packages_tests, long=long),
+    }
+    all_steps = list(steps)
+    for name, run in parts.items():
+        print(f"begun   {name}", flush=True)
+        all_steps.append(run(project=ROOT))
+        _say(all_steps[-1])
     bad = sum(not step.passed for step in all_steps)
     counts = report.counts(found)
     print(f"{counts.passed + len(all_steps) - bad} passed, {counts.bad + bad} failed")
@@ -129,3 +133,7 @@ def nightly(_c: Context, long: bool = False, deadline: float = 3600.0) -> int:
     debug = checks.run_debug_tests(project=ROOT)
     print(checks.lines(debug))
     return max(matrix.exit_code(tuple(reports)), 0 if debug.passed else 1)
+
+
+def _say(step: checks.StepResult) -> None:
+    print(checks.lines(step), flush=True)
