@@ -20,6 +20,9 @@ enum osq_test_context {
 
 #define OSQ_TEST_BUCKETS 32
 
+/* SUBSCRIBE's option: while it is on, nothing else can encode a record. */
+#define OSQ_TEST_OPT_HOLD 1ull
+
 struct osq_test_produce {
 	__u32 producer; /* in: goes into each record */
 	__u32 context; /* in: enum osq_test_context */

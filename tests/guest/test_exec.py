@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Exec events: each exec gives one record with the right content, and none disappears."""
 
+import json
+from collections.abc import Callable
 from itertools import pairwise
 
 from harness.guest import Guest
+from harness.pytest_plugin import Driver
 from tests.guest.tailing import Tailing
 
 
@@ -195,3 +198,20 @@ def test_a_full_ring_drops_and_counts(guest: Guest, tail: Tailing) -> None:
     assert gaps + after_the_last == seen.stats["dropped"]
     assert seen.stats["committed"] == len(seen.records)
     assert sum(record["dropped"] for record in lost) == seen.stats["dropped"] - after_the_last
+
+
+def test_without_a_buffer_a_record_is_dropped_and_told(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
+    """Every buffer for encoding is taken, then given back, also by the owner's end: NESTED."""
+    variant("test").load()
+
+    said = json.loads(guest.run("osqheld 40", deadline_s=120).stdout)
+
+    assert said == {
+        "fault": "",
+        "before": {"execs": 40, "losses": 0, "lost": 0, "nested": 0},
+        "held": {"execs": 0, "losses": 0, "lost": 0, "nested": 40},
+        "after": {"execs": 40, "losses": 1, "lost": 40, "nested": 40},
+        "again": {"execs": 40, "losses": 0, "lost": 0, "nested": 0},
+    }

@@ -199,7 +199,7 @@ def test_filters_change_while_events_flow(
 ) -> None:
     """Two users' execs under filters that change all the time: each is recorded or counted."""
     assert driver.is_loaded()
-    count = 20_000 if long_run else 150
+    count = 5_000 if long_run else 150
 
     done = guest.run(f"osqstorm populations {count}", deadline_s=1800, check=False)
 

@@ -65,6 +65,10 @@ void osq_readers_sync(void);
 u64 osq_readers_wakeups(void);
 
 /* scratch.c - a buffer to encode one record in. */
+
+/* Where encoders can be preempted, more of them meet on one CPU. */
+#define OSQ_SCRATCH_LEVELS (IS_ENABLED(CONFIG_PREEMPT_RT) ? 4 : 2)
+
 #define OSQ_PATH_BUFFER_BYTES 4096u
 
 struct osq_scratch {

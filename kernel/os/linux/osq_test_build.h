@@ -6,6 +6,8 @@
 #include "osq_publisher.h"
 
 #ifdef OSQ_TEST_BUILD
+#include "osq_test.h"
+
 /* Was the module's parameter given? 0, or -EPERM with a line in the log. */
 int osq_test_allowed(void);
 /* Is @command an ioctl of the test build? */
@@ -16,10 +18,14 @@ long osq_test_ioctl(unsigned int command, void __user *user);
 bool osq_test_hides(const char *hook);
 
 /* test_produce.c; start and stop as struct osq_publisher says. */
-struct osq_test_produce;
 long osq_test_produce(struct osq_test_produce *order);
 int osq_test_start(struct osq_ring *ring, u64 options);
+void osq_test_configure(u64 options);
 void osq_test_stop(void);
+
+/* test_hold.c; device_mutex is held. */
+int osq_test_hold(void);
+void osq_test_let_go(void);
 
 /* test_miss.c */
 long osq_test_miss(u32 count);

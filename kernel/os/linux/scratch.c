@@ -13,12 +13,9 @@
 
 #include "osq_linux.h"
 
-/* Where encoders can be preempted, more of them meet on one CPU. */
-#define LEVELS (IS_ENABLED(CONFIG_PREEMPT_RT) ? 4 : 2)
-
 struct cpu_scratch {
 	unsigned long taken; /* bit n: level n */
-	struct osq_scratch *level; /* LEVELS of them */
+	struct osq_scratch *level; /* OSQ_SCRATCH_LEVELS of them */
 };
 
 static DEFINE_PER_CPU(struct cpu_scratch, cpu_scratch);
@@ -51,7 +48,7 @@ int osq_scratch_open(void)
 	for_each_possible_cpu(cpu) {
 		struct cpu_scratch *own = per_cpu_ptr(&cpu_scratch, cpu);
 
-		own->level = kvcalloc(LEVELS, sizeof(*own->level),
+		own->level = kvcalloc(OSQ_SCRATCH_LEVELS, sizeof(*own->level),
 				      GFP_KERNEL_ACCOUNT);
 		if (!own->level) {
 			osq_scratch_close();
@@ -74,7 +71,7 @@ struct osq_scratch *osq_scratch_get(void)
 	struct cpu_scratch *own = raw_cpu_ptr(&cpu_scratch);
 	int level;
 
-	for (level = 0; level < LEVELS; level++)
+	for (level = 0; level < OSQ_SCRATCH_LEVELS; level++)
 		if (!test_and_set_bit_lock(level, &own->taken)) {
 			own->level[level].taken = &own->taken;
 			own->level[level].bit = level;

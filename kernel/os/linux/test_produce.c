@@ -36,6 +36,10 @@ static bool closing; /* producers shall come to an end */
 
 int osq_test_start(struct osq_ring *ring, u64 options)
 {
+	int err = options & OSQ_TEST_OPT_HOLD ? osq_test_hold() : 0;
+
+	if (err)
+		return err;
 	down_write(&gate);
 	target = ring;
 	WRITE_ONCE(closing, false);
@@ -43,8 +47,18 @@ int osq_test_start(struct osq_ring *ring, u64 options)
 	return 0;
 }
 
+/* Without memory to hold them, it holds none, and the test sees it. */
+void osq_test_configure(u64 options)
+{
+	if (options & OSQ_TEST_OPT_HOLD)
+		osq_test_hold();
+	else
+		osq_test_let_go();
+}
+
 void osq_test_stop(void)
 {
+	osq_test_let_go();
 	WRITE_ONCE(closing, true);
 	down_write(&gate);
 	target = NULL;
