@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 _DYING_S = 5.0
+_CLEANING_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +43,22 @@ def run(command: Sequence[str], *, cwd: Path, deadline_s: float) -> Ended:
             below: list[str] = []
         except subprocess.TimeoutExpired:
             status, below = None, _end(process)
+        except BaseException:
+            _interrupt(process)
+            raise
         said.seek(0)
         text = said.read().decode(errors="backslashreplace")
     return Ended(status=status, lines=(*text.splitlines(), *below))
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> None:
+    """Let a command clean up that the terminal has interrupted, or this process alone was."""
+    for number in (signal.SIGINT, signal.SIGABRT):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_CLEANING_S)
+            return
+        process.send_signal(number)
+    _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> list[str]:

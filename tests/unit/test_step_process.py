@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """step_process: a command that hangs says where, and nothing of it stays."""
 
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -52,6 +54,36 @@ def test_a_daemon_that_is_left_with_the_output_does_not_hold_it(tmp_path: Path) 
 
     assert (ended.status, ended.lines) == (3, ("said",))
     assert time.monotonic() - begun < 5.0
+
+
+_CLEANS = """
+import pathlib, time
+try:
+    pathlib.Path("begun").touch()
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(1)
+    pathlib.Path("cleaned").touch()
+"""
+
+
+def test_an_interrupt_lets_the_command_clean_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only this process has got the signal: the command gets one of its own, and its time."""
+    monkeypatch.setattr(step_process, "_CLEANING_S", 3.0)
+    begun = tmp_path / "begun"
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        step_process.run((sys.executable, "-c", _CLEANS), cwd=tmp_path, deadline_s=50.0)
+
+    assert (tmp_path / "cleaned").exists()
 
 
 def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
