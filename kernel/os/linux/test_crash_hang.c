@@ -12,6 +12,7 @@
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
+#include <linux/timekeeping.h>
 
 #include "osq_test.h"
 #include "osq_test_crash.h"
@@ -57,10 +58,14 @@ static noinline void osq_crash_sleep_in_atomic(void)
 	preempt_enable();
 }
 
+/* By the clock: mdelay goes by the TSC, which jumps when the host was paused. */
 static noinline void osq_crash_soft_lockup(void)
 {
+	u64 end_ns = ktime_get_mono_fast_ns() + LOCKUP_S * NSEC_PER_SEC;
+
 	preempt_disable();
-	mdelay(LOCKUP_S * 1000);
+	while (ktime_get_mono_fast_ns() < end_ns)
+		mdelay(100);
 	preempt_enable();
 }
 
