@@ -71,6 +71,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "release_version",
         "release_source",
         "release_gate",
+        "release_folder",
         "signing",
     ),
     (
@@ -85,7 +86,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "kext_archive",
         "step_process",
     ),
-    ("kext.kexts", "kext.emulator.cpu", "kext.emulator.registry"),
+    ("kext.kexts", "kext_release", "kext.emulator.cpu", "kext.emulator.registry"),
     ("kext.emulator.state", "kext.emulator.threads"),
     ("kext.emulator.core",),
     (
