@@ -28,6 +28,7 @@ _COMPILE = (
     *("-Wall", "-Wextra", "-Werror", "-DKERNEL"),
 )
 _LINK = ("-bundle", "-undefined", "dynamic_lookup", "-fixup_chains", "-no_data_const")
+_COMPILER = "clang"
 _LINKERS = ("ld64.lld", "ld64.lld-22", "ld64.lld-21", "ld64.lld-20", "ld64.lld-19")
 _DSYMUTILS = ("dsymutil", "dsymutil-19", "dsymutil-14")
 _OLDEST_LLD = 19
@@ -94,6 +95,20 @@ def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> byte
     return _converted(_link(spec, out / LINKED_ARCH, files, name=name))
 
 
+def missing_tools() -> tuple[str, ...]:
+    """Return what this host lacks to build a kext; () when it can."""
+    wanted = ((_COMPILER,), _LINKERS, _DSYMUTILS)
+    return tuple(names[0] for names in wanted if not any(map(shutil.which, names)))
+
+
+def name_of(spec: KextSpec) -> str:
+    """Return the name of a kext's bundle and binary.
+
+    Raises: ConfigError for a wrong Info.plist.
+    """
+    return _information(spec.plist)["CFBundleExecutable"]
+
+
 def uuid_of(data: bytes) -> str:
     """Return the UUID of a Mach-O file, '' when it has none."""
     command = macho.parse(data).command(macho.LC_UUID)
@@ -154,7 +169,7 @@ def _compile(
     root = spec.root.absolute()
     general = () if arch == LINKED_ARCH else ("-mgeneral-regs-only",)
     command = [
-        "clang",
+        _COMPILER,
         *("-target", f"{arch}-apple-macos{macos}"),
         *_COMPILE,
         *general,
