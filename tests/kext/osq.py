@@ -8,7 +8,7 @@ import re
 import struct
 
 from harness.kext.emulator.device import IOC_IN, IOC_OUT, Call, Descriptor, Device, command
-from harness.kext.emulator.kernel import Kernel
+from harness.kext.emulator.kernel import Kernel, is_waiting
 from harness.kext.emulator.threads import Process
 from tests.shared import client
 from tests.shared.client import Refused
@@ -45,7 +45,7 @@ class EmulatedPeer:
         self.descriptor: Descriptor | None = None
         self.address = 0
         self._flags = 0
-        self._call: Call | None = None
+        self.call: Call | None = None
 
     def open(self, *, wait: bool = True) -> int:
         """Open the device."""
@@ -65,14 +65,20 @@ class EmulatedPeer:
 
     def begin(self, name: str, data: bytes) -> None:
         """Begin an ioctl, and let it come to where it waits."""
-        self._call = self.device.begin_ioctl(self.process, COMMANDS[name], data, flags=self._flags)
-        self.device.kernel.threads.run_to_wait(self._call.thread)
+        self.call = self.device.begin_ioctl(self.process, COMMANDS[name], data, flags=self._flags)
+        self.device.kernel.threads.run_to_wait(self.call.thread)
+
+    def is_waiting(self) -> bool:
+        """Tell whether the ioctl of `begin` would still wait."""
+        assert self.call is not None
+        thread = self.call.thread
+        return is_waiting(thread) and not (thread.wait and thread.wait.is_over())
 
     def end(self) -> tuple[int, bytes]:
         """Let it come to its end."""
-        assert self._call is not None
-        self.device.kernel.threads.finish(self._call.thread)
-        return self.device.end_ioctl(self._call)
+        assert self.call is not None
+        self.device.kernel.threads.finish(self.call.thread)
+        return self.device.end_ioctl(self.call)
 
     def ioctl_of_child(self, name: str, data: bytes) -> int:
         """Have a child carry out an ioctl."""

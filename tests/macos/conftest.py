@@ -12,15 +12,17 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from harness import remote
+from harness import config, remote
 from harness.guest import Guest
+from harness.kext import build
 from harness.model import ModuleSpec, System
 from harness.remote import Kind, RemoteSpec
 from harness.remote_workflow import Loading
-from tests.macos.fake_mac import FakeMac
+from tests.macos.emulated_mac import EmulatedMac
 from tests.macos.fake_system import Profile
 from tests.macos.mac_server import MacServer, serving
 
+ROOT = Path(__file__).resolve().parents[2]
 IDENTIFIER = "org.example.osq"
 SPEC = ModuleSpec(name="osq", source=Path("/src"), devices=("/dev/osquery",))
 PROFILES = {
@@ -55,7 +57,7 @@ class Keys:
 class Case:
     """One Mac: its state, its server, and how the harness knows it."""
 
-    mac: FakeMac
+    mac: EmulatedMac
     server: MacServer
     target: RemoteSpec
     loading: Loading
@@ -108,13 +110,24 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def kext(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the project's own kext, once."""
+    missing = ", ".join(build.missing_tools())
+    if missing:
+        pytest.skip(f"not installed: {missing}")
+    spec = config.load(ROOT / "pyproject.toml").kext
+    assert spec is not None
+    return build.build(spec, tmp_path_factory.mktemp("kext") / "out").bundle
+
+
 @pytest.fixture
 def make_case(keys: Keys, bundle: Path) -> Iterator[Callable[[Profile], Case]]:
     """Give a way to a Mac of a profile; each command that it did not know is an error."""
     with ExitStack() as stack:
 
         def make(profile: Profile) -> Case:
-            mac = FakeMac(profile=profile)
+            mac = EmulatedMac(profile=profile)
             server = stack.enter_context(serving(mac, keys.host, keys.client_blob))
             target = RemoteSpec(
                 name="mac",

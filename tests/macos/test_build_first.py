@@ -12,10 +12,10 @@ import pytest
 from harness import config
 from harness.kext import build
 from harness.tasks import targets, workflow
-from tests.macos.conftest import PROFILES, Case, code_of
+from tests.macos.conftest import PROFILES, ROOT, Case, code_of
 from tests.macos.fake_system import Profile
+from tests.shared.bodies import BODIES
 
-ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = "/Library/Extensions/osq.kext/Contents/MacOS/osq"
 Named = Callable[[Profile], Case]
 
@@ -70,7 +70,7 @@ def test_kernel_test_builds_loads_tests_and_unloads(
     assert f"built osq.kext for x86_64, UUID {installed(case)}" in said
     report = json.loads((project / "build" / "runs" / "run" / "report.json").read_text())
     assert {one["verdict"] for one in report["results"]} == {"passed"}
-    assert len(report["results"]) == 4
+    assert len(report["results"]) == 4 + len(BODIES)
     assert case.mac.loaded == {}
 
 
@@ -131,3 +131,22 @@ def test_without_a_compiler_the_kext_that_is_there_is_taken(
     assert code_of(workflow.kernel_test_load, **load) == 0
     assert "no clang" in capsys.readouterr().out
     assert installed(case) == built.uuid
+
+
+def test_a_fault_in_the_kext_is_found_over_ssh(named: Named, project: Path) -> None:
+    """Another error than osq.h says: the one body that looks for it fails, and the run with it."""
+    named(replace(PROFILES["10.15"]))
+    core = project / "kernel" / "core" / "osq_device.c"
+    text = core.read_text()
+    assert "OSQ_QUEUE_VALID ? -EEXIST : 0" in text
+    core.write_text(text.replace("OSQ_QUEUE_VALID ? -EEXIST : 0", "OSQ_QUEUE_VALID ? -EINVAL : 0"))
+
+    code = code_of(
+        workflow.run_kernel_test, target="mine", config=config_of(project), run_id="run", k="body"
+    )
+
+    assert code == 1
+    report = json.loads((project / "build" / "runs" / "run" / "report.json").read_text())
+    failed = [one["name"] for one in report["results"] if one["verdict"] == "failed"]
+    assert failed == ["test_shared::test_body[each_misuse_has_its_own_error]"]
+    assert len(report["results"]) == len(BODIES)
