@@ -86,7 +86,13 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "kext_archive",
         "step_process",
     ),
-    ("kext.kexts", "kext_release", "kext.emulator.cpu", "kext.emulator.registry"),
+    (
+        "kext.kexts",
+        "kext_release",
+        "kext.emulator.cpu",
+        "kext.emulator.registry",
+        "kext.emulator.stopped",
+    ),
     ("kext.emulator.state", "kext.emulator.threads"),
     ("kext.emulator.core",),
     (
@@ -150,7 +156,7 @@ OWNERS = {
     "gdb": {"debugger.gdb_main"},
     "lldb": {"debugger.lldb_main"},
     "qemu": {"monitor"},
-    "unicorn": {"kext.emulator.cpu", "kext.emulator.debug"},
+    "unicorn": {"kext.emulator.cpu", "kext.emulator.stopped"},
     "invoke": FACES,
     "pytest": {"pytest_plugin"},
 }
