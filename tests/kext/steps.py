@@ -57,7 +57,7 @@ def begin_exec(kernel: Kernel, path: str = "/bin/ls") -> Thread:
     return kernel.begin_callback(listener, who, EXEC_ACTION, kernel.file(), path_at, 0, 0)
 
 
-def owner(kernel: Kernel, ring_bytes: int = protocol.SMALLEST) -> Client:
+def owner(kernel: Kernel, ring_bytes: int | None = None) -> Client:
     """Return a client with a ring and a subscription to execs."""
     client = Client.open(kernel)
     client.allocate(ring_bytes)

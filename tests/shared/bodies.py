@@ -14,8 +14,8 @@ from tests.shared.client import Client, Loaded, Refused
 from tests.shared.protocol import Record
 
 _LARGE = 1 << 16
-# More execs than the smallest ring has room for, each record having at least 272 bytes.
-_TOO_MANY = protocol.SMALLEST // 272 + 10
+# An exec's record has at least so many bytes.
+_RECORD_BYTES = 272
 _TYPES = 32
 
 
@@ -28,8 +28,8 @@ def opened(loaded: Loaded, *, wait: bool = True) -> Client:
     return Client(peer)
 
 
-def owner(loaded: Loaded, ring_bytes: int = _LARGE) -> Client:
-    """Return a process with a ring and a subscription to execs."""
+def owner(loaded: Loaded, ring_bytes: int | None = _LARGE) -> Client:
+    """Return a process with a ring, the smallest one for None, and a subscription to execs."""
     client = opened(loaded)
     client.allocate(ring_bytes)
     client.subscribe()
@@ -117,7 +117,8 @@ def each_misuse_has_its_own_error(loaded: Loaded) -> None:
     assert said(lambda: client.ask("UNKNOWN", bytes(8))) == "ENOTTY"
     assert said(client.sync) == said(client.subscribe) == "ENXIO"
     assert said(lambda: client.allocate(abi=client.abi() + 1)) == "EPROTO"
-    for size in (0, 4096, protocol.SMALLEST + 1, 3 * protocol.SMALLEST, 1 << 27):
+    smallest = client.smallest()
+    for size in (0, 4096, smallest // 2, smallest + 1, 3 * smallest, 1 << 27):
         assert said(partial(client.make_ring, size)) == "EINVAL", size
     client.allocate()
     assert said(client.make_ring) == "EEXIST"
@@ -189,9 +190,10 @@ def nothing_is_told_without_a_subscription(loaded: Loaded) -> None:
 
 def what_does_not_fit_is_counted(loaded: Loaded) -> None:
     """A ring that is full: each attempt is a record or in a LOST one, by number and reason."""
-    client = owner(loaded, protocol.SMALLEST)
+    client = owner(loaded, None)
     path = loaded.program("many")
-    for _ in range(_TOO_MANY):
+    too_many = client.ring_bytes // _RECORD_BYTES + 10
+    for _ in range(too_many):
         client.peer.run(path)
     assert client.sync().dropped[protocol.FULL] > 0
     records = client.read()
@@ -209,7 +211,7 @@ def what_does_not_fit_is_counted(loaded: Loaded) -> None:
         assert record.seq == last
     lost = sum(record.lost for record in records if record.kind == protocol.LOST)
     assert lost > 0
-    assert len(execs_of(records, path)) + lost >= _TOO_MANY + 1
+    assert len(execs_of(records, path)) + lost >= too_many + 1
     sync = client.sync()
     assert sync.dropped[protocol.FULL] == sum(sync.dropped) == sync.dropped_of[protocol.EXEC]
     client.close()
@@ -217,7 +219,7 @@ def what_does_not_fit_is_counted(loaded: Loaded) -> None:
 
 def the_ring_goes_round(loaded: Loaded) -> None:
     """Read in time, nothing is lost, though the smallest ring is filled several times over."""
-    client = owner(loaded, protocol.SMALLEST)
+    client = owner(loaded, None)
     path = loaded.program("round")
     seen = 0
     while client.read_pos < 3 * client.ring_bytes:

@@ -109,13 +109,19 @@ class Client:
         _abi, _schema, types, missing = struct.unpack_from("<2I2Q", self.ask("CAPS"))
         return types, missing
 
-    def allocate(self, ring_bytes: int = protocol.SMALLEST, *, abi: int | None = None) -> None:
-        """Have a ring of this size, mapped."""
+    def smallest(self) -> int:
+        """Return the size in bytes of the smallest ring, which the system's pages decide."""
+        (found,) = struct.unpack_from("<I", self.ask("CAPS"), 24)
+        return int(found)
+
+    def allocate(self, ring_bytes: int | None = None, *, abi: int | None = None) -> None:
+        """Have a ring of this size, or the smallest one, mapped."""
         self.make_ring(ring_bytes, abi=abi)
         self.map_ring()
 
-    def make_ring(self, ring_bytes: int = protocol.SMALLEST, *, abi: int | None = None) -> None:
-        """Have a ring of this size."""
+    def make_ring(self, ring_bytes: int | None = None, *, abi: int | None = None) -> None:
+        """Have a ring of this size, or the smallest one."""
+        ring_bytes = self.smallest() if ring_bytes is None else ring_bytes
         number = self.abi() if abi is None else abi
         answer = self.ask("ALLOCATE", struct.pack("<2I2Q2I", number, 0, ring_bytes, 0, 0, 0))
         _abi, _zero, _bytes, map_bytes, self.generation, _rest = struct.unpack("<2I2Q2I", answer)

@@ -12,7 +12,6 @@ NONE, LOST, EXEC, SOCKET, FILE = 0, 1, 2, 5, 6
 FULL, NESTED = 0, 2
 SYNC_WAIT = 1
 ALL_FILES = 0xFE
-SMALLEST = 8192
 # Where an exec's span of its path is, and a LOST record's numbers and counters.
 PATH_AT = 168
 _LOST_SEQS_AT, _LOST_DROPPED_AT = 64, 96
