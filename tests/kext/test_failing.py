@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 
-from harness.kext.build import KextBuild
 from harness.kext.emulator.kernel import Kernel
 from harness.kext.emulator.network import AF_INET, STREAM, Network, address
 from harness.kext.emulator.registry import MODELS
@@ -61,12 +60,6 @@ def life(kernel: Kernel) -> list[int]:
     assert kernel.stop() == KERN_SUCCESS
     kernel.unload()
     return errors
-
-
-@pytest.fixture(scope="module")
-def binary(built: KextBuild) -> bytes:
-    """The kext's binary."""
-    return built.binary.read_bytes()
 
 
 def test_without_a_failure_nobody_sees_an_error(binary: bytes) -> None:

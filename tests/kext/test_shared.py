@@ -21,9 +21,9 @@ Body = Callable[[Loaded], None]
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
-def test_body(built: KextBuild, body: Body) -> None:
+def test_body(binary: bytes, body: Body) -> None:
     """It holds, as its docstring says it, and the kext can be unloaded after it."""
-    kernel = started(lambda: Kernel(built.binary.read_bytes()))
+    kernel = started(lambda: Kernel(binary))
 
     body(EmulatedLoaded(kernel))
 

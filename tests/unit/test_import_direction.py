@@ -86,6 +86,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "kext_archive",
         "step_process",
     ),
+    ("kext.emulator.arch",),
     (
         "kext.kexts",
         "kext_release",
@@ -156,7 +157,7 @@ OWNERS = {
     "gdb": {"debugger.gdb_main"},
     "lldb": {"debugger.lldb_main"},
     "qemu": {"monitor"},
-    "unicorn": {"kext.emulator.cpu", "kext.emulator.stopped"},
+    "unicorn": {"kext.emulator.arch", "kext.emulator.cpu", "kext.emulator.stopped"},
     "invoke": FACES,
     "pytest": {"pytest_plugin"},
 }

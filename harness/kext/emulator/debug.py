@@ -35,7 +35,7 @@ class DebuggedThread(StoppedMachine):
             cpu.run(1 if step else 0)
         except RuleBroken:
             return ExceptionInfo(cpu=0, exception=EXC_BAD_ACCESS, code=1, subcode=0)
-        self.ended = cpu.get("rip") == RETURN_AT
+        self.ended = cpu.pc == RETURN_AT
         return None
 
     def has_trapped(self) -> bool:
