@@ -7,7 +7,6 @@ Whatever is made is checked before it is published: a file with a trace of the t
 private key, ends the release with nothing in its folder.
 """
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from harness import (
     cache,
     debian_build,
     kernels,
+    release_folder,
     release_gate,
     release_source,
     release_version,
@@ -28,12 +28,10 @@ from harness.config import Environment
 from harness.errors import UsageError
 from harness.model import Settings
 from harness.products import PackagesSpec
-from harness.release_gate import ReleaseRules
 from harness.release_version import ReleaseVersion
 from harness.signing import SigningKey
 
 Progress = Callable[[str], None]
-SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +105,7 @@ def make(request: PackagesRequest, progress: Progress) -> Release:
     root = request.settings.root
     version = request.version or release_version.of_tree(root)
     final = request.out or root / "build" / "packages" / version.text
-    _check_folder(final)
+    release_folder.check_free(final)
     if not version.is_clean:
         progress("the tree differs from its commit: nobody can build this release again")
     with cache.room(root), tempfile.TemporaryDirectory(prefix="harness-packages-") as name:
@@ -131,11 +129,6 @@ def make(request: PackagesRequest, progress: Progress) -> Release:
     )
 
 
-def rules(spec: PackagesSpec) -> ReleaseRules:
-    """Return what the configuration says of test builds."""
-    return ReleaseRules(forbidden=spec.forbidden, stamp=spec.abi_stamp, test_bit=spec.abi_test_bit)
-
-
 def _spec(request: PackagesRequest) -> PackagesSpec:
     if request.settings.packages is None:
         raise UsageError(
@@ -143,12 +136,6 @@ def _spec(request: PackagesRequest) -> PackagesSpec:
             hint="docs/packages.md says what it holds",
         )
     return request.settings.packages
-
-
-def _check_folder(folder: Path) -> None:
-    """Return when a release may replace the folder: there is none, or it holds a release."""
-    if folder.exists() and not (folder / SUMS).is_file() and any(folder.iterdir()):
-        raise UsageError(f"{folder} holds something else than a release: it is not overwritten")
 
 
 def _key(request: PackagesRequest, spec: PackagesSpec) -> SigningKey:
@@ -181,7 +168,7 @@ def _module(job: _Job, name: str, key: SigningKey) -> _Module:
         variables={},
         progress=job.progress,
     )
-    release_gate.check_module(built.stripped, rules(job.spec))
+    release_gate.check_module(built.stripped, release_gate.rules_of(job.spec))
     folder = job.work / "signed" / kernel.release
     folder.mkdir(parents=True)
     target = folder / f"{module.name}.ko"
@@ -208,7 +195,7 @@ def _debian(job: _Job, modules: tuple[_Module, ...]) -> None:
             work=work,
         )
     )
-    release_gate.check_packages(packages, rules(job.spec))
+    release_gate.check_packages(packages, release_gate.rules_of(job.spec))
     for package in packages:
         shutil.copyfile(package, job.made / package.name)
 
@@ -224,17 +211,10 @@ def _rpm(job: _Job) -> None:
 
 
 def _publish(job: _Job, modules: tuple[_Module, ...], final: Path) -> None:
-    """Put all files in place, with their sums; an older release there goes."""
-    lines = [
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
-        for file in sorted(job.made.iterdir())
-    ]
-    (job.made / SUMS).write_text("".join(lines))
+    """Put all files in place, with their sums; symbols are not summed."""
+    release_folder.write_sums(job.made)
     for one in modules:
         folder = job.made / "symbols" / one.release
         folder.mkdir(parents=True)
         shutil.copyfile(one.debug, folder / one.debug.name)
-    if final.exists():
-        shutil.rmtree(final)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(job.made, final)
+    release_folder.publish(job.made, final)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import BuildError
+from harness.products import PackagesSpec
 
 _DEADLINE_S = 60.0
-# ELF, System V gABI, "ELF Identification"; ar(5).
-_BINARY = (b"\x7fELF", b"!<arch>\n")
+# ELF, System V gABI, "ELF Identification"; ar(5); Mach-O, mach-o/loader.h and mach-o/fat.h.
+_BINARY = (b"\x7fELF", b"!<arch>\n", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
 
 
@@ -33,6 +34,11 @@ class ReleaseRules:
     forbidden: tuple[str, ...]
     stamp: str = ""
     test_bit: int = 0
+
+
+def rules_of(spec: PackagesSpec) -> ReleaseRules:
+    """Return what the configuration says of test builds."""
+    return ReleaseRules(forbidden=spec.forbidden, stamp=spec.abi_stamp, test_bit=spec.abi_test_bit)
 
 
 def objections(

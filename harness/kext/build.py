@@ -28,6 +28,7 @@ _COMPILE = (
     *("-Wall", "-Wextra", "-Werror", "-DKERNEL"),
 )
 _LINK = ("-bundle", "-undefined", "dynamic_lookup", "-fixup_chains", "-no_data_const")
+_COMPILER = "clang"
 _LINKERS = ("ld64.lld", "ld64.lld-22", "ld64.lld-21", "ld64.lld-20", "ld64.lld-19")
 _DSYMUTILS = ("dsymutil", "dsymutil-19", "dsymutil-14")
 _OLDEST_LLD = 19
@@ -94,6 +95,32 @@ def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> byte
     return _converted(_link(spec, out / LINKED_ARCH, files, name=name))
 
 
+def binary_to_emulate(spec: KextSpec, arch: str, out: Path) -> bytes:
+    """Return all of a kext for an architecture that only a Mac links, joined for the emulator.
+
+    The code is the compiler's own; no Mac would load the file. Raises: as `build`.
+    """
+    information = _information(spec.plist)
+    macos = {LINKED_ARCH: spec.macos, **COMPILED_ARCHES}[arch]
+    made = _compile(spec, information, out / arch, arch=arch, macos=macos)
+    name = information["CFBundleExecutable"]
+    return _converted(_link(spec, out / arch, made, name=name, arch=arch, macos=macos))
+
+
+def missing_tools() -> tuple[str, ...]:
+    """Return what this host lacks to build a kext; () when it can."""
+    wanted = ((_COMPILER,), _LINKERS, _DSYMUTILS)
+    return tuple(names[0] for names in wanted if not any(map(shutil.which, names)))
+
+
+def name_of(spec: KextSpec) -> str:
+    """Return the name of a kext's bundle and binary.
+
+    Raises: ConfigError for a wrong Info.plist.
+    """
+    return _information(spec.plist)["CFBundleExecutable"]
+
+
 def uuid_of(data: bytes) -> str:
     """Return the UUID of a Mach-O file, '' when it has none."""
     command = macho.parse(data).command(macho.LC_UUID)
@@ -154,7 +181,7 @@ def _compile(
     root = spec.root.absolute()
     general = () if arch == LINKED_ARCH else ("-mgeneral-regs-only",)
     command = [
-        "clang",
+        _COMPILER,
         *("-target", f"{arch}-apple-macos{macos}"),
         *_COMPILE,
         *general,
@@ -171,12 +198,20 @@ def _compile(
     return tuple(folder / f"{source.stem}.o" for source in sources)
 
 
-def _link(spec: KextSpec, folder: Path, objects: tuple[Path, ...], *, name: str) -> Path:
+def _link(
+    spec: KextSpec,
+    folder: Path,
+    objects: tuple[Path, ...],
+    *,
+    name: str,
+    arch: str = LINKED_ARCH,
+    macos: str = "",
+) -> Path:
     linked = folder / name
-    version = ("-platform_version", "macos", spec.macos, spec.macos)
+    version = ("-platform_version", "macos", macos or spec.macos, macos or spec.macos)
     # Paths of objects are in the debug map, which the UUID covers.
     prefix = ("-oso_prefix", f"{folder.absolute()}/")
-    line = [_tool(_LINKERS), "-arch", LINKED_ARCH, *version, *_LINK, *prefix]
+    line = [_tool(_LINKERS), "-arch", arch, *version, *_LINK, *prefix]
     _run([*line, "-o", str(linked.absolute()), *(one.name for one in objects)], cwd=folder)
     return linked
 

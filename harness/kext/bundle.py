@@ -49,13 +49,15 @@ class _Symbols:
 
 
 def from_linked(data: bytes) -> bytes:
-    """Return the kext binary that a linked x86_64 bundle makes; the same bytes for the same input.
+    """Return the kext binary that a linked bundle makes; the same bytes for the same input.
 
+    One of arm64 is for the emulator: Apple's loader wants chained fixups of its own there.
     Raises: MachOMalformed for input that is no bundle with chained fixups.
     """
     file = macho.parse(data)
-    if file.header.file_type != macho.MH_BUNDLE or file.header.cpu_type != macho.CPU_TYPE_X86_64:
-        raise MachOMalformed("an x86_64 bundle is expected (-bundle)")
+    known = (macho.CPU_TYPE_X86_64, macho.CPU_TYPE_ARM64)
+    if file.header.file_type != macho.MH_BUNDLE or file.header.cpu_type not in known:
+        raise MachOMalformed("an x86_64 or arm64 bundle is expected (-bundle)")
     linkedit = file.segment("__LINKEDIT")
     if linkedit is None:
         raise MachOMalformed("there is no __LINKEDIT segment")

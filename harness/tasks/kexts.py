@@ -32,8 +32,8 @@ def kext_check(_c: Context, bundle: str, last: str | None = None) -> int:
 def kext_test(_c: Context, k: str = "", long: bool = False) -> int:
     """Run the kext's own machine code against modelled kernel functions that know their rules.
 
-    tests/kext, under a minute: device, accounting, reloads, each function failing in turn,
-    planted faults, real threads. Nothing of it is verified on hardware.
+    tests/kext, a minute of processor time: device, accounting, reloads, each function failing,
+    planted faults, x86_64 and arm64, real threads. Nothing of it is verified on hardware.
     """
     step = checks.run_kext_tests(project=ROOT, expression=k, long=long)
     print(checks.lines(step))

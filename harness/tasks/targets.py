@@ -2,6 +2,7 @@
 """Targets that the user boots: what they must allow, how they are made ready, their power."""
 
 import platform
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from invoke.tasks import task
 
 from harness import power, remote, remote_debug, remote_workflow, requirement, verify_mac
 from harness.errors import UsageError
+from harness.kext import kexts
 from harness.model import System
 from harness.remote import RemoteSpec
 from harness.remote_workflow import Loading
@@ -46,17 +48,21 @@ def chosen_target(name: str, config: str | None) -> RemoteSpec:
     return found
 
 
-def loading(target: RemoteSpec, config: str | None, file: str, *, reboot: bool) -> Loading:
-    """Return what is to be loaded on a target: the given file, or what kernel-build has made."""
+def loading(
+    target: RemoteSpec, config: str | None, file: str, *, reboot: bool, say: Callable[[str], None]
+) -> Loading:
+    """Return what is to be loaded on a target: the given file, or the kext, built first.
+
+    Raises: UsageError where there is nothing to load; BuildError.
+    """
     settings = load_settings(config)
-    kext = target.system is System.MACOS
-    built = settings.root / "build" / "kext" / f"{settings.module.name}.kext"
-    if not file and not kext:
+    kext = settings.kext if target.system is System.MACOS else None
+    if not file and kext is None:
         raise UsageError(
             f"{target.name} runs a kernel of its own: --file names a module built for it",
             hint="invoke kernel-build KDIR=... builds one against its headers",
         )
-    path = Path(file).absolute() if file else built
+    path = Path(file).absolute() if kext is None or file else kexts.ensure(kext, say)
     # What else is pushed into a guest of ours was built for that guest.
     spec = replace(settings.module, push=())
     return Loading(target=target, spec=spec, file=path, restart=reboot)
@@ -186,7 +192,7 @@ def target_power(
     help=TARGET_HELP
     | REBOOT_HELP
     | {
-        "file": "kext to verify (default: what kernel-build --target macos made)",
+        "file": "kext to verify (default: ours, built first)",
         "name": "who stands for the report",
         "output": "where the report goes (default: build/verified-on-mac.md)",
     },
@@ -209,7 +215,7 @@ def verify_on_mac(
     settings = load_settings(config)
     report = Path(output).absolute() if output else settings.root / "build" / "verified-on-mac.md"
     asked = verify_mac.Verification(
-        loading=loading(spec, config, file, reboot=reboot),
+        loading=loading(spec, config, file, reboot=reboot, say=print),
         settings=settings,
         environment=current_environment(),
         name=name,

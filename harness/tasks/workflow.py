@@ -35,7 +35,9 @@ from harness.tasks.common import (
 )
 from harness.tasks.targets import REBOOT_HELP, found_target, loading
 
-FILE_HELP = {"file": "on a target that you boot: module to load (.kext, .ko) instead of ours"}
+FILE_HELP = {
+    "file": "on a target that you boot: module to load (.kext, .ko); a Mac gets ours, built first"
+}
 
 # Of a guest that is recorded; one that goes on is ended there.
 _RECORD_S = 300.0
@@ -102,7 +104,7 @@ def _on_target(
     """Run the tests on a target that the user boots."""
     config = str(asked.settings.file)
     test = remote_test.RemoteTest(
-        loading=loading(target, config, file, reboot=False),
+        loading=loading(target, config, file, reboot=False, say=view.note),
         settings=asked.settings,
         environment=asked.environment,
         suites=asked.suites_for(target.system),
@@ -114,7 +116,8 @@ def _on_target(
 
 def _load_on(target: RemoteSpec, file: str, config: str | None, *, reboot: bool) -> int:
     """Load the module on a target that the user boots, and say where it lies."""
-    found = remote_workflow.load(loading(target, config, file, reboot=reboot), print)
+    asked = loading(target, config, file, reboot=reboot, say=print)
+    found = remote_workflow.load(asked, print)
     places = ", ".join(f"{name} at {at:#x}" for name, at in found.sections.items())
     print(f"loaded {found.name} on {target.name}" + (f" ({places})" if places else ""))
     return 0

@@ -275,8 +275,11 @@ void osq_device_count(struct osq_session *session, struct osq_stats *stats)
 	osq_ring_stats(&session->ring, stats);
 }
 
-/* osq_device_caps - what can be subscribed to; the system adds its flags. */
-void osq_device_caps(struct osq_caps *caps)
+/*
+ * osq_device_caps - what can be subscribed to; the system adds its flags.
+ * @page_bytes: a ring is whole pages of so many bytes.
+ */
+void osq_device_caps(struct osq_caps *caps, u32 page_bytes)
 {
 	const struct osq_publisher *publisher;
 
@@ -284,6 +287,8 @@ void osq_device_caps(struct osq_caps *caps)
 	caps->abi = OSQ_ABI_VERSION;
 	caps->schema = OSQ_SCHEMA_VERSION;
 	caps->ring_min_bytes = OSQ_RING_MIN_BYTES;
+	if (caps->ring_min_bytes < page_bytes)
+		caps->ring_min_bytes = page_bytes;
 	caps->ring_max_bytes = OSQ_RING_MAX_BYTES;
 	caps->record_max_bytes = OSQ_RECORD_MAX_BYTES;
 	for (publisher = osq_publishers; publisher->name; publisher++) {

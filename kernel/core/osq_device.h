@@ -58,6 +58,6 @@ int osq_device_check_filter(const struct osq_session *session,
 int osq_device_sync(struct osq_session *session, struct osq_sync *sync);
 int osq_device_stats(struct osq_session *session, struct osq_stats *stats);
 void osq_device_count(struct osq_session *session, struct osq_stats *stats);
-void osq_device_caps(struct osq_caps *caps);
+void osq_device_caps(struct osq_caps *caps, u32 page_bytes);
 
 #endif

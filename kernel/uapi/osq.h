@@ -420,7 +420,7 @@ struct osq_caps {
 	__u32 schema;
 	__u64 types; /* bit n: SUBSCRIBE to type n works */
 	__u64 missing; /* bit n: the driver could, this kernel has no hook */
-	__u32 ring_min_bytes;
+	__u32 ring_min_bytes; /* a page, where that is more */
 	__u32 ring_max_bytes;
 	__u32 record_max_bytes;
 	__u32 flags; /* OSQ_CAPS_* */

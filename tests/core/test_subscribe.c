@@ -123,16 +123,27 @@ static void test_caps_say_what_is_missing(void)
 {
 	struct osq_caps caps;
 
-	osq_device_caps(&caps);
+	osq_device_caps(&caps, 4096);
 	EXPECT_EQ(caps.types, 1u << OSQ_TYPE_EXEC | 1u << OTHER_TYPE);
 	EXPECT_EQ(caps.missing, 0);
 	EXPECT_EQ(caps.abi, OSQ_ABI_VERSION);
 	EXPECT_EQ(caps.filters, 1u << OSQ_TYPE_EXEC);
 
 	start_error = -EOPNOTSUPP;
-	osq_device_caps(&caps);
+	osq_device_caps(&caps, 4096);
 	EXPECT_EQ(caps.types, 1u << OTHER_TYPE);
 	EXPECT_EQ(caps.missing, 1u << OSQ_TYPE_EXEC);
+}
+
+/* The smallest ring is whole pages, however large those are. */
+static void test_caps_know_the_pages(void)
+{
+	struct osq_caps caps;
+
+	osq_device_caps(&caps, 4096);
+	EXPECT_EQ(caps.ring_min_bytes, OSQ_RING_MIN_BYTES);
+	osq_device_caps(&caps, 64u << 10);
+	EXPECT_EQ(caps.ring_min_bytes, 64u << 10);
 }
 
 /* Unknown types and values are refused; a failed start is not subscribed. */
@@ -158,6 +169,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_what_a_hook_missed_is_counted),
 	KTAP_TEST(test_a_filter_is_refused),
 	KTAP_TEST(test_caps_say_what_is_missing),
+	KTAP_TEST(test_caps_know_the_pages),
 	KTAP_TEST(test_subscribe_refuses),
 };
 

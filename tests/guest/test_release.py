@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness import config, packages, release_gate
+from harness import config, release_gate
 from harness.errors import BuildError
 from harness.handoff import Handoff
 
@@ -12,7 +12,7 @@ def test_the_release_has_no_trace_of_the_test_build(harness_handoff: Handoff) ->
     """Neither code nor strings nor parameters; and the search does find them where they are."""
     spec = config.load(harness_handoff.settings_file).packages
     assert spec is not None
-    rules = packages.rules(spec)
+    rules = release_gate.rules_of(spec)
 
     release_gate.check_module(harness_handoff.build.stripped, rules)
     with pytest.raises(BuildError) as caught:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kext, built once for all tests."""
+"""The kext, built once for all tests, and its code for each processor."""
 
 from pathlib import Path
 
@@ -25,3 +25,16 @@ def spec() -> KextSpec:
 def built(spec: KextSpec, tmp_path_factory: pytest.TempPathFactory) -> KextBuild:
     """The kext, built for x86_64."""
     return build.build(spec, tmp_path_factory.mktemp("kext") / "out")
+
+
+@pytest.fixture(scope="session", params=["x86_64", "arm64"])
+def binary(
+    request: pytest.FixtureRequest,
+    built: KextBuild,
+    spec: KextSpec,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> bytes:
+    """The kext's machine code: as it is loaded, and for Apple silicon joined for the emulator."""
+    if request.param == build.LINKED_ARCH:
+        return built.binary.read_bytes()
+    return build.binary_to_emulate(spec, request.param, tmp_path_factory.mktemp("kext"))

@@ -162,3 +162,74 @@ PLANTED: dict[str, Planted] = {
         said="allocation",
     ),
 }
+
+# One for each of the bodies that all systems share (tests/shared/bodies.py), by its name.
+SHARED: dict[str, Planted] = {
+    "one_process_at_a_time": Planted(
+        file="os/macos/device.c",
+        old="	if (device.session)\n		return -EBUSY;\n",
+        new="	if (device.session)\n		return -EPERM;\n",
+        said="'EPERM' == 'EBUSY'",
+    ),
+    "a_killed_owner_leaves_nothing": Planted(
+        file="core/osq_ring.c",
+        old="	osq_os_memset(ring, 0, sizeof(*ring));\n",
+        new="	if (!ring->count.attempts)\n		osq_os_memset(ring, 0, sizeof(*ring));\n",
+        said="reset=1",
+    ),
+    "a_childs_call_costs_the_queue": Planted(
+        file="os/macos/device.c",
+        old="	if (err == -EPERM && osq_device_invalidate(&own.session)) {\n",
+        new="	if (err == 1 && osq_device_invalidate(&own.session)) {\n",
+        said="'' == 'ESTALE'",
+    ),
+    "a_program_started_by_exec_is_a_stranger": Planted(
+        file="os/macos/owner.c",
+        old="	(void)owner;\n	return current_task();\n",
+        new="	return owner->pid == proc_selfpid() ? owner->task : current_task();\n",
+        said="'' == 'EPERM'",
+    ),
+    "each_misuse_has_its_own_error": Planted(
+        file="core/osq_device.c",
+        old="	return session->queue == OSQ_QUEUE_VALID ? -EEXIST : 0;\n",
+        new="	return session->queue == OSQ_QUEUE_VALID ? -EINVAL : 0;\n",
+        said="'EINVAL' == 'EEXIST'",
+    ),
+    "caps_tell_what_works": Planted(
+        file="core/osq_device.c",
+        old="			caps->types |= bit;\n",
+        new="			caps->types |= bit << 2;\n",
+        said="'' != ''",
+    ),
+    "an_exec_gives_one_record": Planted(
+        file="core/osq_ring.c",
+        old="	record->seq = slot.seq;\n",
+        new="	record->seq = slot.seq + 1;\n",
+        said="[2, 3, 4] == [1, 2, 3]",
+    ),
+    "nothing_is_told_without_a_subscription": Planted(
+        file="core/osq_device.c",
+        old="	} else if (session->subscribed & bit) {\n		stop_one",
+        new="	} else if (session->subscribed & bit & 1) {\n		stop_one",
+        said="2 == 1",
+    ),
+    "what_does_not_fit_is_counted": Planted(
+        file="core/osq_ring.c",
+        old="	lost->last_seq = total->attempts;\n",
+        new="	lost->last_seq = total->attempts - 1;\n",
+        said="(30, 39) == (30, 40)",
+    ),
+    "the_ring_goes_round": PLANTED["missing-wrap-check"],
+    "a_waiting_reader_is_woken": Planted(
+        file="os/macos/task.c",
+        old="	osq_ring_put(ring, record);\n	osq_readers_after_commit(ring);\n",
+        new="	osq_ring_put(ring, record);\n",
+        said="deadlock",
+    ),
+    "a_reader_that_may_not_wait_is_told": Planted(
+        file="os/macos/device.c",
+        old="	if (flags & FNONBLOCK)\n",
+        new="	if (flags & FNONBLOCK & 1)\n",
+        said="deadlock",
+    ),
+}

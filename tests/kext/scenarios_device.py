@@ -21,6 +21,7 @@ from tests.kext.steps import (
     started,
     stopped,
 )
+from tests.shared import protocol
 
 # --- life ----------------------------------------------------------------------------------------
 
@@ -33,7 +34,7 @@ def start_and_stop(boot: Boot) -> None:
     assert (node.name, node.mode, node.uid, node.gid) == ("osquery", 0o600, 0, 0)
     assert kernel.stop() == KERN_SUCCESS
     kernel.unload()
-    assert "osq: unloaded\n" in kernel.log
+    assert kernel.log == ["osq: loaded, ABI 0x2, schema 2\n", "osq: unloaded\n"]
 
 
 def five_lives_on_one_image(boot: Boot) -> None:
@@ -172,7 +173,7 @@ def caps_tell_what_works(boot: Boot) -> None:
             client.subscribe(kind, on=False)
         else:
             assert refused(partial(client.subscribe, kind)) == osq.EINVAL
-    assert types >> osq.EXEC & 1
+    assert types >> protocol.EXEC & 1
     assert missing == 0
     client.close()
     stopped(kernel)
@@ -192,7 +193,7 @@ def a_waiting_reader_is_woken(boot: Boot) -> None:
 
     error, answer = client.device.end_ioctl(call)
     assert error == 0
-    assert paths(client.records(osq.parsed(answer).max_pos)) == ["/bin/ls"]
+    assert paths(client.records(protocol.parsed_sync(answer).max_pos)) == ["/bin/ls"]
     client.close()
     stopped(kernel)
 
@@ -210,7 +211,7 @@ def no_wakeup_is_lost(boot: Boot) -> None:
             kernel.threads.finish(call.thread)
             error, answer = client.device.end_ioctl(call)
             assert error == 0
-            assert len(client.records(osq.parsed(answer).max_pos)) == 1
+            assert len(client.records(protocol.parsed_sync(answer).max_pos)) == 1
     client.close()
     stopped(kernel)
 
@@ -253,6 +254,6 @@ def a_latency_is_kept(boot: Boot) -> None:
 
     assert 249_000_000 < kernel.threads.now_ns - told_ns < 251_000_000
     error, answer = client.device.end_ioctl(call)
-    assert (error, osq.parsed(answer).pending) == (0, 1)
+    assert (error, protocol.parsed_sync(answer).pending) == (0, 1)
     client.close()
     stopped(kernel)

@@ -15,7 +15,7 @@ from harness.kext.emulator.network import (
     address,
 )
 from tests.kext import osq
-from tests.kext.osq import Client, Record
+from tests.kext.osq import Client
 from tests.kext.steps import (
     FILEOP,
     GRACE_NS,
@@ -25,6 +25,8 @@ from tests.kext.steps import (
     started,
     stopped,
 )
+from tests.shared import protocol
+from tests.shared.protocol import Record
 
 # --- sockets and files ---------------------------------------------------------------------------
 
@@ -52,7 +54,7 @@ def what_is_done_to_sockets_is_told(boot: Boot) -> None:
     client.allocate()
     network, who = Network(kernel), kernel.process(uid=501)
     before = network.socket(who, AF_INET, STREAM)
-    client.subscribe(osq.SOCKET)
+    client.subscribe(protocol.SOCKET)
     here, there = address("10.0.0.1", 80), address("10.0.0.2", 4711)
     server = network.socket(who, AF_INET, STREAM)
     network.bind(who, server, here)
@@ -87,10 +89,10 @@ def filters_that_are_still_on_sockets_keep_the_kext(boot: Boot) -> None:
     client = Client.open(kernel)
     client.allocate()
     network, who = Network(kernel), kernel.process()
-    client.subscribe(osq.SOCKET)
+    client.subscribe(protocol.SOCKET)
     so = network.socket(who, AF_INET, STREAM)
-    client.subscribe(osq.SOCKET, on=False)
-    assert refused(lambda: client.subscribe(osq.SOCKET)) == osq.EBUSY
+    client.subscribe(protocol.SOCKET, on=False)
+    assert refused(lambda: client.subscribe(protocol.SOCKET)) == osq.EBUSY
     network.connect(who, so, address("10.0.0.2", 80))
     assert client.sync().attempts == 0
     client.close()
@@ -100,7 +102,7 @@ def filters_that_are_still_on_sockets_keep_the_kext(boot: Boot) -> None:
     kernel.pass_time(GRACE_NS)
     again = Client.open(kernel)
     again.allocate()
-    again.subscribe(osq.SOCKET)
+    again.subscribe(protocol.SOCKET)
     again.close()
     stopped(kernel)
 
@@ -111,11 +113,11 @@ def only_the_chosen_actions_are_told(boot: Boot) -> None:
     client = Client.open(kernel)
     client.allocate()
     network, who = Network(kernel), kernel.process()
-    client.subscribe(osq.SOCKET, options=1 << 3)
+    client.subscribe(protocol.SOCKET, options=1 << 3)
     so = network.socket(who, AF_INET, STREAM)
     network.bind(who, so, address("127.0.0.1", 1))
     network.listen(who, so)
-    client.subscribe(osq.SOCKET, options=1 << 5)
+    client.subscribe(protocol.SOCKET, options=1 << 5)
     network.close(who, so)
 
     assert [one[0] for one in sockets(client.read())] == [3, 5]
@@ -147,7 +149,7 @@ def what_happens_to_watched_files_is_told(boot: Boot) -> None:
     client = Client.open(kernel)
     client.allocate()
     assert refused(lambda: client.watch("/etc")) == osq.ENOTCONN
-    client.subscribe(osq.FILE)
+    client.subscribe(protocol.FILE)
     root = "/private/etc"
     client.watch(root)
     client.watch(f"{root}/quiet", actions=1 << 4)
@@ -189,7 +191,7 @@ def watches_are_held_to_their_rules(boot: Boot) -> None:
     kernel = started(boot)
     client = Client.open(kernel)
     client.allocate()
-    client.subscribe(osq.FILE)
+    client.subscribe(protocol.FILE)
     for path in ("", "etc", "/etc/", "/a//b", "/a/../b"):
         assert refused(partial(client.watch, path)) == osq.EINVAL
     assert refused(lambda: client.watch("/a", actions=0)) == osq.EINVAL
@@ -199,8 +201,8 @@ def watches_are_held_to_their_rules(boot: Boot) -> None:
         client.watch(f"/w{number}")
     assert refused(lambda: client.watch("/more")) == osq.ENOSPC
     client.watch("/w5", actions=2)
-    client.subscribe(osq.FILE, on=False)
-    client.subscribe(osq.FILE)
+    client.subscribe(protocol.FILE, on=False)
+    client.subscribe(protocol.FILE)
     kernel.fire(FILEOP, kernel.process(), 1, kernel.file(), kernel.put_text("/w5"), 0, 0)
     assert client.sync().attempts == 0
     client.close()

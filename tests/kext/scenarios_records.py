@@ -3,13 +3,11 @@
 
 import struct
 
-from tests.kext import osq
 from tests.kext.steps import (
     EXEC_FLAGS,
     FILEOP,
     GRACE_NS,
     KERN_FAILURE,
-    PATH_AT,
     Boot,
     begin_exec,
     owner,
@@ -18,6 +16,8 @@ from tests.kext.steps import (
     started,
     stopped,
 )
+from tests.shared import protocol
+from tests.shared.protocol import PATH_AT
 
 # --- records -------------------------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ def an_exec_gives_one_record(boot: Boot) -> None:
 
     (record,) = client.read()
     assert (record.pid, record.ppid, record.seq) == (who.pid, 1, 1)
-    assert (record.kind, record.flags) == (osq.EXEC, EXEC_FLAGS)
+    assert (record.kind, record.flags) == (protocol.EXEC, EXEC_FLAGS)
     assert before < record.ts_boot_ns < after
     ids = struct.unpack_from("<8I", record.data, 64)
     assert ids == (501, 0, 502, 0, 21, 20, 22, 20)
@@ -85,7 +85,7 @@ def every_attempt_is_accounted(boot: Boot) -> None:
         for record in client.read():
             assert record.seq > last
             last = record.seq
-            if record.kind == osq.LOST:
+            if record.kind == protocol.LOST:
                 lost += sum(struct.unpack_from("<8Q", record.data, 96))
             else:
                 seen += 1
@@ -93,8 +93,8 @@ def every_attempt_is_accounted(boot: Boot) -> None:
                 assert record.span(PATH_AT) == f"/bin/{'x' * (number % 90)}{number}".encode()
     sync = client.sync()
     assert lost > 0
-    assert sync.dropped[osq.FULL] == sum(sync.dropped) == sync.dropped_of[osq.EXEC]
-    assert seen + sync.dropped[osq.FULL] == sent
+    assert sync.dropped[protocol.FULL] == sum(sync.dropped) == sync.dropped_of[protocol.EXEC]
+    assert seen + sync.dropped[protocol.FULL] == sent
     assert client.read_pos > 3 * client.ring_bytes
     client.close()
     stopped(kernel)
@@ -111,7 +111,7 @@ def too_many_at_once_are_counted(boot: Boot) -> None:
     kernel.threads.finish_all()
 
     sync = client.sync()
-    assert (sync.committed, sync.dropped[osq.NESTED]) == (16 + 1, 4)
+    assert (sync.committed, sync.dropped[protocol.NESTED]) == (16 + 1, 4)
     client.close()
     stopped(kernel)
 

@@ -5,15 +5,16 @@ from collections.abc import Callable
 
 from harness.kext.emulator.kernel import Kernel
 from harness.kext.emulator.threads import Process, Thread
-from tests.kext import osq
-from tests.kext.osq import Client, Record, Refused
+from tests.kext.osq import Client
+from tests.shared import protocol
+from tests.shared.client import Refused
+from tests.shared.protocol import PATH_AT, Record
 
 Boot = Callable[[], Kernel]
 FILEOP = "com.apple.kauth.fileop"
 EXEC_ACTION = 6
 GRACE_NS = 3_000_000_000
 KERN_SUCCESS, KERN_FAILURE = 0, 5
-PATH_AT = 168
 # PARTIAL_ARGV, NO_CWD, NO_MNT_NS: what kauth does not tell.
 EXEC_FLAGS = 0x0004 | 0x0080 | 0x0100
 
@@ -56,7 +57,7 @@ def begin_exec(kernel: Kernel, path: str = "/bin/ls") -> Thread:
     return kernel.begin_callback(listener, who, EXEC_ACTION, kernel.file(), path_at, 0, 0)
 
 
-def owner(kernel: Kernel, ring_bytes: int = osq.SMALLEST) -> Client:
+def owner(kernel: Kernel, ring_bytes: int | None = None) -> Client:
     """Return a client with a ring and a subscription to execs."""
     client = Client.open(kernel)
     client.allocate(ring_bytes)
@@ -66,4 +67,4 @@ def owner(kernel: Kernel, ring_bytes: int = osq.SMALLEST) -> Client:
 
 def paths(records: list[Record]) -> list[str]:
     """Return the path of every exec record."""
-    return [one.span(PATH_AT).decode() for one in records if one.kind == osq.EXEC]
+    return [one.span(PATH_AT).decode() for one in records if one.kind == protocol.EXEC]

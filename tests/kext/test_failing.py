@@ -7,13 +7,13 @@ from functools import partial
 
 import pytest
 
-from harness.kext.build import KextBuild
 from harness.kext.emulator.kernel import Kernel
 from harness.kext.emulator.network import AF_INET, STREAM, Network, address
 from harness.kext.emulator.registry import MODELS
-from tests.kext import osq
-from tests.kext.osq import Client, Refused
+from tests.kext.osq import Client
 from tests.kext.steps import FILEOP, GRACE_NS, KERN_FAILURE, KERN_SUCCESS, run_program
+from tests.shared import protocol
+from tests.shared.client import Refused
 
 ENOMEM = 12
 CAN_FAIL = sorted(name for name, one in MODELS.items() if one.failure is not None)
@@ -40,7 +40,9 @@ def life(kernel: Kernel) -> list[int]:
         assert kernel.failed
         assert kernel.start() == KERN_SUCCESS
     client = Client.open(kernel)
-    subscriptions = [partial(client.subscribe, kind) for kind in (osq.EXEC, osq.SOCKET, osq.FILE)]
+    subscriptions = [
+        partial(client.subscribe, kind) for kind in (protocol.EXEC, protocol.SOCKET, protocol.FILE)
+    ]
     watch = partial(client.watch, "/bin")
     calls: list[Callable[[], None]] = [client.make_ring, client.map_ring, *subscriptions, watch]
     for call in calls:
@@ -52,18 +54,12 @@ def life(kernel: Kernel) -> list[int]:
             call()
     use(kernel)
     kinds = Counter(one.kind for one in client.read())
-    assert kinds == {osq.EXEC: 2, osq.SOCKET: 3, osq.FILE: 1}
+    assert kinds == {protocol.EXEC: 2, protocol.SOCKET: 3, protocol.FILE: 1}
     client.close()
     kernel.pass_time(GRACE_NS)
     assert kernel.stop() == KERN_SUCCESS
     kernel.unload()
     return errors
-
-
-@pytest.fixture(scope="module")
-def binary(built: KextBuild) -> bytes:
-    """The kext's binary."""
-    return built.binary.read_bytes()
 
 
 def test_without_a_failure_nobody_sees_an_error(binary: bytes) -> None:

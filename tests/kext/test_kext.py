@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.kext.build import KextBuild
 from harness.kext.emulator.kernel import Kernel
 from tests.kext.scenarios import SCENARIOS
 from tests.kext.scenarios_records import the_queue_may_go_at_any_moment
@@ -13,9 +12,8 @@ from tests.kext.steps import Boot
 
 
 @pytest.fixture(scope="module")
-def boot(built: KextBuild) -> Boot:
+def boot(binary: bytes) -> Boot:
     """What boots an emulated kernel with the kext."""
-    binary = built.binary.read_bytes()
     return lambda: Kernel(binary)
 
 

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
 
-from harness import remote
+from harness import config, remote
 from harness.guest import Guest
+from harness.kext import build
 from harness.model import ModuleSpec, System
 from harness.remote import Kind, RemoteSpec
 from harness.remote_workflow import Loading
-from tests.macos.fake_mac import FakeMac
+from tests.macos.emulated_mac import EmulatedMac
 from tests.macos.fake_system import Profile
 from tests.macos.mac_server import MacServer, serving
 
+ROOT = Path(__file__).resolve().parents[2]
 IDENTIFIER = "org.example.osq"
 SPEC = ModuleSpec(name="osq", source=Path("/src"), devices=("/dev/osquery",))
 PROFILES = {
@@ -53,7 +57,7 @@ class Keys:
 class Case:
     """One Mac: its state, its server, and how the harness knows it."""
 
-    mac: FakeMac
+    mac: EmulatedMac
     server: MacServer
     target: RemoteSpec
     loading: Loading
@@ -106,13 +110,24 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def kext(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the project's own kext, once."""
+    missing = ", ".join(build.missing_tools())
+    if missing:
+        pytest.skip(f"not installed: {missing}")
+    spec = config.load(ROOT / "pyproject.toml").kext
+    assert spec is not None
+    return build.build(spec, tmp_path_factory.mktemp("kext") / "out").bundle
+
+
 @pytest.fixture
 def make_case(keys: Keys, bundle: Path) -> Iterator[Callable[[Profile], Case]]:
     """Give a way to a Mac of a profile; each command that it did not know is an error."""
     with ExitStack() as stack:
 
         def make(profile: Profile) -> Case:
-            mac = FakeMac(profile=profile)
+            mac = EmulatedMac(profile=profile)
             server = stack.enter_context(serving(mac, keys.host, keys.client_blob))
             target = RemoteSpec(
                 name="mac",
@@ -137,3 +152,39 @@ def connected() -> Iterator[Callable[[Case], Guest]]:
     """Give a way to a connection to a Mac."""
     with ExitStack() as stack:
         yield lambda case: stack.enter_context(remote.connected(case.target, deadline_s=10))
+
+
+@pytest.fixture
+def named(
+    make_case: Callable[[Profile], Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Profile], Case]:
+    """Give a way to a Mac that the commands know as 'mine', from the user's own file."""
+    folder = tmp_path / "targets"
+    folder.mkdir()
+    monkeypatch.setenv("HARNESS_TARGETS", str(folder))
+    monkeypatch.chdir(Path(__file__).parent)
+
+    def make(profile: Profile) -> Case:
+        case = make_case(profile)
+        spec = case.target
+        text = f"""type = "ssh"
+system = "macos"
+host = "127.0.0.1"
+port = {spec.port}
+user = "tester"
+key_file = "{spec.key_file}"
+host_key = "{spec.host_key}"
+signed = {str(profile.signed).lower()}
+restart_s = 10.0
+"""
+        (folder / "mine.toml").write_text(text)
+        return case
+
+    return make
+
+
+def code_of(task: Callable[..., object], **options: object) -> int:
+    """Return the exit code that a command ends with."""
+    with pytest.raises(Exit) as ended:
+        task(Context(), **options)
+    return ended.value.code

@@ -6,16 +6,35 @@ belief about macOS passes here too.
 """
 
 import plistlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Lock
+from typing import Protocol
 
 from tests.macos.fake_system import NOTHING, Answer, FakeSystem
 
 _KMUTIL_ERROR = 'Error Domain=KMErrorDomain Code={code} "{text}" UserInfo={{{text}}}'
 
 
+class Led(Protocol):
+    """A process that is led line by line."""
+
+    def answers(self, line: str) -> Iterator[str]:
+        """Yield what it says to a line; EOFError when it has ended."""
+        ...
+
+    def end(self) -> None:
+        """End it."""
+        ...
+
+
 @dataclass
 class FakeMac(FakeSystem):
     """A Mac with its kexts."""
+
+    def interactive(self, _line: str, _lock: Lock) -> "Led | None":
+        """Return the process that a line starts and that is then led line by line, or None."""
+        return None
 
     def _identifier(self, path: str) -> str:
         data = self.files[f"{path}/Contents/Info.plist"].data

@@ -17,7 +17,8 @@ from typing import Self
 import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
-from tests.macos.fake_mac import FakeMac
+from harness.errors import RuleBroken
+from tests.macos.fake_mac import FakeMac, Led
 from tests.macos.fake_system import Died
 
 _DOWN_S = 0.15
@@ -92,6 +93,10 @@ class MacServer:
             if line.startswith("sudo -n tail -f /dev/"):
                 self._hold(channel, line)
                 return
+            led = self.mac.interactive(line, self._lock)
+            if led is not None:
+                _lead(channel, led)
+                return
             data = _read(channel)
             with self._lock:
                 try:
@@ -142,6 +147,26 @@ class MacServer:
         self._listener.close()
         while self._transports:
             self._transports.pop().close()
+
+
+def _lead(channel: paramiko.Channel, led: Led) -> None:
+    """Have a process answer line by line until it ends, or its input does."""
+    data, status = b"", 0
+    try:
+        while chunk := channel.recv(_CHUNK_BYTES):
+            *lines, data = (data + chunk).split(b"\n")
+            for line in lines:
+                for answer in led.answers(line.decode()):
+                    channel.sendall(f"{answer}\n".encode())
+    except EOFError:
+        status = 137
+    except (AssertionError, RuleBroken) as error:
+        channel.sendall_stderr(f"{type(error).__name__}: {error}\n".encode())
+        status = 1
+    finally:
+        led.end()
+    channel.send_exit_status(status)
+    channel.close()
 
 
 def _read(channel: paramiko.Channel) -> bytes:

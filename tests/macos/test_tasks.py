@@ -6,50 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from invoke.context import Context
-from invoke.exceptions import Exit
 
 from harness.tasks import targets, workflow
-from tests.macos.conftest import PROFILES, Case
+from tests.macos.conftest import PROFILES, Case, code_of
 from tests.macos.fake_system import Profile
-
-MakeCase = Callable[[Profile], Case]
-
-
-@pytest.fixture
-def named(
-    make_case: MakeCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Profile], Case]:
-    """Give a way to a Mac that the commands know as 'mine', from the user's own file."""
-    folder = tmp_path / "targets"
-    folder.mkdir()
-    monkeypatch.setenv("HARNESS_TARGETS", str(folder))
-    monkeypatch.chdir(Path(__file__).parent)
-
-    def make(profile: Profile) -> Case:
-        case = make_case(profile)
-        spec = case.target
-        text = f"""type = "ssh"
-system = "macos"
-host = "127.0.0.1"
-port = {spec.port}
-user = "tester"
-key_file = "{spec.key_file}"
-host_key = "{spec.host_key}"
-signed = {str(profile.signed).lower()}
-restart_s = 10.0
-"""
-        (folder / "mine.toml").write_text(text)
-        return case
-
-    return make
-
-
-def code_of(task: Callable[..., object], **options: object) -> int:
-    """Return the exit code that a command ends with."""
-    with pytest.raises(Exit) as ended:
-        task(Context(), **options)
-    return ended.value.code
 
 
 def test_load_and_unload_by_name(

@@ -14,8 +14,10 @@ from harness.model import System, Verdict
 from harness.verify_mac import Outcome, Verification
 from tests.macos.conftest import PROFILES, Case
 from tests.macos.fake_system import Profile
+from tests.shared.bodies import BODIES
 
 ROOT = Path(__file__).resolve().parents[2]
+TESTS = 4 + len(BODIES)
 MakeCase = Callable[[Profile], Case]
 
 
@@ -31,9 +33,10 @@ def asked_of(case: Case, folder: Path, *, name: str, tests: bool = True) -> Veri
     )
 
 
-def test_a_mac_that_shows_everything(make_case: MakeCase, tmp_path: Path) -> None:
+def test_a_mac_that_shows_everything(make_case: MakeCase, kext: Path, tmp_path: Path) -> None:
     """Every line is shown, the real suite run; the report has the name, the Mac, a checksum."""
     case = make_case(replace(PROFILES["10.15"]))
+    case = replace(case, loading=replace(case.loading, file=kext))
 
     found = verify_mac.run(asked_of(case, tmp_path, name="A Tester"), case.say)
 
@@ -48,7 +51,10 @@ def test_a_mac_that_shows_everything(make_case: MakeCase, tmp_path: Path) -> Non
     assert [name for name in case.mac.files if name.startswith("/var/run/")] == []
     (run,) = (tmp_path / "build" / "runs").iterdir()
     kept = report.load(run)
-    assert (kept.verdict, kept.reason) == (Verdict.PASSED, "4 tests passed, kernel log clean")
+    assert (kept.verdict, kept.reason) == (
+        Verdict.PASSED,
+        f"{TESTS} tests passed, kernel log clean",
+    )
     assert any(line.startswith("harness-test-begin test_kext::") for line in case.mac.log)
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import build, config, kernels, packages, release_gate, signing
+from harness import build, config, kernels, release_gate, signing
 from harness.errors import BuildError, UsageError
 from harness.model import Kernel
-from harness.packages import SUMS, Release
+from harness.packages import Release
+from harness.release_folder import SUMS
 from harness.signing import SigningKey
 from tests.packages.releases import (
     ENVIRONMENT,
@@ -178,7 +179,7 @@ def test_the_test_build_is_refused(kernel: Kernel) -> None:
     )
 
     with pytest.raises(BuildError, match="not released") as caught:
-        release_gate.check_module(built.stripped, packages.rules(spec()))
+        release_gate.check_module(built.stripped, release_gate.rules_of(spec()))
 
     said = "\n".join(caught.value.evidence)
     in_modules = set(spec().forbidden) - {"osquery_test"}
@@ -194,7 +195,7 @@ def test_the_test_builds_client_is_refused(tmp_path: Path) -> None:
     data = (tmp_path / "osqtail_test").read_bytes()
 
     found = "\n".join(
-        release_gate.objections("osqtail", data, packages.rules(spec()), stamped=True)
+        release_gate.objections("osqtail", data, release_gate.rules_of(spec()), stamped=True)
     )
 
     assert "'osquery_test'" in found

@@ -71,6 +71,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "release_version",
         "release_source",
         "release_gate",
+        "release_folder",
         "signing",
     ),
     (
@@ -85,7 +86,14 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "kext_archive",
         "step_process",
     ),
-    ("kext.kexts", "kext.emulator.cpu", "kext.emulator.registry"),
+    ("kext.emulator.arch",),
+    (
+        "kext.kexts",
+        "kext_release",
+        "kext.emulator.cpu",
+        "kext.emulator.registry",
+        "kext.emulator.stopped",
+    ),
     ("kext.emulator.state", "kext.emulator.threads"),
     ("kext.emulator.core",),
     (
@@ -149,7 +157,7 @@ OWNERS = {
     "gdb": {"debugger.gdb_main"},
     "lldb": {"debugger.lldb_main"},
     "qemu": {"monitor"},
-    "unicorn": {"kext.emulator.cpu", "kext.emulator.debug"},
+    "unicorn": {"kext.emulator.arch", "kext.emulator.cpu", "kext.emulator.stopped"},
     "invoke": FACES,
     "pytest": {"pytest_plugin"},
 }

@@ -13,6 +13,7 @@ import pytest
 from harness import kext_archive
 from harness.errors import BuildError, UsageError
 from harness.kext_archive import ArchiveRequest
+from harness.release_gate import ReleaseRules
 
 CODESIGN = """#!/bin/sh
 [ "$1" = --verify ] && exit 0
@@ -38,10 +39,13 @@ def request_(tmp_path: Path) -> ArchiveRequest:
     }
     (kext / "Contents" / "Info.plist").write_bytes(plistlib.dumps(information))
     binary = kext / "Contents" / "MacOS" / "osq"
-    binary.write_bytes(b"\xcf\xfa\xed\xfe machine code")
+    binary.write_bytes(b"\xcf\xfa\xed\xfe machine code\0osq_abi=2u")
     binary.chmod(0o666)
     return ArchiveRequest(
-        kext=kext, version="0.1.0", epoch_s=1_700_000_000, test_names=("osq_test",)
+        kext=kext,
+        version="0.1.0",
+        epoch_s=1_700_000_000,
+        rules=ReleaseRules(forbidden=("osq_test",), stamp="osq_abi", test_bit=0x80000000),
     )
 
 
@@ -98,6 +102,23 @@ def test_a_test_build_is_refused(request_: ArchiveRequest, tmp_path: Path, file:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("stamp", "words"),
+    [("osq_abi=0x80000002u", "0x80000002, a test"), ("osq_bai=2u", "does not say for which ABI")],
+)
+def test_the_abi_of_a_release_must_be_said(
+    request_: ArchiveRequest, tmp_path: Path, stamp: str, words: str
+) -> None:
+    """Another number than a release's, or none: no archive."""
+    binary = request_.kext / "Contents/MacOS/osq"
+    binary.write_bytes(binary.read_bytes().replace(b"osq_abi=2u", stamp.encode()))
+
+    with pytest.raises(UsageError, match=words):
+        kext_archive.make(request_, tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_installer_stages_and_removes(request_: ArchiveRequest, tmp_path: Path) -> None:
     """Unpacked and run with DESTDIR: the kext lands where macOS looks, and goes again."""
     inner, root = unpacked(request_, tmp_path), tmp_path / "root"
@@ -128,8 +149,10 @@ def test_an_identity_needs_codesign(
     """Where codesign is not, nothing is said to be signed."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(UsageError, match="codesign is not here"):
+    with pytest.raises(UsageError, match="codesign is not here") as refused:
         kext_archive.make(replace(request_, identity="Developer ID: X"), tmp_path / "out")
+
+    assert "codesign --force --timestamp --sign 'Developer ID: X' osq.kext" in refused.value.hint
 
 
 def test_codesign_seals_the_copy_alone(
@@ -152,10 +175,36 @@ def test_codesign_seals_the_copy_alone(
     assert "X: no identity found" in caught.value.evidence
 
 
-def test_what_is_left_to_do_is_said(tmp_path: Path) -> None:
-    """Signing, notarising, stapling; and that nobody has verified it."""
-    said = "\n".join(kext_archive.notarisation(tmp_path / "osq-0.1.0-macos.tar.gz", ""))
+def test_symbols_are_an_archive_of_their_own(request_: ArchiveRequest, tmp_path: Path) -> None:
+    """Under the kext's name, the same twice; those of a test build are refused."""
+    dsym = tmp_path / "osq.kext.dSYM"
+    (dsym / "Contents").mkdir(parents=True)
+    (dsym / "Contents" / "Info.plist").write_text("symbols")
 
-    assert "not signed" in said
-    assert "notarytool submit" in said
-    assert "none of this has been verified on hardware" in said
+    file = kext_archive.make_symbols(request_, dsym, tmp_path)
+    before = file.read_bytes()
+    os.utime(dsym / "Contents" / "Info.plist", (1, 1))
+
+    assert kext_archive.make_symbols(request_, dsym, tmp_path).read_bytes() == before
+    with tarfile.open(file) as archive:
+        top = "osq-0.1.0-macos/osq.kext.dSYM"
+        assert f"{top}/Contents/Info.plist" in archive.getnames()
+    (dsym / "Contents" / "Info.plist").write_text("osq_test")
+    with pytest.raises(UsageError, match="holds 'osq_test'"):
+        kext_archive.make_symbols(request_, dsym, tmp_path)
+
+
+def test_what_is_left_to_do_is_said(tmp_path: Path) -> None:
+    """Signing if it is not done, notarising, stapling, packing; and that nobody verified it."""
+    archive = tmp_path / "osq-0.1.0-macos.tar.gz"
+
+    unsigned = kext_archive.notarisation(archive, "", kext="osq.kext")
+    signed = kext_archive.notarisation(archive, "Developer ID: X", kext="osq.kext")
+
+    assert unsigned[0] == "osq-0.1.0-macos.tar.gz: not signed"
+    assert signed[0] == "osq-0.1.0-macos.tar.gz: signed by Developer ID: X"
+    (sign,) = set(unsigned[1:]) - set(signed)
+    name = "'Developer ID Application: NAME (TEAM)'"
+    assert sign == f"sign:     codesign --force --timestamp --sign {name} osq.kext"
+    assert "notarytool submit osq.kext.zip" in "\n".join(signed)
+    assert signed[-1] == "none of this has been verified on hardware"

@@ -37,6 +37,8 @@ def test_a_release_passes() -> None:
         ("m.ko", ELF + b"\0m_abi=0x80000001u\0", "ABI 0x80000001, a test build's"),
         ("m.ko", ELF + b"\0m_abi=2147483650\0", "ABI 0x80000002, a test build's"),
         ("m.ko", GOOD + b"\0m_abi=0x80000001u\0", "ABI 0x80000001"),
+        ("osq", b"\xcf\xfa\xed\xfe" + b"\0m_abi=0x80000001u\0", "ABI 0x80000001"),
+        ("osq", b"\xca\xfe\xba\xbe" + b"\0m_abi=1u\0crash_now\0", "holds 'crash_now'"),
         ("m.ko", ELF + b"\0start\0", "does not say for which ABI"),
         ("m.ko", ELF + b"\0other_m_abi=1u\0", "does not say for which ABI"),
         ("m.ko", b"\xfd7zXZ\0", "is no binary"),

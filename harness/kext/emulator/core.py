@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 
+from harness.kext.emulator.arch import Arch
 from harness.kext.emulator.cpu import Cpu
 from harness.kext.emulator.state import Socket, State
 from harness.kext.emulator.threads import Process, Scheduler, Thread
@@ -18,9 +19,9 @@ class Core:
     """The kernel without its functions: `on_function` hears of each call, `on_end` of threads."""
 
     def __init__(
-        self, on_function: Callable[[str], None], on_end: Callable[[Thread], None]
+        self, on_function: Callable[[str], None], on_end: Callable[[Thread], None], arch: Arch
     ) -> None:
-        self.cpu = Cpu(on_function)
+        self.cpu = Cpu(on_function, arch)
         self.threads = Scheduler(self.cpu, on_end)
         self.state = State()
         self.log: list[str] = []

@@ -10,12 +10,13 @@ import struct
 from collections.abc import Callable
 from ctypes import addressof, c_char
 from dataclasses import dataclass
+from typing import Any
 
-from unicorn import UC_ARCH_X86, UC_HOOK_CODE, UC_HOOK_INTR, UC_MODE_64, Uc, UcError
+from unicorn import UC_HOOK_CODE, UC_HOOK_INTR, Uc, UcError
 from unicorn import unicorn_const as uc
-from unicorn import x86_const as x86
 
 from harness.errors import RuleBroken
+from harness.kext.emulator.arch import X86_64, Arch
 from harness.kext.macho import MachO
 
 PAGE = 0x1000
@@ -30,23 +31,7 @@ RETURN_AT = FUNCTIONS_AT
 _SLOT_BYTES = 32
 _STACK_BYTES = 4 * PAGE
 _RED = 0x100
-_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
-REGISTERS = {
-    name: getattr(x86, f"UC_X86_REG_{name.upper()}")
-    for name in (
-        *("rax", "rbx", "rcx", "rdx", "rdi", "rsi", "rbp", "rsp"),
-        *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"),
-        *("rip", "rflags", "cs", "fs", "gs"),
-    )
-}
 _READ_WRITE = uc.UC_PROT_READ | uc.UC_PROT_WRITE
-# What the processor itself does best, and with every protection: copying and filling.
-_NATIVE = {
-    "_memcpy": bytes.fromhex("4889f8 4889d1 f3a4 c3"),
-    "_memset": bytes.fromhex("57 89f0 4889d1 f3aa 58 c3"),
-    "___bzero": bytes.fromhex("31c0 4889f1 f3aa c3"),
-}
-_RET = b"\xc3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +45,11 @@ class Shared:
 class Cpu:
     """One processor; `on_function` is called by name when the kext calls out."""
 
-    def __init__(self, on_function: Callable[[str], None]) -> None:
-        self.engine = Uc(UC_ARCH_X86, UC_MODE_64)
+    def __init__(self, on_function: Callable[[str], None], arch: Arch = X86_64) -> None:
+        self.arch = arch
+        self.engine = Uc(*arch.engine)
+        if arch.model is not None:
+            self.engine.ctl_set_cpu_model(arch.model)
         # Kernel addresses are not canonical for Unicorn's own page tables.
         self.engine.ctl_set_tlb_mode(uc.UC_TLB_VIRTUAL)
         self._on_function = on_function
@@ -105,15 +93,16 @@ class Cpu:
 
     def _bind(self, file: MachO, functions: set[str], variables: dict[str, int]) -> dict[str, int]:
         places: dict[str, int] = {}
+        native = self.arch.native
         names = sorted(one.name for one in file.symbols if one.is_undefined)
         for number, name in enumerate(names, start=1):
             if name in variables:
                 places[name] = VARIABLES_AT + 8 * number
                 self.write(places[name], struct.pack("<Q", variables[name]))
-            elif name in functions or name in _NATIVE:
+            elif name in functions or name in native:
                 places[name] = FUNCTIONS_AT + _SLOT_BYTES * number
-                self.engine.mem_write(places[name], _NATIVE.get(name, _RET))
-                if name not in _NATIVE:
+                self.engine.mem_write(places[name], native.get(name, self.arch.ret))
+                if name not in native:
                     self._hook(places[name], name)
             else:
                 raise RuleBroken(f"{name} has no model in the emulator")
@@ -234,32 +223,59 @@ class Cpu:
 
     def get(self, name: str) -> int:
         """Return a register."""
-        return int(self.engine.reg_read(REGISTERS[name]))
+        return int(self.engine.reg_read(self.arch.registers[name]))
 
     def set(self, name: str, value: int) -> None:
         """Set a register."""
-        self.engine.reg_write(REGISTERS[name], value & (1 << 64) - 1)
+        self.engine.reg_write(self.arch.registers[name], value & (1 << 64) - 1)
 
-    def argument(self, number: int) -> int:
-        """Return an argument of the function that is being called."""
-        return self.get(_ARGUMENTS[number])
+    @property
+    def pc(self) -> int:
+        """Where the processor is."""
+        return self.get(self.arch.pc)
+
+    @property
+    def result(self) -> int:
+        """What a call that has ended returned."""
+        return self.get(self.arch.result)
+
+    def set_result(self, value: int) -> None:
+        """Set what the function that is being called returns."""
+        self.set(self.arch.result, value)
+
+    def pc_of(self, context: Any) -> int:
+        """Return where a processor was whose state was kept."""
+        return int(context.reg_read(self.arch.registers[self.arch.pc]))
+
+    def argument(self, number: int, *, fixed: int = len(X86_64.arguments)) -> int:
+        """Return an argument of the function that is being called; `fixed` of them are named."""
+        if self.arch.variadic_on_stack and number >= fixed:
+            place = self.get(self.arch.stack) + 8 * (number - fixed)
+            return int.from_bytes(self.read(place, 8), "little")
+        return self.get(self.arch.arguments[number])
 
     def begin(self, entry: int, arguments: tuple[int, ...], stack: int) -> None:
-        """Set the registers for a call."""
-        for name in REGISTERS:
-            if name not in {"cs", "fs", "gs"}:
-                self.set(name, 0)
-        for name, value in zip(_ARGUMENTS, arguments, strict=False):
+        """Set the registers for a call; `stack` is one of `stack`'s."""
+        arch = self.arch
+        for name in arch.cleared:
+            self.set(name, arch.initial.get(name, 0))
+        for name, value in zip(arch.arguments, arguments, strict=False):
             self.set(name, value)
-        self.set("rflags", 2)
-        self.set("rsp", stack)
-        self.set("rip", entry)
+        if arch.link:
+            self.set(arch.link, RETURN_AT)
+        # A return address on the stack is gone for whoever has it in a register.
+        self.set(arch.stack, stack + 8 if arch.link else stack)
+        self.set(arch.pc, entry)
 
     def finish_call(self) -> None:
-        """Leave a function whose call has been stopped, as its `ret` would."""
-        stack = self.get("rsp")
-        self.set("rip", struct.unpack("<Q", self.read(stack, 8))[0])
-        self.set("rsp", stack + 8)
+        """Leave a function whose call has been stopped, as its return would."""
+        arch = self.arch
+        if arch.link:
+            self.set(arch.pc, self.get(arch.link))
+            return
+        stack = self.get(arch.stack)
+        self.set(arch.pc, struct.unpack("<Q", self.read(stack, 8))[0])
+        self.set(arch.stack, stack + 8)
 
     def run(self, count: int = 0, *, until: int = RETURN_AT) -> None:
         """Run from the current state to an address, a stop, or until `count` steps are done.
@@ -267,9 +283,9 @@ class Cpu:
         Raises: RuleBroken for a fault of the processor.
         """
         try:
-            self.engine.emu_start(self.get("rip"), until, count=count)
+            self.engine.emu_start(self.pc, until, count=count)
         except UcError as error:
-            at = self.where(self.get("rip"))
+            at = self.where(self.pc)
             raise RuleBroken(f"page fault or the like at {at}: {error}") from error
 
     def _on_interrupt(self, engine: Uc, _number: int, _data: object) -> None:

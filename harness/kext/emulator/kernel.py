@@ -7,6 +7,7 @@ from collections import Counter
 from harness.errors import RuleBroken
 from harness.kext import macho
 from harness.kext.emulator import kpi_bsd, kpi_io, kpi_kernel, kpi_sockets
+from harness.kext.emulator.arch import ARCHES
 from harness.kext.emulator.core import Core, File
 from harness.kext.emulator.cpu import IMAGE_AT
 from harness.kext.emulator.registry import MODELS, Kpi
@@ -16,7 +17,6 @@ from harness.kext.emulator.threads import Process, Status, Thread
 # The modules that enter models, in the order of reading.
 MODEL_MODULES = (kpi_kernel, kpi_io, kpi_bsd, kpi_sockets)
 _VARIABLES = ("_kernel_task", "_page_size", "___stack_chk_guard")
-_PAGE_BYTES = 4096
 _GUARD = 0x00C0FFEE5AFE0000
 _START, _STOP = 180, 188
 _ADDRESS = struct.Struct("<2Q")
@@ -30,13 +30,15 @@ class Kernel(Core):
     """
 
     def __init__(self, binary: bytes) -> None:
-        super().__init__(self._on_function, self._on_end)
+        self._file = macho.parse(binary)
+        arch = ARCHES[self._file.header.cpu_type]
+        super().__init__(self._on_function, self._on_end, arch)
         self.calls: Counter[str] = Counter()
         self.fail: tuple[str, int] | None = None
         self.failed = False
         self._texts: dict[str, int] = {}
-        self._file = macho.parse(binary)
-        variables = dict(zip(_VARIABLES, (self.kernel_task, _PAGE_BYTES, _GUARD), strict=True))
+        values = (self.kernel_task, arch.page_bytes, _GUARD)
+        variables = dict(zip(_VARIABLES, values, strict=True))
         self.cpu.load(self._file, set(MODELS), variables)
         self._info = self.cpu.symbol("kmod_info")
         image_bytes = max(one.address + one.size_bytes for one in self._file.segments)
@@ -202,11 +204,11 @@ class Kernel(Core):
         else:
             result = one.model(self, *(self._argument(one, n) for n in range(one.arity)))
         if result is not None:
-            self.cpu.set("rax", result)
+            self.cpu.set_result(result)
         self.threads.called()
 
     def _argument(self, one: Kpi, number: int) -> int:
-        value = self.cpu.argument(number)
+        value = self.cpu.argument(number, fixed=one.arity if one.fixed is None else one.fixed)
         return value & 0xFFFFFFFF if one.name in _NARROW.get(number, ()) else value
 
     def _on_end(self, thread: Thread) -> None:

@@ -222,7 +222,7 @@ def strnlen(kernel: Core, text: int, most: int) -> int:
     return len(data.split(b"\0")[0])
 
 
-@kpi("_printf", 6, source="osfmk/kern/printf.c")
+@kpi("_printf", 6, source="osfmk/kern/printf.c", fixed=1)
 def printf(kernel: Core, form: int, *values: int) -> int:
     """Put a line into the log."""
     rest = iter(values)

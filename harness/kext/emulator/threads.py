@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from harness.errors import RuleBroken
-from harness.kext.emulator.cpu import REGISTERS, RETURN_AT, Cpu
+from harness.kext.emulator.cpu import RETURN_AT, Cpu
 
 _CALL_NS = 1000
 # How long a thread that a test has stopped may be kept waiting by the others, at most; and how
@@ -173,7 +173,7 @@ class Scheduler:
         if not thread.begun:
             return thread.entry
         context = thread.context[0] if isinstance(thread.context, tuple) else thread.context
-        return int(context.reg_read(REGISTERS["rip"]))
+        return self.cpu.pc_of(context)
 
     def sleep(self, duration_ns: int) -> None:
         """Let time pass."""
@@ -244,14 +244,14 @@ class Scheduler:
         if self.stop_after_call:
             self.cpu.finish_call()
             thread.context = self.cpu.engine.context_save()
-        elif self.cpu.get("rip") == RETURN_AT:
-            thread.result = self.cpu.get("rax")
+        elif self.cpu.pc == RETURN_AT:
+            thread.result = self.cpu.result
             thread.status = Status.ENDED
             self.threads.remove(thread)
             self.cpu.stack_done(thread.stack)
             self._check_end(thread)
-        elif count == _RUNAWAY and self.cpu.get("rip") != until:
-            raise RuleBroken(f"{thread.name} runs on at {self.cpu.where(self.cpu.get('rip'))}")
+        elif count == _RUNAWAY and self.cpu.pc != until:
+            raise RuleBroken(f"{thread.name} runs on at {self.cpu.where(self.cpu.pc)}")
         else:
             thread.context = self.cpu.engine.context_save()
         self.current = None
@@ -266,4 +266,4 @@ class Scheduler:
             context, result = context
         self.cpu.engine.context_restore(context)
         if result is not None:
-            self.cpu.set("rax", result)
+            self.cpu.set_result(result)

@@ -192,7 +192,7 @@ static long do_allocate(struct osq_opening *own, struct osq_allocate *request)
 
 static void do_caps(struct osq_caps *caps)
 {
-	osq_device_caps(caps);
+	osq_device_caps(caps, PAGE_SIZE);
 	if (osq_namespaces_has_mnt())
 		caps->flags |= OSQ_CAPS_MNT_NS;
 	if (OSQ_ABI_VERSION == OSQ_ABI_TEST)

@@ -194,7 +194,7 @@ static int dispatch(u_long command, void *data)
 	case OSQ_IOC_SUBSCRIBE:
 		return osq_device_subscribe(&own.session, data);
 	case OSQ_IOC_CAPS:
-		osq_device_caps(data);
+		osq_device_caps(data, (u32)page_size);
 		return 0;
 	case OSQ_IOC_NOTIFY:
 		return osq_device_notify(&own.session, data);

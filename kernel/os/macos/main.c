@@ -11,6 +11,12 @@
 
 #include "osq_macos.h"
 
+/* What the kext was built for, readable without loading it; as in libosq. */
+#define TEXT(word) #word
+#define TEXT_OF(name) TEXT(name)
+__attribute__((used)) static const char abi_stamp[] =
+	"osq_abi=" TEXT_OF(OSQ_ABI_VERSION);
+
 const struct osq_publisher osq_publishers[] = {
 	{
 		.name = "exec",

@@ -109,7 +109,7 @@ static int serve_ioctl(struct osqhost_packet *packet)
 	case OSQ_IOC_STATS:
 		return osq_device_stats(&host.session, &packet->body.stats);
 	case OSQ_IOC_CAPS:
-		osq_device_caps(&packet->body.caps);
+		osq_device_caps(&packet->body.caps, getpagesize());
 		return 0;
 	default:
 		return -ENOTTY;

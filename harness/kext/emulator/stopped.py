@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""An x86_64 Unicorn as a stopped kernel: memory, breakpoints, registers, and going on.
+
+What harness/kdp's server puts in front of a debugger. Breakpoints are int3 bytes in memory, a step
+is TF, faults are Mach exceptions: what a kernel behind KDP has.
+"""
+
+from abc import ABC, abstractmethod
+
+from unicorn import Uc, UcError
+from unicorn import x86_const as x86
+
+from harness.kdp.packets import ExceptionInfo, KdpStatus
+from harness.kdp.registers import CPU_TYPE_X86_64, X86_THREAD
+
+EXC_BAD_ACCESS, EXC_BREAKPOINT = 1, 6
+_BREAK_BYTE = b"\xcc"
+_TRAP_FLAG = 1 << 8
+_HIT, _STEPPED = 2, 1
+_REGISTERS = {name: getattr(x86, f"UC_X86_REG_{name.upper()}") for name in X86_THREAD.names}
+
+
+class StoppedMachine(ABC):
+    """For `harness.kdp.stub.StubServer`, by whoever says how far it runs.
+
+    `pc_past_trap` is whether pc is left past an int3 that was hit.
+    """
+
+    cpu_type = CPU_TYPE_X86_64
+    cpu_subtype = 3
+
+    def __init__(self, engine: Uc, *, pc_past_trap: bool = False) -> None:
+        self._engine = engine
+        self._pc_past_trap = pc_past_trap
+        self._planted: dict[int, bytes] = {}
+
+    @abstractmethod
+    def emulate(self, *, step: bool) -> ExceptionInfo | None:
+        """Run over one instruction, or until something comes; return a fault's exception."""
+
+    @abstractmethod
+    def has_trapped(self) -> bool:
+        """Tell whether the last run has ended at an int3."""
+
+    @property
+    def planted(self) -> frozenset[int]:
+        """Where breakpoints are now."""
+        return frozenset(self._planted)
+
+    def read(self, address: int, size_bytes: int) -> bytes | None:
+        """Return memory, planted breakpoints showing, as XNU's does."""
+        try:
+            return bytes(self._engine.mem_read(address, size_bytes))
+        except UcError:
+            return None
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Change memory; tell whether it is there."""
+        try:
+            self._engine.mem_write(address, data)
+        except UcError:
+            return False
+        self._engine.ctl_flush_tb()
+        return True
+
+    def plant(self, address: int) -> KdpStatus:
+        """Put an int3 where an instruction begins."""
+        if address in self._planted:
+            return KdpStatus.BREAKPOINT_ALREADY_SET
+        was = self.read(address, 1)
+        if was is None:
+            return KdpStatus.BAD_ACCESS
+        self._planted[address] = was
+        self.write(address, _BREAK_BYTE)
+        return KdpStatus.NO_ERROR
+
+    def clear(self, address: int) -> KdpStatus:
+        """Put the instruction's first byte back."""
+        if address not in self._planted:
+            return KdpStatus.BREAKPOINT_NOT_FOUND
+        self.write(address, self._planted.pop(address))
+        return KdpStatus.NO_ERROR
+
+    def registers(self) -> dict[str, int]:
+        """Return the thread state."""
+        return {name: self.get(name) for name in X86_THREAD.names}
+
+    def set_registers(self, values: dict[str, int]) -> None:
+        """Set the thread state; segments are the kernel's own and stay."""
+        for name in X86_THREAD.names[:-3]:
+            self.set(name, values[name])
+
+    def get(self, name: str) -> int:
+        """Return a register."""
+        return int(self._engine.reg_read(_REGISTERS[name]))
+
+    def set(self, name: str, value: int) -> None:
+        """Set a register."""
+        self._engine.reg_write(_REGISTERS[name], value)
+
+    def run(self) -> ExceptionInfo | None:
+        """Run to an int3, a fault, or, with TF, over one instruction; None when none comes."""
+        flags = self.get("rflags")
+        step = bool(flags & _TRAP_FLAG)
+        self.set("rflags", flags & ~_TRAP_FLAG)
+        fault = self.emulate(step=step)
+        if fault is not None:
+            return fault
+        if self.has_trapped():
+            pc = self.get("rip")
+            if not self._pc_past_trap and pc - 1 in self._planted:
+                self.set("rip", pc - 1)
+            return ExceptionInfo(cpu=0, exception=EXC_BREAKPOINT, code=_HIT, subcode=0)
+        if step:
+            self.set("rflags", flags)
+            return ExceptionInfo(cpu=0, exception=EXC_BREAKPOINT, code=_STEPPED, subcode=0)
+        return None

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The bodies that every system runs, on the Linux module in a guest."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness.guest import Guest
+from harness.model import System
+from harness.pytest_plugin import Driver
+from tests.shared.bodies import BODIES
+from tests.shared.client import Loaded
+from tests.shared.over_ssh import Place, loaded_over_ssh
+
+_ANSWER_S = 60.0
+_PLACE = Place(
+    system=System.LINUX,
+    program="/usr/local/bin/osqpeer",
+    command="exec /usr/local/bin/osqpeer",
+    folder="/usr/local/bin",
+)
+
+
+@pytest.fixture
+def loaded(guest: Guest, driver: Driver) -> Iterator[Loaded]:
+    """Give the module, loaded."""
+    assert driver.is_loaded()
+    with loaded_over_ssh(guest, _PLACE, limit_s=_ANSWER_S) as found:
+        yield found
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
+def test_body(driver: Driver, loaded: Loaded, body: Callable[[Loaded], None]) -> None:
+    """It holds, as its docstring says it, and the module can be unloaded after it."""
+    body(loaded)
+
+    driver.unload()

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The bodies that every system runs, on the kext of a Mac: not verified on hardware."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness.guest import Guest
+from harness.pytest_plugin import Driver
+from tests.shared.bodies import BODIES
+from tests.shared.client import Loaded
+from tests.shared.over_ssh import Place, loaded_over_ssh
+
+_ANSWER_S = 30.0
+
+
+@pytest.fixture
+def loaded(guest: Guest, driver: Driver, place: Place) -> Iterator[Loaded]:
+    """Give the kext, loaded."""
+    assert driver.is_loaded()
+    with loaded_over_ssh(guest, place, limit_s=_ANSWER_S) as found:
+        yield found
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
+def test_body(loaded: Loaded, body: Callable[[Loaded], None]) -> None:
+    """It holds, as its docstring says it."""
+    body(loaded)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A Mac of pretence whose kernel is the emulated one, with the kext in it that was copied there.
+
+`cc` is believed; what answers as osqpeer (tests/guest/tools/osqpeer.c) is this file, line by line.
+That the C program builds and works on a Mac is not shown by it.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Lock
+
+from harness.errors import RuleBroken
+from harness.kext.emulator.kernel import Kernel
+from tests.kext.loaded import EmulatedLoaded
+from tests.kext.osq import COMMANDS, EmulatedPeer
+from tests.kext.steps import GRACE_NS
+from tests.macos.fake_mac import FakeMac
+from tests.macos.fake_system import NOTHING, Answer, File
+from tests.shared.protocol import SYNC_WAIT
+
+PEER = "/private/var/tmp/harness-osqpeer/osqpeer"
+_BINARY = "/Library/Extensions/osq.kext/Contents/MacOS/osq"
+_POLL_S = 0.01
+# macOS's EDOM, as osqpeer has it for what it does not understand.
+_EDOM = 33
+
+
+@dataclass
+class EmulatedMac(FakeMac):
+    """A Mac that starts the kext's machine code when a peer first wants its device."""
+
+    driver: EmulatedLoaded | None = None
+
+    def booted(self) -> EmulatedLoaded:
+        """Return the kernel with the kext in it that was copied here."""
+        if self.driver is None:
+            kernel = Kernel(self.files[_BINARY].data or b"")
+            assert kernel.start() == 0
+            self.driver = EmulatedLoaded(kernel)
+        return self.driver
+
+    def tool_kextunload(self, words: list[str], data: bytes) -> Answer:
+        """Unload a kext: its own stop is asked, after its grace, when it has been started."""
+        if self.driver is not None:
+            self.driver.kernel.pass_time(GRACE_NS)
+            if self.driver.kernel.stop() != 0:
+                self.profile.busy = max(self.profile.busy, 1)
+            else:
+                self.driver = None
+        return super().tool_kextunload(words, data)
+
+    def interactive(self, line: str, lock: Lock) -> "PeerLines | None":
+        """Return the process that a line starts and that is then led; None for other commands."""
+        if line != f"sudo -n {PEER}" or PEER not in self.files:
+            return None
+        self.commands.append(line)
+        return PeerLines(self, lock)
+
+    def tool_mkdir(self, words: list[str], _data: bytes) -> Answer:
+        """Make a folder."""
+        self.files[words[-1]] = File(None, 0o755)
+        return NOTHING
+
+    def tool_cc(self, words: list[str], _data: bytes) -> Answer:
+        """Compile: the sources that are named must be there."""
+        missing = [name for name in words if name.endswith(".c") and name not in self.files]
+        if missing:
+            return "", f"clang: error: no such file or directory: '{missing[0]}'\n", 1
+        self.files[words[words.index("-o") + 1]] = File(b"osqpeer", 0o755)
+        return NOTHING
+
+    def tool_cp(self, words: list[str], _data: bytes) -> Answer:
+        """Copy a file."""
+        found = self.files[words[0]]
+        self.files[words[1]] = File(found.data, found.mode)
+        return NOTHING
+
+
+class PeerLines:
+    """An osqpeer of the emulated kernel: a line in, a line out."""
+
+    def __init__(self, mac: EmulatedMac, lock: Lock) -> None:
+        self._mac = mac
+        self._lock = lock
+        with lock:
+            self._peer: EmulatedPeer = mac.booted().peer()
+
+    def answers(self, line: str) -> Iterator[str]:
+        """Yield the answer to a line; none for the last one.
+
+        Raises: EOFError when the process has ended.
+        """
+        word, *rest = line.split(" ")
+        if word == "ioctl" and self._waits(rest):
+            yield self._waited(rest)
+            return
+        with self._lock:
+            yield self._answer(word, rest)
+
+    def end(self) -> None:
+        """End the process: what it had open is closed."""
+        with self._lock, contextlib.suppress(RuleBroken):
+            if self._peer.descriptor is not None:
+                self._peer.die()
+
+    def _answer(self, word: str, rest: list[str]) -> str:
+        if word == "die":
+            self._peer.die()
+            raise EOFError
+        if word == "open":
+            return str(self._peer.open(wait=not rest))
+        if word == "map":
+            return str(self._peer.map(int(rest[0])))
+        if word == "read":
+            return f"0 {self._peer.read(int(rest[0]), int(rest[1])).hex()}"
+        if word in {"ioctl", "child"} and rest[0] in COMMANDS:
+            return self._call(word, rest)
+        done = {"close": self._peer.close, "heir": self._peer.become_heir}
+        if word == "run":
+            assert rest[0] in self._mac.files, f"no such program: {rest[0]}"
+            self._peer.run(rest[0])
+        elif word in done:
+            done[word]()
+        else:
+            return str(_EDOM)
+        return "0"
+
+    def _call(self, word: str, rest: list[str]) -> str:
+        if word == "child":
+            return str(self._peer.ioctl_of_child(rest[0], _data(rest)))
+        error, answer = self._peer.ioctl(rest[0], _data(rest))
+        return str(error) if error else f"0 {answer.hex()}"
+
+    def _waits(self, rest: list[str]) -> bool:
+        return rest[0] == "SYNC" and bool(_data(rest)[4] & SYNC_WAIT)
+
+    def _waited(self, rest: list[str]) -> str:
+        """Return the answer of a call that waits, while others go on."""
+        with self._lock:
+            self._peer.begin(rest[0], _data(rest))
+        while True:
+            with self._lock:
+                if not self._peer.is_waiting():
+                    error, answer = self._peer.end()
+                    return str(error) if error else f"0 {answer.hex()}"
+            time.sleep(_POLL_S)
+
+
+def _data(rest: list[str]) -> bytes:
+    """Return an ioctl's argument, for what is read by the driver only in its right size."""
+    return bytes.fromhex(rest[1]) if len(rest) > 1 else b""
