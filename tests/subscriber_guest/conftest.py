@@ -85,6 +85,11 @@ def _install(guest: Guest, folder: Path) -> None:
         [PushSpec(source=source, target=target, mode=0o644) for source, target in files.items()],
         deadline_s=STEP_S,
     )
+    # The bootstrap has left a policy by which packages stop and start no service.
+    guest.run(
+        f"rm -f /usr/sbin/policy-rc.d; mkdir -p {SITE}; tar -C {SITE} -xf /root/site.tar",
+        deadline_s=STEP_S,
+    )
     install(guest)
     begin(guest)
 
