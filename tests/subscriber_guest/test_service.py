@@ -22,11 +22,21 @@ def query(guest: Guest, sql: str) -> list[dict[str, Any]]:
 def reads(guest: Guest) -> None:
     """Return when the service has subscribed, since it was started last."""
     end = time.monotonic() + STEP_S
-    life = "_SYSTEMD_INVOCATION_ID=$(systemctl show -P InvocationID osq-subscriber)"
-    said = f"journalctl -q --no-pager -o cat {life}"
-    while "reading /dev/osquery" not in guest.run(said, deadline_s=STEP_S).stdout:
+    while "reading /dev/osquery" not in said_by(guest, life_of(guest)):
         assert time.monotonic() < end, journal(guest)
         time.sleep(0.5)
+
+
+def life_of(guest: Guest) -> str:
+    """Return systemd's name for the service's life since its last start."""
+    command = "systemctl show -P InvocationID osq-subscriber"
+    return guest.run(command, deadline_s=STEP_S).stdout.strip()
+
+
+def said_by(guest: Guest, life: str) -> str:
+    """Return what the service said in one life."""
+    command = f"journalctl -q --no-pager -o cat _SYSTEMD_INVOCATION_ID={life}"
+    return guest.run(command, deadline_s=STEP_S).stdout
 
 
 def journal(guest: Guest, fields: str = "cat") -> str:
@@ -159,8 +169,14 @@ def test_the_service_survives_a_kill_and_stops_cleanly(guest: Guest) -> None:
     reads(guest)
     ended = "SELECT coalesce(max(session), 0) AS n FROM kosquery_stats WHERE ending != ''"
     ((before,),) = [row.values() for row in query(guest, ended)]
-    guest.run("systemctl kill -s KILL osq-subscriber; sleep 4", deadline_s=STEP_S)
-    guest.run("systemctl is-active osq-subscriber", deadline_s=STEP_S)
+    first = life_of(guest)
+    guest.run("systemctl kill -s KILL osq-subscriber", deadline_s=STEP_S)
+    end = time.monotonic() + STEP_S
+    while life_of(guest) in {first, ""}:
+        assert time.monotonic() < end, journal(guest)
+        time.sleep(0.5)
+    reads(guest)
+    second = life_of(guest)
     guest.run("systemctl stop osq-subscriber", deadline_s=STEP_S)
 
     state = "systemctl show -p Result -p ExecMainStatus osq-subscriber"
@@ -171,7 +187,8 @@ def test_the_service_survives_a_kill_and_stops_cleanly(guest: Guest) -> None:
     since = f"FROM kosquery_stats WHERE session > {before} AND ending != '' ORDER BY session"
     endings = [row["ending"] for row in query(guest, f"SELECT ending {since}")]
     assert endings == ["unclean", "clean"]
-    assert "stopped: " in journal(guest)
+    assert "stopped: " in said_by(guest, second)
+    assert "stopped: " not in said_by(guest, first)
     entries = [json.loads(line) for line in journal(guest, "json").splitlines()]
     levels = {entry["PRIORITY"] for entry in entries if "was not ended" in str(entry["MESSAGE"])}
     assert levels == {"4"}
