@@ -148,6 +148,19 @@ def test_the_kernels_filters_are_those_of_the_configuration(guest: Guest) -> Non
     assert kept_out["whole"] == 1
 
 
+def test_an_upgrade_restarts_the_service(guest: Guest) -> None:
+    """Where it runs, though it is not enabled: one life ends cleanly, and the next one reads."""
+    reads(guest)
+    first = life_of(guest)
+    install(guest)
+    reads(guest)
+
+    assert life_of(guest) != first
+    assert "stopped: " in said_by(guest, first)
+    sql = "SELECT ending FROM kosquery_stats WHERE ending != '' ORDER BY session DESC LIMIT 1"
+    assert query(guest, sql) == [{"ending": "clean"}]
+
+
 def test_a_purge_leaves_nothing(guest: Guest) -> None:
     """Not enabled by installing; removed and purged, no file and no folder is there any more."""
     places = "/usr/lib/python3/dist-packages/osq /usr/lib/osq /etc/osq /var/lib/osq"
