@@ -4,9 +4,10 @@
 The declarations are the compiler's own reading of the headers, so no struct, number or prototype
 is written down a second time; cffi then compares every one with what the C compiler lays out.
 
-    python build_libosq.py FOLDER     # FOLDER/_libosq.*.so
+    python build_libosq.py FOLDER           # FOLDER/_libosq.*.so
+    python build_libosq.py --source FILE.c  # its source alone, for a program with libosq.so
 
-setup.py builds the same into a wheel.
+setup.py builds the first into a wheel, Makefile the second into a package.
 """
 
 import re
@@ -62,14 +63,18 @@ def _preprocess(option: str) -> str:
     return done.stdout
 
 
-def builder() -> FFI:
-    """Return the module's recipe; the name is what setuptools asks for."""
+def builder(library: str = "libosq.c") -> FFI:
+    """Return the module's recipe; the name is what setuptools asks for.
+
+    library: what is included; libosq.h when libosq is linked with it.
+    """
     ffi = FFI()
     ffi.cdef(declarations())
     # Included, not listed as a source: setuptools takes none from outside of its folder.
     ffi.set_source(
         "_libosq",
-        '#include "libosq.c"\nstatic const char *osq_device_path(void) { return OSQ_DEVICE; }\n',
+        f'#include "{library}"\n'
+        "static const char *osq_device_path(void) { return OSQ_DEVICE; }\n",
         include_dirs=[str(UAPI), str(CLIENT)],
         extra_compile_args=["-std=gnu11", "-O2"],
     )
@@ -77,4 +82,7 @@ def builder() -> FFI:
 
 
 if __name__ == "__main__":
-    builder().compile(tmpdir=sys.argv[1])
+    if sys.argv[1] == "--source":
+        builder("libosq.h").emit_c_code(sys.argv[2])
+    else:
+        builder().compile(tmpdir=sys.argv[1])

@@ -28,7 +28,7 @@ from tests.packages.releases import (
     spec,
 )
 
-USER_LAND = {"osq", "libosq0", "libosq-dev"}
+USER_LAND = {"osq", "osq-subscriber", "libosq0", "libosq-dev"}
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_two_builds_are_the_same(release: Release, key: SigningKey, tmp_path: Pa
         os.umask(before)
 
     assert (again.folder / SUMS).read_text() == (release.folder / SUMS).read_text()
-    assert len((release.folder / SUMS).read_text().splitlines()) == 7
+    assert len((release.folder / SUMS).read_text().splitlines()) == 8
 
 
 def test_the_module_is_signed_and_no_longer_when_changed(

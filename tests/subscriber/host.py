@@ -32,6 +32,7 @@ class Truth:
     consumed: int
     reset: int
     dropped: int
+    filtered: int = 0
 
 
 def until(condition: Callable[[], bool], what: str, *, deadline_s: float = START_S) -> None:
@@ -146,6 +147,16 @@ class Daemon:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._process.send_signal(number)
+
+    def pause(self) -> None:
+        """Stop it, and return when it does not run any more."""
+        self.signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it is stopped")
+
+    def go_on(self) -> None:
+        """Let it run again."""
+        self.signal(signal.SIGCONT)
 
     def wait(self) -> int:
         """Return its exit code, when it has ended."""

@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The package as it is installed: a wheel that needs nothing of this tree."""
 
+import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
+from osq import cli
+from osq.config import Config, load
+from osq.ring import default_device
 from tests.subscriber.building import ROOT
 from tests.subscriber.host import Host, environment
 
 DEADLINE_S = 240
 PARTS = ("subscriber", "client", "uapi")
+MAN = ROOT / "kernel" / "subscriber" / "man"
 
 
 def test_a_wheel_is_built_and_works_by_itself(host: Host, folder: Path) -> None:
@@ -33,7 +41,7 @@ def test_a_wheel_is_built_and_works_by_itself(host: Host, folder: Path) -> None:
 
     assert {"_libosq.abi3.so", "cli.py", "extension.py"} <= names
     assert "osq = osq.cli:main" in entries
-    assert "osq-extension.ext = osq.extension:main" in entries
+    assert "osq-extension.ext = osq.extension_command:main" in entries
     config = folder / "osq.conf"
     keys = {"device": str(host.socket), "store": str(folder / "none" / "events.db")}
     config.write_text(json.dumps({"osq": keys}))
@@ -70,3 +78,91 @@ def test_journald_gets_priorities(host: Host, folder: Path) -> None:
 
     assert outputs["journal"].startswith("<3>/nowhere/x.lock: No such file")
     assert outputs["person"].startswith("ERROR: /nowhere/x.lock: No such file")
+
+
+def test_the_default_configuration_changes_nothing() -> None:
+    """What a package puts into /etc/osq says what is so without it."""
+    assert load(ROOT / "packaging" / "system" / "osq.conf") == Config(device=default_device())
+
+
+def unsaid(page: str, names: set[str]) -> set[str]:
+    """Return the names that a manual page has not, as roff writes them."""
+    text = page.replace("\\-", "-").replace("\\fI", "").replace("\\fB", "")
+    return {name for name in names if name not in text}
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the long options of a parser and of its commands, and the commands."""
+    found = {one for action in parser._actions for one in action.option_strings}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= {f"osq {name}" for name in action.choices if name != "tables"}
+            for name in action.choices.values():
+                found |= options_of(name)
+    return found - {"-h", "--help"}
+
+
+def test_the_manual_has_every_option() -> None:
+    """osq(8) against the parser; a page without one of them is seen."""
+    options = options_of(cli._parser())
+    page = (MAN / "osq.8").read_text()
+
+    assert {"--config", "--follow", "--csv", "osq daemon"} <= options
+    assert unsaid(page, options) == set()
+    assert unsaid(page.replace("follow", ""), options) == {"--follow"}
+
+
+def test_the_manual_has_every_key() -> None:
+    """osq.conf(5) against the table of docs/subscriber.md."""
+    table = (ROOT / "docs" / "subscriber.md").read_text().partition("## Configuration")[2]
+    key = r"^\| ((?:osq|options|events)\.[a-z_.]+|[a-z]+_[a-z]+) \|"
+    keys = set(re.findall(key, table, re.MULTILINE))
+    page = (MAN / "osq.conf.5").read_text()
+
+    assert {"osq.ring_mib", "file_paths", "options.events_expiry"} <= keys
+    assert unsaid(page, keys) == set()
+    assert unsaid(page.replace("ring_mib", ""), keys) == {"osq.ring_mib"}
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+@pytest.mark.parametrize("page", ["osq.8", "osq.conf.5"])
+def test_a_manual_page_is_sound(page: str) -> None:
+    """Man says nothing against it; it does against one with an unknown macro."""
+    command = ["man", "--warnings=w,mac", "-E", "UTF-8", "-l", "-Tutf8", "-Z", "-"]
+
+    def said(text: str) -> str:
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stderr
+
+    text = (MAN / page).read_text()
+    assert said(text) == ""
+    assert "XY" in said(text.replace(".SH", ".XY", 1))
+
+
+def test_without_osquerys_package_the_extension_says_so(host: Host) -> None:
+    """And what to do; any other module that is missing is a fault of ours, and stays one."""
+    script = """
+import sys
+sys.modules[sys.argv[1]] = None
+from osq.extension_command import main
+sys.exit(main([]))
+"""
+    said = {}
+    for missing in ("osquery", "osq.cursors"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, missing],
+            env=environment(host.socket),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said[missing] = (done.returncode, done.stderr)
+
+    assert said["osquery"][0] == 1
+    assert "the Python package osquery is not installed" in said["osquery"][1]
+    assert "pip install --target" in said["osquery"][1]
+    assert "Traceback" not in said["osquery"][1]
+    assert "Traceback" in said["osq.cursors"][1]

@@ -33,6 +33,9 @@ from tests.subscriber.test_store import fill
 
 MILLION = 1_000_000
 NOW_S = 1_800_000_000
+TRIES = 3
+BY_TIME_S = 0.05
+COUNT_S = 1.0
 WRITES = (
     "INSERT INTO kprocess_events_store (id, time) VALUES (1, 1)",
     "UPDATE kprocess_events_store SET time = 0",
@@ -145,17 +148,18 @@ def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def best_s(store: Path, sql: str) -> tuple[float, list[tuple[object, ...]]]:
-    """Return the answer, and the least processor time of ten.
+    """Return the answer, and the time that passed in the best of three tries.
 
-    Others use this machine, too; where nobody does, and the file is in memory, it is the time
-    that passes.
+    The limits are on what a user waits for. Others use this machine, too, and what they take from
+    one try says nothing of the query: so the best counts.
     """
     times = []
-    for _ in range(10):
-        begun = time.process_time()
+    for _ in range(TRIES):
+        begun = time.perf_counter()
         with Reader(store) as reader:
             rows: list[tuple[object, ...]] = list(reader.query(sql, deadline_s=60).rows)
-        times.append(time.process_time() - begun)
+        times.append(time.perf_counter() - begun)
+    print(f"{sql}: {', '.join(f'{took * 1000:.1f}' for took in times)} ms")  # noqa: T201
     return min(times), rows
 
 
@@ -164,7 +168,7 @@ def test_a_million_events_are_queried_by_time_within_50_ms(large_store: Path) ->
     took_s, rows = best_s(large_store, f"SELECT * FROM kprocess_events WHERE time > {NOW_S - 60}")
 
     assert len(rows) == 591
-    assert took_s < 0.05
+    assert took_s < BY_TIME_S
 
 
 def test_a_million_events_are_counted_within_a_second(large_store: Path) -> None:
@@ -172,7 +176,16 @@ def test_a_million_events_are_counted_within_a_second(large_store: Path) -> None
     took_s, rows = best_s(large_store, "SELECT count(*) FROM kprocess_events")
 
     assert rows == [(MILLION,)]
-    assert took_s < 1.0
+    assert took_s < COUNT_S
+
+
+def test_a_query_that_reads_every_event_takes_longer(large_store: Path) -> None:
+    """A pattern in all paths, which no index helps with: it would not pass the first limit."""
+    like = "cmdline || json_cmdline || cwd || path LIKE '%printf%none%'"
+    took_s, rows = best_s(large_store, f"SELECT * FROM kprocess_events WHERE {like}")
+
+    assert rows == []
+    assert took_s > BY_TIME_S
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest with Python, the driver loaded, and the subscriber installed as a service."""
+"""A guest with Python, the driver loaded, and the subscriber's package installed."""
 
 import re
 import subprocess
@@ -14,12 +14,17 @@ import pytest
 from harness import config, lives
 from harness.guest import Guest
 from harness.model import Endpoint, PushSpec
+from tests.packages.releases import make_release, package
 from tests.subscriber import building
 
 TARGET = "debian-12-python"
 START_S = 900.0
 STEP_S = 120.0
-SITE = "/usr/lib/python3/dist-packages"
+INSTALL_S = 600.0
+# Of Debian 12's Python: where an administrator's own packages go.
+SITE = "/usr/local/lib/python3.11/dist-packages"
+DEBS = ("libosq0", "osq-subscriber")
+CONFIGURATION = '{"osq": {"interval_s": 2}}'
 PACKAGES = ("osquery", "thrift", "future")
 
 
@@ -62,37 +67,43 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 
 
 def _install(guest: Guest, folder: Path) -> None:
-    """Put the packages, the command, its configuration and its unit where a package would."""
-    building.build()
+    """Install the packages of this tree, and, as an administrator would, osquery's of Python."""
+    release = make_release(folder / "release", key=None, skip_kernel=True)
     archive = folder / "site.tar"
     with tarfile.open(archive, "w") as tar:
-        tar.add(building.ROOT / "kernel" / "subscriber" / "osq", "osq", filter=_sources)
-        (library,) = building.OUT.glob("_libosq.*.so")
-        tar.add(library, library.name)
         for name in PACKAGES:
             found = find_spec(name)
             assert found is not None
             assert found.origin is not None
             tar.add(Path(found.origin).parent, name, filter=_sources)
-    unit = "osq-subscriber.service"
     files = {
         archive: "/root/site.tar",
         building.HERE / "osquery_manager.py": "/root/osquery_manager.py",
-        building.ROOT / "kernel/subscriber/systemd" / unit: f"/etc/systemd/system/{unit}",
+        **{package(release, name): f"/root/{name}.deb" for name in DEBS},
     }
     guest.push(
         [PushSpec(source=source, target=target, mode=0o644) for source, target in files.items()],
         deadline_s=STEP_S,
     )
+    # The bootstrap has left a policy by which packages stop and start no service.
     guest.run(
-        f"""set -e
-tar -C {SITE} -xf /root/site.tar
-printf '#!/bin/sh\\nexec /usr/bin/python3 -m osq "$@"\\n' >/usr/bin/osq
-chmod 755 /usr/bin/osq
-mkdir -p /etc/osq
-echo '{{"osq": {{"interval_s": 2}}}}' >/etc/osq/osq.conf
-systemctl daemon-reload
-systemctl start osq-subscriber""",
+        f"rm -f /usr/sbin/policy-rc.d; mkdir -p {SITE}; tar -C {SITE} -xf /root/site.tar",
+        deadline_s=STEP_S,
+    )
+    install(guest)
+    begin(guest)
+
+
+def install(guest: Guest) -> None:
+    """Install the packages as they lie in the guest."""
+    debs = " ".join(f"/root/{name}.deb" for name in DEBS)
+    guest.run(f"DEBIAN_FRONTEND=noninteractive dpkg -i {debs}", deadline_s=INSTALL_S)
+
+
+def begin(guest: Guest, configuration: str = CONFIGURATION) -> None:
+    """Write the configuration, and have the service begin with it."""
+    guest.run(
+        f"echo '{configuration}' >/etc/osq/osq.conf; systemctl restart osq-subscriber",
         deadline_s=STEP_S,
     )
 

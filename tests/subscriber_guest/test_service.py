@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from harness.guest import Guest
-from tests.subscriber_guest.conftest import STEP_S
+from tests.subscriber_guest.conftest import DEBS, INSTALL_S, SITE, STEP_S, begin, install
 
 READ_S = 20.0
 
@@ -20,11 +20,23 @@ def query(guest: Guest, sql: str) -> list[dict[str, Any]]:
 
 
 def reads(guest: Guest) -> None:
-    """Return when the service has subscribed."""
+    """Return when the service has subscribed, since it was started last."""
     end = time.monotonic() + STEP_S
-    while "reading /dev/osquery" not in journal(guest):
+    while "reading /dev/osquery" not in said_by(guest, life_of(guest)):
         assert time.monotonic() < end, journal(guest)
         time.sleep(0.5)
+
+
+def life_of(guest: Guest) -> str:
+    """Return systemd's name for the service's life since its last start."""
+    command = "systemctl show -P InvocationID osq-subscriber"
+    return guest.run(command, deadline_s=STEP_S).stdout.strip()
+
+
+def said_by(guest: Guest, life: str) -> str:
+    """Return what the service said in one life."""
+    command = f"journalctl -q --no-pager -o cat _SYSTEMD_INVOCATION_ID={life}"
+    return guest.run(command, deadline_s=STEP_S).stdout
 
 
 def journal(guest: Guest, fields: str = "cat") -> str:
@@ -60,9 +72,10 @@ def test_a_storm_of_programs_is_stored_whole(guest: Guest) -> None:
         f"for n in $(seq 200); do /usr/bin/env true {token} $n; done; sleep 4", deadline_s=STEP_S
     )
 
-    # env is replaced by true: two programs of one process each.
+    # env is replaced by true: two programs of one process each. Neither the loop nor this query,
+    # whose own lines are stored, too, has a digit there.
     sql = f"""SELECT count(*) AS n, count(DISTINCT cmdline) AS d FROM kprocess_events
-        WHERE event_type = 'exec' AND cmdline LIKE '%true {token} %'"""
+        WHERE event_type = 'exec' AND cmdline GLOB '*true {token} [0-9]*'"""
     assert query(guest, sql) == [{"n": 400, "d": 400}]
     assert query(guest, "SELECT DISTINCT complete FROM kosquery_stats") == [{"complete": 1}]
 
@@ -77,7 +90,7 @@ def test_the_extension_answers_over_its_socket(guest: Guest) -> None:
     context = json.dumps({"constraints": [constraint], "colsUsed": ["cmdline", "path", "uid"]})
     said = guest.run(
         f"""rm -f /root/em*
-python3 -m osq.extension --socket /root/em --timeout 60 --interval 5 2>/root/extension.log &
+/usr/lib/osq/osq-extension.ext --socket /root/em --timeout 60 --interval 5 2>/root/extension.log &
 python3 /root/osquery_manager.py /root/em kprocess_events '{context}' '{context}'
 kill %1""",
         deadline_s=STEP_S,
@@ -89,11 +102,94 @@ kill %1""",
     assert (second["code"], second["rows"]) == (0, [])
 
 
+def test_the_extension_says_when_osquerys_package_is_not_there(guest: Guest) -> None:
+    """It needs what Debian has not; nothing else does."""
+    said = guest.run(
+        f"""mv {SITE}/osquery {SITE}/osquery.away
+/usr/lib/osq/osq-extension.ext --socket /root/em 2>&1; echo code $?
+mv {SITE}/osquery.away {SITE}/osquery""",
+        deadline_s=STEP_S,
+    ).stdout
+
+    assert "the Python package osquery is not installed" in said
+    assert "code 1" in said
+
+
+FILTERS = {
+    "uids": ["0-1500"],
+    "pid_namespaces": ["/proc/1/ns/pid"],
+    "exclude": {"paths": ["/usr/bin/env"], "cgroups": ["/sys/fs/cgroup/init.scope"]},
+}
+
+
+def test_the_kernels_filters_are_those_of_the_configuration(guest: Guest) -> None:
+    """By uid, namespace, group and path, set from within the sandbox; counted, and no loss."""
+    token = secrets.token_hex(8)
+    begin(guest, json.dumps({"osq": {"interval_s": 1, "filters": {"exec": FILTERS}}}))
+    reads(guest)
+    user = "setpriv --reuid {0} --regid {0} --clear-groups sh -c 'exit 0' {1}"
+    runs = " ; ".join(user.format(uid, token) for uid in (1000, 2000))
+    guest.run(f"{runs} ; /usr/bin/env sh -c 'exit 0' {token} ; sleep 3", deadline_s=STEP_S)
+
+    line = f"sh -c exit 0 {token}"
+    lines = f"('{line}', '/usr/bin/env {line}')"
+    sql = f"SELECT path, uid FROM kprocess_events WHERE cmdline IN {lines} ORDER BY eid"
+    seen = query(guest, sql)
+    session = "(SELECT max(session) FROM kosquery_stats)"
+    totals = "SELECT sum(filtered) AS n, min(complete) AS whole FROM kosquery_stats"
+    (kept_out,) = query(guest, f"{totals} WHERE session = {session}")
+    begin(guest)
+
+    # sh of 1000, and of root after env; neither that of 2000 nor env.
+    assert [(row["path"], row["uid"]) for row in seen] == [
+        *(("/usr/bin/dash", 1000), ("/usr/bin/dash", 0))
+    ]
+    assert kept_out["n"] >= 2
+    assert kept_out["whole"] == 1
+
+
+def test_an_upgrade_restarts_the_service(guest: Guest) -> None:
+    """Where it runs, though it is not enabled: one life ends cleanly, and the next one reads."""
+    reads(guest)
+    first = life_of(guest)
+    install(guest)
+    reads(guest)
+
+    assert life_of(guest) != first
+    assert "stopped: " in said_by(guest, first)
+    sql = "SELECT ending FROM kosquery_stats WHERE ending != '' ORDER BY session DESC LIMIT 1"
+    assert query(guest, sql) == [{"ending": "clean"}]
+
+
+def test_a_purge_leaves_nothing(guest: Guest) -> None:
+    """Not enabled by installing; removed and purged, no file and no folder is there any more."""
+    places = "/usr/lib/python3/dist-packages/osq /usr/lib/osq /etc/osq /var/lib/osq"
+    enabled = guest.run("systemctl is-enabled osq-subscriber; :", deadline_s=STEP_S).stdout
+    there = guest.run(f"ls -d {places} | wc -l", deadline_s=STEP_S).stdout
+    guest.run(f"dpkg --purge {' '.join(reversed(DEBS))}", deadline_s=INSTALL_S)
+    left = guest.run(f"ls -d {places} 2>/dev/null | wc -l", deadline_s=STEP_S).stdout
+    running = guest.run("systemctl is-active osq-subscriber; :", deadline_s=STEP_S).stdout
+    install(guest)
+    begin(guest)
+
+    assert enabled.split() == ["disabled"]
+    assert (there.split(), left.split()) == (["4"], ["0"])
+    assert running.split() == ["inactive"]
+
+
 def test_the_service_survives_a_kill_and_stops_cleanly(guest: Guest) -> None:
     """Started again by systemd; the lost session is told; a stop ends with 0 and a summary."""
     reads(guest)
-    guest.run("systemctl kill -s KILL osq-subscriber; sleep 4", deadline_s=STEP_S)
-    guest.run("systemctl is-active osq-subscriber", deadline_s=STEP_S)
+    ended = "SELECT coalesce(max(session), 0) AS n FROM kosquery_stats WHERE ending != ''"
+    ((before,),) = [row.values() for row in query(guest, ended)]
+    first = life_of(guest)
+    guest.run("systemctl kill -s KILL osq-subscriber", deadline_s=STEP_S)
+    end = time.monotonic() + STEP_S
+    while life_of(guest) in {first, ""}:
+        assert time.monotonic() < end, journal(guest)
+        time.sleep(0.5)
+    reads(guest)
+    second = life_of(guest)
     guest.run("systemctl stop osq-subscriber", deadline_s=STEP_S)
 
     state = "systemctl show -p Result -p ExecMainStatus osq-subscriber"
@@ -101,9 +197,11 @@ def test_the_service_survives_a_kill_and_stops_cleanly(guest: Guest) -> None:
         "Result=success",
         "ExecMainStatus=0",
     }
-    endings = [row["ending"] for row in query(guest, "SELECT ending FROM kosquery_stats")]
-    assert [one for one in endings if one] == ["unclean", "clean"]
-    assert "stopped: " in journal(guest)
+    since = f"FROM kosquery_stats WHERE session > {before} AND ending != '' ORDER BY session"
+    endings = [row["ending"] for row in query(guest, f"SELECT ending {since}")]
+    assert endings == ["unclean", "clean"]
+    assert "stopped: " in said_by(guest, second)
+    assert "stopped: " not in said_by(guest, first)
     entries = [json.loads(line) for line in journal(guest, "json").splitlines()]
     levels = {entry["PRIORITY"] for entry in entries if "was not ended" in str(entry["MESSAGE"])}
     assert levels == {"4"}

@@ -21,6 +21,7 @@ class Totals:
     reset: committed by the kernel, never stored: the queue became invalid, or the daemon died.
     unwanted: of files under a watched folder, but no pattern of the configuration names them.
     unknown: records of a type that this version does not know, passed over.
+    filtered: kept out by the kernel's filters. No attempts, and in no sum.
     """
 
     attempts: int = 0
@@ -30,6 +31,7 @@ class Totals:
     unread: int = 0
     in_flight: int = 0
     reset: int = 0
+    filtered: int = 0
     dropped: tuple[int, ...] = (0,) * len(REASONS)
     generation: int = 0
 
@@ -64,6 +66,7 @@ class Totals:
             unread=counters.pending - stored - unwanted - unknown,
             in_flight=counters.in_flight,
             reset=counters.consumed + counters.reset - self.read,
+            filtered=counters.filtered,
             dropped=counters.dropped,
             generation=counters.generation,
         )
@@ -76,6 +79,7 @@ class Totals:
             unwanted=self.unwanted,
             unknown=self.unknown,
             reset=self.reset + self.unread + self.in_flight,
+            filtered=self.filtered,
             dropped=self.dropped,
             generation=self.generation,
         )
@@ -149,6 +153,9 @@ STATS = Table(
             for number, reason in enumerate(REASONS)
         ),
         _counted("reset", "committed and never stored: queue invalid, or the daemon killed"),
+        _counted(
+            "filtered", "sync.filtered: kept out by the kernel's filters; no attempts, in no sum"
+        ),
         _counted("unwanted", "of watched files that no pattern names"),
         _counted("unknown", "records of a type that this version does not know"),
         _plain(

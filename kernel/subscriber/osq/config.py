@@ -7,6 +7,7 @@
       "osq": {
         "store": "/var/lib/osq/events.db",
         "records": ["exec", "fork", "exit"],
+        "filters": {"exec": {"exclude": {"uids": ["100-999"], "paths": ["/usr/lib/nagios"]}}},
         "tables": {"kloss_events": {"events_expiry": 0}}
       }
     }
@@ -16,23 +17,23 @@ is an error.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
 from osq.errors import ConfigError
+from osq.filters import FilterSpec, filters_of
 from osq.layout import TYPES_BY_NAME
 from osq.paths import Paths, paths_of
 from osq.retention import Limits, Retention
 from osq.ring import default_device
+from osq.sections import Section
 from osq.tables import BY_NAME
 
 DEFAULT_CONFIG = Path("/etc/osq/osq.conf")
 DEFAULT_STORE = Path("/var/lib/osq/events.db")
 _MIB = 1 << 20
 _RECORDS = ("exec", "fork", "exit")
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,71 +54,7 @@ class Config:
     environment_variables: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     paths: Paths = field(default_factory=Paths)
-
-
-class _Section:
-    """One object of the file; every value that is asked for is checked."""
-
-    def __init__(self, file: Path, name: str, values: object) -> None:
-        self._file, self._name = file, name
-        if not isinstance(values, dict):
-            raise ConfigError(file, name or "the file", "an object was expected")
-        self._values: dict[str, Any] = values
-        self._asked: set[str] = set()
-
-    def get(self, key: str, default: Value, expected: str, check: Callable[[Any], bool]) -> Value:
-        """Return a value, or the default where the key is not there."""
-        self._asked.add(key)
-        if key not in self._values:
-            return default
-        value = self._values[key]
-        if not check(value):
-            raise ConfigError(self._file, f"{self._name}.{key}".lstrip("."), expected)
-        return value  # type: ignore[no-any-return]
-
-    def number(self, key: str, default: int, least: int, most: int) -> int:
-        """Return a whole number within bounds."""
-
-        def is_right(value: object) -> bool:
-            return type(value) is int and least <= value <= most
-
-        return self.get(key, default, f"a number from {least} to {most} was expected", is_right)
-
-    def strings(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """Return a list of strings."""
-
-        def is_right(value: object) -> bool:
-            return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-        return tuple(self.get(key, default, "a list of strings was expected", is_right))
-
-    def path(self, key: str, default: Path) -> Path:
-        """Return an absolute path."""
-
-        def is_right(value: object) -> bool:
-            return isinstance(value, str) and value.startswith("/")
-
-        return Path(self.get(key, default, "an absolute path was expected", is_right))
-
-    def section(self, key: str) -> "_Section":
-        """Return an object within this one; an empty one where the key is not there."""
-        self._asked.add(key)
-        return _Section(self._file, f"{self._name}.{key}".lstrip("."), self._values.get(key, {}))
-
-    def keys(self) -> tuple[str, ...]:
-        """Return the keys that the file has here."""
-        return tuple(self._values)
-
-    def refuse_others(self) -> None:
-        """Raise ConfigError for a key that nobody has asked for."""
-        for key in self._values:
-            if key not in self._asked:
-                known = ", ".join(sorted(self._asked))
-                raise ConfigError(self._file, f"{self._name}.{key}", f"unknown; known are {known}")
-
-    def refuse(self, key: str, expected: str) -> ConfigError:
-        """Return the error for a value that only the caller can judge."""
-        return ConfigError(self._file, f"{self._name}.{key}".lstrip("."), expected)
+    filters: tuple[FilterSpec, ...] = ()
 
 
 def load(file: Path | None) -> Config:
@@ -136,8 +73,9 @@ def _parse(file: Path) -> Config:
         raise ConfigError(file, "the file", str(error.strerror)) from error
     except ValueError as error:
         raise ConfigError(file, "the file", f"no JSON: {error}") from error
-    root = _Section(file, "", whole)
+    root = Section(file, "", whole)
     own = root.section("osq")
+    records = _records(own, with_files=bool(root.section("file_paths").keys()))
     config = Config(
         device=own.path("device", default_device()),
         store=own.path("store", DEFAULT_STORE),
@@ -146,23 +84,24 @@ def _parse(file: Path) -> Config:
         batch_records=own.number("batch_records", 2000, 1, 100_000),
         interval_s=own.number("interval_s", 10, 1, 3600),
         extension_rows=own.number("extension_rows", 5000, 1, 1_000_000),
-        records=_records(own, with_files=bool(root.section("file_paths").keys())),
+        records=records,
         environment_variables=root.section("events").strings("environment_variables", ()),
         limits=_limits(root, own),
         paths=_paths(root),
+        filters=filters_of(own.section("filters"), records),
     )
     own.refuse_others()
     return config
 
 
-def _ring_bytes(own: _Section) -> int:
+def _ring_bytes(own: Section) -> int:
     mib = own.number("ring_mib", 16, 1, 64)
     if mib & (mib - 1):
         raise own.refuse("ring_mib", "a power of two was expected")
     return mib * _MIB
 
 
-def _records(own: _Section, *, with_files: bool) -> tuple[str, ...]:
+def _records(own: Section, *, with_files: bool) -> tuple[str, ...]:
     chosen = own.strings("records", _RECORDS)
     if with_files and "file" not in chosen:
         chosen = (*chosen, "file")
@@ -172,7 +111,7 @@ def _records(own: _Section, *, with_files: bool) -> tuple[str, ...]:
     return chosen
 
 
-def _paths(root: _Section) -> Paths:
+def _paths(root: Section) -> Paths:
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for key in ("file_paths", "exclude_paths"):
         section = root.section(key)
@@ -187,7 +126,7 @@ def _paths(root: _Section) -> Paths:
         raise root.refuse("file_paths", str(error)) from error
 
 
-def _limits(root: _Section, own: _Section) -> Limits:
+def _limits(root: Section, own: Section) -> Limits:
     default = _retention(root.section("options"), Retention())
     tables = own.section("tables")
     by_table: Mapping[str, Retention] = {}
@@ -201,7 +140,7 @@ def _limits(root: _Section, own: _Section) -> Limits:
     return Limits(max_bytes=max_mib * _MIB, default=default, by_table=by_table)
 
 
-def _retention(section: _Section, default: Retention) -> Retention:
+def _retention(section: Section, default: Retention) -> Retention:
     return Retention(
         max_age_s=section.number("events_expiry", default.max_age_s, 0, 1 << 40),
         max_rows=section.number("events_max", default.max_rows, 0, 1 << 40),

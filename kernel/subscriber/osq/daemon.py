@@ -40,6 +40,7 @@ class Daemon:
         self._variables = frozenset(one.encode() for one in config.environment_variables)
         self._interval_end_s = time.monotonic() + config.interval_s
         self._programs = Programs(running())
+        self._filters = tuple(one.resolved() for one in config.filters)
         self._reported = Totals()
         # Of the last sync or commit: what is known when something fails after it.
         self._known = Totals()
@@ -66,6 +67,9 @@ class Daemon:
     def _subscribe(self) -> None:
         watermark = self._config.ring_bytes // _WATERMARK_PART
         self._ring.notify(watermark_bytes=watermark, latency_ms=self._config.latency_ms)
+        # Before the subscriptions, so that nothing comes that is not wanted.
+        for one in self._filters:
+            self._ring.filter(one)
         for name in self._config.records:
             with_env = name == "exec" and bool(self._variables)
             options = RECORD_WITH_ENVIRONMENT if with_env else 0

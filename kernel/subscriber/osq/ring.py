@@ -18,6 +18,16 @@ from osq.layout import decode
 from osq.records import Event
 
 RECORD_WITH_ENVIRONMENT: int = lib.OSQ_EXEC_ENV
+FILTER_LIST_MAX: int = lib.OSQ_FILTER_LIST_MAX
+FILTER_PATH_BYTES: int = lib.OSQ_FILTER_PATH_BYTES
+# Types whose records may be filtered by path.
+FILTER_PATH_TYPES: frozenset[int] = frozenset({lib.OSQ_TYPE_EXEC})
+_FILTER_BITS: dict[str, int] = {
+    "uids": lib.OSQ_FILTER_BY_UID,
+    "pid_namespaces": lib.OSQ_FILTER_BY_PID_NS,
+    "cgroups": lib.OSQ_FILTER_BY_CGROUP,
+    "paths": lib.OSQ_FILTER_BY_PATH,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +41,7 @@ class Counters:
     pending: int
     in_flight: int
     reset: int
+    filtered: int
     dropped: tuple[int, ...]
     dropped_of: tuple[int, ...]
 
@@ -49,6 +60,39 @@ class Caps:
     types: int
     missing: int
     ring_max_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which records of one type the kernel makes: struct osq_filter, with lists of any length.
+
+    Shape: uids are ranges, ends included; `exclude` names the lists that keep out.
+    """
+
+    record_type: int
+    uids: tuple[tuple[int, int], ...] = ()
+    pid_namespaces: tuple[int, ...] = ()
+    cgroups: tuple[int, ...] = ()
+    paths: tuple[bytes, ...] = ()
+    exclude: frozenset[str] = frozenset()
+
+    def in_c(self) -> Any:
+        """Return it as the driver takes it."""
+        made = ffi.new("struct osq_filter *")
+        made.type = self.record_type
+        made.exclude = sum(_FILTER_BITS[name] for name in self.exclude)
+        made.uid_count, made.pid_ns_count = len(self.uids), len(self.pid_namespaces)
+        made.cgroup_count, made.path_count = len(self.cgroups), len(self.paths)
+        for place, (first, last) in enumerate(self.uids):
+            made.uids[place].first, made.uids[place].last = first, last
+        made.pid_ns[0 : len(self.pid_namespaces)] = self.pid_namespaces
+        made.cgroups[0 : len(self.cgroups)] = self.cgroups
+        used = 0
+        for place, path in enumerate(self.paths):
+            made.paths[place].off, made.paths[place].len = used, len(path)
+            ffi.buffer(made.bytes)[used : used + len(path)] = path
+            used += len(path)
+        return made
 
 
 def default_device() -> Path:
@@ -98,6 +142,11 @@ class Ring:
         said = lib.osq_client_subscribe(self._client, record_type, on, options)
         self._check(f"subscribe to type {record_type}", said)
 
+    def filter(self, one: Filter) -> None:
+        """Have the kernel make only such records of a type, until the next `allocate`."""
+        said = lib.osq_client_filter(self._client, one.in_c())
+        self._check(f"filter type {one.record_type}", said)
+
     def watch(self, path: str, actions: int) -> None:
         """Have what happens to a path, and below it, recorded; files are subscribed to."""
         said = lib.osq_client_watch(self._client, os.fsencode(path), actions)
@@ -130,7 +179,7 @@ class Ring:
         if broken != ffi.NULL:
             text = os.fsdecode(ffi.string(broken))
             raise DeviceError(f"{self.device}: the counters do not add up: {text}", errno.EPROTO)
-        names = ("attempts", "committed", "consumed", "pending", "in_flight", "reset")
+        names = ("attempts", "committed", "consumed", "pending", "in_flight", "reset", "filtered")
         return Counters(
             generation=int(self._client.generation),
             dropped=tuple(stats.dropped),

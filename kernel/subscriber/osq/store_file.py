@@ -13,7 +13,7 @@ from osq.tables import TABLES
 
 APPLICATION_ID = 0x6F737173  # "osqs"
 # Raised with every change of a table; tests/subscriber/test_store.py holds the two together.
-VERSION = 1
+VERSION = 2
 _BUSY_S = 5.0
 _SESSION = """CREATE TABLE session (
     id INTEGER PRIMARY KEY, begun BIGINT NOT NULL, ending TEXT NOT NULL, note TEXT NOT NULL,

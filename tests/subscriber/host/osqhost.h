@@ -37,6 +37,7 @@ struct osqhost_packet {
 		struct osq_caps caps;
 		struct osq_stats stats;
 		struct osq_notify notify;
+		struct osq_filter filter;
 		uint64_t map_bytes;
 	} body;
 };

@@ -6,6 +6,7 @@
  *
  * Commands come as lines on standard input, each is answered by a line:
  *	burst N		publish N programs at once
+ *	program UID PID_NS CGROUP PATH	publish this one
  *	rate N		publish N records a second from now on; 0: stop
  *	invalidate	as if another process had used the device
  *	garbage		overwrite what is committed and unread
@@ -14,6 +15,7 @@
  * what was counted in its session: that is the truth of the tests.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -47,6 +49,17 @@ static void free_ring(void)
 	osq_host_unmap(host.data, host.size);
 	close(host.memory);
 	host.data = NULL;
+	/* A new ring has none. */
+	produce_unfiltered();
+}
+
+static int set_filter(const struct osq_filter *filter)
+{
+	int err = osq_device_check_filter(&host.session, filter);
+
+	if (!err)
+		produce_filter(filter);
+	return err;
 }
 
 static void say_counters(const char *what)
@@ -58,11 +71,12 @@ static void say_counters(const char *what)
 	for (i = 0; i < OSQ_DROP_COUNT; i++)
 		dropped += count->dropped[i];
 	printf("{\"%s\":{\"attempts\":%llu,\"committed\":%llu,\"consumed\":"
-	       "%llu,\"reset\":%llu,\"dropped\":%llu}}\n",
+	       "%llu,\"reset\":%llu,\"dropped\":%llu,\"filtered\":%llu}}\n",
 	       what, (unsigned long long)count->attempts,
 	       (unsigned long long)count->committed,
 	       (unsigned long long)count->consumed,
-	       (unsigned long long)count->reset, (unsigned long long)dropped);
+	       (unsigned long long)count->reset, (unsigned long long)dropped,
+	       (unsigned long long)count->filtered);
 	fflush(stdout);
 }
 
@@ -103,6 +117,8 @@ static int serve_ioctl(struct osqhost_packet *packet)
 					    &packet->body.subscribe);
 	case OSQ_IOC_NOTIFY:
 		return osq_device_notify(&host.session, &packet->body.notify);
+	case OSQ_IOC_FILTER:
+		return set_filter(&packet->body.filter);
 	case OSQ_IOC_SYNC:
 		host.told = 0;
 		return osq_device_sync(&host.session, &packet->body.sync);
@@ -207,9 +223,15 @@ static void garbage(void)
 static void obey(const char *line)
 {
 	unsigned long long number = 0;
+	char path[PROGRAM_PATH_MAX + 1];
+	struct program program = { .path = path };
 
 	if (sscanf(line, "burst %llu", &number) == 1) {
 		produce_burst(number);
+	} else if (sscanf(line, "program %" SCNu32 " %" SCNu32 " %" SCNu64 " %255s",
+			  &program.uid, &program.pid_ns, &program.cgroup_id,
+			  path) == 4) {
+		produce_program(&program);
 	} else if (sscanf(line, "rate %llu", &number) == 1) {
 		produce_rate(number);
 	} else if (!strcmp(line, "invalidate\n")) {
@@ -241,7 +263,7 @@ static int listen_at(const char *path)
 int main(int argc, char **argv)
 {
 	int listener = argc == 2 ? listen_at(argv[1]) : -1;
-	char line[128];
+	char line[512];
 
 	if (listener < 0) {
 		perror("osqhostd: SOCKET");

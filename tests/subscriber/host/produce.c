@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "osq_filter.h"
 #include "osq_publisher.h"
 
 #define THREADS 2
@@ -16,6 +17,8 @@
 /* Held for reading while a record is made; start and stop hold it alone. */
 static pthread_rwlock_t gate = PTHREAD_RWLOCK_INITIALIZER;
 static struct osq_ring *rings[OSQ_TYPE_COUNT];
+static struct osq_filter filters[OSQ_TYPE_COUNT];
+static const struct program usual = { .uid = 1000, .path = "/usr/bin/true" };
 static atomic_ullong made;
 static atomic_ullong rate;
 static pthread_t threads[THREADS];
@@ -31,9 +34,10 @@ static struct osq_span append(char *record, u32 *len, const char *bytes,
 }
 
 /* A program whose arguments carry the number of the record. */
-static void put_exec(struct osq_ring *ring, u64 number)
+static void put_exec(struct osq_ring *ring, u64 number,
+		     const struct program *program)
 {
-	static const char path[] = "/usr/bin/true", cwd[] = "/root";
+	static const char cwd[] = "/root";
 	static const char env[] = "LANG=C.UTF-8\0SECRET=x\0TERM=dumb";
 	union {
 		struct osq_exec exec;
@@ -47,14 +51,17 @@ static void put_exec(struct osq_ring *ring, u64 number)
 	one.exec.head.type = OSQ_TYPE_EXEC;
 	one.exec.head.pid = one.exec.head.tid = (u32)(number % 4000000) + 2;
 	one.exec.head.ppid = 1;
-	one.exec.uid = one.exec.euid = 1000;
+	one.exec.uid = one.exec.euid = program->uid;
+	one.exec.pid_ns = program->pid_ns;
+	one.exec.cgroup_id = program->cgroup_id;
 	one.exec.auid = one.exec.session = ~0u;
 	one.exec.argc = 3;
 	one.exec.envc = 3;
 	one.exec.mode = 0100755;
 	one.exec.mtime_ns = 1700000000123456789;
 	one.exec.ino = 42;
-	one.exec.path = append(one.bytes, &len, path, sizeof(path) - 1);
+	one.exec.path = append(one.bytes, &len, program->path,
+			       (u32)strlen(program->path));
 	one.exec.filename = append(one.bytes, &len, "true", 4);
 	one.exec.argv = append(one.bytes, &len, argv, (u32)size + 1);
 	one.exec.argv_bytes = one.exec.argv.len;
@@ -91,14 +98,33 @@ static void put_exit(struct osq_ring *ring, u64 number)
 	osq_ring_put(ring, &one.head);
 }
 
-static void put(u32 type)
+/* As os/linux/filter.c asks; the gate is held. */
+static bool is_let_in(u32 type, const struct program *program)
+{
+	const struct osq_filter *filter = &filters[type];
+	struct osq_subject subject = {
+		.uid = program->uid,
+		.in_pid_ns = osq_filter_has_pid_ns(filter, program->pid_ns),
+		.in_cgroup = osq_filter_has_cgroup(filter, program->cgroup_id),
+	};
+
+	if (type == OSQ_TYPE_EXEC) {
+		subject.path = program->path;
+		subject.path_bytes = (u32)strlen(program->path);
+	}
+	return osq_filter_lets(filter, &subject);
+}
+
+static void put(u32 type, const struct program *program)
 {
 	pthread_rwlock_rdlock(&gate);
-	if (rings[type]) {
+	if (rings[type] && !is_let_in(type, program)) {
+		osq_ring_filtered(rings[type], (u16)type);
+	} else if (rings[type]) {
 		u64 number = atomic_fetch_add(&made, 1) + 1;
 
 		if (type == OSQ_TYPE_EXEC)
-			put_exec(rings[type], number);
+			put_exec(rings[type], number, program);
 		else if (type == OSQ_TYPE_FORK)
 			put_fork(rings[type], number);
 		else
@@ -110,7 +136,26 @@ static void put(u32 type)
 void produce_burst(uint64_t count)
 {
 	while (count--)
-		put(OSQ_TYPE_EXEC);
+		put(OSQ_TYPE_EXEC, &usual);
+}
+
+void produce_program(const struct program *program)
+{
+	put(OSQ_TYPE_EXEC, program);
+}
+
+void produce_filter(const struct osq_filter *filter)
+{
+	pthread_rwlock_wrlock(&gate);
+	filters[filter->type] = *filter;
+	pthread_rwlock_unlock(&gate);
+}
+
+void produce_unfiltered(void)
+{
+	pthread_rwlock_wrlock(&gate);
+	memset(filters, 0, sizeof(filters));
+	pthread_rwlock_unlock(&gate);
 }
 
 /* Up to the number that is due by now, then a tick of sleep. */
@@ -131,7 +176,7 @@ static void *pace(void *unused)
 			  NS_PER_S;
 
 		for (; done < due; done++)
-			put(types[done % 4]);
+			put(types[done % 4], &usual);
 		nanosleep(&tick, NULL);
 	}
 	return NULL;
@@ -166,6 +211,8 @@ static void connect_type(u32 type, struct osq_ring *ring)
 	{                                                            \
 		connect_type(OSQ_TYPE_##upper, NULL);                \
 	}
+#define BY_PROCESS \
+	(OSQ_FILTER_BY_UID | OSQ_FILTER_BY_PID_NS | OSQ_FILTER_BY_CGROUP)
 PUBLISHER(exec, EXEC)
 PUBLISHER(fork, FORK)
 PUBLISHER(exit, EXIT)
@@ -174,14 +221,17 @@ const struct osq_publisher osq_publishers[] = {
 	{ .name = "exec",
 	  .type = OSQ_TYPE_EXEC,
 	  .options = OSQ_EXEC_ENV,
+	  .filters = BY_PROCESS | OSQ_FILTER_BY_PATH,
 	  .start = exec_start,
 	  .stop = exec_stop },
 	{ .name = "fork",
 	  .type = OSQ_TYPE_FORK,
+	  .filters = BY_PROCESS,
 	  .start = fork_start,
 	  .stop = fork_stop },
 	{ .name = "exit",
 	  .type = OSQ_TYPE_EXIT,
+	  .filters = BY_PROCESS,
 	  .start = exit_start,
 	  .stop = exit_stop },
 	{ 0 },

@@ -5,8 +5,29 @@
 
 #include <stdint.h>
 
+#include "osq.h"
+
 /* Publish @count programs at once, and return when it is done. */
 void produce_burst(uint64_t count);
+
+/* A program, as far as a filter asks about it. */
+struct program {
+	uint32_t uid;
+	uint32_t pid_ns; /* inode; no namespace is below another here */
+	uint64_t cgroup_id; /* nor is a group */
+	const char *path; /* up to PROGRAM_PATH_MAX bytes */
+};
+
+#define PROGRAM_PATH_MAX 255
+
+/* Publish one program. */
+void produce_program(const struct program *program);
+
+/* Have a filter, which the core has checked, decide on its type. */
+void produce_filter(const struct osq_filter *filter);
+
+/* Let everything in again. */
+void produce_unfiltered(void);
 
 /*
  * Publish so many records a second from now on, from two threads: of eight,

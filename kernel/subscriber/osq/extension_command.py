@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The extension's start: it alone needs osquery's Python package, and says so without it."""
+
+import sys
+from collections.abc import Sequence
+
+# The package and what it is made on.
+_NEEDED = frozenset({"osquery", "thrift", "future"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the extension; return its exit code, 1 where osquery's Python package is not there."""
+    try:
+        from osq import extension  # noqa: PLC0415 - what is missing is told here
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in _NEEDED:
+            raise
+        place = f"/usr/local/lib/python3.{sys.version_info.minor}/dist-packages"
+        sys.stderr.write(
+            f"osq-extension.ext: the Python package osquery is not installed: {error}\n"
+            f"  -> pip install --target {place} osquery\n"
+            "  -> `osq query` answers the same without it\n"
+        )
+        return 1
+    return extension.main(arguments)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The kernel's own filters, as the configuration has them: which records are made at all.
+
+    "osq": {"filters": {
+      "exec": {"uids": [0, "1000-1999"], "exclude": {"paths": ["/usr/lib/nagios"]}},
+      "fork": {"cgroups": ["/sys/fs/cgroup/user.slice"]}
+    }}
+
+A filter is of one type of records; each of its lists must agree. What a list means is said in
+uapi/osq.h, struct osq_filter. Ids may be given as files, which are looked at when the daemon
+starts, and not by whoever only reads the store.
+"""
+
+import errno
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from osq.errors import UsageError
+from osq.layout import TYPES_BY_NAME
+from osq.ring import FILTER_LIST_MAX, FILTER_PATH_BYTES, FILTER_PATH_TYPES, Filter
+from osq.sections import Section
+
+_UID_MAX = (1 << 32) - 1
+_ID_MAX = {"pid_namespaces": (1 << 32) - 1, "cgroups": (1 << 64) - 1}
+# ioctl_ns(2): _IO(0xb7, 3), and what it says of a pid namespace, CLONE_NEWPID.
+_NS_GET_NSTYPE = 0xB703
+_CLONE_NEWPID = 0x20000000
+UidRange = tuple[int, int]
+_DIGITS = re.compile("[0-9]{1,20}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterSpec:
+    """One filter as it is written; `exclude` names those of its lists that keep out.
+
+    Shape: uids are ranges, ends included; an id is a number, or a file or folder that has it.
+    """
+
+    record: str
+    uids: tuple[UidRange, ...] = ()
+    pid_namespaces: tuple[int | str, ...] = ()
+    cgroups: tuple[int | str, ...] = ()
+    paths: tuple[str, ...] = ()
+    exclude: frozenset[str] = frozenset()
+
+    def resolved(self) -> Filter:
+        """Return it with every id as a number.
+
+        Raises: UsageError for a file that is not there, or is no such thing.
+        """
+        return Filter(
+            record_type=TYPES_BY_NAME[self.record],
+            uids=self.uids,
+            pid_namespaces=self._ids("pid_namespaces", self.pid_namespaces, _pid_namespace),
+            cgroups=self._ids("cgroups", self.cgroups, _cgroup),
+            paths=tuple(map(os.fsencode, self.paths)),
+            exclude=self.exclude,
+        )
+
+    def _ids(
+        self, name: str, given: Iterable[int | str], find: Callable[[str], int]
+    ) -> tuple[int, ...]:
+        try:
+            return tuple(one if isinstance(one, int) else find(one) for one in given)
+        except OSError as error:
+            key = f"osq.filters.{self.record}.{name}"
+            raise UsageError(f"{key}: {error.filename}: {error.strerror}") from error
+
+
+def _pid_namespace(file: str) -> int:
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        kind = fcntl.ioctl(descriptor, _NS_GET_NSTYPE)
+        number = os.fstat(descriptor).st_ino
+    except OSError as error:
+        raise OSError(error.errno, "no namespace", file) from error
+    finally:
+        os.close(descriptor)
+    if kind != _CLONE_NEWPID:
+        raise OSError(errno.EINVAL, "a namespace, but none of pids", file)
+    return number
+
+
+def _cgroup(folder: str) -> int:
+    status = Path(folder).stat()
+    # Of the unified hierarchy each has this file; of the older ones, none.
+    if not (Path(folder) / "cgroup.controllers").exists():
+        raise OSError(errno.EINVAL, "no control group of the unified hierarchy", folder)
+    return status.st_ino
+
+
+def filters_of(section: Section, records: tuple[str, ...]) -> tuple[FilterSpec, ...]:
+    """Return the filters of a configuration that subscribes to `records`.
+
+    Raises: ConfigError.
+    """
+    found = []
+    for record in section.keys():  # noqa: SIM118 - no mapping, a section of the file
+        if record not in TYPES_BY_NAME:
+            raise section.refuse(record, "no such type of records")
+        if record not in records:
+            raise section.refuse(record, f"{record} is not in osq.records: nothing to filter")
+        found.append(_filter_of(section.section(record), record))
+    return tuple(found)
+
+
+def _filter_of(section: Section, record: str) -> FilterSpec:
+    inner = section.section("exclude")
+    excluded = frozenset(inner.keys())
+    for name in sorted(excluded):
+        if name in section.keys():  # noqa: SIM118
+            raise inner.refuse(name, f"there is {name} beside exclude, too: choose one")
+
+    def of(name: str) -> Section:
+        return inner if name in excluded else section
+
+    for name in ("uids", "pid_namespaces", "cgroups", "paths"):
+        section.allow(name)
+        inner.allow(name)
+    section.refuse_others()
+    inner.refuse_others()
+    if TYPES_BY_NAME[record] not in FILTER_PATH_TYPES and of("paths").has("paths"):
+        raise of("paths").refuse("paths", f"only exec records have this list, and {record} not")
+    return FilterSpec(
+        record=record,
+        uids=tuple(_uids(of("uids"))),
+        pid_namespaces=_ids(of("pid_namespaces"), "pid_namespaces"),
+        cgroups=_ids(of("cgroups"), "cgroups"),
+        paths=_paths(of("paths")),
+        exclude=excluded,
+    )
+
+
+def _listed(section: Section, name: str) -> tuple[object, ...]:
+    """Return the values of a list that the kernel has room for."""
+    expected = f"a list of 1 to {FILTER_LIST_MAX} was expected"
+
+    def is_right(value: object) -> bool:
+        return isinstance(value, list) and 1 <= len(value) <= FILTER_LIST_MAX
+
+    return tuple(section.get(name, (), expected, is_right))
+
+
+def _uids(section: Section) -> Iterable[UidRange]:
+    for one in _listed(section, "uids"):
+        ends = one.split("-") if isinstance(one, str) else [one]
+        numbers = [_number(end, _UID_MAX) for end in ends]
+        first, last = numbers[0], numbers[-1]
+        if len(numbers) > 2 or first is None or last is None or first > last:
+            raise section.refuse("uids", f"{one!r}: a uid, or FIRST-LAST, was expected")
+        yield first, last
+
+
+def _number(value: object, most: int) -> int | None:
+    """Return a number that is given as one, or as its decimal digits."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= most else None
+
+
+def _ids(section: Section, name: str) -> tuple[int | str, ...]:
+    found: list[int | str] = []
+    for one in _listed(section, name):
+        number = _number(one, _ID_MAX[name])
+        if number is not None:
+            found.append(number)
+        elif isinstance(one, str) and _is_path(one):
+            found.append(one)
+        else:
+            raise section.refuse(name, f"{one!r}: a number or an absolute path was expected")
+    return tuple(found)
+
+
+def _paths(section: Section) -> tuple[str, ...]:
+    found = []
+    for one in _listed(section, "paths"):
+        path = one.rstrip("/") or "/" if isinstance(one, str) and one else one
+        if not isinstance(path, str) or not _is_path(path):
+            expected = "an absolute path without wildcards, . and .. was expected"
+            raise section.refuse("paths", f"{one!r}: {expected}")
+        found.append(path)
+    if sum(len(os.fsencode(path)) for path in found) > FILTER_PATH_BYTES:
+        raise section.refuse("paths", f"more than {FILTER_PATH_BYTES} bytes in all")
+    return tuple(found)
+
+
+def _is_path(text: str) -> bool:
+    """Whether the kernel could meet a path that begins so; a wildcard is nothing to it."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    parts = text.split("/")[1:]
+    is_whole = text == "/" or not any(part in {"", ".", ".."} for part in parts)
+    return text.startswith("/") and is_whole and not any(one in text for one in "%*\0")

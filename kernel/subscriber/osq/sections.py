@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Objects of the configuration file, whose every value is checked and every key is known."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from osq.errors import ConfigError
+
+Value = TypeVar("Value")
+
+
+class Section:
+    """One object of the file; every value that is asked for is checked."""
+
+    def __init__(self, file: Path, name: str, values: object) -> None:
+        self._file, self._name = file, name
+        if not isinstance(values, dict):
+            raise ConfigError(file, name or "the file", "an object was expected")
+        self._values: dict[str, Any] = values
+        self._asked: set[str] = set()
+
+    def get(self, key: str, default: Value, expected: str, check: Callable[[Any], bool]) -> Value:
+        """Return a value, or the default where the key is not there."""
+        self._asked.add(key)
+        if key not in self._values:
+            return default
+        value = self._values[key]
+        if not check(value):
+            raise ConfigError(self._file, f"{self._name}.{key}".lstrip("."), expected)
+        return value  # type: ignore[no-any-return]
+
+    def number(self, key: str, default: int, least: int, most: int) -> int:
+        """Return a whole number within bounds."""
+
+        def is_right(value: object) -> bool:
+            return type(value) is int and least <= value <= most
+
+        return self.get(key, default, f"a number from {least} to {most} was expected", is_right)
+
+    def strings(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a list of strings."""
+
+        def is_right(value: object) -> bool:
+            return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+        return tuple(self.get(key, default, "a list of strings was expected", is_right))
+
+    def path(self, key: str, default: Path) -> Path:
+        """Return an absolute path."""
+
+        def is_right(value: object) -> bool:
+            return isinstance(value, str) and value.startswith("/")
+
+        return Path(self.get(key, default, "an absolute path was expected", is_right))
+
+    def section(self, key: str) -> "Section":
+        """Return an object within this one; an empty one where the key is not there."""
+        self._asked.add(key)
+        return Section(self._file, f"{self._name}.{key}".lstrip("."), self._values.get(key, {}))
+
+    def has(self, key: str) -> bool:
+        """Whether the file has a value here."""
+        return key in self._values
+
+    def allow(self, key: str) -> None:
+        """Know a key that is asked for later."""
+        self._asked.add(key)
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys that the file has here."""
+        return tuple(self._values)
+
+    def refuse_others(self) -> None:
+        """Raise ConfigError for a key that nobody has asked for."""
+        for key in self._values:
+            if key not in self._asked:
+                known = ", ".join(sorted(self._asked))
+                raise ConfigError(self._file, f"{self._name}.{key}", f"unknown; known are {known}")
+
+    def refuse(self, key: str, expected: str) -> ConfigError:
+        """Return the error for a value that only the caller can judge."""
+        return ConfigError(self._file, f"{self._name}.{key}".lstrip("."), expected)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The subscriber's package: what is in it, and that it runs from there on Debian's own Python."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.packages import Release
+from tests.packages.releases import ROOT, contents, package
+
+SITE = "/usr/lib/python3/dist-packages"
+LIBRARY = f"{SITE}/_libosq.abi3.so"
+SCRIPTS = {"/usr/bin/osq", "/usr/lib/osq/osq-extension.ext"}
+
+
+@pytest.fixture(scope="module")
+def files(release: Release) -> dict[str, bytes]:
+    """Give the package's files."""
+    return contents(package(release, "osq-subscriber"))
+
+
+@pytest.fixture(scope="module")
+def root(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with the package and the library that it depends on, unpacked."""
+    folder = tmp_path_factory.mktemp("root")
+    for name in ("osq-subscriber", "libosq0"):
+        subprocess.run(["dpkg-deb", "--extract", package(release, name), folder], check=True)
+    return folder
+
+
+def run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Return how a command of the unpacked package ended, under the system's Python."""
+    (library,) = root.glob("usr/lib/*/libosq.so.0")
+    places = {"PYTHONPATH": f"{root}{SITE}", "LD_LIBRARY_PATH": str(library.parent)}
+    return subprocess.run(
+        ["/usr/bin/python3", *command],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=root,
+        env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", **places},
+    )
+
+
+def test_it_has_all_of_the_subscriber(files: dict[str, bytes]) -> None:
+    """Each module, both commands, service, configuration and manual; no header, nothing else."""
+    modules = {
+        f"{SITE}/osq/{path.name}": path.read_bytes()
+        for path in (ROOT / "kernel/subscriber/osq").glob("*.py")
+    }
+    docs = {name for name in files if name.startswith("/usr/share/doc/osq-subscriber/")}
+
+    assert {name: files.get(name) for name in modules} == modules
+    assert set(files) - docs == {
+        *modules,
+        *SCRIPTS,
+        *(LIBRARY, "/etc/osq/osq.conf", "/lib/systemd/system/osq-subscriber.service"),
+        *("/usr/share/man/man5/osq.conf.5.gz", "/usr/share/man/man8/osq.8.gz"),
+    }
+    assert {Path(name).name for name in docs} == {
+        *("changelog.gz", "copyright", "subscriber.md.gz", "subscriber-tables.md.gz")
+    }
+
+
+def calls_of(binary: Path) -> dict[str, str]:
+    """Return libosq's functions in a binary, with nm's letter: U, asked of another; T, its own."""
+    table = ["nm", "--dynamic", "--format=posix", str(binary)]
+    lines = subprocess.run(table, check=True, capture_output=True, text=True).stdout.splitlines()
+    words = [line.split() for line in lines]
+    return {name: kind for name, kind, *_ in words if name.startswith("osq_client_")}
+
+
+def test_libosq_is_not_in_it_twice(release: Release, root: Path) -> None:
+    """Its Python module asks libosq0 for every call, and the package for exactly that version."""
+    (library,) = root.glob("usr/lib/*/libosq.so.0")
+    asked, given = calls_of(root / LIBRARY.lstrip("/")), calls_of(library)
+    field = ["dpkg-deb", "--field", str(package(release, "osq-subscriber")), "Depends"]
+    depends = subprocess.run(field, check=True, capture_output=True, text=True).stdout
+
+    assert {"osq_client_open", "osq_client_next", "osq_client_filter"} <= set(asked) <= set(given)
+    assert (set(asked.values()), set(given.values())) == ({"U"}, {"T"})
+    assert f"libosq0 (= {release.version.text})" in depends
+    assert "python3-cffi-backend" in depends
+    assert "python3:any (>= 3.11" in depends
+
+
+def test_it_runs_on_debians_python(root: Path) -> None:
+    """Its tables are those of the page; a configuration is read by it, and a bad one refused."""
+    page = (ROOT / "docs" / "subscriber-tables.md").read_text()
+    bad = root / "bad.conf"
+    bad.write_text('{"osq": {"filters": {"exec": {"uid": [0]}}}}')
+
+    tables = run(root, "-m", "osq", "tables")
+    good = run(root, "-m", "osq", "--config", "etc/osq/osq.conf", "daemon")
+    refused = run(root, "-m", "osq", "--config", str(bad), "query", "SELECT 1")
+
+    assert tables.returncode == 0, tables.stderr
+    assert tables.stdout.rstrip("\n") == page[page.index("## kprocess_events") :].rstrip("\n")
+    # The store's folder is made by the service.
+    assert good.returncode == 1
+    assert "is its folder there?" in good.stderr
+    assert refused.returncode == 2
+    assert "osq.filters.exec.uid: unknown" in refused.stderr
+
+
+def test_the_extension_says_what_debian_lacks(root: Path) -> None:
+    """Debian has no Python package of osquery's; all else runs without."""
+    start = "import sys; from osq.extension_command import main; sys.exit(main([]))"
+    said = run(root, "-c", start)
+
+    assert said.returncode == 1
+    assert "the Python package osquery is not installed" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_its_scripts_trust_nothing_of_the_user(files: dict[str, bytes]) -> None:
+    """Root runs them: no PYTHONPATH, no folder of the user's, not the one that it is in."""
+    assert {files[name].split(b"\n", 1)[0] for name in SCRIPTS} == {b"#!/usr/bin/python3 -I"}
+
+
+def test_installing_does_not_enable_it(release: Release) -> None:
+    """The device has one owner, which the administrator chooses; a purge takes the store."""
+    deb = package(release, "osq-subscriber")
+    scripts = subprocess.run(
+        ["dpkg-deb", "--ctrl-tarfile", deb], check=True, capture_output=True
+    ).stdout
+    listed = subprocess.run(
+        ["tar", "-xO", "./postinst", "./postrm", "./conffiles"],
+        input=scripts,
+        check=True,
+        capture_output=True,
+    ).stdout.decode()
+
+    assert "was-enabled 'osq-subscriber.service'" in listed
+    assert "rm -rf /var/lib/osq" in listed
+    assert "/etc/osq/osq.conf" in listed.splitlines()
