@@ -14,8 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from harness import apt, hypervisor
-from harness.errors import Lost
+from harness import apt, debuggers, hypervisor
+from harness.debug_script import Debugger
+from harness.errors import Lost, UsageError
 from harness.model import Accel
 
 _NEEDED_DISK_MIB = 3000
@@ -59,14 +60,12 @@ _TOOLS = (
     _Tool(command="make", package="make", purpose="builds modules"),
     _Tool(command="gcc", package="gcc", purpose="builds modules"),
     _Tool(command="sparse", package="sparse", purpose="checks kernel C", needed=False),
-    _Tool(command="gdb", package="gdb", purpose="debugs kernels", needed=False),
-    _Tool(command="lldb", package="lldb", purpose="debugs kernels", needed=False),
 )
 
 
 def examine(cache: Path) -> tuple[Finding, ...]:
     """Return every finding about this host; `cache` is where images will lie."""
-    return (*_machine(cache), *_accelerator(), *_bootstrap(), *map(_tool, _TOOLS))
+    return (*_machine(cache), *_accelerator(), *_bootstrap(), *map(_tool, _TOOLS), *_debuggers())
 
 
 def usable(findings: tuple[Finding, ...]) -> bool:
@@ -78,6 +77,18 @@ def lines(finding: Finding) -> tuple[str, ...]:
     """Return a finding as text."""
     head = f"{finding.level.value:8} {finding.what}"
     return (head, f"         -> {finding.cure}") if finding.cure else (head,)
+
+
+def _debuggers() -> Iterator[Finding]:
+    for kind in Debugger:
+        try:
+            program = debuggers.choose(kind.value)
+        except UsageError as error:
+            what = f"{kind.value}: not there (debugs kernels)"
+            yield Finding(level=Level.SLOW, what=what, cure=error.hint)
+        else:
+            what = f"{kind.value}: {program.path}, version {program.major}"
+            yield Finding(level=Level.GOOD, what=what)
 
 
 def _machine(cache: Path) -> Iterator[Finding]:

@@ -2,11 +2,16 @@
 """The subscriber as a service on a real kernel: what was run is in the tables a second later."""
 
 import json
+import os
 import secrets
 import time
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.guest import Guest
+from harness.model import PushSpec
 from tests.subscriber_guest.conftest import DEBS, INSTALL_S, SITE, STEP_S, begin, install
 
 READ_S = 20.0
@@ -100,6 +105,26 @@ kill %1""",
     (row,) = first["rows"]
     assert (row["cmdline"], row["uid"]) == (f"sh -c true {token}", "0")
     assert (second["code"], second["rows"]) == (0, [])
+
+
+def test_osqueryd_itself_answers(guest: Guest) -> None:
+    """With the binary that OSQ_OSQUERYD names: no registry has one, so without it is not run."""
+    binary = os.environ.get("OSQ_OSQUERYD")
+    if not binary:
+        pytest.skip("not run: OSQ_OSQUERYD names no osqueryd of this guest's architecture")
+    reads(guest)
+    token = secrets.token_hex(8)
+    spec = PushSpec(source=Path(binary), target="/root/osqueryd", mode=0o755)
+    guest.push([spec], deadline_s=STEP_S)
+    guest.run(f"sh -c true {token}; sleep 1", deadline_s=30)
+
+    shell = "/root/osqueryd -S --json --extensions_require=osq --extensions_timeout=30"
+    sql = f"SELECT cmdline, uid FROM kprocess_events WHERE cmdline = 'sh -c true {token}'"
+    said = guest.run(
+        f'{shell} --extension=/usr/lib/osq/osq-extension.ext "{sql}"', deadline_s=STEP_S
+    )
+
+    assert json.loads(said.stdout) == [{"cmdline": f"sh -c true {token}", "uid": "0"}]
 
 
 def test_the_extension_says_when_osquerys_package_is_not_there(guest: Guest) -> None:

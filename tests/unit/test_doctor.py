@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import apt, doctor, hypervisor
+from harness import apt, debuggers, doctor, hypervisor
+from harness.debug_script import Debugger
+from harness.debuggers import Program
 from harness.doctor import Level
-from harness.errors import Lost
+from harness.errors import Lost, UsageError
 from harness.model import Accel
 
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - it stands in for shutil's own
@@ -24,6 +26,10 @@ def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
         shutil, "which", lambda _name, path=None: "/bin/true" if not path else None
     )
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(1, 1, 1 << 40))
+    there = Path("/usr/bin/lldb-19")
+    monkeypatch.setattr(
+        debuggers, "choose", lambda kind: Program(debugger=Debugger(kind), path=there, major=19)
+    )
 
 
 def test_a_good_host_has_no_cure(tmp_path: Path) -> None:
@@ -31,6 +37,7 @@ def test_a_good_host_has_no_cure(tmp_path: Path) -> None:
     findings = doctor.examine(tmp_path / "not" / "there" / "yet")
 
     assert doctor.usable(findings)
+    assert "lldb: /usr/bin/lldb-19, version 19" in [finding.what for finding in findings]
     assert not [finding.what for finding in findings if finding.cure]
 
 
@@ -55,6 +62,11 @@ def test_each_lack_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(1, 1, 1 << 20))
     monkeypatch.setattr(shutil, "which", lambda _name, path=None: path and None)
 
+    def no_debugger(kind: str) -> Program:
+        raise UsageError("none", hint=f"apt-get install {kind}-19")
+
+    monkeypatch.setattr(debuggers, "choose", no_debugger)
+
     findings = doctor.examine(tmp_path)
 
     text = "\n".join(line for finding in findings for line in doctor.lines(finding))
@@ -62,3 +74,4 @@ def test_each_lack_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.Mo
     assert "MISSING  disk: 1 MiB free" in text
     assert "-> apt-get update" in text
     assert "-> apt-get install mmdebstrap, or ./dev" in text
+    assert "note     lldb: not there (debugs kernels)\n         -> apt-get install lldb-19" in text
