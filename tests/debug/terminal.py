@@ -3,11 +3,13 @@
 
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import AnyStr
 
 import pexpect
 
@@ -20,6 +22,17 @@ _PROMPTS = {
 _QUIET_S = 1.0
 _STOP = r"stop reason = |hit (Temporary )?[Bb]reakpoint|received signal"
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@contextmanager
+def ended(process: "subprocess.Popen[AnyStr]") -> "Iterator[subprocess.Popen[AnyStr]]":
+    """Wait for the end of a command, and kill it when the test has failed before."""
+    with process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 class Terminal:

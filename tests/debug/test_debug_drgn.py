@@ -12,7 +12,7 @@ from harness import config, domain, hypervisor
 from harness.guest import Guest
 from harness.lives import Life
 from tests.debug.conftest import invoke
-from tests.debug.terminal import PROJECT, attached
+from tests.debug.terminal import PROJECT, attached, ended
 from tests.debug.test_debug_attach import runs_on
 
 # In the kernel for most of its time; the other CPU of the guest idles.
@@ -43,8 +43,10 @@ def test_all_cpus_without_stopping_the_guest(shared: Life) -> None:
     with (
         hypervisor.connect(shared.uri, runtime=shared.folder, cache=cache, mask_kvm=False) as hv,
         domain.attached(hv, shared.domain) as guest,
-        subprocess.Popen(
-            line, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ended(
+            subprocess.Popen(
+                line, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
         ) as process,
     ):
         while process.poll() is None:

@@ -19,7 +19,7 @@ import pytest
 
 from harness.guest import Guest
 from harness.lives import Life
-from tests.debug.terminal import PROJECT
+from tests.debug.terminal import PROJECT, ended
 from tests.debug.test_debug_attach import runs_on
 
 LAUNCH = PROJECT / ".vscode" / "launch.json"
@@ -129,8 +129,10 @@ def test_dap_on_standard_input_and_output(shared: Life, ssh: Guest) -> None:
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with (
         listening(ssh),
-        subprocess.Popen(
-            line, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr
+        ended(
+            subprocess.Popen(
+                line, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr
+            )
         ) as command,
     ):
         assert command.stdin is not None
@@ -146,8 +148,10 @@ def test_dap_on_standard_input_and_output(shared: Life, ssh: Guest) -> None:
 def test_dap_on_a_port(shared: Life, ssh: Guest) -> None:
     """Two editors one after the other, on loopback only; after Ctrl-C nobody listens."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}"]
-    with subprocess.Popen(
-        [*line, "--dap", "--port=0"], cwd=PROJECT, stderr=subprocess.PIPE, text=True
+    with ended(
+        subprocess.Popen(
+            [*line, "--dap", "--port=0"], cwd=PROJECT, stderr=subprocess.PIPE, text=True
+        )
     ) as command:
         assert command.stderr is not None
         said = next(one for one in command.stderr if "listens on" in one)
@@ -178,8 +182,8 @@ def test_dap_on_a_port(shared: Life, ssh: Guest) -> None:
 def test_an_editor_that_is_killed_leaves_a_running_guest(shared: Life) -> None:
     """Its end of the pipe closes in the middle of a session."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
-    with subprocess.Popen(
-        line, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    with ended(
+        subprocess.Popen(line, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     ) as command:
         assert command.stdin is not None
         assert command.stdout is not None
@@ -200,8 +204,8 @@ def test_lldb_dap_debugs_the_guest(shared: Life) -> None:
     command = subprocess.Popen(line, cwd=PROJECT, stderr=subprocess.PIPE)
     try:
         configured = written(LAUNCH)
-        with subprocess.Popen(
-            ["lldb-dap-19"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        with ended(
+            subprocess.Popen(["lldb-dap-19"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
