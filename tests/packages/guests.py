@@ -106,7 +106,8 @@ class Distribution:
         spec = image.load_spec(SETTINGS.images, self.image_name)
         headers = _headers(package)
         spec = replace(spec, packages=(*spec.packages, package, headers))
-        target = TargetSpec(image=self.image_name, kernel=package)
+        # Much of a boot patches code, and emulators before QEMU 8.1 may run what was there before.
+        target = TargetSpec(image=self.image_name, kernel=package, one_thread=True)
         return Machine(
             image=image.ensure(spec, root=ENVIRONMENT.cache, progress=say),
             kernel=self.kernel(package),
