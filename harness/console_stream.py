@@ -5,6 +5,7 @@ import contextlib
 import logging
 import threading
 import time
+import weakref
 from queue import SimpleQueue
 from typing import Any
 
@@ -34,7 +35,7 @@ class ConsoleStream:
     """
 
     def __init__(self, uri: str, name: str) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # the stream is not freed while somebody uses it
         self._open = True
         self._arrived: SimpleQueue[bytes] = SimpleQueue()
         self._conn: Any = libvirt.open(uri)
@@ -42,7 +43,7 @@ class ConsoleStream:
             self._stream: Any = self._conn.newStream(libvirt.VIR_STREAM_NONBLOCK)
             flags = libvirt.VIR_DOMAIN_CONSOLE_FORCE
             self._conn.lookupByName(name).openConsole(None, self._stream, flags)
-            self._stream.eventAddCallback(_EVENTS, self._on_event, None)
+            self._stream.eventAddCallback(_EVENTS, _dispatch, weakref.ref(self))
         except libvirt.libvirtError:
             self._conn.close()
             raise
@@ -60,18 +61,13 @@ class ConsoleStream:
         Raises: HypervisorError when the line is closed, or takes nothing for seconds.
         """
         end = time.monotonic() + _WRITE_DEADLINE_S
-        try:
-            with self._lock:
-                while data:
-                    sent = self._stream.send(data)
-                    if sent >= 0:
-                        data = data[sent:]
-                    elif time.monotonic() > end:
-                        raise HypervisorError("the console takes no input: it is full")
-                    else:
-                        time.sleep(_WRITE_PAUSE_S)
-        except libvirt.libvirtError as error:
-            raise HypervisorError(f"the console takes no input: {error}") from error
+        while data:
+            sent = self._send(data)
+            if sent < 0 and time.monotonic() > end:
+                raise HypervisorError("the console takes no input: it is full")
+            if sent < 0:
+                time.sleep(_WRITE_PAUSE_S)
+            data = data[max(sent, 0) :]
 
     def close(self) -> None:
         """End the stream; may be called twice and from any thread."""
@@ -79,24 +75,48 @@ class ConsoleStream:
             if not self._open:
                 return
             self._open = False
-            for step in (self._stream.eventRemoveCallback, self._stream.abort, self._conn.close):
+            for step in (self._stream.eventRemoveCallback, self._stream.abort):
                 try:
                     step()
                 except libvirt.libvirtError as error:
                     _LOG.debug("closing a console: %s", error)
+            # The binding never lets go of a stream that had a callback, and its connection with
+            # it: two descriptors for each console.
+            self._stream.__del__()
+            with contextlib.suppress(libvirt.libvirtError):
+                self._conn.close()
         self._arrived.put(b"")
 
-    def _on_event(self, stream: Any, _events: int, _opaque: object) -> None:
+    def take(self) -> None:
         """Take what is there; called by the event loop's thread."""
-        try:
-            while isinstance(data := stream.recv(_CHUNK_BYTES), bytes):
-                self._arrived.put(data)
-                if not data:
-                    break
-            else:
-                return  # nothing more for now
-        except libvirt.libvirtError as error:
-            _LOG.debug("console ended: %s", error)
-            self._arrived.put(b"")
-        with contextlib.suppress(libvirt.libvirtError):
-            stream.eventRemoveCallback()
+        with self._lock:
+            try:
+                while self._open and isinstance(data := self._stream.recv(_CHUNK_BYTES), bytes):
+                    self._arrived.put(data)
+                    if not data:
+                        break
+                else:
+                    return  # nothing more for now
+            except libvirt.libvirtError as error:
+                _LOG.debug("console ended: %s", error)
+                self._arrived.put(b"")
+            with contextlib.suppress(libvirt.libvirtError):
+                self._stream.eventRemoveCallback()
+
+    def _send(self, data: bytes) -> int:
+        """Return how many bytes were taken; less than 0 when there is no room now."""
+        with self._lock:
+            if not self._open:
+                raise HypervisorError("the console takes no input: it is closed")
+            try:
+                sent: int = self._stream.send(data)
+            except libvirt.libvirtError as error:
+                raise HypervisorError(f"the console takes no input: {error}") from error
+        return sent
+
+
+def _dispatch(_stream: Any, _events: int, console: "weakref.ref[ConsoleStream]") -> None:
+    """Pass an event on; the binding keeps what it calls for ever, so it gets no more than this."""
+    found = console()
+    if found is not None:
+        found.take()

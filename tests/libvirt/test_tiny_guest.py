@@ -152,6 +152,28 @@ def test_no_write_waits_for_the_reader(hv: Hypervisor, spec: DomainSpec, tmp_pat
             assert console.wait_for("", deadline_s=_WAIT_S, since=number).text == "on"
 
 
+def test_a_closed_console_leaves_nothing_open(
+    hv: Hypervisor, spec: DomainSpec, tmp_path: Path
+) -> None:
+    """No descriptor of its connection stays; a write is refused, a second close is none."""
+    with Domain.create(hv, render(spec)) as running:
+        before = len(os.listdir("/proc/self/fd"))
+        for number in range(5):
+            source = running.open_console()
+            with Console(source, file=tmp_path / f"log{number}"):
+                assert len(os.listdir("/proc/self/fd")) > before
+        source.close()
+
+        assert source.read(1) == b""
+        with pytest.raises(HypervisorError, match="closed"):
+            source.write(b"x")
+        # The last of a connection goes in the event loop's thread.
+        end = time.monotonic() + _WAIT_S
+        while len(os.listdir("/proc/self/fd")) > before:
+            assert time.monotonic() < end, "descriptors of closed consoles stay open"
+            time.sleep(0.05)
+
+
 def test_a_restored_guest_goes_on_with_other_paths(
     hv: Hypervisor, spec: DomainSpec, runtime: Path, tmp_path: Path
 ) -> None:
