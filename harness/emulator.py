@@ -6,6 +6,10 @@ QEMU before 8.1 may execute a stale translation of code that another emulated CP
 of times, then hangs its guest: a CPU takes an int3 for ever that is no longer there. With one
 thread for all CPUs nothing is stale. libvirt 9 has no element for it, and an option of ours would
 come behind its own.
+
+QEMU 7.2 also leaves wrong flags behind cmpxchg16b when an instruction that sets flags stands
+before it, as in the allocator of Debian 13's kernel: EFLAGS holds half of a pointer, and the kernel
+dies of a trap that nobody has set. Such a CPU is said not to have that instruction.
 """
 
 import shutil
@@ -18,11 +22,13 @@ from harness.errors import HypervisorError
 _QEMU = "qemu-system-x86_64"
 _MENDED = (8, 1)
 _SCRIPT = """#!/bin/sh
-# {qemu}, its CPUs in one thread: 'tcg' behind -accel gets an option more.
+# {qemu}, its CPUs in one thread, without cmpxchg16b: what is behind -accel and -cpu gets an
+# option more.
 before=
 for word in "$@"; do
 	shift
 	[ "$before" = -accel ] && [ "$word" = tcg ] && word=tcg,thread=single
+	[ "$before" = -cpu ] && word=$word,cx16=off
 	before=$word
 	set -- "$@" "$word"
 done

@@ -63,6 +63,7 @@ class Machine:
             folder=self.folder,
             share=share,
             fresh=fresh,
+            one_thread=self.target.one_thread,
         )
         with session.opened(request, token=secrets.token_hex(8), progress=say) as live:
             yield live
@@ -124,7 +125,11 @@ class Distribution:
         """Fetch all packages of a kernel that an administrator gets with it."""
         view = self._view()
         headers = _headers(package)
-        needed = [one for one in apt.depends(headers, *view) if one.startswith("linux-")]
+        offered = apt.depends(headers, *view)
+        # The same kernel without a signature conflicts with the one that has it.
+        needed = [
+            one for one in offered if one.startswith("linux-") and not one.endswith("-unsigned")
+        ]
         folder.mkdir(parents=True)
         apt.download(sorted({package, headers, *needed}), folder, *view)
 
