@@ -7,9 +7,9 @@ of times, then hangs its guest: a CPU takes an int3 for ever that is no longer t
 thread for all CPUs nothing is stale. libvirt 9 has no element for it, and an option of ours would
 come behind its own.
 
-QEMU 7.2 also leaves wrong flags behind cmpxchg16b when an instruction that sets flags stands
-before it, as in the allocator of Debian 13's kernel: EFLAGS holds half of a pointer, and the kernel
-dies of a trap that nobody has set. Such a CPU is said not to have that instruction.
+QEMU 7.2 was also seen to leave half of a pointer in EFLAGS behind the cmpxchg16b of Debian 13's
+allocator, and the kernel then dies of a trap that nobody has set. So these CPUs do not have that
+instruction.
 """
 
 import shutil
