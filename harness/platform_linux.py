@@ -18,6 +18,7 @@ from harness.module_state import LoadedModule, ModuleEntry
 _STEP_S = 30.0
 _RETRY_S = 0.5
 _FOLDER = "/run/harness"
+_CLOCKS_APART_S = 2.0
 _STAMP = re.compile(r"\[ *(\d+\.\d+)\]")
 # What a guest's own scan takes for a fault; coarse on purpose, the console's scanner is exact.
 _FAULTS = (
@@ -254,11 +255,14 @@ def _insmod_words(output: str) -> str:
 
 
 def _log_since(guest: Guest, uptime_s: float) -> tuple[str, ...]:
-    """Return the lines of the kernel's log from a moment on; a line without a time goes along."""
+    """Return the lines of the kernel's log from a moment on; a line without a time goes along.
+
+    The log has a clock of its own, which may be behind: too many lines are better than too few.
+    """
     found: list[str] = []
     for line in kernel_log(guest):
         stamp = _STAMP.match(line)
-        if (stamp and float(stamp[1]) >= uptime_s) or (not stamp and found):
+        if (stamp and float(stamp[1]) >= uptime_s - _CLOCKS_APART_S) or (not stamp and found):
             found.append(line)
     return tuple(found)
 
