@@ -152,10 +152,13 @@ def install(guest: Guest, files: Sequence[str], *, deadline_s: float = STEP_S) -
 
     INITRD=No: guests boot with an initrd of the harness, and a new one takes minutes to make.
     """
-    return guest.run(
+    done = guest.run(
         f"DEBIAN_FRONTEND=noninteractive INITRD=No dpkg -i {shlex.join(files)} 2>&1",
         deadline_s=deadline_s,
-    ).stdout
+        check=False,
+    )
+    assert done.status == 0, done.stdout
+    return done.stdout
 
 
 def pushed(guest: Guest, files: Sequence[Path]) -> list[str]:
