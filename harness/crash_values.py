@@ -82,8 +82,22 @@ class Crash:
 
     @property
     def fatal(self) -> bool:
-        """Whether the kernel stopped, by libvirt's word or its own."""
-        return self.cause in {Cause.PANIC, Cause.GONE} or any(one.fatal for one in self.reports)
+        """Whether the kernel stopped by this, as libvirt says or itself.
+
+        Where another test has stopped it before it was taken away, that one's end is not counted.
+        """
+        ends = [one for one in self.reports if one.fatal]
+        others = [one for one in ends if self._first_of(one).test not in {"", self.test}]
+        if others:
+            return len(others) < len(ends)
+        return self.cause in {Cause.PANIC, Cause.GONE} or bool(ends)
+
+    def _first_of(self, report: KernelReport) -> KernelReport:
+        """Return the report that this one follows from, over however many; itself for none."""
+        by_line = {one.line: one for one in self.reports}
+        while report.follows is not None and report.follows in by_line:
+            report = by_line[report.follows]
+        return report
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """expectations: a crash that was announced is right only when it is found and named so."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,6 +57,23 @@ def test_each_wrong_name_is_a_failure(fields: dict[str, Any], word: str) -> None
 
     assert result.verdict is Verdict.FAILED
     assert word in result.reason
+
+
+@pytest.mark.parametrize("cause", [Cause.REPORT, Cause.PANIC])
+def test_the_end_that_another_test_made_is_not_this_ones(cause: Cause) -> None:
+    """The next test had begun, and stopped the kernel; a consequence of the first is its own."""
+    wanted = Expectation(kind="null-deref", fatal=False)
+    first = report(test="t::one", fatal=False)
+    later = report(test="t::two", fatal=True, line=first.line + 50)
+    found = crash(test="t::one", cause=cause, reports=(first, later))
+    panic = report(test="t::two", fatal=True, line=later.line + 50, follows=later.line)
+    oops = replace(later, fatal=False)
+
+    assert differences(wanted, found) == ()
+    assert differences(wanted, replace(found, reports=(first, oops, panic))) == ()
+    for end in ({"follows": first.line}, {"test": ""}, {"test": "t::one"}):
+        own = replace(found, reports=(first, replace(later, **end)))
+        assert differences(wanted, own) == ("fatal is True, not False",)
 
 
 def test_what_was_not_announced_is_not_compared() -> None:
