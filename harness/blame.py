@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from harness.crash_values import Blame, Cause, Crash
 from harness.errors import HarnessError
+from harness.panic import hangs
 from harness.panic.values import KernelReport
 
 _HINT = "repeat it with --control: the same end without the module is the kernel's own"
@@ -42,7 +43,8 @@ def _excuse(found: Crash) -> str:
     """Return why the host and its ways to the guest are at fault, or ""."""
     if found.cause is Cause.UNREACHABLE:
         return "SSH was lost while the guest's kernel was well"
-    if found.cause is Cause.HANG and found.answered == "ssh":
+    stalled = any(hangs.sleeps(one.kind) or hangs.spins(one.kind) for one in found.reports)
+    if found.cause is Cause.HANG and found.answered == "ssh" and not stalled:
         return "the guest answers over SSH: its console has stopped, not its kernel"
     return ""
 

@@ -28,6 +28,7 @@ from harness.errors import (
 )
 from harness.interrogate import Answer, interrogate
 from harness.memory_values import MemoryView
+from harness.panic.consequence import by_onset
 from harness.panic.scan import scan
 from harness.panic.signature import signature
 from harness.panic.standstill import blocked
@@ -146,13 +147,12 @@ def _described(found: Crash, standing: StandingGuest, answer: Answer, view: Memo
         said = way.get(answer.way, "")
         notes.append(f"the guest answered to {said}" if said else "the guest answered to nothing")
         found = replace(found, answered=answer.way)
-        if not any(one.kind == "hung-task" for one in reports):
-            reports += _standing_still(answer, view, tuple(standing.modules))
+        reports += _standing_still(answer, view, tuple(standing.modules), reports)
     symbols = Symbolizer(
         standing.modules, vmlinux=evidence.vmlinux(standing), roots=evidence.roots(standing)
     )
     with symbols:
-        reports = [symbols.report(one) for one in reports]
+        reports = [symbols.report(one) for one in by_onset(reports)]
         notes += symbols.notes
     found = replace(found, reports=tuple(reports), notes=tuple(notes))
     found = replace(found, last_lines=_last_lines(standing, reports))
@@ -171,13 +171,22 @@ def _described(found: Crash, standing: StandingGuest, answer: Answer, view: Memo
 
 
 def _standing_still(
-    answer: Answer, view: MemoryView, modules: Sequence[str]
+    answer: Answer, view: MemoryView, modules: Sequence[str], known: Sequence[KernelReport]
 ) -> list[KernelReport]:
-    """Return who stands still in a hang: as the kernel says it, else as its memory shows it."""
+    """Return who stands still in a hang: as the kernel says it, else as its memory shows it.
+
+    () where a watchdog has said so. Where it named a stranger, who may wait for a module's task,
+    that task is still looked for.
+    """
+    hung = [one for one in known if one.kind == "hung-task"]
+    if any(frame.module in modules for one in hung for frame in one.frames):
+        return []
     said = blocked(answer.lines, modules)
     if said is None or said.module not in modules:
         said = memory_text.standstill(view, modules) or said
-    return [said] if said is not None else []
+    if said is None or (hung and said.module not in modules):
+        return []
+    return [said]
 
 
 def _main(found: Crash) -> KernelReport:

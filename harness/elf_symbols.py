@@ -34,7 +34,8 @@ class Symbol:
     """One named address; `value` is relative to its section in a relocatable file.
 
     `extents` are the sizes that a kernel may print for it: kallsyms has no sizes and counts up to
-    the next symbol. `last` means that no symbol follows in the section.
+    the next symbol. `last` means that no symbol follows in the section. `is_data` is for what is
+    no code: of its size the kernel has a wrong idea.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Symbol:
     size: int
     extents: tuple[int, ...]
     last: bool
+    is_data: bool = False
 
     def fits(self, size: int) -> bool:
         """Return whether a kernel that runs this very file can print this size."""
@@ -86,6 +88,7 @@ class SymbolTable:
             size=int(found["size"], 16),
             extents=tuple(sorted({after - value for after in following if after is not None})),
             last=None in following,
+            is_data=found["flags"].endswith("O"),
         )
 
     def _ordered(self, section: str) -> tuple[list[int], list[int]]:

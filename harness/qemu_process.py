@@ -6,6 +6,7 @@ started and ended. It dies with the thread that started it, however that ends.
 """
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -25,6 +26,8 @@ _ARCH = "x86_64"
 _OLDEST = (5, 2)
 _ASK_S = 30.0
 _END_S = 20.0
+# Who started us may be dead before setpriv has asked for a signal at that: then this ends, too.
+_OURS = '[ "$PPID" = "$1" ] && shift && exec "$@"'
 _VERSION = re.compile(r"version ((\d+)\.(\d+)\S*(?: \(.*\))?)")
 
 
@@ -131,7 +134,8 @@ def started(
     """
     if shutil.which("setpriv") is None:
         raise UsageError("setpriv is not installed", hint="apt-get install util-linux")
-    command = ["setpriv", "--pdeathsig", "KILL", "--", str(recorder.program), *arguments]
+    command = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _OURS, "sh", str(os.getpid())]
+    command += [str(recorder.program), *arguments]
     with log.open("wb") as words:
         process = subprocess.Popen(
             command,

@@ -119,11 +119,13 @@ class Symbolizer:
         return finder.find(symbol.value + max(frame.offset - back, 0))
 
     def _symbol(self, frame: Frame) -> Symbol | None:
-        """Return the one symbol that a frame can mean, or None with a note."""
+        """Return the one symbol that a frame can mean; None with a note, or for data: no line."""
         table = self._table(frame.module)
         if table is None:
             return None
         named = table.find(frame.function)
+        if named and all(one.is_data for one in named):
+            return None
         fitting = [one for one in named if not frame.size or one.fits(frame.size)]
         if len(fitting) == 1:
             return fitting[0]

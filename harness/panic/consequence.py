@@ -3,11 +3,13 @@
 
 A dead task leaves its locks held and its preempt count raised; a CPU that hangs is found by more
 than one watchdog; a panic says what made it panic. `Past` remembers what was reported and points
-each new report to the one that explains it, or to none.
+each new report to the one that explains it, or to none. `by_onset` looks at all of them once they are
+known: of two watchdogs the one with less patience speaks first, whatever began first.
 """
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 
 from harness.panic.headers import Header
@@ -72,6 +74,9 @@ _PRELUDES: dict[str, frozenset[str]] = {
     "spinlock": frozenset({"warning"}),
     "warning": frozenset({"refcount", "usercopy", "list-corruption"}),
 }
+# What a watchdog says of how long it has been so; both count from the last sign of life.
+_BLOCKED = re.compile(r"^INFO: task .* blocked for more than (?P<seconds>\d+) seconds")
+_SPINNING = re.compile(r"soft lockup - CPU#\d+ stuck for (?P<seconds>\d+)s!")
 _PRELUDE_LINES = 4
 _SECOND_LINES_WITHIN = 60
 _MOST_REMEMBERED = 16
@@ -125,3 +130,32 @@ def _explains(earlier: KernelReport, later: KernelReport) -> bool:
     if earlier.kind in DEADLY:
         return same_task and later.kind in DEADLY | _CHECKED | _LEFT_BEHIND
     return earlier.kind in _CHECKED and later.kind in DEADLY | _CHECKED and same_task
+
+
+def by_onset(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
+    """Return the reports, a hung task's pointing to the lockup that was there before it hung.
+
+    A task that waits for work on every CPU hangs as soon as one CPU does not come back; where its
+    watchdog has less patience than the CPU's own, it is heard first.
+    """
+    found = tuple(reports)
+    return tuple(_pointing(one, found) for one in found)
+
+
+def _pointing(report: KernelReport, reports: Iterable[KernelReport]) -> KernelReport:
+    hung = _began(_BLOCKED, report)
+    if hung is None or report.follows is not None:
+        return report
+    for one in reports:
+        spins = _began(_SPINNING, one)
+        if spins is None or one.follows is not None or one.boot != report.boot:
+            continue
+        if spins <= hung <= (one.at or 0.0) and one.pid != report.pid:
+            return replace(report, follows=one.line)
+    return report
+
+
+def _began(words: re.Pattern[str], report: KernelReport) -> float | None:
+    """Return when what a watchdog reports had begun at the latest, by the kernel's clock."""
+    said = words.search(report.text[0]) if report.text else None
+    return report.at - float(said["seconds"]) if said and report.at is not None else None

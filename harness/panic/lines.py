@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 # <6>, [   12.345678], [ T1234] or [    C0], in that order, each but the timestamp optional. What
 # stands before on the line is somebody else's unfinished line: a login prompt, say.
-_STAMP = re.compile(r"\[ *\d+\.\d{6}\](?: ?\[ *(?P<context>[TC]\d+)\])? ?(?:<\d> ?)?")
+_STAMP = re.compile(r"\[ *(?P<at>\d+\.\d{6})\](?: ?\[ *(?P<context>[TC]\d+)\])? ?(?:<\d> ?)?")
 # dmesg -T and --time-format iso, and the syslog tag in front of either.
 _DATED = re.compile(
     r"^(?:\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ [\d:]{8} \d{4}\] |"
@@ -32,10 +32,14 @@ _LONGEST = 2048
 
 @dataclass(frozen=True)
 class KernelLine:
-    """A kernel line's text, and who printed it: T and a thread, C and a CPU, or ''."""
+    """A kernel line's text, who printed it (T and a thread, C and a CPU, or ''), and when.
+
+    `at` is in seconds of the kernel's own clock, None where the line does not say it.
+    """
 
     text: str
     context: str = ""
+    at: float | None = None
 
 
 def clean(line: str) -> str:
@@ -64,7 +68,7 @@ def parse(line: str) -> KernelLine | None:
     if "[" in line:
         match = _STAMP.search(line)
         if match is not None:
-            return KernelLine(line[match.end() :], match["context"] or "")
+            return KernelLine(line[match.end() :], match["context"] or "", float(match["at"]))
     match = _DATED.match(line)
     return KernelLine(line[match.end() :]) if match is not None else None
 

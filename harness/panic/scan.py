@@ -30,6 +30,8 @@ _ANSWER = "NMI backtrace for cpu "
 # How many lines are shown from before a report: any, and those of the same thread or CPU.
 _BEFORE, _BEFORE_SAME = 5, 50
 _KEPT = 100
+# Where the clock of a log may begin anew: at a boot, or when another guest was restored.
+_BEGINNINGS = ("Linux version ", "harness-test-begin")
 # A block is what is looked through at once for the words of `HINTS`.
 _BLOCK_CHARACTERS = 1 << 20
 
@@ -40,6 +42,7 @@ class _Draft:
 
     header: Header
     line: int
+    at: float | None
     contexts: set[str]
     before: tuple[str, ...]
     fatal: bool
@@ -56,6 +59,8 @@ class Scanner:
         self._open: list[_Draft] = []
         self._recent: deque[str] = deque(maxlen=_KEPT)
         self._past = consequence.Past()
+        self._at = 0.0
+        self._boot = 0
 
     @property
     def idle(self) -> bool:
@@ -87,6 +92,22 @@ class Scanner:
         return tuple(sorted(done, key=lambda report: report.line))
 
     def _take(self, line: KernelLine, *, plain: bool) -> tuple[KernelReport, ...]:
+        return self._of_earlier_boot(line) + self._of_this_boot(line, plain=plain)
+
+    def _of_earlier_boot(self, line: KernelLine) -> tuple[KernelReport, ...]:
+        """Return what is still open when the clock begins anew: nothing follows from it then."""
+        if line.at is None:
+            return ()
+        again = line.at < self._at and line.text.startswith(_BEGINNINGS)
+        self._at = line.at if again else max(self._at, line.at)
+        if not again:
+            return ()
+        done = self.finish()
+        self._past = consequence.Past()
+        self._boot += 1
+        return done
+
+    def _of_this_boot(self, line: KernelLine, *, plain: bool) -> tuple[KernelReport, ...]:
         if line.text.startswith("harness-"):
             if line.text.startswith("harness-test-"):
                 return self.finish()
@@ -119,6 +140,7 @@ class Scanner:
         draft = _Draft(
             header=header,
             line=self._index,
+            at=line.at,
             contexts=contexts,
             before=tuple(self._before(line.context)),
             fatal=header.fatal,
@@ -163,13 +185,16 @@ class Scanner:
         found = explain(trimmed(draft.text), draft.line)
         if found is None:
             return ()
-        report = replace(found, fatal=draft.fatal, before=draft.before)
+        report = replace(
+            found, fatal=draft.fatal, before=draft.before, at=draft.at, boot=self._boot
+        )
         return (self._past.add(report),)
 
 
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
     """Return every report of a whole log; one without timestamps is all the kernel's."""
-    return tuple(sorted(scan_blocks(_blocks(lines)), key=lambda report: report.line))
+    found = sorted(scan_blocks(_blocks(lines)), key=lambda report: report.line)
+    return consequence.by_onset(found)
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:
@@ -229,9 +254,9 @@ def _pass_over(scanner: Scanner, quiet: str | None) -> None:
 
 
 def _interesting(block: str) -> Iterator[int]:
-    """Yield where the lines begin that hold a word of a header, in order, each once."""
+    """Yield where the lines begin that may be a header or a beginning, in order, each once."""
     found: set[int] = set()
-    for word in HINTS:
+    for word in (*HINTS, *_BEGINNINGS):
         at = block.find(word)
         while at >= 0:
             found.add(block.rfind("\n", 0, at) + 1)

@@ -42,8 +42,9 @@ class KernelReport:
     counts console lines from 0; `text` is the whole report, its first line first, and `before`
     the kernel lines that came just before it. `test` is the test that was running, or "" between
     tests; `fatal` means that the kernel stopped. `follows` is the `line` of the report of which
-    this one is a consequence, None for a finding of its own. `facts` holds what the text says of
-    the kernel itself: its release, how far it was moved (KASLR). Empty values were not in the text.
+    this one is a consequence, None for a finding of its own. `at` is when the kernel said it, in
+    seconds of its own clock, and `boot` counts how often that had begun anew in the log. `facts` holds what the text says of the kernel itself: its release,
+    how far it was moved (KASLR). Empty values were not in the text.
     """
 
     kind: str
@@ -63,6 +64,8 @@ class KernelReport:
     stacks: tuple[Stack, ...] = ()
     before: tuple[str, ...] = ()
     follows: int | None = None
+    at: float | None = None
+    boot: int = 0
     facts: dict[str, str] = field(default_factory=dict)
 
     @property

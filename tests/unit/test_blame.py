@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """blame: evidence names who; a fault of the host is never put on the module."""
 
+from dataclasses import replace
+
 from harness.blame import controlled, judge
 from harness.crash_values import Blame, Cause
 from harness.errors import GuestCrashed, GuestLost, HypervisorDied, TestOverdue
@@ -55,6 +57,15 @@ def test_a_lost_connection_is_the_harness_fault() -> None:
     found = judge(crash(cause=Cause.UNREACHABLE, reports=()), MODULES, lost)
 
     assert found.blame is Blame.HARNESS
+
+
+def test_ssh_that_answers_excuses_no_hang_that_the_kernel_reports() -> None:
+    """Its console has not stopped: it is where the kernel said that a task hangs."""
+    hung = report(kind="hung-task", function="drain", module="", stacks=())
+    silent = crash(cause=Cause.HANG, answered="ssh", reports=())
+
+    assert judge(silent, MODULES, DIED).blame is Blame.HARNESS
+    assert judge(replace(silent, reports=(hung,)), MODULES, DIED).blame is Blame.UNDECIDED
 
 
 def test_a_test_that_waits_for_nothing_blames_nobody() -> None:

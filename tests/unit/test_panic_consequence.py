@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """panic.consequence: what follows from an earlier report points to it, and nothing else does."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.panic import headers
-from harness.panic.consequence import Past, goes_on
+from harness.panic.consequence import Past, by_onset, goes_on
+from harness.panic.scan import scan
 from harness.panic.values import KernelReport
 
 
@@ -139,3 +142,64 @@ def test_a_header_that_goes_on_begins_nothing(
 
     assert hit is not None
     assert goes_on(kind, hit, lines) is expected
+
+
+# Of a run's console: CPU 0 spins since 28 s, khugepaged hangs since 33 s, and is heard first.
+WATCHED = (
+    "[   37.037710] INFO: task khugepaged:36 blocked for more than 4 seconds.",
+    "[   37.039000] Call Trace:",
+    "[   37.039100]  __schedule+0x351/0xa20",
+    "[   37.039200]  __lru_add_drain_all+0x147/0x1f0",
+    "[   38.517235] watchdog: BUG: soft lockup - CPU#0 stuck for 9s! [osqstress:309]",
+    "[   38.518000] RIP: 0010:osq_crash_spin_twice+0x10/0x30 [osq_test]",
+    "[   38.519000] Call Trace:",
+    "[   38.519100]  osq_test_ioctl+0x10/0x20 [osq_test]",
+)
+
+
+def test_a_hung_task_points_to_the_lockup_that_began_before() -> None:
+    """Though it was heard first: its watchdog has less patience."""
+    hung, lockup = scan(WATCHED)
+
+    assert (hung.kind, lockup.kind) == ("hung-task", "soft-lockup")
+    assert hung.follows == lockup.line
+    assert lockup.follows is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("stuck for 9s", "stuck for 3s"),
+        ("blocked for more than 4", "blocked for more than 12"),
+        ("osqstress:309", "khugepaged:36"),
+        ("  38.51", "  31.51"),
+        ("  38.517235] watchdog", "  38.517235] nothing"),
+    ],
+)
+def test_a_hung_task_that_hung_before_is_a_finding_of_its_own(old: str, new: str) -> None:
+    """Began later, was blocked for longer, is the same task, another clock's time, no lockup."""
+    hung, *_ = scan(line.replace(old, new) for line in WATCHED)
+
+    assert hung.kind == "hung-task"
+    assert hung.follows is None
+
+
+@pytest.mark.parametrize("begins", ["Linux version 6.1.0", "harness-test-begin another"])
+def test_nothing_follows_from_what_was_before_a_boot(begins: str) -> None:
+    """A log that holds several boots, or several guests, has a clock that begins anew."""
+    between = f"[    5.000000] {begins}"
+    hung, lockup = scan((*WATCHED[:4], between, *WATCHED[4:]))
+    dead = "[   37.000000] BUG: kernel NULL pointer dereference, address: 0000000000000008"
+    _, panic = scan((dead, between, f"[   38.000000] {PANIC}Fatal exception"))
+
+    assert (hung.boot, lockup.boot) == (0, 1)
+    assert hung.follows is None
+    assert panic.follows is None
+
+
+def test_no_report_explains_itself_by_onset() -> None:
+    """The lockup that follows from something is not the first trouble either."""
+    hung, lockup = scan(WATCHED)
+    secondary = replace(lockup, follows=3)
+
+    assert by_onset([replace(hung, follows=None), secondary])[0].follows is None

@@ -41,7 +41,11 @@ NOT_THE_KERNELS = [
 @pytest.mark.parametrize(("line", "context"), STAMPED.items())
 def test_each_timestamp_is_taken_off(line: str, context: str) -> None:
     """Text and context of every format of printk, dmesg and syslog."""
-    assert parse(line) == KernelLine("BUG: x", context)
+    found = parse(line)
+
+    assert found is not None
+    assert (found.text, found.context) == ("BUG: x", context)
+    assert (found.at is None) is ("] " not in line or "." not in line)
 
 
 @pytest.mark.parametrize(("line", "context"), BARE.items())

@@ -175,6 +175,14 @@ def test_another_build_gives_no_line(lines: Symbolizer, source: Path) -> None:
     )
 
 
+def test_data_that_was_executed_accuses_no_build(lines: Symbolizer) -> None:
+    """The kernel counts its size up to the end of the code, below it: 2^64 less something."""
+    frame = Frame(function="sink", size=0xFFFFFFFFFFFF8060, module="toy")
+
+    assert lines.frame(frame, at_address=True) == (frame,)
+    assert lines.notes == ()
+
+
 @pytest.mark.parametrize(("name", "place"), [("rare", "first.c:21"), ("begin", "first.c:26")])
 def test_other_sections_have_their_own_addresses(lines: Symbolizer, name: str, place: str) -> None:
     """Functions in .text.unlikely and .init.text begin at 0 again, and are not mixed up."""
