@@ -28,6 +28,7 @@ from harness.errors import (
 )
 from harness.interrogate import Answer, interrogate
 from harness.memory_values import MemoryView
+from harness.panic import hangs
 from harness.panic.consequence import by_onset
 from harness.panic.scan import scan
 from harness.panic.signature import signature
@@ -111,7 +112,11 @@ def _made_to_speak(standing: StandingGuest, found: Crash) -> Answer:
     if found.cause not in {Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE}:
         return Answer(way="", lines=())
     standing.record.view.note("asking the guest's kernel what it is doing")
-    return interrogate(standing.session)
+    live = standing.session
+    told = any(
+        hangs.spins(one.kind) for one in live.watch.reports if not live.liveness.is_allowed(one)
+    )
+    return interrogate(live, told=told)
 
 
 def _is_kept(standing: StandingGuest, found: Crash) -> bool:

@@ -33,35 +33,40 @@ class Answer:
     lines: tuple[str, ...]
 
 
-def interrogate(session: Session) -> Answer:
-    """Return what the guest's kernel says of its tasks, by the first way that it answers to."""
+def interrogate(session: Session, *, told: bool = False) -> Answer:
+    """Return what the guest's kernel says of its tasks, by the first way that it answers to.
+
+    `told` means that a watchdog has shown the CPU that spins: SSH would only wait for it, so the
+    serial line is asked what the others do, and not for long.
+    """
     begun = len(session.console.lines_since(0))
-    for way in (_by_ssh, _by_serial, _by_nmi):
+    limit_s = _ANSWER_S if told else session.deadline(_ANSWER_S)
+    for way in (_by_serial,) if told else (_by_ssh, _by_serial, _by_nmi):
         name = way.__name__.removeprefix("_by_")
-        if way(session, begun):
+        if way(session, begun, limit_s):
             _wait_until_quiet(session)
             lines = tuple(line.text for line in session.console.lines_since(begun))
             return Answer(way=name, lines=lines)
     return Answer(way="", lines=())
 
 
-def _by_ssh(session: Session, begun: int) -> bool:
+def _by_ssh(session: Session, begun: int, limit_s: float) -> bool:
     """Ask user space; that it is well is told by its answer, heard on the console or not."""
     script = "; ".join(f"echo {letter} > /proc/sysrq-trigger" for letter in _LETTERS)
     try:
         session.guest.run(script, deadline_s=_SSH_S)
     except HarnessError:
         return False
-    return _heard(session, _HEARD, begun)
+    return _heard(session, _HEARD, begun, limit_s)
 
 
-def _by_serial(session: Session, begun: int) -> bool:
+def _by_serial(session: Session, begun: int, limit_s: float) -> bool:
     """Send each letter behind a break: only the byte after one is a command."""
     try:
         for letter in _LETTERS:
             session.domain.hmp(f"chardev-send-break {_SERIAL}")
             session.console.write(letter.encode())
-            if not _heard(session, _HEARD, begun):
+            if not _heard(session, _HEARD, begun, limit_s):
                 return False
             _wait_until_quiet(session)
     except HypervisorError:
@@ -69,18 +74,17 @@ def _by_serial(session: Session, begun: int) -> bool:
     return True
 
 
-def _by_nmi(session: Session, begun: int) -> bool:
+def _by_nmi(session: Session, begun: int, limit_s: float) -> bool:
     try:
         session.domain.inject_nmi()
     except HypervisorError:
         return False
-    return _heard(session, _NMI_SAID, begun)
+    return _heard(session, _NMI_SAID, begun, limit_s)
 
 
-def _heard(session: Session, text: str, begun: int) -> bool:
+def _heard(session: Session, text: str, begun: int, limit_s: float) -> bool:
     try:
-        limit = session.deadline(_ANSWER_S)
-        session.console.wait_for(lambda line: text in line, deadline_s=limit, since=begun)
+        session.console.wait_for(lambda line: text in line, deadline_s=limit_s, since=begun)
     except GuestLost:
         return False
     return True

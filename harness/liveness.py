@@ -29,6 +29,10 @@ _SETTLE_S = 10.0
 _POLL_S = 0.05
 # The event that says why a domain is gone may come a moment after the domain has gone.
 _EVENT_S = 1.0
+# A report to which a silent console adds nothing is complete; heartbeats, which tell as much, may
+# have stopped with what it reports. Of a host that was paused no more is counted than a step.
+_COMPLETE_S = 3.0
+_STEP_S = 0.5
 # Kinds that leave a part of the kernel standing still: nothing is to be waited for.
 _HANGS = {"soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-lockup"}
 _POWERS_OFF = "reboot: Power down"
@@ -58,6 +62,9 @@ class Liveness:
         self._held = held
         self._free_at = 0.0
         self._said: list[tuple[float, str, str]] = []
+        self._quiet_s = 0.0
+        self._quiet_since = 0.0
+        self._looked_at = 0.0
 
     def check(self) -> None:
         """Return when nothing says that the guest died.
@@ -157,7 +164,19 @@ class Liveness:
         """Return whether the configuration excuses a report."""
         return watches.is_allowed(report, self._allowed)
 
+    def _complete_reports(self) -> None:
+        """Let the report that a hanging kernel has begun be read once the console is silent."""
+        now = time.monotonic()
+        if self._console.last_byte_at == self._quiet_since:
+            self._quiet_s += min(now - self._looked_at, _STEP_S)
+        else:
+            self._quiet_s, self._quiet_since = 0.0, self._console.last_byte_at
+        self._looked_at = now
+        if self._quiet_s > _COMPLETE_S:
+            self._watch.finish()
+
     def _hang(self) -> KernelReport | None:
+        self._complete_reports()
         found = (one for one in self._watch.reports if one.kind in _HANGS)
         return next((one for one in found if not self.is_allowed(one)), None)
 

@@ -69,10 +69,10 @@ class FakeGuest:
     domain = console = guest
 
 
-def asked(*answers: str) -> tuple[str, list[str], FakeGuest]:
+def asked(*answers: str, told: bool = False) -> tuple[str, list[str], FakeGuest]:
     """Return by which way a guest answered, what it was asked, and the guest."""
     fake = FakeGuest(frozenset(answers))
-    found = interrogate(cast("Any", fake))
+    found = interrogate(cast("Any", fake), told=told)
     assert all(line != "before" for line in found.lines)
     return found.way, fake.asked, fake
 
@@ -115,3 +115,13 @@ def test_silence_is_an_answer_too() -> None:
     assert way == ""
     assert steps[-1] == "nmi"
     assert len(fake.lines) == 1
+
+
+def test_a_kernel_that_told_of_its_cpu_is_asked_for_the_others_only() -> None:
+    """Over the serial line, which needs no task; when nobody hears it, nothing else is tried."""
+    way, steps, _ = asked("ssh", "serial", "nmi", told=True)
+    silent, tried, _ = asked("ssh", "nmi", told=True)
+
+    assert (way, steps[0]) == ("serial", "chardev-send-break charserial0")
+    assert silent == ""
+    assert tried == ["chardev-send-break charserial0", "w"]

@@ -133,6 +133,26 @@ def test_a_watchdogs_report_is_a_hang() -> None:
         liveness(FakeDomain(), watch).check()
 
 
+def test_a_watchdogs_report_is_read_though_the_heart_stopped_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No next line ends it; a silent console does, but not a host that stood still."""
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    watch = watching("[    9.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:7]")
+    asked = liveness(FakeDomain(), watch, silence_s=1e6)
+
+    def looks(*steps_s: float) -> None:
+        for step_s in steps_s:
+            clock[0] += step_s
+            asked.check()
+
+    looks(0.1, 600.0, 0.4)
+    assert watch.reports == ()
+    with pytest.raises(GuestHung, match="soft lockup"):
+        looks(*[0.4] * 9)
+
+
 @pytest.mark.parametrize(
     ("detail", "last", "kind", "word"),
     [
