@@ -18,6 +18,11 @@ _FIELDS = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
 _OPTIONS = re.compile(
     r"^Acquire::(http|https|ftp|Check-|ForceIPv|Retries|AllowInsecure)", re.IGNORECASE
 )
+# Of all relations only what a package cannot do without.
+_NO_WISHES = tuple(
+    f"--no-{relation}"
+    for relation in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
+)
 _SUITE_HEAD = re.compile(r"^[a-z]+")
 
 
@@ -81,7 +86,7 @@ def depends(package: str, *view: str) -> tuple[str, ...]:
     Here and below, `view` are options of apt's that show another suite: see apt_suite.
     Raises: KernelError when apt does not know the package.
     """
-    text = _output("apt-cache", *view, "depends", "--no-recommends", "--no-suggests", package)
+    text = _output("apt-cache", *view, "depends", *_NO_WISHES, package)
     if not text.strip():
         raise KernelError(
             f"apt knows no package {package}",
@@ -90,6 +95,16 @@ def depends(package: str, *view: str) -> tuple[str, ...]:
     return tuple(
         line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("  Depends")
     )
+
+
+def needed(packages: Sequence[str], *view: str) -> set[str]:
+    """Return all that some packages depend on, over however many, themselves included.
+
+    Of alternatives all are there, and no name that packages only provide.
+    """
+    command = ["apt-cache", *view, "depends", "--recurse", *_NO_WISHES, *packages]
+    lines = _output(*command).splitlines()
+    return {line for line in lines if line and not line.startswith((" ", "<"))}
 
 
 def versions(packages: Sequence[str], *view: str) -> dict[str, str]:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 from harness import apt, apt_suite, image, kernels, session
 from harness.guest import Guest
 from harness.model import Image, Kernel, KernelSpec, PushSpec, TargetSpec
@@ -121,17 +123,14 @@ class Distribution:
         spec = KernelSpec(package=package, suite=self.suite)
         return kernels.ensure(package, spec, root=ENVIRONMENT.cache, progress=say)
 
-    def fetch(self, package: str, folder: Path) -> None:
-        """Fetch all packages of a kernel that an administrator gets with it."""
+    def fetch(self, package: str, folder: Path, *, beside: str) -> None:
+        """Fetch all packages that come with a kernel where another one is installed."""
         view = self._view()
-        headers = _headers(package)
-        offered = apt.depends(headers, *view)
+        known, coming = (apt.needed([one, _headers(one)], *view) for one in (beside, package))
         # The same kernel without a signature conflicts with the one that has it.
-        needed = [
-            one for one in offered if one.startswith("linux-") and not one.endswith("-unsigned")
-        ]
+        wanted = [one for one in coming - known if not one.endswith("-unsigned")]
         folder.mkdir(parents=True)
-        apt.download(sorted({package, headers, *needed}), folder, *view)
+        apt.download(sorted(wanted), folder, *view)
 
     def _view(self) -> tuple[str, ...]:
         return apt_suite.view(self.suite, root=ENVIRONMENT.cache, progress=say)
@@ -157,7 +156,10 @@ def install(guest: Guest, files: Sequence[str], *, deadline_s: float = STEP_S) -
         deadline_s=deadline_s,
         check=False,
     )
-    assert done.status == 0, done.stdout
+    if done.status != 0:
+        logs = "tail -n 30 /var/lib/dkms/*/*/build/make.log"
+        why = guest.run(logs, deadline_s=STEP_S, check=False).stdout
+        pytest.fail(f"dpkg: {done.stdout}\n{why}", pytrace=False)
     return done.stdout
 
 

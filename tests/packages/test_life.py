@@ -75,7 +75,7 @@ def test_an_installation_lives(
         (share / name).mkdir(parents=True)
         for package_name in NAMES:
             shutil.copy(package(one, package_name), share / name)
-    debian.fetch(new, share / "kernel")
+    debian.fetch(new, share / "kernel", beside=old)
     machine = debian.machine(old, tmp_path / "first-boot")
     with machine.run(share=share, fresh=True) as live:
         begin(live)

@@ -69,6 +69,16 @@ def test_dependencies_and_versions_are_read(monkeypatch: pytest.MonkeyPatch) -> 
         apt.depends("nothing")
 
 
+def test_all_that_is_needed_has_no_names_that_are_only_provided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each package has a line of its own, with what it needs below."""
+    tree = "meta\n  Depends: x\n |Depends: <mail>\n    y\nx\n<mail>\ny\n  PreDepends: x\n"
+    answering(monkeypatch, {"--recurse": tree})
+
+    assert apt.needed(["meta"]) == {"meta", "x", "y"}
+
+
 def test_an_answer_is_remembered_until_apt_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
