@@ -50,9 +50,30 @@ def build_module(
     """Return the module built for a kernel; nothing is compiled when nothing has changed.
 
     `variables` are kbuild's own and go to make untouched, over those of `spec`, but KDIR, which
-    replaces the folder of the kernel's headers.
-    Raises: BuildError with the compiler's messages.
+    replaces the folder of the kernel's headers. Of two builds at once one waits for the other.
+    Raises: BuildError with the compiler's messages, CacheBusy.
     """
+    held = cache.lock(
+        out / f".{kernel.release}.lock",
+        what=f"the build of {spec.name} for {kernel.release}",
+        deadline_s=_BUILD_DEADLINE_S,
+        progress=progress,
+    )
+    with held:
+        return _built(
+            spec, kernel, project=project, out=out, variables=variables, progress=progress
+        )
+
+
+def _built(
+    spec: ModuleSpec,
+    kernel: Kernel,
+    *,
+    project: Path,
+    out: Path,
+    variables: Mapping[str, str],
+    progress: Progress,
+) -> ModuleBuild:
     variables = {**spec.variables, **variables}
     folder = out / kernel.release
     source = folder / "src"

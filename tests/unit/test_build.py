@@ -4,6 +4,7 @@
 Kbuild is stood in for by a Makefile that compiles one C file the same way.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,21 @@ def test_a_module_is_built_once(project: Project) -> None:
     assert len(first.build_id) == 40
     assert first.debug.stat().st_size > first.stripped.stat().st_size
     assert project.notes == ["building m for 6.1"]
+
+
+def test_builds_in_one_folder_take_turns(project: Project) -> None:
+    """Two commands at once in one checkout: the second says that it waits."""
+    steps = project.root / "steps"
+    (project.kdir / "Makefile").write_text(
+        f"modules:\n\techo begin >> {steps}\n\tsleep 0.5\n{KBUILD.removeprefix('modules:')}"
+        f"\techo end >> {steps}\n"
+    )
+    with ThreadPoolExecutor(2) as both:
+        built = [both.submit(project.build, W=number) for number in "12"]
+        assert all(one.result().fresh for one in built)
+
+    assert steps.read_text().split() == ["begin", "end"] * 2
+    assert any("waiting for the build of m for 6.1" in note for note in project.notes)
 
 
 def test_a_change_is_built(project: Project) -> None:
