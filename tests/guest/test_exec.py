@@ -135,6 +135,31 @@ def test_long_arguments_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
     assert sum(len(word) for word in record["argv"]) <= 12288
 
 
+def test_arguments_that_were_swapped_out_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
+    """What lies before the page that is away is there, the rest is flagged, and sizes are true."""
+    swap = """
+dd if=/dev/zero of=/swap bs=1M count=16 2> /dev/null; chmod 600 /swap
+mkswap -q /swap && swapon /swap || exit
+trap 'swapoff /swap; rm /swap' EXIT
+osqaway /tmp/slow 50
+"""
+    with tail() as running:
+        guest.run(swap, deadline_s=60)
+        seen = running.finish()
+
+    whole = ["/tmp/slow", "a" * 5000, "b" * 5000]
+    records = seen.execs_of("/tmp/slow")
+    partial = [one for one in records if one["flags"] & 0x4]
+    assert len(records) == 50
+    assert {one["argv_bytes"] for one in records} == {10 + 5001 + 5001}
+    assert all(one["argv"] == whole for one in records if one not in partial)
+    assert partial, "no argv was swapped out in time"
+    for one in partial:
+        assert one["flags"] == 0x4
+        assert one["argv"] == ["/tmp/slow", "a" * len(one["argv"][1])]
+        assert 0 < len(one["argv"][1]) < 4096
+
+
 def test_what_is_too_deep_for_a_path_is_said(guest: Guest, tail: Tailing) -> None:
     """Path and cwd beyond 4,095 bytes: empty and flagged, and nothing else is missing."""
     script = """
