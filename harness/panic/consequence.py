@@ -9,7 +9,7 @@ known: of two watchdogs the one with less patience speaks first, whatever began 
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from harness.panic.headers import Header
@@ -139,18 +139,21 @@ def by_onset(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
     watchdog has less patience than the CPU's own, it is heard first.
     """
     found = tuple(reports)
-    return tuple(_pointing(one, found) for one in found)
+    lockups = [
+        (began, one)
+        for one in found
+        if one.follows is None and (began := _began(_SPINNING, one)) is not None
+    ]
+    return tuple(_pointing(one, lockups) for one in found)
 
 
-def _pointing(report: KernelReport, reports: Iterable[KernelReport]) -> KernelReport:
+def _pointing(report: KernelReport, lockups: Sequence[tuple[float, KernelReport]]) -> KernelReport:
     hung = _began(_BLOCKED, report)
     if hung is None or report.follows is not None:
         return report
-    for one in reports:
-        spins = _began(_SPINNING, one)
-        if spins is None or one.follows is not None or one.boot != report.boot:
-            continue
-        if spins <= hung <= (one.at or 0.0) and one.pid != report.pid:
+    for began, one in lockups:
+        there = one.boot == report.boot and began <= hung <= (one.at or 0.0)
+        if there and one.pid != report.pid:
             return replace(report, follows=one.line)
     return report
 

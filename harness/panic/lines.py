@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 # <6>, [   12.345678], [ T1234] or [    C0], in that order, each but the timestamp optional. What
 # stands before on the line is somebody else's unfinished line: a login prompt, say.
-_STAMP = re.compile(r"\[ *(?P<at>\d+\.\d{6})\](?: ?\[ *(?P<context>[TC]\d+)\])? ?(?:<\d> ?)?")
+_STAMP = re.compile(r"\[ *(?P<at>\d{1,12}\.\d{6})\](?: ?\[ *(?P<context>[TC]\d+)\])? ?(?:<\d> ?)?")
 # dmesg -T and --time-format iso, and the syslog tag in front of either.
 _DATED = re.compile(
     r"^(?:\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ [\d:]{8} \d{4}\] |"

@@ -26,7 +26,7 @@ from tests.packages.releases import SETTINGS, make_release, package
 
 pytestmark = pytest.mark.long
 
-NAMES = ("libosq0", "libosq-dev", "osq-dkms", "osq")
+NAMES = ("libosq0", "libosq-dev", "osq-dkms", "osq", "osq-subscriber")
 DEBIANS = (
     Distribution(suite="bookworm", image_name="debian-12-packages"),
     Distribution(suite="trixie", image_name="debian-13-packages"),
@@ -171,10 +171,29 @@ def built_for(guest: Guest, release: Release) -> set[str]:
 
 
 def use(guest: Guest) -> None:
-    """Load the module, read records with osqtail, and with a program built here."""
+    """Load the module, read records with osqtail, the subscriber and a program built here."""
     guest.run("modprobe osq", deadline_s=STEP_S)
     assert guest.run("stat -c %a /dev/osquery", deadline_s=STEP_S).stdout == "600\n"
     one_exec(guest)
     guest.run("cat > /tmp/user.c", deadline_s=STEP_S, input=_PROGRAM.encode())
     build = "cc -Wall -Werror -o /tmp/user /tmp/user.c $(pkg-config --cflags --libs osq)"
     assert guest.run(f"{build} && /tmp/user", deadline_s=STEP_S).stdout == "0\n"
+    subscribe(guest)
+
+
+def subscribe(guest: Guest) -> None:
+    """Have the subscriber's service keep an exec, and ask for it by SQL."""
+    guest.run("systemctl start osq-subscriber", deadline_s=STEP_S)
+    query = "SELECT count(*) AS n FROM kprocess_events WHERE cmdline = '/bin/true a-mark'"
+    script = f"""
+before=$(osq query --csv "{query}" | tail -n 1)
+for try in $(seq 60); do
+    /bin/true a-mark; sleep 1
+    after=$(osq query --csv "{query}" | tail -n 1)
+    test "$after" -gt "${{before:-0}}" && echo "$after" && break
+done
+"""
+    found = guest.run(script, deadline_s=STEP_S, check=False)
+    said = guest.run("journalctl -u osq-subscriber | tail", deadline_s=STEP_S).stdout
+    guest.run("systemctl stop osq-subscriber", deadline_s=STEP_S)
+    assert found.stdout, f"{found.stderr}\n{said}"

@@ -48,6 +48,15 @@ def test_each_timestamp_is_taken_off(line: str, context: str) -> None:
     assert (found.at is None) is ("] " not in line or "." not in line)
 
 
+def test_a_time_is_seconds_of_the_kernels_clock() -> None:
+    """A number that no clock reaches is none: it would be infinite in a report."""
+    found = parse("[12345.678901] BUG: x")
+
+    assert found is not None
+    assert found.at == 12345.678901
+    assert parse(f"[{'9' * 400}.000000] BUG: x") is None
+
+
 @pytest.mark.parametrize(("line", "context"), BARE.items())
 def test_a_log_without_times_has_prefixes_too(line: str, context: str) -> None:
     """Level, context and the date of whoever kept the log."""
