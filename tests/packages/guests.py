@@ -198,9 +198,15 @@ def one_exec(guest: Guest) -> None:
 def kept_disk(live: Session) -> Iterator[Path]:
     """Give the guest's disk under another name, so that it outlives the session.
 
-    The guest's file system is written and read-only from here on.
+    The guest's file system is written and read-only from here on. What QEMU has not given to the
+    host yet it does when the CPUs stop: at its end it is killed.
     """
+    since = live.watch.line_count
     live.guest.run("sync; echo u > /proc/sysrq-trigger", deadline_s=STEP_S)
+    live.console.wait_for(
+        lambda line: "Emergency Remount complete" in line, deadline_s=STEP_S, since=since
+    )
+    live.domain.suspend()
     with tempfile.TemporaryDirectory(prefix="kept-", dir=ENVIRONMENT.cache) as name:
         kept = Path(name) / "disk.qcow2"
         os.link(live.life.disk / "overlay.qcow2", kept)

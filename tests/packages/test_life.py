@@ -131,7 +131,8 @@ def live_on_and_end(live: Session, before: set[str]) -> None:
     """On the new kernel: loaded at boot, used, removed, purged, and nothing left."""
     guest = live.guest
     guest.run("rmmod osq 2>/dev/null; systemctl restart systemd-modules-load", deadline_s=STEP_S)
-    assert "osq " in guest.run("cat /proc/modules", deadline_s=STEP_S).stdout
+    loader = guest.run("journalctl -u systemd-modules-load", deadline_s=STEP_S).stdout
+    assert "osq " in guest.run("cat /proc/modules", deadline_s=STEP_S).stdout, loader
     use(guest)
     guest.run(["dpkg", "--remove", *reversed(NAMES)], deadline_s=LONG_STEP_S)
     assert "osq " not in guest.run("cat /proc/modules", deadline_s=STEP_S).stdout
