@@ -203,9 +203,7 @@ def kept_disk(live: Session) -> Iterator[Path]:
     """
     since = live.watch.line_count
     live.guest.run("sync; echo u > /proc/sysrq-trigger", deadline_s=STEP_S)
-    live.console.wait_for(
-        lambda line: "Emergency Remount complete" in line, deadline_s=STEP_S, since=since
-    )
+    live.console.wait_for("Emergency Remount complete", deadline_s=STEP_S, since=since)
     live.domain.suspend()
     with tempfile.TemporaryDirectory(prefix="kept-", dir=ENVIRONMENT.cache) as name:
         kept = Path(name) / "disk.qcow2"
