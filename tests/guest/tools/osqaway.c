@@ -47,11 +47,12 @@ static void must(const char *what, int good)
 	exit(1);
 }
 
+/* exit(0) */
+static const unsigned char code[] = { 0x31, 0xff, 0xb8, 0x3c, 0,
+				      0,    0,	  0x0f, 0x05 };
+
 static void write_slow_file(const char *path)
 {
-	/* exit(0) */
-	static const unsigned char code[] = { 0x31, 0xff, 0xb8, 0x3c, 0,
-					      0,    0,	  0x0f, 0x05 };
 	static struct slow_file file = {
 		.head = {
 			.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3,
