@@ -152,7 +152,7 @@ def _described(found: Crash, standing: StandingGuest, answer: Answer, view: Memo
         said = way.get(answer.way, "")
         notes.append(f"the guest answered to {said}" if said else "the guest answered to nothing")
         found = replace(found, answered=answer.way)
-        reports += _standing_still(answer, view, tuple(standing.modules), reports)
+        reports += standing_still(answer, view, tuple(standing.modules), reports)
     symbols = Symbolizer(
         standing.modules, vmlinux=evidence.vmlinux(standing), roots=evidence.roots(standing)
     )
@@ -175,7 +175,7 @@ def _described(found: Crash, standing: StandingGuest, answer: Answer, view: Memo
     )
 
 
-def _standing_still(
+def standing_still(
     answer: Answer, view: MemoryView, modules: Sequence[str], known: Sequence[KernelReport]
 ) -> list[KernelReport]:
     """Return who stands still in a hang: as the kernel says it, else as its memory shows it.

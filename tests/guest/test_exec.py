@@ -140,7 +140,7 @@ def test_arguments_that_were_swapped_out_are_cut_and_said(guest: Guest, tail: Ta
     swap = """
 dd if=/dev/zero of=/swap bs=1M count=16 2> /dev/null; chmod 600 /swap
 mkswap -q /swap && swapon /swap || exit
-trap 'swapoff /swap; rm /swap' EXIT
+trap 'swapoff /swap; rm /swap /tmp/slow' EXIT
 osqaway /tmp/slow 50
 """
     with tail() as running:

@@ -8,10 +8,9 @@
  * The file has so many segments, each with a page to be cleared, that mapping
  * them takes long. Meanwhile this process, on another CPU, pages out the middle
  * one of the three pages that argv lies in: without address randomization they
- * are the last of user space. It comes in time in every fourth round or so.
+ * are the last of user space. Emulated, every fourth round comes in time.
  */
 #include <elf.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stddef.h>
@@ -20,7 +19,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
