@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,54 +54,46 @@ def build_module(
     replaces the folder of the kernel's headers. Of two builds at once one waits for the other.
     Raises: BuildError with the compiler's messages, CacheBusy.
     """
-    held = cache.lock(
+    with _turn(spec, kernel, out, progress):
+        variables = {**spec.variables, **variables}
+        folder = out / kernel.release
+        source = folder / "src"
+        kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
+        with cache.room(project):
+            folder.mkdir(parents=True, exist_ok=True)
+            _mirror(spec.source, source)
+        place = source / spec.kbuild
+        built = ModuleBuild(
+            name=spec.name,
+            release=kernel.release,
+            stripped=folder / f"{spec.name}.ko",
+            debug=place / f"{spec.name}.ko",
+            build_id="",
+            log=folder / "build.log",
+            fresh=False,
+        )
+        stamp = folder / "inputs"
+        inputs = _inputs(spec, kernel, kdir, variables)
+        if not (built.stripped.is_file() and stamp.is_file() and stamp.read_text() == inputs):
+            progress(f"building {spec.name} for {kernel.release}")
+            stamp.unlink(missing_ok=True)
+            command = _command(place, kdir, variables, paths=_renamed(spec, source, kdir))
+            _compile(spec, command, built, cwd=project)
+            stamp.write_text(inputs)
+            built = replace(built, fresh=True)
+        return replace(built, build_id=_build_id(built.debug))
+
+
+def _turn(
+    spec: ModuleSpec, kernel: Kernel, out: Path, progress: Progress
+) -> AbstractContextManager[None]:
+    """Return a context that only one builder of a kernel's module is in at a time."""
+    return cache.lock(
         out / f".{kernel.release}.lock",
         what=f"the build of {spec.name} for {kernel.release}",
         deadline_s=_BUILD_DEADLINE_S,
         progress=progress,
     )
-    with held:
-        return _built(
-            spec, kernel, project=project, out=out, variables=variables, progress=progress
-        )
-
-
-def _built(
-    spec: ModuleSpec,
-    kernel: Kernel,
-    *,
-    project: Path,
-    out: Path,
-    variables: Mapping[str, str],
-    progress: Progress,
-) -> ModuleBuild:
-    variables = {**spec.variables, **variables}
-    folder = out / kernel.release
-    source = folder / "src"
-    kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
-    with cache.room(project):
-        folder.mkdir(parents=True, exist_ok=True)
-        _mirror(spec.source, source)
-    place = source / spec.kbuild
-    built = ModuleBuild(
-        name=spec.name,
-        release=kernel.release,
-        stripped=folder / f"{spec.name}.ko",
-        debug=place / f"{spec.name}.ko",
-        build_id="",
-        log=folder / "build.log",
-        fresh=False,
-    )
-    stamp = folder / "inputs"
-    inputs = _inputs(spec, kernel, kdir, variables)
-    if not (built.stripped.is_file() and stamp.is_file() and stamp.read_text() == inputs):
-        progress(f"building {spec.name} for {kernel.release}")
-        stamp.unlink(missing_ok=True)
-        command = _command(place, kdir, variables, paths=_renamed(spec, source, kdir))
-        _compile(spec, command, built, cwd=project)
-        stamp.write_text(inputs)
-        built = replace(built, fresh=True)
-    return replace(built, build_id=_build_id(built.debug))
 
 
 def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:

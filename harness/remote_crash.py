@@ -8,8 +8,7 @@ from pathlib import Path
 from harness.macos import symbols
 from harness.model import System
 from harness.panic import darwin
-from harness.panic.consequence import by_onset
-from harness.panic.scan import scan_blocks
+from harness.panic.scan import scan
 from harness.panic.values import KernelReport
 from harness.requirement import CrashLog
 
@@ -25,8 +24,7 @@ def explained(
     found: list[KernelReport] = []
     for log in logs:
         if system is System.LINUX:
-            said = [one for one in scan_blocks(iter([log.text])) if one.kind != "canary"]
-            found += by_onset(said)
+            found += [one for one in scan(log.text.split("\n")) if one.kind != "canary"]
         else:
             found += _of_macos(log, dsym, roots)
     return tuple(found)

@@ -3,8 +3,8 @@
 
 A dead task leaves its locks held and its preempt count raised; a CPU that hangs is found by more
 than one watchdog; a panic says what made it panic. `Past` remembers what was reported and points
-each new report to the one that explains it, or to none. `by_onset` looks at all of them once they are
-known: of two watchdogs the one with less patience speaks first, whatever began first.
+each new report to the one that explains it, or to none. `by_onset` looks at all of them once they
+are known: of two watchdogs the one with less patience speaks first, whatever began first.
 """
 
 import re

@@ -43,8 +43,9 @@ class KernelReport:
     the kernel lines that came just before it. `test` is the test that was running, or "" between
     tests; `fatal` means that the kernel stopped. `follows` is the `line` of the report of which
     this one is a consequence, None for a finding of its own. `at` is when the kernel said it, in
-    seconds of its own clock, and `boot` counts how often that had begun anew in the log. `facts` holds what the text says of the kernel itself: its release,
-    how far it was moved (KASLR). Empty values were not in the text.
+    seconds of its own clock, and `boot` counts how often that had begun anew in the log. `facts`
+    holds what the text says of the kernel itself: its release, how far it was moved (KASLR). Empty
+    values were not in the text.
     """
 
     kind: str
