@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
-from harness import hypervisor, image, kernels, lives
-from harness.config import Environment, choose_target
+from harness import accelerator, hypervisor, image, kernels, lives
+from harness.config import choose_target
 from harness.domain import Domain
 from harness.domain_xml import render
+from harness.environment import Environment
 from harness.hypervisor import Hypervisor
 from harness.lives import Life
 from harness.model import Accel, DomainSpec, Image, Kernel, Settings, TargetSpec
@@ -52,7 +53,7 @@ def stopped(request: BootRequest, progress: Progress) -> Iterator[Life]:
         life = stack.enter_context(lives.claim(_life(request, base)))
         life.run.mkdir(parents=True)
         life.disk.mkdir(parents=True)
-        accel, _ = hypervisor.usable_accel()
+        accel, _ = accelerator.usable_accel()
         hv = stack.enter_context(
             hypervisor.connect(
                 None,

@@ -8,13 +8,14 @@ ConfigError that names the file, the key and what was expected; nothing else che
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
+from harness.environment import Environment
 from harness.errors import ConfigError
 from harness.model import Settings, TargetSpec, TestSpec
 from harness.products import PackagesSpec
@@ -23,27 +24,6 @@ from harness.products import PackagesSpec
 KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")
 RUN_VARIABLE = "HARNESS_RUN"
 _ADAPTER = TypeAdapter(Settings)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """What the process environment decides.
-
-    `cache` holds images and kernels; `runtime` holds sockets and must be short (a UNIX socket's
-    path ends at 108 bytes); `run` is the session file of a run that this process is part of.
-    `keys` holds what cannot be made anew: the key that released modules are signed with.
-    `targets` holds what this user says of the targets that he boots himself.
-    """
-
-    cache: Path
-    runtime: Path
-    ci: bool
-    color: bool
-    kbuild: dict[str, str]
-    run: Path | None
-    targets: Path = Path()
-    keys: Path = Path(platformdirs.user_data_dir("osq-harness")) / "signing"
-    skip_kernel: bool = False
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> Environment:

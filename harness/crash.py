@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from harness import blame, crash_report, evidence, memory_text
 from harness.crash_values import Cause, Crash
@@ -34,11 +33,10 @@ from harness.panic.scan import scan
 from harness.panic.signature import signature
 from harness.panic.standstill import blocked
 from harness.panic.values import KernelReport
+from harness.scene import Scene
 from harness.session import CONSOLE
-from harness.standing import StandingGuest
 from harness.symbols import Symbolizer
 
-FOLDER = "crashes"
 _LAST_LINES = 15
 # The most specific first: GuestHung and GuestGone are GuestCrashed, too.
 _CAUSES: tuple[tuple[type[HarnessError], Cause], ...] = (
@@ -66,14 +64,14 @@ class Circumstances:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def collect(standing: StandingGuest, known: Circumstances) -> Crash:
+def collect(scene: Scene, known: Circumstances) -> Crash:
     """Return everything that is to be known of one bad end; its folder is complete then.
 
     The guest is stopped at the end and is not to be used any more.
     """
-    live = standing.session
+    live = scene.session
     first_at = live.liveness.first_sign_at + known.held_s
-    folder = standing.record.folder / FOLDER / str(known.number)
+    folder = scene.folder
     folder.mkdir(parents=True)
     cause = next((one for kind, one in _CAUSES if isinstance(known.error, kind)), None)
     found = Crash(
@@ -86,47 +84,47 @@ def collect(standing: StandingGuest, known: Circumstances) -> Crash:
         test=known.test,
         reproduce=known.reproduce,
     )
-    answer = _made_to_speak(standing, found)
+    answer = _made_to_speak(scene, found)
     live.liveness.settle()
-    still = not _is_kept(standing, found) and _stopped(standing)
-    view = evidence.look(standing) if still else MemoryView()
-    found = evidence.with_source(_described(found, standing, answer, view), standing)
+    still = not _is_kept(scene, found) and _stopped(scene)
+    view = evidence.look(scene) if still else MemoryView()
+    found = evidence.with_source(_described(found, scene, answer, view), scene)
     found = evidence.with_memory(found, view) if still else found
-    found = blame.judge(found, standing.modules, known.error)
+    found = blame.judge(found, scene.modules, known.error)
     found = replace(
         found,
         signature=signature(_main(found)) if found.reports else _signature_of_cause(found),
         witnesses=live.liveness.witnesses(),
         explained_s=round(time.monotonic() - first_at, 1),
     )
-    standing.record.view.crash(crash_report.screen(found))
-    found = evidence.with_vmcore(found, standing) if still else evidence.without_vmcore(found)
-    shutil.copyfile(standing.record.folder / CONSOLE, folder / CONSOLE)
+    scene.show(crash_report.screen(found))
+    found = evidence.with_vmcore(found, scene) if still else evidence.without_vmcore(found)
+    shutil.copyfile(scene.session.request.folder / CONSOLE, folder / CONSOLE)
     found = replace(found, took_s=round(time.monotonic() - first_at, 1))
     crash_report.write(found, known.facts)
     return found
 
 
-def _made_to_speak(standing: StandingGuest, found: Crash) -> Answer:
+def _made_to_speak(scene: Scene, found: Crash) -> Answer:
     """Return what a guest that stands still says of itself, () for any other."""
     if found.cause not in {Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE}:
         return Answer(way="", lines=())
-    standing.record.view.note("asking the guest's kernel what it is doing")
-    live = standing.session
+    scene.note("asking the guest's kernel what it is doing")
+    live = scene.session
     told = any(
         hangs.spins(one.kind) for one in live.watch.reports if not live.liveness.is_allowed(one)
     )
     return interrogate(live, told=told)
 
 
-def _is_kept(standing: StandingGuest, found: Crash) -> bool:
+def _is_kept(scene: Scene, found: Crash) -> bool:
     """Return whether somebody wants to go on with this guest, and it can."""
-    return standing.request.keep and found.cause is Cause.REPORT
+    return scene.keep and found.cause is Cause.REPORT
 
 
-def _stopped(standing: StandingGuest) -> bool:
+def _stopped(scene: Scene) -> bool:
     """Stop the guest's CPUs; return whether there is a guest whose memory can be read."""
-    domain = standing.session.domain
+    domain = scene.session.domain
     try:
         state = domain.state()
         if state is DomainState.RUNNING:
@@ -136,12 +134,12 @@ def _stopped(standing: StandingGuest) -> bool:
     return state in {DomainState.RUNNING, DomainState.PAUSED, DomainState.CRASHED}
 
 
-def _described(found: Crash, standing: StandingGuest, answer: Answer, view: MemoryView) -> Crash:
+def _described(found: Crash, scene: Scene, answer: Answer, view: MemoryView) -> Crash:
     """Return the crash with the kernel's reports, decoded, and what a hang's tasks were doing.
 
     What the console did not get, `view` may have from the kernel's memory.
     """
-    live = standing.session
+    live = scene.session
     reports = [one for one in live.watch.reports if not live.liveness.is_allowed(one)]
     notes: list[str] = []
     if found.cause is Cause.PANIC and not reports:
@@ -152,15 +150,13 @@ def _described(found: Crash, standing: StandingGuest, answer: Answer, view: Memo
         said = way.get(answer.way, "")
         notes.append(f"the guest answered to {said}" if said else "the guest answered to nothing")
         found = replace(found, answered=answer.way)
-        reports += standing_still(answer, view, tuple(standing.modules), reports)
-    symbols = Symbolizer(
-        standing.modules, vmlinux=evidence.vmlinux(standing), roots=evidence.roots(standing)
-    )
+        reports += standing_still(answer, view, tuple(scene.modules), reports)
+    symbols = Symbolizer(scene.modules, vmlinux=evidence.vmlinux(scene), roots=scene.roots)
     with symbols:
         reports = [symbols.report(one) for one in by_onset(reports)]
         notes += symbols.notes
     found = replace(found, reports=tuple(reports), notes=tuple(notes))
-    found = replace(found, last_lines=_last_lines(standing, reports))
+    found = replace(found, last_lines=_last_lines(scene, reports))
     if not reports:
         return replace(found, kind=found.cause.value)
     main = _main(found)
@@ -200,9 +196,9 @@ def _main(found: Crash) -> KernelReport:
     return (own or list(found.reports))[0]
 
 
-def _last_lines(standing: StandingGuest, reports: Sequence[KernelReport]) -> tuple[str, ...]:
+def _last_lines(scene: Scene, reports: Sequence[KernelReport]) -> tuple[str, ...]:
     """Return the console's last lines before the first report, or its end where there is none."""
-    live = standing.session
+    live = scene.session
     end = min((one.line for one in reports if one.line), default=None)
     lines = [line.text for line in live.console.lines_since(0)]
     plain = [text for text in lines[:end] if "harness-heartbeat" not in text]
@@ -213,9 +209,3 @@ def _signature_of_cause(found: Crash) -> str:
     """Return the signature of an end that the kernel said nothing about: what, and when."""
     nothing = KernelReport(kind=found.cause.value, title="", line=0, text=(), function=found.test)
     return signature(nothing)
-
-
-def folders(run: Path) -> tuple[Path, ...]:
-    """Return the crash folders of a run, in their order."""
-    found = (run / FOLDER).glob("[0-9]*")
-    return tuple(sorted(found, key=lambda folder: int(folder.name)))

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from harness.panic.values import KernelReport
 
+# The folder of a run that holds one folder for each crash.
+CRASHES = "crashes"
+
 
 class Cause(Enum):
     """How the end came to be known; the first witness decides."""

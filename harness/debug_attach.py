@@ -30,10 +30,11 @@ from harness import (
     platform_linux,
 )
 from harness.boot_stopped import BootRequest
-from harness.config import Environment
-from harness.debug_script import Debugger, ScriptSpec
+from harness.debug_script import ScriptSpec
 from harness.debugger import facts
 from harness.debugger.elf import Image
+from harness.debuggers import Debugger
+from harness.environment import Environment
 from harness.errors import DebugError, HarnessError, UsageError
 from harness.gdbstub import Found
 from harness.guest import Guest

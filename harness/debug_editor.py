@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.debug_script import Debugger
+from harness.debuggers import Debugger
 
 # Configurations of ours are known by it, and replaced.
 PREFIX = "guest: "

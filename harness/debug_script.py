@@ -8,15 +8,9 @@ kernel while it runs (modules that come and go) is done by harness.debugger with
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
-
-class Debugger(Enum):
-    """The debuggers that a command file can be for."""
-
-    GDB = "gdb"
-    LLDB = "lldb"
+from harness.debuggers import Debugger
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,18 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
-from harness.debug_script import Debugger
 from harness.errors import UsageError
+
+
+class Debugger(Enum):
+    """The kinds of debuggers that this project drives."""
+
+    GDB = "gdb"
+    LLDB = "lldb"
+
 
 _PROGRAM = re.compile(r"^(gdb|lldb)(?:-(\d+))?$")
 _VERSION = re.compile(r"(\d+)\.\d+")

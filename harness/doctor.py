@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from harness import apt, debuggers, hypervisor
-from harness.debug_script import Debugger
+from harness import accelerator, apt, debuggers
+from harness.debuggers import Debugger
 from harness.errors import Lost, UsageError
 from harness.model import Accel
 
@@ -110,7 +110,7 @@ def _machine(cache: Path) -> Iterator[Finding]:
 
 
 def _accelerator() -> Iterator[Finding]:
-    accel, why = hypervisor.usable_accel()
+    accel, why = accelerator.usable_accel()
     fast = accel is Accel.KVM
     yield Finding(
         level=Level.GOOD if fast else Level.SLOW,

@@ -13,7 +13,7 @@ from harness import cache, kernel_symbols, memory_text, memory_view, vmcore
 from harness.crash_values import Crash
 from harness.errors import HarnessError, HypervisorError
 from harness.memory_values import MemoryRequest, MemoryView, deadlocks
-from harness.standing import StandingGuest
+from harness.scene import Scene
 from harness.symbols import source_lines
 
 MEMORY_VALUES = "memory.json"
@@ -23,30 +23,23 @@ _LOOK_S = 10.0
 _MOST_VARIABLES = 6
 
 
-def vmlinux(standing: StandingGuest) -> Path | None:
+def vmlinux(scene: Scene) -> Path | None:
     """Return the kernel's symbols where they have been fetched (`invoke kernel-symbols`)."""
-    asked = standing.session.request
+    asked = scene.session.request
     return kernel_symbols.find(asked.kernel, root=asked.cache)
 
 
-def roots(standing: StandingGuest) -> tuple[Path, ...]:
-    """Return the folders in which a place's file is looked for, the module's own first."""
-    settings = standing.request.settings
-    source = settings.module.source
-    return (source / settings.module.kbuild, source, settings.root)
-
-
-def with_source(found: Crash, standing: StandingGuest) -> Crash:
+def with_source(found: Crash, scene: Scene) -> Crash:
     """Return the crash with the lines of source around its guilty one."""
     if not found.place:
         return found
-    return replace(found, source=source_lines(found.place, roots(standing)))
+    return replace(found, source=source_lines(found.place, scene.roots))
 
 
-def look(standing: StandingGuest) -> MemoryView:
+def look(scene: Scene) -> MemoryView:
     """Return what drgn sees in the memory of the stopped guest; its problems are in it."""
-    live, settings = standing.session, standing.request.settings
-    symbols = vmlinux(standing)
+    live = scene.session
+    symbols = vmlinux(scene)
     if symbols is None:
         hint = f"invoke kernel-symbols --kernel={live.request.kernel.name}"
         return MemoryView(problems=(f"the kernel's symbols are not here: {hint}",))
@@ -58,10 +51,10 @@ def look(standing: StandingGuest) -> MemoryView:
         qmp=str(live.qmp_socket),
         registers=registers,
         vmlinux=str(symbols),
-        modules={name: str(path) for name, path in standing.modules.items()},
-        plugin=str(settings.module.drgn or ""),
+        modules={name: str(path) for name, path in scene.modules.items()},
+        plugin=str(scene.plugin or ""),
     )
-    return memory_view.look(request, deadline_s=live.deadline(_LOOK_S), roots=roots(standing))
+    return memory_view.look(request, deadline_s=live.deadline(_LOOK_S), roots=scene.roots)
 
 
 def with_memory(found: Crash, view: MemoryView) -> Crash:
@@ -92,18 +85,17 @@ def _short(found: Crash, view: MemoryView) -> Iterator[str]:
     yield from view.driver
 
 
-def with_vmcore(found: Crash, standing: StandingGuest) -> Crash:
+def with_vmcore(found: Crash, scene: Scene) -> Crash:
     """Return the crash with a dump of the stopped guest's memory, or the reason why not."""
-    request = standing.request
-    if not request.vmcore:
+    if scene.vmcores is None:
         return replace(found, vmcore_note="none: --no-vmcore")
     try:
         taken = vmcore.take(
-            standing.session.domain.core_dump,
+            scene.session.domain.core_dump,
             found.folder,
-            runs=request.runs,
-            keep=request.settings.vmcores,
-            expected_bytes=standing.session.request.target.memory_mib * _MIB,
+            runs=scene.runs,
+            keep=scene.vmcores,
+            expected_bytes=scene.session.request.target.memory_mib * _MIB,
         )
     except HarnessError as error:
         return replace(found, vmcore_note=f"none: {error.message}")

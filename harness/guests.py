@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import console as consoles
 from harness import hypervisor, image, leftovers, lives, platform_linux, session
-from harness.config import Environment
+from harness.environment import Environment
 from harness.guest import Guest
 from harness.lives import Life
 from harness.model import Endpoint, Settings

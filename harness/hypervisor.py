@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The connection to libvirt: to a private daemon of this run, or to the URI that was given.
 
-Also decides whether KVM can be used. It knows nothing of single domains (`domain` does) and
+It knows nothing of single domains (`domain` does) and
 nothing of how the private daemon is run (`libvirtd` does).
 """
 
-import errno
 import functools
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +17,8 @@ from typing import Any
 import libvirt
 from harness import libvirtd
 from harness.errors import HypervisorError
-from harness.model import Accel
 
 _LOG = logging.getLogger(__name__)
-_KVM = Path("/dev/kvm")
-_CPUINFO = Path("/proc/cpuinfo")
 _EVIDENCE_LINES = 15
 _NO_RIGHT = "the user may not use that daemon (group libvirt); without --uri none is needed"
 _NO_QEMU = "install QEMU (package qemu-system-x86), or run ./dev, which does"
@@ -90,23 +85,6 @@ class Hypervisor:
             yield
         except libvirt.libvirtError as error:
             raise _as_ours(error, what, evidence=self.evidence()) from error
-
-
-def usable_accel(*, kvm: Path = _KVM, cpuinfo: Path = _CPUINFO) -> tuple[Accel, str]:
-    """Return the accelerator that works here, and the reason.
-
-    The node alone proves nothing: it may open on a host whose CPU has no virtualization, and
-    then the guest never prints a byte. So the CPU's flags and read-write access both count.
-    """
-    words = set(cpuinfo.read_text(errors="replace").split())
-    if not words & {"vmx", "svm"}:
-        return Accel.TCG, "the CPU shows no hardware virtualization (neither vmx nor svm)"
-    try:
-        os.close(os.open(kvm, os.O_RDWR | os.O_CLOEXEC))
-    except OSError as error:
-        advice = "; add yourself to group kvm" if error.errno == errno.EACCES else ""
-        return Accel.TCG, f"{kvm} cannot be used: {error.strerror}{advice}"
-    return Accel.KVM, f"the CPU has hardware virtualization and {kvm} is open to us"
 
 
 @contextmanager

@@ -24,9 +24,10 @@ from harness.errors import (
 from harness.live import LiveView
 from harness.model import ModuleBuild, RunReport, TestResult
 from harness.request import KernelTestRequest
+from harness.requested import build_module, build_variant
 from harness.run_record import RunRecord
 from harness.session import Session
-from harness.standing import StandingGuest, built, built_variant, standing
+from harness.standing import StandingGuest, standing
 from harness.suites import SuiteOutcome
 
 
@@ -99,8 +100,8 @@ def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
     kernel = kernels.ensure(target.kernel, spec, root=cache, progress=view.note)
     view.stage("build")
     if request.variant is None:
-        return built(request, kernel, view)
-    return built_variant(request, request.variant, kernel, view)
+        return build_module(request, kernel, view.note)
+    return build_variant(request, request.variant, kernel, view.note)
 
 
 def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:

@@ -24,7 +24,7 @@ from harness import (
     release_version,
     signing,
 )
-from harness.config import Environment
+from harness.environment import Environment
 from harness.errors import UsageError
 from harness.model import Settings
 from harness.products import PackagesSpec

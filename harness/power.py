@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from harness import hypervisor
+from harness import accelerator
 from harness.errors import HypervisorError, UsageError
 from harness.macos import domain_xml
 from harness.macos.domain_xml import MacDomain
@@ -103,7 +103,7 @@ def domain_of(spec: RemoteSpec) -> MacDomain:
         release=own.release,
         memory_mib=own.memory_mib,
         vcpus=own.vcpus,
-        accel=hypervisor.usable_accel()[0],
+        accel=accelerator.usable_accel()[0],
     )
 
 

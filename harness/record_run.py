@@ -28,7 +28,7 @@ from harness import (
     qemu_process,
     record_guest,
     recording,
-    standing,
+    requested,
 )
 from harness.config import choose_target
 from harness.errors import HypervisorError, UsageError
@@ -174,11 +174,11 @@ def _made(
     kernel = kernels.ensure(target.kernel, spec, root=root, progress=view.note)
     view.stage("build")
     if request.variant is None:
-        built = standing.built(request, kernel, view)
+        built = requested.build_module(request, kernel, view.note)
         return _Made(
             target=target, recorder=recorder, kernel=kernel, module=settings.module, built=built
         )
-    built = standing.built_variant(request, request.variant, kernel, view)
+    built = requested.build_variant(request, request.variant, kernel, view.note)
     build.run_companions(settings.module, project=settings.root)
     module = settings.module.variant(request.variant)
     return _Made(target=target, recorder=recorder, kernel=kernel, module=module, built=built)
@@ -201,7 +201,7 @@ def _run_folder(request: KernelTestRequest) -> Iterator[Path]:
 
 def _write_files(request: KernelTestRequest, made: _Made, folder: Path, command: str) -> None:
     shutil.copyfile(made.kernel.vmlinuz, folder / recording.KERNEL)
-    modules = folder / standing.MODULES
+    modules = folder / requested.MODULES
     modules.mkdir()
     shutil.copy2(made.built.debug, modules / f"{made.built.name}.ko")
     over = record_guest.files(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import handoff, lives, remote, remote_workflow, suites
-from harness.config import Environment
+from harness.environment import Environment
 from harness.errors import GuestCrashed, GuestLost, HarnessError, NoTests, UsageError
 from harness.guest import CommandFailed, Guest
 from harness.live import LiveView

@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.live import LiveView
 from harness.model import RunReport
 from harness.request import KernelTestRequest
-from harness.standing import MODULES
+from harness.requested import MODULES
 
 
 @dataclass(frozen=True, kw_only=True)

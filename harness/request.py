@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.config import Environment
+from harness.environment import Environment
 from harness.model import Accel, Settings, System, TestSpec
 
 

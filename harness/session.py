@@ -14,7 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
-from harness import cache, debug_lock, emulator, hypervisor, image, lives, platform_linux, snapshot
+from harness import (
+    accelerator,
+    cache,
+    debug_lock,
+    emulator,
+    hypervisor,
+    image,
+    lives,
+    platform_linux,
+    snapshot,
+)
 from harness.console import Console
 from harness.domain import Domain
 from harness.domain_xml import render
@@ -217,7 +227,7 @@ def _new_life(request: SessionRequest) -> lives.Life:
 
 
 def _choose_accel(forced: Accel | None, progress: Progress) -> Accel:
-    found, why = hypervisor.usable_accel()
+    found, why = accelerator.usable_accel()
     if forced is not None and forced is not found:
         progress(f"accelerator {forced.value} is forced; {found.value} would be used: {why}")
     return forced or found

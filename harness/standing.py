@@ -7,23 +7,20 @@ A guest that has died is replaced by another of its kind, the module loaded agai
 """
 
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import build as module_build
-from harness import handoff, image, kernels, leftovers, platform_linux, session
-from harness.errors import UsageError
-from harness.live import LiveView
-from harness.model import Kernel, ModuleBuild, ModuleSpec, TargetSpec
+from harness import handoff, image, kernels, leftovers, platform_linux, requested, session
+from harness.crash_values import CRASHES
+from harness.model import ModuleBuild, TargetSpec
 from harness.request import KernelTestRequest
 from harness.run_record import RunRecord
+from harness.scene import Scene
 from harness.session import CONSOLE, Session, SessionRequest
 
 SESSION_FILE = "session.json"
-MODULES = "modules"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +59,24 @@ class StandingGuest:
             build=self.build,
             variants=self.variants,
             control=self.request.selection.control,
+        )
+
+    def scene(self, number: int) -> Scene:
+        """Return what the explanation of this guest's end has to know; it is crash `number`."""
+        request, record = self.request, self.record
+        settings = request.settings
+        source = settings.module.source
+        return Scene(
+            session=self.session,
+            modules=self.modules,
+            roots=(source / settings.module.kbuild, source, settings.root),
+            folder=record.folder / CRASHES / str(number),
+            runs=request.runs,
+            plugin=settings.module.drgn,
+            vmcores=settings.vmcores if request.vmcore else None,
+            keep=request.keep,
+            note=record.view.note,
+            show=record.view.crash,
         )
 
     def load(self) -> None:
@@ -106,8 +121,8 @@ def standing(
             record.view.note(line)
     asked = _artefacts(request, target, record)
     with record.stage("build"):
-        build, variants = _modules(request, asked.kernel, record.view)
-        _keep_modules((build, *variants.values()), record.folder / MODULES)
+        build, variants = requested.modules(request, asked.kernel, record.view.note)
+        requested.keep_modules((build, *variants.values()), record.folder / requested.MODULES)
     with ExitStack() as stack:
         with record.stage("guest"):
             token = secrets.token_hex(8)
@@ -151,75 +166,6 @@ def _artefacts(
         allowed=settings.allow_kernel_lines,
         one_thread=target.one_thread or spec.one_thread or request.selection.long,
     )
-
-
-def _modules(
-    request: KernelTestRequest, kernel: Kernel, view: LiveView
-) -> tuple[ModuleBuild, dict[str, ModuleBuild]]:
-    module = request.settings.module
-    if request.modules is not None:
-        found = {
-            key: module_build.finished(module.variant(key), kernel, request.modules)
-            for key in module.variants
-        }
-        module_build.run_companions(module, project=request.settings.root)
-        return module_build.finished(module, kernel, request.modules), found
-    return built(request, kernel, view), built_variants(request, kernel, view)
-
-
-def built(request: KernelTestRequest, kernel: Kernel, view: LiveView) -> ModuleBuild:
-    """Return the module built for a kernel, its companions built, too."""
-    settings = request.settings
-    build = _build(request, settings.module, "kernel", kernel, view)
-    module_build.run_companions(settings.module, project=settings.root)
-    return build
-
-
-def built_variants(
-    request: KernelTestRequest, kernel: Kernel, view: LiveView
-) -> dict[str, ModuleBuild]:
-    """Return every variant of the module, built for a kernel, by its key."""
-    module = request.settings.module
-    return {
-        key: _build(request, module.variant(key), f"kernel-{key}", kernel, view)
-        for key in module.variants
-    }
-
-
-def built_variant(
-    request: KernelTestRequest, key: str, kernel: Kernel, view: LiveView
-) -> ModuleBuild:
-    """Return one variant built.
-
-    Raises: UsageError with the known ones for a key that is none.
-    """
-    module = request.settings.module
-    if key not in module.variants:
-        known = ", ".join(sorted(module.variants)) or "none"
-        raise UsageError(f"--variant {key}: the configured variants are: {known}")
-    return _build(request, module.variant(key), f"kernel-{key}", kernel, view)
-
-
-def _build(
-    request: KernelTestRequest, spec: ModuleSpec, folder: str, kernel: Kernel, view: LiveView
-) -> ModuleBuild:
-    root = request.settings.root
-    return module_build.build_module(
-        spec,
-        kernel,
-        project=root,
-        out=module_build.output_folder(root, folder, cache_root=request.environment.cache),
-        variables=request.environment.kbuild,
-        progress=view.note,
-    )
-
-
-def _keep_modules(builds: tuple[ModuleBuild, ...], folder: Path) -> None:
-    """Copy exactly the modules that run into the run's folder: what a vmcore is read with."""
-    folder.mkdir()
-    for one in builds:
-        shutil.copy2(one.debug, folder / f"{one.name}.ko")
-        shutil.copy2(one.stripped, folder / f"{one.name}.stripped.ko")
 
 
 def _accelerator(live: Session) -> str:

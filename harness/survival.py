@@ -145,12 +145,13 @@ def explain(standing: StandingGuest, error: HarnessError, *, test: str) -> Crash
     """Return the crash behind an error, kept in the run's record and shown."""
     record = standing.record
     held_s = crash_debug.hand_over(standing, error)
+    number = len(record.crashes) + 1
     found = crash.collect(
-        standing,
+        standing.scene(number),
         crash.Circumstances(
             error=error,
             test=test,
-            number=len(record.crashes) + 1,
+            number=number,
             reproduce=_command(standing, test or _of_report(standing)),
             held_s=held_s,
             facts=dict(record.facts),

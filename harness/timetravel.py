@@ -25,9 +25,9 @@ from harness import (
     record_run,
     recording,
     replay_script,
-    standing,
+    requested,
 )
-from harness.config import Environment
+from harness.environment import Environment
 from harness.errors import HypervisorError, UsageError
 from harness.recording import Mode, Recording
 from harness.replay_script import ReplayFiles
@@ -115,9 +115,9 @@ def debug(
             f"there is no vmlinux of {found.kernel} ({found.kernel_version})",
             hint="invoke kernel-symbols fetches it, with the --target or --kernel of the run",
         )
-    module = next(iter((run / standing.MODULES).glob("*.ko")), None)
+    module = next(iter((run / requested.MODULES).glob("*.ko")), None)
     if module is None:
-        raise UsageError(f"{run.name} has lost its module: {standing.MODULES}/ holds none")
+        raise UsageError(f"{run.name} has lost its module: {requested.MODULES}/ holds none")
     with replaying(run, runtime=environment.runtime, from_boot=from_boot) as replay:
         files = ReplayFiles(socket=replay.stub, vmlinux=symbols.vmlinux, module=module)
         script = replay.stub.with_name("gdb.commands")

@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from harness import live, remote, remote_test, remote_workflow, requirement, setup_macos
-from harness.config import Environment
+from harness.environment import Environment
 from harness.errors import HarnessError, UsageError
 from harness.macos import bundle
 from harness.macos.system import MacSystem

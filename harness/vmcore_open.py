@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from harness import foreground, kernel_symbols, vmcore
+from harness.crash_values import CRASHES
 from harness.errors import UsageError
 
 
@@ -88,10 +89,10 @@ def _crash_folder(run: Path, crash: int) -> Path:
             f"no such run: {run.name}", hint=f"the last ones: {', '.join(known) or 'none'}"
         )
     crashes = sorted(
-        (path for path in (run / "crashes").glob("*") if path.name.isdigit()),
+        (path for path in (run / CRASHES).glob("*") if path.name.isdigit()),
         key=lambda path: int(path.name),
     )
-    folder = run / "crashes" / str(crash)
+    folder = run / CRASHES / str(crash)
     if folder not in crashes:
         known = [path.name for path in crashes]
         raise UsageError(

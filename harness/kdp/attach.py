@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import debug_script, debuggers, foreground
-from harness.debug_script import Debugger, KdpSpec
+from harness.debug_script import KdpSpec
+from harness.debuggers import Debugger
 from harness.errors import DebugError, UsageError
 from harness.kdp.bridge import Bridge
 from harness.kdp.client import KdpClient, KdpTarget

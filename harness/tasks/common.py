@@ -13,6 +13,7 @@ from typing import Any
 from invoke.exceptions import Exit
 
 from harness import config, live
+from harness.environment import Environment
 from harness.errors import HarnessError, UsageError
 from harness.model import Accel, Settings
 from harness.request import KernelTestRequest, Selection, for_long_run
@@ -104,7 +105,7 @@ def view_for(*, verbose: bool) -> live.LiveView:
     return live.PlainView(verbose=verbose) if plain else live.RichView(color=environment.color)
 
 
-def current_environment() -> config.Environment:
+def current_environment() -> Environment:
     """Return what the environment says of caches and folders."""
     return config.environment()
 

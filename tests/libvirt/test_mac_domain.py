@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import hypervisor, libvirtd, opencore_disk, power, remote_workflow
+from harness import accelerator, hypervisor, libvirtd, opencore_disk, power, remote_workflow
 from harness.errors import HypervisorError, UsageError
 from harness.hypervisor import Hypervisor
 from harness.macos import domain_xml, opencore
@@ -106,7 +106,7 @@ def hv(tmp_path: Path) -> Iterator[Hypervisor]:
 def target(hv: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteSpec:
     """Make a target of files that hold nothing."""
     why = "the daemon's view of KVM is masked"
-    monkeypatch.setattr(hypervisor, "usable_accel", lambda: (Accel.TCG, why))
+    monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.TCG, why))
     for name in ("code.fd", "vars.fd"):
         (tmp_path / name).write_bytes(bytes(_FIRMWARE_BYTES))
     for name in ("oc.qcow2", "mac.qcow2"):

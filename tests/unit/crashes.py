@@ -52,7 +52,7 @@ def crash(folder: Path = Path("build/runs/run-1/crashes/1"), **fields: Any) -> C
     return replace(base, **fields)
 
 
-def run_report(folder: Path, **fields: Any) -> RunReport:
+def report_of(folder: Path, **fields: Any) -> RunReport:
     """Return the report of a run in which that crash happened, changed by `fields`."""
     base = RunReport(
         run_id=folder.name,

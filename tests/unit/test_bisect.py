@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.live import PlainView
 from harness.model import RunReport, Verdict
 from harness.request import KernelTestRequest
-from tests.unit.crashes import crash, run_report
+from tests.unit.crashes import crash, report_of
 
 SIGNATURE = "0123456789ab"
 
@@ -65,7 +65,7 @@ def runner(tmp_path: Path, broken: set[str]) -> Runner:
 
     def run(request: KernelTestRequest, _view: Any) -> RunReport:
         text = (request.settings.module.source / "m.c").read_text()
-        found = run_report(tmp_path / "run")
+        found = report_of(tmp_path / "run")
         if text.split()[1] in broken:
             return replace(found, verdict=Verdict.LOST, reason="no build", results=(), crashes=())
         return found if text.startswith("bad") else replace(found, crashes=())
@@ -133,9 +133,9 @@ def test_an_unknown_revision_is_said(history: tuple[KernelTestRequest, list[str]
 
 def test_another_crash_is_not_this_one(tmp_path: Path) -> None:
     """A commit is judged by the signature, not by how its run ended."""
-    other = run_report(tmp_path, crashes=(crash(signature="ffffffffffff", title="another"),))
+    other = report_of(tmp_path, crashes=(crash(signature="ffffffffffff", title="another"),))
 
-    assert bisect.judge(run_report(tmp_path), SIGNATURE) == ("bad", "the crash is there")
+    assert bisect.judge(report_of(tmp_path), SIGNATURE) == ("bad", "the crash is there")
     assert bisect.judge(other, SIGNATURE) == ("good", "another crash: another")
     lost = replace(other, verdict=Verdict.LOST, reason="no guest", crashes=())
     assert bisect.judge(lost, SIGNATURE) == ("skip", "no guest")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.debug_editor import configuration, merged
-from harness.debug_script import Debugger
+from harness.debuggers import Debugger
 
 LLDB = configuration(Debugger.LLDB, Path("/usr/bin/lldb-19"), Path("/r/debug.lldb"))
 GDB = configuration(Debugger.GDB, Path("/usr/bin/gdb"), Path("/r/debug.gdb"))

@@ -3,7 +3,8 @@
 
 from pathlib import Path
 
-from harness.debug_script import Debugger, ScriptSpec, command_line, text
+from harness.debug_script import ScriptSpec, command_line, text
+from harness.debuggers import Debugger
 
 SPEC = ScriptSpec(
     socket=Path("/run/x/gdb"),

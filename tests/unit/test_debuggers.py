@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import debuggers, foreground
-from harness.debug_script import Debugger
+from harness.debuggers import Debugger
 from harness.errors import UsageError
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import apt, debuggers, doctor, hypervisor
-from harness.debug_script import Debugger
-from harness.debuggers import Program
+from harness import accelerator, apt, debuggers, doctor
+from harness.debuggers import Debugger, Program
 from harness.doctor import Level
 from harness.errors import Lost, UsageError
 from harness.model import Accel
@@ -20,7 +19,7 @@ Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - it stands in fo
 @pytest.fixture(autouse=True)
 def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand on a host that has everything."""
-    monkeypatch.setattr(hypervisor, "usable_accel", lambda: (Accel.KVM, "it works"))
+    monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.KVM, "it works"))
     monkeypatch.setattr(apt, "debian_sources", lambda _suite: ["one"])
     monkeypatch.setattr(
         shutil, "which", lambda _name, path=None: "/bin/true" if not path else None
@@ -43,7 +42,7 @@ def test_a_good_host_has_no_cure(tmp_path: Path) -> None:
 
 def test_emulation_is_a_note_not_a_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slow is usable; the reason is given."""
-    monkeypatch.setattr(hypervisor, "usable_accel", lambda: (Accel.TCG, "no vmx"))
+    monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.TCG, "no vmx"))
 
     findings = doctor.examine(tmp_path)
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness import history, report
 from harness.errors import UsageError
-from tests.unit.crashes import crash, run_report
+from tests.unit.crashes import crash, report_of
 
 
 def stored(runs: Path) -> None:
@@ -20,7 +20,7 @@ def stored(runs: Path) -> None:
     ):
         folder = runs / name
         folder.mkdir(parents=True)
-        report.write(run_report(folder, started_at=at, crashes=crashes))
+        report.write(report_of(folder, started_at=at, crashes=crashes))
 
 
 def test_the_same_crash_is_one_group(tmp_path: Path) -> None:

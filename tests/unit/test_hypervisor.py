@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import hypervisor
+from harness import accelerator, hypervisor
 from harness.errors import HypervisorError
 from harness.model import Accel
 
@@ -19,7 +19,7 @@ def test_flags_and_an_open_node_are_kvm(tmp_path: Path, flag: str) -> None:
     node.touch()
     cpuinfo.write_text(FLAGS.format(flag))
 
-    accel, reason = hypervisor.usable_accel(kvm=node, cpuinfo=cpuinfo)
+    accel, reason = accelerator.usable_accel(kvm=node, cpuinfo=cpuinfo)
 
     assert accel is Accel.KVM
     assert str(node) in reason
@@ -31,7 +31,7 @@ def test_an_open_node_alone_is_no_kvm(tmp_path: Path) -> None:
     node.touch()
     cpuinfo.write_text(FLAGS.format("vmxless"))
 
-    accel, reason = hypervisor.usable_accel(kvm=node, cpuinfo=cpuinfo)
+    accel, reason = accelerator.usable_accel(kvm=node, cpuinfo=cpuinfo)
 
     assert accel is Accel.TCG
     assert "CPU" in reason
@@ -42,7 +42,7 @@ def test_flags_without_a_node_are_no_kvm(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(FLAGS.format("svm"))
 
-    accel, reason = hypervisor.usable_accel(kvm=tmp_path / "none", cpuinfo=cpuinfo)
+    accel, reason = accelerator.usable_accel(kvm=tmp_path / "none", cpuinfo=cpuinfo)
 
     assert accel is Accel.TCG
     assert "none" in reason

@@ -9,7 +9,7 @@ from typing import Any
 from harness.crash_values import Blame
 from harness.kcidb import render, write
 from harness.model import TestResult, Verdict
-from tests.unit.crashes import crash, run_report
+from tests.unit.crashes import crash, report_of
 
 ID = re.compile(r"^[a-z0-9_]+:.+$")
 PATH = re.compile(r"^[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)*$")
@@ -23,7 +23,7 @@ def walk(value: Any) -> list[Any]:
 
 def test_a_crash_is_an_issue_with_an_incident_in_its_test(tmp_path: Path) -> None:
     """The incident leads from the test to the issue; every reference has its target."""
-    data = render(run_report(tmp_path / "run-1"))
+    data = render(report_of(tmp_path / "run-1"))
 
     (test,), (issue,), (incident,) = data["tests"], data["issues"], data["incidents"]
     assert test["status"] == "FAIL"
@@ -38,7 +38,7 @@ def test_ids_and_paths_have_the_schemas_form(tmp_path: Path) -> None:
     """No null anywhere; a test's path is made of words and dots."""
     odd = TestResult(name="test_a::test_b[x y]", suite="guest", verdict=Verdict.PASSED)
 
-    data = render(run_report(tmp_path / "run-1", results=(odd,)))
+    data = render(report_of(tmp_path / "run-1", results=(odd,)))
 
     for kind in ("checkouts", "builds", "tests", "issues", "incidents"):
         assert all(ID.match(one["id"]) for one in data[kind])
@@ -51,7 +51,7 @@ def test_a_host_that_broke_is_no_failure_of_the_kernel(tmp_path: Path) -> None:
     lost = TestResult(name="t::one", suite="guest", verdict=Verdict.LOST)
     ours = crash(blame=Blame.HARNESS)
 
-    data = render(run_report(tmp_path / "run-1", results=(lost,), crashes=(ours,)))
+    data = render(report_of(tmp_path / "run-1", results=(lost,), crashes=(ours,)))
 
     assert data["tests"][0]["status"] == "MISS"
     assert data["issues"][0]["culprit"] == {"code": False, "harness": True}
@@ -59,7 +59,7 @@ def test_a_host_that_broke_is_no_failure_of_the_kernel(tmp_path: Path) -> None:
 
 def test_a_crash_between_tests_belongs_to_the_build(tmp_path: Path) -> None:
     """An incident without a test names the build."""
-    data = render(run_report(tmp_path / "run-1", crashes=(crash(test=""),)))
+    data = render(report_of(tmp_path / "run-1", crashes=(crash(test=""),)))
 
     assert "test_id" not in data["incidents"][0]
     assert data["incidents"][0]["build_id"] == data["builds"][0]["id"]
@@ -67,6 +67,6 @@ def test_a_crash_between_tests_belongs_to_the_build(tmp_path: Path) -> None:
 
 def test_the_file_is_json(tmp_path: Path) -> None:
     """It lies in the run's folder."""
-    file = write(run_report(tmp_path))
+    file = write(report_of(tmp_path))
 
     assert json.loads(file.read_text())["version"] == {"major": 5, "minor": 3}

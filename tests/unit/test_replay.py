@@ -12,7 +12,7 @@ from harness import replay as reruns
 from harness.errors import UsageError
 from harness.live import PlainView
 from harness.request import KernelTestRequest
-from tests.unit.crashes import crash, run_report
+from tests.unit.crashes import crash, report_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ def request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel)
     folder = asked.runs / "run-1"
     folder.mkdir(parents=True)
     loose = crash(folder / "crashes" / "2", number=2, test="")
-    found = run_report(folder)
+    found = report_of(folder)
     report.write(replace(found, crashes=(*found.crashes, loose)))
     return asked
 

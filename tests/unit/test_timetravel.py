@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import qemu_process, record_run, recording, timetravel
-from harness.config import Environment
+from harness.environment import Environment
 from harness.errors import HypervisorError, UsageError
 from harness.recording import Recording
 from tests.unit.test_recording import FOUND
