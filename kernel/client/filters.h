@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* filters.h - a filter of the driver, said in words. */
 #ifndef OSQ_FILTERS_H
 #define OSQ_FILTERS_H

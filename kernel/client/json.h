@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* json.h - print records as JSON Lines. */
 #ifndef OSQ_JSON_H
 #define OSQ_JSON_H

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* json_module.c - records of kernel modules as JSON Lines. */
 #include "json.h"
 #include "json_print.h"

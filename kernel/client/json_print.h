@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* json_print.h - what the files that print records have of each other. */
 #ifndef OSQ_JSON_PRINT_H
 #define OSQ_JSON_PRINT_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* options.h - what osqtail was asked for. */
 #ifndef OSQ_OPTIONS_H
 #define OSQ_OPTIONS_H

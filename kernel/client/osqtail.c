@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* osqtail.c - print the records of /dev/osquery as JSON Lines. */
 #include <errno.h>
 #include <fnmatch.h>

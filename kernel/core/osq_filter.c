@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* osq_filter.c - see osq_filter.h; what the lists mean is in osq.h. */
 #include "osq_filter.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * osq_filter.h - does a filter let this record be made? Pure: no state, no
  * lock, no memory of its own; any context.

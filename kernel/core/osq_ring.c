@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osq_ring.c - the writers' side: reserve, copy, commit; the contract is in
  * osq_ring.h, the reader's side in osq_sync.c.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osq_sync.c - the reader's side of the ring: free what was read, tell what
  * there is, count, and say when it is time to read.

@@ -6,8 +6,8 @@ A plugin of `invoke debug-attach` ([tool.harness.module] debugger); harness/debu
 
 from collections.abc import Iterator, Sequence
 
-from harness.debugger.commands import Command, CommandError
-from harness.debugger.view import View
+from harness.debugger.inside.commands import Command, CommandError
+from harness.debugger.inside.view import View
 
 _MODULES = ("osq", "osq_test")
 # enum osq_queue and enum osq_drop of kernel/core/osq_device.h and kernel/uapi/osq.h.

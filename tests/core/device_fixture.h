@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* device_fixture.h - a session of a device whose publishers do nothing. */
 #ifndef OSQ_DEVICE_FIXTURE_H
 #define OSQ_DEVICE_FIXTURE_H

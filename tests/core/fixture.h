@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* fixture.h - an open ring in this process, and records to put into it. */
 #ifndef FIXTURE_H
 #define FIXTURE_H

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * fuzz_device.c - libFuzzer: any sequence of what a process can ask of the
  * device, with writers in between; the law and the bounds after each call.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * fuzz_watch.c - libFuzzer: any watches added and removed, any path asked for;
  * each answer is compared to the oracle's.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* ktap.h - run the tests of one program and print KTAP 1. */
 #ifndef KTAP_H
 #define KTAP_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * original_queue.h - a model of the queue that osquery's macOS extension had
  * (kernel/src/circular_queue_kern.c, removed in 2018), to run beside ours.

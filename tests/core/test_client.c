@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* test_client.c - libosq and JSON against good rings and against garbage. */
 #include "fixture.h"
 #include "json.h"

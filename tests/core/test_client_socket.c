@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* test_client_socket.c - socket records as JSON Lines, good ones and others. */
 #include <sys/socket.h>
 

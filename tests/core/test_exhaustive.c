@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * test_exhaustive.c - every state that the ring can get into, and from each
  * every call that writers, reader and owner can make next.

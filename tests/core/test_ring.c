@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* test_ring.c - what one thread can see of osq_ring; each test is a claim. */
 #include "fixture.h"
 

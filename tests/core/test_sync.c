@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* test_sync.c - the reader's side: counters by type, and when it is told. */
 #include "fixture.h"
 

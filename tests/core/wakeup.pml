@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * wakeup.pml - os/linux/readers.c as a model for spin: is a reader ever left
  * asleep with records that it should have been told of?

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * watch_oracle.h - what osq_watch.c must say, found another way: paths are cut
  * into components first, and watches are asked in no order.

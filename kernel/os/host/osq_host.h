@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* osq_host.h - what a process gives the core: memory, and a clock to stop. */
 #ifndef OSQ_HOST_H
 #define OSQ_HOST_H

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * file_path.c - where a file is in its file system: first whether a watch can
  * cover it, cheaply, by climbing from its dentry, then as a path.

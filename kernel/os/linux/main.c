@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* main.c - init and exit of the module, and the table of its publishers. */
 #include <linux/init.h>
 #include <linux/module.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * memory.c - the ring's pages: mapped twice in a row for the kernel, and
  * read-only, twice in a row, for the owner.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* namespaces.c - which namespaces and control group a process is in. */
 #include <linux/cgroup.h>
 #include <linux/cred.h>

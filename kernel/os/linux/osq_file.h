@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* osq_file.h - what watch.c, file_path.c and publish_file.c have of each other. */
 #ifndef OSQ_FILE_H
 #define OSQ_FILE_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* osq_linux.h - what the files of this folder have of each other. */
 #ifndef OSQ_LINUX_H
 #define OSQ_LINUX_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* osq_os_impl.h - Linux' answers to core/osq_os.h. */
 #ifndef OSQ_OS_IMPL_H
 #define OSQ_OS_IMPL_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* osq_socket.h - what the files of the socket publisher have of each other. */
 #ifndef OSQ_SOCKET_H
 #define OSQ_SOCKET_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* osq_test_build.h - what the test build has more; in a release: nothing. */
 #ifndef OSQ_TEST_BUILD_H
 #define OSQ_TEST_BUILD_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* osq_test_crash.h - the ways to break the kernel, by file. Test build only. */
 #ifndef OSQ_TEST_CRASH_H
 #define OSQ_TEST_CRASH_H

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * publish_cred.c - a record for every change of a process's ids,
  * capabilities, groups, securebits or user namespace, from a probe on

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * publish_exec.c - a record for every exec, from the sched_process_exec
  * tracepoint.

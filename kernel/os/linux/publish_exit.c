@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * publish_exit.c - a record for every thread that ends, from the
  * sched_process_exit tracepoint.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * publish_fork.c - a record for every new process and thread, from the
  * sched_process_fork tracepoint.

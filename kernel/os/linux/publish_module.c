@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * publish_module.c - a record for every module that is loaded or unloaded,
  * from the kernel's own chain of notifiers.

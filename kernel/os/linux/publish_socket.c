@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * publish_socket.c - a record for every connect, accept, bind, listen and
  * close of an IPv4, IPv6 or UNIX socket of user space.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * socket_hooks.c - where the kernel is hooked for calls on sockets.
  *

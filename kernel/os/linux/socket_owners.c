@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * socket_owners.c - who is behind a socket, for hooks that run elsewhere: in
  * a soft interrupt, when a handshake ends, or in a worker that closes what a

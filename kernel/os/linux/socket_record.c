@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * socket_record.c - what a record of a socket says, out of the kernel's own
  * structures.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * stats.c - /sys/class/misc/osquery/stats: what is counted, for people and
  * osqstat, while the one owner has the device open. Root only, one moment.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* task.c - what all publishers of processes need: hooks by name, ids. */
 #include <linux/sched/signal.h>
 #include <linux/string.h>

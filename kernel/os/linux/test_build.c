@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_build.c - what makes a test build one: it loads only when it is told
  * what it is, taints the kernel, and has ioctls that no release has.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_crash.c - break the kernel in each of the ways that a harness must
  * notice, name and survive. Every way is a function of its own, so that its

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_crash_hang.c - tasks that wait for each other or for ever, processors
  * that do not come back. See test_crash.c.

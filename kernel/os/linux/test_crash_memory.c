@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_crash_memory.c - memory that is freed, too small, not ours or not to be
  * written. See test_crash.c.

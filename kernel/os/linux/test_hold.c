@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_hold.c - every buffer that records are encoded in, taken: what needs
  * one drops its record with reason NESTED.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_miss.c - changes of credentials that the publisher's probe is passed
  * over for: a probe's handler makes them, and probes do not nest.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_produce.c - records on demand: from tasks, soft and hard interrupts,
  * as many callers at once as like, each record's time taken.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * watch.c - WATCH: which paths are watched, and the marks that make the
  * kernel call for their file systems.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * watch_order.c - a call of WATCH up to where it needs the device: copied,
  * checked, and its path looked up.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* locks.c - XNU's locks are allocated; all of them are made here, at start. */
 #include "osq_macos.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* osq_macos.h - what the files of this folder have of each other. */
 #ifndef OSQ_MACOS_H
 #define OSQ_MACOS_H

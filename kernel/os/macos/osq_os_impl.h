@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* osq_os_impl.h - XNU's answers to core/osq_os.h. */
 #ifndef OSQ_OS_IMPL_H
 #define OSQ_OS_IMPL_H

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * publish_file.c - a record for what happens to watched files, from a
  * listener of kauth's scope of file operations.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * publish_socket.c - a record for what is done to TCP and UDP sockets, from
  * socket filters.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* task.c - what all publishers need: ids of the caller, spans, the way out. */
 #include <sys/proc.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osqaway.c - a program whose argv is swapped out between its exec and the
  * hook, which the kernel reaches only after it has mapped the whole file.

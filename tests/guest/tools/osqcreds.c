@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osqcreds.c - change credentials in every way there is, and log each side
  * as /proc tells it: one JSON object a line. It knows nothing of the driver.

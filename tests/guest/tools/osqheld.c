@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osqheld.c - programs run before, while and after the test build holds every
  * buffer that a record is encoded in; prints, as JSON, what was counted.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osqmiss.c - have the test build's credential publisher miss N calls, and
  * print what its counters say of them, as JSON.

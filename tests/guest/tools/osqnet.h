@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * osqnet.h - calls on sockets that are logged by whoever makes them: a
  * witness that knows nothing of our driver.

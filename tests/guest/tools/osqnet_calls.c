@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* osqnet_calls.c - the logged calls; see osqnet.h. */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osqnet_cases.c - calls that fail, that take long, and names of all kinds;
  * each once. What they come to is for the log; only what cannot be made to

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osqnet_uring.c - connect and accept by io_uring, and a socket that is
  * closed by a worker of the kernel, after whoever had it has let go.

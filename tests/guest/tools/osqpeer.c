@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osqpeer.c - a process that does with the driver's device what each line of
  * its input says: the tests that are the same on Linux and macOS lead it.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osqprobe.c - do to /dev/osquery what must not be done, and print what the
  * driver says: one JSON object, the errno of each attempt (0: it worked).

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * osqwitness.c - what the kernel's process connector says of forks, execs
  * and exits: a witness that knows nothing of our driver.

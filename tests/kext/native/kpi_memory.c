@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* kpi_memory.c - IOKit's memory that is seen twice, by Linux' own means. */
 #define _GNU_SOURCE
 #include "native.h"

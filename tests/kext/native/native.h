@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* native.h - what kpi.c has of the kext for stress.c. */
 #ifndef NATIVE_H
 #define NATIVE_H

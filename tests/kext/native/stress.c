@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * stress.c - the kext under many threads at once: programs are run, the owner
  * reads and waits, subscribes and unsubscribes, closes and opens again; and in

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* produce.h - the publishers of osqhostd, and what makes them publish. */
 #ifndef PRODUCE_H
 #define PRODUCE_H

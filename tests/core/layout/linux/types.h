@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* types.h - what osq.h needs of it, for a compiler that has no 32-bit libc. */
 typedef unsigned char __u8;
 typedef unsigned short __u16;

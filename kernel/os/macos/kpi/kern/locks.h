@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Locks are opaque and allocated; an attribute or group attribute may be
  * NULL. Source: xnu-11417.101.15, osfmk/kern/locks.h, lock_mtx.h, lock_group.h.

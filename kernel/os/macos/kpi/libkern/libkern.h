@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Source: xnu-11417.101.15, libkern/libkern/libkern.h, osfmk/libsa/string.h. */
 #ifndef OSQ_KPI_LIBKERN_H
 #define OSQ_KPI_LIBKERN_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The part of <mach/mach_types.h>, and of what it includes, that a kext of
  * this project uses. README.md of this folder says why it is here.

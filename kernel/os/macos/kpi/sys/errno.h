@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Error numbers as BSD has them; from 35 on they are not Linux' ones.
  * Source: xnu-11417.101.15, bsd/sys/errno.h.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A command is direction, size (13 bits), group and number.
  * Source: xnu-11417.101.15, bsd/sys/ioccom.h.

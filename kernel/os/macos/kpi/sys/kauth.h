@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the arguments of a file operation are, kern_authorization.c says:
  *	OPEN	vnode, path		CLOSE	vnode, path, flags

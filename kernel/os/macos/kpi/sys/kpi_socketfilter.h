@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A filter's functions are called for the sockets that it is attached to. 0
  * lets a call go on. sf_unregistered comes last of all, when none is left.

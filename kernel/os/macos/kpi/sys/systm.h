@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Source: xnu-11417.101.15, bsd/sys/systm.h, bsd/sys/proc.h. */
 #ifndef OSQ_KPI_SYSTM_H
 #define OSQ_KPI_SYSTM_H

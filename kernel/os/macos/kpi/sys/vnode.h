@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * "This structure may be extended, but existing fields must not move": so
  * this is the whole of it as one release has it, and a kernel that knows less
