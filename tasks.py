@@ -7,16 +7,17 @@ Exit codes: 0 passed, 1 failed, 2 usage or configuration, 3 the guest crashed, 4
 
 from harness.tasks.crashes import explain
 from harness.tasks.debugging import debug_attach
-from harness.tasks.kexts import kext_check, kext_test
+from harness.tasks.kexts import kext_check
 from harness.tasks.memory import fetch_kernel_symbols, open_vmcore
-from harness.tasks.packaging import packages, packages_test
-from harness.tasks.proving import (
+from harness.tasks.nights import doctor, nightly
+from harness.tasks.packaging import packages
+from harness.tasks.project import (
     check,
     checkpatch,
     core_test,
     debug_test,
-    doctor,
-    nightly,
+    kext_test,
+    packages_test,
     subscriber_test,
     test,
 )

@@ -2,7 +2,7 @@
 """Fixtures for tests of a kernel module in a guest: `guest`, `driver`, `variant`, `long_run`.
 
 Under `invoke kernel-test` the tests join the guest of that run and report by KTAP. Called alone
-(`pytest tests/guest`) the same fixtures build, boot and load first, and remove the guest at the
+(`pytest FOLDER`) the same fixtures build, boot and load first, and remove the guest at the
 end. Every test leaves a mark in the kernel's log when it begins and ends, so that whatever the
 kernel says is said during a known test.
 """
@@ -17,15 +17,18 @@ from typing import Any
 
 import pytest
 
-from harness import config, handoff, kernel_test, ktap, live
-from harness.crash_values import Expectation
 from harness.errors import GuestLost, HarnessError
-from harness.guest import Guest
-from harness.handoff import Handoff
-from harness.model import ModuleSpec, Settings, System, TestResult, Verdict
-from harness.module_state import LoadedModule
-from harness.platforms import PLATFORMS, Platform
-from harness.request import KernelTestRequest
+from harness.guest import shared_session
+from harness.guest.shared_session import Handoff
+from harness.host import config
+from harness.model.crash import Expectation
+from harness.model.loaded_module import LoadedModule
+from harness.model.request import KernelTestRequest
+from harness.model.settings import ModuleSpec, Settings, System, TestResult, Verdict
+from harness.report import ktap, live_view
+from harness.runs import kernel_test
+from harness.systems.platforms import PLATFORMS, Platform
+from harness.systems.ssh import Guest
 
 _MARKER_HELP = (
     "crashes(kind=, function='', place='', module='', fatal=None): the test makes the kernel "
@@ -134,7 +137,7 @@ def harness_handoff(request: pytest.FixtureRequest) -> Iterator[Handoff]:
     """Join the run that started this process, or start one for it."""
     environment = config.environment()
     if environment.run is not None:
-        yield handoff.read(environment.run)
+        yield shared_session.read(environment.run)
         return
     option = request.config.getoption("--harness-config")
     file = Path(option) if option else config.find_file(request.config.rootpath)
@@ -142,7 +145,7 @@ def harness_handoff(request: pytest.FixtureRequest) -> Iterator[Handoff]:
         settings=config.load(file), environment=environment, target_name=None
     )
     try:
-        with kernel_test.standing_guest(asked, live.PlainView()) as standing:
+        with kernel_test.standing_guest(asked, live_view.PlainView()) as standing:
             yield standing.handoff
             reports = standing.session.watch.reports
             if reports:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.errors import BuildError, ConfigError
 from harness.kext import bundle, macho
-from harness.products import KextSpec
+from harness.model.products import KextSpec
 
 LINKED_ARCH = "x86_64"
 # Without a linker for them on Linux: compiled, so that nothing in the sources stops a Mac.

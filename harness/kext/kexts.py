@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.kext import build
 from harness.kext.build import KextBuild
-from harness.products import KextSpec
+from harness.model.products import KextSpec
 
 Progress = Callable[[str], None]
 _FOLDER = Path("build") / "kext"

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from harness.panic import consequence
+from harness.panic import causes
 from harness.panic.explain import explain
 from harness.panic.headers import HINTS, Header, match
 from harness.panic.lines import KernelLine, clean, parse, parse_bare, pieces
@@ -58,7 +58,7 @@ class Scanner:
         self._index = -1
         self._open: list[_Draft] = []
         self._recent: deque[str] = deque(maxlen=_KEPT)
-        self._past = consequence.Past()
+        self._past = causes.Past()
         self._at = 0.0
         self._boot = 0
 
@@ -103,7 +103,7 @@ class Scanner:
         if not again:
             return ()
         done = self.finish()
-        self._past = consequence.Past()
+        self._past = causes.Past()
         self._boot += 1
         return done
 
@@ -117,7 +117,7 @@ class Scanner:
         draft = self._of(line)
         if hit is None:
             return self._go_on(draft, line) if draft is not None else ()
-        if draft is not None and consequence.goes_on(draft.header.kind, hit, len(draft.text)):
+        if draft is not None and causes.goes_on(draft.header.kind, hit, len(draft.text)):
             draft.fatal = draft.fatal or hit[0].fatal
             return self._go_on(draft, line)
         ended = self._close(draft) if draft is not None else ()
@@ -194,7 +194,7 @@ class Scanner:
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
     """Return every report of a whole log; one without timestamps is all the kernel's."""
     found = sorted(scan_blocks(_blocks(lines)), key=lambda report: report.line)
-    return consequence.by_onset(found)
+    return causes.by_onset(found)
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:

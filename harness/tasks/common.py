@@ -12,11 +12,12 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from harness import config, live
-from harness.environment import Environment
 from harness.errors import HarnessError, UsageError
-from harness.model import Accel, Settings
-from harness.request import KernelTestRequest, Selection, for_long_run
+from harness.host import config
+from harness.model.environment import Environment
+from harness.model.request import KernelTestRequest, Selection, for_long_run
+from harness.model.settings import Accel, Settings
+from harness.report import live_view
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_HELP = {
@@ -98,11 +99,15 @@ def _print_error(error: HarnessError) -> None:
         print(f"hint: {error.hint}", file=sys.stderr)
 
 
-def view_for(*, verbose: bool) -> live.LiveView:
+def view_for(*, verbose: bool) -> live_view.LiveView:
     """Return the live view for this terminal, or plain lines where there is none."""
     environment = config.environment()
     plain = environment.ci or verbose or not sys.stdout.isatty()
-    return live.PlainView(verbose=verbose) if plain else live.RichView(color=environment.color)
+    return (
+        live_view.PlainView(verbose=verbose)
+        if plain
+        else live_view.RichView(color=environment.color)
+    )
 
 
 def current_environment() -> Environment:

@@ -7,7 +7,7 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import panic_explain
+from harness.crash import explain_log
 from harness.tasks.common import command
 
 
@@ -34,12 +34,12 @@ def explain(
 
     Exit code 3 when the log holds one, 0 when it holds none, 2 when it cannot be read.
     """
-    found, notes = panic_explain.explain_with_symbols(
+    found, notes = explain_log.explain_with_symbols(
         Path(file),
         modules=tuple(map(Path, module or ())),
         vmlinux=Path(vmlinux) if vmlinux else None,
     )
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    print(panic_explain.to_json(found) if json else "\n".join(panic_explain.to_lines(found)))
+    print(explain_log.to_json(found) if json else "\n".join(explain_log.to_lines(found)))
     return found.exit_code

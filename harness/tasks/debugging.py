@@ -10,11 +10,13 @@ from typing import Any
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import debug_adapter, debug_live, remote_debug, timetravel, vmcore_open
-from harness import debug_attach as attaching
+from harness.debugger import attach as attaching
+from harness.debugger import dap_relay, drgn_live, on_target
+from harness.debugger import kdp_attach as kdp
 from harness.errors import UsageError
-from harness.kdp import attach as kdp
-from harness.remote import RemoteSpec
+from harness.memory import open_dump
+from harness.record import time_travel
+from harness.targets.target_file import RemoteSpec
 from harness.tasks.common import command, current_environment, load_settings
 from harness.tasks.targets import found_target
 
@@ -84,9 +86,9 @@ def debug_attach(  # noqa: PLR0913, PLR0917
         raise UsageError(f"--via {via}: gdbstub or kdp is expected")
     if dap:
         on = None if port == _NO_PORT else port
-        return debug_adapter.serve(request, _say, port=on)
+        return dap_relay.serve(request, _say, port=on)
     if drgn:
-        return debug_live.shell(request)
+        return drgn_live.shell(request)
     return _editor(request) if vscode else attaching.attach(request, _say)
 
 
@@ -115,14 +117,14 @@ def _on_target(
     target: RemoteSpec, breakpoints: list[str] | None, commands: list[str] | None
 ) -> int:
     """Debug the kernel of a target that the user boots."""
-    with tempfile.TemporaryDirectory(prefix="osq-kdp-") as folder:
-        request = remote_debug.DebugRequest(
+    with tempfile.TemporaryDirectory(prefix="modlab-kdp-") as folder:
+        request = on_target.DebugRequest(
             target=target,
             folder=Path(folder),
             breakpoints=tuple(breakpoints or ()),
             commands=tuple(commands or ()),
         )
-        return remote_debug.attach(request, _say)
+        return on_target.attach(request, _say)
 
 
 def _over(core: str, replay: str, request: attaching.AttachRequest) -> int:
@@ -130,12 +132,12 @@ def _over(core: str, replay: str, request: attaching.AttachRequest) -> int:
     settings, environment = request.settings, request.environment
     runs = settings.root / "build" / "runs"
     if replay:
-        timetravel.refuse_lldb(request.debugger)
-        return timetravel.debug(
+        time_travel.refuse_lldb(request.debugger)
+        return time_travel.debug(
             runs / replay, environment, commands=request.commands, from_boot=False
         )
-    with vmcore_open.unpacked(runs / core, 1, cache=environment.cache) as dump:
-        return vmcore_open.drgn_shell(dump, plugin=settings.module.drgn, commands=request.commands)
+    with open_dump.unpacked(runs / core, 1, cache=environment.cache) as dump:
+        return open_dump.drgn_shell(dump, plugin=settings.module.drgn, commands=request.commands)
 
 
 def _say(text: str) -> None:
@@ -156,7 +158,7 @@ def _kdp(asked: attaching.AttachRequest, symbols: str | None) -> int:
     if symbols is None:
         raise UsageError("--via kdp needs --symbols: the kernel's Mach-O, of its KDK")
     host, port = kdp.endpoint(asked.guest)
-    with tempfile.TemporaryDirectory(prefix="osq-kdp-") as folder:
+    with tempfile.TemporaryDirectory(prefix="modlab-kdp-") as folder:
         request = kdp.KdpRequest(
             host=host,
             port=port,

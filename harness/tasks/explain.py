@@ -7,7 +7,7 @@ For whoever has hundreds of logs: invoke and the other tasks are not loaded, no 
 import sys
 from pathlib import Path
 
-from harness import panic_explain
+from harness.crash import explain_log
 from harness.errors import HarnessError
 
 
@@ -16,12 +16,12 @@ def main(files: list[str]) -> int:
     worst = 0
     for file in files:
         try:
-            found = panic_explain.explain_file(Path(file))
+            found = explain_log.explain_file(Path(file))
         except HarnessError as error:
             print(f"error: {error.message}", file=sys.stderr)
             worst = max(worst, error.exit_code)
             continue
-        print(panic_explain.to_json(found))
+        print(explain_log.to_json(found))
         worst = max(worst, found.exit_code)
     return worst
 

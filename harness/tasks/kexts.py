@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""macOS kexts on Linux: judge a bundle, and run the project's own under an emulator."""
+"""macOS kexts on Linux: judge a bundle."""
 
 from pathlib import Path
 
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import checks
 from harness.kext import check
-from harness.tasks.common import ROOT, RUN_HELP, command
+from harness.tasks.common import command
 
 
 @task(
@@ -25,16 +24,3 @@ def kext_check(_c: Context, bundle: str, last: str | None = None) -> int:
     checked = check.check(Path(bundle), last=last)
     print("\n".join(check.lines(checked)))
     return 0 if checked.passed else 1
-
-
-@task(help={"k": RUN_HELP["k"], "long": RUN_HELP["long"]}, auto_shortflags=False)
-@command
-def kext_test(_c: Context, k: str = "", long: bool = False) -> int:
-    """Run the kext's own machine code against modelled kernel functions that know their rules.
-
-    tests/kext, a minute of processor time: device, accounting, reloads, each function failing,
-    planted faults, x86_64 and arm64, real threads. Nothing of it is verified on hardware.
-    """
-    step = checks.run_kext_tests(project=ROOT, expression=k, long=long)
-    print(checks.lines(step))
-    return 0 if step.passed else 1

@@ -4,8 +4,9 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import config as configuration
-from harness import kernel_symbols, kernels, vmcore_open
+from harness.artefacts import kernel_symbols, kernels
+from harness.host import config as configuration
+from harness.memory import open_dump
 from harness.tasks.common import (
     RUN_HELP,
     command,
@@ -57,8 +58,8 @@ def open_vmcore(
     """Open a shell on the memory of a run's crash, symbols and the module's own view loaded."""
     settings = load_settings(config)
     folder = settings.root / "build" / "runs" / run
-    with vmcore_open.unpacked(folder, crash, cache=current_environment().cache) as dump:
+    with open_dump.unpacked(folder, crash, cache=current_environment().cache) as dump:
         if crash_tool:
-            return vmcore_open.crash_tool(dump, command=command)
+            return open_dump.crash_tool(dump, command=command)
         commands = (command,) if command else ()
-        return vmcore_open.drgn_shell(dump, plugin=settings.module.drgn, commands=commands)
+        return open_dump.drgn_shell(dump, plugin=settings.module.drgn, commands=commands)

@@ -6,13 +6,12 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import checks, kext_release, signing
-from harness import packages as release
 from harness.errors import UsageError
-from harness.kext_release import KextReleaseRequest
-from harness.model import Settings
+from harness.model.settings import Settings
+from harness.release import kext_release, signing
+from harness.release import packages as release
+from harness.release.kext_release import KextReleaseRequest
 from harness.tasks.common import (
-    ROOT,
     RUN_HELP,
     command,
     current_environment,
@@ -101,16 +100,3 @@ def _kext(request: KextReleaseRequest) -> int:
         made = kext_release.make(request, view.note)
     print(*made.files, *made.left, sep="\n")
     return 0
-
-
-@task(help={"long": RUN_HELP["long"], "k": RUN_HELP["k"]}, auto_shortflags=False)
-@command
-def packages_test(_c: Context, long: bool = False, k: str = "") -> int:
-    """Make packages, check them, and install them in a guest: tests/packages, about a minute.
-
-    The long form installs, upgrades, changes the kernel and purges on Debian 12 and 13, half an
-    hour when emulated; it needs lintian and rpmlint, too.
-    """
-    step = checks.run_packages_tests(project=ROOT, long=long, expression=k)
-    print(checks.lines(step))
-    return 0 if step.passed else 1

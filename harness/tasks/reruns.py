@@ -4,9 +4,10 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import bisect as commits
-from harness import history, kernel_test, report
-from harness import replay as reruns
+from harness.report import history, run_report
+from harness.runs import bisect as commits
+from harness.runs import kernel_test
+from harness.runs import rerun as reruns
 from harness.tasks.common import command, help_for, load_settings, request_from, view_for
 
 
@@ -46,7 +47,7 @@ def replay(
         for line in again.differences:
             view.note(f"not as then: {line}")
         found = kernel_test.run(again.request, view)
-    print("\n".join(report.summary_lines(found)))
+    print("\n".join(run_report.summary_lines(found)))
     return found.verdict.exit_code
 
 

@@ -6,7 +6,8 @@ import subprocess
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import guests, image
+from harness.artefacts import image
+from harness.guest import manage
 from harness.tasks.common import command, current_environment, load_settings, view_for
 
 
@@ -14,7 +15,7 @@ from harness.tasks.common import command, current_environment, load_settings, vi
 @command
 def guest_list(_c: Context) -> int:
     """List the guests that runs of this user have now."""
-    rows = guests.table(current_environment())
+    rows = manage.table(current_environment())
     print("\n".join(rows) if rows else "no guest")
     return 0
 
@@ -23,7 +24,7 @@ def guest_list(_c: Context) -> int:
 @command
 def guest_ssh(_c: Context, run: str = "", command: str = "") -> int:
     """Open a shell in a guest, or run one command there."""
-    line = guests.ssh_command(guests.chosen(current_environment(), run), command)
+    line = manage.ssh_command(manage.chosen(current_environment(), run), command)
     return subprocess.run(line, check=False).returncode
 
 
@@ -31,7 +32,7 @@ def guest_ssh(_c: Context, run: str = "", command: str = "") -> int:
 @command
 def guest_console(_c: Context, run: str = "") -> int:
     """Show a guest's console from its first byte and go on with it; Ctrl-C leaves."""
-    for text in guests.console(guests.chosen(current_environment(), run)):
+    for text in manage.console(manage.chosen(current_environment(), run)):
         print(text, flush=True)
     return 0
 
@@ -40,7 +41,7 @@ def guest_console(_c: Context, run: str = "") -> int:
 @command
 def guest_stop(_c: Context, run: str = "", all: bool = False) -> int:  # noqa: A002
     """Stop a guest that was left up, and remove its files."""
-    for line in guests.stop(current_environment(), run, every=all):
+    for line in manage.stop(current_environment(), run, every=all):
         print(line)
     return 0
 
@@ -62,7 +63,7 @@ def image_build(_c: Context, name: str = "", config: str | None = None) -> int:
 @command
 def image_list(_c: Context) -> int:
     """List what the cache holds: images, kernels, snapshots, their sizes and last use."""
-    print("\n".join(guests.cache_table(current_environment())))
+    print("\n".join(manage.cache_table(current_environment())))
     return 0
 
 
@@ -70,7 +71,7 @@ def image_list(_c: Context) -> int:
 @command
 def clean(_c: Context, all: bool = False, runs: bool = False) -> int:  # noqa: A002
     """Remove what killed runs left behind; with --all the whole cache, with --runs old results."""
-    for line in guests.clean(
+    for line in manage.clean(
         current_environment(), load_settings(None).root, cache=all, runs=runs
     ):
         print(line)

@@ -9,14 +9,17 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import power, remote, remote_debug, remote_workflow, requirement, verify_mac
+from harness.debugger import on_target
 from harness.errors import UsageError
 from harness.kext import kexts
-from harness.model import System
-from harness.remote import RemoteSpec
-from harness.remote_workflow import Loading
+from harness.model import requirement
+from harness.model.settings import System
+from harness.runs import verify_mac
+from harness.systems.local_shell import ThisHost
+from harness.targets import power, target_file, workflow
+from harness.targets.target_file import RemoteSpec
+from harness.targets.workflow import Loading
 from harness.tasks.common import command, current_environment, load_settings
-from harness.this_host import ThisHost
 
 TARGET_HELP = {
     "target": "target that you boot (invoke target-list)",
@@ -28,7 +31,7 @@ REBOOT_HELP = {"reboot": "restart the target where that is needed, and wait for 
 def found_target(name: str | None, config: str | None) -> RemoteSpec | None:
     """Return the target of a name, None when the harness boots it itself."""
     images, targets = load_settings(config).images, current_environment().targets
-    found = remote.find(name, images=images, targets=targets)
+    found = target_file.find(name, images=images, targets=targets)
     return power.located(found) if found is not None else None
 
 
@@ -40,7 +43,7 @@ def chosen_target(name: str, config: str | None) -> RemoteSpec:
     found = found_target(name, config)
     if found is None:
         environment, images = current_environment(), load_settings(config).images
-        known = ", ".join(remote.names(images=images, targets=environment.targets)) or "none"
+        known = ", ".join(target_file.names(images=images, targets=environment.targets)) or "none"
         raise UsageError(
             f"no target '{name}' that you boot; there are: {known}",
             hint=f"{environment.targets}/{name}.toml makes one: docs/macos.md",
@@ -73,7 +76,7 @@ def loading(
 def target_list(_c: Context, config: str | None = None) -> int:
     """List the targets that you boot yourself: name, type, system, address."""
     images, targets = load_settings(config).images, current_environment().targets
-    for name in remote.names(images=images, targets=targets):
+    for name in target_file.names(images=images, targets=targets):
         found = chosen_target(name, config)
         where = f"{found.user or '?'}@{found.host or '?'}:{found.port}"
         print(f"{name:16} {found.type.value:8} {found.system.value:6} {where}")
@@ -107,22 +110,22 @@ def kernel_deps(
         return _host_deps(apply=apply, undo=undo, signed=signed)
     spec = chosen_target(target, config)
     if apply or undo:
-        (remote_workflow.allow if apply else remote_workflow.disallow)(spec, print)
+        (workflow.allow if apply else workflow.disallow)(spec, print)
         return 0
-    return _show(remote_workflow.requirements(spec))
+    return _show(workflow.requirements(spec))
 
 
 def _host_deps(*, apply: bool, undo: bool, signed: bool) -> int:
     system = System.MACOS if platform.system() == "Darwin" else System.LINUX
     if apply or undo:
-        for line in remote_workflow.change_host(ThisHost(), system, undo=undo, signed=signed):
+        for line in workflow.change_host(ThisHost(), system, undo=undo, signed=signed):
             print(line)
         return 0
-    return _show(remote_workflow.requirements_of(ThisHost(), system, signed=signed))
+    return _show(workflow.requirements_of(ThisHost(), system, signed=signed))
 
 
 def _show(found: tuple[requirement.Requirement, ...]) -> int:
-    for line in remote_workflow.lines(found):
+    for line in workflow.lines(found):
         print(line)
     return 0 if requirement.met(found) else 2
 
@@ -142,10 +145,10 @@ def kernel_configure_target(
     spec = found_target(target, config)
     if spec is None:
         settings = load_settings(config)
-        for line in remote_debug.own_guest(settings, target):
+        for line in on_target.own_guest(settings, target):
             print(line)
         return 0
-    remote_workflow.configure(spec, print, undo=undo, restart=reboot)
+    workflow.configure(spec, print, undo=undo, restart=reboot)
     return 0
 
 

@@ -4,8 +4,8 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import record_run
-from harness import timetravel as travel
+from harness.record import record_run
+from harness.record import time_travel as travel
 from harness.tasks.common import (
     RUN_HELP,
     VARIANT_HELP,

@@ -6,23 +6,19 @@ from dataclasses import replace
 from invoke.context import Context
 from invoke.tasks import task
 
-from harness import control as controlled
-from harness import (
-    guests,
-    kernel_test,
-    record_run,
-    record_test,
-    remote_test,
-    remote_workflow,
-    report,
-)
 from harness.errors import UsageError
+from harness.guest import manage
 from harness.kext import build as kext_build
 from harness.kext import kexts
-from harness.live import LiveView
-from harness.model import RunReport
-from harness.remote import RemoteSpec
-from harness.request import KernelTestRequest
+from harness.model.request import KernelTestRequest
+from harness.model.settings import RunReport
+from harness.record import record_run, record_test
+from harness.report import run_report
+from harness.report.live_view import LiveView
+from harness.runs import control_run as controlled
+from harness.runs import kernel_test, on_target
+from harness.targets import workflow
+from harness.targets.target_file import RemoteSpec
 from harness.tasks.common import (
     RUN_HELP,
     VARIANT_HELP,
@@ -85,7 +81,10 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
             found = controlled.run(asked, view) if control else kernel_test.run(asked, view)
     print(
         "\n".join(
-            (*guests.if_kept(current_environment(), found.run_id), *report.summary_lines(found))
+            (
+                *manage.if_kept(current_environment(), found.run_id),
+                *run_report.summary_lines(found),
+            )
         )
     )
     return found.verdict.exit_code
@@ -103,7 +102,7 @@ def _on_target(
 ) -> RunReport:
     """Run the tests on a target that the user boots."""
     config = str(asked.settings.file)
-    test = remote_test.RemoteTest(
+    test = on_target.RemoteTest(
         loading=loading(target, config, file, reboot=False, say=view.note),
         settings=asked.settings,
         environment=asked.environment,
@@ -111,13 +110,13 @@ def _on_target(
         selection=asked.selection,
         run_id=asked.run_id,
     )
-    return remote_test.run(test, view)
+    return on_target.run(test, view)
 
 
 def _load_on(target: RemoteSpec, file: str, config: str | None, *, reboot: bool) -> int:
     """Load the module on a target that the user boots, and say where it lies."""
     asked = loading(target, config, file, reboot=reboot, say=print)
-    found = remote_workflow.load(asked, print)
+    found = workflow.load(asked, print)
     places = ", ".join(f"{name} at {at:#x}" for name, at in found.sections.items())
     print(f"loaded {found.name} on {target.name}" + (f" ({places})" if places else ""))
     return 0
@@ -175,7 +174,7 @@ def kernel_test_load(  # noqa: PLR0913, PLR0917
     request = replace(request_from(locals()), keep=True)
     with view_for(verbose=False) as view, kernel_test.standing_guest(request, view) as standing:
         life = standing.session.life
-    print("\n".join(guests.how_to_reach(life)))
+    print("\n".join(manage.how_to_reach(life)))
     return 0
 
 
@@ -200,7 +199,7 @@ def kernel_load(
     request = replace(request_from(locals()), keep=True)
     with view_for(verbose=False) as view, kernel_test.standing_guest(request, view) as standing:
         life = standing.session.life
-    print("\n".join(guests.how_to_reach(life)))
+    print("\n".join(manage.how_to_reach(life)))
     return 0
 
 
@@ -219,13 +218,13 @@ def kernel_test_unload(
     """Unload the module in a guest that was left up, again and again while it is busy."""
     remote = found_target(target, config) if target else None
     if remote is not None:
-        remote_workflow.unload(remote, load_settings(config).module)
+        workflow.unload(remote, load_settings(config).module)
         print("unloaded")
         return 0
     if target:
         raise UsageError(
             f"{target} is no target that you boot", hint="--run names a guest of ours"
         )
-    guests.unload(current_environment(), load_settings(config), run)
+    manage.unload(current_environment(), load_settings(config), run)
     print("unloaded")
     return 0

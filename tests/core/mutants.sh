@@ -1,5 +1,5 @@
 #!/bin/sh
-# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # mutants.sh - seed faults into the core, one at a time, and require that a
 # test fails for each. A mutant that lives, or no longer applies, is an error.
 # mutants.list has a line for each: name, file in kernel/core, sed script.

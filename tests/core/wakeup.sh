@@ -1,5 +1,5 @@
 #!/bin/sh
-# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # wakeup.sh - let spin visit every state of wakeup.pml: sound as it is, and
 # unsound with each of its faults, or the model could not fail.
 set -u

@@ -11,8 +11,8 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from harness.errors import HarnessError
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 from tests.crash.places import place_of
 
 ANSWER_S = 8.0

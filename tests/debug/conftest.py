@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import config, lives
-from harness.guest import Guest
-from harness.lives import Life
-from harness.model import Endpoint
+from harness.guest import registry
+from harness.guest.registry import Life
+from harness.host import config
+from harness.model.settings import Endpoint
+from harness.systems.ssh import Guest
 from tests.debug.terminal import PROJECT
 
 _START_S = 400
@@ -54,7 +55,7 @@ def _standing() -> Iterator[Life]:
     done = invoke("kernel-test-load", deadline_s=_START_S)
     match = re.search(r"^guest (\S+) stays up", done.stdout, re.MULTILINE)
     assert match, done.stdout + done.stderr
-    life = lives.read(config.environment().runtime / match[1])
+    life = registry.read(config.environment().runtime / match[1])
     assert life is not None
     try:
         yield life

@@ -12,8 +12,8 @@ from pathlib import Path
 from unicorn import UC_ARCH_X86, UC_HOOK_INTR, UC_MODE_64, Uc, UcError
 from unicorn import unicorn_const as uc
 
-from harness.kdp.packets import ExceptionInfo
 from harness.kext.emulator.stopped import EXC_BAD_ACCESS, StoppedMachine
+from harness.protocols.kdp.packets import ExceptionInfo
 
 SOURCE = Path(__file__).parent / "data" / "xnu_like.c"
 # Where the linker puts __TEXT, where XNU would, and a slide that KASLR could have chosen.

@@ -12,10 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import config, handoff, kernel_symbols
-from harness.debugger.elf import Image
-from harness.guest import Guest
-from harness.lives import Life
+from harness.artefacts import kernel_symbols
+from harness.debugger.inside.elf import Image
+from harness.guest import shared_session
+from harness.guest.registry import Life
+from harness.host import config
+from harness.systems.ssh import Guest
 from tests.crash.places import place_of
 from tests.debug.conftest import endpoint, invoke
 from tests.debug.terminal import attached
@@ -179,7 +181,7 @@ def test_a_killed_debugger_leaves_a_running_guest(debugger: str, shared: Life) -
         terminal.stopped()
         command = psutil.Process(terminal.child.pid)
         for process in (*command.children(recursive=True), command):
-            if "harness.guard" not in process.cmdline():
+            if "harness.debugger.stub_process" not in process.cmdline():
                 os.kill(process.pid, signal.SIGKILL)
 
     assert runs_on(shared)
@@ -221,7 +223,7 @@ def test_no_port_is_opened(shared: Life) -> None:
 
 def test_a_vmlinux_of_another_build_is_refused(shared: Life, tmp_path: Path) -> None:
     """By its build id; the guest is not touched."""
-    release = handoff.read(shared.run / "session.json").build.release
+    release = shared_session.read(shared.run / "session.json").build.release
     cached = kernel_symbols.of_release(release, config.environment().cache)[0].reduced
     image = Image(cached)
     other = tmp_path / "vmlinux"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import config, domain, hypervisor
-from harness.guest import Guest
-from harness.lives import Life
+from harness.guest import domain, hypervisor
+from harness.guest.registry import Life
+from harness.host import config
+from harness.systems.ssh import Guest
 from tests.debug.conftest import invoke
 from tests.debug.terminal import PROJECT, attached, ended
 from tests.debug.test_debug_attach import runs_on

@@ -17,8 +17,8 @@ from typing import IO, Any
 import psutil
 import pytest
 
-from harness.guest import Guest
-from harness.lives import Life
+from harness.guest.registry import Life
+from harness.systems.ssh import Guest
 from tests.debug.terminal import PROJECT, ended
 from tests.debug.test_debug_attach import runs_on
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import environment
+from harness.host.config import environment
 from tests.crash.places import place_of
 from tests.debug.conftest import invoke
 from tests.debug.terminal import PROJECT, started

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.kdp.bridge import Bridge
-from harness.kdp.client import KdpClient
-from harness.kdp.packets import KdpStatus, Request
-from harness.kdp.stub import Faults, StubServer
-from harness.rsp_link import Link, accepted, listening
+from harness.protocols.kdp.bridge import Bridge
+from harness.protocols.kdp.client import KdpClient
+from harness.protocols.kdp.packets import KdpStatus, Request
+from harness.protocols.kdp.stub import Faults, StubServer
+from harness.protocols.rsp_socket import Link, accepted, listening
 from tests.debug import fake_kernel
 from tests.debug.conftest import invoke
 from tests.debug.fake_kernel import SLIDE, FakeKernel

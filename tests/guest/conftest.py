@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 from tests.guest.tailing import Tail, Tailing
 
 

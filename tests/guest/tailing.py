@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import GuestLost
-from harness.guest import Guest
+from harness.systems.ssh import Guest
 
 Record = dict[str, Any]
 Tailing = Callable[..., AbstractContextManager["Tail"]]

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from harness import platform_linux
 from harness.errors import ModuleError
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.linux import kmod
+from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailing
 
 # What osqprobe tries, and the errno that each attempt must get; 0 must work.
@@ -136,13 +136,13 @@ def test_loading_and_unloading_leave_no_trace(
     """In and out again: only the module's own two lines each time, no device, no module."""
     rounds = 50 if long_run else 3
     driver.unload()
-    before = len(platform_linux.kernel_log(guest))
+    before = len(kmod.kernel_log(guest))
 
     for _ in range(rounds):
         driver.load()
         driver.unload()
 
-    lines = [line.partition("] ")[2] for line in platform_linux.kernel_log(guest)[before:]]
+    lines = [line.partition("] ")[2] for line in kmod.kernel_log(guest)[before:]]
     # An emulated clock that came late says so.
     ours = [line for line in lines if not line.startswith(("harness-", "hrtimer: interrupt took"))]
     assert ours == ["osq: loaded, ABI 0x2, schema 2", "osq: unloaded"] * rounds

@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable
 from itertools import pairwise
 
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailing
 
 

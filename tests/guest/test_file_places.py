@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.guest import Guest
-from harness.handoff import Handoff
-from harness.model import Settings
+from harness.guest.shared_session import Handoff
+from harness.model.settings import Settings
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 from tests.guest.file_log import (
     DELETED,
     FS_PATH,

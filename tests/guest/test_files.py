@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from harness.guest import Guest
+from harness.systems.ssh import Guest
 from tests.guest.file_log import (
     Event,
     Log,

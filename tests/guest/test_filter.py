@@ -8,8 +8,8 @@ kept out by sysfs, read by the shell itself, so that looking makes no event.
 import json
 from dataclasses import dataclass
 
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailed, Tailing
 
 # Prints how many records of types 2 to 4 were kept out, without a process of its own.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Fork and exit events: a process's life in order, and none disappears in a storm."""
 
-from harness.guest import Guest
+from harness.systems.ssh import Guest
 from tests.guest.tailing import Record, Tailing
 
 ALL = "--type fork --type exec --type exit"

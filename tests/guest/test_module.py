@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Modules: each load and unload has its records, with what sysfs says of the module meanwhile."""
 
-from harness.guest import Guest
+from harness.systems.ssh import Guest
 from tests.guest.tailing import Record, Tailing
 
 # The test build of this driver: another module, and its init wants a parameter.

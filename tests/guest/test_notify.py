@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from harness.errors import ModuleError
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailing
 
 PAGE = "/sys/class/misc/osquery/stats"

@@ -3,20 +3,21 @@
 
 import pytest
 
-from harness import config, release_gate
 from harness.errors import BuildError
-from harness.handoff import Handoff
+from harness.guest.shared_session import Handoff
+from harness.host import config
+from harness.release import gate
 
 
 def test_the_release_has_no_trace_of_the_test_build(harness_handoff: Handoff) -> None:
     """Neither code nor strings nor parameters; and the search does find them where they are."""
     spec = config.load(harness_handoff.settings_file).packages
     assert spec is not None
-    rules = release_gate.rules_of(spec)
+    rules = gate.rules_of(spec)
 
-    release_gate.check_module(harness_handoff.build.stripped, rules)
+    gate.check_module(harness_handoff.build.stripped, rules)
     with pytest.raises(BuildError) as caught:
-        release_gate.check_module(harness_handoff.variants["test"].stripped, rules)
+        gate.check_module(harness_handoff.variants["test"].stripped, rules)
 
     in_modules = [text for text in spec.forbidden if text != "osquery_test"]
     said = "\n".join(caught.value.evidence)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.guest import Guest
-from harness.model import System
+from harness.model.settings import System
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 from tests.shared.bodies import BODIES
 from tests.shared.client import Loaded
 from tests.shared.over_ssh import Place, loaded_over_ssh

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 from tests.guest import sockets
 from tests.guest.tailing import Record, Tailing
 

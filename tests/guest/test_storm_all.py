@@ -9,9 +9,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from harness import platform_linux
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.linux import kmod
+from harness.systems.ssh import Guest
 
 # Small, in every Debian kernel, and wanted by nothing in the guest.
 MODULE = "tcp_illinois"
@@ -66,5 +66,5 @@ echo whole
     assert min(row["refused"] for row in rows) > 3
     assert all(row["types"][str(number)] > 0 for row in rows for number in types)
     assert sum(row["filtered"] for row in rows) > 0
-    log = "\n".join(platform_linux.kernel_log(guest)[-200:])
+    log = "\n".join(kmod.kernel_log(guest)[-200:])
     assert not any(word in log for word in ("BUG:", "WARNING:", "Oops", "INFO: rcu"))

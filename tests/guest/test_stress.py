@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from _pytest.mark import ParameterSet
 
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 
 # What a stressed guest may take; a native one needs a hundredth.
 LONG_S = 3600.0

@@ -4,7 +4,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from harness.guest import Guest
+from harness.systems.ssh import Guest
 from tests.guest.tailing import Record, Tailing
 
 Life = list[str]

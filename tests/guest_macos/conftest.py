@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.guest import Guest
-from harness.model import System
+from harness.model.settings import System
+from harness.systems.ssh import Guest
 from tests.shared.over_ssh import Place
 
 ROOT = Path(__file__).resolve().parents[2]

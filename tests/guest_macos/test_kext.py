@@ -10,9 +10,9 @@ import time
 import pytest
 
 from harness.errors import ModuleError
-from harness.guest import Guest
-from harness.platforms import PLATFORMS
 from harness.pytest_plugin import Driver
+from harness.systems.platforms import PLATFORMS
+from harness.systems.ssh import Guest
 
 _STEP_S = 20.0
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.guest import Guest
 from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
 from tests.shared.bodies import BODIES
 from tests.shared.client import Loaded
 from tests.shared.over_ssh import Place, loaded_over_ssh

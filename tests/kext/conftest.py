@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import config
+from harness.host import config
 from harness.kext import build
 from harness.kext.build import KextBuild
-from harness.products import KextSpec
+from harness.model.products import KextSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 

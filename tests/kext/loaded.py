@@ -3,7 +3,7 @@
 
 from harness.kext.emulator.device import Device
 from harness.kext.emulator.kernel import Kernel
-from harness.model import System
+from harness.model.settings import System
 from tests.kext.osq import EmulatedPeer
 from tests.shared.errors import error_name
 

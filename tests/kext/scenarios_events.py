@@ -6,14 +6,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from harness.kext.emulator.kernel import Kernel
-from harness.kext.emulator.network import (
-    AF_INET,
-    AF_INET6,
-    DATAGRAM,
-    STREAM,
-    Network,
-    address,
-)
+from harness.kext.emulator.network import AF_INET, AF_INET6, DATAGRAM, STREAM, Network, address
 from tests.kext import osq
 from tests.kext.osq import Client
 from tests.kext.steps import (

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import BuildError
 from harness.kext import build, bundle, macho
 from harness.kext.build import COMPILED_ARCHES, KextBuild
-from harness.products import KextSpec
+from harness.model.products import KextSpec
 
 
 def tree(folder: Path) -> dict[str, bytes]:

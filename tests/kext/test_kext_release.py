@@ -13,13 +13,14 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from harness import config, kext_release
 from harness.errors import BuildError, UsageError
+from harness.host import config
 from harness.kext import build, check
-from harness.kext_release import KextRelease, KextReleaseRequest
-from harness.model import Settings
-from harness.release_folder import SUMS
-from harness.release_version import ReleaseVersion
+from harness.model.settings import Settings
+from harness.release import kext_release
+from harness.release.folders import SUMS
+from harness.release.kext_release import KextRelease, KextReleaseRequest
+from harness.release.versions import ReleaseVersion
 from harness.tasks import packaging
 from tests.kext.conftest import ROOT
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.kdp.bridge import Bridge
-from harness.kdp.client import KdpClient, KdpSilent
-from harness.kdp.stub import Faults, StubServer
 from harness.kext.build import KextBuild
 from harness.kext.emulator.cpu import IMAGE_AT
 from harness.kext.emulator.debug import DebuggedThread
 from harness.kext.emulator.kernel import Kernel
-from harness.products import KextSpec
-from harness.rsp_link import Link, accepted, listening
+from harness.model.products import KextSpec
+from harness.protocols.kdp.bridge import Bridge
+from harness.protocols.kdp.client import KdpClient, KdpSilent
+from harness.protocols.kdp.stub import Faults, StubServer
+from harness.protocols.rsp_socket import Link, accepted, listening
 from tests.kext.steps import begin_exec, owner, paths, started
 
 _DEADLINE_S = 90

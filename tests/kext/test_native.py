@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.kext import build
-from harness.products import KextSpec
+from harness.model.products import KextSpec
 
 _HERE = Path(__file__).parent / "native"
 _FLAGS = ("-std=c11", "-O1", "-g", "-pthread", "-fno-omit-frame-pointer", "-Wall", "-Wextra")

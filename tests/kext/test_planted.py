@@ -11,7 +11,7 @@ from harness.errors import RuleBroken
 from harness.kext import build
 from harness.kext.build import KextBuild
 from harness.kext.emulator.kernel import Kernel
-from harness.products import KextSpec
+from harness.model.products import KextSpec
 from tests.kext.planted import PLANTED, Planted
 from tests.kext.scenarios import SCENARIOS
 from tests.kext.steps import Boot

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import RuleBroken
 from harness.kext.build import KextBuild
 from harness.kext.emulator.kernel import Kernel
-from harness.products import KextSpec
+from harness.model.products import KextSpec
 from tests.kext.loaded import EmulatedLoaded
 from tests.kext.planted import SHARED
 from tests.kext.steps import started, stopped

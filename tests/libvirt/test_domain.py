@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import domain, hypervisor
-from harness.domain import Domain, DomainState
 from harness.errors import HypervisorError
-from harness.hypervisor import Hypervisor
+from harness.guest import domain, hypervisor
+from harness.guest.domain import Domain, DomainState
+from harness.guest.hypervisor import Hypervisor
 
 XML = """
 <domain type='test'>

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import GuestCrashed, GuestLost, Lost
-from harness.guest import CommandFailed, Guest
-from harness.model import Endpoint, PushSpec
+from harness.model.settings import Endpoint, PushSpec
+from harness.systems.ssh import CommandFailed, Guest
 
 
 def no_news() -> None:

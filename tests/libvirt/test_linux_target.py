@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import remote_workflow, setup_linux
 from harness.errors import GuestLost, UsageError
-from harness.model import ModuleSpec, System
-from harness.remote import Kind, RemoteSpec
-from harness.remote_workflow import Loading
-from harness.this_host import ThisHost
+from harness.model.settings import ModuleSpec, System
+from harness.systems.linux import setup
+from harness.systems.local_shell import ThisHost
+from harness.targets import workflow
+from harness.targets.target_file import Kind, RemoteSpec
+from harness.targets.workflow import Loading
 from tests.libvirt.test_guest_ssh import serving
 
 
@@ -34,20 +35,20 @@ def test_a_target_is_asked_what_this_host_is(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
 
-        found = remote_workflow.requirements(lab)
+        found = workflow.requirements(lab)
 
-    assert found == remote_workflow.requirements_of(ThisHost(), System.LINUX, signed=False)
-    assert any(setup_linux.examine(ThisHost()).release in one.what for one in found)
+    assert found == workflow.requirements_of(ThisHost(), System.LINUX, signed=False)
+    assert any(setup.examine(ThisHost()).release in one.what for one in found)
 
 
 def test_a_target_that_stays_in_its_session_was_not_restarted(tmp_path: Path) -> None:
     """It answers, and says the same boot id: after its limit that is a loss, not a restart."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
-        session = setup_linux.boot_session(ThisHost())
+        session = setup.boot_session(ThisHost())
 
         with pytest.raises(GuestLost, match="not back after 1 s: it never went down"):
-            remote_workflow.wait_for_another_session(lab, session)
+            workflow.wait_for_another_session(lab, session)
 
 
 def test_a_linux_target_is_not_taken_for_a_mac(tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_a_linux_target_is_not_taken_for_a_mac(tmp_path: Path) -> None:
         wrong = RemoteSpec(**{**vars(lab), "system": System.MACOS})
 
         with pytest.raises(UsageError, match="which macOS it runs"):
-            remote_workflow.requirements(wrong)
+            workflow.requirements(wrong)
 
 
 def test_a_module_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
@@ -68,4 +69,4 @@ def test_a_module_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     )
 
     with pytest.raises(UsageError, match="no such module"):
-        remote_workflow.load(asked, lambda _line: None)
+        workflow.load(asked, lambda _line: None)

@@ -16,13 +16,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import accelerator, hypervisor, libvirtd, opencore_disk, power, remote_workflow
 from harness.errors import HypervisorError, UsageError
-from harness.hypervisor import Hypervisor
-from harness.macos import domain_xml, opencore
-from harness.model import Accel, System
-from harness.remote import Kind, LibvirtSpec, RemoteSpec
-from tests.unit.test_opencore_disk import CONFIG, make_disk
+from harness.guest import hypervisor, libvirtd
+from harness.guest.hypervisor import Hypervisor
+from harness.host import accelerator
+from harness.model.settings import Accel, System
+from harness.targets import mac_domain_xml, opencore, opencore_disk, power, workflow
+from harness.targets.target_file import Kind, LibvirtSpec, RemoteSpec
+from tests.unit.targets.test_opencore_disk import CONFIG, make_disk
 
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 _NEEDED = ("libvirtd", "virsh", "virt-xml-validate", "xmllint", "qemu-system-x86_64", "qemu-img")
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 )
 # No key of Apple's: 64 characters of ours, with what XML and QEMU each take for their own.
 OSK = "not a key, but <64> characters & a comma, as a test needs them: "
-SPEC = domain_xml.MacDomain(
+SPEC = mac_domain_xml.MacDomain(
     name="mac-test",
     firmware=Path("/var/lib/f.fd"),
     variables=Path("/var/lib/v.fd"),
@@ -53,7 +54,7 @@ def test_libvirts_own_schema_accepts_the_machine(
 ) -> None:
     """virt-xml-validate has no objection, and has one to a machine with a wrong element."""
     file = tmp_path / "domain.xml"
-    text = domain_xml.render(replace(SPEC, release=release, accel=accel))
+    text = mac_domain_xml.render(replace(SPEC, release=release, accel=accel))
     file.write_text(text)
     good = subprocess.run(["virt-xml-validate", file, "domain"], check=False, capture_output=True)
     file.write_text(text.replace("<devices>", "<devices><smc/>"))
@@ -65,7 +66,7 @@ def test_libvirts_own_schema_accepts_the_machine(
 
 def test_processor_and_card_follow_the_release() -> None:
     """AVX2 from macOS 13 on, virtio's card from 11 on; SSH leads in, nothing leads out."""
-    old, new = (domain_xml.render(replace(SPEC, release=release)) for release in (10, 13))
+    old, new = (mac_domain_xml.render(replace(SPEC, release=release)) for release in (10, 13))
 
     assert "Penryn" in old
     assert "vmxnet3,netdev=ssh" in old
@@ -76,7 +77,7 @@ def test_processor_and_card_follow_the_release() -> None:
 
 def test_the_key_is_escaped_for_both_readers() -> None:
     """XML's characters by the library, QEMU's comma doubled."""
-    root = ET.fromstring(domain_xml.render(SPEC))  # noqa: S314
+    root = ET.fromstring(mac_domain_xml.render(SPEC))  # noqa: S314
     values = [one.get("value", "") for one in root.iter() if one.tag.endswith("}arg")]
 
     assert f"isa-applesmc,osk={OSK.replace(',', ',,')}" in values
@@ -86,7 +87,7 @@ def test_the_key_is_escaped_for_both_readers() -> None:
 def test_what_cannot_be_a_key_is_refused(osk: str) -> None:
     """The wrong length and a line break are the usual slips; the key itself is not shown."""
     with pytest.raises(UsageError, match="the SMC's key has") as caught:
-        domain_xml.render(replace(SPEC, osk=osk))
+        mac_domain_xml.render(replace(SPEC, osk=osk))
 
     assert osk == "" or osk not in str(caught.value)
 
@@ -163,12 +164,12 @@ def test_its_opencore_disk_is_edited_while_it_is_off(target: RemoteSpec, tmp_pat
     said: list[str] = []
     power.of(target).start()
     with pytest.raises(UsageError, match="edited while it is off"):
-        remote_workflow.allow(target, said.append)
+        workflow.allow(target, said.append)
     power.of(target).stop()
 
-    remote_workflow.allow(target, said.append)
+    workflow.allow(target, said.append)
     edited = opencore_disk.settings(target.libvirt.opencore)
-    remote_workflow.disallow(target, said.append)
+    workflow.disallow(target, said.append)
 
     assert edited.csr & opencore.KEXT_FLAGS == opencore.KEXT_FLAGS
     assert "debug=0x144" in edited.boot_args

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import domain, hypervisor, libvirtd
+from harness.guest import domain, hypervisor, libvirtd
 
 pytestmark = pytest.mark.skipif(
     shutil.which("libvirtd", path=f"{os.defpath}:/usr/sbin:/sbin") is None,

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import domain, hypervisor, libvirtd
-from harness.console import Console
-from harness.domain import Domain, DomainState
-from harness.domain_xml import render
 from harness.errors import HypervisorError
-from harness.hypervisor import Hypervisor
-from harness.model import Accel, DomainSpec
+from harness.guest import domain, hypervisor, libvirtd
+from harness.guest.console import Console
+from harness.guest.domain import Domain, DomainState
+from harness.guest.domain_xml import render
+from harness.guest.hypervisor import Hypervisor
+from harness.model.settings import Accel, DomainSpec
 
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 pytestmark = pytest.mark.skipif(

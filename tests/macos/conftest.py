@@ -12,12 +12,13 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from harness import config, remote
-from harness.guest import Guest
+from harness.host import config
 from harness.kext import build
-from harness.model import ModuleSpec, System
-from harness.remote import Kind, RemoteSpec
-from harness.remote_workflow import Loading
+from harness.model.settings import ModuleSpec, System
+from harness.systems.ssh import Guest
+from harness.targets import target_file
+from harness.targets.target_file import Kind, RemoteSpec
+from harness.targets.workflow import Loading
 from tests.macos.emulated_mac import EmulatedMac
 from tests.macos.fake_system import Profile
 from tests.macos.mac_server import MacServer, serving
@@ -151,7 +152,7 @@ def make_case(keys: Keys, bundle: Path) -> Iterator[Callable[[Profile], Case]]:
 def connected() -> Iterator[Callable[[Case], Guest]]:
     """Give a way to a connection to a Mac."""
     with ExitStack() as stack:
-        yield lambda case: stack.enter_context(remote.connected(case.target, deadline_s=10))
+        yield lambda case: stack.enter_context(target_file.connected(case.target, deadline_s=10))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import config
+from harness.host import config
 from harness.kext import build
 from harness.tasks import targets, workflow
 from tests.macos.conftest import PROFILES, ROOT, Case, code_of

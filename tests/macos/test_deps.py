@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness import remote_workflow
 from harness.errors import ModuleError, RestartNeeded, TargetNotReady
-from harness.requirement import State, Who
+from harness.model.requirement import State, Who
+from harness.targets import workflow
 from tests.macos.conftest import PROFILES, Case
 from tests.macos.fake_system import File, Profile
 
@@ -45,7 +45,7 @@ def test_what_is_missing_for_an_unsigned_kext(
     """Exactly these requirements are unmet; nothing was changed by looking."""
     case = make_case(replace(PROFILES[release], signed=False, **setting))  # type: ignore[arg-type]
 
-    found = remote_workflow.requirements(case.target)
+    found = workflow.requirements(case.target)
 
     unmet = [one for one in found if one.state is State.UNMET]
     assert [one.who for one in unmet] == [who for _, who in missing]
@@ -58,7 +58,7 @@ def test_nothing_that_has_no_effect_is_offered(make_case: MakeCase) -> None:
     """kext-dev-mode is for 10.10 alone: on 15, --apply changes nothing and says so."""
     case = make_case(replace(PROFILES["15"], signed=False))
 
-    remote_workflow.allow(case.target, case.say)
+    workflow.allow(case.target, case.say)
 
     assert case.said == ["nothing can be done from a running system"]
     assert case.changes == []
@@ -69,9 +69,9 @@ def test_on_1010_it_is_done_with_a_warning_and_taken_back(make_case: MakeCase) -
     case = make_case(replace(PROFILES["10.10"], signed=False))
     case.mac.nvram["boot-args"] = "-v serial=3"
 
-    remote_workflow.allow(case.target, case.say)
+    workflow.allow(case.target, case.say)
     after = case.mac.nvram["boot-args"]
-    remote_workflow.disallow(case.target, case.say)
+    workflow.disallow(case.target, case.say)
 
     assert after == "-v serial=3 kext-dev-mode=1"
     assert case.mac.nvram["boot-args"] == "-v serial=3"
@@ -88,9 +88,9 @@ def test_boot_args_that_were_not_there_go_again(make_case: MakeCase) -> None:
     """Without a line before, there is none after; a second --undo has nothing to take back."""
     case = make_case(replace(PROFILES["10.10"], signed=False))
 
-    remote_workflow.allow(case.target, case.say)
-    remote_workflow.disallow(case.target, case.say)
-    remote_workflow.disallow(case.target, case.say)
+    workflow.allow(case.target, case.say)
+    workflow.disallow(case.target, case.say)
+    workflow.disallow(case.target, case.say)
 
     assert "boot-args" not in case.mac.nvram
     assert case.said[-1].startswith("nothing to take back")
@@ -111,7 +111,7 @@ def test_a_kernel_is_made_ready_for_a_debugger(
     case = make_case(replace(PROFILES[release], csr=0x7F))
     target = replace(case.target, link="en0")
 
-    remote_workflow.configure(target, case.say, undo=False, restart=True)
+    workflow.configure(target, case.say, undo=False, restart=True)
 
     assert case.mac.boot_args == line
     assert case.changes[-1] == "shutdown -r now"
@@ -124,11 +124,11 @@ def test_the_kdk_has_to_be_of_this_very_build(make_case: MakeCase) -> None:
     case = make_case(replace(PROFILES["13"], csr=0x7F))
     case.mac.files["/Library/Developer/KDKs/KDK_13.7.1_22H221.kdk/x"] = File(b"")
     with pytest.raises(RestartNeeded):
-        remote_workflow.configure(case.target, case.say, undo=False, restart=False)
+        workflow.configure(case.target, case.say, undo=False, restart=False)
     assert any("no KDK of build 22H313" in text for text in case.said)
     case.mac.files["/Library/Developer/KDKs/KDK_13.7.2_22H313.kdk/x"] = File(b"")
     with pytest.raises(RestartNeeded) as caught:
-        remote_workflow.configure(case.target, case.say, undo=False, restart=False)
+        workflow.configure(case.target, case.say, undo=False, restart=False)
 
     assert any("KDK of this build: " in text for text in case.said)
     assert caught.value.exit_code == 2
@@ -138,10 +138,10 @@ def test_undo_leaves_what_somebody_else_has_set(make_case: MakeCase) -> None:
     """A debug= of the user's gives way and comes back; a word that he adds later stays."""
     case = make_case(replace(PROFILES["13"], csr=0x7F))
     case.mac.nvram["boot-args"] = "debug=0x8 amfi=1"
-    remote_workflow.configure(case.target, case.say, undo=False, restart=True)
+    workflow.configure(case.target, case.say, undo=False, restart=True)
     case.mac.nvram["boot-args"] += " mine=1"
 
-    remote_workflow.configure(case.target, case.say, undo=True, restart=True)
+    workflow.configure(case.target, case.say, undo=True, restart=True)
 
     assert sorted(case.mac.nvram["boot-args"].split()) == ["amfi=1", "debug=0x8", "mine=1"]
 
@@ -151,7 +151,7 @@ def test_a_system_that_ignores_debug_arguments_is_not_touched(make_case: MakeCas
     case = make_case(replace(PROFILES["13"]))
 
     with pytest.raises(TargetNotReady, match="takes no debugger") as caught:
-        remote_workflow.configure(case.target, case.say, undo=False, restart=True)
+        workflow.configure(case.target, case.say, undo=False, restart=True)
 
     assert "csrutil enable --without kext" in caught.value.hint
     assert case.changes == []
@@ -162,7 +162,7 @@ def test_a_guarded_nvram_is_a_persons_work(make_case: MakeCase) -> None:
     case = make_case(replace(PROFILES["13"], csr=0x1, nvram_locked=True))
 
     with pytest.raises(TargetNotReady, match="cannot be set") as caught:
-        remote_workflow.configure(case.target, case.say, undo=False, restart=True)
+        workflow.configure(case.target, case.say, undo=False, restart=True)
 
     assert any("not permitted" in line for line in caught.value.evidence)
     assert "--without nvram" in caught.value.hint
@@ -173,4 +173,4 @@ def test_arguments_that_the_boot_drops_are_noticed(make_case: MakeCase) -> None:
     case = make_case(replace(PROFILES["15-arm"], csr=0x7F, filters_boot_args=True))
 
     with pytest.raises(ModuleError, match="started without keepsyms=1 -v"):
-        remote_workflow.configure(case.target, case.say, undo=False, restart=True)
+        workflow.configure(case.target, case.say, undo=False, restart=True)

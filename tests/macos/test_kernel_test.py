@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import config, live, remote, remote_test
 from harness.errors import GuestCrashed, UsageError
-from harness.model import RunReport, Settings, System, Verdict
-from harness.remote_test import RemoteTest
-from harness.request import Selection
+from harness.host import config
+from harness.model.request import Selection
+from harness.model.settings import RunReport, Settings, System, Verdict
+from harness.report import live_view
+from harness.runs import on_target
+from harness.runs.on_target import RemoteTest
+from harness.targets import target_file
 from tests.macos.conftest import PROFILES, Case
 from tests.macos.fake_system import Profile
 
@@ -43,8 +46,8 @@ def run_of(case: Case, settings: Settings, *, expression: str = "") -> RunReport
         selection=Selection(expression=expression),
         run_id="run",
     )
-    with live.PlainView() as view:
-        return remote_test.run(asked, view)
+    with live_view.PlainView() as view:
+        return on_target.run(asked, view)
 
 
 def test_a_refused_kext_ends_the_run_before_any_test(
@@ -88,8 +91,8 @@ def test_a_failure_and_a_panic_are_told_apart(make_case: MakeCase, settings: Set
 def test_a_restart_in_the_middle_is_a_crash(make_case: MakeCase) -> None:
     """Another boot session than the run's own is noticed without a panic report."""
     case = make_case(replace(PROFILES["15"]))
-    with remote.connected(case.target, deadline_s=10) as guest:
-        life = remote_test.BootSession(
+    with target_file.connected(case.target, deadline_s=10) as guest:
+        life = on_target.BootSession(
             target=case.target, guest=guest, begun_in=case.mac.session, asked_at=0.0
         )
         life.check()

@@ -4,9 +4,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from harness import platform_macos, setup_macos
-from harness.guest import Guest
-from harness.macos import panic_store
+from harness.systems.macos import kextload, panic_store, setup
+from harness.systems.ssh import Guest
 from tests.macos.conftest import PROFILES, Case
 from tests.macos.fake_system import REPORTS, File, Profile
 
@@ -21,9 +20,9 @@ def test_a_clean_run_has_its_word_in_the_log(
     """Said by the Mac itself; what the run noted there is gone."""
     case = make_case(replace(PROFILES["13"]))
     guest = connected(case)
-    platform_macos.prepare(guest, run_id="run", canary=TOKEN)
+    kextload.prepare(guest, run_id="run", canary=TOKEN)
 
-    assert platform_macos.last_word(guest, TOKEN) == ()
+    assert kextload.last_word(guest, TOKEN) == ()
     assert case.mac.log[-1] == f"harness-last-word {TOKEN}"
     assert not any(TOKEN in name for name in case.mac.files)
 
@@ -34,11 +33,11 @@ def test_a_restart_in_between_is_told(
     """Another boot session, the note still there or gone: no word, and why."""
     case = make_case(replace(PROFILES["13"]))
     guest = connected(case)
-    platform_macos.prepare(guest, run_id="run", canary=TOKEN)
+    kextload.prepare(guest, run_id="run", canary=TOKEN)
     case.mac.session = "another"
 
-    assert platform_macos.last_word(guest, TOKEN)[0].startswith("the system has been started anew")
-    assert platform_macos.last_word(guest, "never-noted") != ()
+    assert kextload.last_word(guest, TOKEN)[0].startswith("the system has been started anew")
+    assert kextload.last_word(guest, "never-noted") != ()
     assert not any("last-word" in line for line in case.mac.log)
 
 
@@ -49,10 +48,10 @@ def test_a_new_panic_report_is_told_an_old_one_is_not(
     case = make_case(replace(PROFILES["13"]))
     case.mac.files[f"{REPORTS}/Kernel_old.panic"] = File(b"old")
     guest = connected(case)
-    platform_macos.prepare(guest, run_id="run", canary=TOKEN)
+    kextload.prepare(guest, run_id="run", canary=TOKEN)
     case.mac.files[f"{REPORTS}/Kernel_new.panic"] = File(b"new")
 
-    assert platform_macos.last_word(guest, TOKEN) == ("a panic report appeared: Kernel_new.panic",)
+    assert kextload.last_word(guest, TOKEN) == ("a panic report appeared: Kernel_new.panic",)
 
 
 def test_a_panic_that_is_still_in_nvram_is_read_once(
@@ -63,12 +62,12 @@ def test_a_panic_that_is_still_in_nvram_is_read_once(
     case.mac.nvram[panic_store.OLD_VARIABLE] = PANIC.replace("\n", "%0a")
     guest = connected(case)
 
-    (early,) = setup_macos.crash_logs(guest)
-    known = setup_macos.panic_reports(guest)
+    (early,) = setup.crash_logs(guest)
+    known = setup.panic_reports(guest)
     case.mac.files[f"{REPORTS}/Kernel_new.panic"] = File(PANIC.encode())
-    (late,) = setup_macos.crash_logs(guest)
+    (late,) = setup.crash_logs(guest)
 
     assert early.text == PANIC
     assert known == (early.name,)
     assert (late.name, late.text) == ("Kernel_new.panic", PANIC)
-    assert setup_macos.crash_logs(guest, known=setup_macos.panic_reports(guest)) == ()
+    assert setup.crash_logs(guest, known=setup.panic_reports(guest)) == ()

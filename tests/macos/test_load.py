@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from harness import remote_workflow
 from harness.errors import (
     GuestCrashed,
     GuestLost,
@@ -16,6 +15,7 @@ from harness.errors import (
     TargetNotReady,
     UsageError,
 )
+from harness.targets import workflow
 from tests.macos.conftest import IDENTIFIER, PROFILES, Case
 from tests.macos.fake_system import Profile
 
@@ -34,7 +34,7 @@ def test_before_11_kextload_loads_at_once(make_case: MakeCase, release: str) -> 
     """Copied, given to root, its modes set, then loaded by kextload: in this order, no restart."""
     case = make_case(replace(PROFILES[release]))
 
-    loaded = remote_workflow.load(case.loading, case.say)
+    loaded = workflow.load(case.loading, case.say)
 
     assert loaded.name == IDENTIFIER
     assert loaded.sections == {"__TEXT": 0xFFFFFF7F83A21000}
@@ -52,7 +52,7 @@ def test_since_11_kmutil_needs_a_restart(
     case = make_case(replace(PROFILES[release], says_reboot=says))
 
     with pytest.raises(RestartNeeded, match="needs reboot") as caught:
-        remote_workflow.load(case.loading, case.say)
+        workflow.load(case.loading, case.say)
 
     assert caught.value.exit_code == 2
     assert "--reboot" in caught.value.hint
@@ -65,7 +65,7 @@ def test_a_restart_brings_the_kext(make_case: MakeCase, release: str) -> None:
     case = make_case(replace(PROFILES[release]))
     session = case.mac.session
 
-    loaded = remote_workflow.load(replace(case.loading, restart=True), case.say)
+    loaded = workflow.load(replace(case.loading, restart=True), case.say)
 
     tool = f"kmutil load -p {PATH}"
     assert case.changes == [*COPY, tool, "shutdown -r now", tool]
@@ -79,7 +79,7 @@ def test_the_old_session_is_not_taken_for_the_new_one(make_case: MakeCase) -> No
     case = make_case(replace(PROFILES["13"], slow_to_go=True))
     session = case.mac.session
 
-    loaded = remote_workflow.load(replace(case.loading, restart=True), case.say)
+    loaded = workflow.load(replace(case.loading, restart=True), case.say)
 
     assert loaded.name == IDENTIFIER
     assert case.mac.session != session
@@ -111,7 +111,7 @@ def test_each_refusal_has_its_message_and_code(
     case = make_case(replace(PROFILES[release], **setting))  # type: ignore[arg-type]
 
     with pytest.raises(HarnessError, match=message) as caught:
-        remote_workflow.load(case.loading, case.say)
+        workflow.load(case.loading, case.say)
 
     assert type(caught.value) is kind
     assert hint in caught.value.hint
@@ -124,7 +124,7 @@ def test_a_failed_start_shows_the_kernels_words(make_case: MakeCase) -> None:
     case.mac.kernel_log.append("an old line")
 
     with pytest.raises(ModuleError) as caught:
-        remote_workflow.load(case.loading, case.say)
+        workflow.load(case.loading, case.say)
 
     assert any("start failed (result 0x5)" in line for line in caught.value.evidence)
     assert "an old line" not in caught.value.evidence
@@ -141,7 +141,7 @@ def test_unsigned_loads_where_it_may(
     case = make_case(replace(PROFILES[release], signed=False, **setting))  # type: ignore[arg-type]
     case.mac.boot_args = "kext-dev-mode=1"
 
-    loaded = remote_workflow.load(replace(case.loading, restart=True), case.say)
+    loaded = workflow.load(replace(case.loading, restart=True), case.say)
 
     assert loaded.name == IDENTIFIER
 
@@ -152,7 +152,7 @@ def test_a_target_that_does_not_come_back(make_case: MakeCase) -> None:
     target = replace(case.target, restart_s=1.0)
 
     with pytest.raises(GuestLost, match="not back after 1 s") as caught:
-        remote_workflow.load(replace(case.loading, target=target, restart=True), case.say)
+        workflow.load(replace(case.loading, target=target, restart=True), case.say)
 
     assert caught.value.exit_code == 4
 
@@ -163,7 +163,7 @@ def test_a_panic_at_the_start_is_found(make_case: MakeCase) -> None:
     case.mac.dies_at_start = 'panic(cpu 0 caller 0xffffff8000000000): "osq: bad ring"@ring.c:7\n'
 
     with pytest.raises(GuestCrashed, match="osq: bad ring") as caught:
-        remote_workflow.load(replace(case.loading, restart=True), case.say)
+        workflow.load(replace(case.loading, restart=True), case.say)
 
     assert caught.value.exit_code == 3
 
@@ -177,6 +177,6 @@ def test_a_folder_that_is_no_bundle_never_reaches_the_target(
     empty.mkdir()
 
     with pytest.raises(UsageError, match="no kext bundle"):
-        remote_workflow.load(replace(case.loading, file=empty), case.say)
+        workflow.load(replace(case.loading, file=empty), case.say)
 
     assert case.mac.commands == []

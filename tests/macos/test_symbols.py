@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import panic_explain
+from harness.crash import explain_log
 from harness.errors import UsageError
-from harness.macos import symbols
-from harness.model import System
+from harness.model.requirement import CrashLog
+from harness.model.settings import System
 from harness.panic import darwin
 from harness.panic.values import KernelReport
-from harness.remote_crash import explained
-from harness.requirement import CrashLog
+from harness.symbols import dsym_files
+from harness.targets.crash_logs import explained
 
 SOURCE = """static inline __attribute__((always_inline)) int inner(int a)
 {
@@ -76,7 +76,7 @@ def kext(tmp_path_factory: pytest.TempPathFactory) -> Kext:
     dsym = folder / "osq.kext.dSYM"
     return Kext(
         dsym=dsym,
-        uuid=symbols.read_dsym(dsym).uuid,
+        uuid=dsym_files.read_dsym(dsym).uuid,
         fault=int(load.split(":")[0], 16),
         after_call=int(text[call + 1].split(":")[0], 16),
     )
@@ -107,7 +107,7 @@ def test_addresses_become_functions_and_lines(kext: Kext) -> None:
     """The fault at its own line, inlined; the caller at the call, not at the line after it."""
     report = report_of(panic_text(kext, kext.uuid))
 
-    found, notes = symbols.symbolised(
+    found, notes = dsym_files.symbolised(
         report, {"org.example.osq": kext.dsym}, roots=(kext.dsym.parent,)
     )
 
@@ -129,7 +129,7 @@ def test_a_dsym_of_another_build_is_not_used(kext: Kext) -> None:
     other = "7E1A7E1A-0000-3000-8000-000000000001"
     report = report_of(panic_text(kext, other))
 
-    found, notes = symbols.symbolised(report, {"org.example.osq": kext.dsym})
+    found, notes = dsym_files.symbolised(report, {"org.example.osq": kext.dsym})
 
     assert found.frames == report.frames
     assert len(notes) == 1
@@ -159,8 +159,8 @@ def test_panic_explain_takes_a_dsym(kext: Kext, tmp_path: Path) -> None:
     good.write_text(panic_text(kext, kext.uuid))
     other.write_text(panic_text(kext, "7E1A7E1A-0000-3000-8000-000000000001"))
 
-    found, _ = panic_explain.explain_with_symbols(good, modules=(kext.dsym,), vmlinux=None)
-    without, _ = panic_explain.explain_with_symbols(other, modules=(kext.dsym,), vmlinux=None)
+    found, _ = explain_log.explain_with_symbols(good, modules=(kext.dsym,), vmlinux=None)
+    without, _ = explain_log.explain_with_symbols(other, modules=(kext.dsym,), vmlinux=None)
 
     assert found.reports[0].function == "inner"
     assert found.reports[0].place.endswith("osq.c:3")
@@ -174,4 +174,4 @@ def test_what_is_no_dsym_is_refused(tmp_path: Path, data: bytes) -> None:
     file.write_bytes(data)
 
     with pytest.raises(UsageError, match="no dSYM"):
-        symbols.read_dsym(file)
+        dsym_files.read_dsym(file)

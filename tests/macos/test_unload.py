@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness import remote_workflow
 from harness.errors import ModuleError, RestartNeeded, UsageError
+from harness.targets import workflow
 from tests.macos.conftest import IDENTIFIER, PROFILES, SPEC, Case
 from tests.macos.fake_system import File, Profile
 
@@ -34,7 +34,7 @@ def test_a_busy_kext_is_tried_again(loaded_case: Callable[[Profile], Case], rele
     """Two refusals of its stop routine, then it goes: three attempts, and the list is clean."""
     case = loaded_case(replace(PROFILES[release], busy=2))
 
-    remote_workflow.unload(case.target, SPEC)
+    workflow.unload(case.target, SPEC)
 
     assert case.changes == [TOOLS[release]] * 3
     assert case.mac.loaded == {}
@@ -48,7 +48,7 @@ def test_unsupported_by_cache_is_never_tried_again(
     case = loaded_case(replace(PROFILES[release], cache_locked=True))
 
     with pytest.raises(RestartNeeded, match="unsupported by cache") as caught:
-        remote_workflow.unload(case.target, SPEC)
+        workflow.unload(case.target, SPEC)
 
     assert case.changes == [TOOLS[release]]
     assert "sudo rm -r /Library/Extensions/osq.kext" in caught.value.hint
@@ -60,10 +60,10 @@ def test_one_restart_is_enough_for_more_than_one_load(
 ) -> None:
     """A kext that the system was started with goes, and comes again without another restart."""
     case = make_case(replace(PROFILES["15"]))
-    remote_workflow.load(replace(case.loading, restart=True), case.say)
+    workflow.load(replace(case.loading, restart=True), case.say)
 
-    remote_workflow.unload(case.target, SPEC)
-    again = remote_workflow.load(case.loading, case.say)
+    workflow.unload(case.target, SPEC)
+    again = workflow.load(case.loading, case.say)
 
     assert again.name == IDENTIFIER
     assert case.changes.count("shutdown -r now") == 1
@@ -75,7 +75,7 @@ def test_busy_for_ever_says_who_holds_it(loaded_case: Callable[[Profile], Case])
     case.mac.opened.add("/dev/osquery")
 
     with pytest.raises(ModuleError, match=r"after 5 attempts.*did not stop") as caught:
-        remote_workflow.unload(case.target, SPEC)
+        workflow.unload(case.target, SPEC)
 
     assert len(case.changes) == 5
     assert "open in process 412 osqueryd" in caught.value.evidence
@@ -89,7 +89,7 @@ def test_one_that_is_not_loaded_is_no_success(loaded_case: Callable[[Profile], C
     case.mac.loaded.clear()
 
     with pytest.raises(ModuleError, match="not found"):
-        remote_workflow.unload(case.target, SPEC)
+        workflow.unload(case.target, SPEC)
 
     assert len(case.changes) == 1
 
@@ -101,7 +101,7 @@ def test_without_a_bundle_there_is_nothing_to_unload(
     case = make_case(replace(PROFILES["15"]))
 
     with pytest.raises(ModuleError, match="is not installed"):
-        remote_workflow.unload(case.target, SPEC)
+        workflow.unload(case.target, SPEC)
 
 
 def test_sudo_with_a_password_is_a_usage_error(
@@ -113,6 +113,6 @@ def test_sudo_with_a_password_is_a_usage_error(
     monkeypatch.setattr(case.mac, "run", lambda *_words: refused)
 
     with pytest.raises(UsageError, match="sudo without a password") as caught:
-        remote_workflow.unload(case.target, SPEC)
+        workflow.unload(case.target, SPEC)
 
     assert "NOPASSWD" in caught.value.hint

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import config, report, verify_mac
 from harness.errors import UsageError
-from harness.model import System, Verdict
-from harness.verify_mac import Outcome, Verification
+from harness.host import config
+from harness.model.settings import System, Verdict
+from harness.report import run_report
+from harness.runs import verify_mac
+from harness.runs.verify_mac import Outcome, Verification
 from tests.macos.conftest import PROFILES, Case
 from tests.macos.fake_system import Profile
 from tests.shared.bodies import BODIES
@@ -50,7 +52,7 @@ def test_a_mac_that_shows_everything(make_case: MakeCase, kext: Path, tmp_path: 
     assert case.mac.loaded == {}
     assert [name for name in case.mac.files if name.startswith("/var/run/")] == []
     (run,) = (tmp_path / "build" / "runs").iterdir()
-    kept = report.load(run)
+    kept = run_report.load(run)
     assert (kept.verdict, kept.reason) == (
         Verdict.PASSED,
         f"{TESTS} tests passed, kernel log clean",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.packages import Release
-from harness.signing import SigningKey, own
+from harness.release.packages import Release
+from harness.release.signing import SigningKey, own
 from tests.packages.releases import make_release
 
 

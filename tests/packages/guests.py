@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import apt, apt_suite, image, kernels, session
-from harness.guest import Guest
-from harness.model import Image, Kernel, KernelSpec, PushSpec, TargetSpec
-from harness.session import Session, SessionRequest
+from harness.artefacts import image, kernels
+from harness.guest import session
+from harness.guest.session import Session, SessionRequest
+from harness.host import apt, apt_suite
+from harness.model.settings import Image, Kernel, KernelSpec, PushSpec, TargetSpec
+from harness.systems.ssh import Guest
 from tests.packages.releases import ENVIRONMENT, SETTINGS
 
 # Emulated, on a host that others use, too: seconds of work there are minutes here.

@@ -7,12 +7,13 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
-from harness import config, packages
-from harness.model import Settings
-from harness.packages import PackagesRequest, Release
-from harness.products import PackagesSpec
-from harness.release_version import ReleaseVersion
-from harness.signing import SigningKey
+from harness.host import config
+from harness.model.products import PackagesSpec
+from harness.model.settings import Settings
+from harness.release import packages
+from harness.release.packages import PackagesRequest, Release
+from harness.release.signing import SigningKey
+from harness.release.versions import ReleaseVersion
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = config.load(ROOT / "pyproject.toml")

@@ -3,9 +3,9 @@
 
 from pathlib import Path
 
-from harness import platform_linux
-from harness.guest import Guest
-from harness.packages import Release
+from harness.release.packages import Release
+from harness.systems.linux import kmod
+from harness.systems.ssh import Guest
 from tests.packages.guests import (
     STEP_S,
     files_of,
@@ -69,7 +69,7 @@ def test_install_use_remove_purge(release: Release, tmp_path: Path) -> None:
         assert files_of(guest) ^ before == set()
         assert state_of(guest, "osq") == ""
         allowed = SETTINGS.allow_kernel_lines
-        assert platform_linux.last_word(guest, live.token, allow=allowed) == ()
+        assert kmod.last_word(guest, live.token, allow=allowed) == ()
 
 
 def hold_the_node_to_root(guest: Guest) -> None:

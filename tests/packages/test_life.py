@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import platform_linux
-from harness.guest import Guest
-from harness.packages import Release
-from harness.session import Session
-from harness.signing import SigningKey
+from harness.guest.session import Session
+from harness.release.packages import Release
+from harness.release.signing import SigningKey
+from harness.systems.linux import kmod
+from harness.systems.ssh import Guest
 from tests.packages.guests import (
     LONG_STEP_S,
     STEP_S,
@@ -140,7 +140,7 @@ def live_on_and_end(live: Session, before: set[str]) -> None:
     assert {state_of(guest, name) for name in NAMES} == {""}
     assert left_over(guest, before) == set()
     allowed = SETTINGS.allow_kernel_lines
-    assert platform_linux.last_word(guest, live.token, allow=allowed) == ()
+    assert kmod.last_word(guest, live.token, allow=allowed) == ()
 
 
 def left_over(guest: Guest, before: set[str]) -> set[str]:

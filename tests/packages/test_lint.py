@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.packages import Release
+from harness.release.packages import Release
 from tests.packages.releases import ROOT
 
 pytestmark = pytest.mark.long

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import build, config, kernels, release_gate, signing
+from harness.artefacts import build, kernels
 from harness.errors import BuildError, UsageError
-from harness.model import Kernel
-from harness.packages import Release
-from harness.release_folder import SUMS
-from harness.signing import SigningKey
+from harness.host import config
+from harness.model.settings import Kernel
+from harness.release import gate, signing
+from harness.release.folders import SUMS
+from harness.release.packages import Release
+from harness.release.signing import SigningKey
 from tests.packages.releases import (
     ENVIRONMENT,
     KERNEL,
@@ -179,7 +181,7 @@ def test_the_test_build_is_refused(kernel: Kernel) -> None:
     )
 
     with pytest.raises(BuildError, match="not released") as caught:
-        release_gate.check_module(built.stripped, release_gate.rules_of(spec()))
+        gate.check_module(built.stripped, gate.rules_of(spec()))
 
     said = "\n".join(caught.value.evidence)
     in_modules = set(spec().forbidden) - {"osquery_test"}
@@ -194,9 +196,7 @@ def test_the_test_builds_client_is_refused(tmp_path: Path) -> None:
     )
     data = (tmp_path / "osqtail_test").read_bytes()
 
-    found = "\n".join(
-        release_gate.objections("osqtail", data, release_gate.rules_of(spec()), stamped=True)
-    )
+    found = "\n".join(gate.objections("osqtail", data, gate.rules_of(spec()), stamped=True))
 
     assert "'osquery_test'" in found
     assert "ABI 0x80000002, a test build's" in found

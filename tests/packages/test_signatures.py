@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import signing
-from harness.model import PushSpec
-from harness.packages import Release
+from harness.model.settings import PushSpec
+from harness.release import signing
+from harness.release.packages import Release
 from tests.packages.guests import STEP_S, ordinary
 from tests.packages.releases import ROOT, contents, package
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.packages import Release
+from harness.release.packages import Release
 from tests.packages.releases import ROOT, contents, package
 
 SITE = "/usr/lib/python3/dist-packages"

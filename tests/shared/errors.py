@@ -4,7 +4,7 @@
 Source: Linux, include/uapi/asm-generic/errno.h; xnu-11417.101.15, bsd/sys/errno.h.
 """
 
-from harness.model import System
+from harness.model.settings import System
 
 _BOTH = {
     1: "EPERM",

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from harness.errors import GuestLost
-from harness.guest import Guest, RemoteProcess
-from harness.model import System
+from harness.model.settings import System
+from harness.systems.ssh import Guest, RemoteProcess
 from tests.shared.errors import error_name
 
 _POLL_S = 0.05

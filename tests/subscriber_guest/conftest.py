@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import config, lives
-from harness.guest import Guest
-from harness.model import Endpoint, PushSpec
+from harness.guest import registry
+from harness.host import config
+from harness.model.settings import Endpoint, PushSpec
+from harness.systems.ssh import Guest
 from tests.packages.releases import make_release, package
 from tests.subscriber import building
 
@@ -49,7 +50,7 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     said = invoke("kernel-test-load", "--target", TARGET, deadline_s=START_S)
     match = re.search(r"^guest (\S+) stays up", said, re.MULTILINE)
     assert match, said
-    life = lives.read(config.environment().runtime / match[1])
+    life = registry.read(config.environment().runtime / match[1])
     assert life is not None
     endpoint = Endpoint(
         host="127.0.0.1",

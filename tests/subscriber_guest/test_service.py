@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.guest import Guest
-from harness.model import PushSpec
+from harness.model.settings import PushSpec
+from harness.systems.ssh import Guest
 from tests.subscriber_guest.conftest import DEBS, INSTALL_S, SITE, STEP_S, begin, install
 
 READ_S = 20.0

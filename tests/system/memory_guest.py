@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import config, kernel_symbols, platform_linux
-from harness.kernel_test import standing_guest
-from harness.live import PlainView
-from harness.memory_values import MemoryRequest
-from harness.request import KernelTestRequest
-from harness.session import Session
-from harness.standing import StandingGuest
+from harness.artefacts import kernel_symbols
+from harness.guest.session import Session
+from harness.host import config
+from harness.memory.values import MemoryRequest
+from harness.model.request import KernelTestRequest
+from harness.report.live_view import PlainView
+from harness.runs.kernel_test import standing_guest
+from harness.runs.loaded_guest import StandingGuest
+from harness.systems.linux import kmod
 from tests.system.whole_run import ROOT
 
 SETTINGS = config.load(ROOT / "pyproject.toml")
@@ -71,7 +73,7 @@ def memory_guest() -> Iterator[MemoryGuest]:
                 live.request.kernel, root=environment.cache, progress=lambda _: None
             )
             variant = SETTINGS.module.variant("test")
-            platform_linux.load(live.guest, variant, deadline_s=live.deadline(10.0))
+            kmod.load(live.guest, variant, deadline_s=live.deadline(10.0))
             yield MemoryGuest(standing=standing, vmlinux=symbols.vmlinux)
     finally:
         shutil.rmtree(request.runs / str(request.run_id), ignore_errors=True)

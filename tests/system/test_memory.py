@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness import memory_text, memory_view, vmcore, vmcore_open
 from harness.errors import GuestCrashed
-from harness.memory_values import MemoryView
-from harness.symbols import Symbolizer
+from harness.memory import inspect, memory_text, open_dump, vmcore
+from harness.memory.values import MemoryView
+from harness.symbols.symbolizer import Symbolizer
 from tests.system.memory_guest import LOOK_S, SETTINGS, SOURCE, MemoryGuest, memory_guest
 
 MEMORY_BYTES = SETTINGS.targets[SETTINGS.default_target].memory_mib << 20
@@ -42,7 +42,7 @@ def crash() -> Iterator[MemoryGuest]:
 @pytest.fixture(scope="module")
 def paused(crash: MemoryGuest) -> MemoryView:
     """Return what drgn sees of the paused guest."""
-    return memory_view.look(crash.request("osqtail"), deadline_s=LOOK_S, roots=(SOURCE,))
+    return inspect.look(crash.request("osqtail"), deadline_s=LOOK_S, roots=(SOURCE,))
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +116,8 @@ def test_driver_tells_its_own_state(paused: MemoryView) -> None:
 
 def test_dump_tells_the_same(crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView) -> None:
     """The packed dump, unpacked: the same stacks, the same log, the same state of the driver."""
-    with vmcore_open.unpacked(
-        dump.file.parents[2], 1, cache=crash.session.request.cache
-    ) as opened:
-        view = memory_view.look(
+    with open_dump.unpacked(dump.file.parents[2], 1, cache=crash.session.request.cache) as opened:
+        view = inspect.look(
             replace(crash.request("osqtail"), qmp="", registers="", core=str(opened.core)),
             deadline_s=LOOK_S,
             roots=(SOURCE,),
@@ -164,9 +162,7 @@ def test_shell_has_symbols_and_the_drivers_command(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
     """A Python expression, and the driver's own drgn command, in a process as vmcore-open has."""
-    with vmcore_open.unpacked(
-        dump.file.parents[2], 1, cache=crash.session.request.cache
-    ) as opened:
+    with open_dump.unpacked(dump.file.parents[2], 1, cache=crash.session.request.cache) as opened:
         request = {
             "core": str(opened.core),
             "vmlinux": str(opened.vmlinux),
@@ -176,7 +172,7 @@ def test_shell_has_symbols_and_the_drivers_command(
         answers = [
             subprocess.run(
                 [
-                    *(sys.executable, "-m", "harness.drgn_shell"),
+                    *(sys.executable, "-m", "harness.memory.drgn_shell"),
                     json.dumps({**request, "commands": [command]}),
                 ],
                 check=True,
@@ -196,9 +192,7 @@ def test_vmlinux_of_another_build_is_told(crash: MemoryGuest, dump: vmcore.Vmcor
     """A vmlinux that is not this kernel's gives its build id and no stack."""
     other = crash.standing.build.debug
 
-    view = memory_view.look(
-        replace(crash.request("osqtail"), vmlinux=str(other)), deadline_s=LOOK_S
-    )
+    view = inspect.look(replace(crash.request("osqtail"), vmlinux=str(other)), deadline_s=LOOK_S)
 
     assert view.symbols_match is False
     assert view.cpus == ()
@@ -211,7 +205,7 @@ def test_module_of_another_build_is_told(crash: MemoryGuest) -> None:
     swapped = {"osq_test": str(crash.modules["osq"])}
     request = replace(crash.request("osqtail"), modules=swapped)
 
-    view = memory_view.look(request, deadline_s=LOOK_S)
+    view = inspect.look(request, deadline_s=LOOK_S)
 
     assert "osq_test.ko is of build" in view.problems[0]
     assert {one.name for one in view.modules if one.has_symbols} == {"osq"}
@@ -219,7 +213,7 @@ def test_module_of_another_build_is_told(crash: MemoryGuest) -> None:
 
 def test_without_vmlinux_it_says_what_to_do(crash: MemoryGuest) -> None:
     """No symbols: the build id is known, the way to the rest is named."""
-    view = memory_view.look(replace(crash.request("osqtail"), vmlinux=""), deadline_s=LOOK_S)
+    view = inspect.look(replace(crash.request("osqtail"), vmlinux=""), deadline_s=LOOK_S)
 
     assert view.symbols_match is None
     assert len(view.build_id) == 40

@@ -3,10 +3,10 @@
 
 import time
 
-from harness import memory_text, memory_view
-from harness.domain import DomainState
-from harness.memory_values import deadlocks
-from harness.session import Session
+from harness.guest.domain import DomainState
+from harness.guest.session import Session
+from harness.memory import inspect, memory_text
+from harness.memory.values import deadlocks
 from tests.system.memory_guest import LOOK_S, SOURCE, memory_guest
 
 
@@ -31,7 +31,7 @@ def test_deadlock_is_told_by_its_holders() -> None:
             deadline_s=live.deadline(10.0),
         )
         live.domain.suspend()
-        view = memory_view.look(guest.request("osqstress"), deadline_s=LOOK_S, roots=(SOURCE,))
+        view = inspect.look(guest.request("osqstress"), deadline_s=LOOK_S, roots=(SOURCE,))
         state = live.domain.state()
         live.domain.resume()
         hold_to_life(live)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import kernel_symbols, recording
-from harness.config import environment
-from harness.timetravel import Replay, replaying
+from harness.artefacts import kernel_symbols
+from harness.host.config import environment
+from harness.record import recording
+from harness.record.time_travel import Replay, replaying
 from tests.crash.places import place_of
 from tests.system.whole_run import ROOT, RUNTIME
 
@@ -50,7 +51,7 @@ def invoke(*words: str, deadline_s: float) -> Done:
 
 def runtime() -> Path:
     """Return the folder for sockets that those commands use."""
-    return RUNTIME / f"osq-harness-{os.getuid()}"
+    return RUNTIME / f"modlab-{os.getuid()}"
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.crash_values import Cause, Crash
-from harness.model import Accel, RunReport, TestResult, Verdict
+from harness.model.crash import Cause, Crash
+from harness.model.settings import Accel, RunReport, TestResult, Verdict
 from harness.panic.values import Frame, KernelReport, Stack
 
 OURS = Frame(function="osq_break", offset=5, size=32, module="osq", place="break.c:7")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A stopped kernel that is a page of memory and a set of registers, for tests of the wire."""
 
-from harness.kdp.packets import ExceptionInfo, KdpStatus
-from harness.kdp.registers import CPU_TYPE_X86_64, X86_THREAD
+from harness.protocols.kdp.packets import ExceptionInfo, KdpStatus
+from harness.protocols.kdp.registers import CPU_TYPE_X86_64, X86_THREAD
 
 BASE = 0xFFFFFF8012200000
 BANNER = (

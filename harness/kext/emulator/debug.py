@@ -5,11 +5,11 @@ It is stopped before its first instruction, and runs to its end when it is let g
 """
 
 from harness.errors import RuleBroken
-from harness.kdp.packets import ExceptionInfo
 from harness.kext.emulator.cpu import IMAGE_AT, RETURN_AT
 from harness.kext.emulator.kernel import Kernel
 from harness.kext.emulator.stopped import EXC_BAD_ACCESS, StoppedMachine
 from harness.kext.emulator.threads import Thread
+from harness.protocols.kdp.packets import ExceptionInfo
 
 _KERNEL_CS = 8
 

@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from unicorn import Uc, UcError
 from unicorn import x86_const as x86
 
-from harness.kdp.packets import ExceptionInfo, KdpStatus
-from harness.kdp.registers import CPU_TYPE_X86_64, X86_THREAD
+from harness.protocols.kdp.packets import ExceptionInfo, KdpStatus
+from harness.protocols.kdp.registers import CPU_TYPE_X86_64, X86_THREAD
 
 EXC_BAD_ACCESS, EXC_BREAKPOINT = 1, 6
 _BREAK_BYTE = b"\xcc"

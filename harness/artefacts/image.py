@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Guest images: bootstrapped from the host's own apt sources, cached by all that went in.
+
+An image holds no kernel; `kernels` brings that, and any image boots with any kernel.
+"""
+
+import json
+import os
+import pwd
+import secrets
+import shlex
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import ConfigError, ImageError
+from harness.host import apt, cache
+from harness.model.settings import Image, ImageSpec
+
+Progress = Callable[[str], None]
+
+# Raised when this module or the way it calls mmdebstrap changes what comes out.
+_FORMAT = "2"
+_LOCK_S = 1800.0
+_BOOTSTRAP_S = 1500.0
+_SHARE_SPARE_MIB = 32
+_ADAPTER = TypeAdapter(ImageSpec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedItem:
+    """One thing in the cache, as `invoke image-list` shows it."""
+
+    kind: str
+    name: str
+    key: str
+    size_bytes: int
+    last_used: float
+    folder: Path
+
+
+def load_spec(images: Path, name: str) -> ImageSpec:
+    """Return the description of an image from <images>/<name>.toml.
+
+    Raises: ConfigError for a missing file, and for any wrong key, type or path.
+    """
+    file = images / f"{name}.toml"
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        spec = _ADAPTER.validate_python({"name": name, **table})
+    except OSError as error:
+        known = ", ".join(sorted(found.stem for found in images.glob("*.toml"))) or "none"
+        raise ConfigError(file, "-", f"no such image; there are: {known}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(file, "-", f"is no valid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(file, ".".join(map(str, first["loc"])), first["msg"]) from error
+    setup = images / spec.setup
+    if not setup.is_file():
+        raise ConfigError(file, "setup", f"no such file: {setup}")
+    return replace(spec, setup=setup)
+
+
+def ensure(spec: ImageSpec, *, root: Path, progress: Progress) -> Image:
+    """Return the image, from the cache or bootstrapped now (some minutes).
+
+    Raises: ImageError when it cannot be made, CacheBusy while somebody else makes it, Lost when
+        the disk is full.
+    """
+    sources = apt.remembered(root, f"sources-{spec.suite}", lambda: apt.debian_sources(spec.suite))
+    text = json.dumps([spec.suite, spec.packages, spec.size_mib, *sources])
+    key = cache.key_of(_FORMAT, text, spec.setup)
+    folder = root / "images" / f"{spec.name}-{key}"
+    what = f"image {spec.name}"
+    held = cache.lock(
+        folder.with_name(f".{folder.name}.lock"), what=what, deadline_s=_LOCK_S, progress=progress
+    )
+    with held:
+        problem = _problem(folder)
+        if problem and folder.exists():
+            progress(f"the cached image is thrown away: {problem}")
+            shutil.rmtree(folder)
+        if problem:
+            progress(f"bootstrapping {spec.name} ({spec.suite}, {len(spec.packages)} packages)")
+            with cache.publish(folder) as beside:
+                _bootstrap(spec, sources, beside, progress)
+            cache.forget_unused(root / "images")
+        os.utime(folder)
+    return _image(spec.name, key, folder)
+
+
+def make_overlay(base: Image, overlay: Path) -> None:
+    """Create an empty qcow2 overlay on an image, which itself is never written.
+
+    Raises: ImageError with qemu-img's words.
+    """
+    with cache.room(overlay.parent):
+        _qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base.disk), str(overlay))
+
+
+def folder_disk(folder: Path, disk: Path) -> None:
+    """Write an ext4 file, labelled harness-share, with a copy of a host folder as it is now.
+
+    A copy, since the cloud kernels have neither 9p nor a daemon on the host for virtiofs; it
+    works with any kernel, and the guest cannot reach the host through it.
+    Raises: ImageError with mke2fs' words, Lost when the disk is full.
+    """
+    size_mib = cache.size_bytes(folder) // 2**20 * 5 // 4 + _SHARE_SPARE_MIB
+    with cache.room(disk.parent):
+        _run(
+            *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-L", "harness-share"),
+            *("-d", folder, disk, f"{size_mib}M"),
+        )
+
+
+def list_cached(root: Path) -> tuple[CachedItem, ...]:
+    """Return what the cache holds, by kind and name: images, kernels, their symbols, snapshots."""
+    found = []
+    for kind in ("images", "kernels", "symbols", "snapshots"):
+        for folder in sorted((root / kind).glob("*")):
+            if folder.name.startswith(".") or not folder.is_dir():
+                continue
+            name, _, key = folder.name.rpartition("-")
+            found.append(
+                CachedItem(
+                    kind=kind,
+                    name=name or kind.removesuffix("s"),
+                    key=key,
+                    size_bytes=cache.size_bytes(folder),
+                    last_used=folder.stat().st_mtime,
+                    folder=folder,
+                )
+            )
+    return tuple(found)
+
+
+def _image(name: str, key: str, folder: Path) -> Image:
+    made = json.loads((folder / "image.json").read_text())["made"]
+    return Image(
+        name=name,
+        key=f"{key}-{made}",
+        disk=folder / "root.qcow2",
+        ssh_key=folder / "id_ed25519",
+        host_key=(folder / "host_key.pub").read_text().strip(),
+    )
+
+
+def _problem(folder: Path) -> str:
+    """Return why a cached image cannot be used, or ""; cheap, it runs before every test run."""
+    try:
+        expected = json.loads((folder / "image.json").read_text())
+        actual = (folder / "root.qcow2").stat().st_size
+        _image("", "", folder)
+    except (OSError, ValueError, KeyError) as error:
+        return f"it is incomplete ({error})"
+    if actual != expected["disk_bytes"]:
+        return f"its disk has {actual} bytes, {expected['disk_bytes']} were written"
+    return ""
+
+
+def _bootstrap(spec: ImageSpec, sources: list[str], folder: Path, progress: Progress) -> None:
+    for name in ("id_ed25519", "host_key"):
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "harness", "-f", folder / name)
+    disk = folder / "root.qcow2"
+    command = ["mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--format=null"]
+    command += [f"--include={','.join(spec.packages)}"]
+    command += [f"--customize-hook={hook}" for hook in _hooks(spec, folder, disk)]
+    command += [f"--aptopt={option}" for option in apt.options()]
+    command += [spec.suite, "/dev/null", *sources]
+    _mmdebstrap(command, folder / "bootstrap.log")
+    progress(f"made {disk.stat().st_size // 2**20} MiB")
+    size = disk.stat().st_size
+    facts = {"disk_bytes": size, "packages": list(spec.packages), "made": secrets.token_hex(4)}
+    (folder / "image.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _hooks(spec: ImageSpec, folder: Path, disk: Path) -> tuple[str, ...]:
+    """Return mmdebstrap's hooks: files in, set up, make the disk, disk out.
+
+    Without root the shell hook runs as another uid, to which our files are closed; mmdebstrap
+    itself carries them in and out.
+    """
+    files = {
+        folder / "id_ed25519.pub": "/root/harness-key.pub",
+        folder / "host_key": "/etc/ssh/host_key",
+        folder / "host_key.pub": "/etc/ssh/host_key.pub",
+        spec.setup: "/setup.sh",
+    }
+    uploads = (f"upload {shlex.quote(str(file))} {target}" for file, target in files.items())
+    make = _MAKE_DISK.format(size=spec.size_mib)
+    return (*uploads, make, f"download /root.qcow2 {shlex.quote(str(disk))}")
+
+
+# Runs with the new root as $1, inside of mmdebstrap's namespace, so that the owners in the file
+# system are right without root. The bind mount hides what is mounted below the root.
+_MAKE_DISK = """set -eu
+PATH=$PATH:/usr/sbin:/sbin
+chroot "$1" sh -eu /setup.sh
+rm "$1/setup.sh"
+mkdir -p "$1.bare"
+mount --bind "$1" "$1.bare"
+trap 'umount "$1.bare"; rmdir "$1.bare"; rm -f "$1.raw"' EXIT
+mke2fs -q -t ext4 -O ^has_journal -L harness-root -d "$1.bare" "$1.raw" {size}M
+qemu-img convert -q -f raw -O qcow2 "$1.raw" "$1/root.qcow2"
+"""
+
+
+def _mode() -> str:
+    """Return mmdebstrap's mode for this user.
+
+    Raises: ImageError when neither root nor an unshare with sub-uids is to be had.
+    """
+    if os.getuid() == 0:
+        return "root"
+    user = {str(os.getuid()), pwd.getpwuid(os.getuid()).pw_name}
+    listed = Path("/etc/subuid").read_text().split("\n") if Path("/etc/subuid").exists() else []
+    if any(line.split(":")[0] in user for line in listed) and shutil.which("newuidmap"):
+        return "unshare"
+    raise ImageError(
+        "an ordinary user needs sub-uids and newuidmap to bootstrap an image",
+        hint="apt-get install uidmap; usermod --add-subuids 100000-165535 "
+        "--add-subgids 100000-165535 $USER (as root, once)",
+    )
+
+
+def _mmdebstrap(command: list[str], log: Path) -> None:
+    with log.open("w+") as output:
+        try:
+            done = subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, check=False, timeout=_BOOTSTRAP_S
+            )
+        except FileNotFoundError as error:
+            raise ImageError("mmdebstrap is not installed", hint="./dev installs it") from error
+        except subprocess.TimeoutExpired as error:
+            raise ImageError(f"mmdebstrap took over {_BOOTSTRAP_S:.0f} s") from error
+        if done.returncode == 0:
+            return
+        output.seek(0)
+        tail = output.read().splitlines()[-25:]
+    if any("No space left" in line for line in tail):
+        raise cache.no_space(log.parent.parent)
+    raise ImageError("mmdebstrap failed", hint="its last lines are above", evidence=tail)
+
+
+def _qemu_img(*arguments: str) -> None:
+    _run("qemu-img", *arguments)
+
+
+def _run(*command: str | Path) -> None:
+    path = {"PATH": f"{os.defpath}:/usr/sbin:/sbin"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=path)
+    if done.returncode == 0:
+        return
+    if "No space left" in done.stderr:
+        raise cache.no_space(Path(command[-1]).parent)
+    raise ImageError(f"{command[0]} failed", evidence=done.stderr.splitlines()[-10:])

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The vmlinux of a distribution's kernel: fetched once, checked against that kernel, kept.
+
+Only vmlinux is kept of the debug package, and a reduced copy without line tables for debuggers
+that choke on them. Nothing else in the harness needs either: without them, frames of the kernel
+itself have no lines.
+"""
+
+import json
+import mmap
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import KernelError
+from harness.host import apt, cache
+from harness.model.settings import Kernel
+from harness.symbols import elf
+
+Progress = Callable[[str], None]
+
+# Raised when this module changes what comes out.
+_FORMAT = "1"
+_LOCK_S = 1800.0
+_UNPACK_S = 600.0
+_VMLINUX = "vmlinux"
+# lldb up to 19 takes minutes for a backtrace through gcc's split functions when it has the whole
+# debug information (llvm PRs 111409, 133072, 137006, 140927); symbols and unwind tables do.
+_REDUCED = "vmlinux.lldb"
+_FACTS = "symbols.json"
+# Offsets in a bzImage; Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header".
+_MAGIC_AT = 0x202
+_VERSION_AT = 0x20E
+_VERSION_BASE = 0x200
+_NT_GNU_BUILD_ID = 3
+_BANNER = re.compile(rb"Linux version [^\0\n]{1,512}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSymbols:
+    """A kernel's vmlinux, its copy without line tables, and its build id."""
+
+    release: str
+    vmlinux: Path
+    reduced: Path
+    build_id: str
+
+
+def find(kernel: Kernel, root: Path) -> Path | None:
+    """Return the vmlinux of a kernel when the cache has it; never fetches."""
+    found = find_all(kernel, root)
+    return found.vmlinux if found else None
+
+
+def find_all(kernel: Kernel, root: Path) -> KernelSymbols | None:
+    """Return all that the cache has for a kernel, or None; never fetches."""
+    return find_release(kernel.release, kernel.version, root)
+
+
+def find_release(release: str, version: str, root: Path) -> KernelSymbols | None:
+    """Return all that the cache has for a release of a package's version; never fetches."""
+    folder = _folder(release, version, root)
+    try:
+        facts = json.loads((folder / _FACTS).read_text())
+        os.utime(folder)
+    except FileNotFoundError:
+        return None
+    return KernelSymbols(
+        release=release,
+        vmlinux=folder / _VMLINUX,
+        reduced=folder / _REDUCED,
+        build_id=facts["build_id"],
+    )
+
+
+def of_release(release: str, root: Path) -> tuple[KernelSymbols, ...]:
+    """Return what the cache has for a release, of any version, the latest used first.
+
+    A guest that runs may have another version than apt offers by now.
+    """
+    found = []
+    for file in (root / "symbols").glob(f"{_VMLINUX}-{release}-*/{_FACTS}"):
+        facts = json.loads(file.read_text())
+        if facts["release"] != release:
+            continue
+        folder = file.parent
+        one = KernelSymbols(
+            release=facts["release"],
+            vmlinux=folder / _VMLINUX,
+            reduced=folder / _REDUCED,
+            build_id=facts["build_id"],
+        )
+        found.append((folder.stat().st_mtime, one))
+    return tuple(one for _, one in sorted(found, key=lambda pair: -pair[0]))
+
+
+def ensure(kernel: Kernel, *, root: Path, progress: Progress, build_id: str = "") -> KernelSymbols:
+    """Return the symbols of exactly this kernel, from the cache or fetched now.
+
+    `build_id` is that of a running guest (see `id_from_notes`), checked where it is given.
+    Raises: KernelError when apt no longer has them or they are another build's, CacheBusy, Lost
+        on a full disk.
+    """
+    folder = _folder(kernel.release, kernel.version, root)
+    held = cache.lock(
+        folder.with_name(f".{folder.name}.lock"),
+        what=f"symbols of {kernel.release}",
+        deadline_s=_LOCK_S,
+        progress=progress,
+    )
+    with held:
+        if not (folder / _FACTS).is_file():
+            with cache.publish(folder) as beside:
+                _make(kernel, beside, progress)
+            cache.forget_unused(root / "symbols")
+    found = find_all(kernel, root)
+    if found is None:
+        raise KernelError(f"{folder} went away while it was used")
+    if build_id and build_id != found.build_id:
+        raise KernelError(
+            f"the symbols of {kernel.release} are of build {found.build_id}, "
+            f"the guest runs {build_id}",
+            hint="the kernel was replaced by another build of its version: boot it with --fresh",
+        )
+    return found
+
+
+def id_from_notes(notes: bytes) -> str:
+    """Return the build id in a guest's /sys/kernel/notes, in hex; "" when there is none.
+
+    Source: the gABI's note section, "Note Section".
+    """
+    at = 0
+    while at + 12 <= len(notes):
+        name_size, data_size, kind = struct.unpack_from("<III", notes, at)
+        name_at = at + 12
+        data_at = name_at + -(-name_size // 4) * 4
+        name = notes[name_at : name_at + name_size]
+        if kind == _NT_GNU_BUILD_ID and name == b"GNU\0":
+            return notes[data_at : data_at + data_size].hex()
+        at = data_at + -(-data_size // 4) * 4
+    return ""
+
+
+def _folder(release: str, version: str, root: Path) -> Path:
+    key = cache.key_of(_FORMAT, release, version)
+    return root / "symbols" / f"{_VMLINUX}-{release}-{key}"
+
+
+def _make(kernel: Kernel, folder: Path, progress: Progress) -> None:
+    package = f"linux-image-{kernel.release}-dbg"
+    progress(f"fetching {package} {kernel.version}: some 280 MB, once")
+    deb = _fetched(package, kernel, folder)
+    progress(f"unpacking {_VMLINUX} of {kernel.release}")
+    vmlinux = folder / _VMLINUX
+    _extract(deb, f"vmlinux-{kernel.release}", vmlinux)
+    shutil.rmtree(deb.parent)
+    check_banner(vmlinux, kernel.vmlinuz)
+    _reduce(vmlinux, folder / _REDUCED)
+    facts = {"release": kernel.release, "build_id": elf.build_id(vmlinux)}
+    (folder / _FACTS).write_text(json.dumps(facts) + "\n")
+
+
+def _fetched(package: str, kernel: Kernel, folder: Path) -> Path:
+    packages = folder / "packages"
+    packages.mkdir()
+    try:
+        return apt.download([f"{package}={kernel.version}"], packages)[0]
+    except KernelError as error:
+        if any("No space left" in line for line in error.evidence):
+            raise cache.no_space(folder) from error
+        raise KernelError(
+            f"apt does not offer {package} {kernel.version}, so {kernel.release} has no vmlinux",
+            hint="a superseded kernel's is gone: `apt-get update` as root, then test on the newer "
+            "one. Frames of the module have lines all the same",
+            evidence=error.evidence,
+        ) from error
+
+
+def _extract(deb: Path, name: str, target: Path) -> None:
+    """Write one file of a package; the rest of it is not even unpacked."""
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as unpacker:
+        try:
+            with tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
+                member = next((one for one in archive if Path(one.name).name == name), None)
+                content = archive.extractfile(member) if member is not None else None
+                if content is None:
+                    raise KernelError(f"{deb.name} holds no {name}")
+                with target.open("wb") as file:
+                    shutil.copyfileobj(content, file, 1 << 20)
+        except tarfile.TarError as error:
+            raise KernelError(f"{deb.name} cannot be unpacked: {error}") from error
+        finally:
+            unpacker.kill()
+
+
+def check_banner(vmlinux: Path, vmlinuz: Path) -> None:
+    """Return when vmlinux is of the build that boots from vmlinuz.
+
+    Raises: KernelError with the version that each says.
+    """
+    boots = _version_of(vmlinuz)
+    release, _, rest = boots.partition(" ")
+    with vmlinux.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        banners = [hit.group().decode(errors="replace") for hit in _BANNER.finditer(data)]
+    # 'Linux version RELEASE (WHO) (COMPILER) #1 SMP ...' against 'RELEASE (WHO) #1 SMP ...'.
+    version = rest[rest.find("#") :]
+    if any(
+        one.startswith(f"Linux version {release} ") and one.endswith(version) for one in banners
+    ):
+        return
+    raise KernelError(
+        f"{vmlinux.name} is not of the kernel that boots",
+        evidence=[f"boots: {boots}", *(f"vmlinux: {one}" for one in banners[:3])],
+    )
+
+
+def _version_of(vmlinuz: Path) -> str:
+    with vmlinuz.open("rb") as file:
+        head = file.read(1 << 16)
+    if head[_MAGIC_AT : _MAGIC_AT + 4] != b"HdrS":
+        raise KernelError(f"{vmlinuz} is no bzImage")
+    (offset,) = struct.unpack_from("<H", head, _VERSION_AT)
+    text = head[_VERSION_BASE + offset :].partition(b"\0")[0]
+    return text.decode(errors="replace")
+
+
+def _reduce(vmlinux: Path, target: Path) -> None:
+    command = ["objcopy", "--strip-debug", "--keep-section=.debug_frame"]
+    try:
+        done = subprocess.run(
+            [*command, str(vmlinux), str(target)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_UNPACK_S,
+        )
+    except FileNotFoundError as error:
+        raise KernelError("objcopy is not installed", hint="./dev installs binutils") from error
+    if done.returncode == 0:
+        return
+    if "No space left" in done.stderr:
+        raise cache.no_space(target.parent)
+    raise KernelError("objcopy failed", evidence=done.stderr.splitlines()[-5:])

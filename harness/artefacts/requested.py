@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Build what a request names: the module, its variants, and the programs that go with them."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.artefacts import build as module_build
+from harness.errors import UsageError
+from harness.model.request import KernelTestRequest
+from harness.model.settings import Kernel, ModuleBuild, ModuleSpec
+
+Progress = Callable[[str], None]
+MODULES = "modules"
+
+
+def modules(
+    request: KernelTestRequest, kernel: Kernel, progress: Progress
+) -> tuple[ModuleBuild, dict[str, ModuleBuild]]:
+    """Return the module and its variants, as they were built before or built now."""
+    module = request.settings.module
+    if request.modules is not None:
+        found = {
+            key: module_build.finished(module.variant(key), kernel, request.modules)
+            for key in module.variants
+        }
+        module_build.run_companions(module, project=request.settings.root)
+        return module_build.finished(module, kernel, request.modules), found
+    return build_module(request, kernel, progress), build_variants(request, kernel, progress)
+
+
+def build_module(request: KernelTestRequest, kernel: Kernel, progress: Progress) -> ModuleBuild:
+    """Return the module built for a kernel, its companions built, too."""
+    settings = request.settings
+    build = _build(request, settings.module, "kernel", kernel, progress)
+    module_build.run_companions(settings.module, project=settings.root)
+    return build
+
+
+def build_variants(
+    request: KernelTestRequest, kernel: Kernel, progress: Progress
+) -> dict[str, ModuleBuild]:
+    """Return every variant of the module, built for a kernel, by its key."""
+    module = request.settings.module
+    return {
+        key: _build(request, module.variant(key), f"kernel-{key}", kernel, progress)
+        for key in module.variants
+    }
+
+
+def build_variant(
+    request: KernelTestRequest, key: str, kernel: Kernel, progress: Progress
+) -> ModuleBuild:
+    """Return one variant built.
+
+    Raises: UsageError with the known ones for a key that is none.
+    """
+    module = request.settings.module
+    if key not in module.variants:
+        known = ", ".join(sorted(module.variants)) or "none"
+        raise UsageError(f"--variant {key}: the configured variants are: {known}")
+    return _build(request, module.variant(key), f"kernel-{key}", kernel, progress)
+
+
+def _build(
+    request: KernelTestRequest, spec: ModuleSpec, folder: str, kernel: Kernel, progress: Progress
+) -> ModuleBuild:
+    root = request.settings.root
+    return module_build.build_module(
+        spec,
+        kernel,
+        project=root,
+        out=module_build.output_folder(root, folder, cache_root=request.environment.cache),
+        variables=request.environment.kbuild,
+        progress=progress,
+    )
+
+
+def keep_modules(builds: tuple[ModuleBuild, ...], folder: Path) -> None:
+    """Copy exactly the modules that run into the run's folder: what a vmcore is read with."""
+    folder.mkdir()
+    for one in builds:
+        shutil.copy2(one.debug, folder / f"{one.name}.ko")
+        shutil.copy2(one.stripped, folder / f"{one.name}.stripped.ko")

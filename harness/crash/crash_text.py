@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A crash as people read it: one terminal screen, and a text that can be pasted into a bug mail.
+
+docs/panic.md shows both. Nothing here finds anything out.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.host import cache
+from harness.model.crash import Crash
+from harness.panic.values import Frame, KernelReport
+
+MARKDOWN = "report.md"
+SCREEN = "screen.txt"
+VALUES = "crash.json"
+_MOST_FRAMES = 12
+_MOST_MEMORY = 14
+_MOST_NOTES = 3
+_SCREEN_LAST_LINES = 5
+_RULE = "-" * 78
+
+
+def screen(found: Crash) -> tuple[str, ...]:
+    """Return the crash in at most some 60 lines: what, where, when, after what, what to do."""
+    lines = [_RULE, f"crash {found.number}: {found.title}  (explained in {found.explained_s} s)"]
+    lines += _rows("where", _where(found))
+    lines += _rows("", found.source)
+    lines += _rows("test", [found.test or "none: it came between tests"])
+    main = found.reports[0] if found.reports else None
+    lines += _rows("task", [_task(main)] if main is not None and main.task else [])
+    lines += _rows("blame", [f"{found.blame.value}: {found.blame_why}"])
+    lines += _rows("stack", stack_lines(main)[:_MOST_FRAMES] if main is not None else [])
+    lines += _rows("then", [one.title for one in found.reports[1:]][:4])
+    lines += _rows("before", found.last_lines[-_SCREEN_LAST_LINES:])
+    lines += _rows("seen by", [_seen(found)])
+    lines += _rows("memory", found.memory[:_MOST_MEMORY])
+    lines += _rows("note", found.notes[:_MOST_NOTES])
+    lines += _rows("files", [str(found.folder)])
+    run = found.folder.parents[1].name
+    lines += _rows("vmcore", [found.vmcore_note] if found.vmcore_note else [])
+    lines += _rows("open it", [f"./dev vmcore-open {run} --crash {found.number}"])
+    lines += _rows("again", [found.reproduce] if found.reproduce else [])
+    return (*lines, f"signature {found.signature}", _RULE)
+
+
+def _rows(name: str, texts: "tuple[str, ...] | list[str]") -> Iterator[str]:
+    for number, text in enumerate(texts):
+        yield f"  {name if number == 0 else '':8} {text}".rstrip()
+
+
+def _where(found: Crash) -> list[str]:
+    if not found.function:
+        return []
+    module = f" [{found.module}]" if found.module else ""
+    place = f" at {found.place}" if found.place else ""
+    return [f"{found.function}{module}{place}"]
+
+
+def _task(report: KernelReport) -> str:
+    cpu = f", CPU {report.cpu}" if report.cpu is not None else ""
+    pid = f" (pid {report.pid})" if report.pid is not None else ""
+    return f"{report.task}{pid}{cpu}{f', {report.taint}' if report.taint else ''}"
+
+
+def _seen(found: Crash) -> str:
+    seen = [f"{one.name} after {one.after_s:.1f} s: {one.words}" for one in found.witnesses[:4]]
+    return "; ".join(seen) or found.cause.value
+
+
+def stack_lines(report: KernelReport) -> list[str]:
+    """Return a report's own stack as text, one frame a line: function, file:line, module."""
+    own = next((one.frames for one in report.stacks if not one.name), report.frames)
+    return [_frame(frame) for frame in own if frame.reliable or frame.module] or [
+        _frame(frame) for frame in own
+    ]
+
+
+def _frame(frame: Frame) -> str:
+    offset = f"+{frame.offset:#x}/{frame.size:#x}" if frame.size and not frame.place else ""
+    place = f" ({frame.place})" if frame.place else ""
+    module = f" [{frame.module}]" if frame.module else ""
+    inline = " inline" if frame.inline else ""
+    return f"{'' if frame.reliable else '? '}{frame.function}{offset}{place}{module}{inline}"
+
+
+def markdown(found: Crash, facts: dict[str, str]) -> str:
+    """Return the text of a bug mail: subject, source, decoded report, facts, how to repeat it."""
+    parts = [f"# {found.title}", _lead(found)]
+    if found.source:
+        parts.append(_fenced(found.source, "c"))
+    for number, report in enumerate(found.reports):
+        head = "What the kernel said" if number == 0 else f"Then: {report.title}"
+        parts += [f"## {head}", _fenced(decoded(report))]
+    if found.last_lines:
+        parts += ["## Before it", _fenced(found.last_lines)]
+    if found.memory:
+        parts += ["## In its memory", _fenced(found.memory)]
+    parts += ["## Where and how", _facts(found, facts)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _lead(found: Crash) -> str:
+    rows = [("in", " ".join(_where(found))), ("during", found.test or "no test")]
+    rows += [("blame", f"{found.blame.value}: {found.blame_why}"), ("seen by", _seen(found))]
+    rows += [("signature", f"`{found.signature}`")]
+    return "\n".join(f"- {name}: {text}" for name, text in rows if text)
+
+
+def _fenced(lines: "tuple[str, ...] | list[str]", language: str = "") -> str:
+    return "\n".join((f"```{language}", *lines, "```"))
+
+
+def _facts(found: Crash, facts: dict[str, str]) -> str:
+    rows = [f"- {name}: {text}" for name, text in facts.items()]
+    rows += [f"- note: {note}" for note in found.notes]
+    rows += [f"- vmcore: {found.vmcore or 'none'} ({found.vmcore_note})"]
+    rows += [f"- to repeat it: `{found.reproduce}`"] if found.reproduce else []
+    return "\n".join(rows)
+
+
+def decoded(report: KernelReport) -> tuple[str, ...]:
+    """Return a report's text with file and line behind every frame that was looked up."""
+    known = {
+        (frame.function, frame.offset): frame.place
+        for frame in report.frames
+        if frame.place and not frame.inline
+    }
+    return tuple(_with_place(line, known) for line in report.text)
+
+
+def _with_place(line: str, known: dict[tuple[str, int], str]) -> str:
+    for (function, offset), place in known.items():
+        mark = f"{function}+{offset:#x}/"
+        if mark in line and place not in line:
+            return f"{line} ({place})"
+    return line
+
+
+def write(found: Crash, facts: dict[str, str]) -> None:
+    """Write a crash's own files into its folder.
+
+    Raises: Lost when the disk is full.
+    """
+    with cache.room(found.folder):
+        (found.folder / MARKDOWN).write_text(markdown(found, facts), errors="backslashreplace")
+        text = "\n".join(screen(found)) + "\n"
+        (found.folder / SCREEN).write_text(text, errors="backslashreplace")
+        plain: Any = asdict(found)
+        (found.folder / VALUES).write_text(json.dumps(plain, indent=1, default=_value) + "\n")
+
+
+def _value(item: Any) -> Any:
+    return str(item) if isinstance(item, Path) else item.value

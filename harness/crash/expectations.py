@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests that crash the kernel on purpose: right only when the crash is found and named right.
+
+Pure. Such a test announces what must be found (`@pytest.mark.crashes`). It passes when the first
+finding that is charged to it is that; a crash that is missed or misnamed is a failure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from harness.model.crash import Crash, Expectation
+from harness.model.settings import TestResult, Verdict
+from harness.panic.values import KernelReport
+
+
+def judged(
+    results: Sequence[TestResult],
+    loose: Sequence[KernelReport],
+    crashes: Sequence[Crash],
+    expected: Mapping[str, Expectation],
+) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
+    """Return the results with every expectation answered, and the reports that fit no result."""
+    by_test = {found.test: found for found in reversed(crashes)}
+    judged_ones = tuple(
+        _answered(result, expected[result.name], by_test.get(result.name))
+        if result.name in expected and result.verdict is not Verdict.SKIPPED
+        else result
+        for result in results
+    )
+    return judged_ones, tuple(one for one in loose if one.test not in expected)
+
+
+def _answered(result: TestResult, wanted: Expectation, found: Crash | None) -> TestResult:
+    if found is None:
+        return replace(
+            result,
+            verdict=Verdict.FAILED,
+            reason=f"missed: no {wanted.kind} was found ({result.reason or 'it ended well'})",
+        )
+    wrong = differences(wanted, found)
+    if wrong:
+        return replace(result, verdict=Verdict.FAILED, reason=f"misnamed: {'; '.join(wrong)}")
+    return replace(result, verdict=Verdict.PASSED, reason=f"as announced: {found.title}")
+
+
+class Named(Protocol):
+    """What a finding is compared by."""
+
+    @property
+    def kind(self) -> str:
+        """The field's word for it."""
+
+    @property
+    def function(self) -> str:
+        """The guilty function."""
+
+    @property
+    def module(self) -> str:
+        """Its module."""
+
+    @property
+    def place(self) -> str:
+        """Its file and line."""
+
+    @property
+    def fatal(self) -> bool:
+        """Whether the kernel stopped."""
+
+
+def differences(wanted: Expectation, found: Named) -> tuple[str, ...]:
+    """Return in what a crash differs from what was announced, one text each."""
+    pairs = [
+        ("kind", wanted.kind, found.kind, wanted.kind == found.kind),
+        ("function", wanted.function, found.function, wanted.function == found.function),
+        ("module", wanted.module, found.module, wanted.module == found.module),
+        ("place", wanted.place, found.place, _ends_with(found.place, wanted.place)),
+    ]
+    texts = [
+        f"{name} is {got or 'unknown'}, not {want}"
+        for name, want, got, same in pairs
+        if want and not same
+    ]
+    if wanted.fatal is not None and wanted.fatal != found.fatal:
+        texts.append(f"fatal is {not wanted.fatal}, not {wanted.fatal}")
+    return tuple(texts)
+
+
+def _ends_with(place: str, wanted: str) -> bool:
+    return place == wanted or place.endswith(f"/{wanted}")

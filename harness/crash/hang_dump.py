@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Make a guest that hangs speak: have its kernel print what every task and CPU is doing.
+
+Three ways, each for a guest in a worse state: sysrq over SSH, sysrq over the serial line (a break
+and a letter, Documentation/admin-guide/sysrq.rst), a non-maskable interrupt that ends in a panic
+(unknown_nmi_panic on the kernel's command line).
+"""
+
+import time
+from dataclasses import dataclass
+
+from harness.errors import GuestLost, HarnessError, HypervisorError
+from harness.guest.session import Session
+
+# w: blocked tasks, l: a backtrace of every CPU that answers. Blocked first: it is the shorter.
+_LETTERS = "wl"
+# libvirt's own name of the first serial line's character device.
+_SERIAL = "charserial0"
+_SSH_S = 5.0
+_ANSWER_S = 3.0
+_QUIET_S = 0.7
+_POLL_S = 0.05
+# What sysrq prints first; without it nobody heard the letter.
+_HEARD = "sysrq: "
+_NMI_SAID = "NMI"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """By which way a guest answered ("" for by none), and the console's lines since then."""
+
+    way: str
+    lines: tuple[str, ...]
+
+
+def interrogate(session: Session, *, told: bool = False) -> Answer:
+    """Return what the guest's kernel says of its tasks, by the first way that it answers to.
+
+    `told` means that a watchdog has shown the CPU that spins: SSH would only wait for it, so the
+    serial line is asked what the others do, and not for long.
+    """
+    begun = len(session.console.lines_since(0))
+    limit_s = _ANSWER_S if told else session.deadline(_ANSWER_S)
+    for way in (_by_serial,) if told else (_by_ssh, _by_serial, _by_nmi):
+        name = way.__name__.removeprefix("_by_")
+        if way(session, begun, limit_s):
+            _wait_until_quiet(session)
+            lines = tuple(line.text for line in session.console.lines_since(begun))
+            return Answer(way=name, lines=lines)
+    return Answer(way="", lines=())
+
+
+def _by_ssh(session: Session, begun: int, limit_s: float) -> bool:
+    """Ask user space; that it is well is told by its answer, heard on the console or not."""
+    script = "; ".join(f"echo {letter} > /proc/sysrq-trigger" for letter in _LETTERS)
+    try:
+        session.guest.run(script, deadline_s=_SSH_S)
+    except HarnessError:
+        return False
+    return _heard(session, _HEARD, begun, limit_s)
+
+
+def _by_serial(session: Session, begun: int, limit_s: float) -> bool:
+    """Send each letter behind a break: only the byte after one is a command."""
+    try:
+        for letter in _LETTERS:
+            session.domain.hmp(f"chardev-send-break {_SERIAL}")
+            session.console.write(letter.encode())
+            if not _heard(session, _HEARD, begun, limit_s):
+                return False
+            _wait_until_quiet(session)
+    except HypervisorError:
+        return False
+    return True
+
+
+def _by_nmi(session: Session, begun: int, limit_s: float) -> bool:
+    try:
+        session.domain.inject_nmi()
+    except HypervisorError:
+        return False
+    return _heard(session, _NMI_SAID, begun, limit_s)
+
+
+def _heard(session: Session, text: str, begun: int, limit_s: float) -> bool:
+    try:
+        session.console.wait_for(lambda line: text in line, deadline_s=limit_s, since=begun)
+    except GuestLost:
+        return False
+    return True
+
+
+def _wait_until_quiet(session: Session) -> None:
+    end = time.monotonic() + session.deadline(_ANSWER_S)
+    while time.monotonic() < end and time.monotonic() - session.console.last_byte_at < _QUIET_S:
+        time.sleep(_POLL_S)

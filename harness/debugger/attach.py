@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`debug-attach`: from a guest of a run to a debugger on this terminal, all symbols in place.
+
+    guest -> symbols (vmlinux, slide, build id, modules) -> guard -> command file -> debugger
+
+The debugger's output is never read. What is written for it lies in the run's folder, so that it
+can be used again by hand or by an editor.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.artefacts import kernel_symbols, kernels
+from harness.debugger import command_file, editor, kaslr, stub_process
+from harness.debugger.command_file import ScriptSpec
+from harness.debugger.inside import facts
+from harness.debugger.inside.elf import Image
+from harness.debugger.stub_relay import Found
+from harness.errors import DebugError, HarnessError, UsageError
+from harness.guest import cleanup, domain, hypervisor, paused_boot, shared_session
+from harness.guest.paused_boot import BootRequest
+from harness.guest.registry import Life
+from harness.host import debuggers, foreground
+from harness.host.debuggers import Debugger
+from harness.model.environment import Environment
+from harness.model.settings import Endpoint, ModuleSpec, Settings
+from harness.systems.linux import kmod
+from harness.systems.ssh import Guest
+
+Progress = Callable[[str], None]
+ROOT = Path(__file__).resolve().parents[2]
+_FACTS = "debug-facts.json"
+_INDEX = "gdb-index"
+_SSH_S = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttachRequest:
+    """What was asked for on the command line."""
+
+    settings: Settings
+    environment: Environment
+    guest: str = ""
+    debugger: str = "auto"
+    vmlinux: Path | None = None
+    breakpoints: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    source: Path | None = None
+    at_boot: bool = False
+    target_name: str | None = None
+    kernel_name: str | None = None
+
+    @property
+    def batch(self) -> bool:
+        """Whether the debugger only runs the commands that were given."""
+        return bool(self.commands)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symbols:
+    """The symbols of one guest: where the kernel lies, files of modules by the kernel's names."""
+
+    vmlinux: Path | None
+    reduced: Path | None
+    slide: int
+    modules: dict[str, Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A debugger that can be started: its command line and the command file."""
+
+    line: list[str]
+    script: Path
+    text: str
+
+
+def attach(request: AttachRequest, progress: Progress) -> int:
+    """Hand a guest to a debugger on this terminal, and return the debugger's exit status.
+
+    The guest is as it was found when this returns; one that was booted for it is gone.
+    Raises: UsageError when there is no such guest or debugger, another debugger, or a vmlinux of
+        another kernel; DebugError when the stub does not open.
+    """
+    debuggers.choose(request.debugger)
+    if not request.at_boot:
+        return attach_to(request, living(request), progress)
+    boot = BootRequest(
+        settings=request.settings,
+        environment=request.environment,
+        target_name=request.target_name,
+        kernel_name=request.kernel_name,
+    )
+    with paused_boot.stopped(boot, progress) as life:
+        return attach_to(request, life, progress)
+
+
+def attach_to(request: AttachRequest, life: Life, progress: Progress) -> int:
+    """Hand this guest to a debugger on this terminal, and return the debugger's exit status.
+
+    Raises: what `attach` raises.
+    """
+    program = debuggers.choose(request.debugger)
+    with stub_process.started(life, cache=request.environment.cache) as guarded:
+        symbols = find_symbols(request, life)
+        if symbols.vmlinux is None:
+            progress("no symbols of the kernel: invoke kernel-symbols fetches them")
+        prepared = prepare(request, life, symbols, guarded(), program)
+        progress(f"commands for {program.path.name}, in {prepared.script}:")
+        for line in prepared.text.splitlines():
+            progress(f"  {line}")
+        progress(" ".join(prepared.line))
+        return foreground.run(prepared.line)
+
+
+@contextmanager
+def for_editor(request: AttachRequest, progress: Progress) -> Iterator[Path]:
+    """Give a launch.json by which an editor debugs a guest, for as long as the block lasts.
+
+    Raises: what `attach` raises; UsageError for a launch.json that cannot be added to.
+    """
+    wanted = ("gdb", "lldb") if request.debugger == "auto" else (request.debugger,)
+    life = living(request)
+    with stub_process.started(life, cache=request.environment.cache) as opening:
+        symbols = find_symbols(request, life)
+        guarded = opening()
+        found = []
+        for name in wanted:
+            program = debuggers.choose(name)
+            prepared = prepare(request, life, symbols, guarded, program)
+            progress(f"{program.path.name}: {prepared.script}")
+            found.append(editor.configuration(program.debugger, program.path, prepared.script))
+        yield _launch_file(request.settings.root, found)
+
+
+def _launch_file(root: Path, configurations: list[dict[str, Any]]) -> Path:
+    file = root / ".vscode" / "launch.json"
+    try:
+        text = editor.merged(file.read_text() if file.exists() else "", configurations)
+    except ValueError as error:
+        raise UsageError(
+            f"{file} is not plain JSON: {error}", hint="take its comments out, or move it away"
+        ) from error
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def living(request: AttachRequest) -> Life:
+    """Return the guest that is meant, which is there.
+
+    Raises: UsageError with the guests that are, when it is not clear or gone.
+    """
+    life = cleanup.chosen(request.environment.runtime, request.guest)
+    if not hypervisor.guest_alive(life.folder, private=life.private):
+        raise UsageError(
+            f"the guest of run {life.run_id} is gone", hint="invoke kernel-test-load starts one"
+        )
+    return life
+
+
+def find_symbols(request: AttachRequest, life: Life) -> Symbols:
+    """Return the symbols of a guest, checked against its memory.
+
+    Raises: UsageError when vmlinux is another kernel's.
+    """
+    modules = _module_files(request.settings, life)
+    vmlinux, reduced = _kernel_files(request, life)
+    if vmlinux is None:
+        return Symbols(vmlinux=None, reduced=None, slide=0, modules=modules)
+    try:
+        image = Image(vmlinux)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--vmlinux {vmlinux}: {error}") from error
+    cache = request.environment.cache / "libvirt"
+    with (
+        hypervisor.connect(life.uri, runtime=life.folder, cache=cache, mask_kvm=False) as hv,
+        domain.attached(hv, life.domain) as guest,
+    ):
+        slide = kaslr.slide(guest, image)
+        if slide is not None:
+            kaslr.check_build(guest, image, slide)
+    return Symbols(vmlinux=vmlinux, reduced=reduced, slide=slide or 0, modules=modules)
+
+
+def _kernel_files(request: AttachRequest, life: Life) -> tuple[Path | None, Path | None]:
+    """Return vmlinux and the reduced one for lldb, as given or as the cache has them."""
+    if request.vmlinux is not None:
+        return request.vmlinux, None
+    release = _release(life)
+    root = request.environment.cache
+    if release:
+        known = kernel_symbols.of_release(release, root)
+        return (known[0].vmlinux, known[0].reduced) if known else (None, None)
+    target = request.settings.targets.get(life.target)
+    name = request.kernel_name or (target.kernel if target else "")
+    spec = request.settings.kernels.get(name)
+    if spec is None:
+        return None, None
+    kernel = kernels.ensure(name, spec, root=root, progress=lambda _text: None)
+    found = kernel_symbols.find_all(kernel, root)
+    return (found.vmlinux, found.reduced) if found else (None, None)
+
+
+def prepare(
+    request: AttachRequest,
+    life: Life,
+    symbols: Symbols,
+    guarded: stub_process.Guarded,
+    program: debuggers.Program,
+) -> Prepared:
+    """Return how the debugger is started; its files are written."""
+    fact_file = None
+    if symbols.vmlinux is not None:
+        fact_file = life.run / _FACTS
+        facts.Facts(
+            vmlinux=symbols.vmlinux,
+            slide=symbols.slide,
+            modules=symbols.modules,
+            plugin=request.settings.module.debugger,
+            dead=guarded.found is Found.DEAD,
+            booting=request.at_boot,
+        ).write(fact_file)
+    lldb = program.debugger is Debugger.LLDB
+    spec = ScriptSpec(
+        socket=guarded.socket,
+        root=ROOT,
+        vmlinux=(symbols.reduced if lldb else None) or symbols.vmlinux,
+        slide=symbols.slide,
+        facts=fact_file,
+        modules={} if fact_file else _sections_over_ssh(life, symbols.modules),
+        source_maps={"./": f"{request.source}/"} if request.source else {},
+        breakpoints=request.breakpoints,
+        hardware=request.at_boot,
+        index=symbols.vmlinux.with_name(_INDEX) if symbols.vmlinux else None,
+        commands=request.commands,
+        batch=request.batch,
+    )
+    script = life.run / f"debug.{program.debugger.value}"
+    text = command_file.text(spec, program.debugger)
+    script.write_text(text)
+    line = command_file.command_line(
+        program.debugger, str(program.path), script, batch=request.batch
+    )
+    return Prepared(line=line, script=script, text=text)
+
+
+def _release(life: Life) -> str:
+    """Return the release of the kernel that a run was started with, "" where nothing says it."""
+    try:
+        return shared_session.read(life.run / "session.json").build.release
+    except HarnessError:
+        return ""
+
+
+def _module_files(settings: Settings, life: Life) -> dict[str, Path]:
+    """Return the files with symbols of what the run built, by the kernel's names."""
+    try:
+        found = shared_session.read(life.run / "session.json")
+    except HarnessError:
+        return {}
+    module = settings.module
+    files = {facts.kernel_name(module.name): found.build.debug}
+    for key, build in found.variants.items():
+        if key in module.variants:
+            files[facts.kernel_name(module.variants[key].name)] = build.debug
+    return {name: file for name, file in files.items() if file.is_file()}
+
+
+def _sections_over_ssh(life: Life, modules: dict[str, Path]) -> dict[Path, dict[str, int]]:
+    """Return where the sections of loaded modules are, as the guest says; () of a dead guest."""
+    endpoint = Endpoint(
+        host="127.0.0.1",
+        port=life.port,
+        user="root",
+        key_file=life.key_file,
+        host_key=life.host_key,
+    )
+    found = {}
+    try:
+        with Guest.connect(endpoint, deadline_s=_SSH_S, alive=lambda: None) as guest:
+            for name, file in modules.items():
+                if kmod.is_loaded(guest, ModuleSpec(name=name, source=Path())):
+                    found[file] = kmod.sections(guest, name)
+    except HarnessError as error:
+        raise DebugError(
+            f"without symbols of the kernel the guest must say where modules are: {error.message}",
+            hint="invoke kernel-symbols fetches them",
+        ) from error
+    return found

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""lldb-dap for a guest: an editor attaches to it by an empty request, and all is in place.
+
+    editor <-> relay <-> lldb-dap <-> guard <-> QEMU's stub
+
+The relay puts into the editor's `attach` how this guest is attached to, so no launch
+configuration has to know it. It speaks on standard input and output, or on a loopback port.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.debugger import attach, stub_process
+from harness.debugger.attach import AttachRequest, Progress
+from harness.errors import DebugError, UsageError
+from harness.host import debuggers
+from harness.protocols import dap
+
+_CHUNK_BYTES = 64 * 1024
+_END_S = 10.0
+_LOOPBACK = "127.0.0.1"
+Rewrite = Callable[[bytes], bytes]
+
+
+def serve(request: AttachRequest, progress: Progress, *, port: int | None) -> int:
+    """Serve editors: one on standard input and output, or one after the other on a port.
+
+    Without a port it returns when the editor leaves; with one it goes on until it is interrupted.
+    0 is any free port, which is said. The guest is as it was found after every editor.
+    Raises: what `debug_attach.attach` raises; UsageError without lldb-dap, or for a taken port.
+    """
+    if request.debugger == "gdb":
+        raise UsageError("--dap is served by lldb-dap", hint="gdb speaks it itself since 14")
+    program = debuggers.choose("lldb")
+    adapter = debuggers.adapter(program)
+    life = attach.living(request)
+    with stub_process.started(life, cache=request.environment.cache) as guarded:
+        symbols = attach.find_symbols(request, life)
+        prepared = attach.prepare(request, life, symbols, guarded(), program)
+        progress(f"{adapter.name} for guest {life.run_id}, by {prepared.script}")
+
+        def directed(body: bytes) -> bytes:
+            return dap.directed(body, [f"command source -s 0 {prepared.script}"])
+
+        if port is None:
+            relay(0, 1, adapter, directed)
+        else:
+            _serve_port(port, adapter, directed, progress)
+    return 0
+
+
+def _serve_port(port: int, adapter: Path, rewrite: Rewrite, progress: Progress) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((_LOOPBACK, port))
+        except OSError as error:
+            raise UsageError(f"--port {port}: {error.strerror}") from error
+        listener.listen(1)
+        progress(f"a debug adapter listens on {_LOOPBACK}:{listener.getsockname()[1]}")
+        try:
+            while True:
+                editor, _ = listener.accept()
+                with editor:
+                    relay(editor.fileno(), editor.fileno(), adapter, rewrite)
+                progress("the editor has left")
+        except KeyboardInterrupt:
+            progress("closed")
+
+
+def relay(source: int, sink: int, adapter: Path, rewrite: Rewrite) -> None:
+    """Run an adapter between two descriptors until the editor or the adapter leaves.
+
+    Raises: DebugError for an editor that does not speak the protocol.
+    """
+    # Ctrl-C on the terminal is for the command, whose end closes the adapter's input.
+    process = subprocess.Popen(
+        [adapter], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdin is not None  # noqa: S101 - for mypy: both are pipes
+    assert process.stdout is not None  # noqa: S101
+    try:
+        _pump(source, sink, (process.stdin.fileno(), process.stdout.fileno()), rewrite)
+    except ValueError as error:
+        raise DebugError(
+            f"the editor does not speak the debug adapter protocol: {error}"
+        ) from error
+    finally:
+        _end(process)
+
+
+def _pump(source: int, sink: int, adapter: tuple[int, int], rewrite: Rewrite) -> None:
+    into, out = adapter
+    reader = dap.Reader()
+    while True:
+        ready, _, _ = select.select([source, out], [], [])
+        with contextlib.suppress(ConnectionError):
+            if out in ready:
+                data = os.read(out, _CHUNK_BYTES)
+                if not data:
+                    return
+                _write(sink, data)
+            if source not in ready:
+                continue
+            data = os.read(source, _CHUNK_BYTES)
+            for body in reader.feed(data):
+                _write(into, dap.framed(rewrite(body)))
+            if data:
+                continue
+        return
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the adapter: by the end of its input, and when that is not enough, at once."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

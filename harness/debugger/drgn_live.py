@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`debug-attach --drgn`: drgn's shell on the memory of a guest that runs, and goes on running.
+
+No stub, no signal: memory is read from QEMU's process, registers are asked for on its second
+monitor. So it works beside tests, and beside a debugger that holds the guest.
+"""
+
+import json
+import sys
+
+from harness.debugger import attach
+from harness.debugger.attach import AttachRequest
+from harness.errors import UsageError
+from harness.host import foreground
+
+_QMP = "qmp"
+
+
+def shell(request: AttachRequest) -> int:
+    """Open drgn's shell on a guest, or run commands in one; return its exit status.
+
+    Raises: UsageError when there is no such guest, no vmlinux of its kernel, or an option that
+        would stop it.
+    """
+    if request.breakpoints or request.at_boot:
+        raise UsageError("--drgn never stops a guest, so it has no breakpoints")
+    life = attach.living(request)
+    symbols = attach.find_symbols(request, life)
+    if symbols.vmlinux is None:
+        raise UsageError(
+            "drgn needs the symbols of the kernel", hint="invoke kernel-symbols fetches them"
+        )
+    # Not the dataclass of drgn_shell: importing it would load drgn into this process.
+    asked = {
+        "qmp": str(life.folder / _QMP),
+        "vmlinux": str(symbols.vmlinux),
+        "modules": {name: str(path) for name, path in symbols.modules.items()},
+        "plugin": str(request.settings.module.drgn or ""),
+        "commands": list(request.commands),
+    }
+    return foreground.run([sys.executable, "-m", "harness.memory.drgn_shell", json.dumps(asked)])

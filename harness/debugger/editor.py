@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Launch configurations by which an editor debugs a guest; pure.
+
+Source: lldb-dap's README ("attachCommands") and cppdbg's launch.json reference
+("customLaunchSetupCommands"): both are told to read the command file that a terminal would.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.host.debuggers import Debugger
+
+# Configurations of ours are known by it, and replaced.
+PREFIX = "guest: "
+
+
+def configuration(debugger: Debugger, program: Path, script: Path) -> dict[str, Any]:
+    """Return one configuration of launch.json."""
+    if debugger is Debugger.LLDB:
+        return {
+            "name": f"{PREFIX}lldb",
+            "type": "lldb-dap",
+            "request": "attach",
+            "stopOnEntry": True,
+            "attachCommands": [f"command source -s 0 {script}"],
+        }
+    return {
+        "name": f"{PREFIX}gdb",
+        "type": "cppdbg",
+        "request": "launch",
+        "MIMode": "gdb",
+        "miDebuggerPath": str(program),
+        "program": "",
+        "cwd": "${workspaceFolder}",
+        "stopAtConnect": True,
+        "customLaunchSetupCommands": [{"text": f"source {script}"}],
+        "launchCompleteCommand": "None",
+    }
+
+
+def merged(text: str, configurations: list[dict[str, Any]]) -> str:
+    """Return a launch.json with these configurations of ours instead of older ones.
+
+    Raises: ValueError for a text that is not plain JSON: comments of a person are not thrown away.
+    """
+    data: dict[str, Any] = json.loads(text) if text.strip() else {"version": "0.2.0"}
+    others = [
+        one
+        for one in data.get("configurations", [])
+        if not str(one.get("name", "")).startswith(PREFIX)
+    ]
+    return json.dumps({**data, "configurations": [*others, *configurations]}, indent=2) + "\n"

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a Linux kernel's memory says: modules, tasks, log, the registers at an exception.
+
+Source: the named structures of Linux 5.10 to 6.12; where they differ, the layout decides.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.debugger.inside.view import View
+
+# Attributes of a section are as many as it has sections; no module has more.
+_SECTIONS_MAX = 512
+# enum module_state of include/linux/module.h.
+_MODULE_LIVE = 0
+_INIT = ".init"
+_PARTS = (".text", ".data", ".bss", ".rodata", ".exit", _INIT)
+# The guard hole of Documentation/arch/x86/x86_64/mm.rst: never mapped, with 4 levels or 5.
+_NOWHERE = 0xFF08000000000000
+# TASK_* of include/linux/sched.h, by bit.
+_STATES = ((0x1, "S"), (0x2, "D"), (0x4, "T"), (0x8, "t"), (0x10, "X"), (0x20, "Z"), (0x400, "I"))
+# kernel/printk/printk_ringbuffer.h: states of a descriptor, in the upper two bits.
+_COMMITTED, _FINALIZED = 1, 2
+_FLAGS_SHIFT = 62
+_BLOCK_LPOS_NONE = 1
+# struct pt_regs of arch/x86/include/asm/ptrace.h.
+PT_REGS = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx",
+           "rdx", "rsi", "rdi", "orig_rax", "rip", "cs", "rflags", "rsp", "ss")  # fmt: skip
+PT_REGS_LAYOUT = struct.Struct("<21Q")
+_KERNEL_CS, _KERNEL_SS = 0x10, (0x18, 0)
+_RFLAGS_ONE, _RFLAGS_MAX = 0x2, 1 << 22
+_STACK_BYTES = 16 * 1024
+_NOT_SHOWN = {"orig_rax", "cs", "ss", "rflags"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """A loaded module, and its sections' addresses by name."""
+
+    name: str
+    state: int
+    sections: dict[str, int]
+
+
+def placed(module: Module) -> dict[str, int]:
+    """Return the sections that symbols are for, with where they are.
+
+    The init code of a live module is gone and its memory may be another's: it is put where
+    nothing can ever be, so that a breakpoint in it harms nobody.
+    """
+    live = module.state == _MODULE_LIVE
+    return {
+        name: _NOWHERE if live and name.startswith(_INIT) else address
+        for name, address in module.sections.items()
+        if name.startswith(_PARTS)
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One thread: `address` is its task_struct."""
+
+    address: int
+    pid: int
+    parent_pid: int
+    state: str
+    cpu: int
+    name: str
+
+
+def module_at(view: View, address: int) -> Module:
+    """Return the module whose struct module is at an address."""
+    sections = {}
+    attributes = view.field(address, "module.sect_attrs")
+    if attributes:
+        first = view.at(attributes, "module_sect_attrs.attrs")
+        size = view.btf.size("module_sect_attr")
+        count = view.field(attributes, "module_sect_attrs.nsections")
+        for index in range(min(count, _SECTIONS_MAX)):
+            one = first + index * size
+            name = view.string(view.field(one, "module_sect_attr.battr.attr.name"))
+            sections[name] = view.field(one, "module_sect_attr.address")
+    return Module(
+        name=view.text(address, "module.name"),
+        state=view.field(address, "module.state"),
+        sections=sections,
+    )
+
+
+def modules(view: View) -> Iterator[Module]:
+    """Yield every loaded module, the newest first."""
+    for address in view.entries(view.symbol("modules"), "module.list"):
+        yield module_at(view, address)
+
+
+def tasks(view: View) -> Iterator[Task]:
+    """Yield every thread of every process, the idle one first."""
+    init = view.symbol("init_task")
+    yield _task(view, init)
+    for leader in view.entries(view.at(init, "task_struct.tasks"), "task_struct.tasks"):
+        yield _task(view, leader)
+        signal = view.field(leader, "task_struct.signal")
+        head = view.at(signal, "signal_struct.thread_head")
+        for thread in view.entries(head, "task_struct.thread_node"):
+            if thread != leader:
+                yield _task(view, thread)
+
+
+def _task(view: View, address: int) -> Task:
+    path = "task_struct.__state" if view.btf.has("task_struct.__state") else "task_struct.state"
+    state = view.field(address, path)
+    word = next((letter for bit, letter in reversed(_STATES) if state & bit), "R")
+    cpu = next(
+        name for name in ("task_struct.thread_info.cpu", "task_struct.cpu") if view.btf.has(name)
+    )
+    return Task(
+        address=address,
+        pid=view.field(address, "task_struct.pid"),
+        parent_pid=view.field(view.field(address, "task_struct.real_parent"), "task_struct.tgid"),
+        state=word,
+        cpu=view.field(address, cpu),
+        name=view.text(address, "task_struct.comm"),
+    )
+
+
+def log(view: View) -> Iterator[str]:
+    """Yield the kernel's log, oldest line first, as dmesg shows it.
+
+    Source: kernel/printk/printk_ringbuffer.h, "Overview" and "Descriptor Ring".
+    """
+    ring = view.number(view.symbol("prb"))
+    descriptors = view.at(ring, "printk_ringbuffer.desc_ring")
+    count = 1 << view.field(descriptors, "prb_desc_ring.count_bits")
+    table = view.field(descriptors, "prb_desc_ring.descs")
+    infos = view.field(descriptors, "prb_desc_ring.infos")
+    head = view.field(descriptors, "prb_desc_ring.head_id.counter")
+    tail = view.field(descriptors, "prb_desc_ring.tail_id.counter")
+    data = view.at(ring, "printk_ringbuffer.text_data_ring")
+    space = 1 << view.field(data, "prb_data_ring.size_bits")
+    bytes_at = view.field(data, "prb_data_ring.data")
+    desc_size, info_size = view.btf.size("prb_desc"), view.btf.size("printk_info")
+    number = tail
+    for _ in range(count):
+        index = number % count
+        desc = table + index * desc_size
+        state = view.field(desc, "prb_desc.state_var.counter")
+        begin = view.field(desc, "prb_desc.text_blk_lpos.begin")
+        if state >> _FLAGS_SHIFT in {_COMMITTED, _FINALIZED} and not begin & _BLOCK_LPOS_NONE:
+            following = view.field(desc, "prb_desc.text_blk_lpos.next")
+            # A block that would cross the end of the ring lies at its start.
+            start = 0 if begin // space != following // space else begin % space
+            yield from _record(view, infos + index * info_size, bytes_at + start + 8)
+        if number == head:
+            return
+        number = number + 1 & (1 << _FLAGS_SHIFT) - 1
+
+
+def _record(view: View, info: int, text: int) -> Iterator[str]:
+    length = view.field(info, "printk_info.text_len")
+    seconds = view.field(info, "printk_info.ts_nsec") / 1e9
+    words = view.read(text, length).decode(errors="backslashreplace") if length else ""
+    for line in words.split("\n"):
+        yield f"[{seconds:12.6f}] {line}"
+
+
+def exception_registers(view: View, stack_pointer: int) -> dict[str, int] | None:
+    """Return the registers at the innermost exception in kernel code on a stack; None without.
+
+    A struct pt_regs is known by its last five words: code, the kernel's segments, flags with
+    their fixed bit, and a stack pointer that is its own end: there the CPU began to push.
+    Exceptions with a stack of their own (NMI, double fault) are not found by it.
+    """
+    data = b""
+    while len(data) < _STACK_BYTES:
+        page = 4096 - (stack_pointer + len(data)) % 4096
+        try:
+            data += view.read(stack_pointer + len(data), page)
+        except OSError:
+            break
+    for start in range(0, len(data) - PT_REGS_LAYOUT.size + 1, 8):
+        values = dict(zip(PT_REGS, PT_REGS_LAYOUT.unpack_from(data, start), strict=True))
+        if _is_exception(view, values, stack_pointer + start):
+            return values
+    return None
+
+
+def shown_registers(values: dict[str, int]) -> dict[str, int]:
+    """Return those of an exception's registers that a backtrace from it needs."""
+    return {name: values[name] for name in PT_REGS if name not in _NOT_SHOWN}
+
+
+def _is_exception(view: View, values: dict[str, int], address: int) -> bool:
+    return (
+        values["cs"] == _KERNEL_CS
+        and values["ss"] in _KERNEL_SS
+        and bool(values["rflags"] & _RFLAGS_ONE)
+        and values["rflags"] < _RFLAGS_MAX
+        and (view.is_text(values["rip"]) or values["rip"] < 4096)
+        and values["rsp"] & ~0xF == address + PT_REGS_LAYOUT.size
+    )

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A kernel as seen through memory, symbols and layouts: numbers, strings, lists, per-CPU data."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+from harness.debugger.inside.btf import Btf, Member
+from harness.debugger.inside.elf import Image
+
+_MASK = (1 << 64) - 1
+_LIST_MAX = 100_000
+_STRING_STEP = 64
+_MODULES_AT = 0xFFFFFFFFC0000000
+
+
+class View:
+    """A stopped kernel.
+
+    `memory` reads the kernel's virtual memory and raises OSError where nothing is mapped. `slide`
+    is what KASLR added. `member_of` finds members of types that are not the kernel's own (a
+    module's), from the debugger's DWARF; KeyError where there are none. `global_of` does so for
+    the addresses of a module's variables.
+    """
+
+    def __init__(
+        self,
+        memory: Callable[[int, int], bytes],
+        vmlinux: Path,
+        slide: int,
+        *,
+        member_of: Callable[[str], Member] | None = None,
+        global_of: Callable[[str, str], int] | None = None,
+    ) -> None:
+        self._memory = memory
+        self.image = Image(vmlinux)
+        self.slide = slide
+        self._member_of = member_of
+        self._global_of = global_of
+
+    @cached_property
+    def btf(self) -> Btf:
+        """The layouts of the kernel's structures."""
+        return Btf(self.image.section(".BTF"))
+
+    def member(self, path: str) -> Member:
+        """Return a member of a structure of the kernel or of a module."""
+        try:
+            return self.btf.member(path)
+        except KeyError:
+            if self._member_of is None:
+                raise
+            return self._member_of(path)
+
+    def symbol(self, name: str) -> int:
+        """Return where a symbol of the kernel is now."""
+        address = self.image.symbol(name)
+        # Per-CPU symbols are offsets from 0 and do not slide.
+        return address + self.slide & _MASK if address >> 63 else address
+
+    def module_global(self, module: str, name: str) -> int:
+        """Return where a variable of a module is; KeyError when it is not loaded."""
+        if self._global_of is None:
+            raise KeyError(f"no symbols of module {module}")
+        return self._global_of(module, name)
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """Return memory; OSError where nothing is mapped."""
+        return self._memory(address & _MASK, size_bytes)
+
+    def number(self, address: int, size_bytes: int = 8, *, signed: bool = False) -> int:
+        """Return a little-endian number."""
+        return int.from_bytes(self.read(address, size_bytes), "little", signed=signed)
+
+    def field(self, base: int, path: str, *, signed: bool = False) -> int:
+        """Return the number in a member of the structure at `base`."""
+        member = self.member(path)
+        return self.number(base + member.offset_bytes, member.size_bytes, signed=signed)
+
+    def at(self, base: int, path: str) -> int:
+        """Return the address of a member of the structure at `base`."""
+        return base + self.member(path).offset_bytes
+
+    def string(self, address: int, max_bytes: int = 256) -> str:
+        """Return a C string of at most so many bytes."""
+        data = b""
+        while len(data) < max_bytes and b"\0" not in data:
+            step = min(_STRING_STEP - (address + len(data)) % _STRING_STEP, max_bytes - len(data))
+            data += self.read(address + len(data), step)
+        return data.partition(b"\0")[0].decode(errors="backslashreplace")
+
+    def text(self, base: int, path: str) -> str:
+        """Return the C string in an array member."""
+        member = self.member(path)
+        return self.string(base + member.offset_bytes, member.size_bytes)
+
+    def entries(self, head: int, path: str) -> Iterator[int]:
+        """Yield the structures of a list by its head; `path` is the list_head in each."""
+        offset = self.member(path).offset_bytes
+        node = self.number(head)
+        for _ in range(_LIST_MAX):
+            if node in {head, 0}:
+                return
+            yield node - offset & _MASK
+            node = self.number(node)
+        raise OSError(f"the list at {head:#x} does not end")
+
+    def cpus(self) -> Iterator[int]:
+        """Yield the number of every possible CPU."""
+        mask = self.number(self.symbol("__cpu_possible_mask"))
+        count = self.number(self.symbol("nr_cpu_ids"), 4)
+        yield from (cpu for cpu in range(min(count, 64)) if mask >> cpu & 1)
+
+    def per_cpu(self, address: int, cpu: int) -> int:
+        """Return where one CPU's copy of a per-CPU variable is."""
+        return address + self.number(self.symbol("__per_cpu_offset") + 8 * cpu) & _MASK
+
+    def is_text(self, address: int) -> bool:
+        """Return whether an address is code of the kernel, or where modules are."""
+        start, end = self.symbol("_stext"), self.symbol("_etext")
+        return start <= address < end or address >= _MODULES_AT

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Where a guest's kernel lies and whether it is the one of a vmlinux, without asking the guest.
+
+Read through QEMU's monitor, so a guest that is stopped or dead answers, too. x86-64 only.
+"""
+
+import re
+
+from harness.debugger.inside.elf import Image, build_id_in
+from harness.errors import DebugError, UsageError
+from harness.guest.domain import Domain
+
+# The IDT lies at a fixed address (arch/x86/include/asm/cpu_entry_area.h); 16 bytes an entry.
+_PAGE_FAULT_ENTRY = 0xFFFFFE0000000000 + 14 * 16
+_PAGE_FAULT = "asm_exc_page_fault"
+_ROW = re.compile(r"^[0-9a-f]+:(.*)$", re.MULTILINE)
+_MASK = (1 << 64) - 1
+
+
+def slide(domain: Domain, image: Image) -> int | None:
+    """Return what KASLR added to every address of vmlinux; None before the kernel has an IDT.
+
+    Raises: UsageError when the guest's handler cannot be the one of this vmlinux.
+    """
+    low, high = _words(domain, _PAGE_FAULT_ENTRY, 2)
+    if not low:
+        return None
+    # Intel SDM volume 3, 6.14.1: offset bits 15..0, 31..16 and 63..32 of a 64-bit gate.
+    handler = low & 0xFFFF | (low >> 48 & 0xFFFF) << 16 | (high & 0xFFFFFFFF) << 32
+    found = handler - image.symbol(_PAGE_FAULT) & _MASK
+    if found % 0x200000:
+        raise UsageError(
+            f"{image.path} is not this guest's kernel: its page fault handler is at "
+            f"{handler:#x}, which no slide explains",
+            hint="invoke kernel-symbols fetches the right one",
+        )
+    return found
+
+
+def check_build(domain: Domain, image: Image, slid: int) -> bool:
+    """Return whether the build ids of guest and vmlinux could be compared, and are the same.
+
+    The page tables of the CPU that is asked may not show kernel memory: False then.
+    Raises: UsageError when they differ.
+    """
+    start, stop = (image.symbol(name) for name in ("__start_notes", "__stop_notes"))
+    try:
+        notes = _bytes(domain, start + slid & _MASK, stop - start)
+    except DebugError:
+        return False
+    found = build_id_in(notes)
+    if found != image.build_id:
+        raise UsageError(
+            f"{image.path} has build id {image.build_id}, the guest's kernel {found or 'none'}",
+            hint="invoke kernel-symbols fetches the right one",
+        )
+    return True
+
+
+def _words(domain: Domain, address: int, count: int) -> list[int]:
+    data = _rows(domain.hmp(f"x /{count}gx {address:#x}"))
+    return [int(word, 16) for word in data] if len(data) == count else [0] * count
+
+
+def _bytes(domain: Domain, address: int, size_bytes: int) -> bytes:
+    data = _rows(domain.hmp(f"x /{size_bytes}bx {address:#x}"))
+    if len(data) != size_bytes:
+        raise DebugError(f"no memory at {address:#x}")
+    return bytes(int(word, 16) for word in data)
+
+
+def _rows(text: str) -> list[str]:
+    """Return the values of the monitor's table, none where it cannot access the memory."""
+    rows = " ".join(_ROW.findall(text))
+    return [] if "Cannot" in rows else rows.split()

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`debug-attach --via kdp`: a waiting XNU kernel in lldb, through the bridge.
+
+On a Mac lldb has a KDP of its own and needs no bridge: then its command is given instead.
+"""
+
+import platform
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.debugger import command_file
+from harness.debugger.command_file import KdpSpec
+from harness.errors import DebugError, UsageError
+from harness.host import debuggers, foreground
+from harness.host.debuggers import Debugger
+from harness.protocols.kdp.bridge import Bridge
+from harness.protocols.kdp.client import KdpClient, KdpTarget
+from harness.protocols.kdp.packets import KDP_PORT
+from harness.protocols.rsp_socket import Link, accepted, listening
+
+Progress = Callable[[str], None]
+_ACCEPT_S = 60.0
+_LEAVE_S = 20.0
+# mach-o/loader.h
+_MAGIC_64 = 0xFEEDFACF
+_SEGMENT_64 = 0x19
+_HEADER_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class KdpRequest:
+    """What was asked for: the kernel's address, its symbols (a Mach-O), what lldb is to do."""
+
+    host: str
+    port: int
+    kernel: Path
+    folder: Path
+    breakpoints: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """Return host and port of HOST[:PORT].
+
+    Raises: UsageError when there is no host, or the port is none.
+    """
+    host, colon, port = text.partition(":")
+    if not host or (colon and not port.isdigit()):
+        raise UsageError(f"'{text}' is no kernel to attach to: HOST[:PORT] is expected")
+    return host, int(port) if colon else KDP_PORT
+
+
+def attach(request: KdpRequest, progress: Progress) -> int:
+    """Hand a kernel that waits for a debugger to lldb; return lldb's exit status.
+
+    Raises: UsageError for a kernel file that is no Mach-O, or without lldb; DebugError when the
+        kernel is silent, refuses, or has no word on where it lies.
+    """
+    linked_at = text_address(request.kernel)
+    program = debuggers.choose("lldb")
+    if platform.system() == "Darwin":
+        line = ["-o", f"target create {request.kernel}"]
+        return foreground.run(
+            [str(program.path), *line, "-o", f"kdp-remote {request.host}:{request.port}"]
+        )
+    path = request.folder / "gdb"
+    with KdpClient(request.host, request.port) as client, listening(path) as listener:
+        target = client.connect()
+        progress(target.banner)
+        spec = KdpSpec(
+            socket=path,
+            kernel=request.kernel,
+            slide=_slide(target, linked_at),
+            breakpoints=request.breakpoints,
+            commands=request.commands,
+        )
+        script = request.folder / "debug.lldb"
+        script.write_text(command_file.kdp_text(spec))
+        line = command_file.command_line(
+            Debugger.LLDB, str(program.path), script, batch=bool(request.commands)
+        )
+        over = threading.Event()
+
+        def serve() -> None:
+            connection = accepted(listener, deadline_s=_ACCEPT_S, wanted=lambda: not over.is_set())
+            if connection is not None:
+                Bridge(Link(connection), client).serve()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            return foreground.run(line)
+        finally:
+            over.set()
+            thread.join(_LEAVE_S)
+
+
+def text_address(kernel: Path) -> int:
+    """Return the address at which a Mach-O's __TEXT is linked.
+
+    Raises: UsageError when the file is no 64-bit Mach-O.
+    """
+    try:
+        data = kernel.read_bytes()
+        (magic,) = struct.unpack_from("<I", data)
+        count = struct.unpack_from("<I", data, 16)[0] if magic == _MAGIC_64 else 0
+        position = _HEADER_BYTES
+        for _ in range(count):
+            command, size = struct.unpack_from("<II", data, position)
+            name = data[position + 8 : position + 24].rstrip(b"\0")
+            if command == _SEGMENT_64 and name == b"__TEXT":
+                address: int = struct.unpack_from("<Q", data, position + 24)[0]
+                return address
+            position += size
+    except (OSError, struct.error) as error:
+        raise UsageError(f"{kernel} cannot be read: {error}") from error
+    raise UsageError(
+        f"{kernel} is no 64-bit Mach-O kernel", hint="the kernel of a KDK, or its dSYM's file"
+    )
+
+
+def _slide(target: KdpTarget, linked_at: int) -> int:
+    if not target.text_address:
+        raise DebugError(
+            "the kernel does not say where it lies (no stext= in its version)",
+            evidence=(target.banner,),
+        )
+    return (target.text_address - linked_at) & ((1 << 64) - 1)

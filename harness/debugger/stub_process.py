@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The guard of gdbstub as a process of its own: it outlives a command that is killed.
+
+`started` runs it (`python -m harness.debugger.stub_process FOLDER STATUS_FD`) and gives the
+socket for debuggers.
+It ends when its standard input does and no debugger is attached any more, so the guest is put
+back whatever happens to debugger and command. It is in a session of its own: Ctrl-C on the
+terminal is for the debugger.
+"""
+
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.debugger import stub_relay
+from harness.errors import DebugError, HarnessError, UsageError
+from harness.guest import debug_lock, domain, hypervisor, registry
+from harness.guest.registry import Life
+from harness.protocols import rsp_socket
+
+_LOG_FILE = "debugger.log"
+_FOLDER = "dbg"
+_READY_S = 20.0
+_END_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarded:
+    """A guarded stub: where debuggers connect, and how the guest was found."""
+
+    socket: Path
+    found: stub_relay.Found
+    log: Path
+
+
+@contextmanager
+def started(life: Life, *, cache: Path) -> Iterator[Callable[[], Guarded]]:
+    """Give a guarded stub of a run's guest; at the end the guest is as it was.
+
+    What is given waits for it when it is called: a guard takes a second to come up, in which
+    others have work to do.
+    Raises: UsageError when another debugger holds the guest, DebugError when the stub does not
+        open, with what the guard said.
+    """
+    log = life.run / _LOG_FILE
+    read_end, write_end = os.pipe()
+    line = [
+        sys.executable,
+        "-m",
+        "harness.debugger.stub_process",
+        str(life.folder),
+        str(cache),
+        str(write_end),
+    ]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            line,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=(write_end,),
+            start_new_session=True,
+        )
+    os.close(write_end)
+    try:
+        with os.fdopen(read_end) as status:
+
+            def guarded() -> Guarded:
+                ready = _status(status.fileno(), log)
+                found = stub_relay.Found(ready["found"])
+                return Guarded(socket=Path(ready["socket"]), found=found, log=log)
+
+            yield guarded
+    finally:
+        _end(process)
+
+
+def _status(number: int, log: Path) -> dict[str, str]:
+    readable, _, _ = select.select([number], [], [], _READY_S)
+    data = os.read(number, 65536) if readable else b""
+    if not data:
+        tail = log.read_text(errors="replace").splitlines()[-10:]
+        raise DebugError("the guard of the gdb stub did not start", evidence=tail)
+    found: dict[str, str] = json.loads(data)
+    if "error" in found:
+        kind = UsageError if found["usage"] else DebugError
+        raise kind(found["error"], hint=found["hint"])
+    return found
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired as error:
+        raise DebugError(
+            "a debugger is still attached to the guest",
+            hint=f"its guard is process {process.pid}; it ends with the debugger",
+        ) from error
+
+
+def main(folder: Path, cache: Path, status: int) -> int:
+    """Guard the stub of one guest until nobody wants it; say on `status` when it is ready."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        with ExitStack() as stack:
+            _guard(folder, cache, status, stack)
+    except HarnessError as error:
+        usage = "usage" if isinstance(error, UsageError) else ""
+        _say(status, {"error": error.message, "hint": error.hint, "usage": usage})
+        return error.exit_code
+    return 0
+
+
+def _guard(folder: Path, cache: Path, status: int, stack: ExitStack) -> None:
+    life = registry.read(folder)
+    if life is None:
+        raise UsageError(f"no guest in {folder}")
+    stack.enter_context(debug_lock.hold(folder))
+    hv = stack.enter_context(
+        hypervisor.connect(life.uri, runtime=folder, cache=cache / "libvirt", mask_kvm=False)
+    )
+    guest = stack.enter_context(domain.attached(hv, life.domain))
+    found = stub_relay.found_state(guest)
+    place = folder / _FOLDER
+    listener = stack.enter_context(rsp_socket.listening(place / "gdb"))
+    stack.enter_context(stub_relay.opened(guest, place / "stub"))
+    _say(status, {"socket": str(place / "gdb"), "found": found.value})
+    stub_relay.Guard(guest, stub=place / "stub", listener=listener).serve(_wanted)
+
+
+def _wanted() -> bool:
+    """Return whether the command that started us is still there."""
+    readable, _, _ = select.select([0], [], [], 0)
+    return not readable or bool(os.read(0, 1))
+
+
+def _say(status: int, what: dict[str, str]) -> None:
+    try:
+        os.write(status, json.dumps(what).encode())
+        os.close(status)
+    except OSError as error:
+        logging.getLogger(__name__).warning("nobody listens: %s", error)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))

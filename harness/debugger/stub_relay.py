@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""QEMU's gdb stub, opened on demand, and a guard between it and one debugger.
+
+The guard gives the debugger a guest that stands still, and leaves it as it was found, however the
+debugger goes. What it cures (crash-facts of QEMU 7.2 and lldb 19, each reproduced):
+- QEMU stops a running guest when a debugger connects and says so unasked, which lldb takes for
+  the answer to its first packet: the guest is suspended before.
+- lldb's quit is `k`, by which QEMU ends itself; a plain detach leaves a guest stopped once several
+  processes were agreed on: neither ever reaches QEMU.
+- a killed debugger leaves the guest stopped, its breakpoints set (only gdb takes them out at each
+  stop): they are taken out, and the guest is resumed. QEMU's own way, `?`, does that on one CPU.
+- a dead guest's registers may be written, to show the stack from where it went wrong: they get
+  their old values back.
+Only UNIX sockets in a folder of mode 0700 are opened.
+"""
+
+import contextlib
+import logging
+import secrets
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+from harness.errors import DebugError, HypervisorError
+from harness.guest.domain import Domain
+from harness.protocols import rsp
+
+_LOG = logging.getLogger(__name__)
+# While QEMU waits for an acknowledgement, it hears nothing else.
+_INTERRUPT = b"\x03+\x03"
+_CHUNK_BYTES = 64 * 1024
+_POLL_S = 0.1
+_STUB_S = 10.0
+_RESUMES = 10
+_STEADY_S = 0.5
+_REFUSAL = b"E.another debugger is attached to this guest"
+_DEAD_NOTE = b"the guest's kernel has stopped for good: it does not go on\n"
+_LEAVES = (b"D", b"k", b"vKill")
+_GOES = (b"c", b"C", b"s", b"S", b"vCont;", b"bc", b"bs")
+
+
+class Found(Enum):
+    """How the guest was when the debugger came."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    DEAD = "dead"
+
+
+@contextmanager
+def opened(domain: Domain, path: Path) -> Iterator[None]:
+    """Have QEMU serve its stub at a UNIX socket; closed at the end.
+
+    Raises: DebugError with the monitor's words.
+    """
+    said = domain.hmp(f"gdbserver unix:{path},server=on,wait=off")
+    if not path.is_socket():
+        raise DebugError(f"QEMU opens no gdb stub: {said or 'it said nothing'}")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(HypervisorError):
+            domain.hmp("gdbserver none")
+        path.unlink(missing_ok=True)
+
+
+def found_state(domain: Domain) -> Found:
+    """Return what QEMU itself says of the guest; libvirt may be a moment behind.
+
+    Source: QEMU 7.2, softmmu/runstate.c; only a running guest and one that was paused can go on.
+    """
+    said = domain.hmp("info status")
+    if "running" in said:
+        return Found.RUNNING
+    return Found.DEAD if "panicked" in said or "error" in said else Found.PAUSED
+
+
+def restore(domain: Domain, found: Found) -> None:
+    """Leave the guest as it was found.
+
+    A second CPU may have met a breakpoint at the same time, before it was taken out: its stop is
+    reported when the guest runs again, so the guest is let go until it stays so.
+    Raises: DebugError when it does not run on.
+    """
+    if found is not Found.RUNNING:
+        return
+    for attempt in range(_RESUMES):
+        if _runs_on(domain):
+            return
+        _LOG.info("resuming the guest, attempt %d", attempt + 1)
+        with contextlib.suppress(HypervisorError):
+            domain.resume()
+        if found_state(domain) is Found.PAUSED:
+            domain.hmp("cont")
+    if not _runs_on(domain):
+        raise DebugError("the guest does not run on after the debugger has left")
+
+
+def _runs_on(domain: Domain) -> bool:
+    """Return whether the guest runs, and still does after a moment; a dead one is left alone."""
+    end = time.monotonic() + _STEADY_S
+    while time.monotonic() < end:
+        state = found_state(domain)
+        if state is not Found.RUNNING:
+            return state is Found.DEAD
+        time.sleep(_POLL_S)
+    return True
+
+
+class Guard:
+    """Serves debuggers one after the other; `serve` returns when none is there or wanted."""
+
+    def __init__(self, domain: Domain, *, stub: Path, listener: socket.socket) -> None:
+        self._domain = domain
+        self._stub = stub
+        self._listener = listener
+
+    def serve(self, wanted: Callable[[], bool]) -> None:
+        """Wait for debuggers as long as one is wanted; a session goes on to its own end."""
+        while wanted():
+            ready, _, _ = select.select([self._listener], [], [], _POLL_S)
+            if ready:
+                connection, _ = self._listener.accept()
+                with connection:
+                    self._session(connection)
+
+    def _session(self, debugger: socket.socket) -> None:
+        found = found_state(self._domain)
+        if found is Found.RUNNING:
+            self._domain.suspend()
+        _LOG.info("a debugger came; the guest was found %s", found.value)
+        try:
+            with socket.socket(socket.AF_UNIX) as stub:
+                stub.settimeout(_STUB_S)
+                stub.connect(str(self._stub))
+                relay = _Relay(debugger, stub, self._listener, dead=found is Found.DEAD)
+                relay.run()
+                relay.clean_up()
+        except OSError as error:
+            _LOG.warning("QEMU's stub: %s", error)
+        finally:
+            restore(self._domain, found)
+        _LOG.info("the debugger left; the guest is %s", found_state(self._domain).value)
+
+
+class _Relay:
+    """Packets of one debugger to the stub and back, until either is gone."""
+
+    def __init__(
+        self, debugger: socket.socket, stub: socket.socket, listener: socket.socket, *, dead: bool
+    ) -> None:
+        self._debugger = debugger
+        self._stub = stub
+        self._listener = listener
+        self._dead = dead
+        self._from_debugger = rsp.Reader()
+        self._from_stub = rsp.Reader()
+        self._asked = False
+        self._acknowledges = True
+        self._quiet_asked = False
+        self._thread = b""
+        self._saved: dict[bytes, bytes] = {}
+        # Breakpoints that are set, as the packets that take them out.
+        self._set_now: set[bytes] = set()
+        self._packets: deque[bytes] = deque()
+
+    def run(self) -> None:
+        """Relay until the debugger leaves or a side is gone."""
+        going = True
+        while going:
+            ready, _, _ = select.select([self._debugger, self._stub, self._listener], [], [])
+            if self._listener in ready:
+                self._refuse()
+            if self._stub in ready:
+                going = self._answer()
+            if going and self._debugger in ready:
+                going = self._ask()
+
+    def clean_up(self) -> None:
+        """Take the debugger's breakpoints out, and put a dead guest's registers back.
+
+        Replies that the debugger did not wait for come first, so the end is known by a word that
+        only the monitor's answer to us can hold. Until QEMU has read all of ours, the guest must
+        not run: a byte that comes then stops it.
+        """
+        word = secrets.randbits(60)
+        command = f"print/d {word}".encode().hex().encode()
+        restored = (packet for thread, values in self._saved.items()
+                    for packet in (thread, b"G" + values))  # fmt: skip
+        try:
+            self._stub.sendall(_INTERRUPT)
+            for payload in (*restored, *self._set_now, b"qRcmd," + command):
+                self._stub.sendall(rsp.packet(payload))
+            while str(word).encode().hex().encode() not in self._await_packet():
+                pass
+        except OSError as error:
+            _LOG.info("the stub is gone: %s", error)
+
+    def _exchange(self, payload: bytes) -> bytes:
+        self._stub.sendall(rsp.packet(payload))
+        return self._await_packet()
+
+    def _await_packet(self) -> bytes:
+        """Return the stub's next packet.
+
+        It is not acknowledged: QEMU takes the next command for that, and one byte too many, read
+        when the guest runs again, would stop it.
+        """
+        end = time.monotonic() + _STUB_S
+        while not self._packets:
+            data = self._stub.recv(_CHUNK_BYTES)
+            if not data:
+                raise ConnectionError("closed")
+            if time.monotonic() > end:
+                raise TimeoutError(f"no answer within {_STUB_S:g} s")
+            pieces = [one for one in self._from_stub.feed(data) if one.kind is rsp.Kind.PACKET]
+            self._packets.extend(piece.payload for piece in pieces)
+        return self._packets.popleft()
+
+    def _refuse(self) -> None:
+        """Tell a second debugger, in the answer to its first packet, that there is a first."""
+        second, _ = self._listener.accept()
+        with second, contextlib.suppress(OSError):
+            second.settimeout(1.0)
+            second.recv(_CHUNK_BYTES)
+            second.sendall(b"+" + rsp.packet(_REFUSAL))
+        _LOG.info("a second debugger was refused")
+
+    def _answer(self) -> bool:
+        """Pass what the stub says; what it says before it was asked (see above) is dropped."""
+        data = _received(self._stub)
+        if self._quiet_asked and rsp.packet(b"OK") in data:
+            self._acknowledges = False
+        if self._asked and data:
+            return _sent(self._debugger, data)
+        return bool(data)
+
+    def _ask(self) -> bool:
+        """Pass what the debugger says, but not what would end the guest or let it go."""
+        data = _received(self._debugger)
+        if not data:
+            return False
+        for piece in self._from_debugger.feed(data):
+            if piece.kind is rsp.Kind.PACKET:
+                self._asked = True
+                self._quiet_asked = piece.payload == b"QStartNoAckMode"
+                if piece.payload.startswith(_LEAVES):
+                    self._reply(b"X09" if piece.payload == b"k" else b"OK")
+                    return False
+                if self._dead and piece.payload.startswith(_GOES):
+                    self._reply(b"O" + _DEAD_NOTE.hex().encode(), b"T05thread:01;")
+                    continue
+                self._keep_registers(piece.payload)
+                self._note_breakpoint(piece.payload)
+            if not _sent(self._stub, piece.raw):
+                return False
+        return True
+
+    def _note_breakpoint(self, payload: bytes) -> None:
+        if payload.startswith(b"Z"):
+            self._set_now.add(b"z" + payload[1:])
+        elif payload.startswith(b"z"):
+            self._set_now.discard(payload)
+
+    def _keep_registers(self, payload: bytes) -> None:
+        """Save a dead CPU's registers before the debugger writes them for the first time."""
+        if payload.startswith(b"Hg"):
+            self._thread = payload
+        elif self._dead and payload[:1] in {b"P", b"G"} and self._thread not in self._saved:
+            self._saved[self._thread] = self._exchange(b"g")
+
+    def _reply(self, *payloads: bytes) -> None:
+        sign = b"+" if self._acknowledges else b""
+        _sent(self._debugger, sign + b"".join(map(rsp.packet, payloads)))
+
+
+def _received(source: socket.socket) -> bytes:
+    try:
+        return source.recv(_CHUNK_BYTES)
+    except OSError:
+        return b""
+
+
+def _sent(target: socket.socket, data: bytes) -> bool:
+    try:
+        target.sendall(data)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Remove what killed runs left behind, and guests that somebody kept and no longer wants.
+
+Only things with a record in the runtime folder are touched: the user's own domains and daemons
+never have one.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import HypervisorError, UsageError
+from harness.guest import domain, hypervisor, registry
+from harness.guest.registry import Life
+
+# A folder without a record may belong to a run that has just been started.
+_YOUNG_S = 10.0
+
+
+def sweep(runtime: Path, cache: Path) -> Iterator[str]:
+    """Remove what dead runs left, and yield one line for each that was found."""
+    for life in registry.listed(runtime):
+        if registry.owned(life.folder):
+            continue
+        if life.kept and hypervisor.guest_alive(life.folder, private=life.private):
+            continue
+        yield f"removed what run {life.run_id} left behind ({', '.join(end(life))})"
+    for folder in registry.broken(runtime, older_than_s=_YOUNG_S):
+        hypervisor.stop_daemon(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        yield f"removed {folder}, left behind without a record"
+    yield from _orphan_disks(cache)
+
+
+def end(life: Life) -> tuple[str, ...]:
+    """Stop the guest and the daemon of a run, delete its files, and say what was there."""
+    found: list[str] = []
+    if life.private:
+        if hypervisor.stop_daemon(life.folder):
+            found.append("its guest and libvirt daemon")
+    elif life.domain and _destroy(life):
+        found.append(f"domain {life.domain}")
+    registry.remove(life)
+    return (*found, "its files")
+
+
+def chosen(runtime: Path, run_id: str) -> Life:
+    """Return the guest that is meant: the one named, or the only one that nobody uses now.
+
+    Raises: UsageError with the list when none or several fit.
+    """
+    known = registry.listed(runtime)
+    fitting = [life for life in known if life.run_id.endswith(run_id)]
+    if not run_id and len(fitting) > 1:
+        fitting = [life for life in fitting if not registry.owned(life.folder)]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(life.run_id for life in known) or "none"
+    what = f"no guest of a run {run_id}" if run_id else "which guest is meant is not clear"
+    raise UsageError(f"{what}; guests now: {names}", hint="invoke kernel-test-load starts one")
+
+
+def _destroy(life: Life) -> bool:
+    try:
+        with hypervisor.connect(
+            life.uri, runtime=life.folder, cache=life.folder, mask_kvm=False
+        ) as hv:
+            return domain.destroy_by_name(hv, life.domain)
+    except HypervisorError:
+        return False
+
+
+def _orphan_disks(cache: Path) -> Iterator[str]:
+    live = cache / "live"
+    if not live.is_dir():
+        return
+    for folder in sorted(live.iterdir()):
+        if registry.is_orphan(folder, older_than_s=_YOUNG_S):
+            shutil.rmtree(folder, ignore_errors=True)
+            yield f"removed the overlay of run {folder.name}, left behind without a record"

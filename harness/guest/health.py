@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Is the guest alive? Asked between any two lines of a suite; the first objection is the answer.
+
+Four witnesses: libvirt's state and events, what the kernel said on the console, its heartbeat,
+and QEMU's own end. This module only judges; `crash` finds out why.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.errors import GuestCrashed, GuestGone, GuestHung, HypervisorDied, KernelComplained
+from harness.guest import log_watch as watches
+from harness.guest.console import Console
+from harness.guest.domain import Domain, DomainState, EndDetail
+from harness.guest.log_watch import Watch
+from harness.model.crash import Witness
+from harness.panic.values import KernelReport
+
+# A dying kernel prints for a while after libvirt knows: quiet for one, at most for the other.
+_QUIET_S = 0.5
+_SETTLE_S = 10.0
+_POLL_S = 0.05
+# The event that says why a domain is gone may come a moment after the domain has gone.
+_EVENT_S = 1.0
+# A report to which a silent console adds nothing is complete; heartbeats, which tell as much, may
+# have stopped with what it reports. Of a host that was paused no more is counted than a step.
+_COMPLETE_S = 3.0
+_STEP_S = 0.5
+# Kinds that leave a part of the kernel standing still: nothing is to be waited for.
+_HANGS = {"soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-lockup"}
+_POWERS_OFF = "reboot: Power down"
+_UNWANTED_EVENTS = {"crashed", "stopped", "shutdown"}
+
+
+class Liveness:
+    """What is known of one guest's life, from its start to its end."""
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        domain: Domain,
+        console: Console,
+        watch: Watch,
+        silence_s: float,
+        console_file: Path,
+        allowed: Sequence[str] = (),
+        held: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._domain = domain
+        self._console = console
+        self._watch = watch
+        self._silence_s = silence_s
+        self._file = console_file
+        self._allowed = tuple(allowed)
+        self._held = held
+        self._free_at = 0.0
+        self._said: list[tuple[float, str, str]] = []
+        self._quiet_s = 0.0
+        self._quiet_since = 0.0
+        self._looked_at = 0.0
+
+    def check(self) -> None:
+        """Return when nothing says that the guest died.
+
+        Raises: GuestCrashed for a kernel that stopped, GuestGone for a guest that left,
+            HypervisorDied for a QEMU that did, GuestHung for a kernel that stands still.
+        """
+        if self.held:
+            return
+        state = self._domain.state()
+        if state in {DomainState.GONE, DomainState.SHUTOFF}:
+            self.settle()
+            raise self._gone()
+        fatal = self._watch.fatal
+        if state is not DomainState.RUNNING or fatal is not None:
+            self.settle()
+            fatal = self._watch.fatal
+            raise self._crashed(fatal.title if fatal else f"libvirt reports it as {state.value}")
+        hang = self._hang()
+        if hang is not None:
+            raise GuestHung(f"the kernel reports a hang: {hang.title}", evidence=hang.text)
+        silent_s = time.monotonic() - max(self._watch.beat_at, self._free_at)
+        if self._watch.beats and silent_s > self._silence_s:
+            self.note("heartbeat", f"none for {silent_s:.0f} s")
+            raise GuestHung(
+                f"the guest hangs: no heartbeat of its kernel for {self._silence_s:.0f} s",
+                hint=f"the console so far: {self._file}",
+                evidence=self._console.tail(30),
+            )
+
+    @property
+    def held(self) -> bool:
+        """Whether a debugger holds the guest: it is silent and stopped on purpose then."""
+        if not self._held():
+            return False
+        self._free_at = time.monotonic()
+        return True
+
+    def check_unspoilt(self, running: str) -> None:
+        """Return when the kernel has not complained during a test that is over.
+
+        `running` is the test whose result is still to come, though its end may have been marked.
+        Raises: KernelComplained: what runs after a fault proves nothing about itself.
+        """
+        for report in self._watch.reports:
+            over = report.test != running and self._watch.has_finished(report.test)
+            if over and not self.is_allowed(report):
+                raise KernelComplained(
+                    f"the kernel reported: {report.title}", evidence=report.text
+                )
+
+    def settle(self) -> None:
+        """Wait until the console of a dead guest is quiet, so that its last words are complete."""
+        end = time.monotonic() + _SETTLE_S
+        while time.monotonic() < end and time.monotonic() - self._console.last_byte_at < _QUIET_S:
+            time.sleep(_POLL_S)
+        self._watch.finish()
+
+    def note(self, name: str, words: str) -> None:
+        """Keep what a witness outside of this module says now."""
+        self._said.append((time.monotonic(), name, words))
+
+    def objection(self) -> str:
+        """Return what libvirt saw happen to the guest that should not have, or ""."""
+        bad = [event.kind for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
+        return f"libvirt reported that the guest was {', '.join(bad)}" if bad else ""
+
+    def witnesses(self) -> tuple[Witness, ...]:
+        """Return what every witness said against the guest, the first one first."""
+        said = list(self._said)
+        said += [
+            (event.at, "libvirt", event.described)
+            for event in self._domain.events
+            if event.kind in _UNWANTED_EVENTS
+        ]
+        said += [
+            (at, "console", report.title)
+            for report, at in self._watch.timed_reports
+            if not self.is_allowed(report)
+        ]
+        said.sort()
+        first = said[0][0] if said else 0.0
+        return tuple(
+            Witness(name=name, after_s=round(at - first, 2), words=words)
+            for at, name, words in said
+        )
+
+    @property
+    def first_sign_at(self) -> float:
+        """When the first witness spoke (monotonic); now, if none has."""
+        times = [at for at, _, _ in self._said]
+        times += [event.at for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
+        times += [at for report, at in self._watch.timed_reports if not self.is_allowed(report)]
+        return min(times, default=time.monotonic())
+
+    def is_allowed(self, report: KernelReport) -> bool:
+        """Return whether the configuration excuses a report."""
+        return watches.is_allowed(report, self._allowed)
+
+    def _complete_reports(self) -> None:
+        """Let the report that a hanging kernel has begun be read once the console is silent."""
+        now = time.monotonic()
+        if self._console.last_byte_at == self._quiet_since:
+            self._quiet_s += min(now - self._looked_at, _STEP_S)
+        else:
+            self._quiet_s, self._quiet_since = 0.0, self._console.last_byte_at
+        self._looked_at = now
+        if self._quiet_s > _COMPLETE_S:
+            self._watch.finish()
+
+    def _hang(self) -> KernelReport | None:
+        self._complete_reports()
+        found = (one for one in self._watch.reports if one.kind in _HANGS)
+        return next((one for one in found if not self.is_allowed(one)), None)
+
+    def _crashed(self, what: str) -> GuestCrashed:
+        return GuestCrashed(
+            f"the guest's kernel died: {what}",
+            hint=f"the whole console: {self._file}",
+            evidence=self._console.tail(50),
+        )
+
+    def _gone(self) -> Exception:
+        """Return who ended the guest: QEMU's end is told apart from the guest's own."""
+        end = time.monotonic() + _EVENT_S
+        while time.monotonic() < end and self._domain.end_detail is None:
+            time.sleep(_POLL_S)
+        tail = self._console.tail(30)
+        detail = self._domain.end_detail
+        if detail is EndDetail.FAILED:
+            return HypervisorDied(
+                "QEMU ended without the guest's doing",
+                hint="killed? out of memory? the host's kernel log may know",
+                evidence=(*self._domain.evidence(), *tail[-10:]),
+            )
+        fatal = self._watch.fatal
+        if fatal is not None:
+            return self._crashed(f"{fatal.title}, and then it started itself anew")
+        # libvirt has one word for both; a kernel that powers off says so before.
+        off = any(_POWERS_OFF in line for line in tail)
+        how = "powered off" if off else "reset itself"
+        return GuestGone(f"the guest {how} during the run", evidence=tail)

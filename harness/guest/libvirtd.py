@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A libvirt daemon that belongs to one run: started beside it, gone with it.
+
+All that it writes lies in the run's runtime folder, so neither a system daemon nor a user's own
+session daemon is touched. It is always a *session* daemon. For root, to whom libvirt gives no
+session mode, it runs in a user namespace in which root has another number; that needs no
+/etc/libvirt, no /run/libvirt, no cgroup and no firewall. This module speaks no libvirt:
+`hypervisor` does.
+
+`keeper` is the daemon's parent and reads a pipe from us: when we end, it ends guest and daemon.
+"""
+
+import logging
+import os
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HypervisorError
+
+_LOG = logging.getLogger(__name__)
+
+# libvirt puts the monitor socket of a domain named `harness` this deep below the runtime folder
+# (/libvirt/qemu/lib/domain-NNN-harness/monitor.sock); a UNIX socket's path ends at 107 bytes.
+_DEEPEST_SOCKET = "/libvirt/qemu/lib/domain-100-harness/monitor.sock"
+_SOCKET_PATH_MAX = 107
+_START_DEADLINE_S = 15.0
+_STOP_DEADLINE_S = 5.0
+# An id that is never root's, and that exists on every Debian: session mode asks for a user name.
+_NAMESPACE_ID = 1
+
+_KEEPER = Path(__file__).with_name("libvirtd_parent.py")
+
+# $1: mask file, the rest: what to run with it over /dev/kvm. Read-only, because libvirt tests
+# read *and* write access; without the mask each domain start costs about 38 s (vm-facts).
+_MASK = (
+    'mount --bind "$1" /dev/kvm && mount -o remount,bind,ro /dev/kvm || exit 1; shift; exec "$@"'
+)
+
+_QEMU_CONF = """\
+stdio_handler = "file"
+security_driver = "none"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Daemon:
+    """A running private daemon and the pipe whose end is its end."""
+
+    keeper: subprocess.Popen[bytes]
+    runtime: Path
+    pid: int
+
+    @property
+    def socket(self) -> Path:
+        """Where clients connect."""
+        return socket_path(self.runtime)
+
+    def detach(self) -> None:
+        """Let guest and daemon outlive this process; `stop` with the runtime folder ends them."""
+        pipe = self.keeper.stdin
+        if pipe is None or pipe.closed:
+            return
+        try:
+            pipe.write(b"keep\n")
+            pipe.close()
+            self.keeper.wait(_STOP_DEADLINE_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise HypervisorError(f"the daemon's keeper does not let go: {error}") from error
+
+    def close(self) -> None:
+        """End daemon and guest unless they were detached."""
+        pipe = self.keeper.stdin
+        if pipe is None or pipe.closed:
+            return
+        pipe.close()
+        try:
+            self.keeper.wait(_STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            _LOG.warning("the keeper of %s does not end; killed", self.runtime)
+            self.keeper.kill()
+            self.keeper.wait()
+        stop(self.runtime)
+
+
+def socket_path(runtime: Path) -> Path:
+    """Return where the daemon of a runtime folder listens."""
+    return runtime / "libvirt" / "libvirt-sock"
+
+
+def log_paths(runtime: Path) -> tuple[Path, ...]:
+    """Return the logs of the daemon and of its guests, as far as they exist."""
+    qemu = sorted((runtime / "cache/libvirt/qemu/log").glob("*.log"))
+    return tuple(path for path in (runtime / "libvirtd.log", *qemu) if path.is_file())
+
+
+def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
+    """Start a daemon and return it once its socket is there.
+
+    `cache` keeps libvirt's knowledge of QEMU's abilities between runs: 4 s of probing, once.
+    Raises: HypervisorError with the end of the daemon's log.
+    """
+    program = _program("libvirtd", "libvirt-daemon")
+    _prepare(runtime, cache)
+    pid_file = runtime / "libvirtd.pid"
+    command = [*_namespace(runtime, mask_kvm=mask_kvm), program, f"--pid-file={pid_file}"]
+    with (runtime / "libvirtd.log").open("ab") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_KEEPER), str(runtime), *command],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=_environment(runtime),
+            cwd="/",
+            start_new_session=True,
+        )
+    daemon = Daemon(keeper=keeper, runtime=runtime, pid=0)
+    try:
+        pid = _await_socket(daemon, pid_file, shlex.join(command))
+    except BaseException:
+        daemon.close()
+        raise
+    return Daemon(keeper=keeper, runtime=runtime, pid=pid)
+
+
+def stop(runtime: Path) -> bool:
+    """Kill what belongs to a runtime folder: guests, daemon, keeper; tell whether any was there.
+
+    A process is only killed while its command line names the folder, through a descriptor that
+    cannot come to mean another process.
+    """
+    killed = [pid for pid in list(_owned(runtime)) if _kill(pid, runtime)]
+    end = time.monotonic() + _STOP_DEADLINE_S
+    while any(_runs(pid, runtime) for pid in killed) and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(killed)
+
+
+def kill_guests(runtime: Path) -> None:
+    """Kill the guests of a runtime folder at once; libvirt notices, and clears up after them."""
+    for pid in guest_pids(runtime):
+        _kill(pid, runtime)
+
+
+def guest_pids(runtime: Path) -> tuple[int, ...]:
+    """Return the QEMU processes of a runtime folder."""
+    return tuple(pid for pid in _owned(runtime) if "qemu" in _program_of(pid))
+
+
+def _prepare(runtime: Path, cache: Path) -> None:
+    if len(str(runtime) + _DEEPEST_SOCKET) > _SOCKET_PATH_MAX:
+        limit = _SOCKET_PATH_MAX - len(_DEEPEST_SOCKET)
+        raise HypervisorError(
+            f"the runtime folder's path is too long for a socket: {runtime}",
+            hint=f"set XDG_RUNTIME_DIR so that it is at most {limit} bytes",
+        )
+    try:
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (runtime / "libvirt").mkdir(exist_ok=True)
+        (runtime / "libvirt/qemu.conf").write_text(_QEMU_CONF)
+        (runtime / "mask").touch()
+        known = cache / "capabilities"
+        known.mkdir(parents=True, exist_ok=True)
+        link = runtime / "cache/libvirt/qemu/cache/capabilities"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(known.absolute())
+    except OSError as error:
+        raise HypervisorError(
+            f"no place for a libvirt daemon: {error}", hint=f"make {runtime} writable"
+        ) from error
+
+
+def _environment(runtime: Path) -> dict[str, str]:
+    folder = str(runtime)
+    return {
+        "PATH": f"{os.defpath}:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin",
+        "HOME": folder,
+        "LC_ALL": "C",
+        "XDG_RUNTIME_DIR": folder,
+        "XDG_CONFIG_HOME": folder,
+        "XDG_CACHE_HOME": str(runtime / "cache"),
+    }
+
+
+def _namespace(runtime: Path, *, mask_kvm: bool) -> list[str]:
+    """Return the command that runs its arguments without KVM where asked, and not as root."""
+    uid = os.getuid()
+    mask = mask_kvm and os.access("/dev/kvm", os.R_OK | os.W_OK)
+    if uid != 0 and not mask:
+        return []
+    unshare = _program("unshare", "util-linux")
+    inner = uid or _NAMESPACE_ID
+    command = [unshare, "--user", f"--map-user={inner}", f"--map-group={os.getgid() or inner}"]
+    if not mask:
+        return command
+    outer = [unshare, "--mount"] if uid == 0 else [unshare, "--map-root-user", "--mount"]
+    return [*outer, "sh", "-c", _MASK, "mask", str(runtime / "mask"), *command]
+
+
+def _program(name: str, package: str) -> str:
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
+    if path is None:
+        raise HypervisorError(
+            f"{name} is not installed",
+            hint=f"install the package {package}, or run ./dev, which does",
+        )
+    return path
+
+
+def _await_socket(daemon: Daemon, pid_file: Path, command: str) -> int:
+    """Return the daemon's pid once its socket is there."""
+    end = time.monotonic() + _START_DEADLINE_S
+    while time.monotonic() < end:
+        if _listens(daemon.socket) and (pid := _read_pid(pid_file)):
+            return pid
+        if daemon.keeper.poll() is not None:
+            break
+        time.sleep(0.02)
+    raise HypervisorError(
+        "the private libvirt daemon did not start",
+        hint=f"by hand: {command}"
+        + ("; as root this needs user and mount namespaces" if os.getuid() == 0 else ""),
+        evidence=tail(daemon.runtime / "libvirtd.log", 20),
+    )
+
+
+def _listens(path: Path) -> bool:
+    """Return whether a connection is accepted; the file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def tail(path: Path, count: int) -> tuple[str, ...]:
+    """Return the last lines of a text file, or nothing when it cannot be read."""
+    try:
+        return tuple(path.read_text(errors="backslashreplace").splitlines()[-count:])
+    except OSError:
+        return ()
+
+
+def _read_pid(path: Path) -> int:
+    try:
+        return int(path.read_text().strip() or 0)
+    except (OSError, ValueError):
+        return 0
+
+
+def _owned(runtime: Path) -> Iterator[int]:
+    """Yield the pids of our daemon, its keeper and its guests, by their command lines."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _runs(int(entry.name), runtime):
+            yield int(entry.name)
+
+
+def _runs(pid: int, runtime: Path) -> bool:
+    """Return whether a process is one that this module, or the daemon, started for a folder."""
+    arguments = _arguments(pid)
+    if not any(argument == str(runtime) or f"{runtime}/" in argument for argument in arguments):
+        return False
+    name = Path(arguments[0]).name
+    ours = name in {"libvirtd", "unshare"} or name.startswith("qemu-system-")
+    return ours or str(_KEEPER) in arguments
+
+
+def _program_of(pid: int) -> str:
+    arguments = _arguments(pid)
+    return Path(arguments[0]).name if arguments else ""
+
+
+def _arguments(pid: int) -> list[str]:
+    """Return a process's command line; empty when it is gone, a zombie, or not ours."""
+    folder = Path("/proc") / str(pid)
+    try:
+        if stat.S_ISDIR(folder.stat().st_mode) and folder.stat().st_uid != os.getuid():
+            return []
+        return (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def _kill(pid: int, runtime: Path) -> bool:
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if not _runs(pid, runtime):
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    _LOG.info("killed process %d of %s", pid, runtime)
+    return True

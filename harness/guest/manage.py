@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What people do with guests and caches between runs: list, enter, watch, stop, clean."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.artefacts import image
+from harness.guest import cleanup, hypervisor, registry, session
+from harness.guest import console as consoles
+from harness.guest.registry import Life
+from harness.model.environment import Environment
+from harness.model.settings import Endpoint, Settings
+from harness.systems.linux import kmod
+from harness.systems.ssh import Guest
+
+_CACHE_FOLDERS = (
+    *("images", "kernels", "symbols", "snapshots", "libvirt", "apt", "live", "builds"),
+)
+
+
+def chosen(environment: Environment, run_id: str) -> Life:
+    """Return the guest that is meant; see leftovers.chosen."""
+    return cleanup.chosen(environment.runtime, run_id)
+
+
+def how_to_reach(life: Life) -> tuple[str, ...]:
+    """Return the lines that tell a person how to use a guest that stays up."""
+    return (
+        f"guest {life.run_id} stays up ({life.target}, libvirt: {life.uri})",
+        f"  shell:    invoke guest-ssh --run={life.run_id}",
+        f"  console:  invoke guest-console --run={life.run_id}",
+        f"  by hand:  {' '.join(ssh_command(life, ''))}",
+        f"  stop it:  invoke guest-stop --run={life.run_id}",
+    )
+
+
+def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
+    """Return how to reach the guest of a run that was asked to keep it, else nothing."""
+    kept = [life for life in registry.listed(environment.runtime) if life.run_id == run_id]
+    return how_to_reach(kept[0]) if kept else ()
+
+
+def ssh_command(life: Life, command: str) -> list[str]:
+    """Return the ssh command line for a guest, its host key checked against the image's."""
+    known = life.folder / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{life.port} {life.host_key}\n")
+    options = ["-o", f"UserKnownHostsFile={known}", "-o", "IdentitiesOnly=yes"]
+    line = ["ssh", "-i", str(life.key_file), "-p", str(life.port), *options, "root@127.0.0.1"]
+    return [*line, command] if command else line
+
+
+def table(environment: Environment) -> list[str]:
+    """Return one line for each guest: run, target, age, state, how it is held."""
+    rows = []
+    for life in registry.listed(environment.runtime):
+        if registry.owned(life.folder):
+            state = "in use"
+        elif hypervisor.guest_alive(life.folder, private=life.private):
+            state = "kept" if life.kept else "left behind"
+        else:
+            state = "gone"
+        age = (time.time() - life.started_at) / 60
+        rows.append(f"{life.run_id}  {life.target:16} {age:6.1f} min  {state:12} port {life.port}")
+    return rows
+
+
+def console(life: Life) -> Iterator[str]:
+    """Yield a guest's console from the first byte on, and go on until the guest is gone."""
+    yield from consoles.follow(
+        life.run / session.QEMU_CONSOLE, alive=lambda: registry.read(life.folder) is not None
+    )
+
+
+def stop(environment: Environment, run_id: str, *, every: bool) -> Iterator[str]:
+    """Stop guests that nobody is using, and yield what was done.
+
+    Raises: UsageError when a single guest is meant and it is not clear which.
+    """
+    found = registry.listed(environment.runtime) if every else (chosen(environment, run_id),)
+    for life in found:
+        if registry.owned(life.folder):
+            yield f"{life.run_id} is in use by process {life.pid}; end that first"
+            continue
+        yield f"stopped {life.run_id}: {', '.join(cleanup.end(life))} removed"
+
+
+def unload(environment: Environment, settings: Settings, run_id: str) -> None:
+    """Unload the module in a kept guest.
+
+    Raises: ModuleError with who holds it, when it is still busy after the last attempt.
+    """
+    life = chosen(environment, run_id)
+    limit = settings.timeouts.load_s * settings.timeouts.tcg_factor
+    endpoint = Endpoint(
+        host="127.0.0.1",
+        port=life.port,
+        user="root",
+        key_file=life.key_file,
+        host_key=life.host_key,
+    )
+    with Guest.connect(endpoint, deadline_s=limit, alive=lambda: None) as guest:
+        kmod.unload(guest, settings.module, deadline_s=limit, attempts=5)
+
+
+def cache_table(environment: Environment) -> list[str]:
+    """Return one line for each thing in the cache, with its size and last use."""
+    rows = [
+        f"{item.name:40} {item.key:18} {item.size_bytes / 2**20:8.0f} MiB  {_ago(item.last_used)}"
+        for item in image.list_cached(environment.cache)
+    ]
+    total = sum(item.size_bytes for item in image.list_cached(environment.cache)) / 2**20
+    return [*rows, f"{total:.0f} MiB in {environment.cache}"]
+
+
+def clean(environment: Environment, root: Path, *, cache: bool, runs: bool) -> Iterator[str]:
+    """Remove leftovers, and on request the caches and the results; yield what was removed."""
+    yield from cleanup.sweep(environment.runtime, environment.cache)
+    doomed = [environment.cache / name for name in _CACHE_FOLDERS] if cache else []
+    doomed += [root / "build" / "runs"] if runs else []
+    if cache and registry.listed(environment.runtime):
+        yield "guests are still up, so the cache stays: invoke guest-stop --all"
+        doomed = doomed[len(_CACHE_FOLDERS) :]
+    for folder in doomed:
+        if folder.exists():
+            shutil.rmtree(folder)
+            yield f"removed {folder}"
+
+
+def _ago(stamp: float) -> str:
+    hours = (time.time() - stamp) / 3600
+    return f"used {hours:.0f} h ago" if hours >= 1 else "used just now"

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A guest that stands at its first instruction, for a debugger that is there from the start.
+
+It boots without KASLR: before the kernel is unpacked nobody could know where it will lie. It has
+no session: no SSH, no tests, and it ends with the debugger.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from harness.artefacts import image, kernels
+from harness.guest import hypervisor, registry
+from harness.guest.domain import Domain
+from harness.guest.domain_xml import render
+from harness.guest.hypervisor import Hypervisor
+from harness.guest.registry import Life
+from harness.host import accelerator
+from harness.host.config import choose_target
+from harness.model.environment import Environment
+from harness.model.settings import Accel, DomainSpec, Image, Kernel, Settings, TargetSpec
+
+Progress = Callable[[str], None]
+_CMDLINE = "console=ttyS0,115200 root=LABEL=harness-root rw nokaslr ignore_loglevel panic=0"
+_CONSOLE = "qemu-console.log"
+_DOMAIN = "harness"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootRequest:
+    """Which target boots, on which kernel."""
+
+    settings: Settings
+    environment: Environment
+    target_name: str | None = None
+    kernel_name: str | None = None
+
+
+@contextmanager
+def stopped(request: BootRequest, progress: Progress) -> Iterator[Life]:
+    """Give a guest that has not run an instruction yet; it is destroyed at the end.
+
+    Raises: ConfigError for an unknown target, HypervisorError when it cannot be made.
+    """
+    settings, environment = request.settings, request.environment
+    target = choose_target(settings, request.target_name, request.kernel_name)
+    spec = settings.kernels[target.kernel]
+    kernel = kernels.ensure(target.kernel, spec, root=environment.cache, progress=progress)
+    wanted = image.load_spec(settings.images, target.image)
+    base = image.ensure(wanted, root=environment.cache, progress=progress)
+    with ExitStack() as stack:
+        life = stack.enter_context(registry.claim(_life(request, base)))
+        life.run.mkdir(parents=True)
+        life.disk.mkdir(parents=True)
+        accel, _ = accelerator.usable_accel()
+        hv = stack.enter_context(
+            hypervisor.connect(
+                None,
+                runtime=life.folder,
+                cache=environment.cache / "libvirt",
+                mask_kvm=accel is Accel.TCG,
+            )
+        )
+        life = replace(life, uri=hv.uri)
+        life.write()
+        stack.enter_context(_created(hv, life, target, kernel, base, accel))
+        progress(f"run {life.run_id}: its console goes to {life.run / _CONSOLE}")
+        yield life
+
+
+def _life(request: BootRequest, base: Image) -> Life:
+    run_id = registry.new_run_id()
+    return Life(
+        run_id=run_id,
+        folder=request.environment.runtime / run_id,
+        disk=request.environment.cache / "live" / run_id,
+        run=request.settings.root / "build" / "runs" / run_id,
+        pid=os.getpid(),
+        target=request.target_name or request.settings.default_target,
+        domain=_DOMAIN,
+        key_file=base.ssh_key,
+        host_key=base.host_key,
+    )
+
+
+def _created(
+    hv: Hypervisor, life: Life, target: TargetSpec, kernel: Kernel, base: Image, accel: Accel
+) -> Domain:
+    overlay = life.disk / "overlay.qcow2"
+    image.make_overlay(base, overlay)
+    spec = DomainSpec(
+        name=life.domain,
+        uuid=str(uuid4()),
+        run_id=life.run_id,
+        accel=accel,
+        arch=target.arch,
+        memory_mib=target.memory_mib,
+        vcpus=target.vcpus,
+        vmlinuz=kernel.vmlinuz,
+        initrd=kernel.initrd,
+        cmdline=f"{_CMDLINE} {target.cmdline}".strip(),
+        overlay=overlay,
+        modules_disk=kernel.modules_disk,
+        qmp_socket=Path(life.folder / "qmp"),
+        console_log=life.run / _CONSOLE,
+    )
+    return Domain.create(hv, render(spec))

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One life of one guest: booted or restored, watched from its first byte, removed at the end.
+
+This is the only place where image, kernel, hypervisor, console and SSH meet. Everything that is
+opened here is closed in reverse order, however the run ends; what a SIGKILL leaves behind is
+described by the run's record (`lives`) and removed by `leftovers` at the next run.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from harness.artefacts import image
+from harness.errors import (
+    GuestCrashed,
+    GuestLost,
+    HarnessError,
+    HypervisorDied,
+    HypervisorError,
+    ScannerBlind,
+)
+from harness.guest import debug_lock, hypervisor, registry, single_thread_qemu, snapshot
+from harness.guest.console import Console
+from harness.guest.domain import Domain
+from harness.guest.domain_xml import render
+from harness.guest.health import Liveness
+from harness.guest.hypervisor import Hypervisor
+from harness.guest.log_watch import Watch
+from harness.guest.snapshot import Snapshot
+from harness.host import accelerator, cache
+from harness.model.settings import Accel, DomainSpec, Endpoint, Image, Kernel, TargetSpec, Timeouts
+from harness.systems.linux import kmod
+from harness.systems.ssh import Guest
+
+Progress = Callable[[str], None]
+CONSOLE = "console.log"
+# QEMU's own copy, which goes on when the harness has left a guest that is kept.
+QEMU_CONSOLE = "qemu-console.log"
+
+# libvirt restores a domain under the name it was saved with, so every private daemon's only
+# domain has the same one; which run it is, its folder and its metadata say.
+_PRIVATE_NAME = "harness"
+_SNAPSHOT_LOCK_S = 600.0
+_OVERLAY = "overlay.qcow2"
+# A guest's death may come to be known a moment after what it broke.
+_DOUBT_S = 1.0
+_POLL_S = 0.05
+
+# What the kernel is told on every boot. Harness lines and faults must reach the console whatever
+# their level; an oops ends the guest, so that no test goes on in a kernel that is already broken;
+# a guest that hangs answers to sysrq on its serial line, and to an NMI with a panic.
+_CMDLINE = (
+    "console=ttyS0,115200 root=LABEL=harness-root rw ignore_loglevel oops=panic panic=0 "
+    "log_buf_len=4M printk.devkmsg=on sysrq_always_enabled=1 unknown_nmi_panic=1 "
+    "sysctl.kernel.hung_task_timeout_secs=60 sysctl.kernel.hung_task_warnings=-1"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionRequest:
+    """What is to be opened: the artefacts, the machine, and where this run keeps its things."""
+
+    run_id: str
+    target_name: str
+    target: TargetSpec
+    image: Image
+    kernel: Kernel
+    timeouts: Timeouts
+    cache: Path
+    runtime: Path
+    folder: Path
+    accel: Accel | None = None
+    uri: str | None = None
+    fresh: bool = False
+    keep: bool = False
+    share: Path | None = None
+    allowed: tuple[str, ...] = ()
+    one_thread: bool = False
+
+
+class Session:
+    """A guest that answers over SSH, with its domain, its console and what watches them."""
+
+    def __init__(
+        self,
+        request: SessionRequest,
+        *,
+        hv: Hypervisor,
+        accel: Accel,
+        life: registry.Life,
+        token: str,
+    ) -> None:
+        self.request = request
+        self.hv = hv
+        self.accel = accel
+        self.life = life
+        self.token = token
+        self.factor = request.timeouts.tcg_factor if accel is Accel.TCG else 1.0
+        self.origin = ""
+        self.watch = Watch(run_id=request.run_id, token=token, started_at=time.monotonic())
+        self._lifetime = ExitStack()
+        self.domain: Domain
+        self.console: Console
+        self.liveness: Liveness
+        self.guest: Guest
+        self.endpoint: Endpoint
+
+    def deadline(self, seconds: float) -> float:
+        """Return a deadline of the configuration, stretched for the accelerator in use."""
+        return seconds * self.factor
+
+    @property
+    def qmp_socket(self) -> Path:
+        """QEMU's second monitor, which libvirt does not use."""
+        return self.life.folder / "qmp"
+
+    def check_alive(self) -> None:
+        """Return when nothing says that the guest died; see Liveness.check for what it raises."""
+        self.liveness.check()
+
+    def renew(self, progress: Progress) -> None:
+        """Throw this guest away and bring up another of the same kind, its console a new file.
+
+        Raises: what `opened` raises; the session then has no guest.
+        """
+        self.end()
+        (self.life.disk / _OVERLAY).unlink(missing_ok=True)
+        self.watch = Watch(
+            run_id=self.request.run_id, token=self.token, started_at=time.monotonic()
+        )
+        _bring_up(self, self._lifetime, progress)
+
+    def begin(self, progress: Progress) -> None:
+        """Bring up the first guest."""
+        _bring_up(self, self._lifetime, progress)
+
+    def end(self) -> None:
+        """Close what belongs to this guest, the domain last; may be called twice."""
+        self._lifetime.close()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Explain an error of the block by the guest's death, where the guest has died."""
+        try:
+            yield
+        except HarnessError as error:
+            end = time.monotonic() + _DOUBT_S
+            while time.monotonic() < end:
+                try:
+                    self.check_alive()
+                except (GuestCrashed, HypervisorDied) as crash:
+                    raise crash from error
+                time.sleep(_POLL_S)
+            raise
+
+    def wait_for_last_word(self, *, deadline_s: float) -> None:
+        """Return when the guest's last word has arrived on the console.
+
+        Raises: ScannerBlind when it does not: what else did not arrive, nobody knows.
+        """
+        end = time.monotonic() + deadline_s
+        while not self.watch.last_word_said:
+            self.check_alive()
+            if time.monotonic() > end:
+                raise ScannerBlind(
+                    "the guest's last word did not reach the console", evidence=self.console.tail()
+                )
+            time.sleep(_POLL_S)
+
+
+@contextmanager
+def opened(request: SessionRequest, *, token: str, progress: Progress) -> Iterator[Session]:
+    """Give a session whose guest answers, is prepared, and beats.
+
+    Raises: HypervisorError, GuestLost, GuestCrashed with the end of the console as evidence.
+    """
+    life = _new_life(request)
+    with ExitStack() as stack:
+        life = stack.enter_context(registry.claim(life))
+        registry.make_disk_folder(life)
+        accel = _choose_accel(request.accel, progress)
+        hv = stack.enter_context(
+            hypervisor.connect(
+                request.uri,
+                runtime=life.folder,
+                cache=request.cache / "libvirt",
+                mask_kvm=accel is Accel.TCG,
+            )
+        )
+        life = replace(life, uri=hv.uri)
+        life.write()
+        session = Session(request, hv=hv, accel=accel, life=life, token=token)
+        if _one_thread(session):
+            progress("the guest's CPUs take turns: side by side this QEMU would run stale code")
+        stack.callback(session.end)
+        session.begin(progress)
+        yield session
+        if request.keep:
+            _keep(session)
+
+
+def _new_life(request: SessionRequest) -> registry.Life:
+    private = request.uri is None
+    return registry.Life(
+        run_id=request.run_id,
+        folder=request.runtime / request.run_id,
+        disk=request.cache / "live" / request.run_id,
+        run=request.folder,
+        pid=os.getpid(),
+        target=request.target_name,
+        domain=_PRIVATE_NAME if private else f"harness-{request.run_id}",
+        private=private,
+        key_file=request.image.ssh_key,
+        host_key=request.image.host_key,
+    )
+
+
+def _choose_accel(forced: Accel | None, progress: Progress) -> Accel:
+    found, why = accelerator.usable_accel()
+    if forced is not None and forced is not found:
+        progress(f"accelerator {forced.value} is forced; {found.value} would be used: {why}")
+    return forced or found
+
+
+def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec:
+    request = session.request
+    return DomainSpec(
+        name=session.life.domain,
+        uuid=uuid,
+        run_id=request.run_id,
+        accel=session.accel,
+        arch=request.target.arch,
+        memory_mib=request.target.memory_mib,
+        vcpus=request.target.vcpus,
+        vmlinuz=request.kernel.vmlinuz,
+        initrd=request.kernel.initrd,
+        cmdline=f"{_CMDLINE} {request.target.cmdline}".strip(),
+        overlay=overlay,
+        modules_disk=request.kernel.modules_disk,
+        qmp_socket=session.qmp_socket,
+        console_log=request.folder / log,
+        share=_share_disk(session) if request.share is not None else None,
+        emulator=single_thread_qemu.one_threaded(request.cache) if _one_thread(session) else None,
+    )
+
+
+def _one_thread(session: Session) -> bool:
+    return (
+        session.request.one_thread
+        and session.accel is Accel.TCG
+        and session.request.uri is None
+        and single_thread_qemu.runs_stale_code(session.hv.versions)
+    )
+
+
+def _share_disk(session: Session) -> Path:
+    return session.life.disk / "share.ext4"
+
+
+def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
+    """Restore the guest, or boot it; connect and prepare it."""
+    request = session.request
+    restorable = not request.fresh and request.uri is None and request.share is None
+    if request.share is not None:
+        image.folder_disk(request.share, _share_disk(session))
+    if not (restorable and _restored(session, stack, progress)):
+        progress("booting the guest")
+        overlay = session.life.disk / _OVERLAY
+        image.make_overlay(request.image, overlay)
+        spec = _spec(session, uuid=str(uuid4()), overlay=overlay, log=QEMU_CONSOLE)
+        _start(session, stack, Domain.create(session.hv, render(spec)))
+        session.origin = "booted"
+    limit = request.timeouts.ssh_s if session.origin == "restored" else request.timeouts.boot_s
+    _connect(session, stack, deadline_s=session.deadline(limit))
+    with session.watched():
+        kmod.prepare(session.guest, run_id=request.run_id, canary=session.token)
+        if request.share is not None:
+            kmod.mount_share(session.guest)
+
+
+def _start(session: Session, stack: ExitStack, domain: Domain) -> None:
+    """Attach the console to a paused domain, then let it run."""
+    session.domain = stack.enter_context(domain)
+    file = session.request.folder / CONSOLE
+    session.console = stack.enter_context(Console(domain.open_console(), file=file))
+    watch = session.watch
+    session.console.subscribe(lambda line: watch.feed(line.text, line.at))
+    session.liveness = Liveness(
+        domain=domain,
+        console=session.console,
+        watch=watch,
+        silence_s=session.deadline(session.request.timeouts.silence_s),
+        console_file=file,
+        allowed=session.request.allowed,
+        held=lambda: debug_lock.held(session.life.folder),
+    )
+    domain.resume()
+
+
+def _connect(session: Session, stack: ExitStack, *, deadline_s: float) -> None:
+    port = session.domain.forward_ssh()
+    session.endpoint = Endpoint(
+        host="127.0.0.1",
+        port=port,
+        user="root",
+        key_file=session.request.image.ssh_key,
+        host_key=session.request.image.host_key,
+    )
+    session.life = replace(session.life, port=port)
+    session.life.write()
+    try:
+        session.guest = stack.enter_context(
+            Guest.connect(session.endpoint, deadline_s=deadline_s, alive=session.check_alive)
+        )
+    except GuestLost as error:
+        raise GuestLost(
+            f"the guest did not answer within {deadline_s:.0f} s: {error.message}",
+            hint=f"the whole console: {session.request.folder / CONSOLE}",
+            evidence=session.console.tail(30),
+        ) from error
+
+
+def _restored(session: Session, stack: ExitStack, progress: Progress) -> bool:
+    """Bring the guest up from its snapshot, made first where there is none; tell if it worked."""
+    request = session.request
+    nowhere = _spec(session, uuid="", overlay=Path("/"), log="")
+    keys = (request.image.key, request.kernel.key)
+    saved = snapshot.place(nowhere, keys, session.hv.versions, root=request.cache)
+    what = f"the snapshot {saved.key}"
+    with cache.lock(saved.lock, what=what, deadline_s=_SNAPSHOT_LOCK_S, progress=progress):
+        if not saved.usable:
+            progress("no saved guest yet: booting one to save it")
+            _make_snapshot(session, saved)
+    overlay = session.life.disk / _OVERLAY
+    snapshot.layer(request.image, saved, overlay)
+    spec = _spec(session, uuid=saved.uuid, overlay=overlay, log=QEMU_CONSOLE)
+    try:
+        domain = Domain.restore(session.hv, saved.memory, render(spec))
+    except HypervisorError as error:
+        progress(f"the saved guest does not restore, so it is thrown away: {error.message}")
+        snapshot.discard(saved)
+        overlay.unlink()
+        return False
+    _start(session, stack, domain)
+    session.origin = "restored"
+    return True
+
+
+def _make_snapshot(session: Session, saved: Snapshot) -> None:
+    """Boot a guest up to a quiet state and save memory and disk together."""
+    request = session.request
+    with snapshot.making(saved) as folder, ExitStack() as stack:
+        overlay = folder / saved.overlay.name
+        image.make_overlay(request.image, overlay)
+        spec = _spec(session, uuid=saved.uuid, overlay=overlay, log="qemu-console-of-boot.log")
+        _start(session, stack, Domain.create(session.hv, render(spec)))
+        _connect(session, stack, deadline_s=session.deadline(request.timeouts.boot_s))
+        with session.watched():
+            kmod.quiesce(session.guest, deadline_s=session.deadline(request.timeouts.boot_s))
+        session.guest.close()
+        session.console.close()
+        session.domain.save(folder / saved.memory.name)
+    (request.folder / CONSOLE).replace(request.folder / "console-of-boot.log")
+    session.watch = Watch(run_id=request.run_id, token=session.token, started_at=time.monotonic())
+
+
+def _keep(session: Session) -> None:
+    """Leave guest and daemon up when this process ends."""
+    session.life = replace(session.life, kept=True)
+    session.life.write()
+    session.domain.keep()
+    session.hv.detach()

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The file by which a run lets another process join it: a pytest of ours, or any test program.
+
+It holds no secret but the path of the guest's key, and lies in the run's folder. A program that
+is not ours may read it too: plain JSON, every field named.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import UsageError
+from harness.model.settings import Accel, Endpoint, ModuleBuild, System
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handoff:
+    """What a process needs to work in the guest of a run that another process owns."""
+
+    run_id: str
+    settings_file: Path
+    target: str
+    accel: Accel
+    factor: float
+    folder: Path
+    console: Path
+    endpoint: Endpoint
+    build: ModuleBuild
+    variants: dict[str, ModuleBuild]
+    control: bool = False
+    system: System = System.LINUX
+
+
+_ADAPTER = TypeAdapter(Handoff)
+
+
+def write(handoff: Handoff, file: Path) -> None:
+    """Write a handoff, whole or not at all."""
+    beside = file.with_suffix(".tmp")
+    data = {**asdict(handoff), "accel": handoff.accel.value, "system": handoff.system.value}
+    beside.write_text(json.dumps(data, default=str, indent=1) + "\n")
+    beside.replace(file)
+
+
+def read(file: Path) -> Handoff:
+    """Return the handoff in a file.
+
+    Raises: UsageError when the file is gone (its run has ended) or is not a handoff.
+    """
+    try:
+        return _ADAPTER.validate_json(file.read_bytes())
+    except OSError as error:
+        raise UsageError(
+            f"the run of {file} has ended: {error.strerror}",
+            hint="unset HARNESS_RUN to let pytest start a guest of its own",
+        ) from error
+    except ValidationError as error:
+        raise UsageError(f"{file} is not the session file of a run") from error

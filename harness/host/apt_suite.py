@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Another suite of Debian, seen with the host's own apt: its sources, keys and ways to fetch.
+
+The suite's lists lie in the cache; the host's lists and its installed packages stay as they are.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.errors import KernelError
+from harness.host import apt, cache
+
+Progress = Callable[[str], None]
+
+_LOCK_S = 600.0
+_UPDATE_S = 300.0
+# A suite's security lists change a few times a week.
+_FRESH_S = 86400.0
+_STAMP = "updated"
+
+
+def view(suite: str, *, root: Path, progress: Progress) -> tuple[str, ...]:
+    """Return the options of apt's that show this suite, its lists fetched, at most a day old.
+
+    Raises: KernelError with apt's last lines when they cannot be fetched, CacheBusy.
+    """
+    folder = root / "apt" / f"suite-{suite}"
+    options = _options(folder)
+    held = cache.lock(
+        root / "apt" / f".suite-{suite}.lock",
+        what=f"lists of {suite}",
+        deadline_s=_LOCK_S,
+        progress=progress,
+    )
+    with held:
+        stamp = folder / _STAMP
+        sources = "".join(f"{line}\n" for line in apt.debian_sources(suite))
+        fresh = stamp.is_file() and time.time() - stamp.stat().st_mtime < _FRESH_S
+        if not fresh or (folder / "sources.list").read_text() != sources:
+            progress(f"fetching the lists of {suite}")
+            _prepare(folder, sources)
+            _update(suite, options)
+            stamp.touch()
+    return options
+
+
+def _options(folder: Path) -> tuple[str, ...]:
+    places = {
+        "Dir::State": folder / "state",
+        "Dir::State::status": folder / "status",
+        "Dir::Cache": folder / "cache",
+        "Dir::Etc::sourcelist": folder / "sources.list",
+        "Dir::Etc::sourceparts": folder / "none",
+    }
+    options = [f"-o={name}={place}" for name, place in places.items()]
+    # The cache of an ordinary user, or of root, is closed to apt's own.
+    return (*options, "-o=APT::Sandbox::User=root", "-o=Acquire::Languages=none")
+
+
+def _prepare(folder: Path, sources: str) -> None:
+    for name in ("state/lists/partial", "cache/archives/partial", "none"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "status").touch()
+    (folder / "sources.list").write_text(sources)
+
+
+def _update(suite: str, options: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        ["apt-get", *options, "-o=APT::Update::Error-Mode=any", "update"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PATH": f"{os.defpath}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "HOME": "/"},
+        timeout=_UPDATE_S,
+    )
+    if done.returncode != 0:
+        raise KernelError(
+            f"the lists of {suite} cannot be fetched",
+            hint="the host's Debian mirror may not have this suite",
+            evidence=(done.stdout + done.stderr).splitlines()[-10:],
+        )

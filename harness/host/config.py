@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Read `[tool.harness]` and the environment into values that the rest of the harness can trust.
+
+The only module that looks at the process environment. A wrong key, type or path ends in a
+ConfigError that names the file, the key and what was expected; nothing else checks them again.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import ConfigError
+from harness.model.environment import Environment
+from harness.model.products import PackagesSpec
+from harness.model.settings import Settings, TargetSpec, TestSpec
+
+# Kbuild's own words, which its users expect to pass through (Documentation/kbuild/kbuild.rst).
+KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")
+RUN_VARIABLE = "HARNESS_RUN"
+_ADAPTER = TypeAdapter(Settings)
+
+
+def environment(variables: Mapping[str, str] = os.environ) -> Environment:
+    """Return what the given environment variables mean to the harness."""
+    cache = variables.get("HARNESS_CACHE") or platformdirs.user_cache_dir("modlab")
+    runtime = variables.get("XDG_RUNTIME_DIR") or ""
+    targets = variables.get("HARNESS_TARGETS") or (
+        platformdirs.user_config_path("modlab") / "targets"
+    )
+    base = Path(runtime) if runtime and len(runtime) < 30 else Path("/tmp")  # noqa: S108
+    return Environment(
+        cache=Path(cache).absolute(),
+        runtime=base / f"modlab-{os.getuid()}",
+        ci=variables.get("CI", "") not in {"", "0", "false"},
+        color="NO_COLOR" not in variables,
+        kbuild={name: variables[name] for name in KBUILD_VARIABLES if variables.get(name)},
+        run=Path(variables[RUN_VARIABLE]) if variables.get(RUN_VARIABLE) else None,
+        skip_kernel=variables.get("SKIP_KERNEL", "") not in {"", "0", "false"},
+        targets=Path(targets).absolute(),
+    )
+
+
+def child_environment(session_file: Path) -> dict[str, str]:
+    """Return the environment of a host-side test process that joins a run."""
+    return {**os.environ, RUN_VARIABLE: str(session_file), "PYTHONUNBUFFERED": "1"}
+
+
+def find_file(start: Path) -> Path:
+    """Return the nearest pyproject.toml with a [tool.harness] table, from `start` upwards.
+
+    Raises: ConfigError when there is none up to the root of the file system.
+    """
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file() and "harness" in _read(file).get("tool", {}):
+            return file
+    raise ConfigError(
+        start / "pyproject.toml",
+        "tool.harness",
+        "no such table here or in a folder above",
+        hint="add [tool.harness] to the project's pyproject.toml, or give --config FILE",
+    )
+
+
+def load(file: Path) -> Settings:
+    """Return the settings of one pyproject.toml, with absolute paths and resolved names.
+
+    Raises: ConfigError for a file that cannot be read, and for any wrong key, type, name or path.
+    """
+    file = file.absolute()
+    table = _read(file).get("tool", {}).get("harness")
+    if not isinstance(table, dict):
+        raise ConfigError(file, "tool.harness", "a table is expected")
+    try:
+        settings = _ADAPTER.validate_python({**table, "root": file.parent, "file": file})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["tool.harness", *(str(part) for part in first["loc"])])
+        raise ConfigError(file, key, _expectation(first["type"], first["msg"])) from error
+    settings = _absolute(settings)
+    _check_names(settings)
+    _check_paths(settings)
+    return settings
+
+
+def choose_target(settings: Settings, name: str | None, kernel: str | None) -> TargetSpec:
+    """Return the target by name, on another kernel where one is given.
+
+    Raises: ConfigError with the known names when a name is unknown.
+    """
+    chosen = name or settings.default_target
+    if chosen not in settings.targets:
+        raise _unknown(settings, f"targets.{chosen}", settings.targets)
+    target = settings.targets[chosen]
+    if kernel is None:
+        return target
+    if kernel not in settings.kernels:
+        raise _unknown(settings, f"kernels.{kernel}", settings.kernels)
+    return replace(target, kernel=kernel)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(file, "-", f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(file, "-", f"is no valid TOML: {error}") from error
+
+
+def _expectation(kind: str, message: str) -> str:
+    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return "no such key; see 'Configuration' in README.md for the keys"
+    if kind == "missing":
+        return "this key is required"
+    return message[0].lower() + message[1:]
+
+
+def _absolute(settings: Settings) -> Settings:
+    root = settings.root
+    module = settings.module
+    push = tuple(replace(item, source=root / item.source) for item in module.push)
+    tests = tuple(
+        replace(test, pytest=root / test.pytest) if test.pytest else test
+        for test in settings.tests
+    )
+    module = replace(
+        module,
+        source=root / module.source,
+        push=push,
+        drgn=root / module.drgn if module.drgn else None,
+        debugger=root / module.debugger if module.debugger else None,
+    )
+    packages, kext = settings.packages, settings.kext
+    if packages is not None:
+        spec = root / packages.rpm if packages.rpm else None
+        packages = replace(packages, debian=root / packages.debian, rpm=spec)
+    if kext is not None:
+        plist = root / kext.root / kext.plist
+        kext = replace(kext, project=root, root=root / kext.root, plist=plist)
+    return replace(
+        settings,
+        images=root / settings.images,
+        module=module,
+        tests=tests,
+        packages=packages,
+        kext=kext,
+    )
+
+
+def _check_names(settings: Settings) -> None:
+    if settings.default_target not in settings.targets:
+        raise _unknown(settings, "default_target", settings.targets)
+    for name, target in settings.targets.items():
+        if target.kernel not in settings.kernels:
+            raise _unknown(settings, f"targets.{name}.kernel", settings.kernels)
+    for name in settings.nightly:
+        parts = name.split(":", maxsplit=1)
+        known = parts[0] in settings.targets
+        if not known or (len(parts) == 2 and parts[1] not in settings.kernels):
+            raise _unknown(settings, f"nightly ({name})", settings.targets)
+
+
+def _check_paths(settings: Settings) -> None:
+    module = settings.module
+    kbuild = module.source / module.kbuild
+    if not any((kbuild / name).is_file() for name in ("Kbuild", "Makefile")):
+        raise ConfigError(
+            settings.file, "tool.harness.module.kbuild", f"no Kbuild or Makefile in {kbuild}"
+        )
+    for name, file in (("drgn", module.drgn), ("debugger", module.debugger)):
+        if file is not None and not file.is_file():
+            key = f"tool.harness.module.{name}"
+            raise ConfigError(settings.file, key, f"no such file: {file}")
+    for test in settings.tests:
+        _check_test(settings.file, test)
+    if settings.packages is not None:
+        _check_packages(settings, settings.packages)
+
+
+def _check_packages(settings: Settings, packages: PackagesSpec) -> None:
+    key = "tool.harness.packages"
+    if not (packages.debian / "control").is_file():
+        raise ConfigError(settings.file, f"{key}.debian", f"no control file in {packages.debian}")
+    if packages.rpm is not None and not packages.rpm.is_file():
+        raise ConfigError(settings.file, f"{key}.rpm", f"no such file: {packages.rpm}")
+    for name in packages.kernels:
+        if name not in settings.kernels:
+            raise _unknown(settings, "packages.kernels", settings.kernels)
+
+
+def _check_test(file: Path, test: TestSpec) -> None:
+    key = f"tool.harness.tests ({test.name})"
+    if (test.pytest is None) == (test.command is None):
+        raise ConfigError(file, key, "exactly one of pytest and command is expected")
+    if test.pytest is not None and not test.pytest.exists():
+        raise ConfigError(file, key, f"no such folder: {test.pytest}")
+
+
+def _unknown(settings: Settings, key: str, known: Mapping[str, object]) -> ConfigError:
+    names = ", ".join(sorted(known)) or "none"
+    return ConfigError(settings.file, f"tool.harness.{key}", f"known names are: {names}")

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Say what this host can do for tests, what it lacks, and what mends that.
+
+It only looks. Each finding is one line, and a second one with the command that helps.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import psutil
+
+from harness.errors import Lost, UsageError
+from harness.host import accelerator, apt, debuggers
+from harness.host.debuggers import Debugger
+from harness.model.settings import Accel
+
+_NEEDED_DISK_MIB = 3000
+_NEEDED_MEMORY_MIB = 1500
+
+
+class Level(Enum):
+    """How a finding stands to running tests here."""
+
+    GOOD = "ok"
+    SLOW = "note"
+    MISSING = "MISSING"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing about this host, and what to do where it is not as it should be."""
+
+    level: Level
+    what: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tool:
+    command: str
+    package: str
+    purpose: str
+    version: tuple[str, ...] = ("--version",)
+    needed: bool = True
+
+
+_TOOLS = (
+    _Tool(command="qemu-system-x86_64", package="qemu-system-x86", purpose="runs guests"),
+    _Tool(command="qemu-img", package="qemu-utils", purpose="makes guest disks"),
+    _Tool(command="libvirtd", package="libvirt-daemon", purpose="starts guests"),
+    _Tool(command="mmdebstrap", package="mmdebstrap", purpose="makes guest images"),
+    _Tool(command="mke2fs", package="e2fsprogs", purpose="makes file systems", version=("-V",)),
+    _Tool(command="depmod", package="kmod", purpose="indexes a kernel's modules"),
+    _Tool(command="ssh", package="openssh-client", purpose="shells in guests", version=("-V",)),
+    _Tool(command="make", package="make", purpose="builds modules"),
+    _Tool(command="gcc", package="gcc", purpose="builds modules"),
+    _Tool(command="sparse", package="sparse", purpose="checks kernel C", needed=False),
+)
+
+
+def examine(cache: Path) -> tuple[Finding, ...]:
+    """Return every finding about this host; `cache` is where images will lie."""
+    return (*_machine(cache), *_accelerator(), *_bootstrap(), *map(_tool, _TOOLS), *_debuggers())
+
+
+def usable(findings: tuple[Finding, ...]) -> bool:
+    """Return whether tests can run here."""
+    return all(finding.level is not Level.MISSING for finding in findings)
+
+
+def lines(finding: Finding) -> tuple[str, ...]:
+    """Return a finding as text."""
+    head = f"{finding.level.value:8} {finding.what}"
+    return (head, f"         -> {finding.cure}") if finding.cure else (head,)
+
+
+def _debuggers() -> Iterator[Finding]:
+    for kind in Debugger:
+        try:
+            program = debuggers.choose(kind.value)
+        except UsageError as error:
+            what = f"{kind.value}: not there (debugs kernels)"
+            yield Finding(level=Level.SLOW, what=what, cure=error.hint)
+        else:
+            what = f"{kind.value}: {program.path}, version {program.major}"
+            yield Finding(level=Level.GOOD, what=what)
+
+
+def _machine(cache: Path) -> Iterator[Finding]:
+    place = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(place).free // 2**20
+    enough = free >= _NEEDED_DISK_MIB
+    yield Finding(
+        level=Level.GOOD if enough else Level.MISSING,
+        what=f"disk: {free} MiB free for {cache}",
+        cure="" if enough else f"{_NEEDED_DISK_MIB} MiB are needed; HARNESS_CACHE moves the cache",
+    )
+    memory = psutil.virtual_memory().available // 2**20
+    enough = memory >= _NEEDED_MEMORY_MIB
+    yield Finding(
+        level=Level.GOOD if enough else Level.MISSING,
+        what=f"memory: {memory} MiB available, {os.cpu_count()} CPUs",
+        cure="" if enough else f"{_NEEDED_MEMORY_MIB} MiB are needed for a guest",
+    )
+
+
+def _accelerator() -> Iterator[Finding]:
+    accel, why = accelerator.usable_accel()
+    fast = accel is Accel.KVM
+    yield Finding(
+        level=Level.GOOD if fast else Level.SLOW,
+        what=f"accelerator: {accel.value}, since {why}",
+        cure="" if fast else "guests are emulated: right, but slow; deadlines are stretched",
+    )
+
+
+def _bootstrap() -> Iterator[Finding]:
+    try:
+        sources = apt.debian_sources("stable")
+    except Lost as error:
+        yield Finding(level=Level.MISSING, what=f"apt: {error.message}", cure=error.hint)
+    else:
+        yield Finding(level=Level.GOOD, what=f"apt: {len(sources)} Debian sources for images")
+    if os.getuid() != 0:
+        able = shutil.which("newuidmap") is not None
+        yield Finding(
+            level=Level.GOOD if able else Level.MISSING,
+            what="images without root: " + ("newuidmap is there" if able else "no newuidmap"),
+            cure="" if able else "apt-get install uidmap",
+        )
+
+
+def _tool(tool: _Tool) -> Finding:
+    search = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin"
+    path = shutil.which(tool.command) or shutil.which(tool.command, path=search)
+    if path is None:
+        level = Level.MISSING if tool.needed else Level.SLOW
+        what = f"{tool.command}: not there ({tool.purpose})"
+        return Finding(level=level, what=what, cure=f"apt-get install {tool.package}, or ./dev")
+    done = subprocess.run([path, *tool.version], check=False, capture_output=True, text=True)
+    said = (done.stdout + done.stderr).strip().splitlines()
+    return Finding(level=Level.GOOD, what=f"{tool.command}: {said[0] if said else path}")

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Who waits for which lock, and who holds it: out of the waiters that lie on sleeping stacks.
+
+A kernel without lock debugging does not say what a task waits for. But a task in a mutex's or
+semaphore's slow path has a waiter on its own stack, queued in the lock's list: the waiter is found
+by its pointer to the task, is believed when the list around it is whole, and leads to the lock,
+and the lock to its owner. On PREEMPT_RT a task says what it waits for.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import drgn
+from drgn.helpers.common.memory import identify_address
+from drgn.helpers.linux.locking import mutex_owner, rwsem_owner
+
+from harness.memory.drgn_program import ERRORS
+from harness.memory.values import LockWait, MemoryStack
+
+_MUTEX = re.compile(r"^__mutex_lock|^mutex_lock|^__ww_mutex_lock")
+_RWSEM = re.compile(r"^rwsem_down_(read|write)|^down_(read|write)|^__down_(read|write)")
+_MOST_WAITERS = 1000
+_WORD_BYTES = 8
+_OWNER_FLAGS = 0x7
+_U64 = (1 << 64) - 1
+# kernel/locking/mutex.h and rwsem.c: set while the list of waiters is not empty.
+_MUTEX_FLAG_WAITERS = 0x1
+_RWSEM_FLAG_WAITERS = 0x2
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    name: str
+    lock: str
+    waiter: str
+
+
+_KINDS = (
+    (_MUTEX, _Kind(name="mutex", lock="struct mutex", waiter="struct mutex_waiter")),
+    (_RWSEM, _Kind(name="rwsem", lock="struct rw_semaphore", waiter="struct rwsem_waiter")),
+)
+
+
+def waits(
+    prog: drgn.Program,
+    blocked: Sequence[tuple[drgn.Object, MemoryStack]],
+    tasks: frozenset[int],
+    *,
+    problem: Callable[[str], None],
+) -> Iterator[LockWait]:
+    """Yield what blocked tasks wait for, where it can be told; `tasks` are all there are."""
+    for task, stack in blocked:
+        try:
+            wait = _of_rt_mutex(prog, task, stack) or _of_queue(prog, task, stack, tasks)
+        except ERRORS as error:
+            problem(f"what {stack.comm} waits for: {error}")
+            continue
+        if wait is not None:
+            yield wait
+
+
+def _of_rt_mutex(prog: drgn.Program, task: drgn.Object, stack: MemoryStack) -> LockWait | None:
+    """Return what a task waits for by its own word; kernel/locking/rtmutex_common.h."""
+    try:
+        waiter = task.pi_blocked_on
+    except AttributeError:
+        return None
+    if not waiter:
+        return None
+    lock = waiter.lock
+    owner = drgn.Object(prog, "struct task_struct *", lock.owner.value_() & ~_MUTEX_FLAG_WAITERS)
+    return _wait(prog, stack, lock.value_(), kind="rt_mutex", owner=owner)
+
+
+def _of_queue(
+    prog: drgn.Program, task: drgn.Object, stack: MemoryStack, tasks: frozenset[int]
+) -> LockWait | None:
+    names = [frame.function for frame in stack.frames]
+    kind = next(
+        (one for pattern, one in _KINDS if any(pattern.match(name) for name in names)), None
+    )
+    if kind is None:
+        return None
+    for waiter in _waiters(prog, task, kind):
+        lock = _lock_of(prog, waiter, kind, tasks)
+        if lock is not None:
+            owner = mutex_owner(lock) if kind.name == "mutex" else rwsem_owner(lock)
+            return _wait(prog, stack, lock.value_(), kind=kind.name, owner=owner)
+    return None
+
+
+def _waiters(prog: drgn.Program, task: drgn.Object, kind: _Kind) -> Iterator[int]:
+    """Yield addresses on a task's stack at which a whole list leads through a waiter of it."""
+    low = prog.stack_trace(task)[0].sp
+    end = task.stack.value_() + prog["THREAD_SIZE"].value_()
+    data = prog.read(low, end - low)
+    offset = drgn.offsetof(prog.type(kind.waiter), "task")
+    for index, (word,) in enumerate(struct.iter_unpack("<Q", data)):
+        if word == task.value_():
+            at = low + index * _WORD_BYTES - offset
+            if _is_whole(prog, at):
+                yield at
+
+
+def _is_whole(prog: drgn.Program, node: int) -> bool:
+    """Return whether both neighbours in a list point back."""
+    try:
+        following, before = prog.read_u64(node), prog.read_u64(node + _WORD_BYTES)
+        back, forth = prog.read_u64(following + _WORD_BYTES), prog.read_u64(before)
+    except drgn.FaultError:
+        return False
+    return bool(following != node and back == forth == node)
+
+
+def _lock_of(
+    prog: drgn.Program, waiter: int, kind: _Kind, tasks: frozenset[int]
+) -> drgn.Object | None:
+    """Return the lock in whose list a waiter is: the one node of it that is a lock's head."""
+    offset = drgn.offsetof(prog.type(kind.lock), "wait_list")
+    node = prog.read_u64(waiter)
+    for _ in range(_MOST_WAITERS):
+        if node == waiter:
+            return None
+        lock = drgn.Object(prog, f"{kind.lock} *", node - offset)
+        if _has_waiters(lock, kind, tasks):
+            return lock
+        node = prog.read_u64(node)
+    return None
+
+
+def _has_waiters(lock: drgn.Object, kind: _Kind, tasks: frozenset[int]) -> bool:
+    # atomic_long_t is signed, an address is not.
+    owner: int = lock.owner.counter.value_() & _U64
+    if owner & ~_OWNER_FLAGS and owner & ~_OWNER_FLAGS not in tasks:
+        return False
+    if kind.name == "mutex":
+        return bool(owner & _MUTEX_FLAG_WAITERS)
+    return bool(lock.count.counter.value_() & _RWSEM_FLAG_WAITERS)
+
+
+def _wait(
+    prog: drgn.Program, stack: MemoryStack, lock: int, *, kind: str, owner: drgn.Object
+) -> LockWait:
+    known = bool(owner)
+    return LockWait(
+        pid=stack.pid,
+        comm=stack.comm,
+        lock=_name(prog, lock),
+        kind=kind,
+        holder_pid=owner.pid.value_() if known else 0,
+        holder_comm=owner.comm.string_().decode(errors="replace") if known else "",
+    )
+
+
+def _name(prog: drgn.Program, address: int) -> str:
+    """Return a static lock's symbol and module, or what the memory around it is."""
+    try:
+        symbol = prog.symbol(address)
+    except LookupError:
+        return f"{address:#x} ({identify_address(prog, address) or 'unknown memory'})"
+    offset = address - symbol.address
+    try:
+        module = prog.module(address)
+    except LookupError:
+        module = None
+    name = f"{symbol.name}+{offset:#x}" if offset else symbol.name
+    is_ours = module is not None and not isinstance(module, drgn.MainModule)
+    return f"{name} [{module.name}]" if module is not None and is_ours else name

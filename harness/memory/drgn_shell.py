@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The drgn shell on a dump or a running guest, symbols and the module's own commands in place.
+
+    python -m harness.memory.drgn_shell REQUEST
+
+REQUEST is a ShellRequest as JSON; standard input is the user's.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import drgn
+from drgn.cli import default_globals, run_interactive
+from drgn.commands import run_command
+from drgn.commands.linux import linux_kernel_command
+
+from harness.errors import UsageError
+from harness.memory import drgn_program, drgn_stacks, memory_text
+from harness.memory.values import parse_registers
+from harness.protocols import qmp_socket
+
+_MISMATCH = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShellRequest:
+    """A dump or a guest, and the files that explain it, as text.
+
+    One of `core` (an ELF core) and `qmp` (the QMP socket of a guest, which runs on) is given.
+    `commands` are run instead of a shell.
+    """
+
+    vmlinux: str
+    core: str = ""
+    qmp: str = ""
+    modules: dict[str, str] = field(default_factory=dict)
+    plugin: str = ""
+    commands: list[str] = field(default_factory=list)
+
+
+def main(arguments: list[str]) -> int:
+    """Open a shell, or run commands; return 2 when the files do not belong to the memory."""
+    request = ShellRequest(**json.loads(arguments[0]))
+    logging.getLogger("drgn").setLevel(logging.ERROR)
+    try:
+        prog, names = _opened(request)
+    except UsageError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        return _MISMATCH
+    if not request.commands:
+        return _interact(prog, names)
+    drgn.set_default_prog(prog)
+    known = {**default_globals(prog), **names}
+    for command in request.commands:
+        _run(prog, command, known)
+    return 0
+
+
+def _opened(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
+    """Return the program with its symbols, and the names that a shell on it has of ours."""
+    prog = drgn_program.program(core=request.core, qmp=request.qmp)
+    wrong = drgn_program.load_kernel(prog, request.vmlinux)
+    if wrong:
+        raise UsageError(wrong)
+    for problem in drgn_program.load_modules(prog, request.modules):
+        sys.stderr.write(f"{problem}\n")
+    names: dict[str, Any] = {"cpus": _cpus_command(prog, request.qmp)}
+    if request.plugin:
+        names["report"] = drgn_program.load_plugin(Path(request.plugin)).__dict__["report"]
+    return prog, names
+
+
+def _cpus_command(prog: drgn.Program, qmp: str) -> Callable[[], list[str]]:
+    """Return a function that tells the stacks of all CPUs, which is the command %cpus, too."""
+
+    def registers() -> dict[int, dict[str, int]]:
+        return parse_registers(qmp_socket.words(Path(qmp), "info registers -a"))
+
+    def cpus() -> list[str]:
+        stacks = (
+            drgn_stacks.of_running_cpus(prog, registers) if qmp else drgn_stacks.of_cpus(prog, {})
+        )
+        return list(memory_text.of_cpus(stacks))
+
+    @linux_kernel_command(  # type: ignore[untyped-decorator]
+        name="cpus", description="stacks of all CPUs, with lines and variables"
+    )
+    def _command(_prog: drgn.Program, _name: str, _arguments: object, **_: Any) -> None:
+        sys.stdout.write("".join(f"{line}\n" for line in cpus()))
+
+    return cpus
+
+
+def _interact(prog: drgn.Program, names: dict[str, Any]) -> int:
+    def banner(text: str) -> str:
+        ways = ">>> %cpus  # stacks of all CPUs"
+        state = "\n>>> report(prog)  # state of the module" if "report" in names else ""
+        return f"{text}\n{ways}{state}"
+
+    def globals_of_shell(known: dict[str, Any]) -> dict[str, Any]:
+        return {**known, **names}
+
+    run_interactive(prog, banner_func=banner, globals_func=globals_of_shell)
+    return 0
+
+
+def _run(prog: drgn.Program, command: str, names: dict[str, Any]) -> None:
+    """Run one command as the shell would: a drgn command, an expression or statements."""
+    if command.startswith("%"):
+        run_command(prog, command[1:], globals=names)
+        return
+    try:
+        code = compile(command, "<command>", "eval")
+    except SyntaxError:
+        exec(compile(command, "<command>", "exec"), names)  # noqa: S102 - the user's own
+        return
+    value = eval(code, names)  # noqa: S307 - the user's own
+    if isinstance(value, list):
+        value = "\n".join(map(str, value))
+    if value is not None:
+        sys.stdout.write(f"{value}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The process that reads a guest's memory: a MemoryRequest on stdin, parts of a view on stdout.
+
+    python -m harness.memory.drgn_worker < request.json
+
+Each part is one line of JSON, written as soon as it is known. Whatever ends this process early, a
+fault in drgn itself or the caller's deadline, costs the parts that were to come and no others.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import drgn
+from drgn.helpers.linux.pid import find_task, for_each_task
+from drgn.helpers.linux.printk import get_dmesg
+from drgn.helpers.linux.sched import task_state_to_char
+
+from harness.errors import UsageError
+from harness.memory import drgn_locks, drgn_program, drgn_stacks
+from harness.memory.drgn_program import ERRORS
+from harness.memory.values import MemoryModule, MemoryRequest, MemoryStack, parse_registers
+
+_BLOCKED = "D"
+_MOST_BLOCKED = 50
+
+
+@dataclass(kw_only=True)
+class _Parts:
+    """Where the parts go; problems are parts, too."""
+
+    out: TextIO
+    problems: list[str] = field(default_factory=list)
+
+    def write(self, **parts: Any) -> None:
+        self.out.write(json.dumps(parts, default=asdict) + "\n")
+        self.out.flush()
+
+    def problem(self, text: str) -> None:
+        self.problems.append(text)
+        self.write(problems=self.problems)
+
+    def attempt(self, what: str, make: Callable[[], dict[str, Any]]) -> None:
+        """Write what `make` returns; when memory is not what it should be, say so."""
+        try:
+            self.write(**make())
+        except ERRORS as error:
+            self.problem(f"{what}: {error}")
+
+
+def view(request: MemoryRequest, out: TextIO) -> None:
+    """Write all parts of a view, the most telling first."""
+    parts = _Parts(out=out)
+    try:
+        prog = drgn_program.program(qmp=request.qmp, core=request.core)
+    except UsageError as error:
+        parts.problem(f"{error.message}; {error.hint}" if error.hint else error.message)
+        return
+    parts.attempt("the kernel's build id", lambda: {"build_id": drgn_program.build_id(prog)})
+    wrong = drgn_program.load_kernel(prog, request.vmlinux)
+    if wrong:
+        parts.write(symbols_match=False if Path(request.vmlinux).is_file() else None)
+        parts.problem(wrong)
+        return
+    parts.write(symbols_match=True)
+    for text in drgn_program.load_modules(prog, request.modules):
+        parts.problem(text)
+    parts.attempt("the kernel's release", lambda: {"release": _release(prog)})
+    registers = parse_registers(request.registers)
+    parts.attempt("stacks of CPUs", lambda: {"cpus": [*drgn_stacks.of_cpus(prog, registers)]})
+    parts.attempt("the kernel's log", lambda: {"log": _log(prog, request.log_lines)})
+    parts.attempt("the test's task", lambda: {"task": _task(prog, request)})
+    parts.attempt("modules", lambda: {"modules": [*_modules(prog)]})
+    parts.attempt("blocked tasks", lambda: _blocked(prog, parts.problem))
+    if request.plugin:
+        plugin = drgn_program.load_plugin(Path(request.plugin))
+        parts.attempt("the module's own view", lambda: {"driver": list(plugin.report(prog))})
+
+
+def _release(prog: drgn.Program) -> str:
+    release: bytes = prog["UTS_RELEASE"].string_()
+    return release.decode()
+
+
+def _log(prog: drgn.Program, most: int) -> list[str]:
+    return get_dmesg(prog).decode(errors="backslashreplace").splitlines()[-most:]
+
+
+def _task(prog: drgn.Program, request: MemoryRequest) -> MemoryStack | None:
+    """Return the stack of the test's task, unless a CPU runs it: then it is among those."""
+    task = find_task(prog, request.task_pid) if request.task_pid else None
+    if not task and request.task_comm:
+        wanted = request.task_comm.encode()
+        task = next((one for one in for_each_task(prog) if one.comm.string_() == wanted), None)
+    if not task or task.on_cpu:
+        return None
+    return drgn_stacks.of_task(prog, task, variables=True)
+
+
+def _modules(prog: drgn.Program) -> Iterator[MemoryModule]:
+    for module in prog.modules():
+        if isinstance(module, drgn.RelocatableModule):
+            yield MemoryModule(
+                name=module.name,
+                build_id=module.build_id.hex() if module.build_id else "",
+                has_symbols=not module.wants_debug_file(),
+                sections=dict(module.section_addresses),
+            )
+
+
+def _blocked(prog: drgn.Program, problem: Callable[[str], None]) -> dict[str, Any]:
+    """Return every task in state D, its stack, and what it waits for."""
+    every = list(for_each_task(prog))
+    found = [task for task in every if task_state_to_char(task) == _BLOCKED and not task.on_cpu]
+    stacks = [
+        (task, drgn_stacks.of_task(prog, task, variables=False)) for task in found[:_MOST_BLOCKED]
+    ]
+    known = frozenset(task.value_() for task in every)
+    return {
+        "blocked": [stack for _, stack in stacks],
+        "waits": [*drgn_locks.waits(prog, stacks, known, problem=problem)],
+    }
+
+
+def main() -> None:
+    """Read the request, keep stdout for the parts: what a plugin prints goes to stderr."""
+    # What drgn finds odd in a file is for its authors; what it cannot do, it raises.
+    logging.getLogger("drgn").setLevel(logging.CRITICAL)
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    view(MemoryRequest(**json.load(sys.stdin)), out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""From a run's folder to a shell on the memory of one of its crashes: unpacked, opened, removed.
+
+What belongs to the dump lies in the run's folder: the modules that ran, and in report.json which
+kernel it was, whose vmlinux is in the cache.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.artefacts import kernel_symbols
+from harness.errors import UsageError
+from harness.host import foreground
+from harness.memory import vmcore
+from harness.model.crash import CRASHES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """A dump that is unpacked, and the files that explain it."""
+
+    core: Path
+    vmlinux: Path
+    modules: dict[str, Path]
+
+
+@contextmanager
+def unpacked(run: Path, crash: int, *, cache: Path) -> Iterator[Explained]:
+    """Give one crash's dump, unpacked beside it while the block runs.
+
+    Raises: UsageError when there is no such run, crash, dump or vmlinux, with the reason.
+    """
+    folder = _crash_folder(run, crash)
+    file = folder / vmcore.NAME
+    if not file.is_file():
+        reason = vmcore.why_missing(folder) or "the run did not record why"
+        raise UsageError(f"crash {crash} of {run.name} has no dump: {reason}")
+    vmlinux = _vmlinux(run, cache)
+    modules = {path.stem: path for path in sorted((run / "modules").glob("*.ko"))}
+    _sweep(folder)
+    place = folder / f".vmcore.{os.getpid()}.tmp"
+    place.mkdir()
+    try:
+        core = vmcore.restore(file, place / "vmcore")
+        yield Explained(core=core, vmlinux=vmlinux, modules=modules)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def drgn_shell(dump: Explained, *, plugin: Path | None, commands: Sequence[str]) -> int:
+    """Open drgn's shell on a dump, or run commands in one; return its exit code."""
+    # Not the dataclass of drgn_shell: importing it would load drgn into this process.
+    request = {
+        "core": str(dump.core),
+        "vmlinux": str(dump.vmlinux),
+        "modules": {name: str(path) for name, path in dump.modules.items()},
+        "plugin": str(plugin or ""),
+        "commands": list(commands),
+    }
+    return foreground.run([sys.executable, "-m", "harness.memory.drgn_shell", json.dumps(request)])
+
+
+def crash_tool(dump: Explained, *, command: str) -> int:
+    """Open crash(8) on a dump, or run one of its commands; return its exit code.
+
+    Raises: UsageError where it is not installed.
+    """
+    tool = shutil.which("crash")
+    if tool is None:
+        raise UsageError("crash(8) is not installed", hint="apt-get install crash")
+    script = dump.core.with_name("crash.commands")
+    steps = [f"mod -s {name} {path}" for name, path in dump.modules.items()]
+    steps += [command, "quit"] if command else []
+    script.write_text("".join(f"{step}\n" for step in steps))
+    return foreground.run([tool, "-s", "-i", str(script), str(dump.vmlinux), str(dump.core)])
+
+
+def _crash_folder(run: Path, crash: int) -> Path:
+    if not run.is_dir():
+        known = sorted(path.name for path in run.parent.glob("*") if path.is_dir())[-5:]
+        raise UsageError(
+            f"no such run: {run.name}", hint=f"the last ones: {', '.join(known) or 'none'}"
+        )
+    crashes = sorted(
+        (path for path in (run / CRASHES).glob("*") if path.name.isdigit()),
+        key=lambda path: int(path.name),
+    )
+    folder = run / CRASHES / str(crash)
+    if folder not in crashes:
+        known = [path.name for path in crashes]
+        raise UsageError(
+            f"{run.name} has no crash {crash}",
+            hint=f"its crashes: {', '.join(known) or 'none'}",
+        )
+    return folder
+
+
+def _vmlinux(run: Path, cache: Path) -> Path:
+    """Return the vmlinux of the kernel that the run names."""
+    try:
+        facts: dict[str, Any] = json.loads((run / "report.json").read_text())["facts"]
+        release, version = facts["kernel"], facts["kernel package version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{run.name} does not say which kernel it ran: {error!r}") from error
+    found = kernel_symbols.find_release(release, version, cache)
+    if found is None:
+        raise UsageError(
+            f"there is no vmlinux of {release} ({version})",
+            hint="invoke kernel-symbols fetches it, with the --target or --kernel of the run",
+        )
+    return found.vmlinux
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed shell has left."""
+    for stale in folder.glob(".vmcore.*.tmp"):
+        if not psutil.pid_exists(int(stale.name.split(".")[-2])):
+            shutil.rmtree(stale, ignore_errors=True)

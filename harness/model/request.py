@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What was asked for on the command line, with the configuration behind it. Only data."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.model.environment import Environment
+from harness.model.settings import Accel, Settings, System, TestSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which tests run: pytest's -k expression, the long forms of tests, groups of suites.
+
+    `control` runs them without the module: what happens then is not its fault.
+    """
+
+    expression: str = ""
+    long: bool = False
+    groups: tuple[str, ...] = ("",)
+    control: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelTestRequest:
+    """One run of the tests, or of a part of it.
+
+    `most_crashes` of one signature in a row end the run; `vmcore`: keep a dump of each crash;
+    `debug_on_crash`: the debugger that gets the terminal when the kernel dies, "" for none;
+    `modules` is a folder with modules to run instead of building them (a replay).
+    """
+
+    settings: Settings
+    environment: Environment
+    target_name: str | None
+    kernel_name: str | None = None
+    selection: Selection = field(default_factory=Selection)
+    accel: Accel | None = None
+    uri: str | None = None
+    fresh: bool = False
+    keep: bool = False
+    share: Path | None = None
+    run_id: str | None = None
+    variant: str | None = None
+    most_crashes: int = 3
+    vmcore: bool = True
+    control: bool = False
+    debug_on_crash: str = ""
+    modules: Path | None = None
+
+    @property
+    def runs(self) -> Path:
+        """The folder that holds one folder a run."""
+        return self.settings.root / "build" / "runs"
+
+    @property
+    def suites(self) -> tuple[TestSpec, ...]:
+        """The configured suites of the groups that were asked for."""
+        return self.suites_for(System.LINUX)
+
+    def suites_for(self, system: System) -> tuple[TestSpec, ...]:
+        """Return the suites of the groups that were asked for, for targets of one system."""
+        wanted = self.selection.groups
+        return tuple(
+            spec for spec in self.settings.tests if spec.group in wanted and spec.system is system
+        )
+
+
+def for_long_run(settings: Settings) -> Settings:
+    """Return the settings with the limits of one test and one suite stretched by `long_factor`."""
+    limits = settings.timeouts
+    return replace(
+        settings,
+        timeouts=replace(limits, test_s=limits.test_s * limits.long_factor),
+        tests=tuple(
+            replace(spec, deadline_s=spec.deadline_s * limits.long_factor)
+            for spec in settings.tests
+        ),
+    )

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Checks on kernel C: sparse, kernel style, clang-tidy, what the core and compat.h are for.
+
+Each check yields one line for what it objects to.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from harness.artefacts import build, kernels
+from harness.errors import BuildError, HarnessError
+from harness.host import config
+from harness.project import checkpatch as checkpatch_script
+from harness.project.tree_checks import tracked
+
+_SYSTEM_HEADER = re.compile(r"^\s*#\s*include\s*<(?!(?:stdint|stddef|stdbool)\.h>)")
+_SYSTEM_CONDITION = re.compile(r"^\s*#\s*(?:el)?if.*(__linux__|__APPLE__|__FreeBSD__|__KERNEL__)")
+# What differs between kernels: Kbuild asks the headers, compat.h is the one to use the answer.
+_KERNEL_CONDITION = re.compile(r"\b(OSQ_HAVE_\w+|LINUX_VERSION_CODE|KERNEL_VERSION)\b")
+_MAY_KNOW_KERNELS = {"compat.h", "Kbuild"}
+# Without what wants Annex K, which nobody has, and what no kernel interface can keep.
+_TIDY = (
+    "-*",
+    "clang-analyzer-*",
+    "bugprone-*",
+    "-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling",
+    "-bugprone-easily-swappable-parameters",
+)
+
+
+def core_is_pure(project: Path) -> Iterator[str]:
+    """Yield every line of kernel/core that includes a system's header or asks which it is."""
+    for path in sorted((project / "kernel" / "core").glob("*.[ch]")):
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if _SYSTEM_HEADER.search(line) or _SYSTEM_CONDITION.search(line):
+                yield f"{path.relative_to(project)}:{number}: {line.strip()}"
+
+
+def compat_is_one_file(project: Path) -> Iterator[str]:
+    """Yield every line that asks which kernel it is outside of compat.h."""
+    for path in _sources(project):
+        if path.name in _MAY_KNOW_KERNELS:
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if _KERNEL_CONDITION.search(line):
+                yield f"{path.relative_to(project)}:{number}: {line.strip()}"
+
+
+def style(project: Path) -> Iterable[str]:
+    """Return where kernel C departs from kernel style, as .clang-format writes it down."""
+    tool = Path(sys.executable).with_name("clang-format")
+    if not tool.exists():
+        return ["clang-format is not in the project's environment; ./dev installs it"]
+    files = [str(path) for path in _sources(project)]
+    if not files:
+        return []
+    done = subprocess.run(
+        [str(tool), "--dry-run", "--Werror", *files], check=False, capture_output=True, text=True
+    )
+    return [line for line in done.stderr.splitlines() if ": error: " in line]
+
+
+def sparse(project: Path) -> Iterable[str]:
+    """Build the module and its variants with sparse looking on; return what is said."""
+    if shutil.which("sparse") is None:
+        return ["sparse is not installed; apt-get install sparse, or ./dev check"]
+    try:
+        settings = config.load(project / "pyproject.toml")
+        target = settings.targets[settings.default_target]
+        cache = config.environment().cache
+        spec = settings.kernels[target.kernel]
+        kernel = kernels.ensure(target.kernel, spec, root=cache, progress=lambda _text: None)
+        module = settings.module
+        specs = {"sparse": module} | {
+            f"sparse-{key}": module.variant(key) for key in module.variants
+        }
+        logs = [
+            build.build_module(
+                one,
+                kernel,
+                project=project,
+                out=build.output_folder(project, name, cache_root=cache),
+                variables={"C": "2", "W": "1", "CF": "-Wsparse-error"},
+                progress=lambda _text: None,
+            ).log
+            for name, one in specs.items()
+        ]
+    except BuildError as error:
+        return [error.message, *error.evidence]
+    except HarnessError as error:
+        return [error.message, error.hint]
+    log = [line for one in logs for line in one.read_text(errors="replace").splitlines()]
+    return [line for line in log if re.search(r": (warning|error): ", line)]
+
+
+def checkpatch(project: Path, *, cache: Path, progress: Callable[[str], None]) -> tuple[str, ...]:
+    """Return what the kernel's own checkpatch.pl says of kernel/.
+
+    Raises: KernelError when the script cannot be fetched.
+    """
+    script = checkpatch_script.ensure(root=cache, progress=progress)
+    return tuple(checkpatch_script.run(script, _sources(project), project=project))
+
+
+def clang_tidy(project: Path) -> Iterable[str]:
+    """Return what clang-tidy says of the code that runs in user space."""
+    tool = shutil.which("clang-tidy")
+    if tool is None:
+        return ["clang-tidy is not installed; apt-get install clang-tidy, or ./dev check"]
+    files = [str(path) for path in _sources(project) if path.parent.name in {"core", "client"}]
+    folders = ("uapi", "core", "os/host", "client")
+    include = ["-D_GNU_SOURCE", *(f"-I{project / 'kernel' / name}" for name in folders)]
+    checks = ",".join(_TIDY)
+    command = [tool, "--quiet", f"--checks={checks}", *files, "--", "-std=c11", *include]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env={"PATH": os.defpath}
+    )
+    return [line for line in done.stdout.splitlines() if re.search(r": (warning|error): ", line)]
+
+
+def _sources(project: Path) -> list[Path]:
+    return [
+        path
+        for path in tracked(project)
+        if path.suffix in {".c", ".h"} and "kernel" in path.relative_to(project).parts[:1]
+    ]

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The checks that need no guest, as a list of steps: what `invoke check` runs.
+
+Every step runs, also after one that failed; two at a time. A step is a command, or one of the
+functions of `tree_checks`; a command that is not installed fails, it is not passed over.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.host import process
+from harness.project import c_checks, tree_checks
+
+# Several times what the longest takes on two cores; the parts of a night have more.
+_STEP_DEADLINE_S = 900.0
+_PART_DEADLINE_S = 4 * 3600.0
+_MOST_LINES = 60
+_CORE = ("make", "-s", "-C", "tests/core", "O=../../build/core")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """How one step ended; `output` is what it says when it failed, `notes` what it measured."""
+
+    name: str
+    passed: bool
+    duration_s: float
+    output: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Finding = Callable[[Path], Iterable[str]]
+
+
+def _steps() -> dict[str, Finding]:
+    """Return every step by its name: a function that yields what it objects to."""
+    python = sys.executable
+    pytest = (python, "-m", "pytest", "-q", "--color=no")
+    commands = {
+        "unit": (*pytest, "tests/unit", "tests/libvirt"),
+        "macos-target": (*pytest, "tests/macos"),
+        "mypy": (python, "-m", "mypy"),
+        "core": (*_CORE, "FUZZ_S=2", "check"),
+        "core-property": (python, "-m", "pytest", "-q", "--color=no", "tests/core"),
+        "kext": (python, "-m", "pytest", "-q", "--color=no", "tests/kext"),
+        "subscriber": (python, "-m", "pytest", "-q", "--color=no", "tests/subscriber"),
+        "ruff": (python, "-m", "ruff", "check", "--quiet"),
+        "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
+        "imports": (_beside(python, "lint-imports"), "--no-logo", "--no-cache"),
+        "licences": (_beside(python, "reuse"), "lint", "--lines"),
+        "shell": ("sh", "-n", "dev", "vm-images/debian-12.setup.sh"),
+    }
+    steps: dict[str, Finding] = {
+        name: partial(_command, command) for name, command in commands.items()
+    }
+    steps["sparse"] = c_checks.sparse
+    steps["c-style"] = c_checks.style
+    steps["clang-tidy"] = c_checks.clang_tidy
+    steps["core-headers"] = c_checks.core_is_pure
+    steps["compat"] = c_checks.compat_is_one_file
+    steps["host-paths"] = tree_checks.host_paths
+    steps["size"] = tree_checks.size
+    steps["folders"] = tree_checks.crowded_folders
+    steps["driver-names"] = tree_checks.driver_names
+    steps["habits"] = tree_checks.habits
+    return steps
+
+
+def _beside(python: str, tool: str) -> str:
+    """Return the path of a tool in the project's own environment."""
+    return str(Path(python).with_name(tool))
+
+
+def run_checks(
+    *, project: Path, only: tuple[str, ...] = (), on_step: Callable[[StepResult], None]
+) -> tuple[StepResult, ...]:
+    """Return the result of every step, or of those named; `on_step` hears each as it ends.
+
+    Raises: UsageError for a name that no step has.
+    """
+    steps = _steps()
+    unknown = [name for name in only if name not in steps]
+    if unknown:
+        raise UsageError(f"no such step: {', '.join(unknown)}; there are {', '.join(steps)}")
+    chosen = {name: step for name, step in steps.items() if not only or name in only}
+
+    def run(name: str) -> StepResult:
+        begun = time.monotonic()
+        output = tuple(chosen[name](project))
+        took = round(time.monotonic() - begun, 1)
+        result = StepResult(name=name, passed=not output, duration_s=took, output=output)
+        on_step(result)
+        return result
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return tuple(pool.map(run, chosen))
+
+
+def run_core_tests(
+    *, project: Path, long: bool, on_step: Callable[[StepResult], None]
+) -> tuple[StepResult, ...]:
+    """Return the result of each proof of the core; `on_step` hears each as it ends.
+
+    The long form fuzzes for minutes and gives the property test more examples.
+    """
+    fuzz_s, examples = ("300", "5000") if long else ("15", "400")
+    targets = ("run-plain", "run-asan", "run-tsan", "layout", "mutants", "wakeup", "fuzz")
+    steps: dict[str, tuple[str, ...]] = {
+        target: (*_CORE, f"FUZZ_S={fuzz_s}", target) for target in targets
+    }
+    pytest = (sys.executable, "-m", "pytest", "-q", "--color=no", "tests/core")
+    steps["property"] = ("env", f"OSQ_EXAMPLES={examples}", *pytest)
+    results = []
+    for name, command in steps.items():
+        begun = time.monotonic()
+        said: list[str] = []
+        output = tuple(_command(command, project, said=said))
+        took = round(time.monotonic() - begun, 1)
+        telling = tuple(line for line in said if line.startswith(("# ", "ok - ", "ok 1 wakeup")))
+        results.append(
+            StepResult(name=name, passed=not output, duration_s=took, output=output, notes=telling)
+        )
+        on_step(results[-1])
+    return tuple(results)
+
+
+def run_system_tests(*, project: Path, long: bool) -> StepResult:
+    """Return how tests/system ended: whole runs of the harness, some minutes."""
+    return _pytest_step("system", project, ("--long",) if long else ())
+
+
+def run_debug_tests(*, project: Path, expression: str = "", short: bool = False) -> StepResult:
+    """Return how tests/debug ended: real debuggers on real guests, many minutes.
+
+    The short form is what is marked so: each debugger once on one guest, about a minute.
+    """
+    options = ("-k", expression) if expression else ()
+    return _pytest_step("debug", project, (*options, *(("-m", "short") if short else ())))
+
+
+def run_packages_tests(*, project: Path, long: bool, expression: str = "") -> StepResult:
+    """Return how tests/packages ended: packages made, checked and installed in guests."""
+    options = (*(("--long",) if long else ()), *(("-k", expression) if expression else ()))
+    return _pytest_step("packages", project, options)
+
+
+def run_kext_tests(*, project: Path, expression: str, long: bool) -> StepResult:
+    """Return how tests/kext ended: the kext's machine code under the emulator."""
+    options = (*(("-k", expression) if expression else ()), *(("--long",) if long else ()))
+    return _pytest_step("kext", project, options)
+
+
+def run_subscriber_tests(*, project: Path, long: bool) -> StepResult:
+    """Return how tests/subscriber ended: the subscriber on the driver's core, in processes.
+
+    The long form kills it a hundred times, and loads it for ten minutes.
+    """
+    return _pytest_step("subscriber", project, ("--long",) if long else ())
+
+
+def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:
+    command = (sys.executable, "-m", "pytest", "-q", "--color=no", f"tests/{name}", *options)
+    begun = time.monotonic()
+    said: list[str] = []
+    output = tuple(_command(command, project, said=said, deadline_s=_PART_DEADLINE_S))
+    took = round(time.monotonic() - begun, 1)
+    return StepResult(
+        name=name, passed=not output, duration_s=took, output=output, notes=tuple(said[-1:])
+    )
+
+
+def lines(step: StepResult) -> str:
+    """Return a step's result as text: one line, and below it what it objects to."""
+    head = f"{'ok' if step.passed else 'FAILED':7} {step.name:14} {step.duration_s:6.1f} s"
+    shown = step.output[-_MOST_LINES:] or step.notes
+    return "\n".join((head, *(f"        {line}" for line in shown)))
+
+
+def _command(
+    command: tuple[str, ...],
+    project: Path,
+    *,
+    said: list[str] | None = None,
+    deadline_s: float = _STEP_DEADLINE_S,
+) -> Iterable[str]:
+    """Return what a command objects to; what it says at all goes into `said`."""
+    try:
+        ended = process.run(command, cwd=project, deadline_s=deadline_s)
+    except FileNotFoundError:
+        return [f"{command[0]} is not installed; ./dev installs it"]
+    if said is not None:
+        said += ended.lines
+    if ended.status is None:
+        return [*ended.lines, f"not finished after {deadline_s:.0f} s: {' '.join(command)}"]
+    if ended.status == 0:
+        return []
+    return ended.lines or [f"{' '.join(command)} ended with status {ended.status}"]

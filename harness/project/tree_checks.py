@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Checks on the files of the tree: traces of one machine, sizes, names that stay out of harness/.
+
+Each yields one line for what it objects to, and nothing for a good tree.
+"""
+
+import ast
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+# What the style guide allows, and who is allowed more, with the reason.
+FILE_LINES = 400
+FUNCTION_LINES = 40
+FOLDER_MODULES = 20
+LONGER_FILES: dict[str, str] = {
+    "kernel/uapi/osq.h": "one protocol, one header, one struct a kind of record",
+}
+LONGER_FUNCTIONS: dict[str, str] = {
+    "harness/tasks/workflow.py:run_kernel_test": "one parameter a command line option",
+    "harness/guest/domain_xml.py:render": "one element after the other, in libvirt's order",
+}
+_TEXT = {".c", ".h", ".py", ".sh", ".toml", ".yml", ".yaml", ".md", ".cfg", ""}
+_HOME = re.compile(r"/home/(?!runner\b)\w+/[\w.-]|/Users/\w+/")
+_REGISTRY = re.compile(r"https?://([\w.-]+)")
+_KNOWS_THE_PROJECT = ("harness/project/", "harness/tasks/project.py")
+_DRIVER = re.compile(
+    r"\bosq(?:uery)?(?:_|\b)|\bkernel/(?:core|os|uapi|client)\b|\btests/\w", re.IGNORECASE
+)
+# osq_lock() is a lock of Linux: include/linux/osq_lock.h.
+_LOCK_OF_LINUX = re.compile(r"osq_\((?:lock|unlock)|\bosq_(?:lock|unlock|wait_next)\b")
+_C_FUNCTION = re.compile(r"^[A-Za-z_][\w\s*]*?\b(\w+)\([^;]*$")
+
+
+def tracked(project: Path) -> tuple[Path, ...]:
+    """Return the files that git tracks, and the new ones that it does not ignore."""
+    done = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=project,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    names = sorted(set(done.stdout.split("\0")) - {""})
+    return tuple(project / name for name in names if (project / name).is_file())
+
+
+def host_paths(project: Path) -> Iterator[str]:
+    """Yield every line that names a place of this machine, or a registry that it is set up for."""
+    here = [f"{project}/", *_registries()]
+    for path in tracked(project):
+        name = path.relative_to(project).as_posix()
+        if path.suffix not in _TEXT or name.startswith(("tests/unit/", "LICENSES/")):
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+            if _HOME.search(line) or any(word in line for word in here):
+                yield f"{name}:{number}: a path or host of one machine: {line.strip()[:80]}"
+
+
+def _registries() -> set[str]:
+    """Return the hosts that this machine's apt fetches from."""
+    places = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
+    texts = (place.read_text(errors="replace") for place in places if place.is_file())
+    return {host for text in texts for host in _REGISTRY.findall(text)}
+
+
+def size(project: Path) -> Iterator[str]:
+    """Yield every file and function that is longer than the style guide allows."""
+    for path in tracked(project):
+        if path.suffix not in {".py", ".c", ".h"}:
+            continue
+        name = path.relative_to(project).as_posix()
+        text = path.read_text(errors="replace")
+        count = text.count("\n")
+        if count > FILE_LINES and name not in LONGER_FILES:
+            yield f"{name}: {count} lines, {FILE_LINES} are allowed"
+        found = python_functions(text) if path.suffix == ".py" else c_functions(text)
+        for function, lines in found:
+            if lines > FUNCTION_LINES and f"{name}:{function}" not in LONGER_FUNCTIONS:
+                yield f"{name}: {function} has {lines} lines, {FUNCTION_LINES} are allowed"
+
+
+def crowded_folders(project: Path) -> Iterator[str]:
+    """Yield every folder of the harness with more modules than a reader can keep in view."""
+    counts = Counter(path.parent for path in tracked(project) if path.suffix == ".py")
+    for folder, count in sorted(counts.items()):
+        name = folder.relative_to(project).as_posix()
+        if name.split("/")[0] == "harness" and count > FOLDER_MODULES:
+            yield f"{name}: {count} modules, {FOLDER_MODULES} are allowed"
+
+
+def driver_names(project: Path) -> Iterator[str]:
+    """Yield every line of the harness that knows this project's own driver or its tests.
+
+    The harness serves any module: pyproject.toml names the one under test. Exceptions are
+    harness/project, which checks this tree, and the tasks that run those checks.
+    """
+    for path in tracked(project):
+        name = path.relative_to(project).as_posix()
+        if not name.startswith("harness/") or name.startswith(_KNOWS_THE_PROJECT):
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+            if _DRIVER.search(line) and not _LOCK_OF_LINUX.search(line):
+                yield f"{name}:{number}: knows this project's driver: {line.strip()[:80]}"
+
+
+def habits(project: Path) -> Iterator[str]:
+    """Yield every module of the harness that prints, reads the environment or catches everything.
+
+    Only tasks print, only host.config reads the environment, and only an error that is passed on
+    may be caught whatever it is. What runs inside a debugger prints there.
+    """
+    for path in tracked(project):
+        name = path.relative_to(project).as_posix()
+        if path.suffix == ".py" and name.startswith("harness/"):
+            for said in sorted(set(_bad_habits(name, ast.parse(path.read_text())))):
+                yield f"{name}: {said}"
+
+
+def _bad_habits(name: str, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        text = ast.unparse(node) if isinstance(node, ast.Attribute | ast.Call) else ""
+        if text in {"os.environ", "os.getenv"} and name != "harness/host/config.py":
+            yield "reads the environment"
+        if text.startswith("print(") and not name.startswith("harness/tasks/"):
+            yield "prints"
+        if isinstance(node, ast.ExceptHandler) and not _passes_on(node):
+            caught = ast.unparse(node.type) if node.type else "everything"
+            if caught in {"everything", "Exception", "BaseException"}:
+                yield f"catches {caught}"
+
+
+def _passes_on(handler: ast.ExceptHandler) -> bool:
+    """Return whether a handler only cleans up and raises what it caught."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
+def python_functions(text: str) -> Iterable[tuple[str, int]]:
+    """Yield name and length of every function, its docstring not counted."""
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        first = node.body[0]
+        doc = first if ast.get_docstring(node) is not None else None
+        doc_lines = (doc.end_lineno or doc.lineno) - doc.lineno + 1 if doc else 0
+        yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1 - doc_lines
+
+
+def c_functions(text: str) -> Iterable[tuple[str, int]]:
+    """Yield name and length of every C function in kernel style: its brace alone on a line."""
+    name, begun = "", 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = _C_FUNCTION.match(line)
+        if match and not begun:
+            name = match.group(1)
+        elif line == "{" and name:
+            begun = number
+        elif line == "}" and begun:
+            yield name, number - begun + 1
+            name, begun = "", 0

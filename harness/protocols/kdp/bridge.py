@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""gdb-remote for a debugger on one side, KDP to a kernel on the other.
+
+lldb outside of macOS has no KDP, and gdb never had: both speak to this bridge as to any stub. One
+debugger, one thread (KDP shows the CPU that stopped). The kernel cannot be interrupted by KDP;
+who can inject an NMI gives that as `interrupt`.
+"""
+
+import logging
+import select
+from collections.abc import Callable
+
+from harness.errors import DebugError
+from harness.protocols import rsp
+from harness.protocols.kdp.client import KdpClient, KdpTerminated
+from harness.protocols.kdp.packets import ExceptionNote
+from harness.protocols.kdp.registers import CPU_TYPE_ARM64, CPU_TYPE_X86_64
+from harness.protocols.kdp.target_xml import DESCRIPTIONS
+from harness.protocols.rsp_socket import Link
+
+_LOG = logging.getLogger(__name__)
+# RFLAGS.TF, Intel SDM volume 1, 3.4.3.3.
+_TRAP_FLAG = 1 << 8
+# mach/exception_types.h to signals: BAD_ACCESS, BAD_INSTRUCTION, ARITHMETIC; else SIGTRAP.
+_SIGNALS = {1: 11, 2: 4, 3: 8}
+_SIGTRAP = 5
+_THREAD = b"1"
+_POLL_S = 0.2
+_TRAP_BYTES = {CPU_TYPE_X86_64: 1, CPU_TYPE_ARM64: 4}
+_BAD = b"E01"
+_FEATURES = b"PacketSize=1000;qXfer:features:read+;QStartNoAckMode+;vContSupported+"
+# What a debugger asks and the answer that does not depend on the kernel.
+_FIXED = {
+    b"qC": b"QC" + _THREAD,
+    b"qfThreadInfo": b"m" + _THREAD,
+    b"qsThreadInfo": b"l",
+    b"qAttached": b"1",
+    b"vCont?": b"vCont;c;s",
+}
+
+
+class Bridge:
+    """One debugger's session with a kernel; `serve` returns when either has gone."""
+
+    def __init__(
+        self, link: Link, client: KdpClient, *, interrupt: Callable[[], None] | None = None
+    ) -> None:
+        self._link = link
+        self._client = client
+        self._interrupt = interrupt
+        self._description = DESCRIPTIONS[client.target.cpu_type]
+        # What lay where a breakpoint is now: debuggers expect to read that.
+        self._breakpoints: dict[int, bytes] = {}
+        self._stop = b"T05thread:" + _THREAD + b";"
+        # Debuggers read one register a packet, a kernel gives them all in one.
+        self._values: dict[str, int] | None = None
+        self._handlers: dict[bytes, Callable[[bytes], bytes]] = {
+            b"g": self._read_all,
+            b"G": self._write_all,
+            b"p": self._read_one,
+            b"P": self._write_one,
+            b"m": self._read_memory,
+            b"M": self._write_hex,
+            b"X": self._write_binary,
+            b"Z": self._insert,
+            b"z": self._remove,
+        }
+
+    def serve(self) -> None:
+        """Answer the debugger until it detaches, is gone, or the kernel is.
+
+        Breakpoints are taken out and the kernel is let go, however the debugger left.
+        Raises: DebugError when the kernel fails in a way that no answer can say.
+        """
+        try:
+            while self._turn():
+                pass
+        finally:
+            try:
+                self._let_go()
+            finally:
+                self._link.close()
+
+    def _turn(self) -> bool:
+        """Do what is next; tell whether there is more."""
+        if self._client.running:
+            return self._running_turn()
+        piece = self._link.next()
+        if piece is None:
+            return False
+        return piece.kind is rsp.Kind.INTERRUPT or self._packet(piece.payload)
+
+    def _running_turn(self) -> bool:
+        if not self._link.has_pieces and not self._client.has_notes:
+            both: list[Link | KdpClient] = [self._link, self._client]
+            ready, _, _ = select.select(both, [], [], _POLL_S)
+            if self._link not in ready:
+                return self._look_at_kernel()
+        elif self._client.has_notes:
+            return self._look_at_kernel()
+        piece = self._link.next()
+        if piece is None:
+            return False
+        if piece.kind is rsp.Kind.INTERRUPT:
+            self._stop_kernel()
+        else:
+            _LOG.warning("while the kernel runs, the debugger said %s", piece.payload[:40])
+        return True
+
+    def _look_at_kernel(self) -> bool:
+        try:
+            note = self._client.wait_stopped(deadline_s=0.0)
+        except KdpTerminated as error:
+            _LOG.info("%s", error.message)
+            self._link.send(b"W00")
+            return False
+        if note is not None:
+            self._stopped(note)
+            self._link.send(self._stop)
+        return True
+
+    def _stop_kernel(self) -> None:
+        if self._interrupt is None:
+            word = "KDP cannot interrupt a running kernel; an NMI can (debug=0x4)\n"
+            self._link.send(b"O" + word.encode().hex().encode())
+        else:
+            self._interrupt()
+
+    def _stopped(self, note: ExceptionNote) -> None:
+        """Make the state after a trap what a debugger expects: pc on the breakpoint, no TF."""
+        exception = note.stops[0].exception if note.stops else 0
+        self._stop = b"T%02xthread:%s;" % (_SIGNALS.get(exception, _SIGTRAP), _THREAD)
+        if self._client.target.cpu_type != CPU_TYPE_X86_64:
+            return
+        values = self._registers()
+        mended = {**values, "rflags": values["rflags"] & ~_TRAP_FLAG}
+        stepped = values["rflags"] & _TRAP_FLAG
+        before = values["rip"] - _TRAP_BYTES[CPU_TYPE_X86_64]
+        if not stepped and before in self._breakpoints and values["rip"] not in self._breakpoints:
+            mended["rip"] = before
+        if mended != values:
+            self._set_registers(mended)
+
+    def _let_go(self) -> None:
+        if self._client.running:
+            _LOG.info("the kernel runs on, its breakpoints left in: KDP reaches no running kernel")
+            return
+        for address in sorted(self._breakpoints):
+            self._client.remove_breakpoint(address)
+        self._breakpoints.clear()
+        self._client.disconnect()
+
+    # --- packets ---------------------------------------------------------------------------------
+
+    def _packet(self, payload: bytes) -> bool:
+        """Answer one packet; False when the session is over."""
+        if payload in {b"k", b"vKill;1"} or payload.startswith(b"D"):
+            self._let_go()
+            self._link.send(b"X09" if payload == b"k" else b"OK")
+            return False
+        if payload[:1] in {b"c", b"s"} or payload.startswith(b"vCont;"):
+            return self._go(payload)
+        if payload == b"QStartNoAckMode":
+            self._link.send(b"OK")
+            self._link.acknowledges = False
+            return True
+        self._link.send(self._answer(payload))
+        return True
+
+    def _answer(self, payload: bytes) -> bytes:
+        handler = self._handlers.get(payload[:1])
+        if handler is None:
+            return self._query(payload)
+        try:
+            return handler(payload[1:])
+        except (DebugError, ValueError, IndexError) as error:
+            _LOG.info("%s: %s", payload[:40], error)
+            return _BAD
+
+    def _query(self, payload: bytes) -> bytes:
+        if payload in _FIXED:
+            return _FIXED[payload]
+        if payload == b"QThreadSuffixSupported":
+            self._description = DESCRIPTIONS[self._client.target.cpu_type].for_lldb()
+            return b""
+        if payload == b"?" or payload[:1] in {b"H", b"T"}:
+            return self._stop if payload == b"?" else b"OK"
+        if payload.startswith(b"qSupported"):
+            return _FEATURES
+        if payload in {b"qHostInfo", b"qProcessInfo"}:
+            return self._machine(process=payload == b"qProcessInfo")
+        return self._xml_part(payload)
+
+    def _xml_part(self, payload: bytes) -> bytes:
+        """Return a part of the target's description; "" (not supported) to anything else."""
+        if not payload.startswith(b"qXfer:features:read:target.xml:"):
+            return b""
+        offset, size = (int(part, 16) for part in payload.rpartition(b":")[2].split(b","))
+        text = self._description.xml().encode()
+        more = b"m" if offset + size < len(text) else b"l"
+        return more + text[offset : offset + size]
+
+    def _machine(self, *, process: bool) -> bytes:
+        triple = self._description.triple.encode().hex()
+        text = f"triple:{triple};ostype:macosx;vendor:apple;endian:little;ptrsize:8;"
+        return (("pid:1;" if process else "") + text).encode()
+
+    def _go(self, payload: bytes) -> bool:
+        """Let the kernel run, or step one instruction; the stop is reported later."""
+        action = payload.removeprefix(b"vCont;")[:1]
+        try:
+            if action in {b"s", b"S"}:
+                self._arm_step()
+            self._values = None
+            self._client.resume()
+        except DebugError as error:
+            _LOG.warning("the kernel does not go on: %s", error.message)
+            self._link.send(_BAD)
+        return True
+
+    def _arm_step(self) -> None:
+        if self._client.target.cpu_type != CPU_TYPE_X86_64:
+            raise DebugError("KDP steps x86_64 kernels only; set a breakpoint and continue")
+        values = self._registers()
+        self._set_registers({**values, "rflags": values["rflags"] | _TRAP_FLAG})
+
+    def _registers(self) -> dict[str, int]:
+        if self._values is None:
+            self._values = self._client.read_registers()
+        return self._values
+
+    def _set_registers(self, values: dict[str, int]) -> None:
+        self._values = None
+        self._client.write_registers(values)
+
+    def _read_all(self, _rest: bytes) -> bytes:
+        return self._description.all_hex(self._registers())
+
+    def _write_all(self, rest: bytes) -> bytes:
+        values = self._registers()
+        self._set_registers(self._description.from_hex(rest, values))
+        return b"OK"
+
+    def _read_one(self, rest: bytes) -> bytes:
+        register = self._description.registers[int(rest.partition(b";")[0], 16)]
+        return self._description.hex_of(register, self._registers())
+
+    def _write_one(self, rest: bytes) -> bytes:
+        number, _, digits = rest.partition(b";")[0].partition(b"=")
+        register = self._description.registers[int(number, 16)]
+        values = self._registers()
+        if register.kdp not in values:
+            return _BAD
+        value = int.from_bytes(bytes.fromhex(digits.decode()), "little")
+        self._set_registers({**values, register.kdp: value})
+        return b"OK"
+
+    def _read_memory(self, rest: bytes) -> bytes:
+        address, size = (int(part, 16) for part in rest.split(b","))
+        data = bytearray(self._client.read_memory(address, size))
+        for where, was in self._breakpoints.items():
+            for position, byte in enumerate(was, start=where - address):
+                if 0 <= position < size:
+                    data[position] = byte
+        return data.hex().encode()
+
+    def _write_hex(self, rest: bytes) -> bytes:
+        where, _, digits = rest.partition(b":")
+        return self._written(where, bytes.fromhex(digits.decode()))
+
+    def _write_binary(self, rest: bytes) -> bytes:
+        where, _, data = rest.partition(b":")
+        return self._written(where, data)
+
+    def _written(self, where: bytes, data: bytes) -> bytes:
+        address, size = (int(part, 16) for part in where.split(b","))
+        if size != len(data):
+            return _BAD
+        self._client.write_memory(address, data)
+        return b"OK"
+
+    def _insert(self, rest: bytes) -> bytes:
+        kind, address = rest.split(b",")[:2]
+        if kind not in {b"0", b"1"}:
+            return b""
+        where = int(address, 16)
+        if where not in self._breakpoints:
+            was = self._client.read_memory(where, _TRAP_BYTES[self._client.target.cpu_type])
+            self._client.set_breakpoint(where)
+            self._breakpoints[where] = was
+        return b"OK"
+
+    def _remove(self, rest: bytes) -> bytes:
+        kind, address = rest.split(b",")[:2]
+        if kind not in {b"0", b"1"}:
+            return b""
+        where = int(address, 16)
+        if where in self._breakpoints:
+            self._client.remove_breakpoint(where)
+            del self._breakpoints[where]
+        return b"OK"

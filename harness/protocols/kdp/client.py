@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The debugger's side of KDP over UDP: one request at a time, sent again until it is answered.
+
+The kernel answers a repeated request with the reply that it kept, so a repetition is safe. What
+comes of its own accord, exceptions, is acknowledged here and kept for `wait_stopped`. A running
+kernel listens to nobody: only a stopped one answers.
+Source: xnu-11417.101.15, osfmk/kdp/kdp_udp.c and kdp.c; sequence of a session as lldb's
+ProcessKDP has it.
+"""
+
+import contextlib
+import logging
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+from harness.errors import DebugError
+from harness.protocols.kdp import codec, registers
+from harness.protocols.kdp.packets import (
+    DATA_MAX_BYTES,
+    KDP_PORT,
+    PACKET_MAX_BYTES,
+    VERSION_64_BIT,
+    Body,
+    Breakpoint,
+    Connect,
+    Empty,
+    ExceptionNote,
+    HostInfo,
+    KdpStatus,
+    Memory,
+    Packet,
+    Reattach,
+    Registers,
+    Request,
+    ResumeCpus,
+    Status,
+    Termination,
+    Text,
+    Version,
+)
+
+_BodyT = TypeVar("_BodyT", bound=Body)
+_LOG = logging.getLogger(__name__)
+_GREETING = "Greetings from modlab"
+# lldb moves half of what the protocol allows; some kernels' drivers take no more.
+_CHUNK_BYTES = DATA_MAX_BYTES // 2
+_SEQUENCES = 256
+_FROM_KERNEL = {Request.EXCEPTION, Request.TERMINATION}
+
+
+class KdpSilent(DebugError):
+    """Raised when no reply came to any of the tries."""
+
+
+class KdpRefused(DebugError):
+    """Raised when the kernel answers a request with an error."""
+
+    def __init__(self, request: Request, error: int, what: str = "") -> None:
+        known = {status.value for status in KdpStatus}
+        word = KdpStatus(error).name if error in known else "unknown"
+        super().__init__(
+            f"KDP_{request.name} {what}{' ' if what else ''}refused: error {error} ({word})",
+            hint="another debugger is attached; end it first"
+            if error == KdpStatus.ALREADY_CONNECTED
+            else "",
+        )
+        self.request = request
+        self.error = error
+
+
+class KdpOutOfStep(DebugError):
+    """Raised when a reply belongs to no request that was made: two debuggers, or no kernel."""
+
+
+class KdpTerminated(DebugError):
+    """Raised when the kernel says that it goes away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KdpTarget:
+    """What the kernel said of itself; `text_address` is where it lies now, 0 when unsaid."""
+
+    cpu_type: int
+    cpu_subtype: int
+    cpus_mask: int
+    version: int
+    feature: int
+    banner: str
+    uuid: str
+    text_address: int
+
+
+class KdpClient:
+    """A session with one kernel; leaving the `with` block disconnects, and the kernel runs on."""
+
+    def __init__(
+        self, host: str, port: int = KDP_PORT, *, timeout_s: float = 5.0, tries: int = 3
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._tries = tries
+        self._peer = f"{host}:{port}"
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.connect((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise DebugError(f"no way to {self._peer}: {error}") from error
+        self._sequence = 0
+        self._key = 0
+        self._connected = False
+        self._noted: int | None = None
+        self._notes: deque[ExceptionNote] = deque()
+        self.running = False
+        self.target: KdpTarget
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if not self.running:
+                self.disconnect()
+        except DebugError as trouble:
+            _LOG.warning("the kernel was not told that the debugger left: %s", trouble.message)
+        finally:
+            self._socket.close()
+
+    def fileno(self) -> int:
+        """Return the socket's number, for select."""
+        return self._socket.fileno()
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether a stop has arrived that nobody has asked for yet."""
+        return bool(self._notes)
+
+    def connect(self) -> KdpTarget:
+        """Attach to a kernel that waits for a debugger, and return what it says of itself.
+
+        Raises: KdpSilent, KdpRefused when another debugger is attached, KdpOutOfStep.
+        """
+        port = self._socket.getsockname()[1]
+        reply = self._exchange(Request.REATTACH, Reattach(reply_port=port))
+        self._key, self._sequence = reply.key, 0
+        body = Connect(reply_port=port, exception_port=port, greeting=_GREETING)
+        self._accepted(Request.CONNECT, body)
+        self._connected = True
+        version = self._body(Request.VERSION, Version)
+        host = self._body(Request.HOSTINFO, HostInfo)
+        banner = self._body(Request.KERNELVERSION, Text).text
+        self.target = KdpTarget(
+            cpu_type=host.cpu_type,
+            cpu_subtype=host.cpu_subtype,
+            cpus_mask=host.cpus_mask,
+            version=version.version,
+            feature=version.feature,
+            banner=banner,
+            uuid=_word_after(banner, "UUID="),
+            text_address=int(_word_after(banner, "stext=") or "0", 16),
+        )
+        if self.target.cpu_type not in registers.ARCHITECTURES:
+            raise DebugError(f"the kernel's CPU type is {self.target.cpu_type:#x}: not known here")
+        if self.target.version < VERSION_64_BIT:
+            raise DebugError(f"the kernel speaks KDP {self.target.version}: 32 bits only")
+        return self.target
+
+    def disconnect(self) -> None:
+        """Let the kernel go; it runs on, or waits for the next debugger after a panic."""
+        if self._connected:
+            self._connected = False
+            self._exchange(Request.DISCONNECT, Empty())
+
+    def read_memory(self, address: int, size_bytes: int) -> bytes:
+        """Return kernel memory, in as many requests as it takes.
+
+        Raises: KdpRefused where nothing is mapped.
+        """
+        found = b""
+        while len(found) < size_bytes:
+            where, size = address + len(found), min(_CHUNK_BYTES, size_bytes - len(found))
+            body = Memory(address=where, size_bytes=size)
+            data = self._accepted(Request.READMEM64, body, what=f"of {where:#x}").data
+            if len(data) != size:
+                raise KdpOutOfStep(f"{size} bytes of {where:#x} were asked for, {len(data)} came")
+            found += data
+        return found
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Change kernel memory.
+
+        Raises: KdpRefused where nothing is mapped.
+        """
+        for start in range(0, len(data), _CHUNK_BYTES):
+            part = data[start : start + _CHUNK_BYTES]
+            body = Memory(address=address + start, size_bytes=len(part), data=part)
+            self._accepted(Request.WRITEMEM64, body, what=f"at {address + start:#x}")
+
+    def read_registers(self) -> dict[str, int]:
+        """Return the registers of the CPU that stopped."""
+        flavor = registers.THREAD[self.target.cpu_type]
+        body = Registers(cpu=0, flavor=flavor.number)
+        return flavor.decode(self._accepted(Request.READREGS, body).data)
+
+    def write_registers(self, values: dict[str, int]) -> None:
+        """Set all the registers of the CPU that stopped."""
+        flavor = registers.THREAD[self.target.cpu_type]
+        body = Registers(cpu=0, flavor=flavor.number, data=flavor.encode(values))
+        self._accepted(Request.WRITEREGS, body)
+
+    def set_breakpoint(self, address: int) -> None:
+        """Let the kernel plant a breakpoint.
+
+        Raises: KdpRefused when it has no more, or no memory there.
+        """
+        body = Breakpoint(address=address)
+        self._accepted(Request.BREAKPOINT64_SET, body, what=f"at {address:#x}")
+
+    def remove_breakpoint(self, address: int) -> None:
+        """Let the kernel take a breakpoint out again."""
+        body = Breakpoint(address=address)
+        self._accepted(Request.BREAKPOINT64_REMOVE, body, what=f"at {address:#x}")
+
+    def resume(self) -> None:
+        """Let the kernel run until something stops it; see `wait_stopped`."""
+        self._notes.clear()
+        self._exchange(Request.RESUMECPUS, ResumeCpus(cpu_mask=self.target.cpus_mask))
+        self.running = True
+
+    def wait_stopped(self, *, deadline_s: float) -> ExceptionNote | None:
+        """Return why the kernel stopped; None when it did not within the deadline.
+
+        Raises: KdpTerminated when it went away instead.
+        """
+        end = time.monotonic() + deadline_s
+        while not self._notes:
+            left = end - time.monotonic()
+            packet = self._receive(left)
+            if packet is None and left <= 0:
+                return None
+            if packet is not None and packet.is_reply:
+                _LOG.debug("a late reply: %s", packet)
+        self.running = False
+        return self._notes.popleft()
+
+    def _body(self, request: Request, expected: type[_BodyT]) -> _BodyT:
+        body = self._exchange(request, Empty()).body
+        if not isinstance(body, expected):
+            raise KdpOutOfStep(f"KDP_{request.name} is answered with {body}")
+        return body
+
+    def _accepted(self, request: Request, body: Body, *, what: str = "") -> Status:
+        reply = self._exchange(request, body).body
+        if not isinstance(reply, Status):
+            raise KdpOutOfStep(f"KDP_{request.name} is answered with {reply}")
+        if reply.error:
+            raise KdpRefused(request, reply.error, what)
+        return reply
+
+    def _exchange(self, request: Request, body: Body) -> Packet:
+        """Return the reply to a request, sent up to `tries` times."""
+        if self.running:
+            raise DebugError("the kernel runs: KDP cannot interrupt it", hint=_NMI_HINT)
+        sequence = self._sequence
+        packet = Packet(
+            request=request, is_reply=False, sequence=sequence, key=self._key, body=body
+        )
+        data = codec.encode(packet)
+        for attempt in range(self._tries):
+            if attempt:
+                _LOG.info("KDP_%s %d: try %d", request.name, sequence, attempt + 1)
+            self._send(data)
+            reply = self._await(packet)
+            if reply is not None:
+                self._sequence = (sequence + 1) % _SEQUENCES
+                return reply
+        raise KdpSilent(
+            f"{self._peer} answered none of {self._tries} KDP_{request.name}, "
+            f"{self._timeout_s:g} s each",
+            hint="the kernel answers only while it waits for a debugger: its console says "
+            "'Waiting for remote debugger connection'",
+        )
+
+    def _await(self, asked: Packet) -> Packet | None:
+        """Return the reply to what was asked; None when the time of one try is over."""
+        end = time.monotonic() + self._timeout_s
+        while (left := end - time.monotonic()) > 0:
+            packet = self._receive(left)
+            if packet is None or not packet.is_reply:
+                continue
+            behind = (asked.sequence - packet.sequence) % _SEQUENCES
+            if behind == 0 and packet.request is asked.request:
+                return packet
+            if behind == 0 or behind > _SEQUENCES // 2:
+                raise KdpOutOfStep(
+                    f"a reply to KDP_{packet.request.name} {packet.sequence} came while "
+                    f"KDP_{asked.request.name} {asked.sequence} was asked",
+                    hint="is another debugger attached to the same kernel?",
+                )
+            _LOG.debug("an old reply, to %d", packet.sequence)
+        return None
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.send(data)
+        except ConnectionRefusedError:
+            _LOG.info("%s: no one listens", self._peer)
+        except OSError as error:
+            raise DebugError(f"nothing can be sent to {self._peer}: {error}") from error
+
+    def _receive(self, wait_s: float) -> Packet | None:
+        """Return the next packet, notes acknowledged and kept; None for none and for a bad one."""
+        self._socket.settimeout(max(wait_s, 0.001))
+        try:
+            packet = codec.decode(self._socket.recv(2 * PACKET_MAX_BYTES))
+        except TimeoutError:
+            return None
+        except ConnectionRefusedError:
+            # The port is closed now; it opens when the kernel stops, so the time is waited out.
+            time.sleep(min(wait_s, self._timeout_s / 10))
+            return None
+        except codec.KdpMalformed as error:
+            _LOG.warning("from %s: %s", self._peer, error.message)
+            return None
+        if not packet.is_reply and packet.request in _FROM_KERNEL:
+            self._acknowledge(packet)
+        return packet
+
+    def _acknowledge(self, note: Packet) -> None:
+        """Answer what the kernel says unasked; one that it repeats is answered, not kept twice."""
+        answer = Packet(
+            request=note.request, is_reply=True, sequence=note.sequence, key=note.key, body=Empty()
+        )
+        with contextlib.suppress(ConnectionRefusedError):
+            self._socket.send(codec.encode(answer))
+        if isinstance(note.body, Termination):
+            self._connected = self.running = False
+            raise KdpTerminated(f"the kernel ends: code {note.body.term_code}")
+        if isinstance(note.body, ExceptionNote) and note.sequence != self._noted:
+            self._noted = note.sequence
+            self._notes.append(note.body)
+
+
+_NMI_HINT = "an NMI stops it when it was booted with debug=0x4: virsh inject-nmi DOMAIN"
+
+
+def _word_after(text: str, mark: str) -> str:
+    """Return the word that follows a mark, without what punctuates it; "" without the mark."""
+    _, found, rest = text.partition(mark)
+    words = rest.split()
+    return words[0].rstrip(";,") if found and words else ""

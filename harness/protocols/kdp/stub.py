@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The kernel's side of KDP, in front of any machine that can be stopped: what tests attach to.
+
+It keeps XNU's rules: one sequence number is right, the one before gets the kept reply again, all
+else is thrown away; a second debugger is refused; exceptions are repeated until acknowledged. And
+it can be made to lose, repeat and falsify packets, each fault from a seed.
+Source: xnu-11417.101.15, osfmk/kdp/kdp.c and kdp_udp.c.
+"""
+
+import random
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Protocol, Self
+
+from harness.protocols.kdp import codec, registers
+from harness.protocols.kdp.packets import (
+    DATA_MAX_BYTES,
+    FEATURE_BREAKPOINTS,
+    PACKET_MAX_BYTES,
+    Body,
+    Breakpoint,
+    Connect,
+    Empty,
+    ExceptionInfo,
+    ExceptionNote,
+    HostInfo,
+    KdpStatus,
+    MaxBytes,
+    Memory,
+    Packet,
+    Reattach,
+    Registers,
+    Request,
+    Status,
+    Text,
+    Version,
+)
+
+_KEY = 0x0BADCAFE
+_VERSION = 12
+_SEQUENCES = 256
+_POLL_S = 0.05
+_EXCEPTION_TRIES = 40
+_ATTACHING = {Request.CONNECT, Request.REATTACH}
+
+
+class Machine(Protocol):
+    """A stopped kernel with memory and one CPU."""
+
+    cpu_type: int
+    cpu_subtype: int
+    banner: str
+
+    def read(self, address: int, size_bytes: int) -> bytes | None:
+        """Return memory, or None where some of it is not mapped."""
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Change memory; tell whether all of it is mapped."""
+
+    def plant(self, address: int) -> KdpStatus:
+        """Set a breakpoint."""
+
+    def clear(self, address: int) -> KdpStatus:
+        """Take a breakpoint out."""
+
+    def registers(self) -> dict[str, int]:
+        """Return the thread state by KDP's names."""
+
+    def set_registers(self, values: dict[str, int]) -> None:
+        """Set the thread state."""
+
+    def run(self) -> ExceptionInfo | None:
+        """Run until something stops it, and return what; None when it ran to its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """What goes wrong on the way; probabilities are 0 to 1."""
+
+    seed: int = 0
+    lose_requests: float = 0.0
+    lose_replies: float = 0.0
+    repeat_replies: float = 0.0
+    silent: bool = False
+    refuse: KdpStatus = KdpStatus.NO_ERROR
+    sequence_shift: int = 0
+    wrong_request: bool = False
+    garbage: bool = False
+
+
+@dataclass
+class Seen:
+    """What the stub has met: for the assertions of tests."""
+
+    requests: list[Request] = field(default_factory=list)
+    lost: int = 0
+    resent: int = 0
+    thrown_away: int = 0
+    exceptions_sent: int = 0
+    connected: bool = False
+
+
+class StubServer:
+    """A KDP server on a loopback port, served by a thread until the `with` block ends."""
+
+    def __init__(self, machine: Machine, *, faults: Faults | None = None) -> None:
+        self._machine = machine
+        self._faults = faults or Faults()
+        self._random = random.Random(self._faults.seed)  # noqa: S311 - faults, not secrets
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(_POLL_S)
+        self.port: int = self._socket.getsockname()[1]
+        self.seen = Seen()
+        self._expected = 0
+        self._exception_sequence = 0
+        self._saved = b""
+        self._debugger = ("127.0.0.1", 0)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._answers: dict[Request, Callable[[Body], Body]] = {
+            Request.HOSTINFO: self._hostinfo,
+            Request.VERSION: lambda _body: Version(version=_VERSION, feature=FEATURE_BREAKPOINTS),
+            Request.MAXBYTES: lambda _body: MaxBytes(max_bytes=DATA_MAX_BYTES),
+            Request.KERNELVERSION: lambda _body: Text(text=machine.banner),
+            Request.READMEM64: self._read_memory,
+            Request.WRITEMEM64: self._write_memory,
+            Request.READREGS: self._read_registers,
+            Request.WRITEREGS: self._write_registers,
+            Request.BREAKPOINT64_SET: self._plant,
+            Request.BREAKPOINT64_REMOVE: self._clear,
+            Request.RESUMECPUS: lambda _body: Empty(),
+            Request.DISCONNECT: self._disconnect,
+        }
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while not self._over.is_set():
+            packet = self._receive()
+            if packet is None or packet.is_reply or self._faults.silent:
+                continue
+            if self._handle(packet) and packet.request is Request.RESUMECPUS:
+                self._run()
+
+    def _receive(self) -> Packet | None:
+        try:
+            data, sender = self._socket.recvfrom(2 * PACKET_MAX_BYTES)
+            packet = codec.decode(data)
+        except (TimeoutError, codec.KdpMalformed):
+            return None
+        if self._chance(self._faults.lose_requests):
+            self.seen.lost += 1
+            return None
+        if packet.request in _ATTACHING:
+            self._debugger = (sender[0], self._debugger[1])
+        return packet
+
+    def _chance(self, probability: float) -> bool:
+        return probability > 0 and self._random.random() < probability
+
+    def _handle(self, packet: Packet) -> bool:
+        """Answer one request; tell whether it was carried out now."""
+        if isinstance(packet.body, Connect | Reattach):
+            return self._attach(packet)
+        if not self.seen.connected or packet.key != _KEY:
+            self.seen.thrown_away += 1
+            return False
+        if (packet.sequence + 1) % _SEQUENCES == self._expected:
+            self.seen.resent += 1
+            self._send(self._saved)
+            return False
+        if packet.sequence != self._expected:
+            self.seen.thrown_away += 1
+            return False
+        self.seen.requests.append(packet.request)
+        answer = self._answers.get(packet.request)
+        body = answer(packet.body) if answer else Empty()
+        self._expected = (self._expected + 1) % _SEQUENCES
+        self._reply(packet, body)
+        return True
+
+    def _attach(self, packet: Packet) -> bool:
+        body = packet.body
+        if not isinstance(body, Connect | Reattach):
+            return False
+        self._debugger = (self._debugger[0], body.reply_port)
+        if isinstance(body, Reattach):
+            self.seen.requests.append(packet.request)
+            self._expected, self._exception_sequence = 0, 0
+            self._reply(packet, Empty())
+            return True
+        if self._expected == 1 and self.seen.connected:
+            self.seen.resent += 1
+            self._send(self._saved)
+            return False
+        self.seen.requests.append(packet.request)
+        error = self._faults.refuse
+        if error is KdpStatus.NO_ERROR:
+            self.seen.connected, self._expected = True, 1
+        self._reply(packet, Status(error=error))
+        return True
+
+    def _reply(self, packet: Packet, body: Body) -> None:
+        answer = replace(packet, is_reply=True, key=_KEY, body=body)
+        shift = self._faults.sequence_shift
+        if shift and packet.request not in _ATTACHING:
+            answer = replace(answer, sequence=(answer.sequence + shift) % _SEQUENCES)
+        if self._faults.wrong_request and packet.request is Request.VERSION:
+            host = HostInfo(cpus_mask=1, cpu_type=0, cpu_subtype=0)
+            answer = replace(answer, request=Request.HOSTINFO, body=host)
+        self._saved = codec.encode(answer)
+        if self._faults.garbage:
+            self._send(b"\xff" * 11)
+        self._send(self._saved)
+        if self._chance(self._faults.repeat_replies):
+            self._send(self._saved)
+
+    def _send(self, data: bytes) -> None:
+        if self._chance(self._faults.lose_replies):
+            self.seen.lost += 1
+            return
+        self._socket.sendto(data, self._debugger)
+
+    def _run(self) -> None:
+        stop = self._machine.run()
+        if stop is None:
+            return
+        note = Packet(
+            request=Request.EXCEPTION,
+            is_reply=False,
+            sequence=self._exception_sequence,
+            key=_KEY,
+            body=ExceptionNote(stops=(stop,)),
+        )
+        for _ in range(_EXCEPTION_TRIES):
+            self.seen.exceptions_sent += 1
+            self._send(codec.encode(note))
+            if self._acknowledged(note):
+                break
+        self._exception_sequence = (self._exception_sequence + 1) % _SEQUENCES
+
+    def _acknowledged(self, note: Packet) -> bool:
+        """Tell whether the debugger's answer to a note came; late requests are answered, too."""
+        while not self._over.is_set():
+            packet = self._receive()
+            if packet is None:
+                return False
+            if packet.is_reply and packet.request is Request.EXCEPTION:
+                return packet.sequence == note.sequence
+            self._handle(packet)
+        return True
+
+    # --- answers ---------------------------------------------------------------------------------
+
+    def _hostinfo(self, _body: Body) -> Body:
+        machine = self._machine
+        return HostInfo(cpus_mask=1, cpu_type=machine.cpu_type, cpu_subtype=machine.cpu_subtype)
+
+    def _disconnect(self, _body: Body) -> Body:
+        self.seen.connected = False
+        return Empty()
+
+    def _read_memory(self, body: Body) -> Body:
+        if not isinstance(body, Memory) or body.size_bytes > DATA_MAX_BYTES:
+            return Status(error=KdpStatus.BAD_NBYTES)
+        data = self._machine.read(body.address, body.size_bytes)
+        if data is None:
+            return Status(error=KdpStatus.BAD_ACCESS)
+        return Status(error=KdpStatus.NO_ERROR, data=data)
+
+    def _write_memory(self, body: Body) -> Body:
+        if not isinstance(body, Memory) or body.size_bytes > DATA_MAX_BYTES:
+            return Status(error=KdpStatus.BAD_NBYTES)
+        mapped = self._machine.write(body.address, body.data)
+        return Status(error=KdpStatus.NO_ERROR if mapped else KdpStatus.BAD_ACCESS)
+
+    def _read_registers(self, body: Body) -> Body:
+        flavor = registers.THREAD[self._machine.cpu_type]
+        if not isinstance(body, Registers) or body.flavor != flavor.number:
+            return Status(error=KdpStatus.BAD_FLAVOR)
+        return Status(error=KdpStatus.NO_ERROR, data=flavor.encode(self._machine.registers()))
+
+    def _write_registers(self, body: Body) -> Body:
+        flavor = registers.THREAD[self._machine.cpu_type]
+        if not isinstance(body, Registers) or body.flavor != flavor.number:
+            return Status(error=KdpStatus.BAD_FLAVOR)
+        if len(body.data) != flavor.size_bytes:
+            return Status(error=KdpStatus.BAD_NBYTES)
+        self._machine.set_registers(flavor.decode(body.data))
+        return Status(error=KdpStatus.NO_ERROR)
+
+    def _plant(self, body: Body) -> Body:
+        if not isinstance(body, Breakpoint):
+            return Status(error=KdpStatus.BAD_NBYTES)
+        return Status(error=self._machine.plant(body.address))
+
+    def _clear(self, body: Body) -> Body:
+        if not isinstance(body, Breakpoint):
+            return Status(error=KdpStatus.BAD_NBYTES)
+        return Status(error=self._machine.clear(body.address))

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One side of a gdb-remote connection: pieces in, packets out, over a UNIX socket of our own.
+
+No TCP port is ever opened: whoever reaches a stub owns the guest, so its socket lies in a folder
+of mode 0700.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import DebugError
+from harness.protocols import rsp
+
+# sun_path of unix(7), without its NUL.
+_PATH_MAX_BYTES = 107
+_CHUNK_BYTES = 64 * 1024
+
+
+class Link:
+    """A connected socket that speaks RSP; acknowledges until both sides agree not to."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._reader = rsp.Reader()
+        self._pieces: deque[rsp.Piece] = deque()
+        self._last = b""
+        self.acknowledges = True
+
+    def fileno(self) -> int:
+        """Return the socket's number, for select."""
+        return self._socket.fileno()
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether `next` returns without reading."""
+        return bool(self._pieces)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+    def send(self, payload: bytes) -> None:
+        """Send a packet; a peer that is gone shows at the next `next`."""
+        self._last = rsp.packet(payload)
+        self._write(self._last)
+
+    def next(self) -> rsp.Piece | None:
+        """Return the next packet or interrupt, blocking for its bytes; None at the end.
+
+        Acknowledgements are dealt with here; a damaged packet is asked for again.
+        """
+        while True:
+            while self._pieces:
+                piece = self._pieces.popleft()
+                if self._handled(piece):
+                    continue
+                return piece
+            try:
+                data = self._socket.recv(_CHUNK_BYTES)
+                self._pieces.extend(self._reader.feed(data))
+            except (OSError, ValueError):
+                return None
+            if not data:
+                return None
+
+    def _handled(self, piece: rsp.Piece) -> bool:
+        if piece.kind is rsp.Kind.PACKET:
+            if self.acknowledges:
+                self._write(b"+")
+            return False
+        if piece.kind is rsp.Kind.DAMAGED:
+            self._write(b"-")
+        elif piece.kind is rsp.Kind.NAK:
+            self._write(self._last)
+        return piece.kind is not rsp.Kind.INTERRUPT
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.sendall(data)
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """Give a listening UNIX socket that only its owner can reach; it is removed at the end.
+
+    Raises: DebugError when the path is too long or cannot be made.
+    """
+    if len(os.fsencode(path)) > _PATH_MAX_BYTES:
+        raise DebugError(f"{path} is too long for a socket: {_PATH_MAX_BYTES} bytes are allowed")
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            listener.bind(os.fspath(path))
+        except OSError as error:
+            raise DebugError(f"no socket {path}: {error}") from error
+        try:
+            path.chmod(0o600)
+            listener.listen()
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def accepted(
+    listener: socket.socket, *, deadline_s: float, wanted: Callable[[], bool]
+) -> socket.socket | None:
+    """Return the next connection; None at the deadline, or when it is no longer wanted."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end and wanted():
+        ready, _, _ = select.select([listener], [], [], 0.1)
+        if ready:
+            return listener.accept()[0]
+    return None

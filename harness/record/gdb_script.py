@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The command file for a gdb that is to travel in a recording's time.
+
+Symbols lie where the recorded kernel had them: it was not moved (nokaslr), and its init said
+where the module's sections are.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.record.recording import Fault, Recording
+from harness.symbols.elf import SymbolTable
+
+_HELP = """\
+echo harness: the guest stands before what was recorded; time goes both ways.\\n
+echo   to-panic     go on to the kernel's panic\\n
+echo   to-fault     from there back to the instruction that failed\\n
+echo   reverse-continue, reverse-step, reverse-stepi, reverse-finish\\n
+echo   watch -l X, then reverse-continue: back to what wrote X\\n
+"""
+# Where a guest begins to leave, and still prints. QEMU 7.2 logs a shutdown before the instructions
+# since the last event that led to it, so a replay may end by so much too early; and behind its end
+# it can no longer go back, it aborts with 'invalid runstate transition'.
+_ENDS = ("console_flush_on_panic", "kernel_power_off", "kernel_restart")
+_TO_PANIC = """\
+define to-panic
+thbreak panic
+continue
+end
+document to-panic
+Go on to the kernel's panic.
+end
+"""
+# Of a guest that was ended at its deadline; the end itself is a shutdown, see above.
+_TO_END = """\
+define to-end
+monitor replay_break {count}
+continue
+end
+document to-end
+Go on to the end of what was recorded.
+end
+echo harness: this guest did not end; to-end goes on to where it was ended\\n
+"""
+# QEMU goes back to a number of executed instructions. One that faults is not counted, so it may
+# come to stand either before it or in the exception's entry; a step back and on settles that.
+_TO_FAULT = """\
+define to-fault
+hbreak *{address:#x}
+set $harness_fault = $bpnum
+reverse-continue
+delete $harness_fault
+if (unsigned long)$pc != {address:#x}
+reverse-stepi
+stepi
+end
+end
+document to-fault
+Go back to the instruction at which the kernel's first report came about:
+{function}+{offset:#x}{module}.
+end
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayFiles:
+    """Where a debugger finds the recording: its stub and the files with symbols."""
+
+    socket: Path
+    vmlinux: Path
+    module: Path
+
+
+def text(recording: Recording, files: ReplayFiles) -> str:
+    """Return gdb's commands: symbols, the connection, and two commands of ours."""
+    lines = ["set pagination off", "set confirm off", f"file {_quoted(files.vmlinux)}"]
+    if recording.sections:
+        places = " ".join(
+            f"-s {name} {address:#x}" for name, address in sorted(recording.sections.items())
+        )
+        lines.append(f"add-symbol-file {_quoted(files.module)} {places}")
+    else:
+        lines.append(f"echo harness: {recording.module} never said where it is\\n")
+    lines.append(f"target remote {files.socket}")
+    lines += [f"hbreak {function}" for function in _ENDS]
+    found = "\n".join(lines) + "\n" + _TO_PANIC
+    if recording.instructions:
+        found += _TO_END.format(count=recording.instructions)
+    address = fault_address(recording, files)
+    if address is not None and recording.fault is not None:
+        fault = recording.fault
+        module = f" [{fault.module}]" if fault.module else ""
+        found += _TO_FAULT.format(
+            address=address, function=fault.function, offset=fault.offset, module=module
+        )
+    return found + _HELP
+
+
+def fault_address(recording: Recording, files: ReplayFiles) -> int | None:
+    """Return the address of the failing instruction, None where it is not known for sure."""
+    fault = recording.fault
+    if fault is None:
+        return None
+    if not fault.module:
+        return _in_file(files.vmlinux, fault, {})
+    if fault.module != recording.module or not recording.sections:
+        return None
+    return _in_file(files.module, fault, recording.sections)
+
+
+def _in_file(file: Path, fault: Fault, sections: dict[str, int]) -> int | None:
+    fitting = [one for one in SymbolTable(file).find(fault.function) if one.fits(fault.size)]
+    if len(fitting) != 1:
+        return None
+    symbol = fitting[0]
+    if sections and symbol.section not in sections:
+        return None
+    return sections.get(symbol.section, 0) + symbol.value + fault.offset
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as gdb reads one word."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

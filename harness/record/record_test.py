@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`kernel-test --record TEST`: one test in a guest that QEMU records, ready to go back in.
+
+    TEST -> its command in the guest -> recorded -> verdict
+
+A recording has no network, so a test that talks with its guest cannot be carried on in one. Its
+part in the guest can, where it is one command: a suite of its own (`command = `), or what a test
+of pytest announces by `@pytest.mark.recordable(command=, variant="")`. Every other test is
+refused before anything is built.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.crash import expectations
+from harness.errors import NoTests, UsageError
+from harness.host import config
+from harness.model.crash import Expectation
+from harness.model.request import KernelTestRequest
+from harness.model.settings import TestResult, TestSpec, Verdict
+from harness.record import qemu_process, record_run, recording
+from harness.record.record_run import Recorded
+from harness.report import ktap
+from harness.report.live_view import LiveView
+
+_COLLECT_S = 180.0
+_MOST_NAMES = 12
+# pytest.ExitCode: all well, and no test at all.
+_LISTED = {0, 5}
+# What is of a guest that is reached over the network, by the command's options.
+_OF_GUESTS = ("keep", "share", "control", "debug_on_crash", "modules", "uri")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordable:
+    """A test that can be recorded: its command, the variant of the module, what it announces."""
+
+    name: str
+    command: str
+    variant: str = ""
+    expected: Expectation | None = None
+    speaks_ktap: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedTest:
+    """A test's recording and its result."""
+
+    recorded: Recorded
+    result: TestResult
+
+    @property
+    def exit_code(self) -> int:
+        """0 passed, 1 failed; for a crash that nobody announced, and no end, the recording's."""
+        if self.result.verdict is Verdict.PASSED:
+            return 0
+        return max(self.recorded.exit_code, 1)
+
+
+def run(
+    request: KernelTestRequest, name: str, *, deadline_s: float, view: LiveView
+) -> RecordedTest:
+    """Return one test's recording and verdict.
+
+    Raises: UsageError for a test that cannot be recorded or is none, and for what `record_run`
+        cannot record here; both before anything is built.
+    """
+    asked = [one.replace("_", "-") for one in _OF_GUESTS if getattr(request, one)]
+    if asked:
+        raise UsageError(f"--record has no guest that stays or is reached: no --{asked[0]}")
+    if request.selection.expression:
+        raise UsageError("--record names its one test, so there is no -k")
+    target = config.choose_target(request.settings, request.target_name, request.kernel_name)
+    qemu_process.recorder(arch=target.arch, accel=request.accel)
+    found = choose(known(request.settings.tests), name)
+    view.note(f"{found.name}: {found.command}")
+    recorded = record_run.record(
+        replace(request, variant=found.variant or None),
+        found.command,
+        deadline_s=deadline_s,
+        view=view,
+    )
+    return RecordedTest(recorded=recorded, result=judged(found, recorded))
+
+
+def choose(known: tuple[Recordable, ...], name: str) -> Recordable:
+    """Return the test of this name: a suite's, or a test's as the report or pytest shows it.
+
+    Raises: UsageError with those that can be recorded, when there is none or it cannot.
+    """
+    fitting = [one for one in known if name in {one.name, one.name.partition("::")[2]}]
+    can = ", ".join(one.name for one in known if one.command)
+    if len(fitting) == 1 and fitting[0].command:
+        return fitting[0]
+    if fitting and fitting[0].command:
+        raise UsageError(f"--record {name}: {', '.join(one.name for one in fitting)} fit")
+    what = (
+        f"{name} talks with its guest over the network, and a recording has none"
+        if fitting
+        else f"--record {name}: no such test"
+    )
+    raise UsageError(what, hint=f"these can be recorded: {_shortened(can)}")
+
+
+def judged(test: Recordable, recorded: Recorded) -> TestResult:
+    """Return what a recording makes of its test."""
+    if test.speaks_ktap:
+        return _by_ktap(test, recorded)
+    if test.expected is None:
+        verdict, reason = Verdict.PASSED, "its command ended with status 0"
+        if recorded.exit_code:
+            verdict = Verdict.CRASHED if recorded.exit_code == 3 else Verdict.FAILED
+            reason = f"{recorded.recording.ending.value}, status {recorded.recording.status}"
+        return TestResult(name=test.name, verdict=verdict, reason=reason)
+    reports = recorded.explained.reports
+    own = [one for one in reports if one.follows is None]
+    if not own:
+        reason = f"missed: no {test.expected.kind} was found"
+        return TestResult(name=test.name, verdict=Verdict.FAILED, reason=reason)
+    fatal = any(one.fatal for one in reports)
+    wrong = expectations.differences(test.expected, replace(own[0], fatal=fatal))
+    reason = f"misnamed: {'; '.join(wrong)}" if wrong else f"as announced: {own[0].title}"
+    verdict = Verdict.FAILED if wrong else Verdict.PASSED
+    return TestResult(name=test.name, verdict=verdict, reason=reason)
+
+
+def _by_ktap(test: Recordable, recorded: Recorded) -> TestResult:
+    """Return the worst of a suite's own results, read from the console; none is a failure."""
+    parser = ktap.Parser()
+    console = recorded.folder / recording.CONSOLE
+    results = [
+        event.result
+        for line in console.read_text(errors="backslashreplace").splitlines()
+        for event in parser.feed(line.rstrip("\r"))
+        if isinstance(event, ktap.Result)
+    ]
+    bad = [one.name for one in results if one.verdict not in {Verdict.PASSED, Verdict.SKIPPED}]
+    if recorded.exit_code or bad or not results:
+        reason = f"not ok: {', '.join(bad)}" if bad else recorded.recording.ending.value
+        return TestResult(name=test.name, verdict=Verdict.FAILED, reason=reason)
+    return TestResult(name=test.name, verdict=Verdict.PASSED, reason=f"{len(results)} ok")
+
+
+def known(suites: tuple[TestSpec, ...]) -> tuple[Recordable, ...]:
+    """Return every test of these suites, the command "" of those that cannot be recorded.
+
+    Raises: NoTests with pytest's words for tests that cannot be read.
+    """
+    commands = (
+        Recordable(name=spec.name, command=spec.command, speaks_ktap=True)
+        for spec in suites
+        if spec.command is not None
+    )
+    folders = [spec.pytest for spec in suites if spec.pytest is not None]
+    return (*(_of_pytest(folders) if folders else ()), *commands)
+
+
+def _of_pytest(folders: Sequence[Path]) -> Iterator[Recordable]:
+    """Yield every test of some folders, its command "" where it announces none."""
+    with tempfile.TemporaryDirectory(prefix="modlab-tests-") as place:
+        file = Path(place) / "tests.json"
+        options = ("--collect-only", "-q", "-p", "no:cacheprovider", f"--harness-list={file}")
+        done = _pytest(folders, options)
+        if done.returncode not in _LISTED or not file.is_file():
+            lines = (done.stdout + done.stderr).splitlines()
+            raise NoTests("the tests cannot be listed", evidence=lines[-20:])
+        for one in json.loads(file.read_text()):
+            expected = Expectation(**one["expects"]) if one["expects"] else None
+            yield Recordable(name=one["name"], expected=expected, **one["recordable"])
+
+
+def _pytest(
+    folders: Sequence[Path], options: tuple[str, ...]
+) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", *map(str, folders), "-p", "harness", *options],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=folders[0] if folders[0].is_dir() else folders[0].parent,
+            timeout=_COLLECT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NoTests(f"the tests were not listed in {_COLLECT_S:.0f} s") from error
+
+
+def _shortened(names: str) -> str:
+    found = names.split(", ")
+    more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
+    return ", ".join(found[:_MOST_NAMES]) + more if names else "none"

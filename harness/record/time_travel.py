@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""From a recording to a debugger that can go back in time.
+
+    recording -> checked -> QEMU, replaying, stopped -> gdb
+
+The recording itself is never written to: debuggers save states, so they work on a copy.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from harness.artefacts import kernel_symbols, requested
+from harness.errors import HypervisorError, UsageError
+from harness.guest import registry
+from harness.host import cache, foreground
+from harness.model.environment import Environment
+from harness.record import gdb_script, qemu_process, record_run, recording
+from harness.record.gdb_script import ReplayFiles
+from harness.record.recording import Mode, Recording
+
+_STUB_S = 30.0
+_POLL_S = 0.05
+_TMP = ".replay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A recording that is being replayed, stopped where it begins.
+
+    `stub` is the gdb stub's UNIX socket, `console` what the guest says this time, `state` the
+    saved state that it begins with.
+    """
+
+    recording: Recording
+    run: Path
+    stub: Path
+    console: Path
+    state: str
+    qemu: qemu_process.RunningQemu
+
+
+@contextmanager
+def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[Replay]:
+    """Give a recording's guest, stopped before its first instruction or where the module loads.
+
+    With `from_boot` it begins with the boot; otherwise at the state that was saved before the
+    module was loaded, where there is one. When the block ends nothing is left.
+    Raises: UsageError when the folder is no recording, is damaged, or was made by another QEMU;
+        HypervisorError when QEMU does not replay it.
+    """
+    found = recording.read(run)
+    recorder = qemu_process.recorder(arch="x86_64", accel=None)
+    _check(found, run, recorder)
+    later = recording.AT_LOAD in found.states and not from_boot
+    state = recording.AT_LOAD if later else recording.AT_START
+    with _copy(run) as files, registry.place(runtime, "replay") as place:
+        stub, qmp = place / "gdb", place / "qmp"
+        line = recording.arguments(
+            found.machine, Mode.REPLAY, files=files, state=state, control={"gdb": stub, "qmp": qmp}
+        )
+        log = place / "qemu.log"
+        with qemu_process.started(recorder, line, log=log, qmp=qmp) as qemu:
+            _await_stub(qemu, stub)
+            yield Replay(
+                recording=found,
+                run=run,
+                stub=stub,
+                console=files[recording.CONSOLE],
+                state=state,
+                qemu=qemu,
+            )
+
+
+def refuse_lldb(debugger: str) -> None:
+    """Return for every debugger that can go back.
+
+    Raises: UsageError for lldb, with what it is about.
+    """
+    if debugger == "lldb":
+        raise UsageError(
+            "lldb does not go back: lldb 19 has no command for it, and after the stub's own "
+            "packet (bs) it goes on showing the registers of before",
+            hint="leave --debugger out: a replay is for gdb (docs/timetravel.md)",
+        )
+
+
+def debug(
+    run: Path, environment: Environment, *, commands: tuple[str, ...], from_boot: bool
+) -> int:
+    """Open gdb on a recording, or run commands in one; return gdb's exit code.
+
+    Raises: what `replaying` raises; UsageError without gdb, or the kernel's vmlinux.
+    """
+    gdb = shutil.which("gdb")
+    if gdb is None:
+        raise UsageError("gdb is not installed", hint="apt-get install gdb")
+    found = recording.read(run)
+    symbols = kernel_symbols.find_release(found.kernel, found.kernel_version, environment.cache)
+    if symbols is None:
+        raise UsageError(
+            f"there is no vmlinux of {found.kernel} ({found.kernel_version})",
+            hint="invoke kernel-symbols fetches it, with the --target or --kernel of the run",
+        )
+    module = next(iter((run / requested.MODULES).glob("*.ko")), None)
+    if module is None:
+        raise UsageError(f"{run.name} has lost its module: {requested.MODULES}/ holds none")
+    with replaying(run, runtime=environment.runtime, from_boot=from_boot) as replay:
+        files = ReplayFiles(socket=replay.stub, vmlinux=symbols.vmlinux, module=module)
+        script = replay.stub.with_name("gdb.commands")
+        script.write_text(gdb_script.text(found, files))
+        line = [gdb, "-q", "-x", str(script)]
+        if commands:
+            line += ["-nx", "-batch", *(word for one in commands for word in ("-ex", one))]
+        return foreground.run(line)
+
+
+def _check(found: Recording, run: Path, recorder: qemu_process.Recorder) -> None:
+    """Return when this QEMU can replay these files."""
+    if found.qemu != recorder.version:
+        raise UsageError(
+            f"{run.name} was recorded by QEMU {found.qemu}, and here is {recorder.version}",
+            hint="only the very same version replays it: record it anew",
+        )
+    now = record_run.digests(run)
+    for name, digest in found.digests.items():
+        if now.get(name) != digest:
+            word = "is not what was recorded" if now.get(name) else "is gone"
+            raise UsageError(f"{name} of {run.name} {word}", hint="record it anew")
+
+
+@contextmanager
+def _copy(run: Path) -> Iterator[dict[str, Path]]:
+    """Give the files of a replay by name: saved states and console are its own."""
+    _sweep(run)
+    own = run / f"{_TMP}.{os.getpid()}.tmp"
+    with cache.room(run):
+        own.mkdir()
+        try:
+            shutil.copyfile(run / recording.STATES, own / recording.STATES)
+            yield {
+                recording.EVENTS: run / recording.EVENTS,
+                recording.KERNEL: run / recording.KERNEL,
+                recording.INITRD: run / recording.INITRD,
+                recording.STATES: own / recording.STATES,
+                recording.CONSOLE: own / recording.CONSOLE,
+            }
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+
+
+def _sweep(run: Path) -> None:
+    """Remove what a killed replay has left."""
+    for stale in run.glob(f"{_TMP}.*.tmp"):
+        if not psutil.pid_exists(int(stale.name.split(".")[-2])):
+            shutil.rmtree(stale, ignore_errors=True)
+
+
+def _await_stub(qemu: qemu_process.RunningQemu, stub: Path) -> None:
+    end = time.monotonic() + _STUB_S
+    while not stub.exists():
+        if not qemu.alive or time.monotonic() > end:
+            raise HypervisorError("QEMU does not replay the recording", evidence=qemu.words())
+        time.sleep(_POLL_S)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Debian packages of a staged source, by dpkg-buildpackage and debhelper.
+
+What debian/ cannot know is written beside it: the changelog of this version, one stanza of the
+control file for each kernel that a module was built for, and the modules, built and signed.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+
+from harness.errors import BuildError
+from harness.release.versions import ReleaseVersion
+
+_DEADLINE_S = 600.0
+_STANZA = "control.module"
+# The build profile under which debian/control leaves out what is for the kernel.
+_PROFILE = "pkg.{name}.nokernel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebianRequest:
+    """One build: the staged source, debian/ of the project, and the files for each kernel.
+
+    Shape: `modules` are files (the module, its certificate) by the kernel's release. With
+    `skip_kernel` neither they nor the package of the module's source are made.
+    """
+
+    name: str
+    version: ReleaseVersion
+    maintainer: str
+    source: Path
+    debian: Path
+    modules: Mapping[str, tuple[Path, ...]]
+    skip_kernel: bool
+    work: Path
+
+
+def build(request: DebianRequest) -> tuple[Path, ...]:
+    """Return the packages (.deb), sorted; the whole log lies beside them in `work`.
+
+    Raises: BuildError with the end of the log, or with what is not installed.
+    """
+    tree = request.work / f"{request.name}-{request.version.text}"
+    shutil.copytree(request.source, tree)
+    _write_debian(request, tree / "debian")
+    log = request.work / "build.log"
+    command = ["dpkg-buildpackage", "--build=binary", "--no-sign"]
+    if request.skip_kernel:
+        command += [f"--build-profiles={_PROFILE.format(name=request.name)}"]
+    with log.open("w") as output:
+        try:
+            done = subprocess.run(
+                command,
+                cwd=tree,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=_environment(request.version),
+                umask=0o022,
+                timeout=_DEADLINE_S,
+            )
+        except FileNotFoundError as error:
+            raise BuildError(
+                "dpkg-buildpackage is not installed", hint="./dev packages installs it"
+            ) from error
+    if done.returncode != 0:
+        raise BuildError(
+            "the Debian packages do not build",
+            hint=f"all of it: {log}; what is not installed, ./dev packages installs",
+            evidence=log.read_text(errors="backslashreplace").splitlines()[-20:],
+        )
+    return tuple(sorted(request.work.glob("*.deb")))
+
+
+def control(request: DebianRequest) -> str:
+    """Return the control file: the project's own, and a stanza for each kernel."""
+    text = (request.debian / "control").read_text()
+    stanza = request.debian / _STANZA
+    for release in sorted(request.modules):
+        text += stanza.read_text().replace("@RELEASE@", release)
+    return text.replace("@MAINTAINER@", request.maintainer)
+
+
+def changelog(request: DebianRequest) -> str:
+    """Return the changelog; its date is the commit's, and so that of every file."""
+    date = format_datetime(datetime.fromtimestamp(request.version.epoch_s, tz=UTC))
+    return (
+        f"{request.name} ({request.version.text}) unstable; urgency=medium\n\n"
+        f"  * Built from commit {request.version.commit}.\n\n"
+        f" -- {request.maintainer}  {date}\n"
+    )
+
+
+def _write_debian(request: DebianRequest, folder: Path) -> None:
+    # Without times: dpkg-deb takes back those that are later than the commit, and keeps others.
+    shutil.copytree(request.debian, folder, copy_function=shutil.copy)
+    (folder / "control").write_text(control(request))
+    (folder / _STANZA).unlink(missing_ok=True)
+    (folder / "changelog").write_text(changelog(request))
+    for release, files in request.modules.items():
+        place = folder / "modules" / release
+        place.mkdir(parents=True)
+        for file in files:
+            shutil.copyfile(file, place / file.name)
+
+
+def _environment(version: ReleaseVersion) -> dict[str, str]:
+    """Return all that the build may see of this process: nothing that differs between hosts."""
+    return {
+        "PATH": f"{os.defpath}:/usr/sbin:/sbin",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "SOURCE_DATE_EPOCH": str(version.epoch_s),
+        "DEB_BUILD_OPTIONS": "noautodbgsym nocheck",
+    }

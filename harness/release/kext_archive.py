@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The release of a kext as an archive with its installer, the same bytes for the same kext.
+
+A test build is refused, by its names and by the ABI that it says. Signing is done by
+Apple's codesign where there is one; a kext needs a Developer ID with Apple's leave for kexts.
+"""
+
+import gzip
+import io
+import shlex
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import BuildError, UsageError
+from harness.release import gate
+from harness.release.gate import ReleaseRules
+from harness.systems.macos import bundle
+
+_SCRIPTS = Path(__file__).parent
+_SIGN_S = 300.0
+_PROGRAM_MODE = 0o755
+_INSTALLERS = ("install.sh", "uninstall.sh")
+_FOR_RELEASE = "invoke kernel-build --target macos makes the one for release"
+_NOBODY = "Developer ID Application: NAME (TEAM)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveRequest:
+    """What is packed: the kext, its release, the time of all files, and who signs it, if anybody.
+
+    `rules` say what tells a test build.
+    """
+
+    kext: Path
+    version: str
+    epoch_s: int
+    rules: ReleaseRules
+    identity: str = ""
+
+
+def make(request: ArchiveRequest, folder: Path) -> Path:
+    """Return the archive, written into a folder whole or not at all.
+
+    Raises: UsageError for a test build, no kext, or an identity without codesign; BuildError when
+        codesign refuses.
+    """
+    check_release(request.kext, request.rules)
+    _check_stamp(request)
+    name = _name(request)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".harness-", dir=folder) as place:
+        copy = Path(place) / request.kext.name
+        shutil.copytree(request.kext, copy)
+        if request.identity:
+            _sign(copy, request.identity)
+        beside = Path(place) / "archive"
+        members = ((script, _SCRIPTS / script, _PROGRAM_MODE) for script in _INSTALLERS)
+        data = _tar(copy, name, request.epoch_s, tuple(members))
+        beside.write_bytes(gzip.compress(data, mtime=request.epoch_s))
+        return beside.replace(folder / f"{name}.tar.gz")
+
+
+def make_symbols(request: ArchiveRequest, dsym: Path, folder: Path) -> Path:
+    """Return an archive of a kext's debug information, for panic-explain and debuggers.
+
+    Raises: UsageError for a test build's.
+    """
+    check_release(dsym, request.rules)
+    file = folder / f"{_name(request)}-symbols.tar.gz"
+    data = _tar(dsym, _name(request), request.epoch_s)
+    file.write_bytes(gzip.compress(data, mtime=request.epoch_s))
+    return file
+
+
+def _name(request: ArchiveRequest) -> str:
+    return f"{bundle.info_of(request.kext).executable}-{request.version}-macos"
+
+
+def check_release(kext: Path, rules: ReleaseRules) -> None:
+    """Return when no file of a kext holds a word that only a test build holds.
+
+    Raises: UsageError with the file and the word.
+    """
+    for file in sorted(path for path in kext.rglob("*") if path.is_file()):
+        data = file.read_bytes()
+        for word in rules.forbidden:
+            if word.encode() in data:
+                inner = file.relative_to(kext.parent)
+                raise UsageError(
+                    f"{inner} holds '{word}': a test build is not released",
+                    hint=_FOR_RELEASE,
+                )
+
+
+def _check_stamp(request: ArchiveRequest) -> None:
+    """Return when the kext's binary says that it was built for a release's ABI.
+
+    Raises: UsageError with what is said against it.
+    """
+    name = bundle.info_of(request.kext).executable
+    data = (request.kext / "Contents" / "MacOS" / name).read_bytes()
+    stamped = bool(request.rules.stamp)
+    found = tuple(gate.objections(name, data, request.rules, stamped=stamped))
+    if found:
+        raise UsageError(found[0], hint=_FOR_RELEASE, evidence=found)
+
+
+def notarisation(archive: Path, identity: str, *, kext: str) -> tuple[str, ...]:
+    """Return what is left to do before others can load the kext, one step a line.
+
+    `kext` is the bundle's name; without an identity signing is one of the steps.
+    """
+    zipped = f"{kext}.zip"
+    sign = " ".join(_sign_command(identity or _NOBODY, kext))
+    pack = f"invoke packages --target macos --file {kext}"
+    return (
+        f"{archive.name}: " + (f"signed by {identity}" if identity else "not signed"),
+        "left to do, on a Mac, with a Developer ID that Apple has enabled for kernel extensions:",
+        *(() if identity else (f"sign:     {sign}",)),
+        f"notarise: ditto -c -k --keepParent {kext} {zipped}",
+        f"          xcrun notarytool submit {zipped} --keychain-profile PROFILE --wait",
+        f"staple:   xcrun stapler staple {kext}",
+        f"pack:     {pack}",
+        "none of this has been verified on hardware",
+    )
+
+
+def _tar(
+    folder: Path, name: str, epoch_s: int, members: Sequence[tuple[str, Path, int]] = ()
+) -> bytes:
+    """Return an archive: one top folder with single files and, whole, one more folder."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.addfile(bundle.entry(name, folder=True, at=epoch_s))
+        for member, file, mode in members:
+            _add(tar, f"{name}/{member}", file.read_bytes(), epoch_s, mode)
+        tar.addfile(bundle.entry(f"{name}/{folder.name}", folder=True, at=epoch_s))
+        for path in sorted(folder.rglob("*")):
+            inner = f"{name}/{folder.name}/{path.relative_to(folder).as_posix()}"
+            if path.is_dir():
+                tar.addfile(bundle.entry(inner, folder=True, at=epoch_s))
+            else:
+                _add(tar, inner, path.read_bytes(), epoch_s, 0o644)
+    return buffer.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes, epoch_s: int, mode: int) -> None:
+    info = bundle.entry(name, size_bytes=len(data), mode=mode, at=epoch_s)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def _sign_command(identity: str, kext: str) -> tuple[str, ...]:
+    return ("codesign", "--force", "--timestamp", "--sign", shlex.quote(identity), kext)
+
+
+def _sign(kext: Path, identity: str) -> None:
+    if shutil.which("codesign") is None:
+        raise UsageError(
+            "codesign is not here, so nothing can be signed",
+            hint=f"leave --identity out, and on a Mac: "
+            f"{' '.join(_sign_command(identity, kext.name))}",
+        )
+    steps = (
+        ["codesign", "--force", "--timestamp", "--sign", identity, str(kext)],
+        ["codesign", "--verify", "--strict", str(kext)],
+    )
+    for step in steps:
+        done = subprocess.run(step, check=False, capture_output=True, text=True, timeout=_SIGN_S)
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr).splitlines()
+            raise BuildError(f"codesign refuses {kext.name}", evidence=said[-20:])

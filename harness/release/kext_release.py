@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`packages --target macos`: from the sources to an archive with the kext and its installer.
+
+    version -> kext (built here and judged by kext-check, or given) -> archive -> symbols -> sums
+
+A kext that was linked on a Mac is given as it is. What only a Mac can do is not done here, it is
+said. Not verified on hardware: no Mac has installed the result.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import BuildError, UsageError
+from harness.kext import build, check
+from harness.model.products import KextSpec, PackagesSpec
+from harness.model.settings import Settings
+from harness.release import folders, gate, kext_archive, versions
+from harness.release.kext_archive import ArchiveRequest
+from harness.release.versions import ReleaseVersion
+
+Progress = Callable[[str], None]
+_ARCHITECTURES = f"{build.LINKED_ARCH} alone: for Apple silicon a Mac links it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KextReleaseRequest:
+    """One release for macOS: of the tree, or of a kext that is `given`; to which folder.
+
+    `identity` is whom codesign signs for, '' for nobody.
+    """
+
+    settings: Settings
+    given: Path | None = None
+    identity: str = ""
+    out: Path | None = None
+    version: ReleaseVersion | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KextRelease:
+    """What was made: files in one folder, and what is left to do, one line a step."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    left: tuple[str, ...]
+
+
+def make(request: KextReleaseRequest, progress: Progress) -> KextRelease:
+    """Return the release; its folder holds these files and no other.
+
+    Raises: UsageError for what cannot be released as asked, a test build among it; BuildError
+        when the kext does not build, or macOS would refuse it. The folder is then as it was.
+    """
+    packages, spec = _configured(request.settings)
+    root = request.settings.root
+    version = request.version or versions.of_tree(root)
+    final = request.out or root / "build" / "packages" / f"{version.text}-macos"
+    folders.check_free(final)
+    if not version.is_clean:
+        progress("the tree differs from its commit: nobody can build this release again")
+    with tempfile.TemporaryDirectory(prefix="harness-packages-") as name:
+        made = Path(name) / "made"
+        kext, dsym = _kext(request, spec, Path(name) / "kext", progress)
+        asked = ArchiveRequest(
+            kext=kext,
+            version=version.text,
+            epoch_s=version.epoch_s,
+            rules=gate.rules_of(packages),
+            identity=request.identity,
+        )
+        archive = kext_archive.make(asked, made)
+        if dsym is not None:
+            kext_archive.make_symbols(asked, dsym, made)
+        folders.write_sums(made)
+        folders.publish(made, final)
+    left = kext_archive.notarisation(archive, request.identity, kext=kext.name)
+    return KextRelease(
+        folder=final,
+        files=tuple(sorted(final.iterdir())),
+        left=left if request.given else (left[0], _ARCHITECTURES, *left[1:]),
+    )
+
+
+def _configured(settings: Settings) -> tuple[PackagesSpec, KextSpec]:
+    packages, kext = settings.packages, settings.kext
+    if packages is None or kext is None:
+        missing = "packages" if packages is None else "kext"
+        raise UsageError(
+            f"{settings.file} has no [tool.harness.{missing}]",
+            hint="docs/packages.md and README.md say what it holds",
+        )
+    return packages, kext
+
+
+def _kext(
+    request: KextReleaseRequest, spec: KextSpec, work: Path, progress: Progress
+) -> tuple[Path, Path | None]:
+    """Return the kext to release and its symbols: the given one's, if they lie beside it."""
+    if request.given is not None:
+        progress(f"{request.given.name} is packed as it is given; invoke kext-check judges it")
+        dsym = request.given.with_name(f"{request.given.name}.dSYM")
+        return request.given, dsym if dsym.is_dir() else None
+    progress("building the kext")
+    built = build.build(spec, work)
+    checked = check.check(built.bundle, last=spec.last)
+    if not checked.passed:
+        raise BuildError(
+            f"macOS would refuse {built.bundle.name}: it is not released",
+            evidence=check.lines(checked),
+        )
+    return built.bundle, built.dsym

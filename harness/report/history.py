@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The crashes of all runs of a project, the same ones together: `invoke panic-list`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError, UsageError
+from harness.model.crash import Crash
+from harness.model.settings import RunReport
+from harness.report import run_report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One crash by its signature: how often, in which runs first and last, where it lies.
+
+    Times are UTC, ISO 8601, as the runs' reports have them.
+    """
+
+    signature: str
+    title: str
+    blame: str
+    count: int
+    first_at: str
+    last_at: str
+    tests: tuple[str, ...]
+    last: Crash
+    last_run: RunReport
+
+
+def runs(folder: Path) -> Iterator[RunReport]:
+    """Yield the report of every run in a folder, oldest first; others are passed over."""
+    found = []
+    for one in folder.glob("*/report.json"):
+        try:
+            found.append(run_report.load(one.parent))
+        except HarnessError:
+            continue
+    yield from sorted(found, key=lambda one: (one.started_at, one.run_id))
+
+
+def grouped(reports: Sequence[RunReport]) -> tuple[Seen, ...]:
+    """Return every crash of these runs once, the one that was seen last first."""
+    by_signature: dict[str, list[tuple[RunReport, Crash]]] = {}
+    for one in reports:
+        for found in one.crashes:
+            by_signature.setdefault(found.signature, []).append((one, found))
+    groups = [_seen(signature, pairs) for signature, pairs in by_signature.items()]
+    return tuple(sorted(groups, key=lambda seen: seen.last_at, reverse=True))
+
+
+def _seen(signature: str, pairs: Sequence[tuple[RunReport, Crash]]) -> Seen:
+    last_run, last = pairs[-1]
+    return Seen(
+        signature=signature,
+        title=last.title,
+        blame=last.blame.value,
+        count=len(pairs),
+        first_at=pairs[0][0].started_at,
+        last_at=last_run.started_at,
+        tests=tuple(sorted({found.test for _, found in pairs if found.test})),
+        last=last,
+        last_run=last_run,
+    )
+
+
+def find(folder: Path, signature: str) -> Seen:
+    """Return the crash whose signature begins so.
+
+    Raises: UsageError with the known ones when none or several do.
+    """
+    known = grouped(tuple(runs(folder)))
+    fitting = [seen for seen in known if seen.signature.startswith(signature)]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(seen.signature for seen in known) or "none"
+    what = "no crash" if not fitting else "more than one crash"
+    raise UsageError(f"{what} has the signature {signature}; known: {names}")
+
+
+def rows(groups: Sequence[Seen]) -> tuple[str, ...]:
+    """Return the groups as a table for a terminal, two lines each."""
+    lines = []
+    for seen in groups:
+        tests = ", ".join(seen.tests) or "between tests"
+        lines.append(f"{seen.signature}  {seen.count:4} x  {seen.title}")
+        lines.append(
+            f"{'':12}  first {seen.first_at}, last {seen.last_at}; {seen.blame}; {tests}; "
+            f"{seen.last.folder}"
+        )
+    return tuple(lines)

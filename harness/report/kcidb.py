@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A run as KCIDB JSON, the format in which kernel test systems exchange results (version 5.3).
+
+What broke the machine is MISS or ERROR, not FAIL: a guest that never came up says nothing of the
+kernel. Source: kcidb-io's schema; no keys beyond it, no nulls.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from harness.host import cache
+from harness.model.crash import Blame, Crash
+from harness.model.settings import RunReport, TestResult, Verdict
+
+FILE = "kcidb.json"
+ORIGIN = "modlab"
+_VERSION = {"major": 5, "minor": 3}
+_STATUS = {
+    Verdict.PASSED: "PASS",
+    Verdict.FAILED: "FAIL",
+    Verdict.CRASHED: "FAIL",
+    Verdict.SKIPPED: "SKIP",
+    Verdict.LOST: "MISS",
+}
+_NOT_PATH = re.compile(r"[^a-zA-Z0-9_.-]+")
+# log_excerpt's limit in the schema.
+_MOST_CHARACTERS = 16384
+_ISSUE_VERSION = 1
+
+
+def render(report: RunReport) -> dict[str, Any]:
+    """Return the run as one KCIDB object: checkout, build, tests, issues, incidents."""
+    checkout, build = f"{ORIGIN}:{report.run_id}", f"{ORIGIN}:{report.run_id}-build"
+    commit = report.facts.get("commit", "")
+    issues = {found.signature: _issue(found) for found in report.crashes}
+    return {
+        "version": _VERSION,
+        "checkouts": [
+            {
+                "id": checkout,
+                "origin": ORIGIN,
+                **({"git_commit_hash": commit} if commit else {}),
+                "valid": True,
+            }
+        ],
+        "builds": [
+            {
+                "checkout_id": checkout,
+                "id": build,
+                "origin": ORIGIN,
+                "status": "PASS" if report.results else "MISS",
+                "comment": f"{report.target} {report.facts.get('kernel', '')}".strip(),
+                "start_time": report.started_at,
+            }
+        ],
+        "tests": [
+            _test(result, number, report, build) for number, result in enumerate(report.results)
+        ],
+        "issues": list(issues.values()),
+        "incidents": [_incident(found, report) for found in report.crashes],
+    }
+
+
+def _test_id(report: RunReport, number: int) -> str:
+    return f"{ORIGIN}:{report.run_id}-{number}"
+
+
+def _test(result: TestResult, number: int, report: RunReport, build: str) -> dict[str, Any]:
+    excerpt = "\n".join(result.diagnostics)[-_MOST_CHARACTERS:]
+    path = f"{result.suite}.{result.name.replace('::', '.')}"
+    return {
+        "build_id": build,
+        "id": _test_id(report, number),
+        "origin": ORIGIN,
+        "path": _NOT_PATH.sub("_", path).strip("."),
+        "status": _STATUS[result.verdict],
+        "duration": result.duration_s,
+        "comment": result.reason or result.verdict.value,
+        "environment": {"comment": f"{report.target}, {report.accel.value}"},
+        **({"log_excerpt": excerpt} if excerpt else {}),
+    }
+
+
+def _issue(found: Crash) -> dict[str, Any]:
+    return {
+        "id": f"{ORIGIN}:{found.signature}",
+        "version": _ISSUE_VERSION,
+        "origin": ORIGIN,
+        "report_subject": found.title,
+        "comment": found.blame_why,
+        "culprit": {
+            "code": found.blame in {Blame.MODULE, Blame.KERNEL},
+            "harness": found.blame is Blame.HARNESS,
+        },
+    }
+
+
+def _incident(found: Crash, report: RunReport) -> dict[str, Any]:
+    names = [result.name for result in report.results]
+    where = (
+        {"test_id": _test_id(report, names.index(found.test))}
+        if found.test in names
+        else {"build_id": f"{ORIGIN}:{report.run_id}-build"}
+    )
+    return {
+        "id": f"{ORIGIN}:{report.run_id}-crash-{found.number}",
+        "origin": ORIGIN,
+        "issue_id": f"{ORIGIN}:{found.signature}",
+        "issue_version": _ISSUE_VERSION,
+        "present": True,
+        **where,
+    }
+
+
+def write(report: RunReport) -> Path:
+    """Write the run's KCIDB file and return its path.
+
+    Raises: Lost when the disk is full.
+    """
+    file = report.folder / FILE
+    with cache.room(report.folder):
+        file.write_text(json.dumps(render(report), indent=1) + "\n", encoding="utf-8")
+    return file

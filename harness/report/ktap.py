@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""KTAP in and out: lines to events while they come, results to lines.
+
+Pure. Accepts KTAP 1 and TAP 13 and 14 (Documentation/dev-tools/ktap.rst). Subtests become results
+named PARENT/CHILD; the parent's own line is a result only when it has no subtests.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from harness.model.settings import TestResult, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The number of results that are to come, at the outermost level."""
+
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A test that begins (`# harness: start NAME`, an extension that other readers pass over)."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One result."""
+
+    result: TestResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bail:
+    """The suite gives up."""
+
+    reason: str
+
+
+Event = Plan | Started | Result | Bail
+
+_VERSION = re.compile(r"^(?:KTAP|TAP) version \d+\s*$")
+_PLAN = re.compile(r"^1\.\.(\d+)\s*(?:#\s*(.*))?$")
+_RESULT = re.compile(
+    r"^(?P<not>not )?ok\b(?:\s+(?P<number>\d+))?(?:\s+-)?(?:\s+(?P<name>[^#]*?))?"
+    r"\s*(?:#\s*(?P<directive>.*))?$"
+)
+_BAIL = re.compile(r"^Bail out!\s*(.*)$")
+_START = "# harness: start "
+_DURATION = re.compile(r"^# harness: duration_s (\d+(?:\.\d+)?)$")
+_MOST_DIAGNOSTICS = 2000
+
+
+@dataclass
+class _Level:
+    diagnostics: list[str] = field(default_factory=list)
+    results: list[TestResult] = field(default_factory=list)
+    duration_s: float = 0.0
+
+
+class Parser:
+    """Takes lines in order; unknown lines are passed over, as the format demands."""
+
+    def __init__(self) -> None:
+        self._levels = [_Level()]
+
+    def feed(self, line: str) -> tuple[Event, ...]:
+        """Return the events that one line completes."""
+        text = line.rstrip("\r\n")
+        bare = text.lstrip(" ")
+        depth = (len(text) - len(bare)) // 2
+        if bail := _BAIL.match(bare):
+            return (Bail(reason=bail.group(1).strip()),)
+        if _VERSION.match(bare):
+            self._enter(depth)
+            return ()
+        if plan := _PLAN.match(bare):
+            self._enter(depth)
+            return (Plan(count=int(plan.group(1))),) if depth == 0 else ()
+        if bare.startswith("#"):
+            return self._diagnostic(bare, depth)
+        if result := _RESULT.match(bare):
+            return self._result(result, depth)
+        return ()
+
+    def _enter(self, depth: int) -> None:
+        while len(self._levels) <= depth:
+            self._levels.append(_Level())
+
+    def _diagnostic(self, text: str, depth: int) -> tuple[Event, ...]:
+        if text.startswith(_START):
+            return (Started(name=text.removeprefix(_START).strip()),)
+        self._enter(depth)
+        level = self._levels[depth]
+        if duration := _DURATION.match(text):
+            level.duration_s = float(duration.group(1))
+        elif len(level.diagnostics) < _MOST_DIAGNOSTICS:
+            level.diagnostics.append(text.removeprefix("#").removeprefix(" "))
+        return ()
+
+    def _result(self, match: re.Match[str], depth: int) -> tuple[Event, ...]:
+        self._enter(depth)
+        level = self._levels[depth]
+        name = match.group("name") or f"test {match.group('number') or len(level.results) + 1}"
+        verdict, reason = _judge(match.group("not") is None, match.group("directive") or "")
+        own = TestResult(
+            name=name,
+            verdict=verdict,
+            reason=reason,
+            duration_s=level.duration_s,
+            diagnostics=tuple(level.diagnostics),
+        )
+        level.diagnostics, level.duration_s = [], 0.0
+        found = self._with_subtests(own, depth)
+        if depth > 0:
+            level.results.extend(found)
+            return ()
+        return tuple(Result(result=result) for result in found)
+
+    def _with_subtests(self, own: TestResult, depth: int) -> list[TestResult]:
+        """Return the children of a result under its name, or itself where it has none."""
+        below = self._levels[depth + 1 :]
+        del self._levels[depth + 1 :]
+        if not below or not below[0].results:
+            return [own]
+        children = [_under(own.name, child) for child in below[0].results]
+        bad = any(child.verdict is not Verdict.PASSED for child in children)
+        if own.verdict is Verdict.FAILED and not bad:
+            children.append(own)
+        return children
+
+
+def _under(parent: str, child: TestResult) -> TestResult:
+    return TestResult(
+        name=f"{parent}/{child.name}",
+        verdict=child.verdict,
+        reason=child.reason,
+        duration_s=child.duration_s,
+        diagnostics=child.diagnostics,
+    )
+
+
+def _judge(passed: bool, directive: str) -> tuple[Verdict, str]:  # noqa: FBT001
+    """Return what a result line means together with its directive."""
+    word, _, reason = directive.partition(" ")
+    word = word.upper().rstrip(":")
+    if word == "SKIP":
+        return Verdict.SKIPPED, reason.strip() or "skipped"
+    if word in {"TODO", "XFAIL"}:
+        return Verdict.SKIPPED, f"{word}: {reason.strip()}" if reason else word
+    if word in {"TIMEOUT", "ERROR"}:
+        return Verdict.FAILED, f"{word.lower()}: {reason.strip()}" if reason else word.lower()
+    return (Verdict.PASSED if passed else Verdict.FAILED), directive.strip()
+
+
+def render_result(result: TestResult, number: int) -> Iterator[str]:
+    """Yield one result as lines: its diagnostics, then its result line."""
+    yield f"# harness: duration_s {result.duration_s:.3f}"
+    for line in result.diagnostics:
+        yield from (f"# {part}" for part in line.splitlines() or [""])
+    good = result.verdict in {Verdict.PASSED, Verdict.SKIPPED}
+    directive = ""
+    if result.verdict is Verdict.SKIPPED:
+        directive = f" # SKIP {' '.join(result.reason.split())}"
+    elif not good and result.verdict is not Verdict.FAILED:
+        directive = f" # ERROR {result.verdict.value}: {' '.join(result.reason.split())}"
+    name = result.name.replace("#", "_")
+    yield f"{'ok' if good else 'not ok'} {number} {name}{directive}"
+
+
+def render(results: Iterable[TestResult]) -> Iterator[str]:
+    """Yield a whole KTAP document."""
+    listed = list(results)
+    yield "KTAP version 1"
+    yield f"1..{len(listed)}"
+    for number, result in enumerate(listed, start=1):
+        yield from render_result(result, number)

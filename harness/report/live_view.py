@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a person sees while a run goes on: a live picture on a terminal, plain lines elsewhere.
+
+A view only shows. It never ends a run: a closed pipe or an odd character costs the line, not the
+tests.
+"""
+
+import contextlib
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from harness.model.settings import TestResult, Verdict
+
+_REFRESH_PER_S = 4
+_MARKS = {
+    Verdict.PASSED: ("✓", "green"),
+    Verdict.SKIPPED: ("-", "yellow"),
+    Verdict.FAILED: ("✗", "red"),
+    Verdict.CRASHED: ("✗", "bold red"),
+    Verdict.LOST: ("?", "magenta"),
+}
+
+
+class LiveView(Protocol):
+    """What a run tells whoever watches; a context manager."""
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened."""
+
+    def console(self, text: str) -> None:
+        """The guest's console has a new line."""
+
+    def running(self, name: str) -> None:
+        """A test begins."""
+
+    def test(self, result: TestResult) -> None:
+        """A test has a result."""
+
+    def crash(self, screen: Sequence[str]) -> None:
+        """A crash was explained: one screen of text."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Leave the terminal to somebody else for as long as the block lasts."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Show no more."""
+
+
+class PlainView:
+    """One line a stage, note and result, with the seconds since the start."""
+
+    def __init__(self, *, verbose: bool = False, stream: TextIO | None = None) -> None:
+        self._verbose = verbose
+        self._stream = stream or sys.stdout
+        self._begun = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return
+
+    def stage(self, name: str) -> None:
+        """Write the stage's name."""
+        self._write(f"== {name}")
+
+    def note(self, text: str) -> None:
+        """Write the note."""
+        self._write(f"   {text}")
+
+    def console(self, text: str) -> None:
+        """Write the console's line, when everything is asked for."""
+        if self._verbose:
+            self._write(f" | {text}")
+
+    def running(self, name: str) -> None:
+        """Write the test's name, when everything is asked for."""
+        if self._verbose:
+            self._write(f"   running {name}")
+
+    def test(self, result: TestResult) -> None:
+        """Write the result; of a bad one its reason and last diagnostics, too."""
+        self._write(f"   {result.verdict.value:8} {result.name} ({result.duration_s:.1f} s)")
+        if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}:
+            for line in (result.reason, *result.diagnostics[-15:]):
+                if line:
+                    self._write(f"            {line}")
+
+    def crash(self, screen: Sequence[str]) -> None:
+        """Write the whole screen."""
+        for line in screen:
+            self._write(f"  {line}")
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Write no console lines meanwhile."""
+        verbose, self._verbose = self._verbose, False
+        try:
+            yield
+        finally:
+            self._verbose = verbose
+
+    def _write(self, text: str) -> None:
+        safe = text.encode(self._stream.encoding or "utf-8", "backslashreplace")
+        line = safe.decode(self._stream.encoding or "utf-8")
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"{time.monotonic() - self._begun:7.1f} {line}\n")
+            self._stream.flush()
+
+
+class RichView:
+    """A live picture: stages done with their time, the current one, counts, the last console line.
+
+    Notes and bad results stay above it.
+    """
+
+    def __init__(self, *, color: bool = True, console: Console | None = None) -> None:
+        self._console = console or Console(no_color=not color, highlight=False)
+        self._begun = time.monotonic()
+        self._stage = ""
+        self._stage_begun = self._begun
+        self._test = ""
+        self._last_line = ""
+        self._counts: Counter[Verdict] = Counter()
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._picture,
+            refresh_per_second=_REFRESH_PER_S,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_stage()
+        with contextlib.suppress(OSError):
+            self._live.stop()
+
+    def stage(self, name: str) -> None:
+        """Close the stage before and open this one."""
+        self._end_stage()
+        self._stage, self._stage_begun, self._test = name, time.monotonic(), ""
+
+    def note(self, text: str) -> None:
+        """Print the note above the picture."""
+        self._print(Text(f"  {text}", style="dim"))
+
+    def console(self, text: str) -> None:
+        """Keep the last console line for the picture."""
+        if text.strip():
+            self._last_line = text
+
+    def running(self, name: str) -> None:
+        """Show which test runs."""
+        self._test = name
+
+    def test(self, result: TestResult) -> None:
+        """Count the result, and print it."""
+        self._counts[result.verdict] += 1
+        self._test = ""
+        mark, style = _MARKS[result.verdict]
+        self._print(Text(f"  {mark} {result.name} ({result.duration_s:.1f} s)", style=style))
+        if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}:
+            for line in (result.reason, *result.diagnostics[-15:]):
+                if line:
+                    self._print(Text(f"      {line}"))
+
+    def crash(self, screen: Sequence[str]) -> None:
+        """Print the whole screen, its first line in red."""
+        for number, line in enumerate(screen):
+            self._print(Text(line, style="bold red" if number == 1 else ""))
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the picture away meanwhile."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
+
+    def _end_stage(self) -> None:
+        if self._stage:
+            took = time.monotonic() - self._stage_begun
+            self._print(Text(f"{self._stage:24} {took:6.1f} s"))
+        self._stage = ""
+
+    def _print(self, text: Text) -> None:
+        with contextlib.suppress(OSError):
+            self._console.print(text)
+
+    def _picture(self) -> RenderableType:
+        now = time.monotonic()
+        total = f"whole run {now - self._begun:.0f} s"
+        head = f"{self._stage:24} {now - self._stage_begun:6.1f} s   {total}"
+        counts = ", ".join(f"{count} {kind.value}" for kind, count in self._counts.items())
+        lines = [Text(head, style="bold", no_wrap=True, overflow="ellipsis")]
+        if self._test or counts:
+            lines.append(Text(f"  {self._test}  {counts}", no_wrap=True, overflow="ellipsis"))
+        lines.append(
+            Text(f"  | {self._last_line}", style="dim", no_wrap=True, overflow="ellipsis")
+        )
+        return Group(*lines)

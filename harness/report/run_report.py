@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Write what a run found, and read it back: report.json, results.ktap, junit.xml, summary.txt.
+
+docs/report.md documents report.json. Nothing here decides anything but which kernel report
+belongs to which result.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from pydantic import TypeAdapter, ValidationError
+
+from harness.crash import crash_text
+from harness.errors import Lost
+from harness.host import cache
+from harness.model.crash import Crash
+from harness.model.settings import RunReport, TestResult, Verdict
+from harness.panic.values import KernelReport
+from harness.report import ktap
+
+# Raised when a field changes its meaning or goes; new fields alone do not raise it.
+SCHEMA = 2
+_MOST_CHARACTERS = 200
+_ADAPTER = TypeAdapter(RunReport)
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many results of each kind a run has."""
+
+    passed: int
+    failed: int
+    crashed: int
+    skipped: int
+    lost: int
+
+    @property
+    def bad(self) -> int:
+        """How many neither passed nor were skipped."""
+        return self.failed + self.crashed + self.lost
+
+
+def counts(report: RunReport) -> Counts:
+    """Return the counts of a run's results."""
+    kinds = [result.verdict.value for result in report.results]
+    return Counts(**{verdict.value: kinds.count(verdict.value) for verdict in Verdict})
+
+
+def apply_reports(
+    results: Sequence[TestResult], reports: Sequence[KernelReport], allow: Sequence[str]
+) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
+    """Return the results with the kernel's reports on them, and the reports that fit none.
+
+    A test during which the kernel reported something has failed, whatever it says itself; with a
+    fatal report it has crashed. A report whose title an `allow` pattern matches does not count.
+    """
+    allowed = [re.compile(pattern) for pattern in allow]
+    counted = [one for one in reports if not any(fit.search(one.title) for fit in allowed)]
+    names = {result.name for result in results}
+    judged = tuple(_judge(result, counted) for result in results)
+    return judged, tuple(one for one in counted if one.test not in names)
+
+
+def _judge(result: TestResult, reports: Sequence[KernelReport]) -> TestResult:
+    own = tuple(one for one in reports if one.test == result.name)
+    if not own:
+        return result
+    fatal = any(one.fatal for one in own)
+    worse = Verdict.CRASHED if fatal else Verdict.FAILED
+    good = result.verdict in {Verdict.PASSED, Verdict.SKIPPED, Verdict.FAILED}
+    reason = f"the kernel reported: {own[0].title}"
+    return replace(
+        result,
+        reports=own,
+        verdict=worse if good else result.verdict,
+        reason=reason if result.verdict is Verdict.PASSED or not result.reason else result.reason,
+    )
+
+
+def with_crashes(
+    results: Sequence[TestResult], crashes: Sequence[Crash]
+) -> tuple[TestResult, ...]:
+    """Return the results with the screen of each crash below the test that it came in."""
+    screens: dict[str, tuple[str, ...]] = {}
+    for found in crashes:
+        screens[found.test] = (*screens.get(found.test, ()), *crash_text.screen(found))
+    return tuple(
+        replace(result, diagnostics=(*result.diagnostics, *screens[result.name]))
+        if result.name in screens and result.verdict is not Verdict.PASSED
+        else result
+        for result in results
+    )
+
+
+def write(report: RunReport) -> None:
+    """Write every file of a run's report into its folder, each whole or not at all.
+
+    Raises: Lost when the disk is full.
+    """
+    folder = report.folder
+    with cache.room(folder):
+        _replace(folder / "report.json", json.dumps(_plain(report), indent=1) + "\n")
+        _replace(folder / "results.ktap", "\n".join(ktap.render(report.results)) + "\n")
+        write_junit((report,), folder / "junit.xml")
+        _replace(folder / "summary.txt", "\n".join(summary_lines(report)) + "\n")
+
+
+def load(folder: Path) -> RunReport:
+    """Return the report in a run's folder.
+
+    Raises: Lost when there is none, or none of this schema.
+    """
+    file = folder / "report.json"
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
+            raise Lost(f"{file} has another schema than {SCHEMA}")
+        return _ADAPTER.validate_python(data)
+    except OSError as error:
+        raise Lost(f"no report in {folder}: {error.strerror}") from error
+    except (ValueError, ValidationError) as error:
+        raise Lost(f"{file} is not a report") from error
+
+
+def _plain(report: RunReport) -> dict[str, Any]:
+    data = {"schema": SCHEMA, **asdict(report)}
+    text = json.dumps(data, default=_value)
+    plain: dict[str, Any] = json.loads(text)
+    return plain
+
+
+def _value(item: Any) -> Any:
+    return str(item) if isinstance(item, Path) else item.value
+
+
+def write_junit(reports: Iterable[RunReport], file: Path) -> None:
+    """Write a JUnit file with one suite a run.
+
+    An assertion is a failure; a crash, a hang or a lost guest is an error, as kunit.py has it.
+    """
+    xml = JUnitXml()
+    for report in reports:
+        suite = TestSuite(_xml(f"{report.target} {report.run_id}"))
+        for result in report.results:
+            suite.add_testcase(_case(result))
+        if not report.results or (report.verdict.exit_code and not counts(report).bad):
+            suite.add_testcase(_case(_of_the_run(report)))
+        suite.time = report.duration_s
+        for name, text in {**report.witnesses, **report.facts}.items():
+            suite.add_property(_xml(name), _xml(text))
+        xml.add_testsuite(suite)
+    beside = file.with_name(f".{file.name}.tmp")
+    xml.write(str(beside), pretty=True)
+    beside.replace(file)
+
+
+def _of_the_run(report: RunReport) -> TestResult:
+    text = (*report.evidence, *(line for one in report.reports for line in one.text))
+    return TestResult(
+        name="the run itself",
+        suite=report.target,
+        verdict=report.verdict,
+        reason=report.reason,
+        diagnostics=text,
+    )
+
+
+def _case(result: TestResult) -> TestCase:
+    case = TestCase(_xml(result.name), _xml(result.suite), result.duration_s)
+    text = _xml("\n".join(result.diagnostics))
+    reason = _xml(result.reason or (result.diagnostics[-1] if result.diagnostics else ""))
+    if result.verdict is Verdict.SKIPPED:
+        case.result = [Skipped(reason)]
+    elif result.verdict is Verdict.FAILED:
+        case.result = [Failure(reason, result.verdict.value)]
+    elif result.verdict is not Verdict.PASSED:
+        case.result = [Error(reason, result.verdict.value)]
+    kernel = "\n".join(line for one in result.reports for line in one.text)
+    case.system_out = "\n".join(part for part in (text, _xml(kernel)) if part)
+    return case
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub("?", text)
+
+
+def summary_lines(report: RunReport) -> tuple[str, ...]:
+    """Return the run in a few lines, what failed first, the verdict last."""
+    lines = [f"  | {line[:_MOST_CHARACTERS]}" for line in report.evidence]
+    lines += [
+        f"{result.verdict.value}: {result.name}: {result.reason}".rstrip(": ")
+        for result in report.results
+        if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}
+    ]
+    lines += [f"kernel: {one.title}" for one in report.reports]
+    lines += [_crash_line(found) for found in report.crashes]
+    lines += [f"{name}: {text}" for name, text in report.witnesses.items()]
+    if report.hint:
+        lines.append(f"hint: {report.hint}")
+    found = counts(report)
+    numbers = f"{found.passed} passed, {found.bad} not, {found.skipped} skipped"
+    where = f"{report.target}, {report.accel.value}, deadlines x {report.deadline_factor:g}"
+    lines.append(f"{numbers} in {report.duration_s:.1f} s ({where})")
+    lines.append(f"files: {report.folder}")
+    lines.append(f"verdict: {report.verdict.value} ({report.reason})")
+    return tuple(lines)
+
+
+def _crash_line(found: Crash) -> str:
+    where = f" at {found.place}" if found.place else ""
+    test = found.test or "between tests"
+    return f"crash {found.number}: {found.title}{where} ({test}; {found.blame.value})"
+
+
+def nightly_markdown(reports: Sequence[RunReport]) -> str:
+    """Return one Markdown table over several runs, and what failed in each below it."""
+    lines = ["| target | kernel | verdict | passed | not | skipped | seconds | first finding |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for report in reports:
+        found = counts(report)
+        finding = "" if report.verdict is Verdict.PASSED else report.reason
+        cells = (
+            *(report.target, report.facts.get("kernel", ""), report.verdict.value),
+            *(found.passed, found.bad, found.skipped, f"{report.duration_s:.0f}", finding),
+        )
+        lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
+    lines += ["", *(f"- {report.target}: {report.folder}" for report in reports)]
+    return "\n".join(lines) + "\n"
+
+
+def _replace(file: Path, text: str) -> None:
+    beside = file.with_name(f".{file.name}.tmp")
+    beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+    beside.replace(file)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Find the commit of the module that brought a crash, by the crash's signature.
+
+git's own bisect walks, in a worktree of its own, so that nobody's files move; harness and tests
+stay those of today. A commit is bad when a run of it shows this very crash, whatever else it does;
+one that does not build or gives no verdict is passed over.
+"""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.model.request import KernelTestRequest
+from harness.model.settings import RunReport, Verdict
+from harness.report.live_view import LiveView
+from harness.runs import kernel_test
+
+_GIT_S = 60.0
+_FIRST_BAD = re.compile(r"^([0-9a-f]{40}) is the first bad commit")
+_UNDECIDED = re.compile(r"only 'skip'ped commits left|There are only 'skip'ped commits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One commit that was tried: what git calls it, and why."""
+
+    commit: str
+    word: str
+    why: str
+
+
+def walk(
+    request: KernelTestRequest,
+    *,
+    signature: str,
+    good: str,
+    bad: str,
+    view: LiveView,
+    on_step: Callable[[Step], None],
+) -> str:
+    """Return the first commit in which the crash is there, as `git show --stat` describes it.
+
+    Raises: UsageError when git knows a revision not, or the walk ends without an answer.
+    """
+    root = request.settings.root
+    ends = [
+        _git(root, "rev-parse", "--verify", f"{end}^{{commit}}").strip() for end in (bad, good)
+    ]
+    with _worktree(root, ends[0]) as tree:
+        said = _git(tree, "bisect", "start", *ends, "--")
+        while (found := _answer(said)) is None:
+            commit = _git(tree, "rev-parse", "--short", "HEAD").strip()
+            step = _try(request, tree, signature, commit, view)
+            on_step(step)
+            said = _git(tree, "bisect", step.word)
+        return _git(tree, "show", "--stat", "--format=%h %an %ad%n%s%n%n%b", found)
+
+
+def _answer(said: str) -> str | None:
+    for line in said.splitlines():
+        match = _FIRST_BAD.match(line)
+        if match is not None:
+            return match[1]
+        if _UNDECIDED.search(line):
+            raise UsageError("only commits are left that could not be tried", evidence=[said])
+    return None
+
+
+def _try(
+    request: KernelTestRequest, tree: Path, signature: str, commit: str, view: LiveView
+) -> Step:
+    settings = request.settings
+    module = settings.module
+    place = tree / module.source.relative_to(settings.root)
+    there = replace(settings, module=replace(module, source=place))
+    found = kernel_test.run(replace(request, settings=there, run_id=None, vmcore=False), view)
+    word, why = judge(found, signature)
+    return Step(commit=commit, word=word, why=why)
+
+
+def judge(found: RunReport, signature: str) -> tuple[str, str]:
+    """Return git's word for a commit whose run found this, and the reason."""
+    if any(one.signature == signature for one in found.crashes):
+        return "bad", "the crash is there"
+    if found.verdict is Verdict.LOST or not found.results:
+        return "skip", found.reason
+    others = ", ".join(one.title for one in found.crashes)
+    return "good", f"another crash: {others}" if others else found.reason
+
+
+@contextmanager
+def _worktree(root: Path, revision: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bisect-") as folder:
+        tree = Path(folder) / "tree"
+        _git(root, "worktree", "add", "--detach", "--quiet", str(tree), revision)
+        try:
+            yield tree
+        finally:
+            _git(root, "worktree", "remove", "--force", str(tree))
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_GIT_S,
+    )
+    if done.returncode != 0 and not _UNDECIDED.search(done.stdout):
+        raise UsageError(
+            f"git {' '.join(arguments)} failed", evidence=done.stderr.splitlines()[-5:]
+        )
+    return done.stdout

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Run the tests, and each crash that nobody is blamed for once more without the module.
+
+The same end without the module is the kernel's own; no end at all is a hint, not a proof.
+"""
+
+from dataclasses import replace
+
+from harness.crash import blame, crash_text
+from harness.model.crash import Blame, Crash
+from harness.model.request import KernelTestRequest
+from harness.model.settings import RunReport
+from harness.report import run_report
+from harness.report.live_view import LiveView
+from harness.runs import kernel_test
+
+
+def run(request: KernelTestRequest, view: LiveView) -> RunReport:
+    """Return what a run found, its undecided crashes decided where a control run can."""
+    found = kernel_test.run(request, view)
+    crashes = tuple(
+        _decided(request, one, found, view) if one.blame is Blame.UNDECIDED and one.test else one
+        for one in found.crashes
+    )
+    if crashes != found.crashes:
+        found = replace(found, crashes=crashes)
+        run_report.write(found)
+    return found
+
+
+def _decided(request: KernelTestRequest, one: Crash, found: RunReport, view: LiveView) -> Crash:
+    view.note(f"control run without the module: {one.test}")
+    name = one.test.partition("::")[2].partition("[")[0] or one.test
+    selection = replace(request.selection, expression=name, control=True)
+    control = kernel_test.run(
+        replace(request, selection=selection, run_id=f"{found.run_id}-control-{one.number}"), view
+    )
+    decided = blame.controlled(one, control.crashes[0] if control.crashes else None)
+    crash_text.write(decided, found.facts)
+    return decided

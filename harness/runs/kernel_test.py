@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`kernel-test` from the request to the verdict: a list of stages, each timed and shown.
+
+    standing (leftovers ... guest) -> load -> tests -> unload -> last word
+
+Everything that a run finds lies in one folder. The run ends in a RunReport whatever happens;
+what a stage raises decides the verdict, it does not reach the caller as a traceback. A guest that
+dies in any stage is explained before it is removed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from harness.artefacts import kernels
+from harness.artefacts.requested import build_module, build_variant
+from harness.errors import (
+    GuestCrashed,
+    HarnessError,
+    HypervisorDied,
+    NoTests,
+    ScannerBlind,
+    UsageError,
+)
+from harness.guest import registry
+from harness.guest.session import Session
+from harness.host.config import choose_target
+from harness.model.request import KernelTestRequest
+from harness.model.settings import ModuleBuild, RunReport, TestResult
+from harness.report.live_view import LiveView
+from harness.runs import debug_on_crash, provenance, suite_runner
+from harness.runs.loaded_guest import StandingGuest, standing
+from harness.runs.run_state import RunRecord
+from harness.runs.suites import SuiteOutcome
+from harness.systems.linux import kmod
+
+
+def run(request: KernelTestRequest, view: LiveView) -> RunReport:
+    """Return what one run of the tests found; its files are written when this returns.
+
+    Raises: ConfigError for an unknown target or kernel, UsageError for what this
+        host or terminal does not allow, and KeyboardInterrupt after cleaning up.
+    """
+    target = choose_target(request.settings, request.target_name, request.kernel_name)
+    debug_on_crash.check(request)
+    if not request.suites:
+        groups = ", ".join(repr(group) for group in request.selection.groups)
+        raise UsageError(
+            f"no suite of group {groups} is configured", hint="[[tool.harness.tests]] has none"
+        )
+    record = _new_record(request, view)
+    error: HarnessError | None = None
+    try:
+        with standing(request, target, record) as guest:
+            error = _tested(request, guest, record)
+    except HarnessError as raised:
+        error = raised
+    return record.finish(error)
+
+
+def _tested(
+    request: KernelTestRequest, guest: StandingGuest, record: RunRecord
+) -> HarnessError | None:
+    """Load, test, unload; return what ended it early, explained where a guest died of it."""
+    try:
+        with record.stage("load"):
+            guest.load()
+        _test(request, guest, record)
+        if record.outcome.error is not None:
+            return record.outcome.error
+        _close(request, guest, record)
+        suite_runner.explain_rest(guest)
+    except (GuestCrashed, HypervisorDied) as error:
+        suite_runner.explain(guest, error, test="")
+        return error
+    except HarnessError as error:
+        return error
+    return None
+
+
+@contextmanager
+def standing_guest(request: KernelTestRequest, view: LiveView) -> Iterator[StandingGuest]:
+    """Give a guest with the module loaded; with `keep` it stays after the caller has left.
+
+    Raises: every HarnessError that a stage can end in.
+    """
+    target = choose_target(request.settings, request.target_name, request.kernel_name)
+    record = _new_record(request, view)
+    with standing(request, target, record) as guest:
+        with record.stage("load"):
+            guest.load()
+        yield guest
+
+
+def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
+    """Return the module built for the kernel of the request; no image, no guest.
+
+    Raises: BuildError with the compiler's output, KernelError without the kernel's headers.
+    """
+    target = choose_target(request.settings, request.target_name, request.kernel_name)
+    spec = request.settings.kernels[target.kernel]
+    cache = request.environment.cache
+    view.stage("kernel")
+    kernel = kernels.ensure(target.kernel, spec, root=cache, progress=view.note)
+    view.stage("build")
+    if request.variant is None:
+        return build_module(request, kernel, view.note)
+    return build_variant(request, request.variant, kernel, view.note)
+
+
+def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
+    run_id = request.run_id or registry.new_run_id()
+    folder = request.runs / run_id
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UsageError(f"{folder} exists: a run has one folder of its own") from error
+    record = RunRecord(
+        run_id=run_id,
+        target=request.target_name or request.settings.default_target,
+        folder=folder,
+        view=view,
+        allowed=request.settings.allow_kernel_lines,
+    )
+    record.facts.update(provenance.facts(request))
+    return record
+
+
+def _test(request: KernelTestRequest, guest: StandingGuest, record: RunRecord) -> None:
+    results: list[TestResult] = []
+    for spec in request.suites:
+        with record.stage(f"tests: {spec.name}"):
+            outcome = suite_runner.run_suite(spec, guest)
+        results += outcome.results
+        record.outcome = SuiteOutcome(results=tuple(results), error=outcome.error)
+        if outcome.error is not None and not _nothing_chosen(request, outcome.error):
+            return
+    if results:
+        record.outcome = SuiteOutcome(results=tuple(results))
+
+
+def _nothing_chosen(request: KernelTestRequest, error: HarnessError) -> bool:
+    """Return whether a suite is empty because -k chose from another one."""
+    return isinstance(error, NoTests) and bool(request.selection.expression)
+
+
+def _close(request: KernelTestRequest, guest: StandingGuest, record: RunRecord) -> None:
+    """Unload the module and take the witnesses' last words.
+
+    Raises: ModuleError, GuestHung for a module that does not leave; ScannerBlind, GuestCrashed.
+    """
+    live = guest.session
+    limit = live.deadline(request.settings.timeouts.load_s)
+    with record.stage("unload"):
+        module = request.settings.module
+        for spec in (*map(module.variant, module.variants), module):
+            if not request.keep and kmod.is_loaded(live.guest, spec):
+                with live.watched():
+                    kmod.unload(live.guest, spec, deadline_s=limit, attempts=5)
+    with record.stage("last word"):
+        _last_words(request, live, record)
+
+
+def _last_words(request: KernelTestRequest, live: Session, record: RunRecord) -> None:
+    allowed = request.settings.allow_kernel_lines
+    faults = kmod.last_word(live.guest, live.token, allow=allowed)
+    record.guest_word = faults[0] if faults else ""
+    if not faults:
+        live.wait_for_last_word(deadline_s=live.deadline(request.settings.timeouts.silence_s))
+    record.libvirt_word = live.liveness.objection()
+    if not live.watch.sees:
+        raise ScannerBlind("the planted kernel line did not reach the console's scanner")
+    if live.watch.beats < 1:
+        raise ScannerBlind("no heartbeat of the guest's kernel reached the console")
+    live.check_alive()

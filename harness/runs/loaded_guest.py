@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A guest with the module loaded, from nothing: kernel, image, build, guest, load.
+
+    leftovers -> kernel -> image -> build -> guest -> load
+
+A guest that has died is replaced by another of its kind, the module loaded again (`renew`).
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.artefacts import image, kernels, requested
+from harness.crash.scene import Scene
+from harness.guest import cleanup, session, shared_session
+from harness.guest.session import CONSOLE, Session, SessionRequest
+from harness.model.crash import CRASHES
+from harness.model.request import KernelTestRequest
+from harness.model.settings import ModuleBuild, TargetSpec
+from harness.runs.run_state import RunRecord
+from harness.systems.linux import kmod
+
+SESSION_FILE = "session.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandingGuest:
+    """A guest with the module loaded, and the file by which other processes join it."""
+
+    request: KernelTestRequest
+    session: Session
+    build: ModuleBuild
+    variants: dict[str, ModuleBuild]
+    record: RunRecord
+
+    @property
+    def session_file(self) -> Path:
+        """The file by which other processes join this guest."""
+        return self.record.folder / SESSION_FILE
+
+    @property
+    def modules(self) -> dict[str, Path]:
+        """The modules with symbols, by the names under which the kernel knows them."""
+        return {one.name: one.debug for one in (self.build, *self.variants.values())}
+
+    @property
+    def handoff(self) -> shared_session.Handoff:
+        """What another process needs to work in this guest."""
+        live, record = self.session, self.record
+        return shared_session.Handoff(
+            run_id=record.run_id,
+            settings_file=self.request.settings.file,
+            target=live.request.target_name,
+            accel=live.accel,
+            factor=live.factor,
+            folder=record.folder,
+            console=record.folder / CONSOLE,
+            endpoint=live.endpoint,
+            build=self.build,
+            variants=self.variants,
+            control=self.request.selection.control,
+        )
+
+    def scene(self, number: int) -> Scene:
+        """Return what the explanation of this guest's end has to know; it is crash `number`."""
+        request, record = self.request, self.record
+        settings = request.settings
+        source = settings.module.source
+        return Scene(
+            session=self.session,
+            modules=self.modules,
+            roots=(source / settings.module.kbuild, source, settings.root),
+            folder=record.folder / CRASHES / str(number),
+            runs=request.runs,
+            plugin=settings.module.drgn,
+            vmcores=settings.vmcores if request.vmcore else None,
+            keep=request.keep,
+            note=record.view.note,
+            show=record.view.crash,
+        )
+
+    def load(self) -> None:
+        """Push modules and files into the guest, load the module, and say how to join.
+
+        Raises: ModuleError when the kernel refuses it; GuestCrashed when it did not survive it.
+        """
+        live, settings = self.session, self.request.settings
+        limit = live.deadline(settings.timeouts.load_s)
+        modules = [(self.build, settings.module)]
+        modules += [
+            (variant, settings.module.variant(key)) for key, variant in self.variants.items()
+        ]
+        with live.watched():
+            kmod.push_modules(live.guest, modules, deadline_s=limit)
+            if not self.request.selection.control:
+                kmod.load(live.guest, settings.module, deadline_s=limit)
+        shared_session.write(self.handoff, self.session_file)
+
+    def renew(self) -> None:
+        """Replace the guest by another of its kind, the module loaded.
+
+        Raises: what bringing up a guest raises.
+        """
+        live, view = self.session, self.record.view
+        live.renew(view.note)
+        live.console.subscribe(lambda line: view.console(line.text))
+        self.load()
+
+
+@contextmanager
+def standing(
+    request: KernelTestRequest, target: TargetSpec, record: RunRecord
+) -> Iterator[StandingGuest]:
+    """Give a guest that answers, the module not loaded yet.
+
+    Raises: every HarnessError that one of these stages can end in.
+    """
+    environment = request.environment
+    with record.stage("leftovers"):
+        for line in cleanup.sweep(environment.runtime, environment.cache):
+            record.view.note(line)
+    asked = _artefacts(request, target, record)
+    with record.stage("build"):
+        build, variants = requested.modules(request, asked.kernel, record.view.note)
+        requested.keep_modules((build, *variants.values()), record.folder / requested.MODULES)
+    with ExitStack() as stack:
+        with record.stage("guest"):
+            token = secrets.token_hex(8)
+            opened = session.opened(asked, token=token, progress=record.view.note)
+            live = stack.enter_context(opened)
+            record.session = live
+            record.console_word = ""
+            live.console.subscribe(lambda line: record.view.console(line.text))
+            record.facts.update(_facts(live, build))
+            record.view.note(_accelerator(live))
+        yield StandingGuest(
+            request=request, session=live, build=build, variants=variants, record=record
+        )
+
+
+def _artefacts(
+    request: KernelTestRequest, target: TargetSpec, record: RunRecord
+) -> SessionRequest:
+    settings, cache = request.settings, request.environment.cache
+    with record.stage("kernel"):
+        spec = settings.kernels[target.kernel]
+        kernel = kernels.ensure(target.kernel, spec, root=cache, progress=record.view.note)
+    with record.stage("image"):
+        wanted = image.load_spec(settings.images, target.image)
+        base = image.ensure(wanted, root=cache, progress=record.view.note)
+    return SessionRequest(
+        run_id=record.run_id,
+        target_name=request.target_name or settings.default_target,
+        target=target,
+        image=base,
+        kernel=kernel,
+        timeouts=settings.timeouts,
+        cache=cache,
+        runtime=request.environment.runtime,
+        folder=record.folder,
+        accel=request.accel,
+        uri=request.uri,
+        fresh=request.fresh,
+        keep=request.keep,
+        share=request.share,
+        allowed=settings.allow_kernel_lines,
+        one_thread=target.one_thread or spec.one_thread or request.selection.long,
+    )
+
+
+def _accelerator(live: Session) -> str:
+    return f"accelerator {live.accel.value}, deadlines x {live.factor:g}, guest {live.origin}"
+
+
+def _facts(live: Session, build: ModuleBuild) -> dict[str, str]:
+    asked = live.request
+    return {
+        "kernel": asked.kernel.release,
+        "kernel name": asked.kernel.name,
+        "kernel package version": asked.kernel.version,
+        "image": f"{asked.image.name} {asked.image.key}",
+        "module build id": build.build_id,
+        "guest": live.origin,
+        **live.hv.versions,
+    }

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Run kernel-test on every cell of the matrix, one after the other, and report them as one.
+
+A cell is one independent command: what it breaks, it breaks for itself, and it can be repeated
+alone by the line that is printed before it. A cell that leaves no report counts as lost.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.guest import registry
+from harness.model.settings import Accel, RunReport, Settings, Verdict
+from harness.report import run_report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One field of the matrix: a target, and a kernel where it is not the target's own."""
+
+    target: str
+    kernel: str | None = None
+
+    @property
+    def name(self) -> str:
+        """TARGET or TARGET:KERNEL, as the configuration writes it."""
+        return f"{self.target}:{self.kernel}" if self.kernel else self.target
+
+    def command(self, run_id: str, *, long: bool) -> list[str]:
+        """Return the command line that runs this cell alone."""
+        line = [sys.executable, "-m", "invoke", "kernel-test", f"--target={self.target}"]
+        line += [f"--kernel={self.kernel}"] if self.kernel else []
+        return [*line, f"--run-id={run_id}", *(["--long"] if long else [])]
+
+
+def cells(settings: Settings) -> tuple[Cell, ...]:
+    """Return the cells that the configuration lists, in its order."""
+    parts = (name.partition(":") for name in settings.nightly)
+    return tuple(Cell(target=target, kernel=kernel or None) for target, _, kernel in parts)
+
+
+def run(settings: Settings, *, long: bool, deadline_s: float) -> Iterator[tuple[Cell, RunReport]]:
+    """Yield each cell with its report; a failed cell does not stop the others.
+
+    Units: deadline_s is seconds for one cell, after which it is ended and counts as lost.
+    """
+    for cell in cells(settings):
+        run_id = registry.new_run_id()
+        folder = settings.root / "build" / "runs" / run_id
+        reason = ""
+        try:
+            subprocess.run(
+                cell.command(run_id, long=long),
+                check=False,
+                cwd=settings.root,
+                stdin=subprocess.DEVNULL,
+                timeout=deadline_s,
+            )
+        except subprocess.TimeoutExpired:
+            reason = f"not finished after {deadline_s:.0f} s"
+        yield cell, _load(cell, run_id, folder, reason)
+
+
+def write(reports: tuple[RunReport, ...], folder: Path) -> tuple[Path, Path]:
+    """Write one Markdown table and one JUnit file over all cells, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    markdown, junit = folder / "nightly.md", folder / "nightly.xml"
+    markdown.write_text(run_report.nightly_markdown(reports))
+    run_report.write_junit(reports, junit)
+    return markdown, junit
+
+
+def exit_code(reports: tuple[RunReport, ...]) -> int:
+    """Return the worst exit code of all cells; no cell at all is lost."""
+    return max((one.verdict.exit_code for one in reports), default=Verdict.LOST.exit_code)
+
+
+def _load(cell: Cell, run_id: str, folder: Path, reason: str) -> RunReport:
+    try:
+        return run_report.load(folder)
+    except HarnessError as error:
+        return RunReport(
+            run_id=run_id,
+            target=cell.name,
+            verdict=Verdict.LOST,
+            reason=reason or f"the cell left no report: {error.message}",
+            accel=Accel.TCG,
+            deadline_factor=1.0,
+            started_at=datetime.now(UTC).isoformat("T", "seconds"),
+            duration_s=0.0,
+            folder=folder,
+        )

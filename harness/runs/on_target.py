@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`kernel-test` on a target that the user boots: load, test, unload, last word, verdict.
+
+There is no console and no hypervisor to watch, so the target is asked over SSH, every few seconds,
+whether it is still in the boot session in which the run began. When it is gone, it is waited for,
+and what it kept of its death becomes the report.
+"""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.errors import GuestCrashed, GuestLost, HarnessError, NoTests, UsageError
+from harness.guest import registry, shared_session
+from harness.model.environment import Environment
+from harness.model.request import Selection
+from harness.model.settings import (
+    Accel,
+    ModuleBuild,
+    RunReport,
+    Settings,
+    TestSpec,
+    Timeouts,
+    Verdict,
+)
+from harness.panic.values import KernelReport
+from harness.report.live_view import LiveView
+from harness.runs import suites
+from harness.runs.run_state import RunRecord
+from harness.runs.suites import Listener, SuiteOutcome
+from harness.systems.platforms import PLATFORMS, SETUPS, Platform
+from harness.systems.ssh import CommandFailed, Guest
+from harness.targets import target_file, workflow
+from harness.targets.crash_logs import explained
+from harness.targets.target_file import RemoteSpec
+from harness.targets.workflow import Loading
+
+_CONNECT_S = 30.0
+_LOAD_S = 30.0
+_ASK_EVERY_S = 5.0
+_ANSWER_S = 20.0
+_SESSION_FILE = "session.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteTest:
+    """One run on a target: what is loaded, and which suites run."""
+
+    loading: Loading
+    settings: Settings
+    environment: Environment
+    suites: tuple[TestSpec, ...]
+    selection: Selection
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What a suite asks of its life."""
+
+    folder: Path
+    timeouts: Timeouts
+
+
+class _Silent:
+    """There is no console: nobody has last words."""
+
+    def tail(self, count: int) -> tuple[str, ...]:
+        """Return nothing, however many are asked for."""
+        del count
+        return ()
+
+
+@dataclass
+class BootSession:
+    """Whether the target is in the boot session in which the run began."""
+
+    target: RemoteSpec
+    guest: Guest
+    begun_in: str
+    asked_at: float = field(default_factory=time.monotonic)
+    said: list[str] = field(default_factory=list)
+    held: bool = False
+
+    def check_unspoilt(self, running: str) -> None:
+        """Return: a kernel of macOS does not survive what it complains of."""
+
+    def note(self, name: str, words: str) -> None:
+        """Keep what was seen."""
+        self.said.append(f"{name}: {words}")
+
+    def check(self) -> None:
+        """Return when the target is in that session; it is asked every few seconds.
+
+        Raises: GuestLost when it does not answer; GuestCrashed when it has started anew.
+        """
+        if time.monotonic() - self.asked_at < _ASK_EVERY_S:
+            return
+        setup = SETUPS[self.target.system]
+        try:
+            now = setup.boot_session(self.guest)
+        except CommandFailed as error:
+            raise GuestLost(f"{self.target.name} does not say its boot session") from error
+        self.asked_at = time.monotonic()
+        if now != self.begun_in:
+            raise GuestCrashed(f"{self.target.name} was started anew during the run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteLife:
+    """One life of a target, as a suite of tests sees it."""
+
+    request: _Asked
+    guest: Guest
+    liveness: BootSession
+    console: _Silent = field(default_factory=_Silent)
+
+    def deadline(self, seconds: float) -> float:
+        """Return the limit as it is: the target is no emulated one."""
+        return seconds
+
+    def check_alive(self) -> None:
+        """Return when the target is in the session in which the run began."""
+        self.liveness.check()
+
+
+def run(asked: RemoteTest, view: LiveView) -> RunReport:
+    """Return what one run of the tests on a target found; its files are written then.
+
+    Raises: UsageError when no suite is configured for its system; KeyboardInterrupt.
+    """
+    target = asked.loading.target
+    if not asked.suites:
+        raise UsageError(
+            f"no suite is configured for {target.system.value}",
+            hint=f'[[tool.harness.tests]] with system = "{target.system.value}"',
+        )
+    record = _record(asked, view)
+    error: HarnessError | None = None
+    known: tuple[str, ...] = ()
+    session = ""
+    try:
+        with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+            setup = SETUPS[target.system]
+            session, known = setup.boot_session(guest), setup.panic_reports(guest)
+            _stages(asked, guest, record, session)
+        error = record.outcome.error
+    except HarnessError as raised:
+        error = raised
+    if isinstance(error, GuestLost | GuestCrashed) and session:
+        error = _post_mortem(asked, record, error, session=session, known=known)
+    return record.finish(error)
+
+
+def _record(asked: RemoteTest, view: LiveView) -> RunRecord:
+    run_id = asked.run_id or registry.new_run_id()
+    folder = asked.settings.root / "build" / "runs" / run_id
+    folder.mkdir(parents=True)
+    target = asked.loading.target
+    return RunRecord(
+        run_id=run_id,
+        target=target.name,
+        folder=folder,
+        view=view,
+        accel=Accel.OWN,
+        console_word="",
+        facts={"target": f"{target.user}@{target.host}:{target.port}, {target.system.value}"},
+    )
+
+
+def _stages(asked: RemoteTest, guest: Guest, record: RunRecord, session: str) -> None:
+    target, spec = asked.loading.target, asked.loading.spec
+    platform, token = PLATFORMS[target.system], secrets.token_hex(8)
+    build = workflow.module_build(asked.loading.file, spec)
+    with record.stage("load"):
+        platform.prepare(guest, run_id=record.run_id, canary=token)
+        platform.push_modules(guest, [(build, spec)], deadline_s=_LOAD_S)
+        platform.load(guest, spec, deadline_s=_LOAD_S)
+        shared_session.write(_handoff(asked, record, build), record.folder / _SESSION_FILE)
+    life = RemoteLife(
+        request=_Asked(folder=record.folder, timeouts=asked.settings.timeouts),
+        guest=guest,
+        liveness=BootSession(target=target, guest=guest, begun_in=session),
+    )
+    _run_suites(asked, life, record)
+    if record.outcome.error is None:
+        _close(asked, guest, record, platform, token)
+
+
+def _run_suites(asked: RemoteTest, life: RemoteLife, record: RunRecord) -> None:
+    listener = Listener(
+        on_start=record.view.running,
+        on_result=record.view.test,
+        on_expect=record.expected.__setitem__,
+    )
+    found: list[suites.SuiteOutcome] = []
+    for spec in asked.suites:
+        with record.stage(f"tests: {spec.name}"):
+            outcome = suites.run_suite(
+                spec,
+                life,
+                selection=asked.selection,
+                session_file=record.folder / _SESSION_FILE,
+                listener=listener,
+            )
+        error = outcome.error or _cut_off(outcome, spec.name)
+        lost = suites.lost(outcome.unreached, spec.name) if error else ()
+        found.append(replace(outcome, results=(*outcome.results, *lost)))
+        results = tuple(result for one in found for result in one.results)
+        record.outcome = SuiteOutcome(results=results, error=error, running=outcome.running)
+        chosen = asked.selection.expression and isinstance(error, NoTests)
+        if error is not None and not chosen:
+            return
+    if record.outcome.results:
+        record.outcome = SuiteOutcome(results=record.outcome.results)
+
+
+def _cut_off(outcome: SuiteOutcome, suite: str) -> GuestLost | None:
+    """Return the loss behind a suite that ended before its test: it saw what we did not yet."""
+    if not outcome.running:
+        return None
+    return GuestLost(f"{suite} ended in the middle of {outcome.running}")
+
+
+def _close(
+    asked: RemoteTest, guest: Guest, record: RunRecord, platform: Platform, token: str
+) -> None:
+    spec = asked.loading.spec
+    with record.stage("unload"):
+        if platform.is_loaded(guest, spec):
+            platform.unload(guest, spec, deadline_s=_LOAD_S, attempts=5)
+    with record.stage("last word"):
+        said = platform.last_word(guest, token)
+        record.guest_word = said[0] if said else ""
+
+
+def _handoff(asked: RemoteTest, record: RunRecord, build: ModuleBuild) -> shared_session.Handoff:
+    target = asked.loading.target
+    return shared_session.Handoff(
+        run_id=record.run_id,
+        settings_file=asked.settings.file,
+        target=target.name,
+        accel=Accel.OWN,
+        factor=1.0,
+        folder=record.folder,
+        console=record.folder / "console.log",
+        endpoint=target_file.endpoint(target),
+        build=build,
+        variants={},
+        system=target.system,
+    )
+
+
+def _post_mortem(
+    asked: RemoteTest,
+    record: RunRecord,
+    error: HarnessError,
+    *,
+    session: str,
+    known: Sequence[str],
+) -> HarnessError:
+    """Wait for the target and return what ended the run: a panic that it kept, or the loss."""
+    target = asked.loading.target
+    running = record.outcome.running
+    if _still_there(target, session):
+        return error
+    with record.stage("post-mortem"):
+        try:
+            workflow.wait_for_another_session(target, session)
+            reports = _kept(asked, known)
+        except HarnessError as lost:
+            record.view.note(f"nothing can be read from it: {lost.message}")
+            return error
+    if not reports:
+        return error
+    record.reports = tuple(replace(one, test=running) for one in reports)
+    results = tuple(
+        replace(one, verdict=Verdict.CRASHED, reason=reports[0].title)
+        if one.name == running
+        else one
+        for one in record.outcome.results
+    )
+    record.outcome = replace(record.outcome, results=results)
+    (record.folder / "panic.txt").write_text("\n".join(reports[0].text) + "\n")
+    return GuestCrashed(reports[0].title, evidence=reports[0].text[:20])
+
+
+def _still_there(target: RemoteSpec, session: str) -> bool:
+    """Return whether the target answers, in the session in which the run began."""
+    try:
+        with target_file.connected(target, deadline_s=_ASK_EVERY_S) as guest:
+            return SETUPS[target.system].boot_session(guest) == session
+    except (GuestLost, CommandFailed):
+        return False
+
+
+def _kept(asked: RemoteTest, known: Sequence[str]) -> tuple[KernelReport, ...]:
+    target = asked.loading.target
+    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+        logs = SETUPS[target.system].crash_logs(guest, known=known)
+    return explained(
+        logs, system=target.system, dsym=asked.loading.dsym, roots=(asked.settings.root,)
+    )

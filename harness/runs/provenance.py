@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Where a run comes from: the commit of what is tested, and how far the tree is from it.
+
+Goes into the report's facts; `replay` goes by them.
+"""
+
+import subprocess
+from pathlib import Path
+
+from harness.model.request import KernelTestRequest
+
+_GIT_S = 10.0
+
+
+def facts(request: KernelTestRequest) -> dict[str, str]:
+    """Return the facts of a run that its guest does not know: commit, command, versions."""
+    root = request.settings.root
+    found = {
+        "selection": request.selection.expression or "everything",
+        "groups": ",".join(request.selection.groups),
+    }
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit:
+        found["commit"] = commit
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        found["tree"] = "changed since that commit" if changed else "as committed"
+    return found
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Return what git says, "" where the project is in no repository."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=root,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_GIT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Run again what an earlier run ran: its target, its kernel, its tests, its very modules.
+
+A run's folder has all that it takes. What can no longer be had (a kernel that the archive has
+replaced) is said before anything is started.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.artefacts import kernels
+from harness.artefacts.requested import MODULES
+from harness.errors import UsageError
+from harness.model.request import KernelTestRequest
+from harness.model.settings import RunReport
+from harness.report import run_report
+from harness.report.live_view import LiveView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What is to be run, and in what it may differ from the first time, one line each."""
+
+    request: KernelTestRequest
+    differences: tuple[str, ...]
+
+
+def prepare(
+    base: KernelTestRequest, run: str, *, crash: int, rebuild: bool, view: LiveView
+) -> Replay:
+    """Return the request that repeats a run, or only the test of one of its crashes.
+
+    `base` has settings, environment and options; `rebuild` takes the module as the tree has it
+    now instead of the run's own.
+    Raises: UsageError for a run or a crash that is not there, or a kernel that is not to be had.
+    """
+    folder = find_run(base.runs, run)
+    earlier = run_report.load(folder)
+    expression = earlier.facts.get("selection", "")
+    if crash:
+        expression = _test_of(earlier, crash)
+    target, _, _ = earlier.target.partition(":")
+    selection = replace(
+        base.selection,
+        expression="" if expression == "everything" else expression,
+        groups=tuple(earlier.facts.get("groups", "").split(",")),
+    )
+    asked = replace(
+        base,
+        target_name=target,
+        kernel_name=earlier.facts.get("kernel name") or None,
+        selection=selection,
+        modules=None if rebuild else folder / MODULES,
+    )
+    return Replay(
+        request=asked, differences=tuple(_differences(earlier, asked, rebuild=rebuild, view=view))
+    )
+
+
+def find_run(runs: Path, name: str) -> Path:
+    """Return the folder of a run by its id or the end of it, or by its path.
+
+    Raises: UsageError with the last runs when there is none, or more than one.
+    """
+    if (Path(name) / "report.json").is_file():
+        return Path(name).resolve()
+    known = sorted(path.parent for path in runs.glob("*/report.json"))
+    fitting = [folder for folder in known if folder.name.endswith(name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    last = ", ".join(folder.name for folder in known[-5:]) or "none"
+    raise UsageError(f"no single run {name}; the last runs: {last}")
+
+
+def _test_of(earlier: RunReport, number: int) -> str:
+    for found in earlier.crashes:
+        if found.number == number:
+            if not found.test:
+                raise UsageError(f"crash {number} came between tests; replay the whole run")
+            return found.test.partition("::")[2].partition("[")[0] or found.test
+    numbers = ", ".join(str(found.number) for found in earlier.crashes) or "none"
+    raise UsageError(f"run {earlier.run_id} has no crash {number}; it has: {numbers}")
+
+
+def _differences(
+    earlier: RunReport, asked: KernelTestRequest, *, rebuild: bool, view: LiveView
+) -> list[str]:
+    settings = asked.settings
+    name = asked.kernel_name or ""
+    if name not in settings.kernels:
+        raise UsageError(f"the run's kernel {name or '?'} is no longer configured")
+    cache = asked.environment.cache
+    kernel = kernels.ensure(name, settings.kernels[name], root=cache, progress=view.note)
+    release = earlier.facts.get("kernel", "")
+    if release != kernel.release and not rebuild:
+        raise UsageError(
+            f"the run had kernel {release}, and apt offers {kernel.release} now",
+            hint="--rebuild builds the module for that one; it is then not the same run",
+        )
+    then, now = earlier.facts.get("kernel package version", ""), kernel.version
+    found = [f"kernel package {now}, then {then}"] if then != now else []
+    if rebuild:
+        found.append("the module is built from the tree as it is now")
+    return found

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Functions and lines for the frames of a macOS panic, from dSYMs and the addresses in its text.
+
+A panic says where each kext lay, so a frame is looked up by its offset in the kext. A dSYM of
+another build is not used: the panic names the UUID of what ran, and no line is better than a
+wrong one.
+"""
+
+import re
+import shutil
+import struct
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.panic import darwin
+from harness.panic.darwin import Place
+from harness.panic.values import Frame, KernelReport, Stack
+from harness.symbols.addr2line import LineFinder, SourcePoint
+from harness.symbols.paths import shown_path
+
+# binutils' addr2line reads no Mach-O.
+_PROGRAMS = ("llvm-addr2line-19", "llvm-addr2line", "llvm-addr2line-14")
+# mach-o/loader.h
+_MAGIC_64 = 0xFEEDFACF
+_HEADER_BYTES = 32
+_SEGMENT_64 = 0x19
+_UUID = 0x1B
+_KEXT = re.compile(r"^\s*([\w.-]+)\([^)]*\)\[([0-9A-Fa-f-]{36})\]@0x")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dsym:
+    """The debug information of one Mach-O: its file, UUID, and where its __TEXT is linked."""
+
+    file: Path
+    uuid: str
+    linked_at: int
+
+
+def read_dsym(path: Path) -> Dsym:
+    """Return a dSYM, given as the bundle or as the file in it.
+
+    Raises: UsageError when it holds no 64-bit Mach-O.
+    """
+    inner = sorted((path / "Contents" / "Resources" / "DWARF").glob("*")) if path.is_dir() else []
+    file = inner[0] if inner else path
+    try:
+        data = file.read_bytes()
+        commands = dict(_commands(data))
+        linked_at: int = struct.unpack_from("<Q", commands[_SEGMENT_64], 24)[0]
+        return Dsym(
+            file=file,
+            uuid=str(uuid.UUID(bytes=commands[_UUID][8:24])).upper(),
+            linked_at=linked_at,
+        )
+    except (OSError, struct.error, KeyError, ValueError) as error:
+        raise UsageError(
+            f"{path} is no dSYM of a 64-bit Mach-O", hint="kernel-build leaves NAME.kext.dSYM"
+        ) from error
+
+
+def _commands(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the load commands that count here: __TEXT's segment and the UUID."""
+    (magic,) = struct.unpack_from("<I", data)
+    if magic != _MAGIC_64:
+        raise ValueError("no 64-bit Mach-O")
+    (count,) = struct.unpack_from("<I", data, 16)
+    position = _HEADER_BYTES
+    for _ in range(count):
+        kind, size = struct.unpack_from("<II", data, position)
+        command = data[position : position + size]
+        if kind == _UUID or (kind == _SEGMENT_64 and command[8:24].rstrip(b"\0") == b"__TEXT"):
+            yield kind, command
+        position += max(size, 8)
+
+
+def loaded_uuids(text: Sequence[str]) -> dict[str, str]:
+    """Return the UUID of each kext that a panic places in memory."""
+    found = (_KEXT.match(line) for line in text)
+    return {match[1]: match[2].upper() for match in found if match}
+
+
+def fitting(report: KernelReport, dsyms: Sequence[Path]) -> dict[str, Path]:
+    """Return the dSYMs of the kexts in a panic, by kext: those that have the UUID of what ran.
+
+    Raises: UsageError for one that is no dSYM.
+    """
+    by_uuid = {read_dsym(path).uuid: path for path in dsyms}
+    ran = loaded_uuids(report.text)
+    return {kext: by_uuid[loaded] for kext, loaded in ran.items() if loaded in by_uuid}
+
+
+def symbolised(
+    report: KernelReport, dsyms: Mapping[str, Path], *, roots: Sequence[Path] = ()
+) -> tuple[KernelReport, tuple[str, ...]]:
+    """Return a panic with functions and lines from dSYMs by kext, and what could not be used.
+
+    Raises: UsageError for a dSYM that is none, or without LLVM's addr2line.
+    """
+    ran = loaded_uuids(report.text)
+    usable: dict[str, Dsym] = {}
+    notes: list[str] = []
+    for kext, path in dsyms.items():
+        dsym = read_dsym(path)
+        if kext in ran and ran[kext] != dsym.uuid:
+            notes.append(f"{path.name} is of another build: {dsym.uuid}, {ran[kext]} ran")
+        else:
+            usable[kext] = dsym
+    return _with_lines(report, usable, roots), tuple(notes)
+
+
+def _with_lines(
+    report: KernelReport, dsyms: Mapping[str, Dsym], roots: Sequence[Path]
+) -> KernelReport:
+    finders = {kext: LineFinder(one.file, program=_program()) for kext, one in dsyms.items()}
+    trapped_at = int(report.registers.get("RIP", "0"), 16)
+    frames: list[Frame] = []
+    try:
+        for frame, place in zip(report.frames, darwin.places(report.text), strict=True):
+            points = _points(place, dsyms, finders, trapped_at=trapped_at)
+            frames += _named(frame, place, points, roots) or [frame]
+    finally:
+        for finder in finders.values():
+            finder.close()
+    return _judged(report, tuple(frames))
+
+
+def _points(
+    place: Place,
+    dsyms: Mapping[str, Dsym],
+    finders: Mapping[str, LineFinder],
+    *,
+    trapped_at: int,
+) -> tuple[SourcePoint, ...]:
+    if place.kext not in finders:
+        return ()
+    # A return address is that of the next instruction, which may be of the next line.
+    back = 0 if place.address == trapped_at else 1
+    return finders[place.kext].find(dsyms[place.kext].linked_at + place.offset - back)
+
+
+def _named(
+    frame: Frame, place: Place, points: Sequence[SourcePoint], roots: Sequence[Path]
+) -> list[Frame]:
+    """Return the frames of one address: inlined functions first, as frames of their own."""
+    return [
+        replace(
+            frame,
+            function=point.function.removeprefix("_"),
+            module=place.kext,
+            place=f"{shown_path(point.file, roots)}:{point.line}",
+            inline=point is not points[-1],
+        )
+        for point in points
+    ]
+
+
+def _judged(report: KernelReport, frames: tuple[Frame, ...]) -> KernelReport:
+    """Return the report with its new frames, named after the function that the lines show."""
+    stacks = (Stack(name="", frames=frames),) if frames else ()
+    named = darwin.guilty(frames)
+    if named is None or not named.place:
+        return replace(report, stacks=stacks)
+    title = report.title.removesuffix(f" in {report.function}")
+    return replace(
+        report,
+        stacks=stacks,
+        title=f"{title} in {named.function}",
+        function=named.function,
+        module=named.module,
+        place=named.place,
+    )
+
+
+def _program() -> str:
+    found = next((name for name in _PROGRAMS if shutil.which(name)), None)
+    if found is None:
+        raise UsageError("LLVM's addr2line is not installed", hint="apt-get install llvm-19")
+    return found

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Files and lines for the frames of a kernel's report, from the binaries that ran.
+
+The kernel prints function+offset/size, so neither KASLR nor where a module was loaded matters:
+the offset is looked up in the function of that name. A frame that does not fit the binary keeps
+what the kernel printed. No line at all is better than a wrong one.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.errors import HarnessError
+from harness.panic import frames as text_frames
+from harness.panic import guilty
+from harness.panic.values import Frame, KernelReport, Stack
+from harness.symbols.addr2line import LineFinder, SourcePoint
+from harness.symbols.elf import Symbol, SymbolTable
+from harness.symbols.paths import shown_path, shown_place
+
+
+class Symbolizer:
+    """A context in which frames are looked up; programs that it needs run until it ends.
+
+    `modules` are the modules with debug information by name, `roots` the folders that paths are
+    shown relative to. `notes` says what could not be looked up, and why; each once.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[str, Path],
+        vmlinux: Path | None = None,
+        *,
+        roots: Sequence[Path] = (),
+    ) -> None:
+        self._files = {name.replace("-", "_"): path for name, path in modules.items()}
+        if vmlinux is not None:
+            self._files[""] = vmlinux
+        self._roots = tuple(roots)
+        self._symbols: dict[str, SymbolTable | None] = {}
+        self._finders: dict[tuple[str, str], LineFinder] = {}
+        self._notes: list[str] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+        self._finders.clear()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be looked up, and why."""
+        return tuple(self._notes)
+
+    def report(self, report: KernelReport) -> KernelReport:
+        """Return a report with files and lines in all its stacks, and that of its function."""
+        pointers = [one for one in text_frames.where(report.text) if not one.inline]
+        at = {(one.function, one.offset, one.module) for one in pointers}
+        stacks = tuple(
+            Stack(
+                name=stack.name,
+                frames=tuple(
+                    found
+                    for frame in stack.frames
+                    for found in self.frame(
+                        frame, at_address=(frame.function, frame.offset, frame.module) in at
+                    )
+                ),
+            )
+            for stack in report.stacks
+        )
+        place = shown_place(report.place, self._roots) or _place_of(report, stacks)
+        return replace(report, stacks=stacks, place=place)
+
+    def frame(self, frame: Frame, *, at_address: bool = False) -> tuple[Frame, ...]:
+        """Return a frame with its place, before it what was inlined there, innermost first.
+
+        A return address belongs to the call before it; `at_address` is for the program counter,
+        which is where it says. A frame that the binary does not explain comes back as it was.
+        """
+        if frame.inline or frame.place or not frame.function:
+            return (frame,)
+        try:
+            points = self._points(frame, back=0 if at_address else 1)
+        except HarnessError as error:
+            self._note(f"{self._shown(frame.module)}: {error.message}")
+            # An addr2line that failed once may answer the next question with this one's lines.
+            self._symbols[frame.module] = None
+            return (frame,)
+        if not points:
+            return (frame,)
+        inlined = tuple(
+            Frame(
+                function=point.function,
+                module=frame.module,
+                place=self._place(point),
+                reliable=frame.reliable,
+                inline=True,
+            )
+            for point in points[:-1]
+        )
+        return (*inlined, replace(frame, place=self._place(points[-1])))
+
+    def _points(self, frame: Frame, *, back: int) -> tuple[SourcePoint, ...]:
+        symbol = self._symbol(frame)
+        if symbol is None:
+            return ()
+        finder = self._finder(frame.module, symbol.section)
+        return finder.find(symbol.value + max(frame.offset - back, 0))
+
+    def _symbol(self, frame: Frame) -> Symbol | None:
+        """Return the one symbol that a frame can mean; None with a note, or for data: no line."""
+        table = self._table(frame.module)
+        if table is None:
+            return None
+        named = table.find(frame.function)
+        if named and all(one.is_data for one in named):
+            return None
+        fitting = [one for one in named if not frame.size or one.fits(frame.size)]
+        if len(fitting) == 1:
+            return fitting[0]
+        file = self._shown(frame.module)
+        if fitting:
+            self._note(f"{file} has {len(fitting)} functions {frame.function} of this size")
+        elif named:
+            self._note(
+                f"{file} is another build than the one that ran: "
+                f"{frame.function} has not {frame.size:#x} bytes in it"
+            )
+        else:
+            self._note(f"{file} has no function {frame.function}")
+        return None
+
+    def _table(self, module: str) -> SymbolTable | None:
+        if module not in self._symbols:
+            path = self._files.get(module)
+            if path is None:
+                return None
+            # Kept even when it cannot be read: one note is enough.
+            self._symbols[module] = None
+            if not path.is_file():
+                self._note(f"{path} is not there")
+            else:
+                self._symbols[module] = SymbolTable(path)
+        return self._symbols[module]
+
+    def _finder(self, module: str, section: str) -> LineFinder:
+        relative = section if module else ""
+        key = (module, relative)
+        if key not in self._finders:
+            finder = LineFinder(self._files[module], relative)
+            self._stack.callback(finder.close)
+            self._finders[key] = finder
+        return self._finders[key]
+
+    def _shown(self, module: str) -> str:
+        return f"{module}.ko" if module else "vmlinux"
+
+    def _note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.append(text)
+
+    def _place(self, point: SourcePoint) -> str:
+        return f"{shown_path(point.file, self._roots)}:{point.line}"
+
+
+def source_lines(place: str, roots: Sequence[Path], *, around: int = 2) -> tuple[str, ...]:
+    """Return the line of a place with its neighbours, numbered, that line marked with '>'.
+
+    () when the file is in none of the roots, or is shorter now.
+    """
+    file, _, number = place.rpartition(":")
+    path = next((root / file for root in roots if (root / file).is_file()), None)
+    if path is None or not number.isdigit():
+        return ()
+    text = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    guilty_line = int(number)
+    if not 1 <= guilty_line <= len(text):
+        return ()
+    first = max(guilty_line - around, 1)
+    last = min(guilty_line + around, len(text))
+    width = len(str(last))
+    return tuple(
+        f"{'>' if at == guilty_line else ' '} {at:{width}} | {text[at - 1].expandtabs(8)}".rstrip()
+        for at in range(first, last + 1)
+    )
+
+
+def _place_of(report: KernelReport, stacks: Sequence[Stack]) -> str:
+    """Return the place of the function that the report blames: of its surest frame."""
+    blamed = [
+        frame
+        for stack in stacks
+        for frame in stack.frames
+        if frame.place and not frame.inline and guilty.bare(frame.function) == report.function
+    ]
+    # The first of the best: sorting keeps the order of what is equal.
+    blamed.sort(key=lambda frame: (frame.module != report.module, not frame.reliable))
+    return blamed[0].place if blamed else ""

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What is done inside a Linux guest: prepare it, load and unload a module, hear its last word.
+
+Each function is one or a few commands over SSH. The lines that it leaves in the kernel's log are
+read on the console by `panic.markers`.
+"""
+
+import re
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+
+from harness.errors import GuestHung, GuestLost, ModuleError
+from harness.model.loaded_module import LoadedModule, ModuleEntry
+from harness.model.settings import ModuleBuild, ModuleSpec, PushSpec
+from harness.systems.ssh import Guest
+
+_STEP_S = 30.0
+_RETRY_S = 0.5
+_FOLDER = "/run/harness"
+_CLOCKS_APART_S = 2.0
+_STAMP = re.compile(r"\[ *(\d+\.\d+)\]")
+# What a guest's own scan takes for a fault; coarse on purpose, the console's scanner is exact.
+_FAULTS = (
+    r"WARNING: |BUG: |Oops: |Kernel panic|general protection fault|Call Trace:|KASAN: |KFENCE: |"
+    r"UBSAN: |KCSAN: |INFO: task .* blocked|rcu: INFO: |possible .* (deadlock|recursion|safety)|"
+    r"unreferenced object|Unable to handle kernel|invalid opcode|stack segment: |list_(add|del) "
+)
+# What a kernel logs when it refuses a module for its signature, or for having none.
+_SIGNATURE = re.compile(
+    r"Loading of (unsigned module|module with [\w ]+) is rejected|"
+    r"Lockdown: .*: unsigned module loading is restricted"
+)
+
+
+def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
+    """Set the clock, plant the canary in the kernel's log and start the heartbeat.
+
+    A restored guest has the clock of the day it was saved. The canary proves that a fault in the
+    log would be seen; the heartbeat, once a second, that the kernel still schedules.
+    Raises: GuestLost, CommandFailed.
+    """
+    script = f"""
+mkdir -p {_FOLDER}
+echo "harness-canary {canary}: WARNING: planted by the harness, not a fault" > /dev/kmsg
+cat > {_FOLDER}/heartbeat <<'BEAT'
+n=0
+while :; do
+	n=$((n + 1))
+	echo "<6>harness-heartbeat {run_id} $n" > /dev/kmsg
+	sleep 1
+done
+BEAT
+setsid sh {_FOLDER}/heartbeat < /dev/null > /dev/null 2>&1 &
+"""
+    now = time.time()
+    guest.run(f"date -u -s @{now:.3f} > /dev/null;{script}", deadline_s=_STEP_S)
+
+
+def quiesce(guest: Guest, *, deadline_s: float) -> None:
+    """Return when the guest has finished booting and its disk is written.
+
+    Raises: GuestLost at the deadline, with the jobs that still run.
+    """
+    end = time.monotonic() + deadline_s
+    while True:
+        state = guest.run("systemctl is-system-running || :", deadline_s=_STEP_S).stdout.strip()
+        if state in {"running", "degraded"}:
+            break
+        if time.monotonic() > end:
+            jobs = guest.run("systemctl list-jobs --no-pager || :", deadline_s=_STEP_S).stdout
+            raise GuestLost(f"the guest is still {state}", evidence=jobs.splitlines())
+        time.sleep(_RETRY_S)
+    guest.run("udevadm settle; sync; echo 3 > /proc/sys/vm/drop_caches", deadline_s=_STEP_S)
+
+
+def mount_share(guest: Guest) -> None:
+    """Mount the shared host folder read-only at /mnt/share."""
+    guest.run("mount -o ro LABEL=harness-share /mnt/share", deadline_s=_STEP_S)
+
+
+def push_modules(
+    guest: Guest, modules: Sequence[tuple[ModuleBuild, ModuleSpec]], *, deadline_s: float
+) -> None:
+    """Copy stripped modules and everything that goes with them into the guest."""
+    files: list[PushSpec] = []
+    for build, spec in modules:
+        files += (PushSpec(source=build.stripped, target=_path(spec), mode=0o600), *spec.push)
+    guest.push(files, deadline_s=deadline_s)
+
+
+def load(
+    guest: Guest,
+    spec: ModuleSpec,
+    *,
+    deadline_s: float,
+    parameters: Mapping[str, str] | None = None,
+) -> LoadedModule:
+    """Load the module and return when its devices are there.
+
+    Raises: ModuleError with the kernel's lines when init refuses or a device is missing;
+        GuestHung with insmod's kernel stack when init does not come back in time.
+    """
+    chosen = spec.parameters if parameters is None else parameters
+    line = shlex.join(["insmod", _path(spec), *(f"{name}={chosen[name]}" for name in chosen)])
+    # One command, since each costs a fifth of a second in an emulated guest; 'read' costs no fork.
+    script = f"""
+read -r since _ < /proc/uptime; echo "$since"
+{line} < /dev/null 2>&1 & echo $! > {_FOLDER}/insmod.pid
+wait $! && {_sections_of(spec.name)}"""
+    try:
+        done = guest.run(script, deadline_s=deadline_s, check=False)
+    except GuestLost as error:
+        raise GuestHung(
+            f"{spec.name} hangs in its init: insmod has not come back for {deadline_s:.0f} s",
+            hint="insmod's kernel stack and the kernel's log are above",
+            evidence=_stack_of_insmod(guest) or error.evidence,
+        ) from error
+    since, _, said = done.stdout.partition("\n")
+    if done.status != 0:
+        log = _log_since(guest, float(since))
+        raise ModuleError(
+            f"{spec.name} does not load: {_insmod_words(said)}",
+            hint=signature_hint(log) or "what the kernel said is above",
+            evidence=log,
+        )
+    _await_devices(guest, spec, deadline_s=deadline_s, since_s=float(since))
+    return LoadedModule(name=spec.name, sections=_parse_sections(said))
+
+
+def signature_hint(kernel_lines: Sequence[str]) -> str:
+    """Return what to do when a kernel that enforces signatures refused a module, else "".
+
+    Source: kernel/module/signing.c, module_sig_check; security/security.c, the lockdown reasons.
+    """
+    found = next(filter(None, map(_SIGNATURE.search, kernel_lines)), None)
+    if found is None:
+        return ""
+    return (
+        f"this kernel loads only modules signed with a key that it trusts ({found.group()}): "
+        "leave module.sig_enforce=1 out of the target's cmdline, or sign with a key that it knows "
+        "(invoke packages --key; docs/packages.md, 'Signatures')"
+    )
+
+
+def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
+    """Unload the module; while it is busy, try again.
+
+    Raises: ModuleError with who holds it after the last attempt; GuestHung when rmmod does not
+        come back in time.
+    """
+    words = ""
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(_RETRY_S)
+        try:
+            done = guest.run(["rmmod", spec.name], deadline_s=deadline_s, check=False)
+        except GuestLost as error:
+            raise GuestHung(
+                f"{spec.name} hangs in its exit: rmmod has not come back for {deadline_s:.0f} s",
+                evidence=error.evidence,
+            ) from error
+        if done.status == 0:
+            return
+        words = done.stderr.strip()
+    raise ModuleError(
+        f"{spec.name} does not unload after {attempts} attempts: {words}",
+        hint="end what holds it, then invoke kernel-test-unload",
+        evidence=holders(guest, spec),
+    )
+
+
+def is_loaded(guest: Guest, spec: ModuleSpec) -> bool:
+    """Return whether the kernel holds the module."""
+    return _entry(guest, spec.name) is not None
+
+
+def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
+    """Return what keeps a module loaded: its reference count, modules, open files."""
+    entry = _entry(guest, spec.name)
+    if entry is None:
+        return (f"{spec.name} is not loaded",)
+    found = [f"reference count {entry.references}"]
+    found += [f"used by module {name}" for name in entry.used_by]
+    wanted = " -o ".join(f"-lname {shlex.quote(device)}" for device in spec.devices)
+    script = (
+        f"find /proc/[0-9]*/fd \\( {wanted or '-false'} \\) 2>/dev/null | cut -d/ -f3 | sort -u"
+        ' | while read -r pid; do echo "$pid $(cat /proc/$pid/comm)"; done; :'
+    )
+    for line in guest.run(script, deadline_s=_STEP_S).stdout.splitlines():
+        found.append(f"open in process {line}")
+    return tuple(found)
+
+
+def mark(guest: Guest, text: str) -> None:
+    """Write one line into the kernel's log."""
+    guest.run(f"echo {shlex.quote(text)} > /dev/kmsg", deadline_s=_STEP_S)
+
+
+def kernel_log(guest: Guest) -> tuple[str, ...]:
+    """Return the lines of the kernel's log."""
+    return tuple(guest.run("dmesg", deadline_s=_STEP_S).stdout.splitlines())
+
+
+def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
+    """Let the guest scan its own log; only when that is clean it writes its last word.
+
+    Return what it found: () is clean. A log in which the canary is missing is not clean: what
+    else has been lost from it, nobody knows.
+    """
+    log = guest.run("dmesg", deadline_s=_STEP_S).stdout.splitlines()
+    planted = [number for number, line in enumerate(log) if f"harness-canary {token}" in line]
+    if not planted:
+        return ("the planted line is no longer in the guest's kernel log",)
+    fault = re.compile(_FAULTS)
+    allowed = [re.compile(pattern) for pattern in allow]
+    found = tuple(
+        line
+        for line in log[planted[0] + 1 :]
+        if fault.search(line) and not any(pattern.search(line) for pattern in allowed)
+    )
+    if not found:
+        mark(guest, f"harness-last-word {token}")
+    return found
+
+
+def parse_modules(text: str) -> dict[str, ModuleEntry]:
+    """Return /proc/modules by name; Documentation/filesystems/proc.rst."""
+    found = {}
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) < 4:
+            continue
+        used_by = tuple(name for name in fields[3].split(",") if name not in {"", "-"})
+        count = int(fields[2]) if fields[2].lstrip("-").isdigit() else 0
+        found[fields[0]] = ModuleEntry(
+            name=fields[0], size_bytes=int(fields[1]), references=count, used_by=used_by
+        )
+    return found
+
+
+def _entry(guest: Guest, name: str) -> ModuleEntry | None:
+    text = guest.run("cat /proc/modules", deadline_s=_STEP_S).stdout
+    return parse_modules(text).get(name.replace("-", "_"))
+
+
+def _path(spec: ModuleSpec) -> str:
+    return f"{_FOLDER}/{spec.name}.ko"
+
+
+def _insmod_words(output: str) -> str:
+    """Return the errno's text of insmod: 'ERROR: could not insert module x.ko: File exists'."""
+    lines = output.strip().splitlines()
+    return lines[-1].rpartition(": ")[2] if lines else "insmod said nothing"
+
+
+def _log_since(guest: Guest, uptime_s: float) -> tuple[str, ...]:
+    """Return the lines of the kernel's log from a moment on; a line without a time goes along.
+
+    The log has a clock of its own, which may be behind: too many lines are better than too few.
+    """
+    found: list[str] = []
+    for line in kernel_log(guest):
+        stamp = _STAMP.match(line)
+        if (stamp and float(stamp[1]) >= uptime_s - _CLOCKS_APART_S) or (not stamp and found):
+            found.append(line)
+    return tuple(found)
+
+
+def _await_devices(guest: Guest, spec: ModuleSpec, *, deadline_s: float, since_s: float) -> None:
+    if not spec.devices:
+        return
+    end = time.monotonic() + deadline_s
+    test = " && ".join(f"test -e {shlex.quote(device)}" for device in spec.devices)
+    while guest.run(test, deadline_s=_STEP_S, check=False).status != 0:
+        if time.monotonic() > end:
+            raise ModuleError(
+                f"{spec.name} is loaded, but {' or '.join(spec.devices)} did not appear",
+                evidence=_log_since(guest, since_s),
+            )
+        time.sleep(_RETRY_S)
+
+
+def sections(guest: Guest, name: str) -> dict[str, int]:
+    """Return the addresses of a loaded module's sections by name."""
+    return _parse_sections(guest.run(_sections_of(name), deadline_s=_STEP_S).stdout)
+
+
+def _sections_of(name: str) -> str:
+    """Return a command that prints the sections of a module, in one process."""
+    folder = shlex.quote(f"/sys/module/{name.replace('-', '_')}/sections")
+    return f"cd {folder} && {{ grep -sH . .[!.]* *; :; }}"
+
+
+def _parse_sections(text: str) -> dict[str, int]:
+    pairs = (line.rpartition(":") for line in text.splitlines())
+    return {name: int(value, 16) for name, _, value in pairs if value.startswith("0x")}
+
+
+def _stack_of_insmod(guest: Guest) -> tuple[str, ...]:
+    script = f"cat /proc/$(cat {_FOLDER}/insmod.pid)/stack; dmesg | tail -n 20"
+    try:
+        return tuple(guest.run(script, deadline_s=5.0, check=False).stdout.splitlines())
+    except GuestLost:
+        return ()

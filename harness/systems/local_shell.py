@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""This host as a place where commands run: the twin of `guest` for a target that is here."""
+
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+
+from harness.errors import GuestLost
+from harness.systems.ssh import CommandFailed, Completed
+
+
+class ThisHost:
+    """Runs commands in a shell of this host."""
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        deadline_s: float,
+        input: bytes = b"",  # noqa: A002
+        check: bool = True,
+    ) -> Completed:
+        """Return how a command ended; one that does not exist has the shell's status 127.
+
+        Raises: GuestLost at the deadline; CommandFailed for a status that is not 0.
+        """
+        line = command if isinstance(command, str) else shlex.join(command)
+        begun = time.monotonic()
+        try:
+            done = subprocess.run(
+                ["/bin/sh", "-c", line],
+                check=False,
+                input=input,
+                capture_output=True,
+                timeout=deadline_s,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise GuestLost(f"no end in time of: {line}") from error
+        completed = Completed(
+            stdout=done.stdout.decode(errors="backslashreplace"),
+            stderr=done.stderr.decode(errors="backslashreplace"),
+            status=done.returncode,
+            duration_s=time.monotonic() - begun,
+        )
+        if check and completed.status != 0:
+            raise CommandFailed(line, completed)
+        return completed

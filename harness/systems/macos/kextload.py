@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What is done inside a macOS guest: the twin of `platform_linux`, over the same SSH.
+
+A kext is copied to /Library/Extensions as root:wheel and loaded by kextload, or from macOS 11 on
+by kmutil, which may ask for an approval and a restart first. macOS has no line in its log for a
+fault that it survives: it stops. So the guest's last word is about the boot session, not about
+lines. Not verified on hardware: no Mac has run this yet.
+"""
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.errors import (
+    GuestHung,
+    GuestLost,
+    ModuleError,
+    RestartNeeded,
+    TargetNotReady,
+    UsageError,
+)
+from harness.model.loaded_module import LoadedModule, ModuleEntry
+from harness.model.settings import ModuleBuild, ModuleSpec
+from harness.systems.macos import bundle, kext_list, kext_words, setup, system
+from harness.systems.macos.kext_words import LoadState, Said, UnloadState
+from harness.systems.shell import as_root
+from harness.systems.ssh import CommandFailed, Completed, Guest
+
+_STEP_S = 30.0
+_RETRY_S = 0.5
+# kmutil builds and checks a collection of all third parties' kexts.
+_TOOL_S = 180.0
+# Emptied by every start of the system, so what lies here was written in this boot session.
+_RUN = "/var/run"
+
+
+def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
+    """Note the boot session and the panic reports that are there; the log says that a run begins.
+
+    Nothing of the user's machine is changed: no clock, no heartbeat.
+    Raises: GuestLost, CommandFailed.
+    """
+    state = "\n".join([setup.boot_session(guest), *setup.panic_reports(guest)]) + "\n"
+    as_root(guest, ["tee", _state_file(canary)], deadline_s=_STEP_S, data=state.encode())
+    mark(guest, f"harness-canary {canary}: run {run_id} begins")
+
+
+def quiesce(guest: Guest, *, deadline_s: float) -> None:
+    """Return when what was written is on the disk."""
+    guest.run(["sync"], deadline_s=deadline_s)
+
+
+def mount_share(guest: Guest) -> None:
+    """Refuse: macOS has no disk of ours to mount.
+
+    Raises: UsageError.
+    """
+    raise UsageError(
+        f"--share is for guests that the harness boots, and {guest.endpoint.host} is none",
+        hint="copy with scp",
+    )
+
+
+def push_modules(
+    guest: Guest, modules: Sequence[tuple[ModuleBuild, ModuleSpec]], *, deadline_s: float
+) -> None:
+    """Put bundles into /Library/Extensions: root:wheel, writable by root alone.
+
+    `push` of the configuration is left out: those are programs for Linux.
+    Raises: UsageError when a build is no kext bundle.
+    """
+    for build, spec in modules:
+        bundle.info_of(build.stripped)
+        path = _path(spec)
+        data = bundle.archive(build.stripped, name=path.rpartition("/")[2])
+        as_root(guest, ["rm", "-rf", path], deadline_s=_STEP_S)
+        unpack = ["tar", "-x", "-f", "-", "-C", bundle.EXTENSIONS]
+        as_root(guest, unpack, deadline_s=max(deadline_s, _TOOL_S), data=data)
+        as_root(guest, ["chown", "-R", "root:wheel", path], deadline_s=_STEP_S)
+        as_root(guest, ["chmod", "-R", "u=rwX,go=rX", path], deadline_s=_STEP_S)
+
+
+def load(
+    guest: Guest,
+    spec: ModuleSpec,
+    *,
+    deadline_s: float,
+    parameters: Mapping[str, str] | None = None,
+) -> LoadedModule:
+    """Load the kext and return when its devices are there.
+
+    Raises: TargetNotReady when the user has to approve it, RestartNeeded when it comes with the
+        next start; ModuleError with the tool's and the kernel's words when it is refused or a
+        device is missing; GuestHung when the tool does not come back.
+    """
+    if parameters:
+        raise UsageError("a kext takes no parameters", hint="build a variant instead")
+    identifier, tools = _identifier(guest, spec), _tools(guest)
+    before = len(kernel_log(guest))
+    said, words = _try_to_load(guest, [*tools.load, _path(spec)], spec, deadline_s=deadline_s)
+    entry = None
+    if said.state is LoadState.LOADED:
+        entry = _listed(guest, tools).get(identifier)
+        said = said if entry is not None else _not_in_the_list(tools)
+    if entry is None:
+        evidence = [*words.splitlines(), *kernel_log(guest)[before:]]
+        raise _refusal(spec, said, evidence)
+    _await_devices(guest, spec, deadline_s=deadline_s, since=before)
+    return LoadedModule(name=identifier, sections=_sections(entry))
+
+
+def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
+    """Unload the kext; while it is busy, and only then, try again.
+
+    Raises: RestartNeeded at once when this kernel lets no kext go; ModuleError with who holds it
+        after the last attempt; GuestHung when the tool does not come back in time.
+    """
+    identifier, tools = _identifier(guest, spec), _tools(guest)
+    said = Said(state=UnloadState.BUSY, reason="it was not tried")
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(_RETRY_S)
+        said = _try_to_unload(guest, [*tools.unload, identifier], deadline_s=deadline_s)
+        if said.state is UnloadState.UNLOADED and identifier not in _listed(guest, tools):
+            return
+        if said.state is UnloadState.NEEDS_REBOOT:
+            raise RestartNeeded(
+                f"{spec.name} cannot be unloaded: {said.reason}",
+                hint=f"{said.hint}: sudo rm -r {_path(spec)}",
+            )
+        if said.state not in {UnloadState.BUSY, UnloadState.UNLOADED}:
+            break
+    tries = f" after {attempts} attempts" if said.state is UnloadState.BUSY else ""
+    raise ModuleError(
+        f"{spec.name} does not unload{tries}: {said.reason or 'it is still in the list'}",
+        hint=said.hint or "end what holds it, then invoke kernel-test-unload",
+        evidence=holders(guest, spec),
+    )
+
+
+def is_loaded(guest: Guest, spec: ModuleSpec) -> bool:
+    """Return whether the kernel holds the kext; without its bundle there is none."""
+    try:
+        return _identifier(guest, spec) in _listed(guest, _tools(guest))
+    except ModuleError:
+        return False
+
+
+def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
+    """Return what keeps a kext loaded: its reference count, kexts, open files."""
+    entry = _listed(guest, _tools(guest)).get(_identifier(guest, spec))
+    if entry is None:
+        return (f"{spec.name} is not loaded",)
+    found = [f"reference count {entry.references}"]
+    found += [f"used by kext {name}" for name in entry.used_by]
+    if spec.devices:
+        said = as_root(
+            guest, ["lsof", "-F", "pc", *spec.devices], deadline_s=_STEP_S, check=False
+        ).stdout
+        fields = [line for line in said.splitlines() if line[:1] in {"p", "c"}]
+        for pid, name in zip(fields[::2], fields[1::2], strict=False):
+            found.append(f"open in process {pid[1:]} {name[1:]}")
+    return tuple(found)
+
+
+def mark(guest: Guest, text: str) -> None:
+    """Write one line into the system's log."""
+    guest.run(["logger", "-t", "harness", text], deadline_s=_STEP_S)
+
+
+def kernel_log(guest: Guest) -> tuple[str, ...]:
+    """Return the lines of the kernel's message buffer."""
+    said = as_root(guest, ["dmesg"], deadline_s=_STEP_S, check=False).stdout
+    return tuple(said.splitlines())
+
+
+def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what speaks against the run: a start of the system, a panic report. () is clean.
+
+    `allow` has no meaning here: a kernel of macOS does not survive what it complains of.
+    """
+    del allow
+    noted = as_root(guest, ["cat", _state_file(token)], deadline_s=_STEP_S, check=False)
+    session, *panics = noted.stdout.splitlines() or [""]
+    if noted.status != 0 or session != setup.boot_session(guest):
+        return ("the system has been started anew since the run began",)
+    fresh = [name for name in setup.panic_reports(guest) if name not in panics]
+    if fresh:
+        return tuple(f"a panic report appeared: {name}" for name in fresh)
+    mark(guest, f"harness-last-word {token}")
+    as_root(guest, ["rm", "-f", _state_file(token)], deadline_s=_STEP_S)
+    return ()
+
+
+def parse_modules(text: str) -> dict[str, ModuleEntry]:
+    """Return the kernel's list of kexts by identifier."""
+    return kext_list.parse(text)
+
+
+def sections(guest: Guest, name: str) -> dict[str, int]:
+    """Return where a loaded kext's __TEXT lies; nothing where the kernel does not tell."""
+    entry = _listed(guest, _tools(guest)).get(name)
+    return _sections(entry) if entry is not None else {}
+
+
+def _state_file(token: str) -> str:
+    return f"{_RUN}/harness-{token}"
+
+
+def _path(spec: ModuleSpec) -> str:
+    return f"{bundle.EXTENSIONS}/{spec.name}.kext"
+
+
+def _identifier(guest: Guest, spec: ModuleSpec) -> str:
+    file = f"{_path(spec)}/Contents/Info.plist"
+    try:
+        text = as_root(guest, ["cat", file], deadline_s=_STEP_S).stdout
+    except CommandFailed as error:
+        raise ModuleError(
+            f"{_path(spec)} is not installed", hint="invoke kernel-test-load --target NAME"
+        ) from error
+    return bundle.read_info(text.encode(), where=file).identifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tools:
+    """The commands by which a release loads, unloads and lists kexts."""
+
+    load: tuple[str, ...]
+    unload: tuple[str, ...]
+    listing: tuple[str, ...]
+    through_collection: bool
+
+
+_KEXTLOAD = _Tools(
+    load=("kextload",),
+    unload=("kextunload", "-b"),
+    listing=("kextstat", "-l"),
+    through_collection=False,
+)
+_KMUTIL = _Tools(
+    load=("kmutil", "load", "-p"),
+    unload=("kmutil", "unload", "-b"),
+    listing=("kmutil", "showloaded", "--list-only"),
+    through_collection=True,
+)
+
+
+def _tools(guest: Guest) -> _Tools:
+    said = guest.run(["sw_vers", "-productVersion"], deadline_s=_STEP_S).stdout
+    return _KMUTIL if system.parse_version(said) >= (11, 0) else _KEXTLOAD
+
+
+def _listed(guest: Guest, tools: _Tools) -> dict[str, ModuleEntry]:
+    return parse_modules(as_root(guest, tools.listing, deadline_s=_STEP_S).stdout)
+
+
+def _sections(entry: ModuleEntry) -> dict[str, int]:
+    return {"__TEXT": entry.address} if entry.address else {}
+
+
+def _try_to_load(
+    guest: Guest, command: Sequence[str], spec: ModuleSpec, *, deadline_s: float
+) -> tuple[Said[LoadState], str]:
+    done = _run_tool(guest, command, f"{spec.name} hangs in its start", deadline_s=deadline_s)
+    words = done.stdout + done.stderr
+    return kext_words.load_said(words, done.status), words
+
+
+def _try_to_unload(
+    guest: Guest, command: Sequence[str], *, deadline_s: float
+) -> Said[UnloadState]:
+    done = _run_tool(guest, command, f"{command[-1]} hangs in its stop", deadline_s=deadline_s)
+    return kext_words.unload_said(done.stdout + done.stderr, done.status)
+
+
+def _run_tool(guest: Guest, command: Sequence[str], what: str, *, deadline_s: float) -> Completed:
+    limit = max(deadline_s, _TOOL_S)
+    try:
+        return as_root(guest, command, deadline_s=limit, check=False)
+    except GuestLost as error:
+        raise GuestHung(
+            f"{what}: {command[0]} has not come back for {limit:.0f} s", evidence=error.evidence
+        ) from error
+
+
+def _not_in_the_list(tools: _Tools) -> Said[LoadState]:
+    """Return what it means that the tool is content and the kernel does not hold the kext."""
+    if tools.through_collection:
+        return Said(
+            state=LoadState.NEEDS_REBOOT,
+            reason="it is in the auxiliary collection, which the next start loads",
+            hint="restart the target: --reboot does it and goes on",
+        )
+    return Said(state=LoadState.REFUSED, reason="kextload is content, kextstat has no such kext")
+
+
+def _refusal(
+    spec: ModuleSpec, said: Said[LoadState], evidence: Sequence[str]
+) -> TargetNotReady | ModuleError:
+    message = f"{spec.name} {said.state.value}: {said.reason}"
+    kinds = {LoadState.NEEDS_APPROVAL: TargetNotReady, LoadState.NEEDS_REBOOT: RestartNeeded}
+    kind = kinds.get(said.state, ModuleError)
+    return kind(message, hint=said.hint, evidence=evidence)
+
+
+def _await_devices(guest: Guest, spec: ModuleSpec, *, deadline_s: float, since: int) -> None:
+    end = time.monotonic() + deadline_s
+    test = " && ".join(f"test -e {shlex.quote(device)}" for device in spec.devices) or "true"
+    while guest.run(test, deadline_s=_STEP_S, check=False).status != 0:
+        if time.monotonic() > end:
+            raise ModuleError(
+                f"{spec.name} is loaded, but {' or '.join(spec.devices)} did not appear",
+                evidence=kernel_log(guest)[since:],
+            )
+        time.sleep(_RETRY_S)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What each release of macOS asks for before a third party's kext loads. Pure.
+
+A requirement is met, not met, or not to be told from outside; who can meet it is said, because
+most of it cannot be done from a running system. Nothing here pretends: where a release has no way,
+its cure says so. Sources: Apple's System Integrity Protection guide and TN2459, the kernel
+extension pages of the Apple Platform Deployment guide, xnu's csr.h.
+"""
+
+from collections.abc import Iterator
+
+from harness.model.requirement import Requirement, State, Who
+from harness.systems.macos.boot_args import KEXT_DEV_MODE
+from harness.systems.macos.system import MacSystem
+
+OLDEST = (10, 10)
+NEWEST_INTEL = 26
+LOWERS_SECURITY = "it lowers the target's security: use a machine that holds nothing else"
+_RECOVERY = "restart into Recovery (Intel: hold Cmd-R; Apple silicon: hold the power button)"
+
+
+def requirements(system: MacSystem, *, signed: bool) -> tuple[Requirement, ...]:
+    """Return everything that this Mac must allow for a kext, `signed` by Apple's rules or not."""
+    found = [*_release(system), *_platform(system)]
+    if not signed:
+        found += _unsigned(system)
+    found += _approval(system)
+    return tuple(found)
+
+
+def doable_now(system: MacSystem, *, signed: bool) -> tuple[str, ...]:
+    """Return the boot arguments that a running system can be given and that have an effect."""
+    if signed or system.version >= (10, 11) or system.unsigned_kexts:
+        return ()
+    return KEXT_DEV_MODE
+
+
+def _release(system: MacSystem) -> Iterator[Requirement]:
+    known = system.version >= OLDEST
+    yield Requirement(
+        what=f"macOS {system.release} ({system.build}, {system.arch}): its rules are known",
+        state=State.MET if known else State.UNMET,
+        who=Who.NOBODY,
+        cure="" if known else "the oldest release that is known here is OS X 10.10",
+    )
+    if system.arch == "x86_64" and system.version[0] >= NEWEST_INTEL:
+        yield Requirement(
+            what="macOS 26 is the last release for Intel",
+            state=State.MET,
+            who=Who.NOBODY,
+        )
+
+
+def _platform(system: MacSystem) -> Iterator[Requirement]:
+    if system.arch != "arm64":
+        return
+    if system.virtual:
+        yield Requirement(
+            what="third parties' kexts load here",
+            state=State.UNMET,
+            who=Who.NOBODY,
+            cure="a guest on Apple silicon loads none: use a physical Mac, or an Intel guest",
+        )
+        return
+    yield Requirement(
+        what="the boot policy allows third parties' kexts (Reduced Security)",
+        state=_state(system.kexts_allowed),
+        who=Who.RECOVERY,
+        cure=f"{_RECOVERY}, Startup Security Utility: Reduced Security, 'Allow user management "
+        f"of kernel extensions from identified developers'; {LOWERS_SECURITY}",
+    )
+
+
+def _unsigned(system: MacSystem) -> Iterator[Requirement]:
+    if system.version < (10, 11):
+        yield Requirement(
+            what="unsigned kexts load (boot argument kext-dev-mode=1)",
+            state=State.MET if system.unsigned_kexts else State.UNMET,
+            who=Who.RUNNING,
+            cure=f"invoke kernel-deps --apply sets it, a restart makes it so; {LOWERS_SECURITY}",
+        )
+        return
+    command = "csrutil enable --without kext" if system.arch == "x86_64" else "csrutil disable"
+    yield Requirement(
+        what="unsigned kexts load (System Integrity Protection without kext signing)",
+        state=State.MET if system.unsigned_kexts else State.UNMET,
+        who=Who.RECOVERY,
+        cure=f"{_RECOVERY}, Terminal: {command}; with an OpenCore disk: invoke kernel-deps "
+        f"--apply does it offline; kext-dev-mode=1 has no effect since 10.11; {LOWERS_SECURITY}",
+    )
+
+
+def _approval(system: MacSystem) -> Iterator[Requirement]:
+    if system.version < (10, 13):
+        return
+    if system.uses_kmutil:
+        yield Requirement(
+            what="the user approves the kext, and a restart puts it into the auxiliary collection",
+            state=State.UNKNOWN,
+            who=Who.SETTINGS,
+            cure="kernel-test-load says when it is time; --reboot restarts and goes on",
+        )
+        return
+    asked = system.consent is not False and not system.unsigned_kexts
+    yield Requirement(
+        what="the user approves the kext (TN2459)",
+        state=State.UNKNOWN if asked else State.MET,
+        who=Who.SETTINGS,
+        cure="System Preferences, Security & Privacy, within 30 minutes of the first attempt; or "
+        f"{_RECOVERY}, Terminal: spctl kext-consent disable; {LOWERS_SECURITY}",
+    )
+
+
+def _state(known: bool | None) -> State:  # noqa: FBT001
+    return {True: State.MET, False: State.UNMET, None: State.UNKNOWN}[known]

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""How a Mac is made ready for kexts and debuggers, and what it keeps of a panic.
+
+The twin of `setup_linux`. What a release cannot do from a running system is said, never
+pretended. All that is changed is noted on the target first, so that it can be taken back. Not
+verified on hardware.
+"""
+
+import zlib
+from collections.abc import Sequence
+
+from harness.errors import GuestLost, TargetNotReady
+from harness.model.requirement import CrashLog, Requirement
+from harness.systems.macos import boot_args, panic_store, rules, system
+from harness.systems.macos.system import MacSystem
+from harness.systems.shell import Shell, as_root, words_of
+from harness.systems.ssh import Completed
+
+_STEP_S = 30.0
+# system_profiler and csrutil start daemons of their own.
+_SLOW_S = 60.0
+_NOTES = "/var/db/harness-{purpose}.json"
+_NO_DEBUGGER = (
+    "System Integrity Protection has to allow the kernel debugger, or debug boot arguments are "
+    "ignored. In Recovery, Terminal: csrutil enable --without kext (Apple silicon: disable)"
+)
+
+
+def examine(shell: Shell) -> MacSystem:
+    """Return what the Mac says of itself.
+
+    Raises: UsageError when it is no Mac; GuestLost.
+    """
+    arch = words_of(shell, ["uname", "-m"], deadline_s=_STEP_S).strip()
+    release = words_of(shell, ["sw_vers", "-productVersion"], deadline_s=_STEP_S)
+    policy = ""
+    if arch == "arm64":
+        command = ["system_profiler", "SPiBridgeDataType"]
+        policy = words_of(shell, command, deadline_s=_SLOW_S)
+    return MacSystem(
+        version=system.parse_version(release),
+        build=words_of(shell, ["sw_vers", "-buildVersion"], deadline_s=_STEP_S).strip(),
+        arch=arch,
+        virtual=_is_virtual(shell),
+        csr=system.parse_csr(
+            words_of(shell, ["csrutil", "status"], deadline_s=_SLOW_S),
+            words_of(shell, ["nvram", "csr-active-config"], deadline_s=_STEP_S),
+        ),
+        boot_args=_boot_args(shell),
+        consent=system.parse_consent(
+            words_of(shell, ["spctl", "kext-consent", "status"], deadline_s=_SLOW_S)
+        ),
+        kexts_allowed=system.parse_boot_policy(policy),
+    )
+
+
+def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
+    """Return what this Mac has to allow before a kext loads."""
+    return rules.requirements(examine(shell), signed=signed)
+
+
+def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
+    """Do what a running system can do for kexts to load, and say what was done.
+
+    Raises: TargetNotReady when the NVRAM is protected.
+    """
+    found = examine(shell)
+    wanted = rules.doable_now(found, signed=signed)
+    if not wanted:
+        return ()
+    return (*_change(shell, "deps", wanted), rules.LOWERS_SECURITY)
+
+
+def disallow(shell: Shell) -> tuple[str, ...]:
+    """Take back what `allow` did, and say what that was."""
+    return _take_back(shell, "deps")
+
+
+def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
+    """Set the boot arguments of a kernel that is to be debugged; a restart makes them so.
+
+    `link` is where KDP listens: an interface, 'serial', '' for a hypervisor's stub.
+    Raises: TargetNotReady when this system would ignore them.
+    """
+    found = examine(shell)
+    if not found.may_debug_kernel:
+        raise TargetNotReady("the target's kernel takes no debugger", hint=_NO_DEBUGGER)
+    wanted = boot_args.for_debugging(arch=found.arch, link=link)
+    return (*_change(shell, "debug", wanted), *_symbols(shell, found))
+
+
+def unconfigure(shell: Shell) -> tuple[str, ...]:
+    """Take back what `configure_for_debug` did, and say what that was."""
+    return _take_back(shell, "debug")
+
+
+def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
+    """Return the debug boot arguments that the running kernel was not started with."""
+    arch = words_of(shell, ["uname", "-m"], deadline_s=_STEP_S).strip()
+    running = shell.run(["sysctl", "-n", "kern.bootargs"], deadline_s=_STEP_S).stdout.split()
+    wanted = boot_args.for_debugging(arch=arch, link=link)
+    return tuple(word for word in wanted if word not in running)
+
+
+def boot_session(shell: Shell) -> str:
+    """Return what is another after each start of the system (xnu, kern_sysctl.c)."""
+    return shell.run(["sysctl", "-n", "kern.bootsessionuuid"], deadline_s=_STEP_S).stdout.strip()
+
+
+def restart(shell: Shell) -> None:
+    """Restart the system; that the connection breaks meanwhile is no error."""
+    try:
+        as_root(shell, ["shutdown", "-r", "now"], deadline_s=_STEP_S)
+    except GuestLost:
+        return
+
+
+def panic_reports(shell: Shell) -> tuple[str, ...]:
+    """Return the names of the panic reports that the system has kept.
+
+    One that still lies in NVRAM goes by a name made of its text.
+    """
+    said = as_root(shell, ["ls", "-1", panic_store.FOLDER], deadline_s=_STEP_S, check=False)
+    kept = _in_nvram(shell)
+    return (
+        *panic_store.panic_files(said.stdout.splitlines()),
+        *((kept.name,) if kept is not None else ()),
+    )
+
+
+def crash_logs(shell: Shell, *, known: Sequence[str] = ()) -> tuple[CrashLog, ...]:
+    """Return the text of each panic that the system kept and that is not known yet.
+
+    What lies in NVRAM counts until a file was made of it.
+    """
+    said = as_root(shell, ["ls", "-1", panic_store.FOLDER], deadline_s=_STEP_S, check=False)
+    found = [
+        CrashLog(name=name, text=_read(shell, f"{panic_store.FOLDER}/{name}"))
+        for name in panic_store.panic_files(said.stdout.splitlines())
+        if name not in known
+    ]
+    kept = _in_nvram(shell)
+    if kept is not None and kept.name not in known:
+        first = kept.text.splitlines()[0]
+        found += [] if any(first in log.text for log in found) else [kept]
+    return tuple(found)
+
+
+def _in_nvram(shell: Shell) -> CrashLog | None:
+    listing = as_root(shell, ["nvram", "-p"], deadline_s=_STEP_S, check=False).stdout
+    text = panic_store.from_nvram(listing)
+    if not text:
+        return None
+    return CrashLog(name=f"nvram-{zlib.crc32(text.encode()):08x}", text=text)
+
+
+def _read(shell: Shell, file: str) -> str:
+    return as_root(shell, ["cat", file], deadline_s=_STEP_S).stdout
+
+
+def _is_virtual(shell: Shell) -> bool:
+    """Return whether a hypervisor is below: Apple silicon has a word for it, Intel a CPU flag."""
+    command = ["sysctl", "-n", "kern.hv_vmm_present", "machdep.cpu.features"]
+    said = words_of(shell, command, deadline_s=_STEP_S).split()
+    return said[:1] == ["1"] or "VMM" in said
+
+
+def _boot_args(shell: Shell) -> str:
+    return system.parse_nvram(words_of(shell, ["nvram", "boot-args"], deadline_s=_STEP_S))
+
+
+def _change(shell: Shell, purpose: str, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Add boot arguments, having noted on the target what that changes."""
+    notes = _NOTES.format(purpose=purpose)
+    before = _boot_args(shell)
+    after, change = boot_args.merged(before, wanted)
+    if not change.added:
+        return (f"boot-args has it already: {before}",)
+    noted = as_root(shell, ["cat", notes], deadline_s=_STEP_S, check=False)
+    if noted.status == 0:
+        # The words of an earlier call are ours, too; what gave way then comes back in the end.
+        first = boot_args.read_change(noted.stdout)
+        change = boot_args.Change(
+            added=(*first.added, *change.added),
+            replaced=(*first.replaced, *(w for w in change.replaced if w not in first.added)),
+        )
+    as_root(shell, ["tee", notes], deadline_s=_STEP_S, data=change.text().encode())
+    _set_boot_args(shell, after)
+    return (f"boot-args: '{before}' -> '{after}'; it takes a restart, --undo takes it back",)
+
+
+def _take_back(shell: Shell, purpose: str) -> tuple[str, ...]:
+    notes = _NOTES.format(purpose=purpose)
+    noted = as_root(shell, ["cat", notes], deadline_s=_STEP_S, check=False)
+    if noted.status != 0:
+        return ("nothing to take back: nothing was changed here",)
+    before = _boot_args(shell)
+    after = boot_args.reverted(before, boot_args.read_change(noted.stdout))
+    _set_boot_args(shell, after)
+    as_root(shell, ["rm", "-f", notes], deadline_s=_STEP_S)
+    return (f"boot-args: '{before}' -> '{after}'; it takes a restart",)
+
+
+def _set_boot_args(shell: Shell, value: str) -> None:
+    words = ["nvram", f"boot-args={value}"] if value else ["nvram", "-d", "boot-args"]
+    done = as_root(shell, words, deadline_s=_STEP_S, check=False)
+    if done.status != 0 or _boot_args(shell) != value:
+        raise _protected(done)
+
+
+def _protected(done: Completed) -> TargetNotReady:
+    return TargetNotReady(
+        "the target's boot arguments cannot be set",
+        hint="System Integrity Protection guards the NVRAM: in Recovery, Terminal: csrutil enable "
+        "--without nvram (Apple silicon: csrutil disable); an OpenCore disk is edited offline",
+        evidence=(done.stdout + done.stderr).splitlines(),
+    )
+
+
+def _symbols(shell: Shell, found: MacSystem) -> tuple[str, ...]:
+    """Say whether the debug kernel of this very build is on the target."""
+    folder = "/Library/Developer/KDKs"
+    names = words_of(shell, ["ls", "-1", folder], deadline_s=_STEP_S).splitlines()
+    fitting = [name for name in names if name.endswith(f"_{found.build}.kdk")]
+    if fitting:
+        return (f"KDK of this build: {folder}/{fitting[0]}",)
+    return (f"no KDK of build {found.build} on the target: a debugger shows addresses only",)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A place where commands run: a guest over SSH, or this host. What both have in common.
+
+Some commands need root: over SSH the user is root or has sudo without a password.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from harness.errors import UsageError
+from harness.systems.ssh import CommandFailed, Completed
+
+
+class Shell(Protocol):
+    """Runs commands; `Guest` and `ThisHost` are ones."""
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        deadline_s: float,
+        input: bytes = b"",  # noqa: A002
+        check: bool = True,
+    ) -> Completed:
+        """Return how a command ended."""
+        ...
+
+
+def as_root(
+    shell: Shell,
+    words: Sequence[str],
+    *,
+    deadline_s: float,
+    data: bytes = b"",
+    check: bool = True,
+) -> Completed:
+    """Return how a command ended that root has run, through sudo.
+
+    Raises: UsageError when sudo asks for a password; CommandFailed for a status that is not 0,
+        unless `check` is off; GuestLost.
+    """
+    done = shell.run(["sudo", "-n", *words], deadline_s=deadline_s, input=data, check=False)
+    if "sudo: a password is required" in done.stderr:
+        raise UsageError(
+            "the user on the target needs sudo without a password",
+            hint="on the target: visudo -f /etc/sudoers.d/harness, 'NAME ALL=(ALL) NOPASSWD: ALL'",
+            evidence=done.stderr.splitlines(),
+        )
+    if check and done.status != 0:
+        raise CommandFailed(" ".join(words), done)
+    return done
+
+
+def words_of(shell: Shell, command: Sequence[str], *, deadline_s: float) -> str:
+    """Return both streams of a command that may fail, or may not exist there."""
+    done = shell.run(command, deadline_s=deadline_s, check=False)
+    return done.stdout + done.stderr

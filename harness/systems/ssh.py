@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A guest reached over SSH: run, stream, push, fetch, each within a deadline.
+
+SSH is only a transport here: that it fails says nothing about the guest. Whether the guest is
+alive, `session` judges by console and hypervisor. The only module that imports paramiko.
+"""
+
+import base64
+import contextlib
+import io
+import logging
+import shlex
+import socket
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import paramiko
+
+from harness.errors import GuestLost, HarnessError, Lost
+from harness.model.settings import Endpoint, PushSpec
+
+_LOG = logging.getLogger(__name__)
+_CHUNK_BYTES = 256 * 1024
+_POLL_S = 0.05
+_IDLE_S = 0.005
+_KEEPALIVE_S = 5
+_RETRY_S = 0.25
+# One try at a connection: the key exchange of an emulated guest takes above a second.
+_TRY_S = 10.0
+
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+
+class CommandFailed(HarnessError):
+    """Raised when a command in the guest ends with another status than 0."""
+
+    exit_code = 1
+
+    def __init__(self, command: str, completed: "Completed") -> None:
+        tail = (completed.stdout + completed.stderr).splitlines()[-20:]
+        super().__init__(f"status {completed.status} in the guest: {command}", evidence=tail)
+        self.completed = completed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """How a command in the guest ended; a status below 0 is the negated signal's number."""
+
+    stdout: str
+    stderr: str
+    status: int
+    duration_s: float
+
+
+class RemoteProcess:
+    """A command that runs in the guest while its output is read."""
+
+    def __init__(self, channel: paramiko.Channel, command: str) -> None:
+        self._channel = channel
+        self._command = command
+        self._out = b""
+        self._err = bytearray()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def lines(self, *, poll_s: float) -> Iterator[str | None]:
+        """Yield the lines of stdout as they come, and None when none came for `poll_s`."""
+        while True:
+            whole, newline, rest = self._out.partition(b"\n")
+            if newline:
+                self._out = rest
+                yield _text(whole)
+                continue
+            if not self._channel.recv_ready() and self._over():
+                if self._out:
+                    yield _text(self._out)
+                return
+            if not self._read(poll_s):
+                yield None
+
+    def _over(self) -> bool:
+        return bool(self._channel.closed or self._channel.eof_received)
+
+    def _read(self, wait_s: float) -> bool:
+        while self._channel.recv_stderr_ready():
+            self._err += self._channel.recv_stderr(_CHUNK_BYTES)
+        self._channel.settimeout(wait_s)
+        try:
+            data = self._channel.recv(_CHUNK_BYTES)
+        except TimeoutError:
+            return False
+        self._out += data
+        return True
+
+    @property
+    def stderr(self) -> str:
+        """What came on stderr so far."""
+        while self._channel.recv_stderr_ready():
+            self._err += self._channel.recv_stderr(_CHUNK_BYTES)
+        return _text(bytes(self._err))
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the command's stdin."""
+        self._channel.sendall(data)
+
+    def close_stdin(self) -> None:
+        """Send the end of the command's stdin."""
+        self._channel.shutdown_write()
+
+    def wait(self, *, deadline_s: float) -> int:
+        """Return the status when the command has ended.
+
+        Raises: GuestLost at the deadline.
+        """
+        end = time.monotonic() + deadline_s
+        while not self._channel.exit_status_ready():
+            if time.monotonic() > end:
+                raise GuestLost(f"still running after {deadline_s:.0f} s: {self._command}")
+            time.sleep(_POLL_S)
+        return self._channel.recv_exit_status()
+
+    def close(self) -> None:
+        """Close the channel; the command gets SIGHUP when it has no other way to notice."""
+        self._channel.close()
+
+
+class Guest:
+    """One SSH connection to a guest; commands share it, since a new one is slow to make."""
+
+    def __init__(self, client: paramiko.SSHClient, endpoint: Endpoint) -> None:
+        self._client = client
+        self.endpoint = endpoint
+
+    @classmethod
+    @contextmanager
+    def connect(
+        cls, endpoint: Endpoint, *, deadline_s: float, alive: Callable[[], None]
+    ) -> Iterator[Self]:
+        """Give a connection, tried again until the deadline while the guest comes up.
+
+        `alive` is called between tries and raises when the guest is known to be dead. A key that
+        is refused and a host key that differs are errors at once: waiting mends neither.
+        Raises: GuestLost at the deadline, Lost for a refused key.
+        """
+        end = time.monotonic() + deadline_s
+        client = _client(endpoint)
+        tries = 0
+        while True:
+            alive()
+            tries += 1
+            left = end - time.monotonic()
+            problem = _try(client, endpoint, timeout_s=max(0.5, min(_TRY_S, left)))
+            if not problem:
+                break
+            if time.monotonic() + _RETRY_S > end:
+                client.close()
+                raise GuestLost(f"no SSH after {deadline_s:.0f} s and {tries} tries: {problem}")
+            time.sleep(_RETRY_S)
+        _LOG.info("connected to port %d at try %d", endpoint.port, tries)
+        with contextlib.closing(cls(client, endpoint)) as guest:
+            yield guest
+
+    def close(self) -> None:
+        """End the connection; may be called twice."""
+        self._client.close()
+
+    def popen(self, command: str, *, start_s: float = _TRY_S) -> RemoteProcess:
+        """Start a command in the guest; `start_s` is what its start may take.
+
+        Raises: GuestLost when the connection is gone.
+        """
+        transport = self._client.get_transport()
+        try:
+            if transport is None or not transport.is_active():
+                raise GuestLost("the SSH connection is closed")
+            channel = transport.open_session(timeout=start_s)
+            channel.exec_command(command)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise GuestLost(f"the SSH connection is lost: {error}") from error
+        return RemoteProcess(channel, command)
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        deadline_s: float,
+        input: bytes = b"",  # noqa: A002
+        check: bool = True,
+    ) -> Completed:
+        """Return how a command ended; a sequence of words is quoted for the guest's shell.
+
+        Both streams are drained before the status is asked for, and the deadline is ours: a
+        peer that froze in the middle costs no more than it.
+        Raises: GuestLost at the deadline or without a connection; CommandFailed for a status
+            that is not 0, unless `check` is off.
+        """
+        line = command if isinstance(command, str) else shlex.join(command)
+        begun = time.monotonic()
+        with self.popen(line, start_s=deadline_s) as process:
+            out, err, status = _drain(process._channel, input, line, end=begun + deadline_s)  # noqa: SLF001
+        took = time.monotonic() - begun
+        completed = Completed(stdout=_text(out), stderr=_text(err), status=status, duration_s=took)
+        if check and status != 0:
+            raise CommandFailed(line, completed)
+        return completed
+
+    def push(self, files: Sequence[PushSpec], *, deadline_s: float) -> None:
+        """Copy host files into the guest, root's, in one stream: each command there costs time.
+
+        A file that replaces another is a new one, so a program that runs goes on. After an error
+        what was pushed is not to be used.
+        Raises: GuestLost, CommandFailed when the guest cannot write them.
+        """
+        self.run("tar -x -f - -C /", deadline_s=deadline_s, input=_archive(files))
+
+    def fetch(self, source: str, target: Path, *, deadline_s: float) -> None:
+        """Copy a file of the guest to the host.
+
+        Raises: GuestLost, CommandFailed when the guest cannot read it.
+        """
+        found = self.run(f"base64 < {shlex.quote(source)}", deadline_s=deadline_s)
+        target.write_bytes(base64.b64decode(found.stdout))
+
+
+def _archive(files: Sequence[PushSpec]) -> bytes:
+    """Return a tar archive of the files under their names in the guest."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for file in files:
+            data = file.source.read_bytes()
+            entry = tarfile.TarInfo(file.target.lstrip("/"))
+            entry.size, entry.mode, entry.mtime = len(data), file.mode, int(time.time())
+            archive.addfile(entry, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def _client(endpoint: Endpoint) -> paramiko.SSHClient:
+    client = paramiko.SSHClient()
+    kind, key = endpoint.host_key.split()[:2]
+    name = endpoint.host if endpoint.port == 22 else f"[{endpoint.host}]:{endpoint.port}"
+    entry = paramiko.Ed25519Key(data=base64.b64decode(key))
+    client.get_host_keys().add(name, kind, entry)
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    return client
+
+
+def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) -> str:
+    """Make one try, and return why it failed in a way that may pass, or ""."""
+    try:
+        client.connect(
+            endpoint.host,
+            endpoint.port,
+            endpoint.user,
+            key_filename=str(endpoint.key_file),
+            allow_agent=False,
+            look_for_keys=False,
+            timeout=timeout_s,
+            banner_timeout=timeout_s,
+            auth_timeout=timeout_s,
+        )
+    except paramiko.BadHostKeyException as error:
+        raise Lost(
+            "something else answers at the guest's port: its host key differs",
+            hint="invoke clean --all makes image and keys anew",
+        ) from error
+    except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
+        if "timeout" in str(error).lower():
+            return str(error)
+        raise Lost(
+            f"the guest refuses the key {endpoint.key_file}",
+            hint="invoke clean --all makes image and keys anew",
+        ) from error
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        return str(error) or type(error).__name__
+    transport = client.get_transport()
+    if transport is None:
+        return "the connection closed at once"
+    transport.set_keepalive(_KEEPALIVE_S)
+    # A command is several small packets; Nagle's algorithm would have each wait for the last one.
+    if isinstance(transport.sock, socket.socket):
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return ""
+
+
+def _drain(
+    channel: paramiko.Channel, data: bytes, command: str, *, end: float
+) -> tuple[bytes, bytes, int]:
+    """Feed stdin and read both streams until the command's status is known."""
+    out, err = bytearray(), bytearray()
+    channel.settimeout(_POLL_S)
+    sent = 0
+    if not data:
+        channel.shutdown_write()
+    while True:
+        moved = _take(channel, out, err)
+        if sent < len(data) and channel.send_ready():
+            sent += channel.send(data[sent : sent + _CHUNK_BYTES])
+            moved = True
+            if sent == len(data):
+                channel.shutdown_write()
+        if moved:
+            continue
+        if channel.exit_status_ready() and channel.eof_received:
+            return bytes(out), bytes(err), channel.recv_exit_status()
+        if channel.closed:
+            raise GuestLost(f"the connection ended before the command did: {command}")
+        if time.monotonic() > end:
+            tail = _text(bytes(out + err)).splitlines()[-20:]
+            raise GuestLost(f"no end in time of: {command}", evidence=tail)
+        time.sleep(_IDLE_S)
+
+
+def _take(channel: paramiko.Channel, out: bytearray, err: bytearray) -> bool:
+    """Read what has come on both streams; tell if anything had."""
+    before = len(out) + len(err)
+    while channel.recv_ready():
+        out += channel.recv(_CHUNK_BYTES)
+    while channel.recv_stderr_ready():
+        err += channel.recv_stderr(_CHUNK_BYTES)
+    return len(out) + len(err) > before
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The crash logs that a target kept of itself, as the same reports that a console gives."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.model.requirement import CrashLog
+from harness.model.settings import System
+from harness.panic import darwin
+from harness.panic.scan import scan
+from harness.panic.values import KernelReport
+from harness.symbols import dsym_files
+
+
+def explained(
+    logs: Sequence[CrashLog],
+    *,
+    system: System,
+    dsym: Path | None = None,
+    roots: Sequence[Path] = (),
+) -> tuple[KernelReport, ...]:
+    """Return every report in some crash logs; frames of our kext with lines where a dSYM fits."""
+    found: list[KernelReport] = []
+    for log in logs:
+        if system is System.LINUX:
+            found += [one for one in scan(log.text.split("\n")) if one.kind != "canary"]
+        else:
+            found += _of_macos(log, dsym, roots)
+    return tuple(found)
+
+
+def _of_macos(log: CrashLog, dsym: Path | None, roots: Sequence[Path]) -> Iterator[KernelReport]:
+    known = (dsym,) if dsym is not None and dsym.exists() else ()
+    for report in darwin.scan(darwin.panic_string(log.text).splitlines()):
+        named = replace(report, facts={**report.facts, "kept-as": log.name})
+        dsyms = dsym_files.fitting(named, known)
+        yield dsym_files.symbolised(named, dsyms, roots=roots)[0] if dsyms else named

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Render a macOS guest for libvirt and QEMU: OpenCore on a disk of the user's, OVMF, a SATA disk.
+
+Pure. Images, keys and firmware are the user's own: nothing of Apple's is here, and Apple's licence
+lets macOS run as a guest on Apple's hardware only. Sources: libvirt's formatdomain.html, QEMU's
+hw/misc/applesmc.c, the published set-ups of OSX-KVM and quickemu. Not verified on hardware.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from harness.errors import UsageError
+from harness.model.settings import Accel
+
+_QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+_OSK_CHARACTERS = 64
+# QEMU's first one: macOS takes a card on the root bus for a built-in one.
+_MAC = "52:54:00:12:34:56"
+_NET_SLOT = "0x10"
+# The last series of releases without a driver for virtio's network card is 10.x.
+_VIRTIO_SINCE = 11
+_AVX2_SINCE = 13
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacDomain:
+    """A macOS guest: files of the user's, its size, the port of this host that leads to its SSH.
+
+    `osk` is the key that macOS asks the machine's SMC for; `release` the major version (10: any
+    before 11), which decides processor and devices.
+    """
+
+    name: str
+    firmware: Path
+    variables: Path
+    opencore: Path
+    disk: Path
+    osk: str
+    ssh_port: int
+    release: int = 15
+    memory_mib: int = 8192
+    vcpus: int = 4
+    accel: Accel = Accel.KVM
+
+
+def render(spec: MacDomain) -> str:
+    """Return the domain XML; every value is escaped by the XML library.
+
+    Raises: UsageError for a key that cannot be one.
+    """
+    if len(spec.osk) != _OSK_CHARACTERS or not spec.osk.isprintable():
+        raise UsageError(
+            f"the SMC's key has {len(spec.osk)} characters instead of {_OSK_CHARACTERS}",
+            hint="it is read from your own Mac; the file named by osk_file holds it and no more",
+        )
+    ET.register_namespace("qemu", _QEMU_NAMESPACE)
+    root = ET.Element("domain", type="kvm" if spec.accel is Accel.KVM else "qemu")
+    _text(root, "name", spec.name)
+    _text(root, "memory", str(spec.memory_mib), unit="MiB")
+    _text(root, "vcpu", str(spec.vcpus))
+    _boot(root, spec)
+    features = ET.SubElement(root, "features")
+    ET.SubElement(features, "acpi")
+    ET.SubElement(features, "apic")
+    _processor(root, spec)
+    clock = ET.SubElement(root, "clock", offset="utc")
+    ET.SubElement(clock, "timer", name="hpet", present="no")
+    _text(root, "on_poweroff", "destroy")
+    _text(root, "on_reboot", "restart")
+    _text(root, "on_crash", "preserve")
+    _devices(root, spec)
+    _qemu_arguments(root, spec)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
+    ET.SubElement(parent, tag, attributes).text = text
+
+
+def _boot(root: ET.Element, spec: MacDomain) -> None:
+    boot = ET.SubElement(root, "os")
+    _text(boot, "type", "hvm", arch="x86_64", machine="q35")
+    _text(boot, "loader", str(spec.firmware), readonly="yes", type="pflash")
+    _text(boot, "nvram", str(spec.variables))
+
+
+def _processor(root: ET.Element, spec: MacDomain) -> None:
+    model = "Haswell-noTSX" if spec.release >= _AVX2_SINCE else "Penryn"
+    cpu = ET.SubElement(root, "cpu", mode="custom", match="exact", check="none")
+    _text(cpu, "model", model, fallback="forbid")
+    _text(cpu, "vendor", "Intel")
+    if spec.accel is Accel.KVM:
+        ET.SubElement(cpu, "feature", policy="require", name="invtsc")
+
+
+def _devices(root: ET.Element, spec: MacDomain) -> None:
+    devices = ET.SubElement(root, "devices")
+    _disk(devices, spec.opencore, "sda", boot=1)
+    _disk(devices, spec.disk, "sdb", boot=2)
+    ET.SubElement(devices, "controller", type="usb", model="qemu-xhci")
+    ET.SubElement(devices, "input", type="keyboard", bus="usb")
+    ET.SubElement(devices, "input", type="tablet", bus="usb")
+    serial = ET.SubElement(devices, "serial", type="pty")
+    ET.SubElement(serial, "target", port="0")
+    ET.SubElement(devices, "graphics", type="vnc", autoport="yes", listen="127.0.0.1")
+    video = ET.SubElement(devices, "video")
+    ET.SubElement(video, "model", type="vga")
+    ET.SubElement(devices, "memballoon", model="none")
+
+
+def _disk(devices: ET.Element, path: Path, name: str, *, boot: int) -> None:
+    disk = ET.SubElement(devices, "disk", type="file", device="disk")
+    ET.SubElement(disk, "driver", name="qemu", type="qcow2" if path.suffix == ".qcow2" else "raw")
+    ET.SubElement(disk, "source", file=str(path))
+    ET.SubElement(disk, "target", dev=name, bus="sata")
+    ET.SubElement(disk, "boot", order=str(boot))
+
+
+def _qemu_arguments(root: ET.Element, spec: MacDomain) -> None:
+    """Add what libvirt has no element for: the SMC, a board, the way in for SSH."""
+    card = "virtio-net-pci" if spec.release >= _VIRTIO_SINCE else "vmxnet3"
+    forward = f"hostfwd=tcp:127.0.0.1:{spec.ssh_port}-:22"
+    line = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")
+    for argument in (
+        *("-device", f"isa-applesmc,osk={spec.osk.replace(',', ',,')}"),
+        *("-smbios", "type=2"),
+        *("-netdev", f"user,id=ssh,restrict=on,{forward}"),
+        *("-device", f"{card},netdev=ssh,mac={_MAC},bus=pcie.0,addr={_NET_SLOT},romfile="),
+    ):
+        ET.SubElement(line, f"{{{_QEMU_NAMESPACE}}}arg", value=argument)

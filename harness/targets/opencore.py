@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""OpenCore's config.plist: what System Integrity Protection allows, and the boot arguments. Pure.
+
+OpenCore writes both into the NVRAM at each start, so a guest is changed by an edit of this file
+while it is off; no Recovery is needed. Source: OpenCore's Configuration.pdf, section NVRAM.
+"""
+
+import plistlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+from harness.errors import UsageError
+from harness.systems.macos import boot_args, system
+
+_APPLE = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
+CONFIG = "EFI/OC/config.plist"
+# What kexts and debuggers of ours need, and no more.
+KEXT_FLAGS = (
+    system.CSR_UNTRUSTED_KEXTS
+    | system.CSR_KERNEL_DEBUGGER
+    | system.CSR_UNRESTRICTED_NVRAM
+    | system.CSR_UNAPPROVED_KEXTS
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The two settings of a config.plist that matter here."""
+
+    csr: int
+    boot_args: str
+
+
+def read(data: bytes) -> Settings:
+    """Return the settings in a config.plist.
+
+    Raises: UsageError when it is none of OpenCore's.
+    """
+    found = _variables(_parsed(data))
+    flags = found.get("csr-active-config", b"")
+    return Settings(
+        csr=int.from_bytes(flags, "little") if isinstance(flags, bytes) else 0,
+        boot_args=str(found.get("boot-args", "")),
+    )
+
+
+def with_settings(data: bytes, wanted: Settings) -> bytes:
+    """Return a config.plist with these settings, all else as it was.
+
+    OpenCore keeps a variable that is there already, unless NVRAM/Delete names it: both are named.
+    """
+    plist = _parsed(data)
+    found = _variables(plist)
+    found["csr-active-config"] = wanted.csr.to_bytes(4, "little")
+    found["boot-args"] = wanted.boot_args
+    deleted = plist["NVRAM"].setdefault("Delete", {}).setdefault(_APPLE, [])
+    deleted += [name for name in ("csr-active-config", "boot-args") if name not in deleted]
+    return plistlib.dumps(plist, sort_keys=False)
+
+
+def for_kexts(before: Settings, *, debug: Sequence[str] = ()) -> Settings:
+    """Return the settings under which unsigned kexts load; `debug` are boot arguments, too."""
+    words, _ = boot_args.merged(before.boot_args, debug)
+    return Settings(csr=before.csr | KEXT_FLAGS, boot_args=words)
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        found = plistlib.loads(data)
+    except (plistlib.InvalidFileException, ExpatError, ValueError) as error:
+        raise UsageError(f"config.plist cannot be read: {error}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("NVRAM"), dict):
+        raise UsageError("this config.plist is none of OpenCore's: it has no NVRAM section")
+    return found
+
+
+def _variables(plist: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = plist["NVRAM"].setdefault("Add", {}).setdefault(_APPLE, {})
+    return found

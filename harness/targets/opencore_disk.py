@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A disk with OpenCore on it, edited while its guest is off: raw or qcow2, with mtools.
+
+The old config.plist stays beside the new one, on the disk itself, and is put back by `undo`. The
+disk is replaced whole or not at all.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.targets import opencore
+from harness.targets.opencore import Settings
+
+_STEP_S = 300.0
+_SAVED = "EFI/OC/config.harness-saved.plist"
+_SECTOR_BYTES = 512
+# QEMU, docs/interop/qcow2.txt: how such a file begins.
+_QCOW2 = b"QFI\xfb"
+# The type of an EFI system partition (UEFI specification, 5.3.3).
+_ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+
+
+def settings(disk: Path) -> Settings:
+    """Return what OpenCore on this disk sets.
+
+    Raises: UsageError when the disk cannot be read, or holds no OpenCore.
+    """
+    with _raw(disk) as raw:
+        return opencore.read(_get(raw, opencore.CONFIG))
+
+
+def allow_kexts(disk: Path, *, debug: Sequence[str]) -> tuple[str, ...]:
+    """Let unsigned kexts load in the guest of this disk, and say what was changed."""
+    with _raw(disk, write=True) as raw:
+        data = _get(raw, opencore.CONFIG)
+        before = opencore.read(data)
+        wanted = opencore.for_kexts(before, debug=debug)
+        if wanted == before:
+            return (f"{disk.name} has it already: {_shown(before)}",)
+        if not _has(raw, _SAVED):
+            _put(raw, _SAVED, data)
+        _put(raw, opencore.CONFIG, opencore.with_settings(data, wanted))
+    return (f"{disk.name}: {_shown(before)} -> {_shown(wanted)}; --undo takes it back",)
+
+
+def undo(disk: Path) -> tuple[str, ...]:
+    """Put back the config.plist that was there before, and say what that was."""
+    with _raw(disk, write=True) as raw:
+        if not _has(raw, _SAVED):
+            return (f"{disk.name}: nothing to take back",)
+        data = _get(raw, _SAVED)
+        _put(raw, opencore.CONFIG, data)
+        _mtools(raw, "mdel", f"::/{_SAVED}")
+    return (f"{disk.name}: back to {_shown(opencore.read(data))}",)
+
+
+def _shown(found: Settings) -> str:
+    return f"csr-active-config {found.csr:#x}, boot-args '{found.boot_args}'"
+
+
+@contextmanager
+def _raw(disk: Path, *, write: bool = False) -> Iterator[str]:
+    """Give the file system of a disk as mtools names it; `write` brings changes to the disk."""
+    if not disk.is_file():
+        raise UsageError(f"{disk}: no such disk", hint="opencore = ... in the target's file")
+    with disk.open("rb") as stream:
+        kind = "qcow2" if stream.read(4) == _QCOW2 else "raw"
+    with tempfile.TemporaryDirectory(prefix=".harness-", dir=disk.parent) as folder:
+        copy, new = Path(folder) / "disk.raw", Path(folder) / "disk.new"
+        _run("qemu-img", "convert", "-f", kind, "-O", "raw", str(disk), str(copy))
+        yield f"{copy}@@{_offset_bytes(copy)}"
+        if write:
+            _run("qemu-img", "convert", "-f", "raw", "-O", kind, str(copy), str(new))
+            new.chmod(disk.stat().st_mode & 0o777)
+            new.replace(disk)
+
+
+def _offset_bytes(raw: Path) -> int:
+    """Return where the EFI system partition begins; 0 for a disk that is one file system."""
+    command = ["partx", "--raw", "--noheadings", "--output", "START,TYPE", str(raw)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_STEP_S)
+    for line in done.stdout.splitlines():
+        start, _, kind = line.partition(" ")
+        if kind.strip().lower() == _ESP:
+            return int(start) * _SECTOR_BYTES
+    return 0
+
+
+def _has(raw: str, name: str) -> bool:
+    command = ["mdir", "-b", "-i", raw, f"::/{name}"]
+    done = subprocess.run(command, check=False, capture_output=True, timeout=_STEP_S)
+    return done.returncode == 0
+
+
+def _get(raw: str, name: str) -> bytes:
+    return _mtools(raw, "mcopy", f"::/{name}", "-")
+
+
+def _put(raw: str, name: str, data: bytes) -> None:
+    _mtools(raw, "mcopy", "-o", "-", f"::/{name}", data=data)
+
+
+def _mtools(raw: str, tool: str, *words: str, data: bytes = b"") -> bytes:
+    return _run(tool, "-i", raw, *words, data=data)
+
+
+def _run(*command: str, data: bytes = b"") -> bytes:
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, input=data, timeout=_STEP_S
+        )
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{command[0]} is not installed", hint="apt-get install mtools qemu-utils"
+        ) from error
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).decode(errors="backslashreplace").splitlines()
+        raise UsageError(f"{command[0]} cannot do its part on this disk", evidence=said[-10:])
+    return done.stdout

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Power and snapshots of a target that the user boots: by virsh and qemu-img, or by vmrun.
+
+Small on purpose: what a target can do beyond SSH, and a plain refusal of what it cannot. libvirt
+has a driver for VMware too, but without addresses and snapshots. The user's own .vmx is never
+written to.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from harness.errors import HypervisorError, UsageError
+from harness.host import accelerator
+from harness.targets import mac_domain_xml
+from harness.targets.mac_domain_xml import MacDomain
+from harness.targets.target_file import Kind, LibvirtSpec, RemoteSpec
+
+_STEP_S = 120.0
+_ADDRESS_S = 300.0
+_LOOPBACK = "127.0.0.1"
+
+
+class Power(Protocol):
+    """What can be done with a target's machine."""
+
+    def start(self) -> None:
+        """Switch it on; one that is on already is left as it is."""
+
+    def stop(self) -> None:
+        """Switch it off, as pulling the plug does."""
+
+    def is_on(self) -> bool:
+        """Return whether it is on."""
+
+    def address(self) -> str:
+        """Return where its SSH is."""
+
+    def snapshot(self, name: str) -> None:
+        """Keep its state under a name."""
+
+    def revert(self, name: str) -> None:
+        """Bring back the state of a name."""
+
+    def snapshots(self) -> tuple[str, ...]:
+        """Return the names of the states that are kept."""
+
+
+def of(spec: RemoteSpec) -> Power:
+    """Return the power of a target.
+
+    Raises: UsageError for a target of type ssh: its user has the power.
+    """
+    if spec.type is Kind.LIBVIRT:
+        return Virsh(spec)
+    if spec.type is Kind.VMWARE:
+        return Vmrun(spec)
+    raise UsageError(
+        f"target {spec.name} is reached by SSH alone",
+        hint="switch it on yourself; type = libvirt or vmware gives the harness that power",
+    )
+
+
+def located(spec: RemoteSpec) -> RemoteSpec:
+    """Return a target with its address, where the user has not said it and its machine knows it.
+
+    A guest of VMware's has one only while it is on.
+    Raises: HypervisorError when the guest's tools report none.
+    """
+    if spec.host or spec.type is Kind.SSH:
+        return spec
+    machine = of(spec)
+    if spec.type is Kind.VMWARE and not machine.is_on():
+        return spec
+    return replace(spec, host=machine.address())
+
+
+def domain_of(spec: RemoteSpec) -> MacDomain:
+    """Return a target as a guest for libvirt.
+
+    Raises: UsageError that names the files which the user has not given.
+    """
+    own = spec.libvirt
+    files = ("firmware", "variables", "opencore", "disk", "osk_file")
+    missing = [name for name in files if not getattr(own, name).is_file()]
+    if missing:
+        raise UsageError(
+            f"target {spec.name}: libvirt.{', libvirt.'.join(missing)}: no such file",
+            hint="docs/macos.md, 'A guest of QEMU', says what you have to bring",
+        )
+    return MacDomain(
+        name=_domain_name(spec),
+        firmware=own.firmware,
+        variables=own.variables,
+        opencore=own.opencore,
+        disk=own.disk,
+        osk=own.osk_file.read_text().strip(),
+        ssh_port=spec.port,
+        release=own.release,
+        memory_mib=own.memory_mib,
+        vcpus=own.vcpus,
+        accel=accelerator.usable_accel()[0],
+    )
+
+
+class Virsh:
+    """A guest of libvirt and QEMU, defined under the user's own URI."""
+
+    def __init__(self, spec: RemoteSpec) -> None:
+        self._spec = spec
+        self._own: LibvirtSpec = spec.libvirt
+        self._name = _domain_name(spec)
+
+    def start(self) -> None:
+        """Define the guest, checked by libvirt's own schema, and switch it on."""
+        if self.is_on():
+            return
+        with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+            file = Path(folder) / "domain.xml"
+            file.write_text(mac_domain_xml.render(domain_of(self._spec)))
+            self._virsh("define", "--validate", str(file))
+        self._virsh("start", self._name)
+
+    def stop(self) -> None:
+        """Switch the guest off."""
+        if self.is_on():
+            self._virsh("destroy", self._name)
+
+    def is_on(self) -> bool:
+        """Return whether libvirt says that the guest runs; one that is not defined does not."""
+        try:
+            return self._virsh("domstate", self._name).strip() not in {"shut off", "crashed"}
+        except HypervisorError as error:
+            if any("failed to get domain" in line for line in error.evidence):
+                return False
+            raise
+
+    def address(self) -> str:
+        """Return this host: the guest's network is QEMU's own, with one port forwarded."""
+        return _LOOPBACK
+
+    def snapshot(self, name: str) -> None:
+        """Keep both disks and the firmware's variables; the guest is off.
+
+        libvirt takes no snapshot of a guest with such firmware, so qemu-img does.
+        """
+        self._off("snapshot")
+        for disk in self._disks():
+            _run("qemu-img", "snapshot", "-c", name, str(disk))
+        shutil.copy2(self._own.variables, self._variables(name))
+
+    def revert(self, name: str) -> None:
+        """Bring back both disks and the firmware's variables; the guest is off."""
+        self._off("revert")
+        if name not in self.snapshots():
+            raise UsageError(
+                f"no snapshot '{name}'; there are: {', '.join(self.snapshots()) or 'none'}"
+            )
+        for disk in self._disks():
+            _run("qemu-img", "snapshot", "-a", name, str(disk))
+        shutil.copy2(self._variables(name), self._own.variables)
+
+    def snapshots(self) -> tuple[str, ...]:
+        """Return the names that a state of the firmware is kept under."""
+        kept = self._variables("")
+        return tuple(
+            sorted(path.name.removeprefix(kept.name) for path in kept.parent.glob(f"{kept.name}*"))
+        )
+
+    def _variables(self, name: str) -> Path:
+        own = self._own.variables
+        return own.with_name(f"{own.name}.snapshot-{name}")
+
+    def _disks(self) -> tuple[Path, ...]:
+        found = (self._own.opencore, self._own.disk)
+        raw = [disk.name for disk in found if disk.suffix != ".qcow2"]
+        if raw:
+            raise UsageError(
+                f"a raw disk keeps no snapshot: {', '.join(raw)}",
+                hint="qemu-img convert -O qcow2 DISK DISK.qcow2",
+            )
+        return found
+
+    def _off(self, what: str) -> None:
+        if self.is_on():
+            raise UsageError(
+                f"{self._name} is on: a {what} needs it off", hint="shut it down first"
+            )
+
+    def _virsh(self, *words: str) -> str:
+        return _run("virsh", "-q", "-c", self._own.uri, *words)
+
+
+class Vmrun:
+    """A guest of VMware's, through the vmrun program."""
+
+    def __init__(self, spec: RemoteSpec) -> None:
+        self._own = spec.vmware
+        self._vmx = str(spec.vmware.vmx)
+        if not spec.vmware.vmx.is_file():
+            raise UsageError(
+                f"target {spec.name}: vmware.vmx: no such file: {self._vmx}",
+                hint="the .vmx of a guest that you have set up in VMware",
+            )
+
+    def start(self) -> None:
+        """Switch the guest on, without a window."""
+        if not self.is_on():
+            self._vmrun("start", self._vmx, "nogui")
+
+    def stop(self) -> None:
+        """Switch the guest off."""
+        if self.is_on():
+            self._vmrun("stop", self._vmx, "hard")
+
+    def is_on(self) -> bool:
+        """Return whether vmrun lists the guest as running."""
+        return self._vmx in self._vmrun("list").splitlines()[1:]
+
+    def address(self) -> str:
+        """Return the address that the guest's tools report, waited for.
+
+        Raises: HypervisorError when they report none in time.
+        """
+        return self._vmrun("getGuestIPAddress", self._vmx, "-wait", limit_s=_ADDRESS_S).strip()
+
+    def snapshot(self, name: str) -> None:
+        """Keep the guest's state, on or off."""
+        self._vmrun("snapshot", self._vmx, name)
+
+    def revert(self, name: str) -> None:
+        """Bring back a state; the guest is off after it unless it was kept while it ran."""
+        self._vmrun("revertToSnapshot", self._vmx, name)
+
+    def snapshots(self) -> tuple[str, ...]:
+        """Return the names that vmrun lists below its heading."""
+        return tuple(self._vmrun("listSnapshots", self._vmx).splitlines()[1:])
+
+    def _vmrun(self, *words: str, limit_s: float = _STEP_S) -> str:
+        return _run(self._own.vmrun, "-T", self._own.host_type, *words, limit_s=limit_s)
+
+
+def _domain_name(spec: RemoteSpec) -> str:
+    return spec.libvirt.domain or f"harness-{spec.name}"
+
+
+def _run(*command: str, limit_s: float = _STEP_S) -> str:
+    """Return what a command says.
+
+    Raises: HypervisorError with its words, or at the deadline; UsageError when it is not there.
+    """
+    shown = " ".join(command[:1] + _verb(command[1:]))
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=limit_s
+        )
+    except FileNotFoundError as error:
+        raise UsageError(f"{command[0]} is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise HypervisorError(f"{shown} has not come back for {limit_s:.0f} s") from error
+    if done.returncode != 0:
+        # vmrun says what is wrong on its standard output.
+        said = (done.stdout + done.stderr).strip().splitlines()
+        raise HypervisorError(f"{shown} failed", evidence=said[-10:])
+    return done.stdout
+
+
+def _verb(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the first word that is neither an option nor an option's value."""
+    found = [
+        word
+        for before, word in zip(("", *words), words, strict=False)
+        if not word.startswith("-") and before not in {"-c", "-T"}
+    ]
+    return tuple(found[:1])

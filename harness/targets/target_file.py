@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Targets that the user boots: where they are, and what else is known of them.
+
+The base type is `ssh`: a system that answers. `libvirt` and `vmware` add power and snapshots; all
+else goes over SSH alone. vm-images/NAME.toml says what is the same for everybody, a file of the
+same name in the user's own folder (HARNESS_TARGETS) what is not: addresses, keys, images. A file
+there alone makes a target, too.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import ConfigError, UsageError
+from harness.model.settings import Endpoint, System
+from harness.systems.ssh import Guest
+
+_STRICT: dict[str, Any] = {"extra": "forbid"}
+
+
+class Kind(Enum):
+    """What the harness can do with a target beside talking to it over SSH."""
+
+    SSH = "ssh"
+    LIBVIRT = "libvirt"
+    VMWARE = "vmware"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibvirtSpec:
+    """A guest for libvirt and QEMU, every file the user's; `release` is macOS's major version."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    uri: str = "qemu:///session"
+    domain: str = ""
+    firmware: Path = Path()
+    variables: Path = Path()
+    opencore: Path = Path()
+    disk: Path = Path()
+    osk_file: Path = Path()
+    release: int = 15
+    memory_mib: int = 8192
+    vcpus: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmwareSpec:
+    """A guest of VMware Fusion or Workstation: its .vmx, which is never written to."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    vmx: Path = Path()
+    vmrun: str = "vmrun"
+    host_type: str = "fusion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteSpec:
+    """One target that the user boots.
+
+    `host_key` is one line as in known_hosts, without a name. `signed`: kexts come signed, so
+    unsigned ones need not load. `link` is where the kernel's own debugger stub listens (KDP: an
+    interface; KGDB: a serial line). `kdk` is the Kernel Debug Kit of the target's very build.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str
+    type: Kind
+    system: System
+    host: str = ""
+    port: int = 22
+    user: str = ""
+    key_file: Path = Path("~/.ssh/id_ed25519")
+    host_key: str = ""
+    signed: bool = False
+    link: str = ""
+    kdk: Path | None = None
+    restart_s: float = 300.0
+    libvirt: LibvirtSpec = field(default_factory=LibvirtSpec)
+    vmware: VmwareSpec = field(default_factory=VmwareSpec)
+
+
+_ADAPTER = TypeAdapter(RemoteSpec)
+
+
+def find(name: str | None, *, images: Path, targets: Path) -> RemoteSpec | None:
+    """Return the target of a name, or None when it is none that the user boots.
+
+    Raises: ConfigError for any wrong key, type or name.
+    """
+    if name is None or name != Path(name).name:
+        return None
+    shared, own = images / f"{name}.toml", targets / f"{name}.toml"
+    table = {**_table(shared)} if shared.is_file() else {}
+    if "type" not in table and not own.is_file():
+        return None
+    for key, value in (_table(own) if own.is_file() else {}).items():
+        inner = table.get(key)
+        table[key] = {**inner, **value} if isinstance(inner, dict) else value
+    file = own if own.is_file() else shared
+    try:
+        return _located(_ADAPTER.validate_python({**table, "name": name}), file.parent)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(file, ".".join(map(str, first["loc"])), first["msg"]) from error
+
+
+def names(*, images: Path, targets: Path) -> tuple[str, ...]:
+    """Return the name of every target that the user boots."""
+    found = {path.stem for path in targets.glob("*.toml")}
+    found |= {path.stem for path in images.glob("*.toml") if "type" in _table(path)}
+    return tuple(sorted(found))
+
+
+def endpoint(spec: RemoteSpec) -> Endpoint:
+    """Return how a target is reached.
+
+    Raises: UsageError that names the first thing that the user has not said yet.
+    """
+    missing = [key for key in ("host", "user", "host_key") if not getattr(spec, key)]
+    key_file = spec.key_file
+    if missing:
+        raise UsageError(
+            f"target {spec.name}: {', '.join(missing)} is not said",
+            hint=f"docs/macos.md, 'Your target'; a host key: ssh-keyscan -t ed25519 "
+            f"{spec.host or 'HOST'}",
+        )
+    if not key_file.is_file():
+        raise UsageError(f"target {spec.name}: no such key: {key_file}")
+    return Endpoint(
+        host=spec.host,
+        port=spec.port,
+        user=spec.user,
+        key_file=key_file,
+        host_key=spec.host_key,
+    )
+
+
+@contextmanager
+def connected(spec: RemoteSpec, *, deadline_s: float) -> Iterator[Guest]:
+    """Give a connection to a target.
+
+    Raises: GuestLost when it does not answer in time, Lost for a refused key, UsageError.
+    """
+    with Guest.connect(endpoint(spec), deadline_s=deadline_s, alive=lambda: None) as guest:
+        yield guest
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(file, "-", f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(file, "-", f"is no valid TOML: {error}") from error
+
+
+def _located(spec: RemoteSpec, base: Path) -> RemoteSpec:
+    """Return a target with every path absolute: relative ones lie beside its file."""
+    found: dict[str, Any] = {}
+    for inner in (spec, spec.libvirt, spec.vmware):
+        for one in fields(inner):
+            value = getattr(inner, one.name)
+            if isinstance(value, Path) and value != Path():
+                found[one.name] = base / value.expanduser()
+    own = {key: found[key] for key in ("key_file", "kdk") if key in found}
+    virt = {one.name: found[one.name] for one in fields(LibvirtSpec) if one.name in found}
+    ware = {one.name: found[one.name] for one in fields(VmwareSpec) if one.name in found}
+    return replace(
+        spec, **own, libvirt=replace(spec.libvirt, **virt), vmware=replace(spec.vmware, **ware)
+    )

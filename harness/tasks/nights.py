@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the host can do, and the runs of a night."""
+
+import time
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from harness.host import doctor as host_doctor
+from harness.runs import nightly as matrix
+from harness.tasks.common import RUN_HELP, command, current_environment, load_settings
+
+
+@task
+@command
+def doctor(_c: Context) -> int:
+    """Say what this host can do, what it lacks, and what mends that."""
+    findings = host_doctor.examine(current_environment().cache)
+    for finding in findings:
+        print("\n".join(host_doctor.lines(finding)))
+    return 0 if host_doctor.usable(findings) else 2
+
+
+@task(help={"long": RUN_HELP["long"], "deadline": "seconds for one cell (default: an hour)"})
+@command
+def nightly(_c: Context, long: bool = False, deadline: float = 3600.0) -> int:
+    """Run kernel-test on every target and kernel that the configuration lists for the night."""
+    reports = []
+    settings = load_settings(None)
+    for cell, found in matrix.run(settings, long=long, deadline_s=deadline):
+        print(f"{cell.name}: {found.verdict.value} ({found.reason})", flush=True)
+        reports.append(found)
+    folder = settings.root / "build" / "nightly" / time.strftime("%Y%m%d-%H%M%S")
+    print(*matrix.write(tuple(reports), folder), sep="\n")
+    return matrix.exit_code(tuple(reports))

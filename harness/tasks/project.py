@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The checks and tests of this project itself; a project that uses the harness has its own."""
+
+from functools import partial
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from harness.project import c_checks, checks
+from harness.report import run_report
+from harness.runs import kernel_test
+from harness.tasks.common import (
+    ROOT,
+    RUN_HELP,
+    command,
+    current_environment,
+    request_from,
+    view_for,
+)
+
+
+@task(iterable=["only"], help={"only": "run only the step of this name (may be repeated)"})
+@command
+def check(_c: Context, only: list[str] | None = None) -> int:
+    """Lint, types, import direction, C style, unit and core tests: all that needs no guest."""
+    results = checks.run_checks(
+        project=ROOT,
+        only=tuple(only or ()),
+        on_step=_say,
+    )
+    return 0 if all(step.passed for step in results) else 1
+
+
+@task
+@command
+def checkpatch(_c: Context) -> int:
+    """Run the kernel's checkpatch.pl over kernel/; the script is fetched once (140 MB)."""
+    found = c_checks.checkpatch(
+        ROOT, cache=current_environment().cache, progress=lambda text: print(text, flush=True)
+    )
+    print("\n".join(found) if found else "checkpatch: nothing to object to")
+    return 1 if found else 0
+
+
+@task(help={"long": "fuzz for minutes, more examples"})
+@command
+def core_test(_c: Context, long: bool = False) -> int:
+    """Prove the driver's core in a process: tests, sanitizers, all states, mutants, fuzzing.
+
+    Also the same stress on a model of the original's queue, which fails it. About 2 minutes.
+    """
+    results = checks.run_core_tests(project=ROOT, long=long, on_step=_say)
+    bad = [step.name for step in results if not step.passed]
+    print(f"verdict: {'failed: ' + ', '.join(bad) if bad else 'passed'}")
+    return 1 if bad else 0
+
+
+@task(help={"long": "kill the daemon 100 times, load it for 10 minutes"})
+@command
+def subscriber_test(_c: Context, long: bool = False) -> int:
+    """Prove the subscriber on the driver's core in a process: store, queries, daemon, extension.
+
+    About a minute; `check` runs it, too.
+    """
+    step = checks.run_subscriber_tests(project=ROOT, long=long)
+    print(checks.lines(step))
+    return 0 if step.passed else 1
+
+
+@task(help={"k": RUN_HELP["k"]}, auto_shortflags=False)
+@command
+def debug_test(_c: Context, k: str = "") -> int:
+    """Drive real debuggers on real guests: tests/debug, about 10 minutes.
+
+    It takes the kernel's symbols (kernel-symbols), gdb and lldb; `./dev` installs the latter.
+    """
+    step = checks.run_debug_tests(project=ROOT, expression=k)
+    print(checks.lines(step))
+    return 0 if step.passed else 1
+
+
+@task(help={"long": RUN_HELP["long"]})
+@command
+def test(_c: Context, long: bool = False) -> int:
+    """Run check, the guest tests on the default target, the harness as a whole, the packages.
+
+    The README's test command. The last parts are the short form of debug-test, tests/system (a
+    foreign module, bad input, kills, a recorded crash gone back in) and tests/packages (made,
+    checked, installed in a guest).
+    """
+    steps = checks.run_checks(project=ROOT, only=(), on_step=_say)
+    with view_for(verbose=False) as view:
+        found = kernel_test.run(request_from({"long": long}), view)
+    print("\n".join(run_report.summary_lines(found)))
+    parts = {
+        "debug (about a minute)": partial(checks.run_debug_tests, short=not long),
+        "system (some 5 to 10 minutes)": partial(checks.run_system_tests, long=long),
+        "packages (2 minutes)": partial(checks.run_packages_tests, long=long),
+    }
+    all_steps = list(steps)
+    for name, run in parts.items():
+        print(f"begun   {name}", flush=True)
+        all_steps.append(run(project=ROOT))
+        _say(all_steps[-1])
+    bad = sum(not step.passed for step in all_steps)
+    counts = run_report.counts(found)
+    print(f"{counts.passed + len(all_steps) - bad} passed, {counts.bad + bad} failed")
+    return max(found.verdict.exit_code, 1 if bad else 0)
+
+
+@task(help={"k": RUN_HELP["k"], "long": RUN_HELP["long"]}, auto_shortflags=False)
+@command
+def kext_test(_c: Context, k: str = "", long: bool = False) -> int:
+    """Run the kext's own machine code against modelled kernel functions that know their rules.
+
+    tests/kext, a minute of processor time: device, accounting, reloads, each function failing,
+    planted faults, x86_64 and arm64, real threads. Nothing of it is verified on hardware.
+    """
+    step = checks.run_kext_tests(project=ROOT, expression=k, long=long)
+    print(checks.lines(step))
+    return 0 if step.passed else 1
+
+
+@task(help={"long": RUN_HELP["long"], "k": RUN_HELP["k"]}, auto_shortflags=False)
+@command
+def packages_test(_c: Context, long: bool = False, k: str = "") -> int:
+    """Make packages, check them, and install them in a guest: tests/packages, about a minute.
+
+    The long form installs, upgrades, changes the kernel and purges on Debian 12 and 13, half an
+    hour when emulated; it needs lintian and rpmlint, too.
+    """
+    step = checks.run_packages_tests(project=ROOT, long=long, expression=k)
+    print(checks.lines(step))
+    return 0 if step.passed else 1
+
+
+def _say(step: checks.StepResult) -> None:
+    print(checks.lines(step), flush=True)

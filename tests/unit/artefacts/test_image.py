@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""image: a description is checked, a cached image is used while it is whole, and no longer."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.artefacts import image
+from harness.errors import ConfigError, ImageError
+from harness.host import apt
+from harness.model.settings import Image, ImageSpec
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Stand in for the bootstrap; the list holds the folder of each image that was made."""
+    folders: list[Path] = []
+
+    def bootstrap(_spec: ImageSpec, _sources: list[str], folder: Path, _progress: object) -> None:
+        folders.append(folder)
+        (folder / "root.qcow2").write_bytes(bytes(1000))
+        (folder / "host_key.pub").write_text("ssh-ed25519 AAAA harness\n")
+        facts = {"disk_bytes": 1000, "made": f"{len(folders):08x}"}
+        (folder / "image.json").write_text(json.dumps(facts))
+
+    monkeypatch.setattr(image, "_bootstrap", bootstrap)
+    monkeypatch.setattr(apt, "debian_sources", lambda suite: [f"deb http://x {suite} main"])
+    return folders
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> ImageSpec:
+    """Give a description."""
+    setup = tmp_path / "one.setup.sh"
+    setup.write_text("true\n")
+    return ImageSpec(name="one", suite="bookworm", packages=("a", "b"), setup=setup)
+
+
+def ensure(spec: ImageSpec, root: Path, said: list[str] | None = None) -> Image:
+    """Return the image from the cache in `root`."""
+    return image.ensure(spec, root=root, progress=(said if said is not None else []).append)
+
+
+def test_an_image_is_made_once(spec: ImageSpec, tmp_path: Path, made: list[Path]) -> None:
+    """The second time it comes from the cache; another setup script is another image."""
+    first, second = ensure(spec, tmp_path), ensure(spec, tmp_path)
+    spec.setup.write_text("false\n")
+    third = ensure(spec, tmp_path)
+
+    assert first == second
+    assert first.key != third.key
+    assert len(made) == 2
+    assert first.host_key == "ssh-ed25519 AAAA harness"
+
+
+@pytest.mark.parametrize("harm", ["truncate", "no disk", "no facts", "no key"])
+def test_a_damaged_image_is_made_anew(
+    spec: ImageSpec, tmp_path: Path, made: list[Path], harm: str
+) -> None:
+    """Whatever is missing is said; the new build has a key that old saved guests do not fit."""
+    first, said = ensure(spec, tmp_path), list[str]()
+    folder = first.disk.parent
+    if harm == "truncate":
+        first.disk.write_bytes(bytes(999))
+    else:
+        name = {"no disk": "root.qcow2", "no facts": "image.json", "no key": "host_key.pub"}[harm]
+        (folder / name).unlink()
+
+    second = ensure(spec, tmp_path, said)
+
+    assert said[0].startswith("the cached image is thrown away: ")
+    assert first.disk == second.disk
+    assert first.key != second.key
+    assert len(made) == 2
+
+
+def test_a_failed_bootstrap_leaves_no_image(
+    spec: ImageSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[Path]
+) -> None:
+    """The next run starts from nothing, not from a half."""
+
+    def fail(_spec: ImageSpec, _sources: list[str], folder: Path, _progress: object) -> None:
+        (folder / "root.qcow2").write_bytes(b"half")
+        raise ImageError("mmdebstrap failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image, "_bootstrap", fail)
+        with pytest.raises(ImageError):
+            ensure(spec, tmp_path)
+
+    assert [path for path in (tmp_path / "images").iterdir() if path.is_dir()] == []
+    assert ensure(spec, tmp_path).disk.exists()
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        ("suite = 5", "suite", "string"),
+        ('suite = "x"\npackages = ["a"]\nsetup = "no.sh"', "setup", "no such file"),
+        ('suite = "x"\npackages = ["a"]\nsetup = "s.sh"\nmore = 1', "more", ""),
+        ("suite = ", "-", "no valid TOML"),
+    ],
+)
+def test_a_wrong_description_is_named(tmp_path: Path, text: str, key: str, says: str) -> None:
+    """File, key and what is wrong with it."""
+    (tmp_path / "one.toml").write_text(text)
+    (tmp_path / "s.sh").write_text("")
+
+    with pytest.raises(ConfigError) as caught:
+        image.load_spec(tmp_path, "one")
+
+    assert caught.value.key == key
+    assert says in str(caught.value)
+
+
+def test_an_unknown_image_lists_the_known(tmp_path: Path) -> None:
+    """A typo in a target's image."""
+    (tmp_path / "debian-12.toml").write_text("")
+
+    with pytest.raises(ConfigError, match="there are: debian-12"):
+        image.load_spec(tmp_path, "debian-21")
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here (qemu-utils)")
+def test_an_overlay_needs_a_readable_image(tmp_path: Path) -> None:
+    """qemu-img's own words when the base is not there."""
+    base = Image(name="x", key="k", disk=tmp_path / "no", ssh_key=tmp_path, host_key="")
+
+    with pytest.raises(ImageError, match="qemu-img failed") as caught:
+        image.make_overlay(base, tmp_path / "overlay")
+
+    assert any(str(tmp_path / "no") in line for line in caught.value.evidence)
+
+
+def test_the_cache_can_be_listed(spec: ImageSpec, tmp_path: Path, made: list[Path]) -> None:
+    """Kind, name, key and size; locks and half-made folders are not shown."""
+    ensure(spec, tmp_path)
+    (tmp_path / "snapshots" / "0123456789abcdef").mkdir(parents=True)
+    (tmp_path / "images" / ".half.1.tmp").mkdir()
+
+    found = image.list_cached(tmp_path)
+
+    assert [(item.kind, item.name) for item in found] == [
+        ("images", "one"),
+        ("snapshots", "snapshot"),
+    ]
+    assert len(made) == 1

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A kernel's vmlinux: from a package to the cache, and only that of the kernel that boots."""
+
+import errno
+import shutil
+import struct
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.artefacts import kernel_symbols
+from harness.errors import KernelError, Lost
+from harness.host import apt
+from harness.model.settings import Kernel
+from harness.symbols import elf
+
+RELEASE = "6.1.0-9-toy-amd64"
+VERSION = f"{RELEASE} (who@example) #1 SMP Debian 6.1.9-1 (2026-01-02)"
+BANNER = f"Linux version {RELEASE} (who@example) (gcc-12) #1 SMP Debian 6.1.9-1 (2026-01-02)\\n"
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Kernel:
+    """Return a kernel whose vmlinuz says VERSION."""
+    vmlinuz = tmp_path / "vmlinuz"
+    vmlinuz.write_bytes(boot_image(VERSION))
+    nowhere = Path("/")
+    return Kernel(
+        name="toy",
+        release=RELEASE,
+        version="6.1.9-1",
+        key="key-made",
+        vmlinuz=vmlinuz,
+        initrd=nowhere,
+        modules_disk=nowhere,
+        kdir=nowhere,
+        config=nowhere,
+    )
+
+
+def boot_image(version: str) -> bytes:
+    """Return the beginning of a bzImage with this version string."""
+    image = bytearray(0x1000)
+    image[0x202:0x206] = b"HdrS"
+    struct.pack_into("<H", image, 0x20E, 0x600)
+    image[0x800 : 0x800 + len(version)] = version.encode()
+    return bytes(image)
+
+
+def package(folder: Path, banner: str = BANNER, name: str = f"vmlinux-{RELEASE}") -> Path:
+    """Return a debug package, built by dpkg-deb, whose vmlinux has this banner."""
+    tree = folder / "tree"
+    place = tree / "usr/lib/debug/boot"
+    place.mkdir(parents=True)
+    (folder / "toy.c").write_text(
+        f'const char linux_banner[] = "{banner}";\nint main(void) {{ return linux_banner[0]; }}\n'
+    )
+    options = ["-g", "-Wl,--build-id=sha1", "-o", str(place / name)]
+    subprocess.run(["gcc", str(folder / "toy.c"), *options], check=True)
+    (tree / "DEBIAN").mkdir()
+    (tree / "DEBIAN/control").write_text(
+        "Package: toy-dbg\nVersion: 1\nArchitecture: amd64\nMaintainer: who\nDescription: toy\n"
+    )
+    subprocess.run(
+        ["dpkg-deb", "--build", str(tree), str(folder / "toy.deb")],
+        check=True,
+        capture_output=True,
+    )
+    return folder / "toy.deb"
+
+
+def offering(monkeypatch: pytest.MonkeyPatch, deb: Path) -> list[Sequence[str]]:
+    """Let apt fetch this package, whatever is asked for; return what was."""
+    asked: list[Sequence[str]] = []
+
+    def download(packages: Sequence[str], folder: Path) -> tuple[Path, ...]:
+        asked.append(packages)
+        return (Path(shutil.copy(deb, folder)),)
+
+    monkeypatch.setattr(apt, "download", download)
+    return asked
+
+
+def test_vmlinux_is_fetched_once_and_kept_alone(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exactly the kernel's version is asked for; vmlinux and its reduced copy stay."""
+    asked = offering(monkeypatch, package(tmp_path))
+    root = tmp_path / "cache"
+
+    assert kernel_symbols.find(kernel, root) is None
+    found = kernel_symbols.ensure(kernel, root=root, progress=lambda _: None)
+    again = kernel_symbols.ensure(kernel, root=root, progress=lambda _: None)
+
+    assert asked == [[f"linux-image-{RELEASE}-dbg=6.1.9-1"]]
+    assert found == again
+    assert kernel_symbols.find(kernel, root) == found.vmlinux
+    assert found.build_id == elf.build_id(found.vmlinux) != ""
+    names = {item.name for item in found.vmlinux.parent.iterdir()}
+    assert names == {"vmlinux", "vmlinux.lldb", "symbols.json"}
+
+
+def test_reduced_copy_has_symbols_and_no_lines(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy for lldb keeps the symbol table and loses .debug_info."""
+    offering(monkeypatch, package(tmp_path))
+
+    found = kernel_symbols.ensure(kernel, root=tmp_path / "cache", progress=lambda _: None)
+
+    sections = {
+        path: subprocess.run(
+            ["readelf", "-SW", str(path)], check=True, capture_output=True, text=True
+        ).stdout
+        for path in (found.vmlinux, found.reduced)
+    }
+    assert ".debug_info" in sections[found.vmlinux]
+    assert ".debug_info" not in sections[found.reduced]
+    assert elf.SymbolTable(found.reduced).find("linux_banner")
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        BANNER.replace("6.1.9-1", "6.1.8-1"),
+        BANNER.replace(RELEASE, "6.1.0-9-toy-amd64x"),
+        "no banner at all",
+    ],
+)
+def test_vmlinux_of_another_build_is_refused(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banner: str
+) -> None:
+    """What the kernel says when it boots and vmlinux's own word must agree."""
+    offering(monkeypatch, package(tmp_path, banner))
+
+    with pytest.raises(KernelError, match="not of the kernel that boots") as caught:
+        kernel_symbols.ensure(kernel, root=tmp_path / "cache", progress=lambda _: None)
+
+    assert caught.value.evidence[0] == f"boots: {VERSION}"
+    assert kernel_symbols.find(kernel, tmp_path / "cache") is None
+
+
+def test_guest_of_another_build_is_refused(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A running guest's build id is compared when it is given."""
+    offering(monkeypatch, package(tmp_path))
+    root = tmp_path / "cache"
+    found = kernel_symbols.ensure(kernel, root=root, progress=lambda _: None)
+
+    kernel_symbols.ensure(kernel, root=root, progress=lambda _: None, build_id=found.build_id)
+    with pytest.raises(KernelError, match="the guest runs 0123"):
+        kernel_symbols.ensure(kernel, root=root, progress=lambda _: None, build_id="0123")
+
+
+def test_superseded_kernel_says_what_to_do(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that apt no longer has is named, with the way out."""
+
+    def download(packages: Sequence[str], _folder: Path) -> tuple[Path, ...]:
+        raise KernelError(f"apt-get could not download {packages}", evidence=["E: not found"])
+
+    monkeypatch.setattr(apt, "download", download)
+
+    with pytest.raises(KernelError, match=r"linux-image-.*-dbg 6\.1\.9-1") as caught:
+        kernel_symbols.ensure(kernel, root=tmp_path / "cache", progress=lambda _: None)
+
+    assert "apt-get update" in caught.value.hint
+    assert caught.value.evidence == ("E: not found",)
+
+
+def test_full_disk_is_said_as_such(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words of apt and the system's error come to the same clear statement; nothing stays."""
+    deb = package(tmp_path)
+
+    def download(_packages: Sequence[str], _folder: Path) -> tuple[Path, ...]:
+        raise KernelError("apt-get failed", evidence=["Write error: No space left on device"])
+
+    def copy(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(apt, "download", download)
+    with pytest.raises(Lost, match="the disk is full"):
+        kernel_symbols.ensure(kernel, root=tmp_path / "cache", progress=lambda _: None)
+    offering(monkeypatch, deb)
+    monkeypatch.setattr(shutil, "copyfileobj", copy)
+    with pytest.raises(Lost, match="the disk is full"):
+        kernel_symbols.ensure(kernel, root=tmp_path / "cache", progress=lambda _: None)
+
+    assert [item for item in (tmp_path / "cache/symbols").iterdir() if item.is_dir()] == []
+
+
+def test_package_without_vmlinux_is_refused(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that is whole but holds another file, and one that is cut, are each named."""
+    deb = package(tmp_path, name="vmlinux-other")
+    offering(monkeypatch, deb)
+
+    with pytest.raises(KernelError, match=f"holds no vmlinux-{RELEASE}"):
+        kernel_symbols.ensure(kernel, root=tmp_path / "cache", progress=lambda _: None)
+    deb.write_bytes(deb.read_bytes()[:-2000])
+    with pytest.raises(KernelError, match=r"toy\.deb"):
+        kernel_symbols.ensure(kernel, root=tmp_path / "cache", progress=lambda _: None)
+
+
+def test_what_is_no_boot_image_is_refused(kernel: Kernel, tmp_path: Path) -> None:
+    """A vmlinuz of an unknown kind cannot be compared, and is not taken for equal."""
+    (tmp_path / "other").write_bytes(bytes(0x1000))
+
+    with pytest.raises(KernelError, match="no bzImage"):
+        kernel_symbols.check_banner(
+            tmp_path / "vmlinuz", replace(kernel, vmlinuz=tmp_path / "other").vmlinuz
+        )
+
+
+def test_build_id_is_found_among_the_notes() -> None:
+    """/sys/kernel/notes holds several notes; Xen's come before, and names are padded."""
+
+    def note(name: bytes, kind: int, data: bytes) -> bytes:
+        padded = [part + bytes(-len(part) % 4) for part in (name, data)]
+        return struct.pack("<III", len(name), len(data), kind) + b"".join(padded)
+
+    identity = bytes(range(20))
+    notes = note(b"Xen\0", 3, b"not it") + note(b"Linux\0", 0x101, b"\1\2\3")
+
+    assert kernel_symbols.id_from_notes(notes + note(b"GNU\0", 3, identity)) == identity.hex()
+    assert kernel_symbols.id_from_notes(notes) == ""
+    assert kernel_symbols.id_from_notes(notes[:-5]) == ""

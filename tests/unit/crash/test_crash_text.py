@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""crash_report: one screen that answers what, where, when, and what to do next."""
+
+import json
+from pathlib import Path
+
+from harness.crash.crash_text import decoded, markdown, screen, write
+from harness.model.crash import Blame, Cause, Witness
+from tests.unit.crashes import crash, report
+
+FULL = crash(
+    blame=Blame.MODULE,
+    blame_why="osq_break [osq] is where it happened",
+    source=("  6 | {", "> 7 | \t*p = 1;"),
+    witnesses=(Witness(name="libvirt", after_s=0.0, words="the guest crashed"),),
+    last_lines=("[    1.000000] before it",),
+    memory=("ring: 3 records pending",),
+    vmcore="vmcore.zst",
+    vmcore_note="768 MiB of memory in 38 MiB",
+    reports=(report(), report(title="kernel panic: Fatal exception", line=60)),
+)
+
+
+def test_the_screen_answers_every_question() -> None:
+    """Function, file and line, test, stack, last lines, vmcore, and the commands."""
+    text = "\n".join(screen(FULL))
+
+    for wanted in (
+        "BUG: unable to handle kernel NULL pointer dereference in osq_break",
+        "osq_break [osq] at break.c:7",
+        "> 7 |",
+        "t::one",
+        "sh (pid 7), CPU 1",
+        "module: osq_break [osq] is where it happened",
+        "vfs_write (fs/read_write.c:584)",
+        "kernel panic: Fatal exception",
+        "before it",
+        "libvirt after 0.0 s: the guest crashed",
+        "ring: 3 records pending",
+        "768 MiB of memory in 38 MiB",
+        "./dev vmcore-open run-1 --crash 1",
+        "./dev kernel-test -k one",
+        "signature 0123456789ab",
+    ):
+        assert wanted in text
+    assert len(screen(FULL)) < 60
+
+
+def test_a_crash_of_which_little_is_known_says_so() -> None:
+    """No report, no test, no memory: what is left is still said."""
+    bare = crash(cause=Cause.QEMU, test="", function="", place="", reports=(), title="QEMU ended")
+
+    text = "\n".join(screen(bare))
+
+    assert "QEMU ended" in text
+    assert "it came between tests" in text
+    assert "where" not in text
+
+
+def test_the_decoded_text_has_lines_behind_its_frames() -> None:
+    """The kernel's own text, each looked-up frame with file and line, nothing else changed."""
+    assert decoded(report()) == (
+        "BUG: kernel NULL pointer dereference",
+        " osq_break+0x5/0x20 [osq] (break.c:7)",
+    )
+
+
+def test_the_mail_has_subject_source_report_and_command() -> None:
+    """What a maintainer asks for first is in it, and the facts of the run."""
+    text = markdown(FULL, {"kernel": "6.1.0-50"})
+
+    assert text.startswith("# BUG: unable to handle kernel NULL pointer dereference in osq_break")
+    for wanted in ("> 7 |", "osq_break+0x5/0x20 [osq] (break.c:7)", "kernel: 6.1.0-50", "-k one"):
+        assert wanted in text
+
+
+def test_the_files_of_a_crash(tmp_path: Path) -> None:
+    """A mail, the screen, and the values as JSON lie in the crash's folder."""
+    folder = tmp_path / "run-1" / "crashes" / "1"
+    folder.mkdir(parents=True)
+
+    write(crash(folder), {})
+
+    values = json.loads((folder / "crash.json").read_text())
+    assert values["function"] == "osq_break"
+    assert values["cause"] == "panic"
+    assert (folder / "report.md").is_file()
+    assert "run-1" in (folder / "screen.txt").read_text()

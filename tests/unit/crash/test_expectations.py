@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""expectations: a crash that was announced is right only when it is found and named so."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.crash.expectations import differences, judged
+from harness.model.crash import Cause, Expectation
+from harness.model.settings import TestResult, Verdict
+from tests.unit.crashes import crash, report
+
+WANTED = Expectation(
+    kind="null-deref", function="osq_break", place="break.c:7", module="osq", fatal=True
+)
+
+
+def test_a_crash_as_announced_passes() -> None:
+    """Kind, function, place, module and its being fatal are all as the test said."""
+    ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
+
+    ((result,), loose) = judged((ended,), (report(),), (crash(),), {"t::one": WANTED})
+
+    assert result.verdict is Verdict.PASSED
+    assert "osq_break" in result.reason
+    assert loose == ()
+
+
+def test_a_crash_that_did_not_come_is_missed() -> None:
+    """A test that announces a crash and ends well has failed."""
+    ended = TestResult(name="t::one", verdict=Verdict.PASSED)
+
+    ((result,), _) = judged((ended,), (), (), {"t::one": WANTED})
+
+    assert result.verdict is Verdict.FAILED
+    assert result.reason.startswith("missed: ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"kind": "bug"}, "kind is bug"),
+        ({"function": "osq_other"}, "function is osq_other"),
+        ({"place": "break.c:8"}, "place is break.c:8"),
+        ({"place": ""}, "place is unknown"),
+        ({"place": "outbreak.c:7"}, "place is outbreak.c:7"),
+        ({"module": ""}, "module is unknown"),
+        ({"cause": Cause.REPORT, "reports": (report(fatal=False),)}, "fatal is False"),
+    ],
+)
+def test_each_wrong_name_is_a_failure(fields: dict[str, Any], word: str) -> None:
+    """What differs is said, with both sides."""
+    ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
+
+    ((result,), _) = judged((ended,), (), (crash(**fields),), {"t::one": WANTED})
+
+    assert result.verdict is Verdict.FAILED
+    assert word in result.reason
+
+
+@pytest.mark.parametrize("cause", [Cause.REPORT, Cause.PANIC])
+def test_the_end_that_another_test_made_is_not_this_ones(cause: Cause) -> None:
+    """The next test had begun, and stopped the kernel; a consequence of the first is its own."""
+    wanted = Expectation(kind="null-deref", fatal=False)
+    first = report(test="t::one", fatal=False)
+    later = report(test="t::two", fatal=True, line=first.line + 50)
+    found = crash(test="t::one", cause=cause, reports=(first, later))
+    panic = report(test="t::two", fatal=True, line=later.line + 50, follows=later.line)
+    oops = replace(later, fatal=False)
+
+    assert differences(wanted, found) == ()
+    assert differences(wanted, replace(found, reports=(first, oops, panic))) == ()
+    for end in ({"follows": first.line}, {"test": ""}, {"test": "t::one"}):
+        own = replace(found, reports=(first, replace(later, **end)))
+        assert differences(wanted, own) == ("fatal is True, not False",)
+
+
+def test_what_was_not_announced_is_not_compared() -> None:
+    """An empty field fits anything; a place fits at the end of a path."""
+    assert differences(Expectation(kind="null-deref"), crash()) == ()
+    longer = crash(place="kernel/os/linux/break.c:7")
+    assert differences(Expectation(kind="null-deref", place="break.c:7"), longer) == ()
+
+
+def test_others_stay_as_they_are() -> None:
+    """A test that announced nothing keeps its verdict, and its reports stay."""
+    ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
+
+    results, loose = judged((ended,), (report(),), (crash(),), {})
+
+    assert results == (ended,)
+    assert loose == (report(),)
+
+
+def test_a_skip_stays_a_skip() -> None:
+    """A test that could not be run has missed nothing."""
+    skipped = TestResult(name="t::one", verdict=Verdict.SKIPPED, reason="no KASAN")
+
+    ((result,), _) = judged((skipped,), (), (), {"t::one": WANTED})
+
+    assert result is skipped

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""panic_explain: a log from anywhere is explained, however it is packed, or refused by name."""
+
+import gzip
+import io
+import json
+import lzma
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.crash import explain_log
+from harness.errors import UsageError
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "panic"
+NULL = DATA / "null.log"
+
+
+def zstd(data: bytes) -> bytes:
+    """Return data as the zstd command packs it."""
+    return subprocess.run(["zstd", "-qc"], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "log": bytes,
+    "gz": gzip.compress,
+    "xz": lzma.compress,
+    "zst": zstd,
+}
+
+
+def need(kind: str) -> None:
+    """Skip where the program that packs is not installed."""
+    if kind == "zst" and shutil.which("zstd") is None:
+        pytest.skip("zstd is not installed")
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_a_packed_log_says_the_same(tmp_path: Path, kind: str) -> None:
+    """Told by its first bytes, not by its name."""
+    need(kind)
+    file = tmp_path / "console"
+    file.write_bytes(PACKERS[kind](NULL.read_bytes()))
+
+    found = explain_log.explain_file(file)
+
+    assert [report.kind for report in found.reports] == ["null-deref", "panic"]
+    assert found.exit_code == 3
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "zst"])
+def test_a_cut_packed_log_is_refused(tmp_path: Path, kind: str) -> None:
+    """What cannot be read to its end might hide a crash."""
+    need(kind)
+    file = tmp_path / "console"
+    file.write_bytes(PACKERS[kind](NULL.read_bytes())[:-200])
+
+    with pytest.raises(UsageError, match="cannot be read"):
+        explain_log.explain_file(file)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """By its name; so are a folder and symbol files that are missing."""
+    with pytest.raises(UsageError, match="nothing-here"):
+        explain_log.explain_file(tmp_path / "nothing-here")
+    with pytest.raises(UsageError, match="cannot be read"):
+        explain_log.explain_file(tmp_path)
+    with pytest.raises(UsageError, match=r"none\.ko: no such file"):
+        explain_log.explain_with_symbols(NULL, modules=(tmp_path / "none.ko",), vmlinux=None)
+
+
+def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As '-'."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(NULL.read_bytes())))
+
+    assert explain_log.explain_file(Path("-")).count == 2
+
+
+def test_nothing_found_is_said(tmp_path: Path) -> None:
+    """An empty log and a quiet one: exit code 0 and a sentence."""
+    file = tmp_path / "console"
+    for text in ("", "[    0.000000] Linux version 6.1.0\n"):
+        file.write_text(text)
+
+        found = explain_log.explain_file(file)
+
+        assert found.exit_code == 0
+        assert explain_log.to_lines(found)[0].startswith("nothing found")
+        assert json.loads(explain_log.to_json(found)) == {"crashes": [], "count": 0}
+
+
+def test_the_screen_says_what_where_who_and_from_what() -> None:
+    """Title, function, module, task, stack, consequence; not what the harness planted."""
+    text = "\n".join(explain_log.to_lines(explain_log.explain_file(NULL)))
+
+    assert "1. BUG: unable to handle kernel NULL pointer dereference in osq_crash_null" in text
+    assert "in osq_crash_null [osq_test]" in text
+    assert "task osqstress pid 399 cpu 0 taint GOEN" in text
+    assert "     osq_test_ioctl+0x4d osq_test" in text
+    assert "2. kernel panic: Fatal exception" in text
+    assert "a consequence of 1" in text
+    assert "planted" not in text
+
+
+def test_json_has_what_tools_read() -> None:
+    """Kind, title, function, module, frames by name, signature, in the order of the log."""
+    data = json.loads(explain_log.to_json(explain_log.explain_file(NULL)))
+
+    first = data["crashes"][0]
+    assert (first["kind"], first["function"], first["module"]) == (
+        "null-deref",
+        "osq_crash_null",
+        "osq_test",
+    )
+    assert first["frames"][:2] == ["osq_crash_null", "osq_test_crash"]
+    assert len(first["signature"]) == 12
+    assert first["registers"]["CR2"] == "0000000000000000"
+
+
+def test_symbols_are_joined_to_what_is_found() -> None:
+    """`decorate` sees each report once, and what it returns is shown."""
+    found = explain_log.explain_file(
+        NULL, decorate=lambda report: replace(report, place="crash.c:3")
+    )
+
+    assert [report.place for report in found.reports] == ["crash.c:3", "crash.c:3"]
+    assert "(crash.c:3)" in "\n".join(explain_log.to_lines(found))
+
+
+def test_a_panic_of_macos_is_found_in_an_ips_file(tmp_path: Path) -> None:
+    """The other system's file, by the same command."""
+    panic = (
+        "panic(cpu 2 caller 0xffffff8000000000): osquery: bad queue\n"
+        "Panicked task 0x1: 1 pages, 1 threads: pid 3: osqueryd"
+    )
+    file = tmp_path / "Kernel.ips"
+    file.write_text('{"bug_type":"210"}\n' + json.dumps({"panicString": panic}))
+
+    (report,) = explain_log.explain_file(file).reports
+
+    assert (report.title, report.task) == ("panic: osquery: bad queue", "osqueryd")
+
+
+def test_a_log_longer_than_a_block_is_read_whole(tmp_path: Path) -> None:
+    """Reports at both ends and across the border; only the first thousand are kept."""
+    crash = NULL.read_bytes()
+    quiet = b"[    5.000000] eth0: nothing of note happens here\n" * 25_000
+    file = tmp_path / "console"
+    file.write_bytes(crash + quiet + crash + quiet + crash)
+    many = tmp_path / "many"
+    many.write_bytes(b"[    1.000000] BUG: unable to handle page fault for address: 0\n" * 1200)
+
+    long, repeated = explain_log.explain_file(file), explain_log.explain_file(many)
+
+    lines = crash.count(b"\n") + quiet.count(b"\n")
+    first = long.reports[0].line
+    starts = [report.line for report in long.reports if report.kind == "null-deref"]
+    assert starts == [first, first + lines, first + 2 * lines]
+    assert (len(repeated.reports), repeated.count) == (1000, 1200)
+    assert explain_log.to_lines(repeated)[-1] == "and 200 more reports"

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""interrogate: a guest that hangs is asked in the mildest way that it answers to."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from harness.crash.hang_dump import interrogate
+from harness.errors import GuestLost, HypervisorError
+
+
+@dataclass(frozen=True)
+class Line:
+    """A console line."""
+
+    text: str
+
+
+@dataclass
+class FakeGuest:
+    """A guest that answers to some ways, by what its console then says."""
+
+    answers: frozenset[str]
+    asked: list[str] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=lambda: [Line("before")])
+    last_byte_at: float = 0.0
+
+    def run(self, command: str, *, deadline_s: float) -> None:
+        """Take sysrq letters over SSH."""
+        self.asked.append("ssh")
+        if "ssh" not in self.answers:
+            raise GuestLost(f"no end in {deadline_s} of: {command}")
+        self.lines.append(Line("[    1.000000] sysrq: Show Blocked State"))
+
+    def hmp(self, command: str) -> None:
+        """Take a break on the serial line."""
+        self.asked.append(command)
+
+    def write(self, data: bytes) -> None:
+        """Take a letter behind a break."""
+        self.asked.append(data.decode())
+        if "serial" in self.answers:
+            self.lines.append(Line("[    1.000000] sysrq: Show Blocked State"))
+
+    def inject_nmi(self) -> None:
+        """Take an NMI."""
+        self.asked.append("nmi")
+        if "nmi" not in self.answers:
+            raise HypervisorError("no NMI")
+        self.lines.append(Line("[    1.000000] Kernel panic - not syncing: NMI: Not continuing"))
+
+    def lines_since(self, index: int) -> tuple[Line, ...]:
+        """Return the console's lines."""
+        return tuple(self.lines[index:])
+
+    def wait_for(self, fits: Any, *, deadline_s: float, since: int) -> None:
+        """Return when a line fits; none will come later."""
+        if not any(fits(line.text) for line in self.lines[since:]):
+            raise GuestLost(f"nothing in {deadline_s}")
+
+    def deadline(self, seconds: float) -> float:
+        """Return the deadline as it is."""
+        return seconds
+
+    @property
+    def guest(self) -> "FakeGuest":
+        """SSH."""
+        return self
+
+    domain = console = guest
+
+
+def asked(*answers: str, told: bool = False) -> tuple[str, list[str], FakeGuest]:
+    """Return by which way a guest answered, what it was asked, and the guest."""
+    fake = FakeGuest(frozenset(answers))
+    found = interrogate(cast("Any", fake), told=told)
+    assert all(line != "before" for line in found.lines)
+    return found.way, fake.asked, fake
+
+
+def test_a_guest_whose_user_space_is_well_is_asked_there() -> None:
+    """Nothing harsher is tried."""
+    way, steps, _ = asked("ssh", "serial", "nmi")
+
+    assert way == "ssh"
+    assert steps == ["ssh"]
+
+
+def test_a_deaf_user_space_is_asked_over_the_serial_line() -> None:
+    """Each letter follows a break of its own."""
+    way, steps, _ = asked("serial", "nmi")
+
+    assert way == "serial"
+    assert steps == [
+        "ssh",
+        "chardev-send-break charserial0",
+        "w",
+        "chardev-send-break charserial0",
+        "l",
+    ]
+
+
+def test_a_kernel_with_interrupts_off_gets_an_nmi() -> None:
+    """The last way, after both others."""
+    way, steps, _ = asked("nmi")
+
+    assert way == "nmi"
+    assert steps[0] == "ssh"
+    assert steps[-1] == "nmi"
+
+
+def test_silence_is_an_answer_too() -> None:
+    """Nothing helped: no way, no lines, no error."""
+    way, steps, fake = asked()
+
+    assert way == ""
+    assert steps[-1] == "nmi"
+    assert len(fake.lines) == 1
+
+
+def test_a_kernel_that_told_of_its_cpu_is_asked_for_the_others_only() -> None:
+    """Over the serial line, which needs no task; when nobody hears it, nothing else is tried."""
+    way, steps, _ = asked("ssh", "serial", "nmi", told=True)
+    silent, tried, _ = asked("ssh", "nmi", told=True)
+
+    assert (way, steps[0]) == ("serial", "chardev-send-break charserial0")
+    assert silent == ""
+    assert tried == ["chardev-send-break charserial0", "w"]

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Symbols are those of the kernel that runs, not of the one that apt offers today."""
+
+import json
+import os
+from pathlib import Path
+
+from harness.artefacts import kernel_symbols
+
+
+def test_symbols_are_found_by_release_alone(tmp_path: Path) -> None:
+    """The latest used of several versions; nothing for a release that is not there."""
+    for age, (name, build_id) in enumerate((("a", "11"), ("b", "22")), start=1):
+        folder = tmp_path / "symbols" / f"vmlinux-6.1.0-50-cloud-amd64-{name}"
+        folder.mkdir(parents=True)
+        facts = {"release": "6.1.0-50-cloud-amd64", "build_id": build_id}
+        (folder / "symbols.json").write_text(json.dumps(facts))
+        os.utime(folder, (1000 * age, 1000 * age))
+
+    found = kernel_symbols.of_release("6.1.0-50-cloud-amd64", tmp_path)
+
+    assert [one.build_id for one in found] == ["22", "11"]
+    assert found[0].reduced == found[0].vmlinux.with_name("vmlinux.lldb")
+    assert kernel_symbols.of_release("6.1.0-50", tmp_path) == ()
+    assert kernel_symbols.of_release("6.1.0-51-cloud-amd64", tmp_path) == ()

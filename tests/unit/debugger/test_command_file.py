@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Command files are what a person would type, in each debugger's own order and words."""
+
+from pathlib import Path
+
+from harness.debugger.command_file import ScriptSpec, command_line, text
+from harness.host.debuggers import Debugger
+
+SPEC = ScriptSpec(
+    socket=Path("/run/x/gdb"),
+    root=Path("/src/my project"),
+    vmlinux=Path("/cache/vm linux"),
+    slide=0x1200000,
+    facts=Path("/runs/1/facts.json"),
+    source_maps={"./": "/usr/src/linux/"},
+    breakpoints=("osq_init",),
+    commands=("bt",),
+    batch=True,
+)
+
+
+def test_gdb_reads_symbols_before_it_attaches() -> None:
+    """Symbols moved by the slide, the socket, our code, breakpoints, commands, detach."""
+    assert text(SPEC, Debugger.GDB).splitlines() == [
+        "set architecture i386:x86-64",
+        "set confirm off",
+        "set breakpoint pending on",
+        "set pagination off",
+        "set substitute-path ./ /usr/src/linux/",
+        "symbol-file -o 0x1200000 '/cache/vm linux'",
+        "target remote /run/x/gdb",
+        "python import sys; sys.path.insert(0, '/src/my project')",
+        "python from harness.debugger.inside import gdb_main",
+        "python gdb_main.install('/runs/1/facts.json')",
+        "break osq_init",
+        "bt",
+        "detach",
+        "quit",
+    ]
+
+
+def test_gdbs_index_is_for_the_kernel_alone() -> None:
+    """It is off again before modules are read: they are relocated, an index of them is not."""
+    spec = ScriptSpec(
+        socket=Path("/s"), root=Path("/src"), vmlinux=Path("/v"), index=Path("/cache/index")
+    )
+
+    lines = text(spec, Debugger.GDB).splitlines()
+
+    first = lines.index("set index-cache enabled on")
+    assert lines[first + 1 : first + 4] == [
+        "symbol-file -o 0x0 /v",
+        "set index-cache enabled off",
+        "target remote /s",
+    ]
+
+
+def test_lldb_moves_symbols_after_it_has_attached() -> None:
+    """A connection forgets where sections were put before it, a new target what was set."""
+    assert text(SPEC, Debugger.LLDB).splitlines() == [
+        "target create '/cache/vm linux'",
+        "settings append target.source-map ./ /usr/src/linux/",
+        "settings set target.skip-prologue false",
+        "process connect --plugin gdb-remote unix-connect:///run/x/gdb",
+        "target modules load --file '/cache/vm linux' --slide 0x1200000",
+        "script import sys; sys.path.insert(0, '/src/my project')",
+        "command script import '/src/my project/harness/debugger/inside/lldb_main.py'",
+        "script lldb_main.install(lldb.debugger, '/runs/1/facts.json')",
+        "breakpoint set --name osq_init",
+        "bt",
+        "detach",
+        "quit",
+    ]
+
+
+def test_without_the_kernels_symbols_the_modules_are_placed_by_hand() -> None:
+    """Only sections that hold code or data, each by name."""
+    spec = ScriptSpec(
+        socket=Path("/s"),
+        root=Path("/src"),
+        modules={Path("/m/osq.ko"): {".text": 0x1000, "__mcount_loc": 1, ".bss": 0x3000}},
+    )
+
+    assert "add-symbol-file /m/osq.ko -s .text 0x1000 -s .bss 0x3000" in text(spec, Debugger.GDB)
+    lldb = text(spec, Debugger.LLDB)
+    assert "target modules add /m/osq.ko" in lldb
+    assert "target modules load --file /m/osq.ko .text 0x1000 .bss 0x3000" in lldb
+    assert "install" not in lldb
+
+
+def test_a_kernel_that_is_not_in_memory_gets_hardware_breakpoints() -> None:
+    """What would be written into memory would be overwritten, or would break the loader."""
+    spec = ScriptSpec(
+        socket=Path("/s"), root=Path("/src"), breakpoints=("start_kernel",), hardware=True
+    )
+
+    assert "hbreak start_kernel" in text(spec, Debugger.GDB)
+    assert "breakpoint set --hardware --name start_kernel" in text(spec, Debugger.LLDB)
+    assert "detach" not in text(spec, Debugger.GDB)
+
+
+def test_debuggers_start_without_the_users_settings() -> None:
+    """A user's own init file may load anything."""
+    script = Path("/r/debug.gdb")
+
+    assert command_line(Debugger.GDB, "gdb", script, batch=True) == [
+        "gdb", "-q", "-nx", "-batch", "-x", "/r/debug.gdb",
+    ]  # fmt: skip
+    assert command_line(Debugger.LLDB, "lldb-19", script, batch=False) == [
+        "lldb-19", "--no-lldbinit", "--source", "/r/debug.gdb",
+    ]  # fmt: skip

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""dap: frames in any pieces, and an attach that says nothing becomes one of this guest."""
+
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.debugger import dap_relay
+from harness.errors import DebugError
+from harness.protocols import dap
+
+COMMANDS = ["command source file"]
+
+
+def request(command: str, **arguments: Any) -> bytes:
+    """Return a client's request."""
+    body = {"seq": 1, "type": "request", "command": command, "arguments": arguments}
+    return json.dumps(body).encode()
+
+
+def directed(body: bytes) -> dict[str, Any]:
+    """Return the arguments of a message that was directed."""
+    return dict(json.loads(dap.directed(body, COMMANDS))["arguments"])
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_messages_come_whole_from_any_pieces(size: int) -> None:
+    """Two messages, one with a multi-byte text and other headers, cut anywhere."""
+    bodies = ['{"a": "ü"}'.encode(), b"{}"]
+    wire = dap.framed(bodies[0]) + b"X-Other: 1\r\ncontent-length:2\r\n\r\n{}"
+    reader = dap.Reader()
+
+    found = [
+        body for at in range(0, len(wire), size) for body in reader.feed(wire[at : at + size])
+    ]
+
+    assert found == bodies
+
+
+@pytest.mark.parametrize(
+    "wire", [b"GET / HTTP/1.1\r\n\r\n", b"Content-Length: 99999999\r\n\r\n", b"x" * 5000]
+)
+def test_what_is_no_message_is_an_error(wire: bytes) -> None:
+    """A browser, a size that nobody sends, a header without an end."""
+    with pytest.raises(ValueError):
+        list(dap.Reader().feed(wire))
+
+
+def test_an_attach_gets_the_guests_commands() -> None:
+    """The client's own wishes stay, but for what it would attach to."""
+    assert directed(request("attach")) == {"stopOnEntry": True, "attachCommands": COMMANDS}
+    wishes = {"stopOnEntry": False, "pid": 1, "attachCommands": ["x"], "timeout": 3}
+
+    assert directed(request("attach", **wishes)) == {
+        "stopOnEntry": False,
+        "timeout": 3,
+        "attachCommands": COMMANDS,
+    }
+
+
+def test_a_disconnect_never_ends_the_guest() -> None:
+    """Whatever the editor is set to."""
+    assert directed(request("disconnect", terminateDebuggee=True)) == {"terminateDebuggee": False}
+
+
+def test_other_messages_stay_as_they_are() -> None:
+    """Byte for byte, an event with the name of a request, too; no object is an error."""
+    event = b'{"type":"event",  "command":"attach"}'
+
+    assert dap.directed(event, COMMANDS) == event
+    assert dap.directed(request("threads"), COMMANDS) == request("threads")
+    with pytest.raises(ValueError):
+        dap.directed(b"[]", COMMANDS)
+
+
+def adapter(folder: Path, text: str) -> Path:
+    """Make an adapter that is a shell script."""
+    file = folder / "adapter"
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_the_relay_ends_with_either_side(tmp_path: Path) -> None:
+    """The adapter gets what was rewritten; when it ends, or the editor, so does the relay."""
+    echo = adapter(tmp_path, "exec cat")
+    editor, ours = socket.socketpair()
+    with editor, ours:
+        work = threading.Thread(
+            target=dap_relay.relay,
+            args=(ours.fileno(), ours.fileno(), echo, lambda body: body.upper()),
+        )
+        work.start()
+        editor.sendall(dap.framed(b'{"a": 1}'))
+        heard = editor.recv(100)
+        editor.shutdown(socket.SHUT_WR)
+        work.join(10)
+
+        assert heard == dap.framed(b'{"A": 1}')
+        assert not work.is_alive()
+
+    gone = adapter(tmp_path, "exit 0")
+    reader, writer = os.pipe()
+    dap_relay.relay(reader, writer, gone, lambda body: body)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_an_editor_that_speaks_something_else_is_told(tmp_path: Path) -> None:
+    """The adapter is ended, and the error names the protocol."""
+    editor, ours = socket.socketpair()
+    with editor, ours:
+        editor.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        with pytest.raises(DebugError, match="protocol"):
+            dap_relay.relay(
+                ours.fileno(), ours.fileno(), adapter(tmp_path, "exec cat"), lambda body: body
+            )

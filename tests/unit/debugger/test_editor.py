@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""launch.json gets our configurations and keeps everybody else's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.debugger.editor import configuration, merged
+from harness.host.debuggers import Debugger
+
+LLDB = configuration(Debugger.LLDB, Path("/usr/bin/lldb-19"), Path("/r/debug.lldb"))
+GDB = configuration(Debugger.GDB, Path("/usr/bin/gdb"), Path("/r/debug.gdb"))
+
+
+def test_both_debuggers_read_the_command_file() -> None:
+    """The same one that a terminal's debugger reads."""
+    assert LLDB["attachCommands"] == ["command source -s 0 /r/debug.lldb"]
+    assert GDB["customLaunchSetupCommands"] == [{"text": "source /r/debug.gdb"}]
+
+
+def test_older_ones_of_ours_are_replaced() -> None:
+    """And a person's own stay, first."""
+    own = {"name": "my program", "type": "cppdbg"}
+    before = json.dumps({"version": "0.2.0", "inputs": [], "configurations": [own, LLDB]})
+
+    after = json.loads(merged(before, [GDB, LLDB]))
+
+    assert [one["name"] for one in after["configurations"]] == [
+        "my program",
+        "guest: gdb",
+        "guest: lldb",
+    ]
+    assert after["inputs"] == []
+    assert json.loads(merged("", [GDB]))["configurations"] == [GDB]
+
+
+def test_a_file_with_comments_is_not_rewritten() -> None:
+    """Its comments would be lost."""
+    with pytest.raises(ValueError, match="Expecting"):
+        merged("{\n// mine\n}", [GDB])

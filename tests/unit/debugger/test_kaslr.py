@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Where a kernel lies is read from its IDT, and which build it is from its notes."""
+
+import struct
+from typing import Any, cast
+
+import pytest
+
+from harness.debugger import kaslr
+from harness.debugger.inside.elf import Image
+from harness.errors import UsageError
+from harness.guest.domain import Domain
+
+LINKED = 0xFFFFFFFF81C00BE0
+NOTES = 0xFFFFFFFF82000000
+SLIDE = 0x1200000
+
+
+def notes(build_id: bytes) -> bytes:
+    """Return a GNU build id note."""
+    return struct.pack("<III", 4, len(build_id), 3) + b"GNU\0" + build_id
+
+
+class Monitor:
+    """QEMU's monitor over some memory."""
+
+    def __init__(self, memory: dict[int, bytes]) -> None:
+        self._memory = memory
+
+    def hmp(self, command: str) -> str:
+        """Answer `x /NFx ADDRESS` as QEMU does, 2 values of 8 bytes or 8 of 1 byte a line."""
+        _, form, where = command.split()
+        count, size = int(form[1:-2]), {"g": 8, "b": 1}[form[-2]]
+        address = int(where, 16)
+        data = self._memory.get(address)
+        if data is None:
+            return f"{address:016x}: Cannot access memory"
+        values = [
+            int.from_bytes(data[at * size : (at + 1) * size], "little") for at in range(count)
+        ]
+        width = 2 if size == 8 else 8
+        rows = range(0, count, width)
+        return "\r\n".join(
+            f"{address + row * size:016x}:"
+            + "".join(f" 0x{value:0{2 * size}x}" for value in values[row : row + width])
+            for row in rows
+        )
+
+
+class Kernel:
+    """The symbols that are asked for."""
+
+    path = "vmlinux"
+    build_id = "aa" * 20
+
+    def symbol(self, name: str) -> int:
+        """Return an address as linked."""
+        end = NOTES + len(notes(bytes(20)))
+        return {
+            "asm_exc_page_fault": LINKED,
+            "__start_notes": NOTES,
+            "__stop_notes": end,
+        }[name]
+
+
+def gate(handler: int) -> bytes:
+    """Return the IDT entry of a handler (Intel SDM volume 3, figure 6-8)."""
+    low, middle, high = handler & 0xFFFF, handler >> 16 & 0xFFFF, handler >> 32
+    return struct.pack("<HHBBHII", low, 0x10, 0, 0x8E, middle, high, 0)
+
+
+IDT = 0xFFFFFE00000000E0
+IMAGE: Any = Kernel()
+
+
+def domain(memory: dict[int, bytes]) -> Domain:
+    """Return a guest with this memory."""
+    return cast("Domain", Monitor(memory))
+
+
+def test_the_slide_is_in_the_idt() -> None:
+    """The page fault handler's address, less where it is linked."""
+    guest = domain({IDT: gate(LINKED + SLIDE)})
+
+    assert kaslr.slide(guest, cast("Image", IMAGE)) == SLIDE
+
+
+def test_a_kernel_without_an_idt_has_no_slide_yet() -> None:
+    """A guest at its first instruction."""
+    assert kaslr.slide(domain({}), cast("Image", IMAGE)) is None
+    assert kaslr.slide(domain({IDT: bytes(16)}), cast("Image", IMAGE)) is None
+
+
+def test_a_slide_that_cannot_be_is_another_kernel() -> None:
+    """KASLR moves by 2 MiB (CONFIG_PHYSICAL_ALIGN)."""
+    with pytest.raises(UsageError, match="not this guest's kernel"):
+        kaslr.slide(domain({IDT: gate(LINKED + 0x1234)}), cast("Image", IMAGE))
+
+
+def test_another_build_is_told_by_its_id() -> None:
+    """The same one is fine; memory that cannot be read proves nothing and is said so."""
+    same = domain({NOTES + SLIDE: notes(b"\xaa" * 20)})
+    other = domain({NOTES + SLIDE: notes(b"\xbb" * 20)})
+
+    assert kaslr.check_build(same, cast("Image", IMAGE), SLIDE)
+    assert not kaslr.check_build(domain({}), cast("Image", IMAGE), SLIDE)
+    with pytest.raises(UsageError, match="the guest's kernel bbbb"):
+        kaslr.check_build(other, cast("Image", IMAGE), SLIDE)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""remote_debug: which way to a kernel there is, said exactly; KDP is handed on as it should."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.debugger import kdp_attach as kdp
+from harness.debugger import on_target
+from harness.debugger.on_target import DebugRequest
+from harness.errors import TargetNotReady, UsageError
+from harness.model.settings import System
+from harness.protocols.kdp.packets import KDP_PORT
+from harness.targets.target_file import Kind, LibvirtSpec, RemoteSpec
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> RemoteSpec:
+    """Make a Mac with a Kernel Debug Kit."""
+    folder = tmp_path / "KDK" / "System" / "Library" / "Kernels"
+    folder.mkdir(parents=True)
+    (folder / "kernel").write_bytes(b"")
+    return RemoteSpec(
+        name="mac", type=Kind.SSH, system=System.MACOS, host="10.0.0.7", kdk=tmp_path / "KDK"
+    )
+
+
+def test_a_mac_is_debugged_over_kdp(
+    target: RemoteSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Host, port and the KDK's kernel go to the bridge, breakpoints with them."""
+    seen: list[kdp.KdpRequest] = []
+
+    def attach(request: kdp.KdpRequest, _say: object) -> int:
+        seen.append(request)
+        return 7
+
+    monkeypatch.setattr(kdp, "attach", attach)
+    request = DebugRequest(target=target, folder=tmp_path, breakpoints=("osq_start",))
+
+    status = on_target.attach(request, lambda _text: None)
+
+    assert status == 7
+    assert (seen[0].host, seen[0].port) == ("10.0.0.7", KDP_PORT)
+    assert seen[0].kernel.name == "kernel"
+    assert seen[0].breakpoints == ("osq_start",)
+
+
+def test_the_kernel_with_the_most_symbols_is_taken(target: RemoteSpec) -> None:
+    """The development kernel goes before the plain one."""
+    assert target.kdk is not None
+    better = target.kdk / "System" / "Library" / "Kernels" / "kernel.development"
+    better.write_bytes(b"")
+
+    assert on_target.kernel_of(target) == better
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (
+            Kind.LIBVIRT,
+            ("virsh -c qemu:///session", "harness-mac", "gdbserver tcp:127.0.0.1:1234"),
+        ),
+        (Kind.VMWARE, ('debugStub.listen.guest64 = "TRUE"', "127.0.0.1:8864")),
+    ],
+)
+def test_a_guests_stub_is_opened_by_hand(
+    target: RemoteSpec, tmp_path: Path, kind: Kind, words: tuple[str, ...]
+) -> None:
+    """The user's own machine is not changed unasked: the commands are said, code 2."""
+    guest = replace(target, type=kind, libvirt=LibvirtSpec())
+
+    with pytest.raises(TargetNotReady) as caught:
+        on_target.attach(DebugRequest(target=guest, folder=tmp_path), lambda _text: None)
+
+    assert all(word in caught.value.hint for word in words)
+
+
+@pytest.mark.parametrize("kdk", [None, Path("/nowhere")])
+def test_without_a_debug_kit_there_are_no_symbols(target: RemoteSpec, kdk: Path | None) -> None:
+    """It is asked for, and a folder that is none is named."""
+    with pytest.raises(UsageError, match=r"kdk is not said|no Kernel Debug Kit"):
+        on_target.kernel_of(replace(target, kdk=kdk))
+
+
+def test_a_linux_target_has_no_stub_of_ours(target: RemoteSpec, tmp_path: Path) -> None:
+    """KGDB is its way, and the error has the command."""
+    linux = replace(target, system=System.LINUX)
+
+    with pytest.raises(UsageError) as caught:
+        on_target.attach(DebugRequest(target=linux, folder=tmp_path), lambda _text: None)
+
+    assert "target remote" in caught.value.hint

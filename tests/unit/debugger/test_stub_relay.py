@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The guard lets nothing reach QEMU that ends the guest, and leaves it as it was found."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from harness.debugger import stub_relay
+from harness.debugger.stub_relay import Found, Guard
+from harness.errors import DebugError, UsageError
+from harness.guest import debug_lock
+from harness.guest.domain import Domain
+from harness.protocols.rsp import Kind, Reader, packet
+from harness.protocols.rsp_socket import listening
+
+
+class MonitoredGuest:
+    """What the guard needs of a domain: its state, and the ways to change it."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+        self.calls: list[str] = []
+
+    def hmp(self, command: str) -> str:
+        """Answer `info status`; `cont` lets it run."""
+        self.calls.append(command)
+        if command == "cont":
+            self.status = "running"
+        return f"VM status: {self.status}"
+
+    def suspend(self) -> None:
+        """Stop it."""
+        self.calls.append("suspend")
+        self.status = "paused"
+
+    def resume(self) -> None:
+        """Let it run."""
+        self.calls.append("resume")
+        self.status = "running"
+
+
+class Stub:
+    """A stub that answers every packet with `ok`, and notes what it was told."""
+
+    def __init__(self, path: Path, *, unasked: bool = False) -> None:
+        self.heard: list[bytes] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._unasked = unasked
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        reader = Reader()
+        if self._unasked:
+            connection.sendall(packet(b"T02thread:01;"))
+        while data := connection.recv(4096):
+            for piece in reader.feed(data):
+                if piece.kind is Kind.PACKET:
+                    self.heard.append(piece.payload)
+                    answer = b"0123" if piece.payload == b"g" else b"ok"
+                    if piece.payload.startswith(b"qRcmd,"):
+                        # QEMU's monitor echoes nothing, and ends its lines so.
+                        number = bytes.fromhex(piece.payload[6:].decode()).split()[1]
+                        answer = b"O" + (number + b"\r\n").hex().encode()
+                        self.heard.pop()
+                    connection.sendall(b"+" + packet(answer))
+
+    def close(self) -> None:
+        """Close what listens."""
+        self._thread.join(5)
+        self._listener.close()
+
+
+@contextmanager
+def guarded(
+    folder: Path, status: str = "running", *, unasked: bool = False
+) -> Iterator[tuple[MonitoredGuest, Stub, Path]]:
+    """Give a guest behind a stub behind a guard, and the guard's socket."""
+    guest = MonitoredGuest(status)
+    stub = Stub(folder / "stub", unasked=unasked)
+    over = threading.Event()
+    with listening(folder / "dbg" / "gdb") as listener:
+        guard = Guard(cast("Domain", guest), stub=folder / "stub", listener=listener)
+        thread = threading.Thread(target=guard.serve, args=(lambda: not over.is_set(),))
+        thread.start()
+        try:
+            yield guest, stub, folder / "dbg" / "gdb"
+        finally:
+            over.set()
+            thread.join(10)
+            stub.close()
+        assert not thread.is_alive()
+
+
+def connected(path: Path) -> socket.socket:
+    """Return a debugger's connection."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(5)
+    connection.connect(str(path))
+    return connection
+
+
+def ask(debugger: socket.socket, payload: bytes) -> list[bytes]:
+    """Return the packets of the answer."""
+    debugger.sendall(packet(payload))
+    reader, found = Reader(), list[bytes]()
+    while not found:
+        pieces = reader.feed(debugger.recv(4096))
+        found += [piece.payload for piece in pieces if piece.kind is Kind.PACKET]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("leaving", "answer"), [(b"k", b"X09"), (b"vKill;1", b"OK"), (b"D", b"OK"), (b"D;1", b"OK")]
+)
+def test_leaving_is_answered_here(tmp_path: Path, leaving: bytes, answer: bytes) -> None:
+    """QEMU hears nothing of it; the guest runs on."""
+    with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
+        assert ask(debugger, b"qC") == [b"ok"]
+        assert ask(debugger, leaving) == [answer]
+
+    assert stub.heard == [b"qC"]
+    assert guest.calls.index("suspend") < guest.calls.index("resume")
+    assert guest.status == "running"
+
+
+def test_a_debugger_that_vanishes_leaves_a_running_guest(tmp_path: Path) -> None:
+    """However it went, its breakpoints are taken out and the guest runs."""
+    with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
+        for payload in (b"Z0,1000,1", b"Z1,2000,1", b"z1,2000,1"):
+            ask(debugger, payload)
+
+    assert stub.heard == [b"Z0,1000,1", b"Z1,2000,1", b"z1,2000,1", b"z0,1000,1"]
+    assert guest.status == "running"
+
+
+def test_a_stopped_guest_stays_stopped(tmp_path: Path) -> None:
+    """It was so before the debugger came."""
+    with guarded(tmp_path, "paused") as (guest, _, path), connected(path) as debugger:
+        ask(debugger, b"k")
+
+    assert guest.status == "paused"
+    assert "resume" not in guest.calls
+
+
+def test_what_the_stub_says_unasked_is_dropped(tmp_path: Path) -> None:
+    """QEMU's stop of a running guest is no answer to the debugger's first packet."""
+    with guarded(tmp_path, unasked=True) as (_, _, path), connected(path) as debugger:
+        debugger.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            debugger.recv(1)
+        debugger.settimeout(5)
+        assert ask(debugger, b"qC") == [b"ok"]
+
+
+def test_a_dead_guest_does_not_go_on(tmp_path: Path) -> None:
+    """The debugger is told, gets its stop back, and QEMU hears nothing of it."""
+    with guarded(tmp_path, "paused (guest-panicked)") as (guest, stub, path):
+        with connected(path) as debugger:
+            said = ask(debugger, b"vCont;c")
+        assert "stopped for good" in bytes.fromhex(said[0][1:].decode()).decode()
+
+    assert b"vCont;c" not in stub.heard
+    assert guest.status == "paused (guest-panicked)"
+
+
+def test_a_dead_guests_registers_are_put_back(tmp_path: Path) -> None:
+    """What was written to show the stack from the exception is undone, thread by thread."""
+    dead = "paused (guest-panicked)"
+
+    with guarded(tmp_path, dead) as (_, stub, path), connected(path) as debugger:
+        for payload in (b"Hgp01.01", b"P10=00", b"P11=00", b"D"):
+            ask(debugger, payload)
+
+    assert stub.heard == [
+        *(b"Hgp01.01", b"g", b"P10=00", b"P11=00"),
+        *(b"Hgp01.01", b"G0123"),
+    ]
+
+
+def test_a_second_debugger_is_refused(tmp_path: Path) -> None:
+    """Its first packet is answered with the reason, and the first goes on."""
+    with guarded(tmp_path) as (_, _, path), connected(path) as first:
+        ask(first, b"qC")
+        with connected(path) as second:
+            assert ask(second, b"qSupported") == [b"E.another debugger is attached to this guest"]
+        assert ask(first, b"qC") == [b"ok"]
+
+
+def test_a_guest_that_does_not_run_on_is_an_error() -> None:
+    """It is not passed over in silence."""
+
+    class Stubborn(MonitoredGuest):
+        def hmp(self, command: str) -> str:
+            self.calls.append(command)
+            return "VM status: paused"
+
+    with pytest.raises(DebugError, match="does not run on"):
+        stub_relay.restore(cast("Domain", Stubborn("paused")), Found.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        ("running", Found.RUNNING),
+        ("paused", Found.PAUSED),
+        ("paused (prelaunch)", Found.PAUSED),
+        ("paused (debug)", Found.PAUSED),
+        ("paused (guest-panicked)", Found.DEAD),
+        ("paused (internal-error)", Found.DEAD),
+    ],
+)
+def test_states_are_told_apart(status: str, found: Found) -> None:
+    """By QEMU's own words."""
+    assert stub_relay.found_state(cast("Domain", MonitoredGuest(status))) is found
+
+
+def test_a_stub_that_does_not_open_is_an_error(tmp_path: Path) -> None:
+    """With the monitor's words."""
+    guest: Any = MonitoredGuest("running")
+
+    with (
+        pytest.raises(DebugError, match="no gdb stub: VM status"),
+        stub_relay.opened(guest, tmp_path / "stub"),
+    ):
+        pass
+
+
+def test_one_debugger_holds_a_guest(tmp_path: Path) -> None:
+    """A second one is told whose process holds it; afterwards it is free."""
+    assert not debug_lock.held(tmp_path)
+    with debug_lock.hold(tmp_path):
+        assert debug_lock.held(tmp_path)
+        with pytest.raises(UsageError, match=r"guarded by process \d+"), debug_lock.hold(tmp_path):
+            pass
+
+    assert not debug_lock.held(tmp_path)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""domain_xml: a spec becomes XML that says what was asked, whatever characters are in it."""
+
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness.guest.domain_xml import RUN_NAMESPACE, render
+from harness.model.settings import Accel, DomainSpec
+
+QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
+SPEC = DomainSpec(
+    name="harness",
+    uuid="6f1c2f5e-0d5e-4b8e-9d53-0a3b8a5d8f10",
+    run_id="20260101-000000-abcd",
+    accel=Accel.TCG,
+    arch="x86_64",
+    memory_mib=768,
+    vcpus=2,
+    vmlinuz=Path("/k/vmlinuz"),
+    initrd=Path("/k/initrd"),
+    cmdline="console=ttyS0",
+    overlay=Path("/r/overlay.qcow2"),
+    modules_disk=Path("/k/modules.ext4"),
+    qmp_socket=Path("/r/qmp"),
+)
+
+
+def parsed(spec: DomainSpec) -> ET.Element:
+    """Return the rendered spec as a tree."""
+    return ET.fromstring(render(spec))  # noqa: S314 - our own text
+
+
+def arguments(root: ET.Element) -> list[str]:
+    """Return what is passed to QEMU past libvirt."""
+    return [arg.attrib["value"] for arg in root.iter(f"{QEMU}arg")]
+
+
+@pytest.mark.parametrize(
+    ("accel", "kind", "cpu"),
+    [(Accel.TCG, "qemu", "maximum"), (Accel.KVM, "kvm", "host-passthrough")],
+)
+def test_the_accelerator_chooses_domain_type_and_cpu(accel: Accel, kind: str, cpu: str) -> None:
+    """TCG is libvirt's type qemu with every feature; KVM passes the host's CPU through."""
+    root = parsed(replace(SPEC, accel=accel))
+
+    assert root.attrib["type"] == kind
+    assert root.find("cpu[@mode]") is not None
+    assert root.findall("cpu")[0].attrib["mode"] == cpu
+
+
+def test_a_panic_preserves_and_a_reset_ends_the_domain() -> None:
+    """A crashed guest stays for its memory; one that restarts itself is not taken as running."""
+    root = parsed(SPEC)
+
+    assert root.findtext("on_crash") == "preserve"
+    assert root.findtext("on_reboot") == "destroy"
+    assert root.find("devices/panic[@model='isa']") is not None
+    assert root.find("features/vmcoreinfo[@state='on']") is not None
+
+
+def test_the_overlay_is_first_and_modules_are_read_only() -> None:
+    """The guest finds its root as vda, writable, and the modules as vdb, read-only."""
+    disks = {disk.findall("target")[0].attrib["dev"]: disk for disk in parsed(SPEC).iter("disk")}
+
+    assert disks["vda"].findall("source")[0].attrib["file"] == "/r/overlay.qcow2"
+    assert disks["vda"].find("readonly") is None
+    assert disks["vdb"].findall("source")[0].attrib["file"] == "/k/modules.ext4"
+    assert disks["vdb"].find("readonly") is not None
+
+
+def test_the_network_is_closed_and_forwards_nothing_yet() -> None:
+    """The guest reaches nothing, and no port is fixed before it is known to be free."""
+    netdev = arguments(parsed(SPEC))[1]
+
+    assert "restrict=on" in netdev
+    assert "hostfwd" not in netdev
+
+
+def test_metadata_carries_the_run_id() -> None:
+    """Whoever finds the domain can tell which run it belongs to."""
+    run = parsed(SPEC).find(f"metadata/{{{RUN_NAMESPACE}}}run")
+
+    assert run is not None
+    assert run.attrib["id"] == "20260101-000000-abcd"
+
+
+def test_hostile_values_stay_values() -> None:
+    """Markup in a value is text, and a comma in a path does not become a QEMU option."""
+    nasty = "</cmdline><on_crash>destroy</on_crash> & \"'"
+    root = parsed(replace(SPEC, cmdline=nasty, qmp_socket=Path("/r/a,server=off")))
+
+    assert root.findtext("os/cmdline") == nasty
+    assert [crash.text for crash in root.iter("on_crash")] == ["preserve"]
+    assert "unix:/r/a,,server=off,server=on,wait=off" in arguments(root)
+
+
+def test_optional_parts_appear_only_when_asked_for() -> None:
+    """A share and a log of QEMU's own are there with a path, and not without."""
+    bare = parsed(SPEC)
+    full = parsed(replace(SPEC, share=Path("/src"), console_log=Path("/r/console")))
+
+    assert bare.find("devices/disk/target[@dev='vdc']") is None
+    assert bare.find("devices/serial/log") is None
+    assert full.find("devices/disk/source[@file='/src']") is not None
+    assert len(full.findall("devices/disk/readonly")) == 2
+    assert full.find("devices/serial/log[@file='/r/console']") is not None

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""liveness: the first witness against the guest decides, and all of them are kept."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from harness.errors import GuestCrashed, GuestGone, GuestHung, HypervisorDied, KernelComplained
+from harness.guest.domain import DomainEvent, DomainState, EndDetail
+from harness.guest.health import Liveness
+from harness.guest.log_watch import Watch
+
+STOPPED = 5
+PANIC = (
+    "[    9.000000] Kernel panic - not syncing: Fatal exception",
+    "[    9.100000] ---[ end Kernel panic - not syncing: Fatal exception ]---",
+)
+PLANTED = "0123456789abcdef"
+WARNING = (
+    "[    9.000000] WARNING: CPU: 0 PID: 7 at break.c:7 osq_break+0x5/0x20 [osq]",
+    "[    9.000001] RIP: 0010:osq_break+0x5/0x20 [osq]",
+    "[    9.000002] ---[ end trace 0000000000000000 ]---",
+)
+
+
+@dataclass
+class FakeDomain:
+    """What libvirt says, as a test sets it."""
+
+    now: DomainState = DomainState.RUNNING
+    events: tuple[DomainEvent, ...] = ()
+    end_detail: EndDetail | None = None
+
+    def state(self) -> DomainState:
+        """Return the state."""
+        return self.now
+
+    def evidence(self) -> tuple[str, ...]:
+        """Return QEMU's last words."""
+        return ("qemu: terminating",)
+
+
+@dataclass
+class FakeConsole:
+    """A console that has been quiet for a while."""
+
+    last: str = ""
+    last_byte_at: float = field(default_factory=lambda: time.monotonic() - 60)
+
+    def tail(self, count: int = 50) -> tuple[str, ...]:
+        """Return the last line."""
+        return (f"[   60.000000] {self.last}",)[:count]
+
+
+def liveness(domain: FakeDomain, watch: Watch, *, last: str = "", **options: Any) -> Liveness:
+    """Return what is asked, over fakes."""
+    values = {"silence_s": 5.0, "console_file": Path("console.log"), **options}
+    return Liveness(
+        domain=cast("Any", domain), console=cast("Any", FakeConsole(last)), watch=watch, **values
+    )
+
+
+def watching(*lines: str, at: float | None = None) -> Watch:
+    """Return a watch that has seen these lines now."""
+    watch = Watch(run_id="run", token=PLANTED, started_at=time.monotonic())
+    for line in lines:
+        watch.feed(line, time.monotonic() if at is None else at)
+    return watch
+
+
+def test_a_guest_that_runs_is_alive() -> None:
+    """No objection, no error."""
+    liveness(FakeDomain(), watching("[    1.000000] harness-heartbeat run 1")).check()
+
+
+def test_libvirts_word_of_a_crash_counts() -> None:
+    """The console may not have said anything yet."""
+    with pytest.raises(GuestCrashed, match="crashed"):
+        liveness(FakeDomain(now=DomainState.CRASHED), watching()).check()
+
+
+def test_the_consoles_word_of_a_panic_counts() -> None:
+    """Libvirt may not know yet."""
+    with pytest.raises(GuestCrashed, match="Fatal exception"):
+        liveness(FakeDomain(), watching(*PANIC)).check()
+
+
+def test_a_silent_heart_is_a_hang() -> None:
+    """Beats that came, and come no more."""
+    watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 6)
+    asked = liveness(FakeDomain(), watch)
+
+    with pytest.raises(GuestHung, match="no heartbeat"):
+        asked.check()
+    assert [one.name for one in asked.witnesses()] == ["heartbeat"]
+
+
+def test_a_guest_that_a_debugger_holds_is_not_judged() -> None:
+    """Stopped and silent on purpose; its silence counts from when it is let go."""
+    watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 60)
+    domain = FakeDomain(now=DomainState.PAUSED)
+    holders = [True, False, False]
+    asked = liveness(domain, watch, held=lambda: holders.pop(0))
+
+    asked.check()
+    domain.now = DomainState.RUNNING
+    asked.check()
+
+    domain.now = DomainState.PAUSED
+    with pytest.raises(GuestCrashed, match="paused"):
+        asked.check()
+
+
+def test_a_watchdogs_report_is_a_hang() -> None:
+    """The kernel goes on, a part of it does not."""
+    stuck = (
+        "[    9.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:7]",
+        "[    9.000001] RIP: 0010:osq_break+0x5/0x20 [osq]",
+    )
+    watch = watching(*stuck)
+    watch.finish()
+
+    with pytest.raises(GuestHung, match="soft lockup"):
+        liveness(FakeDomain(), watch).check()
+
+
+def test_a_watchdogs_report_is_read_though_the_heart_stopped_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No next line ends it; a silent console does, but not a host that stood still."""
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    watch = watching("[    9.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:7]")
+    asked = liveness(FakeDomain(), watch, silence_s=1e6)
+
+    def looks(*steps_s: float) -> None:
+        for step_s in steps_s:
+            clock[0] += step_s
+            asked.check()
+
+    looks(0.1, 600.0, 0.4)
+    assert watch.reports == ()
+    with pytest.raises(GuestHung, match="soft lockup"):
+        looks(*[0.4] * 9)
+
+
+@pytest.mark.parametrize(
+    ("detail", "last", "kind", "word"),
+    [
+        (EndDetail.POWERED_OFF, "reboot: Power down", GuestGone, "powered off"),
+        (EndDetail.POWERED_OFF, "sysrq: Resetting", GuestGone, "reset itself"),
+        (EndDetail.DESTROYED, "", GuestGone, "reset itself"),
+        (EndDetail.FAILED, "", HypervisorDied, "QEMU ended"),
+    ],
+)
+def test_a_guest_that_is_gone_says_how(
+    detail: EndDetail, last: str, kind: type[Exception], word: str
+) -> None:
+    """Its own end is told apart from its machine's, and one from the other."""
+    domain = FakeDomain(now=DomainState.GONE, end_detail=detail)
+
+    with pytest.raises(kind, match=word):
+        liveness(domain, watching(), last=last).check()
+
+
+def test_a_fault_of_a_finished_test_spoils_the_guest() -> None:
+    """Only when that test's result is in, and not when the configuration excuses it."""
+    lines = (
+        "[    8.000000] harness-test-begin t::one",
+        *WARNING,
+        "[   10.000000] harness-test-end t::one",
+    )
+    asked = liveness(FakeDomain(), watching(*lines))
+
+    with pytest.raises(KernelComplained, match="osq_break"):
+        asked.check_unspoilt("")
+    asked.check_unspoilt("t::one")
+    liveness(FakeDomain(), watching(*lines), allowed=("osq_break",)).check_unspoilt("")
+
+
+def test_a_fault_while_loading_does_not_stop_the_tests() -> None:
+    """Another guest would load the same module: the run fails at its end instead."""
+    liveness(FakeDomain(), watching(*WARNING)).check_unspoilt("")
+
+
+def test_every_witness_is_kept_in_order() -> None:
+    """Libvirt first, then the console, with the time between them."""
+    now = time.monotonic()
+    domain = FakeDomain(
+        now=DomainState.CRASHED, events=(DomainEvent(at=now - 1.0, kind="crashed", detail=0),)
+    )
+    asked = liveness(domain, watching(*PANIC, at=now - 0.5))
+    asked.settle()
+
+    first, second = asked.witnesses()
+
+    assert (first.name, first.after_s) == ("libvirt", 0.0)
+    assert (second.name, second.after_s) == ("console", 0.5)
+    assert asked.first_sign_at == now - 1.0

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""libvirtd: only processes of the folder are killed, and a folder that cannot work is refused."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HypervisorError
+from harness.guest import libvirtd
+
+
+@contextmanager
+def process(name: str, argument: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run something that waits, under a name and with an argument of our choice."""
+    line = [name, "-c", "echo; read -r line", "sh", argument]
+    with subprocess.Popen(
+        line, executable="/bin/sh", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        try:
+            assert running.stdout is not None
+            running.stdout.readline()
+            yield running
+        finally:
+            running.kill()
+
+
+def test_stop_kills_a_guest_of_the_folder(tmp_path: Path) -> None:
+    """A QEMU whose command line names the folder is killed, and that is told."""
+    with process("qemu-system-x86_64", f"-qmp=unix:{tmp_path}/qmp") as guest:
+        assert libvirtd.guest_pids(tmp_path) == (guest.pid,)
+        assert libvirtd.stop(tmp_path)
+        assert guest.wait(5) == -9
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("qemu-system-x86_64", "{}-other/qmp"), ("vi", "{}/qmp"), ("qemu-system-x86_64", "/x")],
+)
+def test_stop_leaves_everything_else_alone(tmp_path: Path, name: str, place: str) -> None:
+    """A guest of another folder, and another program in this folder, live on."""
+    with process(name, place.format(tmp_path)) as other:
+        assert not libvirtd.stop(tmp_path)
+        assert other.poll() is None
+
+
+def test_a_dead_process_is_not_a_guest(tmp_path: Path) -> None:
+    """A guest that has ended does not count, collected by its parent or not."""
+    with process("qemu-system-x86_64", f"{tmp_path}/qmp") as guest:
+        guest.kill()
+        os.waitid(os.P_PID, guest.pid, os.WEXITED | os.WNOWAIT)
+
+        assert libvirtd.guest_pids(tmp_path) == ()
+
+
+def test_a_path_too_long_for_a_socket_is_refused_at_once(tmp_path: Path) -> None:
+    """The message names the folder and the limit, before anything is started."""
+    if not libvirtd_installed():
+        pytest.skip("libvirtd is not installed")
+
+    with pytest.raises(HypervisorError, match="too long") as caught:
+        libvirtd.start(tmp_path / ("x" * 100), cache=tmp_path, mask_kvm=False)
+
+    assert "58 bytes" in caught.value.hint
+
+
+def test_a_missing_program_names_its_package() -> None:
+    """What is not installed is named with the package that brings it."""
+    with pytest.raises(HypervisorError, match="no-such-daemon") as caught:
+        libvirtd._program("no-such-daemon", "libvirt-daemon")
+
+    assert "libvirt-daemon" in caught.value.hint
+
+
+def libvirtd_installed() -> bool:
+    """Return whether the daemon can be found."""
+    try:
+        libvirtd._program("libvirtd", "libvirt-daemon")
+    except HypervisorError:
+        return False
+    return True

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""emulator: libvirt's command line reaches QEMU, with one word changed."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HypervisorError
+from harness.guest import single_thread_qemu
+
+
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
+    """Return what QEMU is given when the program is given these words."""
+    fake = tmp_path / "bin" / "qemu-system-x86_64"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\nfor word in "$@"; do echo "[$word]"; done\n')
+    fake.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda _name: str(fake))
+    done = subprocess.run(
+        [single_thread_qemu.one_threaded(tmp_path), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line[1:-1] for line in done.stdout.splitlines()]
+
+
+def test_only_the_accelerator_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words with blanks stay whole, and 'tcg' elsewhere stays as it is."""
+    found = arguments(
+        tmp_path, monkeypatch, "-name", "guest=a b", "-accel", "tcg", "-machine", "tcg", ""
+    )
+
+    assert found == [*("-name", "guest=a b", "-accel", "tcg,thread=single", "-machine", "tcg", "")]
+
+
+def test_another_accelerator_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libvirt's probes, and KVM, see QEMU as it is."""
+    words = ("-accel", "kvm", "-machine", "none,accel=kvm:tcg")
+
+    assert arguments(tmp_path, monkeypatch, *words) == list(words)
+
+
+def test_without_qemu_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before libvirt would say it in other words."""
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+
+    with pytest.raises(HypervisorError, match="not installed"):
+        single_thread_qemu.one_threaded(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("version", "stale"),
+    [("7.2.22", True), ("8.0.5", True), ("8.1.0", False), ("10.0.2", False), (None, True)],
+)
+def test_only_an_old_qemu_runs_stale_code(version: str | None, *, stale: bool) -> None:
+    """What its commit mended in 8.1; an unknown one is held for an old one."""
+    assert single_thread_qemu.runs_stale_code({"qemu": version} if version else {}) is stale

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""apt: what the host's apt says is read right, asked seldom, and never from a third party."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.errors import KernelError, Lost
+from harness.host import apt
+
+TARGETS = """Debian|http://a.example/debian/|bookworm|main
+Debian|http://a.example/debian/|bookworm|contrib
+Debian|http://a.example/debian/|bookworm-updates|main
+Debian|http://a.example/security/|bookworm-security|main
+Somebody|http://other.example/|bookworm|main
+"""
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list[tuple[str, ...]]:
+    """Answer apt's commands by their first matching word; return the list of commands."""
+    asked: list[tuple[str, ...]] = []
+
+    def output(*command: str) -> str:
+        asked.append(command)
+        return next((text for word, text in answers.items() if word in command), "")
+
+    monkeypatch.setattr(apt, "_output", output)
+    return asked
+
+
+def test_only_debians_sources_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Components together, third parties left out, the suite's name replaced everywhere."""
+    answering(monkeypatch, {"indextargets": TARGETS})
+
+    assert apt.debian_sources("trixie") == [
+        "deb http://a.example/debian/ trixie contrib main",
+        "deb http://a.example/debian/ trixie-updates main",
+        "deb http://a.example/security/ trixie-security main",
+    ]
+
+
+def test_an_apt_without_lists_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No list is no guess."""
+    answering(monkeypatch, {"indextargets": "Somebody|http://x/|bookworm|main\n"})
+
+    with pytest.raises(Lost) as caught:
+        apt.debian_sources("bookworm")
+
+    assert "apt-get update" in caught.value.hint
+
+
+def test_the_hosts_fetch_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies and date checks go with us, everything else does not."""
+    dump = 'Acquire::http::Proxy "http://p:1";\nAcquire::Check-Date "false";\nDir "/";\n'
+    answering(monkeypatch, {"dump": dump})
+
+    assert apt.options() == ('Acquire::http::Proxy="http://p:1"', 'Acquire::Check-Date="false"')
+
+
+def test_dependencies_and_versions_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names only; packages without a candidate are left out; an unknown package is an error."""
+    policy = "a:\n  Installed: (none)\n  Candidate: 1.2-3\nb:\n  Candidate: (none)\n"
+    answering(monkeypatch, {"meta": "meta\n  Depends: x\n  Depends: y\n", "policy": policy})
+
+    assert apt.depends("meta") == ("x", "y")
+    assert apt.versions(["a", "b"]) == {"a": "1.2-3"}
+    with pytest.raises(KernelError, match="no package nothing"):
+        apt.depends("nothing")
+
+
+def test_all_that_is_needed_has_no_names_that_are_only_provided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each package has a line of its own, with what it needs below."""
+    tree = "meta\n  Depends: x\n |Depends: <mail>\n    y\nx\n<mail>\ny\n  PreDepends: x\n"
+    answering(monkeypatch, {"--recurse": tree})
+
+    assert apt.needed(["meta"]) == {"meta", "x", "y"}
+
+
+def test_an_answer_is_remembered_until_apt_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same state asks once; another state, or a torn file, asks again."""
+    asked: list[int] = []
+
+    def ask() -> list[str]:
+        asked.append(1)
+        return ["answer"]
+
+    for state in (1, 1, 2):
+        monkeypatch.setattr(apt, "_state", lambda now=state: [now])
+        assert apt.remembered(tmp_path, "question", ask) == ["answer"]
+    (tmp_path / "apt" / "question.json").write_text('{"state": [2], "ans')
+    apt.remembered(tmp_path, "question", ask)
+
+    assert len(asked) == 3
+    assert os.listdir(tmp_path / "apt") == ["question.json"]

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""cache: named by content, published whole or not at all, locked with a name on the lock."""
+
+import errno
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import CacheBusy, Lost
+from harness.host import cache
+
+
+def test_a_key_depends_on_every_part_and_its_border(tmp_path: Path) -> None:
+    """Moving a byte from one part to the next gives another key; a Path stands for its content."""
+    file = tmp_path / "file"
+    file.write_text("content")
+    first = cache.key_of("ab", "c", file)
+
+    assert first == cache.key_of(b"ab", "c", file)
+    assert first != cache.key_of("a", "bc", file)
+    file.write_text("other")
+    assert first != cache.key_of("ab", "c", file)
+    assert len(first) == 16
+
+
+def test_what_is_published_appears_whole(tmp_path: Path) -> None:
+    """The final name does not exist while the folder is filled, and then it is complete."""
+    final = tmp_path / "kinds" / "thing"
+
+    with cache.publish(final) as folder:
+        (folder / "part").write_text("1")
+        assert not final.exists()
+
+    assert (final / "part").read_text() == "1"
+    assert os.listdir(final.parent) == ["thing"]
+
+
+def test_an_error_publishes_nothing(tmp_path: Path) -> None:
+    """What failed in the middle leaves neither the name nor the half."""
+    final = tmp_path / "thing"
+
+    with pytest.raises(ValueError, match="half"), cache.publish(final) as folder:
+        (folder / "part").write_text("1")
+        raise ValueError("half")
+
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
+    """A temporary folder of a process that is gone is removed, one of a living process is not."""
+    dead, alive = tmp_path / ".thing.999999999.tmp", tmp_path / ".thing.1.tmp"
+    dead.mkdir()
+    alive.mkdir()
+
+    with cache.publish(tmp_path / "thing"):
+        pass
+
+    assert sorted(os.listdir(tmp_path)) == [".thing.1.tmp", "thing"]
+
+
+def test_a_full_disk_names_the_folder(tmp_path: Path) -> None:
+    """No space left becomes an error that says where, how much is free, and what to do."""
+    with pytest.raises(Lost) as caught, cache.publish(tmp_path / "thing"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert str(tmp_path) in caught.value.message
+    assert "HARNESS_CACHE" in caught.value.hint
+    assert os.listdir(tmp_path) == []
+
+
+def _hold(path: Path, ready: "multiprocessing.synchronize.Event") -> None:
+    with cache.lock(path, what="thing", deadline_s=5, progress=lambda _text: None):
+        ready.set()
+        time.sleep(60)
+
+
+def test_a_held_lock_says_by_whom_and_a_kill_frees_it(tmp_path: Path) -> None:
+    """Waiting says who holds it, the deadline raises CacheBusy, SIGKILL of the holder frees it."""
+    path, said = tmp_path / "lock", list[str]()
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    holder = context.Process(target=_hold, args=(path, ready))
+    holder.start()
+    assert ready.wait(10)
+
+    with (
+        pytest.raises(CacheBusy, match=f"process {holder.pid}"),
+        cache.lock(path, what="thing", deadline_s=0.3, progress=said.append),
+    ):
+        pass
+    holder.kill()
+    holder.join(10)
+
+    assert f"process {holder.pid}" in said[0]
+    with cache.lock(path, what="thing", deadline_s=0.3, progress=said.append):
+        pass
+
+
+def test_what_nobody_uses_is_forgotten(tmp_path: Path) -> None:
+    """Old folders go, recent ones, locks and half-made ones stay."""
+    for name in ("old", "new", ".half.1.tmp"):
+        (tmp_path / name).mkdir()
+    for name in ("old", ".half.1.tmp"):
+        os.utime(tmp_path / name, (1, 1))
+
+    cache.forget_unused(tmp_path)
+
+    assert sorted(os.listdir(tmp_path)) == [".half.1.tmp", "new"]
+
+
+def test_size_counts_what_is_on_the_disk(tmp_path: Path) -> None:
+    """A file with a hole counts only its blocks."""
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 30)
+    (tmp_path / "full").write_bytes(bytes(65536))
+
+    assert 65536 <= cache.size_bytes(tmp_path) < 1 << 20

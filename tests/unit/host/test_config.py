@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""config: a right file becomes values, a wrong one an error that names file, key and cure."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ConfigError
+from harness.host import config
+
+GOOD = """
+[tool.harness]
+default_target = "one"
+images = "images"
+nightly = ["one", "one:other"]
+[tool.harness.module]
+name = "example"
+source = "module"
+drgn = "module/state.py"
+parameters = { answer = "42" }
+devices = ["/dev/example"]
+push = [{ source = "bin/tool", target = "/usr/local/bin/tool" }]
+variables = { COMMON = "1" }
+[tool.harness.module.variants.test]
+name = "example_test"
+variables = { TEST = "1" }
+devices = ["/dev/example_test"]
+[[tool.harness.tests]]
+name = "guest"
+pytest = "tests"
+[[tool.harness.tests]]
+name = "inside"
+command = "run-tests"
+deadline_s = 5.0
+[tool.harness.kernels]
+plain = { package = "linux-image-cloud-amd64" }
+other = { package = "linux-image-rt-amd64" }
+[tool.harness.targets.one]
+image = "debian"
+kernel = "plain"
+[tool.harness.vmcores]
+keep = 3
+"""
+
+
+def project(folder: Path, text: str = GOOD) -> Path:
+    """Write a project whose configuration is `text`, and return its pyproject.toml."""
+    (folder / "module").mkdir()
+    (folder / "module" / "Kbuild").write_text("obj-m := example.o\n")
+    (folder / "module" / "state.py").write_text("")
+    (folder / "tests").mkdir()
+    file = folder / "pyproject.toml"
+    file.write_text(text)
+    return file
+
+
+def test_paths_become_absolute(tmp_path: Path) -> None:
+    """Every path of a right file is resolved against the folder of the file."""
+    settings = config.load(project(tmp_path))
+
+    assert settings.module.source == tmp_path / "module"
+    assert settings.module.push[0].source == tmp_path / "bin/tool"
+    assert settings.module.drgn == tmp_path / "module/state.py"
+    assert settings.images == tmp_path / "images"
+    assert settings.tests[0].pytest == tmp_path / "tests"
+    assert settings.tests[1].deadline_s == 5.0
+    assert (settings.vmcores.keep, settings.vmcores.total_mib) == (3, 4096)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "key", "says"),
+    [
+        ("devices =", "device =", "module.device", "no such key"),
+        ('name = "example"', "name = 5", "module.name", "string"),
+        ("deadline_s = 5.0", 'deadline_s = "soon"', "tests.1.deadline_s", "number"),
+        ('source = "module"', 'source = "elsewhere"', "module.kbuild", "no Kbuild"),
+        ('drgn = "module/state.py"', 'drgn = "gone.py"', "module.drgn", "no such file"),
+        ('pytest = "tests"', 'pytest = "missing"', "tests (guest)", "no such folder"),
+        ('kernel = "plain"', 'kernel = "plane"', "targets.one.kernel", "other, plain"),
+        ('default_target = "one"', 'default_target = "two"', "default_target", "one"),
+        ('"one:other"', '"one:nothing"', "nightly (one:nothing)", "known names"),
+        ('default_target = "one"', "", "default_target", "required"),
+        ('command = "run-tests"', "", "tests (inside)", "exactly one"),
+    ],
+)
+def test_a_wrong_key_is_named(tmp_path: Path, good: str, bad: str, key: str, says: str) -> None:
+    """A wrong key, type, name or path is named together with what was expected."""
+    file = project(tmp_path, GOOD.replace(good, bad, 1))
+
+    with pytest.raises(ConfigError) as caught:
+        config.load(file)
+
+    assert caught.value.key == f"tool.harness.{key}"
+    assert says in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_variant_is_a_module_of_its_own(tmp_path: Path) -> None:
+    """Its name, parameters and devices are its own; source and common variables are shared."""
+    module = config.load(project(tmp_path)).module
+    variant = module.variant("test")
+
+    assert (variant.name, variant.devices) == ("example_test", ("/dev/example_test",))
+    assert variant.variables == {"COMMON": "1", "TEST": "1"}
+    assert (variant.parameters, variant.push, variant.variants) == ({}, (), {})
+    assert (variant.source, variant.kbuild) == (module.source, module.kbuild)
+    with pytest.raises(KeyError):
+        module.variant("other")
+
+
+@pytest.mark.parametrize("text", ["[tool.harness", "[tool.other]\n", "\xff"])
+def test_a_file_without_the_table_is_refused(tmp_path: Path, text: str) -> None:
+    """Broken TOML and a missing table are configuration errors, not tracebacks."""
+    file = tmp_path / "pyproject.toml"
+    file.write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(ConfigError):
+        config.load(file)
+
+
+def test_the_file_is_found_from_a_folder_below(tmp_path: Path) -> None:
+    """The nearest file with the table wins, and one without the table is passed over."""
+    file = project(tmp_path)
+    below = tmp_path / "module" / "deep"
+    below.mkdir()
+    (below / "pyproject.toml").write_text("[tool.other]\n")
+
+    assert config.find_file(below) == file
+
+
+def test_no_file_at_all_is_an_error(tmp_path: Path) -> None:
+    """Outside a project the error says what to add."""
+    with pytest.raises(ConfigError, match=r"tool\.harness"):
+        config.find_file(tmp_path)
+
+
+def test_a_kernel_replaces_that_of_the_target(tmp_path: Path) -> None:
+    """--kernel keeps everything of the target but the kernel, and refuses unknown names."""
+    settings = config.load(project(tmp_path))
+
+    assert config.choose_target(settings, None, None).kernel == "plain"
+    assert config.choose_target(settings, "one", "other").kernel == "other"
+    with pytest.raises(ConfigError, match="other, plain"):
+        config.choose_target(settings, "one", "third")
+    with pytest.raises(ConfigError, match="known names are: one"):
+        config.choose_target(settings, "three", None)
+
+
+def test_environment_reads_only_what_it_is_given() -> None:
+    """Kbuild's variables pass through, empty ones do not; a long runtime folder is avoided."""
+    variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
+
+    found = config.environment({**variables, "HARNESS_CACHE": "/cache", "NO_COLOR": ""})
+
+    assert found.kbuild == {"LLVM": "1"}
+    assert found.ci
+    assert not found.color
+    assert found.run is None
+    assert len(str(found.runtime)) < 40
+    assert found.cache == Path("/cache")
+
+
+PACKAGES = """
+[tool.harness.packages]
+name = "example"
+maintainer = "nobody <nobody@example.invalid>"
+debian = "packaging/debian"
+rpm = "packaging/example.spec"
+kernels = ["plain"]
+abi_test_bit = 0x80000000
+"""
+
+
+def packaging(folder: Path) -> None:
+    """Add to a project what its packages are made of."""
+    (folder / "packaging/debian").mkdir(parents=True)
+    (folder / "packaging/debian/control").touch()
+    (folder / "packaging/example.spec").touch()
+
+
+def test_packages_are_optional_and_absolute(tmp_path: Path) -> None:
+    """Without the table there are none; with it, its paths are resolved."""
+    file = project(tmp_path, GOOD + PACKAGES)
+    packaging(tmp_path)
+
+    found = config.load(file).packages
+
+    assert found is not None
+    assert (found.debian, found.rpm) == (
+        tmp_path / "packaging/debian",
+        tmp_path / "packaging/example.spec",
+    )
+    assert found.abi_test_bit == 1 << 31
+    file.write_text(GOOD)
+    assert config.load(file).packages is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("packaging/debian", "debian", "packages.debian: no control file"),
+        ("packaging/example.spec", "example.spec", "packages.rpm: no such file"),
+        ('["plain"]', '["plain", "odd"]', "packages.kernels: known names are: other, plain"),
+        ("abi_test_bit", "abi_bit", "packages.abi_bit: no such key"),
+        ('name = "example"\nmaintainer', "maintainer", "packages.name: this key is required"),
+    ],
+)
+def test_a_wrong_packages_table_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
+    """The key and what was expected."""
+    assert old in PACKAGES
+    file = project(tmp_path, GOOD + PACKAGES.replace(old, new))
+    packaging(tmp_path)
+
+    with pytest.raises(ConfigError) as caught:
+        config.load(file)
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "skips"), [("1", True), ("yes", True), ("0", False), ("", False)]
+)
+def test_skip_kernel_is_read(text: str, skips: bool) -> None:  # noqa: FBT001
+    """As the seed's build had it: 0, the default, makes everything."""
+    assert config.environment({"SKIP_KERNEL": text}).skip_kernel is skips
+    assert config.environment({}).skip_kernel is False

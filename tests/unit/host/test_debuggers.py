@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The newest debugger is used, and what is missing is named with its package."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.host import debuggers, foreground
+from harness.host.debuggers import Debugger
+
+
+def program(folder: Path, name: str, version: str = "") -> Path:
+    """Make a debugger that says its version."""
+    file = folder / name
+    file.write_text(f"#!/bin/sh\necho '{version}'\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_the_newest_of_a_kind_is_chosen(tmp_path: Path) -> None:
+    """By the number in its name, or by what it says; not by the alphabet."""
+    program(tmp_path, "lldb-9")
+    newest = program(tmp_path, "lldb-19")
+    program(tmp_path, "lldb", "lldb version 14.0.6")
+    program(tmp_path, "lldb-server-20")
+
+    chosen = debuggers.choose("lldb", search=[tmp_path])
+
+    assert (chosen.path, chosen.major) == (newest, 19)
+
+
+def test_auto_is_gdb_where_both_are(tmp_path: Path) -> None:
+    """And lldb where there is no gdb."""
+    program(tmp_path, "lldb-19")
+    assert debuggers.choose("auto", search=[tmp_path]).debugger is Debugger.LLDB
+
+    program(tmp_path, "gdb", "GNU gdb (Debian 13.1-3) 13.1")
+    chosen = debuggers.choose("auto", search=[tmp_path])
+
+    assert (chosen.debugger, chosen.major) == (Debugger.GDB, 13)
+
+
+def test_the_adapter_is_that_of_its_lldb(tmp_path: Path) -> None:
+    """Of the same number first; where there is none its package is named."""
+    program(tmp_path, "lldb-19")
+    lldb = debuggers.choose("lldb", search=[tmp_path])
+
+    with pytest.raises(UsageError, match="no lldb-dap-19 beside it") as caught:
+        debuggers.adapter(lldb)
+    assert "lldb-19" in caught.value.hint
+    plain = program(tmp_path, "lldb-dap")
+    assert debuggers.adapter(lldb) == plain
+    numbered = program(tmp_path, "lldb-dap-19")
+    assert debuggers.adapter(lldb) == numbered
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    """With the package, and with ./dev, which installs it."""
+    program(tmp_path, "gdb", "13.1")
+
+    with pytest.raises(UsageError, match="no lldb is installed") as caught:
+        debuggers.choose("lldb", search=[tmp_path, tmp_path / "nothing"])
+    with pytest.raises(UsageError, match="--debugger windbg"):
+        debuggers.choose("windbg", search=[tmp_path])
+
+    assert "apt-get install lldb-19 python3-lldb-19" in caught.value.hint
+
+
+def test_the_status_of_the_debugger_is_returned(tmp_path: Path) -> None:
+    """As it left."""
+    file = tmp_path / "gdb"
+    file.write_text("#!/bin/sh\nexit 7\n")
+    file.chmod(0o755)
+
+    assert foreground.run([str(file)]) == 7

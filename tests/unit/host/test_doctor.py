@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""doctor: what is missing is said with the command that mends it."""
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from harness.errors import Lost, UsageError
+from harness.host import accelerator, apt, debuggers, doctor
+from harness.host.debuggers import Debugger, Program
+from harness.host.doctor import Level
+from harness.model.settings import Accel
+
+Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - it stands in for shutil's own
+
+
+@pytest.fixture(autouse=True)
+def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand on a host that has everything."""
+    monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.KVM, "it works"))
+    monkeypatch.setattr(apt, "debian_sources", lambda _suite: ["one"])
+    monkeypatch.setattr(
+        shutil, "which", lambda _name, path=None: "/bin/true" if not path else None
+    )
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(1, 1, 1 << 40))
+    there = Path("/usr/bin/lldb-19")
+    monkeypatch.setattr(
+        debuggers, "choose", lambda kind: Program(debugger=Debugger(kind), path=there, major=19)
+    )
+
+
+def test_a_good_host_has_no_cure(tmp_path: Path) -> None:
+    """Everything there: usable, and nothing to do."""
+    findings = doctor.examine(tmp_path / "not" / "there" / "yet")
+
+    assert doctor.usable(findings)
+    assert "lldb: /usr/bin/lldb-19, version 19" in [finding.what for finding in findings]
+    assert not [finding.what for finding in findings if finding.cure]
+
+
+def test_emulation_is_a_note_not_a_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow is usable; the reason is given."""
+    monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.TCG, "no vmx"))
+
+    findings = doctor.examine(tmp_path)
+
+    assert doctor.usable(findings)
+    (note,) = [finding for finding in findings if finding.level is Level.SLOW]
+    assert "no vmx" in note.what
+
+
+def test_each_lack_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, no lists, a missing tool: not usable, and each says what to do."""
+
+    def no_lists(_suite: str) -> list[str]:
+        raise Lost("apt knows nothing", hint="apt-get update")
+
+    monkeypatch.setattr(apt, "debian_sources", no_lists)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(1, 1, 1 << 20))
+    monkeypatch.setattr(shutil, "which", lambda _name, path=None: path and None)
+
+    def no_debugger(kind: str) -> Program:
+        raise UsageError("none", hint=f"apt-get install {kind}-19")
+
+    monkeypatch.setattr(debuggers, "choose", no_debugger)
+
+    findings = doctor.examine(tmp_path)
+
+    text = "\n".join(line for finding in findings for line in doctor.lines(finding))
+    assert not doctor.usable(findings)
+    assert "MISSING  disk: 1 MiB free" in text
+    assert "-> apt-get update" in text
+    assert "-> apt-get install mmdebstrap, or ./dev" in text
+    assert "note     lldb: not there (debugs kernels)\n         -> apt-get install lldb-19" in text

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""step_process: a command that hangs says where, and nothing of it stays."""
+
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.host import process
+
+_HANGS = """
+import subprocess, time
+def test_hangs():
+    subprocess.Popen(["sleep", "4321"])
+    time.sleep(4321)
+"""
+
+
+def _sleepers() -> list[int]:
+    return [
+        one.pid
+        for one in psutil.process_iter(["cmdline"])
+        if "4321" in (one.info["cmdline"] or ())
+    ]
+
+
+def test_a_test_that_hangs_is_named_and_ended_with_what_it_started(tmp_path: Path) -> None:
+    """Its stack is shown, and the processes below it."""
+    (tmp_path / "test_it.py").write_text(_HANGS)
+    command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
+
+    ended = process.run(command, cwd=tmp_path, deadline_s=4.0)
+
+    assert ended.status is None
+    assert any("in test_hangs" in line for line in ended.lines), ended.lines
+    assert any(line.endswith("sleep 4321") for line in ended.lines)
+    end = time.monotonic() + 5.0
+    while _sleepers() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert _sleepers() == []
+
+
+def test_a_daemon_that_is_left_with_the_output_does_not_hold_it(tmp_path: Path) -> None:
+    """The command is over when it ended, not when the last process with its output did."""
+    begun = time.monotonic()
+
+    ended = process.run(("sh", "-c", "echo said; sleep 6 & exit 3"), cwd=tmp_path, deadline_s=15.0)
+
+    assert (ended.status, ended.lines) == (3, ("said",))
+    assert time.monotonic() - begun < 5.0
+
+
+_CLEANS = """
+import pathlib, time
+try:
+    pathlib.Path("begun").touch()
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(1)
+    pathlib.Path("cleaned").touch()
+"""
+
+
+def test_an_interrupt_lets_the_command_clean_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only this process has got the signal: the command gets one of its own, and its time."""
+    monkeypatch.setattr(process, "_CLEANING_S", 3.0)
+    begun = tmp_path / "begun"
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        process.run((sys.executable, "-c", _CLEANS), cwd=tmp_path, deadline_s=50.0)
+
+    assert (tmp_path / "cleaned").exists()
+
+
+def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """As the system says it; the caller names what installs it."""
+    with pytest.raises(FileNotFoundError):
+        process.run(("no-such-program",), cwd=tmp_path, deadline_s=5.0)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The memory of a process that stands for QEMU: a large mapping, a socket, a note in a page."""
+
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.memory.physical import GuestMemory, Segment, notes, segments
+
+INFO = b"OSRELEASE=6.1.0-9-toy\nPAGESIZE=4096\n"
+GIB = 1 << 30
+# Listens, maps memory, writes the note where it is told to, and waits until it is killed.
+PROCESS = """
+import mmap, socket, sys, time
+path, size, at, note = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), bytes.fromhex(sys.argv[4])
+memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory[at : at + len(note)] = note
+server = socket.socket(socket.AF_UNIX)
+server.bind(path)
+server.listen()
+print("ready", flush=True)
+time.sleep(60)
+"""
+Start = Callable[[int, int, bytes], "Stand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """What stands for QEMU."""
+
+    socket: Path
+    process: subprocess.Popen[bytes]
+
+
+def note(content: bytes = INFO, *, name: bytes = b"VMCOREINFO\0") -> bytes:
+    """Return an ELF note; its name is padded to four bytes."""
+    head = struct.pack("<III", len(name), len(content), 0)
+    return head + name + bytes(-len(name) % 4) + content
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return what starts such a process."""
+    started = []
+
+    def begin(size: int, at: int, data: bytes) -> Stand:
+        path = tmp_path / "qmp"
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(path), str(size), str(at), data.hex()],
+            stdout=subprocess.PIPE,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return Stand(socket=path, process=process)
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_vmcoreinfo_and_bytes_are_read(start: Start) -> None:
+    """The note is found, and any byte can be read by its physical address."""
+    path = start(96 << 20, 19 << 20, note()).socket
+
+    with GuestMemory(path) as memory:
+        (segment,) = memory.segments
+
+        assert (segment.address, segment.size_bytes) == (0, 96 << 20)
+        assert memory.vmcoreinfo() == INFO
+        assert memory.read(segment, (19 << 20) + 12, 10) == b"VMCOREINFO"
+
+
+def test_note_across_two_reads_is_whole(start: Start) -> None:
+    """The memory is searched in pieces of 4 MiB; a note that crosses their border is found."""
+    path = start(96 << 20, (4 << 20) - 4096, note(INFO + b"x" * 8000)).socket
+
+    with GuestMemory(path) as memory:
+        assert memory.vmcoreinfo() == INFO + b"x" * 8000
+
+
+@pytest.mark.parametrize(
+    ("at", "data"),
+    [
+        (8, note()),
+        (0, note(b"something else")),
+        (0, note(name=b"VMCOREINFX\0")),
+        (0, struct.pack("<III", 11, 1 << 30, 0) + b"VMCOREINFO\0\0" + INFO),
+    ],
+    ids=["inside a page", "another text", "another name", "too long"],
+)
+def test_what_is_no_note_is_passed_over(start: Start, at: int, data: bytes) -> None:
+    """Not at a page's begin, another text, another name, a length beyond all bounds."""
+    path = start(64 << 20, at, data).socket
+
+    with GuestMemory(path) as memory, pytest.raises(UsageError, match="no kernel has described"):
+        memory.vmcoreinfo()
+
+
+def test_process_that_ends_is_told(start: Start) -> None:
+    """A read after QEMU's death is an error of ours, and so is the socket that it leaves."""
+    stand = start(64 << 20, 0, note())
+    with GuestMemory(stand.socket) as memory:
+        stand.process.kill()
+        stand.process.wait()
+
+        with pytest.raises(UsageError, match="gone"):
+            memory.read(memory.segments[0], 0, 16)
+        with pytest.raises(UsageError, match="no QEMU listens"):
+            GuestMemory(stand.socket)
+
+
+def test_two_notes_come_in_order() -> None:
+    """Every note of a piece of memory is found, whatever lies between."""
+    data = note() + bytes(4096 - len(note())) + note(INFO + b"second")
+
+    assert list(notes(data)) == [INFO, INFO + b"second"]
+    assert list(notes(data[:4100])) == [INFO]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (2 * GIB, [(0, 2 * GIB, 0)]),
+        (0xB000_0000 - 4096, [(0, 0xB000_0000 - 4096, 0)]),
+        (0xB000_0000, [(0, 2 * GIB, 0), (4 * GIB, 0x3000_0000, 2 * GIB)]),
+        (8 * GIB, [(0, 2 * GIB, 0), (4 * GIB, 6 * GIB, 2 * GIB)]),
+    ],
+)
+def test_large_memory_goes_on_at_four_gib(size: int, expected: list[tuple[int, int, int]]) -> None:
+    """From 2816 MiB on a q35 machine shows 2 GiB below the hole and the rest above 4 GiB."""
+    start = 0x7F00_0000_0000
+
+    assert segments(start, size) == tuple(
+        Segment(address=address, size_bytes=length, at=start + offset)
+        for address, length, offset in expected
+    )

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""request: a long run has limits that it can keep, and no other limit changes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.host import config
+from harness.model.request import for_long_run
+from tests.unit.host.test_config import project
+
+
+def test_a_long_run_stretches_tests_and_suites(tmp_path: Path) -> None:
+    """The limits of one test and one suite grow; those of boot, load and silence do not."""
+    plain = config.load(project(tmp_path))
+    limits = replace(plain.timeouts, test_s=60.0, long_factor=15.0)
+
+    found = for_long_run(replace(plain, timeouts=limits))
+
+    assert found.timeouts == replace(limits, test_s=900.0)
+    assert [spec.deadline_s for spec in found.tests] == [9000.0, 75.0]
+    assert [spec.name for spec in found.tests] == [spec.name for spec in plain.tests]

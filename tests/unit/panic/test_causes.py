@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""panic.consequence: what follows from an earlier report points to it, and nothing else does."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.panic import headers
+from harness.panic.causes import Past, by_onset, goes_on
+from harness.panic.scan import scan
+from harness.panic.values import KernelReport
+
+
+def report(
+    kind: str, line: int, *, text: str = "x", pid: int | None = None, cpu: int | None = None
+) -> KernelReport:
+    """Return a report of a task (or none) on a CPU (or none)."""
+    task = f"task{pid}" if pid is not None else ""
+    return KernelReport(
+        kind=kind, title=text, line=line, text=(text,), pid=pid, task=task, cpu=cpu
+    )
+
+
+PANIC = "Kernel panic - not syncing: "
+OOPS = report("null-deref", 1, pid=12, cpu=0)
+FOLLOWING = {
+    "panic after an oops": (OOPS, report("panic", 9, text=PANIC + "Fatal exception")),
+    "panic in an interrupt": (
+        OOPS,
+        report("panic", 9, text=PANIC + "Fatal exception in interrupt"),
+    ),
+    "init died of it": (
+        OOPS,
+        report("panic", 9, text=PANIC + "Attempted to kill init! exitcode=0x9"),
+    ),
+    "a warning that panics": (
+        report("warning", 1),
+        report("panic", 9, text=PANIC + "kernel: panic_on_warn set ..."),
+    ),
+    "a lockup that panics": (
+        report("soft-lockup", 1),
+        report("panic", 9, text=PANIC + "softlockup: hung tasks"),
+    ),
+    "a hung task that panics": (
+        report("hung-task", 1),
+        report("panic", 9, text=PANIC + "hung_task: blocked tasks"),
+    ),
+    "the same task dies twice": (OOPS, report("general-protection", 9, pid=12)),
+    "the dead task's count": (OOPS, report("atomic-sleep", 9, pid=12)),
+    "the dead task's locks": (OOPS, report("lockdep", 9, pid=12)),
+    "others wait for the dead": (OOPS, report("soft-lockup", 9, pid=13, cpu=1)),
+    "and stall": (OOPS, report("rcu-stall", 9, cpu=1)),
+    "and hang": (OOPS, report("hung-task", 9, pid=14)),
+    "a second watchdog": (
+        report("soft-lockup", 1, pid=5, cpu=2),
+        report("rcu-stall", 9, cpu=2),
+    ),
+    "kasan saw it come": (report("kasan", 1, pid=12), report("general-protection", 9, pid=12)),
+    "a count that was never put back": (
+        report("atomic-sleep", 1, pid=12),
+        report("atomic-sleep", 9, pid=12),
+    ),
+}
+UNRELATED = {
+    "another task's oops": (OOPS, report("null-deref", 9, pid=13, cpu=0)),
+    "another task's warning": (OOPS, report("warning", 9, pid=13, cpu=0)),
+    "another cpu's lockup": (
+        report("soft-lockup", 1, pid=5, cpu=2),
+        report("soft-lockup", 9, pid=6, cpu=3),
+    ),
+    "a panic for a reason of its own": (
+        OOPS,
+        report("panic", 9, text=PANIC + "sysrq triggered crash"),
+    ),
+    "a panic for another reason": (
+        report("warning", 1),
+        report("panic", 9, text=PANIC + "Fatal exception"),
+    ),
+    "two warnings": (report("warning", 1, pid=12), report("warning", 9, pid=12)),
+    "what the harness planted": (report("canary", 1), report("rcu-stall", 9)),
+}
+
+
+@pytest.mark.parametrize(("earlier", "later"), FOLLOWING.values(), ids=FOLLOWING)
+def test_a_consequence_points_to_its_cause(earlier: KernelReport, later: KernelReport) -> None:
+    """By what the panic says, by task, by CPU, or by what a death leaves behind."""
+    past = Past()
+
+    assert past.add(earlier).follows is None
+    assert past.add(later).follows == earlier.line
+
+
+@pytest.mark.parametrize(("earlier", "later"), UNRELATED.values(), ids=UNRELATED)
+def test_a_finding_of_its_own_points_to_nothing(
+    earlier: KernelReport, later: KernelReport
+) -> None:
+    """Coming later is no reason."""
+    past = Past()
+    past.add(earlier)
+
+    assert past.add(later).follows is None
+
+
+def test_the_nearest_cause_is_taken() -> None:
+    """Of two that explain it the later one, and what is long past is forgotten."""
+    past = Past()
+    past.add(report("null-deref", 1, pid=1))
+    past.add(report("null-deref", 2, pid=2))
+    panic = report("panic", 3, text=PANIC + "Fatal exception")
+
+    assert past.add(panic).follows == 2
+    for line in range(100):
+        past.add(report("warning", line + 10))
+    assert past.add(panic).follows is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "lines", "expected"),
+    [
+        ("page-fault", "Oops: 0002 [#1] PREEMPT SMP", 1, True),
+        ("page-fault", "Oops: 0002 [#1] PREEMPT SMP", 200, False),
+        ("bug", "invalid opcode: 0000 [#1] PREEMPT SMP", 1, True),
+        ("hung-task", "Oops: 0002 [#1] PREEMPT SMP", 1, False),
+        ("null-deref", PANIC + "Fatal exception", 50, True),
+        ("hung-task", PANIC + "hung_task: blocked tasks", 50, True),
+        ("hung-task", PANIC + "Fatal exception", 50, False),
+        ("warning", PANIC + "sysrq triggered crash", 5, False),
+        ("bad-state", "INFO: Freed in f+0x1/0x2 age=1 cpu=1 pid=6", 300, True),
+        ("refcount", "WARNING: CPU: 0 PID: 1 at lib/refcount.c:28 f+0x1/0x2", 1, True),
+        ("refcount", "WARNING: CPU: 0 PID: 1 at lib/refcount.c:28 f+0x1/0x2", 9, False),
+        ("warning", "WARNING: CPU: 0 PID: 1 at a.c:28 f+0x1/0x2", 1, False),
+    ],
+)
+def test_a_header_that_goes_on_begins_nothing(
+    kind: str,
+    line: str,
+    lines: int,
+    expected: bool,  # noqa: FBT001
+) -> None:
+    """Second lines, preludes, and a panic that ends what is open."""
+    hit = headers.match(line)
+
+    assert hit is not None
+    assert goes_on(kind, hit, lines) is expected
+
+
+# Of a run's console: CPU 0 spins since 28 s, khugepaged hangs since 33 s, and is heard first.
+WATCHED = (
+    "[   37.037710] INFO: task khugepaged:36 blocked for more than 4 seconds.",
+    "[   37.039000] Call Trace:",
+    "[   37.039100]  __schedule+0x351/0xa20",
+    "[   37.039200]  __lru_add_drain_all+0x147/0x1f0",
+    "[   38.517235] watchdog: BUG: soft lockup - CPU#0 stuck for 9s! [osqstress:309]",
+    "[   38.518000] RIP: 0010:osq_crash_spin_twice+0x10/0x30 [osq_test]",
+    "[   38.519000] Call Trace:",
+    "[   38.519100]  osq_test_ioctl+0x10/0x20 [osq_test]",
+)
+
+
+def test_a_hung_task_points_to_the_lockup_that_began_before() -> None:
+    """Though it was heard first: its watchdog has less patience."""
+    hung, lockup = scan(WATCHED)
+
+    assert (hung.kind, lockup.kind) == ("hung-task", "soft-lockup")
+    assert hung.follows == lockup.line
+    assert lockup.follows is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("stuck for 9s", "stuck for 3s"),
+        ("blocked for more than 4", "blocked for more than 12"),
+        ("osqstress:309", "khugepaged:36"),
+        ("  38.51", "  31.51"),
+        ("  38.517235] watchdog", "  38.517235] nothing"),
+    ],
+)
+def test_a_hung_task_that_hung_before_is_a_finding_of_its_own(old: str, new: str) -> None:
+    """Began later, was blocked for longer, is the same task, another clock's time, no lockup."""
+    hung, *_ = scan(line.replace(old, new) for line in WATCHED)
+
+    assert hung.kind == "hung-task"
+    assert hung.follows is None
+
+
+@pytest.mark.parametrize("begins", ["Linux version 6.1.0", "harness-test-begin another"])
+def test_nothing_follows_from_what_was_before_a_boot(begins: str) -> None:
+    """A log that holds several boots, or several guests, has a clock that begins anew."""
+    between = f"[    5.000000] {begins}"
+    hung, lockup = scan((*WATCHED[:4], between, *WATCHED[4:]))
+    dead = "[   37.000000] BUG: kernel NULL pointer dereference, address: 0000000000000008"
+    _, panic = scan((dead, between, f"[   38.000000] {PANIC}Fatal exception"))
+
+    assert (hung.boot, lockup.boot) == (0, 1)
+    assert hung.follows is None
+    assert panic.follows is None
+
+
+def test_no_report_explains_itself_by_onset() -> None:
+    """The lockup that follows from something is not the first trouble either."""
+    hung, lockup = scan(WATCHED)
+    secondary = replace(lockup, follows=3)
+
+    assert by_onset([replace(hung, follows=None), secondary])[0].follows is None

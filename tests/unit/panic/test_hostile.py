@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""panic: whatever a console holds, the parser stays within time and memory, and never raises."""
+
+import random
+import time
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.panic import darwin
+from harness.panic.guilty import serves
+from harness.panic.hangs import spinner
+from harness.panic.scan import Scanner, scan, scan_blocks
+from harness.panic.signature import signature
+from harness.panic.values import Frame
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "panic"
+RECORDED = [line for log in sorted(DATA.glob("*.log")) for line in log.read_text().splitlines()]
+# What the formats are made of, to be put together wrongly.
+WORDS = [
+    "[    1.000000] ",
+    "[    1.000000][   T12] ",
+    "[   C0] ",
+    "BUG: KASAN: ",
+    "BUG: ",
+    "WARNING: ",
+    "INFO: task ",
+    "Kernel panic - not syncing: ",
+    "Call Trace:",
+    "RIP: 0010:",
+    "f+0x10/0x20",
+    " [osq]",
+    "at: ",
+    "-> #1 ",
+    "general protection fault",
+    "unreferenced object 0x",
+    "panic(cpu 0 caller 0x0): ",
+    "---[ end trace ",
+    " from ",
+    " is trying to acquire lock:",
+    "NMI backtrace for cpu 1",
+    "harness-heartbeat r 1",
+    "harness-test-end t",
+    "(",
+    ")",
+    "\n",
+    "\r",
+    "\x1b[31m",
+    "\udc80",
+]
+LINES = st.lists(
+    st.one_of(
+        st.sampled_from(RECORDED),
+        st.lists(st.sampled_from(WORDS), max_size=8).map("".join),
+        st.text(max_size=60),
+    ),
+    max_size=60,
+)
+# 100 MB in 5 s is the promise, on a machine that does nothing else; counted in the process's own
+# time. Three times as much is allowed: another machine may be slower, and the first lines are.
+SECONDS_PER_MB = 0.05 * 3
+
+
+@given(LINES)
+@settings(max_examples=300, deadline=None)
+def test_no_text_raises(lines: list[str]) -> None:
+    """Recorded lines in any order, words of the formats in any order, and any characters."""
+    lines = "\n".join(lines).split("\n")
+    for found in (scan(lines), darwin.scan(lines)):
+        for report in found:
+            assert 0 <= report.line < len(lines)
+            assert len(signature(report)) == 12
+            assert len(report.title) <= 120
+            assert report.follows is None or report.follows < report.line + 1
+
+
+@given(LINES)
+@settings(max_examples=100, deadline=None)
+def test_blocks_and_lines_give_the_same(lines: list[str]) -> None:
+    """What is passed over as quiet holds no report."""
+    flat = "\n".join(["[    0.000001] x", *lines]).split("\n")
+    scanner = Scanner()
+    one_by_one = [report for line in flat for report in scanner.feed(line)]
+    one_by_one += scanner.finish()
+
+    at_once = list(scan_blocks(["\n".join(flat)]))
+
+    assert at_once == one_by_one
+
+
+def test_a_recorded_crash_cut_anywhere_is_read() -> None:
+    """A console that ends in the middle of a line, or lost characters, gives a report or none."""
+    dice = random.Random(7)  # noqa: S311
+    text = "\n".join(RECORDED)
+    for _ in range(40):
+        scan(text[: dice.randrange(len(text))].split("\n"))
+        lost = "".join(one for one in text if dice.random() > 0.02)
+        scan(lost.split("\n"))
+
+
+# What a pattern may be tried on again and again, from each place in it. Some took seconds.
+AGAIN = [
+    " ",
+    "\t ",
+    "_",
+    "0",
+    "(",
+    "? ",
+    "[<",
+    "[ ",
+    "a ",
+    "at: ",
+    "from ",
+    "lock_",
+    "a/1 ",
+    "0x1 ",
+    " f+0x1 ",
+    "a.c:1 ",
+    "detected ",
+    "Tainted: A ",
+    "[    1.000000] ",
+]
+
+
+@pytest.mark.parametrize("again", AGAIN)
+def test_no_line_takes_long(again: str) -> None:
+    """More of the same costs no more than a line's beginning, wherever it stands."""
+    began = time.process_time()
+    for begin in ("", "BUG: ", "INFO: task ", "WARNING: possible ", "CPU: 1 PID: 1 Comm: "):
+        line = begin + again * (20_000 // len(again))
+        stamped = [f"[    1.000000] {text}" for text in ("BUG: x", *[line] * 5, " f+0x1/0x2")]
+        scan([*stamped, line])
+        scan([line, line + "+0x1/0x2"])
+
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("again", ["_", "a_", "read_", "lock_", "_" * 500 + "x"])
+def test_no_name_takes_long(again: str) -> None:
+    """Names are as long as the longest that the kernel has, and worse."""
+    name = (again * 512)[:2048]
+    began = time.process_time()
+
+    spinner([Frame(function=name), Frame(function=name[:511])])
+    serves(name)
+
+    assert time.process_time() - began < 0.5
+
+
+def test_headers_without_end_keep_the_memory_bounded() -> None:
+    """Reports that nobody keeps are not kept by the scanner either."""
+    scanner = Scanner()
+    lines = [
+        f"[    1.000000][ T{number}] BUG: unable to handle page fault for address: {number:x}"
+        for number in range(50)
+    ]
+    for line in lines * 4:
+        scanner.feed(line)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+
+    count = sum(len(scanner.feed(line)) for line in lines * 40)
+
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert count == 2_000
+    assert grown < 200_000
+
+
+def test_a_long_console_is_read_at_speed() -> None:
+    """Heartbeats, tests, a crash each 50 kB: what a night's console is like."""
+    text = "\n".join(_console(crashes=60))
+    size_mb = len(text) / 1e6
+    began = time.process_time()
+
+    count = sum(1 for _ in scan_blocks([text]))
+
+    assert count >= 60
+    assert (time.process_time() - began) / size_mb < SECONDS_PER_MB
+
+
+def _console(*, crashes: int) -> Iterator[str]:
+    for _ in range(crashes):
+        yield from RECORDED[:80]
+        for second in range(300):
+            yield f"[{second:5d}.000000] harness-heartbeat 20261125-101010-abcd {second}"
+            yield f"[{second:5d}.100000][ T{second}] audit: type=1400 apparmor STATUS profile x"
+            yield "a program says that it is well, and that it goes on with the next step"

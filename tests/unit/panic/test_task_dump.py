@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""standstill: of many tasks that a hanging kernel shows, the one in the module is named."""
+
+from harness.panic.task_dump import blocked
+
+OURS = """
+[   60.000000] sysrq: Show Blocked State
+[   60.000010] task:kworker/0:1     state:D stack:0     pid:9     ppid:2      flags:0x00004000
+[   60.000020] Call Trace:
+[   60.000030]  <TASK>
+[   60.000040]  __schedule+0x2e1/0x9d0
+[   60.000050]  schedule+0x5d/0xe0
+[   60.000060]  io_schedule+0x46/0x80
+[   60.000070]  bit_wait_io+0x11/0x70
+[   60.000080]  ext4_read_bh+0x40/0x90
+[   60.000090]  </TASK>
+[   60.000100] task:osqstress       state:D stack:0     pid:412   ppid:400    flags:0x00000000
+[   60.000110] Call Trace:
+[   60.000120]  <TASK>
+[   60.000130]  __schedule+0x2e1/0x9d0
+[   60.000140]  schedule+0x5d/0xe0
+[   60.000150]  schedule_preempt_disabled+0x14/0x30
+[   60.000160]  __mutex_lock.constprop.0+0x3b4/0x700
+[   60.000170]  osq_crash_deadlock+0x6c/0xa0 [osq_test]
+[   60.000180]  osq_test_ioctl+0x9a/0x120 [osq_test]
+[   60.000190]  __x64_sys_ioctl+0x90/0xd0
+[   60.000200]  </TASK>
+[   60.100000] sysrq: Show backtrace of all active CPUs
+[   60.100010] NMI backtrace for cpu 1
+[   60.100020] CPU: 1 PID: 1 Comm: swapper/1 Tainted: G           OE      6.1.0 #1
+[   60.100030] RIP: 0010:native_safe_halt+0xb/0x10
+""".strip().splitlines()
+
+
+def test_the_task_in_the_module_is_named() -> None:
+    """A worker that waits for a disk was blocked first, and has nothing to do with it."""
+    found = blocked(OURS, ("osq", "osq_test"))
+
+    assert found is not None
+    assert found.kind == "hang"
+    assert found.function == "osq_crash_deadlock"
+    assert found.module == "osq_test"
+    assert (found.task, found.pid) == ("osqstress", 412)
+    assert found.title == "task hangs in osq_crash_deadlock"
+
+
+def test_the_named_stack_comes_first_and_the_others_keep_their_names() -> None:
+    """Whoever reads the report sees the guilty stack, and who else waits."""
+    found = blocked(OURS, ("osq_test",))
+
+    assert found is not None
+    first, *others = found.stacks
+    assert first.name == ""
+    assert any(frame.function == "osq_crash_deadlock" for frame in first.frames)
+    assert "kworker/0:1:9" in [stack.name for stack in others]
+
+
+def test_without_the_module_a_blocked_task_is_named() -> None:
+    """Then nobody is blamed by a module, but the wait has a name."""
+    found = blocked(OURS, ("other",))
+
+    assert found is not None
+    assert found.module != "other"
+    assert found.task in {"kworker/0:1", "osqstress"}
+    assert "schedule" not in found.function
+
+
+def test_a_cpu_that_spins_is_named_by_its_instruction() -> None:
+    """A backtrace of a CPU has no state, and its pointer is its innermost frame."""
+    spinning = """
+[   60.100010] NMI backtrace for cpu 0
+[   60.100020] CPU: 0 PID: 412 Comm: osqstress Tainted: G           OE      6.1.0 #1
+[   60.100030] RIP: 0010:osq_crash_soft_lockup+0x21/0x40 [osq_test]
+[   60.100040] Call Trace:
+[   60.100050]  <TASK>
+[   60.100060]  osq_test_ioctl+0x9a/0x120 [osq_test]
+[   60.100070]  </TASK>
+""".strip().splitlines()
+
+    found = blocked(spinning, ("osq_test",))
+
+    assert found is not None
+    assert found.function == "osq_crash_soft_lockup"
+    assert found.pid == 412
+
+
+def test_a_text_without_stacks_is_no_report() -> None:
+    """Silence, and lines of user space, explain nothing."""
+    assert blocked((), ("osq",)) is None
+    assert blocked(("login: root", "[   60.000000] sysrq: Show Blocked State"), ("osq",)) is None

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""checks: every step runs, and a failure is shown with its output."""
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.project import checks
+from harness.project.checks import StepResult
+
+
+def _objects(_project: Path) -> Iterable[str]:
+    return ["line one", "line two"]
+
+
+def _agrees(_project: Path) -> Iterable[str]:
+    return []
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put four steps in the place of the real ones."""
+    shell = ("sh", "-c", "echo said; echo more >&2; exit 3")
+    monkeypatch.setattr(
+        checks,
+        "_steps",
+        lambda: {
+            "bad": _objects,
+            "good": _agrees,
+            "command": partial(checks._command, shell),
+            "missing": partial(checks._command, ("no-such-program-anywhere",)),
+        },
+    )
+
+
+@pytest.mark.usefixtures("steps")
+def test_all_steps_run_after_a_failure(tmp_path: Path) -> None:
+    """Each has a result with what it said; a program that is not there is a failure."""
+    heard: list[StepResult] = []
+
+    found = {step.name: step for step in checks.run_checks(project=tmp_path, on_step=heard.append)}
+
+    assert {name: step.passed for name, step in found.items()} == {
+        "bad": False,
+        "good": True,
+        "command": False,
+        "missing": False,
+    }
+    assert found["command"].output == ("said", "more")
+    assert "not installed" in found["missing"].output[0]
+    assert len(heard) == 4
+    assert checks.lines(found["bad"]).splitlines()[1:] == ["        line one", "        line two"]
+
+
+@pytest.mark.usefixtures("steps")
+def test_one_step_can_run_alone(tmp_path: Path) -> None:
+    """By name; a name that is not there lists those that are."""
+    (only,) = checks.run_checks(project=tmp_path, only=("good",), on_step=lambda _step: None)
+
+    assert only.name == "good"
+    with pytest.raises(UsageError, match="bad, good, command, missing"):
+        checks.run_checks(project=tmp_path, only=("nothing",), on_step=lambda _step: None)
+
+
+def test_core_tests_show_what_they_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that passed says its figures, one that failed all it has; the rest go on."""
+    script = "echo '# figures'; echo noise; test $1 != layout"
+    monkeypatch.setattr(checks, "_CORE", ("sh", "-c", f"shift; {script}", "sh"))
+
+    found = checks.run_core_tests(project=tmp_path, long=False, on_step=lambda _step: None)
+
+    by_name = {step.name: step for step in found}
+    assert checks.lines(by_name["mutants"]).splitlines()[1:] == ["        # figures"]
+    assert by_name["layout"].output == ("# figures", "noise")
+    assert list(by_name)[-1] == "property"
+    assert by_name["property"].passed is False
+
+
+def test_a_silent_failure_is_still_a_failure(tmp_path: Path) -> None:
+    """A command that fails without a word gets one."""
+    assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]

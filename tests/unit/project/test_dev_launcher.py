@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""dev: installs what is missing, says nothing when nothing is, and gives up with a list.
+
+It runs with a PATH of stubs that write down what they were called with.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+TOOLS = ("awk", "sh", "id", "cat", "cksum", "dirname", "mkdir", "tail", "ls", "env", "rm", "test")
+
+
+class Machine:
+    """A folder that stands for a machine: stubs, a copy of the launcher, a log."""
+
+    def __init__(self, root: Path) -> None:
+        self.bin = root / "bin"
+        self.bin.mkdir()
+        self.log = root / "log"
+        self.log.write_text("")
+        self.project = root / "a project"
+        self.project.mkdir()
+        shutil.copy(ROOT / "dev", self.project)
+        (self.project / "requirements.lock").write_text("lock\n")
+        for tool in TOOLS:
+            (self.bin / tool).symlink_to(str(shutil.which(tool)))
+        self.have_venv()
+
+    def stub(self, name: str, text: str = "") -> None:
+        """Put a program on the PATH that logs its call and then does `text`."""
+        path = self.bin / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >> "{self.log}"\n{text}\n')
+        path.chmod(0o755)
+
+    def have_venv(self) -> None:
+        """Make the environment complete for the lock."""
+        venv = self.project / ".venv" / "bin"
+        venv.mkdir(parents=True)
+        (venv / "invoke").write_text(f'#!/bin/sh\necho "invoke $*" >> "{self.log}"\n')
+        (venv / "invoke").chmod(0o755)
+        sum_ = subprocess.run(["cksum"], input=b"lock\n", capture_output=True, check=True).stdout
+        (self.project / ".venv" / ".complete").write_bytes(sum_)
+
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run ./dev with nobody at the terminal."""
+        return subprocess.run(
+            [str(self.project / "dev"), *arguments],
+            env={"PATH": str(self.bin), "TMPDIR": str(self.log.parent), **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        """What was called, in order, without the questions to dpkg and apt."""
+        lines = self.log.read_text().splitlines()
+        questions = ("dpkg-query", "apt-cache", "apt-get --print-uris")
+        return [line for line in lines if not line.startswith(questions)]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Give a Debian machine with every package."""
+    if not Path("/var/lib/dpkg/status").exists():
+        pytest.skip("the launcher's package state needs dpkg's own file")
+    found = Machine(tmp_path)
+    found.stub("dpkg-query", "echo installed")
+    found.stub("apt-get")
+    found.stub("apt-cache")
+    found.stub("sudo", '"$@"')
+    return found
+
+
+def test_nothing_missing_is_silent(machine: Machine) -> None:
+    """The task runs at once, with its arguments as they were."""
+    done = machine.run("kernel-test", "-k", "two words")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert machine.calls == ["invoke kernel-test -k two words"]
+
+
+@pytest.mark.parametrize(
+    ("words", "called"),
+    [
+        (("debug-attach", "3e71", "--drgn"), "debug-attach --run=3e71 --drgn"),
+        (("-y", "kernel-debug", "3e71"), "kernel-debug --run=3e71"),
+        (("debug-attach", "--drgn"), "debug-attach --drgn"),
+        (("debug-attach",), "debug-attach"),
+        (("guest-list", "clean"), "guest-list clean"),
+    ],
+)
+def test_a_guest_is_named_by_a_word_alone(
+    machine: Machine, words: tuple[str, ...], called: str
+) -> None:
+    """Of the debugger's task only; tasks in a row stay tasks."""
+    machine.run(*words)
+
+    assert machine.calls == [f"invoke {called}"]
+
+
+def test_without_a_task_the_tasks_are_listed(machine: Machine) -> None:
+    """./dev alone teaches."""
+    machine.run()
+
+    assert machine.calls == ["invoke --list"]
+
+
+def test_what_is_missing_is_installed(machine: Machine) -> None:
+    """Only that, without recommendations, as root or through sudo; then the task runs."""
+    machine.stub("dpkg-query", 'case "$*" in *mmdebstrap) ;; *) echo installed ;; esac')
+
+    done = machine.run("-y", "doctor")
+
+    install = next(line for line in machine.calls if line.startswith("apt-get install"))
+    assert install == "apt-get install -y --no-install-recommends mmdebstrap"
+    assert any(line.startswith("sudo") for line in machine.calls) == (os.getuid() != 0)
+    assert machine.calls[-1] == "invoke doctor"
+    assert "missing: mmdebstrap" in done.stderr
+
+
+def test_lists_that_were_never_fetched_are(machine: Machine) -> None:
+    """A source that is configured and has no list would hide its packages."""
+    said = "'http://mirror.example/InRelease' no_such_list_InRelease 0"
+    machine.stub("apt-get", f'case "$1" in --print-uris) echo "{said}" ;; esac')
+
+    machine.run("-y", "doctor")
+
+    assert any(line.startswith("apt-get update") for line in machine.calls)
+
+
+@pytest.mark.parametrize(("task", "wanted"), [("check", True), ("kernel-test", False)])
+def test_what_only_checks_need_comes_with_them(
+    machine: Machine,
+    task: str,
+    wanted: bool,  # noqa: FBT001
+) -> None:
+    """Nobody has to install a fuzzer to run a guest."""
+    machine.stub("dpkg-query", 'case "$*" in *spin) ;; *) echo installed ;; esac')
+
+    machine.run("-y", task)
+
+    assert any("spin" in line for line in machine.calls if "install" in line) == wanted
+
+
+def test_a_failing_apt_shows_the_end_of_its_log(machine: Machine) -> None:
+    """Exit 2 and the last words, not a half-made machine."""
+    machine.stub("dpkg-query")
+    machine.stub("apt-get", "echo no such mirror; exit 100")
+
+    done = machine.run("doctor")
+
+    assert done.returncode == 2
+    assert "no such mirror" in done.stderr
+    assert not any(line.startswith("invoke") for line in machine.calls)
+
+
+def test_no_debian_gets_the_list(machine: Machine) -> None:
+    """What to install, by Debian's names with the reasons, and exit 2."""
+    (machine.bin / "dpkg-query").unlink()
+
+    done = machine.run("kernel-test")
+
+    assert done.returncode == 2
+    assert "this is no Debian" in done.stderr
+    assert "mmdebstrap               makes guest images" in done.stderr
+
+
+def test_another_lock_makes_a_new_environment(machine: Machine) -> None:
+    """The old one is removed first; a failure of pip is said, and no stamp is left."""
+    (machine.project / "requirements.lock").write_text("other\n")
+    machine.stub("python3", "exit 1")
+
+    done = machine.run("doctor")
+
+    assert done.returncode == 2
+    assert not (machine.project / ".venv" / ".complete").exists()

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""tree_checks and c_checks: a good tree passes, and each fault in a bad one is named."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.project import c_checks, tree_checks
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Give an empty git checkout."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("tool", "check"), [("sparse", "sparse"), ("clang-tidy", "clang_tidy")])
+def test_a_missing_tool_fails_and_names_its_package(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, tool: str, check: str
+) -> None:
+    """A check that cannot run does not pass."""
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+
+    (objection,) = getattr(c_checks, check)(tree)
+
+    assert f"apt-get install {tool}" in objection
+
+
+def test_a_crowded_folder_is_named(tree: Path) -> None:
+    """Twenty modules fit into a folder of the harness, the next one does not."""
+    for folder, count in (("full", 20), ("crowded", 21)):
+        (tree / "harness" / folder).mkdir(parents=True)
+        for number in range(count):
+            (tree / "harness" / folder / f"m{number}.py").write_text("")
+
+    assert list(tree_checks.crowded_folders(tree)) == [
+        "harness/crowded: 21 modules, 20 are allowed"
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["name = 'osq'", "MODULE = 'osq_test'", "see kernel/core", "pytest tests/guest"]
+)
+def test_a_harness_that_knows_its_driver_is_named(tree: Path, line: str) -> None:
+    """Outside of the package that checks this tree, no line may name the driver or its tests."""
+    for folder in ("runs", "project"):
+        (tree / "harness" / folder).mkdir(parents=True)
+        (tree / "harness" / folder / "m.py").write_text(f"# {line}\n")
+    (tree / "harness" / "locks.py").write_text("WORDS = 'osq_lock osq_(lock|unlock)'\n")
+
+    (objection,) = tree_checks.driver_names(tree)
+
+    assert objection.startswith("harness/runs/m.py:1: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "objection"),
+    [
+        ("import os\nx = os.environ", "reads the environment"),
+        ("import os\nx = os.getenv('A')", "reads the environment"),
+        ("print('hello')", "prints"),
+        ("try:\n    f()\nexcept Exception:\n    pass", "catches Exception"),
+        ("try:\n    f()\nexcept:\n    pass", "catches everything"),
+    ],
+)
+def test_a_bad_habit_is_named(tree: Path, text: str, objection: str) -> None:
+    """Printing, reading the environment and catching everything have their places."""
+    (tree / "harness" / "host").mkdir(parents=True)
+    (tree / "harness" / "tasks").mkdir()
+    (tree / "harness" / "m.py").write_text(text)
+    (tree / "harness" / "host" / "config.py").write_text("import os\nx = os.environ\n")
+    (tree / "harness" / "tasks" / "t.py").write_text("print('hello')\n")
+    (tree / "harness" / "good.py").write_text("try:\n    f()\nexcept BaseException:\n    raise\n")
+
+    assert list(tree_checks.habits(tree)) == [f"harness/m.py: {objection}"]
+
+
+def test_a_path_of_one_machine_is_named(tree: Path) -> None:
+    """The checkout's own place, and anybody's home."""
+    (tree / "here.py").write_text(f'x = "{tree}/build"\n')
+    (tree / "home.md").write_text("see /home/someone/notes\n")
+    (tree / "good.md").write_text("see ~/notes and /usr/bin\n")
+
+    found = sorted(tree_checks.host_paths(tree))
+
+    assert [line.partition(": ")[0] for line in found] == ["here.py:1", "home.md:1"]
+
+
+def test_a_registrys_host_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine fetches packages from is not written into the tree."""
+    monkeypatch.setattr(tree_checks, "_registries", lambda: {"packages.example"})
+    (tree / "bad.toml").write_text('url = "https://packages.example/x"\n')
+
+    (found,) = tree_checks.host_paths(tree)
+
+    assert found.startswith("bad.toml:1")
+
+
+def test_what_is_too_long_is_named(tree: Path) -> None:
+    """Files by lines, functions by lines without their docstring, in both languages."""
+    body = "    x = 1\n" * 41
+    (tree / "long.py").write_text(f'def f():\n    """One.\n\n    Two.\n    """\n{body}')
+    (tree / "short.py").write_text('def f():\n    """Doc."""\n' + "    x = 1\n" * 39)
+    (tree / "long.c").write_text("static int f(int a)\n{\n" + "\ta++;\n" * 40 + "}\n")
+    (tree / "huge.h").write_text("\n" * 401)
+
+    found = sorted(tree_checks.size(tree))
+
+    assert found == [
+        "huge.h: 401 lines, 400 are allowed",
+        "long.c: f has 42 lines, 40 are allowed",
+        "long.py: f has 42 lines, 40 are allowed",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["#include <linux/types.h>", "# include <sys/types.h>", "#ifdef __linux__", "#if __APPLE__"],
+)
+def test_a_core_that_knows_a_system_is_named(tmp_path: Path, line: str) -> None:
+    """No system header, no question which system it is."""
+    core = tmp_path / "kernel" / "core"
+    core.mkdir(parents=True)
+    (core / "good.c").write_text('#include "osq_os.h"\n#include <stdint.h>\n#if FEATURE\n#endif\n')
+    assert list(c_checks.core_is_pure(tmp_path)) == []
+
+    (core / "bad.c").write_text(f"int x;\n{line}\n")
+
+    (found,) = c_checks.core_is_pure(tmp_path)
+    assert found.startswith("kernel/core/bad.c:2: ")
+
+
+@pytest.mark.parametrize("line", ["#ifdef OSQ_HAVE_THIS", "#if LINUX_VERSION_CODE > 1"])
+def test_a_question_for_the_kernel_belongs_into_compat(tree: Path, line: str) -> None:
+    """In compat.h it is right, in any other file it is named."""
+    folder = tree / "kernel" / "os" / "linux"
+    folder.mkdir(parents=True)
+    (folder / "compat.h").write_text(f"{line}\n")
+    assert list(c_checks.compat_is_one_file(tree)) == []
+
+    (folder / "bad.c").write_text(f"int x;\n{line}\n")
+
+    (found,) = c_checks.compat_is_one_file(tree)
+    assert found.startswith("kernel/os/linux/bad.c:2: ")
+
+
+def test_c_in_another_style_is_named(tree: Path) -> None:
+    """Braces, tabs and spaces as the kernel has them."""
+    (tree / "kernel").mkdir()
+    (tree / ".clang-format").write_text(
+        (Path(__file__).resolve().parents[3] / ".clang-format").read_text()
+    )
+    (tree / "kernel" / "good.c").write_text("int f(int a)\n{\n\treturn a;\n}\n")
+    assert list(c_checks.style(tree)) == []
+
+    (tree / "kernel" / "bad.c").write_text("int f(int a) {\n  return a ;\n}\n")
+
+    assert any("bad.c:1:" in line for line in c_checks.style(tree))

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The KDP client against the stub: a whole session, and every way in which the wire fails."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness.errors import DebugError
+from harness.protocols.kdp.client import KdpClient, KdpOutOfStep, KdpRefused, KdpSilent
+from harness.protocols.kdp.packets import ExceptionInfo, KdpStatus, Request
+from harness.protocols.kdp.stub import Faults, StubServer
+from tests.unit.kdp_machine import BASE, PageMachine
+
+BREAKPOINT = ExceptionInfo(cpu=0, exception=6, code=2, subcode=0)
+
+
+@contextmanager
+def attached(
+    machine: PageMachine, faults: Faults | None = None, *, timeout_s: float = 0.2, tries: int = 3
+) -> Iterator[tuple[KdpClient, StubServer]]:
+    """Give a client that has attached to a stub in front of a machine."""
+    with (
+        StubServer(machine, faults=faults) as stub,
+        KdpClient("127.0.0.1", stub.port, timeout_s=timeout_s, tries=tries) as client,
+    ):
+        client.connect()
+        yield client, stub
+
+
+def test_a_session_follows_the_order_that_kernels_expect() -> None:
+    """REATTACH, CONNECT, VERSION, HOSTINFO, KERNELVERSION; DISCONNECT at the end."""
+    with attached(PageMachine()) as (client, stub):
+        target = client.target
+
+    assert stub.seen.requests == [
+        Request.REATTACH,
+        Request.CONNECT,
+        Request.VERSION,
+        Request.HOSTINFO,
+        Request.KERNELVERSION,
+        Request.DISCONNECT,
+    ]
+    assert not stub.seen.connected
+    assert (target.text_address, target.uuid) == (BASE, "01234567-89AB-CDEF-0123-456789ABCDEF")
+    assert (target.version, target.feature, target.cpus_mask) == (12, 1, 1)
+
+
+def test_memory_and_registers_go_both_ways() -> None:
+    """Reads beyond one packet are put together; what is written can be read."""
+    machine = PageMachine()
+
+    with attached(machine) as (client, _):
+        assert client.read_memory(BASE + 3, 1500) == bytes(range(256))[3:] + bytes(
+            range(256)
+        ) * 4 + bytes(range(223))
+        client.write_memory(BASE + 1, b"\xcc" * 600)
+        client.write_registers({**client.read_registers(), "rip": BASE, "gs": 7})
+        values = client.read_registers()
+
+    assert machine.memory[:602] == b"\0" + b"\xcc" * 600 + bytes((601 % 256,))
+    assert (values["rip"], values["gs"], values["rsi"]) == (BASE, 7, 0)
+
+
+def test_what_is_not_mapped_is_refused_by_name() -> None:
+    """The kernel's error comes with its word and the address."""
+    with attached(PageMachine()) as (client, _), pytest.raises(KdpRefused) as caught:
+        client.read_memory(0x1000, 4)
+
+    assert caught.value.error == KdpStatus.BAD_ACCESS
+    assert caught.value.message == ("KDP_READMEM64 of 0x1000 refused: error 4 (BAD_ACCESS)")
+
+
+def test_breakpoints_have_their_own_errors() -> None:
+    """Setting twice and removing what is not there are refused."""
+    with attached(PageMachine()) as (client, _):
+        client.set_breakpoint(BASE)
+        with pytest.raises(KdpRefused, match="BREAKPOINT_ALREADY_SET"):
+            client.set_breakpoint(BASE)
+        client.remove_breakpoint(BASE)
+        with pytest.raises(KdpRefused, match="BREAKPOINT_NOT_FOUND"):
+            client.remove_breakpoint(BASE)
+
+
+def test_a_resumed_kernel_reports_its_stop() -> None:
+    """The exception is acknowledged, so sent once, and then the kernel can be asked again."""
+    with attached(PageMachine(BREAKPOINT)) as (client, stub):
+        client.resume()
+        note = client.wait_stopped(deadline_s=5)
+        assert client.read_memory(BASE, 1) == b"\0"
+
+    assert note is not None
+    assert note.stops == (BREAKPOINT,)
+    assert stub.seen.exceptions_sent == 1
+
+
+def test_a_running_kernel_is_not_asked() -> None:
+    """KDP cannot interrupt; the client says what can, and its wait has an end."""
+    with attached(PageMachine()) as (client, _):
+        client.resume()
+        assert client.wait_stopped(deadline_s=0.05) is None
+        with pytest.raises(DebugError, match="cannot interrupt") as caught:
+            client.read_memory(BASE, 1)
+
+    assert "inject-nmi" in caught.value.hint
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_lossy_wire_costs_time_and_nothing_else(seed: int) -> None:
+    """With a third of the packets lost each way and some doubled, each request is done once."""
+    faults = Faults(seed=seed, lose_requests=0.3, lose_replies=0.3, repeat_replies=0.2)
+    machine = PageMachine(BREAKPOINT, BREAKPOINT)
+
+    with attached(machine, faults, timeout_s=0.05, tries=40) as (client, stub):
+        for number in range(8):
+            client.write_memory(BASE + number, bytes((number ^ 0xFF,)))
+        for _ in range(2):
+            client.resume()
+            assert client.wait_stopped(deadline_s=10) is not None
+        assert client.read_memory(BASE, 8) == bytes(number ^ 0xFF for number in range(8))
+
+    assert stub.seen.requests.count(Request.WRITEMEM64) == 8
+    assert (stub.seen.requests.count(Request.RESUMECPUS), machine.runs) == (2, 2)
+    assert stub.seen.lost > 0
+
+
+def test_the_sequence_number_survives_its_overflow() -> None:
+    """The 257th request has the first one's number, and is a new one."""
+    with attached(PageMachine()) as (client, stub):
+        for number in range(300):
+            client.write_memory(BASE, bytes((number % 256,)))
+        assert client.read_memory(BASE, 1) == bytes((299 % 256,))
+
+    assert stub.seen.requests.count(Request.WRITEMEM64) == 300
+
+
+def test_garbage_before_each_reply_is_passed_over() -> None:
+    """A datagram that is no packet does not end the session."""
+    with attached(PageMachine(), Faults(garbage=True)) as (client, _):
+        assert client.read_memory(BASE, 2) == b"\0\1"
+
+
+def test_a_silent_kernel_ends_in_a_clear_error() -> None:
+    """The error names peer, request, tries and time, and what the console must say."""
+    with (
+        StubServer(PageMachine(), faults=Faults(silent=True)) as stub,
+        KdpClient("127.0.0.1", stub.port, timeout_s=0.05, tries=2) as client,
+        pytest.raises(KdpSilent) as caught,
+    ):
+        client.connect()
+
+    assert caught.value.message == (
+        f"127.0.0.1:{stub.port} answered none of 2 KDP_REATTACH, 0.05 s each"
+    )
+    assert "Waiting for remote debugger" in caught.value.hint
+
+
+def test_a_closed_port_is_a_silent_kernel() -> None:
+    """ICMP's refusal is no crash of the client: the port opens when the kernel stops."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    with (
+        KdpClient("127.0.0.1", port, timeout_s=0.05, tries=2) as client,
+        pytest.raises(KdpSilent, match="none of 2"),
+    ):
+        client.connect()
+
+
+def test_a_refusing_kernel_is_quoted() -> None:
+    """A second debugger is told that there is a first one."""
+    faults = Faults(refuse=KdpStatus.ALREADY_CONNECTED)
+
+    with pytest.raises(KdpRefused) as caught, attached(PageMachine(), faults):
+        pass
+
+    assert caught.value.message == "KDP_CONNECT refused: error 1 (ALREADY_CONNECTED)"
+    assert "another debugger" in caught.value.hint
+
+
+def test_a_reply_from_the_future_is_an_error() -> None:
+    """A greater sequence number means that somebody else is asking, too."""
+    with (
+        pytest.raises(KdpOutOfStep, match="KDP_VERSION 3 came while KDP_VERSION 1"),
+        attached(PageMachine(), Faults(sequence_shift=2)),
+    ):
+        pass
+
+
+def test_a_reply_from_the_past_is_passed_over() -> None:
+    """A lower one is a late repetition: the request is asked again, then the kernel is silent."""
+    with (
+        pytest.raises(KdpSilent),
+        attached(PageMachine(), Faults(sequence_shift=-1), timeout_s=0.05, tries=2),
+    ):
+        pass
+
+
+def test_the_right_number_for_another_request_is_an_error() -> None:
+    """A reply is known by its request as well as by its number."""
+    with (
+        pytest.raises(KdpOutOfStep, match="KDP_HOSTINFO 1 came while KDP_VERSION 1"),
+        attached(PageMachine(), Faults(wrong_request=True)),
+    ):
+        pass

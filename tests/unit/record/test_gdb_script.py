@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""replay_script: symbols where the recorded kernel had them, and no address that is a guess."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.record import gdb_script
+from harness.record.gdb_script import ReplayFiles
+from harness.record.recording import Fault
+from tests.unit.record.test_recording import FOUND
+
+SOURCE = "void first(void) { }\nvoid toy_crash(void) { *(volatile int *)0 = 1; }\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ReplayFiles:
+    """Give an object file of two functions; as a kernel it serves as well."""
+    (tmp_path / "toy.c").write_text(SOURCE)
+    module = tmp_path / "toy.ko"
+    subprocess.run(["gcc", "-O1", "-c", "-o", module, tmp_path / "toy.c"], check=True)
+    return ReplayFiles(socket=tmp_path / "gdb", vmlinux=module, module=module)
+
+
+def symbol(files: ReplayFiles, name: str) -> tuple[int, int]:
+    """Return value and size of a function, as nm has them."""
+    out = subprocess.check_output(["nm", "-S", files.module], text=True)
+    row = next(line.split() for line in out.splitlines() if line.endswith(f" {name}"))
+    return int(row[0], 16), int(row[1], 16)
+
+
+def test_the_fault_is_found_at_its_address(files: ReplayFiles) -> None:
+    """Section, symbol and offset add up, in the commands as well."""
+    value, size = symbol(files, "toy_crash")
+    fault = Fault(function="toy_crash", offset=2, size=size, module="toy")
+    recording = replace(FOUND, fault=fault)
+
+    text = gdb_script.text(recording, files)
+
+    address = FOUND.sections[".text"] + value + 2
+    assert f"hbreak *{address:#x}" in text
+    assert f"-s .text {FOUND.sections['.text']:#x}" in text
+    assert text.index("add-symbol-file") < text.index("target remote")
+
+
+@pytest.mark.parametrize(
+    ("module", "size", "sections"),
+    [
+        ("toy", 0x9999, {".text": 0x1000}),
+        ("toy", 0, {}),
+        ("toy", 0, {".data": 0x1000}),
+        ("other", 0, {".text": 0x1000}),
+    ],
+)
+def test_no_address_is_guessed(
+    files: ReplayFiles, module: str, size: int, sections: dict[str, int]
+) -> None:
+    """Another build, a module that never said where it is, another module: no to-fault."""
+    fault = Fault(
+        function="toy_crash",
+        offset=2,
+        size=size or symbol(files, "toy_crash")[1],
+        module=module,
+    )
+    recording = replace(FOUND, fault=fault, sections=sections)
+
+    assert gdb_script.fault_address(recording, files) is None
+    assert "define to-fault" not in gdb_script.text(recording, files)
+
+
+def test_only_a_guest_without_an_end_has_one_to_go_to(files: ReplayFiles) -> None:
+    """A guest that ended by itself stops at the breakpoints where guests end."""
+    text = gdb_script.text(replace(FOUND, instructions=77), files)
+
+    assert "monitor replay_break 77\n" in text
+    assert "to-end" not in gdb_script.text(FOUND, files)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""qemu_process: what cannot record is refused with the reason, what was started ends."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.errors import HypervisorError, UsageError
+from harness.model.settings import Accel
+from harness.record import qemu_process
+from harness.record.qemu_process import Recorder
+
+SLEEP = Recorder(program=Path("/bin/sleep"), version="1")
+ICOUNT = "-icount [shift=N|auto][,rr=record|replay,rrfile=<filename>]"
+
+
+def program(folder: Path, version: str, *, accels: str = "tcg kvm", options: str = ICOUNT) -> str:
+    """Write a program that answers as a QEMU would that this host does not have."""
+    path = folder / "qemu"
+    path.write_text(
+        f"#!/bin/sh\ncase $1 in\n--version) echo 'QEMU emulator version {version}' ;;\n"
+        f"-accel) echo {accels} ;;\n-help) echo '{options}' ;;\nesac\n"
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_version_is_the_whole_of_it(tmp_path: Path) -> None:
+    """The distribution's revision belongs to it: a patch can change what a log means."""
+    found = qemu_process.recorder(
+        arch="x86_64", accel=Accel.TCG, program=program(tmp_path, "7.2.22 (Debian 1:7.2+u18)")
+    )
+
+    assert found.version == "7.2.22 (Debian 1:7.2+u18)"
+
+
+@pytest.mark.parametrize(
+    ("version", "accels", "options", "said"),
+    [
+        ("5.1.0", "tcg", ICOUNT, "too old"),
+        ("7.2.0", "kvm", ICOUNT, "without TCG"),
+        ("7.2.0", "tcg", "-smp", "without -icount"),
+        ("unknown", "tcg", ICOUNT, "does not say its version"),
+    ],
+)
+def test_a_qemu_that_cannot_record_is_refused(
+    tmp_path: Path, version: str, accels: str, options: str, said: str
+) -> None:
+    """Each lack is named before anything is started."""
+    lacking = program(tmp_path, version, accels=accels, options=options)
+
+    with pytest.raises(UsageError, match=said):
+        qemu_process.recorder(arch="x86_64", accel=None, program=lacking)
+
+
+def test_kvm_other_machines_and_no_qemu_are_refused() -> None:
+    """They can never be recorded, and it is said why."""
+    with pytest.raises(UsageError, match="with KVM"):
+        qemu_process.recorder(arch="x86_64", accel=Accel.KVM)
+    with pytest.raises(UsageError, match="aarch64"):
+        qemu_process.recorder(arch="aarch64", accel=None)
+    with pytest.raises(UsageError, match="not installed"):
+        qemu_process.recorder(arch="x86_64", accel=None, program="qemu-of-no-host")
+
+
+def test_the_process_ends_with_the_block(tmp_path: Path) -> None:
+    """Whatever ends the block, no process is left."""
+    with (
+        pytest.raises(KeyboardInterrupt),
+        qemu_process.started(SLEEP, ["60"], log=tmp_path / "log", qmp=tmp_path / "qmp") as found,
+    ):
+        assert found.alive
+        raise KeyboardInterrupt
+
+    assert not psutil.pid_exists(found.process.pid)
+
+
+def test_the_process_ends_with_a_killed_harness(tmp_path: Path) -> None:
+    """SIGKILL lets nobody clean up; the kernel does it."""
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from harness.record import qemu_process as q\n"
+        "log = Path(sys.argv[1])\n"
+        "asked = q.Recorder(program=Path('/bin/sleep'), version='1')\n"
+        "with q.started(asked, ['60'], log=log, qmp=log) as found:\n"
+        "    print(found.process.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "log")],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    left = int(done.stdout)
+    psutil.wait_procs([psutil.Process(left)] if psutil.pid_exists(left) else [], timeout=10)
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == "zombie"
+
+
+def test_a_qemu_that_does_not_answer_is_an_error_with_its_words(tmp_path: Path) -> None:
+    """Nobody listens at the socket, and what the process said is the evidence."""
+    log = tmp_path / "log"
+    with qemu_process.started(SLEEP, ["x"], log=log, qmp=tmp_path / "qmp") as found:
+        found.process.wait(10)
+
+        with pytest.raises(HypervisorError, match="query-replay") as caught:
+            found.query_count()
+
+    assert any("invalid" in line for line in caught.value.evidence)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""record_run: how a recording ended, and the exit code that says it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.crash.explain_log import Explained
+from harness.panic.scan import scan
+from harness.record.guest_init import Said
+from harness.record.record_run import Recorded, _ending, _fault
+from harness.record.recording import Ending, Fault
+from tests.unit.record.test_recording import FOUND
+
+OOPS = """\
+[    1.000000] BUG: kernel NULL pointer dereference, address: 0000000000000000
+[    1.000000] Oops: 0002 [#1] PREEMPT SMP NOPTI
+[    1.000000] CPU: 0 PID: 114 Comm: sh Not tainted 6.1.0 #1
+[    1.000000] RIP: 0010:toy_crash+0x5/0x20 [toy]
+[    1.000000] ---[ end trace 0000000000000000 ]---
+[    1.100000] Kernel panic - not syncing: Fatal exception
+""".splitlines()
+
+
+def finished(ending: Ending, status: int | None, lines: list[str]) -> Recorded:
+    """Return a recording with this end and these reports."""
+    reports = scan(lines)
+    return Recorded(
+        folder=Path("one"),
+        recording=replace(FOUND, ending=ending, status=status),
+        explained=Explained(reports=reports, count=len(reports)),
+        notes=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "lines", "code"),
+    [
+        (Ending.FINISHED, 0, [], 0),
+        (Ending.FINISHED, 7, [], 1),
+        (Ending.REFUSED, None, [], 1),
+        (Ending.FINISHED, 0, ["[    1.000000] WARNING: CPU: 0 PID: 1 at toy.c:1 toy+0x1/0x2"], 1),
+        (Ending.DEADLINE, None, [], 4),
+        (Ending.GONE, None, [], 3),
+        (Ending.PANIC, None, OOPS, 3),
+    ],
+)
+def test_the_exit_code_says_how_it_ended(
+    ending: Ending, status: int | None, lines: list[str], code: int
+) -> None:
+    """A kernel that stopped outranks a fault, that a failed command; no end is no result."""
+    assert finished(ending, status, lines).exit_code == code
+
+
+def test_the_fault_is_where_the_first_report_points() -> None:
+    """Function, offset, size and module of the program counter in its text."""
+    assert _fault(scan(OOPS)) == Fault(function="toy_crash", offset=5, size=0x20, module="toy")
+    assert _fault(scan(OOPS[-1:])) is None
+
+
+def test_silence_is_no_end() -> None:
+    """Only the init's own word for the command's status makes it finished."""
+    complete = Said(stages=("load", "command", "status"), status=0)
+
+    assert _ending(complete, (), ended=True) is Ending.FINISHED
+    assert _ending(Said(stages=("load",)), (), ended=True) is Ending.GONE
+    assert _ending(Said(stages=("load",)), (), ended=False) is Ending.DEADLINE
+    assert _ending(complete, scan(OOPS), ended=True) is Ending.PANIC
+    assert _ending(Said(stages=("load", "refused")), (), ended=True) is Ending.REFUSED

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""release_gate: what only a test build has is found in the bytes, also inside of a package."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BuildError
+from harness.release import gate
+from harness.release.gate import ReleaseRules
+
+ELF = b"\x7fELF\0\0"
+RULES = ReleaseRules(forbidden=("crash_now", "i_know"), stamp="m_abi", test_bit=0x80000000)
+GOOD = ELF + b"\0m_abi=1u\0start\0"
+KEY = b"-----BEGIN " + b"PRIVATE KEY-----\nMIIE\n"
+
+
+def objections(name: str, data: bytes, *, stamped: bool = True) -> list[str]:
+    """Return what the gate says of one file."""
+    return list(gate.objections(name, data, RULES, stamped=stamped))
+
+
+def test_a_release_passes() -> None:
+    """A module with a release's stamp, and a text about the test build that is no binary."""
+    assert objections("m.ko", GOOD) == []
+    assert objections("README", b"the test build has crash_now") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("m.ko", GOOD + b"crash_now\0crash_now\0", "holds 'crash_now' 2 times"),
+        ("m.ko", GOOD + b"parm=i_know:bool\0", "holds 'i_know' 1 times"),
+        ("tool", ELF + b"m_abi=1\0i_know\0", "holds 'i_know'"),
+        ("lib.a", b"!<arch>\n" + b"m_abi=1\0crash_now\0", "holds 'crash_now'"),
+        ("m.ko", ELF + b"\0m_abi=0x80000001u\0", "ABI 0x80000001, a test build's"),
+        ("m.ko", ELF + b"\0m_abi=2147483650\0", "ABI 0x80000002, a test build's"),
+        ("m.ko", GOOD + b"\0m_abi=0x80000001u\0", "ABI 0x80000001"),
+        ("osq", b"\xcf\xfa\xed\xfe" + b"\0m_abi=0x80000001u\0", "ABI 0x80000001"),
+        ("osq", b"\xca\xfe\xba\xbe" + b"\0m_abi=1u\0crash_now\0", "holds 'crash_now'"),
+        ("m.ko", ELF + b"\0start\0", "does not say for which ABI"),
+        ("m.ko", ELF + b"\0other_m_abi=1u\0", "does not say for which ABI"),
+        ("m.ko", b"\xfd7zXZ\0", "is no binary"),
+        ("notes", b"see\n" + KEY, "holds a private key"),
+        ("tool", GOOD + KEY.replace(b"PRIVATE", b"RSA PRIVATE"), "holds a private key"),
+    ],
+)
+def test_each_trace_is_an_objection(name: str, data: bytes, words: str) -> None:
+    """One trace, one line that names the file and says what it is."""
+    (found,) = objections(name, data)
+
+    assert found.startswith(f"{name}: ")
+    assert words in found
+
+
+def test_an_unstamped_file_is_fine_where_no_stamp_is_due() -> None:
+    """A program that does not speak to the driver has no ABI."""
+    assert objections("tool", ELF, stamped=False) == []
+
+
+def package(folder: Path, files: dict[str, bytes], *, postinst: bytes = b"") -> Path:
+    """Make a .deb of some files."""
+    root = folder / "root"
+    for name, data in {"DEBIAN/control": CONTROL, **files}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    if postinst:
+        (root / "DEBIAN/postinst").write_bytes(postinst)
+        (root / "DEBIAN/postinst").chmod(0o755)
+    made = folder / "m.deb"
+    subprocess.run(["dpkg-deb", "--build", root, made], check=True, capture_output=True)
+    return made
+
+
+CONTROL = (
+    b"Package: m\nVersion: 1\nArchitecture: all\nMaintainer: m <m@m.invalid>\nDescription: m\n"
+)
+
+
+def test_a_good_package_passes(tmp_path: Path) -> None:
+    """Each file of it was read."""
+    made = package(tmp_path, {"lib/modules/6/m.ko": GOOD, "usr/sbin/tool": ELF})
+
+    gate.check_packages((made,), RULES)
+
+
+def test_a_package_is_refused_for_one_file(tmp_path: Path) -> None:
+    """The error has every objection as evidence, with package and file."""
+    files = {"lib/modules/6/m.ko": GOOD + b"crash_now", "usr/sbin/tool": ELF + b"i_know"}
+
+    with pytest.raises(BuildError, match="not released: 2 objections") as caught:
+        gate.check_packages((package(tmp_path, files),), RULES)
+
+    assert [line.split(": ")[:2] for line in sorted(caught.value.evidence)] == [
+        ["m.deb", "./lib/modules/6/m.ko"],
+        ["m.deb", "./usr/sbin/tool"],
+    ]
+
+
+def test_a_maintainers_script_is_looked_at_too(tmp_path: Path) -> None:
+    """A key in the control part is as public as one in the data."""
+    made = package(tmp_path, {}, postinst=b"#!/bin/sh\n# " + KEY)
+
+    with pytest.raises(BuildError, match="postinst: holds a private key"):
+        gate.check_packages((made,), RULES)
+
+
+def test_what_is_no_package_is_an_error(tmp_path: Path) -> None:
+    """A file that cannot be read back is not passed."""
+    (tmp_path / "m.deb").write_bytes(b"!<arch>\nbroken")
+
+    with pytest.raises(BuildError, match="cannot be read back"):
+        gate.check_packages((tmp_path / "m.deb",), RULES)

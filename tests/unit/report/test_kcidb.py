@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""kcidb: what other systems read is whole, and no host's fault is a kernel's failure."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from harness.model.crash import Blame
+from harness.model.settings import TestResult, Verdict
+from harness.report.kcidb import render, write
+from tests.unit.crashes import crash, report_of
+
+ID = re.compile(r"^[a-z0-9_]+:.+$")
+PATH = re.compile(r"^[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)*$")
+
+
+def walk(value: Any) -> list[Any]:
+    """Return every value in a tree of lists and objects."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [value, *(one for item in inner for one in walk(item))]
+
+
+def test_a_crash_is_an_issue_with_an_incident_in_its_test(tmp_path: Path) -> None:
+    """The incident leads from the test to the issue; every reference has its target."""
+    data = render(report_of(tmp_path / "run-1"))
+
+    (test,), (issue,), (incident,) = data["tests"], data["issues"], data["incidents"]
+    assert test["status"] == "FAIL"
+    assert incident["test_id"] == test["id"]
+    assert incident["issue_id"] == issue["id"]
+    assert test["build_id"] == data["builds"][0]["id"]
+    assert data["builds"][0]["checkout_id"] == data["checkouts"][0]["id"]
+    assert issue["report_subject"].startswith("BUG: unable to handle")
+
+
+def test_ids_and_paths_have_the_schemas_form(tmp_path: Path) -> None:
+    """No null anywhere; a test's path is made of words and dots."""
+    odd = TestResult(name="test_a::test_b[x y]", suite="guest", verdict=Verdict.PASSED)
+
+    data = render(report_of(tmp_path / "run-1", results=(odd,)))
+
+    for kind in ("checkouts", "builds", "tests", "issues", "incidents"):
+        assert all(ID.match(one["id"]) for one in data[kind])
+    assert PATH.match(data["tests"][0]["path"])
+    assert None not in walk(data)
+
+
+def test_a_host_that_broke_is_no_failure_of_the_kernel(tmp_path: Path) -> None:
+    """Lost is MISS, and the culprit of QEMU's end is the harness, not the code."""
+    lost = TestResult(name="t::one", suite="guest", verdict=Verdict.LOST)
+    ours = crash(blame=Blame.HARNESS)
+
+    data = render(report_of(tmp_path / "run-1", results=(lost,), crashes=(ours,)))
+
+    assert data["tests"][0]["status"] == "MISS"
+    assert data["issues"][0]["culprit"] == {"code": False, "harness": True}
+
+
+def test_a_crash_between_tests_belongs_to_the_build(tmp_path: Path) -> None:
+    """An incident without a test names the build."""
+    data = render(report_of(tmp_path / "run-1", crashes=(crash(test=""),)))
+
+    assert "test_id" not in data["incidents"][0]
+    assert data["incidents"][0]["build_id"] == data["builds"][0]["id"]
+
+
+def test_the_file_is_json(tmp_path: Path) -> None:
+    """It lies in the run's folder."""
+    file = write(report_of(tmp_path))
+
+    assert json.loads(file.read_text())["version"] == {"major": 5, "minor": 3}

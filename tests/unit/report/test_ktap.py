@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""ktap: what kernel tests print becomes results, and results become what others can read."""
+
+import pytest
+
+from harness.model.settings import TestResult, Verdict
+from harness.report.ktap import Bail, Event, Parser, Plan, Result, Started, render
+
+
+def events(text: str) -> list[Event]:
+    """Return every event of a document."""
+    parser = Parser()
+    return [event for line in text.splitlines() for event in parser.feed(line)]
+
+
+def results(text: str) -> list[TestResult]:
+    """Return every result of a document."""
+    return [event.result for event in events(text) if isinstance(event, Result)]
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "verdict", "reason"),
+    [
+        ("ok 1 good", "good", Verdict.PASSED, ""),
+        ("ok 1 - good", "good", Verdict.PASSED, ""),
+        ("not ok 2 bad", "bad", Verdict.FAILED, ""),
+        ("ok 3 later # SKIP no device", "later", Verdict.SKIPPED, "no device"),
+        ("ok 3 later # skip", "later", Verdict.SKIPPED, "skipped"),
+        ("not ok 4 known # TODO bug 5", "known", Verdict.SKIPPED, "TODO: bug 5"),
+        ("not ok 4 known # XFAIL", "known", Verdict.SKIPPED, "XFAIL"),
+        ("not ok 5 slow # TIMEOUT 45 seconds", "slow", Verdict.FAILED, "timeout: 45 seconds"),
+        ("ok 6 odd # ERROR broken", "odd", Verdict.FAILED, "error: broken"),
+        ("ok", "test 1", Verdict.PASSED, ""),
+    ],
+)
+def test_each_form_of_a_result_line(line: str, name: str, verdict: Verdict, reason: str) -> None:
+    """Numbers, dashes and every directive of the format."""
+    (found,) = results(f"KTAP version 1\n1..1\n{line}")
+
+    assert (found.name, found.verdict, found.reason) == (name, verdict, reason)
+
+
+@pytest.mark.parametrize("line", ["okay 1 x", "not okay", " # just talk", "random noise", "1...3"])
+def test_other_lines_are_no_results(line: str) -> None:
+    """Unknown lines are passed over."""
+    assert results(line) == []
+
+
+def test_subtests_take_their_parents_name() -> None:
+    """Nested results count, their parent's summary line does not."""
+    text = """KTAP version 1
+1..2
+    KTAP version 1
+    1..2
+    # why
+    not ok 1 a
+    ok 2 b
+not ok 1 suite
+ok 2 alone""".replace("    ", "  ")
+
+    found = results(text)
+
+    assert [(one.name, one.verdict) for one in found] == [
+        ("suite/a", Verdict.FAILED),
+        ("suite/b", Verdict.PASSED),
+        ("alone", Verdict.PASSED),
+    ]
+    assert found[0].diagnostics == ("why",)
+
+
+def test_a_parent_that_fails_alone_is_a_result() -> None:
+    """All subtests passed and the parent did not: that is a failure of its own."""
+    found = results("KTAP version 1\n1..1\n  1..1\n  ok 1 a\nnot ok 1 suite")
+
+    assert [(one.name, one.verdict) for one in found][1] == ("suite", Verdict.FAILED)
+
+
+def test_plan_start_and_bail_are_events() -> None:
+    """The plan's number, the test that begins, the reason for giving up."""
+    found = events("TAP version 13\n1..7\n# harness: start t::one\nBail out! no disk")
+
+    assert found == [Plan(count=7), Started(name="t::one"), Bail(reason="no disk")]
+
+
+def test_what_is_rendered_is_what_is_parsed() -> None:
+    """Names, verdicts, diagnostics and durations survive; a '#' in a name cannot."""
+    given = [
+        TestResult(name="a", verdict=Verdict.PASSED, duration_s=1.25, diagnostics=("x", "y # z")),
+        TestResult(name="b", verdict=Verdict.FAILED, diagnostics=("two\nlines",)),
+        TestResult(name="c", verdict=Verdict.SKIPPED, reason="not here"),
+        TestResult(name="d#1", verdict=Verdict.CRASHED, reason="it died"),
+    ]
+
+    found = results("\n".join(render(given)))
+
+    assert found[0] == given[0]
+    assert found[1].diagnostics == ("two", "lines")
+    assert (found[2].verdict, found[2].reason) == (Verdict.SKIPPED, "not here")
+    assert (found[3].name, found[3].verdict) == ("d_1", Verdict.FAILED)
+    assert "crashed: it died" in found[3].reason

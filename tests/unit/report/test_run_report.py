@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""report: what is written can be read back, and says the same in every format."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from junitparser import JUnitXml
+
+from harness.errors import Lost
+from harness.model.settings import Accel, RunReport, StageResult, TestResult, Verdict
+from harness.panic.values import KernelReport
+from harness.report import run_report
+
+WARNING = KernelReport(kind="warning", title="WARNING: in f", line=3, text=("a", "b"), test="one")
+
+
+def sample(folder: Path) -> RunReport:
+    """Return a run with a result of each kind."""
+    results = tuple(
+        TestResult(name=verdict.value, verdict=verdict, reason="why", suite="guest")
+        for verdict in Verdict
+    )
+    return RunReport(
+        run_id="run-1",
+        target="one",
+        verdict=Verdict.FAILED,
+        reason="because",
+        accel=Accel.TCG,
+        deadline_factor=4.0,
+        started_at="2026-01-01T00:00:00+00:00",
+        duration_s=12.5,
+        folder=folder,
+        stages=(StageResult(name="build", duration_s=1.0),),
+        results=results,
+        reports=(replace(WARNING, test=""),),
+        witnesses={"guest": "clean"},
+        facts={"kernel": "6.1"},
+        hint="do this",
+        evidence=("last line",),
+    )
+
+
+def test_a_report_is_read_back_as_it_was(tmp_path: Path) -> None:
+    """Every field survives the file."""
+    run = sample(tmp_path)
+
+    run_report.write(run)
+
+    assert run_report.load(tmp_path) == run
+
+
+TEXT = st.text(max_size=30)
+RESULTS = st.builds(
+    TestResult,
+    name=TEXT,
+    verdict=st.sampled_from(Verdict),
+    duration_s=st.floats(0, 1e6),
+    reason=TEXT,
+    diagnostics=st.lists(TEXT, max_size=3).map(tuple),
+    suite=TEXT,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(results=st.lists(RESULTS, max_size=4).map(tuple))
+def test_any_text_survives(
+    results: tuple[TestResult, ...], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Control characters, lone halves of pairs, other alphabets: read back equal."""
+    run = replace(sample(tmp_path_factory.mktemp("run")), results=results)
+
+    run_report.write(run)
+
+    assert run_report.load(run.folder) == run
+
+
+def test_junit_tells_failures_from_errors(tmp_path: Path) -> None:
+    """An assertion is a failure, a crash or a lost guest an error, as CI systems expect."""
+    run_report.write(sample(tmp_path))
+
+    (suite,) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+    kinds = {case.name: type(case.result[0]).__name__ for case in suite if case.result}
+
+    assert kinds == {
+        "failed": "Failure",
+        "crashed": "Error",
+        "lost": "Error",
+        "skipped": "Skipped",
+    }
+
+
+def test_a_run_without_results_is_not_an_empty_success(tmp_path: Path) -> None:
+    """A build that failed shows in JUnit as a case of its own."""
+    run_report.write(replace(sample(tmp_path), results=(), verdict=Verdict.LOST))
+
+    (suite,) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+
+    assert [case.name for case in suite] == ["the run itself"]
+
+
+def test_the_last_line_is_the_verdict(tmp_path: Path) -> None:
+    """Whoever reads only one line reads that one; the evidence comes first."""
+    lines = run_report.summary_lines(sample(tmp_path))
+
+    assert lines[-1] == "verdict: failed (because)"
+    assert lines[0] == "  | last line"
+    assert "failed: failed: why" in lines
+    assert "1 passed, 3 not, 1 skipped in 12.5 s (one, tcg, deadlines x 4)" in lines
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', '{"schema": 2}'])
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+    """Half a file, another schema, a missing field."""
+    (tmp_path / "report.json").write_text(text)
+
+    with pytest.raises(Lost):
+        run_report.load(tmp_path)
+
+
+def test_the_schema_is_in_the_file(tmp_path: Path) -> None:
+    """A reader can tell what it reads."""
+    run_report.write(sample(tmp_path))
+
+    assert json.loads((tmp_path / "report.json").read_text())["schema"] == run_report.SCHEMA
+
+
+def test_a_kernel_report_fails_the_test_it_belongs_to() -> None:
+    """A passed test fails, with a fatal report it crashed; an allowed report changes nothing."""
+    one = TestResult(name="one", verdict=Verdict.PASSED)
+    fatal = replace(WARNING, fatal=True)
+
+    (failed,), loose = run_report.apply_reports((one,), (WARNING,), ())
+    (crashed,), _ = run_report.apply_reports((one,), (fatal,), ())
+    (allowed,), none = run_report.apply_reports((one,), (WARNING,), ("^WARNING: in f$",))
+
+    assert (failed.verdict, failed.reason) == (
+        Verdict.FAILED,
+        "the kernel reported: WARNING: in f",
+    )
+    assert (loose, failed.reports) == ((), (WARNING,))
+    assert crashed.verdict is Verdict.CRASHED
+    assert (allowed, none) == (one, ())
+
+
+def test_a_report_between_tests_stays_loose() -> None:
+    """It belongs to no test, so it fails the run."""
+    one = TestResult(name="one", verdict=Verdict.PASSED)
+    between = replace(WARNING, test="")
+
+    assert run_report.apply_reports((one,), (between,), ()) == ((one,), (between,))
+
+
+def test_the_night_is_one_table(tmp_path: Path) -> None:
+    """One row a run, with what was found first; a pipe in a text does not break it."""
+    text = run_report.nightly_markdown((replace(sample(tmp_path), reason="a | b"),))
+
+    assert "| one | 6.1 | failed | 1 | 3 | 1 | 12 | a / b |" in text

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""bisect: git walks, the crash's signature decides, and the tree is left as it was."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.host import config
+from harness.model.request import KernelTestRequest
+from harness.model.settings import RunReport, Verdict
+from harness.report.live_view import PlainView
+from harness.runs import bisect, kernel_test
+from tests.unit.crashes import crash, report_of
+
+SIGNATURE = "0123456789ab"
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git as somebody."""
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> tuple[KernelTestRequest, list[str]]:
+    """Give a project whose module went bad in its fourth commit of six, and the commits."""
+    root = tmp_path / "project"
+    (root / "src").mkdir(parents=True)
+    (root / "images").mkdir()
+    (root / "tests").mkdir()
+    (root / "pyproject.toml").write_text(
+        '[tool.harness]\ndefault_target = "t"\nimages = "images"\n'
+        '[tool.harness.module]\nname = "m"\nsource = "src"\n'
+        '[[tool.harness.tests]]\nname = "guest"\npytest = "tests"\n'
+        '[tool.harness.kernels.k]\npackage = "linux-image-k"\n'
+        '[tool.harness.targets.t]\nimage = "i"\nkernel = "k"\n'
+    )
+    (root / "src" / "Kbuild").write_text("obj-m := m.o\n")
+    git(root, "init", "-q")
+    commits = []
+    for number in range(6):
+        (root / "src" / "m.c").write_text(f"{'bad' if number >= 3 else 'good'} {number}\n")
+        git(root, "add", ".")
+        git(root, "commit", "-q", "-m", f"change {number}")
+        commits.append(git(root, "rev-parse", "HEAD"))
+    settings = config.load(root / "pyproject.toml")
+    request = KernelTestRequest(
+        settings=settings, environment=config.environment(), target_name=None
+    )
+    return request, commits
+
+
+Runner = Callable[[KernelTestRequest, Any], RunReport]
+
+
+def runner(tmp_path: Path, broken: set[str]) -> Runner:
+    """Return a stand-in for a run: a module that says 'bad' crashes, one in `broken` is lost."""
+
+    def run(request: KernelTestRequest, _view: Any) -> RunReport:
+        text = (request.settings.module.source / "m.c").read_text()
+        found = report_of(tmp_path / "run")
+        if text.split()[1] in broken:
+            return replace(found, verdict=Verdict.LOST, reason="no build", results=(), crashes=())
+        return found if text.startswith("bad") else replace(found, crashes=())
+
+    return run
+
+
+def test_the_first_bad_commit_is_found(
+    history: tuple[KernelTestRequest, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fewer runs than commits, the right answer, no worktree left, the tree untouched."""
+    request, commits = history
+    root = request.settings.root
+    monkeypatch.setattr(kernel_test, "run", runner(tmp_path, set()))
+    steps: list[bisect.Step] = []
+
+    answer = bisect.walk(
+        request,
+        signature=SIGNATURE,
+        good=commits[0],
+        bad="HEAD",
+        view=PlainView(),
+        on_step=steps.append,
+    )
+
+    assert "change 3" in answer
+    assert len(steps) < 4
+    assert git(root, "worktree", "list").count("\n") == 0
+    assert git(root, "status", "--porcelain") == ""
+    assert git(root, "rev-parse", "HEAD") == commits[-1]
+
+
+def test_only_commits_that_cannot_be_tried_end_in_an_error(
+    history: tuple[KernelTestRequest, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git then knows no single commit, and neither do we."""
+    request, commits = history
+    monkeypatch.setattr(kernel_test, "run", runner(tmp_path, {"1", "2", "3", "4"}))
+
+    with pytest.raises(UsageError, match="could not be tried"):
+        bisect.walk(
+            request,
+            signature=SIGNATURE,
+            good=commits[0],
+            bad="HEAD",
+            view=PlainView(),
+            on_step=lambda _step: None,
+        )
+
+
+def test_an_unknown_revision_is_said(history: tuple[KernelTestRequest, list[str]]) -> None:
+    """It is named, and nothing is started."""
+    request, _ = history
+
+    with pytest.raises(UsageError, match="no-such-thing"):
+        bisect.walk(
+            request,
+            signature=SIGNATURE,
+            good="no-such-thing",
+            bad="HEAD",
+            view=PlainView(),
+            on_step=lambda _step: None,
+        )
+
+
+def test_another_crash_is_not_this_one(tmp_path: Path) -> None:
+    """A commit is judged by the signature, not by how its run ended."""
+    other = report_of(tmp_path, crashes=(crash(signature="ffffffffffff", title="another"),))
+
+    assert bisect.judge(report_of(tmp_path), SIGNATURE) == ("bad", "the crash is there")
+    assert bisect.judge(other, SIGNATURE) == ("good", "another crash: another")
+    lost = replace(other, verdict=Verdict.LOST, reason="no guest", crashes=())
+    assert bisect.judge(lost, SIGNATURE) == ("skip", "no guest")

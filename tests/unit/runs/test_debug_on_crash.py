@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""crash_debug: who gets the terminal, when, and what it costs the run when nobody can."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from harness.debugger import attach
+from harness.errors import GuestCrashed, GuestGone, HarnessError, KernelComplained, UsageError
+from harness.host import debuggers
+from harness.model.request import KernelTestRequest
+from harness.runs import debug_on_crash
+from harness.runs.loaded_guest import StandingGuest
+
+
+class View:
+    """Keeps notes, and whether the terminal was left."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.asides = 0
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+        self.notes.append(text)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Count it."""
+        self.asides += 1
+        yield
+
+
+def request(debugger: str) -> KernelTestRequest:
+    """Return a request as far as it is read here."""
+    found = SimpleNamespace(
+        debug_on_crash=debugger, settings=None, environment=None, kernel_name=None
+    )
+    return cast("KernelTestRequest", found)
+
+
+def standing(view: View, debugger: str = "gdb") -> StandingGuest:
+    """Return a guest as far as it is used here."""
+    session = SimpleNamespace(life="life", liveness=SimpleNamespace(settle=lambda: None))
+    found = SimpleNamespace(
+        request=request(debugger), record=SimpleNamespace(view=view), session=session
+    )
+    return cast("StandingGuest", found)
+
+
+@pytest.mark.parametrize(
+    ("debugger", "error", "times"),
+    [
+        ("gdb", GuestCrashed("dead"), 1),
+        ("", GuestCrashed("dead"), 0),
+        ("gdb", GuestGone("reset"), 0),
+        ("gdb", KernelComplained("a warning"), 0),
+    ],
+)
+def test_only_a_guest_that_died_and_is_there_is_debugged(
+    monkeypatch: pytest.MonkeyPatch, debugger: str, error: HarnessError, times: int
+) -> None:
+    """One that left has no memory, one that goes on is for the suite."""
+    calls: list[Any] = []
+    monkeypatch.setattr(attach, "attach_to", lambda *words: calls.append(words))
+    view = View()
+
+    held_s = debug_on_crash.hand_over(standing(view, debugger), error)
+
+    assert (len(calls), view.asides) == (times, times)
+    assert (held_s > 0) == bool(times)
+
+
+def test_a_debugger_that_cannot_be_had_costs_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The crash is explained all the same."""
+
+    def refuse(*_: object) -> int:
+        raise UsageError("another debugger is there")
+
+    monkeypatch.setattr(attach, "attach_to", refuse)
+    view = View()
+
+    debug_on_crash.hand_over(standing(view), GuestCrashed("dead"))
+
+    assert view.notes[-1] == "no debugger: another debugger is there"
+
+
+def test_no_terminal_and_no_debugger_are_said_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing is checked for a run that does not ask."""
+    monkeypatch.setattr(debuggers, "_path", lambda: [tmp_path])
+    debug_on_crash.check(request(""))
+
+    with pytest.raises(UsageError, match="there is none"):
+        debug_on_crash.check(request("gdb"))
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    with pytest.raises(UsageError, match="no gdb is installed"):
+        debug_on_crash.check(request("gdb"))

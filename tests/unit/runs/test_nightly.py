@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""nightly: every cell gives a verdict, also the one that gives nothing."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.model.settings import (
+    Accel,
+    KernelSpec,
+    ModuleSpec,
+    RunReport,
+    Settings,
+    TargetSpec,
+    TestResult,
+    Verdict,
+)
+from harness.report import run_report
+from harness.runs import nightly
+
+
+def settings(root: Path) -> Settings:
+    """Return a configuration with two cells."""
+    return Settings(
+        root=root,
+        file=root / "pyproject.toml",
+        default_target="one",
+        module=ModuleSpec(name="m", source=root),
+        tests=(),
+        targets={"one": TargetSpec(image="debian", kernel="plain")},
+        kernels={"plain": KernelSpec(package="p"), "rt": KernelSpec(package="q")},
+        images=root,
+        nightly=("one", "one:rt"),
+    )
+
+
+def finished(folder: Path, verdict: Verdict) -> RunReport:
+    """Return a report with one result."""
+    return RunReport(
+        run_id=folder.name,
+        target="one",
+        verdict=verdict,
+        reason="because",
+        accel=Accel.TCG,
+        deadline_factor=4.0,
+        started_at="2026-01-01T00:00:00+00:00",
+        duration_s=1.0,
+        folder=folder,
+        results=(TestResult(name="t::one", verdict=verdict, suite="guest"),),
+    )
+
+
+def test_a_cell_is_one_command_line() -> None:
+    """What a cell runs can be repeated by hand."""
+    line = nightly.Cell(target="one", kernel="rt").command("id", long=True)
+
+    assert line[1:] == [
+        "-m",
+        "invoke",
+        "kernel-test",
+        "--target=one",
+        "--kernel=rt",
+        "--run-id=id",
+        "--long",
+    ]
+
+
+def test_a_cell_that_leaves_no_report_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first cell writes a report, the second dies without one; both are reported."""
+
+    def cell(line: list[str], **_options: object) -> None:
+        run_id = next(part for part in line if part.startswith("--run-id=")).partition("=")[2]
+        folder = tmp_path / "build" / "runs" / run_id
+        if "--kernel=rt" not in line:
+            folder.mkdir(parents=True)
+            run_report.write(finished(folder, Verdict.PASSED))
+
+    monkeypatch.setattr(subprocess, "run", cell)
+
+    found = list(nightly.run(settings(tmp_path), long=False, deadline_s=1.0))
+
+    assert [one.verdict for _, one in found] == [Verdict.PASSED, Verdict.LOST]
+    assert "no report" in found[1][1].reason
+    assert found[1][1].target == "one:rt"
+
+
+def test_a_cell_that_does_not_end_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline of a cell is the reason that its report gives."""
+
+    def cell(line: list[str], **_options: object) -> None:
+        raise subprocess.TimeoutExpired(line, 1.0)
+
+    monkeypatch.setattr(subprocess, "run", cell)
+
+    found = list(nightly.run(settings(tmp_path), long=False, deadline_s=1.0))
+
+    assert {one.reason for _, one in found} == {"not finished after 1 s"}
+
+
+def test_the_files_name_every_cell(tmp_path: Path) -> None:
+    """Markdown and JUnit hold one entry for each cell."""
+    good = finished(tmp_path / "a", Verdict.PASSED)
+    bad = replace(finished(tmp_path / "b", Verdict.FAILED), target="one:rt")
+
+    markdown, junit = nightly.write((good, bad), tmp_path / "out")
+
+    assert "one:rt" in markdown.read_text()
+    assert junit.read_text().count("<testsuite ") == 2
+
+
+def test_the_worst_cell_decides_and_no_cell_is_lost(tmp_path: Path) -> None:
+    """Exit codes of the whole night."""
+    good, bad = finished(tmp_path, Verdict.PASSED), finished(tmp_path, Verdict.CRASHED)
+
+    assert nightly.exit_code((good,)) == 0
+    assert nightly.exit_code((good, bad)) == 3
+    assert nightly.exit_code(()) == 4

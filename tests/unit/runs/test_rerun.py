@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""replay: the same target, kernel, tests and module again, or a reason why that cannot be."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.artefacts import kernels
+from harness.errors import UsageError
+from harness.host import config
+from harness.model.request import KernelTestRequest
+from harness.report import run_report
+from harness.report.live_view import PlainView
+from harness.runs import rerun as reruns
+from tests.unit.crashes import crash, report_of
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class FakeKernel:
+    """What apt offers today."""
+
+    release: str = "6.1.0-50"
+    version: str = "6.1.176-1"
+
+
+def request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> Any:
+    """Return a request whose project has one finished run, run-1, under `tmp_path`."""
+    monkeypatch.setattr(kernels, "ensure", lambda *_words, **_options: kernel)
+    settings = replace(config.load(ROOT / "pyproject.toml"), root=tmp_path)
+    asked = KernelTestRequest(
+        settings=settings, environment=config.environment(), target_name=None
+    )
+    folder = asked.runs / "run-1"
+    folder.mkdir(parents=True)
+    loose = crash(folder / "crashes" / "2", number=2, test="")
+    found = report_of(folder)
+    run_report.write(replace(found, crashes=(*found.crashes, loose)))
+    return asked
+
+
+def prepared(asked: Any, *, crash: int = 0, rebuild: bool = False) -> reruns.Replay:
+    """Return what a replay of run-1 would run."""
+    return reruns.prepare(asked, "run-1", crash=crash, rebuild=rebuild, view=PlainView())
+
+
+def test_a_run_is_repeated_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its target, kernel and selection, and the modules that it kept."""
+    asked = request(tmp_path, monkeypatch, FakeKernel())
+
+    found = prepared(asked).request
+
+    assert (found.target_name, found.kernel_name) == ("debian-12", "6.1")
+    assert found.selection.expression == "one"
+    assert found.modules == asked.runs / "run-1" / "modules"
+
+
+def test_a_crash_is_repeated_by_its_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that came between tests, and one that is none, are said."""
+    asked = request(tmp_path, monkeypatch, FakeKernel())
+
+    assert prepared(asked, crash=1).request.selection.expression == "one"
+    with pytest.raises(UsageError, match="between tests"):
+        prepared(asked, crash=2)
+    with pytest.raises(UsageError, match="it has: 1, 2"):
+        prepared(asked, crash=3)
+
+
+def test_another_kernel_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused, unless the module is built for it, and then said."""
+    asked = request(tmp_path, monkeypatch, FakeKernel(release="6.1.0-56"))
+
+    with pytest.raises(UsageError, match=r"6\.1\.0-50, and apt offers 6\.1\.0-56"):
+        prepared(asked)
+    again = prepared(asked, rebuild=True)
+    assert again.request.modules is None
+    assert any("built from the tree" in line for line in again.differences)
+
+
+def test_a_run_is_found_by_the_end_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown one is an error that names the last ones."""
+    asked = request(tmp_path, monkeypatch, FakeKernel())
+
+    assert reruns.find_run(asked.runs, "-1").name == "run-1"
+    with pytest.raises(UsageError, match="the last runs: run-1"):
+        reruns.find_run(asked.runs, "nothing")

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""survival: no planned test disappears over several guests, and the same crash ends in time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from harness.errors import GuestCrashed, GuestLost, HarnessError, KernelComplained
+from harness.model.crash import Crash, Expectation
+from harness.model.settings import TestResult, TestSpec, Verdict
+from harness.panic.values import KernelReport
+from harness.runs import suite_runner, suites
+from harness.runs.suites import Listener, SuiteOutcome
+from tests.unit.crashes import crash
+
+SPEC = TestSpec(name="guest", pytest=Path("tests"))
+PLAN = ("t::one", "t::two", "t::three")
+
+
+@dataclass
+class FakeView:
+    """Keeps what was shown."""
+
+    shown: list[TestResult] = field(default_factory=list)
+
+    def running(self, name: str) -> None:
+        """A test begins."""
+
+    def note(self, text: str) -> None:
+        """Something happened."""
+
+    def test(self, result: TestResult) -> None:
+        """A result is shown."""
+        self.shown.append(result)
+
+
+@dataclass
+class FakeRecord:
+    """What survival needs of a run's record."""
+
+    view: FakeView = field(default_factory=FakeView)
+    crashes: list[Crash] = field(default_factory=list)
+    expected: dict[str, Expectation] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    reports: tuple[KernelReport, ...] = ()
+
+
+@dataclass
+class FakeStanding:
+    """A standing guest that is renewed as often as asked, or not at all."""
+
+    record: FakeRecord = field(default_factory=FakeRecord)
+    renewed: int = 0
+    refuses: HarnessError | None = None
+    refusals: int = 2
+    most_crashes: int = 3
+
+    session = session_file = selection = None
+
+    @property
+    def request(self) -> "FakeStanding":
+        """The request."""
+        return self
+
+    def renew(self) -> None:
+        """Bring up another guest, or refuse as often as was said."""
+        if self.refuses is not None and self.refusals:
+            self.refusals -= 1
+            raise self.refuses
+        self.renewed += 1
+
+
+Step = Callable[[Listener, Sequence[str]], SuiteOutcome]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, standing: FakeStanding, *steps: Step) -> SuiteOutcome:
+    """Run a suite whose processes do one step each."""
+    left = list(steps)
+
+    def run_suite(_spec: Any, _session: Any, **options: Any) -> SuiteOutcome:
+        return left.pop(0)(options["listener"], options["done"])
+
+    def explain(standing: FakeStanding, error: HarnessError, *, test: str) -> Crash:
+        found = crash(number=len(standing.record.crashes) + 1, test=test, title=error.message)
+        standing.record.crashes.append(found)
+        return found
+
+    monkeypatch.setattr(suites, "run_suite", run_suite)
+    monkeypatch.setattr(suite_runner, "explain", explain)
+    return suite_runner.run_suite(SPEC, cast("Any", standing))
+
+
+def dies_in(name: str, error: HarnessError | None = None) -> Step:
+    """Return a process in which everything passes up to a test that kills the guest."""
+
+    def step(listener: Listener, done: Sequence[str]) -> SuiteOutcome:
+        rest = [one for one in PLAN if one not in done]
+        passed = rest[: rest.index(name)]
+        results = [TestResult(name=one, verdict=Verdict.PASSED) for one in passed]
+        results.append(TestResult(name=name, verdict=Verdict.CRASHED))
+        for result in results:
+            listener.on_result(result)
+        return SuiteOutcome(
+            results=tuple(results),
+            error=error or GuestCrashed("it died"),
+            planned=tuple(rest),
+            unreached=tuple(rest[rest.index(name) + 1 :]),
+            running=name,
+        )
+
+    return step
+
+
+def passes(listener: Listener, done: Sequence[str]) -> SuiteOutcome:
+    """Pass everything that is left."""
+    rest = [one for one in PLAN if one not in done]
+    for one in rest:
+        listener.on_result(TestResult(name=one, verdict=Verdict.PASSED))
+    return SuiteOutcome(results=(), planned=tuple(rest))
+
+
+def collects_nothing(_listener: Listener, _done: Sequence[str]) -> SuiteOutcome:
+    """Find no test, as after the folder was removed."""
+    return SuiteOutcome(results=(), error=GuestLost("no test was collected"))
+
+
+def verdicts(outcome: SuiteOutcome) -> dict[str, str]:
+    """Return the verdict of each test."""
+    return {result.name: result.verdict.value for result in outcome.results}
+
+
+def test_the_tests_behind_a_crash_run_in_another_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One guest more, every test with a result, and no error at the end."""
+    standing = FakeStanding()
+
+    outcome = run(monkeypatch, standing, dies_in("t::two"), passes)
+
+    assert verdicts(outcome) == {"t::one": "passed", "t::two": "crashed", "t::three": "passed"}
+    assert outcome.error is None
+    assert standing.renewed == 1
+    assert [one.test for one in standing.record.crashes] == ["t::two"]
+
+
+def test_what_a_later_process_does_not_collect_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan of the first process holds, whatever a later one finds."""
+    steps = (dies_in("t::one"), collects_nothing, collects_nothing)
+
+    outcome = run(monkeypatch, FakeStanding(), *steps)
+
+    assert verdicts(outcome) == {"t::one": "crashed", "t::two": "lost", "t::three": "lost"}
+    assert outcome.error is not None
+
+
+def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is that of the replacement, and the rest is lost."""
+    standing = FakeStanding(refuses=GuestLost("no answer"))
+
+    outcome = run(monkeypatch, standing, dies_in("t::one"))
+
+    assert str(outcome.error) == "no answer"
+    assert verdicts(outcome)["t::three"] == "lost"
+
+
+def test_a_guest_that_is_slow_to_come_up_gets_a_second_chance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A loaded host costs time, not the tests that are left; a guest that died is another case."""
+    slow = FakeStanding(refuses=GuestLost("no answer"), refusals=1)
+    dead = FakeStanding(refuses=GuestCrashed("dead"), refusals=1)
+
+    outcome = run(monkeypatch, slow, dies_in("t::one"), passes)
+    other = run(monkeypatch, dead, dies_in("t::one"))
+
+    assert outcome.error is None
+    assert verdicts(outcome) == {"t::one": "crashed", "t::two": "passed", "t::three": "passed"}
+    assert str(other.error) == "dead"
+
+
+def test_the_same_crash_three_times_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an announcement; with one, it is what the tests want."""
+    steps = [dies_in(name) for name in PLAN]
+
+    outcome = run(monkeypatch, FakeStanding(), *steps)
+
+    assert "3 times in a row" in str(outcome.error)
+    wanted = FakeStanding(record=FakeRecord(expected=dict.fromkeys(PLAN, Expectation(kind="bug"))))
+    assert run(monkeypatch, wanted, *steps).error is None
+    endless = FakeStanding(most_crashes=0)
+    assert run(monkeypatch, endless, *steps).error is None
+
+
+def test_an_announced_crash_is_shown_when_it_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as crashed, which it was meant to be."""
+    wanted = Expectation(kind="null-deref", function="osq_break")
+    standing = FakeStanding(record=FakeRecord(expected={"t::one": wanted}))
+
+    run(monkeypatch, standing, dies_in("t::one"), passes)
+
+    assert standing.record.view.shown[0].verdict is Verdict.PASSED
+    assert standing.record.view.shown[0].reason.startswith("as announced")
+
+
+def test_a_complaint_is_not_charged_to_the_test_that_was_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The report knows its own test; the running one goes on in another guest."""
+
+    def complains(listener: Listener, _done: Sequence[str]) -> SuiteOutcome:
+        listener.on_result(TestResult(name="t::one", verdict=Verdict.PASSED))
+        return SuiteOutcome(
+            results=(),
+            error=KernelComplained("WARNING in f"),
+            planned=PLAN,
+            unreached=PLAN[1:],
+            running="t::two",
+        )
+
+    standing = FakeStanding()
+
+    outcome = run(monkeypatch, standing, complains, passes)
+
+    assert standing.record.crashes[0].test == ""
+    assert set(verdicts(outcome).values()) == {"passed"}

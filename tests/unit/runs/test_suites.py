@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""suites: no planned test disappears, whatever ends the suite."""
+
+from pathlib import Path
+
+from harness.errors import GuestCrashed, GuestLost, KernelComplained, NoTests, TestOverdue
+from harness.model.crash import Expectation
+from harness.model.request import Selection
+from harness.model.settings import TestResult, Verdict
+from harness.runs.suites import Listener, _Ledger, _pytest_process, _queued, lost
+
+PLAN = ["KTAP version 1", "1..2", "# harness: planned t::one", "# harness: planned t::two"]
+
+
+def ledger(*lines: str) -> _Ledger:
+    """Return a ledger that has read the lines."""
+    listener = Listener(
+        on_start=lambda _name: None,
+        on_result=lambda _result: None,
+        on_expect=lambda _name, _expectation: None,
+    )
+    book = _Ledger("guest", listener)
+    for line in lines:
+        book.feed(line)
+    return book
+
+
+def verdicts(results: tuple[TestResult, ...]) -> dict[str, Verdict]:
+    """Return name and verdict of each result."""
+    return {result.name: result.verdict for result in results}
+
+
+def test_all_results_and_no_error_is_a_good_end() -> None:
+    """Every planned test has a result, so nothing is added."""
+    book = ledger(*PLAN, "ok 1 t::one", "not ok 2 t::two")
+
+    outcome = book.ended(None)
+
+    assert outcome.error is None
+    assert verdicts(outcome.results) == {"t::one": Verdict.PASSED, "t::two": Verdict.FAILED}
+
+
+def test_a_crash_is_charged_to_the_running_test() -> None:
+    """The test that had begun crashed; the one after it was never reached."""
+    book = ledger(*PLAN, "# harness: start t::one")
+
+    outcome = book.ended(GuestCrashed("it died"))
+
+    assert verdicts(outcome.results) == {"t::one": Verdict.CRASHED}
+    assert outcome.results[0].reason == "it died"
+    assert outcome.unreached == ("t::two",)
+    assert outcome.running == "t::one"
+
+
+def test_what_is_not_reached_at_the_end_is_lost() -> None:
+    """No planned test disappears: without another guest it is lost, and says why."""
+    (result,) = lost(("t::two",), "guest")
+
+    assert (result.name, result.verdict) == ("t::two", Verdict.LOST)
+    assert "not reached" in result.reason
+
+
+def test_a_test_that_does_not_end_has_failed() -> None:
+    """The guest's kernel is well, so nothing has crashed and nothing was lost."""
+    outcome = ledger(*PLAN, "# harness: start t::one").ended(TestOverdue("ran for over 60 s"))
+
+    assert verdicts(outcome.results) == {"t::one": Verdict.FAILED}
+
+
+def test_an_earlier_tests_fault_leaves_the_running_one_without_a_result() -> None:
+    """It goes on in another guest, as if it had never begun."""
+    outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(
+        KernelComplained("WARNING in f")
+    )
+
+    assert verdicts(outcome.results) == {"t::one": Verdict.PASSED}
+    assert outcome.unreached == ("t::two",)
+
+
+def test_time_under_a_debugger_does_not_count() -> None:
+    """What is postponed is not running time."""
+    book = ledger(*PLAN, "# harness: start t::one")
+
+    book.postpone(60.0)
+
+    assert book.running_for_s < 0
+
+
+def test_an_announced_crash_is_heard() -> None:
+    """What a test expects reaches the listener before the test runs."""
+    heard: dict[str, Expectation] = {}
+    listener = Listener(
+        on_start=lambda _name: None, on_result=lambda _result: None, on_expect=heard.__setitem__
+    )
+
+    _Ledger("guest", listener).feed('# harness: expects t::one {"kind": "bug", "fatal": true}')
+
+    assert heard == {"t::one": Expectation(kind="bug", fatal=True)}
+
+
+def test_a_suite_that_stops_in_the_middle_is_lost() -> None:
+    """Without a result and without a crash a started test is lost, never passed."""
+    outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(None)
+
+    assert verdicts(outcome.results)["t::two"] is Verdict.LOST
+
+
+def test_nothing_collected_is_an_error(tmp_path: Path) -> None:
+    """An empty suite ends in NoTests with what it wrote."""
+    log = tmp_path / "guest.log"
+    log.write_text("collected 0 items\n")
+
+    outcome = ledger("KTAP version 1", "1..0").ended(None, log=log)
+
+    assert isinstance(outcome.error, NoTests)
+    assert outcome.error.evidence == ("collected 0 items",)
+
+
+def test_missing_results_of_a_plain_plan_are_an_error() -> None:
+    """A command that announces two results and prints one has not passed."""
+    outcome = ledger("KTAP version 1", "1..2", "ok 1 first").ended(None)
+
+    assert outcome.error is not None or any(
+        result.verdict is Verdict.LOST for result in outcome.results
+    )
+
+
+def test_bailing_out_is_an_error() -> None:
+    """Bail out! ends in an error that repeats the reason."""
+    outcome = ledger("KTAP version 1", "1..2", "ok 1 first", "Bail out! no device").ended(None)
+
+    assert isinstance(outcome.error, GuestLost)
+    assert "no device" in outcome.error.message
+
+
+def test_a_pytest_process_that_cannot_collect_says_why(tmp_path: Path) -> None:
+    """A test file with an error ends in a bail-out line and a log, not in silence."""
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "test_broken.py").write_text("import no_such_module_anywhere\n")
+    log = tmp_path / "log"
+
+    with _pytest_process(folder, Selection(), tmp_path / "none", log) as lines:
+        seen = [line for line in lines if line]
+
+    assert any(line.startswith("Bail out!") for line in seen)
+    assert "no_such_module_anywhere" in log.read_text()
+
+
+def test_a_pytest_process_reports_each_result(tmp_path: Path) -> None:
+    """Pass, fail and skip come out as KTAP, with the failure's text and the skip's reason."""
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "test_three.py").write_text(
+        "import pytest\n"
+        "def test_good(): print('ok 9 not a result')\n"
+        "def test_bad(): assert 1 == 2\n"
+        "def test_skipped(): pytest.skip('for a reason')\n"
+    )
+
+    with _pytest_process(folder, Selection(), tmp_path / "none", tmp_path / "log") as lines:
+        outcome = ledger(*(line for line in lines if line)).ended(None)
+
+    assert verdicts(outcome.results) == {
+        "test_three::test_good": Verdict.PASSED,
+        "test_three::test_bad": Verdict.FAILED,
+        "test_three::test_skipped": Verdict.SKIPPED,
+    }
+    assert any("assert 1 == 2" in line for line in outcome.results[1].diagnostics)
+    assert "for a reason" in outcome.results[2].reason
+
+
+def test_a_quiet_stream_yields_none_between_lines() -> None:
+    """Whoever pumps gets the chance to look at the guest."""
+    assert list(_queued(iter(["a\n", "b\n"]))) == ["a", "b"]

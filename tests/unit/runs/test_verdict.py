@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""verdict: nothing passes by silence, and the worst witness wins."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.errors import BuildError, GuestHung, GuestLost, HarnessError
+from harness.model.settings import TestResult, Verdict
+from harness.panic.values import KernelReport
+from harness.runs.verdict import Evidence, decide
+
+PASSED = TestResult(name="one", verdict=Verdict.PASSED)
+CLEAN = Evidence(results=(PASSED,), reports=(), guest_word="", console_word="", libvirt_word="")
+WARNING = KernelReport(kind="warning", title="WARNING in f", line=3, text=("WARNING",))
+
+
+def test_a_run_passes_when_every_witness_agrees() -> None:
+    """Results passed, clean words from guest, console and libvirt: passed, with the count."""
+    assert decide(CLEAN) == (Verdict.PASSED, "1 tests passed, kernel log clean")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"results": ()}, Verdict.LOST),
+        ({"results": (replace(PASSED, verdict=Verdict.SKIPPED),)}, Verdict.LOST),
+        ({"results": (PASSED, replace(PASSED, verdict=Verdict.FAILED))}, Verdict.FAILED),
+        ({"results": (PASSED, replace(PASSED, verdict=Verdict.LOST))}, Verdict.LOST),
+        ({"reports": (WARNING,)}, Verdict.FAILED),
+        ({"reports": (replace(WARNING, fatal=True),)}, Verdict.CRASHED),
+        ({"guest_word": "it found a fault"}, Verdict.LOST),
+        ({"console_word": "the planted line was not seen"}, Verdict.LOST),
+        ({"libvirt_word": "the guest was reset"}, Verdict.CRASHED),
+    ],
+)
+def test_each_objection_counts(change: dict[str, object], expected: Verdict) -> None:
+    """One objection by one witness is enough to lose the pass."""
+    verdict, reason = decide(replace(CLEAN, **change))  # type: ignore[arg-type]
+
+    assert verdict is expected
+    assert reason
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (GuestHung("silent"), Verdict.CRASHED),
+        (BuildError("no"), Verdict.FAILED),
+        (GuestLost("gone"), Verdict.LOST),
+    ],
+)
+def test_an_error_outranks_good_results(error: HarnessError, expected: Verdict) -> None:
+    """What ended the run early decides, whatever passed before."""
+    verdict, reason = decide(replace(CLEAN, error=error))
+
+    assert verdict is expected
+    assert reason == error.message
+
+
+def test_a_fatal_report_explains_a_lost_guest() -> None:
+    """SSH that was lost because the kernel died is a crash, not a lost guest."""
+    fatal = replace(WARNING, fatal=True, title="BUG: oops")
+
+    assert decide(replace(CLEAN, error=GuestLost("gone"), reports=(fatal,))) == (
+        Verdict.CRASHED,
+        "BUG: oops",
+    )

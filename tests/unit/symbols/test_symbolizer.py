@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Lines for frames, on a relocatable file like a module's, compiled here."""
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.panic.values import Frame, KernelReport, Stack
+from harness.symbols import elf
+from harness.symbols.paths import shown_path
+from harness.symbols.symbolizer import Symbolizer, source_lines
+
+# Line numbers below are of these texts.
+FIRST = """\
+int sink;
+static inline __attribute__((always_inline)) void inner(int *p)
+{
+	*(volatile int *)p = 1;
+}
+
+__attribute__((noinline, used)) static void same(void)
+{
+	sink++;
+}
+
+__attribute__((noinline)) int outer(int *p)
+{
+	inner(p);
+	same();
+	return sink;
+}
+
+__attribute__((cold, noinline)) void rare(void)
+{
+	sink = 7;
+}
+
+__attribute__((noinline, section(".init.text"))) void begin(void)
+{
+	rare();
+	sink = 8;
+}
+"""
+SECOND = """\
+extern int sink;
+__attribute__((noinline, used)) static void same(void)
+{
+	sink = sink * 3 + (sink >> 5);
+	sink ^= 0x1234567;
+	sink = sink * 7 + 1;
+}
+
+void last(void)
+{
+	same();
+	sink = 2;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the two files and what they are linked to."""
+    folder = tmp_path_factory.mktemp("module")
+    for name, text in (("first", FIRST), ("second", SECOND)):
+        (folder / f"{name}.c").write_text(text)
+        options = ["-O2", "-g", "-fno-pic", "-fno-pie", "-falign-functions=16", "-c"]
+        subprocess.run(
+            ["gcc", *options, str(folder / f"{name}.c"), "-o", str(folder / f"{name}.o")],
+            check=True,
+        )
+    objects = [str(folder / "first.o"), str(folder / "second.o")]
+    subprocess.run(
+        ["ld", "-r", "--build-id=sha1", "-o", str(folder / "toy.ko"), *objects], check=True
+    )
+    return folder
+
+
+@pytest.fixture
+def lines(source: Path) -> Iterator[Symbolizer]:
+    """Return a symbolizer for the module `toy`."""
+    with Symbolizer({"toy": source / "toy.ko"}, roots=(source,)) as symbolizer:
+        yield symbolizer
+
+
+def address_of_call(source: Path, caller: str, callee: str) -> int:
+    """Return what a call in a function returns to, as an offset in it; objdump's word."""
+    text = subprocess.run(
+        ["objdump", "-dr", str(source / "toy.ko")], check=True, capture_output=True, text=True
+    ).stdout
+    body = text.split(f"<{caller}>:\n", 1)[1].split("\n\n", 1)[0].splitlines()
+    # Calls inside a section are resolved, others have a relocation on the line below.
+    at = next(
+        number
+        for number, line in enumerate(body)
+        if re.search(r"\bcall", line)
+        and (callee in line or (number + 1 < len(body) and callee in body[number + 1]))
+    )
+    following = next(line for line in body[at + 1 :] if re.search(r"\t.*\t", line))
+    return int(following.split(":")[0], 16) - int(body[0].split(":")[0], 16)
+
+
+def symbol(source: Path, name: str, *, at: int = 0) -> elf.Symbol:
+    """Return a symbol of the linked file, of several the one at this place by address."""
+    found = elf.SymbolTable(source / "toy.ko").find(name)
+    return sorted(found, key=lambda one: one.value)[at]
+
+
+def test_inlined_function_comes_before_its_caller(lines: Symbolizer, source: Path) -> None:
+    """The program counter in an inlined store has two frames, the inner one marked inline."""
+    frame = Frame(function="outer", offset=0, size=symbol(source, "outer").size, module="toy")
+
+    inner, outer = lines.frame(frame, at_address=True)
+
+    assert (inner.function, inner.place, inner.inline) == ("inner", "first.c:4", True)
+    assert (outer.function, outer.place, outer.inline) == ("outer", "first.c:14", False)
+    assert inner.module == "toy"
+
+
+def test_return_address_belongs_to_the_call(lines: Symbolizer, source: Path) -> None:
+    """The line of a return address is that of the call, not that of the next statement."""
+    offset = address_of_call(source, "last", "same")
+    frame = Frame(function="last", offset=offset, module="toy")
+
+    (as_return,) = lines.frame(frame)
+    (as_counter,) = lines.frame(frame, at_address=True)
+
+    assert as_return.place == "second.c:11"
+    assert as_counter.place == "second.c:12"
+
+
+@pytest.mark.parametrize(("at", "place"), [(0, "first.c:9"), (1, "second.c:4")])
+def test_static_duplicate_is_told_by_its_size(
+    lines: Symbolizer, source: Path, at: int, place: str
+) -> None:
+    """Of two static functions with one name, the one with the printed size is looked up."""
+    size = symbol(source, "same", at=at).size
+
+    (found,) = lines.frame(Frame(function="same", size=size, module="toy"), at_address=True)
+
+    assert found.place == place
+
+
+def test_duplicate_without_a_size_stays_undecided(lines: Symbolizer) -> None:
+    """Two functions with one name and no size to choose by: no line, and a note."""
+    frame = Frame(function="same", module="toy")
+
+    assert lines.frame(frame) == (frame,)
+    assert "2 functions same" in lines.notes[0]
+
+
+def test_size_as_kallsyms_counts_it_fits(source: Path) -> None:
+    """The kernel prints the distance to the next symbol, padding included."""
+    outer = symbol(source, "outer")
+
+    assert outer.size % 16
+    assert outer.fits(outer.size)
+    assert outer.fits(max(outer.extents))
+    assert not outer.fits(outer.size + 1)
+
+
+def test_another_build_gives_no_line(lines: Symbolizer, source: Path) -> None:
+    """A function of another size is another build: the frame stays, a note says why."""
+    size = symbol(source, "outer").size + 1
+    frame = Frame(function="outer", offset=3, size=size, module="toy")
+
+    assert lines.frame(frame) == (frame,)
+    assert lines.notes == (
+        f"toy.ko is another build than the one that ran: outer has not {size:#x} bytes in it",
+    )
+
+
+def test_data_that_was_executed_accuses_no_build(lines: Symbolizer) -> None:
+    """The kernel counts its size up to the end of the code, below it: 2^64 less something."""
+    frame = Frame(function="sink", size=0xFFFFFFFFFFFF8060, module="toy")
+
+    assert lines.frame(frame, at_address=True) == (frame,)
+    assert lines.notes == ()
+
+
+@pytest.mark.parametrize(("name", "place"), [("rare", "first.c:21"), ("begin", "first.c:26")])
+def test_other_sections_have_their_own_addresses(lines: Symbolizer, name: str, place: str) -> None:
+    """Functions in .text.unlikely and .init.text begin at 0 again, and are not mixed up."""
+    (found,) = lines.frame(Frame(function=name, module="toy"), at_address=True)
+
+    assert found.place == place
+
+
+def test_unknown_function_and_module_stay(lines: Symbolizer) -> None:
+    """What no binary explains comes back as it was; only what should be there is noted."""
+    stranger = Frame(function="nobody", offset=1, size=2, module="toy")
+    other = Frame(function="ext4_open", offset=1, size=2, module="ext4")
+
+    assert lines.frame(stranger) == (stranger,)
+    assert lines.frame(other) == (other,)
+    assert lines.notes == ("toy.ko has no function nobody",)
+
+
+@pytest.mark.parametrize("content", [None, b"no ELF file at all"])
+def test_missing_or_broken_file_is_noted_once(tmp_path: Path, content: bytes | None) -> None:
+    """Without a readable file every frame stays, and one note says so."""
+    path = tmp_path / "toy.ko"
+    if content is not None:
+        path.write_bytes(content)
+    frame = Frame(function="outer", module="toy")
+
+    with Symbolizer({"toy": path}) as symbolizer:
+        assert [symbolizer.frame(frame) for _ in range(2)] == [(frame,), (frame,)]
+
+        assert len(symbolizer.notes) == 1
+
+
+def test_report_has_lines_in_every_stack(source: Path) -> None:
+    """RIP is taken as it is, the same frame of the trace too, return addresses minus one."""
+    back = address_of_call(source, "last", "same")
+    outer, size = symbol(source, "outer"), symbol(source, "last").size
+    text = (
+        "BUG: kernel NULL pointer dereference",
+        f"RIP: 0010:outer+0x0/{outer.size:#x} [toy]",
+        "Call Trace:",
+        f" ? outer+0x0/{outer.size:#x} [toy]",
+        f" last+{back:#x}/{size:#x} [toy]",
+    )
+    pointer = Frame(function="outer", size=outer.size, module="toy")
+    trace = (
+        Frame(function="outer", size=outer.size, module="toy", reliable=False),
+        Frame(function="last", offset=back, size=size, module="toy"),
+    )
+    report = KernelReport(
+        kind="null-deref",
+        title="NULL pointer dereference in outer",
+        line=0,
+        text=text,
+        function="outer",
+        module="toy",
+        stacks=(Stack(name="", frames=(pointer,)), Stack(name="Call Trace:", frames=trace)),
+    )
+
+    with Symbolizer({"toy": source / "toy.ko"}, roots=(source,)) as symbolizer:
+        symbolizer.report(report)
+        begun = time.monotonic()
+        found = symbolizer.report(report)
+        warm_s = time.monotonic() - begun
+
+    assert [(one.function, one.place) for one in found.frames] == [
+        ("inner", "first.c:4"),
+        ("outer", "first.c:14"),
+        ("inner", "first.c:4"),
+        ("outer", "first.c:14"),
+        ("last", "second.c:11"),
+    ]
+    assert found.place == "first.c:14"
+    assert warm_s < 0.1
+
+
+def test_build_id_is_the_linkers(source: Path, tmp_path: Path) -> None:
+    """The id is what readelf shows; a file that is no ELF file is refused."""
+    (tmp_path / "text").write_text("text")
+
+    assert re.fullmatch(r"[0-9a-f]{40}", elf.build_id(source / "toy.ko"))
+    assert elf.build_id(source / "first.o") == ""
+    with pytest.raises(UsageError, match="cannot read"):
+        elf.build_id(tmp_path / "text")
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [
+        ("/src/toy/os/../core/ring.c", "core/ring.c"),
+        (
+            "/c/kernels/6.1-x/src/linux-headers-6.1.0-50-common/include/linux/list.h",
+            "include/linux/list.h",
+        ),
+        ("debian/build/build_amd64_none_cloud-amd64/kernel/panic.c", "kernel/panic.c"),
+        ("/build/linux-6.12.3/debian/build/build_amd64_none_rt/../../../mm/slub.c", "mm/slub.c"),
+        ("/elsewhere/x.c", "/elsewhere/x.c"),
+    ],
+)
+def test_paths_are_shown_from_their_tree(file: str, shown: str) -> None:
+    """A path begins at the module's source or at the top of the kernel's tree."""
+    assert shown_path(file, (Path("/src/toy"),)) == shown
+
+
+def test_source_lines_mark_the_guilty_one(source: Path) -> None:
+    """Five lines with their numbers; at the file's end fewer; none for a line that is gone."""
+    assert source_lines("first.c:9", (source,)) == (
+        "   7 | __attribute__((noinline, used)) static void same(void)",
+        "   8 | {",
+        ">  9 |         sink++;",
+        "  10 | }",
+        "  11 |",
+    )
+    assert [one[0] for one in source_lines("second.c:1", (source,))] == [">", " ", " "]
+    assert source_lines("second.c:900", (source,)) == ()
+    assert source_lines("gone.c:1", (source,)) == ()

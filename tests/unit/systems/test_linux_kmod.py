@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""platform_linux: what the guest answers becomes the right error, or none."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from harness.errors import GuestHung, GuestLost, ModuleError
+from harness.model.settings import ModuleSpec
+from harness.systems.linux import kmod
+from harness.systems.ssh import CommandFailed, Completed, Guest
+
+SPEC = ModuleSpec(name="m", source=Path("/src"), devices=("/dev/m",), parameters={"a": "b c"})
+TOKEN = "c0ffee"  # noqa: S105
+LOADED = "m 16384 1 other, Live 0x0000000000000000 (OE)\nplain 1 0 - Live 0x0\n"
+CANARY = f"[    1.0] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"
+
+
+class FakeGuest:
+    """Answers by the first key that a command contains; remembers every command."""
+
+    def __init__(self, answers: dict[str, str | tuple[int, str, str] | Exception]) -> None:
+        self.answers = answers
+        self.commands: list[str] = []
+
+    def run(
+        self, command: str | Sequence[str], *, deadline_s: float, check: bool = True
+    ) -> Completed:
+        """Return the scripted answer."""
+        line = command if isinstance(command, str) else " ".join(command)
+        self.commands.append(line)
+        answer = next((text for key, text in self.answers.items() if key in line), "")
+        if isinstance(answer, Exception):
+            raise answer
+        status, out, err = answer if isinstance(answer, tuple) else (0, answer, "")
+        done = Completed(stdout=out, stderr=err, status=status, duration_s=deadline_s * 0)
+        if check and status:
+            raise CommandFailed(line, done)
+        return done
+
+
+def guest(**answers: str | tuple[int, str, str] | Exception) -> tuple[FakeGuest, Guest]:
+    """Return a fake, also as what the functions take; '_' in a key stands for a space."""
+    fake = FakeGuest({key.replace("_", " "): text for key, text in answers.items()})
+    return fake, cast("Guest", fake)
+
+
+def test_proc_modules_is_read() -> None:
+    """Name, size, count and users; short lines are passed over."""
+    found = kmod.parse_modules(LOADED + "broken\n")
+
+    assert set(found) == {"m", "plain"}
+    assert (found["m"].references, found["m"].used_by) == (1, ("other",))
+    assert found["plain"].used_by == ()
+
+
+def test_loading_passes_parameters_quoted() -> None:
+    """A parameter with a space arrives as one word, and sections come back as numbers."""
+    fake, peer = guest(insmod="4.25\n.text:0xffffffffc0000000\n.data:0x10\nodd\n")
+
+    loaded = kmod.load(peer, SPEC, deadline_s=1)
+
+    assert any("insmod /run/harness/m.ko 'a=b c'" in line for line in fake.commands)
+    assert loaded.sections == {".text": 0xFFFFFFFFC0000000, ".data": 16}
+
+
+def test_a_refusal_is_told_in_words_with_the_kernels_lines() -> None:
+    """The errno's text is the message, what the kernel said meanwhile the evidence."""
+    words = "insmod: ERROR: could not insert module /run/harness/m.ko: Device or resource busy\n"
+    # The log's clock may be somewhat behind the one that the moment before was read from.
+    log = "[    1.0] old\nits rest\n[   11.4] m: no luck\nand why\n"
+    _, peer = guest(insmod=(1, f"12.50\n{words}", ""), dmesg=log)
+
+    with pytest.raises(ModuleError, match="m does not load: Device or resource busy") as caught:
+        kmod.load(peer, SPEC, deadline_s=1)
+
+    assert caught.value.evidence == ("[   11.4] m: no luck", "and why")
+
+
+def test_an_init_without_end_is_a_hang() -> None:
+    """The deadline of loading is a hang of the guest, with insmod's stack."""
+    _, peer = guest(stack="[<0>] m_init+0x1/0x2 [m]\n", insmod=GuestLost("late"))
+
+    with pytest.raises(GuestHung, match="hangs in its init") as caught:
+        kmod.load(peer, SPEC, deadline_s=1)
+
+    assert caught.value.evidence == ("[<0>] m_init+0x1/0x2 [m]",)
+
+
+def test_a_device_that_does_not_appear_is_an_error() -> None:
+    """Loaded is not enough when the configuration promises a device."""
+    _, peer = guest(test_=(1, "", ""), insmod="1.0\n")
+
+    with pytest.raises(ModuleError, match="/dev/m did not appear"):
+        kmod.load(peer, SPEC, deadline_s=0)
+
+
+def test_a_busy_module_says_who_holds_it() -> None:
+    """After the last attempt: the count, the modules, the processes."""
+    fake, peer = guest(
+        rmmod=(1, "", "rmmod: ERROR: Module m is in use\n"), modules=LOADED, find="12 osqtail\n"
+    )
+
+    with pytest.raises(ModuleError, match="after 2 attempts") as caught:
+        kmod.unload(peer, SPEC, deadline_s=1, attempts=2)
+
+    assert caught.value.evidence == (
+        "reference count 1",
+        "used by module other",
+        "open in process 12 osqtail",
+    )
+    assert sum("rmmod" in line for line in fake.commands) == 2
+
+
+def test_an_exit_without_end_is_a_hang() -> None:
+    """A module that never finishes unloading hangs."""
+    _, peer = guest(rmmod=GuestLost("late"))
+
+    with pytest.raises(GuestHung, match="hangs in its exit"):
+        kmod.unload(peer, SPEC, deadline_s=1, attempts=3)
+
+
+def test_a_clean_log_is_called_clean_last() -> None:
+    """Only after the scan the last word is written; the canary itself is no fault."""
+    fake, peer = guest(dmesg=f"[    0.5] WARNING: before us\n{CANARY}\n[    2.0] fine\n")
+
+    assert kmod.last_word(peer, TOKEN) == ()
+    assert f"harness-last-word {TOKEN}" in fake.commands[-1]
+
+
+def test_a_fault_silences_the_last_word() -> None:
+    """What looks like a fault is returned, and nothing is written, unless it is allowed."""
+    log = f"{CANARY}\n[    2.0] BUG: bad\n"
+    fake, peer = guest(dmesg=log)
+
+    assert kmod.last_word(peer, TOKEN) == ("[    2.0] BUG: bad",)
+    assert not any("last-word" in line for line in fake.commands)
+    assert kmod.last_word(peer, TOKEN, allow=("BUG: bad$",)) == ()
+
+
+def test_a_log_without_the_canary_is_not_clean() -> None:
+    """What else was lost, nobody knows."""
+    fake, peer = guest(dmesg="[    2.0] fine\n")
+
+    (found,) = kmod.last_word(peer, TOKEN)
+
+    assert "planted line" in found
+    assert not any("last-word" in line for line in fake.commands)
+
+
+def test_a_guest_that_never_settles_is_lost() -> None:
+    """Booting has a deadline, and the jobs that still run are the evidence."""
+    fake, peer = guest()
+    jobs = "1 foo.service start running\n"
+    fake.answers = {"is-system-running": "starting\n", "list-jobs": jobs}
+
+    with pytest.raises(GuestLost, match="still starting") as caught:
+        kmod.quiesce(peer, deadline_s=0)
+
+    assert caught.value.evidence == ("1 foo.service start running",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[    9.1] Loading of unsigned module is rejected",
+        "[    9.1] Loading of module with unavailable key is rejected",
+        "[    9.1] Loading of module with unsupported crypto is rejected",
+        "[    9.1] Lockdown: insmod: unsigned module loading is restricted; see man 7",
+    ],
+)
+def test_a_refused_signature_says_what_to_do(line: str) -> None:
+    """The kernel's reason, and the two ways out."""
+    words = "insmod: ERROR: could not insert module m.ko: Key was rejected by service\n"
+    _, peer = guest(insmod=(1, f"8.50\n{words}", ""), dmesg=f"{line}\n")
+
+    with pytest.raises(ModuleError, match="Key was rejected by service") as caught:
+        kmod.load(peer, SPEC, deadline_s=1)
+
+    assert line in caught.value.evidence
+    assert "module.sig_enforce=1" in caught.value.hint
+    assert "invoke packages --key" in caught.value.hint
+
+
+def test_another_refusal_has_no_word_of_signatures() -> None:
+    """A tainting line is no refusal, and an errno alone proves nothing."""
+    line = "m: module verification failed: signature and/or required key missing - tainting kernel"
+
+    assert kmod.signature_hint((line, "m: unknown parameter 'a' ignored")) == ""

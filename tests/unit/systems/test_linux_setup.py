@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""setup_linux: on a shell of this host in a private root of its own, and on scripted answers."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from harness.errors import TargetNotReady, UsageError
+from harness.model.requirement import State
+from harness.systems.linux import setup
+from harness.systems.local_shell import ThisHost
+from harness.systems.ssh import CommandFailed, Completed
+
+
+class Scripted:
+    """A shell with files and settings of pretence; remembers what was run as root."""
+
+    def __init__(self, *, grub: bool = True, headers: bool = False) -> None:
+        self.grub = grub
+        self.headers = headers
+        self.files = {
+            "/proc/cmdline": "quiet\n",
+            "/proc/sys/kernel/random/boot_id": "one\n",
+            "/sys/module/module/parameters/sig_enforce": "N\n",
+        }
+        self.sysctls = {
+            "kernel.panic": "10",
+            "kernel.panic_on_oops": "0",
+            "kernel.sysrq": "438",
+            "kernel.modules_disabled": "0",
+        }
+        self.changes: list[str] = []
+        self.sudo = True
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        deadline_s: float,
+        input: bytes = b"",  # noqa: A002
+        check: bool = True,
+    ) -> Completed:
+        """Return the answer of a small Linux."""
+        del deadline_s
+        words = command.split() if isinstance(command, str) else list(command)
+        out, err, status = self._answer(words, input.decode())
+        done = Completed(stdout=out, stderr=err, status=status, duration_s=0.0)
+        if check and status:
+            raise CommandFailed(" ".join(words), done)
+        return done
+
+    def _answer(  # noqa: PLR0911
+        self, words: list[str], data: str
+    ) -> tuple[str, str, int]:
+        if words[:2] == ["sh", "-c"]:
+            if not self.sudo:
+                return "", "sudo: a password is required\n", 1
+            return self._root(words[4:], data)
+        if words[0] == "cat":
+            return self._file(words[1])
+        if words[0] == "od":
+            return "", "od: no such file\n", 1
+        if words[0] == "uname":
+            return "Linux 6.1.0\n", "", 0
+        if words[:2] == ["command", "-v"]:
+            return "", "", 0 if words[2] != "update-grub" or self.grub else 1
+        assert words[0] == "test"
+        return "", "", 0 if self.headers else 1
+
+    def _file(self, path: str) -> tuple[str, str, int]:
+        name = path.removeprefix("/proc/sys/").replace("/", ".")
+        text = self.files.get(path) or self.sysctls.get(name)
+        return (text, "", 0) if text is not None else ("", "no such file", 1)
+
+    def _root(self, words: list[str], data: str) -> tuple[str, str, int]:
+        if words[0] == "cat":
+            return self._file(words[1])
+        self.changes.append(" ".join(words))
+        if words[0] == "tee":
+            self.files[words[1]] = data
+        elif words[0] == "rm":
+            for name in words[2:]:
+                self.files.pop(name, None)
+        elif words[:2] == ["sysctl", "-w"]:
+            name, _, value = words[2].partition("=")
+            self.sysctls[name] = value
+        elif words[:2] == ["sysctl", "-p"]:
+            for line in self.files[words[2]].splitlines():
+                name, _, value = line.partition(" = ")
+                self.sysctls[name] = value
+        return "", "", 0
+
+
+def test_this_very_host_is_examined() -> None:
+    """Real commands on a real kernel: nothing is guessed, nothing is changed."""
+    found = setup.examine(ThisHost())
+    session = setup.boot_session(ThisHost())
+
+    assert found.release == ThisHost().run(["uname", "-r"], deadline_s=10).stdout.strip()
+    assert found.lockdown in {"", "none", "integrity", "confidentiality"}
+    assert len(session) == 36
+
+
+def test_headers_are_installed_and_removed_again() -> None:
+    """What --apply installed is noted, and only that is removed."""
+    shell = Scripted()
+
+    said = setup.allow(shell, signed=False)
+    shell.headers = True
+    again = setup.allow(shell, signed=False)
+    back = setup.disallow(shell)
+    nothing = setup.disallow(shell)
+
+    assert said == ("installed linux-headers-6.1.0; --undo removes it",)
+    assert again == ()
+    assert back == ("removed linux-headers-6.1.0",)
+    assert nothing[0].startswith("nothing to take back")
+    assert "apt-get purge -y linux-headers-6.1.0" in shell.changes
+
+
+def test_debugging_is_set_up_and_taken_back() -> None:
+    """Panic settings now and later, nokaslr from the next start; undo has the old values."""
+    shell = Scripted()
+    before = dict(shell.sysctls)
+
+    setup.configure_for_debug(shell, link="")
+    setup.configure_for_debug(shell, link="")
+    missing = setup.in_force(shell, link="")
+    during = dict(shell.sysctls)
+    setup.unconfigure(shell)
+
+    assert missing == ("nokaslr",)
+    assert (during["kernel.panic"], during["kernel.panic_on_oops"]) == ("0", "1")
+    assert shell.sysctls == before
+    assert "/etc/default/grub.d/90-harness-debug.cfg" not in shell.files
+    assert shell.changes.count("update-grub") == 3
+
+
+def test_without_grub_the_command_line_is_the_hosts() -> None:
+    """A guest that is booted directly has its command line in the configuration."""
+    shell = Scripted(grub=False)
+
+    said = setup.configure_for_debug(shell, link="ttyS0,115200")
+
+    assert setup.in_force(shell, link="") == ()
+    assert any('cmdline = "nokaslr"' in line for line in said)
+    assert any("kgdboc" in line and "ttyS0,115200" in line for line in said)
+    assert not any("update-grub" in line for line in shell.changes)
+
+
+def test_each_obstacle_reaches_the_requirements() -> None:
+    """What the files say is what the requirements are made from."""
+    shell = Scripted(headers=True)
+    assert all(one.state is State.MET for one in setup.requirements(shell, signed=False))
+    shell.files["/sys/kernel/security/lockdown"] = "none [integrity] confidentiality\n"
+    shell.files["/sys/module/module/parameters/sig_enforce"] = "Y\n"
+
+    unmet = [
+        one.what for one in setup.requirements(shell, signed=False) if one.state is State.UNMET
+    ]
+    assert len(unmet) == 2
+    assert "lockdown" in unmet[0]
+    assert "sig_enforce" in unmet[1]
+
+
+def test_a_user_without_sudo_is_told() -> None:
+    """Code 2: nothing is typed for him."""
+    shell = Scripted()
+    shell.sudo = False
+
+    with pytest.raises(TargetNotReady, match="sudo without a password"):
+        setup.configure_for_debug(shell, link="")
+
+
+def test_notes_that_cannot_be_read_stop_the_undoing() -> None:
+    """Nobody knows what to take back: nothing is."""
+    shell = Scripted()
+    shell.files["/var/lib/harness-debug.json"] = "{"
+
+    with pytest.raises(UsageError, match="cannot be read"):
+        setup.unconfigure(shell)
+
+    assert shell.changes == []
+
+
+def test_this_hosts_shell_keeps_deadline_and_status() -> None:
+    """The twin of a guest's: status, both streams, input, and an end in time."""
+    shell = ThisHost()
+
+    done = shell.run("cat; echo err >&2; exit 3", deadline_s=10, input=b"in", check=False)
+
+    assert (done.stdout, done.stderr, done.status) == ("in", "err\n", 3)
+    with pytest.raises(CommandFailed):
+        shell.run(["false"], deadline_s=10)
+    assert shell.run(["no-such-command"], deadline_s=10, check=False).status == 127

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""macos.kext_words, kext_list, panic_store: tools' words become values, other words do not."""
+
+import pytest
+
+from harness.systems.macos import kext_list, kext_words, panic_store
+from harness.systems.macos.kext_words import LoadState, UnloadState
+
+TAIL = "; check the system/kernel logs for errors or try kextutil(8)."
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "state"),
+    [
+        ("", 0, LoadState.LOADED),
+        ("Kext with invalid signature (-67062) allowed", 0, LoadState.LOADED),
+        (f"failed - (libkern/kext) system policy prevents loading{TAIL}", 71, "NEEDS_APPROVAL"),
+        (f"failed - (libkern/kext) link error{TAIL}", 71, LoadState.REFUSED),
+        (f"failed - (libkern/kext) not privileged{TAIL}", 71, LoadState.REFUSED),
+        ("A system reboot is required for the operation to take effect", 0, "NEEDS_REBOOT"),
+        ("A system reboot is required for the operation to take effect", 3, "NEEDS_REBOOT"),
+        ("Extension with identifiers x not approved to load.", 27, LoadState.NEEDS_APPROVAL),
+        ("something that nobody has seen before", 1, LoadState.REFUSED),
+        ("", 1, LoadState.REFUSED),
+    ],
+)
+def test_load_tools_are_understood(text: str, status: int, state: LoadState | str) -> None:
+    """What no rule knows is a refusal, never a success."""
+    wanted = LoadState[state] if isinstance(state, str) else state
+
+    assert kext_words.load_said(text, status).state is wanted
+
+
+def test_a_refusal_quotes_the_line_that_decided() -> None:
+    """Of many lines, the one with the reason."""
+    said = kext_words.load_said("first\n x: (libkern/kext) link error; check\nlast\n", 71)
+
+    assert said.reason == "x: (libkern/kext) link error; check"
+    assert kext_words.load_said("", 5).reason == "the tool said nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("(kernel) Kext x did not stop (return code 0x5).", UnloadState.BUSY),
+        ("(kernel) Kext x can't unload - module stop returned 0xdc008017.", UnloadState.BUSY),
+        ("(kernel) Can't unload kext x; outstanding references.", UnloadState.BUSY),
+        ("(kernel) Can't unload kext x; classes have instances:", UnloadState.BUSY),
+        ("(kernel) Can't remove kext x; unsupported by cache.", UnloadState.NEEDS_REBOOT),
+        ("(kernel) Kext unloading is disabled (x).", UnloadState.NEEDS_REBOOT),
+        ("(kernel) Kext x not found for unload request.", UnloadState.NOT_LOADED),
+        ("words of a later release", UnloadState.REFUSED),
+    ],
+)
+def test_unload_tools_are_understood(text: str, state: UnloadState) -> None:
+    """Only what passes by itself is busy; unknown words are not."""
+    assert kext_words.unload_said(text, 71).state is state
+
+
+def test_unsupported_by_cache_wins_over_a_busy_line() -> None:
+    """Where both are said, trying again is of no use."""
+    text = "(kernel) Kext x did not stop.\n(kernel) Can't remove kext x; unsupported by cache.\n"
+
+    assert kext_words.unload_said(text, 1).state is UnloadState.NEEDS_REBOOT
+
+
+def test_the_kernels_list_is_read() -> None:
+    """Both tools' columns; who links against a kext is its user; a heading is passed over."""
+    text = """No variant specified, falling back to release
+Index Refs Address            Size       Wired      Name (Version) UUID <Linked Against>
+    1  142 0xffffff8000200000 0x1f0000   0x1f0000   com.apple.kpi.bsd (24.4.0) 1A <>
+  150    1 0xffffff7f83a21000 0x5000     0x5000     org.example.osq (1.0.0) 7E1A <5 4 1>
+  151    0 0                  0x1000     0x1000     org.example.other (2) 7E1B <150 1>
+garbage (x) <150>
+"""
+
+    found = kext_list.parse(text)
+
+    assert set(found) == {"com.apple.kpi.bsd", "org.example.osq", "org.example.other"}
+    ours = found["org.example.osq"]
+    assert (ours.address, ours.size_bytes, ours.references) == (0xFFFFFF7F83A21000, 0x5000, 1)
+    assert (ours.used_by, ours.version) == (("org.example.other",), "1.0.0")
+    assert found["org.example.other"].address == 0
+
+
+def packed(text: str) -> bytes:
+    """Return characters as xnu packs them: eight into seven bytes."""
+    padded = text + "\0" * (-len(text) % 8)
+    out = b""
+    for at in range(0, len(padded), 8):
+        number = sum(ord(c) << (7 * i) for i, c in enumerate(padded[at : at + 8]))
+        out += number.to_bytes(7, "little")
+    return out
+
+
+def shown(data: bytes) -> str:
+    """Return bytes as the nvram tool prints them."""
+    return "".join(chr(b) if 32 < b < 127 and b != 37 else f"%{b:02x}" for b in data)
+
+
+PANIC = 'panic(cpu 0 caller 0xffffff8000a1b2c3): "osq: 100% full"@ring.c:7\nBacktrace\n'
+
+
+def test_a_packed_panic_is_read_from_nvram() -> None:
+    """Intel's old variable, packed, percent signs and all."""
+    listing = f"boot-args\t-v\naapl,panic-info\t{shown(packed(PANIC))}\n"
+
+    assert panic_store.from_nvram(listing) == PANIC
+
+
+def test_the_pieces_go_together_in_the_order_of_their_names() -> None:
+    """000K, 000M, and so on: not decimal, not in order in the listing; the log is no piece."""
+    data = packed(PANIC)
+    half = len(data) // 2
+    listing = (
+        f"AAPL,PanicInfo000M\t{shown(data[half:])}\n"
+        f"AAPL,PanicInfoLog\t%00%01\nAAPL,PanicInfo000K\t{shown(data[:half])}\n"
+    )
+
+    assert panic_store.from_nvram(listing) == PANIC
+
+
+@pytest.mark.parametrize("listing", ["", "boot-args\t-v\n", "aapl,panic-info\t%00%01%02\n"])
+def test_nothing_is_no_panic(listing: str) -> None:
+    """An empty or odd variable gives no text."""
+    assert panic_store.from_nvram(listing) == ""
+
+
+def test_panic_reports_are_told_from_others() -> None:
+    """Kernel panics only: an application's crash is none."""
+    names = [
+        "Kernel_2026-11-25-140000_mac.panic",
+        "panic-full-2026-11-25-140000.0002.panic",
+        "panic-full-2026-11-25-140000.0002.ips",
+        "Safari-2026-11-25-140000.ips",
+        "Kernel_notes.txt",
+    ]
+
+    assert panic_store.panic_files(names) == tuple(sorted(names[:3]))

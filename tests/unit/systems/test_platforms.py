@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""platforms: the twins have the same functions with the same parameters, and nothing besides."""
+
+import inspect
+from types import ModuleType
+
+import pytest
+
+from harness.systems.linux import kmod
+from harness.systems.linux import setup as linux_setup
+from harness.systems.macos import kextload
+from harness.systems.macos import setup as macos_setup
+from harness.systems.platforms import Platform, Setup
+
+
+def functions(module: ModuleType) -> dict[str, list[tuple[object, ...]]]:
+    """Return the public functions that a module defines, with name and kind of each parameter."""
+    return {
+        name: [
+            (one.name, one.kind, one.default)
+            for one in inspect.signature(found).parameters.values()
+        ]
+        for name, found in vars(module).items()
+        if inspect.isfunction(found)
+        and not name.startswith("_")
+        and found.__module__ == module.__name__
+    }
+
+
+def promised(protocol: type) -> set[str]:
+    """Return the functions that a protocol names."""
+    return {name for name in vars(protocol) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("linux", "macos", "protocol"),
+    [
+        (kmod, kextload, Platform),
+        (linux_setup, macos_setup, Setup),
+    ],
+)
+def test_the_twins_are_alike(linux: ModuleType, macos: ModuleType, protocol: type) -> None:
+    """Whoever knows one knows the other; `examine` alone returns what differs."""
+    one, other = functions(linux), functions(macos)
+    # Words of a Linux kernel's log alone.
+    one.pop("signature_hint", None)
+
+    assert one == other
+    assert set(one) - {"examine"} == promised(protocol)
+
+
+def test_the_comparison_sees_a_difference() -> None:
+    """Another module is no twin: names and parameters are both compared."""
+    assert functions(kmod) != functions(linux_setup)
+    changed = functions(kmod)
+    changed["load"] = changed["load"][:-1]
+    assert changed != functions(kextload)

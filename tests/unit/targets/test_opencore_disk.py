@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""opencore_disk: real disks with a real FAT file system, edited and put back."""
+
+import plistlib
+import shutil
+import struct
+import subprocess
+import uuid
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.targets import opencore, opencore_disk
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("mformat") is None or shutil.which("qemu-img") is None,
+    reason="mtools or qemu-utils is not installed",
+)
+_MIB = 1 << 20
+_SECTOR_BYTES = 512
+_FIRST_LBA = 2048
+APPLE = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
+CONFIG: dict[str, Any] = {
+    "Kernel": {"Add": [{"BundlePath": "Lilu.kext"}]},
+    "NVRAM": {
+        "Add": {APPLE: {"boot-args": "-v alcid=1", "csr-active-config": b"\x26\x0f\x00\x00"}},
+        "Delete": {APPLE: ["prev-lang:kbd"]},
+    },
+}
+
+
+def gpt(size_bytes: int) -> bytes:
+    """Return the head of a disk with one EFI system partition (UEFI specification, 5.3)."""
+    last = size_bytes // _SECTOR_BYTES - 34
+    kind = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b").bytes_le
+    entry = struct.pack("<16s16sQQQ72s", kind, uuid.uuid4().bytes_le, _FIRST_LBA, last, 0, b"")
+    entries = entry + bytes(128 * 127)
+    where = (1, size_bytes // _SECTOR_BYTES - 1, 34, last)
+
+    def header(checksum: int) -> bytes:
+        return struct.pack(
+            "<8sIIIIQQQQ16sQIII",
+            *(b"EFI PART", 0x10000, 92, checksum, 0, *where, uuid.UUID(int=7).bytes_le),
+            *(2, 128, 128, zlib.crc32(entries)),
+        )
+
+    protective = bytes(446) + struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xEE, b"\xff" * 3, 1, last)
+    protective += bytes(48) + b"\x55\xaa"
+    return protective + header(zlib.crc32(header(0))).ljust(_SECTOR_BYTES, b"\0") + entries
+
+
+def make_disk(folder: Path, *, form: str, partitioned: bool, config: bytes | None) -> Path:
+    """Make a disk with OpenCore's folder on it."""
+    raw = folder / "disk.raw"
+    size = 40 * _MIB
+    raw.write_bytes((gpt(size) if partitioned else b"").ljust(size, b"\0"))
+    offset = _FIRST_LBA * _SECTOR_BYTES if partitioned else 0
+    image = f"{raw}@@{offset}"
+    sectors = (size - offset - 34 * _SECTOR_BYTES) // _SECTOR_BYTES
+    subprocess.run(["mformat", "-i", image, "-T", str(sectors), "::"], check=True)
+    if config is not None:
+        subprocess.run(["mmd", "-i", image, "::/EFI", "::/EFI/OC"], check=True)
+        command = ["mcopy", "-i", image, "-", "::/EFI/OC/config.plist"]
+        subprocess.run(command, check=True, input=config)
+    if form == "raw":
+        return raw
+    disk = folder / "disk.qcow2"
+    subprocess.run(["qemu-img", "convert", "-O", form, str(raw), str(disk)], check=True)
+    raw.unlink()
+    return disk
+
+
+@pytest.mark.parametrize(("form", "partitioned"), [("qcow2", True), ("raw", True), ("raw", False)])
+def test_a_disk_is_edited_and_put_back(
+    tmp_path: Path,
+    form: str,
+    partitioned: bool,  # noqa: FBT001
+) -> None:
+    """The needed flags are added to what was there; undo restores the file byte for byte."""
+    before = plistlib.dumps(CONFIG)
+    disk = make_disk(tmp_path, form=form, partitioned=partitioned, config=before)
+    original = opencore_disk.settings(disk)
+
+    said = opencore_disk.allow_kexts(disk, debug=("keepsyms=1",))
+    edited = opencore_disk.settings(disk)
+    again = opencore_disk.allow_kexts(disk, debug=("keepsyms=1",))
+    back = opencore_disk.undo(disk)
+
+    assert original == opencore.Settings(csr=0xF26, boot_args="-v alcid=1")
+    assert edited == opencore.Settings(csr=0xF6F, boot_args="-v alcid=1 keepsyms=1")
+    assert "--undo takes it back" in said[0]
+    assert "has it already" in again[0]
+    assert "back to csr-active-config 0xf26" in back[0]
+    assert opencore_disk.settings(disk) == original
+    assert "nothing to take back" in opencore_disk.undo(disk)[0]
+    assert [path.name for path in tmp_path.iterdir()] == [disk.name]
+
+
+def test_undo_goes_back_to_before_the_first_change(tmp_path: Path) -> None:
+    """Changed twice, in two ways: what comes back is the file as it was at first."""
+    before = plistlib.dumps(CONFIG)
+    disk = make_disk(tmp_path, form="raw", partitioned=True, config=before)
+
+    opencore_disk.allow_kexts(disk, debug=())
+    opencore_disk.allow_kexts(disk, debug=("keepsyms=1",))
+    opencore_disk.undo(disk)
+
+    assert opencore_disk.settings(disk) == opencore.read(before)
+
+
+def test_all_else_in_the_file_stays() -> None:
+    """Other keys are kept, and OpenCore is told to overwrite what the NVRAM has of old."""
+    wanted = opencore.for_kexts(opencore.read(plistlib.dumps(CONFIG)))
+
+    found = plistlib.loads(opencore.with_settings(plistlib.dumps(CONFIG), wanted))
+
+    assert found["Kernel"] == CONFIG["Kernel"]
+    assert found["NVRAM"]["Delete"][APPLE] == ["prev-lang:kbd", "csr-active-config", "boot-args"]
+
+
+def test_a_disk_without_opencore_is_refused_and_untouched(tmp_path: Path) -> None:
+    """Mtools' own words, and not a byte is changed."""
+    disk = make_disk(tmp_path, form="raw", partitioned=True, config=None)
+    before = disk.read_bytes()
+
+    with pytest.raises(UsageError, match="cannot do its part") as caught:
+        opencore_disk.allow_kexts(disk, debug=())
+
+    assert caught.value.evidence
+    assert disk.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [disk]
+
+
+@pytest.mark.parametrize("data", [b"", b"<plist>", plistlib.dumps({}), plistlib.dumps([1])])
+def test_what_is_no_config_is_refused(data: bytes) -> None:
+    """A damaged file, another program's file."""
+    with pytest.raises(UsageError):
+        opencore.read(data)
+
+
+def test_a_disk_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    """Named, with the key of the target's file."""
+    with pytest.raises(UsageError, match="no such disk"):
+        opencore_disk.settings(tmp_path / "none.qcow2")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""power: vmrun's adapter against a stand-in for the program, which is not to be had here.
+
+The stand-in keeps to vmrun's published usage: it refuses words in another order, and says what is
+wrong on its standard output.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HypervisorError, UsageError
+from harness.model.settings import System
+from harness.targets import power
+from harness.targets.target_file import Kind, RemoteSpec, VmwareSpec
+
+VMRUN = """#!/bin/sh
+cd "$(dirname "$0")" || exit 9
+touch kept
+echo "$*" >> calls
+[ "$1 $2" = "-T fusion" ] || { echo "Error: wrong host type"; exit 255; }
+verb=$3 vmx=$4 word=$5
+[ "$verb" = list ] || [ -e "$vmx" ] || { echo "Error: Cannot open VM: $vmx"; exit 255; }
+case "$verb" in
+list) echo "Total running VMs: $(cat on 2>/dev/null | wc -l)"; cat on 2>/dev/null || : ;;
+start) [ "$word" = nogui ] || { echo "Error: no display"; exit 255; }; echo "$vmx" > on ;;
+stop) [ "$word" = hard ] || exit 255; rm -f on ;;
+getGuestIPAddress)
+	[ "$word" = -wait ] || exit 255
+	[ -e on ] || { echo "Error: The virtual machine is not powered on"; exit 255; }
+	echo 192.168.77.10 ;;
+snapshot) echo "$word" >> kept ;;
+listSnapshots) echo "Total snapshots: $(wc -l < kept)"; cat kept ;;
+revertToSnapshot)
+	grep -qx "$word" kept || { echo "Error: Invalid snapshot name '$word'"; exit 255; }
+	rm -f on ;;
+*) echo "Error: unknown command $verb"; exit 255 ;;
+esac
+"""
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> RemoteSpec:
+    """Make a guest of VMware's."""
+    program, vmx = tmp_path / "vmrun", tmp_path / "mac os.vmx"
+    program.write_text(VMRUN)
+    program.chmod(0o755)
+    vmx.write_text('guestOS = "darwin22-64"\n')
+    return RemoteSpec(
+        name="mac",
+        type=Kind.VMWARE,
+        system=System.MACOS,
+        vmware=VmwareSpec(vmx=vmx, vmrun=str(program)),
+    )
+
+
+def test_power_address_and_snapshots_go_through_vmrun(target: RemoteSpec) -> None:
+    """On without a window, once; its address waited for; a state kept and brought back."""
+    mac = power.of(target)
+    before = target.vmware.vmx.read_text()
+
+    mac.start()
+    mac.start()
+    found = mac.address()
+    mac.snapshot("clean")
+    mac.revert("clean")
+
+    assert found == "192.168.77.10"
+    assert not mac.is_on()
+    assert mac.snapshots() == ("clean",)
+    assert target.vmware.vmx.read_text() == before
+    calls = (target.vmware.vmx.parent / "calls").read_text().splitlines()
+    assert sum(" start " in line for line in calls) == 1
+
+
+def test_an_address_is_asked_for_where_none_is_said(target: RemoteSpec) -> None:
+    """Of a guest that is on; what the user says stays; an ssh target is left as it is."""
+    assert power.located(target).host == ""
+    power.of(target).start()
+
+    assert power.located(target).host == "192.168.77.10"
+    assert power.located(replace(target, host="mine")).host == "mine"
+    assert power.located(replace(target, type=Kind.SSH)).host == ""
+    assert power.located(replace(target, type=Kind.LIBVIRT)).host == "127.0.0.1"
+
+
+def test_vmruns_own_words_are_the_evidence(target: RemoteSpec) -> None:
+    """It writes them to its standard output; the error has them."""
+    with pytest.raises(HypervisorError, match="vmrun revertToSnapshot failed") as caught:
+        power.of(target).revert("none")
+
+    assert caught.value.evidence == ("Error: Invalid snapshot name 'none'",)
+
+
+def test_a_guest_that_is_not_there_is_named(target: RemoteSpec) -> None:
+    """Before any command is run."""
+    target.vmware.vmx.unlink()
+
+    with pytest.raises(UsageError, match=r"vmware\.vmx: no such file"):
+        power.of(target)
+
+
+def test_a_target_of_type_ssh_has_no_power() -> None:
+    """The user has it; the error says how the harness would get it."""
+    with pytest.raises(UsageError, match="SSH alone") as caught:
+        power.of(RemoteSpec(name="mac", type=Kind.SSH, system=System.MACOS))
+
+    assert "type = libvirt or vmware" in caught.value.hint
+
+
+def test_a_missing_vmrun_says_so(target: RemoteSpec, tmp_path: Path) -> None:
+    """A host without VMware."""
+    (tmp_path / "vmrun").unlink()
+
+    with pytest.raises(UsageError, match="is not installed"):
+        power.of(target).start()

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""remote: the shared file and the user's own make one target; what is wrong is named."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ConfigError, UsageError
+from harness.model.settings import System
+from harness.targets import target_file
+from harness.targets.target_file import Kind, RemoteSpec
+
+ROOT = Path(__file__).resolve().parents[3]
+SHARED = 'type = "ssh"\nsystem = "macos"\nport = 2222\n[libvirt]\nmemory_mib = 4096\n'
+OWN = 'host = "mac.local"\nuser = "me"\nkey_file = "key"\nhost_key = "ssh-ed25519 AAAA"\n'
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Make the folder of the project and that of the user."""
+    images, targets = tmp_path / "vm-images", tmp_path / "targets"
+    images.mkdir()
+    targets.mkdir()
+    (images / "macos.toml").write_text(SHARED)
+    (images / "debian.toml").write_text('suite = "bookworm"\n')
+    return images, targets
+
+
+def test_the_users_words_go_over_the_shared_ones(folders: tuple[Path, Path]) -> None:
+    """Tables are joined, paths lie beside the file that names them."""
+    images, targets = folders
+    (targets / "macos.toml").write_text(OWN + '[libvirt]\ndisk = "mac.qcow2"\n')
+
+    found = target_file.find("macos", images=images, targets=targets)
+
+    assert found is not None
+    assert (found.type, found.system, found.port) == (Kind.SSH, System.MACOS, 2222)
+    assert (found.host, found.key_file) == ("mac.local", targets / "key")
+    assert (found.libvirt.memory_mib, found.libvirt.disk) == (4096, targets / "mac.qcow2")
+
+
+def test_a_file_of_the_users_alone_is_a_target(folders: tuple[Path, Path]) -> None:
+    """And both kinds are listed; an image that the harness boots is none of them."""
+    images, targets = folders
+    (targets / "lab.toml").write_text('type = "ssh"\nsystem = "linux"\n' + OWN)
+
+    assert target_file.names(images=images, targets=targets) == ("lab", "macos")
+    found = target_file.find("lab", images=images, targets=targets)
+    assert found is not None
+    assert found.system is System.LINUX
+    assert target_file.find("debian", images=images, targets=targets) is None
+    assert target_file.find("nobody", images=images, targets=targets) is None
+    assert target_file.find(None, images=images, targets=targets) is None
+    assert target_file.find("../macos", images=images, targets=targets) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('typo = "x"\n', "typo"),
+        ('type = "cloud"\n', "type"),
+        ('port = "ssh"\n', "port"),
+        ("[libvirt]\nosk = 1\n", "libvirt.osk"),
+        ("host = \n", "-"),
+    ],
+)
+def test_each_wrong_key_is_named(folders: tuple[Path, Path], text: str, key: str) -> None:
+    """File and key are in the error; nothing is guessed."""
+    images, targets = folders
+    (targets / "macos.toml").write_text(text)
+
+    with pytest.raises(ConfigError) as caught:
+        target_file.find("macos", images=images, targets=targets)
+
+    assert caught.value.file == targets / "macos.toml"
+    assert caught.value.key == key
+
+
+def test_what_the_user_has_not_said_is_asked_for(tmp_path: Path) -> None:
+    """All of it at once, with the command that finds the host key."""
+    bare = RemoteSpec(name="mac", type=Kind.SSH, system=System.MACOS)
+    with pytest.raises(UsageError, match="host, user, host_key is not said") as caught:
+        target_file.endpoint(bare)
+    assert "ssh-keyscan -t ed25519 HOST" in caught.value.hint
+
+    whole = RemoteSpec(
+        name="mac",
+        type=Kind.SSH,
+        system=System.MACOS,
+        host="h",
+        user="u",
+        host_key="ssh-ed25519 AAAA",
+        key_file=tmp_path / "none",
+    )
+    with pytest.raises(UsageError, match="no such key"):
+        target_file.endpoint(whole)
+
+
+def test_the_projects_own_description_is_valid(tmp_path: Path) -> None:
+    """vm-images/macos.toml makes a target that lacks nothing but what is the user's."""
+    found = target_file.find("macos", images=ROOT / "vm-images", targets=tmp_path)
+
+    assert found is not None
+    assert found.system is System.MACOS
+    with pytest.raises(UsageError, match="host, user, host_key"):
+        target_file.endpoint(found)
