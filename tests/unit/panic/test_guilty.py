@@ -28,6 +28,8 @@ entry_SYSCALL_64_after_hwframe el0_svc invoke_syscall ret_fast_syscall
 __sanitizer_cov_trace_pc __msan_warning kmsan_report kcsan_report check_heap_object
 usercopy_abort __fortify_panic fortify_panic __might_sleep __might_resched preempt_count_add
 xas_load xa_find idr_alloc_u32 rcu_read_lock call_rcu synchronize_rcu
+vpanic arm64_serror_panic nmi_panic __stack_chk_fail mark_irqflags kmalloc_node_noprof
+__kmalloc_node_track_caller_noprof arch_test_bit _raw_read_unlock_irqrestore
 """
 WORKING = """
 osq_ring_reserve osq_ring_commit osq_ioctl osq_crash_null osq_lock_ring osq_test_crash
@@ -38,6 +40,8 @@ snd_timer_user_interrupt ip6t_do_table fib6_walk path_openat do_exit n_tty_read 
 nft_do_chain io_uring_enter rcu_core synchronize_sched_expedited_cpu_stop
 assert_slb_presence print_vma_addr trees_count report_event memory_bm_next_pfn panel_enable
 stringify_ops numbering listen_backlog lockup_detector_init mutual_auth
+kmalloc_oob_right kmalloc_uaf kmem_cache_oob vmalloc_oob krealloc_more_oob kasan_strings
+rtw_alloc_network mydrv_die writeback_sb_inodes get_user_pages iterate_fd osq_crash_panic
 """
 
 
