@@ -73,7 +73,9 @@ def ensure(spec: ImageSpec, *, root: Path, progress: Progress) -> Image:
     Raises: ImageError when it cannot be made, CacheBusy while somebody else makes it, Lost when
         the disk is full.
     """
-    sources = apt.remembered(root, f"sources-{spec.suite}", lambda: apt.debian_sources(spec.suite))
+    sources = apt.cached_answer(
+        root, f"sources-{spec.suite}", lambda: apt.debian_sources(spec.suite)
+    )
     text = json.dumps([spec.suite, spec.packages, spec.size_mib, *sources])
     key = cache.key_of(_FORMAT, text, spec.setup)
     folder = root / "images" / f"{spec.name}-{key}"

@@ -40,7 +40,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
         return _versions(resolve(spec.package, *view), *view)
 
     # What is remembered is forgotten when the host's lists change, and a suite has its own.
-    versions = ask() if spec.suite else apt.remembered(root, spec.package, ask)
+    versions = ask() if spec.suite else apt.cached_answer(root, spec.package, ask)
     packages = [one.partition("=")[0] for one in versions]
     release = packages[0].removeprefix("linux-image-")
     key = cache.key_of(_FORMAT, *versions)

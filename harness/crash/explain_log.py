@@ -89,7 +89,7 @@ def explain_with_symbols(
 
         def decorate(report: KernelReport) -> KernelReport:
             ours = dsym_files.fitting(report, dsyms)
-            return dsym_files.symbolised(report, ours)[0] if ours else symbolizer.report(report)
+            return dsym_files.symbolise(report, ours)[0] if ours else symbolizer.report(report)
 
         return explain_file(file, decorate=decorate), symbolizer.notes
 

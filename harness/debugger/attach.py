@@ -94,7 +94,7 @@ def attach(request: AttachRequest, progress: Progress) -> int:
         target_name=request.target_name,
         kernel_name=request.kernel_name,
     )
-    with paused_boot.stopped(boot, progress) as life:
+    with paused_boot.boot_paused(boot, progress) as life:
         return attach_to(request, life, progress)
 
 
@@ -154,7 +154,7 @@ def living(request: AttachRequest) -> Life:
 
     Raises: UsageError with the guests that are, when it is not clear or gone.
     """
-    life = cleanup.chosen(request.environment.runtime, request.guest)
+    life = cleanup.choose_guest(request.environment.runtime, request.guest)
     if not hypervisor.guest_alive(life.folder, private=life.private):
         raise UsageError(
             f"the guest of run {life.run_id} is gone", hint="invoke kernel-test-load starts one"
@@ -178,7 +178,7 @@ def find_symbols(request: AttachRequest, life: Life) -> Symbols:
     cache = request.environment.cache / "libvirt"
     with (
         hypervisor.connect(life.uri, runtime=life.folder, cache=cache, mask_kvm=False) as hv,
-        domain.attached(hv, life.domain) as guest,
+        domain.attach(hv, life.domain) as guest,
     ):
         slide = kaslr.slide(guest, image)
         if slide is not None:

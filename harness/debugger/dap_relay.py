@@ -45,7 +45,7 @@ def serve(request: AttachRequest, progress: Progress, *, port: int | None) -> in
         progress(f"{adapter.name} for guest {life.run_id}, by {prepared.script}")
 
         def directed(body: bytes) -> bytes:
-            return dap.directed(body, [f"command source -s 0 {prepared.script}"])
+            return dap.attach_message(body, [f"command source -s 0 {prepared.script}"])
 
         if port is None:
             relay(0, 1, adapter, directed)
@@ -109,7 +109,7 @@ def _pump(source: int, sink: int, adapter: tuple[int, int], rewrite: Rewrite) ->
                 continue
             data = os.read(source, _CHUNK_BYTES)
             for body in reader.feed(data):
-                _write(into, dap.framed(rewrite(body)))
+                _write(into, dap.frame_message(rewrite(body)))
             if data:
                 continue
         return

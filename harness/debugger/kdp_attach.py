@@ -19,7 +19,7 @@ from harness.host.debuggers import Debugger
 from harness.protocols.kdp.bridge import Bridge
 from harness.protocols.kdp.client import KdpClient, KdpTarget
 from harness.protocols.kdp.packets import KDP_PORT
-from harness.protocols.rsp_socket import Link, accepted, listening
+from harness.protocols.rsp_socket import Link, accept_connection, listening
 
 Progress = Callable[[str], None]
 _ACCEPT_S = 60.0
@@ -85,7 +85,9 @@ def attach(request: KdpRequest, progress: Progress) -> int:
         over = threading.Event()
 
         def serve() -> None:
-            connection = accepted(listener, deadline_s=_ACCEPT_S, wanted=lambda: not over.is_set())
+            connection = accept_connection(
+                listener, deadline_s=_ACCEPT_S, wanted=lambda: not over.is_set()
+            )
             if connection is not None:
                 Bridge(Link(connection), client).serve()
 

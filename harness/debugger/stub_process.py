@@ -131,7 +131,7 @@ def _guard(folder: Path, cache: Path, status: int, stack: ExitStack) -> None:
     hv = stack.enter_context(
         hypervisor.connect(life.uri, runtime=folder, cache=cache / "libvirt", mask_kvm=False)
     )
-    guest = stack.enter_context(domain.attached(hv, life.domain))
+    guest = stack.enter_context(domain.attach(hv, life.domain))
     found = stub_relay.found_state(guest)
     place = folder / _FOLDER
     listener = stack.enter_context(rsp_socket.listening(place / "gdb"))

@@ -19,13 +19,13 @@ _YOUNG_S = 10.0
 
 def sweep(runtime: Path, cache: Path) -> Iterator[str]:
     """Remove what dead runs left, and yield one line for each that was found."""
-    for life in registry.listed(runtime):
-        if registry.owned(life.folder):
+    for life in registry.list_entries(runtime):
+        if registry.is_owned(life.folder):
             continue
         if life.kept and hypervisor.guest_alive(life.folder, private=life.private):
             continue
         yield f"removed what run {life.run_id} left behind ({', '.join(end(life))})"
-    for folder in registry.broken(runtime, older_than_s=_YOUNG_S):
+    for folder in registry.broken_folders(runtime, older_than_s=_YOUNG_S):
         hypervisor.stop_daemon(folder)
         shutil.rmtree(folder, ignore_errors=True)
         yield f"removed {folder}, left behind without a record"
@@ -44,15 +44,15 @@ def end(life: Life) -> tuple[str, ...]:
     return (*found, "its files")
 
 
-def chosen(runtime: Path, run_id: str) -> Life:
+def choose_guest(runtime: Path, run_id: str) -> Life:
     """Return the guest that is meant: the one named, or the only one that nobody uses now.
 
     Raises: UsageError with the list when none or several fit.
     """
-    known = registry.listed(runtime)
+    known = registry.list_entries(runtime)
     fitting = [life for life in known if life.run_id.endswith(run_id)]
     if not run_id and len(fitting) > 1:
-        fitting = [life for life in fitting if not registry.owned(life.folder)]
+        fitting = [life for life in fitting if not registry.is_owned(life.folder)]
     if len(fitting) == 1:
         return fitting[0]
     names = ", ".join(life.run_id for life in known) or "none"

@@ -318,7 +318,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def attached(hv: Hypervisor, name: str) -> Iterator[Domain]:
+def attach(hv: Hypervisor, name: str) -> Iterator[Domain]:
     """Give a domain that another process left running; it is left running at the end.
 
     Raises: HypervisorError when there is no such domain.

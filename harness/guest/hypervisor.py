@@ -98,14 +98,14 @@ def connect(
     """
     _start_event_loop()
     if uri is not None:
-        with _opened(uri) as conn:
+        with _open(uri) as conn:
             _keep_alive(conn)
             yield Hypervisor(conn=conn, uri=uri, private=False, versions=_versions(conn))
         return
     daemon = libvirtd.start(runtime, cache=cache, mask_kvm=mask_kvm)
     try:
         own = f"qemu+unix:///session?socket={daemon.socket}"
-        with _opened(own, log=runtime / "libvirtd.log") as conn:
+        with _open(own, log=runtime / "libvirtd.log") as conn:
             yield Hypervisor(
                 conn=conn,
                 uri=own,
@@ -129,7 +129,7 @@ def guest_alive(runtime: Path, *, private: bool) -> bool:
 
 
 @contextmanager
-def _opened(uri: str, *, log: Path | None = None) -> Iterator[Any]:
+def _open(uri: str, *, log: Path | None = None) -> Iterator[Any]:
     try:
         conn = libvirt.open(uri)
     except libvirt.libvirtError as error:

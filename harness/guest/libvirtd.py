@@ -137,7 +137,7 @@ def stop(runtime: Path) -> bool:
     A process is only killed while its command line names the folder, through a descriptor that
     cannot come to mean another process.
     """
-    killed = [pid for pid in list(_owned(runtime)) if _kill(pid, runtime)]
+    killed = [pid for pid in list(_own_pids(runtime)) if _kill(pid, runtime)]
     end = time.monotonic() + _STOP_DEADLINE_S
     while any(_runs(pid, runtime) for pid in killed) and time.monotonic() < end:
         time.sleep(0.01)
@@ -152,7 +152,7 @@ def kill_guests(runtime: Path) -> None:
 
 def guest_pids(runtime: Path) -> tuple[int, ...]:
     """Return the QEMU processes of a runtime folder."""
-    return tuple(pid for pid in _owned(runtime) if "qemu" in _program_of(pid))
+    return tuple(pid for pid in _own_pids(runtime) if "qemu" in _program_of(pid))
 
 
 def _prepare(runtime: Path, cache: Path) -> None:
@@ -258,7 +258,7 @@ def _read_pid(path: Path) -> int:
         return 0
 
 
-def _owned(runtime: Path) -> Iterator[int]:
+def _own_pids(runtime: Path) -> Iterator[int]:
     """Yield the pids of our daemon, its keeper and its guests, by their command lines."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and _runs(int(entry.name), runtime):

@@ -20,9 +20,9 @@ _CACHE_FOLDERS = (
 )
 
 
-def chosen(environment: Environment, run_id: str) -> Life:
+def choose_guest(environment: Environment, run_id: str) -> Life:
     """Return the guest that is meant; see leftovers.chosen."""
-    return cleanup.chosen(environment.runtime, run_id)
+    return cleanup.choose_guest(environment.runtime, run_id)
 
 
 def how_to_reach(life: Life) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def how_to_reach(life: Life) -> tuple[str, ...]:
 
 def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
     """Return how to reach the guest of a run that was asked to keep it, else nothing."""
-    kept = [life for life in registry.listed(environment.runtime) if life.run_id == run_id]
+    kept = [life for life in registry.list_entries(environment.runtime) if life.run_id == run_id]
     return how_to_reach(kept[0]) if kept else ()
 
 
@@ -54,8 +54,8 @@ def ssh_command(life: Life, command: str) -> list[str]:
 def table(environment: Environment) -> list[str]:
     """Return one line for each guest: run, target, age, state, how it is held."""
     rows = []
-    for life in registry.listed(environment.runtime):
-        if registry.owned(life.folder):
+    for life in registry.list_entries(environment.runtime):
+        if registry.is_owned(life.folder):
             state = "in use"
         elif hypervisor.guest_alive(life.folder, private=life.private):
             state = "kept" if life.kept else "left behind"
@@ -78,9 +78,13 @@ def stop(environment: Environment, run_id: str, *, every: bool) -> Iterator[str]
 
     Raises: UsageError when a single guest is meant and it is not clear which.
     """
-    found = registry.listed(environment.runtime) if every else (chosen(environment, run_id),)
+    found = (
+        registry.list_entries(environment.runtime)
+        if every
+        else (choose_guest(environment, run_id),)
+    )
     for life in found:
-        if registry.owned(life.folder):
+        if registry.is_owned(life.folder):
             yield f"{life.run_id} is in use by process {life.pid}; end that first"
             continue
         yield f"stopped {life.run_id}: {', '.join(cleanup.end(life))} removed"
@@ -91,7 +95,7 @@ def unload(environment: Environment, settings: Settings, run_id: str) -> None:
 
     Raises: ModuleError with who holds it, when it is still busy after the last attempt.
     """
-    life = chosen(environment, run_id)
+    life = choose_guest(environment, run_id)
     limit = settings.timeouts.load_s * settings.timeouts.tcg_factor
     endpoint = Endpoint(
         host="127.0.0.1",
@@ -119,7 +123,7 @@ def clean(environment: Environment, root: Path, *, cache: bool, runs: bool) -> I
     yield from cleanup.sweep(environment.runtime, environment.cache)
     doomed = [environment.cache / name for name in _CACHE_FOLDERS] if cache else []
     doomed += [root / "build" / "runs"] if runs else []
-    if cache and registry.listed(environment.runtime):
+    if cache and registry.list_entries(environment.runtime):
         yield "guests are still up, so the cache stays: invoke guest-stop --all"
         doomed = doomed[len(_CACHE_FOLDERS) :]
     for folder in doomed:

@@ -40,7 +40,7 @@ class BootRequest:
 
 
 @contextmanager
-def stopped(request: BootRequest, progress: Progress) -> Iterator[Life]:
+def boot_paused(request: BootRequest, progress: Progress) -> Iterator[Life]:
     """Give a guest that has not run an instruction yet; it is destroyed at the end.
 
     Raises: ConfigError for an unknown target, HypervisorError when it cannot be made.
@@ -66,7 +66,7 @@ def stopped(request: BootRequest, progress: Progress) -> Iterator[Life]:
         )
         life = replace(life, uri=hv.uri)
         life.write()
-        stack.enter_context(_created(hv, life, target, kernel, base, accel))
+        stack.enter_context(_create(hv, life, target, kernel, base, accel))
         progress(f"run {life.run_id}: its console goes to {life.run / _CONSOLE}")
         yield life
 
@@ -86,7 +86,7 @@ def _life(request: BootRequest, base: Image) -> Life:
     )
 
 
-def _created(
+def _create(
     hv: Hypervisor, life: Life, target: TargetSpec, kernel: Kernel, base: Image, accel: Accel
 ) -> Domain:
     overlay = life.disk / "overlay.qcow2"

@@ -85,7 +85,7 @@ def claim(life: Life) -> Iterator[Life]:
 def place(runtime: Path, prefix: str) -> Iterator[Path]:
     """Give a short folder for sockets that only this user can enter, gone when the block ends.
 
-    It is held like a run's entry: that of a killed process is found by `broken`.
+    It is held like a run's entry: that of a killed process is found by `broken_folders`.
     """
     runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=runtime))
@@ -122,7 +122,7 @@ def read(folder: Path) -> Life | None:
         return None
 
 
-def listed(runtime: Path) -> tuple[Life, ...]:
+def list_entries(runtime: Path) -> tuple[Life, ...]:
     """Return every run with a record, oldest first."""
     if not runtime.is_dir():
         return ()
@@ -130,7 +130,7 @@ def listed(runtime: Path) -> tuple[Life, ...]:
     return tuple(life for life in found if life is not None)
 
 
-def broken(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
+def broken_folders(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
     """Return unheld folders without a readable record that are not brand new."""
     if not runtime.is_dir():
         return ()
@@ -141,11 +141,11 @@ def broken(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
         if folder.is_dir()
         and read(folder) is None
         and now - folder.stat().st_mtime > older_than_s
-        and not owned(folder)
+        and not is_owned(folder)
     )
 
 
-def owned(folder: Path) -> bool:
+def is_owned(folder: Path) -> bool:
     """Return whether a living process holds this run."""
     try:
         with (folder / _LOCK).open("r") as lock:

@@ -125,7 +125,7 @@ class Session:
     def renew(self, progress: Progress) -> None:
         """Throw this guest away and bring up another of the same kind, its console a new file.
 
-        Raises: what `opened` raises; the session then has no guest.
+        Raises: what `open_session` raises; the session then has no guest.
         """
         self.end()
         (self.life.disk / _OVERLAY).unlink(missing_ok=True)
@@ -173,7 +173,7 @@ class Session:
 
 
 @contextmanager
-def opened(request: SessionRequest, *, token: str, progress: Progress) -> Iterator[Session]:
+def open_session(request: SessionRequest, *, token: str, progress: Progress) -> Iterator[Session]:
     """Give a session whose guest answers, is prepared, and beats.
 
     Raises: HypervisorError, GuestLost, GuestCrashed with the end of the console as evidence.
@@ -244,7 +244,9 @@ def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec
         qmp_socket=session.qmp_socket,
         console_log=request.folder / log,
         share=_share_disk(session) if request.share is not None else None,
-        emulator=single_thread_qemu.one_threaded(request.cache) if _one_thread(session) else None,
+        emulator=single_thread_qemu.one_thread_program(request.cache)
+        if _one_thread(session)
+        else None,
     )
 
 
@@ -267,7 +269,7 @@ def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
     restorable = not request.fresh and request.uri is None and request.share is None
     if request.share is not None:
         image.folder_disk(request.share, _share_disk(session))
-    if not (restorable and _restored(session, stack, progress)):
+    if not (restorable and _restore(session, stack, progress)):
         progress("booting the guest")
         overlay = session.life.disk / _OVERLAY
         image.make_overlay(request.image, overlay)
@@ -324,7 +326,7 @@ def _connect(session: Session, stack: ExitStack, *, deadline_s: float) -> None:
         ) from error
 
 
-def _restored(session: Session, stack: ExitStack, progress: Progress) -> bool:
+def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
     """Bring the guest up from its snapshot, made first where there is none; tell if it worked."""
     request = session.request
     nowhere = _spec(session, uuid="", overlay=Path("/"), log="")

@@ -36,7 +36,7 @@ exec {qemu} "$@"
 """
 
 
-def one_threaded(root: Path) -> Path:
+def one_thread_program(root: Path) -> Path:
     """Return a program in the cache that is QEMU with one thread for all emulated CPUs.
 
     Raises: HypervisorError when there is no QEMU.

@@ -26,7 +26,7 @@ _NO_WISHES = tuple(
 _SUITE_HEAD = re.compile(r"^[a-z]+")
 
 
-def remembered(root: Path, name: str, ask: Callable[[], list[str]]) -> list[str]:
+def cached_answer(root: Path, name: str, ask: Callable[[], list[str]]) -> list[str]:
     """Return what `ask` returns, asked again only when the host's apt has changed.
 
     One question costs apt up to a second, and a run asks a dozen.
@@ -97,7 +97,7 @@ def depends(package: str, *view: str) -> tuple[str, ...]:
     )
 
 
-def needed(packages: Sequence[str], *view: str) -> set[str]:
+def dependency_closure(packages: Sequence[str], *view: str) -> set[str]:
     """Return all that some packages depend on, over however many, themselves included.
 
     Of alternatives all are there, and no name that packages only provide.

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     request = ShellRequest(**json.loads(arguments[0]))
     logging.getLogger("drgn").setLevel(logging.ERROR)
     try:
-        prog, names = _opened(request)
+        prog, names = _open_program(request)
     except UsageError as error:
         sys.stderr.write(f"error: {error.message}\n")
         return _MISMATCH
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _opened(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
+def _open_program(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
     """Return the program with its symbols, and the names that a shell on it has of ours."""
     prog = drgn_program.program(core=request.core, qmp=request.qmp)
     wrong = drgn_program.load_kernel(prog, request.vmlinux)

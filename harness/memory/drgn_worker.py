@@ -76,7 +76,7 @@ def view(request: MemoryRequest, out: TextIO) -> None:
     parts.attempt("the kernel's log", lambda: {"log": _log(prog, request.log_lines)})
     parts.attempt("the test's task", lambda: {"task": _task(prog, request)})
     parts.attempt("modules", lambda: {"modules": [*_modules(prog)]})
-    parts.attempt("blocked tasks", lambda: _blocked(prog, parts.problem))
+    parts.attempt("blocked tasks", lambda: _blocked_tasks(prog, parts.problem))
     if request.plugin:
         plugin = drgn_program.load_plugin(Path(request.plugin))
         parts.attempt("the module's own view", lambda: {"driver": list(plugin.report(prog))})
@@ -113,7 +113,7 @@ def _modules(prog: drgn.Program) -> Iterator[MemoryModule]:
             )
 
 
-def _blocked(prog: drgn.Program, problem: Callable[[str], None]) -> dict[str, Any]:
+def _blocked_tasks(prog: drgn.Program, problem: Callable[[str], None]) -> dict[str, Any]:
     """Return every task in state D, its stack, and what it waits for."""
     every = list(for_each_task(prog))
     found = [task for task in every if task_state_to_char(task) == _BLOCKED and not task.on_cpu]

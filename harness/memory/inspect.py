@@ -48,7 +48,7 @@ def look(
         parts, end = done.stdout, _end(done)
     except subprocess.TimeoutExpired as error:
         parts, end = error.stdout or b"", f"drgn did not finish within {deadline_s:.0f} s"
-    view = _joined(parts)
+    view = _join_parts(parts)
     if end:
         view = replace(view, problems=(*view.problems, end))
     return replace(_with_places(view, roots), took_s=time.monotonic() - begun)
@@ -64,7 +64,7 @@ def _end(done: subprocess.CompletedProcess[bytes]) -> str:
     return f"drgn failed: {lines[-1] if lines else f'exit status {done.returncode}'}"
 
 
-def _joined(output: bytes) -> MemoryView:
+def _join_parts(output: bytes) -> MemoryView:
     """Return the view that the parts make; a part that is cut, or no part at all, is left out."""
     parts: dict[str, Any] = {}
     problems: list[str] = []

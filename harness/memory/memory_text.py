@@ -16,7 +16,7 @@ def lines(view: MemoryView) -> tuple[str, ...]:
         *of_cpus(view.cpus),
         *(_stack("the test's task", view.task) if view.task else ()),
         *_deadlocks(view),
-        *_blocked(view),
+        *_blocked_lines(view),
         *(("state of the module", *(f"  {line}" for line in view.driver)) if view.driver else ()),
         *(f"not known: {problem}" for problem in view.problems),
     )
@@ -65,7 +65,7 @@ def _deadlocks(view: MemoryView) -> Iterator[str]:
         yield f"deadlock: {names}; each waits for a lock that the next one holds"
 
 
-def _blocked(view: MemoryView) -> Iterator[str]:
+def _blocked_lines(view: MemoryView) -> Iterator[str]:
     by_pid = {wait.pid: wait for wait in view.waits}
     for stack in view.blocked:
         wait = by_pid.get(stack.pid)

@@ -34,7 +34,7 @@ class Explained:
 
 
 @contextmanager
-def unpacked(run: Path, crash: int, *, cache: Path) -> Iterator[Explained]:
+def unpack_dump(run: Path, crash: int, *, cache: Path) -> Iterator[Explained]:
     """Give one crash's dump, unpacked beside it while the block runs.
 
     Raises: UsageError when there is no such run, crash, dump or vmlinux, with the reason.

@@ -38,12 +38,12 @@ class Reader:
             raise ValueError("a header without an end")
 
 
-def framed(body: bytes) -> bytes:
+def frame_message(body: bytes) -> bytes:
     """Return a message as it goes over the wire."""
     return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-def directed(body: bytes, commands: list[str]) -> bytes:
+def attach_message(body: bytes, commands: list[str]) -> bytes:
     """Return a client's message so that it attaches by these commands and ends no guest.
 
     Of `attach` the client's own arguments stay, but for those that say what to attach to;

@@ -18,7 +18,7 @@ def ask(socket: Path, command: str, arguments: dict[str, Any] | None = None) -> 
     Raises: HypervisorError when it does not answer, or refuses.
     """
     try:
-        return asyncio.run(asyncio.wait_for(_asked(socket, command, arguments), _ASK_S))
+        return asyncio.run(asyncio.wait_for(_execute(socket, command, arguments), _ASK_S))
     except (QMPError, OSError, TimeoutError) as error:
         raise HypervisorError(f"QEMU does not answer {command}: {error or 'too late'}") from error
 
@@ -31,7 +31,7 @@ def words(socket: Path, line: str) -> str:
     return str(ask(socket, "human-monitor-command", {"command-line": line}))
 
 
-async def _asked(socket: Path, command: str, arguments: dict[str, Any] | None) -> Any:
+async def _execute(socket: Path, command: str, arguments: dict[str, Any] | None) -> Any:
     client = QMPClient("harness")
     await client.connect(str(socket))
     try:

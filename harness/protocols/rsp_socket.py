@@ -59,7 +59,7 @@ class Link:
         while True:
             while self._pieces:
                 piece = self._pieces.popleft()
-                if self._handled(piece):
+                if self._handle(piece):
                     continue
                 return piece
             try:
@@ -70,7 +70,7 @@ class Link:
             if not data:
                 return None
 
-    def _handled(self, piece: rsp.Piece) -> bool:
+    def _handle(self, piece: rsp.Piece) -> bool:
         if piece.kind is rsp.Kind.PACKET:
             if self.acknowledges:
                 self._write(b"+")
@@ -108,7 +108,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
             path.unlink(missing_ok=True)
 
 
-def accepted(
+def accept_connection(
     listener: socket.socket, *, deadline_s: float, wanted: Callable[[], bool]
 ) -> socket.socket | None:
     """Return the next connection; None at the deadline, or when it is no longer wanted."""

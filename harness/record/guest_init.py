@@ -81,7 +81,7 @@ def mark(line: str) -> str:
     return found[1] if found is not None else ""
 
 
-def said(lines: Iterable[str]) -> Said:
+def read_console(lines: Iterable[str]) -> Said:
     """Return what the init says in a console."""
     stages: list[str] = []
     sections: dict[str, int] = {}

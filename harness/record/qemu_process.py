@@ -124,7 +124,7 @@ def recorder(*, arch: str, accel: Accel | None, program: str = _PROGRAM) -> Reco
 
 
 @contextmanager
-def started(
+def start_qemu(
     recorder: Recorder, arguments: Sequence[str], *, log: Path, qmp: Path
 ) -> Iterator[RunningQemu]:
     """Give a running QEMU, ended when the block ends.

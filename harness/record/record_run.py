@@ -104,9 +104,9 @@ def record(
         with cache.room(folder):
             _write_files(request, made, folder, command)
         machine = Machine(memory_mib=target.memory_mib, extra_cmdline=target.cmdline)
-        life = _recorded(request, made, machine, folder, deadline_s, view)
+        life = _run_guest(request, made, machine, folder, deadline_s, view)
         lines = _lines(folder)
-        said = guest_init.said(lines)
+        said = guest_init.read_console(lines)
         reports = tuple(one for one in scan(lines) if one.kind != "canary")
         found = Recording(
             run_id=folder.name,
@@ -127,7 +127,7 @@ def record(
         )
         recording.write(found, folder)
     view.stage("explanation")
-    explained, notes = _explained(request, made, reports)
+    explained, notes = _explain_reports(request, made, reports)
     return Recorded(folder=folder, recording=found, explained=explained, notes=notes)
 
 
@@ -227,7 +227,7 @@ def _programs(request: KernelTestRequest) -> dict[str, tuple[bytes, int]]:
     return found
 
 
-def _recorded(
+def _run_guest(
     request: KernelTestRequest,
     made: _Made,
     machine: Machine,
@@ -248,8 +248,8 @@ def _recorded(
         )
         log = folder / _QEMU_LOG
         (folder / recording.CONSOLE).touch()
-        with qemu_process.started(made.recorder, line, log=log, qmp=place / "qmp") as qemu:
-            states = _watched(qemu, folder, deadline_s, view)
+        with qemu_process.start_qemu(made.recorder, line, log=log, qmp=place / "qmp") as qemu:
+            states = _watch_guest(qemu, folder, deadline_s, view)
             instructions = max(qemu.query_count() - _TAIL, 1) if qemu.alive else 0
             qemu.end()
         if not any(_lines(folder)):
@@ -258,7 +258,7 @@ def _recorded(
     return _Life(line=command, states=states, instructions=instructions)
 
 
-def _watched(
+def _watch_guest(
     qemu: qemu_process.RunningQemu, folder: Path, deadline_s: float, view: LiveView
 ) -> tuple[str, ...]:
     """Show the guest's life until its end or the deadline; return the states that were saved."""
@@ -273,12 +273,12 @@ def _watched(
         stage = guest_init.mark(line)
         if stage in {"load", "command"}:
             view.stage(f"guest: {stage}")
-        if stage == "load" and _saved(qemu, view):
+        if stage == "load" and _save_state(qemu, view):
             states.append(recording.AT_LOAD)
     return tuple(states)
 
 
-def _saved(qemu: qemu_process.RunningQemu, view: LiveView) -> bool:
+def _save_state(qemu: qemu_process.RunningQemu, view: LiveView) -> bool:
     """Save the state that replays begin with; without it they begin at the first instruction."""
     try:
         qemu.save_state(recording.AT_LOAD)
@@ -313,7 +313,7 @@ def _fault(reports: tuple[KernelReport, ...]) -> Fault | None:
     return None
 
 
-def _explained(
+def _explain_reports(
     request: KernelTestRequest, made: _Made, reports: tuple[KernelReport, ...]
 ) -> tuple[Explained, tuple[str, ...]]:
     """Return the reports with files and lines, as kernel-test shows them."""

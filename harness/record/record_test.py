@@ -85,7 +85,7 @@ def run(
         deadline_s=deadline_s,
         view=view,
     )
-    return RecordedTest(recorded=recorded, result=judged(found, recorded))
+    return RecordedTest(recorded=recorded, result=judge(found, recorded))
 
 
 def choose(known: tuple[Recordable, ...], name: str) -> Recordable:
@@ -107,7 +107,7 @@ def choose(known: tuple[Recordable, ...], name: str) -> Recordable:
     raise UsageError(what, hint=f"these can be recorded: {_shortened(can)}")
 
 
-def judged(test: Recordable, recorded: Recorded) -> TestResult:
+def judge(test: Recordable, recorded: Recorded) -> TestResult:
     """Return what a recording makes of its test."""
     if test.speaks_ktap:
         return _by_ktap(test, recorded)

@@ -66,7 +66,7 @@ def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[
             found.machine, Mode.REPLAY, files=files, state=state, control={"gdb": stub, "qmp": qmp}
         )
         log = place / "qemu.log"
-        with qemu_process.started(recorder, line, log=log, qmp=qmp) as qemu:
+        with qemu_process.start_qemu(recorder, line, log=log, qmp=qmp) as qemu:
             _await_stub(qemu, stub)
             yield Replay(
                 recording=found,

@@ -40,7 +40,7 @@ class SigningKey:
     certificate: Path
 
 
-def given(private: Path, certificate: Path) -> SigningKey:
+def key_from_files(private: Path, certificate: Path) -> SigningKey:
     """Return a key that the user names, when the two files belong together.
 
     Raises: UsageError when one cannot be read, is no such thing or others can read the key.
@@ -89,7 +89,7 @@ def own(folder: Path, *, name: str) -> SigningKey:
         _write_private(key.private, text)
         made = _certificate(private, name)
         key.certificate.write_bytes(made.public_bytes(serialization.Encoding.DER))
-    return given(key.private, key.certificate)
+    return key_from_files(key.private, key.certificate)
 
 
 def sign(module: Path, key: SigningKey, *, kdir: Path) -> None:

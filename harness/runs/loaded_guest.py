@@ -128,7 +128,7 @@ def standing(
     with ExitStack() as stack:
         with record.stage("guest"):
             token = secrets.token_hex(8)
-            opened = session.opened(asked, token=token, progress=record.view.note)
+            opened = session.open_session(asked, token=token, progress=record.view.note)
             live = stack.enter_context(opened)
             record.session = live
             record.console_word = ""

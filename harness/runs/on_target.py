@@ -33,7 +33,7 @@ from harness.runs.suites import Listener, SuiteOutcome
 from harness.systems.platforms import PLATFORMS, SETUPS, Platform
 from harness.systems.ssh import CommandFailed, Guest
 from harness.targets import target_file, workflow
-from harness.targets.crash_logs import explained
+from harness.targets.crash_logs import explain_logs
 from harness.targets.target_file import RemoteSpec
 from harness.targets.workflow import Loading
 
@@ -142,7 +142,7 @@ def run(asked: RemoteTest, view: LiveView) -> RunReport:
     known: tuple[str, ...] = ()
     session = ""
     try:
-        with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+        with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
             setup = SETUPS[target.system]
             session, known = setup.boot_session(guest), setup.panic_reports(guest)
             _stages(asked, guest, record, session)
@@ -290,7 +290,7 @@ def _post_mortem(
 def _still_there(target: RemoteSpec, session: str) -> bool:
     """Return whether the target answers, in the session in which the run began."""
     try:
-        with target_file.connected(target, deadline_s=_ASK_EVERY_S) as guest:
+        with target_file.connect(target, deadline_s=_ASK_EVERY_S) as guest:
             return SETUPS[target.system].boot_session(guest) == session
     except (GuestLost, CommandFailed):
         return False
@@ -298,8 +298,8 @@ def _still_there(target: RemoteSpec, session: str) -> bool:
 
 def _kept(asked: RemoteTest, known: Sequence[str]) -> tuple[KernelReport, ...]:
     target = asked.loading.target
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         logs = SETUPS[target.system].crash_logs(guest, known=known)
-    return explained(
+    return explain_logs(
         logs, system=target.system, dsym=asked.loading.dsym, roots=(asked.settings.root,)
     )

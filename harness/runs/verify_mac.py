@@ -77,7 +77,7 @@ def run(asked: Verification, say: Say) -> tuple[Claim, ...]:
         raise UsageError(f"{target.name} runs no macOS")
     if not asked.name:
         raise UsageError("somebody has to stand for the report", hint="--name 'First Last'")
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         mac = setup.examine(guest)
     steps: dict[str, Callable[[], str]] = {
         DEPS: lambda: _deps(asked),

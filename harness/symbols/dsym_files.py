@@ -93,7 +93,7 @@ def fitting(report: KernelReport, dsyms: Sequence[Path]) -> dict[str, Path]:
     return {kext: by_uuid[loaded] for kext, loaded in ran.items() if loaded in by_uuid}
 
 
-def symbolised(
+def symbolise(
     report: KernelReport, dsyms: Mapping[str, Path], *, roots: Sequence[Path] = ()
 ) -> tuple[KernelReport, tuple[str, ...]]:
     """Return a panic with functions and lines from dSYMs by kext, and what could not be used.
@@ -121,11 +121,11 @@ def _with_lines(
     try:
         for frame, place in zip(report.frames, darwin.places(report.text), strict=True):
             points = _points(place, dsyms, finders, trapped_at=trapped_at)
-            frames += _named(frame, place, points, roots) or [frame]
+            frames += _frames_at(frame, place, points, roots) or [frame]
     finally:
         for finder in finders.values():
             finder.close()
-    return _judged(report, tuple(frames))
+    return _name_report(report, tuple(frames))
 
 
 def _points(
@@ -142,7 +142,7 @@ def _points(
     return finders[place.kext].find(dsyms[place.kext].linked_at + place.offset - back)
 
 
-def _named(
+def _frames_at(
     frame: Frame, place: Place, points: Sequence[SourcePoint], roots: Sequence[Path]
 ) -> list[Frame]:
     """Return the frames of one address: inlined functions first, as frames of their own."""
@@ -158,7 +158,7 @@ def _named(
     ]
 
 
-def _judged(report: KernelReport, frames: tuple[Frame, ...]) -> KernelReport:
+def _name_report(report: KernelReport, frames: tuple[Frame, ...]) -> KernelReport:
     """Return the report with its new frames, named after the function that the lines show."""
     stacks = (Stack(name="", frames=frames),) if frames else ()
     named = darwin.guilty(frames)

@@ -13,7 +13,7 @@ from harness.panic.values import KernelReport
 from harness.symbols import dsym_files
 
 
-def explained(
+def explain_logs(
     logs: Sequence[CrashLog],
     *,
     system: System,
@@ -35,4 +35,4 @@ def _of_macos(log: CrashLog, dsym: Path | None, roots: Sequence[Path]) -> Iterat
     for report in darwin.scan(darwin.panic_string(log.text).splitlines()):
         named = replace(report, facts={**report.facts, "kept-as": log.name})
         dsyms = dsym_files.fitting(named, known)
-        yield dsym_files.symbolised(named, dsyms, roots=roots)[0] if dsyms else named
+        yield dsym_files.symbolise(named, dsyms, roots=roots)[0] if dsyms else named

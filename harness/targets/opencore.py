@@ -38,7 +38,7 @@ def read(data: bytes) -> Settings:
 
     Raises: UsageError when it is none of OpenCore's.
     """
-    found = _variables(_parsed(data))
+    found = _variables(_parse(data))
     flags = found.get("csr-active-config", b"")
     return Settings(
         csr=int.from_bytes(flags, "little") if isinstance(flags, bytes) else 0,
@@ -51,7 +51,7 @@ def with_settings(data: bytes, wanted: Settings) -> bytes:
 
     OpenCore keeps a variable that is there already, unless NVRAM/Delete names it: both are named.
     """
-    plist = _parsed(data)
+    plist = _parse(data)
     found = _variables(plist)
     found["csr-active-config"] = wanted.csr.to_bytes(4, "little")
     found["boot-args"] = wanted.boot_args
@@ -62,11 +62,11 @@ def with_settings(data: bytes, wanted: Settings) -> bytes:
 
 def for_kexts(before: Settings, *, debug: Sequence[str] = ()) -> Settings:
     """Return the settings under which unsigned kexts load; `debug` are boot arguments, too."""
-    words, _ = boot_args.merged(before.boot_args, debug)
+    words, _ = boot_args.merge(before.boot_args, debug)
     return Settings(csr=before.csr | KEXT_FLAGS, boot_args=words)
 
 
-def _parsed(data: bytes) -> dict[str, Any]:
+def _parse(data: bytes) -> dict[str, Any]:
     try:
         found = plistlib.loads(data)
     except (plistlib.InvalidFileException, ExpatError, ValueError) as error:

@@ -42,8 +42,8 @@ def allow_kexts(disk: Path, *, debug: Sequence[str]) -> tuple[str, ...]:
         if wanted == before:
             return (f"{disk.name} has it already: {_shown(before)}",)
         if not _has(raw, _SAVED):
-            _put(raw, _SAVED, data)
-        _put(raw, opencore.CONFIG, opencore.with_settings(data, wanted))
+            _write_file(raw, _SAVED, data)
+        _write_file(raw, opencore.CONFIG, opencore.with_settings(data, wanted))
     return (f"{disk.name}: {_shown(before)} -> {_shown(wanted)}; --undo takes it back",)
 
 
@@ -53,7 +53,7 @@ def undo(disk: Path) -> tuple[str, ...]:
         if not _has(raw, _SAVED):
             return (f"{disk.name}: nothing to take back",)
         data = _get(raw, _SAVED)
-        _put(raw, opencore.CONFIG, data)
+        _write_file(raw, opencore.CONFIG, data)
         _mtools(raw, "mdel", f"::/{_SAVED}")
     return (f"{disk.name}: back to {_shown(opencore.read(data))}",)
 
@@ -100,7 +100,7 @@ def _get(raw: str, name: str) -> bytes:
     return _mtools(raw, "mcopy", f"::/{name}", "-")
 
 
-def _put(raw: str, name: str, data: bytes) -> None:
+def _write_file(raw: str, name: str, data: bytes) -> None:
     _mtools(raw, "mcopy", "-o", "-", f"::/{name}", data=data)
 
 

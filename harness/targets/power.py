@@ -65,7 +65,7 @@ def of(spec: RemoteSpec) -> Power:
     )
 
 
-def located(spec: RemoteSpec) -> RemoteSpec:
+def locate(spec: RemoteSpec) -> RemoteSpec:
     """Return a target with its address, where the user has not said it and its machine knows it.
 
     A guest of VMware's has one only while it is on.

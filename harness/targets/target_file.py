@@ -107,7 +107,7 @@ def find(name: str | None, *, images: Path, targets: Path) -> RemoteSpec | None:
         table[key] = {**inner, **value} if isinstance(inner, dict) else value
     file = own if own.is_file() else shared
     try:
-        return _located(_ADAPTER.validate_python({**table, "name": name}), file.parent)
+        return _with_absolute_paths(_ADAPTER.validate_python({**table, "name": name}), file.parent)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(file, ".".join(map(str, first["loc"])), first["msg"]) from error
@@ -145,7 +145,7 @@ def endpoint(spec: RemoteSpec) -> Endpoint:
 
 
 @contextmanager
-def connected(spec: RemoteSpec, *, deadline_s: float) -> Iterator[Guest]:
+def connect(spec: RemoteSpec, *, deadline_s: float) -> Iterator[Guest]:
     """Give a connection to a target.
 
     Raises: GuestLost when it does not answer in time, Lost for a refused key, UsageError.
@@ -163,7 +163,7 @@ def _table(file: Path) -> dict[str, Any]:
         raise ConfigError(file, "-", f"is no valid TOML: {error}") from error
 
 
-def _located(spec: RemoteSpec, base: Path) -> RemoteSpec:
+def _with_absolute_paths(spec: RemoteSpec, base: Path) -> RemoteSpec:
     """Return a target with every path absolute: relative ones lie beside its file."""
     found: dict[str, Any] = {}
     for inner in (spec, spec.libvirt, spec.vmware):

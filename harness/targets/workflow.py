@@ -21,7 +21,7 @@ from harness.systems.platforms import PLATFORMS, SETUPS
 from harness.systems.shell import Shell
 from harness.systems.ssh import CommandFailed
 from harness.targets import opencore_disk, power, target_file
-from harness.targets.crash_logs import explained
+from harness.targets.crash_logs import explain_logs
 from harness.targets.target_file import Kind, RemoteSpec
 
 Say = Callable[[str], None]
@@ -52,7 +52,7 @@ class Loading:
 
 def requirements(target: RemoteSpec) -> tuple[Requirement, ...]:
     """Return what a target asks for before our module loads."""
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         return SETUPS[target.system].requirements(guest, signed=target.signed)
 
 
@@ -78,7 +78,7 @@ def allow(target: RemoteSpec, say: Say) -> None:
         _all(opencore_disk.allow_kexts(target.libvirt.opencore, debug=words), say)
         say(_LOWERS)
         return
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         done = SETUPS[target.system].allow(guest, signed=target.signed)
     _all(done or ("nothing can be done from a running system",), say)
 
@@ -89,7 +89,7 @@ def disallow(target: RemoteSpec, say: Say) -> None:
         _while_off(target)
         _all(opencore_disk.undo(target.libvirt.opencore), say)
         return
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         _all(SETUPS[target.system].disallow(guest), say)
 
 
@@ -102,7 +102,7 @@ def load(asked: Loading, say: Say) -> LoadedModule:
     target, platform = asked.target, PLATFORMS[asked.target.system]
     build = module_build(asked.file, asked.spec)
     try:
-        with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+        with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
             platform.push_modules(guest, [(build, asked.spec)], deadline_s=_LOAD_S)
             say(f"copied {asked.file.name} to {target.name}")
             return platform.load(guest, asked.spec, deadline_s=_LOAD_S)
@@ -110,8 +110,8 @@ def load(asked: Loading, say: Say) -> LoadedModule:
         if not asked.restart:
             raise
         say(f"{error.message}: restarting {target.name}")
-    restarted(target, say, dsym=asked.dsym)
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    restart_target(target, say, dsym=asked.dsym)
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         return platform.load(guest, asked.spec, deadline_s=_LOAD_S)
 
 
@@ -120,7 +120,7 @@ def unload(target: RemoteSpec, spec: ModuleSpec) -> None:
 
     Raises: RestartNeeded when its kernel lets no module go; ModuleError with who holds it.
     """
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         PLATFORMS[target.system].unload(guest, spec, deadline_s=_LOAD_S, attempts=_ATTEMPTS)
 
 
@@ -131,7 +131,7 @@ def configure(target: RemoteSpec, say: Say, *, undo: bool, restart: bool) -> Non
         would ignore the settings, or has ignored them.
     """
     setup = SETUPS[target.system]
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         if undo:
             said = setup.unconfigure(guest)
             waiting = any(_LATER in line for line in said)
@@ -144,13 +144,13 @@ def configure(target: RemoteSpec, say: Say, *, undo: bool, restart: bool) -> Non
         return
     if not restart:
         raise RestartNeeded("it is in force after a restart", hint="--reboot does it and waits")
-    restarted(target, say)
+    restart_target(target, say)
     if not undo:
         _check_in_force(target, say)
 
 
 def _check_in_force(target: RemoteSpec, say: Say) -> None:
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         missing = SETUPS[target.system].in_force(guest, link=target.link)
     if missing:
         raise ModuleError(
@@ -160,14 +160,14 @@ def _check_in_force(target: RemoteSpec, say: Say) -> None:
     say(f"{target.name} runs with all of it")
 
 
-def restarted(target: RemoteSpec, say: Say, *, dsym: Path | None = None) -> None:
+def restart_target(target: RemoteSpec, say: Say, *, dsym: Path | None = None) -> None:
     """Restart a target and return when it is back.
 
     Raises: GuestCrashed when it comes back with a new panic report; GuestLost when it does not
         come back in time.
     """
     setup = SETUPS[target.system]
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         before = setup.boot_session(guest)
         known = setup.panic_reports(guest)
         setup.restart(guest)
@@ -186,7 +186,7 @@ def wait_for_another_session(target: RemoteSpec, before: str) -> float:
     said = "it never went down"
     while (left := end - time.monotonic()) > 0:
         try:
-            with target_file.connected(target, deadline_s=min(_TRY_S, left)) as guest:
+            with target_file.connect(target, deadline_s=min(_TRY_S, left)) as guest:
                 if SETUPS[target.system].boot_session(guest) != before:
                     return time.monotonic() - begun
         except (GuestLost, CommandFailed) as error:
@@ -202,11 +202,11 @@ def wait_for_another_session(target: RemoteSpec, before: str) -> float:
 def raise_new_panic(target: RemoteSpec, known: Sequence[str], *, dsym: Path | None) -> None:
     """Return when a target has kept no panic that is not known.
 
-    Raises: GuestCrashed with the first one, explained.
+    Raises: GuestCrashed with the first one, explain_logs.
     """
-    with target_file.connected(target, deadline_s=_CONNECT_S) as guest:
+    with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         logs = SETUPS[target.system].crash_logs(guest, known=known)
-    for found in explained(logs, system=target.system, dsym=dsym):
+    for found in explain_logs(logs, system=target.system, dsym=dsym):
         raise GuestCrashed(
             f"{target.name}: {found.title}" + (f" at {found.place}" if found.place else ""),
             hint="invoke panic-explain FILE explains a report that was copied from there",

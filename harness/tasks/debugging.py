@@ -136,7 +136,7 @@ def _over(core: str, replay: str, request: attaching.AttachRequest) -> int:
         return time_travel.debug(
             runs / replay, environment, commands=request.commands, from_boot=False
         )
-    with open_dump.unpacked(runs / core, 1, cache=environment.cache) as dump:
+    with open_dump.unpack_dump(runs / core, 1, cache=environment.cache) as dump:
         return open_dump.drgn_shell(dump, plugin=settings.module.drgn, commands=request.commands)
 
 

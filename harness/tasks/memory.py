@@ -58,7 +58,7 @@ def open_vmcore(
     """Open a shell on the memory of a run's crash, symbols and the module's own view loaded."""
     settings = load_settings(config)
     folder = settings.root / "build" / "runs" / run
-    with open_dump.unpacked(folder, crash, cache=current_environment().cache) as dump:
+    with open_dump.unpack_dump(folder, crash, cache=current_environment().cache) as dump:
         if crash_tool:
             return open_dump.crash_tool(dump, command=command)
         commands = (command,) if command else ()

@@ -70,7 +70,7 @@ def packages(  # noqa: PLR0913, PLR0917
         environment=environment,
         kernels=tuple(kernel or ()),
         skip_kernel=skip_kernel or environment.skip_kernel,
-        key=signing.given(Path(key), Path(certificate)) if key else None,
+        key=signing.key_from_files(Path(key), Path(certificate)) if key else None,
         out=folder,
     )
     with view_for(verbose=False) as view:

@@ -24,7 +24,7 @@ def guest_list(_c: Context) -> int:
 @command
 def guest_ssh(_c: Context, run: str = "", command: str = "") -> int:
     """Open a shell in a guest, or run one command there."""
-    line = manage.ssh_command(manage.chosen(current_environment(), run), command)
+    line = manage.ssh_command(manage.choose_guest(current_environment(), run), command)
     return subprocess.run(line, check=False).returncode
 
 
@@ -32,7 +32,7 @@ def guest_ssh(_c: Context, run: str = "", command: str = "") -> int:
 @command
 def guest_console(_c: Context, run: str = "") -> int:
     """Show a guest's console from its first byte and go on with it; Ctrl-C leaves."""
-    for text in manage.console(manage.chosen(current_environment(), run)):
+    for text in manage.console(manage.choose_guest(current_environment(), run)):
         print(text, flush=True)
     return 0
 

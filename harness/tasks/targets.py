@@ -32,7 +32,7 @@ def found_target(name: str | None, config: str | None) -> RemoteSpec | None:
     """Return the target of a name, None when the harness boots it itself."""
     images, targets = load_settings(config).images, current_environment().targets
     found = target_file.find(name, images=images, targets=targets)
-    return power.located(found) if found is not None else None
+    return power.locate(found) if found is not None else None
 
 
 def chosen_target(name: str, config: str | None) -> RemoteSpec:

@@ -43,7 +43,7 @@ def test_all_cpus_without_stopping_the_guest(shared: Life) -> None:
     states = set()
     with (
         hypervisor.connect(shared.uri, runtime=shared.folder, cache=cache, mask_kvm=False) as hv,
-        domain.attached(hv, shared.domain) as guest,
+        domain.attach(hv, shared.domain) as guest,
         ended(
             subprocess.Popen(
                 line, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

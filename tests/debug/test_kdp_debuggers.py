@@ -14,7 +14,7 @@ from harness.protocols.kdp.bridge import Bridge
 from harness.protocols.kdp.client import KdpClient
 from harness.protocols.kdp.packets import KdpStatus, Request
 from harness.protocols.kdp.stub import Faults, StubServer
-from harness.protocols.rsp_socket import Link, accepted, listening
+from harness.protocols.rsp_socket import Link, accept_connection, listening
 from tests.debug import fake_kernel
 from tests.debug.conftest import invoke
 from tests.debug.fake_kernel import SLIDE, FakeKernel
@@ -44,7 +44,7 @@ def debugged(machine: FakeKernel, line: Sequence[str], folder: Path, faults: Fau
         client.connect()
 
         def serve() -> None:
-            connection = accepted(listener, deadline_s=DEADLINE_S, wanted=lambda: True)
+            connection = accept_connection(listener, deadline_s=DEADLINE_S, wanted=lambda: True)
             assert connection is not None
             Bridge(Link(connection), client).serve()
 

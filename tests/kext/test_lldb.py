@@ -19,7 +19,7 @@ from harness.model.products import KextSpec
 from harness.protocols.kdp.bridge import Bridge
 from harness.protocols.kdp.client import KdpClient, KdpSilent
 from harness.protocols.kdp.stub import Faults, StubServer
-from harness.protocols.rsp_socket import Link, accepted, listening
+from harness.protocols.rsp_socket import Link, accept_connection, listening
 from tests.kext.steps import begin_exec, owner, paths, started
 
 _DEADLINE_S = 90
@@ -39,7 +39,7 @@ def bridged(machine: DebuggedThread, faults: Faults, folder: Path) -> Iterator[P
         client.connect()
 
         def serve() -> None:
-            connection = accepted(listener, deadline_s=_DEADLINE_S, wanted=lambda: True)
+            connection = accept_connection(listener, deadline_s=_DEADLINE_S, wanted=lambda: True)
             assert connection is not None
             # The answer to the debugger's last word may be one of those that are lost.
             with suppress(KdpSilent):

@@ -88,7 +88,7 @@ def test_a_kept_domain_can_be_found_and_joined(hv: Hypervisor) -> None:
     with Domain.create(hv, XML, paused=False) as running:
         running.keep()
 
-    with domain.attached(hv, "harness-one") as joined:
+    with domain.attach(hv, "harness-one") as joined:
         assert joined.state() is DomainState.RUNNING
     assert domain.find(hv, "harness-") == ["harness-one"]
     assert domain.destroy_by_name(hv, "harness-one")

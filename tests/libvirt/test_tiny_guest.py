@@ -284,7 +284,7 @@ def test_a_kept_guest_outlives_the_run_until_it_is_stopped(
     assert hypervisor.guest_alive(runtime, private=True)
     with (
         hypervisor.connect(hv.uri, runtime=runtime, cache=cache, mask_kvm=True) as again,
-        domain.attached(again, "harness") as joined,
+        domain.attach(again, "harness") as joined,
     ):
         assert joined.state() is DomainState.PAUSED
     assert hypervisor.stop_daemon(runtime)

@@ -152,7 +152,7 @@ def make_case(keys: Keys, bundle: Path) -> Iterator[Callable[[Profile], Case]]:
 def connected() -> Iterator[Callable[[Case], Guest]]:
     """Give a way to a connection to a Mac."""
     with ExitStack() as stack:
-        yield lambda case: stack.enter_context(target_file.connected(case.target, deadline_s=10))
+        yield lambda case: stack.enter_context(target_file.connect(case.target, deadline_s=10))
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_a_failure_and_a_panic_are_told_apart(make_case: MakeCase, settings: Set
 def test_a_restart_in_the_middle_is_a_crash(make_case: MakeCase) -> None:
     """Another boot session than the run's own is noticed without a panic report."""
     case = make_case(replace(PROFILES["15"]))
-    with target_file.connected(case.target, deadline_s=10) as guest:
+    with target_file.connect(case.target, deadline_s=10) as guest:
         life = on_target.BootSession(
             target=case.target, guest=guest, begun_in=case.mac.session, asked_at=0.0
         )

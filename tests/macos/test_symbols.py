@@ -15,7 +15,7 @@ from harness.model.settings import System
 from harness.panic import darwin
 from harness.panic.values import KernelReport
 from harness.symbols import dsym_files
-from harness.targets.crash_logs import explained
+from harness.targets.crash_logs import explain_logs
 
 SOURCE = """static inline __attribute__((always_inline)) int inner(int a)
 {
@@ -107,7 +107,7 @@ def test_addresses_become_functions_and_lines(kext: Kext) -> None:
     """The fault at its own line, inlined; the caller at the call, not at the line after it."""
     report = report_of(panic_text(kext, kext.uuid))
 
-    found, notes = dsym_files.symbolised(
+    found, notes = dsym_files.symbolise(
         report, {"org.example.osq": kext.dsym}, roots=(kext.dsym.parent,)
     )
 
@@ -129,7 +129,7 @@ def test_a_dsym_of_another_build_is_not_used(kext: Kext) -> None:
     other = "7E1A7E1A-0000-3000-8000-000000000001"
     report = report_of(panic_text(kext, other))
 
-    found, notes = dsym_files.symbolised(report, {"org.example.osq": kext.dsym})
+    found, notes = dsym_files.symbolise(report, {"org.example.osq": kext.dsym})
 
     assert found.frames == report.frames
     assert len(notes) == 1
@@ -143,9 +143,9 @@ def test_a_kept_log_is_explained_by_the_same_parser(kext: Kext) -> None:
     text = "Panic#1 Part1\n<0>[    1.000000] Kernel panic - not syncing: why not\n"
     linux = CrashLog(name="dmesg-efi-1", text=text)
 
-    (found,) = explained((log,), system=System.MACOS, dsym=kext.dsym)
-    (without,) = explained((log,), system=System.MACOS)
-    (other,) = explained((linux,), system=System.LINUX)
+    (found,) = explain_logs((log,), system=System.MACOS, dsym=kext.dsym)
+    (without,) = explain_logs((log,), system=System.MACOS)
+    (other,) = explain_logs((linux,), system=System.LINUX)
 
     assert (found.function, found.facts["kept-as"]) == ("inner", "Kernel.panic")
     assert without.function == ""

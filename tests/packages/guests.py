@@ -69,7 +69,7 @@ class Machine:
             fresh=fresh,
             one_thread=self.target.one_thread,
         )
-        with session.opened(request, token=secrets.token_hex(8), progress=say) as live:
+        with session.open_session(request, token=secrets.token_hex(8), progress=say) as live:
             yield live
 
 
@@ -128,7 +128,9 @@ class Distribution:
     def fetch(self, package: str, folder: Path, *, beside: str) -> None:
         """Fetch all packages that come with a kernel where another one is installed."""
         view = self._view()
-        known, coming = (apt.needed([one, _headers(one)], *view) for one in (beside, package))
+        known, coming = (
+            apt.dependency_closure([one, _headers(one)], *view) for one in (beside, package)
+        )
         # The same kernel without a signature conflicts with the one that has it.
         wanted = [one for one in coming - known if not one.endswith("-unsigned")]
         folder.mkdir(parents=True)

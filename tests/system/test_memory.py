@@ -116,7 +116,9 @@ def test_driver_tells_its_own_state(paused: MemoryView) -> None:
 
 def test_dump_tells_the_same(crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView) -> None:
     """The packed dump, unpacked: the same stacks, the same log, the same state of the driver."""
-    with open_dump.unpacked(dump.file.parents[2], 1, cache=crash.session.request.cache) as opened:
+    with open_dump.unpack_dump(
+        dump.file.parents[2], 1, cache=crash.session.request.cache
+    ) as opened:
         view = inspect.look(
             replace(crash.request("osqtail"), qmp="", registers="", core=str(opened.core)),
             deadline_s=LOOK_S,
@@ -162,7 +164,9 @@ def test_shell_has_symbols_and_the_drivers_command(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
     """A Python expression, and the driver's own drgn command, in a process as vmcore-open has."""
-    with open_dump.unpacked(dump.file.parents[2], 1, cache=crash.session.request.cache) as opened:
+    with open_dump.unpack_dump(
+        dump.file.parents[2], 1, cache=crash.session.request.cache
+    ) as opened:
         request = {
             "core": str(opened.core),
             "vmlinux": str(opened.vmlinux),

@@ -109,13 +109,13 @@ class Bridge:
 
     def _look_at_kernel(self) -> bool:
         try:
-            note = self._client.wait_stopped(deadline_s=0.0)
+            note = self._client.wait_for_stop(deadline_s=0.0)
         except KdpTerminated as error:
             _LOG.info("%s", error.message)
             self._link.send(b"W00")
             return False
         if note is not None:
-            self._stopped(note)
+            self._settle_trap(note)
             self._link.send(self._stop)
         return True
 
@@ -126,7 +126,7 @@ class Bridge:
         else:
             self._interrupt()
 
-    def _stopped(self, note: ExceptionNote) -> None:
+    def _settle_trap(self, note: ExceptionNote) -> None:
         """Make the state after a trap what a debugger expects: pc on the breakpoint, no TF."""
         exception = note.stops[0].exception if note.stops else 0
         self._stop = b"T%02xthread:%s;" % (_SIGNALS.get(exception, _SIGTRAP), _THREAD)
@@ -266,13 +266,13 @@ class Bridge:
 
     def _write_hex(self, rest: bytes) -> bytes:
         where, _, digits = rest.partition(b":")
-        return self._written(where, bytes.fromhex(digits.decode()))
+        return self._write_memory(where, bytes.fromhex(digits.decode()))
 
     def _write_binary(self, rest: bytes) -> bytes:
         where, _, data = rest.partition(b":")
-        return self._written(where, data)
+        return self._write_memory(where, data)
 
-    def _written(self, where: bytes, data: bytes) -> bytes:
+    def _write_memory(self, where: bytes, data: bytes) -> bytes:
         address, size = (int(part, 16) for part in where.split(b","))
         if size != len(data):
             return _BAD

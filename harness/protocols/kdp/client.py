@@ -2,7 +2,7 @@
 """The debugger's side of KDP over UDP: one request at a time, sent again until it is answered.
 
 The kernel answers a repeated request with the reply that it kept, so a repetition is safe. What
-comes of its own accord, exceptions, is acknowledged here and kept for `wait_stopped`. A running
+comes of its own accord, exceptions, is acknowledged here and kept for `wait_for_stop`. A running
 kernel listens to nobody: only a stopped one answers.
 Source: xnu-11417.101.15, osfmk/kdp/kdp_udp.c and kdp.c; sequence of a session as lldb's
 ProcessKDP has it.
@@ -152,7 +152,7 @@ class KdpClient:
         reply = self._exchange(Request.REATTACH, Reattach(reply_port=port))
         self._key, self._sequence = reply.key, 0
         body = Connect(reply_port=port, exception_port=port, greeting=_GREETING)
-        self._accepted(Request.CONNECT, body)
+        self._read_status(Request.CONNECT, body)
         self._connected = True
         version = self._body(Request.VERSION, Version)
         host = self._body(Request.HOSTINFO, HostInfo)
@@ -188,7 +188,7 @@ class KdpClient:
         while len(found) < size_bytes:
             where, size = address + len(found), min(_CHUNK_BYTES, size_bytes - len(found))
             body = Memory(address=where, size_bytes=size)
-            data = self._accepted(Request.READMEM64, body, what=f"of {where:#x}").data
+            data = self._read_status(Request.READMEM64, body, what=f"of {where:#x}").data
             if len(data) != size:
                 raise KdpOutOfStep(f"{size} bytes of {where:#x} were asked for, {len(data)} came")
             found += data
@@ -202,19 +202,19 @@ class KdpClient:
         for start in range(0, len(data), _CHUNK_BYTES):
             part = data[start : start + _CHUNK_BYTES]
             body = Memory(address=address + start, size_bytes=len(part), data=part)
-            self._accepted(Request.WRITEMEM64, body, what=f"at {address + start:#x}")
+            self._read_status(Request.WRITEMEM64, body, what=f"at {address + start:#x}")
 
     def read_registers(self) -> dict[str, int]:
         """Return the registers of the CPU that stopped."""
         flavor = registers.THREAD[self.target.cpu_type]
         body = Registers(cpu=0, flavor=flavor.number)
-        return flavor.decode(self._accepted(Request.READREGS, body).data)
+        return flavor.decode(self._read_status(Request.READREGS, body).data)
 
     def write_registers(self, values: dict[str, int]) -> None:
         """Set all the registers of the CPU that stopped."""
         flavor = registers.THREAD[self.target.cpu_type]
         body = Registers(cpu=0, flavor=flavor.number, data=flavor.encode(values))
-        self._accepted(Request.WRITEREGS, body)
+        self._read_status(Request.WRITEREGS, body)
 
     def set_breakpoint(self, address: int) -> None:
         """Let the kernel plant a breakpoint.
@@ -222,20 +222,20 @@ class KdpClient:
         Raises: KdpRefused when it has no more, or no memory there.
         """
         body = Breakpoint(address=address)
-        self._accepted(Request.BREAKPOINT64_SET, body, what=f"at {address:#x}")
+        self._read_status(Request.BREAKPOINT64_SET, body, what=f"at {address:#x}")
 
     def remove_breakpoint(self, address: int) -> None:
         """Let the kernel take a breakpoint out again."""
         body = Breakpoint(address=address)
-        self._accepted(Request.BREAKPOINT64_REMOVE, body, what=f"at {address:#x}")
+        self._read_status(Request.BREAKPOINT64_REMOVE, body, what=f"at {address:#x}")
 
     def resume(self) -> None:
-        """Let the kernel run until something stops it; see `wait_stopped`."""
+        """Let the kernel run until something stops it; see `wait_for_stop`."""
         self._notes.clear()
         self._exchange(Request.RESUMECPUS, ResumeCpus(cpu_mask=self.target.cpus_mask))
         self.running = True
 
-    def wait_stopped(self, *, deadline_s: float) -> ExceptionNote | None:
+    def wait_for_stop(self, *, deadline_s: float) -> ExceptionNote | None:
         """Return why the kernel stopped; None when it did not within the deadline.
 
         Raises: KdpTerminated when it went away instead.
@@ -257,7 +257,7 @@ class KdpClient:
             raise KdpOutOfStep(f"KDP_{request.name} is answered with {body}")
         return body
 
-    def _accepted(self, request: Request, body: Body, *, what: str = "") -> Status:
+    def _read_status(self, request: Request, body: Body, *, what: str = "") -> Status:
         reply = self._exchange(request, body).body
         if not isinstance(reply, Status):
             raise KdpOutOfStep(f"KDP_{request.name} is answered with {reply}")

@@ -251,11 +251,11 @@ class StubServer:
         for _ in range(_EXCEPTION_TRIES):
             self.seen.exceptions_sent += 1
             self._send(codec.encode(note))
-            if self._acknowledged(note):
+            if self._wait_for_acknowledgement(note):
                 break
         self._exception_sequence = (self._exception_sequence + 1) % _SEQUENCES
 
-    def _acknowledged(self, note: Packet) -> bool:
+    def _wait_for_acknowledgement(self, note: Packet) -> bool:
         """Tell whether the debugger's answer to a note came; late requests are answered, too."""
         while not self._over.is_set():
             packet = self._receive()

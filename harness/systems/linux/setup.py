@@ -83,7 +83,7 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
 
 def disallow(shell: Shell) -> tuple[str, ...]:
     """Take back what `allow` did, and say what that was."""
-    noted = _noted(shell, "deps")
+    noted = _read_notes(shell, "deps")
     if noted is None:
         return ("nothing to take back: nothing was changed here",)
     _root(shell, ["apt-get", "purge", "-y", *noted.packages])
@@ -97,7 +97,7 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
     `link` is where KGDB listens ('ttyS0,115200'); '' when a hypervisor's stub is used.
     Raises: CommandFailed when the boot loader cannot be configured.
     """
-    if _noted(shell, "debug") is None:
+    if _read_notes(shell, "debug") is None:
         before = {name: _sysctl(shell, name) for name in _SYSCTLS}
         _note(shell, "debug", _Notes(sysctls=before))
     text = "".join(f"{name} = {value}\n" for name, value in _SYSCTLS.items())
@@ -109,7 +109,7 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 def unconfigure(shell: Shell) -> tuple[str, ...]:
     """Take back what `configure_for_debug` did, and say what that was."""
-    noted = _noted(shell, "debug")
+    noted = _read_notes(shell, "debug")
     if noted is None:
         return ("nothing to take back: nothing was changed here",)
     _root(shell, ["rm", "-f", _SYSCTL_FILE, _GRUB_FILE])
@@ -214,7 +214,7 @@ def _note(shell: Shell, purpose: str, what: _Notes) -> None:
     _write(shell, _NOTES.format(purpose=purpose), json.dumps(asdict(what)))
 
 
-def _noted(shell: Shell, purpose: str) -> _Notes | None:
+def _read_notes(shell: Shell, purpose: str) -> _Notes | None:
     """Return what was noted; None where nothing was.
 
     Raises: UsageError when the note cannot be read: then nobody knows what to take back.

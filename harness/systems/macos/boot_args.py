@@ -42,7 +42,7 @@ def read_change(text: str) -> Change:
         ) from error
 
 
-def merged(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
+def merge(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
     """Return the arguments with the wanted words, and what that changed.
 
     A word NAME=VALUE takes the place of another value of NAME; one that is there already stays.
@@ -55,7 +55,7 @@ def merged(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
     return " ".join([*kept, *added]), Change(added=added, replaced=replaced)
 
 
-def reverted(current: str, change: Change) -> str:
+def revert(current: str, change: Change) -> str:
     """Return the arguments without what was added, and with what had given way.
 
     Words that somebody else has added since stay where they are.

@@ -116,7 +116,7 @@ _UNLOAD = (
 )
 
 
-def load_said(text: str, status: int) -> Said[LoadState]:
+def load_meaning(text: str, status: int) -> Said[LoadState]:
     """Return what a load tool's output means; what no rule knows is a refusal in its own words.
 
     A tool that succeeds says LOADED at best: whether it is true, the kernel's list has to show.
@@ -131,7 +131,7 @@ def load_said(text: str, status: int) -> Said[LoadState]:
     )
 
 
-def unload_said(text: str, status: int) -> Said[UnloadState]:
+def unload_meaning(text: str, status: int) -> Said[UnloadState]:
     """Return what an unload tool's output means; what no rule knows is a refusal."""
     if status == 0:
         return Said(state=UnloadState.UNLOADED, reason="")

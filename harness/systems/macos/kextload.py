@@ -101,7 +101,7 @@ def load(
     said, words = _try_to_load(guest, [*tools.load, _path(spec)], spec, deadline_s=deadline_s)
     entry = None
     if said.state is LoadState.LOADED:
-        entry = _listed(guest, tools).get(identifier)
+        entry = _list_kexts(guest, tools).get(identifier)
         said = said if entry is not None else _not_in_the_list(tools)
     if entry is None:
         evidence = [*words.splitlines(), *kernel_log(guest)[before:]]
@@ -122,7 +122,7 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
         if attempt:
             time.sleep(_RETRY_S)
         said = _try_to_unload(guest, [*tools.unload, identifier], deadline_s=deadline_s)
-        if said.state is UnloadState.UNLOADED and identifier not in _listed(guest, tools):
+        if said.state is UnloadState.UNLOADED and identifier not in _list_kexts(guest, tools):
             return
         if said.state is UnloadState.NEEDS_REBOOT:
             raise RestartNeeded(
@@ -142,14 +142,14 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
 def is_loaded(guest: Guest, spec: ModuleSpec) -> bool:
     """Return whether the kernel holds the kext; without its bundle there is none."""
     try:
-        return _identifier(guest, spec) in _listed(guest, _tools(guest))
+        return _identifier(guest, spec) in _list_kexts(guest, _tools(guest))
     except ModuleError:
         return False
 
 
 def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
     """Return what keeps a kext loaded: its reference count, kexts, open files."""
-    entry = _listed(guest, _tools(guest)).get(_identifier(guest, spec))
+    entry = _list_kexts(guest, _tools(guest)).get(_identifier(guest, spec))
     if entry is None:
         return (f"{spec.name} is not loaded",)
     found = [f"reference count {entry.references}"]
@@ -200,7 +200,7 @@ def parse_modules(text: str) -> dict[str, ModuleEntry]:
 
 def sections(guest: Guest, name: str) -> dict[str, int]:
     """Return where a loaded kext's __TEXT lies; nothing where the kernel does not tell."""
-    entry = _listed(guest, _tools(guest)).get(name)
+    entry = _list_kexts(guest, _tools(guest)).get(name)
     return _sections(entry) if entry is not None else {}
 
 
@@ -252,7 +252,7 @@ def _tools(guest: Guest) -> _Tools:
     return _KMUTIL if system.parse_version(said) >= (11, 0) else _KEXTLOAD
 
 
-def _listed(guest: Guest, tools: _Tools) -> dict[str, ModuleEntry]:
+def _list_kexts(guest: Guest, tools: _Tools) -> dict[str, ModuleEntry]:
     return parse_modules(as_root(guest, tools.listing, deadline_s=_STEP_S).stdout)
 
 
@@ -265,14 +265,14 @@ def _try_to_load(
 ) -> tuple[Said[LoadState], str]:
     done = _run_tool(guest, command, f"{spec.name} hangs in its start", deadline_s=deadline_s)
     words = done.stdout + done.stderr
-    return kext_words.load_said(words, done.status), words
+    return kext_words.load_meaning(words, done.status), words
 
 
 def _try_to_unload(
     guest: Guest, command: Sequence[str], *, deadline_s: float
 ) -> Said[UnloadState]:
     done = _run_tool(guest, command, f"{command[-1]} hangs in its stop", deadline_s=deadline_s)
-    return kext_words.unload_said(done.stdout + done.stderr, done.status)
+    return kext_words.unload_meaning(done.stdout + done.stderr, done.status)
 
 
 def _run_tool(guest: Guest, command: Sequence[str], what: str, *, deadline_s: float) -> Completed:

@@ -34,10 +34,10 @@ def from_nvram(listing: str) -> str:
         name for name in values if name.startswith(_PIECE) and not name.startswith(_NOT_A_PIECE)
     )
     names = pieces or [name for name in (OLD_VARIABLE,) if name in values]
-    return text_of(b"".join(unescaped(values[name]) for name in names))
+    return text_of(b"".join(unescape(values[name]) for name in names))
 
 
-def unescaped(value: str) -> bytes:
+def unescape(value: str) -> bytes:
     """Return the bytes of a value as the nvram tool prints them: odd ones as %xx."""
     found = re.findall(r"%([0-9a-fA-F]{2})|(.)", value, re.DOTALL)
     return b"".join(
@@ -48,14 +48,14 @@ def unescaped(value: str) -> bytes:
 
 def text_of(data: bytes) -> str:
     """Return the panic text of some bytes, packed or plain; "" when they hold none."""
-    for candidate in (data.decode("latin-1"), unpacked(data)):
+    for candidate in (data.decode("latin-1"), unpack_septets(data)):
         text = candidate.rstrip("\0")
         if any(begin in text for begin in _BEGIN):
             return text
     return ""
 
 
-def unpacked(data: bytes) -> str:
+def unpack_septets(data: bytes) -> str:
     """Return the characters that xnu packed, eight into seven bytes, the lowest bits first."""
     whole = len(data) - len(data) % _GROUP_BYTES
     numbers = (

@@ -23,7 +23,7 @@ def requirements(system: MacSystem, *, signed: bool) -> tuple[Requirement, ...]:
     """Return everything that this Mac must allow for a kext, `signed` by Apple's rules or not."""
     found = [*_release(system), *_platform(system)]
     if not signed:
-        found += _unsigned(system)
+        found += _signing_requirements(system)
     found += _approval(system)
     return tuple(found)
 
@@ -71,7 +71,7 @@ def _platform(system: MacSystem) -> Iterator[Requirement]:
     )
 
 
-def _unsigned(system: MacSystem) -> Iterator[Requirement]:
+def _signing_requirements(system: MacSystem) -> Iterator[Requirement]:
     if system.version < (10, 11):
         yield Requirement(
             what="unsigned kexts load (boot argument kext-dev-mode=1)",

@@ -173,7 +173,7 @@ def _change(shell: Shell, purpose: str, wanted: Sequence[str]) -> tuple[str, ...
     """Add boot arguments, having noted on the target what that changes."""
     notes = _NOTES.format(purpose=purpose)
     before = _boot_args(shell)
-    after, change = boot_args.merged(before, wanted)
+    after, change = boot_args.merge(before, wanted)
     if not change.added:
         return (f"boot-args has it already: {before}",)
     noted = as_root(shell, ["cat", notes], deadline_s=_STEP_S, check=False)
@@ -195,7 +195,7 @@ def _take_back(shell: Shell, purpose: str) -> tuple[str, ...]:
     if noted.status != 0:
         return ("nothing to take back: nothing was changed here",)
     before = _boot_args(shell)
-    after = boot_args.reverted(before, boot_args.read_change(noted.stdout))
+    after = boot_args.revert(before, boot_args.read_change(noted.stdout))
     _set_boot_args(shell, after)
     as_root(shell, ["rm", "-f", notes], deadline_s=_STEP_S)
     return (f"boot-args: '{before}' -> '{after}'; it takes a restart",)
@@ -205,10 +205,10 @@ def _set_boot_args(shell: Shell, value: str) -> None:
     words = ["nvram", f"boot-args={value}"] if value else ["nvram", "-d", "boot-args"]
     done = as_root(shell, words, deadline_s=_STEP_S, check=False)
     if done.status != 0 or _boot_args(shell) != value:
-        raise _protected(done)
+        raise _protection_error(done)
 
 
-def _protected(done: Completed) -> TargetNotReady:
+def _protection_error(done: Completed) -> TargetNotReady:
     return TargetNotReady(
         "the target's boot arguments cannot be set",
         hint="System Integrity Protection guards the NVRAM: in Recovery, Terminal: csrutil enable "

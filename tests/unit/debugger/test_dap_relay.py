@@ -25,14 +25,14 @@ def request(command: str, **arguments: Any) -> bytes:
 
 def directed(body: bytes) -> dict[str, Any]:
     """Return the arguments of a message that was directed."""
-    return dict(json.loads(dap.directed(body, COMMANDS))["arguments"])
+    return dict(json.loads(dap.attach_message(body, COMMANDS))["arguments"])
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_messages_come_whole_from_any_pieces(size: int) -> None:
     """Two messages, one with a multi-byte text and other headers, cut anywhere."""
     bodies = ['{"a": "ü"}'.encode(), b"{}"]
-    wire = dap.framed(bodies[0]) + b"X-Other: 1\r\ncontent-length:2\r\n\r\n{}"
+    wire = dap.frame_message(bodies[0]) + b"X-Other: 1\r\ncontent-length:2\r\n\r\n{}"
     reader = dap.Reader()
 
     found = [
@@ -72,10 +72,10 @@ def test_other_messages_stay_as_they_are() -> None:
     """Byte for byte, an event with the name of a request, too; no object is an error."""
     event = b'{"type":"event",  "command":"attach"}'
 
-    assert dap.directed(event, COMMANDS) == event
-    assert dap.directed(request("threads"), COMMANDS) == request("threads")
+    assert dap.attach_message(event, COMMANDS) == event
+    assert dap.attach_message(request("threads"), COMMANDS) == request("threads")
     with pytest.raises(ValueError):
-        dap.directed(b"[]", COMMANDS)
+        dap.attach_message(b"[]", COMMANDS)
 
 
 def adapter(folder: Path, text: str) -> Path:
@@ -96,12 +96,12 @@ def test_the_relay_ends_with_either_side(tmp_path: Path) -> None:
             args=(ours.fileno(), ours.fileno(), echo, lambda body: body.upper()),
         )
         work.start()
-        editor.sendall(dap.framed(b'{"a": 1}'))
+        editor.sendall(dap.frame_message(b'{"a": 1}'))
         heard = editor.recv(100)
         editor.shutdown(socket.SHUT_WR)
         work.join(10)
 
-        assert heard == dap.framed(b'{"A": 1}')
+        assert heard == dap.frame_message(b'{"A": 1}')
         assert not work.is_alive()
 
     gone = adapter(tmp_path, "exit 0")

@@ -90,13 +90,13 @@ def test_the_only_guest_is_meant_without_a_name(tmp_path: Path) -> None:
     """One guest needs no name, two need one, none is an error that lists."""
     runtime = tmp_path / "runtime"
     with pytest.raises(UsageError, match="guests now: none"):
-        cleanup.chosen(runtime, "")
+        cleanup.choose_guest(runtime, "")
     entry(tmp_path, "20260101-000000-aaaa")
-    assert cleanup.chosen(runtime, "").run_id.endswith("aaaa")
+    assert cleanup.choose_guest(runtime, "").run_id.endswith("aaaa")
     entry(tmp_path, "20260101-000001-bbbb")
 
-    assert cleanup.chosen(runtime, "bbbb").run_id.endswith("bbbb")
+    assert cleanup.choose_guest(runtime, "bbbb").run_id.endswith("bbbb")
     with pytest.raises(UsageError, match="not clear"):
-        cleanup.chosen(runtime, "")
+        cleanup.choose_guest(runtime, "")
     with pytest.raises(UsageError, match="aaaa"):
-        cleanup.chosen(runtime, "cccc")
+        cleanup.choose_guest(runtime, "cccc")

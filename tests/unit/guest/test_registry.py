@@ -31,7 +31,7 @@ def test_a_run_that_ends_leaves_nothing(tmp_path: Path) -> None:
     mine = life(tmp_path)
 
     with registry.claim(mine):
-        assert registry.listed(mine.folder.parent)[0].run_id == mine.run_id
+        assert registry.list_entries(mine.folder.parent)[0].run_id == mine.run_id
 
     assert not mine.folder.exists()
     assert not mine.disk.exists()
@@ -43,11 +43,11 @@ def test_a_kept_run_stays_without_an_owner(tmp_path: Path) -> None:
 
     with registry.claim(mine) as held:
         replace(held, kept=True, port=4242).write()
-        assert registry.owned(mine.folder)
+        assert registry.is_owned(mine.folder)
 
-    (left,) = registry.listed(mine.folder.parent)
+    (left,) = registry.list_entries(mine.folder.parent)
     assert (left.kept, left.port, left.disk) == (True, 4242, mine.disk)
-    assert not registry.owned(mine.folder)
+    assert not registry.is_owned(mine.folder)
     assert mine.disk.exists()
 
 
@@ -65,14 +65,14 @@ def test_a_killed_run_loses_its_lock_but_not_its_record(tmp_path: Path) -> None:
     process = context.Process(target=_hold, args=(mine, ready))
     process.start()
     assert ready.wait(10)
-    assert registry.owned(mine.folder)
+    assert registry.is_owned(mine.folder)
 
     process.kill()
     process.join(10)
 
-    (left,) = registry.listed(mine.folder.parent)
+    (left,) = registry.list_entries(mine.folder.parent)
     assert left.run_id == mine.run_id
-    assert not registry.owned(left.folder)
+    assert not registry.is_owned(left.folder)
 
 
 def test_a_torn_record_is_no_life(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_a_torn_record_is_no_life(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "life.json").write_text('{"run_id": "to')
 
-    assert registry.listed(folder.parent) == ()
-    assert registry.broken(folder.parent, older_than_s=-1) == (folder,)
-    assert registry.broken(folder.parent, older_than_s=3600) == ()
+    assert registry.list_entries(folder.parent) == ()
+    assert registry.broken_folders(folder.parent, older_than_s=-1) == (folder,)
+    assert registry.broken_folders(folder.parent, older_than_s=3600) == ()
 
 
 def test_two_runs_never_share_an_entry(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_place_is_private_held_and_gone_afterwards(tmp_path: Path) -> None:
     with registry.place(tmp_path / "runtime", "replay") as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert folder.name.startswith("replay-")
-        assert registry.owned(folder)
-        assert registry.broken(tmp_path / "runtime", older_than_s=-1.0) == ()
+        assert registry.is_owned(folder)
+        assert registry.broken_folders(tmp_path / "runtime", older_than_s=-1.0) == ()
 
     assert not folder.exists()
 
@@ -119,4 +119,4 @@ def test_the_place_of_a_killed_process_is_swept(tmp_path: Path) -> None:
     left.mkdir()
     (left / "lock").touch()
 
-    assert registry.broken(tmp_path, older_than_s=-1.0) == (left,)
+    assert registry.broken_folders(tmp_path, older_than_s=-1.0) == (left,)

@@ -19,7 +19,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> l
     fake.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda _name: str(fake))
     done = subprocess.run(
-        [single_thread_qemu.one_threaded(tmp_path), *words],
+        [single_thread_qemu.one_thread_program(tmp_path), *words],
         capture_output=True,
         text=True,
         check=True,
@@ -48,7 +48,7 @@ def test_without_qemu_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(shutil, "which", lambda _name: None)
 
     with pytest.raises(HypervisorError, match="not installed"):
-        single_thread_qemu.one_threaded(tmp_path)
+        single_thread_qemu.one_thread_program(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_all_that_is_needed_has_no_names_that_are_only_provided(
     tree = "meta\n  Depends: x\n |Depends: <mail>\n    y\nx\n<mail>\ny\n  PreDepends: x\n"
     answering(monkeypatch, {"--recurse": tree})
 
-    assert apt.needed(["meta"]) == {"meta", "x", "y"}
+    assert apt.dependency_closure(["meta"]) == {"meta", "x", "y"}
 
 
 def test_an_answer_is_remembered_until_apt_changes(
@@ -91,9 +91,9 @@ def test_an_answer_is_remembered_until_apt_changes(
 
     for state in (1, 1, 2):
         monkeypatch.setattr(apt, "_state", lambda now=state: [now])
-        assert apt.remembered(tmp_path, "question", ask) == ["answer"]
+        assert apt.cached_answer(tmp_path, "question", ask) == ["answer"]
     (tmp_path / "apt" / "question.json").write_text('{"state": [2], "ans')
-    apt.remembered(tmp_path, "question", ask)
+    apt.cached_answer(tmp_path, "question", ask)
 
     assert len(asked) == 3
     assert os.listdir(tmp_path / "apt") == ["question.json"]

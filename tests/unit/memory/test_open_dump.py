@@ -64,7 +64,7 @@ def test_missing_dump_says_why(tmp_path: Path) -> None:
     ):
         with (
             pytest.raises(UsageError, match=said),
-            open_dump.unpacked(tmp_path / "runs" / run, number, cache=tmp_path),
+            open_dump.unpack_dump(tmp_path / "runs" / run, number, cache=tmp_path),
         ):
             pass
 
@@ -75,7 +75,7 @@ def test_dump_is_there_while_it_is_used(run: Path, cache: Path) -> None:
 
     with (
         pytest.raises(KeyboardInterrupt),
-        open_dump.unpacked(run, 1, cache=cache) as opened,
+        open_dump.unpack_dump(run, 1, cache=cache) as opened,
     ):
         assert opened.core.read_bytes() == MEMORY
         assert opened.vmlinux.name == "vmlinux"
@@ -92,7 +92,7 @@ def test_killed_shell_leaves_nothing_for_long(run: Path, cache: Path) -> None:
     dead.mkdir()
     alive.mkdir()
 
-    with open_dump.unpacked(run, 1, cache=cache):
+    with open_dump.unpack_dump(run, 1, cache=cache):
         assert (dead.exists(), alive.exists()) == (False, True)
 
 
@@ -103,7 +103,7 @@ def test_run_without_its_kernel_is_told(run: Path, cache: Path, text: str) -> No
 
     with (
         pytest.raises(UsageError, match="does not say which kernel"),
-        open_dump.unpacked(run, 1, cache=cache),
+        open_dump.unpack_dump(run, 1, cache=cache),
     ):
         pass
 
@@ -112,7 +112,7 @@ def test_missing_vmlinux_says_what_fetches_it(run: Path, tmp_path: Path) -> None
     """The kernel is named, with the command."""
     with (
         pytest.raises(UsageError, match=f"no vmlinux of {RELEASE}") as caught,
-        open_dump.unpacked(run, 1, cache=tmp_path / "empty"),
+        open_dump.unpack_dump(run, 1, cache=tmp_path / "empty"),
     ):
         pass
 
@@ -123,7 +123,7 @@ def test_shell_refuses_what_is_no_dump(
     run: Path, cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The shell's own process says so and ends with 2."""
-    with open_dump.unpacked(run, 1, cache=cache) as opened:
+    with open_dump.unpack_dump(run, 1, cache=cache) as opened:
         code = open_dump.drgn_shell(opened, plugin=None, commands=["prog"])
 
     assert code == 2
@@ -138,7 +138,7 @@ def test_missing_crash_tool_is_named(
 
     with (
         pytest.raises(UsageError, match="not installed") as caught,
-        open_dump.unpacked(run, 1, cache=cache) as opened,
+        open_dump.unpack_dump(run, 1, cache=cache) as opened,
     ):
         open_dump.crash_tool(opened, command="")
 
@@ -156,7 +156,7 @@ def test_crash_tool_gets_modules_and_command(
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    with open_dump.unpacked(run, 1, cache=cache) as opened:
+    with open_dump.unpack_dump(run, 1, cache=cache) as opened:
         code = open_dump.crash_tool(opened, command="bt -a")
         said = (tmp_path / "said").read_text().splitlines()
 

@@ -87,7 +87,7 @@ def test_a_resumed_kernel_reports_its_stop() -> None:
     """The exception is acknowledged, so sent once, and then the kernel can be asked again."""
     with attached(PageMachine(BREAKPOINT)) as (client, stub):
         client.resume()
-        note = client.wait_stopped(deadline_s=5)
+        note = client.wait_for_stop(deadline_s=5)
         assert client.read_memory(BASE, 1) == b"\0"
 
     assert note is not None
@@ -99,7 +99,7 @@ def test_a_running_kernel_is_not_asked() -> None:
     """KDP cannot interrupt; the client says what can, and its wait has an end."""
     with attached(PageMachine()) as (client, _):
         client.resume()
-        assert client.wait_stopped(deadline_s=0.05) is None
+        assert client.wait_for_stop(deadline_s=0.05) is None
         with pytest.raises(DebugError, match="cannot interrupt") as caught:
             client.read_memory(BASE, 1)
 
@@ -117,7 +117,7 @@ def test_a_lossy_wire_costs_time_and_nothing_else(seed: int) -> None:
             client.write_memory(BASE + number, bytes((number ^ 0xFF,)))
         for _ in range(2):
             client.resume()
-            assert client.wait_stopped(deadline_s=10) is not None
+            assert client.wait_for_stop(deadline_s=10) is not None
         assert client.read_memory(BASE, 8) == bytes(number ^ 0xFF for number in range(8))
 
     assert stub.seen.requests.count(Request.WRITEMEM64) == 8

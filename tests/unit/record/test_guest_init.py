@@ -37,7 +37,7 @@ def test_the_init_is_a_shell_script_that_quotes_its_words(tmp_path: Path) -> Non
 
 def test_what_the_init_says_is_read_back() -> None:
     """Stages in order, the status, the sections that are in memory; odd lines are passed over."""
-    said = guest_init.said(CONSOLE)
+    said = guest_init.read_console(CONSOLE)
 
     assert said.stages == ("load", "command", "status")
     assert said.status == 7
@@ -47,7 +47,7 @@ def test_what_the_init_says_is_read_back() -> None:
 
 def test_a_refused_module_is_told_from_a_failed_command() -> None:
     """The status of insmod is not the command's."""
-    said = guest_init.said([*CONSOLE[:2], "[    1.2] harness-record refused 1"])
+    said = guest_init.read_console([*CONSOLE[:2], "[    1.2] harness-record refused 1"])
 
     assert said.refused
     assert said.sections == {}

@@ -70,7 +70,9 @@ def test_the_process_ends_with_the_block(tmp_path: Path) -> None:
     """Whatever ends the block, no process is left."""
     with (
         pytest.raises(KeyboardInterrupt),
-        qemu_process.started(SLEEP, ["60"], log=tmp_path / "log", qmp=tmp_path / "qmp") as found,
+        qemu_process.start_qemu(
+            SLEEP, ["60"], log=tmp_path / "log", qmp=tmp_path / "qmp"
+        ) as found,
     ):
         assert found.alive
         raise KeyboardInterrupt
@@ -86,7 +88,7 @@ def test_the_process_ends_with_a_killed_harness(tmp_path: Path) -> None:
         "from harness.record import qemu_process as q\n"
         "log = Path(sys.argv[1])\n"
         "asked = q.Recorder(program=Path('/bin/sleep'), version='1')\n"
-        "with q.started(asked, ['60'], log=log, qmp=log) as found:\n"
+        "with q.start_qemu(asked, ['60'], log=log, qmp=log) as found:\n"
         "    print(found.process.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -107,7 +109,7 @@ def test_the_process_ends_with_a_killed_harness(tmp_path: Path) -> None:
 def test_a_qemu_that_does_not_answer_is_an_error_with_its_words(tmp_path: Path) -> None:
     """Nobody listens at the socket, and what the process said is the evidence."""
     log = tmp_path / "log"
-    with qemu_process.started(SLEEP, ["x"], log=log, qmp=tmp_path / "qmp") as found:
+    with qemu_process.start_qemu(SLEEP, ["x"], log=log, qmp=tmp_path / "qmp") as found:
         found.process.wait(10)
 
         with pytest.raises(HypervisorError, match="query-replay") as caught:

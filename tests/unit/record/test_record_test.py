@@ -89,7 +89,7 @@ def test_a_recording_is_judged_as_the_test_would_be(
     recorded = finished(ending, None if lines else 0, lines)
     test = Recordable(name="t", command="c", expected=expected)
 
-    found = record_test.judged(test, recorded)
+    found = record_test.judge(test, recorded)
 
     assert found.verdict is verdict
     assert reason in found.reason
@@ -108,6 +108,6 @@ def test_a_suite_is_judged_by_what_it_says(tmp_path: Path, said: str, verdict: V
     (tmp_path / recording.CONSOLE).write_text(f"[ 1.0] harness-record command\n{said}")
     recorded = replace(finished(Ending.FINISHED, 0, []), folder=tmp_path)
 
-    found = record_test.judged(Recordable(name="s", command="c", speaks_ktap=True), recorded)
+    found = record_test.judge(Recordable(name="s", command="c", speaks_ktap=True), recorded)
 
     assert found.verdict is verdict

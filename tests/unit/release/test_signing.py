@@ -64,7 +64,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, key: SigningKey) 
     copy.chmod(0o640)
 
     with pytest.raises(UsageError, match="0640") as caught:
-        signing.given(copy, key.certificate)
+        signing.key_from_files(copy, key.certificate)
 
     assert caught.value.hint == f"chmod 600 {copy}"
 
@@ -72,7 +72,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, key: SigningKey) 
 def test_two_that_do_not_belong_together_are_refused(key: SigningKey, other: SigningKey) -> None:
     """A module signed so would be refused by every kernel, and late."""
     with pytest.raises(UsageError, match="is not the certificate of"):
-        signing.given(key.private, other.certificate)
+        signing.key_from_files(key.private, other.certificate)
 
 
 def test_files_of_another_kind_are_refused(tmp_path: Path, key: SigningKey) -> None:
@@ -82,11 +82,11 @@ def test_files_of_another_kind_are_refused(tmp_path: Path, key: SigningKey) -> N
     rubbish.chmod(0o600)
 
     with pytest.raises(UsageError, match="no such file"):
-        signing.given(tmp_path / "none", key.certificate)
+        signing.key_from_files(tmp_path / "none", key.certificate)
     with pytest.raises(UsageError, match="a private key in PEM"):
-        signing.given(rubbish, key.certificate)
+        signing.key_from_files(rubbish, key.certificate)
     with pytest.raises(UsageError, match="a certificate in DER") as caught:
-        signing.given(key.private, rubbish)
+        signing.key_from_files(key.private, rubbish)
     assert "-outform DER" in caught.value.hint
 
 

@@ -19,8 +19,8 @@ def by_name(words: list[str]) -> list[str]:
 @given(st.lists(WORDS).map(by_name), st.lists(WORDS).map(by_name))
 def test_what_was_added_can_be_taken_back(before: list[str], wanted: list[str]) -> None:
     """For any line and any words: all are in force after, and the line's words are back later."""
-    after, change = boot_args.merged(" ".join(before), wanted)
-    back = boot_args.reverted(after, boot_args.read_change(change.text()))
+    after, change = boot_args.merge(" ".join(before), wanted)
+    back = boot_args.revert(after, boot_args.read_change(change.text()))
 
     assert set(wanted) <= set(after.split())
     assert sorted(back.split()) == sorted(before)
@@ -28,7 +28,7 @@ def test_what_was_added_can_be_taken_back(before: list[str], wanted: list[str]) 
 
 def test_other_words_keep_their_order_and_place() -> None:
     """A value gives way to the wanted one; what is there already is added once."""
-    after, change = boot_args.merged("-v debug=0x8 amfi=1", ("debug=0x144", "-v"))
+    after, change = boot_args.merge("-v debug=0x8 amfi=1", ("debug=0x144", "-v"))
 
     assert after == "-v amfi=1 debug=0x144"
     assert (change.added, change.replaced) == (("debug=0x144",), ("debug=0x8",))
@@ -38,7 +38,7 @@ def test_a_value_that_somebody_has_set_since_stays() -> None:
     """What gave way does not come back over a later hand's value of the same name."""
     change = boot_args.Change(added=("debug=0x144",), replaced=("debug=0x8",))
 
-    assert boot_args.reverted("debug=0x1", change) == "debug=0x1"
+    assert boot_args.revert("debug=0x1", change) == "debug=0x1"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"added": 1}', '{"added": []}'])

@@ -28,15 +28,15 @@ def test_load_tools_are_understood(text: str, status: int, state: LoadState | st
     """What no rule knows is a refusal, never a success."""
     wanted = LoadState[state] if isinstance(state, str) else state
 
-    assert kext_words.load_said(text, status).state is wanted
+    assert kext_words.load_meaning(text, status).state is wanted
 
 
 def test_a_refusal_quotes_the_line_that_decided() -> None:
     """Of many lines, the one with the reason."""
-    said = kext_words.load_said("first\n x: (libkern/kext) link error; check\nlast\n", 71)
+    said = kext_words.load_meaning("first\n x: (libkern/kext) link error; check\nlast\n", 71)
 
     assert said.reason == "x: (libkern/kext) link error; check"
-    assert kext_words.load_said("", 5).reason == "the tool said nothing"
+    assert kext_words.load_meaning("", 5).reason == "the tool said nothing"
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_a_refusal_quotes_the_line_that_decided() -> None:
 )
 def test_unload_tools_are_understood(text: str, state: UnloadState) -> None:
     """Only what passes by itself is busy; unknown words are not."""
-    assert kext_words.unload_said(text, 71).state is state
+    assert kext_words.unload_meaning(text, 71).state is state
 
 
 def test_unsupported_by_cache_wins_over_a_busy_line() -> None:
     """Where both are said, trying again is of no use."""
     text = "(kernel) Kext x did not stop.\n(kernel) Can't remove kext x; unsupported by cache.\n"
 
-    assert kext_words.unload_said(text, 1).state is UnloadState.NEEDS_REBOOT
+    assert kext_words.unload_meaning(text, 1).state is UnloadState.NEEDS_REBOOT
 
 
 def test_the_kernels_list_is_read() -> None:

@@ -76,13 +76,13 @@ def test_power_address_and_snapshots_go_through_vmrun(target: RemoteSpec) -> Non
 
 def test_an_address_is_asked_for_where_none_is_said(target: RemoteSpec) -> None:
     """Of a guest that is on; what the user says stays; an ssh target is left as it is."""
-    assert power.located(target).host == ""
+    assert power.locate(target).host == ""
     power.of(target).start()
 
-    assert power.located(target).host == "192.168.77.10"
-    assert power.located(replace(target, host="mine")).host == "mine"
-    assert power.located(replace(target, type=Kind.SSH)).host == ""
-    assert power.located(replace(target, type=Kind.LIBVIRT)).host == "127.0.0.1"
+    assert power.locate(target).host == "192.168.77.10"
+    assert power.locate(replace(target, host="mine")).host == "mine"
+    assert power.locate(replace(target, type=Kind.SSH)).host == ""
+    assert power.locate(replace(target, type=Kind.LIBVIRT)).host == "127.0.0.1"
 
 
 def test_vmruns_own_words_are_the_evidence(target: RemoteSpec) -> None:
