@@ -19,11 +19,9 @@ _QMP = "qmp"
 def shell(request: AttachRequest) -> int:
     """Open drgn's shell on a guest, or run commands in one; return its exit status.
 
-    Raises: UsageError when there is no such guest, no vmlinux of its kernel, or an option that
-        would stop it.
+    Raises: UsageError when there is no such guest, or no vmlinux of its
+        kernel.
     """
-    if request.breakpoints or request.at_boot:
-        raise UsageError("--drgn never stops a guest, so it has no breakpoints")
     life = attach.living(request)
     symbols = attach.find_symbols(request, life)
     if symbols.vmlinux is None:

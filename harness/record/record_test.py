@@ -32,8 +32,6 @@ _COLLECT_S = 180.0
 _MOST_NAMES = 12
 # pytest.ExitCode: all well, and no test at all.
 _LISTED = {0, 5}
-# What is of a guest that is reached over the network, by the command's options.
-_OF_GUESTS = ("keep", "share", "control", "debug_on_crash", "modules", "uri")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +68,6 @@ def run(
     Raises: UsageError for a test that cannot be recorded or is none, and for what `record_run`
         cannot record here; both before anything is built.
     """
-    asked = [one.replace("_", "-") for one in _OF_GUESTS if getattr(request, one)]
-    if asked:
-        raise UsageError(f"--record has no guest that stays or is reached: no --{asked[0]}")
-    if request.selection.expression:
-        raise UsageError("--record names its one test, so there is no -k")
     target = config.choose_target(request.settings, request.target_name, request.kernel_name)
     qemu_process.recorder(arch=target.arch, accel=request.accel)
     found = choose(known(request.settings.tests), name)

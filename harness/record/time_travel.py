@@ -78,19 +78,6 @@ def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[
             )
 
 
-def refuse_lldb(debugger: str) -> None:
-    """Return for every debugger that can go back.
-
-    Raises: UsageError for lldb, with what it is about.
-    """
-    if debugger == "lldb":
-        raise UsageError(
-            "lldb does not go back: lldb 19 has no command for it, and after the stub's own "
-            "packet (bs) it goes on showing the registers of before",
-            hint="leave --debugger out: a replay is for gdb (docs/timetravel.md)",
-        )
-
-
 def debug(
     run: Path, environment: Environment, *, commands: tuple[str, ...], from_boot: bool
 ) -> int:

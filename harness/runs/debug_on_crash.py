@@ -26,7 +26,7 @@ def check(request: KernelTestRequest) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "--debug-on-crash hands the terminal to a debugger, and there is none",
-            hint="run it on a terminal; elsewhere --keep, or debug-attach --core RUN afterwards",
+            hint="run it on a terminal; elsewhere --keep, or vmcore-open RUN afterwards",
         )
     debuggers.choose(request.debug_on_crash)
 

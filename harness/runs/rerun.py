@@ -6,14 +6,13 @@ replaced) is said before anything is started.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from harness.artefacts import kernels
 from harness.artefacts.requested import MODULES
 from harness.errors import UsageError
 from harness.model.request import KernelTestRequest
 from harness.model.settings import RunReport
-from harness.report import run_report
+from harness.report import run_folders, run_report
 from harness.report.live_view import LiveView
 
 
@@ -34,7 +33,7 @@ def prepare(
     now instead of the run's own.
     Raises: UsageError for a run or a crash that is not there, or a kernel that is not to be had.
     """
-    folder = find_run(base.runs, run)
+    folder = run_folders.find(base.runs, run)
     earlier = run_report.load(folder)
     expression = earlier.facts.get("selection", "")
     if crash:
@@ -55,21 +54,6 @@ def prepare(
     return Replay(
         request=asked, differences=tuple(_differences(earlier, asked, rebuild=rebuild, view=view))
     )
-
-
-def find_run(runs: Path, name: str) -> Path:
-    """Return the folder of a run by its id or the end of it, or by its path.
-
-    Raises: UsageError with the last runs when there is none, or more than one.
-    """
-    if (Path(name) / "report.json").is_file():
-        return Path(name).resolve()
-    known = sorted(path.parent for path in runs.glob("*/report.json"))
-    fitting = [folder for folder in known if folder.name.endswith(name)]
-    if len(fitting) == 1:
-        return fitting[0]
-    last = ", ".join(folder.name for folder in known[-5:]) or "none"
-    raise UsageError(f"no single run {name}; the last runs: {last}")
 
 
 def _test_of(earlier: RunReport, number: int) -> str:

@@ -1,25 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What every command shares: options, the view, errors as messages, exit codes."""
+"""What every task shares: how it is declared, its context, the options that all tasks have.
+
+Nothing heavy is imported here or at the top of another module of this package: a task imports
+what it uses when it runs, so that `--list` and `--help` answer at once. A test holds that.
+"""
 
 import functools
-import signal
+import inspect
+import os
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from invoke.context import Context
 from invoke.exceptions import Exit
+from invoke.tasks import Task
 
-from harness.errors import HarnessError, UsageError
-from harness.host import config
-from harness.model.environment import Environment
-from harness.model.request import KernelTestRequest, Selection, for_long_run
-from harness.model.settings import Accel, Settings
-from harness.report import live_view
+from harness.errors import UsageError
+from harness.tasks.execution import execute
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from harness.model.environment import Environment
+    from harness.model.settings import Settings
+    from harness.report.live_view import LiveView
+
 RUN_HELP = {
     "k": "run only tests that match this pytest expression",
     "target": "target of [tool.harness.targets] to test on (default: default_target)",
@@ -34,16 +41,70 @@ RUN_HELP = {
     "maxcrash": "stop after so many crashes of one kind in a row (default 3; 0: never)",
     "no-vmcore": "keep no dump of a crashed guest's memory",
     "debug-on-crash": "hand the terminal to a debugger when the kernel dies; then go on",
-    "wait-crash": "the same as --debug-on-crash",
     "debugger": "which one, for --debug-on-crash: lldb, gdb or auto",
     "record": "run this one test in a guest that QEMU records, to go back in it (no network)",
     "control": "repeat each undecided crash without the module: whose fault is it?",
-    "config": "pyproject.toml to go by (default: the nearest one with [tool.harness])",
     "run-id": "name of the run's folder (default: made from the time)",
     "verbose": "show every console line",
 }
-_ONE_STROKE_S = 1.0
 VARIANT_HELP = {"variant": "build this one of [tool.harness.module.variants] instead"}
+_SHARED_HELP = {
+    "config": "configuration to use (default: the nearest one of this folder and those above)",
+    "C": "act as if the command were called in this folder",
+}
+_SHARED = [
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in _SHARED_HELP
+]
+
+
+class HarnessTask(Task[Any]):
+    """A task of invoke, one option of which may be given as a word without its name.
+
+    Invoke has positional arguments, but none that may be left out; `program` understands the word.
+    """
+
+    def __init__(self, body: Callable[..., None], *, word: str, **options: Any) -> None:
+        super().__init__(body, **options)
+        self.word = word
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskContext:
+    """The call of one task: the options that were given, and what every task may ask for.
+
+    `given` holds each option that is not at its default, by the name of its parameter.
+    """
+
+    config: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """The settings of the project that the task acts on, read once."""
+        from harness.host import config
+
+        return config.load(Path(self.config) if self.config else config.find_file(Path.cwd()))
+
+    @cached_property
+    def environment(self) -> "Environment":
+        """What the environment says about caches and folders."""
+        from harness.host import config
+
+        return config.environment()
+
+    @property
+    def runs(self) -> Path:
+        """The folder that holds one folder a run of the project."""
+        return self.settings.root / "build" / "runs"
+
+    def view(self, *, verbose: bool = False) -> "LiveView":
+        """Return the live view for this terminal, or plain lines where there is none."""
+        from harness.report import live_view
+
+        plain = self.environment.ci or verbose or not sys.stdout.isatty()
+        if plain:
+            return live_view.PlainView(verbose=verbose)
+        return live_view.RichView(color=self.environment.color)
 
 
 def help_for(*names: str) -> dict[str, str]:
@@ -51,116 +112,69 @@ def help_for(*names: str) -> dict[str, str]:
     return {name: RUN_HELP[name] for name in names}
 
 
-class Interrupt:
-    """Raises KeyboardInterrupt for a signal, once for what a terminal or 'timeout' sends twice.
+def task(  # noqa: PLR0913 - one parameter a property of a task
+    *,
+    name: str = "",
+    aliases: Iterable[str] = (),
+    positional: Iterable[str] | None = None,
+    word: str = "",
+    iterable: Iterable[str] = (),
+    options_help: Mapping[str, str] | None = None,
+    short_flags: bool = False,
+) -> Callable[[Callable[..., int]], HarnessTask]:
+    """Declare a function as a task that returns its exit code.
 
-    A second one at the same moment would end the first one's way out, in the middle of a lock.
+    The function takes a TaskContext and one parameter an option. Every task also has the options
+    of `_SHARED_HELP`, which reach it by its context. Errors become sentences and exit codes.
+    `word` is the option that may also be given as a word without its name.
     """
 
-    def __init__(self) -> None:
-        self._last_s = -_ONE_STROKE_S
+    def declare(function: Callable[..., int]) -> HarnessTask:
+        return HarnessTask(
+            _body(function),
+            word=word,
+            name=name or None,
+            aliases=tuple(aliases),
+            positional=positional,
+            iterable=iterable,
+            help={**(options_help or {}), **_SHARED_HELP},
+            auto_shortflags=short_flags,
+        )
 
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        """Take a signal."""
-        now = time.monotonic()
-        if now - self._last_s >= _ONE_STROKE_S:
-            self._last_s = now
-            raise KeyboardInterrupt
+    return declare
 
 
-def command(function: Callable[..., int]) -> Callable[..., None]:
-    """Turn errors into a message with a hint, and the returned number into the exit code."""
+def _body(function: Callable[..., int]) -> Callable[..., None]:
+    """Return what invoke calls: a function of an invoke context that ends in an exit code."""
+    parameters = list(inspect.signature(function).parameters.values())
+    defaults = {one.name: one.default for one in parameters[1:]}
 
     @functools.wraps(function)
-    def wrapped(*arguments: Any, **options: Any) -> None:
-        handler = Interrupt()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # A script that put the command into the background has set SIGINT aside.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, handler)
-        try:
-            code = function(*arguments, **options)
-        except HarnessError as error:
-            _print_error(error)
-            code = error.exit_code
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            code = 130
-        raise Exit(code=code)
+    def body(_context: Context, *, config: str | None = None, **options: Any) -> None:
+        folder = options.pop("C", None)
+        given = {
+            name: value
+            for name, value in options.items()
+            if value != defaults[name] and (value or defaults[name])
+        }
 
-    return wrapped
+        def call() -> int:
+            _enter(folder)
+            return function(TaskContext(config=config, given=given), **options)
 
+        raise Exit(code=execute(call))
 
-def _print_error(error: HarnessError) -> None:
-    for line in error.evidence:
-        print(f"  | {line}", file=sys.stderr)
-    print(f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
-
-
-def view_for(*, verbose: bool) -> live_view.LiveView:
-    """Return the live view for this terminal, or plain lines where there is none."""
-    environment = config.environment()
-    plain = environment.ci or verbose or not sys.stdout.isatty()
-    return (
-        live_view.PlainView(verbose=verbose)
-        if plain
-        else live_view.RichView(color=environment.color)
+    body.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # as inspect reads it
+        [*parameters, *_SHARED]
     )
+    return body
 
 
-def current_environment() -> Environment:
-    """Return what the environment says of caches and folders."""
-    return config.environment()
-
-
-def load_settings(file: str | None) -> Settings:
-    """Return the settings of a pyproject.toml, the nearest one without `file`."""
-    return config.load(Path(file) if file else config.find_file(Path.cwd()))
-
-
-def request_from(options: dict[str, Any]) -> KernelTestRequest:
-    """Return the request that a command's options make.
-
-    Raises: UsageError for a value that no run can go by.
-    """
-    accel = options.get("accel")
-    if accel not in {None, "kvm", "tcg"}:
-        raise UsageError(f"--accel {accel}: kvm or tcg is expected")
-    share = options.get("share")
-    if share is not None and not Path(share).is_dir():
-        raise UsageError(f"--share {share}: no such folder")
-    settings = load_settings(options.get("config"))
-    is_long = bool(options.get("long"))
-    return KernelTestRequest(
-        settings=for_long_run(settings) if is_long else settings,
-        environment=config.environment(),
-        target_name=options.get("target"),
-        kernel_name=options.get("kernel"),
-        selection=Selection(
-            expression=options.get("k") or "",
-            long=is_long,
-            groups=_groups(options),
-        ),
-        accel=Accel(accel) if accel else None,
-        uri=options.get("uri"),
-        fresh=bool(options.get("fresh")),
-        keep=bool(options.get("keep")),
-        share=Path(share).resolve() if share else None,
-        run_id=options.get("run_id"),
-        variant=options.get("variant"),
-        most_crashes=int(options.get("maxcrash", 3)),
-        vmcore=not options.get("no_vmcore"),
-        control=bool(options.get("control")),
-        debug_on_crash=options.get("debugger", "") if _waits(options) else "",
-    )
-
-
-def _waits(options: dict[str, Any]) -> bool:
-    return bool(options.get("debug_on_crash") or options.get("wait_crash"))
-
-
-def _groups(options: dict[str, Any]) -> tuple[str, ...]:
-    """Return the groups of suites that are meant: those asked for, else the ordinary ones."""
-    return ("crash",) if options.get("crash_tests") else ("",)
+def _enter(folder: str | None) -> None:
+    """Act in another folder from now on, as -C asks."""
+    if folder is None:
+        return
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UsageError(f"-C {folder}: {error.strerror}") from error

@@ -4,27 +4,24 @@
 import sys
 from pathlib import Path
 
-from invoke.context import Context
-from invoke.tasks import task
-
-from harness.crash import explain_log
-from harness.tasks.common import command
+from harness.tasks.common import TaskContext, task
 
 
 @task(
     name="panic-explain",
+    aliases=["explain"],
     positional=["file"],
     iterable=["module"],
-    help={
+    short_flags=True,
+    options_help={
         "file": "console log, plain or .gz, .xz, .zst; a .panic or .ips of macOS; - is stdin",
         "vmlinux": "the kernel's vmlinux with debug information, of the very build that ran",
         "module": "a module's .ko with debug information, a kext's .dSYM (may be repeated)",
         "json": "print the reports as JSON",
     },
 )
-@command
 def explain(
-    _c: Context,
+    _context: TaskContext,
     file: str,
     vmlinux: str | None = None,
     module: list[str] | None = None,
@@ -34,6 +31,8 @@ def explain(
 
     Exit code 3 when the log holds one, 0 when it holds none, 2 when it cannot be read.
     """
+    from harness.crash import explain_log
+
     found, notes = explain_log.explain_with_symbols(
         Path(file),
         modules=tuple(map(Path, module or ())),

@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Debuggers on guests."""
+"""Debuggers on guests: one task, seven ways, each with the options that apply to it."""
 
+import enum
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from invoke.context import Context
-from invoke.tasks import task
-
-from harness.debugger import attach as attaching
-from harness.debugger import dap_relay, drgn_live, on_target
-from harness.debugger import kdp_attach as kdp
 from harness.errors import UsageError
-from harness.memory import open_dump
-from harness.record import time_travel
-from harness.targets.target_file import RemoteSpec
-from harness.tasks.common import command, current_environment, load_settings
+from harness.tasks.common import TaskContext, task
+from harness.tasks.options import Mode, check_options
 from harness.tasks.targets import found_target
+
+if TYPE_CHECKING:
+    from harness.debugger.attach import AttachRequest
+    from harness.targets.target_file import RemoteSpec
 
 _NO_PORT = -1
 ATTACH_HELP = {
@@ -26,7 +24,7 @@ ATTACH_HELP = {
     "debugger": "lldb, gdb or auto (the newest; gdb where both are)",
     "break": "function to stop in (may be repeated); a module that has it may be loaded later",
     "command": "command to run in the debugger, which then leaves (may be repeated)",
-    "vmlinux": "symbols of the kernel, instead of those of invoke kernel-symbols",
+    "vmlinux": "symbols of the kernel, instead of those that kernel-symbols fetched",
     "source": "folder with the kernel's source",
     "break-at-boot": "start a guest stopped at its first instruction; it ends with the debugger",
     "target": "target to start for --break-at-boot, or one that you boot yourself",
@@ -37,21 +35,122 @@ ATTACH_HELP = {
     "drgn": "open drgn on the running guest, which is not stopped; --command is Python or %cpus",
     "via": "gdbstub, or kdp: then --run is HOST[:PORT] of an XNU kernel that waits",
     "symbols": "the XNU kernel's Mach-O, for --via kdp",
-    "core": "run whose crash is opened instead of a guest, in drgn (as vmcore-open does)",
-    "replay": "recording to go back in, in gdb (as replay-debug does)",
-    "config": "pyproject.toml to go by (default: the nearest one with [tool.harness])",
 }
+
+
+class Way(enum.Enum):
+    """The ways to debug a kernel, of which a call takes one."""
+
+    TERMINAL = "a debugger on this terminal"
+    BOOT = "--break-at-boot"
+    EDITOR = "--vscode"
+    ADAPTER = "--dap"
+    DRGN = "--drgn"
+    KDP = "--via kdp"
+    TARGET = "a --target that you boot"
+
+
+_ONE_GUEST = "--run names a guest that runs; --target is for --break-at-boot"
+_NO_PORT_HERE = "--port is where --dap listens"
+_NO_MACHO = "the kernel is Linux: --vmlinux has its symbols; --symbols is for --via kdp"
+_BY_KDK = "the kernel of the KDK that the target's file names has the symbols"
+MODES: Mapping[Way, Mode] = {
+    Way.TERMINAL: Mode(
+        when="to a debugger on this terminal",
+        takes="run debugger break command vmlinux source kernel via",
+        refuses={_ONE_GUEST: "target", _NO_PORT_HERE: "port", _NO_MACHO: "symbols"},
+    ),
+    Way.BOOT: Mode(
+        when="with --break-at-boot",
+        takes="break-at-boot debugger break command vmlinux source target kernel via",
+        refuses={
+            "the guest is started for the debugger": "run",
+            _NO_PORT_HERE: "port",
+            _NO_MACHO: "symbols",
+        },
+    ),
+    Way.EDITOR: Mode(
+        when="with --vscode",
+        takes="vscode run debugger break command vmlinux source kernel via",
+        refuses={_ONE_GUEST: "target", _NO_PORT_HERE: "port", _NO_MACHO: "symbols"},
+    ),
+    Way.ADAPTER: Mode(
+        when="with --dap",
+        takes="dap port run debugger break command vmlinux source kernel via",
+        refuses={_ONE_GUEST: "target", _NO_MACHO: "symbols"},
+    ),
+    Way.DRGN: Mode(
+        when="with --drgn",
+        takes="drgn run command vmlinux kernel",
+        refuses={
+            "drgn never stops a guest, so it has no breakpoints": "break",
+            "drgn is no debugger, and no stub is opened": "debugger via",
+            "drgn shows no source": "source",
+            _ONE_GUEST: "target",
+            _NO_PORT_HERE: "port",
+            _NO_MACHO: "symbols",
+        },
+    ),
+    Way.KDP: Mode(
+        when="with --via kdp",
+        takes="via run symbols break command",
+        refuses={
+            "lldb alone is served by the bridge to KDP": "debugger",
+            "--symbols has the symbols of an XNU kernel": "vmlinux source kernel",
+            "--run names the kernel: HOST[:PORT]": "target",
+            _NO_PORT_HERE: "port",
+        },
+    ),
+    Way.TARGET: Mode(
+        when="to a target that you boot",
+        takes="target break command",
+        refuses={
+            "--target names the kernel": "run",
+            "the kernel of such a target is debugged by lldb over KDP": "debugger via",
+            _BY_KDK: "vmlinux source kernel symbols",
+            _NO_PORT_HERE: "port",
+        },
+    ),
+}
+# The options that choose a way, in the order in which they are asked.
+_CHOOSERS = {
+    "break_at_boot": Way.BOOT,
+    "vscode": Way.EDITOR,
+    "dap": Way.ADAPTER,
+    "drgn": Way.DRGN,
+}
+
+
+def chosen_way(given: Mapping[str, Any], *, remote: bool) -> Way:
+    """Return the way that the options ask for; `remote`: the target is one that the user boots.
+
+    Raises: UsageError for two ways at once, for an option that does not apply, and for an unknown
+        --via.
+    """
+    via = given.get("via", "gdbstub")
+    if via not in {"gdbstub", "kdp"}:
+        raise UsageError(f"--via {via}: gdbstub or kdp is expected")
+    ways = [Way.TARGET] if remote else []
+    ways += [way for option, way in _CHOOSERS.items() if option in given]
+    ways += [Way.KDP] if via == "kdp" else []
+    if len(ways) > 1:
+        raise UsageError(
+            f"{ways[0].value} and {ways[1].value} are two ways to debug: one of them is expected",
+            hint="docs/debugging.md says what each is for",
+        )
+    way = ways[0] if ways else Way.TERMINAL
+    check_options(MODES[way], given)
+    return way
 
 
 @task(
     iterable=["break_", "command"],
-    help=ATTACH_HELP,
-    auto_shortflags=False,
-    aliases=["kernel-debug"],
+    options_help=ATTACH_HELP,
+    word="run",
+    aliases=["kernel-debug", "debug"],
 )
-@command
 def debug_attach(  # noqa: PLR0913, PLR0917
-    _c: Context,
+    context: TaskContext,
     run: str = "",
     debugger: str = "auto",
     break_: list[str] | None = None,
@@ -67,40 +166,35 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     drgn: bool = False,
     via: str = "gdbstub",
     symbols: str | None = None,
-    core: str = "",
-    replay: str = "",
-    config: str | None = None,
 ) -> int:
     """Hand a running, stopped or crashed guest to gdb or lldb on this terminal.
 
     Symbols are in place and follow what is loaded. Quitting leaves the guest as it was found.
     """
-    if (remote := found_target(target, config)) is not None:
+    remote = found_target(context, target)
+    way = chosen_way(context.given, remote=remote is not None)
+    if remote is not None:
         return _on_target(remote, break_, command)
-    request = _request(locals())
-    if core or replay:
-        return _over(core, replay, request)
-    if via == "kdp":
+    request = _request(context, locals())
+    if way is Way.KDP:
         return _kdp(request, symbols)
-    if via != "gdbstub":
-        raise UsageError(f"--via {via}: gdbstub or kdp is expected")
-    if dap:
-        on = None if port == _NO_PORT else port
-        return dap_relay.serve(request, _say, port=on)
-    if drgn:
-        return drgn_live.shell(request)
-    return _editor(request) if vscode else attaching.attach(request, _say)
+    if way is Way.EDITOR:
+        return _editor(request)
+    if way is Way.ADAPTER:
+        return _adapter(request, None if port == _NO_PORT else port)
+    return _drgn(request) if way is Way.DRGN else _terminal(request)
 
 
-def _request(options: dict[str, Any]) -> attaching.AttachRequest:
+def _request(context: TaskContext, options: dict[str, Any]) -> "AttachRequest":
     """Return the request that the command's options make."""
+    from harness.debugger.attach import AttachRequest
 
     def file(name: str) -> Path | None:
         return Path(options[name]).absolute() if options[name] else None
 
-    return attaching.AttachRequest(
-        settings=load_settings(options["config"]),
-        environment=current_environment(),
+    return AttachRequest(
+        settings=context.settings,
+        environment=context.environment,
         guest=options["run"],
         debugger=options["debugger"],
         vmlinux=file("vmlinux"),
@@ -114,9 +208,11 @@ def _request(options: dict[str, Any]) -> attaching.AttachRequest:
 
 
 def _on_target(
-    target: RemoteSpec, breakpoints: list[str] | None, commands: list[str] | None
+    target: "RemoteSpec", breakpoints: list[str] | None, commands: list[str] | None
 ) -> int:
     """Debug the kernel of a target that the user boots."""
+    from harness.debugger import on_target
+
     with tempfile.TemporaryDirectory(prefix="modlab-kdp-") as folder:
         request = on_target.DebugRequest(
             target=target,
@@ -127,25 +223,32 @@ def _on_target(
         return on_target.attach(request, _say)
 
 
-def _over(core: str, replay: str, request: attaching.AttachRequest) -> int:
-    """Open what is over: a crash's memory, or a recording."""
-    settings, environment = request.settings, request.environment
-    runs = settings.root / "build" / "runs"
-    if replay:
-        time_travel.refuse_lldb(request.debugger)
-        return time_travel.debug(
-            runs / replay, environment, commands=request.commands, from_boot=False
-        )
-    with open_dump.unpack_dump(runs / core, 1, cache=environment.cache) as dump:
-        return open_dump.drgn_shell(dump, plugin=settings.module.drgn, commands=request.commands)
-
-
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _editor(request: attaching.AttachRequest) -> int:
-    with attaching.for_editor(request, _say) as file:
+def _terminal(request: "AttachRequest") -> int:
+    from harness.debugger import attach
+
+    return attach.attach(request, _say)
+
+
+def _adapter(request: "AttachRequest", port: int | None) -> int:
+    from harness.debugger import dap_relay
+
+    return dap_relay.serve(request, _say, port=port)
+
+
+def _drgn(request: "AttachRequest") -> int:
+    from harness.debugger import drgn_live
+
+    return drgn_live.shell(request)
+
+
+def _editor(request: "AttachRequest") -> int:
+    from harness.debugger import attach
+
+    with attach.for_editor(request, _say) as file:
         _say(f"{file} is written; the guest can be debugged until Ctrl-C here")
         try:
             signal.pause()
@@ -154,7 +257,9 @@ def _editor(request: attaching.AttachRequest) -> int:
     return 0
 
 
-def _kdp(asked: attaching.AttachRequest, symbols: str | None) -> int:
+def _kdp(asked: "AttachRequest", symbols: str | None) -> int:
+    from harness.debugger import kdp_attach as kdp
+
     if symbols is None:
         raise UsageError("--via kdp needs --symbols: the kernel's Mach-O, of its KDK")
     host, port = kdp.endpoint(asked.guest)

@@ -3,24 +3,25 @@
 
 from pathlib import Path
 
-from invoke.context import Context
-from invoke.tasks import task
-
-from harness.kext import check
-from harness.tasks.common import command
+from harness.tasks.common import TaskContext, task
 
 
 @task(
     positional=["bundle"],
-    help={"bundle": "a folder NAME.kext", "last": "the last macOS that it claims (default: 15)"},
+    short_flags=True,
+    options_help={
+        "bundle": "a folder NAME.kext",
+        "last": "the last macOS that it claims (default: 15)",
+    },
 )
-@command
-def kext_check(_c: Context, bundle: str, last: str | None = None) -> int:
+def kext_check(_context: TaskContext, bundle: str, last: str | None = None) -> int:
     """Say what the kernel's loader, or the builder of kernel collections, would refuse of BUNDLE.
 
     File type, load commands, kmod_info, relocations, and every symbol: in a library that
     Info.plist names, from the first macOS that it claims on. Exit code 1 for a refusal.
     """
+    from harness.kext import check
+
     checked = check.check(Path(bundle), last=last)
     print("\n".join(check.lines(checked)))
     return 0 if checked.passed else 1

@@ -3,30 +3,33 @@
 
 import time
 
-from invoke.context import Context
-from invoke.tasks import task
-
-from harness.host import doctor as host_doctor
-from harness.runs import nightly as matrix
-from harness.tasks.common import RUN_HELP, command, current_environment, load_settings
+from harness.tasks.common import RUN_HELP, TaskContext, task
 
 
-@task
-@command
-def doctor(_c: Context) -> int:
+@task()
+def doctor(context: TaskContext) -> int:
     """Say what this host can do, what it lacks, and what mends that."""
-    findings = host_doctor.examine(current_environment().cache)
+    from harness.host import doctor as host_doctor
+
+    findings = host_doctor.examine(context.environment.cache)
     for finding in findings:
         print("\n".join(host_doctor.lines(finding)))
     return 0 if host_doctor.usable(findings) else 2
 
 
-@task(help={"long": RUN_HELP["long"], "deadline": "seconds for one cell (default: an hour)"})
-@command
-def nightly(_c: Context, long: bool = False, deadline: float = 3600.0) -> int:
+@task(
+    short_flags=True,
+    options_help={
+        "long": RUN_HELP["long"],
+        "deadline": "seconds for one cell (default: an hour)",
+    },
+)
+def nightly(context: TaskContext, long: bool = False, deadline: float = 3600.0) -> int:
     """Run kernel-test on every target and kernel that the configuration lists for the night."""
+    from harness.runs import nightly as matrix
+
     reports = []
-    settings = load_settings(None)
+    settings = context.settings
     for cell, found in matrix.run(settings, long=long, deadline_s=deadline):
         print(f"{cell.name}: {found.verdict.value} ({found.reason})", flush=True)
         reports.append(found)

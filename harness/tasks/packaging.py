@@ -2,22 +2,16 @@
 """Packages of the driver and its tools, for machines that are no guests."""
 
 from pathlib import Path
-
-from invoke.context import Context
-from invoke.tasks import task
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.model.settings import Settings
-from harness.release import kext_release, signing
-from harness.release import packages as release
-from harness.release.kext_release import KextReleaseRequest
-from harness.tasks.common import (
-    RUN_HELP,
-    command,
-    current_environment,
-    load_settings,
-    view_for,
-)
+from harness.tasks.common import TaskContext, task
+from harness.tasks.options import Mode, check_options
+
+if TYPE_CHECKING:
+    from harness.model.settings import Settings
+    from harness.release import packages as release
+    from harness.release.kext_release import KextReleaseRequest
 
 _HELP = {
     "kernel": "kernel of [tool.harness.kernels] to build the module for (may be repeated)",
@@ -28,14 +22,25 @@ _HELP = {
     "target": "macos: the kext and its installer as an archive, instead of Debian packages",
     "file": "with --target macos: pack this kext, which a Mac has linked, as it is",
     "identity": "with --target macos: whom Apple's codesign signs for (on a Mac)",
-    "config": RUN_HELP["config"],
 }
+FOR_LINUX = Mode(
+    when="to packages for Linux",
+    takes="kernel skip-kernel key certificate out",
+    refuses={"it is for a kext: add --target macos": "file identity target"},
+)
+FOR_MACOS = Mode(
+    when="to the archive of a kext",
+    takes="target file identity out",
+    refuses={
+        "it is for Linux; a kext is signed for an --identity, on a Mac": "kernel skip-kernel key "
+        "certificate"
+    },
+)
 
 
-@task(iterable=["kernel"], help=_HELP, auto_shortflags=False)
-@command
+@task(iterable=["kernel"], options_help=_HELP)
 def packages(  # noqa: PLR0913, PLR0917
-    _c: Context,
+    context: TaskContext,
     kernel: list[str] | None = None,
     skip_kernel: bool = False,
     key: str = "",
@@ -44,7 +49,6 @@ def packages(  # noqa: PLR0913, PLR0917
     target: str = "",
     file: str = "",
     identity: str = "",
-    config: str | None = None,
 ) -> int:
     """Make a release: Debian packages, the source, an rpm spec; signed, checked, reproducible.
 
@@ -52,19 +56,22 @@ def packages(  # noqa: PLR0913, PLR0917
     with a trace of the test build is refused. SKIP_KERNEL=1 leaves out what is for the kernel.
     With --target macos: an archive of the kext with its installer, built here, and its symbols.
     """
-    settings = load_settings(config)
+    from harness.release import packages as release
+    from harness.release import signing
+    from harness.release.kext_release import KextReleaseRequest
+
+    settings, environment = context.settings, context.environment
     folder = Path(out).absolute() if out else None
+    check_options(FOR_MACOS if target else FOR_LINUX, context.given)
     if target:
-        _only_for_linux(settings, target, kernel or key or certificate or skip_kernel)
+        _check_kext_target(settings, target)
         given = Path(file).absolute() if file else None
         return _kext(
-            KextReleaseRequest(settings=settings, given=given, identity=identity, out=folder)
+            context,
+            KextReleaseRequest(settings=settings, given=given, identity=identity, out=folder),
         )
-    if file or identity:
-        raise UsageError("--file and --identity are for a kext", hint="add --target macos")
     if bool(key) != bool(certificate):
         raise UsageError("--key and --certificate belong together")
-    environment = current_environment()
     request = release.PackagesRequest(
         settings=settings,
         environment=environment,
@@ -73,7 +80,15 @@ def packages(  # noqa: PLR0913, PLR0917
         key=signing.key_from_files(Path(key), Path(certificate)) if key else None,
         out=folder,
     )
-    with view_for(verbose=False) as view:
+    return _make(context, request)
+
+
+def _make(context: TaskContext, request: "release.PackagesRequest") -> int:
+    """Make the release, and print its files and how its certificate is enrolled."""
+    from harness.release import packages as release
+    from harness.release import signing
+
+    with context.view() as view:
         made = release.make(request, view.note)
     print(*made.files, sep="\n")
     if made.certificate is not None:
@@ -81,22 +96,19 @@ def packages(  # noqa: PLR0913, PLR0917
     return 0
 
 
-def _only_for_linux(settings: Settings, target: str, given: object) -> None:
-    """Return when a target is the kext's and no option of the module's is given with it."""
+def _check_kext_target(settings: "Settings", target: str) -> None:
+    """Return when a target is the kext's."""
     known = settings.kext.target if settings.kext else "none is configured"
     if target != known:
         raise UsageError(
             f"--target {target}: packages for a target are those of the kext: {known}"
         )
-    if given:
-        raise UsageError(
-            "--kernel, --skip-kernel, --key and --certificate are for Linux",
-            hint="a kext is signed for an --identity, on a Mac",
-        )
 
 
-def _kext(request: KextReleaseRequest) -> int:
-    with view_for(verbose=False) as view:
+def _kext(context: TaskContext, request: "KextReleaseRequest") -> int:
+    from harness.release import kext_release
+
+    with context.view() as view:
         made = kext_release.make(request, view.note)
     print(*made.files, *made.left, sep="\n")
     return 0

@@ -1,96 +1,105 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The checks and tests of this project itself; a project that uses the harness has its own."""
+"""The checks and tests of this project itself; a project that uses the harness has its own.
+
+They act on this checkout, whatever the folder they are called from.
+"""
 
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from invoke.context import Context
-from invoke.tasks import task
+from harness.errors import UsageError
+from harness.tasks.common import RUN_HELP, TaskContext, task
 
-from harness.project import c_checks, checks
-from harness.report import run_report
-from harness.runs import kernel_test
-from harness.tasks.common import (
-    ROOT,
-    RUN_HELP,
-    command,
-    current_environment,
-    request_from,
-    view_for,
+if TYPE_CHECKING:
+    from harness.project import checks
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@task(
+    iterable=["only"],
+    short_flags=True,
+    options_help={"only": "run only the step of this name (may be repeated)"},
 )
-
-
-@task(iterable=["only"], help={"only": "run only the step of this name (may be repeated)"})
-@command
-def check(_c: Context, only: list[str] | None = None) -> int:
+def check(_context: TaskContext, only: list[str] | None = None) -> int:
     """Lint, types, import direction, C style, unit and core tests: all that needs no guest."""
-    results = checks.run_checks(
-        project=ROOT,
-        only=tuple(only or ()),
-        on_step=_say,
-    )
+    from harness.project import checks
+
+    results = checks.run_checks(project=ROOT, only=tuple(only or ()), on_step=_say)
     return 0 if all(step.passed for step in results) else 1
 
 
-@task
-@command
-def checkpatch(_c: Context) -> int:
+@task()
+def checkpatch(context: TaskContext) -> int:
     """Run the kernel's checkpatch.pl over kernel/; the script is fetched once (140 MB)."""
+    from harness.project import c_checks
+
     found = c_checks.checkpatch(
-        ROOT, cache=current_environment().cache, progress=lambda text: print(text, flush=True)
+        ROOT, cache=context.environment.cache, progress=lambda text: print(text, flush=True)
     )
     print("\n".join(found) if found else "checkpatch: nothing to object to")
     return 1 if found else 0
 
 
-@task(help={"long": "fuzz for minutes, more examples"})
-@command
-def core_test(_c: Context, long: bool = False) -> int:
+@task(short_flags=True, options_help={"long": "fuzz for minutes, more examples"})
+def core_test(_context: TaskContext, long: bool = False) -> int:
     """Prove the driver's core in a process: tests, sanitizers, all states, mutants, fuzzing.
 
     Also the same stress on a model of the original's queue, which fails it. About 2 minutes.
     """
+    from harness.project import checks
+
     results = checks.run_core_tests(project=ROOT, long=long, on_step=_say)
     bad = [step.name for step in results if not step.passed]
     print(f"verdict: {'failed: ' + ', '.join(bad) if bad else 'passed'}")
     return 1 if bad else 0
 
 
-@task(help={"long": "kill the daemon 100 times, load it for 10 minutes"})
-@command
-def subscriber_test(_c: Context, long: bool = False) -> int:
+@task(
+    short_flags=True,
+    options_help={"long": "kill the daemon 100 times, load it for 10 minutes"},
+)
+def subscriber_test(_context: TaskContext, long: bool = False) -> int:
     """Prove the subscriber on the driver's core in a process: store, queries, daemon, extension.
 
     About a minute; `check` runs it, too.
     """
-    step = checks.run_subscriber_tests(project=ROOT, long=long)
-    print(checks.lines(step))
-    return 0 if step.passed else 1
+    from harness.project import checks
+
+    return _report(checks.run_subscriber_tests(project=ROOT, long=long))
 
 
-@task(help={"k": RUN_HELP["k"]}, auto_shortflags=False)
-@command
-def debug_test(_c: Context, k: str = "") -> int:
+@task(options_help={"k": RUN_HELP["k"]})
+def debug_test(_context: TaskContext, k: str = "") -> int:
     """Drive real debuggers on real guests: tests/debug, about 10 minutes.
 
     It takes the kernel's symbols (kernel-symbols), gdb and lldb; `./dev` installs the latter.
     """
-    step = checks.run_debug_tests(project=ROOT, expression=k)
-    print(checks.lines(step))
-    return 0 if step.passed else 1
+    from harness.project import checks
+
+    return _report(checks.run_debug_tests(project=ROOT, expression=k))
 
 
-@task(help={"long": RUN_HELP["long"]})
-@command
-def test(_c: Context, long: bool = False) -> int:
+@task(short_flags=True, options_help={"long": RUN_HELP["long"]})
+def test(context: TaskContext, long: bool = False) -> int:
     """Run check, the guest tests on the default target, the harness as a whole, the packages.
 
     The README's test command. The last parts are the short form of debug-test, tests/system (a
     foreign module, bad input, kills, a recorded crash gone back in) and tests/packages (made,
     checked, installed in a guest).
     """
+    from harness.project import checks
+    from harness.report import run_report
+    from harness.runs import kernel_test
+    from harness.tasks.requests import request_from
+
+    if context.config is not None:
+        raise UsageError("--config does not apply to the tests of this project itself")
+    own = TaskContext(config=str(ROOT / "pyproject.toml"))
     steps = checks.run_checks(project=ROOT, only=(), on_step=_say)
-    with view_for(verbose=False) as view:
-        found = kernel_test.run(request_from({"long": long}), view)
+    with own.view() as view:
+        found = kernel_test.run(request_from(own, {"long": long}), view)
     print("\n".join(run_report.summary_lines(found)))
     parts = {
         "debug (about a minute)": partial(checks.run_debug_tests, short=not long),
@@ -108,31 +117,37 @@ def test(_c: Context, long: bool = False) -> int:
     return max(found.verdict.exit_code, 1 if bad else 0)
 
 
-@task(help={"k": RUN_HELP["k"], "long": RUN_HELP["long"]}, auto_shortflags=False)
-@command
-def kext_test(_c: Context, k: str = "", long: bool = False) -> int:
+@task(options_help={"k": RUN_HELP["k"], "long": RUN_HELP["long"]})
+def kext_test(_context: TaskContext, k: str = "", long: bool = False) -> int:
     """Run the kext's own machine code against modelled kernel functions that know their rules.
 
     tests/kext, a minute of processor time: device, accounting, reloads, each function failing,
     planted faults, x86_64 and arm64, real threads. Nothing of it is verified on hardware.
     """
-    step = checks.run_kext_tests(project=ROOT, expression=k, long=long)
-    print(checks.lines(step))
-    return 0 if step.passed else 1
+    from harness.project import checks
+
+    return _report(checks.run_kext_tests(project=ROOT, expression=k, long=long))
 
 
-@task(help={"long": RUN_HELP["long"], "k": RUN_HELP["k"]}, auto_shortflags=False)
-@command
-def packages_test(_c: Context, long: bool = False, k: str = "") -> int:
+@task(options_help={"long": RUN_HELP["long"], "k": RUN_HELP["k"]})
+def packages_test(_context: TaskContext, long: bool = False, k: str = "") -> int:
     """Make packages, check them, and install them in a guest: tests/packages, about a minute.
 
     The long form installs, upgrades, changes the kernel and purges on Debian 12 and 13, half an
     hour when emulated; it needs lintian and rpmlint, too.
     """
-    step = checks.run_packages_tests(project=ROOT, long=long, expression=k)
-    print(checks.lines(step))
+    from harness.project import checks
+
+    return _report(checks.run_packages_tests(project=ROOT, long=long, expression=k))
+
+
+def _report(step: "checks.StepResult") -> int:
+    """Print how a step ended, and return the exit code."""
+    _say(step)
     return 0 if step.passed else 1
 
 
-def _say(step: checks.StepResult) -> None:
+def _say(step: "checks.StepResult") -> None:
+    from harness.project import checks
+
     print(checks.lines(step), flush=True)

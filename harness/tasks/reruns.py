@@ -1,21 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Crashes over many runs: list them, run one again, find the commit that brought it."""
 
-from invoke.context import Context
-from invoke.tasks import task
-
-from harness.report import history, run_report
-from harness.runs import bisect as commits
-from harness.runs import kernel_test
-from harness.runs import rerun as reruns
-from harness.tasks.common import command, help_for, load_settings, request_from, view_for
+from harness.tasks.common import TaskContext, help_for, task
 
 
-@task(help={"config": help_for("config")["config"]})
-@command
-def panic_list(_c: Context, config: str | None = None) -> int:
+@task(short_flags=True)
+def panic_list(context: TaskContext) -> int:
     """List the crashes of all runs, the same ones as one: how often, first, last, whose fault."""
-    folder = load_settings(config).root / "build" / "runs"
+    from harness.report import history
+
+    folder = context.runs
     rows = history.rows(history.grouped(tuple(history.runs(folder))))
     print("\n".join(rows) if rows else f"no crash in {folder}")
     return 0
@@ -23,26 +17,30 @@ def panic_list(_c: Context, config: str | None = None) -> int:
 
 @task(
     positional=["run"],
-    help={
-        "run": "id of the run, the end of it, or its folder",
+    short_flags=True,
+    options_help={
+        "run": "which run: its name, the end of it, or its folder",
         "crash": "only the test of this crash of the run",
         "rebuild": "build the module from the tree instead of taking the run's own",
-        **help_for("keep", "accel", "config"),
+        **help_for("keep", "accel"),
     },
 )
-@command
 def replay(
-    _c: Context,
+    context: TaskContext,
     run: str,
     crash: int = 0,
     rebuild: bool = False,
     keep: bool = False,
     accel: str | None = None,
-    config: str | None = None,
 ) -> int:
     """Run again what an earlier run ran: target, kernel, tests, and its very module."""
-    base = request_from({"keep": keep, "accel": accel, "config": config})
-    with view_for(verbose=False) as view:
+    from harness.report import run_report
+    from harness.runs import kernel_test
+    from harness.runs import rerun as reruns
+    from harness.tasks.requests import request_from
+
+    base = request_from(context, {"keep": keep, "accel": accel})
+    with context.view() as view:
         again = reruns.prepare(base, run, crash=crash, rebuild=rebuild, view=view)
         for line in again.differences:
             view.note(f"not as then: {line}")
@@ -52,25 +50,26 @@ def replay(
 
 
 @task(
-    help={
-        "signature": "of the crash, or the beginning of it (invoke panic-list)",
+    short_flags=True,
+    options_help={
+        "signature": "of the crash, or the beginning of it (task panic-list)",
         "good": "a commit that does not have the crash",
         "bad": "a commit that has it (default: HEAD)",
-        "config": help_for("config")["config"],
     },
 )
-@command
-def bisect(
-    _c: Context, signature: str, good: str, bad: str = "HEAD", config: str | None = None
-) -> int:
+def bisect(context: TaskContext, signature: str, good: str, bad: str = "HEAD") -> int:
     """Find the commit of the module that brought a crash, one run a step.
 
     Each commit's module is built and tested by today's harness and tests; the tree stays as it is.
     """
-    settings = load_settings(config)
-    seen = history.find(settings.root / "build" / "runs", signature)
-    base = request_from({"config": config})
-    with view_for(verbose=False) as view:
+    from harness.report import history
+    from harness.runs import bisect as commits
+    from harness.runs import rerun as reruns
+    from harness.tasks.requests import request_from
+
+    seen = history.find(context.runs, signature)
+    base = request_from(context, {})
+    with context.view() as view:
         asked = reruns.prepare(
             base, seen.last_run.run_id, crash=seen.last.number, rebuild=True, view=view
         )

@@ -5,44 +5,50 @@ import platform
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from invoke.context import Context
-from invoke.tasks import task
-
-from harness.debugger import on_target
 from harness.errors import UsageError
-from harness.kext import kexts
-from harness.model import requirement
-from harness.model.settings import System
-from harness.runs import verify_mac
-from harness.systems.local_shell import ThisHost
-from harness.targets import power, target_file, workflow
-from harness.targets.target_file import RemoteSpec
-from harness.targets.workflow import Loading
-from harness.tasks.common import command, current_environment, load_settings
+from harness.tasks.common import TaskContext, task
+from harness.tasks.options import Mode, check_options
 
-TARGET_HELP = {
-    "target": "target that you boot (invoke target-list)",
-    "config": "pyproject.toml to go by (default: the nearest one with [tool.harness])",
-}
+if TYPE_CHECKING:
+    from harness.model import requirement
+    from harness.targets.target_file import RemoteSpec
+    from harness.targets.workflow import Loading
+
+TARGET_HELP = {"target": "target that you boot (task target-list)"}
 REBOOT_HELP = {"reboot": "restart the target where that is needed, and wait for it"}
+DEPS_OF_TARGET = Mode(
+    when="to a target that you boot",
+    takes="target apply undo",
+    refuses={"the target's file says it: signed = true": "signed"},
+)
+CONFIGURE_GUEST = Mode(
+    when="to a guest that the harness boots",
+    takes="target",
+    refuses={"nothing is changed in such a guest, so nothing is taken back": "undo reboot"},
+)
 
 
-def found_target(name: str | None, config: str | None) -> RemoteSpec | None:
+def found_target(context: TaskContext, name: str | None) -> "RemoteSpec | None":
     """Return the target of a name, None when the harness boots it itself."""
-    images, targets = load_settings(config).images, current_environment().targets
+    from harness.targets import power, target_file
+
+    images, targets = context.settings.images, context.environment.targets
     found = target_file.find(name, images=images, targets=targets)
     return power.locate(found) if found is not None else None
 
 
-def chosen_target(name: str, config: str | None) -> RemoteSpec:
+def chosen_target(context: TaskContext, name: str) -> "RemoteSpec":
     """Return the target of a name.
 
     Raises: UsageError with the known names.
     """
-    found = found_target(name, config)
+    from harness.targets import target_file
+
+    found = found_target(context, name)
     if found is None:
-        environment, images = current_environment(), load_settings(config).images
+        environment, images = context.environment, context.settings.images
         known = ", ".join(target_file.names(images=images, targets=environment.targets)) or "none"
         raise UsageError(
             f"no target '{name}' that you boot; there are: {known}",
@@ -52,13 +58,22 @@ def chosen_target(name: str, config: str | None) -> RemoteSpec:
 
 
 def loading(
-    target: RemoteSpec, config: str | None, file: str, *, reboot: bool, say: Callable[[str], None]
-) -> Loading:
+    context: TaskContext,
+    target: "RemoteSpec",
+    file: str,
+    *,
+    reboot: bool,
+    say: Callable[[str], None],
+) -> "Loading":
     """Return what is to be loaded on a target: the given file, or the kext, built first.
 
     Raises: UsageError where there is nothing to load; BuildError.
     """
-    settings = load_settings(config)
+    from harness.kext import kexts
+    from harness.model.settings import System
+    from harness.targets.workflow import Loading
+
+    settings = context.settings
     kext = settings.kext if target.system is System.MACOS else None
     if not file and kext is None:
         raise UsageError(
@@ -71,44 +86,48 @@ def loading(
     return Loading(target=target, spec=spec, file=path, restart=reboot)
 
 
-@task(help={"config": TARGET_HELP["config"]})
-@command
-def target_list(_c: Context, config: str | None = None) -> int:
+@task(short_flags=True)
+def target_list(context: TaskContext) -> int:
     """List the targets that you boot yourself: name, type, system, address."""
-    images, targets = load_settings(config).images, current_environment().targets
+    from harness.targets import target_file
+
+    images, targets = context.settings.images, context.environment.targets
     for name in target_file.names(images=images, targets=targets):
-        found = chosen_target(name, config)
+        found = chosen_target(context, name)
         where = f"{found.user or '?'}@{found.host or '?'}:{found.port}"
         print(f"{name:16} {found.type.value:8} {found.system.value:6} {where}")
     return 0
 
 
 @task(
-    help=TARGET_HELP
+    word="target",
+    short_flags=True,
+    options_help=TARGET_HELP
     | {
         "apply": "do what can be done from here",
         "undo": "take back what --apply did",
         "signed": "the module is signed",
     },
 )
-@command
 def kernel_deps(
-    _c: Context,
+    context: TaskContext,
     target: str = "",
     apply: bool = False,
     undo: bool = False,
     signed: bool = False,
-    config: str | None = None,
 ) -> int:
     """Say what must be allowed before the module loads: on a target, without one on this host.
 
     Exit code 2: something is missing. It lowers a system's security, so nothing is done unasked.
     """
+    from harness.targets import workflow
+
     if apply and undo:
         raise UsageError("--apply and --undo: one of them is expected")
     if not target:
         return _host_deps(apply=apply, undo=undo, signed=signed)
-    spec = chosen_target(target, config)
+    check_options(DEPS_OF_TARGET, context.given)
+    spec = chosen_target(context, target)
     if apply or undo:
         (workflow.allow if apply else workflow.disallow)(spec, print)
         return 0
@@ -116,6 +135,10 @@ def kernel_deps(
 
 
 def _host_deps(*, apply: bool, undo: bool, signed: bool) -> int:
+    from harness.model.settings import System
+    from harness.systems.local_shell import ThisHost
+    from harness.targets import workflow
+
     system = System.MACOS if platform.system() == "Darwin" else System.LINUX
     if apply or undo:
         for line in workflow.change_host(ThisHost(), system, undo=undo, signed=signed):
@@ -124,7 +147,10 @@ def _host_deps(*, apply: bool, undo: bool, signed: bool) -> int:
     return _show(workflow.requirements_of(ThisHost(), system, signed=signed))
 
 
-def _show(found: tuple[requirement.Requirement, ...]) -> int:
+def _show(found: "tuple[requirement.Requirement, ...]") -> int:
+    from harness.model import requirement
+    from harness.targets import workflow
+
     for line in workflow.lines(found):
         print(line)
     return 0 if requirement.met(found) else 2
@@ -132,21 +158,24 @@ def _show(found: tuple[requirement.Requirement, ...]) -> int:
 
 @task(
     positional=["target"],
-    help=TARGET_HELP | REBOOT_HELP | {"undo": "take back what this task did"},
+    short_flags=True,
+    options_help=TARGET_HELP | REBOOT_HELP | {"undo": "take back what this task did"},
 )
-@command
 def kernel_configure_target(
-    _c: Context, target: str, undo: bool = False, reboot: bool = False, config: str | None = None
+    context: TaskContext, target: str, undo: bool = False, reboot: bool = False
 ) -> int:
     """Make a target's kernel ready for a debugger: boot arguments, panic settings, the stub.
 
     A guest that the harness boots needs none of it; then this says so.
     """
-    spec = found_target(target, config)
+    from harness.debugger import on_target
+    from harness.targets import workflow
+
+    spec = found_target(context, target)
     if spec is None:
-        settings = load_settings(config)
-        for line in on_target.own_guest(settings, target):
-            print(line)
+        lines = on_target.own_guest(context.settings, target)
+        check_options(CONFIGURE_GUEST, context.given)
+        print("\n".join(lines))
         return 0
     workflow.configure(spec, print, undo=undo, restart=reboot)
     return 0
@@ -154,7 +183,8 @@ def kernel_configure_target(
 
 @task(
     positional=["target"],
-    help=TARGET_HELP
+    short_flags=True,
+    options_help=TARGET_HELP
     | {
         "on": "switch it on",
         "off": "switch it off, as pulling the plug does",
@@ -162,21 +192,20 @@ def kernel_configure_target(
         "revert": "bring back the state of this name",
     },
 )
-@command
 def target_power(
-    _c: Context,
+    context: TaskContext,
     target: str,
     on: bool = False,
     off: bool = False,
     snapshot: str = "",
     revert: str = "",
-    config: str | None = None,
 ) -> int:
     """Switch a guest of libvirt or VMware on or off, keep its state, bring it back."""
-    spec = chosen_target(target, config)
-    found = power.of(spec)
+    from harness.targets import power
+
     if sum(map(bool, (on, off, snapshot, revert))) > 1:
         raise UsageError("one of --on, --off, --snapshot, --revert is expected")
+    found = power.of(chosen_target(context, target))
     if on:
         found.start()
     elif off:
@@ -192,7 +221,8 @@ def target_power(
 
 @task(
     positional=["target"],
-    help=TARGET_HELP
+    short_flags=True,
+    options_help=TARGET_HELP
     | REBOOT_HELP
     | {
         "file": "kext to verify (default: ours, built first)",
@@ -200,27 +230,26 @@ def target_power(
         "output": "where the report goes (default: build/verified-on-mac.md)",
     },
 )
-@command
 def verify_on_mac(
-    _c: Context,
+    context: TaskContext,
     target: str,
     file: str = "",
     name: str = "",
     output: str = "",
     reboot: bool = False,
-    config: str | None = None,
 ) -> int:
     """Run the whole workflow on somebody's Mac and write a signed-off report.
 
     The report says line by line what this Mac has shown and what it has not.
     """
-    spec = chosen_target(target, config)
-    settings = load_settings(config)
+    from harness.runs import verify_mac
+
+    spec, settings = chosen_target(context, target), context.settings
     report = Path(output).absolute() if output else settings.root / "build" / "verified-on-mac.md"
     asked = verify_mac.Verification(
-        loading=loading(spec, config, file, reboot=reboot, say=print),
+        loading=loading(context, spec, file, reboot=reboot, say=print),
         settings=settings,
-        environment=current_environment(),
+        environment=context.environment,
         name=name,
         report=report,
     )

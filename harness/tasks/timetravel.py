@@ -1,44 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Time travel: record a command in a guest, replay it under a debugger that can go back."""
 
-from invoke.context import Context
-from invoke.tasks import task
-
-from harness.record import record_run
-from harness.record import time_travel as travel
-from harness.tasks.common import (
-    RUN_HELP,
-    VARIANT_HELP,
-    command,
-    current_environment,
-    help_for,
-    load_settings,
-    request_from,
-    view_for,
-)
+from harness.tasks.common import VARIANT_HELP, TaskContext, help_for, task
 
 
 @task(
     name="record",
     positional=["line"],
-    auto_shortflags=False,
-    help={
+    options_help={
         "line": "shell command to run in the guest, the module loaded",
         "deadline": "seconds for the guest (default: 300)",
-        **help_for("target", "kernel", "accel", "config", "run-id", "verbose"),
+        **help_for("target", "kernel", "accel", "run-id", "verbose"),
         **VARIANT_HELP,
     },
 )
-@command
 def record_command(  # noqa: PLR0913, PLR0917
-    _c: Context,
+    context: TaskContext,
     line: str,
     variant: str | None = None,
     target: str | None = None,
     kernel: str | None = None,
     accel: str | None = None,
     deadline: float = 300.0,
-    config: str | None = None,
     run_id: str | None = None,
     verbose: bool = False,
 ) -> int:
@@ -46,8 +29,12 @@ def record_command(  # noqa: PLR0913, PLR0917
 
     One CPU, emulated. Everything lies in build/runs/RUN. Exit code 3 when the kernel crashed.
     """
-    with view_for(verbose=verbose) as view:
-        found = record_run.record(request_from(locals()), line, deadline_s=deadline, view=view)
+    from harness.record import record_run
+    from harness.tasks.requests import request_from
+
+    with context.view(verbose=verbose) as view:
+        asked = request_from(context, locals())
+        found = record_run.record(asked, line, deadline_s=deadline, view=view)
     print("\n".join(record_run.summary(found)))
     return found.exit_code
 
@@ -56,24 +43,20 @@ def record_command(  # noqa: PLR0913, PLR0917
     name="replay-debug",
     positional=["run"],
     iterable=["command"],
-    auto_shortflags=False,
-    help={
-        "run": "which recording: the name of its folder in build/runs",
+    options_help={
+        "run": "which recording: the name of its run, the end of it, or its folder",
         "command": "run this in gdb instead of a prompt (may be repeated)",
         "from-boot": "begin with the boot, not where the module is loaded",
-        "config": RUN_HELP["config"],
     },
 )
-@command
 def replay_debug(
-    _c: Context,
-    run: str,
-    command: list[str] | None = None,
-    from_boot: bool = False,
-    config: str | None = None,
+    context: TaskContext, run: str, command: list[str] | None = None, from_boot: bool = False
 ) -> int:
     """Open gdb on a recording: reverse-continue, reverse-stepi, to-panic, to-fault."""
-    folder = load_settings(config).root / "build" / "runs" / run
-    return travel.debug(
-        folder, current_environment(), commands=tuple(command or ()), from_boot=from_boot
+    from harness.record import time_travel
+    from harness.report import run_folders
+
+    folder = run_folders.find(context.runs, run)
+    return time_travel.debug(
+        folder, context.environment, commands=tuple(command or ()), from_boot=from_boot
     )

@@ -2,47 +2,85 @@
 """The documented workflow: build, load, test, unload."""
 
 from dataclasses import replace
-
-from invoke.context import Context
-from invoke.tasks import task
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.guest import manage
-from harness.kext import build as kext_build
-from harness.kext import kexts
-from harness.model.request import KernelTestRequest
-from harness.model.settings import RunReport
-from harness.record import record_run, record_test
-from harness.report import run_report
-from harness.report.live_view import LiveView
-from harness.runs import control_run as controlled
-from harness.runs import kernel_test, on_target
-from harness.targets import workflow
-from harness.targets.target_file import RemoteSpec
-from harness.tasks.common import (
-    RUN_HELP,
-    VARIANT_HELP,
-    command,
-    current_environment,
-    help_for,
-    load_settings,
-    request_from,
-    view_for,
-)
+from harness.tasks.common import RUN_HELP, VARIANT_HELP, TaskContext, help_for, task
+from harness.tasks.options import Mode, check_options
+from harness.tasks.requests import request_from
 from harness.tasks.targets import REBOOT_HELP, found_target, loading
+
+if TYPE_CHECKING:
+    from harness.model.request import KernelTestRequest
+    from harness.model.settings import RunReport
+    from harness.report.live_view import LiveView
+    from harness.targets.target_file import RemoteSpec
 
 FILE_HELP = {
     "file": "on a target that you boot: module to load (.kext, .ko); a Mac gets ours, built first"
 }
-
 # Of a guest that is recorded; one that goes on is ended there.
 _RECORD_S = 300.0
+_NO_GUEST = "the harness starts no guest there: you boot the target"
+_OWN_KERNEL = "a target that you boot runs a kernel of its own"
+_NOT_WATCHED = "the harness has no console and no memory of a target that you boot"
+_REPLAYED = "a recorded crash is looked into afterwards: replay-debug goes back in it"
+_BUILT = "a guest gets the module that is built from the configured source"
+
+TEST_IN_GUEST = Mode(
+    when="in a guest that the harness boots",
+    takes="k target kernel accel uri fresh keep share long crash-tests maxcrash no-vmcore control "
+    "debug-on-crash debugger run-id verbose",
+    refuses={_BUILT: "file", "the test is recorded instead": "record"},
+    needs={"debugger": "debug-on-crash"},
+)
+TEST_ON_TARGET = Mode(
+    when="on a target that you boot",
+    takes="k target long crash-tests run-id verbose file",
+    refuses={
+        _NO_GUEST: "accel uri fresh keep share record",
+        _OWN_KERNEL: "kernel",
+        _NOT_WATCHED: "maxcrash no-vmcore control debug-on-crash debugger",
+    },
+)
+TEST_RECORDED = Mode(
+    when="with --record",
+    takes="record target kernel accel run-id verbose",
+    refuses={
+        "--record names its one test": "k crash-tests long",
+        "a recorded guest has no network and no disk, and it ends": "uri fresh keep share",
+        _REPLAYED: "maxcrash no-vmcore control debug-on-crash debugger",
+        _BUILT: "file",
+    },
+)
+LOAD_IN_GUEST = Mode(
+    when="in a guest that the harness boots",
+    takes="target kernel accel uri fresh share",
+    refuses={_BUILT: "file", "a guest needs no restart for a module": "reboot"},
+)
+LOAD_ON_TARGET = Mode(
+    when="on a target that you boot",
+    takes="target file reboot",
+    refuses={_NO_GUEST: "accel uri fresh share", _OWN_KERNEL: "kernel"},
+)
+BUILD_KEXT = Mode(
+    when="to the kext",
+    takes="target",
+    refuses={
+        "a kext is built for every macOS that it claims": "kernel",
+        "the configuration of the kext has no variants": "variant",
+    },
+)
+UNLOAD_ON_TARGET = Mode(
+    when="on a target that you boot",
+    takes="target",
+    refuses={"--target says which system it is": "run"},
+)
 
 
-@task(help=RUN_HELP | FILE_HELP, auto_shortflags=False, name="kernel-test")
-@command
+@task(options_help=RUN_HELP | FILE_HELP, name="kernel-test")
 def run_kernel_test(  # noqa: PLR0913, PLR0917
-    _c: Context,
+    context: TaskContext,
     k: str = "",
     target: str | None = None,
     kernel: str | None = None,
@@ -57,10 +95,8 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     no_vmcore: bool = False,
     control: bool = False,
     debug_on_crash: bool = False,
-    wait_crash: bool = False,
     debugger: str = "auto",
     record: str = "",
-    config: str | None = None,
     run_id: str | None = None,
     verbose: bool = False,
     file: str = "",
@@ -70,40 +106,58 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     The second time the guest is restored, not booted. A guest that crashes is explained on one
     screen and replaced, and the other tests go on. Everything found lies in build/runs/RUN.
     """
-    with view_for(verbose=verbose) as view:
-        asked = request_from(locals())
-        if record:
-            return _recorded(asked, record, view)
-        remote = found_target(target, config)
+    asked = request_from(context, locals())
+    if record:
+        check_options(TEST_RECORDED, context.given)
+        return _recorded(asked, record, context.view(verbose=verbose))
+    remote = found_target(context, target)
+    check_options(TEST_ON_TARGET if remote else TEST_IN_GUEST, context.given)
+    with context.view(verbose=verbose) as view:
         if remote is not None:
-            found = _on_target(asked, remote, file, view)
+            found = _on_target(context, asked, remote, file, view)
         else:
-            found = controlled.run(asked, view) if control else kernel_test.run(asked, view)
-    print(
-        "\n".join(
-            (
-                *manage.if_kept(current_environment(), found.run_id),
-                *run_report.summary_lines(found),
-            )
-        )
-    )
+            found = _in_guest(asked, view, control=control)
+    _print_summary(context, found)
     return found.verdict.exit_code
 
 
-def _recorded(asked: KernelTestRequest, test: str, view: LiveView) -> int:
-    found = record_test.run(asked, test, deadline_s=_RECORD_S, view=view)
-    print("\n".join(record_run.summary(found.recorded)))
-    print(f"{found.result.verdict.value}: {found.result.name}: {found.result.reason}")
+def _in_guest(asked: "KernelTestRequest", view: "LiveView", *, control: bool) -> "RunReport":
+    """Run the tests in a guest; with `control` decide undecided crashes by a second run."""
+    from harness.runs import control_run, kernel_test
+
+    return control_run.run(asked, view) if control else kernel_test.run(asked, view)
+
+
+def _print_summary(context: TaskContext, found: "RunReport") -> None:
+    from harness.guest import manage
+    from harness.report import run_report
+
+    kept = manage.if_kept(context.environment, found.run_id)
+    print("\n".join((*kept, *run_report.summary_lines(found))))
+
+
+def _recorded(asked: "KernelTestRequest", test: str, shown: "LiveView") -> int:
+    from harness.record import record_run, record_test
+
+    with shown as view:
+        found = record_test.run(asked, test, deadline_s=_RECORD_S, view=view)
+        print("\n".join(record_run.summary(found.recorded)))
+        print(f"{found.result.verdict.value}: {found.result.name}: {found.result.reason}")
     return found.exit_code
 
 
 def _on_target(
-    asked: KernelTestRequest, target: RemoteSpec, file: str, view: LiveView
-) -> RunReport:
+    context: TaskContext,
+    asked: "KernelTestRequest",
+    target: "RemoteSpec",
+    file: str,
+    view: "LiveView",
+) -> "RunReport":
     """Run the tests on a target that the user boots."""
-    config = str(asked.settings.file)
+    from harness.runs import on_target
+
     test = on_target.RemoteTest(
-        loading=loading(target, config, file, reboot=False, say=view.note),
+        loading=loading(context, target, file, reboot=False, say=view.note),
         settings=asked.settings,
         environment=asked.environment,
         suites=asked.suites_for(target.system),
@@ -113,54 +167,40 @@ def _on_target(
     return on_target.run(test, view)
 
 
-def _load_on(target: RemoteSpec, file: str, config: str | None, *, reboot: bool) -> int:
-    """Load the module on a target that the user boots, and say where it lies."""
-    asked = loading(target, config, file, reboot=reboot, say=print)
-    found = workflow.load(asked, print)
-    places = ", ".join(f"{name} at {at:#x}" for name, at in found.sections.items())
-    print(f"loaded {found.name} on {target.name}" + (f" ({places})" if places else ""))
-    return 0
-
-
-@task(help=help_for("target", "kernel", "config") | VARIANT_HELP, auto_shortflags=False)
-@command
+@task(options_help=help_for("target", "kernel") | VARIANT_HELP)
 def kernel_build(
-    _c: Context,
+    context: TaskContext,
     target: str | None = None,
     kernel: str | None = None,
     variant: str | None = None,
-    config: str | None = None,
 ) -> int:
     """Build the module for a target's kernel; KDIR, ARCH, CROSS_COMPILE, LLVM, CC, W, C, V pass.
 
     Prints the path of the module with symbols. With the macOS target: the kext, on Linux.
     """
-    kext = load_settings(config).kext
+    from harness.kext import build as kext_build
+    from harness.kext import kexts
+    from harness.runs import kernel_test
+
+    kext = context.settings.kext
     if kext and kext.target == target:
+        check_options(BUILD_KEXT, context.given)
         print("\n".join(kext_build.lines(kexts.build_all(kext))))
         return 0
-    with view_for(verbose=False) as view:
-        built = kernel_test.built_module(request_from(locals()), view)
+    with context.view() as view:
+        built = kernel_test.built_module(request_from(context, locals()), view)
     print(built.debug)
     return 0
 
 
-@task(
-    help=help_for("target", "kernel", "accel", "uri", "fresh", "share", "config")
-    | FILE_HELP
-    | REBOOT_HELP,
-    auto_shortflags=False,
-)
-@command
-def kernel_test_load(  # noqa: PLR0913, PLR0917
-    _c: Context,
+def _load(  # noqa: PLR0913, PLR0917
+    context: TaskContext,
     target: str | None = None,
     kernel: str | None = None,
     accel: str | None = None,
     uri: str | None = None,
     fresh: bool = False,
     share: str | None = None,
-    config: str | None = None,
     file: str = "",
     reboot: bool = False,
 ) -> int:
@@ -168,63 +208,64 @@ def kernel_test_load(  # noqa: PLR0913, PLR0917
 
     On a Mac the exit code is 2 when somebody has to approve the kext or restart it first.
     """
-    remote = found_target(target, config)
+    from harness.guest import manage
+    from harness.runs import kernel_test
+
+    remote = found_target(context, target)
+    check_options(LOAD_ON_TARGET if remote else LOAD_IN_GUEST, context.given)
     if remote is not None:
-        return _load_on(remote, file, config, reboot=reboot)
-    request = replace(request_from(locals()), keep=True)
-    with view_for(verbose=False) as view, kernel_test.standing_guest(request, view) as standing:
+        return _load_on(context, remote, file, reboot=reboot)
+    request = replace(request_from(context, locals()), keep=True)
+    with context.view() as view, kernel_test.standing_guest(request, view) as standing:
         life = standing.session.life
     print("\n".join(manage.how_to_reach(life)))
     return 0
 
 
-@task(
-    positional=["target"],
-    help=help_for("target", "kernel", "config") | FILE_HELP | REBOOT_HELP,
-    auto_shortflags=False,
+_LOAD_HELP = (
+    help_for("target", "kernel", "accel", "uri", "fresh", "share") | FILE_HELP | REBOOT_HELP
 )
-@command
-def kernel_load(
-    _c: Context,
-    target: str,
-    kernel: str | None = None,
-    config: str | None = None,
-    file: str = "",
-    reboot: bool = False,
-) -> int:
-    """Load the module on TARGET and leave it loaded (kernel-test-load, by the target's name)."""
-    remote = found_target(target, config)
-    if remote is not None:
-        return _load_on(remote, file, config, reboot=reboot)
-    request = replace(request_from(locals()), keep=True)
-    with view_for(verbose=False) as view, kernel_test.standing_guest(request, view) as standing:
-        life = standing.session.life
-    print("\n".join(manage.how_to_reach(life)))
+kernel_test_load = task(
+    name="kernel-test-load", aliases=["load"], word="target", options_help=_LOAD_HELP
+)(_load)
+# The same with the target as a word: a step of the documented workflow.
+kernel_load = task(name="kernel-load", positional=["target"], options_help=_LOAD_HELP)(_load)
+
+
+def _load_on(context: TaskContext, target: "RemoteSpec", file: str, *, reboot: bool) -> int:
+    """Load the module on a target that the user boots, and say where it lies."""
+    from harness.targets import workflow
+
+    asked = loading(context, target, file, reboot=reboot, say=print)
+    found = workflow.load(asked, print)
+    places = ", ".join(f"{name} at {at:#x}" for name, at in found.sections.items())
+    print(f"loaded {found.name} on {target.name}" + (f" ({places})" if places else ""))
     return 0
 
 
 @task(
-    positional=["run"],
-    help={
-        "run": "the guest's run (default: the only one)",
+    word="run",
+    short_flags=True,
+    options_help={
+        "run": "the guest's run: its name, or the end of it (default: the only one)",
         "target": "a target that you boot, instead of a guest that was left up",
-        "config": RUN_HELP["config"],
     },
 )
-@command
-def kernel_test_unload(
-    _c: Context, run: str = "", target: str = "", config: str | None = None
-) -> int:
+def kernel_test_unload(context: TaskContext, run: str = "", target: str = "") -> int:
     """Unload the module in a guest that was left up, again and again while it is busy."""
-    remote = found_target(target, config) if target else None
+    from harness.guest import manage
+    from harness.targets import workflow
+
+    remote = found_target(context, target) if target else None
     if remote is not None:
-        workflow.unload(remote, load_settings(config).module)
+        check_options(UNLOAD_ON_TARGET, context.given)
+        workflow.unload(remote, context.settings.module)
         print("unloaded")
         return 0
     if target:
         raise UsageError(
-            f"{target} is no target that you boot", hint="--run names a guest of ours"
+            f"{target} is no target that you boot", hint="--run names a guest of the harness"
         )
-    manage.unload(current_environment(), load_settings(config), run)
+    manage.unload(context.environment, context.settings, run)
     print("unloaded")
     return 0

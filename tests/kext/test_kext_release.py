@@ -183,8 +183,8 @@ def test_the_command_makes_it_and_says_what_is_left(
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "a Linux key": ({"target": "macos", "key": "k", "certificate": "c"}, "are for Linux"),
-    "a kernel": ({"target": "macos", "kernel": ["6.1"]}, "are for Linux"),
+    "a Linux key": ({"target": "macos", "key": "k", "certificate": "c"}, "it is for Linux"),
+    "a kernel": ({"target": "macos", "kernel": ["6.1"]}, "it is for Linux"),
     "no target": ({"identity": "Developer ID: X"}, "add --target macos"),
     "another target": ({"target": "debian-12"}, "those of the kext: macos"),
     "no codesign": ({"target": "macos", "identity": "ID: X"}, "codesign is not here"),

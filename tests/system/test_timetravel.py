@@ -155,7 +155,7 @@ def test_a_test_that_needs_a_network_is_refused() -> None:
     assert (done.code, stays.code) == (2, 2)
     assert "over the network, and a recording has none" in done.output
     assert "test_stress::test_every_context_is_accounted[task]" in done.output
-    assert "no --keep" in stays.output
+    assert "--keep does not apply with --record" in stays.output
     assert "build" not in done.output
 
 

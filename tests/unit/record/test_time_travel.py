@@ -86,12 +86,3 @@ def test_a_debugger_needs_the_kernels_symbols(run: Path, tmp_path: Path) -> None
 
     with pytest.raises(UsageError, match=r"no vmlinux of 6\.1\.0-9-toy"):
         time_travel.debug(run, environment, commands=(), from_boot=False)
-
-
-def test_lldb_is_refused_with_the_reason() -> None:
-    """It would go forward only; every other choice is gdb."""
-    time_travel.refuse_lldb("auto")
-    time_travel.refuse_lldb("gdb")
-
-    with pytest.raises(UsageError, match="lldb does not go back"):
-        time_travel.refuse_lldb("lldb")

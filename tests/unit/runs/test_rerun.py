@@ -78,14 +78,3 @@ def test_another_kernel_is_another_run(tmp_path: Path, monkeypatch: pytest.Monke
     again = prepared(asked, rebuild=True)
     assert again.request.modules is None
     assert any("built from the tree" in line for line in again.differences)
-
-
-def test_a_run_is_found_by_the_end_of_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An unknown one is an error that names the last ones."""
-    asked = request(tmp_path, monkeypatch, FakeKernel())
-
-    assert reruns.find_run(asked.runs, "-1").name == "run-1"
-    with pytest.raises(UsageError, match="the last runs: run-1"):
-        reruns.find_run(asked.runs, "nothing")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A command that is interrupted: in order, whether the signal comes once or twice."""
+"""A command that is interrupted ends in order, whether the signal comes once or twice."""
 
 import os
 import signal
@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from harness.tasks.common import Interrupt
+from harness.tasks.execution import Interrupt
 
 COMMAND = """
 import time
-from harness.tasks.common import command
+import sys
+from harness.tasks.execution import execute
 
-@command
 def wait() -> int:
     try:
         print("ready", flush=True)
@@ -24,7 +24,7 @@ def wait() -> int:
         print("cleaned up", flush=True)
     return 0
 
-wait()
+sys.exit(execute(wait))
 """
 
 

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Which run is meant: every task that takes a run takes its name, the end of it, or its folder."""
+
+from pathlib import Path
+
+from harness.errors import UsageError
+
+_MOST_NAMES = 5
+
+
+def find(runs: Path, name: str) -> Path:
+    """Return the folder of a run by its name, the end of its name, or its path.
+
+    A whole name is that run, also where other names end in it.
+    Raises: UsageError with the last runs when none fits, and with those that fit when several do.
+    """
+    if "/" in name:
+        folder = Path(name).resolve()
+        if folder.is_dir():
+            return folder
+    known = sorted(path for path in runs.glob("*") if path.is_dir())
+    fitting = [path for path in known if path.name.endswith(name)] if name else known
+    whole = [path for path in fitting if path.name == name]
+    if len(whole or fitting) == 1:
+        return (whole or fitting)[0]
+    shown = fitting or known
+    last = ", ".join(path.name for path in shown[-_MOST_NAMES:]) or "none"
+    if fitting:
+        raise UsageError(f"several runs end in {name!r}: {last}", hint="give more of the name")
+    raise UsageError(f"no run {name!r} in {runs}", hint=f"the last runs: {last}")

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""How the body of a command ends: errors as sentences with a hint, signals, exit codes."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from harness.errors import HarnessError
+
+INTERRUPTED = 130
+# What a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
+PIPE_CLOSED = 141
+_ONE_STROKE_S = 1.0
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt for a signal, once for what a terminal or 'timeout' sends twice.
+
+    A second one at the same moment would end the first one's way out, in the middle of a lock.
+    """
+
+    def __init__(self) -> None:
+        self._last_s = -_ONE_STROKE_S
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Take a signal."""
+        now = time.monotonic()
+        if now - self._last_s >= _ONE_STROKE_S:
+            self._last_s = now
+            raise KeyboardInterrupt
+
+
+def execute(body: Callable[[], int]) -> int:
+    """Run the body of a command, print the error that it ends in, and return the exit code."""
+    _take_signals()
+    try:
+        code = body()
+        # A reader that has left is noticed here, not after the interpreter has ended.
+        sys.stdout.flush()
+    except HarnessError as error:
+        print_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return PIPE_CLOSED
+    return code
+
+
+def print_error(error: HarnessError) -> None:
+    """Print an error's evidence, its message and its hint."""
+    for line in error.evidence:
+        print(f"  | {line}", file=sys.stderr)
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+
+
+def _take_signals() -> None:
+    handler = Interrupt()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A script that put the command into the background has set SIGINT aside.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere: the interpreter flushes it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

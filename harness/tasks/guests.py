@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Guests that stay up, their images, and the caches."""
+
+import subprocess
+
+from harness.tasks.common import TaskContext, task
+from harness.tasks.options import Mode, check_options
+
+_RUN_HELP = "which guest: the name of its run, or the end of it (default: the only one)"
+STOP_ALL = Mode(
+    when="with --all", takes="all", refuses={"--all stops every guest, whatever its run": "run"}
+)
+
+
+@task(short_flags=True)
+def guest_list(context: TaskContext) -> int:
+    """List the guests that runs of this user have now."""
+    from harness.guest import manage
+
+    rows = manage.table(context.environment)
+    print("\n".join(rows) if rows else "no guest")
+    return 0
+
+
+@task(
+    aliases=["shell"],
+    word="run",
+    short_flags=True,
+    options_help={"run": _RUN_HELP, "command": "run this"},
+)
+def guest_ssh(context: TaskContext, run: str = "", command: str = "") -> int:
+    """Open a shell in a guest, or run one command there."""
+    from harness.guest import manage
+
+    line = manage.ssh_command(manage.choose_guest(context.environment, run), command)
+    return subprocess.run(line, check=False).returncode
+
+
+@task(word="run", short_flags=True, options_help={"run": _RUN_HELP})
+def guest_console(context: TaskContext, run: str = "") -> int:
+    """Show a guest's console from its first byte and go on with it; Ctrl-C leaves."""
+    from harness.guest import manage
+
+    for text in manage.console(manage.choose_guest(context.environment, run)):
+        print(text, flush=True)
+    return 0
+
+
+@task(word="run", short_flags=True, options_help={"run": _RUN_HELP, "all": "every guest"})
+def guest_stop(context: TaskContext, run: str = "", all: bool = False) -> int:  # noqa: A002
+    """Stop a guest that was left up, and remove its files."""
+    from harness.guest import manage
+
+    if all:
+        check_options(STOP_ALL, context.given)
+    for line in manage.stop(context.environment, run, every=all):
+        print(line)
+    return 0
+
+
+@task(word="name", short_flags=True, options_help={"name": "image (default: every target's)"})
+def image_build(context: TaskContext, name: str = "") -> int:
+    """Bootstrap a guest image into the cache, where it is not there already."""
+    from harness.artefacts import image
+
+    settings = context.settings
+    names = (name,) if name else sorted({target.image for target in settings.targets.values()})
+    with context.view() as view:
+        for one in names:
+            spec = image.load_spec(settings.images, one)
+            print(image.ensure(spec, root=context.environment.cache, progress=view.note).disk)
+    return 0
+
+
+@task()
+def image_list(context: TaskContext) -> int:
+    """List what the cache holds: images, kernels, snapshots, their sizes and last use."""
+    from harness.guest import manage
+
+    print("\n".join(manage.cache_table(context.environment)))
+    return 0
+
+
+@task(
+    short_flags=True,
+    options_help={
+        "all": "images, kernels and snapshots too",
+        "runs": "folders of finished runs too",
+    },
+)
+def clean(context: TaskContext, all: bool = False, runs: bool = False) -> int:  # noqa: A002
+    """Remove what killed runs left behind; with --all the whole cache, with --runs old results."""
+    from harness.guest import manage
+
+    root = context.settings.root
+    for line in manage.clean(context.environment, root, cache=all, runs=runs):
+        print(line)
+    return 0

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""From the options of a command to the request for a run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError
+from harness.tasks.common import TaskContext
+
+if TYPE_CHECKING:
+    from harness.model.request import KernelTestRequest
+
+
+def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRequest":
+    """Return the request that a command's options make.
+
+    Raises: UsageError for a value that no run can use.
+    """
+    from harness.model.request import KernelTestRequest, Selection, for_long_run
+    from harness.model.settings import Accel
+
+    accel = options.get("accel")
+    if accel not in {None, "kvm", "tcg"}:
+        raise UsageError(f"--accel {accel}: kvm or tcg is expected")
+    share = options.get("share")
+    if share is not None and not Path(share).is_dir():
+        raise UsageError(f"--share {share}: no such folder")
+    is_long = bool(options.get("long"))
+    settings = context.settings
+    return KernelTestRequest(
+        settings=for_long_run(settings) if is_long else settings,
+        environment=context.environment,
+        target_name=options.get("target"),
+        kernel_name=options.get("kernel"),
+        selection=Selection(
+            expression=options.get("k") or "",
+            long=is_long,
+            groups=("crash",) if options.get("crash_tests") else ("",),
+        ),
+        accel=Accel(accel) if accel else None,
+        uri=options.get("uri"),
+        fresh=bool(options.get("fresh")),
+        keep=bool(options.get("keep")),
+        share=Path(share).resolve() if share else None,
+        run_id=_run_id(options.get("run_id")),
+        variant=options.get("variant"),
+        most_crashes=int(options.get("maxcrash", 3)),
+        vmcore=not options.get("no_vmcore"),
+        control=bool(options.get("control")),
+        debug_on_crash=options.get("debugger", "") if options.get("debug_on_crash") else "",
+    )
+
+
+def _run_id(name: str | None) -> str | None:
+    """Return the name of a run's folder as it was given.
+
+    Raises: UsageError for one that is a path: the folder lies beside those of the other runs.
+    """
+    if name is not None and (not name or name.startswith((".", "-")) or "/" in name):
+        raise UsageError(f"--run-id {name!r}: a name for a folder is expected, not a path")
+    return name

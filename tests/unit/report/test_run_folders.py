@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A run is named by its whole name, the end of it, or its folder."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.report import run_folders
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Give a folder with three runs, one of which ends in the name of another."""
+    for name in ("20260101-120000-1f3a", "20260102-120000-2b3a", "nightly-1f3a"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "1f3a").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("20260101-120000-1f3a", "20260101-120000-1f3a"),
+        ("2b3a", "20260102-120000-2b3a"),
+        ("1f3a", "1f3a"),
+    ],
+)
+def test_a_run_is_found_by_its_name_or_the_end_of_it(runs: Path, name: str, found: str) -> None:
+    """A whole name wins over runs that end in it."""
+    assert run_folders.find(runs, name) == runs / found
+
+
+def test_a_run_is_found_by_its_folder(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Absolute, or relative to the caller's folder."""
+    monkeypatch.chdir(runs.parent)
+
+    assert run_folders.find(Path("elsewhere"), str(runs / "nightly-1f3a")).name == "nightly-1f3a"
+    assert run_folders.find(Path("elsewhere"), f"{runs.name}/1f3a") == runs / "1f3a"
+
+
+def test_an_unclear_name_lists_what_fits(runs: Path) -> None:
+    """More of the name is asked for."""
+    with pytest.raises(UsageError, match="several runs end in '3a': 1f3a, 2026") as caught:
+        run_folders.find(runs, "3a")
+
+    assert caught.value.hint == "give more of the name"
+
+
+def test_an_unknown_name_lists_the_last_runs(runs: Path) -> None:
+    """Of which one may have been meant."""
+    with pytest.raises(UsageError, match="no run 'nothing'") as caught:
+        run_folders.find(runs, "nothing")
+
+    assert "20260102-120000-2b3a" in caught.value.hint

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""No option is dropped in silence: each mode of a task takes it, or says why it does not."""
+
+import inspect
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from harness.errors import UsageError
+from harness.tasks import debugging, guests, packaging, targets, workflow
+from harness.tasks.common import HarnessTask
+from harness.tasks.debugging import MODES, Way, chosen_way
+from harness.tasks.options import Mode, check_options, option_name
+
+SHARED = {"config", "C"}
+OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
+    (workflow.run_kernel_test, workflow.TEST_IN_GUEST, set()),
+    (workflow.run_kernel_test, workflow.TEST_ON_TARGET, set()),
+    (workflow.run_kernel_test, workflow.TEST_RECORDED, set()),
+    (workflow.kernel_test_load, workflow.LOAD_IN_GUEST, set()),
+    (workflow.kernel_test_load, workflow.LOAD_ON_TARGET, set()),
+    (workflow.kernel_build, workflow.BUILD_KEXT, set()),
+    (workflow.kernel_test_unload, workflow.UNLOAD_ON_TARGET, set()),
+    (targets.kernel_deps, targets.DEPS_OF_TARGET, set()),
+    (targets.kernel_configure_target, targets.CONFIGURE_GUEST, set()),
+    (packaging.packages, packaging.FOR_LINUX, set()),
+    (packaging.packages, packaging.FOR_MACOS, set()),
+    (guests.guest_stop, guests.STOP_ALL, set()),
+    # The options that choose another way are refused by `chosen_way` itself.
+    *(
+        (
+            debugging.debug_attach,
+            mode,
+            {"break-at-boot", "vscode", "dap", "drgn", "via"} - set(mode.known),
+        )
+        for mode in MODES.values()
+    ),
+]
+
+
+def options_of(task: HarnessTask) -> set[str]:
+    """Return the options that a task has for itself."""
+    parameters = list(inspect.signature(task.body).parameters)[1:]
+    return {option_name(name) for name in parameters} - SHARED
+
+
+@pytest.mark.parametrize(("task", "mode", "elsewhere"), OF_TASKS)
+def test_every_mode_knows_every_option_of_its_task(
+    task: HarnessTask, mode: Mode, elsewhere: set[str]
+) -> None:
+    """A new option has to be placed in each mode, and no table names one that does not exist."""
+    known = list(mode.known)
+
+    assert len(known) == len(set(known))
+    assert set(known) | elsewhere == options_of(task)
+
+
+def refusals() -> Iterator[tuple[Mode, str]]:
+    """Yield every option that a mode refuses."""
+    for _task, mode, _elsewhere in OF_TASKS:
+        for name in mode.refused:
+            yield mode, name
+
+
+@pytest.mark.parametrize(("mode", "name"), list(refusals()))
+def test_an_option_that_does_not_apply_is_an_error_with_the_reason(mode: Mode, name: str) -> None:
+    """The error names the option and the mode; the hint is the reason of the table."""
+    with pytest.raises(UsageError) as caught:
+        check_options(mode, [name.replace("-", "_")])
+
+    assert caught.value.message == f"--{name} does not apply {mode.when}"
+    assert caught.value.hint == mode.refused[name]
+
+
+def test_an_option_without_the_one_that_it_is_for_is_an_error() -> None:
+    """--debugger chooses what --debug-on-crash starts."""
+    check_options(workflow.TEST_IN_GUEST, ["debugger", "debug_on_crash"])
+
+    with pytest.raises(UsageError, match="--debugger has no effect without --debug-on-crash"):
+        check_options(workflow.TEST_IN_GUEST, ["debugger"])
+
+
+@pytest.mark.parametrize(
+    ("given", "way"),
+    [
+        ({}, Way.TERMINAL),
+        ({"run": "1f", "break_": ["schedule"], "via": "gdbstub"}, Way.TERMINAL),
+        ({"break_at_boot": True, "target": "debian-12"}, Way.BOOT),
+        ({"vscode": True}, Way.EDITOR),
+        ({"dap": True, "port": 0}, Way.ADAPTER),
+        ({"drgn": True, "command": ["cpus()"]}, Way.DRGN),
+        ({"via": "kdp", "run": "10.0.0.2", "symbols": "kernel"}, Way.KDP),
+    ],
+)
+def test_the_options_choose_the_way_to_debug(given: dict[str, object], way: Way) -> None:
+    """One way follows from what was given."""
+    assert chosen_way(given, remote=False) is way
+
+
+def test_a_target_that_the_user_boots_is_a_way_of_its_own() -> None:
+    """Its breakpoints and commands are kept."""
+    given = {"target": "mac", "break_": ["panic"], "command": ["bt"]}
+
+    assert chosen_way(given, remote=True) is Way.TARGET
+
+
+@pytest.mark.parametrize("other", ["break_at_boot", "vscode", "dap", "drgn", "via"])
+def test_a_target_that_the_user_boots_has_no_other_way(other: str) -> None:
+    """Each of these was dropped in silence."""
+    given = {"target": "mac", other: "kdp" if other == "via" else True}
+
+    with pytest.raises(UsageError, match="two ways to debug: one of them is expected"):
+        chosen_way(given, remote=True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    list(itertools.combinations(["break_at_boot", "vscode", "dap", "drgn", "via"], 2)),
+)
+def test_two_ways_at_once_are_an_error(first: str, second: str) -> None:
+    """None of them wins in silence."""
+    with pytest.raises(UsageError, match="two ways to debug"):
+        chosen_way({first: True, second: "kdp" if second == "via" else True}, remote=False)
+
+
+def test_an_unknown_stub_is_an_error() -> None:
+    """--via takes two values."""
+    with pytest.raises(UsageError, match="gdbstub or kdp is expected"):
+        chosen_way({"via": "serial"}, remote=False)
