@@ -70,8 +70,8 @@ def _positions(view: View, ring: int) -> Iterator[str]:
     yield f"  filtered, and no attempts: {filtered}"
     open_now = values["attempts"] - values["committed"] - sum(drops.values())
     pending = values["committed"] - values["consumed"] - values["reset"]
-    law = "holds" if open_now >= 0 and pending >= 0 else "is BROKEN"
-    yield f"  law {law}: {open_now} reserved now, {pending} committed and not consumed"
+    sums = "add up" if open_now >= 0 and pending >= 0 else "DO NOT ADD UP"
+    yield f"  the counters {sums}: {open_now} reserved now, {pending} committed and not consumed"
 
 
 def commands() -> tuple[Command, ...]:

@@ -145,11 +145,11 @@ def _counted(prog: Program, ring: Object) -> tuple[int, int]:
 
 def _verdict(said: int, counted: int, *, held: bool, live: bool) -> str:
     if said == counted:
-        return "the law holds"
+        return "the counters add up"
     if held:
         return "not to be judged while the lock is held"
     unless = ", unless the guest ran while it was read" if live else ""
-    return f"THE LAW IS BROKEN, the ring holds {counted}{unless}"
+    return f"THE COUNTERS DO NOT ADD UP, the ring holds {counted}{unless}"
 
 
 def _types(prog: Program, count: Object) -> Iterator[str]:

@@ -13,21 +13,21 @@ PLUGIN = Path(__file__).resolve().parents[3] / "kernel" / "debug" / "osq_drgn.py
 @pytest.mark.parametrize(
     ("said", "counted", "held", "live", "verdict"),
     [
-        (3, 3, False, False, "the law holds"),
-        (3, 3, True, True, "the law holds"),
+        (3, 3, False, False, "the counters add up"),
+        (3, 3, True, True, "the counters add up"),
         (3, 4, True, False, "not to be judged while the lock is held"),
-        (3, 4, False, False, "THE LAW IS BROKEN, the ring holds 4"),
-        (3, 4, False, True, "THE LAW IS BROKEN, the ring holds 4, unless the guest ran"),
+        (3, 4, False, False, "THE COUNTERS DO NOT ADD UP, the ring holds 4"),
+        (3, 4, False, True, "THE COUNTERS DO NOT ADD UP, the ring holds 4, unless the guest ran"),
     ],
 )
-def test_broken_law_is_called_so(
+def test_counters_that_do_not_add_up_are_called_so(
     said: int,
     counted: int,
     held: bool,  # noqa: FBT001
     live: bool,  # noqa: FBT001
     verdict: str,
 ) -> None:
-    """Counters that the ring does not bear out are a broken law, but not under its lock."""
+    """The ring's own records are counted, too; nothing is said while its lock is held."""
     plugin = drgn_program.load_plugin(PLUGIN)
 
     assert plugin._verdict(said, counted, held=held, live=live).startswith(verdict)
