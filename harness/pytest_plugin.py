@@ -145,9 +145,9 @@ def harness_handoff(request: pytest.FixtureRequest) -> Iterator[Handoff]:
         settings=config.load(file), environment=environment, target_name=None
     )
     try:
-        with kernel_test.standing_guest(asked, live_view.PlainView()) as standing:
-            yield standing.handoff
-            reports = standing.session.watch.reports
+        with kernel_test.load_guest(asked, live_view.PlainView()) as loaded:
+            yield loaded.handoff
+            reports = loaded.session.watch.reports
             if reports:
                 pytest.fail(f"the kernel reported: {reports[0].title}", pytrace=False)
     except HarnessError as error:

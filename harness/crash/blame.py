@@ -6,7 +6,7 @@ the answer is 'undecided', and a control run without the module can decide.
 """
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harness.errors import HarnessError
 from harness.model.crash import Blame, Cause, Crash
@@ -16,51 +16,67 @@ from harness.panic.values import KernelReport
 _HINT = "repeat it with --control: the same end without the module is the kernel's own"
 
 
-def judge(found: Crash, modules: Collection[str], error: HarnessError) -> Crash:
-    """Return the crash with blame and the evidence for it.
+@dataclass(frozen=True, kw_only=True)
+class Suspicion:
+    """What the blame is judged by; `answered` is the way by which a hanging guest spoke."""
+
+    cause: Cause
+    reports: tuple[KernelReport, ...]
+    answered: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """Whose fault it is, and the evidence for that."""
+
+    blame: Blame
+    why: str
+
+
+def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Judgement:
+    """Return the blame for a bad end and the evidence for it.
 
     `modules` are the names of the modules under test, as the kernel knows them.
     """
-    if found.cause is Cause.QEMU:
-        return _blamed(found, Blame.HARNESS, f"{error.message}: the guest did nothing wrong")
-    named = next((one for one in found.reports if one.module in modules), None)
+    if known.cause is Cause.QEMU:
+        why = f"{error.message}: the guest did nothing wrong"
+        return Judgement(blame=Blame.HARNESS, why=why)
+    named = next((one for one in known.reports if one.module in modules), None)
     if named is not None:
         where = named.function or named.title
-        return _blamed(found, Blame.MODULE, f"{where} [{named.module}] is where it happened")
-    through = _through(found.reports, modules)
+        why = f"{where} [{named.module}] is where it happened"
+        return Judgement(blame=Blame.MODULE, why=why)
+    through = _through(known.reports, modules)
     if through:
-        return _blamed(found, Blame.MODULE, f"its code is in the report: {through}")
-    excuse = _excuse(found)
+        return Judgement(blame=Blame.MODULE, why=f"its code is in the report: {through}")
+    excuse = _excuse(known)
     if excuse:
-        return _blamed(found, Blame.HARNESS, excuse)
+        return Judgement(blame=Blame.HARNESS, why=excuse)
     why = f"no frame and no data of {' or '.join(sorted(modules))} in any report; {_HINT}"
-    if found.cause is Cause.OVERDUE and not found.reports:
+    if known.cause is Cause.OVERDUE and not known.reports:
         why = "nothing of the module stands still: the test itself waits"
-    return _blamed(found, Blame.UNDECIDED, why)
+    return Judgement(blame=Blame.UNDECIDED, why=why)
 
 
-def _excuse(found: Crash) -> str:
+def _excuse(known: Suspicion) -> str:
     """Return why the host and its ways to the guest are at fault, or ""."""
-    if found.cause is Cause.UNREACHABLE:
+    if known.cause is Cause.UNREACHABLE:
         return "SSH was lost while the guest's kernel was well"
-    stalled = any(hangs.sleeps(one.kind) or hangs.spins(one.kind) for one in found.reports)
-    if found.cause is Cause.HANG and found.answered == "ssh" and not stalled:
+    stalled = any(hangs.sleeps(one.kind) or hangs.spins(one.kind) for one in known.reports)
+    if known.cause is Cause.HANG and known.answered == "ssh" and not stalled:
         return "the guest answers over SSH: its console has stopped, not its kernel"
     return ""
 
 
-def controlled(found: Crash, control: Crash | None) -> Crash:
+def controlled(crash: Crash, control: Crash | None) -> Crash:
     """Return the crash with the blame that a control run without the module decides."""
     if control is None:
-        return replace(found, blame_why=f"{found.blame_why}; without the module nothing crashed")
-    if control.signature == found.signature:
-        return _blamed(found, Blame.KERNEL, "the same end came without the module, too")
-    why = f"{found.blame_why}; without the module another end came: {control.title}"
-    return replace(found, blame_why=why)
-
-
-def _blamed(found: Crash, blame: Blame, why: str) -> Crash:
-    return replace(found, blame=blame, blame_why=why)
+        return replace(crash, blame_why=f"{crash.blame_why}; without the module nothing crashed")
+    if control.signature == crash.signature:
+        why = "the same end came without the module, too"
+        return replace(crash, blame=Blame.KERNEL, blame_why=why)
+    why = f"{crash.blame_why}; without the module another end came: {control.title}"
+    return replace(crash, blame_why=why)
 
 
 def _through(reports: Collection[KernelReport], modules: Collection[str]) -> str:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """From a guest that has come to a bad end to a Crash: seen by whom, what, where, in whose code.
 
-    speak (a hang) -> last words -> stop the guest -> memory read -> explained -> vmcore -> files
+    ask the kernel (a hang) -> wait for its last lines -> stop the guest -> read its memory
+    -> reports -> relate -> add files and lines -> blame -> Crash -> show -> dump -> files
 
 What cannot be had (no symbols, a full disk, a guest that is gone) becomes a note in the Crash;
 collecting evidence never ends a run.
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.crash import blame, crash_text, memory_evidence
 from harness.crash.hang_dump import Answer, interrogate
+from harness.crash.memory_evidence import Dump
 from harness.crash.scene import Scene
 from harness.errors import (
     GuestCrashed,
@@ -31,12 +33,12 @@ from harness.memory import memory_text
 from harness.memory.values import MemoryView
 from harness.model.crash import Cause, Crash
 from harness.panic import hangs
-from harness.panic.causes import by_onset
+from harness.panic.causes import related
 from harness.panic.scan import scan
 from harness.panic.signature import signature
 from harness.panic.task_dump import blocked
 from harness.panic.values import KernelReport
-from harness.symbols.symbolizer import Symbolizer
+from harness.symbols.symbolizer import Symbolizer, source_lines
 
 _LAST_LINES = 15
 # The most specific first: GuestHung and GuestGone are GuestCrashed, too.
@@ -48,6 +50,9 @@ _CAUSES: tuple[tuple[type[HarnessError], Cause], ...] = (
     (GuestCrashed, Cause.PANIC),
     (HypervisorDied, Cause.QEMU),
 )
+# Ends of which the kernel may have said nothing, so that it is asked.
+_SILENT = frozenset({Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE})
+_WAYS = {"ssh": "sysrq over SSH", "serial": "sysrq over its console", "nmi": "an NMI"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,70 +69,87 @@ class Circumstances:
     held_s: float = 0.0
     facts: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def cause(self) -> Cause:
+        """How the end came to be known."""
+        kinds = (cause for kind, cause in _CAUSES if isinstance(self.error, kind))
+        return next(kinds, Cause.UNREACHABLE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What was gathered before anything is concluded: what the guest answered, what memory shows.
+
+    `halted`: the guest's CPUs stand still, so that its memory can be read and dumped.
+    """
+
+    answer: Answer
+    view: MemoryView
+    halted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The kernel's reports of one end, in order, with files and lines, and notes on them."""
+
+    reports: tuple[KernelReport, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def main(self) -> KernelReport | None:
+        """The report that the crash is named after: the first that follows from no other."""
+        own = [one for one in self.reports if one.follows is None]
+        return next(iter((*own, *self.reports)), None)
+
 
 def collect(scene: Scene, known: Circumstances) -> Crash:
     """Return everything that is to be known of one bad end; its folder is complete then.
 
-    The guest is stopped at the end and is not to be used any more.
+    The guest's CPUs are stopped at the end, unless `scene.keep` lets the guest go on.
     """
-    live = scene.session
-    first_at = live.liveness.first_sign_at + known.held_s
-    folder = scene.folder
-    folder.mkdir(parents=True)
-    cause = next((one for kind, one in _CAUSES if isinstance(known.error, kind)), None)
-    found = Crash(
-        number=known.number,
-        cause=cause or Cause.UNREACHABLE,
-        kind="",
-        title=known.error.message,
-        signature="",
-        folder=folder,
-        test=known.test,
-        reproduce=known.reproduce,
-    )
-    answer = _made_to_speak(scene, found)
-    live.liveness.settle()
-    still = not _is_kept(scene, found) and _stopped(scene)
-    view = memory_evidence.look(scene) if still else MemoryView()
-    found = memory_evidence.with_source(_described(found, scene, answer, view), scene)
-    found = memory_evidence.with_memory(found, view) if still else found
-    found = blame.judge(found, scene.modules, known.error)
-    found = replace(
-        found,
-        signature=signature(_main(found)) if found.reports else _signature_of_cause(found),
-        witnesses=live.liveness.witnesses(),
-        explained_s=round(time.monotonic() - first_at, 1),
-    )
-    scene.show(crash_text.screen(found))
-    found = (
-        memory_evidence.with_vmcore(found, scene)
-        if still
-        else memory_evidence.without_vmcore(found)
-    )
-    shutil.copyfile(scene.session.request.folder / CONSOLE, folder / CONSOLE)
-    found = replace(found, took_s=round(time.monotonic() - first_at, 1))
-    crash_text.write(found, known.facts)
-    return found
+    first_at = scene.session.health.first_sign_at + known.held_s
+    scene.folder.mkdir(parents=True)
+    evidence = _gather(scene, known.cause)
+    account = _account(scene, known.cause, evidence)
+    crash = _crash(scene, known, evidence, account, first_at)
+    scene.show(crash_text.screen(crash))
+    dump = memory_evidence.dump(scene) if evidence.halted else _no_dump(scene, known.cause)
+    shutil.copyfile(scene.console_file, scene.folder / CONSOLE)
+    took_s = round(time.monotonic() - first_at, 1)
+    complete = replace(crash, vmcore=dump.file, vmcore_note=dump.note, took_s=took_s)
+    crash_text.write(complete, known.facts)
+    return complete
 
 
-def _made_to_speak(scene: Scene, found: Crash) -> Answer:
-    """Return what a guest that stands still says of itself, () for any other."""
-    if found.cause not in {Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE}:
-        return Answer(way="", lines=())
+def _gather(scene: Scene, cause: Cause) -> Evidence:
+    """Have a guest that stands still speak, stop it and read its memory."""
+    answer = _ask(scene) if cause in _SILENT else Answer(way="", lines=())
+    scene.session.health.settle()
+    halted = not _goes_on(scene, cause) and _halt(scene)
+    view = memory_evidence.look(scene) if halted else MemoryView()
+    return Evidence(answer=answer, view=view, halted=halted)
+
+
+def _goes_on(scene: Scene, cause: Cause) -> bool:
+    """Return whether somebody wants to go on with this guest, and it can."""
+    return scene.keep and cause is Cause.REPORT
+
+
+def _no_dump(scene: Scene, cause: Cause) -> Dump:
+    """Return why a guest that was not halted has no dump."""
+    gone = "the guest is gone, and its memory with it"
+    return Dump(file="", note=f"none: {'the guest goes on' if _goes_on(scene, cause) else gone}")
+
+
+def _ask(scene: Scene) -> Answer:
+    """Have the guest's kernel say what it is doing."""
     scene.note("asking the guest's kernel what it is doing")
     live = scene.session
-    told = any(
-        hangs.spins(one.kind) for one in live.watch.reports if not live.liveness.is_allowed(one)
-    )
-    return interrogate(live, told=told)
+    spins = any(hangs.spins(one.kind) for one in live.watch.reports)
+    return interrogate(live, spins=spins)
 
 
-def _is_kept(scene: Scene, found: Crash) -> bool:
-    """Return whether somebody wants to go on with this guest, and it can."""
-    return scene.keep and found.cause is Cause.REPORT
-
-
-def _stopped(scene: Scene) -> bool:
+def _halt(scene: Scene) -> bool:
     """Stop the guest's CPUs; return whether there is a guest whose memory can be read."""
     domain = scene.session.domain
     try:
@@ -139,46 +161,30 @@ def _stopped(scene: Scene) -> bool:
     return state in {DomainState.RUNNING, DomainState.PAUSED, DomainState.CRASHED}
 
 
-def _described(found: Crash, scene: Scene, answer: Answer, view: MemoryView) -> Crash:
-    """Return the crash with the kernel's reports, decoded, and what a hang's tasks were doing.
+def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
+    """Return what the kernel says of the end, and of a hang who stands still.
 
-    What the console did not get, `view` may have from the kernel's memory.
+    What the console did not get, the kernel's log in its memory may have.
     """
-    live = scene.session
-    reports = [one for one in live.watch.reports if not live.liveness.is_allowed(one)]
+    answer, view = evidence.answer, evidence.view
+    reports = related(scene.session.watch.reports)
     notes: list[str] = []
-    if found.cause is Cause.PANIC and not reports:
-        reports = [one for one in scan(view.log) if one.fatal][-1:]
+    if cause is Cause.PANIC and not reports:
+        reports = tuple(one for one in scan(view.log) if one.fatal)[-1:]
         notes.append("the console did not say it: read from the kernel's log in its memory")
-    if found.cause in {Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE}:
-        way = {"ssh": "sysrq over SSH", "serial": "sysrq over its console", "nmi": "an NMI"}
-        said = way.get(answer.way, "")
-        notes.append(f"the guest answered to {said}" if said else "the guest answered to nothing")
-        found = replace(found, answered=answer.way)
+    if cause in _SILENT:
+        way = _WAYS.get(answer.way, "nothing")
+        notes.append(f"the guest answered to {way}")
         reports += standing_still(answer, view, tuple(scene.modules), reports)
-    symbols = Symbolizer(scene.modules, vmlinux=memory_evidence.vmlinux(scene), roots=scene.roots)
-    with symbols:
-        reports = [symbols.report(one) for one in by_onset(reports)]
+    with Symbolizer(scene.modules, vmlinux=scene.vmlinux, roots=scene.roots) as symbols:
+        decorated = tuple(symbols.report(one) for one in reports)
         notes += symbols.notes
-    found = replace(found, reports=tuple(reports), notes=tuple(notes))
-    found = replace(found, last_lines=_last_lines(scene, reports))
-    if not reports:
-        return replace(found, kind=found.cause.value)
-    main = _main(found)
-    return replace(
-        found,
-        kind=main.kind,
-        title=main.title,
-        function=main.function,
-        place=main.place,
-        module=main.module,
-        test=main.test or found.test,
-    )
+    return Account(reports=decorated, notes=(*notes, *view.problems))
 
 
 def standing_still(
     answer: Answer, view: MemoryView, modules: Sequence[str], known: Sequence[KernelReport]
-) -> list[KernelReport]:
+) -> tuple[KernelReport, ...]:
     """Return who stands still in a hang: as the kernel says it, else as its memory shows it.
 
     () where a watchdog has said so. Where it named a stranger, who may wait for a module's task,
@@ -186,31 +192,56 @@ def standing_still(
     """
     hung = [one for one in known if one.kind == "hung-task"]
     if any(frame.module in modules for one in hung for frame in one.frames):
-        return []
-    said = blocked(answer.lines, modules)
-    if said is None or said.module not in modules:
-        said = memory_text.standstill(view, modules) or said
-    if said is None or (hung and said.module not in modules):
-        return []
-    return [said]
+        return ()
+    waiting = blocked(answer.lines, modules)
+    if waiting is None or waiting.module not in modules:
+        waiting = memory_text.standstill(view, modules) or waiting
+    if waiting is None or (hung and waiting.module not in modules):
+        return ()
+    return (waiting,)
 
 
-def _main(found: Crash) -> KernelReport:
-    """Return the report that the crash is named after: the first that follows from no other."""
-    own = [one for one in found.reports if one.follows is None]
-    return (own or list(found.reports))[0]
+def _crash(
+    scene: Scene, known: Circumstances, evidence: Evidence, account: Account, first_at: float
+) -> Crash:
+    """Return the crash that the evidence comes to; only its dump is still to be taken."""
+    cause, way, view = known.cause, evidence.answer.way, evidence.view
+    suspicion = blame.Suspicion(cause=cause, reports=account.reports, answered=way)
+    judgement = blame.judge(suspicion, scene.modules, known.error)
+    main = account.main or _silent_end(known)
+    return Crash(
+        number=known.number,
+        cause=cause,
+        kind=main.kind,
+        title=main.title or known.error.message,
+        signature=signature(main),
+        folder=scene.folder,
+        test=main.test or known.test,
+        function=main.function if account.reports else "",
+        place=main.place,
+        module=main.module,
+        blame=judgement.blame,
+        blame_why=judgement.why,
+        witnesses=scene.session.health.witnesses(),
+        reports=account.reports,
+        last_lines=_last_lines(scene, account.reports),
+        source=source_lines(main.place, scene.roots) if main.place else (),
+        memory=memory_evidence.write(scene, view, main.function) if evidence.halted else (),
+        notes=account.notes,
+        answered=way,
+        reproduce=known.reproduce,
+        explained_s=round(time.monotonic() - first_at, 1),
+    )
+
+
+def _silent_end(known: Circumstances) -> KernelReport:
+    """Return what stands for a report where the kernel said nothing: what it was, and when."""
+    return KernelReport(kind=known.cause.value, title="", line=0, text=(), function=known.test)
 
 
 def _last_lines(scene: Scene, reports: Sequence[KernelReport]) -> tuple[str, ...]:
     """Return the console's last lines before the first report, or its end where there is none."""
-    live = scene.session
     end = min((one.line for one in reports if one.line), default=None)
-    lines = [line.text for line in live.console.lines_since(0)]
+    lines = [line.text for line in scene.session.console.lines_since(0)]
     plain = [text for text in lines[:end] if "harness-heartbeat" not in text]
     return tuple(plain[-_LAST_LINES:])
-
-
-def _signature_of_cause(found: Crash) -> str:
-    """Return the signature of an end that the kernel said nothing about: what, and when."""
-    nothing = KernelReport(kind=found.cause.value, title="", line=0, text=(), function=found.test)
-    return signature(nothing)

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from harness.errors import UsageError
 from harness.panic import darwin
-from harness.panic.causes import by_onset
+from harness.panic.causes import related
 from harness.panic.scan import scan_blocks
 from harness.panic.signature import signature
 from harness.panic.values import Frame, KernelReport
@@ -106,7 +106,7 @@ def _explained(blocks: Iterator[str]) -> Explained:
         if len(kept) < MOST_REPORTS:
             kept.append(report)
     panics = darwin.scan(darwin.panic_string("\n".join(held)).split("\n")) if held else ()
-    reports = sorted((*panics, *by_onset(kept)), key=lambda report: report.line)
+    reports = sorted((*panics, *related(kept)), key=lambda report: report.line)
     return Explained(reports=tuple(reports), count=count + len(panics))
 
 

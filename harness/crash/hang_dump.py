@@ -9,8 +9,8 @@ and a letter, Documentation/admin-guide/sysrq.rst), a non-maskable interrupt tha
 import time
 from dataclasses import dataclass
 
+from harness.crash.scene import Observed
 from harness.errors import GuestLost, HarnessError, HypervisorError
-from harness.guest.session import Session
 
 # w: blocked tasks, l: a backtrace of every CPU that answers. Blocked first: it is the shorter.
 _LETTERS = "wl"
@@ -33,15 +33,15 @@ class Answer:
     lines: tuple[str, ...]
 
 
-def interrogate(session: Session, *, told: bool = False) -> Answer:
+def interrogate(session: Observed, *, spins: bool = False) -> Answer:
     """Return what the guest's kernel says of its tasks, by the first way that it answers to.
 
-    `told` means that a watchdog has shown the CPU that spins: SSH would only wait for it, so the
+    `spins` means that a watchdog has shown a CPU that spins: SSH would only wait for it, so the
     serial line is asked what the others do, and not for long.
     """
     begun = len(session.console.lines_since(0))
-    limit_s = _ANSWER_S if told else session.deadline(_ANSWER_S)
-    for way in (_by_serial,) if told else (_by_ssh, _by_serial, _by_nmi):
+    limit_s = _ANSWER_S if spins else session.deadline(_ANSWER_S)
+    for way in (_by_serial,) if spins else (_by_ssh, _by_serial, _by_nmi):
         name = way.__name__.removeprefix("_by_")
         if way(session, begun, limit_s):
             _wait_until_quiet(session)
@@ -50,17 +50,17 @@ def interrogate(session: Session, *, told: bool = False) -> Answer:
     return Answer(way="", lines=())
 
 
-def _by_ssh(session: Session, begun: int, limit_s: float) -> bool:
+def _by_ssh(session: Observed, begun: int, limit_s: float) -> bool:
     """Ask user space; that it is well is told by its answer, heard on the console or not."""
     script = "; ".join(f"echo {letter} > /proc/sysrq-trigger" for letter in _LETTERS)
     try:
-        session.guest.run(script, deadline_s=_SSH_S)
+        session.run_script(script, deadline_s=_SSH_S)
     except HarnessError:
         return False
     return _heard(session, _HEARD, begun, limit_s)
 
 
-def _by_serial(session: Session, begun: int, limit_s: float) -> bool:
+def _by_serial(session: Observed, begun: int, limit_s: float) -> bool:
     """Send each letter behind a break: only the byte after one is a command."""
     try:
         for letter in _LETTERS:
@@ -74,7 +74,7 @@ def _by_serial(session: Session, begun: int, limit_s: float) -> bool:
     return True
 
 
-def _by_nmi(session: Session, begun: int, limit_s: float) -> bool:
+def _by_nmi(session: Observed, begun: int, limit_s: float) -> bool:
     try:
         session.domain.inject_nmi()
     except HypervisorError:
@@ -82,7 +82,7 @@ def _by_nmi(session: Session, begun: int, limit_s: float) -> bool:
     return _heard(session, _NMI_SAID, begun, limit_s)
 
 
-def _heard(session: Session, text: str, begun: int, limit_s: float) -> bool:
+def _heard(session: Observed, text: str, begun: int, limit_s: float) -> bool:
     try:
         session.console.wait_for(lambda line: text in line, deadline_s=limit_s, since=begun)
     except GuestLost:
@@ -90,7 +90,7 @@ def _heard(session: Session, text: str, begun: int, limit_s: float) -> bool:
     return True
 
 
-def _wait_until_quiet(session: Session) -> None:
+def _wait_until_quiet(session: Observed) -> None:
     end = time.monotonic() + session.deadline(_ANSWER_S)
     while time.monotonic() < end and time.monotonic() - session.console.last_byte_at < _QUIET_S:
         time.sleep(_POLL_S)

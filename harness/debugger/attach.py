@@ -22,7 +22,7 @@ from harness.debugger.stub_relay import Found
 from harness.errors import DebugError, HarnessError, UsageError
 from harness.guest import cleanup, domain, hypervisor, paused_boot, shared_session
 from harness.guest.paused_boot import BootRequest
-from harness.guest.registry import Life
+from harness.guest.registry import GuestEntry
 from harness.host import debuggers, foreground
 from harness.host.debuggers import Debugger
 from harness.model.environment import Environment
@@ -98,7 +98,7 @@ def attach(request: AttachRequest, progress: Progress) -> int:
         return attach_to(request, life, progress)
 
 
-def attach_to(request: AttachRequest, life: Life, progress: Progress) -> int:
+def attach_to(request: AttachRequest, life: GuestEntry, progress: Progress) -> int:
     """Hand this guest to a debugger on this terminal, and return the debugger's exit status.
 
     Raises: what `attach` raises.
@@ -149,7 +149,7 @@ def _launch_file(root: Path, configurations: list[dict[str, Any]]) -> Path:
     return file
 
 
-def living(request: AttachRequest) -> Life:
+def living(request: AttachRequest) -> GuestEntry:
     """Return the guest that is meant, which is there.
 
     Raises: UsageError with the guests that are, when it is not clear or gone.
@@ -162,7 +162,7 @@ def living(request: AttachRequest) -> Life:
     return life
 
 
-def find_symbols(request: AttachRequest, life: Life) -> Symbols:
+def find_symbols(request: AttachRequest, life: GuestEntry) -> Symbols:
     """Return the symbols of a guest, checked against its memory.
 
     Raises: UsageError when vmlinux is another kernel's.
@@ -186,7 +186,7 @@ def find_symbols(request: AttachRequest, life: Life) -> Symbols:
     return Symbols(vmlinux=vmlinux, reduced=reduced, slide=slide or 0, modules=modules)
 
 
-def _kernel_files(request: AttachRequest, life: Life) -> tuple[Path | None, Path | None]:
+def _kernel_files(request: AttachRequest, life: GuestEntry) -> tuple[Path | None, Path | None]:
     """Return vmlinux and the reduced one for lldb, as given or as the cache has them."""
     if request.vmlinux is not None:
         return request.vmlinux, None
@@ -207,7 +207,7 @@ def _kernel_files(request: AttachRequest, life: Life) -> tuple[Path | None, Path
 
 def prepare(
     request: AttachRequest,
-    life: Life,
+    life: GuestEntry,
     symbols: Symbols,
     guarded: stub_process.Guarded,
     program: debuggers.Program,
@@ -248,7 +248,7 @@ def prepare(
     return Prepared(line=line, script=script, text=text)
 
 
-def _release(life: Life) -> str:
+def _release(life: GuestEntry) -> str:
     """Return the release of the kernel that a run was started with, "" where nothing says it."""
     try:
         return shared_session.read(life.run / "session.json").build.release
@@ -256,7 +256,7 @@ def _release(life: Life) -> str:
         return ""
 
 
-def _module_files(settings: Settings, life: Life) -> dict[str, Path]:
+def _module_files(settings: Settings, life: GuestEntry) -> dict[str, Path]:
     """Return the files with symbols of what the run built, by the kernel's names."""
     try:
         found = shared_session.read(life.run / "session.json")
@@ -270,7 +270,7 @@ def _module_files(settings: Settings, life: Life) -> dict[str, Path]:
     return {name: file for name, file in files.items() if file.is_file()}
 
 
-def _sections_over_ssh(life: Life, modules: dict[str, Path]) -> dict[Path, dict[str, int]]:
+def _sections_over_ssh(life: GuestEntry, modules: dict[str, Path]) -> dict[Path, dict[str, int]]:
     """Return where the sections of loaded modules are, as the guest says; () of a dead guest."""
     endpoint = Endpoint(
         host="127.0.0.1",

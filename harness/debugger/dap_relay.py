@@ -38,11 +38,11 @@ def serve(request: AttachRequest, progress: Progress, *, port: int | None) -> in
         raise UsageError("--dap is served by lldb-dap", hint="gdb speaks it itself since 14")
     program = debuggers.choose("lldb")
     adapter = debuggers.adapter(program)
-    life = attach.living(request)
-    with stub_process.started(life, cache=request.environment.cache) as guarded:
-        symbols = attach.find_symbols(request, life)
-        prepared = attach.prepare(request, life, symbols, guarded(), program)
-        progress(f"{adapter.name} for guest {life.run_id}, by {prepared.script}")
+    entry = attach.living(request)
+    with stub_process.started(entry, cache=request.environment.cache) as guarded:
+        symbols = attach.find_symbols(request, entry)
+        prepared = attach.prepare(request, entry, symbols, guarded(), program)
+        progress(f"{adapter.name} for guest {entry.run_id}, by {prepared.script}")
 
         def directed(body: bytes) -> bytes:
             return dap.attach_message(body, [f"command source -s 0 {prepared.script}"])

@@ -22,15 +22,15 @@ def shell(request: AttachRequest) -> int:
     Raises: UsageError when there is no such guest, or no vmlinux of its
         kernel.
     """
-    life = attach.living(request)
-    symbols = attach.find_symbols(request, life)
+    entry = attach.living(request)
+    symbols = attach.find_symbols(request, entry)
     if symbols.vmlinux is None:
         raise UsageError(
             "drgn needs the symbols of the kernel", hint="invoke kernel-symbols fetches them"
         )
     # Not the dataclass of drgn_shell: importing it would load drgn into this process.
     asked = {
-        "qmp": str(life.folder / _QMP),
+        "qmp": str(entry.folder / _QMP),
         "vmlinux": str(symbols.vmlinux),
         "modules": {name: str(path) for name, path in symbols.modules.items()},
         "plugin": str(request.settings.module.drgn or ""),

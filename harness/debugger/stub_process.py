@@ -23,7 +23,7 @@ from pathlib import Path
 from harness.debugger import stub_relay
 from harness.errors import DebugError, HarnessError, UsageError
 from harness.guest import debug_lock, domain, hypervisor, registry
-from harness.guest.registry import Life
+from harness.guest.registry import GuestEntry
 from harness.protocols import rsp_socket
 
 _LOG_FILE = "debugger.log"
@@ -42,7 +42,7 @@ class Guarded:
 
 
 @contextmanager
-def started(life: Life, *, cache: Path) -> Iterator[Callable[[], Guarded]]:
+def started(entry: GuestEntry, *, cache: Path) -> Iterator[Callable[[], Guarded]]:
     """Give a guarded stub of a run's guest; at the end the guest is as it was.
 
     What is given waits for it when it is called: a guard takes a second to come up, in which
@@ -50,13 +50,13 @@ def started(life: Life, *, cache: Path) -> Iterator[Callable[[], Guarded]]:
     Raises: UsageError when another debugger holds the guest, DebugError when the stub does not
         open, with what the guard said.
     """
-    log = life.run / _LOG_FILE
+    log = entry.run / _LOG_FILE
     read_end, write_end = os.pipe()
     line = [
         sys.executable,
         "-m",
         "harness.debugger.stub_process",
-        str(life.folder),
+        str(entry.folder),
         str(cache),
         str(write_end),
     ]
@@ -124,14 +124,14 @@ def main(folder: Path, cache: Path, status: int) -> int:
 
 
 def _guard(folder: Path, cache: Path, status: int, stack: ExitStack) -> None:
-    life = registry.read(folder)
-    if life is None:
+    entry = registry.read(folder)
+    if entry is None:
         raise UsageError(f"no guest in {folder}")
     stack.enter_context(debug_lock.hold(folder))
     hv = stack.enter_context(
-        hypervisor.connect(life.uri, runtime=folder, cache=cache / "libvirt", mask_kvm=False)
+        hypervisor.connect(entry.uri, runtime=folder, cache=cache / "libvirt", mask_kvm=False)
     )
-    guest = stack.enter_context(domain.attach(hv, life.domain))
+    guest = stack.enter_context(domain.attach(hv, entry.domain))
     found = stub_relay.found_state(guest)
     place = folder / _FOLDER
     listener = stack.enter_context(rsp_socket.listening(place / "gdb"))

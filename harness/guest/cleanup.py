@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import HypervisorError, UsageError
 from harness.guest import domain, hypervisor, registry
-from harness.guest.registry import Life
+from harness.guest.registry import GuestEntry
 
 # A folder without a record may belong to a run that has just been started.
 _YOUNG_S = 10.0
@@ -19,12 +19,12 @@ _YOUNG_S = 10.0
 
 def sweep(runtime: Path, cache: Path) -> Iterator[str]:
     """Remove what dead runs left, and yield one line for each that was found."""
-    for life in registry.list_entries(runtime):
-        if registry.is_owned(life.folder):
+    for entry in registry.list_entries(runtime):
+        if registry.is_owned(entry.folder):
             continue
-        if life.kept and hypervisor.guest_alive(life.folder, private=life.private):
+        if entry.kept and hypervisor.guest_alive(entry.folder, private=entry.private):
             continue
-        yield f"removed what run {life.run_id} left behind ({', '.join(end(life))})"
+        yield f"removed what run {entry.run_id} left behind ({', '.join(end(entry))})"
     for folder in registry.broken_folders(runtime, older_than_s=_YOUNG_S):
         hypervisor.stop_daemon(folder)
         shutil.rmtree(folder, ignore_errors=True)
@@ -32,40 +32,40 @@ def sweep(runtime: Path, cache: Path) -> Iterator[str]:
     yield from _orphan_disks(cache)
 
 
-def end(life: Life) -> tuple[str, ...]:
+def end(entry: GuestEntry) -> tuple[str, ...]:
     """Stop the guest and the daemon of a run, delete its files, and say what was there."""
     found: list[str] = []
-    if life.private:
-        if hypervisor.stop_daemon(life.folder):
+    if entry.private:
+        if hypervisor.stop_daemon(entry.folder):
             found.append("its guest and libvirt daemon")
-    elif life.domain and _destroy(life):
-        found.append(f"domain {life.domain}")
-    registry.remove(life)
+    elif entry.domain and _destroy(entry):
+        found.append(f"domain {entry.domain}")
+    registry.remove(entry)
     return (*found, "its files")
 
 
-def choose_guest(runtime: Path, run_id: str) -> Life:
+def choose_guest(runtime: Path, run_id: str) -> GuestEntry:
     """Return the guest that is meant: the one named, or the only one that nobody uses now.
 
     Raises: UsageError with the list when none or several fit.
     """
     known = registry.list_entries(runtime)
-    fitting = [life for life in known if life.run_id.endswith(run_id)]
+    fitting = [entry for entry in known if entry.run_id.endswith(run_id)]
     if not run_id and len(fitting) > 1:
-        fitting = [life for life in fitting if not registry.is_owned(life.folder)]
+        fitting = [entry for entry in fitting if not registry.is_owned(entry.folder)]
     if len(fitting) == 1:
         return fitting[0]
-    names = ", ".join(life.run_id for life in known) or "none"
+    names = ", ".join(entry.run_id for entry in known) or "none"
     what = f"no guest of a run {run_id}" if run_id else "which guest is meant is not clear"
     raise UsageError(f"{what}; guests now: {names}", hint="invoke kernel-test-load starts one")
 
 
-def _destroy(life: Life) -> bool:
+def _destroy(entry: GuestEntry) -> bool:
     try:
         with hypervisor.connect(
-            life.uri, runtime=life.folder, cache=life.folder, mask_kvm=False
+            entry.uri, runtime=entry.folder, cache=entry.folder, mask_kvm=False
         ) as hv:
-            return domain.destroy_by_name(hv, life.domain)
+            return domain.destroy_by_name(hv, entry.domain)
     except HypervisorError:
         return False
 

@@ -59,13 +59,15 @@ def plain(raw: bytes) -> str:
 class Console:
     """The console of one guest from the first byte to the last; a context manager.
 
+    The file is emptied first: what an earlier guest has written there is gone.
+
     Subscribers are called in the reading thread, in order, one line at a time; a slow one holds
     up the guest.
     """
 
     def __init__(self, source: ByteSource, *, file: Path) -> None:
         self._source = source
-        self._file: BinaryIO = file.open("ab", buffering=0)
+        self._file: BinaryIO = file.open("wb", buffering=0)
         self._news = threading.Condition()
         self._lines: list[Line] = []
         self._rest = b""

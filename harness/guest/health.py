@@ -6,14 +6,13 @@ and QEMU's own end. This module only judges; `crash` finds out why.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import GuestCrashed, GuestGone, GuestHung, HypervisorDied, KernelComplained
-from harness.guest import log_watch as watches
 from harness.guest.console import Console
 from harness.guest.domain import Domain, DomainState, EndDetail
-from harness.guest.log_watch import Watch
+from harness.guest.log_watch import LogWatch
 from harness.model.crash import Witness
 from harness.panic.values import KernelReport
 
@@ -33,18 +32,17 @@ _POWERS_OFF = "reboot: Power down"
 _UNWANTED_EVENTS = {"crashed", "stopped", "shutdown"}
 
 
-class Liveness:
+class Health:
     """What is known of one guest's life, from its start to its end."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         *,
         domain: Domain,
         console: Console,
-        watch: Watch,
+        watch: LogWatch,
         silence_s: float,
         console_file: Path,
-        allowed: Sequence[str] = (),
         held: Callable[[], bool] = lambda: False,
     ) -> None:
         self._domain = domain
@@ -52,7 +50,6 @@ class Liveness:
         self._watch = watch
         self._silence_s = silence_s
         self._file = console_file
-        self._allowed = tuple(allowed)
         self._held = held
         self._free_at = 0.0
         self._said: list[tuple[float, str, str]] = []
@@ -105,7 +102,7 @@ class Liveness:
         """
         for report in self._watch.reports:
             over = report.test != running and self._watch.has_finished(report.test)
-            if over and not self.is_allowed(report):
+            if over:
                 raise KernelComplained(
                     f"the kernel reported: {report.title}", evidence=report.text
                 )
@@ -134,11 +131,7 @@ class Liveness:
             for event in self._domain.events
             if event.kind in _UNWANTED_EVENTS
         ]
-        said += [
-            (at, "console", report.title)
-            for report, at in self._watch.timed_reports
-            if not self.is_allowed(report)
-        ]
+        said += [(at, "console", report.title) for report, at in self._watch.timed_reports]
         said.sort()
         first = said[0][0] if said else 0.0
         return tuple(
@@ -151,12 +144,8 @@ class Liveness:
         """When the first witness spoke (monotonic); now, if none has."""
         times = [at for at, _, _ in self._said]
         times += [event.at for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
-        times += [at for report, at in self._watch.timed_reports if not self.is_allowed(report)]
+        times += [at for _, at in self._watch.timed_reports]
         return min(times, default=time.monotonic())
-
-    def is_allowed(self, report: KernelReport) -> bool:
-        """Return whether the configuration excuses a report."""
-        return watches.is_allowed(report, self._allowed)
 
     def _complete_reports(self) -> None:
         """Let the report that a hanging kernel has begun be read once the console is silent."""
@@ -171,8 +160,7 @@ class Liveness:
 
     def _hang(self) -> KernelReport | None:
         self._complete_reports()
-        found = (one for one in self._watch.reports if one.kind in _HANGS)
-        return next((one for one in found if not self.is_allowed(one)), None)
+        return next((one for one in self._watch.reports if one.kind in _HANGS), None)
 
     def _crashed(self, what: str) -> GuestCrashed:
         return GuestCrashed(
@@ -196,7 +184,7 @@ class Liveness:
             )
         fatal = self._watch.fatal
         if fatal is not None:
-            return self._crashed(f"{fatal.title}, and then it started itself anew")
+            return self._crashed(f"{fatal.title}, and then it started itself again")
         # libvirt has one word for both; a kernel that powers off says so before.
         off = any(_POWERS_OFF in line for line in tail)
         how = "powered off" if off else "reset itself"

@@ -2,7 +2,8 @@
 """What a guest's kernel log has said so far: faults, the running test, signs of life.
 
 Fed with console lines by the console's thread, read by everybody else. It draws no conclusion:
-`session` decides what a missing heartbeat means, `verdict` what a report does to a result.
+`health` decides what a missing heartbeat means, `verdict` what a report does to a result. A report
+that `allow_kernel_lines` excuses is dropped here, and nowhere else.
 """
 
 import re
@@ -11,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.model.guest_history import TestMark
 from harness.panic.markers import MarkerKind, parse_marker
 from harness.panic.scan import Scanner
 from harness.panic.values import KernelReport
@@ -18,20 +20,23 @@ from harness.panic.values import KernelReport
 CANARY_KIND = "canary"
 
 
-class Watch:
+class LogWatch:
     """The state of one guest's kernel log; safe to read while another thread feeds it.
 
     Units: times are seconds on the monotonic clock, as the console stamped them.
     """
 
-    def __init__(self, *, run_id: str, token: str, started_at: float) -> None:
+    def __init__(
+        self, *, run_id: str, token: str, started_at: float, allowed: Sequence[str] = ()
+    ) -> None:
         self._lock = threading.Lock()
         self._scanner = Scanner()
         self._run_id = run_id
         self._token = token
+        self._allowed = tuple(re.compile(pattern) for pattern in allowed)
         self._reports: list[tuple[KernelReport, float]] = []
         self._times: list[float] = []
-        self._spans: list[tuple[int, str]] = [(0, "")]
+        self._marks: list[TestMark] = []
         self._lines = 0
         self._beats = 0
         self._beat_at = started_at
@@ -59,10 +64,10 @@ class Watch:
 
     def _mark(self, kind: MarkerKind, name: str, at: float) -> None:
         if kind is MarkerKind.TEST_BEGIN:
-            self._spans.append((self._lines, name))
+            self._marks.append(TestMark(line=self._lines, test=name, begins=True))
         elif kind is MarkerKind.TEST_END:
             self._finished.add(name)
-            self._spans.append((self._lines, ""))
+            self._marks.append(TestMark(line=self._lines, test=name, begins=False))
         elif kind is MarkerKind.HEARTBEAT and name == self._run_id:
             self._beats += 1
             self._beat_at = at
@@ -75,13 +80,19 @@ class Watch:
         if report.kind == CANARY_KIND:
             self._canary_reported = True
             return
-        index = bisect_right(self._spans, report.line, key=lambda span: span[0]) - 1
-        named = replace(report, test=self._spans[max(index, 0)][1])
+        if self._is_excused(report):
+            return
+        index = bisect_right(self._marks, report.line, key=lambda mark: mark.line)
+        named = replace(report, test=_running_after(self._marks[:index]))
         self._reports.append((named, self._times[report.line]))
+
+    def _is_excused(self, report: KernelReport) -> bool:
+        """Return whether the configuration excuses a report; a kernel's end is never excused."""
+        return not report.fatal and any(fits.search(report.title) for fits in self._allowed)
 
     @property
     def reports(self) -> tuple[KernelReport, ...]:
-        """Every fault so far, each with the test that was running when its first line came."""
+        """Every fault so far that is not excused, with the test that ran in its first line."""
         with self._lock:
             return tuple(report for report, _ in self._reports)
 
@@ -101,7 +112,13 @@ class Watch:
     def current_test(self) -> str:
         """The test whose begin was seen and whose end was not, or ""."""
         with self._lock:
-            return self._spans[-1][1]
+            return _running_after(self._marks)
+
+    @property
+    def marks(self) -> tuple[TestMark, ...]:
+        """The begin and the end of every test so far, in the order of their lines."""
+        with self._lock:
+            return tuple(self._marks)
 
     def has_finished(self, test: str) -> bool:
         """Return whether the end marker of a test was seen."""
@@ -139,6 +156,6 @@ class Watch:
             return self._lines
 
 
-def is_allowed(report: KernelReport, patterns: Sequence[str]) -> bool:
-    """Return whether a pattern of `allow_kernel_lines` fits a report's title."""
-    return any(re.search(pattern, report.title) for pattern in patterns)
+def _running_after(marks: Sequence[TestMark]) -> str:
+    """Return the test that the last mark has begun, or ""."""
+    return marks[-1].test if marks and marks[-1].begins else ""

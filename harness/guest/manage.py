@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.artefacts import image
 from harness.guest import cleanup, hypervisor, registry, session
 from harness.guest import console as consoles
-from harness.guest.registry import Life
+from harness.guest.registry import GuestEntry
 from harness.model.environment import Environment
 from harness.model.settings import Endpoint, Settings
 from harness.systems.linux import kmod
@@ -20,56 +20,60 @@ _CACHE_FOLDERS = (
 )
 
 
-def choose_guest(environment: Environment, run_id: str) -> Life:
+def choose_guest(environment: Environment, run_id: str) -> GuestEntry:
     """Return the guest that is meant; see leftovers.chosen."""
     return cleanup.choose_guest(environment.runtime, run_id)
 
 
-def how_to_reach(life: Life) -> tuple[str, ...]:
+def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
     """Return the lines that tell a person how to use a guest that stays up."""
     return (
-        f"guest {life.run_id} stays up ({life.target}, libvirt: {life.uri})",
-        f"  shell:    invoke guest-ssh --run={life.run_id}",
-        f"  console:  invoke guest-console --run={life.run_id}",
-        f"  by hand:  {' '.join(ssh_command(life, ''))}",
-        f"  stop it:  invoke guest-stop --run={life.run_id}",
+        f"guest {entry.run_id} stays up ({entry.target}, libvirt: {entry.uri})",
+        f"  shell:    invoke guest-ssh --run={entry.run_id}",
+        f"  console:  invoke guest-console --run={entry.run_id}",
+        f"  by hand:  {' '.join(ssh_command(entry, ''))}",
+        f"  stop it:  invoke guest-stop --run={entry.run_id}",
     )
 
 
 def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
     """Return how to reach the guest of a run that was asked to keep it, else nothing."""
-    kept = [life for life in registry.list_entries(environment.runtime) if life.run_id == run_id]
+    kept = [
+        entry for entry in registry.list_entries(environment.runtime) if entry.run_id == run_id
+    ]
     return how_to_reach(kept[0]) if kept else ()
 
 
-def ssh_command(life: Life, command: str) -> list[str]:
+def ssh_command(entry: GuestEntry, command: str) -> list[str]:
     """Return the ssh command line for a guest, its host key checked against the image's."""
-    known = life.folder / "known_hosts"
-    known.write_text(f"[127.0.0.1]:{life.port} {life.host_key}\n")
+    known = entry.folder / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{entry.port} {entry.host_key}\n")
     options = ["-o", f"UserKnownHostsFile={known}", "-o", "IdentitiesOnly=yes"]
-    line = ["ssh", "-i", str(life.key_file), "-p", str(life.port), *options, "root@127.0.0.1"]
+    line = ["ssh", "-i", str(entry.key_file), "-p", str(entry.port), *options, "root@127.0.0.1"]
     return [*line, command] if command else line
 
 
 def table(environment: Environment) -> list[str]:
     """Return one line for each guest: run, target, age, state, how it is held."""
     rows = []
-    for life in registry.list_entries(environment.runtime):
-        if registry.is_owned(life.folder):
+    for entry in registry.list_entries(environment.runtime):
+        if registry.is_owned(entry.folder):
             state = "in use"
-        elif hypervisor.guest_alive(life.folder, private=life.private):
-            state = "kept" if life.kept else "left behind"
+        elif hypervisor.guest_alive(entry.folder, private=entry.private):
+            state = "kept" if entry.kept else "left behind"
         else:
             state = "gone"
-        age = (time.time() - life.started_at) / 60
-        rows.append(f"{life.run_id}  {life.target:16} {age:6.1f} min  {state:12} port {life.port}")
+        age = (time.time() - entry.started_at) / 60
+        rows.append(
+            f"{entry.run_id}  {entry.target:16} {age:6.1f} min  {state:12} port {entry.port}"
+        )
     return rows
 
 
-def console(life: Life) -> Iterator[str]:
+def console(entry: GuestEntry) -> Iterator[str]:
     """Yield a guest's console from the first byte on, and go on until the guest is gone."""
     yield from consoles.follow(
-        life.run / session.QEMU_CONSOLE, alive=lambda: registry.read(life.folder) is not None
+        entry.run / session.QEMU_CONSOLE, alive=lambda: registry.read(entry.folder) is not None
     )
 
 
@@ -83,11 +87,11 @@ def stop(environment: Environment, run_id: str, *, every: bool) -> Iterator[str]
         if every
         else (choose_guest(environment, run_id),)
     )
-    for life in found:
-        if registry.is_owned(life.folder):
-            yield f"{life.run_id} is in use by process {life.pid}; end that first"
+    for entry in found:
+        if registry.is_owned(entry.folder):
+            yield f"{entry.run_id} is in use by process {entry.pid}; end that first"
             continue
-        yield f"stopped {life.run_id}: {', '.join(cleanup.end(life))} removed"
+        yield f"stopped {entry.run_id}: {', '.join(cleanup.end(entry))} removed"
 
 
 def unload(environment: Environment, settings: Settings, run_id: str) -> None:
@@ -95,14 +99,14 @@ def unload(environment: Environment, settings: Settings, run_id: str) -> None:
 
     Raises: ModuleError with who holds it, when it is still busy after the last attempt.
     """
-    life = choose_guest(environment, run_id)
+    entry = choose_guest(environment, run_id)
     limit = settings.timeouts.load_s * settings.timeouts.tcg_factor
     endpoint = Endpoint(
         host="127.0.0.1",
-        port=life.port,
+        port=entry.port,
         user="root",
-        key_file=life.key_file,
-        host_key=life.host_key,
+        key_file=entry.key_file,
+        host_key=entry.host_key,
     )
     with Guest.connect(endpoint, deadline_s=limit, alive=lambda: None) as guest:
         kmod.unload(guest, settings.module, deadline_s=limit, attempts=5)

@@ -17,7 +17,7 @@ from harness.guest import hypervisor, registry
 from harness.guest.domain import Domain
 from harness.guest.domain_xml import render
 from harness.guest.hypervisor import Hypervisor
-from harness.guest.registry import Life
+from harness.guest.registry import GuestEntry
 from harness.host import accelerator
 from harness.host.config import choose_target
 from harness.model.environment import Environment
@@ -40,7 +40,7 @@ class BootRequest:
 
 
 @contextmanager
-def boot_paused(request: BootRequest, progress: Progress) -> Iterator[Life]:
+def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry]:
     """Give a guest that has not run an instruction yet; it is destroyed at the end.
 
     Raises: ConfigError for an unknown target, HypervisorError when it cannot be made.
@@ -52,28 +52,28 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[Life]:
     wanted = image.load_spec(settings.images, target.image)
     base = image.ensure(wanted, root=environment.cache, progress=progress)
     with ExitStack() as stack:
-        life = stack.enter_context(registry.claim(_life(request, base)))
-        life.run.mkdir(parents=True)
-        life.disk.mkdir(parents=True)
+        entry = stack.enter_context(registry.claim(_life(request, base)))
+        entry.run.mkdir(parents=True)
+        entry.disk.mkdir(parents=True)
         accel, _ = accelerator.usable_accel()
         hv = stack.enter_context(
             hypervisor.connect(
                 None,
-                runtime=life.folder,
+                runtime=entry.folder,
                 cache=environment.cache / "libvirt",
                 mask_kvm=accel is Accel.TCG,
             )
         )
-        life = replace(life, uri=hv.uri)
-        life.write()
-        stack.enter_context(_create(hv, life, target, kernel, base, accel))
-        progress(f"run {life.run_id}: its console goes to {life.run / _CONSOLE}")
-        yield life
+        entry = replace(entry, uri=hv.uri)
+        entry.write()
+        stack.enter_context(_create(hv, entry, target, kernel, base, accel))
+        progress(f"run {entry.run_id}: its console goes to {entry.run / _CONSOLE}")
+        yield entry
 
 
-def _life(request: BootRequest, base: Image) -> Life:
+def _life(request: BootRequest, base: Image) -> GuestEntry:
     run_id = registry.new_run_id()
-    return Life(
+    return GuestEntry(
         run_id=run_id,
         folder=request.environment.runtime / run_id,
         disk=request.environment.cache / "live" / run_id,
@@ -87,14 +87,19 @@ def _life(request: BootRequest, base: Image) -> Life:
 
 
 def _create(
-    hv: Hypervisor, life: Life, target: TargetSpec, kernel: Kernel, base: Image, accel: Accel
+    hv: Hypervisor,
+    entry: GuestEntry,
+    target: TargetSpec,
+    kernel: Kernel,
+    base: Image,
+    accel: Accel,
 ) -> Domain:
-    overlay = life.disk / "overlay.qcow2"
+    overlay = entry.disk / "overlay.qcow2"
     image.make_overlay(base, overlay)
     spec = DomainSpec(
-        name=life.domain,
+        name=entry.domain,
         uuid=str(uuid4()),
-        run_id=life.run_id,
+        run_id=entry.run_id,
         accel=accel,
         arch=target.arch,
         memory_mib=target.memory_mib,
@@ -104,7 +109,7 @@ def _create(
         cmdline=f"{_CMDLINE} {target.cmdline}".strip(),
         overlay=overlay,
         modules_disk=kernel.modules_disk,
-        qmp_socket=Path(life.folder / "qmp"),
-        console_log=life.run / _CONSOLE,
+        qmp_socket=Path(entry.folder / "qmp"),
+        console_log=entry.run / _CONSOLE,
     )
     return Domain.create(hv, render(spec))

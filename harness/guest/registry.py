@@ -27,7 +27,7 @@ _LOCK = "lock"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Life:
+class GuestEntry:
     """One guest's entry: enough to reach it, and to remove every trace of it.
 
     `folder` is short (sockets lie in it); `disk` is the folder of its overlay; `run` that of
@@ -62,21 +62,21 @@ def new_run_id() -> str:
 
 
 @contextmanager
-def claim(life: Life) -> Iterator[Life]:
+def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
     """Hold the entry of a run that begins now; at the end it stays only if its record says kept.
 
     Raises: FileExistsError when the run id is taken.
     """
-    life.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    life.folder.mkdir(mode=0o700)
-    with (life.folder / _LOCK).open("w") as lock:
+    entry.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    entry.folder.mkdir(mode=0o700)
+    with (entry.folder / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        started = replace(life, started_at=time.time())
+        started = replace(entry, started_at=time.time())
         started.write()
         try:
             yield started
         finally:
-            current = read(life.folder)
+            current = read(entry.folder)
             if current is None or not current.kept:
                 remove(started)
 
@@ -97,10 +97,10 @@ def place(runtime: Path, prefix: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_disk_folder(life: Life) -> None:
+def make_disk_folder(entry: GuestEntry) -> None:
     """Make the folder of a run's overlay, with a pointer to the run's entry in it."""
-    life.disk.mkdir(parents=True)
-    (life.disk / _HOME).write_text(f"{life.folder}\n")
+    entry.disk.mkdir(parents=True)
+    (entry.disk / _HOME).write_text(f"{entry.folder}\n")
 
 
 def is_orphan(disk: Path, *, older_than_s: float) -> bool:
@@ -112,22 +112,22 @@ def is_orphan(disk: Path, *, older_than_s: float) -> bool:
     return not Path(home).is_dir()
 
 
-def read(folder: Path) -> Life | None:
+def read(folder: Path) -> GuestEntry | None:
     """Return the record of a folder, or None where there is none that can be read."""
     try:
         data: dict[str, Any] = json.loads((folder / _RECORD).read_text())
         paths = {key: Path(data[key]) for key in ("folder", "disk", "run", "key_file")}
-        return Life(**{**data, **paths})
+        return GuestEntry(**{**data, **paths})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def list_entries(runtime: Path) -> tuple[Life, ...]:
+def list_entries(runtime: Path) -> tuple[GuestEntry, ...]:
     """Return every run with a record, oldest first."""
     if not runtime.is_dir():
         return ()
     found = (read(folder) for folder in sorted(runtime.iterdir()) if folder.is_dir())
-    return tuple(life for life in found if life is not None)
+    return tuple(entry for entry in found if entry is not None)
 
 
 def broken_folders(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
@@ -157,7 +157,7 @@ def is_owned(folder: Path) -> bool:
     return False
 
 
-def remove(life: Life) -> None:
+def remove(entry: GuestEntry) -> None:
     """Delete the overlay and the entry of a run; a folder that is gone already is fine."""
-    shutil.rmtree(life.disk, ignore_errors=True)
-    shutil.rmtree(life.folder, ignore_errors=True)
+    shutil.rmtree(entry.disk, ignore_errors=True)
+    shutil.rmtree(entry.folder, ignore_errors=True)

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One life of one guest: booted or restored, watched from its first byte, removed at the end.
+"""One guest: booted or restored, watched from its first byte, removed at the end.
 
 This is the only place where image, kernel, hypervisor, console and SSH meet. Everything that is
 opened here is closed in reverse order, however the run ends; what a SIGKILL leaves behind is
-described by the run's record (`lives`) and removed by `leftovers` at the next run.
+described by the entry of its run (`registry`) and removed by `cleanup` at the next run.
 """
 
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,12 +27,15 @@ from harness.guest import debug_lock, hypervisor, registry, single_thread_qemu, 
 from harness.guest.console import Console
 from harness.guest.domain import Domain
 from harness.guest.domain_xml import render
-from harness.guest.health import Liveness
+from harness.guest.health import Health
 from harness.guest.hypervisor import Hypervisor
-from harness.guest.log_watch import Watch
+from harness.guest.log_watch import LogWatch
+from harness.guest.session_request import SessionRequest
 from harness.guest.snapshot import Snapshot
 from harness.host import accelerator, cache
-from harness.model.settings import Accel, DomainSpec, Endpoint, Image, Kernel, TargetSpec, Timeouts
+from harness.model.guest_history import GuestHistory
+from harness.model.settings import Accel, DomainSpec, Endpoint
+from harness.panic.causes import related
 from harness.systems.linux import kmod
 from harness.systems.ssh import Guest
 
@@ -60,28 +63,6 @@ _CMDLINE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class SessionRequest:
-    """What is to be opened: the artefacts, the machine, and where this run keeps its things."""
-
-    run_id: str
-    target_name: str
-    target: TargetSpec
-    image: Image
-    kernel: Kernel
-    timeouts: Timeouts
-    cache: Path
-    runtime: Path
-    folder: Path
-    accel: Accel | None = None
-    uri: str | None = None
-    fresh: bool = False
-    keep: bool = False
-    share: Path | None = None
-    allowed: tuple[str, ...] = ()
-    one_thread: bool = False
-
-
 class Session:
     """A guest that answers over SSH, with its domain, its console and what watches them."""
 
@@ -91,21 +72,21 @@ class Session:
         *,
         hv: Hypervisor,
         accel: Accel,
-        life: registry.Life,
+        entry: registry.GuestEntry,
         token: str,
     ) -> None:
         self.request = request
         self.hv = hv
         self.accel = accel
-        self.life = life
+        self.entry = entry
         self.token = token
         self.factor = request.timeouts.tcg_factor if accel is Accel.TCG else 1.0
         self.origin = ""
-        self.watch = Watch(run_id=request.run_id, token=token, started_at=time.monotonic())
+        self.watch = self.new_watch()
         self._lifetime = ExitStack()
         self.domain: Domain
         self.console: Console
-        self.liveness: Liveness
+        self.health: Health
         self.guest: Guest
         self.endpoint: Endpoint
 
@@ -116,11 +97,41 @@ class Session:
     @property
     def qmp_socket(self) -> Path:
         """QEMU's second monitor, which libvirt does not use."""
-        return self.life.folder / "qmp"
+        return self.entry.folder / "qmp"
+
+    def new_watch(self) -> LogWatch:
+        """Return what reads the console of a guest that begins now."""
+        return LogWatch(
+            run_id=self.request.run_id,
+            token=self.token,
+            started_at=time.monotonic(),
+            allowed=self.request.allowed,
+        )
+
+    def history(self) -> GuestHistory:
+        """Return what is to be kept of the guest that is up, before another one takes over."""
+        watch = self.watch
+        return GuestHistory(
+            accel=self.accel,
+            factor=self.factor,
+            reports=related(watch.reports),
+            marks=watch.marks,
+            line_count=watch.line_count,
+            beats=watch.beats,
+            planted_seen=watch.sees,
+            objection=self.health.objection(),
+        )
 
     def check_alive(self) -> None:
-        """Return when nothing says that the guest died; see Liveness.check for what it raises."""
-        self.liveness.check()
+        """Return when nothing says that the guest died; see Health.check for what it raises."""
+        self.health.check()
+
+    def run_script(self, script: str, *, deadline_s: float) -> None:
+        """Run a script in the guest.
+
+        Raises: CommandFailed when it fails, GuestLost when the guest does not answer in time.
+        """
+        self.guest.run(script, deadline_s=deadline_s)
 
     def renew(self, progress: Progress) -> None:
         """Throw this guest away and bring up another of the same kind, its console a new file.
@@ -128,10 +139,8 @@ class Session:
         Raises: what `open_session` raises; the session then has no guest.
         """
         self.end()
-        (self.life.disk / _OVERLAY).unlink(missing_ok=True)
-        self.watch = Watch(
-            run_id=self.request.run_id, token=self.token, started_at=time.monotonic()
-        )
+        (self.entry.disk / _OVERLAY).unlink(missing_ok=True)
+        self.watch = self.new_watch()
         _bring_up(self, self._lifetime, progress)
 
     def begin(self, progress: Progress) -> None:
@@ -178,22 +187,22 @@ def open_session(request: SessionRequest, *, token: str, progress: Progress) -> 
 
     Raises: HypervisorError, GuestLost, GuestCrashed with the end of the console as evidence.
     """
-    life = _new_life(request)
+    entry = _new_entry(request)
     with ExitStack() as stack:
-        life = stack.enter_context(registry.claim(life))
-        registry.make_disk_folder(life)
+        entry = stack.enter_context(registry.claim(entry))
+        registry.make_disk_folder(entry)
         accel = _choose_accel(request.accel, progress)
         hv = stack.enter_context(
             hypervisor.connect(
                 request.uri,
-                runtime=life.folder,
+                runtime=entry.folder,
                 cache=request.cache / "libvirt",
                 mask_kvm=accel is Accel.TCG,
             )
         )
-        life = replace(life, uri=hv.uri)
-        life.write()
-        session = Session(request, hv=hv, accel=accel, life=life, token=token)
+        entry = replace(entry, uri=hv.uri)
+        entry.write()
+        session = Session(request, hv=hv, accel=accel, entry=entry, token=token)
         if _one_thread(session):
             progress("the guest's CPUs take turns: side by side this QEMU would run stale code")
         stack.callback(session.end)
@@ -203,9 +212,9 @@ def open_session(request: SessionRequest, *, token: str, progress: Progress) -> 
             _keep(session)
 
 
-def _new_life(request: SessionRequest) -> registry.Life:
+def _new_entry(request: SessionRequest) -> registry.GuestEntry:
     private = request.uri is None
-    return registry.Life(
+    return registry.GuestEntry(
         run_id=request.run_id,
         folder=request.runtime / request.run_id,
         disk=request.cache / "live" / request.run_id,
@@ -229,7 +238,7 @@ def _choose_accel(forced: Accel | None, progress: Progress) -> Accel:
 def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec:
     request = session.request
     return DomainSpec(
-        name=session.life.domain,
+        name=session.entry.domain,
         uuid=uuid,
         run_id=request.run_id,
         accel=session.accel,
@@ -260,7 +269,7 @@ def _one_thread(session: Session) -> bool:
 
 
 def _share_disk(session: Session) -> Path:
-    return session.life.disk / "share.ext4"
+    return session.entry.disk / "share.ext4"
 
 
 def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
@@ -271,7 +280,7 @@ def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
         image.folder_disk(request.share, _share_disk(session))
     if not (restorable and _restore(session, stack, progress)):
         progress("booting the guest")
-        overlay = session.life.disk / _OVERLAY
+        overlay = session.entry.disk / _OVERLAY
         image.make_overlay(request.image, overlay)
         spec = _spec(session, uuid=str(uuid4()), overlay=overlay, log=QEMU_CONSOLE)
         _start(session, stack, Domain.create(session.hv, render(spec)))
@@ -291,14 +300,13 @@ def _start(session: Session, stack: ExitStack, domain: Domain) -> None:
     session.console = stack.enter_context(Console(domain.open_console(), file=file))
     watch = session.watch
     session.console.subscribe(lambda line: watch.feed(line.text, line.at))
-    session.liveness = Liveness(
+    session.health = Health(
         domain=domain,
         console=session.console,
         watch=watch,
         silence_s=session.deadline(session.request.timeouts.silence_s),
         console_file=file,
-        allowed=session.request.allowed,
-        held=lambda: debug_lock.held(session.life.folder),
+        held=lambda: debug_lock.held(session.entry.folder),
     )
     domain.resume()
 
@@ -312,8 +320,8 @@ def _connect(session: Session, stack: ExitStack, *, deadline_s: float) -> None:
         key_file=session.request.image.ssh_key,
         host_key=session.request.image.host_key,
     )
-    session.life = replace(session.life, port=port)
-    session.life.write()
+    session.entry = replace(session.entry, port=port)
+    session.entry.write()
     try:
         session.guest = stack.enter_context(
             Guest.connect(session.endpoint, deadline_s=deadline_s, alive=session.check_alive)
@@ -337,7 +345,7 @@ def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
         if not saved.usable:
             progress("no saved guest yet: booting one to save it")
             _make_snapshot(session, saved)
-    overlay = session.life.disk / _OVERLAY
+    overlay = session.entry.disk / _OVERLAY
     snapshot.layer(request.image, saved, overlay)
     spec = _spec(session, uuid=saved.uuid, overlay=overlay, log=QEMU_CONSOLE)
     try:
@@ -367,12 +375,12 @@ def _make_snapshot(session: Session, saved: Snapshot) -> None:
         session.console.close()
         session.domain.save(folder / saved.memory.name)
     (request.folder / CONSOLE).replace(request.folder / "console-of-boot.log")
-    session.watch = Watch(run_id=request.run_id, token=session.token, started_at=time.monotonic())
+    session.watch = session.new_watch()
 
 
 def _keep(session: Session) -> None:
     """Leave guest and daemon up when this process ends."""
-    session.life = replace(session.life, kept=True)
-    session.life.write()
+    session.entry = replace(session.entry, kept=True)
+    session.entry.write()
     session.domain.keep()
     session.hv.detach()

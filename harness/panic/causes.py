@@ -99,24 +99,29 @@ def _reasons(panic: str) -> frozenset[str]:
     return next((kinds for words, kinds in _REASONS if words.search(panic)), frozenset())
 
 
-class Past:
-    """What was reported so far, as far as it can explain what comes."""
+def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
+    """Return the reports in the order of their lines, each pointing to the one that explains it.
 
-    def __init__(self) -> None:
-        self._reports: deque[KernelReport] = deque(maxlen=_MOST_REMEMBERED)
-
-    def add(self, report: KernelReport) -> KernelReport:
-        """Return the report with `follows` set, and remember it."""
-        cause = next((one for one in reversed(self._reports) if _explains(one, report)), None)
-        if cause is not None:
-            report = replace(report, follows=cause.line)
-        # Only what a later report is compared with: a report's text may be long.
-        self._reports.append(replace(report, text=report.text[:1], stacks=(), before=()))
-        return report
+    A report points to the nearest earlier one of the same boot that explains it. A hung task's
+    points to the lockup that was there before it hung: a task that waits for work on every CPU
+    hangs as soon as one CPU does not come back, and its watchdog may have less patience.
+    """
+    earlier: deque[KernelReport] = deque(maxlen=_MOST_REMEMBERED)
+    pointing: list[KernelReport] = []
+    for report in sorted(reports, key=lambda one: one.line):
+        cause = next((one for one in reversed(earlier) if _explains(one, report)), None)
+        earlier.append(report)
+        pointing.append(report if cause is None else replace(report, follows=cause.line))
+    lockups = [
+        (began, one)
+        for one in pointing
+        if one.follows is None and (began := _began(_SPINNING, one)) is not None
+    ]
+    return tuple(_after_lockup(one, lockups) for one in pointing)
 
 
 def _explains(earlier: KernelReport, later: KernelReport) -> bool:
-    if later.kind == "canary" or earlier.kind == "canary":
+    if earlier.boot != later.boot or "canary" in {earlier.kind, later.kind}:
         return False
     if later.text[0].startswith("Kernel panic"):
         return earlier.kind in _reasons(later.text[0])
@@ -132,22 +137,10 @@ def _explains(earlier: KernelReport, later: KernelReport) -> bool:
     return earlier.kind in _CHECKED and later.kind in DEADLY | _CHECKED and same_task
 
 
-def by_onset(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
-    """Return the reports, a hung task's pointing to the lockup that was there before it hung.
-
-    A task that waits for work on every CPU hangs as soon as one CPU does not come back; where its
-    watchdog has less patience than the CPU's own, it is heard first.
-    """
-    found = tuple(reports)
-    lockups = [
-        (began, one)
-        for one in found
-        if one.follows is None and (began := _began(_SPINNING, one)) is not None
-    ]
-    return tuple(_pointing(one, lockups) for one in found)
-
-
-def _pointing(report: KernelReport, lockups: Sequence[tuple[float, KernelReport]]) -> KernelReport:
+def _after_lockup(
+    report: KernelReport, lockups: Sequence[tuple[float, KernelReport]]
+) -> KernelReport:
+    """Return a hung task's report pointing to the lockup that began before it hung."""
     hung = _began(_BLOCKED, report)
     if hung is None or report.follows is not None:
         return report

@@ -51,14 +51,16 @@ class _Draft:
 
 
 class Scanner:
-    """Takes console lines in order and gives each report when it is complete."""
+    """Takes console lines in order and gives each report when it is complete.
+
+    Which report follows from which is for `causes.related` to say, once all are known.
+    """
 
     def __init__(self, parse_line: Callable[[str], KernelLine | None] = parse) -> None:
         self._parse = parse_line
         self._index = -1
         self._open: list[_Draft] = []
         self._recent: deque[str] = deque(maxlen=_KEPT)
-        self._past = causes.Past()
         self._at = 0.0
         self._boot = 0
 
@@ -95,7 +97,7 @@ class Scanner:
         return self._of_earlier_boot(line) + self._of_this_boot(line, plain=plain)
 
     def _of_earlier_boot(self, line: KernelLine) -> tuple[KernelReport, ...]:
-        """Return what is still open when the clock begins anew: nothing follows from it then."""
+        """Return what is still open when the clock begins again, at another boot."""
         if line.at is None:
             return ()
         again = line.at < self._at and line.text.startswith(_BEGINNINGS)
@@ -103,7 +105,6 @@ class Scanner:
         if not again:
             return ()
         done = self.finish()
-        self._past = causes.Past()
         self._boot += 1
         return done
 
@@ -185,16 +186,14 @@ class Scanner:
         found = explain(trimmed(draft.text), draft.line)
         if found is None:
             return ()
-        report = replace(
-            found, fatal=draft.fatal, before=draft.before, at=draft.at, boot=self._boot
+        return (
+            replace(found, fatal=draft.fatal, before=draft.before, at=draft.at, boot=self._boot),
         )
-        return (self._past.add(report),)
 
 
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
     """Return every report of a whole log; one without timestamps is all the kernel's."""
-    found = sorted(scan_blocks(_blocks(lines)), key=lambda report: report.line)
-    return causes.by_onset(found)
+    return causes.related(scan_blocks(_blocks(lines)))
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Cut a console into the kernel log of each test, by the marks that the tests leave in it.
 
-Pure. Lines before the first mark and between tests belong to the test before them, under its own
+Lines before the first mark and between tests belong to the test before them, under its own
 name with `after-` in front: a fault there was caused by something that already ended.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from harness.panic.markers import MarkerKind, parse_marker
+from harness.model.guest_history import TestMark
+
+_MOST_CHARACTERS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,21 +22,41 @@ class LogPart:
     lines: tuple[str, ...]
 
 
-def split(lines: Iterable[str]) -> Iterator[LogPart]:
-    """Yield the parts of a console in order; parts without a line are left out."""
+def split(lines: Iterable[str], marks: Sequence[TestMark]) -> Iterator[LogPart]:
+    """Yield the parts of a console in order; parts without a line are left out.
+
+    `marks` are the console's own, as they were seen while it was read.
+    """
     name = "start"
     part: list[str] = []
-    for line in lines:
-        marker = parse_marker(line)
-        begins = marker is not None and marker.kind is MarkerKind.TEST_BEGIN
-        if begins and marker is not None:
+    by_line = {mark.line: mark for mark in marks}
+    for number, line in enumerate(lines):
+        mark = by_line.get(number)
+        if mark is not None and mark.begins:
             yield from _part(name, part)
-            name, part = marker.name, []
+            name, part = mark.test, []
         part.append(line)
-        if marker is not None and marker.kind is MarkerKind.TEST_END:
+        if mark is not None and not mark.begins:
             yield from _part(name, part)
-            name, part = f"after-{marker.name}", []
+            name, part = f"after-{mark.test}", []
     yield from _part(name, part)
+
+
+def write(console: Path, marks: Sequence[TestMark], folder: Path) -> None:
+    """Write each part of a console's file into a file of its own, numbered in their order.
+
+    There is no file where a guest ended before it had a console.
+    """
+    if not console.is_file():
+        return
+    folder.mkdir(exist_ok=True)
+    # A console's line ends with a line feed, and with nothing else.
+    with console.open(encoding="utf-8", errors="backslashreplace", newline="\n") as lines:
+        parts = split((line.rstrip("\r\n") for line in lines), marks)
+        for number, part in enumerate(parts):
+            safe = "".join(c if c.isalnum() or c in "-_.:[]" else "_" for c in part.name)
+            name = f"{number:03d}-{safe[:_MOST_CHARACTERS]}.log"
+            (folder / name).write_text("".join(f"{line}\n" for line in part.lines))
 
 
 def _part(name: str, lines: list[str]) -> Iterator[LogPart]:

@@ -53,18 +53,16 @@ def counts(report: RunReport) -> Counts:
 
 
 def apply_reports(
-    results: Sequence[TestResult], reports: Sequence[KernelReport], allow: Sequence[str]
+    results: Sequence[TestResult], reports: Sequence[KernelReport]
 ) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
     """Return the results with the kernel's reports on them, and the reports that fit none.
 
     A test during which the kernel reported something has failed, whatever it says itself; with a
-    fatal report it has crashed. A report whose title an `allow` pattern matches does not count.
+    fatal report it has crashed.
     """
-    allowed = [re.compile(pattern) for pattern in allow]
-    counted = [one for one in reports if not any(fit.search(one.title) for fit in allowed)]
     names = {result.name for result in results}
-    judged = tuple(_judge(result, counted) for result in results)
-    return judged, tuple(one for one in counted if one.test not in names)
+    judged = tuple(_judge(result, reports) for result in results)
+    return judged, tuple(one for one in reports if one.test not in names)
 
 
 def _judge(result: TestResult, reports: Sequence[KernelReport]) -> TestResult:
@@ -204,7 +202,7 @@ def summary_lines(report: RunReport) -> tuple[str, ...]:
     if report.hint:
         lines.append(f"hint: {report.hint}")
     found = counts(report)
-    numbers = f"{found.passed} passed, {found.bad} not, {found.skipped} skipped"
+    numbers = f"{found.passed} passed, {found.bad} failed, {found.skipped} skipped"
     where = f"{report.target}, {report.accel.value}, deadlines x {report.deadline_factor:g}"
     lines.append(f"{numbers} in {report.duration_s:.1f} s ({where})")
     lines.append(f"files: {report.folder}")
@@ -220,7 +218,7 @@ def _crash_line(found: Crash) -> str:
 
 def nightly_markdown(reports: Sequence[RunReport]) -> str:
     """Return one Markdown table over several runs, and what failed in each below it."""
-    lines = ["| target | kernel | verdict | passed | not | skipped | seconds | first finding |"]
+    lines = ["| target | kernel | verdict | passed | failed | skipped | seconds | first finding |"]
     lines.append("|---|---|---|---|---|---|---|---|")
     for report in reports:
         found = counts(report)

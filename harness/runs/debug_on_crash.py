@@ -13,7 +13,7 @@ from harness.debugger.attach import AttachRequest
 from harness.errors import GuestCrashed, GuestGone, HarnessError, UsageError
 from harness.host import debuggers
 from harness.model.request import KernelTestRequest
-from harness.runs.loaded_guest import StandingGuest
+from harness.runs.loaded_guest import LoadedGuest
 
 
 def check(request: KernelTestRequest) -> None:
@@ -31,17 +31,17 @@ def check(request: KernelTestRequest) -> None:
     debuggers.choose(request.debug_on_crash)
 
 
-def hand_over(standing: StandingGuest, error: HarnessError) -> float:
+def hand_over(loaded: LoadedGuest, error: HarnessError) -> float:
     """Give the terminal to a debugger on a guest that has died; return after it has left.
 
     Units: returns the seconds for which the debugger had it, 0 where none was asked for or the
     guest is gone. A debugger that cannot be had costs a note, not the run.
     """
-    request, view = standing.request, standing.record.view
+    request, view = loaded.request, loaded.record.view
     alive = isinstance(error, GuestCrashed) and not isinstance(error, GuestGone)
     if not request.debug_on_crash or not alive:
         return 0.0
-    standing.session.liveness.settle()
+    loaded.session.health.settle()
     view.note(f"{error.message}: a debugger has the terminal, and the run goes on after it")
     asked = AttachRequest(
         settings=request.settings,
@@ -52,7 +52,7 @@ def hand_over(standing: StandingGuest, error: HarnessError) -> float:
     begun = time.monotonic()
     with view.aside():
         try:
-            attach.attach_to(asked, standing.session.life, view.note)
+            attach.attach_to(asked, loaded.session.entry, view.note)
         except HarnessError as problem:
             view.note(f"no debugger: {problem.message}")
     return time.monotonic() - begun

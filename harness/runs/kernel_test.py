@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """`kernel-test` from the request to the verdict: a list of stages, each timed and shown.
 
-    standing (leftovers ... guest) -> load -> tests -> unload -> last word
+    open_guest (leftovers ... guest) -> load -> tests -> unload -> final log check
 
 Everything that a run finds lies in one folder. The run ends in a RunReport whatever happens;
 what a stage raises decides the verdict, it does not reach the caller as a traceback. A guest that
@@ -28,7 +28,7 @@ from harness.model.request import KernelTestRequest
 from harness.model.settings import ModuleBuild, RunReport, TestResult
 from harness.report.live_view import LiveView
 from harness.runs import debug_on_crash, provenance, suite_runner
-from harness.runs.loaded_guest import StandingGuest, standing
+from harness.runs.loaded_guest import LoadedGuest, open_guest
 from harness.runs.run_state import RunRecord
 from harness.runs.suites import SuiteOutcome
 from harness.systems.linux import kmod
@@ -50,7 +50,7 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     record = _new_record(request, view)
     error: HarnessError | None = None
     try:
-        with standing(request, target, record) as guest:
+        with open_guest(request, target, record) as guest:
             error = _tested(request, guest, record)
     except HarnessError as raised:
         error = raised
@@ -58,7 +58,7 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
 
 
 def _tested(
-    request: KernelTestRequest, guest: StandingGuest, record: RunRecord
+    request: KernelTestRequest, guest: LoadedGuest, record: RunRecord
 ) -> HarnessError | None:
     """Load, test, unload; return what ended it early, explained where a guest died of it."""
     try:
@@ -78,14 +78,14 @@ def _tested(
 
 
 @contextmanager
-def standing_guest(request: KernelTestRequest, view: LiveView) -> Iterator[StandingGuest]:
+def load_guest(request: KernelTestRequest, view: LiveView) -> Iterator[LoadedGuest]:
     """Give a guest with the module loaded; with `keep` it stays after the caller has left.
 
     Raises: every HarnessError that a stage can end in.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     record = _new_record(request, view)
-    with standing(request, target, record) as guest:
+    with open_guest(request, target, record) as guest:
         with record.stage("load"):
             guest.load()
         yield guest
@@ -119,13 +119,12 @@ def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
         target=request.target_name or request.settings.default_target,
         folder=folder,
         view=view,
-        allowed=request.settings.allow_kernel_lines,
     )
     record.facts.update(provenance.facts(request))
     return record
 
 
-def _test(request: KernelTestRequest, guest: StandingGuest, record: RunRecord) -> None:
+def _test(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:
     results: list[TestResult] = []
     for spec in request.suites:
         with record.stage(f"tests: {spec.name}"):
@@ -143,8 +142,8 @@ def _nothing_chosen(request: KernelTestRequest, error: HarnessError) -> bool:
     return isinstance(error, NoTests) and bool(request.selection.expression)
 
 
-def _close(request: KernelTestRequest, guest: StandingGuest, record: RunRecord) -> None:
-    """Unload the module and take the witnesses' last words.
+def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:
+    """Unload the module, then have the guest check its own log a last time.
 
     Raises: ModuleError, GuestHung for a module that does not leave; ScannerBlind, GuestCrashed.
     """
@@ -156,7 +155,7 @@ def _close(request: KernelTestRequest, guest: StandingGuest, record: RunRecord) 
             if not request.keep and kmod.is_loaded(live.guest, spec):
                 with live.watched():
                     kmod.unload(live.guest, spec, deadline_s=limit, attempts=5)
-    with record.stage("last word"):
+    with record.stage("final log check"):
         _last_words(request, live, record)
 
 
@@ -166,7 +165,6 @@ def _last_words(request: KernelTestRequest, live: Session, record: RunRecord) ->
     record.guest_word = faults[0] if faults else ""
     if not faults:
         live.wait_for_last_word(deadline_s=live.deadline(request.settings.timeouts.silence_s))
-    record.libvirt_word = live.liveness.objection()
     if not live.watch.sees:
         raise ScannerBlind("the planted kernel line did not reach the console's scanner")
     if live.watch.beats < 1:

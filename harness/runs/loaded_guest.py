@@ -12,10 +12,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.artefacts import image, kernels, requested
+from harness.artefacts import image, kernel_symbols, kernels, requested
 from harness.crash.scene import Scene
 from harness.guest import cleanup, session, shared_session
-from harness.guest.session import CONSOLE, Session, SessionRequest
+from harness.guest.session import CONSOLE, Session
+from harness.guest.session_request import SessionRequest
 from harness.model.crash import CRASHES
 from harness.model.request import KernelTestRequest
 from harness.model.settings import ModuleBuild, TargetSpec
@@ -26,7 +27,7 @@ SESSION_FILE = "session.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StandingGuest:
+class LoadedGuest:
     """A guest with the module loaded, and the file by which other processes join it."""
 
     request: KernelTestRequest
@@ -67,9 +68,13 @@ class StandingGuest:
         """Return what the explanation of this guest's end has to know; it is crash `number`."""
         request, record = self.request, self.record
         settings = request.settings
-        source = settings.module.source
+        source, kernel = settings.module.source, self.session.request.kernel
         return Scene(
             session=self.session,
+            console_file=record.folder / CONSOLE,
+            memory_mib=self.session.request.target.memory_mib,
+            kernel=kernel.name,
+            vmlinux=kernel_symbols.find(kernel, root=request.environment.cache),
             modules=self.modules,
             roots=(source / settings.module.kbuild, source, settings.root),
             folder=record.folder / CRASHES / str(number),
@@ -104,15 +109,16 @@ class StandingGuest:
         Raises: what bringing up a guest raises.
         """
         live, view = self.session, self.record.view
+        self.record.keep(live.history())
         live.renew(view.note)
         live.console.subscribe(lambda line: view.console(line.text))
         self.load()
 
 
 @contextmanager
-def standing(
+def open_guest(
     request: KernelTestRequest, target: TargetSpec, record: RunRecord
-) -> Iterator[StandingGuest]:
+) -> Iterator[LoadedGuest]:
     """Give a guest that answers, the module not loaded yet.
 
     Raises: every HarnessError that one of these stages can end in.
@@ -130,12 +136,11 @@ def standing(
             token = secrets.token_hex(8)
             opened = session.open_session(asked, token=token, progress=record.view.note)
             live = stack.enter_context(opened)
-            record.session = live
-            record.console_word = ""
+            stack.callback(lambda: record.keep(live.history()))
             live.console.subscribe(lambda line: record.view.console(line.text))
             record.facts.update(_facts(live, build))
             record.view.note(_accelerator(live))
-        yield StandingGuest(
+        yield LoadedGuest(
             request=request, session=live, build=build, variants=variants, record=record
         )
 

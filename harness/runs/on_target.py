@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`kernel-test` on a target that the user boots: load, test, unload, last word, verdict.
+"""`kernel-test` on a target that the user boots: load, test, unload, final log check, verdict.
 
 There is no console and no hypervisor to watch, so the target is asked over SSH, every few seconds,
 whether it is still in the boot session in which the run began. When it is gone, it is waited for,
@@ -58,7 +58,7 @@ class RemoteTest:
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """What a suite asks of its life."""
+    """What a suite asks of its session."""
 
     folder: Path
     timeouts: Timeouts
@@ -109,12 +109,12 @@ class BootSession:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoteLife:
-    """One life of a target, as a suite of tests sees it."""
+class RemoteSession:
+    """A target, as a suite of tests sees it."""
 
     request: _Asked
     guest: Guest
-    liveness: BootSession
+    health: BootSession
     console: _Silent = field(default_factory=_Silent)
 
     def deadline(self, seconds: float) -> float:
@@ -123,7 +123,7 @@ class RemoteLife:
 
     def check_alive(self) -> None:
         """Return when the target is in the session in which the run began."""
-        self.liveness.check()
+        self.health.check()
 
 
 def run(asked: RemoteTest, view: LiveView) -> RunReport:
@@ -179,17 +179,17 @@ def _stages(asked: RemoteTest, guest: Guest, record: RunRecord, session: str) ->
         platform.push_modules(guest, [(build, spec)], deadline_s=_LOAD_S)
         platform.load(guest, spec, deadline_s=_LOAD_S)
         shared_session.write(_handoff(asked, record, build), record.folder / _SESSION_FILE)
-    life = RemoteLife(
+    remote = RemoteSession(
         request=_Asked(folder=record.folder, timeouts=asked.settings.timeouts),
         guest=guest,
-        liveness=BootSession(target=target, guest=guest, begun_in=session),
+        health=BootSession(target=target, guest=guest, begun_in=session),
     )
-    _run_suites(asked, life, record)
+    _run_suites(asked, remote, record)
     if record.outcome.error is None:
         _close(asked, guest, record, platform, token)
 
 
-def _run_suites(asked: RemoteTest, life: RemoteLife, record: RunRecord) -> None:
+def _run_suites(asked: RemoteTest, remote: RemoteSession, record: RunRecord) -> None:
     listener = Listener(
         on_start=record.view.running,
         on_result=record.view.test,
@@ -200,7 +200,7 @@ def _run_suites(asked: RemoteTest, life: RemoteLife, record: RunRecord) -> None:
         with record.stage(f"tests: {spec.name}"):
             outcome = suites.run_suite(
                 spec,
-                life,
+                remote,
                 selection=asked.selection,
                 session_file=record.folder / _SESSION_FILE,
                 listener=listener,
@@ -231,7 +231,7 @@ def _close(
     with record.stage("unload"):
         if platform.is_loaded(guest, spec):
             platform.unload(guest, spec, deadline_s=_LOAD_S, attempts=5)
-    with record.stage("last word"):
+    with record.stage("final log check"):
         said = platform.last_word(guest, token)
         record.guest_word = said[0] if said else ""
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from harness.crash import expectations
 from harness.errors import HarnessError
-from harness.guest.session import CONSOLE, Session
+from harness.guest.session import CONSOLE
 from harness.model.crash import Crash, Expectation
+from harness.model.guest_history import GuestHistory
 from harness.model.settings import Accel, RunReport, StageResult
 from harness.panic.values import KernelReport
 from harness.report import kcidb, kernel_log, run_report
@@ -23,20 +24,22 @@ from harness.report.live_view import LiveView
 from harness.runs import verdict
 from harness.runs.suites import SuiteOutcome
 
+_KERNEL_LOGS = "kernel-log"
+
 
 @dataclass
 class RunRecord:
-    """The state of one run; `session` is None until a guest is up.
+    """The state of one run.
 
-    The three words are what each witness objects to: "" is no objection. `reports` are those of
-    guests that are gone; the last guest's are still in its session.
+    `guests` are those that are gone, in their order. `guest_word` and `console_word` are what
+    these witnesses object to: "" is no objection. `accel` is that of a run without a guest of
+    ours, and `reports` are what a target that the user boots has kept.
     """
 
     run_id: str
     target: str
     folder: Path
     view: LiveView
-    allowed: tuple[str, ...] = ()
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat("T", "seconds"))
     begun: float = field(default_factory=time.monotonic)
     stages: list[StageResult] = field(default_factory=list)
@@ -44,8 +47,7 @@ class RunRecord:
     facts: dict[str, str] = field(default_factory=dict)
     guest_word: str = "it was not asked"
     console_word: str = "no guest ran"
-    libvirt_word: str = ""
-    session: Session | None = None
+    guests: list[GuestHistory] = field(default_factory=list)
     accel: Accel = Accel.TCG
     crashes: list[Crash] = field(default_factory=list)
     expected: dict[str, Expectation] = field(default_factory=dict)
@@ -62,11 +64,16 @@ class RunRecord:
             took = round(time.monotonic() - begun, 2)
             self.stages.append(StageResult(name=name, duration_s=took))
 
+    def keep(self, guest: GuestHistory) -> None:
+        """Take down what is known of a guest that ends."""
+        self.guests.append(guest)
+        self.console_word = ""
+
     def finish(self, error: HarnessError | None) -> RunReport:
         """Return the report of the run, its files written."""
-        live = self.session
-        reports = self._reports()
-        results, loose = run_report.apply_reports(self.outcome.results, reports, self.allowed)
+        last = self.guests[-1] if self.guests else None
+        reports = (*self.reports, *(one for guest in self.guests for one in guest.reports))
+        results, loose = run_report.apply_reports(self.outcome.results, reports)
         results, loose = expectations.judged(results, loose, tuple(self.crashes), self.expected)
         results = run_report.with_crashes(results, self.crashes)
         evidence = verdict.Evidence(
@@ -74,17 +81,17 @@ class RunRecord:
             reports=loose,
             guest_word=self.guest_word,
             console_word=self.console_word,
-            libvirt_word=self.libvirt_word,
+            libvirt_word=last.objection if last else "",
             error=error,
         )
         word, reason = verdict.decide(evidence)
-        found = RunReport(
+        report = RunReport(
             run_id=self.run_id,
             target=self.target,
             verdict=word,
             reason=reason,
-            accel=live.accel if live else self.accel,
-            deadline_factor=live.factor if live else 1.0,
+            accel=last.accel if last else self.accel,
+            deadline_factor=last.factor if last else 1.0,
             started_at=self.started_at,
             duration_s=round(time.monotonic() - self.begun, 2),
             folder=self.folder,
@@ -92,43 +99,23 @@ class RunRecord:
             results=results,
             reports=loose,
             crashes=tuple(self.crashes),
-            witnesses=self._witnesses(),
+            witnesses=self._witnesses(last),
             facts=self.facts,
             hint=error.hint if error else "",
             evidence=error.evidence if error else (),
         )
-        _write_kernel_logs(self.folder)
-        run_report.write(found)
-        kcidb.write(found)
-        return found
+        if last is not None:
+            kernel_log.write(self.folder / CONSOLE, last.marks, self.folder / _KERNEL_LOGS)
+        run_report.write(report)
+        kcidb.write(report)
+        return report
 
-    def _reports(self) -> tuple[KernelReport, ...]:
-        """Return every report of every guest of this run, each once."""
-        live = self.session
-        last = live.watch.reports if live is not None else ()
-        return (*self.reports, *(one for one in last if one not in self.reports))
-
-    def _witnesses(self) -> dict[str, str]:
-        if self.session is None:
+    def _witnesses(self, last: GuestHistory | None) -> dict[str, str]:
+        if last is None:
             return {}
-        watch = self.session.watch
-        seen = f"{watch.line_count} lines, {watch.beats} heartbeats, planted line "
+        seen = f"{last.line_count} lines, {last.beats} heartbeats, planted line "
         return {
             "guest": self.guest_word or "called its log clean",
-            "console": seen + ("seen" if watch.sees else "not seen"),
-            "libvirt": self.session.liveness.objection() or "no event",
+            "console": seen + ("seen" if last.planted_seen else "not seen"),
+            "libvirt": last.objection or "no event",
         }
-
-
-def _write_kernel_logs(folder: Path) -> None:
-    console = folder / CONSOLE
-    if not console.exists():
-        return
-    target = folder / "kernel-log"
-    target.mkdir(exist_ok=True)
-    with console.open(encoding="utf-8", errors="backslashreplace") as lines:
-        parts = kernel_log.split(line.rstrip("\r\n") for line in lines)
-        for number, part in enumerate(parts):
-            safe = "".join(c if c.isalnum() or c in "-_.:[]" else "_" for c in part.name)
-            name = f"{number:03d}-{safe[:100]}.log"
-            (target / name).write_text("".join(f"{line}\n" for line in part.lines))

@@ -21,7 +21,7 @@ from harness.host import footprint
 from harness.model.crash import Cause, Crash
 from harness.model.settings import TestResult, TestSpec
 from harness.runs import debug_on_crash, suites
-from harness.runs.loaded_guest import StandingGuest
+from harness.runs.loaded_guest import LoadedGuest
 from harness.runs.suites import SuiteOutcome
 
 # What leaves the host able to go on with another guest.
@@ -39,46 +39,46 @@ class TooManyCrashes(HarnessError):
     """Raised when the same crash has come as often in a row as the run allows."""
 
 
-def run_suite(spec: TestSpec, standing: StandingGuest) -> SuiteOutcome:
+def run_suite(spec: TestSpec, loaded: LoadedGuest) -> SuiteOutcome:
     """Return the outcome of one suite; crashes on the way are in the run's record.
 
     The outcome's error is what ended the suite for good, if anything did.
     """
-    books = _Books(standing)
+    collected = _Results(loaded)
     planned: tuple[str, ...] = ()
     idle = 0
     while True:
-        before = len(books.results)
+        before = len(collected.results)
         outcome = suites.run_suite(
             spec,
-            standing.session,
-            selection=standing.request.selection,
-            session_file=standing.session_file,
-            listener=books.listener,
-            done=tuple(result.name for result in books.results),
+            loaded.session,
+            selection=loaded.request.selection,
+            session_file=loaded.session_file,
+            listener=collected.listener,
+            done=tuple(result.name for result in collected.results),
         )
         # A later process that collects less than the first does not make the rest disappear.
         planned = planned or outcome.planned
         error = outcome.error
         if error is not None and isinstance(error, _SURVIVABLE):
-            error = _survived(spec, standing, outcome)
-        books.show_held()
-        idle = 0 if len(books.results) > before else idle + 1
+            error = _go_on(spec, loaded, outcome)
+        collected.show_held()
+        idle = 0 if len(collected.results) > before else idle + 1
         if error is None and idle >= _MOST_IDLE:
             error = outcome.error
-        done = {result.name for result in books.results}
+        done = {result.name for result in collected.results}
         left = [name for name in planned if name not in done]
         if error is not None or outcome.error is None or not left:
             break
     lost = suites.lost(left, spec.name)
-    return replace(outcome, results=(*books.results, *lost), error=error)
+    return replace(outcome, results=(*collected.results, *lost), error=error)
 
 
-class _Books:
+class _Results:
     """The results of one suite over all its guests; those of announced crashes wait for them."""
 
-    def __init__(self, standing: StandingGuest) -> None:
-        self._record = standing.record
+    def __init__(self, loaded: LoadedGuest) -> None:
+        self._record = loaded.record
         self._held: list[TestResult] = []
         self.results: list[TestResult] = []
         self.listener = suites.Listener(
@@ -103,36 +103,34 @@ class _Books:
         self._held = []
 
 
-def _survived(
-    spec: TestSpec, standing: StandingGuest, outcome: SuiteOutcome
-) -> HarnessError | None:
+def _go_on(spec: TestSpec, loaded: LoadedGuest, outcome: SuiteOutcome) -> HarnessError | None:
     """Explain the end of a guest and bring up the next; return why that is not possible, if so."""
     error = outcome.error
     if error is None:
         return None
-    found = explain(standing, error, test=_charged(outcome))
+    crash = explain(loaded, error, test=_charged(outcome))
     if spec.pytest is None:
         return error
-    reason = _enough(standing, found)
+    reason = _too_many(loaded, crash)
     if reason is not None:
         return reason
-    return _renewed(standing)
+    return _replace_guest(loaded)
 
 
-def _renewed(standing: StandingGuest) -> HarnessError | None:
+def _replace_guest(loaded: LoadedGuest) -> HarnessError | None:
     """Bring up the next guest; return why there is none.
 
     That one guest is too slow to come up says something of the host, and nothing of a test: so
     there is a second attempt.
     """
-    view = standing.record.view
+    view = loaded.record.view
     view.note("another guest takes over")
     try:
         try:
-            standing.renew()
+            loaded.renew()
         except GuestLost as error:
             view.note(f"it did not come up, so one more: {error.message}")
-            standing.renew()
+            loaded.renew()
     except HarnessError as error:
         return error
     return None
@@ -143,46 +141,44 @@ def _charged(outcome: SuiteOutcome) -> str:
     return "" if isinstance(outcome.error, KernelComplained) else outcome.running
 
 
-def explain(standing: StandingGuest, error: HarnessError, *, test: str) -> Crash:
+def explain(loaded: LoadedGuest, error: HarnessError, *, test: str) -> Crash:
     """Return the crash behind an error, kept in the run's record and shown."""
-    record = standing.record
-    held_s = debug_on_crash.hand_over(standing, error)
+    record = loaded.record
+    held_s = debug_on_crash.hand_over(loaded, error)
     number = len(record.crashes) + 1
-    found = collect.collect(
-        standing.scene(number),
+    crash = collect.collect(
+        loaded.scene(number),
         collect.Circumstances(
             error=error,
             test=test,
             number=number,
-            reproduce=_command(standing, test or _of_report(standing)),
+            reproduce=_command(loaded, test or _of_report(loaded)),
             held_s=held_s,
             facts=dict(record.facts),
         ),
     )
-    record.crashes.append(found)
-    held = f"harness after {'the first crash' if found.number == 1 else 'the last crash'}"
-    record.facts[held] = str(footprint.now())
-    record.reports += standing.session.watch.reports
-    return found
+    record.crashes.append(crash)
+    when = "the first crash" if number == 1 else "the last crash"
+    record.facts[f"harness after {when}"] = str(footprint.now())
+    return crash
 
 
-def _of_report(standing: StandingGuest) -> str:
+def _of_report(loaded: LoadedGuest) -> str:
     """Return the test during which the kernel first complained, or ""."""
-    return next((one.test for one in standing.session.watch.reports if one.test), "")
+    return next((one.test for one in loaded.session.watch.reports if one.test), "")
 
 
-def explain_rest(standing: StandingGuest) -> None:
+def explain_rest(loaded: LoadedGuest) -> None:
     """Explain what the kernel has reported in the last guest and nobody has looked at yet."""
-    live = standing.session
-    rest = [one for one in live.watch.reports if not live.liveness.is_allowed(one)]
+    rest = loaded.session.watch.reports
     if rest:
         error = KernelComplained(f"the kernel reported: {rest[0].title}", evidence=rest[0].text)
-        explain(standing, error, test=rest[0].test)
+        explain(loaded, error, test=rest[0].test)
 
 
-def _command(standing: StandingGuest, test: str) -> str:
+def _command(loaded: LoadedGuest, test: str) -> str:
     """Return the command line that runs the test again, as far as one test does it."""
-    request = standing.request
+    request = loaded.request
     words = ["./dev", "kernel-test"]
     words += [f"--target={request.target_name}"] if request.target_name else []
     words += [f"--kernel={request.kernel_name}"] if request.kernel_name else []
@@ -192,20 +188,20 @@ def _command(standing: StandingGuest, test: str) -> str:
     return " ".join(words)
 
 
-def _enough(standing: StandingGuest, found: Crash) -> HarnessError | None:
+def _too_many(loaded: LoadedGuest, crash: Crash) -> HarnessError | None:
     """Return an error when the last crashes were all the same one, and none was asked for."""
-    most = standing.request.most_crashes
-    record = standing.record
+    most = loaded.request.most_crashes
+    record = loaded.record
     last = record.crashes[-most:] if most else []
     wanted = record.expected
-    same = [one for one in last if one.signature == found.signature and one.test not in wanted]
+    same = [one for one in last if one.signature == crash.signature and one.test not in wanted]
     if not most or len(same) < most:
         return None
-    if found.cause is Cause.REPORT:
+    if crash.cause is Cause.REPORT:
         return None
     error = TooManyCrashes(
-        f"the same crash {most} times in a row: {found.title}",
-        hint=f"{found.folder / 'report.md'} explains it; --maxcrash=0 goes on whatever happens",
+        f"the same crash {most} times in a row: {crash.title}",
+        hint=f"{crash.folder / 'report.md'} explains it; --maxcrash=0 goes on whatever happens",
     )
-    error.exit_code = _EXIT_CODES.get(found.cause, GuestCrashed.exit_code)
+    error.exit_code = _EXIT_CODES.get(crash.cause, GuestCrashed.exit_code)
     return error

@@ -205,12 +205,12 @@ def _pump(spec: TestSpec, lines: Iterator[str | None], ledger: _Ledger, session:
         if line is not None:
             ledger.feed(line)
         passed_s, seen_at = time.monotonic() - seen_at, time.monotonic()
-        if session.liveness.held:
+        if session.health.held:
             ledger.postpone(passed_s)
             end += passed_s
         session.check_alive()
         if spec.pytest is not None:
-            session.liveness.check_unspoilt(ledger.running)
+            session.health.check_unspoilt(ledger.running)
         if ledger.running_for_s > test_limit:
             raise _overdue(session, f"{ledger.running} ran for over {test_limit:.0f} s")
         if time.monotonic() > end:
@@ -218,7 +218,7 @@ def _pump(spec: TestSpec, lines: Iterator[str | None], ledger: _Ledger, session:
 
 
 def _overdue(session: Watched, what: str) -> HarnessError:
-    session.liveness.note("deadline", what)
+    session.health.note("deadline", what)
     return TestOverdue(
         f"{what}; the guest's kernel still beats",
         hint="raise test_s or deadline_s in the configuration if the test may take that long",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """What a suite of tests has to know of the guest that it runs in, whoever booted it.
 
-`Session` is that of a guest of ours, `RemoteLife` that of a target which the user boots.
+`Session` is that of a guest of ours, `RemoteSession` that of a target which the user boots.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from harness.systems.ssh import Guest
 
 
 class Asked(Protocol):
-    """What a suite has to know of the life that it runs in."""
+    """What a suite has to know of the guest that it runs in."""
 
     @property
     def folder(self) -> Path:
@@ -45,7 +45,7 @@ class Tail(Protocol):
 
 
 class Watched(Protocol):
-    """One life of a guest, as far as a suite of tests is concerned; `Session` is one."""
+    """A guest, as far as a suite of tests is concerned; `Session` is one."""
 
     @property
     def request(self) -> Asked:
@@ -56,7 +56,7 @@ class Watched(Protocol):
         """The connection."""
 
     @property
-    def liveness(self) -> Alive:
+    def health(self) -> Alive:
         """Who knows whether the guest lives."""
 
     @property

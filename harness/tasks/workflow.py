@@ -216,9 +216,9 @@ def _load(  # noqa: PLR0913, PLR0917
     if remote is not None:
         return _load_on(context, remote, file, reboot=reboot)
     request = replace(request_from(context, locals()), keep=True)
-    with context.view() as view, kernel_test.standing_guest(request, view) as standing:
-        life = standing.session.life
-    print("\n".join(manage.how_to_reach(life)))
+    with context.view() as view, kernel_test.load_guest(request, view) as loaded:
+        entry = loaded.session.entry
+    print("\n".join(manage.how_to_reach(entry)))
     return 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.guest import registry
-from harness.guest.registry import Life
+from harness.guest.registry import GuestEntry
 from harness.host import config
 from harness.model.settings import Endpoint
 from harness.systems.ssh import Guest
@@ -38,18 +38,18 @@ def invoke(*words: str, deadline_s: float = 60) -> "subprocess.CompletedProcess[
 
 
 @pytest.fixture
-def standing() -> Iterator[Life]:
+def standing() -> Iterator[GuestEntry]:
     """Give a guest of this test's own."""
     yield from _standing()
 
 
 @pytest.fixture(scope="session")
-def shared() -> Iterator[Life]:
+def shared() -> Iterator[GuestEntry]:
     """Give a guest that tests share, each leaving it as it was."""
     yield from _standing()
 
 
-def _standing() -> Iterator[Life]:
+def _standing() -> Iterator[GuestEntry]:
     symbols = invoke("kernel-symbols", deadline_s=_FETCH_S)
     assert symbols.returncode == 0, symbols.stderr
     done = invoke("kernel-test-load", deadline_s=_START_S)
@@ -64,13 +64,13 @@ def _standing() -> Iterator[Life]:
 
 
 @pytest.fixture
-def ssh(shared: Life) -> Iterator[Guest]:
+def ssh(shared: GuestEntry) -> Iterator[Guest]:
     """Give a connection to the shared guest."""
     with Guest.connect(endpoint(shared), deadline_s=40, alive=lambda: None) as guest:
         yield guest
 
 
-def endpoint(life: Life) -> Endpoint:
+def endpoint(life: GuestEntry) -> Endpoint:
     """Return how a guest is reached."""
     return Endpoint(
         host="127.0.0.1",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.guest import domain, hypervisor
-from harness.guest.registry import Life
+from harness.guest.registry import GuestEntry
 from harness.host import config
 from harness.systems.ssh import Guest
 from tests.debug.conftest import invoke
@@ -21,7 +21,7 @@ BUSY = "exec dd if=/dev/zero of=/dev/null bs=4M"
 _NO_STACK = "it ran on while it was looked at|in user mode"
 
 
-def drgn(life: Life, *commands: str) -> "subprocess.CompletedProcess[str]":
+def drgn(life: GuestEntry, *commands: str) -> "subprocess.CompletedProcess[str]":
     """Return what drgn says to commands."""
     words = [f"--command={one}" for one in commands]
     return invoke("debug-attach", f"--run={life.run_id}", "--drgn", *words)
@@ -35,7 +35,7 @@ def stack_of(text: str, cpu: int) -> str:
 
 
 @pytest.mark.short
-def test_all_cpus_without_stopping_the_guest(shared: Life) -> None:
+def test_all_cpus_without_stopping_the_guest(shared: GuestEntry) -> None:
     """Whole stacks with lines and variables, the driver's state; QEMU runs it all the time."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--drgn"]
     line += ["--command=cpus()", "--command=%osq", "--command=prog['init_task'].comm.string_()"]
@@ -67,7 +67,7 @@ def test_all_cpus_without_stopping_the_guest(shared: Life) -> None:
     assert runs_on(shared)
 
 
-def test_a_busy_cpu_is_caught_whole_or_not_shown(shared: Life, ssh: Guest) -> None:
+def test_a_busy_cpu_is_caught_whole_or_not_shown(shared: GuestEntry, ssh: Guest) -> None:
     """What runs in the kernel is seen down to its system call; half a stack never."""
     with ssh.popen(BUSY):
         said = [drgn(shared, "cpus()").stdout for _ in range(3)]
@@ -81,7 +81,7 @@ def test_a_busy_cpu_is_caught_whole_or_not_shown(shared: Life, ssh: Guest) -> No
     assert any("entry_SYSCALL_64" in one for one in busy), busy
 
 
-def test_beside_a_debugger_that_holds_the_guest(shared: Life) -> None:
+def test_beside_a_debugger_that_holds_the_guest(shared: GuestEntry) -> None:
     """It asks nobody: what gdb has stopped is seen standing still."""
     with attached("gdb", f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
         terminal.tell("continue")
@@ -94,7 +94,7 @@ def test_beside_a_debugger_that_holds_the_guest(shared: Life) -> None:
     assert runs_on(shared)
 
 
-def test_what_would_stop_the_guest_is_refused(shared: Life, tmp_path: Path) -> None:
+def test_what_would_stop_the_guest_is_refused(shared: GuestEntry, tmp_path: Path) -> None:
     """A breakpoint, and a file that is not this kernel's: exit code 2, the reason, no change."""
     stops = invoke("debug-attach", f"--run={shared.run_id}", "--drgn", "--break=schedule")
     junk = tmp_path / "vmlinux"

@@ -17,7 +17,7 @@ from typing import IO, Any
 import psutil
 import pytest
 
-from harness.guest.registry import Life
+from harness.guest.registry import GuestEntry
 from harness.systems.ssh import Guest
 from tests.debug.terminal import PROJECT, ended
 from tests.debug.test_debug_attach import runs_on
@@ -124,7 +124,7 @@ def listening(ssh: Guest) -> Iterator[None]:
             ssh.run("pkill osqtail", deadline_s=30)
 
 
-def test_dap_on_standard_input_and_output(shared: Life, ssh: Guest) -> None:
+def test_dap_on_standard_input_and_output(shared: GuestEntry, ssh: Guest) -> None:
     """A function breakpoint, a stack with lines and variables; the guest runs on."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with (
@@ -145,7 +145,7 @@ def test_dap_on_standard_input_and_output(shared: Life, ssh: Guest) -> None:
     assert not list((shared.folder / "dbg").iterdir())
 
 
-def test_dap_on_a_port(shared: Life, ssh: Guest) -> None:
+def test_dap_on_a_port(shared: GuestEntry, ssh: Guest) -> None:
     """Two editors one after the other, on loopback only; after Ctrl-C nobody listens."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}"]
     with ended(
@@ -179,7 +179,7 @@ def test_dap_on_a_port(shared: Life, ssh: Guest) -> None:
     assert runs_on(shared)
 
 
-def test_an_editor_that_is_killed_leaves_a_running_guest(shared: Life) -> None:
+def test_an_editor_that_is_killed_leaves_a_running_guest(shared: GuestEntry) -> None:
     """Its end of the pipe closes in the middle of a session."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with ended(
@@ -197,7 +197,7 @@ def test_an_editor_that_is_killed_leaves_a_running_guest(shared: Life) -> None:
     assert runs_on(shared)
 
 
-def test_lldb_dap_debugs_the_guest(shared: Life) -> None:
+def test_lldb_dap_debugs_the_guest(shared: GuestEntry) -> None:
     """Two threads with stacks; the guest runs on after it, and Ctrl-C removes every trace."""
     LAUNCH.unlink(missing_ok=True)
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--vscode"]

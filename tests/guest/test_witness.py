@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from harness.systems.ssh import Guest
 from tests.guest.tailing import Record, Tailing
 
-Life = list[str]
+GuestEntry = list[str]
 PROCESSES = "--type exec --type fork --type exit"
 
 
-def lives_by_witness(lines: Iterable[str], root: int) -> dict[int, Life]:
+def lives_by_witness(lines: Iterable[str], root: int) -> dict[int, GuestEntry]:
     """Return what happened to each child of `root`, by pid, as the connector tells it."""
-    found: dict[int, Life] = defaultdict(list)
+    found: dict[int, GuestEntry] = defaultdict(list)
     children = set()
     for line in lines:
         what, *numbers = line.split()
@@ -28,9 +28,9 @@ def lives_by_witness(lines: Iterable[str], root: int) -> dict[int, Life]:
     return found
 
 
-def lives_by_driver(records: Iterable[Record], root: int) -> dict[int, Life]:
+def lives_by_driver(records: Iterable[Record], root: int) -> dict[int, GuestEntry]:
     """Return the same, as our records tell it."""
-    found: dict[int, Life] = defaultdict(list)
+    found: dict[int, GuestEntry] = defaultdict(list)
     for one in records:
         if one["type"] == "fork" and one["pid"] == root:
             found[one["child_pid"]].append("fork")

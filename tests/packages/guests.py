@@ -17,7 +17,8 @@ import pytest
 
 from harness.artefacts import image, kernels
 from harness.guest import session
-from harness.guest.session import Session, SessionRequest
+from harness.guest.session import Session
+from harness.guest.session_request import SessionRequest
 from harness.host import apt, apt_suite
 from harness.model.settings import Image, Kernel, KernelSpec, PushSpec, TargetSpec
 from harness.systems.ssh import Guest
@@ -211,7 +212,7 @@ def kept_disk(live: Session) -> Iterator[Path]:
     live.domain.suspend()
     with tempfile.TemporaryDirectory(prefix="kept-", dir=ENVIRONMENT.cache) as name:
         kept = Path(name) / "disk.qcow2"
-        os.link(live.life.disk / "overlay.qcow2", kept)
+        os.link(live.entry.disk / "overlay.qcow2", kept)
         yield kept
 
 

@@ -14,8 +14,8 @@ from harness.host import config
 from harness.memory.values import MemoryRequest
 from harness.model.request import KernelTestRequest
 from harness.report.live_view import PlainView
-from harness.runs.kernel_test import standing_guest
-from harness.runs.loaded_guest import StandingGuest
+from harness.runs.kernel_test import load_guest
+from harness.runs.loaded_guest import LoadedGuest
 from harness.systems.linux import kmod
 from tests.system.whole_run import ROOT
 
@@ -28,26 +28,26 @@ LOOK_S = 60.0
 class MemoryGuest:
     """The guest, and the kernel's symbols."""
 
-    standing: StandingGuest
+    loaded: LoadedGuest
     vmlinux: Path
 
     @property
     def session(self) -> Session:
         """The session of the guest."""
-        return self.standing.session
+        return self.loaded.session
 
     @property
     def modules(self) -> dict[str, Path]:
         """The files with debug information, by module."""
         return {
-            "osq": self.standing.build.debug,
-            "osq_test": self.standing.handoff.variants["test"].debug,
+            "osq": self.loaded.build.debug,
+            "osq_test": self.loaded.handoff.variants["test"].debug,
         }
 
     def request(self, task_comm: str) -> MemoryRequest:
         """Return a request for all there is to see of the guest, which is paused."""
         return MemoryRequest(
-            qmp=str(self.session.life.folder / "qmp"),
+            qmp=str(self.session.entry.folder / "qmp"),
             registers=self.session.domain.hmp("info registers -a"),
             vmlinux=str(self.vmlinux),
             modules={name: str(path) for name, path in self.modules.items()},
@@ -67,13 +67,13 @@ def memory_guest() -> Iterator[MemoryGuest]:
         run_id=f"memory-{time.time_ns():x}",
     )
     try:
-        with standing_guest(request, PlainView(verbose=False)) as standing:
-            live = standing.session
+        with load_guest(request, PlainView(verbose=False)) as loaded:
+            live = loaded.session
             symbols = kernel_symbols.ensure(
                 live.request.kernel, root=environment.cache, progress=lambda _: None
             )
             variant = SETTINGS.module.variant("test")
             kmod.load(live.guest, variant, deadline_s=live.deadline(10.0))
-            yield MemoryGuest(standing=standing, vmlinux=symbols.vmlinux)
+            yield MemoryGuest(loaded=loaded, vmlinux=symbols.vmlinux)
     finally:
         shutil.rmtree(request.runs / str(request.run_id), ignore_errors=True)

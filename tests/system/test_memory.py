@@ -87,7 +87,7 @@ def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
     assert all(stack.frames or stack.note for stack in view.cpus)
     assert any("Kernel panic - not syncing" in line for line in view.log)
     build_ids = {one.name: one.build_id for one in view.modules if one.has_symbols}
-    assert build_ids["osq"] == crash.standing.build.build_id
+    assert build_ids["osq"] == crash.loaded.build.build_id
     assert len(build_ids) == 2
 
 
@@ -107,7 +107,7 @@ def test_driver_tells_its_own_state(paused: MemoryView) -> None:
     assert "generation 1, owner osqtail (pid" in lines[0]
     assert lines[1] == "osq: publishers on: exec; off: fork, exit, socket, file, module, cred"
     assert "ring of 1048576 bytes: read 0, commit " in lines[2]
-    assert [line.rpartition(": ")[2] for line in lines[3:5]] == ["the law holds"] * 2
+    assert [line.rpartition(": ")[2] for line in lines[3:5]] == ["the counters add up"] * 2
     pending = int(lines[4].split("pending ")[1].split(" ")[0])
     assert pending >= RECORDS
     assert f"= consumed 0 + pending {pending} + reset 0" in lines[4]
@@ -194,13 +194,13 @@ def test_shell_has_symbols_and_the_drivers_command(
 
 def test_vmlinux_of_another_build_is_told(crash: MemoryGuest, dump: vmcore.Vmcore) -> None:
     """A vmlinux that is not this kernel's gives its build id and no stack."""
-    other = crash.standing.build.debug
+    other = crash.loaded.build.debug
 
     view = inspect.look(replace(crash.request("osqtail"), vmlinux=str(other)), deadline_s=LOOK_S)
 
     assert view.symbols_match is False
     assert view.cpus == ()
-    assert f"is of build {crash.standing.build.build_id}, the guest runs" in view.problems[0]
+    assert f"is of build {crash.loaded.build.build_id}, the guest runs" in view.problems[0]
     assert dump.file.exists()
 
 

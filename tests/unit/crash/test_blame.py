@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from harness.crash.blame import controlled, judge
+from harness.crash.blame import Suspicion, controlled, judge
 from harness.errors import GuestCrashed, GuestLost, HypervisorDied, TestOverdue
 from harness.model.crash import Blame, Cause
 from harness.panic.values import Stack
@@ -11,15 +11,16 @@ from tests.unit.crashes import OURS, THEIRS, crash, report
 
 DIED = GuestCrashed("it died")
 MODULES = {"osq", "osq_test"}
+SUSPICION = Suspicion(cause=Cause.PANIC, reports=(report(),))
 FOREIGN = report(function="vfs_write", module="", stacks=(Stack(name="", frames=(THEIRS,)),))
 
 
 def test_a_guilty_function_of_the_module_is_the_modules_fault() -> None:
     """The report names the module itself."""
-    found = judge(crash(), MODULES, DIED)
+    found = judge(SUSPICION, MODULES, DIED)
 
     assert found.blame is Blame.MODULE
-    assert "osq_break [osq]" in found.blame_why
+    assert "osq_break [osq]" in found.why
 
 
 def test_a_frame_of_the_module_anywhere_is_evidence() -> None:
@@ -27,25 +28,25 @@ def test_a_frame_of_the_module_anywhere_is_evidence() -> None:
     freed = Stack(name="Freed by task 12", frames=(OURS,))
     through = report(module="", stacks=(Stack(name="", frames=(THEIRS,)), freed))
 
-    found = judge(crash(reports=(through,)), MODULES, DIED)
+    found = judge(replace(SUSPICION, reports=(through,)), MODULES, DIED)
 
     assert found.blame is Blame.MODULE
-    assert "osq_break [osq]" in found.blame_why
+    assert "osq_break [osq]" in found.why
 
 
 def test_another_module_is_not_ours() -> None:
     """A frame of a module that is not under test blames nobody yet."""
-    found = judge(crash(reports=(report(module="ext4", stacks=()),)), MODULES, DIED)
+    found = judge(replace(SUSPICION, reports=(report(module="ext4", stacks=()),)), MODULES, DIED)
 
     assert found.blame is Blame.UNDECIDED
-    assert "--control" in found.blame_why
+    assert "--control" in found.why
 
 
 def test_qemus_end_is_the_harness_fault() -> None:
     """Even when the module's frames are on the console."""
     died = HypervisorDied("QEMU ended")
 
-    found = judge(crash(cause=Cause.QEMU), MODULES, died)
+    found = judge(replace(SUSPICION, cause=Cause.QEMU), MODULES, died)
 
     assert found.blame is Blame.HARNESS
 
@@ -54,7 +55,7 @@ def test_a_lost_connection_is_the_harness_fault() -> None:
     """SSH that ends while the kernel is well says nothing of the module."""
     lost = GuestLost("the SSH connection is lost")
 
-    found = judge(crash(cause=Cause.UNREACHABLE, reports=()), MODULES, lost)
+    found = judge(replace(SUSPICION, cause=Cause.UNREACHABLE, reports=()), MODULES, lost)
 
     assert found.blame is Blame.HARNESS
 
@@ -62,7 +63,7 @@ def test_a_lost_connection_is_the_harness_fault() -> None:
 def test_ssh_that_answers_excuses_no_hang_that_the_kernel_reports() -> None:
     """Its console has not stopped: it is where the kernel said that a task hangs."""
     hung = report(kind="hung-task", function="drain", module="", stacks=())
-    silent = crash(cause=Cause.HANG, answered="ssh", reports=())
+    silent = Suspicion(cause=Cause.HANG, answered="ssh", reports=())
 
     assert judge(silent, MODULES, DIED).blame is Blame.HARNESS
     assert judge(replace(silent, reports=(hung,)), MODULES, DIED).blame is Blame.UNDECIDED
@@ -72,14 +73,14 @@ def test_a_test_that_waits_for_nothing_blames_nobody() -> None:
     """Overdue, and no task stands still in the module."""
     overdue = TestOverdue("ran for over 60 s")
 
-    found = judge(crash(cause=Cause.OVERDUE, reports=()), MODULES, overdue)
+    found = judge(replace(SUSPICION, cause=Cause.OVERDUE, reports=()), MODULES, overdue)
 
     assert found.blame is Blame.UNDECIDED
 
 
 def test_the_same_end_without_the_module_is_the_kernels_fault() -> None:
     """A control run that ends in the same signature decides; another end does not."""
-    found = judge(crash(reports=(FOREIGN,)), MODULES, DIED)
+    found = crash(reports=(FOREIGN,), blame=Blame.UNDECIDED, blame_why="nobody is named")
 
     same = controlled(found, crash(reports=(FOREIGN,)))
     other = controlled(found, crash(signature="ffffffffffff", title="something else"))

@@ -29,13 +29,13 @@ def test_a_hang_of_which_nothing_was_said_is_named() -> None:
     (found,) = standing_still(ANSWER, NOBODY, MODULES, ())
 
     assert found.function == "osq_crash_deadlock"
-    assert standing_still(Answer(way="", lines=()), NOBODY, MODULES, ()) == []
+    assert standing_still(Answer(way="", lines=()), NOBODY, MODULES, ()) == ()
 
 
 def test_what_the_watchdog_said_of_the_module_is_not_said_twice() -> None:
     """The task is the same, and so is its stack."""
     assert OWN[0].module == "osq_test"
-    assert standing_still(ANSWER, NOBODY, MODULES, OWN) == []
+    assert standing_still(ANSWER, NOBODY, MODULES, OWN) == ()
 
 
 def test_a_stranger_who_waits_does_not_hide_the_module() -> None:
@@ -43,4 +43,4 @@ def test_a_stranger_who_waits_does_not_hide_the_module() -> None:
     (found,) = standing_still(ANSWER, NOBODY, MODULES, FOREIGN)
 
     assert found.module == "osq_test"
-    assert standing_still(ANSWER, NOBODY, ("other",), FOREIGN) == []
+    assert standing_still(ANSWER, NOBODY, ("other",), FOREIGN) == ()

@@ -24,7 +24,7 @@ class FakeGuest:
     lines: list[Line] = field(default_factory=lambda: [Line("before")])
     last_byte_at: float = 0.0
 
-    def run(self, command: str, *, deadline_s: float) -> None:
+    def run_script(self, command: str, *, deadline_s: float) -> None:
         """Take sysrq letters over SSH."""
         self.asked.append("ssh")
         if "ssh" not in self.answers:
@@ -69,10 +69,10 @@ class FakeGuest:
     domain = console = guest
 
 
-def asked(*answers: str, told: bool = False) -> tuple[str, list[str], FakeGuest]:
+def asked(*answers: str, spins: bool = False) -> tuple[str, list[str], FakeGuest]:
     """Return by which way a guest answered, what it was asked, and the guest."""
     fake = FakeGuest(frozenset(answers))
-    found = interrogate(cast("Any", fake), told=told)
+    found = interrogate(cast("Any", fake), spins=spins)
     assert all(line != "before" for line in found.lines)
     return found.way, fake.asked, fake
 
@@ -119,8 +119,8 @@ def test_silence_is_an_answer_too() -> None:
 
 def test_a_kernel_that_told_of_its_cpu_is_asked_for_the_others_only() -> None:
     """Over the serial line, which needs no task; when nobody hears it, nothing else is tried."""
-    way, steps, _ = asked("ssh", "serial", "nmi", told=True)
-    silent, tried, _ = asked("ssh", "nmi", told=True)
+    way, steps, _ = asked("ssh", "serial", "nmi", spins=True)
+    silent, tried, _ = asked("ssh", "nmi", spins=True)
 
     assert (way, steps[0]) == ("serial", "chardev-send-break charserial0")
     assert silent == ""

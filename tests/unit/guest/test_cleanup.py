@@ -11,9 +11,9 @@ from harness.errors import UsageError
 from harness.guest import cleanup, registry
 
 
-def entry(base: Path, run_id: str, *, kept: bool = False) -> registry.Life:
+def make_entry(base: Path, run_id: str, *, kept: bool = False) -> registry.GuestEntry:
     """Write the record of a run that nobody owns, with a disk folder."""
-    life = registry.Life(
+    entry = registry.GuestEntry(
         run_id=run_id,
         folder=base / "runtime" / run_id,
         disk=base / "cache" / "live" / run_id,
@@ -22,10 +22,10 @@ def entry(base: Path, run_id: str, *, kept: bool = False) -> registry.Life:
         target="one",
         kept=kept,
     )
-    life.folder.mkdir(parents=True)
-    life.disk.mkdir(parents=True)
-    life.write()
-    return life
+    entry.folder.mkdir(parents=True)
+    entry.disk.mkdir(parents=True)
+    entry.write()
+    return entry
 
 
 def swept(base: Path) -> list[str]:
@@ -35,19 +35,19 @@ def swept(base: Path) -> list[str]:
 
 def test_a_killed_run_is_removed_and_said(tmp_path: Path) -> None:
     """Record, folder and overlay of a run without an owner go, and one line names it."""
-    life = entry(tmp_path, "run-1")
+    entry = make_entry(tmp_path, "run-1")
 
     (line,) = swept(tmp_path)
 
     assert "run-1" in line
-    assert not life.folder.exists()
-    assert not life.disk.exists()
+    assert not entry.folder.exists()
+    assert not entry.disk.exists()
     assert swept(tmp_path) == []
 
 
 def test_a_run_in_use_is_left_alone(tmp_path: Path) -> None:
     """A lock that somebody holds protects the run."""
-    base = entry(tmp_path, "run-0")
+    base = make_entry(tmp_path, "run-0")
     mine = replace(base, run_id="run-1", folder=tmp_path / "runtime" / "run-1")
     registry.remove(base)
 
@@ -58,7 +58,7 @@ def test_a_run_in_use_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_kept_guest_that_died_is_a_leftover(tmp_path: Path) -> None:
     """Kept protects a guest that lives, not the files of one that is gone."""
-    entry(tmp_path, "run-1", kept=True)
+    make_entry(tmp_path, "run-1", kept=True)
 
     assert len(swept(tmp_path)) == 1
 
@@ -91,9 +91,9 @@ def test_the_only_guest_is_meant_without_a_name(tmp_path: Path) -> None:
     runtime = tmp_path / "runtime"
     with pytest.raises(UsageError, match="guests now: none"):
         cleanup.choose_guest(runtime, "")
-    entry(tmp_path, "20260101-000000-aaaa")
+    make_entry(tmp_path, "20260101-000000-aaaa")
     assert cleanup.choose_guest(runtime, "").run_id.endswith("aaaa")
-    entry(tmp_path, "20260101-000001-bbbb")
+    make_entry(tmp_path, "20260101-000001-bbbb")
 
     assert cleanup.choose_guest(runtime, "bbbb").run_id.endswith("bbbb")
     with pytest.raises(UsageError, match="not clear"):

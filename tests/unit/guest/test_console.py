@@ -53,6 +53,15 @@ def test_the_file_holds_every_byte_as_it_came(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_bytes() == raw
 
 
+def test_the_next_guests_console_is_a_file_of_its_own(tmp_path: Path) -> None:
+    """Line numbers of a report count from this guest's first line."""
+    for raw in (b"the first guest\n", b"the second\n"):
+        with Console(Wire(raw, b""), file=tmp_path / "log") as console:
+            console.wait_for("guest|second", deadline_s=5)
+
+    assert (tmp_path / "log").read_bytes() == b"the second\n"
+
+
 @pytest.mark.parametrize(
     ("raw", "text"),
     [

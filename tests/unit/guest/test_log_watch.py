@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """watch: what the kernel says is charged to the test that was running, and silence is seen."""
 
-from harness.guest.log_watch import Watch
+from harness.guest.log_watch import LogWatch
 
 TOKEN = "0123456789abcdef"  # noqa: S105
 RUN = "20260101-000000-abcd"
@@ -15,9 +15,9 @@ WARNING = (
 )
 
 
-def fed(*lines: str) -> Watch:
+def fed(*lines: str, allowed: tuple[str, ...] = ()) -> LogWatch:
     """Return a watch that has seen the lines, one a second from 100 s on."""
-    watch = Watch(run_id=RUN, token=TOKEN, started_at=100.0)
+    watch = LogWatch(run_id=RUN, token=TOKEN, started_at=100.0, allowed=allowed)
     for at, line in enumerate(lines, start=100):
         watch.feed(line, float(at))
     watch.finish()
@@ -49,6 +49,19 @@ def test_a_report_between_tests_belongs_to_none() -> None:
     assert [report.test for report in watch.reports] == [""]
     assert watch.has_finished("t::one")
     assert not watch.has_finished("t::two")
+
+
+def test_an_excused_report_is_dropped_and_a_kernels_end_never_is() -> None:
+    """`allow_kernel_lines` is searched for in the title; a panic by the same words stays."""
+    panic = (
+        "[   11.000000] Kernel panic - not syncing: bad_idea",
+        "[   11.000001] ---[ end Kernel",
+    )
+
+    assert fed(*WARNING, allowed=("no such words",)).reports
+    assert not fed(*WARNING, allowed=("no such words", r"bad_id.a\b")).reports
+    (report,) = fed(*WARNING, *panic, allowed=("bad_idea",)).reports
+    assert report.fatal
 
 
 def test_the_planted_line_is_no_fault_but_proof_of_sight() -> None:

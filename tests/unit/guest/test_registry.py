@@ -12,11 +12,11 @@ import pytest
 from harness.guest import registry
 
 
-def life(base: Path, run_id: str = "20260101-000000-abcd") -> registry.Life:
+def entry(base: Path, run_id: str = "20260101-000000-abcd") -> registry.GuestEntry:
     """Return an entry below `base` with a disk folder that exists."""
     disk = base / "disk" / run_id
     disk.mkdir(parents=True)
-    return registry.Life(
+    return registry.GuestEntry(
         run_id=run_id,
         folder=base / "runtime" / run_id,
         disk=disk,
@@ -28,7 +28,7 @@ def life(base: Path, run_id: str = "20260101-000000-abcd") -> registry.Life:
 
 def test_a_run_that_ends_leaves_nothing(tmp_path: Path) -> None:
     """Folder, record and overlay are gone after a run that was not kept."""
-    mine = life(tmp_path)
+    mine = entry(tmp_path)
 
     with registry.claim(mine):
         assert registry.list_entries(mine.folder.parent)[0].run_id == mine.run_id
@@ -39,7 +39,7 @@ def test_a_run_that_ends_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_kept_run_stays_without_an_owner(tmp_path: Path) -> None:
     """A record that says kept survives the run, unlocked, with every field as written."""
-    mine = life(tmp_path)
+    mine = entry(tmp_path)
 
     with registry.claim(mine) as held:
         replace(held, kept=True, port=4242).write()
@@ -51,7 +51,7 @@ def test_a_kept_run_stays_without_an_owner(tmp_path: Path) -> None:
     assert mine.disk.exists()
 
 
-def _hold(mine: registry.Life, ready: "multiprocessing.synchronize.Event") -> None:
+def _hold(mine: registry.GuestEntry, ready: "multiprocessing.synchronize.Event") -> None:
     with registry.claim(mine):
         ready.set()
         signal.pause()
@@ -59,7 +59,7 @@ def _hold(mine: registry.Life, ready: "multiprocessing.synchronize.Event") -> No
 
 def test_a_killed_run_loses_its_lock_but_not_its_record(tmp_path: Path) -> None:
     """After SIGKILL the record is there and no longer owned: a leftover."""
-    mine = life(tmp_path)
+    mine = entry(tmp_path)
     context = multiprocessing.get_context("fork")
     ready = context.Event()
     process = context.Process(target=_hold, args=(mine, ready))
@@ -88,7 +88,7 @@ def test_a_torn_record_is_no_life(tmp_path: Path) -> None:
 
 def test_two_runs_never_share_an_entry(tmp_path: Path) -> None:
     """Claiming a run id that exists is refused."""
-    mine = life(tmp_path)
+    mine = entry(tmp_path)
 
     with registry.claim(mine), pytest.raises(FileExistsError), registry.claim(mine):
         pass

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from harness.panic import headers
-from harness.panic.causes import Past, by_onset, goes_on
+from harness.panic.causes import goes_on, related
 from harness.panic.scan import scan
 from harness.panic.values import KernelReport
 
@@ -84,10 +84,10 @@ UNRELATED = {
 @pytest.mark.parametrize(("earlier", "later"), FOLLOWING.values(), ids=FOLLOWING)
 def test_a_consequence_points_to_its_cause(earlier: KernelReport, later: KernelReport) -> None:
     """By what the panic says, by task, by CPU, or by what a death leaves behind."""
-    past = Past()
+    first, second = related((later, earlier))
 
-    assert past.add(earlier).follows is None
-    assert past.add(later).follows == earlier.line
+    assert (first.line, first.follows) == (earlier.line, None)
+    assert second.follows == earlier.line
 
 
 @pytest.mark.parametrize(("earlier", "later"), UNRELATED.values(), ids=UNRELATED)
@@ -95,23 +95,25 @@ def test_a_finding_of_its_own_points_to_nothing(
     earlier: KernelReport, later: KernelReport
 ) -> None:
     """Coming later is no reason."""
-    past = Past()
-    past.add(earlier)
+    assert [one.follows for one in related((earlier, later))] == [None, None]
 
-    assert past.add(later).follows is None
+
+def test_nothing_follows_from_a_report_of_another_boot() -> None:
+    """What died in one boot is not what the next one panics of."""
+    panic = report("panic", 9, text=PANIC + "Fatal exception")
+
+    assert related((OOPS, panic))[1].follows == OOPS.line
+    assert related((OOPS, replace(panic, boot=1)))[1].follows is None
 
 
 def test_the_nearest_cause_is_taken() -> None:
     """Of two that explain it the later one, and what is long past is forgotten."""
-    past = Past()
-    past.add(report("null-deref", 1, pid=1))
-    past.add(report("null-deref", 2, pid=2))
-    panic = report("panic", 3, text=PANIC + "Fatal exception")
+    dead = (report("null-deref", 1, pid=1), report("null-deref", 2, pid=2))
+    panic = report("panic", 200, text=PANIC + "Fatal exception")
+    between = [report("warning", line + 10) for line in range(100)]
 
-    assert past.add(panic).follows == 2
-    for line in range(100):
-        past.add(report("warning", line + 10))
-    assert past.add(panic).follows is None
+    assert related((*dead, panic))[-1].follows == 2
+    assert related((*dead, *between, panic))[-1].follows is None
 
 
 @pytest.mark.parametrize(
@@ -202,4 +204,4 @@ def test_no_report_explains_itself_by_onset() -> None:
     hung, lockup = scan(WATCHED)
     secondary = replace(lockup, follows=3)
 
-    assert by_onset([replace(hung, follows=None), secondary])[0].follows is None
+    assert related([replace(hung, follows=None), secondary])[0].follows is None

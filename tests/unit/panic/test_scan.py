@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from harness.panic.causes import related
 from harness.panic.markers import MarkerKind, parse_marker
 from harness.panic.scan import Scanner
 from harness.panic.scan import scan as scan_log
@@ -219,7 +220,7 @@ def test_what_came_after_is_no_part_of_it() -> None:
 
 def test_a_panic_after_the_oops_ended_is_its_consequence() -> None:
     """The oops has its end mark, the panic is the kernel's next word."""
-    oops, panic = scan(
+    reports = scan(
         "[    1.000000] BUG: kernel NULL pointer dereference, address: 08",
         "[    1.000001] CPU: 0 PID: 7 Comm: sh Not tainted 6.1.0 #1",
         "[    1.000002] ---[ end trace 0 ]---",
@@ -227,6 +228,7 @@ def test_a_panic_after_the_oops_ended_is_its_consequence() -> None:
         "[    1.000004] ---[ end Kernel panic - not syncing: Fatal exception ]---",
     )
 
+    oops, panic = related(reports)
     assert (oops.fatal, oops.follows) == (False, None)
     assert (panic.fatal, panic.follows) == (True, oops.line)
 

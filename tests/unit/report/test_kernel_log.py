@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """kernel_log: every console line ends up in exactly one part, under the test it belongs to."""
 
+from pathlib import Path
+
+from harness.guest.log_watch import LogWatch
+from harness.model.guest_history import TestMark
+from harness.report import kernel_log
 from harness.report.kernel_log import split
 
 LINES = [
@@ -14,9 +19,17 @@ LINES = [
 ]
 
 
+def marks(lines: list[str] = LINES) -> tuple[TestMark, ...]:
+    """Return the marks that are seen while a console is read."""
+    watch = LogWatch(run_id="run", token="", started_at=0.0)
+    for line in lines:
+        watch.feed(line, 0.0)
+    return watch.marks
+
+
 def test_lines_are_cut_at_the_marks() -> None:
     """Start, a test, what came after it, and a test that never ended."""
-    parts = {part.name: part.lines for part in split(LINES)}
+    parts = {part.name: part.lines for part in split(LINES, marks())}
 
     assert list(parts) == ["start", "t::one", "after-t::one", "t::two"]
     assert parts["t::one"] == tuple(LINES[1:4])
@@ -25,10 +38,32 @@ def test_lines_are_cut_at_the_marks() -> None:
 
 def test_no_line_is_lost() -> None:
     """Put together again, the parts are the console."""
-    assert [line for part in split(LINES) for line in part.lines] == LINES
+    assert [line for part in split(LINES, marks()) for line in part.lines] == LINES
 
 
 def test_a_console_without_marks_is_one_part() -> None:
     """Nothing at all gives no part."""
-    assert [part.name for part in split(["only line"])] == ["start"]
-    assert list(split([])) == []
+    assert [part.name for part in split(["only line"], ())] == ["start"]
+    assert list(split([], ())) == []
+
+
+def test_a_part_is_a_file_and_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
+    """What a program writes over its own line does not move the marks behind it."""
+    console = tmp_path / "console.log"
+    raw = ["10%\r20%\r30%", *LINES]
+    console.write_bytes("".join(f"{line}\r\n" for line in raw).encode() + b"\xff")
+
+    kernel_log.write(console, marks(raw), tmp_path / "kernel-log")
+
+    files = sorted((tmp_path / "kernel-log").iterdir())
+    names = ["000-start.log", "001-t::one.log", "002-after-t::one.log", "003-t::two.log"]
+    assert [file.name for file in files] == names
+    assert files[1].read_text().splitlines() == LINES[1:4]
+    assert files[3].read_text().endswith("\\xff\n")
+
+
+def test_a_guest_without_a_console_leaves_no_file(tmp_path: Path) -> None:
+    """It ended before the console was open."""
+    kernel_log.write(tmp_path / "console.log", (), tmp_path / "kernel-log")
+
+    assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from harness.errors import GuestCrashed, GuestGone, HarnessError, KernelComplain
 from harness.host import debuggers
 from harness.model.request import KernelTestRequest
 from harness.runs import debug_on_crash
-from harness.runs.loaded_guest import StandingGuest
+from harness.runs.loaded_guest import LoadedGuest
 
 
 class View:
@@ -44,13 +44,13 @@ def request(debugger: str) -> KernelTestRequest:
     return cast("KernelTestRequest", found)
 
 
-def standing(view: View, debugger: str = "gdb") -> StandingGuest:
+def loaded(view: View, debugger: str = "gdb") -> LoadedGuest:
     """Return a guest as far as it is used here."""
-    session = SimpleNamespace(life="life", liveness=SimpleNamespace(settle=lambda: None))
+    session = SimpleNamespace(entry="entry", health=SimpleNamespace(settle=lambda: None))
     found = SimpleNamespace(
         request=request(debugger), record=SimpleNamespace(view=view), session=session
     )
-    return cast("StandingGuest", found)
+    return cast("LoadedGuest", found)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_only_a_guest_that_died_and_is_there_is_debugged(
     monkeypatch.setattr(attach, "attach_to", lambda *words: calls.append(words))
     view = View()
 
-    held_s = debug_on_crash.hand_over(standing(view, debugger), error)
+    held_s = debug_on_crash.hand_over(loaded(view, debugger), error)
 
     assert (len(calls), view.asides) == (times, times)
     assert (held_s > 0) == bool(times)
@@ -85,7 +85,7 @@ def test_a_debugger_that_cannot_be_had_costs_a_note(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(attach, "attach_to", refuse)
     view = View()
 
-    debug_on_crash.hand_over(standing(view), GuestCrashed("dead"))
+    debug_on_crash.hand_over(loaded(view), GuestCrashed("dead"))
 
     assert view.notes[-1] == "no debugger: another debugger is there"
 

@@ -49,8 +49,8 @@ class FakeRecord:
 
 
 @dataclass
-class FakeStanding:
-    """A standing guest that is renewed as often as asked, or not at all."""
+class FakeLoadedGuest:
+    """A loaded guest that is renewed as often as asked, or not at all."""
 
     record: FakeRecord = field(default_factory=FakeRecord)
     renewed: int = 0
@@ -61,7 +61,7 @@ class FakeStanding:
     session = session_file = selection = None
 
     @property
-    def request(self) -> "FakeStanding":
+    def request(self) -> "FakeLoadedGuest":
         """The request."""
         return self
 
@@ -76,21 +76,21 @@ class FakeStanding:
 Step = Callable[[Listener, Sequence[str]], SuiteOutcome]
 
 
-def run(monkeypatch: pytest.MonkeyPatch, standing: FakeStanding, *steps: Step) -> SuiteOutcome:
+def run(monkeypatch: pytest.MonkeyPatch, loaded: FakeLoadedGuest, *steps: Step) -> SuiteOutcome:
     """Run a suite whose processes do one step each."""
     left = list(steps)
 
     def run_suite(_spec: Any, _session: Any, **options: Any) -> SuiteOutcome:
         return left.pop(0)(options["listener"], options["done"])
 
-    def explain(standing: FakeStanding, error: HarnessError, *, test: str) -> Crash:
-        found = crash(number=len(standing.record.crashes) + 1, test=test, title=error.message)
-        standing.record.crashes.append(found)
+    def explain(loaded: FakeLoadedGuest, error: HarnessError, *, test: str) -> Crash:
+        found = crash(number=len(loaded.record.crashes) + 1, test=test, title=error.message)
+        loaded.record.crashes.append(found)
         return found
 
     monkeypatch.setattr(suites, "run_suite", run_suite)
     monkeypatch.setattr(suite_runner, "explain", explain)
-    return suite_runner.run_suite(SPEC, cast("Any", standing))
+    return suite_runner.run_suite(SPEC, cast("Any", loaded))
 
 
 def dies_in(name: str, error: HarnessError | None = None) -> Step:
@@ -134,21 +134,21 @@ def verdicts(outcome: SuiteOutcome) -> dict[str, str]:
 
 def test_the_tests_behind_a_crash_run_in_another_guest(monkeypatch: pytest.MonkeyPatch) -> None:
     """One guest more, every test with a result, and no error at the end."""
-    standing = FakeStanding()
+    loaded = FakeLoadedGuest()
 
-    outcome = run(monkeypatch, standing, dies_in("t::two"), passes)
+    outcome = run(monkeypatch, loaded, dies_in("t::two"), passes)
 
     assert verdicts(outcome) == {"t::one": "passed", "t::two": "crashed", "t::three": "passed"}
     assert outcome.error is None
-    assert standing.renewed == 1
-    assert [one.test for one in standing.record.crashes] == ["t::two"]
+    assert loaded.renewed == 1
+    assert [one.test for one in loaded.record.crashes] == ["t::two"]
 
 
 def test_what_a_later_process_does_not_collect_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The plan of the first process holds, whatever a later one finds."""
     steps = (dies_in("t::one"), collects_nothing, collects_nothing)
 
-    outcome = run(monkeypatch, FakeStanding(), *steps)
+    outcome = run(monkeypatch, FakeLoadedGuest(), *steps)
 
     assert verdicts(outcome) == {"t::one": "crashed", "t::two": "lost", "t::three": "lost"}
     assert outcome.error is not None
@@ -156,9 +156,9 @@ def test_what_a_later_process_does_not_collect_is_lost(monkeypatch: pytest.Monke
 
 def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is that of the replacement, and the rest is lost."""
-    standing = FakeStanding(refuses=GuestLost("no answer"))
+    loaded = FakeLoadedGuest(refuses=GuestLost("no answer"))
 
-    outcome = run(monkeypatch, standing, dies_in("t::one"))
+    outcome = run(monkeypatch, loaded, dies_in("t::one"))
 
     assert str(outcome.error) == "no answer"
     assert verdicts(outcome)["t::three"] == "lost"
@@ -168,8 +168,8 @@ def test_a_guest_that_is_slow_to_come_up_gets_a_second_chance(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A loaded host costs time, not the tests that are left; a guest that died is another case."""
-    slow = FakeStanding(refuses=GuestLost("no answer"), refusals=1)
-    dead = FakeStanding(refuses=GuestCrashed("dead"), refusals=1)
+    slow = FakeLoadedGuest(refuses=GuestLost("no answer"), refusals=1)
+    dead = FakeLoadedGuest(refuses=GuestCrashed("dead"), refusals=1)
 
     outcome = run(monkeypatch, slow, dies_in("t::one"), passes)
     other = run(monkeypatch, dead, dies_in("t::one"))
@@ -183,24 +183,26 @@ def test_the_same_crash_three_times_is_enough(monkeypatch: pytest.MonkeyPatch) -
     """Without an announcement; with one, it is what the tests want."""
     steps = [dies_in(name) for name in PLAN]
 
-    outcome = run(monkeypatch, FakeStanding(), *steps)
+    outcome = run(monkeypatch, FakeLoadedGuest(), *steps)
 
     assert "3 times in a row" in str(outcome.error)
-    wanted = FakeStanding(record=FakeRecord(expected=dict.fromkeys(PLAN, Expectation(kind="bug"))))
+    wanted = FakeLoadedGuest(
+        record=FakeRecord(expected=dict.fromkeys(PLAN, Expectation(kind="bug")))
+    )
     assert run(monkeypatch, wanted, *steps).error is None
-    endless = FakeStanding(most_crashes=0)
+    endless = FakeLoadedGuest(most_crashes=0)
     assert run(monkeypatch, endless, *steps).error is None
 
 
 def test_an_announced_crash_is_shown_when_it_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not as crashed, which it was meant to be."""
     wanted = Expectation(kind="null-deref", function="osq_break")
-    standing = FakeStanding(record=FakeRecord(expected={"t::one": wanted}))
+    loaded = FakeLoadedGuest(record=FakeRecord(expected={"t::one": wanted}))
 
-    run(monkeypatch, standing, dies_in("t::one"), passes)
+    run(monkeypatch, loaded, dies_in("t::one"), passes)
 
-    assert standing.record.view.shown[0].verdict is Verdict.PASSED
-    assert standing.record.view.shown[0].reason.startswith("as announced")
+    assert loaded.record.view.shown[0].verdict is Verdict.PASSED
+    assert loaded.record.view.shown[0].reason.startswith("as announced")
 
 
 def test_a_complaint_is_not_charged_to_the_test_that_was_running(
@@ -218,9 +220,9 @@ def test_a_complaint_is_not_charged_to_the_test_that_was_running(
             running="t::two",
         )
 
-    standing = FakeStanding()
+    loaded = FakeLoadedGuest()
 
-    outcome = run(monkeypatch, standing, complains, passes)
+    outcome = run(monkeypatch, loaded, complains, passes)
 
-    assert standing.record.crashes[0].test == ""
+    assert loaded.record.crashes[0].test == ""
     assert set(verdicts(outcome).values()) == {"passed"}

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a session is asked for, as one value. Only data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.model.settings import Accel, Image, Kernel, TargetSpec, Timeouts
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionRequest:
+    """What is to be opened: the artefacts, the machine, and where this run keeps its things."""
+
+    run_id: str
+    target_name: str
+    target: TargetSpec
+    image: Image
+    kernel: Kernel
+    timeouts: Timeouts
+    cache: Path
+    runtime: Path
+    folder: Path
+    accel: Accel | None = None
+    uri: str | None = None
+    fresh: bool = False
+    keep: bool = False
+    share: Path | None = None
+    allowed: tuple[str, ...] = ()
+    one_thread: bool = False
