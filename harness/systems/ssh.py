@@ -7,32 +7,36 @@ alive, `session` judges by console and hypervisor. The only module that imports 
 
 import base64
 import contextlib
-import io
 import logging
 import shlex
 import socket
-import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import paramiko
 
 from harness.errors import GuestLost, HarnessError, Lost
 from harness.model.settings import Endpoint, PushSpec
+from harness.systems import archive
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 256 * 1024
+_TAIL_BYTES = 16 * 1024
 _POLL_S = 0.05
 _IDLE_S = 0.005
 _KEEPALIVE_S = 5
 _RETRY_S = 0.25
 # One try at a connection: the key exchange of an emulated guest takes above a second.
 _TRY_S = 10.0
+# How long a write may stay blocked, after the deadline of the call, before the connection is cut.
+_CUT_S = 1.0
+# How paramiko reports, as an authentication that failed, a peer that stopped answering.
+_UNANSWERED = ("timeout", "transport shut down")
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
@@ -70,12 +74,7 @@ class RemoteProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def lines(self, *, poll_s: float) -> Iterator[str | None]:
@@ -97,7 +96,7 @@ class RemoteProcess:
         return bool(self._channel.closed or self._channel.eof_received)
 
     def _read(self, wait_s: float) -> bool:
-        while self._channel.recv_stderr_ready():
+        if self._channel.recv_stderr_ready():
             self._err += self._channel.recv_stderr(_CHUNK_BYTES)
         self._channel.settimeout(wait_s)
         try:
@@ -115,12 +114,21 @@ class RemoteProcess:
         return _text(bytes(self._err))
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the command's stdin."""
-        self._channel.sendall(data)
+        """Send bytes to the command's stdin.
+
+        Raises: GuestLost when the peer takes no more, or is gone.
+        """
+        with _bounded(self._channel.get_transport(), time.monotonic() + _TRY_S):
+            self._channel.settimeout(_TRY_S)
+            self._channel.sendall(data)
 
     def close_stdin(self) -> None:
-        """Send the end of the command's stdin."""
-        self._channel.shutdown_write()
+        """Send the end of the command's stdin.
+
+        Raises: GuestLost when the peer takes no more, or is gone.
+        """
+        with _bounded(self._channel.get_transport(), time.monotonic() + _TRY_S):
+            self._channel.shutdown_write()
 
     def wait(self, *, deadline_s: float) -> int:
         """Return the status when the command has ended.
@@ -134,9 +142,22 @@ class RemoteProcess:
             time.sleep(_POLL_S)
         return self._channel.recv_exit_status()
 
+    def drain(self, data: bytes, *, end: float) -> tuple[bytes, bytes, int]:
+        """Feed stdin and read both streams; return them and the status, until `end`.
+
+        Raises: GuestLost at `end`, or when the connection is gone before.
+        """
+        with _bounded(self._channel.get_transport(), end + _CUT_S):
+            return _drain(self._channel, data, self._command, end=end)
+
     def close(self) -> None:
-        """Close the channel; the command gets SIGHUP when it has no other way to notice."""
-        self._channel.close()
+        """Close the channel; the command gets SIGHUP when it has no other way to notice.
+
+        A peer that takes no more is not an error here: the next command on the connection has it.
+        """
+        transport = self._channel.get_transport()
+        with contextlib.suppress(GuestLost), _bounded(transport, time.monotonic() + _CUT_S):
+            self._channel.close()
 
 
 class Guest:
@@ -182,17 +203,21 @@ class Guest:
     def popen(self, command: str, *, start_s: float = _TRY_S) -> RemoteProcess:
         """Start a command in the guest; `start_s` is what its start may take.
 
-        Raises: GuestLost when the connection is gone.
+        Raises: GuestLost when the connection is gone, or the peer does not answer in time.
         """
+        end = time.monotonic() + start_s
         transport = self._client.get_transport()
-        try:
-            if transport is None or not transport.is_active():
-                raise GuestLost("the SSH connection is closed")
+        if transport is None or not transport.is_active():
+            raise GuestLost("the SSH connection is closed")
+        with _bounded(transport, end + _CUT_S):
             channel = transport.open_session(timeout=start_s)
-            channel.exec_command(command)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise GuestLost(f"the SSH connection is lost: {error}") from error
-        return RemoteProcess(channel, command)
+        process = RemoteProcess(channel, command)
+        try:
+            _exec(channel, command, end=end)
+        except GuestLost:
+            process.close()
+            raise
+        return process
 
     def run(
         self,
@@ -204,15 +229,16 @@ class Guest:
     ) -> Completed:
         """Return how a command ended; a sequence of words is quoted for the guest's shell.
 
-        Both streams are drained before the status is asked for, and the deadline is ours: a
-        peer that froze in the middle costs no more than it.
+        Both streams are drained before the status is asked for. A peer that freezes costs no more
+        than the deadline, whatever it was asked last; where it takes no more bytes either, a
+        second more, and the connection, of which half a message is then written.
         Raises: GuestLost at the deadline or without a connection; CommandFailed for a status
             that is not 0, unless `check` is off.
         """
         line = command if isinstance(command, str) else shlex.join(command)
         begun = time.monotonic()
         with self.popen(line, start_s=deadline_s) as process:
-            out, err, status = _drain(process._channel, input, line, end=begun + deadline_s)  # noqa: SLF001
+            out, err, status = process.drain(input, end=begun + deadline_s)
         took = time.monotonic() - begun
         completed = Completed(stdout=_text(out), stderr=_text(err), status=status, duration_s=took)
         if check and status != 0:
@@ -226,7 +252,7 @@ class Guest:
         what was pushed is not to be used.
         Raises: GuestLost, CommandFailed when the guest cannot write them.
         """
-        self.run("tar -x -f - -C /", deadline_s=deadline_s, input=_archive(files))
+        self.run("tar -x -f - -C /", deadline_s=deadline_s, input=archive.tar(files))
 
     def fetch(self, source: str, target: Path, *, deadline_s: float) -> None:
         """Copy a file of the guest to the host.
@@ -235,18 +261,6 @@ class Guest:
         """
         found = self.run(f"base64 < {shlex.quote(source)}", deadline_s=deadline_s)
         target.write_bytes(base64.b64decode(found.stdout))
-
-
-def _archive(files: Sequence[PushSpec]) -> bytes:
-    """Return a tar archive of the files under their names in the guest."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for file in files:
-            data = file.source.read_bytes()
-            entry = tarfile.TarInfo(file.target.lstrip("/"))
-            entry.size, entry.mode, entry.mtime = len(data), file.mode, int(time.time())
-            archive.addfile(entry, io.BytesIO(data))
-    return stream.getvalue()
 
 
 def _client(endpoint: Endpoint) -> paramiko.SSHClient:
@@ -279,7 +293,7 @@ def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) ->
             hint="invoke clean --all makes image and keys anew",
         ) from error
     except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
-        if "timeout" in str(error).lower():
+        if any(words in str(error).lower() for words in _UNANSWERED):
             return str(error)
         raise Lost(
             f"the guest refuses the key {endpoint.key_file}",
@@ -295,6 +309,51 @@ def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) ->
     if isinstance(transport.sock, socket.socket):
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return ""
+
+
+@contextmanager
+def _timer(end: float, action: Callable[[], None]) -> Iterator[None]:
+    """Do the action at `end`, in a thread of its own, if the body still runs."""
+    timer = threading.Timer(max(0.0, end - time.monotonic()), action)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _bounded(transport: paramiko.Transport, end: float) -> Iterator[None]:
+    """Close the connection if the body still runs at `end`.
+
+    paramiko writes without a limit when the peer reads no more, and it also holds the lock of the
+    connection meanwhile: only closing the connection ends that.
+    Raises: GuestLost when the connection fails or was closed.
+    """
+    try:
+        with _timer(end, transport.close):
+            yield
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        problem = str(error) or type(error).__name__
+        raise GuestLost(f"the SSH connection is lost: {problem}") from error
+
+
+def _exec(channel: paramiko.Channel, command: str, *, end: float) -> None:
+    """Have the peer start a command on a channel, and wait for its answer until `end`.
+
+    paramiko waits for the answer without a limit. A timer sets the event it waits for, which
+    paramiko reports as a channel that was closed; the connection stays usable.
+    Raises: GuestLost without an answer in time.
+    """
+    bounded = _bounded(channel.get_transport(), end + _CUT_S)
+    try:
+        with bounded, _timer(end, channel.event.set):
+            channel.exec_command(command)
+    except GuestLost as error:
+        if time.monotonic() < end:
+            raise
+        raise GuestLost(f"not started in time: {command}") from error
 
 
 def _drain(
@@ -313,24 +372,23 @@ def _drain(
             moved = True
             if sent == len(data):
                 channel.shutdown_write()
-        if moved:
-            continue
-        if channel.exit_status_ready() and channel.eof_received:
+        if not moved and channel.exit_status_ready() and channel.eof_received:
             return bytes(out), bytes(err), channel.recv_exit_status()
-        if channel.closed:
+        if not moved and channel.closed:
             raise GuestLost(f"the connection ended before the command did: {command}")
         if time.monotonic() > end:
-            tail = _text(bytes(out + err)).splitlines()[-20:]
+            tail = _text(bytes(out[-_TAIL_BYTES:] + err[-_TAIL_BYTES:])).splitlines()[-20:]
             raise GuestLost(f"no end in time of: {command}", evidence=tail)
-        time.sleep(_IDLE_S)
+        if not moved:
+            time.sleep(_IDLE_S)
 
 
 def _take(channel: paramiko.Channel, out: bytearray, err: bytearray) -> bool:
-    """Read what has come on both streams; tell if anything had."""
+    """Read once what has come on each stream; tell if anything had."""
     before = len(out) + len(err)
-    while channel.recv_ready():
+    if channel.recv_ready():
         out += channel.recv(_CHUNK_BYTES)
-    while channel.recv_stderr_ready():
+    if channel.recv_stderr_ready():
         err += channel.recv_stderr(_CHUNK_BYTES)
     return len(out) + len(err) > before
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """An SSH server for one port and one key that needs no root and is not installed.
 
-    python ssh_server.py HOST_KEY AUTHORIZED_KEYS
+    python ssh_server.py HOST_KEY AUTHORIZED_KEYS [MOMENT SIGNAL]
 
 Prints its port, then runs every command that it is asked for in a shell. A process of its own, so
-that a test can stop and kill it.
+that a test can stop and kill it. With a moment, the server sends itself the signal there, once.
 """
 
+import enum
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,73 +22,106 @@ import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL
 
 _CHUNK_BYTES = 32768
+# SSH lets a client send so much unread that the network's own buffers are full long before.
+_WINDOW_BYTES = 1 << 28
+
+
+class Moment(enum.StrEnum):
+    """What the server has last done when it gets the signal."""
+
+    KEY = "received a key, and not answered"
+    OPEN = "received the request for a channel, and not answered"
+    EXEC = "received a command, and not answered"
+    INPUT = "received some of the input"
+    OUTPUT = "sent some of the output"
+    STATUS = "sent the status, and not closed the channel"
+
+
+Reached = Callable[[Moment], None]
 
 
 class _Server(paramiko.ServerInterface):
-    def __init__(self, authorized: set[str]) -> None:
+    def __init__(self, authorized: set[str], reached: Reached) -> None:
         self._authorized = authorized
+        self._reached = reached
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey" if username else ""
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        self._reached(Moment.KEY)
         known = bool(username) and key.get_base64() in self._authorized
         return AUTH_SUCCESSFUL if known else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
+        self._reached(Moment.OPEN)
         allowed = kind == "session" and chanid >= 0
         return 0 if allowed else 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        threading.Thread(target=_run, args=(channel, command), daemon=True).start()
+        self._reached(Moment.EXEC)
+        work = (channel, command, self._reached)
+        threading.Thread(target=_run, args=work, daemon=True).start()
         return True
 
 
-def _run(channel: paramiko.Channel, command: bytes) -> None:
+def _run(channel: paramiko.Channel, command: bytes, reached: Reached) -> None:
     pipe = subprocess.PIPE
     child = subprocess.Popen(["sh", "-c", command], stdin=pipe, stdout=pipe, stderr=pipe)
     assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None
-    threading.Thread(target=_feed, args=(channel, child.stdin), daemon=True).start()
+    threading.Thread(target=_feed, args=(channel, child.stdin, reached), daemon=True).start()
+    out, err = child.stdout.fileno(), child.stderr.fileno()
     pumps = [
-        threading.Thread(target=_pump, args=(child.stdout.fileno(), channel.sendall)),
-        threading.Thread(target=_pump, args=(child.stderr.fileno(), channel.sendall_stderr)),
+        threading.Thread(target=_pump, args=(out, channel.sendall, reached)),
+        threading.Thread(target=_pump, args=(err, channel.sendall_stderr, reached)),
     ]
     for pump in pumps:
         pump.start()
     for pump in pumps:
         pump.join()
     channel.send_exit_status(child.wait())
+    reached(Moment.STATUS)
     channel.close()
 
 
-def _feed(channel: paramiko.Channel, stdin: IO[bytes]) -> None:
+def _feed(channel: paramiko.Channel, stdin: IO[bytes], reached: Reached) -> None:
     try:
         while data := channel.recv(_CHUNK_BYTES):
+            reached(Moment.INPUT)
             stdin.write(data)
         stdin.close()
     except OSError:
         return
 
 
-def _pump(descriptor: int, send: Callable[[bytes], None]) -> None:
+def _pump(descriptor: int, send: Callable[[bytes], None], reached: Reached) -> None:
     try:
         while data := os.read(descriptor, _CHUNK_BYTES):
             send(data)
+            reached(Moment.OUTPUT)
     except OSError:
         return
 
 
-def _serve(host_key: str, authorized: Path) -> None:
+def _serve(host_key: str, authorized: Path, moment: str, name: str) -> None:
+    left = [moment]
+
+    def reached(now: Moment) -> None:
+        if now in left:
+            left.remove(now)
+            signal.pthread_kill(threading.get_ident(), signal.Signals[name])
+
     keys = {line.split()[1] for line in authorized.read_text().splitlines()}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)
         while True:
             peer, _ = listener.accept()
-            transport = paramiko.Transport(peer)
+            transport = paramiko.Transport(peer, default_window_size=_WINDOW_BYTES)
             transport.add_server_key(paramiko.Ed25519Key(filename=host_key))
-            threading.Thread(target=_greet, args=(transport, _Server(keys)), daemon=True).start()
+            server = _Server(keys, reached)
+            threading.Thread(target=_greet, args=(transport, server), daemon=True).start()
 
 
 def _greet(transport: paramiko.Transport, server: _Server) -> None:
@@ -97,4 +132,4 @@ def _greet(transport: paramiko.Transport, server: _Server) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], Path(sys.argv[2]))
+    _serve(sys.argv[1], Path(sys.argv[2]), *(sys.argv[3:] or ("", "")))

@@ -17,6 +17,11 @@ import pytest
 from harness.errors import GuestCrashed, GuestLost, Lost
 from harness.model.settings import Endpoint, PushSpec
 from harness.systems.ssh import CommandFailed, Guest
+from tests.libvirt.ssh_server import Moment
+
+# Far from both the deadlines of a second and what would happen without them, which is 30 s or
+# never, so that a busy machine cannot be taken for a missing deadline.
+_SOON_S = 15
 
 
 def no_news() -> None:
@@ -39,13 +44,16 @@ def make_key(file: Path) -> str:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """Run a server with keys of its own in a folder."""
+def serving(folder: Path, *options: str) -> Iterator[Server]:
+    """Run a server with keys of its own in a folder; the options are its Moment and a signal."""
     host_key = make_key(folder / "host")
     (folder / "authorized").write_text(make_key(folder / "client") + "\n")
     program = Path(__file__).with_name("ssh_server.py")
     process = subprocess.Popen(
-        [sys.executable, str(program), str(folder / "host"), str(folder / "authorized")],
+        [
+            *(sys.executable, str(program)),
+            *(str(folder / "host"), str(folder / "authorized"), *options),
+        ],
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
@@ -112,7 +120,7 @@ def test_a_command_without_end_costs_its_deadline(guest: Guest) -> None:
     with pytest.raises(GuestLost, match="no end in time") as caught:
         guest.run("echo last words; sleep 60", deadline_s=0.5)
 
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < _SOON_S
     assert caught.value.evidence == ("last words",)
     assert guest.run("echo on", deadline_s=10).stdout == "on\n"
 
@@ -172,7 +180,7 @@ def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> No
     ):
         pass
 
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < _SOON_S
 
 
 def test_another_host_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
@@ -235,20 +243,56 @@ def test_a_banner_and_nothing_more_is_retried(server: Server) -> None:
             pass
 
 
-def test_a_peer_that_freezes_costs_the_deadline(tmp_path: Path) -> None:
-    """Its process stopped in the middle: the call returns in time all the same."""
+@pytest.mark.parametrize("moment", [one for one in Moment if one != Moment.KEY])
+def test_a_peer_that_freezes_costs_the_deadline(tmp_path: Path, moment: Moment) -> None:
+    """Whatever the peer did last when its process is stopped, the call ends at its deadline."""
     with (
-        serving(tmp_path) as own,
-        Guest.connect(own.endpoint, deadline_s=10, alive=no_news) as frozen,
+        serving(tmp_path, moment, "SIGSTOP") as own,
+        Guest.connect(own.endpoint, deadline_s=30, alive=no_news) as frozen,
     ):
-        frozen.run("true", deadline_s=10)
-        own.process.send_signal(signal.SIGSTOP)
+        data = bytes(1 << 26) if moment == Moment.INPUT else b""
         begun = time.monotonic()
 
         with pytest.raises(GuestLost):
-            frozen.run("true", deadline_s=1)
+            frozen.run("echo here; cat", deadline_s=1, input=data)
 
-        assert time.monotonic() - begun < 3
+        assert 1 <= time.monotonic() - begun < _SOON_S
+
+
+@pytest.mark.parametrize("moment", [Moment.OPEN, Moment.EXEC])
+def test_a_late_answer_does_not_cost_the_connection(tmp_path: Path, moment: Moment) -> None:
+    """What the peer answers to a command that was given up is passed over."""
+    with (
+        serving(tmp_path, moment, "SIGSTOP") as own,
+        Guest.connect(own.endpoint, deadline_s=30, alive=no_news) as thawed,
+    ):
+        with pytest.raises(GuestLost):
+            thawed.run("true", deadline_s=0.5)
+
+        own.process.send_signal(signal.SIGCONT)
+
+        assert thawed.run("echo on", deadline_s=30).stdout == "on\n"
+
+
+def test_output_without_end_costs_the_deadline(guest: Guest) -> None:
+    """A stream that always has more is left at the deadline, and the connection goes on."""
+    begun = time.monotonic()
+
+    with pytest.raises(GuestLost, match="no end in time"):
+        guest.run("yes; true", deadline_s=1)
+
+    assert time.monotonic() - begun < _SOON_S
+    assert guest.run("echo on", deadline_s=30).stdout == "on\n"
+
+
+def test_a_peer_that_dies_at_the_key_is_tried_again(tmp_path: Path) -> None:
+    """A connection that ends before the answer to the key is no refused key."""
+    with (
+        serving(tmp_path, Moment.KEY, "SIGKILL") as own,
+        pytest.raises(GuestLost, match="no SSH after 2 s"),
+        Guest.connect(own.endpoint, deadline_s=2, alive=no_news),
+    ):
+        pass
 
 
 def test_a_peer_that_dies_is_noticed(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class SshPeer:
 
     def stop(self) -> None:
         """End it, whatever it does."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(GuestLost):
             self._process.close_stdin()
         self._process.close()
 

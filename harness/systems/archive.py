@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A tar archive of host files under the names that they get in the guest."""
+
+import io
+import tarfile
+import time
+from collections.abc import Sequence
+
+from harness.model.settings import PushSpec
+
+
+def tar(files: Sequence[PushSpec]) -> bytes:
+    """Return the archive, root's, with the modes that the files get."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for file in files:
+            data = file.source.read_bytes()
+            entry = tarfile.TarInfo(file.target.lstrip("/"))
+            entry.size, entry.mode, entry.mtime = len(data), file.mode, int(time.time())
+            archive.addfile(entry, io.BytesIO(data))
+    return stream.getvalue()
