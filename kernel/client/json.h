@@ -19,11 +19,6 @@ const char *json_type_name(unsigned int type);
 /* The name of a reason for a drop, or NULL. */
 const char *json_reason_name(unsigned int reason);
 
-/* The name of an action on a file, or NULL. */
-const char *json_file_action_name(unsigned int action);
-/* The enum osq_socket_action of a name, or 0. */
-unsigned int json_socket_action(const char *name);
-
 /* Print the counters of a sync as one line of type "stats". */
 void json_stats(FILE *out, const struct osq_sync *stats);
 

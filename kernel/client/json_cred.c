@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* json_cred.c - records of changed credentials as JSON Lines. */
-#include "json.h"
+#include "json_records.h"
+
 #include "json_print.h"
 
 static const char *const actions[] = {

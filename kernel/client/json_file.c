@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* json_file.c - file records as JSON Lines. */
-#include "json_print.h"
+#include "json_records.h"
 
+#include "json_print.h"
 #include "libosq.h"
 
 static const char *const actions[] = {

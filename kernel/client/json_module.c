@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* json_module.c - records of kernel modules as JSON Lines. */
-#include "json.h"
+#include "json_records.h"
+
 #include "json_print.h"
 #include "libosq.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* json_print.h - what the files that print records have of each other. */
+/* json_print.h - what the lines of all records have in common. */
 #ifndef OSQ_JSON_PRINT_H
 #define OSQ_JSON_PRINT_H
 
@@ -11,13 +11,7 @@
 /* Begin the line of a record: all of its head, without the last brace. */
 void json_head(FILE *out, const struct osq_record *record, const char *type);
 
-/* Print bytes as one string; see json.c for what is no UTF-8. */
+/* Print bytes as one string; see json_print.c for what is no UTF-8. */
 void json_string(FILE *out, const char *bytes, size_t length);
-
-/* Print a whole line. Each returns 0, or -1 as json_record does. */
-int json_socket(FILE *out, const struct osq_record *record);
-int json_file(FILE *out, const struct osq_record *record);
-int json_module(FILE *out, const struct osq_record *record);
-int json_cred(FILE *out, const struct osq_record *record);
 
 #endif

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* json_socket.c - records of sockets as JSON Lines. */
+#include "json_records.h"
+
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "json.h"
 #include "json_print.h"
 #include "libosq.h"
 

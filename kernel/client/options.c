@@ -11,6 +11,7 @@
 
 #include "filters.h"
 #include "json.h"
+#include "json_records.h"
 #include "osq.h"
 
 static const char help[] =

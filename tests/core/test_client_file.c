@@ -2,6 +2,7 @@
 /* test_client_file.c - file records as JSON Lines, good ones and others. */
 #include "fixture.h"
 #include "json.h"
+#include "json_records.h"
 #include "libosq.h"
 
 static union {
