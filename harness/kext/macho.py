@@ -3,6 +3,9 @@
 
 Source: the public headers of xnu-11417.101.15, EXTERNAL_HEADERS/mach-o/loader.h, nlist.h and
 reloc.h, whose names are kept.
+
+Not macholib 1.16 or lief 1.0: of a kext's 71 external and 17 local relocations neither reads any,
+and both accept a name outside of the string table and a segment that ends after the file.
 """
 
 import struct
