@@ -17,7 +17,6 @@ class Who(Enum):
     """Who can meet a requirement."""
 
     RUNNING = "a running system"
-    OFFLINE = "this host, while the target is off"
     RECOVERY = "a person in Recovery or the firmware's setup"
     SETTINGS = "a person at the target's screen"
     NOBODY = "nobody"
