@@ -9,24 +9,25 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import BuildError
-from harness.host import cache
+from harness.host import cache, tool
+from harness.model import build_folder
 from harness.model.settings import Kernel, ModuleBuild, ModuleSpec
+from harness.symbols import elf
 
 Progress = Callable[[str], None]
 
 _BUILD_DEADLINE_S = 600.0
+_STRIP_DEADLINE_S = 120.0
 # objtool says so when it gives up on a function; it then drops the unwind data of the whole
 # module, and every frame of a later backtrace is a guess.
 _OBJTOOL = re.compile(r"warning: objtool: .*can't find (jump|call) dest")
 _COMPILER = re.compile(r"\b(error|warning|undefined|fatal)\b", re.IGNORECASE)
-_BUILD_ID = re.compile(r"Build ID: ([0-9a-f]+)")
 
 
 def output_folder(project: Path, name: str, *, cache_root: Path) -> Path:
@@ -35,7 +36,7 @@ def output_folder(project: Path, name: str, *, cache_root: Path) -> Path:
     Kbuild cannot work below a path with white space in it.
     """
     if len(str(project).split()) == 1:
-        return project / "build" / name
+        return build_folder.within(project, name)
     return cache_root / "builds" / cache.key_of(str(project)) / name
 
 
@@ -81,7 +82,7 @@ def build_module(
             _compile(spec, command, built, cwd=project)
             stamp.write_text(inputs)
             built = replace(built, fresh=True)
-        return replace(built, build_id=_build_id(built.debug))
+        return replace(built, build_id=elf.build_id(built.debug))
 
 
 def _turn(
@@ -110,7 +111,7 @@ def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
         release=kernel.release,
         stripped=stripped,
         debug=debug,
-        build_id=_build_id(debug),
+        build_id=elf.build_id(debug),
         log=folder / "build.log",
         fresh=False,
     )
@@ -123,7 +124,8 @@ def _compile(spec: ModuleSpec, command: list[str], built: ModuleBuild, *, cwd: P
             f"make succeeded, but there is no {spec.name}.ko",
             hint=f"does obj-m in {spec.kbuild}/Kbuild say {spec.name}.o?",
         )
-    _checked("objcopy", "--strip-debug", str(built.debug), str(built.stripped))
+    strip = ["objcopy", "--strip-debug", str(built.debug), str(built.stripped)]
+    tool.run(strip, deadline_s=_STRIP_DEADLINE_S, error=BuildError)
 
 
 def run_companions(spec: ModuleSpec, *, project: Path) -> None:
@@ -132,15 +134,11 @@ def run_companions(spec: ModuleSpec, *, project: Path) -> None:
     Raises: BuildError with the command's output.
     """
     for command in spec.companions:
-        try:
-            done = subprocess.run(
-                command, cwd=project, check=False, capture_output=True, text=True, timeout=600
-            )
-        except FileNotFoundError as error:
-            raise BuildError(f"{command[0]} is not installed", hint="./dev installs it") from error
-        if done.returncode != 0:
-            lines = (done.stdout + done.stderr).splitlines()
-            raise BuildError(f"{' '.join(command)} failed", evidence=_telling(lines))
+        made = tool.run(
+            command, deadline_s=_BUILD_DEADLINE_S, error=BuildError, check=False, cwd=project
+        )
+        if made.status != 0:
+            raise BuildError(f"{' '.join(command)} failed", evidence=_telling(made.lines))
     for push in spec.push:
         if not push.source.is_file():
             raise BuildError(
@@ -192,23 +190,18 @@ def _command(
 
 
 def _make(command: list[str], log: Path, *, cwd: Path) -> None:
-    try:
-        with log.open("w") as output:
-            done = subprocess.run(
-                command,
-                cwd=cwd,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=_BUILD_DEADLINE_S,
-            )
-    except FileNotFoundError as error:
-        raise BuildError("make is not installed", hint="./dev installs it") from error
-    except subprocess.TimeoutExpired as error:
-        raise BuildError(f"make took over {_BUILD_DEADLINE_S:.0f} s", hint=str(log)) from error
-    lines = log.read_text(errors="backslashreplace").splitlines()
-    if done.returncode != 0:
+    made = tool.run(
+        command,
+        deadline_s=_BUILD_DEADLINE_S,
+        error=BuildError,
+        check=False,
+        cwd=cwd,
+        within=tool.Surroundings(log=log),
+    )
+    if made.status is None:
+        raise BuildError(f"make took over {_BUILD_DEADLINE_S:.0f} s", hint=str(log))
+    lines = made.lines
+    if made.status != 0:
         raise BuildError(
             "the module does not build", hint=f"all of it: {log}", evidence=_telling(lines)
         )
@@ -221,22 +214,10 @@ def _make(command: list[str], log: Path, *, cwd: Path) -> None:
         )
 
 
-def _telling(lines: list[str], *, context: int = 4, most: int = 40) -> list[str]:
+def _telling(lines: Sequence[str], *, context: int = 4, most: int = 40) -> Sequence[str]:
     """Return the first messages of the compiler with the lines that belong to them."""
     hits = [number for number, line in enumerate(lines) if _COMPILER.search(line)]
     if not hits:
         return lines[-most:]
     chosen = sorted({near for hit in hits for near in range(hit, hit + context)})
     return [lines[number] for number in chosen if number < len(lines)][:most]
-
-
-def _build_id(module: Path) -> str:
-    match = _BUILD_ID.search(_checked("readelf", "--notes", str(module)))
-    return match.group(1) if match else ""
-
-
-def _checked(*command: str) -> str:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise BuildError(f"{command[0]} failed", evidence=done.stderr.splitlines()[-5:])
-    return done.stdout

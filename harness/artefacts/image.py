@@ -10,8 +10,6 @@ import pwd
 import secrets
 import shlex
 import shutil
-import subprocess
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError, ImageError
-from harness.host import apt, cache
+from harness.host import apt, cache, toml_file, tool
 from harness.model.settings import Image, ImageSpec
 
 Progress = Callable[[str], None]
@@ -28,6 +26,7 @@ Progress = Callable[[str], None]
 _FORMAT = "2"
 _LOCK_S = 1800.0
 _BOOTSTRAP_S = 1500.0
+_STEP_S = 600.0
 _SHARE_SPARE_MIB = 32
 _ADAPTER = TypeAdapter(ImageSpec)
 
@@ -50,14 +49,11 @@ def load_spec(images: Path, name: str) -> ImageSpec:
     Raises: ConfigError for a missing file, and for any wrong key, type or path.
     """
     file = images / f"{name}.toml"
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-        spec = _ADAPTER.validate_python({"name": name, **table})
-    except OSError as error:
+    if not file.is_file():
         known = ", ".join(sorted(found.stem for found in images.glob("*.toml"))) or "none"
-        raise ConfigError(file, "-", f"no such image; there are: {known}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(file, "-", f"is no valid TOML: {error}") from error
+        raise ConfigError(file, "-", f"no such image; there are: {known}")
+    try:
+        spec = _ADAPTER.validate_python({"name": name, **toml_file.read(file)})
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(file, ".".join(map(str, first["loc"])), first["msg"]) from error
@@ -232,22 +228,8 @@ def _mode() -> str:
 
 
 def _mmdebstrap(command: list[str], log: Path) -> None:
-    with log.open("w+") as output:
-        try:
-            done = subprocess.run(
-                command, stdout=output, stderr=subprocess.STDOUT, check=False, timeout=_BOOTSTRAP_S
-            )
-        except FileNotFoundError as error:
-            raise ImageError("mmdebstrap is not installed", hint="./dev installs it") from error
-        except subprocess.TimeoutExpired as error:
-            raise ImageError(f"mmdebstrap took over {_BOOTSTRAP_S:.0f} s") from error
-        if done.returncode == 0:
-            return
-        output.seek(0)
-        tail = output.read().splitlines()[-25:]
-    if any("No space left" in line for line in tail):
-        raise cache.no_space(log.parent.parent)
-    raise ImageError("mmdebstrap failed", hint="its last lines are above", evidence=tail)
+    within = tool.Surroundings(log=log, disk=log.parent.parent)
+    tool.run(command, deadline_s=_BOOTSTRAP_S, error=ImageError, within=within)
 
 
 def _qemu_img(*arguments: str) -> None:
@@ -255,10 +237,6 @@ def _qemu_img(*arguments: str) -> None:
 
 
 def _run(*command: str | Path) -> None:
-    path = {"PATH": f"{os.defpath}:/usr/sbin:/sbin"}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=path)
-    if done.returncode == 0:
-        return
-    if "No space left" in done.stderr:
-        raise cache.no_space(Path(command[-1]).parent)
-    raise ImageError(f"{command[0]} failed", evidence=done.stderr.splitlines()[-10:])
+    folder = Path(command[-1]).parent
+    within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT, disk=folder)
+    tool.run(command, deadline_s=_STEP_S, error=ImageError, within=within)

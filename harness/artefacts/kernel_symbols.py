@@ -12,14 +12,13 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import KernelError
-from harness.host import apt, cache
+from harness.host import apt, cache, tool
 from harness.model.settings import Kernel
 from harness.symbols import elf
 
@@ -38,7 +37,6 @@ _FACTS = "symbols.json"
 _MAGIC_AT = 0x202
 _VERSION_AT = 0x20E
 _VERSION_BASE = 0x200
-_NT_GNU_BUILD_ID = 3
 _BANNER = re.compile(rb"Linux version [^\0\n]{1,512}")
 
 
@@ -103,7 +101,7 @@ def of_release(release: str, root: Path) -> tuple[KernelSymbols, ...]:
 def ensure(kernel: Kernel, *, root: Path, progress: Progress, build_id: str = "") -> KernelSymbols:
     """Return the symbols of exactly this kernel, from the cache or fetched now.
 
-    `build_id` is that of a running guest (see `id_from_notes`), checked where it is given.
+    `build_id` is that of a running guest, checked where it is given.
     Raises: KernelError when apt no longer has them or they are another build's, CacheBusy, Lost
         on a full disk.
     """
@@ -129,23 +127,6 @@ def ensure(kernel: Kernel, *, root: Path, progress: Progress, build_id: str = ""
             hint="the kernel was replaced by another build of its version: boot it with --fresh",
         )
     return found
-
-
-def id_from_notes(notes: bytes) -> str:
-    """Return the build id in a guest's /sys/kernel/notes, in hex; "" when there is none.
-
-    Source: the gABI's note section, "Note Section".
-    """
-    at = 0
-    while at + 12 <= len(notes):
-        name_size, data_size, kind = struct.unpack_from("<III", notes, at)
-        name_at = at + 12
-        data_at = name_at + -(-name_size // 4) * 4
-        name = notes[name_at : name_at + name_size]
-        if kind == _NT_GNU_BUILD_ID and name == b"GNU\0":
-            return notes[data_at : data_at + data_size].hex()
-        at = data_at + -(-data_size // 4) * 4
-    return ""
 
 
 def _folder(release: str, version: str, root: Path) -> Path:
@@ -185,21 +166,20 @@ def _fetched(package: str, kernel: Kernel, folder: Path) -> Path:
 
 def _extract(deb: Path, name: str, target: Path) -> None:
     """Write one file of a package; the rest of it is not even unpacked."""
-    with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as unpacker:
-        try:
-            with tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
-                member = next((one for one in archive if Path(one.name).name == name), None)
-                content = archive.extractfile(member) if member is not None else None
-                if content is None:
-                    raise KernelError(f"{deb.name} holds no {name}")
-                with target.open("wb") as file:
-                    shutil.copyfileobj(content, file, 1 << 20)
-        except tarfile.TarError as error:
-            raise KernelError(f"{deb.name} cannot be unpacked: {error}") from error
-        finally:
-            unpacker.kill()
+    command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
+    try:
+        with (
+            tool.reading(command, deadline_s=_UNPACK_S, error=KernelError) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as archive,
+        ):
+            member = next((one for one in archive if Path(one.name).name == name), None)
+            content = archive.extractfile(member) if member is not None else None
+            if content is None:
+                raise KernelError(f"{deb.name} holds no {name}")
+            with target.open("wb") as file:
+                shutil.copyfileobj(content, file, 1 << 20)
+    except tarfile.TarError as error:
+        raise KernelError(f"{deb.name} cannot be unpacked: {error}") from error
 
 
 def check_banner(vmlinux: Path, vmlinuz: Path) -> None:
@@ -235,18 +215,10 @@ def _version_of(vmlinuz: Path) -> str:
 
 def _reduce(vmlinux: Path, target: Path) -> None:
     command = ["objcopy", "--strip-debug", "--keep-section=.debug_frame"]
-    try:
-        done = subprocess.run(
-            [*command, str(vmlinux), str(target)],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_UNPACK_S,
-        )
-    except FileNotFoundError as error:
-        raise KernelError("objcopy is not installed", hint="./dev installs binutils") from error
-    if done.returncode == 0:
-        return
-    if "No space left" in done.stderr:
-        raise cache.no_space(target.parent)
-    raise KernelError("objcopy failed", evidence=done.stderr.splitlines()[-5:])
+    within = tool.Surroundings(disk=target.parent)
+    tool.run(
+        [*command, str(vmlinux), str(target)],
+        deadline_s=_UNPACK_S,
+        error=KernelError,
+        within=within,
+    )

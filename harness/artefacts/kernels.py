@@ -9,13 +9,12 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.artefacts import initrd
 from harness.errors import KernelError
-from harness.host import apt, apt_suite, cache
+from harness.host import apt, apt_suite, cache, tool
 from harness.model.settings import Kernel, KernelSpec
 
 Progress = Callable[[str], None]
@@ -23,6 +22,7 @@ Progress = Callable[[str], None]
 # Raised when this module or `initrd` changes what comes out.
 _FORMAT = "3"
 _LOCK_S = 900.0
+_STEP_S = 600.0
 _BUSYBOX = "busybox-static"
 # Spare room for the file system's own structures, beside the modules.
 _DISK_SPARE_MIB = 16
@@ -195,15 +195,6 @@ def _kernel(name: str, release: str, key: str, folder: Path) -> Kernel:
 
 
 def _run(*command: str | Path) -> None:
-    path = f"{os.defpath}:/usr/sbin:/sbin"
-    try:
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, env={"PATH": path}
-        )
-    except FileNotFoundError as error:
-        raise KernelError(f"{command[0]} is not installed", hint="./dev installs it") from error
-    if done.returncode == 0:
-        return
-    if "No space left" in done.stderr:
-        raise cache.no_space(Path(command[-1]).parent)
-    raise KernelError(f"{command[0]} failed", evidence=done.stderr.splitlines()[-10:])
+    folder = Path(command[-1]).parent
+    within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT, disk=folder)
+    tool.run(command, deadline_s=_STEP_S, error=KernelError, within=within)

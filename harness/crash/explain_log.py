@@ -9,8 +9,6 @@ import codecs
 import gzip
 import json
 import lzma
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import UsageError
+from harness.host import tool
 from harness.panic import darwin
 from harness.panic.causes import related
 from harness.panic.scan import scan_blocks
@@ -36,6 +35,7 @@ _BLOCK_BYTES = 1 << 20
 # Of a panic of macOS, which is one text of some hundred lines.
 _MOST_DARWIN_BLOCKS = 4
 _DARWIN = ("panic(cpu ", "Debugger: Unexpected kernel trap")
+_UNPACK_S = 600.0
 _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 
 
@@ -64,6 +64,10 @@ def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise UsageError(
             f"{file} cannot be read: {error}", hint="a console log, plain or .gz, .xz, .zst"
+        ) from error
+    except UsageError as error:
+        raise UsageError(
+            f"{file} cannot be read: {error.message}", hint=error.hint, evidence=error.evidence
         ) from error
     if decorate is None:
         return found
@@ -154,27 +158,12 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
             with lzma.open(plain) as unpacked_xz:
                 yield unpacked_xz
         elif begin.startswith(_ZSTD):
-            with _zstd(file) as unpacked_zstd:
+            # Python has no codec for it before 3.14.
+            command = ["zstd", "-dcq", "--", str(file)]
+            with tool.reading(command, deadline_s=_UNPACK_S, error=UsageError) as unpacked_zstd:
                 yield unpacked_zstd
         else:
             yield plain
-
-
-@contextmanager
-def _zstd(packed: Path) -> Iterator[IO[bytes]]:
-    """Unpack with the zstd command: Python has no codec for it before 3.14."""
-    if shutil.which("zstd") is None:
-        raise UsageError("the log is packed with zstd", hint="apt-get install zstd")
-    command = ["zstd", "-dcq", "--", str(packed)]
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 -- asked for above
-        assert process.stderr is not None  # noqa: S101 -- asked for above
-        yield process.stdout
-        words = process.stderr.read().decode(errors="replace").strip()
-        if process.wait() != 0:
-            raise OSError(words or "zstd failed")
 
 
 def to_json(found: Explained) -> str:

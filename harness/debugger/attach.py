@@ -26,7 +26,7 @@ from harness.guest.registry import GuestEntry
 from harness.host import debuggers, foreground
 from harness.host.debuggers import Debugger
 from harness.model.environment import Environment
-from harness.model.settings import Endpoint, ModuleSpec, Settings
+from harness.model.settings import ModuleSpec, Settings
 from harness.systems.linux import kmod
 from harness.systems.ssh import Guest
 
@@ -272,16 +272,9 @@ def _module_files(settings: Settings, life: GuestEntry) -> dict[str, Path]:
 
 def _sections_over_ssh(life: GuestEntry, modules: dict[str, Path]) -> dict[Path, dict[str, int]]:
     """Return where the sections of loaded modules are, as the guest says; () of a dead guest."""
-    endpoint = Endpoint(
-        host="127.0.0.1",
-        port=life.port,
-        user="root",
-        key_file=life.key_file,
-        host_key=life.host_key,
-    )
     found = {}
     try:
-        with Guest.connect(endpoint, deadline_s=_SSH_S, alive=lambda: None) as guest:
+        with Guest.connect(life.endpoint, deadline_s=_SSH_S, alive=lambda: None) as guest:
             for name, file in modules.items():
                 if kmod.is_loaded(guest, ModuleSpec(name=name, source=Path())):
                     found[file] = kmod.sections(guest, name)

@@ -19,11 +19,11 @@ from harness.debugger import attach, stub_process
 from harness.debugger.attach import AttachRequest, Progress
 from harness.errors import DebugError, UsageError
 from harness.host import debuggers
+from harness.model.settings import LOOPBACK
 from harness.protocols import dap
 
 _CHUNK_BYTES = 64 * 1024
 _END_S = 10.0
-_LOOPBACK = "127.0.0.1"
 Rewrite = Callable[[bytes], bytes]
 
 
@@ -58,11 +58,11 @@ def _serve_port(port: int, adapter: Path, rewrite: Rewrite, progress: Progress) 
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((_LOOPBACK, port))
+            listener.bind((LOOPBACK, port))
         except OSError as error:
             raise UsageError(f"--port {port}: {error.strerror}") from error
         listener.listen(1)
-        progress(f"a debug adapter listens on {_LOOPBACK}:{listener.getsockname()[1]}")
+        progress(f"a debug adapter listens on {LOOPBACK}:{listener.getsockname()[1]}")
         try:
             while True:
                 editor, _ = listener.accept()

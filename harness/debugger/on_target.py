@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.debugger import kdp_attach as kdp
 from harness.errors import TargetNotReady, UsageError
 from harness.host.config import choose_target
-from harness.model.settings import Settings, System
+from harness.model.settings import LOOPBACK, Settings, System
 from harness.protocols.kdp.packets import KDP_PORT
 from harness.targets.target_file import Kind, RemoteSpec
 
@@ -84,7 +84,7 @@ def kernel_of(target: RemoteSpec) -> Path:
 
 def by_hand(target: RemoteSpec, kernel: Path) -> str:
     """Return the commands that open a guest's stub and attach lldb to it."""
-    lldb = f"lldb {kernel} -o 'gdb-remote 127.0.0.1:{{port}}'"
+    lldb = f"lldb {kernel} -o 'gdb-remote {LOOPBACK}:{{port}}'"
     if target.type is Kind.VMWARE:
         return (
             f"guest off, add {_VMX_STUB} to its .vmx, guest on; then: "
@@ -93,7 +93,7 @@ def by_hand(target: RemoteSpec, kernel: Path) -> str:
     name = target.libvirt.domain or f"harness-{target.name}"
     return (
         f"virsh -c {target.libvirt.uri} qemu-monitor-command --hmp {name} "
-        f"'gdbserver tcp:127.0.0.1:1234'; then: {lldb.format(port=1234)}"
+        f"'gdbserver tcp:{LOOPBACK}:1234'; then: {lldb.format(port=1234)}"
     )
 
 

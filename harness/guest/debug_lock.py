@@ -4,13 +4,13 @@
 A guest that a debugger holds is silent and stopped on purpose: who waits for it, waits on.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import file_lock
 
 _LOCK = "debugger.lock"
 
@@ -23,16 +23,14 @@ def hold(folder: Path) -> Iterator[None]:
     """
     file = folder / _LOCK
     with file.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not file_lock.try_lock(lock):
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             raise UsageError(
                 f"the guest of run {folder.name} is being debugged already, "
                 f"guarded by process {holder}",
                 hint="quit that debugger first",
-            ) from error
+            )
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
@@ -41,11 +39,4 @@ def hold(folder: Path) -> Iterator[None]:
 
 def held(folder: Path) -> bool:
     """Return whether a debugger holds the guest of a run now."""
-    try:
-        with (folder / _LOCK).open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return file_lock.is_locked(folder / _LOCK)

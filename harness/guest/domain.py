@@ -25,6 +25,7 @@ from harness.errors import HypervisorError
 from harness.guest.console_stream import ConsoleStream
 from harness.guest.domain_xml import NETDEV_ID
 from harness.guest.hypervisor import Hypervisor
+from harness.model.settings import LOOPBACK
 
 _LOG = logging.getLogger(__name__)
 _SSH_PORT = 22
@@ -235,7 +236,7 @@ class Domain:
         answer = ""
         for attempt in range(attempts):
             port = _free_port()
-            rule = f"hostfwd_add {NETDEV_ID} tcp:127.0.0.1:{port}-:{_SSH_PORT}"
+            rule = f"hostfwd_add {NETDEV_ID} tcp:{LOOPBACK}:{port}-:{_SSH_PORT}"
             answer = self.hmp(rule)
             if not answer:
                 return port
@@ -312,7 +313,7 @@ def _identity(xml: str) -> tuple[str, str]:
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
     return port
 

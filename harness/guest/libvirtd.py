@@ -13,7 +13,6 @@ session mode, it runs in a user namespace in which root has another number; that
 import logging
 import os
 import shlex
-import shutil
 import signal
 import socket
 import stat
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HypervisorError
+from harness.host import programs
 
 _LOG = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
     `cache` keeps libvirt's knowledge of QEMU's abilities between runs: 4 s of probing, once.
     Raises: HypervisorError with the end of the daemon's log.
     """
-    program = _program("libvirtd", "libvirt-daemon")
+    program = programs.find("libvirtd", error=HypervisorError)
     _prepare(runtime, cache)
     pid_file = runtime / "libvirtd.pid"
     command = [*_namespace(runtime, mask_kvm=mask_kvm), program, f"--pid-file={pid_file}"]
@@ -197,23 +197,13 @@ def _namespace(runtime: Path, *, mask_kvm: bool) -> list[str]:
     mask = mask_kvm and os.access("/dev/kvm", os.R_OK | os.W_OK)
     if uid != 0 and not mask:
         return []
-    unshare = _program("unshare", "util-linux")
+    unshare = programs.find("unshare", error=HypervisorError)
     inner = uid or _NAMESPACE_ID
     command = [unshare, "--user", f"--map-user={inner}", f"--map-group={os.getgid() or inner}"]
     if not mask:
         return command
     outer = [unshare, "--mount"] if uid == 0 else [unshare, "--map-root-user", "--mount"]
     return [*outer, "sh", "-c", _MASK, "mask", str(runtime / "mask"), *command]
-
-
-def _program(name: str, package: str) -> str:
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
-    if path is None:
-        raise HypervisorError(
-            f"{name} is not installed",
-            hint=f"install the package {package}, or run ./dev, which does",
-        )
-    return path
 
 
 def _await_socket(daemon: Daemon, pid_file: Path, command: str) -> int:

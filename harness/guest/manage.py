@@ -10,8 +10,9 @@ from harness.artefacts import image
 from harness.guest import cleanup, hypervisor, registry, session
 from harness.guest import console as consoles
 from harness.guest.registry import GuestEntry
+from harness.model import build_folder
 from harness.model.environment import Environment
-from harness.model.settings import Endpoint, Settings
+from harness.model.settings import LOOPBACK, Settings
 from harness.systems.linux import kmod
 from harness.systems.ssh import Guest
 
@@ -47,9 +48,9 @@ def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
 def ssh_command(entry: GuestEntry, command: str) -> list[str]:
     """Return the ssh command line for a guest, its host key checked against the image's."""
     known = entry.folder / "known_hosts"
-    known.write_text(f"[127.0.0.1]:{entry.port} {entry.host_key}\n")
+    known.write_text(f"[{LOOPBACK}]:{entry.port} {entry.host_key}\n")
     options = ["-o", f"UserKnownHostsFile={known}", "-o", "IdentitiesOnly=yes"]
-    line = ["ssh", "-i", str(entry.key_file), "-p", str(entry.port), *options, "root@127.0.0.1"]
+    line = ["ssh", "-i", str(entry.key_file), "-p", str(entry.port), *options, f"root@{LOOPBACK}"]
     return [*line, command] if command else line
 
 
@@ -101,14 +102,7 @@ def unload(environment: Environment, settings: Settings, run_id: str) -> None:
     """
     entry = choose_guest(environment, run_id)
     limit = settings.timeouts.load_s * settings.timeouts.tcg_factor
-    endpoint = Endpoint(
-        host="127.0.0.1",
-        port=entry.port,
-        user="root",
-        key_file=entry.key_file,
-        host_key=entry.host_key,
-    )
-    with Guest.connect(endpoint, deadline_s=limit, alive=lambda: None) as guest:
+    with Guest.connect(entry.endpoint, deadline_s=limit, alive=lambda: None) as guest:
         kmod.unload(guest, settings.module, deadline_s=limit, attempts=5)
 
 
@@ -126,7 +120,7 @@ def clean(environment: Environment, root: Path, *, cache: bool, runs: bool) -> I
     """Remove leftovers, and on request the caches and the results; yield what was removed."""
     yield from cleanup.sweep(environment.runtime, environment.cache)
     doomed = [environment.cache / name for name in _CACHE_FOLDERS] if cache else []
-    doomed += [root / "build" / "runs"] if runs else []
+    doomed += [build_folder.runs(root)] if runs else []
     if cache and registry.list_entries(environment.runtime):
         yield "guests are still up, so the cache stays: invoke guest-stop --all"
         doomed = doomed[len(_CACHE_FOLDERS) :]

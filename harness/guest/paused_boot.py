@@ -20,6 +20,7 @@ from harness.guest.hypervisor import Hypervisor
 from harness.guest.registry import GuestEntry
 from harness.host import accelerator
 from harness.host.config import choose_target
+from harness.model import build_folder
 from harness.model.environment import Environment
 from harness.model.settings import Accel, DomainSpec, Image, Kernel, Settings, TargetSpec
 
@@ -77,7 +78,7 @@ def _life(request: BootRequest, base: Image) -> GuestEntry:
         run_id=run_id,
         folder=request.environment.runtime / run_id,
         disk=request.environment.cache / "live" / run_id,
-        run=request.settings.root / "build" / "runs" / run_id,
+        run=build_folder.runs(request.settings.root) / run_id,
         pid=os.getpid(),
         target=request.target_name or request.settings.default_target,
         domain=_DOMAIN,

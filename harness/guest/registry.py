@@ -7,7 +7,6 @@ or what a killed run left behind. Which of the two, its record says. This module
 books; `leftovers` acts on them.
 """
 
-import fcntl
 import json
 import secrets
 import shutil
@@ -19,11 +18,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.host import file_lock, whole_file
+from harness.model.settings import Endpoint
+
 _RECORD = "life.json"
 # In the folder of a run's overlay: where its entry is, since caches may be shared by users of
 # several runtime folders.
 _HOME = "entry"
 _LOCK = "lock"
+# Who looks whether a folder is held takes its lock for a moment.
+_LOCK_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +55,13 @@ class GuestEntry:
 
     def write(self) -> None:
         """Store this record, whole or not at all."""
-        beside = self.folder / f".{_RECORD}.tmp"
-        beside.write_text(json.dumps(asdict(self), default=str, indent=1) + "\n")
-        beside.replace(self.folder / _RECORD)
+        text = json.dumps(asdict(self), default=str, indent=1)
+        whole_file.write(self.folder / _RECORD, f"{text}\n")
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """How the guest is reached over SSH."""
+        return Endpoint.of_guest(port=self.port, key_file=self.key_file, host_key=self.host_key)
 
 
 def new_run_id() -> str:
@@ -70,7 +78,7 @@ def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
     entry.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     entry.folder.mkdir(mode=0o700)
     with (entry.folder / _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        file_lock.lock(lock, deadline_s=_LOCK_S)
         started = replace(entry, started_at=time.time())
         started.write()
         try:
@@ -91,7 +99,7 @@ def place(runtime: Path, prefix: str) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=runtime))
     try:
         with (folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            file_lock.lock(lock, deadline_s=_LOCK_S)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -147,14 +155,7 @@ def broken_folders(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
 
 def is_owned(folder: Path) -> bool:
     """Return whether a living process holds this run."""
-    try:
-        with (folder / _LOCK).open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return file_lock.is_locked(folder / _LOCK)
 
 
 def remove(entry: GuestEntry) -> None:

@@ -313,10 +313,8 @@ def _start(session: Session, stack: ExitStack, domain: Domain) -> None:
 
 def _connect(session: Session, stack: ExitStack, *, deadline_s: float) -> None:
     port = session.domain.forward_ssh()
-    session.endpoint = Endpoint(
-        host="127.0.0.1",
+    session.endpoint = Endpoint.of_guest(
         port=port,
-        user="root",
         key_file=session.request.image.ssh_key,
         host_key=session.request.image.host_key,
     )
@@ -374,7 +372,7 @@ def _make_snapshot(session: Session, saved: Snapshot) -> None:
         session.guest.close()
         session.console.close()
         session.domain.save(folder / saved.memory.name)
-    (request.folder / CONSOLE).replace(request.folder / "console-of-boot.log")
+    (request.folder / CONSOLE).rename(request.folder / "console-of-boot.log")
     session.watch = session.new_watch()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import UsageError
+from harness.host import whole_file
 from harness.model.settings import Accel, Endpoint, ModuleBuild, System
 
 
@@ -38,10 +39,8 @@ _ADAPTER = TypeAdapter(Handoff)
 
 def write(handoff: Handoff, file: Path) -> None:
     """Write a handoff, whole or not at all."""
-    beside = file.with_suffix(".tmp")
     data = {**asdict(handoff), "accel": handoff.accel.value, "system": handoff.system.value}
-    beside.write_text(json.dumps(data, default=str, indent=1) + "\n")
-    beside.replace(file)
+    whole_file.write(file, json.dumps(data, default=str, indent=1) + "\n")
 
 
 def read(file: Path) -> Handoff:

@@ -12,12 +12,11 @@ allocator, and the kernel then dies of a trap that nobody has set. So these CPUs
 instruction.
 """
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import HypervisorError
-from harness.host import cache
+from harness.host import cache, programs, whole_file
 
 _QEMU = "qemu-system-x86_64"
 _MENDED = (8, 1)
@@ -41,18 +40,15 @@ def one_thread_program(root: Path) -> Path:
 
     Raises: HypervisorError when there is no QEMU.
     """
-    qemu = shutil.which(_QEMU)
-    if qemu is None:
-        raise HypervisorError(f"{_QEMU} is not installed", hint="./dev installs it")
+    qemu = programs.find(_QEMU, error=HypervisorError)
     text = _SCRIPT.format(qemu=qemu)
     file = root / "emulators" / f"qemu-one-thread-{cache.key_of(text)}"
     if not file.is_file():
         with cache.room(root):
             file.parent.mkdir(parents=True, exist_ok=True)
-            beside = file.with_suffix(".tmp")
-            beside.write_text(text)
-            beside.chmod(0o755)
-            beside.replace(file)
+            with whole_file.replacing(file) as beside:
+                beside.write_text(text)
+                beside.chmod(0o755)
     return file
 
 

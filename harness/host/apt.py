@@ -6,13 +6,12 @@ here needs root.
 """
 
 import json
-import os
 import re
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.errors import KernelError, Lost
+from harness.host import tool, whole_file
 
 _FIELDS = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
 _OPTIONS = re.compile(
@@ -23,6 +22,9 @@ _NO_WISHES = tuple(
     f"--no-{relation}"
     for relation in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
 )
+_ANSWER_S = 120.0
+# A kernel's debug package has some 280 MB.
+_DOWNLOAD_S = 3600.0
 _SUITE_HEAD = re.compile(r"^[a-z]+")
 
 
@@ -41,9 +43,7 @@ def cached_answer(root: Path, name: str, ask: Callable[[], list[str]]) -> list[s
         pass
     answer = ask()
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{name}.{os.getpid()}.tmp")
-    beside.write_text(json.dumps({"state": state, "answer": answer}))
-    beside.replace(file)
+    whole_file.write(file, json.dumps({"state": state, "answer": answer}))
     return answer
 
 
@@ -129,30 +129,24 @@ def download(packages: Sequence[str], folder: Path, *view: str) -> tuple[Path, .
 
     Raises: KernelError with apt's last lines.
     """
-    done = subprocess.run(
+    done = tool.run(
         ["apt-get", *view, "download", *packages],
-        cwd=folder,
+        deadline_s=_DOWNLOAD_S,
+        error=KernelError,
         check=False,
-        capture_output=True,
-        text=True,
-        env=_plain_environment(),
+        cwd=folder,
+        within=tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT),
     )
     files = tuple(sorted(folder.glob("*.deb")))
-    if done.returncode != 0 or len(files) < len(packages):
+    if done.status != 0 or len(files) < len(packages):
         raise KernelError(
             f"apt-get could not download {' '.join(packages)}",
             hint="`apt-get update` as root renews the lists; ./dev does it",
-            evidence=done.stderr.splitlines()[-10:],
+            evidence=done.lines[-10:],
         )
     return files
 
 
 def _output(*command: str) -> str:
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, env=_plain_environment()
-    )
-    return done.stdout
-
-
-def _plain_environment() -> dict[str, str]:
-    return {"PATH": os.defpath + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "HOME": "/"}
+    within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT)
+    return tool.run(command, deadline_s=_ANSWER_S, error=Lost, check=False, within=within).text

@@ -4,14 +4,12 @@
 The suite's lists lie in the cache; the host's lists and its installed packages stay as they are.
 """
 
-import os
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import KernelError
-from harness.host import apt, cache
+from harness.host import apt, cache, tool
 
 Progress = Callable[[str], None]
 
@@ -68,17 +66,12 @@ def _prepare(folder: Path, sources: str) -> None:
 
 
 def _update(suite: str, options: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        ["apt-get", *options, "-o=APT::Update::Error-Mode=any", "update"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={"PATH": f"{os.defpath}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "HOME": "/"},
-        timeout=_UPDATE_S,
-    )
-    if done.returncode != 0:
+    command = ["apt-get", *options, "-o=APT::Update::Error-Mode=any", "update"]
+    within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT)
+    done = tool.run(command, deadline_s=_UPDATE_S, error=KernelError, check=False, within=within)
+    if done.status != 0:
         raise KernelError(
             f"the lists of {suite} cannot be fetched",
             hint="the host's Debian mirror may not have this suite",
-            evidence=(done.stdout + done.stderr).splitlines()[-10:],
+            evidence=done.lines[-10:],
         )

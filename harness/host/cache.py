@@ -5,7 +5,6 @@ It knows nothing of what the files are; `image`, `kernels` and `session` do.
 """
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from harness.errors import CacheBusy, Lost
+from harness.host import file_lock
 
 _CHUNK_BYTES = 1 << 20
 _POLL_S = 0.2
@@ -55,7 +55,7 @@ def lock(
     with file:
         end = time.monotonic() + deadline_s
         said_at = -_SAY_EVERY_S
-        while not _try_lock(file.fileno()):
+        while not file_lock.try_lock(file):
             holder = path.read_text(errors="replace").strip() or "another process"
             if time.monotonic() > end:
                 raise CacheBusy(
@@ -70,14 +70,6 @@ def lock(
         file.write(f"process {os.getpid()} ({what})\n")
         file.flush()
         yield
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextmanager

@@ -6,16 +6,15 @@ ConfigError that names the file, the key and what was expected; nothing else che
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError
+from harness.host import toml_file
 from harness.model.environment import Environment
 from harness.model.products import PackagesSpec
 from harness.model.settings import Settings, TargetSpec, TestSpec
@@ -58,7 +57,7 @@ def find_file(start: Path) -> Path:
     """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
-        if file.is_file() and "harness" in _read(file).get("tool", {}):
+        if file.is_file() and "harness" in toml_file.read(file).get("tool", {}):
             return file
     raise ConfigError(
         start / "pyproject.toml",
@@ -74,7 +73,7 @@ def load(file: Path) -> Settings:
     Raises: ConfigError for a file that cannot be read, and for any wrong key, type, name or path.
     """
     file = file.absolute()
-    table = _read(file).get("tool", {}).get("harness")
+    table = toml_file.read(file).get("tool", {}).get("harness")
     if not isinstance(table, dict):
         raise ConfigError(file, "tool.harness", "a table is expected")
     try:
@@ -103,15 +102,6 @@ def choose_target(settings: Settings, name: str | None, kernel: str | None) -> T
     if kernel not in settings.kernels:
         raise _unknown(settings, f"kernels.{kernel}", settings.kernels)
     return replace(target, kernel=kernel)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(file, "-", f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(file, "-", f"is no valid TOML: {error}") from error
 
 
 def _expectation(kind: str, message: str) -> str:

@@ -4,13 +4,13 @@
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import tool
 
 
 class Debugger(Enum):
@@ -94,10 +94,8 @@ def _path() -> list[Path]:
 
 def _major(file: Path) -> int:
     try:
-        done = subprocess.run(
-            [file, "--version"], check=False, capture_output=True, text=True, timeout=_VERSION_S
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = tool.run([file, "--version"], deadline_s=_VERSION_S, error=UsageError, check=False)
+    except (OSError, UsageError):
         return 0
-    match = _VERSION.search(done.stdout)
+    match = _VERSION.search(done.text)
     return int(match.group(1)) if match else 0

@@ -6,7 +6,6 @@ It only looks. Each finding is one line, and a second one with the command that 
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -15,12 +14,13 @@ from pathlib import Path
 import psutil
 
 from harness.errors import Lost, UsageError
-from harness.host import accelerator, apt, debuggers
+from harness.host import accelerator, apt, debuggers, programs, tool
 from harness.host.debuggers import Debugger
 from harness.model.settings import Accel
 
 _NEEDED_DISK_MIB = 3000
 _NEEDED_MEMORY_MIB = 1500
+_VERSION_S = 30.0
 
 
 class Level(Enum):
@@ -43,23 +43,22 @@ class Finding:
 @dataclass(frozen=True, kw_only=True)
 class _Tool:
     command: str
-    package: str
     purpose: str
     version: tuple[str, ...] = ("--version",)
     needed: bool = True
 
 
 _TOOLS = (
-    _Tool(command="qemu-system-x86_64", package="qemu-system-x86", purpose="runs guests"),
-    _Tool(command="qemu-img", package="qemu-utils", purpose="makes guest disks"),
-    _Tool(command="libvirtd", package="libvirt-daemon", purpose="starts guests"),
-    _Tool(command="mmdebstrap", package="mmdebstrap", purpose="makes guest images"),
-    _Tool(command="mke2fs", package="e2fsprogs", purpose="makes file systems", version=("-V",)),
-    _Tool(command="depmod", package="kmod", purpose="indexes a kernel's modules"),
-    _Tool(command="ssh", package="openssh-client", purpose="shells in guests", version=("-V",)),
-    _Tool(command="make", package="make", purpose="builds modules"),
-    _Tool(command="gcc", package="gcc", purpose="builds modules"),
-    _Tool(command="sparse", package="sparse", purpose="checks kernel C", needed=False),
+    _Tool(command="qemu-system-x86_64", purpose="runs guests"),
+    _Tool(command="qemu-img", purpose="makes guest disks"),
+    _Tool(command="libvirtd", purpose="starts guests"),
+    _Tool(command="mmdebstrap", purpose="makes guest images"),
+    _Tool(command="mke2fs", purpose="makes file systems", version=("-V",)),
+    _Tool(command="depmod", purpose="indexes a kernel's modules"),
+    _Tool(command="ssh", purpose="shells in guests", version=("-V",)),
+    _Tool(command="make", purpose="builds modules"),
+    _Tool(command="gcc", purpose="builds modules"),
+    _Tool(command="sparse", purpose="checks kernel C", needed=False),
 )
 
 
@@ -135,13 +134,13 @@ def _bootstrap() -> Iterator[Finding]:
         )
 
 
-def _tool(tool: _Tool) -> Finding:
-    search = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin"
-    path = shutil.which(tool.command) or shutil.which(tool.command, path=search)
+def _tool(wanted: _Tool) -> Finding:
+    path = programs.located(wanted.command)
     if path is None:
-        level = Level.MISSING if tool.needed else Level.SLOW
-        what = f"{tool.command}: not there ({tool.purpose})"
-        return Finding(level=level, what=what, cure=f"apt-get install {tool.package}, or ./dev")
-    done = subprocess.run([path, *tool.version], check=False, capture_output=True, text=True)
-    said = (done.stdout + done.stderr).strip().splitlines()
-    return Finding(level=Level.GOOD, what=f"{tool.command}: {said[0] if said else path}")
+        level = Level.MISSING if wanted.needed else Level.SLOW
+        what = f"{wanted.command}: not there ({wanted.purpose})"
+        package = programs.package(wanted.command)
+        return Finding(level=level, what=what, cure=f"apt-get install {package}, or ./dev")
+    asked = tool.run([path, *wanted.version], deadline_s=_VERSION_S, error=Lost, check=False)
+    said = [line for line in asked.lines if line.strip()]
+    return Finding(level=Level.GOOD, what=f"{wanted.command}: {said[0] if said else path}")

@@ -63,9 +63,7 @@ def _interrupt(process: subprocess.Popen[bytes]) -> None:
 
 def _end(process: subprocess.Popen[bytes]) -> list[str]:
     """End a command and all below it; return a line for each: it may have been waited for."""
-    children = []
-    with contextlib.suppress(psutil.Error):
-        children = psutil.Process(process.pid).children(recursive=True)
+    children = descendants(process.pid)
     below = []
     for child in children:
         with contextlib.suppress(psutil.Error):
@@ -75,7 +73,19 @@ def _end(process: subprocess.Popen[bytes]) -> list[str]:
         process.wait(_DYING_S)
     process.kill()
     process.wait()
-    for child in children:
-        with contextlib.suppress(psutil.Error):
-            child.kill()
+    kill(children)
     return below
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return every process below one, none when it is gone."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
+def kill(processes: Sequence[psutil.Process]) -> None:
+    """Kill those of these processes that still live."""
+    for one in processes:
+        with contextlib.suppress(psutil.Error):
+            one.kill()

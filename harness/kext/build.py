@@ -7,13 +7,13 @@ The same sources give the same bytes: no path of the host, no time, no order of 
 import os
 import plistlib
 import shutil
-import subprocess
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import BuildError, ConfigError
+from harness.host import programs, tool
 from harness.kext import bundle, macho
 from harness.model.products import KextSpec
 
@@ -211,14 +211,17 @@ def _link(
     version = ("-platform_version", "macos", macos or spec.macos, macos or spec.macos)
     # Paths of objects are in the debug map, which the UUID covers.
     prefix = ("-oso_prefix", f"{folder.absolute()}/")
-    line = [_tool(_LINKERS), "-arch", arch, *version, *_LINK, *prefix]
+    line = [programs.find(*_LINKERS, error=BuildError), "-arch", arch, *version, *_LINK, *prefix]
     _run([*line, "-o", str(linked.absolute()), *(one.name for one in objects)], cwd=folder)
     return linked
 
 
 def _dsym(linked: Path, dsym: Path) -> Path:
     prepend = f"--oso-prepend-path={linked.parent.absolute()}/"
-    _run([_tool(_DSYMUTILS), prepend, str(linked), "-o", str(dsym)], cwd=Path.cwd())
+    _run(
+        [programs.find(*_DSYMUTILS, error=BuildError), prepend, str(linked), "-o", str(dsym)],
+        cwd=Path.cwd(),
+    )
     return dsym
 
 
@@ -239,31 +242,8 @@ def _write(folder: Path, name: str, data: bytes, plist: Path) -> None:
     shutil.copyfile(plist, folder / "Contents" / "Info.plist")
 
 
-def _tool(names: tuple[str, ...]) -> str:
-    for name in names:
-        if shutil.which(name):
-            return name
-    raise BuildError(f"{names[-1]} is not installed", hint="./dev installs it")
-
-
 def _run(command: list[str], *, cwd: Path) -> None:
     # With it, lld writes no times of files; PATH is the tools' own business.
     environment = {"PATH": os.defpath, "ZERO_AR_DATE": "1", "LC_ALL": "C.UTF-8"}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=cwd,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_DEADLINE_S,
-            env=environment,
-        )
-    except FileNotFoundError as error:
-        raise BuildError(f"{command[0]} is not installed", hint="./dev installs it") from error
-    except subprocess.TimeoutExpired as error:
-        raise BuildError(f"{command[0]} did not end in {_DEADLINE_S:.0f} s") from error
-    if done.returncode != 0:
-        evidence = (done.stdout + done.stderr).splitlines()[-30:]
-        raise BuildError(f"{command[0]} failed", evidence=evidence)
+    within = tool.Surroundings(environment=environment)
+    tool.run(command, deadline_s=_DEADLINE_S, error=BuildError, cwd=cwd, within=within)

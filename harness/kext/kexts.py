@@ -7,15 +7,16 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.kext import build
 from harness.kext.build import KextBuild
+from harness.model import build_folder
 from harness.model.products import KextSpec
 
 Progress = Callable[[str], None]
-_FOLDER = Path("build") / "kext"
+_FOLDER = "kext"
 
 
 def folder_of(spec: KextSpec) -> Path:
     """Return the folder that a kext is built into."""
-    return spec.project / _FOLDER
+    return build_folder.within(spec.project, _FOLDER)
 
 
 def build_all(spec: KextSpec) -> KextBuild:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """What is known of XNU's kernel interface: which symbol is whose, and on which releases."""
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from harness.host import toml_file
 
 _FILE = Path(__file__).with_name("kpi_facts.toml")
 
@@ -44,7 +45,7 @@ class Facts:
 @cache
 def facts() -> Facts:
     """Return the table of this project."""
-    table = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    table = toml_file.read(_FILE)
     oldest = next(iter(table["releases"]))
     lists = {oldest: table["both"], **table["later"]}
     symbols = {

@@ -6,7 +6,6 @@ the parts of the view that it had found are given, and `problems` says what happ
 """
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +15,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from harness.errors import Lost
+from harness.host import tool
 from harness.memory.values import MemoryFrame, MemoryRequest, MemoryStack, MemoryView
 from harness.symbols.paths import shown_place
 
@@ -37,31 +38,25 @@ def look(
     most of it for the kernel's debug information.
     """
     begun = time.monotonic()
-    try:
-        done = subprocess.run(
-            command,
-            input=json.dumps(asdict(request)).encode(),
-            capture_output=True,
-            check=False,
-            timeout=deadline_s,
-        )
-        parts, end = done.stdout, _end(done)
-    except subprocess.TimeoutExpired as error:
-        parts, end = error.stdout or b"", f"drgn did not finish within {deadline_s:.0f} s"
-    view = _join_parts(parts)
+    within = tool.Surroundings(data=json.dumps(asdict(request)).encode())
+    done = tool.run(command, deadline_s=deadline_s, error=Lost, check=False, within=within)
+    end = _end(done, deadline_s)
+    view = _join_parts(done.stdout)
     if end:
         view = replace(view, problems=(*view.problems, end))
     return replace(_with_places(view, roots), took_s=time.monotonic() - begun)
 
 
-def _end(done: subprocess.CompletedProcess[bytes]) -> str:
+def _end(done: tool.Output, deadline_s: float) -> str:
     """Return what ended the process, "" when it came to its end by itself."""
-    if done.returncode == 0:
+    if done.status is None:
+        return f"drgn did not finish within {deadline_s:.0f} s"
+    if done.status == 0:
         return ""
-    if done.returncode <= _SIGNALLED:
-        return f"drgn was ended by signal {-done.returncode}"
+    if done.status <= _SIGNALLED:
+        return f"drgn was ended by signal {-done.status}"
     lines = done.stderr.decode(errors="backslashreplace").strip().splitlines()
-    return f"drgn failed: {lines[-1] if lines else f'exit status {done.returncode}'}"
+    return f"drgn failed: {lines[-1] if lines else f'exit status {done.status}'}"
 
 
 def _join_parts(output: bytes) -> MemoryView:

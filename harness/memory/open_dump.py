@@ -19,7 +19,7 @@ import psutil
 
 from harness.artefacts import kernel_symbols
 from harness.errors import UsageError
-from harness.host import foreground
+from harness.host import foreground, programs
 from harness.memory import vmcore
 from harness.model.crash import CRASHES
 
@@ -74,14 +74,12 @@ def crash_tool(dump: Explained, *, command: str) -> int:
 
     Raises: UsageError where it is not installed.
     """
-    tool = shutil.which("crash")
-    if tool is None:
-        raise UsageError("crash(8) is not installed", hint="apt-get install crash")
+    program = programs.find("crash", error=UsageError)
     script = dump.core.with_name("crash.commands")
     steps = [f"mod -s {name} {path}" for name, path in dump.modules.items()]
     steps += [command, "quit"] if command else []
     script.write_text("".join(f"{step}\n" for step in steps))
-    return foreground.run([tool, "-s", "-i", str(script), str(dump.vmlinux), str(dump.core)])
+    return foreground.run([program, "-s", "-i", str(script), str(dump.vmlinux), str(dump.core)])
 
 
 def _crash_folder(run: Path, crash: int) -> Path:

@@ -18,6 +18,7 @@ from typing import BinaryIO
 import zstandard
 
 from harness.errors import HarnessError, HypervisorError, Lost
+from harness.host import whole_file
 from harness.model.settings import VmcoreLimits
 
 NAME = "vmcore.zst"
@@ -64,16 +65,17 @@ def take(
         `dump` does.
     """
     raw, file = folder / _RAW, folder / NAME
-    beside = file.with_name(f".{NAME}.{os.getpid()}.tmp")
     begun = time.monotonic()
     try:
-        with _complete_or_nothing(raw, beside, folder=folder):
+        with (
+            _complete_or_nothing(raw, folder=folder),
+            whole_file.replacing(file) as beside,
+        ):
             _check_room(folder, expected_bytes)
             dump(raw)
             dumped = time.monotonic()
             memory_bytes = raw.stat().st_size
             _compress(raw, beside)
-            beside.replace(file)
     except HarnessError as error:
         _write_reason(folder, f"{error.message}\n{error.hint}")
         raise

@@ -4,6 +4,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.model import build_folder
 from harness.model.environment import Environment
 from harness.model.settings import Accel, Settings, System, TestSpec
 
@@ -51,7 +52,7 @@ class KernelTestRequest:
     @property
     def runs(self) -> Path:
         """The folder that holds one folder a run."""
-        return self.settings.root / "build" / "runs"
+        return build_folder.runs(self.settings.root)
 
     @property
     def suites(self) -> tuple[TestSpec, ...]:

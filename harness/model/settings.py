@@ -9,7 +9,7 @@ the names. Configuration values are filled by `config`, artefacts by `image`, `k
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from harness.model.crash import Crash
 from harness.model.products import KextSpec, PackagesSpec
@@ -286,6 +286,10 @@ class ModuleBuild:
     fresh: bool
 
 
+# Where this host listens for itself: stubs, forwarded ports.
+LOOPBACK = "127.0.0.1"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """How a guest is reached over SSH; host_key is one line as in known_hosts, without a name."""
@@ -295,6 +299,11 @@ class Endpoint:
     user: str
     key_file: Path
     host_key: str
+
+    @classmethod
+    def of_guest(cls, *, port: int, key_file: Path, host_key: str) -> Self:
+        """Return how a guest of this host is reached: as root, over a port of the host's."""
+        return cls(host=LOOPBACK, port=port, user="root", key_file=key_file, host_key=host_key)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,17 +4,15 @@
 Each check yields one line for what it objects to.
 """
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from harness.artefacts import build, kernels
-from harness.errors import BuildError, HarnessError
-from harness.host import config
+from harness.errors import BuildError, HarnessError, Lost
+from harness.host import config, tool
 from harness.project import checkpatch as checkpatch_script
 from harness.project.tree_checks import tracked
 
@@ -22,6 +20,8 @@ _SYSTEM_HEADER = re.compile(r"^\s*#\s*include\s*<(?!(?:stdint|stddef|stdbool)\.h
 _SYSTEM_CONDITION = re.compile(r"^\s*#\s*(?:el)?if.*(__linux__|__APPLE__|__FreeBSD__|__KERNEL__)")
 # What differs between kernels: Kbuild asks the headers, compat.h is the one to use the answer.
 _KERNEL_CONDITION = re.compile(r"\b(OSQ_HAVE_\w+|LINUX_VERSION_CODE|KERNEL_VERSION)\b")
+_STYLE_S = 120.0
+_TIDY_S = 1800.0
 _MAY_KNOW_KERNELS = {"compat.h", "Kbuild"}
 # Without what wants Annex K, which nobody has, and what no kernel interface can keep.
 _TIDY = (
@@ -53,16 +53,15 @@ def compat_is_one_file(project: Path) -> Iterator[str]:
 
 def style(project: Path) -> Iterable[str]:
     """Return where kernel C departs from kernel style, as .clang-format writes it down."""
-    tool = Path(sys.executable).with_name("clang-format")
-    if not tool.exists():
+    formatter = Path(sys.executable).with_name("clang-format")
+    if not formatter.exists():
         return ["clang-format is not in the project's environment; ./dev installs it"]
     files = [str(path) for path in _sources(project)]
     if not files:
         return []
-    done = subprocess.run(
-        [str(tool), "--dry-run", "--Werror", *files], check=False, capture_output=True, text=True
-    )
-    return [line for line in done.stderr.splitlines() if ": error: " in line]
+    command = [str(formatter), "--dry-run", "--Werror", *files]
+    done = tool.run(command, deadline_s=_STYLE_S, error=Lost, check=False)
+    return [line for line in done.lines if ": error: " in line]
 
 
 def sparse(project: Path) -> Iterable[str]:
@@ -109,18 +108,17 @@ def checkpatch(project: Path, *, cache: Path, progress: Callable[[str], None]) -
 
 def clang_tidy(project: Path) -> Iterable[str]:
     """Return what clang-tidy says of the code that runs in user space."""
-    tool = shutil.which("clang-tidy")
-    if tool is None:
+    tidy = shutil.which("clang-tidy")
+    if tidy is None:
         return ["clang-tidy is not installed; apt-get install clang-tidy, or ./dev check"]
     files = [str(path) for path in _sources(project) if path.parent.name in {"core", "client"}]
     folders = ("uapi", "core", "os/host", "client")
     include = ["-D_GNU_SOURCE", *(f"-I{project / 'kernel' / name}" for name in folders)]
     checks = ",".join(_TIDY)
-    command = [tool, "--quiet", f"--checks={checks}", *files, "--", "-std=c11", *include]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, env={"PATH": os.defpath}
-    )
-    return [line for line in done.stdout.splitlines() if re.search(r": (warning|error): ", line)]
+    command = [tidy, "--quiet", f"--checks={checks}", *files, "--", "-std=c11", *include]
+    within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT)
+    done = tool.run(command, deadline_s=_TIDY_S, error=Lost, check=False, within=within)
+    return [line for line in done.text.splitlines() if re.search(r": (warning|error): ", line)]
 
 
 def _sources(project: Path) -> list[Path]:

@@ -6,15 +6,16 @@ once; what is kept in the cache is the script and its word lists.
 """
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.errors import KernelError
-from harness.host import apt, cache
+from harness.errors import KernelError, Lost
+from harness.host import apt, cache, tool
 
 _PACKAGE = "linux-source"
+_UNPACK_S = 600.0
+_CHECK_S = 300.0
 _FILES = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
 # Help texts are split over lines, the protocol's header has user space's names for its types,
 # and reading address 0 is what the crash points are for.
@@ -45,51 +46,21 @@ def ensure(*, root: Path, progress: Callable[[str], None]) -> Path:
 
 def _fetch(package: str, work: Path) -> None:
     (file,) = apt.download((package,), work)
-    inner = f"./usr/src/{package}.tar.xz"
+    inner = f"usr/src/{package}.tar.xz"
     wanted = [f"{package}/scripts/{name}" for name in _FILES]
-    outer = _pipe(["dpkg-deb", "--fsys-tarfile", str(file)], None)
-    tarball = _pipe(["tar", "-xO", inner], outer)
-    done = subprocess.run(
-        ["tar", "-xJ", "--strip-components=2", *wanted],
-        stdin=tarball.stdout,
-        cwd=work,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    for process in (outer, tarball):
-        process.kill()
-        process.wait()
-    if done.returncode != 0:
-        raise KernelError(f"{package} could not be unpacked", evidence=done.stderr.splitlines())
-
-
-def _pipe(
-    command: Sequence[str], source: "subprocess.Popen[bytes] | None"
-) -> "subprocess.Popen[bytes]":
-    stdin = source.stdout if source is not None else subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE)
+    for command in (
+        ["dpkg-deb", "--extract", str(file), str(work)],
+        ["tar", "-xJf", str(work / inner), "--strip-components=2", *wanted],
+    ):
+        tool.run(command, deadline_s=_UNPACK_S, error=KernelError, cwd=work)
 
 
 def run(script: Path, files: Sequence[Path], *, project: Path) -> list[str]:
     """Return every error and warning of the script, but the kinds that have a reason here."""
-    done = subprocess.run(
-        [
-            "perl",
-            str(script),
-            "--no-tree",
-            "--no-summary",
-            "--terse",
-            "--show-types",
-            f"--ignore={','.join(_IGNORED)}",
-            "-f",
-            *(str(file.relative_to(project)) for file in files),
-        ],
-        cwd=project,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0 and not done.stdout.strip():
-        return [*done.stderr.splitlines(), f"{script} ended with status {done.returncode}"]
-    return [line for line in done.stdout.splitlines() if ": ERROR:" in line or "WARNING:" in line]
+    command = ["perl", str(script), "--no-tree", "--no-summary", "--terse", "--show-types"]
+    command += [f"--ignore={','.join(_IGNORED)}", "-f"]
+    command += [str(file.relative_to(project)) for file in files]
+    done = tool.run(command, deadline_s=_CHECK_S, error=Lost, check=False, cwd=project)
+    if done.status != 0 and not done.text.strip():
+        return [*done.lines, f"{script} ended with status {done.status}"]
+    return [line for line in done.text.splitlines() if ": ERROR:" in line or "WARNING:" in line]

@@ -69,6 +69,7 @@ def _steps() -> dict[str, Finding]:
     steps["folders"] = tree_checks.crowded_folders
     steps["driver-names"] = tree_checks.driver_names
     steps["habits"] = tree_checks.habits
+    steps["one-way"] = tree_checks.second_ways
     return steps
 
 

@@ -6,10 +6,13 @@ Each yields one line for what it objects to, and nothing for a good tree.
 
 import ast
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from harness.errors import Lost
+from harness.host import tool
 
 # What the style guide allows, and who is allowed more, with the reason.
 FILE_LINES = 400
@@ -22,10 +25,76 @@ LONGER_FUNCTIONS: dict[str, str] = {
     "harness/tasks/workflow.py:run_kernel_test": "one parameter a command line option",
     "harness/guest/domain_xml.py:render": "one element after the other, in libvirt's order",
 }
+_GIT_S = 60.0
 _TEXT = {".c", ".h", ".py", ".sh", ".toml", ".yml", ".yaml", ".md", ".cfg", ""}
 _HOME = re.compile(r"/home/(?!runner\b)\w+/[\w.-]|/Users/\w+/")
 _REGISTRY = re.compile(r"https?://([\w.-]+)")
 _KNOWS_THE_PROJECT = ("harness/project/", "harness/tasks/project.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """Where something is done for all of the harness, and what to use there."""
+
+    modules: tuple[str, ...]
+    instead: str
+
+
+_REPLACES = "replaces a file"
+_IN_PROJECT = re.compile(r"\b(?:root|project)$")
+_ONE_WAY = {
+    "runs a tool": _Way(
+        modules=(
+            "harness/host/tool.py",
+            "harness/host/foreground.py",
+        ),
+        instead="host.tool.run has the deadline and the error for a tool that is missing",
+    ),
+    "starts a process": _Way(
+        modules=(
+            "harness/host/tool.py",
+            "harness/host/process.py",  # asks a check that hangs where it does
+            "harness/symbols/addr2line.py",  # answers one question after the other
+            "harness/debugger/dap_relay.py",  # speaks with an editor
+            "harness/debugger/stub_process.py",  # guards a guest while a debugger holds it
+            "harness/guest/libvirtd.py",  # lives as long as the guests
+            "harness/guest/libvirtd_parent.py",  # is run by its file name, alone
+            "harness/record/qemu_process.py",  # lives as long as a recording
+            "harness/runs/suites.py",  # reports each test as it ends
+        ),
+        instead="host.tool runs what ends; what stays is listed with its reason in tree_checks",
+    ),
+    "locks a file": _Way(
+        modules=("harness/host/file_lock.py",), instead="host.file_lock does, with a deadline"
+    ),
+    _REPLACES: _Way(
+        modules=("harness/host/whole_file.py",),
+        instead="host.whole_file does, and leaves nothing behind when it fails",
+    ),
+    "reads TOML": _Way(
+        modules=("harness/host/toml_file.py",),
+        instead="host.toml_file does, and says what is wrong with a file",
+    ),
+    "spells the folder of results": _Way(
+        modules=("harness/model/build_folder.py",), instead="model.build_folder has it"
+    ),
+    "spells the loopback address": _Way(
+        # The protocols are below the model.
+        modules=("harness/model/settings.py", "harness/protocols/", "harness/project/"),
+        instead="model.settings.LOOPBACK is it",
+    ),
+}
+_CALLS = {
+    **dict.fromkeys(("subprocess.run", "subprocess.call", "subprocess.check_call"), "runs a tool"),
+    **dict.fromkeys(("subprocess.check_output", "os.system", "os.popen"), "runs a tool"),
+    "subprocess.Popen": "starts a process",
+    "fcntl.flock": "locks a file",
+    "fcntl.lockf": "locks a file",
+    "os.replace": _REPLACES,
+    "os.rename": _REPLACES,
+    "tomllib.load": "reads TOML",
+    "tomllib.loads": "reads TOML",
+}
 _DRIVER = re.compile(
     r"\bosq(?:uery)?(?:_|\b)|\bkernel/(?:core|os|uapi|client)\b|\btests/\w", re.IGNORECASE
 )
@@ -36,14 +105,9 @@ _C_FUNCTION = re.compile(r"^[A-Za-z_][\w\s*]*?\b(\w+)\([^;]*$")
 
 def tracked(project: Path) -> tuple[Path, ...]:
     """Return the files that git tracks, and the new ones that it does not ignore."""
-    done = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=project,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    names = sorted(set(done.stdout.split("\0")) - {""})
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = tool.run(command, deadline_s=_GIT_S, error=Lost, cwd=project)
+    names = sorted(set(listed.text.split("\0")) - {""})
     return tuple(project / name for name in names if (project / name).is_file())
 
 
@@ -130,6 +194,40 @@ def _bad_habits(name: str, tree: ast.Module) -> Iterator[str]:
             caught = ast.unparse(node.type) if node.type else "everything"
             if caught in {"everything", "Exception", "BaseException"}:
                 yield f"catches {caught}"
+
+
+def second_ways(project: Path) -> Iterator[str]:
+    """Yield every module of the harness that does by itself what one module does for all.
+
+    Run a tool, lock a file, replace a file whole, read TOML, name the folder of results and the
+    loopback address. What runs inside a debugger stands alone.
+    """
+    for path in tracked(project):
+        name = path.relative_to(project).as_posix()
+        if path.suffix != ".py" or not name.startswith("harness/"):
+            continue
+        found = set(_second_ways(ast.parse(path.read_text())))
+        for what in sorted(found):
+            if not name.startswith(_ONE_WAY[what].modules):
+                yield f"{name}: {what}; {_ONE_WAY[what].instead}"
+
+
+def _second_ways(tree: ast.Module) -> Iterator[str]:
+    """Yield the keys of _ONE_WAY for what a module does."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            text = ast.unparse(node.func)
+            if text in _CALLS:
+                yield _CALLS[text]
+            # A string's replace has two arguments, a dataclass's has keywords.
+            if text.endswith(".replace") and len(node.args) == 1 and not node.keywords:
+                yield _REPLACES
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            left, right = ast.unparse(node.left), ast.unparse(node.right)
+            if right == "'runs'" or (right == "'build'" and _IN_PROJECT.search(left)):
+                yield "spells the folder of results"
+        if isinstance(node, ast.Constant) and "127.0.0.1" in str(node.value):
+            yield "spells the loopback address"
 
 
 def _passes_on(handler: ast.ExceptHandler) -> bool:

@@ -2,10 +2,10 @@
 """A program of the host with the libraries that it needs, to run it in a guest without any."""
 
 import re
-import subprocess
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import tool
 
 _DEADLINE_S = 10.0
 # 'NAME => PATH (ADDRESS)', and the loader as 'PATH (ADDRESS)'.
@@ -18,12 +18,10 @@ def libraries(program: Path) -> tuple[Path, ...]:
     Raises: UsageError with the name of a library that this host does not have.
     """
     # ldd calls a script 'not a dynamic executable', too: its interpreter is the guest's business.
-    done = subprocess.run(
-        ["ldd", str(program)], check=False, capture_output=True, text=True, timeout=_DEADLINE_S
-    )
-    if done.returncode != 0:
+    done = tool.run(["ldd", program], deadline_s=_DEADLINE_S, error=UsageError, check=False)
+    if done.status != 0:
         return ()
-    found = _LIBRARY.findall(done.stdout)
+    found = _LIBRARY.findall(done.text)
     missing = [name for name, path in found if path == "not found"]
     if missing:
         raise UsageError(f"{program.name} needs {', '.join(missing)}, which this host has not")

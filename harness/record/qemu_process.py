@@ -8,7 +8,6 @@ started and ended. It dies with the thread that started it, however that ends.
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HypervisorError, UsageError
+from harness.host import programs, tool
 from harness.model.settings import Accel
 from harness.protocols import qmp_socket
 
@@ -106,9 +106,7 @@ def recorder(*, arch: str, accel: Accel | None, program: str = _PROGRAM) -> Reco
         )
     if arch != _ARCH:
         raise UsageError(f"guests of {arch} are not recorded, only those of {_ARCH}")
-    found = shutil.which(program)
-    if found is None:
-        raise UsageError(f"{program} is not installed", hint="./dev installs it")
+    found = programs.find(program, error=UsageError)
     spoken = _VERSION.search(_output(found, "--version"))
     if spoken is None:
         raise UsageError(f"{found} does not say its version")
@@ -132,9 +130,8 @@ def start_qemu(
     It is in a session of its own: Ctrl-C on the terminal is for the harness and the debugger.
     Raises: UsageError without setpriv, which binds its life to ours.
     """
-    if shutil.which("setpriv") is None:
-        raise UsageError("setpriv is not installed", hint="apt-get install util-linux")
-    command = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _OURS, "sh", str(os.getpid())]
+    setpriv = programs.find("setpriv", error=UsageError)
+    command = [setpriv, "--pdeathsig", "KILL", "--", "sh", "-c", _OURS, "sh", str(os.getpid())]
     command += [str(recorder.program), *arguments]
     with log.open("wb") as words:
         process = subprocess.Popen(
@@ -153,7 +150,9 @@ def start_qemu(
 
 def _output(*command: str) -> str:
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_ASK_S)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        asked = tool.run(command, deadline_s=_ASK_S, error=UsageError, check=False)
+    except OSError as error:
         raise UsageError(f"{command[0]} cannot be asked what it can do: {error}") from error
-    return done.stdout
+    if asked.status is None:
+        raise UsageError(f"{command[0]} did not say in {_ASK_S:.0f} s what it can do")
+    return asked.text

@@ -8,7 +8,6 @@ A run without record.json is no recording, and its folder is removed.
 
 import hashlib
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from harness.crash import explain_log
 from harness.crash.explain_log import Explained
 from harness.errors import HypervisorError, UsageError
 from harness.guest import console, registry
-from harness.host import cache
+from harness.host import cache, tool
 from harness.host.config import choose_target
 from harness.model.request import KernelTestRequest
 from harness.model.settings import Kernel, ModuleBuild, ModuleSpec, TargetSpec
@@ -202,19 +201,9 @@ def _write_files(request: KernelTestRequest, made: _Made, folder: Path, command:
     padded = base + bytes(-len(base) % 4)
     (folder / recording.INITRD).write_bytes(padded + initrd.overlay(over))
     states = str(folder / recording.STATES)
-    try:
-        subprocess.run(
-            ["qemu-img", "create", "-q", "-f", "qcow2", states, _STATES_SIZE],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=_QEMU_IMG_S,
-        )
-    except FileNotFoundError as error:
-        raise UsageError("qemu-img is not installed", hint="./dev installs it") from error
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        words = str(error.stderr or error).splitlines()
-        raise HypervisorError("qemu-img failed", evidence=words) from error
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", states, _STATES_SIZE]
+    within = tool.Surroundings(disk=folder)
+    tool.run(create, deadline_s=_QEMU_IMG_S, error=HypervisorError, within=within)
 
 
 def _programs(request: KernelTestRequest) -> dict[str, tuple[bytes, int]]:

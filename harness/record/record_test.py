@@ -10,7 +10,6 @@ refused before anything is built.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from harness.crash import expectations
 from harness.errors import NoTests, UsageError
-from harness.host import config
+from harness.host import config, tool
 from harness.model.crash import Expectation
 from harness.model.request import KernelTestRequest
 from harness.model.settings import TestResult, TestSpec, Verdict
@@ -159,29 +158,24 @@ def _of_pytest(folders: Sequence[Path]) -> Iterator[Recordable]:
         file = Path(place) / "tests.json"
         options = ("--collect-only", "-q", "-p", "no:cacheprovider", f"--harness-list={file}")
         done = _pytest(folders, options)
-        if done.returncode not in _LISTED or not file.is_file():
-            lines = (done.stdout + done.stderr).splitlines()
-            raise NoTests("the tests cannot be listed", evidence=lines[-20:])
+        if done.status not in _LISTED or not file.is_file():
+            raise NoTests("the tests cannot be listed", evidence=done.lines[-20:])
         for one in json.loads(file.read_text()):
             expected = Expectation(**one["expects"]) if one["expects"] else None
             yield Recordable(name=one["name"], expected=expected, **one["recordable"])
 
 
-def _pytest(
-    folders: Sequence[Path], options: tuple[str, ...]
-) -> "subprocess.CompletedProcess[str]":
-    try:
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", *map(str, folders), "-p", "harness", *options],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            cwd=folders[0] if folders[0].is_dir() else folders[0].parent,
-            timeout=_COLLECT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise NoTests(f"the tests were not listed in {_COLLECT_S:.0f} s") from error
+def _pytest(folders: Sequence[Path], options: tuple[str, ...]) -> tool.Output:
+    done = tool.run(
+        [sys.executable, "-m", "pytest", *folders, "-p", "harness", *options],
+        deadline_s=_COLLECT_S,
+        error=NoTests,
+        check=False,
+        cwd=folders[0] if folders[0].is_dir() else folders[0].parent,
+    )
+    if done.status is None:
+        raise NoTests(f"the tests were not listed in {_COLLECT_S:.0f} s")
+    return done
 
 
 def _shortened(names: str) -> str:

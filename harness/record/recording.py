@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import UsageError
+from harness.host import whole_file
 
 RECORD = "record.json"
 EVENTS = "replay.bin"
@@ -103,10 +104,8 @@ _ADAPTER = TypeAdapter(Recording)
 
 def write(recording: Recording, folder: Path) -> None:
     """Write record.json, whole or not at all."""
-    beside = folder / f".{RECORD}.tmp"
     data = {**asdict(recording), "ending": recording.ending.value}
-    beside.write_text(json.dumps(data, indent=1) + "\n")
-    beside.replace(folder / RECORD)
+    whole_file.write(folder / RECORD, json.dumps(data, indent=1) + "\n")
 
 
 def read(folder: Path) -> Recording:

@@ -19,7 +19,7 @@ import psutil
 from harness.artefacts import kernel_symbols, requested
 from harness.errors import HypervisorError, UsageError
 from harness.guest import registry
-from harness.host import cache, foreground
+from harness.host import cache, foreground, programs
 from harness.model.environment import Environment
 from harness.record import gdb_script, qemu_process, record_run, recording
 from harness.record.gdb_script import ReplayFiles
@@ -85,9 +85,7 @@ def debug(
 
     Raises: what `replaying` raises; UsageError without gdb, or the kernel's vmlinux.
     """
-    gdb = shutil.which("gdb")
-    if gdb is None:
-        raise UsageError("gdb is not installed", hint="apt-get install gdb")
+    gdb = programs.find("gdb", error=UsageError)
     found = recording.read(run)
     symbols = kernel_symbols.find_release(found.kernel, found.kernel_version, environment.cache)
     if symbols is None:

@@ -7,7 +7,6 @@ control file for each kernel that a module was built for, and the modules, built
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 from harness.errors import BuildError
+from harness.host import tool
 from harness.release.versions import ReleaseVersion
 
 _DEADLINE_S = 600.0
@@ -53,28 +53,15 @@ def build(request: DebianRequest) -> tuple[Path, ...]:
     command = ["dpkg-buildpackage", "--build=binary", "--no-sign"]
     if request.skip_kernel:
         command += [f"--build-profiles={_PROFILE.format(name=request.name)}"]
-    with log.open("w") as output:
-        try:
-            done = subprocess.run(
-                command,
-                cwd=tree,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=_environment(request.version),
-                umask=0o022,
-                timeout=_DEADLINE_S,
-            )
-        except FileNotFoundError as error:
-            raise BuildError(
-                "dpkg-buildpackage is not installed", hint="./dev packages installs it"
-            ) from error
-    if done.returncode != 0:
+    within = tool.Surroundings(environment=_environment(request.version), log=log, umask=0o022)
+    built = tool.run(
+        command, deadline_s=_DEADLINE_S, error=BuildError, check=False, cwd=tree, within=within
+    )
+    if built.status != 0:
         raise BuildError(
             "the Debian packages do not build",
             hint=f"all of it: {log}; what is not installed, ./dev packages installs",
-            evidence=log.read_text(errors="backslashreplace").splitlines()[-20:],
+            evidence=built.lines[-20:],
         )
     return tuple(sorted(request.work.glob("*.deb")))
 

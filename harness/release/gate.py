@@ -8,7 +8,6 @@ what is no longer there.
 
 import io
 import re
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from harness.errors import BuildError
+from harness.host import tool
 from harness.model.products import PackagesSpec
 
 _DEADLINE_S = 60.0
@@ -119,10 +119,9 @@ def _refuse(found: list[str]) -> None:
 def _files(package: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of each regular file of a .deb, data first, then control."""
     for part in ("--fsys-tarfile", "--ctrl-tarfile"):
-        done = subprocess.run(
-            ["dpkg-deb", part, package], check=False, capture_output=True, timeout=_DEADLINE_S
-        )
-        if done.returncode != 0:
+        command = ["dpkg-deb", part, package]
+        done = tool.run(command, deadline_s=_DEADLINE_S, error=BuildError, check=False)
+        if done.status != 0:
             raise BuildError(
                 f"{package.name} cannot be read back: dpkg-deb {part} failed",
                 evidence=done.stderr.decode(errors="backslashreplace").splitlines(),

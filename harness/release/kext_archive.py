@@ -9,7 +9,6 @@ import gzip
 import io
 import shlex
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import BuildError, UsageError
+from harness.host import tool, whole_file
 from harness.release import gate
 from harness.release.gate import ReleaseRules
 from harness.systems.macos import bundle
@@ -58,11 +58,11 @@ def make(request: ArchiveRequest, folder: Path) -> Path:
         shutil.copytree(request.kext, copy)
         if request.identity:
             _sign(copy, request.identity)
-        beside = Path(place) / "archive"
         members = ((script, _SCRIPTS / script, _PROGRAM_MODE) for script in _INSTALLERS)
         data = _tar(copy, name, request.epoch_s, tuple(members))
-        beside.write_bytes(gzip.compress(data, mtime=request.epoch_s))
-        return beside.replace(folder / f"{name}.tar.gz")
+        file = folder / f"{name}.tar.gz"
+        whole_file.write(file, gzip.compress(data, mtime=request.epoch_s))
+        return file
 
 
 def make_symbols(request: ArchiveRequest, dsym: Path, folder: Path) -> Path:
@@ -170,7 +170,6 @@ def _sign(kext: Path, identity: str) -> None:
         ["codesign", "--verify", "--strict", str(kext)],
     )
     for step in steps:
-        done = subprocess.run(step, check=False, capture_output=True, text=True, timeout=_SIGN_S)
-        if done.returncode != 0:
-            said = (done.stdout + done.stderr).splitlines()
-            raise BuildError(f"codesign refuses {kext.name}", evidence=said[-20:])
+        done = tool.run(step, deadline_s=_SIGN_S, error=BuildError, check=False)
+        if done.status != 0:
+            raise BuildError(f"codesign refuses {kext.name}", evidence=done.lines[-20:])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.errors import BuildError, UsageError
 from harness.kext import build, check
+from harness.model import build_folder
 from harness.model.products import KextSpec, PackagesSpec
 from harness.model.settings import Settings
 from harness.release import folders, gate, kext_archive, versions
@@ -56,7 +57,7 @@ def make(request: KextReleaseRequest, progress: Progress) -> KextRelease:
     packages, spec = _configured(request.settings)
     root = request.settings.root
     version = request.version or versions.of_tree(root)
-    final = request.out or root / "build" / "packages" / f"{version.text}-macos"
+    final = request.out or build_folder.within(root, "packages", f"{version.text}-macos")
     folders.check_free(final)
     if not version.is_clean:
         progress("the tree differs from its commit: nobody can build this release again")

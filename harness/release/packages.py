@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.artefacts import build, kernels
 from harness.errors import UsageError
 from harness.host import cache
+from harness.model import build_folder
 from harness.model.environment import Environment
 from harness.model.products import PackagesSpec
 from harness.model.settings import Settings
@@ -96,7 +97,7 @@ def make(request: PackagesRequest, progress: Progress) -> Release:
     spec = _spec(request)
     root = request.settings.root
     version = request.version or versions.of_tree(root)
-    final = request.out or root / "build" / "packages" / version.text
+    final = request.out or build_folder.within(root, "packages", version.text)
     folders.check_free(final)
     if not version.is_clean:
         progress("the tree differs from its commit: nobody can build this release again")

@@ -8,7 +8,6 @@ one only that the key was rejected, when the module is loaded.
 
 import os
 import struct
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from harness.errors import BuildError, UsageError
+from harness.host import tool
 
 KEY, CERTIFICATE = "signing-key.pem", "signing.der"
 _DEADLINE_S = 60.0
@@ -98,17 +98,10 @@ def sign(module: Path, key: SigningKey, *, kdir: Path) -> None:
     Raises: BuildError when the signer fails or what it made does not verify.
     """
     signer = kdir / "scripts" / "sign-file"
-    done = subprocess.run(
-        [signer, _HASH, key.private, key.certificate, module],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=_DEADLINE_S,
-    )
-    if done.returncode != 0:
-        raise BuildError(
-            f"{module.name} cannot be signed", evidence=(done.stdout + done.stderr).splitlines()
-        )
+    command = [str(word) for word in (signer, _HASH, key.private, key.certificate, module)]
+    done = tool.run(command, deadline_s=_DEADLINE_S, error=BuildError, check=False)
+    if done.status != 0:
+        raise BuildError(f"{module.name} cannot be signed", evidence=done.lines)
     if not is_signed_by(module, key.certificate):
         raise BuildError(f"the signature of {module.name} does not verify")
 
@@ -139,10 +132,8 @@ def is_signed_by(module: Path, certificate: Path) -> bool:
         command = ["openssl", "cms", "-verify", "-binary", "-noverify", "-nointern"]
         command += ["-inform", "DER", "-in", "signature", "-content", "content"]
         command += ["-certfile", "certificate", "-out", os.devnull]
-        done = subprocess.run(
-            command, cwd=folder, check=False, capture_output=True, timeout=_DEADLINE_S
-        )
-    return done.returncode == 0
+        done = tool.run(command, deadline_s=_DEADLINE_S, error=BuildError, check=False, cwd=folder)
+    return done.status == 0
 
 
 def enrolment(certificate: Path) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ By rule, not by a list of files: a new source file is in the next release by bei
 import fnmatch
 import gzip
 import io
-import subprocess
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import tool
 
 _GIT_S = 30.0
 
@@ -55,18 +55,12 @@ def pack(folder: Path, archive: Path, *, top: str, epoch_s: int) -> None:
 
 
 def _tracked(project: Path, place: str) -> list[str]:
-    done = subprocess.run(
-        ["git", "ls-files", "-z", "--", place],
-        cwd=project,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=_GIT_S,
-    )
-    names = [name for name in done.stdout.split("\0") if name and (project / name).is_file()]
+    command = ["git", "ls-files", "-z", "--", place]
+    done = tool.run(command, deadline_s=_GIT_S, error=UsageError, check=False, cwd=project)
+    names = [name for name in done.text.split("\0") if name and (project / name).is_file()]
     if not names:
         raise UsageError(
             f"git tracks nothing in {place}, which is to be in the release",
-            evidence=done.stderr.splitlines()[-5:],
+            evidence=done.lines[-5:],
         )
     return names

@@ -7,13 +7,12 @@ the commit gives the same bytes.
 """
 
 import re
-import subprocess
-import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import toml_file, tool
 
 _GIT_S = 30.0
 _NUMBER = re.compile(r"\d+(\.\d+)*")
@@ -55,8 +54,8 @@ def of_tree(project: Path) -> ReleaseVersion:
 
 def _number(file: Path) -> str:
     try:
-        number = str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["version"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        number = str(toml_file.read(file)["project"]["version"])
+    except KeyError as error:
         raise UsageError(f"{file}: project.version is expected") from error
     if not _NUMBER.fullmatch(number):
         raise UsageError(f"{file}: project.version: numbers and dots are expected, not {number}")
@@ -64,18 +63,12 @@ def _number(file: Path) -> str:
 
 
 def _git(project: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=project,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=_GIT_S,
-    )
-    if done.returncode != 0:
+    command = ["git", *arguments]
+    done = tool.run(command, deadline_s=_GIT_S, error=UsageError, check=False, cwd=project)
+    if done.status != 0:
         raise UsageError(
             f"git {arguments[0]} failed in {project}",
             hint="a release is made of a commit: packages need the project's git repository",
-            evidence=done.stderr.splitlines()[-5:],
+            evidence=done.lines[-5:],
         )
-    return done.stdout.strip()
+    return done.text.strip()

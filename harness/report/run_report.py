@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.crash import crash_text
 from harness.errors import Lost
-from harness.host import cache
+from harness.host import cache, whole_file
 from harness.model.crash import Crash
 from harness.model.settings import RunReport, TestResult, Verdict
 from harness.panic.values import KernelReport
@@ -103,10 +103,10 @@ def write(report: RunReport) -> None:
     """
     folder = report.folder
     with cache.room(folder):
-        _replace(folder / "report.json", json.dumps(_plain(report), indent=1) + "\n")
-        _replace(folder / "results.ktap", "\n".join(ktap.render(report.results)) + "\n")
+        whole_file.write(folder / "report.json", json.dumps(_plain(report), indent=1) + "\n")
+        whole_file.write(folder / "results.ktap", "\n".join(ktap.render(report.results)) + "\n")
         write_junit((report,), folder / "junit.xml")
-        _replace(folder / "summary.txt", "\n".join(summary_lines(report)) + "\n")
+        whole_file.write(folder / "summary.txt", "\n".join(summary_lines(report)) + "\n")
 
 
 def load(folder: Path) -> RunReport:
@@ -153,9 +153,8 @@ def write_junit(reports: Iterable[RunReport], file: Path) -> None:
         for name, text in {**report.witnesses, **report.facts}.items():
             suite.add_property(_xml(name), _xml(text))
         xml.add_testsuite(suite)
-    beside = file.with_name(f".{file.name}.tmp")
-    xml.write(str(beside), pretty=True)
-    beside.replace(file)
+    with whole_file.replacing(file) as beside:
+        xml.write(str(beside), pretty=True)
 
 
 def _of_the_run(report: RunReport) -> TestResult:
@@ -230,9 +229,3 @@ def nightly_markdown(reports: Sequence[RunReport]) -> str:
         lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
     lines += ["", *(f"- {report.target}: {report.folder}" for report in reports)]
     return "\n".join(lines) + "\n"
-
-
-def _replace(file: Path, text: str) -> None:
-    beside = file.with_name(f".{file.name}.tmp")
-    beside.write_text(text, encoding="utf-8", errors="backslashreplace")
-    beside.replace(file)

@@ -7,7 +7,6 @@ one that does not build or gives no verdict is passed over.
 """
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import tool
 from harness.model.request import KernelTestRequest
 from harness.model.settings import RunReport, Verdict
 from harness.report.live_view import LiveView
@@ -105,16 +105,8 @@ def _worktree(root: Path, revision: str) -> Iterator[Path]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=_GIT_S,
-    )
-    if done.returncode != 0 and not _UNDECIDED.search(done.stdout):
-        raise UsageError(
-            f"git {' '.join(arguments)} failed", evidence=done.stderr.splitlines()[-5:]
-        )
-    return done.stdout
+    command = ["git", *arguments]
+    done = tool.run(command, deadline_s=_GIT_S, error=UsageError, check=False, cwd=folder)
+    if done.status != 0 and not _UNDECIDED.search(done.text):
+        raise UsageError(f"git {' '.join(arguments)} failed", evidence=done.lines[-5:])
+    return done.text

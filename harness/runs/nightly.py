@@ -5,7 +5,6 @@ A cell is one independent command: what it breaks, it breaks for itself, and it 
 alone by the line that is printed before it. A cell that leaves no report counts as lost.
 """
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.guest import registry
+from harness.host import tool
+from harness.model import build_folder
 from harness.model.settings import Accel, RunReport, Settings, Verdict
 from harness.report import run_report
 
@@ -50,18 +51,10 @@ def run(settings: Settings, *, long: bool, deadline_s: float) -> Iterator[tuple[
     """
     for cell in cells(settings):
         run_id = registry.new_run_id()
-        folder = settings.root / "build" / "runs" / run_id
-        reason = ""
-        try:
-            subprocess.run(
-                cell.command(run_id, long=long),
-                check=False,
-                cwd=settings.root,
-                stdin=subprocess.DEVNULL,
-                timeout=deadline_s,
-            )
-        except subprocess.TimeoutExpired:
-            reason = f"not finished after {deadline_s:.0f} s"
+        folder = build_folder.runs(settings.root) / run_id
+        line = cell.command(run_id, long=long)
+        status = tool.run_shown(line, deadline_s=deadline_s, cwd=settings.root)
+        reason = f"not finished after {deadline_s:.0f} s" if status is None else ""
         yield cell, _load(cell, run_id, folder, reason)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.errors import GuestCrashed, GuestLost, HarnessError, NoTests, UsageError
 from harness.guest import registry, shared_session
+from harness.model import build_folder
 from harness.model.environment import Environment
 from harness.model.request import Selection
 from harness.model.settings import (
@@ -156,7 +157,7 @@ def run(asked: RemoteTest, view: LiveView) -> RunReport:
 
 def _record(asked: RemoteTest, view: LiveView) -> RunRecord:
     run_id = asked.run_id or registry.new_run_id()
-    folder = asked.settings.root / "build" / "runs" / run_id
+    folder = build_folder.runs(asked.settings.root) / run_id
     folder.mkdir(parents=True)
     target = asked.loading.target
     return RunRecord(

@@ -4,9 +4,10 @@
 Goes into the report's facts; `replay` goes by them.
 """
 
-import subprocess
 from pathlib import Path
 
+from harness.errors import Lost
+from harness.host import tool
 from harness.model.request import KernelTestRequest
 
 _GIT_S = 10.0
@@ -30,14 +31,7 @@ def facts(request: KernelTestRequest) -> dict[str, str]:
 def _git(root: Path, *arguments: str) -> str:
     """Return what git says, "" where the project is in no repository."""
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=root,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_GIT_S,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = tool.run(["git", *arguments], deadline_s=_GIT_S, error=Lost, cwd=root)
+    except (OSError, Lost):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.text.strip()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import programs
 
 # A whole kernel's debug information, read from a cold disk.
 _DEADLINE_S = 30.0
@@ -49,9 +50,7 @@ class LineFinder:
                 bufsize=0,
             )
         except FileNotFoundError as error:
-            raise UsageError(
-                f"{program} is not installed", hint="./dev installs binutils and llvm-19"
-            ) from error
+            raise programs.not_installed(program, UsageError) from error
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._pipe, selectors.EVENT_READ)
         self._rest = b""

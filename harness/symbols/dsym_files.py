@@ -7,7 +7,6 @@ wrong one.
 """
 
 import re
-import shutil
 import struct
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import programs
 from harness.panic import darwin
 from harness.panic.darwin import Place
 from harness.panic.values import Frame, KernelReport, Stack
@@ -115,7 +115,8 @@ def symbolise(
 def _with_lines(
     report: KernelReport, dsyms: Mapping[str, Dsym], roots: Sequence[Path]
 ) -> KernelReport:
-    finders = {kext: LineFinder(one.file, program=_program()) for kext, one in dsyms.items()}
+    program = programs.find(*_PROGRAMS, error=UsageError)
+    finders = {kext: LineFinder(one.file, program=program) for kext, one in dsyms.items()}
     trapped_at = int(report.registers.get("RIP", "0"), 16)
     frames: list[Frame] = []
     try:
@@ -173,10 +174,3 @@ def _name_report(report: KernelReport, frames: tuple[Frame, ...]) -> KernelRepor
         module=named.module,
         place=named.place,
     )
-
-
-def _program() -> str:
-    found = next((name for name in _PROGRAMS if shutil.which(name)), None)
-    if found is None:
-        raise UsageError("LLVM's addr2line is not installed", hint="apt-get install llvm-19")
-    return found

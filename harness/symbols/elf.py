@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """What an ELF file says of itself: its symbols with their sizes, and its build id.
 
-Read with binutils, which know every format that their own linker writes.
+Read with pyelftools. Of a symbol table only the rows are taken apart here: pyelftools makes an
+object of each, which takes it 10 s for the 119,000 symbols of a vmlinux; this takes 0.3 s.
 """
 
-import re
-import subprocess
+import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SHN_INDICES
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import NoteSection, SymbolTableSection
 
 from harness.errors import UsageError
 
-_DEADLINE_S = 60.0
-# objdump --syms: value, flags, section, size, some column of versions, visibility, name.
-_SYMBOL = re.compile(
-    r"(?P<value>[0-9a-f]{8,16}) (?P<flags>.{7}) (?P<section>\S+)\t(?P<size>[0-9a-f]{8,16})"
-    r" +(?:\.(?:hidden|internal|protected) |0x[0-9a-f]+ )?(?P<name>\S+)"
-)
-# 'd' marks the names of files and sections, which the kernel does not print.
-_OF_SECTION = r"^([0-9a-f]{{8,16}}) .{{5}}[^d]. {section}\t.*?(\S+)$"
-_BUILD_ID = re.compile(r"Build ID: ([0-9a-f]+)")
+# Elf64_Sym of elf(5): st_name, st_info, st_other, st_shndx, st_value, st_size.
+_ROW = struct.Struct("<IBBHQQ")
+_STT_OBJECT, _STT_SECTION, _STT_FILE = 1, 3, 4
 # objtool's names for the padding before a function; some kernels leave them out of kallsyms.
-_PADDING = "__pfx_"
+_PADDING = b"__pfx_"
 # Behind the last symbol of a module's section the kernel counts up to the next one, or to the
 # end of the page, so its size is not known here; it is more than this only for another build.
 _TAIL_BYTES = 4096
@@ -53,82 +54,108 @@ class Symbol:
         return self.last and self.size <= size < self.size + _TAIL_BYTES
 
 
+class _Row(NamedTuple):
+    name: int
+    info: int
+    other: int
+    section: int
+    value: int
+    size: int
+
+    @property
+    def type(self) -> int:
+        return self.info & 0xF
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether it names an address in a section, and not a file or a section itself."""
+        named = self.type not in {_STT_SECTION, _STT_FILE}
+        return named and 0 < self.section < SHN_INDICES.SHN_LORESERVE
+
+
 class SymbolTable:
     """The symbols of one file, looked up by name; a kernel has over 100,000, a report a few.
 
-    Raises: UsageError when the file is no ELF file, or binutils are missing.
+    Raises: UsageError when the file is no 64-bit little-endian ELF file.
     """
 
     def __init__(self, path: Path) -> None:
-        self._text = "\n" + _output("objdump", "--syms", "--wide", str(path)) + "\n"
-        self._values: dict[str, tuple[list[int], list[int]]] = {}
+        self._strings = b""
+        self._rows: list[_Row] = []
+        with _opened(path) as file:
+            if file.elfclass != 64 or not file.little_endian:
+                raise UsageError(f"{path} is no 64-bit little-endian ELF file")
+            self._sections = tuple(section.name for section in file.iter_sections())
+            table = file.get_section_by_name(".symtab")
+            if isinstance(table, SymbolTableSection):
+                self._strings = table.stringtable.data()
+                self._rows = [_Row(*row) for row in _ROW.iter_unpack(table.data())]
+        self._values: dict[int, tuple[list[int], list[int]]] = {}
 
     def find(self, name: str) -> tuple[Symbol, ...]:
         """Return every defined symbol of a name; static ones can share one."""
-        found = (_SYMBOL.fullmatch(line) for line in self._lines_ending(f" {name}\n"))
+        places = set(self._places(name.encode()))
         return tuple(
-            self._symbol(one)
-            for one in found
-            if one is not None and "d" not in one["flags"] and not one["section"].startswith("*")
+            self._symbol(name, row) for row in self._rows if row.name in places and row.is_defined
         )
 
-    def _lines_ending(self, end: str) -> Iterator[str]:
-        at = self._text.find(end)
+    def _places(self, name: bytes) -> Iterator[int]:
+        """Yield where a name is in the string table; one may be the end of a longer one."""
+        at = self._strings.find(name + b"\0")
         while at >= 0:
-            yield self._text[self._text.rfind("\n", 0, at) + 1 : at + len(end) - 1]
-            at = self._text.find(end, at + 1)
+            yield at
+            at = self._strings.find(name + b"\0", at + 1)
 
-    def _symbol(self, found: re.Match[str]) -> Symbol:
-        value = int(found["value"], 16)
-        following = [_next(value, ordered) for ordered in self._ordered(found["section"])]
+    def _symbol(self, name: str, row: _Row) -> Symbol:
+        following = [_next(row.value, ordered) for ordered in self._ordered(row.section)]
         return Symbol(
-            name=found["name"],
-            section=found["section"],
-            value=value,
-            size=int(found["size"], 16),
-            extents=tuple(sorted({after - value for after in following if after is not None})),
+            name=name,
+            section=self._sections[row.section],
+            value=row.value,
+            size=row.size,
+            extents=tuple(sorted({after - row.value for after in following if after is not None})),
             last=None in following,
-            is_data=found["flags"].endswith("O"),
+            is_data=row.type == _STT_OBJECT,
         )
 
-    def _ordered(self, section: str) -> tuple[list[int], list[int]]:
+    def _ordered(self, section: int) -> tuple[list[int], list[int]]:
         """Return a section's addresses in order: of all symbols, and of all but padding."""
         if section not in self._values:
-            pattern = _OF_SECTION.format(section=re.escape(section))
-            pairs = re.findall(pattern, self._text, re.MULTILINE)
-            every = sorted({int(value, 16) for value, _ in pairs})
-            solid = sorted({int(value, 16) for value, name in pairs if name[:6] != _PADDING})
-            self._values[section] = (every, solid)
+            rows = [row for row in self._rows if row.section == section and row.is_defined]
+            solid = (row for row in rows if not self._strings.startswith(_PADDING, row.name))
+            self._values[section] = (
+                sorted({row.value for row in rows}),
+                sorted({row.value for row in solid}),
+            )
         return self._values[section]
 
 
 def build_id(path: Path) -> str:
     """Return the build id that the linker wrote, in hex; "" for a file without one.
 
-    Raises: UsageError when the file is no ELF file, or binutils are missing.
+    Raises: UsageError when the file is no ELF file.
     """
-    found = _BUILD_ID.search(_output("readelf", "--notes", "--wide", str(path)))
-    return found.group(1) if found else ""
+    with _opened(path) as file:
+        for section in file.iter_sections():
+            if isinstance(section, NoteSection):
+                for note in section.iter_notes():
+                    if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
+                        return str(note["n_desc"])
+    return ""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ELFFile]:
+    """Give a file's reader; whatever is wrong with the file is a UsageError that names it."""
+    try:
+        with path.open("rb") as stream:
+            yield ELFFile(stream)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (ELFError, ValueError, KeyError, UnicodeDecodeError, struct.error) as error:
+        raise UsageError(f"cannot read {path}: {error or type(error).__name__}") from error
 
 
 def _next(value: int, ordered: list[int]) -> int | None:
     index = bisect_right(ordered, value)
     return ordered[index] if index < len(ordered) else None
-
-
-def _output(*command: str) -> str:
-    try:
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=_DEADLINE_S
-        )
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"{command[0]} is not installed", hint="./dev installs binutils"
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise UsageError(f"{command[0]} took over {_DEADLINE_S:.0f} s") from error
-    if done.returncode != 0:
-        raise UsageError(
-            f"{command[0]} cannot read {command[-1]}", evidence=done.stderr.splitlines()[-3:]
-        )
-    return done.stdout

@@ -2,11 +2,11 @@
 """This host as a place where commands run: the twin of `guest` for a target that is here."""
 
 import shlex
-import subprocess
 import time
 from collections.abc import Sequence
 
 from harness.errors import GuestLost
+from harness.host import tool
 from harness.systems.ssh import CommandFailed, Completed
 
 
@@ -27,20 +27,19 @@ class ThisHost:
         """
         line = command if isinstance(command, str) else shlex.join(command)
         begun = time.monotonic()
-        try:
-            done = subprocess.run(
-                ["/bin/sh", "-c", line],
-                check=False,
-                input=input,
-                capture_output=True,
-                timeout=deadline_s,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise GuestLost(f"no end in time of: {line}") from error
+        done = tool.run(
+            ["/bin/sh", "-c", line],
+            deadline_s=deadline_s,
+            error=GuestLost,
+            check=False,
+            within=tool.Surroundings(data=input),
+        )
+        if done.status is None:
+            raise GuestLost(f"no end in time of: {line}")
         completed = Completed(
-            stdout=done.stdout.decode(errors="backslashreplace"),
+            stdout=done.text,
             stderr=done.stderr.decode(errors="backslashreplace"),
-            status=done.returncode,
+            status=done.status,
             duration_s=time.monotonic() - begun,
         )
         if check and completed.status != 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from harness.errors import UsageError
-from harness.model.settings import Accel
+from harness.model.settings import LOOPBACK, Accel
 
 _QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 _OSK_CHARACTERS = 64
@@ -103,7 +103,7 @@ def _devices(root: ET.Element, spec: MacDomain) -> None:
     ET.SubElement(devices, "input", type="tablet", bus="usb")
     serial = ET.SubElement(devices, "serial", type="pty")
     ET.SubElement(serial, "target", port="0")
-    ET.SubElement(devices, "graphics", type="vnc", autoport="yes", listen="127.0.0.1")
+    ET.SubElement(devices, "graphics", type="vnc", autoport="yes", listen=LOOPBACK)
     video = ET.SubElement(devices, "video")
     ET.SubElement(video, "model", type="vga")
     ET.SubElement(devices, "memballoon", model="none")
@@ -120,7 +120,7 @@ def _disk(devices: ET.Element, path: Path, name: str, *, boot: int) -> None:
 def _qemu_arguments(root: ET.Element, spec: MacDomain) -> None:
     """Add what libvirt has no element for: the SMC, a board, the way in for SSH."""
     card = "virtio-net-pci" if spec.release >= _VIRTIO_SINCE else "vmxnet3"
-    forward = f"hostfwd=tcp:127.0.0.1:{spec.ssh_port}-:22"
+    forward = f"hostfwd=tcp:{LOOPBACK}:{spec.ssh_port}-:22"
     line = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")
     for argument in (
         *("-device", f"isa-applesmc,osk={spec.osk.replace(',', ',,')}"),

@@ -5,13 +5,13 @@ The old config.plist stays beside the new one, on the disk itself, and is put ba
 disk is replaced whole or not at all.
 """
 
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host import tool, whole_file
 from harness.targets import opencore
 from harness.targets.opencore import Settings
 
@@ -70,20 +70,20 @@ def _raw(disk: Path, *, write: bool = False) -> Iterator[str]:
     with disk.open("rb") as stream:
         kind = "qcow2" if stream.read(4) == _QCOW2 else "raw"
     with tempfile.TemporaryDirectory(prefix=".harness-", dir=disk.parent) as folder:
-        copy, new = Path(folder) / "disk.raw", Path(folder) / "disk.new"
+        copy = Path(folder) / "disk.raw"
         _run("qemu-img", "convert", "-f", kind, "-O", "raw", str(disk), str(copy))
         yield f"{copy}@@{_offset_bytes(copy)}"
         if write:
-            _run("qemu-img", "convert", "-f", "raw", "-O", kind, str(copy), str(new))
-            new.chmod(disk.stat().st_mode & 0o777)
-            new.replace(disk)
+            with whole_file.replacing(disk) as new:
+                _run("qemu-img", "convert", "-f", "raw", "-O", kind, str(copy), str(new))
+                new.chmod(disk.stat().st_mode & 0o777)
 
 
 def _offset_bytes(raw: Path) -> int:
     """Return where the EFI system partition begins; 0 for a disk that is one file system."""
     command = ["partx", "--raw", "--noheadings", "--output", "START,TYPE", str(raw)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_STEP_S)
-    for line in done.stdout.splitlines():
+    listed = tool.run(command, deadline_s=_STEP_S, error=UsageError, check=False)
+    for line in listed.text.splitlines():
         start, _, kind = line.partition(" ")
         if kind.strip().lower() == _ESP:
             return int(start) * _SECTOR_BYTES
@@ -92,8 +92,7 @@ def _offset_bytes(raw: Path) -> int:
 
 def _has(raw: str, name: str) -> bool:
     command = ["mdir", "-b", "-i", raw, f"::/{name}"]
-    done = subprocess.run(command, check=False, capture_output=True, timeout=_STEP_S)
-    return done.returncode == 0
+    return tool.run(command, deadline_s=_STEP_S, error=UsageError, check=False).status == 0
 
 
 def _get(raw: str, name: str) -> bytes:
@@ -109,15 +108,10 @@ def _mtools(raw: str, tool: str, *words: str, data: bytes = b"") -> bytes:
 
 
 def _run(*command: str, data: bytes = b"") -> bytes:
-    try:
-        done = subprocess.run(
-            command, check=False, capture_output=True, input=data, timeout=_STEP_S
-        )
-    except FileNotFoundError as error:
+    within = tool.Surroundings(data=data)
+    done = tool.run(command, deadline_s=_STEP_S, error=UsageError, check=False, within=within)
+    if done.status != 0:
         raise UsageError(
-            f"{command[0]} is not installed", hint="apt-get install mtools qemu-utils"
-        ) from error
-    if done.returncode != 0:
-        said = (done.stdout + done.stderr).decode(errors="backslashreplace").splitlines()
-        raise UsageError(f"{command[0]} cannot do its part on this disk", evidence=said[-10:])
+            f"{command[0]} cannot do its part on this disk", evidence=done.lines[-10:]
+        )
     return done.stdout

@@ -7,7 +7,6 @@ written to.
 """
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,14 +14,14 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.errors import HypervisorError, UsageError
-from harness.host import accelerator
+from harness.host import accelerator, tool
+from harness.model.settings import LOOPBACK
 from harness.targets import mac_domain_xml
 from harness.targets.mac_domain_xml import MacDomain
 from harness.targets.target_file import Kind, LibvirtSpec, RemoteSpec
 
 _STEP_S = 120.0
 _ADDRESS_S = 300.0
-_LOOPBACK = "127.0.0.1"
 
 
 class Power(Protocol):
@@ -141,7 +140,7 @@ class Virsh:
 
     def address(self) -> str:
         """Return this host: the guest's network is QEMU's own, with one port forwarded."""
-        return _LOOPBACK
+        return LOOPBACK
 
     def snapshot(self, name: str) -> None:
         """Keep both disks and the firmware's variables; the guest is off.
@@ -254,19 +253,13 @@ def _run(*command: str, limit_s: float = _STEP_S) -> str:
     Raises: HypervisorError with its words, or at the deadline; UsageError when it is not there.
     """
     shown = " ".join(command[:1] + _verb(command[1:]))
-    try:
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=limit_s
-        )
-    except FileNotFoundError as error:
-        raise UsageError(f"{command[0]} is not installed") from error
-    except subprocess.TimeoutExpired as error:
-        raise HypervisorError(f"{shown} has not come back for {limit_s:.0f} s") from error
-    if done.returncode != 0:
+    done = tool.run(command, deadline_s=limit_s, error=UsageError, check=False)
+    if done.status is None:
+        raise HypervisorError(f"{shown} has not come back for {limit_s:.0f} s")
+    if done.status != 0:
         # vmrun says what is wrong on its standard output.
-        said = (done.stdout + done.stderr).strip().splitlines()
-        raise HypervisorError(f"{shown} failed", evidence=said[-10:])
-    return done.stdout
+        raise HypervisorError(f"{shown} failed", evidence=done.lines[-10:])
+    return done.text
 
 
 def _verb(words: Sequence[str]) -> tuple[str, ...]:

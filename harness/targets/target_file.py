@@ -7,7 +7,6 @@ same name in the user's own folder (HARNESS_TARGETS) what is not: addresses, key
 there alone makes a target, too.
 """
 
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -18,6 +17,7 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError, UsageError
+from harness.host import toml_file
 from harness.model.settings import Endpoint, System
 from harness.systems.ssh import Guest
 
@@ -99,10 +99,10 @@ def find(name: str | None, *, images: Path, targets: Path) -> RemoteSpec | None:
     if name is None or name != Path(name).name:
         return None
     shared, own = images / f"{name}.toml", targets / f"{name}.toml"
-    table = {**_table(shared)} if shared.is_file() else {}
+    table = {**toml_file.read(shared)} if shared.is_file() else {}
     if "type" not in table and not own.is_file():
         return None
-    for key, value in (_table(own) if own.is_file() else {}).items():
+    for key, value in (toml_file.read(own) if own.is_file() else {}).items():
         inner = table.get(key)
         table[key] = {**inner, **value} if isinstance(inner, dict) else value
     file = own if own.is_file() else shared
@@ -116,7 +116,7 @@ def find(name: str | None, *, images: Path, targets: Path) -> RemoteSpec | None:
 def names(*, images: Path, targets: Path) -> tuple[str, ...]:
     """Return the name of every target that the user boots."""
     found = {path.stem for path in targets.glob("*.toml")}
-    found |= {path.stem for path in images.glob("*.toml") if "type" in _table(path)}
+    found |= {path.stem for path in images.glob("*.toml") if "type" in toml_file.read(path)}
     return tuple(sorted(found))
 
 
@@ -152,15 +152,6 @@ def connect(spec: RemoteSpec, *, deadline_s: float) -> Iterator[Guest]:
     """
     with Guest.connect(endpoint(spec), deadline_s=deadline_s, alive=lambda: None) as guest:
         yield guest
-
-
-def _table(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(file, "-", f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(file, "-", f"is no valid TOML: {error}") from error
 
 
 def _with_absolute_paths(spec: RemoteSpec, base: Path) -> RemoteSpec:

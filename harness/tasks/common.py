@@ -20,6 +20,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task
 
 from harness.errors import UsageError
+from harness.model import build_folder
 from harness.tasks.execution import execute
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class TaskContext:
     @property
     def runs(self) -> Path:
         """The folder that holds one folder a run of the project."""
-        return self.settings.root / "build" / "runs"
+        return build_folder.runs(self.settings.root)
 
     def view(self, *, verbose: bool = False) -> "LiveView":
         """Return the live view for this terminal, or plain lines where there is none."""

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Guests that stay up, their images, and the caches."""
 
-import subprocess
-
 from harness.tasks.common import TaskContext, task
 from harness.tasks.options import Mode, check_options
 
@@ -31,9 +29,10 @@ def guest_list(context: TaskContext) -> int:
 def guest_ssh(context: TaskContext, run: str = "", command: str = "") -> int:
     """Open a shell in a guest, or run one command there."""
     from harness.guest import manage
+    from harness.host import foreground
 
     line = manage.ssh_command(manage.choose_guest(context.environment, run), command)
-    return subprocess.run(line, check=False).returncode
+    return foreground.run(line)
 
 
 @task(word="run", short_flags=True, options_help={"run": _RUN_HELP})

@@ -3,6 +3,7 @@
 
 import time
 
+from harness.model import build_folder
 from harness.tasks.common import RUN_HELP, TaskContext, task
 
 
@@ -33,6 +34,6 @@ def nightly(context: TaskContext, long: bool = False, deadline: float = 3600.0) 
     for cell, found in matrix.run(settings, long=long, deadline_s=deadline):
         print(f"{cell.name}: {found.verdict.value} ({found.reason})", flush=True)
         reports.append(found)
-    folder = settings.root / "build" / "nightly" / time.strftime("%Y%m%d-%H%M%S")
+    folder = build_folder.within(settings.root, "nightly") / time.strftime("%Y%m%d-%H%M%S")
     print(*matrix.write(tuple(reports), folder), sep="\n")
     return matrix.exit_code(tuple(reports))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+from harness.model import build_folder
 from harness.tasks.common import TaskContext, task
 from harness.tasks.options import Mode, check_options
 
@@ -245,14 +246,14 @@ def verify_on_mac(
     from harness.runs import verify_mac
 
     spec, settings = chosen_target(context, target), context.settings
-    report = Path(output).absolute() if output else settings.root / "build" / "verified-on-mac.md"
+    usual = build_folder.within(settings.root, "verified-on-mac.md")
     asked = verify_mac.Verification(
         loading=loading(context, spec, file, reboot=reboot, say=print),
         settings=settings,
         environment=context.environment,
         name=name,
-        report=report,
+        report=Path(output).absolute() if output else usual,
     )
     found = verify_mac.run(asked, print)
-    print(f"report: {report}")
+    print(f"report: {asked.report}")
     return 0 if verify_mac.all_shown(found) else 1

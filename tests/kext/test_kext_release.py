@@ -202,7 +202,9 @@ def test_a_mistake_is_named_and_makes_nothing(
     """Exit code 2, and no folder."""
     options, words = MISTAKES[mistake]
     which = shutil.which
-    monkeypatch.setattr(shutil, "which", lambda name: None if name == "codesign" else which(name))
+    monkeypatch.setattr(
+        shutil, "which", lambda name, **how: None if name == "codesign" else which(name, **how)
+    )
 
     code = code_of(packaging.packages, **options, out=str(tmp_path / "out"))
 

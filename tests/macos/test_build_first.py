@@ -118,7 +118,9 @@ def test_without_a_compiler_the_kext_that_is_there_is_taken(
     """It is said that its sources may be newer; without any kext it is code 2, and what to do."""
     case = named(replace(PROFILES["10.15"]))
     which = shutil.which
-    monkeypatch.setattr(shutil, "which", lambda name: None if name == "clang" else which(name))
+    monkeypatch.setattr(
+        shutil, "which", lambda name, **how: None if name == "clang" else which(name, **how)
+    )
     load = {"target": "mine", "config": config_of(project)}
 
     assert code_of(workflow.kernel_test_load, **load) == 2

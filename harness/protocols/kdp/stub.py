@@ -39,6 +39,8 @@ from harness.protocols.kdp.packets import (
     Version,
 )
 
+_LOOPBACK = "127.0.0.1"
+
 _KEY = 0x0BADCAFE
 _VERSION = 12
 _SEQUENCES = 256
@@ -111,14 +113,14 @@ class StubServer:
         self._faults = faults or Faults()
         self._random = random.Random(self._faults.seed)  # noqa: S311 - faults, not secrets
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind((_LOOPBACK, 0))
         self._socket.settimeout(_POLL_S)
         self.port: int = self._socket.getsockname()[1]
         self.seen = Seen()
         self._expected = 0
         self._exception_sequence = 0
         self._saved = b""
-        self._debugger = ("127.0.0.1", 0)
+        self._debugger = (_LOOPBACK, 0)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._answers: dict[Request, Callable[[Body], Body]] = {

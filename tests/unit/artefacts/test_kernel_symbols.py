@@ -218,18 +218,3 @@ def test_what_is_no_boot_image_is_refused(kernel: Kernel, tmp_path: Path) -> Non
         kernel_symbols.check_banner(
             tmp_path / "vmlinuz", replace(kernel, vmlinuz=tmp_path / "other").vmlinuz
         )
-
-
-def test_build_id_is_found_among_the_notes() -> None:
-    """/sys/kernel/notes holds several notes; Xen's come before, and names are padded."""
-
-    def note(name: bytes, kind: int, data: bytes) -> bytes:
-        padded = [part + bytes(-len(part) % 4) for part in (name, data)]
-        return struct.pack("<III", len(name), len(data), kind) + b"".join(padded)
-
-    identity = bytes(range(20))
-    notes = note(b"Xen\0", 3, b"not it") + note(b"Linux\0", 0x101, b"\1\2\3")
-
-    assert kernel_symbols.id_from_notes(notes + note(b"GNU\0", 3, identity)) == identity.hex()
-    assert kernel_symbols.id_from_notes(notes) == ""
-    assert kernel_symbols.id_from_notes(notes[:-5]) == ""

@@ -45,7 +45,7 @@ def test_another_accelerator_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_without_qemu_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before libvirt would say it in other words."""
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name, **_options: None)
 
     with pytest.raises(HypervisorError, match="not installed"):
         single_thread_qemu.one_thread_program(tmp_path)

@@ -116,6 +116,47 @@ def test_what_is_too_long_is_named(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("subprocess.run(['true'], check=False)", "runs a tool"),
+        ("subprocess.check_output(['true'])", "runs a tool"),
+        ("subprocess.Popen(['true'])", "starts a process"),
+        ("fcntl.flock(file, fcntl.LOCK_EX)", "locks a file"),
+        ("beside.replace(file)", "replaces a file"),
+        ("os.replace(beside, file)", "replaces a file"),
+        ("tomllib.loads(text)", "reads TOML"),
+        ("root / 'build' / 'x'", "spells the folder of results"),
+        ("folder / 'runs'", "spells the folder of results"),
+        ("f'{host} is 127.0.0.1:{port}'", "spells the loopback address"),
+    ],
+)
+def test_a_second_way_is_named(tree: Path, line: str, words: str) -> None:
+    """What one module does for all is named in any other, and not in that one."""
+    package = tree / "harness" / "host"
+    package.mkdir(parents=True)
+    (package / "bad.py").write_text(f"x = {line}\n")
+    for path in tree_checks._ONE_WAY[words].modules:
+        good = tree / path / "one.py" if path.endswith("/") else tree / path
+        good.parent.mkdir(parents=True, exist_ok=True)
+        good.write_text(f"x = {line}\n")
+
+    (found,) = tree_checks.second_ways(tree)
+
+    assert found.startswith(f"harness/host/bad.py: {words}; ")
+
+
+def test_other_replacements_are_no_second_way(tree: Path) -> None:
+    """Of strings, of dataclasses, of parts of a moment; and a word is not yet a folder."""
+    (tree / "harness").mkdir()
+    (tree / "harness" / "good.py").write_text(
+        "text.replace('a', 'b')\ndataclasses.replace(x, a=1)\nnow.replace(hour=1)\n"
+        "x = kernel_headers / 'build'\n"
+    )
+
+    assert list(tree_checks.second_ways(tree)) == []
+
+
+@pytest.mark.parametrize(
     "line",
     ["#include <linux/types.h>", "# include <sys/types.h>", "#ifdef __linux__", "#if __APPLE__"],
 )

@@ -72,12 +72,13 @@ def test_a_cell_that_leaves_no_report_is_lost(
 ) -> None:
     """The first cell writes a report, the second dies without one; both are reported."""
 
-    def cell(line: list[str], **_options: object) -> None:
+    def cell(line: list[str], **_options: object) -> subprocess.CompletedProcess[bytes]:
         run_id = next(part for part in line if part.startswith("--run-id=")).partition("=")[2]
         folder = tmp_path / "build" / "runs" / run_id
         if "--kernel=rt" not in line:
             folder.mkdir(parents=True)
             run_report.write(finished(folder, Verdict.PASSED))
+        return subprocess.CompletedProcess(line, 0)
 
     monkeypatch.setattr(subprocess, "run", cell)
 

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Locks on open files, which the kernel drops with the process that holds them.
+
+They say who lives: a lock that is free was left by a process that is gone, however that ended.
+"""
+
+import fcntl
+import time
+from pathlib import Path
+from typing import IO
+
+from harness.errors import CacheBusy
+
+_POLL_S = 0.01
+
+
+def try_lock(file: IO[str]) -> bool:
+    """Lock an open file and return whether that succeeded; False while somebody else holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def lock(file: IO[str], *, deadline_s: float) -> None:
+    """Lock an open file whose lock others hold for moments only.
+
+    Units: deadline_s is seconds of waiting.
+    Raises: CacheBusy at the deadline.
+    """
+    end = time.monotonic() + deadline_s
+    while not try_lock(file):
+        if time.monotonic() > end:
+            raise CacheBusy(f"{file.name} is still locked after {deadline_s:.0f} s")
+        time.sleep(_POLL_S)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a living process holds the lock of a file; a missing file has none."""
+    try:
+        with path.open("r") as file:
+            return not try_lock(file)
+    except FileNotFoundError:
+        return False

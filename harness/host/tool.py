@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Run a program of this host that does one thing and ends, within a deadline.
+
+Not for what stays or talks back: debuggers and shells have the terminal (`foreground`), commands
+of a check that hang have to say where (`process`), companions of a guest have their own modules.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+from typing import IO, cast
+
+from harness.errors import HarnessError
+from harness.host import cache, process, programs
+
+_MOST_LINES = 30
+_NO_SPACE = b"No space left on device"
+# The environment of tools whose answers are parsed, or that only root has on its PATH.
+PLAIN_ENVIRONMENT = {"PATH": programs.SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": "/"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a tool is run in.
+
+    `data` is its standard input. `log` is a file for all that it says, instead of two pipes.
+    `disk` is the folder that it fills: when no space is left there, that is the error.
+    """
+
+    environment: Mapping[str, str] | None = None
+    data: bytes = b""
+    log: Path | None = None
+    disk: Path | None = None
+    umask: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How a tool ended: its status, None when its deadline came first, and what it said.
+
+    With a log, all of it is in `stdout`.
+    """
+
+    status: int | None
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Its standard output as text."""
+        return self.stdout.decode(errors="backslashreplace")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All that it said."""
+        text = (self.stdout + self.stderr).decode(errors="backslashreplace")
+        return tuple(text.splitlines())
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    deadline_s: float,
+    error: type[HarnessError],
+    check: bool = True,
+    cwd: Path | None = None,
+    within: Surroundings | None = None,
+) -> Output:
+    """Return what a tool said, after it ended well; without `check`, however it ended.
+
+    Units: deadline_s is seconds for all of it; then the tool is killed with all below it.
+    Raises: `error` when it is not installed, with the package that brings it, and with `check`
+        when it fails or does not end in time, with its last lines; Lost when the disk is full.
+    """
+    around = within or Surroundings()
+    words = [str(word) for word in command]
+    name = Path(words[0]).name
+    try:
+        output = _ended(words, deadline_s, cwd, around)
+    except FileNotFoundError as missing:
+        if cwd is not None and not cwd.is_dir():
+            raise
+        raise programs.not_installed(name, error) from missing
+    if output.status == 0 or not check:
+        return output
+    if around.disk is not None and _NO_SPACE in output.stdout + output.stderr:
+        raise cache.no_space(around.disk)
+    ending = "failed" if output.status is not None else f"did not end in {deadline_s:.0f} s"
+    raise error(f"{name} {ending}", evidence=output.lines[-_MOST_LINES:])
+
+
+@contextmanager
+def reading(
+    command: Sequence[str | Path], *, deadline_s: float, error: type[HarnessError]
+) -> Iterator[IO[bytes]]:
+    """Give what a tool writes as a stream; a reader that has enough just leaves the block.
+
+    Units: deadline_s is seconds for all of the block; then the tool is killed.
+    Raises: `error` when the tool is not installed, or when it fails before its stream was left.
+    """
+    words = [str(word) for word in command]
+    program = programs.find(words[0], error=error)
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(
+            [program, *words[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+        ) as running,
+    ):
+        watch = Timer(deadline_s, running.kill)
+        watch.start()
+        try:
+            stream = cast("IO[bytes]", running.stdout)
+            yield stream
+            if not stream.read(1) and running.wait() != 0:
+                log.seek(0)
+                lines = log.read().decode(errors="backslashreplace").splitlines()
+                raise error(f"{words[0]} failed", evidence=lines[-_MOST_LINES:])
+        finally:
+            watch.cancel()
+            running.kill()
+
+
+def run_shown(command: Sequence[str], *, deadline_s: float, cwd: Path) -> int | None:
+    """Return the status of a command that writes where this process does; None: it was killed.
+
+    Units: deadline_s is seconds for all of it.
+    """
+    try:
+        done = subprocess.run(
+            command, check=False, cwd=cwd, stdin=subprocess.DEVNULL, timeout=deadline_s
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.returncode
+
+
+def _ended(words: list[str], deadline_s: float, cwd: Path | None, around: Surroundings) -> Output:
+    if around.log is None:
+        return _captured(words, deadline_s, cwd, around, None)
+    with around.log.open("wb") as log:
+        output = _captured(words, deadline_s, cwd, around, log)
+    return Output(status=output.status, stdout=around.log.read_bytes(), stderr=b"")
+
+
+def _captured(
+    words: list[str],
+    deadline_s: float,
+    cwd: Path | None,
+    around: Surroundings,
+    log: IO[bytes] | None,
+) -> Output:
+    with subprocess.Popen(
+        words,
+        cwd=cwd,
+        env=around.environment,
+        stdin=subprocess.PIPE,
+        stdout=log or subprocess.PIPE,
+        stderr=subprocess.STDOUT if log else subprocess.PIPE,
+        umask=around.umask,
+    ) as running:
+        try:
+            stdout, stderr = running.communicate(around.data, timeout=deadline_s)
+        except subprocess.TimeoutExpired as late:
+            below = process.descendants(running.pid)
+            running.kill()
+            process.kill(below)
+            return Output(status=None, stdout=late.stdout or b"", stderr=late.stderr or b"")
+        except BaseException:
+            running.kill()
+            raise
+    return Output(status=running.returncode, stdout=stdout or b"", stderr=stderr or b"")

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""file_lock: who holds a file, as long as he lives."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import CacheBusy
+from harness.host import file_lock
+
+
+def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
+    """Free, held, free again; a file that is missing is free."""
+    path = tmp_path / "lock"
+    assert not file_lock.is_locked(path)
+
+    with path.open("w") as first, path.open("r") as second:
+        assert file_lock.try_lock(first)
+        assert file_lock.is_locked(path)
+        assert not file_lock.try_lock(second)
+
+    assert not file_lock.is_locked(path)
+
+
+def test_waiting_for_a_lock_has_a_deadline(tmp_path: Path) -> None:
+    """A lock that is free is taken at once, one that is held is an error in the end."""
+    path = tmp_path / "lock"
+    begun = time.monotonic()
+
+    with path.open("w") as first, path.open("r") as second:
+        file_lock.lock(first, deadline_s=0.0)
+        with pytest.raises(CacheBusy, match="still locked"):
+            file_lock.lock(second, deadline_s=0.2)
+
+    assert 0.2 <= time.monotonic() - begun < 10

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""whole_file: the old content or the new one, and nothing beside it."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.host import whole_file
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    """Text and bytes; what is no UTF-8 becomes an escape."""
+    file = tmp_path / "file"
+    file.write_text("old")
+
+    whole_file.write(file, "new \udcff")
+    assert file.read_text() == "new \\udcff"
+    whole_file.write(file, b"\xff")
+    assert file.read_bytes() == b"\xff"
+
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_error_leaves_the_old_content(tmp_path: Path) -> None:
+    """And nothing half written beside it."""
+    file = tmp_path / "file"
+    file.write_text("old")
+
+    with pytest.raises(ValueError, match="stop"), whole_file.replacing(file) as beside:
+        beside.write_text("half")
+        raise ValueError("stop")
+
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
