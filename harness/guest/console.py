@@ -71,7 +71,6 @@ class Console:
         self._news = threading.Condition()
         self._lines: list[Line] = []
         self._rest = b""
-        self._bytes_seen = 0
         self._last_byte_at = time.monotonic()
         self._ended = False
         self._subscribers: list[Callable[[Line], None]] = []
@@ -107,12 +106,6 @@ class Console:
     def write(self, data: bytes) -> None:
         """Send bytes to the guest, as if typed."""
         self._source.write(data)
-
-    @property
-    def bytes_seen(self) -> int:
-        """How many bytes came."""
-        with self._news:
-            return self._bytes_seen
 
     @property
     def last_byte_at(self) -> float:
@@ -188,7 +181,6 @@ class Console:
         now = time.monotonic()
         with self._news:
             *whole, self._rest = (self._rest + data).split(b"\n")
-            self._bytes_seen += len(data)
             self._last_byte_at = now
             first = len(self._lines)
             fresh = [

@@ -22,9 +22,9 @@ LC_DYLD_INFO, LC_DYLD_INFO_ONLY = 0x22, 0x80000022
 LC_VERSION_MIN_MACOSX, LC_FUNCTION_STARTS = 0x24, 0x26
 LC_DATA_IN_CODE, LC_SOURCE_VERSION, LC_DYLIB_CODE_SIGN_DRS = 0x29, 0x2A, 0x2B
 LC_NOTE, LC_BUILD_VERSION = 0x31, 0x32
-LC_DYLD_EXPORTS_TRIE, LC_DYLD_CHAINED_FIXUPS = 0x80000033, 0x80000034
+LC_DYLD_CHAINED_FIXUPS = 0x80000034
 
-N_STAB, N_EXT, N_TYPE, N_UNDF, N_SECT = 0xE0, 0x01, 0x0E, 0x00, 0x0E
+N_STAB, N_EXT, N_TYPE, N_UNDF = 0xE0, 0x01, 0x0E, 0x00
 VM_PROT_WRITE, VM_PROT_EXECUTE = 2, 4
 
 HEADER = struct.Struct("<8I")
@@ -70,8 +70,6 @@ class Section:
     size_bytes: int
     file_offset: int
     flags: int
-    reserved1: int
-    reserved2: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,8 +215,6 @@ def _segment(command: Command) -> Segment:
                 size_bytes=fields[3],
                 file_offset=fields[4],
                 flags=fields[8],
-                reserved1=fields[9],
-                reserved2=fields[10],
             )
         )
     return Segment(

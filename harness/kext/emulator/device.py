@@ -13,7 +13,6 @@ from harness.kext.emulator.state import Node
 from harness.kext.emulator.threads import Process, Thread
 
 IOC_OUT, IOC_IN = 0x40000000, 0x80000000
-FNONBLOCK = 0x4
 _PARAMETER_MAX_BYTES = 0x1FFF
 _OPEN, _CLOSE, _IOCTL = 0, 8, 32
 _READ_WRITE, _CHARACTER = 3, 0o020000
