@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <linux/fsnotify_backend.h>
 #include <linux/path.h>
+#include <linux/srcu.h>
 
 #include "osq_linux.h"
 #include "osq_watch.h"
@@ -30,6 +31,9 @@ struct osq_mark {
 
 /* Replaced as a whole, and read under RCU. */
 extern struct osq_watches __rcu *osq_watches;
+
+/* What a handler of events is a reader of, while it may find a table. */
+extern struct srcu_struct osq_file_calls;
 
 /* A call of WATCH, and what was found before device_mutex was taken. */
 struct osq_watch_order {

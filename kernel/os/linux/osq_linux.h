@@ -117,11 +117,13 @@ bool osq_filter_takes(u32 type, struct task_struct *task, const char *path,
 		      u32 path_bytes);
 bool osq_filter_pass(struct osq_ring *ring, u32 type, struct task_struct *task,
 		     const char *path, u32 path_bytes);
+
 /* watch_order.c, watch.c */
 struct osq_watch_order;
 struct osq_watch_order *osq_watch_prepare(void __user *user);
 int osq_watch_apply(struct osq_watch_order *order);
 void osq_watch_put(struct osq_watch_order *order);
+void osq_watches_drain(void);
 
 /* publish_*.c - see struct osq_publisher. */
 bool osq_publish_exec_probe(void);

@@ -15,6 +15,7 @@
 #include <linux/fsnotify_backend.h>
 #include <linux/kdev_t.h>
 #include <linux/sched.h>
+#include <linux/srcu.h>
 #include <linux/user_namespace.h>
 
 #include "compat.h"
@@ -250,14 +251,9 @@ static u32 action_of(u32 mask, int data_type)
 	return 0;
 }
 
-/*
- * Context: process, may sleep; the folder of a name that comes or goes is
- * locked.
- */
-static int on_event(struct fsnotify_group *group, u32 mask, const void *data,
-		    int data_type, struct inode *dir,
-		    const struct qstr *file_name, u32 cookie,
-		    struct fsnotify_iter_info *iter_info)
+static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
+		   const struct qstr *file_name,
+		   struct fsnotify_iter_info *iter_info)
 {
 	struct fsnotify_mark *mark = fsnotify_iter_sb_mark(iter_info);
 	struct dentry *dentry = fsnotify_data_dentry(data, data_type);
@@ -271,7 +267,7 @@ static int on_event(struct fsnotify_group *group, u32 mask, const void *data,
 	};
 
 	if (!(READ_ONCE(chosen) & wanted(&event)))
-		return 0;
+		return;
 	/* A name is gone, or not yet its dentry's, or was another. */
 	if (!dentry || event.action == OSQ_FILE_RENAME) {
 		folder = d_find_any_alias(dir);
@@ -282,6 +278,23 @@ static int on_event(struct fsnotify_group *group, u32 mask, const void *data,
 	if (event.name.dentry && is_in_sight(&event))
 		publish(&event);
 	dput(folder);
+}
+
+/*
+ * Context: process, may sleep; the folder of a name that comes or goes is
+ * locked. It may come when the publisher has stopped, by a mark that is held:
+ * then there is no table, and nothing but the table is looked at.
+ */
+static int on_event(struct fsnotify_group *group, u32 mask, const void *data,
+		    int data_type, struct inode *dir,
+		    const struct qstr *file_name, u32 cookie,
+		    struct fsnotify_iter_info *iter_info)
+{
+	int idx = srcu_read_lock(&osq_file_calls);
+
+	if (rcu_access_pointer(osq_watches))
+		handle(mask, data, data_type, dir, file_name, iter_info);
+	srcu_read_unlock(&osq_file_calls, idx);
 	return 0;
 }
 

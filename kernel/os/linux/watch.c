@@ -8,14 +8,24 @@
  * opens, which are by far the most frequent, cost nothing where no watch
  * wants them.
  *
- * All but the table is protected by device_mutex.
+ * fsnotify frees a mark when its last holder lets go of it. A holder may be a
+ * process that waits for a fanotify listener's permission, for as long as the
+ * listener likes, and fsnotify_wait_marks_destroyed() does not wait for those.
+ * So whoever stops waits for the handlers alone (osq_file_calls), which never
+ * wait for user space, and each mark holds the module until it is freed: its
+ * group calls osq_mark_free, and handlers that find nothing to do, until then.
+ *
+ * All but the table, osq_file_calls and living is protected by device_mutex.
  */
+#include <linux/atomic.h>
 #include <linux/err.h>
 #include <linux/fsnotify_backend.h>
 #include <linux/list.h>
+#include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/srcu.h>
 
 #include "compat.h"
 #include "osq_file.h"
@@ -42,6 +52,13 @@ static struct fsnotify_group *groups[KINDS];
 static LIST_HEAD(marks);
 static u64 last_fs;
 
+/* A reader is a handler of events that may use the ring and its buffers. */
+DEFINE_SRCU(osq_file_calls);
+
+/* Marks that fsnotify has not freed; each holds a reference on the module. */
+static atomic_t living = ATOMIC_INIT(0);
+static atomic_t told = ATOMIC_INIT(0); /* 1: the log says that some are left */
+
 static struct osq_watches *table(void)
 {
 	return rcu_dereference_protected(osq_watches, true);
@@ -57,10 +74,18 @@ static struct osq_watches *swap_table(struct osq_watches *watches)
 	return old;
 }
 
-/* osq_mark_free - see struct fsnotify_ops. */
+/*
+ * osq_mark_free - see struct fsnotify_ops.
+ *
+ * The module may be on its way out as soon as its reference is given back:
+ * osq_watches_drain waits for the caller, fsnotify's reaper, to have returned.
+ */
 void osq_mark_free(struct fsnotify_mark *mark)
 {
 	kfree(container_of(mark, struct osq_mark, mark));
+	if (atomic_dec_and_test(&living) && atomic_xchg(&told, 0))
+		pr_notice(OSQ_NAME ": nothing waits for fanotify any more\n");
+	module_put(THIS_MODULE);
 }
 
 /* Its file system may have been unmounted, and @sb be another one's. */
@@ -101,6 +126,9 @@ static int add_mark(struct super_block *sb, u64 fs, unsigned int kind)
 	mark->sb = sb;
 	mark->fs = fs;
 	mark->kind = kind;
+	atomic_inc(&living);
+	/* The caller has the device open: there is a reference already. */
+	__module_get(THIS_MODULE);
 	err = osq_fsnotify_add_sb_mark(&mark->mark, sb);
 	if (err)
 		fsnotify_put_mark(&mark->mark);
@@ -175,20 +203,39 @@ int osq_watches_open(const struct fsnotify_ops *ops)
 /*
  * osq_watches_close - watch nothing; no event is or will be handled.
  *
- * fsnotify frees marks after a grace period of what it calls handlers in, so
- * when the last is free, no handler runs. Context: as osq_watches_open.
+ * Handlers that begin now find no table; those that have found one are waited
+ * for. Marks that somebody else holds are freed later, see above; the log says
+ * who holds the module then. Context: as osq_watches_open.
  */
 void osq_watches_close(void)
 {
 	struct osq_watches *old = swap_table(NULL);
+	int left;
 	u32 i;
 
+	synchronize_srcu(&osq_file_calls);
 	for (i = 0; old && i < old->count; i++)
 		osq_watched_destroy(old->watched[i]);
 	osq_os_free(old);
 	drop_marks();
 	fsnotify_wait_marks_destroyed();
 	put_groups();
+	left = atomic_read(&living);
+	if (left && !atomic_xchg(&told, 1))
+		pr_notice(OSQ_NAME ": %d marks wait for fanotify's permission "
+				   "to go; until then the module stays\n",
+			  left);
+}
+
+/*
+ * osq_watches_drain - the module is about to go: no mark is left.
+ *
+ * The reaper may still be behind osq_mark_free, where it looks at the group's
+ * operations. Context: may sleep.
+ */
+void osq_watches_drain(void)
+{
+	fsnotify_wait_marks_destroyed();
 }
 
 /* Exchange one watch for another; either may be NULL. */

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What outlives the owner and what it costs to unload then: refused and said, never a panic."""
+
+import pytest
+
+from harness.errors import ModuleError
+from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
+from tests.guest.tailing import Tailing
+
+TOP = "/mnt/osqperm"
+# What is asked, where the listener's mark is, and what waits for the answer.
+OPEN, EXEC = ("open", "mount", "cat held"), ("exec", "mount", "./held")
+# Marks of one file system stand in one list, in which only the one that asks is held.
+BESIDE = ("open", "filesystem", "cat held")
+
+
+def script_of(what: str, mark: str, use: str) -> str:
+    """Return the lines after which one process waits for a permission in the folder."""
+    return f"""
+osqperm {what} {mark} {TOP} held /run/answer > /tmp/perm 2>&1 < /dev/null &
+until grep -q ready /tmp/perm; do sleep 0.05; done
+cd {TOP}; ({use} > /dev/null 2>&1 < /dev/null; echo served >> /tmp/perm) > /dev/null 2>&1 &
+until grep -q holding /tmp/perm; do sleep 0.05; done
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(guest: Guest) -> None:
+    """Mount a file system of its own, so that no other file waits for the listener."""
+    guest.run(
+        f"rm -f /run/answer; mkdir -p {TOP}; umount -q {TOP}; mount -t tmpfs none {TOP};"
+        f"cp /bin/true {TOP}/held; : > {TOP}/other",
+        deadline_s=20,
+    )
+
+
+@pytest.mark.parametrize("pin", [OPEN, EXEC], ids=lambda pin: pin[0])
+def test_unloading_while_a_permission_is_pending_is_refused(
+    guest: Guest, driver: Driver, tail: Tailing, pin: tuple[str, str, str]
+) -> None:
+    """The log says why; the next owner is served meanwhile; the answer lets the module go."""
+    with tail(f"--watch {TOP}") as running:
+        guest.run(script_of(*pin), deadline_s=30)
+        running.finish()
+
+    with pytest.raises(ModuleError):
+        driver.unload()
+    with tail(f"--watch {TOP} --action attrib") as running:
+        guest.run(f"chmod 600 {TOP}/other", deadline_s=20)
+        told = running.finish()
+    guest.run(
+        "touch /run/answer; until grep -q served /tmp/perm; do sleep 0.05; done", deadline_s=30
+    )
+    guest.run(f"chmod 644 {TOP}/other", deadline_s=20)
+    driver.unload(attempts=5)
+
+    log = guest.run("dmesg | grep -c fanotify || :", deadline_s=20).stdout
+    assert [one["path"] for one in told.records] == [f"{TOP}/other"]
+    assert int(log) >= 1
+    # What the listener's mark still calls finds nothing of the module.
+    guest.run(f"chmod 600 {TOP}/other; umount {TOP}", deadline_s=20)
+
+
+def test_a_listener_of_the_file_system_holds_nothing_of_the_module(
+    guest: Guest, driver: Driver, tail: Tailing
+) -> None:
+    """The module goes while an answer is pending, and is not called when it comes."""
+    with tail(f"--watch {TOP}") as running:
+        guest.run(script_of(*BESIDE), deadline_s=30)
+        running.finish()
+
+    driver.unload(attempts=5)
+    guest.run(
+        "touch /run/answer; until grep -q served /tmp/perm; do sleep 0.05; done", deadline_s=30
+    )
+    guest.run(f"chmod 600 {TOP}/other; umount {TOP}", deadline_s=20)
+
+
+def test_stopping_under_a_storm_waits_for_who_is_inside(
+    guest: Guest, driver: Driver, tail: Tailing
+) -> None:
+    """Owners come and go while one access is held and others storm; then the module goes."""
+    guest.run(script_of(*OPEN), deadline_s=30)
+    storm = f"while [ ! -e /run/answer ]; do chmod 600 {TOP}/other; chmod 644 {TOP}/other; done"
+    aside = "> /dev/null 2>&1 < /dev/null &"
+    guest.run(f"({storm}) {aside}\n({storm}) {aside}", deadline_s=20)
+
+    for _ in range(5):
+        with tail(f"--watch {TOP}") as running:
+            assert running.finish().stats["dropped_nested"] == 0
+    guest.run(
+        "touch /run/answer; until grep -q served /tmp/perm; do sleep 0.05; done", deadline_s=30
+    )
+    driver.unload(attempts=5)
