@@ -149,6 +149,12 @@ PLANTED: dict[str, Planted] = {
         new="	return osq_gate_may_unload(&gate);\n",
         said="socket filter",
     ),
+    "socket-locked-in-detach": Planted(
+        file="os/macos/publish_socket.c",
+        old="	filter.sf_notify = on_notify;\n",
+        new="	filter.sf_notify = on_notify;\n	filter.sf_detach = on_closing;\n",
+        said="is locked without a PCB, which is a panic",
+    ),
     "prefix-without-components": Planted(
         file="core/osq_watch.c",
         old="	    (path->len > above->len && path->bytes[above->len] != '/'))\n",

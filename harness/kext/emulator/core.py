@@ -30,7 +30,7 @@ class Core:
         self.living: dict[int, Process] = {}
         self.files: dict[int, File] = {}
         self.sockets: dict[int, Socket] = {}
-        self.background: list[Thread] = []
+        self.background: list[Callable[[], None]] = []
         self.kernel_task = self.cpu.opaque()
         self.next_pid = _FIRST_PID
         self.nobody = self.new_process(pid=0, ppid=0, uid=0, task=self.kernel_task)

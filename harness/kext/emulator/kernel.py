@@ -181,7 +181,7 @@ class Kernel(Core):
         """
         self.threads.sleep(duration_ns)
         while self.background:
-            self.threads.finish(self.background.pop())
+            self.background.pop(0)()
 
     def signal(self, thread: Thread) -> None:
         """Send a signal to a thread."""

@@ -2,16 +2,19 @@
 """Models of XNU's sockets and socket filters."""
 
 import struct
+from functools import partial
 
 from harness.errors import RuleBroken
 from harness.kext.emulator.core import Core
 from harness.kext.emulator.registry import kpi
 from harness.kext.emulator.state import Filter, Socket
+from harness.kext.emulator.threads import Process
 
 _FILTER = "bsd/kern/kpi_socketfilter.c"
 _SOCKET = "bsd/kern/kpi_socket.c"
 _ENOENT, _EEXIST, _ENOMEM, _ENOTCONN = 2, 17, 12, 57
 _EXTENDED = 0x4
+_AF_INET = 2
 _EXT_BYTES = 56
 # Where struct sflt_filter has the functions.
 _CALLS = {
@@ -49,56 +52,65 @@ def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) ->
 
 @kpi("_sflt_unregister", 1, source=_FILTER, sleeps=True)
 def unregister(kernel: Core, handle: int) -> int:
-    """Take a filter from new sockets; it stays on those that it is on."""
+    """Take a filter from all sockets: a thread of XNU's detaches it (sflt_cleanup_thread)."""
     found = kernel.state.filters.get(handle & 0xFFFFFFFF)
     if found is None or not found.is_registered:
         raise RuleBroken(f"sflt_unregister of {handle:#x}, which is not registered")
     found.is_registered = False
-    end_filter(kernel, found)
+    kernel.background.append(partial(_clean_up, kernel, found))
     return 0
 
 
-def end_filter(kernel: Core, found: Filter) -> None:
-    """Tell a filter that its last call is over, when it is: on a thread of the kernel's own."""
-    if found.is_registered or found.sockets:
-        return
+def _clean_up(kernel: Core, found: Filter) -> None:
+    """Detach a filter from the sockets that it is on, and tell it that its last call is over."""
+    for so, cookie in found.sockets.items():
+        detach(kernel, kernel.nobody, found, so, cookie)
     del kernel.state.filters[found.handle]
-    thread = kernel.begin(
-        "unregistered", kernel.nobody, found.calls["unregistered"], (found.handle,)
-    )
-    kernel.background.append(thread)
+    call = found.calls["unregistered"], (found.handle,)
+    kernel.threads.finish(kernel.begin("unregistered", kernel.nobody, *call))
 
 
-def _named(kernel: Core, so: int) -> Socket:
+def detach(kernel: Core, process: Process, found: Filter, so: int, cookie: int) -> None:
+    """Detach a filter from a socket, which the protocol may have let go of."""
+    if found.calls["detach"]:
+        call = found.calls["detach"], (cookie, so)
+        kernel.threads.finish(kernel.begin("detach", process, *call))
+
+
+def _locked(kernel: Core, so: int) -> Socket:
+    """Return a socket as socket_lock does: tcp_lock and udp_lock panic without a PCB."""
     found = kernel.sockets.get(so)
     if found is None:
         raise RuleBroken(f"{so:#x} is no socket (any more)")
+    if not found.has_pcb:
+        raise RuleBroken(f"the socket {so:#x} is locked without a PCB, which is a panic")
     return found
 
 
-@kpi("_sock_gettype", 4, source=_SOCKET)
+@kpi("_sock_gettype", 4, source=_SOCKET, sleeps=True)
 def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int:
     """Tell what a socket is."""
-    found = _named(kernel, so)
+    found = _locked(kernel, so)
     for place, value in ((domain, found.domain), (kind, found.kind), (protocol, found.protocol)):
         kernel.cpu.write(place, struct.pack("<i", value))
     return 0
 
 
-def _name(kernel: Core, address: bytes, place: int, most: int) -> int:
-    if not address:
-        return _ENOTCONN
-    kernel.cpu.write(place, address[:most])
-    return 0
-
-
 @kpi("_sock_getsockname", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
 def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
-    """Tell a socket's own address."""
-    return _name(kernel, _named(kernel, so).local, place, most & 0xFFFFFFFF)
+    """Tell a socket's own address; that of one which is not bound is all zero."""
+    found = _locked(kernel, so)
+    size = 16 if found.domain == _AF_INET else 28
+    name = found.local or struct.pack("2B", size, found.domain).ljust(size, b"\0")
+    kernel.cpu.write(place, name[: most & 0xFFFFFFFF])
+    return 0
 
 
 @kpi("_sock_getpeername", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
 def getpeername(kernel: Core, so: int, place: int, most: int) -> int:
     """Tell a socket's peer's address."""
-    return _name(kernel, _named(kernel, so).remote, place, most & 0xFFFFFFFF)
+    found = _locked(kernel, so)
+    if not found.remote:
+        return _ENOTCONN
+    kernel.cpu.write(place, found.remote[: most & 0xFFFFFFFF])
+    return 0

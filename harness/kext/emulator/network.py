@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 from harness.errors import RuleBroken
 from harness.kext.emulator.kernel import Kernel, signed
-from harness.kext.emulator.kpi_sockets import end_filter
+from harness.kext.emulator.kpi_sockets import detach
 from harness.kext.emulator.state import Filter, Socket
 from harness.kext.emulator.threads import Process
 
 AF_INET, AF_INET6 = 2, 30
 STREAM, DATAGRAM = 1, 2
-_CONNECTED = 2
+_CONNECTED, _CLOSING = 2, 9
 
 
 def address(text: str, port: int) -> bytes:
@@ -78,15 +78,17 @@ class Network:
         return so
 
     def close(self, process: Process, so: int) -> None:
-        """Close: filters are detached, and one that is not registered any more has ended."""
-        for one in list(self._filters(so)):
-            self._tell(process, one, "detach", one.sockets[so], so)
-            del one.sockets[so]
-            end_filter(self.kernel, one)
+        """Close: filters are told, the protocol lets go of the socket, filters are detached."""
+        for one in self._filters(so):
+            self._tell(process, one, "notify", one.sockets[so], so, _CLOSING, 0)
+        self.kernel.sockets[so].has_pcb = False
+        for one in self._filters(so):
+            detach(self.kernel, process, one, so, one.sockets.pop(so))
         del self.kernel.sockets[so]
 
     def _filters(self, so: int) -> Iterator[Filter]:
-        return (one for one in tuple(self.kernel.state.filters.values()) if so in one.sockets)
+        filters = tuple(self.kernel.state.filters.values())
+        return (one for one in filters if one.is_registered and so in one.sockets)
 
     def _with_address(self, process: Process, so: int, name: str, to: bytes) -> None:
         place = self._put(to)

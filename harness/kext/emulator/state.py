@@ -65,13 +65,17 @@ class Filter:
 
 @dataclass
 class Socket:
-    """A socket: its domain, type and protocol, and its addresses as bytes of a sockaddr."""
+    """A socket: its domain, type and protocol, and its addresses as bytes of a sockaddr.
+
+    The protocol lets go of a socket (so_pcb is NULL) before its filters are detached.
+    """
 
     domain: int
     kind: int
     protocol: int
     local: bytes = b""
     remote: bytes = b""
+    has_pcb: bool = True
 
 
 @dataclass

@@ -9,9 +9,17 @@
  * here, and its outcome comes as a record of its own. What bind and listen
  * come to is not told.
  *
- * XNU says when the last call into a filter is over (sf_unregistered). That
- * may be long after the publisher has stopped: a filter stays on its sockets.
- * Its callbacks find the gate closed, and the kext is not unloaded before.
+ * A close is told by sock_evt_closing, the last moment at which the socket is
+ * whole. When a filter is detached, the protocol has let go of the socket:
+ * to lock it, as each sock_* function does, is a panic ("tcp_lock: NO PCB!").
+ * So there is no sf_detach.
+ *
+ * sflt_unregister has a thread of XNU's detach the filter from its sockets,
+ * and XNU says when the last call into it is over (sf_unregistered). That is
+ * after the publisher has stopped: callbacks find the gate closed until then,
+ * and the kext is not unloaded before.
+ * Source: xnu-11417.101.15, bsd/kern/kpi_socketfilter.c, sflt_termsock and
+ * sflt_cleanup_thread; bsd/netinet/tcp_subr.c, tcp_lock.
  */
 #include <netinet/in.h>
 #include <sys/kauth.h>
@@ -133,7 +141,7 @@ static errno_t on_attach(void **cookie, socket_t so)
 	return 0;
 }
 
-static void on_detach(void *cookie, socket_t so)
+static void on_closing(void *cookie, socket_t so)
 {
 	struct osq_socket record;
 	struct end local, remote;
@@ -215,21 +223,29 @@ static errno_t on_accept(void *cookie, socket_t listener, socket_t so,
 }
 
 /* How a connect has ended; an end that was never connected is a failure. */
-static void on_notify(void *cookie, socket_t so, sflt_event_t event,
-		      void *param)
+static void on_connected(void *cookie, socket_t so)
 {
 	struct osq_socket record;
 	struct end local, remote;
 	struct osq_ring *ring;
 
-	(void)param;
 	ring = begin(&record, OSQ_SOCKET_CONNECT, OSQ_SOCKET_SUCCEEDED);
-	if (ring && event == sock_evt_connected) {
+	if (ring) {
 		record.head.flags = OSQ_FLAG_OTHER_CONTEXT | OSQ_FLAG_OUTCOME;
 		get_ends(so, &local, &remote);
 		publish(ring, cookie, so, &record, &local, &remote);
 	}
 	osq_gate_leave(&gate);
+}
+
+static void on_notify(void *cookie, socket_t so, sflt_event_t event,
+		      void *param)
+{
+	(void)param;
+	if (event == sock_evt_connected)
+		on_connected(cookie, so);
+	else if (event == sock_evt_closing)
+		on_closing(cookie, so);
 }
 
 static void on_unregistered(sflt_handle handle)
@@ -249,7 +265,6 @@ static int add_filter(u32 number)
 	filter.sf_name = name;
 	filter.sf_unregistered = on_unregistered;
 	filter.sf_attach = on_attach;
-	filter.sf_detach = on_detach;
 	filter.sf_notify = on_notify;
 	filter.sf_connect_out = on_connect;
 	filter.sf_bind = on_bind;

@@ -15,6 +15,7 @@ struct sockaddr;
 #define SFLT_EXTENDED 0x04
 #define sock_evt_connected 2
 #define sock_evt_disconnected 4
+#define sock_evt_closing 9
 #define sock_evt_bound 10
 
 typedef uint32_t sflt_handle;
