@@ -22,6 +22,9 @@ enum osq_test_context {
 
 /* SUBSCRIBE's option: while it is on, nothing else can encode a record. */
 #define OSQ_TEST_OPT_HOLD 1ull
+/* The same: the call takes so long, and keeps what it has locked. */
+#define OSQ_TEST_OPT_SLOW 2ull
+#define OSQ_TEST_SLOW_MS 5000u
 
 struct osq_test_produce {
 	__u32 producer; /* in: goes into each record */

@@ -48,6 +48,15 @@ def test_a_shorter_latency_counts_at_once(guest: Guest, variant: Callable[[str],
     assert SHORT_MS <= said["next_owner_ms"] < LATE_MS
 
 
+def test_mapping_waits_for_no_other_call(guest: Guest, variant: Callable[[str], Driver]) -> None:
+    """mmap_lock is not held over a lock that hooks come and go under, nor what waits for it."""
+    variant("test").load()
+
+    said = json.loads(guest.run("osqwait_test busy", deadline_s=60).stdout)
+
+    assert said == {"waited": 0, "mapped": 1}
+
+
 def test_a_dead_owner_with_shared_descriptors_is_detached(guest: Guest, driver: Driver) -> None:
     """No close comes when a child shares the table (CLONE_FILES): the death itself counts."""
     assert driver.is_loaded()

@@ -85,7 +85,7 @@ const struct osq_publisher osq_publishers[] = {
 	{
 		.name = "test",
 		.type = OSQ_TYPE_TEST,
-		.options = OSQ_TEST_OPT_HOLD,
+		.options = OSQ_TEST_OPT_HOLD | OSQ_TEST_OPT_SLOW,
 		.start = osq_test_start,
 		.configure = osq_test_configure,
 		.stop = osq_test_stop,

@@ -4,6 +4,7 @@
  * read-only, twice in a row, for the owner.
  */
 #include <linux/gfp.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -11,36 +12,66 @@
 #include "osq_linux.h"
 
 /*
+ * Protects what an opening's memory is, against mmap. It is taken below
+ * mmap_lock and inside device_mutex; nothing is allocated under it but a
+ * mapping's page tables.
+ */
+static DEFINE_MUTEX(memory_mutex);
+
+static void free_pages_of(const struct osq_memory *memory)
+{
+	unsigned long i;
+
+	if (memory->data)
+		vunmap(memory->data);
+	for (i = 0; i < memory->count && memory->pages[i]; i++)
+		put_page(memory->pages[i]);
+	kvfree(memory->pages);
+}
+
+/* Have mmap see it. Return: what it saw before. */
+static struct osq_memory exchange(struct osq_memory *memory,
+				  struct osq_memory with)
+{
+	mutex_lock(&memory_mutex);
+	swap(*memory, with);
+	mutex_unlock(&memory_mutex);
+	return with;
+}
+
+/*
  * osq_memory_init - allocate @size zeroed bytes.
+ * @memory: osq_memory_deinit has been called for it, or it is zeroed.
  *
+ * Context: may sleep; device_mutex is held.
  * Return: 0; -EINVAL when that is not whole pages; -ENOMEM.
  */
 int osq_memory_init(struct osq_memory *memory, u64 size)
 {
-	unsigned long count = size >> PAGE_SHIFT;
+	struct osq_memory made = { .count = size >> PAGE_SHIFT };
 	unsigned long i;
 
 	if (size & (PAGE_SIZE - 1))
 		return -EINVAL;
-	memory->data = NULL;
-	memory->count = count;
-	memory->pages =
-		kvcalloc(2 * count, sizeof(*memory->pages), GFP_KERNEL_ACCOUNT);
-	if (!memory->pages)
+	made.pages = kvcalloc(2 * made.count, sizeof(*made.pages),
+			      GFP_KERNEL_ACCOUNT);
+	if (!made.pages)
 		return -ENOMEM;
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < made.count; i++) {
 		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 
 		if (!page)
 			goto fail;
-		memory->pages[i] = page;
-		memory->pages[count + i] = page;
+		made.pages[i] = page;
+		made.pages[made.count + i] = page;
 	}
-	memory->data = vmap(memory->pages, 2 * count, VM_MAP, PAGE_KERNEL);
-	if (memory->data)
+	made.data = vmap(made.pages, 2 * made.count, VM_MAP, PAGE_KERNEL);
+	if (made.data) {
+		exchange(memory, made);
 		return 0;
+	}
 fail:
-	osq_memory_deinit(memory);
+	free_pages_of(&made);
 	return -ENOMEM;
 }
 
@@ -48,21 +79,14 @@ fail:
  * osq_memory_deinit - give it back; the core has closed the ring.
  *
  * A user mapping that is left holds a reference of its own on every page. May
- * be called again, and for zeroed memory.
+ * be called again, and for zeroed memory. Context: as osq_memory_init.
  */
 void osq_memory_deinit(struct osq_memory *memory)
 {
-	unsigned long i;
+	struct osq_memory old = exchange(memory, (struct osq_memory){});
 
-	if (!memory->pages)
-		return;
-	if (memory->data)
-		vunmap(memory->data);
-	for (i = 0; i < memory->count && memory->pages[i]; i++)
-		put_page(memory->pages[i]);
-	kvfree(memory->pages);
-	memory->pages = NULL;
-	memory->data = NULL;
+	if (old.pages)
+		free_pages_of(&old);
 }
 
 /*
@@ -71,19 +95,27 @@ void osq_memory_deinit(struct osq_memory *memory)
  * Writing is refused now and for ever: with VM_MAYWRITE cleared, mprotect
  * cannot add it. A child does not inherit the mapping, a core does not hold
  * it.
+ * Context: mmap_lock is held; device_mutex is not.
  * Return: 0; -EINVAL for another length or offset or a private mapping,
- * -EACCES for more than reading.
+ * -EACCES for more than reading; -ESTALE when the ring has just gone.
  */
 int osq_memory_map(const struct osq_memory *memory, struct vm_area_struct *vma)
 {
-	unsigned long pages = 2 * memory->count;
+	int err;
 
 	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
 		return -EACCES;
-	if (vma->vm_pgoff || vma_pages(vma) != pages ||
-	    !(vma->vm_flags & VM_MAYSHARE))
-		return -EINVAL;
-	osq_vm_flags(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP,
-		     VM_MAYWRITE | VM_MAYEXEC);
-	return vm_map_pages(vma, memory->pages, pages);
+	mutex_lock(&memory_mutex);
+	if (!memory->pages) {
+		err = -ESTALE;
+	} else if (vma->vm_pgoff || vma_pages(vma) != 2 * memory->count ||
+		   !(vma->vm_flags & VM_MAYSHARE)) {
+		err = -EINVAL;
+	} else {
+		osq_vm_flags(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP,
+			     VM_MAYWRITE | VM_MAYEXEC);
+		err = vm_map_pages(vma, memory->pages, 2 * memory->count);
+	}
+	mutex_unlock(&memory_mutex);
+	return err;
 }

@@ -38,6 +38,8 @@ int osq_test_start(struct osq_ring *ring, u64 options)
 {
 	int err = options & OSQ_TEST_OPT_HOLD ? osq_test_hold() : 0;
 
+	if (options & OSQ_TEST_OPT_SLOW)
+		msleep(OSQ_TEST_SLOW_MS);
 	if (err)
 		return err;
 	down_write(&gate);

@@ -3,9 +3,8 @@
  * watch_order.c - a call of WATCH up to where it needs the device: copied,
  * checked, and its path looked up.
  *
- * That is done without device_mutex. A look-up takes the locks of folders, and
- * whoever holds one may fault, wait for a process's memory, and so for an mmap
- * of the device, which takes device_mutex.
+ * That is done without device_mutex: a look-up may wait for a file system of
+ * another computer as long as that likes.
  */
 #include <linux/err.h>
 #include <linux/mm.h>

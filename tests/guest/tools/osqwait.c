@@ -6,6 +6,7 @@
  *	osqwait ways	SYNC with WAIT, poll and epoll: what ends each wait
  *	osqwait latency	how long, in ms, a shorter latency takes after a long one
  *			(osqwait_test, which speaks to the test build)
+ *	osqwait busy	maps the ring while another call is slow (osqwait_test)
  *	osqwait shared	the owner dies, and a child shares its descriptor table
  *	osqwait mapped	no JSON: a mapping without a descriptor, until killed
  *	osqwait idle COMMAND	runs it while a ring is there and nothing subscribed
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -309,6 +311,38 @@ static void mapped(void)
 		pause();
 }
 
+static int slow_is_over;
+
+static void *be_slow(void *arg)
+{
+	struct osq_subscribe test = {
+		.type = OSQ_TYPE_TEST,
+		.on = 1,
+		.options = OSQ_TEST_OPT_SLOW,
+	};
+
+	must(!ioctl(((struct ring *)arg)->fd, OSQ_IOC_SUBSCRIBE, &test),
+	     "SUBSCRIBE");
+	__atomic_store_n(&slow_is_over, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* A kernel that makes the mapping wait for the other call says so here. */
+static void busy(void)
+{
+	struct ring ring = open_ring(O_CLOEXEC);
+	pthread_t other;
+	void *at;
+
+	must(!pthread_create(&other, NULL, be_slow, &ring), "thread");
+	usleep(PAUSE_US);
+	at = mmap(NULL, 2 * RING_BYTES, PROT_READ, MAP_SHARED, ring.fd, 0);
+	say("waited", __atomic_load_n(&slow_is_over, __ATOMIC_SEQ_CST));
+	say("mapped", at != MAP_FAILED);
+	pthread_join(other, NULL);
+	puts("}");
+}
+
 static int idle(const char *command)
 {
 	struct ring ring = open_ring(O_CLOEXEC);
@@ -331,6 +365,8 @@ int main(int argc, char **argv)
 		latency();
 	else if (!strcmp(scene, "shared"))
 		shared();
+	else if (!strcmp(scene, "busy"))
+		busy();
 	else if (!strcmp(scene, "mapped"))
 		mapped();
 	else

@@ -15,7 +15,12 @@ SEAM = (
 _FUNCTION = re.compile(r"^(?!static)[a-z][\w \t*]*?\b(osq_\w+)\((?!.*;$)", re.MULTILINE)
 # What one of two files of one name has alone, and why.
 ALONE = {
-    ("device.c", "linux"): {"osq_device_peek": "sysfs shows counters; XNU has no such place"},
+    ("device.c", "linux"): {
+        "osq_device_peek": "sysfs shows counters; XNU has no such place",
+        "osq_opening_lock": "ioctls are in a file of their own",
+        "osq_opening_unlock": "as osq_opening_lock",
+        "osq_opening_allocate": "as osq_opening_lock",
+    },
     ("memory.c", "macos"): {
         "osq_memory_unmap": "XNU's mapping is the driver's to take away",
         "osq_os_alloc": "inline on Linux, which knows a pointer's size",

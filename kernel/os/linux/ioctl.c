@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ioctl.c - from system calls to the core, and back: arguments are copied
+ * outside of device_mutex, and the waits are there, too.
+ */
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/wait.h>
+
+#include "osq_opening.h"
+#include "osq_test_build.h"
+
+/* What any ioctl takes and gives, but STATS, FILTER and WATCH: too large. */
+union osq_argument {
+	struct osq_version version;
+	struct osq_allocate allocate;
+	struct osq_subscribe subscribe;
+	struct osq_sync sync;
+	struct osq_caps caps;
+	struct osq_notify notify;
+};
+
+static void do_caps(struct osq_caps *caps)
+{
+	osq_device_caps(caps, PAGE_SIZE);
+	if (osq_namespaces_has_mnt())
+		caps->flags |= OSQ_CAPS_MNT_NS;
+	if (OSQ_ABI_VERSION == OSQ_ABI_TEST)
+		caps->flags |= OSQ_CAPS_TEST_BUILD;
+}
+
+static long do_ioctl(struct osq_opening *own, unsigned int command,
+		     union osq_argument *argument)
+{
+	long err;
+
+	err = osq_opening_lock(own);
+	if (err)
+		return err;
+	switch (command) {
+	case OSQ_IOC_VERSION:
+		argument->version.abi = OSQ_ABI_VERSION;
+		argument->version.schema = OSQ_SCHEMA_VERSION;
+		break;
+	case OSQ_IOC_ALLOCATE:
+		err = osq_opening_allocate(own, &argument->allocate);
+		break;
+	case OSQ_IOC_SUBSCRIBE:
+		err = osq_device_subscribe(&own->session, &argument->subscribe);
+		break;
+	case OSQ_IOC_CAPS:
+		do_caps(&argument->caps);
+		break;
+	case OSQ_IOC_NOTIFY:
+		err = osq_device_notify(&own->session, &argument->notify);
+		osq_readers_renew();
+		break;
+	case OSQ_IOC_SYNC:
+		err = osq_device_sync(&own->session, &argument->sync);
+		break;
+	default:
+		err = -ENOTTY;
+	}
+	osq_opening_unlock();
+	return err;
+}
+
+/* Without device_mutex: it is asked between entering a wait and sleeping. */
+static bool is_time(struct osq_opening *own)
+{
+	return READ_ONCE(own->session.queue) != OSQ_QUEUE_VALID ||
+	       osq_readers_is_time(&own->session.ring);
+}
+
+/* SYNC until it is time to read, when that is asked for. */
+static long do_sync(struct osq_opening *own, bool may_wait,
+		    union osq_argument *argument)
+{
+	struct osq_sync *sync = &argument->sync;
+	long err;
+
+	for (;;) {
+		err = do_ioctl(own, OSQ_IOC_SYNC, argument);
+		/* What came behind the answer is for another turn. */
+		if (err || !(sync->flags & OSQ_SYNC_WAIT) ||
+		    (is_time(own) && sync->max_pos != sync->read_pos))
+			return err;
+		err = may_wait ? wait_event_interruptible(osq_readers,
+							  is_time(own))
+			       : -EAGAIN;
+		if (err)
+			return err;
+	}
+}
+
+/* STATS and FILTER: too large for the stack, and rare. */
+static long do_large(struct osq_opening *own, unsigned int command,
+		     void __user *user)
+{
+	bool asks = command == OSQ_IOC_STATS;
+	void *argument = memdup_user(user, _IOC_SIZE(command));
+	struct osq_stats *stats = argument;
+	long err = PTR_ERR_OR_ZERO(argument);
+
+	if (err)
+		return err;
+	err = osq_opening_lock(own);
+	if (!err) {
+		err = asks ? osq_device_stats(&own->session, stats)
+			   : osq_filter_set(&own->session, argument);
+		osq_opening_unlock();
+	}
+	if (asks)
+		stats->wakeups = osq_readers_wakeups();
+	if (!err && asks && copy_to_user(user, stats, sizeof(*stats)))
+		err = -EFAULT;
+	kfree(argument);
+	return err;
+}
+
+/* Says who may before it says what was wrong with the call. */
+static long do_watch(struct osq_opening *own, void __user *user)
+{
+	struct osq_watch_order *order = osq_watch_prepare(user);
+	long err;
+
+	err = osq_opening_lock(own);
+	if (!err) {
+		err = osq_device_is_on(&own->session, OSQ_TYPE_FILE);
+		if (!err)
+			err = PTR_ERR_OR_ZERO(order);
+		if (!err)
+			err = osq_watch_apply(order);
+		osq_opening_unlock();
+	}
+	osq_watch_put(order);
+	return err;
+}
+
+/* Without device_mutex, so that many threads can make records at once. */
+static long do_test(struct osq_opening *own, unsigned int command,
+		    void __user *user)
+{
+	long err;
+
+	err = osq_opening_lock(own);
+	if (err)
+		return err;
+	osq_opening_unlock();
+	return osq_test_ioctl(command, user);
+}
+
+/* osq_opening_ioctl - see osq.h. Context: process, may sleep. */
+long osq_opening_ioctl(struct file *file, unsigned int command,
+		       unsigned long address)
+{
+	struct osq_opening *own = file->private_data;
+	void __user *user = (void __user *)address;
+	union osq_argument argument = {};
+	size_t bytes = _IOC_SIZE(command);
+	long err;
+
+	if (command == OSQ_IOC_STATS || command == OSQ_IOC_FILTER)
+		return do_large(own, command, user);
+	if (command == OSQ_IOC_WATCH)
+		return do_watch(own, user);
+	if (osq_test_knows(command))
+		return do_test(own, command, user);
+	if (bytes > sizeof(argument))
+		return -ENOTTY;
+	if (_IOC_DIR(command) & _IOC_WRITE &&
+	    copy_from_user(&argument, user, bytes))
+		return -EFAULT;
+	if (command == OSQ_IOC_SYNC)
+		err = do_sync(own, !(file->f_flags & O_NONBLOCK), &argument);
+	else
+		err = do_ioctl(own, command, &argument);
+	if (!err && _IOC_DIR(command) & _IOC_READ &&
+	    copy_to_user(user, &argument, bytes))
+		return -EFAULT;
+	return err;
+}
