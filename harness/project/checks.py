@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.host import process
-from harness.project import c_checks, tree_checks
+from harness.project import c_checks, text_checks, tree_checks
 
 # Several times what the longest takes on two cores; the parts of a night have more.
 _STEP_DEADLINE_S = 900.0
@@ -70,6 +70,9 @@ def _steps() -> dict[str, Finding]:
     steps["driver-names"] = tree_checks.driver_names
     steps["habits"] = tree_checks.habits
     steps["one-way"] = tree_checks.second_ways
+    steps["spelling"] = text_checks.spelling
+    steps["links"] = text_checks.links
+    steps["pinned-actions"] = text_checks.pinned_actions
     return steps
 
 
@@ -181,6 +184,15 @@ def lines(step: StepResult) -> str:
     head = f"{'ok' if step.passed else 'FAILED':7} {step.name:14} {step.duration_s:6.1f} s"
     shown = step.output[-_MOST_LINES:] or step.notes
     return "\n".join((head, *(f"        {line}" for line in shown)))
+
+
+def summary(steps: tuple[StepResult, ...], *, duration_s: float) -> str:
+    """Return one line: how many steps passed and failed, and which took longest."""
+    bad = sum(not step.passed for step in steps)
+    slowest = sorted(steps, key=lambda step: step.duration_s, reverse=True)[:3]
+    named = ", ".join(f"{step.name} {step.duration_s:.0f} s" for step in slowest)
+    counts = f"{len(steps) - bad} checks passed, {bad} failed"
+    return f"{counts} in {duration_s:.0f} s (slowest: {named})"
 
 
 def _command(

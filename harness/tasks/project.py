@@ -4,6 +4,7 @@
 They act on this checkout, whatever the folder they are called from.
 """
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +24,15 @@ ROOT = Path(__file__).resolve().parents[2]
     options_help={"only": "run only the step of this name (may be repeated)"},
 )
 def check(_context: TaskContext, only: list[str] | None = None) -> int:
-    """Lint, types, import direction, C style, unit and core tests: all that needs no guest."""
+    """Run every check that needs no guest: lint, types, C style, unit and core tests, text, site.
+
+    Each line has the seconds that the check took; CONTRIBUTING.md lists what is usual.
+    """
     from harness.project import checks
 
+    begun = time.monotonic()
     results = checks.run_checks(project=ROOT, only=tuple(only or ()), on_step=_say)
+    print(checks.summary(results, duration_s=time.monotonic() - begun))
     return 0 if all(step.passed for step in results) else 1
 
 

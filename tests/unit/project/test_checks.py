@@ -84,3 +84,15 @@ def test_core_tests_show_what_they_measured(
 def test_a_silent_failure_is_still_a_failure(tmp_path: Path) -> None:
     """A command that fails without a word gets one."""
     assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]
+
+
+def test_the_summary_names_the_slowest_steps() -> None:
+    """It counts passed and failed steps, and names the three that took longest."""
+    steps = tuple(
+        StepResult(name=name, passed=name != "bad", duration_s=seconds)
+        for name, seconds in (("quick", 0.1), ("bad", 9.0), ("slow", 40.0), ("medium", 12.4))
+    )
+
+    assert checks.summary(steps, duration_s=61.5) == (
+        "3 checks passed, 1 failed in 62 s (slowest: slow 40 s, medium 12 s, bad 9 s)"
+    )

@@ -45,7 +45,7 @@ def test_tracked_files_go_in_but_those_of_tests(project: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("places", "without", "words"),
     [
-        (["kernal"], [], "tracks nothing in kernal"),
+        (["kernal"], [], "tracks nothing in kernal"),  # codespell:ignore kernal
         (["kernel"], ["kernel/tset_*"], "matches kernel/tset_"),
     ],
 )

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Checks on text that people read: spelling, words of the style guide, links, pinned actions.
+
+Each yields one line for what it objects to, and nothing for a good tree. `site` checks what is
+built from docs/; this module checks the files themselves.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.host import tool
+from harness.project.tree_checks import tracked
+
+_SPELLING_S = 120.0
+# Texts of others, and lists that are made by programs.
+_NOT_OURS = ("LICENSES/", "tests/data/", "requirements.lock")
+# The words of the style guide, in prose alone: code has its own names.
+_CLIPPED = {
+    r"\banew\b": "again",
+    r"\bof ours\b": "our",
+    r"\bis said\b": "is reported",
+    r"\bgoes by\b": "uses",
+    r"\bthe law holds\b": "the counters add up",
+    r"\blast word\b": "final log check",
+    r"\bpassed, 0 not\b": "0 failed",
+}
+_PROSE = {".md", ".1", ".3", ".5", ".8"}
+_USES = re.compile(r"^\s*(?:-\s+)?uses:\s*(\S+)")
+_PINNED = re.compile(r"^(?:\./\S+|[\w./-]+@[0-9a-f]{40})$")
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^\s*(```|~~~)")
+_HEADING = re.compile(r"^#+\s+(.*?)\s*#*$")
+_MADE_BY_THE_SITE = "docs/reference/"
+
+
+def spelling(project: Path) -> Iterable[str]:
+    """Return every word that codespell knows as a mistake.
+
+    [tool.codespell] in pyproject.toml lists the names that only look like mistakes.
+    """
+    program = Path(sys.executable).with_name("codespell")
+    if not program.exists():
+        return ["codespell is not in the project's environment; ./dev installs it"]
+    files = [_name(path, project) for path in tracked(project)]
+    ours = [name for name in files if not name.startswith(_NOT_OURS)]
+    if not ours:
+        return []
+    done = tool.run(
+        (program, *ours), deadline_s=_SPELLING_S, error=HarnessError, check=False, cwd=project
+    )
+    if done.status and not done.stdout:
+        return [*done.lines, f"codespell ended with status {done.status}"]
+    return done.text.splitlines()
+
+
+def clipped_words(project: Path) -> Iterator[str]:
+    """Yield every line of prose that has a phrase which the style guide replaces."""
+    for path in tracked(project):
+        name = _name(path, project)
+        if path.suffix not in _PROSE or name.startswith(_NOT_OURS):
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+            for pattern, instead in _CLIPPED.items():
+                found = re.search(pattern, line, re.IGNORECASE)
+                if found:
+                    yield f"{name}:{number}: {found.group()}: write '{instead}'"
+
+
+def pinned_actions(project: Path) -> Iterator[str]:
+    """Yield every action of a workflow that is named by a tag, which its owner can move."""
+    for path in tracked(project):
+        name = _name(path, project)
+        if not name.startswith(".github/") or path.suffix not in {".yml", ".yaml"}:
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            match = _USES.match(line)
+            if match and not _PINNED.match(match.group(1)):
+                yield f"{name}:{number}: {match.group(1)} is not pinned by a commit"
+
+
+def links(project: Path) -> Iterator[str]:
+    """Yield every relative link of a Markdown file that leads to no file or to no heading."""
+    for path in tracked(project):
+        name = _name(path, project)
+        if path.suffix != ".md" or name.startswith(_NOT_OURS):
+            continue
+        for number, target in _targets(path.read_text()):
+            objection = _dead(path, target, project)
+            if objection:
+                yield f"{name}:{number}: {target}: {objection}"
+
+
+def _targets(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the line number and the target of each link outside of code."""
+    fenced = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if _FENCE.match(line):
+            fenced = not fenced
+        if fenced:
+            continue
+        for match in _LINK.finditer(re.sub(r"`[^`]*`", "", line)):
+            yield number, match.group(1) or match.group(2)
+
+
+def _dead(page: Path, target: str, project: Path) -> str:
+    """Return why a link leads nowhere, or nothing."""
+    if re.match(r"[a-z]+:", target):
+        return ""
+    place, _, anchor = target.partition("#")
+    file = (page.parent / place).resolve() if place else page
+    if not file.is_relative_to(project.resolve()):
+        return "leads out of the project"
+    if file.relative_to(project.resolve()).as_posix().startswith(_MADE_BY_THE_SITE):
+        return ""  # the site's own check follows links to pages that are generated
+    if not file.exists():
+        return "no such file"
+    if anchor and file.suffix == ".md" and anchor not in _anchors(file.read_text()):
+        return "no such heading"
+    return ""
+
+
+def _anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub and the site make of a page's headings."""
+    found = set()
+    for line in text.splitlines():
+        match = _HEADING.match(line)
+        if match:
+            words = re.sub(r"[^\w\s-]", "", match.group(1)).strip().lower()
+            found.add(re.sub(r"\s", "-", words))
+    return found
+
+
+def _name(path: Path, project: Path) -> str:
+    return path.relative_to(project).as_posix()

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""text_checks: each fault that is planted in a text is named, and good text passes."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.project import text_checks
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Give an empty git checkout."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    return tmp_path
+
+
+def test_a_misspelt_word_is_named_with_its_line(tree: Path) -> None:
+    """Codespell reports the planted word, and nothing about the licence of somebody else."""
+    wrong = "rec" + "ieve"
+    (tree / "README.md").write_text(f"Good text.\nThe reader will {wrong} a record.\n")
+    (tree / "LICENSES").mkdir()
+    (tree / "LICENSES" / "x.txt").write_text(wrong)
+
+    (objection,) = text_checks.spelling(tree)
+
+    assert objection == f"README.md:2: {wrong} ==> receive"
+
+
+def test_a_missing_codespell_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that cannot run does not pass."""
+    monkeypatch.setattr("sys.executable", str(tree / "python"))
+
+    (objection,) = text_checks.spelling(tree)
+
+    assert "./dev installs it" in objection
+
+
+def test_a_clipped_phrase_is_named_in_prose_only(tree: Path) -> None:
+    """The style guide's word is offered for a page, and code may keep its names."""
+    (tree / "page.md").write_text("A new page.\nIt begins anew.\n")
+    (tree / "code.py").write_text("begin_anew = 1  # anew\n")
+
+    assert list(text_checks.clipped_words(tree)) == ["page.md:2: anew: write 'again'"]
+
+
+@pytest.mark.parametrize(
+    "action", ["actions/checkout@v4", "actions/checkout@main", "actions/checkout@34e1148"]
+)
+def test_an_action_without_a_commit_is_named(tree: Path, action: str) -> None:
+    """A tag, a branch and a shortened commit can be moved by their owner; a whole one cannot."""
+    good = "actions/checkout@" + "3" * 40 + " # v4.3.1"
+    (tree / ".github").mkdir()
+    (tree / ".github" / "check.yml").write_text(
+        f"steps:\n  - uses: {good}\n  - uses: ./.github/own\n  - uses: {action}\n"
+    )
+
+    assert list(text_checks.pinned_actions(tree)) == [
+        f".github/check.yml:4: {action} is not pinned by a commit"
+    ]
+
+
+def test_dead_links_are_named(tree: Path) -> None:
+    """A missing file, a missing heading and a way out of the project; links in code are text."""
+    (tree / "docs").mkdir()
+    (tree / "docs" / "good.md").write_text("# One heading, two\n[up](../README.md)\n")
+    (tree / "README.md").write_text(
+        "[a](docs/good.md) [b](docs/good.md#one-heading-two) [c](https://example.org/x)\n"
+        "[d](docs/gone.md) ![e](gone.svg)\n"
+        "[f](docs/good.md#gone) [g](../outside.md)\n"
+        "```\n[h](docs/gone.md)\n```\n`[i](docs/gone.md)`\n"
+    )
+
+    assert list(text_checks.links(tree)) == [
+        "README.md:2: docs/gone.md: no such file",
+        "README.md:2: gone.svg: no such file",
+        "README.md:3: docs/good.md#gone: no such heading",
+        "README.md:3: ../outside.md: leads out of the project",
+    ]
+
+
+def test_this_project_has_pinned_actions_and_no_dead_link() -> None:
+    """The two quick checks hold for this tree."""
+    assert list(text_checks.pinned_actions(PROJECT)) == []
+    assert list(text_checks.links(PROJECT)) == []
