@@ -18,7 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError, ImageError
 from harness.host import apt, cache, toml_file, tool
-from harness.model.settings import Image, ImageSpec
+from harness.model.machines import ImageSpec
+from harness.model.settings import Image
 
 Progress = Callable[[str], None]
 

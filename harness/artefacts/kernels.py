@@ -15,7 +15,8 @@ from pathlib import Path
 from harness.artefacts import initrd
 from harness.errors import KernelError
 from harness.host import apt, apt_suite, cache, tool
-from harness.model.settings import Kernel, KernelSpec
+from harness.model.machines import KernelSpec
+from harness.model.settings import Kernel
 
 Progress = Callable[[str], None]
 

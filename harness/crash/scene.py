@@ -10,7 +10,7 @@ from harness.guest.console import Console
 from harness.guest.domain import Domain
 from harness.guest.health import Health
 from harness.guest.log_watch import LogWatch
-from harness.model.settings import VmcoreLimits
+from harness.model.limits import VmcoreLimits
 
 
 class Observed(Protocol):

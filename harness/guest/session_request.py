@@ -4,7 +4,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.model.settings import Accel, Image, Kernel, TargetSpec, Timeouts
+from harness.model.limits import Timeouts
+from harness.model.machines import TargetSpec
+from harness.model.settings import Accel, Image, Kernel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 from harness.errors import ConfigError
 from harness.host import toml_file
 from harness.model.environment import Environment
+from harness.model.machines import TargetSpec
 from harness.model.products import PackagesSpec
-from harness.model.settings import Settings, TargetSpec, TestSpec
+from harness.model.settings import Settings, TestSpec
 
 # Kbuild's own words, which its users expect to pass through (Documentation/kbuild/kbuild.rst).
 KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")

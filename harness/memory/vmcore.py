@@ -19,7 +19,7 @@ import zstandard
 
 from harness.errors import HarnessError, HypervisorError, Lost
 from harness.host import whole_file
-from harness.model.settings import VmcoreLimits
+from harness.model.limits import VmcoreLimits
 
 NAME = "vmcore.zst"
 # Stands in a crash's folder instead of the dump: why there is none.

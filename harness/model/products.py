@@ -13,10 +13,18 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 class PackagesSpec:
     """What a release is made of, and what must not be in it; `invoke packages` makes it.
 
-    `sources` are places of the project, `without` patterns of what only tests need; `debian` is a
-    folder of debhelper's, `rpm` a spec file. `kernels` are those that modules are built for.
-    `forbidden`, `abi_stamp`, `stamped` and `abi_test_bit` tell a test build from a release: see
-    harness/release/gate.py.
+    Attributes:
+        name: The name of the packages.
+        maintainer: The maintainer, as Debian writes it: "NAME <ADDRESS>".
+        debian: The folder with debhelper's files. control.module is a stanza for each kernel.
+        rpm: The spec file of the rpm packages.
+        sources: Files and folders of the project that go into the source package.
+        without: Patterns of files in `sources` that stay out, because only tests need them.
+        kernels: The kernels that modules are built for, names in `kernels`.
+        forbidden: Words that no file of a release may hold, because only a test build has them.
+        abi_stamp: The name of the MODULE_INFO field that holds the ABI's number.
+        stamped: Patterns of the files that must hold `abi_stamp`.
+        abi_test_bit: The bit of the ABI's number that only a test build sets.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -38,8 +46,16 @@ class PackagesSpec:
 class KextSpec:
     """The macOS half of the module: what is built when `target` is asked for.
 
-    `sources` are patterns below `root`, in the order they are linked; `kpi` is the folder of
-    declarations that stands for the SDK; `macos` and `last` are the releases it claims.
+    Attributes:
+        plist: The Info.plist, relative to `root`.
+        sources: Patterns of C files relative to `root`, in the order in which they are linked.
+        includes: Folders for the compiler, relative to `root`.
+        kpi: The folder of declarations that stands for Apple's SDK, relative to `root`.
+        target: The name that builds the kext when it is given to --target.
+        macos: The first release that the kext claims to run on.
+        last: The last release that the kext claims to run on.
+        root: The folder of all that is above, relative to the project.
+        project: The project's folder. No key: `config` sets it.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from harness.model.crash import Crash
+from harness.model.limits import Timeouts, VmcoreLimits
+from harness.model.machines import KernelSpec, TargetSpec
 from harness.model.products import KextSpec, PackagesSpec
 from harness.panic.values import KernelReport
 
@@ -54,7 +56,13 @@ class System(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class PushSpec:
-    """One host file that is copied into the guest before the module is loaded."""
+    """One host file that is copied into the guest before the module is loaded.
+
+    Attributes:
+        source: The file on the host, relative to the project.
+        target: The absolute path in the guest.
+        mode: The permission bits in the guest, decimal or 0o octal.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -68,6 +76,12 @@ class VariantSpec:
     """Another build of the same source: a test build, say, with a name of its own.
 
     It is built and pushed beside the module, and loaded by the tests that ask for it.
+
+    Attributes:
+        name: The name of the built module, without .ko.
+        variables: Variables for make, on top of the module's own.
+        parameters: Parameters for insmod. The module's own are not used.
+        devices: Device nodes that must appear after loading.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -82,13 +96,22 @@ class VariantSpec:
 class ModuleSpec:
     """The module under test: where its source is, how it is built, loaded and recognised.
 
-    `source` is the folder that is copied whole to the build folder; `kbuild` is the folder inside
-    it that holds the Kbuild file, `variables` go to its make. `companions` are argument lists run
-    on the host, in the project's root, after the module: what the tests need beside it (a client,
-    say). `drgn` is a file of Python that says, from a guest's memory, what state the module is in.
-    `debugger` is a plugin file with commands of the module's for gdb and lldb. A release is
-    `known_as` the folder where its users have the source: no path of this host is then in the
-    module, and every host builds the same bytes.
+    Attributes:
+        name: The name of the module, without .ko.
+        source: The folder with the source. It is copied whole, and built in the copy.
+        kbuild: The folder in `source` that holds the Kbuild file.
+        parameters: Parameters for insmod.
+        devices: Device nodes that must appear after loading.
+        companions: Commands, each a list of arguments, that run on the host in the project's root
+            after the module is built: what the tests need beside it, a client for example.
+        push: Host files that are copied into the guest before the module is loaded.
+        variables: Variables for make.
+        variants: Other builds of the same source, by the name that tests ask for.
+        drgn: A Python file with a function report(prog). It returns the module's state, as lines,
+            from a guest's memory.
+        debugger: A Python file with commands of the module for gdb and lldb.
+        known_as: The folder where the users of a release have the source. No path of this host is
+            then in the module, and every host builds the same bytes.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -125,8 +148,17 @@ class ModuleSpec:
 class TestSpec:
     """One suite: a pytest folder on the host, or a command in the guest that prints KTAP.
 
-    A suite with a group runs only when its group is asked for (`--crash-tests`: "crash"), and only
-    on targets of its system.
+    Either `pytest` or `command` is given.
+
+    Attributes:
+        name: The name of the suite in reports.
+        pytest: A folder of pytest tests that run on the host, with the fixtures guest, driver and
+            variant.
+        command: A command that runs in the guest and prints KTAP.
+        deadline_s: The longest that the suite may take, in seconds with KVM.
+        group: A suite with a group runs only when that group is asked for: --crash-tests asks for
+            "crash".
+        system: The system of the targets that the suite runs on.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -141,70 +173,26 @@ class TestSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelSpec:
-    """A kernel by the name of the distribution's meta or versioned package (linux-image-...).
-
-    `suite` is another one than the host's own (trixie), fetched by the host's apt all the same.
-    `one_thread`: as of a target.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    package: str
-    suite: str = ""
-    one_thread: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetSpec:
-    """What is tested on: one image, one kernel, one size of machine.
-
-    `one_thread`: emulated CPUs take turns in one thread of QEMU instead of running side by side,
-    where that QEMU would run stale code (guest/single_thread_qemu.py). Every long run does so.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    image: str
-    kernel: str
-    arch: str = "x86_64"
-    memory_mib: int = 768
-    vcpus: int = 2
-    cmdline: str = ""
-    one_thread: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timeouts:
-    """Deadlines in seconds on a host with KVM; under TCG each is multiplied by `tcg_factor`.
-
-    In a long run the limits of one test and of one suite are multiplied by `long_factor`, too.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    boot_s: float = 30.0
-    ssh_s: float = 10.0
-    load_s: float = 10.0
-    test_s: float = 60.0
-    silence_s: float = 10.0
-    tcg_factor: float = 4.0
-    long_factor: float = 15.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class VmcoreLimits:
-    """How many dumps of guests' memory all runs of the project keep, and how large in all."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    keep: int = 10
-    total_mib: int = 4096
-
-
-@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The whole `[tool.harness]` table, every path absolute, every name resolved."""
+    """The whole `[tool.harness]` table, every path absolute, every name resolved.
+
+    Attributes:
+        root: The folder of `file`. No key: `config` sets it.
+        file: The pyproject.toml that was read. No key: `config` sets it.
+        default_target: The target that tasks use when --target is not given.
+        module: The module under test.
+        tests: The suites, in the order in which they run.
+        targets: The machines to test on, by name.
+        kernels: The kernels to test on, by name.
+        images: The folder with NAME.toml and a setup script for each image.
+        nightly: What the task nightly runs: names of targets, or TARGET:KERNEL.
+        timeouts: The deadlines.
+        vmcores: The limits of what is kept of dead guests.
+        packages: What the task packages makes.
+        kext: The macOS half of the module.
+        allow_kernel_lines: Regular expressions. A kernel report whose title one of them matches
+            is no fault in this project.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -217,24 +205,11 @@ class Settings:
     kernels: dict[str, KernelSpec]
     images: Path
     nightly: tuple[str, ...] = ()
-    timeouts: Timeouts = Timeouts()
-    vmcores: VmcoreLimits = VmcoreLimits()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    vmcores: VmcoreLimits = field(default_factory=VmcoreLimits)
     packages: PackagesSpec | None = None
     kext: KextSpec | None = None
     allow_kernel_lines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageSpec:
-    """One vm-images/<name>.toml: what the root file system is made of."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    name: str
-    suite: str
-    packages: tuple[str, ...]
-    setup: Path
-    size_mib: int = 1536
 
 
 # --- artefacts ---------------------------------------------------------------------------------

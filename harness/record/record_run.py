@@ -21,8 +21,9 @@ from harness.errors import HypervisorError, UsageError
 from harness.guest import console, registry
 from harness.host import cache, tool
 from harness.host.config import choose_target
+from harness.model.machines import TargetSpec
 from harness.model.request import KernelTestRequest
-from harness.model.settings import Kernel, ModuleBuild, ModuleSpec, TargetSpec
+from harness.model.settings import Kernel, ModuleBuild, ModuleSpec
 from harness.panic import frames
 from harness.panic.scan import scan
 from harness.panic.values import KernelReport

@@ -18,8 +18,9 @@ from harness.guest import cleanup, session, shared_session
 from harness.guest.session import CONSOLE, Session
 from harness.guest.session_request import SessionRequest
 from harness.model.crash import CRASHES
+from harness.model.machines import TargetSpec
 from harness.model.request import KernelTestRequest
-from harness.model.settings import ModuleBuild, TargetSpec
+from harness.model.settings import ModuleBuild
 from harness.runs.run_state import RunRecord
 from harness.systems.linux import kmod
 

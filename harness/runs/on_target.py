@@ -16,16 +16,9 @@ from harness.errors import GuestCrashed, GuestLost, HarnessError, NoTests, Usage
 from harness.guest import registry, shared_session
 from harness.model import build_folder
 from harness.model.environment import Environment
+from harness.model.limits import Timeouts
 from harness.model.request import Selection
-from harness.model.settings import (
-    Accel,
-    ModuleBuild,
-    RunReport,
-    Settings,
-    TestSpec,
-    Timeouts,
-    Verdict,
-)
+from harness.model.settings import Accel, ModuleBuild, RunReport, Settings, TestSpec, Verdict
 from harness.panic.values import KernelReport
 from harness.report.live_view import LiveView
 from harness.runs import suites

@@ -7,7 +7,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from harness.model.settings import Timeouts
+from harness.model.limits import Timeouts
 from harness.systems.ssh import Guest
 
 

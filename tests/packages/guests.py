@@ -20,7 +20,8 @@ from harness.guest import session
 from harness.guest.session import Session
 from harness.guest.session_request import SessionRequest
 from harness.host import apt, apt_suite
-from harness.model.settings import Image, Kernel, KernelSpec, PushSpec, TargetSpec
+from harness.model.machines import KernelSpec, TargetSpec
+from harness.model.settings import Image, Kernel, PushSpec
 from harness.systems.ssh import Guest
 from tests.packages.releases import ENVIRONMENT, SETTINGS
 

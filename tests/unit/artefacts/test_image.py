@@ -10,7 +10,8 @@ import pytest
 from harness.artefacts import image
 from harness.errors import ConfigError, ImageError
 from harness.host import apt
-from harness.model.settings import Image, ImageSpec
+from harness.model.machines import ImageSpec
+from harness.model.settings import Image
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from harness.artefacts import kernels
 from harness.errors import KernelError
 from harness.host import apt
-from harness.model.settings import KernelSpec
+from harness.model.machines import KernelSpec
 
 DEPENDS = {
     "linux-image-cloud-amd64": ("linux-image-6.1.0-9-cloud-amd64",),

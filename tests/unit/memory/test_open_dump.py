@@ -10,7 +10,7 @@ import pytest
 from harness.artefacts import kernel_symbols
 from harness.errors import UsageError
 from harness.memory import open_dump, vmcore
-from harness.model.settings import VmcoreLimits
+from harness.model.limits import VmcoreLimits
 
 RELEASE, VERSION = "6.1.0-9-toy", "6.1.9-1"
 MEMORY = b"\x7fELF and nothing else" * 1000

@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import HypervisorError, Lost
 from harness.memory import vmcore
-from harness.model.settings import VmcoreLimits
+from harness.model.limits import VmcoreLimits
 
 MIB = 1 << 20
 KEEP = VmcoreLimits()

@@ -7,16 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.model.settings import (
-    Accel,
-    KernelSpec,
-    ModuleSpec,
-    RunReport,
-    Settings,
-    TargetSpec,
-    TestResult,
-    Verdict,
-)
+from harness.model.machines import KernelSpec, TargetSpec
+from harness.model.settings import Accel, ModuleSpec, RunReport, Settings, TestResult, Verdict
 from harness.report import run_report
 from harness.runs import nightly
 

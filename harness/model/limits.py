@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Limits of a run, as the configuration has them: deadlines, and what is kept of dead guests."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+# As in `settings`: a key that is not a field is an error.
+_STRICT: dict[str, Any] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """Deadlines in seconds on a host with KVM; under TCG each is multiplied by `tcg_factor`.
+
+    Attributes:
+        boot_s: From power on until the guest answers over SSH.
+        ssh_s: To connect over SSH to a guest that runs already.
+        load_s: For insmod and rmmod, and for device nodes to appear.
+        test_s: For one test.
+        silence_s: How long the heartbeat of the guest's kernel may be missing on the console
+            before the guest counts as hung.
+        tcg_factor: By what every deadline is multiplied when the guest is emulated.
+        long_factor: By what the deadlines of one test and of one suite are multiplied with --long.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    boot_s: float = 30.0
+    ssh_s: float = 10.0
+    load_s: float = 10.0
+    test_s: float = 60.0
+    silence_s: float = 10.0
+    tcg_factor: float = 4.0
+    long_factor: float = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmcoreLimits:
+    """How many dumps of guests' memory all runs of the project keep. The oldest go first.
+
+    Attributes:
+        keep: The largest number of dumps.
+        total_mib: The largest size of all dumps together, in MiB.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    keep: int = 10
+    total_mib: int = 4096

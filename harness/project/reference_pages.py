@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Pages of the documentation that are made from code: configuration keys, exit codes, tasks.
+
+Values in, Markdown out. docs/site_hook.py gives the pages to mkdocs when the site is built, so
+that no page can differ from the code.
+"""
+
+import dataclasses
+import enum
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.model.machines import ImageSpec
+from harness.model.settings import Settings
+
+# Set by the reader of the file, and so no keys of it.
+_NO_KEY = "No key:"
+_SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean", Path: "path"}
+_ATTRIBUTE = re.compile(r"^    (\w+): (.*)$")
+_CONFIGURATION = (
+    "The configuration is the table `[tool.harness]` of a project's pyproject.toml. An unknown "
+    "key, a wrong type and a path that does not exist are errors with exit code 2. Paths are "
+    "relative to the project unless a key says otherwise. This page is made from the dataclasses "
+    "in `harness/model`."
+)
+_EXIT_CODES = (
+    "Every task ends in one of these. An error prints the last lines of what was watched, then "
+    "`error:` and, if there is something to do, `hint:`. This page is made from "
+    "`harness/errors.py`."
+)
+_TASKS = (
+    "Each task is run by `./dev TASK`, or by `invoke TASK` in the project's environment. This "
+    "page is made from the tasks themselves, as `./dev TASK --help` shows them."
+)
+_HOLES = {"tests": "", "kernels": ".NAME", "targets": ".NAME", "variants": ".KEY"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Key:
+    """One configuration key: its name, type and default as TOML writes them, and its text."""
+
+    name: str
+    type: str
+    default: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskText:
+    """One task as the command line shows it; each option is its spelling and its help text."""
+
+    name: str
+    aliases: tuple[str, ...]
+    text: str
+    options: tuple[tuple[str, str], ...]
+
+
+def configuration() -> str:
+    """Return the page of every key of [tool.harness] and of an image's file."""
+    parts = [
+        "# Configuration keys",
+        _CONFIGURATION,
+        *_tables("tool.harness", Settings),
+        "## Images: NAME.toml in the folder `images`",
+        *_body(ImageSpec),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(path: str, spec: type) -> Iterator[str]:
+    """Yield the headline and body of a table, and of each table below it."""
+    yield f"## `[{path}]`"
+    yield from _body(spec)
+    for name, hint in _hints(spec).items():
+        inner = _dataclass_in(hint)
+        if inner is None:
+            continue
+        below = f"{path}.{name}{_HOLES.get(name, '')}"
+        is_array = typing.get_origin(hint) is tuple
+        yield from _tables(f"[{below}]" if is_array else below, inner)
+
+
+def _body(spec: type) -> Iterator[str]:
+    text, keys = documented(spec)
+    yield text
+    rows = [f"| `{key.name}` | {key.type} | {key.default} | {key.text} |" for key in keys]
+    yield "\n".join(("| key | type | default | meaning |", "|---|---|---|---|", *rows))
+
+
+def documented(spec: type) -> tuple[str, tuple[Key, ...]]:
+    """Return what a dataclass's docstring says of the whole, and its keys.
+
+    Raises: ValueError for a field without a text, and for a text without a field.
+    """
+    text, _, rest = (inspect.getdoc(spec) or "").partition("\nAttributes:\n")
+    texts = _attributes(rest)
+    hints = _hints(spec)
+    if set(texts) != set(hints):
+        wrong = ", ".join(sorted(set(texts) ^ set(hints)))
+        raise ValueError(f"{spec.__name__}: the docstring and the fields differ in: {wrong}")
+    keys = tuple(
+        Key(
+            name=field.name,
+            type=_type_name(hints[field.name]),
+            default=_default(field),
+            text=texts[field.name].replace("<", "&lt;"),
+        )
+        for field in dataclasses.fields(spec)
+        if _NO_KEY not in texts[field.name]
+    )
+    return " ".join(text.split()), keys
+
+
+def _attributes(section: str) -> dict[str, str]:
+    """Return the text of each name in the section 'Attributes' of a docstring."""
+    texts: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        match = _ATTRIBUTE.match(line)
+        if match:
+            name = match.group(1)
+            texts[name] = match.group(2)
+        elif line.strip() and name:
+            texts[name] += f" {line.strip()}"
+    return texts
+
+
+def _hints(spec: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(spec)
+    return {field.name: hints[field.name] for field in dataclasses.fields(spec)}
+
+
+def _dataclass_in(hint: Any) -> type | None:
+    """Return the dataclass that a hint is, or holds in an array, a table or an optional value."""
+    candidates = (hint, *typing.get_args(hint))
+    return next((one for one in candidates if dataclasses.is_dataclass(one)), None)  # type: ignore[return-value]
+
+
+def _type_name(hint: Any) -> str:
+    """Return the type of a key in the words of TOML."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        return _type_name(next(one for one in arguments if one is not type(None)))
+    if origin is tuple:
+        return f"array of {_plural(_type_name(arguments[0]))}"
+    if origin is dict:
+        return f"table of {_plural(_type_name(arguments[1]))}"
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return " or ".join(f'`"{member.value}"`' for member in hint)
+    return "table" if dataclasses.is_dataclass(hint) else _SCALARS[hint]
+
+
+def _plural(name: str) -> str:
+    head, _, rest = name.partition(" ")
+    return f"{head}s {rest}".strip()
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    """Return a default as TOML writes it, or 'required'."""
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    elif field.default is not dataclasses.MISSING:
+        value = field.default
+    else:
+        return "**required**"
+    if dataclasses.is_dataclass(value):
+        return "its defaults"
+    if field.name == "mode":
+        return f"`{value:#o}`"  # permission bits are read in octal
+    return "none" if value is None else f"`{_toml(value)}`"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, enum.Enum | Path | str):
+        return f'"{value.value if isinstance(value, enum.Enum) else value}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return str(value)
+
+
+def exit_codes() -> str:
+    """Return the page of every exit code and of every error that ends in it."""
+    rows = [
+        "| 0 | success | passed, or nothing was found to object to |",
+        *(
+            f"| {error.exit_code} | `{error.__name__}` | {_first_line(error)} |"
+            for error in sorted(_errors(HarnessError), key=lambda one: one.exit_code)
+        ),
+        "| 130 | interrupted | Ctrl-C, or SIGTERM |",
+    ]
+    return "\n".join(
+        (
+            "# Exit codes",
+            "",
+            _EXIT_CODES,
+            "",
+            "| code | error | when |",
+            "|---|---|---|",
+            *rows,
+            "",
+        )
+    )
+
+
+def _errors(root: type[HarnessError]) -> Iterator[type[HarnessError]]:
+    yield root
+    for below in root.__subclasses__():
+        yield from _errors(below)
+
+
+def _first_line(error: type[HarnessError]) -> str:
+    return (inspect.getdoc(error) or "").splitlines()[0]
+
+
+def tasks(texts: Sequence[TaskText]) -> str:
+    """Return the page of every task and its options."""
+    parts = [
+        "# Tasks",
+        _TASKS,
+    ]
+    for task in sorted(texts, key=lambda one: one.name):
+        names = ", ".join(f"`{name}`" for name in task.aliases)
+        parts += [f"## {task.name}", *([f"Also: {names}."] if names else []), task.text]
+        if task.options:
+            rows = [f"| `{option}` | {text} |" for option, text in task.options]
+            parts.append("\n".join(("| option | meaning |", "|---|---|", *rows)))
+    return "\n\n".join(parts) + "\n"

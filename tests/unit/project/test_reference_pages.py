@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""reference_pages: what the code has is on the page, and a key without a text is refused."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import pytest
+
+from harness import errors
+from harness.model.settings import System, TestSpec
+from harness.project import reference_pages
+from harness.project.reference_pages import TaskText
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Whole:
+    """A table for this test. Its second sentence.
+
+    Attributes:
+        name: What it is called, a <b> of text
+            that goes on here.
+        places: Where it is.
+        system: What it runs.
+        mode: Permission bits.
+        sizes: Numbers by name.
+        file: No key: the reader sets it.
+    """
+
+    name: str
+    places: tuple[Path, ...] = (Path("a"),)
+    system: System = System.LINUX
+    mode: int = 0o644
+    sizes: dict[str, float] = field(default_factory=dict)
+    file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Silent:
+    """A table whose field has no text.
+
+    Attributes:
+        gone: A field that is not there.
+    """
+
+    name: str
+
+
+def test_a_key_is_shown_as_toml_writes_it() -> None:
+    """Type, default and text come from the dataclass; a field that is no key is left out."""
+    text, keys = reference_pages.documented(_Whole)
+
+    assert text == "A table for this test. Its second sentence."
+    assert [(key.name, key.type, key.default) for key in keys] == [
+        ("name", "string", "**required**"),
+        ("places", "array of paths", '`["a"]`'),
+        ("system", '`"linux"` or `"macos"`', '`"linux"`'),
+        ("mode", "integer", "`0o644`"),
+        ("sizes", "table of numbers", "`{}`"),
+    ]
+    assert keys[0].text == "What it is called, a &lt;b> of text that goes on here."
+
+
+def test_a_key_without_a_text_is_refused() -> None:
+    """So is a text without a key: the page cannot differ from the code."""
+    with pytest.raises(ValueError, match=r"_Silent: .*: gone, name"):
+        reference_pages.documented(_Silent)
+
+
+def test_the_configuration_page_has_every_table_and_key() -> None:
+    """Tables below tables and arrays of tables have the headlines that a file would have."""
+    page = reference_pages.configuration()
+
+    for headline in (
+        "## `[tool.harness]`",
+        "## `[tool.harness.module.variants.KEY]`",
+        "## `[[tool.harness.tests]]`",
+        "## `[tool.harness.targets.NAME]`",
+        "## `[tool.harness.packages]`",
+    ):
+        assert headline in page
+    for one in fields(TestSpec):
+        assert f"| `{one.name}` | " in page
+
+
+def test_the_exit_codes_page_has_every_error() -> None:
+    """Each class of errors.py has a row with its own code."""
+    page = reference_pages.exit_codes()
+
+    for name, value in vars(errors).items():
+        if isinstance(value, type) and issubclass(value, errors.HarnessError):
+            assert f"| {value.exit_code} | `{name}` | " in page
+
+
+def test_the_tasks_page_shows_aliases_and_options() -> None:
+    """Tasks are sorted by name; one without options has no table."""
+    page = reference_pages.tasks(
+        (
+            TaskText(
+                name="second", aliases=("two",), text="Run.", options=(("--x N", "a number"),)
+            ),
+            TaskText(name="first", aliases=(), text="Walk.", options=()),
+        )
+    )
+
+    assert page.index("## first") < page.index("## second")
+    assert "Also: `two`." in page
+    assert "| `--x N` | a number |" in page
