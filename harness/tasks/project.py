@@ -157,3 +157,31 @@ def _say(step: "checks.StepResult") -> None:
     from harness.project import checks
 
     print(checks.lines(step), flush=True)
+
+
+@task(
+    positional=["number"],
+    options_help={
+        "number": "the version, three numbers with dots",
+        "out": "folder for the files (default: build/release/NUMBER)",
+        "skip-packages": "build the wheel and the source archive alone",
+    },
+)
+def release(_context: TaskContext, number: str, out: str = "", skip_packages: bool = False) -> int:
+    """Cut a release: version, changelog, commit and tag; then build everything from the tag.
+
+    Nothing is pushed. If a step fails, the commit and the tag are taken back. Packages take some
+    minutes, because a module is built for each kernel of [tool.harness.packages].
+    """
+    from harness.project import cut_release
+
+    request = cut_release.ReleaseRequest(
+        project=ROOT,
+        number=number,
+        out=Path(out).absolute() if out else ROOT / "build" / "release" / number,
+        packages=not skip_packages,
+    )
+    files = cut_release.cut(request, lambda text: print(text, flush=True))
+    print(*files, sep="\n")
+    print(f"tagged v{number}; to publish it: git push origin HEAD v{number}")
+    return 0
