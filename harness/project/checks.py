@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.host import process
-from harness.project import c_checks, text_checks, tree_checks
+from harness.project import c_checks, cut_release, site, text_checks, tree_checks
 
 # Several times what the longest takes on two cores; the parts of a night have more.
 _STEP_DEADLINE_S = 900.0
@@ -72,6 +72,8 @@ def _steps() -> dict[str, Finding]:
     steps["one-way"] = tree_checks.second_ways
     steps["spelling"] = text_checks.spelling
     steps["links"] = text_checks.links
+    steps["version"] = cut_release.copies_of_version
+    steps["site"] = site.site
     steps["pinned-actions"] = text_checks.pinned_actions
     return steps
 

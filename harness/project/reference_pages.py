@@ -195,6 +195,7 @@ def exit_codes() -> str:
             for error in sorted(_errors(HarnessError), key=lambda one: one.exit_code)
         ),
         "| 130 | interrupted | Ctrl-C, or SIGTERM |",
+        "| 141 | pipe closed | whoever read the output has gone, `head` for example |",
     ]
     return "\n".join(
         (
@@ -221,15 +222,19 @@ def _first_line(error: type[HarnessError]) -> str:
 
 
 def tasks(texts: Sequence[TaskText]) -> str:
-    """Return the page of every task and its options."""
-    parts = [
-        "# Tasks",
-        _TASKS,
-    ]
+    """Return the page of every task and its options; what all tasks share is listed once."""
+    shared = set.intersection(*(set(task.options) for task in texts)) if len(texts) > 1 else set()
+    parts = ["# Tasks", _TASKS]
+    if shared:
+        parts += ["Every task has these options:", _options(sorted(shared))]
     for task in sorted(texts, key=lambda one: one.name):
         names = ", ".join(f"`{name}`" for name in task.aliases)
+        own = [option for option in task.options if option not in shared]
         parts += [f"## {task.name}", *([f"Also: {names}."] if names else []), task.text]
-        if task.options:
-            rows = [f"| `{option}` | {text} |" for option, text in task.options]
-            parts.append("\n".join(("| option | meaning |", "|---|---|", *rows)))
+        parts += [_options(own)] if own else []
     return "\n\n".join(parts) + "\n"
+
+
+def _options(options: Sequence[tuple[str, str]]) -> str:
+    rows = [f"| `{option}` | {text} |" for option, text in options]
+    return "\n".join(("| option | meaning |", "|---|---|", *rows))

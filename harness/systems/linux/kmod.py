@@ -139,7 +139,7 @@ def signature_hint(kernel_lines: Sequence[str]) -> str:
     return (
         f"this kernel loads only modules signed with a key that it trusts ({found.group()}): "
         "leave module.sig_enforce=1 out of the target's cmdline, or sign with a key that it knows "
-        "(invoke packages --key; docs/packages.md, 'Signatures')"
+        "(invoke packages --key KEY; docs/packages.md, 'Signatures')"
     )
 
 

@@ -92,16 +92,17 @@ def test_the_exit_codes_page_has_every_error() -> None:
 
 
 def test_the_tasks_page_shows_aliases_and_options() -> None:
-    """Tasks are sorted by name; one without options has no table."""
+    """Tasks are sorted by name; what all of them have is shown once."""
+    shared = ("--config FILE", "configuration to use")
+    own = ("--x N", "a number")
     page = reference_pages.tasks(
         (
-            TaskText(
-                name="second", aliases=("two",), text="Run.", options=(("--x N", "a number"),)
-            ),
-            TaskText(name="first", aliases=(), text="Walk.", options=()),
+            TaskText(name="second", aliases=("two",), text="Run.", options=(own, shared)),
+            TaskText(name="first", aliases=(), text="Walk.", options=(shared,)),
         )
     )
 
     assert page.index("## first") < page.index("## second")
     assert "Also: `two`." in page
     assert "| `--x N` | a number |" in page
+    assert page.count("| `--config FILE` | configuration to use |") == 1

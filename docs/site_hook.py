@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Give mkdocs the pages that are made from code, and those that lie outside of docs/.
+
+mkdocs calls `on_files` while it builds. The pages are never written to the tree.
+"""
+
+import ast
+import posixpath
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from invoke.parser.argument import Argument
+from invoke.parser.context import to_flag
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+import tasks as project_tasks  # noqa: E402
+from harness.project import reference_pages  # noqa: E402
+from harness.project.reference_pages import TaskText  # noqa: E402
+
+# Pages of the site, by their file in the tree: these are read on their own, too.
+_ELSEWHERE = {
+    "kernel/README.md": "explanation/driver.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+}
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add every page that has no file in docs/."""
+    pages = {
+        "reference/configuration.md": reference_pages.configuration(),
+        "reference/exit-codes.md": reference_pages.exit_codes(),
+        "reference/tasks.md": reference_pages.tasks(task_texts()),
+        **{page: _moved(source, page) for source, page in _ELSEWHERE.items()},
+        **dict(api_pages()),
+    }
+    for place, content in pages.items():
+        files.append(File.generated(config, place, content=content))
+    return files
+
+
+def task_texts() -> tuple[TaskText, ...]:
+    """Return every task of tasks.py as the command line shows it."""
+    collection = project_tasks.namespace
+    return tuple(
+        TaskText(
+            name=collection.transform(task.name),
+            aliases=tuple(task.aliases),
+            text=_unwrapped(task.__doc__ or ""),
+            options=tuple(_option(argument) for argument in task.get_arguments()),
+        )
+        for task in collection.tasks.values()
+    )
+
+
+def _option(argument: Argument) -> tuple[str, str]:
+    """Return how an argument is written on the command line, and its help text."""
+    flag = to_flag(argument.name or "")
+    if argument.positional:
+        return flag.lstrip("-").upper(), argument.help or ""
+    word = flag.lstrip("-").upper() if len(flag) > 2 else "VALUE"
+    return flag if argument.kind is bool else f"{flag} {word}", argument.help or ""
+
+
+def _unwrapped(text: str) -> str:
+    """Return a docstring with each paragraph on one line."""
+    paragraphs = re.split(r"\n\s*\n", text.strip())
+    return "\n\n".join(" ".join(one.split()) for one in paragraphs)
+
+
+def on_page_markdown(markdown: str, *, page: Page, **_rest: object) -> str:
+    """Lead the links of a page in docs/ that leave docs/ to the pages made of those files."""
+    name = page.file.src_uri
+    return markdown if page.file.generated_by else _relinked(markdown, f"docs/{name}", name)
+
+
+def _moved(source: str, page: str) -> str:
+    """Return the text of a file outside of docs/ as a page of the site."""
+    return _relinked((PROJECT / source).read_text(encoding="utf-8"), source, page)
+
+
+def _relinked(text: str, source: str, page: str) -> str:
+    """Return a text whose links lead to pages of the site; a link to any other file is words."""
+
+    def link(match: re.Match[str]) -> str:
+        picture, words, target, anchor = match.groups()
+        if re.match(r"[a-z]+:", target):
+            return match.group(0)
+        place = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        there = _ELSEWHERE.get(place, place.removeprefix("docs/"))
+        is_page = place in _ELSEWHERE or (PROJECT / place).is_file() or "reference/" in place
+        if not is_page or (place not in _ELSEWHERE and not place.startswith("docs/")):
+            return words
+        shown = posixpath.relpath(there, posixpath.dirname(page) or ".")
+        return f"{picture}[{words}]({shown}{anchor or ''})"
+
+    return _LINK.sub(link, text)
+
+
+def api_pages() -> Iterator[tuple[str, str]]:
+    """Yield a page for each package of the harness, with all of its public names."""
+    root = PROJECT / "harness"
+    folders = sorted({path.parent for path in root.rglob("*.py")})
+    rows = []
+    for folder in folders:
+        name = ".".join(folder.relative_to(PROJECT).parts)
+        first = _docstring(folder / "__init__.py").splitlines()[0]
+        rows.append(f"| [`{name}`]({name}.md) | {first} |")
+        modules = sorted(path for path in folder.glob("*.py") if path.stem != "__init__")
+        parts = [f"# {name}", _docstring(folder / "__init__.py")]
+        parts += [f"::: {name}.{path.stem}" for path in modules]
+        yield f"reference/api/{name}.md", "\n\n".join(parts) + "\n"
+    table = "\n".join(("| package | purpose |", "|---|---|", *rows))
+    yield "reference/api/index.md", f"# Python API\n\n{_API}\n\n{table}\n"
+
+
+_API = (
+    "These pages are made from the docstrings. A test of your module needs three names only: the "
+    "fixtures `guest`, `driver` and `variant` of [`harness.pytest_plugin`](harness.md)."
+)
+
+
+def _docstring(file: Path) -> str:
+    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Build the documentation site, and follow every link in what was built.
+
+mkdocs is strict: its own warnings (a page that the navigation names and that is not there, a dead
+link of a page) end the build. The HTML is then read once more, because pages are also made from
+docstrings, and because the site must not load anything from a network.
+"""
+
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from harness.host import process
+from harness.model import build_folder
+
+_DEADLINE_S = 600.0
+# mkdocs-material prints an advertisement in a colour that hides what failed.
+_QUIET = ("env", "NO_MKDOCS_2_WARNING=1", "NO_COLOR=1")
+_LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src")}
+
+
+def site(project: Path) -> Iterator[str]:
+    """Build the site into build/site; yield what mkdocs objects to, and every dead link."""
+    out = build_folder.within(project, "site")
+    command = (*_QUIET, sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(out))
+    ended = process.run(command, cwd=project, deadline_s=_DEADLINE_S)
+    if ended.status != 0:
+        yield from (line for line in ended.lines if not line.startswith("INFO"))
+        yield f"mkdocs ended with status {ended.status}"
+        return
+    yield from dead_links(out)
+
+
+def dead_links(folder: Path) -> Iterator[str]:
+    """Yield every link of the pages below a folder that leads nowhere or loads from a network."""
+    pages = {path: _Page(path) for path in sorted(folder.rglob("*.html"))}
+    for path, page in pages.items():
+        name = path.relative_to(folder).as_posix()
+        for element, target in page.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                if element in _LOADED and parts.scheme != "data":
+                    yield f"{name}: {element[0]} is loaded from a network: {target}"
+                continue
+            file = _file_of(folder, path, unquote(parts.path))
+            if not file.exists():
+                yield f"{name}: {target}: no such file"
+            elif parts.fragment and file in pages and unquote(parts.fragment) not in pages[file]:
+                yield f"{name}: {target}: no such heading"
+
+
+def _file_of(folder: Path, page: Path, place: str) -> Path:
+    """Return the file that a link of a page means."""
+    if not place:
+        return page
+    base = folder if place.startswith("/") else page.parent
+    file = (base / place.lstrip("/")).resolve()
+    return file / "index.html" if file.is_dir() else file
+
+
+class _Page(HTMLParser):
+    """The links and the anchors of one page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.targets: list[tuple[tuple[str, str], str]] = []
+        self._anchors: set[str] = {"__skip"}
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take what an element links to, and the name that it has."""
+        for name, value in attrs:
+            if name in {"href", "src"} and value:
+                self.targets.append(((tag, name), value))
+            elif name in {"id", "name"} and value:
+                self._anchors.add(value)
+
+    def __contains__(self, anchor: str) -> bool:
+        return anchor in self._anchors

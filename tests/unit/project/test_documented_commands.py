@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The commands that README, docs/ and the other pages show: each is one that the tasks take.
+
+Every `./dev` and `invoke` line is parsed by the real command line; the cheap ones are run, too.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from invoke.exceptions import ParseError
+from invoke.parser import Parser
+
+import tasks
+
+PROJECT = Path(__file__).resolve().parents[3]
+PAGES = (
+    *sorted(PROJECT.glob("*.md")),
+    *sorted((PROJECT / "docs").rglob("*.md")),
+    PROJECT / "kernel" / "README.md",
+    PROJECT / ".github" / "PULL_REQUEST_TEMPLATE.md",
+)
+# An old release's text shows its own commands.
+_OTHER = {"CHANGELOG.md"}
+_COMMAND = re.compile(r"(?:^|[\s`(])(?:\./dev|(?:\.venv/bin/)?invoke)((?: [^`\n]*)?)")
+_SPAN = re.compile(r"`([^`\n]+)`")
+_STANDS_FOR_ANY = {"TASK", "TASK...", "..."}
+_PLACEHOLDERS = {"...": "X", "N": "1"}
+_CORE = {"--list", "--help", "--version", "-y", "--yes"}
+
+
+def shown(page: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each place of a page that is code."""
+    fenced = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            yield number, line
+        else:
+            yield from ((number, span) for span in _SPAN.findall(line))
+
+
+def documented() -> list[tuple[str, list[str]]]:
+    """Return each documented command: its place, and its words after ./dev."""
+    commands = []
+    for page in PAGES:
+        if page.name in _OTHER:
+            continue
+        for number, text in shown(page):
+            for match in _COMMAND.finditer(text):
+                words = words_of(match.group(1))
+                if words and words[0] not in _STANDS_FOR_ANY:
+                    commands.append((f"{page.relative_to(PROJECT)}:{number}", words))
+    return commands
+
+
+def words_of(text: str) -> list[str]:
+    """Return a command's words: no comment, no brackets of the optional, up to a pipe."""
+    lexer = shlex.shlex(text.replace(" [", " ").replace("] ", " "), punctuation_chars="|&;>")
+    lexer.whitespace_split = True
+    lexer.commenters = "#"
+    words = []
+    for word in lexer:
+        if set(word) <= set("|&;>"):
+            break
+        words.append(shlex.split(word)[0] if word.strip("'\"") else "")
+    return [word.removesuffix("]") if "[" not in word else word for word in words]
+
+
+def parse(words: list[str]) -> None:
+    """Parse a command by the tasks' own options.
+
+    Raises: ParseError for a task, an option or a word that no task takes.
+    """
+    words = [_PLACEHOLDERS.get(word, word) for word in words if word not in _CORE]
+    if not words:
+        return
+    task = tasks.namespace[words[0]]
+    word = getattr(task, "word", "")
+    if word and len(words) > 1 and not words[1].startswith("-"):
+        words = [words[0], f"--{word}={words[1]}", *words[2:]]
+    found = Parser(contexts=tasks.namespace.to_contexts()).parse_argv(words)
+    if len(found) > 1:
+        raise ParseError(f"{found[1].name} is taken for a task of its own")
+
+
+def test_the_pages_show_commands() -> None:
+    """The test below has something to look at: each kind of page has commands."""
+    places = {place.split(":")[0] for place, _ in documented()}
+
+    assert {
+        "README.md",
+        "CONTRIBUTING.md",
+        "kernel/README.md",
+        "docs/getting-started.md",
+    } <= places
+    assert len(documented()) > 100
+
+
+def test_every_documented_command_is_one_that_the_tasks_take() -> None:
+    """Task, options and words are parsed as ./dev parses them."""
+    wrong = []
+    for place, words in documented():
+        try:
+            parse(words)
+        except (KeyError, ParseError) as error:
+            wrong.append(f"{place}: {' '.join(words)}: {error}")
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["kernel-tset", "kernel-test --kernle 6.1", "kernel-test debian-12", "packages --key"],
+)
+def test_a_wrong_command_is_found(line: str) -> None:
+    """A misspelt task, a misspelt option, a word too many and a missing value are errors."""
+    with pytest.raises((KeyError, ParseError)):
+        parse(words_of(line))
+
+
+def test_words_end_at_comments_brackets_and_pipes() -> None:
+    """What a page says around a command is no part of it."""
+    assert words_of(" kernel-test -k 'test_a_fault[null]'   # one case") == [
+        "kernel-test",
+        "-k",
+        "test_a_fault[null]",
+    ]
+    assert words_of(" kernel-test --debug-on-crash [--debugger lldb] [-k X] | tee log") == [
+        "kernel-test",
+        "--debug-on-crash",
+        "--debugger",
+        "lldb",
+        "-k",
+        "X",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "text"),
+    [
+        ("--list", 0, "kernel-test"),
+        ("kernel-test --help", 0, "--crash-tests"),
+        ("panic-explain tests/data/panic/null.log", 3, "osq_crash_null [osq_test]"),
+        ("image-list", 0, ""),
+        ("guest-list", 0, ""),
+    ],
+)
+def test_cheap_commands_do_what_the_pages_promise(command: str, code: int, text: str) -> None:
+    """They are run as ./dev runs them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *command.split()],
+        cwd=PROJECT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == code, done.stderr
+    assert text in done.stdout

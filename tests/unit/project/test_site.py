@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""site: a good site passes, and a dead link is named, in a page and in what is built from it."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.project import site
+
+_CONFIG = "site_name: test\nplugins: []\nvalidation:\n  anchors: warn\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Give a project with a site of two pages."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "mkdocs.yml").write_text(_CONFIG)
+    (tmp_path / "docs" / "index.md").write_text("# Start\n\n[next](next.md#second)\n")
+    (tmp_path / "docs" / "next.md").write_text("# First\n\n## Second\n")
+    return tmp_path
+
+
+def objections(project: Path) -> list[str]:
+    """Return what the check objects to, without what belongs to mkdocs' own theme."""
+    return [line for line in site.site(project) if "cdnjs" not in line]
+
+
+def test_a_good_site_is_built(project: Path) -> None:
+    """Nothing is objected to, and the pages are there."""
+    assert objections(project) == []
+    assert (project / "build" / "site" / "next" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("link", "word"), [("gone.md", "gone.md"), ("next.md#gone", "#gone"), ("/x.html", "/x.html")]
+)
+def test_a_planted_dead_link_is_named(project: Path, link: str, word: str) -> None:
+    """A page, a heading and an address from the root that are not there."""
+    (project / "docs" / "index.md").write_text(f"# Start\n\n[next]({link})\n")
+
+    found = objections(project)
+
+    assert any(word in line for line in found), found
+
+
+def test_every_kind_of_dead_link_in_html_is_named(tmp_path: Path) -> None:
+    """Files, headings and folders are looked for; what is loaded from a network is named."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "index.html").write_text("<h1 id='there'>x</h1>")
+    (tmp_path / "page.html").write_text(
+        "<a id='here'></a><a href='#here'></a><a href='sub/#there'></a><a href='/page.html'></a>"
+        "<a href='https://example.org/'>4</a> <img src='data:image/png;base64,AA=='>"
+        "<a href='gone.html'>5</a> <a href='sub/#gone'>6</a> <a href='#nowhere'>7</a>"
+        "<script src='https://example.org/x.js'></script>"
+    )
+
+    assert list(site.dead_links(tmp_path)) == [
+        "page.html: gone.html: no such file",
+        "page.html: sub/#gone: no such heading",
+        "page.html: #nowhere: no such heading",
+        "page.html: script is loaded from a network: https://example.org/x.js",
+    ]
