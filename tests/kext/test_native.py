@@ -22,7 +22,46 @@ _WRITERS = 3
 _DEADLINE_S = 240
 
 
-def compiled(spec: KextSpec, folder: Path, flags: tuple[str, ...]) -> Path:
+# The stress is told that something is left while another thread reports a fault.
+_FAILS_DURING_A_REPORT = """
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int reports[2];
+
+void __asan_on_error(void)
+{
+	if (write(reports[1], "", 1) == 1)
+		sleep(2);
+}
+
+static void *use_after_free(void *argument)
+{
+	volatile char *freed = malloc(1);
+
+	free((void *)freed);
+	*freed = 1;
+	return argument;
+}
+
+long __wrap_native_given(void)
+{
+	static char begun = 1;
+	pthread_t thread;
+
+	if (!begun)
+		return 1;
+	if (pipe(reports) || pthread_create(&thread, NULL, use_after_free, NULL))
+		abort();
+	return read(reports[0], &begun, 1);
+}
+"""
+
+
+def compiled(
+    spec: KextSpec, folder: Path, flags: tuple[str, ...], added: tuple[str, ...] = ()
+) -> Path:
     """Return the stress program: the kext as a Mac would compile it, the rest as Linux would."""
     identity = ('-DKEXT_BUNDLE_ID="test"', '-DKEXT_BUNDLE_VERSION="1.0"')
     kext = (
@@ -31,11 +70,11 @@ def compiled(spec: KextSpec, folder: Path, flags: tuple[str, ...]) -> Path:
         *(f"-I{spec.root / one}" for one in spec.includes),
         *map(str, build.sources_of(spec)),
     )
-    subprocess.run(kext, cwd=folder, check=True)
+    subprocess.run(kext, cwd=folder, check=True, timeout=_DEADLINE_S)
     objects = [f"{source.stem}.o" for source in build.sources_of(spec)]
     rest = [str(file) for file in sorted(_HERE.glob("*.c"))]
     line = ["clang", *_FLAGS, *flags, f"-I{spec.root / 'uapi'}", *rest, *objects, "-o", "stress"]
-    subprocess.run(line, cwd=folder, check=True)
+    subprocess.run([*line, *added], cwd=folder, check=True, timeout=_DEADLINE_S)
     return folder / "stress"
 
 
@@ -77,3 +116,18 @@ def test_a_race_is_seen(spec: KextSpec, tmp_path: Path) -> None:
     )
 
     assert done.returncode != 0
+
+
+def test_a_failure_during_a_report_ends_the_stress(spec: KextSpec, tmp_path: Path) -> None:
+    """The stress fails while a sanitizer's report is under way in a thread: it ends at once."""
+    added = tmp_path / "added.c"
+    added.write_text(_FAILS_DURING_A_REPORT)
+    link = ("-Wl,--wrap=native_given", str(added))
+    stress = compiled(spec, tmp_path, _SANITIZERS["memory"], link)
+
+    done = subprocess.run(
+        [str(stress), "0", "1"], check=False, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 1
+    assert done.stdout.endswith("not ok - something is left: 1\n")
