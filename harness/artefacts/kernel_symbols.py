@@ -69,12 +69,7 @@ def find_release(release: str, version: str, root: Path) -> KernelSymbols | None
         os.utime(folder)
     except FileNotFoundError:
         return None
-    return KernelSymbols(
-        release=release,
-        vmlinux=folder / _VMLINUX,
-        reduced=folder / _REDUCED,
-        build_id=facts["build_id"],
-    )
+    return _symbols(folder, {**facts, "release": release})
 
 
 def of_release(release: str, root: Path) -> tuple[KernelSymbols, ...]:
@@ -88,20 +83,22 @@ def of_release(release: str, root: Path) -> tuple[KernelSymbols, ...]:
         if facts["release"] != release:
             continue
         folder = file.parent
-        one = KernelSymbols(
-            release=facts["release"],
-            vmlinux=folder / _VMLINUX,
-            reduced=folder / _REDUCED,
-            build_id=facts["build_id"],
-        )
-        found.append((folder.stat().st_mtime, one))
+        found.append((folder.stat().st_mtime, _symbols(folder, facts)))
     return tuple(one for _, one in sorted(found, key=lambda pair: -pair[0]))
 
 
-def ensure(kernel: Kernel, *, root: Path, progress: Progress, build_id: str = "") -> KernelSymbols:
+def _symbols(folder: Path, facts: dict[str, str]) -> KernelSymbols:
+    return KernelSymbols(
+        release=facts["release"],
+        vmlinux=folder / _VMLINUX,
+        reduced=folder / _REDUCED,
+        build_id=facts["build_id"],
+    )
+
+
+def ensure(kernel: Kernel, *, root: Path, progress: Progress) -> KernelSymbols:
     """Return the symbols of exactly this kernel, from the cache or fetched now.
 
-    `build_id` is that of a running guest, checked where it is given.
     Raises: KernelError when apt no longer has them or they are another build's, CacheBusy, Lost
         on a full disk.
     """
@@ -120,12 +117,6 @@ def ensure(kernel: Kernel, *, root: Path, progress: Progress, build_id: str = ""
     found = find_all(kernel, root)
     if found is None:
         raise KernelError(f"{folder} went away while it was used")
-    if build_id and build_id != found.build_id:
-        raise KernelError(
-            f"the symbols of {kernel.release} are of build {found.build_id}, "
-            f"the guest runs {build_id}",
-            hint="the kernel was replaced by another build of its version: boot it with --fresh",
-        )
     return found
 
 

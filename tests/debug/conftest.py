@@ -11,7 +11,6 @@ import pytest
 from harness.guest import registry
 from harness.guest.registry import GuestEntry
 from harness.host import config
-from harness.model.settings import Endpoint
 from harness.systems.ssh import Guest
 from tests.debug.terminal import PROJECT
 
@@ -66,16 +65,5 @@ def _standing() -> Iterator[GuestEntry]:
 @pytest.fixture
 def ssh(shared: GuestEntry) -> Iterator[Guest]:
     """Give a connection to the shared guest."""
-    with Guest.connect(endpoint(shared), deadline_s=40, alive=lambda: None) as guest:
+    with Guest.connect(shared.endpoint, deadline_s=40, alive=lambda: None) as guest:
         yield guest
-
-
-def endpoint(life: GuestEntry) -> Endpoint:
-    """Return how a guest is reached."""
-    return Endpoint(
-        host="127.0.0.1",
-        port=life.port,
-        user="root",
-        key_file=life.key_file,
-        host_key=life.host_key,
-    )

@@ -19,7 +19,7 @@ from harness.guest.registry import GuestEntry
 from harness.host import config
 from harness.systems.ssh import Guest
 from tests.crash.places import place_of
-from tests.debug.conftest import endpoint, invoke
+from tests.debug.conftest import invoke
 from tests.debug.terminal import attached
 
 BOTH = pytest.mark.parametrize("debugger", ["gdb", "lldb"])
@@ -185,7 +185,7 @@ def test_a_killed_debugger_leaves_a_running_guest(debugger: str, shared: GuestEn
                 os.kill(process.pid, signal.SIGKILL)
 
     assert runs_on(shared)
-    with Guest.connect(endpoint(shared), deadline_s=40, alive=lambda: None) as guest:
+    with Guest.connect(shared.endpoint, deadline_s=40, alive=lambda: None) as guest:
         assert guest.run("cat /etc/hostname", deadline_s=30).status == 0
 
 
@@ -295,7 +295,7 @@ def test_break_at_boot(debugger: str) -> None:
 
 def test_a_crashed_guest_shows_the_guilty_line(standing: GuestEntry) -> None:
     """Frame 0 is where it went wrong, in both debuggers, and the guest stays as it died."""
-    with Guest.connect(endpoint(standing), deadline_s=40, alive=lambda: None) as guest:
+    with Guest.connect(standing.endpoint, deadline_s=40, alive=lambda: None) as guest:
         guest.run(
             "insmod /run/harness/osq_test.ko i_know_this_is_a_test=1; cat > /tmp/crash.pl",
             deadline_s=30,

@@ -13,7 +13,7 @@ import pytest
 
 from harness.guest import registry
 from harness.host import config
-from harness.model.settings import Endpoint, PushSpec
+from harness.model.settings import PushSpec
 from harness.systems.ssh import Guest
 from tests.packages.releases import make_release, package
 from tests.subscriber import building
@@ -52,15 +52,8 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     assert match, said
     life = registry.read(config.environment().runtime / match[1])
     assert life is not None
-    endpoint = Endpoint(
-        host="127.0.0.1",
-        port=life.port,
-        user="root",
-        key_file=life.key_file,
-        host_key=life.host_key,
-    )
     try:
-        with Guest.connect(endpoint, deadline_s=60, alive=lambda: None) as connection:
+        with Guest.connect(life.endpoint, deadline_s=60, alive=lambda: None) as connection:
             _install(connection, tmp_path_factory.mktemp("site"))
             yield connection
     finally:

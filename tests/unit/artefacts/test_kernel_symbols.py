@@ -143,19 +143,6 @@ def test_vmlinux_of_another_build_is_refused(
     assert kernel_symbols.find(kernel, tmp_path / "cache") is None
 
 
-def test_guest_of_another_build_is_refused(
-    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A running guest's build id is compared when it is given."""
-    offering(monkeypatch, package(tmp_path))
-    root = tmp_path / "cache"
-    found = kernel_symbols.ensure(kernel, root=root, progress=lambda _: None)
-
-    kernel_symbols.ensure(kernel, root=root, progress=lambda _: None, build_id=found.build_id)
-    with pytest.raises(KernelError, match="the guest runs 0123"):
-        kernel_symbols.ensure(kernel, root=root, progress=lambda _: None, build_id="0123")
-
-
 def test_superseded_kernel_says_what_to_do(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
