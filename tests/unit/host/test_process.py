@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """step_process: a command that hangs says where, and nothing of it stays."""
 
+import os
 import signal
 import sys
 import threading
@@ -12,10 +13,12 @@ import pytest
 
 from harness.host import process
 
-_HANGS = """
+# A sleep that no other run of these tests on this machine has begun.
+_SLEEP_S = f"4321{os.getpid()}"
+_HANGS = f"""
 import subprocess, time
 def test_hangs():
-    subprocess.Popen(["sleep", "4321"])
+    subprocess.Popen(["sleep", "{_SLEEP_S}"])
     time.sleep(4321)
 """
 
@@ -24,7 +27,7 @@ def _sleepers() -> list[int]:
     return [
         one.pid
         for one in psutil.process_iter(["cmdline"])
-        if "4321" in (one.info["cmdline"] or ())
+        if _SLEEP_S in (one.info["cmdline"] or ())
     ]
 
 
@@ -38,7 +41,7 @@ def test_a_test_that_hangs_is_named_and_ended_with_what_it_started(tmp_path: Pat
 
     assert ended.status is None
     assert any("in test_hangs" in line for line in ended.lines), ended.lines
-    assert any(line.endswith("sleep 4321") for line in ended.lines)
+    assert any(line.endswith(f"sleep {_SLEEP_S}") for line in ended.lines)
     end = time.monotonic() + 5.0
     while _sleepers() and time.monotonic() < end:
         time.sleep(0.05)
