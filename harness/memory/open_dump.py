@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """From a run's folder to a shell on the memory of one of its crashes: unpacked, opened, removed.
 
-What belongs to the dump lies in the run's folder: the modules that ran, and in report.json which
-kernel it was, whose vmlinux is in the cache.
+What belongs to the dump lies in the run's folder: the modules that ran. Which kernel it was, the
+run's provenance says; its vmlinux is in the cache.
 """
 
 import json
@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -22,6 +21,7 @@ from harness.errors import UsageError
 from harness.host import foreground, programs
 from harness.memory import vmcore
 from harness.model.crash import CRASHES
+from harness.model.provenance import Provenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +34,19 @@ class Explained:
 
 
 @contextmanager
-def unpack_dump(run: Path, crash: int, *, cache: Path) -> Iterator[Explained]:
+def unpack_dump(
+    run: Path, crash: int, *, provenance: Provenance, cache: Path
+) -> Iterator[Explained]:
     """Give one crash's dump, unpacked beside it while the block runs.
 
-    Raises: UsageError when there is no such run, crash, dump or vmlinux, with the reason.
+    Raises: UsageError when there is no such crash, dump or vmlinux, with the reason.
     """
     folder = _crash_folder(run, crash)
     file = folder / vmcore.NAME
     if not file.is_file():
         reason = vmcore.why_missing(folder) or "the run did not record why"
         raise UsageError(f"crash {crash} of {run.name} has no dump: {reason}")
-    vmlinux = _vmlinux(run, cache)
+    vmlinux = _vmlinux(run, provenance, cache)
     modules = {path.stem: path for path in sorted((run / "modules").glob("*.ko"))}
     _sweep(folder)
     place = folder / f".vmcore.{os.getpid()}.tmp"
@@ -83,11 +85,6 @@ def crash_tool(dump: Explained, *, command: str) -> int:
 
 
 def _crash_folder(run: Path, crash: int) -> Path:
-    if not run.is_dir():
-        known = sorted(path.name for path in run.parent.glob("*") if path.is_dir())[-5:]
-        raise UsageError(
-            f"no such run: {run.name}", hint=f"the last ones: {', '.join(known) or 'none'}"
-        )
     crashes = sorted(
         (path for path in (run / CRASHES).glob("*") if path.name.isdigit()),
         key=lambda path: int(path.name),
@@ -102,20 +99,18 @@ def _crash_folder(run: Path, crash: int) -> Path:
     return folder
 
 
-def _vmlinux(run: Path, cache: Path) -> Path:
+def _vmlinux(run: Path, provenance: Provenance, cache: Path) -> Path:
     """Return the vmlinux of the kernel that the run names."""
-    try:
-        facts: dict[str, Any] = json.loads((run / "report.json").read_text())["facts"]
-        release, version = facts["kernel"], facts["kernel package version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{run.name} does not say which kernel it ran: {error!r}") from error
-    found = kernel_symbols.find_release(release, version, cache)
-    if found is None:
+    release, version = provenance.kernel_release, provenance.kernel_version
+    if not release:
+        raise UsageError(f"{run.name} does not say which kernel it ran")
+    symbols = kernel_symbols.find_release(release, version, cache)
+    if symbols is None:
         raise UsageError(
             f"there is no vmlinux of {release} ({version})",
             hint="invoke kernel-symbols fetches it, with the --target or --kernel of the run",
         )
-    return found.vmlinux
+    return symbols.vmlinux
 
 
 def _sweep(folder: Path) -> None:

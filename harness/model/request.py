@@ -45,7 +45,6 @@ class KernelTestRequest:
     variant: str | None = None
     most_crashes: int = 3
     vmcore: bool = True
-    control: bool = False
     debug_on_crash: str = ""
     modules: Path | None = None
 

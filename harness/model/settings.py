@@ -15,6 +15,7 @@ from harness.model.crash import Crash
 from harness.model.limits import Timeouts, VmcoreLimits
 from harness.model.machines import KernelSpec, TargetSpec
 from harness.model.products import KextSpec, PackagesSpec
+from harness.model.provenance import Provenance
 from harness.panic.values import KernelReport
 
 # How `config` asks its validator to treat a table: a key that is not a field is an error.
@@ -328,18 +329,18 @@ class TestResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StageResult:
-    """One stage of a run: its name, how long it took, and a short word on what it did."""
+    """One stage of a run: its name and how long it took."""
 
     name: str
     duration_s: float
-    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
     """All that a run found; `report` writes it, the exit code follows from `verdict`.
 
-    `hint` and `evidence` are those of the error that ended the run early, if one did.
+    No code reads `facts` back: they are for people. `hint` and `evidence` are those of the error
+    that ended the run early, if one did.
     """
 
     run_id: str
@@ -356,6 +357,12 @@ class RunReport:
     reports: tuple[KernelReport, ...] = ()
     crashes: tuple[Crash, ...] = ()
     witnesses: dict[str, str] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     facts: dict[str, str] = field(default_factory=dict)
     hint: str = ""
     evidence: tuple[str, ...] = ()
+
+    @property
+    def described(self) -> dict[str, str]:
+        """What people want to know of the run beside its results, in words."""
+        return {**self.provenance.described(), **self.facts}

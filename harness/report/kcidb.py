@@ -33,7 +33,7 @@ _ISSUE_VERSION = 1
 def render(report: RunReport) -> dict[str, Any]:
     """Return the run as one KCIDB object: checkout, build, tests, issues, incidents."""
     checkout, build = f"{ORIGIN}:{report.run_id}", f"{ORIGIN}:{report.run_id}-build"
-    commit = report.facts.get("commit", "")
+    commit = report.provenance.commit
     issues = {found.signature: _issue(found) for found in report.crashes}
     return {
         "version": _VERSION,
@@ -51,7 +51,7 @@ def render(report: RunReport) -> dict[str, Any]:
                 "id": build,
                 "origin": ORIGIN,
                 "status": "PASS" if report.results else "MISS",
-                "comment": f"{report.target} {report.facts.get('kernel', '')}".strip(),
+                "comment": f"{report.target} {report.provenance.kernel_release}".strip(),
                 "start_time": report.started_at,
             }
         ],

@@ -19,12 +19,15 @@ from harness.crash import crash_text
 from harness.errors import Lost
 from harness.host import cache, whole_file
 from harness.model.crash import Crash
+from harness.model.provenance import Provenance
 from harness.model.settings import RunReport, TestResult, Verdict
 from harness.panic.values import KernelReport
 from harness.report import ktap
 
 # Raised when a field changes its meaning or goes; new fields alone do not raise it.
-SCHEMA = 2
+SCHEMA = 3
+# In a report of this schema, what is in `provenance` now was text in `facts`.
+_FACTS_SCHEMA = 2
 _MOST_CHARACTERS = 200
 _ADAPTER = TypeAdapter(RunReport)
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -112,18 +115,46 @@ def write(report: RunReport) -> None:
 def load(folder: Path) -> RunReport:
     """Return the report in a run's folder.
 
-    Raises: Lost when there is none, or none of this schema.
+    A report of schema 2 is read, too: what code reads back was in its `facts`.
+    Raises: Lost when there is none, or one of another schema.
     """
     file = folder / "report.json"
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
-            raise Lost(f"{file} has another schema than {SCHEMA}")
-        return _ADAPTER.validate_python(data)
+        return _ADAPTER.validate_python(_of_this_schema(data, file))
     except OSError as error:
         raise Lost(f"no report in {folder}: {error.strerror}") from error
     except (ValueError, ValidationError) as error:
         raise Lost(f"{file} is not a report") from error
+
+
+def _of_this_schema(data: Any, file: Path) -> dict[str, Any]:
+    """Return the fields of a report, those of an older schema under their present names."""
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema not in {SCHEMA, _FACTS_SCHEMA}:
+        raise Lost(
+            f"{file} has schema {schema}; this harness reads {_FACTS_SCHEMA} and {SCHEMA}",
+            hint="read it with the harness that wrote it, or run the tests again",
+        )
+    fields = {name: value for name, value in data.items() if name != "schema"}
+    if schema == _FACTS_SCHEMA:
+        facts = dict(fields.get("facts", {}))
+        fields |= {"provenance": _provenance_of(facts), "facts": facts}
+    return fields
+
+
+def _provenance_of(facts: dict[str, str]) -> Provenance:
+    """Take the provenance out of the facts of a report of schema 2."""
+    expression = facts.pop("selection", "everything")
+    return Provenance(
+        commit=facts.pop("commit", ""),
+        tree_changed=facts.pop("tree", "as committed") != "as committed",
+        expression="" if expression == "everything" else expression,
+        groups=tuple(facts.pop("groups", "").split(",")),
+        kernel=facts.pop("kernel name", ""),
+        kernel_release=facts.pop("kernel", ""),
+        kernel_version=facts.pop("kernel package version", ""),
+    )
 
 
 def _plain(report: RunReport) -> dict[str, Any]:
@@ -150,7 +181,7 @@ def write_junit(reports: Iterable[RunReport], file: Path) -> None:
         if not report.results or (report.verdict.exit_code and not counts(report).bad):
             suite.add_testcase(_case(_of_the_run(report)))
         suite.time = report.duration_s
-        for name, text in {**report.witnesses, **report.facts}.items():
+        for name, text in {**report.witnesses, **report.described}.items():
             suite.add_property(_xml(name), _xml(text))
         xml.add_testsuite(suite)
     with whole_file.replacing(file) as beside:
@@ -223,7 +254,7 @@ def nightly_markdown(reports: Sequence[RunReport]) -> str:
         found = counts(report)
         finding = "" if report.verdict is Verdict.PASSED else report.reason
         cells = (
-            *(report.target, report.facts.get("kernel", ""), report.verdict.value),
+            *(report.target, report.provenance.kernel_release, report.verdict.value),
             *(found.passed, found.bad, found.skipped, f"{report.duration_s:.0f}", finding),
         )
         lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")

@@ -36,5 +36,5 @@ def _decided(request: KernelTestRequest, one: Crash, found: RunReport, view: Liv
         replace(request, selection=selection, run_id=f"{found.run_id}-control-{one.number}"), view
     )
     decided = blame.controlled(one, control.crashes[0] if control.crashes else None)
-    crash_text.write(decided, found.facts)
+    crash_text.write(decided, found.described)
     return decided

@@ -114,14 +114,13 @@ def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
         folder.mkdir(parents=True)
     except FileExistsError as error:
         raise UsageError(f"{folder} exists: a run has one folder of its own") from error
-    record = RunRecord(
+    return RunRecord(
         run_id=run_id,
         target=request.target_name or request.settings.default_target,
         folder=folder,
         view=view,
+        provenance=provenance.of_request(request),
     )
-    record.facts.update(provenance.facts(request))
-    return record
 
 
 def _test(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:

@@ -9,7 +9,7 @@ A guest that has died is replaced by another of its kind, the module loaded agai
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.artefacts import image, kernel_symbols, kernels, requested
@@ -19,6 +19,7 @@ from harness.guest.session import CONSOLE, Session
 from harness.guest.session_request import SessionRequest
 from harness.model.crash import CRASHES
 from harness.model.machines import TargetSpec
+from harness.model.provenance import Provenance
 from harness.model.request import KernelTestRequest
 from harness.model.settings import ModuleBuild
 from harness.runs.run_state import RunRecord
@@ -139,6 +140,7 @@ def open_guest(
             live = stack.enter_context(opened)
             stack.callback(lambda: record.keep(live.history()))
             live.console.subscribe(lambda line: record.view.console(line.text))
+            record.provenance = _with_kernel(record.provenance, asked.kernel)
             record.facts.update(_facts(live, build))
             record.view.note(_accelerator(live))
         yield LoadedGuest(
@@ -180,12 +182,18 @@ def _accelerator(live: Session) -> str:
     return f"accelerator {live.accel.value}, deadlines x {live.factor:g}, guest {live.origin}"
 
 
+def _with_kernel(known: Provenance, kernel: Kernel) -> Provenance:
+    return replace(
+        known,
+        kernel=kernel.name,
+        kernel_release=kernel.release,
+        kernel_version=kernel.version,
+    )
+
+
 def _facts(live: Session, build: ModuleBuild) -> dict[str, str]:
     asked = live.request
     return {
-        "kernel": asked.kernel.release,
-        "kernel name": asked.kernel.name,
-        "kernel package version": asked.kernel.version,
         "image": f"{asked.image.name} {asked.image.key}",
         "module build id": build.build_id,
         "guest": live.origin,

@@ -35,19 +35,14 @@ def prepare(
     """
     folder = run_folders.find(base.runs, run)
     earlier = run_report.load(folder)
-    expression = earlier.facts.get("selection", "")
-    if crash:
-        expression = _test_of(earlier, crash)
+    known = earlier.provenance
+    expression = _test_of(earlier, crash) if crash else known.expression
     target, _, _ = earlier.target.partition(":")
-    selection = replace(
-        base.selection,
-        expression="" if expression == "everything" else expression,
-        groups=tuple(earlier.facts.get("groups", "").split(",")),
-    )
+    selection = replace(base.selection, expression=expression, groups=known.groups)
     asked = replace(
         base,
         target_name=target,
-        kernel_name=earlier.facts.get("kernel name") or None,
+        kernel_name=known.kernel or None,
         selection=selection,
         modules=None if rebuild else folder / MODULES,
     )
@@ -75,13 +70,13 @@ def _differences(
         raise UsageError(f"the run's kernel {name or '?'} is no longer configured")
     cache = asked.environment.cache
     kernel = kernels.ensure(name, settings.kernels[name], root=cache, progress=view.note)
-    release = earlier.facts.get("kernel", "")
+    release = earlier.provenance.kernel_release
     if release != kernel.release and not rebuild:
         raise UsageError(
             f"the run had kernel {release}, and apt offers {kernel.release} now",
             hint="--rebuild builds the module for that one; it is then not the same run",
         )
-    then, now = earlier.facts.get("kernel package version", ""), kernel.version
+    then, now = earlier.provenance.kernel_version, kernel.version
     found = [f"kernel package {now}, then {then}"] if then != now else []
     if rebuild:
         found.append("the module is built from the tree as it is now")

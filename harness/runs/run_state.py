@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.guest.session import CONSOLE
 from harness.model.crash import Crash, Expectation
 from harness.model.guest_history import GuestHistory
+from harness.model.provenance import Provenance
 from harness.model.settings import Accel, RunReport, StageResult
 from harness.panic.values import KernelReport
 from harness.report import kcidb, kernel_log, run_report
@@ -44,6 +45,7 @@ class RunRecord:
     begun: float = field(default_factory=time.monotonic)
     stages: list[StageResult] = field(default_factory=list)
     outcome: SuiteOutcome = field(default_factory=lambda: SuiteOutcome(results=()))
+    provenance: Provenance = field(default_factory=Provenance)
     facts: dict[str, str] = field(default_factory=dict)
     guest_word: str = "it was not asked"
     console_word: str = "no guest ran"
@@ -63,6 +65,11 @@ class RunRecord:
         finally:
             took = round(time.monotonic() - begun, 2)
             self.stages.append(StageResult(name=name, duration_s=took))
+
+    @property
+    def described(self) -> dict[str, str]:
+        """What people want to know of the run so far, in words."""
+        return {**self.provenance.described(), **self.facts}
 
     def keep(self, guest: GuestHistory) -> None:
         """Take down what is known of a guest that ends."""
@@ -100,6 +107,7 @@ class RunRecord:
             reports=loose,
             crashes=tuple(self.crashes),
             witnesses=self._witnesses(last),
+            provenance=self.provenance,
             facts=self.facts,
             hint=error.hint if error else "",
             evidence=error.evidence if error else (),

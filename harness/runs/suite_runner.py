@@ -154,7 +154,7 @@ def explain(loaded: LoadedGuest, error: HarnessError, *, test: str) -> Crash:
             number=number,
             reproduce=_command(loaded, test or _of_report(loaded)),
             held_s=held_s,
-            facts=dict(record.facts),
+            facts=record.described,
         ),
     )
     record.crashes.append(crash)

@@ -38,10 +38,12 @@ def open_vmcore(
 ) -> int:
     """Open a shell on the memory of a run's crash, symbols and the module's own view loaded."""
     from harness.memory import open_dump
-    from harness.report import run_folders
+    from harness.report import run_folders, run_report
 
     folder = run_folders.find(context.runs, run)
-    with open_dump.unpack_dump(folder, crash, cache=context.environment.cache) as dump:
+    known = run_report.load(folder).provenance
+    cache = context.environment.cache
+    with open_dump.unpack_dump(folder, crash, provenance=known, cache=cache) as dump:
         if crash_tool:
             return open_dump.crash_tool(dump, command=command)
         commands = (command,) if command else ()

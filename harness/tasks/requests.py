@@ -46,7 +46,6 @@ def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRe
         variant=options.get("variant"),
         most_crashes=int(options.get("maxcrash", 3)),
         vmcore=not options.get("no_vmcore"),
-        control=bool(options.get("control")),
         debug_on_crash=options.get("debugger", "") if options.get("debug_on_crash") else "",
     )
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from harness.errors import GuestCrashed
 from harness.memory import inspect, memory_text, open_dump, vmcore
 from harness.memory.values import MemoryView
+from harness.model.provenance import Provenance
 from harness.symbols.symbolizer import Symbolizer
 from tests.system.memory_guest import LOOK_S, SETTINGS, SOURCE, MemoryGuest, memory_guest
 
@@ -55,9 +57,6 @@ def dump(crash: MemoryGuest, tmp_path_factory: pytest.TempPathFactory) -> vmcore
     modules.mkdir()
     for name, path in crash.modules.items():
         shutil.copy(path, modules / f"{name}.ko")
-    kernel = crash.session.request.kernel
-    facts = {"kernel": kernel.release, "kernel package version": kernel.version}
-    (runs / "run/report.json").write_text(json.dumps({"facts": facts}))
     return vmcore.take(
         crash.session.domain.core_dump,
         folder,
@@ -65,6 +64,17 @@ def dump(crash: MemoryGuest, tmp_path_factory: pytest.TempPathFactory) -> vmcore
         keep=SETTINGS.vmcores,
         expected_bytes=MEMORY_BYTES,
     )
+
+
+@contextmanager
+def unpack_dump_of(dump: vmcore.Vmcore, crash: MemoryGuest) -> Iterator[open_dump.Explained]:
+    """Give the dump, unpacked."""
+    asked = crash.session.request
+    known = Provenance(kernel_release=asked.kernel.release, kernel_version=asked.kernel.version)
+    with open_dump.unpack_dump(
+        dump.file.parents[2], 1, provenance=known, cache=asked.cache
+    ) as opened:
+        yield opened
 
 
 def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
@@ -116,9 +126,7 @@ def test_driver_tells_its_own_state(paused: MemoryView) -> None:
 
 def test_dump_tells_the_same(crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView) -> None:
     """The packed dump, unpacked: the same stacks, the same log, the same state of the driver."""
-    with open_dump.unpack_dump(
-        dump.file.parents[2], 1, cache=crash.session.request.cache
-    ) as opened:
+    with unpack_dump_of(dump, crash) as opened:
         view = inspect.look(
             replace(crash.request("osqtail"), qmp="", registers="", core=str(opened.core)),
             deadline_s=LOOK_S,
@@ -164,9 +172,7 @@ def test_shell_has_symbols_and_the_drivers_command(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
     """A Python expression, and the driver's own drgn command, in a process as vmcore-open has."""
-    with open_dump.unpack_dump(
-        dump.file.parents[2], 1, cache=crash.session.request.cache
-    ) as opened:
+    with unpack_dump_of(dump, crash) as opened:
         request = {
             "core": str(opened.core),
             "vmlinux": str(opened.vmlinux),

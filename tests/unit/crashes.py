@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.model.crash import Cause, Crash
+from harness.model.provenance import Provenance
 from harness.model.settings import Accel, RunReport, TestResult, Verdict
 from harness.panic.values import Frame, KernelReport, Stack
 
@@ -66,6 +67,6 @@ def report_of(folder: Path, **fields: Any) -> RunReport:
         folder=folder,
         results=(TestResult(name="t::one", suite="guest", verdict=Verdict.CRASHED),),
         crashes=(crash(folder / "crashes" / "1"),),
-        facts={"kernel": "6.1.0-50", "kernel name": "6.1", "selection": "one", "groups": ""},
+        provenance=Provenance(expression="one", kernel="6.1", kernel_release="6.1.0-50"),
     )
     return replace(base, **fields)

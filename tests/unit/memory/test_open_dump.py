@@ -11,8 +11,10 @@ from harness.artefacts import kernel_symbols
 from harness.errors import UsageError
 from harness.memory import open_dump, vmcore
 from harness.model.limits import VmcoreLimits
+from harness.model.provenance import Provenance
 
 RELEASE, VERSION = "6.1.0-9-toy", "6.1.9-1"
+KNOWN = Provenance(kernel_release=RELEASE, kernel_version=VERSION)
 MEMORY = b"\x7fELF and nothing else" * 1000
 
 
@@ -29,8 +31,6 @@ def run(tmp_path: Path) -> Path:
     modules = tmp_path / "runs/one/modules"
     modules.mkdir()
     (modules / "toy.ko").write_bytes(b"")
-    facts = {"kernel": RELEASE, "kernel package version": VERSION}
-    (tmp_path / "runs/one/report.json").write_text(json.dumps({"facts": facts}))
     vmcore.take(
         write_memory,
         folder,
@@ -52,19 +52,20 @@ def cache(tmp_path: Path) -> Path:
 
 
 def test_missing_dump_says_why(tmp_path: Path) -> None:
-    """Without run, crash or dump: each is a clear statement, with the recorded reason."""
+    """Without crash or dump: each is a clear statement, with the recorded reason."""
     folder = tmp_path / "runs/one/crashes/2"
     folder.mkdir(parents=True)
     (folder / vmcore.REASON).write_text("the disk was full\n")
 
     for run, number, said in (
-        ("two", 1, "no such run: two"),
         ("one", 1, "one has no crash 1"),
         ("one", 2, "has no dump: the disk was full"),
     ):
         with (
             pytest.raises(UsageError, match=said),
-            open_dump.unpack_dump(tmp_path / "runs" / run, number, cache=tmp_path),
+            open_dump.unpack_dump(
+                tmp_path / "runs" / run, number, provenance=KNOWN, cache=tmp_path
+            ),
         ):
             pass
 
@@ -75,7 +76,7 @@ def test_dump_is_there_while_it_is_used(run: Path, cache: Path) -> None:
 
     with (
         pytest.raises(KeyboardInterrupt),
-        open_dump.unpack_dump(run, 1, cache=cache) as opened,
+        open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=cache) as opened,
     ):
         assert opened.core.read_bytes() == MEMORY
         assert opened.vmlinux.name == "vmlinux"
@@ -92,18 +93,15 @@ def test_killed_shell_leaves_nothing_for_long(run: Path, cache: Path) -> None:
     dead.mkdir()
     alive.mkdir()
 
-    with open_dump.unpack_dump(run, 1, cache=cache):
+    with open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=cache):
         assert (dead.exists(), alive.exists()) == (False, True)
 
 
-@pytest.mark.parametrize("text", ["{}", "no JSON", '{"facts": {"kernel": "x"}}'])
-def test_run_without_its_kernel_is_told(run: Path, cache: Path, text: str) -> None:
-    """A report that does not say which kernel it was leads to no vmlinux, and says so."""
-    (run / "report.json").write_text(text)
-
+def test_run_without_its_kernel_is_told(run: Path, cache: Path) -> None:
+    """A run that ended before it had a kernel leads to no vmlinux, and says so."""
     with (
         pytest.raises(UsageError, match="does not say which kernel"),
-        open_dump.unpack_dump(run, 1, cache=cache),
+        open_dump.unpack_dump(run, 1, provenance=Provenance(), cache=cache),
     ):
         pass
 
@@ -112,7 +110,7 @@ def test_missing_vmlinux_says_what_fetches_it(run: Path, tmp_path: Path) -> None
     """The kernel is named, with the command."""
     with (
         pytest.raises(UsageError, match=f"no vmlinux of {RELEASE}") as caught,
-        open_dump.unpack_dump(run, 1, cache=tmp_path / "empty"),
+        open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=tmp_path / "empty"),
     ):
         pass
 
@@ -123,7 +121,7 @@ def test_shell_refuses_what_is_no_dump(
     run: Path, cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The shell's own process says so and ends with 2."""
-    with open_dump.unpack_dump(run, 1, cache=cache) as opened:
+    with open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=cache) as opened:
         code = open_dump.drgn_shell(opened, plugin=None, commands=["prog"])
 
     assert code == 2
@@ -138,7 +136,7 @@ def test_missing_crash_tool_is_named(
 
     with (
         pytest.raises(UsageError, match="not installed") as caught,
-        open_dump.unpack_dump(run, 1, cache=cache) as opened,
+        open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=cache) as opened,
     ):
         open_dump.crash_tool(opened, command="")
 
@@ -156,7 +154,7 @@ def test_crash_tool_gets_modules_and_command(
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    with open_dump.unpack_dump(run, 1, cache=cache) as opened:
+    with open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=cache) as opened:
         code = open_dump.crash_tool(opened, command="bt -a")
         said = (tmp_path / "said").read_text().splitlines()
 

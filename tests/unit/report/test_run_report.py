@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from junitparser import JUnitXml
 
 from harness.errors import Lost
+from harness.model.provenance import Provenance
 from harness.model.settings import Accel, RunReport, StageResult, TestResult, Verdict
 from harness.panic.values import KernelReport
 from harness.report import run_report
@@ -38,7 +39,8 @@ def sample(folder: Path) -> RunReport:
         results=results,
         reports=(replace(WARNING, test=""),),
         witnesses={"guest": "clean"},
-        facts={"kernel": "6.1"},
+        provenance=Provenance(kernel_release="6.1"),
+        facts={"image": "one"},
         hint="do this",
         evidence=("last line",),
     )
@@ -119,6 +121,53 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(Lost):
         run_report.load(tmp_path)
+
+
+def test_a_report_of_schema_2_is_read_under_the_present_names(tmp_path: Path) -> None:
+    """What code read back from `facts` is in `provenance`; a person's facts stay."""
+    run_report.write(sample(tmp_path))
+    file = tmp_path / "report.json"
+    data = json.loads(file.read_text())
+    del data["provenance"]
+    data["schema"] = 2
+    data["stages"][0]["detail"] = ""
+    data["facts"] = {
+        "commit": "abc",
+        "tree": "changed since that commit",
+        "selection": "everything",
+        "groups": ",crash",
+        "kernel": "6.1.0-50",
+        "kernel name": "6.1",
+        "kernel package version": "6.1.176-1",
+        "image": "one",
+    }
+    file.write_text(json.dumps(data))
+
+    old = run_report.load(tmp_path)
+
+    assert old.provenance == Provenance(
+        commit="abc",
+        tree_changed=True,
+        groups=("", "crash"),
+        kernel="6.1",
+        kernel_release="6.1.0-50",
+        kernel_version="6.1.176-1",
+    )
+    assert old.facts == {"image": "one"}
+    assert old.stages == sample(tmp_path).stages
+
+
+@pytest.mark.parametrize("schema", [1, 4, None])
+def test_a_report_of_another_schema_is_refused(tmp_path: Path, schema: int | None) -> None:
+    """The error names both, and what to do."""
+    run_report.write(sample(tmp_path))
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "schema": schema}))
+
+    with pytest.raises(Lost, match=rf"has schema {schema}; this harness reads 2 and 3") as caught:
+        run_report.load(tmp_path)
+
+    assert "run the tests again" in caught.value.hint
 
 
 def test_the_schema_is_in_the_file(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import pytest
 from harness.errors import GuestCrashed, GuestLost, HarnessError, KernelComplained
 from harness.model.crash import Crash, Expectation
 from harness.model.settings import TestResult, TestSpec, Verdict
-from harness.panic.values import KernelReport
 from harness.runs import suite_runner, suites
 from harness.runs.suites import Listener, SuiteOutcome
 from tests.unit.crashes import crash
@@ -44,8 +43,6 @@ class FakeRecord:
     view: FakeView = field(default_factory=FakeView)
     crashes: list[Crash] = field(default_factory=list)
     expected: dict[str, Expectation] = field(default_factory=dict)
-    facts: dict[str, str] = field(default_factory=dict)
-    reports: tuple[KernelReport, ...] = ()
 
 
 @dataclass

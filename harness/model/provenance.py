@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a run ran, as far as code reads it back: to run it again, or to open a dump of its kernel.
+
+Only data. What only people read of a run is in its report's `facts`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """The commit, the tests and the kernel of one run; "" is what the run did not come to know.
+
+    `tree_changed`: files that git tracks differed from `commit`. `expression` is pytest's, "" for
+    every test of the `groups`. `kernel` is the kernel's name in the configuration,
+    `kernel_version` the version of its package.
+    """
+
+    commit: str = ""
+    tree_changed: bool = False
+    expression: str = ""
+    groups: tuple[str, ...] = ("",)
+    kernel: str = ""
+    kernel_release: str = ""
+    kernel_version: str = ""
+
+    def described(self) -> dict[str, str]:
+        """Return what is known of it in words, by what it is about."""
+        rows = {
+            "kernel": self.kernel_release,
+            "kernel name": self.kernel,
+            "kernel package version": self.kernel_version,
+            "tests": self.expression or "all",
+            "groups": ", ".join(group for group in self.groups if group),
+            "commit": self.commit,
+            "tree": "changed since that commit" if self.tree_changed else "",
+        }
+        return {name: text for name, text in rows.items() if text}
