@@ -13,8 +13,6 @@ from harness.debugger.attach import AttachRequest
 from harness.errors import UsageError
 from harness.host import foreground
 
-_QMP = "qmp"
-
 
 def shell(request: AttachRequest) -> int:
     """Open drgn's shell on a guest, or run commands in one; return its exit status.
@@ -30,7 +28,7 @@ def shell(request: AttachRequest) -> int:
         )
     # Not the dataclass of drgn_shell: importing it would load drgn into this process.
     asked = {
-        "qmp": str(entry.folder / _QMP),
+        "qmp": str(entry.qmp_socket),
         "vmlinux": str(symbols.vmlinux),
         "modules": {name: str(path) for name, path in symbols.modules.items()},
         "plugin": str(request.settings.module.drgn or ""),

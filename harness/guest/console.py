@@ -59,15 +59,15 @@ def plain(raw: bytes) -> str:
 class Console:
     """The console of one guest from the first byte to the last; a context manager.
 
-    The file is emptied first: what an earlier guest has written there is gone.
+    The file is emptied first: what an earlier guest has written there is gone. None keeps no copy.
 
     Subscribers are called in the reading thread, in order, one line at a time; a slow one holds
     up the guest.
     """
 
-    def __init__(self, source: ByteSource, *, file: Path) -> None:
+    def __init__(self, source: ByteSource, *, file: Path | None) -> None:
         self._source = source
-        self._file: BinaryIO = file.open("wb", buffering=0)
+        self._file: BinaryIO | None = file.open("wb", buffering=0) if file else None
         self._news = threading.Condition()
         self._lines: list[Line] = []
         self._rest = b""
@@ -165,7 +165,8 @@ class Console:
     def _read(self) -> None:
         try:
             while data := self._source.read(_CHUNK_BYTES):
-                self._file.write(data)
+                if self._file is not None:
+                    self._file.write(data)
                 self._take(data)
         except OSError as error:
             _LOG.error("the console's file cannot be written: %s", error)
@@ -175,7 +176,8 @@ class Console:
             with self._news:
                 self._ended = True
                 self._news.notify_all()
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
 
     def _take(self, data: bytes) -> None:
         now = time.monotonic()

@@ -9,7 +9,7 @@ that `allow_kernel_lines` excuses is dropped here, and nowhere else.
 import re
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from harness.model.guest_history import TestMark
@@ -23,17 +23,25 @@ CANARY_KIND = "canary"
 class LogWatch:
     """The state of one guest's kernel log; safe to read while another thread feeds it.
 
+    `allowed` are patterns of titles that are no faults, `explained` what was told before.
     Units: times are seconds on the monotonic clock, as the console stamped them.
     """
 
     def __init__(
-        self, *, run_id: str, token: str, started_at: float, allowed: Sequence[str] = ()
+        self,
+        *,
+        run_id: str,
+        token: str,
+        started_at: float,
+        allowed: Sequence[str] = (),
+        explained: Iterable[KernelReport] = (),
     ) -> None:
         self._lock = threading.Lock()
         self._scanner = Scanner()
         self._run_id = run_id
         self._token = token
         self._allowed = tuple(re.compile(pattern) for pattern in allowed)
+        self._explained = frozenset((one.line, one.text) for one in explained)
         self._reports: list[tuple[KernelReport, float]] = []
         self._times: list[float] = []
         self._marks: list[TestMark] = []
@@ -87,8 +95,11 @@ class LogWatch:
         self._reports.append((named, self._times[report.line]))
 
     def _is_excused(self, report: KernelReport) -> bool:
-        """Return whether the configuration excuses a report; a kernel's end is never excused."""
-        return not report.fatal and any(fits.search(report.title) for fits in self._allowed)
+        """Return whether a report is explained or allowed; a kernel's end never is."""
+        if report.fatal:
+            return False
+        allowed = any(fits.search(report.title) for fits in self._allowed)
+        return allowed or (report.line, report.text) in self._explained
 
     @property
     def reports(self) -> tuple[KernelReport, ...]:

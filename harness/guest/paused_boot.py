@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from uuid import uuid4
 
 from harness.artefacts import image, kernels
@@ -111,7 +110,7 @@ def _create(
         cmdline=f"{_CMDLINE} {target.cmdline}".strip(),
         overlay=overlay,
         modules_disk=kernel.modules_disk,
-        qmp_socket=Path(entry.folder / "qmp"),
+        qmp_socket=entry.qmp_socket,
         console_log=entry.run / _CONSOLE,
     )
     return Domain.create(hv, render(spec))

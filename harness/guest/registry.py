@@ -53,6 +53,11 @@ class GuestEntry:
     kept: bool = False
     started_at: float = 0.0
 
+    @property
+    def qmp_socket(self) -> Path:
+        """QEMU's second monitor, which libvirt does not use."""
+        return self.folder / "qmp"
+
     def write(self) -> None:
         """Store this record, whole or not at all."""
         text = json.dumps(asdict(self), default=str, indent=1)

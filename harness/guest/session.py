@@ -97,7 +97,7 @@ class Session:
     @property
     def qmp_socket(self) -> Path:
         """QEMU's second monitor, which libvirt does not use."""
-        return self.entry.folder / "qmp"
+        return self.entry.qmp_socket
 
     def new_watch(self) -> LogWatch:
         """Return what reads the console of a guest that begins now."""
@@ -140,6 +140,8 @@ class Session:
         """
         self.end()
         (self.entry.disk / _OVERLAY).unlink(missing_ok=True)
+        # QEMU adds to a file that is there.
+        (self.request.folder / QEMU_CONSOLE).unlink(missing_ok=True)
         self.watch = self.new_watch()
         _bring_up(self, self._lifetime, progress)
 

@@ -6,14 +6,18 @@ is not ours may read it too: plain JSON, every field named.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import UsageError
 from harness.host import whole_file
+from harness.model.provenance import Provenance
 from harness.model.settings import Accel, Endpoint, ModuleBuild, System
+
+# In a run's folder.
+SESSION_FILE = "session.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +34,14 @@ class Handoff:
     endpoint: Endpoint
     build: ModuleBuild
     variants: dict[str, ModuleBuild]
+    provenance: Provenance = field(default_factory=Provenance)
     control: bool = False
     system: System = System.LINUX
+
+    @property
+    def modules(self) -> dict[str, Path]:
+        """The modules with symbols, by the names under which the kernel knows them."""
+        return {one.name: one.debug for one in (self.build, *self.variants.values())}
 
 
 _ADAPTER = TypeAdapter(Handoff)

@@ -212,6 +212,12 @@ class Settings:
     kext: KextSpec | None = None
     allow_kernel_lines: tuple[str, ...] = ()
 
+    @property
+    def source_roots(self) -> tuple[Path, ...]:
+        """The folders in which sources are looked for, the module's own first."""
+        source = self.module.source
+        return (source / self.module.kbuild, source, self.root)
+
 
 # --- artefacts ---------------------------------------------------------------------------------
 

@@ -25,8 +25,6 @@ from harness.model.settings import ModuleBuild
 from harness.runs.run_state import RunRecord
 from harness.systems.linux import kmod
 
-SESSION_FILE = "session.json"
-
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedGuest:
@@ -41,12 +39,12 @@ class LoadedGuest:
     @property
     def session_file(self) -> Path:
         """The file by which other processes join this guest."""
-        return self.record.folder / SESSION_FILE
+        return self.record.folder / shared_session.SESSION_FILE
 
     @property
     def modules(self) -> dict[str, Path]:
         """The modules with symbols, by the names under which the kernel knows them."""
-        return {one.name: one.debug for one in (self.build, *self.variants.values())}
+        return self.handoff.modules
 
     @property
     def handoff(self) -> shared_session.Handoff:
@@ -63,6 +61,7 @@ class LoadedGuest:
             endpoint=live.endpoint,
             build=self.build,
             variants=self.variants,
+            provenance=record.provenance,
             control=self.request.selection.control,
         )
 
@@ -70,7 +69,7 @@ class LoadedGuest:
         """Return what the explanation of this guest's end has to know; it is crash `number`."""
         request, record = self.request, self.record
         settings = request.settings
-        source, kernel = settings.module.source, self.session.request.kernel
+        kernel = self.session.request.kernel
         return Scene(
             session=self.session,
             console_file=record.folder / CONSOLE,
@@ -78,7 +77,7 @@ class LoadedGuest:
             kernel=kernel.name,
             vmlinux=kernel_symbols.find(kernel, root=request.environment.cache),
             modules=self.modules,
-            roots=(source / settings.module.kbuild, source, settings.root),
+            roots=settings.source_roots,
             folder=record.folder / CRASHES / str(number),
             runs=request.runs,
             plugin=settings.module.drgn,

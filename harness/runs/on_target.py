@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.errors import GuestCrashed, GuestLost, HarnessError, NoTests, UsageError
 from harness.guest import registry, shared_session
 from harness.model import build_folder
+from harness.guest.shared_session import SESSION_FILE
 from harness.model.environment import Environment
 from harness.model.limits import Timeouts
 from harness.model.request import Selection
@@ -35,7 +36,6 @@ _CONNECT_S = 30.0
 _LOAD_S = 30.0
 _ASK_EVERY_S = 5.0
 _ANSWER_S = 20.0
-_SESSION_FILE = "session.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ def _stages(asked: RemoteTest, guest: Guest, record: RunRecord, session: str) ->
         platform.prepare(guest, run_id=record.run_id, canary=token)
         platform.push_modules(guest, [(build, spec)], deadline_s=_LOAD_S)
         platform.load(guest, spec, deadline_s=_LOAD_S)
-        shared_session.write(_handoff(asked, record, build), record.folder / _SESSION_FILE)
+        shared_session.write(_handoff(asked, record, build), record.folder / SESSION_FILE)
     remote = RemoteSession(
         request=_Asked(folder=record.folder, timeouts=asked.settings.timeouts),
         guest=guest,
@@ -196,7 +196,7 @@ def _run_suites(asked: RemoteTest, remote: RemoteSession, record: RunRecord) -> 
                 spec,
                 remote,
                 selection=asked.selection,
-                session_file=record.folder / _SESSION_FILE,
+                session_file=record.folder / SESSION_FILE,
                 listener=listener,
             )
         error = outcome.error or _cut_off(outcome, spec.name)

@@ -19,6 +19,7 @@ from harness.tasks import (
 
 TASKS = (
     crashes.explain,
+    crashes.explain_guest,
     debugging.debug_attach,
     guests.clean,
     guests.guest_console,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a crash says: a console log from anywhere, explained."""
+"""What a crash says: a console log from anywhere, or a guest that was left up, explained."""
 
 import sys
 from pathlib import Path
@@ -42,3 +42,29 @@ def explain(
         print(f"note: {note}", file=sys.stderr)
     print(explain_log.to_json(found) if json else "\n".join(explain_log.to_lines(found)))
     return found.exit_code
+
+
+@task(
+    name="explain-guest",
+    aliases=["guest-explain"],
+    word="run",
+    options_help={
+        "run": "which guest: the name of its run, or the end of it (default: the only one)"
+    },
+)
+def explain_guest(context: TaskContext, run: str = "") -> int:
+    """Explain a guest that was left up and has crashed, hangs, or whose kernel has complained.
+
+    Its files are in build/runs/RUN/crashes/N. Exit code 3 for a crash or a hang, 1 for a
+    complaint, 0 for a guest that is well.
+    """
+    from harness.model.crash import Cause
+    from harness.runs import explain_guest as guests
+
+    with context.view() as view:
+        crash = guests.explain(context.environment, run, view)
+    if crash is None:
+        print("the guest is well: its kernel beats and has reported nothing")
+        return 0
+    print(f"files: {crash.folder}")
+    return 1 if crash.cause is Cause.REPORT else 3

@@ -64,6 +64,16 @@ def test_an_excused_report_is_dropped_and_a_kernels_end_never_is() -> None:
     assert report.fatal
 
 
+def test_what_was_explained_before_is_told_once() -> None:
+    """By line and text: the same words in another line are another report."""
+    (first,) = fed(*WARNING).reports
+    again = LogWatch(run_id=RUN, token=TOKEN, started_at=100.0, explained=(first,))
+    for at, line in enumerate((*WARNING, *WARNING), start=100):
+        again.feed(line, float(at))
+
+    assert [one.line for one in again.reports] == [first.line + len(WARNING)]
+
+
 def test_the_planted_line_is_no_fault_but_proof_of_sight() -> None:
     """The canary makes the watch seeing, and adds no report."""
     planted = (

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`explain-guest`: a guest that was left up is explained by another process, without a run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness.guest import registry, shared_session
+from harness.guest.registry import GuestEntry
+from harness.guest.session import QEMU_CONSOLE
+from harness.systems.ssh import Guest
+from tests.crash.places import place_of
+from tests.system.whole_run import ROOT, RUNTIME
+
+_START_S = 400
+_EXPLAIN_S = 300
+_SSH_S = 40.0
+_SAID_S = 120.0
+_NULL, _GUILTY = 1, place_of("test_crash.c", "osq_crash_null", "WRITE_ONCE")
+
+
+def invoke(*words: str, deadline_s: float = 60) -> "subprocess.CompletedProcess[str]":
+    """Return how a command of the project ended, with guests in a place of these tests' own."""
+    clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=ROOT,
+        env={**clean, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME)},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=deadline_s,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture
+def kept() -> Iterator[GuestEntry]:
+    """Give a guest that a command that is over has left up."""
+    done = invoke("kernel-test-load", deadline_s=_START_S)
+    match = re.search(r"^guest (\S+) stays up", done.stdout, re.MULTILINE)
+    assert match, done.stdout + done.stderr
+    (folder,) = RUNTIME.glob(f"*/{match[1]}")
+    entry = registry.read(folder)
+    assert entry is not None
+    try:
+        yield entry
+    finally:
+        invoke("guest-stop", f"--run={entry.run_id}")
+        shutil.rmtree(entry.run, ignore_errors=True)
+
+
+def run_in(entry: GuestEntry, script: str) -> None:
+    """Run a script in the guest, which may not survive it."""
+    endpoint = shared_session.read(entry.run / shared_session.SESSION_FILE).endpoint
+    with Guest.connect(endpoint, deadline_s=_SSH_S, alive=lambda: None) as guest:
+        guest.run(script, deadline_s=_SSH_S)
+
+
+def wait_for(entry: GuestEntry, words: str) -> None:
+    """Return when the guest's console has the words."""
+    end = time.monotonic() + _SAID_S
+    file = entry.run / QEMU_CONSOLE
+    while words not in file.read_text(errors="replace"):
+        assert time.monotonic() < end, f"{words!r} did not come"
+        time.sleep(0.5)
+
+
+def crash_of(entry: GuestEntry, number: int) -> dict[str, Any]:
+    """Return a crash as its folder has it."""
+    file = entry.run / "crashes" / str(number) / "crash.json"
+    values: dict[str, Any] = json.loads(file.read_text())
+    return values
+
+
+def test_a_kept_guest_is_explained_without_a_run(kept: GuestEntry) -> None:
+    """Well at first; then a complaint, which it survives; then a panic, with function and line."""
+    well = invoke("explain-guest", deadline_s=_EXPLAIN_S)
+    assert (well.returncode, well.stdout.splitlines()[-1]) == (
+        0,
+        "the guest is well: its kernel beats and has reported nothing",
+    ), well.stderr
+
+    words = "WARNING: CPU: 0 PID: 1 at a.c:1 planted_fault+0x1/0x2"
+    run_in(kept, f"echo '{words}' > /dev/kmsg; echo '---[ end trace 0 ]---' > /dev/kmsg")
+    complaint = invoke("guest-explain", kept.run_id[-4:], deadline_s=_EXPLAIN_S)
+    assert complaint.returncode == 1, complaint.stdout + complaint.stderr
+    assert crash_of(kept, 1)["cause"] == "report"
+    again = invoke("explain-guest", deadline_s=_EXPLAIN_S)
+    assert again.returncode == 0, again.stdout + again.stderr
+
+    run_in(
+        kept,
+        "insmod /run/harness/osq_test.ko i_know_this_is_a_test=1; "
+        f"(sleep 2; exec osqstress crash {_NULL}) < /dev/null > /dev/null 2>&1 &",
+    )
+    wait_for(kept, "---[ end Kernel panic")
+    panic = invoke("explain-guest", f"--run={kept.run_id}", deadline_s=_EXPLAIN_S)
+
+    assert panic.returncode == 3, panic.stdout + panic.stderr
+    found = crash_of(kept, 2)
+    assert (found["kind"], found["function"], found["module"]) == (
+        "null-deref",
+        "osq_crash_null",
+        "osq_test",
+    )
+    assert found["place"].endswith(_GUILTY)
+    assert (found["cause"], found["blame"]) == ("panic", "module")
+    assert f"osq_crash_null [osq_test] at {found['place']}" in panic.stdout
+    folder = kept.run / "crashes" / "2"
+    for name in ("console.log", "report.md", "screen.txt", "vmcore.zst"):
+        assert (folder / name).stat().st_size > 0, name
+    report = json.loads((kept.run / "report.json").read_text())
+    assert [one["number"] for one in report["crashes"]] == [1, 2]
+    assert report["provenance"]["kernel_release"]

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""joined: a guest that was left up is read from its first byte, and judged by what it does now."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from harness.errors import GuestCrashed, GuestHung, HarnessError, KernelComplained, UsageError
+from harness.guest import debug_lock, hypervisor, joined, registry
+from harness.guest.console import Console
+from harness.guest.domain import DomainState
+from harness.guest.health import Health
+from harness.guest.joined import ConsoleFile, JoinedGuest
+from harness.guest.log_watch import LogWatch
+from harness.guest.registry import GuestEntry
+
+RUN = "20260101-000000-abcd"
+BEAT = f"[   20.000000] harness-heartbeat {RUN} 9\n"
+WARNING = (
+    "[   10.000001] WARNING: CPU: 0 PID: 300 at drivers/x.c:12 bad_idea+0x10/0x20 [m]\n"
+    "[   10.000002] RIP: 0010:bad_idea+0x10/0x20 [m]\n"
+    "[   10.000003] ---[ end trace 0000000000000000 ]---\n"
+)
+
+
+class Serial:
+    """A guest's serial line."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def read(self, size_bytes: int) -> bytes:
+        """Return nothing: the console is read from its file."""
+        raise AssertionError(size_bytes)
+
+    def write(self, data: bytes) -> None:
+        """Remember what was typed."""
+        self.written += data
+
+    def close(self) -> None:
+        """End the line."""
+        self.closed = True
+
+
+@dataclass
+class FakeDomain:
+    """A machine in a state."""
+
+    now: DomainState = DomainState.RUNNING
+    events: tuple[Any, ...] = ()
+
+    def state(self) -> DomainState:
+        """Return what libvirt says."""
+        return self.now
+
+
+def test_the_file_is_read_to_its_end_and_on(tmp_path: Path) -> None:
+    """What QEMU adds later comes, too; what is typed goes to the serial line."""
+    file, serial = tmp_path / "console", Serial()
+    file.write_bytes(b"first\n")
+    source = ConsoleFile(file, serial=lambda: serial)
+    with Console(source, file=None) as console:
+        assert source.wait_for_end(deadline_s=5)
+        assert [line.text for line in console.lines_since(0)] == ["first"]
+        with file.open("ab") as more:
+            more.write(b"second\n")
+        console.wait_for("second", deadline_s=5)
+        console.write(b"w")
+
+    assert serial.written == b"w"
+    assert serial.closed
+    assert console.ended
+
+
+def fault(tmp_path: Path, text: str, *, later: str = "", **domain: Any) -> HarnessError | None:
+    """Return what is wrong with a guest that has said `text` and then says `later`."""
+    file = tmp_path / "console"
+    file.write_text(text)
+    machine = FakeDomain(**domain)
+    watch = LogWatch(run_id=RUN, token="", started_at=time.monotonic())
+    source = ConsoleFile(file, serial=Serial)
+    with Console(source, file=None) as console:
+        console.subscribe(lambda line: watch.feed(line.text, line.at))
+        source.wait_for_end(deadline_s=5)
+        health = Health(
+            domain=cast("Any", machine),
+            console=console,
+            watch=watch,
+            silence_s=0.5,
+            console_file=file,
+        )
+        guest = JoinedGuest(
+            entry=cast("Any", None),
+            handoff=cast("Any", None),
+            domain=cast("Any", machine),
+            console=console,
+            watch=watch,
+            health=health,
+        )
+        with file.open("a") as more:
+            more.write(later)
+        return joined.find_fault(guest, silence_s=0.5)
+
+
+def test_a_kernel_that_beats_and_has_reported_nothing_is_well(tmp_path: Path) -> None:
+    """One heartbeat more than there were is enough."""
+    assert fault(tmp_path, BEAT, later=BEAT) is None
+
+
+@pytest.mark.parametrize("text", ["", BEAT])
+def test_a_kernel_without_another_heartbeat_hangs(tmp_path: Path, text: str) -> None:
+    """Though it beat before; and one that never beat does not pass for well."""
+    error = fault(tmp_path, text)
+
+    assert isinstance(error, GuestHung)
+    assert "no heartbeat" in error.message
+
+
+def test_what_the_kernel_has_complained_of_is_told_while_it_beats(tmp_path: Path) -> None:
+    """The report came long before anybody joined."""
+    error = fault(tmp_path, WARNING, later=BEAT)
+
+    assert isinstance(error, KernelComplained)
+    assert "bad_idea" in error.message
+
+
+def test_a_machine_that_libvirt_calls_crashed_has_crashed(tmp_path: Path) -> None:
+    """Whatever its console says, and at once."""
+    error = fault(tmp_path, BEAT, now=DomainState.CRASHED)
+
+    assert type(error) is GuestCrashed
+
+
+def entry(tmp_path: Path) -> GuestEntry:
+    """Return the entry of a guest that was left up."""
+    found = GuestEntry(
+        run_id=RUN, folder=tmp_path, disk=tmp_path, run=tmp_path, pid=1, target="one"
+    )
+    return replace(found, kept=True)
+
+
+def test_a_guest_that_is_gone_or_held_is_not_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time the error says who has it, or that nobody does."""
+    monkeypatch.setattr(hypervisor, "guest_alive", lambda *_words, **_options: False)
+    with pytest.raises(UsageError, match=f"the guest of run {RUN} is gone"):
+        joined.check_free(entry(tmp_path))
+
+    monkeypatch.setattr(hypervisor, "guest_alive", lambda *_words, **_options: True)
+    with debug_lock.hold(tmp_path), pytest.raises(UsageError, match="a debugger holds"):
+        joined.check_free(entry(tmp_path))
+
+    monkeypatch.setattr(registry, "is_owned", lambda _folder: True)
+    with pytest.raises(UsageError, match="still uses its guest"):
+        joined.check_free(entry(tmp_path))

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""explain-guest: the crash is in its run's report, and the guest is left as it was found."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.crash import collect
+from harness.errors import GuestHung, HarnessError, KernelComplained
+from harness.guest import cleanup, joined, shared_session
+from harness.guest.domain import DomainState
+from harness.guest.registry import GuestEntry
+from harness.host import config
+from harness.model.crash import Cause, Crash
+from harness.model.provenance import Provenance
+from harness.model.settings import Accel, Verdict
+from harness.report import run_report
+from harness.report.live_view import PlainView
+from harness.runs import explain_guest
+from tests.unit.crashes import crash, report, report_of
+
+ROOT = Path(__file__).resolve().parents[3]
+KNOWN = Provenance(kernel="6.1", kernel_release="6.1.0-50", kernel_version="6.1.176-1")
+HUNG = GuestHung("the guest hangs")
+COMPLAINED = KernelComplained("the kernel reported: bad")
+
+
+@dataclass
+class FakeDomain:
+    """A machine that runs until it is suspended."""
+
+    now: DomainState = DomainState.RUNNING
+
+    def state(self) -> DomainState:
+        """Return what libvirt says."""
+        return self.now
+
+    def resume(self) -> None:
+        """Run on."""
+        self.now = DomainState.RUNNING
+
+
+@dataclass
+class Scenery:
+    """A guest that was left up, what is wrong with it, and what the machine does meanwhile."""
+
+    run: Path
+    error: HarnessError | None
+    domain: FakeDomain = field(default_factory=FakeDomain)
+    left_in: DomainState = DomainState.PAUSED
+    explained: tuple[Any, ...] = ()
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put this in the place of a real guest."""
+        entry = GuestEntry(
+            run_id=self.run.name,
+            folder=self.run,
+            disk=self.run,
+            run=self.run,
+            pid=1,
+            target="debian-12",
+            started_at=1_800_000_000.0,
+        )
+        handoff = SimpleNamespace(
+            settings_file=ROOT / "pyproject.toml",
+            accel=Accel.TCG,
+            factor=4.0,
+            modules={},
+            provenance=KNOWN,
+        )
+        settings = config.load(ROOT / "pyproject.toml")
+        monkeypatch.setattr(cleanup, "choose_guest", lambda _runtime, _run: entry)
+        monkeypatch.setattr(shared_session, "read", lambda _file: handoff)
+        monkeypatch.setattr(config, "load", lambda _file: settings)
+        guest = SimpleNamespace(
+            entry=entry,
+            handoff=handoff,
+            domain=self.domain,
+            watch=SimpleNamespace(current_test=""),
+            deadline=lambda seconds: seconds,
+        )
+
+        @contextmanager
+        def join(*_words: Any, explained: tuple[Any, ...], **_options: Any) -> Iterator[Any]:
+            self.explained = explained
+            yield guest
+
+        def collected(scene: Any, known: Any) -> Crash:
+            self.domain.now = self.left_in
+            return crash(scene.folder, number=known.number, cause=known.cause, test="")
+
+        monkeypatch.setattr(joined, "join", join)
+        monkeypatch.setattr(joined, "find_fault", lambda _guest, **_options: self.error)
+        monkeypatch.setattr(collect, "collect", collected)
+
+
+def explain(scenery: Scenery, monkeypatch: pytest.MonkeyPatch) -> Crash | None:
+    """Explain that guest."""
+    scenery.install(monkeypatch)
+    return explain_guest.explain(config.environment(), "", PlainView())
+
+
+def test_a_run_that_only_loaded_the_module_gets_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that what reads runs knows the crash, and the kernel that its dump is of."""
+    found = explain(Scenery(tmp_path, HUNG), monkeypatch)
+
+    written = run_report.load(tmp_path)
+    assert found is not None
+    assert found.folder == tmp_path / "crashes" / "1"
+    assert written.crashes == (found,)
+    assert (written.verdict, written.reason) == (Verdict.CRASHED, "the guest hangs")
+    assert written.provenance == KNOWN
+
+
+def test_a_run_with_tests_keeps_its_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The crash is one more; its number is free."""
+    (tmp_path / "crashes" / "4").mkdir(parents=True)
+    before = replace(report_of(tmp_path), verdict=Verdict.PASSED, reason="all passed")
+    run_report.write(before)
+
+    found = explain(Scenery(tmp_path, HUNG), monkeypatch)
+
+    written = run_report.load(tmp_path)
+    assert found is not None
+    assert found.number == 5
+    assert [one.number for one in written.crashes] == [1, 5]
+    assert (written.verdict, written.reason) == (Verdict.PASSED, "all passed")
+
+
+@pytest.mark.parametrize(
+    ("left_in", "in_the_end"),
+    [
+        (DomainState.PAUSED, DomainState.RUNNING),
+        (DomainState.CRASHED, DomainState.CRASHED),
+        (DomainState.GONE, DomainState.GONE),
+    ],
+)
+def test_a_guest_that_ran_runs_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    left_in: DomainState,
+    in_the_end: DomainState,
+) -> None:
+    """Where it only stands still for its memory to be read; one that is dead stays so."""
+    scenery = Scenery(tmp_path, COMPLAINED, left_in=left_in)
+
+    explain(scenery, monkeypatch)
+
+    assert scenery.domain.now is in_the_end
+
+
+def test_a_guest_that_stood_still_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has stopped it."""
+    scenery = Scenery(tmp_path, HUNG, domain=FakeDomain(now=DomainState.PAUSED))
+
+    explain(scenery, monkeypatch)
+
+    assert scenery.domain.now is DomainState.PAUSED
+
+
+def test_a_guest_that_is_well_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No report, no folder."""
+    assert explain(Scenery(tmp_path, None), monkeypatch) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_what_the_guest_has_survived_is_not_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What killed it is explained as often as somebody asks."""
+    survived = report(kind="warning", fatal=False, line=3)
+    complaint = crash(tmp_path / "1", cause=Cause.REPORT, reports=(survived,))
+    panic = crash(tmp_path / "2", number=2, reports=(report(line=9),))
+    run_report.write(replace(report_of(tmp_path), crashes=(complaint, panic)))
+    scenery = Scenery(tmp_path, HUNG)
+
+    explain(scenery, monkeypatch)
+
+    assert scenery.explained == (survived,)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""run_state: what every guest of a run has seen is in its report, each thing once."""
+
+from pathlib import Path
+
+from harness.model.guest_history import GuestHistory, TestMark
+from harness.model.provenance import Provenance
+from harness.model.settings import Accel, TestResult, Verdict
+from harness.panic.values import KernelReport
+from harness.report.live_view import PlainView
+from harness.runs.run_state import RunRecord
+from harness.runs.suites import SuiteOutcome
+from tests.unit.crashes import report
+
+PASSED = TestResult(name="t::one", verdict=Verdict.PASSED)
+
+
+def record(folder: Path) -> RunRecord:
+    """Return the record of a run in which one test has passed and the guest found nothing."""
+    found = RunRecord(
+        run_id="run-1",
+        target="one",
+        folder=folder,
+        view=PlainView(),
+        provenance=Provenance(commit="abc"),
+        outcome=SuiteOutcome(results=(PASSED,)),
+        guest_word="",
+    )
+    (folder / "console.log").write_text("boot\nbegin\n")
+    return found
+
+
+def guest(*reports: KernelReport, objection: str = "", beats: int = 7) -> GuestHistory:
+    """Return what is known of a guest that has ended."""
+    return GuestHistory(
+        accel=Accel.TCG,
+        factor=4.0,
+        reports=reports,
+        marks=(TestMark(line=1, test="t::one", begins=True),),
+        line_count=2,
+        beats=beats,
+        planted_seen=True,
+        objection=objection,
+    )
+
+
+def test_the_reports_of_every_guest_count_once(tmp_path: Path) -> None:
+    """Two guests may say the very same: then it has happened twice."""
+    warning = report(kind="warning", fatal=False, test="")
+    run = record(tmp_path)
+    run.keep(guest(warning))
+    run.keep(guest(warning))
+
+    found = run.finish(None)
+
+    assert found.reports == (warning, warning)
+    assert found.verdict is Verdict.FAILED
+
+
+def test_the_witnesses_are_those_of_the_last_guest(tmp_path: Path) -> None:
+    """What an earlier one died of is in its crash."""
+    run = record(tmp_path)
+    run.keep(guest(objection="libvirt reported that the guest was crashed", beats=1))
+    run.keep(guest())
+
+    found = run.finish(None)
+
+    assert found.verdict is Verdict.PASSED
+    assert found.witnesses == {
+        "guest": "called its log clean",
+        "console": "2 lines, 7 heartbeats, planted line seen",
+        "libvirt": "no event",
+    }
+    assert (found.accel, found.deadline_factor) == (Accel.TCG, 4.0)
+    assert found.provenance.commit == "abc"
+    logs = sorted(path.name for path in (tmp_path / "kernel-log").iterdir())
+    assert logs == ["000-start.log", "001-t::one.log"]
+
+
+def test_an_event_of_libvirt_is_no_pass(tmp_path: Path) -> None:
+    """Whatever the tests and the guest itself say."""
+    run = record(tmp_path)
+    run.keep(guest(objection="libvirt reported that the guest was stopped"))
+
+    assert run.finish(None).verdict is Verdict.CRASHED
+
+
+def test_a_run_without_a_guest_is_lost(tmp_path: Path) -> None:
+    """Nobody has watched, so that nothing is known."""
+    found = record(tmp_path).finish(None)
+
+    assert (found.verdict, found.witnesses) == (Verdict.LOST, {})
+    assert "no guest ran" in found.reason
+    assert not (tmp_path / "kernel-log").exists()
