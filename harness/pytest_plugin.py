@@ -133,17 +133,23 @@ def _announced(item: pytest.Item) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def harness_handoff(request: pytest.FixtureRequest) -> Iterator[Handoff]:
+def harness_settings(request: pytest.FixtureRequest) -> Settings:
+    """Return the configuration that the run goes by, read once."""
+    run = config.environment().run
+    if run is not None:
+        return config.load(shared_session.read(run).settings_file)
+    option = request.config.getoption("--harness-config")
+    return config.load(Path(option)) if option else config.load_nearest(request.config.rootpath)
+
+
+@pytest.fixture(scope="session")
+def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
     """Join the run that started this process, or start one for it."""
     environment = config.environment()
     if environment.run is not None:
         yield shared_session.read(environment.run)
         return
-    option = request.config.getoption("--harness-config")
-    file = Path(option) if option else config.find_file(request.config.rootpath)
-    asked = KernelTestRequest(
-        settings=config.load(file), environment=environment, target_name=None
-    )
+    asked = KernelTestRequest(settings=harness_settings, environment=environment, target_name=None)
     try:
         with kernel_test.load_guest(asked, live_view.PlainView()) as loaded:
             yield loaded.handoff
@@ -153,12 +159,6 @@ def harness_handoff(request: pytest.FixtureRequest) -> Iterator[Handoff]:
     except HarnessError as error:
         lines = [error.message, error.hint, *error.evidence]
         pytest.exit("\n".join(line for line in lines if line), returncode=error.exit_code)
-
-
-@pytest.fixture(scope="session")
-def harness_settings(harness_handoff: Handoff) -> Settings:
-    """Return the configuration that the run goes by."""
-    return config.load(harness_handoff.settings_file)
 
 
 @pytest.fixture(scope="session")

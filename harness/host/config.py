@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from pydantic import TypeAdapter, ValidationError
@@ -51,15 +52,17 @@ def child_environment(session_file: Path) -> dict[str, str]:
     return {**os.environ, RUN_VARIABLE: str(session_file), "PYTHONUNBUFFERED": "1"}
 
 
-def find_file(start: Path) -> Path:
-    """Return the nearest pyproject.toml with a [tool.harness] table, from `start` upwards.
+def load_nearest(start: Path) -> Settings:
+    """Return the settings of the nearest pyproject.toml with a [tool.harness] table.
 
-    Raises: ConfigError when there is none up to the root of the file system.
+    It is looked for from `start` upwards, and each file is read once.
+    Raises: ConfigError when there is none up to the root of the file system, and as `load` does.
     """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
-        if file.is_file() and "harness" in toml_file.read(file).get("tool", {}):
-            return file
+        table = _table(file) if file.is_file() else None
+        if table is not None:
+            return _settings(file, table)
     raise ConfigError(
         start / "pyproject.toml",
         "tool.harness",
@@ -73,10 +76,26 @@ def load(file: Path) -> Settings:
 
     Raises: ConfigError for a file that cannot be read, and for any wrong key, type, name or path.
     """
-    file = file.absolute()
-    table = toml_file.read(file).get("tool", {}).get("harness")
-    if not isinstance(table, dict):
+    table = _table(file)
+    if table is None:
         raise ConfigError(file, "tool.harness", "a table is expected")
+    return _settings(file, table)
+
+
+def _table(file: Path) -> dict[str, Any] | None:
+    """Return the [tool.harness] table of a pyproject.toml, None where there is none.
+
+    Raises: ConfigError for a file that cannot be read, and for one with another value there.
+    """
+    table = toml_file.read(file).get("tool", {}).get("harness")
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(file, "tool.harness", "a table is expected")
+    return table
+
+
+def _settings(file: Path, table: dict[str, Any]) -> Settings:
+    """Return the settings that a table holds, checked."""
+    file = file.absolute()
     try:
         settings = _ADAPTER.validate_python({**table, "root": file.parent, "file": file})
     except ValidationError as error:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from harness.errors import GuestCrashed, GuestLost, HarnessError, NoTests, UsageError
 from harness.guest import registry, shared_session
-from harness.model import build_folder
 from harness.guest.shared_session import SESSION_FILE
+from harness.model import build_folder
 from harness.model.environment import Environment
 from harness.model.limits import Timeouts
 from harness.model.request import Selection

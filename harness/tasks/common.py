@@ -84,7 +84,7 @@ class TaskContext:
         """The settings of the project that the task acts on, read once."""
         from harness.host import config
 
-        return config.load(Path(self.config) if self.config else config.find_file(Path.cwd()))
+        return config.load(Path(self.config)) if self.config else config.load_nearest(Path.cwd())
 
     @cached_property
     def environment(self) -> "Environment":

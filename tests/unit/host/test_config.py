@@ -2,11 +2,12 @@
 """config: a right file becomes values, a wrong one an error that names file, key and cure."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.errors import ConfigError
-from harness.host import config
+from harness.host import config, toml_file
 
 GOOD = """
 [tool.harness]
@@ -126,13 +127,30 @@ def test_the_file_is_found_from_a_folder_below(tmp_path: Path) -> None:
     below.mkdir()
     (below / "pyproject.toml").write_text("[tool.other]\n")
 
-    assert config.find_file(below) == file
+    assert config.load_nearest(below).file == file
+
+
+def test_the_file_is_read_once_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for it and loading it are one reading."""
+    file = project(tmp_path)
+    read: list[Path] = []
+    really = toml_file.read
+
+    def note(one: Path) -> dict[str, Any]:
+        read.append(one)
+        return really(one)
+
+    monkeypatch.setattr(toml_file, "read", note)
+
+    config.load_nearest(tmp_path / "module")
+
+    assert read == [file]
 
 
 def test_no_file_at_all_is_an_error(tmp_path: Path) -> None:
     """Outside a project the error says what to add."""
     with pytest.raises(ConfigError, match=r"tool\.harness"):
-        config.find_file(tmp_path)
+        config.load_nearest(tmp_path)
 
 
 def test_a_kernel_replaces_that_of_the_target(tmp_path: Path) -> None:
