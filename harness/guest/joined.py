@@ -134,19 +134,13 @@ def join(
             allowed=settings.allow_kernel_lines,
             explained=explained,
         )
-        file = entry.run / QEMU_CONSOLE
-        source = ConsoleFile(file, serial=machine.open_console)
-        console = Console(source, file=None)
-        console.subscribe(lambda line: watch.feed(line.text, line.at))
-        stack.enter_context(console)
-        if not source.wait_for_end(deadline_s=_READ_S):
-            raise HarnessError(f"{file} was not read within {_READ_S:.0f} s")
+        console = stack.enter_context(_read_console(entry, machine, watch))
         health = Health(
             domain=machine,
             console=console,
             watch=watch,
             silence_s=settings.timeouts.silence_s * handoff.factor,
-            console_file=file,
+            console_file=entry.run / QEMU_CONSOLE,
         )
         yield JoinedGuest(
             entry=entry,
@@ -156,6 +150,19 @@ def join(
             watch=watch,
             health=health,
         )
+
+
+@contextmanager
+def _read_console(entry: GuestEntry, machine: Domain, watch: LogWatch) -> Iterator[Console]:
+    """Give the guest's console; all that it has said until now is read and watched."""
+    file = entry.run / QEMU_CONSOLE
+    source = ConsoleFile(file, serial=machine.open_console)
+    console = Console(source, file=None)
+    console.subscribe(lambda line: watch.feed(line.text, line.at))
+    with console:
+        if not source.wait_for_end(deadline_s=_READ_S):
+            raise HarnessError(f"{file} was not read within {_READ_S:.0f} s")
+        yield console
 
 
 def check_free(entry: GuestEntry) -> None:

@@ -16,12 +16,12 @@ from harness.artefacts import image, kernel_symbols, kernels, requested
 from harness.crash.scene import Scene
 from harness.guest import cleanup, session, shared_session
 from harness.guest.session import CONSOLE, Session
-from harness.guest.session_request import SessionRequest
 from harness.model.crash import CRASHES
 from harness.model.machines import TargetSpec
 from harness.model.provenance import Provenance
 from harness.model.request import KernelTestRequest
-from harness.model.settings import ModuleBuild
+from harness.model.session_request import SessionRequest
+from harness.model.settings import Kernel, ModuleBuild
 from harness.runs.run_state import RunRecord
 from harness.systems.linux import kmod
 

@@ -18,9 +18,9 @@ import pytest
 from harness.artefacts import image, kernels
 from harness.guest import session
 from harness.guest.session import Session
-from harness.guest.session_request import SessionRequest
 from harness.host import apt, apt_suite
 from harness.model.machines import KernelSpec, TargetSpec
+from harness.model.session_request import SessionRequest
 from harness.model.settings import Image, Kernel, PushSpec
 from harness.systems.ssh import Guest
 from tests.packages.releases import ENVIRONMENT, SETTINGS

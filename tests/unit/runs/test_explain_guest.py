@@ -45,6 +45,19 @@ class FakeDomain:
         self.now = DomainState.RUNNING
 
 
+def entry_of(run: Path) -> GuestEntry:
+    """Return the entry of a guest that a run has left up."""
+    return GuestEntry(
+        run_id=run.name,
+        folder=run,
+        disk=run,
+        run=run,
+        pid=1,
+        target="debian-12",
+        started_at=1_800_000_000.0,
+    )
+
+
 @dataclass
 class Scenery:
     """A guest that was left up, what is wrong with it, and what the machine does meanwhile."""
@@ -57,15 +70,7 @@ class Scenery:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put this in the place of a real guest."""
-        entry = GuestEntry(
-            run_id=self.run.name,
-            folder=self.run,
-            disk=self.run,
-            run=self.run,
-            pid=1,
-            target="debian-12",
-            started_at=1_800_000_000.0,
-        )
+        entry = entry_of(self.run)
         handoff = SimpleNamespace(
             settings_file=ROOT / "pyproject.toml",
             accel=Accel.TCG,
