@@ -33,7 +33,7 @@ def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
         f"  shell:    invoke guest-ssh --run={entry.run_id}",
         f"  console:  invoke guest-console --run={entry.run_id}",
         f"  by hand:  {' '.join(ssh_command(entry, ''))}",
-        f"  explain:  invoke explain-guest {entry.run_id} (when it has crashed, or hangs)",
+        f"  explain:  invoke explain-guest --run={entry.run_id} (when it has crashed, or hangs)",
         f"  stop it:  invoke guest-stop --run={entry.run_id}",
     )
 

@@ -91,7 +91,7 @@ def test_a_kept_guest_is_explained_without_a_run(kept: GuestEntry) -> None:
 
     words = "WARNING: CPU: 0 PID: 1 at a.c:1 planted_fault+0x1/0x2"
     run_in(kept, f"echo '{words}' > /dev/kmsg; echo '---[ end trace 0 ]---' > /dev/kmsg")
-    complaint = invoke("guest-explain", kept.run_id[-4:], deadline_s=_EXPLAIN_S)
+    complaint = invoke("guest-explain", f"--run={kept.run_id[-4:]}", deadline_s=_EXPLAIN_S)
     assert complaint.returncode == 1, complaint.stdout + complaint.stderr
     assert crash_of(kept, 1)["cause"] == "report"
     again = invoke("explain-guest", deadline_s=_EXPLAIN_S)
