@@ -24,27 +24,27 @@ _SCREEN_LAST_LINES = 5
 _RULE = "-" * 78
 
 
-def screen(found: Crash) -> tuple[str, ...]:
+def screen(crash: Crash) -> tuple[str, ...]:
     """Return the crash in at most some 60 lines: what, where, when, after what, what to do."""
-    lines = [_RULE, f"crash {found.number}: {found.title}  (explained in {found.explained_s} s)"]
-    lines += _rows("where", _where(found))
-    lines += _rows("", found.source)
-    lines += _rows("test", [found.test or "none: it came between tests"])
-    main = found.reports[0] if found.reports else None
+    lines = [_RULE, f"crash {crash.number}: {crash.title}  (explained in {crash.explained_s} s)"]
+    lines += _rows("where", _where(crash))
+    lines += _rows("", crash.source)
+    lines += _rows("test", [crash.test or "none: it came between tests"])
+    main = crash.reports[0] if crash.reports else None
     lines += _rows("task", [_task(main)] if main is not None and main.task else [])
-    lines += _rows("blame", [f"{found.blame.value}: {found.blame_why}"])
+    lines += _rows("blame", [f"{crash.blame.value}: {crash.blame_why}"])
     lines += _rows("stack", stack_lines(main)[:_MOST_FRAMES] if main is not None else [])
-    lines += _rows("then", [one.title for one in found.reports[1:]][:4])
-    lines += _rows("before", found.last_lines[-_SCREEN_LAST_LINES:])
-    lines += _rows("seen by", [_seen(found)])
-    lines += _rows("memory", found.memory[:_MOST_MEMORY])
-    lines += _rows("note", found.notes[:_MOST_NOTES])
-    lines += _rows("files", [str(found.folder)])
-    run = found.folder.parents[1].name
-    lines += _rows("vmcore", [found.vmcore_note] if found.vmcore_note else [])
-    lines += _rows("open it", [f"./dev vmcore-open {run} --crash {found.number}"])
-    lines += _rows("again", [found.reproduce] if found.reproduce else [])
-    return (*lines, f"signature {found.signature}", _RULE)
+    lines += _rows("then", [one.title for one in crash.reports[1:]][:4])
+    lines += _rows("before", crash.last_lines[-_SCREEN_LAST_LINES:])
+    lines += _rows("seen by", [_seen(crash)])
+    lines += _rows("memory", crash.memory[:_MOST_MEMORY])
+    lines += _rows("note", crash.notes[:_MOST_NOTES])
+    lines += _rows("files", [str(crash.folder)])
+    run = crash.folder.parents[1].name
+    lines += _rows("vmcore", [crash.vmcore_note] if crash.vmcore_note else [])
+    lines += _rows("open it", [f"./dev vmcore-open {run} --crash {crash.number}"])
+    lines += _rows("again", [crash.reproduce] if crash.reproduce else [])
+    return (*lines, f"signature {crash.signature}", _RULE)
 
 
 def _rows(name: str, texts: "tuple[str, ...] | list[str]") -> Iterator[str]:
@@ -52,12 +52,12 @@ def _rows(name: str, texts: "tuple[str, ...] | list[str]") -> Iterator[str]:
         yield f"  {name if number == 0 else '':8} {text}".rstrip()
 
 
-def _where(found: Crash) -> list[str]:
-    if not found.function:
+def _where(crash: Crash) -> list[str]:
+    if not crash.function:
         return []
-    module = f" [{found.module}]" if found.module else ""
-    place = f" at {found.place}" if found.place else ""
-    return [f"{found.function}{module}{place}"]
+    module = f" [{crash.module}]" if crash.module else ""
+    place = f" at {crash.place}" if crash.place else ""
+    return [f"{crash.function}{module}{place}"]
 
 
 def _task(report: KernelReport) -> str:
@@ -66,9 +66,9 @@ def _task(report: KernelReport) -> str:
     return f"{report.task}{pid}{cpu}{f', {report.taint}' if report.taint else ''}"
 
 
-def _seen(found: Crash) -> str:
-    seen = [f"{one.name} after {one.after_s:.1f} s: {one.words}" for one in found.witnesses[:4]]
-    return "; ".join(seen) or found.cause.value
+def _seen(crash: Crash) -> str:
+    seen = [f"{one.name} after {one.after_s:.1f} s: {one.words}" for one in crash.witnesses[:4]]
+    return "; ".join(seen) or crash.cause.value
 
 
 def stack_lines(report: KernelReport) -> list[str]:
@@ -87,26 +87,26 @@ def _frame(frame: Frame) -> str:
     return f"{'' if frame.reliable else '? '}{frame.function}{offset}{place}{module}{inline}"
 
 
-def markdown(found: Crash, facts: dict[str, str]) -> str:
+def markdown(crash: Crash, facts: dict[str, str]) -> str:
     """Return the text of a bug mail: subject, source, decoded report, facts, how to repeat it."""
-    parts = [f"# {found.title}", _lead(found)]
-    if found.source:
-        parts.append(_fenced(found.source, "c"))
-    for number, report in enumerate(found.reports):
+    parts = [f"# {crash.title}", _lead(crash)]
+    if crash.source:
+        parts.append(_fenced(crash.source, "c"))
+    for number, report in enumerate(crash.reports):
         head = "What the kernel said" if number == 0 else f"Then: {report.title}"
         parts += [f"## {head}", _fenced(decoded(report))]
-    if found.last_lines:
-        parts += ["## Before it", _fenced(found.last_lines)]
-    if found.memory:
-        parts += ["## In its memory", _fenced(found.memory)]
-    parts += ["## Where and how", _facts(found, facts)]
+    if crash.last_lines:
+        parts += ["## Before it", _fenced(crash.last_lines)]
+    if crash.memory:
+        parts += ["## In its memory", _fenced(crash.memory)]
+    parts += ["## Where and how", _facts(crash, facts)]
     return "\n\n".join(parts) + "\n"
 
 
-def _lead(found: Crash) -> str:
-    rows = [("in", " ".join(_where(found))), ("during", found.test or "no test")]
-    rows += [("blame", f"{found.blame.value}: {found.blame_why}"), ("seen by", _seen(found))]
-    rows += [("signature", f"`{found.signature}`")]
+def _lead(crash: Crash) -> str:
+    rows = [("in", " ".join(_where(crash))), ("during", crash.test or "no test")]
+    rows += [("blame", f"{crash.blame.value}: {crash.blame_why}"), ("seen by", _seen(crash))]
+    rows += [("signature", f"`{crash.signature}`")]
     return "\n".join(f"- {name}: {text}" for name, text in rows if text)
 
 
@@ -114,11 +114,11 @@ def _fenced(lines: "tuple[str, ...] | list[str]", language: str = "") -> str:
     return "\n".join((f"```{language}", *lines, "```"))
 
 
-def _facts(found: Crash, facts: dict[str, str]) -> str:
+def _facts(crash: Crash, facts: dict[str, str]) -> str:
     rows = [f"- {name}: {text}" for name, text in facts.items()]
-    rows += [f"- note: {note}" for note in found.notes]
-    rows += [f"- vmcore: {found.vmcore or 'none'} ({found.vmcore_note})"]
-    rows += [f"- to repeat it: `{found.reproduce}`"] if found.reproduce else []
+    rows += [f"- note: {note}" for note in crash.notes]
+    rows += [f"- vmcore: {crash.vmcore or 'none'} ({crash.vmcore_note})"]
+    rows += [f"- to repeat it: `{crash.reproduce}`"] if crash.reproduce else []
     return "\n".join(rows)
 
 
@@ -140,17 +140,17 @@ def _with_place(line: str, known: dict[tuple[str, int], str]) -> str:
     return line
 
 
-def write(found: Crash, facts: dict[str, str]) -> None:
+def write(crash: Crash, facts: dict[str, str]) -> None:
     """Write a crash's own files into its folder.
 
     Raises: Lost when the disk is full.
     """
-    with cache.room(found.folder):
-        (found.folder / MARKDOWN).write_text(markdown(found, facts), errors="backslashreplace")
-        text = "\n".join(screen(found)) + "\n"
-        (found.folder / SCREEN).write_text(text, errors="backslashreplace")
-        plain: Any = asdict(found)
-        (found.folder / VALUES).write_text(json.dumps(plain, indent=1, default=_value) + "\n")
+    with cache.room(crash.folder):
+        (crash.folder / MARKDOWN).write_text(markdown(crash, facts), errors="backslashreplace")
+        text = "\n".join(screen(crash)) + "\n"
+        (crash.folder / SCREEN).write_text(text, errors="backslashreplace")
+        plain: Any = asdict(crash)
+        (crash.folder / VALUES).write_text(json.dumps(plain, indent=1, default=_value) + "\n")
 
 
 def _value(item: Any) -> Any:

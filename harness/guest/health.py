@@ -52,7 +52,7 @@ class Health:
         self._file = console_file
         self._held = held
         self._free_at = 0.0
-        self._said: list[tuple[float, str, str]] = []
+        self._noted: list[tuple[float, str, str]] = []
         self._quiet_s = 0.0
         self._quiet_since = 0.0
         self._looked_at = 0.0
@@ -116,7 +116,7 @@ class Health:
 
     def note(self, name: str, words: str) -> None:
         """Keep what a witness outside of this module says now."""
-        self._said.append((time.monotonic(), name, words))
+        self._noted.append((time.monotonic(), name, words))
 
     def objection(self) -> str:
         """Return what libvirt saw happen to the guest that should not have, or ""."""
@@ -125,24 +125,24 @@ class Health:
 
     def witnesses(self) -> tuple[Witness, ...]:
         """Return what every witness said against the guest, the first one first."""
-        said = list(self._said)
-        said += [
+        statements = list(self._noted)
+        statements += [
             (event.at, "libvirt", event.described)
             for event in self._domain.events
             if event.kind in _UNWANTED_EVENTS
         ]
-        said += [(at, "console", report.title) for report, at in self._watch.timed_reports]
-        said.sort()
-        first = said[0][0] if said else 0.0
+        statements += [(at, "console", report.title) for report, at in self._watch.timed_reports]
+        statements.sort()
+        first = statements[0][0] if statements else 0.0
         return tuple(
             Witness(name=name, after_s=round(at - first, 2), words=words)
-            for at, name, words in said
+            for at, name, words in statements
         )
 
     @property
     def first_sign_at(self) -> float:
         """When the first witness spoke (monotonic); now, if none has."""
-        times = [at for at, _, _ in self._said]
+        times = [at for at, _, _ in self._noted]
         times += [event.at for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
         times += [at for _, at in self._watch.timed_reports]
         return min(times, default=time.monotonic())

@@ -84,13 +84,13 @@ _MOST_REMEMBERED = 16
 
 def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
     """Return whether a header is only the next line of an open report of `kind`."""
-    header, found = hit
+    header, matched = hit
     if header.inner:
         return True
     if header.kind in _SECOND_LINES and kind in DEADLY | _CHECKED | _WARNED:
         return lines < _SECOND_LINES_WITHIN
-    if found.string.startswith("Kernel panic"):
-        return kind == "panic" or kind in _reasons(found.string)
+    if matched.string.startswith("Kernel panic"):
+        return kind == "panic" or kind in _reasons(matched.string)
     return lines < _PRELUDE_LINES and header.kind in _PRELUDES.get(kind, ())
 
 
@@ -153,5 +153,5 @@ def _after_lockup(
 
 def _began(words: re.Pattern[str], report: KernelReport) -> float | None:
     """Return when what a watchdog reports had begun at the latest, by the kernel's clock."""
-    said = words.search(report.text[0]) if report.text else None
-    return report.at - float(said["seconds"]) if said and report.at is not None else None
+    patience = words.search(report.text[0]) if report.text else None
+    return report.at - float(patience["seconds"]) if patience and report.at is not None else None

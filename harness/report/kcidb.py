@@ -34,7 +34,7 @@ def render(report: RunReport) -> dict[str, Any]:
     """Return the run as one KCIDB object: checkout, build, tests, issues, incidents."""
     checkout, build = f"{ORIGIN}:{report.run_id}", f"{ORIGIN}:{report.run_id}-build"
     commit = report.provenance.commit
-    issues = {found.signature: _issue(found) for found in report.crashes}
+    issues = {crash.signature: _issue(crash) for crash in report.crashes}
     return {
         "version": _VERSION,
         "checkouts": [
@@ -59,7 +59,7 @@ def render(report: RunReport) -> dict[str, Any]:
             _test(result, number, report, build) for number, result in enumerate(report.results)
         ],
         "issues": list(issues.values()),
-        "incidents": [_incident(found, report) for found in report.crashes],
+        "incidents": [_incident(crash, report) for crash in report.crashes],
     }
 
 
@@ -83,31 +83,31 @@ def _test(result: TestResult, number: int, report: RunReport, build: str) -> dic
     }
 
 
-def _issue(found: Crash) -> dict[str, Any]:
+def _issue(crash: Crash) -> dict[str, Any]:
     return {
-        "id": f"{ORIGIN}:{found.signature}",
+        "id": f"{ORIGIN}:{crash.signature}",
         "version": _ISSUE_VERSION,
         "origin": ORIGIN,
-        "report_subject": found.title,
-        "comment": found.blame_why,
+        "report_subject": crash.title,
+        "comment": crash.blame_why,
         "culprit": {
-            "code": found.blame in {Blame.MODULE, Blame.KERNEL},
-            "harness": found.blame is Blame.HARNESS,
+            "code": crash.blame in {Blame.MODULE, Blame.KERNEL},
+            "harness": crash.blame is Blame.HARNESS,
         },
     }
 
 
-def _incident(found: Crash, report: RunReport) -> dict[str, Any]:
+def _incident(crash: Crash, report: RunReport) -> dict[str, Any]:
     names = [result.name for result in report.results]
     where = (
-        {"test_id": _test_id(report, names.index(found.test))}
-        if found.test in names
+        {"test_id": _test_id(report, names.index(crash.test))}
+        if crash.test in names
         else {"build_id": f"{ORIGIN}:{report.run_id}-build"}
     )
     return {
-        "id": f"{ORIGIN}:{report.run_id}-crash-{found.number}",
+        "id": f"{ORIGIN}:{report.run_id}-crash-{crash.number}",
         "origin": ORIGIN,
-        "issue_id": f"{ORIGIN}:{found.signature}",
+        "issue_id": f"{ORIGIN}:{crash.signature}",
         "issue_version": _ISSUE_VERSION,
         "present": True,
         **where,

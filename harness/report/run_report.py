@@ -89,8 +89,8 @@ def with_crashes(
 ) -> tuple[TestResult, ...]:
     """Return the results with the screen of each crash below the test that it came in."""
     screens: dict[str, tuple[str, ...]] = {}
-    for found in crashes:
-        screens[found.test] = (*screens.get(found.test, ()), *crash_text.screen(found))
+    for crash in crashes:
+        screens[crash.test] = (*screens.get(crash.test, ()), *crash_text.screen(crash))
     return tuple(
         replace(result, diagnostics=(*result.diagnostics, *screens[result.name]))
         if result.name in screens and result.verdict is not Verdict.PASSED
@@ -227,12 +227,12 @@ def summary_lines(report: RunReport) -> tuple[str, ...]:
         if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}
     ]
     lines += [f"kernel: {one.title}" for one in report.reports]
-    lines += [_crash_line(found) for found in report.crashes]
+    lines += [_crash_line(crash) for crash in report.crashes]
     lines += [f"{name}: {text}" for name, text in report.witnesses.items()]
     if report.hint:
         lines.append(f"hint: {report.hint}")
-    found = counts(report)
-    numbers = f"{found.passed} passed, {found.bad} failed, {found.skipped} skipped"
+    count = counts(report)
+    numbers = f"{count.passed} passed, {count.bad} failed, {count.skipped} skipped"
     where = f"{report.target}, {report.accel.value}, deadlines x {report.deadline_factor:g}"
     lines.append(f"{numbers} in {report.duration_s:.1f} s ({where})")
     lines.append(f"files: {report.folder}")
@@ -240,10 +240,10 @@ def summary_lines(report: RunReport) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _crash_line(found: Crash) -> str:
-    where = f" at {found.place}" if found.place else ""
-    test = found.test or "between tests"
-    return f"crash {found.number}: {found.title}{where} ({test}; {found.blame.value})"
+def _crash_line(crash: Crash) -> str:
+    where = f" at {crash.place}" if crash.place else ""
+    test = crash.test or "between tests"
+    return f"crash {crash.number}: {crash.title}{where} ({test}; {crash.blame.value})"
 
 
 def nightly_markdown(reports: Sequence[RunReport]) -> str:
@@ -251,11 +251,11 @@ def nightly_markdown(reports: Sequence[RunReport]) -> str:
     lines = ["| target | kernel | verdict | passed | failed | skipped | seconds | first finding |"]
     lines.append("|---|---|---|---|---|---|---|---|")
     for report in reports:
-        found = counts(report)
+        count = counts(report)
         finding = "" if report.verdict is Verdict.PASSED else report.reason
         cells = (
             *(report.target, report.provenance.kernel_release, report.verdict.value),
-            *(found.passed, found.bad, found.skipped, f"{report.duration_s:.0f}", finding),
+            *(count.passed, count.bad, count.skipped, f"{report.duration_s:.0f}", finding),
         )
         lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
     lines += ["", *(f"- {report.target}: {report.folder}" for report in reports)]

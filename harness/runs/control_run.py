@@ -17,24 +17,24 @@ from harness.runs import kernel_test
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     """Return what a run found, its undecided crashes decided where a control run can."""
-    found = kernel_test.run(request, view)
+    report = kernel_test.run(request, view)
     crashes = tuple(
-        _decided(request, one, found, view) if one.blame is Blame.UNDECIDED and one.test else one
-        for one in found.crashes
+        _decided(request, one, report, view) if one.blame is Blame.UNDECIDED and one.test else one
+        for one in report.crashes
     )
-    if crashes != found.crashes:
-        found = replace(found, crashes=crashes)
-        run_report.write(found)
-    return found
+    if crashes != report.crashes:
+        report = replace(report, crashes=crashes)
+        run_report.write(report)
+    return report
 
 
-def _decided(request: KernelTestRequest, one: Crash, found: RunReport, view: LiveView) -> Crash:
+def _decided(request: KernelTestRequest, one: Crash, report: RunReport, view: LiveView) -> Crash:
     view.note(f"control run without the module: {one.test}")
     name = one.test.partition("::")[2].partition("[")[0] or one.test
     selection = replace(request.selection, expression=name, control=True)
     control = kernel_test.run(
-        replace(request, selection=selection, run_id=f"{found.run_id}-control-{one.number}"), view
+        replace(request, selection=selection, run_id=f"{report.run_id}-control-{one.number}"), view
     )
     decided = blame.controlled(one, control.crashes[0] if control.crashes else None)
-    crash_text.write(decided, found.described)
+    crash_text.write(decided, report.described)
     return decided

@@ -52,12 +52,12 @@ def prepare(
 
 
 def _test_of(earlier: RunReport, number: int) -> str:
-    for found in earlier.crashes:
-        if found.number == number:
-            if not found.test:
+    for crash in earlier.crashes:
+        if crash.number == number:
+            if not crash.test:
                 raise UsageError(f"crash {number} came between tests; replay the whole run")
-            return found.test.partition("::")[2].partition("[")[0] or found.test
-    numbers = ", ".join(str(found.number) for found in earlier.crashes) or "none"
+            return crash.test.partition("::")[2].partition("[")[0] or crash.test
+    numbers = ", ".join(str(crash.number) for crash in earlier.crashes) or "none"
     raise UsageError(f"run {earlier.run_id} has no crash {number}; it has: {numbers}")
 
 
@@ -77,7 +77,7 @@ def _differences(
             hint="--rebuild builds the module for that one; it is then not the same run",
         )
     then, now = earlier.provenance.kernel_version, kernel.version
-    found = [f"kernel package {now}, then {then}"] if then != now else []
+    differences = [f"kernel package {now}, then {then}"] if then != now else []
     if rebuild:
-        found.append("the module is built from the tree as it is now")
-    return found
+        differences.append("the module is built from the tree as it is now")
+    return differences

@@ -24,6 +24,7 @@ _START_S = 400
 _EXPLAIN_S = 300
 _SSH_S = 40.0
 _SAID_S = 120.0
+_WELL = "the guest is well: its kernel beats and has reported nothing"
 _NULL, _GUILTY = 1, place_of("test_crash.c", "osq_crash_null", "WRITE_ONCE")
 
 
@@ -81,21 +82,28 @@ def crash_of(entry: GuestEntry, number: int) -> dict[str, Any]:
     return values
 
 
+def explained(entry: GuestEntry, *, code: int, alias: str = "explain-guest") -> str:
+    """Return what the command prints for a guest; its exit code must be this."""
+    done = invoke(alias, f"--run={entry.run_id[-4:]}", deadline_s=_EXPLAIN_S)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
 def test_a_kept_guest_is_explained_without_a_run(kept: GuestEntry) -> None:
-    """Well at first; then a complaint, which it survives; then a panic, with function and line."""
-    well = invoke("explain-guest", deadline_s=_EXPLAIN_S)
-    assert (well.returncode, well.stdout.splitlines()[-1]) == (
-        0,
-        "the guest is well: its kernel beats and has reported nothing",
-    ), well.stderr
+    """Well; a complaint, which it survives; no heartbeat; a panic, with function and line."""
+    assert explained(kept, code=0).endswith(f"{_WELL}\n")
 
     words = "WARNING: CPU: 0 PID: 1 at a.c:1 planted_fault+0x1/0x2"
     run_in(kept, f"echo '{words}' > /dev/kmsg; echo '---[ end trace 0 ]---' > /dev/kmsg")
-    complaint = invoke("guest-explain", f"--run={kept.run_id[-4:]}", deadline_s=_EXPLAIN_S)
-    assert complaint.returncode == 1, complaint.stdout + complaint.stderr
-    assert crash_of(kept, 1)["cause"] == "report"
-    again = invoke("explain-guest", deadline_s=_EXPLAIN_S)
-    assert again.returncode == 0, again.stdout + again.stderr
+    explained(kept, code=1, alias="guest-explain")
+    complaint = crash_of(kept, 1)
+    assert (complaint["cause"], complaint["function"]) == ("report", "planted_fault")
+    assert explained(kept, code=0).endswith(f"{_WELL}\n")
+
+    run_in(kept, "pkill -f /run/harness/heartbeat")
+    explained(kept, code=3)
+    silence = crash_of(kept, 2)
+    assert (silence["cause"], silence["answered"], silence["blame"]) == ("hang", "ssh", "harness")
 
     run_in(
         kept,
@@ -103,21 +111,20 @@ def test_a_kept_guest_is_explained_without_a_run(kept: GuestEntry) -> None:
         f"(sleep 2; exec osqstress crash {_NULL}) < /dev/null > /dev/null 2>&1 &",
     )
     wait_for(kept, "---[ end Kernel panic")
-    panic = invoke("explain-guest", f"--run={kept.run_id}", deadline_s=_EXPLAIN_S)
+    screen = explained(kept, code=3)
 
-    assert panic.returncode == 3, panic.stdout + panic.stderr
-    found = crash_of(kept, 2)
-    assert (found["kind"], found["function"], found["module"]) == (
+    panic = crash_of(kept, 3)
+    assert (panic["kind"], panic["function"], panic["module"]) == (
         "null-deref",
         "osq_crash_null",
         "osq_test",
     )
-    assert found["place"].endswith(_GUILTY)
-    assert (found["cause"], found["blame"]) == ("panic", "module")
-    assert f"osq_crash_null [osq_test] at {found['place']}" in panic.stdout
-    folder = kept.run / "crashes" / "2"
+    assert panic["place"].endswith(_GUILTY)
+    assert (panic["cause"], panic["blame"]) == ("panic", "module")
+    assert f"osq_crash_null [osq_test] at {panic['place']}" in screen
+    folder = kept.run / "crashes" / "3"
     for name in ("console.log", "report.md", "screen.txt", "vmcore.zst"):
         assert (folder / name).stat().st_size > 0, name
     report = json.loads((kept.run / "report.json").read_text())
-    assert [one["number"] for one in report["crashes"]] == [1, 2]
+    assert [one["number"] for one in report["crashes"]] == [1, 2, 3]
     assert report["provenance"]["kernel_release"]
