@@ -110,7 +110,7 @@ def test_a_kept_guest_is_explained_without_a_run(kept: GuestEntry) -> None:
         "insmod /run/harness/osq_test.ko i_know_this_is_a_test=1; "
         f"(sleep 2; exec osqstress crash {_NULL}) < /dev/null > /dev/null 2>&1 &",
     )
-    wait_for(kept, "---[ end Kernel panic")
+    wait_for(kept, "Kernel panic - not syncing")
     screen = explained(kept, code=3)
 
     panic = crash_of(kept, 3)
