@@ -71,6 +71,7 @@ def _steps() -> dict[str, Finding]:
     steps["habits"] = tree_checks.habits
     steps["one-way"] = tree_checks.second_ways
     steps["spelling"] = text_checks.spelling
+    steps["words"] = text_checks.clipped_words
     steps["links"] = text_checks.links
     steps["version"] = cut_release.copies_of_version
     steps["site"] = site.site
