@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Every failure that the harness raises on purpose, and the exit code that each ends in.
+"""The failures that the harness raises on purpose, and the exit code of each.
 
     HarnessError                 4  something outside the tests went wrong
-    ├── UsageError               2  the command line cannot be carried out as it is
+    ├── UsageError               2  the request cannot be carried out as it is
     │   ├── ConfigError          2  a configuration file is wrong: file, key, what was expected
-    │   └── TargetNotReady       2  a person has to change the target first: approve, allow
-    │       └── RestartNeeded    2  a restart of the target does it
-    ├── BuildError               1  the module does not compile: the compiler's own words
-    ├── RuleBroken               1  the emulated kext broke a rule of its kernel's
+    │   └── TargetNotReady       2  a person must change the target first: approve, allow
+    │       └── RestartNeeded    2  the target must be restarted first
+    ├── BuildError               1  the module does not compile
+    ├── RuleBroken               1  the emulated kext broke a rule of the kernel
     ├── ModuleError              1  the guest's kernel refused to load or unload the module
-    ├── TestOverdue              1  a test does not end, and the guest's kernel is well
-    ├── KernelComplained         1  the kernel reported a fault and goes on
+    ├── TestOverdue              1  a test did not end, and the guest's kernel works
+    ├── KernelComplained         1  the kernel reported a fault and continues to run
     ├── GuestCrashed             3  the guest's kernel died
     │   ├── GuestHung            3  the guest's kernel runs but does not answer
-    │   └── GuestGone            3  the guest switched itself off or started itself anew
+    │   └── GuestGone            3  the guest switched itself off or restarted itself
     └── Lost                     4  no verdict is possible, and the module is not to blame
         ├── ImageError           4  a guest image cannot be made or read
         ├── KernelError          4  a kernel package cannot be fetched or unpacked
@@ -22,11 +22,11 @@
         │   └── HypervisorDied   4  QEMU ended by itself, or was killed
         ├── DebugError           4  a stub, a debugger or the wire between them fails
         ├── GuestLost            4  the guest cannot be reached, and nothing says that it crashed
-        ├── NoTests              4  nothing ran, so nothing passed
-        └── ScannerBlind         4  the kernel log cannot be trusted to show a fault
+        ├── NoTests              4  no test ran, so none passed
+        └── ScannerBlind         4  the kernel log would not show a fault
 
-An error carries its evidence: `hint` says what to do next, `evidence` holds the last lines of
-whatever was being watched (a console, a compiler, a daemon's log).
+An error carries its evidence: `hint` says what to do next, and `evidence` holds the last lines of
+what was observed (a console, a compiler, a daemon's log).
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from pathlib import Path
 
 
 class HarnessError(Exception):
-    """A failure with the exit code, the next step and the lines that prove it."""
+    """A failure with its `exit_code`, a `hint` on what to do, and the last lines as `evidence`."""
 
     exit_code: int = 4
 
@@ -46,7 +46,7 @@ class HarnessError(Exception):
 
 
 class UsageError(HarnessError):
-    """Raised when arguments or the host's state make the request impossible as it stands."""
+    """Raised when the arguments or the host's state make the request impossible."""
 
     exit_code = 2
 
@@ -62,11 +62,11 @@ class ConfigError(UsageError):
 
 
 class TargetNotReady(UsageError):
-    """Raised when a target asks a person for something: an approval, a setting in Recovery."""
+    """Raised when a person must first change the target: approve something, set it in Recovery."""
 
 
 class RestartNeeded(TargetNotReady):
-    """Raised when a target has to be restarted before what was asked for can be so."""
+    """Raised when the target must be restarted before the request can take effect."""
 
 
 class BuildError(HarnessError):
@@ -76,7 +76,7 @@ class BuildError(HarnessError):
 
 
 class RuleBroken(HarnessError):
-    """Raised when a kext does in the emulator what no kext may do in a kernel."""
+    """Raised when a kext breaks a rule of the kernel while it runs in the emulator."""
 
     exit_code = 1
 
@@ -88,14 +88,14 @@ class ModuleError(HarnessError):
 
 
 class TestOverdue(HarnessError):
-    """Raised when a test runs past its deadline while the guest's kernel still beats."""
+    """Raised when a test passes its deadline while the guest's kernel still works."""
 
     __test__ = False
     exit_code = 1
 
 
 class KernelComplained(HarnessError):
-    """Raised when the kernel has reported a fault that it survived: it is not used further."""
+    """Raised when the kernel reported a fault and continued; the guest is not used further."""
 
     exit_code = 1
 
@@ -107,11 +107,11 @@ class GuestCrashed(HarnessError):
 
 
 class GuestHung(GuestCrashed):
-    """Raised when the guest's kernel is alive for the hypervisor but does not answer."""
+    """Raised when the guest runs according to the hypervisor, but its kernel does not answer."""
 
 
 class GuestGone(GuestCrashed):
-    """Raised when the guest powered off or reset itself; its memory is gone with it."""
+    """Raised when the guest powered off or reset itself; its memory is lost."""
 
 
 class Lost(HarnessError):
@@ -135,11 +135,11 @@ class HypervisorError(Lost):
 
 
 class HypervisorDied(HypervisorError):
-    """Raised when the process that was the guest's machine has ended; the guest is no witness."""
+    """Raised when the guest's QEMU process has ended; the guest cannot say why."""
 
 
 class DebugError(Lost):
-    """Raised when a debug stub, a debugger or the wire between them does not do its part."""
+    """Raised when a debug stub, a debugger or the connection between them fails."""
 
 
 class GuestLost(Lost):
@@ -151,4 +151,4 @@ class NoTests(Lost):
 
 
 class ScannerBlind(Lost):
-    """Raised when the planted kernel line or the heartbeat was not seen on the console."""
+    """Raised when the planted kernel line or the heartbeat did not appear on the console."""

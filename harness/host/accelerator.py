@@ -14,8 +14,9 @@ _CPUINFO = Path("/proc/cpuinfo")
 def usable_accel(*, kvm: Path = _KVM, cpuinfo: Path = _CPUINFO) -> tuple[Accel, str]:
     """Return the accelerator that works here, and the reason.
 
-    The node alone proves nothing: it may open on a host whose CPU has no virtualization, and
-    then the guest never prints a byte. So the CPU's flags and read-write access both count.
+    /dev/kvm alone proves nothing: it may open on a host whose CPU has no virtualization, and then
+    the guest never prints a byte. So the CPU must have the flag, and /dev/kvm must open for
+    writing.
     """
     words = set(cpuinfo.read_text(errors="replace").split())
     if not words & {"vmx", "svm"}:
@@ -25,4 +26,4 @@ def usable_accel(*, kvm: Path = _KVM, cpuinfo: Path = _CPUINFO) -> tuple[Accel, 
     except OSError as error:
         advice = "; add yourself to group kvm" if error.errno == errno.EACCES else ""
         return Accel.TCG, f"{kvm} cannot be used: {error.strerror}{advice}"
-    return Accel.KVM, f"the CPU has hardware virtualization and {kvm} is open to us"
+    return Accel.KVM, f"the CPU has hardware virtualization and {kvm} opens for writing"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the host's own apt knows: its Debian sources, its options, its packages.
+"""Questions to the host's own apt: its Debian sources, its options, its packages.
 
-No registry is named anywhere in this project: where packages come from, the host says. Nothing
-here needs root.
+This project names no package registry. Packages come from wherever the host's apt is set up to
+fetch them. Nothing here needs root.
 """
 
 import json
@@ -17,28 +17,28 @@ _FIELDS = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
 _OPTIONS = re.compile(
     r"^Acquire::(http|https|ftp|Check-|ForceIPv|Retries|AllowInsecure)", re.IGNORECASE
 )
-# Of all relations only what a package cannot do without.
+# Only the relations remain that a package cannot work without.
 _NO_WISHES = tuple(
     f"--no-{relation}"
     for relation in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
 )
 _ANSWER_S = 120.0
-# A kernel's debug package has some 280 MB.
+# The debug package of a kernel has about 280 MB.
 _DOWNLOAD_S = 3600.0
 _SUITE_HEAD = re.compile(r"^[a-z]+")
 
 
 def cached_answer(root: Path, name: str, ask: Callable[[], list[str]]) -> list[str]:
-    """Return what `ask` returns, asked again only when the host's apt has changed.
+    """Return what `ask` returns; the stored answer is used until the host's apt changes.
 
-    One question costs apt up to a second, and a run asks a dozen.
+    One question to apt takes up to a second, and a run asks a dozen.
     """
     file = root / "apt" / f"{name}.json"
     state = _state()
     try:
-        known = json.loads(file.read_text())
-        if known["state"] == state:
-            return [str(item) for item in known["answer"]]
+        stored = json.loads(file.read_text())
+        if stored["state"] == state:
+            return [str(item) for item in stored["answer"]]
     except (OSError, ValueError, KeyError):
         pass
     answer = ask()
@@ -48,15 +48,15 @@ def cached_answer(root: Path, name: str, ask: Callable[[], list[str]]) -> list[s
 
 
 def _state() -> list[int]:
-    """Return when the host's lists and sources last changed."""
+    """Return the times at which the host's package lists and sources last changed."""
     places = ("/var/lib/apt/lists", "/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/sources.list")
     return [Path(place).stat().st_mtime_ns if Path(place).exists() else 0 for place in places]
 
 
 def debian_sources(suite: str) -> list[str]:
-    """Return the host's Debian sources as lines of sources.list, for another suite of it.
+    """Return the host's Debian sources as lines of sources.list, with another suite put in.
 
-    Third parties' sources are left out: an image is the distribution and nothing else.
+    Third parties' sources are left out, so that an image holds only the distribution.
     Raises: Lost when apt has no lists, with the command that fetches them.
     """
     text = _output("apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages")
@@ -68,29 +68,29 @@ def debian_sources(suite: str) -> list[str]:
             found.setdefault((uri, wanted), set()).add(component)
     if not found:
         raise Lost(
-            "apt knows no Debian source with fetched lists",
+            "apt has no fetched lists of a Debian source",
             hint="run `apt-get update` as root, or ./dev, which does",
         )
     return sorted(f"deb {uri} {name} {' '.join(sorted(of))}" for (uri, name), of in found.items())
 
 
 def options() -> tuple[str, ...]:
-    """Return the host's settings of how packages are fetched (proxies, certificates, dates)."""
+    """Return the host's options for fetching packages: proxies, certificates, date checks."""
     lines = _output("apt-config", "dump").splitlines()
     return tuple(line.rstrip(";").replace(' "', '="', 1) for line in lines if _OPTIONS.match(line))
 
 
 def depends(package: str, *view: str) -> tuple[str, ...]:
-    """Return what a package depends on, as names; itself alone when it depends on nothing.
+    """Return the names of the packages that a package depends on; () when there are none.
 
-    Here and below, `view` are options of apt's that show another suite: see apt_suite.
+    Here and below, `view` holds options for apt that show another suite: see apt_suite.
     Raises: KernelError when apt does not know the package.
     """
     text = _output("apt-cache", *view, "depends", *_NO_WISHES, package)
     if not text.strip():
         raise KernelError(
             f"apt knows no package {package}",
-            hint="apt-cache search --names-only '^linux-image-' lists the kernels to be had",
+            hint="apt-cache search --names-only '^linux-image-' lists the kernels that apt has",
         )
     return tuple(
         line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("  Depends")
@@ -98,9 +98,9 @@ def depends(package: str, *view: str) -> tuple[str, ...]:
 
 
 def dependency_closure(packages: Sequence[str], *view: str) -> set[str]:
-    """Return all that some packages depend on, over however many, themselves included.
+    """Return some packages and everything that they depend on, directly or indirectly.
 
-    Of alternatives all are there, and no name that packages only provide.
+    All alternatives of a dependency are included; names that packages only provide are not.
     """
     command = ["apt-cache", *view, "depends", "--recurse", *_NO_WISHES, *packages]
     lines = _output(*command).splitlines()
@@ -109,18 +109,18 @@ def dependency_closure(packages: Sequence[str], *view: str) -> set[str]:
 
 def versions(packages: Sequence[str], *view: str) -> dict[str, str]:
     """Return the candidate version of each package that apt knows."""
-    found: dict[str, str] = {}
+    candidates: dict[str, str] = {}
     package = ""
     for line in _output("apt-cache", *view, "policy", *packages).splitlines():
         if line and not line.startswith(" "):
             package = line.rstrip(":")
         elif line.strip().startswith("Candidate:"):
-            found[package] = line.split(":", 1)[1].strip()
-    return {name: text for name, text in found.items() if text != "(none)"}
+            candidates[package] = line.split(":", 1)[1].strip()
+    return {name: text for name, text in candidates.items() if text != "(none)"}
 
 
 def names(prefix: str, *view: str) -> tuple[str, ...]:
-    """Return the names of all packages that begin so."""
+    """Return the names of all packages that begin with a prefix."""
     return tuple(sorted(_output("apt-cache", *view, "pkgnames", prefix).split()))
 
 
@@ -141,7 +141,7 @@ def download(packages: Sequence[str], folder: Path, *view: str) -> tuple[Path, .
     if done.status != 0 or len(files) < len(packages):
         raise KernelError(
             f"apt-get could not download {' '.join(packages)}",
-            hint="`apt-get update` as root renews the lists; ./dev does it",
+            hint="run `apt-get update` as root, or ./dev, which does",
             evidence=done.lines[-10:],
         )
     return files

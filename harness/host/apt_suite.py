@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Another suite of Debian, seen with the host's own apt: its sources, keys and ways to fetch.
+"""Show another Debian suite to the host's own apt, with the host's sources and keys.
 
-The suite's lists lie in the cache; the host's lists and its installed packages stay as they are.
+The suite's lists are in the cache; the host's lists and its installed packages do not change.
 """
 
 import time
@@ -21,9 +21,9 @@ _STAMP = "updated"
 
 
 def view(suite: str, *, root: Path, progress: Progress) -> tuple[str, ...]:
-    """Return the options of apt's that show this suite, its lists fetched, at most a day old.
+    """Return the options that make apt show a suite; its lists are at most a day old.
 
-    Raises: KernelError with apt's last lines when they cannot be fetched, CacheBusy.
+    Raises: KernelError with apt's last lines when the lists cannot be fetched; CacheBusy.
     """
     folder = root / "apt" / f"suite-{suite}"
     options = _options(folder)
@@ -54,7 +54,7 @@ def _options(folder: Path) -> tuple[str, ...]:
         "Dir::Etc::sourceparts": folder / "none",
     }
     options = [f"-o={name}={place}" for name, place in places.items()]
-    # The cache of an ordinary user, or of root, is closed to apt's own.
+    # apt started as root switches to the user _apt, who may not read a cache of another user.
     return (*options, "-o=APT::Sandbox::User=root", "-o=Acquire::Languages=none")
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Files that are costly to make: named by what went in, published whole, locked while made.
+"""A cache of files that are costly to make, each named by a key of everything it depends on.
 
-It knows nothing of what the files are; `image`, `kernels` and `session` do.
+A folder appears under its name only when it is complete, and is locked while it is made. The
+callers know what the files are: `image`, `kernels` and `session`.
 """
 
 import errno
@@ -20,7 +21,7 @@ from harness.host import file_lock
 
 _CHUNK_BYTES = 1 << 20
 _POLL_S = 0.2
-_SAY_EVERY_S = 15.0
+_REPORT_EVERY_S = 15.0
 
 
 def key_of(*parts: str | bytes | Path) -> str:
@@ -44,7 +45,7 @@ def _digest(path: Path) -> bytes:
 def lock(
     path: Path, *, what: str, deadline_s: float, progress: Callable[[str], None]
 ) -> Iterator[None]:
-    """Hold the lock of one thing; while somebody else holds it, say who.
+    """Hold the lock of one thing; while another process holds it, report who and wait.
 
     Units: deadline_s is seconds of waiting.
     Raises: CacheBusy at the deadline, with the holder; Lost when the disk is full.
@@ -54,17 +55,17 @@ def lock(
         file = path.open("a+")
     with file:
         end = time.monotonic() + deadline_s
-        said_at = -_SAY_EVERY_S
+        reported_at = -_REPORT_EVERY_S
         while not file_lock.try_lock(file):
             holder = path.read_text(errors="replace").strip() or "another process"
             if time.monotonic() > end:
                 raise CacheBusy(
                     f"{what} is still held by {holder} after {deadline_s:.0f} s",
-                    hint=f"wait for it, or end it; the lock is {path}",
+                    hint=f"wait for that process, or end it; the lock file is {path}",
                 )
-            if time.monotonic() - said_at >= _SAY_EVERY_S:
+            if time.monotonic() - reported_at >= _REPORT_EVERY_S:
                 progress(f"waiting for {what}: held by {holder}")
-                said_at = time.monotonic()
+                reported_at = time.monotonic()
             time.sleep(_POLL_S)
         file.truncate(0)
         file.write(f"process {os.getpid()} ({what})\n")
@@ -74,10 +75,10 @@ def lock(
 
 @contextmanager
 def publish(final: Path) -> Iterator[Path]:
-    """Give a folder beside `final`; it becomes `final` when the block ends without an error.
+    """Give a temporary folder beside `final`, and rename it to `final` when the block succeeds.
 
-    Whatever ends the block otherwise, the final name never shows something half made. What
-    processes that are gone left beside it is removed first.
+    When the block raises, `final` does not appear. Temporary folders that dead processes left
+    beside it are removed first.
     """
     with room(final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,7 @@ def _sweep(final: Path) -> None:
 
 @contextmanager
 def room(folder: Path) -> Iterator[None]:
-    """Turn 'no space left' inside the block into a Lost that names the folder."""
+    """Turn the error 'no space left' inside the block into a Lost that names the folder."""
     try:
         yield
     except OSError as error:
@@ -116,18 +117,21 @@ def no_space(folder: Path) -> Lost:
     free = shutil.disk_usage(folder).free // 2**20 if folder.exists() else 0
     return Lost(
         f"the disk is full: {free} MiB are free in {folder}",
-        hint="free some space, `invoke clean --all`, or set HARNESS_CACHE to a larger disk",
+        hint="free some space, run `invoke clean --all`, or set HARNESS_CACHE to a larger disk",
     )
 
 
 def forget_unused(folder: Path, *, older_than_s: float = 14 * 86400.0) -> None:
-    """Remove what nobody has used for a fortnight: each ready folder's time is its last use."""
+    """Remove the folders that nobody has used for `older_than_s`.
+
+    The modification time of a finished folder is the time of its last use.
+    """
     for item in folder.glob("[!.]*"):
         if item.is_dir() and time.time() - item.stat().st_mtime > older_than_s:
             shutil.rmtree(item, ignore_errors=True)
 
 
 def size_bytes(folder: Path) -> int:
-    """Return the disk space that a folder takes, holes not counted."""
+    """Return the disk space that a folder takes; holes in sparse files do not count."""
     files = (item for item in folder.rglob("*") if item.is_file() and not item.is_symlink())
     return sum(item.stat().st_blocks * 512 for item in files)

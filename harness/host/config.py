@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read `[tool.harness]` and the environment into values that the rest of the harness can trust.
+"""Read `[tool.harness]` and the environment into checked values.
 
-The only module that looks at the process environment. A wrong key, type or path ends in a
-ConfigError that names the file, the key and what was expected; nothing else checks them again.
+No other module reads the process environment. A wrong key, type or path ends in a ConfigError
+that names the file, the key and what was expected; nothing else checks them again.
 """
 
 import os
@@ -21,14 +21,14 @@ from harness.model.machines import TargetSpec
 from harness.model.products import PackagesSpec
 from harness.model.settings import Settings, TestSpec
 
-# Kbuild's own words, which its users expect to pass through (Documentation/kbuild/kbuild.rst).
+# Variables that Kbuild's users expect to pass through (Documentation/kbuild/kbuild.rst).
 KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")
 RUN_VARIABLE = "HARNESS_RUN"
 _ADAPTER = TypeAdapter(Settings)
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> Environment:
-    """Return what the given environment variables mean to the harness."""
+    """Return the harness's settings that these environment variables give."""
     cache = variables.get("HARNESS_CACHE") or platformdirs.user_cache_dir("modlab")
     runtime = variables.get("XDG_RUNTIME_DIR") or ""
     targets = variables.get("HARNESS_TARGETS") or (
@@ -55,8 +55,9 @@ def child_environment(session_file: Path) -> dict[str, str]:
 def load_nearest(start: Path) -> Settings:
     """Return the settings of the nearest pyproject.toml with a [tool.harness] table.
 
-    It is looked for from `start` upwards, and each file is read once.
-    Raises: ConfigError when there is none up to the root of the file system, and as `load` does.
+    The search goes from `start` upwards, and each file is read once.
+    Raises: ConfigError when no folder up to the root of the file system has one; whatever `load`
+        raises.
     """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
@@ -66,13 +67,13 @@ def load_nearest(start: Path) -> Settings:
     raise ConfigError(
         start / "pyproject.toml",
         "tool.harness",
-        "no such table here or in a folder above",
+        "neither this folder nor one above it has this table",
         hint="add [tool.harness] to the project's pyproject.toml, or give --config FILE",
     )
 
 
 def load(file: Path) -> Settings:
-    """Return the settings of one pyproject.toml, with absolute paths and resolved names.
+    """Return the settings of one pyproject.toml, with absolute paths and checked names.
 
     Raises: ConfigError for a file that cannot be read, and for any wrong key, type, name or path.
     """
@@ -109,9 +110,9 @@ def _settings(file: Path, table: dict[str, Any]) -> Settings:
 
 
 def choose_target(settings: Settings, name: str | None, kernel: str | None) -> TargetSpec:
-    """Return the target by name, on another kernel where one is given.
+    """Return a target by its name, with another kernel when one is given.
 
-    Raises: ConfigError with the known names when a name is unknown.
+    Raises: ConfigError that lists the known names when a name is unknown.
     """
     chosen = name or settings.default_target
     if chosen not in settings.targets:
@@ -172,8 +173,8 @@ def _check_names(settings: Settings) -> None:
             raise _unknown(settings, f"targets.{name}.kernel", settings.kernels)
     for name in settings.nightly:
         parts = name.split(":", maxsplit=1)
-        known = parts[0] in settings.targets
-        if not known or (len(parts) == 2 and parts[1] not in settings.kernels):
+        target_exists = parts[0] in settings.targets
+        if not target_exists or (len(parts) == 2 and parts[1] not in settings.kernels):
             raise _unknown(settings, f"nightly ({name})", settings.targets)
 
 

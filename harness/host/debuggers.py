@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The debuggers of this host: which there are, the newest first, and what to install."""
+"""The debuggers of this host: which are installed, the newest first, and what to install."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from harness.host import tool
 
 
 class Debugger(Enum):
-    """The kinds of debuggers that this project drives."""
+    """The kinds of debuggers that the harness can drive."""
 
     GDB = "gdb"
     LLDB = "lldb"
@@ -37,21 +37,21 @@ class Program:
 
 def installed(search: Sequence[Path]) -> list[Program]:
     """Return every debugger in these folders, the newest of each kind first."""
-    found: dict[tuple[Debugger, Path], Program] = {}
+    programs: dict[tuple[Debugger, Path], Program] = {}
     for folder in search:
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
             match = _PROGRAM.match(file.name)
             if match and os.access(file, os.X_OK):
                 debugger = Debugger(match.group(1))
                 major = int(match.group(2)) if match.group(2) else _major(file)
-                found.setdefault(
+                programs.setdefault(
                     (debugger, file.resolve()), Program(debugger=debugger, path=file, major=major)
                 )
-    return sorted(found.values(), key=lambda one: -one.major)
+    return sorted(programs.values(), key=lambda one: -one.major)
 
 
 def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
-    """Return the newest debugger of a kind; `auto` is gdb, which knows gcc's kernels best.
+    """Return the newest debugger of a kind; `auto` prefers gdb, which knows gcc's kernels best.
 
     Raises: UsageError with the package to install.
     """
@@ -66,12 +66,12 @@ def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
     names = " or ".join(_PACKAGES[kind] for kind in kinds[wanted])
     raise UsageError(
         f"no {' or '.join(kind.value for kind in kinds[wanted])} is installed",
-        hint=f"./dev debug-attach installs it; by hand: apt-get install {names}",
+        hint=f"run ./dev debug-attach, which installs it, or apt-get install {names}",
     )
 
 
 def adapter(program: Program) -> Path:
-    """Return the debug adapter that comes with an lldb.
+    """Return the debug adapter (lldb-dap) that belongs to an lldb.
 
     Raises: UsageError with the package to install.
     """
@@ -88,8 +88,8 @@ def adapter(program: Program) -> Path:
 
 def _path() -> list[Path]:
     places = ("gdb", "lldb", "lldb-19")
-    found = [Path(where).parent for name in places if (where := shutil.which(name))]
-    return [*found, Path("/usr/bin"), Path("/usr/local/bin")]
+    on_path = [Path(where).parent for name in places if (where := shutil.which(name))]
+    return [*on_path, Path("/usr/bin"), Path("/usr/local/bin")]
 
 
 def _major(file: Path) -> int:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Say what this host can do for tests, what it lacks, and what mends that.
+"""Report what this host can do for tests, what it lacks, and what helps.
 
-It only looks. Each finding is one line, and a second one with the command that helps.
+Nothing is changed. Each finding is one line, and a second line has the command that helps.
 """
 
 import os
@@ -24,7 +24,7 @@ _VERSION_S = 30.0
 
 
 class Level(Enum):
-    """How a finding stands to running tests here."""
+    """How much a finding hinders tests on this host."""
 
     GOOD = "ok"
     SLOW = "note"
@@ -33,7 +33,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing about this host, and what to do where it is not as it should be."""
+    """One fact about this host; `cure` says how to mend it, "" when nothing is wrong."""
 
     level: Level
     what: str
@@ -63,7 +63,7 @@ _TOOLS = (
 
 
 def examine(cache: Path) -> tuple[Finding, ...]:
-    """Return every finding about this host; `cache` is where images will lie."""
+    """Return every finding about this host; `cache` is the folder where images will be stored."""
     return (*_machine(cache), *_accelerator(), *_bootstrap(), *map(_tool, _TOOLS), *_debuggers())
 
 
@@ -73,7 +73,7 @@ def usable(findings: tuple[Finding, ...]) -> bool:
 
 
 def lines(finding: Finding) -> tuple[str, ...]:
-    """Return a finding as text."""
+    """Return a finding as one line of text, or two with a cure."""
     head = f"{finding.level.value:8} {finding.what}"
     return (head, f"         -> {finding.cure}") if finding.cure else (head,)
 
@@ -83,7 +83,7 @@ def _debuggers() -> Iterator[Finding]:
         try:
             program = debuggers.choose(kind.value)
         except UsageError as error:
-            what = f"{kind.value}: not there (debugs kernels)"
+            what = f"{kind.value}: not installed (debugs kernels)"
             yield Finding(level=Level.SLOW, what=what, cure=error.hint)
         else:
             what = f"{kind.value}: {program.path}, version {program.major}"
@@ -114,7 +114,7 @@ def _accelerator() -> Iterator[Finding]:
     yield Finding(
         level=Level.GOOD if fast else Level.SLOW,
         what=f"accelerator: {accel.value}, since {why}",
-        cure="" if fast else "guests are emulated: right, but slow; deadlines are stretched",
+        cure="" if fast else "guests are emulated, which is slow; deadlines are longer",
     )
 
 
@@ -129,7 +129,7 @@ def _bootstrap() -> Iterator[Finding]:
         able = shutil.which("newuidmap") is not None
         yield Finding(
             level=Level.GOOD if able else Level.MISSING,
-            what="images without root: " + ("newuidmap is there" if able else "no newuidmap"),
+            what=f"images without root: newuidmap is {'' if able else 'not '}installed",
             cure="" if able else "apt-get install uidmap",
         )
 
@@ -138,9 +138,9 @@ def _tool(wanted: _Tool) -> Finding:
     path = programs.located(wanted.command)
     if path is None:
         level = Level.MISSING if wanted.needed else Level.SLOW
-        what = f"{wanted.command}: not there ({wanted.purpose})"
+        what = f"{wanted.command}: not installed ({wanted.purpose})"
         package = programs.package(wanted.command)
         return Finding(level=level, what=what, cure=f"apt-get install {package}, or ./dev")
-    asked = tool.run([path, *wanted.version], deadline_s=_VERSION_S, error=Lost, check=False)
-    said = [line for line in asked.lines if line.strip()]
-    return Finding(level=Level.GOOD, what=f"{wanted.command}: {said[0] if said else path}")
+    version = tool.run([path, *wanted.version], deadline_s=_VERSION_S, error=Lost, check=False)
+    shown = [line for line in version.lines if line.strip()]
+    return Finding(level=Level.GOOD, what=f"{wanted.command}: {shown[0] if shown else path}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Locks on open files, which the kernel drops with the process that holds them.
+"""Locks on open files, which the kernel releases when the process that holds them ends.
 
-They say who lives: a lock that is free was left by a process that is gone, however that ended.
+They show which processes live: a lock that is free was left by a process that has ended.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ _POLL_S = 0.01
 
 
 def try_lock(file: IO[str]) -> bool:
-    """Lock an open file and return whether that succeeded; False while somebody else holds it."""
+    """Lock an open file and return True, or return False while another process holds the lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -24,7 +24,7 @@ def try_lock(file: IO[str]) -> bool:
 
 
 def lock(file: IO[str], *, deadline_s: float) -> None:
-    """Lock an open file whose lock others hold for moments only.
+    """Lock an open file; wait, since other processes hold this lock only for moments.
 
     Units: deadline_s is seconds of waiting.
     Raises: CacheBusy at the deadline.
@@ -37,7 +37,7 @@ def lock(file: IO[str], *, deadline_s: float) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a living process holds the lock of a file; a missing file has none."""
+    """Return whether a living process holds the lock of a file; False for a missing file."""
     try:
         with path.open("r") as file:
             return not try_lock(file)

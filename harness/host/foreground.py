@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run a program that has the terminal, such as a debugger: Ctrl-C is its business, not ours."""
+"""Run a program that takes over the terminal, for example a debugger, which handles Ctrl-C."""
 
 import signal
 import subprocess
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def run(command: Sequence[str]) -> int:
-    """Return the exit code of a program that was given the terminal."""
+    """Run a program on the terminal and return its exit code."""
     before = signal.signal(signal.SIGINT, _leave)
     try:
         return subprocess.run(command, check=False).returncode
@@ -17,4 +17,4 @@ def run(command: Sequence[str]) -> int:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing; a handler, unlike SIG_IGN, is not handed on to the program."""
+    """Do nothing at Ctrl-C. Unlike SIG_IGN, a handler is not inherited by the program."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One command of a check, with a deadline: what hangs is made to say where, then ended whole.
+"""Run one command of a check until its deadline; a command that hangs prints its stacks first.
 
-The command writes into a file: a pipe would be held open by whatever daemon it leaves behind. It
-stays in the terminal's process group, so that Ctrl-C reaches it. At its deadline it gets SIGABRT
-first, at which pytest prints the stack of every thread.
+The command writes into a file, because a daemon that it leaves running would hold a pipe open.
+It stays in the terminal's process group, so that Ctrl-C reaches it. At the deadline it gets
+SIGABRT, at which pytest prints the stack of every thread; then all its processes are killed.
 """
 
 import contextlib
@@ -22,21 +22,21 @@ _CLEANING_S = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a command ended: its status, None when it hung, and every line it wrote."""
+    """How a command ended: its exit status, None when it hung, and every line that it wrote."""
 
     status: int | None
     lines: tuple[str, ...]
 
 
 def run(command: Sequence[str], *, cwd: Path, deadline_s: float) -> Ended:
-    """Return how a command ended; one that hangs adds what was running below it.
+    """Run a command and return how it ended; for one that hangs, its child processes are added.
 
     Units: deadline_s is seconds from now.
-    Raises: FileNotFoundError for a program that is not there.
+    Raises: FileNotFoundError when the program does not exist.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+            command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             status: int | None = process.wait(deadline_s)
@@ -46,13 +46,13 @@ def run(command: Sequence[str], *, cwd: Path, deadline_s: float) -> Ended:
         except BaseException:
             _interrupt(process)
             raise
-        said.seek(0)
-        text = said.read().decode(errors="backslashreplace")
+        output.seek(0)
+        text = output.read().decode(errors="backslashreplace")
     return Ended(status=status, lines=(*text.splitlines(), *below))
 
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:
-    """Let a command clean up that the terminal has interrupted, or this process alone was."""
+    """Give a command time to clean up after Ctrl-C; signal and then kill one that does not end."""
     for number in (signal.SIGINT, signal.SIGABRT):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_CLEANING_S)
@@ -62,7 +62,7 @@ def _interrupt(process: subprocess.Popen[bytes]) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> list[str]:
-    """End a command and all below it; return a line for each: it may have been waited for."""
+    """End a command and all its child processes; return a line that names each child."""
     children = descendants(process.pid)
     below = []
     for child in children:
@@ -78,14 +78,14 @@ def _end(process: subprocess.Popen[bytes]) -> list[str]:
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """Return every process below one, none when it is gone."""
+    """Return every process below a process, [] when that process has ended."""
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).children(recursive=True)
     return []
 
 
 def kill(processes: Sequence[psutil.Process]) -> None:
-    """Kill those of these processes that still live."""
+    """Kill the processes that still live."""
     for one in processes:
         with contextlib.suppress(psutil.Error):
             one.kill()

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where this host has a program, and which package brings one that it lacks."""
+"""Find a program on this host, and name the package that brings a missing one."""
 
 import os
 import shutil
 
 from harness.errors import HarnessError
 
-# What an ordinary user's PATH may lack, and what is run without the user's.
+# The second part holds folders that the PATH of an ordinary user may lack.
 SYSTEM_PATH = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin"
-# The Debian package of each program that is named otherwise.
+# Programs whose Debian package has another name than the program.
 _PACKAGES = {
     "addr2line": "binutils",
     "apt-cache": "apt",
@@ -37,19 +37,19 @@ _PACKAGES = {
 
 
 def package(name: str) -> str:
-    """Return the Debian package that brings a program."""
+    """Return the name of the Debian package that brings a program."""
     return _PACKAGES.get(name, name)
 
 
 def located(name: str) -> str | None:
-    """Return the path of a program, those that only root has on its PATH included."""
+    """Return the path of a program, in root's folders too, or None when it is not installed."""
     return shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)
 
 
 def find(*names: str, error: type[HarnessError]) -> str:
-    """Return the path of the first program that is here.
+    """Return the path of the first of these programs that is installed.
 
-    Raises: `error` when none is, with the package that brings the first.
+    Raises: `error` when none is installed, with the package of the first.
     """
     for name in names:
         path = located(name)
@@ -59,7 +59,8 @@ def find(*names: str, error: type[HarnessError]) -> str:
 
 
 def not_installed(name: str, error: type[HarnessError]) -> HarnessError:
-    """Return the error for a program that is not here: it names the package and what to type."""
+    """Return the error for a missing program; its hint has the command that installs it."""
     return error(
-        f"{name} is not installed", hint=f"apt-get install {package(name)}, or ./dev, which does"
+        f"{name} is not installed",
+        hint=f"run apt-get install {package(name)}, or ./dev, which does",
     )

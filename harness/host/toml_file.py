@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A TOML file as a table: every one that a user writes is read here."""
+"""Read a TOML file. Every TOML file that a user writes is read here."""
 
 import tomllib
 from pathlib import Path
@@ -9,13 +9,13 @@ from harness.errors import ConfigError
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return the table of a file.
+    """Return the content of a TOML file as a table.
 
-    Raises: ConfigError when the file cannot be read, is no UTF-8, or is no TOML.
+    Raises: ConfigError when the file cannot be read, is not UTF-8, or is not valid TOML.
     """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(file, "-", f"cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(file, "-", f"is no valid TOML: {error}") from error
+        raise ConfigError(file, "-", f"is not valid TOML: {error}") from error

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Run a program of this host that does one thing and ends, within a deadline.
 
-Not for what stays or talks back: debuggers and shells have the terminal (`foreground`), commands
-of a check that hang have to say where (`process`), companions of a guest have their own modules.
+Programs that stay or that talk back belong elsewhere: `foreground` runs debuggers and shells on
+the terminal, `process` runs commands of a check, which print their stacks when they hang, and
+programs that accompany a guest have modules of their own.
 """
 
 import subprocess
@@ -19,16 +20,16 @@ from harness.host import cache, process, programs
 
 _MOST_LINES = 30
 _NO_SPACE = b"No space left on device"
-# The environment of tools whose answers are parsed, or that only root has on its PATH.
+# For tools whose output is parsed, or that are only on root's PATH.
 PLAIN_ENVIRONMENT = {"PATH": programs.SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": "/"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a tool is run in.
+    """The environment, input and output of a tool.
 
-    `data` is its standard input. `log` is a file for all that it says, instead of two pipes.
-    `disk` is the folder that it fills: when no space is left there, that is the error.
+    `data` is its standard input. `log` is a file that takes all its output, instead of two pipes.
+    `disk` is the folder that the tool fills; when its disk is full, the error says so.
     """
 
     environment: Mapping[str, str] | None = None
@@ -40,9 +41,9 @@ class Surroundings:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """How a tool ended: its status, None when its deadline came first, and what it said.
+    """How a tool ended: its exit status, None when it was killed at its deadline, and its output.
 
-    With a log, all of it is in `stdout`.
+    With a log, all output is in `stdout`.
     """
 
     status: int | None
@@ -51,12 +52,12 @@ class Output:
 
     @property
     def text(self) -> str:
-        """Its standard output as text."""
+        """The standard output as text."""
         return self.stdout.decode(errors="backslashreplace")
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All that it said."""
+        """The lines of standard output and standard error."""
         text = (self.stdout + self.stderr).decode(errors="backslashreplace")
         return tuple(text.splitlines())
 
@@ -70,11 +71,13 @@ def run(
     cwd: Path | None = None,
     within: Surroundings | None = None,
 ) -> Output:
-    """Return what a tool said, after it ended well; without `check`, however it ended.
+    """Run a tool and return its output; with `check`, raise when the tool fails.
 
-    Units: deadline_s is seconds for all of it; then the tool is killed with all below it.
-    Raises: `error` when it is not installed, with the package that brings it, and with `check`
-        when it fails or does not end in time, with its last lines; Lost when the disk is full.
+    Units: deadline_s is seconds for the whole run; then the tool and its child processes are
+        killed.
+    Raises: `error` when the tool is not installed, with the package that brings it. With `check`,
+        also when it fails or does not end in time, with its last lines; Lost when the disk is
+        full.
     """
     around = within or Surroundings()
     words = [str(word) for word in command]
@@ -97,10 +100,10 @@ def run(
 def reading(
     command: Sequence[str | Path], *, deadline_s: float, error: type[HarnessError]
 ) -> Iterator[IO[bytes]]:
-    """Give what a tool writes as a stream; a reader that has enough just leaves the block.
+    """Give the output of a tool as a stream; a reader that has read enough may leave the block.
 
-    Units: deadline_s is seconds for all of the block; then the tool is killed.
-    Raises: `error` when the tool is not installed, or when it fails before its stream was left.
+    Units: deadline_s is seconds for the whole block; then the tool is killed.
+    Raises: `error` when the tool is not installed, or when it fails and its stream was read whole.
     """
     words = [str(word) for word in command]
     program = programs.find(words[0], error=error)
@@ -125,9 +128,9 @@ def reading(
 
 
 def run_shown(command: Sequence[str], *, deadline_s: float, cwd: Path) -> int | None:
-    """Return the status of a command that writes where this process does; None: it was killed.
+    """Run a command that writes to this process's own output; return its status or None if killed.
 
-    Units: deadline_s is seconds for all of it.
+    Units: deadline_s is seconds for the whole run.
     """
     try:
         done = subprocess.run(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Files that are written whole or not at all: beside their place first, then renamed.
+"""Replace files as a whole: write a temporary file in the same folder, then rename it.
 
-A reader sees the old content or the new one. Folders are published by `cache`.
+A reader sees the old content or the new one. `cache` does the same for folders.
 """
 
 import os
@@ -12,9 +12,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Give a path beside `file`; what is there when the block ends without an error replaces it.
+    """Give a temporary path beside `file`; it replaces `file` when the block succeeds.
 
-    When the block raises, `file` stays as it was and nothing is left beside it.
+    When the block raises, `file` stays as it was and the temporary file is removed.
     """
     beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
@@ -25,7 +25,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def write(file: Path, content: str | bytes) -> None:
-    """Replace the content of a file; of a text, what is no UTF-8 is written as an escape."""
+    """Replace the content of a file; what UTF-8 cannot encode is written as escapes."""
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     with replacing(file) as beside:
         beside.write_bytes(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where a project's results lie: one folder in its root, which git ignores."""
+"""The folder `build` in a project's root, where every result goes. Git ignores it."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ _RUNS = "runs"
 
 
 def within(project: Path, *names: str) -> Path:
-    """Return a place below a project's folder for results."""
+    """Return the path of something below a project's folder `build`."""
     return project.joinpath(_BUILD, *names)
 
 
 def runs(project: Path) -> Path:
-    """Return the folder of a project that holds one folder a run."""
+    """Return the folder of a project that holds one folder for each run."""
     return within(project, _RUNS)

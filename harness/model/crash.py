@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What is kept of one bad end: who saw it, what it was, in whose code, during which test.
+"""A crash as a value: who noticed it, what it was, in whose code, and during which test.
 
-Only data, as `model` is. `crash` collects it, `crash_report` writes it.
+The package `crash` collects one and writes its text. Nothing here reads or writes.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ CRASHES = "crashes"
 
 
 class Cause(Enum):
-    """How the end came to be known; the first witness decides."""
+    """How the crash was noticed. The first witness decides."""
 
     PANIC = "panic"
     REPORT = "report"
@@ -27,7 +27,7 @@ class Cause(Enum):
 
 
 class Blame(Enum):
-    """Whose fault the evidence makes it; UNDECIDED where it names nobody."""
+    """Who is at fault according to the evidence; UNDECIDED when the evidence names nobody."""
 
     MODULE = "module"
     KERNEL = "kernel"
@@ -37,7 +37,7 @@ class Blame(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Witness:
-    """What one witness said, and when: seconds after the first of them, in that order."""
+    """What one witness reported. `after_s` counts seconds since the first witness of the crash."""
 
     name: str
     after_s: float
@@ -46,16 +46,17 @@ class Witness:
 
 @dataclass(frozen=True, kw_only=True)
 class Crash:
-    """One bad end of a guest, or one fault that its kernel survived, with all evidence.
+    """One crash of a guest, or one fault that its kernel survived, with all evidence.
 
-    `number` counts from 1 in a run; `test` is "" between tests. `title`, `function`, `place`
-    and `module` are those of the first report, or of the stack that explains a hang. `vmcore` is
-    a file name in `folder`, "" where there is none, and `vmcore_note` says why or how large.
-    `answered` is the way by which a hanging guest spoke ("ssh", "serial", "nmi", "" for none).
-    `source` are the lines around `place`, the guilty one marked.
-    `memory` are lines read from the guest's memory, `blame_why` the evidence for the blame.
-    `explained_s` and `took_s` count from the first witness: until it was explained, until all was
-    kept. `signature` is the same for the same crash in every run.
+    `number` counts from 1 in a run. `test` is the test that was running, "" between tests.
+    `title`, `function`, `place` and `module` come from the first kernel report, or from the stack
+    that explains a hang. `vmcore` is the name of the memory dump in `folder`, "" when there is
+    none; `vmcore_note` is its size, or the reason why there is none. `answered` is the channel
+    over which a hanging guest still answered: "ssh", "serial", "nmi", or "" for none. `source`
+    holds the source lines around `place`, with the faulting one marked. `memory` holds lines that
+    were read from the guest's memory. `blame_why` is the evidence for `blame`. `explained_s` and
+    `took_s` are the seconds from the first witness until the crash was explained, and until
+    everything was saved. `signature` is the same for the same crash in every run.
     """
 
     number: int
@@ -85,9 +86,10 @@ class Crash:
 
     @property
     def fatal(self) -> bool:
-        """Whether the kernel stopped by this, as libvirt says or itself.
+        """Whether the kernel stopped because of this crash, according to libvirt or to itself.
 
-        Where another test has stopped it before it was taken away, that one's end is not counted.
+        A fatal report that was first caused by another test counts for that test, not for this
+        crash.
         """
         ends = [one for one in self.reports if one.fatal]
         others = [one for one in ends if self._first_of(one).test not in {"", self.test}]
@@ -96,7 +98,7 @@ class Crash:
         return self.cause in {Cause.PANIC, Cause.GONE} or bool(ends)
 
     def _first_of(self, report: KernelReport) -> KernelReport:
-        """Return the report that this one follows from, over however many; itself for none."""
+        """Return the report that started the chain of reports which ends in this one."""
         by_line = {one.line: one for one in self.reports}
         while report.follows is not None and report.follows in by_line:
             report = by_line[report.follows]
@@ -105,9 +107,9 @@ class Crash:
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """What a test that crashes the kernel on purpose has announced; "" is not compared.
+    """The crash that a test announces because it causes it on purpose; "" is not compared.
 
-    `place` is the end of file:line, as it stands in the report.
+    `place` is compared with the end of the report's FILE:LINE.
     """
 
     kind: str

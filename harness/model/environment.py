@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the process environment decides, as a value. `config` alone reads the environment."""
+"""The settings that come from environment variables, as a value. `host.config` reads them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,13 @@ import platformdirs
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What the process environment decides.
+    """The settings that come from environment variables.
 
-    `cache` holds images and kernels; `runtime` holds sockets and must be short (a UNIX socket's
-    path ends at 108 bytes); `run` is the session file of a run that this process is part of.
-    `keys` holds what cannot be made anew: the key that released modules are signed with.
-    `targets` holds what this user says of the targets that he boots himself.
+    `cache` holds images and kernels. `runtime` holds sockets, and its path must be short, because
+    the path of a UNIX socket has at most 108 bytes. `run` is the session file of the run that this
+    process is part of. `keys` is the folder of the key that signs released modules; a lost key
+    cannot be replaced. `targets` is the folder of the user's descriptions of targets that the user
+    boots.
     """
 
     cache: Path

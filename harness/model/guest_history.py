@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a run keeps of a guest that is gone: how it ran, and what its witnesses have seen.
+"""What a run remembers of a guest that has ended: its speed, its kernel's reports, its tests.
 
-Only data. `guest.session` makes it when a guest ends, `runs.run_state` keeps one for each guest.
+`guest.session` makes the value when a guest ends; `runs.run_state` keeps one for each guest.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from harness.panic.values import KernelReport
 
 @dataclass(frozen=True, kw_only=True)
 class TestMark:
-    """The line of a console, from 0, in which a test begins or ends."""
+    """The number, from 0, of the console line in which a test begins or ends."""
 
     __test__ = False
 
@@ -25,9 +25,10 @@ class TestMark:
 class GuestHistory:
     """One guest from its first console line to its end.
 
-    `factor` is by what its deadlines were multiplied. `reports` are the kernel's, without those
-    that the configuration excuses. `planted_seen`: the planted line arrived and was reported.
-    `objection` is what libvirt saw happen to the guest that should not have, or "".
+    The guest's deadlines were multiplied by `factor`. `reports` are the kernel's reports without
+    those that the configuration allows. `planted_seen` is true when the planted kernel line
+    arrived on the console and was reported. `objection` describes an event of libvirt that ended
+    the guest unexpectedly; it is "" when there was none.
     """
 
     accel: Accel

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Limits of a run, as the configuration has them: deadlines, and what is kept of dead guests."""
+"""Limits from the configuration: the deadlines of a run, and how many memory dumps are kept."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

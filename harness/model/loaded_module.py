@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a kernel says of a module that it holds, as values; the same for every platform."""
+"""A loaded kernel module as a value; the same for Linux and macOS."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What tests run on, as the configuration has it: images, kernels, targets."""
+"""The images, kernels and targets of the configuration, as values."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """One vm-images/<name>.toml: what the root file system is made of.
+    """The root file system of an image, as vm-images/<name>.toml describes it.
 
     Attributes:
         name: The name of the file, without .toml. No key: it is set when the file is read.
@@ -32,13 +32,13 @@ class ImageSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSpec:
-    """A kernel by the name of the distribution's meta or versioned package (linux-image-...).
+    """A kernel, named by the distribution's meta package or versioned package (linux-image-...).
 
     Attributes:
         package: The package that holds the kernel, or depends on it.
         suite: The Debian suite to take it from, trixie for example, when it is not the host's own.
-            The host's apt fetches it all the same.
-        one_thread: As `one_thread` of a target.
+            The host's own apt fetches it.
+        one_thread: The same as `one_thread` of a target, for every target with this kernel.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -50,7 +50,7 @@ class KernelSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSpec:
-    """What is tested on: one image, one kernel, one size of machine.
+    """A machine to test on: one image, one kernel, and the size of the machine.
 
     Attributes:
         image: The image, a file NAME.toml in the folder `images`.
@@ -59,9 +59,9 @@ class TargetSpec:
         memory_mib: The guest's memory in MiB.
         vcpus: The number of the guest's processors.
         cmdline: Words to add to the kernel's command line.
-        one_thread: Let emulated processors take turns in one thread of QEMU, instead of running
-            side by side, where that QEMU would run stale code (guest/single_thread_qemu.py).
-            Every long run does so.
+        one_thread: Run all emulated processors in one thread of QEMU, in turns, instead of side
+            by side. This avoids a fault of QEMU before 8.1 (guest/single_thread_qemu.py). Long
+            runs always do so.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a project delivers besides its module, as the configuration says it: packages, a kext."""
+"""What a project delivers besides its module, from the configuration: packages and a kext."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-# As in `model`: a key that is not a field is an error.
+# As in `settings`: a key that is not a field is an error.
 _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackagesSpec:
-    """What a release is made of, and what must not be in it; `invoke packages` makes it.
+    """What a release contains and what it must not contain; `invoke packages` makes it.
 
     Attributes:
         name: The name of the packages.
         maintainer: The maintainer, as Debian writes it: "NAME <ADDRESS>".
-        debian: The folder with debhelper's files. control.module is a stanza for each kernel.
+        debian: The folder with debhelper's files. Its file control.module is a stanza that is
+            repeated for each kernel.
         rpm: The spec file of the rpm packages.
         sources: Files and folders of the project that go into the source package.
         without: Patterns of files in `sources` that stay out, because only tests need them.
@@ -44,17 +45,18 @@ class PackagesSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class KextSpec:
-    """The macOS half of the module: what is built when `target` is asked for.
+    """The macOS half of the module: what is built when `target` is given to --target.
 
     Attributes:
         plist: The Info.plist, relative to `root`.
         sources: Patterns of C files relative to `root`, in the order in which they are linked.
         includes: Folders for the compiler, relative to `root`.
-        kpi: The folder of declarations that stands for Apple's SDK, relative to `root`.
+        kpi: The folder of declarations that replaces Apple's SDK, relative to `root`.
         target: The name that builds the kext when it is given to --target.
         macos: The first release that the kext claims to run on.
         last: The last release that the kext claims to run on.
-        root: The folder of all that is above, relative to the project.
+        root: The folder that the paths above are relative to. It is itself relative to the
+            project.
         project: The project's folder. No key: `config` sets it.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What was asked for on the command line, with the configuration behind it. Only data."""
+"""A request to run tests: the options of the command line and the configuration, as values."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +11,9 @@ from harness.model.settings import Accel, Settings, System, TestSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which tests run: pytest's -k expression, the long forms of tests, groups of suites.
+    """Which tests run: pytest's -k expression, long forms of tests or not, and groups of suites.
 
-    `control` runs them without the module: what happens then is not its fault.
+    With `control`, the tests run without the module, which shows what fails for other reasons.
     """
 
     expression: str = ""
@@ -24,11 +24,12 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelTestRequest:
-    """One run of the tests, or of a part of it.
+    """One run of the tests, or of a part of them.
 
-    `most_crashes` of one signature in a row end the run; `vmcore`: keep a dump of each crash;
-    `debug_on_crash`: the debugger that gets the terminal when the kernel dies, "" for none;
-    `modules` is a folder with modules to run instead of building them (a replay).
+    The run ends after `most_crashes` crashes in a row with one signature. `vmcore` keeps a memory
+    dump of each crash. `debug_on_crash` is the debugger that gets the terminal when the kernel
+    dies, "" for none. `modules` is a folder with built modules, which are used instead of a new
+    build when a run is replayed.
     """
 
     settings: Settings
@@ -50,16 +51,16 @@ class KernelTestRequest:
 
     @property
     def runs(self) -> Path:
-        """The folder that holds one folder a run."""
+        """The folder that holds one folder for each run."""
         return build_folder.runs(self.settings.root)
 
     @property
     def suites(self) -> tuple[TestSpec, ...]:
-        """The configured suites of the groups that were asked for."""
+        """The configured suites of the requested groups, for Linux."""
         return self.suites_for(System.LINUX)
 
     def suites_for(self, system: System) -> tuple[TestSpec, ...]:
-        """Return the suites of the groups that were asked for, for targets of one system."""
+        """Return the suites of the requested groups for targets that run one system."""
         wanted = self.selection.groups
         return tuple(
             spec for spec in self.settings.tests if spec.group in wanted and spec.system is system
@@ -67,7 +68,7 @@ class KernelTestRequest:
 
 
 def for_long_run(settings: Settings) -> Settings:
-    """Return the settings with the limits of one test and one suite stretched by `long_factor`."""
+    """Return the settings with the deadlines of tests and suites multiplied by `long_factor`."""
     limits = settings.timeouts
     return replace(
         settings,

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a target asks for before a module loads, and what it keeps of a crash, as values."""
+"""What a target requires before a module loads, and the crash log that it keeps, as values."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class State(Enum):
-    """Whether a requirement holds."""
+    """Whether a requirement is met."""
 
     MET = "ok"
     UNMET = "MISSING"
@@ -24,7 +24,7 @@ class Who(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """One thing that a target must allow; `cure` is how, by `who`."""
+    """One thing that a target must allow. `cure` says how to allow it, and `who` can do that."""
 
     what: str
     state: State
@@ -34,20 +34,20 @@ class Requirement:
 
 @dataclass(frozen=True, kw_only=True)
 class CrashLog:
-    """The text that a system kept of its own death, and the name under which it did."""
+    """The text that a system saved about its own crash, and the name that it gave to it."""
 
     name: str
     text: str
 
 
-def lines(found: Requirement) -> tuple[str, ...]:
-    """Return a requirement as text: what holds takes one line, the rest says its cure."""
-    head = f"{found.state.value:8} {found.what}"
-    if found.state is State.MET or not found.cure:
+def lines(requirement: Requirement) -> tuple[str, ...]:
+    """Return a requirement as one line, and its cure as a second line when it is not met."""
+    head = f"{requirement.state.value:8} {requirement.what}"
+    if requirement.state is State.MET or not requirement.cure:
         return (head,)
-    return (head, f"         -> {found.cure} (by {found.who.value})")
+    return (head, f"         -> {requirement.cure} (by {requirement.who.value})")
 
 
-def met(found: tuple[Requirement, ...]) -> bool:
-    """Return whether nothing is known to be missing."""
-    return all(one.state is not State.UNMET for one in found)
+def met(requirements: tuple[Requirement, ...]) -> bool:
+    """Return whether no requirement is known to be unmet."""
+    return all(one.state is not State.UNMET for one in requirements)

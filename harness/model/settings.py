@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The values that the harness passes around: configuration, artefacts, results.
+"""The values that the harness passes around: configuration, artefacts and results.
 
-Only data: no I/O, no third party, no behaviour beyond what follows from the fields. Units are in
-the names. Configuration values are filled by `config`, artefacts by `image`, `kernels` and
-`build`, results by `ktap`, `panic` and `kernel_test`.
+Nothing here reads or writes. Units are in the names. `host.config` fills the configuration, the
+package `artefacts` makes the artefacts, and `runs` makes the results.
 """
 
 from dataclasses import dataclass, field, replace
@@ -18,12 +17,12 @@ from harness.model.products import KextSpec, PackagesSpec
 from harness.model.provenance import Provenance
 from harness.panic.values import KernelReport
 
-# How `config` asks its validator to treat a table: a key that is not a field is an error.
+# Tells pydantic to reject a key that is not a field, so that a misspelt key is an error.
 _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 
 class Verdict(Enum):
-    """How a run, or one test of it, ended; a later member outranks an earlier one."""
+    """How a run, or one test of it, ended. Of several verdicts the last in this list wins."""
 
     SKIPPED = "skipped"
     PASSED = "passed"
@@ -33,12 +32,12 @@ class Verdict(Enum):
 
     @property
     def exit_code(self) -> int:
-        """The process exit code of a run that ended so."""
+        """The exit code of a process whose run ended with this verdict."""
         return {"skipped": 0, "passed": 0, "failed": 1, "crashed": 3, "lost": 4}[self.value]
 
 
 class Accel(Enum):
-    """What executes the guest's instructions; OWN: it was booted without us."""
+    """What executes the guest's instructions. OWN is a machine that the user booted."""
 
     KVM = "kvm"
     TCG = "tcg"
@@ -46,7 +45,7 @@ class Accel(Enum):
 
 
 class System(Enum):
-    """What a target runs."""
+    """The operating system of a target."""
 
     LINUX = "linux"
     MACOS = "macos"
@@ -74,7 +73,7 @@ class PushSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantSpec:
-    """Another build of the same source: a test build, say, with a name of its own.
+    """Another build of the same source under a name of its own, for example a test build.
 
     It is built and pushed beside the module, and loaded by the tests that ask for it.
 
@@ -99,20 +98,22 @@ class ModuleSpec:
 
     Attributes:
         name: The name of the module, without .ko.
-        source: The folder with the source. It is copied whole, and built in the copy.
+        source: The folder with the source. The whole folder is copied, and the module is built in
+            the copy.
         kbuild: The folder in `source` that holds the Kbuild file.
         parameters: Parameters for insmod.
         devices: Device nodes that must appear after loading.
         companions: Commands, each a list of arguments, that run on the host in the project's root
-            after the module is built: what the tests need beside it, a client for example.
+            after the module is built. They make what the tests need besides the module, for
+            example a client.
         push: Host files that are copied into the guest before the module is loaded.
         variables: Variables for make.
         variants: Other builds of the same source, by the name that tests ask for.
         drgn: A Python file with a function report(prog). It returns the module's state, as lines,
             from a guest's memory.
         debugger: A Python file with commands of the module for gdb and lldb.
-        known_as: The folder where the users of a release have the source. No path of this host is
-            then in the module, and every host builds the same bytes.
+        known_as: The folder where the users of a release have the source. The module then holds
+            no path of this host, and every host builds the same bytes.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -131,7 +132,7 @@ class ModuleSpec:
     known_as: Path | None = None
 
     def variant(self, key: str) -> "ModuleSpec":
-        """Return the module that a variant is; KeyError for one that is not configured."""
+        """Return the module that a variant describes; KeyError when it is not configured."""
         spec = self.variants[key]
         return replace(
             self,
@@ -175,7 +176,7 @@ class TestSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The whole `[tool.harness]` table, every path absolute, every name resolved.
+    """The whole `[tool.harness]` table, with absolute paths and checked names.
 
     Attributes:
         root: The folder of `file`. No key: `config` sets it.
@@ -188,11 +189,11 @@ class Settings:
         images: The folder with NAME.toml and a setup script for each image.
         nightly: What the task nightly runs: names of targets, or TARGET:KERNEL.
         timeouts: The deadlines.
-        vmcores: The limits of what is kept of dead guests.
+        vmcores: The limits on the memory dumps that are kept.
         packages: What the task packages makes.
         kext: The macOS half of the module.
-        allow_kernel_lines: Regular expressions. A kernel report whose title one of them matches
-            is no fault in this project.
+        allow_kernel_lines: Regular expressions. A kernel report whose title matches one of them is
+            not counted as a fault.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -224,9 +225,10 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """A finished guest image: a read-only qcow2 base and the keys that open it.
+    """A finished guest image: a read-only qcow2 disk, and the SSH keys that open the guest.
 
-    `key` names what went in and this very build: saved guests of another build do not fit.
+    `key` depends on what went into the image and on this build of it. A snapshot of a guest of
+    another build therefore does not fit.
     """
 
     name: str
@@ -240,8 +242,8 @@ class Image:
 class Kernel:
     """One unpacked kernel: what QEMU boots, what the guest mounts, what modules build against.
 
-    `modules_disk` is an ext4 file holding /lib/modules/RELEASE, attached read-only; `kdir` is the
-    folder to give to `make -C`.
+    `modules_disk` is an ext4 file with /lib/modules/RELEASE; the guest mounts it read-only. `kdir`
+    is the folder to pass to `make -C`.
     """
 
     name: str
@@ -257,7 +259,10 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleBuild:
-    """One built module: the file that is pushed, the one with symbols, and what made it."""
+    """One built module: the stripped file for the guest, the file with symbols, and the log.
+
+    `fresh` is false when the module was found in the cache and not built.
+    """
 
     name: str
     release: str
@@ -268,13 +273,13 @@ class ModuleBuild:
     fresh: bool
 
 
-# Where this host listens for itself: stubs, forwarded ports.
+# The address on which debug stubs and forwarded ports of this host listen.
 LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """How a guest is reached over SSH; host_key is one line as in known_hosts, without a name."""
+    """How to reach a guest over SSH. `host_key` is a line of known_hosts without the host name."""
 
     host: str
     port: int
@@ -284,17 +289,17 @@ class Endpoint:
 
     @classmethod
     def of_guest(cls, *, port: int, key_file: Path, host_key: str) -> Self:
-        """Return how a guest of this host is reached: as root, over a port of the host's."""
+        """Return how to reach a guest of this host: as root, over a forwarded port."""
         return cls(host=LOOPBACK, port=port, user="root", key_file=key_file, host_key=host_key)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DomainSpec:
-    """Everything that the domain XML is made from; pure data, no libvirt.
+    """All values that the domain XML is made from. Nothing here knows libvirt.
 
-    `qmp_socket` is a monitor of our own beside libvirt's (drgn reads guest memory through it).
-    `share` is a disk with a copy of a host folder, labelled harness-share. `console_log` is
-    written by QEMU itself, so it goes on when the harness leaves a guest that is kept.
+    `qmp_socket` is a second monitor besides libvirt's; drgn reads guest memory through it. `share`
+    is a disk with a copy of a host folder, labelled harness-share. QEMU itself writes
+    `console_log`, so that it continues when the harness leaves a guest that is kept.
     """
 
     name: str
@@ -320,7 +325,7 @@ class DomainSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TestResult:
-    """One result line, with the diagnostics that came before it and the kernel's reports."""
+    """The result of one test, its diagnostic lines, and the kernel's reports during the test."""
 
     __test__: ClassVar[bool] = False
 
@@ -343,10 +348,10 @@ class StageResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """All that a run found; `report` writes it, the exit code follows from `verdict`.
+    """The result of a run: `report` writes it, and the exit code follows from `verdict`.
 
-    No code reads `facts` back: they are for people. `hint` and `evidence` are those of the error
-    that ended the run early, if one did.
+    `facts` are for people, and no code reads them back. `hint` and `evidence` come from the error
+    that ended the run early, if there was one.
     """
 
     run_id: str

@@ -102,7 +102,7 @@ def test_a_failed_bootstrap_leaves_no_image(
         ("suite = 5", "suite", "string"),
         ('suite = "x"\npackages = ["a"]\nsetup = "no.sh"', "setup", "no such file"),
         ('suite = "x"\npackages = ["a"]\nsetup = "s.sh"\nmore = 1', "more", ""),
-        ("suite = ", "-", "no valid TOML"),
+        ("suite = ", "-", "not valid TOML"),
     ],
 )
 def test_a_wrong_description_is_named(tmp_path: Path, text: str, key: str, says: str) -> None:

@@ -18,15 +18,15 @@ def test_the_first_program_that_is_here_is_found() -> None:
 def test_a_missing_program_names_its_package(
     monkeypatch: pytest.MonkeyPatch, name: str, package: str
 ) -> None:
-    """The error is the caller's, and says what to type."""
+    """The error has the class that the caller gives, and a hint with the command to run."""
     monkeypatch.setattr("shutil.which", lambda _name, **_options: None)
 
     with pytest.raises(HypervisorError, match=rf"^{name} is not installed$") as caught:
         programs.find(name, "another", error=HypervisorError)
 
-    assert caught.value.hint == f"apt-get install {package}, or ./dev, which does"
+    assert caught.value.hint == f"run apt-get install {package}, or ./dev, which does"
 
 
 def test_a_package_of_the_same_name_is_the_default() -> None:
-    """Most programs are in a package that is called as they are."""
+    """A program that is not in the table is in the package of the same name."""
     assert programs.package("mmdebstrap") == "mmdebstrap"

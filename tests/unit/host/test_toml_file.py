@@ -19,7 +19,7 @@ def test_a_table_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "cannot be read: No such file"), (b"a = ", "no valid TOML"), (b"\xff", "valid TOML")],
+    [(None, "cannot be read: No such file"), (b"a = ", "not valid TOML"), (b"\xff", "valid TOML")],
 )
 def test_what_is_no_toml_is_a_config_error(
     tmp_path: Path, content: bytes | None, words: str
