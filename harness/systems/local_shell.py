@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""This host as a place where commands run: the twin of `guest` for a target that is here."""
+"""This host as a place where commands run: the counterpart of `ssh` for a target on this host."""
 
 import shlex
 import time
@@ -21,9 +21,9 @@ class ThisHost:
         input: bytes = b"",  # noqa: A002
         check: bool = True,
     ) -> Completed:
-        """Return how a command ended; one that does not exist has the shell's status 127.
+        """Run a command and return how it ended; a missing command ends with status 127.
 
-        Raises: GuestLost at the deadline; CommandFailed for a status that is not 0.
+        Raises: GuestLost at the deadline; CommandFailed for a status other than 0.
         """
         line = command if isinstance(command, str) else shlex.join(command)
         begun = time.monotonic()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A place where commands run: a guest over SSH, or this host. What both have in common.
 
-Some commands need root: over SSH the user is root or has sudo without a password.
+Some commands need root: a user over SSH is root or has sudo without a password.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from harness.systems.ssh import CommandFailed, Completed
 
 
 class Shell(Protocol):
-    """Runs commands; `Guest` and `ThisHost` are ones."""
+    """Runs commands; `Guest` and `ThisHost` are implementations."""
 
     def run(
         self,
@@ -34,10 +34,10 @@ def as_root(
     data: bytes = b"",
     check: bool = True,
 ) -> Completed:
-    """Return how a command ended that root has run, through sudo.
+    """Run a command as root, through sudo, and return how it ended.
 
-    Raises: UsageError when sudo asks for a password; CommandFailed for a status that is not 0,
-        unless `check` is off; GuestLost.
+    Raises: UsageError when sudo asks for a password; CommandFailed for a status other than 0,
+    unless `check` is off; GuestLost.
     """
     done = shell.run(["sudo", "-n", *words], deadline_s=deadline_s, input=data, check=False)
     if "sudo: a password is required" in done.stderr:
@@ -52,6 +52,6 @@ def as_root(
 
 
 def words_of(shell: Shell, command: Sequence[str], *, deadline_s: float) -> str:
-    """Return both streams of a command that may fail, or may not exist there."""
+    """Return the output of both streams of a command that may fail or may not exist."""
     done = shell.run(command, deadline_s=deadline_s, check=False)
     return done.stdout + done.stderr

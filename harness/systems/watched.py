@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a suite of tests has to know of the guest that it runs in, whoever booted it.
+"""What a suite of tests needs to know about its guest, whoever booted it.
 
-`Session` is that of a guest of ours, `RemoteSession` that of a target which the user boots.
+`Session` provides it for a guest of the harness, `RemoteSession` for a target that the user boots.
 """
 
 from pathlib import Path
@@ -12,44 +12,44 @@ from harness.systems.ssh import Guest
 
 
 class Asked(Protocol):
-    """What a suite has to know of the guest that it runs in."""
+    """What a suite needs to know about the request behind its guest."""
 
     @property
     def folder(self) -> Path:
-        """Where the run's files lie."""
+        """The folder of the run."""
 
     @property
     def timeouts(self) -> Timeouts:
-        """The limits of this run."""
+        """The deadlines of this run."""
 
 
 class Alive(Protocol):
-    """Who knows whether the guest lives."""
+    """Knows whether the guest is alive."""
 
     @property
     def held(self) -> bool:
         """Whether a debugger holds the guest."""
 
     def check_unspoilt(self, running: str) -> None:
-        """Raise when the kernel has complained."""
+        """Raise when the kernel has reported a fault."""
 
     def note(self, name: str, words: str) -> None:
-        """Take down what was seen."""
+        """Keep an observation with its time."""
 
 
 class Tail(Protocol):
-    """Whoever has the guest's last words."""
+    """Has the last console lines of the guest."""
 
     def tail(self, count: int) -> tuple[str, ...]:
         """Return the last lines."""
 
 
 class Watched(Protocol):
-    """A guest, as far as a suite of tests is concerned; `Session` is one."""
+    """A guest, as a suite of tests sees it; `Session` is one."""
 
     @property
     def request(self) -> Asked:
-        """What was asked for."""
+        """The request behind this guest."""
 
     @property
     def guest(self) -> Guest:
@@ -57,14 +57,14 @@ class Watched(Protocol):
 
     @property
     def health(self) -> Alive:
-        """Who knows whether the guest lives."""
+        """Knows whether the guest is alive."""
 
     @property
     def console(self) -> Tail:
-        """The last words."""
+        """The end of the console."""
 
     def deadline(self, seconds: float) -> float:
-        """Return a limit, stretched as this guest needs it."""
+        """Return a deadline of the configuration, stretched for this guest."""
 
     def check_alive(self) -> None:
         """Raise when the guest is dead."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The crash logs that a target kept of itself, as the same reports that a console gives."""
+"""The crash logs that a target kept, as the same reports that a console gives."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ def explain_logs(
     dsym: Path | None = None,
     roots: Sequence[Path] = (),
 ) -> tuple[KernelReport, ...]:
-    """Return every report in some crash logs; frames of our kext with lines where a dSYM fits."""
+    """Return every report in some crash logs; frames of the kext get lines where a dSYM fits."""
     found: list[KernelReport] = []
     for log in logs:
         if system is System.LINUX:

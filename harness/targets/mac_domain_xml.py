@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Render a macOS guest for libvirt and QEMU: OpenCore on a disk of the user's, OVMF, a SATA disk.
+"""Render a macOS guest for libvirt and QEMU: OpenCore on the user's disk, OVMF, a SATA disk.
 
-Pure. Images, keys and firmware are the user's own: nothing of Apple's is here, and Apple's licence
-lets macOS run as a guest on Apple's hardware only. Sources: libvirt's formatdomain.html, QEMU's
-hw/misc/applesmc.c, the published set-ups of OSX-KVM and quickemu. Not verified on hardware.
+Pure. Images, keys and firmware come from the user: this project contains nothing of Apple's, and
+Apple's licence allows macOS as a guest on Apple hardware only. Sources: libvirt's
+formatdomain.html, QEMU's hw/misc/applesmc.c, the published set-ups of OSX-KVM and quickemu. Not
+verified on hardware.
 """
 
 from dataclasses import dataclass
@@ -15,20 +16,20 @@ from harness.model.settings import LOOPBACK, Accel
 
 _QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 _OSK_CHARACTERS = 64
-# QEMU's first one: macOS takes a card on the root bus for a built-in one.
+# QEMU's first one: macOS treats a card on the root bus as built in.
 _MAC = "52:54:00:12:34:56"
 _NET_SLOT = "0x10"
-# The last series of releases without a driver for virtio's network card is 10.x.
+# 10.x is the last series of releases without a driver for virtio's network card.
 _VIRTIO_SINCE = 11
 _AVX2_SINCE = 13
 
 
 @dataclass(frozen=True, kw_only=True)
 class MacDomain:
-    """A macOS guest: files of the user's, its size, the port of this host that leads to its SSH.
+    """A macOS guest: the user's files, its size, the port of this host that leads to its SSH.
 
-    `osk` is the key that macOS asks the machine's SMC for; `release` the major version (10: any
-    before 11), which decides processor and devices.
+    `osk` is the key that macOS asks the machine's SMC for. `release` is the major version (10 for
+    any release before 11); it decides processor and devices.
     """
 
     name: str
@@ -45,9 +46,9 @@ class MacDomain:
 
 
 def render(spec: MacDomain) -> str:
-    """Return the domain XML; every value is escaped by the XML library.
+    """Return the domain XML; the XML library escapes every value.
 
-    Raises: UsageError for a key that cannot be one.
+    Raises: UsageError for a key that cannot be valid.
     """
     if len(spec.osk) != _OSK_CHARACTERS or not spec.osk.isprintable():
         raise UsageError(
@@ -118,7 +119,7 @@ def _disk(devices: ET.Element, path: Path, name: str, *, boot: int) -> None:
 
 
 def _qemu_arguments(root: ET.Element, spec: MacDomain) -> None:
-    """Add what libvirt has no element for: the SMC, a board, the way in for SSH."""
+    """Add what libvirt has no element for: the SMC, a board, the network with the port for SSH."""
     card = "virtio-net-pci" if spec.release >= _VIRTIO_SINCE else "vmxnet3"
     forward = f"hostfwd=tcp:{LOOPBACK}:{spec.ssh_port}-:22"
     line = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")

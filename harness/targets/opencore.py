@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """OpenCore's config.plist: what System Integrity Protection allows, and the boot arguments. Pure.
 
-OpenCore writes both into the NVRAM at each start, so a guest is changed by an edit of this file
-while it is off; no Recovery is needed. Source: OpenCore's Configuration.pdf, section NVRAM.
+OpenCore writes both into the NVRAM at each boot, so editing this file while a guest is off changes
+the guest without Recovery. Source: OpenCore's Configuration.pdf, section NVRAM.
 """
 
 import plistlib
@@ -16,7 +16,7 @@ from harness.systems.macos import boot_args, system
 
 _APPLE = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
 CONFIG = "EFI/OC/config.plist"
-# What kexts and debuggers of ours need, and no more.
+# What kexts under test and their debuggers need, and nothing more.
 KEXT_FLAGS = (
     system.CSR_UNTRUSTED_KEXTS
     | system.CSR_KERNEL_DEBUGGER
@@ -36,7 +36,7 @@ class Settings:
 def read(data: bytes) -> Settings:
     """Return the settings in a config.plist.
 
-    Raises: UsageError when it is none of OpenCore's.
+    Raises: UsageError when it is not one of OpenCore's.
     """
     found = _variables(_parse(data))
     flags = found.get("csr-active-config", b"")
@@ -47,9 +47,9 @@ def read(data: bytes) -> Settings:
 
 
 def with_settings(data: bytes, wanted: Settings) -> bytes:
-    """Return a config.plist with these settings, all else as it was.
+    """Return a config.plist with these settings and everything else unchanged.
 
-    OpenCore keeps a variable that is there already, unless NVRAM/Delete names it: both are named.
+    OpenCore keeps a variable that already exists unless NVRAM/Delete names it, so both are set.
     """
     plist = _parse(data)
     found = _variables(plist)
@@ -61,7 +61,7 @@ def with_settings(data: bytes, wanted: Settings) -> bytes:
 
 
 def for_kexts(before: Settings, *, debug: Sequence[str] = ()) -> Settings:
-    """Return the settings under which unsigned kexts load; `debug` are boot arguments, too."""
+    """Return the settings under which unsigned kexts load; `debug` adds boot arguments."""
     words, _ = boot_args.merge(before.boot_args, debug)
     return Settings(csr=before.csr | KEXT_FLAGS, boot_args=words)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A disk with OpenCore on it, edited while its guest is off: raw or qcow2, with mtools.
+"""Edit a disk with OpenCore on it while its guest is off: raw or qcow2, with mtools.
 
-The old config.plist stays beside the new one, on the disk itself, and is put back by `undo`. The
-disk is replaced whole or not at all.
+The old config.plist stays beside the new one on the disk, and `undo` puts it back. The disk is
+replaced as a whole or not at all.
 """
 
 import tempfile
@@ -18,23 +18,23 @@ from harness.targets.opencore import Settings
 _STEP_S = 300.0
 _SAVED = "EFI/OC/config.harness-saved.plist"
 _SECTOR_BYTES = 512
-# QEMU, docs/interop/qcow2.txt: how such a file begins.
+# How a qcow2 file begins: QEMU, docs/interop/qcow2.txt.
 _QCOW2 = b"QFI\xfb"
 # The type of an EFI system partition (UEFI specification, 5.3.3).
 _ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 
 
 def settings(disk: Path) -> Settings:
-    """Return what OpenCore on this disk sets.
+    """Return the settings of OpenCore on this disk.
 
-    Raises: UsageError when the disk cannot be read, or holds no OpenCore.
+    Raises: UsageError when the disk cannot be read or has no OpenCore.
     """
     with _raw(disk) as raw:
         return opencore.read(_get(raw, opencore.CONFIG))
 
 
 def allow_kexts(disk: Path, *, debug: Sequence[str]) -> tuple[str, ...]:
-    """Let unsigned kexts load in the guest of this disk, and say what was changed."""
+    """Let unsigned kexts load in the guest of this disk, and return what was changed."""
     with _raw(disk, write=True) as raw:
         data = _get(raw, opencore.CONFIG)
         before = opencore.read(data)
@@ -48,7 +48,7 @@ def allow_kexts(disk: Path, *, debug: Sequence[str]) -> tuple[str, ...]:
 
 
 def undo(disk: Path) -> tuple[str, ...]:
-    """Put back the config.plist that was there before, and say what that was."""
+    """Restore the config.plist from before `allow_kexts`, and return what that was."""
     with _raw(disk, write=True) as raw:
         if not _has(raw, _SAVED):
             return (f"{disk.name}: nothing to take back",)

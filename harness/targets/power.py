@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Power and snapshots of a target that the user boots: by virsh and qemu-img, or by vmrun.
 
-Small on purpose: what a target can do beyond SSH, and a plain refusal of what it cannot. libvirt
-has a driver for VMware too, but without addresses and snapshots. The user's own .vmx is never
-written to.
+Small on purpose: what a target can do beyond SSH, and a clear refusal of what it cannot. libvirt
+has a driver for VMware, too, but without addresses and snapshots. The user's own .vmx file is
+never written to.
 """
 
 import shutil
@@ -28,7 +28,7 @@ class Power(Protocol):
     """What can be done with a target's machine."""
 
     def start(self) -> None:
-        """Switch it on; one that is on already is left as it is."""
+        """Switch it on; a machine that is already on is left as it is."""
 
     def stop(self) -> None:
         """Switch it off, as pulling the plug does."""
@@ -37,22 +37,22 @@ class Power(Protocol):
         """Return whether it is on."""
 
     def address(self) -> str:
-        """Return where its SSH is."""
+        """Return the address of its SSH server."""
 
     def snapshot(self, name: str) -> None:
-        """Keep its state under a name."""
+        """Save its state under a name."""
 
     def revert(self, name: str) -> None:
-        """Bring back the state of a name."""
+        """Restore the state with this name."""
 
     def snapshots(self) -> tuple[str, ...]:
-        """Return the names of the states that are kept."""
+        """Return the names of the saved states."""
 
 
 def of(spec: RemoteSpec) -> Power:
-    """Return the power of a target.
+    """Return the power control of a target.
 
-    Raises: UsageError for a target of type ssh: its user has the power.
+    Raises: UsageError for a target of type ssh, whose power only its user controls.
     """
     if spec.type is Kind.LIBVIRT:
         return Virsh(spec)
@@ -65,9 +65,9 @@ def of(spec: RemoteSpec) -> Power:
 
 
 def locate(spec: RemoteSpec) -> RemoteSpec:
-    """Return a target with its address, where the user has not said it and its machine knows it.
+    """Return a target with its address, asking its machine when the user has not given one.
 
-    A guest of VMware's has one only while it is on.
+    A VMware guest has an address only while it is on.
     Raises: HypervisorError when the guest's tools report none.
     """
     if spec.host or spec.type is Kind.SSH:
@@ -130,7 +130,7 @@ class Virsh:
             self._virsh("destroy", self._name)
 
     def is_on(self) -> bool:
-        """Return whether libvirt says that the guest runs; one that is not defined does not."""
+        """Return whether libvirt reports the guest as running; False when it is not defined."""
         try:
             return self._virsh("domstate", self._name).strip() not in {"shut off", "crashed"}
         except HypervisorError as error:
@@ -143,9 +143,9 @@ class Virsh:
         return LOOPBACK
 
     def snapshot(self, name: str) -> None:
-        """Keep both disks and the firmware's variables; the guest is off.
+        """Save both disks and the firmware's variables; the guest must be off.
 
-        libvirt takes no snapshot of a guest with such firmware, so qemu-img does.
+        libvirt takes no snapshot of a guest with such firmware, so qemu-img does it.
         """
         self._off("snapshot")
         for disk in self._disks():
@@ -153,7 +153,7 @@ class Virsh:
         shutil.copy2(self._own.variables, self._variables(name))
 
     def revert(self, name: str) -> None:
-        """Bring back both disks and the firmware's variables; the guest is off."""
+        """Restore both disks and the firmware's variables; the guest must be off."""
         self._off("revert")
         if name not in self.snapshots():
             raise UsageError(
@@ -164,7 +164,7 @@ class Virsh:
         shutil.copy2(self._variables(name), self._own.variables)
 
     def snapshots(self) -> tuple[str, ...]:
-        """Return the names that a state of the firmware is kept under."""
+        """Return the names under which a state of the firmware is saved."""
         kept = self._variables("")
         return tuple(
             sorted(path.name.removeprefix(kept.name) for path in kept.parent.glob(f"{kept.name}*"))
@@ -195,7 +195,7 @@ class Virsh:
 
 
 class Vmrun:
-    """A guest of VMware's, through the vmrun program."""
+    """A VMware guest, controlled by the vmrun program."""
 
     def __init__(self, spec: RemoteSpec) -> None:
         self._own = spec.vmware
@@ -221,18 +221,18 @@ class Vmrun:
         return self._vmx in self._vmrun("list").splitlines()[1:]
 
     def address(self) -> str:
-        """Return the address that the guest's tools report, waited for.
+        """Wait for the address that the guest's tools report, and return it.
 
         Raises: HypervisorError when they report none in time.
         """
         return self._vmrun("getGuestIPAddress", self._vmx, "-wait", limit_s=_ADDRESS_S).strip()
 
     def snapshot(self, name: str) -> None:
-        """Keep the guest's state, on or off."""
+        """Save the guest's state, whether it is on or off."""
         self._vmrun("snapshot", self._vmx, name)
 
     def revert(self, name: str) -> None:
-        """Bring back a state; the guest is off after it unless it was kept while it ran."""
+        """Restore a state; the guest is off afterwards unless it was saved while running."""
         self._vmrun("revertToSnapshot", self._vmx, name)
 
     def snapshots(self) -> tuple[str, ...]:
@@ -248,9 +248,9 @@ def _domain_name(spec: RemoteSpec) -> str:
 
 
 def _run(*command: str, limit_s: float = _STEP_S) -> str:
-    """Return what a command says.
+    """Run a command and return its output.
 
-    Raises: HypervisorError with its words, or at the deadline; UsageError when it is not there.
+    Raises: HypervisorError with its output, also at the deadline; UsageError when it is missing.
     """
     shown = " ".join(command[:1] + _verb(command[1:]))
     done = tool.run(command, deadline_s=limit_s, error=UsageError, check=False)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Targets that the user boots: where they are, and what else is known of them.
+"""Targets that the user boots: where they are, and what else is known about them.
 
-The base type is `ssh`: a system that answers. `libvirt` and `vmware` add power and snapshots; all
-else goes over SSH alone. vm-images/NAME.toml says what is the same for everybody, a file of the
-same name in the user's own folder (HARNESS_TARGETS) what is not: addresses, keys, images. A file
-there alone makes a target, too.
+The base type is `ssh`: a system that answers over SSH. `libvirt` and `vmware` add power and
+snapshots; everything else uses SSH alone. vm-images/NAME.toml holds what is the same for every
+user. A file of the same name in the user's own folder (HARNESS_TARGETS) holds the rest: addresses,
+keys, images. A file in that folder alone makes a target, too.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 
 class Kind(Enum):
-    """What the harness can do with a target beside talking to it over SSH."""
+    """What the harness can do with a target besides reaching it over SSH."""
 
     SSH = "ssh"
     LIBVIRT = "libvirt"
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class LibvirtSpec:
-    """A guest for libvirt and QEMU, every file the user's; `release` is macOS's major version."""
+    """A guest for libvirt and QEMU with the user's files; `release` is macOS's major version."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -67,7 +67,7 @@ class RemoteSpec:
 
     `host_key` is one line as in known_hosts, without a name. `signed`: kexts come signed, so
     unsigned ones need not load. `link` is where the kernel's own debugger stub listens (KDP: an
-    interface; KGDB: a serial line). `kdk` is the Kernel Debug Kit of the target's very build.
+    interface; KGDB: a serial line). `kdk` is the Kernel Debug Kit of the target's exact build.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -92,7 +92,7 @@ _ADAPTER = TypeAdapter(RemoteSpec)
 
 
 def find(name: str | None, *, images: Path, targets: Path) -> RemoteSpec | None:
-    """Return the target of a name, or None when it is none that the user boots.
+    """Return the target with this name, None when it is not one that the user boots.
 
     Raises: ConfigError for any wrong key, type or name.
     """
@@ -123,7 +123,7 @@ def names(*, images: Path, targets: Path) -> tuple[str, ...]:
 def endpoint(spec: RemoteSpec) -> Endpoint:
     """Return how a target is reached.
 
-    Raises: UsageError that names the first thing that the user has not said yet.
+    Raises: UsageError that names the first value which the user has not given yet.
     """
     missing = [key for key in ("host", "user", "host_key") if not getattr(spec, key)]
     key_file = spec.key_file
@@ -146,7 +146,7 @@ def endpoint(spec: RemoteSpec) -> Endpoint:
 
 @contextmanager
 def connect(spec: RemoteSpec, *, deadline_s: float) -> Iterator[Guest]:
-    """Give a connection to a target.
+    """Connect to a target, and close the connection at the end of the block.
 
     Raises: GuestLost when it does not answer in time, Lost for a refused key, UsageError.
     """
@@ -155,7 +155,7 @@ def connect(spec: RemoteSpec, *, deadline_s: float) -> Iterator[Guest]:
 
 
 def _with_absolute_paths(spec: RemoteSpec, base: Path) -> RemoteSpec:
-    """Return a target with every path absolute: relative ones lie beside its file."""
+    """Return a target with absolute paths; relative ones are relative to the target's file."""
     found: dict[str, Any] = {}
     for inner in (spec, spec.libvirt, spec.vmware):
         for one in fields(inner):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The steps of the documented workflow on a target that the user boots, each one call.
+"""The steps of the documented workflow on a target that the user boots, one function each.
 
-Everything goes over SSH alone; a restart drops the connection and waits for the system to be back
-with another boot session. What a person has to do at the target ends in TargetNotReady, exit
-code 2, with what that is.
+Everything uses SSH alone. A restart drops the connection and waits until the system is back with
+another boot session. What a person has to do at the target ends in TargetNotReady, exit code 2,
+which says what that is.
 """
 
 import time
@@ -30,14 +30,14 @@ _TRY_S = 15.0
 _PAUSE_S = 0.5
 _LOAD_S = 30.0
 _ATTEMPTS = 5
-# What the twins say of a change that is not in force yet.
+# What the set-up modules report about a change that is not in force yet.
 _LATER = "restart"
 _LOWERS = "warning: this lowers the target's security; use a machine that holds nothing else"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loading:
-    """What is to be loaded where: the module's file (.kext, .ko), whether a restart is allowed."""
+    """What to load where: the module's file (.kext, .ko), and whether a restart is allowed."""
 
     target: RemoteSpec
     spec: ModuleSpec
@@ -51,24 +51,24 @@ class Loading:
 
 
 def requirements(target: RemoteSpec) -> tuple[Requirement, ...]:
-    """Return what a target asks for before our module loads."""
+    """Return what a target requires before the module loads."""
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         return SETUPS[target.system].requirements(guest, signed=target.signed)
 
 
 def requirements_of(shell: Shell, system: System, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return what a system asks for before our module loads."""
+    """Return what a system requires before the module loads."""
     return SETUPS[system].requirements(shell, signed=signed)
 
 
 def change_host(shell: Shell, system: System, *, undo: bool, signed: bool) -> tuple[str, ...]:
-    """Do on a system what can be done while it runs, or take it back; return what that was."""
+    """Make the changes that a running system allows, or undo them; return what was done."""
     setup = SETUPS[system]
     return setup.disallow(shell) if undo else setup.allow(shell, signed=signed)
 
 
 def allow(target: RemoteSpec, say: Say) -> None:
-    """Do what can be done from here: on an OpenCore disk offline, else in the running system.
+    """Make the possible changes: on an OpenCore disk, else in the running system.
 
     Raises: UsageError when the guest of the disk is on; TargetNotReady; GuestLost.
     """
@@ -84,7 +84,7 @@ def allow(target: RemoteSpec, say: Say) -> None:
 
 
 def disallow(target: RemoteSpec, say: Say) -> None:
-    """Take back what `allow` did."""
+    """Undo what `allow` did."""
     if _has_opencore(target):
         _while_off(target)
         _all(opencore_disk.undo(target.libvirt.opencore), say)
@@ -94,10 +94,10 @@ def disallow(target: RemoteSpec, say: Say) -> None:
 
 
 def load(asked: Loading, say: Say) -> LoadedModule:
-    """Copy the module to a target and load it; with `restart` the target may be started anew.
+    """Copy the module to a target and load it; `restart` allows a restart of the target.
 
-    Raises: TargetNotReady, RestartNeeded, ModuleError as the platform has them; GuestCrashed when
-        the target comes back from a panic; GuestLost when it does not come back.
+    Raises: TargetNotReady, RestartNeeded and ModuleError from the platform; GuestCrashed when the
+    target comes back from a panic; GuestLost when it does not come back.
     """
     target, platform = asked.target, PLATFORMS[asked.target.system]
     build = module_build(asked.file, asked.spec)
@@ -116,19 +116,19 @@ def load(asked: Loading, say: Say) -> LoadedModule:
 
 
 def unload(target: RemoteSpec, spec: ModuleSpec) -> None:
-    """Unload the module on a target, again and again while it is busy.
+    """Unload the module on a target, and try again while it is busy.
 
-    Raises: RestartNeeded when its kernel lets no module go; ModuleError with who holds it.
+    Raises: RestartNeeded when its kernel cannot unload modules; ModuleError with who holds it.
     """
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         PLATFORMS[target.system].unload(guest, spec, deadline_s=_LOAD_S, attempts=_ATTEMPTS)
 
 
 def configure(target: RemoteSpec, say: Say, *, undo: bool, restart: bool) -> None:
-    """Make a target's kernel ready for a debugger, or as it was; a restart makes it so.
+    """Prepare a target's kernel for a debugger, or undo that; a restart puts it in force.
 
-    Raises: RestartNeeded when it takes one and none is allowed; TargetNotReady when the system
-        would ignore the settings, or has ignored them.
+    Raises: RestartNeeded when a restart is needed and not allowed; TargetNotReady when the system
+    would ignore the settings, or has ignored them.
     """
     setup = SETUPS[target.system]
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
@@ -161,10 +161,10 @@ def _check_in_force(target: RemoteSpec, say: Say) -> None:
 
 
 def restart_target(target: RemoteSpec, say: Say, *, dsym: Path | None = None) -> None:
-    """Restart a target and return when it is back.
+    """Restart a target and wait until it is back.
 
     Raises: GuestCrashed when it comes back with a new panic report; GuestLost when it does not
-        come back in time.
+    come back in time.
     """
     setup = SETUPS[target.system]
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
@@ -177,7 +177,7 @@ def restart_target(target: RemoteSpec, say: Say, *, dsym: Path | None = None) ->
 
 
 def wait_for_another_session(target: RemoteSpec, before: str) -> float:
-    """Return how long it took until the target had another boot session.
+    """Wait until the target has another boot session, and return the seconds that took.
 
     Raises: GuestLost at the target's own deadline, `restart_s`.
     """
@@ -200,9 +200,9 @@ def wait_for_another_session(target: RemoteSpec, before: str) -> float:
 
 
 def raise_new_panic(target: RemoteSpec, known: Sequence[str], *, dsym: Path | None) -> None:
-    """Return when a target has kept no panic that is not known.
+    """Return when the target has no panic report other than the known ones.
 
-    Raises: GuestCrashed with the first one, explain_logs.
+    Raises: GuestCrashed with the first new one, explained.
     """
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         logs = SETUPS[target.system].crash_logs(guest, known=known)
@@ -217,7 +217,7 @@ def raise_new_panic(target: RemoteSpec, known: Sequence[str], *, dsym: Path | No
 def module_build(file: Path, spec: ModuleSpec) -> ModuleBuild:
     """Return a finished module file as a build.
 
-    Raises: UsageError when it is none.
+    Raises: UsageError when the file is not a module.
     """
     if file.suffix == ".kext":
         info = bundle.info_of(file)
@@ -241,7 +241,7 @@ def module_build(file: Path, spec: ModuleSpec) -> ModuleBuild:
 
 
 def lines(found: tuple[Requirement, ...]) -> tuple[str, ...]:
-    """Return requirements as text, the worst last."""
+    """Return requirements as text, the most serious last."""
     return tuple(line for one in found for line in requirement.lines(one))
 
 

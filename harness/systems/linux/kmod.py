@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What is done inside a Linux guest: prepare it, load and unload a module, hear its last word.
+"""What the harness does inside a Linux guest: prepare it, load and unload a module, check its log.
 
-Each function is one or a few commands over SSH. The lines that it leaves in the kernel's log are
-read on the console by `panic.markers`.
+Each function sends one or a few commands over SSH. The lines that they leave in the kernel's log
+are read on the console by `panic.markers`.
 """
 
 import re
@@ -36,8 +36,8 @@ _SIGNATURE = re.compile(
 def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
     """Set the clock, plant the canary in the kernel's log and start the heartbeat.
 
-    A restored guest has the clock of the day it was saved. The canary proves that a fault in the
-    log would be seen; the heartbeat, once a second, that the kernel still schedules.
+    A restored guest still has the time at which it was saved. The canary proves that a fault in
+    the log would be seen. The heartbeat, once a second, proves that the kernel still schedules.
     Raises: GuestLost, CommandFailed.
     """
     script = f"""
@@ -58,7 +58,7 @@ setsid sh {_FOLDER}/heartbeat < /dev/null > /dev/null 2>&1 &
 
 
 def quiesce(guest: Guest, *, deadline_s: float) -> None:
-    """Return when the guest has finished booting and its disk is written.
+    """Wait until the guest has finished booting and its disk is written.
 
     Raises: GuestLost at the deadline, with the jobs that still run.
     """
@@ -96,14 +96,15 @@ def load(
     deadline_s: float,
     parameters: Mapping[str, str] | None = None,
 ) -> LoadedModule:
-    """Load the module and return when its devices are there.
+    """Load the module and wait until its devices exist.
 
-    Raises: ModuleError with the kernel's lines when init refuses or a device is missing;
-        GuestHung with insmod's kernel stack when init does not come back in time.
+    Raises: ModuleError with the kernel's lines when init fails or a device is missing;
+    GuestHung with insmod's kernel stack when init does not return in time.
     """
     chosen = spec.parameters if parameters is None else parameters
     line = shlex.join(["insmod", _path(spec), *(f"{name}={chosen[name]}" for name in chosen)])
-    # One command, since each costs a fifth of a second in an emulated guest; 'read' costs no fork.
+    # One command for all of this: each one costs a fifth of a second in an emulated guest, and the
+    # shell's `read` needs no fork.
     script = f"""
 read -r since _ < /proc/uptime; echo "$since"
 {line} < /dev/null 2>&1 & echo $! > {_FOLDER}/insmod.pid
@@ -129,7 +130,7 @@ wait $! && {_sections_of(spec.name)}"""
 
 
 def signature_hint(kernel_lines: Sequence[str]) -> str:
-    """Return what to do when a kernel that enforces signatures refused a module, else "".
+    """Return what to do when a module was refused for its signature, "" for another cause.
 
     Source: kernel/module/signing.c, module_sig_check; security/security.c, the lockdown reasons.
     """
@@ -144,10 +145,10 @@ def signature_hint(kernel_lines: Sequence[str]) -> str:
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
-    """Unload the module; while it is busy, try again.
+    """Unload the module, and try again while it is busy.
 
     Raises: ModuleError with who holds it after the last attempt; GuestHung when rmmod does not
-        come back in time.
+    return in time.
     """
     words = ""
     for attempt in range(attempts):
@@ -203,10 +204,10 @@ def kernel_log(guest: Guest) -> tuple[str, ...]:
 
 
 def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
-    """Let the guest scan its own log; only when that is clean it writes its last word.
+    """Let the guest scan its own kernel log; a guest whose log is clean writes a final line.
 
-    Return what it found: () is clean. A log in which the canary is missing is not clean: what
-    else has been lost from it, nobody knows.
+    Return the faults of the log; () means that it is clean. A log without the canary is not clean,
+    because other lines may be missing from it, too.
     """
     log = guest.run("dmesg", deadline_s=_STEP_S).stdout.splitlines()
     planted = [number for number, line in enumerate(log) if f"harness-canary {token}" in line]
@@ -225,7 +226,7 @@ def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[s
 
 
 def parse_modules(text: str) -> dict[str, ModuleEntry]:
-    """Return /proc/modules by name; Documentation/filesystems/proc.rst."""
+    """Return the modules of /proc/modules by name; see Documentation/filesystems/proc.rst."""
     found = {}
     for line in text.splitlines():
         fields = line.split()
@@ -249,15 +250,15 @@ def _path(spec: ModuleSpec) -> str:
 
 
 def _insmod_words(output: str) -> str:
-    """Return the errno's text of insmod: 'ERROR: could not insert module x.ko: File exists'."""
+    """Return the reason in insmod's 'ERROR: could not insert module x.ko: File exists'."""
     lines = output.strip().splitlines()
     return lines[-1].rpartition(": ")[2] if lines else "insmod said nothing"
 
 
 def _log_since(guest: Guest, uptime_s: float) -> tuple[str, ...]:
-    """Return the lines of the kernel's log from a moment on; a line without a time goes along.
+    """Return the lines of the kernel's log since a moment, and every line that has no time.
 
-    The log has a clock of its own, which may be behind: too many lines are better than too few.
+    The log has its own clock, which may be late. Too many lines are better than too few.
     """
     found: list[str] = []
     for line in kernel_log(guest):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a Linux system asks for before an out-of-tree module loads. Pure: texts in, values out.
+"""What a Linux system requires before an out-of-tree module loads. Pure: texts in, values out.
 
 Sources: kernel/module/signing.c and main.c (sig_enforce, modules_disabled),
 security/lockdown/lockdown.c, Documentation/admin-guide/module-signing.rst.
@@ -18,9 +18,9 @@ _SIGNING = "sign the module (invoke packages), or enrol its key: mokutil --impor
 
 @dataclass(frozen=True, kw_only=True)
 class LinuxSystem:
-    """What a running Linux says of loading modules.
+    """What a running Linux reports about loading modules.
 
-    `lockdown` is the word in force, "" without lockdown. `secure_boot` is None without UEFI.
+    `lockdown` is the level in force, "" without lockdown. `secure_boot` is None without UEFI.
     """
 
     release: str

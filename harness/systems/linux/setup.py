@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How a Linux system is made ready for modules and debuggers, and what it keeps of a crash.
+"""Prepare a Linux system for modules and debuggers, and read what it kept of a crash.
 
-The twin of `setup_macos`. All that is changed is noted on the target first, so that it can be
-taken back.
+The twin of `systems.macos.setup`. Every change is written down on the target first, so that it
+can be undone.
 """
 
 import json
@@ -22,25 +22,25 @@ _NOTES = "/var/lib/harness-{purpose}.json"
 _SYSCTL_FILE = "/etc/sysctl.d/90-harness-debug.conf"
 _GRUB_FILE = "/etc/default/grub.d/90-harness-debug.cfg"
 _GRUB_LINE = 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX nokaslr"\n'
-# A kernel that is debugged stops at its first fault and stays there.
+# A kernel under a debugger stops at its first fault and stays there.
 _SYSCTLS = {"kernel.panic": "0", "kernel.panic_on_oops": "1", "kernel.sysrq": "1"}
 _STORES = ("/var/lib/systemd/pstore", "/sys/fs/pstore")
-# Root over SSH has no sudo on a small system; everybody else needs it.
+# A small system gives root over SSH without sudo; every other user needs sudo.
 _AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Notes:
-    """What was done to a target: packages that came, settings as they were."""
+    """What was done to a target: the packages that were installed, the settings as they were."""
 
     packages: list[str] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
 
 
 def examine(shell: Shell) -> LinuxSystem:
-    """Return what the system says of loading modules.
+    """Return what the system reports about loading modules.
 
-    Raises: UsageError when it is no Linux; GuestLost.
+    Raises: UsageError when the system is not Linux; GuestLost.
     """
     kind, _, release = words_of(shell, ["uname", "-sr"], deadline_s=_STEP_S).strip().partition(" ")
     if kind != "Linux":
@@ -66,9 +66,9 @@ def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
 
 
 def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
-    """Do what a running system can do for modules to be built and loaded, and say what was done.
+    """Install what a running system needs to build and load modules, and return what was done.
 
-    That is the headers. Signature enforcement and lockdown are a person's to lift.
+    That is the kernel's headers. Only a person can lift signature enforcement and lockdown.
     Raises: CommandFailed when apt cannot install them.
     """
     del signed
@@ -82,7 +82,7 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
 
 
 def disallow(shell: Shell) -> tuple[str, ...]:
-    """Take back what `allow` did, and say what that was."""
+    """Undo what `allow` did, and return what that was."""
     noted = _read_notes(shell, "deps")
     if noted is None:
         return ("nothing to take back: nothing was changed here",)
@@ -92,7 +92,7 @@ def disallow(shell: Shell) -> tuple[str, ...]:
 
 
 def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Make the kernel stay where it dies, and lie where it was linked from the next start on.
+    """Make the kernel stay where it dies, and load it at its linked address from the next boot on.
 
     `link` is where KGDB listens ('ttyS0,115200'); '' when a hypervisor's stub is used.
     Raises: CommandFailed when the boot loader cannot be configured.
@@ -108,7 +108,7 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def unconfigure(shell: Shell) -> tuple[str, ...]:
-    """Take back what `configure_for_debug` did, and say what that was."""
+    """Undo what `configure_for_debug` did, and return what that was."""
     noted = _read_notes(shell, "debug")
     if noted is None:
         return ("nothing to take back: nothing was changed here",)
@@ -122,9 +122,9 @@ def unconfigure(shell: Shell) -> tuple[str, ...]:
 
 
 def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Return the settings for debugging that the running kernel does not have.
+    """Return the debug settings that the running kernel does not have yet.
 
-    Without a boot loader of its own, a system's command line is not its to change.
+    A system without its own boot loader cannot change its command line, so it lacks none.
     """
     del link
     wanted = ["nokaslr"] if _file(shell, _GRUB_FILE) else []
@@ -137,12 +137,12 @@ def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def boot_session(shell: Shell) -> str:
-    """Return what is another after each start of the system."""
+    """Return a value that differs after each boot of the system."""
     return _file(shell, "/proc/sys/kernel/random/boot_id").strip()
 
 
 def restart(shell: Shell) -> None:
-    """Restart the system; that the connection breaks meanwhile is no error."""
+    """Restart the system. The connection breaks meanwhile, which is not an error."""
     try:
         _root(shell, ["systemctl", "reboot"])
     except GuestLost:
@@ -150,13 +150,13 @@ def restart(shell: Shell) -> None:
 
 
 def panic_reports(shell: Shell) -> tuple[str, ...]:
-    """Return the names of the kernel logs that the system has kept of its crashes."""
+    """Return the names of the crash logs that the system has kept."""
     said = _root(shell, ["find", *_STORES, "-type", "f", "-name", "dmesg*"], check=False).stdout
     return tuple(sorted(said.splitlines()))
 
 
 def crash_logs(shell: Shell, *, known: Sequence[str] = ()) -> tuple[CrashLog, ...]:
-    """Return the text of each crash that the system kept and that is not known yet."""
+    """Return the text of each crash log that the system kept and that is not in `known`."""
     return tuple(
         CrashLog(name=name, text=_root(shell, ["cat", name]).stdout)
         for name in panic_reports(shell)
@@ -198,7 +198,7 @@ def _root(
 
 
 def _file(shell: Shell, path: str) -> str:
-    """Return a file that everybody may read; "" when it is not there."""
+    """Return the text of a file that every user may read, "" when it does not exist."""
     return shell.run(["cat", path], deadline_s=_STEP_S, check=False).stdout
 
 
@@ -215,9 +215,9 @@ def _note(shell: Shell, purpose: str, what: _Notes) -> None:
 
 
 def _read_notes(shell: Shell, purpose: str) -> _Notes | None:
-    """Return what was noted; None where nothing was.
+    """Return the notes of earlier changes, None when there are none.
 
-    Raises: UsageError when the note cannot be read: then nobody knows what to take back.
+    Raises: UsageError when the notes cannot be read, because the changes cannot be undone then.
     """
     file = _NOTES.format(purpose=purpose)
     text = _file(shell, file)

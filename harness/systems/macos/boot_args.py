@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kernel's boot arguments of macOS: words added so that they can be taken back. Pure.
+"""The kernel's boot arguments of macOS: add words in a way that can be undone. Pure.
 
-What was there before is kept word for word: a Mac may need its own arguments to boot.
+Earlier arguments are kept word for word, because a Mac may need its own arguments to boot.
 """
 
 import json
@@ -12,26 +12,26 @@ from harness.errors import UsageError
 
 # xnu, osfmk/kern/debug.h: DB_NMI, DB_ARP, and 0x100 (DB_LOG_PI_SCRN), obsolete but accepted.
 DEBUG_FLAGS = 0x144
-# Before OS X 10.11 this alone let unsigned kexts load; since then it has no effect.
+# Before OS X 10.11 this argument alone let unsigned kexts load. It has no effect since.
 KEXT_DEV_MODE = ("kext-dev-mode=1",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What was done to a list of arguments: words added, and words that gave way to them."""
+    """What was done to a list of arguments: words added, and the words they replaced."""
 
     added: tuple[str, ...]
     replaced: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Return the change as one line, to be kept beside what was changed."""
+        """Return the change as one line, to be stored beside what was changed."""
         return json.dumps(asdict(self))
 
 
 def read_change(text: str) -> Change:
-    """Return a change that was kept.
+    """Return a change from its stored line.
 
-    Raises: UsageError when the text is none.
+    Raises: UsageError when the text is not such a line.
     """
     try:
         found = json.loads(text)
@@ -43,9 +43,9 @@ def read_change(text: str) -> Change:
 
 
 def merge(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
-    """Return the arguments with the wanted words, and what that changed.
+    """Return the arguments with the wanted words, and the change that this makes.
 
-    A word NAME=VALUE takes the place of another value of NAME; one that is there already stays.
+    A word NAME=VALUE replaces another value of NAME. A word that is already there stays.
     """
     words = current.split()
     added = tuple(word for word in wanted if word not in words)
@@ -56,9 +56,9 @@ def merge(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
 
 
 def revert(current: str, change: Change) -> str:
-    """Return the arguments without what was added, and with what had given way.
+    """Return the arguments without the words that were added, and with those that they replaced.
 
-    Words that somebody else has added since stay where they are.
+    Words that somebody else has added in the meantime stay where they are.
     """
     kept = [word for word in current.split() if word not in change.added]
     names = {_name(word) for word in kept}
@@ -70,7 +70,8 @@ def for_debugging(*, arch: str, link: str) -> tuple[str, ...]:
     """Return the words with which a kernel can be debugged and its panics read.
 
     `link` is what KDP listens on: an interface (en0), 'serial', or '' when a hypervisor's stub is
-    used. On Apple silicon a kernel takes no live debugger, so only its panic texts get better.
+    used. A kernel on Apple silicon accepts no live debugger; there the words only improve its
+    panic texts.
     """
     if arch == "arm64":
         return ("keepsyms=1", "-v")

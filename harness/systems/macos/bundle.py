@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A kext bundle on this host: what its Info.plist says, and the bundle as an archive for a Mac.
 
-The archive is the same byte for byte for the same bundle. It says root:wheel, folders 755, files
-644, since macOS loads nothing that somebody else might have written.
+The same bundle always gives the same archive, byte for byte. Its files belong to root:wheel, with
+mode 755 for folders and 644 for files: macOS loads nothing that another user may have written.
 """
 
 import io
@@ -21,7 +21,7 @@ _FILE_MODE = 0o644
 
 @dataclass(frozen=True, kw_only=True)
 class KextInfo:
-    """What an Info.plist says of its bundle."""
+    """What an Info.plist says about its bundle."""
 
     identifier: str
     version: str
@@ -29,9 +29,9 @@ class KextInfo:
 
 
 def read_info(data: bytes, *, where: str) -> KextInfo:
-    """Return what the bytes of an Info.plist say.
+    """Return what the bytes of an Info.plist say about its bundle.
 
-    Raises: UsageError when it is none, or lacks what a kext needs.
+    Raises: UsageError when they are not an Info.plist, or lack what a kext needs.
     """
     try:
         found = plistlib.loads(data)
@@ -45,9 +45,9 @@ def read_info(data: bytes, *, where: str) -> KextInfo:
 
 
 def info_of(bundle: Path) -> KextInfo:
-    """Return what a bundle of this host says of itself.
+    """Return what the Info.plist of a bundle on this host says.
 
-    Raises: UsageError when it is no kext bundle.
+    Raises: UsageError when the folder is not a kext bundle.
     """
     file = bundle / "Contents" / "Info.plist"
     try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """What kextload, kmutil and kextunload mean by what they print. Pure.
 
-Their exit codes say little, so text and, after it, the kernel's own list decide. Sources: libkern
-c++/OSKext.cpp of xnu for the '(kernel)' lines and the OSReturn texts of libkern/OSKextLib.h;
-published reports of the tools' output for the rest. No Mac of ours has printed any of it.
+Their exit codes tell little, so their text decides, and after it the kernel's own list. Sources:
+xnu's libkern/c++/OSKext.cpp for the '(kernel)' lines and libkern/OSKextLib.h for the OSReturn
+texts; published reports of the tools' output for the rest. No Mac has printed them for us yet.
 """
 
 import re
@@ -37,7 +37,7 @@ State = TypeVar("State", LoadState, UnloadState)
 
 @dataclass(frozen=True, kw_only=True)
 class Said(Generic[State]):
-    """What a tool's words come to: `reason` is its own line, `hint` what to do next."""
+    """What a tool's output means: `reason` is the line that decided, `hint` is what to do next."""
 
     state: State
     reason: str
@@ -54,7 +54,7 @@ _SIGN = (
 )
 _REBOOT = "restart the target: --reboot does it and goes on"
 
-# In order: the first that is found decides.
+# In this order: the first pattern that matches decides.
 _LOAD = (
     (r"system policy prevents loading", LoadState.NEEDS_APPROVAL, _APPROVE),
     (r"not approved to load", LoadState.NEEDS_APPROVAL, _APPROVE),
@@ -117,9 +117,9 @@ _UNLOAD = (
 
 
 def load_meaning(text: str, status: int) -> Said[LoadState]:
-    """Return what a load tool's output means; what no rule knows is a refusal in its own words.
+    """Return what a load tool's output means; output that no rule matches is a refusal.
 
-    A tool that succeeds says LOADED at best: whether it is true, the kernel's list has to show.
+    A tool that succeeds gives LOADED at best; the kernel's list has to confirm it.
     """
     found = _first(text, _LOAD)
     if found is not None and (status != 0 or found.state is LoadState.NEEDS_REBOOT):
@@ -132,7 +132,7 @@ def load_meaning(text: str, status: int) -> Said[LoadState]:
 
 
 def unload_meaning(text: str, status: int) -> Said[UnloadState]:
-    """Return what an unload tool's output means; what no rule knows is a refusal."""
+    """Return what an unload tool's output means; output that no rule matches is a refusal."""
     if status == 0:
         return Said(state=UnloadState.UNLOADED, reason="")
     unknown = Said(state=UnloadState.REFUSED, reason=_last_line(text))

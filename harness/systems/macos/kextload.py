@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What is done inside a macOS guest: the twin of `platform_linux`, over the same SSH.
+"""What the harness does inside a macOS guest, over SSH: the twin of `systems.linux.kmod`.
 
-A kext is copied to /Library/Extensions as root:wheel and loaded by kextload, or from macOS 11 on
-by kmutil, which may ask for an approval and a restart first. macOS has no line in its log for a
-fault that it survives: it stops. So the guest's last word is about the boot session, not about
+A kext is copied to /Library/Extensions as root:wheel. kextload loads it, or from macOS 11 on
+kmutil, which may ask for an approval and a restart first. macOS has no log line for a fault that
+it survives: it stops. So the final check looks at the boot session and at panic reports, not at
 lines. Not verified on hardware: no Mac has run this yet.
 """
 
@@ -29,16 +29,16 @@ from harness.systems.ssh import CommandFailed, Completed, Guest
 
 _STEP_S = 30.0
 _RETRY_S = 0.5
-# kmutil builds and checks a collection of all third parties' kexts.
+# kmutil builds and checks a collection of all third-party kexts, which takes long.
 _TOOL_S = 180.0
-# Emptied by every start of the system, so what lies here was written in this boot session.
+# Every boot empties this folder, so a file in it was written in this boot session.
 _RUN = "/var/run"
 
 
 def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
-    """Note the boot session and the panic reports that are there; the log says that a run begins.
+    """Record the boot session and the panic reports that exist; log that a run begins.
 
-    Nothing of the user's machine is changed: no clock, no heartbeat.
+    The user's machine is not changed: no clock is set and no heartbeat is started.
     Raises: GuestLost, CommandFailed.
     """
     state = "\n".join([setup.boot_session(guest), *setup.panic_reports(guest)]) + "\n"
@@ -47,12 +47,12 @@ def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
 
 
 def quiesce(guest: Guest, *, deadline_s: float) -> None:
-    """Return when what was written is on the disk."""
+    """Wait until everything that was written is on the disk."""
     guest.run(["sync"], deadline_s=deadline_s)
 
 
 def mount_share(guest: Guest) -> None:
-    """Refuse: macOS has no disk of ours to mount.
+    """Refuse, because macOS has no disk of ours to mount.
 
     Raises: UsageError.
     """
@@ -65,10 +65,10 @@ def mount_share(guest: Guest) -> None:
 def push_modules(
     guest: Guest, modules: Sequence[tuple[ModuleBuild, ModuleSpec]], *, deadline_s: float
 ) -> None:
-    """Put bundles into /Library/Extensions: root:wheel, writable by root alone.
+    """Copy bundles to /Library/Extensions, owned by root:wheel and writable by root alone.
 
-    `push` of the configuration is left out: those are programs for Linux.
-    Raises: UsageError when a build is no kext bundle.
+    The `push` entries of the configuration are skipped, because they are programs for Linux.
+    Raises: UsageError when a build is not a kext bundle.
     """
     for build, spec in modules:
         bundle.info_of(build.stripped)
@@ -88,11 +88,11 @@ def load(
     deadline_s: float,
     parameters: Mapping[str, str] | None = None,
 ) -> LoadedModule:
-    """Load the kext and return when its devices are there.
+    """Load the kext and wait until its devices exist.
 
-    Raises: TargetNotReady when the user has to approve it, RestartNeeded when it comes with the
-        next start; ModuleError with the tool's and the kernel's words when it is refused or a
-        device is missing; GuestHung when the tool does not come back.
+    Raises: TargetNotReady when the user has to approve it; RestartNeeded when it is loaded at the
+    next boot; ModuleError with the tool's and the kernel's words when it is refused or a device
+    is missing; GuestHung when the tool does not return.
     """
     if parameters:
         raise UsageError("a kext takes no parameters", hint="build a variant instead")
@@ -111,10 +111,10 @@ def load(
 
 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
-    """Unload the kext; while it is busy, and only then, try again.
+    """Unload the kext, and try again only while it is busy.
 
-    Raises: RestartNeeded at once when this kernel lets no kext go; ModuleError with who holds it
-        after the last attempt; GuestHung when the tool does not come back in time.
+    Raises: RestartNeeded at once when this kernel cannot unload kexts; ModuleError with who holds
+    it after the last attempt; GuestHung when the tool does not return in time.
     """
     identifier, tools = _identifier(guest, spec), _tools(guest)
     said = Said(state=UnloadState.BUSY, reason="it was not tried")
@@ -140,7 +140,7 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
 
 
 def is_loaded(guest: Guest, spec: ModuleSpec) -> bool:
-    """Return whether the kernel holds the kext; without its bundle there is none."""
+    """Return whether the kernel holds the kext; False without its bundle."""
     try:
         return _identifier(guest, spec) in _list_kexts(guest, _tools(guest))
     except ModuleError:
@@ -176,9 +176,9 @@ def kernel_log(guest: Guest) -> tuple[str, ...]:
 
 
 def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return what speaks against the run: a start of the system, a panic report. () is clean.
+    """Return what speaks against the run: a restart of the system, a panic report. () is clean.
 
-    `allow` has no meaning here: a kernel of macOS does not survive what it complains of.
+    `allow` has no meaning here: a macOS kernel does not survive the faults that it reports.
     """
     del allow
     noted = as_root(guest, ["cat", _state_file(token)], deadline_s=_STEP_S, check=False)
@@ -199,7 +199,7 @@ def parse_modules(text: str) -> dict[str, ModuleEntry]:
 
 
 def sections(guest: Guest, name: str) -> dict[str, int]:
-    """Return where a loaded kext's __TEXT lies; nothing where the kernel does not tell."""
+    """Return where a loaded kext's __TEXT lies; {} when the kernel does not show addresses."""
     entry = _list_kexts(guest, _tools(guest)).get(name)
     return _sections(entry) if entry is not None else {}
 
@@ -286,7 +286,7 @@ def _run_tool(guest: Guest, command: Sequence[str], what: str, *, deadline_s: fl
 
 
 def _not_in_the_list(tools: _Tools) -> Said[LoadState]:
-    """Return what it means that the tool is content and the kernel does not hold the kext."""
+    """Return the error for a kext that the tool reports as loaded and the kernel does not list."""
     if tools.through_collection:
         return Said(
             state=LoadState.NEEDS_REBOOT,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Where macOS keeps the text of a panic until somebody reads it, and how it is packed. Pure.
 
-After a restart DumpPanic makes a file of it in /Library/Logs/DiagnosticReports. Until then it lies
-in NVRAM: in `aapl,panic-info`, or from macOS 11 on in pieces, AAPL,PanicInfo000K, 000M and so on.
-On Intel each character is packed into 7 bits (xnu, osfmk/kern/debug.c, packA).
+After a restart DumpPanic turns it into a file in /Library/Logs/DiagnosticReports. Until then it is
+in NVRAM: in `aapl,panic-info`, or from macOS 11 on in pieces named AAPL,PanicInfo000K, 000M and so
+on. On Intel each character is packed into 7 bits (xnu, osfmk/kern/debug.c, packA).
 """
 
 import re
@@ -20,14 +20,14 @@ _GROUP_CHARACTERS = 8
 
 
 def panic_files(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of a folder that are panic reports, in the order of their names."""
+    """Return the names that are panic reports, sorted."""
     return tuple(sorted(name for name in names if _FILE.match(name)))
 
 
 def from_nvram(listing: str) -> str:
     """Return the panic text in the output of `nvram -p`; "" when there is none.
 
-    The pieces are put together in the order of their names: their numbers are not decimal.
+    The pieces are joined in the order of their names, because their numbers are not decimal.
     """
     values = dict(line.partition("\t")[::2] for line in listing.splitlines() if "\t" in line)
     pieces = sorted(
@@ -38,7 +38,7 @@ def from_nvram(listing: str) -> str:
 
 
 def unescape(value: str) -> bytes:
-    """Return the bytes of a value as the nvram tool prints them: odd ones as %xx."""
+    """Return the bytes of a value as nvram prints them; unprintable bytes are written as %xx."""
     found = re.findall(r"%([0-9a-fA-F]{2})|(.)", value, re.DOTALL)
     return b"".join(
         bytes.fromhex(hexadecimal) if hexadecimal else character.encode("latin-1", "replace")
@@ -56,7 +56,7 @@ def text_of(data: bytes) -> str:
 
 
 def unpack_septets(data: bytes) -> str:
-    """Return the characters that xnu packed, eight into seven bytes, the lowest bits first."""
+    """Return the characters that xnu packed, eight into seven bytes, lowest bits first."""
     whole = len(data) - len(data) % _GROUP_BYTES
     numbers = (
         int.from_bytes(data[at : at + _GROUP_BYTES], "little")

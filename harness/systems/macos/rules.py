@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What each release of macOS asks for before a third party's kext loads. Pure.
+"""What each release of macOS requires before a third-party kext loads. Pure.
 
-A requirement is met, not met, or not to be told from outside; who can meet it is said, because
-most of it cannot be done from a running system. Nothing here pretends: where a release has no way,
-its cure says so. Sources: Apple's System Integrity Protection guide and TN2459, the kernel
-extension pages of the Apple Platform Deployment guide, xnu's csr.h.
+A requirement is met, not met, or cannot be determined from outside. Each one names who can meet
+it, because most of them cannot be met from a running system; where a release offers no way, the
+text says so. Sources: Apple's System Integrity Protection guide and TN2459, the kernel extension
+pages of the Apple Platform Deployment guide, xnu's csr.h.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _RECOVERY = "restart into Recovery (Intel: hold Cmd-R; Apple silicon: hold the p
 
 
 def requirements(system: MacSystem, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return everything that this Mac must allow for a kext, `signed` by Apple's rules or not."""
+    """Return everything that this Mac must allow for a kext; `signed` means by Apple's rules."""
     found = [*_release(system), *_platform(system)]
     if not signed:
         found += _signing_requirements(system)

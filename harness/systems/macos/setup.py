@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How a Mac is made ready for kexts and debuggers, and what it keeps of a panic.
+"""Prepare a Mac for kexts and debuggers, and read what it kept of a panic.
 
-The twin of `setup_linux`. What a release cannot do from a running system is said, never
-pretended. All that is changed is noted on the target first, so that it can be taken back. Not
-verified on hardware.
+The twin of `systems.linux.setup`. A change that a release does not allow from a running system is
+reported and not attempted. Every change is written down on the target first, so that it can be
+undone. Not verified on hardware.
 """
 
 import zlib
@@ -27,9 +27,9 @@ _NO_DEBUGGER = (
 
 
 def examine(shell: Shell) -> MacSystem:
-    """Return what the Mac says of itself.
+    """Return what the Mac reports about itself.
 
-    Raises: UsageError when it is no Mac; GuestLost.
+    Raises: UsageError when the system is not a Mac; GuestLost.
     """
     arch = words_of(shell, ["uname", "-m"], deadline_s=_STEP_S).strip()
     release = words_of(shell, ["sw_vers", "-productVersion"], deadline_s=_STEP_S)
@@ -60,10 +60,7 @@ def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
 
 
 def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
-    """Do what a running system can do for kexts to load, and say what was done.
-
-    Raises: TargetNotReady when the NVRAM is protected.
-    """
+    """Make the changes that let kexts load on a running system, and return what was done."""
     found = examine(shell)
     wanted = rules.doable_now(found, signed=signed)
     if not wanted:
