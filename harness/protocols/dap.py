@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The debug adapter protocol, as far as a relay needs it: frames, and two requests; pure.
+"""The debug adapter protocol, as far as a relay needs it: framing, and two requests. Pure.
 
 Source: microsoft.github.io/debug-adapter-protocol/specification, "Base protocol"; lldb-dap's
 README for `attachCommands`.
@@ -16,15 +16,15 @@ _MOST_BYTES = 16 << 20
 
 
 class Reader:
-    """Takes bytes as they come, gives the bodies of whole messages."""
+    """Collects bytes and yields the bodies of complete messages."""
 
     def __init__(self) -> None:
         self._data = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield every message that is whole now.
+        """Take more bytes, and yield every message that is complete now.
 
-        Raises: ValueError for what is no message of this protocol.
+        Raises: ValueError for bytes that are not a message of this protocol.
         """
         self._data += data
         while _END in self._data[: _MOST_HEAD_BYTES + len(_END)]:
@@ -39,16 +39,16 @@ class Reader:
 
 
 def frame_message(body: bytes) -> bytes:
-    """Return a message as it goes over the wire."""
+    """Return a message with its header, as it is sent over the wire."""
     return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 def attach_message(body: bytes, commands: list[str]) -> bytes:
-    """Return a client's message so that it attaches by these commands and ends no guest.
+    """Return a client's message, changed so that it attaches by these commands and ends no guest.
 
-    Of `attach` the client's own arguments stay, but for those that say what to attach to;
-    `disconnect` never terminates. Every other message is left as it is.
-    Raises: ValueError for a body that is no JSON object.
+    `attach` keeps the client's own arguments except those that name what to attach to.
+    `disconnect` never terminates the guest. Every other message is unchanged.
+    Raises: ValueError for a body that is not a JSON object.
     """
     message: dict[str, Any] = json.loads(body)
     if not isinstance(message, dict):
@@ -66,7 +66,7 @@ def attach_message(body: bytes, commands: list[str]) -> bytes:
     return json.dumps({**message, "arguments": {**asked, **kept, **own}}).encode()
 
 
-# What lldb-dap would attach to instead.
+# The arguments that name what lldb-dap would attach to instead.
 _TARGETS = {"pid", "program", "waitFor", "coreFile", "gdb-remote-port", "gdb-remote-hostname"}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One question to a QEMU that listens on a QMP socket, on a connection of its own."""
+"""Ask a QEMU that listens on a QMP socket one question, over a connection for that question."""
 
 import asyncio
 from pathlib import Path
@@ -24,7 +24,7 @@ def ask(socket: Path, command: str, arguments: dict[str, Any] | None = None) -> 
 
 
 def words(socket: Path, line: str) -> str:
-    """Return what QEMU's monitor for people says to a line.
+    """Return the output of a command of QEMU's human monitor.
 
     Raises: HypervisorError when it does not answer.
     """

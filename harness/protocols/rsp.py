@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The packets of gdb's remote protocol (RSP), cut out of a byte stream and made; pure.
+"""The packets of gdb's remote protocol (RSP): cut them out of a byte stream, and make them. Pure.
 
-Payloads here are plain bytes: escapes and run lengths are undone when a packet is read, and
-whatever needs an escape gets one when it is made.
+Payloads here are plain bytes: escapes and run lengths are resolved when a packet is read, and
+added where necessary when one is made.
 Source: the gdb manual, appendix 'Remote Protocol', sections Overview and Notification Packets.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-# A stub's answer of this size is far above what any debugger asks for at once.
+# A stub's packet size: far more than any debugger asks for at once.
 PACKET_MAX_BYTES = 4 * 1024 * 1024
 _ESCAPE = 0x7D
 _ESCAPED_BIT = 0x20
@@ -22,7 +22,7 @@ _SIGNS = {ord("+"), ord("-"), 0x03}
 
 
 class Kind(Enum):
-    """What a piece of the stream is."""
+    """The kind of a piece of the stream."""
 
     ACK = "+"
     NAK = "-"
@@ -42,13 +42,13 @@ class Piece:
 
 
 class Reader:
-    """Cuts a stream into pieces; what is incomplete waits for the next bytes."""
+    """Cuts a stream into pieces; an incomplete piece waits for more bytes."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """Yield every piece that is complete now; bytes between packets are dropped.
+        """Take more bytes, and yield every complete piece; bytes between packets are dropped.
 
         Raises: ValueError for a packet without an end.
         """
@@ -85,7 +85,7 @@ def packet(payload: bytes) -> bytes:
 
 
 def checksum(body: bytes) -> int:
-    """Return the sum of a packet's bytes as they are sent, modulo 256."""
+    """Return the sum of a packet's bytes as sent, modulo 256."""
     return sum(body) & 0xFF
 
 
@@ -101,7 +101,7 @@ def _piece(raw: bytes) -> Piece:
 
 
 def _plain(body: bytes) -> bytes:
-    """Return a body with escapes and run lengths undone."""
+    """Return a body with escapes and run lengths resolved."""
     if _ESCAPE not in body and _RUN not in body:
         return body
     out = bytearray()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One side of a gdb-remote connection: pieces in, packets out, over a UNIX socket of our own.
+"""One side of a gdb-remote connection: pieces in, packets out, over a private UNIX socket.
 
-No TCP port is ever opened: whoever reaches a stub owns the guest, so its socket lies in a folder
-of mode 0700.
+No TCP port is opened: whoever can reach a stub controls the guest. So the socket is in a folder of
+mode 0700.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class Link:
-    """A connected socket that speaks RSP; acknowledges until both sides agree not to."""
+    """A connected socket for RSP; it acknowledges packets until both sides agree not to."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -47,14 +47,14 @@ class Link:
         self._socket.close()
 
     def send(self, payload: bytes) -> None:
-        """Send a packet; a peer that is gone shows at the next `next`."""
+        """Send a packet; whether the peer is gone shows at the next call of `next`."""
         self._last = rsp.packet(payload)
         self._write(self._last)
 
     def next(self) -> rsp.Piece | None:
-        """Return the next packet or interrupt, blocking for its bytes; None at the end.
+        """Wait for the next packet or interrupt, and return it; None at the end of the stream.
 
-        Acknowledgements are dealt with here; a damaged packet is asked for again.
+        Acknowledgements are handled here, and a damaged packet is requested again.
         """
         while True:
             while self._pieces:
@@ -111,7 +111,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
 def accept_connection(
     listener: socket.socket, *, deadline_s: float, wanted: Callable[[], bool]
 ) -> socket.socket | None:
-    """Return the next connection; None at the deadline, or when it is no longer wanted."""
+    """Return the next connection, None at the deadline or when it is no longer `wanted`."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end and wanted():
         ready, _, _ = select.select([listener], [], [], 0.1)

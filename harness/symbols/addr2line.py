@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From an address of one section of one ELF file to file and line: a running addr2line.
+"""Find the file and line of an address in one section of an ELF file, with a running addr2line.
 
-One process is kept for all questions: loading the debug information is what takes time.
+One process answers all questions, because loading the debug information takes most of the time.
 """
 
 import selectors
@@ -14,16 +14,16 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.host import programs
 
-# A whole kernel's debug information, read from a cold disk.
+# Long enough to read a whole kernel's debug information from a cold disk.
 _DEADLINE_S = 30.0
 _CHUNK_BYTES = 1 << 16
-# Asked after each address: an answer has no end of its own.
+# This question follows each address, because an answer has no terminator.
 _NOWHERE = 0xFFFF_FFFF_FFFF_FFFF
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourcePoint:
-    """A function and the line in it, as the debug information has them."""
+    """A function and a line in it, as the debug information gives them."""
 
     function: str
     file: str
@@ -31,10 +31,10 @@ class SourcePoint:
 
 
 class LineFinder:
-    """A context with an addr2line that answers one question after the other.
+    """A context with an addr2line process that answers one question after another.
 
-    `section` names the one that addresses are relative to, in a relocatable file; "" is for a
-    linked one. `program` is another that speaks as addr2line does (LLVM's, for Mach-O).
+    `section` is the section that addresses are relative to in a relocatable file, "" for a linked
+    file. `program` names another tool with addr2line's interface (LLVM's, for Mach-O).
     """
 
     def __init__(self, path: Path, section: str = "", *, program: str = "addr2line") -> None:
@@ -71,7 +71,7 @@ class LineFinder:
         self._process.wait()
 
     def find(self, address: int) -> tuple[SourcePoint, ...]:
-        """Return what is at an address, the innermost inlined function first; () if unknown.
+        """Return functions and lines at an address, the innermost inlined first; () if unknown.
 
         Raises: UsageError when addr2line ends or does not answer in time.
         """

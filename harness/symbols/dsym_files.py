@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Functions and lines for the frames of a macOS panic, from dSYMs and the addresses in its text.
 
-A panic says where each kext lay, so a frame is looked up by its offset in the kext. A dSYM of
-another build is not used: the panic names the UUID of what ran, and no line is better than a
-wrong one.
+A panic lists the address of each kext, so a frame is looked up by its offset in its kext. A dSYM
+of another build is not used: the panic names the UUID of the kext that ran, and no line is better
+than a wrong one.
 """
 
 import re
@@ -23,7 +23,7 @@ from harness.symbols.paths import shown_path
 
 # binutils' addr2line reads no Mach-O.
 _PROGRAMS = ("llvm-addr2line-19", "llvm-addr2line", "llvm-addr2line-14")
-# mach-o/loader.h
+# binutils' addr2line cannot read Mach-O.
 _MAGIC_64 = 0xFEEDFACF
 _HEADER_BYTES = 32
 _SEGMENT_64 = 0x19
@@ -43,7 +43,7 @@ class Dsym:
 def read_dsym(path: Path) -> Dsym:
     """Return a dSYM, given as the bundle or as the file in it.
 
-    Raises: UsageError when it holds no 64-bit Mach-O.
+    Raises: UsageError when it contains no 64-bit Mach-O.
     """
     inner = sorted((path / "Contents" / "Resources" / "DWARF").glob("*")) if path.is_dir() else []
     file = inner[0] if inner else path
@@ -63,7 +63,7 @@ def read_dsym(path: Path) -> Dsym:
 
 
 def _commands(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the load commands that count here: __TEXT's segment and the UUID."""
+    """Yield the load commands that matter here: __TEXT's segment and the UUID."""
     (magic,) = struct.unpack_from("<I", data)
     if magic != _MAGIC_64:
         raise ValueError("no 64-bit Mach-O")
@@ -78,15 +78,15 @@ def _commands(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def loaded_uuids(text: Sequence[str]) -> dict[str, str]:
-    """Return the UUID of each kext that a panic places in memory."""
+    """Return the UUID of each kext whose address a panic lists."""
     found = (_KEXT.match(line) for line in text)
     return {match[1]: match[2].upper() for match in found if match}
 
 
 def fitting(report: KernelReport, dsyms: Sequence[Path]) -> dict[str, Path]:
-    """Return the dSYMs of the kexts in a panic, by kext: those that have the UUID of what ran.
+    """Return the dSYMs of the kexts in a panic, by kext: those with the UUID of what ran.
 
-    Raises: UsageError for one that is no dSYM.
+    Raises: UsageError for a file that is not a dSYM.
     """
     by_uuid = {read_dsym(path).uuid: path for path in dsyms}
     ran = loaded_uuids(report.text)
@@ -96,9 +96,9 @@ def fitting(report: KernelReport, dsyms: Sequence[Path]) -> dict[str, Path]:
 def symbolise(
     report: KernelReport, dsyms: Mapping[str, Path], *, roots: Sequence[Path] = ()
 ) -> tuple[KernelReport, tuple[str, ...]]:
-    """Return a panic with functions and lines from dSYMs by kext, and what could not be used.
+    """Return a panic with functions and lines from dSYMs, and the dSYMs that could not be used.
 
-    Raises: UsageError for a dSYM that is none, or without LLVM's addr2line.
+    Raises: UsageError for a file that is not a dSYM, or when LLVM's addr2line is missing.
     """
     ran = loaded_uuids(report.text)
     usable: dict[str, Dsym] = {}
@@ -138,7 +138,7 @@ def _points(
 ) -> tuple[SourcePoint, ...]:
     if place.kext not in finders:
         return ()
-    # A return address is that of the next instruction, which may be of the next line.
+    # A return address points to the next instruction, which may belong to the next line.
     back = 0 if place.address == trapped_at else 1
     return finders[place.kext].find(dsyms[place.kext].linked_at + place.offset - back)
 
@@ -146,7 +146,7 @@ def _points(
 def _frames_at(
     frame: Frame, place: Place, points: Sequence[SourcePoint], roots: Sequence[Path]
 ) -> list[Frame]:
-    """Return the frames of one address: inlined functions first, as frames of their own."""
+    """Return the frames of one address: inlined functions first, each as its own frame."""
     return [
         replace(
             frame,

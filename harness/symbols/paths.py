@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How a source file is shown: from the top of the tree that it belongs to.
+"""How a source file is shown: relative to the top of the tree that it belongs to.
 
-Pure: no file is looked at.
+Pure: no file is accessed.
 """
 
 import os
@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-# How a distribution's kernel and its headers name their files: all up to the top of the tree.
+# How a distribution's kernel and its headers name their files; remove all before the tree.
 _KERNEL_TREE = re.compile(r"^(?:.*/)?(?:linux-(?:headers-)?\d[^/]*/|debian/build/build_[^/]*/)+")
 
 
@@ -23,6 +23,6 @@ def shown_path(file: str, roots: Sequence[Path]) -> str:
 
 
 def shown_place(place: str, roots: Sequence[Path]) -> str:
-    """Return file:line with the file as `shown_path` has it; what is no such thing as it is."""
+    """Return file:line with the file as `shown_path` returns it; other text is unchanged."""
     file, colon, line = place.rpartition(":")
     return f"{shown_path(file, roots)}:{line}" if colon else place

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Files and lines for the frames of a kernel's report, from the binaries that ran.
 
-The kernel prints function+offset/size, so neither KASLR nor where a module was loaded matters:
-the offset is looked up in the function of that name. A frame that does not fit the binary keeps
-what the kernel printed. No line at all is better than a wrong one.
+The kernel prints function+offset/size, so neither KASLR nor a module's load address matters: the
+offset is looked up in the function of that name. A frame that does not fit the binary keeps what
+the kernel printed. No line is better than a wrong one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,10 @@ from harness.symbols.paths import shown_path, shown_place
 
 
 class Symbolizer:
-    """A context in which frames are looked up; programs that it needs run until it ends.
+    """A context for looking up frames; the programs that it needs run until it ends.
 
-    `modules` are the modules with debug information by name, `roots` the folders that paths are
-    shown relative to. `notes` says what could not be looked up, and why; each once.
+    `modules` are the modules with debug information by name. `roots` are the folders that paths
+    are shown relative to. `notes` lists once each what could not be looked up, and why.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Symbolizer:
         return tuple(self._notes)
 
     def report(self, report: KernelReport) -> KernelReport:
-        """Return a report with files and lines in all its stacks, and that of its function."""
+        """Return a report with lines in all its stacks, and with the place of its function."""
         pointers = [one for one in text_frames.where(report.text) if not one.inline]
         at = {(one.function, one.offset, one.module) for one in pointers}
         stacks = tuple(
@@ -83,10 +83,10 @@ class Symbolizer:
         return replace(report, stacks=stacks, place=place)
 
     def frame(self, frame: Frame, *, at_address: bool = False) -> tuple[Frame, ...]:
-        """Return a frame with its place, before it what was inlined there, innermost first.
+        """Return a frame with its place, preceded by the functions inlined there, innermost first.
 
         A return address belongs to the call before it; `at_address` is for the program counter,
-        which is where it says. A frame that the binary does not explain comes back as it was.
+        which is exact. A frame that the binary does not explain is returned unchanged.
         """
         if frame.inline or frame.place or not frame.function:
             return (frame,)
@@ -94,7 +94,7 @@ class Symbolizer:
             points = self._points(frame, back=0 if at_address else 1)
         except HarnessError as error:
             self._note(f"{self._shown(frame.module)}: {error.message}")
-            # An addr2line that failed once may answer the next question with this one's lines.
+            # After a failure, addr2line may answer the next question with the previous answer.
             self._symbols[frame.module] = None
             return (frame,)
         if not points:
@@ -119,7 +119,10 @@ class Symbolizer:
         return finder.find(symbol.value + max(frame.offset - back, 0))
 
     def _symbol(self, frame: Frame) -> Symbol | None:
-        """Return the one symbol that a frame can mean; None with a note, or for data: no line."""
+        """Return the only symbol that a frame can mean, None with a note otherwise.
+
+        A frame in data has no line, so it gives None, too.
+        """
         table = self._table(frame.module)
         if table is None:
             return None
@@ -146,7 +149,7 @@ class Symbolizer:
             path = self._files.get(module)
             if path is None:
                 return None
-            # Kept even when it cannot be read: one note is enough.
+            # A file that cannot be read is kept as well, so that it is noted only once.
             self._symbols[module] = None
             if not path.is_file():
                 self._note(f"{path} is not there")
@@ -197,13 +200,13 @@ def source_lines(place: str, roots: Sequence[Path], *, around: int = 2) -> tuple
 
 
 def _place_of(report: KernelReport, stacks: Sequence[Stack]) -> str:
-    """Return the place of the function that the report blames: of its surest frame."""
+    """Return the place of the function that the report blames, from its most reliable frame."""
     blamed = [
         frame
         for stack in stacks
         for frame in stack.frames
         if frame.place and not frame.inline and guilty.bare(frame.function) == report.function
     ]
-    # The first of the best: sorting keeps the order of what is equal.
+    # The first of the best: sorting keeps the order of equal elements.
     blamed.sort(key=lambda frame: (frame.module != report.module, not frame.reliable))
     return blamed[0].place if blamed else ""

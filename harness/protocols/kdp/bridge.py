@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""gdb-remote for a debugger on one side, KDP to a kernel on the other.
+"""Translate gdb-remote, for a debugger on one side, to KDP, for a kernel on the other.
 
-lldb outside of macOS has no KDP, and gdb never had: both speak to this bridge as to any stub. One
-debugger, one thread (KDP shows the CPU that stopped). The kernel cannot be interrupted by KDP;
-who can inject an NMI gives that as `interrupt`.
+lldb outside of macOS has no KDP, and gdb never had it. Both talk to this bridge as to any stub. It
+serves one debugger and shows one thread, because KDP shows only the CPU that stopped. KDP cannot
+interrupt a running kernel; a caller that can inject an NMI passes that as `interrupt`.
 """
 
 import logging
@@ -29,7 +29,7 @@ _POLL_S = 0.2
 _TRAP_BYTES = {CPU_TYPE_X86_64: 1, CPU_TYPE_ARM64: 4}
 _BAD = b"E01"
 _FEATURES = b"PacketSize=1000;qXfer:features:read+;QStartNoAckMode+;vContSupported+"
-# What a debugger asks and the answer that does not depend on the kernel.
+# Requests of a debugger whose answer does not depend on the kernel.
 _FIXED = {
     b"qC": b"QC" + _THREAD,
     b"qfThreadInfo": b"m" + _THREAD,
@@ -40,7 +40,7 @@ _FIXED = {
 
 
 class Bridge:
-    """One debugger's session with a kernel; `serve` returns when either has gone."""
+    """One debugger's session with a kernel; `serve` returns when either side has gone."""
 
     def __init__(
         self, link: Link, client: KdpClient, *, interrupt: Callable[[], None] | None = None
@@ -49,10 +49,10 @@ class Bridge:
         self._client = client
         self._interrupt = interrupt
         self._description = DESCRIPTIONS[client.target.cpu_type]
-        # What lay where a breakpoint is now: debuggers expect to read that.
+        # The bytes that a breakpoint replaced: debuggers expect to read those.
         self._breakpoints: dict[int, bytes] = {}
         self._stop = b"T05thread:" + _THREAD + b";"
-        # Debuggers read one register a packet, a kernel gives them all in one.
+        # A debugger reads one register per packet, but a kernel sends all of them in one.
         self._values: dict[str, int] | None = None
         self._handlers: dict[bytes, Callable[[bytes], bytes]] = {
             b"g": self._read_all,
@@ -67,10 +67,10 @@ class Bridge:
         }
 
     def serve(self) -> None:
-        """Answer the debugger until it detaches, is gone, or the kernel is.
+        """Answer the debugger until it detaches or one side is gone.
 
-        Breakpoints are taken out and the kernel is let go, however the debugger left.
-        Raises: DebugError when the kernel fails in a way that no answer can say.
+        At the end breakpoints are removed and the kernel is resumed, however the debugger left.
+        Raises: DebugError when the kernel fails in a way that no answer can express.
         """
         try:
             while self._turn():
@@ -82,7 +82,7 @@ class Bridge:
                 self._link.close()
 
     def _turn(self) -> bool:
-        """Do what is next; tell whether there is more."""
+        """Handle the next event, and return whether the session goes on."""
         if self._client.running:
             return self._running_turn()
         piece = self._link.next()
@@ -127,7 +127,7 @@ class Bridge:
             self._interrupt()
 
     def _settle_trap(self, note: ExceptionNote) -> None:
-        """Make the state after a trap what a debugger expects: pc on the breakpoint, no TF."""
+        """Adjust the state after a trap for the debugger: pc at the breakpoint, no TF."""
         exception = note.stops[0].exception if note.stops else 0
         self._stop = b"T%02xthread:%s;" % (_SIGNALS.get(exception, _SIGTRAP), _THREAD)
         if self._client.target.cpu_type != CPU_TYPE_X86_64:
@@ -153,7 +153,7 @@ class Bridge:
     # --- packets ---------------------------------------------------------------------------------
 
     def _packet(self, payload: bytes) -> bool:
-        """Answer one packet; False when the session is over."""
+        """Answer one packet; return False when the session is over."""
         if payload in {b"k", b"vKill;1"} or payload.startswith(b"D"):
             self._let_go()
             self._link.send(b"X09" if payload == b"k" else b"OK")
@@ -192,7 +192,7 @@ class Bridge:
         return self._xml_part(payload)
 
     def _xml_part(self, payload: bytes) -> bytes:
-        """Return a part of the target's description; "" (not supported) to anything else."""
+        """Return a part of the target's description; "" (not supported) for any other object."""
         if not payload.startswith(b"qXfer:features:read:target.xml:"):
             return b""
         offset, size = (int(part, 16) for part in payload.rpartition(b":")[2].split(b","))
@@ -206,7 +206,7 @@ class Bridge:
         return (("pid:1;" if process else "") + text).encode()
 
     def _go(self, payload: bytes) -> bool:
-        """Let the kernel run, or step one instruction; the stop is reported later."""
+        """Resume the kernel, or step one instruction; the stop is reported later."""
         action = payload.removeprefix(b"vCont;")[:1]
         try:
             if action in {b"s", b"S"}:

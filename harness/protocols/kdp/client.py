@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The debugger's side of KDP over UDP: one request at a time, sent again until it is answered.
+"""The debugger's side of KDP over UDP: one request at a time, repeated until it is answered.
 
-The kernel answers a repeated request with the reply that it kept, so a repetition is safe. What
-comes of its own accord, exceptions, is acknowledged here and kept for `wait_for_stop`. A running
-kernel listens to nobody: only a stopped one answers.
-Source: xnu-11417.101.15, osfmk/kdp/kdp_udp.c and kdp.c; sequence of a session as lldb's
-ProcessKDP has it.
+The kernel answers a repeated request with its stored reply, so a repetition is safe. Exceptions,
+which the kernel sends unasked, are acknowledged here and kept for `wait_for_stop`. A running
+kernel does not listen: only a stopped one answers.
+Source: xnu-11417.101.15, osfmk/kdp/kdp_udp.c and kdp.c; the sequence of a session follows lldb's
+ProcessKDP.
 """
 
 import contextlib
@@ -46,14 +46,14 @@ from harness.protocols.kdp.packets import (
 _BodyT = TypeVar("_BodyT", bound=Body)
 _LOG = logging.getLogger(__name__)
 _GREETING = "Greetings from modlab"
-# lldb moves half of what the protocol allows; some kernels' drivers take no more.
+# lldb moves half of what the protocol allows, because some kernels' drivers accept no more.
 _CHUNK_BYTES = DATA_MAX_BYTES // 2
 _SEQUENCES = 256
 _FROM_KERNEL = {Request.EXCEPTION, Request.TERMINATION}
 
 
 class KdpSilent(DebugError):
-    """Raised when no reply came to any of the tries."""
+    """Raised when none of the tries got a reply."""
 
 
 class KdpRefused(DebugError):
@@ -73,16 +73,16 @@ class KdpRefused(DebugError):
 
 
 class KdpOutOfStep(DebugError):
-    """Raised when a reply belongs to no request that was made: two debuggers, or no kernel."""
+    """Raised when a reply matches no request: a second debugger is there, or no kernel."""
 
 
 class KdpTerminated(DebugError):
-    """Raised when the kernel says that it goes away."""
+    """Raised when the kernel announces that it terminates."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KdpTarget:
-    """What the kernel said of itself; `text_address` is where it lies now, 0 when unsaid."""
+    """What the kernel reported about itself; `text_address` is where it lies, 0 when unknown."""
 
     cpu_type: int
     cpu_subtype: int
@@ -95,7 +95,7 @@ class KdpTarget:
 
 
 class KdpClient:
-    """A session with one kernel; leaving the `with` block disconnects, and the kernel runs on."""
+    """A session with one kernel; the kernel continues when the `with` block ends."""
 
     def __init__(
         self, host: str, port: int = KDP_PORT, *, timeout_s: float = 5.0, tries: int = 3
@@ -140,11 +140,11 @@ class KdpClient:
 
     @property
     def has_notes(self) -> bool:
-        """Whether a stop has arrived that nobody has asked for yet."""
+        """Whether a stop has arrived that no caller has taken yet."""
         return bool(self._notes)
 
     def connect(self) -> KdpTarget:
-        """Attach to a kernel that waits for a debugger, and return what it says of itself.
+        """Attach to a kernel that waits for a debugger, and return what it reports about itself.
 
         Raises: KdpSilent, KdpRefused when another debugger is attached, KdpOutOfStep.
         """
@@ -174,13 +174,13 @@ class KdpClient:
         return self.target
 
     def disconnect(self) -> None:
-        """Let the kernel go; it runs on, or waits for the next debugger after a panic."""
+        """Resume the kernel and end the session; after a panic it waits for the next debugger."""
         if self._connected:
             self._connected = False
             self._exchange(Request.DISCONNECT, Empty())
 
     def read_memory(self, address: int, size_bytes: int) -> bytes:
-        """Return kernel memory, in as many requests as it takes.
+        """Return kernel memory, in as many requests as necessary.
 
         Raises: KdpRefused where nothing is mapped.
         """
@@ -211,21 +211,21 @@ class KdpClient:
         return flavor.decode(self._read_status(Request.READREGS, body).data)
 
     def write_registers(self, values: dict[str, int]) -> None:
-        """Set all the registers of the CPU that stopped."""
+        """Set all registers of the CPU that stopped."""
         flavor = registers.THREAD[self.target.cpu_type]
         body = Registers(cpu=0, flavor=flavor.number, data=flavor.encode(values))
         self._read_status(Request.WRITEREGS, body)
 
     def set_breakpoint(self, address: int) -> None:
-        """Let the kernel plant a breakpoint.
+        """Let the kernel set a breakpoint.
 
-        Raises: KdpRefused when it has no more, or no memory there.
+        Raises: KdpRefused when it has no breakpoint left, or no memory at that address.
         """
         body = Breakpoint(address=address)
         self._read_status(Request.BREAKPOINT64_SET, body, what=f"at {address:#x}")
 
     def remove_breakpoint(self, address: int) -> None:
-        """Let the kernel take a breakpoint out again."""
+        """Let the kernel remove a breakpoint."""
         body = Breakpoint(address=address)
         self._read_status(Request.BREAKPOINT64_REMOVE, body, what=f"at {address:#x}")
 
@@ -236,9 +236,9 @@ class KdpClient:
         self.running = True
 
     def wait_for_stop(self, *, deadline_s: float) -> ExceptionNote | None:
-        """Return why the kernel stopped; None when it did not within the deadline.
+        """Return why the kernel stopped, None when it did not stop before the deadline.
 
-        Raises: KdpTerminated when it went away instead.
+        Raises: KdpTerminated when it terminated instead.
         """
         end = time.monotonic() + deadline_s
         while not self._notes:
@@ -266,7 +266,7 @@ class KdpClient:
         return reply
 
     def _exchange(self, request: Request, body: Body) -> Packet:
-        """Return the reply to a request, sent up to `tries` times."""
+        """Send a request up to `tries` times, and return the reply."""
         if self.running:
             raise DebugError("the kernel runs: KDP cannot interrupt it", hint=_NMI_HINT)
         sequence = self._sequence
@@ -290,7 +290,7 @@ class KdpClient:
         )
 
     def _await(self, asked: Packet) -> Packet | None:
-        """Return the reply to what was asked; None when the time of one try is over."""
+        """Return the reply to the current request, None when the time of one try is over."""
         end = time.monotonic() + self._timeout_s
         while (left := end - time.monotonic()) > 0:
             packet = self._receive(left)
@@ -317,14 +317,14 @@ class KdpClient:
             raise DebugError(f"nothing can be sent to {self._peer}: {error}") from error
 
     def _receive(self, wait_s: float) -> Packet | None:
-        """Return the next packet, notes acknowledged and kept; None for none and for a bad one."""
+        """Return the next packet, None for none or a bad one; notes are acknowledged and kept."""
         self._socket.settimeout(max(wait_s, 0.001))
         try:
             packet = codec.decode(self._socket.recv(2 * PACKET_MAX_BYTES))
         except TimeoutError:
             return None
         except ConnectionRefusedError:
-            # The port is closed now; it opens when the kernel stops, so the time is waited out.
+            # The port is closed while the kernel runs. It opens when the kernel stops, so wait.
             time.sleep(min(wait_s, self._timeout_s / 10))
             return None
         except codec.KdpMalformed as error:
@@ -335,7 +335,7 @@ class KdpClient:
         return packet
 
     def _acknowledge(self, note: Packet) -> None:
-        """Answer what the kernel says unasked; one that it repeats is answered, not kept twice."""
+        """Acknowledge what the kernel sends unasked; keep it unless it is a repetition."""
         answer = Packet(
             request=note.request, is_reply=True, sequence=note.sequence, key=note.key, body=Empty()
         )
@@ -353,7 +353,7 @@ _NMI_HINT = "an NMI stops it when it was booted with debug=0x4: virsh inject-nmi
 
 
 def _word_after(text: str, mark: str) -> str:
-    """Return the word that follows a mark, without what punctuates it; "" without the mark."""
+    """Return the word after a mark, without punctuation; "" when the mark is missing."""
     _, found, rest = text.partition(mark)
     words = rest.split()
     return words[0].rstrip(";,") if found and words else ""

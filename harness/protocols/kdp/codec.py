@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Bytes of KDP packets from values and back; pure, both directions, every packet of the protocol.
+"""Encode and decode KDP packets: every packet of the protocol, in both directions. Pure.
 
-A packet that a kernel would throw away is not encoded, and one that breaks the protocol is not
-decoded: both raise KdpMalformed. All is little endian but the ports of CONNECT and REATTACH.
+A packet that a kernel would discard is not encoded, and a packet that breaks the protocol is not
+decoded: both raise KdpMalformed. Everything is little endian except the ports of CONNECT and
+REATTACH.
 Source: xnu-11417.101.15, osfmk/kdp/kdp_protocol.h (every structure there is packed).
 """
 
@@ -49,12 +50,12 @@ _DUMP_BYTES = (50, 16, 16)
 
 
 class KdpMalformed(DebugError):
-    """Raised for bytes that are no KDP packet, and for values that fit in none."""
+    """Raised for bytes that are not a KDP packet, and for values that fit into none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """How a body lies in a packet: fixed fields, then maybe bytes or a string as the last one."""
+    """The layout of a packet's body: fixed fields, then possibly bytes or a string at the end."""
 
     body: type
     fixed: str = "<"
@@ -150,7 +151,7 @@ def encode(packet: Packet) -> bytes:
 def decode(data: bytes) -> Packet:
     """Return the packet in a datagram.
 
-    Raises: KdpMalformed for a wrong length, an unknown request, fields that are cut off.
+    Raises: KdpMalformed for a wrong length, an unknown request or truncated fields.
     """
     if not HEADER_BYTES <= len(data) <= PACKET_MAX_BYTES:
         raise KdpMalformed(f"{len(data)} bytes are no KDP packet", evidence=(data[:32].hex(),))
@@ -239,7 +240,7 @@ def _entries(tail: str, cells: list[tuple[int, ...]]) -> Body:
 
 
 def _check_size(body: Body, *, written: bool) -> None:
-    """Raise for a write whose data is not as long as it says."""
+    """Raise when a write's data does not have the length that the packet gives."""
     if not (written and isinstance(body, Memory | PhysicalMemory | IoPort)):
         return
     if len(body.data) != body.size_bytes:

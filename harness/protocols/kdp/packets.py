@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What KDP packets say, as values: requests, errors, and the body of every packet.
+"""The contents of KDP packets as values: requests, errors, and the body of every packet.
 
-Only data; `codec` turns them into bytes and back. Fields are named after what they hold, in the
-order in which they lie in a packet.
+Only data; `codec` converts them to bytes and back. Fields are named after what they hold, in the
+order of the packet.
 Source: xnu-11417.101.15, osfmk/kdp/kdp_protocol.h; ports, sizes and sequence rules: kdp_udp.c.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
 
-# The kernel listens here.
+# The port on which the kernel listens.
 KDP_PORT = 41139
-# What one packet may hold, header included, and how much memory one request may move.
+# The most that one packet may hold, header included, and the most memory one request may move.
 PACKET_MAX_BYTES = 1200
 DATA_MAX_BYTES = 1024
-# KDP_VERSION's feature bit: the kernel plants breakpoints itself.
+# KDP_VERSION's feature bit: the kernel sets breakpoints itself.
 FEATURE_BREAKPOINTS = 1
 # From this version on addresses have 64 bits.
 VERSION_64_BIT = 11
 
 
 class Request(IntEnum):
-    """What a packet asks for; EXCEPTION and TERMINATION come from the kernel."""
+    """What a packet requests; EXCEPTION and TERMINATION come from the kernel."""
 
     CONNECT = 0
     DISCONNECT = 1
@@ -58,7 +58,7 @@ class Request(IntEnum):
 
 
 class KdpStatus(IntEnum):
-    """What a reply says of its request; a kernel may send other numbers, too."""
+    """What a reply reports about its request; a kernel may send other numbers, too."""
 
     NO_ERROR = 0
     ALREADY_CONNECTED = 1
@@ -77,7 +77,7 @@ class Empty:
 
 @dataclass(frozen=True, kw_only=True)
 class Connect:
-    """KDP_CONNECT: where replies and exceptions are to be sent, in network order, and a word."""
+    """the ports for replies and exceptions, in network order, and a greeting."""
 
     reply_port: int
     exception_port: int
@@ -86,14 +86,14 @@ class Connect:
 
 @dataclass(frozen=True, kw_only=True)
 class Reattach:
-    """KDP_REATTACH: the port of the replies, in network order."""
+    """the port for replies, in network order."""
 
     reply_port: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The reply of whatever can fail; what was read follows when it did not."""
+    """The reply to a request that can fail; after a success the data that was read follows."""
 
     error: int
     data: bytes = b""
@@ -101,7 +101,7 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class HostInfo:
-    """One bit for each CPU that is there, and Mach's cpu_type and cpu_subtype."""
+    """One bit for each existing CPU, and Mach's cpu_type and cpu_subtype."""
 
     cpus_mask: int
     cpu_type: int
@@ -127,7 +127,7 @@ class MaxBytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Where to read or write how much; `data` only when it is written."""
+    """An address and a size to read or write; `data` only for a write."""
 
     address: int
     size_bytes: int
@@ -136,7 +136,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class PhysicalMemory:
-    """The same in physical memory, by the logical CPU that is to do it."""
+    """The same for physical memory, and the logical CPU that does it."""
 
     address: int
     size_bytes: int
@@ -146,7 +146,7 @@ class PhysicalMemory:
 
 @dataclass(frozen=True, kw_only=True)
 class Registers:
-    """One CPU's registers of one flavour; `data` only when they are written."""
+    """One CPU's registers of one flavour; `data` only for a write."""
 
     cpu: int
     flavor: int
@@ -155,7 +155,7 @@ class Registers:
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeCpus:
-    """The CPUs that are to run on."""
+    """The CPUs that are to continue."""
 
     cpu_mask: int
 
@@ -169,7 +169,7 @@ class Breakpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class IoPort:
-    """An x86 port of `size_bytes`, by the logical CPU that is to do it."""
+    """An x86 port of `size_bytes`, and the logical CPU that accesses it."""
 
     lcpu: int
     address: int
@@ -179,7 +179,7 @@ class IoPort:
 
 @dataclass(frozen=True, kw_only=True)
 class Msr:
-    """A model specific register; 8 bytes of `data` when it is written."""
+    """A model specific register; 8 bytes of `data` for a write."""
 
     address: int
     lcpu: int
@@ -205,7 +205,7 @@ class ExceptionNote:
 
 @dataclass(frozen=True, kw_only=True)
 class Termination:
-    """KDP_TERMINATION: the kernel is going; 1 exit, 2 power off, 3 reboot."""
+    """the kernel terminates; 1 exit, 2 power off, 3 reboot."""
 
     term_code: int
     exit_code: int
@@ -229,14 +229,14 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class Regions:
-    """KDP_REGIONS' reply."""
+    """The reply to KDP_REGIONS."""
 
     regions: tuple[Region, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DumpInfo:
-    """Where the kernel is to send a core, and what it is to do then."""
+    """Where the kernel sends a core dump, and what it does afterwards."""
 
     name: str
     destination: str
@@ -270,7 +270,7 @@ Body = (
 
 @dataclass(frozen=True, kw_only=True)
 class Packet:
-    """One packet: whose it is by sequence and key, which way it goes, and what it says."""
+    """One packet: its key and sequence number, its direction, and its body."""
 
     request: Request
     is_reply: bool

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The register sets that KDP moves, as names and values; pure.
+"""The register sets that KDP transfers, as names and values. Pure.
 
-A flavour's number means another set on each architecture. Segment registers and flags are 64 bits
-wide on the wire although the CPU's are not.
+The number of a flavour means a different set on each architecture. Segment registers and flags
+are 64 bits wide on the wire although those of the CPU are not.
 Source: xnu-11417.101.15, osfmk/mach/{i386,arm}/thread_status.h and _structs.h.
 """
 
@@ -19,7 +19,7 @@ ARCHITECTURES = {CPU_TYPE_X86_64: "x86_64", CPU_TYPE_ARM64: "arm64"}
 
 @dataclass(frozen=True, kw_only=True)
 class Flavor:
-    """One set of registers: its number, and names and widths in the order of the wire."""
+    """One set of registers: its number, and names and widths in wire order."""
 
     number: int
     layout: str
@@ -27,11 +27,11 @@ class Flavor:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes it takes on the wire."""
+        """The size of the set on the wire."""
         return struct.calcsize(self.layout)
 
     def encode(self, values: dict[str, int]) -> bytes:
-        """Return the wire's bytes; every name must be there.
+        """Return the bytes for the wire; every name must be present.
 
         Raises: DebugError for a missing name or a value that is too wide.
         """
@@ -43,7 +43,7 @@ class Flavor:
     def decode(self, data: bytes) -> dict[str, int]:
         """Return the registers by name.
 
-        Raises: DebugError for another length.
+        Raises: DebugError for bytes of another length.
         """
         if len(data) != self.size_bytes:
             raise DebugError(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kernel's side of KDP, in front of any machine that can be stopped: what tests attach to.
+"""The kernel's side of KDP, in front of any machine that can be stopped; tests attach to it.
 
-It keeps XNU's rules: one sequence number is right, the one before gets the kept reply again, all
-else is thrown away; a second debugger is refused; exceptions are repeated until acknowledged. And
-it can be made to lose, repeat and falsify packets, each fault from a seed.
+It keeps XNU's rules. One sequence number is correct, its predecessor gets the stored reply again,
+and all other packets are discarded. A second debugger is refused. Exceptions are repeated until
+they are acknowledged. It can also lose, repeat and falsify packets, each fault from a seed.
 Source: xnu-11417.101.15, osfmk/kdp/kdp.c and kdp_udp.c.
 """
 
@@ -57,30 +57,30 @@ class Machine(Protocol):
     banner: str
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Return memory, or None where some of it is not mapped."""
+        """Return memory, None where some of it is not mapped."""
 
     def write(self, address: int, data: bytes) -> bool:
-        """Change memory; tell whether all of it is mapped."""
+        """Change memory; return whether all of it is mapped."""
 
     def plant(self, address: int) -> KdpStatus:
         """Set a breakpoint."""
 
     def clear(self, address: int) -> KdpStatus:
-        """Take a breakpoint out."""
+        """Remove a breakpoint."""
 
     def registers(self) -> dict[str, int]:
-        """Return the thread state by KDP's names."""
+        """Return the thread state by KDP's names of registers."""
 
     def set_registers(self, values: dict[str, int]) -> None:
         """Set the thread state."""
 
     def run(self) -> ExceptionInfo | None:
-        """Run until something stops it, and return what; None when it ran to its end."""
+        """Run until something stops the machine, and return what; None when the program ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """What goes wrong on the way; probabilities are 0 to 1."""
+    """The faults of the transport; probabilities are 0 to 1."""
 
     seed: int = 0
     lose_requests: float = 0.0
@@ -95,7 +95,7 @@ class Faults:
 
 @dataclass
 class Seen:
-    """What the stub has met: for the assertions of tests."""
+    """What the stub has received, for the assertions of tests."""
 
     requests: list[Request] = field(default_factory=list)
     lost: int = 0
@@ -177,7 +177,7 @@ class StubServer:
         return probability > 0 and self._random.random() < probability
 
     def _handle(self, packet: Packet) -> bool:
-        """Answer one request; tell whether it was carried out now."""
+        """Answer one request; return whether it was carried out now."""
         if isinstance(packet.body, Connect | Reattach):
             return self._attach(packet)
         if not self.seen.connected or packet.key != _KEY:
@@ -258,7 +258,7 @@ class StubServer:
         self._exception_sequence = (self._exception_sequence + 1) % _SEQUENCES
 
     def _wait_for_acknowledgement(self, note: Packet) -> bool:
-        """Tell whether the debugger's answer to a note came; late requests are answered, too."""
+        """Return whether the debugger acknowledged a note; answer late requests, too."""
         while not self._over.is_set():
             packet = self._receive()
             if packet is None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A KDP kernel's registers as gdb-remote wants them: the description, and the bytes; pure.
+"""A KDP kernel's registers in the form of gdb-remote: the description, and the bytes. Pure.
 
-gdb takes a description only when a feature is complete, so registers that KDP does not move are
-described too, and are 'x' (unavailable) in what is sent. lldb shows such a register as 0xcccc...,
-and takes any description: it gets one of the registers that there are.
+gdb accepts a description only when each feature is complete. So registers that KDP does not
+transfer are described, too, and sent as 'x' (unavailable). lldb shows such a register as 0xcccc...
+but accepts any description, so it gets one of the existing registers only.
 Source: the gdb manual, appendix 'Target Descriptions', Standard Target Features.
 """
 
@@ -15,7 +15,7 @@ from harness.protocols.kdp.registers import CPU_TYPE_ARM64, CPU_TYPE_X86_64
 
 @dataclass(frozen=True, kw_only=True)
 class Register:
-    """One register of gdb-remote: its size, and KDP's name for it, "" where KDP has none."""
+    """A register of gdb-remote: its size, and KDP's name for it, "" when KDP has none."""
 
     name: str
     bits: int
@@ -25,7 +25,7 @@ class Register:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """The registers of an architecture in gdb's order, and what lldb calls the machine."""
+    """The registers of an architecture in gdb's order, and lldb's name of the machine."""
 
     architecture: str
     feature: str
@@ -50,7 +50,7 @@ class Description:
         return head + ET.tostring(root, encoding="unicode")
 
     def for_lldb(self) -> "Description":
-        """Return the description without the registers that KDP does not move."""
+        """Return the description without the registers that KDP does not transfer."""
         moved = tuple(
             replace(register, name=register.kdp if register.kdp == "rflags" else register.name)
             for register in self.registers
@@ -59,7 +59,7 @@ class Description:
         return replace(self, registers=moved)
 
     def hex_of(self, register: Register, values: dict[str, int]) -> bytes:
-        """Return one register as hex digits in memory order, or as 'x' where there is none."""
+        """Return one register as hex digits in memory order, as 'x' without a value."""
         count = register.bits // 8
         if register.kdp not in values:
             return b"xx" * count
@@ -67,13 +67,13 @@ class Description:
         return value.to_bytes(count, "little").hex().encode()
 
     def all_hex(self, values: dict[str, int]) -> bytes:
-        """Return every register, as the reply to 'g'."""
+        """Return every register, in the form of the reply to 'g'."""
         return b"".join(self.hex_of(register, values) for register in self.registers)
 
     def from_hex(self, text: bytes, values: dict[str, int]) -> dict[str, int]:
-        """Return the values with what a 'G' packet sets; 'x' leaves a register as it is.
+        """Return the values after a 'G' packet; 'x' leaves a register unchanged.
 
-        Raises: ValueError for text that is shorter than the registers, or no hex.
+        Raises: ValueError for text that is shorter than the registers, or not hex.
         """
         found, position = dict(values), 0
         for register in self.registers:
