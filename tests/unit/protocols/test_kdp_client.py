@@ -141,6 +141,14 @@ def test_garbage_before_each_reply_is_passed_over() -> None:
         assert client.read_memory(BASE, 2) == b"\0\1"
 
 
+def test_a_second_reply_to_the_attach_is_passed_over() -> None:
+    """REATTACH and CONNECT both have the number 0: the answer to a repeated one is only late."""
+    with attached(PageMachine(), Faults(repeat_replies=1.0), timeout_s=5.0) as (client, stub):
+        assert client.read_memory(BASE, 4)
+
+    assert stub.seen.requests[:2] == [Request.REATTACH, Request.CONNECT]
+
+
 def test_a_silent_kernel_ends_in_a_clear_error() -> None:
     """The error names peer, request, tries and time, and what the console must say."""
     with (
