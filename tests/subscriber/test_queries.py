@@ -105,7 +105,8 @@ def test_a_query_without_end_ends_at_its_deadline(store: Path) -> None:
     with Reader(store) as reader, pytest.raises(QueryError, match=r"not finished after 0\.3 s"):
         list(reader.query(sql, deadline_s=0.3).rows)
 
-    assert time.monotonic() - begun < 3
+    # The query itself would never end.
+    assert time.monotonic() - begun < 30
 
 
 def test_damage_that_a_query_meets_is_an_error(store: Path) -> None:

@@ -13,14 +13,18 @@ import pytest
 
 from harness.host import process
 
-# A sleep that no other run of these tests on this machine has begun.
-_SLEEP_S = f"4321{os.getpid()}"
+# No other run of this test on the machine has the same.
+_SLEEP_S = f"4321.{os.getpid()}"
 _HANGS = f"""
 import subprocess, time
 def test_hangs():
     subprocess.Popen(["sleep", "{_SLEEP_S}"])
     time.sleep(4321)
 """
+
+
+# Far from what happens at once; without what is tested it would be a minute or never.
+_SOON_S = 30.0
 
 
 def _sleepers() -> list[int]:
@@ -35,14 +39,13 @@ def test_a_test_that_hangs_is_named_and_ended_with_what_it_started(tmp_path: Pat
     """Its stack is shown, and the processes below it."""
     (tmp_path / "test_it.py").write_text(_HANGS)
     command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
-
     # On a busy machine pytest alone takes more than 4 s to begin.
     ended = process.run(command, cwd=tmp_path, deadline_s=20.0)
 
     assert ended.status is None
     assert any("in test_hangs" in line for line in ended.lines), ended.lines
     assert any(line.endswith(f"sleep {_SLEEP_S}") for line in ended.lines)
-    end = time.monotonic() + 5.0
+    end = time.monotonic() + _SOON_S
     while _sleepers() and time.monotonic() < end:
         time.sleep(0.05)
     assert _sleepers() == []
@@ -73,7 +76,7 @@ def test_an_interrupt_lets_the_command_clean_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only this process has got the signal: the command gets one of its own, and its time."""
-    monkeypatch.setattr(process, "_CLEANING_S", 3.0)
+    monkeypatch.setattr(process, "_CLEANING_S", _SOON_S)
     begun = tmp_path / "begun"
 
     def interrupt() -> None:
