@@ -38,9 +38,14 @@ def _sleepers() -> list[int]:
 def test_a_test_that_hangs_is_named_and_ended_with_what_it_started(tmp_path: Path) -> None:
     """Its stack is shown, and the processes below it."""
     (tmp_path / "test_it.py").write_text(_HANGS)
-    command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
-    # On a busy machine pytest alone takes more than 4 s to begin.
-    ended = process.run(command, cwd=tmp_path, deadline_s=20.0)
+    (tmp_path / "test_ends.py").write_text("def test_ends():\n    pass\n")
+    pytest_ = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    # The deadline must not come before pytest has begun, which takes as long as it takes here.
+    begun = time.monotonic()
+    assert process.run((*pytest_, "test_ends.py"), cwd=tmp_path, deadline_s=300.0).status == 0
+    deadline_s = 2.0 + 4 * (time.monotonic() - begun)
+
+    ended = process.run((*pytest_, "test_it.py"), cwd=tmp_path, deadline_s=deadline_s)
 
     assert ended.status is None
     assert any("in test_hangs" in line for line in ended.lines), ended.lines
