@@ -80,10 +80,10 @@ def parse(words: list[str]) -> None:
     words = [_PLACEHOLDERS.get(word, word) for word in words if word not in _CORE]
     if not words:
         return
-    task = tasks.namespace[words[0]]
-    word = getattr(task, "word", "")
-    if word and len(words) > 1 and not words[1].startswith("-"):
-        words = [words[0], f"--{word}={words[1]}", *words[2:]]
+    tasks.namespace[words[0]]  # KeyError for a task that is not there
+    # ./dev itself gives the guest's name of debug-attach its option.
+    if words[0] == "debug-attach" and len(words) > 1 and not words[1].startswith("-"):
+        words = [words[0], f"--run={words[1]}", *words[2:]]
     found = Parser(contexts=tasks.namespace.to_contexts()).parse_argv(words)
     if len(found) > 1:
         raise ParseError(f"{found[1].name} is taken for a task of its own")
