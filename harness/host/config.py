@@ -127,7 +127,7 @@ def choose_target(settings: Settings, name: str | None, kernel: str | None) -> T
 
 def _expectation(kind: str, message: str) -> str:
     if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return "no such key; see 'Configuration' in README.md for the keys"
+        return "no such key; the documentation's page 'Configuration keys' lists them"
     if kind == "missing":
         return "this key is required"
     return message[0].lower() + message[1:]

@@ -90,7 +90,7 @@ def _configured(settings: Settings) -> tuple[PackagesSpec, KextSpec]:
         missing = "packages" if packages is None else "kext"
         raise UsageError(
             f"{settings.file} has no [tool.harness.{missing}]",
-            hint="docs/packages.md and README.md say what it holds",
+            hint="docs/packages.md and the page 'Configuration keys' describe it",
         )
     return packages, kext
 
