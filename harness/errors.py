@@ -25,12 +25,16 @@
         ├── NoTests              4  no test ran, so none passed
         └── ScannerBlind         4  the kernel log would not show a fault
 
+`panic-explain` has one more: 5 (NOT_UNDERSTOOD), a log with words of a crash and no report.
+
 An error carries its evidence: `hint` says what to do next, and `evidence` holds the last lines of
 what was observed (a console, a compiler, a daemon's log).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+
+NOT_UNDERSTOOD = 5
 
 
 class HarnessError(Exception):

@@ -12,15 +12,16 @@ import lzma
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from harness.errors import UsageError
+from harness.errors import NOT_UNDERSTOOD, UsageError
 from harness.host import tool
-from harness.panic import darwin
 from harness.panic.causes import related
-from harness.panic.scan import scan_blocks
+from harness.panic.log import LogReader, Suspect
+from harness.panic.normalise import Region
+from harness.panic.scan import sourced
 from harness.panic.signature import signature
 from harness.panic.values import Frame, KernelReport
 from harness.symbols import dsym_files
@@ -32,24 +33,29 @@ STDIN = Path("-")
 # What a person reads and a bug tracker takes; a log with more is of a kernel that repeats itself.
 MOST_REPORTS = 1000
 _BLOCK_BYTES = 1 << 20
-# Of a panic of macOS, which is one text of some hundred lines.
-_MOST_DARWIN_BLOCKS = 4
-_DARWIN = ("panic(cpu ", "Debugger: Unexpected kernel trap")
 _UNPACK_S = 600.0
 _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """What a log holds: its first reports in the order of the log, and how many there were."""
+    """What a log holds: its first reports in the order of the log, and how many there were.
+
+    `dialects` says how the log is written, part by part. `suspects` are lines with words of a
+    crash, when there is no report.
+    """
 
     reports: tuple[KernelReport, ...]
     count: int
+    dialects: tuple[Region, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """The exit code that says it: 3 for a crash, 0 for none."""
-        return 3 if self.count else 0
+        """The exit code: 3 for a crash, 5 for words of one without a report, 0 for none."""
+        if self.count:
+            return 3
+        return NOT_UNDERSTOOD if self.suspects else 0
 
 
 def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
@@ -71,7 +77,7 @@ def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
         ) from error
     if decorate is None:
         return found
-    return Explained(reports=tuple(map(decorate, found.reports)), count=found.count)
+    return replace(found, reports=tuple(map(decorate, found.reports)))
 
 
 def explain_with_symbols(
@@ -99,39 +105,34 @@ def explain_with_symbols(
 
 
 def _explained(blocks: Iterator[str]) -> Explained:
-    """Return the reports of either system: both are looked for, a log holds one of them."""
-    held: list[str] = []
+    """Return the reports of a log of either system, and what the log is like."""
+    reader = LogReader()
     kept: list[KernelReport] = []
     count = 0
-    for report in scan_blocks(_keeping_darwin(blocks, held)):
+    for report in reader.read(blocks):
         if report.kind == "canary":
             continue
         count += 1
         if len(kept) < MOST_REPORTS:
             kept.append(report)
-    panics = darwin.scan(darwin.panic_string("\n".join(held)).split("\n")) if held else ()
-    reports = sorted((*panics, *related(kept)), key=lambda report: report.line)
-    return Explained(reports=tuple(reports), count=count + len(panics))
-
-
-def _keeping_darwin(blocks: Iterator[str], held: list[str]) -> Iterator[str]:
-    """Yield the blocks, and hold back a copy of those that a panic of macOS begins in."""
-    for number, block in enumerate(blocks):
-        # An .ips file's first line is JSON, and the panic is a string in the rest.
-        begins = any(word in block for word in _DARWIN) or (not number and block.startswith("{"))
-        if (held or begins) and len(held) < _MOST_DARWIN_BLOCKS:
-            held.append(block)
-        yield block
+    return Explained(
+        reports=tuple(sourced(report, reader.normaliser) for report in related(kept)),
+        count=count,
+        dialects=tuple(reader.normaliser.regions),
+        suspects=tuple(reader.suspects),
+    )
 
 
 def _blocks(stream: IO[bytes]) -> Iterator[str]:
     """Yield decoded text in blocks of whole lines, without the last line's end."""
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+    data = stream.read(_BLOCK_BYTES)
+    decoder = codecs.getincrementaldecoder(_encoding(data))(errors="backslashreplace")
     rest = ""
-    while data := stream.read(_BLOCK_BYTES):
+    while data:
         text = rest + decoder.decode(data)
         # A line without an end is not kept growing: it is cut where it is too long for a block.
         end = text.rfind("\n")
+        data = stream.read(_BLOCK_BYTES)
         if end < 0 and len(text) < _BLOCK_BYTES:
             rest = text
             continue
@@ -140,6 +141,18 @@ def _blocks(stream: IO[bytes]) -> Iterator[str]:
     rest += decoder.decode(b"", final=True)
     if rest:
         yield rest
+
+
+def _encoding(begin: bytes) -> str:
+    """Return how a text is encoded: PowerShell redirects in UTF-16, with a mark or without."""
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if begin.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    sample = begin[:4096]
+    if len(sample) > 1 and sample[1::2].count(0) * 2 > len(sample) * 0.8:
+        return "utf-16-le"
+    return "utf-8"
 
 
 @contextmanager
@@ -167,9 +180,16 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
 
 
 def to_json(found: Explained) -> str:
-    """Return the reports as JSON: {"crashes": [...], "count": N}, each with its signature."""
-    crashes = [_plain(report) for report in found.reports]
-    return json.dumps({"crashes": crashes, "count": found.count}, indent=1)
+    """Return the reports as JSON, each with its signature, and how the log is written."""
+    return json.dumps(
+        {
+            "crashes": [_plain(report) for report in found.reports],
+            "count": found.count,
+            "dialects": [asdict(region) for region in found.dialects],
+            "suspects": [asdict(suspect) for suspect in found.suspects],
+        },
+        indent=1,
+    )
 
 
 def _plain(report: KernelReport) -> dict[str, Any]:
@@ -183,6 +203,12 @@ def _plain(report: KernelReport) -> dict[str, Any]:
 
 def to_lines(found: Explained) -> list[str]:
     """Return what a person reads: a block for each report, or one line that there is none."""
+    if found.suspects:
+        return [
+            "no report was found, but these lines have words of a crash:",
+            *(f"   line {one.line + 1}: {one.text}" for one in found.suspects),
+            "   a report is known by its first line, which must be there and unbroken",
+        ]
     if not found.count:
         return ["nothing found: the log holds no report of a kernel against itself"]
     numbers = {report.line: index for index, report in enumerate(found.reports, start=1)}

@@ -6,31 +6,58 @@ serial line and in the files that macOS keeps (.panic is the text, .ips wraps it
 Mac has run this project yet; the parser has met published logs and texts made from those formats.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.panic.lines import clean
+from harness.panic.function_lists import functions
+from harness.panic.lines import clean, parse
+from harness.panic.normalise import Normaliser
 from harness.panic.values import Frame, KernelReport, Stack
 
-_PANIC = re.compile(r"^panic\(cpu (?P<cpu>\d+) caller (?:0x)?[0-9a-fA-F]+\): (?P<what>.*)")
-_DEBUGGER = re.compile(r"^Debugger: Unexpected kernel trap number: (?P<what>.*)")
+# osfmk/kern/debug.c since 10.4, and the trap handlers of i386 and PowerPC before they panic.
+_HEADERS = (
+    re.compile(r"^panic ?\(cpu (?P<cpu>\d+)(?: caller (?:0x)?[0-9a-fA-F]+)?\): ?(?P<what>.*)"),
+    re.compile(r"^Debugger: Unexpected kernel trap number: (?P<what>.*)"),
+    re.compile(r"^Unresolved kernel trap ?\(cpu (?P<cpu>\d+)\): (?P<what>.*)"),
+)
+# Each header holds one of these, and nearly no other line does.
+WORDS = ("panic(cpu ", "panic (cpu ", "Debugger: Unexpected kernel trap", "Unresolved kernel trap")
+_HEX = r"0x[0-9a-fA-F]+"
 # x86: '0xffffffb0 : 0xffffff80 mach_kernel : _function + 0x1c', names only with keepsyms=1.
 _FRAME = re.compile(
-    r"^\s*(?:0x[0-9a-f]+) : (?P<address>0x[0-9a-f]+)"
-    r"(?: (?P<image>[\w.]+) : (?P<function>[\w.$]+)(?: \+ (?P<offset>0x[0-9a-f]+))?)?"
+    r"^\s*(?:" + _HEX + r") : (?P<address>" + _HEX + r")"
+    r"(?: (?P<image>[\w.-]+) : (?P<function>[\w.$]+)(?: \+ (?P<offset>0x[0-9a-f]+))?)?"
 )
-_ARM_FRAME = re.compile(r"^\s*lr: (?P<address>0x[0-9a-f]+)\s+fp: 0x[0-9a-f]+")
+_ARM_FRAME = re.compile(
+    r"^\s*lr: (?P<address>"
+    + _HEX
+    + r")\s+fp: "
+    + _HEX
+    + r"(?:\s+(?P<image>[\w.-]+) : (?P<function>[\w.$]+)(?: \+ (?P<offset>0x[0-9a-f]+))?)?"
+)
+# What atos and the kernel debug kit's kpdescribe make of a backtrace.
+_DESCRIBED = re.compile(
+    r"^\s*(?:(?P<address>"
+    + _HEX
+    + r")\s+){0,2}(?P<function>\S[^(]{0,200}(?:\([^()]{0,200}\)(?: const)?)?) \(in (?P<image>[\w.-]+)\)"
+    r"(?: \+ (?P<offset>\d+|0x[0-9a-f]+)| \((?P<place>[^()\s]+:\d+)\))?"
+)
+# PowerPC: after 'Backtrace:' stand bare addresses, several on a line.
+_ADDRESSES = re.compile(r"^\s*(?:Backtrace:)?\s*(0x[0-9A-Fa-f]{8}(?:\s+0x[0-9A-Fa-f]{8})*)\s*$")
 _KEXT = re.compile(
-    r"^\s*(?P<name>[\w.-]+)\([^)]*\)\[(?P<uuid>[0-9A-Fa-f-]+)\]@(?P<start>0x[0-9a-f]+)->(?P<end>0x[0-9a-f]+)"
+    r"^\s*(?P<name>[\w.-]+)\([^)]*\)(?:\[(?P<uuid>[0-9A-Fa-f-]+)\])?@(?P<start>"
+    + _HEX
+    + r")(?:->(?P<end>"
+    + _HEX
+    + r"))?"
 )
 _PROCESS = re.compile(
-    r"^(?:Process name corresponding to current thread.*?: |"
+    r"^(?:(?:BSD process|Process) name corresponding to current thread.*?: |"
     r"Panicked task .*?: pid (?P<pid>\d+): )(?P<task>.+?)\s*$"
 )
 _REGISTER = re.compile(
-    r"\b([A-Z][A-Z0-9]{1,2}|x\d{1,2}|fp|lr|sp|pc|cpsr|esr|far): *0x([0-9a-f]{8,16})\b"
+    r"\b([A-Z][A-Z0-9]{1,4}|x\d{1,2}|fp|lr|sp|pc|cpsr|esr|far)[:=] *0x([0-9a-fA-F]{8,16})\b"
 )
 _FACTS = (
     ("kernel", re.compile(r"^(Darwin Kernel Version .*)")),
@@ -42,15 +69,14 @@ _FACTS = (
     ("kernel-text-slide", re.compile(r"^Kernel text exec slide: +(0x[0-9a-f]+)")),
     ("last-started-kext", re.compile(r"^last (?:started|loaded) kext at \d+: (\S+)")),
 )
-# Below these stands who panicked or trapped.
-_PLUMBING = re.compile(
-    r"^_*(?:handle_debugger_trap|kdp_|sync_iss|iss_|kernel_trap|trap_from_kernel|return_from_trap|DebuggerTrap|"
-    r"panic|Debugger|assfail|Assert|sleh_|fleh_|handle_kernel|arm_|mem(?:cpy|set|move)|bzero|bcopy|"
-    r"lck_|zone_|zalloc_|kalloc_(?:type|zone)|lock_|hw_lock|usimple_|mach_call)"
-)
 _MOST_LINES = 400
 _MOST_TITLE = 120
-_KERNEL = "mach_kernel"
+_MOST_FRAMES = 200
+# How far below the trap handler's word the panic's own may stand.
+_TRAP_LINES = 60
+_KERNELS = re.compile(r"^(?:mach_kernel|kernel)(?:\.\w+)*$")
+# A kext of PowerPC is placed by its beginning alone.
+_LARGEST_KEXT = 0x1000000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +100,12 @@ class Place:
 def places(text: Sequence[str]) -> tuple[Place, ...]:
     """Return the place of each frame of a panic, in the order of its frames."""
     kexts = [kext for one in text if (kext := _kext(one)) is not None]
-    found = [match for one in text if (match := _FRAME.match(one) or _ARM_FRAME.match(one))]
-    return tuple(_place(int(match["address"], 16), kexts) for match in found)
+    return tuple(place for _, place in _frames(text, kexts))
 
 
 def _place(address: int, kexts: Sequence[_Kext]) -> Place:
-    home = next((kext for kext in kexts if kext.start <= address <= kext.end), None)
+    homes = [kext for kext in kexts if kext.start <= address <= kext.end]
+    home = max(homes, key=lambda kext: kext.start, default=None)
     if home is None:
         return Place(address=address)
     return Place(address=address, kext=home.name, offset=address - home.start)
@@ -90,56 +116,73 @@ def guilty(frames: Sequence[Frame]) -> Frame | None:
     return next((one for one in frames if _nameable(one.function)), None)
 
 
-def panic_string(text: str) -> str:
-    """Return the panic text that a file holds: of an .ips its `panicString`, else the file as it is.
-
-    A file that was cut off in the middle of the string gives what is there of it.
-    """
-    header, _, body = text.partition("\n")
-    if not header.lstrip().startswith("{"):
-        return text
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return _cut_string(body) or text
-    string = found.get("panicString") if isinstance(found, dict) else None
-    return string if isinstance(string, str) else text
+def header(text: str) -> re.Match[str] | None:
+    """Return the match of a line that begins a panic, or None."""
+    if not any(word in text for word in WORDS):
+        return None
+    text = text.lstrip()
+    return next((match for one in _HEADERS if (match := one.match(text)) is not None), None)
 
 
-_STRING = re.compile(r'"panicString"\s*:\s*"((?:[^"\\]|\\.)*)')
+class PanicScanner:
+    """Takes the lines of a log in order and gives each panic of macOS when it is complete."""
 
+    def __init__(self) -> None:
+        self._index = -1
+        self._begun = 0
+        self._text: list[str] = []
 
-def _cut_string(body: str) -> str:
-    found = _STRING.search(body)
-    try:
-        return str(json.loads(f'"{found[1]}"', strict=False)) if found is not None else ""
-    except ValueError:
-        return ""
+    @property
+    def idle(self) -> bool:
+        """Whether no panic is open, so that only a header can say anything."""
+        return not self._text
+
+    def skip(self, count: int) -> None:
+        """Pass over lines that hold no header."""
+        self._index += count
+
+    def feed(self, line: str) -> tuple[KernelReport, ...]:
+        """Take the next line; return the panic that it completes."""
+        self._index += 1
+        line = clean(line)
+        kernel = parse(line)
+        text = kernel.text if kernel is not None else line
+        if header(text) is None:
+            if self._text and len(self._text) < _MOST_LINES:
+                self._text.append(text)
+            return ()
+        if self._text and self._text[0].startswith("Unresolved") and len(self._text) < _TRAP_LINES:
+            self._text.append(text)
+            return ()
+        done = self.finish()
+        self._begun, self._text = self._index, [text.lstrip()]
+        return done
+
+    def finish(self) -> tuple[KernelReport, ...]:
+        """Return the panic that is still open, as at the end of the log."""
+        while self._text and not self._text[-1].strip():
+            self._text.pop()
+        done = (_report(self._text, self._begun),) if self._text else ()
+        self._text = []
+        return done
 
 
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
-    """Return every panic of a log of macOS."""
-    found: list[KernelReport] = []
-    begun = 0
-    text: list[str] = []
-    for number, raw in enumerate(lines):
-        line = clean(raw)
-        if _PANIC.match(line) or _DEBUGGER.match(line):
-            if text:
-                found.append(_report(text, begun))
-            begun, text = number, [line]
-        elif text and len(text) < _MOST_LINES:
-            text.append(line)
-    if text:
-        found.append(_report(text, begun))
-    return tuple(found)
+    """Return every panic of a log of macOS, or of a file that it keeps (.panic, .ips)."""
+    scanner, normaliser = PanicScanner(), Normaliser()
+    text = normaliser.block("\n".join(lines))
+    found = [report for line in text.split("\n") for report in scanner.feed(line)]
+    return tuple(
+        replace(report, line=normaliser.source_line(report.line))
+        for report in (*found, *scanner.finish())
+    )
 
 
 def _report(text: Sequence[str], line: int) -> KernelReport:
-    header = _PANIC.match(text[0]) or _DEBUGGER.match(text[0])
-    groups = header.groupdict() if header is not None else {}
+    begin = header(text[0])
+    groups = begin.groupdict() if begin is not None else {}
     kexts = [kext for one in text if (kext := _kext(one)) is not None]
-    frames = tuple(frame for one in text if (frame := _frame(one, kexts)) is not None)
+    frames = tuple(frame for frame, _ in _frames(text, kexts))
     named = guilty(frames)
     process = next((found for one in text if (found := _PROCESS.match(one))), None)
     title = _title(groups.get("what") or "")
@@ -173,44 +216,69 @@ def _kext(line: str) -> _Kext | None:
     found = _KEXT.match(line)
     if found is None:
         return None
-    return _Kext(name=found["name"], start=int(found["start"], 16), end=int(found["end"], 16))
+    start = int(found["start"], 16)
+    end = int(found["end"], 16) if found["end"] else start + _LARGEST_KEXT
+    return _Kext(name=found["name"], start=start, end=end)
 
 
-def _frame(line: str, kexts: Sequence[_Kext]) -> Frame | None:
+def _frames(text: Sequence[str], kexts: Sequence[_Kext]) -> list[tuple[Frame, Place]]:
+    """Return the frames of a panic, and where each lies."""
+    found: list[tuple[Frame, Place]] = []
+    for line in text:
+        if len(found) >= _MOST_FRAMES:
+            break
+        frame = _frame(line, kexts)
+        if frame is not None:
+            found.append(frame)
+            continue
+        bare = _ADDRESSES.match(line)
+        if bare is not None:
+            found += [_unnamed(address, kexts) for address in bare[1].split()]
+    return found
+
+
+def _frame(line: str, kexts: Sequence[_Kext]) -> tuple[Frame, Place] | None:
     """Return the frame of a line; one without a name is its address, with its offset in a kext."""
     found = _FRAME.match(line) or _ARM_FRAME.match(line)
+    found = found or (_DESCRIBED.match(line) if " (in " in line else None)
     if found is None:
         return None
     groups = found.groupdict()
-    if groups.get("function"):
-        image = groups.get("image") or ""
-        return Frame(
-            function=groups["function"].removeprefix("_"),
-            offset=int(groups["offset"], 16) if groups.get("offset") else 0,
-            module="" if image == _KERNEL else image,
-        )
-    place = _place(int(found["address"], 16), kexts)
-    return Frame(function=found["address"], offset=place.offset, module=place.kext)
+    address = groups.get("address") or "0x0"
+    if not groups.get("function"):
+        return _unnamed(address, kexts)
+    image = groups.get("image") or ""
+    frame = Frame(
+        function=groups["function"].removeprefix("_"),
+        offset=int(groups["offset"], 0) if groups.get("offset") else 0,
+        module="" if _KERNELS.match(image) else image,
+        place=groups.get("place") or "",
+    )
+    return frame, _place(int(address, 16), kexts)
+
+
+def _unnamed(address: str, kexts: Sequence[_Kext]) -> tuple[Frame, Place]:
+    place = _place(int(address, 16), kexts)
+    return Frame(function=address, offset=place.offset, module=place.kext), place
 
 
 def _nameable(function: str) -> bool:
-    return not function.startswith("0x") and _PLUMBING.match(function) is None
+    plumbing = functions("macos plumbing").holds(function.lstrip("_"))
+    return not (function.startswith("0x") or plumbing)
 
 
 def _module(frames: Sequence[Frame], kexts: Sequence[_Kext]) -> str:
-    """Return the kext that a frame lies in, Apple's own last; without frames the first listed."""
-    names = [frame.module for frame in frames if frame.module]
-    names = names or [kext.name for kext in kexts if not frames]
-    return next((name for name in names if not name.startswith("com.apple.")), "") or next(
-        iter(names), ""
-    )
+    """Return the kext that a frame lies in, else the first listed; Apple's own last."""
+    names = [frame.module for frame in frames if frame.module] + [kext.name for kext in kexts]
+    others = (name for name in names if not name.startswith("com.apple."))
+    return next(others, "") or next(iter(names), "")
 
 
 def _registers(text: Sequence[str]) -> dict[str, str]:
     """Return the registers at the trap, by xnu's own names, in hex digits."""
     found: dict[str, str] = {}
     for line in text:
-        if _FRAME.match(line) or _ARM_FRAME.match(line) or line.startswith("Backtrace"):
+        if _FRAME.match(line) or _ARM_FRAME.match(line) or line.lstrip().startswith("Backtrace"):
             break
         for name, value in _REGISTER.findall(line):
             found.setdefault(name, value)

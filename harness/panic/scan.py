@@ -8,14 +8,16 @@ does not, there is one. A header that merely goes on with an open report does no
 an oops that panics before it has ended is one report, and its being fatal is taken over.
 """
 
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from harness.panic import causes
 from harness.panic.explain import explain
 from harness.panic.headers import HINTS, Header, match
-from harness.panic.lines import KernelLine, clean, parse, parse_bare, pieces
+from harness.panic.lines import KernelLine, clean, parse, pieces
+from harness.panic.normalise import Normaliser
 from harness.panic.trim import trimmed
 from harness.panic.values import KernelReport
 
@@ -32,6 +34,7 @@ _BEFORE, _BEFORE_SAME = 5, 50
 _KEPT = 100
 # Where the clock of a log may begin anew: at a boot, or when another guest was restored.
 _BEGINNINGS = ("Linux version ", "harness-test-begin")
+_TIMES = re.compile(r"\[ *(\d{1,12}\.\d{6})\]")
 # A block is what is looked through at once for the words of `HINTS`.
 _BLOCK_CHARACTERS = 1 << 20
 
@@ -56,8 +59,7 @@ class Scanner:
     Which report follows from which is for `causes.related` to say, once all are known.
     """
 
-    def __init__(self, parse_line: Callable[[str], KernelLine | None] = parse) -> None:
-        self._parse = parse_line
+    def __init__(self) -> None:
         self._index = -1
         self._open: list[_Draft] = []
         self._recent: deque[str] = deque(maxlen=_KEPT)
@@ -77,15 +79,19 @@ class Scanner:
         self._index += 1
         done: tuple[KernelReport, ...] = ()
         for piece in pieces(clean(line)):
-            found = self._parse(piece)
+            found = parse(piece)
             if found is not None:
                 done += self._take(found, plain=plain)
         self._recent.append(line)
         return done
 
-    def skip(self, lines: Iterable[str], count: int) -> None:
-        """Pass over `count` lines that hold no header; `lines` are the last of them."""
+    def skip(self, lines: Iterable[str], count: int, latest: float) -> None:
+        """Pass over `count` lines that hold no header; `lines` are the last of them.
+
+        Units: `latest` is in seconds of the kernel's clock, the greatest time in all of them.
+        """
         self._index += count
+        self._at = max(self._at, latest)
         self._recent.extend(lines)
 
     def finish(self) -> tuple[KernelReport, ...]:
@@ -172,7 +178,7 @@ class Scanner:
         for raw in reversed(self._recent):
             if len(found) >= _BEFORE and context not in raw:
                 continue
-            line = self._parse(clean(raw))
+            line = parse(clean(raw))
             if line is None or line.text.startswith("harness-"):
                 continue
             if line.context == context or len(found) < _BEFORE:
@@ -193,7 +199,19 @@ class Scanner:
 
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
     """Return every report of a whole log; one without timestamps is all the kernel's."""
-    return causes.related(scan_blocks(_blocks(lines)))
+    normaliser = Normaliser()
+    found = causes.related(scan_blocks(_blocks(lines), normaliser))
+    return tuple(sourced(report, normaliser) for report in found)
+
+
+def sourced(report: KernelReport, normaliser: Normaliser) -> KernelReport:
+    """Return a report whose lines are counted in the log as it was before it was normalised."""
+    follows = report.follows
+    return replace(
+        report,
+        line=normaliser.source_line(report.line),
+        follows=normaliser.source_line(follows) if follows is not None else None,
+    )
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:
@@ -210,24 +228,28 @@ def _blocks(lines: Iterable[str]) -> Iterator[str]:
         yield "\n".join(held)
 
 
-def scan_blocks(blocks: Iterable[str]) -> Iterator[KernelReport]:
+def scan_blocks(blocks: Iterable[str], normaliser: Normaliser) -> Iterator[KernelReport]:
     """Yield every report of a log that comes in blocks of whole lines.
 
-    The first block decides whether the log has timestamps. While no report is open only lines
-    with a word that every header has are looked at, so quiet text costs next to nothing.
+    Lines are counted as the normaliser left them; `sourced` says where they were. While no report
+    is open only lines with a word that every header has are looked at, and a block without one is
+    not even normalised, so quiet text costs next to nothing.
     """
-    scanner: Scanner | None = None
+    scanner = Scanner()
     for block in blocks:
-        if scanner is None:
-            stamped = any(parse(clean(line)) is not None for line in block.split("\n"))
-            scanner = Scanner(parse if stamped else parse_bare)
-        yield from _through(scanner, block)
-    if scanner is not None:
-        yield from scanner.finish()
+        quiet = scanner.idle and is_quiet(block)
+        text = normaliser.pass_over(block) if quiet else normaliser.block(block)
+        yield from scan_block(scanner, text)
+    yield from scanner.finish()
 
 
-def _through(scanner: Scanner, block: str) -> Iterator[KernelReport]:
-    """Take one block, from one interesting line to the next."""
+def is_quiet(block: str) -> bool:
+    """Return whether a block holds no word of any header."""
+    return not any(word in block for word in (*HINTS, *_BEGINNINGS))
+
+
+def scan_block(scanner: Scanner, block: str) -> Iterator[KernelReport]:
+    """Yield what one block of normalised lines completes, from one interesting line to the next."""
     at = 0
     starts = _interesting(block)
     target = next(starts, len(block) + 1)
@@ -249,7 +271,8 @@ def _pass_over(scanner: Scanner, quiet: str | None) -> None:
     if quiet is None:
         return
     tail = quiet[-_KEPT * 120 :].split("\n")[-_KEPT:]
-    scanner.skip(tail, quiet.count("\n") + 1)
+    latest = max((float(at) for at in _TIMES.findall(quiet)), default=0.0)
+    scanner.skip(tail, quiet.count("\n") + 1, latest)
 
 
 def _interesting(block: str) -> Iterator[int]:

@@ -32,7 +32,7 @@ def explain_logs(
 
 def _of_macos(log: CrashLog, dsym: Path | None, roots: Sequence[Path]) -> Iterator[KernelReport]:
     known = (dsym,) if dsym is not None and dsym.exists() else ()
-    for report in darwin.scan(darwin.panic_string(log.text).splitlines()):
+    for report in darwin.scan(log.text.splitlines()):
         named = replace(report, facts={**report.facts, "kept-as": log.name})
         dsyms = dsym_files.fitting(named, known)
         yield dsym_files.symbolise(named, dsyms, roots=roots)[0] if dsyms else named

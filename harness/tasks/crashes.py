@@ -29,7 +29,8 @@ def explain(
 ) -> int:
     """Explain every crash and hang in a console log: what, where, in which task, from what.
 
-    Exit code 3 when the log holds one, 0 when it holds none, 2 when it cannot be read.
+    Exit code 3 when the log holds one, 0 when it holds none, 5 when it has words of one that
+    are not understood, 2 when it cannot be read.
     """
     from harness.crash import explain_log
 

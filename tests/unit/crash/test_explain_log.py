@@ -53,6 +53,15 @@ def test_a_packed_log_says_the_same(tmp_path: Path, kind: str) -> None:
     assert found.exit_code == 3
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
+def test_a_redirect_of_powershell_is_read(tmp_path: Path, encoding: str) -> None:
+    """UTF-16 with its mark or without, and UTF-8 with one."""
+    file = tmp_path / "console"
+    file.write_bytes(NULL.read_text().replace("\n", "\r\n").encode(encoding))
+
+    assert explain_log.explain_file(file).reports == explain_log.explain_file(NULL).reports
+
+
 @pytest.mark.parametrize("kind", ["gz", "xz", "zst"])
 def test_a_cut_packed_log_is_refused(tmp_path: Path, kind: str) -> None:
     """What cannot be read to its end might hide a crash."""
@@ -91,7 +100,27 @@ def test_nothing_found_is_said(tmp_path: Path) -> None:
 
         assert found.exit_code == 0
         assert explain_log.to_lines(found)[0].startswith("nothing found")
-        assert json.loads(explain_log.to_json(found)) == {"crashes": [], "count": 0}
+        data = json.loads(explain_log.to_json(found))
+        assert (data["crashes"], data["count"], data["suspects"]) == ([], 0, [])
+
+
+def test_a_crash_that_is_not_understood_is_not_nothing(tmp_path: Path) -> None:
+    """Its words are shown, with an exit code of their own."""
+    file = tmp_path / "console"
+    file.write_text("[    0.000000] Linux\n<garbled> Kernel panic - not syncing: x\n")
+
+    found = explain_log.explain_file(file)
+
+    assert found.exit_code == 5
+    assert "line 2: <garbled> Kernel panic" in "\n".join(explain_log.to_lines(found))
+    assert json.loads(explain_log.to_json(found))["suspects"][0]["line"] == 1
+
+
+def test_the_dialect_is_in_the_json() -> None:
+    """Part by part, from the outermost prefix to the innermost."""
+    data = json.loads(explain_log.to_json(explain_log.explain_file(NULL)))
+
+    assert [region["dialect"] for region in data["dialects"]] == ["printk"]
 
 
 def test_the_screen_says_what_where_who_and_from_what() -> None:

@@ -2,6 +2,7 @@
 """panic.darwin: the panic texts of macOS, from the serial line and from its files."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -106,9 +107,9 @@ def ips(panic: str) -> str:
 
 def test_an_ips_file_holds_the_same_panic() -> None:
     """The string of the second JSON text is the panic as the serial line has it."""
-    text = darwin.panic_string(ips("\n".join(X86)))
+    (found,) = darwin.scan(ips("\n".join(X86)).split("\n"))
 
-    assert darwin.scan(text.split("\n")) == darwin.scan(X86)
+    assert replace(found, line=0) == replace(darwin.scan(X86)[0], line=0)
 
 
 @pytest.mark.parametrize("kept", [0.95, 0.6])
@@ -116,13 +117,71 @@ def test_a_cut_ips_file_gives_what_is_there(kept: float) -> None:
     """The file of a machine that died while writing."""
     whole = ips("\n".join(X86))
 
-    text = darwin.panic_string(whole[: int(len(whole) * kept)])
+    (found,) = darwin.scan(whole[: int(len(whole) * kept)].split("\n"))
 
-    assert darwin.scan(text.split("\n"))[0].function == "osq_ring_reserve"
+    assert found.function == "osq_ring_reserve"
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}\n{", "{}\n[]", '{}\n{"panicString": 3}', "hello"])
 def test_what_is_no_panic_file_is_left_as_it_is(text: str) -> None:
     """And holds no panic."""
-    assert darwin.scan(darwin.panic_string(text).split("\n")) == ()
-    assert darwin.panic_string("\n".join(X86)) == "\n".join(X86)
+    assert darwin.scan(text.split("\n")) == ()
+
+
+I386 = """\
+panic(cpu 0 caller 0x2a6ac2): Kernel trap at 0x01234567, type 14=page fault, registers:
+CR0: 0x8001003b, CR2: 0x00000010, CR3: 0x00100000, CR4: 0x00000660
+EAX: 0x00000000, EBX: 0x05b5d3c0, ECX: 0x00000001, EDX: 0x00000000
+Backtrace (CPU 0), Frame : Return Address (4 potential args on stack)
+0x5b5d3c08 : 0x21b455 (0x5d7fdc 0x5b5d3c3c 0x223ce1 0x0)
+0x5b5d3c58 : 0x1234abc (0x0 0x0 0x0 0x0)
+      Kernel Extensions in backtrace (with dependencies):
+         com.example.drv(1.0)@0x1234000->0x1240fff
+            dependency: com.apple.iokit.IOPCIFamily(2.6)@0x5e2000
+
+BSD process name corresponding to current thread: worker
+"""
+POWERPC = """\
+Unresolved kernel trap(cpu 0): 0x300 - Data access DAR=0x0000001C PC=0x0034CF54
+Latest crash info for cpu 0:
+   Exception state (sv=0x2D1E5780)
+      PC=0x0034CF54; MSR=0x00009030; DAR=0x0000001C; DSISR=0x40000000
+      Backtrace:
+0x0034CF38 0x003C4010 0x000952D8
+      Kernel loadable modules in backtrace (with dependencies):
+         com.example.audio(1.6.3b7)@0x3c4000
+            dependency: com.apple.iokit.IOAudioFamily(1.6)@0x300000
+Proceeding back via exception chain:
+panic(cpu 0 caller 0xFFFF0003): 0x300 - Data access
+"""
+DESCRIBED = """\
+panic(cpu 1 caller 0xffffff801fc4b3e5): "bad queue"@/src/q.c:12
+Backtrace (CPU 1), Frame : Return Address
+0xffffff81f3d3bb00 0xffffff801fc4b3e5 panic (in kernel) + 98
+0xffffff81f3d3bb70 0xffffff7f9d4ac3c1 _ZN3foo3barEv (in org.foo.kext) + 26
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "module", "function", "task", "frames"),
+    [
+        (I386, "com.example.drv", "", "worker", 2),
+        (POWERPC, "com.example.audio", "", "", 3),
+        (DESCRIBED, "org.foo.kext", "ZN3foo3barEv", "", 2),
+    ],
+)
+def test_every_kind_of_backtrace_is_read(
+    text: str, module: str, function: str, task: str, frames: int
+) -> None:
+    """i386 and PowerPC, whose kexts have no UUID, and what kpdescribe makes of one: one report."""
+    (found,) = darwin.scan(text.split("\n"))
+
+    assert (found.module, found.function, found.task) == (module, function, task)
+    assert len(found.frames) == frames == len(darwin.places(found.text))
+
+
+def test_what_stopped_the_other_cpus_is_plumbing() -> None:
+    """A spin lock's timeout interrupts them by an NMI."""
+    text = DESCRIBED.replace(" panic (in kernel)", " spinlock_timeout_NMI (in kernel)")
+
+    assert darwin.scan(text.split("\n"))[0].function == "ZN3foo3barEv"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from harness.panic import darwin
 from harness.panic.guilty import serves
 from harness.panic.hangs import spinner
+from harness.panic.normalise import Normaliser
 from harness.panic.scan import Scanner, scan, scan_blocks
 from harness.panic.signature import signature
 from harness.panic.values import Frame
@@ -85,10 +86,11 @@ def test_blocks_and_lines_give_the_same(lines: list[str]) -> None:
     """What is passed over as quiet holds no report."""
     flat = "\n".join(["[    0.000001] x", *lines]).split("\n")
     scanner = Scanner()
-    one_by_one = [report for line in flat for report in scanner.feed(line)]
+    normal = Normaliser().block("\n".join(flat)).split("\n")
+    one_by_one = [report for line in normal for report in scanner.feed(line)]
     one_by_one += scanner.finish()
 
-    at_once = list(scan_blocks(["\n".join(flat)]))
+    at_once = list(scan_blocks(["\n".join(flat)], Normaliser()))
 
     assert at_once == one_by_one
 
@@ -179,7 +181,7 @@ def test_a_long_console_is_read_at_speed() -> None:
     size_mb = len(text) / 1e6
     began = time.process_time()
 
-    count = sum(1 for _ in scan_blocks([text]))
+    count = sum(1 for _ in scan_blocks([text], Normaliser()))
 
     assert count >= 60
     assert (time.process_time() - began) / size_mb < SECONDS_PER_MB

@@ -3,7 +3,8 @@
 
 import pytest
 
-from harness.panic.lines import KernelLine, clean, kernel_text, parse, parse_bare, pieces
+from harness.panic.lines import KernelLine, clean, kernel_text, parse, pieces
+from harness.panic.normalise import Normaliser
 
 STAMPED = {
     "[    0.000000] BUG: x": "",
@@ -61,7 +62,7 @@ def test_a_time_is_seconds_of_the_kernels_clock() -> None:
 def test_a_log_without_times_has_prefixes_too(line: str, context: str) -> None:
     """Level, context and the date of whoever kept the log."""
     assert parse(line) is None
-    assert parse_bare(line) == KernelLine("BUG: x", context)
+    assert parse(Normaliser().block(line)) == KernelLine("BUG: x", context)
 
 
 @pytest.mark.parametrize("line", NOT_THE_KERNELS)

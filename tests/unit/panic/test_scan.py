@@ -234,11 +234,13 @@ def test_a_panic_after_the_oops_ended_is_its_consequence() -> None:
 
 
 def test_a_log_without_times_is_all_the_kernels() -> None:
-    """And one with times is not: there the bare line is a program's."""
+    """And one with times is not: there a bare line is a program's, unless a stack follows."""
     bare = ["BUG: kernel NULL pointer dereference, address: 08", " f+0x1/0x2"]
+    stamped = "[    0.000000] Linux version 6.1.0"
 
     assert [report.kind for report in scan_log(bare)] == ["null-deref"]
-    assert scan_log(["[    0.000000] Linux version 6.1.0", *bare]) == ()
+    assert scan_log([stamped, *bare[:1]]) == ()
+    assert [report.function for report in scan_log([stamped, *bare])] == ["f"]
 
 
 def test_more_reports_at_once_than_there_can_be_are_closed() -> None:

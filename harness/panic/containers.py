@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Take lines out of what they were packed into: JSON of a log collector, HTML, a quoted mail.
+
+A log that went through a tracker, a mail or a collector is text in another text. Each function
+takes numbered lines and returns those that were inside, with the number of the line they came from.
+"""
+
+import html
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.panic import headers
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedLine:
+    """A line and where it stands in the log; `dialect` says from what it was taken."""
+
+    number: int
+    text: str
+    dialect: tuple[str, ...] = ()
+
+
+# Keys under which collectors keep the line: docker, journald, fluentd, Google Cloud, CloudWatch.
+_TEXT_KEYS = ("log", "MESSAGE", "message", "msg", "textPayload", "line", "body")
+_PANIC_STRING = re.compile(r'"(?:panicString|macOSPanicString)"\s*:\s*"((?:[^"\\]|\\.)*)')
+# What follows the panic string in its file, one value a line.
+_JSON_LINE = re.compile(r'\s*(?:"|[{}\[\],]|-?\d|true|false|null|$)')
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
+_TAG = re.compile(
+    r"</?(?:a|b|body|br|code|div|em|font|html|i|li|ol|p|pre|samp|span|strong|table|tbody|td|tr|tt|ul)"
+    r"(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+_BREAK = re.compile(r"<(?:br|p|div|tr|li)\b[^<>]*>|</(?:p|div|tr|li)>", re.IGNORECASE)
+_QUOTE = re.compile(r"(?:> ?)+")
+_PANIC = re.compile(r"\s+panic ?\(cpu \d")
+_MARKS = {"quoted": ">", "table": "|", "code": "`"}
+# A single line that begins with '>' is KASAN's mark of the bad line.
+_FEWEST_MARKED = {"quoted": 3, "table": 3, "code": 1}
+
+
+def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
+    """Return the lines of a log without what they were packed into."""
+    found = list(_from_json(lines))
+    if any(_ENTITY.search(line.text) or _BREAK.search(line.text) for line in found):
+        found = [inner for line in found for inner in _from_html(line)]
+    for name, mark in _MARKS.items():
+        if any(line.text.startswith(mark) for line in found):
+            found = list(_without_marks(found, name))
+    return list(_without_margin(found))
+
+
+def _from_json(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
+    """Yield the lines in JSON objects; of a panic file's JSON only its panic string."""
+    within_file = False
+    for line in lines:
+        panic = _PANIC_STRING.search(line.text) if '"' in line.text else None
+        if panic is not None:
+            text = _json_string(panic[1])
+            yield from (NumberedLine(line.number, one, ("ips",)) for one in text.split("\n"))
+            within_file = True
+            continue
+        within_file = within_file and _JSON_LINE.match(line.text) is not None
+        if not within_file:
+            yield from _from_entry(line)
+
+
+def _from_entry(line: NumberedLine) -> Iterator[NumberedLine]:
+    """Yield the lines in a collector's JSON object, or the line itself."""
+    start, end = line.text.find("{"), line.text.rstrip(" ,\r")
+    entry = _json_object(end[start:]) if start >= 0 and end.endswith("}") else None
+    text, dialect = _entry_text(entry) if entry else ("", "")
+    if not dialect:
+        yield line
+        return
+    yield from (
+        NumberedLine(line.number, one, (dialect,)) for one in text.rstrip("\n").split("\n")
+    )
+
+
+def _json_string(escaped: str) -> str:
+    """Return the string that JSON wrote; one that was cut off within an escape loses that."""
+    try:
+        return str(json.loads(f'"{escaped}"', strict=False))
+    except ValueError:
+        return escaped.replace("\\n", "\n")
+
+
+def _json_object(text: str) -> dict[str, object] | None:
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _entry_text(entry: dict[str, object]) -> tuple[str, str]:
+    """Return a collector's entry as the line it holds, and the collector; "" twice for none."""
+    text = next((entry[key] for key in _TEXT_KEYS if key in entry), None)
+    if isinstance(text, list) and all(isinstance(one, int) and 0 <= one < 256 for one in text):
+        text = bytes(text).decode(errors="backslashreplace")
+    if not isinstance(text, str):
+        return "", ""
+    if "MESSAGE" not in entry:
+        return text, "json"
+    kernel = "kernel" in (entry.get("_TRANSPORT"), entry.get("SYSLOG_IDENTIFIER"))
+    clock = str(entry.get("_SOURCE_MONOTONIC_TIMESTAMP", ""))
+    if not kernel:
+        name = entry.get("SYSLOG_IDENTIFIER") or "program"
+        return f"Jan  1 00:00:00 localhost {name}: {text}", "journal-json"
+    stamp = f"[{int(clock) / 1e6:12.6f}] " if clock.isdigit() and len(clock) < 19 else "kernel: "
+    return "\n".join(stamp + one for one in text.split("\n")), "journal-json"
+
+
+def _from_html(line: NumberedLine) -> Iterator[NumberedLine]:
+    dialect = (*line.dialect, "html")
+    for part in _BREAK.sub("\n", line.text).removesuffix("\n").split("\n"):
+        text = html.unescape(_TAG.sub("", part)).replace("\xa0", " ")
+        yield NumberedLine(line.number, text, dialect if text != line.text else line.dialect)
+
+
+def _without_marks(lines: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
+    """Yield the lines, a run of marked ones without the marks that all of the run have."""
+    mark = _MARKS[name]
+    run: list[NumberedLine] = []
+    for line in lines:
+        if line.text.startswith(mark):
+            run.append(line)
+            continue
+        yield from _unmarked(run, name)
+        run = []
+        yield line
+    yield from _unmarked(run, name)
+
+
+def _unmarked(run: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
+    mark = _MARKS[name]
+    spaced = all(line.text[len(mark) :][:1] in ("", " ", ">") for line in run)
+    if not run or (len(run) < _FEWEST_MARKED[name] and not spaced):
+        yield from run
+        return
+    depth = 1
+    if name == "quoted":
+        depth = min(match[0].count(">") for line in run if (match := _QUOTE.match(line.text)))
+    for line in run:
+        text = line.text
+        for _ in range(depth):
+            text = text.removeprefix(mark).removeprefix(" ") if spaced else text.removeprefix(mark)
+        text = text.removesuffix("`") if name == "code" else text
+        if name == "table" and text.rstrip().endswith("|"):
+            text = text.rstrip().removesuffix("|").rstrip()
+        yield NumberedLine(line.number, text, (*line.dialect, name))
+
+
+def _without_margin(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
+    """Yield the lines, an indented run without the margin that its first header shows.
+
+    The kernel begins every header at the line's beginning; what is indented below it stays so.
+    """
+    margin = ""
+    for line in lines:
+        text = line.text
+        indent = text[: len(text) - len(text.lstrip(" \t"))]
+        if text.strip() and not indent:
+            margin = ""
+        elif indent and not margin and (headers.match(text) or _PANIC.match(text)):
+            margin = indent
+        if not margin:
+            yield line
+            continue
+        yield NumberedLine(line.number, text.removeprefix(margin), (*line.dialect, "indented"))

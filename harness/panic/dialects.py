@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The prefixes that a kernel's line carries: what they look like, and what they say.
+
+A line passes through several hands, and each puts its own prefix before it: printk its time and
+caller, dmesg a date, syslog date, host and tag, a serial program the time of day, a log collector
+its own. `peel` takes all of them off. Some prefixes say that the kernel wrote the line (printk's
+time, the tag 'kernel:'), others only say when it arrived.
+
+Sources: Documentation/core-api/printk-basics.rst, Documentation/ABI/testing/dev-kmsg,
+journalctl(1) --output, dmesg(1) --time-format, RFC 3164 and RFC 5424, logcat's threadtime.
+"""
+
+import re
+from dataclasses import dataclass
+
+# printk: <6>, [   12.345678], [ T1234] or [    C0]; each but the time is optional.
+STAMP = re.compile(r"\[ *(?P<at>\d{1,12}\.\d{6})\](?: ?\[ *(?P<context>[TC]\d+)\])? ?(?:<\d> ?)?")
+# How a line of the kernel is written that carries no time of its own.
+UNTIMED = "[kernel] "
+_CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+# Only what is a time zone: 'BUG' may stand in the same place.
+_ZONE = r"(?:Z|UTC|GMT|[A-Z]{0,3}[DS]T|[CEMW]ES?T|MSK|IST|HKT|[+-]\d\d:?\d\d)\b"
+_ISO = r"\d{4}[-/]\d\d[-/]\d\d[T ,_]{1,2}" + _CLOCK + r"(?: ?" + _ZONE + r")?"
+_KERNEL_TAG = r"(?:kernel|klogd|vmunix)(?:\[\d+\])?: ?"
+_PRIORITY = r"(?:kern|user|daemon|syslog)\.\w{3,8} +"
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One prefix: the dialect it belongs to, and whether only the kernel's lines carry it."""
+
+    dialect: str
+    pattern: str
+    kernel: bool = False
+
+
+# What may stand before anything that says whose the line is. The first that matches is taken.
+_OUTER = (
+    _Layer("printk", r"(?:<\d{1,3}>)?" + STAMP.pattern, kernel=True),
+    _Layer("dmesg --delta", r"\[ *[+<] *\d+\.\d+>?\] ", kernel=True),
+    _Layer("dmesg --ctime", r"\[[^\[\]]{3,32}" + _CLOCK + r" \d{4}\] ", kernel=True),
+    _Layer("dmesg --iso", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:\d\d ", kernel=True),
+    _Layer("dmesg --reltime", r"\[[^\W\d]{3}\d\d \d\d:\d\d\] ", kernel=True),
+    _Layer("dmesg --decode", r"kern *: *\w{3,7} *: ", kernel=True),
+    _Layer(
+        "kmsg", r"(?:\d+\.\d+[^,;\s]*,)?\d{1,4},\d+,(?P<us>\d{1,18}),[^;\s]{1,80};", kernel=True
+    ),
+    _Layer(
+        "logcat",
+        r"\d\d-\d\d " + _CLOCK + r" +(?:\w+ +)?\d+ +\d+ [VDIWEF] kernel *: ?|"
+        r"[VDIWEF]/kernel *\( *\d+\): ?",
+        kernel=True,
+    ),
+    _Layer(
+        "android", r" *(?P<seconds>\d+\.\d{6}): +<\d> \(\d\d-\d\d " + _CLOCK + r"\) ", kernel=True
+    ),
+    _Layer("syslog", r" ?" + _KERNEL_TAG, kernel=True),
+    _Layer("syslog", _PRIORITY),
+    _Layer(
+        "macos-log",
+        _ISO + r" 0x[0-9a-f]+ +\w+ +0x[0-9a-f]+ +\d+ +\d+ +kernel: ?(?:\(\S+\) )?",
+        kernel=True,
+    ),
+    _Layer("kubernetes", _ISO + r" (?:stdout|stderr) [FP] "),
+    _Layer("dated", r"(?:[^\W\d]{2,3} )?" + _ISO + r"(?: \d\d[OE])?[>|:+]*(?: [-|>](?= ))? ?"),
+    _Layer("dated", r"[\[(](?:[^\W\d]{2,3} )?" + _ISO + r"[\])][:>]? ?"),
+    _Layer("timed", r"[\[(]?" + _CLOCK + r"[\])>:|]*(?: [|>-])? "),
+    _Layer(
+        "syslog",
+        r"(?:[^\s\[\]<>:]{1,10},? +){1,2}\d{1,2}\.?,? (?:\d{4},? )?"
+        + _CLOCK
+        + r"(?: \d{4})?(?: "
+        + _ZONE
+        + r")? |"
+        r"\d{1,2}\.? [^\W\d]{2,10}\.? (?:\d{4} )?" + _CLOCK + " ",
+    ),
+    _Layer("syslog", r"\d{9,10}\.\d{3,9} "),
+    _Layer("printk", r"<\d{1,3}>(?:1 )?"),
+    _Layer("compose", r"[\w.-]{1,40} +\| "),
+    _Layer("printk", r"\[ *(?P<caller>[TC]\d+)\] ?"),
+)
+# What may follow a date: the host and the tag.
+_TAG = re.compile(r"(?:[\w.:-]{1,64} )?(?:" + _PRIORITY + r")?" + _KERNEL_TAG)
+_OTHER_TAG = re.compile(r"[\w.-]{1,64} (?:[\w./@-]{1,48}\[\d+\]|[a-z][\w./@-]{1,48}): ")
+# What may follow printk's time: the journal's tag, and what vendors add.
+_INNER = re.compile(
+    r"(?P<tag>(?:[\w.-]{1,64} )?" + _KERNEL_TAG + r")|"
+    r"(?P<stamp>(?:<\d{1,3}>)?" + STAMP.pattern + r")|"
+    r"(?P<vendor> ?(?:-?\(\d+\)\[\d+:[^\]]{1,24}\]|c\d+ +\d+ \([^()]{1,24}\)|"
+    r"\[\d+: *[^:\[\]]{1,24}: *\d+\]|\[pid:\d+,cpu\d+,[^\]]{1,32}\]) ?)|"
+    r"(?P<level><\d>)"
+)
+_FIRST = re.compile(
+    "|".join(f"(?P<l{number}>{layer.pattern})" for number, layer in enumerate(_OUTER))
+)
+_MOST_LAYERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Peeled:
+    """A line without its prefixes.
+
+    `kernel` is whether a prefix said that the kernel wrote it, `other` whether one said that
+    another program did. `stamp` is printk's time as it stood there, "" without one; `context` is
+    who printed it. `dialect` names the prefixes, outermost first.
+    """
+
+    text: str
+    kernel: bool = False
+    other: bool = False
+    stamp: str = ""
+    at: float | None = None
+    context: str = ""
+    dialect: tuple[str, ...] = ()
+
+    @property
+    def canonical(self) -> str:
+        """The line as `lines.parse` reads it: the kernel's with its time or its mark, others bare."""
+        return self.as_kernels if self.kernel else self.text
+
+    @property
+    def as_kernels(self) -> str:
+        """The line as `lines.parse` reads it, taken for the kernel's."""
+        if self.stamp:
+            return self.stamp + self.text
+        return UNTIMED + (f"[{self.context}] " if self.context else "") + self.text
+
+
+def peel(line: str) -> Peeled:
+    """Return a line without its prefixes, and what they say of it."""
+    plain = STAMP.match(line) if line.startswith("[") else None
+    if plain is not None:
+        return _stamped(line, plain)
+    if line.startswith(UNTIMED):
+        return Peeled(line.removeprefix(UNTIMED), kernel=True)
+    rest, context, dialect = line, "", []
+    for _ in range(_MOST_LAYERS):
+        match = _FIRST.match(rest)
+        if match is None or match.end() == 0:
+            break
+        layer = _OUTER[int(match.lastgroup[1:])] if match.lastgroup else None
+        assert layer is not None  # noqa: S101 -- each alternative is a group of its own
+        rest = rest[match.end() :]
+        if layer.dialect not in dialect:
+            dialect.append(layer.dialect)
+        context = match["caller"] or context
+        if layer.kernel:
+            return _of_kernel(rest, match, context, dialect)
+        tag = _TAG.match(rest) if layer.dialect in {"syslog", "dated"} else None
+        if tag is not None:
+            return _inner(rest[tag.end() :], "", None, context, ["syslog", *dialect[1:]])
+        if layer.dialect in {"syslog", "dated"} and _is_others(rest, layer.dialect):
+            return _within(line) or Peeled(line, other=True, dialect=tuple(dialect))
+    found = _within(rest)
+    return found or Peeled(rest, context=context, dialect=tuple(dialect))
+
+
+# What an inner prefix begins with or holds; most lines have none.
+_MAYBE_INNER = re.compile(r" ?[(\[c<-]|.{0,64}\b(?:kernel|klogd|vmunix)\b")
+_PRINTK = ("printk",)
+
+
+def _stamped(line: str, stamp: re.Match[str]) -> Peeled:
+    """Return a line that begins with printk's time."""
+    rest, context, at = line[stamp.end() :], stamp["context"] or "", float(stamp["at"])
+    if _MAYBE_INNER.match(rest):
+        return _inner(rest, stamp[0].rstrip() + " ", at, context, ["printk"])
+    return Peeled(rest, True, False, stamp[0], at, context, _PRINTK)  # noqa: FBT003 -- the hot path
+
+
+def _is_others(rest: str, dialect: str) -> bool:
+    """Return whether what follows a date names another program; without a host it needs a pid."""
+    tag = _OTHER_TAG.match(rest)
+    return tag is not None and (dialect == "syslog" or "[" in tag[0])
+
+
+def _within(line: str) -> Peeled | None:
+    """Return the kernel's line that begins in the middle of somebody else's unfinished one."""
+    match = STAMP.search(line) if "[" in line else None
+    if match is None:
+        return None
+    stamp, at = match[0].rstrip() + " ", float(match["at"])
+    return _inner(line[match.end() :], stamp, at, match["context"] or "", ["printk"])
+
+
+def _of_kernel(rest: str, match: re.Match[str], context: str, dialect: list[str]) -> Peeled:
+    """Return what stands behind a prefix that only the kernel's lines have."""
+    if match["us"]:
+        seconds = int(match["us"]) / 1e6
+        return _inner(rest, f"[{seconds:12.6f}] ", seconds, context, dialect)
+    if match["seconds"]:
+        seconds = float(match["seconds"])
+        return _inner(rest, f"[{seconds:12.6f}] ", seconds, context, dialect)
+    if match["at"]:
+        stamp = f"[{float(match['at']):12.6f}]"
+        caller = match["context"] or ""
+        stamp += f"[{caller:>6}] " if caller else " "
+        return _inner(rest, stamp, float(match["at"]), caller, dialect)
+    return _inner(rest, "", None, context, dialect)
+
+
+def _inner(rest: str, stamp: str, at: float | None, context: str, dialect: list[str]) -> Peeled:
+    """Take off what follows the prefix that says whose the line is."""
+    for _ in range(_MOST_LAYERS):
+        match = _INNER.match(rest)
+        if match is None:
+            break
+        rest = rest[match.end() :]
+        if match["stamp"]:
+            at, context = float(match["at"]), match["context"] or context
+            stamp = f"[{at:12.6f}]" + (f"[{context:>6}] " if context else " ")
+            dialect = dialect if "printk" in dialect else [*dialect, "printk"]
+        elif match["vendor"]:
+            dialect = dialect if "android" in dialect else [*dialect, "android"]
+        elif match["tag"] and "syslog" not in dialect:
+            dialect = [*dialect, "syslog"]
+    return Peeled(rest, kernel=True, stamp=stamp, at=at, context=context, dialect=tuple(dialect))

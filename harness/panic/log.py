@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Read a log of either system, block by block: what it reports, in which dialect, and what looks like it.
+
+The blocks are normalised once, and both scanners see them: a log holds reports of one system, and
+nobody has to say of which.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from harness.panic import darwin
+from harness.panic.normalise import Normaliser
+from harness.panic.scan import Scanner, is_quiet, scan_block
+from harness.panic.values import KernelReport
+
+# What no well system says. A log with one of these and without a report was not understood.
+_CRASH_WORDS = re.compile(
+    r"Kernel panic - not|[Uu]nable to handle (?:kernel|page)|kernel BUG at|\bOops(?:\[#|: [0-9a-f]{4}\b)|"
+    r"general protection fault(?!.* error:.* in )|BUG: (?:KASAN|KMSAN|KFENCE|soft lockup|unable|kernel|sched|sleep)|"
+    r"soft lockup - CPU|blocked for more than \d+ sec|detected stall|hard LOCKUP|"
+    r"-\[ cut here \]-|---\[ end (?:trace|Kernel)|\bRIP: 0010:|panic ?\(cpu \d|\"panicString\"|"
+    r"Internal error: \w|Machine Check Exception|Unresolved kernel trap|circular locking dependency"
+)
+# journald writes a message as numbers when it holds a control character.
+_AS_BYTES = re.compile(r'"MESSAGE" ?: ?\[')
+_MOST_SUSPECTS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """A line with words of a crash in a log that holds no report: its number from 0, its text."""
+
+    line: int
+    text: str
+
+
+class LogReader:
+    """Takes the blocks of one log and gives its reports; lines are those of the log as it is."""
+
+    def __init__(self) -> None:
+        self.normaliser = Normaliser()
+        self.suspects: list[Suspect] = []
+        self._scanner = Scanner()
+        self._panics = darwin.PanicScanner()
+        self._reported = False
+        self._lines = 0
+
+    def read(self, blocks: Iterable[str]) -> Iterator[KernelReport]:
+        """Yield every report; its line is where the normaliser left it, see `source_line`."""
+        for block in blocks:
+            for report in self._block(block):
+                self._reported = self._reported or report.kind != "canary"
+                yield report
+            self._suspect(block)
+        for report in (*self._scanner.finish(), *self._panics.finish()):
+            self._reported = self._reported or report.kind != "canary"
+            yield report
+        if self._reported:
+            self.suspects.clear()
+
+    def _block(self, block: str) -> Iterator[KernelReport]:
+        idle = self._scanner.idle and self._panics.idle
+        if idle and is_quiet(block) and _AS_BYTES.search(block) is None:
+            text = self.normaliser.pass_over(block)
+        else:
+            text = self.normaliser.block(block)
+        yield from scan_block(self._scanner, text)
+        if self._panics.idle and not any(word in text for word in darwin.WORDS):
+            self._panics.skip(text.count("\n") + 1)
+            return
+        for line in text.split("\n"):
+            yield from self._panics.feed(line)
+
+    def _suspect(self, block: str) -> None:
+        """Keep the first lines with words of a crash, as long as nothing was reported."""
+        if not self._reported and len(self.suspects) < _MOST_SUSPECTS:
+            for match in _CRASH_WORDS.finditer(block):
+                start = block.rfind("\n", 0, match.start()) + 1
+                number = self._lines + block.count("\n", 0, match.start())
+                if self.suspects and self.suspects[-1].line == number:
+                    continue
+                text = block[start : match.end() + 100].partition("\n")[0].strip()
+                self.suspects.append(Suspect(line=number, text=text[:200]))
+                if len(self.suspects) == _MOST_SUSPECTS:
+                    break
+        self._lines += block.count("\n") + 1

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Bring a log from anywhere into one form, before anything is looked for in it.
+
+In that form a line of the kernel begins with printk's time, or with `dialects.UNTIMED` where it
+has none; every other line is as it was. Prefixes are gone, wrapped lines are whole, a log that
+was sorted newest first is turned round, and a line that came on two ways is there once.
+
+A line without any prefix is the kernel's when nothing around it has one, or when it stands in a
+run of such lines that holds a stack. A program's message in a log of the kernel is neither.
+"""
+
+import re
+from array import array
+from bisect import bisect_right
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import eq
+
+from harness.panic.containers import NumberedLine, unpacked
+from harness.panic.dialects import Peeled, peel
+from harness.panic.lines import clean
+
+# A line with one of these may be packed into another text.
+_PACKED = re.compile(r'^(?:[ \t>|`]|.{0,200}[{"]|.*&[lg#aq]|.*<[bpdBPD])', re.MULTILINE)
+# A line of a plain console begins with printk's time, or with a word of somebody else's.
+_NOT_PLAIN = re.compile(
+    r"^(?:[^\[A-Za-z\n\r]|\[(?! *\d{1,12}\.\d{6}\])|\S{0,64} ?(?:kernel|klogd|vmunix)(?:\[\d+\])?:|"
+    r"kern *:|[VDIWEF]/kernel|[\w.-]{1,40} +\| |[^\[\n]{0,40}\d\d:\d\d:\d\d|[^\[\n][^\n]*\+0x[0-9a-f]+/0x|"
+    r"\[ *\d+\.\d{6}\](?: ?\[ *[TC]\d+\])? ?(?:-?\(\d|\[\d|\[pid:|c\d+ |<\d|(?:\S{1,64} )?kernel[\[:]))",
+    re.MULTILINE,
+)
+_STAMPS = re.compile(r"^\[ *(\d{1,12}\.\d{6})\]", re.MULTILINE)
+_FRAME = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+")
+_TIME = re.compile(r"\d\d:\d\d:\d\d(?:[.,]\d+)?")
+_FEWEST_STEPS = 3
+_COPIES_WITHIN = 128
+_MOST_REGIONS = 100
+# Where programs wrap: a terminal at its width, a mail before it.
+_WIDTHS = range(64, 133)
+_TERMINALS = {80, 132}
+_MAILS = range(64, 85)
+_SOFT_WIDTH = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """Part of a log in one dialect: its first line, counted from 0, and how many lines."""
+
+    dialect: str
+    line: int
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line on its way through the stage."""
+
+    number: int
+    raw: str
+    peeled: Peeled
+
+
+class Normaliser:
+    """Brings the blocks of one log into one form, and remembers what they came from."""
+
+    def __init__(self) -> None:
+        self.regions: list[Region] = []
+        self._lines_in = 0
+        self._lines_out = 0
+        self._starts: list[int] = []
+        self._sources: list[array[int] | int] = []
+        self._kernel_seen = False
+
+    def pass_over(self, block: str) -> str:
+        """Return a block as it is: nothing in it is worth a look."""
+        head = [peel(clean(one)) for one in block[:4096].split("\n", 20)[:20]]
+        self._kernel_seen = self._kernel_seen or any(one.kernel for one in head)
+        common = Counter(one.dialect for one in head if one.dialect)
+        return self._as_it_is(block, common.most_common(1)[0][0] if common else ())
+
+    def _as_it_is(self, block: str, layers: tuple[str, ...]) -> str:
+        count = block.count("\n") + 1
+        self._add_region(layers, self._lines_in, self._lines_in + count)
+        self._remember(self._lines_in, count)
+        self._lines_in += count
+        return block
+
+    def block(self, block: str) -> str:
+        """Return a block of whole lines in the one form."""
+        if _is_plain(block):
+            self._kernel_seen = True
+            return self._as_it_is(block, ("printk",))
+        numbered = [
+            NumberedLine(number, text)
+            for number, text in enumerate(_split(block), start=self._lines_in)
+        ]
+        self._lines_in += len(numbered)
+        if _PACKED.search(block):
+            numbered = unpacked(numbered)
+        lines = [_peeled(line) for line in numbered]
+        self._add_regions(lines)
+        lines = _oldest_first(lines)
+        lines = _joined(_without_copies(lines))
+        text = self._written(lines)
+        self._remember(array("L", [line.number for line in lines]), len(lines))
+        return text
+
+    def source_line(self, line: int) -> int:
+        """Return where a line of the form came from, both counted from 0."""
+        at = bisect_right(self._starts, line) - 1
+        if at < 0:
+            return line
+        source, offset = self._sources[at], line - self._starts[at]
+        if isinstance(source, int):
+            return source + offset
+        return source[min(offset, len(source) - 1)] if source else line
+
+    def _remember(self, source: "array[int] | int", count: int) -> None:
+        self._starts.append(self._lines_out)
+        self._sources.append(source)
+        self._lines_out += count
+
+    def _written(self, lines: Sequence[_Line]) -> str:
+        """Return the lines in the one form; what is bare is decided run by run."""
+        marked = any(line.peeled.kernel for line in lines)
+        all_bare = not marked and not self._kernel_seen
+        self._kernel_seen = self._kernel_seen or marked
+        written: list[str] = []
+        for run, bare in _runs(lines):
+            ours = bare and (all_bare or any(_FRAME.search(line.raw) for line in run))
+            for line in run:
+                peeled = line.peeled
+                taken = ours and not peeled.other
+                written.append(peeled.as_kernels if taken else peeled.canonical)
+        return "\n".join(written)
+
+    def _add_regions(self, lines: Sequence[_Line]) -> None:
+        """Note in which dialect the lines are; a line without any goes on in the one before."""
+        current: tuple[str, ...] | None = None
+        start = lines[0].number
+        for line in lines:
+            dialect = line.peeled.dialect
+            if dialect == current or (not dialect and current is not None):
+                continue
+            if current is not None:
+                self._add_region(current, start, line.number)
+                start = line.number
+            current = dialect
+        self._add_region(current or (), start, self._lines_in)
+
+    def _add_region(self, layers: tuple[str, ...], start: int, end: int) -> None:
+        known = self.regions[-1] if self.regions else None
+        dialect = "+".join(layers) or "bare"
+        full = len(self.regions) >= _MOST_REGIONS
+        if known is not None and (dialect in ("bare", known.dialect) or full):
+            self.regions[-1] = replace(known, lines=end - known.line)
+        else:
+            self.regions.append(Region(dialect=dialect, line=start, lines=end - start))
+
+
+def _is_plain(block: str) -> bool:
+    """Return whether a block is a kernel's console that needs nothing done to it."""
+    times = [float(time) for time in _STAMPS.findall(block)]
+    if not times or _NOT_PLAIN.search(block) is not None or _falls(times):
+        return False
+    lines = block.split("\n")
+    stamped = [line for line in lines if line.startswith("[")]
+    copies = sum(map(eq, stamped, stamped[1:]))
+    return (
+        copies * 4 < len(stamped)
+        and max(map(len, lines)) not in _WIDTHS
+        and not _ends_in_returns(block)
+    )
+
+
+def _ends_in_returns(block: str) -> bool:
+    """Return whether nothing but carriage returns ends the lines of a block."""
+    return "\n" not in block.strip("\n") and "\r" in block.strip("\r\n")
+
+
+def _split(block: str) -> list[str]:
+    return (
+        block.split("\r") if _ends_in_returns(block) else block.replace("\n\r", "\n").split("\n")
+    )
+
+
+def _peeled(line: NumberedLine) -> _Line:
+    text = clean(line.text)
+    peeled = peel(text)
+    if line.dialect:
+        peeled = replace(peeled, dialect=(*line.dialect, *peeled.dialect))
+    return _Line(line.number, text, peeled)
+
+
+def _runs(lines: Sequence[_Line]) -> Iterator[tuple[Sequence[_Line], bool]]:
+    """Yield runs of lines that are the kernel's by a prefix, or that have none, in turn."""
+    start = 0
+    for index in range(1, len(lines) + 1):
+        if index < len(lines) and lines[index].peeled.kernel == lines[start].peeled.kernel:
+            continue
+        yield lines[start:index], not lines[start].peeled.kernel
+        start = index
+
+
+def _oldest_first(lines: list[_Line]) -> list[_Line]:
+    """Return the lines in the order of time, when the log was sorted the other way round."""
+    times = [line.peeled.at for line in lines if line.peeled.at is not None]
+    if _falls(times):
+        return lines[::-1]
+    if times:
+        return lines
+    clocks = [match[0] for line in lines if (match := _TIME.search(line.raw, 0, 64))]
+    if _falls(clocks) or (not clocks and _ends_before_it_begins(lines)):
+        return lines[::-1]
+    return lines
+
+
+def _falls(times: Sequence[float] | Sequence[str]) -> bool:
+    down = up = 0
+    for index in range(1, len(times)):
+        down += times[index] < times[index - 1]  # type: ignore[operator]  # both are of one type
+        up += times[index] > times[index - 1]  # type: ignore[operator]
+    return down >= _FEWEST_STEPS and down > _FEWEST_STEPS * up
+
+
+def _ends_before_it_begins(lines: Sequence[_Line]) -> bool:
+    """Return whether a log without times has its end marks first."""
+    begin = next((at for at, line in enumerate(lines) if "[ cut here ]" in line.raw), None)
+    end = next((at for at, line in enumerate(lines) if "---[ end " in line.raw), None)
+    return begin is not None and end is not None and end < begin
+
+
+def _without_copies(lines: list[_Line]) -> list[_Line]:
+    """Return the lines, one that came on two ways once.
+
+    Three forms are known: syslogd's copy to every terminal, two captures of one console put
+    together, and a console that shows every line twice.
+    """
+    keys = [_key(line) for line in lines if line.peeled.at is not None]
+    if len(set(keys)) == len(keys):
+        return lines
+    twice = _doubled(keys)
+    walls = [line for line in lines if _is_wall(line)]
+    others = {_key(line) for line in lines if not _is_wall(line)} if walls else set()
+    recent: OrderedDict[tuple[float | None, str], tuple[str, ...]] = OrderedDict()
+    kept: list[_Line] = []
+    for line in lines:
+        peeled, key = line.peeled, _key(line)
+        if peeled.at is not None:
+            copy = recent.get(key)
+            if (_is_wall(line) and key in others) or (copy is not None and copy != peeled.dialect):
+                continue
+            if twice and kept and _key(kept[-1]) == key:
+                continue
+            recent[key] = peeled.dialect
+            if len(recent) > _COPIES_WITHIN:
+                recent.popitem(last=False)
+        kept.append(line)
+    return kept
+
+
+def _key(line: _Line) -> tuple[float | None, str]:
+    return line.peeled.at, line.peeled.text.strip()
+
+
+def _is_wall(line: _Line) -> bool:
+    return line.raw.startswith((" kernel:", "kernel:"))
+
+
+def _doubled(keys: Sequence[tuple[float | None, str]]) -> bool:
+    """Return whether nearly every line of the kernel stands there twice in a row."""
+    pairs = sum(1 for index in range(0, len(keys) - 1, 2) if keys[index] == keys[index + 1])
+    return len(set(keys)) > 1 and pairs * 2 >= len(keys) * 0.9
+
+
+def _joined(lines: list[_Line]) -> list[_Line]:
+    """Return the lines, those that a terminal or a mail wrapped made whole."""
+    width = max((len(line.raw) for line in lines), default=0)
+    if width not in _WIDTHS:
+        return lines
+    full = sum(1 for line in lines if len(line.raw) == width)
+    marked = any(line.peeled.kernel for line in lines)
+    hard = full >= _FEWEST_STEPS or (marked and width in _TERMINALS)
+    whole: list[_Line] = []
+    length = 0
+    for line in lines:
+        bare = not line.peeled.dialect and not line.peeled.other and line.raw.strip()
+        before = whole[-1].peeled if whole else None
+        glue = None
+        if before is not None and bare and (before.kernel or not marked):
+            glue = _glue(length, line.raw, width, hard=hard, soft=marked and width in _MAILS)
+        length = len(line.raw)
+        if before is None or glue is None:
+            whole.append(line)
+            continue
+        joined = replace(before, text=before.text + glue + line.raw.lstrip(" " if glue else ""))
+        whole[-1] = replace(whole[-1], peeled=joined)
+    return whole
+
+
+def _glue(length: int, rest: str, width: int, *, hard: bool, soft: bool) -> str | None:
+    """Return what to put between a line and its rest, or None where the rest is a line of its own."""
+    if hard and length == width:
+        return ""
+    word = rest.split(maxsplit=1)[0]
+    cut = soft and length >= _SOFT_WIDTH and length + 1 + len(word) > width
+    return " " if cut and not _FRAME.search(rest) else None
