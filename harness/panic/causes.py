@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from harness.panic.headers import Header
+from harness.panic.header import Header
 from harness.panic.values import KernelReport
 
 # A task dies of these (arch/*/kernel: die() and make_task_dead()).
@@ -36,6 +36,7 @@ DEADLY = frozenset(
         "stack-overflow",
         "double-fault",
         "rust-panic",
+        "serror",
     }
 )
 # Found with the task alive; what kills it next is the same misuse.
@@ -61,6 +62,7 @@ _REASONS = (
     (re.compile(r"scheduling while atomic"), frozenset({"atomic-sleep"})),
     (re.compile(r"[Mm]achine [Cc]heck|Hardware Error"), frozenset({"machine-check"})),
     (re.compile(r"[Ss]tack overflow|stack guard"), frozenset({"stack-overflow"})),
+    (re.compile(r"SError"), frozenset({"serror"})),
 )
 # The second line of one report has the look of another report's first.
 _SECOND_LINES = frozenset({"oops", "invalid-opcode", "internal-error", "double-fault"})
@@ -69,10 +71,11 @@ _PRELUDES: dict[str, frozenset[str]] = {
     "refcount": frozenset({"warning"}),
     "list-corruption": frozenset({"bug", "warning"}),
     "usercopy": frozenset({"bug", "warning"}),
+    "alignment": frozenset({"unhandled-fault"}),
     "fortify": frozenset({"bug", "warning"}),
     "kmemleak": frozenset({"kmemleak"}),
     "spinlock": frozenset({"warning"}),
-    "warning": frozenset({"refcount", "usercopy", "list-corruption"}),
+    "warning": frozenset({"refcount", "usercopy", "list-corruption", "hard-lockup"}),
 }
 # What a watchdog says of how long it has been so; both count from the last sign of life.
 _BLOCKED = re.compile(r"^INFO: task .* blocked for more than (?P<seconds>\d+) seconds")
@@ -80,6 +83,7 @@ _SPINNING = re.compile(r"soft lockup - CPU#\d+ stuck for (?P<seconds>\d+)s!")
 _PRELUDE_LINES = 4
 _SECOND_LINES_WITHIN = 60
 _MOST_REMEMBERED = 16
+_MOST_TITLE = 120
 
 
 def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
@@ -91,6 +95,9 @@ def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
         return lines < _SECOND_LINES_WITHIN
     if matched.string.startswith("Kernel panic"):
         return kind == "panic" or kind in _reasons(matched.string)
+    # A device that stays is reported every ten seconds.
+    if header.kind == kind == "refleak":
+        return True
     return lines < _PRELUDE_LINES and header.kind in _PRELUDES.get(kind, ())
 
 
@@ -111,13 +118,23 @@ def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
     for report in sorted(reports, key=lambda one: one.line):
         cause = next((one for one in reversed(earlier) if _explains(one, report)), None)
         earlier.append(report)
-        pointing.append(report if cause is None else replace(report, follows=cause.line))
+        pointing.append(report if cause is None else _as_consequence(report, cause.line))
     lockups = [
         (began, one)
         for one in pointing
         if one.follows is None and (began := _began(_SPINNING, one)) is not None
     ]
     return tuple(_after_lockup(one, lockups) for one in pointing)
+
+
+def _as_consequence(report: KernelReport, cause: int) -> KernelReport:
+    """Return a report that follows from another; a watchdog's panic is then no second finding."""
+    first = report.text[0]
+    if not first.startswith("Kernel panic") or report.kind == "panic":
+        return replace(report, follows=cause)
+    words = first.partition("not syncing")[2].lstrip(": ")
+    title = f"kernel panic: {words}" + (f" in {report.function}" if report.function else "")
+    return replace(report, follows=cause, kind="panic", title=title[:_MOST_TITLE])
 
 
 def _explains(earlier: KernelReport, later: KernelReport) -> bool:

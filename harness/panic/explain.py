@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.panic import facts, frames, guilty, hangs, headers
+from harness.panic.header import Header
+from harness.panic.registers import registers
 from harness.panic.values import Frame, KernelReport, Stack
 
 # Printed by dump_stack() from the middle of a check: a program counter is not where it was found.
@@ -34,12 +36,12 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
     if found is None:
         return None
     header, match = found
-    if header.needs_stack and not any(map(frames.parse_frame, text)):
+    if header.needs_stack and not any(map(_is_of_kernel, text)):
         return None
     groups = {name: value or "" for name, value in match.groupdict().items()}
     traces = frames.read(text)
-    frame = _guilty(header, groups, text, traces) if header.blames else None
     kind, stem = _named(header, groups, text, traces)
+    frame = _guilty(header, kind, groups, text, traces) if header.blames else None
     function = guilty.bare(frame.function) if frame is not None else ""
     who = facts.who(text)
     title = f"{stem} in {function}" if function else stem
@@ -56,14 +58,26 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
         pid=who.pid,
         cpu=who.cpu,
         taint=who.taint,
-        registers=facts.registers(text),
+        registers=registers(text),
         stacks=_stacks(header, traces),
-        facts=facts.about_kernel(text),
+        facts={**facts.about_kernel(text), **_count(header, text)},
     )
 
 
+def _is_of_kernel(line: str) -> bool:
+    """Return whether a line shows that the kernel itself is meant, not a program that it runs."""
+    shown = frames.parse_frame(line) or frames.parse_where(line)
+    return shown is not None or line.startswith("Internal error:")
+
+
+def _count(header: Header, text: Sequence[str]) -> dict[str, str]:
+    """Return how often a report was repeated, when it was."""
+    times = sum(1 for line in text if header.pattern.search(line.strip()))
+    return {"count": str(times)} if header.kind == "refleak" and times > 1 else {}
+
+
 def _named(
-    header: headers.Header,
+    header: Header,
     groups: dict[str, str],
     text: Sequence[str],
     traces: frames.Traces,
@@ -80,6 +94,7 @@ def _named(
 
 # A WARN in these is about what its caller did, and known by another name.
 _WARNINGS = (
+    ("hard-lockup", "BUG: hard lockup", re.compile(r"watchdog_(?:overflow|hardlockup)_c")),
     ("refcount", "WARNING: refcount bug", re.compile(r"refcount_|lib/refcount")),
     ("warning", "WARNING: ODEBUG bug", re.compile(r"debug_print_object|lib/debugobjects")),
     ("warning", "WARNING: locking bug", re.compile(r"kernel/locking/|lock_acquire|lock_release")),
@@ -108,7 +123,8 @@ _FETCH = re.compile(r"supervisor instruction fetch in kernel|execute from non-ex
 
 
 def _guilty(
-    header: headers.Header,
+    header: Header,
+    kind: str,
     groups: dict[str, str],
     text: Sequence[str],
     traces: frames.Traces,
@@ -119,15 +135,15 @@ def _guilty(
     """
     fetched = traces.own and any(_FETCH.search(line) for line in text[:8])
     whole = traces.own if fetched else _whole(header, traces)
-    if hangs.sleeps(header.kind) or hangs.spins(header.kind):
-        return _hanging(header.kind, traces, whole)
+    if hangs.sleeps(kind) or hangs.spins(kind):
+        return _hanging(kind, traces, whole) or _work(text)
     named = _caller(text)
     if header.kind == "lockdep":
         named = _became_safe(traces) or _acquiring(text)
     if named is not None:
         return named
-    own = groups.get("in", "")
-    first = [Frame(function=guilty.bare(own.split("+")[0]))] if own else []
+    own = "" if _ADDRESS.fullmatch(groups.get("in", "")) else groups.get("in", "")
+    first = [_of_header(own, text[0])] if own else []
     if header.kind == "stack-corruption" and first:
         return first[0]
     if header.kind == "stack-overflow":
@@ -144,15 +160,37 @@ def _guilty(
     )
 
 
+_ADDRESS = re.compile(r"(?:0x)?[0-9a-f]{8,16}")
+_OWNER = re.compile(r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)? \[(?P<module>[\w-]+)\]")
+
+
+def _of_header(own: str, line: str) -> Frame:
+    """Return the function that a header names, with the module that it names, too."""
+    name = own.split("+", maxsplit=1)[0]
+    owner = _OWNER.match(line.partition(name)[2])
+    return Frame(function=guilty.bare(name), module=owner["module"] if owner else "")
+
+
+# print_worker_info() of kernel/workqueue.c.
+_WORK = re.compile(r"^Workqueue: .*?(?P<function>[A-Za-z_][\w.]*)(?: \[(?P<module>[\w-]+)\])?$")
+
+
+def _work(text: Sequence[str]) -> Frame | None:
+    """Return the function that a worker was running, where its stack does not show it."""
+    found = next((found for line in text if (found := _WORK.match(line.strip()))), None)
+    return Frame(function=found["function"], module=found["module"] or "") if found else None
+
+
 def _hanging(kind: str, traces: frames.Traces, whole: tuple[Frame, ...]) -> Frame | None:
     """Return whom a hang is named for; of several CPUs the first that does something."""
     choose = hangs.sleeper if hangs.sleeps(kind) else hangs.spinner
     others = [stack.frames for stack in traces.stacks if stack.name.startswith(("NMI", "CPU"))]
     found = (choose(one) for one in (whole, *others))
-    return next((frame for frame in found if frame is not None), None)
+    sure = next((frame for frame in found if frame is not None), None)
+    return sure or choose([replace(frame, reliable=True) for frame in whole])
 
 
-def _whole(header: headers.Header, traces: frames.Traces) -> tuple[Frame, ...]:
+def _whole(header: Header, traces: frames.Traces) -> tuple[Frame, ...]:
     """Return the report's own frames, innermost first, the trapping instruction's before all."""
     pointer = () if header.kind in _POINTLESS and traces.own else traces.pointer
     own = traces.own
@@ -162,7 +200,7 @@ def _whole(header: headers.Header, traces: frames.Traces) -> tuple[Frame, ...]:
     return (*pointer, *own)
 
 
-def _stacks(header: headers.Header, traces: frames.Traces) -> tuple[Stack, ...]:
+def _stacks(header: Header, traces: frames.Traces) -> tuple[Stack, ...]:
     """Return every stack of the report, its own, which has no name, before all others."""
     whole = _whole(header, traces)
     others = [stack for stack in traces.stacks if stack.frames is not traces.own]
@@ -192,7 +230,7 @@ _COLUMN = re.compile(r"^(\S+?:\d+):\d+$")
 
 def _place(
     frame: Frame | None,
-    header: headers.Header,
+    header: Header,
     groups: dict[str, str],
     text: Sequence[str],
     traces: frames.Traces,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Who, where and with what in the registers: what a report says beside its stacks.
+"""Who, where and on which kernel: what a report says beside its stacks.
 
 A report that is about a task says so in its own words; only where it does not is the 'CPU:' line
 of dump_stack() about the right one (of a hung task it shows the watchdog).
@@ -21,13 +21,14 @@ class Who:
 
 
 # lib/dump_stack.c: dump_stack_print_info(); UID since 6.12.
+# Red Hat's kernels say whether kdump is ready, and rule a line of dashes between taint and release.
+_TAINT = (
+    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z ]*?))[ -]+(?P<release>\d\S*)"
+)
 _CPU = re.compile(
-    r"\bCPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>-?\d+) Comm: (?P<task>.+?) "
-    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]+?)) +\d"
+    r"\bCPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>-?\d+) Comm: (?P<task>.+?) " + _TAINT
 )
-_OLD_CPU = re.compile(
-    r"\b[Pp]id: (?P<pid>\d+), comm: (?P<task>.+?) (?:Not tainted|Tainted: (?P<taint>[A-Z ]+?)) +\d"
-)
+_OLD_CPU = re.compile(r"\b[Pp]id: (?P<pid>\d+), comm: (?P<task>.+?) " + _TAINT)
 _PROCESS = re.compile(r"^\s*Process (?P<task>.+?) \(pid: (?P<pid>\d+)")
 # The words of the report itself, each from the format of the file that prints it.
 _ABOUT = (
@@ -54,18 +55,6 @@ _MAY_SAY = re.compile(
 )
 # How far from its first line a report still says what it is about.
 _ABOUT_LINES = 12
-
-_X86 = re.compile(
-    r"\b((?:ORIG_)?[RE][A-Z][A-Z0-9]|R\d\d|EFLAGS|CR[0-4]): (?:\d{4}:)?([0-9a-f]{8,16})\b"
-)
-_ARM64 = re.compile(r"\b(x\d{1,2}|sp|pstate) ?: ?([0-9a-f]{8,16})\b")
-_ARM64_LINE = re.compile(r"^\s*(?:x\d|sp :|pstate)")
-_FIRST = re.compile(
-    r"^\s*(?:R?SP: [0-9a-f]{4}:|RIP: (?!0033|0023)|EIP: |E?AX: |RAX: |pc : |sp : |pstate: |x29: )"
-)
-# User space's registers, as the kernel saved them, come last.
-_USER = re.compile(r"^\s*RIP: 00[23]3")
-_LAST = re.compile(r"^\s*(?:Call [Tt]race:|Modules linked in|---\[ end|Kernel panic)")
 
 
 def who(text: Sequence[str]) -> Who:
@@ -102,8 +91,7 @@ def _filled(found: Who, groups: dict[str, str | None]) -> Who:
     )
 
 
-# The kernel's release is the word after the taint; dump_kernel_offset() of arch/*/kernel/setup.c.
-_RELEASE = re.compile(r"Comm: .+? (?:Not tainted|Tainted: [A-Z ]+?) +(\d\S*)")
+# dump_kernel_offset() of arch/*/kernel/setup.c.
 _OFFSET = re.compile(r"^Kernel Offset: (0x[0-9a-f]+|disabled)")
 
 
@@ -111,29 +99,11 @@ def about_kernel(text: Sequence[str]) -> dict[str, str]:
     """Return the kernel's release and its KASLR offset, where a report says them."""
     found: dict[str, str] = {}
     for line in text:
-        release = _RELEASE.search(line) if "Comm: " in line else None
+        release = _CPU.search(line) if "Comm: " in line else None
+        release = release or (_OLD_CPU.search(line) if ", comm: " in line else None)
         if release is not None:
-            found.setdefault("kernel", release[1])
+            found.setdefault("kernel", release["release"])
         offset = _OFFSET.match(line)
         if offset is not None:
             found.setdefault("kernel-offset", offset[1])
-    return found
-
-
-def registers(text: Sequence[str]) -> dict[str, str]:
-    """Return the registers at the trap, by the names that the kernel prints, in hex digits."""
-    found: dict[str, str] = {}
-    begun = False
-    for line in text:
-        if _USER.match(line) is not None:
-            break
-        begun = begun or _FIRST.match(line) is not None
-        if not begun:
-            continue
-        if found and _LAST.match(line) is not None:
-            break
-        pattern = _ARM64 if _ARM64_LINE.match(line) is not None else _X86
-        if ": " in line:
-            for name, value in pattern.findall(line):
-                found.setdefault(name, value)
     return found

@@ -22,25 +22,31 @@ _FRAME = re.compile(
     r"^\s*(?:<[A-Z]+>\s+)?(?:\(?\[<?[0-9a-f]{8,16}>?\]\)?\s*|[0-9a-f]{16}\s+)*(?:\[[0-9a-f]{16}\]\s*)*"
     r"(?P<unsure>\(?\?\s*\)?\s*)?\(?" + _FUNCTION + _OFFSET + r"\)?" + _TAIL
 )
+# decode_stacktrace.sh gives every inlined place before the function's own.
+_PLACES = (
+    r"\((?:[^\s()]+:\d+(?: \(discriminator \d+\))? )*(?P<place>[^\s()]+:\d+)"
+    r"(?: \(discriminator \d+\))?\)"
+)
 _INLINE = re.compile(
     r"^\s*(?:\[<?[0-9a-f]+>?\]\s*)*" + _FUNCTION + r" (?P<place>\S+:\d+)(?P<inline> \[inline\])?$"
 )
 # scripts/decode_stacktrace.sh: 'f (file.c:12 (discriminator 2)) module'; an inlined one has the same look.
 _DECODED = re.compile(
-    r"^\s*(?P<unsure>\? )?"
-    + _FUNCTION
-    + r" \((?P<place>[^\s()]+:\d+)(?: \(discriminator \d+\))?\)(?: (?P<module>[\w-]+))?$"
+    r"^\s*(?P<unsure>\? )?" + _FUNCTION + " " + _PLACES + r"(?: (?P<module>[\w-]+))?$"
 )
 _ARM = re.compile(
     r"^\s*(?:(?:\[<[0-9a-f]+>\] )?\("
     + _FUNCTION
     + r"(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<module>\w+)\])?\) from |"
-    r"(?P<plain>[A-Za-z_][\w.]{0,511})(?: \[(?P<owner>\w+)\])? from [A-Za-z_][\w.]{0,511}\+0x)"
+    r"(?P<plain>[A-Za-z_][\w.]{0,511})(?: \[(?P<owner>\w+)\])? from (?=[A-Za-z_][\w.]{0,511}\+0x))"
+)
+_ARM_CALLER = re.compile(
+    r"(?:\[<[0-9a-f]+>\] )?\(?" + _FUNCTION + _OFFSET + r"(?: \[(?P<module>\w+)\])?"
 )
 _WHERE = re.compile(
     r"(?:\bRIP[: ]\s*(?:[0-9a-f]{4}:)?|\bE?IP(?: is at|:)\s*(?:[0-9a-f]{4}:)?|"
     r"^\s*pc : |\bPC is at |^\s*epc\s*: |^NIP |\(|\bpc\s*=\s*|^TPC: <|^\s*ERA: [0-9a-f]+ )\s*"
-    r"(?:\[<?[0-9a-f]*>?\]\s*)*(?:[0-9a-f]{16}\s+)?" + _FUNCTION + _OFFSET + _TAIL
+    r"(?:\[<?[0-9a-f]*>?\]\s*)*(?:(?:[0-9a-f]{8}){1,2}\s+)?" + _FUNCTION + _OFFSET + _TAIL
 )
 _WHERE_STARTS = (
     "RIP:",
@@ -60,7 +66,9 @@ _WHERE_STARTS = (
 _WHERE_NAMED = re.compile(
     r"^(?:RIP: [0-9a-f]{4}:|pc : )"
     + _FUNCTION
-    + r" (?:(?P<place>\S+:\d+) \[inline\]|\((?P<decoded>[^\s()]+:\d+)(?: \(discriminator \d+\))?\)(?: (?P<module>[\w-]+))?)"
+    + r" (?:(?P<inlined>\S+:\d+) \[inline\]|"
+    + _PLACES
+    + r"(?: (?P<module>[\w-]+))?)"
 )
 
 # A line that says that the next frames are the report's own.
@@ -72,7 +80,7 @@ _OTHERS = re.compile(
     r"^(?:rcu: )?(?:Allocated(?: by task| in |:)|Freed(?: by| in |:)|INFO: (?:Allocated|Freed) in|"
     r"allocated by task|freed by task|page last (?:allocated|free)|"
     r"Last potentially related work|Second to last potentially|"
-    r"Uninit was (?:created|stored)|Local variable|Preemption disabled at|"
+    r"Uninit was (?:created|stored)|Local variable|Preemption disabled at:\s*$|"
     r"-> #\d+|the existing dependency chain|the dependencies between|.*\bat:\s*$|stack depot |"
     r"RCU grace-period kthread stack dump|Showing all locks|Mem-Info|"
     r"task\s+PC stack|Kernel panic - not syncing)"
@@ -136,6 +144,20 @@ def parse_frame(text: str) -> Frame | None:
     return _placed(text) if _PLACED.search(text) is not None else None
 
 
+def _arm_caller(text: str) -> Frame | None:
+    """Return the caller that a line of an arm stack names behind 'from'."""
+    _, word, rest = text.partition(" from ")
+    found = _ARM_CALLER.match(rest) if word and _ARM.match(text) is not None else None
+    if found is None:
+        return None
+    return Frame(
+        function=found["function"],
+        offset=int(found["offset"], 16),
+        size=int(found["size"], 16) if found["size"] else 0,
+        module=found["module"] or "",
+    )
+
+
 # A place in a source: what a frame without an offset must have.
 _PLACED = re.compile(r"\.[chSs]:\d+|\.rs:\d+")
 
@@ -166,9 +188,9 @@ def parse_where(text: str) -> Frame | None:
     if found is not None:
         return Frame(
             function=found["function"],
-            place=found["place"] or found["decoded"],
+            place=found["inlined"] or found["place"],
             module=found["module"] or "",
-            inline=found["place"] is not None,
+            inline=found["inlined"] is not None,
         )
     found = _WHERE.search(text)
     return _frame(found, reliable=True) if found is not None else None
@@ -195,8 +217,10 @@ class _Reading:
     pointer: list[Frame] = field(default_factory=list)
     count: int = 0
     own_seen: bool = False
+    caller: Frame | None = None
 
     def close(self) -> None:
+        self._add_caller()
         if not self.frames:
             return
         self.done.append(Stack(name=self.name, frames=tuple(self.frames)))
@@ -207,10 +231,21 @@ class _Reading:
         self.close()
         self.name = name
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Frame, caller: Frame | None = None) -> None:
+        """Take the next frame; `caller` is what its line says of the one after it."""
+        if self.caller is not None and self.caller.function != frame.function:
+            self._add_caller()
+        self.caller = caller
         if self.count < _MOST_FRAMES:
             self.frames.append(frame)
             self.count += 1
+
+    def _add_caller(self) -> None:
+        """Add the caller that the last line of an arm stack names: no line of its own follows."""
+        if self.caller is not None and self.count < _MOST_FRAMES:
+            self.frames.append(self.caller)
+            self.count += 1
+        self.caller = None
 
 
 def read(lines: Sequence[str]) -> Traces:
@@ -227,7 +262,7 @@ def read(lines: Sequence[str]) -> Traces:
             continue
         frame = parse_frame(text)
         if frame is not None:
-            reading.add(frame)
+            reading.add(frame, _arm_caller(text))
         else:
             _heading(reading, text)
     reading.close()
@@ -275,6 +310,8 @@ def _another_cpu(reading: _Reading, text: str) -> None:
         reading.introduce(text if reading.own_seen or not reading.name else "")
     elif reading.own_seen and not reading.name:
         reading.name = text
+    elif reading.name.startswith("Preemption disabled"):
+        reading.introduce("")
 
 
 def _a_task(reading: _Reading, text: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.panic import darwin
-from harness.panic.normalise import Normaliser
+from harness.panic.intake.normalise import Normaliser
 from harness.panic.scan import Scanner, is_quiet, scan_block
 from harness.panic.values import KernelReport
 

@@ -8,7 +8,7 @@ harness-canary TOKEN: ...        harness-heartbeat RUN N        harness-last-wor
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.panic.lines import kernel_text
+from harness.panic.intake.lines import kernel_text
 
 _WORD = "harness-"
 

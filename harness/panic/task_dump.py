@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.panic import frames, guilty, hangs
-from harness.panic.lines import clean, kernel_text
+from harness.panic.intake.lines import clean, kernel_text
 from harness.panic.values import Frame, KernelReport, Stack
 
 # kernel/sched/core.c, sched_show_task(); before 5.14 the name was padded, with the state behind.

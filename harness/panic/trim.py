@@ -16,6 +16,8 @@ _BELONGS = re.compile(
     r"-> #|#\d+:|\d+ locks?|other info|Possible|lock\(|\*\*\*|the |and |but |which |\.\.\. |\{|hardirqs|softirqs|irq event|"
     r"Last|Preemption|Showing|INFO: |in_atomic|preempt_count|RCU nest|task:|Not tainted|\"echo 0|rcu|\(t=|\(detected|"
     r"Sending|Mem-Info|Node |Redzone|Object|Slab|Padding|Oops|Internal error|note: |Fixing recursive|Process|Stack:|"
+    r"\$ ?\d{1,2} +:|GPR\d\d:|(?:MSR|CFAR|DAR|Status|Cause|BadVA|PrId|Hi|Lo|ra|gp|status|[tsa]\d{1,2}) *:|"
+    r"(?:[0-9a-f]{8}|[0-9a-f]{16})(?: +[0-9a-f]{8,16})+\s*$|Workqueue: |unregister_netdevice: |VFS: |SError|"
     r"comm |hex dump|[0-9a-f]{2}(?: [0-9a-f]{2}){7}|PKRU|FS: |CS: |ORIG_)"
 )
 

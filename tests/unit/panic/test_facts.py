@@ -3,7 +3,8 @@
 
 import pytest
 
-from harness.panic.facts import Who, about_kernel, registers, who
+from harness.panic.facts import Who, about_kernel, who
+from harness.panic.registers import registers
 
 CPU = (
     "CPU: 1 PID: 42 Comm: kworker/1:2 Tainted: G    B      OE      6.1.0-56-cloud-amd64 #1 Debian"

@@ -55,7 +55,12 @@ KINDS = {
         "Unhandled fault: imprecise external abort (0x1c06) at 0x00000000",
         "Unhandled prefetch abort: debug event (0x222) at 0x00000000",
     ],
-    "alignment": ["Alignment trap: not handling instruction e1d430b0 at [<c0112233>]"],
+    "alignment": [
+        "Alignment trap: not handling instruction e1d430b0 at [<c0112233>]",
+        "Unhandled kernel unaligned access[#1]:",
+        "Oops - load address misaligned [#1]",
+        "Oops - store (or AMO) address misaligned [#1]",
+    ],
     "general-protection": [
         "general protection fault: 0000 [#1] PREEMPT SMP",
         "Oops: general protection fault, probably for non-canonical address 0xdead: 0000 [#1]",
@@ -74,8 +79,12 @@ KINDS = {
         "Internal error: Oops - undefined instruction: 0 [#1] ARM",
         "illegal operation: 0001 ilc:1 [#1] SMP",
         "alignment check: 0000 [#1] SMP",
+        "Reserved instruction in kernel code[#1]:",
     ],
-    "internal-error": ["Internal error: synchronous external abort: 96000210 [#1] SMP"],
+    "internal-error": [
+        "Internal error: synchronous external abort: 96000210 [#1] SMP",
+        "Unhandled fault: synchronous external abort (0x96000210) at 0xffffff80096c61b0",
+    ],
     "rust-panic": ["rust_kernel: panicked at m.rs:3:5:"],
     "list-corruption": [
         "list_del corruption. prev->next should be ffff, but was ffff",
@@ -100,11 +109,16 @@ KINDS = {
         "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:1]",
         "NMI watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:1]",
         "BUG: soft lockup - CPU#0 stuck for 22s! [sh:1]",
+        "Kernel panic - not syncing: softlockup: hung tasks",
     ],
     "hard-lockup": [
         "NMI watchdog: Watchdog detected hard LOCKUP on cpu 1",
         "watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 1",
         "watchdog: CPU 3 self-detected hard LOCKUP @ f+0x1/0x2",
+        "Watchdog CPU:59 Hard LOCKUP",
+        "Watchdog CPU:0 detected Hard LOCKUP other CPUS:1",
+        "Kernel panic - not syncing: Hard LOCKUP",
+        "Kernel panic - not syncing: Watchdog detected hard LOCKUP on cpu 3",
     ],
     "workqueue-lockup": ["BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck!"],
     "spinlock": [
@@ -117,8 +131,13 @@ KINDS = {
         "INFO: Freed in f+0x1/0x2 age=1 cpu=1 pid=6",
         "BUG kmalloc-64 (Tainted: G    B): Redzone overwritten",
         "BUG kmalloc-8k(17:syz0) (Not tainted): Poison overwritten",
+        "BUG sas_task: Objects remaining on kmem_cache_close()",
     ],
-    "rcu-usage": ["WARNING: suspicious RCU usage", "[ INFO: suspicious RCU usage. ]"],
+    "rcu-usage": [
+        "WARNING: suspicious RCU usage",
+        "[ INFO: suspicious RCU usage. ]",
+        "[ INFO: suspicious rcu_dereference_check() usage. ]",
+    ],
     "lockdep": [
         "WARNING: possible circular locking dependency detected",
         "[ INFO: possible recursive locking detected ]",
@@ -132,7 +151,10 @@ KINDS = {
         "INFO: trying to register non-static key.",
         "BUG: MAX_LOCKDEP_CHAINS too low!",
     ],
-    "refcount": ["refcount_t: addition on 0; use-after-free."],
+    "refcount": [
+        "refcount_t: addition on 0; use-after-free.",
+        "refcount_t overflow at osq_get+0x12/0x34 in sh[123], uid/euid: 0/0",
+    ],
     "unwinder": ["WARNING: kernel stack regs at ffff in sh:12 has bad 'bp' value ffff"],
     "warning": [
         "WARNING: CPU: 1 PID: 42 at m.c:7 f+0x1/0x2 [m]",
@@ -149,6 +171,7 @@ KINDS = {
         "INFO: rcu_sched self-detected stall on CPU { 0}  (t=1 jiffies)",
         "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 0-.... }",
         "rcu: INFO: rcu_tasks detected stalls on tasks:",
+        "Kernel panic - not syncing: RCU Stall",
     ],
     "kmemleak": [
         "BUG: memory leak",
@@ -163,6 +186,8 @@ KINDS = {
         "mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 6: be00",
         "{1}[Hardware Error]: event severity: fatal",
     ],
+    "serror": ["SError Interrupt on CPU3, code 0x00000000be000011 -- SError"],
+    "page-allocation-failure": ["kworker/u4:4: page allocation failure: order:4, mode:0x40a20"],
     "refleak": [
         "unregister_netdevice: waiting for lo to become free. Usage count = 2",
         "VFS: Busy inodes after unmount of loop0. Self-destruct in 5 seconds.",
@@ -183,6 +208,8 @@ NONE = [
     "rcu: Hierarchical SRCU implementation.",
     "systemd[1]: BUG: a program's words",
     "x86/fpu: default fault handling",
+    "Oops: no firmware, using defaults",
+    "BUG at the end of the list",
     "kmemleak: Kernel memory leak detector initialized (mem pool available: 15000)",
 ]
 EXAMPLES = [(kind, line) for kind, lines in KINDS.items() for line in lines]

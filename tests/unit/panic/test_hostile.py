@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness.panic import darwin
 from harness.panic.guilty import serves
 from harness.panic.hangs import spinner
-from harness.panic.normalise import Normaliser
+from harness.panic.intake.normalise import Normaliser
 from harness.panic.scan import Scanner, scan, scan_blocks
 from harness.panic.signature import signature
 from harness.panic.values import Frame

@@ -3,8 +3,8 @@
 
 import pytest
 
-from harness.panic.lines import KernelLine, clean, kernel_text, parse, pieces
-from harness.panic.normalise import Normaliser
+from harness.panic.intake.lines import KernelLine, clean, kernel_text, parse, pieces
+from harness.panic.intake.normalise import Normaliser
 
 STAMPED = {
     "[    0.000000] BUG: x": "",

@@ -37,7 +37,7 @@ def test_every_contract_sees_the_fault_that_it_is_for(tree: Path) -> None:
     """One fault is planted for each contract, and each contract is reported as broken."""
     faults = {
         "errors.py": "from harness.runs import verdict",
-        "panic/lines.py": "def f():\n    from harness.panic import scan",
+        "panic/intake/lines.py": "def f():\n    from harness.panic import scan",
         "report/ktap.py": "import libvirt",
         "host/cache.py": "from paramiko.client import SSHClient",
         "crash/collect.py": "import drgn",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.panic.dialects import STAMP, UNTIMED, peel
+from harness.panic.intake.dialects import STAMP, UNTIMED, peel
 
 _CALLER = re.compile(r"\[ *(?P<context>[TC]\d+)\] ?")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\^_=>78])")

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import eq
 
-from harness.panic.containers import NumberedLine, unpacked
-from harness.panic.dialects import Peeled, peel
-from harness.panic.lines import clean
+from harness.panic.intake.containers import NumberedLine, unpacked
+from harness.panic.intake.dialects import Peeled, peel
+from harness.panic.intake.lines import clean
 
 # A line with one of these may be packed into another text.
 _PACKED = re.compile(r'^(?:[ \t>|`]|.{0,200}[{"]|.*&[lg#aq]|.*<[bpdBPD])', re.MULTILINE)
