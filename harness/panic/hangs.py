@@ -33,6 +33,11 @@ def spins(kind: str) -> bool:
     return kind in _SPINS
 
 
+def dispatches(function: str) -> bool:
+    """Return whether a function calls others through a pointer or a table."""
+    return _is("dispatchers", function)
+
+
 def sleeper(frames: Sequence[Frame]) -> Frame | None:
     """Return who went into the wait that does not end."""
     sure = [frame for frame in frames if frame.reliable]
@@ -46,7 +51,7 @@ def sleeper(frames: Sequence[Frame]) -> Frame | None:
 
 def spinner(frames: Sequence[Frame]) -> Frame | None:
     """Return the operation in which a CPU has been for too long."""
-    sure = _interrupted([frame for frame in frames if frame.reliable])
+    sure = interrupted([frame for frame in frames if frame.reliable])
     end = _first_dispatcher(sure)
     inside = sure[:end]
     for_all = next((one for one in inside if _is("waits for all", one.function)), None)
@@ -60,11 +65,11 @@ def spinner(frames: Sequence[Frame]) -> Frame | None:
 
 
 def _operates(function: str) -> bool:
-    between = _is("wrappers", function) or _is("dispatchers", function)
+    between = _is("wrappers", function) or dispatches(function)
     return not (between or guilty.serves(function))
 
 
-def _interrupted(frames: Sequence[Frame]) -> Sequence[Frame]:
+def interrupted(frames: Sequence[Frame]) -> Sequence[Frame]:
     """Return the stack from what the watchdog's interrupt interrupted."""
     entered = 0
     for index, frame in enumerate(frames):
@@ -79,7 +84,7 @@ def _interrupted(frames: Sequence[Frame]) -> Sequence[Frame]:
 def _first_dispatcher(frames: Sequence[Frame]) -> int:
     """Return the index of the innermost dispatcher that has an operation above it."""
     for index, frame in enumerate(frames):
-        if not _is("dispatchers", frame.function):
+        if not dispatches(frame.function):
             continue
         if any(_operates(one.function) for one in frames[:index]):
             return index

@@ -102,6 +102,52 @@ def test_a_spin_is_known_wherever_it_was_sampled() -> None:
     assert signature(first(other)) != signature(first(LOCKUP))
 
 
+ARM64 = """\
+[   10.000001] Unable to handle kernel NULL pointer dereference at virtual address 0000000000000008
+[   10.000002] Internal error: Oops: 96000005 [#1] SMP
+[   10.000003] CPU: 3 PID: 17 Comm: sh Tainted: G           O       5.10.0 #1
+[   10.000004] pc : __memcpy+0x5/0x10
+[   10.000005] Call trace:
+[   10.000006]  __memcpy+0x5/0x10
+[   10.000007]  osq_ring_reserve.constprop.0+0x90/0x210 [osq]
+[   10.000008]  osq_ring_open+0x10/0x20 [osq]
+[   10.000009]  osq_publish_exec+0x3e0/0x510 [osq]
+[   10.000010]  __arm64_sys_execve+0x90/0xd0
+[   10.000011]  el0_svc_common.constprop.0+0x5d/0x90
+"""
+
+
+def test_one_bug_on_two_architectures_is_one() -> None:
+    """Other entries, another compiler's inlining, another kernel."""
+    assert signature(first(ARM64)) == signature(first(OOPS))
+
+
+def test_a_bad_pointer_is_one_bug_whatever_its_address() -> None:
+    """A page fault on one architecture is a general protection fault on another."""
+    fault = OOPS.replace(
+        "kernel NULL pointer dereference, address", "unable to handle page fault for"
+    )
+    protection = re.sub(r"BUG: .*", "general protection fault: 0000 [#1] SMP", OOPS)
+
+    assert signature(first(fault)) == signature(first(protection))
+
+
+def test_two_hangs_behind_one_dispatcher_are_two() -> None:
+    """Both are named for the operation; what it called tells them apart."""
+    builtin = LOCKUP.replace(" [osq]", "").replace("osq_ioctl", "drm_ioctl")
+    other = builtin.replace("osq_ring_reserve", "drm_mode_setcrtc")
+
+    assert first(builtin).function == first(other).function == "drm_ioctl"
+    assert signature(first(builtin)) != signature(first(other))
+
+
+def test_two_bugs_behind_one_ioctl_are_two() -> None:
+    """The guilty function is part of it, whatever leads to it."""
+    other = OOPS.replace("osq_ring_reserve", "osq_ring_commit")
+
+    assert signature(first(other)) != signature(first(OOPS))
+
+
 def test_it_is_short_and_of_any_report() -> None:
     """12 hex digits, also where the text named nothing."""
     bare = KernelReport(kind="panic", title="kernel panic: \udcff", line=0, text=("x",))
