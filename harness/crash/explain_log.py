@@ -19,8 +19,8 @@ from typing import IO, Any
 from harness.errors import NOT_UNDERSTOOD, UsageError
 from harness.host import tool
 from harness.panic.causes import related
-from harness.panic.log import LogReader, Suspect
 from harness.panic.intake.normalise import Region
+from harness.panic.log import LogReader, Suspect
 from harness.panic.scan import sourced
 from harness.panic.signature import signature
 from harness.panic.values import Frame, KernelReport

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from harness.panic.header import Header
+from harness.panic.tables.header import Header
 from harness.panic.values import KernelReport
 
 # A task dies of these (arch/*/kernel: die() and make_task_dead()).

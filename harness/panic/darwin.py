@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from harness.panic.function_lists import functions
 from harness.panic.intake.lines import clean, parse
 from harness.panic.intake.normalise import Normaliser
+from harness.panic.tables.function_lists import functions
 from harness.panic.values import Frame, KernelReport, Stack
 
 # osfmk/kern/debug.c since 10.4, and the trap handlers of i386 and PowerPC before they panic.

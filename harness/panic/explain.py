@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.panic import facts, frames, guilty, hangs, headers
-from harness.panic.header import Header
 from harness.panic.registers import registers
+from harness.panic.tables.header import Header
 from harness.panic.values import Frame, KernelReport, Stack
 
 # Printed by dump_stack() from the middle of a check: a program counter is not where it was found.

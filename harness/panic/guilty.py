@@ -10,7 +10,7 @@ group with its reason.
 import re
 from collections.abc import Iterable
 
-from harness.panic.function_lists import FunctionList, functions
+from harness.panic.tables.function_lists import FunctionList, functions
 from harness.panic.values import Frame
 
 _COMPILERS = re.compile(r"\.(?:part|isra|constprop|cold|llvm|lto_priv)[.\w]*$")

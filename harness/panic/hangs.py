@@ -11,7 +11,7 @@ is named before that: whoever looks at a module wants to be led into it.
 from collections.abc import Sequence
 
 from harness.panic import guilty
-from harness.panic.function_lists import functions
+from harness.panic.tables.function_lists import functions
 from harness.panic.values import Frame
 
 _SLEEPS = frozenset({"hung-task"})

@@ -3,8 +3,8 @@
 
 import re
 
-from harness.panic import check_headers, fault_headers
-from harness.panic.header import Header
+from harness.panic.tables import check_headers, fault_headers
+from harness.panic.tables.header import Header
 
 HEADERS = (*fault_headers.HEADERS, *check_headers.HEADERS)
 # lockdep has put its headlines into brackets for years.

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 
 from harness.panic import causes
 from harness.panic.explain import explain
-from harness.panic.header import Header
 from harness.panic.headers import HINTS, match
 from harness.panic.intake.lines import KernelLine, clean, parse, pieces
 from harness.panic.intake.normalise import Normaliser
+from harness.panic.tables.header import Header
 from harness.panic.trim import trimmed
 from harness.panic.values import KernelReport
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.panic import function_lists
-from harness.panic.function_lists import FunctionList, functions
+from harness.panic.tables import function_lists
+from harness.panic.tables.function_lists import FunctionList, functions
 
 FILE = Path(function_lists.__file__).with_name("functions.txt")
 VARIANTS = frozenset({"noprof", "node"})

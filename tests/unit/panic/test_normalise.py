@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.panic.log import LogReader
 from harness.panic.intake.normalise import Normaliser
+from harness.panic.log import LogReader
 from harness.panic.values import KernelReport
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "panic"

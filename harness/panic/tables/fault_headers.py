@@ -4,7 +4,7 @@
 Each text is a format of the kernel's source.
 """
 
-from harness.panic.header import header
+from harness.panic.tables.header import header
 
 _PANIC = r"^Kernel panic - not syncing: "
 
