@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Fixtures for tests of a kernel module in a guest: `guest`, `driver`, `variant`, `long_run`.
 
-Under `invoke kernel-test` the tests join the guest of that run and report by KTAP. Called alone
-(`pytest FOLDER`) the same fixtures build, boot and load first, and remove the guest at the
-end. Every test leaves a mark in the kernel's log when it begins and ends, so that whatever the
-kernel says is said during a known test.
+Under `invoke kernel-test` the tests join the guest of that run and report by KTAP. Under plain
+pytest (`pytest FOLDER`) the same fixtures build the module, boot a guest and load the module
+first, and remove the guest at the end. Every test marks its begin and its end in the kernel's log,
+so that each line of the kernel belongs to a known test.
 """
 
 import json
@@ -32,18 +32,18 @@ from harness.systems.ssh import Guest
 
 _MARKER_HELP = (
     "crashes(kind=, function='', place='', module='', fatal=None): the test makes the kernel "
-    "report such a fault, and passes when it is found and named so"
+    "report this fault, and passes when the harness finds it and names it so"
 )
 _RECORDABLE_HELP = (
-    "recordable(command='', variant=''): the test's part in the guest is this command with this "
-    "variant of the module; kernel-test --record runs it where there is no network"
+    "recordable(command='', variant=''): the test's part in the guest is this command, with this "
+    "variant of the module; kernel-test --record runs it in a guest without a network"
 )
 _STATE = pytest.StashKey["_State"]()
 
 
 @dataclass
 class _State:
-    """What the plugin of one pytest process holds; filled when the first test asks for it."""
+    """The state of the plugin in one pytest process; the first test that uses a guest fills it."""
 
     guest: Guest | None = None
     platform: Platform = PLATFORMS[System.LINUX]
@@ -52,9 +52,10 @@ class _State:
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
-    """The module under test in the guest: load it, unload it, see what the kernel says.
+    """The module under test in the guest: load it, unload it, ask whether it is loaded.
 
-    The `driver` fixture hands it over loaded; a test may unload it, the next one gets it loaded.
+    The fixture `driver` provides it loaded. A test may unload it; the next test gets it loaded
+    again.
     """
 
     guest: Guest
@@ -64,18 +65,18 @@ class Driver:
 
     @property
     def platform(self) -> Platform:
-        """What knows how this guest's system loads modules."""
+        """The functions that load modules on this guest's system."""
         return PLATFORMS[self.handoff.system]
 
     def load(self, **parameters: str) -> LoadedModule:
-        """Load the module, with parameters beside those of the configuration."""
+        """Load the module; `parameters` are added to those of the configuration."""
         if self.handoff.control:
-            pytest.skip("a control run is without the module")
+            pytest.skip("a control run does not load the module")
         merged = {**self.spec.parameters, **parameters}
         return self.platform.load(self.guest, self.spec, deadline_s=self.load_s, parameters=merged)
 
     def unload(self, *, attempts: int = 1) -> None:
-        """Unload the module; ModuleError says who holds it when it is busy."""
+        """Unload the module; ModuleError names its users when it is busy."""
         self.platform.unload(self.guest, self.spec, deadline_s=self.load_s, attempts=attempts)
 
     def is_loaded(self) -> bool:
@@ -87,14 +88,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this plugin."""
     group = parser.getgroup("harness", "kernel module tests in a guest")
     group.addoption("--long", action="store_true", help="run tests in their long form")
-    group.addoption("--harness-config", metavar="FILE", help="the pyproject.toml to test by")
-    group.addoption("--harness-done", metavar="FILE", help="tests that have a result already")
-    group.addoption("--harness-list", metavar="FILE", help="write what tests announce, as JSON")
+    group.addoption(
+        "--harness-config", metavar="FILE", help="the pyproject.toml with the configuration"
+    )
+    group.addoption(
+        "--harness-done",
+        metavar="FILE",
+        help="a list of tests not to run, since they have a result",
+    )
+    group.addoption(
+        "--harness-list", metavar="FILE", help="write the tests and what they announce, as JSON"
+    )
     group.addoption("--ktap-fd", type=int, help="write KTAP to this file descriptor")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare the state of this process."""
+    """Create the plugin's state, and the KTAP printer when --ktap-fd is given."""
     state = _State()
     config.stash[_STATE] = state
     config.addinivalue_line("markers", _MARKER_HELP)
@@ -106,7 +115,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what an earlier guest of this run has answered for."""
+    """Deselect the tests that already have a result from an earlier guest of this run."""
     file = config.getoption("--harness-done")
     if file is not None:
         done = set(Path(file).read_text().splitlines())
@@ -116,7 +125,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """List the tests that were collected, where somebody asks for it."""
+    """Write the list of collected tests to the file of --harness-list."""
     file = session.config.getoption("--harness-list")
     if file is not None:
         Path(file).write_text(json.dumps([_announced(item) for item in session.items]))
@@ -134,7 +143,7 @@ def _announced(item: pytest.Item) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def harness_settings(request: pytest.FixtureRequest) -> Settings:
-    """Return the configuration that the run goes by, read once."""
+    """Return the configuration of the run, which is read once."""
     run = config.environment().run
     if run is not None:
         return config.load(shared_session.read(run).settings_file)
@@ -144,14 +153,16 @@ def harness_settings(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture(scope="session")
 def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
-    """Join the run that started this process, or start one for it."""
+    """Join the run that started this process, or start a run."""
     environment = config.environment()
     if environment.run is not None:
         yield shared_session.read(environment.run)
         return
-    asked = KernelTestRequest(settings=harness_settings, environment=environment, target_name=None)
+    request = KernelTestRequest(
+        settings=harness_settings, environment=environment, target_name=None
+    )
     try:
-        with kernel_test.load_guest(asked, live_view.PlainView()) as loaded:
+        with kernel_test.load_guest(request, live_view.PlainView()) as loaded:
             yield loaded.handoff
             reports = loaded.session.watch.reports
             if reports:
@@ -165,57 +176,60 @@ def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
 def guest(
     request: pytest.FixtureRequest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Iterator[Guest]:
-    """Give the guest, reached over one SSH connection for the whole pytest session."""
+    """Give the guest, over one SSH connection for the whole pytest session."""
     limit = harness_settings.timeouts.ssh_s * harness_handoff.factor
-    with Guest.connect(harness_handoff.endpoint, deadline_s=limit, alive=lambda: None) as found:
+    with Guest.connect(harness_handoff.endpoint, deadline_s=limit, alive=lambda: None) as guest:
         state = request.config.stash[_STATE]
-        state.guest, state.platform = found, PLATFORMS[harness_handoff.system]
-        yield found
+        state.guest, state.platform = guest, PLATFORMS[harness_handoff.system]
+        yield guest
     request.config.stash[_STATE].guest = None
 
 
 @pytest.fixture
 def driver(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) -> Driver:
     """Give the module under test, loaded."""
-    found = Driver(
+    driver = Driver(
         guest=guest,
         spec=harness_settings.module,
         handoff=harness_handoff,
         load_s=harness_settings.timeouts.load_s * harness_handoff.factor,
     )
-    if not found.is_loaded() and not harness_handoff.control:
-        found.load()
-    return found
+    if not driver.is_loaded() and not harness_handoff.control:
+        driver.load()
+    return driver
 
 
 @pytest.fixture
 def variant(
     guest: Guest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Iterator[Callable[[str], Driver]]:
-    """Give a way to a variant of the module by its key; what is loaded is unloaded at the end."""
-    found: list[Driver] = []
+    """Give a function that returns a variant of the module by its key.
+
+    Variants that are still loaded at the end are unloaded.
+    """
+    variants: list[Driver] = []
 
     def get(key: str) -> Driver:
         spec = harness_settings.module.variant(key)
         limit = harness_settings.timeouts.load_s * harness_handoff.factor
-        found.append(Driver(guest=guest, spec=spec, handoff=harness_handoff, load_s=limit))
-        return found[-1]
+        variants.append(Driver(guest=guest, spec=spec, handoff=harness_handoff, load_s=limit))
+        return variants[-1]
 
     yield get
-    for driver in found:
+    for driver in variants:
         if driver.is_loaded():
             driver.unload(attempts=10)
 
 
 @pytest.fixture
 def long_run(request: pytest.FixtureRequest) -> bool:
-    """Return whether tests were asked to run in their long form."""
+    """Return whether the tests should run in their long form."""
     return bool(request.config.getoption("--long"))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Put the begin and end of the test into the guest's kernel log."""
+    """Mark the begin and the end of the test in the guest's kernel log."""
     state = item.config.stash[_STATE]
     guest = state.guest
     if guest is None or "guest" not in getattr(item, "fixturenames", ()):
@@ -242,7 +256,7 @@ def _name(nodeid: str) -> str:
 
 
 class _KtapPrinter:
-    """Write a KTAP result line a test to a descriptor that pytest's capture cannot reach."""
+    """Writes one KTAP result line for each test, to a descriptor that pytest does not capture."""
 
     def __init__(self, descriptor: int, state: _State) -> None:
         self._stream = os.fdopen(descriptor, "w", buffering=1)
@@ -252,7 +266,7 @@ class _KtapPrinter:
         self._begun = 0.0
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Write version, plan, and the names behind the plan."""
+        """Write the KTAP version, the plan, and the names of the planned tests."""
         names = [_name(item.nodeid) for item in session.items]
         lines = ["KTAP version 1", f"1..{len(names)}"]
         self._write(*lines, *(f"# harness: planned {name}" for name in names))
@@ -264,22 +278,22 @@ class _KtapPrinter:
                 self._write(f"# harness: expects {_name(item.nodeid)} {values}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Say at once that a test file cannot be read."""
+        """Report at once a test file that cannot be imported."""
         if report.failed:
             text = str(report.longrepr).splitlines()
             self._write(*(f"# {line}" for line in text), f"Bail out! {report.nodeid}")
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Name the test that begins."""
+        """Write the name of the test that begins."""
         self._reports, self._begun = [], time.monotonic()
         self._write(f"# harness: start {_name(nodeid)}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the phases of a test until it is finished."""
+        """Collect the reports of a test's phases until it is finished."""
         self._reports.append(report)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Write the result line, what explains it above."""
+        """Write the result line of a test, and its diagnostics above it."""
         self._count += 1
         result = _result(_name(nodeid), self._reports, time.monotonic() - self._begun)
         self._write(*ktap.render_result(result, self._count))

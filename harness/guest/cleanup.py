@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Remove what killed runs left behind, and guests that somebody kept and no longer wants.
+"""Remove what killed runs left, and guests that were kept and are no longer wanted.
 
-Only things with a record in the runtime folder are touched: the user's own domains and daemons
-never have one.
+Only things with a record in the runtime folder are removed. The user's own domains and daemons
+have no record there.
 """
 
 import shutil
@@ -13,50 +13,50 @@ from harness.errors import HypervisorError, UsageError
 from harness.guest import domain, hypervisor, registry
 from harness.guest.registry import GuestEntry
 
-# A folder without a record may belong to a run that has just been started.
+# A folder without a record may belong to a run that is just starting.
 _YOUNG_S = 10.0
 
 
 def sweep(runtime: Path, cache: Path) -> Iterator[str]:
-    """Remove what dead runs left, and yield one line for each that was found."""
+    """Remove what dead runs left, and yield one line for each thing that was removed."""
     for entry in registry.list_entries(runtime):
         if registry.is_owned(entry.folder):
             continue
         if entry.kept and hypervisor.guest_alive(entry.folder, private=entry.private):
             continue
-        yield f"removed what run {entry.run_id} left behind ({', '.join(end(entry))})"
+        yield f"removed what run {entry.run_id} left ({', '.join(end(entry))})"
     for folder in registry.broken_folders(runtime, older_than_s=_YOUNG_S):
         hypervisor.stop_daemon(folder)
         shutil.rmtree(folder, ignore_errors=True)
-        yield f"removed {folder}, left behind without a record"
+        yield f"removed {folder}, which had no record"
     yield from _orphan_disks(cache)
 
 
 def end(entry: GuestEntry) -> tuple[str, ...]:
-    """Stop the guest and the daemon of a run, delete its files, and say what was there."""
-    found: list[str] = []
+    """Stop the guest and the daemon of a run, delete its files, and return what was removed."""
+    removed: list[str] = []
     if entry.private:
         if hypervisor.stop_daemon(entry.folder):
-            found.append("its guest and libvirt daemon")
+            removed.append("its guest and libvirt daemon")
     elif entry.domain and _destroy(entry):
-        found.append(f"domain {entry.domain}")
+        removed.append(f"domain {entry.domain}")
     registry.remove(entry)
-    return (*found, "its files")
+    return (*removed, "its files")
 
 
 def choose_guest(runtime: Path, run_id: str) -> GuestEntry:
-    """Return the guest that is meant: the one named, or the only one that nobody uses now.
+    """Return the guest of a run id, or, without an id, the only guest that no process uses.
 
-    Raises: UsageError with the list when none or several fit.
+    Raises: UsageError with the list of guests when none or several match.
     """
-    known = registry.list_entries(runtime)
-    fitting = [entry for entry in known if entry.run_id.endswith(run_id)]
+    entries = registry.list_entries(runtime)
+    fitting = [entry for entry in entries if entry.run_id.endswith(run_id)]
     if not run_id and len(fitting) > 1:
         fitting = [entry for entry in fitting if not registry.is_owned(entry.folder)]
     if len(fitting) == 1:
         return fitting[0]
-    names = ", ".join(entry.run_id for entry in known) or "none"
-    what = f"no guest of a run {run_id}" if run_id else "which guest is meant is not clear"
+    names = ", ".join(entry.run_id for entry in entries) or "none"
+    what = f"run {run_id} has no guest" if run_id else "it is not clear which guest is meant"
     raise UsageError(f"{what}; guests now: {names}", hint="invoke kernel-test-load starts one")
 
 
@@ -77,4 +77,4 @@ def _orphan_disks(cache: Path) -> Iterator[str]:
     for folder in sorted(live.iterdir()):
         if registry.is_orphan(folder, older_than_s=_YOUNG_S):
             shutil.rmtree(folder, ignore_errors=True)
-            yield f"removed the overlay of run {folder.name}, left behind without a record"
+            yield f"removed the overlay of run {folder.name}, which had no record"

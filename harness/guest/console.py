@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest's serial console: every byte into a file, every line to whoever wants it.
+"""Read a guest's serial console: every byte goes into a file, every line to the subscribers.
 
-It reads from any source of bytes (`domain.Domain.open_console` gives one) in a thread of its
-own, and draws no conclusions: `panic` and `watch` do.
+The bytes come from any source (`domain.Domain.open_console` returns one), in a thread of their
+own. Nothing is interpreted here: `panic` and `log_watch` do that.
 """
 
 import codecs
@@ -29,7 +29,7 @@ _FOLLOW_INTERVAL_S = 0.1
 
 
 class ByteSource(Protocol):
-    """What a console reads from; `close` from another thread ends a blocked `read`."""
+    """A source of bytes for a console; `close` from another thread ends a blocked `read`."""
 
     def read(self, size_bytes: int) -> bytes:
         """Return the next bytes, b"" at the end."""
@@ -38,12 +38,12 @@ class ByteSource(Protocol):
         """Send bytes to the guest."""
 
     def close(self) -> None:
-        """End the source; may be called twice."""
+        """Close the source; may be called twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One console line: its number from 0, when it was complete (monotonic), its plain text."""
+    """One console line: its number from 0, its time of arrival (monotonic), its plain text."""
 
     index: int
     at: float
@@ -51,7 +51,7 @@ class Line:
 
 
 def plain(raw: bytes) -> str:
-    """Return the text of a line: decoded with backslashreplace, without CR and escapes."""
+    """Return the text of a line: undecodable bytes as escapes, without CR and terminal codes."""
     text = raw.decode("utf-8", errors="backslashreplace")
     return _ANSI.sub("", text).replace("\r", "")
 
@@ -89,43 +89,43 @@ class Console:
         self.close()
 
     def close(self) -> None:
-        """End the reading; to be called before the domain is destroyed. May be called twice."""
+        """Stop reading; call it before the domain is destroyed. May be called twice."""
         self._source.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(_STOP_DEADLINE_S)
             if self._thread.is_alive():
-                _LOG.warning("the console's thread does not end")
+                _LOG.warning("the console's thread did not end")
 
     def subscribe(self, callback: Callable[[Line], None]) -> None:
-        """Call back for every line, the ones that came before included."""
+        """Call `callback` for every line, those that arrived earlier included."""
         with self._news:
             for line in self._lines:
                 callback(line)
             self._subscribers.append(callback)
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the guest, as if typed."""
+        """Send bytes to the guest, as if they were typed."""
         self._source.write(data)
 
     @property
     def last_byte_at(self) -> float:
-        """When the last byte came (monotonic), or when reading began."""
+        """When the last byte arrived (monotonic); before the first byte, when reading began."""
         with self._news:
             return self._last_byte_at
 
     @property
     def ended(self) -> bool:
-        """Whether the last byte was read: the domain is gone, or the console was closed."""
+        """Whether reading has ended: the domain is gone, or the console was closed."""
         with self._news:
             return self._ended
 
     def lines_since(self, index: int) -> tuple[Line, ...]:
-        """Return the complete lines from a number on."""
+        """Return the complete lines from line number `index` on."""
         with self._news:
             return tuple(self._lines[index:])
 
     def tail(self, count: int = _EVIDENCE_LINES) -> tuple[str, ...]:
-        """Return the text of the last lines, a line without an end included."""
+        """Return the text of the last lines; a last line without its newline is included."""
         with self._news:
             texts = [line.text for line in self._lines[-count:]] if count > 0 else []
             if self._rest and not self._ended:
@@ -139,7 +139,7 @@ class Console:
         deadline_s: float,
         since: int = 0,
     ) -> Line:
-        """Return the first line, from number `since` on, that fits.
+        """Return the first line, from line number `since` on, that matches.
 
         Shape: a string is a regular expression, searched for anywhere in the text.
         Units: deadline_s is seconds from now on the monotonic clock.
@@ -159,8 +159,8 @@ class Console:
                     return line
             position += len(fresh)
             if not fresh and (over or time.monotonic() >= end):
-                why = "the console ended" if over else f"nothing for {deadline_s:.0f} s"
-                raise GuestLost(f"{why}, and no line fitted {wanted!r}", evidence=self.tail())
+                why = "the console ended" if over else f"{deadline_s:.0f} s passed"
+                raise GuestLost(f"{why}, and no line matched {wanted!r}", evidence=self.tail())
 
     def _read(self) -> None:
         try:
@@ -197,7 +197,7 @@ class Console:
 
 
 def follow(path: Path, *, alive: Callable[[], bool]) -> Iterator[str]:
-    """Yield the lines of a console's file, and go on while `alive` says so."""
+    """Yield the lines of a console's file, and wait for more as long as `alive` returns True."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
     pending: deque[str] = deque([""])
     with path.open("rb") as file:

@@ -24,18 +24,19 @@ _EVENTS = (
 
 
 class ConsoleStream:
-    """The bytes of a domain's serial line, over a connection of their own.
+    """The bytes of a domain's serial line, over a connection to libvirt of their own.
 
-    `read` blocks; `close` from another thread ends it. Closed before the domain is destroyed.
+    `read` blocks; `close` from another thread ends it. Close it before the domain is destroyed.
 
-    The bytes come through libvirt's event loop, and no call to libvirt waits for them: while one
-    thread waits in a call, another's may not get the connection's attention. The client tells the
-    waiting thread's loop to stop, and that is lost when the loop is about to begin (seen with
-    libvirt 9.0: a write that never left, a close that never came back).
+    The bytes arrive through libvirt's event loop; no thread waits for them in a call to libvirt.
+    When one thread waits in such a call, a call of another thread may never get the connection:
+    libvirt's client signals the waiting thread's loop to stop, and the signal is lost when that
+    loop is about to begin (seen with libvirt 9.0: a write that was never sent, a close that never
+    returned).
     """
 
     def __init__(self, uri: str, name: str) -> None:
-        self._lock = threading.Lock()  # the stream is not freed while somebody uses it
+        self._lock = threading.Lock()  # the stream must not be freed during a call to it
         self._open = True
         self._arrived: SimpleQueue[bytes] = SimpleQueue()
         self._conn: Any = libvirt.open(uri)
@@ -49,28 +50,29 @@ class ConsoleStream:
             raise
 
     def read(self, size_bytes: int) -> bytes:  # noqa: ARG002
-        """Return the next bytes, as many as came at once; b"" at the end, however it came."""
+        """Return the bytes that arrived, at least one; b"" at the end, or after an error."""
         data = self._arrived.get()
         if not data:
-            self._arrived.put(data)  # the end stays the end
+            self._arrived.put(data)  # every later read returns the end as well
         return data
 
     def write(self, data: bytes) -> None:
         """Send bytes to the guest.
 
-        Raises: HypervisorError when the line is closed, or takes nothing for seconds.
+        Raises: HypervisorError when the line is closed, or accepts nothing for
+            `_WRITE_DEADLINE_S`.
         """
         end = time.monotonic() + _WRITE_DEADLINE_S
         while data:
             sent = self._send(data)
             if sent < 0 and time.monotonic() > end:
-                raise HypervisorError("the console takes no input: it is full")
+                raise HypervisorError("the console accepts no input: it is full")
             if sent < 0:
                 time.sleep(_WRITE_PAUSE_S)
             data = data[max(sent, 0) :]
 
     def close(self) -> None:
-        """End the stream; may be called twice and from any thread."""
+        """Close the stream; may be called twice and from any thread."""
         with self._lock:
             if not self._open:
                 return
@@ -80,15 +82,15 @@ class ConsoleStream:
                     step()
                 except libvirt.libvirtError as error:
                     _LOG.debug("closing a console: %s", error)
-            # The binding never lets go of a stream that had a callback, and its connection with
-            # it: two descriptors for each console.
+            # libvirt's Python binding never frees a stream that had a callback, nor its
+            # connection: two file descriptors would leak for each console.
             self._stream.__del__()
             with contextlib.suppress(libvirt.libvirtError):
                 self._conn.close()
         self._arrived.put(b"")
 
     def take(self) -> None:
-        """Take what is there; called by the event loop's thread."""
+        """Receive all bytes that have arrived; called by the event loop's thread."""
         with self._lock:
             try:
                 while self._open and isinstance(data := self._stream.recv(_CHUNK_BYTES), bytes):
@@ -96,7 +98,7 @@ class ConsoleStream:
                     if not data:
                         break
                 else:
-                    return  # nothing more for now
+                    return  # nothing more has arrived yet
             except libvirt.libvirtError as error:
                 _LOG.debug("console ended: %s", error)
                 self._arrived.put(b"")
@@ -104,19 +106,19 @@ class ConsoleStream:
                 self._stream.eventRemoveCallback()
 
     def _send(self, data: bytes) -> int:
-        """Return how many bytes were taken; less than 0 when there is no room now."""
+        """Return how many bytes were sent; less than 0 when the line accepts none now."""
         with self._lock:
             if not self._open:
-                raise HypervisorError("the console takes no input: it is closed")
+                raise HypervisorError("the console accepts no input: it is closed")
             try:
                 sent: int = self._stream.send(data)
             except libvirt.libvirtError as error:
-                raise HypervisorError(f"the console takes no input: {error}") from error
+                raise HypervisorError(f"the console accepts no input: {error}") from error
         return sent
 
 
 def _dispatch(_stream: Any, _events: int, console: "weakref.ref[ConsoleStream]") -> None:
-    """Pass an event on; the binding keeps what it calls for ever, so it gets no more than this."""
-    found = console()
-    if found is not None:
-        found.take()
+    """Pass an event on; libvirt's binding keeps its callbacks for ever, so by a weak reference."""
+    stream = console()
+    if stream is not None:
+        stream.take()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Whether a debugger holds a run's guest: a lock in the run's folder, dropped with its holder.
+"""The lock that shows that a debugger holds a run's guest; it is released with its process.
 
-A guest that a debugger holds is silent and stopped on purpose: who waits for it, waits on.
+A guest that a debugger holds is stopped and silent on purpose, so whoever waits for the guest
+must go on waiting.
 """
 
 import os
@@ -19,7 +20,7 @@ _LOCK = "debugger.lock"
 def hold(folder: Path) -> Iterator[None]:
     """Hold the guest of a run for one debugger.
 
-    Raises: UsageError with the process that holds it already.
+    Raises: UsageError with the process that already holds it.
     """
     file = folder / _LOCK
     with file.open("a+") as lock:
@@ -27,8 +28,7 @@ def hold(folder: Path) -> Iterator[None]:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             raise UsageError(
-                f"the guest of run {folder.name} is being debugged already, "
-                f"guarded by process {holder}",
+                f"the guest of run {folder.name} is already held by a debugger, process {holder}",
                 hint="quit that debugger first",
             )
         lock.truncate(0)

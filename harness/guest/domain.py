@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One libvirt domain: created or restored paused, watched for events, saved, destroyed.
+"""One libvirt domain: create or restore it paused, receive its events, save and destroy it.
 
-Transient only: nothing of it is left in libvirt when it ends. It does not read the console
-(`console` does) and does not know what runs inside.
+The domain is transient: nothing of it is left in libvirt when it ends. This module does not read
+the console (`console` does) and does not know what runs in the guest.
 """
 
 import logging
@@ -32,7 +32,7 @@ _SSH_PORT = 22
 
 
 class EndDetail(Enum):
-    """How a domain that is gone has ended, by libvirt's word."""
+    """How a domain has ended, according to libvirt."""
 
     POWERED_OFF = "powered off"
     DESTROYED = "destroyed"
@@ -41,7 +41,7 @@ class EndDetail(Enum):
 
 
 class DomainState(Enum):
-    """What libvirt says of a domain; GONE when it does not know it any more."""
+    """The state of a domain according to libvirt; GONE when libvirt no longer knows it."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -79,7 +79,7 @@ _ENDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class DomainEvent:
-    """One event of a domain's life; `at` is monotonic, `detail` is libvirt's number."""
+    """One event in a domain's life; `at` is monotonic, `detail` is libvirt's number."""
 
     at: float
     kind: str
@@ -87,7 +87,7 @@ class DomainEvent:
 
     @property
     def described(self) -> str:
-        """The event in words."""
+        """A description of the event."""
         end = _ENDS.get(self.detail) if self.kind == "stopped" else None
         return f"the guest {self.kind}" + (f" ({end.value})" if end else "")
 
@@ -102,7 +102,7 @@ class Domain:
         self._events: list[DomainEvent] = []
         self._kept = False
         self.name: str = handle.name()
-        with hv.translated(f"no events of domain {self.name}"):
+        with hv.translated(f"the events of domain {self.name} cannot be received"):
             self._callback: int | None = hv.conn.domainEventRegisterAny(
                 handle, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_event, None
             )
@@ -116,9 +116,9 @@ class Domain:
 
     @classmethod
     def restore(cls, hv: Hypervisor, save_file: Path, xml: str) -> Self:
-        """Return a domain with saved memory, paused.
+        """Return a domain with its memory restored from a file, paused.
 
-        The XML must keep name, uuid and devices of the saved one; paths of disks, sockets and
+        The XML must keep the saved domain's name, uuid and devices. Paths of disks, sockets and
         logs, and the metadata, may differ.
         """
         with hv.translated(f"{save_file} cannot be restored"):
@@ -151,20 +151,20 @@ class Domain:
 
     @property
     def end_detail(self) -> EndDetail | None:
-        """How the domain ended, once its event has come; None before."""
+        """How the domain ended; None until libvirt's event has arrived."""
         with self._news:
             ends = [event.detail for event in self._events if event.kind == "stopped"]
         return _ENDS.get(ends[0], EndDetail.FAILED) if ends else None
 
     def evidence(self) -> tuple[str, ...]:
-        """Return the ends of the private daemon's log and of QEMU's."""
+        """Return the last lines of the private daemon's log and of QEMU's."""
         return self._hv.evidence()
 
     def wait_for_event(self, *kinds: str, deadline_s: float) -> DomainEvent:
-        """Return the first event of one of these kinds; `state` may know a moment earlier.
+        """Return the first event of one of these kinds. `state` may change a moment earlier.
 
         Units: deadline_s is seconds from now on the monotonic clock.
-        Raises: HypervisorError at the deadline, with the events that did come.
+        Raises: HypervisorError at the deadline, with the events that did arrive.
         """
         end = time.monotonic() + deadline_s
         with self._news:
@@ -177,16 +177,18 @@ class Domain:
                     break
                 self._news.wait(left)
             seen = tuple(f"{event.at:.3f} {event.kind}" for event in self._events)
-        raise HypervisorError(f"no event {' or '.join(kinds)} of {self.name}", evidence=seen)
+        raise HypervisorError(
+            f"domain {self.name} sent no event {' or '.join(kinds)}", evidence=seen
+        )
 
     def state(self) -> DomainState:
-        """Return what libvirt says of the domain now."""
+        """Return the state of the domain now."""
         try:
             number = self._handle.state()[0]
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 return DomainState.GONE
-            with self._hv.translated(f"no state of domain {self.name}"):
+            with self._hv.translated(f"the state of domain {self.name} cannot be read"):
                 raise
         return _STATES.get(number, DomainState.SHUTOFF)
 
@@ -201,23 +203,23 @@ class Domain:
             self._handle.suspend()
 
     def save(self, path: Path) -> None:
-        """Write memory and device state to a file; the domain ends, its overlay stays."""
+        """Write memory and device state to a file; the domain ends, and its overlay disk stays."""
         with self._hv.translated(f"domain {self.name} cannot be saved"):
             self._handle.save(str(path))
 
     def keep(self) -> None:
-        """Leave the domain to itself at the end of the `with` block."""
+        """Let the domain run on after the `with` block."""
         self._kept = True
 
     def destroy(self) -> None:
-        """End the domain; one that is gone already is fine."""
+        """End the domain; nothing happens when it has already ended."""
         self._forget_events()
         self._hv.kill_guests()
         _destroy(self._hv, self._handle)
 
     def open_console(self) -> ConsoleStream:
-        """Return the serial line; opened while paused, it gives every byte from the first."""
-        with self._hv.translated(f"no console of domain {self.name}"):
+        """Return the serial line; opened while the domain is paused, it misses no byte."""
+        with self._hv.translated(f"the console of domain {self.name} cannot be opened"):
             return ConsoleStream(self._hv.uri, self.name)
 
     def hmp(self, command: str) -> str:
@@ -228,10 +230,10 @@ class Domain:
         return answer.strip()
 
     def forward_ssh(self, *, attempts: int = 5) -> int:
-        """Return a loopback port of the host that now leads to the guest's port 22.
+        """Forward a loopback port of the host to the guest's port 22, and return the port.
 
-        A port that is taken between the look and the bind is met with the next one.
-        Raises: HypervisorError with QEMU's words after the last attempt.
+        Another process may take the port before QEMU binds it; then the next port is tried.
+        Raises: HypervisorError with QEMU's message after the last attempt.
         """
         answer = ""
         for attempt in range(attempts):
@@ -241,11 +243,11 @@ class Domain:
             if not answer:
                 return port
             _LOG.info("port %d, attempt %d: %s", port, attempt + 1, answer)
-        raise HypervisorError(f"no way to the guest's SSH port: {answer}")
+        raise HypervisorError(f"the guest's SSH port cannot be forwarded: {answer}")
 
     def inject_nmi(self) -> None:
         """Send a non-maskable interrupt to the guest."""
-        with self._hv.translated(f"no NMI for domain {self.name}"):
+        with self._hv.translated(f"domain {self.name} cannot be sent an NMI"):
             self._handle.injectNMI()
 
     def core_dump(self, path: Path) -> None:
@@ -274,13 +276,13 @@ class Domain:
 
 def find(hv: Hypervisor, prefix: str) -> list[str]:
     """Return the names of the domains that begin with a prefix, sorted."""
-    with hv.translated("no list of domains"):
+    with hv.translated("the domains cannot be listed"):
         names = [handle.name() for handle in hv.conn.listAllDomains(0)]
     return sorted(name for name in names if name.startswith(prefix))
 
 
 def destroy_by_name(hv: Hypervisor, name: str) -> bool:
-    """End a domain by its name; tell whether there was one."""
+    """End the domain of this name; return whether there was one."""
     try:
         handle = hv.conn.lookupByName(name)
     except libvirt.libvirtError as error:
@@ -306,8 +308,8 @@ def _destroy(hv: Hypervisor, handle: Any) -> bool:
 
 
 def _identity(xml: str) -> tuple[str, str]:
-    """Return name and uuid of a domain's XML; the uuid may be missing."""
-    root = ET.fromstring(xml)  # noqa: S314 - it is our own text, from domain_xml
+    """Return the name and uuid in a domain's XML; the uuid may be missing."""
+    root = ET.fromstring(xml)  # noqa: S314 - the text comes from domain_xml
     return root.findtext("name", ""), root.findtext("uuid", "")
 
 
@@ -320,12 +322,12 @@ def _free_port() -> int:
 
 @contextmanager
 def attach(hv: Hypervisor, name: str) -> Iterator[Domain]:
-    """Give a domain that another process left running; it is left running at the end.
+    """Give a domain that another process left running; it runs on at the end.
 
     Raises: HypervisorError when there is no such domain.
     """
-    with hv.translated(f"no domain {name}"):
-        found = Domain(hv, hv.conn.lookupByName(name))
-    found.keep()
-    with found:
-        yield found
+    with hv.translated(f"there is no domain {name}"):
+        domain = Domain(hv, hv.conn.lookupByName(name))
+    domain.keep()
+    with domain:
+        yield domain

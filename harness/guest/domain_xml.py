@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Render a DomainSpec as libvirt's domain XML: a lean machine that boots a kernel directly.
+"""Render a DomainSpec as libvirt's domain XML: a small machine that boots a kernel directly.
 
-Pure: no I/O, no libvirt. Source: https://libvirt.org/formatdomain.html.
+Nothing is read or written, and libvirt is not called.
+Source: https://libvirt.org/formatdomain.html.
 """
 
 from pathlib import Path
@@ -12,17 +13,17 @@ from harness.model.settings import Accel, DomainSpec
 NETDEV_ID = "ssh"
 RUN_NAMESPACE = "urn:modlab:run"
 _QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
-# A slot on the root bus that libvirt, which counts from 1, does not reach with these few devices.
+# A slot that libvirt does not assign: it counts slots from 1, and there are few devices.
 _NET_SLOT = "0x10"
-# QEMU's first one (52:54:00:12:34:56): fixed, because a restored guest keeps what it booted with.
+# QEMU's default address. It is fixed, because a restored guest keeps the one it booted with.
 _MAC = "52:54:00:12:34:56"
 
 
 def render(spec: DomainSpec) -> str:
-    """Return the domain XML for a spec; every value is escaped by the XML library.
+    """Return the domain XML for a spec; the XML library escapes every value.
 
-    A panic preserves the domain, so that its memory can be read; a reset by the guest ends it,
-    so that a guest which restarts itself is seen and not taken for one that runs.
+    A panic preserves the domain, so that its memory can be read. A reset ends the domain, so that
+    a guest which restarts itself is not mistaken for one that still runs.
     """
     ET.register_namespace("qemu", _QEMU_NAMESPACE)
     ET.register_namespace("harness", RUN_NAMESPACE)
@@ -66,7 +67,7 @@ def _devices(root: ET.Element, spec: DomainSpec) -> None:
     if spec.emulator is not None:
         _text(devices, "emulator", str(spec.emulator))
     ET.SubElement(devices, "controller", type="usb", model="none")
-    # The overlay is thrown away with the run, so nothing has to reach the host's disk.
+    # The overlay is deleted with the run, so nothing must reach the host's disk.
     _disk(devices, spec.overlay, "vda", form="qcow2", cache="unsafe")
     _disk(devices, spec.modules_disk, "vdb", form="raw", cache="writeback", readonly=True)
     serial = ET.SubElement(devices, "serial", type="pty")
@@ -93,10 +94,10 @@ def _disk(
 
 
 def _qemu_arguments(root: ET.Element, spec: DomainSpec) -> None:
-    """Add what libvirt 9 has no element for: a closed user network, a monitor of our own.
+    """Add what libvirt 9 has no element for: a closed user network, and a second monitor.
 
-    The network lets nothing out (restrict=on). The way in for SSH is added while it runs, when
-    a port is known to be free.
+    The network lets nothing out (restrict=on). The port for SSH is forwarded while the guest runs,
+    when a free port is known.
     """
     line = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")
     for argument in (
@@ -108,5 +109,5 @@ def _qemu_arguments(root: ET.Element, spec: DomainSpec) -> None:
 
 
 def _option(path: Path) -> str:
-    """Return a path as a QEMU option value: its commas doubled."""
+    """Return a path as the value of a QEMU option, which needs its commas doubled."""
     return str(path).replace(",", ",,")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Is the guest alive? Asked between any two lines of a suite; the first objection is the answer.
+"""Decide whether the guest is alive; asked again and again during a run.
 
-Four witnesses: libvirt's state and events, what the kernel said on the console, its heartbeat,
-and QEMU's own end. This module only judges; `crash` finds out why.
+There are four witnesses: libvirt's state and events, the kernel's reports on the console, its
+heartbeat, and the end of QEMU. This module only decides; `crash` finds out why the guest died.
 """
 
 import time
@@ -16,24 +16,25 @@ from harness.guest.log_watch import LogWatch
 from harness.model.crash import Witness
 from harness.panic.values import KernelReport
 
-# A dying kernel prints for a while after libvirt knows: quiet for one, at most for the other.
+# A dying kernel prints for a while after libvirt knows. Its output is complete after
+# _QUIET_S without a byte; nothing is waited for longer than _SETTLE_S.
 _QUIET_S = 0.5
 _SETTLE_S = 10.0
 _POLL_S = 0.05
-# The event that says why a domain is gone may come a moment after the domain has gone.
+# The event that says why a domain has ended may arrive a moment after its end.
 _EVENT_S = 1.0
-# A report to which a silent console adds nothing is complete; heartbeats, which tell as much, may
-# have stopped with what it reports. Of a host that was paused no more is counted than a step.
+# A report is complete when the console stays silent for this long. Heartbeats would show its end
+# as well, but a hang may have stopped them. If this host was suspended, the gap counts as _STEP_S.
 _COMPLETE_S = 3.0
 _STEP_S = 0.5
-# Kinds that leave a part of the kernel standing still: nothing is to be waited for.
+# Kinds of reports after which a part of the kernel stands still for ever: nothing is waited for.
 _HANGS = {"soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-lockup"}
 _POWERS_OFF = "reboot: Power down"
 _UNWANTED_EVENTS = {"crashed", "stopped", "shutdown"}
 
 
 class Health:
-    """What is known of one guest's life, from its start to its end."""
+    """The signs of life and death of one guest, from its start to its end."""
 
     def __init__(
         self,
@@ -58,10 +59,11 @@ class Health:
         self._looked_at = 0.0
 
     def check(self) -> None:
-        """Return when nothing says that the guest died.
+        """Return when nothing shows that the guest has died.
 
-        Raises: GuestCrashed for a kernel that stopped, GuestGone for a guest that left,
-            HypervisorDied for a QEMU that did, GuestHung for a kernel that stands still.
+        Raises: GuestCrashed for a kernel that stopped, GuestGone for a guest that powered off or
+            reset, HypervisorDied for a QEMU that ended, GuestHung for a kernel that does not make
+            progress.
         """
         if self.held:
             return
@@ -88,17 +90,18 @@ class Health:
 
     @property
     def held(self) -> bool:
-        """Whether a debugger holds the guest: it is silent and stopped on purpose then."""
+        """Whether a debugger holds the guest, which is then stopped and silent on purpose."""
         if not self._held():
             return False
         self._free_at = time.monotonic()
         return True
 
     def check_unspoilt(self, running: str) -> None:
-        """Return when the kernel has not complained during a test that is over.
+        """Return when the kernel has reported no fault during a finished test.
 
-        `running` is the test whose result is still to come, though its end may have been marked.
-        Raises: KernelComplained: what runs after a fault proves nothing about itself.
+        `running` is the test whose result is still to come, even if its end is already marked in
+        the log.
+        Raises: KernelComplained, since the results of tests in a faulty kernel prove nothing.
         """
         for report in self._watch.reports:
             over = report.test != running and self._watch.has_finished(report.test)
@@ -108,23 +111,23 @@ class Health:
                 )
 
     def settle(self) -> None:
-        """Wait until the console of a dead guest is quiet, so that its last words are complete."""
+        """Wait until the console of a dead guest is silent: its last lines are then complete."""
         end = time.monotonic() + _SETTLE_S
         while time.monotonic() < end and time.monotonic() - self._console.last_byte_at < _QUIET_S:
             time.sleep(_POLL_S)
         self._watch.finish()
 
     def note(self, name: str, words: str) -> None:
-        """Keep what a witness outside of this module says now."""
+        """Record what a witness outside of this module reports now."""
         self._noted.append((time.monotonic(), name, words))
 
     def objection(self) -> str:
-        """Return what libvirt saw happen to the guest that should not have, or ""."""
+        """Return a description of the unwanted events that libvirt reported, or ""."""
         bad = [event.kind for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
         return f"libvirt reported that the guest was {', '.join(bad)}" if bad else ""
 
     def witnesses(self) -> tuple[Witness, ...]:
-        """Return what every witness said against the guest, the first one first."""
+        """Return what every witness reported against the guest, the earliest first."""
         statements = list(self._noted)
         statements += [
             (event.at, "libvirt", event.described)
@@ -141,14 +144,14 @@ class Health:
 
     @property
     def first_sign_at(self) -> float:
-        """When the first witness spoke (monotonic); now, if none has."""
+        """When the first witness reported something (monotonic); now, if none has."""
         times = [at for at, _, _ in self._noted]
         times += [event.at for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
         times += [at for _, at in self._watch.timed_reports]
         return min(times, default=time.monotonic())
 
     def _complete_reports(self) -> None:
-        """Let the report that a hanging kernel has begun be read once the console is silent."""
+        """End the report that a hanging kernel has begun, once the console is silent."""
         now = time.monotonic()
         if self._console.last_byte_at == self._quiet_since:
             self._quiet_s += min(now - self._looked_at, _STEP_S)
@@ -170,7 +173,7 @@ class Health:
         )
 
     def _gone(self) -> Exception:
-        """Return who ended the guest: QEMU's end is told apart from the guest's own."""
+        """Return the error for a guest that has ended, by its own action or because QEMU died."""
         end = time.monotonic() + _EVENT_S
         while time.monotonic() < end and self._domain.end_detail is None:
             time.sleep(_POLL_S)
@@ -178,14 +181,14 @@ class Health:
         detail = self._domain.end_detail
         if detail is EndDetail.FAILED:
             return HypervisorDied(
-                "QEMU ended without the guest's doing",
-                hint="killed? out of memory? the host's kernel log may know",
+                "QEMU ended, and not because of the guest",
+                hint="it may have been killed, or memory ran out; see the host's kernel log",
                 evidence=(*self._domain.evidence(), *tail[-10:]),
             )
         fatal = self._watch.fatal
         if fatal is not None:
-            return self._crashed(f"{fatal.title}, and then it started itself again")
-        # libvirt has one word for both; a kernel that powers off says so before.
+            return self._crashed(f"{fatal.title}, and then it restarted itself")
+        # libvirt reports both alike, but a kernel that powers off prints a line first.
         off = any(_POWERS_OFF in line for line in tail)
         how = "powered off" if off else "reset itself"
         return GuestGone(f"the guest {how} during the run", evidence=tail)

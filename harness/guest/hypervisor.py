@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The connection to libvirt: to a private daemon of this run, or to the URI that was given.
+"""Connect to libvirt: to the private daemon of a run, or to a URI that the user gives.
 
-It knows nothing of single domains (`domain` does) and
-nothing of how the private daemon is run (`libvirtd` does).
+`domain` handles single domains, and `libvirtd` runs the private daemon.
 """
 
 import functools
@@ -20,10 +19,11 @@ from harness.guest import libvirtd
 
 _LOG = logging.getLogger(__name__)
 _EVIDENCE_LINES = 15
-_NO_RIGHT = "the user may not use that daemon (group libvirt); without --uri none is needed"
+_NO_RIGHT = "this user may not use that daemon (add it to group libvirt), or leave out --uri"
 _NO_QEMU = "install QEMU (package qemu-system-x86), or run ./dev, which does"
 
-# What all has to be in a message of libvirt's, in lower case, for the hint to fit; first match.
+# Words that libvirt's message must all contain, in lower case, for a hint to apply. The first
+# match wins.
 _HINTS = (
     (("authentication",), _NO_RIGHT),
     (("permission denied", "libvirt-sock"), _NO_RIGHT),
@@ -37,7 +37,7 @@ _HINTS = (
     (("no connection driver",), "install the package libvirt-daemon-driver-qemu"),
     (
         ("does not match source",),
-        "the snapshot was made of another machine; --fresh boots instead of restoring it",
+        "the snapshot is from another machine; --fresh boots a guest instead of restoring it",
     ),
 )
 _KEEPALIVE_S = 10
@@ -46,7 +46,7 @@ _KEEPALIVE_COUNT = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Hypervisor:
-    """An open connection to libvirt and what is known of the other side."""
+    """An open connection to libvirt, and the versions of libvirt and QEMU at its other end."""
 
     conn: Any = field(repr=False)
     uri: str
@@ -58,21 +58,21 @@ class Hypervisor:
     def detach(self) -> None:
         """Let the private daemon and its guest outlive this process (`--keep`).
 
-        The URI stays good for later processes; `stop_daemon` with the same folder ends both.
+        The URI stays valid for later processes; `stop_daemon` with the same folder ends both.
         """
         if self.daemon is not None:
             self.daemon.detach()
 
     def kill_guests(self) -> None:
-        """Kill the guests of the private daemon; at a URI that was given, do nothing.
+        """Kill the guests of the private daemon; do nothing for a URI that the user gave.
 
-        libvirt's own destroy is polite to QEMU first, and that takes 1 to 2 s.
+        libvirt's own destroy first asks QEMU to end, which takes 1 to 2 s.
         """
         if self.daemon is not None:
             libvirtd.kill_guests(self.daemon.runtime)
 
     def evidence(self) -> tuple[str, ...]:
-        """Return the end of the private daemon's log and of its guests' QEMU logs."""
+        """Return the last lines of the private daemon's log and of its guests' QEMU logs."""
         if self.daemon is None:
             return ()
         logs = libvirtd.log_paths(self.daemon.runtime)
@@ -80,21 +80,21 @@ class Hypervisor:
 
     @contextmanager
     def translated(self, what: str) -> Iterator[None]:
-        """Turn libvirt's error inside the block into ours; `what` says what was tried."""
+        """Turn a libvirt error in the block into a HypervisorError; `what` says what failed."""
         try:
             yield
         except libvirt.libvirtError as error:
-            raise _as_ours(error, what, evidence=self.evidence()) from error
+            raise _translate(error, what, evidence=self.evidence()) from error
 
 
 @contextmanager
 def connect(
     uri: str | None, *, runtime: Path, cache: Path, mask_kvm: bool
 ) -> Iterator[Hypervisor]:
-    """Give a connection to the URI as it is, or, without one, to a private daemon in `runtime`.
+    """Give a connection to a URI, or, without a URI, to a new private daemon in `runtime`.
 
-    At the end the private daemon is stopped, its guests with it, unless `detach` was called.
-    Raises: HypervisorError with libvirt's words, a hint and the daemon's log.
+    At the end the private daemon and its guests are stopped, unless `detach` was called.
+    Raises: HypervisorError with libvirt's message, a hint and the daemon's log.
     """
     _start_event_loop()
     if uri is not None:
@@ -119,12 +119,12 @@ def connect(
 
 
 def stop_daemon(runtime: Path) -> bool:
-    """Kill the daemon and the guests that a dead run left in its folder; tell if any was there."""
+    """Kill the daemon and the guests that a dead run left; return whether there were any."""
     return libvirtd.stop(runtime)
 
 
 def guest_alive(runtime: Path, *, private: bool) -> bool:
-    """Return whether a run's guest still runs; one at an explicit URI is taken to be alive."""
+    """Return whether a run's guest still runs; always True for a guest at a URI of the user's."""
     return not private or bool(libvirtd.guest_pids(runtime))
 
 
@@ -134,7 +134,7 @@ def _open(uri: str, *, log: Path | None = None) -> Iterator[Any]:
         conn = libvirt.open(uri)
     except libvirt.libvirtError as error:
         evidence = libvirtd.tail(log, _EVIDENCE_LINES) if log else ()
-        raise _as_ours(error, f"no connection to {uri}", evidence=evidence) from error
+        raise _translate(error, f"cannot connect to {uri}", evidence=evidence) from error
     try:
         yield conn
     finally:
@@ -145,20 +145,20 @@ def _open(uri: str, *, log: Path | None = None) -> Iterator[Any]:
 
 
 def _keep_alive(conn: Any) -> None:
-    """Have a connection to another host noticed as dead within a minute, where it can be."""
+    """Make libvirt notice within a minute that another host is gone, where it can."""
     try:
         conn.setKeepAlive(_KEEPALIVE_S, _KEEPALIVE_COUNT)
     except libvirt.libvirtError as error:
         _LOG.debug("no keepalive: %s", error)
 
 
-def _as_ours(error: Any, what: str, *, evidence: tuple[str, ...]) -> HypervisorError:
+def _translate(error: Any, what: str, *, evidence: tuple[str, ...]) -> HypervisorError:
     words = error.get_error_message() or str(error)
     return HypervisorError(f"{what}: {words}", hint=_hint(words), evidence=evidence)
 
 
 def _hint(words: str) -> str:
-    """Return what to do about a message of libvirt's, or ""."""
+    """Return a hint for a message of libvirt, or ""."""
     lower = words.lower()
     return next((hint for needles, hint in _HINTS if all(n in lower for n in needles)), "")
 
@@ -177,7 +177,7 @@ def _versions(conn: Any) -> dict[str, str]:
 
 @functools.cache
 def _start_event_loop() -> None:
-    """Run libvirt's event loop in one thread of this process; it must precede connections."""
+    """Run libvirt's event loop in a thread; libvirt requires it before the first connection."""
     libvirt.registerErrorHandler(lambda _context, _error: None, None)
     libvirt.virEventRegisterDefaultImpl()
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest that another process has left up, joined: its machine, its console, its health.
+"""Join a guest that another process has left running: its machine, its console, its health.
 
 Nothing is started or ended here. The console is read from the file that QEMU goes on writing, so
-that all that the guest has said is known; what is written to it goes to the serial line.
+that everything the guest has printed is included. Input goes to the serial line.
 """
 
 import threading
@@ -38,7 +38,7 @@ _SSH_S = 5.0
 
 
 class ConsoleFile:
-    """A console's file as a source of bytes, from the first one on; `serial` opens the line."""
+    """The file of a console as a source of bytes; `serial` opens the line that input goes to."""
 
     def __init__(self, file: Path, *, serial: Callable[[], ByteSource]) -> None:
         self._file = file.open("rb")
@@ -48,7 +48,7 @@ class ConsoleFile:
         self._at_end = threading.Event()
 
     def read(self, size_bytes: int) -> bytes:
-        """Return the next bytes, waiting for QEMU to write them; b"" when this is closed."""
+        """Return the next bytes, waiting for QEMU to write them; b"" after `close`."""
         while True:
             data = self._file.read(size_bytes)
             if data:
@@ -64,19 +64,19 @@ class ConsoleFile:
         self._line.write(data)
 
     def close(self) -> None:
-        """End the reading; may be called twice."""
+        """Stop reading; may be called twice."""
         self._closed.set()
         if self._line is not None:
             self._line.close()
 
     def wait_for_end(self, *, deadline_s: float) -> bool:
-        """Return whether all that the file had was read before the deadline."""
+        """Wait until everything in the file was read; return whether it was in time."""
         return self._at_end.wait(deadline_s)
 
 
 @dataclass(frozen=True, kw_only=True)
 class JoinedGuest:
-    """A guest that is up, and what watches it from now on; all that it has said is known."""
+    """A running guest that this process joined; its console was read from the first byte."""
 
     entry: GuestEntry
     handoff: Handoff
@@ -91,7 +91,7 @@ class JoinedGuest:
         return self.entry.qmp_socket
 
     def deadline(self, seconds: float) -> float:
-        """Return a deadline of the configuration, stretched for the accelerator in use."""
+        """Return a deadline of the configuration, multiplied for an emulated guest."""
         return seconds * self.handoff.factor
 
     def run_script(self, script: str, *, deadline_s: float) -> None:
@@ -113,9 +113,9 @@ def join(
     cache: Path,
     explained: Iterable[KernelReport] = (),
 ) -> Iterator[JoinedGuest]:
-    """Give a guest that nobody else uses; it is left as it is at the end.
+    """Give a guest that nobody else uses; the guest runs on at the end.
 
-    `explained` are reports that the guest has survived and that were told before.
+    `explained` holds reports that were shown to the user before and that the guest survived.
 
     Raises: UsageError for a guest that a run or a debugger holds, or that is gone.
     """
@@ -154,7 +154,7 @@ def join(
 
 @contextmanager
 def _read_console(entry: GuestEntry, machine: Domain, watch: LogWatch) -> Iterator[Console]:
-    """Give the guest's console; all that it has said until now is read and watched."""
+    """Give the guest's console after reading and scanning everything that it holds already."""
     file = entry.run / QEMU_CONSOLE
     source = ConsoleFile(file, serial=machine.open_console)
     console = Console(source, file=None)
@@ -166,9 +166,9 @@ def _read_console(entry: GuestEntry, machine: Domain, watch: LogWatch) -> Iterat
 
 
 def check_free(entry: GuestEntry) -> None:
-    """Return when nobody uses a guest, and it is there.
+    """Return when a guest exists and nobody uses it.
 
-    Raises: UsageError with who has it, or that it is gone.
+    Raises: UsageError that names the user of the guest, or says that it is gone.
     """
     if not hypervisor.guest_alive(entry.folder, private=entry.private):
         raise UsageError(
@@ -186,10 +186,10 @@ def check_free(entry: GuestEntry) -> None:
 
 
 def find_fault(guest: JoinedGuest, *, silence_s: float) -> HarnessError | None:
-    """Return what is wrong with a guest; None when its kernel beats and has reported nothing.
+    """Return the error of a guest; None when its heart beats and it has reported no fault.
 
-    A kernel that beats is seen within a second, one that does not is waited for.
-    Units: silence_s is for how long a kernel that is well may say nothing.
+    A heartbeat arrives within a second; for a missing one the function waits until the deadline.
+    Units: silence_s is how long the heartbeat of a healthy kernel may be missing.
     """
     beats = guest.watch.beats
     end = time.monotonic() + silence_s

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A libvirt daemon that belongs to one run: started beside it, gone with it.
+"""Run a libvirt daemon that belongs to one run, and end it with the run.
 
-All that it writes lies in the run's runtime folder, so neither a system daemon nor a user's own
-session daemon is touched. It is always a *session* daemon. For root, to whom libvirt gives no
-session mode, it runs in a user namespace in which root has another number; that needs no
-/etc/libvirt, no /run/libvirt, no cgroup and no firewall. This module speaks no libvirt:
-`hypervisor` does.
+Everything that it writes is in the run's runtime folder, so that neither a system daemon nor the
+user's own session daemon is touched. It is always a *session* daemon. libvirt has no session mode
+for root, so for root the daemon runs in a user namespace in which root has another number. This
+needs no /etc/libvirt, no /run/libvirt, no cgroup and no firewall. Calls to libvirt are made in
+`hypervisor`, not here.
 
-`keeper` is the daemon's parent and reads a pipe from us: when we end, it ends guest and daemon.
+The daemon's parent process is `libvirtd_parent`, which reads a pipe from this process. When this
+process ends, the parent ends the guest and the daemon.
 """
 
 import logging
@@ -28,19 +29,20 @@ from harness.host import programs
 
 _LOG = logging.getLogger(__name__)
 
-# libvirt puts the monitor socket of a domain named `harness` this deep below the runtime folder
-# (/libvirt/qemu/lib/domain-NNN-harness/monitor.sock); a UNIX socket's path ends at 107 bytes.
+# libvirt puts the monitor socket of a domain named `harness` at this path below the runtime
+# folder. The path of a UNIX socket has at most 107 bytes.
 _DEEPEST_SOCKET = "/libvirt/qemu/lib/domain-100-harness/monitor.sock"
 _SOCKET_PATH_MAX = 107
 _START_DEADLINE_S = 15.0
 _STOP_DEADLINE_S = 5.0
-# An id that is never root's, and that exists on every Debian: session mode asks for a user name.
+# An id that is never root's and that exists on every Debian; session mode needs a user name.
 _NAMESPACE_ID = 1
 
-_KEEPER = Path(__file__).with_name("libvirtd_parent.py")
+_PARENT = Path(__file__).with_name("libvirtd_parent.py")
 
-# $1: mask file, the rest: what to run with it over /dev/kvm. Read-only, because libvirt tests
-# read *and* write access; without the mask each domain start costs about 38 s (vm-facts).
+# $1 is the mask file; the rest is the command to run with it over /dev/kvm. The mount is
+# read-only, because libvirt tests read *and* write access. Without the mask each start of a domain
+# takes about 38 s longer on a host whose /dev/kvm does not work.
 _MASK = (
     'mount --bind "$1" /dev/kvm && mount -o remount,bind,ro /dev/kvm || exit 1; shift; exec "$@"'
 )
@@ -53,59 +55,63 @@ security_driver = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Daemon:
-    """A running private daemon and the pipe whose end is its end."""
+    """A running private daemon, and the pipe to its parent that ends the daemon when it closes."""
 
-    keeper: subprocess.Popen[bytes]
+    parent: subprocess.Popen[bytes]
     runtime: Path
     pid: int
 
     @property
     def socket(self) -> Path:
-        """Where clients connect."""
+        """The socket on which the daemon listens."""
         return socket_path(self.runtime)
 
     def detach(self) -> None:
         """Let guest and daemon outlive this process; `stop` with the runtime folder ends them."""
-        pipe = self.keeper.stdin
+        pipe = self.parent.stdin
         if pipe is None or pipe.closed:
             return
         try:
             pipe.write(b"keep\n")
             pipe.close()
-            self.keeper.wait(_STOP_DEADLINE_S)
+            self.parent.wait(_STOP_DEADLINE_S)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise HypervisorError(f"the daemon's keeper does not let go: {error}") from error
+            raise HypervisorError(
+                f"the parent of the libvirt daemon did not release it: {error}"
+            ) from error
 
     def close(self) -> None:
         """End daemon and guest unless they were detached."""
-        pipe = self.keeper.stdin
+        pipe = self.parent.stdin
         if pipe is None or pipe.closed:
             return
         pipe.close()
         try:
-            self.keeper.wait(_STOP_DEADLINE_S)
+            self.parent.wait(_STOP_DEADLINE_S)
         except subprocess.TimeoutExpired:
-            _LOG.warning("the keeper of %s does not end; killed", self.runtime)
-            self.keeper.kill()
-            self.keeper.wait()
+            _LOG.warning(
+                "the parent of the libvirt daemon of %s did not end and was killed", self.runtime
+            )
+            self.parent.kill()
+            self.parent.wait()
         stop(self.runtime)
 
 
 def socket_path(runtime: Path) -> Path:
-    """Return where the daemon of a runtime folder listens."""
+    """Return the socket on which the daemon of a runtime folder listens."""
     return runtime / "libvirt" / "libvirt-sock"
 
 
 def log_paths(runtime: Path) -> tuple[Path, ...]:
-    """Return the logs of the daemon and of its guests, as far as they exist."""
+    """Return the log files of the daemon and of its guests, as far as they exist."""
     qemu = sorted((runtime / "cache/libvirt/qemu/log").glob("*.log"))
     return tuple(path for path in (runtime / "libvirtd.log", *qemu) if path.is_file())
 
 
 def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
-    """Start a daemon and return it once its socket is there.
+    """Start a daemon and return it when its socket accepts connections.
 
-    `cache` keeps libvirt's knowledge of QEMU's abilities between runs: 4 s of probing, once.
+    `cache` keeps libvirt's list of QEMU's abilities between runs, which takes 4 s to collect.
     Raises: HypervisorError with the end of the daemon's log.
     """
     program = programs.find("libvirtd", error=HypervisorError)
@@ -113,8 +119,8 @@ def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
     pid_file = runtime / "libvirtd.pid"
     command = [*_namespace(runtime, mask_kvm=mask_kvm), program, f"--pid-file={pid_file}"]
     with (runtime / "libvirtd.log").open("ab") as log:
-        keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_KEEPER), str(runtime), *command],
+        parent = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_PARENT), str(runtime), *command],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -122,20 +128,20 @@ def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
             cwd="/",
             start_new_session=True,
         )
-    daemon = Daemon(keeper=keeper, runtime=runtime, pid=0)
+    daemon = Daemon(parent=parent, runtime=runtime, pid=0)
     try:
         pid = _await_socket(daemon, pid_file, shlex.join(command))
     except BaseException:
         daemon.close()
         raise
-    return Daemon(keeper=keeper, runtime=runtime, pid=pid)
+    return Daemon(parent=parent, runtime=runtime, pid=pid)
 
 
 def stop(runtime: Path) -> bool:
-    """Kill what belongs to a runtime folder: guests, daemon, keeper; tell whether any was there.
+    """Kill the guests, daemon and parent process of a runtime folder; return whether any ran.
 
-    A process is only killed while its command line names the folder, through a descriptor that
-    cannot come to mean another process.
+    A process is killed only while its command line names the folder, and through a pidfd, which
+    never comes to mean another process.
     """
     killed = [pid for pid in list(_own_pids(runtime)) if _kill(pid, runtime)]
     end = time.monotonic() + _STOP_DEADLINE_S
@@ -145,13 +151,13 @@ def stop(runtime: Path) -> bool:
 
 
 def kill_guests(runtime: Path) -> None:
-    """Kill the guests of a runtime folder at once; libvirt notices, and clears up after them."""
+    """Kill the guests of a runtime folder at once; libvirt notices and cleans up after them."""
     for pid in guest_pids(runtime):
         _kill(pid, runtime)
 
 
 def guest_pids(runtime: Path) -> tuple[int, ...]:
-    """Return the QEMU processes of a runtime folder."""
+    """Return the process ids of the QEMUs of a runtime folder."""
     return tuple(pid for pid in _own_pids(runtime) if "qemu" in _program_of(pid))
 
 
@@ -167,15 +173,15 @@ def _prepare(runtime: Path, cache: Path) -> None:
         (runtime / "libvirt").mkdir(exist_ok=True)
         (runtime / "libvirt/qemu.conf").write_text(_QEMU_CONF)
         (runtime / "mask").touch()
-        known = cache / "capabilities"
-        known.mkdir(parents=True, exist_ok=True)
+        capabilities = cache / "capabilities"
+        capabilities.mkdir(parents=True, exist_ok=True)
         link = runtime / "cache/libvirt/qemu/cache/capabilities"
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
-            link.symlink_to(known.absolute())
+            link.symlink_to(capabilities.absolute())
     except OSError as error:
         raise HypervisorError(
-            f"no place for a libvirt daemon: {error}", hint=f"make {runtime} writable"
+            f"the libvirt daemon has no usable folder: {error}", hint=f"make {runtime} writable"
         ) from error
 
 
@@ -192,7 +198,7 @@ def _environment(runtime: Path) -> dict[str, str]:
 
 
 def _namespace(runtime: Path, *, mask_kvm: bool) -> list[str]:
-    """Return the command that runs its arguments without KVM where asked, and not as root."""
+    """Return the prefix of a command that hides KVM when asked, and that runs it as non-root."""
     uid = os.getuid()
     mask = mask_kvm and os.access("/dev/kvm", os.R_OK | os.W_OK)
     if uid != 0 and not mask:
@@ -207,24 +213,24 @@ def _namespace(runtime: Path, *, mask_kvm: bool) -> list[str]:
 
 
 def _await_socket(daemon: Daemon, pid_file: Path, command: str) -> int:
-    """Return the daemon's pid once its socket is there."""
+    """Return the daemon's process id when its socket accepts connections."""
     end = time.monotonic() + _START_DEADLINE_S
     while time.monotonic() < end:
         if _listens(daemon.socket) and (pid := _read_pid(pid_file)):
             return pid
-        if daemon.keeper.poll() is not None:
+        if daemon.parent.poll() is not None:
             break
         time.sleep(0.02)
     raise HypervisorError(
         "the private libvirt daemon did not start",
-        hint=f"by hand: {command}"
-        + ("; as root this needs user and mount namespaces" if os.getuid() == 0 else ""),
+        hint=f"start it by hand to see why: {command}"
+        + ("; for root it needs user and mount namespaces" if os.getuid() == 0 else ""),
         evidence=tail(daemon.runtime / "libvirtd.log", 20),
     )
 
 
 def _listens(path: Path) -> bool:
-    """Return whether a connection is accepted; the file is there a moment before that."""
+    """Return whether a connection is accepted; the socket file exists a moment earlier."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
@@ -249,20 +255,20 @@ def _read_pid(path: Path) -> int:
 
 
 def _own_pids(runtime: Path) -> Iterator[int]:
-    """Yield the pids of our daemon, its keeper and its guests, by their command lines."""
+    """Yield the process ids of the daemon, its parent and its guests, by their command lines."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and _runs(int(entry.name), runtime):
             yield int(entry.name)
 
 
 def _runs(pid: int, runtime: Path) -> bool:
-    """Return whether a process is one that this module, or the daemon, started for a folder."""
+    """Return whether this module, or its daemon, started a process for a runtime folder."""
     arguments = _arguments(pid)
     if not any(argument == str(runtime) or f"{runtime}/" in argument for argument in arguments):
         return False
     name = Path(arguments[0]).name
-    ours = name in {"libvirtd", "unshare"} or name.startswith("qemu-system-")
-    return ours or str(_KEEPER) in arguments
+    expected = name in {"libvirtd", "unshare"} or name.startswith("qemu-system-")
+    return expected or str(_PARENT) in arguments
 
 
 def _program_of(pid: int) -> str:
@@ -271,7 +277,7 @@ def _program_of(pid: int) -> str:
 
 
 def _arguments(pid: int) -> list[str]:
-    """Return a process's command line; empty when it is gone, a zombie, or not ours."""
+    """Return a process's arguments; [] when it is gone, a zombie, or another user's."""
     folder = Path("/proc") / str(pid)
     try:
         if stat.S_ISDIR(folder.stat().st_mode) and folder.stat().st_uid != os.getuid():

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The parent process of a private libvirt daemon: it ends guest and daemon when the run is gone.
+"""The parent process of a private libvirt daemon; it ends guest and daemon when the run ends.
 
-Started by `libvirtd` as a script of its own (`keeper.py RUNTIME COMMAND...`), so it imports
-nothing of the harness. It reads standard input, a pipe that only the run holds: at its end, that
-is at the run's end, however that comes about, guest and daemon are killed. The word `keep`
-releases both. It also collects dead guests at once: libvirt waits for that in each destroy, and
-a container's init is slow to do it (1.6 s) or never does.
+`libvirtd` starts this file as a script (`libvirtd_parent.py RUNTIME COMMAND...`), so it imports
+nothing of the harness. Standard input is a pipe whose other end only the run holds. The pipe
+closes when the run ends, for whatever reason, and then guest and daemon are killed. The word
+`keep` on the pipe releases both. This process also reaps dead guests at once: libvirt waits for
+that in each destroy, and a container's init is slow to do it (1.6 s) or never does.
 """
 
 import ctypes
@@ -16,12 +16,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-# linux/prctl.h: orphans below us become our children instead of init's.
+# orphaned descendants become children of this process instead of init's.
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(runtime: Path, command: list[str]) -> int:
-    """Run the daemon until the pipe speaks or ends, or the daemon ends by itself."""
+    """Run the daemon until the pipe closes or says `keep`, or the daemon ends by itself."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -43,7 +43,7 @@ def main(runtime: Path, command: list[str]) -> int:
 
 
 def _collect() -> set[int]:
-    """Return the children that have ended, and forget them."""
+    """Reap the children that have ended, and return their process ids."""
     ended = set()
     try:
         while pid := os.waitpid(-1, os.WNOHANG)[0]:
@@ -54,7 +54,7 @@ def _collect() -> set[int]:
 
 
 def _end(runtime: Path, daemon: int) -> None:
-    """Kill the guests by libvirt's pid files, then the daemon, and wait for them."""
+    """Kill the guests that libvirt's pid files name, then the daemon, and wait for them."""
     files = (runtime / "libvirt/qemu/run").glob("*.pid")
     guests = [_pid(file) for file in files if file.name != "driver.pid"]
     for pid in (*guests, daemon):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a guest's kernel log has said so far: faults, the running test, signs of life.
+"""The state of a guest's kernel log: faults, the running test, and signs of life.
 
-Fed with console lines by the console's thread, read by everybody else. It draws no conclusion:
-`health` decides what a missing heartbeat means, `verdict` what a report does to a result. A report
-that `allow_kernel_lines` excuses is dropped here, and nowhere else.
+The console's thread feeds lines, and any thread may read. Nothing is decided here: `health`
+decides what a missing heartbeat means, and `verdict` what a report does to a result. Only this
+module drops the reports that `allow_kernel_lines` allows.
 """
 
 import re
@@ -23,8 +23,9 @@ CANARY_KIND = "canary"
 class LogWatch:
     """The state of one guest's kernel log; safe to read while another thread feeds it.
 
-    `allowed` are patterns of titles that are no faults, `explained` what was told before.
-    Units: times are seconds on the monotonic clock, as the console stamped them.
+    `allowed` holds patterns of titles that are no faults. `explained` holds reports that were
+    shown to the user before.
+    Units: times are seconds on the monotonic clock, at which the console received the lines.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class LogWatch:
             self._lines += 1
 
     def finish(self) -> None:
-        """Take what the scanner still holds back, at the end of the console."""
+        """Take the report that the scanner still holds back, at the end of the console."""
         with self._lock:
             for report in self._scanner.finish():
                 self._add(report)
@@ -95,7 +96,7 @@ class LogWatch:
         self._reports.append((named, self._times[report.line]))
 
     def _is_excused(self, report: KernelReport) -> bool:
-        """Return whether a report is explained or allowed; a kernel's end never is."""
+        """Return whether a report is explained or allowed; a fatal report never is."""
         if report.fatal:
             return False
         allowed = any(fits.search(report.title) for fits in self._allowed)
@@ -103,48 +104,48 @@ class LogWatch:
 
     @property
     def reports(self) -> tuple[KernelReport, ...]:
-        """Every fault so far that is not excused, with the test that ran in its first line."""
+        """Every fault so far that is not allowed, with the test that ran at its first line."""
         with self._lock:
             return tuple(report for report, _ in self._reports)
 
     @property
     def timed_reports(self) -> tuple[tuple[KernelReport, float], ...]:
-        """Every fault so far, with the time when its first line came."""
+        """Every fault so far, with the time when its first line arrived."""
         with self._lock:
             return tuple(self._reports)
 
     @property
     def fatal(self) -> KernelReport | None:
-        """The report with which the kernel stopped, if it did."""
+        """The report with which the kernel stopped, or None."""
         with self._lock:
             return next((report for report, _ in self._reports if report.fatal), None)
 
     @property
     def current_test(self) -> str:
-        """The test whose begin was seen and whose end was not, or ""."""
+        """The test whose begin mark arrived and whose end mark did not, or ""."""
         with self._lock:
             return _running_after(self._marks)
 
     @property
     def marks(self) -> tuple[TestMark, ...]:
-        """The begin and the end of every test so far, in the order of their lines."""
+        """The begin and end marks of all tests so far, in the order of their lines."""
         with self._lock:
             return tuple(self._marks)
 
     def has_finished(self, test: str) -> bool:
-        """Return whether the end marker of a test was seen."""
+        """Return whether the end mark of a test arrived."""
         with self._lock:
             return test in self._finished
 
     @property
     def sees(self) -> bool:
-        """Whether the planted line arrived and the scanner reported it: it can see a fault."""
+        """Whether the planted line was received and reported, so that a fault would be too."""
         with self._lock:
             return self._canary_seen and self._canary_reported
 
     @property
     def last_word_said(self) -> bool:
-        """Whether the guest said, after its own scan, that its log is clean."""
+        """Whether the guest reported, after its final log check, that its log is clean."""
         with self._lock:
             return self._last_word
 
@@ -156,7 +157,7 @@ class LogWatch:
 
     @property
     def beat_at(self) -> float:
-        """When the last heartbeat arrived, or when watching began."""
+        """When the last heartbeat arrived; before the first, when watching began."""
         with self._lock:
             return self._beat_at
 
@@ -168,5 +169,5 @@ class LogWatch:
 
 
 def _running_after(marks: Sequence[TestMark]) -> str:
-    """Return the test that the last mark has begun, or ""."""
+    """Return the test that the last mark begins, or ""."""
     return marks[-1].test if marks and marks[-1].begins else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What people do with guests and caches between runs: list, enter, watch, stop, clean."""
+"""What users do with guests and caches between runs: list, enter, watch, stop and clean."""
 
 import shutil
 import time
@@ -22,12 +22,12 @@ _CACHE_FOLDERS = (
 
 
 def choose_guest(environment: Environment, run_id: str) -> GuestEntry:
-    """Return the guest that is meant; see leftovers.chosen."""
+    """Return the guest of a run id, or the only unused one; see cleanup.choose_guest."""
     return cleanup.choose_guest(environment.runtime, run_id)
 
 
 def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
-    """Return the lines that tell a person how to use a guest that stays up."""
+    """Return the lines that explain to a user how to reach a guest that stays up."""
     return (
         f"guest {entry.run_id} stays up ({entry.target}, libvirt: {entry.uri})",
         f"  shell:    invoke guest-ssh --run={entry.run_id}",
@@ -39,7 +39,7 @@ def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
 
 
 def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
-    """Return how to reach the guest of a run that was asked to keep it, else nothing."""
+    """Return how to reach the guest of a run that kept it; () when the guest is gone."""
     kept = [
         entry for entry in registry.list_entries(environment.runtime) if entry.run_id == run_id
     ]
@@ -47,22 +47,22 @@ def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
 
 
 def ssh_command(entry: GuestEntry, command: str) -> list[str]:
-    """Return the ssh command line for a guest, its host key checked against the image's."""
-    known = entry.folder / "known_hosts"
-    known.write_text(f"[{LOOPBACK}]:{entry.port} {entry.host_key}\n")
-    options = ["-o", f"UserKnownHostsFile={known}", "-o", "IdentitiesOnly=yes"]
+    """Return the ssh command line for a guest; ssh checks the host key of the guest's image."""
+    known_hosts = entry.folder / "known_hosts"
+    known_hosts.write_text(f"[{LOOPBACK}]:{entry.port} {entry.host_key}\n")
+    options = ["-o", f"UserKnownHostsFile={known_hosts}", "-o", "IdentitiesOnly=yes"]
     line = ["ssh", "-i", str(entry.key_file), "-p", str(entry.port), *options, f"root@{LOOPBACK}"]
     return [*line, command] if command else line
 
 
 def table(environment: Environment) -> list[str]:
-    """Return one line for each guest: run, target, age, state, how it is held."""
+    """Return one line for each guest: run, target, age, whether it is used or kept, and port."""
     rows = []
     for entry in registry.list_entries(environment.runtime):
         if registry.is_owned(entry.folder):
             state = "in use"
         elif hypervisor.guest_alive(entry.folder, private=entry.private):
-            state = "kept" if entry.kept else "left behind"
+            state = "kept" if entry.kept else "left by a killed run"
         else:
             state = "gone"
         age = (time.time() - entry.started_at) / 60
@@ -73,25 +73,25 @@ def table(environment: Environment) -> list[str]:
 
 
 def console(entry: GuestEntry) -> Iterator[str]:
-    """Yield a guest's console from the first byte on, and go on until the guest is gone."""
+    """Yield the lines of a guest's console from the first on, and wait for more while it lives."""
     yield from consoles.follow(
         entry.run / session.QEMU_CONSOLE, alive=lambda: registry.read(entry.folder) is not None
     )
 
 
 def stop(environment: Environment, run_id: str, *, every: bool) -> Iterator[str]:
-    """Stop guests that nobody is using, and yield what was done.
+    """Stop guests that nobody uses, and yield a line for each.
 
-    Raises: UsageError when a single guest is meant and it is not clear which.
+    Raises: UsageError when one guest is meant and the choice is not clear.
     """
-    found = (
+    entries = (
         registry.list_entries(environment.runtime)
         if every
         else (choose_guest(environment, run_id),)
     )
-    for entry in found:
+    for entry in entries:
         if registry.is_owned(entry.folder):
-            yield f"{entry.run_id} is in use by process {entry.pid}; end that first"
+            yield f"{entry.run_id} is in use by process {entry.pid}; end that process first"
             continue
         yield f"stopped {entry.run_id}: {', '.join(cleanup.end(entry))} removed"
 
@@ -99,7 +99,7 @@ def stop(environment: Environment, run_id: str, *, every: bool) -> Iterator[str]
 def unload(environment: Environment, settings: Settings, run_id: str) -> None:
     """Unload the module in a kept guest.
 
-    Raises: ModuleError with who holds it, when it is still busy after the last attempt.
+    Raises: ModuleError that names its users, when it is still busy after the last attempt.
     """
     entry = choose_guest(environment, run_id)
     limit = settings.timeouts.load_s * settings.timeouts.tcg_factor
@@ -108,7 +108,7 @@ def unload(environment: Environment, settings: Settings, run_id: str) -> None:
 
 
 def cache_table(environment: Environment) -> list[str]:
-    """Return one line for each thing in the cache, with its size and last use."""
+    """Return one line for each item in the cache, with its size and last use."""
     rows = [
         f"{item.name:40} {item.key:18} {item.size_bytes / 2**20:8.0f} MiB  {_ago(item.last_used)}"
         for item in image.list_cached(environment.cache)
@@ -123,7 +123,7 @@ def clean(environment: Environment, root: Path, *, cache: bool, runs: bool) -> I
     doomed = [environment.cache / name for name in _CACHE_FOLDERS] if cache else []
     doomed += [build_folder.runs(root)] if runs else []
     if cache and registry.list_entries(environment.runtime):
-        yield "guests are still up, so the cache stays: invoke guest-stop --all"
+        yield "the cache stays, since guests use it; stop them with invoke guest-stop --all"
         doomed = doomed[len(_CACHE_FOLDERS) :]
     for folder in doomed:
         if folder.exists():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest that stands at its first instruction, for a debugger that is there from the start.
+"""Boot a guest that is stopped before its first instruction, for a debugger.
 
-It boots without KASLR: before the kernel is unpacked nobody could know where it will lie. It has
-no session: no SSH, no tests, and it ends with the debugger.
+It boots without KASLR, because nobody could know the kernel's address before it is unpacked. The
+guest has no session: it has no SSH, runs no tests, and ends with the debugger.
 """
 
 import os
@@ -32,7 +32,7 @@ _DOMAIN = "harness"
 
 @dataclass(frozen=True, kw_only=True)
 class BootRequest:
-    """Which target boots, on which kernel."""
+    """The target that boots, and its kernel."""
 
     settings: Settings
     environment: Environment
@@ -44,7 +44,7 @@ class BootRequest:
 def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry]:
     """Give a guest that has not run an instruction yet; it is destroyed at the end.
 
-    Raises: ConfigError for an unknown target, HypervisorError when it cannot be made.
+    Raises: ConfigError for an unknown target; HypervisorError when the guest cannot be created.
     """
     settings, environment = request.settings, request.environment
     target = choose_target(settings, request.target_name, request.kernel_name)
@@ -53,7 +53,7 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry
     wanted = image.load_spec(settings.images, target.image)
     base = image.ensure(wanted, root=environment.cache, progress=progress)
     with ExitStack() as stack:
-        entry = stack.enter_context(registry.claim(_life(request, base)))
+        entry = stack.enter_context(registry.claim(_new_entry(request, base)))
         entry.run.mkdir(parents=True)
         entry.disk.mkdir(parents=True)
         accel, _ = accelerator.usable_accel()
@@ -72,7 +72,7 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry
         yield entry
 
 
-def _life(request: BootRequest, base: Image) -> GuestEntry:
+def _new_entry(request: BootRequest, base: Image) -> GuestEntry:
     run_id = registry.new_run_id()
     return GuestEntry(
         run_id=run_id,

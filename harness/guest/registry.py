@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The runs of this host that have, or had, a guest: one short folder each, with a lock.
+"""The record of each guest on this host: one short folder for each run, with a lock.
 
-A run holds a lock on its folder while its process lives. The kernel drops the lock with the
-process, however that ends, so a folder without a lock is either a guest that was kept on purpose
-or what a killed run left behind. Which of the two, its record says. This module only keeps the
-books; `leftovers` acts on them.
+A run holds the lock of its folder while its process lives. The kernel releases the lock when the
+process ends, however it ends. So a folder without a held lock belongs to a guest that was kept on
+purpose, or to a run that was killed; the record in the folder says which. `cleanup` removes them.
 """
 
 import json
@@ -22,20 +21,21 @@ from harness.host import file_lock, whole_file
 from harness.model.settings import Endpoint
 
 _RECORD = "life.json"
-# In the folder of a run's overlay: where its entry is, since caches may be shared by users of
-# several runtime folders.
+# A file in the folder of a run's overlay with the path of the run's entry, because users with
+# several runtime folders may share one cache.
 _HOME = "entry"
 _LOCK = "lock"
-# Who looks whether a folder is held takes its lock for a moment.
+# A process that checks whether a folder is locked takes the lock for a moment.
 _LOCK_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuestEntry:
-    """One guest's entry: enough to reach it, and to remove every trace of it.
+    """The record of one guest: enough to reach it, and to remove everything of it.
 
-    `folder` is short (sockets lie in it); `disk` is the folder of its overlay; `run` that of
-    its logs. `uri` is what libvirt clients connect to; `private`: the daemon is the run's own.
+    `folder` has a short path, because sockets are in it. `disk` is the folder of the overlay,
+    `run` that of the logs. `uri` is what libvirt clients connect to. `private` means that the
+    daemon belongs to the run.
     """
 
     run_id: str
@@ -59,24 +59,24 @@ class GuestEntry:
         return self.folder / "qmp"
 
     def write(self) -> None:
-        """Store this record, whole or not at all."""
+        """Write this record to its folder, as a whole."""
         text = json.dumps(asdict(self), default=str, indent=1)
         whole_file.write(self.folder / _RECORD, f"{text}\n")
 
     @property
     def endpoint(self) -> Endpoint:
-        """How the guest is reached over SSH."""
+        """How to reach the guest over SSH."""
         return Endpoint.of_guest(port=self.port, key_file=self.key_file, host_key=self.host_key)
 
 
 def new_run_id() -> str:
-    """Return an id that sorts by time and that no other run has: YYYYMMDD-HHMMSS-xxxx."""
+    """Return a new unique id that sorts by time: YYYYMMDD-HHMMSS-xxxx."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 @contextmanager
 def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
-    """Hold the entry of a run that begins now; at the end it stays only if its record says kept.
+    """Hold the entry of a run that begins now; remove it at the end unless its record says kept.
 
     Raises: FileExistsError when the run id is taken.
     """
@@ -96,9 +96,9 @@ def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
 
 @contextmanager
 def place(runtime: Path, prefix: str) -> Iterator[Path]:
-    """Give a short folder for sockets that only this user can enter, gone when the block ends.
+    """Give a short folder for sockets that only this user can enter; it is removed at the end.
 
-    It is held like a run's entry: that of a killed process is found by `broken_folders`.
+    It is locked like a run's entry, so that `broken_folders` finds the folder of a killed process.
     """
     runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=runtime))
@@ -111,13 +111,13 @@ def place(runtime: Path, prefix: str) -> Iterator[Path]:
 
 
 def make_disk_folder(entry: GuestEntry) -> None:
-    """Make the folder of a run's overlay, with a pointer to the run's entry in it."""
+    """Make the folder of a run's overlay, with a file that points to the run's entry."""
     entry.disk.mkdir(parents=True)
     (entry.disk / _HOME).write_text(f"{entry.folder}\n")
 
 
 def is_orphan(disk: Path, *, older_than_s: float) -> bool:
-    """Return whether a folder of an overlay has no entry, in whatever runtime folder."""
+    """Return whether the folder of an overlay belongs to no entry in any runtime folder."""
     try:
         home = (disk / _HOME).read_text().strip()
     except OSError:
@@ -126,7 +126,7 @@ def is_orphan(disk: Path, *, older_than_s: float) -> bool:
 
 
 def read(folder: Path) -> GuestEntry | None:
-    """Return the record of a folder, or None where there is none that can be read."""
+    """Return the record of a folder, or None when it has no readable record."""
     try:
         data: dict[str, Any] = json.loads((folder / _RECORD).read_text())
         paths = {key: Path(data[key]) for key in ("folder", "disk", "run", "key_file")}
@@ -136,15 +136,15 @@ def read(folder: Path) -> GuestEntry | None:
 
 
 def list_entries(runtime: Path) -> tuple[GuestEntry, ...]:
-    """Return every run with a record, oldest first."""
+    """Return every guest with a record, oldest first."""
     if not runtime.is_dir():
         return ()
-    found = (read(folder) for folder in sorted(runtime.iterdir()) if folder.is_dir())
-    return tuple(entry for entry in found if entry is not None)
+    records = (read(folder) for folder in sorted(runtime.iterdir()) if folder.is_dir())
+    return tuple(entry for entry in records if entry is not None)
 
 
 def broken_folders(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
-    """Return unheld folders without a readable record that are not brand new."""
+    """Return the unlocked folders without a readable record that are older than `older_than_s`."""
     if not runtime.is_dir():
         return ()
     now = time.time()
@@ -164,6 +164,6 @@ def is_owned(folder: Path) -> bool:
 
 
 def remove(entry: GuestEntry) -> None:
-    """Delete the overlay and the entry of a run; a folder that is gone already is fine."""
+    """Delete the overlay and the entry of a run, as far as they exist."""
     shutil.rmtree(entry.disk, ignore_errors=True)
     shutil.rmtree(entry.folder, ignore_errors=True)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One guest: booted or restored, watched from its first byte, removed at the end.
+"""Open a session with a guest: boot or restore it, watch its console, remove it at the end.
 
-This is the only place where image, kernel, hypervisor, console and SSH meet. Everything that is
-opened here is closed in reverse order, however the run ends; what a SIGKILL leaves behind is
-described by the entry of its run (`registry`) and removed by `cleanup` at the next run.
+This is the only module where image, kernel, hypervisor, console and SSH meet. Everything that is
+opened here is closed in reverse order, however the run ends. What a killed process leaves behind
+is recorded in its registry entry, and `cleanup` removes it at the next run.
 """
 
 import os
@@ -41,21 +41,21 @@ from harness.systems.ssh import Guest
 
 Progress = Callable[[str], None]
 CONSOLE = "console.log"
-# QEMU's own copy, which goes on when the harness has left a guest that is kept.
+# QEMU writes this one itself, so that it continues when the harness leaves a kept guest.
 QEMU_CONSOLE = "qemu-console.log"
 
-# libvirt restores a domain under the name it was saved with, so every private daemon's only
-# domain has the same one; which run it is, its folder and its metadata say.
+# libvirt restores a domain only under the name with which it was saved, so the only domain of
+# every private daemon has this name. Its folder and its metadata say which run it belongs to.
 _PRIVATE_NAME = "harness"
 _SNAPSHOT_LOCK_S = 600.0
 _OVERLAY = "overlay.qcow2"
-# A guest's death may come to be known a moment after what it broke.
+# The death of a guest may be noticed a moment after the error that it caused.
 _DOUBT_S = 1.0
 _POLL_S = 0.05
 
-# What the kernel is told on every boot. Harness lines and faults must reach the console whatever
-# their level; an oops ends the guest, so that no test goes on in a kernel that is already broken;
-# a guest that hangs answers to sysrq on its serial line, and to an NMI with a panic.
+# The kernel's command line on every boot. Lines of the harness and faults must reach the console
+# whatever their level. An oops panics, so that no test continues in a broken kernel. A hanging
+# guest answers to sysrq on its serial line, and to an NMI with a panic.
 _CMDLINE = (
     "console=ttyS0,115200 root=LABEL=harness-root rw ignore_loglevel oops=panic panic=0 "
     "log_buf_len=4M printk.devkmsg=on sysrq_always_enabled=1 unknown_nmi_panic=1 "
@@ -64,7 +64,7 @@ _CMDLINE = (
 
 
 class Session:
-    """A guest that answers over SSH, with its domain, its console and what watches them."""
+    """A guest that answers over SSH, with its domain, its console and its health."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Session:
         self.endpoint: Endpoint
 
     def deadline(self, seconds: float) -> float:
-        """Return a deadline of the configuration, stretched for the accelerator in use."""
+        """Return a deadline of the configuration, multiplied for an emulated guest."""
         return seconds * self.factor
 
     @property
@@ -100,7 +100,7 @@ class Session:
         return self.entry.qmp_socket
 
     def new_watch(self) -> LogWatch:
-        """Return what reads the console of a guest that begins now."""
+        """Return a new reader for the kernel log of a guest that begins now."""
         return LogWatch(
             run_id=self.request.run_id,
             token=self.token,
@@ -109,7 +109,7 @@ class Session:
         )
 
     def history(self) -> GuestHistory:
-        """Return what is to be kept of the guest that is up, before another one takes over."""
+        """Return what the run remembers of the present guest, before the next one replaces it."""
         watch = self.watch
         return GuestHistory(
             accel=self.accel,
@@ -123,7 +123,7 @@ class Session:
         )
 
     def check_alive(self) -> None:
-        """Return when nothing says that the guest died; see Health.check for what it raises."""
+        """Return when nothing shows that the guest has died; Health.check lists what it raises."""
         self.health.check()
 
     def run_script(self, script: str, *, deadline_s: float) -> None:
@@ -134,28 +134,28 @@ class Session:
         self.guest.run(script, deadline_s=deadline_s)
 
     def renew(self, progress: Progress) -> None:
-        """Throw this guest away and bring up another of the same kind, its console a new file.
+        """Replace this guest by a new one of the same kind, with a new console file.
 
         Raises: what `open_session` raises; the session then has no guest.
         """
         self.end()
         (self.entry.disk / _OVERLAY).unlink(missing_ok=True)
-        # QEMU adds to a file that is there.
+        # QEMU appends to a file that exists.
         (self.request.folder / QEMU_CONSOLE).unlink(missing_ok=True)
         self.watch = self.new_watch()
         _bring_up(self, self._lifetime, progress)
 
     def begin(self, progress: Progress) -> None:
-        """Bring up the first guest."""
+        """Start the first guest."""
         _bring_up(self, self._lifetime, progress)
 
     def end(self) -> None:
-        """Close what belongs to this guest, the domain last; may be called twice."""
+        """Close everything that belongs to this guest, the domain last; may be called twice."""
         self._lifetime.close()
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Explain an error of the block by the guest's death, where the guest has died."""
+        """Run the block; when it fails because the guest died, raise the guest's death instead."""
         try:
             yield
         except HarnessError as error:
@@ -169,23 +169,24 @@ class Session:
             raise
 
     def wait_for_last_word(self, *, deadline_s: float) -> None:
-        """Return when the guest's last word has arrived on the console.
+        """Return when the message of the guest's final log check has arrived on the console.
 
-        Raises: ScannerBlind when it does not: what else did not arrive, nobody knows.
+        Raises: ScannerBlind when it does not arrive, since other lines may be missing too.
         """
         end = time.monotonic() + deadline_s
         while not self.watch.last_word_said:
             self.check_alive()
             if time.monotonic() > end:
                 raise ScannerBlind(
-                    "the guest's last word did not reach the console", evidence=self.console.tail()
+                    "the result of the guest's final log check did not reach the console",
+                    evidence=self.console.tail(),
                 )
             time.sleep(_POLL_S)
 
 
 @contextmanager
 def open_session(request: SessionRequest, *, token: str, progress: Progress) -> Iterator[Session]:
-    """Give a session whose guest answers, is prepared, and beats.
+    """Give a session whose guest answers over SSH, is prepared, and prints its heartbeat.
 
     Raises: HypervisorError, GuestLost, GuestCrashed with the end of the console as evidence.
     """
@@ -206,7 +207,9 @@ def open_session(request: SessionRequest, *, token: str, progress: Progress) -> 
         entry.write()
         session = Session(request, hv=hv, accel=accel, entry=entry, token=token)
         if _one_thread(session):
-            progress("the guest's CPUs take turns: side by side this QEMU would run stale code")
+            progress(
+                "the guest's CPUs share one thread, since this QEMU would otherwise run stale code"
+            )
         stack.callback(session.end)
         session.begin(progress)
         yield session
@@ -231,10 +234,12 @@ def _new_entry(request: SessionRequest) -> registry.GuestEntry:
 
 
 def _choose_accel(forced: Accel | None, progress: Progress) -> Accel:
-    found, why = accelerator.usable_accel()
-    if forced is not None and forced is not found:
-        progress(f"accelerator {forced.value} is forced; {found.value} would be used: {why}")
-    return forced or found
+    usable, why = accelerator.usable_accel()
+    if forced is not None and forced is not usable:
+        progress(
+            f"accelerator {forced.value} was asked for; this host would use {usable.value}: {why}"
+        )
+    return forced or usable
 
 
 def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec:
@@ -275,7 +280,7 @@ def _share_disk(session: Session) -> Path:
 
 
 def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
-    """Restore the guest, or boot it; connect and prepare it."""
+    """Restore the guest, or boot it; then connect and prepare it."""
     request = session.request
     restorable = not request.fresh and request.uri is None and request.share is None
     if request.share is not None:
@@ -296,7 +301,7 @@ def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
 
 
 def _start(session: Session, stack: ExitStack, domain: Domain) -> None:
-    """Attach the console to a paused domain, then let it run."""
+    """Attach the console to a paused domain, then let the domain run."""
     session.domain = stack.enter_context(domain)
     file = session.request.folder / CONSOLE
     session.console = stack.enter_context(Console(domain.open_console(), file=file))
@@ -329,13 +334,13 @@ def _connect(session: Session, stack: ExitStack, *, deadline_s: float) -> None:
     except GuestLost as error:
         raise GuestLost(
             f"the guest did not answer within {deadline_s:.0f} s: {error.message}",
-            hint=f"the whole console: {session.request.folder / CONSOLE}",
+            hint=f"the whole console is in {session.request.folder / CONSOLE}",
             evidence=session.console.tail(30),
         ) from error
 
 
 def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
-    """Bring the guest up from its snapshot, made first where there is none; tell if it worked."""
+    """Start the guest from its snapshot, made first if needed; return whether it worked."""
     request = session.request
     nowhere = _spec(session, uuid="", overlay=Path("/"), log="")
     keys = (request.image.key, request.kernel.key)
@@ -343,7 +348,7 @@ def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
     what = f"the snapshot {saved.key}"
     with cache.lock(saved.lock, what=what, deadline_s=_SNAPSHOT_LOCK_S, progress=progress):
         if not saved.usable:
-            progress("no saved guest yet: booting one to save it")
+            progress("there is no saved guest yet: booting one to save it")
             _make_snapshot(session, saved)
     overlay = session.entry.disk / _OVERLAY
     snapshot.layer(request.image, saved, overlay)
@@ -351,7 +356,7 @@ def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
     try:
         domain = Domain.restore(session.hv, saved.memory, render(spec))
     except HypervisorError as error:
-        progress(f"the saved guest does not restore, so it is thrown away: {error.message}")
+        progress(f"the saved guest cannot be restored and is deleted: {error.message}")
         snapshot.discard(saved)
         overlay.unlink()
         return False
@@ -361,7 +366,7 @@ def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
 
 
 def _make_snapshot(session: Session, saved: Snapshot) -> None:
-    """Boot a guest up to a quiet state and save memory and disk together."""
+    """Boot a guest, wait until it is idle, and save memory and disk together."""
     request = session.request
     with snapshot.making(saved) as folder, ExitStack() as stack:
         overlay = folder / saved.overlay.name
@@ -379,7 +384,7 @@ def _make_snapshot(session: Session, saved: Snapshot) -> None:
 
 
 def _keep(session: Session) -> None:
-    """Leave guest and daemon up when this process ends."""
+    """Let guest and daemon run on when this process ends."""
     session.entry = replace(session.entry, kept=True)
     session.entry.write()
     session.domain.keep()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The file by which a run lets another process join it: a pytest of ours, or any test program.
+"""The file by which a run lets another process use its guest: pytest, or any test program.
 
-It holds no secret but the path of the guest's key, and lies in the run's folder. A program that
-is not ours may read it too: plain JSON, every field named.
+It is in the run's folder and holds no secret except the path of the guest's key. Any program may
+read it: it is JSON, and every field is named.
 """
 
 import json
@@ -16,7 +16,7 @@ from harness.host import whole_file
 from harness.model.provenance import Provenance
 from harness.model.settings import Accel, Endpoint, ModuleBuild, System
 
-# In a run's folder.
+# The name of the file in a run's folder.
 SESSION_FILE = "session.json"
 
 
@@ -40,7 +40,7 @@ class Handoff:
 
     @property
     def modules(self) -> dict[str, Path]:
-        """The modules with symbols, by the names under which the kernel knows them."""
+        """The modules with symbols, by their names in the kernel."""
         return {one.name: one.debug for one in (self.build, *self.variants.values())}
 
 
@@ -48,7 +48,7 @@ _ADAPTER = TypeAdapter(Handoff)
 
 
 def write(handoff: Handoff, file: Path) -> None:
-    """Write a handoff, whole or not at all."""
+    """Write a handoff to a file, as a whole."""
     data = {**asdict(handoff), "accel": handoff.accel.value, "system": handoff.system.value}
     whole_file.write(file, json.dumps(data, default=str, indent=1) + "\n")
 
@@ -56,7 +56,7 @@ def write(handoff: Handoff, file: Path) -> None:
 def read(file: Path) -> Handoff:
     """Return the handoff in a file.
 
-    Raises: UsageError when the file is gone (its run has ended) or is not a handoff.
+    Raises: UsageError when the file is gone because its run has ended, or is not a handoff.
     """
     try:
         return _ADAPTER.validate_json(file.read_bytes())

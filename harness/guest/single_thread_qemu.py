@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A QEMU whose emulated CPUs share one thread, in the form that libvirt takes: a program.
+"""A program that runs QEMU with all emulated CPUs in one thread, for libvirt to start.
 
 QEMU before 8.1 may execute a stale translation of code that another emulated CPU has just patched
-(its commit deba78709ae8). What patches much code, as a test that loads a tracing module hundreds
-of times, then hangs its guest: a CPU takes an int3 for ever that is no longer there. With one
-thread for all CPUs nothing is stale. libvirt 9 has no element for it, and an option of ours would
-come behind its own.
+(fixed by its commit deba78709ae8). Work that patches much code, such as a test that loads a
+tracing module hundreds of times, then hangs the guest: a CPU executes, over and over, an int3 that
+is no longer there. With one thread for all CPUs no translation is stale. libvirt 9 has no element
+for this, and an option that is added to the command line comes after libvirt's own.
 
-QEMU 7.2 was also seen to leave half of a pointer in EFLAGS behind the cmpxchg16b of Debian 13's
-allocator, and the kernel then dies of a trap that nobody has set. So these CPUs do not have that
+QEMU 7.2 was also seen to leave half of a pointer in EFLAGS after the cmpxchg16b of Debian 13's
+allocator; the kernel then dies of a trap that nobody has set. So these CPUs do not have that
 instruction.
 """
 
@@ -19,10 +19,10 @@ from harness.errors import HypervisorError
 from harness.host import cache, programs, whole_file
 
 _QEMU = "qemu-system-x86_64"
-_MENDED = (8, 1)
+_FIXED_IN = (8, 1)
 _SCRIPT = """#!/bin/sh
-# {qemu}, its CPUs in one thread, without cmpxchg16b: what is behind -accel and -cpu gets an
-# option more.
+# Run {qemu} with all CPUs in one thread and without cmpxchg16b: the words after -accel and
+# -cpu get one more option each.
 before=
 for word in "$@"; do
 	shift
@@ -36,9 +36,9 @@ exec {qemu} "$@"
 
 
 def one_thread_program(root: Path) -> Path:
-    """Return a program in the cache that is QEMU with one thread for all emulated CPUs.
+    """Return the path of a program that runs QEMU with one thread for all emulated CPUs.
 
-    Raises: HypervisorError when there is no QEMU.
+    Raises: HypervisorError when QEMU is not installed.
     """
     qemu = programs.find(_QEMU, error=HypervisorError)
     text = _SCRIPT.format(qemu=qemu)
@@ -53,9 +53,9 @@ def one_thread_program(root: Path) -> Path:
 
 
 def runs_stale_code(versions: Mapping[str, str]) -> bool:
-    """Return whether this QEMU has the fault; one whose version is not known may have it.
+    """Return whether this QEMU executes stale code; True when its version is not known.
 
-    `versions`: by name, as libvirt tells them.
+    `versions` holds versions by name, as libvirt reports them.
     """
-    known = versions.get("qemu", "0").split(".")
-    return tuple(int(part) for part in known[:2]) < _MENDED
+    numbers = versions.get("qemu", "0").split(".")
+    return tuple(int(part) for part in numbers[:2]) < _FIXED_IN

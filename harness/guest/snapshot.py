@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The saved state of a booted guest: where it lies, what makes it valid, how it goes away.
+"""The saved state of a booted guest: its files, its key, and how it is removed.
 
-A snapshot is a memory file and the disk overlay that goes with it. Its key covers everything that
-could change what is restored; a folder under that key is complete, or it is not there. How the
-state is made and brought back is the business of `session`.
+A snapshot is a memory file and the disk overlay that belongs to it. Its key covers everything that
+could change what is restored. A folder under that key is complete, or it does not exist. `session`
+makes the state and restores it.
 """
 
 import shutil
@@ -18,14 +18,14 @@ from harness.guest.domain_xml import render
 from harness.host import cache
 from harness.model.settings import DomainSpec, Image
 
-# Raised when what `session` does before it saves changes.
+# Increase this when the steps of `session` before a save change.
 _FORMAT = "1"
 _KEPT = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """One place in the cache for one saved guest, there already or not yet."""
+    """The files of one saved guest in the cache, which may not exist yet."""
 
     key: str
     folder: Path
@@ -34,27 +34,27 @@ class Snapshot:
 
     @property
     def memory(self) -> Path:
-        """The file that libvirt restores."""
+        """The file that libvirt restores the memory from."""
         return self.folder / "memory.save"
 
     @property
     def overlay(self) -> Path:
-        """The disk as it was at that moment, on top of the image."""
+        """The overlay disk at the moment of the save, on top of the image."""
         return self.folder / "overlay.qcow2"
 
     @property
     def usable(self) -> bool:
-        """Whether the snapshot is there, whole."""
+        """Whether the snapshot exists and is complete."""
         return self.memory.is_file() and self.overlay.is_file()
 
 
 def place(
     spec: DomainSpec, keys: tuple[str, ...], versions: Mapping[str, str], *, root: Path
 ) -> Snapshot:
-    """Return where the snapshot of such a guest lies.
+    """Return the snapshot of a guest with this machine, image and kernel.
 
-    `spec` describes the machine; its paths and names of one run do not count. `keys` are those of
-    image and kernel.
+    `spec` describes the machine; paths and names that differ between runs do not count. `keys` are
+    those of image and kernel.
     """
     nowhere = Path("/")
     bare = replace(
@@ -69,8 +69,8 @@ def place(
         qmp_socket=nowhere,
         console_log=None,
     )
-    known = [f"{name}={version}" for name, version in sorted(versions.items())]
-    key = cache.key_of(_FORMAT, render(bare), *keys, *known)
+    version_words = [f"{name}={version}" for name, version in sorted(versions.items())]
+    key = cache.key_of(_FORMAT, render(bare), *keys, *version_words)
     folder = root / "snapshots" / key
     return Snapshot(
         key=key,
@@ -82,24 +82,24 @@ def place(
 
 @contextmanager
 def making(snapshot: Snapshot) -> Iterator[Path]:
-    """Give a folder to be filled; it becomes the snapshot when the block ends without an error."""
+    """Give a folder to be filled; it becomes the snapshot when the block succeeds."""
     _forget_oldest(snapshot.folder.parent)
     with cache.publish(snapshot.folder) as folder:
         yield folder
 
 
 def layer(base: Image, snapshot: Snapshot, overlay: Path) -> None:
-    """Create a run's own overlay on top of the snapshot's, which stays untouched."""
+    """Create the overlay of a run on top of the snapshot's overlay, which is not changed."""
     image.make_overlay(replace(base, disk=snapshot.overlay), overlay)
 
 
 def discard(snapshot: Snapshot) -> None:
-    """Throw a snapshot away."""
+    """Delete a snapshot."""
     shutil.rmtree(snapshot.folder, ignore_errors=True)
 
 
 def _forget_oldest(folder: Path) -> None:
-    """Keep the few snapshots that were made last: each is some hundred MiB."""
+    """Delete all except the newest snapshots; each has a few hundred MiB."""
     if not folder.is_dir():
         return
     made = sorted(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Checks on kernel C: sparse, kernel style, clang-tidy, what the core and compat.h are for.
+"""Checks on kernel C: sparse, kernel style, clang-tidy, and what the core and compat.h may use.
 
-Each check yields one line for what it objects to.
+Each check yields one line for each objection.
 """
 
 import re
@@ -18,12 +18,14 @@ from harness.project.tree_checks import tracked
 
 _SYSTEM_HEADER = re.compile(r"^\s*#\s*include\s*<(?!(?:stdint|stddef|stdbool)\.h>)")
 _SYSTEM_CONDITION = re.compile(r"^\s*#\s*(?:el)?if.*(__linux__|__APPLE__|__FreeBSD__|__KERNEL__)")
-# What differs between kernels: Kbuild asks the headers, compat.h is the one to use the answer.
+# Questions about the kernel's version or configuration. Kbuild asks the kernel's headers, and
+# only compat.h uses the answers.
 _KERNEL_CONDITION = re.compile(r"\b(OSQ_HAVE_\w+|LINUX_VERSION_CODE|KERNEL_VERSION)\b")
 _STYLE_S = 120.0
 _TIDY_S = 1800.0
 _MAY_KNOW_KERNELS = {"compat.h", "Kbuild"}
-# Without what wants Annex K, which nobody has, and what no kernel interface can keep.
+# Left out are checks that want Annex K, which no C library here has, and rules that no kernel
+# interface can follow.
 _TIDY = (
     "-*",
     "clang-analyzer-*",
@@ -34,7 +36,7 @@ _TIDY = (
 
 
 def core_is_pure(project: Path) -> Iterator[str]:
-    """Yield every line of kernel/core that includes a system's header or asks which it is."""
+    """Yield every line of kernel/core that includes a system header or asks which system it is."""
     for path in sorted((project / "kernel" / "core").glob("*.[ch]")):
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             if _SYSTEM_HEADER.search(line) or _SYSTEM_CONDITION.search(line):
@@ -42,7 +44,7 @@ def core_is_pure(project: Path) -> Iterator[str]:
 
 
 def compat_is_one_file(project: Path) -> Iterator[str]:
-    """Yield every line that asks which kernel it is outside of compat.h."""
+    """Yield every line outside of compat.h that depends on the kernel's version or options."""
     for path in _sources(project):
         if path.name in _MAY_KNOW_KERNELS:
             continue
@@ -52,7 +54,7 @@ def compat_is_one_file(project: Path) -> Iterator[str]:
 
 
 def style(project: Path) -> Iterable[str]:
-    """Return where kernel C departs from kernel style, as .clang-format writes it down."""
+    """Return the lines of kernel C that differ from kernel style, as .clang-format defines it."""
     formatter = Path(sys.executable).with_name("clang-format")
     if not formatter.exists():
         return ["clang-format is not in the project's environment; ./dev installs it"]
@@ -65,7 +67,7 @@ def style(project: Path) -> Iterable[str]:
 
 
 def sparse(project: Path) -> Iterable[str]:
-    """Build the module and its variants with sparse looking on; return what is said."""
+    """Build the module and its variants under sparse, and return its messages."""
     if shutil.which("sparse") is None:
         return ["sparse is not installed; apt-get install sparse, or ./dev check"]
     try:
@@ -98,7 +100,7 @@ def sparse(project: Path) -> Iterable[str]:
 
 
 def checkpatch(project: Path, *, cache: Path, progress: Callable[[str], None]) -> tuple[str, ...]:
-    """Return what the kernel's own checkpatch.pl says of kernel/.
+    """Return the messages of the kernel's own checkpatch.pl about kernel/.
 
     Raises: KernelError when the script cannot be fetched.
     """
@@ -107,7 +109,7 @@ def checkpatch(project: Path, *, cache: Path, progress: Callable[[str], None]) -
 
 
 def clang_tidy(project: Path) -> Iterable[str]:
-    """Return what clang-tidy says of the code that runs in user space."""
+    """Return the messages of clang-tidy about the C code that runs in user space."""
     tidy = shutil.which("clang-tidy")
     if tidy is None:
         return ["clang-tidy is not installed; apt-get install clang-tidy, or ./dev check"]

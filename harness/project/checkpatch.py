@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Run the kernel's own checkpatch.pl over a tree's kernel C.
 
-No package has the script alone: it comes out of the kernel's source package, 140 MB to fetch,
-once; what is kept in the cache is the script and its word lists.
+No package has the script alone. It is taken once from the kernel's source package, which is a
+download of 140 MB; the cache keeps the script and its word lists.
 """
 
 import shutil
@@ -17,24 +17,24 @@ _PACKAGE = "linux-source"
 _UNPACK_S = 600.0
 _CHECK_S = 300.0
 _FILES = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
-# Help texts are split over lines, the protocol's header has user space's names for its types,
-# and reading address 0 is what the crash points are for.
+# help texts are split over lines, the protocol's header uses the types of user space,
+# and the crash points read address 0 on purpose.
 _IGNORED = ("SPLIT_STRING", "NEW_TYPEDEFS", "VOLATILE", "ARRAY_SIZE")
 
 
 def ensure(*, root: Path, progress: Callable[[str], None]) -> Path:
-    """Return the script in the cache, fetched when it is not there.
+    """Return the script in the cache; fetch it first when it is missing.
 
-    Raises: KernelError when apt has no such package, or it holds no such file.
+    Raises: KernelError when apt has no such package, or the package has no such file.
     """
-    found = apt.depends(_PACKAGE)
-    package = next((name for name in found if name.startswith("linux-source-")), "")
+    dependencies = apt.depends(_PACKAGE)
+    package = next((name for name in dependencies if name.startswith("linux-source-")), "")
     version = apt.versions((package,)).get(package, "") if package else ""
     if not version:
-        raise KernelError(f"apt knows no package {_PACKAGE}", hint="apt-get update, as root")
+        raise KernelError(f"apt knows no package {_PACKAGE}", hint="run `apt-get update` as root")
     home = root / "checkpatch" / cache.key_of(package, version)
     if not (home / _FILES[0]).is_file():
-        progress(f"fetching {package} {version}: 140 MB, for the script in it")
+        progress(f"fetching {package} {version}: 140 MB, to take checkpatch.pl from it")
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root) as work:
             _fetch(package, Path(work))
@@ -56,7 +56,7 @@ def _fetch(package: str, work: Path) -> None:
 
 
 def run(script: Path, files: Sequence[Path], *, project: Path) -> list[str]:
-    """Return every error and warning of the script, but the kinds that have a reason here."""
+    """Return the script's errors and warnings, without the kinds that are ignored above."""
     command = ["perl", str(script), "--no-tree", "--no-summary", "--terse", "--show-types"]
     command += [f"--ignore={','.join(_IGNORED)}", "-f"]
     command += [str(file.relative_to(project)) for file in files]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The checks that need no guest, as a list of steps: what `invoke check` runs.
+"""The steps of `invoke check`: all checks that need no guest.
 
-Every step runs, also after one that failed; two at a time. A step is a command, or one of the
-functions of `tree_checks`; a command that is not installed fails, it is not passed over.
+Every step runs, even after another one has failed; two run at a time. A step is a command, or a
+function such as those of `tree_checks`. A command that is not installed counts as a failure.
 """
 
 import sys
@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness.host import process
 from harness.project import c_checks, cut_release, site, text_checks, tree_checks
 
-# Several times what the longest takes on two cores; the parts of a night have more.
+# Several times what the longest step takes on two cores; the nightly forms get more.
 _STEP_DEADLINE_S = 900.0
 _PART_DEADLINE_S = 4 * 3600.0
 _MOST_LINES = 60
@@ -26,7 +26,7 @@ _CORE = ("make", "-s", "-C", "tests/core", "O=../../build/core")
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """How one step ended; `output` is what it says when it failed, `notes` what it measured."""
+    """How one step ended; `output` is shown after a failure, `notes` are measured figures."""
 
     name: str
     passed: bool
@@ -39,7 +39,7 @@ Finding = Callable[[Path], Iterable[str]]
 
 
 def _steps() -> dict[str, Finding]:
-    """Return every step by its name: a function that yields what it objects to."""
+    """Return every step by its name, as a function that yields objections."""
     python = sys.executable
     pytest = (python, "-m", "pytest", "-q", "--color=no")
     commands = {
@@ -80,21 +80,21 @@ def _steps() -> dict[str, Finding]:
 
 
 def _beside(python: str, tool: str) -> str:
-    """Return the path of a tool in the project's own environment."""
+    """Return the path of a tool in the project's own virtual environment."""
     return str(Path(python).with_name(tool))
 
 
 def run_checks(
     *, project: Path, only: tuple[str, ...] = (), on_step: Callable[[StepResult], None]
 ) -> tuple[StepResult, ...]:
-    """Return the result of every step, or of those named; `on_step` hears each as it ends.
+    """Run every step, or those named, and return the results; `on_step` gets each as it ends.
 
     Raises: UsageError for a name that no step has.
     """
     steps = _steps()
     unknown = [name for name in only if name not in steps]
     if unknown:
-        raise UsageError(f"no such step: {', '.join(unknown)}; there are {', '.join(steps)}")
+        raise UsageError(f"unknown steps: {', '.join(unknown)}; the steps are {', '.join(steps)}")
     chosen = {name: step for name, step in steps.items() if not only or name in only}
 
     def run(name: str) -> StepResult:
@@ -112,7 +112,7 @@ def run_checks(
 def run_core_tests(
     *, project: Path, long: bool, on_step: Callable[[StepResult], None]
 ) -> tuple[StepResult, ...]:
-    """Return the result of each proof of the core; `on_step` hears each as it ends.
+    """Run each test of the driver's core and return the results; `on_step` gets each of them.
 
     The long form fuzzes for minutes and gives the property test more examples.
     """
@@ -126,47 +126,50 @@ def run_core_tests(
     results = []
     for name, command in steps.items():
         begun = time.monotonic()
-        said: list[str] = []
-        output = tuple(_command(command, project, said=said))
+        written: list[str] = []
+        output = tuple(_command(command, project, notes=written))
         took = round(time.monotonic() - begun, 1)
-        telling = tuple(line for line in said if line.startswith(("# ", "ok - ", "ok 1 wakeup")))
+        figures = tuple(
+            line for line in written if line.startswith(("# ", "ok - ", "ok 1 wakeup"))
+        )
         results.append(
-            StepResult(name=name, passed=not output, duration_s=took, output=output, notes=telling)
+            StepResult(name=name, passed=not output, duration_s=took, output=output, notes=figures)
         )
         on_step(results[-1])
     return tuple(results)
 
 
 def run_system_tests(*, project: Path, long: bool) -> StepResult:
-    """Return how tests/system ended: whole runs of the harness, some minutes."""
+    """Run tests/system, whole runs of the harness, and return the result after some minutes."""
     return _pytest_step("system", project, ("--long",) if long else ())
 
 
 def run_debug_tests(*, project: Path, expression: str = "", short: bool = False) -> StepResult:
-    """Return how tests/debug ended: real debuggers on real guests, many minutes.
+    """Run tests/debug, real debuggers on real guests, and return the result.
 
-    The short form is what is marked so: each debugger once on one guest, about a minute.
+    All of them take many minutes. The short form runs only the marked tests: each debugger once
+    on one guest, which takes about a minute.
     """
     options = ("-k", expression) if expression else ()
     return _pytest_step("debug", project, (*options, *(("-m", "short") if short else ())))
 
 
 def run_packages_tests(*, project: Path, long: bool, expression: str = "") -> StepResult:
-    """Return how tests/packages ended: packages made, checked and installed in guests."""
+    """Run tests/packages, which makes, checks and installs packages, and return the result."""
     options = (*(("--long",) if long else ()), *(("-k", expression) if expression else ()))
     return _pytest_step("packages", project, options)
 
 
 def run_kext_tests(*, project: Path, expression: str, long: bool) -> StepResult:
-    """Return how tests/kext ended: the kext's machine code under the emulator."""
+    """Run tests/kext, the kext's machine code under the emulator, and return the result."""
     options = (*(("-k", expression) if expression else ()), *(("--long",) if long else ()))
     return _pytest_step("kext", project, options)
 
 
 def run_subscriber_tests(*, project: Path, long: bool) -> StepResult:
-    """Return how tests/subscriber ended: the subscriber on the driver's core, in processes.
+    """Run tests/subscriber, the subscriber on the driver's core, and return the result.
 
-    The long form kills it a hundred times, and loads it for ten minutes.
+    The long form kills the subscriber a hundred times, and keeps it under load for ten minutes.
     """
     return _pytest_step("subscriber", project, ("--long",) if long else ())
 
@@ -174,16 +177,16 @@ def run_subscriber_tests(*, project: Path, long: bool) -> StepResult:
 def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:
     command = (sys.executable, "-m", "pytest", "-q", "--color=no", f"tests/{name}", *options)
     begun = time.monotonic()
-    said: list[str] = []
-    output = tuple(_command(command, project, said=said, deadline_s=_PART_DEADLINE_S))
+    written: list[str] = []
+    output = tuple(_command(command, project, notes=written, deadline_s=_PART_DEADLINE_S))
     took = round(time.monotonic() - begun, 1)
     return StepResult(
-        name=name, passed=not output, duration_s=took, output=output, notes=tuple(said[-1:])
+        name=name, passed=not output, duration_s=took, output=output, notes=tuple(written[-1:])
     )
 
 
 def lines(step: StepResult) -> str:
-    """Return a step's result as text: one line, and below it what it objects to."""
+    """Return a step's result as text: one line, and its objections below it."""
     head = f"{'ok' if step.passed else 'FAILED':7} {step.name:14} {step.duration_s:6.1f} s"
     shown = step.output[-_MOST_LINES:] or step.notes
     return "\n".join((head, *(f"        {line}" for line in shown)))
@@ -202,18 +205,18 @@ def _command(
     command: tuple[str, ...],
     project: Path,
     *,
-    said: list[str] | None = None,
+    notes: list[str] | None = None,
     deadline_s: float = _STEP_DEADLINE_S,
 ) -> Iterable[str]:
-    """Return what a command objects to; what it says at all goes into `said`."""
+    """Run a command and return its objections; every line that it writes is added to `notes`."""
     try:
         ended = process.run(command, cwd=project, deadline_s=deadline_s)
     except FileNotFoundError:
         return [f"{command[0]} is not installed; ./dev installs it"]
-    if said is not None:
-        said += ended.lines
+    if notes is not None:
+        notes += ended.lines
     if ended.status is None:
-        return [*ended.lines, f"not finished after {deadline_s:.0f} s: {' '.join(command)}"]
+        return [*ended.lines, f"it did not finish within {deadline_s:.0f} s: {' '.join(command)}"]
     if ended.status == 0:
         return []
     return ended.lines or [f"{' '.join(command)} ended with status {ended.status}"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Cut a release: number, changelog and tag in the tree, then everything built from the tag.
+"""Cut a release: set number, changelog and tag in the tree, then build everything from the tag.
 
-Nothing is pushed. When a step fails, the commit and the tag are taken back, so that the tree is
-as it was. What is built comes from a clone of the tag, never from the tree.
+Nothing is pushed. When a step fails, the commit and the tag are undone, so that the tree is as it
+was. All files are built in a clone of the tag, never in the tree.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _PACKAGES_S = 3600.0
 _NUMBER = re.compile(r"\d+\.\d+\.\d+")
 _FRAGMENTS = "changelog.d"
 _SUMS = "SHA256SUMS"
-# project.version of pyproject.toml is the number; these files cannot read it and repeat it.
+# project.version in pyproject.toml is the version. These files cannot read it, so they repeat it.
 _PYPROJECT = re.compile(r'^version = "([^"]*)"$', re.MULTILINE)
 _COPIES = {
     "kernel/subscriber/pyproject.toml": _PYPROJECT,
@@ -33,7 +33,7 @@ _COPIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseRequest:
-    """Which number the release gets, and where its files go."""
+    """The number of the release, and the folder for its files."""
 
     project: Path
     number: str
@@ -42,7 +42,7 @@ class ReleaseRequest:
 
 
 def copies_of_version(project: Path) -> Iterator[str]:
-    """Yield every file that repeats the version and has another one than pyproject.toml."""
+    """Yield every file whose copy of the version differs from pyproject.toml."""
     number = _number(project)
     for name, pattern in _COPIES.items():
         file = project / name
@@ -54,10 +54,10 @@ def copies_of_version(project: Path) -> Iterator[str]:
 def cut(request: ReleaseRequest, note: Callable[[str], None]) -> tuple[Path, ...]:
     """Commit and tag the release, build it from the tag, and return the files.
 
-    Raises: UsageError when the tree is not ready for it, BuildError when a step fails.
+    Raises: UsageError when the tree is not ready for a release; BuildError when a step fails.
     """
-    _refuse(request)
-    with _taken_back_on_error(request):
+    _require_ready(request)
+    with _undo_on_error(request):
         note(f"writing version and changelog of {request.number}")
         _write_number(request)
         _run(request.project, _towncrier(request.number), _GIT_S)
@@ -70,20 +70,22 @@ def cut(request: ReleaseRequest, note: Callable[[str], None]) -> tuple[Path, ...
             return _build(request, clone, note)
 
 
-def _refuse(request: ReleaseRequest) -> None:
-    """Raise for a tree that no release can be made of."""
+def _require_ready(request: ReleaseRequest) -> None:
+    """Raise UsageError when the tree is not ready for a release."""
     project, number = request.project, request.number
     if not _NUMBER.fullmatch(number):
         raise UsageError(f"{number}: a version has three numbers, for example 0.2.0")
     if _git(project, "status", "--porcelain"):
-        raise UsageError("the tree has changes", hint="commit them, or put them aside: git stash")
+        raise UsageError(
+            "the tree has changes", hint="commit them, or put them aside with git stash"
+        )
     if _git(project, "tag", "--list", f"v{number}"):
         raise UsageError(f"the tag v{number} exists already", hint="choose the next number")
     if _parts(number) < _parts(_number(project)):
         raise UsageError(f"{number} is older than the present version, {_number(project)}")
     if not any(one.suffix == ".md" for one in (project / _FRAGMENTS).glob("*.*.md")):
         raise UsageError(
-            f"{_FRAGMENTS} has no fragment, so nothing has changed",
+            f"{_FRAGMENTS} has no fragment, so the changelog would be empty",
             hint="CONTRIBUTING.md, 'Changelog', explains how to write one",
         )
     if request.out.exists() and any(request.out.iterdir()):
@@ -91,8 +93,8 @@ def _refuse(request: ReleaseRequest) -> None:
 
 
 @contextmanager
-def _taken_back_on_error(request: ReleaseRequest) -> Iterator[None]:
-    """Take commit, tag and files back when the block fails. The tree was clean before."""
+def _undo_on_error(request: ReleaseRequest) -> Iterator[None]:
+    """Undo commit, tag and files when the block fails; the tree must be clean before the block."""
     before = _git(request.project, "rev-parse", "HEAD")
     try:
         yield
@@ -110,7 +112,7 @@ def _write_number(request: ReleaseRequest) -> None:
             text = file.read_text(encoding="utf-8")
             match = pattern.search(text)
             if match is None:
-                raise UsageError(f"{name}: no line with the version was found")
+                raise UsageError(f"{name}: no line has the version")
             new = match.group(0).replace(match.group(1), request.number)
             file.write_text(text.replace(match.group(0), new, 1), encoding="utf-8")
 

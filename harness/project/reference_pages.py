@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Pages of the documentation that are made from code: configuration keys, exit codes, tasks.
+"""Make the reference pages from the code: configuration keys, exit codes and tasks.
 
-Values in, Markdown out. docs/site_hook.py gives the pages to mkdocs when the site is built, so
-that no page can differ from the code.
+The functions turn values into Markdown. docs/site_hook.py passes the pages to mkdocs when the site
+is built, so that no page can differ from the code.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from harness.errors import HarnessError
 from harness.model.machines import ImageSpec
 from harness.model.settings import Settings
 
-# Set by the reader of the file, and so no keys of it.
+# The reader of the file sets this field, so it is not a configuration key.
 _NO_KEY = "No key:"
 _SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean", Path: "path"}
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*)$")
@@ -43,7 +43,7 @@ _HOLES = {"tests": "", "kernels": ".NAME", "targets": ".NAME", "variants": ".KEY
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Key:
-    """One configuration key: its name, type and default as TOML writes them, and its text."""
+    """One configuration key: its name and description, its type and default as in TOML."""
 
     name: str
     type: str
@@ -53,7 +53,7 @@ class Key:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskText:
-    """One task as the command line shows it; each option is its spelling and its help text."""
+    """One task as the command line shows it; each option has its spelling and its help text."""
 
     name: str
     aliases: tuple[str, ...]
@@ -62,7 +62,7 @@ class TaskText:
 
 
 def configuration() -> str:
-    """Return the page of every key of [tool.harness] and of an image's file."""
+    """Return the page with every key of [tool.harness] and of an image's file."""
     parts = [
         "# Configuration keys",
         _CONFIGURATION,
@@ -94,9 +94,9 @@ def _body(spec: type) -> Iterator[str]:
 
 
 def documented(spec: type) -> tuple[str, tuple[Key, ...]]:
-    """Return what a dataclass's docstring says of the whole, and its keys.
+    """Return the summary of a dataclass's docstring, and its keys.
 
-    Raises: ValueError for a field without a text, and for a text without a field.
+    Raises: ValueError for a field without a description, and for a description without a field.
     """
     text, _, rest = (inspect.getdoc(spec) or "").partition("\nAttributes:\n")
     texts = _attributes(rest)
@@ -137,13 +137,13 @@ def _hints(spec: type) -> dict[str, Any]:
 
 
 def _dataclass_in(hint: Any) -> type | None:
-    """Return the dataclass that a hint is, or holds in an array, a table or an optional value."""
+    """Return the dataclass of a type: itself, or inside an array, a table or an optional value."""
     candidates = (hint, *typing.get_args(hint))
     return next((one for one in candidates if dataclasses.is_dataclass(one)), None)  # type: ignore[return-value]
 
 
 def _type_name(hint: Any) -> str:
-    """Return the type of a key in the words of TOML."""
+    """Return the name of a key's type in TOML's terms."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is types.UnionType:
         return _type_name(next(one for one in arguments if one is not type(None)))
@@ -162,7 +162,7 @@ def _plural(name: str) -> str:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    """Return a default as TOML writes it, or 'required'."""
+    """Return a default value in TOML's notation, or 'required'."""
     if field.default_factory is not dataclasses.MISSING:
         value = field.default_factory()
     elif field.default is not dataclasses.MISSING:
@@ -187,7 +187,7 @@ def _toml(value: Any) -> str:
 
 
 def exit_codes() -> str:
-    """Return the page of every exit code and of every error that ends in it."""
+    """Return the page with every exit code and every error that ends in it."""
     rows = [
         "| 0 | success | passed, or nothing was found to object to |",
         *(
@@ -222,7 +222,7 @@ def _first_line(error: type[HarnessError]) -> str:
 
 
 def tasks(texts: Sequence[TaskText]) -> str:
-    """Return the page of every task and its options; what all tasks share is listed once."""
+    """Return the page with every task and its options; options of all tasks are listed once."""
     shared = set.intersection(*(set(task.options) for task in texts)) if len(texts) > 1 else set()
     parts = ["# Tasks", _TASKS]
     if shared:

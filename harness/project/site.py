@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Build the documentation site, and follow every link in what was built.
+"""Build the documentation site, and check every link of the built pages.
 
-mkdocs is strict: its own warnings (a page that the navigation names and that is not there, a dead
-link of a page) end the build. The HTML is then read once more, because pages are also made from
-docstrings, and because the site must not load anything from a network.
+mkdocs runs in strict mode: a warning ends the build, for example a page in the navigation that
+does not exist, or a dead link in a page. The built HTML is then checked as well, because some
+pages are made from docstrings, and because the site must not load anything from a network.
 """
 
 import sys
@@ -16,13 +16,13 @@ from harness.host import process
 from harness.model import build_folder
 
 _DEADLINE_S = 600.0
-# mkdocs-material prints an advertisement in a colour that hides what failed.
+# mkdocs-material prints a coloured advertisement that hides what failed.
 _QUIET = ("env", "NO_MKDOCS_2_WARNING=1", "NO_COLOR=1")
 _LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src")}
 
 
 def site(project: Path) -> Iterator[str]:
-    """Build the site into build/site; yield what mkdocs objects to, and every dead link."""
+    """Build the site into build/site; yield the messages of mkdocs and every dead link."""
     out = build_folder.within(project, "site")
     command = (*_QUIET, sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(out))
     ended = process.run(command, cwd=project, deadline_s=_DEADLINE_S)
@@ -34,7 +34,7 @@ def site(project: Path) -> Iterator[str]:
 
 
 def dead_links(folder: Path) -> Iterator[str]:
-    """Yield every link of the pages below a folder that leads nowhere or loads from a network."""
+    """Yield every link of the pages in a folder that leads nowhere or loads from a network."""
     pages = {path: _Page(path) for path in sorted(folder.rglob("*.html"))}
     for path, page in pages.items():
         name = path.relative_to(folder).as_posix()
@@ -52,7 +52,7 @@ def dead_links(folder: Path) -> Iterator[str]:
 
 
 def _file_of(folder: Path, page: Path, place: str) -> Path:
-    """Return the file that a link of a page means."""
+    """Return the file that a link of a page leads to."""
     if not place:
         return page
     base = folder if place.startswith("/") else page.parent
@@ -61,7 +61,7 @@ def _file_of(folder: Path, page: Path, place: str) -> Path:
 
 
 class _Page(HTMLParser):
-    """The links and the anchors of one page."""
+    """A parser that collects the links and the anchors of one page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class _Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take what an element links to, and the name that it has."""
+        """Collect the links of an element, and its anchor."""
         for name, value in attrs:
             if name in {"href", "src"} and value:
                 self.targets.append(((tag, name), value))

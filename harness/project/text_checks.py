@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Checks on text that people read: spelling, words of the style guide, links, pinned actions.
+"""Checks on text that people read: spelling, phrases of the style guide, links, pinned actions.
 
-Each yields one line for what it objects to, and nothing for a good tree. `site` checks what is
-built from docs/; this module checks the files themselves.
+Each check yields one line for each objection. `site` checks the pages that are built from docs/;
+this module checks the files themselves.
 """
 
 import re
@@ -15,9 +15,9 @@ from harness.host import tool
 from harness.project.tree_checks import tracked
 
 _SPELLING_S = 120.0
-# Texts of others, and lists that are made by programs.
-_NOT_OURS = ("LICENSES/", "tests/data/", "requirements.lock")
-# The words of the style guide, in prose alone: code has its own names.
+# Texts of other authors, and lists that programs make.
+_NOT_CHECKED = ("LICENSES/", "tests/data/", "requirements.lock")
+# Phrases that the style guide replaces; only in prose, because names in code may contain them.
 _CLIPPED = {
     r"\banew\b": "again",
     r"\bof ours\b": "our",
@@ -37,7 +37,7 @@ _MADE_BY_THE_SITE = "docs/reference/"
 
 
 def spelling(project: Path) -> Iterable[str]:
-    """Return every word that codespell knows as a mistake.
+    """Return a line for every spelling mistake that codespell reports.
 
     [tool.codespell] in pyproject.toml lists the names that only look like mistakes.
     """
@@ -45,11 +45,11 @@ def spelling(project: Path) -> Iterable[str]:
     if not program.exists():
         return ["codespell is not in the project's environment; ./dev installs it"]
     files = [_name(path, project) for path in tracked(project)]
-    ours = [name for name in files if not name.startswith(_NOT_OURS)]
-    if not ours:
+    checked = [name for name in files if not name.startswith(_NOT_CHECKED)]
+    if not checked:
         return []
     done = tool.run(
-        (program, *ours), deadline_s=_SPELLING_S, error=HarnessError, check=False, cwd=project
+        (program, *checked), deadline_s=_SPELLING_S, error=HarnessError, check=False, cwd=project
     )
     if done.status and not done.stdout:
         return [*done.lines, f"codespell ended with status {done.status}"]
@@ -57,16 +57,16 @@ def spelling(project: Path) -> Iterable[str]:
 
 
 def clipped_words(project: Path) -> Iterator[str]:
-    """Yield every line of prose that has a phrase which the style guide replaces."""
+    """Yield every line of prose with a phrase that the style guide replaces."""
     for path in tracked(project):
         name = _name(path, project)
-        if path.suffix not in _PROSE or name.startswith(_NOT_OURS):
+        if path.suffix not in _PROSE or name.startswith(_NOT_CHECKED):
             continue
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
             for pattern, instead in _CLIPPED.items():
-                found = re.search(pattern, line, re.IGNORECASE)
-                if found:
-                    yield f"{name}:{number}: {found.group()}: write '{instead}'"
+                match = re.search(pattern, line, re.IGNORECASE)
+                if match:
+                    yield f"{name}:{number}: {match.group()}: write '{instead}'"
 
 
 def pinned_actions(project: Path) -> Iterator[str]:
@@ -85,7 +85,7 @@ def links(project: Path) -> Iterator[str]:
     """Yield every relative link of a Markdown file that leads to no file or to no heading."""
     for path in tracked(project):
         name = _name(path, project)
-        if path.suffix != ".md" or name.startswith(_NOT_OURS):
+        if path.suffix != ".md" or name.startswith(_NOT_CHECKED):
             continue
         for number, target in _targets(path.read_text()):
             objection = _dead(path, target, project)
@@ -106,7 +106,7 @@ def _targets(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _dead(page: Path, target: str, project: Path) -> str:
-    """Return why a link leads nowhere, or nothing."""
+    """Return why a link leads nowhere, or "" when it is good."""
     if re.match(r"[a-z]+:", target):
         return ""
     place, _, anchor = target.partition("#")
@@ -123,14 +123,14 @@ def _dead(page: Path, target: str, project: Path) -> str:
 
 
 def _anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub and the site make of a page's headings."""
-    found = set()
+    """Return the anchors that GitHub and the site make from a page's headings."""
+    anchors = set()
     for line in text.splitlines():
         match = _HEADING.match(line)
         if match:
             words = re.sub(r"[^\w\s-]", "", match.group(1)).strip().lower()
-            found.add(re.sub(r"\s", "-", words))
-    return found
+            anchors.add(re.sub(r"\s", "-", words))
+    return anchors
 
 
 def _name(path: Path, project: Path) -> str:

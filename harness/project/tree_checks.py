@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Checks on the files of the tree: traces of one machine, sizes, names that stay out of harness/.
+"""Checks on the files of the tree: paths of one machine, sizes, names that harness/ must not use.
 
-Each yields one line for what it objects to, and nothing for a good tree.
+Each check yields one line for each objection.
 """
 
 import ast
@@ -14,15 +14,15 @@ from pathlib import Path
 from harness.errors import Lost
 from harness.host import tool
 
-# What the style guide allows, and who is allowed more, with the reason.
+# The limits of the style guide, and the exceptions with their reasons.
 FILE_LINES = 400
 FUNCTION_LINES = 40
 FOLDER_MODULES = 20
 LONGER_FILES: dict[str, str] = {
-    "kernel/uapi/osq.h": "one protocol, one header, one struct a kind of record",
+    "kernel/uapi/osq.h": "one protocol in one header, with one struct for each kind of record",
 }
 LONGER_FUNCTIONS: dict[str, str] = {
-    "harness/tasks/workflow.py:run_kernel_test": "one parameter a command line option",
+    "harness/tasks/workflow.py:run_kernel_test": "one parameter for each command line option",
     "harness/guest/domain_xml.py:render": "one element after the other, in libvirt's order",
 }
 _GIT_S = 60.0
@@ -34,7 +34,7 @@ _KNOWS_THE_PROJECT = ("harness/project/", "harness/tasks/project.py")
 
 @dataclass(frozen=True, kw_only=True)
 class _Way:
-    """Where something is done for all of the harness, and what to use there."""
+    """The modules that may do something for the whole harness, and what others use instead."""
 
     modules: tuple[str, ...]
     instead: str
@@ -48,40 +48,40 @@ _ONE_WAY = {
             "harness/host/tool.py",
             "harness/host/foreground.py",
         ),
-        instead="host.tool.run has the deadline and the error for a tool that is missing",
+        instead="use host.tool.run, which has a deadline and an error for a missing tool",
     ),
     "starts a process": _Way(
         modules=(
             "harness/host/tool.py",
-            "harness/host/process.py",  # asks a check that hangs where it does
-            "harness/symbols/addr2line.py",  # answers one question after the other
-            "harness/debugger/dap_relay.py",  # speaks with an editor
+            "harness/host/process.py",  # makes a check that hangs print where it hangs
+            "harness/symbols/addr2line.py",  # keeps addr2line running for many questions
+            "harness/debugger/dap_relay.py",  # exchanges messages with an editor
             "harness/debugger/stub_process.py",  # guards a guest while a debugger holds it
             "harness/guest/libvirtd.py",  # lives as long as the guests
-            "harness/guest/libvirtd_parent.py",  # is run by its file name, alone
+            "harness/guest/libvirtd_parent.py",  # runs as a script, without the harness
             "harness/record/qemu_process.py",  # lives as long as a recording
             "harness/runs/suites.py",  # reports each test as it ends
         ),
-        instead="host.tool runs what ends; what stays is listed with its reason in tree_checks",
+        instead="use host.tool for what ends; list others, with a reason, in tree_checks",
     ),
     "locks a file": _Way(
-        modules=("harness/host/file_lock.py",), instead="host.file_lock does, with a deadline"
+        modules=("harness/host/file_lock.py",), instead="use host.file_lock, which has a deadline"
     ),
     _REPLACES: _Way(
         modules=("harness/host/whole_file.py",),
-        instead="host.whole_file does, and leaves nothing behind when it fails",
+        instead="use host.whole_file, which leaves nothing behind when it fails",
     ),
     "reads TOML": _Way(
         modules=("harness/host/toml_file.py",),
-        instead="host.toml_file does, and says what is wrong with a file",
+        instead="use host.toml_file, which reports what is wrong with a file",
     ),
     "spells the folder of results": _Way(
-        modules=("harness/model/build_folder.py",), instead="model.build_folder has it"
+        modules=("harness/model/build_folder.py",), instead="use model.build_folder"
     ),
     "spells the loopback address": _Way(
-        # The protocols are below the model.
+        # The protocols are a layer below the model, so they cannot import it.
         modules=("harness/model/settings.py", "harness/protocols/", "harness/project/"),
-        instead="model.settings.LOOPBACK is it",
+        instead="use model.settings.LOOPBACK",
     ),
 }
 _CALLS = {
@@ -98,13 +98,13 @@ _CALLS = {
 _DRIVER = re.compile(
     r"\bosq(?:uery)?(?:_|\b)|\bkernel/(?:core|os|uapi|client)\b|\btests/\w", re.IGNORECASE
 )
-# osq_lock() is a lock of Linux: include/linux/osq_lock.h.
+# osq_lock() is a lock of Linux, not of this driver: include/linux/osq_lock.h.
 _LOCK_OF_LINUX = re.compile(r"osq_\((?:lock|unlock)|\bosq_(?:lock|unlock|wait_next)\b")
 _C_FUNCTION = re.compile(r"^[A-Za-z_][\w\s*]*?\b(\w+)\([^;]*$")
 
 
 def tracked(project: Path) -> tuple[Path, ...]:
-    """Return the files that git tracks, and the new ones that it does not ignore."""
+    """Return the files that git tracks, and new files that it does not ignore."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = tool.run(command, deadline_s=_GIT_S, error=Lost, cwd=project)
     names = sorted(set(listed.text.split("\0")) - {""})
@@ -112,7 +112,7 @@ def tracked(project: Path) -> tuple[Path, ...]:
 
 
 def host_paths(project: Path) -> Iterator[str]:
-    """Yield every line that names a place of this machine, or a registry that it is set up for."""
+    """Yield every line with a path of this machine, or with the host of its package registry."""
     here = [f"{project}/", *_registries()]
     for path in tracked(project):
         name = path.relative_to(project).as_posix()
@@ -140,14 +140,14 @@ def size(project: Path) -> Iterator[str]:
         count = text.count("\n")
         if count > FILE_LINES and name not in LONGER_FILES:
             yield f"{name}: {count} lines, {FILE_LINES} are allowed"
-        found = python_functions(text) if path.suffix == ".py" else c_functions(text)
-        for function, lines in found:
+        functions = python_functions(text) if path.suffix == ".py" else c_functions(text)
+        for function, lines in functions:
             if lines > FUNCTION_LINES and f"{name}:{function}" not in LONGER_FUNCTIONS:
                 yield f"{name}: {function} has {lines} lines, {FUNCTION_LINES} are allowed"
 
 
 def crowded_folders(project: Path) -> Iterator[str]:
-    """Yield every folder of the harness with more modules than a reader can keep in view."""
+    """Yield every folder of the harness with more modules than FOLDER_MODULES."""
     counts = Counter(path.parent for path in tracked(project) if path.suffix == ".py")
     for folder, count in sorted(counts.items()):
         name = folder.relative_to(project).as_posix()
@@ -156,9 +156,9 @@ def crowded_folders(project: Path) -> Iterator[str]:
 
 
 def driver_names(project: Path) -> Iterator[str]:
-    """Yield every line of the harness that knows this project's own driver or its tests.
+    """Yield every line of the harness that names this project's own driver or its tests.
 
-    The harness serves any module: pyproject.toml names the one under test. Exceptions are
+    The harness serves any module: pyproject.toml names the module under test. Exceptions are
     harness/project, which checks this tree, and the tasks that run those checks.
     """
     for path in tracked(project):
@@ -173,14 +173,14 @@ def driver_names(project: Path) -> Iterator[str]:
 def habits(project: Path) -> Iterator[str]:
     """Yield every module of the harness that prints, reads the environment or catches everything.
 
-    Only tasks print, only host.config reads the environment, and only an error that is passed on
-    may be caught whatever it is. What runs inside a debugger prints there.
+    Only tasks print, and only host.config reads the environment. A handler may catch everything
+    only to raise it again. What runs inside a debugger prints there.
     """
     for path in tracked(project):
         name = path.relative_to(project).as_posix()
         if path.suffix == ".py" and name.startswith("harness/"):
-            for said in sorted(set(_bad_habits(name, ast.parse(path.read_text())))):
-                yield f"{name}: {said}"
+            for habit in sorted(set(_bad_habits(name, ast.parse(path.read_text())))):
+                yield f"{name}: {habit}"
 
 
 def _bad_habits(name: str, tree: ast.Module) -> Iterator[str]:
@@ -197,23 +197,24 @@ def _bad_habits(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def second_ways(project: Path) -> Iterator[str]:
-    """Yield every module of the harness that does by itself what one module does for all.
+    """Yield every module that does itself what one module of the harness does for all others.
 
-    Run a tool, lock a file, replace a file whole, read TOML, name the folder of results and the
-    loopback address. What runs inside a debugger stands alone.
+    This covers running a tool, locking a file, replacing a file, reading TOML, and naming the
+    folder of results and the loopback address. What runs inside a debugger cannot import those
+    modules.
     """
     for path in tracked(project):
         name = path.relative_to(project).as_posix()
         if path.suffix != ".py" or not name.startswith("harness/"):
             continue
-        found = set(_second_ways(ast.parse(path.read_text())))
-        for what in sorted(found):
+        ways = set(_second_ways(ast.parse(path.read_text())))
+        for what in sorted(ways):
             if not name.startswith(_ONE_WAY[what].modules):
                 yield f"{name}: {what}; {_ONE_WAY[what].instead}"
 
 
 def _second_ways(tree: ast.Module) -> Iterator[str]:
-    """Yield the keys of _ONE_WAY for what a module does."""
+    """Yield the keys of _ONE_WAY that apply to a module's code."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             text = ast.unparse(node.func)
@@ -231,13 +232,13 @@ def _second_ways(tree: ast.Module) -> Iterator[str]:
 
 
 def _passes_on(handler: ast.ExceptHandler) -> bool:
-    """Return whether a handler only cleans up and raises what it caught."""
+    """Return whether a handler ends by raising again what it caught."""
     last = handler.body[-1]
     return isinstance(last, ast.Raise) and last.exc is None
 
 
 def python_functions(text: str) -> Iterable[tuple[str, int]]:
-    """Yield name and length of every function, its docstring not counted."""
+    """Yield the name and length of every function; docstrings do not count."""
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -248,7 +249,7 @@ def python_functions(text: str) -> Iterable[tuple[str, int]]:
 
 
 def c_functions(text: str) -> Iterable[tuple[str, int]]:
-    """Yield name and length of every C function in kernel style: its brace alone on a line."""
+    """Yield the name and length of every C function whose braces are on lines of their own."""
     name, begun = "", 0
     for number, line in enumerate(text.splitlines(), start=1):
         match = _C_FUNCTION.match(line)

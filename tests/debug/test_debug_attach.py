@@ -197,7 +197,7 @@ def test_a_second_debugger_is_refused(shared: GuestEntry) -> None:
         terminal.quit()
 
     assert second.returncode == 2
-    assert "is being debugged already" in second.stderr
+    assert "is already held by a debugger" in second.stderr
     assert "CPU#1" in threads
     assert runs_on(shared)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The private daemon, for real but without a guest: started, used, kept, stopped."""
+"""Tests of the private daemon without a guest: it is started, used, kept and stopped."""
 
 import os
 import shutil
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def runtime() -> Iterator[Path]:
-    """Give a folder with a short path, and leave no process of it behind."""
+    """Give a folder with a short path; end all its processes afterwards."""
     with tempfile.TemporaryDirectory(prefix="osq-t-") as folder:
         yield Path(folder)
         libvirtd.stop(Path(folder))
 
 
 def test_the_daemon_lives_as_long_as_the_block(runtime: Path, tmp_path: Path) -> None:
-    """It answers inside, has no domain of anybody's, and nothing of it is left outside."""
+    """It answers in the block, has no domains, and no process of it is left afterwards."""
     with hypervisor.connect(None, runtime=runtime, cache=tmp_path, mask_kvm=True) as hv:
         assert hv.private
         assert domain.find(hv, "") == []
@@ -41,7 +41,7 @@ def test_the_daemon_lives_as_long_as_the_block(runtime: Path, tmp_path: Path) ->
 def test_a_detached_daemon_outlives_the_block_until_it_is_stopped(
     runtime: Path, tmp_path: Path
 ) -> None:
-    """Its URI stays good, and stop_daemon ends it."""
+    """Its URI stays valid, and stop_daemon ends it."""
     with hypervisor.connect(None, runtime=runtime, cache=tmp_path, mask_kvm=True) as hv:
         hv.detach()
 
@@ -51,11 +51,11 @@ def test_a_detached_daemon_outlives_the_block_until_it_is_stopped(
     assert not hypervisor.stop_daemon(runtime)
 
 
-def test_a_daemon_whose_keeper_was_killed_is_still_found(runtime: Path, tmp_path: Path) -> None:
-    """The sweep after the worst case: run and keeper killed at once."""
+def test_a_daemon_whose_parent_was_killed_is_still_stopped(runtime: Path, tmp_path: Path) -> None:
+    """stop_daemon finds the daemon after the run and the parent process were killed."""
     daemon = libvirtd.start(runtime, cache=tmp_path, mask_kvm=True)
-    os.kill(daemon.keeper.pid, signal.SIGKILL)
-    daemon.keeper.wait()
+    os.kill(daemon.parent.pid, signal.SIGKILL)
+    daemon.parent.wait()
 
     assert (Path("/proc") / str(daemon.pid)).exists()
     assert hypervisor.stop_daemon(runtime)

@@ -239,7 +239,10 @@ def test_one_debugger_holds_a_guest(tmp_path: Path) -> None:
     assert not debug_lock.held(tmp_path)
     with debug_lock.hold(tmp_path):
         assert debug_lock.held(tmp_path)
-        with pytest.raises(UsageError, match=r"guarded by process \d+"), debug_lock.hold(tmp_path):
+        with (
+            pytest.raises(UsageError, match=r"held by a debugger, process \d+"),
+            debug_lock.hold(tmp_path),
+        ):
             pass
 
     assert not debug_lock.held(tmp_path)
