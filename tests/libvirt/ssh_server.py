@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""An SSH server for one port and one key that needs no root and is not installed.
+"""An SSH server for one port and one key; it needs no root and is not installed.
 
-    python ssh_server.py HOST_KEY AUTHORIZED_KEYS [MOMENT SIGNAL]
+python ssh_server.py HOST_KEY AUTHORIZED_KEYS [MOMENT SIGNAL]
 
-Prints its port, then runs every command that it is asked for in a shell. A process of its own, so
-that a test can stop and kill it. With a moment, the server sends itself the signal there, once.
+It prints its port, then runs every command that a client sends in a shell. It is a process of its
+own, so that a test can stop and kill it. With MOMENT, it sends itself SIGNAL once at that moment.
 """
 
 import enum
@@ -27,7 +27,7 @@ _WINDOW_BYTES = 1 << 28
 
 
 class Moment(enum.StrEnum):
-    """What the server has last done when it gets the signal."""
+    """What the server has just done when it gets the signal."""
 
     KEY = "received a key, and not answered"
     OPEN = "received the request for a channel, and not answered"

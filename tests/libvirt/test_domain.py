@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""domain and hypervisor on libvirt's own test driver: no QEMU, no daemon, no root."""
+"""Tests of guest.domain and hypervisor on libvirt's test driver, without QEMU, daemon or root."""
 
 import time
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ XML = """
 
 @pytest.fixture
 def hv(tmp_path: Path) -> Iterator[Hypervisor]:
-    """Give a connection to a hypervisor of pretence, which begins with a domain named `test`.
+    """Give a connection to libvirt's test driver, which begins with a domain named `test`.
 
-    All connections of a process share it, so nothing of ours may stay.
+    All connections of a process share its state, so each test must remove its domains.
     """
     with hypervisor.connect(
         "test:///default", runtime=tmp_path, cache=tmp_path, mask_kvm=False
@@ -36,7 +36,7 @@ def hv(tmp_path: Path) -> Iterator[Hypervisor]:
 
 
 def kinds(running: Domain, count: int) -> list[str]:
-    """Return the kinds of the first events, once so many came."""
+    """Return the kinds of the first `count` events, once that many have arrived."""
     end = time.monotonic() + 5
     while len(running.events) < count and time.monotonic() < end:
         time.sleep(0.01)
@@ -44,7 +44,7 @@ def kinds(running: Domain, count: int) -> list[str]:
 
 
 def test_a_given_uri_is_used_as_given(hv: Hypervisor, tmp_path: Path) -> None:
-    """No daemon of ours is started, nothing is written, detaching is nothing to do."""
+    """No private daemon is started, nothing is written, and detach does nothing."""
     hv.detach()
 
     assert (hv.uri, hv.private, hv.daemon_pid) == ("test:///default", False, None)
@@ -52,8 +52,8 @@ def test_a_given_uri_is_used_as_given(hv: Hypervisor, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_life_is_seen_in_state_and_events(hv: Hypervisor) -> None:
-    """Create, suspend, resume, destroy: each shows in the state, and is recorded as an event."""
+def test_each_step_of_a_domain_shows_in_state_and_events(hv: Hypervisor) -> None:
+    """Create, suspend, resume and destroy each change the state and record an event."""
     with Domain.create(hv, XML, paused=False) as running:
         running.suspend()
         suspended = running.state()
@@ -65,8 +65,8 @@ def test_a_life_is_seen_in_state_and_events(hv: Hypervisor) -> None:
     assert running.state() is DomainState.GONE
 
 
-def test_destroy_twice_is_fine(hv: Hypervisor) -> None:
-    """A domain that is gone cannot be more gone."""
+def test_a_second_destroy_does_nothing(hv: Hypervisor) -> None:
+    """Destroying a domain that has ended raises no error."""
     running = Domain.create(hv, XML, paused=False)
 
     running.destroy()
@@ -75,8 +75,8 @@ def test_destroy_twice_is_fine(hv: Hypervisor) -> None:
     assert domain.find(hv, "harness-") == []
 
 
-def test_an_exception_destroys_and_passes(hv: Hypervisor) -> None:
-    """However the block ends, the domain ends with it."""
+def test_an_exception_destroys_the_domain(hv: Hypervisor) -> None:
+    """The domain ends with its block, and the exception is passed on."""
     with pytest.raises(KeyboardInterrupt), Domain.create(hv, XML, paused=False):
         raise KeyboardInterrupt
 
@@ -84,7 +84,7 @@ def test_an_exception_destroys_and_passes(hv: Hypervisor) -> None:
 
 
 def test_a_kept_domain_can_be_found_and_joined(hv: Hypervisor) -> None:
-    """After keep() the domain runs on; attached() joins it and leaves it running."""
+    """After keep() the domain runs on; attach() joins it and leaves it running."""
     with Domain.create(hv, XML, paused=False) as running:
         running.keep()
 
@@ -95,14 +95,14 @@ def test_a_kept_domain_can_be_found_and_joined(hv: Hypervisor) -> None:
 
 
 def test_only_the_prefix_is_found_and_only_the_name_destroyed(hv: Hypervisor) -> None:
-    """The domain that was there before is neither listed nor touched."""
+    """A domain with another name is neither listed nor destroyed."""
     assert domain.find(hv, "harness-") == []
     assert not domain.destroy_by_name(hv, "harness-one")
     assert domain.find(hv, "") == ["test"]
 
 
 def test_save_ends_the_domain(hv: Hypervisor, tmp_path: Path) -> None:
-    """After a save there is a file and no domain; the test driver cannot restore it paused."""
+    """A save writes the file and ends the domain; the test driver cannot restore it paused."""
     saved = tmp_path / "saved"
     running = Domain.create(hv, XML, paused=False)
 
@@ -113,14 +113,14 @@ def test_save_ends_the_domain(hv: Hypervisor, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("xml", ["", "<domain", "<domain type='qemu'><name>x</name></domain>"])
-def test_bad_xml_is_refused_in_our_words(hv: Hypervisor, xml: str) -> None:
-    """What libvirt refuses is a HypervisorError that begins with what was tried."""
+def test_bad_xml_is_a_hypervisor_error(hv: Hypervisor, xml: str) -> None:
+    """The error begins with what was tried."""
     with pytest.raises(HypervisorError, match="cannot be created"):
         Domain.create(hv, xml)
 
 
 def test_a_file_that_is_no_snapshot_is_refused(hv: Hypervisor, tmp_path: Path) -> None:
-    """A truncated snapshot names the file."""
+    """The error of a truncated snapshot names the file."""
     broken = tmp_path / "broken"
     broken.write_bytes(b"LibvirtQ")
 
@@ -128,8 +128,8 @@ def test_a_file_that_is_no_snapshot_is_refused(hv: Hypervisor, tmp_path: Path) -
         Domain.restore(hv, broken, XML)
 
 
-def test_what_the_driver_lacks_is_an_error_not_a_crash(hv: Hypervisor) -> None:
-    """No console, no monitor: each is refused in our words."""
+def test_an_unsupported_operation_is_a_hypervisor_error(hv: Hypervisor) -> None:
+    """The test driver has no console and no monitor; each is refused with a HypervisorError."""
     with Domain.create(hv, XML, paused=False) as running:
         with pytest.raises(HypervisorError):
             running.open_console()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""guest: against a real SSH server on a loopback port, in a process of its own."""
+"""Tests of systems.ssh against a real SSH server on a loopback port, in a separate process."""
 
 import os
 import signal
@@ -25,19 +25,19 @@ _SOON_S = 15
 
 
 def no_news() -> None:
-    """Know nothing of the guest's death."""
+    """Report no death of the guest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A running server and how to get in."""
+    """A running server, and the keys to log in."""
 
     endpoint: Endpoint
     process: subprocess.Popen[bytes]
 
 
 def make_key(file: Path) -> str:
-    """Make a key pair and return the public half as known_hosts has it."""
+    """Make a key pair and return the public half as a line of known_hosts."""
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(file)]
     subprocess.run(command, check=True)
     return " ".join(file.with_suffix(".pub").read_text().split()[:2])
@@ -45,7 +45,7 @@ def make_key(file: Path) -> str:
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[Server]:
-    """Run a server with keys of its own in a folder; the options are its Moment and a signal."""
+    """Run a server with its own keys in a folder; the options are its moment and signal."""
     host_key = make_key(folder / "host")
     (folder / "authorized").write_text(make_key(folder / "client") + "\n")
     program = Path(__file__).with_name("ssh_server.py")
@@ -73,7 +73,7 @@ def serving(folder: Path, *options: str) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Run a server for the tests of this file."""
+    """Give a server for the tests of this file."""
     with serving(tmp_path_factory.mktemp("ssh")) as found:
         yield found
 
@@ -85,8 +85,8 @@ def guest(server: Server) -> Iterator[Guest]:
         yield found
 
 
-def test_streams_and_status_come_apart(guest: Guest) -> None:
-    """Both streams, the status, and words quoted for the shell."""
+def test_streams_and_status_are_separate(guest: Guest) -> None:
+    """Output, errors and status are returned separately, and words are quoted for the shell."""
     done = guest.run("echo out; echo err >&2; exit 3", deadline_s=10, check=False)
     quoted = guest.run(["printf", "%s|", "a b", "$HOME", "ü"], deadline_s=10)
 
@@ -95,7 +95,7 @@ def test_streams_and_status_come_apart(guest: Guest) -> None:
 
 
 def test_a_failed_command_carries_its_output(guest: Guest) -> None:
-    """Checked, a status that is not 0 is an error with what the command said."""
+    """With check, a status other than 0 is an error that has the output."""
     with pytest.raises(CommandFailed, match="status 5") as caught:
         guest.run("echo because; exit 5", deadline_s=10)
 
@@ -104,7 +104,7 @@ def test_a_failed_command_carries_its_output(guest: Guest) -> None:
 
 
 def test_much_output_and_input_do_not_block(guest: Guest) -> None:
-    """Eight MiB in and out again, on both streams, and bytes that are no UTF-8."""
+    """Eight MiB pass in and out on both streams, including bytes that are not UTF-8."""
     data = b"\xff" + bytes(range(128)) * 65536
 
     done = guest.run("tee /dev/stderr | wc -c", deadline_s=30, input=data)
@@ -113,8 +113,8 @@ def test_much_output_and_input_do_not_block(guest: Guest) -> None:
     assert done.stderr.startswith("\\xff")
 
 
-def test_a_command_without_end_costs_its_deadline(guest: Guest) -> None:
-    """The deadline is kept, the error has what was said, the connection goes on."""
+def test_a_command_that_does_not_end_stops_at_its_deadline(guest: Guest) -> None:
+    """The error has the output so far, and the connection stays usable."""
     begun = time.monotonic()
 
     with pytest.raises(GuestLost, match="no end in time") as caught:
@@ -126,7 +126,7 @@ def test_a_command_without_end_costs_its_deadline(guest: Guest) -> None:
 
 
 def test_lines_come_while_the_command_runs(guest: Guest) -> None:
-    """None stands for a moment without a line; the last line needs no end."""
+    """None marks a moment without a line, and the last line needs no newline."""
     with guest.popen("echo one; sleep 0.6; printf two") as process:
         seen = list(process.lines(poll_s=0.1))
         status = process.wait(deadline_s=5)
@@ -136,8 +136,8 @@ def test_lines_come_while_the_command_runs(guest: Guest) -> None:
     assert status == 0
 
 
-def test_files_go_in_and_out(guest: Guest, tmp_path: Path) -> None:
-    """Bytes and modes arrive; a file of the same name is replaced, not written over."""
+def test_files_are_copied_in_and_out(guest: Guest, tmp_path: Path) -> None:
+    """Content and mode arrive, and an existing file is replaced, not overwritten in place."""
     source, back, target = (tmp_path / name for name in ("source", "back", "in side"))
     source.write_bytes(os.urandom(100_000))
     target.write_text("old")
@@ -158,7 +158,7 @@ def test_files_go_in_and_out(guest: Guest, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_an_error(guest: Guest, tmp_path: Path) -> None:
-    """The guest's own words say which."""
+    """The error has the guest's own message."""
     (tmp_path / "file").write_text("no folder")
     spec = PushSpec(source=tmp_path / "file", target=str(tmp_path / "file" / "below"))
 
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_written_is_an_error(guest: Guest, tmp_path: Path)
 
 
 def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
-    """Waiting does not mend a key that is not let in."""
+    """Waiting would not help, so it is not tried again."""
     make_key(tmp_path / "stranger")
     endpoint = replace(server.endpoint, key_file=tmp_path / "stranger")
     begun = time.monotonic()
@@ -184,7 +184,7 @@ def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> No
 
 
 def test_another_host_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
-    """Whoever answers in the guest's place is not talked to."""
+    """A server with another host key is not the guest."""
     endpoint = replace(server.endpoint, host_key=make_key(tmp_path / "other"))
 
     with (
@@ -195,7 +195,7 @@ def test_another_host_key_is_an_error_at_once(server: Server, tmp_path: Path) ->
 
 
 def test_a_silent_port_is_tried_until_the_deadline(server: Server) -> None:
-    """Nobody listens: tried again and again, and asked in between whether the guest lives."""
+    """While nothing listens, the connection is tried again and the guest's health is checked."""
     asked = []
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -210,8 +210,8 @@ def test_a_silent_port_is_tried_until_the_deadline(server: Server) -> None:
     assert len(asked) >= 3
 
 
-def test_the_news_of_a_dead_guest_ends_the_waiting(server: Server) -> None:
-    """What the console knows comes before what SSH hopes."""
+def test_a_dead_guest_ends_the_wait_for_ssh(server: Server) -> None:
+    """When the health check reports a death, the connection is not tried any longer."""
 
     def dead() -> None:
         raise GuestCrashed("it died")
@@ -220,8 +220,8 @@ def test_the_news_of_a_dead_guest_ends_the_waiting(server: Server) -> None:
         pass
 
 
-def test_a_banner_and_nothing_more_is_retried(server: Server) -> None:
-    """A peer that says hello and resets is no guest yet, and no crash of ours."""
+def test_a_connection_that_ends_after_the_banner_is_retried(server: Server) -> None:
+    """A peer that resets after its banner is a guest that is not ready."""
     with socket.socket() as liar:
         liar.bind(("127.0.0.1", 0))
         liar.listen(8)
@@ -244,8 +244,8 @@ def test_a_banner_and_nothing_more_is_retried(server: Server) -> None:
 
 
 @pytest.mark.parametrize("moment", [one for one in Moment if one != Moment.KEY])
-def test_a_peer_that_freezes_costs_the_deadline(tmp_path: Path, moment: Moment) -> None:
-    """Whatever the peer did last when its process is stopped, the call ends at its deadline."""
+def test_a_frozen_peer_is_left_at_the_deadline(tmp_path: Path, moment: Moment) -> None:
+    """Whatever the peer did last before its process was stopped, the call ends at its deadline."""
     with (
         serving(tmp_path, moment, "SIGSTOP") as own,
         Guest.connect(own.endpoint, deadline_s=30, alive=no_news) as frozen,
@@ -260,8 +260,8 @@ def test_a_peer_that_freezes_costs_the_deadline(tmp_path: Path, moment: Moment) 
 
 
 @pytest.mark.parametrize("moment", [Moment.OPEN, Moment.EXEC])
-def test_a_late_answer_does_not_cost_the_connection(tmp_path: Path, moment: Moment) -> None:
-    """What the peer answers to a command that was given up is passed over."""
+def test_a_late_answer_does_not_disturb_the_next_command(tmp_path: Path, moment: Moment) -> None:
+    """The answer to a command that reached its deadline is ignored."""
     with (
         serving(tmp_path, moment, "SIGSTOP") as own,
         Guest.connect(own.endpoint, deadline_s=30, alive=no_news) as thawed,
@@ -274,8 +274,8 @@ def test_a_late_answer_does_not_cost_the_connection(tmp_path: Path, moment: Mome
         assert thawed.run("echo on", deadline_s=30).stdout == "on\n"
 
 
-def test_output_without_end_costs_the_deadline(guest: Guest) -> None:
-    """A stream that always has more is left at the deadline, and the connection goes on."""
+def test_endless_output_is_left_at_the_deadline(guest: Guest) -> None:
+    """A stream that always has more is left at the deadline, and the connection stays usable."""
     begun = time.monotonic()
 
     with pytest.raises(GuestLost, match="no end in time"):
@@ -286,7 +286,7 @@ def test_output_without_end_costs_the_deadline(guest: Guest) -> None:
 
 
 def test_a_peer_that_dies_at_the_key_is_tried_again(tmp_path: Path) -> None:
-    """A connection that ends before the answer to the key is no refused key."""
+    """A connection that ends before the answer to the key does not count as a refused key."""
     with (
         serving(tmp_path, Moment.KEY, "SIGKILL") as own,
         pytest.raises(GuestLost, match="no SSH after 2 s"),
@@ -296,7 +296,7 @@ def test_a_peer_that_dies_at_the_key_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_a_peer_that_dies_is_noticed(tmp_path: Path) -> None:
-    """The connection is cut in the middle of a command: GuestLost, not silence."""
+    """When the connection breaks during a command, the error is GuestLost."""
     with (
         serving(tmp_path) as own,
         Guest.connect(own.endpoint, deadline_s=10, alive=no_news) as cut,

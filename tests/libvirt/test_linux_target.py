@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A Linux target over SSH, with real commands on a real kernel: this host, seen from outside."""
+"""Tests of a Linux target over SSH, with real commands on this host's kernel."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.libvirt.test_guest_ssh import serving
 
 
 def target_at(folder: Path, port: int, host_key: str) -> RemoteSpec:
-    """Return a target whose keys lie in a folder."""
+    """Return a target whose keys are in a folder."""
     return RemoteSpec(
         name="lab",
         type=Kind.SSH,
@@ -30,8 +30,8 @@ def target_at(folder: Path, port: int, host_key: str) -> RemoteSpec:
     )
 
 
-def test_a_target_is_asked_what_this_host_is(tmp_path: Path) -> None:
-    """The requirements over SSH are those that the same commands find without it."""
+def test_the_requirements_over_ssh_are_those_of_this_host(tmp_path: Path) -> None:
+    """The same commands give the same requirements with and without SSH."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
 
@@ -41,8 +41,8 @@ def test_a_target_is_asked_what_this_host_is(tmp_path: Path) -> None:
     assert any(setup.examine(ThisHost()).release in one.what for one in found)
 
 
-def test_a_target_that_stays_in_its_session_was_not_restarted(tmp_path: Path) -> None:
-    """It answers, and says the same boot id: after its limit that is a loss, not a restart."""
+def test_a_restart_that_does_not_happen_is_a_loss(tmp_path: Path) -> None:
+    """A target that still reports the same boot id at the deadline has not restarted."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
         session = setup.boot_session(ThisHost())
@@ -52,7 +52,7 @@ def test_a_target_that_stays_in_its_session_was_not_restarted(tmp_path: Path) ->
 
 
 def test_a_linux_target_is_not_taken_for_a_mac(tmp_path: Path) -> None:
-    """The wrong system in the file: said before anything is changed."""
+    """A wrong system in the file is an error before anything is changed."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
         wrong = RemoteSpec(**{**vars(lab), "system": System.MACOS})
@@ -61,8 +61,8 @@ def test_a_linux_target_is_not_taken_for_a_mac(tmp_path: Path) -> None:
             workflow.requirements(wrong)
 
 
-def test_a_module_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
-    """Before a connection is made."""
+def test_a_missing_module_is_a_usage_error(tmp_path: Path) -> None:
+    """The error comes before a connection is made."""
     lab = target_at(tmp_path, 1, "ssh-ed25519 AAAA")
     asked = Loading(
         target=lab, spec=ModuleSpec(name="m", source=tmp_path), file=tmp_path / "none.ko"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A macOS guest's machine without macOS: valid for libvirt, run by QEMU, kept, brought back.
+"""Tests of a macOS guest's machine without macOS: valid for libvirt, run by QEMU, saved, restored.
 
-The firmware is a file of zeros, so nothing boots; what is shown is the machine, not the system.
+The firmware is a file of zeros, so nothing boots: the tests cover the machine, not the system.
 """
 
 import os
@@ -52,7 +52,7 @@ _FIRMWARE_BYTES = 1 << 20
 def test_libvirts_own_schema_accepts_the_machine(
     tmp_path: Path, release: int, accel: Accel
 ) -> None:
-    """virt-xml-validate has no objection, and has one to a machine with a wrong element."""
+    """virt-xml-validate accepts the XML, and rejects it with a wrong element."""
     file = tmp_path / "domain.xml"
     text = mac_domain_xml.render(replace(SPEC, release=release, accel=accel))
     file.write_text(text)
@@ -65,7 +65,7 @@ def test_libvirts_own_schema_accepts_the_machine(
 
 
 def test_processor_and_card_follow_the_release() -> None:
-    """AVX2 from macOS 13 on, virtio's card from 11 on; SSH leads in, nothing leads out."""
+    """AVX2 comes with macOS 13, virtio's card with 11; SSH is forwarded in, nothing leads out."""
     old, new = (mac_domain_xml.render(replace(SPEC, release=release)) for release in (10, 13))
 
     assert "Penryn" in old
@@ -76,7 +76,7 @@ def test_processor_and_card_follow_the_release() -> None:
 
 
 def test_the_key_is_escaped_for_both_readers() -> None:
-    """XML's characters by the library, QEMU's comma doubled."""
+    """The XML library escapes its characters, and QEMU's comma is doubled."""
     root = ET.fromstring(mac_domain_xml.render(SPEC))  # noqa: S314
     values = [one.get("value", "") for one in root.iter() if one.tag.endswith("}arg")]
 
@@ -84,8 +84,8 @@ def test_the_key_is_escaped_for_both_readers() -> None:
 
 
 @pytest.mark.parametrize("osk", ["", OSK[:-1], OSK + "x", OSK[:-1] + "\n"])
-def test_what_cannot_be_a_key_is_refused(osk: str) -> None:
-    """The wrong length and a line break are the usual slips; the key itself is not shown."""
+def test_a_malformed_key_is_refused(osk: str) -> None:
+    """A wrong length or a line break is an error, which does not show the key."""
     with pytest.raises(UsageError, match="the SMC's key has") as caught:
         mac_domain_xml.render(replace(SPEC, osk=osk))
 
@@ -105,7 +105,7 @@ def hv(tmp_path: Path) -> Iterator[Hypervisor]:
 
 @pytest.fixture
 def target(hv: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteSpec:
-    """Make a target of files that hold nothing."""
+    """Make a target whose files are empty."""
     why = "the daemon's view of KVM is masked"
     monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.TCG, why))
     for name in ("code.fd", "vars.fd"):
@@ -132,8 +132,8 @@ def target(hv: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     )
 
 
-def test_qemu_runs_the_machine_and_its_state_is_kept(target: RemoteSpec) -> None:
-    """On, off, a snapshot while off, brought back with the firmware's variables; none while on."""
+def test_a_saved_state_is_restored_with_the_firmware_variables(target: RemoteSpec) -> None:
+    """States are saved and restored while the machine is off, and refused while it is on."""
     mac = power.of(target)
     variables = target.libvirt.variables
 
@@ -156,8 +156,10 @@ def test_qemu_runs_the_machine_and_its_state_is_kept(target: RemoteSpec) -> None
         mac.revert("other")
 
 
-def test_its_opencore_disk_is_edited_while_it_is_off(target: RemoteSpec, tmp_path: Path) -> None:
-    """kernel-deps --apply: refused while the guest is on, done and taken back while it is off."""
+def test_the_opencore_disk_is_edited_only_while_the_guest_is_off(
+    target: RemoteSpec, tmp_path: Path
+) -> None:
+    """kernel-deps --apply is refused while the guest is on; off, it is applied and undone."""
     config = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=config)
     disk.replace(target.libvirt.opencore)
@@ -177,8 +179,8 @@ def test_its_opencore_disk_is_edited_while_it_is_off(target: RemoteSpec, tmp_pat
     assert any("lowers the target's security" in line for line in said)
 
 
-def test_what_the_user_has_to_bring_is_named(target: RemoteSpec) -> None:
-    """A missing file is a usage error before libvirt is asked for anything."""
+def test_a_missing_file_of_the_user_is_named(target: RemoteSpec) -> None:
+    """A missing file is a usage error before libvirt is asked."""
     target.libvirt.firmware.unlink()
     target.libvirt.osk_file.unlink()
 
@@ -186,8 +188,8 @@ def test_what_the_user_has_to_bring_is_named(target: RemoteSpec) -> None:
         power.of(target).start()
 
 
-def test_a_daemon_that_is_not_there_is_no_guest_that_is_off(target: RemoteSpec) -> None:
-    """Only libvirt's own 'no such domain' means off."""
+def test_a_missing_daemon_does_not_count_as_a_guest_that_is_off(target: RemoteSpec) -> None:
+    """Only libvirt's error 'no such domain' means off."""
     gone = replace(target.libvirt, uri="qemu+unix:///session?socket=/nowhere/sock")
 
     with pytest.raises(HypervisorError, match="virsh domstate failed"):

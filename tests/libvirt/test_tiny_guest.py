@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The whole adapter with real QEMU and a guest of 80 bytes: no image, no kernel, no network.
+"""Tests of the libvirt adapter with real QEMU and a guest of 80 bytes: no image, no network.
 
-The guest is a Linux "kernel" by its header only. Its real-mode code prints `hello` on the serial
-line and then echoes what is typed, but for `r` it resets the machine, and for `p` it writes to
-the pvpanic port as a dying kernel does.
+The guest is a Linux "kernel" only by its header. Its real-mode code prints `hello` on the serial
+line and then echoes what is typed, with two exceptions: for `r` it resets the machine, and for `p`
+it writes to the pvpanic port as a dying kernel does.
 """
 
 import os
@@ -51,7 +51,7 @@ _CODE = bytes.fromhex(
 
 
 def tiny_kernel() -> bytes:
-    """Return what QEMU takes for a bzImage of boot protocol 2.02 (Documentation/x86/boot)."""
+    """Return a bzImage of boot protocol 2.02 for QEMU (Documentation/x86/boot)."""
     image = bytearray(2048)
     image[0x1F1] = 1  # setup sectors after the first
     image[0x1FE:0x200] = b"\x55\xaa"
@@ -66,7 +66,7 @@ def tiny_kernel() -> bytes:
 
 @pytest.fixture
 def runtime() -> Iterator[Path]:
-    """Give a folder with a short path, and leave no process of it behind."""
+    """Give a folder with a short path; end all its processes afterwards."""
     with tempfile.TemporaryDirectory(prefix="osq-t-") as folder:
         yield Path(folder)
         libvirtd.stop(Path(folder))
@@ -74,7 +74,7 @@ def runtime() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder in which libvirt's knowledge of QEMU is shared by the tests."""
+    """Give a folder in which the tests share libvirt's list of QEMU's abilities."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -87,7 +87,7 @@ def hv(runtime: Path, cache: Path) -> Iterator[Hypervisor]:
 
 @pytest.fixture
 def spec(runtime: Path, tmp_path: Path) -> DomainSpec:
-    """Give the machine for the tiny guest, its files made."""
+    """Give the machine of the tiny guest, with its files."""
     (tmp_path / "kernel").write_bytes(tiny_kernel())
     (tmp_path / "initrd").write_bytes(b"none")
     (tmp_path / "modules").write_bytes(bytes(1 << 20))
@@ -116,7 +116,7 @@ def overlay(path: Path) -> Path:
 
 
 def test_the_console_has_the_first_byte(hv: Hypervisor, spec: DomainSpec, tmp_path: Path) -> None:
-    """Attached while paused, it misses nothing; QEMU's own log has the same bytes."""
+    """A console that is attached while paused misses nothing; QEMU's log has the same bytes."""
     with (
         Domain.create(hv, render(spec)) as running,
         Console(running.open_console(), file=tmp_path / "log") as console,
@@ -137,9 +137,9 @@ def test_the_console_has_the_first_byte(hv: Hypervisor, spec: DomainSpec, tmp_pa
 
 
 def test_no_write_waits_for_the_reader(hv: Hypervisor, spec: DomainSpec, tmp_path: Path) -> None:
-    """Typed while the reader is about to wait, as often as a lost wakeup of libvirt's needs.
+    """Writes while the reader is about to wait are never lost and never block.
 
-    Two threads in calls to one connection lost one of some hundred writes, or hung at the next.
+    Two threads in calls to one connection lost about one of a hundred writes, or hung at the next.
     """
     with (
         Domain.create(hv, render(spec)) as running,
@@ -155,7 +155,7 @@ def test_no_write_waits_for_the_reader(hv: Hypervisor, spec: DomainSpec, tmp_pat
 def test_a_closed_console_leaves_nothing_open(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """No descriptor of its connection stays; a write is refused, a second close is none."""
+    """Its connection leaves no descriptor, a write is refused, and a second close does nothing."""
     with Domain.create(hv, render(spec)) as running:
         before = len(os.listdir("/proc/self/fd"))
         for number in range(5):
@@ -177,7 +177,7 @@ def test_a_closed_console_leaves_nothing_open(
 def test_a_restored_guest_goes_on_with_other_paths(
     hv: Hypervisor, spec: DomainSpec, runtime: Path, tmp_path: Path
 ) -> None:
-    """Overlay, monitor socket, log and run id may differ; the guest goes on where it was."""
+    """Overlay, monitor socket, log and run id may differ, and the guest continues where it was."""
     other = replace(
         spec,
         run_id="two",
@@ -208,7 +208,7 @@ def test_a_restored_guest_goes_on_with_other_paths(
 def test_a_restore_under_another_name_is_refused(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """Libvirt does not rename through a restore; the error says so and what to do."""
+    """Libvirt cannot rename a domain in a restore; the error says so, with a hint."""
     with Domain.create(hv, render(spec)) as running:
         running.save(tmp_path / "saved")
 
@@ -221,7 +221,7 @@ def test_a_restore_under_another_name_is_refused(
 def test_a_truncated_snapshot_is_refused_and_the_next_start_works(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """A damaged snapshot is an error in our words, and leaves nothing in the way."""
+    """A damaged snapshot is a HypervisorError, and does not hinder the next start."""
     with Domain.create(hv, render(spec)) as running:
         running.save(tmp_path / "saved")
     whole = (tmp_path / "saved").read_bytes()
@@ -241,7 +241,7 @@ def test_a_truncated_snapshot_is_refused_and_the_next_start_works(
         (b"r", "shutdown", {DomainState.SHUTOFF, DomainState.GONE}),
     ],
 )
-def test_a_panic_and_a_reset_are_seen(
+def test_a_panic_stops_and_a_reset_ends_the_domain(
     hv: Hypervisor,
     spec: DomainSpec,
     tmp_path: Path,
@@ -249,7 +249,7 @@ def test_a_panic_and_a_reset_are_seen(
     kind: str,
     states: set[DomainState],
 ) -> None:
-    """A panic stops the guest for its memory to be read; a reset ends it. Both are events."""
+    """Both are events; after a panic the memory can be read."""
     with (
         Domain.create(hv, render(spec)) as running,
         Console(running.open_console(), file=tmp_path / "log") as console,
@@ -275,7 +275,7 @@ def test_a_port_is_forwarded_on_loopback_only(hv: Hypervisor, spec: DomainSpec) 
 def test_a_kept_guest_outlives_the_run_until_it_is_stopped(
     spec: DomainSpec, runtime: Path, cache: Path
 ) -> None:
-    """With keep and detach guest and daemon stay, can be joined by URI, and end together."""
+    """After keep and detach the guest and daemon run, can be joined by URI, and end together."""
     with hypervisor.connect(None, runtime=runtime, cache=cache, mask_kvm=True) as hv:
         with Domain.create(hv, render(spec)) as running:
             running.keep()
@@ -292,7 +292,7 @@ def test_a_kept_guest_outlives_the_run_until_it_is_stopped(
 
 
 def test_an_error_of_qemu_shows_its_log(hv: Hypervisor, spec: DomainSpec) -> None:
-    """A disk that is not there is named, and the daemon's log is the evidence."""
+    """The error names a missing disk, and the daemon's log is the evidence."""
     with pytest.raises(HypervisorError, match=r"gone\.qcow2") as caught:
         Domain.create(hv, render(replace(spec, overlay=Path("/nowhere/gone.qcow2"))))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""leftovers: what a killed run left goes away, what somebody keeps or uses stays."""
+"""Tests of guest.cleanup: it removes what killed runs left, and nothing that is kept or in use."""
 
 import os
 from dataclasses import replace
@@ -12,7 +12,7 @@ from harness.guest import cleanup, registry
 
 
 def make_entry(base: Path, run_id: str, *, kept: bool = False) -> registry.GuestEntry:
-    """Write the record of a run that nobody owns, with a disk folder."""
+    """Write the record of a run without a lock, and make its disk folder."""
     entry = registry.GuestEntry(
         run_id=run_id,
         folder=base / "runtime" / run_id,
@@ -28,66 +28,66 @@ def make_entry(base: Path, run_id: str, *, kept: bool = False) -> registry.Guest
     return entry
 
 
-def swept(base: Path) -> list[str]:
-    """Return what a sweep says."""
+def sweep_lines(base: Path) -> list[str]:
+    """Sweep, and return the lines that describe what was removed."""
     return list(cleanup.sweep(base / "runtime", base / "cache"))
 
 
-def test_a_killed_run_is_removed_and_said(tmp_path: Path) -> None:
-    """Record, folder and overlay of a run without an owner go, and one line names it."""
+def test_a_killed_run_is_removed_and_reported(tmp_path: Path) -> None:
+    """Record, folder and overlay of an unlocked run are removed, and one line names the run."""
     entry = make_entry(tmp_path, "run-1")
 
-    (line,) = swept(tmp_path)
+    (line,) = sweep_lines(tmp_path)
 
     assert "run-1" in line
     assert not entry.folder.exists()
     assert not entry.disk.exists()
-    assert swept(tmp_path) == []
+    assert sweep_lines(tmp_path) == []
 
 
 def test_a_run_in_use_is_left_alone(tmp_path: Path) -> None:
-    """A lock that somebody holds protects the run."""
+    """A run whose lock is held is not removed."""
     base = make_entry(tmp_path, "run-0")
     mine = replace(base, run_id="run-1", folder=tmp_path / "runtime" / "run-1")
     registry.remove(base)
 
     with registry.claim(mine):
-        assert swept(tmp_path) == []
+        assert sweep_lines(tmp_path) == []
         assert mine.folder.exists()
 
 
-def test_a_kept_guest_that_died_is_a_leftover(tmp_path: Path) -> None:
-    """Kept protects a guest that lives, not the files of one that is gone."""
+def test_the_files_of_a_kept_guest_that_died_are_removed(tmp_path: Path) -> None:
+    """A guest that was kept and no longer runs does not protect its files."""
     make_entry(tmp_path, "run-1", kept=True)
 
-    assert len(swept(tmp_path)) == 1
+    assert len(sweep_lines(tmp_path)) == 1
 
 
 def test_an_overlay_without_a_record_is_removed(tmp_path: Path) -> None:
-    """A disk whose run folder vanished with a reboot is found by its own folder."""
+    """An overlay is removed when its runtime folder is gone, for example after a reboot."""
     orphan = tmp_path / "cache" / "live" / "run-9"
     orphan.mkdir(parents=True)
     os.utime(orphan, (0, 0))
 
-    assert "run-9" in swept(tmp_path)[0]
+    assert "run-9" in sweep_lines(tmp_path)[0]
     assert not orphan.exists()
 
 
 def test_an_overlay_of_another_runtime_folder_stays(tmp_path: Path) -> None:
-    """Two users of one cache do not take each other's live disks for orphans."""
+    """An overlay stays while its entry exists in any runtime folder, and goes with the entry."""
     elsewhere = tmp_path / "elsewhere" / "run-8"
     elsewhere.mkdir(parents=True)
     disk = tmp_path / "cache" / "live" / "run-8"
     disk.mkdir(parents=True)
     (disk / "entry").write_text(f"{elsewhere}\n")
 
-    assert swept(tmp_path) == []
+    assert sweep_lines(tmp_path) == []
     elsewhere.rmdir()
-    assert "run-8" in swept(tmp_path)[0]
+    assert "run-8" in sweep_lines(tmp_path)[0]
 
 
-def test_the_only_guest_is_meant_without_a_name(tmp_path: Path) -> None:
-    """One guest needs no name, two need one, none is an error that lists."""
+def test_a_guest_without_a_run_id_must_be_the_only_one(tmp_path: Path) -> None:
+    """Without a run id the only guest is chosen; otherwise the error lists the guests."""
     runtime = tmp_path / "runtime"
     with pytest.raises(UsageError, match="guests now: none"):
         cleanup.choose_guest(runtime, "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""console: every byte reaches the file, every line the reader, and no wait lasts for ever."""
+"""Tests of guest.console: every byte reaches the file, every line the readers, every wait ends."""
 
 import queue
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from harness.guest.console import Console, Line, follow, plain
 
 
 class Wire:
-    """A byte source that a test feeds; b"" ends it, as a gone domain would."""
+    """A byte source that a test feeds; b"" ends it, as the end of a domain would."""
 
     def __init__(self, *chunks: bytes) -> None:
         self.chunks: queue.Queue[bytes] = queue.Queue()
@@ -21,11 +21,11 @@ class Wire:
             self.chunks.put(chunk)
 
     def read(self, _size_bytes: int) -> bytes:
-        """Return the next chunk, waiting for it."""
+        """Return the next chunk; wait for it."""
         return self.chunks.get(timeout=10)
 
     def write(self, data: bytes) -> None:
-        """Remember what was typed."""
+        """Record the bytes that are sent to the guest."""
         self.written += data
 
     def close(self) -> None:
@@ -34,7 +34,7 @@ class Wire:
 
 
 def test_lines_split_across_reads_are_whole(tmp_path: Path) -> None:
-    """A line that arrives in pieces is one line, numbered from 0."""
+    """A line that arrives in pieces is one line; lines are numbered from 0."""
     with Console(Wire(b"fir", b"st\nsec", b"ond\n"), file=tmp_path / "log") as console:
         line = console.wait_for("second", deadline_s=5)
 
@@ -43,7 +43,7 @@ def test_lines_split_across_reads_are_whole(tmp_path: Path) -> None:
 
 
 def test_the_file_holds_every_byte_as_it_came(tmp_path: Path) -> None:
-    """Escapes, carriage returns and bad UTF-8 stay in the file."""
+    """Terminal codes, carriage returns and invalid UTF-8 stay in the file."""
     raw = b"\x1b[31mred\x1b[0m\r\n\xff\r\nno end"
     console = Console(Wire(raw, b""), file=tmp_path / "log")
     with console:
@@ -52,8 +52,8 @@ def test_the_file_holds_every_byte_as_it_came(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_bytes() == raw
 
 
-def test_the_next_guests_console_is_a_file_of_its_own(tmp_path: Path) -> None:
-    """Line numbers of a report count from this guest's first line."""
+def test_a_new_console_empties_its_file(tmp_path: Path) -> None:
+    """The file holds only the present guest's lines; line numbers in reports refer to them."""
     for raw in (b"the first guest\n", b"the second\n"):
         with Console(Wire(raw, b""), file=tmp_path / "log") as console:
             console.wait_for("guest|second", deadline_s=5)
@@ -72,12 +72,12 @@ def test_the_next_guests_console_is_a_file_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_plain_text_has_no_escapes(raw: bytes, text: str) -> None:
-    """Colour, titles and carriage returns go; what is not UTF-8 is shown as it is."""
+    """Colours, titles and carriage returns are removed; invalid UTF-8 is shown as escapes."""
     assert plain(raw) == text
 
 
 def test_a_wait_ends_at_its_deadline_with_the_last_lines(tmp_path: Path) -> None:
-    """Silence is a failure that shows what was last said, unfinished lines included."""
+    """The error of a wait that times out has the last lines, an unfinished one included."""
     with (
         Console(Wire(b"booting\nlogin: "), file=tmp_path / "log") as console,
         pytest.raises(GuestLost) as caught,
@@ -88,7 +88,7 @@ def test_a_wait_ends_at_its_deadline_with_the_last_lines(tmp_path: Path) -> None
 
 
 def test_a_wait_ends_with_the_console(tmp_path: Path) -> None:
-    """When the guest is gone, nobody waits for the deadline."""
+    """A wait fails when the console ends, before its deadline."""
     with (
         Console(Wire(b"bye\n", b""), file=tmp_path / "log") as console,
         pytest.raises(GuestLost, match="console ended"),
@@ -96,14 +96,14 @@ def test_a_wait_ends_with_the_console(tmp_path: Path) -> None:
         console.wait_for("never", deadline_s=60)
 
 
-def test_a_wait_can_skip_what_was_said_before(tmp_path: Path) -> None:
-    """With `since`, an old line of the same text does not count."""
+def test_a_wait_can_skip_earlier_lines(tmp_path: Path) -> None:
+    """With `since`, an earlier line with the same text does not match."""
     with Console(Wire(b"ready\nother\nready\n"), file=tmp_path / "log") as console:
         assert console.wait_for(lambda text: text == "ready", deadline_s=5, since=1).index == 2
 
 
 def test_a_late_subscriber_misses_nothing(tmp_path: Path) -> None:
-    """A subscriber gets the lines from before, then each new one, in order and once."""
+    """A subscriber gets the earlier lines, then each new line, in order and once."""
     wire = Wire(b"one\n")
     got: list[Line] = []
     with Console(wire, file=tmp_path / "log") as console:
@@ -116,7 +116,7 @@ def test_a_late_subscriber_misses_nothing(tmp_path: Path) -> None:
 
 
 def test_close_ends_a_blocked_read(tmp_path: Path) -> None:
-    """The console can always be left, and left twice."""
+    """`close` ends a blocked read, and may be called twice."""
     console = Console(Wire(), file=tmp_path / "log")
     with console:
         assert not console.ended
@@ -126,7 +126,7 @@ def test_close_ends_a_blocked_read(tmp_path: Path) -> None:
 
 
 def test_writing_reaches_the_guest(tmp_path: Path) -> None:
-    """What is written to the console is typed into the guest."""
+    """Bytes that are written to the console are sent to the guest."""
     wire = Wire()
     with Console(wire, file=tmp_path / "log") as console:
         console.write(b"h")
@@ -134,15 +134,15 @@ def test_writing_reaches_the_guest(tmp_path: Path) -> None:
     assert wire.written == b"h"
 
 
-def counted(answers: int) -> Callable[[], bool]:
-    """Return a function that says True so many times, then False."""
+def true_times(answers: int) -> Callable[[], bool]:
+    """Return a function that returns True so many times, then False."""
     left = iter([True] * answers)
     return lambda: next(left, False)
 
 
 def test_follow_reads_on_until_the_guest_is_gone(tmp_path: Path) -> None:
-    """What is in the file comes at once, the unfinished last line at the end."""
+    """The lines come while the guest lives, and the unfinished last line at the end."""
     file = tmp_path / "log"
     file.write_bytes(b"one\r\n\x1b[1mtwo\nthr")
 
-    assert list(follow(file, alive=counted(2))) == ["one", "two", "thr"]
+    assert list(follow(file, alive=true_times(2))) == ["one", "two", "thr"]

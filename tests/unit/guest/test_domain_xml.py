@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""domain_xml: a spec becomes XML that says what was asked, whatever characters are in it."""
+"""Tests of guest.domain_xml: the XML holds what the spec asks for, whatever its values contain."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,12 +29,12 @@ SPEC = DomainSpec(
 
 
 def parsed(spec: DomainSpec) -> ET.Element:
-    """Return the rendered spec as a tree."""
+    """Return the rendered spec as an element tree."""
     return ET.fromstring(render(spec))  # noqa: S314 - our own text
 
 
 def arguments(root: ET.Element) -> list[str]:
-    """Return what is passed to QEMU past libvirt."""
+    """Return the arguments that are passed to QEMU directly."""
     return [arg.attrib["value"] for arg in root.iter(f"{QEMU}arg")]
 
 
@@ -43,7 +43,7 @@ def arguments(root: ET.Element) -> list[str]:
     [(Accel.TCG, "qemu", "maximum"), (Accel.KVM, "kvm", "host-passthrough")],
 )
 def test_the_accelerator_chooses_domain_type_and_cpu(accel: Accel, kind: str, cpu: str) -> None:
-    """TCG is libvirt's type qemu with every feature; KVM passes the host's CPU through."""
+    """TCG is libvirt's type qemu with every CPU feature; KVM uses the host's CPU."""
     root = parsed(replace(SPEC, accel=accel))
 
     assert root.attrib["type"] == kind
@@ -52,7 +52,7 @@ def test_the_accelerator_chooses_domain_type_and_cpu(accel: Accel, kind: str, cp
 
 
 def test_a_panic_preserves_and_a_reset_ends_the_domain() -> None:
-    """A crashed guest stays for its memory; one that restarts itself is not taken as running."""
+    """A crashed guest stays so that its memory can be read; a guest that resets is ended."""
     root = parsed(SPEC)
 
     assert root.findtext("on_crash") == "preserve"
@@ -62,7 +62,7 @@ def test_a_panic_preserves_and_a_reset_ends_the_domain() -> None:
 
 
 def test_the_overlay_is_first_and_modules_are_read_only() -> None:
-    """The guest finds its root as vda, writable, and the modules as vdb, read-only."""
+    """The root disk is vda and writable, and the disk of modules is vdb and read-only."""
     disks = {disk.findall("target")[0].attrib["dev"]: disk for disk in parsed(SPEC).iter("disk")}
 
     assert disks["vda"].findall("source")[0].attrib["file"] == "/r/overlay.qcow2"
@@ -72,7 +72,7 @@ def test_the_overlay_is_first_and_modules_are_read_only() -> None:
 
 
 def test_the_network_is_closed_and_forwards_nothing_yet() -> None:
-    """The guest reaches nothing, and no port is fixed before it is known to be free."""
+    """The guest reaches no network, and the XML forwards no port."""
     netdev = arguments(parsed(SPEC))[1]
 
     assert "restrict=on" in netdev
@@ -80,7 +80,7 @@ def test_the_network_is_closed_and_forwards_nothing_yet() -> None:
 
 
 def test_metadata_carries_the_run_id() -> None:
-    """Whoever finds the domain can tell which run it belongs to."""
+    """The domain's metadata names the run that it belongs to."""
     run = parsed(SPEC).find(f"metadata/{{{RUN_NAMESPACE}}}run")
 
     assert run is not None
@@ -88,7 +88,7 @@ def test_metadata_carries_the_run_id() -> None:
 
 
 def test_hostile_values_stay_values() -> None:
-    """Markup in a value is text, and a comma in a path does not become a QEMU option."""
+    """Markup in a value stays text, and a comma in a path does not start a QEMU option."""
     nasty = "</cmdline><on_crash>destroy</on_crash> & \"'"
     root = parsed(replace(SPEC, cmdline=nasty, qmp_socket=Path("/r/a,server=off")))
 
@@ -98,7 +98,7 @@ def test_hostile_values_stay_values() -> None:
 
 
 def test_optional_parts_appear_only_when_asked_for() -> None:
-    """A share and a log of QEMU's own are there with a path, and not without."""
+    """The share and QEMU's own log are in the XML only when they have a path."""
     bare = parsed(SPEC)
     full = parsed(replace(SPEC, share=Path("/src"), console_log=Path("/r/console")))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""health: the first witness against the guest decides, and all of them are kept."""
+"""Tests of guest.health: the first sign of death decides, and every witness is recorded."""
 
 import time
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ WARNING = (
 
 @dataclass
 class FakeDomain:
-    """What libvirt says, as a test sets it."""
+    """A domain whose state and events a test sets."""
 
     now: DomainState = DomainState.RUNNING
     events: tuple[DomainEvent, ...] = ()
@@ -39,13 +39,13 @@ class FakeDomain:
         return self.now
 
     def evidence(self) -> tuple[str, ...]:
-        """Return QEMU's last words."""
+        """Return the last lines of QEMU's log."""
         return ("qemu: terminating",)
 
 
 @dataclass
 class FakeConsole:
-    """A console that has been quiet for a while."""
+    """A console that has been silent for a while."""
 
     last: str = ""
     last_byte_at: float = field(default_factory=lambda: time.monotonic() - 60)
@@ -56,7 +56,7 @@ class FakeConsole:
 
 
 def health(domain: FakeDomain, watch: LogWatch, *, last: str = "", **options: Any) -> Health:
-    """Return what is asked, over fakes."""
+    """Return a Health over fakes."""
     values = {"silence_s": 5.0, "console_file": Path("console.log"), **options}
     return Health(
         domain=cast("Any", domain), console=cast("Any", FakeConsole(last)), watch=watch, **values
@@ -64,7 +64,7 @@ def health(domain: FakeDomain, watch: LogWatch, *, last: str = "", **options: An
 
 
 def watching(*lines: str, at: float | None = None) -> LogWatch:
-    """Return a watch that has seen these lines now."""
+    """Return a watch that received these lines at `at`, or just now."""
     watch = LogWatch(run_id="run", token=PLANTED, started_at=time.monotonic())
     for line in lines:
         watch.feed(line, time.monotonic() if at is None else at)
@@ -72,24 +72,24 @@ def watching(*lines: str, at: float | None = None) -> LogWatch:
 
 
 def test_a_guest_that_runs_is_alive() -> None:
-    """No objection, no error."""
+    """A running domain with a heartbeat passes the check."""
     health(FakeDomain(), watching("[    1.000000] harness-heartbeat run 1")).check()
 
 
-def test_libvirts_word_of_a_crash_counts() -> None:
-    """The console may not have said anything yet."""
+def test_a_crash_that_only_libvirt_reports_is_a_crash() -> None:
+    """The guest has crashed when libvirt says so, even if the console shows nothing yet."""
     with pytest.raises(GuestCrashed, match="crashed"):
         health(FakeDomain(now=DomainState.CRASHED), watching()).check()
 
 
-def test_the_consoles_word_of_a_panic_counts() -> None:
-    """Libvirt may not know yet."""
+def test_a_panic_that_only_the_console_shows_is_a_crash() -> None:
+    """The guest has crashed when its console shows a panic, even if libvirt does not know yet."""
     with pytest.raises(GuestCrashed, match="Fatal exception"):
         health(FakeDomain(), watching(*PANIC)).check()
 
 
-def test_a_silent_heart_is_a_hang() -> None:
-    """Beats that came, and come no more."""
+def test_a_missing_heartbeat_is_a_hang() -> None:
+    """A guest whose heartbeat stopped for longer than the limit hangs."""
     watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 6)
     asked = health(FakeDomain(), watch)
 
@@ -98,8 +98,8 @@ def test_a_silent_heart_is_a_hang() -> None:
     assert [one.name for one in asked.witnesses()] == ["heartbeat"]
 
 
-def test_a_guest_that_a_debugger_holds_is_not_judged() -> None:
-    """Stopped and silent on purpose; its silence counts from when it is let go."""
+def test_a_guest_that_a_debugger_holds_passes_every_check() -> None:
+    """It may be paused and silent; the silence counts only after the debugger releases it."""
     watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 60)
     domain = FakeDomain(now=DomainState.PAUSED)
     holders = [True, False, False]
@@ -115,7 +115,7 @@ def test_a_guest_that_a_debugger_holds_is_not_judged() -> None:
 
 
 def test_a_watchdogs_report_is_a_hang() -> None:
-    """The kernel goes on, a part of it does not."""
+    """A soft lockup that the kernel reports is a hang, although the kernel still runs."""
     stuck = (
         "[    9.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:7]",
         "[    9.000001] RIP: 0010:osq_break+0x5/0x20 [osq]",
@@ -127,10 +127,10 @@ def test_a_watchdogs_report_is_a_hang() -> None:
         health(FakeDomain(), watch).check()
 
 
-def test_a_watchdogs_report_is_read_though_the_heart_stopped_with_it(
+def test_a_lockup_report_ends_when_the_console_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No next line ends it; a silent console does, but not a host that stood still."""
+    """Without a further line, seconds of silence end the report; a suspended host adds none."""
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     watch = watching("[    9.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:7]")
@@ -156,10 +156,10 @@ def test_a_watchdogs_report_is_read_though_the_heart_stopped_with_it(
         (EndDetail.FAILED, "", HypervisorDied, "QEMU ended"),
     ],
 )
-def test_a_guest_that_is_gone_says_how(
+def test_the_error_of_an_ended_guest_says_how_it_ended(
     detail: EndDetail, last: str, kind: type[Exception], word: str
 ) -> None:
-    """Its own end is told apart from its machine's, and one from the other."""
+    """A power-off, a reset and the end of QEMU give different errors."""
     domain = FakeDomain(now=DomainState.GONE, end_detail=detail)
 
     with pytest.raises(kind, match=word):
@@ -167,7 +167,7 @@ def test_a_guest_that_is_gone_says_how(
 
 
 def test_a_fault_of_a_finished_test_spoils_the_guest() -> None:
-    """Only when that test's result is in."""
+    """The check fails after the faulty test's result is in, and not while it is awaited."""
     lines = (
         "[    8.000000] harness-test-begin t::one",
         *WARNING,
@@ -181,12 +181,12 @@ def test_a_fault_of_a_finished_test_spoils_the_guest() -> None:
 
 
 def test_a_fault_while_loading_does_not_stop_the_tests() -> None:
-    """Another guest would load the same module: the run fails at its end instead."""
+    """A fault between tests ends no guest, since another guest would load the same module."""
     health(FakeDomain(), watching(*WARNING)).check_unspoilt("")
 
 
-def test_every_witness_is_kept_in_order() -> None:
-    """Libvirt first, then the console, with the time between them."""
+def test_witnesses_are_listed_in_order_of_time() -> None:
+    """Libvirt's event comes before the console's report, with the seconds between them."""
     now = time.monotonic()
     domain = FakeDomain(
         now=DomainState.CRASHED, events=(DomainEvent(at=now - 1.0, kind="crashed", detail=0),)

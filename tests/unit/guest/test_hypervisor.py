@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""hypervisor: KVM is believed only with proof, and a refusal says what to do."""
+"""Tests of host.accelerator and guest.hypervisor: KVM needs proof, and an error has a hint."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ FLAGS = "flags\t\t: fpu vme {} sse2\n"
 
 
 @pytest.mark.parametrize("flag", ["vmx", "svm"])
-def test_flags_and_an_open_node_are_kvm(tmp_path: Path, flag: str) -> None:
-    """A CPU with virtualization and a node that opens for reading and writing can do KVM."""
+def test_kvm_needs_the_cpu_flag_and_an_open_node(tmp_path: Path, flag: str) -> None:
+    """A CPU with virtualization and a /dev/kvm that opens for writing can use KVM."""
     node, cpuinfo = tmp_path / "kvm", tmp_path / "cpuinfo"
     node.touch()
     cpuinfo.write_text(FLAGS.format(flag))
@@ -26,8 +26,8 @@ def test_flags_and_an_open_node_are_kvm(tmp_path: Path, flag: str) -> None:
     assert str(node) in reason
 
 
-def test_an_open_node_alone_is_no_kvm(tmp_path: Path) -> None:
-    """A node on a host whose CPU has no virtualization misleads; so does a longer word."""
+def test_an_open_node_without_the_cpu_flag_is_tcg(tmp_path: Path) -> None:
+    """/dev/kvm on a CPU without virtualization is not used; a longer word is not the flag."""
     node, cpuinfo = tmp_path / "kvm", tmp_path / "cpuinfo"
     node.touch()
     cpuinfo.write_text(FLAGS.format("vmxless"))
@@ -38,8 +38,8 @@ def test_an_open_node_alone_is_no_kvm(tmp_path: Path) -> None:
     assert "CPU" in reason
 
 
-def test_flags_without_a_node_are_no_kvm(tmp_path: Path) -> None:
-    """A CPU that could, without the node, is TCG, and the reason names the node."""
+def test_the_cpu_flag_without_a_node_is_tcg(tmp_path: Path) -> None:
+    """A CPU with virtualization without /dev/kvm is TCG, and the reason names /dev/kvm."""
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(FLAGS.format("svm"))
 
@@ -49,10 +49,10 @@ def test_flags_without_a_node_are_no_kvm(tmp_path: Path) -> None:
     assert "none" in reason
 
 
-def test_a_missing_socket_is_our_error_with_a_hint(
+def test_a_missing_socket_is_a_hypervisor_error_with_a_hint(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Libvirt's words and a next step, and nothing of libvirt's own on stderr."""
+    """The error has libvirt's message and a next step, and libvirt prints nothing on stderr."""
     uri = f"qemu+unix:///session?socket={tmp_path / 'none'}"
 
     with (
@@ -76,7 +76,7 @@ def test_a_missing_socket_is_our_error_with_a_hint(
     ],
 )
 def test_hints_fit_the_message(words: str, expected: str) -> None:
-    """A known message leads to its cure, an unknown one to no guess."""
+    """A known message of libvirt has its hint; an unknown one has none."""
     hint = hypervisor._hint(words)
 
     assert expected in hint

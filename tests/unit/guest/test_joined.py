@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""joined: a guest that was left up is read from its first byte, and judged by what it does now."""
+"""Tests of guest.joined: a guest is read from its first byte and judged by what it does now."""
 
 import time
 from dataclasses import dataclass, replace
@@ -34,32 +34,32 @@ class Serial:
         self.closed = False
 
     def read(self, size_bytes: int) -> bytes:
-        """Return nothing: the console is read from its file."""
+        """Fail: the console must be read from its file."""
         raise AssertionError(size_bytes)
 
     def write(self, data: bytes) -> None:
-        """Remember what was typed."""
+        """Record the bytes that are sent to the guest."""
         self.written += data
 
     def close(self) -> None:
-        """End the line."""
+        """Close the line."""
         self.closed = True
 
 
 @dataclass
 class FakeDomain:
-    """A machine in a state."""
+    """A domain whose state a test sets."""
 
     now: DomainState = DomainState.RUNNING
     events: tuple[Any, ...] = ()
 
     def state(self) -> DomainState:
-        """Return what libvirt says."""
+        """Return the state."""
         return self.now
 
 
-def test_the_file_is_read_to_its_end_and_on(tmp_path: Path) -> None:
-    """What QEMU adds later comes, too; what is typed goes to the serial line."""
+def test_lines_that_are_added_to_the_file_are_read(tmp_path: Path) -> None:
+    """The console gets lines that QEMU appends later, and input goes to the serial line."""
     file, serial = tmp_path / "console", Serial()
     file.write_bytes(b"first\n")
     source = ConsoleFile(file, serial=lambda: serial)
@@ -77,7 +77,7 @@ def test_the_file_is_read_to_its_end_and_on(tmp_path: Path) -> None:
 
 
 def fault(tmp_path: Path, text: str, *, later: str = "", **domain: Any) -> HarnessError | None:
-    """Return what is wrong with a guest that has said `text` and then says `later`."""
+    """Return the fault of a guest that printed `text` before the join and `later` after it."""
     file = tmp_path / "console"
     file.write_text(text)
     machine = FakeDomain(**domain)
@@ -106,37 +106,37 @@ def fault(tmp_path: Path, text: str, *, later: str = "", **domain: Any) -> Harne
         return joined.find_fault(guest, silence_s=0.5)
 
 
-def test_a_kernel_that_beats_and_has_reported_nothing_is_well(tmp_path: Path) -> None:
-    """One heartbeat more than there were is enough."""
+def test_a_guest_with_a_new_heartbeat_and_no_report_is_healthy(tmp_path: Path) -> None:
+    """One more heartbeat after the join is enough."""
     assert fault(tmp_path, BEAT, later=BEAT) is None
 
 
 @pytest.mark.parametrize("text", ["", BEAT])
-def test_a_kernel_without_another_heartbeat_hangs(tmp_path: Path, text: str) -> None:
-    """Though it beat before; and one that never beat does not pass for well."""
+def test_a_guest_without_a_new_heartbeat_hangs(tmp_path: Path, text: str) -> None:
+    """Neither an earlier heartbeat nor a guest that never had one counts as healthy."""
     error = fault(tmp_path, text)
 
     assert isinstance(error, GuestHung)
     assert "no heartbeat" in error.message
 
 
-def test_what_the_kernel_has_complained_of_is_told_while_it_beats(tmp_path: Path) -> None:
-    """The report came long before anybody joined."""
+def test_an_earlier_report_is_found_in_a_guest_that_runs(tmp_path: Path) -> None:
+    """A fault that the kernel reported before the join is returned."""
     error = fault(tmp_path, WARNING, later=BEAT)
 
     assert isinstance(error, KernelComplained)
     assert "bad_idea" in error.message
 
 
-def test_a_machine_that_libvirt_calls_crashed_has_crashed(tmp_path: Path) -> None:
-    """Whatever its console says, and at once."""
+def test_a_domain_in_state_crashed_has_crashed(tmp_path: Path) -> None:
+    """Libvirt's state alone shows the crash, without waiting for the console."""
     error = fault(tmp_path, BEAT, now=DomainState.CRASHED)
 
     assert type(error) is GuestCrashed
 
 
 def entry(tmp_path: Path) -> GuestEntry:
-    """Return the entry of a guest that was left up."""
+    """Return the entry of a guest that was left running."""
     found = GuestEntry(
         run_id=RUN, folder=tmp_path, disk=tmp_path, run=tmp_path, pid=1, target="one"
     )
@@ -146,7 +146,7 @@ def entry(tmp_path: Path) -> GuestEntry:
 def test_a_guest_that_is_gone_or_held_is_not_joined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each time the error says who has it, or that nobody does."""
+    """The error says that the guest is gone, or which run or debugger holds it."""
     monkeypatch.setattr(hypervisor, "guest_alive", lambda *_words, **_options: False)
     with pytest.raises(UsageError, match=f"the guest of run {RUN} is gone"):
         joined.check_free(entry(tmp_path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""libvirtd: only processes of the folder are killed, and a folder that cannot work is refused."""
+"""Tests of guest.libvirtd: only processes of the folder are killed, a bad folder is refused."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from harness.host import programs
 
 @contextmanager
 def process(name: str, argument: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run something that waits, under a name and with an argument of our choice."""
+    """Give a waiting process with a chosen name and argument."""
     line = [name, "-c", "echo; read -r line", "sh", argument]
     with subprocess.Popen(
         line, executable="/bin/sh", stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -30,7 +30,7 @@ def process(name: str, argument: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_stop_kills_a_guest_of_the_folder(tmp_path: Path) -> None:
-    """A QEMU whose command line names the folder is killed, and that is told."""
+    """A QEMU whose command line names the folder is killed, and `stop` returns True."""
     with process("qemu-system-x86_64", f"-qmp=unix:{tmp_path}/qmp") as guest:
         assert libvirtd.guest_pids(tmp_path) == (guest.pid,)
         assert libvirtd.stop(tmp_path)
@@ -42,14 +42,14 @@ def test_stop_kills_a_guest_of_the_folder(tmp_path: Path) -> None:
     [("qemu-system-x86_64", "{}-other/qmp"), ("vi", "{}/qmp"), ("qemu-system-x86_64", "/x")],
 )
 def test_stop_leaves_everything_else_alone(tmp_path: Path, name: str, place: str) -> None:
-    """A guest of another folder, and another program in this folder, live on."""
+    """A guest of another folder and another program in this folder are not killed."""
     with process(name, place.format(tmp_path)) as other:
         assert not libvirtd.stop(tmp_path)
         assert other.poll() is None
 
 
 def test_a_dead_process_is_not_a_guest(tmp_path: Path) -> None:
-    """A guest that has ended does not count, collected by its parent or not."""
+    """A guest that has ended does not count, even before its parent reaped it."""
     with process("qemu-system-x86_64", f"{tmp_path}/qmp") as guest:
         guest.kill()
         os.waitid(os.P_PID, guest.pid, os.WEXITED | os.WNOWAIT)
@@ -58,7 +58,7 @@ def test_a_dead_process_is_not_a_guest(tmp_path: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_refused_at_once(tmp_path: Path) -> None:
-    """The message names the folder and the limit, before anything is started."""
+    """The error names the folder and the limit, and nothing is started."""
     if not libvirtd_installed():
         pytest.skip("libvirtd is not installed")
 
@@ -69,5 +69,5 @@ def test_a_path_too_long_for_a_socket_is_refused_at_once(tmp_path: Path) -> None
 
 
 def libvirtd_installed() -> bool:
-    """Return whether the daemon can be found."""
+    """Return whether libvirtd is installed."""
     return programs.located("libvirtd") is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""keeper: the daemon ends with the pipe, lives on at the word, and takes its guests along."""
+"""Tests of guest.libvirtd_parent: it ends daemon and guests with the pipe, or keeps them."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ from harness.guest import libvirtd_parent
 DAEMON = ["sh", "-c", "echo $$; exec sleep 60"]
 
 
-def started(runtime: Path, command: list[str]) -> tuple[subprocess.Popen[bytes], int]:
-    """Return a keeper and the pid of the daemon below it."""
+def start(runtime: Path, command: list[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start the parent process; return it and the process id of its daemon."""
     running = subprocess.Popen(
         [sys.executable, "-I", "-S", libvirtd_parent.__file__, str(runtime), *command],
         stdin=subprocess.PIPE,
@@ -32,8 +32,8 @@ def lives(pid: int) -> bool:
 
 
 def test_the_daemon_ends_with_the_pipe(tmp_path: Path) -> None:
-    """When whoever holds the pipe is gone, so are daemon and keeper."""
-    running, daemon = started(tmp_path, DAEMON)
+    """When the pipe closes, the daemon and its parent process end."""
+    running, daemon = start(tmp_path, DAEMON)
 
     running.communicate(timeout=10)
 
@@ -42,12 +42,12 @@ def test_the_daemon_ends_with_the_pipe(tmp_path: Path) -> None:
 
 
 def test_the_guest_ends_with_the_daemon(tmp_path: Path) -> None:
-    """A guest named by a pid file without a newline, as libvirt writes them, is killed too."""
+    """The guest that a pid file names is killed; the file has no newline, as libvirt writes it."""
     pids = tmp_path / "libvirt/qemu/run"
     pids.mkdir(parents=True)
     with subprocess.Popen(["sleep", "60"]) as guest:
         (pids / "harness.pid").write_text(str(guest.pid))
-        running, _ = started(tmp_path, DAEMON)
+        running, _ = start(tmp_path, DAEMON)
 
         running.communicate(timeout=10)
 
@@ -55,8 +55,8 @@ def test_the_guest_ends_with_the_daemon(tmp_path: Path) -> None:
 
 
 def test_the_word_keep_releases_the_daemon(tmp_path: Path) -> None:
-    """After `keep` the keeper is gone and the daemon is not."""
-    running, daemon = started(tmp_path, [*DAEMON[:2], "echo $$; exec sleep 60 >/dev/null"])
+    """After `keep` the parent process has ended and the daemon still runs."""
+    running, daemon = start(tmp_path, [*DAEMON[:2], "echo $$; exec sleep 60 >/dev/null"])
     try:
         running.communicate(b"keep\n", timeout=10)
 
@@ -66,9 +66,9 @@ def test_the_word_keep_releases_the_daemon(tmp_path: Path) -> None:
         os.kill(daemon, signal.SIGKILL)
 
 
-def test_the_keeper_ends_with_a_daemon_that_fails(tmp_path: Path) -> None:
-    """A daemon that ends by itself is noticed while the pipe is still open."""
-    running, _ = started(tmp_path, ["sh", "-c", "echo $$; exit 1"])
+def test_the_parent_ends_when_the_daemon_fails(tmp_path: Path) -> None:
+    """The parent process ends with its daemon, while the pipe is still open."""
+    running, _ = start(tmp_path, ["sh", "-c", "echo $$; exit 1"])
 
     assert running.wait(10) == 0
     running.communicate()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""watch: what the kernel says is charged to the test that was running, and silence is seen."""
+"""Tests of guest.log_watch: reports belong to tests, and heartbeats and marks are counted."""
 
 from harness.guest.log_watch import LogWatch
 
@@ -16,7 +16,7 @@ WARNING = (
 
 
 def fed(*lines: str, allowed: tuple[str, ...] = ()) -> LogWatch:
-    """Return a watch that has seen the lines, one a second from 100 s on."""
+    """Return a watch that received the lines, one each second from 100 s on."""
     watch = LogWatch(run_id=RUN, token=TOKEN, started_at=100.0, allowed=allowed)
     for at, line in enumerate(lines, start=100):
         watch.feed(line, float(at))
@@ -25,7 +25,7 @@ def fed(*lines: str, allowed: tuple[str, ...] = ()) -> LogWatch:
 
 
 def test_a_report_belongs_to_the_test_that_was_running() -> None:
-    """The line of the report decides, not the moment at which it was complete."""
+    """The report's first line decides, not the time at which the report was complete."""
     watch = fed(
         "[    9.000000] harness-test-begin t::one",
         *WARNING[:4],
@@ -39,7 +39,7 @@ def test_a_report_belongs_to_the_test_that_was_running() -> None:
 
 
 def test_a_report_between_tests_belongs_to_none() -> None:
-    """After the end mark no test is blamed."""
+    """After a test's end mark a report names no test."""
     watch = fed(
         "[    9.000000] harness-test-begin t::one",
         "[    9.100000] harness-test-end t::one",
@@ -51,8 +51,8 @@ def test_a_report_between_tests_belongs_to_none() -> None:
     assert not watch.has_finished("t::two")
 
 
-def test_an_excused_report_is_dropped_and_a_kernels_end_never_is() -> None:
-    """`allow_kernel_lines` is searched for in the title; a panic by the same words stays."""
+def test_an_allowed_report_is_dropped_unless_it_is_fatal() -> None:
+    """A pattern that matches the title drops a warning, and never a panic."""
     panic = (
         "[   11.000000] Kernel panic - not syncing: bad_idea",
         "[   11.000001] ---[ end Kernel",
@@ -64,8 +64,8 @@ def test_an_excused_report_is_dropped_and_a_kernels_end_never_is() -> None:
     assert report.fatal
 
 
-def test_what_was_explained_before_is_told_once() -> None:
-    """By line and text: the same words in another line are another report."""
+def test_an_explained_report_is_dropped_once() -> None:
+    """A report is known by line and text; the same text in a later line is a new report."""
     (first,) = fed(*WARNING).reports
     again = LogWatch(run_id=RUN, token=TOKEN, started_at=100.0, explained=(first,))
     for at, line in enumerate((*WARNING, *WARNING), start=100):
@@ -74,8 +74,8 @@ def test_what_was_explained_before_is_told_once() -> None:
     assert [one.line for one in again.reports] == [first.line + len(WARNING)]
 
 
-def test_the_planted_line_is_no_fault_but_proof_of_sight() -> None:
-    """The canary makes the watch seeing, and adds no report."""
+def test_the_planted_line_proves_that_faults_are_seen() -> None:
+    """The planted line makes `sees` True, and adds no report."""
     planted = (
         f"[    1.000000] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"
     )
@@ -84,16 +84,16 @@ def test_the_planted_line_is_no_fault_but_proof_of_sight() -> None:
     assert fed(planted).reports == ()
 
 
-def test_without_the_planted_line_the_watch_is_blind() -> None:
-    """No canary, or that of another run, is not sight."""
+def test_sees_is_false_without_the_planted_line() -> None:
+    """No planted line, or the one of another run, leaves `sees` False."""
     foreign = "[    1.000000] harness-canary ffff: WARNING: planted by the harness, not a fault"
 
     assert not fed("[    1.000000] hello").sees
     assert not fed(foreign).sees
 
 
-def test_heartbeats_of_this_run_count() -> None:
-    """Only this run's heartbeat moves the clock; before the first it stands at the start."""
+def test_only_heartbeats_of_this_run_count() -> None:
+    """Heartbeats of another run are ignored; before the first one, `beat_at` is the start."""
     watch = fed(
         f"[    1.000000] harness-heartbeat {RUN} 1",
         "[    2.000000] harness-heartbeat 20250101-000000-ffff 7",
@@ -105,8 +105,8 @@ def test_heartbeats_of_this_run_count() -> None:
     assert fed("[    1.000000] hello").beat_at == 100.0
 
 
-def test_the_last_word_needs_the_token() -> None:
-    """A last word with another token is somebody else's."""
+def test_the_final_log_check_needs_the_token_of_this_run() -> None:
+    """A result of the final log check with another token is ignored."""
     assert fed(f"[    9.000000] harness-last-word {TOKEN}").last_word_said
     assert not fed("[    9.000000] harness-last-word ffff").last_word_said
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""lives: the lock of a run ends with its process, its record says what is left."""
+"""Tests of guest.registry: a run's lock ends with its process, and its record stays."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ from harness.guest import registry
 
 
 def entry(base: Path, run_id: str = "20260101-000000-abcd") -> registry.GuestEntry:
-    """Return an entry below `base` with a disk folder that exists."""
+    """Return an entry below `base` whose disk folder exists."""
     disk = base / "disk" / run_id
     disk.mkdir(parents=True)
     return registry.GuestEntry(
@@ -27,7 +27,7 @@ def entry(base: Path, run_id: str = "20260101-000000-abcd") -> registry.GuestEnt
 
 
 def test_a_run_that_ends_leaves_nothing(tmp_path: Path) -> None:
-    """Folder, record and overlay are gone after a run that was not kept."""
+    """Folder, record and overlay are removed after a run that was not kept."""
     mine = entry(tmp_path)
 
     with registry.claim(mine):
@@ -38,7 +38,7 @@ def test_a_run_that_ends_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_kept_run_stays_without_an_owner(tmp_path: Path) -> None:
-    """A record that says kept survives the run, unlocked, with every field as written."""
+    """The record of a kept run stays after the run, unlocked, with every field."""
     mine = entry(tmp_path)
 
     with registry.claim(mine) as held:
@@ -58,7 +58,7 @@ def _hold(mine: registry.GuestEntry, ready: "multiprocessing.synchronize.Event")
 
 
 def test_a_killed_run_loses_its_lock_but_not_its_record(tmp_path: Path) -> None:
-    """After SIGKILL the record is there and no longer owned: a leftover."""
+    """After SIGKILL the record exists and no process owns the run."""
     mine = entry(tmp_path)
     context = multiprocessing.get_context("fork")
     ready = context.Event()
@@ -75,8 +75,8 @@ def test_a_killed_run_loses_its_lock_but_not_its_record(tmp_path: Path) -> None:
     assert not registry.is_owned(left.folder)
 
 
-def test_a_torn_record_is_no_life(tmp_path: Path) -> None:
-    """A folder with half a record is not listed, but found as broken."""
+def test_a_folder_with_half_a_record_is_broken(tmp_path: Path) -> None:
+    """A record that cannot be parsed is not listed; its folder is in `broken_folders`."""
     folder = tmp_path / "runtime" / "torn"
     folder.mkdir(parents=True)
     (folder / "life.json").write_text('{"run_id": "to')
@@ -86,8 +86,8 @@ def test_a_torn_record_is_no_life(tmp_path: Path) -> None:
     assert registry.broken_folders(folder.parent, older_than_s=3600) == ()
 
 
-def test_two_runs_never_share_an_entry(tmp_path: Path) -> None:
-    """Claiming a run id that exists is refused."""
+def test_a_run_id_cannot_be_claimed_twice(tmp_path: Path) -> None:
+    """Claiming a run id that exists raises FileExistsError."""
     mine = entry(tmp_path)
 
     with registry.claim(mine), pytest.raises(FileExistsError), registry.claim(mine):
@@ -95,15 +95,15 @@ def test_two_runs_never_share_an_entry(tmp_path: Path) -> None:
 
 
 def test_run_ids_sort_by_time_and_differ() -> None:
-    """Two ids made at once differ, and both have the documented form."""
+    """Two ids made at the same moment differ, and both have the documented form."""
     first, second = registry.new_run_id(), registry.new_run_id()
 
     assert first != second
     assert len(first) == len("20260101-000000-abcd")
 
 
-def test_a_place_is_private_held_and_gone_afterwards(tmp_path: Path) -> None:
-    """Nobody else enters it, and a sweep passes over it while its block lasts."""
+def test_a_place_is_private_locked_and_removed(tmp_path: Path) -> None:
+    """Only this user can enter the folder, a sweep skips it, and it is removed with its block."""
     with registry.place(tmp_path / "runtime", "replay") as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert folder.name.startswith("replay-")
@@ -114,7 +114,7 @@ def test_a_place_is_private_held_and_gone_afterwards(tmp_path: Path) -> None:
 
 
 def test_the_place_of_a_killed_process_is_swept(tmp_path: Path) -> None:
-    """Unheld and without a record it is what `broken` returns."""
+    """The unlocked folder of a killed process is in `broken_folders`."""
     left = tmp_path / "replay-abc"
     left.mkdir()
     (left / "lock").touch()

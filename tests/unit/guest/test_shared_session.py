@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""handoff: what is written is what the other process reads."""
+"""Tests of guest.shared_session: another process reads what was written."""
 
 from pathlib import Path
 
@@ -34,8 +34,8 @@ SAMPLE = shared_session.Handoff(
 )
 
 
-def test_a_handoff_survives_the_file(tmp_path: Path) -> None:
-    """Reading gives an equal value, paths and enums included."""
+def test_a_handoff_is_equal_after_writing_and_reading(tmp_path: Path) -> None:
+    """Reading returns an equal value, including paths and enums."""
     file = tmp_path / "session.json"
 
     shared_session.write(SAMPLE, file)
@@ -43,8 +43,8 @@ def test_a_handoff_survives_the_file(tmp_path: Path) -> None:
     assert shared_session.read(file) == SAMPLE
 
 
-def test_a_run_that_ended_is_said(tmp_path: Path) -> None:
-    """A missing file means that the run is over, and the error says what to do."""
+def test_the_missing_file_of_an_ended_run_is_a_usage_error(tmp_path: Path) -> None:
+    """The error says that the run has ended, and the hint what to do."""
     with pytest.raises(UsageError, match="has ended") as caught:
         shared_session.read(tmp_path / "gone.json")
 
@@ -52,7 +52,7 @@ def test_a_run_that_ended_is_said(tmp_path: Path) -> None:
 
 
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
-    """JSON of another shape is not a session file."""
+    """JSON with other fields is not a session file."""
     file = tmp_path / "session.json"
     file.write_text('{"run_id": 5}')
 

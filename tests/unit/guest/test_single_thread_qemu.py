@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""emulator: libvirt's command line reaches QEMU, with one word changed."""
+"""Tests of guest.single_thread_qemu: QEMU gets libvirt's command line with two options changed."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from harness.guest import single_thread_qemu
 
 
 def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
-    """Return what QEMU is given when the program is given these words."""
+    """Return the arguments that QEMU gets when the program is run with these words."""
     fake = tmp_path / "bin" / "qemu-system-x86_64"
     fake.parent.mkdir()
     fake.write_text('#!/bin/sh\nfor word in "$@"; do echo "[$word]"; done\n')
@@ -27,7 +27,9 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> l
     return [line[1:-1] for line in done.stdout.splitlines()]
 
 
-def test_only_the_accelerator_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_accelerator_and_cpu_are_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Words with blanks stay whole, and 'tcg' elsewhere stays as it is."""
     found = arguments(
         tmp_path, monkeypatch, "-name", "guest=a b", "-accel", "tcg", "-machine", "tcg", ""
@@ -37,14 +39,16 @@ def test_only_the_accelerator_is_changed(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_another_accelerator_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Libvirt's probes, and KVM, see QEMU as it is."""
+    """The command lines of KVM guests and of libvirt's probes are not changed."""
     words = ("-accel", "kvm", "-machine", "none,accel=kvm:tcg")
 
     assert arguments(tmp_path, monkeypatch, *words) == list(words)
 
 
-def test_without_qemu_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before libvirt would say it in other words."""
+def test_a_missing_qemu_is_a_hypervisor_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing QEMU is reported before libvirt reports it less clearly."""
     monkeypatch.setattr(shutil, "which", lambda _name, **_options: None)
 
     with pytest.raises(HypervisorError, match="not installed"):
@@ -56,5 +60,5 @@ def test_without_qemu_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [("7.2.22", True), ("8.0.5", True), ("8.1.0", False), ("10.0.2", False), (None, True)],
 )
 def test_only_an_old_qemu_runs_stale_code(version: str | None, *, stale: bool) -> None:
-    """What its commit mended in 8.1; an unknown one is held for an old one."""
+    """QEMU 8.1 has the fix; an unknown version counts as an old one."""
     assert single_thread_qemu.runs_stale_code({"qemu": version} if version else {}) is stale

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""apt: what the host's apt says is read right, asked seldom, and never from a third party."""
+"""Tests of host.apt: apt's output is parsed, asked for rarely, and third parties are left out."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ Somebody|http://other.example/|bookworm|main
 """
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list[tuple[str, ...]]:
+def answer_apt(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list[tuple[str, ...]]:
     """Answer apt's commands by their first matching word; return the list of commands."""
     asked: list[tuple[str, ...]] = []
 
@@ -30,8 +30,8 @@ def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list[
 
 
 def test_only_debians_sources_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Components together, third parties left out, the suite's name replaced everywhere."""
-    answering(monkeypatch, {"indextargets": TARGETS})
+    """Components are joined, third parties are left out, and the suite is replaced everywhere."""
+    answer_apt(monkeypatch, {"indextargets": TARGETS})
 
     assert apt.debian_sources("trixie") == [
         "deb http://a.example/debian/ trixie contrib main",
@@ -41,8 +41,8 @@ def test_only_debians_sources_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_apt_without_lists_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No list is no guess."""
-    answering(monkeypatch, {"indextargets": "Somebody|http://x/|bookworm|main\n"})
+    """Without package lists the error has the command that fetches them."""
+    answer_apt(monkeypatch, {"indextargets": "Somebody|http://x/|bookworm|main\n"})
 
     with pytest.raises(Lost) as caught:
         apt.debian_sources("bookworm")
@@ -51,17 +51,17 @@ def test_an_apt_without_lists_says_how_to_get_them(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_hosts_fetch_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proxies and date checks go with us, everything else does not."""
+    """Options for proxies and date checks are kept, all others are dropped."""
     dump = 'Acquire::http::Proxy "http://p:1";\nAcquire::Check-Date "false";\nDir "/";\n'
-    answering(monkeypatch, {"dump": dump})
+    answer_apt(monkeypatch, {"dump": dump})
 
     assert apt.options() == ('Acquire::http::Proxy="http://p:1"', 'Acquire::Check-Date="false"')
 
 
 def test_dependencies_and_versions_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names only; packages without a candidate are left out; an unknown package is an error."""
+    """A package without a candidate has no version, and an unknown package is an error."""
     policy = "a:\n  Installed: (none)\n  Candidate: 1.2-3\nb:\n  Candidate: (none)\n"
-    answering(monkeypatch, {"meta": "meta\n  Depends: x\n  Depends: y\n", "policy": policy})
+    answer_apt(monkeypatch, {"meta": "meta\n  Depends: x\n  Depends: y\n", "policy": policy})
 
     assert apt.depends("meta") == ("x", "y")
     assert apt.versions(["a", "b"]) == {"a": "1.2-3"}
@@ -69,12 +69,12 @@ def test_dependencies_and_versions_are_read(monkeypatch: pytest.MonkeyPatch) -> 
         apt.depends("nothing")
 
 
-def test_all_that_is_needed_has_no_names_that_are_only_provided(
+def test_the_dependency_closure_has_no_virtual_packages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each package has a line of its own, with what it needs below."""
+    """The closure has real packages only; names that packages provide are left out."""
     tree = "meta\n  Depends: x\n |Depends: <mail>\n    y\nx\n<mail>\ny\n  PreDepends: x\n"
-    answering(monkeypatch, {"--recurse": tree})
+    answer_apt(monkeypatch, {"--recurse": tree})
 
     assert apt.dependency_closure(["meta"]) == {"meta", "x", "y"}
 
@@ -82,7 +82,7 @@ def test_all_that_is_needed_has_no_names_that_are_only_provided(
 def test_an_answer_is_remembered_until_apt_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same state asks once; another state, or a torn file, asks again."""
+    """An answer is stored; a change of apt's state or a damaged file leads to a new question."""
     asked: list[int] = []
 
     def ask() -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""cache: named by content, published whole or not at all, locked with a name on the lock."""
+"""Tests of host.cache: keys depend on content, folders appear whole, locks name their holder."""
 
 import errno
 import multiprocessing
@@ -13,8 +13,8 @@ from harness.errors import CacheBusy, Lost
 from harness.host import cache
 
 
-def test_a_key_depends_on_every_part_and_its_border(tmp_path: Path) -> None:
-    """Moving a byte from one part to the next gives another key; a Path stands for its content."""
+def test_a_key_depends_on_every_part_and_where_it_ends(tmp_path: Path) -> None:
+    """Moving a byte from one part to the next changes the key; a Path stands for its content."""
     file = tmp_path / "file"
     file.write_text("content")
     first = cache.key_of("ab", "c", file)
@@ -26,7 +26,7 @@ def test_a_key_depends_on_every_part_and_its_border(tmp_path: Path) -> None:
     assert len(first) == 16
 
 
-def test_what_is_published_appears_whole(tmp_path: Path) -> None:
+def test_a_published_folder_appears_only_when_complete(tmp_path: Path) -> None:
     """The final name does not exist while the folder is filled, and then it is complete."""
     final = tmp_path / "kinds" / "thing"
 
@@ -39,7 +39,7 @@ def test_what_is_published_appears_whole(tmp_path: Path) -> None:
 
 
 def test_an_error_publishes_nothing(tmp_path: Path) -> None:
-    """What failed in the middle leaves neither the name nor the half."""
+    """After an error neither the final name nor a temporary folder exists."""
     final = tmp_path / "thing"
 
     with pytest.raises(ValueError, match="half"), cache.publish(final) as folder:
@@ -49,8 +49,8 @@ def test_an_error_publishes_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
-    """A temporary folder of a process that is gone is removed, one of a living process is not."""
+def test_temporary_folders_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    """The temporary folder of a dead process is removed, that of a living process is not."""
     dead, alive = tmp_path / ".thing.999999999.tmp", tmp_path / ".thing.1.tmp"
     dead.mkdir()
     alive.mkdir()
@@ -62,7 +62,7 @@ def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_names_the_folder(tmp_path: Path) -> None:
-    """No space left becomes an error that says where, how much is free, and what to do."""
+    """The error of a full disk has the folder, the free space and a hint."""
     with pytest.raises(Lost) as caught, cache.publish(tmp_path / "thing"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -77,8 +77,8 @@ def _hold(path: Path, ready: "multiprocessing.synchronize.Event") -> None:
         time.sleep(60)
 
 
-def test_a_held_lock_says_by_whom_and_a_kill_frees_it(tmp_path: Path) -> None:
-    """Waiting says who holds it, the deadline raises CacheBusy, SIGKILL of the holder frees it."""
+def test_a_held_lock_names_its_holder_and_a_kill_releases_it(tmp_path: Path) -> None:
+    """A wait names the holder, and raises CacheBusy at its deadline; SIGKILL releases the lock."""
     path, said = tmp_path / "lock", list[str]()
     context = multiprocessing.get_context("fork")
     ready = context.Event()
@@ -99,8 +99,8 @@ def test_a_held_lock_says_by_whom_and_a_kill_frees_it(tmp_path: Path) -> None:
         pass
 
 
-def test_what_nobody_uses_is_forgotten(tmp_path: Path) -> None:
-    """Old folders go, recent ones, locks and half-made ones stay."""
+def test_unused_folders_are_removed(tmp_path: Path) -> None:
+    """Folders that were not used for long are removed; recent, temporary and lock files stay."""
     for name in ("old", "new", ".half.1.tmp"):
         (tmp_path / name).mkdir()
     for name in ("old", ".half.1.tmp"):
@@ -112,7 +112,7 @@ def test_what_nobody_uses_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_size_counts_what_is_on_the_disk(tmp_path: Path) -> None:
-    """A file with a hole counts only its blocks."""
+    """A file with a hole counts only its allocated blocks."""
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(1 << 30)
     (tmp_path / "full").write_bytes(bytes(65536))

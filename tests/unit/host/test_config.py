@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""config: a right file becomes values, a wrong one an error that names file, key and cure."""
+"""Tests of host.config: a good file becomes values, a bad one an error with file, key and hint."""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def project(folder: Path, text: str = GOOD) -> Path:
 
 
 def test_paths_become_absolute(tmp_path: Path) -> None:
-    """Every path of a right file is resolved against the folder of the file."""
+    """Every path is resolved against the folder of the file."""
     settings = config.load(project(tmp_path))
 
     assert settings.module.source == tmp_path / "module"
@@ -85,7 +85,7 @@ def test_paths_become_absolute(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_key_is_named(tmp_path: Path, good: str, bad: str, key: str, says: str) -> None:
-    """A wrong key, type, name or path is named together with what was expected."""
+    """The error for a wrong key, type, name or path names it and what was expected."""
     file = project(tmp_path, GOOD.replace(good, bad, 1))
 
     with pytest.raises(ConfigError) as caught:
@@ -98,7 +98,7 @@ def test_a_wrong_key_is_named(tmp_path: Path, good: str, bad: str, key: str, say
 
 
 def test_a_variant_is_a_module_of_its_own(tmp_path: Path) -> None:
-    """Its name, parameters and devices are its own; source and common variables are shared."""
+    """A variant has its own name, parameters and devices; source and variables are shared."""
     module = config.load(project(tmp_path)).module
     variant = module.variant("test")
 
@@ -112,7 +112,7 @@ def test_a_variant_is_a_module_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["[tool.harness", "[tool.other]\n", "\xff"])
 def test_a_file_without_the_table_is_refused(tmp_path: Path, text: str) -> None:
-    """Broken TOML and a missing table are configuration errors, not tracebacks."""
+    """Broken TOML and a missing table are configuration errors."""
     file = tmp_path / "pyproject.toml"
     file.write_bytes(text.encode("latin-1"))
 
@@ -121,7 +121,7 @@ def test_a_file_without_the_table_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_the_file_is_found_from_a_folder_below(tmp_path: Path) -> None:
-    """The nearest file with the table wins, and one without the table is passed over."""
+    """The nearest file with the table is used, and one without the table is skipped."""
     file = project(tmp_path)
     below = tmp_path / "module" / "deep"
     below.mkdir()
@@ -130,8 +130,10 @@ def test_the_file_is_found_from_a_folder_below(tmp_path: Path) -> None:
     assert config.load_nearest(below).file == file
 
 
-def test_the_file_is_read_once_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking for it and loading it are one reading."""
+def test_finding_and_loading_the_file_reads_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """load_nearest opens the file once."""
     file = project(tmp_path)
     read: list[Path] = []
     really = toml_file.read
@@ -148,13 +150,13 @@ def test_the_file_is_read_once_on_the_way(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_no_file_at_all_is_an_error(tmp_path: Path) -> None:
-    """Outside a project the error says what to add."""
+    """Outside of a project the error says what to add."""
     with pytest.raises(ConfigError, match=r"tool\.harness"):
         config.load_nearest(tmp_path)
 
 
-def test_a_kernel_replaces_that_of_the_target(tmp_path: Path) -> None:
-    """--kernel keeps everything of the target but the kernel, and refuses unknown names."""
+def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
+    """--kernel changes only the kernel of the target; an unknown name is an error."""
     settings = config.load(project(tmp_path))
 
     assert config.choose_target(settings, None, None).kernel == "plain"
@@ -166,7 +168,7 @@ def test_a_kernel_replaces_that_of_the_target(tmp_path: Path) -> None:
 
 
 def test_environment_reads_only_what_it_is_given() -> None:
-    """Kbuild's variables pass through, empty ones do not; a long runtime folder is avoided."""
+    """Kbuild's variables are kept unless empty; a runtime folder with a long path is not used."""
     variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
 
     found = config.environment({**variables, "HARNESS_CACHE": "/cache", "NO_COLOR": ""})
@@ -191,14 +193,14 @@ abi_test_bit = 0x80000000
 
 
 def packaging(folder: Path) -> None:
-    """Add to a project what its packages are made of."""
+    """Add a table of packages to a project."""
     (folder / "packaging/debian").mkdir(parents=True)
     (folder / "packaging/debian/control").touch()
     (folder / "packaging/example.spec").touch()
 
 
 def test_packages_are_optional_and_absolute(tmp_path: Path) -> None:
-    """Without the table there are none; with it, its paths are resolved."""
+    """Without the table there are no packages; with it, its paths are absolute."""
     file = project(tmp_path, GOOD + PACKAGES)
     packaging(tmp_path)
 
@@ -225,7 +227,7 @@ def test_packages_are_optional_and_absolute(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_packages_table_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
-    """The key and what was expected."""
+    """The error names the key and what was expected."""
     assert old in PACKAGES
     file = project(tmp_path, GOOD + PACKAGES.replace(old, new))
     packaging(tmp_path)
@@ -240,6 +242,6 @@ def test_a_wrong_packages_table_is_named(tmp_path: Path, old: str, new: str, wor
     ("text", "skips"), [("1", True), ("yes", True), ("0", False), ("", False)]
 )
 def test_skip_kernel_is_read(text: str, skips: bool) -> None:  # noqa: FBT001
-    """As the seed's build had it: 0, the default, makes everything."""
+    """SKIP_KERNEL is false when it is unset, empty or 0, and true otherwise."""
     assert config.environment({"SKIP_KERNEL": text}).skip_kernel is skips
     assert config.environment({}).skip_kernel is False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The newest debugger is used, and what is missing is named with its package."""
+"""Tests of host.debuggers: the newest one is chosen, a missing one is named with its package."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from harness.host.debuggers import Debugger
 
 
 def program(folder: Path, name: str, version: str = "") -> Path:
-    """Make a debugger that says its version."""
+    """Make a debugger that prints its version."""
     file = folder / name
     file.write_text(f"#!/bin/sh\necho '{version}'\n")
     file.chmod(0o755)
@@ -19,7 +19,7 @@ def program(folder: Path, name: str, version: str = "") -> Path:
 
 
 def test_the_newest_of_a_kind_is_chosen(tmp_path: Path) -> None:
-    """By the number in its name, or by what it says; not by the alphabet."""
+    """The version in the name or in the output decides, not the alphabet."""
     program(tmp_path, "lldb-9")
     newest = program(tmp_path, "lldb-19")
     program(tmp_path, "lldb", "lldb version 14.0.6")
@@ -30,8 +30,8 @@ def test_the_newest_of_a_kind_is_chosen(tmp_path: Path) -> None:
     assert (chosen.path, chosen.major) == (newest, 19)
 
 
-def test_auto_is_gdb_where_both_are(tmp_path: Path) -> None:
-    """And lldb where there is no gdb."""
+def test_auto_prefers_gdb(tmp_path: Path) -> None:
+    """`auto` is lldb only when gdb is not installed."""
     program(tmp_path, "lldb-19")
     assert debuggers.choose("auto", search=[tmp_path]).debugger is Debugger.LLDB
 
@@ -42,7 +42,7 @@ def test_auto_is_gdb_where_both_are(tmp_path: Path) -> None:
 
 
 def test_the_adapter_is_that_of_its_lldb(tmp_path: Path) -> None:
-    """Of the same number first; where there is none its package is named."""
+    """The adapter with lldb's own version is preferred; the error names its package."""
     program(tmp_path, "lldb-19")
     lldb = debuggers.choose("lldb", search=[tmp_path])
 
@@ -55,8 +55,8 @@ def test_the_adapter_is_that_of_its_lldb(tmp_path: Path) -> None:
     assert debuggers.adapter(lldb) == numbered
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    """With the package, and with ./dev, which installs it."""
+def test_a_missing_debugger_is_named_with_its_package(tmp_path: Path) -> None:
+    """The hint names the package, and ./dev, which installs it."""
     program(tmp_path, "gdb", "13.1")
 
     with pytest.raises(UsageError, match="no lldb is installed") as caught:
@@ -68,7 +68,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_the_status_of_the_debugger_is_returned(tmp_path: Path) -> None:
-    """As it left."""
+    """The exit status of the debugger is the result."""
     file = tmp_path / "gdb"
     file.write_text("#!/bin/sh\nexit 7\n")
     file.chmod(0o755)

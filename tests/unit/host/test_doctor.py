@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""doctor: what is missing is said with the command that mends it."""
+"""Tests of host.doctor: each lack is reported with the command that helps."""
 
 import shutil
 from collections import namedtuple
@@ -18,7 +18,7 @@ Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - it stands in fo
 
 @pytest.fixture(autouse=True)
 def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand on a host that has everything."""
+    """Set up a host that has everything."""
     monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.KVM, "it works"))
     monkeypatch.setattr(apt, "debian_sources", lambda _suite: ["one"])
     monkeypatch.setattr(
@@ -32,7 +32,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_good_host_has_no_cure(tmp_path: Path) -> None:
-    """Everything there: usable, and nothing to do."""
+    """On a complete host tests can run, and no finding has a cure."""
     findings = doctor.examine(tmp_path / "not" / "there" / "yet")
 
     assert doctor.usable(findings)
@@ -41,7 +41,7 @@ def test_a_good_host_has_no_cure(tmp_path: Path) -> None:
 
 
 def test_emulation_is_a_note_not_a_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slow is usable; the reason is given."""
+    """A host without KVM is usable, and the finding has the reason."""
     monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.TCG, "no vmx"))
 
     findings = doctor.examine(tmp_path)
@@ -52,7 +52,7 @@ def test_emulation_is_a_note_not_a_lack(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_each_lack_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk, no lists, a missing tool: not usable, and each says what to do."""
+    """A full disk, missing lists or a missing tool make the host unusable; each has its cure."""
 
     def no_lists(_suite: str) -> list[str]:
         raise Lost("apt knows nothing", hint="apt-get update")

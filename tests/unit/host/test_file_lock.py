@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""file_lock: who holds a file, as long as he lives."""
+"""Tests of host.file_lock: a lock shows that its process lives."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ from harness.host import file_lock
 
 
 def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
-    """Free, held, free again; a file that is missing is free."""
+    """A file is locked only while the lock is held; a missing file is not locked."""
     path = tmp_path / "lock"
     assert not file_lock.is_locked(path)
 
@@ -24,7 +24,7 @@ def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
 
 
 def test_waiting_for_a_lock_has_a_deadline(tmp_path: Path) -> None:
-    """A lock that is free is taken at once, one that is held is an error in the end."""
+    """A free lock is taken at once, and a held one raises CacheBusy at the deadline."""
     path = tmp_path / "lock"
     begun = time.monotonic()
 

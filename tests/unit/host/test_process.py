@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""step_process: a command that hangs says where, and nothing of it stays."""
+"""Tests of host.process: a command that hangs shows where, and none of its processes stay."""
 
 import os
 import signal
@@ -35,8 +35,8 @@ def _sleepers() -> list[int]:
     ]
 
 
-def test_a_test_that_hangs_is_named_and_ended_with_what_it_started(tmp_path: Path) -> None:
-    """Its stack is shown, and the processes below it."""
+def test_a_hanging_test_shows_its_stack_and_its_children_are_killed(tmp_path: Path) -> None:
+    """The output has the stack and the child processes, and none of them survives."""
     (tmp_path / "test_it.py").write_text(_HANGS)
     (tmp_path / "test_ends.py").write_text("def test_ends():\n    pass\n")
     pytest_ = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
@@ -56,8 +56,8 @@ def test_a_test_that_hangs_is_named_and_ended_with_what_it_started(tmp_path: Pat
     assert _sleepers() == []
 
 
-def test_a_daemon_that_is_left_with_the_output_does_not_hold_it(tmp_path: Path) -> None:
-    """The command is over when it ended, not when the last process with its output did."""
+def test_a_daemon_with_the_commands_output_does_not_delay_the_result(tmp_path: Path) -> None:
+    """`run` returns when the command ends, although a child process still has its output."""
     begun = time.monotonic()
 
     ended = process.run(("sh", "-c", "echo said; sleep 6 & exit 3"), cwd=tmp_path, deadline_s=15.0)
@@ -80,7 +80,7 @@ except KeyboardInterrupt:
 def test_an_interrupt_lets_the_command_clean_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only this process has got the signal: the command gets one of its own, and its time."""
+    """When only this process gets SIGINT, the command gets one too and has time to clean up."""
     monkeypatch.setattr(process, "_CLEANING_S", _SOON_S)
     begun = tmp_path / "begun"
 
@@ -96,7 +96,7 @@ def test_an_interrupt_lets_the_command_clean_up(
     assert (tmp_path / "cleaned").exists()
 
 
-def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
-    """As the system says it; the caller names what installs it."""
+def test_a_missing_program_is_a_file_not_found_error(tmp_path: Path) -> None:
+    """The system's error is passed on."""
     with pytest.raises(FileNotFoundError):
         process.run(("no-such-program",), cwd=tmp_path, deadline_s=5.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""programs: where a tool is, and what to type when it is not there."""
+"""Tests of host.programs: where a program is, and the hint when it is missing."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from harness.errors import BuildError, HypervisorError
 from harness.host import programs
 
 
-def test_the_first_program_that_is_here_is_found() -> None:
+def test_the_first_installed_program_is_found() -> None:
     """Names are tried in their order."""
     assert programs.find("no-such-tool", "sh", error=BuildError).endswith("/sh")
 
@@ -27,6 +27,6 @@ def test_a_missing_program_names_its_package(
     assert caught.value.hint == f"run apt-get install {package}, or ./dev, which does"
 
 
-def test_a_package_of_the_same_name_is_the_default() -> None:
+def test_the_default_package_has_the_programs_name() -> None:
     """A program that is not in the table is in the package of the same name."""
     assert programs.package("mmdebstrap") == "mmdebstrap"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""toml_file: a table, or an error that names the file."""
+"""Tests of host.toml_file: a file becomes a table, or an error that names the file."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from harness.host import toml_file
 
 
 def test_a_table_is_read(tmp_path: Path) -> None:
-    """As TOML has it."""
+    """A TOML file is returned as a table."""
     file = tmp_path / "good.toml"
     file.write_text("[a]\nb = 1\n")
 
@@ -21,10 +21,10 @@ def test_a_table_is_read(tmp_path: Path) -> None:
     ("content", "words"),
     [(None, "cannot be read: No such file"), (b"a = ", "not valid TOML"), (b"\xff", "valid TOML")],
 )
-def test_what_is_no_toml_is_a_config_error(
+def test_a_file_that_is_not_toml_is_a_config_error(
     tmp_path: Path, content: bytes | None, words: str
 ) -> None:
-    """A missing file, a broken one, and one that is no text."""
+    """A missing file, broken TOML and bytes that are not UTF-8 each raise ConfigError."""
     file = tmp_path / "bad.toml"
     if content is not None:
         file.write_bytes(content)

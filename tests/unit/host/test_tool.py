@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""tool: a program that ends well, badly, late, or is not there."""
+"""Tests of host.tool: a program that succeeds, fails, hangs or is not installed."""
 
 import errno
 import time
@@ -17,8 +17,8 @@ def shell(line: str) -> list[str]:
     return ["sh", "-c", line]
 
 
-def test_what_a_tool_says_is_returned(tmp_path: Path) -> None:
-    """Its two streams, in its folder, with its input and environment."""
+def test_the_output_of_a_tool_is_returned(tmp_path: Path) -> None:
+    """Both streams are returned; folder, input and environment reach the tool."""
     within = tool.Surroundings(data=b"given", environment={"PATH": "/usr/bin:/bin", "WORD": "w"})
 
     done = tool.run(
@@ -34,21 +34,21 @@ def test_what_a_tool_says_is_returned(tmp_path: Path) -> None:
 
 
 def test_a_failure_has_the_last_lines_as_evidence() -> None:
-    """The error is of the caller's kind."""
+    """A failing tool raises the caller's error class with the last lines."""
     with pytest.raises(BuildError, match=r"^sh failed$") as caught:
         tool.run(shell("echo one; echo two >&2; exit 3"), deadline_s=30, error=BuildError)
 
     assert caught.value.evidence == ("one", "two")
 
 
-def test_without_a_check_the_status_is_the_callers_to_judge() -> None:
-    """A status that is not 0 is an answer of some tools."""
+def test_without_check_a_failing_status_is_returned() -> None:
+    """With check=False a status other than 0 is returned, not raised."""
     assert tool.run(shell("exit 3"), deadline_s=30, error=Lost, check=False).status == 3
 
 
 @pytest.mark.parametrize("log", ["log", None])
 def test_a_tool_that_hangs_is_ended_at_its_deadline(tmp_path: Path, log: str | None) -> None:
-    """What it said until then is the evidence, from a log and from pipes."""
+    """The tool is killed, and its output so far is the evidence, with a log and with pipes."""
     within = tool.Surroundings(log=tmp_path / log) if log else None
     begun = time.monotonic()
 
@@ -59,8 +59,8 @@ def test_a_tool_that_hangs_is_ended_at_its_deadline(tmp_path: Path, log: str | N
     assert time.monotonic() - begun < 30
 
 
-def test_what_a_tool_started_is_ended_with_it(tmp_path: Path) -> None:
-    """A compiler below make would go on else, and hold the folder that it works in."""
+def test_the_children_of_a_hanging_tool_are_killed(tmp_path: Path) -> None:
+    """Otherwise a compiler that make started would run on and hold its folder."""
     file = tmp_path / "pid"
 
     with pytest.raises(BuildError, match="did not end"):
@@ -74,7 +74,7 @@ def test_what_a_tool_started_is_ended_with_it(tmp_path: Path) -> None:
 
 
 def test_a_missing_tool_names_its_package() -> None:
-    """And a folder that is missing is not taken for a missing tool."""
+    """The error names the package; a missing working folder is a different error."""
     with pytest.raises(BuildError, match=r"^no-such-tool is not installed$") as caught:
         tool.run(["no-such-tool"], deadline_s=30, error=BuildError)
 
@@ -83,8 +83,8 @@ def test_a_missing_tool_names_its_package() -> None:
         tool.run(["true"], deadline_s=30, error=BuildError, cwd=Path("/no/such/folder"))
 
 
-def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
-    """Tools have only words for it; without a folder that they fill it is an ordinary failure."""
+def test_a_full_disk_is_reported_as_full(tmp_path: Path) -> None:
+    """The words in the tool's output decide; without `disk` it is an ordinary failure."""
     command = shell("echo write error: No space left on device >&2; exit 1")
 
     with pytest.raises(Lost, match="the disk is full"):
@@ -93,8 +93,8 @@ def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
         tool.run(command, deadline_s=30, error=BuildError)
 
 
-def test_a_log_holds_all_and_the_umask_is_the_tools(tmp_path: Path) -> None:
-    """Both streams go into the file, in their order."""
+def test_a_log_holds_both_streams_and_the_umask_applies(tmp_path: Path) -> None:
+    """Both streams go to the log file in their order, and the tool runs with the umask."""
     log = tmp_path / "log"
 
     done = tool.run(
@@ -108,21 +108,21 @@ def test_a_log_holds_all_and_the_umask_is_the_tools(tmp_path: Path) -> None:
 
 
 def test_a_stream_is_read_to_its_end() -> None:
-    """More than a pipe holds, and a tool that ends well."""
+    """More output than a pipe holds is read, and the tool ends well."""
     command = shell("head -c 1000000 /dev/zero")
 
     with tool.reading(command, deadline_s=30, error=BuildError) as stream:
         assert len(stream.read()) == 1000000
 
 
-def test_a_reader_that_has_enough_leaves() -> None:
-    """The tool is ended then, and that it was is no failure."""
+def test_a_reader_may_leave_a_stream_early() -> None:
+    """The tool is then killed, and that is not an error."""
     with tool.reading(shell("exec yes"), deadline_s=30, error=BuildError) as stream:
         assert stream.readline() == b"y\n"
 
 
-def test_a_stream_that_breaks_is_an_error() -> None:
-    """What was read until then is not the whole."""
+def test_a_tool_that_fails_after_its_stream_is_an_error() -> None:
+    """Output that was read before the failure is not complete, so the failure is raised."""
     command = shell("echo part; echo broken archive >&2; exit 2")
 
     with (
@@ -134,8 +134,8 @@ def test_a_stream_that_breaks_is_an_error() -> None:
     assert caught.value.evidence == ("broken archive",)
 
 
-def test_a_stream_that_stands_still_ends_at_its_deadline() -> None:
-    """The read returns, and the tool that was killed is an error."""
+def test_a_stream_without_output_ends_at_its_deadline() -> None:
+    """The read returns at the deadline, and the killed tool is an error."""
     with (
         pytest.raises(BuildError, match=r"^sh failed$"),
         tool.reading(shell("exec sleep 60"), deadline_s=1, error=BuildError) as stream,
@@ -143,8 +143,8 @@ def test_a_stream_that_stands_still_ends_at_its_deadline() -> None:
         assert stream.read() == b""
 
 
-def test_an_error_of_the_reader_passes() -> None:
-    """The tool is ended, and does not hide what the reader has to say."""
+def test_an_error_of_the_reader_is_raised() -> None:
+    """The tool is killed, and does not hide the reader's own error."""
     with (
         pytest.raises(OSError, match="full") as caught,
         tool.reading(shell("exec yes"), deadline_s=30, error=BuildError),
@@ -155,8 +155,8 @@ def test_an_error_of_the_reader_passes() -> None:
 
 
 @pytest.mark.parametrize(("line", "status"), [("exit 3", 3), ("exec sleep 60", None)])
-def test_a_command_that_is_shown_has_a_deadline_too(
+def test_run_shown_returns_none_at_its_deadline(
     tmp_path: Path, line: str, status: int | None
 ) -> None:
-    """None for one that had to be ended."""
+    """The status is None for a command that was killed at its deadline."""
     assert tool.run_shown(shell(line), deadline_s=2, cwd=tmp_path) == status

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""whole_file: the old content or the new one, and nothing beside it."""
+"""Tests of host.whole_file: a file has the old content or the new one."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from harness.host import whole_file
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
-    """Text and bytes; what is no UTF-8 becomes an escape."""
+    """Text and bytes replace the content; what UTF-8 cannot encode becomes an escape."""
     file = tmp_path / "file"
     file.write_text("old")
 
@@ -22,7 +22,7 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_an_error_leaves_the_old_content(tmp_path: Path) -> None:
-    """And nothing half written beside it."""
+    """After an error the old content stays, and no temporary file is left."""
     file = tmp_path / "file"
     file.write_text("old")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""request: a long run has limits that it can keep, and no other limit changes."""
+"""Tests of model.request: a long run has longer deadlines for tests and suites only."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.unit.host.test_config import project
 
 
 def test_a_long_run_stretches_tests_and_suites(tmp_path: Path) -> None:
-    """The limits of one test and one suite grow; those of boot, load and silence do not."""
+    """The deadlines of tests and suites grow; those of boot, load and silence do not."""
     plain = config.load(project(tmp_path))
     limits = replace(plain.timeouts, test_s=60.0, long_factor=15.0)
 

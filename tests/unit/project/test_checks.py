@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""checks: every step runs, and a failure is shown with its output."""
+"""Tests of project.checks: every step runs, and a failed step shows its output."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -22,7 +22,7 @@ def _agrees(_project: Path) -> Iterable[str]:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put four steps in the place of the real ones."""
+    """Replace the real steps by four others."""
     shell = ("sh", "-c", "echo said; echo more >&2; exit 3")
     monkeypatch.setattr(
         checks,
@@ -38,7 +38,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("steps")
 def test_all_steps_run_after_a_failure(tmp_path: Path) -> None:
-    """Each has a result with what it said; a program that is not there is a failure."""
+    """Each step has a result with its output; a missing program is a failure."""
     heard: list[StepResult] = []
 
     found = {step.name: step for step in checks.run_checks(project=tmp_path, on_step=heard.append)}
@@ -57,7 +57,7 @@ def test_all_steps_run_after_a_failure(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("steps")
 def test_one_step_can_run_alone(tmp_path: Path) -> None:
-    """By name; a name that is not there lists those that are."""
+    """Steps are chosen by name, and the error for an unknown name lists the names."""
     (only,) = checks.run_checks(project=tmp_path, only=("good",), on_step=lambda _step: None)
 
     assert only.name == "good"
@@ -68,7 +68,7 @@ def test_one_step_can_run_alone(tmp_path: Path) -> None:
 def test_core_tests_show_what_they_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step that passed says its figures, one that failed all it has; the rest go on."""
+    """A passed step shows its figures, a failed one its whole output, and the others still run."""
     script = "echo '# figures'; echo noise; test $1 != layout"
     monkeypatch.setattr(checks, "_CORE", ("sh", "-c", f"shift; {script}", "sh"))
 
@@ -82,12 +82,12 @@ def test_core_tests_show_what_they_measured(
 
 
 def test_a_silent_failure_is_still_a_failure(tmp_path: Path) -> None:
-    """A command that fails without a word gets one."""
+    """A command that fails without output gets a line that says so."""
     assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]
 
 
 def test_the_summary_names_the_slowest_steps() -> None:
-    """It counts passed and failed steps, and names the three that took longest."""
+    """The summary counts passed and failed steps, and names the three that took longest."""
     steps = tuple(
         StepResult(name=name, passed=name != "bad", duration_s=seconds)
         for name, seconds in (("quick", 0.1), ("bad", 9.0), ("slow", 40.0), ("medium", 12.4))

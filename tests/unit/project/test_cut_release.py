@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""cut_release: one command makes the release, and a failure leaves the tree as it was."""
+"""Tests of project.cut_release: one command makes the release, and a failure changes nothing."""
 
 import subprocess
 import zipfile
@@ -31,7 +31,7 @@ name = "greeter"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Give a small project in git, with one fragment."""
+    """Give a small project in git, with one changelog fragment."""
     folder = tmp_path / "project"
     (folder / "changelog.d").mkdir(parents=True)
     (folder / "pyproject.toml").write_text(_PYPROJECT)
@@ -53,7 +53,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Return what git prints."""
+    """Return the output of git."""
     done = subprocess.run(
         ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
     )
@@ -61,14 +61,14 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def request_for(project: Path, number: str = "0.2.0") -> ReleaseRequest:
-    """Return a release of the wheel alone."""
+    """Return a request for a release of the wheel alone."""
     return ReleaseRequest(
         project=project, number=number, out=project / "build" / "out", packages=False
     )
 
 
 def test_a_release_is_tagged_and_built_from_the_tag(project: Path) -> None:
-    """Number, changelog, commit and tag; a wheel of the tag; the digests of all files."""
+    """It sets number, changelog, commit and tag, and builds a wheel of the tag with digests."""
     (project / "greeter.py").write_text("GREETING = 'good day'\n")
     git(project, "commit", "--quiet", "--all", "--message=politer")
 
@@ -101,7 +101,7 @@ def test_a_release_is_tagged_and_built_from_the_tag(project: Path) -> None:
 def test_a_tree_that_is_not_ready_is_refused(
     project: Path, spoil: tuple[str, ...], number: str, objection: str
 ) -> None:
-    """Each reason is named, and nothing is written."""
+    """The error names the reason, and nothing is written."""
     if spoil[0]:
         git(project, *spoil)
     before = git(project, "rev-parse", "HEAD")
@@ -114,7 +114,7 @@ def test_a_tree_that_is_not_ready_is_refused(
 
 
 def test_a_release_without_a_fragment_is_refused(project: Path) -> None:
-    """A changelog with nothing in it is no release."""
+    """A release without a changelog entry is refused."""
     git(project, "rm", "--quiet", "changelog.d/7.feature.md")
     git(project, "commit", "--quiet", "--message=nothing new")
 
@@ -122,8 +122,8 @@ def test_a_release_without_a_fragment_is_refused(project: Path) -> None:
         cut_release.cut(request_for(project), lambda _text: None)
 
 
-def test_a_build_that_fails_takes_commit_and_tag_back(project: Path) -> None:
-    """The branch, the tag list and the files are those of before."""
+def test_a_failed_build_undoes_commit_and_tag(project: Path) -> None:
+    """The branch, the tags and the files are the same as before."""
     text = (
         (project / "pyproject.toml")
         .read_text()
@@ -145,7 +145,7 @@ def test_a_build_that_fails_takes_commit_and_tag_back(project: Path) -> None:
 
 
 def test_a_copy_of_the_version_that_differs_is_named(tmp_path: Path) -> None:
-    """The files that repeat the version are compared with pyproject.toml."""
+    """Files that repeat the version are compared with pyproject.toml."""
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.3.0"\n')
     copy = tmp_path / "kernel" / "subscriber" / "pyproject.toml"
     copy.parent.mkdir(parents=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""dev: installs what is missing, says nothing when nothing is, and gives up with a list.
+"""Tests of ./dev: it installs what is missing, or lists what it cannot install.
 
-It runs with a PATH of stubs that write down what they were called with.
+It runs with a PATH of stubs that record how they were called.
 """
 
 import os
@@ -16,7 +16,7 @@ TOOLS = ("awk", "sh", "id", "cat", "cksum", "dirname", "mkdir", "tail", "ls", "e
 
 
 class Machine:
-    """A folder that stands for a machine: stubs, a copy of the launcher, a log."""
+    """A folder that acts as a machine: stubs, a copy of the launcher, a log."""
 
     def __init__(self, root: Path) -> None:
         self.bin = root / "bin"
@@ -32,13 +32,13 @@ class Machine:
         self.have_venv()
 
     def stub(self, name: str, text: str = "") -> None:
-        """Put a program on the PATH that logs its call and then does `text`."""
+        """Put a program on the PATH that logs its call and then runs `text`."""
         path = self.bin / name
         path.write_text(f'#!/bin/sh\necho "{name} $*" >> "{self.log}"\n{text}\n')
         path.chmod(0o755)
 
     def have_venv(self) -> None:
-        """Make the environment complete for the lock."""
+        """Make the virtual environment complete for the lock file."""
         venv = self.project / ".venv" / "bin"
         venv.mkdir(parents=True)
         (venv / "invoke").write_text(f'#!/bin/sh\necho "invoke $*" >> "{self.log}"\n')
@@ -47,7 +47,7 @@ class Machine:
         (self.project / ".venv" / ".complete").write_bytes(sum_)
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run ./dev with nobody at the terminal."""
+        """Run ./dev without a terminal."""
         return subprocess.run(
             [str(self.project / "dev"), *arguments],
             env={"PATH": str(self.bin), "TMPDIR": str(self.log.parent), **variables},
@@ -59,7 +59,7 @@ class Machine:
 
     @property
     def calls(self) -> list[str]:
-        """What was called, in order, without the questions to dpkg and apt."""
+        """The recorded calls in order, without questions to dpkg and apt."""
         lines = self.log.read_text().splitlines()
         questions = ("dpkg-query", "apt-cache", "apt-get --print-uris")
         return [line for line in lines if not line.startswith(questions)]
@@ -78,8 +78,8 @@ def machine(tmp_path: Path) -> Machine:
     return found
 
 
-def test_nothing_missing_is_silent(machine: Machine) -> None:
-    """The task runs at once, with its arguments as they were."""
+def test_a_complete_machine_runs_the_task_silently(machine: Machine) -> None:
+    """The task runs at once, with its arguments unchanged."""
     done = machine.run("kernel-test", "-k", "two words")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -96,24 +96,24 @@ def test_nothing_missing_is_silent(machine: Machine) -> None:
         (("guest-list", "clean"), "guest-list clean"),
     ],
 )
-def test_a_guest_is_named_by_a_word_alone(
+def test_a_word_after_the_debugger_task_is_its_guest(
     machine: Machine, words: tuple[str, ...], called: str
 ) -> None:
-    """Of the debugger's task only; tasks in a row stay tasks."""
+    """This holds for that task only; several tasks in a row stay tasks."""
     machine.run(*words)
 
     assert machine.calls == [f"invoke {called}"]
 
 
 def test_without_a_task_the_tasks_are_listed(machine: Machine) -> None:
-    """./dev alone teaches."""
+    """./dev alone lists the tasks."""
     machine.run()
 
     assert machine.calls == ["invoke --list"]
 
 
-def test_what_is_missing_is_installed(machine: Machine) -> None:
-    """Only that, without recommendations, as root or through sudo; then the task runs."""
+def test_a_missing_package_is_installed(machine: Machine) -> None:
+    """Only that package is installed, as root or through sudo, before the task runs."""
     machine.stub("dpkg-query", 'case "$*" in *mmdebstrap) ;; *) echo installed ;; esac')
 
     done = machine.run("-y", "doctor")
@@ -125,8 +125,8 @@ def test_what_is_missing_is_installed(machine: Machine) -> None:
     assert "missing: mmdebstrap" in done.stderr
 
 
-def test_lists_that_were_never_fetched_are(machine: Machine) -> None:
-    """A source that is configured and has no list would hide its packages."""
+def test_package_lists_that_are_missing_are_fetched(machine: Machine) -> None:
+    """A source without a fetched list would hide its packages."""
     said = "'http://mirror.example/InRelease' no_such_list_InRelease 0"
     machine.stub("apt-get", f'case "$1" in --print-uris) echo "{said}" ;; esac')
 
@@ -136,12 +136,12 @@ def test_lists_that_were_never_fetched_are(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("task", "wanted"), [("check", True), ("kernel-test", False)])
-def test_what_only_checks_need_comes_with_them(
+def test_packages_for_checks_are_installed_by_checks_only(
     machine: Machine,
     task: str,
     wanted: bool,  # noqa: FBT001
 ) -> None:
-    """Nobody has to install a fuzzer to run a guest."""
+    """Running a guest does not install a fuzzer."""
     machine.stub("dpkg-query", 'case "$*" in *spin) ;; *) echo installed ;; esac')
 
     machine.run("-y", task)
@@ -150,7 +150,7 @@ def test_what_only_checks_need_comes_with_them(
 
 
 def test_a_failing_apt_shows_the_end_of_its_log(machine: Machine) -> None:
-    """Exit 2 and the last words, not a half-made machine."""
+    """The exit code is 2, and the last lines of apt are shown."""
     machine.stub("dpkg-query")
     machine.stub("apt-get", "echo no such mirror; exit 100")
 
@@ -161,8 +161,8 @@ def test_a_failing_apt_shows_the_end_of_its_log(machine: Machine) -> None:
     assert not any(line.startswith("invoke") for line in machine.calls)
 
 
-def test_no_debian_gets_the_list(machine: Machine) -> None:
-    """What to install, by Debian's names with the reasons, and exit 2."""
+def test_a_system_without_apt_gets_a_list_of_packages(machine: Machine) -> None:
+    """The list has Debian's names with reasons, and the exit code is 2."""
     (machine.bin / "dpkg-query").unlink()
 
     done = machine.run("kernel-test")
@@ -172,8 +172,8 @@ def test_no_debian_gets_the_list(machine: Machine) -> None:
     assert "mmdebstrap               makes guest images" in done.stderr
 
 
-def test_another_lock_makes_a_new_environment(machine: Machine) -> None:
-    """The old one is removed first; a failure of pip is said, and no stamp is left."""
+def test_a_changed_lock_file_makes_a_new_environment(machine: Machine) -> None:
+    """The old one is removed first; after a failure of pip there is a message and no stamp."""
     (machine.project / "requirements.lock").write_text("other\n")
     machine.stub("python3", "exit 1")
 

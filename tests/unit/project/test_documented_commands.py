@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The commands that README, docs/ and the other pages show: each is one that the tasks take.
+"""Tests of the commands in README, docs/ and the other pages: the tasks accept each of them.
 
 Every `./dev` and `invoke` line is parsed by the real command line; the cheap ones are run, too.
 """
@@ -34,7 +34,7 @@ _CORE = {"--list", "--help", "--version", "-y", "--yes"}
 
 
 def shown(page: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line and the text of each place of a page that is code."""
+    """Yield the line number and the text of each code line or code span of a page."""
     fenced = False
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
         if line.lstrip().startswith("```"):
@@ -60,7 +60,7 @@ def documented() -> list[tuple[str, list[str]]]:
 
 
 def words_of(text: str) -> list[str]:
-    """Return a command's words: no comment, no brackets of the optional, up to a pipe."""
+    """Return a command's words up to a pipe, without comments and brackets for optional parts."""
     lexer = shlex.shlex(text.replace(" [", " ").replace("] ", " "), punctuation_chars="|&;>")
     lexer.whitespace_split = True
     lexer.commenters = "#"
@@ -73,9 +73,9 @@ def words_of(text: str) -> list[str]:
 
 
 def parse(words: list[str]) -> None:
-    """Parse a command by the tasks' own options.
+    """Parse a command with the real options of the tasks.
 
-    Raises: ParseError for a task, an option or a word that no task takes.
+    Raises: ParseError for a task, an option or a word that no task accepts.
     """
     words = [_PLACEHOLDERS.get(word, word) for word in words if word not in _CORE]
     if not words:
@@ -89,8 +89,8 @@ def parse(words: list[str]) -> None:
         raise ParseError(f"{found[1].name} is taken for a task of its own")
 
 
-def test_the_pages_show_commands() -> None:
-    """The test below has something to look at: each kind of page has commands."""
+def test_each_kind_of_page_has_commands() -> None:
+    """Without this the test below could pass with nothing to test."""
     places = {place.split(":")[0] for place, _ in documented()}
 
     assert {
@@ -102,7 +102,7 @@ def test_the_pages_show_commands() -> None:
     assert len(documented()) > 100
 
 
-def test_every_documented_command_is_one_that_the_tasks_take() -> None:
+def test_every_documented_command_parses() -> None:
     """Task, options and words are parsed as ./dev parses them."""
     wrong = []
     for place, words in documented():
@@ -118,14 +118,14 @@ def test_every_documented_command_is_one_that_the_tasks_take() -> None:
     "line",
     ["kernel-tset", "kernel-test --kernle 6.1", "kernel-test debian-12", "packages --key"],
 )
-def test_a_wrong_command_is_found(line: str) -> None:
-    """A misspelt task, a misspelt option, a word too many and a missing value are errors."""
+def test_a_wrong_command_does_not_parse(line: str) -> None:
+    """A misspelt task or option, a word too many and a missing value are errors."""
     with pytest.raises((KeyError, ParseError)):
         parse(words_of(line))
 
 
 def test_words_end_at_comments_brackets_and_pipes() -> None:
-    """What a page says around a command is no part of it."""
+    """Text around a command is not part of it."""
     assert words_of(" kernel-test -k 'test_a_fault[null]'   # one case") == [
         "kernel-test",
         "-k",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The contracts of [tool.importlinter] and the licence check object to planted faults."""
+"""Tests of the contracts of [tool.importlinter] and of the licence check, with planted faults."""
 
 import shutil
 import subprocess
@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[3]
 _DEADLINE_S = 120.0
 
 
-def _tool(name: str, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Return how a tool of the project's environment ended in a folder."""
+def run_tool(name: str, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a tool of the project's environment in a folder and return how it ended."""
     return subprocess.run(
         [str(Path(sys.executable).with_name(name)), *words],
         cwd=folder,
@@ -33,8 +33,8 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_contract_sees_the_fault_that_it_is_for(tree: Path) -> None:
-    """One fault is planted for each contract, and each contract is reported as broken."""
+def test_every_contract_finds_its_planted_fault(tree: Path) -> None:
+    """One fault is planted for each contract, and that contract is reported as broken."""
     faults = {
         "errors.py": "from harness.runs import verdict",
         "panic/intake/lines.py": "def f():\n    from harness.panic import scan",
@@ -54,7 +54,7 @@ def test_every_contract_sees_the_fault_that_it_is_for(tree: Path) -> None:
         path = tree / "harness" / file
         path.write_text(f"{path.read_text()}\n{line}\n")
 
-    done = _tool("lint-imports", "--no-logo", "--no-cache", folder=tree)
+    done = run_tool("lint-imports", "--no-logo", "--no-cache", folder=tree)
 
     verdicts = [line for line in done.stdout.splitlines() if line.endswith((" KEPT", " BROKEN"))]
     assert done.returncode == 1
@@ -62,29 +62,29 @@ def test_every_contract_sees_the_fault_that_it_is_for(tree: Path) -> None:
     assert [line for line in verdicts if line.endswith(" KEPT")] == []
 
 
-def test_a_package_without_a_place_is_seen(tree: Path) -> None:
-    """A new package has to be given its place among the layers."""
+def test_a_package_outside_of_the_layers_is_reported(tree: Path) -> None:
+    """A new package must be placed among the layers."""
     (tree / "harness" / "stranger").mkdir()
     (tree / "harness" / "stranger" / "__init__.py").write_text("")
 
-    done = _tool("lint-imports", "--no-logo", "--no-cache", folder=tree)
+    done = run_tool("lint-imports", "--no-logo", "--no-cache", folder=tree)
 
     assert done.returncode == 1
     assert "harness.stranger" in done.stdout
 
 
-def test_a_file_without_a_licence_is_seen(tmp_path: Path) -> None:
-    """`reuse lint`, as `check` runs it, names the file; a text of a licence is asked for, too."""
+def test_a_file_without_a_licence_is_reported(tmp_path: Path) -> None:
+    """`reuse lint`, as `check` runs it, names the file, and a missing licence text as well."""
     shutil.copytree(ROOT / "LICENSES", tmp_path / "LICENSES")
     shutil.copy(ROOT / "REUSE.toml", tmp_path)
     tag = "SPDX-License-" + "Identifier"
     for spdx in ("Apache-2.0 OR GPL-2.0-only", "GPL-2.0-only OR BSD-2-Clause"):
         (tmp_path / f"good-{spdx[:3]}.py").write_text(f"# {tag}: {spdx}\n")
-    assert _tool("reuse", "lint", "--lines", folder=tmp_path).returncode == 0
+    assert run_tool("reuse", "lint", "--lines", folder=tmp_path).returncode == 0
     (tmp_path / "bad.c").write_text("int x;\n")
     (tmp_path / "worse.c").write_text(f"// {tag}: MIT\n")
 
-    done = _tool("reuse", "lint", "--lines", folder=tmp_path)
+    done = run_tool("reuse", "lint", "--lines", folder=tmp_path)
 
     assert done.returncode == 1
     assert "bad.c" in done.stdout

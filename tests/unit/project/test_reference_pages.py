@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""reference_pages: what the code has is on the page, and a key without a text is refused."""
+"""Tests of project.reference_pages: the pages show the code, and every key needs a description."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -61,13 +61,13 @@ def test_a_key_is_shown_as_toml_writes_it() -> None:
 
 
 def test_a_key_without_a_text_is_refused() -> None:
-    """So is a text without a key: the page cannot differ from the code."""
+    """A text without a key is refused as well, so the page cannot differ from the code."""
     with pytest.raises(ValueError, match=r"_Silent: .*: gone, name"):
         reference_pages.documented(_Silent)
 
 
 def test_the_configuration_page_has_every_table_and_key() -> None:
-    """Tables below tables and arrays of tables have the headlines that a file would have."""
+    """Nested tables and arrays of tables have the headings that a TOML file has."""
     page = reference_pages.configuration()
 
     for headline in (
@@ -83,7 +83,7 @@ def test_the_configuration_page_has_every_table_and_key() -> None:
 
 
 def test_the_exit_codes_page_has_every_error() -> None:
-    """Each class of errors.py has a row with its own code."""
+    """Each class of errors.py has a row with its exit code."""
     page = reference_pages.exit_codes()
 
     for name, value in vars(errors).items():
@@ -92,7 +92,7 @@ def test_the_exit_codes_page_has_every_error() -> None:
 
 
 def test_the_tasks_page_shows_aliases_and_options() -> None:
-    """Tasks are sorted by name; what all of them have is shown once."""
+    """Tasks are sorted by name, and common options are shown once."""
     shared = ("--config FILE", "configuration to use")
     own = ("--x N", "a number")
     page = reference_pages.tasks(

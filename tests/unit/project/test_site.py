@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""site: a good site passes, and a dead link is named, in a page and in what is built from it."""
+"""Tests of project.site: a good site passes, and a dead link is named, in Markdown and in HTML."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ def project(tmp_path: Path) -> Path:
 
 
 def objections(project: Path) -> list[str]:
-    """Return what the check objects to, without what belongs to mkdocs' own theme."""
+    """Return the objections of the check, without those about the theme of mkdocs."""
     return [line for line in site.site(project) if "cdnjs" not in line]
 
 
 def test_a_good_site_is_built(project: Path) -> None:
-    """Nothing is objected to, and the pages are there."""
+    """There is no objection, and the pages exist."""
     assert objections(project) == []
     assert (project / "build" / "site" / "next" / "index.html").is_file()
 
@@ -35,7 +35,7 @@ def test_a_good_site_is_built(project: Path) -> None:
     ("link", "word"), [("gone.md", "gone.md"), ("next.md#gone", "#gone"), ("/x.html", "/x.html")]
 )
 def test_a_planted_dead_link_is_named(project: Path, link: str, word: str) -> None:
-    """A page, a heading and an address from the root that are not there."""
+    """A missing page, a missing heading and an address from the root are named."""
     (project / "docs" / "index.md").write_text(f"# Start\n\n[next]({link})\n")
 
     found = objections(project)
@@ -44,7 +44,7 @@ def test_a_planted_dead_link_is_named(project: Path, link: str, word: str) -> No
 
 
 def test_every_kind_of_dead_link_in_html_is_named(tmp_path: Path) -> None:
-    """Files, headings and folders are looked for; what is loaded from a network is named."""
+    """Missing files, headings and folders are named, and so is what is loaded from a network."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "index.html").write_text("<h1 id='there'>x</h1>")
     (tmp_path / "page.html").write_text(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""text_checks: each fault that is planted in a text is named, and good text passes."""
+"""Tests of project.text_checks: each planted fault in a text is named, and good text passes."""
 
 import subprocess
 from pathlib import Path
@@ -19,7 +19,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_misspelt_word_is_named_with_its_line(tree: Path) -> None:
-    """Codespell reports the planted word, and nothing about the licence of somebody else."""
+    """The check reports the planted word, and nothing in licence texts of others."""
     wrong = "rec" + "ieve"
     (tree / "README.md").write_text(f"Good text.\nThe reader will {wrong} a record.\n")
     (tree / "LICENSES").mkdir()
@@ -40,7 +40,7 @@ def test_a_missing_codespell_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_clipped_phrase_is_named_in_prose_only(tree: Path) -> None:
-    """The style guide's word is offered for a page, and code may keep its names."""
+    """The style guide's phrase is suggested for a page; code may use the words as names."""
     (tree / "page.md").write_text("A new page.\nIt begins anew.\n")
     (tree / "code.py").write_text("begin_anew = 1  # anew\n")
 
@@ -51,7 +51,7 @@ def test_a_clipped_phrase_is_named_in_prose_only(tree: Path) -> None:
     "action", ["actions/checkout@v4", "actions/checkout@main", "actions/checkout@34e1148"]
 )
 def test_an_action_without_a_commit_is_named(tree: Path, action: str) -> None:
-    """A tag, a branch and a shortened commit can be moved by their owner; a whole one cannot."""
+    """A tag, a branch and a shortened commit can be moved by their owner; a full one cannot."""
     good = "actions/checkout@" + "3" * 40 + " # v4.3.1"
     (tree / ".github").mkdir()
     (tree / ".github" / "check.yml").write_text(
@@ -64,7 +64,7 @@ def test_an_action_without_a_commit_is_named(tree: Path, action: str) -> None:
 
 
 def test_dead_links_are_named(tree: Path) -> None:
-    """A missing file, a missing heading and a way out of the project; links in code are text."""
+    """A missing file or heading and a path out of the project are dead; code is skipped."""
     (tree / "docs").mkdir()
     (tree / "docs" / "good.md").write_text("# One heading, two\n[up](../README.md)\n")
     (tree / "README.md").write_text(
@@ -83,6 +83,6 @@ def test_dead_links_are_named(tree: Path) -> None:
 
 
 def test_this_project_has_pinned_actions_and_no_dead_link() -> None:
-    """The two quick checks hold for this tree."""
+    """The two quick checks pass for this tree."""
     assert list(text_checks.pinned_actions(PROJECT)) == []
     assert list(text_checks.links(PROJECT)) == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""tree_checks and c_checks: a good tree passes, and each fault in a bad one is named."""
+"""Tests of tree_checks and c_checks: a good tree passes, and each planted fault is named."""
 
 import subprocess
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_missing_tool_fails_and_names_its_package(
 
 
 def test_a_crowded_folder_is_named(tree: Path) -> None:
-    """Twenty modules fit into a folder of the harness, the next one does not."""
+    """A folder of the harness may have twenty modules; one with more is named."""
     for folder, count in (("full", 20), ("crowded", 21)):
         (tree / "harness" / folder).mkdir(parents=True)
         for number in range(count):
@@ -43,8 +43,8 @@ def test_a_crowded_folder_is_named(tree: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["name = 'osq'", "MODULE = 'osq_test'", "see kernel/core", "pytest tests/guest"]
 )
-def test_a_harness_that_knows_its_driver_is_named(tree: Path, line: str) -> None:
-    """Outside of the package that checks this tree, no line may name the driver or its tests."""
+def test_a_name_of_the_driver_in_the_harness_is_reported(tree: Path, line: str) -> None:
+    """Outside of harness/project no line may name the driver or its tests."""
     for folder in ("runs", "project"):
         (tree / "harness" / folder).mkdir(parents=True)
         (tree / "harness" / folder / "m.py").write_text(f"# {line}\n")
@@ -66,7 +66,7 @@ def test_a_harness_that_knows_its_driver_is_named(tree: Path, line: str) -> None
     ],
 )
 def test_a_bad_habit_is_named(tree: Path, text: str, objection: str) -> None:
-    """Printing, reading the environment and catching everything have their places."""
+    """Printing, reading the environment and catching everything are reported."""
     (tree / "harness" / "host").mkdir(parents=True)
     (tree / "harness" / "tasks").mkdir()
     (tree / "harness" / "m.py").write_text(text)
@@ -78,7 +78,7 @@ def test_a_bad_habit_is_named(tree: Path, text: str, objection: str) -> None:
 
 
 def test_a_path_of_one_machine_is_named(tree: Path) -> None:
-    """The checkout's own place, and anybody's home."""
+    """The path of the checkout and paths in home folders are reported."""
     (tree / "here.py").write_text(f'x = "{tree}/build"\n')
     (tree / "home.md").write_text("see /home/someone/notes\n")
     (tree / "good.md").write_text("see ~/notes and /usr/bin\n")
@@ -89,7 +89,7 @@ def test_a_path_of_one_machine_is_named(tree: Path) -> None:
 
 
 def test_a_registrys_host_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever this machine fetches packages from is not written into the tree."""
+    """The host from which this machine fetches packages is reported."""
     monkeypatch.setattr(tree_checks, "_registries", lambda: {"packages.example"})
     (tree / "bad.toml").write_text('url = "https://packages.example/x"\n')
 
@@ -98,8 +98,8 @@ def test_a_registrys_host_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) 
     assert found.startswith("bad.toml:1")
 
 
-def test_what_is_too_long_is_named(tree: Path) -> None:
-    """Files by lines, functions by lines without their docstring, in both languages."""
+def test_a_long_file_or_function_is_named(tree: Path) -> None:
+    """Files and functions are measured in Python and in C; docstrings do not count."""
     body = "    x = 1\n" * 41
     (tree / "long.py").write_text(f'def f():\n    """One.\n\n    Two.\n    """\n{body}')
     (tree / "short.py").write_text('def f():\n    """Doc."""\n' + "    x = 1\n" * 39)
@@ -131,7 +131,7 @@ def test_what_is_too_long_is_named(tree: Path) -> None:
     ],
 )
 def test_a_second_way_is_named(tree: Path, line: str, words: str) -> None:
-    """What one module does for all is named in any other, and not in that one."""
+    """What one module does for all others is reported in any other module, and not in that one."""
     package = tree / "harness" / "host"
     package.mkdir(parents=True)
     (package / "bad.py").write_text(f"x = {line}\n")
@@ -145,8 +145,8 @@ def test_a_second_way_is_named(tree: Path, line: str, words: str) -> None:
     assert found.startswith(f"harness/host/bad.py: {words}; ")
 
 
-def test_other_replacements_are_no_second_way(tree: Path) -> None:
-    """Of strings, of dataclasses, of parts of a moment; and a word is not yet a folder."""
+def test_replace_of_strings_and_dataclasses_is_allowed(tree: Path) -> None:
+    """Only the replacement of a file counts, and only a path, not a word, names a folder."""
     (tree / "harness").mkdir()
     (tree / "harness" / "good.py").write_text(
         "text.replace('a', 'b')\ndataclasses.replace(x, a=1)\nnow.replace(hour=1)\n"
@@ -161,7 +161,7 @@ def test_other_replacements_are_no_second_way(tree: Path) -> None:
     ["#include <linux/types.h>", "# include <sys/types.h>", "#ifdef __linux__", "#if __APPLE__"],
 )
 def test_a_core_that_knows_a_system_is_named(tmp_path: Path, line: str) -> None:
-    """No system header, no question which system it is."""
+    """A system header or a condition on the system in the core is reported."""
     core = tmp_path / "kernel" / "core"
     core.mkdir(parents=True)
     (core / "good.c").write_text('#include "osq_os.h"\n#include <stdint.h>\n#if FEATURE\n#endif\n')
@@ -174,8 +174,8 @@ def test_a_core_that_knows_a_system_is_named(tmp_path: Path, line: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["#ifdef OSQ_HAVE_THIS", "#if LINUX_VERSION_CODE > 1"])
-def test_a_question_for_the_kernel_belongs_into_compat(tree: Path, line: str) -> None:
-    """In compat.h it is right, in any other file it is named."""
+def test_a_condition_on_the_kernel_is_reported_outside_compat(tree: Path, line: str) -> None:
+    """In compat.h the condition is allowed, in any other file it is reported."""
     folder = tree / "kernel" / "os" / "linux"
     folder.mkdir(parents=True)
     (folder / "compat.h").write_text(f"{line}\n")
@@ -188,7 +188,7 @@ def test_a_question_for_the_kernel_belongs_into_compat(tree: Path, line: str) ->
 
 
 def test_c_in_another_style_is_named(tree: Path) -> None:
-    """Braces, tabs and spaces as the kernel has them."""
+    """Braces, tabs and spaces that differ from kernel style are reported."""
     (tree / "kernel").mkdir()
     (tree / ".clang-format").write_text(
         (Path(__file__).resolve().parents[3] / ".clang-format").read_text()

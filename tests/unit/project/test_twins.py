@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The halves of the driver for each system are twins: same names for what they both do."""
+"""Tests that the driver's code for each system has the same names for the same functions."""
 
 import re
 from pathlib import Path
@@ -61,18 +61,18 @@ ALONE = {
 
 
 def functions(file: Path) -> set[str]:
-    """Return the functions that a file defines for others."""
+    """Return the functions that a file defines for other files."""
     return set(_FUNCTION.findall(file.read_text()))
 
 
 def twins() -> list[str]:
-    """Return the names of files that both systems have."""
+    """Return the names of files that exist for both systems."""
     linux, macos = ({file.name for file in (OS / name).glob("*.c")} for name in ("linux", "macos"))
     return sorted(linux & macos)
 
 
-def test_there_are_twins() -> None:
-    """Device, owner, memory, readers, buffers, ids, start and exec are in both."""
+def test_the_main_files_exist_for_both_systems() -> None:
+    """Device, owner, memory, readers, buffers, ids, start and exec exist for both."""
     common = {"device.c", "main.c", "memory.c", "owner.c", "readers.c", "scratch.c", "task.c"}
 
     assert common | {"publish_exec.c"} <= set(twins())
@@ -80,7 +80,7 @@ def test_there_are_twins() -> None:
 
 @pytest.mark.parametrize("name", twins())
 def test_twins_do_the_same_by_the_same_names(name: str) -> None:
-    """Each function is in both files, or listed with the reason why it is not."""
+    """Each function is in both files, or is listed with the reason why it is not."""
     linux, macos = functions(OS / "linux" / name), functions(OS / "macos" / name)
 
     assert linux - macos == set(ALONE.get((name, "linux"), {}))
@@ -88,7 +88,7 @@ def test_twins_do_the_same_by_the_same_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("system", ["linux", "macos", "host"])
-def test_each_system_answers_the_core(system: str) -> None:
+def test_each_system_implements_the_cores_interface(system: str) -> None:
     """osq_os_impl.h of each system defines every name of core/osq_os.h, and no other."""
     text = (OS / system / "osq_os_impl.h").read_text()
     asked = set(re.findall(r"osq_os_\w+", (OS.parent / "core" / "osq_os.h").read_text()))
@@ -98,8 +98,8 @@ def test_each_system_answers_the_core(system: str) -> None:
     assert set(re.findall(r"\bosq_os_\w+", text)) - file == set(SEAM)
 
 
-def test_a_stray_function_is_seen(tmp_path: Path) -> None:
-    """Definitions are found over lines, declarations and static ones are not."""
+def test_definitions_are_found_in_c_code(tmp_path: Path) -> None:
+    """Definitions over several lines are found; declarations and static functions are not."""
     file = tmp_path / "one.c"
     file.write_text(
         "int osq_a_one(void)\n{\n}\nvoid osq_a_declared(int x);\nstatic int osq_a_two(void)\n{\n}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The bridge answers a debugger's packets from a kernel behind KDP, and lets it go at the end."""
+"""Tests of the KDP bridge: it answers a debugger's packets from a kernel that speaks KDP."""
 
 import socket
 import threading
@@ -21,7 +21,7 @@ BAD_ACCESS = ExceptionInfo(cpu=0, exception=1, code=1, subcode=0)
 
 
 class Debugger:
-    """A debugger's end of the wire, without acknowledgements."""
+    """The debugger's end of the connection, without acknowledgements."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -56,7 +56,7 @@ class Debugger:
 def bridged(
     machine: PageMachine, interrupt: Callable[[], None] | None = None
 ) -> Iterator[tuple[Debugger, StubServer]]:
-    """Give a debugger whose stub is the bridge; both sides are gone at the end."""
+    """Give a debugger that is connected to the bridge; both ends are closed at the end."""
     ours, theirs = socket.socketpair()
     ours.settimeout(5)
     with (
@@ -76,8 +76,8 @@ def bridged(
         assert not thread.is_alive()
 
 
-def test_the_target_is_described_in_parts() -> None:
-    """target.xml comes whole whatever the part's size, with the registers that gdb insists on."""
+def test_target_xml_can_be_read_in_parts() -> None:
+    """The parts of target.xml make the whole text, with the registers that gdb requires."""
     with bridged(PageMachine()) as (debugger, _):
         text, offset = b"", 0
         while (part := debugger.ask(b"qXfer:features:read:target.xml:%x,100" % offset))[
@@ -93,8 +93,8 @@ def test_the_target_is_described_in_parts() -> None:
     assert b"i386:x86-64" in text
 
 
-def test_registers_are_in_gdbs_order_and_unknown_ones_unavailable() -> None:
-    """Each in its place: rsi before rdi, flags 32 bits wide, 'x' where KDP has nothing."""
+def test_registers_are_in_gdbs_order() -> None:
+    """Register rsi comes before rdi, flags have 32 bits, and registers that KDP lacks are 'x'."""
     machine = PageMachine()
     machine.values |= {"rax": 1, "rsi": 4, "rdi": 5, "rip": BASE, "rflags": 0x46, "cs": 8}
 
@@ -109,16 +109,16 @@ def test_registers_are_in_gdbs_order_and_unknown_ones_unavailable() -> None:
     assert len(everything) == 2 * (17 * 8 + 7 * 4 + 8 * 10 + 8 * 4)
 
 
-def test_lldb_gets_only_registers_that_there_are() -> None:
-    """For lldb has no word for unavailable and would show 0xcccccccc."""
+def test_lldb_gets_only_registers_that_kdp_has() -> None:
+    """For an unavailable register lldb would show 0xcccccccc."""
     with bridged(PageMachine()) as (debugger, _):
         assert debugger.ask(b"QThreadSuffixSupported") == b""
         assert debugger.ask(b"qXfer:features:read:target.xml:0,1000").count(b"<reg ") == 21
         assert b"x" not in debugger.ask(b"g")
 
 
-def test_registers_are_written_one_and_all() -> None:
-    """P changes one, G those that it has digits for; what KDP lacks cannot be set."""
+def test_registers_are_written_singly_and_together() -> None:
+    """P changes one register, G those that have digits; one that KDP lacks is an error."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, _):
@@ -133,7 +133,7 @@ def test_registers_are_written_one_and_all() -> None:
 
 
 def test_memory_is_read_and_written() -> None:
-    """m, M and X; what is not mapped, or not as long as it says, is an error."""
+    """m, M and X work; an unmapped address or a wrong length is an error."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, _):
@@ -148,7 +148,7 @@ def test_memory_is_read_and_written() -> None:
 
 
 def test_a_breakpoint_does_not_show_in_memory() -> None:
-    """A debugger reads what was there; set twice is set once."""
+    """A read returns the original bytes, and a breakpoint that is set twice is set once."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):
@@ -164,7 +164,7 @@ def test_a_breakpoint_does_not_show_in_memory() -> None:
 
 
 def test_a_stop_past_a_breakpoint_is_moved_onto_it() -> None:
-    """Debuggers look for their breakpoint at pc, the CPU's is one byte further."""
+    """The CPU stops one byte after int3, and a debugger expects pc at the breakpoint itself."""
     machine = PageMachine(TRAP)
     machine.values["rip"] = BASE + 6
 
@@ -174,8 +174,8 @@ def test_a_stop_past_a_breakpoint_is_moved_onto_it() -> None:
         assert debugger.ask(b"p10") == (BASE + 5).to_bytes(8, "little").hex().encode()
 
 
-def test_a_step_sets_the_trap_flag_and_takes_it_out() -> None:
-    """The kernel traps after one instruction; the debugger never sees TF."""
+def test_a_step_sets_and_clears_the_trap_flag() -> None:
+    """The kernel runs one instruction with the trap flag, and the debugger never sees the flag."""
     machine = PageMachine(TRAP)
 
     with bridged(machine) as (debugger, _):
@@ -185,15 +185,15 @@ def test_a_step_sets_the_trap_flag_and_takes_it_out() -> None:
     assert machine.values["rflags"] == 0
 
 
-def test_a_fault_is_its_signal() -> None:
-    """EXC_BAD_ACCESS is SIGSEGV."""
+def test_a_bad_access_is_reported_as_sigsegv() -> None:
+    """EXC_BAD_ACCESS stops with signal 11, also when the debugger asks again."""
     with bridged(PageMachine(BAD_ACCESS)) as (debugger, _):
         assert debugger.ask(b"c") == b"T0bthread:1;"
         assert debugger.ask(b"?") == b"T0bthread:1;"
 
 
-def test_an_interrupt_of_a_running_kernel_says_what_can_be_done() -> None:
-    """KDP cannot; the debugger's user is told, and the session lives."""
+def test_an_interrupt_prints_that_kdp_cannot_interrupt() -> None:
+    """The debugger shows a message, and the session goes on."""
     with bridged(PageMachine()) as (debugger, _):
         debugger.say(b"c")
         debugger.raw(b"\x03")
@@ -203,8 +203,8 @@ def test_an_interrupt_of_a_running_kernel_says_what_can_be_done() -> None:
     assert b"cannot interrupt" in bytes.fromhex(answer[1:].decode())
 
 
-def test_an_interrupt_goes_to_whoever_can_send_an_nmi() -> None:
-    """With a hypervisor at hand, Ctrl-C is an NMI."""
+def test_an_interrupt_calls_the_function_that_sends_an_nmi() -> None:
+    """With a hypervisor, Ctrl-C becomes an NMI."""
     called = threading.Event()
 
     with bridged(PageMachine(), interrupt=called.set) as (debugger, _):
@@ -216,8 +216,8 @@ def test_an_interrupt_goes_to_whoever_can_send_an_nmi() -> None:
 @pytest.mark.parametrize(
     ("last", "answer"), [(b"D", b"OK"), (b"D;1", b"OK"), (b"vKill;1", b"OK"), (b"k", b"X09")]
 )
-def test_every_way_to_leave_lets_the_kernel_go(last: bytes, answer: bytes) -> None:
-    """Detach and kill take the breakpoints out and disconnect."""
+def test_detach_and_kill_let_the_kernel_run(last: bytes, answer: bytes) -> None:
+    """Each of them removes the breakpoints and disconnects."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):
@@ -228,8 +228,8 @@ def test_every_way_to_leave_lets_the_kernel_go(last: bytes, answer: bytes) -> No
     assert (stub.seen.requests[-1], stub.seen.connected) == (Request.DISCONNECT, False)
 
 
-def test_a_debugger_that_is_gone_has_left() -> None:
-    """So does one that was killed: the connection ends, the kernel runs on."""
+def test_a_closed_connection_counts_as_detach() -> None:
+    """When the debugger dies, the breakpoints are removed and the kernel is disconnected."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):
@@ -239,8 +239,8 @@ def test_a_debugger_that_is_gone_has_left() -> None:
     assert not stub.seen.connected
 
 
-def test_what_it_does_not_know_it_says_so() -> None:
-    """An empty answer is the protocol's 'not supported'; lldb asks for dozens of such things."""
+def test_an_unknown_packet_has_an_empty_answer() -> None:
+    """The empty answer means 'not supported'; lldb asks for dozens of such packets."""
     with bridged(PageMachine()) as (debugger, _):
         assert debugger.ask(b"jThreadsInfo") == b""
         assert debugger.ask(b"vMustReplyEmpty") == b""

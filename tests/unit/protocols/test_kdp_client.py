@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The KDP client against the stub: a whole session, and every way in which the wire fails."""
+"""Tests of the KDP client against the stub: a whole session, and every failure of the network."""
 
 import socket
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ BREAKPOINT = ExceptionInfo(cpu=0, exception=6, code=2, subcode=0)
 def attached(
     machine: PageMachine, faults: Faults | None = None, *, timeout_s: float = 0.2, tries: int = 3
 ) -> Iterator[tuple[KdpClient, StubServer]]:
-    """Give a client that has attached to a stub in front of a machine."""
+    """Give a client that is attached to a stub of this machine."""
     with (
         StubServer(machine, faults=faults) as stub,
         KdpClient("127.0.0.1", stub.port, timeout_s=timeout_s, tries=tries) as client,
@@ -30,7 +30,7 @@ def attached(
 
 
 def test_a_session_follows_the_order_that_kernels_expect() -> None:
-    """REATTACH, CONNECT, VERSION, HOSTINFO, KERNELVERSION; DISCONNECT at the end."""
+    """REATTACH, CONNECT, VERSION, HOSTINFO and KERNELVERSION come first, DISCONNECT last."""
     with attached(PageMachine()) as (client, stub):
         target = client.target
 
@@ -47,8 +47,8 @@ def test_a_session_follows_the_order_that_kernels_expect() -> None:
     assert (target.version, target.feature, target.cpus_mask) == (12, 1, 1)
 
 
-def test_memory_and_registers_go_both_ways() -> None:
-    """Reads beyond one packet are put together; what is written can be read."""
+def test_memory_and_registers_are_read_and_written() -> None:
+    """A read larger than a packet is joined, and written values can be read back."""
     machine = PageMachine()
 
     with attached(machine) as (client, _):
@@ -63,8 +63,8 @@ def test_memory_and_registers_go_both_ways() -> None:
     assert (values["rip"], values["gs"], values["rsi"]) == (BASE, 7, 0)
 
 
-def test_what_is_not_mapped_is_refused_by_name() -> None:
-    """The kernel's error comes with its word and the address."""
+def test_an_unmapped_address_is_refused_with_the_kernels_error() -> None:
+    """The error has the kernel's code, its name and the address."""
     with attached(PageMachine()) as (client, _), pytest.raises(KdpRefused) as caught:
         client.read_memory(0x1000, 4)
 
@@ -72,8 +72,8 @@ def test_what_is_not_mapped_is_refused_by_name() -> None:
     assert caught.value.message == ("KDP_READMEM64 of 0x1000 refused: error 4 (BAD_ACCESS)")
 
 
-def test_breakpoints_have_their_own_errors() -> None:
-    """Setting twice and removing what is not there are refused."""
+def test_setting_a_breakpoint_twice_is_refused() -> None:
+    """Removing a breakpoint that is not set is refused as well."""
     with attached(PageMachine()) as (client, _):
         client.set_breakpoint(BASE)
         with pytest.raises(KdpRefused, match="BREAKPOINT_ALREADY_SET"):
@@ -84,7 +84,7 @@ def test_breakpoints_have_their_own_errors() -> None:
 
 
 def test_a_resumed_kernel_reports_its_stop() -> None:
-    """The exception is acknowledged, so sent once, and then the kernel can be asked again."""
+    """The exception is acknowledged, so it is sent once, and then the kernel answers again."""
     with attached(PageMachine(BREAKPOINT)) as (client, stub):
         client.resume()
         note = client.wait_for_stop(deadline_s=5)
@@ -95,8 +95,8 @@ def test_a_resumed_kernel_reports_its_stop() -> None:
     assert stub.seen.exceptions_sent == 1
 
 
-def test_a_running_kernel_is_not_asked() -> None:
-    """KDP cannot interrupt; the client says what can, and its wait has an end."""
+def test_a_request_to_a_running_kernel_is_an_error() -> None:
+    """KDP cannot interrupt; the hint says what can, and waiting for a stop has a deadline."""
     with attached(PageMachine()) as (client, _):
         client.resume()
         assert client.wait_for_stop(deadline_s=0.05) is None
@@ -107,8 +107,8 @@ def test_a_running_kernel_is_not_asked() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_lossy_wire_costs_time_and_nothing_else(seed: int) -> None:
-    """With a third of the packets lost each way and some doubled, each request is done once."""
+def test_lost_and_doubled_packets_are_handled(seed: int) -> None:
+    """When a third of the packets is lost and some are doubled, each request is executed once."""
     faults = Faults(seed=seed, lose_requests=0.3, lose_replies=0.3, repeat_replies=0.2)
     machine = PageMachine(BREAKPOINT, BREAKPOINT)
 
@@ -125,8 +125,8 @@ def test_a_lossy_wire_costs_time_and_nothing_else(seed: int) -> None:
     assert stub.seen.lost > 0
 
 
-def test_the_sequence_number_survives_its_overflow() -> None:
-    """The 257th request has the first one's number, and is a new one."""
+def test_the_sequence_number_wraps_around() -> None:
+    """The 257th request has the number of the first, and counts as a new request."""
     with attached(PageMachine()) as (client, stub):
         for number in range(300):
             client.write_memory(BASE, bytes((number % 256,)))
@@ -135,7 +135,7 @@ def test_the_sequence_number_survives_its_overflow() -> None:
     assert stub.seen.requests.count(Request.WRITEMEM64) == 300
 
 
-def test_garbage_before_each_reply_is_passed_over() -> None:
+def test_garbage_before_a_reply_is_ignored() -> None:
     """A datagram that is no packet does not end the session."""
     with attached(PageMachine(), Faults(garbage=True)) as (client, _):
         assert client.read_memory(BASE, 2) == b"\0\1"
@@ -149,8 +149,8 @@ def test_a_second_reply_to_the_attach_is_passed_over() -> None:
     assert stub.seen.requests[:2] == [Request.REATTACH, Request.CONNECT]
 
 
-def test_a_silent_kernel_ends_in_a_clear_error() -> None:
-    """The error names peer, request, tries and time, and what the console must say."""
+def test_a_silent_kernel_is_an_error_after_all_tries() -> None:
+    """The error names peer, request, tries and time, and what the console must show."""
     with (
         StubServer(PageMachine(), faults=Faults(silent=True)) as stub,
         KdpClient("127.0.0.1", stub.port, timeout_s=0.05, tries=2) as client,
@@ -164,8 +164,8 @@ def test_a_silent_kernel_ends_in_a_clear_error() -> None:
     assert "Waiting for remote debugger" in caught.value.hint
 
 
-def test_a_closed_port_is_a_silent_kernel() -> None:
-    """ICMP's refusal is no crash of the client: the port opens when the kernel stops."""
+def test_a_closed_port_is_treated_as_a_silent_kernel() -> None:
+    """An ICMP refusal is not fatal, since the port opens when the kernel stops."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -177,8 +177,8 @@ def test_a_closed_port_is_a_silent_kernel() -> None:
         client.connect()
 
 
-def test_a_refusing_kernel_is_quoted() -> None:
-    """A second debugger is told that there is a first one."""
+def test_the_refusal_of_a_second_debugger_is_reported() -> None:
+    """The error says that the kernel already has a debugger."""
     faults = Faults(refuse=KdpStatus.ALREADY_CONNECTED)
 
     with pytest.raises(KdpRefused) as caught, attached(PageMachine(), faults):
@@ -188,8 +188,8 @@ def test_a_refusing_kernel_is_quoted() -> None:
     assert "another debugger" in caught.value.hint
 
 
-def test_a_reply_from_the_future_is_an_error() -> None:
-    """A greater sequence number means that somebody else is asking, too."""
+def test_a_reply_with_a_later_number_is_an_error() -> None:
+    """A greater sequence number shows that another debugger sends requests."""
     with (
         pytest.raises(KdpOutOfStep, match="KDP_VERSION 3 came while KDP_VERSION 1"),
         attached(PageMachine(), Faults(sequence_shift=2)),
@@ -197,8 +197,8 @@ def test_a_reply_from_the_future_is_an_error() -> None:
         pass
 
 
-def test_a_reply_from_the_past_is_passed_over() -> None:
-    """A lower one is a late repetition: the request is asked again, then the kernel is silent."""
+def test_a_reply_with_an_earlier_number_is_ignored() -> None:
+    """It is a late repetition: the request is sent again until the tries are used up."""
     with (
         pytest.raises(KdpSilent),
         attached(PageMachine(), Faults(sequence_shift=-1), timeout_s=0.05, tries=2),
@@ -206,8 +206,8 @@ def test_a_reply_from_the_past_is_passed_over() -> None:
         pass
 
 
-def test_the_right_number_for_another_request_is_an_error() -> None:
-    """A reply is known by its request as well as by its number."""
+def test_a_reply_to_another_request_is_an_error() -> None:
+    """A reply must match the request as well as the sequence number."""
     with (
         pytest.raises(KdpOutOfStep, match="KDP_HOSTINFO 1 came while KDP_VERSION 1"),
         attached(PageMachine(), Faults(wrong_request=True)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""KDP packets are what kdp_protocol.h says, byte for byte, in both directions."""
+"""Tests of the KDP codec: packets match kdp_protocol.h byte for byte, in both directions."""
 
 import pytest
 from hypothesis import given
@@ -175,7 +175,7 @@ BODIES += [
 
 
 def framed(request: Request, *, is_reply: bool, sequence: int, key: int, body: str) -> bytes:
-    """Return a packet by the header's definition: request:7, is_reply:1, seq:8, len:16, key:32."""
+    """Return a packet with the header: request:7, is_reply:1, seq:8, len:16, key:32."""
     rest = bytes.fromhex(body)
     first = request.value + (128 if is_reply else 0)
     size = len(rest) + 8
@@ -186,7 +186,7 @@ def framed(request: Request, *, is_reply: bool, sequence: int, key: int, body: s
 def test_every_packet_is_byte_exact(
     request_: Request, *, is_reply: bool, body: Body, bytes_: str
 ) -> None:
-    """A value becomes the structure's bytes, and those become the value again."""
+    """A value is encoded to the structure's bytes, and those are decoded to the same value."""
     packet = Packet(request=request_, is_reply=is_reply, sequence=0xFE, key=0x12345678, body=body)
     data = framed(request_, is_reply=is_reply, sequence=0xFE, key=0x12345678, body=bytes_)
 
@@ -195,7 +195,7 @@ def test_every_packet_is_byte_exact(
 
 
 def test_every_request_is_covered_both_ways() -> None:
-    """No packet of the protocol is missing from the table above."""
+    """The table above has the request and the reply of every packet of the protocol."""
     covered = {(request, is_reply) for request, is_reply, _, _ in BODIES}
 
     assert covered == {(request, way) for request in Request for way in (False, True)}
@@ -218,7 +218,7 @@ def test_every_request_is_covered_both_ways() -> None:
     ],
 )
 def test_broken_packets_are_refused(data: str, objection: str) -> None:
-    """Whatever breaks the protocol is named, not guessed at."""
+    """A packet that breaks the protocol raises an error that names the fault."""
     with pytest.raises(KdpMalformed, match=objection):
         decode(bytes.fromhex(data))
 
@@ -236,17 +236,17 @@ def test_broken_packets_are_refused(data: str, objection: str) -> None:
          "longer than 49"),
     ],
 )  # fmt: skip
-def test_values_that_fit_in_no_packet_are_refused(
+def test_values_that_no_packet_can_hold_are_refused(
     request_: Request, *, is_reply: bool, body: Body, objection: str
 ) -> None:
-    """What a kernel would throw away is not sent."""
+    """A packet that the kernel would drop is not encoded."""
     with pytest.raises(KdpMalformed, match=objection):
         encode(Packet(request=request_, is_reply=is_reply, sequence=0, key=0, body=body))
 
 
 @given(st.binary(max_size=1300))
-def test_no_datagram_is_worse_than_malformed(data: bytes) -> None:
-    """Any bytes are a packet that encodes to themselves, or KdpMalformed."""
+def test_any_datagram_is_a_packet_or_malformed(data: bytes) -> None:
+    """Any bytes are a packet that encodes to the same bytes, or raise KdpMalformed."""
     try:
         packet = decode(data)
     except KdpMalformed:
@@ -274,7 +274,7 @@ def test_register_sets_are_byte_exact() -> None:
 
 
 def test_a_register_set_of_another_size_is_refused() -> None:
-    """A short reply is not taken for registers, and a missing name not for 0."""
+    """A short reply is not decoded, and a missing register name is an error."""
     with pytest.raises(DebugError, match="168 bytes, 167 came"):
         registers.X86_THREAD.decode(bytes(167))
     with pytest.raises(DebugError, match="rax"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""gdb's remote protocol is cut and made as its manual says."""
+"""Tests of the codec for gdb's remote protocol."""
 
 import pytest
 from hypothesis import given
@@ -9,33 +9,33 @@ from harness.protocols.rsp import PACKET_MAX_BYTES, Kind, Piece, Reader, packet
 
 
 def pieces(data: bytes) -> list[Piece]:
-    """Return every piece of one chunk."""
+    """Return every piece of one chunk of bytes."""
     return list(Reader().feed(data))
 
 
 def test_a_packet_has_its_checksum() -> None:
-    """The sum of the bytes modulo 256, two hex digits."""
+    """The checksum is the sum of the bytes modulo 256, as two hex digits."""
     assert packet(b"qC") == b"$qC#b4"
     assert packet(b"") == b"$#00"
     assert packet(b"OK") == b"$OK#9a"
 
 
 def test_special_bytes_are_escaped() -> None:
-    """Each of # $ * } becomes } and itself with bit 5 flipped."""
+    """Each of # $ * } becomes } and the byte with bit 5 flipped."""
     assert packet(b"}#$*") == b"$}]}\x03}\x04}\x0a#%02x" % (
         (4 * 0x7D + 0x5D + 0x03 + 0x04 + 0x0A) & 0xFF
     )
 
 
-def test_run_lengths_are_undone() -> None:
-    """'0* ' is four zeros: the count is the byte less 29, beyond the one that stands there."""
+def test_run_lengths_are_expanded() -> None:
+    """'0* ' is four zeros: the character, and three more, which is the count byte less 29."""
     (piece,) = pieces(b"$0* #7a")
 
     assert piece.payload == b"0000"
 
 
-def test_signs_and_packets_are_told_apart() -> None:
-    """Acknowledgements, the interrupt byte, notifications; junk between them is dropped."""
+def test_acknowledgements_and_packets_are_distinguished() -> None:
+    """The reader returns acknowledgements, interrupts and notifications, and drops other bytes."""
     found = pieces(b"+junk-\x03$g#67%Stop:T05#99")
 
     assert [piece.kind for piece in found] == [
@@ -45,15 +45,15 @@ def test_signs_and_packets_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("data", [b"$g#68", b"$g#zz", b"$}#7d", b"$* #4a"])
-def test_damaged_packets_are_named_so(data: bytes) -> None:
-    """A wrong checksum, digits that are none, an escape or a run length with nothing to it."""
+def test_damaged_packets_are_marked_as_bad(data: bytes) -> None:
+    """A wrong checksum, bad digits, and an unfinished escape or run length are bad."""
     (piece,) = pieces(data)
 
     assert (piece.kind, piece.payload) == (Kind.DAMAGED, b"")
 
 
-def test_a_packet_without_an_end_is_not_kept_for_ever() -> None:
-    """Memory is bounded whatever the peer sends."""
+def test_a_packet_without_an_end_is_dropped() -> None:
+    """The memory of the reader is bounded, whatever the peer sends."""
     reader = Reader()
 
     with pytest.raises(ValueError, match="no end of a packet"):
@@ -62,7 +62,7 @@ def test_a_packet_without_an_end_is_not_kept_for_ever() -> None:
 
 @given(st.lists(st.binary(max_size=80), max_size=8), st.integers(min_value=1, max_value=7))
 def test_payloads_survive_any_cut(payloads: list[bytes], step: int) -> None:
-    """However the stream is chopped, the payloads come out as they went in."""
+    """Payloads are the same however the stream is cut into chunks."""
     stream = b"+".join(packet(payload) for payload in payloads)
     reader = Reader()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Lines for frames, on a relocatable file like a module's, compiled here."""
+"""Tests of the symbolizer on a relocatable file like a module's, which is compiled here."""
 
 import re
 import subprocess
@@ -65,7 +65,7 @@ void last(void)
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the two files and what they are linked to."""
+    """Return a folder with the two source files and the file that they are linked to."""
     folder = tmp_path_factory.mktemp("module")
     for name, text in (("first", FIRST), ("second", SECOND)):
         (folder / f"{name}.c").write_text(text)
@@ -89,7 +89,7 @@ def lines(source: Path) -> Iterator[Symbolizer]:
 
 
 def address_of_call(source: Path, caller: str, callee: str) -> int:
-    """Return what a call in a function returns to, as an offset in it; objdump's word."""
+    """Return the return address of a call as an offset in its function, from objdump."""
     text = subprocess.run(
         ["objdump", "-dr", str(source / "toy.ko")], check=True, capture_output=True, text=True
     ).stdout
@@ -106,13 +106,13 @@ def address_of_call(source: Path, caller: str, callee: str) -> int:
 
 
 def symbol(source: Path, name: str, *, at: int = 0) -> elf.Symbol:
-    """Return a symbol of the linked file, of several the one at this place by address."""
+    """Return the symbol of this name in the linked file; `at` chooses among several by address."""
     found = elf.SymbolTable(source / "toy.ko").find(name)
     return sorted(found, key=lambda one: one.value)[at]
 
 
 def test_inlined_function_comes_before_its_caller(lines: Symbolizer, source: Path) -> None:
-    """The program counter in an inlined store has two frames, the inner one marked inline."""
+    """An address in an inlined store has two frames, and the inner one is marked inline."""
     frame = Frame(function="outer", offset=0, size=symbol(source, "outer").size, module="toy")
 
     inner, outer = lines.frame(frame, at_address=True)
@@ -123,7 +123,7 @@ def test_inlined_function_comes_before_its_caller(lines: Symbolizer, source: Pat
 
 
 def test_return_address_belongs_to_the_call(lines: Symbolizer, source: Path) -> None:
-    """The line of a return address is that of the call, not that of the next statement."""
+    """A return address has the line of the call, not the line of the next statement."""
     offset = address_of_call(source, "last", "same")
     frame = Frame(function="last", offset=offset, module="toy")
 
@@ -135,10 +135,10 @@ def test_return_address_belongs_to_the_call(lines: Symbolizer, source: Path) -> 
 
 
 @pytest.mark.parametrize(("at", "place"), [(0, "first.c:9"), (1, "second.c:4")])
-def test_static_duplicate_is_told_by_its_size(
+def test_static_duplicate_is_chosen_by_its_size(
     lines: Symbolizer, source: Path, at: int, place: str
 ) -> None:
-    """Of two static functions with one name, the one with the printed size is looked up."""
+    """Of two static functions with one name, the one with the printed size is used."""
     size = symbol(source, "same", at=at).size
 
     (found,) = lines.frame(Frame(function="same", size=size, module="toy"), at_address=True)
@@ -146,16 +146,16 @@ def test_static_duplicate_is_told_by_its_size(
     assert found.place == place
 
 
-def test_duplicate_without_a_size_stays_undecided(lines: Symbolizer) -> None:
-    """Two functions with one name and no size to choose by: no line, and a note."""
+def test_duplicate_without_a_size_gets_no_line(lines: Symbolizer) -> None:
+    """For two functions with one name and no size the frame stays, and a note says why."""
     frame = Frame(function="same", module="toy")
 
     assert lines.frame(frame) == (frame,)
     assert "2 functions same" in lines.notes[0]
 
 
-def test_size_as_kallsyms_counts_it_fits(source: Path) -> None:
-    """The kernel prints the distance to the next symbol, padding included."""
+def test_a_size_with_padding_fits(source: Path) -> None:
+    """The kernel prints the distance to the next symbol, which includes padding."""
     outer = symbol(source, "outer")
 
     assert outer.size % 16
@@ -165,7 +165,7 @@ def test_size_as_kallsyms_counts_it_fits(source: Path) -> None:
 
 
 def test_another_build_gives_no_line(lines: Symbolizer, source: Path) -> None:
-    """A function of another size is another build: the frame stays, a note says why."""
+    """A function of another size is from another build: the frame stays, and a note says why."""
     size = symbol(source, "outer").size + 1
     frame = Frame(function="outer", offset=3, size=size, module="toy")
 
@@ -175,8 +175,8 @@ def test_another_build_gives_no_line(lines: Symbolizer, source: Path) -> None:
     )
 
 
-def test_data_that_was_executed_accuses_no_build(lines: Symbolizer) -> None:
-    """The kernel counts its size up to the end of the code, below it: 2^64 less something."""
+def test_executed_data_is_not_reported_as_another_build(lines: Symbolizer) -> None:
+    """For data the kernel prints a size near 2^64, which says nothing about the build."""
     frame = Frame(function="sink", size=0xFFFFFFFFFFFF8060, module="toy")
 
     assert lines.frame(frame, at_address=True) == (frame,)
@@ -185,14 +185,14 @@ def test_data_that_was_executed_accuses_no_build(lines: Symbolizer) -> None:
 
 @pytest.mark.parametrize(("name", "place"), [("rare", "first.c:21"), ("begin", "first.c:26")])
 def test_other_sections_have_their_own_addresses(lines: Symbolizer, name: str, place: str) -> None:
-    """Functions in .text.unlikely and .init.text begin at 0 again, and are not mixed up."""
+    """Functions in .text.unlikely and .init.text get their own lines, though both begin at 0."""
     (found,) = lines.frame(Frame(function=name, module="toy"), at_address=True)
 
     assert found.place == place
 
 
 def test_unknown_function_and_module_stay(lines: Symbolizer) -> None:
-    """What no binary explains comes back as it was; only what should be there is noted."""
+    """Unknown functions and modules stay as they are; only a missing function is noted."""
     stranger = Frame(function="nobody", offset=1, size=2, module="toy")
     other = Frame(function="ext4_open", offset=1, size=2, module="ext4")
 
@@ -203,7 +203,7 @@ def test_unknown_function_and_module_stay(lines: Symbolizer) -> None:
 
 @pytest.mark.parametrize("content", [None, b"no ELF file at all"])
 def test_missing_or_broken_file_is_noted_once(tmp_path: Path, content: bytes | None) -> None:
-    """Without a readable file every frame stays, and one note says so."""
+    """Without a readable file every frame stays, and there is one note."""
     path = tmp_path / "toy.ko"
     if content is not None:
         path.write_bytes(content)
@@ -216,7 +216,7 @@ def test_missing_or_broken_file_is_noted_once(tmp_path: Path, content: bytes | N
 
 
 def test_report_has_lines_in_every_stack(source: Path) -> None:
-    """RIP is taken as it is, the same frame of the trace too, return addresses minus one."""
+    """RIP is looked up as it is, also where the trace repeats it; other addresses minus one."""
     back = address_of_call(source, "last", "same")
     outer, size = symbol(source, "outer"), symbol(source, "last").size
     text = (
@@ -259,7 +259,7 @@ def test_report_has_lines_in_every_stack(source: Path) -> None:
 
 
 def test_build_id_is_the_linkers(source: Path, tmp_path: Path) -> None:
-    """The id is what readelf shows; a file that is no ELF file is refused."""
+    """The id is the one that readelf shows; a file that is not ELF is refused."""
     (tmp_path / "text").write_text("text")
 
     assert re.fullmatch(r"[0-9a-f]{40}", elf.build_id(source / "toy.ko"))
@@ -286,8 +286,8 @@ def test_paths_are_shown_from_their_tree(file: str, shown: str) -> None:
     assert shown_path(file, (Path("/src/toy"),)) == shown
 
 
-def test_source_lines_mark_the_guilty_one(source: Path) -> None:
-    """Five lines with their numbers; at the file's end fewer; none for a line that is gone."""
+def test_source_lines_mark_the_faulting_line(source: Path) -> None:
+    """Five numbered lines are shown, fewer at the file's end, none for a missing line."""
     assert source_lines("first.c:9", (source,)) == (
         "   7 | __attribute__((noinline, used)) static void same(void)",
         "   8 | {",

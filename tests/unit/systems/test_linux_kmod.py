@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""platform_linux: what the guest answers becomes the right error, or none."""
+"""Tests of systems.linux.kmod: the guest's answers become values, or the right errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ CANARY = f"[    1.0] harness-canary {TOKEN}: WARNING: planted by the harness, no
 
 
 class FakeGuest:
-    """Answers by the first key that a command contains; remembers every command."""
+    """A guest that answers by the first key that a command contains, and records every command."""
 
     def __init__(self, answers: dict[str, str | tuple[int, str, str] | Exception]) -> None:
         self.answers = answers
@@ -42,13 +42,13 @@ class FakeGuest:
 
 
 def guest(**answers: str | tuple[int, str, str] | Exception) -> tuple[FakeGuest, Guest]:
-    """Return a fake, also as what the functions take; '_' in a key stands for a space."""
+    """Return a fake guest, once as itself and once as a Guest; '_' in a key stands for a space."""
     fake = FakeGuest({key.replace("_", " "): text for key, text in answers.items()})
     return fake, cast("Guest", fake)
 
 
 def test_proc_modules_is_read() -> None:
-    """Name, size, count and users; short lines are passed over."""
+    """Name, size, count and users are read, and short lines are ignored."""
     found = kmod.parse_modules(LOADED + "broken\n")
 
     assert set(found) == {"m", "plain"}
@@ -57,7 +57,7 @@ def test_proc_modules_is_read() -> None:
 
 
 def test_loading_passes_parameters_quoted() -> None:
-    """A parameter with a space arrives as one word, and sections come back as numbers."""
+    """A parameter with a space reaches insmod as one word, and section addresses are numbers."""
     fake, peer = guest(insmod="4.25\n.text:0xffffffffc0000000\n.data:0x10\nodd\n")
 
     loaded = kmod.load(peer, SPEC, deadline_s=1)
@@ -66,8 +66,8 @@ def test_loading_passes_parameters_quoted() -> None:
     assert loaded.sections == {".text": 0xFFFFFFFFC0000000, ".data": 16}
 
 
-def test_a_refusal_is_told_in_words_with_the_kernels_lines() -> None:
-    """The errno's text is the message, what the kernel said meanwhile the evidence."""
+def test_a_refused_load_has_the_kernels_lines_as_evidence() -> None:
+    """The message has the text of the errno, and the evidence what the kernel logged meanwhile."""
     words = "insmod: ERROR: could not insert module /run/harness/m.ko: Device or resource busy\n"
     # The log's clock may be somewhat behind the one that the moment before was read from.
     log = "[    1.0] old\nits rest\n[   11.4] m: no luck\nand why\n"
@@ -79,8 +79,8 @@ def test_a_refusal_is_told_in_words_with_the_kernels_lines() -> None:
     assert caught.value.evidence == ("[   11.4] m: no luck", "and why")
 
 
-def test_an_init_without_end_is_a_hang() -> None:
-    """The deadline of loading is a hang of the guest, with insmod's stack."""
+def test_a_load_that_does_not_end_is_a_hang() -> None:
+    """At its deadline the load raises GuestHung with insmod's stack."""
     _, peer = guest(stack="[<0>] m_init+0x1/0x2 [m]\n", insmod=GuestLost("late"))
 
     with pytest.raises(GuestHung, match="hangs in its init") as caught:
@@ -90,15 +90,15 @@ def test_an_init_without_end_is_a_hang() -> None:
 
 
 def test_a_device_that_does_not_appear_is_an_error() -> None:
-    """Loaded is not enough when the configuration promises a device."""
+    """A loaded module without a configured device node is an error."""
     _, peer = guest(test_=(1, "", ""), insmod="1.0\n")
 
     with pytest.raises(ModuleError, match="/dev/m did not appear"):
         kmod.load(peer, SPEC, deadline_s=0)
 
 
-def test_a_busy_module_says_who_holds_it() -> None:
-    """After the last attempt: the count, the modules, the processes."""
+def test_the_error_of_a_busy_module_names_its_users() -> None:
+    """After the last attempt the error has the count, the modules and the processes."""
     fake, peer = guest(
         rmmod=(1, "", "rmmod: ERROR: Module m is in use\n"), modules=LOADED, find="12 osqtail\n"
     )
@@ -114,24 +114,24 @@ def test_a_busy_module_says_who_holds_it() -> None:
     assert sum("rmmod" in line for line in fake.commands) == 2
 
 
-def test_an_exit_without_end_is_a_hang() -> None:
-    """A module that never finishes unloading hangs."""
+def test_an_unload_that_does_not_end_is_a_hang() -> None:
+    """At its deadline the unload raises GuestHung."""
     _, peer = guest(rmmod=GuestLost("late"))
 
     with pytest.raises(GuestHung, match="hangs in its exit"):
         kmod.unload(peer, SPEC, deadline_s=1, attempts=3)
 
 
-def test_a_clean_log_is_called_clean_last() -> None:
-    """Only after the scan the last word is written; the canary itself is no fault."""
+def test_a_clean_log_passes_the_final_log_check() -> None:
+    """The guest writes the result only after it scanned its log; the planted line is no fault."""
     fake, peer = guest(dmesg=f"[    0.5] WARNING: before us\n{CANARY}\n[    2.0] fine\n")
 
     assert kmod.last_word(peer, TOKEN) == ()
     assert f"harness-last-word {TOKEN}" in fake.commands[-1]
 
 
-def test_a_fault_silences_the_last_word() -> None:
-    """What looks like a fault is returned, and nothing is written, unless it is allowed."""
+def test_a_fault_fails_the_final_log_check() -> None:
+    """The faulty lines are returned and no result is written, unless the fault is allowed."""
     log = f"{CANARY}\n[    2.0] BUG: bad\n"
     fake, peer = guest(dmesg=log)
 
@@ -140,8 +140,8 @@ def test_a_fault_silences_the_last_word() -> None:
     assert kmod.last_word(peer, TOKEN, allow=("BUG: bad$",)) == ()
 
 
-def test_a_log_without_the_canary_is_not_clean() -> None:
-    """What else was lost, nobody knows."""
+def test_a_log_without_the_planted_line_is_not_clean() -> None:
+    """When the planted line is missing, other lines may be missing too."""
     fake, peer = guest(dmesg="[    2.0] fine\n")
 
     (found,) = kmod.last_word(peer, TOKEN)
@@ -151,7 +151,7 @@ def test_a_log_without_the_canary_is_not_clean() -> None:
 
 
 def test_a_guest_that_never_settles_is_lost() -> None:
-    """Booting has a deadline, and the jobs that still run are the evidence."""
+    """A boot that does not finish raises GuestLost with the jobs that still run."""
     fake, peer = guest()
     jobs = "1 foo.service start running\n"
     fake.answers = {"is-system-running": "starting\n", "list-jobs": jobs}
@@ -172,7 +172,7 @@ def test_a_guest_that_never_settles_is_lost() -> None:
     ],
 )
 def test_a_refused_signature_says_what_to_do(line: str) -> None:
-    """The kernel's reason, and the two ways out."""
+    """The hint has the kernel's reason and the two ways out."""
     words = "insmod: ERROR: could not insert module m.ko: Key was rejected by service\n"
     _, peer = guest(insmod=(1, f"8.50\n{words}", ""), dmesg=f"{line}\n")
 
@@ -184,8 +184,8 @@ def test_a_refused_signature_says_what_to_do(line: str) -> None:
     assert "invoke packages --key" in caught.value.hint
 
 
-def test_another_refusal_has_no_word_of_signatures() -> None:
-    """A tainting line is no refusal, and an errno alone proves nothing."""
+def test_another_refusal_has_no_signature_hint() -> None:
+    """A taint message is not a refusal, and an errno alone proves nothing."""
     line = "m: module verification failed: signature and/or required key missing - tainting kernel"
 
     assert kmod.signature_hint((line, "m: unknown parameter 'a' ignored")) == ""

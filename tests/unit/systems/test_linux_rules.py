@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""linux_rules: what keeps a module out of a Linux kernel is found and named."""
+"""Tests of systems.linux.rules: whatever keeps a module out of a Linux kernel is named."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from harness.systems.linux.rules import LinuxSystem
 
 
 def linux(**values: object) -> LinuxSystem:
-    """Return a system that asks for nothing, changed as asked for."""
+    """Return a system without obstacles, with these changes."""
     free: dict[str, object] = {
         "release": "6.1.0",
         "lockdown": "none",
@@ -23,13 +23,13 @@ def linux(**values: object) -> LinuxSystem:
 
 
 def unmet(system: LinuxSystem, *, signed: bool = False) -> list[str]:
-    """Return what is missing."""
+    """Return the unmet requirements."""
     found = rules.requirements(system, signed=signed)
     return [one.what for one in found if one.state is State.UNMET]
 
 
-def test_an_open_system_lacks_nothing() -> None:
-    """None of the requirements is unmet."""
+def test_a_system_without_obstacles_meets_every_requirement() -> None:
+    """No requirement is unmet."""
     assert unmet(linux()) == []
 
 
@@ -45,20 +45,20 @@ def test_an_open_system_lacks_nothing() -> None:
     ],
 )
 def test_each_obstacle_is_named(values: dict[str, object], word: str) -> None:
-    """One obstacle, one line, and it says which."""
+    """Each obstacle leads to one unmet requirement that names it."""
     (found,) = unmet(linux(**values))
 
     assert word in found
 
 
-def test_a_signature_lifts_what_it_can() -> None:
-    """Lockdown and enforcement let a signed module in; disabled loading lets none."""
+def test_a_signed_module_passes_lockdown_and_enforcement() -> None:
+    """A signed module does not pass when loading is disabled for all modules."""
     assert unmet(linux(lockdown="integrity", enforces_signatures=True), signed=True) == []
     assert len(unmet(linux(modules_disabled=True), signed=True)) == 1
 
 
-def test_secure_boot_is_a_note_and_no_verdict() -> None:
-    """It is lockdown that keeps a module out; Secure Boot mostly brings it."""
+def test_secure_boot_is_a_note_and_not_an_obstacle() -> None:
+    """Lockdown keeps a module out; Secure Boot only tends to turn lockdown on."""
     found = rules.requirements(linux(secure_boot=True), signed=False)
 
     assert [one.state for one in found if "Secure Boot" in one.what] == [State.UNKNOWN]
@@ -68,8 +68,8 @@ def test_secure_boot_is_a_note_and_no_verdict() -> None:
     ("text", "word"),
     [("[none] integrity confidentiality\n", "none"), ("none [integrity] c\n", "integrity")],
 )
-def test_lockdowns_word_is_the_one_in_brackets(text: str, word: str) -> None:
-    """And without the file there is no lockdown."""
+def test_the_lockdown_mode_is_the_word_in_brackets(text: str, word: str) -> None:
+    """Without the file there is no lockdown."""
     assert rules.parse_lockdown(text) == word
     assert rules.parse_lockdown("") == ""
 
@@ -84,5 +84,5 @@ def test_lockdowns_word_is_the_one_in_brackets(text: str, word: str) -> None:
     ],
 )
 def test_the_efi_variable_is_read(dump: str, answer: bool | None) -> None:  # noqa: FBT001
-    """Four bytes of attributes, then the answer; no UEFI, no answer."""
+    """The value follows four bytes of attributes; without UEFI it is unknown."""
     assert rules.parse_secure_boot(dump) is answer

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""setup_linux: on a shell of this host in a private root of its own, and on scripted answers."""
+"""Tests of systems.linux.setup, on a shell of this host and on scripted answers."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from harness.systems.ssh import CommandFailed, Completed
 
 
 class Scripted:
-    """A shell with files and settings of pretence; remembers what was run as root."""
+    """A shell with scripted files and settings; it records what was run as root."""
 
     def __init__(self, *, grub: bool = True, headers: bool = False) -> None:
         self.grub = grub
@@ -91,8 +91,8 @@ class Scripted:
         return "", "", 0
 
 
-def test_this_very_host_is_examined() -> None:
-    """Real commands on a real kernel: nothing is guessed, nothing is changed."""
+def test_examining_this_host_changes_nothing() -> None:
+    """Real commands on this host's kernel give an answer, and change nothing."""
     found = setup.examine(ThisHost())
     session = setup.boot_session(ThisHost())
 
@@ -102,7 +102,7 @@ def test_this_very_host_is_examined() -> None:
 
 
 def test_headers_are_installed_and_removed_again() -> None:
-    """What --apply installed is noted, and only that is removed."""
+    """--apply records what it installed, and --undo removes only that."""
     shell = Scripted()
 
     said = setup.allow(shell, signed=False)
@@ -118,8 +118,8 @@ def test_headers_are_installed_and_removed_again() -> None:
     assert "apt-get purge -y linux-headers-6.1.0" in shell.changes
 
 
-def test_debugging_is_set_up_and_taken_back() -> None:
-    """Panic settings now and later, nokaslr from the next start; undo has the old values."""
+def test_debug_settings_are_applied_and_undone() -> None:
+    """Panic settings apply at once, nokaslr from the next start; undo restores the old values."""
     shell = Scripted()
     before = dict(shell.sysctls)
 
@@ -136,8 +136,8 @@ def test_debugging_is_set_up_and_taken_back() -> None:
     assert shell.changes.count("update-grub") == 3
 
 
-def test_without_grub_the_command_line_is_the_hosts() -> None:
-    """A guest that is booted directly has its command line in the configuration."""
+def test_without_grub_the_user_is_told_to_set_the_command_line() -> None:
+    """For a guest that is booted directly, the words go into the configuration."""
     shell = Scripted(grub=False)
 
     said = setup.configure_for_debug(shell, link="ttyS0,115200")
@@ -148,8 +148,8 @@ def test_without_grub_the_command_line_is_the_hosts() -> None:
     assert not any("update-grub" in line for line in shell.changes)
 
 
-def test_each_obstacle_reaches_the_requirements() -> None:
-    """What the files say is what the requirements are made from."""
+def test_obstacles_in_files_become_unmet_requirements() -> None:
+    """The files of lockdown and of signature enforcement lead to unmet requirements."""
     shell = Scripted(headers=True)
     assert all(one.state is State.MET for one in setup.requirements(shell, signed=False))
     shell.files["/sys/kernel/security/lockdown"] = "none [integrity] confidentiality\n"
@@ -163,8 +163,8 @@ def test_each_obstacle_reaches_the_requirements() -> None:
     assert "sig_enforce" in unmet[1]
 
 
-def test_a_user_without_sudo_is_told() -> None:
-    """Code 2: nothing is typed for him."""
+def test_a_user_without_sudo_is_a_usage_error() -> None:
+    """The harness does not ask for a password on the user's behalf."""
     shell = Scripted()
     shell.sudo = False
 
@@ -172,8 +172,8 @@ def test_a_user_without_sudo_is_told() -> None:
         setup.configure_for_debug(shell, link="")
 
 
-def test_notes_that_cannot_be_read_stop_the_undoing() -> None:
-    """Nobody knows what to take back: nothing is."""
+def test_an_unreadable_record_stops_the_undo() -> None:
+    """Nothing is undone when nobody knows what was changed."""
     shell = Scripted()
     shell.files["/var/lib/harness-debug.json"] = "{"
 
@@ -183,8 +183,8 @@ def test_notes_that_cannot_be_read_stop_the_undoing() -> None:
     assert shell.changes == []
 
 
-def test_this_hosts_shell_keeps_deadline_and_status() -> None:
-    """The twin of a guest's: status, both streams, input, and an end in time."""
+def test_the_local_shell_has_a_deadline_and_a_status() -> None:
+    """Like a guest's shell it has a status, two streams, input and a deadline."""
     shell = ThisHost()
 
     done = shell.run("cat; echo err >&2; exit 3", deadline_s=10, input=b"in", check=False)

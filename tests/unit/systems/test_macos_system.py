@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""macos.system and macos.rules: what a Mac says, and what follows from it."""
+"""Tests of systems.macos.system and rules: what a Mac reports, and what follows from it."""
 
 import pytest
 
@@ -24,7 +24,7 @@ This is an unsupported configuration, likely to break in the future.
 
 
 def mac(**values: object) -> MacSystem:
-    """Return a Mac with macOS 15 for Intel, changed as asked for."""
+    """Return an Intel Mac with macOS 15, with these changes."""
     plain: dict[str, object] = {
         "version": (15, 4),
         "build": "24E248",
@@ -41,13 +41,13 @@ def mac(**values: object) -> MacSystem:
     [("10.15.7\n", (10, 15)), ("15.4", (15, 4)), ("26\n", (26, 0)), ("10.10", (10, 10))],
 )
 def test_the_release_is_read(text: str, version: tuple[int, int]) -> None:
-    """Two numbers, or one and a zero."""
+    """A version is two numbers; a single number is followed by a zero."""
     assert system.parse_version(text) == version
 
 
 @pytest.mark.parametrize("text", ["", "sh: sw_vers: command not found", "x.y", "15.4 beta"])
-def test_what_is_no_release_is_refused(text: str) -> None:
-    """Another system's words are not taken for a version."""
+def test_a_text_without_a_version_is_refused(text: str) -> None:
+    """The output of another system is not taken for a version."""
     with pytest.raises(UsageError, match="which macOS"):
         system.parse_version(text)
 
@@ -69,8 +69,8 @@ def test_what_is_no_release_is_refused(text: str) -> None:
         ("sh: csrutil: command not found", "nvram: Error getting variable", 0),
     ],
 )
-def test_csrutil_has_the_last_word(status: str, variable: str, flags: int) -> None:
-    """The variable adds what csrutil has no line for, and nothing that csrutil denies."""
+def test_csrutil_overrides_the_variable(status: str, variable: str, flags: int) -> None:
+    """The variable adds only flags that csrutil does not list."""
     assert system.parse_csr(status, variable) == flags
 
 
@@ -80,8 +80,8 @@ def test_a_variable_mixes_characters_and_escapes() -> None:
     assert system.parse_csr_variable("nothing") == 0
 
 
-def test_consent_and_boot_policy() -> None:
-    """Yes, no, and not said are three answers."""
+def test_consent_and_boot_policy_may_be_unknown() -> None:
+    """Yes, no and unknown are three different answers."""
     assert system.parse_consent("Kernel Extension User Consent: DISABLED\n") is False
     assert system.parse_consent("spctl: unknown command") is None
     assert system.parse_boot_policy("        Allow All Kernel Extensions: Yes\n") is True
@@ -91,21 +91,21 @@ def test_consent_and_boot_policy() -> None:
 @pytest.mark.parametrize(
     ("csr", "able"), [(0, False), (0x1, True), (0x8, True), (0x10, True), (0x76 & ~0x10, False)]
 )
-def test_the_kernel_debugger_follows_from_unsigned_kexts(csr: int, able: bool) -> None:  # noqa: FBT001
-    """Xnu honours debug arguments with bit 3, and where kexts need no signature."""
+def test_the_kernel_debugger_is_allowed_where_unsigned_kexts_are(csr: int, able: bool) -> None:  # noqa: FBT001
+    """The kernel accepts debug arguments with bit 3, and where kexts need no signature."""
     assert mac(csr=csr).may_debug_kernel is able
 
 
-def test_a_release_before_the_first_known_one() -> None:
-    """It is said, and not passed over."""
+def test_a_release_older_than_the_kext_supports_is_reported() -> None:
+    """A line of the requirements says so."""
     found = rules.requirements(mac(version=(10, 9)), signed=True)
 
     assert found[0].state is State.UNMET
     assert "10.10" in found[0].cure
 
 
-def test_the_end_of_intel_is_said() -> None:
-    """On macOS 26 for Intel a line says that there is no later one; it is no obstacle."""
+def test_macos_26_on_intel_is_noted_as_the_last() -> None:
+    """A note says that no later release runs on Intel; it is not an obstacle."""
     found = rules.requirements(mac(version=(26, 0), csr=1), signed=True)
 
     assert any("last release for Intel" in one.what for one in found)
@@ -113,7 +113,7 @@ def test_the_end_of_intel_is_said() -> None:
 
 
 def test_a_cure_names_who_and_warns() -> None:
-    """What is missing is shown with its way out, and that it lowers security."""
+    """A cure says who can do it, and that it lowers security."""
     found = rules.requirements(mac(), signed=False)
     text = [line for one in found for line in lines(one)]
 
@@ -123,8 +123,8 @@ def test_a_cure_names_who_and_warns() -> None:
     assert any("kext-dev-mode=1 has no effect since 10.11" in line for line in text)
 
 
-def test_a_signed_kext_needs_no_signing_switched_off() -> None:
-    """Signed, only the user's approval is left to wish for on an Intel Mac."""
+def test_a_signed_kext_needs_only_approval() -> None:
+    """On an Intel Mac a signed kext needs the user's approval and nothing else."""
     found = rules.requirements(mac(), signed=True)
 
     assert [one.state for one in found] == [State.MET, State.UNKNOWN]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""macos.kext_words, kext_list, panic_store: tools' words become values, other words do not."""
+"""Tests of kext_words, kext_list and panic_store: output of macOS tools becomes values."""
 
 import pytest
 
@@ -24,15 +24,17 @@ TAIL = "; check the system/kernel logs for errors or try kextutil(8)."
         ("", 1, LoadState.REFUSED),
     ],
 )
-def test_load_tools_are_understood(text: str, status: int, state: LoadState | str) -> None:
-    """What no rule knows is a refusal, never a success."""
+def test_the_output_of_load_tools_is_understood(
+    text: str, status: int, state: LoadState | str
+) -> None:
+    """Output that no rule knows counts as a refusal, never as a success."""
     wanted = LoadState[state] if isinstance(state, str) else state
 
     assert kext_words.load_meaning(text, status).state is wanted
 
 
-def test_a_refusal_quotes_the_line_that_decided() -> None:
-    """Of many lines, the one with the reason."""
+def test_a_refusal_quotes_the_line_with_the_reason() -> None:
+    """Of many lines the error quotes the one that names the reason."""
     said = kext_words.load_meaning("first\n x: (libkern/kext) link error; check\nlast\n", 71)
 
     assert said.reason == "x: (libkern/kext) link error; check"
@@ -52,20 +54,20 @@ def test_a_refusal_quotes_the_line_that_decided() -> None:
         ("words of a later release", UnloadState.REFUSED),
     ],
 )
-def test_unload_tools_are_understood(text: str, state: UnloadState) -> None:
-    """Only what passes by itself is busy; unknown words are not."""
+def test_the_output_of_unload_tools_is_understood(text: str, state: UnloadState) -> None:
+    """Only states that pass by themselves count as busy; unknown output does not."""
     assert kext_words.unload_meaning(text, 71).state is state
 
 
 def test_unsupported_by_cache_wins_over_a_busy_line() -> None:
-    """Where both are said, trying again is of no use."""
+    """When both are printed, the result is that another attempt is useless."""
     text = "(kernel) Kext x did not stop.\n(kernel) Can't remove kext x; unsupported by cache.\n"
 
     assert kext_words.unload_meaning(text, 1).state is UnloadState.NEEDS_REBOOT
 
 
-def test_the_kernels_list_is_read() -> None:
-    """Both tools' columns; who links against a kext is its user; a heading is passed over."""
+def test_the_list_of_kexts_is_read() -> None:
+    """Both tools' columns are read; a kext that links against another is its user."""
     text = """No variant specified, falling back to release
 Index Refs Address            Size       Wired      Name (Version) UUID <Linked Against>
     1  142 0xffffff8000200000 0x1f0000   0x1f0000   com.apple.kpi.bsd (24.4.0) 1A <>
@@ -102,14 +104,14 @@ PANIC = 'panic(cpu 0 caller 0xffffff8000a1b2c3): "osq: 100% full"@ring.c:7\nBack
 
 
 def test_a_packed_panic_is_read_from_nvram() -> None:
-    """Intel's old variable, packed, percent signs and all."""
+    """Intel's old variable is unpacked, including its percent signs."""
     listing = f"boot-args\t-v\naapl,panic-info\t{shown(packed(PANIC))}\n"
 
     assert panic_store.from_nvram(listing) == PANIC
 
 
-def test_the_pieces_go_together_in_the_order_of_their_names() -> None:
-    """000K, 000M, and so on: not decimal, not in order in the listing; the log is no piece."""
+def test_pieces_of_a_panic_are_joined_by_name() -> None:
+    """The names 000K, 000M and so on are neither decimal nor listed in order."""
     data = packed(PANIC)
     half = len(data) // 2
     listing = (
@@ -121,13 +123,13 @@ def test_the_pieces_go_together_in_the_order_of_their_names() -> None:
 
 
 @pytest.mark.parametrize("listing", ["", "boot-args\t-v\n", "aapl,panic-info\t%00%01%02\n"])
-def test_nothing_is_no_panic(listing: str) -> None:
-    """An empty or odd variable gives no text."""
+def test_an_empty_variable_has_no_panic(listing: str) -> None:
+    """An empty or malformed variable gives no text."""
     assert panic_store.from_nvram(listing) == ""
 
 
-def test_panic_reports_are_told_from_others() -> None:
-    """Kernel panics only: an application's crash is none."""
+def test_only_kernel_panics_count_as_panic_reports() -> None:
+    """The report of an application's crash is not one."""
     names = [
         "Kernel_2026-11-25-140000_mac.panic",
         "panic-full-2026-11-25-140000.0002.panic",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""platforms: the twins have the same functions with the same parameters, and nothing besides."""
+"""Tests of systems.platforms: both systems' modules have the same functions and parameters."""
 
 import inspect
 from types import ModuleType
@@ -39,8 +39,10 @@ def promised(protocol: type) -> set[str]:
         (linux_setup, macos_setup, Setup),
     ],
 )
-def test_the_twins_are_alike(linux: ModuleType, macos: ModuleType, protocol: type) -> None:
-    """Whoever knows one knows the other; `examine` alone returns what differs."""
+def test_both_platforms_have_the_same_functions(
+    linux: ModuleType, macos: ModuleType, protocol: type
+) -> None:
+    """Only `examine` returns different things on Linux and macOS."""
     one, other = functions(linux), functions(macos)
     # Words of a Linux kernel's log alone.
     one.pop("signature_hint", None)
@@ -50,7 +52,7 @@ def test_the_twins_are_alike(linux: ModuleType, macos: ModuleType, protocol: typ
 
 
 def test_the_comparison_sees_a_difference() -> None:
-    """Another module is no twin: names and parameters are both compared."""
+    """Another module is not equal: names and parameters are both compared."""
     assert functions(kmod) != functions(linux_setup)
     changed = functions(kmod)
     changed["load"] = changed["load"][:-1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""opencore_disk: real disks with a real FAT file system, edited and put back."""
+"""Tests of targets.opencore_disk: disks with a real FAT file system are edited and restored."""
 
 import plistlib
 import shutil
@@ -74,12 +74,12 @@ def make_disk(folder: Path, *, form: str, partitioned: bool, config: bytes | Non
 
 
 @pytest.mark.parametrize(("form", "partitioned"), [("qcow2", True), ("raw", True), ("raw", False)])
-def test_a_disk_is_edited_and_put_back(
+def test_a_disk_is_edited_and_restored(
     tmp_path: Path,
     form: str,
     partitioned: bool,  # noqa: FBT001
 ) -> None:
-    """The needed flags are added to what was there; undo restores the file byte for byte."""
+    """The needed flags are added to existing ones, and undo restores the file byte for byte."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form=form, partitioned=partitioned, config=before)
     original = opencore_disk.settings(disk)
@@ -100,7 +100,7 @@ def test_a_disk_is_edited_and_put_back(
 
 
 def test_undo_goes_back_to_before_the_first_change(tmp_path: Path) -> None:
-    """Changed twice, in two ways: what comes back is the file as it was at first."""
+    """After two changes undo restores the original file."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="raw", partitioned=True, config=before)
 
@@ -111,8 +111,8 @@ def test_undo_goes_back_to_before_the_first_change(tmp_path: Path) -> None:
     assert opencore_disk.settings(disk) == opencore.read(before)
 
 
-def test_all_else_in_the_file_stays() -> None:
-    """Other keys are kept, and OpenCore is told to overwrite what the NVRAM has of old."""
+def test_other_keys_of_the_file_stay() -> None:
+    """Other keys are kept, and OpenCore is told to overwrite old values in the NVRAM."""
     wanted = opencore.for_kexts(opencore.read(plistlib.dumps(CONFIG)))
 
     found = plistlib.loads(opencore.with_settings(plistlib.dumps(CONFIG), wanted))
@@ -122,7 +122,7 @@ def test_all_else_in_the_file_stays() -> None:
 
 
 def test_a_disk_without_opencore_is_refused_and_untouched(tmp_path: Path) -> None:
-    """Mtools' own words, and not a byte is changed."""
+    """The error has the message of mtools, and the disk is not changed."""
     disk = make_disk(tmp_path, form="raw", partitioned=True, config=None)
     before = disk.read_bytes()
 
@@ -135,13 +135,13 @@ def test_a_disk_without_opencore_is_refused_and_untouched(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("data", [b"", b"<plist>", plistlib.dumps({}), plistlib.dumps([1])])
-def test_what_is_no_config_is_refused(data: bytes) -> None:
-    """A damaged file, another program's file."""
+def test_a_file_that_is_no_opencore_config_is_refused(data: bytes) -> None:
+    """A damaged file and a file of another program are refused."""
     with pytest.raises(UsageError):
         opencore.read(data)
 
 
-def test_a_disk_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
-    """Named, with the key of the target's file."""
+def test_a_missing_disk_is_a_usage_error(tmp_path: Path) -> None:
+    """The error names the disk and the key in the target's file."""
     with pytest.raises(UsageError, match="no such disk"):
         opencore_disk.settings(tmp_path / "none.qcow2")

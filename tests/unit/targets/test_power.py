@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""power: vmrun's adapter against a stand-in for the program, which is not to be had here.
+"""Tests of targets.power: the adapter for vmrun, against a replacement of that program.
 
-The stand-in keeps to vmrun's published usage: it refuses words in another order, and says what is
-wrong on its standard output.
+The real vmrun cannot be installed here, so a script takes its place. It follows vmrun's published
+usage: it refuses words in another order, and reports errors on its standard output.
 """
 
 from dataclasses import replace
@@ -42,7 +42,7 @@ esac
 
 @pytest.fixture
 def target(tmp_path: Path) -> RemoteSpec:
-    """Make a guest of VMware's."""
+    """Return a target that is a guest of VMware."""
     program, vmx = tmp_path / "vmrun", tmp_path / "mac os.vmx"
     program.write_text(VMRUN)
     program.chmod(0o755)
@@ -56,7 +56,7 @@ def target(tmp_path: Path) -> RemoteSpec:
 
 
 def test_power_address_and_snapshots_go_through_vmrun(target: RemoteSpec) -> None:
-    """On without a window, once; its address waited for; a state kept and brought back."""
+    """A guest is started once and without a window; its address is waited for."""
     mac = power.of(target)
     before = target.vmware.vmx.read_text()
 
@@ -74,8 +74,8 @@ def test_power_address_and_snapshots_go_through_vmrun(target: RemoteSpec) -> Non
     assert sum(" start " in line for line in calls) == 1
 
 
-def test_an_address_is_asked_for_where_none_is_said(target: RemoteSpec) -> None:
-    """Of a guest that is on; what the user says stays; an ssh target is left as it is."""
+def test_the_address_is_asked_for_when_none_is_configured(target: RemoteSpec) -> None:
+    """Only a guest that is on is asked; a configured host and an ssh target stay as they are."""
     assert power.locate(target).host == ""
     power.of(target).start()
 
@@ -85,32 +85,32 @@ def test_an_address_is_asked_for_where_none_is_said(target: RemoteSpec) -> None:
     assert power.locate(replace(target, type=Kind.LIBVIRT)).host == "127.0.0.1"
 
 
-def test_vmruns_own_words_are_the_evidence(target: RemoteSpec) -> None:
-    """It writes them to its standard output; the error has them."""
+def test_the_output_of_vmrun_is_the_evidence(target: RemoteSpec) -> None:
+    """The program reports errors on standard output, and the harness's error has them."""
     with pytest.raises(HypervisorError, match="vmrun revertToSnapshot failed") as caught:
         power.of(target).revert("none")
 
     assert caught.value.evidence == ("Error: Invalid snapshot name 'none'",)
 
 
-def test_a_guest_that_is_not_there_is_named(target: RemoteSpec) -> None:
-    """Before any command is run."""
+def test_a_missing_guest_file_is_named(target: RemoteSpec) -> None:
+    """The error comes before any command is run."""
     target.vmware.vmx.unlink()
 
     with pytest.raises(UsageError, match=r"vmware\.vmx: no such file"):
         power.of(target)
 
 
-def test_a_target_of_type_ssh_has_no_power() -> None:
-    """The user has it; the error says how the harness would get it."""
+def test_an_ssh_target_cannot_be_switched_on() -> None:
+    """The error says how the harness could control the power."""
     with pytest.raises(UsageError, match="SSH alone") as caught:
         power.of(RemoteSpec(name="mac", type=Kind.SSH, system=System.MACOS))
 
     assert "type = libvirt or vmware" in caught.value.hint
 
 
-def test_a_missing_vmrun_says_so(target: RemoteSpec, tmp_path: Path) -> None:
-    """A host without VMware."""
+def test_a_missing_vmrun_is_a_usage_error(target: RemoteSpec, tmp_path: Path) -> None:
+    """On a host without VMware the error names vmrun."""
     (tmp_path / "vmrun").unlink()
 
     with pytest.raises(UsageError, match="is not installed"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""remote: the shared file and the user's own make one target; what is wrong is named."""
+"""Tests of targets.target_file: the shared file and the user's file make one target."""
 
 from pathlib import Path
 
@@ -26,8 +26,8 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return images, targets
 
 
-def test_the_users_words_go_over_the_shared_ones(folders: tuple[Path, Path]) -> None:
-    """Tables are joined, paths lie beside the file that names them."""
+def test_the_users_file_overrides_the_shared_one(folders: tuple[Path, Path]) -> None:
+    """Tables are merged, and paths are relative to the file that names them."""
     images, targets = folders
     (targets / "macos.toml").write_text(OWN + '[libvirt]\ndisk = "mac.qcow2"\n')
 
@@ -39,8 +39,8 @@ def test_the_users_words_go_over_the_shared_ones(folders: tuple[Path, Path]) -> 
     assert (found.libvirt.memory_mib, found.libvirt.disk) == (4096, targets / "mac.qcow2")
 
 
-def test_a_file_of_the_users_alone_is_a_target(folders: tuple[Path, Path]) -> None:
-    """And both kinds are listed; an image that the harness boots is none of them."""
+def test_a_target_may_have_only_a_file_of_the_user(folders: tuple[Path, Path]) -> None:
+    """Shared targets and the user's are listed; images that the harness boots are not."""
     images, targets = folders
     (targets / "lab.toml").write_text('type = "ssh"\nsystem = "linux"\n' + OWN)
 
@@ -65,7 +65,7 @@ def test_a_file_of_the_users_alone_is_a_target(folders: tuple[Path, Path]) -> No
     ],
 )
 def test_each_wrong_key_is_named(folders: tuple[Path, Path], text: str, key: str) -> None:
-    """File and key are in the error; nothing is guessed."""
+    """The error names the file and the key."""
     images, targets = folders
     (targets / "macos.toml").write_text(text)
 
@@ -76,8 +76,8 @@ def test_each_wrong_key_is_named(folders: tuple[Path, Path], text: str, key: str
     assert caught.value.key == key
 
 
-def test_what_the_user_has_not_said_is_asked_for(tmp_path: Path) -> None:
-    """All of it at once, with the command that finds the host key."""
+def test_missing_values_of_the_user_are_listed(tmp_path: Path) -> None:
+    """The error lists all of them at once, with the command that prints the host key."""
     bare = RemoteSpec(name="mac", type=Kind.SSH, system=System.MACOS)
     with pytest.raises(UsageError, match="host, user, host_key is not said") as caught:
         target_file.endpoint(bare)
@@ -97,7 +97,7 @@ def test_what_the_user_has_not_said_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_projects_own_description_is_valid(tmp_path: Path) -> None:
-    """vm-images/macos.toml makes a target that lacks nothing but what is the user's."""
+    """Only values of the user are missing in vm-images/macos.toml."""
     found = target_file.find("macos", images=ROOT / "vm-images", targets=tmp_path)
 
     assert found is not None

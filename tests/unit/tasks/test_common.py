@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What every task has: --config, -C, a context with the options that were given, an exit code."""
+"""Tests of what every task has: --config, -C, a context with the given options, an exit code."""
 
 import inspect
 import os
@@ -18,7 +18,7 @@ from harness.tasks.common import HarnessTask, TaskContext, task
 def sample(
     context: TaskContext, name: str = "", many: list[str] | None = None, count: int = 3
 ) -> int:
-    """Print what was given."""
+    """Print the options that were given."""
     words = (context.config, sorted(context.given), name, many, count, Path.cwd())
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     return 7
@@ -32,18 +32,18 @@ def code_of(called: HarnessTask, **options: object) -> int:
     return code
 
 
-def test_a_context_holds_what_was_given(capsys: pytest.CaptureFixture[str]) -> None:
-    """An option at its default counts as not given."""
+def test_a_context_holds_the_given_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option with its default value counts as not given."""
     code = code_of(sample, name="x", many=[], count=4, config="p.toml", C=None)
 
     assert code == 7
     assert capsys.readouterr().out == f"p.toml ['count', 'name'] x [] 4 {Path.cwd()}\n"
 
 
-def test_a_task_acts_in_the_folder_of_c(
+def test_relative_paths_are_those_of_the_folder_of_c(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Relative paths are those of that folder."""
+    """A task with -C DIR resolves relative paths in that folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
 
@@ -53,15 +53,15 @@ def test_a_task_acts_in_the_folder_of_c(
     os.chdir(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, and the folder's name."""
+def test_a_missing_folder_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code is 2, and the error names the folder."""
     assert code_of(sample, C="/nonexistent") == 2
     assert "-C /nonexistent: No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("declared", TASKS, ids=lambda one: one.name)
 def test_every_task_takes_a_configuration_and_a_folder(declared: HarnessTask) -> None:
-    """`--config FILE` and `-C DIR` work everywhere."""
+    """`--config FILE` and `-C DIR` work with every task."""
     flags = {
         name for one in declared.get_arguments(ignore_unknown_help=True) for name in one.names
     }
@@ -70,8 +70,8 @@ def test_every_task_takes_a_configuration_and_a_folder(declared: HarnessTask) ->
 
 
 @pytest.mark.parametrize("declared", TASKS, ids=lambda one: one.name)
-def test_a_word_without_a_name_is_an_option_of_its_task(declared: HarnessTask) -> None:
-    """What `word` names is a parameter that may be left out."""
+def test_the_word_after_a_task_fills_its_named_option(declared: HarnessTask) -> None:
+    """The parameter that `word` names may also be left out."""
     parameters = inspect.signature(declared.body).parameters
 
     if declared.word:

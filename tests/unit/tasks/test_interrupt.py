@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A command that is interrupted ends in order, whether the signal comes once or twice."""
+"""Tests of interrupts: a command cleans up and ends, for one signal and for two."""
 
 import os
 import signal
@@ -29,8 +29,8 @@ sys.exit(execute(wait))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_command_in_order(number: int) -> None:
-    """What the command holds is given back, and the end is called an interruption."""
+def test_a_signal_lets_a_command_clean_up(number: int) -> None:
+    """The command releases what it holds, and reports that it was interrupted."""
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND],
         stdout=subprocess.PIPE,
@@ -46,8 +46,8 @@ def test_a_signal_ends_a_command_in_order(number: int) -> None:
     assert err.startswith("interrupted\n")
 
 
-def test_one_stroke_is_one_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal sends to the whole group and 'timeout' passes it on; a second stroke counts."""
+def test_a_doubled_signal_is_one_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal signals the group and `timeout` repeats it; a later signal counts again."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     interrupt = Interrupt()

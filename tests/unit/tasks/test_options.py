@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""No option is dropped in silence: each mode of a task takes it, or says why it does not."""
+"""Tests of options: each mode of a task accepts an option, or says why it does not."""
 
 import inspect
 import itertools
@@ -40,7 +40,7 @@ OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
 
 
 def options_of(task: HarnessTask) -> set[str]:
-    """Return the options that a task has for itself."""
+    """Return the options that belong to a task itself."""
     parameters = list(inspect.signature(task.body).parameters)[1:]
     return {option_name(name) for name in parameters} - SHARED
 
@@ -49,7 +49,7 @@ def options_of(task: HarnessTask) -> set[str]:
 def test_every_mode_knows_every_option_of_its_task(
     task: HarnessTask, mode: Mode, elsewhere: set[str]
 ) -> None:
-    """A new option has to be placed in each mode, and no table names one that does not exist."""
+    """Each option is listed in each mode, and no table names an option that does not exist."""
     known = list(mode.known)
 
     assert len(known) == len(set(known))
@@ -65,7 +65,7 @@ def refusals() -> Iterator[tuple[Mode, str]]:
 
 @pytest.mark.parametrize(("mode", "name"), list(refusals()))
 def test_an_option_that_does_not_apply_is_an_error_with_the_reason(mode: Mode, name: str) -> None:
-    """The error names the option and the mode; the hint is the reason of the table."""
+    """The error names the option and the mode, and the hint is the reason in the table."""
     with pytest.raises(UsageError) as caught:
         check_options(mode, [name.replace("-", "_")])
 
@@ -73,8 +73,8 @@ def test_an_option_that_does_not_apply_is_an_error_with_the_reason(mode: Mode, n
     assert caught.value.hint == mode.refused[name]
 
 
-def test_an_option_without_the_one_that_it_is_for_is_an_error() -> None:
-    """--debugger chooses what --debug-on-crash starts."""
+def test_a_debugger_without_debug_on_crash_is_an_error() -> None:
+    """--debugger chooses the debugger that --debug-on-crash starts."""
     check_options(workflow.TEST_IN_GUEST, ["debugger", "debug_on_crash"])
 
     with pytest.raises(UsageError, match="--debugger has no effect without --debug-on-crash"):
@@ -94,20 +94,20 @@ def test_an_option_without_the_one_that_it_is_for_is_an_error() -> None:
     ],
 )
 def test_the_options_choose_the_way_to_debug(given: dict[str, object], way: Way) -> None:
-    """One way follows from what was given."""
+    """The given options determine one way."""
     assert chosen_way(given, remote=False) is way
 
 
 def test_a_target_that_the_user_boots_is_a_way_of_its_own() -> None:
-    """Its breakpoints and commands are kept."""
+    """Its breakpoints and commands are passed on."""
     given = {"target": "mac", "break_": ["panic"], "command": ["bt"]}
 
     assert chosen_way(given, remote=True) is Way.TARGET
 
 
 @pytest.mark.parametrize("other", ["break_at_boot", "vscode", "dap", "drgn", "via"])
-def test_a_target_that_the_user_boots_has_no_other_way(other: str) -> None:
-    """Each of these was dropped in silence."""
+def test_options_of_other_ways_are_refused_for_a_users_target(other: str) -> None:
+    """Each of these options is an error together with such a target."""
     given = {"target": "mac", other: "kdp" if other == "via" else True}
 
     with pytest.raises(UsageError, match="two ways to debug: one of them is expected"):
@@ -119,12 +119,12 @@ def test_a_target_that_the_user_boots_has_no_other_way(other: str) -> None:
     list(itertools.combinations(["break_at_boot", "vscode", "dap", "drgn", "via"], 2)),
 )
 def test_two_ways_at_once_are_an_error(first: str, second: str) -> None:
-    """None of them wins in silence."""
+    """Options that choose two ways are refused."""
     with pytest.raises(UsageError, match="two ways to debug"):
         chosen_way({first: True, second: "kdp" if second == "via" else True}, remote=False)
 
 
 def test_an_unknown_stub_is_an_error() -> None:
-    """--via takes two values."""
+    """--via accepts two values."""
     with pytest.raises(UsageError, match="gdbstub or kdp is expected"):
         chosen_way({"via": "serial"}, remote=False)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""--list answers at once, because a task imports what it uses only when it runs.
+"""Tests that --list is quick: a task imports what it needs only when it runs.
 
-Time is not measured here: what is imported decides it, on every machine.
+No time is measured, since it differs between machines; the imported modules decide it.
 """
 
 import json
@@ -17,7 +17,7 @@ _DEADLINE_S = 60
 
 
 def imported_by(code: str) -> set[str]:
-    """Return the top-level modules that some code has imported in a fresh interpreter."""
+    """Return the top-level modules that some code imports in a new interpreter."""
     report = "import json, sys; print(json.dumps([name.split('.')[0] for name in sys.modules]))"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{report}"],
@@ -31,11 +31,11 @@ def imported_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize("code", ["import tasks", "import harness.tasks.collection"])
-def test_the_tasks_are_declared_without_what_they_use(code: str) -> None:
-    """No library of a guest, a debugger or a test is loaded."""
+def test_listing_tasks_imports_no_large_library(code: str) -> None:
+    """No library for guests, debuggers or tests is imported."""
     assert imported_by(code) & HEAVY == set()
 
 
-def test_what_is_imported_is_seen() -> None:
+def test_a_planted_import_is_found() -> None:
     """The check notices a module that imports such a library at its top."""
     assert "pydantic" in imported_by("import harness.host.config")
