@@ -9,7 +9,7 @@ static const char *const actions[] = {
 	[OSQ_FILE_OPEN] = "open",     [OSQ_FILE_CLOSE_WRITE] = "close_write",
 	[OSQ_FILE_RENAME] = "rename", [OSQ_FILE_UNLINK] = "unlink",
 	[OSQ_FILE_CREATE] = "create", [OSQ_FILE_ATTRIB] = "attrib",
-	[OSQ_FILE_LINK] = "link",
+	[OSQ_FILE_LINK] = "link",     [OSQ_FILE_MODIFY] = "modify",
 };
 
 const char *json_file_action_name(unsigned int action)

@@ -21,6 +21,7 @@ static const char *const statuses[] = {
 	[OSQ_SOCKET_SUCCEEDED] = "succeeded",
 	[OSQ_SOCKET_FAILED] = "failed",
 	[OSQ_SOCKET_IN_PROGRESS] = "in_progress",
+	[OSQ_SOCKET_UNSEEN] = "unseen",
 };
 #define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 

@@ -106,6 +106,7 @@ static int parse_line(const char *line, struct osq_stats *stats)
 		{ "in_flight", &stats->in_flight },
 		{ "reset", &stats->reset },
 		{ "wakeups", &stats->wakeups },
+		{ "hooks_off", &stats->hooks_off },
 	};
 	char name[32];
 	uint64_t value;
@@ -238,13 +239,13 @@ static void print_json(const struct osq_stats *stats)
 	       ",\"committed\":%" PRIu64 ",\"consumed\":%" PRIu64
 	       ",\"pending\":%" PRIu64 ",\"in_flight\":%" PRIu64
 	       ",\"reset\":%" PRIu64 ",\"wakeups\":%" PRIu64
-	       ",\"filtered\":%" PRIu64,
+	       ",\"filtered\":%" PRIu64 ",\"hooks_off\":%" PRIu64,
 	       stats->generation, (uint64_t)stats->ring_bytes,
 	       (uint64_t)stats->unread_bytes, (uint64_t)stats->attempts,
 	       (uint64_t)stats->committed, (uint64_t)stats->consumed,
 	       (uint64_t)stats->pending, (uint64_t)stats->in_flight,
 	       (uint64_t)stats->reset, (uint64_t)stats->wakeups,
-	       filtered_of_all(stats));
+	       filtered_of_all(stats), (uint64_t)stats->hooks_off);
 	for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
 		if (json_reason_name(reason))
 			printf(",\"dropped_%s\":%" PRIu64,

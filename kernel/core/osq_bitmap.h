@@ -12,6 +12,17 @@
 
 #define OSQ_WORD_BITS 64u
 
+/*
+ * As many words of a bitmap, and the bytes that they stand for, are gone
+ * through while the lock is held, and interrupts are off: some microseconds.
+ */
+#define OSQ_SLICE_WORDS 1024u
+#define OSQ_SLICE_BYTES \
+	((u64)OSQ_SLICE_WORDS * OSQ_WORD_BITS * OSQ_RECORD_ALIGN)
+
+/* osq_ring.c */
+bool osq_ring_advance(struct osq_ring *ring);
+
 static inline u64 osq_bit_of(const struct osq_ring *ring, u64 pos)
 {
 	return (pos & (ring->size - 1)) / OSQ_RECORD_ALIGN;

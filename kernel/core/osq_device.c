@@ -8,6 +8,9 @@
 
 #include "osq_filter.h"
 
+/* An eighth of a ring is for what must not be crowded out. */
+#define OSQ_RING_KEPT_SHARE 8u
+
 /* Count what a publisher was not called for since the last time. */
 static void fold_missed(struct osq_session *session,
 			const struct osq_publisher *publisher)
@@ -162,6 +165,8 @@ int osq_device_allocate(struct osq_device *device, struct osq_session *session,
 		err = osq_ring_open(&session->ring, data, request->ring_bytes);
 	if (err)
 		return err;
+	osq_ring_keep(&session->ring,
+		      request->ring_bytes / OSQ_RING_KEPT_SHARE);
 	session->queue = OSQ_QUEUE_VALID;
 	session->generation = ++device->generation;
 	request->map_bytes = 2 * request->ring_bytes;
@@ -270,8 +275,14 @@ int osq_device_stats(struct osq_session *session, struct osq_stats *stats)
  */
 void osq_device_count(struct osq_session *session, struct osq_stats *stats)
 {
+	const struct osq_publisher *publisher;
+
 	fold_all_missed(session);
 	stats->generation = session->generation;
+	for (publisher = osq_publishers; publisher->name; publisher++)
+		if (session->subscribed >> publisher->type & 1 &&
+		    publisher->is_off && publisher->is_off())
+			stats->hooks_off |= 1ull << publisher->type;
 	osq_ring_stats(&session->ring, stats);
 }
 

@@ -129,6 +129,17 @@ bool osq_filter_has_path(const struct osq_filter *filter, const char *path,
 }
 
 /*
+ * What its own root makes of a path is its own doing: that may let it in, for
+ * a file system that is mounted below a listed path, and never keeps it out.
+ */
+static bool is_shown_inside(const struct osq_filter *filter,
+			    const struct osq_subject *subject)
+{
+	return subject->path && !(filter->exclude & OSQ_FILTER_BY_PATH) &&
+	       osq_filter_has_path(filter, subject->path, subject->path_bytes);
+}
+
+/*
  * osq_filter_lets - may a record about @subject be made?
  * @filter: osq_filter_check has said 0.
  *
@@ -143,14 +154,15 @@ bool osq_filter_lets(const struct osq_filter *filter,
 
 	if (!subject->path)
 		wanted &= ~OSQ_FILTER_BY_PATH;
+	if (subject->raised)
+		wanted &= ~OSQ_FILTER_BY_UID;
 	if (osq_filter_has_uid(filter, subject->uid))
 		found |= OSQ_FILTER_BY_UID;
 	if (subject->in_pid_ns)
 		found |= OSQ_FILTER_BY_PID_NS;
 	if (subject->in_cgroup)
 		found |= OSQ_FILTER_BY_CGROUP;
-	if (subject->path &&
-	    osq_filter_has_path(filter, subject->path, subject->path_bytes))
+	if (subject->in_place || is_shown_inside(filter, subject))
 		found |= OSQ_FILTER_BY_PATH;
 	/* Found where that lets in, or not found where that keeps out. */
 	return ((found ^ filter->exclude) & wanted) == wanted;

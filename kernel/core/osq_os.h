@@ -12,6 +12,8 @@
  *	osq_os_boot_ns() -> u64	any context but NMI; a step back is
  *				forgiven, the ring evens it out
  *	osq_os_memcpy, osq_os_memset		any context
+ *	osq_os_count_up(u64 *)	atomic, in no order; any context
+ *	osq_os_count(const u64 *) -> u64	what it has come to
  *	osq_os_popcount(u64) -> how many bits are set	any context
  *	osq_os_alloc(bytes) -> void *	zeroed; may sleep; NULL when out of it
  *	osq_os_free(pointer)		may sleep; NULL is fine

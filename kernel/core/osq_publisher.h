@@ -45,6 +45,12 @@ struct osq_publisher {
 	 * Context: as probe.
 	 */
 	u64 (*missed)(void);
+	/*
+	 * is_off - has somebody switched its hook off, so that nothing is
+	 * told, nor counted? Asked while started. NULL: nobody can.
+	 * Context: as probe.
+	 */
+	bool (*is_off)(void);
 };
 
 /* The table of the system, ended by an entry without a name. */

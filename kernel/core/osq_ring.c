@@ -17,11 +17,12 @@
  */
 #include "osq_bitmap.h"
 
-/* The time now, never before that of an earlier record. Lock is held. */
-static u64 now(struct osq_ring *ring)
+/*
+ * Order by time, too. @ts_boot_ns: read before the lock was taken, so that
+ * nobody waits for a clock. Context: lock is held.
+ */
+static u64 in_order(struct osq_ring *ring, u64 ts_boot_ns)
 {
-	u64 ts_boot_ns = osq_os_boot_ns();
-
 	if (ring->last_ts_boot_ns < ts_boot_ns)
 		ring->last_ts_boot_ns = ts_boot_ns;
 	return ring->last_ts_boot_ns;
@@ -72,6 +73,7 @@ int osq_ring_open(struct osq_ring *ring, void *data, u64 size)
 	ring->write_pos = 0;
 	ring->commit_pos = 0;
 	ring->read_pos = 0;
+	ring->kept = 0;
 	ring->watermark = 1;
 	ring->latency_ns = 0;
 	osq_os_unlock(&ring->lock, irq);
@@ -93,6 +95,7 @@ void osq_ring_close(struct osq_ring *ring)
 	ring->data = NULL;
 	ring->size = 0;
 	ring->record_max = 0;
+	ring->kept = 0;
 	ring->starts = NULL;
 	ring->busy = NULL;
 	ring->dead = NULL;
@@ -102,14 +105,41 @@ void osq_ring_close(struct osq_ring *ring)
 	osq_os_free(maps);
 }
 
+/*
+ * osq_ring_keep - keep @bytes for records that must not be crowded out.
+ *
+ * What anybody can make as many of as he likes does not get them; see enum
+ * osq_rank. Context: the ring is open, and empty.
+ */
+void osq_ring_keep(struct osq_ring *ring, u64 bytes)
+{
+	osq_os_irq_t irq = osq_os_lock(&ring->lock);
+
+	ring->kept = bytes;
+	osq_os_unlock(&ring->lock, irq);
+}
+
+/* How many bytes a record of @rank has to leave. Context: lock is held. */
+static u64 kept_from(const struct osq_ring *ring, enum osq_rank rank)
+{
+	switch (rank) {
+	case OSQ_RANK_ANY:
+		return ring->kept;
+	case OSQ_RANK_CRED:
+		return ring->kept / 2;
+	default:
+		return 0;
+	}
+}
+
 /* Count @count attempts that left no record. Context: lock is held. */
 static void note_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
-		      u64 count)
+		      u64 count, u64 ts_boot_ns)
 {
 	struct osq_counters *total = &ring->count;
 	struct osq_lost *lost = &ring->lost;
 
-	lost->last_ts_boot_ns = now(ring);
+	lost->last_ts_boot_ns = in_order(ring, ts_boot_ns);
 	if (!lost->first_seq) {
 		lost->first_seq = total->attempts + 1;
 		lost->first_ts_boot_ns = lost->last_ts_boot_ns;
@@ -125,14 +155,14 @@ static void note_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
 }
 
 /* Take @len bytes that are known to be free. Context: lock is held. */
-static void claim(struct osq_ring *ring, u16 type, u32 len,
+static void claim(struct osq_ring *ring, u16 type, u32 len, u64 ts_boot_ns,
 		  struct osq_slot *slot)
 {
 	slot->len = len;
 	slot->type = type;
 	slot->pos = ring->write_pos;
 	slot->seq = ++ring->count.attempts;
-	slot->ts_boot_ns = now(ring);
+	slot->ts_boot_ns = in_order(ring, ts_boot_ns);
 	slot->data = ring->data + (slot->pos & (ring->size - 1));
 	ring->count.type[type].attempts++;
 	osq_bit_set(ring->starts, osq_bit_of(ring, slot->pos));
@@ -145,27 +175,45 @@ static void count_committed(struct osq_ring *ring, u16 type)
 	ring->count.type[type].committed++;
 }
 
-/* Let the reader have all up to the first busy record. Lock is held. */
-static void advance(struct osq_ring *ring)
+/*
+ * osq_ring_advance - let the reader have all up to the first busy record.
+ *
+ * A record that was busy for long may have a whole ring behind it. No more
+ * than a slice is looked at in one call; the rest is for the calls after it,
+ * of which each commit is one, and each sync makes as many as it takes.
+ *
+ * Context: lock is held.
+ * Return: true when there is a rest.
+ */
+bool osq_ring_advance(struct osq_ring *ring)
 {
 	u64 from = ring->commit_pos;
+	u64 end = ring->write_pos;
 
-	if (from == ring->write_pos ||
-	    osq_bit_test(ring->busy, osq_bit_of(ring, from)))
-		return;
+	if (from == end || osq_bit_test(ring->busy, osq_bit_of(ring, from)))
+		return false;
 	if (from == ring->read_pos)
 		ring->waiting_since_ns = ring->last_ts_boot_ns;
-	ring->commit_pos =
-		osq_bit_next(ring, ring->busy, from, ring->write_pos);
+	if (end - from > OSQ_SLICE_BYTES) {
+		u64 cut = osq_bit_next(ring, ring->starts,
+				       from + OSQ_SLICE_BYTES, end);
+
+		/* What is in the end's word behind it is the oldest record. */
+		if (cut < end)
+			end = cut;
+	}
+	from = osq_bit_next(ring, ring->busy, from, end);
+	ring->commit_pos = from < end ? from : end;
+	return from >= end && end != ring->write_pos;
 }
 
 /* Say in the ring itself what was dropped. Context: lock held, room there. */
-static void put_lost(struct osq_ring *ring)
+static void put_lost(struct osq_ring *ring, u64 ts_boot_ns)
 {
 	struct osq_lost *lost = &ring->lost;
 	struct osq_slot slot;
 
-	claim(ring, OSQ_TYPE_LOST, sizeof(*lost), &slot);
+	claim(ring, OSQ_TYPE_LOST, sizeof(*lost), ts_boot_ns, &slot);
 	lost->head.len = slot.len;
 	lost->head.type = OSQ_TYPE_LOST;
 	lost->head.seq = slot.seq;
@@ -174,13 +222,14 @@ static void put_lost(struct osq_ring *ring)
 	osq_os_memcpy(slot.data, lost, sizeof(*lost));
 	osq_os_memset(lost, 0, sizeof(*lost));
 	count_committed(ring, slot.type);
-	advance(ring);
+	osq_ring_advance(ring);
 }
 
 /*
  * osq_ring_reserve - claim space for one record.
  * @type: below OSQ_TYPE_COUNT; only counted here.
  * @len: of the whole record, a multiple of 8, up to OSQ_RECORD_MAX_BYTES.
+ * @rank: what of the ring it may fill.
  *
  * After a loss the space has to do for a LOST record, too, which is put
  * before this one; so the reader hears of a loss before of anything later.
@@ -191,26 +240,29 @@ static void put_lost(struct osq_ring *ring)
  * ring is full; -E2BIG when @len could never fit. A failure is counted.
  */
 int osq_ring_reserve(struct osq_ring *ring, u16 type, u32 len,
-		     struct osq_slot *slot)
+		     enum osq_rank rank, struct osq_slot *slot)
 {
+	u64 ts_boot_ns = osq_os_boot_ns();
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
 	u64 room = ring->size - (ring->write_pos - ring->read_pos);
-	u64 need = len;
+	u64 kept = kept_from(ring, rank);
+	u64 need = len + kept;
 	int err = 0;
 
 	if (ring->lost.first_seq)
 		need += sizeof(ring->lost);
 	if (len < sizeof(struct osq_record) || len % OSQ_RECORD_ALIGN ||
-	    len > ring->record_max) {
-		note_drop(ring, type, OSQ_DROP_TOO_BIG, 1);
+	    len > ring->record_max ||
+	    len + kept + sizeof(ring->lost) > ring->size) {
+		note_drop(ring, type, OSQ_DROP_TOO_BIG, 1, ts_boot_ns);
 		err = -E2BIG;
 	} else if (room < need) {
-		note_drop(ring, type, OSQ_DROP_FULL, 1);
+		note_drop(ring, type, OSQ_DROP_FULL, 1, ts_boot_ns);
 		err = -ENOSPC;
 	} else {
 		if (ring->lost.first_seq)
-			put_lost(ring);
-		claim(ring, type, len, slot);
+			put_lost(ring, ts_boot_ns);
+		claim(ring, type, len, ts_boot_ns, slot);
 		osq_bit_set(ring->busy, osq_bit_of(ring, slot->pos));
 	}
 	osq_os_unlock(&ring->lock, irq);
@@ -228,7 +280,7 @@ void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot)
 
 	osq_bit_clear(ring->busy, osq_bit_of(ring, slot->pos));
 	count_committed(ring, slot->type);
-	advance(ring);
+	osq_ring_advance(ring);
 	osq_os_unlock(&ring->lock, irq);
 }
 
@@ -259,7 +311,7 @@ void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot)
 	ring->count.dropped[OSQ_DROP_DISCARDED]++;
 	ring->count.dropped_of[slot->type]++;
 	ring->count.type[slot->type].dropped[OSQ_DROP_DISCARDED]++;
-	advance(ring);
+	osq_ring_advance(ring);
 	osq_os_unlock(&ring->lock, irq);
 }
 
@@ -271,41 +323,42 @@ void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot)
 void osq_ring_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
 		   u64 count)
 {
+	u64 ts_boot_ns = osq_os_boot_ns();
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
 
 	if (count)
-		note_drop(ring, type, reason, count);
+		note_drop(ring, type, reason, count, ts_boot_ns);
 	osq_os_unlock(&ring->lock, irq);
 }
 
 /*
  * osq_ring_filtered - count one record that a filter kept out: no attempt.
  *
+ * Without the lock: what is kept out shall not hold up what is let in.
  * Context: as osq_ring_reserve.
  */
 void osq_ring_filtered(struct osq_ring *ring, u16 type)
 {
-	osq_os_irq_t irq = osq_os_lock(&ring->lock);
-
-	ring->count.filtered++;
-	ring->count.filtered_of[type]++;
-	osq_os_unlock(&ring->lock, irq);
+	osq_os_count_up(&ring->count.filtered_of[type]);
 }
 
 /*
  * osq_ring_put - reserve, copy and commit one encoded record.
  * @record: its len is set, to what it holds; len is rounded up to the
  * alignment, seq, ts_boot_ns, pos and ring_id are filled in.
+ * @rank: as osq_ring_reserve.
  *
  * Context: as osq_ring_reserve, preemption off.
  * Return: as osq_ring_reserve.
  */
-int osq_ring_put(struct osq_ring *ring, struct osq_record *record)
+int osq_ring_put(struct osq_ring *ring, struct osq_record *record,
+		 enum osq_rank rank)
 {
 	u32 used = record->len;
 	u32 rest = -used % OSQ_RECORD_ALIGN;
 	struct osq_slot slot;
-	int err = osq_ring_reserve(ring, record->type, used + rest, &slot);
+	int err =
+		osq_ring_reserve(ring, record->type, used + rest, rank, &slot);
 
 	if (err)
 		return err;

@@ -24,8 +24,18 @@ struct osq_counters {
 	u64 dropped[OSQ_DROP_COUNT];
 	u64 dropped_of[OSQ_TYPE_COUNT];
 	struct osq_type_counters type[OSQ_TYPE_COUNT];
-	u64 filtered; /* kept out, in no sum above; of all types */
-	u64 filtered_of[OSQ_TYPE_COUNT];
+	u64 filtered_of[OSQ_TYPE_COUNT]; /* kept out, in no sum; atomic */
+};
+
+/*
+ * How much of a ring a record may fill. Any user can make as many execs or
+ * connects as he likes; what he does to his credentials, and what root and
+ * modules do, still finds room then. The last is for what only root can do.
+ */
+enum osq_rank {
+	OSQ_RANK_ANY, /* all but what is kept */
+	OSQ_RANK_CRED, /* half of what is kept, too */
+	OSQ_RANK_ROOT, /* all of it */
 };
 
 struct osq_ring {
@@ -33,6 +43,7 @@ struct osq_ring {
 	u8 *data; /* size bytes, mapped twice in a row; NULL when closed */
 	u64 size; /* a power of two */
 	u32 record_max; /* a longer record could never fit */
+	u64 kept; /* bytes that records of OSQ_RANK_ANY do not get */
 	u64 write_pos; /* next reservation; moved by osq_ring_reserve */
 	u64 commit_pos; /* nothing before is busy; moved by _commit, _discard */
 	u64 read_pos; /* all before is free; moved by osq_ring_sync */
@@ -68,14 +79,17 @@ void osq_ring_init(struct osq_ring *ring);
 int osq_ring_open(struct osq_ring *ring, void *data, u64 size);
 void osq_ring_close(struct osq_ring *ring);
 
+void osq_ring_keep(struct osq_ring *ring, u64 bytes);
+
 int osq_ring_reserve(struct osq_ring *ring, u16 type, u32 len,
-		     struct osq_slot *slot);
+		     enum osq_rank rank, struct osq_slot *slot);
 void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot);
 void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot);
 void osq_ring_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
 		   u64 count);
 void osq_ring_filtered(struct osq_ring *ring, u16 type);
-int osq_ring_put(struct osq_ring *ring, struct osq_record *record);
+int osq_ring_put(struct osq_ring *ring, struct osq_record *record,
+		 enum osq_rank rank);
 
 /* osq_sync.c */
 int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out);

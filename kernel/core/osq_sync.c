@@ -8,14 +8,19 @@
 #define NS_PER_MS 1000000ull
 
 /*
- * Free the records before @read_pos, a boundary: 64 bits at a time, so that
- * giving back a whole ring of 64 MiB is 131,072 steps under the lock.
+ * Free the records before @read_pos, a boundary: 64 bits at a time, and no
+ * more than a slice. In between read_pos may be within a record; only the one
+ * who syncs, and takes turns with nobody, would see it.
  *
  * Context: lock is held.
+ * Return: true when there is a rest.
  */
-static void release(struct osq_ring *ring, u64 read_pos)
+static bool release(struct osq_ring *ring, u64 read_pos)
 {
-	while (ring->read_pos < read_pos) {
+	u32 words;
+
+	for (words = 0; words < OSQ_SLICE_WORDS && ring->read_pos < read_pos;
+	     words++) {
 		u64 word = osq_bit_of(ring, ring->read_pos) / OSQ_WORD_BITS;
 		u64 mask;
 
@@ -28,6 +33,7 @@ static void release(struct osq_ring *ring, u64 read_pos)
 		ring->starts[word] &= ~mask;
 		ring->dead[word] &= ~mask;
 	}
+	return ring->read_pos < read_pos;
 }
 
 /* Is @pos a boundary that the reader can know of? Context: lock is held. */
@@ -52,6 +58,16 @@ static u64 in_flight(const struct osq_counters *count)
 	return open;
 }
 
+static u64 filtered_of_all(const struct osq_ring *ring)
+{
+	u64 sum = 0;
+	int type;
+
+	for (type = 0; type < OSQ_TYPE_COUNT; type++)
+		sum += osq_os_count(&ring->count.filtered_of[type]);
+	return sum;
+}
+
 /* Positions and counters of this moment. Context: lock is held. */
 static void snapshot(const struct osq_ring *ring, struct osq_sync *out)
 {
@@ -65,7 +81,7 @@ static void snapshot(const struct osq_ring *ring, struct osq_sync *out)
 	out->pending = count->committed - count->consumed - count->reset;
 	out->in_flight = in_flight(count);
 	osq_os_memcpy(out->dropped, count->dropped, sizeof(out->dropped));
-	out->filtered = count->filtered;
+	out->filtered = filtered_of_all(ring);
 	osq_os_memset(out->reserved, 0, sizeof(out->reserved));
 	osq_os_memcpy(out->dropped_of, count->dropped_of,
 		      sizeof(out->dropped_of));
@@ -76,23 +92,29 @@ static void snapshot(const struct osq_ring *ring, struct osq_sync *out)
  * @read_pos: the reader's word; a record's boundary that it could know of.
  * @out: the positions and counters of one moment.
  *
- * Context: any; takes ring->lock.
+ * Writers get the lock between two slices.
+ * Context: any that can be interrupted; one caller at a time; takes ring->lock.
  * Return: 0; -EINVAL for any other position, and then nothing has changed.
  */
 int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out)
 {
+	u64 time_ns = osq_os_boot_ns();
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
-	int err = is_boundary(ring, read_pos) ? 0 : -EINVAL;
 
-	if (!err) {
-		/* What is left has been told: its wait begins anew. */
-		if (ring->read_pos != read_pos)
-			ring->waiting_since_ns = osq_os_boot_ns();
-		release(ring, read_pos);
-		snapshot(ring, out);
+	if (!is_boundary(ring, read_pos)) {
+		osq_os_unlock(&ring->lock, irq);
+		return -EINVAL;
 	}
+	/* What is left has been told: its wait begins anew. */
+	if (ring->read_pos != read_pos)
+		ring->waiting_since_ns = time_ns;
+	while (release(ring, read_pos) || osq_ring_advance(ring)) {
+		osq_os_unlock(&ring->lock, irq);
+		irq = osq_os_lock(&ring->lock);
+	}
+	snapshot(ring, out);
 	osq_os_unlock(&ring->lock, irq);
-	return err;
+	return 0;
 }
 
 /*
@@ -105,6 +127,7 @@ void osq_ring_stats(struct osq_ring *ring, struct osq_stats *out)
 {
 	const struct osq_counters *count = &ring->count;
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
+	int type;
 
 	out->ring_bytes = ring->size;
 	out->unread_bytes = ring->commit_pos - ring->read_pos;
@@ -115,8 +138,10 @@ void osq_ring_stats(struct osq_ring *ring, struct osq_stats *out)
 	out->pending = count->committed - count->consumed - count->reset;
 	out->in_flight = in_flight(count);
 	osq_os_memcpy(out->type, count->type, sizeof(out->type));
-	osq_os_memcpy(out->filtered, count->filtered_of, sizeof(out->filtered));
 	osq_os_unlock(&ring->lock, irq);
+	for (type = 0; type < OSQ_TYPE_COUNT; type++)
+		out->filtered[type] =
+			osq_os_count(&ring->count.filtered_of[type]);
 }
 
 /*
@@ -149,10 +174,10 @@ int osq_ring_notify(struct osq_ring *ring, const struct osq_notify *notify)
  */
 enum osq_ready osq_ring_ready(struct osq_ring *ring, u64 *wait_ns)
 {
+	u64 time_ns = osq_os_boot_ns();
 	osq_os_irq_t irq = osq_os_lock(&ring->lock);
 	u64 unread = ring->commit_pos - ring->read_pos;
 	u64 due_ns = ring->waiting_since_ns + ring->latency_ns;
-	u64 time_ns = osq_os_boot_ns();
 	enum osq_ready ready = OSQ_READY_NOW;
 
 	if (!unread) {

@@ -12,6 +12,7 @@ from harness.debugger.inside.view import View
 _MODULES = ("osq", "osq_test")
 # enum osq_queue and enum osq_drop of kernel/core/osq_device.h and kernel/uapi/osq.h.
 _QUEUES = ("none", "valid", "invalid", "left")
+_TYPES = 32
 _DROPS = ("full", "too big", "nested", "discarded", "missed")
 _COUNTERS = ("attempts", "committed", "consumed", "reset")
 
@@ -65,7 +66,8 @@ def _positions(view: View, ring: int) -> Iterator[str]:
     dropped = view.at(count, "osq_counters.dropped")
     drops = {name: view.number(dropped + 8 * number) for number, name in enumerate(_DROPS)}
     yield "  counters: " + ", ".join(f"{name} {value}" for name, value in values.items())
-    filtered = view.field(count, "osq_counters.filtered")
+    kept_out = view.at(count, "osq_counters.filtered_of")
+    filtered = sum(view.number(kept_out + 8 * number) for number in range(_TYPES))
     yield "  dropped: " + ", ".join(f"{name} {value}" for name, value in drops.items())
     yield f"  filtered, and no attempts: {filtered}"
     open_now = values["attempts"] - values["committed"] - sum(drops.values())

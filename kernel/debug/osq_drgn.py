@@ -128,7 +128,7 @@ def _law(prog: Program, ring: Object, *, held: bool) -> Iterator[str]:
         f"+ reset {reset}: {_verdict(pending, waiting, held=held, live=live)}"
     )
     yield f"dropped: {_listed(reasons)}"
-    yield f"filtered, and no attempts: {count.filtered.value_()}"
+    yield f"filtered, and no attempts: {sum(one.value_() for one in count.filtered_of)}"
 
 
 def _counted(prog: Program, ring: Object) -> tuple[int, int]:

@@ -55,13 +55,17 @@
  *			option;
  *			EOPNOTSUPP this kernel has no such hook; ENOMEM
  *	FILTER		ENXIO, ESTALE as SUBSCRIBE; ENOMEM; EINVAL a type that
- *			has no such condition, or a filter that is not right:
- *			then the one before goes on
+ *			has no such condition, or a filter that is not right;
+ *			ESRCH a pid namespace that no process is in;
+ *			ENAMETOOLONG the place of a path in its file system
+ *			is; what looking up the path says: then the one before
+ *			goes on
  *	WATCH		ENXIO, ESTALE as SUBSCRIBE; ENOTCONN no subscription to
  *			files; EINVAL a value, an action or a path that is not
  *			as it should be; ENOENT nothing to remove; ENOSPC too
- *			many; ENAMETOOLONG its place in its file system is;
- *			what looking up the path says; ENOMEM
+ *			many; ENAMETOOLONG its place in its file system is, or
+ *			more than 511 folders deep; what looking up the path
+ *			says; ENOMEM
  *	SYNC		ENXIO no ring; ESTALE invalid or another generation;
  *			EINVAL flags, or a position that is no boundary of a
  *			record: then nothing has changed; with WAIT: EINTR,
@@ -121,7 +125,7 @@ typedef int64_t __s64;
 #else
 #define OSQ_ABI_VERSION OSQ_ABI_RELEASE
 #endif
-#define OSQ_SCHEMA_VERSION 2
+#define OSQ_SCHEMA_VERSION 3
 
 /* The ring is a power of two of bytes between these, and whole pages. */
 #define OSQ_RING_MIN_BYTES (8u << 10)
@@ -172,6 +176,8 @@ enum osq_drop {
 #define OSQ_FLAG_OTHER_CONTEXT 0x0400
 #define OSQ_FLAG_OUTCOME 0x0800 /* how a connect in progress has ended */
 #define OSQ_FLAG_FS_PATH 0x1000 /* the unwatched path is its file system's */
+/* A watched file, by a name that no watch covers; dev and ino say which. */
+#define OSQ_FLAG_OTHER_NAME 0x2000
 
 /* Bytes in the tail of a record; off counts from the record's start. */
 struct osq_span {
@@ -319,18 +325,25 @@ enum osq_file_action {
 	OSQ_FILE_CREATE = 5,
 	OSQ_FILE_ATTRIB = 6, /* mode, owner, both times, extended attributes */
 	OSQ_FILE_LINK = 7, /* path is a new name of a file that has others */
+	/*
+	 * Content, size or modification time; at once, and once a second for
+	 * each process that goes on. Not by what is mapped.
+	 */
+	OSQ_FILE_MODIFY = 8,
 };
 
 /* Bits for the options of SUBSCRIBE and the actions of WATCH. */
 #define OSQ_FILE_OPT(action) (1ull << (action))
-#define OSQ_FILE_OPT_ALL 0xfeull
+#define OSQ_FILE_OPT_ALL 0x1feull
 
 /*
  * OSQ_TYPE_FILE: something has happened under a path that WATCH has named.
  *
  * path begins as WATCH was given it, whatever mount or link the file was
  * reached by. For a rename, the side that no watch covers is given as the
- * mount of the watch shows it, or with FS_PATH from its file system's root.
+ * mount of the watch shows it, or with FS_PATH from its file system's root. A
+ * file that has a watched name is watched by its others, too, once it was seen
+ * by the first, or linked: OTHER_NAME.
  */
 struct osq_file {
 	struct osq_record head;
@@ -363,6 +376,7 @@ enum osq_socket_status {
 	OSQ_SOCKET_SUCCEEDED = 0,
 	OSQ_SOCKET_FAILED = 1,
 	OSQ_SOCKET_IN_PROGRESS = 2, /* a connect; its outcome comes later */
+	OSQ_SOCKET_UNSEEN = 3, /* it has begun; nobody saw how it ended */
 };
 
 /*
@@ -517,7 +531,8 @@ struct osq_stats {
 	__u64 in_flight;
 	__u64 reset;
 	__u64 wakeups; /* times a reader was woken */
-	__u64 reserved2[6]; /* out: 0 */
+	__u64 hooks_off; /* bit n: the hook of type n is switched off */
+	__u64 reserved2[5]; /* out: 0 */
 	struct osq_type_counters type[OSQ_TYPE_COUNT];
 	__u64 filtered[OSQ_TYPE_COUNT]; /* by type: kept out; no attempts */
 };
@@ -550,6 +565,14 @@ struct osq_uid_range {
  * that the record is of: of a fork, with the child; of a change of
  * credentials, with what was before it. A path that could not be resolved is
  * let in.
+ *
+ * No uid keeps out who acts as root without being it (euid 0, another real
+ * uid), or becomes root. A namespace is held, so that its number means no
+ * other later. A path is looked up by this call, as the owner sees it, and
+ * means that place in its file system, whatever a process's own root shows at
+ * that name; the file system stays mounted for as long. Of what is mounted
+ * below a listed path only the name is known: that lets in, and keeps nothing
+ * out.
  */
 struct osq_filter {
 	__u32 type; /* enum osq_type */

@@ -44,7 +44,7 @@ static inline int put_marked(struct osq_ring *ring, u32 len, u8 mark)
 	memset(one.bytes + sizeof(one.record), mark, len - sizeof(one.record));
 	one.record.len = len;
 	one.record.type = OSQ_TYPE_EXEC;
-	return osq_ring_put(ring, &one.record);
+	return osq_ring_put(ring, &one.record, OSQ_RANK_ANY);
 }
 
 static inline const struct osq_record *record_at(const struct osq_ring *ring,

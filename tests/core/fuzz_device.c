@@ -121,7 +121,7 @@ static void write_some(struct input *input)
 		else
 			osq_ring_discard(target, &slots[which]);
 		open_slots &= (u8) ~(1u << which);
-	} else if (!osq_ring_reserve(target, OSQ_TYPE_EXEC, len,
+	} else if (!osq_ring_reserve(target, OSQ_TYPE_EXEC, len, OSQ_RANK_ANY,
 				     &slots[which])) {
 		memset(slots[which].data, 0xa5, slots[which].len);
 		open_slots |= (u8)(1u << which);

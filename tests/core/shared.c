@@ -52,7 +52,7 @@ void osq_py_free(struct handle *handle)
 
 int osq_py_reserve(struct handle *handle, u32 type, u32 len, u32 slot)
 {
-	return osq_ring_reserve(&handle->ring, (u16)type, len,
+	return osq_ring_reserve(&handle->ring, (u16)type, len, OSQ_RANK_ANY,
 				&handle->slots[slot]);
 }
 
@@ -123,6 +123,8 @@ int osq_py_filter_lets(const struct osq_filter *filter, u32 uid,
 {
 	struct osq_subject subject = {
 		.uid = uid,
+		.in_place = path &&
+			    osq_filter_has_path(filter, path, path_bytes),
 		.path = path,
 		.path_bytes = path_bytes,
 	};

@@ -36,7 +36,7 @@ static struct osq_exec *put_exec(const char *argv, u32 argv_len)
 	one.exec.argv.len = argv_len;
 	one.exec.env.off = sizeof(one.exec);
 	one.exec.cwd.off = sizeof(one.exec);
-	EXPECT_EQ(osq_ring_put(&ring, &one.exec.head), 0);
+	EXPECT_EQ(osq_ring_put(&ring, &one.exec.head, OSQ_RANK_ANY), 0);
 	return (void *)(ring.data + one.exec.head.pos);
 }
 
@@ -58,7 +58,7 @@ static void test_next_passes_over_what_was_discarded(void)
 
 	ring_setup(&ring, SMALL);
 	put_marked(&ring, 64, 1);
-	osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 64, &slot);
+	osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 64, OSQ_RANK_ANY, &slot);
 	osq_ring_discard(&ring, &slot);
 	put_marked(&ring, 64, 1);
 	client = client_of_ring();

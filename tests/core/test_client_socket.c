@@ -29,7 +29,7 @@ static struct osq_socket *put_socket(const char *path, u32 path_bytes)
 	one.socket.remote_path.off = sizeof(one.socket);
 	one.socket.remote_path.len = path_bytes;
 	memcpy(one.bytes + sizeof(one.socket), path, path_bytes);
-	EXPECT_EQ(osq_ring_put(&ring, &one.socket.head), 0);
+	EXPECT_EQ(osq_ring_put(&ring, &one.socket.head, OSQ_RANK_ANY), 0);
 	return (void *)(ring.data + one.socket.head.pos);
 }
 

@@ -90,7 +90,7 @@ static void build(const struct key *key, struct osq_ring *ring,
 		u32 len = length_of(key->code[i]);
 		struct osq_slot slot;
 
-		osq_ring_reserve(ring, OSQ_TYPE_EXEC, len, &slot);
+		osq_ring_reserve(ring, OSQ_TYPE_EXEC, len, OSQ_RANK_ANY, &slot);
 		model_reserve(model, len);
 		model->entries[i].slot = slot;
 		model->entries[i].state = key->code[i] % 3;
@@ -136,7 +136,7 @@ static void try_reserve(const struct key *key, struct osq_ring *ring,
 	int err;
 
 	build(key, ring, model);
-	err = osq_ring_reserve(ring, OSQ_TYPE_EXEC, len, &slot);
+	err = osq_ring_reserve(ring, OSQ_TYPE_EXEC, len, OSQ_RANK_ANY, &slot);
 	EXPECT_EQ(err, model_reserve(model, len));
 	if (!err)
 		EXPECT_EQ(slot.pos, model->entries[model->last - 1].pos);

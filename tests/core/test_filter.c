@@ -76,6 +76,7 @@ static void test_each_list_must_agree(void)
 			.uid = 7,
 			.in_pid_ns = lists[1] == WITH,
 			.in_cgroup = lists[2] == WITH,
+			.in_place = lists[3] == WITH,
 			.path = path_known ? "/a/b" : NULL,
 			.path_bytes = path_known ? 4 : 0,
 		};
@@ -92,6 +93,43 @@ static void test_each_list_must_agree(void)
 	EXPECT_EQ(cases, 2592);
 	/* The cases tell the two apart. */
 	EXPECT(let_in > 400 && let_in < 1600);
+}
+
+/* Root's rights in a user's hands are told, whoever the user is. */
+static void test_who_acts_as_root_is_kept_out_by_no_uid(void)
+{
+	struct osq_subject subject = { .uid = 7, .raised = true };
+	enum list other[4] = { WITH, WITHOUT, EMPTY, EMPTY };
+	enum list uid[4] = { WITH, EMPTY, EMPTY, EMPTY };
+
+	build(uid, OSQ_FILTER_BY_UID);
+	EXPECT(osq_filter_lets(&filter, &subject));
+	subject.raised = false;
+	EXPECT(!osq_filter_lets(&filter, &subject));
+	/* The other lists keep out as ever. */
+	subject.raised = true;
+	build(other, OSQ_FILTER_BY_UID);
+	EXPECT(!osq_filter_lets(&filter, &subject));
+}
+
+/* A process's own root may show any path: that lets in, and hides nothing. */
+static void test_a_shown_path_keeps_nothing_out(void)
+{
+	struct osq_subject subject = {
+		.uid = 7,
+		.path = "/a/b",
+		.path_bytes = 4,
+	};
+	enum list path[4] = { EMPTY, EMPTY, EMPTY, WITH };
+
+	build(path, OSQ_FILTER_BY_PATH);
+	EXPECT(osq_filter_lets(&filter, &subject));
+	subject.in_place = true;
+	EXPECT(!osq_filter_lets(&filter, &subject));
+	build(path, 0);
+	EXPECT(osq_filter_lets(&filter, &subject));
+	subject.in_place = false;
+	EXPECT(osq_filter_lets(&filter, &subject));
 }
 
 /* The @number'th text of up to @most letters of "/ab", or "" past the end. */
@@ -289,6 +327,8 @@ static void test_each_wrong_field_is_refused(void)
 
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_each_list_must_agree),
+	KTAP_TEST(test_who_acts_as_root_is_kept_out_by_no_uid),
+	KTAP_TEST(test_a_shown_path_keeps_nothing_out),
 	KTAP_TEST(test_paths_are_compared_in_whole_components),
 	KTAP_TEST(test_a_list_ends_with_its_count),
 	KTAP_TEST(test_a_range_has_its_ends),

@@ -21,7 +21,8 @@ static void step_reserve(struct osq_ring *ring, struct model *model)
 {
 	u32 len = 64 + 8 * random_below(random_below(20) ? 60 : 1100);
 	struct osq_slot slot;
-	int err = osq_ring_reserve(ring, OSQ_TYPE_EXEC, len, &slot);
+	int err =
+		osq_ring_reserve(ring, OSQ_TYPE_EXEC, len, OSQ_RANK_ANY, &slot);
 
 	EXPECT_EQ(err, model_reserve(model, len));
 	if (err)

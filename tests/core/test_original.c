@@ -60,7 +60,7 @@ static void put_ours(struct round *round, const struct payload *payload)
 	one.head.type = OSQ_TYPE_EXEC;
 	one.head.len = sizeof(one.head) + payload->bytes;
 	/* After a drop the reader gets a chance, so that the ring goes round. */
-	if (osq_ring_put(&round->ring, &one.head))
+	if (osq_ring_put(&round->ring, &one.head, OSQ_RANK_ANY))
 		sched_yield();
 }
 

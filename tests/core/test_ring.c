@@ -66,7 +66,7 @@ static void test_what_can_never_fit_is_too_big(void)
 
 	for (i = 0; i < count; i++)
 		EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, wrong[i],
-					   &slot),
+					   OSQ_RANK_ANY, &slot),
 			  -E2BIG);
 
 	EXPECT_EQ(ring.count.dropped[OSQ_DROP_TOO_BIG], count);
@@ -235,8 +235,12 @@ static void test_an_open_record_hides_later_ones(void)
 	struct osq_ring ring;
 
 	ring_setup(&ring, SMALL);
-	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 64, &first), 0);
-	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 72, &second), 0);
+	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 64, OSQ_RANK_ANY,
+				   &first),
+		  0);
+	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 72, OSQ_RANK_ANY,
+				   &second),
+		  0);
 
 	osq_ring_commit(&ring, &second);
 	EXPECT_EQ(osq_ring_sync(&ring, 0, &sync), 0);
@@ -261,7 +265,9 @@ static void test_a_discarded_record_is_dropped_and_skipped(void)
 
 	ring_setup(&ring, SMALL);
 	memset(ring.data, 0xff, SMALL);
-	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 80, &slot), 0);
+	EXPECT_EQ(osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 80, OSQ_RANK_ANY,
+				   &slot),
+		  0);
 	EXPECT_EQ(put_marked(&ring, 64, 1), 0);
 
 	osq_ring_discard(&ring, &slot);

@@ -125,7 +125,7 @@ static void test_drops_are_counted_by_type(void)
 	ring_setup(&ring, SMALL);
 	osq_ring_drop(&ring, OSQ_TYPE_FORK, OSQ_DROP_MISSED, 3);
 	osq_ring_drop(&ring, OSQ_TYPE_EXIT, OSQ_DROP_NESTED, 2);
-	osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 64, &slot);
+	osq_ring_reserve(&ring, OSQ_TYPE_EXEC, 64, OSQ_RANK_ANY, &slot);
 	osq_ring_stats(&ring, &stats);
 	EXPECT_EQ(stats.in_flight, 1);
 	EXPECT_EQ(stats.type[OSQ_TYPE_EXEC].attempts, 1);

@@ -40,7 +40,7 @@ static void write_one(struct osq_ring *ring, struct payload *one, u32 id,
 
 	if (number % 16 == 3) {
 		if (!osq_ring_reserve(ring, OSQ_TYPE_EXEC, (len + 7) & ~7u,
-				      &slot))
+				      OSQ_RANK_ANY, &slot))
 			osq_ring_discard(ring, &slot);
 		return;
 	}
@@ -52,7 +52,7 @@ static void write_one(struct osq_ring *ring, struct payload *one, u32 id,
 	one->number = number;
 	memset(one->fill, (int)(number & 0xff), sizeof(one->fill));
 	/* After a loss the reader gets a chance, so that much is read, too. */
-	if (osq_ring_put(ring, &one->head))
+	if (osq_ring_put(ring, &one->head, OSQ_RANK_ANY))
 		sched_yield();
 }
 

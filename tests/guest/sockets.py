@@ -45,6 +45,11 @@ def _end_of(family: int, sockaddr: str) -> tuple[str, int, str]:
     return "", 0, name.decode("utf-8", "surrogateescape")
 
 
+def asked_path(line: Record) -> str:
+    """Return the path that a logged call of a UNIX socket was given."""
+    return _end_of(line["family"], str(line["asked"]))[2]
+
+
 def _status_of(action: str, error: int) -> str:
     if action == "connect" and error in _IN_PROGRESS:
         return "in_progress"

@@ -145,5 +145,5 @@ def test_loading_and_unloading_leave_no_trace(
     lines = [line.partition("] ")[2] for line in kmod.kernel_log(guest)[before:]]
     # An emulated clock that came late says so.
     ours = [line for line in lines if not line.startswith(("harness-", "hrtimer: interrupt took"))]
-    assert ours == ["osq: loaded, ABI 0x2, schema 2", "osq: unloaded"] * rounds
+    assert ours == ["osq: loaded, ABI 0x2, schema 3", "osq: unloaded"] * rounds
     assert guest.run("test -e /dev/osquery", deadline_s=20, check=False).status != 0

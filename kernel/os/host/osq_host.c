@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 static atomic_ullong stopped_at_ns;
+_Thread_local u64 osq_host_steps;
+static _Thread_local u64 most_steps;
 
 /*
  * osq_host_map_shared - map @size zeroed bytes, a multiple of the page size,
@@ -58,6 +60,20 @@ void *osq_host_map(size_t size)
 void osq_host_unmap(void *data, size_t size)
 {
 	munmap(data, 2 * size);
+}
+
+void osq_host_note_steps(void)
+{
+	if (most_steps < osq_host_steps)
+		most_steps = osq_host_steps;
+}
+
+unsigned long long osq_host_most_steps(void)
+{
+	u64 most = most_steps;
+
+	most_steps = 0;
+	return most;
 }
 
 void osq_host_stop_clock(unsigned long long ns)

@@ -12,4 +12,7 @@ void osq_host_unmap(void *data, size_t size);
 /* Stop the clock at @ns; 0 lets it go again. */
 void osq_host_stop_clock(unsigned long long ns);
 
+/* The most words that were counted in one hold of a lock, since the last call. */
+unsigned long long osq_host_most_steps(void);
+
 #endif

@@ -27,15 +27,21 @@ static inline void osq_os_lock_init(osq_os_lock_t *lock)
 	pthread_mutex_init(lock, NULL);
 }
 
+/* Words that were counted since this thread took a lock; see osq_host.h. */
+extern _Thread_local u64 osq_host_steps;
+void osq_host_note_steps(void);
+
 static inline osq_os_irq_t osq_os_lock(osq_os_lock_t *lock)
 {
 	pthread_mutex_lock(lock);
+	osq_host_steps = 0;
 	return 0;
 }
 
 static inline void osq_os_unlock(osq_os_lock_t *lock, osq_os_irq_t irq)
 {
 	(void)irq;
+	osq_host_note_steps();
 	pthread_mutex_unlock(lock);
 }
 
@@ -43,7 +49,22 @@ u64 osq_os_boot_ns(void);
 
 #define osq_os_memcpy memcpy
 #define osq_os_memset memset
-#define osq_os_popcount __builtin_popcountll
+
+static inline u64 osq_os_popcount(u64 word)
+{
+	osq_host_steps++;
+	return (u64)__builtin_popcountll(word);
+}
+
+static inline void osq_os_count_up(u64 *count)
+{
+	__atomic_add_fetch(count, 1, __ATOMIC_RELAXED);
+}
+
+static inline u64 osq_os_count(const u64 *count)
+{
+	return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
 
 static inline void *osq_os_alloc(size_t bytes)
 {

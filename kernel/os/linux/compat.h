@@ -14,9 +14,12 @@
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/ns_common.h>
 #include <linux/preempt.h>
+#include <linux/proc_ns.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 
 #ifndef __LITTLE_ENDIAN
 #error "records are little-endian, and written as they lie in memory"
@@ -85,17 +88,21 @@ static inline struct path osq_fs_pwd(struct fs_struct *fs)
 }
 
 /*
- * osq_path_begin, osq_path_end - around what may take the locks of paths.
+ * osq_encode_begin, osq_encode_end - around the encoding of a record in a
+ * buffer of this CPU, and what takes the locks of paths.
  *
- * Those are spin locks, and on PREEMPT_RT they sleep when they are contended,
- * which a probe must not with preemption off. There the probe's section is
- * traded for one of preemptible RCU, which may block on such locks. The
- * probes' callers wait for RCU, too, before they free anything
+ * Without PREEMPT_RT nobody comes between: preemption is off, as it is in a
+ * probe before 7.0 and is not from then on.
+ *
+ * With PREEMPT_RT the locks of paths sleep when they are contended, which a
+ * probe must not with preemption off. There the probe's section is traded for
+ * one of preemptible RCU, which may block on such locks. The probes' callers
+ * wait for RCU, too, before they free anything
  * (tracepoint_synchronize_unregister), and the one section begins before the
  * other ends, so nothing that the probe uses can go. From 7.0 on probes are
  * preemptible, and there is nothing to trade.
  */
-static inline bool osq_path_begin(void)
+static inline bool osq_encode_begin(void)
 {
 	bool traded = IS_ENABLED(CONFIG_PREEMPT_RT) && !irqs_disabled() &&
 		      preempt_count() == PREEMPT_OFFSET;
@@ -103,11 +110,15 @@ static inline bool osq_path_begin(void)
 	rcu_read_lock();
 	if (traded)
 		preempt_enable();
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_disable();
 	return traded;
 }
 
-static inline void osq_path_end(bool traded)
+static inline void osq_encode_end(bool traded)
 {
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_enable();
 	if (traded)
 		preempt_disable();
 	rcu_read_unlock();
@@ -164,6 +175,41 @@ static inline u64 osq_cap_bits(kernel_cap_t set)
 #define OSQ_CRED_ACTION (current->in_execve ? OSQ_CRED_EXEC : OSQ_CRED_CALL)
 #else
 #define OSQ_CRED_ACTION OSQ_CRED_EITHER
+#endif
+
+/*
+ * Is this what every mount namespace begins with? Since 6.18 it says so itself,
+ * before, the operations that every namespace has. Nothing is believed: it may
+ * be anything.
+ */
+static inline bool osq_ns_is_mnt(const struct ns_common *ns)
+{
+#ifdef OSQ_HAVE_NS_TYPE
+	u32 type;
+
+	return !get_kernel_nofault(type, &ns->ns_type) && type == CLONE_NEWNS;
+#else
+	const struct proc_ns_operations *ops;
+	int type;
+
+	return !get_kernel_nofault(ops, &ns->ops) && ops &&
+	       !get_kernel_nofault(type, &ops->type) && type == CLONE_NEWNS;
+#endif
+}
+
+/* Since 7.0 the list of an inode's names has another place in a dentry. */
+#ifdef OSQ_HAVE_FOR_EACH_ALIAS
+#define osq_for_each_alias(dentry, inode) for_each_alias(dentry, inode)
+#else
+#define osq_for_each_alias(dentry, inode) \
+	hlist_for_each_entry(dentry, &(inode)->i_dentry, d_u.d_alias)
+#endif
+
+/* Before 5.11 an instance has its kretprobe, later a way to it. */
+#ifdef OSQ_HAVE_GET_KRETPROBE
+#define osq_kretprobe_of(instance) get_kretprobe(instance)
+#else
+#define osq_kretprobe_of(instance) ((instance)->rp)
 #endif
 
 /* Since 6.10 a mark is attached to an object, not to the object's list. */

@@ -71,6 +71,18 @@ static bool is_below_at(const struct osq_name *name,
 	       is_at(name->dentry, &folder);
 }
 
+/* osq_name_has_path - does it hang together with its file system's root? */
+bool osq_name_has_path(const struct osq_name *name)
+{
+	const struct dentry *at = name->dentry;
+	u32 depth = 0;
+
+	for (; !IS_ROOT(at); at = parent_of(at))
+		if (++depth > OSQ_CLIMB_MAX)
+			return false;
+	return at == name->dentry->d_sb->s_root;
+}
+
 /* Context: an RCU reader; the answer counts when rename_lock says so. */
 static enum osq_sight look(const struct osq_name *name,
 			   const struct osq_watches *watches, u64 fs,
@@ -80,7 +92,8 @@ static enum osq_sight look(const struct osq_name *name,
 	u32 i, depth = 0, at_depth;
 
 	for (at = name->dentry; !IS_ROOT(at); at = parent_of(at))
-		depth++;
+		if (++depth > OSQ_CLIMB_MAX)
+			return OSQ_SIGHT_UNKNOWN;
 	if (at != name->dentry->d_sb->s_root)
 		return OSQ_SIGHT_UNKNOWN;
 	at = name->dentry;
@@ -135,14 +148,19 @@ enum osq_sight osq_name_sight(const struct osq_name *name,
 /*
  * The folder next above whose path has room, or the dentry itself. A rename
  * meanwhile makes the sum wrong, and then the path is not found: see below.
+ * Return: NULL when a rename has made it too deep.
  */
 static const struct dentry *with_room(const struct dentry *dentry, u32 room)
 {
 	const struct dentry *at;
 	u64 len = 1; /* its end */
+	u32 depth = 0;
 
-	for (at = dentry; !IS_ROOT(at); at = parent_of(at))
+	for (at = dentry; !IS_ROOT(at); at = parent_of(at)) {
+		if (++depth > OSQ_CLIMB_MAX)
+			return NULL;
 		len += READ_ONCE(at->d_name.len) + 1;
+	}
 	for (at = dentry; len > room && !IS_ROOT(at); at = parent_of(at))
 		len -= READ_ONCE(at->d_name.len) + 1;
 	return at;
@@ -173,6 +191,8 @@ bool osq_name_path(const struct osq_name *name, char *buffer,
 		dentry = with_room(name->dentry, room);
 		*cut = true;
 	}
+	if (!dentry)
+		return false;
 	*cut = *cut || dentry != name->dentry;
 	start = dentry_path_raw((struct dentry *)dentry, buffer, room);
 	if (IS_ERR(start))

@@ -12,77 +12,83 @@
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
-#include <linux/slab.h>
 #include <linux/user_namespace.h>
 
 #include "osq_filter.h"
+#include "osq_held_filter.h"
 #include "osq_linux.h"
 
-struct held_filter {
-	struct rcu_head rcu;
-	struct osq_filter filter;
-};
+/* So many groups are climbed: whoever has one of his own may nest them. */
+#define CGROUP_CLIMB_MAX 256u
 
 /* Written under device_mutex; NULL lets everything in. */
-static struct held_filter __rcu *filters[OSQ_TYPE_COUNT];
+static struct osq_held_filter __rcu *filters[OSQ_TYPE_COUNT];
 
 /* Context: device_mutex is held, which device.c has. */
-static void replace(u32 type, struct held_filter *held)
+static struct osq_held_filter *replace(u32 type, struct osq_held_filter *held)
 {
-	struct held_filter *old;
-
-	old = rcu_replace_pointer(filters[type], held, true);
-	if (old)
-		kfree_rcu(old, rcu);
+	return rcu_replace_pointer(filters[type], held, true);
 }
 
 /*
- * osq_filter_set - have @filter decide on its type from now on.
+ * osq_filter_set - have a filter decide on its type from now on.
+ * @held: of osq_filter_prepare; a different one is there afterwards, for the
+ * caller to put: the one before, or NULL.
  *
  * What begins after the return goes by it; a callback that runs meanwhile
  * goes by it or by the one before.
  *
  * Context: may sleep; device_mutex is held.
- * Return: 0; as osq_device_check_filter; -ENOMEM; and then nothing has changed.
+ * Return: 0; as osq_device_check_filter; and then nothing has changed.
  */
 int osq_filter_set(const struct osq_session *session,
-		   const struct osq_filter *filter)
+		   struct osq_held_filter **held)
 {
-	struct held_filter *held = NULL;
-	int err = osq_device_check_filter(session, filter);
+	struct osq_held_filter *one = *held;
+	int err = osq_device_check_filter(session, &one->filter);
 
 	if (err)
 		return err;
-
-	if (osq_filter_conditions(filter)) {
-		held = kmalloc(sizeof(*held), GFP_KERNEL_ACCOUNT);
-		if (!held)
-			return -ENOMEM;
-		held->filter = *filter;
+	if (osq_filter_conditions(&one->filter)) {
+		*held = replace(one->filter.type, one);
+	} else {
+		*held = replace(one->filter.type, NULL);
+		osq_held_filter_put(one);
 	}
-	replace(filter->type, held);
+	synchronize_rcu();
 	return 0;
 }
 
 /* osq_filter_clear - let everything in again. Context: as osq_filter_set. */
 void osq_filter_clear(void)
 {
+	struct osq_held_filter *old[OSQ_TYPE_COUNT];
+	bool any = false;
 	u32 type;
 
+	for (type = 0; type < OSQ_TYPE_COUNT; type++) {
+		old[type] = replace(type, NULL);
+		any |= !!old[type];
+	}
+	if (any)
+		synchronize_rcu();
 	for (type = 0; type < OSQ_TYPE_COUNT; type++)
-		replace(type, NULL);
+		osq_held_filter_put(old[type]);
 }
 
 /* From its own namespace upwards: each holds a reference on the next. */
-static bool in_pid_ns(const struct osq_filter *filter, struct task_struct *task)
+static bool in_pid_ns(const struct osq_held_filter *held,
+		      struct task_struct *task)
 {
 	struct pid_namespace *ns;
+	u32 i;
 
-	if (!filter->pid_ns_count)
+	if (!held->filter.pid_ns_count)
 		return false;
 	for (ns = task_active_pid_ns(task); ns; ns = ns->parent)
-		if (osq_filter_has_pid_ns(filter, ns->ns.inum))
-			return true;
+		for (i = 0; i < held->filter.pid_ns_count; i++)
+			if (ns == held->pid_ns[i])
+				return true;
 	return false;
 }
 
@@ -90,39 +96,58 @@ static bool in_pid_ns(const struct osq_filter *filter, struct task_struct *task)
  * From its own group upwards. The caller is in an RCU reader: a css_set, the
  * group that it names and the groups above are freed a grace period after
  * the last task has left.
+ *
+ * Return: whether it is listed; for one that is too deep to say, what lets
+ * its record be made.
  */
 static bool in_cgroup(const struct osq_filter *filter, struct task_struct *task)
 {
 	struct cgroup *group;
+	u32 climbed = 0;
 
 	if (!filter->cgroup_count)
 		return false;
-	for (group = task_dfl_cgroup(task); group; group = cgroup_parent(group))
+	for (group = task_dfl_cgroup(task); group;
+	     group = cgroup_parent(group)) {
 		if (osq_filter_has_cgroup(filter, cgroup_id(group)))
 			return true;
+		if (++climbed > CGROUP_CLIMB_MAX)
+			return !(filter->exclude & OSQ_FILTER_BY_CGROUP);
+	}
 	return false;
 }
 
-/*
- * osq_filter_takes - may a record of @type about @task be made?
- * @path: of @path_bytes; NULL when there is none, or it is not known yet:
- * then a condition on it lets in, and is to be asked again when it is.
- *
- * Context: any but NMI; @task does not go away meanwhile.
- */
-bool osq_filter_takes(u32 type, struct task_struct *task, const char *path,
-		      u32 path_bytes)
+/* Does it act as root without being it? A program of root's own is next. */
+static bool is_raised(const struct cred *cred)
 {
-	struct osq_subject subject = { .path = path, .path_bytes = path_bytes };
-	const struct held_filter *held;
+	return uid_eq(cred->euid, GLOBAL_ROOT_UID) &&
+	       !uid_eq(cred->uid, GLOBAL_ROOT_UID);
+}
+
+/*
+ * osq_filter_takes - may a record of @type be made?
+ *
+ * Context: any but NMI; about->task does not go away meanwhile.
+ */
+bool osq_filter_takes(u32 type, const struct osq_about *about)
+{
+	struct osq_subject subject = {
+		.path = about->path,
+		.path_bytes = about->path_bytes,
+	};
+	const struct osq_held_filter *held;
+	const struct cred *cred;
 	bool lets = true;
 
 	rcu_read_lock();
 	held = rcu_dereference(filters[type]);
 	if (held) {
-		subject.uid = from_kuid(&init_user_ns, __task_cred(task)->uid);
-		subject.in_pid_ns = in_pid_ns(&held->filter, task);
-		subject.in_cgroup = in_cgroup(&held->filter, task);
+		cred = __task_cred(about->task);
+		subject.uid = from_kuid(&init_user_ns, cred->uid);
+		subject.raised = about->raises || is_raised(cred);
+		subject.in_pid_ns = in_pid_ns(held, about->task);
+		subject.in_cgroup = in_cgroup(&held->filter, about->task);
+		subject.in_place = osq_held_filter_has_file(held, about);
 		lets = osq_filter_lets(&held->filter, &subject);
 	}
 	rcu_read_unlock();
@@ -134,10 +159,10 @@ bool osq_filter_takes(u32 type, struct task_struct *task, const char *path,
  *
  * Ask before anything is spent on the record. Context: as above.
  */
-bool osq_filter_pass(struct osq_ring *ring, u32 type, struct task_struct *task,
-		     const char *path, u32 path_bytes)
+bool osq_filter_pass(struct osq_ring *ring, u32 type,
+		     const struct osq_about *about)
 {
-	bool takes = osq_filter_takes(type, task, path, path_bytes);
+	bool takes = osq_filter_takes(type, about);
 
 	if (!takes)
 		osq_ring_filtered(ring, type);

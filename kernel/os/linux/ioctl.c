@@ -96,32 +96,45 @@ static long do_sync(struct osq_opening *own, bool may_wait,
 	}
 }
 
-/* STATS and FILTER: too large for the stack, and rare. */
-static long do_large(struct osq_opening *own, unsigned int command,
-		     void __user *user)
+/* Too large for the stack, and rare. */
+static long do_stats(struct osq_opening *own, void __user *user)
 {
-	bool asks = command == OSQ_IOC_STATS;
-	void *argument = memdup_user(user, _IOC_SIZE(command));
-	struct osq_stats *stats = argument;
-	long err = PTR_ERR_OR_ZERO(argument);
+	struct osq_stats *stats = memdup_user(user, sizeof(*stats));
+	long err = PTR_ERR_OR_ZERO(stats);
 
 	if (err)
 		return err;
 	err = osq_opening_lock(own);
 	if (!err) {
-		err = asks ? osq_device_stats(&own->session, stats)
-			   : osq_filter_set(&own->session, argument);
+		err = osq_device_stats(&own->session, stats);
 		osq_opening_unlock();
 	}
-	if (asks)
-		stats->wakeups = osq_readers_wakeups();
-	if (!err && asks && copy_to_user(user, stats, sizeof(*stats)))
+	stats->wakeups = osq_readers_wakeups();
+	if (!err && copy_to_user(user, stats, sizeof(*stats)))
 		err = -EFAULT;
-	kfree(argument);
+	kfree(stats);
 	return err;
 }
 
 /* Says who may before it says what was wrong with the call. */
+static long do_filter(struct osq_opening *own, void __user *user)
+{
+	struct osq_held_filter *held = osq_filter_prepare(user);
+	long err = osq_opening_lock(own);
+
+	if (!err) {
+		err = osq_device_has_ring(&own->session);
+		if (!err)
+			err = PTR_ERR_OR_ZERO(held);
+		if (!err)
+			err = osq_filter_set(&own->session, &held);
+		osq_opening_unlock();
+	}
+	osq_held_filter_put(held);
+	return err;
+}
+
+/* As do_filter. */
 static long do_watch(struct osq_opening *own, void __user *user)
 {
 	struct osq_watch_order *order = osq_watch_prepare(user);
@@ -163,8 +176,10 @@ long osq_opening_ioctl(struct file *file, unsigned int command,
 	size_t bytes = _IOC_SIZE(command);
 	long err;
 
-	if (command == OSQ_IOC_STATS || command == OSQ_IOC_FILTER)
-		return do_large(own, command, user);
+	if (command == OSQ_IOC_STATS)
+		return do_stats(own, user);
+	if (command == OSQ_IOC_FILTER)
+		return do_filter(own, user);
 	if (command == OSQ_IOC_WATCH)
 		return do_watch(own, user);
 	if (osq_test_knows(command))

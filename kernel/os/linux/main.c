@@ -51,6 +51,7 @@ const struct osq_publisher osq_publishers[] = {
 		.start = osq_publish_socket_start,
 		.configure = osq_publish_socket_configure,
 		.stop = osq_publish_socket_stop,
+		.is_off = osq_hook_check_is_off,
 	},
 	{
 		.name = "file",
@@ -80,6 +81,7 @@ const struct osq_publisher osq_publishers[] = {
 		.configure = osq_publish_cred_configure,
 		.stop = osq_publish_cred_stop,
 		.missed = osq_publish_cred_missed,
+		.is_off = osq_hook_check_is_off,
 	},
 #ifdef OSQ_TEST_BUILD
 	{

@@ -22,22 +22,13 @@ static bool mnt_ns_known;
  *
  * struct mnt_namespace is private to the kernel. It has begun with its
  * ns_common as long as there are modules like this one; whether it does here
- * is asked of the first process's: there must be the operations that every
- * namespace has, and they must say that it is a mount namespace.
+ * is asked of the first process's, which must say that it is a mount namespace.
  *
  * Context: init; nothing is published yet.
  */
 void osq_namespaces_probe(void)
 {
-	const struct ns_common *ns = (void *)init_task.nsproxy->mnt_ns;
-	const struct proc_ns_operations *ops;
-	int type;
-
-	if (get_kernel_nofault(ops, &ns->ops) || !ops)
-		return;
-	if (get_kernel_nofault(type, &ops->type))
-		return;
-	mnt_ns_known = type == CLONE_NEWNS;
+	mnt_ns_known = osq_ns_is_mnt((void *)init_task.nsproxy->mnt_ns);
 }
 
 bool osq_namespaces_has_mnt(void)

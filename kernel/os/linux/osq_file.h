@@ -12,6 +12,13 @@
 #include "osq_linux.h"
 #include "osq_watch.h"
 
+/*
+ * So many folders are climbed, and no more: anybody may make folders one in
+ * the other without end, and each event below would take that long, with
+ * rename_lock held while others rename.
+ */
+#define OSQ_CLIMB_MAX 512u
+
 /* A name in a file system: a dentry's, or one of a folder's. */
 struct osq_name {
 	const struct dentry *dentry;
@@ -43,20 +50,32 @@ struct osq_watch_order {
 	struct osq_watched *watched; /* NULL once the table has it */
 };
 
+u32 osq_watch_action(u32 mask, int data_type);
 int osq_watches_open(const struct fsnotify_ops *ops);
 void osq_watches_close(void);
 void osq_mark_free(struct fsnotify_mark *mark);
+
+/* watch_order.c */
+int osq_path_find(char *path, u32 len, struct path *found);
+
+/* file_memory.c */
+int osq_file_memory_open(void);
+void osq_file_memory_close(void);
+void osq_file_remember(u64 fs, u64 ino);
+bool osq_file_is_remembered(u64 fs, u64 ino);
+bool osq_file_is_fresh(u64 fs, u64 ino, u32 pid);
 
 /* file_path.c */
 enum osq_sight {
 	OSQ_SIGHT_NONE, /* no watch covers it */
 	OSQ_SIGHT_COVERED, /* one did, a moment ago */
-	OSQ_SIGHT_UNKNOWN, /* nobody can say: it has no path */
+	OSQ_SIGHT_UNKNOWN, /* nobody can say: it has no path, or is too deep */
 };
 
 enum osq_sight osq_name_sight(const struct osq_name *name,
 			      const struct osq_watches *watches, u64 fs,
 			      u64 actions);
+bool osq_name_has_path(const struct osq_name *name);
 bool osq_name_path(const struct osq_name *name, char *buffer,
 		   struct osq_path *path, bool *cut);
 

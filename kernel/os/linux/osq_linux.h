@@ -4,6 +4,7 @@
 #define OSQ_LINUX_H
 
 #include <linux/mm_types.h>
+#include <linux/uidgid.h>
 #include <linux/wait.h>
 
 #include "osq_device.h"
@@ -17,6 +18,8 @@
 #endif
 
 struct attribute_group;
+struct cpu_scratch;
+struct dentry;
 struct task_struct;
 struct tracepoint;
 struct work_struct;
@@ -66,8 +69,7 @@ u64 osq_readers_wakeups(void);
 
 /* scratch.c - a buffer to encode one record in. */
 
-/* Where encoders can be preempted, more of them meet on one CPU. */
-#define OSQ_SCRATCH_LEVELS (IS_ENABLED(CONFIG_PREEMPT_RT) ? 4 : 2)
+#define OSQ_SCRATCH_LEVELS (IS_ENABLED(CONFIG_PREEMPT_RT) ? 1 : 2)
 
 #define OSQ_PATH_BUFFER_BYTES 4096u
 
@@ -80,7 +82,7 @@ struct osq_scratch {
 	};
 	/* d_path builds its answer at the end of such a buffer. */
 	char path[OSQ_PATH_BUFFER_BYTES];
-	unsigned long *taken; /* what osq_scratch_put clears, and there */
+	struct cpu_scratch *own; /* what osq_scratch_put gives back, and there */
 	unsigned int bit;
 };
 
@@ -98,8 +100,13 @@ struct tracepoint *osq_tracepoint_find(const char *name);
 void osq_head_fill(struct osq_record *head, u32 len, u16 type,
 		   struct task_struct *task);
 
+/* What of a ring the records of a process with these ids may fill. */
+enum osq_rank osq_rank_of(kuid_t uid, kuid_t euid);
+enum osq_rank osq_rank_of_caller(void);
+
 /* Put a record that is ready, and tell the reader. Context: any but NMI. */
-void osq_publish(struct osq_ring *ring, struct osq_record *record);
+void osq_publish(struct osq_ring *ring, struct osq_record *record,
+		 enum osq_rank rank);
 
 /* Count a record that could not be encoded, and tell the reader. As above. */
 void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason);
@@ -109,14 +116,41 @@ void osq_namespaces_probe(void);
 bool osq_namespaces_has_mnt(void);
 void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task);
 
+/* hook_check.c */
+int osq_hook_check_start(void);
+void osq_hook_check_stop(void);
+bool osq_hook_check_is_off(void);
+
+/* held_filter.c */
+struct osq_held_filter;
+struct osq_held_filter *osq_filter_prepare(void __user *user);
+void osq_held_filter_put(struct osq_held_filter *held);
+
 /* filter.c */
+
+/* What a filter is asked about. */
+struct osq_about {
+	struct task_struct *task;
+	bool raises; /* to root, by what the record tells of */
+	/* Of an exec's file, once it is known; else there is no condition yet. */
+	const char *path; /* as the process sees it; NULL when not known */
+	u32 path_bytes;
+	const struct dentry *dentry;
+	char *buffer; /* OSQ_PATH_BUFFER_BYTES, to build a path in */
+};
+
 int osq_filter_set(const struct osq_session *session,
-		   const struct osq_filter *filter);
+		   struct osq_held_filter **held);
 void osq_filter_clear(void);
-bool osq_filter_takes(u32 type, struct task_struct *task, const char *path,
-		      u32 path_bytes);
-bool osq_filter_pass(struct osq_ring *ring, u32 type, struct task_struct *task,
-		     const char *path, u32 path_bytes);
+bool osq_filter_takes(u32 type, const struct osq_about *about);
+bool osq_filter_pass(struct osq_ring *ring, u32 type,
+		     const struct osq_about *about);
+
+static inline bool osq_filter_pass_task(struct osq_ring *ring, u32 type,
+					struct task_struct *task)
+{
+	return osq_filter_pass(ring, type, &(struct osq_about){ .task = task });
+}
 
 /* watch_order.c, watch.c */
 struct osq_watch_order;

@@ -3,6 +3,7 @@
 #ifndef OSQ_OS_IMPL_H
 #define OSQ_OS_IMPL_H
 
+#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/errno.h>
 #include <linux/mm.h>
@@ -38,6 +39,16 @@ static inline u64 osq_os_boot_ns(void)
 #define osq_os_memcpy memcpy
 #define osq_os_memset memset
 #define osq_os_popcount hweight64
+
+static inline void osq_os_count_up(u64 *count)
+{
+	atomic64_inc((atomic64_t *)count);
+}
+
+static inline u64 osq_os_count(const u64 *count)
+{
+	return atomic64_read((const atomic64_t *)count);
+}
 
 static inline void *osq_os_alloc(size_t bytes)
 {

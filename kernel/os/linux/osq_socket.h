@@ -29,6 +29,7 @@ struct osq_socket_event {
 	const struct osq_socket_owner *owner;
 	u32 action; /* enum osq_socket_action */
 	int result; /* 0 or a negative errno, as the call returned it */
+	bool unseen; /* how it ended was not seen: result says nothing */
 	u32 backlog;
 	u16 flags;
 	struct osq_socket_end local;
@@ -76,8 +77,8 @@ struct osq_socket_hooks {
 	bool (*begin)(const struct osq_socket_call *call);
 	/* It returns. */
 	void (*end)(const struct osq_socket_call *call, int result);
-	/* It begins, and its end will not be seen. */
-	void (*miss)(const struct osq_socket_call *call);
+	/* It begins, and its end will not be seen: no instance is left. */
+	void (*unseen)(const struct osq_socket_call *call);
 	void (*accepted)(struct sock *sk);
 	void (*closing)(struct sock *sk);
 	/* As many calls were passed over; told by osq_socket_hooks_stop. */

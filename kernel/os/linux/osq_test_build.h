@@ -23,9 +23,9 @@ int osq_test_start(struct osq_ring *ring, u64 options);
 void osq_test_configure(u64 options);
 void osq_test_stop(void);
 
-/* test_hold.c; device_mutex is held. */
-int osq_test_hold(void);
-void osq_test_let_go(void);
+/* test_hold.c */
+void osq_test_hold(bool hold);
+bool osq_test_holds(void);
 
 /* test_miss.c */
 long osq_test_miss(u32 count);
@@ -46,6 +46,11 @@ static inline long osq_test_ioctl(unsigned int command, void __user *user)
 }
 
 static inline bool osq_test_hides(const char *hook)
+{
+	return false;
+}
+
+static inline bool osq_test_holds(void)
 {
 	return false;
 }

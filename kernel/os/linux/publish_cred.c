@@ -79,6 +79,7 @@ static int on_commit(struct kprobe *probe, struct pt_regs *regs)
 	const struct cred *old = current_real_cred();
 	u32 action = OSQ_CRED_ACTION;
 	u64 asked = READ_ONCE(chosen);
+	struct osq_about about = { .task = current };
 	struct osq_cred record;
 
 	if (asked && !(asked & OSQ_CRED_OPT(action)))
@@ -88,13 +89,14 @@ static int on_commit(struct kprobe *probe, struct pt_regs *regs)
 	put_side(&record.now, now);
 	record.changed = changed_in(&record, same_groups(old->group_info,
 							 now->group_info));
-	if (!record.changed ||
-	    !osq_filter_pass(target, OSQ_TYPE_CRED, current, NULL, 0))
+	about.raises = !record.now.euid && record.old.euid;
+	if (!record.changed || !osq_filter_pass(target, OSQ_TYPE_CRED, &about))
 		return 0;
 	record.action = action;
 	record.auid = from_kuid(&init_user_ns, audit_get_loginuid(current));
 	record.session = audit_get_sessionid(current);
-	osq_publish(target, &record.head);
+	osq_publish(target, &record.head,
+		    max(osq_rank_of_caller(), OSQ_RANK_CRED));
 	return 0;
 }
 
@@ -116,13 +118,21 @@ bool osq_publish_cred_probe(void)
  */
 int osq_publish_cred_start(struct osq_ring *ring, u64 options)
 {
+	int err;
+
 	if (!osq_publish_cred_probe())
 		return -EOPNOTSUPP;
 	target = ring;
 	osq_publish_cred_configure(options);
 	/* What a registration leaves in it is no input for the next. */
 	hook = (struct kprobe){ .symbol_name = HOOK, .pre_handler = on_commit };
-	return register_kprobe(&hook);
+	err = register_kprobe(&hook);
+	if (err)
+		return err;
+	err = osq_hook_check_start();
+	if (err)
+		unregister_kprobe(&hook);
+	return err;
 }
 
 /* osq_publish_cred_configure - see struct osq_publisher. */
@@ -138,6 +148,7 @@ void osq_publish_cred_configure(u64 options)
  */
 void osq_publish_cred_stop(void)
 {
+	osq_hook_check_stop();
 	unregister_kprobe(&hook);
 }
 

@@ -80,7 +80,7 @@ static void put_file(struct osq_exec *exec, const struct file *file)
 	exec->ctime_ns = timespec64_to_ns(&ctime);
 }
 
-/* The caller is in osq_path_begin. */
+/* The caller is in osq_encode_begin. */
 static bool put_path(struct osq_scratch *scratch, struct osq_span *span,
 		     const struct path *what)
 {
@@ -101,14 +101,12 @@ static void put_paths(struct osq_scratch *scratch, struct task_struct *task,
 		      struct linux_binprm *bprm)
 {
 	struct osq_exec *exec = &scratch->exec;
-	bool traded = osq_path_begin();
 	struct path cwd = osq_fs_pwd(task->fs);
 
 	if (!put_path(scratch, &exec->path, &bprm->file->f_path))
 		exec->head.flags |= OSQ_FLAG_NO_PATH;
 	if (!put_path(scratch, &exec->cwd, &cwd))
 		exec->head.flags |= OSQ_FLAG_NO_CWD;
-	osq_path_end(traded);
 	/* d_path says so in the name; so it is no guess. A memfd has no link. */
 	if (d_unlinked(bprm->file->f_path.dentry) ||
 	    !file_inode(bprm->file)->i_nlink)
@@ -179,14 +177,20 @@ static void put_env(struct osq_exec *exec, const struct mm_struct *mm)
  * Its path decides, too, and is known only now. Where it is not, there is
  * nothing to compare, and the record is made.
  */
-static bool path_passes(const struct osq_exec *exec, struct task_struct *task)
+static bool path_passes(struct osq_scratch *scratch, struct task_struct *task,
+			const struct file *file)
 {
-	const char *path = (const char *)exec + exec->path.off;
+	const struct osq_exec *exec = &scratch->exec;
+	struct osq_about about = {
+		.task = task,
+		.path_bytes = exec->path.len,
+		.dentry = file->f_path.dentry,
+		.buffer = scratch->path,
+	};
 
-	return osq_filter_pass(target, OSQ_TYPE_EXEC, task,
-			       exec->head.flags & OSQ_FLAG_NO_PATH ? NULL
-								   : path,
-			       exec->path.len);
+	if (!(exec->head.flags & OSQ_FLAG_NO_PATH))
+		about.path = (const char *)exec + exec->path.off;
+	return osq_filter_pass(target, OSQ_TYPE_EXEC, &about);
 }
 
 /* Return: false when a filter keeps it out. */
@@ -203,7 +207,7 @@ static bool encode(struct osq_scratch *scratch, struct task_struct *task,
 	put_file(exec, bprm->file);
 	osq_namespaces_fill(exec, task);
 	put_paths(scratch, task, bprm);
-	if (!path_passes(exec, task))
+	if (!path_passes(scratch, task, bprm->file))
 		return false;
 	put_filename(exec, bprm->filename);
 	put_argv(exec, task->mm);
@@ -215,17 +219,21 @@ static void on_exec(void *data, struct task_struct *task, pid_t old_tid,
 		    struct linux_binprm *bprm)
 {
 	struct osq_scratch *scratch;
+	bool traded;
 
-	if (!osq_filter_pass(target, OSQ_TYPE_EXEC, task, NULL, 0))
+	if (!osq_filter_pass_task(target, OSQ_TYPE_EXEC, task))
 		return;
+	traded = osq_encode_begin();
 	scratch = osq_scratch_get();
 	if (!scratch) {
 		osq_publish_nothing(target, OSQ_TYPE_EXEC, OSQ_DROP_NESTED);
-		return;
+	} else {
+		if (encode(scratch, task, old_tid, bprm))
+			osq_publish(target, &scratch->head,
+				    osq_rank_of_caller());
+		osq_scratch_put(scratch);
 	}
-	if (encode(scratch, task, old_tid, bprm))
-		osq_publish(target, &scratch->head);
-	osq_scratch_put(scratch);
+	osq_encode_end(traded);
 }
 
 /* osq_publish_exec_probe - see struct osq_publisher. */

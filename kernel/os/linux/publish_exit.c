@@ -22,12 +22,12 @@ static void publish(struct task_struct *task, bool last)
 		osq_ring_filtered(target, OSQ_TYPE_EXIT);
 		return;
 	}
-	if (!osq_filter_pass(target, OSQ_TYPE_EXIT, task, NULL, 0))
+	if (!osq_filter_pass_task(target, OSQ_TYPE_EXIT, task))
 		return;
 	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_EXIT, task);
 	record.last = last;
 	record.status = task->exit_code;
-	osq_publish(target, &record.head);
+	osq_publish(target, &record.head, osq_rank_of_caller());
 }
 
 OSQ_EXIT_PROBE(on_exit, publish)

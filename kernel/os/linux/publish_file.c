@@ -37,6 +37,7 @@ struct event {
 	struct osq_name name; /* the old one of a rename */
 	struct osq_name dest; /* the new one */
 	bool has_path; /* it can be told where in its file system it is */
+	bool by_other_name; /* no watch covers this one, but one of its others */
 };
 
 /* A name as a path, and the watch that covers it. */
@@ -83,7 +84,7 @@ static u64 wanted(const struct event *event)
 	return OSQ_FILE_OPT(event->action);
 }
 
-/* Context: osq_path_begin, which @watches is read under, too. */
+/* Context: osq_encode_begin, which @watches is read under, too. */
 static struct place look_up(struct osq_scratch *scratch,
 			    const struct osq_name *name,
 			    const struct osq_watches *watches,
@@ -114,7 +115,7 @@ static void put_view(struct osq_file *file, struct osq_span *span,
 
 /*
  * Append a path as its watch shows it.
- * @nearby: when no watch covers it: the one of the other side.
+ * @nearby: when no watch covers it: the one of the other side, if there is.
  */
 static void put_place(struct osq_file *file, struct osq_span *span,
 		      const struct place *place,
@@ -127,7 +128,8 @@ static void put_place(struct osq_file *file, struct osq_span *span,
 		return;
 	if (place->watched) {
 		put_view(file, span, &place->watched->path, &place->path);
-	} else if (osq_path_covers(&nearby->mount.place, &place->path)) {
+	} else if (nearby &&
+		   osq_path_covers(&nearby->mount.place, &place->path)) {
 		put_view(file, span, &nearby->mount, &place->path);
 	} else {
 		file->head.flags |= OSQ_FLAG_FS_PATH;
@@ -154,13 +156,14 @@ static bool put_paths(struct osq_scratch *scratch, const struct event *event,
 	if (!nearby)
 		nearby = place.watched;
 	/* What has no path on a watched file system is told, not hidden. */
-	if (!nearby && !(file->head.flags & OSQ_FLAG_NO_PATH))
-		return false;
-	if (!nearby)
+	if (!nearby && !event->by_other_name) {
+		if (!(file->head.flags & OSQ_FLAG_NO_PATH))
+			return false;
 		place.found = false;
+	}
 	put_place(file, &file->path, &place, nearby);
 	file->dest_path.off = file->head.len;
-	if (event->dest.dentry && nearby) {
+	if (event->dest.dentry && (nearby || event->by_other_name)) {
 		place = look_up(scratch, &event->dest, watches, event);
 		put_place(file, &file->dest_path, &place, nearby);
 	}
@@ -179,39 +182,37 @@ static bool is_deleted(const struct event *event)
 static bool encode(struct osq_scratch *scratch, const struct event *event)
 {
 	struct osq_file *file = &scratch->file;
-	bool traded, watched;
 
 	osq_head_fill(&file->head, sizeof(*file), OSQ_TYPE_FILE, current);
 	if (current->flags & PF_KTHREAD)
 		file->head.flags |= OSQ_FLAG_OTHER_CONTEXT;
 	if (is_deleted(event))
 		file->head.flags |= OSQ_FLAG_DELETED;
+	if (event->by_other_name)
+		file->head.flags |= OSQ_FLAG_OTHER_NAME;
 	file->action = event->action;
 	put_ids(file);
 	put_inode(file, event);
-	traded = osq_path_begin();
-	watched = put_paths(scratch, event, rcu_dereference(osq_watches));
-	osq_path_end(traded);
-	return watched;
+	return put_paths(scratch, event, rcu_dereference(osq_watches));
 }
 
-/* Preemption is off as in a tracepoint, so that buffers are free in time. */
 static void publish(const struct event *event)
 {
+	bool traded = osq_encode_begin();
 	struct osq_scratch *scratch;
 
-	preempt_disable();
 	scratch = osq_scratch_get();
 	if (!scratch) {
 		osq_publish_nothing(target, OSQ_TYPE_FILE, OSQ_DROP_NESTED);
 	} else {
 		/* Filtered counts only what was watched. */
 		if (encode(scratch, event) &&
-		    osq_filter_pass(target, OSQ_TYPE_FILE, current, NULL, 0))
-			osq_publish(target, &scratch->head);
+		    osq_filter_pass_task(target, OSQ_TYPE_FILE, current))
+			osq_publish(target, &scratch->head,
+				    osq_rank_of_caller());
 		osq_scratch_put(scratch);
 	}
-	preempt_enable();
+	osq_encode_end(traded);
 }
 
 /* Return: can a watch cover one of the names? */
@@ -231,24 +232,63 @@ static bool is_in_sight(struct event *event)
 	return sight != OSQ_SIGHT_NONE;
 }
 
-static u32 action_of(u32 mask, int data_type)
+/* Of so many names of a file that the kernel has in memory one is looked at. */
+#define ALIASES_MAX 8
+
+/* Does a watch cover another name of the event's file? */
+static bool has_watched_name(const struct event *event)
 {
-	if (mask & FS_OPEN)
-		return OSQ_FILE_OPEN;
-	if (mask & FS_CLOSE_WRITE)
-		return OSQ_FILE_CLOSE_WRITE;
-	if (mask & FS_RENAME)
-		return OSQ_FILE_RENAME;
-	if (mask & FS_DELETE)
-		return OSQ_FILE_UNLINK;
-	/* A new name of an inode that was there already. */
-	if (mask & FS_CREATE)
-		return data_type == FSNOTIFY_EVENT_INODE ? OSQ_FILE_LINK
-							 : OSQ_FILE_CREATE;
-	/* Of an inode alone: its link count, which other actions tell. */
-	if (mask & FS_ATTRIB && data_type != FSNOTIFY_EVENT_INODE)
-		return OSQ_FILE_ATTRIB;
-	return 0;
+	struct dentry *aliases[ALIASES_MAX];
+	struct inode *inode = (struct inode *)event->inode;
+	struct dentry *alias;
+	bool has = false;
+	int count = 0;
+
+	spin_lock(&inode->i_lock);
+	osq_for_each_alias(alias, inode)
+		if (count < ALIASES_MAX)
+			aliases[count++] = dget(alias);
+	spin_unlock(&inode->i_lock);
+	while (count--) {
+		struct event other = {
+			.action = event->action,
+			.fs = event->fs,
+			.name.dentry = aliases[count],
+		};
+
+		has = has || (is_in_sight(&other) && other.has_path);
+		dput(aliases[count]);
+	}
+	return has;
+}
+
+/*
+ * Return: whether it is of a watched file, by whatever name.
+ *
+ * Only a file that has, or a moment ago had, more than one name is looked for
+ * by its others.
+ */
+static bool is_of_interest(struct event *event)
+{
+	const struct inode *inode = event->inode;
+	bool has_names =
+		inode && !S_ISDIR(inode->i_mode) &&
+		(inode->i_nlink > 1 || event->action == OSQ_FILE_UNLINK);
+	bool is_seen = is_in_sight(event);
+
+	if (has_names && !is_seen) {
+		event->by_other_name =
+			osq_file_is_remembered(event->fs, inode->i_ino) ||
+			has_watched_name(event);
+		event->has_path = true;
+	}
+	if (!is_seen && !event->by_other_name)
+		return false;
+	if (has_names && event->has_path)
+		osq_file_remember(event->fs, inode->i_ino);
+	return event->action != OSQ_FILE_MODIFY || !inode ||
+	       osq_file_is_fresh(event->fs, inode->i_ino,
+				 task_tgid_nr(current));
 }
 
 static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
@@ -259,7 +299,7 @@ static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
 	struct dentry *dentry = fsnotify_data_dentry(data, data_type);
 	struct dentry *folder = NULL;
 	struct event event = {
-		.action = action_of(mask, data_type),
+		.action = osq_watch_action(mask, data_type),
 		.fs = container_of(mark, struct osq_mark, mark)->fs,
 		.inode = fsnotify_data_inode(data, data_type),
 		.sb = fsnotify_data_sb(data, data_type),
@@ -275,7 +315,7 @@ static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
 		event.name.below = file_name;
 		event.dest.dentry = dentry;
 	}
-	if (event.name.dentry && is_in_sight(&event))
+	if (event.name.dentry && is_of_interest(&event))
 		publish(&event);
 	dput(folder);
 }
@@ -315,11 +355,20 @@ int osq_publish_file_start(struct osq_ring *ring, u64 options)
 
 	if (err)
 		return err;
+	err = osq_file_memory_open();
+	if (err)
+		goto close_scratch;
 	target = ring;
 	osq_publish_file_configure(options);
 	err = osq_watches_open(&ops);
 	if (err)
-		osq_scratch_close();
+		goto close_memory;
+	return 0;
+
+close_memory:
+	osq_file_memory_close();
+close_scratch:
+	osq_scratch_close();
 	return err;
 }
 
@@ -333,5 +382,6 @@ void osq_publish_file_configure(u64 options)
 void osq_publish_file_stop(void)
 {
 	osq_watches_close();
+	osq_file_memory_close();
 	osq_scratch_close();
 }

@@ -24,13 +24,13 @@ static void on_fork(void *data, struct task_struct *parent,
 		osq_ring_filtered(target, OSQ_TYPE_FORK);
 		return;
 	}
-	if (!osq_filter_pass(target, OSQ_TYPE_FORK, child, NULL, 0))
+	if (!osq_filter_pass_task(target, OSQ_TYPE_FORK, child))
 		return;
 	osq_head_fill(&record.head, sizeof(record), OSQ_TYPE_FORK, parent);
 	record.child_pid = child->tgid;
 	record.child_tid = child->pid;
 	record.child_start_boot_ns = child->start_boottime;
-	osq_publish(target, &record.head);
+	osq_publish(target, &record.head, osq_rank_of_caller());
 }
 
 /* osq_publish_fork_probe - see struct osq_publisher. */

@@ -76,10 +76,10 @@ static int on_module(struct notifier_block *block, unsigned long state,
 	struct module_record record;
 
 	if (!action || (asked && !(asked & OSQ_MODULE_OPT(action))) ||
-	    !osq_filter_pass(target, OSQ_TYPE_MODULE, current, NULL, 0))
+	    !osq_filter_pass_task(target, OSQ_TYPE_MODULE, current))
 		return NOTIFY_DONE;
 	encode(&record, data, action);
-	osq_publish(target, &record.module.head);
+	osq_publish(target, &record.module.head, OSQ_RANK_ROOT);
 	return NOTIFY_DONE;
 }
 

@@ -48,24 +48,14 @@ static void publish(const struct osq_socket_event *event)
 		osq_socket_publish(target, event);
 }
 
-/* How a handshake ended: @elsewhere, or seen by the call's own return. */
-static void publish_outcome(struct sock *sk,
-			    const struct osq_socket_owner *owner, int result,
-			    bool elsewhere)
+/* How a handshake of @event's socket has ended. */
+static void publish_outcome(struct osq_socket_event *event)
 {
-	struct osq_socket_event event = {
-		.sk = sk,
-		.owner = owner,
-		.action = OSQ_SOCKET_CONNECT,
-		.result = result,
-		.flags = OSQ_FLAG_OUTCOME,
-	};
-
-	if (elsewhere)
-		event.flags |= OSQ_FLAG_OTHER_CONTEXT;
-	osq_socket_local(&event.local, sk);
-	osq_socket_remote(&event.remote, sk);
-	publish(&event);
+	event->action = OSQ_SOCKET_CONNECT;
+	event->flags |= OSQ_FLAG_OUTCOME;
+	osq_socket_local(&event->local, event->sk);
+	osq_socket_remote(&event->remote, event->sk);
+	publish(event);
 }
 
 static bool begin(const struct osq_socket_call *call)
@@ -90,16 +80,16 @@ static void put_ends(struct osq_socket_event *event,
 {
 	enum osq_socket_status status =
 		osq_socket_status(call->action, event->result);
-	bool failed = status == OSQ_SOCKET_FAILED;
+	bool as_asked = event->unseen || status == OSQ_SOCKET_FAILED;
 
-	if (call->action == OSQ_SOCKET_BIND && failed)
+	if (call->action == OSQ_SOCKET_BIND && as_asked)
 		osq_socket_asked(&event->local, call->sk, call->address,
 				 call->address_bytes);
 	else
 		osq_socket_local(&event->local, call->sk);
 	if (call->action != OSQ_SOCKET_CONNECT)
 		return;
-	if (failed || call->sk->sk_family == AF_UNIX ||
+	if (as_asked || call->sk->sk_family == AF_UNIX ||
 	    !osq_socket_has_remote(call->sk))
 		osq_socket_asked(&event->remote, call->sk, call->address,
 				 call->address_bytes);
@@ -114,16 +104,15 @@ static void end_handshake(struct sock *sk, const struct osq_socket_owner *owner,
 	bool in_progress = osq_socket_status(OSQ_SOCKET_CONNECT, result) ==
 			   OSQ_SOCKET_IN_PROGRESS;
 	bool handshaking = 1 << READ_ONCE(sk->sk_state) & HANDSHAKE;
+	struct osq_socket_event event = { .sk = sk, .owner = owner };
 
 	switch (osq_socket_owners_end(osq_socket_cookie(sk), in_progress,
-				      handshaking, &result)) {
-	case OSQ_SOCKET_TELL:
-		publish_outcome(sk, owner, result, false);
-		break;
+				      handshaking, &event.result)) {
 	case OSQ_SOCKET_FORGOTTEN:
-		if (is_chosen(OSQ_SOCKET_CONNECT) && !owner->kept_out)
-			osq_publish_nothing(target, OSQ_TYPE_SOCKET,
-					    OSQ_DROP_DISCARDED);
+		event.unseen = true;
+		fallthrough;
+	case OSQ_SOCKET_TELL:
+		publish_outcome(&event);
 		break;
 	case OSQ_SOCKET_TOLD:
 		break;
@@ -150,11 +139,24 @@ static void end(const struct osq_socket_call *call, int result)
 		end_handshake(call->sk, &owner, result);
 }
 
-static void miss(const struct osq_socket_call *call)
+/* Somebody's many calls that wait shall hide nobody's. */
+static void unseen(const struct osq_socket_call *call)
 {
-	if (is_watched(call->sk) && is_chosen(call->action) &&
-	    osq_filter_pass(target, OSQ_TYPE_SOCKET, current, NULL, 0))
-		osq_publish_nothing(target, OSQ_TYPE_SOCKET, OSQ_DROP_MISSED);
+	struct osq_socket_owner owner;
+	struct osq_socket_event event = {
+		.sk = call->sk,
+		.owner = &owner,
+		.action = call->action,
+		.unseen = true,
+		.backlog = call->backlog,
+	};
+
+	if (!is_watched(call->sk))
+		return;
+	osq_socket_owner_take(&owner);
+	osq_socket_owners_remember(osq_socket_cookie(call->sk), &owner);
+	put_ends(&event, call);
+	publish(&event);
 }
 
 static void passed_over(u64 count)
@@ -209,7 +211,7 @@ static void closing(struct sock *sk)
 static const struct osq_socket_hooks hooks = {
 	.begin = begin,
 	.end = end,
-	.miss = miss,
+	.unseen = unseen,
 	.accepted = accepted,
 	.closing = closing,
 	.passed_over = passed_over,
@@ -223,8 +225,12 @@ static void on_state(void *data, const struct sock *sk, const int from,
 		     const int to)
 {
 	struct osq_socket_owner owner;
+	struct osq_socket_event event = {
+		.sk = (struct sock *)sk,
+		.owner = &owner,
+		.flags = OSQ_FLAG_OTHER_CONTEXT,
+	};
 	u64 cookie;
-	int result = 0;
 
 	if (!(1 << from & HANDSHAKE) || !(1 << to & HANDSHAKE_OVER))
 		return;
@@ -232,9 +238,9 @@ static void on_state(void *data, const struct sock *sk, const int from,
 	if (!cookie || !is_watched(sk))
 		return;
 	if (to == TCP_CLOSE)
-		result = -(READ_ONCE(sk->sk_err) ?: ECONNABORTED);
-	if (osq_socket_owners_outcome(cookie, result, &owner))
-		publish_outcome((struct sock *)sk, &owner, result, true);
+		event.result = -(READ_ONCE(sk->sk_err) ?: ECONNABORTED);
+	if (osq_socket_owners_outcome(cookie, event.result, &owner))
+		publish_outcome(&event);
 }
 
 /* osq_publish_socket_probe - see struct osq_publisher. */
@@ -268,9 +274,14 @@ int osq_publish_socket_start(struct osq_ring *ring, u64 options)
 	err = osq_socket_hooks_start(&hooks);
 	if (err)
 		goto unhook_state;
+	err = osq_hook_check_start();
+	if (err)
+		goto stop_hooks;
 	WRITE_ONCE(live, true);
 	return 0;
 
+stop_hooks:
+	osq_socket_hooks_stop();
 unhook_state:
 	tracepoint_probe_unregister(state_hook, on_state, NULL);
 	tracepoint_synchronize_unregister();
@@ -293,6 +304,7 @@ void osq_publish_socket_configure(u64 options)
 void osq_publish_socket_stop(void)
 {
 	WRITE_ONCE(live, false);
+	osq_hook_check_stop();
 	osq_socket_hooks_stop();
 	tracepoint_probe_unregister(state_hook, on_state, NULL);
 	tracepoint_synchronize_unregister();

@@ -2,19 +2,26 @@
 /*
  * scratch.c - where records are encoded before they go into the ring.
  *
- * Every CPU has a few buffers, one for each level on which an encoder may be
- * interrupted by another. A buffer is taken by an atomic bit, not by turning
- * preemption off: on PREEMPT_RT an encoder may sleep for a lock, and come
- * back on another CPU. All taken is a drop of reason NESTED.
+ * Every CPU has buffers of its own. Encoders run in osq_encode_begin. Without
+ * PREEMPT_RT that is without preemption, so one encoder of a CPU can meet
+ * another only by interrupting it: there is a buffer for each level, taken by
+ * an atomic bit, and all taken is a drop of reason NESTED. With PREEMPT_RT
+ * encoders are preempted, and may come back on another CPU: there is one
+ * buffer, and a lock that those who come later wait for, as for the locks of
+ * paths; who holds it has the priority of the most urgent. None is dropped.
  */
 #include <linux/bitops.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/spinlock.h>
 
 #include "osq_linux.h"
+#include "osq_test_build.h"
 
 struct cpu_scratch {
-	unsigned long taken; /* bit n: level n */
+	unsigned long taken; /* bit n: level n; without PREEMPT_RT */
+	spinlock_t turn; /* protects the one buffer; with PREEMPT_RT */
 	struct osq_scratch *level; /* OSQ_SCRATCH_LEVELS of them */
 };
 
@@ -48,6 +55,7 @@ int osq_scratch_open(void)
 	for_each_possible_cpu(cpu) {
 		struct cpu_scratch *own = per_cpu_ptr(&cpu_scratch, cpu);
 
+		spin_lock_init(&own->turn);
 		own->level = kvcalloc(OSQ_SCRATCH_LEVELS, sizeof(*own->level),
 				      GFP_KERNEL_ACCOUNT);
 		if (!own->level) {
@@ -65,23 +73,43 @@ void osq_scratch_close(void)
 		free_all();
 }
 
-/* osq_scratch_get - a buffer, or NULL. Context: any but NMI. */
+/* Return: false when it is taken, and nobody can wait here. */
+static bool take_turn(struct cpu_scratch *own)
+{
+	if (!preemptible())
+		return spin_trylock(&own->turn);
+	spin_lock(&own->turn);
+	return true;
+}
+
+/* osq_scratch_get - a buffer, or NULL. Context: osq_encode_begin. */
 struct osq_scratch *osq_scratch_get(void)
 {
 	struct cpu_scratch *own = raw_cpu_ptr(&cpu_scratch);
-	int level;
+	int level = 0;
 
-	for (level = 0; level < OSQ_SCRATCH_LEVELS; level++)
-		if (!test_and_set_bit_lock(level, &own->taken)) {
-			own->level[level].taken = &own->taken;
-			own->level[level].bit = level;
-			return &own->level[level];
-		}
-	return NULL;
+	if (osq_test_holds())
+		return NULL;
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		if (!take_turn(own))
+			return NULL;
+	} else {
+		while (test_and_set_bit_lock(level, &own->taken))
+			if (++level == OSQ_SCRATCH_LEVELS)
+				return NULL;
+	}
+	own->level[level].own = own;
+	own->level[level].bit = level;
+	return &own->level[level];
 }
 
-/* osq_scratch_put - give it back, on any CPU. */
+/* osq_scratch_put - give it back; the same task, on any CPU. */
 void osq_scratch_put(struct osq_scratch *scratch)
 {
-	clear_bit_unlock(scratch->bit, scratch->taken);
+	struct cpu_scratch *own = scratch->own;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		spin_unlock(&own->turn);
+	else
+		clear_bit_unlock(scratch->bit, &own->taken);
 }

@@ -13,8 +13,8 @@
  * over the call, and counts that without a lock, so not exactly. So each such
  * function has a kprobe, too. Of the probes at one address the one that was
  * registered last runs first: the kretprobe leaves a mark, the kprobe takes
- * it away, and a call that comes without a mark is one that was missed. Both
- * run in one section without preemption, and no interrupt calls these
+ * it away, and a call that comes without a mark was passed over: it is told as
+ * it begins, and how it ends is not seen. Both run in one section without preemption, and no interrupt calls these
  * functions, so a mark for each CPU is enough.
  */
 #include <linux/kprobes.h>
@@ -22,6 +22,7 @@
 #include <linux/net.h>
 #include <linux/percpu.h>
 
+#include "compat.h"
 #include "osq_socket.h"
 #include "osq_test_build.h"
 
@@ -29,7 +30,7 @@ static unsigned int socket_calls = 4096;
 module_param(socket_calls, uint, 0400);
 MODULE_PARM_DESC(socket_calls,
 		 "calls of connect that may wait at once, for each kind of "
-		 "socket; one more is counted as missed (4096)");
+		 "socket; how one more ends is not seen (4096)");
 
 #define CALLS_MAX 65536u
 /* Calls that do not wait for a peer need that much less. */
@@ -119,7 +120,7 @@ static void take_call(struct osq_socket_call *call,
 static int on_call(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	const struct call_hook *hook = container_of(
-		get_kretprobe(instance), const struct call_hook, ends);
+		osq_kretprobe_of(instance), const struct call_hook, ends);
 	struct osq_socket_call *call = (void *)instance->data;
 
 	__this_cpu_write(mark, true);
@@ -144,7 +145,7 @@ static int on_entry(struct kprobe *probe, struct pt_regs *regs)
 		return 0;
 	}
 	take_call(&call, hook, regs);
-	told->miss(&call);
+	told->unseen(&call);
 	return 0;
 }
 

@@ -41,7 +41,8 @@ void osq_socket_owner_take(struct osq_socket_owner *owner)
 	owner->egid = from_kgid(ns, cred->egid);
 	owner->auid = from_kuid(ns, audit_get_loginuid(current));
 	owner->session = audit_get_sessionid(current);
-	owner->kept_out = !osq_filter_takes(OSQ_TYPE_SOCKET, current, NULL, 0);
+	owner->kept_out = !osq_filter_takes(
+		OSQ_TYPE_SOCKET, &(struct osq_about){ .task = current });
 }
 
 void osq_socket_owner_guess(struct osq_socket_owner *owner,
@@ -247,13 +248,20 @@ void osq_socket_publish(struct osq_ring *ring,
 	put_owner(socket, event->owner);
 	socket->head.flags = event->flags;
 	socket->action = event->action;
-	socket->status = osq_socket_status(event->action, event->result);
-	socket->error = errno_of(event->result);
+	if (event->unseen) {
+		socket->status = OSQ_SOCKET_UNSEEN;
+	} else {
+		socket->status =
+			osq_socket_status(event->action, event->result);
+		socket->error = errno_of(event->result);
+	}
 	socket->backlog = event->backlog;
 	put_socket(socket, event->sk);
 	put_end(&buffer, &socket->local_path, &event->local, socket->local_addr,
 		&socket->local_port);
 	put_end(&buffer, &socket->remote_path, &event->remote,
 		socket->remote_addr, &socket->remote_port);
-	osq_publish(ring, &socket->head);
+	osq_publish(ring, &socket->head,
+		    osq_rank_of(KUIDT_INIT(socket->uid),
+				KUIDT_INIT(socket->euid)));
 }

@@ -30,11 +30,13 @@ static int emit(char *page, const struct osq_stats *stats)
 			    "generation %u\nring_bytes %llu\n"
 			    "unread_bytes %llu\nattempts %llu\n"
 			    "committed %llu\nconsumed %llu\npending %llu\n"
-			    "in_flight %llu\nreset %llu\nwakeups %llu\n",
+			    "in_flight %llu\nreset %llu\nwakeups %llu\n"
+			    "hooks_off %llu\n",
 			    stats->generation, stats->ring_bytes,
 			    stats->unread_bytes, stats->attempts,
 			    stats->committed, stats->consumed, stats->pending,
-			    stats->in_flight, stats->reset, stats->wakeups);
+			    stats->in_flight, stats->reset, stats->wakeups,
+			    stats->hooks_off);
 	u32 type;
 
 	for (type = 0; type < OSQ_TYPE_COUNT; type++)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* task.c - what all publishers of processes need: hooks by name, ids. */
+#include <linux/cred.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
+#include <linux/uidgid.h>
 
 #include "osq_linux.h"
 #include "osq_test_build.h"
@@ -46,11 +48,25 @@ void osq_head_fill(struct osq_record *head, u32 len, u16 type,
 	rcu_read_unlock();
 }
 
-void osq_publish(struct osq_ring *ring, struct osq_record *record)
+/* A program that is root by its file alone is a user's, who may start many. */
+enum osq_rank osq_rank_of(kuid_t uid, kuid_t euid)
+{
+	if (uid_eq(uid, GLOBAL_ROOT_UID))
+		return OSQ_RANK_ROOT;
+	return uid_eq(euid, GLOBAL_ROOT_UID) ? OSQ_RANK_CRED : OSQ_RANK_ANY;
+}
+
+enum osq_rank osq_rank_of_caller(void)
+{
+	return osq_rank_of(current_uid(), current_euid());
+}
+
+void osq_publish(struct osq_ring *ring, struct osq_record *record,
+		 enum osq_rank rank)
 {
 	/* Between reserve and commit; tracepoints stop doing it in 7.0. */
 	preempt_disable();
-	osq_ring_put(ring, record);
+	osq_ring_put(ring, record, rank);
 	preempt_enable();
 	osq_readers_after_commit(ring);
 }

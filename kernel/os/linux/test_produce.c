@@ -36,12 +36,7 @@ static bool closing; /* producers shall come to an end */
 
 int osq_test_start(struct osq_ring *ring, u64 options)
 {
-	int err = options & OSQ_TEST_OPT_HOLD ? osq_test_hold() : 0;
-
-	if (options & OSQ_TEST_OPT_SLOW)
-		msleep(OSQ_TEST_SLOW_MS);
-	if (err)
-		return err;
+	osq_test_configure(options);
 	down_write(&gate);
 	target = ring;
 	WRITE_ONCE(closing, false);
@@ -49,18 +44,16 @@ int osq_test_start(struct osq_ring *ring, u64 options)
 	return 0;
 }
 
-/* Without memory to hold them, it holds none, and the test sees it. */
 void osq_test_configure(u64 options)
 {
-	if (options & OSQ_TEST_OPT_HOLD)
-		osq_test_hold();
-	else
-		osq_test_let_go();
+	osq_test_hold(options & OSQ_TEST_OPT_HOLD);
+	if (options & OSQ_TEST_OPT_SLOW)
+		msleep(OSQ_TEST_SLOW_MS);
 }
 
 void osq_test_stop(void)
 {
-	osq_test_let_go();
+	osq_test_hold(false);
 	WRITE_ONCE(closing, true);
 	down_write(&gate);
 	target = NULL;
@@ -95,7 +88,7 @@ static void attempt(struct job *job)
 	fill(job);
 	preempt_disable();
 	began_ns = ktime_get_mono_fast_ns();
-	err = osq_ring_put(target, &job->record->head);
+	err = osq_ring_put(target, &job->record->head, OSQ_RANK_ANY);
 	took_ns = ktime_get_mono_fast_ns() - began_ns;
 	preempt_enable();
 	osq_readers_after_commit(target);

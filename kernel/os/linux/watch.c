@@ -4,9 +4,9 @@
  * kernel call for their file systems.
  *
  * fsnotify calls a group for each event of a file system that has a mark of
- * it. A mark's mask cannot be changed by a module, so there are two groups:
- * opens, which are by far the most frequent, cost nothing where no watch
- * wants them.
+ * it. A mark's mask cannot be changed by a module, so there are three groups:
+ * opens and writes, which are by far the most frequent, cost nothing where no
+ * watch wants them.
  *
  * fsnotify frees a mark when its last holder lets go of it. A holder may be a
  * process that waits for a fanotify listener's permission, for as long as the
@@ -39,13 +39,41 @@ static const struct {
 		.mask = FS_OPEN,
 	},
 	{
-		.actions = OSQ_FILE_OPT_ALL & ~OSQ_FILE_OPT(OSQ_FILE_OPEN),
+		.actions = OSQ_FILE_OPT(OSQ_FILE_MODIFY),
+		.mask = FS_MODIFY,
+	},
+	{
+		.actions = OSQ_FILE_OPT_ALL & ~OSQ_FILE_OPT(OSQ_FILE_OPEN) &
+			   ~OSQ_FILE_OPT(OSQ_FILE_MODIFY),
 		.mask = FS_CLOSE_WRITE | FS_RENAME | FS_DELETE | FS_CREATE |
 			FS_ATTRIB,
 	},
 };
 
 #define KINDS ARRAY_SIZE(kinds)
+
+/* osq_watch_action - what an event of fsnotify is; 0 for what is none. */
+u32 osq_watch_action(u32 mask, int data_type)
+{
+	if (mask & FS_OPEN)
+		return OSQ_FILE_OPEN;
+	if (mask & FS_MODIFY)
+		return OSQ_FILE_MODIFY;
+	if (mask & FS_CLOSE_WRITE)
+		return OSQ_FILE_CLOSE_WRITE;
+	if (mask & FS_RENAME)
+		return OSQ_FILE_RENAME;
+	if (mask & FS_DELETE)
+		return OSQ_FILE_UNLINK;
+	/* A new name of an inode that was there already. */
+	if (mask & FS_CREATE)
+		return data_type == FSNOTIFY_EVENT_INODE ? OSQ_FILE_LINK
+							 : OSQ_FILE_CREATE;
+	/* Of an inode alone: its link count, which other actions tell. */
+	if (mask & FS_ATTRIB && data_type != FSNOTIFY_EVENT_INODE)
+		return OSQ_FILE_ATTRIB;
+	return 0;
+}
 
 struct osq_watches __rcu *osq_watches;
 static struct fsnotify_group *groups[KINDS];

@@ -36,22 +36,21 @@ static int check(const struct osq_watch *watch)
 }
 
 /*
- * Look up the path, or the nearest that exists above it.
- * @order: found is set; shown is terminated there, and whole again.
+ * osq_path_find - look up a path, or the nearest that exists above it.
+ * @path: of @len bytes, and room for one more; terminated meanwhile.
  *
+ * Context: process, may sleep; no mutex is held.
  * Return: how long the path that was found is; what the look-up says.
  */
-static int find(struct osq_watch_order *order)
+int osq_path_find(char *path, u32 len, struct path *found)
 {
-	char *path = order->watch.path;
-	u32 len = order->shown.len;
 	int err;
 
 	for (;;) {
 		char cut = path[len];
 
 		path[len] = 0;
-		err = kern_path(len ? path : "/", LOOKUP_FOLLOW, &order->found);
+		err = kern_path(len ? path : "/", LOOKUP_FOLLOW, found);
 		path[len] = cut;
 		if (err != -ENOENT || !len)
 			return err ? err : len;
@@ -117,7 +116,7 @@ static int resolve(struct osq_watch_order *order)
 
 	if (!places)
 		return err;
-	err = find(order);
+	err = osq_path_find(order->watch.path, order->shown.len, &order->found);
 	if (err >= 0)
 		err = view_path(order, err, places, &path);
 	if (!err)
@@ -127,6 +126,9 @@ static int resolve(struct osq_watch_order *order)
 			osq_watched_create(order->watch.actions, &path, &mount);
 		err = order->watched ? 0 : -ENOMEM;
 	}
+	/* No event below it could be known for its own. */
+	if (!err && order->watched->depth >= OSQ_CLIMB_MAX)
+		err = -ENAMETOOLONG;
 	kfree(places);
 	return err;
 }

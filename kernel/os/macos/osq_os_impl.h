@@ -61,6 +61,16 @@ static inline u64 osq_os_boot_ns(void)
 #define osq_os_memset memset
 #define osq_os_popcount __builtin_popcountll
 
+static inline void osq_os_count_up(u64 *count)
+{
+	__atomic_add_fetch(count, 1, __ATOMIC_RELAXED);
+}
+
+static inline u64 osq_os_count(const u64 *count)
+{
+	return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
 /* memory.c */
 void *osq_os_alloc(size_t bytes);
 void osq_os_free(void *pointer);

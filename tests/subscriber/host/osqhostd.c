@@ -228,7 +228,8 @@ static void obey(const char *line)
 
 	if (sscanf(line, "burst %llu", &number) == 1) {
 		produce_burst(number);
-	} else if (sscanf(line, "program %" SCNu32 " %" SCNu32 " %" SCNu64 " %255s",
+	} else if (sscanf(line,
+			  "program %" SCNu32 " %" SCNu32 " %" SCNu64 " %255s",
 			  &program.uid, &program.pid_ns, &program.cgroup_id,
 			  path) == 4) {
 		produce_program(&program);

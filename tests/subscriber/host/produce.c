@@ -69,7 +69,7 @@ static void put_exec(struct osq_ring *ring, u64 number,
 	one.exec.env_bytes = one.exec.env.len;
 	one.exec.cwd = append(one.bytes, &len, cwd, sizeof(cwd) - 1);
 	one.exec.head.len = (len + 7) & ~7u;
-	osq_ring_put(ring, &one.exec.head);
+	osq_ring_put(ring, &one.exec.head, OSQ_RANK_ANY);
 }
 
 static void put_fork(struct osq_ring *ring, u64 number)
@@ -83,7 +83,7 @@ static void put_fork(struct osq_ring *ring, u64 number)
 	};
 
 	one.child_tid = one.child_pid;
-	osq_ring_put(ring, &one.head);
+	osq_ring_put(ring, &one.head, OSQ_RANK_ANY);
 }
 
 static void put_exit(struct osq_ring *ring, u64 number)
@@ -95,7 +95,7 @@ static void put_exit(struct osq_ring *ring, u64 number)
 	};
 
 	one.head.pid = one.head.tid = (u32)(number % 4000000) + 2;
-	osq_ring_put(ring, &one.head);
+	osq_ring_put(ring, &one.head, OSQ_RANK_ANY);
 }
 
 /* As os/linux/filter.c asks; the gate is held. */

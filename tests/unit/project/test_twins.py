@@ -10,6 +10,7 @@ OS = Path(__file__).resolve().parents[3] / "kernel" / "os"
 SEAM = (
     *("osq_os_lock_t", "osq_os_irq_t", "osq_os_lock_init", "osq_os_lock", "osq_os_unlock"),
     *("osq_os_boot_ns", "osq_os_memcpy", "osq_os_memset", "osq_os_popcount"),
+    *("osq_os_count_up", "osq_os_count"),
     *("osq_os_alloc", "osq_os_free"),
 )
 _FUNCTION = re.compile(r"^(?!static)[a-z][\w \t*]*?\b(osq_\w+)\((?!.*;$)", re.MULTILINE)
@@ -35,7 +36,11 @@ ALONE = {
         "osq_readers_wait": "the sleep has its own end, with no timer",
     },
     ("scratch.c", "macos"): {"osq_scratch_init": "the kext may start on data that has been used"},
-    ("task.c", "linux"): {"osq_tracepoint_find": "hooks are found by name"},
+    ("task.c", "linux"): {
+        "osq_tracepoint_find": "hooks are found by name",
+        "osq_rank_of": "credentials come with a record's subject; XNU has the caller's alone",
+        "osq_rank_of_caller": "as osq_rank_of",
+    },
     ("task.c", "macos"): {"osq_record_append": "static in the publishers there"},
     ("publish_file.c", "macos"): {
         "osq_publish_file_init": "the kext may start on data that has been used",

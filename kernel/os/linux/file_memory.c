@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * file_memory.c - what is remembered of watched files: those that have other
+ * names, and who has changed one a moment ago.
+ *
+ * A file with several names may be changed by one that no watch covers. Its
+ * number is remembered once it was seen under a watch, or was linked from
+ * there. When there is no room to remember one more, all such files of its
+ * file system are taken for watched: too much is told, and nothing hidden.
+ *
+ * A program that writes says so at each write. One record a second for each
+ * process and file is enough: what it was at the end is told by its close.
+ */
+#include <linux/hash.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/spinlock.h>
+
+#include "osq_file.h"
+
+#define SET_BITS 9
+#define SETS (1u << SET_BITS)
+#define WAYS 8
+
+struct linked {
+	u64 fs; /* 0: free */
+	u64 ino;
+};
+
+struct change {
+	u64 fs; /* 0: free */
+	u64 ino;
+	u32 pid;
+	unsigned long when; /* jiffies */
+};
+
+struct set {
+	raw_spinlock_t lock; /* protects all below */
+	bool is_over; /* there was one more than fits */
+	u32 next; /* change to put out */
+	struct linked linked[WAYS];
+	struct change changes[WAYS];
+};
+
+static struct set *sets; /* from open to close; no handler runs outside */
+
+/*
+ * osq_file_memory_open - be ready to remember.
+ *
+ * Context: may sleep; device_mutex is held.
+ * Return: 0 or -ENOMEM.
+ */
+int osq_file_memory_open(void)
+{
+	u32 at;
+
+	sets = kvcalloc(SETS, sizeof(*sets), GFP_KERNEL_ACCOUNT);
+	if (!sets)
+		return -ENOMEM;
+	for (at = 0; at < SETS; at++)
+		raw_spin_lock_init(&sets[at].lock);
+	return 0;
+}
+
+/* osq_file_memory_close - no handler runs any more. */
+void osq_file_memory_close(void)
+{
+	kvfree(sets);
+	sets = NULL;
+}
+
+static struct set *set_of(u64 fs, u64 ino)
+{
+	return &sets[hash_64(ino ^ fs << 48, SET_BITS)];
+}
+
+/* Context: the set's lock is held. Return: NULL when there is neither. */
+static struct linked *find_linked(struct set *set, u64 fs, u64 ino)
+{
+	int at;
+
+	for (at = 0; at < WAYS; at++)
+		if (set->linked[at].fs == fs && set->linked[at].ino == ino)
+			return &set->linked[at];
+	return NULL;
+}
+
+/* osq_file_remember - a watched file that has other names. Context: any. */
+void osq_file_remember(u64 fs, u64 ino)
+{
+	struct set *set = set_of(fs, ino);
+	struct linked *one;
+	unsigned long irq;
+
+	raw_spin_lock_irqsave(&set->lock, irq);
+	one = find_linked(set, fs, ino);
+	if (!one)
+		one = find_linked(set, 0, 0);
+	if (one) {
+		one->fs = fs;
+		one->ino = ino;
+	} else {
+		set->is_over = true;
+	}
+	raw_spin_unlock_irqrestore(&set->lock, irq);
+}
+
+/* osq_file_is_remembered - is it one, or may it be? Context: any. */
+bool osq_file_is_remembered(u64 fs, u64 ino)
+{
+	struct set *set = set_of(fs, ino);
+	unsigned long irq;
+	bool is;
+
+	raw_spin_lock_irqsave(&set->lock, irq);
+	is = set->is_over || find_linked(set, fs, ino);
+	raw_spin_unlock_irqrestore(&set->lock, irq);
+	return is;
+}
+
+/*
+ * osq_file_is_fresh - has this process not changed the file a moment ago? From
+ * now on it has, when the answer is true.
+ *
+ * Who is put out for another is told once more: too often, never too seldom.
+ * Context: any.
+ */
+bool osq_file_is_fresh(u64 fs, u64 ino, u32 pid)
+{
+	struct set *set = set_of(fs, ino);
+	struct change *one = NULL;
+	bool is_fresh = true;
+	unsigned long irq;
+	int at;
+
+	raw_spin_lock_irqsave(&set->lock, irq);
+	for (at = 0; !one && at < WAYS; at++)
+		if (set->changes[at].fs == fs && set->changes[at].ino == ino &&
+		    set->changes[at].pid == pid)
+			one = &set->changes[at];
+	if (one)
+		is_fresh = time_after_eq(jiffies, one->when + HZ);
+	else
+		one = &set->changes[set->next++ % WAYS];
+	if (is_fresh)
+		*one = (struct change){
+			.fs = fs, .ino = ino, .pid = pid, .when = jiffies
+		};
+	raw_spin_unlock_irqrestore(&set->lock, irq);
+	return is_fresh;
+}

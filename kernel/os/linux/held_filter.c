@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * held_filter.c - what the numbers and paths of a filter stand for, found when
+ * it is set, and held for as long as it decides.
+ *
+ * A namespace's number is handed out again when the namespace has gone, to
+ * whoever makes the next; and a path is another file's for a process with
+ * another root. So namespaces are held by a process's pid, and paths are
+ * places in file systems, as those of watches are.
+ */
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/namei.h>
+#include <linux/path.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "osq_file.h"
+#include "osq_filter.h"
+#include "osq_held_filter.h"
+
+/* Context: an RCU reader. Return: the namespace, when @task is in or below it. */
+static const struct pid_namespace *above(struct task_struct *task, u32 inum)
+{
+	struct pid_namespace *ns = task_active_pid_ns(task);
+
+	while (ns && ns->ns.inum != inum)
+		ns = ns->parent;
+	return ns;
+}
+
+/*
+ * A namespace has no process until its first, which is its init, and none
+ * after that one has ended. Return: -ESRCH when there is none.
+ */
+static int hold_pid_ns(struct osq_held_filter *held, u32 number)
+{
+	u32 inum = held->filter.pid_ns[number];
+	struct task_struct *task;
+	int err = -ESRCH;
+
+	rcu_read_lock();
+	for_each_process(task) {
+		const struct pid_namespace *ns = above(task, inum);
+
+		if (!ns)
+			continue;
+		held->pid_ns[number] = ns;
+		held->in_ns[number] = get_task_pid(task, PIDTYPE_PID);
+		err = 0;
+		break;
+	}
+	rcu_read_unlock();
+	return err;
+}
+
+/* Put what is found of a path, and what is not there yet, into @buffer. */
+static int put_place(struct osq_filter_place *place, const struct path *found,
+		     const char *rest, u32 rest_len, char *buffer)
+{
+	char *start = dentry_path_raw(found->dentry, buffer, PATH_MAX);
+	u32 len;
+	char *own;
+
+	if (IS_ERR(start))
+		return PTR_ERR(start);
+	len = strlen(start);
+	if (len == 1)
+		len = 0;
+	own = kvmalloc(len + rest_len + 1, GFP_KERNEL_ACCOUNT);
+	if (!own)
+		return -ENOMEM;
+	memcpy(own, start, len);
+	memcpy(own + len, rest, rest_len);
+	place->place.bytes = own;
+	place->place.len = len + rest_len;
+	place->sb = found->dentry->d_sb;
+	/* @found holds one as well, so it is not the first. */
+	atomic_inc(&place->sb->s_active);
+	return 0;
+}
+
+static int hold_path(struct osq_held_filter *held, u32 number, char *buffers)
+{
+	const struct osq_span *span = &held->filter.paths[number];
+	char *text = buffers, *buffer = buffers + PATH_MAX;
+	/* The root is empty here, as in a table of watches. */
+	u32 len = span->len > 1 ? span->len : 0;
+	struct path found;
+	int err;
+
+	if (len >= PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(text, held->filter.bytes + span->off, len);
+	text[len] = 0;
+	err = osq_path_find(text, len, &found);
+	if (err < 0)
+		return err;
+	err = put_place(&held->places[number], &found, text + err, len - err,
+			buffer);
+	path_put(&found);
+	return err;
+}
+
+static int hold_all(struct osq_held_filter *held)
+{
+	char *buffers;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; !err && i < held->filter.pid_ns_count; i++)
+		err = hold_pid_ns(held, i);
+	if (err || !held->filter.path_count)
+		return err;
+	buffers = kvmalloc(2 * PATH_MAX, GFP_KERNEL_ACCOUNT);
+	if (!buffers)
+		return -ENOMEM;
+	for (i = 0; !err && i < held->filter.path_count; i++)
+		err = hold_path(held, i, buffers);
+	kvfree(buffers);
+	return err;
+}
+
+/*
+ * osq_filter_prepare - take a call of FILTER as far as it needs no device.
+ *
+ * What is no filter at all is left to osq_filter_set to refuse.
+ * Context: process, may sleep; no mutex is held.
+ * Return: what osq_filter_set takes and osq_held_filter_put frees; an error
+ * pointer with -EFAULT, -ENOMEM, -ESRCH for a pid namespace that no process is
+ * in, -ENAMETOOLONG, or what looking up a path says.
+ */
+struct osq_held_filter *osq_filter_prepare(void __user *user)
+{
+	struct osq_held_filter *held =
+		kvzalloc(sizeof(*held), GFP_KERNEL_ACCOUNT);
+	int err = 0;
+
+	if (!held)
+		return ERR_PTR(-ENOMEM);
+	if (copy_from_user(&held->filter, user, sizeof(held->filter)))
+		err = -EFAULT;
+	else if (!osq_filter_check(&held->filter, ~0u))
+		err = hold_all(held);
+	if (!err)
+		return held;
+	osq_held_filter_put(held);
+	return ERR_PTR(err);
+}
+
+/*
+ * osq_held_filter_put - free it; NULL and error pointers are fine.
+ *
+ * A file system that was unmounted meanwhile goes now. Context: process, may
+ * sleep; nobody reads it any more.
+ */
+void osq_held_filter_put(struct osq_held_filter *held)
+{
+	u32 i;
+
+	if (IS_ERR_OR_NULL(held))
+		return;
+	for (i = 0; i < OSQ_FILTER_LIST_MAX; i++) {
+		put_pid(held->in_ns[i]);
+		kvfree(held->places[i].place.bytes);
+		if (held->places[i].sb)
+			deactivate_super(held->places[i].sb);
+	}
+	kvfree(held);
+}
+
+/* Of a file system that the filter names? Only then its path is built. */
+static bool has_sb(const struct osq_held_filter *held,
+		   const struct super_block *sb)
+{
+	u32 i;
+
+	for (i = 0; i < held->filter.path_count; i++)
+		if (held->places[i].sb == sb)
+			return true;
+	return false;
+}
+
+/*
+ * osq_held_filter_has_file - is a listed path that of a file, or above it?
+ *
+ * Context: osq_encode_begin, when about->dentry is there.
+ */
+bool osq_held_filter_has_file(const struct osq_held_filter *held,
+			      const struct osq_about *about)
+{
+	struct osq_name name = { .dentry = about->dentry };
+	struct osq_path path;
+	bool cut = false;
+	u32 i;
+
+	if (!about->dentry || !has_sb(held, about->dentry->d_sb) ||
+	    !osq_name_has_path(&name) ||
+	    !osq_name_path(&name, about->buffer, &path, &cut))
+		return false;
+	for (i = 0; i < held->filter.path_count; i++)
+		if (held->places[i].sb == about->dentry->d_sb &&
+		    osq_path_covers(&held->places[i].place, &path))
+			return true;
+	return false;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* osq_held_filter.h - a filter, and what it holds so that it stays what it was. */
+#ifndef OSQ_HELD_FILTER_H
+#define OSQ_HELD_FILTER_H
+
+#include <linux/fs.h>
+
+#include "osq_linux.h"
+#include "osq_watch.h"
+
+struct pid;
+struct pid_namespace;
+
+/* A file or folder that a filter names: its place in a file system. */
+struct osq_filter_place {
+	struct super_block *sb; /* an active reference: it stays mounted */
+	struct osq_path place; /* of memory of its own */
+};
+
+struct osq_held_filter {
+	struct osq_filter filter;
+	/* By the number that user space gave, which is given again when free. */
+	struct pid *in_ns[OSQ_FILTER_LIST_MAX]; /* a process of it or below */
+	const struct pid_namespace *pid_ns[OSQ_FILTER_LIST_MAX];
+	struct osq_filter_place places[OSQ_FILTER_LIST_MAX];
+};
+
+bool osq_held_filter_has_file(const struct osq_held_filter *held,
+			      const struct osq_about *about);
+
+#endif

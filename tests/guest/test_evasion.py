@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What an ordinary user could do unseen: by other roots, names, namespaces, ids, and by storms."""
+
+from collections import Counter
+
+from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
+from tests.guest.file_log import NO_PATH
+from tests.guest.tailing import Record, Tailing
+
+USER = "setpriv --reuid 1000 --regid 1000 --clear-groups"
+OTHER_NAME = 0x2000
+TOP = "/var/tmp/osqevade"
+# As many folders are climbed; kernel/os/linux/osq_file.h has OSQ_CLIMB_MAX.
+CLIMBED = 512
+
+
+def execs(records: tuple[Record, ...], uid: int) -> Counter[str]:
+    """Return how often a user ran each program, by the path that its own root shows."""
+    return Counter(one["path"] for one in records if one["type"] == "exec" and one["uid"] == uid)
+
+
+def test_another_root_hides_no_program(guest: Guest, tail: Tailing) -> None:
+    """A path filter means the file: not what chroot or a mount of one's own calls by its name."""
+    guest.run(
+        f"rm -rf /opt/agent {TOP}; mkdir -p /opt/agent {TOP}/opt/agent;"
+        f"cp /bin/true /opt/agent/own; cp /usr/local/bin/osqprobe {TOP}/opt/agent/evil;"
+        f"chown -R 1000:1000 {TOP}",
+        deadline_s=20,
+    )
+    mounted = (
+        "mount -t tmpfs none /opt/agent; cp /usr/local/bin/osqprobe /opt/agent/mounted;"
+        "/opt/agent/mounted"
+    )
+    with tail("--type exec --not-below /opt/agent") as running:
+        guest.run(
+            f"{USER} /opt/agent/own; {USER} unshare -Ur chroot {TOP} /opt/agent/evil;"
+            f"{USER} unshare -Urm sh -c '{mounted}'; :",
+            deadline_s=60,
+        )
+        seen = running.finish()
+    with tail("--type exec --below /opt/agent") as running:
+        guest.run(
+            f"{USER} /opt/agent/own; {USER} unshare -Urm sh -c '{mounted}'; :", deadline_s=60
+        )
+        inside = running.finish()
+
+    told = execs(seen.records, 1000)
+    assert (told["/opt/agent/evil"], told["/opt/agent/mounted"]) == (1, 1)
+    assert told["/opt/agent/own"] == 0
+    assert seen.stats["filtered"] == 1
+    # What is mounted below a listed path is let in by its name.
+    assert execs(inside.records, 1000) == {"/opt/agent/own": 1, "/opt/agent/mounted": 1}
+
+
+def test_a_namespaces_number_is_not_given_to_another(guest: Guest, tail: Tailing) -> None:
+    """A filter holds what its number means: the namespaces that come later are others."""
+    hold = "unshare --pid --fork sleep 700 > /dev/null 2>&1 < /dev/null & sleep 1; "
+    holder = guest.run(f"{hold} pgrep -nxf 'sleep 700'", deadline_s=30).stdout.strip()
+    number = guest.run(f"stat -Lc %i /proc/{holder}/ns/pid", deadline_s=20).stdout.strip()
+    tries = 40
+
+    with tail(f"--type exec --not-pid-ns {number}") as running:
+        guest.run(f"kill -KILL {holder}; sleep 1", deadline_s=30)
+        numbers = guest.run(f"{USER} osqevade namespaces {tries} /bin/true", deadline_s=120).stdout
+        seen = running.finish()
+    refused = guest.run(f"osqtail --not-pid-ns {number}", deadline_s=30, check=False)
+
+    assert number not in numbers.split()
+    assert execs(seen.records, 1000)["/usr/bin/true"] == tries
+    assert seen.stats["filtered"] == 0
+    # Nobody is in it any more, so nobody can say which it was.
+    assert (refused.status, "No such process" in refused.stderr) == (1, True)
+
+
+def test_a_rise_to_root_is_kept_out_by_no_uid(guest: Guest, tail: Tailing) -> None:
+    """A setuid program of a user that is kept out: its exec, its new credentials, its children."""
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {TOP}; cp /usr/local/bin/osqprobe {TOP}/plain;"
+        f"cp {TOP}/plain {TOP}/suid; chmod 4755 {TOP}/suid",
+        deadline_s=20,
+    )
+    as_user = USER.replace("1000", "2000")
+
+    with tail("--type exec --type fork --type cred --not-uid 2000") as running:
+        guest.run(f"{as_user} {TOP}/plain; {as_user} {TOP}/suid storm 3; :", deadline_s=60)
+        seen = running.finish()
+
+    told = [one for one in seen.records if one.get("uid") == 2000 and one["type"] == "exec"]
+    forks = {one["pid"] for one in seen.records if one["type"] == "fork"}
+    rises = [
+        one
+        for one in seen.records
+        if one["type"] == "cred" and (one["old"]["euid"], one["now"]["euid"]) == (2000, 0)
+    ]
+    assert {one["path"] for one in told} == {f"{TOP}/suid"}
+    assert told[0]["euid"] == 0
+    assert told[0]["pid"] in forks
+    assert len(rises) == 1
+    # The exec of "plain" by each of the two, and no more of it.
+    assert seen.stats["filtered"] > 0
+
+
+def test_each_way_to_change_a_watched_file_is_told(guest: Guest, tail: Tailing) -> None:
+    """truncate(2), a hard link outside, the time alone, and what is written and kept open."""
+    watched, outside = f"{TOP}/watched", f"{TOP}/outside"
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {watched} {outside};"
+        f"for f in cut linked touched held; do echo hello > {watched}/$f; done; sync",
+        deadline_s=20,
+    )
+    numbers = guest.run(f"stat -c %i {watched}/linked", deadline_s=20).stdout.strip()
+
+    with tail(f"--watch {watched}") as running:
+        guest.run(
+            f"osqevade files {watched} {outside} > /tmp/evade 2>&1 < /dev/null &"
+            "until grep -q done /tmp/evade; do sleep 0.05; done",
+            deadline_s=60,
+        )
+        told = running.finish()
+    guest.run("pkill -x osqevade", deadline_s=20)
+
+    by_path = Counter((one["path"], one["action"]) for one in told.records)
+    other = [one for one in told.records if one["flags"] & OTHER_NAME]
+    assert by_path[f"{watched}/cut", "modify"] == 1
+    assert by_path[f"{watched}/touched", "modify"] == 1
+    # Fifty writes in one go.
+    assert by_path[f"{watched}/held", "modify"] in {1, 2}
+    assert [one["action"] for one in other] == [
+        *("link", "open", "modify", "close_write", "attrib", "unlink")
+    ]
+    assert {str(one["ino"]) for one in other} == {numbers}
+    assert all(one["path"].endswith("outside/other") for one in other)
+    assert told.stats["dropped"] == 0
+
+
+def test_links_made_before_the_watch_are_known_by_the_files_names(
+    guest: Guest, tail: Tailing
+) -> None:
+    """A file whose watched name the kernel has in memory: written by another of its names."""
+    watched, outside = f"{TOP}/watched", f"{TOP}/outside"
+    guest.run(
+        f"rm -rf {TOP}; mkdir -p {watched} {outside}; echo hello > {watched}/old;"
+        f"ln {watched}/old {outside}/other; : > {outside}/a; ln {outside}/a {outside}/b;"
+        f"stat {watched}/old",
+        deadline_s=20,
+    )
+
+    with tail(f"--watch {watched}") as running:
+        guest.run(f"echo x >> {outside}/other; echo x >> {outside}/a", deadline_s=20)
+        told = running.finish()
+
+    assert [one["action"] for one in told.records] == ["open", "modify", "close_write"]
+    assert {one["flags"] & OTHER_NAME for one in told.records} == {OTHER_NAME}
+
+
+def test_a_deep_folder_costs_no_more_than_a_bound(guest: Guest, tail: Tailing) -> None:
+    """An unwatched file 6,000 folders down: told without its path, at the price of the bound."""
+    # To remove so many folders takes long; a file system of its own goes at once.
+    deep = "/mnt/osqdeep"
+    guest.run(
+        f"mkdir -p {deep}; mount -t tmpfs none {deep}; mkdir {deep}/watched {deep}/a {deep}/b",
+        deadline_s=60,
+    )
+    times = 40
+    with tail(f"--watch {deep}/watched --action attrib") as running:
+        near = int(guest.run(f"osqclimb {deep}/a {CLIMBED - 20} {times}", deadline_s=120).stdout)
+        far = int(guest.run(f"osqclimb {deep}/b 6000 {times}", deadline_s=120).stdout)
+        told = running.finish()
+
+    guest.run(f"umount {deep}", deadline_s=60)
+    assert {one["flags"] for one in told.records} == {NO_PATH}
+    assert len(told.records) == times
+    # Twelve times as deep. The least of many tries is what it costs; a record is some of it.
+    assert far < 4 * near
+
+
+def test_a_storm_leaves_room_for_root_and_credentials(guest: Guest, tail: Tailing) -> None:
+    """A user fills the ring while nobody reads: what root runs afterwards is there."""
+    guest.run(f"rm -rf {TOP}; mkdir -p {TOP}; cp /bin/true {TOP}/root", deadline_s=20)
+
+    with tail("--type exec --type cred --ring-bytes 65536") as running:
+        guest.run(
+            f"pkill -STOP -x osqtail; {USER} osqprobe storm 300;"
+            f"{USER} unshare -U /bin/true; {TOP}/root; pkill -CONT -x osqtail",
+            deadline_s=120,
+        )
+        seen = running.finish()
+
+    assert seen.stats["dropped_full"] > 50
+    assert len(seen.execs_of(f"{TOP}/root")) == 1
+    assert [one for one in seen.records if one["type"] == "cred" and one["old"]["uid"] == 1000]
+    assert seen.stats["attempts"] == seen.stats["committed"] + seen.stats["dropped"]
+
+
+def test_encoders_on_one_cpu_lose_nothing(guest: Guest, tail: Tailing) -> None:
+    """Eight that run programs at a low priority beside one that takes all time."""
+    with tail("--type exec --ring-bytes 16777216 --watermark 1048576") as running:
+        count = int(guest.run("osqevade nest 1 6 8 /bin/true", deadline_s=120).stdout)
+        seen = running.finish()
+
+    assert count > 0
+    assert seen.stats["dropped"] == 0
+    assert count <= len(seen.execs_of("/usr/bin/true")) <= count + 8
+
+
+def test_hooks_that_root_switches_off_are_shown(
+    guest: Guest, driver: Driver, tail: Tailing
+) -> None:
+    """STATS and the log say so, and that they work again; types without such hooks do not."""
+    driver.unload()
+    driver.load(hook_check_s="1")
+    off = "grep hooks_off /sys/class/misc/osquery/stats"
+    switch = "sysctl -q kernel.ftrace_enabled"
+
+    with tail("--type exec --type cred") as running:
+        before = guest.run(off, deadline_s=20).stdout
+        during = guest.run(f"{switch}=0; sleep 3; {off}; {switch}=1", deadline_s=60).stdout
+        after = guest.run(off, deadline_s=20).stdout
+        running.finish()
+    log = guest.run("dmesg | grep -E 'kprobes (are|work)' | tail -2", deadline_s=20).stdout
+
+    assert [one.split()[1] for one in (before, during, after)] == ["0", str(1 << 8), "0"]
+    assert "switched off" in log
+    assert "work again" in log
+    driver.unload()
