@@ -72,7 +72,8 @@ class Driver:
         """Load the module; `parameters` are added to those of the configuration."""
         if self.handoff.control:
             pytest.skip("a control run does not load the module")
-        merged = {**self.spec.parameters, **parameters}
+        configured = self.handoff.build.parameters(self.spec)
+        merged = {**configured, **parameters}
         return self.platform.load(self.guest, self.spec, deadline_s=self.load_s, parameters=merged)
 
     def unload(self, *, attempts: int = 1) -> None:

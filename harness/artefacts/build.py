@@ -3,31 +3,47 @@
 
 The copy keeps the tree clean and lets several kernels be built side by side; paths in debug
 information lead back to the source, so that a debugger shows the file that is edited.
+`build_steps` has the commands, `build_box` is where they run, `built_files` what they make.
 """
 
-import os
 import re
-import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artefacts import build_steps, built_files, compiler_words, long_command, source_copy
+from harness.artefacts.build_box import Box
+from harness.artefacts.build_steps import Job, Step
 from harness.errors import BuildError
-from harness.host import cache, tool
+from harness.host import cache, programs, tool
 from harness.model import build_folder
 from harness.model.settings import Kernel, ModuleBuild, ModuleSpec
+from harness.model.words import filled
+from harness.modules import dkms
 from harness.symbols import elf
 
 Progress = Callable[[str], None]
 
-_BUILD_DEADLINE_S = 600.0
-_STRIP_DEADLINE_S = 120.0
+_COMPANION_S = 600.0
 # objtool says so when it gives up on a function; it then drops the unwind data of the whole
 # module, and every frame of a later backtrace is a guess.
 _OBJTOOL = re.compile(r"warning: objtool: .*can't find (jump|call) dest")
-_COMPILER = re.compile(r"\b(error|warning|undefined|fatal)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Site:
+    """Where a job is done: the folder of its results, and the project that it is done for."""
+
+    folder: Path
+    project: Path
+
+    @property
+    def log(self) -> Path:
+        """What the commands write."""
+        return self.folder / "build.log"
 
 
 def output_folder(project: Path, name: str, *, cache_root: Path) -> Path:
@@ -56,33 +72,20 @@ def build_module(
     Raises: BuildError with the compiler's messages, CacheBusy.
     """
     with _turn(spec, kernel, out, progress):
-        variables = {**spec.variables, **variables}
-        folder = out / kernel.release
-        source = folder / "src"
-        kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
+        site = _Site(folder=out / kernel.release, project=project)
+        job = _job(spec, kernel, site.folder, {**_own_variables(spec, kernel), **variables})
         with cache.room(project):
-            folder.mkdir(parents=True, exist_ok=True)
-            _mirror(spec.source, source)
-        place = source / spec.kbuild
-        built = ModuleBuild(
-            name=spec.name,
-            release=kernel.release,
-            stripped=folder / f"{spec.name}.ko",
-            debug=place / f"{spec.name}.ko",
-            build_id="",
-            log=folder / "build.log",
-            fresh=False,
-        )
-        stamp = folder / "inputs"
-        inputs = _inputs(spec, kernel, kdir, variables)
-        if not (built.stripped.is_file() and stamp.is_file() and stamp.read_text() == inputs):
+            site.folder.mkdir(parents=True, exist_ok=True)
+            source_copy.mirror(spec.source, job.source)
+        stamp = site.folder / "inputs"
+        inputs = _inputs(job)
+        fresh = not (_is_whole(job, site) and stamp.is_file() and stamp.read_text() == inputs)
+        if fresh:
             progress(f"building {spec.name} for {kernel.release}")
             stamp.unlink(missing_ok=True)
-            command = _command(place, kdir, variables, paths=_renamed(spec, source, kdir))
-            _compile(spec, command, built, cwd=project)
+            _compile(job, site, progress)
             stamp.write_text(inputs)
-            built = replace(built, fresh=True)
-        return replace(built, build_id=elf.build_id(built.debug))
+        return _result(job, site, fresh=fresh)
 
 
 def _turn(
@@ -92,8 +95,36 @@ def _turn(
     return cache.lock(
         out / f".{kernel.release}.lock",
         what=f"the build of {spec.name} for {kernel.release}",
-        deadline_s=_BUILD_DEADLINE_S,
+        deadline_s=spec.build_deadline_s,
         progress=progress,
+    )
+
+
+def _own_variables(spec: ModuleSpec, kernel: Kernel) -> dict[str, str]:
+    """Return the make variables that come from the configuration."""
+    return {**({"CC": kernel.cc} if kernel.cc else {}), **spec.variables}
+
+
+def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str, str]) -> Job:
+    """Return the job, its dkms.conf read.
+
+    Raises: ConfigError for a dkms.conf that cannot be read, BuildError for one that is not for
+        this kernel.
+    """
+    kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
+    source, conf = folder / "src", None
+    if spec.dkms is not None:
+        tree = folder / "dkms"
+        conf = dkms.read(spec.dkms, release=kernel.release, kdir=kdir, tree=tree)
+        source = tree / conf.package / conf.version / "build"
+        if conf.excluded:
+            raise BuildError(
+                f"{spec.dkms.name} says that {spec.name} is not for {kernel.release}",
+                hint="choose another kernel (--kernel); [tool.harness.kernels] defines them",
+                evidence=[conf.excluded],
+            )
+    return Job(
+        spec=spec, kernel=kernel, kdir=kdir, source=source, variables=dict(variables), conf=conf
     )
 
 
@@ -102,43 +133,143 @@ def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
 
     Raises: BuildError when the folder does not hold it.
     """
-    debug, stripped = folder / f"{spec.name}.ko", folder / f"{spec.name}.stripped.ko"
-    for file in (debug, stripped):
+    files = built_files.of_run(folder, spec.name)
+    for file in (file for one in files for file in (one.debug, one.stripped)):
         if not file.is_file():
             raise BuildError(f"{file} is not there", hint="the run may have failed to build")
+    debug, plan = folder / f"{spec.name}.ko", built_files.plan_file(folder, spec.name)
     return ModuleBuild(
         name=spec.name,
         release=kernel.release,
-        stripped=stripped,
+        stripped=folder / f"{spec.name}.stripped.ko",
         debug=debug,
         build_id=elf.build_id(debug),
         log=folder / "build.log",
         fresh=False,
+        files=files,
+        plan=plan if plan.is_file() else None,
     )
 
 
-def _compile(spec: ModuleSpec, command: list[str], built: ModuleBuild, *, cwd: Path) -> None:
-    _make(command, built.log, cwd=cwd)
-    if not built.debug.is_file():
-        raise BuildError(
-            f"make succeeded, but there is no {spec.name}.ko",
-            hint=f"does obj-m in {spec.kbuild}/Kbuild say {spec.name}.o?",
+def _is_whole(job: Job, site: _Site) -> bool:
+    """Return whether all that an earlier build has made is still there."""
+    try:
+        files, _ = built_files.loaded(job, site.folder)
+    except (OSError, ValueError, KeyError):
+        return False
+    return all(one.stripped.is_file() and one.debug.is_file() for one in files)
+
+
+def _result(job: Job, site: _Site, *, fresh: bool) -> ModuleBuild:
+    files, firmware = built_files.loaded(job, site.folder)
+    main = next(one for one in files if one.name.replace("-", "_") == _kernel_name(job.spec))
+    return ModuleBuild(
+        name=job.spec.name,
+        release=job.kernel.release,
+        stripped=main.stripped,
+        debug=main.debug,
+        build_id=elf.build_id(main.debug),
+        log=site.log,
+        fresh=fresh,
+        files=files,
+        plan=built_files.plan_file(site.folder, job.spec.name),
+        firmware=firmware,
+        words=job.words,
+    )
+
+
+def _kernel_name(spec: ModuleSpec) -> str:
+    return spec.name.replace("-", "_")
+
+
+def _compile(job: Job, site: _Site, progress: Progress) -> None:
+    """Run the commands of a build, and take what they made."""
+    if job.conf is not None and job.conf.patches:
+        shutil.rmtree(job.source)
+        job.source.with_name(f"{job.source.name}.manifest").unlink(missing_ok=True)
+        source_copy.mirror(job.spec.source, job.source)
+    built_files.clear(job)
+    site.log.write_text("")
+    end = time.monotonic() + job.spec.build_deadline_s
+    for step in build_steps.steps(job):
+        _run(job, site, step, max(end - time.monotonic(), 1.0), progress)
+    _check_objtool(job, site, progress)
+    built_files.collect(job, site.folder)
+
+
+def _run(job: Job, site: _Site, step: Step, deadline_s: float, progress: Progress) -> None:
+    command, env = list(step.command), None
+    if job.kernel.build_root is not None or not job.by_kbuild:
+        box = Box(
+            release=job.kernel.release,
+            kdir=job.kdir,
+            scratch=site.folder / "box",
+            root=job.kernel.build_root,
+            shared=(site.folder, _kernel_folder(job)),
         )
-    strip = ["objcopy", "--strip-debug", str(built.debug), str(built.stripped)]
-    tool.run(strip, deadline_s=_STRIP_DEADLINE_S, error=BuildError)
+        command = box.command(command, cwd=step.cwd)
+        compiler = {"CC": job.kernel.cc} if job.kernel.cc else {}
+        env = box.environment(KCFLAGS=build_steps.prefix_flags(job), **compiler)
+    watch = long_command.Watch(
+        what=f"building {job.spec.name}: {step.what}",
+        log=site.log,
+        deadline_s=deadline_s,
+        progress=progress,
+    )
+    try:
+        status = long_command.run(command, watch, cwd=step.cwd, env=env)
+    except FileNotFoundError as error:
+        raise programs.not_installed(command[0], BuildError) from error
+    if status != 0:
+        lines = site.log.read_text(errors="backslashreplace").splitlines()
+        raise BuildError(
+            f"the module does not build ({step.what} ended with {status})",
+            hint=f"all of it: {site.log}",
+            evidence=_shown(job, site, compiler_words.telling(lines)),
+        )
 
 
-def run_companions(spec: ModuleSpec, *, project: Path) -> None:
+def _kernel_folder(job: Job) -> Path:
+    """Return the folder that holds the headers, and what their links lead to."""
+    inside = job.kdir.is_relative_to(job.kernel.vmlinuz.parent)
+    return job.kernel.vmlinuz.parent if inside else job.kdir
+
+
+def _shown(job: Job, site: _Site, lines: list[str]) -> list[str]:
+    """Return lines of a build with the names of the developer's own files."""
+    name = compiler_words.shown_name(job.spec.source, site.project)
+    return compiler_words.shown(lines, {job.source: name})
+
+
+def _check_objtool(job: Job, site: _Site, progress: Progress) -> None:
+    """Hold a module to code that backtraces can be made through; of foreign ones it is said."""
+    lines = site.log.read_text(errors="backslashreplace").splitlines()
+    dropped = [line for line in lines if _OBJTOOL.search(line)]
+    if not dropped:
+        return
+    what = "objtool could not follow the module's code, so backtraces through it would be lost"
+    if not job.by_kbuild:
+        progress(f"{what}: {dropped[0]}")
+        return
+    raise BuildError(what, hint=f"all of it: {site.log}", evidence=_shown(job, site, dropped))
+
+
+def run_companions(
+    spec: ModuleSpec, *, project: Path, known: Mapping[str, str] | None = None
+) -> None:
     """Build what the tests need beside the module, then check that every pushed file is there.
 
+    `known` are the words in braces that commands may name.
     Raises: BuildError with the command's output.
     """
-    for command in spec.companions:
+    for words in spec.companions:
+        command = [filled(word, known or {}) for word in words]
         made = tool.run(
-            command, deadline_s=_BUILD_DEADLINE_S, error=BuildError, check=False, cwd=project
+            command, deadline_s=_COMPANION_S, error=BuildError, check=False, cwd=project
         )
         if made.status != 0:
-            raise BuildError(f"{' '.join(command)} failed", evidence=_telling(made.lines))
+            lines = compiler_words.telling(made.lines)
+            raise BuildError(f"{' '.join(command)} failed", evidence=lines)
     for push in spec.push:
         if not push.source.is_file():
             raise BuildError(
@@ -146,78 +277,11 @@ def run_companions(spec: ModuleSpec, *, project: Path) -> None:
             )
 
 
-def _mirror(source: Path, target: Path) -> None:
-    """Bring a copy up to date: changed files are written, vanished ones removed, objects kept."""
-    wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
-    manifest = target.with_name("manifest")
-    known = set(manifest.read_text().splitlines()) if manifest.is_file() else set()
-    for name in known - {str(path) for path in wanted}:
-        (target / name).unlink(missing_ok=True)
-    for path in wanted:
-        original, copy = source / path, target / path
-        if copy.is_file() and copy.stat().st_mtime_ns == original.stat().st_mtime_ns:
-            continue
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(original, copy)
-    manifest.write_text("".join(f"{path}\n" for path in sorted(wanted)))
-
-
-def _inputs(spec: ModuleSpec, kernel: Kernel, kdir: Path, variables: Mapping[str, str]) -> str:
-    files = sorted(path for path in spec.source.rglob("*") if path.is_file())
-    names = "\n".join(str(path.relative_to(spec.source)) for path in files)
-    words = [f"{name}={value}" for name, value in sorted(variables.items())]
-    place = str(spec.known_as or "")
-    return cache.key_of(kernel.key, str(kdir), spec.kbuild, place, names, *words, *files)
-
-
-def _renamed(spec: ModuleSpec, source: Path, kdir: Path) -> dict[Path, Path]:
-    """Return which folders of this host the compiler is to write down as which others."""
-    if spec.known_as is None:
-        return {source: spec.source}
-    headers = {kdir.parent: Path("/usr/src"), kdir.parents[1] / "lib": Path("/usr/lib")}
-    return {source: spec.known_as, **headers}
-
-
-def _command(
-    place: Path, kdir: Path, variables: Mapping[str, str], *, paths: Mapping[Path, Path]
-) -> list[str]:
-    moved = [shlex.quote(f"{here}={there}") for here, there in paths.items()]
-    prefix = " ".join(f"-fdebug-prefix-map={one} -fmacro-prefix-map={one}" for one in moved)
-    command = ["make", "-C", str(kdir), f"M={place}", f"-j{os.cpu_count() or 1}"]
-    command += [f"KCFLAGS=-g {prefix}"]
-    command += [f"{name}={value}" for name, value in variables.items() if name != "KDIR"]
-    return [*command, "modules"]
-
-
-def _make(command: list[str], log: Path, *, cwd: Path) -> None:
-    made = tool.run(
-        command,
-        deadline_s=_BUILD_DEADLINE_S,
-        error=BuildError,
-        check=False,
-        cwd=cwd,
-        within=tool.Surroundings(log=log),
-    )
-    if made.status is None:
-        raise BuildError(f"make took over {_BUILD_DEADLINE_S:.0f} s", hint=str(log))
-    lines = made.lines
-    if made.status != 0:
-        raise BuildError(
-            "the module does not build", hint=f"all of it: {log}", evidence=_telling(lines)
-        )
-    dropped = [line for line in lines if _OBJTOOL.search(line)]
-    if dropped:
-        raise BuildError(
-            "objtool could not follow the module's code, so backtraces through it would be lost",
-            hint=f"all of it: {log}",
-            evidence=dropped,
-        )
-
-
-def _telling(lines: Sequence[str], *, context: int = 4, most: int = 40) -> Sequence[str]:
-    """Return the first messages of the compiler with the lines that belong to them."""
-    hits = [number for number, line in enumerate(lines) if _COMPILER.search(line)]
-    if not hits:
-        return lines[-most:]
-    chosen = sorted({near for hit in hits for near in range(hit, hit + context)})
-    return [lines[number] for number in chosen if number < len(lines)][:most]
+def _inputs(job: Job) -> str:
+    """Return what a build depends on, as one word: sources, kernel, commands, variables."""
+    spec = job.spec
+    told = (spec.kbuild, spec.make, spec.before, spec.modules, spec.needs, spec.firmware)
+    variables = [f"{name}={value}" for name, value in sorted(job.variables.items())]
+    words = [job.kernel.key, str(job.kdir), str(spec.known_as or ""), repr(told), repr(job.conf)]
+    words += [job.kernel.build_root.name if job.kernel.build_root else "", *variables]
+    return cache.key_of(*words, *source_copy.contents(spec.source))

@@ -6,19 +6,20 @@ An image holds no kernel; `kernels` brings that, and any image boots with any ke
 
 import json
 import os
-import pwd
 import secrets
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from harness.artefacts import bootstrap
+from harness.artefacts.bootstrap import Bootstrap
 from harness.errors import ConfigError, ImageError
 from harness.host import apt, cache, toml_file, tool
-from harness.model.machines import ImageSpec
+from harness.model.machines import ImageChange, ImageSpec
 from harness.model.settings import Image
 
 Progress = Callable[[str], None]
@@ -26,10 +27,11 @@ Progress = Callable[[str], None]
 # Raised when this module or the way it calls mmdebstrap changes what comes out.
 _FORMAT = "2"
 _LOCK_S = 1800.0
-_BOOTSTRAP_S = 1500.0
 _STEP_S = 600.0
 _SHARE_SPARE_MIB = 32
 _ADAPTER = TypeAdapter(ImageSpec)
+_CHANGE = TypeAdapter(ImageChange)
+_SHIPPED = Path(__file__).with_name("images")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,21 +46,55 @@ class CachedItem:
     folder: Path
 
 
-def load_spec(images: Path, name: str) -> ImageSpec:
-    """Return the description of an image from <images>/<name>.toml.
+def load_spec(images: Path, wanted: str | ImageChange) -> ImageSpec:
+    """Return the description of an image: by its name, or as another one and something more.
 
+    <images>/NAME.toml is the project's own; what is not there ships with the harness.
     Raises: ConfigError for a missing file, and for any wrong key, type or path.
     """
-    file = images / f"{name}.toml"
-    if not file.is_file():
-        known = ", ".join(sorted(found.stem for found in images.glob("*.toml"))) or "none"
-        raise ConfigError(file, "-", f"no such image; there are: {known}")
+    if isinstance(wanted, ImageChange):
+        base = load_spec(images, wanted.extends)
+        return _extended(base, wanted, name=f"{base.name}-extended")
+    return _named(wanted, (images, _SHIPPED))
+
+
+def _named(name: str, folders: Sequence[Path]) -> ImageSpec:
+    """Return the image of a name from the first folder that has it.
+
+    An image that extends one of its own name means the one in the folders that follow.
+    """
+    files = [folder / f"{name}.toml" for folder in folders]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        known = sorted({found.stem for folder in folders for found in folder.glob("*.toml")})
+        raise ConfigError(files[0], "-", f"no such image; there are: {', '.join(known)}")
+    table = toml_file.read(file)
     try:
-        spec = _ADAPTER.validate_python({"name": name, **toml_file.read(file)})
+        if "extends" not in table:
+            spec = _ADAPTER.validate_python({"name": name, **table})
+            return _located(spec, file)
+        change = _CHANGE.validate_python(table)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(file, ".".join(map(str, first["loc"])), first["msg"]) from error
-    setup = images / spec.setup
+    below = folders[folders.index(file.parent) + (1 if change.extends == name else 0) :]
+    extended = _extended(_named(change.extends, below), change, name=name)
+    return _located(extended, file) if change.setup else extended
+
+
+def _extended(base: ImageSpec, change: ImageChange, *, name: str) -> ImageSpec:
+    return replace(
+        base,
+        name=name,
+        packages=tuple(sorted({*base.packages, *change.packages})),
+        size_mib=change.size_mib or base.size_mib,
+        setup=change.setup or base.setup,
+    )
+
+
+def _located(spec: ImageSpec, file: Path) -> ImageSpec:
+    """Return the image with its set-up script, which lies beside the file that names it."""
+    setup = file.parent / spec.setup
     if not setup.is_file():
         raise ConfigError(file, "setup", f"no such file: {setup}")
     return replace(spec, setup=setup)
@@ -119,9 +155,9 @@ def folder_disk(folder: Path, disk: Path) -> None:
 
 
 def list_cached(root: Path) -> tuple[CachedItem, ...]:
-    """Return what the cache holds, by kind and name: images, kernels, their symbols, snapshots."""
+    """Return what the cache holds, by kind and name: images, kernels, build roots, ..."""
     found = []
-    for kind in ("images", "kernels", "symbols", "snapshots"):
+    for kind in ("images", "kernels", "buildroots", "symbols", "snapshots"):
         for folder in sorted((root / kind).glob("*")):
             if folder.name.startswith(".") or not folder.is_dir():
                 continue
@@ -167,12 +203,14 @@ def _bootstrap(spec: ImageSpec, sources: list[str], folder: Path, progress: Prog
     for name in ("id_ed25519", "host_key"):
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "harness", "-f", folder / name)
     disk = folder / "root.qcow2"
-    command = ["mmdebstrap", f"--mode={_mode()}", "--variant=minbase", "--format=null"]
-    command += [f"--include={','.join(spec.packages)}"]
-    command += [f"--customize-hook={hook}" for hook in _hooks(spec, folder, disk)]
-    command += [f"--aptopt={option}" for option in apt.options()]
-    command += [spec.suite, "/dev/null", *sources]
-    _mmdebstrap(command, folder / "bootstrap.log")
+    options = ["--format=null"]
+    options += [f"--customize-hook={hook}" for hook in _hooks(spec, folder, disk)]
+    bootstrap.run(
+        Bootstrap(suite=spec.suite, packages=spec.packages, sources=tuple(sources)),
+        options,
+        target="/dev/null",
+        log=folder / "bootstrap.log",
+    )
     progress(f"made {disk.stat().st_size // 2**20} MiB")
     size = disk.stat().st_size
     facts = {"disk_bytes": size, "packages": list(spec.packages), "made": secrets.token_hex(4)}
@@ -208,29 +246,6 @@ trap 'umount "$1.bare"; rmdir "$1.bare"; rm -f "$1.raw"' EXIT
 mke2fs -q -t ext4 -O ^has_journal -L harness-root -d "$1.bare" "$1.raw" {size}M
 qemu-img convert -q -f raw -O qcow2 "$1.raw" "$1/root.qcow2"
 """
-
-
-def _mode() -> str:
-    """Return mmdebstrap's mode for this user.
-
-    Raises: ImageError when neither root nor an unshare with sub-uids is to be had.
-    """
-    if os.getuid() == 0:
-        return "root"
-    user = {str(os.getuid()), pwd.getpwuid(os.getuid()).pw_name}
-    listed = Path("/etc/subuid").read_text().split("\n") if Path("/etc/subuid").exists() else []
-    if any(line.split(":")[0] in user for line in listed) and shutil.which("newuidmap"):
-        return "unshare"
-    raise ImageError(
-        "an ordinary user needs sub-uids and newuidmap to bootstrap an image",
-        hint="apt-get install uidmap; usermod --add-subuids 100000-165535 "
-        "--add-subgids 100000-165535 $USER (as root, once)",
-    )
-
-
-def _mmdebstrap(command: list[str], log: Path) -> None:
-    within = tool.Surroundings(log=log, disk=log.parent.parent)
-    tool.run(command, deadline_s=_BOOTSTRAP_S, error=ImageError, within=within)
 
 
 def _qemu_img(*arguments: str) -> None:

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.artefacts import initrd
@@ -21,7 +22,7 @@ from harness.model.settings import Kernel
 Progress = Callable[[str], None]
 
 # Raised when this module or `initrd` changes what comes out.
-_FORMAT = "3"
+_FORMAT = "4"
 _LOCK_S = 900.0
 _STEP_S = 600.0
 _BUSYBOX = "busybox-static"
@@ -35,13 +36,14 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     A meta package (linux-image-cloud-amd64) gives the kernel that it depends on today.
     Raises: KernelError when it cannot be fetched or unpacked, CacheBusy, Lost on a full disk.
     """
-    view = apt_suite.view(spec.suite, root=root, progress=progress) if spec.suite else ()
+    suite = "" if spec.suite == apt.own_suite() else spec.suite
+    view = apt_suite.view(suite, root=root, progress=progress) if suite else ()
 
     def ask() -> list[str]:
         return _versions(resolve(spec.package, *view), *view)
 
     # What is remembered is forgotten when the host's lists change, and a suite has its own.
-    versions = ask() if spec.suite else apt.cached_answer(root, spec.package, ask)
+    versions = ask() if suite else apt.cached_answer(root, spec.package, ask)
     packages = [one.partition("=")[0] for one in versions]
     release = packages[0].removeprefix("linux-image-")
     key = cache.key_of(_FORMAT, *versions)
@@ -57,7 +59,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
             progress(f"fetching {release}: {', '.join(packages)}")
             with cache.publish(folder) as beside:
                 _unpack(packages, beside, progress, view)
-                _assemble(release, beside, final=folder)
+                _assemble(release, beside)
                 facts = {
                     "release": release,
                     "version": versions[0].partition("=")[2],
@@ -66,7 +68,8 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
                 (beside / "kernel.json").write_text(json.dumps(facts) + "\n")
             cache.forget_unused(root / "kernels")
         os.utime(folder)
-    return _kernel(name, release, key, folder)
+    found = _kernel(name, release, key, folder)
+    return replace(found, suite=suite, cc=spec.cc)
 
 
 def resolve(package: str, *view: str) -> str:
@@ -84,9 +87,12 @@ def resolve(package: str, *view: str) -> str:
 
 
 def _versions(package: str, *view: str) -> list[str]:
-    """Return NAME=VERSION of every package that makes this kernel, its image first."""
+    """Return NAME=VERSION of every package that makes this kernel, its image first.
+
+    busybox is the host's own: that of Debian 11 cannot find a disk by its label.
+    """
     needed = _packages(package, *view)
-    known = apt.versions(needed, *view)
+    known = {**apt.versions(needed, *view), **apt.versions([_BUSYBOX])}
     missing = [one for one in needed if one not in known]
     if missing:
         raise KernelError(
@@ -112,14 +118,17 @@ def _unpack(
 ) -> None:
     fetched = folder / "packages"
     fetched.mkdir()
-    files = apt.download(packages, fetched, *view)
+    own = [one for one in packages if one.partition("=")[0] == _BUSYBOX]
+    others = [one for one in packages if one not in own]
+    apt.download(others, fetched, *view)
+    files = apt.download(own, fetched)
     progress(f"unpacking {len(files)} packages")
     for file in files:
         _run("dpkg-deb", "--extract", file, folder / "tree")
     shutil.rmtree(fetched)
 
 
-def _assemble(release: str, folder: Path, *, final: Path) -> None:
+def _assemble(release: str, folder: Path) -> None:
     tree = folder / "tree"
     (tree / "boot" / f"vmlinuz-{release}").rename(folder / "vmlinuz")
     (tree / "boot" / f"config-{release}").rename(folder / "config")
@@ -140,7 +149,7 @@ def _assemble(release: str, folder: Path, *, final: Path) -> None:
     if (tree / "usr/lib").is_dir():
         _move_kbuild(tree / "usr/lib", folder / "lib")
     shutil.rmtree(tree)
-    _relocate(folder / "src", final)
+    _relocate(folder / "src")
 
 
 def _busybox(tree: Path) -> bytes:
@@ -166,18 +175,19 @@ def _move_kbuild(source: Path, target: Path) -> None:
         folder.rename(target / folder.name)
 
 
-def _relocate(source: Path, final: Path) -> None:
-    """Make the headers' absolute paths point to where they will lie."""
+def _relocate(source: Path) -> None:
+    """Make the headers work wherever the folder lies, so that a cache can be moved or copied."""
     for makefile in source.glob("linux-headers-*/Makefile"):
         text = makefile.read_text()
-        makefile.write_text(text.replace("/usr/src/", f"{final}/src/"))
+        here = "$(dir $(lastword $(MAKEFILE_LIST)))../"
+        makefile.write_text(text.replace("/usr/src/", here))
     for folder in source.glob("linux-headers-*"):
         for name in ("scripts", "tools"):
             link = folder / name
             if link.is_symlink():
                 target = link.readlink()
                 link.unlink()
-                link.symlink_to(final / "lib" / target.parts[-2] / name)
+                link.symlink_to(Path("../../lib") / target.parts[-2] / name)
 
 
 def _kernel(name: str, release: str, key: str, folder: Path) -> Kernel:

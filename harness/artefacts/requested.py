@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.artefacts import build as module_build
+from harness.artefacts import build_root
 from harness.errors import UsageError
 from harness.model.request import KernelTestRequest
 from harness.model.settings import Kernel, ModuleBuild, ModuleSpec
@@ -24,8 +25,9 @@ def modules(
             key: module_build.finished(module.variant(key), kernel, request.modules)
             for key in module.variants
         }
-        module_build.run_companions(module, project=request.settings.root)
-        return module_build.finished(module, kernel, request.modules), found
+        built = module_build.finished(module, kernel, request.modules)
+        module_build.run_companions(module, project=request.settings.root, known=built.words)
+        return built, found
     return build_module(request, kernel, progress), build_variants(request, kernel, progress)
 
 
@@ -33,7 +35,7 @@ def build_module(request: KernelTestRequest, kernel: Kernel, progress: Progress)
     """Return the module built for a kernel, its companions built, too."""
     settings = request.settings
     build = _build(request, settings.module, "kernel", kernel, progress)
-    module_build.run_companions(settings.module, project=settings.root)
+    module_build.run_companions(settings.module, project=settings.root, known=build.words)
     return build
 
 
@@ -68,7 +70,9 @@ def _build(
     root = request.settings.root
     return module_build.build_module(
         spec,
-        kernel,
+        build_root.fitted(
+            kernel, spec.build_needs, root=request.environment.cache, progress=progress
+        ),
         project=root,
         out=module_build.output_folder(root, folder, cache_root=request.environment.cache),
         variables=request.environment.kbuild,
@@ -80,5 +84,8 @@ def keep_modules(builds: tuple[ModuleBuild, ...], folder: Path) -> None:
     """Copy exactly the modules that run into the run's folder: what a vmcore is read with."""
     folder.mkdir()
     for one in builds:
-        shutil.copy2(one.debug, folder / f"{one.name}.ko")
-        shutil.copy2(one.stripped, folder / f"{one.name}.stripped.ko")
+        for file in one.loaded:
+            shutil.copy2(file.debug, folder / f"{file.name}.ko")
+            shutil.copy2(file.stripped, folder / f"{file.name}.stripped.ko")
+        if one.plan is not None:
+            shutil.copy2(one.plan, folder / one.plan.name)

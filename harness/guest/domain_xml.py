@@ -8,7 +8,8 @@ Source: https://libvirt.org/formatdomain.html.
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from harness.model.settings import Accel, DomainSpec
+from harness.model.domain import DomainSpec
+from harness.model.settings import Accel
 
 NETDEV_ID = "ssh"
 RUN_NAMESPACE = "urn:modlab:run"

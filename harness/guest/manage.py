@@ -17,7 +17,9 @@ from harness.systems.linux import kmod
 from harness.systems.ssh import Guest
 
 _CACHE_FOLDERS = (
-    *("images", "kernels", "symbols", "snapshots", "libvirt", "apt", "live", "builds"),
+    *("images", "kernels", "buildroots", "symbols", "snapshots", "libvirt", "apt", "live"),
+    "builds",
+    "dkms",
 )
 
 

@@ -20,9 +20,10 @@ from harness.guest.registry import GuestEntry
 from harness.host import accelerator
 from harness.host.config import choose_target
 from harness.model import build_folder
+from harness.model.domain import DomainSpec
 from harness.model.environment import Environment
 from harness.model.machines import TargetSpec
-from harness.model.settings import Accel, DomainSpec, Image, Kernel, Settings
+from harness.model.settings import Accel, Image, Kernel, Settings
 
 Progress = Callable[[str], None]
 _CMDLINE = "console=ttyS0,115200 root=LABEL=harness-root rw nokaslr ignore_loglevel panic=0"

@@ -32,9 +32,10 @@ from harness.guest.hypervisor import Hypervisor
 from harness.guest.log_watch import LogWatch
 from harness.guest.snapshot import Snapshot
 from harness.host import accelerator, cache
+from harness.model.domain import DomainSpec
 from harness.model.guest_history import GuestHistory
 from harness.model.session_request import SessionRequest
-from harness.model.settings import Accel, DomainSpec, Endpoint
+from harness.model.settings import Accel, Endpoint
 from harness.panic.causes import related
 from harness.systems.linux import kmod
 from harness.systems.ssh import Guest

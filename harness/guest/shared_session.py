@@ -41,7 +41,8 @@ class Handoff:
     @property
     def modules(self) -> dict[str, Path]:
         """The modules with symbols, by their names in the kernel."""
-        return {one.name: one.debug for one in (self.build, *self.variants.values())}
+        builds = (self.build, *self.variants.values())
+        return {one.name: one.debug for build in builds for one in build.loaded}
 
 
 _ADAPTER = TypeAdapter(Handoff)

@@ -16,7 +16,8 @@ from pathlib import Path
 from harness.artefacts import image
 from harness.guest.domain_xml import render
 from harness.host import cache
-from harness.model.settings import DomainSpec, Image
+from harness.model.domain import DomainSpec
+from harness.model.settings import Image
 
 # Increase this when the steps of `session` before a save change.
 _FORMAT = "1"

@@ -74,6 +74,14 @@ def debian_sources(suite: str) -> list[str]:
     return sorted(f"deb {uri} {name} {' '.join(sorted(of))}" for (uri, name), of in found.items())
 
 
+def own_suite() -> str:
+    """Return the name of the host's own Debian (bookworm), "" on another system."""
+    file = Path("/etc/os-release")
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    values = dict(line.partition("=")[::2] for line in lines)
+    return values.get("VERSION_CODENAME", "").strip('"') if values.get("ID") == "debian" else ""
+
+
 def options() -> tuple[str, ...]:
     """Return the host's options for fetching packages: proxies, certificates, date checks."""
     lines = _output("apt-config", "dump").splitlines()

@@ -15,7 +15,7 @@ import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError
-from harness.host import toml_file
+from harness.host import defaults, toml_file
 from harness.model.environment import Environment
 from harness.model.machines import TargetSpec
 from harness.model.products import PackagesSpec
@@ -55,28 +55,34 @@ def child_environment(session_file: Path) -> dict[str, str]:
 def load_nearest(start: Path) -> Settings:
     """Return the settings of the nearest pyproject.toml with a [tool.harness] table.
 
-    The search goes from `start` upwards, and each file is read once.
-    Raises: ConfigError when no folder up to the root of the file system has one; whatever `load`
-        raises.
+    It is looked for from `start` upwards, and each file is read once. A folder that holds a module
+    and has no such file needs none: its settings are what the module tells.
+    Raises: ConfigError when there is none up to the root of the file system, and as `load` does.
     """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         table = _table(file) if file.is_file() else None
         if table is not None:
             return _settings(file, table)
+    if not (start / "pyproject.toml").is_file() and defaults.has_module(start):
+        return load(start)
     raise ConfigError(
         start / "pyproject.toml",
         "tool.harness",
-        "neither this folder nor one above it has this table",
-        hint="add [tool.harness] to the project's pyproject.toml, or give --config FILE",
+        "no such table here or in a folder above",
+        hint="a folder with a module's Makefile, Kbuild or dkms.conf needs none; or write the "
+        "table (docs/modules.md), or give --config FILE",
     )
 
 
 def load(file: Path) -> Settings:
     """Return the settings of one pyproject.toml, with absolute paths and checked names.
 
+    Of a folder without one, they are what the module in it tells.
     Raises: ConfigError for a file that cannot be read, and for any wrong key, type, name or path.
     """
+    if file.is_dir():
+        return _settings(file, {})
     table = _table(file)
     if table is None:
         raise ConfigError(file, "tool.harness", "a table is expected")
@@ -95,10 +101,12 @@ def _table(file: Path) -> dict[str, Any] | None:
 
 
 def _settings(file: Path, table: dict[str, Any]) -> Settings:
-    """Return the settings that a table holds, checked."""
+    """Return the settings that a table holds, checked; of a folder, what it need not say."""
     file = file.absolute()
+    root = file if file.is_dir() else file.parent
+    table = defaults.completed(table, root)
     try:
-        settings = _ADAPTER.validate_python({**table, "root": file.parent, "file": file})
+        settings = _ADAPTER.validate_python({**table, "root": root, "file": file})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(["tool.harness", *(str(part) for part in first["loc"])])
@@ -147,6 +155,8 @@ def _absolute(settings: Settings) -> Settings:
         push=push,
         drgn=root / module.drgn if module.drgn else None,
         debugger=root / module.debugger if module.debugger else None,
+        dkms=root / module.dkms if module.dkms else None,
+        firmware={name: root / source for name, source in module.firmware.items()},
     )
     packages, kext = settings.packages, settings.kext
     if packages is not None:
@@ -181,11 +191,16 @@ def _check_names(settings: Settings) -> None:
 def _check_paths(settings: Settings) -> None:
     module = settings.module
     kbuild = module.source / module.kbuild
-    if not any((kbuild / name).is_file() for name in ("Kbuild", "Makefile")):
+    by_kbuild = module.dkms is None and not module.make
+    if by_kbuild and not any((kbuild / name).is_file() for name in ("Kbuild", "Makefile")):
         raise ConfigError(
-            settings.file, "tool.harness.module.kbuild", f"no Kbuild or Makefile in {kbuild}"
+            settings.file,
+            "tool.harness.module.kbuild",
+            f"no Kbuild or Makefile in {kbuild}",
+            hint="source is the folder that is copied, kbuild the one in it that has the Kbuild",
         )
-    for name, file in (("drgn", module.drgn), ("debugger", module.debugger)):
+    named = {f"firmware.{name}": file for name, file in module.firmware.items()}
+    for name, file in (*named.items(), ("drgn", module.drgn), ("debugger", module.debugger)):
         if file is not None and not file.is_file():
             key = f"tool.harness.module.{name}"
             raise ConfigError(settings.file, key, f"no such file: {file}")

@@ -11,7 +11,7 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """The root file system of an image, as vm-images/<name>.toml describes it.
+    """One NAME.toml in the folder `images`: what the root file system is made of.
 
     Attributes:
         name: The name of the file, without .toml. No key: it is set when the file is read.
@@ -31,20 +31,41 @@ class ImageSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageChange:
+    """An image that is another one and something more; also a NAME.toml with the key `extends`.
+
+    Attributes:
+        extends: The name of the other image: one of the project, or one that ships.
+        packages: The Debian packages to install besides those of the other image.
+        size_mib: The size of the disk in MiB, when it is not that of the other image.
+        setup: A shell script to run instead of that of the other image.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    extends: str
+    packages: tuple[str, ...] = ()
+    size_mib: int | None = None
+    setup: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class KernelSpec:
     """A kernel, named by the distribution's meta package or versioned package (linux-image-...).
 
     Attributes:
         package: The package that holds the kernel, or depends on it.
         suite: The Debian suite to take it from, trixie for example, when it is not the host's own.
-            The host's own apt fetches it.
-        one_thread: The same as `one_thread` of a target, for every target with this kernel.
+            The host's apt fetches it all the same.
+        cc: The compiler of modules for it, gcc-13 for example, when it is not the kernel's own.
+        one_thread: As `one_thread` of a target.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     package: str
     suite: str = ""
+    cc: str = ""
     one_thread: bool = False
 
 
@@ -53,7 +74,8 @@ class TargetSpec:
     """A machine to test on: one image, one kernel, and the size of the machine.
 
     Attributes:
-        image: The image, a file NAME.toml in the folder `images`.
+        image: The image, a file NAME.toml in the folder `images` or one that ships; or a table
+            with `extends` and what is more.
         kernel: The kernel, a name in `kernels`.
         arch: The architecture of the machine.
         memory_mib: The guest's memory in MiB.
@@ -66,8 +88,8 @@ class TargetSpec:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    image: str
-    kernel: str
+    image: str | ImageChange = "debian-12"
+    kernel: str = "6.1"
     arch: str = "x86_64"
     memory_mib: int = 768
     vcpus: int = 2

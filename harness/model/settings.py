@@ -15,6 +15,7 @@ from harness.model.limits import Timeouts, VmcoreLimits
 from harness.model.machines import KernelSpec, TargetSpec
 from harness.model.products import KextSpec, PackagesSpec
 from harness.model.provenance import Provenance
+from harness.model.words import filled
 from harness.panic.values import KernelReport
 
 # Tells pydantic to reject a key that is not a field, so that a misspelt key is an error.
@@ -97,11 +98,23 @@ class ModuleSpec:
     """The module under test: where its source is, how it is built, loaded and recognised.
 
     Attributes:
-        name: The name of the module, without .ko.
-        source: The folder with the source. The whole folder is copied, and the module is built in
-            the copy.
+        name: The name of the module, without .ko. Without it, what the source folder says.
+        source: The folder with the source. Its files are copied, without those that git ignores,
+            and built in the copy.
         kbuild: The folder in `source` that holds the Kbuild file.
-        parameters: Parameters for insmod.
+        dkms: A dkms.conf that says how the module is built, instead of `kbuild`. One in the source
+            folder is taken by itself.
+        make: A shell command that builds the module, instead of `kbuild`. It and the other
+            commands and parameters may name {kdir}, {release}, {build} (the copy) and {source}.
+        before: Shell commands that run in the copy before the build.
+        modules: Patterns of further modules of the build that are loaded. What a module needs of
+            the same build is loaded with it.
+        needs: Modules of the kernel that are loaded first, besides those that modinfo names.
+        firmware: Files on the host, by their names below /lib/firmware in the guest.
+        build_needs: Debian packages that the build uses. Where this host lacks one, the module is
+            built in a build root.
+        build_deadline_s: The longest that a build may take, in seconds.
+        parameters: Parameters for insmod. OTHER.parameter is one of another module of the build.
         devices: Device nodes that must appear after loading.
         companions: Commands, each a list of arguments, that run on the host in the project's root
             after the module is built. They make what the tests need besides the module, for
@@ -119,8 +132,16 @@ class ModuleSpec:
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     name: str
-    source: Path
+    source: Path = Path()
     kbuild: str = "."
+    dkms: Path | None = None
+    make: str = ""
+    before: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    firmware: dict[str, Path] = field(default_factory=dict)
+    build_needs: tuple[str, ...] = ()
+    build_deadline_s: float = 1800.0
     parameters: dict[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
     companions: tuple[tuple[str, ...], ...] = ()
@@ -140,6 +161,7 @@ class ModuleSpec:
             variables={**self.variables, **spec.variables},
             parameters=spec.parameters,
             devices=spec.devices,
+            modules=(),
             companions=(),
             push=(),
             variants={},
@@ -180,7 +202,8 @@ class Settings:
 
     Attributes:
         root: The folder of `file`. No key: `config` sets it.
-        file: The pyproject.toml that was read. No key: `config` sets it.
+        file: The pyproject.toml that was read; the folder itself where a module has none. No key:
+            `config` sets it.
         default_target: The target that tasks use when --target is not given.
         module: The module under test.
         tests: The suites, in the order in which they run.
@@ -205,7 +228,7 @@ class Settings:
     tests: tuple[TestSpec, ...]
     targets: dict[str, TargetSpec]
     kernels: dict[str, KernelSpec]
-    images: Path
+    images: Path = Path("vm-images")
     nightly: tuple[str, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     vmcores: VmcoreLimits = field(default_factory=VmcoreLimits)
@@ -242,8 +265,9 @@ class Image:
 class Kernel:
     """One unpacked kernel: what QEMU boots, what the guest mounts, what modules build against.
 
-    `modules_disk` is an ext4 file with /lib/modules/RELEASE; the guest mounts it read-only. `kdir`
-    is the folder to pass to `make -C`.
+    `modules_disk` is an ext4 file holding /lib/modules/RELEASE, attached read-only; `kdir` is the
+    folder to give to `make -C`. `cc` is the compiler that was chosen for it, "" for its own, and
+    `build_root` a root file system with that compiler, None where this host has it.
     """
 
     name: str
@@ -255,13 +279,28 @@ class Kernel:
     modules_disk: Path
     kdir: Path
     config: Path
+    suite: str = ""
+    cc: str = ""
+    build_root: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleFile:
+    """One module's file as it is pushed, and the one with symbols."""
+
+    name: str
+    stripped: Path
+    debug: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleBuild:
-    """One built module: the stripped file for the guest, the file with symbols, and the log.
+    """One built module: the file that is pushed, the one with symbols, and what made it.
 
-    `fresh` is false when the module was found in the cache and not built.
+    `files` are all modules of the build that are loaded, this one among them, in the order of
+    loading; () stands for this one alone. `plan` is a file with the steps of loading them, as
+    `modinfo.load_plan` writes it; `firmware` are the files that the kernel is asked for,
+    `words` what stands for the words in braces that parameters may name.
     """
 
     name: str
@@ -271,6 +310,20 @@ class ModuleBuild:
     build_id: str
     log: Path
     fresh: bool
+    files: tuple[ModuleFile, ...] = ()
+    plan: Path | None = None
+    firmware: tuple[PushSpec, ...] = ()
+    words: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def loaded(self) -> tuple[ModuleFile, ...]:
+        """Every module that is loaded, in the order of loading."""
+        alone = ModuleFile(name=self.name, stripped=self.stripped, debug=self.debug)
+        return self.files or (alone,)
+
+    def parameters(self, spec: ModuleSpec) -> dict[str, str]:
+        """Return a module's parameters for this build, words in braces replaced."""
+        return {name: filled(text, self.words) for name, text in spec.parameters.items()}
 
 
 # The address on which debug stubs and forwarded ports of this host listen.
@@ -291,33 +344,6 @@ class Endpoint:
     def of_guest(cls, *, port: int, key_file: Path, host_key: str) -> Self:
         """Return how to reach a guest of this host: as root, over a forwarded port."""
         return cls(host=LOOPBACK, port=port, user="root", key_file=key_file, host_key=host_key)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DomainSpec:
-    """All values that the domain XML is made from. Nothing here knows libvirt.
-
-    `qmp_socket` is a second monitor besides libvirt's; drgn reads guest memory through it. `share`
-    is a disk with a copy of a host folder, labelled harness-share. QEMU itself writes
-    `console_log`, so that it continues when the harness leaves a guest that is kept.
-    """
-
-    name: str
-    uuid: str
-    run_id: str
-    accel: Accel
-    arch: str
-    memory_mib: int
-    vcpus: int
-    vmlinuz: Path
-    initrd: Path
-    cmdline: str
-    overlay: Path
-    modules_disk: Path
-    qmp_socket: Path
-    share: Path | None = None
-    console_log: Path | None = None
-    emulator: Path | None = None
 
 
 # --- results -----------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def _steps() -> dict[str, Finding]:
         "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
         "imports": (_beside(python, "lint-imports"), "--no-logo", "--no-cache"),
         "licences": (_beside(python, "reuse"), "lint", "--lines"),
-        "shell": ("sh", "-n", "dev", "vm-images/debian-12.setup.sh"),
+        "shell": ("sh", "-n", "dev", "harness/artefacts/images/debian.setup.sh"),
     }
     steps: dict[str, Finding] = {
         name: partial(_command, command) for name, command in commands.items()

@@ -169,7 +169,7 @@ def _made(
             target=target, recorder=recorder, kernel=kernel, module=settings.module, built=built
         )
     built = requested.build_variant(request, request.variant, kernel, view.note)
-    build.run_companions(settings.module, project=settings.root)
+    build.run_companions(settings.module, project=settings.root, known=built.words)
     module = settings.module.variant(request.variant)
     return _Made(target=target, recorder=recorder, kernel=kernel, module=module, built=built)
 

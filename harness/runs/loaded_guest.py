@@ -101,7 +101,8 @@ class LoadedGuest:
         with live.watched():
             kmod.push_modules(live.guest, modules, deadline_s=limit)
             if not self.request.selection.control:
-                kmod.load(live.guest, settings.module, deadline_s=limit)
+                chosen = self.build.parameters(settings.module)
+                kmod.load(live.guest, settings.module, deadline_s=limit, parameters=chosen)
         shared_session.write(self.handoff, self.session_file)
 
     def renew(self) -> None:

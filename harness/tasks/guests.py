@@ -63,10 +63,9 @@ def image_build(context: TaskContext, name: str = "") -> int:
     from harness.artefacts import image
 
     settings = context.settings
-    names = (name,) if name else sorted({target.image for target in settings.targets.values()})
+    wanted = [name] if name else [target.image for target in settings.targets.values()]
     with context.view() as view:
-        for one in names:
-            spec = image.load_spec(settings.images, one)
+        for spec in dict.fromkeys(image.load_spec(settings.images, one) for one in wanted):
             print(image.ensure(spec, root=context.environment.cache, progress=view.note).disk)
     return 0
 

@@ -24,7 +24,8 @@ from harness.guest.console import Console
 from harness.guest.domain import Domain, DomainState
 from harness.guest.domain_xml import render
 from harness.guest.hypervisor import Hypervisor
-from harness.model.settings import Accel, DomainSpec
+from harness.model.domain import DomainSpec
+from harness.model.settings import Accel
 
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 pytestmark = pytest.mark.skipif(

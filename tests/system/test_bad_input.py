@@ -144,7 +144,7 @@ def test_a_missing_libvirt_socket_is_said(project: Project) -> None:
     ("option", "says"),
     [
         ("--target=nothing", "known names are: debian-12"),
-        ("--kernel=nothing", "known names are: debian-12-cloud"),
+        ("--kernel=nothing", "known names are: 5.10, "),
         ("--accel=warp", "kvm or tcg"),
         ("--share=/nonexistent", "no such folder"),
     ],

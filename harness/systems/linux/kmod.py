@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from harness.errors import GuestHung, GuestLost, ModuleError
 from harness.model.loaded_module import LoadedModule, ModuleEntry
 from harness.model.settings import ModuleBuild, ModuleSpec, PushSpec
+from harness.systems.linux import load_script, refusals
+from harness.systems.linux.refusals import Refusal
 from harness.systems.ssh import Guest
 
 _STEP_S = 30.0
 _RETRY_S = 0.5
-_FOLDER = "/run/harness"
+_FOLDER = load_script.FOLDER
 _CLOCKS_APART_S = 2.0
 _STAMP = re.compile(r"\[ *(\d+\.\d+)\]")
 # What a guest's own scan takes for a fault; coarse on purpose, the console's scanner is exact.
@@ -25,11 +27,6 @@ _FAULTS = (
     r"WARNING: |BUG: |Oops: |Kernel panic|general protection fault|Call Trace:|KASAN: |KFENCE: |"
     r"UBSAN: |KCSAN: |INFO: task .* blocked|rcu: INFO: |possible .* (deadlock|recursion|safety)|"
     r"unreferenced object|Unable to handle kernel|invalid opcode|stack segment: |list_(add|del) "
-)
-# What a kernel logs when it refuses a module for its signature, or for having none.
-_SIGNATURE = re.compile(
-    r"Loading of (unsigned module|module with [\w ]+) is rejected|"
-    r"Lockdown: .*: unsigned module loading is restricted"
 )
 
 
@@ -85,7 +82,13 @@ def push_modules(
     """Copy stripped modules and everything that goes with them into the guest."""
     files: list[PushSpec] = []
     for build, spec in modules:
-        files += (PushSpec(source=build.stripped, target=_path(spec), mode=0o600), *spec.push)
+        for one in build.loaded:
+            target = load_script.module_path(one.name)
+            files.append(PushSpec(source=one.stripped, target=target, mode=0o600))
+        if build.plan is not None:
+            target = load_script.plan_path(spec.name)
+            files.append(PushSpec(source=build.plan, target=target, mode=0o600))
+        files += (*build.firmware, *spec.push)
     guest.push(files, deadline_s=deadline_s)
 
 
@@ -96,51 +99,86 @@ def load(
     deadline_s: float,
     parameters: Mapping[str, str] | None = None,
 ) -> LoadedModule:
-    """Load the module and wait until its devices exist.
+    """Load the module, and what its plan has beside it; return when its devices are there.
 
-    Raises: ModuleError with the kernel's lines when init fails or a device is missing;
-    GuestHung with insmod's kernel stack when init does not return in time.
+    Units: deadline_s is for one module; with others the whole may take a quarter longer for each.
+    Raises: ModuleError with the kernel's lines when init refuses, a parameter is not known, or a
+        device is missing; GuestHung with insmod's kernel stack when init does not come back.
     """
     chosen = spec.parameters if parameters is None else parameters
-    line = shlex.join(["insmod", _path(spec), *(f"{name}={chosen[name]}" for name in chosen)])
-    # One command for all of this: each one costs a fifth of a second in an emulated guest, and the
-    # shell's `read` needs no fork.
-    script = f"""
-read -r since _ < /proc/uptime; echo "$since"
-{line} < /dev/null 2>&1 & echo $! > {_FOLDER}/insmod.pid
-wait $! && {_sections_of(spec.name)}"""
+    script = f"{load_script.load(spec.name, chosen)}{_sections_of(spec.name)}"
+    limit = deadline_s * (1 + _planned(guest, spec) / 4)
     try:
-        done = guest.run(script, deadline_s=deadline_s, check=False)
+        done = guest.run(script, deadline_s=limit, check=False)
     except GuestLost as error:
         raise GuestHung(
-            f"{spec.name} hangs in its init: insmod has not come back for {deadline_s:.0f} s",
+            f"{spec.name} hangs in its init: insmod has not come back for {limit:.0f} s",
             hint="insmod's kernel stack and the kernel's log are above",
             evidence=_stack_of_insmod(guest) or error.evidence,
         ) from error
     since, _, said = done.stdout.partition("\n")
     if done.status != 0:
-        log = _log_since(guest, float(since))
-        raise ModuleError(
-            f"{spec.name} does not load: {_insmod_words(said)}",
-            hint=signature_hint(log) or "what the kernel said is above",
-            evidence=log,
-        )
+        raise _refused(guest, spec, said, since_s=float(since))
+    _check_parameters(guest, spec, said, deadline_s=deadline_s)
     _await_devices(guest, spec, deadline_s=deadline_s, since_s=float(since))
     return LoadedModule(name=spec.name, sections=_parse_sections(said))
 
 
-def signature_hint(kernel_lines: Sequence[str]) -> str:
-    """Return what to do when a module was refused for its signature, "" for another cause.
+def _planned(guest: Guest, spec: ModuleSpec) -> int:
+    """Return how many modules are loaded beside the one in question."""
+    if not spec.modules and spec.dkms is None:
+        return 0
+    count = guest.run(f"grep -c . {load_script.plan_path(spec.name)} || :", deadline_s=_STEP_S)
+    return int(count.stdout.strip() or 0)
 
-    Source: kernel/module/signing.c, module_sig_check; security/security.c, the lockdown reasons.
+
+def _refused(guest: Guest, spec: ModuleSpec, said: str, *, since_s: float) -> ModuleError:
+    """Return the error for a module that was not taken: the tool's words, the cause, a cure."""
+    log = _log_since(guest, since_s)
+    tool, name, told = load_script.refused_step(said) or ("insmod", spec.name, said)
+    words = _insmod_words(told)
+    refusal = Refusal(
+        module=name,
+        words=told,
+        log=log,
+        owners=_owners(guest, refusals.unknown_symbols(log)),
+        built_in="File exists" in told and _entry(guest, name) is None,
+    )
+    what = f"{name} does not load" if tool == "insmod" else f"{name}, which it needs, is missing"
+    return ModuleError(
+        f"{what}: {words}",
+        hint=refusals.hint(refusal) or "what the kernel said is above",
+        evidence=log,
+    )
+
+
+def _owners(guest: Guest, symbols: Sequence[str]) -> dict[str, str]:
+    """Return the kernel's own modules that export symbols, by symbol."""
+    if not symbols:
+        return {}
+    wanted = " ".join(f"-e {shlex.quote(f'symbol:{symbol} ')}" for symbol in symbols)
+    script = f"grep -h -F {wanted} /lib/modules/$(uname -r)/modules.symbols || :"
+    lines = (line.split() for line in guest.run(script, deadline_s=_STEP_S).stdout.splitlines())
+    return {words[1].removeprefix("symbol:"): words[2] for words in lines if len(words) == 3}
+
+
+def _check_parameters(guest: Guest, spec: ModuleSpec, said: str, *, deadline_s: float) -> None:
+    """Hold the module to having every parameter that it was given; its kernel only warns.
+
+    Raises: ModuleError; the module is unloaded then, as if it had been refused.
     """
-    found = next(filter(None, map(_SIGNATURE.search, kernel_lines)), None)
-    if found is None:
-        return ""
-    return (
-        f"this kernel loads only modules signed with a key that it trusts ({found.group()}): "
-        "leave module.sig_enforce=1 out of the target's cmdline, or sign with a key that it knows "
-        "(invoke packages --key KEY; docs/packages.md, 'Signatures')"
+    lines = [line for line in said.splitlines() if line.startswith(load_script.UNKNOWN)]
+    unknown = refusals.unknown_parameters(lines)
+    if not unknown:
+        return
+    script = f"modinfo -F parm {load_script.module_path(spec.name)} || :"
+    known = guest.run(script, deadline_s=_STEP_S).stdout.splitlines()
+    names = ", ".join(sorted({line.partition(":")[0] for line in known if ":" in line})) or "none"
+    unload(guest, spec, deadline_s=deadline_s, attempts=5)
+    raise ModuleError(
+        f"{spec.name} has no parameter {', '.join(unknown)}: the kernel ignores it",
+        hint=f"its parameters are: {names}",
+        evidence=[line.removeprefix(load_script.UNKNOWN) for line in lines],
     )
 
 
@@ -155,7 +193,7 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
         if attempt:
             time.sleep(_RETRY_S)
         try:
-            done = guest.run(["rmmod", spec.name], deadline_s=deadline_s, check=False)
+            done = guest.run(load_script.unload(spec.name), deadline_s=deadline_s, check=False)
         except GuestLost as error:
             raise GuestHung(
                 f"{spec.name} hangs in its exit: rmmod has not come back for {deadline_s:.0f} s",
@@ -243,10 +281,6 @@ def parse_modules(text: str) -> dict[str, ModuleEntry]:
 def _entry(guest: Guest, name: str) -> ModuleEntry | None:
     text = guest.run("cat /proc/modules", deadline_s=_STEP_S).stdout
     return parse_modules(text).get(name.replace("-", "_"))
-
-
-def _path(spec: ModuleSpec) -> str:
-    return f"{_FOLDER}/{spec.name}.ko"
 
 
 def _insmod_words(output: str) -> str:

@@ -16,7 +16,12 @@ from harness.model.settings import Kernel, ModuleBuild, ModuleSpec, PushSpec
 
 KBUILD = """modules:
 \techo run >> $(M)/../runs
-\tgcc $(KCFLAGS) -Wl,--build-id -shared -fPIC -o $(M)/m.ko $(M)/m.c
+\tgcc $(KCFLAGS) -include $(dir $(lastword $(MAKEFILE_LIST)))modinfo.h -Wl,--build-id -shared \
+\t-fPIC -o $(M)/m.ko $(M)/m.c
+"""
+# What every module has, and modinfo reads.
+MODINFO = """
+static const char modinfo[] __attribute__((section(".modinfo"), used)) = "license=GPL";
 """
 
 
@@ -31,6 +36,7 @@ class Project:
         self.kdir = root / "kdir"
         self.kdir.mkdir()
         (self.kdir / "Makefile").write_text(KBUILD)
+        (self.kdir / "modinfo.h").write_text(MODINFO)
         self.spec = ModuleSpec(name="m", source=root / "module")
         self.notes: list[str] = []
 

@@ -10,7 +10,7 @@ import pytest
 from harness.artefacts import image
 from harness.errors import ConfigError, ImageError
 from harness.host import apt
-from harness.model.machines import ImageSpec
+from harness.model.machines import ImageChange, ImageSpec
 from harness.model.settings import Image
 
 
@@ -121,8 +121,53 @@ def test_an_unknown_image_lists_the_known(tmp_path: Path) -> None:
     """A typo in a target's image."""
     (tmp_path / "debian-12.toml").write_text("")
 
-    with pytest.raises(ConfigError, match="there are: debian-12"):
+    with pytest.raises(ConfigError, match="there are: debian-12, debian-13"):
         image.load_spec(tmp_path, "debian-21")
+
+
+def test_shipped_images_need_no_folder(tmp_path: Path) -> None:
+    """A project without images of its own has those of the harness, set-up and all."""
+    spec = image.load_spec(tmp_path / "none", "debian-12")
+
+    assert (spec.suite, spec.setup.name) == ("bookworm", "debian.setup.sh")
+    assert spec.setup.is_file()
+    assert image.load_spec(tmp_path, "debian-13").suite == "trixie"
+
+
+def test_an_image_can_be_another_and_something_more(tmp_path: Path) -> None:
+    """In the project's table, or in a file; a file may extend the shipped one of its own name."""
+    base = image.load_spec(tmp_path, "debian-12")
+    (tmp_path / "debian-12.toml").write_text('extends = "debian-12"\npackages = ["iptables"]\n')
+    (tmp_path / "big.toml").write_text('extends = "debian-12"\nsize_mib = 4096\n')
+
+    own = image.load_spec(tmp_path, "debian-12")
+    big = image.load_spec(tmp_path, "big")
+    inline = image.load_spec(tmp_path, ImageChange(extends="big", packages=("fio", "udev")))
+
+    assert set(own.packages) - set(base.packages) == {"iptables"}
+    assert (big.name, big.size_mib, big.packages) == ("big", 4096, own.packages)
+    assert (inline.name, inline.size_mib) == ("big-extended", 4096)
+    assert set(inline.packages) - set(own.packages) == {"fio"}
+    assert len(inline.packages) == len(set(inline.packages))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        ('extends = "nothing"', "-", "no such image"),
+        ('extends = "one"', "-", "no such image"),
+        ('extends = "debian-12"\nsuite = "x"', "suite", "argument"),
+        ('extends = "debian-12"\nsetup = "no.sh"', "setup", "no such file"),
+    ],
+)
+def test_a_wrong_extension_is_named(tmp_path: Path, text: str, key: str, says: str) -> None:
+    """What it extends must be there, and have the same keys."""
+    (tmp_path / "one.toml").write_text(text)
+
+    with pytest.raises(ConfigError, match=says) as caught:
+        image.load_spec(tmp_path, "one")
+
+    assert caught.value.key == key
 
 
 @pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here (qemu-utils)")

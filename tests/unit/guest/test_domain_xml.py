@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.guest.domain_xml import RUN_NAMESPACE, render
-from harness.model.settings import Accel, DomainSpec
+from harness.model.domain import DomainSpec
+from harness.model.settings import Accel
 
 QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 SPEC = DomainSpec(

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from harness.errors import GuestHung, GuestLost, ModuleError
-from harness.model.settings import ModuleSpec
+from harness.model.settings import ModuleBuild, ModuleFile, ModuleSpec, PushSpec
 from harness.systems.linux import kmod
 from harness.systems.ssh import CommandFailed, Completed, Guest
 
@@ -184,8 +184,74 @@ def test_a_refused_signature_says_what_to_do(line: str) -> None:
     assert "invoke packages --key" in caught.value.hint
 
 
-def test_another_refusal_has_no_signature_hint() -> None:
-    """A taint message is not a refusal, and an errno alone proves nothing."""
-    line = "m: module verification failed: signature and/or required key missing - tainting kernel"
+def test_an_unknown_parameter_is_a_failure() -> None:
+    """The kernel only warns and loads the module; it is unloaded, and the known ones are told."""
+    line = "harness-unknown [    9.1] m: unknown parameter 'a' ignored\n"
+    fake, peer = guest(insmod=f"8.50\n{line}")
+    fake.answers = {"modinfo -F parm": "b:a number (int)\nc:a word (charp)\n", **fake.answers}
 
-    assert kmod.signature_hint((line, "m: unknown parameter 'a' ignored")) == ""
+    with pytest.raises(ModuleError, match="m has no parameter a") as caught:
+        kmod.load(peer, SPEC, deadline_s=1)
+
+    assert caught.value.hint == "its parameters are: b, c"
+    assert "rmmod" in fake.commands[-1]
+
+
+def test_a_symbol_of_another_module_is_told_with_that_module() -> None:
+    """The kernel's own list of symbols says who has it."""
+    words = "insmod: ERROR: could not insert module m.ko: Unknown symbol in module\n"
+    fake, peer = guest(insmod=(1, f"8.50\n{words}", ""))
+    fake.answers |= {
+        "dmesg": "[    9.0] m: Unknown symbol crc32c (err -2)\n",
+        "modules.symbols": "alias symbol:crc32c libcrc32c\n",
+    }
+
+    with pytest.raises(ModuleError, match="Unknown symbol") as caught:
+        kmod.load(peer, SPEC, deadline_s=1)
+
+    assert 'needs = ["libcrc32c"]' in caught.value.hint
+
+
+def test_what_a_module_needs_of_the_kernel_and_is_not_there_is_told() -> None:
+    """The step that failed is named, not the module in question."""
+    words = (
+        "modprobe: FATAL: Module videodev not found in directory /lib/modules/6.1\n"
+        "harness-refused modprobe videodev\n"
+    )
+    _, peer = guest(insmod=(1, f"8.50\n{words}", ""))
+
+    with pytest.raises(ModuleError, match="videodev, which it needs, is missing") as caught:
+        kmod.load(peer, SPEC, deadline_s=1)
+
+    assert "the kernel 6.1 has no module videodev" in caught.value.hint
+
+
+def test_everything_that_was_built_is_pushed(tmp_path: Path) -> None:
+    """Every module of the build, the plan of loading them, and firmware."""
+    pushed: list[PushSpec] = []
+
+    class Pusher(FakeGuest):
+        def push(self, files: Sequence[PushSpec], *, deadline_s: float) -> None:
+            assert deadline_s == 1
+            pushed.extend(files)
+
+    files = tuple(ModuleFile(name=name, stripped=Path(name), debug=Path(name)) for name in "nm")
+    fw = PushSpec(source=Path("fw"), target="/lib/firmware/fw")
+    built = ModuleBuild(
+        name="m",
+        release="6.1",
+        stripped=Path("m"),
+        debug=Path("m"),
+        build_id="",
+        log=Path("log"),
+        fresh=True,
+        files=files,
+        plan=tmp_path / "m.load",
+        firmware=(fw,),
+    )
+
+    kmod.push_modules(cast("Guest", Pusher({})), [(built, SPEC)], deadline_s=1)
+
+    targets = [one.target for one in pushed]
+    assert targets[:3] == [f"/run/harness/{name}" for name in ("n.ko", "m.ko", "m.load")]
+    assert targets[3:] == ["/lib/firmware/fw"]

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Where a build's commands run: on this host, or in a build root of another suite.
+
+A box shows the kernel's headers where commands that others wrote look for them
+(/lib/modules/RELEASE/build), says that kernel's release when `uname -r` is asked, and has no
+network. What it changes ends with the command; the host stays as it is.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import BuildError
+from harness.modules import namespace
+
+_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """One place to build in for one kernel.
+
+    `scratch` is an empty folder of its own; `shared` are the folders of this host that a build
+    root shows, too, at the same place. `root` is the build root, None for this host.
+    """
+
+    release: str
+    kdir: Path
+    scratch: Path
+    root: Path | None = None
+    shared: tuple[Path, ...] = ()
+
+    def command(self, command: Sequence[str], *, cwd: Path) -> list[str]:
+        """Return the command line that runs a command in the box, in a working directory.
+
+        Raises: BuildError when a build root is needed, and this host has no namespaces.
+        """
+        self._write_uname()
+        prefix = namespace.prefix()
+        if self.root is not None:
+            if not prefix:
+                raise BuildError(
+                    "a build root needs namespaces, and this host allows none (unshare fails)",
+                    hint="build for a kernel whose compiler is installed here, or run as root",
+                )
+            where = [str(self.root), str(cwd), *map(str, self.shared), "--"]
+            line = [*prefix, "sh", "-eu", "-c", _MOUNTS + _IN_ROOT, "box", *self._words(), *where]
+        elif prefix:
+            line = [
+                *prefix,
+                "sh",
+                "-eu",
+                "-c",
+                _MOUNTS + _ON_HOST,
+                "box",
+                *self._words(),
+                str(cwd),
+            ]
+        else:
+            line = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "box", str(cwd)]
+        return [*line, *command]
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """Return the environment of commands in the box."""
+        return {
+            "PATH": f"{self._programs}:{_SYSTEM_PATH}",
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(self.scratch),
+            **variables,
+        }
+
+    @property
+    def _programs(self) -> Path:
+        return self.scratch.with_name(f"{self.scratch.name}.bin")
+
+    def _words(self) -> list[str]:
+        return [str(self.scratch), self.release, str(self.kdir), "" if os.getuid() == 0 else "1"]
+
+    def _write_uname(self) -> None:
+        """Write a `uname` that says the kernel's release, not that of the host's."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        self._programs.mkdir(parents=True, exist_ok=True)
+        file = self._programs / "uname"
+        file.write_text(_UNAME.format(release=self.release))
+        file.chmod(0o755)
+
+
+_UNAME = """#!/bin/sh
+case "$*" in
+-r | --kernel-release) echo {release} ;;
+*) exec /bin/uname "$@" ;;
+esac
+"""
+# $1 scratch, $2 release, $3 headers, $4 not empty: an ordinary user.
+_MOUNTS = """
+scratch=$1 release=$2 headers=$3 options=${4:+,userxattr}
+shift 4
+mount -t tmpfs tmpfs "$scratch"
+mkdir "$scratch/upper" "$scratch/work" "$scratch/root"
+overlay() {
+	options=lowerdir=$1,upperdir=$scratch/upper,workdir=$scratch/work$options
+	mount -t overlay overlay -o "$options" "$2"
+}
+show_headers() {
+	mkdir -p "$1/$release"
+	ln -s "$headers" "$1/$release/build"
+	ln -s "$headers" "$1/$release/source"
+}
+"""
+_ON_HOST = """
+if [ -d /lib/modules ]; then
+	mount -t tmpfs tmpfs /lib/modules
+else
+	lib=$(readlink -f /lib)
+	overlay "$lib" "$lib"
+fi
+show_headers /lib/modules
+cd "$1"
+shift
+exec "$@"
+"""
+# What follows the root and the working directory, up to '--', are the folders that are shared.
+_IN_ROOT = """
+overlay "$1" "$scratch/root"
+root=$scratch/root cwd=$2
+shift 2
+while [ "$1" != -- ]; do
+	mkdir -p "$root$1"
+	mount --bind "$1" "$root$1"
+	shift
+done
+shift
+for name in proc dev sys; do
+	mkdir -p "$root/$name"
+	mount --rbind "/$name" "$root/$name"
+done
+mkdir -p "$root/tmp"
+mount -t tmpfs tmpfs "$root/tmp"
+show_headers "$root/lib/modules"
+exec chroot "$root" sh -c 'cd "$1" && shift && exec "$@"' sh "$cwd" "$@"
+"""

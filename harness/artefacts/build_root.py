@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Small root file systems to build in: a kernel's own compiler, where this host has none.
+
+A kernel of another suite was built by another compiler, and its tools are linked against another C
+library. A build root is bootstrapped from that suite once and cached, as images are; nothing of
+it is installed on this host. It also holds packages that a module's build asks for.
+"""
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.artefacts import bootstrap
+from harness.artefacts.bootstrap import Bootstrap
+from harness.errors import ImageError
+from harness.host import apt, apt_suite, cache, tool
+from harness.model.settings import Kernel
+
+Progress = Callable[[str], None]
+
+# Raised when this module changes what comes out.
+_FORMAT = "1"
+_LOCK_S = 1800.0
+_QUERY_S = 60.0
+_UNPACK_S = 600.0
+# What builds of modules use, beside the compiler.
+_TOOLS = ("bc", "bison", "flex", "gawk", "gcc", "kmod", "libc6-dev", "make", "patch", "pkg-config")
+_COMPILER = re.compile(r"\b((?:gcc|clang)(?:-\d+)?)\b")
+_READY = "ready"
+
+
+def fitted(kernel: Kernel, packages: Sequence[str], *, root: Path, progress: Progress) -> Kernel:
+    """Return the kernel with a build root, where this host cannot build for it as it is.
+
+    It can when it has the kernel's compiler, is of the kernel's suite, and has the packages.
+    Raises: ImageError when the build root cannot be made, KernelError, CacheBusy, Lost.
+    """
+    own = apt.own_suite()
+    suite = kernel.suite or own
+    needed = compiler(kernel)
+    here = shutil.which(needed) is not None and suite == own
+    if not own or (here and not missing(packages)):
+        return kernel
+    wanted = _packages(kernel, needed, packages, root=root, progress=progress)
+    found = ensure(suite, wanted, root=root, progress=progress)
+    return replace(kernel, build_root=found)
+
+
+def compiler(kernel: Kernel) -> str:
+    """Return the compiler that modules for a kernel are built with, as it is called there."""
+    if kernel.cc:
+        return kernel.cc
+    texts = (
+        (kernel.kdir / ".kernelvariables", r"^CC\s*[:?]?=.*$"),
+        (kernel.kdir / ".config", r"^CONFIG_CC_VERSION_TEXT=.*$"),
+    )
+    for file, line in texts:
+        text = file.read_text(errors="replace") if file.is_file() else ""
+        for match in re.finditer(line, text, re.MULTILINE):
+            found = _COMPILER.search(match[0])
+            if found is not None:
+                return found[1]
+    return "gcc"
+
+
+def missing(packages: Sequence[str]) -> tuple[str, ...]:
+    """Return the packages that are not installed on this host."""
+    if not packages:
+        return ()
+    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages]
+    within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT)
+    found = tool.run(query, deadline_s=_QUERY_S, error=ImageError, check=False, within=within)
+    lines = (line.split() for line in found.text.splitlines())
+    installed = {words[0] for words in lines if words[1:] == ["installed"]}
+    return tuple(name for name in packages if name not in installed)
+
+
+def ensure(suite: str, packages: Sequence[str], *, root: Path, progress: Progress) -> Path:
+    """Return a build root of a suite with these packages, from the cache or bootstrapped now.
+
+    Raises: ImageError when it cannot be made, CacheBusy, Lost when the disk is full.
+    """
+    sources = apt.debian_sources(suite)
+    names = sorted({*_TOOLS, *packages})
+    folder = root / "buildroots" / f"{suite}-{cache.key_of(_FORMAT, suite, *names, *sources)}"
+    held = cache.lock(
+        folder.with_name(f".{folder.name}.lock"),
+        what=f"build root of {suite}",
+        deadline_s=_LOCK_S,
+        progress=progress,
+    )
+    with held:
+        if not (folder / _READY).is_file():
+            progress(f"bootstrapping a build root of {suite}: {', '.join(packages)}")
+            what = Bootstrap(suite=suite, packages=tuple(names), sources=tuple(sources))
+            with cache.publish(folder) as beside:
+                _make(what, beside)
+            cache.forget_unused(root / "buildroots")
+        os.utime(folder)
+    return folder / "root"
+
+
+def _make(what: Bootstrap, folder: Path) -> None:
+    archive = folder / "root.tar"
+    bootstrap.run(what, ["--format=tar"], target=str(archive), log=folder / "bootstrap.log")
+    (folder / "root").mkdir()
+    # Whoever builds owns it, since only he maps to root in a namespace of his own.
+    unpack = [
+        "tar",
+        "-x",
+        "--no-same-owner",
+        "--anchored",
+        "--exclude=./dev/*",
+        "-f",
+        str(archive),
+    ]
+    within = tool.Surroundings(disk=folder)
+    tool.run(
+        [*unpack, "-C", str(folder / "root")],
+        deadline_s=_UNPACK_S,
+        error=ImageError,
+        within=within,
+    )
+    archive.unlink()
+    (folder / _READY).write_text(secrets.token_hex(4) + "\n")
+
+
+def _packages(
+    kernel: Kernel, needed: str, packages: Sequence[str], *, root: Path, progress: Progress
+) -> tuple[str, ...]:
+    """Return what a build root has for a kernel: its compiler, and what its tools are linked to.
+
+    The package of the tools brings that, where the suite still has it.
+    """
+    tools = kernel.vmlinuz.parent / "lib"
+    kbuild = tuple(place.name for place in tools.glob("linux-kbuild-*"))
+    if not kbuild:
+        return tuple(sorted({needed, *packages}))
+    own = kernel.suite in {"", apt.own_suite()}
+    view = () if own else apt_suite.view(kernel.suite, root=root, progress=progress)
+    return tuple(sorted({needed, *apt.versions(kbuild, *view), *packages}))

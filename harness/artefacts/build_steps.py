@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The commands of a module's build, in order, for each way in which a source says how: pure.
+
+A dkms.conf has commands of its own, a Makefile that is no Kbuild is run as it is, and what is
+left kbuild does.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.model.settings import Kernel, ModuleSpec
+from harness.model.words import filled
+from harness.modules.dkms import DkmsConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One module, one kernel, and where they are built.
+
+    `source` is the copy that is built, `kdir` the kernel's headers; `conf` is what the module's
+    dkms.conf says, if it has one.
+    """
+
+    spec: ModuleSpec
+    kernel: Kernel
+    kdir: Path
+    source: Path
+    variables: Mapping[str, str]
+    conf: DkmsConf | None = None
+
+    @property
+    def by_kbuild(self) -> bool:
+        """Whether kbuild does it all, with no command that the module brings."""
+        return self.conf is None and not self.spec.make and not self.spec.before
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What stands for {kdir}, {release}, {build} and {source}."""
+        return words(self.spec, self.kernel, kdir=self.kdir, build=self.source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command with its working directory, and what it is for."""
+
+    what: str
+    command: tuple[str, ...]
+    cwd: Path
+
+
+def words(spec: ModuleSpec, kernel: Kernel, *, kdir: Path, build: Path) -> dict[str, str]:
+    """Return what stands for the words in braces that commands and parameters may name."""
+    return {
+        "kdir": str(kdir),
+        "release": kernel.release,
+        "build": str(build),
+        "source": str(spec.source),
+    }
+
+
+def steps(job: Job) -> Iterator[Step]:
+    """Yield the commands that build the module."""
+    conf = job.conf
+    for name in conf.patches if conf else ():
+        patch = ("patch", "-p1", "--forward", "-i", f"patches/{name}")
+        yield Step(what=f"patch {name}", command=patch, cwd=job.source)
+    for command in job.spec.before:
+        yield _shell("a step before the build", filled(command, job.words), job.source)
+    if conf is not None and not job.spec.make:
+        yield from _of_dkms(job, conf)
+    elif job.spec.make:
+        command = filled(job.spec.make, job.words)
+        yield _shell("make", _with_variables(command, job), job.source)
+    else:
+        yield Step(what="make", command=tuple(_kbuild(job)), cwd=job.source)
+
+
+def prefix_flags(job: Job) -> str:
+    """Return the compiler's flags that lead debug information from the copy to the source."""
+    moved = [shlex.quote(f"{here}={there}") for here, there in _renamed(job).items()]
+    return "-g " + " ".join(f"-fdebug-prefix-map={one} -fmacro-prefix-map={one}" for one in moved)
+
+
+def _of_dkms(job: Job, conf: DkmsConf) -> Iterator[Step]:
+    """Yield what dkms runs; it gives its own words to a make that a command begins with.
+
+    Every other make in the kernel's folder works side by side, too: kbuild always can.
+    """
+    if conf.before:
+        yield _shell("PRE_BUILD of dkms.conf", f"exec {job.source}/{conf.before}", job.source)
+    own = f"make -j{_jobs()} KERNELRELEASE={job.kernel.release}"
+    command = re.sub(r"^make\b", lambda _: own, conf.make)
+    there = f"make -C {job.kdir} "
+    command = command.replace(f"; {there}", f"; {there}-j{_jobs()} ")
+    command = command.replace(f"&& {there}", f"&& {there}-j{_jobs()} ")
+    yield _shell("MAKE of dkms.conf", _with_variables(command, job), job.source)
+    if conf.after:
+        yield _shell("POST_BUILD of dkms.conf", f"exec {job.source}/{conf.after}", job.source)
+
+
+def _shell(what: str, command: str, cwd: Path) -> Step:
+    return Step(what=what, command=("bash", "-c", command), cwd=cwd)
+
+
+def _with_variables(command: str, job: Job) -> str:
+    """Return a make command with the variables that were asked for; any other as it is."""
+    given = {name: text for name, text in job.variables.items() if name != "KDIR"}
+    if not given or not command.startswith("make"):
+        return command
+    return " ".join([command, *(shlex.quote(f"{name}={text}") for name, text in given.items())])
+
+
+def _kbuild(job: Job) -> Iterator[str]:
+    yield from ("make", "-C", str(job.kdir), f"M={job.source / job.spec.kbuild}")
+    yield f"-j{_jobs()}"
+    yield f"KCFLAGS={prefix_flags(job)}"
+    for name, value in job.variables.items():
+        if name != "KDIR":
+            yield f"{name}={value}"
+    yield "modules"
+
+
+def _renamed(job: Job) -> dict[Path, Path]:
+    """Return which folders of this host the compiler is to write down as which others."""
+    spec, kdir = job.spec, job.kdir
+    if spec.known_as is None:
+        return {job.source: spec.source}
+    headers = {kdir.parent: Path("/usr/src"), kdir.parents[1] / "lib": Path("/usr/lib")}
+    return {job.source: spec.known_as, **headers}
+
+
+def _jobs() -> int:
+    return os.cpu_count() or 1

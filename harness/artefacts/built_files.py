@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a build has made: the modules, wherever they lie, in the order in which they are loaded."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.artefacts.build_steps import Job
+from harness.errors import BuildError
+from harness.host import tool
+from harness.model.settings import ModuleFile, PushSpec
+from harness.modules import modinfo
+from harness.modules.modinfo import ModInfo
+from harness.modules.recipe import plain
+
+_STRIP_S = 120.0
+_INSMOD = "insmod "
+
+
+def clear(job: Job) -> None:
+    """Remove the modules of an earlier build, where whatever is made is taken."""
+    if job.spec.modules or not job.by_kbuild:
+        for file in job.source.rglob("*.ko"):
+            file.unlink()
+
+
+def collect(job: Job, folder: Path) -> None:
+    """Strip the modules that are loaded into a folder, and write down how they are loaded.
+
+    Raises: BuildError when one that is expected is not there, with those that are.
+    """
+    made = _made(job)
+    names = [one.name for one in job.conf.modules] if job.conf else []
+    for name in (job.spec.name, *names):
+        if plain(name) not in made:
+            raise _missing(job, name, made)
+    order = modinfo.chosen(
+        job.spec.name, (*names, *job.spec.modules), modinfo.read(tuple(made.values()))
+    )
+    for one in order:
+        strip = ["objcopy", "--strip-debug", str(one.file), str(folder / f"{one.name}.ko")]
+        tool.run(strip, deadline_s=_STRIP_S, error=BuildError)
+    plan = modinfo.load_plan(order, job.spec.needs)
+    plan_file(folder, job.spec.name).write_text(plan)
+    wanted = [file for one in order for file in _firmware(job, one)]
+    facts = {
+        "files": {one.name: str(one.file.relative_to(job.source)) for one in order},
+        "firmware": {target: str(source) for target, source in wanted},
+    }
+    _facts_file(folder, job.spec.name).write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def plan_file(folder: Path, name: str) -> Path:
+    """Return the file with the steps of loading a module."""
+    return folder / f"{name}.load"
+
+
+def loaded(job: Job, folder: Path) -> tuple[tuple[ModuleFile, ...], tuple[PushSpec, ...]]:
+    """Return what `collect` has written down: modules in order of loading, firmware.
+
+    Raises: OSError, ValueError, KeyError when it has not.
+    """
+    facts = json.loads(_facts_file(folder, job.spec.name).read_text())
+    files = tuple(
+        ModuleFile(name=name, stripped=folder / f"{name}.ko", debug=job.source / place)
+        for name, place in facts["files"].items()
+    )
+    firmware = tuple(
+        PushSpec(source=Path(source), target=target, mode=0o644)
+        for target, source in facts["firmware"].items()
+    )
+    return files, firmware
+
+
+def of_run(folder: Path, name: str) -> tuple[ModuleFile, ...]:
+    """Return the modules that a run has kept in a folder, in the order of loading."""
+    plan = plan_file(folder, name)
+    steps = plan.read_text().splitlines() if plan.is_file() else [f"{_INSMOD}{name}"]
+    names = [step.removeprefix(_INSMOD) for step in steps if step.startswith(_INSMOD)]
+    return tuple(
+        ModuleFile(name=one, stripped=folder / f"{one}.stripped.ko", debug=folder / f"{one}.ko")
+        for one in names
+    )
+
+
+def _facts_file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.made.json"
+
+
+def _made(job: Job) -> dict[str, Path]:
+    """Return the modules in the copy by name; of two of one name, the one where it is expected."""
+    places = {plain(one.name): one.location for one in job.conf.modules} if job.conf else {}
+    found: dict[str, Path] = {}
+    for file in sorted(job.source.rglob("*.ko"), key=lambda file: len(file.parts), reverse=True):
+        found[plain(file.stem)] = file
+    for name, other in tuple(found.items()):
+        place = job.source / places.get(name, job.spec.kbuild)
+        exact = (file for file in place.glob("*.ko") if plain(file.stem) == name)
+        found[name] = next(exact, other)
+    return found
+
+
+def _missing(job: Job, name: str, made: dict[str, Path]) -> BuildError:
+    listed = ", ".join(str(file.relative_to(job.source)) for file in made.values())
+    if listed:
+        hint = f"it made: {listed}; set name in [tool.harness.module] to the one that is meant"
+    else:
+        hint = f"does obj-m in {job.spec.kbuild}/Kbuild say {name}.o?"
+    return BuildError(f"make succeeded, but there is no {name}.ko", hint=hint)
+
+
+def _firmware(job: Job, module: ModInfo) -> Sequence[tuple[str, Path]]:
+    """Return the firmware that a module asks for and its source holds, and that of the settings.
+
+    Shape: the place in the guest, the file of this host.
+    """
+    given = dict(job.spec.firmware)
+    for name in module.firmware:
+        for place in (job.spec.source / "firmware" / name, job.spec.source / name):
+            if name not in given and place.is_file():
+                given[name] = place
+    return [(f"/lib/firmware/{name}", source) for name, source in given.items()]

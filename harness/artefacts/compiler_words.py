@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a failed build said, shortened to its causes, with the developer's own file names. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+# Causes first; a warning is shown only where no line is an error.
+_ERROR = re.compile(
+    r"\berror\b|\bfatal\b|undefined (?:reference|!)|\bundefined!|: not found\b|command not found|"
+    r"No such file or directory|No rule to make target|cannot (?:find|stat|open)|"
+    r"Permission denied|patch does not apply|\bFAILED\b|Hunk #\d+ FAILED|is not installed",
+    re.IGNORECASE,
+)
+_WARNING = re.compile(r"\bwarning\b", re.IGNORECASE)
+# make's own words on who failed; they follow the cause, and are no cause.
+_MAKE = re.compile(r"^g?make(?:\[\d+\])?: \*\*\* .*(?:Error \d+|Waiting for unfinished)")
+
+
+def telling(lines: Sequence[str], *, context: int = 4, most: int = 40) -> list[str]:
+    """Return the first messages of a build that failed, with the lines that belong to them."""
+    real = [line for line in lines if not _MAKE.search(line)]
+    for pattern in (_ERROR, _WARNING):
+        hits = [number for number, line in enumerate(real) if pattern.search(line)]
+        if hits:
+            chosen = sorted({near for hit in hits for near in range(hit, hit + context)})
+            return [real[number] for number in chosen if number < len(real)][:most]
+    return list(lines[-most:])
+
+
+def shown(lines: Sequence[str], names: Mapping[Path, str]) -> list[str]:
+    """Return the lines with the copy's folders replaced by what the developer calls them."""
+    found = []
+    for line in lines:
+        for folder, name in names.items():
+            line = line.replace(f"{folder}/", f"{name}/" if name else "")  # noqa: PLW2901
+        found.append(line)
+    return found
+
+
+def shown_name(source: Path, project: Path) -> str:
+    """Return how the developer writes the source folder: from the project, '' for itself."""
+    if not source.is_relative_to(project):
+        return str(source)
+    name = source.relative_to(project).as_posix()
+    return "" if name == "." else name

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One command of a build: its output goes to a log, its progress is told while it takes long."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import BuildError
+
+Progress = Callable[[str], None]
+
+_POLL_S = 0.1
+_TELL_EVERY_S = 15.0
+_ENDING_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """How a command is watched: where its output goes, how long it may take, who is told."""
+
+    what: str
+    log: Path
+    deadline_s: float
+    progress: Progress
+
+
+def run(
+    command: Sequence[str], watch: Watch, *, cwd: Path, env: Mapping[str, str] | None = None
+) -> int:
+    """Return a command's exit status; its output is appended to the log.
+
+    Without `env` the command has this process's environment. Whatever ends this call, nothing of
+    the command is left running.
+    Raises: BuildError at the deadline, FileNotFoundError for a program that is not there.
+    """
+    with watch.log.open("a") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return _wait(process, watch)
+        finally:
+            _end(process)
+
+
+def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int:
+    begun = time.monotonic()
+    told = begun
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(_POLL_S)
+        now = time.monotonic()
+        if now - begun > watch.deadline_s:
+            raise BuildError(
+                f"{watch.what} took over {watch.deadline_s:.0f} s",
+                hint=f"build_deadline_s in [tool.harness.module] sets that; its log: {watch.log}",
+            )
+        if now - told >= _TELL_EVERY_S:
+            told = now
+            watch.progress(f"{watch.what}: {now - begun:.0f} s, {_latest(watch.log)}")
+
+
+def _latest(log: Path) -> str:
+    """Return how many lines there are so far, and the last one."""
+    lines = log.read_text(errors="backslashreplace").splitlines()
+    last = lines[-1].strip() if lines else "nothing written yet"
+    return f"{len(lines)} lines; {last[-80:]}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(_ENDING_S)

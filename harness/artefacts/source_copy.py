@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The copy of a source folder that is built: only what belongs to the source, kept up to date.
+
+What git ignores is no source, nor is build/ nor what an earlier make has left in the folder.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+_GIT_S = 60.0
+_BUILD = "build"
+# What kbuild leaves beside the source; an object is a product where its source lies beside it.
+_PRODUCTS = re.compile(
+    r"\.(?:ko|mod|mod\.c|mod\.o|cmd|order|symvers)$|^\.tmp_|^(?:Module\.symvers|modules\.order)$"
+)
+
+
+def files(source: Path) -> tuple[Path, ...]:
+    """Return the files of a source folder, relative to it, in order."""
+    found = _of_git(source)
+    return tuple(sorted(_of_folder(source) if found is None else found))
+
+
+def contents(source: Path) -> Iterator[str | Path]:
+    """Yield what a source folder holds, in order: each name, then its file, or where it leads."""
+    for path in files(source):
+        link = _inner_link(source, source / path)
+        yield str(path)
+        yield source / path if link is None else str(link)
+
+
+def mirror(source: Path, target: Path) -> None:
+    """Bring a copy up to date: changed files are written, vanished ones removed, objects kept.
+
+    A link that leads to a place in the source stays a link; of any other the file is copied.
+    """
+    wanted = files(source)
+    manifest = target.with_name(f"{target.name}.manifest")
+    known = set(manifest.read_text().splitlines()) if manifest.is_file() else set()
+    for name in known - {str(path) for path in wanted}:
+        (target / name).unlink(missing_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
+    for path in wanted:
+        _bring(source, path, target / path)
+    manifest.write_text("".join(f"{path}\n" for path in wanted))
+
+
+def _bring(source: Path, path: Path, copy: Path) -> None:
+    original = source / path
+    link = _inner_link(source, original)
+    if link is not None:
+        if not copy.is_symlink() or copy.readlink() != link:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.unlink(missing_ok=True)
+            copy.symlink_to(link)
+        return
+    if copy.is_file() and copy.stat().st_mtime_ns == original.stat().st_mtime_ns:
+        return
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if copy.is_symlink() or (copy.exists() and not os.access(copy, os.W_OK)):
+        copy.unlink()
+    shutil.copy2(original, copy)
+
+
+def _inner_link(source: Path, path: Path) -> Path | None:
+    """Return where a link leads, when that is a relative way to a place in the source."""
+    if not path.is_symlink() or path.readlink().is_absolute():
+        return None
+    return path.readlink() if path.resolve().is_relative_to(source.resolve()) else None
+
+
+def _of_git(source: Path) -> set[Path] | None:
+    """Return what git knows, and what it does not ignore; None where the folder is not git's."""
+    tracked = _listed(source, "--cached")
+    new = _listed(source, "--others", "--exclude-standard")
+    if tracked is None or new is None or not (tracked or new):
+        return None
+    found = {*tracked, *(path for path in new if path.parts[0] != _BUILD)}
+    below = {
+        path for path in found if (source / path).is_dir() and not (source / path).is_symlink()
+    }
+    inside = {folder / path for folder in below for path in files(source / folder)}
+    return {path for path in found - below if _exists(source, source / path)} | inside
+
+
+def _listed(source: Path, *options: str) -> list[Path] | None:
+    try:
+        done = subprocess.run(
+            ["git", "ls-files", "-z", *options],
+            cwd=source,
+            check=False,
+            capture_output=True,
+            timeout=_GIT_S,
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode != 0:
+        return None
+    return [Path(os.fsdecode(name)) for name in done.stdout.split(b"\0") if name]
+
+
+def _of_folder(source: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(source):
+        here = Path(folder)
+        links = [name for name in folders if (here / name).is_symlink()]
+        folders[:] = [
+            name
+            for name in folders
+            if name not in {".git", ".tmp_versions"} and (here != source or name != _BUILD)
+        ]
+        for name in (*names, *links):
+            path = here / name
+            if not _is_product(path) and _exists(source, path):
+                yield path.relative_to(source)
+
+
+def _exists(source: Path, path: Path) -> bool:
+    """Return whether there is something to copy: a file, or a link to a place in the source."""
+    return path.is_file() or _inner_link(source, path) is not None
+
+
+def _is_product(path: Path) -> bool:
+    if _PRODUCTS.search(path.name):
+        return True
+    sources = (path.with_suffix(suffix) for suffix in (".c", ".S"))
+    return path.suffix == ".o" and any(source.is_file() for source in sources)

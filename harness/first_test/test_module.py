@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The module loads, makes its devices, goes, and comes back; the kernel's log stays clean.
+
+The log is watched by the harness itself: a warning of the kernel's fails the run.
+"""
+
+from harness.pytest_plugin import Driver
+from harness.systems.ssh import Guest
+
+COMMAND_S = 60.0
+
+
+def loaded_modules(guest: Guest) -> set[str]:
+    """Return the modules that the guest's kernel holds, with underscores."""
+    lines = guest.run("cat /proc/modules", deadline_s=COMMAND_S).stdout.splitlines()
+    return {line.split()[0] for line in lines}
+
+
+def device_nodes(guest: Guest) -> set[str]:
+    """Return the devices in /dev."""
+    command = "udevadm settle 2>/dev/null; find /dev -type b -o -type c"
+    return set(guest.run(command, deadline_s=COMMAND_S).stdout.split())
+
+
+def test_every_module_is_loaded(driver: Driver, guest: Guest) -> None:
+    """What was built is in the kernel, under the names that the build gave it."""
+    wanted = {one.name.replace("-", "_") for one in driver.handoff.build.loaded}
+
+    assert wanted <= loaded_modules(guest)
+
+
+def test_it_unloads_and_its_devices_go(driver: Driver, guest: Guest) -> None:
+    """After unloading nothing of it is left: no module, and no device that came with it."""
+    before = device_nodes(guest)
+    driver.unload(attempts=10)
+    without = device_nodes(guest)
+    assert not driver.is_loaded()
+
+    driver.load()
+
+    assert device_nodes(guest) - without == before - without
+    assert set(driver.spec.devices) <= device_nodes(guest)
+
+
+def test_it_can_be_loaded_again_and_again(driver: Driver) -> None:
+    """What one life leaves behind is often found by the next."""
+    for _ in range(2):
+        driver.unload(attempts=10)
+        driver.load()
+
+    assert driver.is_loaded()

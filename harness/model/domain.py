@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The machine that a guest runs on, as a value: domain XML is made from it and nothing else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.model.settings import Accel
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainSpec:
+    """Everything that the domain XML is made from; pure data, no libvirt.
+
+    `qmp_socket` is a monitor of our own beside libvirt's (drgn reads guest memory through it).
+    `share` is a disk with a copy of a host folder, labelled harness-share. `console_log` is
+    written by QEMU itself, so it goes on when the harness leaves a guest that is kept.
+    """
+
+    name: str
+    uuid: str
+    run_id: str
+    accel: Accel
+    arch: str
+    memory_mib: int
+    vcpus: int
+    vmlinuz: Path
+    initrd: Path
+    cmdline: str
+    overlay: Path
+    modules_disk: Path
+    qmp_socket: Path
+    share: Path | None = None
+    console_log: Path | None = None
+    emulator: Path | None = None

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the text of a Kbuild or Makefile says: the modules it names, how it finds the kernel.
+
+Only the plain cases are read; a Makefile that computes its modules is run, not read.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+NAMES = ("Kbuild", "Makefile", "GNUmakefile", "makefile")
+_CONTINUED = re.compile(r"\\\n\s*")
+_COMMENT = re.compile(r"(?<!\\)#.*")
+_OBJECTS = re.compile(
+    r"^[ \t]*obj-(?:m|y|\$\([^)]*\)|\$\{[^}]*\})\s*[:+?]?=[ \t]*(.*)$", re.MULTILINE
+)
+_ASSIGNED = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*[:?]{0,2}=[ \t]*(.*?)[ \t]*$", re.MULTILINE
+)
+_USED = re.compile(r"\$[({](\w+)[)}]")
+_RELEASE = re.compile(r"\buname\b.*-\w*r")
+
+
+def objects(file: Path) -> tuple[str, ...]:
+    """Return what a file gives to obj-m, obj-y or obj-$(...): names without .o, folders with /."""
+    text = _text(file)
+    values = dict(_ASSIGNED.findall(text))
+    found = []
+    for line in _OBJECTS.findall(text):
+        for word in _expanded(line, values).split():
+            if word.endswith("/"):
+                found.append(word)
+            elif word.endswith(".o") and "$" not in word:
+                found.append(word.removesuffix(".o"))
+    return tuple(dict.fromkeys(found))
+
+
+def modules(folder: Path) -> tuple[str, ...]:
+    """Return the modules that kbuild makes of a folder and of the folders that it goes to."""
+    file = kbuild_file(folder)
+    if file is None:
+        return ()
+    found: list[str] = []
+    for name in objects(file):
+        found += modules(folder / name) if name.endswith("/") else [name]
+    return tuple(dict.fromkeys(Path(name).name for name in found))
+
+
+def kbuild_file(folder: Path) -> Path | None:
+    """Return the file by which kbuild would build a folder: one that sets obj-m."""
+    files = (folder / name for name in NAMES)
+    return next((file for file in files if file.is_file() and objects(file)), None)
+
+
+def makefile(folder: Path) -> Path | None:
+    """Return the folder's Makefile, whatever it does."""
+    files = (folder / name for name in reversed(NAMES) if name != "Kbuild")
+    return next((file for file in files if file.is_file()), None)
+
+
+def make_command(file: Path) -> str:
+    """Return how a Makefile that is no Kbuild builds modules for a kernel of our choice.
+
+    Variables in which it looks for the running kernel's headers or release get those of the
+    kernel that is meant.
+    """
+    words = [
+        "make",
+        *(["modules"] if re.search(r"^modules\s*:", _text(file), re.MULTILINE) else []),
+    ]
+    return " ".join([*words, *_kernel_variables(file)])
+
+
+def _kernel_variables(file: Path) -> Iterator[str]:
+    """Yield NAME={kdir} and NAME={release} for the variables that name the running kernel."""
+    known: set[str] = set()
+    for name, value in _ASSIGNED.findall(_text(file)):
+        if name in known or name in {"KERNELRELEASE", "PWD"}:
+            continue
+        if re.search(r"/lib/modules/.*/build\b|/usr/src/(linux|kernels)\b", value):
+            known.add(name)
+            yield f"{name}={{kdir}}"
+        elif _RELEASE.search(value) and "/" not in value:
+            known.add(name)
+            yield f"{name}={{release}}"
+
+
+def _expanded(text: str, values: dict[str, str]) -> str:
+    for _ in range(3):
+        text = _USED.sub(lambda match: values.get(match[1], match[0]), text)
+    return text
+
+
+def _text(file: Path) -> str:
+    text = file.read_text(errors="replace")
+    return _COMMENT.sub("", _CONTINUED.sub(" ", text))

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What built modules say of themselves (modinfo), and in which order they are therefore loaded."""
+
+import fnmatch
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import BuildError
+from harness.modules.recipe import plain
+
+_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModInfo:
+    """One module file's own words: what it needs, before or with it, and which firmware.
+
+    Shape: names of modules as the kernel writes them, with underscores.
+    """
+
+    file: Path
+    depends: tuple[str, ...] = ()
+    soft: tuple[str, ...] = ()
+    firmware: tuple[str, ...] = ()
+    vermagic: str = ""
+
+    @property
+    def name(self) -> str:
+        """The module's name as its file has it."""
+        return self.file.name.removesuffix(".ko")
+
+
+def read(files: Sequence[Path]) -> tuple[ModInfo, ...]:
+    """Return what modules say of themselves.
+
+    Raises: BuildError for a file that is no module.
+    """
+    if not files:
+        return ()
+    try:
+        done = subprocess.run(
+            ["modinfo", *map(str, files)],
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+            timeout=_DEADLINE_S,
+            env={"PATH": f"{os.defpath}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"},
+        )
+    except FileNotFoundError as error:
+        raise BuildError("modinfo is not installed", hint="apt-get install kmod") from error
+    if done.returncode != 0:
+        raise BuildError("modinfo cannot read a module", evidence=done.stderr.splitlines()[-5:])
+    return parse(done.stdout)
+
+
+def parse(text: str) -> tuple[ModInfo, ...]:
+    """Return modinfo's output, one or more files after each other."""
+    blocks: list[dict[str, list[str]]] = []
+    for line in text.splitlines():
+        key, colon, value = line.partition(":")
+        if key == "filename":
+            blocks.append({})
+        if colon and blocks:
+            blocks[-1].setdefault(key, []).append(value.strip())
+    return tuple(_info(block) for block in blocks)
+
+
+def _info(block: Mapping[str, list[str]]) -> ModInfo:
+    depends = ",".join(block.get("depends", ())).split(",")
+    return ModInfo(
+        file=Path(block["filename"][0]),
+        depends=tuple(plain(name) for name in depends if name),
+        soft=tuple(_before(block.get("softdep", ()))),
+        firmware=tuple(block.get("firmware", ())),
+        vermagic=(block.get("vermagic") or [""])[0],
+    )
+
+
+def _before(lines: Iterable[str]) -> Iterable[str]:
+    """Yield the modules of 'pre: a b post: c' that come before."""
+    for line in lines:
+        wanted = False
+        for word in line.split():
+            if word.endswith(":"):
+                wanted = word == "pre:"
+            elif wanted:
+                yield plain(word)
+
+
+def chosen(name: str, patterns: Sequence[str], known: Sequence[ModInfo]) -> tuple[ModInfo, ...]:
+    """Return the modules that are loaded, in the order of loading.
+
+    They are `name`, what matches one of the patterns, and what these need among the known ones.
+    """
+    by_name = {plain(one.name): one for one in known}
+    wishes = [
+        one
+        for pattern in (*patterns, name)
+        for one in known
+        if fnmatch.fnmatchcase(plain(one.name), plain(pattern))
+    ]
+    order: dict[str, ModInfo] = {}
+
+    def add(one: ModInfo, above: tuple[str, ...]) -> None:
+        key = plain(one.name)
+        for need in (*one.soft, *one.depends):
+            if need in by_name and need not in above and need not in order:
+                add(by_name[need], (*above, key))
+        order[key] = one
+
+    for wish in wishes:
+        if plain(wish.name) not in order:
+            add(wish, (plain(wish.name),))
+    return tuple(order.values())
+
+
+def load_plan(order: Sequence[ModInfo], needs: Sequence[str] = ()) -> str:
+    """Return the steps of loading, one a line: 'modprobe NAME', 'try NAME', 'insmod NAME'.
+
+    The kernel's own modules come first: those that must be there, then those that are a wish.
+    """
+    ours = {plain(one.name) for one in order}
+    hard = [*map(plain, needs), *(name for one in order for name in one.depends)]
+    soft = [name for one in order for name in one.soft]
+    steps = [f"modprobe {name}" for name in dict.fromkeys(hard) if name not in ours]
+    steps += [f"try {name}" for name in dict.fromkeys(soft) if name not in {*ours, *hard}]
+    steps += [f"insmod {one.name}" for one in order]
+    return "".join(f"{step}\n" for step in steps)

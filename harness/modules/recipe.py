@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""How a folder's module is built, concluded from what lies in it.
+
+A dkms.conf is asked first, since it was written for exactly this; then a Kbuild or Makefile that
+names modules; then any other Makefile, which is run.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import ConfigError
+from harness.modules import dkms, makefiles
+
+ALL = ("*",)
+_DEPTH = 3
+_ENTRY = re.compile(r"^\s*(?:module_init|module_\w*driver|module_\w+)\s*\(", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What was concluded: `name` is the module that parameters and symbols belong to.
+
+    One of `dkms`, `make` and `kbuild` says how the build is done. `modules` are those that are
+    loaded; () is `name` alone. `because` says in sentences what led to that.
+    """
+
+    name: str
+    modules: tuple[str, ...] = ()
+    kbuild: str = "."
+    dkms: Path | None = None
+    make: str = ""
+    because: tuple[str, ...] = ()
+
+
+def of_folder(folder: Path) -> Recipe | None:
+    """Return how the module in a folder is built; None where nothing says so.
+
+    Raises: ConfigError for a dkms.conf that cannot be read.
+    """
+    if (folder / dkms.CONF).is_file():
+        return of_dkms(folder / dkms.CONF)
+    if makefiles.kbuild_file(folder) is not None:
+        return _of_kbuild(folder, ".")
+    file = makefiles.makefile(folder)
+    if file is not None:
+        return _of_makefile(folder, file)
+    for below in _folders(folder):
+        if (below / dkms.CONF).is_file():
+            return of_dkms(below / dkms.CONF)
+        if makefiles.kbuild_file(below) is not None:
+            return _of_kbuild(folder, below.relative_to(folder).as_posix())
+    return None
+
+
+def of_dkms(conf: Path) -> Recipe:
+    """Return the recipe that a dkms.conf is."""
+    found = dkms.read(conf)
+    names = tuple(one.name for one in found.modules)
+    if not names:
+        raise ConfigError(conf, "BUILT_MODULE_NAME", "at least one module is expected")
+    name = main_module(names, found.package.removesuffix("-dkms"))
+    said = f"{conf.name} of {found.package} {found.version} builds {_listed(names)}"
+    return Recipe(name=name, dkms=conf, because=(said,))
+
+
+def main_module(names: tuple[str, ...], like: str) -> str:
+    """Return the module among several that is meant by a package's or folder's name."""
+    wanted = plain(like)
+    same = [name for name in names if plain(name) == wanted]
+    return (same or list(names))[0]
+
+
+def plain(name: str) -> str:
+    """Return a module's name as the kernel writes it."""
+    return name.replace("-", "_")
+
+
+def _of_kbuild(folder: Path, place: str) -> Recipe | None:
+    file = makefiles.kbuild_file(folder / place)
+    names = makefiles.modules(folder / place)
+    if file is None or not names:
+        return None
+    shown = file.relative_to(folder)
+    name = main_module(names, folder.name)
+    several = ALL if len(names) > 1 else ()
+    said = f"{shown} sets obj-m: kbuild builds {_listed(names)}"
+    return Recipe(name=name, modules=several, kbuild=place, because=(said,))
+
+
+def _of_makefile(folder: Path, file: Path) -> Recipe | None:
+    names = _named_below(folder) or tuple(_with_an_entry(folder))
+    if not names:
+        return None
+    command = makefiles.make_command(file)
+    said = f"{file.name} is no Kbuild, so it is run as it is: {command}"
+    name = main_module(names, folder.name)
+    also = f"the modules that it makes are found after the build; {name} is the one in question"
+    return Recipe(name=name, modules=ALL, make=command, because=(said, also))
+
+
+def _named_below(folder: Path) -> tuple[str, ...]:
+    """Return the modules that Kbuilds in the folders below name."""
+    found: list[str] = []
+    for below in _folders(folder):
+        found += makefiles.modules(below)
+    return tuple(dict.fromkeys(found))
+
+
+def _with_an_entry(folder: Path) -> Iterator[str]:
+    """Yield the names of C files that have a module's entry point."""
+    for below in (folder, *_folders(folder)):
+        for file in sorted(below.glob("*.c")):
+            if _ENTRY.search(file.read_text(errors="replace")):
+                yield file.stem
+
+
+def _folders(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    """Yield the folders below one, nearest first; hidden ones and build/ are none of them."""
+    level = [folder]
+    for _ in range(depth):
+        level = sorted(
+            one
+            for above in level
+            for one in above.iterdir()
+            if one.is_dir() and not one.is_symlink() and not _is_aside(one)
+        )
+        yield from level
+
+
+def _is_aside(folder: Path) -> bool:
+    return folder.name.startswith(".") or folder.name in {"build", "debian", "tests", "test"}
+
+
+def _listed(names: tuple[str, ...], *, most: int = 4) -> str:
+    shown = ", ".join(f"{name}.ko" for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The shell scripts that load and unload a module and its companions in a guest: pure text.
+
+In the guest lies a plan, a file of steps: 'modprobe NAME' for a module of the kernel's that must
+be there, 'try NAME' for one that is a wish, 'insmod NAME' for a module that was pushed. Each
+script is one command, since each costs a fifth of a second in an emulated guest.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+
+FOLDER = "/run/harness"
+# Written before the words of the tool that failed: which step it was.
+REFUSED = "harness-refused "
+UNKNOWN = "harness-unknown "
+_REFUSED = re.compile(rf"^{REFUSED}(\w+) (\S+)$", re.MULTILINE)
+
+
+def module_path(name: str) -> str:
+    """Return where a module's file lies in the guest."""
+    return f"{FOLDER}/{name}.ko"
+
+
+def plan_path(name: str) -> str:
+    """Return where the plan of a module lies in the guest."""
+    return f"{FOLDER}/{name}.load"
+
+
+def load(name: str, parameters: Mapping[str, str]) -> str:
+    """Return a script that carries out a module's plan; without one it loads the module alone.
+
+    It prints the uptime, then the tools' words. A step that fails ends it with what was loaded
+    taken back. `parameters` are the module's own; 'OTHER.parameter' is another module's.
+    """
+    cases = "".join(
+        f"\t\t{shlex.quote(one)}) step {_insmod(one, parameters, name)} ;;\n"
+        for one in dict.fromkeys((name, *_others(parameters)))
+    )
+    return _LOAD.format(
+        folder=FOLDER,
+        plan=plan_path(name),
+        alone=shlex.quote(f"insmod {name}"),
+        cases=cases,
+        refused=REFUSED,
+        unknown=_tell_unknown(parameters),
+    )
+
+
+def unload(name: str) -> str:
+    """Return a script that unloads a module and its companions, the last one first."""
+    return _UNLOAD.format(plan=plan_path(name), name=shlex.quote(name), folder=FOLDER)
+
+
+def refused_step(said: str) -> tuple[str, str, str] | None:
+    """Return the tool and the module of the step that failed, and what the tool said."""
+    match = _REFUSED.search(said)
+    if match is None:
+        return None
+    return match[1], match[2], said[: match.start()].strip()
+
+
+def _insmod(one: str, parameters: Mapping[str, str], main: str) -> str:
+    own = {
+        name.removeprefix(f"{one}."): text
+        for name, text in parameters.items()
+        if name.startswith(f"{one}.") or (one == main and "." not in name)
+    }
+    return shlex.join(["insmod", module_path(one), *(f"{key}={own[key]}" for key in own)])
+
+
+def _others(parameters: Mapping[str, str]) -> list[str]:
+    return [name.partition(".")[0] for name in parameters if "." in name]
+
+
+def _tell_unknown(parameters: Mapping[str, str]) -> str:
+    """Return a command that repeats what the kernel said of parameters, if there are any."""
+    if not parameters:
+        return ":"
+    return f"dmesg | grep -F ': unknown parameter ' | sed 's/^/{UNKNOWN}/'"
+
+
+_LOAD = """
+read -r since _ < /proc/uptime; echo "$since"
+plan={plan}
+[ -e "$plan" ] || echo {alone} > "$plan"
+loaded=
+step() {{
+	"$@" < /dev/null 2>&1 & echo $! > {folder}/insmod.pid
+	wait $!
+}}
+is_in() {{ grep -q "^$(echo "$1" | tr - _) " /proc/modules; }}
+refuse() {{
+	echo "{refused}$1 $2"
+	for one in $loaded; do rmmod "$one" > /dev/null 2>&1; done
+	exit 1
+}}
+while read -r how name <&3; do
+	case $how in
+	modprobe) step modprobe "$name" || refuse modprobe "$name" ;;
+	try) modprobe -q "$name" < /dev/null > /dev/null 2>&1 || : ;;
+	insmod)
+		[ -e "{folder}/$name.in" ] && is_in "$name" && continue
+		case $name in
+{cases}		*) step insmod "{folder}/$name.ko" ;;
+		esac || refuse insmod "$name"
+		: > "{folder}/$name.in"
+		loaded="$name $loaded"
+		;;
+	esac
+done 3< "$plan"
+{unknown}
+"""
+_UNLOAD = """
+plan={plan} any=
+[ -e "$plan" ] || {{ rmmod {name}; exit; }}
+for name in $(sed -n 's/^insmod //p' "$plan" | tac); do
+	grep -q "^$(echo "$name" | tr - _) " /proc/modules || continue
+	any=1
+	rmmod "$name" < /dev/null || exit 1
+	rm -f "{folder}/$name.in"
+done
+[ -n "$any" ] || rmmod {name}
+"""

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""build_root: the compiler fits the kernel; where this host lacks it, a build root has it."""
+
+import os
+import tarfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.artefacts import bootstrap, build_root
+from harness.artefacts.bootstrap import Bootstrap
+from harness.host import apt
+from harness.model.settings import Kernel
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Kernel:
+    """Give a kernel of this host's suite, built by a compiler that every host has: sh."""
+    folder = tmp_path / "kernel"
+    kdir = folder / "src" / "linux-headers-6.1"
+    kdir.mkdir(parents=True)
+    return Kernel(
+        name="k",
+        release="6.1",
+        version="1",
+        key="key",
+        vmlinuz=folder / "vmlinuz",
+        initrd=folder / "initrd",
+        modules_disk=folder / "modules.ext4",
+        kdir=kdir,
+        config=folder / "config",
+        cc="sh",
+    )
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Bootstrap]:
+    """Stand in for mmdebstrap and apt; the list holds what was bootstrapped."""
+    found: list[Bootstrap] = []
+
+    def run(what: Bootstrap, _options: Sequence[str], *, target: str, log: Path) -> None:
+        found.append(what)
+        log.write_text("")
+        with tarfile.open(target, "w") as archive:
+            device = tarfile.TarInfo("./dev/null")
+            device.type = tarfile.CHRTYPE
+            archive.addfile(device)
+            closed = tarfile.TarInfo("etc")
+            closed.type, closed.mode, closed.uid = tarfile.DIRTYPE, 0o555, 12345
+            archive.addfile(closed)
+            archive.addfile(tarfile.TarInfo("etc/motd"))
+
+    monkeypatch.setattr(bootstrap, "run", run)
+    monkeypatch.setattr(apt, "own_suite", lambda: "bookworm")
+    monkeypatch.setattr(apt, "debian_sources", lambda suite: [f"deb http://x {suite} main"])
+    return found
+
+
+def fitted(kernel: Kernel, root: Path, *packages: str) -> Path | None:
+    """Return the build root that a kernel gets."""
+    return build_root.fitted(kernel, packages, root=root, progress=lambda _: None).build_root
+
+
+def test_a_host_that_can_build_needs_none(kernel: Kernel, tmp_path: Path) -> None:
+    """It has the compiler, is of the suite, and has the packages."""
+    assert fitted(kernel, tmp_path) is None
+    assert fitted(kernel, tmp_path, "dpkg") is None
+
+
+def test_what_this_host_lacks_makes_a_build_root(
+    kernel: Kernel, tmp_path: Path, made: list[Bootstrap]
+) -> None:
+    """Another suite, another compiler, a package: each a build root of its own, made once."""
+    other = fitted(replace(kernel, suite="trixie", cc="gcc-14"), tmp_path)
+    again = fitted(replace(kernel, suite="trixie", cc="gcc-14"), tmp_path)
+    lacking = fitted(replace(kernel, cc="gcc-99"), tmp_path)
+    package = fitted(kernel, tmp_path, "no-such-package")
+
+    assert other is not None
+    assert other == again
+    assert len({other, lacking, package}) == 3
+    assert [one.suite for one in made] == ["trixie", "bookworm", "bookworm"]
+    assert "gcc-14" in made[0].packages
+    assert "no-such-package" in made[2].packages
+
+
+def test_a_build_root_is_this_users(kernel: Kernel, tmp_path: Path) -> None:
+    """No devices, and nobody else's files, also in a folder that is closed to its owner."""
+    found = fitted(replace(kernel, suite="trixie"), tmp_path)
+
+    assert found is not None
+    assert not (found / "dev" / "null").exists()
+    assert (found / "etc").stat().st_uid == os.getuid()
+    assert (found / "etc" / "motd").is_file()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name"),
+    [
+        (".kernelvariables", "CC = $(if $(X),ccache) $(CROSS_COMPILE)gcc-12\n", "gcc-12"),
+        (
+            ".config",
+            'CONFIG_CC_VERSION_TEXT="x86_64-linux-gnu-gcc-14 (Debian 14.2) 14"\n',
+            "gcc-14",
+        ),
+        (".config", 'CONFIG_CC_VERSION_TEXT="gcc (GCC) 14"\n', "gcc"),
+        (".config", "CONFIG_X=y\n", "gcc"),
+    ],
+)
+def test_the_headers_say_which_compiler(kernel: Kernel, file: str, text: str, name: str) -> None:
+    """Debian's own file, or what the kernel was built by."""
+    (kernel.kdir / file).write_text(text)
+
+    assert build_root.compiler(replace(kernel, cc="")) == name
+    assert build_root.compiler(replace(kernel, cc="gcc-9")) == "gcc-9"

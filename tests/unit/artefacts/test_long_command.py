@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""long_command: a build that takes long is told about, one that takes too long is ended whole."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.artefacts import long_command
+from harness.artefacts.long_command import Watch
+from harness.errors import BuildError
+
+
+def watch(folder: Path, notes: list[str], *, deadline_s: float = 60.0) -> Watch:
+    """Return a watch that collects what is told."""
+    return Watch(
+        what="building m", log=folder / "log", deadline_s=deadline_s, progress=notes.append
+    )
+
+
+def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long, how far, the last line; the output is in the log."""
+    monkeypatch.setattr(long_command, "_TELL_EVERY_S", 0.2)
+    notes: list[str] = []
+
+    status = long_command.run(
+        ["sh", "-c", "echo one; echo two; sleep 1; exit 3"], watch(tmp_path, notes), cwd=tmp_path
+    )
+
+    assert status == 3
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+    assert notes
+    assert notes[0].startswith("building m: ")
+    assert notes[0].endswith("2 lines; two")
+
+
+def test_the_deadline_ends_all_of_it(tmp_path: Path) -> None:
+    """Children, too; the key that sets the limit is named."""
+    mark = "31.4159"
+    with pytest.raises(BuildError, match="took over 1 s") as caught:
+        long_command.run(
+            ["sh", "-c", f"sleep {mark} & sleep {mark}"],
+            watch(tmp_path, [], deadline_s=1.0),
+            cwd=tmp_path,
+        )
+
+    assert "build_deadline_s" in caught.value.hint
+    left = subprocess.run(["pgrep", "-f", f"^sleep {mark}"], check=False, capture_output=True)
+    assert left.stdout == b""

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""defaults: what a project need not say is taken from its folder, or from what ships."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ConfigError
+from harness.host import config, defaults
+from harness.model.machines import ImageChange
+
+DKMS = 'PACKAGE_NAME="p"\nPACKAGE_VERSION="1"\nBUILT_MODULE_NAME[0]="m"\n'
+
+
+def project(folder: Path, text: str, makefile: str = "obj-m := hello.o\n") -> Path:
+    """Write a project with a module at its top, and return its pyproject.toml."""
+    (folder / "Makefile").write_text(makefile)
+    file = folder / "pyproject.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_folder_without_a_configuration_has_one(tmp_path: Path) -> None:
+    """A Makefile tells the module; kernel, target and first test ship."""
+    (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
+
+    settings = config.load_nearest(tmp_path)
+
+    assert (settings.file, settings.root) == (tmp_path, tmp_path)
+    assert (settings.module.name, settings.module.source) == ("hello", tmp_path)
+    assert settings.default_target == "debian-12"
+    assert settings.targets["debian-12"].kernel == "6.1"
+    assert settings.tests[0].pytest == defaults.FIRST_TEST
+    assert (defaults.FIRST_TEST / "test_module.py").is_file()
+
+
+def test_a_folder_without_a_module_has_none(tmp_path: Path) -> None:
+    """The hint says what would do."""
+    with pytest.raises(ConfigError) as caught:
+        config.load_nearest(tmp_path)
+
+    assert "docs/modules.md" in caught.value.hint
+
+
+def test_only_a_name_is_needed(tmp_path: Path) -> None:
+    """And it is not, where the folder tells it."""
+    named = config.load(project(tmp_path, '[tool.harness.module]\nname = "hello"\n'))
+    plain = config.load(project(tmp_path, "[tool.harness]\n"))
+
+    assert named.module == plain.module
+
+
+def test_a_name_that_is_given_is_loaded_alone(tmp_path: Path) -> None:
+    """Several modules are all loaded only when nobody chose one."""
+    text = '[tool.harness.module]\nname = "b"\n'
+
+    assert config.load(project(tmp_path, text, "obj-m := a.o b.o\n")).module.modules == ()
+    found = config.load(project(tmp_path, "[tool.harness]\n", "obj-m := a.o b.o\n")).module
+    assert (found.name, found.modules) == ("a", ("*",))
+
+
+def test_a_dkms_conf_elsewhere_is_named(tmp_path: Path) -> None:
+    """Its folder is the source, unless another one is."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "dkms.conf").write_text(DKMS)
+    text = '[tool.harness.module]\ndkms = "deep/dkms.conf"\n'
+
+    module = config.load(project(tmp_path, text)).module
+
+    assert (module.name, module.source) == ("m", tmp_path / "deep")
+    assert module.dkms == tmp_path / "deep" / "dkms.conf"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[tool.harness.module]\ndkms = "gone/dkms.conf"\n', "module.dkms"),
+        ('[tool.harness.module]\nname = "m"\nfirmware = { a = "gone" }\n', "module.firmware.a"),
+        ('[tool.harness.module]\nname = "m"\nkbuild = "gone"\n', "module.kbuild"),
+        ('[tool.harness.module]\nname = "m"\nbuild_deadline_s = "long"\n', "build_deadline_s"),
+        ("[tool.harness]\nimage = { extends = 5 }\n", "targets.debian-12.image"),
+        ("[tool.harness]\nmodule = 5\n", "module"),
+        ("[tool.harness]\nkernels = 5\n", "kernels"),
+        ("[tool.harness]\ntargets = 5\n", "targets"),
+    ],
+)
+def test_a_bad_value_is_named(tmp_path: Path, text: str, key: str) -> None:
+    """File and key, whatever the defaults made of it."""
+    with pytest.raises(ConfigError) as caught:
+        config.load(project(tmp_path, text))
+
+    assert key in caught.value.key
+
+
+def test_own_kernels_come_beside_the_shipped_ones(tmp_path: Path) -> None:
+    """Own targets stand instead of the shipped ones; a sole one is the default."""
+    text = (
+        '[tool.harness.kernels]\nmine = { package = "linux-image-x" }\n'
+        '[tool.harness.targets.t]\nkernel = "mine"\n'
+    )
+    settings = config.load(project(tmp_path, text))
+
+    assert {"mine", "6.1", "5.10"} <= set(settings.kernels)
+    assert list(settings.targets) == ["t"]
+    assert (settings.default_target, settings.targets["t"].image) == ("t", "debian-12")
+
+
+def test_an_image_is_extended_in_place(tmp_path: Path) -> None:
+    """It is the default target's."""
+    text = '[tool.harness]\nimage = { extends = "debian-12", packages = ["iptables"] }\n'
+
+    target = config.load(project(tmp_path, text)).targets["debian-12"]
+
+    assert target.image == ImageChange(extends="debian-12", packages=("iptables",))
+    assert target.kernel == "6.1"

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""dkms: a dkms.conf is a shell file, and what it says depends on the kernel."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ConfigError
+from harness.modules import dkms, namespace
+from harness.modules.dkms import DkmsConf, DkmsModule
+
+NAMED = 'PACKAGE_NAME="p"\nPACKAGE_VERSION="1.0"\n'
+ONE = NAMED + 'BUILT_MODULE_NAME[0]="m"\nDEST_MODULE_LOCATION[0]="/extra"\n'
+
+
+def read(folder: Path, text: str, *, release: str = "6.1.0-9-amd64", **options: str) -> DkmsConf:
+    """Return what a file with this text says for a kernel."""
+    conf = folder / "dkms.conf"
+    conf.write_text(text)
+    kdir = folder / "kdir"
+    kdir.mkdir(exist_ok=True)
+    (kdir / ".config").write_text("".join(f"{key}={text}\n" for key, text in options.items()))
+    return dkms.read(conf, release=release, kdir=kdir, tree=Path("/tree"))
+
+
+def test_the_plain_case(tmp_path: Path) -> None:
+    """One module, and the make that dkms runs where the file names none."""
+    found = read(tmp_path, ONE)
+
+    assert (found.package, found.version) == ("p", "1.0")
+    assert found.modules == (DkmsModule(name="m"),)
+    assert found.make == f"make -C {tmp_path / 'kdir'} M=/tree/p/1.0/build"
+    assert (found.patches, found.before, found.after, found.excluded) == ((), "", "", "")
+
+
+def test_several_modules_have_places(tmp_path: Path) -> None:
+    """Each name has its folder below the build's."""
+    text = (
+        'BUILT_MODULE_NAME[1]="n"\nBUILT_MODULE_LOCATION[1]="src/n/"\n'
+        'DEST_MODULE_LOCATION[1]="/extra"\n'
+    )
+
+    assert read(tmp_path, ONE + text).modules == (
+        DkmsModule(name="m"),
+        DkmsModule(name="n", location="src/n"),
+    )
+
+
+def test_a_name_may_be_the_packages(tmp_path: Path) -> None:
+    """Dkms takes the package's name for the only module."""
+    found = read(tmp_path, NAMED + "DEST_MODULE_LOCATION=/updates\n")
+
+    assert found.modules == (DkmsModule(name="p"),)
+
+
+def test_the_shell_sees_what_dkms_sets(tmp_path: Path) -> None:
+    """The kernel's release, its headers, the tree, and the package's own name."""
+    text = 'MAKE="make K=$kernelver D=$kernel_source_dir T=$dkms_tree/$module/$module_version"\n'
+
+    words = read(tmp_path, ONE + text).make.split()
+
+    assert words[1] == "K=6.1.0-9-amd64"
+    assert words[2:] == [f"D={tmp_path / 'kdir'}", "T=/tree/p/1.0"]
+
+
+def test_patterns_choose_by_kernel(tmp_path: Path) -> None:
+    """MAKE_MATCH and PATCH_MATCH are bash's regular expressions."""
+    text = (
+        'PATCH[0]="always"\nPATCH[1]="old"\nPATCH_MATCH[1]="^5\\."\n'
+        'PATCH[2]="new"\nPATCH_MATCH[2]="^6\\.[0-9]+"\n'
+        'MAKE[0]="make old"\nMAKE_MATCH[0]="^5"\nMAKE[1]="make new"\nMAKE_MATCH[1]="^6"\n'
+    )
+
+    new, old = read(tmp_path, ONE + text), read(tmp_path, ONE + text, release="5.10.0-1-amd64")
+
+    assert (new.make, new.patches) == ("make new", ("always", "new"))
+    assert (old.make, old.patches) == ("make old", ("always", "old"))
+
+
+@pytest.mark.parametrize(
+    ("line", "excluded"),
+    [
+        ('BUILD_EXCLUSIVE_KERNEL="^5"', True),
+        ('BUILD_EXCLUSIVE_KERNEL="^6"', False),
+        ('BUILD_EXCLUSIVE_KERNEL_MIN="6.2"', True),
+        ('BUILD_EXCLUSIVE_KERNEL_MIN="5.19"', False),
+        ('BUILD_EXCLUSIVE_KERNEL_MAX="5.99"', True),
+        ('BUILD_EXCLUSIVE_ARCH="aarch64"', True),
+        ('BUILD_EXCLUSIVE_CONFIG="CONFIG_A"', False),
+        ('BUILD_EXCLUSIVE_CONFIG="CONFIG_A CONFIG_B"', True),
+        ('BUILD_EXCLUSIVE_CONFIG="!CONFIG_A"', True),
+    ],
+)
+def test_a_kernel_may_be_excluded(tmp_path: Path, line: str, excluded: bool) -> None:  # noqa: FBT001
+    """The directive that excludes it is told."""
+    found = read(tmp_path, f"{ONE}{line}\n", CONFIG_A="m")
+
+    assert bool(found.excluded) is excluded
+    assert found.excluded.startswith("BUILD_EXCLUSIVE") is excluded
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("", "PACKAGE_NAME"),
+        ('PACKAGE_NAME="p"\n', "PACKAGE_VERSION"),
+        (NAMED, "BUILT_MODULE_NAME"),
+        (NAMED + 'BUILT_MODULE_NAME[0]="m.ko"\n', "BUILT_MODULE_NAME"),
+        (NAMED.replace('"p"', '"../p"') + 'BUILT_MODULE_NAME[0]="m"\n', "PACKAGE_NAME"),
+        ("exit 0\n", "-"),
+        ("if true\n", "-"),
+    ],
+)
+def test_a_bad_file_is_refused(tmp_path: Path, text: str, key: str) -> None:
+    """File and key are named."""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text)
+
+    assert caught.value.key == key
+    assert caught.value.file == tmp_path / "dkms.conf"
+
+
+def test_a_file_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it."""
+    monkeypatch.setattr(dkms, "_DEADLINE_S", 0.5)
+
+    with pytest.raises(ConfigError, match="has not ended"):
+        read(tmp_path, "while :; do sleep 1; done\n")
+
+
+def test_what_the_file_prints_and_writes_does_no_harm(tmp_path: Path) -> None:
+    """Its words are not taken for answers, and its files lie in a folder that goes."""
+    found = read(tmp_path, ONE + "echo package; printf 'name\\0evil\\0'; : > litter\n")
+
+    assert found.modules == (DkmsModule(name="m"),)
+    assert not (tmp_path / "litter").exists()
+
+
+def test_a_namespace_has_no_network() -> None:
+    """Where this host has namespaces, there is no device beside a loopback that is down."""
+    prefix = namespace.prefix()
+    if not prefix:
+        pytest.skip("this host allows no namespaces")
+    done = subprocess.run(
+        [*prefix, "cat", "/proc/net/dev"], check=True, capture_output=True, text=True
+    )
+
+    names = [line.split(":")[0].strip() for line in done.stdout.splitlines() if ":" in line]
+    assert names == ["lo"]

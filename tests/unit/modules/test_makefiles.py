@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""makefiles: what the text of a Kbuild or Makefile says of its modules and its kernel."""
+
+from pathlib import Path
+
+from harness.modules import makefiles
+
+
+def write(file: Path, text: str) -> Path:
+    """Write a file, its folder made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def test_modules_are_found_in_every_spelling(tmp_path: Path) -> None:
+    """obj-m, obj-$(CONFIG), over several lines, by a variable; comments and folders are none."""
+    text = (
+        "NAME := a-b\n# obj-m := no.o\nobj-m += $(NAME).o c.o \\\n   d.o\n"
+        "obj-$(CONFIG_E) = e.o\nobj-m += sub/\nf-objs := g.o\nobj-m += $(UNKNOWN).o\n"
+    )
+    file = write(tmp_path / "Makefile", text)
+    write(tmp_path / "sub" / "Kbuild", "obj-m := h.o\n")
+
+    assert makefiles.objects(file) == ("a-b", "c", "d", "e", "sub/")
+    assert makefiles.modules(tmp_path) == ("a-b", "c", "d", "e", "h")
+
+
+def test_kbuild_comes_before_the_makefile(tmp_path: Path) -> None:
+    """As kbuild itself has it; a Makefile without modules is none for kbuild."""
+    write(tmp_path / "Makefile", "all:\n\tmake -C src\n")
+    assert makefiles.kbuild_file(tmp_path) is None
+    assert makefiles.makefile(tmp_path) == tmp_path / "Makefile"
+
+    write(tmp_path / "Kbuild", "obj-m := a.o\n")
+    assert makefiles.kbuild_file(tmp_path) == tmp_path / "Kbuild"
+
+
+def test_the_running_kernel_is_replaced(tmp_path: Path) -> None:
+    """Variables with its headers or release get those of the kernel that is meant."""
+    text = (
+        "KVER ?= $(shell uname -r)\nKDIR ?= /lib/modules/$(KVER)/build\nOTHER = /usr/lib\n"
+        "modules:\n\t$(MAKE) -C $(KDIR)\n"
+    )
+    file = write(tmp_path / "Makefile", text)
+
+    assert makefiles.make_command(file) == "make modules KVER={release} KDIR={kdir}"

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""recipe: what a folder is concluded to be, and why."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.modules import recipe
+
+DKMS = 'PACKAGE_NAME="p"\nPACKAGE_VERSION="1"\nBUILT_MODULE_NAME[0]="m"\n'
+HELLO = "module_init(hello_init);\n"
+
+
+def folder(root: Path, **files: str) -> Path:
+    """Write files; '__' in a name stands for a folder."""
+    for name, text in files.items():
+        file = root / name.replace("__", "/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return root
+
+
+def test_a_dkms_conf_comes_first(tmp_path: Path) -> None:
+    """It was written for this, whatever the Makefile says."""
+    found = recipe.of_folder(folder(tmp_path, Makefile="obj-m := x.o\n"))
+    assert found is not None
+    assert found.name == "x"
+
+    (tmp_path / "dkms.conf").write_text(DKMS)
+    found = recipe.of_folder(tmp_path)
+    assert found is not None
+    assert (found.name, found.dkms) == ("m", tmp_path / "dkms.conf")
+    assert found.because == ("dkms.conf of p 1 builds m.ko",)
+
+
+def test_a_kbuild_with_one_module(tmp_path: Path) -> None:
+    """That one is loaded."""
+    found = recipe.of_folder(folder(tmp_path, Kbuild="obj-m := a.o\n"))
+
+    assert found == recipe.Recipe(name="a", because=("Kbuild sets obj-m: kbuild builds a.ko",))
+
+
+def test_several_modules_are_all_loaded(tmp_path: Path) -> None:
+    """The one that is called like the folder is the one in question."""
+    place = tmp_path / "my-b"
+    found = recipe.of_folder(folder(place, Makefile="obj-m := a.o my_b.o\n"))
+
+    assert found is not None
+    assert (found.name, found.modules) == ("my_b", ("*",))
+
+
+def test_a_kbuild_below_is_found(tmp_path: Path) -> None:
+    """The nearest one; build/ and hidden folders are passed over."""
+    folder(tmp_path, build__Kbuild="obj-m := x.o\n", src__linux__Kbuild="obj-m := a.o\n")
+    (tmp_path / ".hidden").mkdir()
+
+    found = recipe.of_folder(tmp_path)
+
+    assert found is not None
+    assert (found.name, found.kbuild) == ("a", "src/linux")
+
+
+@pytest.mark.parametrize("name", ["src__driver.c", "driver.c"])
+def test_a_makefile_that_is_no_kbuild_is_run(tmp_path: Path, name: str) -> None:
+    """What it makes is found after the build; the name comes from the source."""
+    files = {"Makefile": "KDIR := /lib/modules/$(shell uname -r)/build\nall:\n", name: HELLO}
+    found = recipe.of_folder(folder(tmp_path, **files))
+
+    assert found is not None
+    assert (found.name, found.make, found.modules) == ("driver", "make KDIR={kdir}", ("*",))
+
+
+def test_a_folder_that_says_nothing_has_no_recipe(tmp_path: Path) -> None:
+    """No guess is made."""
+    assert recipe.of_folder(folder(tmp_path, README="text\n")) is None
+    assert recipe.of_folder(folder(tmp_path, Makefile="all:\n\ttrue\n")) is None
