@@ -112,6 +112,11 @@ def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str,
         this kernel.
     """
     kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
+    if not kdir.is_dir():
+        raise BuildError(
+            f"the kernel {kernel.release} has no headers to build against: {kdir} is not there",
+            hint="add its package of headers to files, or set KDIR to a built tree",
+        )
     source, conf = folder / "src", None
     if spec.dkms is not None:
         tree = folder / "dkms"

@@ -2,20 +2,19 @@
 """Kernels from the distribution's packages, unpacked so that nothing of them is installed.
 
 One kernel is what QEMU boots (vmlinuz and a tiny initrd of ours), a disk with its modules that
-any image mounts, and the headers that modules are built against. `initrd` writes the initrd.
+any image mounts, and the headers that modules are built against. `kernel_parts` makes the first
+two, `own_kernels` takes kernels that are no packages of Debian.
 """
 
-import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.artefacts import initrd
+from harness.artefacts import kernel_parts, own_kernels
 from harness.errors import KernelError
-from harness.host import apt, apt_suite, cache, tool
+from harness.host import apt, apt_suite, cache
 from harness.model.machines import KernelSpec
 from harness.model.settings import Kernel
 
@@ -24,18 +23,16 @@ Progress = Callable[[str], None]
 # Raised when this module or `initrd` changes what comes out.
 _FORMAT = "4"
 _LOCK_S = 900.0
-_STEP_S = 600.0
-_BUSYBOX = "busybox-static"
-# Spare room for the file system's own structures, beside the modules.
-_DISK_SPARE_MIB = 16
 
 
 def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
-    """Return the kernel of a package, from the cache or fetched and unpacked now.
+    """Return a kernel, from the cache or made ready now: a package's, fetched, or the user's own.
 
     A meta package (linux-image-cloud-amd64) gives the kernel that it depends on today.
     Raises: KernelError when it cannot be fetched or unpacked, CacheBusy, Lost on a full disk.
     """
+    if not spec.package:
+        return own_kernels.ensure(name, spec, root=root, progress=progress)
     suite = "" if spec.suite == apt.own_suite() else spec.suite
     view = apt_suite.view(suite, root=root, progress=progress) if suite else ()
 
@@ -55,20 +52,14 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
         progress=progress,
     )
     with held:
-        if not (folder / "kernel.json").is_file():
+        if not kernel_parts.is_ready(folder):
             progress(f"fetching {release}: {', '.join(packages)}")
             with cache.publish(folder) as beside:
                 _unpack(packages, beside, progress, view)
-                _assemble(release, beside)
-                facts = {
-                    "release": release,
-                    "version": versions[0].partition("=")[2],
-                    "made": secrets.token_hex(4),
-                }
-                (beside / "kernel.json").write_text(json.dumps(facts) + "\n")
+                _assemble(release, versions[0].partition("=")[2], beside)
             cache.forget_unused(root / "kernels")
         os.utime(folder)
-    found = _kernel(name, release, key, folder)
+    found = kernel_parts.kernel(name, key, folder)
     return replace(found, suite=suite, cc=spec.cc)
 
 
@@ -92,7 +83,7 @@ def _versions(package: str, *view: str) -> list[str]:
     busybox is the host's own: that of Debian 11 cannot find a disk by its label.
     """
     needed = _packages(package, *view)
-    known = {**apt.versions(needed, *view), **apt.versions([_BUSYBOX])}
+    known = {**apt.versions(needed, *view), **apt.versions([kernel_parts.BUSYBOX])}
     missing = [one for one in needed if one not in known]
     if missing:
         raise KernelError(
@@ -110,7 +101,7 @@ def _packages(package: str, *view: str) -> tuple[str, ...]:
             f"{headers} does not depend on common headers and kbuild tools",
             evidence=needed,
         )
-    return (package, headers, *common, _BUSYBOX)
+    return (package, headers, *common, kernel_parts.BUSYBOX)
 
 
 def _unpack(
@@ -118,17 +109,17 @@ def _unpack(
 ) -> None:
     fetched = folder / "packages"
     fetched.mkdir()
-    own = [one for one in packages if one.partition("=")[0] == _BUSYBOX]
+    own = [one for one in packages if one.partition("=")[0] == kernel_parts.BUSYBOX]
     others = [one for one in packages if one not in own]
     apt.download(others, fetched, *view)
     files = apt.download(own, fetched)
     progress(f"unpacking {len(files)} packages")
     for file in files:
-        _run("dpkg-deb", "--extract", file, folder / "tree")
+        kernel_parts.run("dpkg-deb", "--extract", file, folder / "tree")
     shutil.rmtree(fetched)
 
 
-def _assemble(release: str, folder: Path) -> None:
+def _assemble(release: str, version: str, folder: Path) -> None:
     tree = folder / "tree"
     (tree / "boot" / f"vmlinuz-{release}").rename(folder / "vmlinuz")
     (tree / "boot" / f"config-{release}").rename(folder / "config")
@@ -137,36 +128,13 @@ def _assemble(release: str, folder: Path) -> None:
         for base in (tree, tree / "usr")
         if (base / "lib/modules" / release).is_dir()
     )
-    for link in ("build", "source"):
-        (modules / link).unlink(missing_ok=True)
-    base = modules.parents[2]
-    _run("depmod", "-b", base, release)
-    (folder / "initrd").write_bytes(
-        initrd.build(busybox=_busybox(tree), modules=modules, wanted=initrd.WANTED)
-    )
-    _modules_disk(modules, folder / "modules.ext4")
+    busybox = kernel_parts.busybox(tree)
+    kernel_parts.finish(folder, release, modules, busybox=busybox, version=version)
     (tree / "usr/src").rename(folder / "src")
     if (tree / "usr/lib").is_dir():
         _move_kbuild(tree / "usr/lib", folder / "lib")
     shutil.rmtree(tree)
     _relocate(folder / "src")
-
-
-def _busybox(tree: Path) -> bytes:
-    for place in ("bin/busybox", "usr/bin/busybox"):
-        if (tree / place).is_file():
-            return (tree / place).read_bytes()
-    raise KernelError(f"{_BUSYBOX} holds no busybox")
-
-
-def _modules_disk(modules: Path, disk: Path) -> None:
-    """Write an ext4 file with the modules at its top, as /lib/modules shows them."""
-    top = modules.parent
-    size_mib = cache.size_bytes(top) // 2**20 * 11 // 10 + _DISK_SPARE_MIB
-    _run(
-        *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-E", "root_owner=0:0"),
-        *("-L", "harness-modules", "-d", top, disk, f"{size_mib}M"),
-    )
 
 
 def _move_kbuild(source: Path, target: Path) -> None:
@@ -188,24 +156,3 @@ def _relocate(source: Path) -> None:
                 target = link.readlink()
                 link.unlink()
                 link.symlink_to(Path("../../lib") / target.parts[-2] / name)
-
-
-def _kernel(name: str, release: str, key: str, folder: Path) -> Kernel:
-    facts = json.loads((folder / "kernel.json").read_text())
-    return Kernel(
-        name=name,
-        release=release,
-        version=facts["version"],
-        key=f"{key}-{facts['made']}",
-        vmlinuz=folder / "vmlinuz",
-        initrd=folder / "initrd",
-        modules_disk=folder / "modules.ext4",
-        kdir=folder / "src" / f"linux-headers-{release}",
-        config=folder / "config",
-    )
-
-
-def _run(*command: str | Path) -> None:
-    folder = Path(command[-1]).parent
-    within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT, disk=folder)
-    tool.run(command, deadline_s=_STEP_S, error=KernelError, within=within)

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.errors import ConfigError
 from harness.host import defaults, toml_file
 from harness.model.environment import Environment
-from harness.model.machines import TargetSpec
+from harness.model.machines import KernelSpec, TargetSpec
 from harness.model.products import PackagesSpec
 from harness.model.settings import Settings, TestSpec
 
@@ -113,6 +113,7 @@ def _settings(file: Path, table: dict[str, Any]) -> Settings:
         raise ConfigError(file, key, _expectation(first["type"], first["msg"])) from error
     settings = _absolute(settings)
     _check_names(settings)
+    _check_kernels(settings)
     _check_paths(settings)
     return settings
 
@@ -168,10 +169,21 @@ def _absolute(settings: Settings) -> Settings:
     return replace(
         settings,
         images=root / settings.images,
+        kernels={name: _located(one, root) for name, one in settings.kernels.items()},
         module=module,
         tests=tests,
         packages=packages,
         kext=kext,
+    )
+
+
+def _located(kernel: KernelSpec, root: Path) -> KernelSpec:
+    """Return a kernel with absolute paths; '~' is the user's home."""
+    return replace(
+        kernel,
+        tree=root / kernel.tree.expanduser() if kernel.tree else None,
+        files=tuple(root / file.expanduser() for file in kernel.files),
+        image=root / kernel.image.expanduser() if kernel.image else None,
     )
 
 
@@ -186,6 +198,24 @@ def _check_names(settings: Settings) -> None:
         target_exists = parts[0] in settings.targets
         if not target_exists or (len(parts) == 2 and parts[1] not in settings.kernels):
             raise _unknown(settings, f"nightly ({name})", settings.targets)
+
+
+def _check_kernels(settings: Settings) -> None:
+    for name, kernel in settings.kernels.items():
+        given = (bool(kernel.package), kernel.tree, bool(kernel.files), kernel.image)
+        key = f"tool.harness.kernels.{name}"
+        if sum(one not in {None, False} for one in given) != 1:
+            expected = "exactly one of package, tree, files and image is expected"
+            raise ConfigError(settings.file, key, expected)
+        if kernel.tree is not None and not kernel.tree.is_dir():
+            raise ConfigError(settings.file, f"{key}.tree", f"no such folder: {kernel.tree}")
+        if kernel.build and kernel.tree is None:
+            raise ConfigError(settings.file, f"{key}.build", "only a tree can be built")
+        for file in (*kernel.files, *([kernel.image] if kernel.image else [])):
+            if not file.is_file():
+                raise ConfigError(settings.file, key, f"no such file: {file}")
+            if file in kernel.files and file.suffix not in {".deb", ".rpm"}:
+                raise ConfigError(settings.file, f"{key}.files", f"no .deb or .rpm: {file}")
 
 
 def _check_paths(settings: Settings) -> None:

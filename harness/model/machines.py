@@ -51,10 +51,14 @@ class ImageChange:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSpec:
-    """A kernel, named by the distribution's meta package or versioned package (linux-image-...).
+    """A kernel: a package of Debian, or one of your own. Exactly one of the first four is given.
 
     Attributes:
-        package: The package that holds the kernel, or depends on it.
+        package: The package linux-image-... that holds the kernel, or depends on it.
+        tree: A built kernel tree. Modules are built against it where it lies.
+        files: Packages on the host, .deb or .rpm: image, modules, and headers to build against.
+        image: A bzImage without modules. What a guest needs to boot must be built in.
+        build: Run make in `tree` before it is used.
         suite: The Debian suite to take it from, trixie for example, when it is not the host's own.
             The host's apt fetches it all the same.
         cc: The compiler of modules for it, gcc-13 for example, when it is not the kernel's own.
@@ -63,7 +67,11 @@ class KernelSpec:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    package: str
+    package: str = ""
+    tree: Path | None = None
+    files: tuple[Path, ...] = ()
+    image: Path | None = None
+    build: bool = False
     suite: str = ""
     cc: str = ""
     one_thread: bool = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One release that the tests share, and the marker of what only the long form runs."""
+"""One release that the tests share."""
 
 from pathlib import Path
 
@@ -7,21 +7,10 @@ import pytest
 
 from harness.release.packages import Release
 from harness.release.signing import SigningKey, own
+from tests.long_form import pytest_collection_modifyitems, pytest_configure
 from tests.packages.releases import make_release
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
-    config.addinivalue_line("markers", "long: only with --long: minutes, or more tools")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect, and so count, what only the long form runs."""
-    if config.getoption("--long"):
-        return
-    late = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=late)
-    items[:] = [item for item in items if item not in late]
+__all__ = ["pytest_collection_modifyitems", "pytest_configure"]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.long_form import pytest_collection_modifyitems, pytest_configure
 from tests.system.whole_run import EXAMPLE, ROOT, RUNTIME, Project, processes_of_ours
+
+__all__ = ["pytest_collection_modifyitems", "pytest_configure"]
 
 
 @pytest.fixture

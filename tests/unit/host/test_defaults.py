@@ -82,6 +82,12 @@ def test_a_dkms_conf_elsewhere_is_named(tmp_path: Path) -> None:
         ("[tool.harness]\nmodule = 5\n", "module"),
         ("[tool.harness]\nkernels = 5\n", "kernels"),
         ("[tool.harness]\ntargets = 5\n", "targets"),
+        ("[tool.harness.kernels]\nk = {}\n", "kernels.k"),
+        ('[tool.harness.kernels]\nk = { package = "a", image = "b" }\n', "kernels.k"),
+        ('[tool.harness.kernels]\nk = { tree = "gone" }\n', "kernels.k.tree"),
+        ('[tool.harness.kernels]\nk = { image = "gone" }\n', "kernels.k"),
+        ('[tool.harness.kernels]\nk = { files = ["Makefile"] }\n', "kernels.k.files"),
+        ('[tool.harness.kernels]\nk = { package = "a", build = true }\n', "kernels.k.build"),
     ],
 )
 def test_a_bad_value_is_named(tmp_path: Path, text: str, key: str) -> None:

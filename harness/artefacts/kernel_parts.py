@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What every unpacked kernel consists of, whatever it came from: image, initrd, disk, headers."""
+
+import json
+import secrets
+from pathlib import Path
+
+from harness.artefacts import initrd
+from harness.errors import KernelError
+from harness.host import cache, tool
+from harness.model.settings import Kernel
+
+BUSYBOX = "busybox-static"
+_FACTS = "kernel.json"
+_STEP_S = 600.0
+# Spare room for the file system's own structures, beside the modules.
+_DISK_SPARE_MIB = 16
+
+
+def finish(folder: Path, release: str, modules: Path, *, busybox: bytes, version: str) -> None:
+    """Make initrd and disk from a folder of modules, and write down what the kernel is.
+
+    vmlinuz, config and headers are in the folder already.
+    Raises: KernelError, Lost when the disk is full.
+    """
+    for link in ("build", "source"):
+        (modules / link).unlink(missing_ok=True)
+    run("depmod", "-b", modules.parents[2], release)
+    made = initrd.build(busybox=busybox, modules=modules, wanted=initrd.WANTED)
+    (folder / "initrd").write_bytes(made)
+    _modules_disk(modules, folder / "modules.ext4")
+    facts = {"release": release, "version": version, "made": secrets.token_hex(4)}
+    (folder / _FACTS).write_text(json.dumps(facts) + "\n")
+
+
+def is_ready(folder: Path) -> bool:
+    """Return whether a kernel in the cache is whole."""
+    return (folder / _FACTS).is_file()
+
+
+def kernel(name: str, key: str, folder: Path) -> Kernel:
+    """Return the kernel in a folder of the cache."""
+    facts = json.loads((folder / _FACTS).read_text())
+    release = facts["release"]
+    return Kernel(
+        name=name,
+        release=release,
+        version=facts["version"],
+        key=f"{key}-{facts['made']}",
+        vmlinuz=folder / "vmlinuz",
+        initrd=folder / "initrd",
+        modules_disk=folder / "modules.ext4",
+        kdir=folder / "src" / f"linux-headers-{release}",
+        config=folder / "config",
+    )
+
+
+def busybox(tree: Path) -> bytes:
+    """Return the program from its unpacked package.
+
+    Raises: KernelError when it is not in there.
+    """
+    for place in ("bin/busybox", "usr/bin/busybox"):
+        if (tree / place).is_file():
+            return (tree / place).read_bytes()
+    raise KernelError(f"{BUSYBOX} holds no busybox")
+
+
+def _modules_disk(modules: Path, disk: Path) -> None:
+    """Write an ext4 file with the modules at its top, as /lib/modules shows them."""
+    top = modules.parent
+    size_mib = cache.size_bytes(top) // 2**20 * 11 // 10 + _DISK_SPARE_MIB
+    run(
+        *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-E", "root_owner=0:0"),
+        *("-L", "harness-modules", "-d", top, disk, f"{size_mib}M"),
+    )
+
+
+def run(*command: str | Path) -> None:
+    """Run a tool that makes a part of a kernel.
+
+    Raises: KernelError with its last lines, Lost when the disk is full.
+    """
+    folder = Path(command[-1]).parent
+    within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT, disk=folder)
+    tool.run(command, deadline_s=_STEP_S, error=KernelError, within=within)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Kernels of the user's own: a built tree, packages as files, or a bare image.
+
+They become what a kernel of Debian's is: an image to boot, a disk with modules, headers to build
+against. A tree is built against where it lies, so a change in it is seen at once.
+"""
+
+import os
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from harness.artefacts import initrd, kernel_parts
+from harness.errors import KernelError
+from harness.host import apt, cache, programs, tool
+from harness.model.machines import KernelSpec
+from harness.model.settings import Kernel
+
+Progress = Callable[[str], None]
+
+# Raised when this module changes what comes out.
+_FORMAT = "1"
+_LOCK_S = 900.0
+_MAKE_S = 7200.0
+_STEP_S = 600.0
+_IMAGE = Path("arch/x86/boot/bzImage")
+_RELEASE = Path("include/config/kernel.release")
+# Documentation/arch/x86/boot.rst: the magic, and where the text of the version lies.
+_MAGIC_AT, _MAGIC, _VERSION_AT, _SETUP_BYTES = 0x202, b"HdrS", 0x20E, 0x200
+
+
+def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
+    """Return the user's own kernel, made ready in the cache; again only when it has changed.
+
+    Raises: KernelError when it is not built, or not what it is said to be; CacheBusy, Lost.
+    """
+    if spec.tree is not None and spec.build:
+        _make(spec.tree, progress)
+    sources = tuple(_sources(spec))
+    key = cache.key_of(_FORMAT, *(str(part) for part in sources), *sources)
+    folder = root / "kernels" / f"own-{key}"
+    held = cache.lock(
+        folder.with_name(f".{folder.name}.lock"),
+        what=f"kernel {name}",
+        deadline_s=_LOCK_S,
+        progress=progress,
+    )
+    with held:
+        if not kernel_parts.is_ready(folder):
+            progress(f"making {name} ready: {sources[0]}")
+            with cache.publish(folder) as beside:
+                _assemble(spec, beside)
+            cache.forget_unused(root / "kernels")
+        os.utime(folder)
+    found = kernel_parts.kernel(name, key, folder)
+    return replace(found, kdir=spec.tree or found.kdir, cc=spec.cc)
+
+
+def _sources(spec: KernelSpec) -> Iterator[Path]:
+    """Yield the files by which a change is noticed.
+
+    Raises: KernelError when one is not there.
+    """
+    if spec.tree is not None:
+        wanted = [spec.tree / _IMAGE, spec.tree / _RELEASE, spec.tree / ".config"]
+        optional = [spec.tree / "modules.order", spec.tree / "Module.symvers"]
+        wanted += [file for file in optional if file.is_file()]
+    else:
+        wanted = [*spec.files, *([spec.image] if spec.image else [])]
+    for file in wanted:
+        if not file.is_file():
+            hint = "build it first (make), or set build = true" if spec.tree else ""
+            raise KernelError(f"{file} is not there", hint=hint)
+        yield file
+
+
+def _make(tree: Path, progress: Progress) -> None:
+    progress(f"building {tree}")
+    command = ["make", "-C", str(tree), f"-j{os.cpu_count() or 1}"]
+    tool.run(command, deadline_s=_MAKE_S, error=KernelError)
+
+
+def _assemble(spec: KernelSpec, folder: Path) -> None:
+    inside = folder / "tree"
+    if spec.tree is not None:
+        release = (spec.tree / _RELEASE).read_text().strip()
+        shutil.copyfile(spec.tree / _IMAGE, folder / "vmlinuz")
+        shutil.copyfile(spec.tree / ".config", folder / "config")
+        _install_modules(spec.tree, inside)
+    elif spec.files:
+        release = _unpack(spec.files, inside, folder)
+    else:
+        image = spec.image or Path()
+        release = release_of(image)
+        shutil.copyfile(image, folder / "vmlinuz")
+        (folder / "config").write_text("")
+    modules = _modules(inside, release)
+    kernel_parts.finish(folder, release, modules, busybox=_busybox(folder), version=release)
+    shutil.rmtree(inside, ignore_errors=True)
+
+
+def _install_modules(tree: Path, target: Path) -> None:
+    """Install a tree's modules into a folder; a tree without modules has none."""
+    if not (tree / "modules.order").is_file():
+        return
+    tool.run(
+        [
+            *("make", "-C", str(tree), "modules_install"),
+            *(f"INSTALL_MOD_PATH={target}", "INSTALL_MOD_STRIP=1", "DEPMOD=true"),
+        ],
+        deadline_s=_STEP_S,
+        error=KernelError,
+    )
+
+
+def _unpack(files: tuple[Path, ...], inside: Path, folder: Path) -> str:
+    """Unpack packages; take image, configuration and headers out, and return the release."""
+    inside.mkdir()
+    for file in files:
+        _extract(file, inside)
+    images = [*inside.glob("boot/vmlinuz-*"), *inside.glob("lib/modules/*/vmlinuz")]
+    images += inside.glob("usr/lib/modules/*/vmlinuz")
+    if not images:
+        raise KernelError("no package holds a kernel image", evidence=[str(one) for one in files])
+    image = images[0]
+    named = image.name.removeprefix("vmlinuz-")
+    release = image.parent.name if named == "vmlinuz" else named
+    configs = [inside / "boot" / f"config-{release}", image.with_name("config")]
+    found = next((file for file in configs if file.is_file()), None)
+    (folder / "config").write_bytes(found.read_bytes() if found else b"")
+    shutil.move(image, folder / "vmlinuz")
+    sources = inside / "usr" / "src"
+    for headers in (sources / f"linux-headers-{release}", sources / "kernels" / release):
+        if headers.is_dir():
+            (folder / "src").mkdir()
+            shutil.move(headers, folder / "src" / f"linux-headers-{release}")
+    return release
+
+
+def _extract(file: Path, inside: Path) -> None:
+    """Unpack a Debian package or an rpm, which bsdtar reads by itself."""
+    command: list[str | Path] = ["dpkg-deb", "--extract", file, inside]
+    if file.suffix == ".rpm":
+        command = [programs.find("bsdtar", error=KernelError), "-x", "-f", file, "-C", inside]
+    tool.run(command, deadline_s=_STEP_S, error=KernelError)
+
+
+def _modules(inside: Path, release: str) -> Path:
+    """Return the folder of a kernel's modules; without any, one that says all is built in."""
+    for base in (inside / "lib", inside / "usr/lib"):
+        if (base / "modules" / release).is_dir():
+            return base / "modules" / release
+    empty = inside / "lib" / "modules" / release
+    empty.mkdir(parents=True)
+    builtin = "".join(f"kernel/{name}.ko\n" for name in initrd.WANTED)
+    (empty / "modules.builtin").write_text(builtin)
+    (empty / "modules.order").write_text("")
+    return empty
+
+
+def _busybox(folder: Path) -> bytes:
+    """Return the host's own busybox, fetched."""
+    place = folder / "busybox"
+    place.mkdir()
+    (file,) = apt.download([kernel_parts.BUSYBOX], place)
+    tool.run(
+        ["dpkg-deb", "--extract", str(file), str(place)], deadline_s=_STEP_S, error=KernelError
+    )
+    found = kernel_parts.busybox(place)
+    shutil.rmtree(place)
+    return found
+
+
+def release_of(image: Path) -> str:
+    """Return the release of a bzImage, from its setup header.
+
+    Raises: KernelError for a file that is none.
+    """
+    with image.open("rb") as file:
+        head = file.read(0x10000)
+    if head[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
+        raise KernelError(f"{image} is no bzImage", hint="vmlinux is not: it is in arch/x86/boot")
+    (offset,) = struct.unpack_from("<H", head, _VERSION_AT)
+    text = head[offset + _SETUP_BYTES :].split(b"\0", 1)[0]
+    return text.split(b" ", 1)[0].decode(errors="replace")

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""`init`: from a folder, a dkms.conf or a package NAME-dkms to a project that builds.
+
+What it writes is tried: the module is built. Where a package's module does not build, its
+packages are brought, then other kernels of Debian are tried; what worked is what stays.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.artefacts import build, build_root, dkms_package, kernels, project_text
+from harness.artefacts.dkms_package import DkmsPackage
+from harness.artefacts.project_text import Choice
+from harness.errors import BuildError, UsageError
+from harness.host import apt, config, toml_file
+from harness.host.defaults import FIRST_TEST
+from harness.model.environment import Environment
+from harness.model.settings import ModuleBuild, Settings
+from harness.modules import dkms, recipe
+from harness.modules.recipe import Recipe
+
+Progress = Callable[[str], None]
+
+_FILE = "pyproject.toml"
+_TARGET = "debian-12"
+# Tried after the default kernel, in this order, with the oldest of the default's series first.
+_OTHER_KERNELS = ("5.10", "6.12")
+_RELEASE = re.compile(r"^(?P<series>[\d.]+-)\d+(?P<flavour>-[\w-]+)$")
+# The compiler's word on the source; a header that is missing is a package that is missing.
+_IN_THE_SOURCE = re.compile(r"\.[chS]:\d+:(?:\d+:)? error:|modpost: .*undefined!|BUILD_EXCLUSIVE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A folder that becomes a project: where the source lies in it, how that is built.
+
+    `package` is the Debian package that it came from, None for the user's own source.
+    """
+
+    root: Path
+    source: Path
+    recipe: Recipe
+    package: DkmsPackage | None = None
+
+    @property
+    def file(self) -> Path:
+        """The configuration that is written."""
+        return self.root / _FILE
+
+    @property
+    def tests(self) -> Path:
+        """The folder of the first test: one that a project with tests does not have yet."""
+        plain = self.root / "tests"
+        return plain if not plain.exists() else self.root / "tests-modlab"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concluded:
+    """What `init` has concluded, in sentences, and the error that is left of the build."""
+
+    lines: tuple[str, ...]
+    error: BuildError | None = None
+
+
+def init(what: str, *, here: Path, environment: Environment, progress: Progress) -> Concluded:
+    """Write a configuration and a first test for a module, and return what was concluded.
+
+    `what` is a folder, a dkms.conf, or a package NAME-dkms, whose source comes to `here`.
+    Raises: UsageError when there is no module, or a configuration already.
+    """
+    project = _project(what, here, environment, progress)
+    before = project.file.read_text(encoding="utf-8") if project.file.is_file() else ""
+    if "harness" in (toml_file.read(project.file).get("tool", {}) if before else {}):
+        raise UsageError(
+            f"{project.file} has a [{project_text.TABLE}] already",
+            hint="change it by hand (docs/modules.md), or remove the table first",
+        )
+    test = _write_test(project)
+    choice, error = _settled(project, before, test.parent, environment, progress)
+    return Concluded(lines=tuple(_said(project, choice, test, error)), error=error)
+
+
+def _project(what: str, here: Path, environment: Environment, progress: Progress) -> Project:
+    path = here / what
+    if path.name == dkms.CONF and path.is_file():
+        path = path.parent
+    if path.is_dir():
+        told = recipe.of_folder(path.resolve())
+        if told is None:
+            raise UsageError(
+                f"{path.resolve()} has no {dkms.CONF}, Kbuild or Makefile that names a module",
+                hint="a Kbuild with 'obj-m := NAME.o' is enough",
+            )
+        return Project(root=path.resolve(), source=path.resolve(), recipe=told)
+    if not dkms_package.is_name(what):
+        raise UsageError(
+            f"{what} is no folder, no {dkms.CONF} and no package NAME-dkms",
+            hint="without an argument the current folder is meant",
+        )
+    package = dkms_package.fetch(what, root=environment.cache, progress=progress)
+    source = here / package.source.name
+    if not source.exists():
+        shutil.copytree(package.source, source, symlinks=True)
+    told = recipe.of_dkms(source / dkms.CONF)
+    return Project(root=here, source=source, recipe=told, package=package)
+
+
+def _write_test(project: Project) -> Path:
+    """Write the first test into the project, and return its file."""
+    folder = project.tests
+    folder.mkdir()
+    name = re.sub(r"\W", "_", project.recipe.name)
+    file = folder / f"test_{name}.py"
+    shutil.copyfile(FIRST_TEST / "test_module.py", file)
+    return file
+
+
+def _settled(
+    project: Project, before: str, tests: Path, environment: Environment, progress: Progress
+) -> tuple[Choice, BuildError | None]:
+    """Write the configuration with the first choice that builds; the plain one when none does."""
+    first: BuildError | None = None
+    tried = _Tried()
+    plain = Choice()
+    for choice in _choices(project, tried, environment):
+        _write(project, before, tests, choice)
+        if choice != plain:
+            progress(f"trying {choice.shown}")
+        try:
+            tried.built = _build(config.load(project.file), environment, progress)
+        except BuildError as error:
+            first, tried.error = first or error, error
+            progress(f"it does not build with {choice.shown}: {error.message}")
+            continue
+        return choice, None
+    _write(project, before, tests, plain)
+    return plain, first
+
+
+@dataclass
+class _Tried:
+    """How the latest attempt ended."""
+
+    error: BuildError | None = None
+    built: ModuleBuild | None = None
+
+    @property
+    def source_is_to_blame(self) -> bool:
+        """Whether the compiler objects to the source itself, which packages do not change."""
+        lines = self.error.evidence if self.error else ()
+        return any(_IN_THE_SOURCE.search(line) for line in lines)
+
+
+def _choices(project: Project, tried: _Tried, environment: Environment) -> Iterator[Choice]:
+    """Yield what to build with, the plainest first; the next one depends on the last error."""
+    yield Choice()
+    needs: tuple[str, ...] = ()
+    if project.package is not None and not tried.source_is_to_blame:
+        for names in (project.package.depends, project.package.recommends):
+            more = (*needs, *(name for name in names if name not in needs))
+            if build_root.missing(more):
+                needs = more
+                yield Choice(needs=needs)
+                if tried.source_is_to_blame:
+                    break
+    if project.recipe.dkms is None:
+        return
+    for name, package in _other_kernels(config.load(project.file), environment):
+        yield Choice(needs=needs, kernel=name, package=package)
+
+
+def _other_kernels(settings: Settings, environment: Environment) -> Iterator[tuple[str, str]]:
+    """Yield kernels by name and package: the oldest one of the default's series, then others."""
+    default = settings.kernels[settings.targets[settings.default_target].kernel]
+    ready = kernels.ensure("default", default, root=environment.cache, progress=lambda _: None)
+    parts = _RELEASE.match(ready.release)
+    if parts is not None and not ready.suite:
+        head, tail = f"linux-image-{parts['series']}", parts["flavour"]
+        numbers = [
+            int(name[len(head) : -len(tail)])
+            for name in apt.names(head)
+            if name.endswith(tail) and name[len(head) : -len(tail)].isdigit()
+        ]
+        oldest = f"{head}{min(numbers, default=0)}{tail}"
+        if numbers and not ready.release.endswith(oldest.removeprefix("linux-image-")):
+            yield f"{parts['series']}{min(numbers)}", oldest
+    for name in _OTHER_KERNELS:
+        if name in settings.kernels:
+            yield name, ""
+
+
+def _build(settings: Settings, environment: Environment, progress: Progress) -> ModuleBuild:
+    """Return the module as `kernel-test` will build it, for the default target."""
+    name = settings.targets[settings.default_target].kernel
+    root = environment.cache
+    kernel = kernels.ensure(name, settings.kernels[name], root=root, progress=progress)
+    return build.build_module(
+        settings.module,
+        build_root.fitted(kernel, settings.module.build_needs, root=root, progress=progress),
+        project=settings.root,
+        out=build.output_folder(settings.root, "kernel", cache_root=root),
+        variables=environment.kbuild,
+        progress=progress,
+    )
+
+
+def _write(project: Project, before: str, tests: Path, choice: Choice) -> None:
+    text = project_text.render(
+        project.recipe,
+        choice,
+        source=project.source.relative_to(project.root).as_posix(),
+        tests=tests.name,
+        target=_TARGET,
+    )
+    project.file.write_text(f"{before.rstrip()}\n\n{text}" if before else text, encoding="utf-8")
+
+
+def _said(project: Project, choice: Choice, test: Path, error: BuildError | None) -> Iterator[str]:
+    if project.package is not None:
+        yield f"{project.package.name} {project.package.version} lies in {project.source}"
+    yield from project.recipe.because
+    if error is None:
+        yield f"it builds with {choice.shown}"
+    else:
+        yield "it does not build yet; the configuration is right all the same"
+    yield f"wrote {project.file} and {test}"

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The configuration that `init` writes, as text: what was concluded, not what is default."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from harness.modules.recipe import Recipe
+
+TABLE = "tool.harness"
+_HEAD = "# Written by `init`. docs/modules.md has every key; what is left out has a default."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the module is built with: Debian packages, and a kernel in place of the default one.
+
+    `kernel` is the kernel's name; `package` is its package where the name is not a shipped one.
+    """
+
+    needs: tuple[str, ...] = ()
+    kernel: str = ""
+    package: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The choice in words."""
+        kernel = f"kernel {self.kernel}" if self.kernel else "the default kernel"
+        return f"{kernel}, with {', '.join(self.needs)}" if self.needs else kernel
+
+
+def render(recipe: Recipe, choice: Choice, *, source: str, tests: str, target: str) -> str:
+    """Return the table of a project; `source` and `tests` are relative to its root."""
+    lines = [_HEAD, f"[{TABLE}.module]", *(f"# {line}." for line in recipe.because)]
+    lines += _pairs(_module(recipe, choice, source))
+    lines += ["", f"[[{TABLE}.tests]]", *_pairs({"name": "first", "pytest": tests})]
+    if choice.package:
+        lines += ["", f"[{TABLE}.kernels]"]
+        lines += [f"{json.dumps(choice.kernel)} = {{ package = {json.dumps(choice.package)} }}"]
+    if choice.kernel:
+        lines += ["", f"[{TABLE}.targets.{target}]", *_pairs({"kernel": choice.kernel})]
+    return "\n".join(lines) + "\n"
+
+
+def _module(recipe: Recipe, choice: Choice, source: str) -> dict[str, object]:
+    found: dict[str, object] = {"name": recipe.name}
+    if source != ".":
+        found["source"] = source
+    if recipe.kbuild != ".":
+        found["kbuild"] = recipe.kbuild
+    if recipe.make:
+        found["make"] = recipe.make
+    if recipe.modules:
+        found["modules"] = list(recipe.modules)
+    if choice.needs:
+        found["build_needs"] = list(choice.needs)
+    return found
+
+
+def _pairs(values: Mapping[str, object]) -> Iterator[str]:
+    """Yield keys and values; JSON's strings and lists of strings are TOML's, too."""
+    for key, value in values.items():
+        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"

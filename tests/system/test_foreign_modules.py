@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Modules of strangers: one command to a configuration, one to a verdict, no line by hand.
+
+The packages are fetched by apt, not copied into this tree. Those whose build takes minutes run in
+the long form.
+"""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.system.whole_run import ROOT, RUNTIME
+
+SHORT = "acpi-call-dkms"
+LONG = (
+    "dm-writeboost-dkms",
+    "iptables-netflow-dkms",
+    "jool-dkms",
+    "lttng-modules-dkms",
+    "xtables-addons-dkms",
+)
+PACKAGES = [SHORT, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
+INIT_S = 3600.0
+TEST_S = 1800.0
+HELLO = """#include <linux/miscdevice.h>
+#include <linux/module.h>
+
+static const struct file_operations hello_fops = { .owner = THIS_MODULE };
+static struct miscdevice hello = { MISC_DYNAMIC_MINOR, "hello", &hello_fops };
+
+module_misc_device(hello);
+MODULE_LICENSE("GPL");
+"""
+
+
+def run(folder: Path, *arguments: str, deadline_s: float) -> subprocess.CompletedProcess[str]:
+    """Return a finished task of the harness, called for a folder."""
+    clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *arguments, "-C", str(folder)],
+        cwd=ROOT,
+        env={**clean, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="backslashreplace",
+        check=False,
+        timeout=deadline_s,
+    )
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_of_debian_passes(name: str, tmp_path: Path) -> None:
+    """`init NAME` and `kernel-test` in an empty folder end in: passed."""
+    begun = run(tmp_path, "init", f"--module={name}", deadline_s=INIT_S)
+    assert begun.returncode == 0, begun.stdout
+    assert "it builds with" in begun.stdout
+    tested = run(tmp_path, "kernel-test", deadline_s=TEST_S)
+
+    assert tested.returncode == 0, tested.stdout
+    assert "verdict: passed" in tested.stdout
+
+
+def test_a_makefile_and_a_source_are_enough(tmp_path: Path) -> None:
+    """A folder with hello.c and its Makefile: one command to a verdict."""
+    (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
+    (tmp_path / "hello.c").write_text(HELLO)
+
+    tested = run(tmp_path, "kernel-test", deadline_s=TEST_S)
+
+    assert tested.returncode == 0, tested.stdout
+    assert "verdict: passed" in tested.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"Makefile", "hello.c", "build"}
+
+
+def test_a_folder_of_ones_own_gets_a_configuration(tmp_path: Path) -> None:
+    """`init` writes it, and a compiler error in it is the compiler's own words, file and line."""
+    (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
+    (tmp_path / "hello.c").write_text(HELLO + "this is not C;\n")
+
+    begun = run(tmp_path, "init", deadline_s=INIT_S)
+
+    assert begun.returncode == 1, begun.stdout
+    line = HELLO.count("\n") + 1
+    assert f"| hello.c:{line}:" in begun.stdout
+    table = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["harness"]
+    assert table["module"] == {"name": "hello"}
+    assert (tmp_path / "tests" / "test_hello.py").is_file()
+    assert run(tmp_path, "init", deadline_s=INIT_S).returncode == 2

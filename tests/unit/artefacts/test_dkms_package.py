@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""dkms_package: a package is fetched once and unpacked, and its relations are read."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.artefacts import dkms_package
+from harness.artefacts.dkms_package import DkmsPackage
+from harness.errors import UsageError
+from harness.host import apt
+
+CONTROL = """Package: m-dkms
+Version: 1.0-1
+Architecture: all
+Maintainer: nobody <nobody@example.invalid>
+Depends: dkms (>= 2.1), libx-dev (>= 1) | liby-dev, perl:any,
+ pkg-config
+Recommends: linux-headers-amd64 | linux-headers, tool
+Description: a module
+ for a test
+"""
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand in for apt, which knows m-dkms and empty-dkms; the list holds what was fetched."""
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("no dpkg-deb here (dpkg)")
+    found: list[str] = []
+
+    def download(packages: Sequence[str], folder: Path) -> tuple[Path, ...]:
+        found.extend(packages)
+        tree = tmp_path / "made"
+        (tree / "DEBIAN").mkdir(parents=True)
+        (tree / "DEBIAN" / "control").write_text(CONTROL)
+        if packages[0].startswith("m-"):
+            (tree / "usr/src/m-1.0").mkdir(parents=True)
+            (tree / "usr/src/m-1.0/dkms.conf").write_text("PACKAGE_NAME=m\n")
+        command = ["dpkg-deb", "--root-owner-group", "--build", str(tree), str(folder / "m.deb")]
+        subprocess.run(command, check=True, capture_output=True)
+        return (folder / "m.deb",)
+
+    monkeypatch.setattr(apt, "download", download)
+    known = {"m-dkms": "1.0-1", "empty-dkms": "1.0-1"}
+    monkeypatch.setattr(
+        apt, "versions", lambda names: {one: known[one] for one in names if one in known}
+    )
+    return found
+
+
+def fetch(name: str, root: Path) -> DkmsPackage:
+    """Return a package from the cache in `root`."""
+    return dkms_package.fetch(name, root=root, progress=lambda _: None)
+
+
+def test_a_package_is_fetched_once(tmp_path: Path, fetched: list[str]) -> None:
+    """Its source, and what it depends on, the first of alternatives, without what is brought."""
+    first, second = fetch("m-dkms", tmp_path), fetch("m-dkms", tmp_path)
+
+    assert first == second
+    assert fetched == ["m-dkms=1.0-1"]
+    assert (first.source / "dkms.conf").is_file()
+    assert first.depends == ("libx-dev", "perl", "pkg-config")
+    assert first.recommends == ("tool",)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("no-dkms", "apt knows no package"), ("empty-dkms", "no source")]
+)
+@pytest.mark.usefixtures("fetched")
+def test_what_is_no_such_package_is_refused(tmp_path: Path, name: str, says: str) -> None:
+    """Apt does not know it, or it has no dkms.conf."""
+    with pytest.raises(UsageError, match=says):
+        fetch(name, tmp_path)
+
+
+def test_a_name_is_told_from_a_path() -> None:
+    """Only a package's name ends in -dkms and has nothing of a path."""
+    assert dkms_package.is_name("acpi-call-dkms")
+    assert not dkms_package.is_name("acpi-call")
+    assert not dkms_package.is_name("./acpi-call-dkms")
+    assert not dkms_package.is_name("a b-dkms")

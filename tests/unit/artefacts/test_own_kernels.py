@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""own_kernels: a tree, packages or an image become what a kernel of Debian's is."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.artefacts import kernels, own_kernels
+from harness.errors import KernelError
+from harness.model.machines import KernelSpec
+from harness.model.settings import Kernel
+
+RELEASE = "6.9.0-mine"
+MAKEFILE = """all:
+\techo made >> made
+modules_install:
+\tmkdir -p $(INSTALL_MOD_PATH)/lib/modules/6.9.0-mine
+\tprintf 'kernel/%s.ko\\n' virtio_pci virtio_blk ext4 \\
+\t\t> $(INSTALL_MOD_PATH)/lib/modules/6.9.0-mine/modules.builtin
+"""
+
+
+def bzimage() -> bytes:
+    """Return what a bzImage begins with: the magic, and its version's text."""
+    head = bytearray(0x1000)
+    head[0x202:0x206] = b"HdrS"
+    head[0x20E:0x210] = (0x300).to_bytes(2, "little")
+    text = f"{RELEASE} (me@here) #1 SMP\0".encode()
+    head[0x500 : 0x500 + len(text)] = text
+    return bytes(head)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Give a tree that looks like a built one."""
+    root = tmp_path / "linux"
+    for name in ("arch/x86/boot", "include/config"):
+        (root / name).mkdir(parents=True)
+    (root / "arch/x86/boot/bzImage").write_bytes(bzimage())
+    (root / "include/config/kernel.release").write_text(f"{RELEASE}\n")
+    (root / ".config").write_text("CONFIG_X=y\n")
+    (root / "modules.order").write_text("")
+    (root / "Makefile").write_text(MAKEFILE)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do without the network, and only where kernels can be made ready at all."""
+    for name in ("mke2fs", "depmod"):
+        if shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin") is None:
+            pytest.skip(f"no {name} here")
+    monkeypatch.setattr(own_kernels, "_busybox", lambda _folder: b"busybox")
+
+
+def ensure(root: Path, **values: object) -> Kernel:
+    """Return a kernel of these values."""
+    spec = KernelSpec(**values)  # type: ignore[arg-type]
+    return kernels.ensure("mine", spec, root=root / "cache", progress=lambda _: None)
+
+
+def test_a_tree_is_built_against_where_it_lies(tree: Path, tmp_path: Path) -> None:
+    """Its image, modules and configuration are copied once; a new build is another kernel."""
+    first, second = ensure(tmp_path, tree=tree), ensure(tmp_path, tree=tree)
+    (tree / "arch/x86/boot/bzImage").write_bytes(bzimage() + b"new")
+    third = ensure(tmp_path, tree=tree)
+
+    assert first == second
+    assert (first.release, first.kdir) == (RELEASE, tree)
+    assert first.config.read_text() == "CONFIG_X=y\n"
+    assert first.modules_disk.is_file()
+    assert third.key != first.key
+    assert not (tree / "made").exists()
+
+
+def test_a_tree_may_be_built_first(tree: Path, tmp_path: Path) -> None:
+    """Make runs each time; it knows what there is to do."""
+    ensure(tmp_path, tree=tree, build=True)
+
+    assert (tree / "made").read_text() == "made\n"
+
+
+def test_a_tree_that_is_not_built_is_refused(tree: Path, tmp_path: Path) -> None:
+    """The file that is missing, and what makes it."""
+    (tree / "arch/x86/boot/bzImage").unlink()
+
+    with pytest.raises(KernelError, match="bzImage is not there") as caught:
+        ensure(tmp_path, tree=tree)
+
+    assert "build = true" in caught.value.hint
+
+
+def test_an_image_needs_no_modules(tmp_path: Path) -> None:
+    """What a guest needs is taken to be built in."""
+    image = tmp_path / "bzImage"
+    image.write_bytes(bzimage())
+
+    found = ensure(tmp_path, image=image)
+
+    assert found.release == RELEASE
+    assert found.initrd.is_file()
+
+
+def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+    """A vmlinux, say."""
+    image = tmp_path / "vmlinux"
+    image.write_bytes(b"\x7fELF" + bytes(0x1000))
+
+    with pytest.raises(KernelError, match="is no bzImage"):
+        ensure(tmp_path, image=image)
+
+
+def test_packages_bring_image_modules_and_headers(tmp_path: Path) -> None:
+    """As `make bindeb-pkg` writes them."""
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("no dpkg-deb here (dpkg)")
+    inside = tmp_path / "package"
+    for name in ("DEBIAN", "boot", f"lib/modules/{RELEASE}", f"usr/src/linux-headers-{RELEASE}"):
+        (inside / name).mkdir(parents=True)
+    control = "Package: k\nVersion: 1\nArchitecture: all\nMaintainer: n <n@x.invalid>\n"
+    (inside / "DEBIAN" / "control").write_text(f"{control}Description: d\n")
+    (inside / "boot" / f"vmlinuz-{RELEASE}").write_bytes(bzimage())
+    builtin = "".join(f"kernel/{name}.ko\n" for name in ("virtio_pci", "virtio_blk", "ext4"))
+    (inside / f"lib/modules/{RELEASE}" / "modules.builtin").write_text(builtin)
+    (inside / f"usr/src/linux-headers-{RELEASE}" / "Makefile").write_text("all:\n")
+    file = tmp_path / "k.deb"
+    subprocess.run(["dpkg-deb", "--build", str(inside), str(file)], check=True)
+
+    found = ensure(tmp_path, files=(file,))
+
+    assert found.release == RELEASE
+    assert (found.kdir / "Makefile").is_file()
+    assert found.vmlinuz.read_bytes() == bzimage()
+
+
+def test_packages_without_an_image_are_refused(tmp_path: Path) -> None:
+    """Headers alone, say."""
+    inside = tmp_path / "package" / "DEBIAN"
+    inside.mkdir(parents=True)
+    control = "Package: k\nVersion: 1\nArchitecture: all\nMaintainer: n <n@x.invalid>\n"
+    (inside / "control").write_text(f"{control}Description: d\n")
+    file = tmp_path / "k.deb"
+    subprocess.run(["dpkg-deb", "--build", str(inside.parent), str(file)], check=True)
+
+    with pytest.raises(KernelError, match="no package holds a kernel image"):
+        ensure(tmp_path, files=(file,))

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""project_init: a folder, a dkms.conf or a package becomes a project, and what builds stays."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.artefacts import build_root, dkms_package, project_init
+from harness.artefacts.dkms_package import DkmsPackage
+from harness.errors import BuildError, UsageError
+from harness.host import config
+from harness.model.environment import Environment
+from harness.model.settings import Settings
+
+DKMS = 'PACKAGE_NAME="p"\nPACKAGE_VERSION="1"\nBUILT_MODULE_NAME[0]="m"\n'
+SOURCE_ERROR = ["/x/m.c:3:1: error: unknown type name"]
+CONFIGURE_ERROR = ["configure: error: no libx"]
+
+
+class Builds:
+    """Stands in for the build; remembers each configuration that was tried."""
+
+    def __init__(self) -> None:
+        self.tried: list[tuple[tuple[str, ...], str]] = []
+        self.judge: Callable[[tuple[str, ...], str], list[str]] = lambda _needs, _kernel: []
+
+    def build(self, settings: Settings, _environment: Environment, _progress: object) -> None:
+        """Build, or fail with what the judge says of packages and kernel."""
+        kernel = settings.targets[settings.default_target].kernel
+        self.tried.append((settings.module.build_needs, kernel))
+        evidence = self.judge(settings.module.build_needs, kernel)
+        if evidence:
+            raise BuildError("the module does not build", evidence=evidence)
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> Builds:
+    """Give a build that a test decides on; nothing is installed, and one older kernel is known."""
+    found = Builds()
+    monkeypatch.setattr(project_init, "_build", found.build)
+    monkeypatch.setattr(build_root, "missing", tuple)
+    others = (("6.1.0-47", "linux-image-6.1.0-47-amd64"), ("5.10", ""))
+    monkeypatch.setattr(project_init, "_other_kernels", lambda *_: iter(others))
+    return found
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DkmsPackage:
+    """Give a package that needs one package and recommends another."""
+    source = tmp_path / "cache" / "p-1"
+    source.mkdir(parents=True)
+    (source / "dkms.conf").write_text(DKMS)
+    found = DkmsPackage(
+        name="p-dkms", version="1-1", source=source, depends=("libx",), recommends=("tooly",)
+    )
+    monkeypatch.setattr(dkms_package, "fetch", lambda *_args, **_options: found)
+    return found
+
+
+def init(here: Path, what: str = "") -> project_init.Concluded:
+    """Call `init` in a folder."""
+    here.mkdir(exist_ok=True)
+    return project_init.init(
+        what, here=here, environment=config.environment({}), progress=lambda _: None
+    )
+
+
+def table(root: Path) -> dict[str, Any]:
+    """Return the table that was written."""
+    text = (root / "pyproject.toml").read_text()
+    found: dict[str, Any] = tomllib.loads(text)["tool"]["harness"]
+    return found
+
+
+def test_a_folder_gets_what_is_not_default(tmp_path: Path, builds: Builds) -> None:
+    """A name and a test; the conclusion is said and written as a comment."""
+    (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
+
+    found = init(tmp_path)
+
+    assert found.error is None
+    assert table(tmp_path) == {
+        "module": {"name": "hello"},
+        "tests": [{"name": "first", "pytest": "tests"}],
+    }
+    assert "Makefile sets obj-m: kbuild builds hello.ko" in found.lines
+    assert "# Makefile sets obj-m" in (tmp_path / "pyproject.toml").read_text()
+    assert (tmp_path / "tests" / "test_hello.py").is_file()
+    assert builds.tried == [((), "6.1")]
+
+
+def test_a_table_is_added_to_a_project(tmp_path: Path, builds: Builds) -> None:
+    """What the file has stays, and so do the tests; a second `init` is refused."""
+    (tmp_path / "Kbuild").write_text("obj-m := a.o b.o\n")
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    (tmp_path / "tests").mkdir()
+
+    init(tmp_path)
+
+    assert "name = 'x'" in (tmp_path / "pyproject.toml").read_text()
+    assert table(tmp_path)["module"] == {"name": "a", "modules": ["*"]}
+    assert table(tmp_path)["tests"][0]["pytest"] == "tests-modlab"
+    with pytest.raises(UsageError, match="already"):
+        init(tmp_path)
+    assert len(builds.tried) == 1
+
+
+def test_a_source_that_does_not_build_is_not_tried_on_other_kernels(
+    tmp_path: Path, builds: Builds
+) -> None:
+    """Of one's own source the error is told; the configuration is there."""
+    (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
+    builds.judge = lambda _needs, _kernel: SOURCE_ERROR
+
+    found = init(tmp_path)
+
+    assert found.error is not None
+    assert found.error.evidence == tuple(SOURCE_ERROR)
+    assert len(builds.tried) == 1
+    assert table(tmp_path)["module"] == {"name": "hello"}
+
+
+def test_a_package_brings_its_source(tmp_path: Path, builds: Builds, package: DkmsPackage) -> None:
+    """It lies in the folder, so that it can be changed."""
+    found = init(tmp_path / "here", package.name)
+
+    assert (tmp_path / "here" / "p-1" / "dkms.conf").is_file()
+    assert table(tmp_path / "here")["module"] == {"name": "m", "source": "p-1"}
+    assert found.lines[0].startswith("p-dkms 1-1 lies in")
+    assert builds.tried == [((), "6.1")]
+
+
+def test_what_a_package_needs_is_brought(
+    tmp_path: Path, builds: Builds, package: DkmsPackage
+) -> None:
+    """First what it depends on, then what it recommends."""
+    builds.judge = lambda needs, _kernel: [] if "tooly" in needs else CONFIGURE_ERROR
+
+    init(tmp_path / "here", package.name)
+
+    needs = [one for one, _ in builds.tried]
+    assert needs == [(), ("libx",), ("libx", "tooly")]
+    assert table(tmp_path / "here")["module"]["build_needs"] == ["libx", "tooly"]
+
+
+def test_another_kernel_is_taken(tmp_path: Path, builds: Builds, package: DkmsPackage) -> None:
+    """When the source is to blame, packages do not help; an older kernel of the series may."""
+    builds.judge = lambda _needs, kernel: [] if kernel == "6.1.0-47" else SOURCE_ERROR
+
+    found = init(tmp_path / "here", package.name)
+
+    written = table(tmp_path / "here")
+    assert [kernel for _, kernel in builds.tried] == ["6.1", "6.1.0-47"]
+    assert written["kernels"] == {"6.1.0-47": {"package": "linux-image-6.1.0-47-amd64"}}
+    assert written["targets"] == {"debian-12": {"kernel": "6.1.0-47"}}
+    assert "it builds with kernel 6.1.0-47" in found.lines
+
+
+def test_when_nothing_helps_the_first_error_is_told(
+    tmp_path: Path, builds: Builds, package: DkmsPackage
+) -> None:
+    """The configuration is the plain one then."""
+    builds.judge = lambda _needs, _kernel: SOURCE_ERROR
+
+    found = init(tmp_path / "here", package.name)
+
+    assert found.error is not None
+    assert [kernel for _, kernel in builds.tried] == ["6.1", "6.1.0-47", "5.10"]
+    assert "targets" not in table(tmp_path / "here")
+
+
+@pytest.mark.parametrize("what", ["", "nothing", "no.such-folder"])
+def test_where_there_is_no_module_nothing_is_written(
+    tmp_path: Path, builds: Builds, what: str
+) -> None:
+    """A folder without one, and a word that is neither folder nor package."""
+    with pytest.raises(UsageError):
+        init(tmp_path, what)
+
+    assert list(tmp_path.iterdir()) == []
+    assert builds.tried == []
