@@ -159,13 +159,10 @@ def _choices(project: Project, tried: _Tried, environment: Environment) -> Itera
     yield Choice()
     needs: tuple[str, ...] = ()
     if project.package is not None and not tried.source_is_to_blame:
-        for names in (project.package.depends, project.package.recommends):
-            more = (*needs, *(name for name in names if name not in needs))
-            if build_root.missing(more):
-                needs = more
-                yield Choice(needs=needs)
-                if tried.source_is_to_blame:
-                    break
+        wanted = (*project.package.depends, *project.package.recommends)
+        if build_root.missing(wanted):
+            needs = tuple(dict.fromkeys(wanted))
+            yield Choice(needs=needs)
     if project.recipe.dkms is None:
         return
     for name, package in _other_kernels(config.load(project.file), environment):
