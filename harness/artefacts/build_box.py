@@ -44,7 +44,8 @@ class Box:
                     "a build root needs namespaces, and this host allows none (unshare fails)",
                     hint="build for a kernel whose compiler is installed here, or run as root",
                 )
-            where = [str(self.root), str(cwd), *map(str, self.shared), "--"]
+            shown = (*self.shared, self._programs)
+            where = [str(self.root), str(cwd), *map(str, shown), "--"]
             line = [*prefix, "sh", "-eu", "-c", _MOUNTS + _IN_ROOT, "box", *self._words(), *where]
         elif prefix:
             line = [
@@ -125,6 +126,8 @@ _IN_ROOT = """
 overlay "$1" "$scratch/root"
 root=$scratch/root cwd=$2
 shift 2
+mkdir -p "$root/tmp"
+mount -t tmpfs tmpfs "$root/tmp"
 while [ "$1" != -- ]; do
 	mkdir -p "$root$1"
 	mount --bind "$1" "$root$1"
@@ -135,8 +138,6 @@ for name in proc dev sys; do
 	mkdir -p "$root/$name"
 	mount --rbind "/$name" "$root/$name"
 done
-mkdir -p "$root/tmp"
-mount -t tmpfs tmpfs "$root/tmp"
 show_headers "$root/lib/modules"
 exec chroot "$root" sh -c 'cd "$1" && shift && exec "$@"' sh "$cwd" "$@"
 """

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""build_box: commands see the kernel that is meant, have no network, and leave the host alone."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.artefacts.build_box import Box
+from harness.errors import BuildError
+from harness.modules import namespace
+
+RELEASE = "6.9.0-box"
+
+
+@pytest.fixture(params=["host", "root"])
+def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
+    """Give a box on this host, and one in a build root, for which this host's own root stands."""
+    if not namespace.prefix():
+        pytest.skip("this host allows no namespaces")
+    for name in ("out", "kdir"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kdir" / "Makefile").write_text("")
+    return Box(
+        release=RELEASE,
+        kdir=tmp_path / "kdir",
+        scratch=tmp_path / "box",
+        root=Path("/") if request.param == "root" else None,
+        shared=(tmp_path / "out", tmp_path / "kdir"),
+    )
+
+
+def run(box: Box, script: str, *, cwd: Path) -> str:
+    """Return what a script says in the box."""
+    done = subprocess.run(
+        box.command(["sh", "-c", script], cwd=cwd),
+        check=False,
+        capture_output=True,
+        text=True,
+        env=box.environment(CHOSEN="yes"),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_command_sees_the_kernel_that_is_meant(box: Box, tmp_path: Path) -> None:
+    """By `uname -r`, and at the place where everybody looks for headers."""
+    script = f"pwd; uname -r; ls /lib/modules/{RELEASE}/build; uname -s; echo $CHOSEN"
+
+    said = run(box, script, cwd=tmp_path / "out").split()
+
+    assert said == [str(tmp_path / "out"), RELEASE, "Makefile", "Linux", "yes"]
+
+
+def test_what_it_builds_stays_and_nothing_else(box: Box, tmp_path: Path) -> None:
+    """The shared folder is the host's; what was mounted is gone with the command."""
+    run(box, "echo made > made; ls /proc/self > /dev/null", cwd=tmp_path / "out")
+
+    assert (tmp_path / "out" / "made").read_text() == "made\n"
+    assert not Path(f"/lib/modules/{RELEASE}").exists()
+    assert list(box.scratch.iterdir()) == []
+
+
+def test_it_has_no_network(box: Box, tmp_path: Path) -> None:
+    """A build that fetches something fails the same way everywhere."""
+    said = run(box, "cat /proc/net/dev", cwd=tmp_path / "out")
+
+    names = [line.split(":")[0].strip() for line in said.splitlines() if ":" in line]
+    assert names == ["lo"]
+
+
+def test_without_namespaces_a_command_runs_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the build root needs them, and says so."""
+    monkeypatch.setattr(namespace, "prefix", lambda: ())
+    plain = Box(release=RELEASE, kdir=tmp_path, scratch=tmp_path / "box")
+
+    assert run(plain, "pwd; uname -r", cwd=tmp_path).split() == [str(tmp_path), RELEASE]
+    rooted = Box(release=RELEASE, kdir=tmp_path, scratch=tmp_path / "box", root=tmp_path)
+    with pytest.raises(BuildError, match="needs namespaces"):
+        rooted.command(["true"], cwd=tmp_path)
