@@ -12,6 +12,7 @@ SYSTEM_PATH = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin"
 _PACKAGES = {
     "addr2line": "binutils",
     "apt-cache": "apt",
+    "bsdtar": "libarchive-tools",
     "apt-config": "apt",
     "apt-get": "apt",
     "depmod": "kmod",

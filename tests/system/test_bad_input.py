@@ -38,6 +38,20 @@ def test_a_module_that_refuses_to_load_names_the_errno(
     assert nothing_left() == set()
 
 
+def test_an_unknown_parameter_fails_the_run(project: Project) -> None:
+    """The kernel only warns of it and loads the module; the error lists the known ones."""
+    project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nparameters.nothing = "1"')
+
+    refused(project.run(), 1, "greeter has no parameter nothing", "its parameters are: mode")
+
+
+def test_a_kernel_without_a_needed_module_is_told(project: Project) -> None:
+    """What a module needs of its kernel is named, and so is the kernel."""
+    project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nneeds = ["nothing"]')
+
+    refused(project.run(), 1, "nothing, which it needs, is missing", "has no module nothing")
+
+
 def test_a_module_that_hangs_in_init_is_a_hang(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
