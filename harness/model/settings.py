@@ -98,21 +98,17 @@ class ModuleSpec:
     """The module under test: where its source is, how it is built, loaded and recognised.
 
     Attributes:
-        name: The name of the module, without .ko. Without it, what the source folder says.
-        source: The folder with the source. Its files are copied, without those that git ignores,
-            and built in the copy.
+        name: The name of the module, without .ko; by default what the source folder says.
+        source: The folder whose files, without those that git ignores, are copied and built.
         kbuild: The folder in `source` that holds the Kbuild file.
-        dkms: A dkms.conf that says how the module is built, instead of `kbuild`. One in the source
-            folder is taken by itself.
-        make: A shell command that builds the module, instead of `kbuild`. It and the other
-            commands and parameters may name {kdir}, {release}, {build} (the copy) and {source}.
+        dkms: A dkms.conf that says how the module is built. One in `source` is used by itself.
+        make: A shell command that builds the module, instead of `kbuild`. Commands and parameters
+            may name {kdir}, {release}, {build} (the copy) and {source}.
         before: Shell commands that run in the copy before the build.
-        modules: Patterns of further modules of the build that are loaded. What a module needs of
-            the same build is loaded with it.
+        modules: Patterns of further modules of the build to load, each with what it needs of it.
         needs: Modules of the kernel that are loaded first, besides those that modinfo names.
         firmware: Files on the host, by their names below /lib/firmware in the guest.
-        build_needs: Debian packages that the build uses. Where this host lacks one, the module is
-            built in a build root.
+        build_needs: Debian packages of the build; where this host lacks one, in a build root.
         build_deadline_s: The longest that a build may take, in seconds.
         parameters: Parameters for insmod. OTHER.parameter is one of another module of the build.
         devices: Device nodes that must appear after loading.
@@ -297,10 +293,9 @@ class ModuleFile:
 class ModuleBuild:
     """One built module: the file that is pushed, the one with symbols, and what made it.
 
-    `files` are all modules of the build that are loaded, this one among them, in the order of
-    loading; () stands for this one alone. `plan` is a file with the steps of loading them, as
-    `modinfo.load_plan` writes it; `firmware` are the files that the kernel is asked for,
-    `words` what stands for the words in braces that parameters may name.
+    `files` are all modules that are loaded, in the order of loading; () is this one alone. `plan`
+    has the steps of loading them (`modinfo.load_plan`), `firmware` is what the kernel is asked
+    for, `words` stand for the words in braces that parameters may name.
     """
 
     name: str
