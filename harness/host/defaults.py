@@ -6,11 +6,11 @@ table of the file; `config` then checks the whole.
 """
 
 import functools
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
+from harness.host import toml_file
 from harness.modules import recipe
 from harness.modules.dkms import CONF
 
@@ -23,7 +23,7 @@ _HOW = ("kbuild", "make", "dkms")
 
 @functools.cache
 def _shipped() -> Table:
-    return tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    return toml_file.read(_FILE)
 
 
 def completed(table: Table, root: Path) -> Table:

@@ -47,6 +47,11 @@ _ONE_WAY = {
         modules=(
             "harness/host/tool.py",
             "harness/host/foreground.py",
+            # Below host, so they cannot import it; each call has a deadline.
+            "harness/modules/dkms.py",
+            "harness/modules/modinfo.py",
+            "harness/modules/namespace.py",
+            "harness/artefacts/source_copy.py",  # a folder without git is copied as it is
         ),
         instead="use host.tool.run, which has a deadline and an error for a missing tool",
     ),
@@ -54,6 +59,7 @@ _ONE_WAY = {
         modules=(
             "harness/host/tool.py",
             "harness/host/process.py",  # makes a check that hangs print where it hangs
+            "harness/artefacts/long_command.py",  # shows the progress of a build
             "harness/symbols/addr2line.py",  # keeps addr2line running for many questions
             "harness/debugger/dap_relay.py",  # exchanges messages with an editor
             "harness/debugger/stub_process.py",  # guards a guest while a debugger holds it

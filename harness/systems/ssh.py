@@ -250,8 +250,7 @@ class Guest:
     def push(self, files: Sequence[PushSpec], *, deadline_s: float) -> None:
         """Copy host files into the guest, root's, in one stream: each command there costs time.
 
-        `deadline_s` grows with the size of the files. A file that replaces another is a new one,
-        so a running program keeps the old one. After an error the files are not to be used.
+        `deadline_s` grows with their size. A running program keeps the file that was replaced.
         Raises: GuestLost, CommandFailed when the guest cannot write them.
         """
         data = archive.tar(files)
