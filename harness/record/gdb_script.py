@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The command file for a gdb that is to travel in a recording's time.
+"""Write the command file of the gdb that debugs the replay of a recording.
 
-Symbols lie where the recorded kernel had them: it was not moved (nokaslr), and its init said
-where the module's sections are.
+The recorded kernel was booted with nokaslr, so its symbols lie where vmlinux has them. The
+guest's init printed where the kernel put the sections of the module.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from harness.record.recording import Fault, Recording
 from harness.symbols.elf import SymbolTable
 
 _HELP = """\
-echo harness: the guest stands before what was recorded; time goes both ways.\\n
+echo harness: the guest is stopped at the start of the recording and can run both ways.\\n
 echo   to-panic     go on to the kernel's panic\\n
-echo   to-fault     from there back to the instruction that failed\\n
+echo   to-fault     from there, go back to the instruction that failed\\n
 echo   reverse-continue, reverse-step, reverse-stepi, reverse-finish\\n
-echo   watch -l X, then reverse-continue: back to what wrote X\\n
+echo   watch -l X, then reverse-continue: go back to the instruction that wrote X\\n
 """
-# Where a guest begins to leave, and still prints. QEMU 7.2 logs a shutdown before the instructions
-# since the last event that led to it, so a replay may end by so much too early; and behind its end
-# it can no longer go back, it aborts with 'invalid runstate transition'.
+# These functions run when a guest is about to leave and can still print. QEMU 7.2 logs a shutdown
+# before the last instructions that led to it, so a replay may end that much too early. After its
+# end QEMU can no longer go back: it aborts with 'invalid runstate transition'.
 _ENDS = ("console_flush_on_panic", "kernel_power_off", "kernel_restart")
 _TO_PANIC = """\
 define to-panic
@@ -31,7 +31,7 @@ document to-panic
 Go on to the kernel's panic.
 end
 """
-# Of a guest that was ended at its deadline; the end itself is a shutdown, see above.
+# For a guest that was ended at its deadline: there the end is a shutdown, too (see above).
 _TO_END = """\
 define to-end
 monitor replay_break {count}
@@ -40,10 +40,11 @@ end
 document to-end
 Go on to the end of what was recorded.
 end
-echo harness: this guest did not end; to-end goes on to where it was ended\\n
+echo harness: this guest did not end; to-end goes on to its deadline\\n
 """
-# QEMU goes back to a number of executed instructions. One that faults is not counted, so it may
-# come to stand either before it or in the exception's entry; a step back and on settles that.
+# QEMU goes back to a number of executed instructions, and an instruction that faults is not
+# counted. So QEMU may stop before it or in the exception's entry; one step back and one step on
+# end at the instruction in both cases.
 _TO_FAULT = """\
 define to-fault
 hbreak *{address:#x}
@@ -56,7 +57,7 @@ stepi
 end
 end
 document to-fault
-Go back to the instruction at which the kernel's first report came about:
+Go back to the instruction that the kernel's first report names:
 {function}+{offset:#x}{module}.
 end
 """
@@ -64,7 +65,7 @@ end
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayFiles:
-    """Where a debugger finds the recording: its stub and the files with symbols."""
+    """The files that gdb needs for a replay: the stub's socket and the files with symbols."""
 
     socket: Path
     vmlinux: Path
@@ -72,7 +73,7 @@ class ReplayFiles:
 
 
 def text(recording: Recording, files: ReplayFiles) -> str:
-    """Return gdb's commands: symbols, the connection, and two commands of ours."""
+    """Return gdb's commands: load symbols, connect, and define to-panic, to-end and to-fault."""
     lines = ["set pagination off", "set confirm off", f"file {_quoted(files.vmlinux)}"]
     if recording.sections:
         places = " ".join(
@@ -80,7 +81,9 @@ def text(recording: Recording, files: ReplayFiles) -> str:
         )
         lines.append(f"add-symbol-file {_quoted(files.module)} {places}")
     else:
-        lines.append(f"echo harness: {recording.module} never said where it is\\n")
+        lines.append(
+            f"echo harness: {recording.module} has no symbols: its addresses were never printed\\n"
+        )
     lines.append(f"target remote {files.socket}")
     lines += [f"hbreak {function}" for function in _ENDS]
     found = "\n".join(lines) + "\n" + _TO_PANIC
@@ -97,7 +100,10 @@ def text(recording: Recording, files: ReplayFiles) -> str:
 
 
 def fault_address(recording: Recording, files: ReplayFiles) -> int | None:
-    """Return the address of the failing instruction, None where it is not known for sure."""
+    """Return the address of the failing instruction, or None where it cannot be computed.
+
+    A function's name may stand more than once in a file; then no address is certain.
+    """
     fault = recording.fault
     if fault is None:
         return None
@@ -119,5 +125,5 @@ def _in_file(file: Path, fault: Fault, sections: dict[str, int]) -> int | None:
 
 
 def _quoted(path: Path) -> str:
-    """Return a path as gdb reads one word."""
+    """Return a path, quoted so that gdb reads it as one word."""
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The guest of a recording: an init of ours, and what it says on the console. Pure.
+"""The init program of a recorded guest, and a parser for the marks that it prints.
 
-There is no network to ask it by, so it says all that is needed: how far it is, where the
-module's sections are, how the command ended. Its words go through the kernel's log, whole lines
-in the right order.
+A recorded guest has no network, so nobody can query it. Its init therefore prints everything that
+the harness needs: the stage that it has reached, the addresses of the module's sections, and the
+status of the command. It prints to /dev/kmsg, which keeps lines whole and in order. Nothing here
+reads or writes a file.
 """
 
 import re
@@ -15,7 +16,7 @@ from harness.model.settings import ModuleSpec
 
 _FOLDER = "/harness"
 _MARK = re.compile(r"harness-record (\w+)(?: (.*))?$")
-# In an object file they are not where the kernel keeps its own copy.
+# These sections have no address in the kernel: it keeps its own copy of the symbols.
 _NOT_LOADED = {".symtab", ".strtab"}
 _INIT = """#!/bin/sh
 export PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin HOME=/
@@ -44,8 +45,11 @@ poweroff -f
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """What the init has said so far; `stages` in order: load, command, status or refused."""
+class InitProgress:
+    """What the init has printed so far.
+
+    `stages` are in order: load, then command and status, or refused. `status` is the command's.
+    """
 
     stages: tuple[str, ...] = ()
     status: int | None = None
@@ -53,14 +57,14 @@ class Said:
 
     @property
     def refused(self) -> bool:
-        """Whether the kernel did not take the module."""
+        """Whether the kernel refused to load the module."""
         return "refused" in self.stages
 
 
 def files(
     module: ModuleSpec, stripped: bytes, programs: Mapping[str, tuple[bytes, int]], command: str
 ) -> dict[str, tuple[bytes, int]]:
-    """Return what lies over the kernel's own initrd: data and mode by absolute path."""
+    """Return the files to lay over the kernel's own initrd: content and mode by absolute path."""
     name = module.name.replace("-", "_")
     place = f"{_FOLDER}/{module.name}.ko"
     words = shlex.join(f"{key}={value}" for key, value in module.parameters.items())
@@ -81,8 +85,8 @@ def mark(line: str) -> str:
     return found[1] if found is not None else ""
 
 
-def read_console(lines: Iterable[str]) -> Said:
-    """Return what the init says in a console."""
+def read_console(lines: Iterable[str]) -> InitProgress:
+    """Return what the init has printed among these console lines."""
     stages: list[str] = []
     sections: dict[str, int] = {}
     status = None
@@ -95,4 +99,4 @@ def read_console(lines: Iterable[str]) -> Said:
             sections[words[0]] = int(words[1], 16)
     for name in _NOT_LOADED & sections.keys():
         del sections[name]
-    return Said(stages=tuple(stages), status=status, sections=sections)
+    return InitProgress(stages=tuple(stages), status=status, sections=sections)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A program of the host with the libraries that it needs, to run it in a guest without any."""
+"""Find the shared libraries that a program of the host needs, so that it runs in a guest."""
 
 import re
 from pathlib import Path
@@ -8,21 +8,23 @@ from harness.errors import UsageError
 from harness.host import tool
 
 _DEADLINE_S = 10.0
-# 'NAME => PATH (ADDRESS)', and the loader as 'PATH (ADDRESS)'.
+# ldd prints a library as 'NAME => PATH (ADDRESS)', and the loader as 'PATH (ADDRESS)'.
 _LIBRARY = re.compile(r"^\s*(?:(\S+) => )?(/\S+|not found)(?: \(0x[0-9a-f]+\))?$", re.MULTILINE)
 
 
 def libraries(program: Path) -> tuple[Path, ...]:
-    """Return every library of a program, its loader included; () for a static one.
+    """Return every library of a program, its loader included; () for a static program.
 
     Raises: UsageError with the name of a library that this host does not have.
     """
-    # ldd calls a script 'not a dynamic executable', too: its interpreter is the guest's business.
+    # ldd calls a script 'not a dynamic executable', too; the guest must have its interpreter.
     done = tool.run(["ldd", program], deadline_s=_DEADLINE_S, error=UsageError, check=False)
     if done.status != 0:
         return ()
     found = _LIBRARY.findall(done.text)
     missing = [name for name, path in found if path == "not found"]
     if missing:
-        raise UsageError(f"{program.name} needs {', '.join(missing)}, which this host has not")
+        raise UsageError(
+            f"{program.name} needs {', '.join(missing)}, which this host does not have"
+        )
     return tuple(Path(path) for _, path in found)

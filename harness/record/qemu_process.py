@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A QEMU of our own, started directly: libvirt knows nothing of record and replay.
+"""Start QEMU without libvirt, which does not support record and replay.
 
-Here is said whether this host's QEMU can record, before anything is started; here the process is
-started and ended. It dies with the thread that started it, however that ends.
+`recorder` checks whether this host's QEMU can record, and `start_qemu` runs it. The QEMU process
+is killed when the thread that started it ends, in whatever way.
 """
 
 import contextlib
@@ -22,12 +22,13 @@ from harness.protocols import qmp_socket
 
 _PROGRAM = "qemu-system-x86_64"
 _ARCH = "x86_64"
-# Going backwards under a debugger came with this release (docs/system/replay.rst).
+# The first release that can step backwards under a debugger (docs/system/replay.rst).
 _OLDEST = (5, 2)
-_ASK_S = 30.0
+_QUERY_DEADLINE_S = 30.0
 _END_S = 20.0
-# Who started us may be dead before setpriv has asked for a signal at that: then this ends, too.
-_OURS = '[ "$PPID" = "$1" ] && shift && exec "$@"'
+# The harness may have died before setpriv requested a signal for its death. Then the parent is
+# another process, and the shell ends instead of starting QEMU.
+_EXEC_IF_PARENT_LIVES = '[ "$PPID" = "$1" ] && shift && exec "$@"'
 _VERSION = re.compile(r"version ((\d+)\.(\d+)\S*(?: \(.*\))?)")
 
 
@@ -41,7 +42,7 @@ class Recorder:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningQemu:
-    """A running QEMU; `log` is what it says on standard error."""
+    """A running QEMU; `log` is the file that holds its standard error."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -60,17 +61,17 @@ class RunningQemu:
         return int(self._execute("query-replay")["icount"])
 
     def save_state(self, name: str) -> None:
-        """Save the state of the whole machine under a name; it goes on afterwards.
+        """Save the state of the whole machine under a name; the guest runs on afterwards.
 
-        Raises: HypervisorError with QEMU's words when it does not.
+        Raises: HypervisorError with QEMU's message when it cannot save.
         """
         line = {"command-line": f"savevm {name}"}
         words = self._execute("human-monitor-command", line)
         if words:
-            raise HypervisorError(f"QEMU does not save a state: {words.strip()}")
+            raise HypervisorError(f"QEMU cannot save its state: {words.strip()}")
 
     def end(self) -> None:
-        """End the process, so that it completes its files where it still can."""
+        """End QEMU with SIGTERM, so that it can complete its files; kill it after 20 s."""
         if self.alive:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -78,12 +79,12 @@ class RunningQemu:
         self.kill()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
 
     def words(self) -> tuple[str, ...]:
-        """Return the last lines that QEMU has said, without what it always says."""
+        """Return the last ten lines of QEMU's log, without a warning that it always prints."""
         lines = self.log.read_text(errors="backslashreplace").splitlines()
         return tuple(line for line in lines if "no active timers" not in line)[-10:]
 
@@ -95,43 +96,54 @@ class RunningQemu:
 
 
 def recorder(*, arch: str, accel: Accel | None, program: str = _PROGRAM) -> Recorder:
-    """Return this host's QEMU, which can record a guest of this kind.
+    """Return this host's QEMU if it can record a guest of this architecture.
 
     Raises: UsageError with the reason when it cannot.
     """
     if accel is Accel.KVM:
         raise UsageError(
-            "with KVM nothing can be recorded: the guest must be emulated",
+            "KVM cannot record a guest: the guest must be emulated",
             hint="leave --accel out, or give --accel tcg",
         )
     if arch != _ARCH:
-        raise UsageError(f"guests of {arch} are not recorded, only those of {_ARCH}")
+        raise UsageError(f"a guest of {arch} cannot be recorded: only {_ARCH} is supported")
     found = programs.find(program, error=UsageError)
-    spoken = _VERSION.search(_output(found, "--version"))
-    if spoken is None:
-        raise UsageError(f"{found} does not say its version")
-    if (int(spoken[2]), int(spoken[3])) < _OLDEST:
+    version = _VERSION.search(_output(found, "--version"))
+    if version is None:
+        raise UsageError(f"{found} does not print its version")
+    if (int(version[2]), int(version[3])) < _OLDEST:
         raise UsageError(
-            f"QEMU {spoken[1]} is too old: going backwards came with {_OLDEST[0]}.{_OLDEST[1]}"
+            f"QEMU {version[1]} is too old: reverse debugging needs {_OLDEST[0]}.{_OLDEST[1]}"
         )
     if "tcg" not in _output(found, "-accel", "help").split():
-        raise UsageError(f"{found} is built without TCG, which alone can record")
+        raise UsageError(f"{found} is built without TCG, which recording needs")
     if "rr=record|replay" not in _output(found, "-help"):
         raise UsageError(f"{found} is built without -icount rr=record|replay")
-    return Recorder(program=Path(found), version=spoken[1])
+    return Recorder(program=Path(found), version=version[1])
 
 
 @contextmanager
 def start_qemu(
     recorder: Recorder, arguments: Sequence[str], *, log: Path, qmp: Path
 ) -> Iterator[RunningQemu]:
-    """Give a running QEMU, ended when the block ends.
+    """Run QEMU while the block runs, and kill it when the block ends.
 
-    It is in a session of its own: Ctrl-C on the terminal is for the harness and the debugger.
-    Raises: UsageError without setpriv, which binds its life to ours.
+    QEMU runs in its own session, so that Ctrl-C on the terminal reaches only the harness and the
+    debugger.
+    Raises: UsageError when setpriv is missing, which makes QEMU die with the harness.
     """
     setpriv = programs.find("setpriv", error=UsageError)
-    command = [setpriv, "--pdeathsig", "KILL", "--", "sh", "-c", _OURS, "sh", str(os.getpid())]
+    command = [
+        setpriv,
+        "--pdeathsig",
+        "KILL",
+        "--",
+        "sh",
+        "-c",
+        _EXEC_IF_PARENT_LIVES,
+        "sh",
+        str(os.getpid()),
+    ]
     command += [str(recorder.program), *arguments]
     with log.open("wb") as words:
         process = subprocess.Popen(
@@ -150,9 +162,9 @@ def start_qemu(
 
 def _output(*command: str) -> str:
     try:
-        asked = tool.run(command, deadline_s=_ASK_S, error=UsageError, check=False)
+        done = tool.run(command, deadline_s=_QUERY_DEADLINE_S, error=UsageError, check=False)
     except OSError as error:
-        raise UsageError(f"{command[0]} cannot be asked what it can do: {error}") from error
-    if asked.status is None:
-        raise UsageError(f"{command[0]} did not say in {_ASK_S:.0f} s what it can do")
-    return asked.text
+        raise UsageError(f"{command[0]} cannot be started: {error}") from error
+    if done.status is None:
+        raise UsageError(f"{command[0]} did not answer within {_QUERY_DEADLINE_S:.0f} s")
+    return done.text

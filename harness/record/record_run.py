@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`record`: one command in a guest that QEMU records, so that it can be replayed for ever.
+"""run one command in a guest that QEMU records, so that the run can be replayed.
 
-    QEMU asked -> kernel -> build -> files -> guest (load, command) -> explained -> record.json
+check QEMU -> kernel -> build -> files -> guest (load, command) -> explanation -> record.json
 
-A run without record.json is no recording, and its folder is removed.
+record.json is written last. A folder without it is not a recording and is removed.
 """
 
 import hashlib
@@ -28,16 +28,16 @@ from harness.panic import frames
 from harness.panic.scan import scan
 from harness.panic.values import KernelReport
 from harness.record import guest_init, libraries, qemu_process, recording
-from harness.record.guest_init import Said
+from harness.record.guest_init import InitProgress
 from harness.record.qemu_process import Recorder
 from harness.record.recording import Ending, Fault, Machine, Mode, Recording
 from harness.report.live_view import LiveView
 from harness.symbols.symbolizer import Symbolizer
 
-# Virtual: a file grows by what is saved into it, some 100 MB a state.
+# The virtual size of the disk for saved states. Its file grows by about 100 MB for each state.
 _STATES_SIZE = "64G"
-# Instructions before the end of an ended guest that a replay does not reach for sure: 80 ms of its
-# time, in which a timer of the machine always runs.
+# A replay of a guest that was ended at its deadline may stop up to this many instructions before
+# the end. They are 80 ms of the guest's time, in which a timer of the machine always fires.
 _TAIL = 10_000_000
 _QEMU_IMG_S = 30.0
 _QEMU_LOG = "qemu.log"
@@ -46,7 +46,7 @@ _FILES = (recording.EVENTS, recording.STATES, recording.KERNEL, recording.INITRD
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """A finished recording, and what its console comes to."""
+    """A finished recording, and the kernel reports that its console holds."""
 
     folder: Path
     recording: Recording
@@ -55,7 +55,11 @@ class Recorded:
 
     @property
     def exit_code(self) -> int:
-        """3 for a kernel that stopped or left, 1 for a fault or a failed command, 4: no end."""
+        """The task's exit code.
+
+        3: the kernel panicked or the guest left by itself. 1: a kernel report or a failed command.
+        4: the guest still ran at the deadline.
+        """
         stopped = any(one.fatal for one in self.explained.reports)
         if stopped or self.recording.ending is Ending.GONE:
             return 3
@@ -68,7 +72,7 @@ class Recorded:
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
-    """What a recording is made with: everything that is settled before QEMU starts."""
+    """Everything that is settled before QEMU starts: the target, kernel, module and QEMU."""
 
     target: TargetSpec
     recorder: Recorder
@@ -79,7 +83,7 @@ class _Made:
 
 @dataclass(frozen=True, kw_only=True)
 class _Life:
-    """How the guest lived: QEMU's command line, saved states, how far a replay goes."""
+    """How the guest ran: QEMU's command line, the saved states, and how far a replay can go."""
 
     line: tuple[str, ...]
     states: tuple[str, ...]
@@ -89,12 +93,12 @@ class _Life:
 def record(
     request: KernelTestRequest, command: str, *, deadline_s: float, view: LiveView
 ) -> Recorded:
-    """Return the recording of one shell command in a guest with the module loaded.
+    """Run one shell command in a recorded guest with the module loaded; return the recording.
 
-    Units: deadline_s is seconds for the guest, from its first instruction; a guest that goes on
-    is ended there, and what was recorded until then is kept.
-    Raises: UsageError when this host, the target or the options do not allow a recording, said
-        before anything is built; KernelError, BuildError, HypervisorError, Lost.
+    Units: deadline_s is seconds for the guest, from its first instruction. A guest that still runs
+    is ended then, and the recording up to that point is kept.
+    Raises: UsageError when this host, the target or the options do not allow a recording, before
+        anything is built; KernelError, BuildError, HypervisorError, Lost.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     recorder = qemu_process.recorder(arch=target.arch, accel=request.accel)
@@ -106,7 +110,7 @@ def record(
         machine = Machine(memory_mib=target.memory_mib, extra_cmdline=target.cmdline)
         life = _run_guest(request, made, machine, folder, deadline_s, view)
         lines = _lines(folder)
-        said = guest_init.read_console(lines)
+        progress = guest_init.read_console(lines)
         reports = tuple(one for one in scan(lines) if one.kind != "canary")
         found = Recording(
             run_id=folder.name,
@@ -117,10 +121,10 @@ def record(
             qemu=recorder.version,
             command_line=life.line,
             machine=machine,
-            ending=_ending(said, reports, ended=not life.instructions),
-            status=said.status,
+            ending=_ending(progress, reports, ended=not life.instructions),
+            status=progress.status,
             fault=_fault(reports),
-            sections=said.sections,
+            sections=progress.sections,
             states=life.states,
             instructions=life.instructions,
             digests=digests(folder),
@@ -131,18 +135,18 @@ def record(
     return Recorded(folder=folder, recording=found, explained=explained, notes=notes)
 
 
-def summary(found: Recorded) -> list[str]:
-    """Return what a person wants to know of a recording: its reports, where it is, what next."""
+def summary(recorded: Recorded) -> list[str]:
+    """Return the lines to print for a recording: its reports, its folder and the next command."""
     return [
-        *explain_log.to_lines(found.explained),
-        *(f"note: {note}" for note in found.notes),
-        f"recorded: {found.folder} ({found.recording.ending.value})",
-        f"back in its time: ./dev replay-debug {found.folder.name}",
+        *explain_log.to_lines(recorded.explained),
+        *(f"note: {note}" for note in recorded.notes),
+        f"recorded: {recorded.folder} ({recorded.recording.ending.value})",
+        f"debug it backwards: ./dev replay-debug {recorded.folder.name}",
     ]
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return SHA-256 of every file that a replay reads, "" for one that is gone."""
+    """Return the SHA-256 of every file that a replay reads, "" for a file that is missing."""
     return {name: _digest(folder / name) for name in _FILES}
 
 
@@ -176,12 +180,12 @@ def _made(
 
 @contextmanager
 def _run_folder(request: KernelTestRequest) -> Iterator[Path]:
-    """Give the folder of a new run; it goes when the block does not end with a recording."""
+    """Create the folder of a new run; remove it when the block ends without a recording."""
     folder = request.runs / (request.run_id or registry.new_run_id())
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise UsageError(f"{folder} exists: a run has one folder of its own") from error
+        raise UsageError(f"{folder} already exists: each run needs a new folder") from error
     try:
         yield folder
     finally:
@@ -198,7 +202,7 @@ def _write_files(request: KernelTestRequest, made: _Made, folder: Path, command:
         made.module, made.built.stripped.read_bytes(), _programs(request), command
     )
     base = made.kernel.initrd.read_bytes()
-    # Archives after the first begin at a multiple of four.
+    # The kernel looks for an archive after the first at a multiple of four bytes.
     padded = base + bytes(-len(base) % 4)
     (folder / recording.INITRD).write_bytes(padded + initrd.overlay(over))
     states = str(folder / recording.STATES)
@@ -208,7 +212,7 @@ def _write_files(request: KernelTestRequest, made: _Made, folder: Path, command:
 
 
 def _programs(request: KernelTestRequest) -> dict[str, tuple[bytes, int]]:
-    """Return what is pushed into guests, each program with its libraries."""
+    """Return the programs that tests push into guests, each with its libraries."""
     found: dict[str, tuple[bytes, int]] = {}
     for item in request.settings.module.push:
         for library in libraries.libraries(item.source):
@@ -225,7 +229,7 @@ def _run_guest(
     deadline_s: float,
     view: LiveView,
 ) -> _Life:
-    """Run the guest to its end or the deadline."""
+    """Run the guest until it ends or the deadline has passed."""
     view.stage("guest: boot")
     with registry.place(request.environment.runtime, "record") as place:
         names = (*_FILES, recording.CONSOLE)
@@ -243,7 +247,7 @@ def _run_guest(
             instructions = max(qemu.query_count() - _TAIL, 1) if qemu.alive else 0
             qemu.end()
         if not any(_lines(folder)):
-            raise HypervisorError("the guest said nothing", evidence=qemu.words())
+            raise HypervisorError("the guest printed nothing", evidence=qemu.words())
     command = (str(made.recorder.program), *line)
     return _Life(line=command, states=states, instructions=instructions)
 
@@ -251,7 +255,7 @@ def _run_guest(
 def _watch_guest(
     qemu: qemu_process.RunningQemu, folder: Path, deadline_s: float, view: LiveView
 ) -> tuple[str, ...]:
-    """Show the guest's life until its end or the deadline; return the states that were saved."""
+    """Show the guest's console until its end or the deadline; return the names of saved states."""
     states = [recording.AT_START]
     end = time.monotonic() + deadline_s
 
@@ -269,11 +273,14 @@ def _watch_guest(
 
 
 def _save_state(qemu: qemu_process.RunningQemu, view: LiveView) -> bool:
-    """Save the state that replays begin with; without it they begin at the first instruction."""
+    """Save the state from which replays begin; return whether it was saved.
+
+    Without this state a replay begins at the guest's first instruction.
+    """
     try:
         qemu.save_state(recording.AT_LOAD)
     except HypervisorError as error:
-        view.note(f"replays will begin with the boot: {error.message}")
+        view.note(f"replays will begin at the guest's boot: {error.message}")
         return False
     return True
 
@@ -282,18 +289,18 @@ def _lines(folder: Path) -> list[str]:
     return list(console.follow(folder / recording.CONSOLE, alive=lambda: False))
 
 
-def _ending(said: Said, reports: tuple[KernelReport, ...], *, ended: bool) -> Ending:
+def _ending(progress: InitProgress, reports: tuple[KernelReport, ...], *, ended: bool) -> Ending:
     if any(one.fatal for one in reports):
         return Ending.PANIC
-    if said.refused:
+    if progress.refused:
         return Ending.REFUSED
     if not ended:
         return Ending.DEADLINE
-    return Ending.FINISHED if said.status is not None else Ending.GONE
+    return Ending.FINISHED if progress.status is not None else Ending.GONE
 
 
 def _fault(reports: tuple[KernelReport, ...]) -> Fault | None:
-    """Return the instruction that the first report points at, where its text names one."""
+    """Return the instruction that the first report names, or None when no report names one."""
     for report in reports:
         for one in frames.where(report.text):
             if one.function and one.size and not one.inline:
@@ -306,7 +313,7 @@ def _fault(reports: tuple[KernelReport, ...]) -> Fault | None:
 def _explain_reports(
     request: KernelTestRequest, made: _Made, reports: tuple[KernelReport, ...]
 ) -> tuple[Explained, tuple[str, ...]]:
-    """Return the reports with files and lines, as kernel-test shows them."""
+    """Return the reports with files and lines, as kernel-test shows them, and notes on symbols."""
     vmlinux = kernel_symbols.find(made.kernel, request.environment.cache)
     modules = {made.built.name: made.built.debug}
     roots = (request.settings.root, made.module.source)

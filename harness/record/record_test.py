@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`kernel-test --record TEST`: one test in a guest that QEMU records, ready to go back in.
+"""`kernel-test --record TEST`: run one test in a recorded guest, ready to be replayed.
 
-    TEST -> its command in the guest -> recorded -> verdict
+find the test -> its command -> record it in a guest -> verdict
 
-A recording has no network, so a test that talks with its guest cannot be carried on in one. Its
-part in the guest can, where it is one command: a suite of its own (`command = `), or what a test
-of pytest announces by `@pytest.mark.recordable(command=, variant="")`. Every other test is
-refused before anything is built.
+A recorded guest has no network, so a test that exchanges messages with its guest cannot run in
+one. Two kinds of test can: a suite that is one command in the guest (`command =`), and a pytest
+test that names such a command by `@pytest.mark.recordable(command=, variant="")`. Every other
+test is refused before anything is built.
 """
 
 import json
@@ -29,13 +29,17 @@ from harness.report.live_view import LiveView
 
 _COLLECT_S = 180.0
 _MOST_NAMES = 12
-# pytest.ExitCode: all well, and no test at all.
+# Values of pytest.ExitCode: OK, and no tests collected.
 _LISTED = {0, 5}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recordable:
-    """A test that can be recorded: its command, the variant of the module, what it announces."""
+    """A test, with the command that stands for it in a recorded guest.
+
+    `command` is "" when the test cannot be recorded. `variant` is the variant of the module that
+    it needs. `expected` is the crash that it announces.
+    """
 
     name: str
     command: str
@@ -53,7 +57,11 @@ class RecordedTest:
 
     @property
     def exit_code(self) -> int:
-        """0 passed, 1 failed; for a crash that nobody announced, and no end, the recording's."""
+        """The task's exit code: 0 passed, 1 failed.
+
+        For a crash that the test did not announce, and for a guest without an end, it is the
+        recording's own exit code.
+        """
         if self.result.verdict is Verdict.PASSED:
             return 0
         return max(self.recorded.exit_code, 1)
@@ -62,37 +70,40 @@ class RecordedTest:
 def run(
     request: KernelTestRequest, name: str, *, deadline_s: float, view: LiveView
 ) -> RecordedTest:
-    """Return one test's recording and verdict.
+    """Record one test and return its recording and verdict.
 
-    Raises: UsageError for a test that cannot be recorded or is none, and for what `record_run`
-        cannot record here; both before anything is built.
+    Raises: UsageError when there is no such test, when it cannot be recorded, or when
+        `record_run` cannot record on this host; always before anything is built.
     """
     target = config.choose_target(request.settings, request.target_name, request.kernel_name)
     qemu_process.recorder(arch=target.arch, accel=request.accel)
-    found = choose(known(request.settings.tests), name)
-    view.note(f"{found.name}: {found.command}")
+    test = choose(list_tests(request.settings.tests), name)
+    view.note(f"{test.name}: {test.command}")
     recorded = record_run.record(
-        replace(request, variant=found.variant or None),
-        found.command,
+        replace(request, variant=test.variant or None),
+        test.command,
         deadline_s=deadline_s,
         view=view,
     )
-    return RecordedTest(recorded=recorded, result=judge(found, recorded))
+    return RecordedTest(recorded=recorded, result=judge(test, recorded))
 
 
-def choose(known: tuple[Recordable, ...], name: str) -> Recordable:
-    """Return the test of this name: a suite's, or a test's as the report or pytest shows it.
+def choose(tests: tuple[Recordable, ...], name: str) -> Recordable:
+    """Return the test of this name, which may be written as in the report or as pytest shows it.
 
-    Raises: UsageError with those that can be recorded, when there is none or it cannot.
+    Raises: UsageError with the names of the recordable tests, when the name fits none, fits
+        several, or the test cannot be recorded.
     """
-    fitting = [one for one in known if name in {one.name, one.name.partition("::")[2]}]
-    can = ", ".join(one.name for one in known if one.command)
+    fitting = [one for one in tests if name in {one.name, one.name.partition("::")[2]}]
+    can = ", ".join(one.name for one in tests if one.command)
     if len(fitting) == 1 and fitting[0].command:
         return fitting[0]
     if fitting and fitting[0].command:
-        raise UsageError(f"--record {name}: {', '.join(one.name for one in fitting)} fit")
+        raise UsageError(
+            f"--record {name} names several tests: {', '.join(one.name for one in fitting)}"
+        )
     what = (
-        f"{name} talks with its guest over the network, and a recording has none"
+        f"{name} exchanges messages with its guest, and a recorded guest has no network"
         if fitting
         else f"--record {name}: no such test"
     )
@@ -100,7 +111,7 @@ def choose(known: tuple[Recordable, ...], name: str) -> Recordable:
 
 
 def judge(test: Recordable, recorded: Recorded) -> TestResult:
-    """Return what a recording makes of its test."""
+    """Return a test's result, judged by its recording."""
     if test.speaks_ktap:
         return _by_ktap(test, recorded)
     if test.expected is None:
@@ -112,7 +123,7 @@ def judge(test: Recordable, recorded: Recorded) -> TestResult:
     reports = recorded.explained.reports
     own = [one for one in reports if one.follows is None]
     if not own:
-        reason = f"missed: no {test.expected.kind} was found"
+        reason = f"missed: no {test.expected.kind} was reported"
         return TestResult(name=test.name, verdict=Verdict.FAILED, reason=reason)
     fatal = any(one.fatal for one in reports)
     wrong = expectations.differences(test.expected, replace(own[0], fatal=fatal))
@@ -122,7 +133,10 @@ def judge(test: Recordable, recorded: Recorded) -> TestResult:
 
 
 def _by_ktap(test: Recordable, recorded: Recorded) -> TestResult:
-    """Return the worst of a suite's own results, read from the console; none is a failure."""
+    """Return the result of a suite that prints KTAP, judged by the KTAP lines in the console.
+
+    One failed case fails the suite, and so does a console without any result.
+    """
     parser = ktap.Parser()
     console = recorded.folder / recording.CONSOLE
     results = [
@@ -138,10 +152,10 @@ def _by_ktap(test: Recordable, recorded: Recorded) -> TestResult:
     return TestResult(name=test.name, verdict=Verdict.PASSED, reason=f"{len(results)} ok")
 
 
-def known(suites: tuple[TestSpec, ...]) -> tuple[Recordable, ...]:
-    """Return every test of these suites, the command "" of those that cannot be recorded.
+def list_tests(suites: tuple[TestSpec, ...]) -> tuple[Recordable, ...]:
+    """Return every test of these suites; a test that cannot be recorded has the command "".
 
-    Raises: NoTests with pytest's words for tests that cannot be read.
+    Raises: NoTests with pytest's output when the tests cannot be read.
     """
     commands = (
         Recordable(name=spec.name, command=spec.command, speaks_ktap=True)
@@ -153,7 +167,7 @@ def known(suites: tuple[TestSpec, ...]) -> tuple[Recordable, ...]:
 
 
 def _of_pytest(folders: Sequence[Path]) -> Iterator[Recordable]:
-    """Yield every test of some folders, its command "" where it announces none."""
+    """Yield every pytest test of some folders; one that cannot be recorded has the command ""."""
     with tempfile.TemporaryDirectory(prefix="modlab-tests-") as place:
         file = Path(place) / "tests.json"
         options = ("--collect-only", "-q", "-p", "no:cacheprovider", f"--harness-list={file}")
@@ -174,7 +188,7 @@ def _pytest(folders: Sequence[Path], options: tuple[str, ...]) -> tool.Output:
         cwd=folders[0] if folders[0].is_dir() else folders[0].parent,
     )
     if done.status is None:
-        raise NoTests(f"the tests were not listed in {_COLLECT_S:.0f} s")
+        raise NoTests(f"pytest did not list the tests within {_COLLECT_S:.0f} s")
     return done
 
 

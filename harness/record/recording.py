@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A recording: the machine that can be recorded and replayed, and what its folder says of it.
+"""The values of a recording: its machine, its record.json, and QEMU's arguments for it.
 
-One folder is all that a replay needs beside the very same QEMU: kernel, initrd, the log of what
-came from outside, saved states, the modules. record.json binds them together. QEMU's side is
-described in its docs/system/replay.rst.
+A replay needs one folder and the same version of QEMU. The folder holds the kernel, the initrd,
+the log of external events, the saved states and the modules; record.json describes them. QEMU
+documents its part in docs/system/replay.rst.
 """
 
 import json
@@ -23,14 +23,15 @@ STATES = "snapshots.qcow2"
 KERNEL = "vmlinuz"
 INITRD = "initrd"
 CONSOLE = "console.log"
-# Names of saved states: before the first instruction, and just before the module is loaded.
+# Names of the saved states: before the first instruction, and just before the module is loaded.
 AT_START = "start"
 AT_LOAD = "load"
-# An instruction takes 8 ns of the guest's time, and a guest that has nothing to do does not wait:
-# the time of its next timer comes at once. With shift=auto a sleep of 10 s took 100.
+# one instruction takes 8 ns of the guest's time. sleep=off: an idle guest does not wait
+# for its next timer, its clock jumps there. With shift=auto a sleep of 10 s took 100 s.
 _CLOCK = "shift=3,sleep=off"
-# No KASLR, so that addresses are those of the files; any oops ends the recording. A panic prints
-# before it restarts only when it waits, and a replay needs that; see replay_script.
+# nokaslr keeps addresses as they are in the files. panic_on_oops ends the recording at any oops.
+# A kernel that panics prints everything before its restart only if it waits for a while, and a
+# replay must reach that point; see gdb_script.
 _CMDLINE = (
     "console=ttyS0,115200 nokaslr oops=panic panic=1 printk.devkmsg=on ignore_loglevel "
     "rdinit=/init"
@@ -38,7 +39,7 @@ _CMDLINE = (
 
 
 class Mode(Enum):
-    """What QEMU does with the log of events."""
+    """Whether QEMU writes the log of external events or reads it."""
 
     RECORD = "record"
     REPLAY = "replay"
@@ -56,7 +57,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """The one machine of a recording; a replay that differs in anything goes wrong."""
+    """The recorded machine; a replay must use exactly the same."""
 
     memory_mib: int
     extra_cmdline: str = ""
@@ -64,7 +65,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """The instruction at which the first report came about, as function+offset/size."""
+    """The instruction that the first kernel report names, as function+offset/size."""
 
     function: str
     offset: int
@@ -74,12 +75,13 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What record.json holds. `module` is the kernel's name of the module that was loaded.
+    """The content of record.json.
 
-    `sections` are its addresses, {} when its init did not return. `status` is the command's,
-    None when it did not end. `states` are those that a replay can begin with. `instructions` is
-    how far a replay goes of a guest that was ended at its deadline, 0 for others. `digests` are
-    SHA-256 of the files that a replay reads, by name.
+    `module` is the kernel's name of the loaded module. `sections` are the module's addresses, {}
+    when the guest ended while it was loaded. `status` is the command's, None when it did not end.
+    `states` are the saved states from which a replay can begin. `instructions` is how far a replay
+    of a guest that was ended at its deadline can go, 0 for other guests. `digests` are the SHA-256
+    of the files that a replay reads, by name.
     """
 
     run_id: str
@@ -111,7 +113,7 @@ def write(recording: Recording, folder: Path) -> None:
 def read(folder: Path) -> Recording:
     """Return the recording of a run's folder.
 
-    Raises: UsageError when the folder holds none, or one that cannot be understood.
+    Raises: UsageError when the folder holds no record.json, or an invalid one.
     """
     try:
         return _ADAPTER.validate_json((folder / RECORD).read_bytes())
@@ -122,7 +124,7 @@ def read(folder: Path) -> Recording:
         ) from error
     except ValidationError as error:
         raise UsageError(
-            f"{folder / RECORD} is not what a recording leaves",
+            f"{folder / RECORD} is not a valid record of a recording",
             evidence=str(error).splitlines()[:5],
         ) from error
 
@@ -137,17 +139,17 @@ def arguments(
 ) -> list[str]:
     """Return QEMU's arguments for recording or replaying a machine.
 
-    `files` are its files by their names in a recording's folder; `state` is the saved state that
-    is written at the start, or begun with. `control` may hold sockets: "qmp" and, for a replay
-    that waits for a debugger, "gdb".
+    `files` are the machine's files by their names in a recording's folder. `state` is the saved
+    state that a recording writes at its start, or that a replay begins with. `control` may hold
+    sockets: "qmp", and "gdb" for a replay that waits for a debugger.
     """
     clock = f"{_CLOCK},rr={mode.value},rrfile={_option(files[EVENTS])},rrsnapshot={state}"
     found = [
         *("-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1"),
         *("-m", str(machine.memory_mib), "-no-user-config", "-nodefaults"),
         *("-display", "none", "-net", "none", "-no-reboot"),
-        # kvmvapic's reset waits for the CPU's thread, and that for a lock which whoever restores
-        # a state holds: with it, going backwards hangs (QEMU 7.2, hw/i386/kvmvapic.c).
+        # With kvmvapic, going backwards hangs in QEMU 7.2 (hw/i386/kvmvapic.c): its reset waits
+        # for the CPU's thread, which waits for a lock held by the thread that restores a state.
         *("-global", "apic-common.vapic=off"),
         *("-kernel", str(files[KERNEL]), "-initrd", str(files[INITRD])),
         *("-append", f"{_CMDLINE} {machine.extra_cmdline}".strip()),
@@ -159,12 +161,12 @@ def arguments(
     if "qmp" in control:
         found += ["-qmp", f"unix:{_option(control['qmp'])},server=on,wait=off"]
     if "gdb" in control:
-        # At its end it stays for the debugger, which would lose it otherwise.
+        # QEMU stays at the end of the replay, so that the debugger keeps its connection.
         found += ["-S", "-no-shutdown"]
         found += ["-gdb", f"unix:{_option(control['gdb'])},server=on,wait=off"]
     return found
 
 
 def _option(path: Path) -> str:
-    """Return a path as a QEMU option value: its commas doubled."""
+    """Return a path as a QEMU option value, in which commas are doubled."""
     return str(path).replace(",", ",,")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From a recording to a debugger that can go back in time.
+"""Replay a recording under gdb, which can then go back in the guest's time.
 
-    recording -> checked -> QEMU, replaying, stopped -> gdb
+read and check the recording -> start QEMU in replay, stopped -> gdb
 
-The recording itself is never written to: debuggers save states, so they work on a copy.
+The recording itself stays unchanged: gdb's commands save states, so a replay uses a copy.
 """
 
 import os
@@ -32,10 +32,10 @@ _TMP = ".replay"
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """A recording that is being replayed, stopped where it begins.
+    """A recording that is being replayed, stopped at the state from which it begins.
 
-    `stub` is the gdb stub's UNIX socket, `console` what the guest says this time, `state` the
-    saved state that it begins with.
+    `stub` is the gdb stub's UNIX socket. `console` is the file with this replay's console. `state`
+    is the saved state from which the replay began.
     """
 
     recording: Recording
@@ -48,10 +48,11 @@ class Replay:
 
 @contextmanager
 def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[Replay]:
-    """Give a recording's guest, stopped before its first instruction or where the module loads.
+    """Replay a recording while the block runs, stopped at the state from which it begins.
 
-    With `from_boot` it begins with the boot; otherwise at the state that was saved before the
-    module was loaded, where there is one. When the block ends nothing is left.
+    That state is the one that was saved just before the module was loaded. With `from_boot`, and
+    where it was not saved, it is the guest's first instruction. At the end of the block nothing
+    is left behind.
     Raises: UsageError when the folder is no recording, is damaged, or was made by another QEMU;
         HypervisorError when QEMU does not replay it.
     """
@@ -81,9 +82,9 @@ def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[
 def debug(
     run: Path, environment: Environment, *, commands: tuple[str, ...], from_boot: bool
 ) -> int:
-    """Open gdb on a recording, or run commands in one; return gdb's exit code.
+    """Open gdb on a recording, or run gdb commands on it; return gdb's exit code.
 
-    Raises: what `replaying` raises; UsageError without gdb, or the kernel's vmlinux.
+    Raises: what `replaying` raises; UsageError when gdb or the kernel's vmlinux is missing.
     """
     gdb = programs.find("gdb", error=UsageError)
     found = recording.read(run)
@@ -95,7 +96,7 @@ def debug(
         )
     module = next(iter((run / requested.MODULES).glob("*.ko")), None)
     if module is None:
-        raise UsageError(f"{run.name} has lost its module: {requested.MODULES}/ holds none")
+        raise UsageError(f"{run.name} has no module: {requested.MODULES}/ is empty")
     with replaying(run, runtime=environment.runtime, from_boot=from_boot) as replay:
         files = ReplayFiles(socket=replay.stub, vmlinux=symbols.vmlinux, module=module)
         script = replay.stub.with_name("gdb.commands")
@@ -107,22 +108,22 @@ def debug(
 
 
 def _check(found: Recording, run: Path, recorder: qemu_process.Recorder) -> None:
-    """Return when this QEMU can replay these files."""
+    """Return when this QEMU can replay these files; raise UsageError otherwise."""
     if found.qemu != recorder.version:
         raise UsageError(
-            f"{run.name} was recorded by QEMU {found.qemu}, and here is {recorder.version}",
-            hint="only the very same version replays it: record it anew",
+            f"{run.name} was recorded by QEMU {found.qemu}, but this host has {recorder.version}",
+            hint="only the same version can replay it: record it again",
         )
     now = record_run.digests(run)
     for name, digest in found.digests.items():
         if now.get(name) != digest:
-            word = "is not what was recorded" if now.get(name) else "is gone"
-            raise UsageError(f"{name} of {run.name} {word}", hint="record it anew")
+            word = "has changed since it was recorded" if now.get(name) else "is missing"
+            raise UsageError(f"{name} of {run.name} {word}", hint="record it again")
 
 
 @contextmanager
 def _copy(run: Path) -> Iterator[dict[str, Path]]:
-    """Give the files of a replay by name: saved states and console are its own."""
+    """Give the files of a replay by name; saved states and console are copies of its own."""
     _sweep(run)
     own = run / f"{_TMP}.{os.getpid()}.tmp"
     with cache.room(run):
@@ -141,7 +142,7 @@ def _copy(run: Path) -> Iterator[dict[str, Path]]:
 
 
 def _sweep(run: Path) -> None:
-    """Remove what a killed replay has left."""
+    """Remove what killed replays have left."""
     for stale in run.glob(f"{_TMP}.*.tmp"):
         if not psutil.pid_exists(int(stale.name.split(".")[-2])):
             shutil.rmtree(stale, ignore_errors=True)
@@ -151,5 +152,5 @@ def _await_stub(qemu: qemu_process.RunningQemu, stub: Path) -> None:
     end = time.monotonic() + _STUB_S
     while not stub.exists():
         if not qemu.alive or time.monotonic() > end:
-            raise HypervisorError("QEMU does not replay the recording", evidence=qemu.words())
+            raise HypervisorError("QEMU could not start the replay", evidence=qemu.words())
         time.sleep(_POLL_S)

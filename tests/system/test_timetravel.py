@@ -203,4 +203,4 @@ def test_a_damaged_recording_is_refused(recorded: tuple[Done, Path]) -> None:
 
     assert done.code == 2
     assert "error: replay.bin of" in done.output
-    assert "is not what was recorded" in done.output
+    assert "has changed since it was recorded" in done.output

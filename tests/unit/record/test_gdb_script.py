@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""replay_script: symbols where the recorded kernel had them, and no address that is a guess."""
+"""Tests of gdb_script: symbols lie where the recorded kernel had them; no address is guessed."""
 
 import subprocess
 from dataclasses import replace
@@ -17,7 +17,7 @@ SOURCE = "void first(void) { }\nvoid toy_crash(void) { *(volatile int *)0 = 1; }
 
 @pytest.fixture
 def files(tmp_path: Path) -> ReplayFiles:
-    """Give an object file of two functions; as a kernel it serves as well."""
+    """Compile an object file of two functions, which stands for module and kernel."""
     (tmp_path / "toy.c").write_text(SOURCE)
     module = tmp_path / "toy.ko"
     subprocess.run(["gcc", "-O1", "-c", "-o", module, tmp_path / "toy.c"], check=True)
@@ -25,14 +25,14 @@ def files(tmp_path: Path) -> ReplayFiles:
 
 
 def symbol(files: ReplayFiles, name: str) -> tuple[int, int]:
-    """Return value and size of a function, as nm has them."""
+    """Return the value and size of a function, read by nm."""
     out = subprocess.check_output(["nm", "-S", files.module], text=True)
     row = next(line.split() for line in out.splitlines() if line.endswith(f" {name}"))
     return int(row[0], 16), int(row[1], 16)
 
 
-def test_the_fault_is_found_at_its_address(files: ReplayFiles) -> None:
-    """Section, symbol and offset add up, in the commands as well."""
+def test_to_fault_breaks_at_the_faulting_address(files: ReplayFiles) -> None:
+    """The breakpoint's address is section plus symbol plus offset, and gdb gets it."""
     value, size = symbol(files, "toy_crash")
     fault = Fault(function="toy_crash", offset=2, size=size, module="toy")
     recording = replace(FOUND, fault=fault)
@@ -54,10 +54,14 @@ def test_the_fault_is_found_at_its_address(files: ReplayFiles) -> None:
         ("other", 0, {".text": 0x1000}),
     ],
 )
-def test_no_address_is_guessed(
+def test_to_fault_is_left_out_without_a_certain_address(
     files: ReplayFiles, module: str, size: int, sections: dict[str, int]
 ) -> None:
-    """Another build, a module that never said where it is, another module: no to-fault."""
+    """Without a certain address there is no command to-fault.
+
+    Cases: the function has another size, the module's sections are unknown, its .text is unknown,
+    or the fault is in another module.
+    """
     fault = Fault(
         function="toy_crash",
         offset=2,
@@ -70,8 +74,8 @@ def test_no_address_is_guessed(
     assert "define to-fault" not in gdb_script.text(recording, files)
 
 
-def test_only_a_guest_without_an_end_has_one_to_go_to(files: ReplayFiles) -> None:
-    """A guest that ended by itself stops at the breakpoints where guests end."""
+def test_to_end_exists_only_for_a_guest_ended_at_its_deadline(files: ReplayFiles) -> None:
+    """A guest that ended by itself has no to-end: it stops at the functions where guests end."""
     text = gdb_script.text(replace(FOUND, instructions=77), files)
 
     assert "monitor replay_break 77\n" in text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""record_guest: an init that any shell takes, and its words read back from a console."""
+"""Tests of guest_init: the init is valid shell, and its marks are parsed from a console."""
 
 import subprocess
 from pathlib import Path
@@ -19,8 +19,8 @@ harness-recorder is something else
 """.splitlines()
 
 
-def test_the_init_is_a_shell_script_that_quotes_its_words(tmp_path: Path) -> None:
-    """A parameter with a blank and a quote reaches insmod as one word."""
+def test_init_is_valid_shell_and_quotes_parameters(tmp_path: Path) -> None:
+    """A module parameter with a blank and a quote reaches insmod as one word."""
     module = ModuleSpec(name="my-toy", source=Path(), parameters={"mode": "it's a"})
 
     found = guest_init.files(module, b"elf", {"/bin/x": (b"x", 0o755)}, "echo $HOME 'a'")
@@ -35,25 +35,25 @@ def test_the_init_is_a_shell_script_that_quotes_its_words(tmp_path: Path) -> Non
     assert found["/bin/x"] == (b"x", 0o755)
 
 
-def test_what_the_init_says_is_read_back() -> None:
-    """Stages in order, the status, the sections that are in memory; odd lines are passed over."""
-    said = guest_init.read_console(CONSOLE)
+def test_read_console_returns_stages_status_and_sections() -> None:
+    """Stages come in order, with the status and the loaded sections; other lines are ignored."""
+    progress = guest_init.read_console(CONSOLE)
 
-    assert said.stages == ("load", "command", "status")
-    assert said.status == 7
-    assert said.sections == {".text": 0xFFFFFFFFC0201000}
-    assert not said.refused
-
-
-def test_a_refused_module_is_told_from_a_failed_command() -> None:
-    """The status of insmod is not the command's."""
-    said = guest_init.read_console([*CONSOLE[:2], "[    1.2] harness-record refused 1"])
-
-    assert said.refused
-    assert said.sections == {}
+    assert progress.stages == ("load", "command", "status")
+    assert progress.status == 7
+    assert progress.sections == {".text": 0xFFFFFFFFC0201000}
+    assert not progress.refused
 
 
-def test_a_stage_is_told_from_other_lines() -> None:
-    """Only the init's own words announce a stage."""
+def test_refused_module_is_not_a_failed_command() -> None:
+    """The status that insmod returns is not taken for the command's status."""
+    progress = guest_init.read_console([*CONSOLE[:2], "[    1.2] harness-record refused 1"])
+
+    assert progress.refused
+    assert progress.sections == {}
+
+
+def test_mark_returns_a_stage_only_for_lines_of_the_init() -> None:
+    """A stage is found only in a line that the init printed."""
     assert [guest_init.mark(line) for line in CONSOLE[:2]] == ["", "load"]
     assert not guest_init.mark(CONSOLE[6])

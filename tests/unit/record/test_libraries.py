@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""host_program: the libraries of a program, and none of one that needs none."""
+"""Tests of libraries: a program comes with its libraries, a static program needs none."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ from harness.record import libraries
 
 
 def compiled(folder: Path, *options: str) -> Path:
-    """Return a program that the compiler has made of nothing."""
+    """Compile an empty program with these options and return it."""
     source = folder / "main.c"
     source.write_text("int main(void) { return 0; }\n")
     program = folder / "main"
@@ -19,16 +19,16 @@ def compiled(folder: Path, *options: str) -> Path:
     return program
 
 
-def test_a_program_comes_with_its_libraries_and_its_loader(tmp_path: Path) -> None:
-    """Each is an absolute path that exists; the loader is among them."""
+def test_libraries_include_the_loader(tmp_path: Path) -> None:
+    """The libraries and the loader are returned as absolute paths that exist."""
     found = libraries.libraries(compiled(tmp_path))
 
     assert {path.name.partition(".")[0] for path in found} >= {"libc", "ld-linux-x86-64"}
     assert all(path.is_absolute() and path.exists() for path in found)
 
 
-def test_a_static_program_and_a_script_need_nothing(tmp_path: Path) -> None:
-    """Both run as they are."""
+def test_static_program_and_script_have_no_libraries(tmp_path: Path) -> None:
+    """A static program and a script have no libraries to copy."""
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
     script.chmod(0o755)
@@ -37,8 +37,8 @@ def test_a_static_program_and_a_script_need_nothing(tmp_path: Path) -> None:
     assert libraries.libraries(script) == ()
 
 
-def test_a_library_that_is_gone_is_named(tmp_path: Path) -> None:
-    """The program could not start in the guest either."""
+def test_missing_library_is_named(tmp_path: Path) -> None:
+    """A program whose library is missing is refused, since it could not start in the guest."""
     (tmp_path / "lost.c").write_text("int lost;\n")
     library = tmp_path / "liblost.so"
     subprocess.run(["gcc", "-shared", "-o", library, tmp_path / "lost.c"], check=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""qemu_process: what cannot record is refused with the reason, what was started ends."""
+"""Tests of qemu_process: an unsuitable QEMU is refused, and a started process always ends."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ ICOUNT = "-icount [shift=N|auto][,rr=record|replay,rrfile=<filename>]"
 
 
 def program(folder: Path, version: str, *, accels: str = "tcg kvm", options: str = ICOUNT) -> str:
-    """Write a program that answers as a QEMU would that this host does not have."""
+    """Write a program that answers the queries as a QEMU of this version would."""
     path = folder / "qemu"
     path.write_text(
         f"#!/bin/sh\ncase $1 in\n--version) echo 'QEMU emulator version {version}' ;;\n"
@@ -28,8 +28,8 @@ def program(folder: Path, version: str, *, accels: str = "tcg kvm", options: str
     return str(path)
 
 
-def test_the_version_is_the_whole_of_it(tmp_path: Path) -> None:
-    """The distribution's revision belongs to it: a patch can change what a log means."""
+def test_version_includes_the_distributions_revision(tmp_path: Path) -> None:
+    """The distribution's revision is part of the version: a patch can change the log's format."""
     found = qemu_process.recorder(
         arch="x86_64", accel=Accel.TCG, program=program(tmp_path, "7.2.22 (Debian 1:7.2+u18)")
     )
@@ -38,27 +38,27 @@ def test_the_version_is_the_whole_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "accels", "options", "said"),
+    ("version", "accels", "options", "message"),
     [
         ("5.1.0", "tcg", ICOUNT, "too old"),
         ("7.2.0", "kvm", ICOUNT, "without TCG"),
         ("7.2.0", "tcg", "-smp", "without -icount"),
-        ("unknown", "tcg", ICOUNT, "does not say its version"),
+        ("unknown", "tcg", ICOUNT, "does not print its version"),
     ],
 )
-def test_a_qemu_that_cannot_record_is_refused(
-    tmp_path: Path, version: str, accels: str, options: str, said: str
+def test_qemu_without_record_support_is_refused(
+    tmp_path: Path, version: str, accels: str, options: str, message: str
 ) -> None:
-    """Each lack is named before anything is started."""
+    """The missing feature is named before anything is started."""
     lacking = program(tmp_path, version, accels=accels, options=options)
 
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         qemu_process.recorder(arch="x86_64", accel=None, program=lacking)
 
 
-def test_kvm_other_machines_and_no_qemu_are_refused() -> None:
-    """They can never be recorded, and it is said why."""
-    with pytest.raises(UsageError, match="with KVM"):
+def test_kvm_other_architectures_and_a_missing_qemu_are_refused() -> None:
+    """KVM, another architecture and a missing QEMU are refused with the reason."""
+    with pytest.raises(UsageError, match="KVM cannot"):
         qemu_process.recorder(arch="x86_64", accel=Accel.KVM)
     with pytest.raises(UsageError, match="aarch64"):
         qemu_process.recorder(arch="aarch64", accel=None)
@@ -66,8 +66,8 @@ def test_kvm_other_machines_and_no_qemu_are_refused() -> None:
         qemu_process.recorder(arch="x86_64", accel=None, program="qemu-of-no-host")
 
 
-def test_the_process_ends_with_the_block(tmp_path: Path) -> None:
-    """Whatever ends the block, no process is left."""
+def test_qemu_ends_with_the_block(tmp_path: Path) -> None:
+    """No process is left after a block that ends with an exception."""
     with (
         pytest.raises(KeyboardInterrupt),
         qemu_process.start_qemu(
@@ -80,8 +80,8 @@ def test_the_process_ends_with_the_block(tmp_path: Path) -> None:
     assert not psutil.pid_exists(found.process.pid)
 
 
-def test_the_process_ends_with_a_killed_harness(tmp_path: Path) -> None:
-    """SIGKILL lets nobody clean up; the kernel does it."""
+def test_qemu_ends_when_the_harness_is_killed(tmp_path: Path) -> None:
+    """No process is left when the harness is killed, although it cannot clean up."""
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -106,8 +106,8 @@ def test_the_process_ends_with_a_killed_harness(tmp_path: Path) -> None:
     assert not psutil.pid_exists(left) or psutil.Process(left).status() == "zombie"
 
 
-def test_a_qemu_that_does_not_answer_is_an_error_with_its_words(tmp_path: Path) -> None:
-    """Nobody listens at the socket, and what the process said is the evidence."""
+def test_silent_qemu_is_an_error_with_its_output_as_evidence(tmp_path: Path) -> None:
+    """When nobody listens at the QMP socket, the error carries what the process printed."""
     log = tmp_path / "log"
     with qemu_process.start_qemu(SLEEP, ["x"], log=log, qmp=tmp_path / "qmp") as found:
         found.process.wait(10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""record_run: how a recording ended, and the exit code that says it."""
+"""Tests of record_run: how a recording ended, and which exit code the task returns."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from harness.crash.explain_log import Explained
 from harness.panic.scan import scan
-from harness.record.guest_init import Said
+from harness.record.guest_init import InitProgress
 from harness.record.record_run import Recorded, _ending, _fault
 from harness.record.recording import Ending, Fault
 from tests.unit.record.test_recording import FOUND
@@ -24,7 +24,7 @@ OOPS = """\
 
 
 def finished(ending: Ending, status: int | None, lines: list[str]) -> Recorded:
-    """Return a recording with this end and these reports."""
+    """Return a recording with this ending and these kernel reports."""
     reports = scan(lines)
     return Recorded(
         folder=Path("one"),
@@ -46,25 +46,25 @@ def finished(ending: Ending, status: int | None, lines: list[str]) -> Recorded:
         (Ending.PANIC, None, OOPS, 3),
     ],
 )
-def test_the_exit_code_says_how_it_ended(
+def test_exit_code_follows_from_the_ending_and_the_reports(
     ending: Ending, status: int | None, lines: list[str], code: int
 ) -> None:
-    """A kernel that stopped outranks a fault, that a failed command; no end is no result."""
+    """A stopped kernel outranks a kernel report and a failed command; no end gives exit code 4."""
     assert finished(ending, status, lines).exit_code == code
 
 
-def test_the_fault_is_where_the_first_report_points() -> None:
-    """Function, offset, size and module of the program counter in its text."""
+def test_fault_is_read_from_the_first_report() -> None:
+    """Function, offset, size and module come from the first report; without it, no fault."""
     assert _fault(scan(OOPS)) == Fault(function="toy_crash", offset=5, size=0x20, module="toy")
     assert _fault(scan(OOPS[-1:])) is None
 
 
-def test_silence_is_no_end() -> None:
-    """Only the init's own word for the command's status makes it finished."""
-    complete = Said(stages=("load", "command", "status"), status=0)
+def test_recording_is_finished_only_with_a_printed_status() -> None:
+    """A recording is finished only if the init has printed the command's status."""
+    complete = InitProgress(stages=("load", "command", "status"), status=0)
 
     assert _ending(complete, (), ended=True) is Ending.FINISHED
-    assert _ending(Said(stages=("load",)), (), ended=True) is Ending.GONE
-    assert _ending(Said(stages=("load",)), (), ended=False) is Ending.DEADLINE
+    assert _ending(InitProgress(stages=("load",)), (), ended=True) is Ending.GONE
+    assert _ending(InitProgress(stages=("load",)), (), ended=False) is Ending.DEADLINE
     assert _ending(complete, scan(OOPS), ended=True) is Ending.PANIC
-    assert _ending(Said(stages=("load", "refused")), (), ended=True) is Ending.REFUSED
+    assert _ending(InitProgress(stages=("load", "refused")), (), ended=True) is Ending.REFUSED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""record_test: which tests can be recorded, and what a recording makes of one."""
+"""Tests of record_test: which tests can be recorded, and what verdict a recording gives."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,45 +28,47 @@ EXPECTED = Expectation(kind="null-deref", function="toy_crash", module="toy", fa
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recordable, ...]:
-    """Give the tests of a folder, and a suite that is a command."""
+def recordable_tests(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recordable, ...]:
+    """Return the tests of a folder with two tests, and a suite that is a command."""
     folder = tmp_path_factory.mktemp("tests")
     (folder / "test_toy.py").write_text(TESTS)
-    return record_test.known(
+    return record_test.list_tests(
         (TestSpec(name="toy", pytest=folder), TestSpec(name="selftest", command="run-selftest"))
     )
 
 
 @pytest.mark.parametrize("name", ["test_toy::test_crash[one]", "test_crash[one]"])
-def test_a_test_is_found_with_what_it_announces(known: tuple[Recordable, ...], name: str) -> None:
-    """By its name in the report, or in its file; no guest is asked for."""
-    found = record_test.choose(known, name)
+def test_choose_returns_the_command_variant_and_expected_crash(
+    recordable_tests: tuple[Recordable, ...], name: str
+) -> None:
+    """A test is found by its name in the report and by its name in its file, without a guest."""
+    found = record_test.choose(recordable_tests, name)
 
     assert (found.command, found.variant) == ("tool 1", "test")
     assert found.expected == Expectation(kind="null-deref", function="toy_crash")
-    assert record_test.choose(known, "selftest").command == "run-selftest"
+    assert record_test.choose(recordable_tests, "selftest").command == "run-selftest"
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [("test_talks", "talks with its guest over the network"), ("test_none", "no such test")],
+    ("name", "message"),
+    [("test_talks", "a recorded guest has no network"), ("test_none", "no such test")],
 )
-def test_what_cannot_be_recorded_is_said_with_what_can(
-    known: tuple[Recordable, ...], name: str, said: str
+def test_unrecordable_test_is_refused_with_the_recordable_ones(
+    recordable_tests: tuple[Recordable, ...], name: str, message: str
 ) -> None:
-    """The hint lists the others."""
-    with pytest.raises(UsageError, match=said) as caught:
-        record_test.choose(known, name)
+    """The error says why the test cannot be recorded; its hint lists the tests that can."""
+    with pytest.raises(UsageError, match=message) as caught:
+        record_test.choose(recordable_tests, name)
 
     assert "test_toy::test_crash[one], selftest" in caught.value.hint
 
 
-def test_tests_that_cannot_be_read_are_no_tests(tmp_path: Path) -> None:
-    """Pytest's own words are the evidence."""
+def test_unreadable_tests_raise_no_tests_with_pytests_output(tmp_path: Path) -> None:
+    """Tests with a syntax error raise NoTests, with pytest's output as evidence."""
     (tmp_path / "test_toy.py").write_text("def test_(:\n")
 
     with pytest.raises(NoTests) as caught:
-        record_test.known((TestSpec(name="toy", pytest=tmp_path),))
+        record_test.list_tests((TestSpec(name="toy", pytest=tmp_path),))
 
     assert any("SyntaxError" in line for line in caught.value.evidence)
 
@@ -81,10 +83,10 @@ def test_tests_that_cannot_be_read_are_no_tests(tmp_path: Path) -> None:
         (None, [], Verdict.PASSED, "status 0"),
     ],
 )
-def test_a_recording_is_judged_as_the_test_would_be(
+def test_judge_passes_the_announced_crash_and_status_zero_only(
     expected: Expectation | None, lines: list[str], verdict: Verdict, reason: str
 ) -> None:
-    """A crash passes only as announced, and a command only with status 0."""
+    """A crash passes only as it was announced, and a command passes only with status 0."""
     ending = Ending.PANIC if lines else Ending.FINISHED
     recorded = finished(ending, None if lines else 0, lines)
     test = Recordable(name="t", command="c", expected=expected)
@@ -96,16 +98,18 @@ def test_a_recording_is_judged_as_the_test_would_be(
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict"),
+    ("output", "verdict"),
     [
         ("KTAP version 1\n1..2\nok 1 a\r\nok 2 b # SKIP no\r\n", Verdict.PASSED),
         ("KTAP version 1\n1..2\nok 1 a\nnot ok 2 b\n", Verdict.FAILED),
         ("nothing of the kind\n", Verdict.FAILED),
     ],
 )
-def test_a_suite_is_judged_by_what_it_says(tmp_path: Path, said: str, verdict: Verdict) -> None:
-    """Its status alone is not success."""
-    (tmp_path / recording.CONSOLE).write_text(f"[ 1.0] harness-record command\n{said}")
+def test_suite_is_judged_by_its_ktap_results(
+    tmp_path: Path, output: str, verdict: Verdict
+) -> None:
+    """A suite fails without KTAP results or with a failed one, even if its status is 0."""
+    (tmp_path / recording.CONSOLE).write_text(f"[ 1.0] harness-record command\n{output}")
     recorded = replace(finished(Ending.FINISHED, 0, []), folder=tmp_path)
 
     found = record_test.judge(Recordable(name="s", command="c", speaks_ktap=True), recorded)

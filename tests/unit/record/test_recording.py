@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""recording: one machine for record and replay, and a folder that says what it holds."""
+"""Tests of recording: QEMU's arguments for record and replay, and record.json."""
 
 from pathlib import Path
 
@@ -44,8 +44,8 @@ def line(mode: Mode, state: str, **control: Path) -> str:
     return " ".join(recording.arguments(MACHINE, mode, files=FILES, state=state, control=control))
 
 
-def test_record_and_replay_are_the_same_machine() -> None:
-    """Apart from the mode and the state not one argument differs."""
+def test_record_and_replay_use_the_same_machine() -> None:
+    """QEMU's arguments for record and replay differ only in the mode and the state."""
     recorded = line(Mode.RECORD, "start")
 
     replayed = line(Mode.REPLAY, "load")
@@ -55,8 +55,8 @@ def test_record_and_replay_are_the_same_machine() -> None:
     assert replayed == recorded.replace("rr=record", "rr=replay").replace("=start", "=load")
 
 
-def test_a_debugger_finds_the_guest_stopped_and_keeps_it() -> None:
-    """With a stub the guest does not run before the debugger says so, nor vanish at its end."""
+def test_gdb_stub_starts_stopped_and_survives_the_guest() -> None:
+    """With a gdb stub QEMU starts stopped, and it stays when the guest has ended."""
     found = line(Mode.REPLAY, "load", gdb=Path("/s/gdb"))
 
     assert "-S -no-shutdown -gdb unix:/s/gdb,server=on,wait=off" in found
@@ -64,29 +64,29 @@ def test_a_debugger_finds_the_guest_stopped_and_keeps_it() -> None:
 
 
 def test_commas_in_paths_are_doubled() -> None:
-    """QEMU takes a single comma for the next option."""
+    """A path keeps its comma in a QEMU option, since a single comma ends the option's value."""
     found = line(Mode.RECORD, "start")
 
     assert "rrfile=/a,,b/replay.bin,rrsnapshot" in found
     assert "-kernel /a,b/vmlinuz" in found
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
-    """record.json gives back the same value."""
+def test_record_json_round_trips(tmp_path: Path) -> None:
+    """A recording that is written to record.json is read back unchanged."""
     recording.write(FOUND, tmp_path)
 
     assert recording.read(tmp_path) == FOUND
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(None, "no recording"), ("{}", "not what"), ("{", "not what")]
+    ("text", "message"), [(None, "no recording"), ("{}", "not a valid"), ("{", "not a valid")]
 )
-def test_a_folder_that_is_no_recording_is_named(
-    tmp_path: Path, text: str | None, said: str
+def test_folder_without_a_valid_record_is_refused(
+    tmp_path: Path, text: str | None, message: str
 ) -> None:
-    """No record.json, an empty and a cut one are each told."""
+    """A folder without record.json, with an empty one and with a cut one is refused."""
     if text is not None:
         (tmp_path / recording.RECORD).write_text(text)
 
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         recording.read(tmp_path)

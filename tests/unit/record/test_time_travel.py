@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""timetravel: a recording that cannot be replayed is refused with the reason, nothing is left."""
+"""Tests of time_travel: an unusable recording is refused with the reason, and nothing is left."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.unit.record.test_recording import FOUND
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Give the folder of a recording whose files are no QEMU's, but whole."""
+    """Write the folder of a recording that is complete, but whose files no QEMU has made."""
     folder = tmp_path / "runs/one"
     folder.mkdir(parents=True)
     for name in (recording.EVENTS, recording.STATES, recording.KERNEL, recording.INITRD):
@@ -25,47 +25,49 @@ def run(tmp_path: Path) -> Path:
 
 
 def here(folder: Path) -> Recording:
-    """Return a recording of this host's QEMU."""
+    """Return the record of a recording by this host's QEMU."""
     version = qemu_process.recorder(arch="x86_64", accel=None).version
     return replace(FOUND, qemu=version, digests=record_run.digests(folder))
 
 
 def replay(run: Path, tmp_path: Path) -> None:
-    """Try to replay; it ends at once."""
+    """Try to replay a recording; fail the test if that succeeds."""
     with time_travel.replaying(run, runtime=tmp_path / "runtime"):
         pytest.fail("it was replayed")
 
 
-def test_a_damaged_log_is_refused(run: Path, tmp_path: Path) -> None:
-    """One changed byte is enough, and its file is named."""
+def test_changed_file_is_refused(run: Path, tmp_path: Path) -> None:
+    """A file of the recording in which one byte has changed is named, and nothing is replayed."""
     (run / recording.EVENTS).write_bytes(b"replay.bim")
 
-    with pytest.raises(UsageError, match=r"replay\.bin of one is not what was recorded"):
+    with pytest.raises(UsageError, match=r"replay\.bin of one has changed since it was recorded"):
         replay(run, tmp_path)
 
 
-def test_a_lost_file_is_named(run: Path, tmp_path: Path) -> None:
-    """A recording is replayed whole or not at all."""
+def test_missing_file_is_refused(run: Path, tmp_path: Path) -> None:
+    """A file of the recording that is missing is named, and nothing is replayed."""
     (run / recording.KERNEL).unlink()
 
-    with pytest.raises(UsageError, match="vmlinuz of one is gone"):
+    with pytest.raises(UsageError, match="vmlinuz of one is missing"):
         replay(run, tmp_path)
 
 
-def test_another_qemu_is_refused(run: Path, tmp_path: Path) -> None:
-    """Both versions are said."""
+def test_recording_of_another_qemu_is_refused(run: Path, tmp_path: Path) -> None:
+    """A recording of another QEMU version is refused, and the error names both versions."""
     recording.write(replace(here(run), qemu="6.0.0 (Other)"), run)
 
-    with pytest.raises(UsageError, match=r"recorded by QEMU 6\.0\.0 \(Other\), and here is \d"):
+    with pytest.raises(
+        UsageError, match=r"recorded by QEMU 6\.0\.0 \(Other\), but this host has \d"
+    ):
         replay(run, tmp_path)
 
 
-def test_a_qemu_that_fails_is_quoted_and_nothing_is_left(run: Path, tmp_path: Path) -> None:
-    """This log is no log: what QEMU itself says is the evidence."""
+def test_failing_qemu_is_quoted_and_leaves_no_file(run: Path, tmp_path: Path) -> None:
+    """QEMU's own message is the evidence, and leftovers of a killed replay are removed, too."""
     stale = run / ".replay.4194999.tmp"
     stale.mkdir()
 
-    with pytest.raises(HypervisorError, match="does not replay") as caught:
+    with pytest.raises(HypervisorError, match="could not start the replay") as caught:
         replay(run, tmp_path)
 
     assert caught.value.evidence == ("Replay: invalid input log file version",)
@@ -73,8 +75,8 @@ def test_a_qemu_that_fails_is_quoted_and_nothing_is_left(run: Path, tmp_path: Pa
     assert list((tmp_path / "runtime").iterdir()) == []
 
 
-def test_a_debugger_needs_the_kernels_symbols(run: Path, tmp_path: Path) -> None:
-    """Which command fetches them is said before anything is started."""
+def test_debug_refuses_a_kernel_without_vmlinux(run: Path, tmp_path: Path) -> None:
+    """Without the kernel's vmlinux nothing is started, and the error names the kernel."""
     environment = Environment(
         cache=tmp_path / "cache",
         runtime=tmp_path / "runtime",
