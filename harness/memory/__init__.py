@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest's memory, running or dumped, read with drgn."""
+"""Read a guest's memory with drgn, from a running guest or from a dump."""

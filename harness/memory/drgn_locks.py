@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Who waits for which lock, and who holds it: out of the waiters that lie on sleeping stacks.
+"""Find which lock a blocked task waits for, and which task holds it.
 
-A kernel without lock debugging does not say what a task waits for. But a task in a mutex's or
-semaphore's slow path has a waiter on its own stack, queued in the lock's list: the waiter is found
-by its pointer to the task, is believed when the list around it is whole, and leads to the lock,
-and the lock to its owner. On PREEMPT_RT a task says what it waits for.
+A kernel without lock debugging does not record what a task waits for. But a task in the slow path
+of a mutex or semaphore has a waiter structure on its own stack, which is queued in the lock's
+list. The search looks on the stack for the waiter's pointer to the task, accepts it only if the
+list around it is consistent, follows the list to the lock, and reads the owner from the lock. On
+PREEMPT_RT the task itself points to its waiter.
 """
 
 import re
@@ -25,7 +26,7 @@ _MOST_WAITERS = 1000
 _WORD_BYTES = 8
 _OWNER_FLAGS = 0x7
 _U64 = (1 << 64) - 1
-# kernel/locking/mutex.h and rwsem.c: set while the list of waiters is not empty.
+# Set while the list of waiters is not empty; kernel/locking/mutex.h and rwsem.c.
 _MUTEX_FLAG_WAITERS = 0x1
 _RWSEM_FLAG_WAITERS = 0x2
 
@@ -50,7 +51,11 @@ def waits(
     *,
     problem: Callable[[str], None],
 ) -> Iterator[LockWait]:
-    """Yield what blocked tasks wait for, where it can be told; `tasks` are all there are."""
+    """Yield what blocked tasks wait for, where it can be found.
+
+    `tasks` are the addresses of all tasks. `problem` is called with a message for each task whose
+    memory cannot be read.
+    """
     for task, stack in blocked:
         try:
             wait = _of_rt_mutex(prog, task, stack) or _of_queue(prog, task, stack, tasks)
@@ -62,7 +67,7 @@ def waits(
 
 
 def _of_rt_mutex(prog: drgn.Program, task: drgn.Object, stack: MemoryStack) -> LockWait | None:
-    """Return what a task waits for by its own word; kernel/locking/rtmutex_common.h."""
+    """Return the lock that a task's pi_blocked_on points to; kernel/locking/rtmutex_common.h."""
     try:
         waiter = task.pi_blocked_on
     except AttributeError:
@@ -92,7 +97,7 @@ def _of_queue(
 
 
 def _waiters(prog: drgn.Program, task: drgn.Object, kind: _Kind) -> Iterator[int]:
-    """Yield addresses on a task's stack at which a whole list leads through a waiter of it."""
+    """Yield the addresses on a task's stack that look like a queued waiter of the task."""
     low = prog.stack_trace(task)[0].sp
     end = task.stack.value_() + prog["THREAD_SIZE"].value_()
     data = prog.read(low, end - low)
@@ -105,7 +110,7 @@ def _waiters(prog: drgn.Program, task: drgn.Object, kind: _Kind) -> Iterator[int
 
 
 def _is_whole(prog: drgn.Program, node: int) -> bool:
-    """Return whether both neighbours in a list point back."""
+    """Return whether both neighbours of a list node point back to it."""
     try:
         following, before = prog.read_u64(node), prog.read_u64(node + _WORD_BYTES)
         back, forth = prog.read_u64(following + _WORD_BYTES), prog.read_u64(before)
@@ -117,7 +122,10 @@ def _is_whole(prog: drgn.Program, node: int) -> bool:
 def _lock_of(
     prog: drgn.Program, waiter: int, kind: _Kind, tasks: frozenset[int]
 ) -> drgn.Object | None:
-    """Return the lock in whose list a waiter is: the one node of it that is a lock's head."""
+    """Return the lock in whose list a waiter is queued.
+
+    One node of the list lies inside the lock; it is the one whose lock's fields make sense.
+    """
     offset = drgn.offsetof(prog.type(kind.lock), "wait_list")
     node = prog.read_u64(waiter)
     for _ in range(_MOST_WAITERS):
@@ -131,7 +139,7 @@ def _lock_of(
 
 
 def _has_waiters(lock: drgn.Object, kind: _Kind, tasks: frozenset[int]) -> bool:
-    # atomic_long_t is signed, an address is not.
+    # drgn reads atomic_long_t as signed, but addresses here are unsigned.
     owner: int = lock.owner.counter.value_() & _U64
     if owner & ~_OWNER_FLAGS and owner & ~_OWNER_FLAGS not in tasks:
         return False
@@ -155,7 +163,7 @@ def _wait(
 
 
 def _name(prog: drgn.Program, address: int) -> str:
-    """Return a static lock's symbol and module, or what the memory around it is."""
+    """Return a static lock's symbol and module, or what kind of memory the lock lies in."""
     try:
         symbol = prog.symbol(address)
     except LookupError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A drgn Program of a guest, with exactly the symbols that were given, or the reason why not.
+"""Make a drgn Program of a guest, with the given symbols, or return why they cannot be used.
 
-Runs in the processes of `drgn_view` and `drgn_shell` only: drgn is native code and reads what a
-dying kernel left behind, so it may take its process with it.
+Only the processes of `drgn_worker` and `drgn_shell` run this. drgn is native code that reads the
+memory of a dying kernel, so it may crash its own process.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from harness.errors import UsageError
 from harness.memory.physical import GuestMemory, Segment
 from harness.symbols import elf
 
-# What drgn raises over memory that is not what it should be.
+# What drgn raises when memory does not hold what it expects.
 ERRORS = (
     drgn.FaultError,
     drgn.ObjectAbsentError,
@@ -30,9 +30,9 @@ ERRORS = (
 
 
 def program(*, qmp: str = "", core: str = "") -> drgn.Program:
-    """Return the program of the guest behind a QMP socket, or of a core; no symbols yet.
+    """Return the program of a guest, given by its QMP socket, or of a core; without symbols.
 
-    Raises: UsageError when it is no Linux kernel, or cannot be read.
+    Raises: UsageError when the memory holds no Linux kernel or cannot be read.
     """
     try:
         prog = _of_guest(Path(qmp)) if qmp else _of_core(core)
@@ -40,8 +40,8 @@ def program(*, qmp: str = "", core: str = "") -> drgn.Program:
         raise UsageError(f"the guest's memory cannot be opened: {error}") from error
     if not prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
         raise UsageError(
-            "the dump does not say where its kernel is",
-            hint="qemu_fw_cfg has to be loaded in the guest before it is dumped",
+            "the dump has no vmcoreinfo, so its kernel cannot be located",
+            hint="load qemu_fw_cfg in the guest before its memory is dumped",
         )
     return prog
 
@@ -53,7 +53,7 @@ def _of_core(core: str) -> drgn.Program:
 
 
 def _of_guest(qmp: Path) -> drgn.Program:
-    # Open for as long as the program is, that is for the life of this process.
+    # Open as long as the program is used, which is until this process ends.
     memory = GuestMemory(qmp)
     prog = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
     for segment in memory.segments:
@@ -65,7 +65,10 @@ def _of_guest(qmp: Path) -> drgn.Program:
 
 
 def _reader(memory: GuestMemory, segment: Segment) -> Callable[[int, int, int, bool], bytes]:
-    """Return what drgn calls with address, count, offset in the segment, and 'is physical'."""
+    """Return the function that drgn calls to read memory.
+
+    drgn passes an address, a count, the offset in the segment and whether it is physical.
+    """
 
     def read(*arguments: int) -> bytes:
         _, count, offset, _ = arguments
@@ -75,42 +78,42 @@ def _reader(memory: GuestMemory, segment: Segment) -> Callable[[int, int, int, b
 
 
 def build_id(prog: drgn.Program) -> str:
-    """Return the build id of the kernel in memory, in hex; "" when it does not say."""
+    """Return the build id of the kernel in memory, in hex, "" when it has none."""
     prog.create_loaded_modules()
     identity = prog.main_module().build_id
     return identity.hex() if identity else ""
 
 
 def load_kernel(prog: drgn.Program, vmlinux: str) -> str:
-    """Load a kernel's symbols; return what is wrong with them, "" when they are in use."""
+    """Load a kernel's symbols; return "" or, when they are not in use, the reason."""
     if not vmlinux:
         return "no vmlinux: invoke kernel-symbols fetches it"
     if not Path(vmlinux).is_file():
-        return f"{vmlinux} is not there: invoke kernel-symbols fetches it"
+        return f"{vmlinux} does not exist: invoke kernel-symbols fetches it"
     runs, given = build_id(prog), elf.build_id(Path(vmlinux))
     if runs and runs != given:
-        return f"{vmlinux} is of build {given}, the guest runs {runs}: invoke kernel-symbols"
+        return f"{vmlinux} has build id {given}, but the guest runs {runs}: invoke kernel-symbols"
     prog.load_debug_info([vmlinux], default=False)
     return ""
 
 
 def load_modules(prog: drgn.Program, modules: Mapping[str, str]) -> list[str]:
-    """Load the symbols of modules; return what is wrong with those that are not in use."""
+    """Load the symbols of modules; return a reason for each module without symbols."""
     files = {name: path for name, path in modules.items() if Path(path).is_file()}
-    problems = [f"{path} is not there" for name, path in modules.items() if name not in files]
+    problems = [f"{path} does not exist" for name, path in modules.items() if name not in files]
     prog.load_debug_info(list(files.values()), default=False)
     for module in prog.modules():
         if module.name in files and module.wants_debug_file():
             runs = module.build_id.hex() if module.build_id else "unknown"
             given = elf.build_id(Path(files[module.name]))
-            problems.append(f"{module.name}.ko is of build {given}, the guest runs {runs}")
+            problems.append(f"{module.name}.ko has build id {given}, but the guest runs {runs}")
     return problems
 
 
 def load_plugin(path: Path) -> ModuleType:
-    """Return a module's own view as a Python module; it has a function report(prog).
+    """Load a project's drgn plugin, which has a function report(prog), as a Python module.
 
-    Raises: UsageError when the file is not one.
+    Raises: UsageError when the file has no such function.
     """
     plugin = ModuleType(path.stem)
     plugin.__file__ = str(path)

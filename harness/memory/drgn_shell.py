@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The drgn shell on a dump or a running guest, symbols and the module's own commands in place.
+"""Run drgn's shell on a dump or a running guest, with symbols and the project's plugin loaded.
 
-    python -m harness.memory.drgn_shell REQUEST
+python -m harness.memory.drgn_shell REQUEST
 
-REQUEST is a ShellRequest as JSON; standard input is the user's.
+REQUEST is a ShellRequest as JSON. Standard input belongs to the user.
 """
 
 import json
@@ -29,10 +29,10 @@ _MISMATCH = 2
 
 @dataclass(frozen=True, kw_only=True)
 class ShellRequest:
-    """A dump or a guest, and the files that explain it, as text.
+    """The dump or guest to open, and the files that explain its memory; every path is text.
 
-    One of `core` (an ELF core) and `qmp` (the QMP socket of a guest, which runs on) is given.
-    `commands` are run instead of a shell.
+    Either `core` (an ELF core) or `qmp` (the QMP socket of a running guest) is given. With
+    `commands` the shell runs these instead of reading from the user.
     """
 
     vmlinux: str
@@ -44,7 +44,7 @@ class ShellRequest:
 
 
 def main(arguments: list[str]) -> int:
-    """Open a shell, or run commands; return 2 when the files do not belong to the memory."""
+    """Open a shell or run commands; return 2 when the files do not fit the memory."""
     request = ShellRequest(**json.loads(arguments[0]))
     logging.getLogger("drgn").setLevel(logging.ERROR)
     try:
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _open_program(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
-    """Return the program with its symbols, and the names that a shell on it has of ours."""
+    """Return the program with its symbols, and the names that the harness adds to the shell."""
     prog = drgn_program.program(core=request.core, qmp=request.qmp)
     wrong = drgn_program.load_kernel(prog, request.vmlinux)
     if wrong:
@@ -76,7 +76,7 @@ def _open_program(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
 
 
 def _cpus_command(prog: drgn.Program, qmp: str) -> Callable[[], list[str]]:
-    """Return a function that tells the stacks of all CPUs, which is the command %cpus, too."""
+    """Register the drgn command %cpus; return the function that lists the stacks of all CPUs."""
 
     def registers() -> dict[int, dict[str, int]]:
         return parse_registers(qmp_socket.words(Path(qmp), "info registers -a"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Stacks out of a guest's memory: of what each CPU runs, and of tasks that sleep."""
+"""Read stacks from a guest's memory: of the task on each CPU, and of tasks that sleep."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -14,16 +14,16 @@ _MOST_FRAMES = 64
 _MOST_VARIABLES = 16
 _MOST_TEXT = 120
 _NO_CPU = -1
-# How often a CPU of a running guest is looked at until its stack is whole.
+# How often the stack of a running guest's CPU is read until a consistent one is seen.
 _LOOKS = 20
-# Stacks of x86-64 begin at multiples of THREAD_SIZE (asm/page_64_types.h), this or twice that; at
-# their end lie the registers of user space, and the outermost frame before them.
+# Stacks of x86-64 begin at multiples of THREAD_SIZE (asm/page_64_types.h), once or twice this
+# size. The registers of user space lie at their end, with the outermost frame before them.
 _STACK_BYTES = 16 << 10
 _MOST_STACK_BYTES = 64 << 10
 _OUTERMOST_BYTES = 512
 # The kernel lives in the upper half on every architecture that drgn unwinds.
 _LAST_USER_ADDRESS = (1 << 63) - 1
-# struct pt_regs of x86-64 by QEMU's names; arch/x86/include/asm/ptrace.h.
+# The registers of struct pt_regs on x86-64, by QEMU's names; arch/x86/include/asm/ptrace.h.
 _PT_REGS = {f"r{number}": f"R{number}" for number in range(8, 16)} | {
     "ax": "RAX",
     "bx": "RBX",
@@ -45,12 +45,12 @@ _MOVED = "it ran on while it was looked at"
 def of_cpus(
     prog: drgn.Program, registers: Mapping[int, Mapping[str, int]]
 ) -> Iterator[MemoryStack]:
-    """Yield the stack of what each CPU runs, that of the crashed one first.
+    """Yield the stack of the task that each CPU runs, the crashed CPU first.
 
-    `registers` are those of a guest behind a QMP socket; a core has its own.
+    `registers` are those of a paused guest by CPU; a core has its own.
     """
     crashed = _panic_cpu(prog)
-    # Present, not online: a panic takes all others off line, and where they were is of interest.
+    # A panic takes all other CPUs off line, but their stacks are of interest, so all present CPUs.
     for cpu in sorted(for_each_present_cpu(prog), key=lambda one: (one != crashed, one)):
         yield _of_cpu(prog, cpu, registers.get(cpu), crashed=cpu == crashed)
 
@@ -58,10 +58,10 @@ def of_cpus(
 def of_running_cpus(
     prog: drgn.Program, registers: Callable[[], Mapping[int, Mapping[str, int]]]
 ) -> Iterator[MemoryStack]:
-    """Yield the stack of what each CPU of a guest runs that nobody stops.
+    """Yield the stack of the task that each CPU of a running guest runs.
 
-    Registers are read before memory, so a busy CPU may have left the stack in between; what is
-    read then ends somewhere. It is looked at again until a stack reaches its outermost frame.
+    A CPU may leave its stack between the reading of its registers and of its memory; the trace
+    then breaks off. Each CPU is read again until its trace reaches the outermost frame.
     """
     for cpu in sorted(for_each_present_cpu(prog)):
         for _ in range(_LOOKS):
@@ -81,7 +81,7 @@ def _of_cpu(
 ) -> MemoryStack:
     task = cpu_curr(prog, cpu)
     live = bool(prog.flags & drgn.ProgramFlags.IS_LIVE)
-    note = "its registers are not known" if live and values is None else ""
+    note = "QEMU did not report its registers" if live and values is None else ""
     if values is not None and values["CS"] & _USER_CS_BITS:
         note = f"in user mode, at {values['RIP']:#x}"
     frames: tuple[MemoryFrame, ...] = ()
@@ -93,7 +93,7 @@ def _of_cpu(
 
 
 def of_task(prog: drgn.Program, task: drgn.Object, *, variables: bool) -> MemoryStack:
-    """Return the stack of a task that no CPU runs now."""
+    """Return the stack of a task that no CPU runs."""
     frames, note = _frames(prog, task, variables=variables)
     return _stack(task, frames, note)
 
@@ -118,7 +118,7 @@ def _stack(
 
 
 def _panic_cpu(prog: drgn.Program) -> int:
-    """Return the CPU that panicked; kernel/panic.c sets it before anything else."""
+    """Return the CPU that panicked, which kernel/panic.c records before anything else."""
     try:
         return int(prog["panic_cpu"].counter)
     except LookupError:
@@ -133,9 +133,9 @@ def _pt_regs(prog: drgn.Program, values: Mapping[str, int]) -> drgn.Object:
 def _frames(
     prog: drgn.Program, thread: drgn.Object, *, variables: bool, whole_from: int | None = None
 ) -> tuple[tuple[MemoryFrame, ...], str]:
-    """Return the frames of a thread, and why there are none.
+    """Return the frames of a thread, and the reason when there are none.
 
-    With `whole_from`, where its task's stack begins, a trace that ends on the way is none.
+    `whole_from` is where the task's stack begins; with it, an incomplete trace counts as none.
     """
     try:
         trace = prog.stack_trace(thread)
@@ -161,12 +161,12 @@ def _frames(
 
 
 def _is_whole(trace: drgn.StackTrace, base: int) -> bool:
-    """Return whether a trace leads to the outermost frame of the stack that begins there."""
+    """Return whether a trace leads to the outermost frame of the stack that begins at `base`."""
     try:
         inside = [frame.sp for frame in trace if frame.pc > _LAST_USER_ADDRESS]
     except LookupError:
         return False
-    # From a stack pointer that is older than the rest there is nothing to unwind.
+    # drgn cannot unwind from a stack pointer that is older than the other registers.
     last = inside[-1] if len(inside) > 1 else 0
     on_stack = base < last < base + _MOST_STACK_BYTES
     return on_stack and -last % _STACK_BYTES <= _OUTERMOST_BYTES
@@ -189,7 +189,7 @@ def _place(frame: drgn.StackFrame) -> str:
 
 
 def _variables(frame: drgn.StackFrame) -> dict[str, str]:
-    """Return arguments and variables that the compiler kept, as text; bounded in all ways."""
+    """Return the arguments and variables that the compiler kept, as text of limited size."""
     found: dict[str, str] = {}
     for name in frame.locals():
         if len(found) == _MOST_VARIABLES:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The process that reads a guest's memory: a MemoryRequest on stdin, parts of a view on stdout.
 
-    python -m harness.memory.drgn_worker < request.json
+python -m harness.memory.drgn_worker < request.json
 
-Each part is one line of JSON, written as soon as it is known. Whatever ends this process early, a
-fault in drgn itself or the caller's deadline, costs the parts that were to come and no others.
+Each part is one line of JSON, written as soon as it has been read. So when this process ends
+early, by a crash of drgn or by the caller's deadline, only the remaining parts are lost.
 """
 
 import json
@@ -32,7 +32,7 @@ _MOST_BLOCKED = 50
 
 @dataclass(kw_only=True)
 class _Parts:
-    """Where the parts go; problems are parts, too."""
+    """Writes the parts of a view; a list of problems is a part, too."""
 
     out: TextIO
     problems: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class _Parts:
         self.write(problems=self.problems)
 
     def attempt(self, what: str, make: Callable[[], dict[str, Any]]) -> None:
-        """Write what `make` returns; when memory is not what it should be, say so."""
+        """Write what `make` returns; if it cannot read the memory, write a problem instead."""
         try:
             self.write(**make())
         except ERRORS as error:
@@ -54,7 +54,7 @@ class _Parts:
 
 
 def view(request: MemoryRequest, out: TextIO) -> None:
-    """Write all parts of a view, the most telling first."""
+    """Write all parts of a view, the most useful ones first."""
     parts = _Parts(out=out)
     try:
         prog = drgn_program.program(qmp=request.qmp, core=request.core)
@@ -92,7 +92,10 @@ def _log(prog: drgn.Program, most: int) -> list[str]:
 
 
 def _task(prog: drgn.Program, request: MemoryRequest) -> MemoryStack | None:
-    """Return the stack of the test's task, unless a CPU runs it: then it is among those."""
+    """Return the stack of the test's task, or None when it runs on a CPU.
+
+    The stack of a task on a CPU is already among the stacks of CPUs.
+    """
     task = find_task(prog, request.task_pid) if request.task_pid else None
     if not task and request.task_comm:
         wanted = request.task_comm.encode()
@@ -114,7 +117,7 @@ def _modules(prog: drgn.Program) -> Iterator[MemoryModule]:
 
 
 def _blocked_tasks(prog: drgn.Program, problem: Callable[[str], None]) -> dict[str, Any]:
-    """Return every task in state D, its stack, and what it waits for."""
+    """Return the tasks in state D: the first 50 stacks, and what these tasks wait for."""
     every = list(for_each_task(prog))
     found = [task for task in every if task_state_to_char(task) == _BLOCKED and not task.on_cpu]
     stacks = [
@@ -128,8 +131,8 @@ def _blocked_tasks(prog: drgn.Program, problem: Callable[[str], None]) -> dict[s
 
 
 def main() -> None:
-    """Read the request, keep stdout for the parts: what a plugin prints goes to stderr."""
-    # What drgn finds odd in a file is for its authors; what it cannot do, it raises.
+    """Read the request and write the parts to stdout; send a plugin's own output to stderr."""
+    # drgn's warnings about odd files help only drgn's developers; its failures are exceptions.
     logging.getLogger("drgn").setLevel(logging.CRITICAL)
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A paused guest's memory, or a dump, looked at by drgn in a process of its own.
+"""Read the memory of a paused guest, or of a dump, with drgn in a separate process.
 
-It never raises for what drgn meets there, and it ends in time: whatever happens to that process,
-the parts of the view that it had found are given, and `problems` says what happened.
+drgn's failures are not raised, and the read has a deadline. If the process ends early, the view
+holds the parts that it wrote before, and `problems` tells what happened.
 """
 
 import json
@@ -32,9 +32,9 @@ def look(
     roots: Sequence[Path] = (),
     command: Sequence[str] = _COMMAND,
 ) -> MemoryView:
-    """Return what drgn finds; `roots` are the folders that source paths are shown relative to.
+    """Return the view that drgn reads; source paths are shown relative to one of `roots`.
 
-    Units: deadline_s is seconds for the whole look. Measured for a 768 MiB guest: 1.1 s of CPU,
+    Units: deadline_s is seconds for everything. Measured for a 768 MiB guest: 1.1 s of CPU,
     most of it for the kernel's debug information.
     """
     begun = time.monotonic()
@@ -48,7 +48,7 @@ def look(
 
 
 def _end(done: tool.Output, deadline_s: float) -> str:
-    """Return what ended the process, "" when it came to its end by itself."""
+    """Return why the process ended early, or "" when it finished."""
     if done.status is None:
         return f"drgn did not finish within {deadline_s:.0f} s"
     if done.status == 0:
@@ -60,7 +60,7 @@ def _end(done: tool.Output, deadline_s: float) -> str:
 
 
 def _join_parts(output: bytes) -> MemoryView:
-    """Return the view that the parts make; a part that is cut, or no part at all, is left out."""
+    """Return the view that the parts form; a part that is cut off is left out."""
     parts: dict[str, Any] = {}
     problems: list[str] = []
     for line in output.splitlines():
@@ -68,7 +68,7 @@ def _join_parts(output: bytes) -> MemoryView:
             part = json.loads(line)
             _ADAPTER.validate_python(part)
         except (ValueError, ValidationError) as error:
-            problems.append(f"a part of drgn's answer was not understood: {error}"[:200])
+            problems.append(f"a part of drgn's answer is not valid: {error}"[:200])
             continue
         parts.update(part)
     view = _ADAPTER.validate_python(parts)

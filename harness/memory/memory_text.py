@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A memory view in words, as it stands in a report: who died where, who waits for whom."""
+"""Turn a memory view into the lines of a report: crashed CPU, stacks, locks and deadlocks."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -8,9 +8,9 @@ from harness.panic.values import Frame, KernelReport, Stack
 
 
 def lines(view: MemoryView) -> tuple[str, ...]:
-    """Return what the view holds: CPUs, the test's task, blocked tasks, the module's state.
+    """Return the lines for the CPUs, the test's task, blocked tasks and the module's state.
 
-    The kernel's log is left out: the console has it.
+    The kernel's log is left out, because the console already shows it.
     """
     return (
         *of_cpus(view.cpus),
@@ -18,15 +18,15 @@ def lines(view: MemoryView) -> tuple[str, ...]:
         *_deadlocks(view),
         *_blocked_lines(view),
         *(("state of the module", *(f"  {line}" for line in view.driver)) if view.driver else ()),
-        *(f"not known: {problem}" for problem in view.problems),
+        *(f"not read: {problem}" for problem in view.problems),
     )
 
 
 def standstill(view: MemoryView, modules: Collection[str]) -> KernelReport | None:
-    """Return a report of kind 'hang' for a kernel that could say nothing: whose code stands still.
+    """Return a report of kind 'hang' from the stacks, for a kernel that printed none itself.
 
-    A task that waits in a module under test goes before a CPU that spins in it; None where no
-    stack leads through one.
+    It names a function of a module under test: in a blocked task first, else on a CPU. The
+    result is None when no stack leads through one of the modules.
     """
     for stack in (*view.blocked, *view.cpus):
         guilty = next((one for one in stack.frames if one.module in modules), None)
@@ -53,7 +53,7 @@ def standstill(view: MemoryView, modules: Collection[str]) -> KernelReport | Non
 
 
 def of_cpus(stacks: Iterable[MemoryStack]) -> Iterator[str]:
-    """Yield the stacks of CPUs, each under a line with its task."""
+    """Yield the stacks of CPUs, each after a line that names the CPU and its task."""
     for stack in stacks:
         name = f"CPU {stack.cpu}"
         yield from _stack(f"{name}, on which it died" if stack.crashed else name, stack)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From a run's folder to a shell on the memory of one of its crashes: unpacked, opened, removed.
+"""Open the memory dump of a crash: unpack it, run drgn or crash(8) on it, remove it again.
 
-What belongs to the dump lies in the run's folder: the modules that ran. Which kernel it was, the
-run's provenance says; its vmlinux is in the cache.
+The run's folder holds the modules that were loaded, and the run's provenance names the kernel.
+The kernel's vmlinux is in the cache.
 """
 
 import json
@@ -26,7 +26,7 @@ from harness.model.provenance import Provenance
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """A dump that is unpacked, and the files that explain it."""
+    """An unpacked dump, and the files with its symbols."""
 
     core: Path
     vmlinux: Path
@@ -37,9 +37,9 @@ class Explained:
 def unpack_dump(
     run: Path, crash: int, *, provenance: Provenance, cache: Path
 ) -> Iterator[Explained]:
-    """Give one crash's dump, unpacked beside it while the block runs.
+    """Unpack the dump of one crash while the block runs.
 
-    Raises: UsageError when there is no such crash, dump or vmlinux, with the reason.
+    Raises: UsageError with the reason when the crash, dump or vmlinux does not exist.
     """
     folder = _crash_folder(run, crash)
     file = folder / vmcore.NAME
@@ -59,7 +59,7 @@ def unpack_dump(
 
 
 def drgn_shell(dump: Explained, *, plugin: Path | None, commands: Sequence[str]) -> int:
-    """Open drgn's shell on a dump, or run commands in one; return its exit code."""
+    """Open drgn's shell on a dump, or run commands in it; return its exit code."""
     # Not the dataclass of drgn_shell: importing it would load drgn into this process.
     request = {
         "core": str(dump.core),
@@ -74,7 +74,7 @@ def drgn_shell(dump: Explained, *, plugin: Path | None, commands: Sequence[str])
 def crash_tool(dump: Explained, *, command: str) -> int:
     """Open crash(8) on a dump, or run one of its commands; return its exit code.
 
-    Raises: UsageError where it is not installed.
+    Raises: UsageError when crash(8) is not installed.
     """
     program = programs.find("crash", error=UsageError)
     script = dump.core.with_name("crash.commands")
@@ -103,7 +103,7 @@ def _vmlinux(run: Path, provenance: Provenance, cache: Path) -> Path:
     """Return the vmlinux of the kernel that the run names."""
     release, version = provenance.kernel_release, provenance.kernel_version
     if not release:
-        raise UsageError(f"{run.name} does not say which kernel it ran")
+        raise UsageError(f"{run.name} does not name its kernel")
     symbols = kernel_symbols.find_release(release, version, cache)
     if symbols is None:
         raise UsageError(
@@ -114,7 +114,7 @@ def _vmlinux(run: Path, provenance: Provenance, cache: Path) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed shell has left."""
+    """Remove what killed shells have left."""
     for stale in folder.glob(".vmcore.*.tmp"):
         if not psutil.pid_exists(int(stale.name.split(".")[-2])):
             shutil.rmtree(stale, ignore_errors=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest's physical memory, read out of its QEMU, which is not asked and does not notice.
+"""Read a guest's physical memory from its QEMU process, which does not notice.
 
 drgn could open QEMU's monitor itself, but it then makes QEMU dump one byte to learn where the
-kernel is. The end of that dump is an event that libvirt did not ask for, and libvirt 9.0 follows a
+kernel is. The end of that dump is an event that libvirt does not expect, and libvirt 9.0 follows a
 null pointer there (qemuProcessHandleDumpCompleted): the daemon dies, and the guest with it.
 """
 
@@ -18,18 +18,18 @@ from typing import Self
 
 from harness.errors import UsageError
 
-# The ELF note that the kernel keeps on a page of its own: kernel/crash_core.c, vmcoreinfo_note.
+# The kernel keeps this ELF note on a page of its own: kernel/crash_core.c, vmcoreinfo_note.
 _NAME = b"VMCOREINFO\0"
 _NOTE = struct.Struct("<III")
 _PAGE_BYTES = 4096
 _FIRST_WORD = b"OSRELEASE="
 _MOST_NOTE_BYTES = 64 << 10
 _CHUNK_BYTES = 4 << 20
-# Guest memory is one mapping; what is smaller is QEMU's own, what is executable its code.
+# Guest memory is one large mapping. Smaller ones are QEMU's own, executable ones its code.
 _LEAST_BYTES = 64 << 20
 _MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-[ps]")
-# Where a q35 machine goes on behind its PCI hole; hw/i386/pc_q35.c, pc_q35_init. It is part of
-# what a machine type promises to migrated guests, so it does not change.
+# Where a q35 machine's memory continues after the PCI hole; hw/i386/pc_q35.c, pc_q35_init. It is
+# part of what a machine type promises to migrated guests, so it does not change.
 _SPLIT_FROM_BYTES = 0xB000_0000
 _LOW_BYTES = 0x8000_0000
 _HIGH_ADDRESS = 0x1_0000_0000
@@ -39,7 +39,7 @@ _ANSWER_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A piece of physical memory, and where it is in QEMU's."""
+    """A range of physical memory, and its address in QEMU's memory."""
 
     address: int
     size_bytes: int
@@ -47,9 +47,10 @@ class Segment:
 
 
 class GuestMemory:
-    """A context in which the memory of the guest behind a QMP socket can be read; x86-64.
+    """Access to the memory of the x86-64 guest with this QMP socket, while the block runs.
 
-    Raises: UsageError when nobody listens there, or the right to read QEMU's memory is missing.
+    Raises: UsageError when nobody listens on the socket, or this process may not read QEMU's
+    memory.
     """
 
     def __init__(self, qmp: Path) -> None:
@@ -60,8 +61,7 @@ class GuestMemory:
         except PermissionError as error:
             raise UsageError(
                 f"the memory of QEMU (process {pid}) cannot be read: {error.strerror}",
-                hint="it takes the right to trace QEMU: to be its user, with "
-                "kernel.yama.ptrace_scope = 0, or root",
+                hint="run as root, or as QEMU's user with kernel.yama.ptrace_scope = 0",
             ) from error
         except OSError as error:
             raise UsageError(f"QEMU (process {pid}) is gone: {error.strerror}") from error
@@ -87,32 +87,32 @@ class GuestMemory:
             data = os.pread(self._memory, size_bytes, segment.at + offset)
         except OSError as error:
             raise UsageError(f"QEMU's memory is gone: {error.strerror}") from error
-        # The memory of a process that has ended is a file of no length.
+        # The memory file of a process that has ended reads as empty.
         if len(data) < size_bytes:
-            raise UsageError("QEMU's memory is gone: it has ended")
+            raise UsageError("QEMU's memory is gone: QEMU has ended")
         return data
 
     def vmcoreinfo(self) -> bytes:
-        """Return what the guest's kernel says of its own layout, KASLR's choices included.
+        """Return the guest kernel's vmcoreinfo: release, addresses of symbols, KASLR offset.
 
-        It lies low in memory, so it is found within milliseconds.
-        Raises: UsageError when no kernel has come so far.
+        The note lies low in memory, so the search takes milliseconds.
+        Raises: UsageError when no kernel has written the note yet.
         """
         for segment in self.segments:
             for offset in range(0, segment.size_bytes, _CHUNK_BYTES):
-                # What begins at the end of a chunk is whole with the first of the next.
+                # A note that begins at this chunk's end is complete with the next one's begin.
                 size = min(_CHUNK_BYTES + _MOST_NOTE_BYTES, segment.size_bytes - offset)
                 found = next(notes(self.read(segment, offset, size)), None)
                 if found is not None:
                     return found
         raise UsageError(
-            "no kernel has described itself in the guest's memory",
-            hint="a kernel does so early in its boot: has this guest come so far?",
+            "the guest's memory holds no vmcoreinfo note",
+            hint="a kernel writes it early in its boot: wait until the guest has booted",
         )
 
 
 def segments(start: int, size_bytes: int) -> tuple[Segment, ...]:
-    """Return how a q35 machine shows its memory, which begins at `start` in QEMU's."""
+    """Return the segments of a q35 machine whose memory begins at `start` in QEMU's memory."""
     if size_bytes < _SPLIT_FROM_BYTES:
         return (Segment(address=0, size_bytes=size_bytes, at=start),)
     return (
@@ -122,7 +122,7 @@ def segments(start: int, size_bytes: int) -> tuple[Segment, ...]:
 
 
 def notes(data: bytes) -> Iterator[bytes]:
-    """Yield the content of each whole vmcoreinfo note in memory that begins at a page."""
+    """Yield the content of each complete vmcoreinfo note in memory that begins at a page."""
     at = data.find(_NAME)
     while at >= 0:
         head = at - _NOTE.size
@@ -137,7 +137,7 @@ def notes(data: bytes) -> Iterator[bytes]:
 
 
 def _listener(path: Path) -> int:
-    """Return the process that listens on a UNIX socket: QEMU itself."""
+    """Return the process id of the QEMU that listens on a UNIX socket."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_ANSWER_S)
         try:
@@ -150,11 +150,13 @@ def _listener(path: Path) -> int:
 
 
 def _guest_ram(pid: int) -> tuple[int, int]:
-    """Return the largest mapping of data of a process: the guest's memory."""
+    """Return start and size of a process's largest data mapping, which is the guest's memory."""
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     found = [match for match in map(_MAPPING.match, lines) if match is not None]
     ranges = [(int(match.group(1), 16), int(match.group(2), 16)) for match in found]
     start, end = max(ranges, key=lambda one: one[1] - one[0], default=(0, 0))
     if end - start < _LEAST_BYTES:
-        raise UsageError(f"process {pid} has no guest's memory: is it QEMU?")
+        raise UsageError(
+            f"process {pid} has no mapping that could be a guest's memory: is it QEMU?"
+        )
     return start, end

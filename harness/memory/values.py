@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a guest's memory shows, as values: stacks of CPUs and tasks, who waits for whom, the log.
+"""The values that a guest's memory yields: stacks, lock waits, modules and the kernel's log.
 
-Only data, and what follows from it. `drgn_view` fills it in a process of its own, `memory_view`
-takes it over, `memory_text` puts it into words.
+This module holds data and pure functions only. `drgn_worker` fills a view in its own process,
+`inspect` receives it, and `memory_text` turns it into text.
 """
 
 import re
@@ -21,12 +21,12 @@ _NEEDED = {
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryRequest:
-    """What is to be looked at, and with what; every path as text, "" for none.
+    """What drgn is to read, and with which files; every path is text, "" for none.
 
-    One of `qmp` (a paused guest's QMP socket) and `core` (an ELF core) is given. `registers` is
-    what QEMU's monitor says to `info registers -a`; a core has its own. `modules` are files with
-    debug information by module, `plugin` is the module's own view. `task_pid`, 0 for none, or
-    `task_comm` names the task that the test runs in.
+    Either `qmp` (the QMP socket of a paused guest) or `core` (an ELF core) is given.
+    `registers` is the answer of QEMU's monitor to `info registers -a`; a core has its own.
+    `modules` are the files with debug information by module name. `plugin` is the project's
+    drgn plugin. The test's task is found by `task_pid`, 0 for none, or by its name `task_comm`.
     """
 
     qmp: str = ""
@@ -42,9 +42,9 @@ class MemoryRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryFrame:
-    """One function of a stack, with the values of its arguments and variables as text.
+    """One function of a stack, with its arguments and variables as text.
 
-    `module` is "" for the kernel itself, `place` file:line, "" where unknown.
+    `module` is "" for the kernel itself. `place` is file:line, "" where it is not known.
     """
 
     function: str
@@ -56,9 +56,9 @@ class MemoryFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryStack:
-    """The stack of a task, innermost frame first; `cpu` is that which runs it, if one does.
+    """The stack of a task, innermost frame first; `cpu` is the CPU that runs the task, if any.
 
-    `state` is ps's letter. `note` says why there are no frames.
+    `state` is the letter that ps shows. `note` is the reason why there are no frames.
     """
 
     pid: int
@@ -72,7 +72,7 @@ class MemoryStack:
 
 @dataclass(frozen=True, kw_only=True)
 class LockWait:
-    """A task that waits for a lock, and the task that holds it, pid 0 where nobody can tell."""
+    """A task that waits for a lock, and the lock's holder; pid 0 when the holder is not known."""
 
     pid: int
     comm: str
@@ -84,7 +84,7 @@ class LockWait:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryModule:
-    """A module in the kernel, where its sections are, and whether its file is the one given."""
+    """A loaded module, the addresses of its sections, and whether its symbols fit."""
 
     name: str
     build_id: str
@@ -94,10 +94,10 @@ class MemoryModule:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryView:
-    """All that was found; what could not be is named in `problems`.
+    """What drgn has read; `problems` lists what it could not read.
 
-    `cpus` has the crashed CPU first. `symbols_match` is None without a vmlinux. `driver` is what
-    the module's own view says of its state.
+    `cpus` has the crashed CPU first. `symbols_match` is None without a vmlinux. `driver` holds the
+    lines of the project's drgn plugin.
     """
 
     release: str = ""
@@ -115,12 +115,12 @@ class MemoryView:
 
     @property
     def crashed(self) -> MemoryStack | None:
-        """The stack that the kernel died on, if it died."""
+        """The stack on which the kernel died, or None."""
         return next((stack for stack in self.cpus if stack.crashed), None)
 
 
 def deadlocks(waits: Iterable[LockWait]) -> tuple[tuple[LockWait, ...], ...]:
-    """Return every circle of tasks each of which waits for a lock that the next one holds."""
+    """Return every circle of tasks in which each waits for a lock that the next one holds."""
     by_pid = {wait.pid: wait for wait in waits}
     found: list[tuple[LockWait, ...]] = []
     seen: set[int] = set()
@@ -138,9 +138,9 @@ def deadlocks(waits: Iterable[LockWait]) -> tuple[tuple[LockWait, ...], ...]:
 
 
 def parse_registers(text: str) -> dict[int, dict[str, int]]:
-    """Return the general registers of each CPU from QEMU's `info registers -a`, x86-64.
+    """Return the general registers of each x86-64 CPU from QEMU's `info registers -a`.
 
-    Names are QEMU's own (RAX, R8, RIP, RFL, CS, SS); a CPU with a name missing is left out.
+    The names are QEMU's (RAX, R8, RIP, RFL, CS, SS). A CPU without all of them is left out.
     """
     found: dict[int, dict[str, int]] = {}
     current: dict[str, int] = {}

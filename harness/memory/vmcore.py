@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A crashed guest's memory as a file: dumped, compressed, limited in number and size, restored.
+"""Dump a crashed guest's memory to a compressed file, limit the dumps' number, restore one.
 
-How the memory is dumped is the caller's (a libvirt domain's core_dump); what it holds is told by
-`memory_view`.
+The caller passes the function that dumps, such as a libvirt domain's core_dump. `inspect` reads
+what a dump holds.
 """
 
 import errno
@@ -22,23 +22,23 @@ from harness.host import whole_file
 from harness.model.limits import VmcoreLimits
 
 NAME = "vmcore.zst"
-# Stands in a crash's folder instead of the dump: why there is none.
+# This file in a crash's folder gives the reason when there is no dump.
 REASON = "vmcore.txt"
 _RAW = "vmcore.raw"
 _LEVEL = 3
 _CHUNK_BYTES = 1 << 20
 _MIB = 1 << 20
-# Of a zstd frame, content size included; RFC 8878, 3.1.1.1.
+# The header of a zstd frame that includes the content size; RFC 8878, 3.1.1.1.
 _HEADER_BYTES = 18
-# A compressed dump is a fifth of the memory, often less; both lie on the disk for a moment.
+# A compressed dump is at most a fifth of the memory. For a moment both are on the disk.
 _COMPRESSED_PART = 0.25
-# A disk that is filled to the last byte breaks what else runs there.
+# Left free on the disk, so that other programs keep working.
 _SPARE_BYTES = 256 * _MIB
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vmcore:
-    """One compressed dump: its sizes, how long it took, and which old ones were removed for it."""
+    """One compressed dump: its sizes, the time it took, and the old dumps removed for it."""
 
     file: Path
     memory_bytes: int
@@ -56,13 +56,14 @@ def take(
     keep: VmcoreLimits,
     expected_bytes: int,
 ) -> Vmcore:
-    """Return a guest's memory, dumped by `dump` and compressed into a crash's folder.
+    """Dump a guest's memory with `dump` and compress it into a crash's folder.
 
-    `runs` holds all runs of the project, which `keep` limits: the oldest dumps are removed, and
-    their folders say so. Whatever fails, no part of a dump stays, and vmcore.txt has the reason.
-    Units: expected_bytes is the guest's memory.
-    Raises: Lost when the disk has no room, before or while it is written; HypervisorError as
-        `dump` does.
+    `runs` is the folder of all runs, and `keep` limits the dumps in it: the oldest ones are
+    removed, and their folders record that. On a failure no part of a dump stays, and vmcore.txt
+    holds the reason.
+    Units: expected_bytes is the size of the guest's memory.
+    Raises: Lost when the disk has no room, before or while the dump is written; whatever `dump`
+        raises, such as HypervisorError.
     """
     raw, file = folder / _RAW, folder / NAME
     begun = time.monotonic()
@@ -92,7 +93,7 @@ def take(
 
 
 def restore(file: Path, to: Path) -> Path:
-    """Return the dump as the ELF core that it was, at `to`.
+    """Unpack a dump to `to` as the ELF core that it was, and return `to`.
 
     Raises: Lost when the disk is full or the file is damaged; then nothing is left at `to`.
     """
@@ -100,11 +101,11 @@ def restore(file: Path, to: Path) -> Path:
         with _complete_or_nothing(folder=to.parent) as unfinished:
             unfinished.append(to)
             with file.open("rb") as source, to.open("wb") as target:
-                said = zstandard.frame_content_size(source.read(_HEADER_BYTES))
+                content_bytes = zstandard.frame_content_size(source.read(_HEADER_BYTES))
                 source.seek(0)
                 size = _write_sparse(zstandard.ZstdDecompressor().stream_reader(source), target)
-            if size != said:
-                raise Lost(f"{file} is damaged: it ends after {size} of {said} bytes")
+            if size != content_bytes:
+                raise Lost(f"{file} is damaged: it ends after {size} of {content_bytes} bytes")
             unfinished.clear()
     except zstandard.ZstdError as error:
         raise Lost(f"{file} is damaged: {error}") from error
@@ -112,7 +113,7 @@ def restore(file: Path, to: Path) -> Path:
 
 
 def limit(runs: Path, keep: VmcoreLimits, *, newest: Path) -> tuple[Path, ...]:
-    """Remove the oldest dumps of all runs beyond the limits, and return which; `newest` stays."""
+    """Remove the oldest dumps of all runs beyond the limits, but never `newest`; return them."""
     found = []
     for file in runs.glob(f"*/crashes/*/{NAME}"):
         try:
@@ -129,7 +130,8 @@ def limit(runs: Path, keep: VmcoreLimits, *, newest: Path) -> tuple[Path, ...]:
         file.unlink(missing_ok=True)
         _write_reason(
             file.parent,
-            f"removed for a newer one: {keep.keep} dumps, {keep.total_mib} MiB in all are kept\n"
+            f"removed for a newer dump: at most {keep.keep} dumps of "
+            f"{keep.total_mib} MiB in all are kept\n"
             "[tool.harness.vmcores] sets keep and total_mib",
         )
         count, total = count - 1, total - size
@@ -138,7 +140,7 @@ def limit(runs: Path, keep: VmcoreLimits, *, newest: Path) -> tuple[Path, ...]:
 
 
 def why_missing(folder: Path) -> str:
-    """Return why a crash's folder has no dump, as it was recorded; "" when nothing was."""
+    """Return the recorded reason why a crash's folder has no dump, or "" when there is none."""
     file = folder / REASON
     return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
@@ -148,21 +150,21 @@ def _check_room(folder: Path, expected_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise Lost(
-            f"no dump of the guest's memory: it takes {need // _MIB} MiB for a moment, "
+            f"no dump of the guest's memory: it needs {need // _MIB} MiB for a moment, but only "
             f"{free // _MIB} MiB are free in {folder}",
-            hint="free some space, or lower [tool.harness.vmcores]; the report is complete else",
+            hint="free some space, or lower [tool.harness.vmcores]; the report itself is complete",
         )
 
 
 def _compress(raw: Path, target: Path) -> None:
-    # -1: as many threads as there are cores.
+    # as many threads as there are cores.
     packer = zstandard.ZstdCompressor(level=_LEVEL, threads=-1, write_checksum=True)
     with raw.open("rb") as source, target.open("wb") as sink:
         packer.copy_stream(source, sink, size=raw.stat().st_size)
 
 
 def _write_sparse(source: zstandard.ZstdDecompressionReader, target: BinaryIO) -> int:
-    """Write with holes for what is zero, most of a small guest's memory; return the size."""
+    """Write chunks, with holes for zeros, most of a small guest's memory; return the size."""
     size = 0
     while chunk := source.read(_CHUNK_BYTES):
         size += len(chunk)
@@ -176,7 +178,7 @@ def _write_sparse(source: zstandard.ZstdDecompressionReader, target: BinaryIO) -
 
 @contextmanager
 def _complete_or_nothing(*parts: Path, folder: Path) -> Iterator[list[Path]]:
-    """Remove parts at the end, however it comes; say of a full disk that it is full."""
+    """Remove these parts at the end of the block; raise Lost when the disk was full."""
     unfinished = list(parts)
     try:
         yield unfinished
@@ -185,7 +187,7 @@ def _complete_or_nothing(*parts: Path, folder: Path) -> Iterator[list[Path]]:
             raise
         raise Lost(
             f"no dump of the guest's memory: the disk became full while it was written ({folder})",
-            hint="free some space; the report is complete else",
+            hint="free some space; the report itself is complete",
         ) from error
     finally:
         for part in unfinished:
@@ -193,7 +195,7 @@ def _complete_or_nothing(*parts: Path, folder: Path) -> Iterator[list[Path]]:
 
 
 def _write_reason(folder: Path, text: str) -> None:
-    """Leave the reason where the dump would be; on a full disk even that may fail."""
+    """Write the reason into the crash's folder; on a full disk that is skipped."""
     try:
         (folder / REASON).write_text(text.strip() + "\n", encoding="utf-8")
     except OSError as error:
@@ -202,7 +204,7 @@ def _write_reason(folder: Path, text: str) -> None:
 
 
 def _says_full(error: Exception) -> bool:
-    """Return whether the disk was full for us, or for QEMU, which has only words for it."""
+    """Return whether an error reports a full disk, ours or QEMU's, which only says so in text."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     return os.strerror(errno.ENOSPC) in str(error)

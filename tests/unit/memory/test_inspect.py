@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Whatever becomes of drgn's process, what it had found is given, in time, with what happened."""
+"""Tests of inspect: however drgn's process ends, its parts and the reason are returned in time."""
 
 import json
 import os
@@ -29,7 +29,7 @@ LOOK_S = 30.0
 
 
 def look(script: str, *, deadline_s: float = LOOK_S) -> MemoryView:
-    """Look with a process that runs a script instead of drgn."""
+    """Call inspect.look with a process that runs a script instead of drgn."""
     parts = f"import json, os, signal, sys, time; cpus = {CPUS!r}\n"
     write = "def write(**part): print(json.dumps(part), flush=True)\n"
     return inspect.look(
@@ -41,7 +41,7 @@ def look(script: str, *, deadline_s: float = LOOK_S) -> MemoryView:
 
 
 def test_parts_are_joined() -> None:
-    """Each line is a part; places are shown from the module's source."""
+    """The parts of all lines form one view; places are shown relative to the module's source."""
     view = look("write(release='6.1'); write(**cpus); write(waits=[], log=['one', 'two'])")
 
     assert (view.release, view.log, view.problems) == ("6.1", ("one", "two"), ())
@@ -55,12 +55,12 @@ def test_parts_are_joined() -> None:
         ("os.kill(os.getpid(), signal.SIGSEGV)", "drgn was ended by signal 11"),
         ("raise ValueError('odd memory')", "drgn failed: ValueError: odd memory"),
         ("sys.exit(7)", "drgn failed: exit status 7"),
-        ("print('{\"log\": [1'); sys.exit(0)", "a part of drgn's answer was not understood"),
-        ("write(log=5)", "a part of drgn's answer was not understood"),
+        ("print('{\"log\": [1'); sys.exit(0)", "a part of drgn's answer is not valid"),
+        ("write(log=5)", "a part of drgn's answer is not valid"),
     ],
 )
-def test_what_was_found_before_the_end_is_given(end: str, problem: str) -> None:
-    """A fault of drgn, or of a plugin, costs the parts that were to come, and is named."""
+def test_parts_before_an_early_end_are_kept(end: str, problem: str) -> None:
+    """When the process ends early, the parts before are kept and the end is a problem."""
     view = look(f"write(**cpus)\n{end}")
 
     assert view.crashed is not None
@@ -69,9 +69,9 @@ def test_what_was_found_before_the_end_is_given(end: str, problem: str) -> None:
     assert view.problems[0].startswith(problem)
 
 
-def test_hanging_drgn_is_ended_in_time() -> None:
-    """At the deadline the process is killed, and its parts are given."""
-    # The deadline must not come before the first part: that takes as long as it takes here.
+def test_hanging_drgn_is_killed_at_the_deadline() -> None:
+    """At the deadline the process is killed, and its parts are kept."""
+    # A busy host is slow to write the first part, so the deadline follows from a measured run.
     begun = time.monotonic()
     look("write(**cpus)")
     deadline_s = float(1 + int(3 * (time.monotonic() - begun)))
@@ -85,44 +85,46 @@ def test_hanging_drgn_is_ended_in_time() -> None:
 
 
 def test_problems_of_the_process_itself_come_first() -> None:
-    """What the process says it could not find stands beside how it ended."""
+    """The problems that the process wrote come before the reason why it ended."""
     view = look("write(problems=['modules: fault']); sys.exit(1)")
 
     assert view.problems == ("modules: fault", "drgn failed: exit status 1")
 
 
-def real(request: MemoryRequest) -> MemoryView:
-    """Look with drgn itself."""
+def look_with_drgn(request: MemoryRequest) -> MemoryView:
+    """Call inspect.look with drgn itself."""
     return inspect.look(request, deadline_s=LOOK_S)
 
 
-def test_file_that_is_no_dump_is_told(tmp_path: Path) -> None:
-    """Drgn's own word for it, no stack, no traceback."""
+def test_file_that_is_no_dump_is_a_problem(tmp_path: Path) -> None:
+    """For a file that is no dump the view has drgn's message and no stack."""
     core = tmp_path / "core"
     core.write_bytes(b"nothing of a core")
 
-    view = real(MemoryRequest(core=str(core)))
+    view = look_with_drgn(MemoryRequest(core=str(core)))
 
     assert view.cpus == ()
     assert view.problems[0].startswith("the guest's memory cannot be opened")
 
 
-def test_socket_without_qemu_is_told(tmp_path: Path) -> None:
-    """Nobody behind the socket, or somebody else: each a clear statement."""
+def test_socket_without_qemu_is_a_problem(tmp_path: Path) -> None:
+    """A socket without a listener, and one of a process that is not QEMU, are each a problem."""
     path = tmp_path / "qmp"
-    nobody = real(MemoryRequest(qmp=str(path)))
+    nobody = look_with_drgn(MemoryRequest(qmp=str(path)))
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
-        other = real(MemoryRequest(qmp=str(path)))
+        other = look_with_drgn(MemoryRequest(qmp=str(path)))
 
     assert nobody.problems[0].startswith(f"no QEMU listens on {path}")
-    assert other.problems == (f"process {os.getpid()} has no guest's memory: is it QEMU?",)
+    assert other.problems == (
+        f"process {os.getpid()} has no mapping that could be a guest's memory: is it QEMU?",
+    )
 
 
 @pytest.mark.parametrize("text", ["x = 1\n", "report = 5\n"])
 def test_plugin_without_report_is_refused(tmp_path: Path, text: str) -> None:
-    """A module's own view is a file with a function report(prog)."""
+    """A plugin without a function report(prog) raises UsageError."""
     plugin = tmp_path / "view.py"
     plugin.write_text(text)
 
@@ -131,17 +133,17 @@ def test_plugin_without_report_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_plugin_is_loaded_from_its_file(tmp_path: Path) -> None:
-    """Its function answers, and it knows where it lies."""
+    """A plugin's function can be called, and the plugin's __file__ is its path."""
     plugin = tmp_path / "view.py"
     plugin.write_text("def report(prog):\n    return [__file__, str(prog)]\n")
 
     assert drgn_program.load_plugin(plugin).report(5) == [str(plugin), "5"]
 
 
-def test_request_survives_the_way_to_the_process() -> None:
-    """What is sent is what is asked: JSON has no paths and no tuples."""
+def test_request_reaches_the_process_unchanged() -> None:
+    """The process receives the request with every field as it was sent."""
     request = MemoryRequest(qmp="/q", modules={"toy": "/toy.ko"}, task_pid=5)
-    script = "asked = json.load(sys.stdin); write(driver=[json.dumps(asked)])"
+    script = "request = json.load(sys.stdin); write(driver=[json.dumps(request)])"
 
     view = inspect.look(
         request,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""memory_text: what a guest's memory shows, in words, and whose code stands still."""
+"""Tests of memory_text: the lines of a view, and the report of a hang."""
 
 from harness.memory.memory_text import lines, standstill
 from harness.memory.values import LockWait, MemoryFrame, MemoryStack, MemoryView
@@ -11,8 +11,8 @@ WAITS = MemoryStack(pid=2, comm="cat", state="D", frames=(THEIRS, OURS))
 OTHER = MemoryStack(pid=3, comm="kworker", state="D", frames=(THEIRS,))
 
 
-def test_a_cpu_in_the_module_is_named() -> None:
-    """With interrupts off nobody prints; the memory still shows where it is."""
+def test_standstill_names_a_cpu_in_the_module() -> None:
+    """A CPU that spins in the module is reported as a hang, with function and place."""
     found = standstill(MemoryView(cpus=(SPINS,), blocked=(OTHER,)), ("osq",))
 
     assert found is not None
@@ -20,22 +20,22 @@ def test_a_cpu_in_the_module_is_named() -> None:
     assert (found.place, found.task, found.cpu) == ("device.c:7", "sh", 0)
 
 
-def test_a_task_that_waits_goes_before_a_cpu_that_spins() -> None:
-    """Who holds everybody up is asleep."""
+def test_standstill_prefers_a_blocked_task_to_a_spinning_cpu() -> None:
+    """A blocked task in the module is reported before a CPU that spins in it."""
     found = standstill(MemoryView(cpus=(SPINS,), blocked=(WAITS,)), ("osq",))
 
     assert found is not None
     assert found.pid == 2
 
 
-def test_without_the_module_nobody_is_named() -> None:
-    """An idle CPU and a waiting worker are no hang of ours."""
+def test_standstill_is_none_without_the_module_on_a_stack() -> None:
+    """Without a stack through the module there is no report."""
     assert standstill(MemoryView(blocked=(OTHER,)), ("osq",)) is None
     assert standstill(MemoryView(), ("osq",)) is None
 
 
-def test_the_words_hold_stacks_variables_and_the_deadlock() -> None:
-    """Everything that was found is said once."""
+def test_lines_contain_stacks_variables_and_the_deadlock() -> None:
+    """The lines contain the stack, its variables, the deadlock and the module's state."""
     waits = (
         LockWait(pid=2, comm="cat", lock="a", kind="mutex", holder_pid=1, holder_comm="sh"),
         LockWait(pid=1, comm="sh", lock="b", kind="mutex", holder_pid=2, holder_comm="cat"),

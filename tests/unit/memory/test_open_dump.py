@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""vmcore-open: what is not there is named, what was unpacked is removed."""
+"""Tests of open_dump: what is missing is named, and an unpacked dump is removed again."""
 
 import json
 import os
@@ -19,7 +19,7 @@ MEMORY = b"\x7fELF and nothing else" * 1000
 
 
 def write_memory(path: Path) -> None:
-    """Dump as a hypervisor would."""
+    """Write the file that a hypervisor would dump."""
     path.write_bytes(MEMORY)
 
 
@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """Return a cache that has the kernel's symbols."""
+    """Return a cache with the kernel's symbols."""
     folder = kernel_symbols._folder(RELEASE, VERSION, tmp_path / "cache")
     folder.mkdir(parents=True)
     (folder / "vmlinux").write_bytes(b"")
@@ -51,18 +51,18 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_missing_dump_says_why(tmp_path: Path) -> None:
-    """Without crash or dump: each is a clear statement, with the recorded reason."""
+def test_missing_dump_is_an_error_with_the_reason(tmp_path: Path) -> None:
+    """A missing crash and a missing dump each raise UsageError with the reason."""
     folder = tmp_path / "runs/one/crashes/2"
     folder.mkdir(parents=True)
     (folder / vmcore.REASON).write_text("the disk was full\n")
 
-    for run, number, said in (
+    for run, number, message in (
         ("one", 1, "one has no crash 1"),
         ("one", 2, "has no dump: the disk was full"),
     ):
         with (
-            pytest.raises(UsageError, match=said),
+            pytest.raises(UsageError, match=message),
             open_dump.unpack_dump(
                 tmp_path / "runs" / run, number, provenance=KNOWN, cache=tmp_path
             ),
@@ -70,8 +70,8 @@ def test_missing_dump_says_why(tmp_path: Path) -> None:
             pass
 
 
-def test_dump_is_there_while_it_is_used(run: Path, cache: Path) -> None:
-    """Unpacked with vmlinux and modules beside; nothing of it stays, however the block ends."""
+def test_dump_is_unpacked_only_while_the_block_runs(run: Path, cache: Path) -> None:
+    """The dump is unpacked while the block runs, and removed when the block raises."""
     before = sorted(run.rglob("*"))
 
     with (
@@ -86,8 +86,8 @@ def test_dump_is_there_while_it_is_used(run: Path, cache: Path) -> None:
     assert sorted(run.rglob("*")) == before
 
 
-def test_killed_shell_leaves_nothing_for_long(run: Path, cache: Path) -> None:
-    """What a process that is gone has unpacked is removed by the next; that of others stays."""
+def test_files_of_a_killed_shell_are_removed_by_the_next(run: Path, cache: Path) -> None:
+    """The files of a process that has ended are removed; those of a running one stay."""
     dead = run / "crashes/1/.vmcore.999999999.tmp"
     alive = run / f"crashes/1/.vmcore.{os.getppid()}.tmp"
     dead.mkdir()
@@ -97,17 +97,17 @@ def test_killed_shell_leaves_nothing_for_long(run: Path, cache: Path) -> None:
         assert (dead.exists(), alive.exists()) == (False, True)
 
 
-def test_run_without_its_kernel_is_told(run: Path, cache: Path) -> None:
-    """A run that ended before it had a kernel leads to no vmlinux, and says so."""
+def test_run_without_a_kernel_is_refused(run: Path, cache: Path) -> None:
+    """A run that ended before it had a kernel raises UsageError."""
     with (
-        pytest.raises(UsageError, match="does not say which kernel"),
+        pytest.raises(UsageError, match="does not name its kernel"),
         open_dump.unpack_dump(run, 1, provenance=Provenance(), cache=cache),
     ):
         pass
 
 
-def test_missing_vmlinux_says_what_fetches_it(run: Path, tmp_path: Path) -> None:
-    """The kernel is named, with the command."""
+def test_missing_vmlinux_hint_names_the_command(run: Path, tmp_path: Path) -> None:
+    """The error names the kernel, and its hint the command that fetches the vmlinux."""
     with (
         pytest.raises(UsageError, match=f"no vmlinux of {RELEASE}") as caught,
         open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=tmp_path / "empty"),
@@ -117,7 +117,7 @@ def test_missing_vmlinux_says_what_fetches_it(run: Path, tmp_path: Path) -> None
     assert "kernel-symbols" in caught.value.hint
 
 
-def test_shell_refuses_what_is_no_dump(
+def test_drgn_shell_exits_2_for_a_file_that_is_no_dump(
     run: Path, cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The shell's own process says so and ends with 2."""
@@ -128,10 +128,10 @@ def test_shell_refuses_what_is_no_dump(
     assert "cannot be opened" in capfd.readouterr().err
 
 
-def test_missing_crash_tool_is_named(
+def test_missing_crash_tool_hint_names_the_package(
     run: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without crash(8) its package is named."""
+    """The hint names the package that has crash(8)."""
     monkeypatch.setenv("PATH", "/nowhere")
 
     with (
@@ -146,18 +146,18 @@ def test_missing_crash_tool_is_named(
 def test_crash_tool_gets_modules_and_command(
     run: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is started with vmlinux and dump, loads the modules, runs the command and ends."""
+    """crash(8) gets vmlinux and dump, loads the modules, runs the command and quits."""
     tool = tmp_path / "crash"
     tool.write_text(
-        f'#!/bin/sh\necho "$4 $5" > {tmp_path}/said\ncat "$3" >> {tmp_path}/said\nexit 3\n'
+        f'#!/bin/sh\necho "$4 $5" > {tmp_path}/calls\ncat "$3" >> {tmp_path}/calls\nexit 3\n'
     )
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     with open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=cache) as opened:
         code = open_dump.crash_tool(opened, command="bt -a")
-        said = (tmp_path / "said").read_text().splitlines()
+        calls = (tmp_path / "calls").read_text().splitlines()
 
-        assert said[0] == f"{opened.vmlinux} {opened.core}"
-    assert said[1:] == [f"mod -s toy {run}/modules/toy.ko", "bt -a", "quit"]
+        assert calls[0] == f"{opened.vmlinux} {opened.core}"
+    assert calls[1:] == [f"mod -s toy {run}/modules/toy.ko", "bt -a", "quit"]
     assert code == 3

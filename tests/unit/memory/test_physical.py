@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The memory of a process that stands for QEMU: a large mapping, a socket, a note in a page."""
+"""Tests of physical, on a process that stands for QEMU: a mapping, a socket and a note."""
 
 import struct
 import subprocess
@@ -15,7 +15,7 @@ from harness.memory.physical import GuestMemory, Segment, notes, segments
 
 INFO = b"OSRELEASE=6.1.0-9-toy\nPAGESIZE=4096\n"
 GIB = 1 << 30
-# Listens, maps memory, writes the note where it is told to, and waits until it is killed.
+# The process maps memory, writes the note at the given offset and waits until it is killed.
 PROCESS = """
 import mmap, socket, sys, time
 path, size, at, note = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), bytes.fromhex(sys.argv[4])
@@ -27,12 +27,12 @@ server.listen()
 print("ready", flush=True)
 time.sleep(60)
 """
-Start = Callable[[int, int, bytes], "Stand"]
+Start = Callable[[int, int, bytes], "FakeQemu"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stand:
-    """What stands for QEMU."""
+class FakeQemu:
+    """A process that stands for QEMU, and its socket."""
 
     socket: Path
     process: subprocess.Popen[bytes]
@@ -46,10 +46,10 @@ def note(content: bytes = INFO, *, name: bytes = b"VMCOREINFO\0") -> bytes:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Return what starts such a process."""
+    """Return a function that starts such a process; all are killed at the end."""
     started = []
 
-    def begin(size: int, at: int, data: bytes) -> Stand:
+    def begin(size: int, at: int, data: bytes) -> FakeQemu:
         path = tmp_path / "qmp"
         process = subprocess.Popen(
             [sys.executable, "-c", PROCESS, str(path), str(size), str(at), data.hex()],
@@ -58,7 +58,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        return Stand(socket=path, process=process)
+        return FakeQemu(socket=path, process=process)
 
     yield begin
     for process in started:
@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_vmcoreinfo_and_bytes_are_read(start: Start) -> None:
-    """The note is found, and any byte can be read by its physical address."""
+    """The note is found, and bytes can be read by their physical address."""
     path = start(96 << 20, 19 << 20, note()).socket
 
     with GuestMemory(path) as memory:
@@ -78,8 +78,8 @@ def test_vmcoreinfo_and_bytes_are_read(start: Start) -> None:
         assert memory.read(segment, (19 << 20) + 12, 10) == b"VMCOREINFO"
 
 
-def test_note_across_two_reads_is_whole(start: Start) -> None:
-    """The memory is searched in pieces of 4 MiB; a note that crosses their border is found."""
+def test_note_across_two_chunks_is_found(start: Start) -> None:
+    """A note that crosses the border between two chunks of 4 MiB is read completely."""
     path = start(96 << 20, (4 << 20) - 4096, note(INFO + b"x" * 8000)).socket
 
     with GuestMemory(path) as memory:
@@ -96,29 +96,29 @@ def test_note_across_two_reads_is_whole(start: Start) -> None:
     ],
     ids=["inside a page", "another text", "another name", "too long"],
 )
-def test_what_is_no_note_is_passed_over(start: Start, at: int, data: bytes) -> None:
-    """Not at a page's begin, another text, another name, a length beyond all bounds."""
+def test_other_data_is_not_taken_for_a_note(start: Start, at: int, data: bytes) -> None:
+    """A note inside a page, of other text, of another name or of a huge length is ignored."""
     path = start(64 << 20, at, data).socket
 
-    with GuestMemory(path) as memory, pytest.raises(UsageError, match="no kernel has described"):
+    with GuestMemory(path) as memory, pytest.raises(UsageError, match="holds no vmcoreinfo note"):
         memory.vmcoreinfo()
 
 
-def test_process_that_ends_is_told(start: Start) -> None:
-    """A read after QEMU's death is an error of ours, and so is the socket that it leaves."""
-    stand = start(64 << 20, 0, note())
-    with GuestMemory(stand.socket) as memory:
-        stand.process.kill()
-        stand.process.wait()
+def test_dead_qemu_is_an_error(start: Start) -> None:
+    """A read after QEMU's death raises UsageError, and so does opening its old socket."""
+    qemu = start(64 << 20, 0, note())
+    with GuestMemory(qemu.socket) as memory:
+        qemu.process.kill()
+        qemu.process.wait()
 
         with pytest.raises(UsageError, match="gone"):
             memory.read(memory.segments[0], 0, 16)
         with pytest.raises(UsageError, match="no QEMU listens"):
-            GuestMemory(stand.socket)
+            GuestMemory(qemu.socket)
 
 
-def test_two_notes_come_in_order() -> None:
-    """Every note of a piece of memory is found, whatever lies between."""
+def test_notes_are_returned_in_order() -> None:
+    """All complete notes of a piece of memory are returned in order; a cut one is not."""
     data = note() + bytes(4096 - len(note())) + note(INFO + b"second")
 
     assert list(notes(data)) == [INFO, INFO + b"second"]
@@ -134,8 +134,10 @@ def test_two_notes_come_in_order() -> None:
         (8 * GIB, [(0, 2 * GIB, 0), (4 * GIB, 6 * GIB, 2 * GIB)]),
     ],
 )
-def test_large_memory_goes_on_at_four_gib(size: int, expected: list[tuple[int, int, int]]) -> None:
-    """From 2816 MiB on a q35 machine shows 2 GiB below the hole and the rest above 4 GiB."""
+def test_large_memory_continues_at_four_gib(
+    size: int, expected: list[tuple[int, int, int]]
+) -> None:
+    """From 2816 MiB on, a q35 machine has 2 GiB below the PCI hole and the rest above 4 GiB."""
     start = 0x7F00_0000_0000
 
     assert segments(start, size) == tuple(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What follows from a view of memory: who deadlocks with whom, and what registers QEMU prints."""
+"""Tests of values: deadlocks follow from lock waits, and QEMU's registers are parsed."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from harness.memory.values import (
     parse_registers,
 )
 
-# As QEMU 7.2 prints it for x86-64: short names are padded, segments have several words.
+# As QEMU 7.2 prints registers of x86-64: short names are padded, segments have several words.
 REGISTERS = """
 CPU#0
 RAX=000000000001ad40 RBX=0000000000000000 RCX=ff1669786dc23680 RDX=4000000000000000
@@ -33,7 +33,7 @@ RAX=000000000001ad40 RBX=0000000000000000
 
 
 def wait(pid: int, holder: int) -> LockWait:
-    """Return task `pid` waiting for a mutex that `holder` has."""
+    """Return the wait of task `pid` for a mutex that task `holder` holds."""
     return LockWait(
         pid=pid,
         comm=f"t{pid}",
@@ -58,15 +58,17 @@ def wait(pid: int, holder: int) -> LockWait:
         ([], []),
     ],
 )
-def test_deadlocks_are_the_circles(edges: list[tuple[int, int]], circles: list[list[int]]) -> None:
-    """Each circle is found once, who only waits for one is no part of it."""
+def test_deadlocks_returns_each_circle_once(
+    edges: list[tuple[int, int]], circles: list[list[int]]
+) -> None:
+    """Each circle is returned once, without the tasks that only wait for one of its members."""
     found = deadlocks(wait(pid, holder) for pid, holder in edges)
 
     assert [[one.pid for one in circle] for circle in found] == circles
 
 
-def test_registers_of_each_cpu_are_read() -> None:
-    """All general registers, by QEMU's names; a CPU that is not whole is left out."""
+def test_parse_registers_returns_each_complete_cpu() -> None:
+    """All general registers are returned by QEMU's names; an incomplete CPU is left out."""
     found = parse_registers(REGISTERS)
 
     assert sorted(found) == [0]
@@ -77,8 +79,8 @@ def test_registers_of_each_cpu_are_read() -> None:
     assert parse_registers("no registers at all") == {}
 
 
-def test_view_is_put_into_words() -> None:
-    """The dead CPU, its variables, the deadlock with lock and holder, the module, the gaps."""
+def test_lines_of_a_view() -> None:
+    """The lines name the dead CPU, variables, deadlock, lock, holder, module and problems."""
     frame = MemoryFrame(
         function="toy_write", module="toy", place="toy.c:5", variables={"count": "(size_t)3"}
     )
@@ -104,5 +106,5 @@ def test_view_is_put_into_words() -> None:
         "blocked: t5 (pid 5)",
         "state of the module",
         "  toy: open",
-        "not known: modules: fault",
+        "not read: modules: fault",
     )

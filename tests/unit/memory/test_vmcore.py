@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Dumps of memory: whole or not at all, as many as may be kept, and back to what they were."""
+"""Tests of vmcore: a dump is complete or absent, old ones are removed, and one is restored."""
 
 import os
 import random
@@ -17,12 +17,12 @@ from harness.model.limits import VmcoreLimits
 
 MIB = 1 << 20
 KEEP = VmcoreLimits()
-# What a guest's memory is like: much of it zero, some of it full.
+# Like a guest's memory: large parts are zero, some are not.
 MEMORY = random.Random(1).randbytes(MIB) + bytes(3 * MIB) + b"text " * 1000  # noqa: S311
 
 
 class Usage(NamedTuple):
-    """What shutil.disk_usage gives."""
+    """The value that shutil.disk_usage returns."""
 
     total: int
     used: int
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write_memory(path: Path) -> None:
-    """Dump as a hypervisor would."""
+    """Write the file that a hypervisor would dump."""
     path.write_bytes(MEMORY)
 
 
@@ -49,7 +49,7 @@ def take(
     keep: VmcoreLimits = KEEP,
     expected_bytes: int = len(MEMORY),
 ) -> vmcore.Vmcore:
-    """Dump with `dump`, or with what writes MEMORY."""
+    """Call vmcore.take with `dump`, or with a function that writes MEMORY."""
     return vmcore.take(
         dump or write_memory,
         folder,
@@ -59,8 +59,8 @@ def take(
     )
 
 
-def test_dump_comes_back_as_it_was(folder: Path, tmp_path: Path) -> None:
-    """What is restored is what was dumped, with holes; nothing but the packed file stays."""
+def test_restored_dump_equals_the_memory(folder: Path, tmp_path: Path) -> None:
+    """The restored file equals the dump and has holes; only the compressed file is kept."""
     made = take(folder)
     back = vmcore.restore(made.file, tmp_path / "core")
 
@@ -71,29 +71,29 @@ def test_dump_comes_back_as_it_was(folder: Path, tmp_path: Path) -> None:
     assert made.size_bytes == made.file.stat().st_size < 2 * MIB
 
 
-def test_no_room_is_said_before_anything_is_written(
+def test_too_little_room_is_refused_before_the_dump(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With less free than memory, packed file and spare take, the guest is not touched."""
+    """When the disk has too little room, the guest is not dumped, and the reason is recorded."""
     called: list[Path] = []
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 1200 * MIB))
 
-    with pytest.raises(Lost, match=r"takes 1216 MiB .* 1200 MiB are free"):
+    with pytest.raises(Lost, match=r"needs 1216 MiB .* 1200 MiB are free"):
         take(folder, called.append, expected_bytes=768 * MIB)
 
     assert called == []
     assert "1200 MiB are free" in vmcore.why_missing(folder)
 
 
-def test_room_that_just_does_is_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is exact: one MiB more than in the test before, and it is dumped."""
+def test_room_at_the_exact_limit_is_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one MiB more than is too little, the guest is dumped."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 1216 * MIB))
 
     assert take(folder, expected_bytes=768 * MIB).file.is_file()
 
 
 def fill_the_disk(path: Path) -> None:
-    """Write some, then meet the kernel's own 'no space left'."""
+    """Write one MiB, then fail with the kernel's own ENOSPC."""
     path.write_bytes(MEMORY[:MIB])
     with Path("/dev/full").open("wb", buffering=0) as full:
         full.write(MEMORY)
@@ -106,8 +106,10 @@ def refuse_as_qemu(path: Path) -> None:
 
 
 @pytest.mark.parametrize("dump", [fill_the_disk, refuse_as_qemu])
-def test_disk_that_becomes_full_leaves_nothing(folder: Path, dump: Callable[[Path], None]) -> None:
-    """A dump that is cut short is removed, and the folder says why there is none."""
+def test_disk_that_becomes_full_leaves_only_the_reason(
+    folder: Path, dump: Callable[[Path], None]
+) -> None:
+    """A dump that fills the disk is removed, and the reason is recorded."""
     with pytest.raises(Lost, match="became full"):
         take(folder, dump)
 
@@ -115,8 +117,8 @@ def test_disk_that_becomes_full_leaves_nothing(folder: Path, dump: Callable[[Pat
     assert "became full" in vmcore.why_missing(folder)
 
 
-def test_disk_that_becomes_full_while_packing_leaves_nothing(folder: Path) -> None:
-    """The packed file, too, is whole or not there; the limit is the kernel's own."""
+def test_disk_full_during_compression_leaves_only_the_reason(folder: Path) -> None:
+    """A disk that is full during compression leaves no file; RLIMIT_FSIZE stands for it here."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def dump(path: Path) -> None:
@@ -132,8 +134,8 @@ def test_disk_that_becomes_full_while_packing_leaves_nothing(folder: Path) -> No
     assert [item.name for item in folder.iterdir()] == ["vmcore.txt"]
 
 
-def test_another_error_is_passed_on_with_its_reason(folder: Path) -> None:
-    """What libvirt refuses for another reason is that reason, not a full disk."""
+def test_other_error_is_raised_and_recorded(folder: Path) -> None:
+    """An error that is not about a full disk is raised unchanged and recorded."""
 
     def dump(path: Path) -> None:
         path.write_bytes(b"half")
@@ -147,7 +149,7 @@ def test_another_error_is_passed_on_with_its_reason(folder: Path) -> None:
 
 
 def older_dumps(folder: Path, sizes: list[int]) -> list[Path]:
-    """Make dumps of earlier runs, the oldest first, and return them."""
+    """Create dumps of earlier runs, the oldest first, and return them."""
     found = []
     for number, size in enumerate(sizes):
         file = folder.parents[2] / f"r{number}/crashes/1/vmcore.zst"
@@ -158,20 +160,20 @@ def older_dumps(folder: Path, sizes: list[int]) -> list[Path]:
     return found
 
 
-def test_oldest_dumps_go_first(folder: Path) -> None:
-    """Over the number, the oldest of any run is removed, and its folder says for what."""
+def test_limit_on_number_removes_the_oldest_dumps(folder: Path) -> None:
+    """Beyond the number of dumps the oldest of any run are removed, with the reason recorded."""
     old = older_dumps(folder, [10, 10, 10])
 
     made = take(folder, keep=VmcoreLimits(keep=2))
 
     assert set(made.removed) == {old[0], old[1]}
     assert [file.exists() for file in old] == [False, False, True]
-    assert "2 dumps, 4096 MiB" in vmcore.why_missing(old[0].parent)
+    assert "2 dumps of 4096 MiB" in vmcore.why_missing(old[0].parent)
     assert vmcore.why_missing(old[2].parent) == ""
 
 
-def test_size_is_limited_over_all_runs(folder: Path) -> None:
-    """Over the size, a large old dump goes and smaller ones stay; the newest always stays."""
+def test_limit_on_size_covers_all_runs(folder: Path) -> None:
+    """Beyond the total size a large old dump is removed; the newest one always stays."""
     small, large = older_dumps(folder, [10, 3 * MIB])
 
     made = take(folder, keep=VmcoreLimits(total_mib=2))
@@ -182,7 +184,7 @@ def test_size_is_limited_over_all_runs(folder: Path) -> None:
 
 
 def test_damaged_file_is_refused(folder: Path, tmp_path: Path) -> None:
-    """One changed byte is noticed, and nothing is left where the core would be."""
+    """A dump with one changed byte raises Lost, and no core file is left."""
     file = take(folder).file
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
@@ -195,7 +197,7 @@ def test_damaged_file_is_refused(folder: Path, tmp_path: Path) -> None:
 
 
 def test_cut_file_is_refused(folder: Path, tmp_path: Path) -> None:
-    """A file that ends early is not restored as a shorter memory."""
+    """A dump that is cut off raises Lost."""
     file = take(folder).file
     file.write_bytes(file.read_bytes()[:-1000])
 
