@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Packages, archives and signatures of the module under test."""
+"""Build the packages, archives and signatures of a release of the module under test."""

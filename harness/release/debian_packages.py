@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Debian packages of a staged source, by dpkg-buildpackage and debhelper.
+"""Build Debian packages of a staged source with dpkg-buildpackage and debhelper.
 
-What debian/ cannot know is written beside it: the changelog of this version, one stanza of the
-control file for each kernel that a module was built for, and the modules, built and signed.
+Three things depend on the release, so they are written next to the project's debian/ before the
+build: the changelog of this version, one stanza of the control file for each kernel, and the
+built and signed modules.
 """
 
 import os
@@ -19,16 +20,16 @@ from harness.release.versions import ReleaseVersion
 
 _DEADLINE_S = 600.0
 _STANZA = "control.module"
-# The build profile under which debian/control leaves out what is for the kernel.
+# In this build profile debian/control leaves out everything that belongs to the kernel.
 _PROFILE = "pkg.{name}.nokernel"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DebianRequest:
-    """One build: the staged source, debian/ of the project, and the files for each kernel.
+    """The input of one build: the staged source, the project's debian/, and the built modules.
 
-    Shape: `modules` are files (the module, its certificate) by the kernel's release. With
-    `skip_kernel` neither they nor the package of the module's source are made.
+    Shape: `modules` are files (the module and its certificate) by the kernel's release. With
+    `skip_kernel` the build makes neither their packages nor the package of the module's source.
     """
 
     name: str
@@ -42,9 +43,9 @@ class DebianRequest:
 
 
 def build(request: DebianRequest) -> tuple[Path, ...]:
-    """Return the packages (.deb), sorted; the whole log lies beside them in `work`.
+    """Build the packages and return them (.deb), sorted; the whole log is next to them in `work`.
 
-    Raises: BuildError with the end of the log, or with what is not installed.
+    Raises: BuildError with the end of the log, or with the packages that are not installed.
     """
     tree = request.work / f"{request.name}-{request.version.text}"
     shutil.copytree(request.source, tree)
@@ -60,14 +61,14 @@ def build(request: DebianRequest) -> tuple[Path, ...]:
     if built.status != 0:
         raise BuildError(
             "the Debian packages do not build",
-            hint=f"all of it: {log}; what is not installed, ./dev packages installs",
+            hint=f"the whole log: {log}; ./dev packages installs missing build tools",
             evidence=built.lines[-20:],
         )
     return tuple(sorted(request.work.glob("*.deb")))
 
 
 def control(request: DebianRequest) -> str:
-    """Return the control file: the project's own, and a stanza for each kernel."""
+    """Return the control file: the project's own, followed by a stanza for each kernel."""
     text = (request.debian / "control").read_text()
     stanza = request.debian / _STANZA
     for release in sorted(request.modules):
@@ -76,7 +77,7 @@ def control(request: DebianRequest) -> str:
 
 
 def changelog(request: DebianRequest) -> str:
-    """Return the changelog; its date is the commit's, and so that of every file."""
+    """Return a changelog of one entry, with the commit's date, which all packaged files get."""
     date = format_datetime(datetime.fromtimestamp(request.version.epoch_s, tz=UTC))
     return (
         f"{request.name} ({request.version.text}) unstable; urgency=medium\n\n"
@@ -86,7 +87,8 @@ def changelog(request: DebianRequest) -> str:
 
 
 def _write_debian(request: DebianRequest, folder: Path) -> None:
-    # Without times: dpkg-deb takes back those that are later than the commit, and keeps others.
+    # dpkg-deb resets times that are later than the commit and keeps older ones. So the files are
+    # copied without their times.
     shutil.copytree(request.debian, folder, copy_function=shutil.copy)
     (folder / "control").write_text(control(request))
     (folder / _STANZA).unlink(missing_ok=True)
@@ -99,7 +101,7 @@ def _write_debian(request: DebianRequest, folder: Path) -> None:
 
 
 def _environment(version: ReleaseVersion) -> dict[str, str]:
-    """Return all that the build may see of this process: nothing that differs between hosts."""
+    """Return the build's environment, without everything that differs between hosts."""
     return {
         "PATH": f"{os.defpath}:/usr/sbin:/sbin",
         "LC_ALL": "C.UTF-8",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The folder that a release is published into: whole or not at all, with the sums of its files."""
+"""Publish a release into a folder, whole or not at all, with the checksums of its files."""
 
 import hashlib
 import shutil
@@ -11,16 +11,16 @@ SUMS = "SHA256SUMS"
 
 
 def check_free(folder: Path) -> None:
-    """Return when a release may replace the folder: there is none, or it holds a release.
+    """Return when the release may replace this folder: it does not exist, or holds a release.
 
     Raises: UsageError when it holds something else.
     """
     if folder.exists() and not (folder / SUMS).is_file() and any(folder.iterdir()):
-        raise UsageError(f"{folder} holds something else than a release: it is not overwritten")
+        raise UsageError(f"{folder} exists and holds no release, so it is not overwritten")
 
 
 def write_sums(folder: Path) -> None:
-    """Write the sums of a folder's files into it, as sha256sum reads them."""
+    """Write the SHA-256 sums of a folder's files into it, in the format of sha256sum."""
     lines = [
         f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
         for file in sorted(folder.iterdir())
@@ -30,7 +30,7 @@ def write_sums(folder: Path) -> None:
 
 
 def publish(made: Path, final: Path) -> None:
-    """Put all of a folder in its final place; an older release there goes."""
+    """Move a folder to its final place, where it replaces an older release."""
     if final.exists():
         shutil.rmtree(final)
     final.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What must not be in a release, asked of the binaries themselves: traces of a test build, keys.
+"""Check that a release contains no trace of a test build and no private key.
 
-Names of symbols, parameters, files and nodes lie in a binary's string tables as they are written,
-so that they are looked for in its bytes: nothing has to be loaded or run, and stripping hides only
-what is no longer there.
+The check searches the bytes of each binary. Names of symbols, parameters, files and device nodes
+are plain text in a binary's string tables, so nothing has to be loaded or run. Stripping a binary
+removes only the names that nothing uses.
 """
 
 import io
@@ -26,11 +26,11 @@ _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseRules:
-    """What tells a test build from a release.
+    """How a test build differs from a release.
 
-    `forbidden` are texts that only a test build has. `stamp` is the name under which a binary
-    says for which ABI it was built (NAME=NUMBER), and the files of packages that match a pattern
-    of `stamped` must say so. `test_bit` is the bit that a test build's number has.
+    `forbidden` are texts that only a test build contains. `stamp` is the name under which a binary
+    records its ABI number, as NAME=NUMBER. A packaged file that matches a pattern of `stamped`
+    must have such a record. `test_bit` is the bit that is set in the ABI number of a test build.
     """
 
     forbidden: tuple[str, ...]
@@ -40,7 +40,7 @@ class ReleaseRules:
 
 
 def rules_of(spec: PackagesSpec) -> ReleaseRules:
-    """Return what the configuration says of test builds."""
+    """Return the rules that the configuration sets for releases."""
     return ReleaseRules(
         forbidden=spec.forbidden,
         stamp=spec.abi_stamp,
@@ -52,15 +52,15 @@ def rules_of(spec: PackagesSpec) -> ReleaseRules:
 def objections(
     name: str, data: bytes, rules: ReleaseRules, *, stamped: bool = False
 ) -> Iterator[str]:
-    """Yield why a file must not be released, one line each; nothing for a good one.
+    """Yield each reason why a file must not be released, one line each.
 
-    `stamped` files must say for which ABI they were built.
+    With `stamped` the file must record its ABI number.
     """
     if _PRIVATE_KEY.search(data):
         yield f"{name}: holds a private key"
     if not data.startswith(_BINARY):
         if name.endswith((".ko", ".so", ".a")):
-            yield f"{name}: is no binary, so nothing can be said of it"
+            yield f"{name}: is not a binary, so it cannot be checked"
         return
     for text in rules.forbidden:
         count = data.count(text.encode())
@@ -77,10 +77,10 @@ def _abi_objections(
     pattern = rb"\b" + re.escape(rules.stamp.encode()) + rb"=(0[xX][0-9a-fA-F]+|[0-9]+)"
     numbers = [int(found, 0) for found in re.findall(pattern, data)]
     if stamped and not numbers:
-        yield f"{name}: does not say for which ABI it was built ({rules.stamp}=)"
+        yield f"{name}: does not record its ABI number ({rules.stamp}=)"
     for number in numbers:
         if number & rules.test_bit:
-            yield f"{name}: was built for ABI {number:#x}, a test build's"
+            yield f"{name}: was built for ABI {number:#x}, which only a test build has"
 
 
 def check_module(module: Path, rules: ReleaseRules) -> None:
@@ -92,7 +92,7 @@ def check_module(module: Path, rules: ReleaseRules) -> None:
 
 
 def check_packages(packages: tuple[Path, ...], rules: ReleaseRules) -> None:
-    """Return when every file of every .deb may be released, those that maintain it, too.
+    """Return when every file of every .deb may be released, its maintainer scripts included.
 
     Raises: BuildError with every objection.
     """
@@ -110,14 +110,14 @@ def check_packages(packages: tuple[Path, ...], rules: ReleaseRules) -> None:
 def _refuse(found: list[str]) -> None:
     if found:
         raise BuildError(
-            f"not released: {len(found)} objections, the first: {found[0]}",
-            hint="a release is built without the variables of the test build",
+            f"not released: {len(found)} objections, first: {found[0]}",
+            hint="build the release without the variables of the test build",
             evidence=found,
         )
 
 
 def _files(package: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of each regular file of a .deb, data first, then control."""
+    """Yield name and bytes of each regular file of a .deb, data part first, then control part."""
     for part in ("--fsys-tarfile", "--ctrl-tarfile"):
         command = ["dpkg-deb", part, package]
         done = tool.run(command, deadline_s=_DEADLINE_S, error=BuildError, check=False)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 # Install the kext that lies beside this script, and load it. Run as root on a Mac.
-# With DESTDIR the files are only put there: that is how a package is built.
+# With DESTDIR the files are only copied below it, as the build of a package needs it.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
@@ -10,12 +10,12 @@ say() { printf '%s\n' "install: $*"; }
 die() { printf '%s\n' "install: $*" >&2; exit 1; }
 
 set -- "$here"/*.kext
-[ $# -eq 1 ] && [ -d "$1" ] || die "there is not exactly one kext beside this script"
+[ $# -eq 1 ] && [ -d "$1" ] || die "exactly one kext must lie beside this script"
 kext=$1
 target=$folder/$(basename "$kext")
 
 if [ -z "${DESTDIR:-}" ]; then
-	[ "$(uname -s)" = Darwin ] || die "this is no Mac"
+	[ "$(uname -s)" = Darwin ] || die "this is not a Mac"
 	[ "$(id -u)" -eq 0 ] || die "run it as root: sudo $0"
 fi
 mkdir -p "$folder"
@@ -30,11 +30,11 @@ chown -R root:wheel "$target"
 say "installed $target"
 major=$(sw_vers -productVersion | cut -d. -f1)
 if [ "$major" -ge 11 ]; then
-	kmutil load -p "$target" || die "kmutil has not loaded it: approve it in System Settings, \
-Privacy & Security, restart, and it is loaded"
-	say "after a restart the kext is loaded at every start"
+	kmutil load -p "$target" || die "kmutil did not load it: approve it in System Settings, \
+Privacy & Security, and restart; then it is loaded"
+	say "the kext is loaded at every start, from the next restart on"
 else
-	kextload "$target" || die "kextload has not loaded it; from 10.13 on approve it in System \
+	kextload "$target" || die "kextload did not load it; from 10.13 on approve it in System \
 Preferences, Security & Privacy, then run this again"
 	say "loaded"
 fi

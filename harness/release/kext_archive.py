@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The release of a kext as an archive with its installer, the same bytes for the same kext.
+"""Pack a kext and its installer into a release archive; the same kext gives the same bytes.
 
-A test build is refused, by its names and by the ABI that it says. Signing is done by
-Apple's codesign where there is one; a kext needs a Developer ID with Apple's leave for kexts.
+A test build is refused, by its names and by its ABI number. On a Mac, codesign can sign the kext;
+a kext needs a Developer ID that Apple has enabled for kernel extensions.
 """
 
 import gzip
@@ -25,15 +25,15 @@ _SCRIPTS = Path(__file__).parent
 _SIGN_S = 300.0
 _PROGRAM_MODE = 0o755
 _INSTALLERS = ("install.sh", "uninstall.sh")
-_FOR_RELEASE = "invoke kernel-build --target macos makes the one for release"
+_FOR_RELEASE = "build the kext for release: invoke kernel-build --target macos"
 _NOBODY = "Developer ID Application: NAME (TEAM)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveRequest:
-    """What is packed: the kext, its release, the time of all files, and who signs it, if anybody.
+    """The kext to pack, the release's version and time, and the identity to sign with, if any.
 
-    `rules` say what tells a test build.
+    `rules` are how a test build is recognised.
     """
 
     kext: Path
@@ -44,10 +44,10 @@ class ArchiveRequest:
 
 
 def make(request: ArchiveRequest, folder: Path) -> Path:
-    """Return the archive, written into a folder whole or not at all.
+    """Write the archive into a folder, whole or not at all, and return it.
 
-    Raises: UsageError for a test build, no kext, or an identity without codesign; BuildError when
-        codesign refuses.
+    Raises: UsageError for a test build, a missing kext, or an identity without codesign;
+        BuildError when codesign fails.
     """
     check_release(request.kext, request.rules)
     _check_stamp(request)
@@ -66,9 +66,9 @@ def make(request: ArchiveRequest, folder: Path) -> Path:
 
 
 def make_symbols(request: ArchiveRequest, dsym: Path, folder: Path) -> Path:
-    """Return an archive of a kext's debug information, for panic-explain and debuggers.
+    """Write an archive of a kext's debug information, for panic-explain and debuggers; return it.
 
-    Raises: UsageError for a test build's.
+    Raises: UsageError when it belongs to a test build.
     """
     check_release(dsym, request.rules)
     file = folder / f"{_name(request)}-symbols.tar.gz"
@@ -82,7 +82,7 @@ def _name(request: ArchiveRequest) -> str:
 
 
 def check_release(kext: Path, rules: ReleaseRules) -> None:
-    """Return when no file of a kext holds a word that only a test build holds.
+    """Return when no file of a kext contains a word that only a test build contains.
 
     Raises: UsageError with the file and the word.
     """
@@ -98,29 +98,29 @@ def check_release(kext: Path, rules: ReleaseRules) -> None:
 
 
 def _check_stamp(request: ArchiveRequest) -> None:
-    """Return when the kext's binary says that it was built for a release's ABI.
+    """Return when the kext's binary records the ABI number of a release.
 
-    Raises: UsageError with what is said against it.
+    Raises: UsageError with every objection.
     """
     name = bundle.info_of(request.kext).executable
     data = (request.kext / "Contents" / "MacOS" / name).read_bytes()
     stamped = bool(request.rules.stamp)
-    found = tuple(gate.objections(name, data, request.rules, stamped=stamped))
-    if found:
-        raise UsageError(found[0], hint=_FOR_RELEASE, evidence=found)
+    objections = tuple(gate.objections(name, data, request.rules, stamped=stamped))
+    if objections:
+        raise UsageError(objections[0], hint=_FOR_RELEASE, evidence=objections)
 
 
-def notarisation(archive: Path, identity: str, *, kext: str) -> tuple[str, ...]:
-    """Return what is left to do before others can load the kext, one step a line.
+def remaining_steps(archive: Path, identity: str, *, kext: str) -> tuple[str, ...]:
+    """Return the steps that remain before others can load the kext, one on each line.
 
-    `kext` is the bundle's name; without an identity signing is one of the steps.
+    `kext` is the bundle's name. Without an identity, signing is one of the steps.
     """
     zipped = f"{kext}.zip"
     sign = " ".join(_sign_command(identity or _NOBODY, kext))
     pack = f"invoke packages --target macos --file {kext}"
     return (
         f"{archive.name}: " + (f"signed by {identity}" if identity else "not signed"),
-        "left to do, on a Mac, with a Developer ID that Apple has enabled for kernel extensions:",
+        "remaining steps, on a Mac with a Developer ID that Apple has enabled for kexts:",
         *(() if identity else (f"sign:     {sign}",)),
         f"notarise: ditto -c -k --keepParent {kext} {zipped}",
         f"          xcrun notarytool submit {zipped} --keychain-profile PROFILE --wait",
@@ -133,7 +133,7 @@ def notarisation(archive: Path, identity: str, *, kext: str) -> tuple[str, ...]:
 def _tar(
     folder: Path, name: str, epoch_s: int, members: Sequence[tuple[str, Path, int]] = ()
 ) -> bytes:
-    """Return an archive: one top folder with single files and, whole, one more folder."""
+    """Return a tar archive with one top folder, which holds `members` and all of `folder`."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         tar.addfile(bundle.entry(name, folder=True, at=epoch_s))
@@ -161,8 +161,8 @@ def _sign_command(identity: str, kext: str) -> tuple[str, ...]:
 def _sign(kext: Path, identity: str) -> None:
     if shutil.which("codesign") is None:
         raise UsageError(
-            "codesign is not here, so nothing can be signed",
-            hint=f"leave --identity out, and on a Mac: "
+            "codesign is not installed, so the kext cannot be signed",
+            hint=f"leave --identity out, and sign on a Mac: "
             f"{' '.join(_sign_command(identity, kext.name))}",
         )
     steps = (
@@ -172,4 +172,4 @@ def _sign(kext: Path, identity: str) -> None:
     for step in steps:
         done = tool.run(step, deadline_s=_SIGN_S, error=BuildError, check=False)
         if done.status != 0:
-            raise BuildError(f"codesign refuses {kext.name}", evidence=done.lines[-20:])
+            raise BuildError(f"codesign failed on {kext.name}", evidence=done.lines[-20:])

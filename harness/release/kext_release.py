@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`packages --target macos`: from the sources to an archive with the kext and its installer.
+"""`packages --target macos`: build an archive with the kext and its installer.
 
-    version -> kext (built here and judged by kext-check, or given) -> archive -> symbols -> sums
+version -> kext (built here and checked by kext-check, or given) -> archive -> symbols -> sums
 
-A kext that was linked on a Mac is given as it is. What only a Mac can do is not done here, it is
-said. Not verified on hardware: no Mac has installed the result.
+A kext that was linked on a Mac is packed unchanged. The steps that only a Mac can do are listed in
+the result. Not verified on hardware: the result has not been installed on a Mac.
 """
 
 import tempfile
@@ -22,14 +22,14 @@ from harness.release.kext_archive import ArchiveRequest
 from harness.release.versions import ReleaseVersion
 
 Progress = Callable[[str], None]
-_ARCHITECTURES = f"{build.LINKED_ARCH} alone: for Apple silicon a Mac links it"
+_ARCHITECTURES = f"only {build.LINKED_ARCH}: a kext for Apple silicon must be linked on a Mac"
 
 
 @dataclass(frozen=True, kw_only=True)
 class KextReleaseRequest:
-    """One release for macOS: of the tree, or of a kext that is `given`; to which folder.
+    """A release for macOS: of the tree, or of the kext `given`, into the folder `out`.
 
-    `identity` is whom codesign signs for, '' for nobody.
+    `identity` is the one that codesign signs with, '' for no signature.
     """
 
     settings: Settings
@@ -41,7 +41,7 @@ class KextReleaseRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class KextRelease:
-    """What was made: files in one folder, and what is left to do, one line a step."""
+    """A finished release: its files in one folder, and the remaining steps, one on each line."""
 
     folder: Path
     files: tuple[Path, ...]
@@ -49,10 +49,10 @@ class KextRelease:
 
 
 def make(request: KextReleaseRequest, progress: Progress) -> KextRelease:
-    """Return the release; its folder holds these files and no other.
+    """Build a release and return it; its folder holds these files and no others.
 
-    Raises: UsageError for what cannot be released as asked, a test build among it; BuildError
-        when the kext does not build, or macOS would refuse it. The folder is then as it was.
+    Raises: UsageError for what cannot be released, such as a test build; BuildError when the kext
+        does not build, or macOS would refuse it. The folder is unchanged then.
     """
     packages, spec = _configured(request.settings)
     root = request.settings.root
@@ -60,23 +60,23 @@ def make(request: KextReleaseRequest, progress: Progress) -> KextRelease:
     final = request.out or build_folder.within(root, "packages", f"{version.text}-macos")
     folders.check_free(final)
     if not version.is_clean:
-        progress("the tree differs from its commit: nobody can build this release again")
+        progress("the tree differs from its commit, so this release cannot be built again")
     with tempfile.TemporaryDirectory(prefix="harness-packages-") as name:
         made = Path(name) / "made"
         kext, dsym = _kext(request, spec, Path(name) / "kext", progress)
-        asked = ArchiveRequest(
+        archive_request = ArchiveRequest(
             kext=kext,
             version=version.text,
             epoch_s=version.epoch_s,
             rules=gate.rules_of(packages),
             identity=request.identity,
         )
-        archive = kext_archive.make(asked, made)
+        archive = kext_archive.make(archive_request, made)
         if dsym is not None:
-            kext_archive.make_symbols(asked, dsym, made)
+            kext_archive.make_symbols(archive_request, dsym, made)
         folders.write_sums(made)
         folders.publish(made, final)
-    left = kext_archive.notarisation(archive, request.identity, kext=kext.name)
+    left = kext_archive.remaining_steps(archive, request.identity, kext=kext.name)
     return KextRelease(
         folder=final,
         files=tuple(sorted(final.iterdir())),
@@ -98,9 +98,9 @@ def _configured(settings: Settings) -> tuple[PackagesSpec, KextSpec]:
 def _kext(
     request: KextReleaseRequest, spec: KextSpec, work: Path, progress: Progress
 ) -> tuple[Path, Path | None]:
-    """Return the kext to release and its symbols: the given one's, if they lie beside it."""
+    """Return the kext to release and its symbols, None when a given kext has none beside it."""
     if request.given is not None:
-        progress(f"{request.given.name} is packed as it is given; invoke kext-check judges it")
+        progress(f"{request.given.name} is packed unchanged; invoke kext-check checks it")
         dsym = request.given.with_name(f"{request.given.name}.dSYM")
         return request.given, dsym if dsym.is_dir() else None
     progress("building the kext")
@@ -108,7 +108,7 @@ def _kext(
     checked = check.check(built.bundle, last=spec.last)
     if not checked.passed:
         raise BuildError(
-            f"macOS would refuse {built.bundle.name}: it is not released",
+            f"macOS would refuse {built.bundle.name}, so it is not released",
             evidence=check.lines(checked),
         )
     return built.bundle, built.dsym

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`packages` from the request to the files of a release.
+"""build the files of a release.
 
-    version -> source -> kernels -> modules (built, checked, signed) -> Debian -> rpm -> checked
+version -> source -> kernels -> modules (built, checked, signed) -> Debian -> rpm -> publish
 
-Whatever is made is checked before it is published: a file with a trace of the test build, or a
-private key, ends the release with nothing in its folder.
+Each file is checked before anything is published: if one has a trace of the test build or holds a
+private key, nothing is published.
 """
 
 import shutil
@@ -29,10 +29,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class PackagesRequest:
-    """One release: for which kernels, signed with which key, to which folder.
+    """The kernels, the signing key and the folder of one release.
 
-    `kernels` are names of [tool.harness.kernels], () for those of the configuration; without
-    `key` the user's own is taken, or made.
+    `kernels` are names of [tool.harness.kernels]; () means those of the configuration. Without
+    `key` the user's own key is used, and created if there is none.
     """
 
     settings: Settings
@@ -46,9 +46,9 @@ class PackagesRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What was made: files in one folder, and the certificate that machines have to trust.
+    """A finished release: its files in one folder, and the certificate for machines to trust.
 
-    `symbols` are the modules with debugging information, for whoever explains a crash.
+    `symbols` are the modules with debugging information, which panic-explain needs.
     """
 
     version: ReleaseVersion
@@ -60,7 +60,7 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class _Module:
-    """A module for one kernel: its debug file, and what goes into the package."""
+    """The module for one kernel: its debug file, and the files of its package."""
 
     release: str
     debug: Path
@@ -69,7 +69,7 @@ class _Module:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """One release in the making: the staged source and everything else in a folder of its own."""
+    """A release that is being built, with the temporary folder of all its files."""
 
     request: PackagesRequest
     spec: PackagesSpec
@@ -79,20 +79,20 @@ class _Job:
 
     @property
     def source(self) -> Path:
-        """The release's source."""
+        """The folder with the release's source."""
         return self.work / "source"
 
     @property
     def made(self) -> Path:
-        """What will be published."""
+        """The folder with the files to publish."""
         return self.work / "made"
 
 
 def make(request: PackagesRequest, progress: Progress) -> Release:
-    """Return the release of the tree as it lies there; its folder holds these files and no other.
+    """Build a release of the working tree and return it; its folder holds no other files.
 
-    Raises: UsageError for what cannot be released as asked, BuildError when a part does not build
-        or must not be released; the folder is then as it was.
+    Raises: UsageError for what cannot be released, BuildError when a part does not build or must
+        not be released. The folder is unchanged then.
     """
     spec = _spec(request)
     root = request.settings.root
@@ -100,7 +100,7 @@ def make(request: PackagesRequest, progress: Progress) -> Release:
     final = request.out or build_folder.within(root, "packages", version.text)
     folders.check_free(final)
     if not version.is_clean:
-        progress("the tree differs from its commit: nobody can build this release again")
+        progress("the tree differs from its commit, so this release cannot be built again")
     with cache.room(root), tempfile.TemporaryDirectory(prefix="harness-packages-") as name:
         work = Path(name)
         job = _Job(request=request, spec=spec, version=version, work=work, progress=progress)
@@ -126,7 +126,7 @@ def _spec(request: PackagesRequest) -> PackagesSpec:
     if request.settings.packages is None:
         raise UsageError(
             f"{request.settings.file} has no [tool.harness.packages]",
-            hint="docs/packages.md says what it holds",
+            hint="docs/packages.md describes it",
         )
     return request.settings.packages
 
@@ -142,12 +142,14 @@ def _kernels(request: PackagesRequest, spec: PackagesSpec) -> tuple[str, ...]:
     unknown = [name for name in chosen if name not in request.settings.kernels]
     if unknown:
         known = ", ".join(sorted(request.settings.kernels))
-        raise UsageError(f"--kernel {unknown[0]}: the configured kernels are: {known}")
+        raise UsageError(
+            f"--kernel {unknown[0]} is not configured; the configured kernels are: {known}"
+        )
     return chosen
 
 
 def _module(job: _Job, name: str, key: SigningKey) -> _Module:
-    """Build the module for one kernel from the release's own source, check it, sign it."""
+    """Build the module for one kernel from the release's own source, check it and sign it."""
     settings, root = job.request.settings, job.request.environment.cache
     kernel = kernels.ensure(name, settings.kernels[name], root=root, progress=job.progress)
     module = settings.module
@@ -194,7 +196,7 @@ def _debian(job: _Job, modules: tuple[_Module, ...]) -> None:
 
 
 def _rpm(job: _Job) -> None:
-    """Write the source's archive and the spec file that rpmbuild makes packages of."""
+    """Write the source's archive and the spec file from which rpmbuild makes packages."""
     top = f"{job.spec.name}-{job.version.text}"
     archive = job.made / f"{top}.tar.gz"
     sources.pack(job.source, archive, top=top, epoch_s=job.version.epoch_s)
@@ -204,7 +206,10 @@ def _rpm(job: _Job) -> None:
 
 
 def _publish(job: _Job, modules: tuple[_Module, ...], final: Path) -> None:
-    """Put all files in place, with their sums; symbols are not summed."""
+    """Write the checksums, add the symbols, and move everything to its final place.
+
+    The checksums do not cover the symbols.
+    """
     folders.write_sums(job.made)
     for one in modules:
         folder = job.made / "symbols" / one.release

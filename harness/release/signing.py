@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Signatures of kernel modules: a key given or made, the kernel's own signer, and a look at it.
+"""Sign kernel modules: take or make a key, run the kernel's signer, verify the signature.
 
-The private key is readable by its owner alone and never leaves its file. The signature is what
-the kernel's scripts/sign-file appends; it is checked here at once, since a kernel says of a bad
-one only that the key was rejected, when the module is loaded.
+Only the owner of the private key can read it, and it is never copied. The signature is appended by
+the kernel's scripts/sign-file. It is verified at once, because a kernel reports a bad one only as
+a rejected key, and only when the module is loaded.
 """
 
 import os
@@ -25,25 +25,27 @@ KEY, CERTIFICATE = "signing-key.pem", "signing.der"
 _DEADLINE_S = 60.0
 _HASH = "sha256"
 _BITS = 4096
-# A MOK is enrolled by hand on each machine; the kernel itself does not look at the dates.
+# Administrators enrol the key by hand on each machine, so it is valid for long. The kernel itself
+# ignores the dates.
 _DAYS = 3650
-# include/linux/module_signature.h: the text, and before it struct module_signature.
+# this text, and before it struct module_signature.
 _MAGIC = b"~Module signature appended~\n"
 _TRAILER = struct.Struct(">BBBBB3xI")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SigningKey:
-    """A private key (PEM) and its certificate (DER), as files."""
+    """The files of a private key (PEM) and its certificate (DER)."""
 
     private: Path
     certificate: Path
 
 
 def key_from_files(private: Path, certificate: Path) -> SigningKey:
-    """Return a key that the user names, when the two files belong together.
+    """Return the key in these two files, when they belong together.
 
-    Raises: UsageError when one cannot be read, is no such thing or others can read the key.
+    Raises: UsageError when a file cannot be read or is of another kind, or when others can read
+        the private key.
     """
     for file in (private, certificate):
         if not file.is_file():
@@ -73,9 +75,9 @@ def key_from_files(private: Path, certificate: Path) -> SigningKey:
 
 
 def own(folder: Path, *, name: str) -> SigningKey:
-    """Return the key of this folder, made now where there is none.
+    """Return the key of this folder; create it if there is none.
 
-    Made once, for each machine that is to trust it has to enrol it by hand.
+    An existing key is never replaced, because each machine that trusts it has enrolled it by hand.
     """
     key = SigningKey(private=folder / KEY, certificate=folder / CERTIFICATE)
     if not key.private.is_file() or not key.certificate.is_file():
@@ -93,9 +95,9 @@ def own(folder: Path, *, name: str) -> SigningKey:
 
 
 def sign(module: Path, key: SigningKey, *, kdir: Path) -> None:
-    """Append a signature to a module that has none, by the signer of its kernel's tools.
+    """Sign an unsigned module with the sign-file program of its kernel.
 
-    Raises: BuildError when the signer fails or what it made does not verify.
+    Raises: BuildError when the program fails or the signature does not verify.
     """
     signer = kdir / "scripts" / "sign-file"
     command = [str(word) for word in (signer, _HASH, key.private, key.certificate, module)]
@@ -119,7 +121,7 @@ def split(data: bytes) -> tuple[bytes, bytes]:
 
 
 def is_signed_by(module: Path, certificate: Path) -> bool:
-    """Return whether a module bears a good signature of this very certificate (DER)."""
+    """Return whether a module has a valid signature by the key of this certificate (DER)."""
     content, signature = split(module.read_bytes())
     if not signature:
         return False
@@ -137,14 +139,14 @@ def is_signed_by(module: Path, certificate: Path) -> bool:
 
 
 def enrolment(certificate: Path) -> tuple[str, ...]:
-    """Return the lines that tell an administrator how a machine comes to trust a certificate."""
+    """Return the lines that tell an administrator how to make a machine trust a certificate."""
     return (
         "Modules are signed. A machine that enforces signatures (Secure Boot, or",
-        "module.sig_enforce=1) has to be told once to trust the certificate:",
+        "module.sig_enforce=1) must once be made to trust the certificate:",
         f"    mokutil --import {certificate}",
-        "and after a reboot, in the firmware's MOK manager: Enroll MOK, the password of before.",
+        "and after a reboot, in the firmware's MOK manager: Enroll MOK, with the same password.",
         f"    mokutil --test-key {certificate}",
-        "says if it is. Without UEFI there is no MOK, and a kernel trusts its own keys only.",
+        "prints whether it is enrolled. Without UEFI there is no MOK, only the kernel's own keys.",
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The source of a release: what git tracks below the chosen places, but what only tests need.
+"""Copy and pack the source of a release: what git tracks in the chosen places, without tests.
 
-By rule, not by a list of files: a new source file is in the next release by being there.
+Patterns choose the files, not a list, so a new source file is part of the next release.
 """
 
 import fnmatch
@@ -22,14 +22,15 @@ def stage(
 ) -> tuple[str, ...]:
     """Copy a release's source into an empty folder and return the names, sorted.
 
-    Shape: `places` are folders or files of the project, `without` patterns of names that stay out
-    (fnmatch, of the whole name: * matches a slash, too).
-    Raises: UsageError when a place holds nothing, or a pattern matches nothing: it is misspelt.
+    Shape: `places` are folders or files of the project. `without` are patterns of names to leave
+    out (fnmatch on the whole name: * matches a slash, too).
+    Raises: UsageError when a place holds no tracked file or a pattern matches nothing: one of
+        them is probably misspelt.
     """
     names = sorted({name for place in places for name in _tracked(project, place)})
     for pattern in without:
         if not fnmatch.filter(names, pattern):
-            raise UsageError(f"no source of the release matches {pattern}, which is to stay out")
+            raise UsageError(f"the pattern {pattern} of sources to leave out matches nothing")
     kept = tuple(name for name in names if not any(fnmatch.fnmatch(name, one) for one in without))
     for name in kept:
         original, copy = project / name, target / name
@@ -60,7 +61,7 @@ def _tracked(project: Path, place: str) -> list[str]:
     names = [name for name in done.text.split("\0") if name and (project / name).is_file()]
     if not names:
         raise UsageError(
-            f"git tracks nothing in {place}, which is to be in the release",
+            f"git tracks no file in {place}, which belongs to the release",
             evidence=done.lines[-5:],
         )
     return names

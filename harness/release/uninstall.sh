@@ -9,13 +9,13 @@ say() { printf '%s\n' "uninstall: $*"; }
 die() { printf '%s\n' "uninstall: $*" >&2; exit 1; }
 
 set -- "$here"/*.kext
-[ $# -eq 1 ] && [ -d "$1" ] || die "there is not exactly one kext beside this script"
+[ $# -eq 1 ] && [ -d "$1" ] || die "exactly one kext must lie beside this script"
 target=$folder/$(basename "$1")
-[ -d "$target" ] || die "$target is not there"
+[ -d "$target" ] || die "$target does not exist"
 
 if [ -z "${DESTDIR:-}" ]; then
 	[ "$(id -u)" -eq 0 ] || die "run it as root: sudo $0"
-	kextunload "$target" || say "it is still loaded: it goes with the next restart"
+	kextunload "$target" || say "it is still loaded, until the next restart"
 fi
 rm -rf "$target"
 say "removed $target"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The version of a release: the project's own number, and how far the tree is from it.
+"""Compute the version of a release: the project's number, and how the tree differs from it.
 
-A tagged commit has the number alone; any other is a snapshot before it, which sorts by the
-commit's time. The time is the one that every file of a package bears, so that a second build of
-the commit gives the same bytes.
+A commit with a tag has exactly that number. Any other commit is a snapshot, which sorts before the
+number and by the commit's time. All files of a package get the commit's time, so that a second
+build of the commit gives the same bytes.
 """
 
 import re
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\d+(\.\d+)*")
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseVersion:
-    """One version, as Debian, rpm and DKMS all take it.
+    """One version, in a form that Debian, rpm and DKMS accept.
 
     Units: epoch_s is the commit's time, seconds since 1970.
     """
@@ -31,14 +31,14 @@ class ReleaseVersion:
 
     @property
     def is_clean(self) -> bool:
-        """Whether it is all of a commit and nothing else, so that it can be built again."""
+        """Whether the tree equals its commit, so that the release can be built again."""
         return not self.text.endswith("+changed")
 
 
 def of_tree(project: Path) -> ReleaseVersion:
-    """Return the version of a project's tree as it lies there.
+    """Return the version of a project's working tree.
 
-    Raises: UsageError outside of a git repository, or without a number in pyproject.toml.
+    Raises: UsageError outside of a git repository, or without a valid number in pyproject.toml.
     """
     number = _number(project / "pyproject.toml")
     commit = _git(project, "rev-parse", "--short=12", "HEAD")
@@ -56,9 +56,9 @@ def _number(file: Path) -> str:
     try:
         number = str(toml_file.read(file)["project"]["version"])
     except KeyError as error:
-        raise UsageError(f"{file}: project.version is expected") from error
+        raise UsageError(f"{file} has no project.version") from error
     if not _NUMBER.fullmatch(number):
-        raise UsageError(f"{file}: project.version: numbers and dots are expected, not {number}")
+        raise UsageError(f"{file}: project.version may have only numbers and dots, not {number}")
     return number
 
 
@@ -68,7 +68,7 @@ def _git(project: Path, *arguments: str) -> str:
     if done.status != 0:
         raise UsageError(
             f"git {arguments[0]} failed in {project}",
-            hint="a release is made of a commit: packages need the project's git repository",
+            hint="a release is built from a commit, so it needs the project's git repository",
             evidence=done.lines[-5:],
         )
     return done.text.strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""debian_build: what is written beside a project's debian/; tests/packages runs the build."""
+"""Tests of debian_packages: the files that are written for the build; tests/packages builds."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ VERSION = ReleaseVersion(text="1.2~git1.abc", commit="abc", epoch_s=1795613487)
 
 @pytest.fixture
 def request_(tmp_path: Path) -> DebianRequest:
-    """Give a request with a debian/ of two files."""
+    """Return a request with a debian/ folder of two files."""
     debian = tmp_path / "debian"
     debian.mkdir()
     (debian / "control").write_text("Source: m\nMaintainer: @MAINTAINER@\n")
@@ -32,8 +32,8 @@ def request_(tmp_path: Path) -> DebianRequest:
     )
 
 
-def test_each_kernel_has_its_stanza(request_: DebianRequest) -> None:
-    """In an order of its own, so that two builds are the same; none without a kernel."""
+def test_control_has_one_stanza_for_each_kernel(request_: DebianRequest) -> None:
+    """The control file has one stanza for each kernel, in a fixed order."""
     assert debian_packages.control(request_) == (
         "Source: m\nMaintainer: A B <a@b.invalid>\n"
         "\nPackage: m-modules-6.1.0-9-cloud-amd64\nDepends: 6.1.0-9-cloud-amd64\n"
@@ -42,8 +42,8 @@ def test_each_kernel_has_its_stanza(request_: DebianRequest) -> None:
     assert "m-modules" not in debian_packages.control(replace(request_, modules={}))
 
 
-def test_the_changelog_has_the_commits_time(request_: DebianRequest) -> None:
-    """In dpkg's format; every file of the packages gets this time."""
+def test_changelog_has_the_commits_time(request_: DebianRequest) -> None:
+    """The changelog has the commit's time, in dpkg's format."""
     head, _, middle, _, end = debian_packages.changelog(request_).splitlines()
 
     assert head == "m (1.2~git1.abc) unstable; urgency=medium"
@@ -51,8 +51,10 @@ def test_the_changelog_has_the_commits_time(request_: DebianRequest) -> None:
     assert end == " -- A B <a@b.invalid>  Wed, 25 Nov 2026 13:31:27 +0000"
 
 
-def test_the_build_sees_nothing_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable of the user's would make other packages on another day."""
+def test_build_environment_has_no_variable_of_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No variable of this process reaches the build, since it could change the packages."""
     monkeypatch.setenv("CFLAGS", "-O0")
 
     found = debian_packages._environment(VERSION)

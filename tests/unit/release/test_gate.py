@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""release_gate: what only a test build has is found in the bytes, also inside of a package."""
+"""Tests of gate: traces of a test build and private keys are found, in packages as well."""
 
 import subprocess
 from pathlib import Path
@@ -17,12 +17,12 @@ KEY = b"-----BEGIN " + b"PRIVATE KEY-----\nMIIE\n"
 
 
 def objections(name: str, data: bytes, *, stamped: bool = True) -> list[str]:
-    """Return what the gate says of one file."""
+    """Return the gate's objections to one file."""
     return list(gate.objections(name, data, RULES, stamped=stamped))
 
 
-def test_a_release_passes() -> None:
-    """A module with a release's stamp, and a text about the test build that is no binary."""
+def test_release_has_no_objection() -> None:
+    """A module of a release passes, and so does a text file that names the test build."""
     assert objections("m.ko", GOOD) == []
     assert objections("README", b"the test build has crash_now") == []
 
@@ -34,33 +34,33 @@ def test_a_release_passes() -> None:
         ("m.ko", GOOD + b"parm=i_know:bool\0", "holds 'i_know' 1 times"),
         ("tool", ELF + b"m_abi=1\0i_know\0", "holds 'i_know'"),
         ("lib.a", b"!<arch>\n" + b"m_abi=1\0crash_now\0", "holds 'crash_now'"),
-        ("m.ko", ELF + b"\0m_abi=0x80000001u\0", "ABI 0x80000001, a test build's"),
-        ("m.ko", ELF + b"\0m_abi=2147483650\0", "ABI 0x80000002, a test build's"),
+        ("m.ko", ELF + b"\0m_abi=0x80000001u\0", "ABI 0x80000001, which only a test build has"),
+        ("m.ko", ELF + b"\0m_abi=2147483650\0", "ABI 0x80000002, which only a test build has"),
         ("m.ko", GOOD + b"\0m_abi=0x80000001u\0", "ABI 0x80000001"),
         ("osq", b"\xcf\xfa\xed\xfe" + b"\0m_abi=0x80000001u\0", "ABI 0x80000001"),
         ("osq", b"\xca\xfe\xba\xbe" + b"\0m_abi=1u\0crash_now\0", "holds 'crash_now'"),
-        ("m.ko", ELF + b"\0start\0", "does not say for which ABI"),
-        ("m.ko", ELF + b"\0other_m_abi=1u\0", "does not say for which ABI"),
-        ("m.ko", b"\xfd7zXZ\0", "is no binary"),
+        ("m.ko", ELF + b"\0start\0", "does not record its ABI"),
+        ("m.ko", ELF + b"\0other_m_abi=1u\0", "does not record its ABI"),
+        ("m.ko", b"\xfd7zXZ\0", "is not a binary"),
         ("notes", b"see\n" + KEY, "holds a private key"),
         ("tool", GOOD + KEY.replace(b"PRIVATE", b"RSA PRIVATE"), "holds a private key"),
     ],
 )
-def test_each_trace_is_an_objection(name: str, data: bytes, words: str) -> None:
-    """One trace, one line that names the file and says what it is."""
+def test_each_trace_of_a_test_build_is_one_objection(name: str, data: bytes, words: str) -> None:
+    """Each trace gives one line, which names the file and the trace."""
     (found,) = objections(name, data)
 
     assert found.startswith(f"{name}: ")
     assert words in found
 
 
-def test_an_unstamped_file_is_fine_where_no_stamp_is_due() -> None:
-    """A program that does not speak to the driver has no ABI."""
+def test_file_that_needs_no_abi_number_passes_without_one() -> None:
+    """A program that does not use the driver needs no ABI number."""
     assert objections("tool", ELF, stamped=False) == []
 
 
 def package(folder: Path, files: dict[str, bytes], *, postinst: bytes = b"") -> Path:
-    """Make a .deb of some files."""
+    """Build a .deb of some files."""
     root = folder / "root"
     for name, data in {"DEBIAN/control": CONTROL, **files}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -78,15 +78,15 @@ CONTROL = (
 )
 
 
-def test_a_good_package_passes(tmp_path: Path) -> None:
-    """Each file of it was read."""
+def test_package_of_a_release_passes(tmp_path: Path) -> None:
+    """A package without a trace of the test build passes."""
     made = package(tmp_path, {"lib/modules/6/m.ko": GOOD, "usr/sbin/tool": ELF})
 
     gate.check_packages((made,), RULES)
 
 
-def test_a_package_is_refused_for_one_file(tmp_path: Path) -> None:
-    """The error has every objection as evidence, with package and file."""
+def test_package_is_refused_with_every_objection(tmp_path: Path) -> None:
+    """The error's evidence has every objection, with the package and the file."""
     files = {"lib/modules/6/m.ko": GOOD + b"crash_now", "usr/sbin/tool": ELF + b"i_know"}
 
     with pytest.raises(BuildError, match="not released: 2 objections") as caught:
@@ -98,16 +98,16 @@ def test_a_package_is_refused_for_one_file(tmp_path: Path) -> None:
     ]
 
 
-def test_a_maintainers_script_is_looked_at_too(tmp_path: Path) -> None:
-    """A key in the control part is as public as one in the data."""
+def test_maintainer_script_is_checked_too(tmp_path: Path) -> None:
+    """A private key in a maintainer script is an objection, too."""
     made = package(tmp_path, {}, postinst=b"#!/bin/sh\n# " + KEY)
 
     with pytest.raises(BuildError, match="postinst: holds a private key"):
         gate.check_packages((made,), RULES)
 
 
-def test_what_is_no_package_is_an_error(tmp_path: Path) -> None:
-    """A file that cannot be read back is not passed."""
+def test_unreadable_package_is_an_error(tmp_path: Path) -> None:
+    """A file that dpkg-deb cannot read raises BuildError."""
     (tmp_path / "m.deb").write_bytes(b"!<arch>\nbroken")
 
     with pytest.raises(BuildError, match="cannot be read back"):

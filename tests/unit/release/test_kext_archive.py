@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""kext_archive: reproducible, root's, without a test build in it; its installer installs."""
+"""Tests of kext_archive: reproducible, owned by root, no test build; its installer works."""
 
 import os
 import plistlib
@@ -29,7 +29,7 @@ echo seal > "$kext/Contents/_CodeSignature/CodeResources"
 
 @pytest.fixture
 def request_(tmp_path: Path) -> ArchiveRequest:
-    """Make a kext, with modes that no Mac would take."""
+    """Return a request for a kext whose binary has mode 666, which macOS would refuse."""
     kext = tmp_path / "built" / "osq.kext"
     (kext / "Contents" / "MacOS").mkdir(parents=True)
     information = {
@@ -50,14 +50,14 @@ def request_(tmp_path: Path) -> ArchiveRequest:
 
 
 def unpacked(request: ArchiveRequest, folder: Path) -> Path:
-    """Return the folder that an archive unpacks to."""
+    """Make an archive, unpack it, and return its top folder."""
     file = kext_archive.make(request, folder)
     subprocess.run(["tar", "-xzf", file, "-C", folder], check=True)
     return folder / file.name.removesuffix(".tar.gz")
 
 
-def test_two_archives_are_one(request_: ArchiveRequest, tmp_path: Path) -> None:
-    """Byte for byte the same, though files were touched in between."""
+def test_archive_is_reproducible(request_: ArchiveRequest, tmp_path: Path) -> None:
+    """Two archives of a kext have the same bytes, even when the times of its files change."""
     first = kext_archive.make(request_, tmp_path / "one")
     for path in request_.kext.rglob("*"):
         os.utime(path, (1, 1))
@@ -68,8 +68,10 @@ def test_two_archives_are_one(request_: ArchiveRequest, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "one").iterdir()] == [first.name]
 
 
-def test_all_of_it_is_roots_alone_to_write(request_: ArchiveRequest, tmp_path: Path) -> None:
-    """root:wheel, folders and scripts 755, files 644, one time, no path of this host."""
+def test_archived_files_belong_to_root_with_fixed_modes(
+    request_: ArchiveRequest, tmp_path: Path
+) -> None:
+    """Files belong to root:wheel; folders and scripts have mode 755, files 644, all one time."""
     file = kext_archive.make(request_, tmp_path)
 
     with tarfile.open(file) as archive:
@@ -87,8 +89,8 @@ def test_all_of_it_is_roots_alone_to_write(request_: ArchiveRequest, tmp_path: P
 
 
 @pytest.mark.parametrize("file", ["Contents/MacOS/osq", "Contents/Info.plist"])
-def test_a_test_build_is_refused(request_: ArchiveRequest, tmp_path: Path, file: str) -> None:
-    """A word of a variant's in any file: no archive, and the file is named."""
+def test_test_build_is_refused(request_: ArchiveRequest, tmp_path: Path, file: str) -> None:
+    """A forbidden word in any file of the kext is refused, and the file is named."""
     path = request_.kext / file
     path.write_bytes(
         path.read_bytes()
@@ -104,12 +106,15 @@ def test_a_test_build_is_refused(request_: ArchiveRequest, tmp_path: Path, file:
 
 @pytest.mark.parametrize(
     ("stamp", "words"),
-    [("osq_abi=0x80000002u", "0x80000002, a test"), ("osq_bai=2u", "does not say for which ABI")],
+    [
+        ("osq_abi=0x80000002u", "0x80000002, which only a test"),
+        ("osq_bai=2u", "does not record its ABI"),
+    ],
 )
-def test_the_abi_of_a_release_must_be_said(
+def test_binary_must_record_the_abi_of_a_release(
     request_: ArchiveRequest, tmp_path: Path, stamp: str, words: str
 ) -> None:
-    """Another number than a release's, or none: no archive."""
+    """A binary with a test build's ABI number, or with none, is refused."""
     binary = request_.kext / "Contents/MacOS/osq"
     binary.write_bytes(binary.read_bytes().replace(b"osq_abi=2u", stamp.encode()))
 
@@ -119,8 +124,10 @@ def test_the_abi_of_a_release_must_be_said(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_installer_stages_and_removes(request_: ArchiveRequest, tmp_path: Path) -> None:
-    """Unpacked and run with DESTDIR: the kext lands where macOS looks, and goes again."""
+def test_installer_and_uninstaller_work_below_destdir(
+    request_: ArchiveRequest, tmp_path: Path
+) -> None:
+    """With DESTDIR the installer copies the kext, and the uninstaller removes it."""
     inner, root = unpacked(request_, tmp_path), tmp_path / "root"
     environment = {**os.environ, "DESTDIR": str(root)}
 
@@ -133,32 +140,34 @@ def test_the_installer_stages_and_removes(request_: ArchiveRequest, tmp_path: Pa
     assert list((root / "Library/Extensions").iterdir()) == []
 
 
-def test_the_installer_refuses_another_system(request_: ArchiveRequest, tmp_path: Path) -> None:
-    """Without DESTDIR it wants a Mac, and says so before it touches anything."""
+def test_installer_refuses_a_system_that_is_no_mac(
+    request_: ArchiveRequest, tmp_path: Path
+) -> None:
+    """Without DESTDIR the installer refuses every system except macOS."""
     script = unpacked(request_, tmp_path) / "install.sh"
 
     done = subprocess.run([script], check=False, capture_output=True, text=True)
 
     assert done.returncode == 1
-    assert "this is no Mac" in done.stderr
+    assert "this is not a Mac" in done.stderr
 
 
-def test_an_identity_needs_codesign(
+def test_identity_without_codesign_is_refused(
     request_: ArchiveRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where codesign is not, nothing is said to be signed."""
+    """Signing without codesign is refused, and the hint has the command for a Mac."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(UsageError, match="codesign is not here") as refused:
+    with pytest.raises(UsageError, match="codesign is not installed") as refused:
         kext_archive.make(replace(request_, identity="Developer ID: X"), tmp_path / "out")
 
     assert "codesign --force --timestamp --sign 'Developer ID: X' osq.kext" in refused.value.hint
 
 
-def test_codesign_seals_the_copy_alone(
+def test_codesign_signs_only_the_copy(
     request_: ArchiveRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is packed is sealed, the build is not touched; a refusal of codesign's is the end."""
+    """The archive has a signed copy, the build stays unsigned; a failure raises BuildError."""
     tool = tmp_path / "bin" / "codesign"
     tool.parent.mkdir()
     tool.write_text(CODESIGN)
@@ -170,13 +179,15 @@ def test_codesign_seals_the_copy_alone(
         names = archive.getnames()
     assert any(name.endswith("_CodeSignature/CodeResources") for name in names)
     assert not (request_.kext / "Contents" / "_CodeSignature").exists()
-    with pytest.raises(BuildError, match="codesign refuses") as caught:
+    with pytest.raises(BuildError, match="codesign failed") as caught:
         kext_archive.make(replace(request_, identity="nobody"), tmp_path / "out")
     assert "X: no identity found" in caught.value.evidence
 
 
-def test_symbols_are_an_archive_of_their_own(request_: ArchiveRequest, tmp_path: Path) -> None:
-    """Under the kext's name, the same twice; those of a test build are refused."""
+def test_symbols_archive_is_reproducible_and_refuses_test_builds(
+    request_: ArchiveRequest, tmp_path: Path
+) -> None:
+    """The archive of symbols is reproducible, and symbols of a test build are refused."""
     dsym = tmp_path / "osq.kext.dSYM"
     (dsym / "Contents").mkdir(parents=True)
     (dsym / "Contents" / "Info.plist").write_text("symbols")
@@ -194,12 +205,12 @@ def test_symbols_are_an_archive_of_their_own(request_: ArchiveRequest, tmp_path:
         kext_archive.make_symbols(request_, dsym, tmp_path)
 
 
-def test_what_is_left_to_do_is_said(tmp_path: Path) -> None:
-    """Signing if it is not done, notarising, stapling, packing; and that nobody verified it."""
+def test_remaining_steps_include_signing_only_when_unsigned(tmp_path: Path) -> None:
+    """The steps include signing only for an unsigned kext, then notarising and packing."""
     archive = tmp_path / "osq-0.1.0-macos.tar.gz"
 
-    unsigned = kext_archive.notarisation(archive, "", kext="osq.kext")
-    signed = kext_archive.notarisation(archive, "Developer ID: X", kext="osq.kext")
+    unsigned = kext_archive.remaining_steps(archive, "", kext="osq.kext")
+    signed = kext_archive.remaining_steps(archive, "Developer ID: X", kext="osq.kext")
 
     assert unsigned[0] == "osq-0.1.0-macos.tar.gz: not signed"
     assert signed[0] == "osq-0.1.0-macos.tar.gz: signed by Developer ID: X"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""signing: keys are private and belong to their certificate; a signature is good or it is not.
+"""Tests of signing: keys stay private and match their certificate; bad signatures are seen.
 
 The kernel's signer is not needed here: openssl makes the same signature, and the trailer is
 written by the kernel's description of it. tests/packages uses the real one.
@@ -20,19 +20,19 @@ MODULE = b"\x7fELF a module"
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
-    """Give a key of our own."""
+    """Return a signing key."""
     return signing.own(tmp_path_factory.mktemp("keys") / "k", name="one")
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
-    """Give another one."""
+    """Return a second signing key."""
     return signing.own(tmp_path_factory.mktemp("keys") / "k", name="other")
 
 
 @pytest.fixture
 def signed(tmp_path: Path, key: SigningKey) -> Path:
-    """Give a module with a signature."""
+    """Return a module that is signed with `key`."""
     module = tmp_path / "m.ko"
     module.write_bytes(MODULE)
     pem = tmp_path / "certificate.pem"
@@ -46,8 +46,8 @@ def signed(tmp_path: Path, key: SigningKey) -> Path:
     return module
 
 
-def test_a_made_key_is_its_owners_alone(key: SigningKey) -> None:
-    """Mode 0600 in a folder of 0700, and it is not made a second time."""
+def test_created_key_is_private_and_created_once(key: SigningKey) -> None:
+    """The key has mode 0600 in a folder with mode 0700, and a second call returns the same key."""
     before = key.private.read_bytes()
 
     again = signing.own(key.private.parent, name="one")
@@ -57,8 +57,8 @@ def test_a_made_key_is_its_owners_alone(key: SigningKey) -> None:
     assert again.private.read_bytes() == before
 
 
-def test_a_key_that_others_can_read_is_refused(tmp_path: Path, key: SigningKey) -> None:
-    """The error says what mends it."""
+def test_key_that_others_can_read_is_refused(tmp_path: Path, key: SigningKey) -> None:
+    """A private key with mode 0640 is refused, and the hint has the chmod command."""
     copy = tmp_path / "key.pem"
     copy.write_bytes(key.private.read_bytes())
     copy.chmod(0o640)
@@ -69,36 +69,38 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, key: SigningKey) 
     assert caught.value.hint == f"chmod 600 {copy}"
 
 
-def test_two_that_do_not_belong_together_are_refused(key: SigningKey, other: SigningKey) -> None:
-    """A module signed so would be refused by every kernel, and late."""
+def test_key_with_another_certificate_is_refused(key: SigningKey, other: SigningKey) -> None:
+    """A private key and the certificate of another one are refused."""
     with pytest.raises(UsageError, match="is not the certificate of"):
         signing.key_from_files(key.private, other.certificate)
 
 
-def test_files_of_another_kind_are_refused(tmp_path: Path, key: SigningKey) -> None:
-    """No file, no key, no certificate: each its own words."""
-    rubbish = tmp_path / "rubbish"
-    rubbish.write_bytes(b"rubbish")
-    rubbish.chmod(0o600)
+def test_files_that_are_no_key_or_certificate_are_refused(tmp_path: Path, key: SigningKey) -> None:
+    """A missing file, a file that is no key and one that is no certificate are each refused."""
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"junk")
+    junk.chmod(0o600)
 
     with pytest.raises(UsageError, match="no such file"):
         signing.key_from_files(tmp_path / "none", key.certificate)
     with pytest.raises(UsageError, match="a private key in PEM"):
-        signing.key_from_files(rubbish, key.certificate)
+        signing.key_from_files(junk, key.certificate)
     with pytest.raises(UsageError, match="a certificate in DER") as caught:
-        signing.key_from_files(key.private, rubbish)
+        signing.key_from_files(key.private, junk)
     assert "-outform DER" in caught.value.hint
 
 
-def test_a_good_signature_is_seen(signed: Path, key: SigningKey, other: SigningKey) -> None:
-    """By its own certificate, and by no other."""
+def test_signature_verifies_only_with_its_own_certificate(
+    signed: Path, key: SigningKey, other: SigningKey
+) -> None:
+    """A signature verifies with its own certificate and with no other."""
     assert signing.split(signed.read_bytes())[0] == MODULE
     assert signing.is_signed_by(signed, key.certificate)
     assert not signing.is_signed_by(signed, other.certificate)
 
 
-def test_one_changed_bit_breaks_it(signed: Path, key: SigningKey) -> None:
-    """In the module as in the signature."""
+def test_changed_bit_makes_the_verification_fail(signed: Path, key: SigningKey) -> None:
+    """One changed bit in the module or in the signature makes the verification fail."""
     data = signed.read_bytes()
     for place in (3, len(MODULE) + 300):
         signed.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
@@ -106,8 +108,8 @@ def test_one_changed_bit_breaks_it(signed: Path, key: SigningKey) -> None:
         assert not signing.is_signed_by(signed, key.certificate)
 
 
-def test_an_unsigned_module_is_unsigned(tmp_path: Path, key: SigningKey) -> None:
-    """Nothing appended, nothing to verify; a size beyond the file is no signature either."""
+def test_unsigned_module_does_not_verify(tmp_path: Path, key: SigningKey) -> None:
+    """An unsigned module, and one with a signature size beyond the file, do not verify."""
     module = tmp_path / "m.ko"
     module.write_bytes(MODULE)
 
@@ -117,8 +119,8 @@ def test_an_unsigned_module_is_unsigned(tmp_path: Path, key: SigningKey) -> None
     assert not signing.is_signed_by(module, key.certificate)
 
 
-def test_a_signer_that_fails_is_heard(tmp_path: Path, key: SigningKey) -> None:
-    """One that ends with an error, and one that says it has signed and has not."""
+def test_signer_without_a_valid_signature_is_an_error(tmp_path: Path, key: SigningKey) -> None:
+    """A signer that fails raises BuildError, and so does one that writes no signature."""
     module = tmp_path / "m.ko"
     module.write_bytes(MODULE)
     signer = tmp_path / "scripts" / "sign-file"

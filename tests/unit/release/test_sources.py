@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""release_source: what git tracks goes in by being there, what tests need stays out by rule."""
+"""Tests of sources: files that git tracks are copied, except those that patterns leave out."""
 
 import subprocess
 import time
@@ -15,7 +15,7 @@ FILES = ("kernel/main.c", "kernel/test_crash.c", "kernel/os/test_other.c", "docs
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Give a project whose files git tracks, but one."""
+    """Return a project in which git tracks all files except one."""
     root = tmp_path / "project"
     for name in (*FILES, "kernel/run"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -27,8 +27,8 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def test_tracked_files_go_in_but_those_of_tests(project: Path, tmp_path: Path) -> None:
-    """Below the places named; modes are 644 or 755, whatever they were."""
+def test_stage_copies_tracked_files_except_excluded_ones(project: Path, tmp_path: Path) -> None:
+    """Only tracked files are copied, without those that match a pattern, with modes 644 or 755."""
     target = tmp_path / "stage"
 
     names = sources.stage(
@@ -45,20 +45,20 @@ def test_tracked_files_go_in_but_those_of_tests(project: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("places", "without", "words"),
     [
-        (["kernal"], [], "tracks nothing in kernal"),  # codespell:ignore kernal
-        (["kernel"], ["kernel/tset_*"], "matches kernel/tset_"),
+        (["kernal"], [], "tracks no file in kernal"),  # codespell:ignore kernal
+        (["kernel"], ["kernel/tset_*"], "pattern kernel/tset_"),
     ],
 )
-def test_a_misspelt_rule_is_an_error(
+def test_rule_that_matches_nothing_is_an_error(
     project: Path, tmp_path: Path, places: list[str], without: list[str], words: str
 ) -> None:
-    """A rule that matches nothing would let in what it was written against."""
+    """A place or a pattern that matches nothing raises UsageError."""
     with pytest.raises(UsageError, match=words):
         sources.stage(project, places, without=without, target=tmp_path / "stage")
 
 
-def test_an_archive_is_the_same_twice(project: Path, tmp_path: Path) -> None:
-    """Whenever it is made, and wherever the files lie; another file changes it."""
+def test_archive_is_reproducible(project: Path, tmp_path: Path) -> None:
+    """An archive depends on the files' content only, not on time or folder."""
     archives = []
     for name in ("one", "two", "three"):
         folder = tmp_path / name / "deeper"

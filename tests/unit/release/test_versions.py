@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""release_version: a tag is the number, anything else sorts before it, a change is said."""
+"""Tests of versions: a tagged commit has the number, other commits sort before it."""
 
 import os
 import subprocess
@@ -23,40 +23,40 @@ class Repository:
         self.commit(WHEN)
 
     def git(self, *arguments: str, when: str = WHEN) -> None:
-        """Run git as nobody in particular."""
+        """Run git with a fixed author, committer and time."""
         who = {"GIT_AUTHOR_NAME": "n", "GIT_AUTHOR_EMAIL": "e", "GIT_COMMITTER_NAME": "n"}
         who |= {"GIT_COMMITTER_EMAIL": "e", "GIT_COMMITTER_DATE": when, "GIT_AUTHOR_DATE": when}
         subprocess.run(["git", *arguments], cwd=self.root, check=True, env={**os.environ, **who})
 
     def write(self, number: str) -> None:
-        """Set the project's number."""
+        """Set the project's number in pyproject.toml."""
         (self.root / "pyproject.toml").write_text(f'[project]\nversion = "{number}"\n')
 
     def commit(self, when: str) -> None:
-        """Commit everything."""
+        """Commit all changes."""
         self.git("add", "-A")
         self.git("commit", "--quiet", "--allow-empty", "-m", "m", when=when)
 
     @property
     def text(self) -> str:
-        """The version's text."""
+        """The text of the tree's version."""
         return versions.of_tree(self.root).text
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    """Give a project with one commit."""
+    """Return a project with one commit."""
     return Repository(tmp_path)
 
 
 def sorts_before(first: str, second: str) -> bool:
-    """Return whether dpkg takes the first for the older."""
+    """Return whether dpkg considers the first version older than the second."""
     command = ["dpkg", "--compare-versions", first, "lt", second]
     return subprocess.run(command, check=False).returncode == 0
 
 
-def test_a_tagged_commit_has_the_number(repository: Repository) -> None:
-    """The number alone, and the commit's time for every file."""
+def test_tagged_commit_has_exactly_the_number(repository: Repository) -> None:
+    """A tagged commit has exactly the number, and the commit's time."""
     repository.git("tag", "v1.2.3")
 
     found = versions.of_tree(repository.root)
@@ -66,8 +66,8 @@ def test_a_tagged_commit_has_the_number(repository: Repository) -> None:
     assert found.epoch_s == 1795613487
 
 
-def test_a_snapshot_sorts_by_time_before_the_number(repository: Repository) -> None:
-    """Two snapshots of one day, and the release they lead to."""
+def test_snapshots_sort_by_time_and_before_the_number(repository: Repository) -> None:
+    """An older snapshot sorts before a newer one, and both before the number."""
     first = repository.text
     repository.commit("2026-11-25T13:31:28+00:00")
     second = repository.text
@@ -77,8 +77,8 @@ def test_a_snapshot_sorts_by_time_before_the_number(repository: Repository) -> N
     assert sorts_before(second, "1.2.3")
 
 
-def test_a_changed_tree_says_so(repository: Repository) -> None:
-    """It sorts behind its commit; a file that git does not know is in no release."""
+def test_changed_tree_is_not_clean(repository: Repository) -> None:
+    """A changed tree sorts after its commit and is not clean; untracked files are ignored."""
     clean = repository.text
     (repository.root / "stray").touch()
     assert repository.text == clean
@@ -90,16 +90,16 @@ def test_a_changed_tree_says_so(repository: Repository) -> None:
     assert sorts_before(clean, found.text)
 
 
-def test_a_number_that_no_package_takes_is_refused(repository: Repository) -> None:
-    """What Debian, rpm and DKMS understand alike is numbers and dots."""
+def test_number_with_a_letter_is_refused(repository: Repository) -> None:
+    """A number that is not digits and dots raises UsageError."""
     repository.write("1.2rc3")
 
     with pytest.raises(UsageError, match="numbers and dots"):
         versions.of_tree(repository.root)
 
 
-def test_without_git_there_is_no_release(tmp_path: Path) -> None:
-    """The hint says that a release is made of a commit."""
+def test_tree_without_git_is_refused(tmp_path: Path) -> None:
+    """Outside of a git repository UsageError is raised, and the hint asks for a commit."""
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1"\n')
 
     with pytest.raises(UsageError, match="git") as caught:
