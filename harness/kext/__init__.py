@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tools for macOS kexts that run on Linux: bundle writer, loader check, emulator."""
+"""Build, check and emulate macOS kexts on Linux."""

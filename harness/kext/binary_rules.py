@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The rules of `check` that are about a kext's binary.
-
-Source: see harness/kext/check.py.
-"""
+"""The rules of `kext-check` for a kext's binary; harness/kext/check.py names their sources."""
 
 import itertools
 import struct
@@ -47,7 +44,7 @@ _S_ATTR_INSTRUCTIONS = 0x80000000
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What the rules look at: a binary, its Info.plist, the facts, first and last release."""
+    """The input of the rules: the binary, its Info.plist, the facts, and the range of releases."""
 
     file: MachO
     plist: dict[str, Any]
@@ -61,7 +58,7 @@ Rule = Callable[[Subject], Iterator[Finding]]
 def _file_type(subject: Subject) -> Iterator[Finding]:
     header = subject.file.header
     if header.cpu_type != macho.CPU_TYPE_X86_64:
-        reason = f"CPU type {header.cpu_type:#x}: only x86_64 can be judged here"
+        reason = f"CPU type {header.cpu_type:#x}: only x86_64 can be checked here"
         yield Finding(rule="architecture", reason=reason)
     if header.file_type != macho.MH_KEXT_BUNDLE:
         reason = f"file type {header.file_type:#x} is not MH_KEXT_BUNDLE (0xb)"
@@ -71,26 +68,28 @@ def _file_type(subject: Subject) -> Iterator[Finding]:
 def _load_commands(subject: Subject) -> Iterator[Finding]:
     numbers = Counter(one.number for one in subject.file.commands)
     for number in sorted(set(numbers) - _ALLOWED):
-        reason = f"load command {number:#x} is not for kexts"
+        reason = f"load command {number:#x} is not allowed in a kext"
         yield Finding(rule="load-command", reason=reason)
     for number, name in _NEEDED.items():
         if not numbers[number]:
             yield Finding(rule="load-command", reason=f"{name} is missing")
         elif numbers[number] > 1:
-            yield Finding(rule="load-command", reason=f"{name} is there more than once")
+            yield Finding(rule="load-command", reason=f"{name} occurs more than once")
 
 
 def _segments(subject: Subject) -> Iterator[Finding]:
     mapped = [one for one in subject.file.segments if one.size_bytes]
     text = subject.file.segment("__TEXT")
     if text is None or text.file_offset or text.address:
-        yield Finding(rule="segment", reason="__TEXT is not at the file's and the image's begin")
+        yield Finding(
+            rule="segment", reason="__TEXT is not at the begin of the file and of the image"
+        )
     for one in mapped:
         yield from _segment(one)
     ordered = sorted(mapped, key=lambda one: one.address)
     for before, after in itertools.pairwise(ordered):
         if before.address + before.size_bytes > after.address:
-            reason = f"{before.name} and {after.name} lie over each other"
+            reason = f"{before.name} and {after.name} overlap"
             yield Finding(rule="segment", reason=reason)
 
 
@@ -104,7 +103,7 @@ def _segment(segment: Segment) -> Iterator[Finding]:
         yield Finding(rule="segment", reason=reason)
     for one in segment.sections:
         if not segment.holds(one.address, one.size_bytes):
-            reason = f"section {one.name} is not inside of {segment.name}"
+            reason = f"section {one.name} is not inside {segment.name}"
             yield Finding(rule="segment", reason=reason)
 
 
@@ -115,12 +114,12 @@ def _kmod_info(subject: Subject) -> Iterator[Finding]:
         return
     raw = subject.file.bytes_at(symbol.value, _KMOD_INFO.size)
     if raw is None:
-        yield Finding(rule="kmod-info", reason="_kmod_info is not inside of a segment")
+        yield Finding(rule="kmod-info", reason="_kmod_info is not inside a segment")
         return
     values = _KMOD_INFO.unpack(raw)
     wanted = ("CFBundleIdentifier", "CFBundleVersion")
     if values[1] != 1:
-        reason = f"kmod_info is of version {values[1]}, not 1"
+        reason = f"kmod_info has version {values[1]}, not 1"
         yield Finding(rule="kmod-info", reason=reason)
     for key, value in zip(wanted, values[3:5], strict=True):
         if macho.text(value) != subject.plist.get(key):
@@ -131,12 +130,12 @@ def _kmod_info(subject: Subject) -> Iterator[Finding]:
 
 
 def _entry(file: MachO, name: str, address: int) -> Iterator[Finding]:
-    """Object to an entry that is not a pointer to code which is relocated with the image."""
+    """Object to a start or stop entry that does not point to code, or is not relocated."""
     raw = file.bytes_at(address, 8) or bytes(8)
     target = int.from_bytes(raw, "little")
     code = [s for g in file.segments for s in g.sections if s.flags & _S_ATTR_INSTRUCTIONS]
     if not any(one.address <= target < one.address + one.size_bytes for one in code):
-        reason = f"kmod_info's {name} is {target:#x}, which is no code"
+        reason = f"kmod_info's {name} is {target:#x}, which is not code"
         yield Finding(rule="kmod-info", reason=reason)
     elif address not in {one.address for one in file.local}:
         reason = f"kmod_info's {name} has no relocation: it would stay {target:#x}"
@@ -151,7 +150,7 @@ def _external(subject: Subject) -> Iterator[Finding]:
             reason = f"external relocation at {one.address:#x} is of kind {one.kind}"
             yield Finding(rule="relocation", reason=f"{reason}, length {one.length}")
         if one.symbol >= len(subject.file.symbols):
-            reason = f"relocation at {one.address:#x} wants symbol {one.symbol} of "
+            reason = f"relocation at {one.address:#x} refers to symbol {one.symbol} of "
             yield Finding(rule="relocation", reason=f"{reason}{len(subject.file.symbols)}")
         yield from _place(subject.file, one)
 
@@ -163,7 +162,7 @@ def _local(subject: Subject) -> Iterator[Finding]:
             reason = f"local relocation at {one.address:#x} is of kind {one.kind}"
             yield Finding(rule="relocation", reason=f"{reason}, length {one.length}")
         if not 1 <= one.symbol <= sections:
-            reason = f"relocation at {one.address:#x} wants section {one.symbol} of {sections}"
+            reason = f"relocation at {one.address:#x} refers to section {one.symbol} of {sections}"
             yield Finding(rule="relocation", reason=reason)
         yield from _place(subject.file, one)
 
@@ -171,12 +170,12 @@ def _local(subject: Subject) -> Iterator[Finding]:
 def _place(file: MachO, relocation: Relocation) -> Iterator[Finding]:
     size = 1 << relocation.length
     if not any(one.size_bytes and one.holds(relocation.address, size) for one in file.segments):
-        reason = f"relocation at {relocation.address:#x} is outside of every segment"
+        reason = f"relocation at {relocation.address:#x} is outside every segment"
         yield Finding(rule="relocation", reason=reason)
 
 
 def _bound(subject: Subject) -> Iterator[Finding]:
-    """Object to an undefined symbol that nothing refers to by a relocation: it stays unbound."""
+    """Object to an undefined symbol without a relocation, since nothing would bind it."""
     used = {one.symbol for one in subject.file.external}
     for number, one in enumerate(subject.file.symbols):
         if one.is_undefined and number not in used:
@@ -194,14 +193,14 @@ def _symbols(subject: Subject) -> Iterator[Finding]:
 def _symbol(subject: Subject, name: str, libraries: set[str]) -> Iterator[Finding]:
     table, (first, last) = subject.facts, subject.releases
     if name in table.refused_symbols:
-        yield Finding(rule="symbol", reason=f"{name} is for Apple's own kexts")
+        yield Finding(rule="symbol", reason=f"{name} is reserved for Apple's own kexts")
         return
     known = table.symbols.get(name)
     if known is None:
-        yield Finding(rule="symbol", reason=f"{name} is in no library of kpi_facts.toml")
+        yield Finding(rule="symbol", reason=f"{name} has no library in kpi_facts.toml")
         return
     if known.library not in libraries:
-        reason = f"{name} is of {known.library}, which OSBundleLibraries does not name"
+        reason = f"{name} belongs to {known.library}, which OSBundleLibraries does not name"
         yield Finding(rule="symbol", reason=reason)
     if not table.is_known_on(name, first):
         reason = f"{name} is known since macOS {known.first}, the kext claims {first} to {last}"
@@ -213,12 +212,12 @@ def _needless(subject: Subject) -> Iterator[Finding]:
     used = symbols_by_library(subject)
     for library in sorted(set(named) if isinstance(named, dict) else set()):
         if library in subject.facts.libraries and library not in used:
-            reason = f"{library} is named, and no symbol of it is used"
+            reason = f"{library} is named, but no symbol of it is used"
             yield Finding(rule="libraries", reason=reason)
 
 
 def _minimum(subject: Subject) -> Iterator[Finding]:
-    """Object to code that was compiled for later releases than the libraries are named for."""
+    """Object to code that was compiled for a later release than the libraries' versions claim."""
     command = subject.file.command(macho.LC_VERSION_MIN_MACOSX)
     at = 8
     if command is None:
@@ -239,7 +238,7 @@ def _undefined(file: MachO) -> tuple[str, ...]:
 
 
 def symbols_by_library(subject: Subject) -> dict[str, int]:
-    """Return how many symbols a kext uses of each library."""
+    """Return how many symbols the kext uses from each library."""
     known = (subject.facts.symbols.get(name) for name in _undefined(subject.file))
     return dict(Counter(one.library for one in known if one))
 

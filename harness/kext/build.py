@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Build a kext on Linux: clang, lld and dsymutil of Debian, and the bundle writer.
+"""Build a kext on Linux with clang, lld and dsymutil of Debian, and with the bundle writer.
 
-The same sources give the same bytes: no path of the host, no time, no order of files is in them.
+The same sources give the same bytes: the files contain no path of the host, no time, and nothing
+that depends on the order of files.
 """
 
 import os
@@ -18,10 +19,10 @@ from harness.kext import bundle, macho
 from harness.model.products import KextSpec
 
 LINKED_ARCH = "x86_64"
-# Without a linker for them on Linux: compiled, so that nothing in the sources stops a Mac.
+# Linux has no linker for these. They are compiled only, to show that the sources build on a Mac.
 COMPILED_ARCHES = {"arm64": "11.0", "arm64e": "12.0"}
 _DEADLINE_S = 120.0
-# -mkernel: no red zone, no SSE, no libraries. The compiler's own headers stay (-nostdlibinc).
+# no red zone, no SSE, no libraries. -nostdlibinc keeps the compiler's own headers.
 _COMPILE = (
     *("-mkernel", "-ffreestanding", "-fno-builtin", "-nostdlibinc", "-fno-common"),
     *("-std=c11", "-O2", "-g", "-fvisibility=hidden", "-fno-omit-frame-pointer"),
@@ -36,7 +37,7 @@ _OLDEST_LLD = 19
 
 @dataclass(frozen=True, kw_only=True)
 class KextBuild:
-    """A kext as a folder, its symbols, and what the compiled-only architectures gave."""
+    """A built kext: its bundle, its symbols, and the number of objects by architecture."""
 
     bundle: Path
     dsym: Path
@@ -51,9 +52,9 @@ class KextBuild:
 
 
 def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild:
-    """Return the kext built into `out`; `arches` of COMPILED_ARCHES are compiled, too.
+    """Build a kext into `out` and return it; also compile it for `arches`, of COMPILED_ARCHES.
 
-    Raises: BuildError with the tool's output; ConfigError for a wrong Info.plist.
+    Raises: BuildError with the tool's output; ConfigError for an invalid Info.plist.
     """
     information = _information(spec.plist)
     shutil.rmtree(out, ignore_errors=True)
@@ -79,7 +80,7 @@ def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild
 
 
 def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> bytes:
-    """Return the binary that comes of one changed source and the objects of all others.
+    """Return the kext's binary, with one changed source and the objects of all others.
 
     Raises: as `build`.
     """
@@ -96,9 +97,9 @@ def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> byte
 
 
 def binary_to_emulate(spec: KextSpec, arch: str, out: Path) -> bytes:
-    """Return all of a kext for an architecture that only a Mac links, joined for the emulator.
+    """Return the kext's binary for the emulator, also for an architecture that only a Mac links.
 
-    The code is the compiler's own; no Mac would load the file. Raises: as `build`.
+    The code is the compiler's own, but a Mac would not load the file. Raises: as `build`.
     """
     information = _information(spec.plist)
     macos = {LINKED_ARCH: spec.macos, **COMPILED_ARCHES}[arch]
@@ -108,7 +109,7 @@ def binary_to_emulate(spec: KextSpec, arch: str, out: Path) -> bytes:
 
 
 def missing_tools() -> tuple[str, ...]:
-    """Return what this host lacks to build a kext; () when it can."""
+    """Return the tools that this host lacks to build a kext; () when it has all."""
     wanted = ((_COMPILER,), _LINKERS, _DSYMUTILS)
     return tuple(names[0] for names in wanted if not any(map(shutil.which, names)))
 
@@ -116,7 +117,7 @@ def missing_tools() -> tuple[str, ...]:
 def name_of(spec: KextSpec) -> str:
     """Return the name of a kext's bundle and binary.
 
-    Raises: ConfigError for a wrong Info.plist.
+    Raises: ConfigError for an invalid Info.plist.
     """
     return _information(spec.plist)["CFBundleExecutable"]
 
@@ -128,17 +129,17 @@ def uuid_of(data: bytes) -> str:
 
 
 def lines(built: KextBuild) -> tuple[str, ...]:
-    """Return what was built, as text."""
+    """Return the lines to print for a built kext."""
     compiled = ", ".join(
         f"{arch} ({count} objects)" for arch, count in built.objects.items() if arch != LINKED_ARCH
     )
-    rest = (f"compiled only: {compiled}; a Mac links them",) if compiled else ()
+    rest = (f"compiled only: {compiled}; they must be linked on a Mac",) if compiled else ()
     return (
         f"{built.bundle}",
         f"symbols: {built.dsym}",
         f"UUID: {built.uuid} ({LINKED_ARCH})",
         *rest,
-        "not verified on hardware: no Mac has loaded it",
+        "not verified on hardware: it was not loaded on a Mac",
     )
 
 
@@ -146,24 +147,26 @@ def _information(plist: Path) -> dict[str, str]:
     try:
         values = plistlib.loads(plist.read_bytes())
     except (OSError, ValueError, plistlib.InvalidFileException) as error:
-        raise ConfigError(plist, "-", f"is no property list: {error}") from error
+        raise ConfigError(plist, "-", f"is not a property list: {error}") from error
     wanted = ("CFBundleExecutable", "CFBundleIdentifier", "CFBundleVersion")
     for key in wanted:
         if not isinstance(values.get(key), str):
-            raise ConfigError(plist, key, "a string is expected")
+            raise ConfigError(plist, key, "must be a string")
     return {key: values[key] for key in wanted}
 
 
 def sources_of(spec: KextSpec) -> tuple[Path, ...]:
-    """Return every source file, in one order for all hosts.
+    """Return every source file, in an order that is the same on all hosts.
 
-    Raises: BuildError where two would make objects of one name.
+    Raises: BuildError when there is none, or when two would have objects of the same name.
     """
     found = [file for pattern in spec.sources for file in sorted(spec.root.glob(pattern))]
     names = [file.stem for file in found]
     twice = {name for name in names if names.count(name) > 1}
     if twice or not found:
-        raise BuildError(f"sources of one name, or none: {', '.join(sorted(twice)) or 'none'}")
+        raise BuildError(
+            f"no sources, or several with the same name: {', '.join(sorted(twice)) or 'none'}"
+        )
     return tuple(found)
 
 
@@ -209,7 +212,7 @@ def _link(
 ) -> Path:
     linked = folder / name
     version = ("-platform_version", "macos", macos or spec.macos, macos or spec.macos)
-    # Paths of objects are in the debug map, which the UUID covers.
+    # The debug map has the paths of the objects, and the UUID covers it. The prefix removes them.
     prefix = ("-oso_prefix", f"{folder.absolute()}/")
     line = [programs.find(*_LINKERS, error=BuildError), "-arch", arch, *version, *_LINK, *prefix]
     _run([*line, "-o", str(linked.absolute()), *(one.name for one in objects)], cwd=folder)
@@ -230,7 +233,8 @@ def _converted(linked: Path) -> bytes:
         return bundle.from_linked(linked.read_bytes())
     except macho.MachOMalformed as error:
         raise BuildError(
-            f"{linked.name}: {error}", hint=f"lld {_OLDEST_LLD} or newer is needed; ./dev has it"
+            f"{linked.name}: {error}",
+            hint=f"lld {_OLDEST_LLD} or newer is needed; ./dev installs it",
         ) from error
 
 
@@ -243,7 +247,7 @@ def _write(folder: Path, name: str, data: bytes, plist: Path) -> None:
 
 
 def _run(command: list[str], *, cwd: Path) -> None:
-    # With it, lld writes no times of files; PATH is the tools' own business.
+    # With ZERO_AR_DATE lld writes no file times.
     environment = {"PATH": os.defpath, "ZERO_AR_DATE": "1", "LC_ALL": "C.UTF-8"}
     within = tool.Surroundings(environment=environment)
     tool.run(command, deadline_s=_DEADLINE_S, error=BuildError, cwd=cwd, within=within)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Turn a bundle that lld has linked into a kext's binary: what Apple's linker makes with -kext.
+"""Convert a bundle that lld has linked into a kext binary, as Apple's linker makes it with -kext.
 
-lld has no kexts (llvm-project's pull request 204805 brings them), but a bundle is near: the same
-code, stubs and pointers. What differs is how pointers are told of (chains for dyld there,
-relocations for the kernel's loader here), the file type, and what lies in __LINKEDIT. Debugging
-entries are left out, since they name files of the host; dsymutil has read them before.
+lld cannot link kexts (llvm-project's pull request 204805 adds them), but a bundle has the same
+code, stubs and pointers. Three things differ: the file type, the content of __LINKEDIT, and how
+pointers are described. A bundle has chained fixups for dyld, a kext has relocations for the
+kernel's loader. Debugging entries are dropped, since they name files of the host; dsymutil has
+read them before.
 """
 
 import struct
@@ -25,7 +26,7 @@ _KEPT = {
     macho.LC_FUNCTION_STARTS,
     macho.LC_DATA_IN_CODE,
 }
-# MH_NOUNDEFS, MH_DYLDLINK, MH_TWOLEVEL: what Apple's linker sets.
+# MH_NOUNDEFS, MH_DYLDLINK and MH_TWOLEVEL, as Apple's linker sets them.
 _FLAGS = 0x85
 _X86_64_RELOC_UNSIGNED = 0
 _POINTER_LENGTH = 3  # two to the power of it, in bytes
@@ -35,7 +36,7 @@ _INDIRECT_LOCAL = 0x80000000
 
 @dataclass(frozen=True, kw_only=True)
 class _Symbols:
-    """The symbols that are kept, in the order that a dysymtab wants, with their new numbers."""
+    """The kept symbols in the order that LC_DYSYMTAB requires, with their new numbers."""
 
     local: tuple[Symbol, ...]
     defined: tuple[Symbol, ...]
@@ -49,15 +50,15 @@ class _Symbols:
 
 
 def from_linked(data: bytes) -> bytes:
-    """Return the kext binary that a linked bundle makes; the same bytes for the same input.
+    """Return the kext binary for a linked bundle; the same input gives the same bytes.
 
-    One of arm64 is for the emulator: Apple's loader wants chained fixups of its own there.
-    Raises: MachOMalformed for input that is no bundle with chained fixups.
+    A binary for arm64 is only for the emulator: Apple's loader requires chained fixups there.
+    Raises: MachOMalformed when the input is not a bundle with chained fixups.
     """
     file = macho.parse(data)
     known = (macho.CPU_TYPE_X86_64, macho.CPU_TYPE_ARM64)
     if file.header.file_type != macho.MH_BUNDLE or file.header.cpu_type not in known:
-        raise MachOMalformed("an x86_64 or arm64 bundle is expected (-bundle)")
+        raise MachOMalformed("it is not an x86_64 or arm64 bundle (-bundle)")
     linkedit = file.segment("__LINKEDIT")
     if linkedit is None:
         raise MachOMalformed("there is no __LINKEDIT segment")
@@ -103,7 +104,7 @@ def _sorted_symbols(file: MachO) -> _Symbols:
 
 
 def _plain(file: MachO, body: bytearray, fixup: Fixup) -> None:
-    """Write a pointer as it is without a chain: its target's address, or an addend."""
+    """Replace a link of a fixup chain by a plain pointer: its target's address, or an addend."""
     for one in file.segments:
         if one.holds(fixup.address, 8):
             struct.pack_into(
@@ -122,7 +123,7 @@ class _Tail:
 
 def _linkedit(file: MachO, symbols: _Symbols, found: tuple[Fixup, ...], start: int) -> _Tail:
     strings, names = _strings(symbols)
-    # In cctools' order, which strip and codesign insist on.
+    # The order of cctools, which strip and codesign require.
     contents = {
         "local": (_local(file, found), macho.RELOCATION.size),
         "functions": (_old_part(file, macho.LC_FUNCTION_STARTS), 1),
@@ -151,7 +152,7 @@ def _local(file: MachO, found: tuple[Fixup, ...]) -> bytes:
         for number, one in enumerate(sections, start=1):
             if one.address <= address < one.address + max(one.size_bytes, 1):
                 return number
-        raise MachOMalformed(f"a pointer leads to {address:#x}, where no section is")
+        raise MachOMalformed(f"a pointer leads to {address:#x}, which is in no section")
 
     return b"".join(
         _relocation(one.address, ordinal(one.value), external=False)
@@ -204,7 +205,7 @@ def _old_part(file: MachO, number: int) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class _Commands:
-    """The load commands that are left, packed."""
+    """The remaining load commands, packed."""
 
     count: int
     data: bytes

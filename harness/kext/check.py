@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the kernel's loader and the builder of kernel collections demand of a kext.
+"""Check a kext against the rules of the kernel's loader and of Apple's kernel collections.
 
-Each rule looks at one thing and yields what it objects to. What the rules are from was read, not
-tried: no Mac has judged with us (not verified on hardware).
+Each rule inspects one thing and yields its objections. The rules come from reading the sources
+below; none has been compared with a Mac's own judgement (not verified on hardware).
 Source: xnu-11417.101.15, libkern/kxld/kxld_kext.c, kxld_object.c, kxld_reloc.c,
 libkern/c++/OSKext.cpp; dyld-1378, cache_builder and mach_o/Image.cpp.
 """
@@ -19,14 +19,14 @@ from harness.kext.binary_rules import Subject
 from harness.kext.findings import Finding
 from harness.kext.kpi import Facts, facts
 
-# OSKextVersion's form: up to three numbers, and a stage: d (development), a, b, fc.
+# The form of OSKextVersion: up to three numbers and a stage: d (development), a, b, fc.
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,2}){0,2}((d|a|b|fc)\d{1,3})?")
 _IDENTIFIER_MAX_BYTES = 63
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A bundle that was looked at: its objections, and what it says of itself."""
+    """The result of a check: the objections, and what the bundle says about itself."""
 
     bundle: Path
     findings: tuple[Finding, ...]
@@ -36,12 +36,12 @@ class Checked:
 
     @property
     def passed(self) -> bool:
-        """Tell whether nothing was objected to."""
+        """Whether there are no objections."""
         return not self.findings
 
 
 def check(bundle: Path, *, last: str | None = None) -> Checked:
-    """Return what is wrong with a kext bundle, for the releases that it claims up to `last`.
+    """Check a kext bundle for all releases from the first that it claims up to `last`.
 
     The first release is that of the lowest KPI version in OSBundleLibraries.
     """
@@ -72,7 +72,7 @@ def check(bundle: Path, *, last: str | None = None) -> Checked:
 
 
 def lines(checked: Checked) -> tuple[str, ...]:
-    """Return a result as text: each objection, or what was looked at."""
+    """Return a result as text: each objection, or what was checked."""
     if not checked.passed:
         found = (f"{one.rule}: {one.reason}" for one in checked.findings)
         return (*found, f"{checked.bundle.name}: refused, {len(checked.findings)} objections")
@@ -80,9 +80,9 @@ def lines(checked: Checked) -> tuple[str, ...]:
     first, last = checked.releases or ("?", "?")
     return (
         *(f"{name}: {count} symbols" for name, count in sorted(used.items())),
-        f"{checked.bundle.name} ({checked.identifier}): nothing to object to",
+        f"{checked.bundle.name} ({checked.identifier}): no objections",
         f"claims macOS {first} to {last}",
-        "not verified on hardware: these are the loader's rules as read, no Mac was asked",
+        "not verified on hardware: the rules come from sources, not from a Mac",
     )
 
 
@@ -95,7 +95,7 @@ def _information(bundle: Path) -> tuple[dict[str, Any] | None, list[Finding]]:
     except (ValueError, plistlib.InvalidFileException) as error:
         return None, [Finding(rule="plist", reason=f"Info.plist cannot be read: {error}")]
     if not isinstance(plist, dict):
-        return None, [Finding(rule="plist", reason="Info.plist is no dictionary")]
+        return None, [Finding(rule="plist", reason="Info.plist is not a dictionary")]
     return plist, []
 
 
@@ -103,12 +103,14 @@ def _layout(bundle: Path, binary: Path) -> Iterator[Finding]:
     if bundle.suffix != ".kext":
         yield Finding(rule="layout", reason=f"{bundle.name} does not end in .kext")
     if not binary.is_file():
-        yield Finding(rule="layout", reason=f"there is no executable {binary.name} in MacOS/")
+        yield Finding(rule="layout", reason=f"MacOS/ has no executable {binary.name}")
     for file in sorted(bundle.rglob("*")):
         if file.is_symlink():
             yield Finding(rule="layout", reason=f"{file.name} is a symbolic link")
         elif file.stat().st_mode & 0o022:
-            yield Finding(rule="layout", reason=f"{file.name} can be written by others than root")
+            yield Finding(
+                rule="layout", reason=f"{file.name} can be written by users other than root"
+            )
 
 
 def _plist_rules(plist: dict[str, Any], table: Facts) -> Iterator[Finding]:
@@ -131,7 +133,7 @@ def _identity(plist: dict[str, Any], _table: Facts) -> Iterator[Finding]:
         yield Finding(rule="plist", reason="CFBundleIdentifier has more than 63 bytes")
     if not _VERSION.fullmatch(str(plist.get("CFBundleVersion", ""))):
         version = plist.get("CFBundleVersion")
-        yield Finding(rule="version", reason=f"CFBundleVersion {version!r} is no kext version")
+        yield Finding(rule="version", reason=f"CFBundleVersion {version!r} is not a kext version")
 
 
 def _libraries(plist: dict[str, Any], table: Facts) -> Iterator[Finding]:
@@ -143,15 +145,15 @@ def _libraries(plist: dict[str, Any], table: Facts) -> Iterator[Finding]:
         return
     for name, version in libraries.items():
         if name in table.refused_libraries:
-            yield Finding(rule="libraries", reason=f"{name} is for Apple's own kexts")
+            yield Finding(rule="libraries", reason=f"{name} is reserved for Apple's own kexts")
         elif name.startswith("com.apple.kpi.") and name not in table.libraries:
             yield Finding(rule="libraries", reason=f"there is no library {name}")
         if not _VERSION.fullmatch(str(version)):
-            yield Finding(rule="version", reason=f"{name}: {version!r} is no version")
+            yield Finding(rule="version", reason=f"{name}: {version!r} is not a version")
 
 
 def _releases(plist: dict[str, Any], table: Facts, last: str | None) -> tuple[str, str]:
-    """Return the first and last release that a kext claims; unsaid: the oldest known."""
+    """Return the first and last release that a kext claims; the first defaults to the oldest."""
     libraries = plist.get("OSBundleLibraries")
     versions = libraries.values() if isinstance(libraries, dict) else ()
     darwins = [int(str(one).split(".")[0]) for one in versions if _VERSION.fullmatch(str(one))]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""An objection to a kext: which rule, and what of the kext breaks it."""
+"""An objection to a kext: the broken rule, and what breaks it."""
 
 from dataclasses import dataclass
 

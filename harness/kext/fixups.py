@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Walk a Mach-O file's chained fixups: where a pointer is to be filled in, and by what.
+"""Read a Mach-O file's chained fixups: the address and the target of each pointer.
 
 Source: dyld-1378, include/mach-o/fixup-chains.h.
 """
@@ -20,7 +20,7 @@ _STRIDE_BYTES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Fixup:
-    """A pointer at an address: to a symbol by name, or, without one, to a place in the file."""
+    """A pointer at an address: to a symbol, or, without a symbol, to a place in the file."""
 
     address: int
     symbol: str | None
@@ -46,7 +46,7 @@ def fixups(file: MachO) -> tuple[Fixup, ...]:
 def _walk(file: MachO, blob: bytes) -> Iterator[Fixup]:
     _version, starts, imports, symbols, count, import_format, packing = _HEADER.unpack_from(blob)
     if import_format != _IMPORT or packing:
-        raise MachOMalformed(f"imports of format {import_format} are not known")
+        raise MachOMalformed(f"import format {import_format} is not supported")
     names = tuple(_import_names(blob, imports, symbols, count))
     (segments,) = struct.unpack_from("<I", blob, starts)
     for index in range(segments):
@@ -65,7 +65,7 @@ def _import_names(blob: bytes, imports: int, symbols: int, count: int) -> Iterat
 def _segment(file: MachO, blob: bytes, at: int, names: tuple[str, ...]) -> Iterator[Fixup]:
     _size, page_bytes, form, segment_at, _most, pages = _STARTS.unpack_from(blob, at)
     if form not in {_PTR_64, _PTR_64_OFFSET}:
-        raise MachOMalformed(f"pointers of format {form} are not known")
+        raise MachOMalformed(f"pointer format {form} is not supported")
     for page in range(pages):
         (start,) = struct.unpack_from("<H", blob, at + _STARTS.size + 2 * page)
         if start != _NO_PAGE:
@@ -76,7 +76,7 @@ def _chain(file: MachO, address: int, names: tuple[str, ...]) -> Iterator[Fixup]
     while True:
         raw = file.bytes_at(address, 8)
         if raw is None:
-            raise MachOMalformed(f"a chain leads to {address:#x}, outside of every segment")
+            raise MachOMalformed(f"a chain leads to {address:#x}, outside every segment")
         value = int.from_bytes(raw, "little")
         if value >> 63:
             yield Fixup(address=address, symbol=names[value & 0xFFFFFF], value=value >> 24 & 0xFF)

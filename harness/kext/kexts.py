@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The project's own kext: where it is built, and that it is up to date before it is loaded."""
+"""Build the project's own kext, and keep it up to date before it is loaded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +15,12 @@ _FOLDER = "kext"
 
 
 def folder_of(spec: KextSpec) -> Path:
-    """Return the folder that a kext is built into."""
+    """Return the folder into which a kext is built."""
     return build_folder.within(spec.project, _FOLDER)
 
 
 def build_all(spec: KextSpec) -> KextBuild:
-    """Return the kext, built for every architecture that it can be built for here.
+    """Build the kext for every architecture that this host can compile, and return it.
 
     Raises: BuildError, ConfigError.
     """
@@ -28,9 +28,9 @@ def build_all(spec: KextSpec) -> KextBuild:
 
 
 def ensure(spec: KextSpec, progress: Progress) -> Path:
-    """Return the bundle, built from the sources as they are now where this host can build it.
+    """Build the kext from its current sources if this host can, and return its bundle.
 
-    Where it cannot, one that lies there already is taken, and that is said.
+    A host that cannot build it uses an existing bundle, and reports that through `progress`.
     Raises: UsageError when there is none; BuildError, ConfigError.
     """
     missing = build.missing_tools()
@@ -42,8 +42,10 @@ def ensure(spec: KextSpec, progress: Progress) -> Path:
     bundle = folder_of(spec) / f"{name}.kext"
     if not bundle.is_dir():
         raise UsageError(
-            f"{name}.kext cannot be built here, and none lies in {bundle.parent}: no {tools}",
-            hint="./dev installs them; --file names one that a Mac has built",
+            f"{name}.kext cannot be built here (missing: {tools}), and {bundle.parent} has none",
+            hint="./dev installs the missing tools; --file names a kext that was built on a Mac",
         )
-    progress(f"{name}.kext as it lies there, maybe older than its sources: no {tools}")
+    progress(
+        f"using the existing {name}.kext, which may be older than its sources (missing: {tools})"
+    )
     return bundle

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What is known of XNU's kernel interface: which symbol is whose, and on which releases."""
+"""Facts about XNU's kernel interface: the library of each symbol, and its first known release."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +12,7 @@ _FILE = Path(__file__).with_name("kpi_facts.toml")
 
 @dataclass(frozen=True, kw_only=True)
 class Kpi:
-    """One symbol: the library that has it, and the first release that is known to have it."""
+    """One symbol: its library, and the first release that is known to have it."""
 
     symbol: str
     library: str
@@ -21,7 +21,7 @@ class Kpi:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The table: releases in order, symbols by name, and what is Apple's alone."""
+    """The table of facts: releases in order, symbols by name, and those reserved for Apple."""
 
     darwin: dict[str, int]
     symbols: dict[str, Kpi]
@@ -34,17 +34,17 @@ class Facts:
         return frozenset(one.library for one in self.symbols.values())
 
     def release_of(self, darwin: int) -> str | None:
-        """Return the macOS release of a version of Darwin."""
+        """Return the macOS release for a version of Darwin."""
         return next((name for name, number in self.darwin.items() if number == darwin), None)
 
     def is_known_on(self, symbol: str, release: str) -> bool:
-        """Tell whether a symbol is known to be there on a release."""
+        """Return whether a release is known to have a symbol."""
         return self.darwin[self.symbols[symbol].first] <= self.darwin[release]
 
 
 @cache
 def facts() -> Facts:
-    """Return the table of this project."""
+    """Return the facts of kpi_facts.toml."""
     table = toml_file.read(_FILE)
     oldest = next(iter(table["releases"]))
     lists = {oldest: table["both"], **table["later"]}

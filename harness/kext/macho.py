@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read a 64-bit Mach-O file into values: what the bundle writer, check and emulator share.
+"""Read a 64-bit Mach-O file into values, for the bundle writer, the check and the emulator.
 
 Source: the public headers of xnu-11417.101.15, EXTERNAL_HEADERS/mach-o/loader.h, nlist.h and
 reloc.h, whose names are kept.
 
-Not macholib 1.16 or lief 1.0: of a kext's 71 external and 17 local relocations neither reads any,
-and both accept a name outside of the string table and a segment that ends after the file.
+Why not macholib 1.16 or lief 1.0: neither reads a kext's external and local relocations (the test
+kext has 71 and 17), and both accept a name outside of the string table and a segment that ends
+after the file.
 """
 
 import struct
@@ -38,12 +39,12 @@ RELOCATION = struct.Struct("<iI")
 
 
 class MachOMalformed(ValueError):
-    """Raised for bytes that are no whole 64-bit little-endian Mach-O file."""
+    """Raised for bytes that are not a complete 64-bit little-endian Mach-O file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The first 32 bytes."""
+    """The first 32 bytes of a file."""
 
     cpu_type: int
     cpu_subtype: int
@@ -53,7 +54,7 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One load command: its number, where it lies, its bytes."""
+    """One load command: its number, offset and bytes."""
 
     number: int
     offset: int
@@ -62,7 +63,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section, with the bytes' place in memory and in the file."""
+    """One section, with the place of its bytes in memory and in the file."""
 
     segment: str
     name: str
@@ -74,7 +75,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """One segment: where it is mapped, what of the file fills it, and how it is protected."""
+    """One segment: its address, its bytes in the file, and its protection."""
 
     name: str
     address: int
@@ -85,7 +86,7 @@ class Segment:
     sections: tuple[Section, ...]
 
     def holds(self, address: int, size_bytes: int) -> bool:
-        """Tell whether a range lies in it, as mapped."""
+        """Return whether a range of addresses lies inside the segment."""
         return self.address <= address <= self.address + self.size_bytes - size_bytes
 
 
@@ -101,18 +102,18 @@ class Symbol:
 
     @property
     def is_stab(self) -> bool:
-        """Tell whether it is a debugging entry."""
+        """Whether it is a debugging entry."""
         return bool(self.kind & N_STAB)
 
     @property
     def is_undefined(self) -> bool:
-        """Tell whether somebody else has to define it."""
+        """Whether another file must define the symbol."""
         return not self.is_stab and self.kind & N_TYPE == N_UNDF
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relocation:
-    """One entry of the external or local relocations; `address` counts from __TEXT."""
+    """One external or local relocation; `address` counts from the begin of __TEXT."""
 
     address: int
     symbol: int
@@ -124,7 +125,7 @@ class Relocation:
 
 @dataclass(frozen=True, kw_only=True)
 class MachO:
-    """A file, read: `data` is all of it, the other fields are what it says of itself."""
+    """A parsed file: `data` is the whole file, the other fields are its contents as values."""
 
     data: bytes
     header: Header
@@ -135,22 +136,22 @@ class MachO:
     local: tuple[Relocation, ...]
 
     def command(self, number: int) -> Command | None:
-        """Return the first command of a number."""
+        """Return the first load command with this number."""
         return next((one for one in self.commands if one.number == number), None)
 
     def segment(self, name: str) -> Segment | None:
-        """Return a segment by its name."""
+        """Return the segment with this name."""
         return next((one for one in self.segments if one.name == name), None)
 
     def symbol(self, name: str) -> Symbol | None:
-        """Return a defined symbol by its name."""
+        """Return the defined symbol with this name."""
         for one in self.symbols:
             if one.name == name and not one.is_stab and not one.is_undefined:
                 return one
         return None
 
     def bytes_at(self, address: int, size_bytes: int) -> bytes | None:
-        """Return what the file puts at an address, zeros where it only reserves room."""
+        """Return the file's bytes for an address; zeros where it only reserves memory."""
         for one in self.segments:
             if one.size_bytes and one.holds(address, size_bytes):
                 begin = one.file_offset + address - one.address
@@ -160,9 +161,9 @@ class MachO:
 
 
 def parse(data: bytes) -> MachO:
-    """Return a file's headers, symbols and relocations.
+    """Parse a file's headers, symbols and relocations.
 
-    Raises: MachOMalformed where something does not lie inside of the file.
+    Raises: MachOMalformed when a part lies outside of the file.
     """
     try:
         magic, cpu, subtype, kind, count, size, flags, _reserved = HEADER.unpack_from(data)
@@ -197,7 +198,7 @@ def _commands(data: bytes, count: int, size_bytes: int) -> Iterator[Command]:
 
 
 def text(raw: bytes) -> str:
-    """Return a name that is padded with NULs."""
+    """Return a name without the NUL bytes that pad it."""
     return raw.rstrip(b"\0").decode("utf-8", "backslashreplace")
 
 
@@ -231,7 +232,7 @@ def _segment(command: Command) -> Segment:
 def _check_segments(segments: tuple[Segment, ...], size_bytes: int) -> None:
     for one in segments:
         if one.file_offset + one.file_bytes > size_bytes:
-            raise MachOMalformed(f"segment {one.name} goes past the end of the file")
+            raise MachOMalformed(f"segment {one.name} extends past the end of the file")
 
 
 def _symbols(data: bytes, commands: tuple[Command, ...]) -> tuple[Symbol, ...]:
@@ -240,7 +241,7 @@ def _symbols(data: bytes, commands: tuple[Command, ...]) -> tuple[Symbol, ...]:
         return ()
     _number, _size, offset, count, strings, string_bytes = SYMTAB.unpack_from(table.data)
     if strings + string_bytes > len(data):
-        raise MachOMalformed("the string table goes past the end of the file")
+        raise MachOMalformed("the string table extends past the end of the file")
     found = []
     for index in range(count):
         entry = NLIST.unpack_from(data, offset + index * NLIST.size)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of the kext: its build, its judge, and its machine code under the emulator."""
+"""Tests of the kext: its build, the loader check, and its machine code under the emulator."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Bundles with one fault each, made from a good one: what kext-check must refuse, and why."""
+"""Bundles with one fault each, made from a good one, and why kext-check must refuse each."""
 
 import plistlib
 import shutil
@@ -16,14 +16,14 @@ Edit = Callable[["Draft"], None]
 
 @dataclass
 class Draft:
-    """A bundle's two files, to be changed before they are written."""
+    """The two files of a bundle, which an edit changes before they are written."""
 
     plist: dict[str, Any]
     data: bytearray
     folder: Path
 
     def file(self) -> macho.MachO:
-        """Return the binary as it is now."""
+        """Parse the binary in its current state."""
         return macho.parse(bytes(self.data))
 
     def put(self, form: str, offset: int, *values: int) -> None:
@@ -31,13 +31,13 @@ class Draft:
         struct.pack_into(form, self.data, offset, *values)
 
     def command(self, number: int) -> int:
-        """Return where a load command lies."""
+        """Return the file offset of a load command."""
         found = self.file().command(number)
         assert found is not None
         return found.offset
 
-    def renamed(self, old: str, new: str) -> None:
-        """Give a symbol another name, of the same length or less."""
+    def rename(self, old: str, new: str) -> None:
+        """Rename a symbol; the new name must not be longer."""
         before, after = old.encode() + b"\0", (new.encode() + b"\0").ljust(len(old) + 1, b"\0")
         assert self.data.count(b"\0" + before) == 1, old
         assert len(after) == len(before)
@@ -51,7 +51,7 @@ class Draft:
         raise AssertionError(hex(address))
 
     def relocation(self, which: str, index: int = 0) -> int:
-        """Return where the first external or local relocation lies in the file."""
+        """Return the file offset of an external or local relocation."""
         table = self.file().command(macho.LC_DYSYMTAB)
         assert table is not None
         column = {"external": 16, "local": 18}[which]
@@ -59,8 +59,8 @@ class Draft:
         return offset + index * macho.RELOCATION.size
 
 
-def made(good: Path, folder: Path, edit: Edit) -> Path:
-    """Return a copy of a bundle with one fault."""
+def write_broken(good: Path, folder: Path, edit: Edit) -> Path:
+    """Copy a bundle, apply an edit to the copy, and return it."""
     bundle = folder / good.name
     shutil.copytree(good, bundle)
     plist = bundle / "Contents" / "Info.plist"
@@ -99,7 +99,7 @@ def _plist(key: str, value: object) -> Edit:
 
 
 def _symbol(old: str, new: str) -> Edit:
-    return lambda draft: draft.renamed(old, new)
+    return lambda draft: draft.rename(old, new)
 
 
 def _kmod(offset: int, form: str, value: int) -> Edit:
@@ -134,7 +134,7 @@ def _without_binary(draft: Draft) -> None:
 
 
 def _without_kmod(draft: Draft) -> None:
-    draft.renamed("_kmod_info", "_kmod_inf0")
+    draft.rename("_kmod_info", "_kmod_inf0")
 
 
 def _unrelocated_stop(draft: Draft) -> None:
@@ -163,14 +163,18 @@ def _overlapping(draft: Draft) -> None:
 
 
 BROKEN: dict[str, tuple[Edit, str, str]] = {
-    # name: how it is made, the rule that must refuse it, words that the reason must have
-    "no-iokit": (_library("com.apple.kpi.iokit"), "symbol", "_IOMalloc is of com.apple.kpi.iokit"),
+    # the edit, the rule that must object, and words of its reason.
+    "no-iokit": (
+        _library("com.apple.kpi.iokit"),
+        "symbol",
+        "_IOMalloc belongs to com.apple.kpi.iokit",
+    ),
     "no-libraries": (_plist("OSBundleLibraries", {}), "libraries", "nothing can be linked"),
     "private": (_named("com.apple.kpi.private"), "libraries", "Apple's own kexts"),
     "unknown-library": (_named("com.apple.kpi.gpu"), "libraries", "there is no library"),
     "needless": (_named("com.apple.kpi.dsep"), "libraries", "no symbol of it is used"),
     "no-type": (_plist("CFBundlePackageType", "APPL"), "plist", "is not KEXT"),
-    "bad-version": (_plist("CFBundleVersion", "1.0-rc1"), "version", "is no kext version"),
+    "bad-version": (_plist("CFBundleVersion", "1.0-rc1"), "version", "is not a kext version"),
     "long-name": (_plist("CFBundleIdentifier", "a." * 40), "plist", "more than 63 bytes"),
     "other-name": (_plist("CFBundleIdentifier", "org.other"), "kmod-info", "kmod_info says"),
     "file-type": (lambda d: d.put("<I", 12, macho.MH_BUNDLE), "file-type", "0x8 is not"),
@@ -181,7 +185,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "fixups": (
         lambda d: d.put("<I", d.command(macho.LC_FUNCTION_STARTS), 0x80000034),
         "load-command",
-        "0x80000034 is not for kexts",
+        "0x80000034 is not allowed in a kext",
     ),
     "no-uuid": (
         lambda d: d.put("<I", d.command(macho.LC_UUID), macho.LC_NOTE),
@@ -189,13 +193,13 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "LC_UUID is missing",
     ),
     "writable-code": (_writable_code, "segment", "__TEXT can be written and executed"),
-    "overlap": (_overlapping, "segment", "lie over each other"),
+    "overlap": (_overlapping, "segment", "overlap"),
     "no-kmod-info": (_without_kmod, "kmod-info", "_kmod_info is not defined"),
-    "kmod-version": (_kmod(8, "<i", 2), "kmod-info", "of version 2, not 1"),
+    "kmod-version": (_kmod(8, "<i", 2), "kmod-info", "version 2, not 1"),
     "start-nowhere": (_kmod(180, "<Q", 0x90001), "kmod-info", "start is 0x90001"),
     "stop-unrelocated": (_unrelocated_stop, "kmod-info", "stop has no relocation"),
-    "out-of-segment": (_relocated("external", 0x7FFF0), "relocation", "outside of every segment"),
-    "local-out": (_relocated("local", -8), "relocation", "outside of every segment"),
+    "out-of-segment": (_relocated("external", 0x7FFF0), "relocation", "outside every segment"),
+    "local-out": (_relocated("local", -8), "relocation", "outside every segment"),
     "relocation-kind": (
         _packed("external", lambda p: p | 5 << 28),
         "relocation",
@@ -204,18 +208,18 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "symbol-index": (
         _packed("external", lambda p: p & ~0xFFFFFF | 9999),
         "relocation",
-        "wants symbol 9999",
+        "symbol 9999",
     ),
     "section-index": (
         _packed("local", lambda p: p & ~0xFFFFFF | 99),
         "relocation",
-        "wants section 99",
+        "section 99",
     ),
-    "unknown-symbol": (_symbol("_proc_selfppid", "_proc_selfxpid"), "symbol", "is in no library"),
+    "unknown-symbol": (_symbol("_proc_selfppid", "_proc_selfxpid"), "symbol", "has no library"),
     "private-symbol": (_symbol("_strnlen", "_tsleep"), "symbol", "Apple's own kexts"),
     "later-symbol": (_symbol("_memset", "_memchr"), "symbol", "known since macOS 15"),
     "later-compiled": (_later_minimum, "version", "compiled for macOS 11.0, claims 10.10"),
     "no-binary": (_without_binary, "layout", "no executable osq"),
-    "writable": (_writable_by_all, "layout", "can be written by others"),
+    "writable": (_writable_by_all, "layout", "can be written by users"),
     "symlink": (_linked, "layout", "is a symbolic link"),
 }

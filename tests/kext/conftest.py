@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kext, built once for all tests, and its code for each processor."""
+"""Build the kext once for all tests, and its code for each processor."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def spec() -> KextSpec:
-    """The project's kext, as pyproject.toml says it."""
+    """Return the configuration of the project's kext."""
     found = config.load(ROOT / "pyproject.toml").kext
     assert found is not None
     return found
@@ -23,7 +23,7 @@ def spec() -> KextSpec:
 
 @pytest.fixture(scope="session")
 def built(spec: KextSpec, tmp_path_factory: pytest.TempPathFactory) -> KextBuild:
-    """The kext, built for x86_64."""
+    """Return the kext, built for x86_64."""
     return build.build(spec, tmp_path_factory.mktemp("kext") / "out")
 
 
@@ -34,7 +34,7 @@ def binary(
     spec: KextSpec,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> bytes:
-    """The kext's machine code: as it is loaded, and for Apple silicon joined for the emulator."""
+    """Return the kext's machine code: for x86_64 as loaded, for arm64 linked for the emulator."""
     if request.param == build.LINKED_ARCH:
         return built.binary.read_bytes()
     return build.binary_to_emulate(spec, request.param, tmp_path_factory.mktemp("kext"))

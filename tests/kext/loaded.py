@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The emulated kext, as the shared bodies want a driver."""
+"""The emulated kext with the interface that the shared test bodies require of a driver."""
 
 from harness.kext.emulator.device import Device
 from harness.kext.emulator.kernel import Kernel
@@ -16,13 +16,13 @@ class EmulatedLoaded:
         self._device = Device(kernel)
 
     def peer(self) -> EmulatedPeer:
-        """Return a new process of root's."""
+        """Return a new process of root."""
         return EmulatedPeer(self._device, self.kernel.process())
 
     def program(self, name: str) -> str:
-        """Return a path: there are no files behind those that kauth tells."""
+        """Return a path; no file exists there, since kauth reports only the path."""
         return f"/usr/local/bin/{name}"
 
     def error_name(self, number: int) -> str:
-        """Return BSD's name of an error."""
+        """Return the BSD name of an error number."""
         return error_name(System.MACOS, number)

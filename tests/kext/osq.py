@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The driver's protocol, spoken to the emulated device by processes of the emulated kernel.
+"""The driver's protocol, between processes of the emulated kernel and the emulated device.
 
-Numbers are read out of kernel/uapi/osq.h, as BSD's ioctls have them.
+The ioctl numbers are computed from kernel/uapi/osq.h in BSD's encoding.
 """
 
 import re
@@ -25,7 +25,7 @@ _FILEOP = "com.apple.kauth.fileop"
 
 
 def _commands() -> dict[str, int]:
-    """Return every ioctl as BSD numbers it, and one that nobody knows."""
+    """Return every ioctl with its BSD number, and one that the driver does not know."""
     found = {
         name: command(_DIRECTIONS[kind], "q", int(number), SIZES[struct_name])
         for name, kind, number, struct_name in _IOCTL.findall(HEADER.read_text())
@@ -37,7 +37,7 @@ COMMANDS = _commands()
 
 
 class EmulatedPeer:
-    """A process of the emulated kernel's; see tests/shared/client.py."""
+    """A process of the emulated kernel, with the interface of tests/shared/client.py."""
 
     def __init__(self, device: Device, process: Process) -> None:
         self.device = device
@@ -48,7 +48,7 @@ class EmulatedPeer:
         self.call: Call | None = None
 
     def open(self, *, wait: bool = True) -> int:
-        """Open the device."""
+        """Open the device and return the error number."""
         error, self.descriptor = self.device.open(self.process)
         self._flags = 0 if wait else NONBLOCK
         return error
@@ -60,55 +60,55 @@ class EmulatedPeer:
         self.descriptor = None
 
     def ioctl(self, name: str, data: bytes) -> tuple[int, bytes]:
-        """Carry out an ioctl."""
+        """Run an ioctl; return the error number and the argument afterwards."""
         return self.device.ioctl(self.process, COMMANDS[name], data, flags=self._flags)
 
     def begin(self, name: str, data: bytes) -> None:
-        """Begin an ioctl, and let it come to where it waits."""
+        """Begin an ioctl and run it until it waits or ends."""
         self.call = self.device.begin_ioctl(self.process, COMMANDS[name], data, flags=self._flags)
         self.device.kernel.threads.run_to_wait(self.call.thread)
 
     def is_waiting(self) -> bool:
-        """Tell whether the ioctl of `begin` would still wait."""
+        """Return whether the ioctl of `begin` still waits."""
         assert self.call is not None
         thread = self.call.thread
         return is_waiting(thread) and not (thread.wait and thread.wait.is_over())
 
     def end(self) -> tuple[int, bytes]:
-        """Let it come to its end."""
+        """Finish the ioctl of `begin`; return the error number and the argument."""
         assert self.call is not None
         self.device.kernel.threads.finish(self.call.thread)
         return self.device.end_ioctl(self.call)
 
     def ioctl_of_child(self, name: str, data: bytes) -> int:
-        """Have a child carry out an ioctl."""
+        """Run an ioctl in a child process and return its error number."""
         child = self.device.kernel.process(parent=self.process)
         return self.device.ioctl(child, COMMANDS[name], data)[0]
 
     def map(self, size_bytes: int) -> int:
-        """Map the ring by MAP: XNU has no mmap of a driver's own."""
+        """Map the ring with the ioctl MAP, since an XNU driver has no mmap of its own."""
         error, answer = self.ioctl("MAP", b"")
         if not error:
-            self.address, shown = struct.unpack("<2Q", answer)
-            assert shown == size_bytes
+            self.address, mapped_bytes = struct.unpack("<2Q", answer)
+            assert mapped_bytes == size_bytes
         return error
 
     def read(self, offset: int, size_bytes: int) -> bytes:
-        """Return what the process sees of the ring."""
+        """Return bytes of the ring as the process sees them."""
         return self.device.kernel.user_memory(self.process, self.address + offset, size_bytes)
 
     def run(self, path: str) -> None:
-        """Have every listener hear of a child's exec."""
+        """Report the exec of a child process to every kauth listener."""
         kernel = self.device.kernel
         who = kernel.process(parent=self.process)
         kernel.fire(_FILEOP, who, _EXEC_ACTION, kernel.file(), kernel.put_text(path), 0, 0)
 
     def become_heir(self) -> None:
-        """Replace the program: the same number, another task."""
+        """Replace the process's program: the process id stays, the task is new."""
         self.process = self.device.kernel.executed(self.process)
 
     def die(self) -> None:
-        """End: the kernel closes what was open."""
+        """End the process; the kernel closes its descriptors."""
         self.device.kernel.end(self.process)
         if self.descriptor is not None:
             self.close()
@@ -123,7 +123,10 @@ class Client(client.Client):
 
     @classmethod
     def open(cls, kernel: Kernel, process: Process | None = None) -> "Client":
-        """Return a client; Refused when the device refuses."""
+        """Open the device and return a client.
+
+        Raises: Refused when the device refuses.
+        """
         peer = EmulatedPeer(Device(kernel), process or kernel.process())
         error = peer.open()
         if error:
@@ -132,33 +135,36 @@ class Client(client.Client):
 
     @property
     def device(self) -> Device:
-        """The device."""
+        """The emulated device."""
         return self.of.device
 
     @property
     def process(self) -> Process:
-        """The process that has it open."""
+        """The process that has the device open."""
         return self.of.process
 
     @property
     def descriptor(self) -> Descriptor:
-        """By which it has it open."""
+        """The descriptor of the open device."""
         assert self.of.descriptor is not None
         return self.of.descriptor
 
     @property
     def address(self) -> int:
-        """Where it sees the ring."""
+        """The ring's address in the process."""
         return self.of.address
 
     def ask(self, name: str, data: bytes = b"", *, who: Process | None = None) -> bytes:
-        """Carry out an ioctl, by another process where one is given; Refused when it fails."""
+        """Run an ioctl, in process `who` if it is given, and return the argument afterwards.
+
+        Raises: Refused when the ioctl fails.
+        """
         error, answer = self.device.ioctl(who or self.process, COMMANDS[name], data)
         if error:
             raise Refused(error)
         return answer
 
     def begin_wait(self, *, flags: int = 0) -> Call:
-        """Begin a SYNC that waits."""
+        """Begin a SYNC that waits for records."""
         argument = self.sync_argument(flags=SYNC_WAIT)
         return self.device.begin_ioctl(self.process, COMMANDS["SYNC"], argument, flags=flags)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the kext must do in an emulated kernel: each a function that a fault in it makes fail.
+"""The list of scenarios, each of which checks one behaviour of the kext in an emulated kernel.
 
-They are run on the kext as it is (test_kext.py), and on kexts with one planted fault each
-(test_planted.py), of which every one must fail here.
+test_kext.py runs them on the kext itself, where all must pass. test_planted.py runs them on kexts
+with one planted fault each, where one must fail.
 """
 
 from collections.abc import Callable
@@ -14,30 +14,30 @@ from tests.kext.steps import Boot
 
 SCENARIOS: tuple[Callable[[Boot], None], ...] = (
     device.start_and_stop,
-    device.five_lives_on_one_image,
+    device.image_can_be_started_again,
     device.unloading_while_in_use_is_refused,
-    device.one_owner,
-    device.a_stranger_costs_the_queue,
-    device.a_program_started_by_exec_is_a_stranger,
-    device.a_dead_owners_device_is_free,
+    device.device_has_one_root_owner_at_a_time,
+    device.call_of_a_child_invalidates_the_queue,
+    device.program_after_exec_is_not_the_owner,
+    device.device_of_a_dead_owner_is_free,
     device.each_misuse_has_its_own_error,
-    device.caps_tell_what_works,
+    device.caps_name_the_types_that_can_be_subscribed_to,
     records.an_exec_gives_one_record,
-    records.other_file_operations_give_none,
-    records.a_long_path_is_cut_at_kauths_most,
-    records.every_attempt_is_accounted,
-    records.too_many_at_once_are_counted,
-    events.what_is_done_to_sockets_is_told,
-    events.filters_that_are_still_on_sockets_keep_the_kext,
-    events.only_the_chosen_actions_are_told,
-    events.what_happens_to_watched_files_is_told,
-    events.watches_are_held_to_their_rules,
+    records.other_file_operations_give_no_exec_record,
+    records.long_path_is_cut_at_1024_bytes,
+    records.every_attempt_is_accounted_for,
+    records.exec_without_a_free_buffer_is_counted_as_nested,
+    events.socket_calls_give_records,
+    events.attached_filters_prevent_unloading,
+    events.subscription_options_select_actions,
+    events.watched_files_give_records,
+    events.invalid_watches_are_refused,
     device.a_waiting_reader_is_woken,
     device.no_wakeup_is_lost,
-    device.what_ends_a_wait,
-    device.a_latency_is_kept,
-    records.only_whole_records_are_shown,
-    records.the_queue_may_go_at_any_moment,
-    records.a_late_callback_is_harmless,
-    records.a_callback_that_has_not_left_keeps_the_kext,
+    device.wait_ends_early_with_its_own_error,
+    device.reader_sleeps_for_its_latency,
+    records.reader_sees_only_complete_records,
+    records.queue_may_close_at_any_instruction,
+    records.late_callback_delays_unloading,
+    records.callback_inside_the_gate_prevents_unloading,
 )

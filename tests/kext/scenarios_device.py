@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Scenarios: the life of the kext, its device and owner, and waiting readers."""
+"""Scenarios about loading and unloading, the device and its owner, and waiting readers."""
 
 import struct
 from functools import partial
@@ -18,8 +18,8 @@ from tests.kext.steps import (
     paths,
     refused,
     run_program,
-    started,
-    stopped,
+    start_kext,
+    stop_kext,
 )
 from tests.shared import protocol
 
@@ -27,8 +27,8 @@ from tests.shared import protocol
 
 
 def start_and_stop(boot: Boot) -> None:
-    """A node for root alone appears; after stop nothing is left."""
-    kernel = started(boot)
+    """The kext creates a node that only root may open; after its stop nothing is left."""
+    kernel = start_kext(boot)
     (node,) = kernel.state.nodes.values()
 
     assert (node.name, node.mode, node.uid, node.gid) == ("osquery", 0o600, 0, 0)
@@ -37,8 +37,8 @@ def start_and_stop(boot: Boot) -> None:
     assert kernel.log == ["osq: loaded, ABI 0x2, schema 3\n", "osq: unloaded\n"]
 
 
-def five_lives_on_one_image(boot: Boot) -> None:
-    """The same image is started again and again, its data as it was left, and is as new."""
+def image_can_be_started_again(boot: Boot) -> None:
+    """The kext can be started five times on the same image, each time as if it were new."""
     kernel = boot()
     for life in range(5):
         assert kernel.start() == KERN_SUCCESS
@@ -54,35 +54,35 @@ def five_lives_on_one_image(boot: Boot) -> None:
 
 
 def unloading_while_in_use_is_refused(boot: Boot) -> None:
-    """While the device is open the kext stays and works; then it goes."""
-    kernel = started(boot)
+    """While the device is open the kext refuses to stop and still works; afterwards it stops."""
+    kernel = start_kext(boot)
     client = owner(kernel)
 
     assert kernel.stop() == KERN_FAILURE
     run_program(kernel)
     assert paths(client.read()) == ["/bin/ls"]
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
 # --- the device ----------------------------------------------------------------------------------
 
 
-def one_owner(boot: Boot) -> None:
-    """The device is root's, and one process's at a time."""
-    kernel = started(boot)
+def device_has_one_root_owner_at_a_time(boot: Boot) -> None:
+    """Only root can open the device, and only one process at a time."""
+    kernel = start_kext(boot)
     user = kernel.process(uid=501)
     assert refused(lambda: Client.open(kernel, user)) == osq.EPERM
     client = Client.open(kernel)
     assert refused(lambda: Client.open(kernel)) == osq.EBUSY
     client.close()
     Client.open(kernel).close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def a_stranger_costs_the_queue(boot: Boot) -> None:
-    """A child that uses the descriptor is refused; the owner is told, and begins anew."""
-    kernel = started(boot)
+def call_of_a_child_invalidates_the_queue(boot: Boot) -> None:
+    """An ioctl by a child is refused and invalidates the queue; the owner can allocate another."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     run_program(kernel)
     child = kernel.process(parent=client.process)
@@ -91,7 +91,7 @@ def a_stranger_costs_the_queue(boot: Boot) -> None:
     assert refused(client.sync) == osq.ESTALE
     assert refused(client.subscribe) == osq.ESTALE
     assert not kernel.listeners(FILEOP)
-    # What the owner was reading is still there.
+    # The mapping of the invalid queue stays readable.
     assert client.records(0) == []
     kernel.user_memory(client.process, client.address, 2 * client.ring_bytes)
     client.allocate()
@@ -101,23 +101,26 @@ def a_stranger_costs_the_queue(boot: Boot) -> None:
     sync = client.sync()
     assert (sync.reset, sync.consumed, client.generation) == (1, 1, 2)
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def a_program_started_by_exec_is_a_stranger(boot: Boot) -> None:
-    """The same number with another program in it is not the owner."""
-    kernel = started(boot)
+def program_after_exec_is_not_the_owner(boot: Boot) -> None:
+    """After an exec the process has the same id, but is not the owner any more."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     other = kernel.executed(client.process)
 
     assert refused(lambda: client.ask("CAPS", who=other)) == osq.EPERM
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def a_dead_owners_device_is_free(boot: Boot) -> None:
-    """An owner dies while a child has the descriptor: XNU tells nobody, the next open sees it."""
-    kernel = started(boot)
+def device_of_a_dead_owner_is_free(boot: Boot) -> None:
+    """A child keeps a dead owner's descriptor open, and the next open succeeds all the same.
+
+    XNU does not call the driver's close there; the next open notices that the owner has died.
+    """
+    kernel = start_kext(boot)
     client = owner(kernel)
     child = kernel.process(parent=client.process)
     client.descriptor.holders.add(child.pid)
@@ -129,14 +132,14 @@ def a_dead_owners_device_is_free(boot: Boot) -> None:
     run_program(kernel)
     assert paths(other.read()) == ["/bin/ls"]
     other.close()
-    # Of these two closes the driver hears one, as with one vnode.
+    # The driver is called for one of these two closes, because both descriptors have one vnode.
     client.device.close(child, client.descriptor)
-    stopped(kernel)
+    stop_kext(kernel)
 
 
 def each_misuse_has_its_own_error(boot: Boot) -> None:
-    """As kernel/uapi/osq.h lists them; none changes anything."""
-    kernel = started(boot)
+    """Each misuse returns the error that kernel/uapi/osq.h lists, and changes nothing."""
+    kernel = start_kext(boot)
     client = Client.open(kernel)
     sync = client.sync_argument
     assert refused(client.sync) == osq.ENXIO
@@ -158,12 +161,12 @@ def each_misuse_has_its_own_error(boot: Boot) -> None:
         data = bytes(number >> 16 & 0x1FFF) if number & 0x80000000 else b""
         assert client.device.ioctl(client.process, number, data)[0] == osq.ENOTTY
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def caps_tell_what_works(boot: Boot) -> None:
-    """Each type that CAPS names can be subscribed to, no other."""
-    kernel = started(boot)
+def caps_name_the_types_that_can_be_subscribed_to(boot: Boot) -> None:
+    """Each type that CAPS names can be subscribed to, and no other."""
+    kernel = start_kext(boot)
     client = Client.open(kernel)
     _abi, _schema, types, missing = struct.unpack_from("<2I2Q", client.ask("CAPS"))
     client.allocate()
@@ -176,15 +179,15 @@ def caps_tell_what_works(boot: Boot) -> None:
     assert types >> protocol.EXEC & 1
     assert missing == 0
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
 # --- waiting -------------------------------------------------------------------------------------
 
 
 def a_waiting_reader_is_woken(boot: Boot) -> None:
-    """SYNC with WAIT sleeps until there is a record, and gives it."""
-    kernel = started(boot)
+    """A SYNC with WAIT sleeps until there is a record, and returns its position."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     call = client.begin_wait()
     assert not kernel.threads.run_to_wait(call.thread)
@@ -195,12 +198,12 @@ def a_waiting_reader_is_woken(boot: Boot) -> None:
     assert error == 0
     assert paths(client.records(protocol.parsed_sync(answer).max_pos)) == ["/bin/ls"]
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
 def no_wakeup_is_lost(boot: Boot) -> None:
-    """Wherever reader and publisher meet, call by call, the reader wakes and has the record."""
-    kernel = started(boot)
+    """At whichever of its calls the reader meets a publisher, it wakes and gets the record."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     for notify in (struct.pack("<2I", 1, 0), struct.pack("<2I", 4096, 250)):
         client.ask("NOTIFY", notify)
@@ -213,12 +216,12 @@ def no_wakeup_is_lost(boot: Boot) -> None:
             assert error == 0
             assert len(client.records(protocol.parsed_sync(answer).max_pos)) == 1
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def what_ends_a_wait(boot: Boot) -> None:
-    """A signal, O_NONBLOCK, the end of the queue, and a latency that is over."""
-    kernel = started(boot)
+def wait_ends_early_with_its_own_error(boot: Boot) -> None:
+    """A wait ends with EAGAIN for O_NONBLOCK, EINTR for a signal, ESTALE for an invalid queue."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     call = client.begin_wait(flags=4)
     kernel.threads.finish(call.thread)
@@ -237,23 +240,23 @@ def what_ends_a_wait(boot: Boot) -> None:
     kernel.threads.finish(call.thread)
     assert client.device.end_ioctl(call)[0] == osq.ESTALE
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def a_latency_is_kept(boot: Boot) -> None:
-    """With a watermark the reader sleeps on for its latency, and no longer."""
-    kernel = started(boot)
+def reader_sleeps_for_its_latency(boot: Boot) -> None:
+    """With a watermark the reader sleeps for exactly its latency."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     client.ask("NOTIFY", struct.pack("<2I", 4096, 250))
     call = client.begin_wait()
     kernel.threads.run_to_wait(call.thread)
     run_program(kernel)
-    told_ns = kernel.threads.now_ns
+    reported_ns = kernel.threads.now_ns
     assert is_waiting(call.thread)
     kernel.threads.finish(call.thread)
 
-    assert 249_000_000 < kernel.threads.now_ns - told_ns < 251_000_000
+    assert 249_000_000 < kernel.threads.now_ns - reported_ns < 251_000_000
     error, answer = client.device.end_ioctl(call)
     assert (error, protocol.parsed_sync(answer).pending) == (0, 1)
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)

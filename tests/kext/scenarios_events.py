@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Scenarios: sockets and files."""
+"""Scenarios about records of sockets and files."""
 
 import struct
 from functools import partial
@@ -15,8 +15,8 @@ from tests.kext.steps import (
     KERN_FAILURE,
     Boot,
     refused,
-    started,
-    stopped,
+    start_kext,
+    stop_kext,
 )
 from tests.shared import protocol
 from tests.shared.protocol import Record
@@ -24,7 +24,7 @@ from tests.shared.protocol import Record
 # --- sockets and files ---------------------------------------------------------------------------
 
 
-# No address.
+# The text of an address that is all zero.
 NOWHERE = str(ip_address(0))
 
 
@@ -40,9 +40,9 @@ def sockets(records: list[Record]) -> list[tuple[int, int, str, int, str, int]]:
     return found
 
 
-def what_is_done_to_sockets_is_told(boot: Boot) -> None:
-    """Connect and its outcome, bind, listen, accept and close, with both ends, by who did it."""
-    kernel = started(boot)
+def socket_calls_give_records(boot: Boot) -> None:
+    """Connect, bind, listen, accept and close give records with both addresses and the process."""
+    kernel = start_kext(boot)
     client = Client.open(kernel)
     client.allocate()
     network, who = Network(kernel), kernel.process(uid=501)
@@ -73,12 +73,15 @@ def what_is_done_to_sockets_is_told(boot: Boot) -> None:
     for so in (before, server, other):
         network.close(who, so)
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def filters_that_are_still_on_sockets_keep_the_kext(boot: Boot) -> None:
-    """XNU detaches filters later, of open and closed sockets: nothing is told or unloaded then."""
-    kernel = started(boot)
+def attached_filters_prevent_unloading(boot: Boot) -> None:
+    """While filters are attached to sockets, nothing is recorded and the kext does not stop.
+
+    XNU detaches the filters of an ended subscription later, from open and from closed sockets.
+    """
+    kernel = start_kext(boot)
     client = Client.open(kernel)
     client.allocate()
     network, who = Network(kernel), kernel.process()
@@ -99,12 +102,12 @@ def filters_that_are_still_on_sockets_keep_the_kext(boot: Boot) -> None:
     network.close(who, so)
     assert again.sync().attempts == 0
     again.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def only_the_chosen_actions_are_told(boot: Boot) -> None:
-    """The options of a subscription name actions, and may change while it is on."""
-    kernel = started(boot)
+def subscription_options_select_actions(boot: Boot) -> None:
+    """A subscription's options select actions, and can be changed while it is active."""
+    kernel = start_kext(boot)
     client = Client.open(kernel)
     client.allocate()
     network, who = Network(kernel), kernel.process()
@@ -117,7 +120,7 @@ def only_the_chosen_actions_are_told(boot: Boot) -> None:
 
     assert [one[0] for one in sockets(client.read())] == [3, 5]
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
 def files(records: list[Record]) -> list[tuple[int, str, str]]:
@@ -132,15 +135,15 @@ def files(records: list[Record]) -> list[tuple[int, str, str]]:
     ]
 
 
-def tell(kernel: Kernel, action: int, *arguments: int) -> None:
-    """Have a process do something to a file: every listener hears of it."""
+def report_file_operation(kernel: Kernel, action: int, *arguments: int) -> None:
+    """Report a file operation of a process to every kauth listener."""
     rest = (0,) * (4 - len(arguments))
     kernel.fire(FILEOP, kernel.process(uid=501), action, *arguments, *rest)
 
 
-def what_happens_to_watched_files_is_told(boot: Boot) -> None:
-    """Below a watched path, by whole components, and for the watch's actions only."""
-    kernel = started(boot)
+def watched_files_give_records(boot: Boot) -> None:
+    """Only files below a watched path give records, and only for the watch's actions."""
+    kernel = start_kext(boot)
     client = Client.open(kernel)
     client.allocate()
     assert refused(lambda: client.watch("/etc")) == osq.ENOTCONN
@@ -149,7 +152,7 @@ def what_happens_to_watched_files_is_told(boot: Boot) -> None:
     client.watch(root)
     client.watch(f"{root}/quiet", actions=1 << 4)
     vnode, text = kernel.file(), kernel.put_text
-    fire = partial(tell, kernel)
+    fire = partial(report_file_operation, kernel)
     a, b, out = text("/private/etc/a"), text("/private/etc/b"), text("/private/other")
 
     fire(1, vnode, a)
@@ -178,12 +181,12 @@ def what_happens_to_watched_files_is_told(boot: Boot) -> None:
     fire(1, vnode, a)
     assert client.read() == []
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def watches_are_held_to_their_rules(boot: Boot) -> None:
-    """Paths, actions and how many: each misuse has its error; watches end with their type."""
-    kernel = started(boot)
+def invalid_watches_are_refused(boot: Boot) -> None:
+    """Each invalid watch has its error, and watches end with the subscription of their type."""
+    kernel = start_kext(boot)
     client = Client.open(kernel)
     client.allocate()
     client.subscribe(protocol.FILE)
@@ -201,4 +204,4 @@ def watches_are_held_to_their_rules(boot: Boot) -> None:
     kernel.fire(FILEOP, kernel.process(), 1, kernel.file(), kernel.put_text("/w5"), 0, 0)
     assert client.sync().attempts == 0
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Scenarios: execs, what is counted, and callbacks at any moment."""
+"""Scenarios about exec records, counters, and callbacks that are stopped at any moment."""
 
 import struct
 
@@ -13,8 +13,8 @@ from tests.kext.steps import (
     owner,
     paths,
     run_program,
-    started,
-    stopped,
+    start_kext,
+    stop_kext,
 )
 from tests.shared import protocol
 from tests.shared.protocol import PATH_AT
@@ -23,8 +23,8 @@ from tests.shared.protocol import PATH_AT
 
 
 def an_exec_gives_one_record(boot: Boot) -> None:
-    """Path, ids, file and time are the process's and the file's; what is not told is flagged."""
-    kernel = started(boot)
+    """An exec gives one record with the path, ids, file and time, and flags for missing fields."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     before = kernel.threads.now_ns
     who = run_program(kernel, "/usr/bin/true")
@@ -43,12 +43,12 @@ def an_exec_gives_one_record(boot: Boot) -> None:
     spans = [record.span(PATH_AT + 8 * number) for number in range(5)]
     assert spans == [b"/usr/bin/true", b"", b"", b"", b""]
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def other_file_operations_give_none(boot: Boot) -> None:
-    """Opens, closes and deletions pass the exec publisher by."""
-    kernel = started(boot)
+def other_file_operations_give_no_exec_record(boot: Boot) -> None:
+    """Opens, closes and deletions of files give no exec record."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     path = kernel.put_text("/etc/passwd")
     for action in (1, 2, 3, 4, 5, 7, 8):
@@ -56,12 +56,12 @@ def other_file_operations_give_none(boot: Boot) -> None:
 
     assert client.sync().attempts == 0
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def a_long_path_is_cut_at_kauths_most(boot: Boot) -> None:
-    """1,024 bytes are what vn_getpath has room for; more is not read."""
-    kernel = started(boot)
+def long_path_is_cut_at_1024_bytes(boot: Boot) -> None:
+    """A path is cut at 1,024 bytes, the most that vn_getpath writes; an empty one is flagged."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     run_program(kernel, "/" + "a" * 1500)
     run_program(kernel, "")
@@ -70,12 +70,12 @@ def a_long_path_is_cut_at_kauths_most(boot: Boot) -> None:
     assert len(long.span(PATH_AT)) == 1024
     assert none.flags == EXEC_FLAGS | 0x0008
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def every_attempt_is_accounted(boot: Boot) -> None:
-    """A ring is filled over and over: what is not in it is counted, and told in its place."""
-    kernel = started(boot)
+def every_attempt_is_accounted_for(boot: Boot) -> None:
+    """A ring that is filled again and again counts and reports each lost record."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     sent, seen, lost, last = 0, 0, 0, 0
     for burst in (10, 40, 3, 60, 1, 1, 25, 19, 22, 20, 60):
@@ -97,40 +97,40 @@ def every_attempt_is_accounted(boot: Boot) -> None:
     assert seen + sync.dropped[protocol.FULL] == sent
     assert client.read_pos > 3 * client.ring_bytes
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def too_many_at_once_are_counted(boot: Boot) -> None:
-    """With all buffers in use an exec is dropped as nested, not waited for."""
-    kernel = started(boot)
+def exec_without_a_free_buffer_is_counted_as_nested(boot: Boot) -> None:
+    """When all buffers are in use, an exec is dropped and counted as nested."""
+    kernel = start_kext(boot)
     client = owner(kernel, 1 << 16)
     threads = [begin_exec(kernel) for _ in range(20)]
     for thread in threads:
-        # Into the encoder, with a buffer, as far as the file's attributes.
+        # After ten calls a callback has a buffer and reads the file's attributes.
         kernel.threads.run_calls(thread, 10)
     kernel.threads.finish_all()
 
     sync = client.sync()
     assert (sync.committed, sync.dropped[protocol.NESTED]) == (16 + 1, 4)
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
 # --- at any moment -------------------------------------------------------------------------------
 
 
 def exec_calls(boot: Boot) -> int:
-    """Return how many calls a publisher's callback makes."""
-    kernel = started(boot)
+    """Return how many kernel functions a publisher's callback calls."""
+    kernel = start_kext(boot)
     owner(kernel)
     thread = begin_exec(kernel)
     kernel.threads.finish(thread)
     return thread.calls
 
 
-def only_whole_records_are_shown(boot: Boot) -> None:
-    """A publisher stops behind each of its calls: what a reader may read then is whole."""
-    kernel = started(boot)
+def reader_sees_only_complete_records(boot: Boot) -> None:
+    """At whichever call a publisher is stopped, the reader sees only complete records."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     for calls in range(exec_calls(boot) + 1):
         before = client.read_pos
@@ -147,12 +147,12 @@ def only_whole_records_are_shown(boot: Boot) -> None:
         assert client.read_pos > before
         assert client.sync().pending == 0
     client.close()
-    stopped(kernel)
+    stop_kext(kernel)
 
 
 def exec_steps(boot: Boot) -> int:
-    """Return how many instructions a publisher's callback has, at most."""
-    kernel = started(boot)
+    """Return the number of instructions in a publisher's callback, rounded up to 50."""
+    kernel = start_kext(boot)
     owner(kernel)
     thread = begin_exec(kernel)
     steps = 0
@@ -161,9 +161,9 @@ def exec_steps(boot: Boot) -> int:
     return steps
 
 
-def the_queue_may_go_at_any_moment(boot: Boot, stride: int = 61) -> None:
-    """The owner closes while a callback is at any of its instructions: both come to their end."""
-    kernel = started(boot)
+def queue_may_close_at_any_instruction(boot: Boot, stride: int = 61) -> None:
+    """The owner may close at any instruction of a callback; both finish without an error."""
+    kernel = start_kext(boot)
     for steps in range(0, exec_steps(boot), stride):
         client = owner(kernel)
         thread = begin_exec(kernel)
@@ -171,15 +171,15 @@ def the_queue_may_go_at_any_moment(boot: Boot, stride: int = 61) -> None:
         client.close()
         kernel.threads.finish(thread)
         assert not client.device.kernel.listeners(FILEOP)
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def a_late_callback_is_harmless(boot: Boot) -> None:
-    """A thread is on its way into a listener that is taken out: it finds the gate closed.
+def late_callback_delays_unloading(boot: Boot) -> None:
+    """A callback that begins after its listener was removed finds the gate closed.
 
-    Until it has had time to come and go, the kext is not unloaded.
+    The kext does not stop before such a callback has had time to finish.
     """
-    kernel = started(boot)
+    kernel = start_kext(boot)
     client = owner(kernel)
     late = begin_exec(kernel)
     client.close()
@@ -187,15 +187,12 @@ def a_late_callback_is_harmless(boot: Boot) -> None:
     kernel.threads.sleep(GRACE_NS // 3)
     assert kernel.stop() == KERN_FAILURE
     kernel.threads.finish(late)
-    stopped(kernel)
+    stop_kext(kernel)
 
 
-def a_callback_that_has_not_left_keeps_the_kext(boot: Boot) -> None:
-    """One that has entered and found the gate closed is inside until it leaves.
-
-    It calls nothing of the kernel's between the two.
-    """
-    kernel = started(boot)
+def callback_inside_the_gate_prevents_unloading(boot: Boot) -> None:
+    """The kext does not stop while a callback is inside the gate, however long that takes."""
+    kernel = start_kext(boot)
     client = owner(kernel)
     late = begin_exec(kernel)
     client.close()
@@ -203,4 +200,4 @@ def a_callback_that_has_not_left_keeps_the_kext(boot: Boot) -> None:
     kernel.threads.sleep(10 * GRACE_NS)
     assert kernel.stop() == KERN_FAILURE
     kernel.threads.finish(late)
-    stopped(kernel)
+    stop_kext(kernel)

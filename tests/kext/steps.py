@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the scenarios share: to start and stop the kext, own its device, run programs."""
+"""Steps that scenarios share: start and stop the kext, own its device, run programs."""
 
 from collections.abc import Callable
 
@@ -15,42 +15,42 @@ FILEOP = "com.apple.kauth.fileop"
 EXEC_ACTION = 6
 GRACE_NS = 3_000_000_000
 KERN_SUCCESS, KERN_FAILURE = 0, 5
-# PARTIAL_ARGV, NO_CWD, NO_MNT_NS: what kauth does not tell.
+# PARTIAL_ARGV, NO_CWD and NO_MNT_NS: kauth reports neither arguments nor these.
 EXEC_FLAGS = 0x0004 | 0x0080 | 0x0100
 
 
-def started(boot: Boot) -> Kernel:
-    """Return a kernel with the kext started."""
+def start_kext(boot: Boot) -> Kernel:
+    """Boot a kernel, start the kext, and return the kernel."""
     kernel = boot()
     assert kernel.start() == KERN_SUCCESS
     return kernel
 
 
-def stopped(kernel: Kernel) -> None:
-    """Stop the kext once its grace is over, and take its image away."""
+def stop_kext(kernel: Kernel) -> None:
+    """Wait for the grace period, stop the kext and unmap its image."""
     kernel.pass_time(GRACE_NS)
     assert kernel.stop() == KERN_SUCCESS
     kernel.unload()
 
 
 def refused(call: Callable[[], object]) -> int:
-    """Return the error number of a call that must be refused."""
+    """Return the error number of a call, which must be refused."""
     try:
         call()
     except Refused as error:
         return error.error
-    raise AssertionError("it is not refused")
+    raise AssertionError("the call was not refused")
 
 
 def run_program(kernel: Kernel, path: str = "/bin/ls", process: Process | None = None) -> Process:
-    """Have a process run a program: every listener hears of it."""
+    """Report to every kauth listener that a process runs a program; return the process."""
     who = process or kernel.process(uid=0)
     kernel.fire(FILEOP, who, EXEC_ACTION, kernel.file(), kernel.put_text(path), 0, 0)
     return who
 
 
 def begin_exec(kernel: Kernel, path: str = "/bin/ls") -> Thread:
-    """Return a thread that is about to tell of a program."""
+    """Return a thread that will report an exec to the listener."""
     (listener,) = kernel.listeners(FILEOP)
     path_at = kernel.put_text(path)
     who = kernel.process()

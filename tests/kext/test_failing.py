@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Each function of the kernel's fails in turn, at each of its calls: the kext goes on."""
+"""Let each kernel function fail at each of its calls; the kext must work on."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +20,7 @@ CAN_FAIL = sorted(name for name, one in MODELS.items() if one.failure is not Non
 
 
 def use(kernel: Kernel) -> None:
-    """Run two programs, open a file, and make, connect and close a socket."""
+    """Run two programs, open a file, and create, connect and close a socket."""
     who, network = kernel.process(), Network(kernel)
     run_program(kernel)
     run_program(kernel)
@@ -31,9 +31,9 @@ def use(kernel: Kernel) -> None:
 
 
 def life(kernel: Kernel) -> list[int]:
-    """Start, use and stop the kext; return the errors that its user saw.
+    """Start, use and stop the kext; return the errors that the client saw.
 
-    Whatever fails once, the next try works.
+    A call that failed must succeed when it is repeated.
     """
     errors = []
     if kernel.start() == KERN_FAILURE:
@@ -62,14 +62,14 @@ def life(kernel: Kernel) -> list[int]:
     return errors
 
 
-def test_without_a_failure_nobody_sees_an_error(binary: bytes) -> None:
-    """The life that all others are measured by."""
+def test_client_sees_no_error_without_a_failure(binary: bytes) -> None:
+    """When no kernel function fails, the client sees no error."""
     assert life(Kernel(binary)) == []
 
 
 @pytest.mark.parametrize("name", CAN_FAIL)
-def test_a_failing_function_is_survived(binary: bytes, name: str) -> None:
-    """At whichever call it fails: nothing is left, one call says ENOMEM at most, all goes on."""
+def test_kext_survives_each_failing_call(binary: bytes, name: str) -> None:
+    """At whichever call it fails, the client sees at most one ENOMEM, and nothing is left."""
     usual = Kernel(binary)
     life(usual)
     calls = usual.calls[name]
@@ -83,15 +83,15 @@ def test_a_failing_function_is_survived(binary: bytes, name: str) -> None:
 
 
 def test_every_function_that_can_fail_is_called(binary: bytes) -> None:
-    """So that the test above fails each of them at least once."""
+    """The life of the kext calls every function that can fail, so each is tested."""
     kernel = Kernel(binary)
     life(kernel)
 
     assert {name for name in CAN_FAIL if not kernel.calls[name]} == set()
 
 
-def test_a_full_scope_is_an_error(binary: bytes) -> None:
-    """Kauth has room for 15 listeners: the 16th is refused, and nothing is left of it."""
+def test_full_kauth_scope_makes_subscribing_fail(binary: bytes) -> None:
+    """A full kauth scope makes subscribing fail with ENOMEM, and nothing is left."""
     kernel = Kernel(binary)
     kernel.start()
     client = Client.open(kernel)

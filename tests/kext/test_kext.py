@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kext's own machine code does what it must, and keeps the rules of its kernel."""
+"""Run every scenario on the kext's own machine code."""
 
 from collections.abc import Callable
 
@@ -7,22 +7,24 @@ import pytest
 
 from harness.kext.emulator.kernel import Kernel
 from tests.kext.scenarios import SCENARIOS
-from tests.kext.scenarios_records import the_queue_may_go_at_any_moment
+from tests.kext.scenarios_records import queue_may_close_at_any_instruction
 from tests.kext.steps import Boot
 
 
 @pytest.fixture(scope="module")
 def boot(binary: bytes) -> Boot:
-    """What boots an emulated kernel with the kext."""
+    """Return a function that boots an emulated kernel with the kext."""
     return lambda: Kernel(binary)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__)
-def test_scenario(boot: Boot, scenario: Callable[[Boot], None]) -> None:
-    """The scenario holds, as its own docstring says it."""
+def test_scenario_passes_on_the_kext(boot: Boot, scenario: Callable[[Boot], None]) -> None:
+    """The scenario passes; its docstring says what must hold."""
     scenario(boot)
 
 
-def test_the_queue_may_go_at_every_instruction(boot: Boot, request: pytest.FixtureRequest) -> None:
-    """As the scenario, at each single instruction (--long), else at some."""
-    the_queue_may_go_at_any_moment(boot, stride=1 if request.config.getoption("--long") else 29)
+def test_queue_may_close_at_every_instruction(boot: Boot, request: pytest.FixtureRequest) -> None:
+    """The owner may close at each single instruction of a callback (--long), else at some."""
+    queue_may_close_at_any_instruction(
+        boot, stride=1 if request.config.getoption("--long") else 29
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kext is built on Linux, twice the same, with symbols of the same UUID."""
+"""Tests of the kext's build on Linux: reproducible, and symbols with the binary's UUID."""
 
 import shutil
 import subprocess
@@ -14,33 +14,33 @@ from harness.kext.build import COMPILED_ARCHES, KextBuild
 from harness.model.products import KextSpec
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    """Return every file of a folder by its name in it."""
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file of a folder by its relative path."""
     files = (file for file in sorted(folder.rglob("*")) if file.is_file())
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 def test_two_builds_are_identical(built: KextBuild, spec: KextSpec, tmp_path: Path) -> None:
-    """From a copy of the sources at another place come the same bytes, symbols included."""
+    """A build from a copy of the sources in another folder gives the same bytes and symbols."""
     shutil.copytree(spec.root, tmp_path / "elsewhere")
     root = tmp_path / "elsewhere"
     other = replace(spec, root=root, plist=root / "os" / "macos" / "Info.plist")
 
     again = build.build(other, tmp_path / "out")
 
-    assert tree(again.bundle) == tree(built.bundle)
-    assert tree(again.dsym) == tree(built.dsym)
+    assert contents(again.bundle) == contents(built.bundle)
+    assert contents(again.dsym) == contents(built.dsym)
 
 
-def test_it_holds_no_path_of_the_host(built: KextBuild, spec: KextSpec) -> None:
-    """Neither binary nor symbols name a folder of the machine that they were built on."""
+def test_build_contains_no_path_of_the_host(built: KextBuild, spec: KextSpec) -> None:
+    """Neither the binary nor the symbols contain a path of the host."""
     for folder in (built.bundle, built.dsym):
-        for name, data in tree(folder).items():
+        for name, data in contents(folder).items():
             assert str(spec.root).encode() not in data, name
 
 
-def test_binary_and_symbols_have_one_uuid(built: KextBuild) -> None:
-    """A debugger joins the two by it."""
+def test_binary_and_symbols_have_the_same_uuid(built: KextBuild) -> None:
+    """The binary and its symbols have the same UUID, by which a debugger matches them."""
     (symbols,) = (built.dsym / "Contents" / "Resources" / "DWARF").iterdir()
 
     assert build.uuid_of(built.binary.read_bytes()) == built.uuid
@@ -49,7 +49,7 @@ def test_binary_and_symbols_have_one_uuid(built: KextBuild) -> None:
 
 
 def test_another_source_has_another_uuid(spec: KextSpec, built: KextBuild, tmp_path: Path) -> None:
-    """One constant changes, and the UUID with it."""
+    """Another constant in the sources gives another UUID."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     gate = root / "os" / "macos" / "gate.c"
@@ -60,8 +60,8 @@ def test_another_source_has_another_uuid(spec: KextSpec, built: KextBuild, tmp_p
     assert other.uuid != built.uuid
 
 
-def test_no_code_uses_what_the_kernel_has_not(built: KextBuild) -> None:
-    """No vector register, no segment register, no red zone is in any instruction."""
+def test_code_uses_no_vector_or_segment_register(built: KextBuild) -> None:
+    """No instruction uses a vector or segment register, which kernel code must not use."""
     tools = [name for name in ("llvm-objdump", "llvm-objdump-19") if shutil.which(name)]
     line = [tools[0], "-d", "--no-show-raw-insn", str(built.binary)]
 
@@ -71,8 +71,8 @@ def test_no_code_uses_what_the_kernel_has_not(built: KextBuild) -> None:
     assert not [word for word in ("%xmm", "%ymm", "%fs:", "%gs:") if word in code]
 
 
-def test_it_compiles_for_apple_silicon(spec: KextSpec, tmp_path: Path) -> None:
-    """Every source makes an object of each architecture; what links them is on a Mac."""
+def test_sources_compile_for_apple_silicon(spec: KextSpec, tmp_path: Path) -> None:
+    """Every source compiles for arm64 and arm64e, though only a Mac can link them."""
     made = build.build(spec, tmp_path / "out", arches=tuple(COMPILED_ARCHES))
 
     for arch in COMPILED_ARCHES:
@@ -83,8 +83,8 @@ def test_it_compiles_for_apple_silicon(spec: KextSpec, tmp_path: Path) -> None:
             assert (header.file_type, header.cpu_type) == (macho.MH_OBJECT, macho.CPU_TYPE_ARM64)
 
 
-def test_a_fault_in_the_source_is_shown(spec: KextSpec, tmp_path: Path) -> None:
-    """The compiler's own words are the evidence."""
+def test_compile_error_has_the_compilers_message(spec: KextSpec, tmp_path: Path) -> None:
+    """The compiler's message is the evidence of the error."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     (root / "core" / "wrong.c").write_text("int f(void) { return nothing; }\n")
@@ -95,10 +95,10 @@ def test_a_fault_in_the_source_is_shown(spec: KextSpec, tmp_path: Path) -> None:
     assert any("nothing" in line for line in caught.value.evidence)
 
 
-def test_only_a_bundle_is_converted(built: KextBuild) -> None:
-    """A kext, or bytes of anything else, are not what lld links."""
+def test_only_a_linked_bundle_is_converted(built: KextBuild) -> None:
+    """A kext, an ELF file and an empty file are refused, because lld links only bundles."""
     for data, words in (
-        (built.binary.read_bytes(), "a.* bundle is expected"),
+        (built.binary.read_bytes(), "not a.* bundle"),
         (b"\x7fELF" + bytes(60), "magic"),
         (b"", "ends too early"),
     ):

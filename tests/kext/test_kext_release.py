@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`packages --target macos`: the kext of the sources with its installer, the same twice."""
+"""Tests of `packages --target macos`: an archive of the kext with its installer, reproducible."""
 
 import os
 import shutil
@@ -30,18 +30,18 @@ ARCHIVE = "osq-0.1.0-macos.tar.gz"
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    """This project's settings."""
+    """Return this project's settings."""
     return config.load(ROOT / "pyproject.toml")
 
 
-def made(settings: Settings, out: Path, *, given: Path | None = None) -> KextRelease:
-    """Return the release of a tree, or of a given kext."""
-    asked = KextReleaseRequest(settings=settings, given=given, out=out, version=VERSION)
-    return kext_release.make(asked, lambda _: None)
+def make_release(settings: Settings, out: Path, *, given: Path | None = None) -> KextRelease:
+    """Make the release of a tree, or of a given kext."""
+    request = KextReleaseRequest(settings=settings, given=given, out=out, version=VERSION)
+    return kext_release.make(request, lambda _: None)
 
 
-def moved(settings: Settings, folder: Path) -> Settings:
-    """Return settings of a copy of the sources."""
+def copy_sources(settings: Settings, folder: Path) -> Settings:
+    """Return settings whose kext has a copy of the sources."""
     assert settings.kext is not None
     root = folder / "kernel"
     shutil.copytree(settings.kext.root, root)
@@ -50,19 +50,19 @@ def moved(settings: Settings, folder: Path) -> Settings:
 
 
 def unpacked(archive: Path, folder: Path) -> Path:
-    """Return the one folder that an archive unpacks to."""
+    """Unpack an archive and return its only folder."""
     folder.mkdir()
     subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
     (found,) = folder.iterdir()
     return found
 
 
-def test_two_releases_are_the_same(settings: Settings, tmp_path: Path) -> None:
-    """From a copy of the sources elsewhere, with another umask: byte for byte."""
-    first = made(settings, tmp_path / "one")
+def test_release_is_reproducible(settings: Settings, tmp_path: Path) -> None:
+    """A second release, from another folder with another umask, has the same bytes."""
+    first = make_release(settings, tmp_path / "one")
     before = os.umask(0o077)
     try:
-        second = made(moved(settings, tmp_path / "elsewhere"), tmp_path / "two")
+        second = make_release(copy_sources(settings, tmp_path / "elsewhere"), tmp_path / "two")
     finally:
         os.umask(before)
 
@@ -75,9 +75,9 @@ def test_two_releases_are_the_same(settings: Settings, tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_what_is_installed_is_what_was_built(settings: Settings, tmp_path: Path) -> None:
-    """The installer puts a kext there that the check passes, and whose UUID the symbols have."""
-    release = made(settings, tmp_path / "out")
+def test_installer_installs_the_built_kext(settings: Settings, tmp_path: Path) -> None:
+    """The installed kext passes the check, and the released symbols have its UUID."""
+    release = make_release(settings, tmp_path / "out")
     inner = unpacked(release.folder / ARCHIVE, tmp_path / "archive")
     symbols = unpacked(release.files[1], tmp_path / "symbols")
     root = tmp_path / "root"
@@ -96,52 +96,55 @@ def test_what_is_installed_is_what_was_built(settings: Settings, tmp_path: Path)
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("#define OSQ_TEST_BUILD\n", "osq: was built for ABI 0x80000002, a test build's"),
+        (
+            "#define OSQ_TEST_BUILD\n",
+            "osq: was built for ABI 0x80000002, which only a test build has",
+        ),
         ('__attribute__((used)) static const char x[] = "osq_test";\n', "holds 'osq_test'"),
     ],
 )
-def test_a_test_build_is_not_released(
+def test_test_build_is_not_released(
     settings: Settings, tmp_path: Path, line: str, words: str
 ) -> None:
-    """By the ABI, or by a word of its sources: nothing is made, what was there stays."""
-    bent = moved(settings, tmp_path / "elsewhere")
-    assert bent.kext is not None
-    source = bent.kext.root / "os" / "macos" / "main.c"
+    """A test build is refused by its ABI number or a forbidden word; old files stay."""
+    copy = copy_sources(settings, tmp_path / "elsewhere")
+    assert copy.kext is not None
+    source = copy.kext.root / "os" / "macos" / "main.c"
     source.write_text(line + source.read_text())
     out = tmp_path / "out"
     out.mkdir()
     (out / SUMS).write_text("of before\n")
 
     with pytest.raises(UsageError, match=words):
-        made(bent, out)
+        make_release(copy, out)
 
     assert [(file.name, file.read_text()) for file in out.iterdir()] == [(SUMS, "of before\n")]
 
 
-def test_what_macos_would_refuse_is_not_released(settings: Settings, tmp_path: Path) -> None:
-    """A library that Info.plist does not name: the check's own words, and no archive."""
-    bent = moved(settings, tmp_path / "elsewhere")
-    assert bent.kext is not None
-    text = bent.kext.plist.read_text()
+def test_kext_with_objections_is_not_released(settings: Settings, tmp_path: Path) -> None:
+    """A kext that kext-check refuses is not released, and the objections are the evidence."""
+    copy = copy_sources(settings, tmp_path / "elsewhere")
+    assert copy.kext is not None
+    text = copy.kext.plist.read_text()
     assert "com.apple.kpi.bsd" in text
-    bent.kext.plist.write_text(text.replace("com.apple.kpi.bsd", "com.apple.kpi.dsb"))
+    copy.kext.plist.write_text(text.replace("com.apple.kpi.bsd", "com.apple.kpi.dsb"))
 
     with pytest.raises(BuildError, match=r"would refuse osq\.kext") as refused:
-        made(bent, tmp_path / "out")
+        make_release(copy, tmp_path / "out")
 
     assert any("com.apple.kpi.dsb" in line for line in refused.value.evidence)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_given_kext_is_packed_as_it_is(
+def test_given_kext_is_packed_unchanged(
     settings: Settings, built: build.KextBuild, tmp_path: Path
 ) -> None:
-    """As one that a Mac has linked and Apple has stapled; without symbols there are none."""
+    """A kext with a stapled ticket is packed unchanged, without symbols if it has none."""
     kext = tmp_path / "given" / "osq.kext"
     shutil.copytree(built.bundle, kext)
     (kext / "Contents" / "CodeResources").write_text("ticket")
 
-    release = made(settings, tmp_path / "out", given=kext)
+    release = make_release(settings, tmp_path / "out", given=kext)
 
     inner = unpacked(release.folder / ARCHIVE, tmp_path / "archive") / "osq.kext"
     assert (inner / "Contents" / "CodeResources").read_text() == "ticket"
@@ -149,37 +152,37 @@ def test_a_given_kext_is_packed_as_it_is(
     assert [file.name for file in release.files] == [SUMS, ARCHIVE]
 
 
-def test_a_folder_of_other_files_is_not_emptied(settings: Settings, tmp_path: Path) -> None:
-    """--out of a wrong folder costs nothing."""
+def test_folder_with_other_files_is_refused(settings: Settings, tmp_path: Path) -> None:
+    """A folder with other files is refused, and its files stay."""
     (tmp_path / "thesis.txt").write_text("three years")
 
     with pytest.raises(UsageError, match="not overwritten"):
-        made(settings, tmp_path)
+        make_release(settings, tmp_path)
 
     assert (tmp_path / "thesis.txt").read_text() == "three years"
 
 
 def code_of(task: Callable[..., object], **options: object) -> int:
-    """Return the exit code that a command ends with."""
+    """Run a task and return its exit code."""
     with pytest.raises(Exit) as ended:
         task(Context(), **options)
     code: int = ended.value.code
     return code
 
 
-def test_the_command_makes_it_and_says_what_is_left(
+def test_task_prints_files_and_remaining_steps(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The files, then the steps that are a Mac's."""
+    """The task prints the files, then the steps that remain to be done on a Mac."""
     code = code_of(packaging.packages, target="macos", out=str(tmp_path / "out"))
 
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert code == 0
-    files = [line for line in said.splitlines() if line.startswith(str(tmp_path))]
+    files = [line for line in output.splitlines() if line.startswith(str(tmp_path))]
     assert sorted(map(str, (tmp_path / "out").iterdir())) == files
     assert len(files) == 3
-    assert "x86_64 alone" in said
-    assert "xcrun notarytool submit osq.kext.zip" in said
+    assert "only x86_64" in output
+    assert "xcrun notarytool submit osq.kext.zip" in output
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
@@ -187,19 +190,19 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a kernel": ({"target": "macos", "kernel": ["6.1"]}, "it is for Linux"),
     "no target": ({"identity": "Developer ID: X"}, "add --target macos"),
     "another target": ({"target": "debian-12"}, "those of the kext: macos"),
-    "no codesign": ({"target": "macos", "identity": "ID: X"}, "codesign is not here"),
+    "no codesign": ({"target": "macos", "identity": "ID: X"}, "codesign is not installed"),
     "no kext": ({"target": "macos", "file": "nothing.kext"}, "is no kext bundle"),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_named_and_makes_nothing(
+def test_mistake_in_options_is_named_and_creates_nothing(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     mistake: str,
 ) -> None:
-    """Exit code 2, and no folder."""
+    """A mistake in the options ends with exit code 2, names it, and creates no folder."""
     options, words = MISTAKES[mistake]
     which = shutil.which
     monkeypatch.setattr(

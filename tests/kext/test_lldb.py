@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A real lldb debugs the kext's own machine code, by the dSYM that was made on Linux."""
+"""A real lldb debugs the kext's machine code with the dSYM that was made on Linux."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ from harness.protocols.kdp.bridge import Bridge
 from harness.protocols.kdp.client import KdpClient, KdpSilent
 from harness.protocols.kdp.stub import Faults, StubServer
 from harness.protocols.rsp_socket import Link, accept_connection, listening
-from tests.kext.steps import begin_exec, owner, paths, started
+from tests.kext.steps import begin_exec, owner, paths, start_kext
 
 _DEADLINE_S = 90
 
@@ -29,7 +29,7 @@ needs_lldb = pytest.mark.skipif(not shutil.which("lldb-19"), reason="lldb-19 is 
 
 @contextmanager
 def bridged(machine: DebuggedThread, faults: Faults, folder: Path) -> Iterator[Path]:
-    """Yield a gdb-remote socket in front of a KDP server in front of the kext."""
+    """Run a KDP server for the machine and a bridge to it; yield the gdb-remote socket."""
     path = folder / "rsp"
     with (
         StubServer(machine, faults=faults) as stub,
@@ -41,7 +41,7 @@ def bridged(machine: DebuggedThread, faults: Faults, folder: Path) -> Iterator[P
         def serve() -> None:
             connection = accept_connection(listener, deadline_s=_DEADLINE_S, wanted=lambda: True)
             assert connection is not None
-            # The answer to the debugger's last word may be one of those that are lost.
+            # The reply to the debugger's last request may be among those that are lost.
             with suppress(KdpSilent):
                 Bridge(Link(connection), client).serve()
 
@@ -52,7 +52,7 @@ def bridged(machine: DebuggedThread, faults: Faults, folder: Path) -> Iterator[P
 
 
 def lldb(built: KextBuild, spec: KextSpec, socket: Path, *commands: str) -> str:
-    """Return what lldb says to commands, the kext's symbols where they lie now."""
+    """Run lldb commands, with the kext's symbols at its address, and return the output."""
     symbols = built.dsym / "Contents" / "Resources" / "DWARF" / built.binary.name
     lines = (
         f"settings set target.source-map . {spec.root}",
@@ -77,18 +77,18 @@ def lldb(built: KextBuild, spec: KextSpec, socket: Path, *commands: str) -> str:
 @pytest.mark.parametrize(
     "faults", [Faults(), Faults(seed=3, lose_requests=0.05, lose_replies=0.05)], ids=["", "lossy"]
 )
-def test_lldb_debugs_the_emulated_kext(
+def test_lldb_stops_and_inspects_the_emulated_kext(
     built: KextBuild, spec: KextSpec, tmp_path: Path, faults: Faults
 ) -> None:
-    """Breakpoints by name and by line are hit; backtrace, source and a local are right."""
-    kernel = started(lambda: Kernel(built.binary.read_bytes()))
+    """Breakpoints by name and line stop the kext; backtrace, source and a variable are right."""
+    kernel = start_kext(lambda: Kernel(built.binary.read_bytes()))
     client = owner(kernel)
     machine = DebuggedThread(kernel, begin_exec(kernel, "/usr/bin/true"))
     source = (spec.root / "core" / "osq_ring.c").read_text().splitlines()
     line = 1 + next(n for n, text in enumerate(source) if "record->seq = slot.seq;" in text)
 
     with bridged(machine, faults, tmp_path) as socket:
-        said = lldb(
+        output = lldb(
             built,
             spec,
             socket,
@@ -98,20 +98,22 @@ def test_lldb_debugs_the_emulated_kext(
             *("breakpoint delete -f", "detach"),
         )
 
-    assert re.search(r"stop reason = breakpoint 1.1\n\s+frame #0: .*osq_ring_reserve \[inl", said)
+    assert re.search(
+        r"stop reason = breakpoint 1.1\n\s+frame #0: .*osq_ring_reserve \[inl", output
+    )
     for frame in (
         r"#1: .*osq_ring_reserve\(ring=0x\w+, type=2, len=272.* at osq_ring.c:\d+",
         r"#3: .*osq_publish\(.* at task.c:\d+",
         r"#4: .*on_fileop.*path=\"/usr/bin/true\"\) at publish_exec.c:\d+",
     ):
-        assert re.search(frame, said)
-    assert re.search(rf"stop reason = breakpoint 2.1\n.*osq_ring_put.*osq_ring.c:{line}:", said)
-    assert "-> " + str(line) in said
-    assert "used = 269" in said
-    assert "(__u16) 2" in said
-    assert "(u64) 1" in said
+        assert re.search(frame, output)
+    assert re.search(rf"stop reason = breakpoint 2.1\n.*osq_ring_put.*osq_ring.c:{line}:", output)
+    assert "-> " + str(line) in output
+    assert "used = 269" in output
+    assert "(__u16) 2" in output
+    assert "(u64) 1" in output
     assert not machine.planted
-    # Let go by the disconnect, it runs to its end.
+    # The debugger has detached, so the thread runs to its end.
     assert machine.run() is None
     assert machine.ended
     kernel.threads.current = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kext's sources in a process, with real threads and under sanitizers."""
+"""Run the kext's sources in a process, with real threads and under sanitizers."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ _WRITERS = 3
 _DEADLINE_S = 240
 
 
-# The stress is told that something is left while another thread reports a fault.
+# In this program the stress finds a leak while another thread reports a fault.
 _FAILS_DURING_A_REPORT = """
 #include <pthread.h>
 #include <stdlib.h>
@@ -62,7 +62,7 @@ long __wrap_native_given(void)
 def compiled(
     spec: KextSpec, folder: Path, flags: tuple[str, ...], added: tuple[str, ...] = ()
 ) -> Path:
-    """Return the stress program: the kext as a Mac would compile it, the rest as Linux would."""
+    """Return the stress program: the kext compiled as for a Mac, the rest as for Linux."""
     identity = ('-DKEXT_BUNDLE_ID="test"', '-DKEXT_BUNDLE_VERSION="1.0"')
     kext = (
         *("clang", *_FLAGS, *flags, "-nostdlibinc", "-U__linux__", "-DKERNEL", *identity, "-c"),
@@ -79,14 +79,14 @@ def compiled(
 
 
 @pytest.mark.parametrize("name", _SANITIZERS)
-def test_real_threads(
+def test_kext_survives_real_threads_under_sanitizers(
     spec: KextSpec, tmp_path: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """Programs run, the owner reads, waits, leaves and comes again; all is accounted for."""
+    """While programs run, the owner reads, waits, closes and opens; the counters add up."""
     stress = compiled(spec, tmp_path, _SANITIZERS[name])
     seconds = "60" if request.config.getoption("--long") else "1"
 
-    # Old TSan runtimes know no address layout as random as new kernels make it.
+    # Old TSan runtimes cannot handle the larger address randomisation of new kernels.
     done = subprocess.run(
         ["setarch", "-R", str(stress), seconds, str(_WRITERS)],
         check=False,
@@ -101,8 +101,8 @@ def test_real_threads(
     assert int(found[2]) > 0
 
 
-def test_a_race_is_seen(spec: KextSpec, tmp_path: Path) -> None:
-    """With the gate's wait taken out, the sanitizers object: the stress can fail."""
+def test_stress_fails_without_the_gates_wait(spec: KextSpec, tmp_path: Path) -> None:
+    """Without the gate's wait the sanitizers report an error, so the stress can fail."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     gate = root / "os" / "macos" / "gate.c"
@@ -118,8 +118,8 @@ def test_a_race_is_seen(spec: KextSpec, tmp_path: Path) -> None:
     assert done.returncode != 0
 
 
-def test_a_failure_during_a_report_ends_the_stress(spec: KextSpec, tmp_path: Path) -> None:
-    """The stress fails while a sanitizer's report is under way in a thread: it ends at once."""
+def test_stress_ends_at_once_when_it_fails_during_a_report(spec: KextSpec, tmp_path: Path) -> None:
+    """A stress that fails while a thread reports a fault ends at once."""
     added = tmp_path / "added.c"
     added.write_text(_FAILS_DURING_A_REPORT)
     link = ("-Wl,--wrap=native_given", str(added))

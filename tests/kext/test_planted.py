@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The scenarios can fail: a kext with any one planted fault does not get through them."""
+"""Show that the scenarios can fail: each planted fault in the kext makes one of them fail."""
 
 import shutil
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.kext.planted import PLANTED, Planted
 from tests.kext.scenarios import SCENARIOS
 from tests.kext.steps import Boot
 
-# A lock, a fault of the processor's, an order of stores, a call that is left out.
+# A lock, a processor fault, an order of stores, and a missing call.
 ON_ARM64 = (
     "allocation-under-spin-lock",
     "missing-unlock",
@@ -28,7 +28,7 @@ ON_ARM64 = (
 
 
 def first_objection(binary: bytes) -> str:
-    """Return what the first scenario that fails says; '' when none does."""
+    """Run all scenarios; return the first failure as text, '' when all pass."""
     boot: Boot = lambda: Kernel(binary)  # noqa: E731 - as each scenario wants it
     for scenario in SCENARIOS:
         try:
@@ -38,8 +38,8 @@ def first_objection(binary: bytes) -> str:
     return ""
 
 
-def changed(spec: KextSpec, folder: Path, fault: Planted) -> tuple[KextSpec, Path]:
-    """Return a copy of the sources with a fault, and the file that it is in."""
+def plant(spec: KextSpec, folder: Path, fault: Planted) -> tuple[KextSpec, Path]:
+    """Copy the sources and plant a fault; return the copy and the changed file."""
     root = folder / "kernel"
     shutil.copytree(spec.root, root)
     file = root / fault.file
@@ -49,34 +49,36 @@ def changed(spec: KextSpec, folder: Path, fault: Planted) -> tuple[KextSpec, Pat
     return replace(spec, root=root, plist=root / "os" / "macos" / "Info.plist"), file
 
 
-def planted(spec: KextSpec, built: KextBuild, folder: Path, fault: Planted) -> bytes:
-    """Return the binary of a kext with a fault in it."""
-    copy, file = changed(spec, folder, fault)
+def build_planted(spec: KextSpec, built: KextBuild, folder: Path, fault: Planted) -> bytes:
+    """Return the binary of a kext with a planted fault."""
+    copy, file = plant(spec, folder, fault)
     return build.binary_with(copy, built.bundle.parent / "objects", file, folder / "out")
 
 
-def test_the_control_is_clean(binary: bytes) -> None:
-    """The kext as it is gets through."""
+def test_kext_without_a_fault_passes_every_scenario(binary: bytes) -> None:
+    """The kext without a planted fault passes every scenario."""
     assert first_objection(binary) == ""
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_is_found(
+def test_planted_fault_makes_a_scenario_fail(
     spec: KextSpec, built: KextBuild, tmp_path: Path, name: str
 ) -> None:
-    """And what is said of it is to the point."""
-    objection = first_objection(planted(spec, built, tmp_path, PLANTED[name]))
+    """A scenario fails, and its message has the words that belong to the fault."""
+    objection = first_objection(build_planted(spec, built, tmp_path, PLANTED[name]))
 
     assert objection
-    assert PLANTED[name].said in objection
+    assert PLANTED[name].message in objection
 
 
 @pytest.mark.parametrize("name", ON_ARM64)
-def test_a_planted_fault_is_found_on_arm64(spec: KextSpec, tmp_path: Path, name: str) -> None:
-    """The models and the scenarios see it in that code, too."""
-    copy, _file = changed(spec, tmp_path, PLANTED[name])
+def test_planted_fault_makes_a_scenario_fail_on_arm64(
+    spec: KextSpec, tmp_path: Path, name: str
+) -> None:
+    """The scenarios find the same faults in arm64 code."""
+    copy, _file = plant(spec, tmp_path, PLANTED[name])
 
     objection = first_objection(build.binary_to_emulate(copy, "arm64", tmp_path / "out"))
 
     assert objection
-    assert PLANTED[name].said in objection
+    assert PLANTED[name].message in objection

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The bodies that every system runs, on the kext's own machine code; and that they can fail."""
+"""Run the shared test bodies on the kext's machine code, and show that each can fail."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +12,8 @@ from harness.kext.emulator.kernel import Kernel
 from harness.model.products import KextSpec
 from tests.kext.loaded import EmulatedLoaded
 from tests.kext.planted import SHARED
-from tests.kext.steps import started, stopped
-from tests.kext.test_planted import planted
+from tests.kext.steps import start_kext, stop_kext
+from tests.kext.test_planted import build_planted
 from tests.shared.bodies import BODIES
 from tests.shared.client import Loaded
 
@@ -21,23 +21,25 @@ Body = Callable[[Loaded], None]
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
-def test_body(binary: bytes, body: Body) -> None:
-    """It holds, as its docstring says it, and the kext can be unloaded after it."""
-    kernel = started(lambda: Kernel(binary))
+def test_shared_body_passes_on_the_kext(binary: bytes, body: Body) -> None:
+    """The body passes on the kext, which can be unloaded afterwards."""
+    kernel = start_kext(lambda: Kernel(binary))
 
     body(EmulatedLoaded(kernel))
 
-    stopped(kernel)
+    stop_kext(kernel)
 
 
 @pytest.mark.parametrize("name", [body.__name__ for body in BODIES])
-def test_each_body_can_fail(built: KextBuild, spec: KextSpec, tmp_path: Path, name: str) -> None:
-    """With the fault that it is there for in the kext, it does not hold."""
+def test_shared_body_fails_on_its_planted_fault(
+    built: KextBuild, spec: KextSpec, tmp_path: Path, name: str
+) -> None:
+    """The body fails on a kext with the fault that it must find."""
     (body,) = (one for one in BODIES if one.__name__ == name)
-    binary = planted(spec, built, tmp_path, SHARED[name])
-    kernel = started(lambda: Kernel(binary))
+    binary = build_planted(spec, built, tmp_path, SHARED[name])
+    kernel = start_kext(lambda: Kernel(binary))
 
     with pytest.raises((AssertionError, RuleBroken)) as seen:
         body(EmulatedLoaded(kernel))
 
-    assert SHARED[name].said in str(seen.value)
+    assert SHARED[name].message in str(seen.value)

@@ -131,7 +131,7 @@ def test_without_a_compiler_the_kext_that_is_there_is_taken(
     assert spec is not None
     built = build.build(spec, project / "build" / "kext")
     assert code_of(workflow.kernel_test_load, **load) == 0
-    assert "no clang" in capsys.readouterr().out
+    assert "missing: clang" in capsys.readouterr().out
     assert installed(case) == built.uuid
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What differs between the processors that a kext's code is for: registers, calls, page size.
+"""How the emulated processors differ: registers, calling conventions and page size.
 
-Source: System V psABI of x86-64; Arm's AAPCS64, and Apple's 'Writing ARM64 code for Apple
-platforms', by which arguments that `...` stands for are on the stack.
+Source: System V psABI of x86-64; Arm's AAPCS64; Apple's 'Writing ARM64 code for Apple platforms',
+which puts variadic arguments on the stack.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,12 @@ from harness.kext.macho import CPU_TYPE_ARM64, CPU_TYPE_X86_64
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
-    """One processor. Names of registers are keys of `registers`.
+    """One processor; `registers` maps the names that the other fields use.
 
-    A call's return address is in `link`, or where `link` is '', on the stack. `cleared` are set
-    to 0 when a call begins, `initial` to what they say. `native` is code for what is called most,
-    `ret` what a function of the kernel's consists of. `page_bytes` is the size of XNU's pages.
+    A call's return address is in the register `link`, or on the stack where `link` is ''.
+    `cleared` are set to 0 at the begin of a call, except to their values in `initial`. `native` is
+    machine code for the functions that are called most, `ret` the code of every other kernel
+    function. `page_bytes` is the size of XNU's pages.
     """
 
     name: str
@@ -62,7 +63,7 @@ X86_64 = Arch(
     cleared=_X86_GENERAL,
     initial={"rflags": 2},
     ret=b"\xc3",
-    # What the processor itself does best, and with every protection: copying and filling.
+    # Copying and filling run as machine code, which is fast and obeys page protections.
     native={
         "_memcpy": bytes.fromhex("4889f8 4889d1 f3a4 c3"),
         "_memset": bytes.fromhex("57 89f0 4889d1 f3aa 58 c3"),
@@ -74,7 +75,7 @@ _ARM64_GENERAL = tuple(f"x{number}" for number in range(31))
 ARM64 = Arch(
     name="arm64",
     engine=(UC_ARCH_ARM64, UC_MODE_ARM),
-    # Apple's compiler takes the atomics of Armv8.1 for granted.
+    # Apple's compiler emits the atomic instructions of Armv8.1.
     model=arm64.UC_CPU_ARM64_MAX,
     registers={
         name: getattr(arm64, f"UC_ARM64_REG_{name.upper()}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the models of kernel functions work on: processor, threads, and all that is given out."""
+"""The state that the models of kernel functions share: processor, threads, and given objects."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,16 @@ from harness.kext.emulator.threads import Process, Scheduler, Thread
 _FIRST_PID = 100
 
 
-# What a file system knows of a file, by the names of stat; times are seconds and nanoseconds.
+# The attributes of a file, by the names of stat; times are seconds and nanoseconds.
 File = dict[str, int | tuple[int, int]]
 
 
 class Core:
-    """The kernel without its functions: `on_function` hears of each call, `on_end` of threads."""
+    """The emulated kernel without its functions.
+
+    `on_function` is called with the name of each kernel function that the kext calls, `on_end`
+    with each thread that has returned from the kext.
+    """
 
     def __init__(
         self, on_function: Callable[[str], None], on_end: Callable[[Thread], None], arch: Arch
@@ -36,11 +40,11 @@ class Core:
         self.nobody = self.new_process(pid=0, ppid=0, uid=0, task=self.kernel_task)
 
     def new_process(self, *, pid: int, ppid: int, uid: int, task: int) -> Process:
-        """Return a process with a credential of its own."""
+        """Return a process with a new credential."""
         credential = self.cpu.opaque()
         return Process(pid=pid, ppid=ppid, uid=uid, task=task, credential=credential)
 
     def begin(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> Thread:
-        """Return a thread that is about to call into the kext."""
+        """Return a new thread that will enter the kext at `entry`."""
         number = self.threads.begun
         return self.threads.new(f"{name} (thread {number})", process, entry, arguments)

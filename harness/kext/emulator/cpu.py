@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The processor and its memory: Unicorn, with guard pages round everything.
+"""The processor and its memory: Unicorn, with guard pages around every allocation.
 
-An access outside of what was given out, to what was freed, or against a page's protection stops
-the emulation. No address is given out twice.
+An access outside of an allocation, to freed memory, or against a page's protection stops the
+emulation. No address is given out twice.
 """
 
 import mmap
@@ -20,7 +20,8 @@ from harness.kext.emulator.arch import X86_64, Arch
 from harness.kext.macho import MachO
 
 PAGE = 0x1000
-# Where XNU would put a kext, its functions, its heap and stacks; objects without contents.
+# The address ranges that XNU uses for a kext, its functions, heap and stacks. Objects at
+# OBJECTS_AT have an address but no memory.
 IMAGE_AT = 0xFFFFFF7F80A00000
 FUNCTIONS_AT = 0xFFFFFF8000200000
 VARIABLES_AT = 0xFFFFFF8000800000
@@ -43,7 +44,7 @@ class Shared:
 
 
 class Cpu:
-    """One processor; `on_function` is called by name when the kext calls out."""
+    """One processor; `on_function` gets the name of each function that the kext calls."""
 
     def __init__(self, on_function: Callable[[str], None], arch: Arch = X86_64) -> None:
         self.arch = arch
@@ -67,9 +68,10 @@ class Cpu:
     # --- the image -------------------------------------------------------------------------------
 
     def load(self, file: MachO, functions: set[str], variables: dict[str, int]) -> None:
-        """Map a kext, bind its symbols, as the kernel's loader does; 8 bytes for a variable.
+        """Map a kext and bind its symbols to functions and variables, as the kernel's loader does.
 
-        Raises: RuleBroken for a symbol that is neither.
+        A variable is 8 bytes long.
+        Raises: RuleBroken for a symbol that is neither a known function nor a variable.
         """
         self._image = file
         self._symbols = sorted(
@@ -117,7 +119,7 @@ class Cpu:
         self._on_function(self._functions[address])
 
     def unload(self) -> None:
-        """Take the image out of memory: who comes to run it then is caught."""
+        """Unmap the image, so that a thread that still runs in it faults."""
         if self._image is None:
             return
         for segment in self._image.segments:
@@ -139,21 +141,21 @@ class Cpu:
         return best if IMAGE_AT <= address < FUNCTIONS_AT else f"{address:#x}"
 
     def symbol(self, name: str) -> int:
-        """Return where a symbol of the image is."""
+        """Return the address of a symbol of the image."""
         return next(IMAGE_AT + value for value, known in self._symbols if known == name)
 
     # --- memory ----------------------------------------------------------------------------------
 
     def read(self, address: int, size_bytes: int) -> bytes:
-        """Return memory, whatever its protection."""
+        """Return the content of memory, whatever its protection."""
         return bytes(self.engine.mem_read(address, size_bytes))
 
     def write(self, address: int, data: bytes) -> None:
-        """Change memory, whatever its protection."""
+        """Change the content of memory, whatever its protection."""
         self.engine.mem_write(address, data)
 
     def text(self, address: int, most: int = 1024) -> str:
-        """Return a C string; RuleBroken where it does not end in time."""
+        """Return the C string at an address, at most `most` bytes of it."""
         data = b""
         while b"\0" not in data and len(data) < most:
             step = PAGE - (address + len(data)) % PAGE
@@ -161,7 +163,10 @@ class Cpu:
         return data.split(b"\0")[0].decode("utf-8", "backslashreplace")
 
     def allocate(self, size_bytes: int) -> int:
-        """Return new memory that ends, but for alignment to 16, where a page does."""
+        """Return the address of new memory that ends at a page's end, up to an alignment of 16.
+
+        An overrun then hits the guard page.
+        """
         room = _pages(size_bytes)
         begin = self._take("heap", room + PAGE)
         self.engine.mem_map(begin, room, _READ_WRITE)
@@ -169,22 +174,22 @@ class Cpu:
         return begin + (room - size_bytes) // 16 * 16
 
     def free(self, address: int, size_bytes: int) -> None:
-        """Take away what `allocate` gave."""
+        """Unmap memory that `allocate` returned, so that a later access faults."""
         begin = address // PAGE * PAGE
         self.engine.mem_unmap(begin, _pages(address - begin + size_bytes))
 
     def opaque(self) -> int:
-        """Return the address of an object that nobody may look into."""
+        """Return the address of an object whose content nobody may read."""
         return self._take("object", 64)
 
     def share(self, size_bytes: int) -> Shared:
-        """Return memory of the host, zeroed, for `show`."""
+        """Return new zeroed memory of the host, which `show` maps."""
         shared = Shared(memory=mmap.mmap(-1, _pages(size_bytes)), size_bytes=size_bytes)
         self._shared.append(shared)
         return shared
 
     def show(self, shared: Shared, times: int = 1) -> int:
-        """Map shared memory so many times in a row; return where."""
+        """Map shared memory `times` times in a row, and return the address."""
         size = _pages(shared.size_bytes)
         begin = self._take("heap", times * size + PAGE)
         pointer = addressof(c_char.from_buffer(shared.memory))
@@ -193,13 +198,13 @@ class Cpu:
         return begin
 
     def hide(self, address: int, shared: Shared, times: int = 1) -> None:
-        """Undo `show`."""
+        """Unmap shared memory that `show` mapped."""
         self.engine.mem_unmap(address, times * _pages(shared.size_bytes))
 
     def stack(self) -> int:
-        """Return the top of a stack, aligned as a call wants it, with a return address.
+        """Return the top of a stack that is aligned for a call and has a return address.
 
-        Only stacks are used again, by `stack_done`.
+        Stacks are reused after `stack_done`; other memory never is.
         """
         if self._stacks:
             top = self._stacks.pop()
@@ -211,7 +216,7 @@ class Cpu:
         return top
 
     def stack_done(self, top: int) -> None:
-        """Take a stack back."""
+        """Take a stack back for later use."""
         self._stacks.append(top)
 
     def _take(self, kind: str, size_bytes: int) -> int:
@@ -222,7 +227,7 @@ class Cpu:
     # --- running ---------------------------------------------------------------------------------
 
     def get(self, name: str) -> int:
-        """Return a register."""
+        """Return the value of a register."""
         return int(self.engine.reg_read(self.arch.registers[name]))
 
     def set(self, name: str, value: int) -> None:
@@ -231,31 +236,31 @@ class Cpu:
 
     @property
     def pc(self) -> int:
-        """Where the processor is."""
+        """The address of the next instruction."""
         return self.get(self.arch.pc)
 
     @property
     def result(self) -> int:
-        """What a call that has ended returned."""
+        """The return value of a call that has ended."""
         return self.get(self.arch.result)
 
     def set_result(self, value: int) -> None:
-        """Set what the function that is being called returns."""
+        """Set the return value of the current kernel function."""
         self.set(self.arch.result, value)
 
     def pc_of(self, context: Any) -> int:
-        """Return where a processor was whose state was kept."""
+        """Return the address of the next instruction in a saved processor state."""
         return int(context.reg_read(self.arch.registers[self.arch.pc]))
 
     def argument(self, number: int, *, fixed: int = len(X86_64.arguments)) -> int:
-        """Return an argument of the function that is being called; `fixed` of them are named."""
+        """Return an argument of the current kernel function, which has `fixed` named arguments."""
         if self.arch.variadic_on_stack and number >= fixed:
             place = self.get(self.arch.stack) + 8 * (number - fixed)
             return int.from_bytes(self.read(place, 8), "little")
         return self.get(self.arch.arguments[number])
 
     def begin(self, entry: int, arguments: tuple[int, ...], stack: int) -> None:
-        """Set the registers for a call; `stack` is one of `stack`'s."""
+        """Set the registers for a call into the kext, on a stack that `stack` returned."""
         arch = self.arch
         for name in arch.cleared:
             self.set(name, arch.initial.get(name, 0))
@@ -263,12 +268,12 @@ class Cpu:
             self.set(name, value)
         if arch.link:
             self.set(arch.link, RETURN_AT)
-        # A return address on the stack is gone for whoever has it in a register.
+        # With a link register the call does not push a return address, so its slot is free.
         self.set(arch.stack, stack + 8 if arch.link else stack)
         self.set(arch.pc, entry)
 
     def finish_call(self) -> None:
-        """Leave a function whose call has been stopped, as its return would."""
+        """Leave the current kernel function, as its return instruction would."""
         arch = self.arch
         if arch.link:
             self.set(arch.pc, self.get(arch.link))
@@ -278,7 +283,7 @@ class Cpu:
         self.set(arch.stack, stack + 8)
 
     def run(self, count: int = 0, *, until: int = RETURN_AT) -> None:
-        """Run from the current state to an address, a stop, or until `count` steps are done.
+        """Run from the current state to `until`, a stop, or the end of `count` instructions.
 
         Raises: RuleBroken for a fault of the processor.
         """
@@ -286,7 +291,7 @@ class Cpu:
             self.engine.emu_start(self.pc, until, count=count)
         except UcError as error:
             at = self.where(self.pc)
-            raise RuleBroken(f"page fault or the like at {at}: {error}") from error
+            raise RuleBroken(f"page fault or other fault at {at}: {error}") from error
 
     def _on_interrupt(self, engine: Uc, _number: int, _data: object) -> None:
         self.trapped = True

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One thread of an emulated kext as a stopped kernel, for a debugger.
+"""Show one thread of an emulated kext to a debugger, as a stopped kernel.
 
-It is stopped before its first instruction, and runs to its end when it is let go.
+The thread is stopped before its first instruction. When the debugger continues, it runs to a
+breakpoint or to its end.
 """
 
 from harness.errors import RuleBroken
@@ -15,7 +16,7 @@ _KERNEL_CS = 8
 
 
 class DebuggedThread(StoppedMachine):
-    """One thread of an emulated kext, for `harness.kdp.stub.StubServer`."""
+    """One thread of an emulated kext, for `harness.protocols.kdp.stub.StubServer`."""
 
     banner = f"Darwin Kernel Version 24.4.0: emulated; stext={IMAGE_AT:#x}"
 
@@ -28,7 +29,7 @@ class DebuggedThread(StoppedMachine):
         kernel.cpu.set("cs", _KERNEL_CS)
 
     def emulate(self, *, step: bool) -> ExceptionInfo | None:
-        """Run the thread; at its end, too, nothing comes."""
+        """Run the thread, or one instruction of it; return a fault's exception, else None."""
         cpu = self.kernel.cpu
         cpu.trapped = False
         try:
@@ -39,5 +40,5 @@ class DebuggedThread(StoppedMachine):
         return None
 
     def has_trapped(self) -> bool:
-        """Tell whether the processor has seen an interrupt."""
+        """Return whether the last run ended with an interrupt."""
         return self.kernel.cpu.trapped

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A kext's device as processes see it: open, ioctl and close, as XNU's spec file system has them.
+"""A kext's device as processes see it: open, ioctl and close, as in XNU's spec file system.
 
-A driver hears of each open, but of one close only: the last of all descriptors of the node.
+The driver is called for each open, but only for the close of the node's last descriptor.
 Source: xnu-11417.101.15, bsd/miscfs/specfs/spec_vnops.c, bsd/kern/sys_generic.c.
 """
 
@@ -19,20 +19,20 @@ _READ_WRITE, _CHARACTER = 3, 0o020000
 
 
 def command(direction: int, group: str, number: int, size_bytes: int) -> int:
-    """Return an ioctl's number as BSD makes it."""
+    """Return the number of an ioctl, composed as BSD does."""
     return direction | size_bytes << 16 | ord(group) << 8 | number
 
 
 @dataclass
 class Descriptor:
-    """An open file: `holders` are the processes that have it."""
+    """An open file, and the ids of the processes that hold it."""
 
     holders: set[int] = field(default_factory=set)
 
 
 @dataclass
 class Call:
-    """An ioctl that has begun: its thread, and where its argument lies."""
+    """An ioctl that has begun: its thread, and the place of its argument."""
 
     thread: Thread
     command: int
@@ -41,7 +41,7 @@ class Call:
 
 
 class Device:
-    """The one device of a kext, and who has it open."""
+    """The only device of a kext, and its open descriptors."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -49,14 +49,17 @@ class Device:
 
     @property
     def node(self) -> Node:
-        """The node below /dev; RuleBroken when there is not exactly one."""
+        """The node below /dev.
+
+        Raises: RuleBroken unless there is exactly one.
+        """
         nodes = list(self.kernel.state.nodes.values())
         if len(nodes) != 1:
-            raise RuleBroken(f"there are {len(nodes)} nodes")
+            raise RuleBroken(f"there are {len(nodes)} nodes below /dev instead of one")
         return nodes[0]
 
     def open(self, process: Process) -> tuple[int, Descriptor | None]:
-        """Open the device; return the error number, and the descriptor when that is 0."""
+        """Open the device; return the error number, and a descriptor when it is 0."""
         node = self.node
         arguments = (node.device, _READ_WRITE, _CHARACTER, process.credential)
         error = self._call("open", process, _OPEN, arguments)
@@ -67,19 +70,19 @@ class Device:
         return 0, descriptor
 
     def close(self, process: Process, descriptor: Descriptor) -> None:
-        """Close a process's descriptor; the driver hears of it when it is the last one."""
+        """Close a process's descriptor; call the driver when no other one is open."""
         descriptor.holders.remove(process.pid)
         self._open = [one for one in self._open if one.holders]
         if not self._open:
             arguments = (self.node.device, _READ_WRITE, _CHARACTER, process.credential)
             error = self._call("close", process, _CLOSE, arguments)
             if error:
-                raise RuleBroken(f"close fails with {error}")
+                raise RuleBroken(f"close failed with error {error}")
 
     def ioctl(
         self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
     ) -> tuple[int, bytes]:
-        """Carry out an ioctl; return the error number, and the argument as it is then."""
+        """Run an ioctl; return the error number, and the content of the argument afterwards."""
         call = self.begin_ioctl(process, number, data, flags=flags)
         self.kernel.threads.finish(call.thread)
         return self.end_ioctl(call)
@@ -87,19 +90,21 @@ class Device:
     def begin_ioctl(
         self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
     ) -> Call:
-        """Begin an ioctl: XNU copies the argument in, or zeroes its room."""
+        """Begin an ioctl: copy the argument in as XNU does, or zero its memory."""
         size = number >> 16 & _PARAMETER_MAX_BYTES
         buffer = self.kernel.cpu.allocate(max(size, 8))
         content = data if number & IOC_IN else bytes(size)
         if len(content) != size:
-            raise ValueError(f"{len(content)} bytes for an argument of {size}")
+            raise ValueError(
+                f"the ioctl's argument has {size} bytes, but {len(content)} were given"
+            )
         self.kernel.cpu.write(buffer, content)
         arguments = (self.node.device, number, buffer, flags | _READ_WRITE, process.credential)
         thread = self.kernel.begin("ioctl", process, self._entry(_IOCTL), arguments)
         return Call(thread=thread, command=number, buffer=buffer, size_bytes=size)
 
     def end_ioctl(self, call: Call) -> tuple[int, bytes]:
-        """End an ioctl whose thread has ended: XNU copies the argument out."""
+        """End an ioctl whose thread has ended; return the error number and the argument."""
         data = self.kernel.cpu.read(call.buffer, call.size_bytes)
         self.kernel.cpu.free(call.buffer, max(call.size_bytes, 8))
         return self._checked("ioctl", signed(call.thread.result)), data
@@ -114,7 +119,10 @@ class Device:
 
     @staticmethod
     def _checked(name: str, error: int) -> int:
-        """Return an error number; below 0 are XNU's own words, -1 begins the call anew."""
+        """Return an error number of the driver, which must not be negative.
+
+        XNU reserves negative numbers: -1, for example, restarts the call.
+        """
         if error < 0:
-            raise RuleBroken(f"{name} returns {error}, which is no error number")
+            raise RuleBroken(f"{name} returns {error}, which is not an error number")
         return error

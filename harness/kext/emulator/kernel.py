@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""An emulated kernel with one kext in it: load, start, use, stop, and look for what is left."""
+"""An emulated kernel with one kext: load, start, call, stop, and look for leaks."""
 
 import struct
 from collections import Counter
@@ -14,7 +14,7 @@ from harness.kext.emulator.registry import MODELS, Kpi
 from harness.kext.emulator.state import Listener
 from harness.kext.emulator.threads import Process, Status, Thread
 
-# The modules that enter models, in the order of reading.
+# Importing these modules registers their models.
 MODEL_MODULES = (kpi_kernel, kpi_io, kpi_bsd, kpi_sockets)
 _VARIABLES = ("_kernel_task", "_page_size", "___stack_chk_guard")
 _GUARD = 0x00C0FFEE5AFE0000
@@ -26,7 +26,8 @@ _KMOD_ADDRESS = 156
 class Kernel(Core):
     """One boot of the emulated kernel.
 
-    `fail` is a function and the number of the call that is to fail; `calls` counts all of them.
+    `calls` counts the calls of each kernel function. `fail` makes one of them fail: it is the
+    function's name and the number of the call.
     """
 
     def __init__(self, binary: bytes) -> None:
@@ -48,7 +49,7 @@ class Kernel(Core):
     # --- the loader ------------------------------------------------------------------------------
 
     def start(self) -> int:
-        """Call the kext's start; return what it says. When it fails, nothing may be left.
+        """Call the kext's start and return its result; after a failure nothing may be left.
 
         Raises: RuleBroken.
         """
@@ -58,9 +59,9 @@ class Kernel(Core):
         return result
 
     def stop(self) -> int:
-        """Call the kext's stop; when it agrees, nothing may be left, nor any thread inside.
+        """Call the kext's stop and return its result; after success nothing may be left.
 
-        The image stays, for another start: `unload` takes it away.
+        No thread may be inside the kext then. The image stays mapped until `unload`.
         Raises: RuleBroken.
         """
         result = self.call("stop", self.nobody, self._entry(_STOP), (self._info, 0))
@@ -68,11 +69,11 @@ class Kernel(Core):
             self._expect_nothing("stop")
             inside = [one.name for one in self.threads.alive()]
             if inside:
-                raise RuleBroken(f"unloaded below {', '.join(inside)}")
+                raise RuleBroken(f"unloaded while still inside: {', '.join(inside)}")
         return result
 
     def unload(self) -> None:
-        """Take the image away, after a stop that agreed."""
+        """Unmap the image, after a stop that succeeded."""
         self.cpu.unload()
 
     def _entry(self, offset: int) -> int:
@@ -94,7 +95,7 @@ class Kernel(Core):
         return found
 
     def executed(self, process: Process) -> Process:
-        """Return a process with another program in it: the same number, another task."""
+        """Return the process after an exec: the same process id with a new task and credential."""
         found = self.new_process(
             pid=process.pid, ppid=process.ppid, uid=process.uid, task=self.cpu.opaque()
         )
@@ -102,11 +103,11 @@ class Kernel(Core):
         return found
 
     def end(self, process: Process) -> None:
-        """End a process; its number is nobody's."""
+        """End a process; its process id then belongs to none."""
         del self.living[process.pid]
 
     def file(self, *, number: int = 77) -> int:
-        """Return a file's vnode."""
+        """Create a file and return its vnode."""
         vnode = self.cpu.opaque()
         times = ((1000, 1), (2000, 2), (3000, 3))
         self.files[vnode] = File(
@@ -122,7 +123,7 @@ class Kernel(Core):
         return vnode
 
     def put_text(self, text: str) -> int:
-        """Return where a NUL-terminated text lies that the kernel keeps."""
+        """Return the address of a NUL-terminated text in the kernel's memory."""
         if text not in self._texts:
             data = text.encode() + b"\0"
             self._texts[text] = self.cpu.allocate(len(data))
@@ -130,9 +131,9 @@ class Kernel(Core):
         return self._texts[text]
 
     def user_memory(self, process: Process, address: int, size_bytes: int) -> bytes:
-        """Return what a process sees at an address.
+        """Return the content of a process's memory.
 
-        Raises: RuleBroken where it sees nothing: it would have been killed.
+        Raises: RuleBroken where nothing is mapped; a real process would be killed there.
         """
         for one in self.state.objects.values():
             if one.kind == "map" and one.task == process.task and one.shared:
@@ -145,7 +146,7 @@ class Kernel(Core):
     # --- calls -----------------------------------------------------------------------------------
 
     def call(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> int:
-        """Call into the kext on a thread of its own, and return what comes back, 32 bits signed.
+        """Call into the kext on a new thread, and return its result as signed 32 bits.
 
         Raises: RuleBroken.
         """
@@ -159,12 +160,12 @@ class Kernel(Core):
     def begin_callback(
         self, listener: Listener, process: Process, action: int, *arguments: int
     ) -> Thread:
-        """Return a thread of a process that is about to call a listener."""
+        """Return a thread of a process that will call a listener."""
         values = (process.credential, listener.data, action, *arguments)
         return self.begin("callback", process, listener.callback, values)
 
     def fire(self, scope: str, process: Process, action: int, *arguments: int) -> None:
-        """Call every listener of a scope, and hold each to its answer: defer.
+        """Call every listener of a scope; each must answer 'defer'.
 
         Raises: RuleBroken.
         """
@@ -172,10 +173,10 @@ class Kernel(Core):
             thread = self.begin_callback(listener, process, action, *arguments)
             answer = signed(self.threads.finish(thread))
             if answer != kpi_bsd.DEFER:
-                raise RuleBroken(f"a listener answers {answer}, which decides for others")
+                raise RuleBroken(f"a listener returns {answer}, which decides for others")
 
     def pass_time(self, duration_ns: int) -> None:
-        """Let time pass, in which the kernel's own threads run.
+        """Advance the time and run the kernel's own pending work.
 
         Raises: RuleBroken.
         """
@@ -190,7 +191,7 @@ class Kernel(Core):
     # --- what the kext calls ---------------------------------------------------------------------
 
     def _on_function(self, name: str) -> None:
-        """Carry out a call; what it raises stops the processor and comes out of its `run`."""
+        """Run the model of a kernel function; its exception ends the processor's `run`."""
         self._model(MODELS[name])
 
     def _model(self, one: Kpi) -> None:
@@ -217,7 +218,7 @@ class Kernel(Core):
             raise RuleBroken(f"{thread.name} returns with {len(held)} locks held")
 
 
-# Arguments of 32 bits, whose upper half is anything.
+# Arguments of 32 bits, by position: the upper half of their register is undefined.
 _NARROW = {
     0: {"_cdevsw_add", "_cdevsw_remove", "_IOSleep", "_devfs_make_node", "_proc_find"},
     1: {"_sflt_register"},
@@ -228,11 +229,11 @@ _NARROW = {
 
 
 def signed(value: int) -> int:
-    """Return a result of 32 bits as the number it is."""
+    """Return the low 32 bits of a value as a signed number."""
     value &= 0xFFFFFFFF
     return value - (1 << 32) if value >> 31 else value
 
 
 def is_waiting(thread: Thread) -> bool:
-    """Tell whether a thread waits for something."""
+    """Return whether a thread waits for something."""
     return thread.status is Status.WAITING

@@ -17,11 +17,11 @@ _KAUTH = "bsd/kern/kern_authorization.c"
 _CRED = "bsd/kern/kern_credential.c"
 _VFS = "bsd/vfs/vfs_subr.c, bsd/vfs/kpi_vfs.c"
 _ENODEV, _ENOENT = 19, 2
-# KAUTH_RESULT_DEFER: a listener that decides nothing.
+# the listener leaves the decision to others.
 DEFER = 3
 _MOST_LISTENERS = 15
 _FIRST_SLOT = 24
-# Where struct vnode_attr has what is asked for by these bits: offset, form, key.
+# Where struct vnode_attr holds an attribute, by its bit: offset, format and name.
 _ATTRIBUTES = {
     7: (68, "<I", "uid"),
     8: (72, "<I", "gid"),
@@ -36,9 +36,9 @@ _ATTRIBUTES = {
 
 @kpi("_cdevsw_add", 2, source=_SPEC, sleeps=True, failure=-1)
 def cdevsw_add(kernel: Core, slot: int, table: int) -> int:
-    """Give a free slot."""
+    """Reserve a free slot of the device switch and return its number."""
     if slot != 0xFFFFFFFF:
-        raise RuleBroken("only a slot of the kernel's choice is modelled")
+        raise RuleBroken("the model supports only a slot that the kernel chooses")
     free = _FIRST_SLOT + len(kernel.state.devices)
     kernel.state.devices[free] = table
     return free
@@ -46,31 +46,31 @@ def cdevsw_add(kernel: Core, slot: int, table: int) -> int:
 
 @kpi("_cdevsw_remove", 2, source=_SPEC, sleeps=True)
 def cdevsw_remove(kernel: Core, slot: int, table: int) -> int:
-    """Take a slot back."""
+    """Free a slot of the device switch."""
     if kernel.state.devices.pop(slot, None) != table:
-        raise RuleBroken("cdevsw_remove of a slot that is another's")
+        raise RuleBroken("cdevsw_remove of a slot that has another table")
     return slot
 
 
 @kpi("_enodev", 0, source=_SPEC)
 def enodev(_kernel: Core) -> int:
-    """Say that the device cannot."""
+    """Return ENODEV, as for an operation that the device does not have."""
     return _ENODEV
 
 
 @kpi("_enodev_strat", 0, source=_SPEC)
 def enodev_strat(_kernel: Core) -> None:
-    """Say nothing."""
+    """Do nothing, as for a strategy that the device does not have."""
 
 
 @kpi("_devfs_make_node", 6, source=_DEVFS, sleeps=True, failure=0)
 def make_node(
     kernel: Core, device: int, _kind: int, uid: int, gid: int, mode: int, form: int
 ) -> int:
-    """Make a node below /dev: from now on it can be opened."""
+    """Create a node below /dev, which can be opened from now on."""
     name = kernel.cpu.text(form, 64)
     if re.search("%", name) or device >> 24 not in kernel.state.devices:
-        raise RuleBroken(f"a node {name!r} for a device that there is not")
+        raise RuleBroken(f"a node {name!r} for a device that does not exist")
     handle = kernel.cpu.opaque()
     node = Node(name=name, device=device, mode=mode & 0xFFFF, uid=uid, gid=gid)
     kernel.state.nodes[handle] = node
@@ -79,26 +79,26 @@ def make_node(
 
 @kpi("_devfs_remove", 1, source=_DEVFS, sleeps=True)
 def remove_node(kernel: Core, handle: int) -> None:
-    """Remove a node."""
+    """Remove a node below /dev."""
     if kernel.state.nodes.pop(handle, None) is None:
-        raise RuleBroken("devfs_remove of no node")
+        raise RuleBroken("devfs_remove of something that is not a node")
 
 
 @kpi("_current_task", 0, source=_TASK)
 def current_task(kernel: Core) -> int:
-    """Tell the caller's task."""
+    """Return the caller's task."""
     return kernel.threads.running().process.task
 
 
 @kpi("_task_reference", 1, source=_TASK)
 def task_reference(kernel: Core, task: int) -> None:
-    """Hold a task."""
+    """Take a reference to a task."""
     kernel.state.tasks[task] = kernel.state.tasks.get(task, 0) + 1
 
 
 @kpi("_task_deallocate", 1, source=_TASK)
 def task_deallocate(kernel: Core, task: int) -> None:
-    """Let a task go."""
+    """Drop a reference to a task."""
     if not kernel.state.tasks.get(task):
         raise RuleBroken("task_deallocate of a task that is not held")
     kernel.state.tasks[task] -= 1
@@ -106,19 +106,19 @@ def task_deallocate(kernel: Core, task: int) -> None:
 
 @kpi("_proc_selfpid", 0, source=_PROC)
 def proc_selfpid(kernel: Core) -> int:
-    """Tell the caller's number."""
+    """Return the caller's process id."""
     return kernel.threads.running().process.pid
 
 
 @kpi("_proc_selfppid", 0, source=_PROC)
 def proc_selfppid(kernel: Core) -> int:
-    """Tell the caller's parent's number."""
+    """Return the process id of the caller's parent."""
     return kernel.threads.running().process.ppid
 
 
 @kpi("_proc_find", 1, source=_PROC, sleeps=True)
 def proc_find(kernel: Core, pid: int) -> int:
-    """Give a living process with a reference."""
+    """Return a living process by its id, with a reference; NULL when there is none."""
     if pid not in kernel.living:
         return 0
     kernel.state.processes[pid] = kernel.state.processes.get(pid, 0) + 1
@@ -127,7 +127,7 @@ def proc_find(kernel: Core, pid: int) -> int:
 
 @kpi("_proc_rele", 1, source=_PROC)
 def proc_rele(kernel: Core, process: int) -> int:
-    """Give a process's reference back."""
+    """Drop a reference to a process."""
     for pid, found in kernel.living.items():
         if found.credential + 1 == process and kernel.state.processes.get(pid):
             kernel.state.processes[pid] -= 1
@@ -137,24 +137,24 @@ def proc_rele(kernel: Core, process: int) -> int:
 
 @kpi("_kauth_cred_get", 0, source=_CRED)
 def kauth_cred_get(kernel: Core) -> int:
-    """Tell the caller's credential, without a reference."""
+    """Return the caller's credential, without a reference."""
     return kernel.threads.running().process.credential
 
 
 @kpi("_kauth_getuid", 0, source=_CRED)
 def kauth_getuid(kernel: Core) -> int:
-    """Tell the caller's user."""
+    """Return the caller's user id."""
     return kernel.threads.running().process.uid
 
 
 def _credential(name: str, value: int) -> None:
     @kpi(name, 1, source=_CRED)
     def get(kernel: Core, credential: int) -> int:
-        """Tell an id of a credential: the user's, or a number that names the function."""
+        """Return an id of a credential: the user id, or a number that identifies the function."""
         for process in (*kernel.living.values(), kernel.nobody):
             if process.credential == credential:
                 return value or process.uid
-        raise RuleBroken(f"{name} of {credential:#x}, which is no credential")
+        raise RuleBroken(f"{name} of {credential:#x}, which is not a credential")
 
 
 for _name, _value in (
@@ -170,7 +170,7 @@ for _name, _value in (
 
 @kpi("_kauth_listen_scope", 3, source=_KAUTH, sleeps=True, failure=0)
 def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
-    """Enter a listener; a scope has room for 15."""
+    """Register a listener; a scope has room for 15."""
     if len(kernel.state.listeners) >= _MOST_LISTENERS:
         return 0
     handle = kernel.cpu.opaque()
@@ -182,14 +182,14 @@ def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
 
 @kpi("_kauth_unlisten_scope", 1, source=_KAUTH, sleeps=True)
 def unlisten(kernel: Core, handle: int) -> None:
-    """Take a listener out. Nobody waits for threads that are in it, or about to be."""
+    """Remove a listener, without waiting for threads that are in it or about to enter it."""
     if kernel.state.listeners.pop(handle, None) is None:
-        raise RuleBroken("kauth_unlisten_scope of no listener")
+        raise RuleBroken("kauth_unlisten_scope of something that is not a listener")
 
 
 @kpi("_vfs_context_create", 1, source=_VFS, sleeps=True, failure=0)
 def context_new(kernel: Core, _context: int) -> int:
-    """Make a context of the caller's."""
+    """Create a context of the caller."""
     context = kernel.cpu.opaque()
     kernel.state.contexts.add(context)
     return context
@@ -197,19 +197,19 @@ def context_new(kernel: Core, _context: int) -> int:
 
 @kpi("_vfs_context_rele", 1, source=_VFS, sleeps=True)
 def context_release(kernel: Core, context: int) -> int:
-    """Take a context back."""
+    """Free a context."""
     if context not in kernel.state.contexts:
-        raise RuleBroken("vfs_context_rele of no context")
+        raise RuleBroken("vfs_context_rele of something that is not a context")
     kernel.state.contexts.remove(context)
     return 0
 
 
 @kpi("_vnode_getattr", 3, source=_VFS, sleeps=True, failure=_ENOENT)
 def vnode_getattr(kernel: Core, vnode: int, attributes: int, context: int) -> int:
-    """Fill in what is asked for of a file, and say what was."""
+    """Fill in the requested attributes of a file and mark them as supported."""
     file = kernel.files.get(vnode)
     if file is None or context not in kernel.state.contexts:
-        raise RuleBroken("vnode_getattr of no file, or without a context")
+        raise RuleBroken("vnode_getattr of something that is not a file, or without a context")
     (active,) = struct.unpack("<Q", kernel.cpu.read(attributes + 8, 8))
     for bit, (offset, form, key) in _ATTRIBUTES.items():
         if active >> bit & 1:
@@ -218,6 +218,6 @@ def vnode_getattr(kernel: Core, vnode: int, attributes: int, context: int) -> in
             kernel.cpu.write(attributes + offset, struct.pack(form, *values))
     unknown = active & ~sum(1 << bit for bit in _ATTRIBUTES)
     if unknown:
-        raise RuleBroken(f"attributes {unknown:#x} are asked for, which no model knows")
+        raise RuleBroken(f"attributes {unknown:#x} are requested, which the model does not have")
     kernel.cpu.write(attributes, struct.pack("<Q", active))
     return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Models of the few functions of IOKit that share memory."""
+"""Models of the functions of IOKit that share memory."""
 
 import struct
 
@@ -19,7 +19,7 @@ _USER_AT = 0x0000700000000000
 def _object(kernel: Core, address: int, *kinds: str) -> IoObject:
     found = kernel.state.objects.get(address)
     if found is None or found.kind not in kinds:
-        raise RuleBroken(f"{address:#x} is no {' or '.join(kinds)} (any more)")
+        raise RuleBroken(f"{address:#x} is not a {' or '.join(kinds)}, or was released")
     return found
 
 
@@ -39,9 +39,11 @@ def _enter(kernel: Core, found: IoObject) -> int:
     failure=0,
 )
 def buffer_new(kernel: Core, task: int, _options: int, size: int, align: int) -> int:
-    """Make a buffer, wired and mapped in the kernel."""
+    """Create a buffer that is wired and mapped in the kernel."""
     if task != kernel.kernel_task or not size or align & (align - 1):
-        raise RuleBroken("a buffer of another task, of no size, or oddly aligned")
+        raise RuleBroken(
+            "a buffer for another task, of size 0, or with an alignment that is no power of two"
+        )
     shared = kernel.cpu.share(size)
     address = kernel.cpu.show(shared)
     return _enter(kernel, IoObject(kind="buffer", shared=shared, address=address))
@@ -49,7 +51,7 @@ def buffer_new(kernel: Core, task: int, _options: int, size: int, align: int) ->
 
 @kpi("__ZN24IOBufferMemoryDescriptor14getBytesNoCopyEv", 1, source=_BUFFER)
 def buffer_bytes(kernel: Core, buffer: int) -> int:
-    """Tell where a buffer is mapped in the kernel."""
+    """Return a buffer's address in the kernel."""
     return _object(kernel, buffer, "buffer").address
 
 
@@ -61,31 +63,33 @@ def buffer_bytes(kernel: Core, buffer: int) -> int:
     failure=0,
 )
 def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) -> int:
-    """Describe ranges of the kernel's addresses: here the whole of one buffer, so many times."""
+    """Create a descriptor of kernel address ranges; each must be the same whole buffer."""
     parts = [_RANGE.unpack(kernel.cpu.read(ranges + 16 * n, 16)) for n in range(count)]
     for address, found in kernel.state.objects.items():
         whole = found.shared and (found.address, found.shared.size_bytes)
         if found.kind == "buffer" and set(parts) == {whole}:
             new = IoObject(kind="ranges", shared=found.shared, times=count, holds=(address,))
             if task != kernel.kernel_task:
-                raise RuleBroken("the kernel's addresses are described as another task's")
-            # The real one holds the pages, not the buffer; both must outlive its mappings.
+                raise RuleBroken(
+                    "ranges of kernel addresses are described as those of another task"
+                )
+            # In XNU the descriptor holds the pages, not the buffer; both must outlive mappings.
             return _enter(kernel, new)
-    raise RuleBroken("ranges that are no buffer's")
+    raise RuleBroken("ranges that do not cover exactly one buffer")
 
 
 @kpi(
     "__ZN25IOGeneralMemoryDescriptor7prepareEj", 2, source=_MEMORY, sleeps=True, failure=0xE00002BD
 )
 def prepare(kernel: Core, memory: int, _direction: int) -> int:
-    """Wire pages."""
+    """Wire the pages of a descriptor."""
     _object(kernel, memory, "ranges").wired += 1
     return 0
 
 
 @kpi("__ZN25IOGeneralMemoryDescriptor8completeEj", 2, source=_MEMORY, sleeps=True)
 def complete(kernel: Core, memory: int, _direction: int) -> int:
-    """Undo prepare."""
+    """Undo one `prepare`."""
     found = _object(kernel, memory, "ranges")
     if not found.wired:
         raise RuleBroken("complete without prepare")
@@ -106,9 +110,9 @@ def map_new(
     """Map described memory into a task."""
     found = _object(kernel, memory, "ranges", "buffer")
     if not options & _ANYWHERE or offset or length or found.shared is None:
-        raise RuleBroken("only a mapping of all, anywhere, is modelled")
+        raise RuleBroken("the model supports only a mapping of the whole, at any address")
     if not found.wired and found.kind == "ranges":
-        raise RuleBroken("memory is mapped that is not wired")
+        raise RuleBroken("memory that is not wired is mapped")
     new = IoObject(
         kind="map",
         shared=found.shared,
@@ -120,7 +124,7 @@ def map_new(
     if task == kernel.kernel_task:
         new.address = kernel.cpu.show(found.shared, found.times)
     elif not new.read_only:
-        raise RuleBroken("a process gets the ring to write to")
+        raise RuleBroken("a process can write to the ring")
     else:
         new.address = _USER_AT + kernel.cpu.opaque() % (1 << 40) * 4096
     return _enter(kernel, new)
@@ -128,19 +132,19 @@ def map_new(
 
 @kpi("__ZN11IOMemoryMap17getVirtualAddressEv", 1, source=_MEMORY)
 def map_address(kernel: Core, mapping: int) -> int:
-    """Tell where a mapping is."""
+    """Return the address of a mapping."""
     return _object(kernel, mapping, "map").address
 
 
 @kpi("__ZNK8OSObject7releaseEv", 1, source=_OBJECT, sleeps=True)
 def release(kernel: Core, address: int) -> None:
-    """Give back a reference; the last one ends the object, and those that it holds."""
+    """Drop a reference; the last one frees the object and drops its own references."""
     found = _object(kernel, address, "buffer", "ranges", "map")
     found.references -= 1
     if found.references:
         return
     if found.wired:
-        raise RuleBroken("memory is released that is still wired")
+        raise RuleBroken("memory that is still wired is released")
     del kernel.state.objects[address]
     if (
         found.address

@@ -21,7 +21,7 @@ _FORMAT = re.compile(r"%(?:l*)([dusxp%])")
 
 @kpi("_IOMalloc", 1, source=_IOLIB, sleeps=True, failure=0)
 def io_malloc(kernel: Core, size: int) -> int:
-    """Give memory."""
+    """Allocate memory."""
     if not size:
         raise RuleBroken("IOMalloc of 0 bytes")
     address = kernel.cpu.allocate(size)
@@ -31,10 +31,10 @@ def io_malloc(kernel: Core, size: int) -> int:
 
 @kpi("_IOFree", 2, source=_IOLIB, sleeps=True)
 def io_free(kernel: Core, address: int, size: int) -> None:
-    """Take memory back, of exactly the size that was given."""
+    """Free memory; the size must be the one that was allocated."""
     given = kernel.state.memory.pop(address, None)
     if given is None:
-        raise RuleBroken(f"IOFree of {address:#x}, which is nobody's")
+        raise RuleBroken(f"IOFree of {address:#x}, which is not allocated")
     if given != size:
         raise RuleBroken(f"IOFree of {size} bytes that were allocated as {given}")
     kernel.cpu.free(address, size)
@@ -42,7 +42,7 @@ def io_free(kernel: Core, address: int, size: int) -> None:
 
 @kpi("_IOSleep", 1, source=_IOLIB, sleeps=True)
 def io_sleep(kernel: Core, milliseconds: int) -> None:
-    """Sleep for so long."""
+    """Sleep for a number of milliseconds."""
     threads = kernel.threads
     until = threads.now_ns + milliseconds * _NS_PER_MS
     threads.wait(Wait(what="IOSleep", is_over=lambda: threads.now_ns >= until, until_ns=until))
@@ -50,7 +50,7 @@ def io_sleep(kernel: Core, milliseconds: int) -> None:
 
 @kpi("_lck_grp_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def group_new(kernel: Core, name: int, _attribute: int) -> int:
-    """Make a group of locks."""
+    """Create a lock group."""
     group = kernel.cpu.opaque()
     kernel.state.groups[group] = kernel.cpu.text(name, 64)
     return group
@@ -58,16 +58,16 @@ def group_new(kernel: Core, name: int, _attribute: int) -> int:
 
 @kpi("_lck_grp_free", 1, source=_LOCKS, sleeps=True)
 def group_free(kernel: Core, group: int) -> None:
-    """Take a group back that no lock is in."""
+    """Free a lock group, which must have no locks."""
     if kernel.state.groups.pop(group, None) is None:
-        raise RuleBroken("lck_grp_free of no group")
+        raise RuleBroken("lck_grp_free of something that is not a group")
     if any(one.group == group for one in kernel.state.locks.values()):
-        raise RuleBroken("lck_grp_free of a group that has locks")
+        raise RuleBroken("lck_grp_free of a group that still has locks")
 
 
 def _new(kernel: Core, kind: str, group: int) -> int:
     if group not in kernel.state.groups:
-        raise RuleBroken(f"a {kind} lock in no group")
+        raise RuleBroken(f"a {kind} lock without a group")
     lock = kernel.cpu.opaque()
     kernel.state.locks[lock] = Lock(kind=kind, group=group)
     return lock
@@ -76,14 +76,14 @@ def _new(kernel: Core, kind: str, group: int) -> int:
 def _lock(kernel: Core, address: int, kind: str) -> Lock:
     lock = kernel.state.locks.get(address)
     if lock is None or lock.kind != kind:
-        raise RuleBroken(f"{address:#x} is no {kind} lock (any more)")
+        raise RuleBroken(f"{address:#x} is not a {kind} lock, or was freed")
     return lock
 
 
 def _free(kernel: Core, address: int, group: int, kind: str) -> None:
     lock = _lock(kernel, address, kind)
     if lock.holder or lock.group != group:
-        raise RuleBroken(f"a {kind} lock is freed that is held, or with another group")
+        raise RuleBroken(f"a {kind} lock is freed while it is held, or with another group")
     del kernel.state.locks[address]
 
 
@@ -91,7 +91,7 @@ def _take(kernel: Core, address: int, kind: str, held: list[int]) -> None:
     lock = _lock(kernel, address, kind)
     thread = kernel.threads.running()
     if lock.holder == thread.name:
-        raise RuleBroken(f"{thread.name} takes a {kind} lock that it holds")
+        raise RuleBroken(f"{thread.name} takes a {kind} lock that it already holds")
 
     def get() -> int:
         lock.holder = thread.name
@@ -115,19 +115,19 @@ def _release(kernel: Core, address: int, kind: str, held: list[int]) -> None:
 
 @kpi("_lck_spin_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def spin_new(kernel: Core, group: int, _attribute: int) -> int:
-    """Make a spin lock."""
+    """Create a spin lock."""
     return _new(kernel, "spin", group)
 
 
 @kpi("_lck_spin_free", 2, source=_LOCKS, sleeps=True)
 def spin_free(kernel: Core, lock: int, group: int) -> None:
-    """Take a spin lock back."""
+    """Free a spin lock."""
     _free(kernel, lock, group, "spin")
 
 
 @kpi("_lck_spin_lock", 1, source=_LOCKS)
 def spin_lock(kernel: Core, lock: int) -> None:
-    """Take a spin lock: from now on nothing may sleep."""
+    """Take a spin lock; the thread must not sleep until it releases it."""
     _take(kernel, lock, "spin", kernel.threads.running().spins)
 
 
@@ -139,19 +139,19 @@ def spin_unlock(kernel: Core, lock: int) -> None:
 
 @kpi("_lck_mtx_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def mutex_new(kernel: Core, group: int, _attribute: int) -> int:
-    """Make a mutex."""
+    """Create a mutex."""
     return _new(kernel, "mutex", group)
 
 
 @kpi("_lck_mtx_free", 2, source=_LOCKS, sleeps=True)
 def mutex_free(kernel: Core, lock: int, group: int) -> None:
-    """Take a mutex back."""
+    """Free a mutex."""
     _free(kernel, lock, group, "mutex")
 
 
 @kpi("_lck_mtx_lock", 1, source=_LOCKS, sleeps=True)
 def mutex_lock(kernel: Core, lock: int) -> None:
-    """Take a mutex; sleeps while another one has it."""
+    """Take a mutex; sleep while another thread holds it."""
     _take(kernel, lock, "mutex", kernel.threads.running().mutexes)
 
 
@@ -165,7 +165,7 @@ def mutex_unlock(kernel: Core, lock: int) -> None:
 def msleep(
     kernel: Core, channel: int, mutex: int, priority: int, _what: int, timeout: int
 ) -> None:
-    """Sleep on a channel without the mutex, and hold it again on return."""
+    """Release the mutex, sleep on a channel, and take the mutex again before returning."""
     threads, thread = kernel.threads, kernel.threads.running()
     until = None
     if timeout:
@@ -196,26 +196,26 @@ def msleep(
 
 @kpi("_wakeup", 1, source=_SYNCH)
 def wakeup(kernel: Core, channel: int) -> None:
-    """Wake all who sleep on a channel."""
+    """Wake all threads that sleep on a channel."""
     for name in [name for name, where in kernel.sleeping.items() if where == channel]:
         del kernel.sleeping[name]
 
 
 @kpi("_clock_get_uptime", 1, source="osfmk/kern/clock.c")
 def clock_get_uptime(kernel: Core, result: int) -> None:
-    """Tell the time in ticks, of which here 3 are a nanosecond."""
+    """Return the uptime in ticks; here one nanosecond has 3 ticks."""
     kernel.cpu.write(result, struct.pack("<Q", 3 * kernel.threads.now_ns))
 
 
 @kpi("_absolutetime_to_nanoseconds", 2, source="osfmk/i386/rtclock.c")
 def to_nanoseconds(kernel: Core, ticks: int, result: int) -> None:
-    """Turn ticks into nanoseconds."""
+    """Convert ticks into nanoseconds."""
     kernel.cpu.write(result, struct.pack("<Q", ticks // 3))
 
 
 @kpi("_strnlen", 2, source="osfmk/device/subrs.c")
 def strnlen(kernel: Core, text: int, most: int) -> int:
-    """Tell how long a text is; it is read to its end only."""
+    """Return the length of a text; only bytes up to its end are read."""
     data = b""
     while b"\0" not in data and len(data) < most:
         data += kernel.cpu.read(text + len(data), 1)
@@ -224,7 +224,7 @@ def strnlen(kernel: Core, text: int, most: int) -> int:
 
 @kpi("_printf", 6, source="osfmk/kern/printf.c", fixed=1)
 def printf(kernel: Core, form: int, *values: int) -> int:
-    """Put a line into the log."""
+    """Append a formatted line to the log."""
     rest = iter(values)
 
     def filled(match: re.Match[str]) -> str:
@@ -242,5 +242,5 @@ def printf(kernel: Core, form: int, *values: int) -> int:
 
 @kpi("___stack_chk_fail", 0, source="osfmk/kern/stack_protector.c")
 def stack_smashed(kernel: Core) -> None:
-    """Panic."""
+    """Report that a thread wrote past a buffer on its stack; the real function panics."""
     raise RuleBroken(f"{kernel.threads.running().name} wrote past a buffer on its stack")

@@ -16,7 +16,7 @@ _ENOENT, _EEXIST, _ENOMEM, _ENOTCONN = 2, 17, 12, 57
 _EXTENDED = 0x4
 _AF_INET = 2
 _EXT_BYTES = 56
-# Where struct sflt_filter has the functions.
+# The offsets of the functions in struct sflt_filter.
 _CALLS = {
     "unregistered": 16,
     "attach": 24,
@@ -31,11 +31,11 @@ _CALLS = {
 
 @kpi("_sflt_register", 4, source=_FILTER, sleeps=True, failure=_ENOMEM)
 def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) -> int:
-    """Enter a filter for sockets that are made from now on."""
+    """Register a filter for sockets that are created from now on."""
     handle, flags = struct.unpack("<2I", kernel.cpu.read(place, 8))
     (length,) = struct.unpack("<I", kernel.cpu.read(place + 136, 4))
     if not flags & _EXTENDED or length != _EXT_BYTES:
-        raise RuleBroken("a filter without its extension, or with another length of it")
+        raise RuleBroken("a filter without an extension, or with an extension of the wrong length")
     if handle in kernel.state.filters:
         return _EEXIST
     calls = {
@@ -43,7 +43,9 @@ def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) ->
         for name, offset in _CALLS.items()
     }
     if not calls["unregistered"]:
-        raise RuleBroken("a filter that nobody tells of its end: it could never be unloaded")
+        raise RuleBroken(
+            "a filter without an 'unregistered' function: the kext could never be unloaded"
+        )
     kernel.state.filters[handle] = Filter(
         handle=handle, domain=domain, kind=kind, protocol=protocol, calls=calls
     )
@@ -52,7 +54,7 @@ def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) ->
 
 @kpi("_sflt_unregister", 1, source=_FILTER, sleeps=True)
 def unregister(kernel: Core, handle: int) -> int:
-    """Take a filter from all sockets: a thread of XNU's detaches it (sflt_cleanup_thread)."""
+    """Unregister a filter; a kernel thread detaches it later (sflt_cleanup_thread)."""
     found = kernel.state.filters.get(handle & 0xFFFFFFFF)
     if found is None or not found.is_registered:
         raise RuleBroken(f"sflt_unregister of {handle:#x}, which is not registered")
@@ -62,7 +64,7 @@ def unregister(kernel: Core, handle: int) -> int:
 
 
 def _clean_up(kernel: Core, found: Filter) -> None:
-    """Detach a filter from the sockets that it is on, and tell it that its last call is over."""
+    """Detach a filter from its sockets, then call its 'unregistered' function."""
     for so, cookie in found.sockets.items():
         detach(kernel, kernel.nobody, found, so, cookie)
     del kernel.state.filters[found.handle]
@@ -71,25 +73,25 @@ def _clean_up(kernel: Core, found: Filter) -> None:
 
 
 def detach(kernel: Core, process: Process, found: Filter, so: int, cookie: int) -> None:
-    """Detach a filter from a socket, which the protocol may have let go of."""
+    """Detach a filter from a socket, which may have no PCB any more."""
     if found.calls["detach"]:
         call = found.calls["detach"], (cookie, so)
         kernel.threads.finish(kernel.begin("detach", process, *call))
 
 
 def _locked(kernel: Core, so: int) -> Socket:
-    """Return a socket as socket_lock does: tcp_lock and udp_lock panic without a PCB."""
+    """Return a socket as socket_lock does; without a PCB tcp_lock and udp_lock would panic."""
     found = kernel.sockets.get(so)
     if found is None:
-        raise RuleBroken(f"{so:#x} is no socket (any more)")
+        raise RuleBroken(f"{so:#x} is not a socket, or was closed")
     if not found.has_pcb:
-        raise RuleBroken(f"the socket {so:#x} is locked without a PCB, which is a panic")
+        raise RuleBroken(f"the socket {so:#x} is locked without a PCB, which would panic")
     return found
 
 
 @kpi("_sock_gettype", 4, source=_SOCKET, sleeps=True)
 def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int:
-    """Tell what a socket is."""
+    """Store a socket's domain, type and protocol."""
     found = _locked(kernel, so)
     for place, value in ((domain, found.domain), (kind, found.kind), (protocol, found.protocol)):
         kernel.cpu.write(place, struct.pack("<i", value))
@@ -98,7 +100,7 @@ def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int
 
 @kpi("_sock_getsockname", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
 def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
-    """Tell a socket's own address; that of one which is not bound is all zero."""
+    """Store a socket's own address, which is all zero when the socket is not bound."""
     found = _locked(kernel, so)
     size = 16 if found.domain == _AF_INET else 28
     name = found.local or struct.pack("2B", size, found.domain).ljust(size, b"\0")
@@ -108,7 +110,7 @@ def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
 
 @kpi("_sock_getpeername", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
 def getpeername(kernel: Core, so: int, place: int, most: int) -> int:
-    """Tell a socket's peer's address."""
+    """Store the address of a socket's peer."""
     found = _locked(kernel, so)
     if not found.remote:
         return _ENOTCONN

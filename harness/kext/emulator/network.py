@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What processes do with sockets, as a socket filter is asked and told.
+"""Socket calls of processes, with the calls that XNU makes to socket filters.
 
 Source: xnu-11417.101.15, bsd/kern/kpi_socketfilter.c, bsd/kern/uipc_socket.c.
 """
@@ -20,7 +20,7 @@ _CONNECTED, _CLOSING = 2, 9
 
 
 def address(text: str, port: int) -> bytes:
-    """Return an IP address and port as BSD's sockaddr."""
+    """Return an IP address and port as a BSD sockaddr."""
     found = ipaddress.ip_address(text)
     if found.version == 4:
         return struct.pack(">2BH4s8x", 16, AF_INET, port, found.packed)
@@ -34,7 +34,7 @@ class Network:
         self.kernel = kernel
 
     def socket(self, process: Process, domain: int, kind: int) -> int:
-        """Make a socket; each filter for its like is attached."""
+        """Create a socket and attach each filter of its domain, type and protocol; return it."""
         kernel = self.kernel
         protocol = 6 if kind == STREAM else 17
         so = kernel.cpu.opaque()
@@ -49,24 +49,24 @@ class Network:
         return so
 
     def connect(self, process: Process, so: int, to: bytes) -> None:
-        """Connect: filters are asked, and told when it is done."""
+        """Connect a socket: filters are asked before, and notified afterwards."""
         self._with_address(process, so, "connect_out", to)
         self.kernel.sockets[so].remote = to
         for one in self._filters(so):
             self._tell(process, one, "notify", one.sockets[so], so, _CONNECTED, 0)
 
     def bind(self, process: Process, so: int, to: bytes) -> None:
-        """Bind."""
+        """Bind a socket to an address, after its filters were asked."""
         self._with_address(process, so, "bind", to)
         self.kernel.sockets[so].local = to
 
     def listen(self, process: Process, so: int) -> None:
-        """Listen."""
+        """Listen on a socket, after its filters were asked."""
         for one in self._filters(so):
             self._ask(process, one, "listen", one.sockets[so], so)
 
     def accept(self, process: Process, listener: int, peer: bytes) -> int:
-        """Accept a connection of a peer's; return its socket."""
+        """Accept a connection from a peer; return its socket."""
         made = self.kernel.sockets[listener]
         so = self.socket(process, made.domain, made.kind)
         self.kernel.sockets[so].local, self.kernel.sockets[so].remote = made.local, peer
@@ -78,7 +78,7 @@ class Network:
         return so
 
     def close(self, process: Process, so: int) -> None:
-        """Close: filters are told, the protocol lets go of the socket, filters are detached."""
+        """Close a socket: notify its filters, remove its PCB, then detach the filters."""
         for one in self._filters(so):
             self._tell(process, one, "notify", one.sockets[so], so, _CLOSING, 0)
         self.kernel.sockets[so].has_pcb = False
@@ -108,7 +108,12 @@ class Network:
         return self.kernel.call(name, process, one.calls[name], arguments)
 
     def _ask(self, process: Process, one: Filter, name: str, *arguments: int) -> None:
-        """Ask a filter; one that only looks on lets everything pass."""
+        """Call a filter that must let everything pass.
+
+        Raises: RuleBroken when it returns an error, which would stop the process's call.
+        """
         answer = signed(self._tell(process, one, name, *arguments))
         if answer:
-            raise RuleBroken(f"the filter's {name} answers {answer}: it stops a call")
+            raise RuleBroken(
+                f"the filter's {name} returns {answer}, which stops the process's call"
+            )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How a model of a kernel function is written down: name, rules, how it can fail, source."""
+"""Register a model of a kernel function: its name, rules, failure and source."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ Model = Callable[..., int | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Kpi:
-    """A modelled function: `arity` arguments go to `model`, which returns its result.
+    """A modelled function: `model` gets `arity` arguments and returns the function's result.
 
-    `sleeps` is whether it may, so that no spin lock may be held; `failure` is what it returns when
-    a test makes it fail, None where it cannot; `source` is the file of XNU's it was read in.
-    `fixed` arguments are named in its declaration, None for all.
+    `sleeps`: the function may sleep, so its caller must hold no spin lock. `failure` is the result
+    when a test makes the function fail, None when it cannot fail. `source` is the XNU file in
+    which it was read. `fixed` is the number of arguments that its declaration names, None for all.
     """
 
     name: str
@@ -38,7 +38,7 @@ def kpi(
     failure: int | None = None,
     fixed: int | None = None,
 ) -> Callable[[Any], Any]:
-    """Enter a function as the model of a kernel function: (kernel, *arguments) -> result."""
+    """Register the decorated function, (kernel, *arguments) -> result, as a model."""
 
     def enter(model: Model) -> Model:
         MODELS[name] = Kpi(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What an emulated kernel has given to the kext, and must have back when the kext goes."""
+"""What an emulated kernel has given to the kext, which must give it back before it is unloaded."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from harness.kext.emulator.cpu import Shared
 
 @dataclass
 class Lock:
-    """A lock: its group, and the thread that holds it, by name."""
+    """A lock: its group, and the name of the thread that holds it."""
 
     kind: str
     group: int
@@ -17,7 +17,7 @@ class Lock:
 
 @dataclass
 class IoObject:
-    """An object of IOKit's, with its references."""
+    """An IOKit object and its references."""
 
     kind: str
     references: int = 1
@@ -32,7 +32,7 @@ class IoObject:
 
 @dataclass
 class Listener:
-    """A listener of kauth's, or what is left of one: `gone` is when it was taken out."""
+    """A kauth listener; `gone` is the time when it was removed, None before that."""
 
     scope: str
     callback: int
@@ -52,7 +52,7 @@ class Node:
 
 @dataclass
 class Filter:
-    """A socket filter: what it is for, its functions, the sockets that it is on."""
+    """A socket filter: the sockets that it is for, its functions, the sockets that it is on."""
 
     handle: int
     domain: int
@@ -67,7 +67,7 @@ class Filter:
 class Socket:
     """A socket: its domain, type and protocol, and its addresses as bytes of a sockaddr.
 
-    The protocol lets go of a socket (so_pcb is NULL) before its filters are detached.
+    The protocol removes a socket's PCB (so_pcb is NULL) before the filters are detached.
     """
 
     domain: int
@@ -80,7 +80,7 @@ class Socket:
 
 @dataclass
 class State:
-    """Everything that is given out, by its address or number."""
+    """Everything that the kext has been given, by its address or number."""
 
     memory: dict[int, int] = field(default_factory=dict)
     groups: dict[int, str] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class State:
     filters: dict[int, Filter] = field(default_factory=dict)
 
     def left(self) -> tuple[str, ...]:
-        """Return what has not been given back, one line each."""
+        """Return what the kext has not given back, one line for each thing."""
         counts = {
             "allocation": [f"{size} bytes" for size in self.memory.values()],
             "lock group": list(self.groups.values()),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""An x86_64 Unicorn as a stopped kernel: memory, breakpoints, registers, and going on.
+"""A Unicorn processor as a stopped x86_64 kernel: memory, breakpoints, registers, continue.
 
-What harness/kdp's server puts in front of a debugger. Breakpoints are int3 bytes in memory, a step
-is TF, faults are Mach exceptions: what a kernel behind KDP has.
+The KDP server shows it to a debugger. As in a kernel behind KDP, a breakpoint is an int3 byte in
+memory, a single step uses the trap flag, and a fault is a Mach exception.
 """
 
 from abc import ABC, abstractmethod
@@ -21,9 +21,9 @@ _REGISTERS = {name: getattr(x86, f"UC_X86_REG_{name.upper()}") for name in X86_T
 
 
 class StoppedMachine(ABC):
-    """For `harness.kdp.stub.StubServer`, by whoever says how far it runs.
+    """The machine of `harness.protocols.kdp.stub.StubServer`; a subclass decides how far it runs.
 
-    `pc_past_trap` is whether pc is left past an int3 that was hit.
+    `pc_past_trap` is whether pc stays after an int3 that was hit.
     """
 
     cpu_type = CPU_TYPE_X86_64
@@ -36,26 +36,26 @@ class StoppedMachine(ABC):
 
     @abstractmethod
     def emulate(self, *, step: bool) -> ExceptionInfo | None:
-        """Run over one instruction, or until something comes; return a fault's exception."""
+        """Run until the machine stops, or one instruction; return a fault's exception or None."""
 
     @abstractmethod
     def has_trapped(self) -> bool:
-        """Tell whether the last run has ended at an int3."""
+        """Return whether the last run ended at an int3."""
 
     @property
     def planted(self) -> frozenset[int]:
-        """Where breakpoints are now."""
+        """The addresses of all breakpoints."""
         return frozenset(self._planted)
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Return memory, planted breakpoints showing, as XNU's does."""
+        """Return the content of memory, with the int3 bytes of breakpoints, as XNU does."""
         try:
             return bytes(self._engine.mem_read(address, size_bytes))
         except UcError:
             return None
 
     def write(self, address: int, data: bytes) -> bool:
-        """Change memory; tell whether it is there."""
+        """Change the content of memory; return whether the memory exists."""
         try:
             self._engine.mem_write(address, data)
         except UcError:
@@ -64,7 +64,7 @@ class StoppedMachine(ABC):
         return True
 
     def plant(self, address: int) -> KdpStatus:
-        """Put an int3 where an instruction begins."""
+        """Set a breakpoint: replace the first byte of an instruction by int3."""
         if address in self._planted:
             return KdpStatus.BREAKPOINT_ALREADY_SET
         was = self.read(address, 1)
@@ -75,7 +75,7 @@ class StoppedMachine(ABC):
         return KdpStatus.NO_ERROR
 
     def clear(self, address: int) -> KdpStatus:
-        """Put the instruction's first byte back."""
+        """Remove a breakpoint: restore the instruction's first byte."""
         if address not in self._planted:
             return KdpStatus.BREAKPOINT_NOT_FOUND
         self.write(address, self._planted.pop(address))
@@ -86,12 +86,12 @@ class StoppedMachine(ABC):
         return {name: self.get(name) for name in X86_THREAD.names}
 
     def set_registers(self, values: dict[str, int]) -> None:
-        """Set the thread state; segments are the kernel's own and stay."""
+        """Set the thread state, except segments, which belong to the kernel."""
         for name in X86_THREAD.names[:-3]:
             self.set(name, values[name])
 
     def get(self, name: str) -> int:
-        """Return a register."""
+        """Return the value of a register."""
         return int(self._engine.reg_read(_REGISTERS[name]))
 
     def set(self, name: str, value: int) -> None:
@@ -99,7 +99,10 @@ class StoppedMachine(ABC):
         self._engine.reg_write(_REGISTERS[name], value)
 
     def run(self) -> ExceptionInfo | None:
-        """Run to an int3, a fault, or, with TF, over one instruction; None when none comes."""
+        """Run to an int3 or a fault, or one instruction with the trap flag; return the exception.
+
+        None means that the machine stopped without an exception.
+        """
         flags = self.get("rflags")
         step = bool(flags & _TRAP_FLAG)
         self.set("rflags", flags & ~_TRAP_FLAG)

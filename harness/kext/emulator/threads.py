@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Threads that take turns on one processor, in a time of their own.
+"""Threads that take turns on one processor, with a simulated clock.
 
-A thread runs until it ends, waits for something, or has used up the steps that a test gives it.
-Time passes only by calls and sleeps; where all wait for a time, it is that time. So every run is
-the same run, and a test can stop a thread at any call and let others go first, for as long as a
-real one could be kept.
+A thread runs until it ends, waits, or has used the steps that a test allows. Time advances only at
+calls and sleeps; when all threads wait for a time, the clock jumps to it. So every run is the
+same. A test can stop a thread at any call and run others first, but only for as long as a real
+thread could be delayed.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ from harness.errors import RuleBroken
 from harness.kext.emulator.cpu import RETURN_AT, Cpu
 
 _CALL_NS = 1000
-# How long a thread that a test has stopped may be kept waiting by the others, at most; and how
-# long a call may sleep, with nobody else about.
+# How long other threads may delay one that a test has stopped, and how long a call may sleep when
+# no other thread can run.
 _PATIENCE_NS = 300_000_000
-_FOR_EVER_NS = 5_000_000_000
-# More instructions than any call of a kext takes without calling out.
+_FOREVER_NS = 5_000_000_000
+# More instructions than any call into a kext executes between two kernel functions.
 _RUNAWAY = 50_000_000
 
 
 class Status(Enum):
-    """What a thread is doing."""
+    """The state of a thread."""
 
     READY = "ready"
     WAITING = "waiting"
@@ -45,9 +45,9 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """What a thread waits for; `finish` is done then, and says what its call returns.
+    """What a thread waits for; `finish` then returns the result of its call.
 
-    `until_ns` is when to look again where nobody else can run.
+    `until_ns` is when the condition is checked again if no other thread can run.
     """
 
     what: str
@@ -58,7 +58,7 @@ class Wait:
 
 @dataclass
 class Thread:
-    """One thread: whose, where it began, what it holds, how it ended."""
+    """One thread: its process, its entry, the locks that it holds, and its result."""
 
     name: str
     process: Process
@@ -77,7 +77,7 @@ class Thread:
 
 
 class Scheduler:
-    """The threads of one emulated kernel; `check_end` hears of each that has ended."""
+    """The threads of one emulated kernel; `check_end` is called with each that has ended."""
 
     def __init__(self, cpu: Cpu, check_end: Callable[[Thread], None]) -> None:
         self.cpu = cpu
@@ -92,7 +92,7 @@ class Scheduler:
     def new(
         self, name: str, process: Process, entry: int, arguments: tuple[int, ...] = ()
     ) -> Thread:
-        """Return a thread that is ready to begin."""
+        """Return a new thread that is ready to run."""
         thread = Thread(
             name=name,
             process=process,
@@ -110,15 +110,15 @@ class Scheduler:
         return iter(tuple(self.threads))
 
     def finish(self, thread: Thread) -> int:
-        """Run until a thread has ended, others in between where it waits; return its result.
+        """Run until a thread has ended, and others while it waits; return its result.
 
         Raises: RuleBroken, also when all threads wait for each other.
         """
         thread.parked_ns = None
         since_ns = self.now_ns
         while thread.status is not Status.ENDED:
-            if self.now_ns - since_ns > _FOR_EVER_NS:
-                raise RuleBroken(f"{thread.name} waits for ever")
+            if self.now_ns - since_ns > _FOREVER_NS:
+                raise RuleBroken(f"{thread.name} waits forever")
             self._turn(self._choose(thread))
         return thread.result
 
@@ -128,15 +128,15 @@ class Scheduler:
             self.finish(thread)
 
     def run_to_wait(self, thread: Thread) -> bool:
-        """Run a thread alone until it waits or ends; tell whether it has ended."""
+        """Run only this thread until it waits or ends; return whether it has ended."""
         while thread.status is Status.READY:
             self._turn(thread)
         return self._left(thread)
 
     def run_calls(self, thread: Thread, count: int) -> bool:
-        """Run a thread alone until it has made `count` calls; tell whether it has ended.
+        """Run only this thread until it has made `count` calls; return whether it has ended.
 
-        It stops behind the call; where it waits, it is as far as it can come.
+        It stops after the last call, or earlier when it has to wait.
         """
         wanted = thread.calls + count
         self.stop_at = lambda one: one.calls >= wanted
@@ -148,24 +148,24 @@ class Scheduler:
         return self._left(thread)
 
     def run_steps(self, thread: Thread, count: int) -> bool:
-        """Run a thread alone for so many instructions; tell whether it has ended."""
+        """Run only this thread for `count` instructions; return whether it has ended."""
         if count and thread.status is Status.READY:
             self._turn(thread, count=count)
         return self._left(thread)
 
     def run_to(self, thread: Thread, address: int) -> None:
-        """Run a thread alone until it is about to execute an address.
+        """Run only this thread until its next instruction is at an address.
 
         Raises: RuleBroken when it waits or ends before.
         """
         while thread.status is Status.READY and self._at(thread) != address:
             self._turn(thread, until=address)
         if thread.status is not Status.READY:
-            raise RuleBroken(f"{thread.name} does not come to {self.cpu.where(address)}")
+            raise RuleBroken(f"{thread.name} does not reach {self.cpu.where(address)}")
         self._left(thread)
 
     def _left(self, thread: Thread) -> bool:
-        """Leave a thread where it is: others go first now. Tell whether it has ended."""
+        """Keep a thread stopped, so that others run first; return whether it has ended."""
         thread.parked_ns = self.now_ns
         return thread.status is Status.ENDED
 
@@ -176,22 +176,22 @@ class Scheduler:
         return self.cpu.pc_of(context)
 
     def sleep(self, duration_ns: int) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.now_ns += duration_ns
 
     def wait(self, wait: Wait) -> None:
-        """Make the current thread wait: called by a model, whose call then ends later."""
+        """Make the current thread wait; a model calls this, and its call returns later."""
         thread = self.running()
         thread.status, thread.wait = Status.WAITING, wait
 
     def running(self) -> Thread:
-        """Return the thread that is calling."""
+        """Return the thread that runs now."""
         if self.current is None:
             raise RuleBroken("no thread is running")
         return self.current
 
     def called(self) -> None:
-        """Note a call: time passes, and the thread may have to give way."""
+        """Count a call: advance the clock and let the thread stop, if it must."""
         thread = self.running()
         self.now_ns += _CALL_NS
         thread.calls += 1
@@ -200,7 +200,10 @@ class Scheduler:
             self.cpu.engine.emu_stop()
 
     def _choose(self, wanted: Thread) -> Thread:
-        """Return who is to run: the wanted one if it can, else any who can, else the earliest."""
+        """Return the thread to run next: the wanted one, else another ready one.
+
+        When none is ready the clock jumps to the earliest time that a thread waits for.
+        """
         self._wake()
         if wanted.status is Status.READY:
             return wanted
@@ -217,7 +220,7 @@ class Scheduler:
         return self._choose(wanted)
 
     def _may(self, thread: Thread) -> bool:
-        """Tell whether a thread that a test has stopped has been kept from running for long."""
+        """Return whether a thread may run: a test has not stopped it, or long enough ago."""
         return thread.parked_ns is None or self.now_ns >= thread.parked_ns + _PATIENCE_NS
 
     def _parked(self) -> list[int]:
@@ -251,7 +254,7 @@ class Scheduler:
             self.cpu.stack_done(thread.stack)
             self._check_end(thread)
         elif count == _RUNAWAY and self.cpu.pc != until:
-            raise RuleBroken(f"{thread.name} runs on at {self.cpu.where(self.cpu.pc)}")
+            raise RuleBroken(f"{thread.name} runs without end at {self.cpu.where(self.cpu.pc)}")
         else:
             thread.context = self.cpu.engine.context_save()
         self.current = None
