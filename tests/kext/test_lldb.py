@@ -88,7 +88,7 @@ def test_lldb_stops_and_inspects_the_emulated_kext(
     line = 1 + next(n for n, text in enumerate(source) if "record->seq = slot.seq;" in text)
 
     with bridged(machine, faults, tmp_path) as socket:
-        output = lldb(
+        shown = lldb(
             built,
             spec,
             socket,
@@ -106,12 +106,12 @@ def test_lldb_stops_and_inspects_the_emulated_kext(
         r"#3: .*osq_publish\(.* at task.c:\d+",
         r"#4: .*on_fileop.*path=\"/usr/bin/true\"\) at publish_exec.c:\d+",
     ):
-        assert re.search(frame, output)
-    assert re.search(rf"stop reason = breakpoint 2.1\n.*osq_ring_put.*osq_ring.c:{line}:", output)
-    assert "-> " + str(line) in output
-    assert "used = 269" in output
-    assert "(__u16) 2" in output
-    assert "(u64) 1" in output
+        assert re.search(frame, shown)
+    assert re.search(rf"stop reason = breakpoint 2.1\n.*osq_ring_put.*osq_ring.c:{line}:", shown)
+    assert "-> " + str(line) in shown
+    assert "used = 269" in shown
+    assert "(__u16) 2" in shown
+    assert "(u64) 1" in shown
     assert not machine.planted
     # The debugger has detached, so the thread runs to its end.
     assert machine.run() is None
