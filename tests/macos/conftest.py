@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A target of pretence for each test: a Mac behind SSH, and a kext bundle to load there."""
+"""A scripted Mac behind SSH for each test, and a kext bundle to load there."""
 
 import plistlib
 import subprocess
@@ -36,7 +36,7 @@ PROFILES = {
 }
 
 
-# Commands that only look; `nvram` does when it is given no value.
+# Commands that change nothing; nvram changes nothing when it gets no value.
 _QUIET = (
     *("cat", "sw_vers", "dmesg", "kextstat", "kmutil showloaded", "test", "sysctl", "ls", "uname"),
     *("csrutil", "spctl", "logger", "lsof", "system_profiler", "stat"),
@@ -46,7 +46,7 @@ _READS = {"nvram boot-args", "nvram -p", "nvram csr-active-config"}
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
-    """Two key pairs: the Mac's, and ours."""
+    """The key pairs of the scripted Mac and of the harness."""
 
     host: Path
     host_line: str
@@ -56,17 +56,17 @@ class Keys:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One Mac: its state, its server, and how the harness knows it."""
+    """One scripted Mac: its state, its server, and its description as a target."""
 
     mac: EmulatedMac
     server: MacServer
     target: RemoteSpec
     loading: Loading
-    said: list[str]
+    printed: list[str]
 
     def say(self, text: str) -> None:
-        """Take down what a person would be told."""
-        self.said.append(text)
+        """Record a line that would be printed for the user."""
+        self.printed.append(text)
 
     @property
     def changes(self) -> list[str]:
@@ -77,7 +77,7 @@ class Case:
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    """Make the keys, once."""
+    """Create the keys, once for all tests."""
     folder = tmp_path_factory.mktemp("keys")
 
     def make(name: str) -> str:
@@ -96,7 +96,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """Make a bundle as kernel-build leaves it, its modes as an umask of 002 has them."""
+    """Create a bundle as kernel-build leaves it, with modes as under the umask 002."""
     folder = tmp_path / "osq.kext"
     (folder / "Contents" / "MacOS").mkdir(parents=True)
     information = {
@@ -113,7 +113,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def kext(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the project's own kext, once."""
+    """Build the project's own kext, once for all tests."""
     missing = ", ".join(build.missing_tools())
     if missing:
         pytest.skip(f"not installed: {missing}")
@@ -124,7 +124,7 @@ def kext(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_case(keys: Keys, bundle: Path) -> Iterator[Callable[[Profile], Case]]:
-    """Give a way to a Mac of a profile; each command that it did not know is an error."""
+    """Return a function that starts a scripted Mac; an unknown command fails the test."""
     with ExitStack() as stack:
 
         def make(profile: Profile) -> Case:
@@ -143,14 +143,14 @@ def make_case(keys: Keys, bundle: Path) -> Iterator[Callable[[Profile], Case]]:
                 restart_s=15.0,
             )
             loading = Loading(target=target, spec=SPEC, file=bundle)
-            return Case(mac=mac, server=server, target=target, loading=loading, said=[])
+            return Case(mac=mac, server=server, target=target, loading=loading, printed=[])
 
         yield make
 
 
 @pytest.fixture
 def connected() -> Iterator[Callable[[Case], Guest]]:
-    """Give a way to a connection to a Mac."""
+    """Return a function that connects to a scripted Mac."""
     with ExitStack() as stack:
         yield lambda case: stack.enter_context(target_file.connect(case.target, deadline_s=10))
 
@@ -159,7 +159,7 @@ def connected() -> Iterator[Callable[[Case], Guest]]:
 def named(
     make_case: Callable[[Profile], Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Profile], Case]:
-    """Give a way to a Mac that the commands know as 'mine', from the user's own file."""
+    """Return a function that starts a scripted Mac as the user's target 'mine'."""
     folder = tmp_path / "targets"
     folder.mkdir()
     monkeypatch.setenv("HARNESS_TARGETS", str(folder))
@@ -185,7 +185,7 @@ restart_s = 10.0
 
 
 def code_of(task: Callable[..., object], **options: object) -> int:
-    """Return the exit code that a command ends with."""
+    """Run a task and return its exit code."""
     with pytest.raises(Exit) as ended:
         task(Context(), **options)
     return ended.value.code

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A Mac of pretence whose kernel is the emulated one, with the kext in it that was copied there.
+"""A scripted Mac whose kernel is the emulated one, running the kext that was copied to it.
 
-`cc` is believed; what answers as osqpeer (tests/guest/tools/osqpeer.c) is this file, line by line.
-That the C program builds and works on a Mac is not shown by it.
+This file answers in place of osqpeer (tests/guest/tools/osqpeer.c), line by line; `cc` only claims
+to compile it. So these tests do not show that the C program builds and works on a Mac.
 """
 
 import contextlib
@@ -23,18 +23,18 @@ from tests.shared.protocol import SYNC_WAIT
 PEER = "/private/var/tmp/harness-osqpeer/osqpeer"
 _BINARY = "/Library/Extensions/osq.kext/Contents/MacOS/osq"
 _POLL_S = 0.01
-# macOS's EDOM, as osqpeer has it for what it does not understand.
+# macOS's EDOM, which osqpeer returns for a command that it does not know.
 _EDOM = 33
 
 
 @dataclass
 class EmulatedMac(FakeMac):
-    """A Mac that starts the kext's machine code when a peer first wants its device."""
+    """A scripted Mac that starts the kext's machine code when a peer first needs the device."""
 
     driver: EmulatedLoaded | None = None
 
     def booted(self) -> EmulatedLoaded:
-        """Return the kernel with the kext in it that was copied here."""
+        """Return the kernel that runs the copied kext; boot it if needed."""
         if self.driver is None:
             kernel = Kernel(self.files[_BINARY].data or b"")
             assert kernel.start() == 0
@@ -42,7 +42,7 @@ class EmulatedMac(FakeMac):
         return self.driver
 
     def tool_kextunload(self, words: list[str], data: bytes) -> Answer:
-        """Unload a kext: its own stop is asked, after its grace, when it has been started."""
+        """Unload a kext; a started one is stopped after its grace period, which it may refuse."""
         if self.driver is not None:
             self.driver.kernel.pass_time(GRACE_NS)
             if self.driver.kernel.stop() != 0:
@@ -52,19 +52,19 @@ class EmulatedMac(FakeMac):
         return super().tool_kextunload(words, data)
 
     def interactive(self, line: str, lock: Lock) -> "PeerLines | None":
-        """Return the process that a line starts and that is then led; None for other commands."""
+        """Return the process for a line that starts osqpeer, None for any other line."""
         if line != f"sudo -n {PEER}" or PEER not in self.files:
             return None
         self.commands.append(line)
         return PeerLines(self, lock)
 
     def tool_mkdir(self, words: list[str], _data: bytes) -> Answer:
-        """Make a folder."""
+        """Create a folder."""
         self.files[words[-1]] = File(None, 0o755)
         return NOTHING
 
     def tool_cc(self, words: list[str], _data: bytes) -> Answer:
-        """Compile: the sources that are named must be there."""
+        """Create the output file if the sources exist."""
         missing = [name for name in words if name.endswith(".c") and name not in self.files]
         if missing:
             return "", f"clang: error: no such file or directory: '{missing[0]}'\n", 1
@@ -79,7 +79,7 @@ class EmulatedMac(FakeMac):
 
 
 class PeerLines:
-    """An osqpeer of the emulated kernel: a line in, a line out."""
+    """The process of osqpeer on the emulated kernel, which answers each line with a line."""
 
     def __init__(self, mac: EmulatedMac, lock: Lock) -> None:
         self._mac = mac
@@ -88,7 +88,7 @@ class PeerLines:
             self._peer: EmulatedPeer = mac.booted().peer()
 
     def answers(self, line: str) -> Iterator[str]:
-        """Yield the answer to a line; none for the last one.
+        """Yield the answer to a line; the line 'die' has none.
 
         Raises: EOFError when the process has ended.
         """
@@ -100,7 +100,7 @@ class PeerLines:
             yield self._answer(word, rest)
 
     def end(self) -> None:
-        """End the process: what it had open is closed."""
+        """End the process and close the device."""
         with self._lock, contextlib.suppress(RuleBroken):
             if self._peer.descriptor is not None:
                 self._peer.die()
@@ -137,7 +137,7 @@ class PeerLines:
         return rest[0] == "SYNC" and bool(_data(rest)[4] & SYNC_WAIT)
 
     def _waited(self, rest: list[str]) -> str:
-        """Return the answer of a call that waits, while others go on."""
+        """Return the answer of a waiting call, without blocking other processes."""
         with self._lock:
             self._peer.begin(rest[0], _data(rest))
         while True:
@@ -149,5 +149,5 @@ class PeerLines:
 
 
 def _data(rest: list[str]) -> bytes:
-    """Return an ioctl's argument, for what is read by the driver only in its right size."""
+    """Return the ioctl's argument in hex digits as bytes, empty when the line has none."""
     return bytes.fromhex(rest[1]) if len(rest) > 1 else b""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A Mac of pretence: what its kext tools answer, by release.
+"""A scripted Mac: the answers of its kext tools, by release.
 
-It stands for published behaviour of kextload, kmutil and kextunload, not for a real Mac: a wrong
-belief about macOS passes here too.
+The answers are those that are published for kextload, kmutil and kextunload. No real Mac was
+compared, so a wrong belief about macOS passes these tests.
 """
 
 import plistlib
@@ -16,24 +16,24 @@ from tests.macos.fake_system import NOTHING, Answer, FakeSystem
 _KMUTIL_ERROR = 'Error Domain=KMErrorDomain Code={code} "{text}" UserInfo={{{text}}}'
 
 
-class Led(Protocol):
-    """A process that is led line by line."""
+class LineProcess(Protocol):
+    """A process that answers line by line."""
 
     def answers(self, line: str) -> Iterator[str]:
-        """Yield what it says to a line; EOFError when it has ended."""
+        """Yield the answers to a line; raise EOFError when the process has ended."""
         ...
 
     def end(self) -> None:
-        """End it."""
+        """End the process."""
         ...
 
 
 @dataclass
 class FakeMac(FakeSystem):
-    """A Mac with its kexts."""
+    """A scripted Mac with its kexts."""
 
-    def interactive(self, _line: str, _lock: Lock) -> "Led | None":
-        """Return the process that a line starts and that is then led line by line, or None."""
+    def interactive(self, _line: str, _lock: Lock) -> "LineProcess | None":
+        """Return the process for a line that starts one that answers lines, else None."""
         return None
 
     def _identifier(self, path: str) -> str:
@@ -49,7 +49,7 @@ class FakeMac(FakeSystem):
         return bool(self.profile.csr & 1)
 
     def tool_kextload(self, words: list[str], _data: bytes) -> Answer:
-        """Load a kext as 10.x does."""
+        """Load a kext as macOS 10 does."""
         path, profile = words[-1], self.profile
         reason = ""
         if self._unsafe(path):
@@ -66,11 +66,11 @@ class FakeMac(FakeSystem):
         if reason:
             tail = "; check the system/kernel logs for errors or try kextutil(8)."
             return "", f"{path} failed to load - (libkern/kext) {reason}{tail}\n", 71
-        self.into_the_kernel(self._identifier(path))
+        self.add_kext(self._identifier(path))
         return NOTHING
 
     def tool_kmutil(self, words: list[str], data: bytes) -> Answer:
-        """Load, unload and list as macOS 11 and later do."""
+        """Load, unload and list kexts as macOS 11 and later do."""
         if words == ["showloaded", "--list-only"]:
             out, _, status = self.tool_kextstat(words, data)
             return out, "No variant specified, falling back to release\n", status
@@ -99,15 +99,15 @@ class FakeMac(FakeSystem):
             if refused:
                 return "", _KMUTIL_ERROR.format(code=code, text=text) + "\n", code
         if identifier in self.started_with:
-            self.into_the_kernel(identifier)
+            self.add_kext(identifier)
         elif identifier not in self.loaded:
             self.collection.add(identifier)
-            said = "A system reboot is required for the operation to take effect\n"
-            return said if profile.says_reboot else "", "", 0
+            notice = "A system reboot is required for the operation to take effect\n"
+            return notice if profile.says_reboot else "", "", 0
         return NOTHING
 
     def tool_kextunload(self, words: list[str], _data: bytes) -> Answer:
-        """Unload a kext; a busy one refuses in its stop routine."""
+        """Unload a kext; the stop routine of a busy one refuses."""
         name, failed = words[-1], "Failed to unload {0} - (libkern/kext) {1}.\n"
         if name not in self.loaded:
             text = f"(kernel) Kext {name} not found for unload request.\n"
@@ -125,7 +125,7 @@ class FakeMac(FakeSystem):
         return f"{name} unloaded and personalities removed.\n", "", 0
 
     def tool_kextstat(self, words: list[str], _data: bytes) -> Answer:
-        """List the kexts, without a heading."""
+        """List the loaded kexts, without a heading."""
         assert words in (["-l"], ["showloaded", "--list-only"])
         rows = [
             f"  {150 + number}    0 {address} 0x5000     0x5000     {name} (1.0.0) "

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A macOS of pretence without its kexts: what it says of itself, its files, its restarts.
+"""A scripted macOS without kexts: its settings, its files and its restarts.
 
-It is strict: a command that it does not know ends with 127 and is remembered, and what needs
-root is refused without sudo.
+It is strict: an unknown command ends with 127 and is recorded, and a command that needs root is
+refused without sudo.
 """
 
 import io
@@ -19,12 +19,12 @@ _ROOT_TOOLS = {"kextload", "kextunload", "kmutil", "chown", "tar", "shutdown", "
 
 
 class Died(Exception):
-    """Raised by a tool whose call has killed the system."""
+    """Raised by a command that makes the system panic."""
 
 
 @dataclass(kw_only=True)
 class Profile:
-    """A release and how it is set: what the tests vary."""
+    """A release and its settings, which tests vary."""
 
     version: str
     build: str
@@ -48,14 +48,14 @@ class Profile:
 
     @property
     def number(self) -> tuple[int, int]:
-        """Major and minor."""
+        """The major and minor number of the release."""
         parts = [*self.version.split("."), "0"]
         return int(parts[0]), int(parts[1])
 
 
 @dataclass
 class File:
-    """A file of the Mac's; `data` is None for a folder."""
+    """A file of the scripted Mac; `data` is None for a folder."""
 
     data: bytes | None
     mode: int = 0o644
@@ -64,7 +64,7 @@ class File:
 
 @dataclass
 class FakeSystem:
-    """The system's state, and every command that was run on it, in order."""
+    """The state of the system, and every command that was run on it, in order."""
 
     profile: Profile
     files: dict[str, File] = field(default_factory=dict)
@@ -83,13 +83,13 @@ class FakeSystem:
     dies_at_start: str = ""
 
     def run(self, command: str, data: bytes = b"") -> Answer:
-        """Return what a shell line prints, and its status; parts joined by && run in order."""
+        """Run a shell line; return its output, errors and status. Parts are joined by &&."""
         self.commands.append(command)
         out = err = ""
         for part in command.split(" && "):
             words = shlex.split(part)
-            said, complaint, status = self._part(words, data)
-            out, err = out + said, err + complaint
+            output, complaint, status = self._part(words, data)
+            out, err = out + output, err + complaint
             if status != 0:
                 return out, err, status
         return out, err, 0
@@ -113,7 +113,7 @@ class FakeSystem:
         return tool(words[1:], data)
 
     def restart(self) -> None:
-        """Begin another boot session: what waits for one comes about."""
+        """Begin another boot session, in which pending boot arguments and kexts take effect."""
         self.session = str(uuid.uuid4()).upper()
         self.loaded = {}
         self.opened = set()
@@ -123,26 +123,26 @@ class FakeSystem:
             self.files[f"{REPORTS}/Kernel_start.panic"] = File(self.dies_at_start.encode())
         self.started_with = set(self.collection)
         for identifier in self.collection:
-            self.into_the_kernel(identifier)
+            self.add_kext(identifier)
 
-    def into_the_kernel(self, identifier: str) -> None:
-        """Hold a kext, its device there."""
+    def add_kext(self, identifier: str) -> None:
+        """Add a kext to the loaded ones and create its device."""
         self.loaded[identifier] = "0xffffff7f83a21000"
         self.files["/dev/osquery"] = File(b"", mode=0o600)
 
-    # --- what the system says of itself ----------------------------------------------------------
+    # --- settings of the system ------------------------------------------------------------------
 
     def tool_sw_vers(self, words: list[str], _data: bytes) -> Answer:
-        """Release and build."""
+        """Print the release or the build."""
         values = {"-productVersion": self.profile.version, "-buildVersion": self.profile.build}
         return values[words[0]] + "\n", "", 0
 
     def tool_uname(self, _words: list[str], _data: bytes) -> Answer:
-        """Name the processor."""
+        """Print the processor's name."""
         return self.profile.arch + "\n", "", 0
 
     def tool_csrutil(self, _words: list[str], _data: bytes) -> Answer:
-        """System Integrity Protection, as 10.11 and later put it."""
+        """Print the state of System Integrity Protection, as 10.11 and later do."""
         head = "System Integrity Protection status: "
         csr = self.profile.csr & ~0x200
         if csr == 0:
@@ -166,14 +166,14 @@ class FakeSystem:
         return text + "\n\nThis is an unsupported configuration.\n", "", 0
 
     def tool_spctl(self, words: list[str], _data: bytes) -> Answer:
-        """User consent for kexts, since 10.13."""
+        """Print whether kexts need the user's consent, as 10.13 and later do."""
         if self.profile.number < (10, 13):
             return "", f"spctl: unknown command {words[0]}\n", 64
         word = "ENABLED" if self.profile.consent else "DISABLED"
         return f"Kernel Extension User Consent: {word}\n", "", 0
 
     def tool_system_profiler(self, _words: list[str], _data: bytes) -> Answer:
-        """The boot policy of Apple silicon."""
+        """Print the boot policy of Apple silicon."""
         word = "Yes" if self.profile.boot_policy else "No"
         mode = "Reduced Security" if self.profile.boot_policy else "Full Security"
         lines = ("Controller:", "", "      Boot Policy:", f"        Secure Boot: {mode}")
@@ -181,7 +181,7 @@ class FakeSystem:
         return "\n".join([*lines, last]) + "\n", "", 0
 
     def tool_sysctl(self, words: list[str], _data: bytes) -> Answer:
-        """The names that are asked for; one that this kernel lacks is a complaint."""
+        """Print the requested values; an unknown name is an error."""
         known = {"kern.bootsessionuuid": self.session, "kern.bootargs": self.boot_args}
         if self.profile.number >= (11, 0):
             known["kern.hv_vmm_present"] = "1" if self.profile.virtual else "0"
@@ -194,7 +194,7 @@ class FakeSystem:
         return out, err, 1 if missing else 0
 
     def tool_nvram(self, words: list[str], _data: bytes) -> Answer:
-        """Show, set and delete variables."""
+        """Print, set and delete variables."""
         if words == ["-p"]:
             return "".join(f"{key}\t{value}\n" for key, value in self.nvram.items()), "", 0
         name, equals, value = words[-1].partition("=")
@@ -225,14 +225,14 @@ class FakeSystem:
         return data.decode(), "", 0
 
     def tool_cat(self, words: list[str], _data: bytes) -> Answer:
-        """Read a file."""
+        """Print a file."""
         found = self.files.get(words[0])
         if found is None or found.data is None:
             return "", f"cat: {words[0]}: No such file or directory\n", 1
         return found.data.decode("latin-1"), "", 0
 
     def tool_rm(self, words: list[str], _data: bytes) -> Answer:
-        """Remove a file, or a folder with all below it."""
+        """Remove a file, or a folder with everything below it."""
         path = words[-1]
         self.files = {
             name: file
@@ -242,7 +242,7 @@ class FakeSystem:
         return NOTHING
 
     def tool_ls(self, words: list[str], _data: bytes) -> Answer:
-        """Name what is right below a folder."""
+        """List the names in a folder."""
         folder = words[-1] + "/"
         inner = {n.removeprefix(folder).split("/")[0] for n in self.files if n.startswith(folder)}
         if not inner:
@@ -250,7 +250,7 @@ class FakeSystem:
         return "".join(f"{name}\n" for name in sorted(inner)), "", 0
 
     def tool_tar(self, words: list[str], data: bytes) -> Answer:
-        """Unpack an archive; the owner is whoever unpacks, as BSD tar has it without -p."""
+        """Unpack an archive; as in BSD tar without -p, the files belong to the caller."""
         folder = words[words.index("-C") + 1]
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             for member in tar.getmembers():
@@ -260,28 +260,28 @@ class FakeSystem:
         return NOTHING
 
     def below(self, path: str) -> list[File]:
-        """Return a file or folder and all that is in it."""
+        """Return a file, or a folder and everything below it."""
         return [f for name, f in self.files.items() if name == path or name.startswith(f"{path}/")]
 
     def tool_chown(self, words: list[str], _data: bytes) -> Answer:
-        """Give a folder and all below it an owner."""
+        """Set the owner of a folder and of everything below it."""
         for file in self.below(words[-1]):
             file.owner = words[-2]
         return NOTHING
 
     def tool_chmod(self, words: list[str], _data: bytes) -> Answer:
-        """Give a folder 755 and its files 644: the one form that is used."""
+        """Set the modes of a folder to 755 and of its files to 644, the only form in use."""
         assert words[-2] == "u=rwX,go=rX"
         for file in self.below(words[-1]):
             file.mode = 0o755 if file.data is None else 0o644
         return NOTHING
 
     def tool_test(self, words: list[str], _data: bytes) -> Answer:
-        """Whether a file is there."""
+        """Return status 0 if a file exists."""
         return "", "", 0 if words[-1] in self.files else 1
 
     def tool_stat(self, words: list[str], _data: bytes) -> Answer:
-        """Mode and owner of a file, as `stat -f '%Lp %Su %Sg'`."""
+        """Print mode and owner of a file, as `stat -f '%Lp %Su %Sg'` does."""
         file = self.files[words[-1]]
         return f"{file.mode:o} {file.owner.replace(':', ' ')}\n", "", 0
 
@@ -290,18 +290,18 @@ class FakeSystem:
         return NOTHING
 
     def tool_sync(self, _words: list[str], _data: bytes) -> Answer:
-        """Do nothing: nothing is cached."""
+        """Do nothing, since no file is cached."""
         return NOTHING
 
     def tool_logger(self, words: list[str], _data: bytes) -> Answer:
-        """Keep a line of the system's log."""
+        """Append a line to the system's log."""
         self.log.append(words[-1])
         return NOTHING
 
     def tool_dmesg(self, _words: list[str], _data: bytes) -> Answer:
-        """Show the kernel's lines."""
+        """Print the kernel's log."""
         return "".join(f"{line}\n" for line in self.kernel_log), "", 0
 
     def tool_lsof(self, words: list[str], _data: bytes) -> Answer:
-        """Name who has the device open."""
+        """Print the process that has the device open."""
         return ("p412\ncosqueryd\n", "", 0) if words[-1] in self.opened else ("", "", 1)

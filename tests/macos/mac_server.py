@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The Mac of pretence behind a real SSH server on a loopback port, restarts included.
+"""The scripted Mac behind a real SSH server on a loopback port, with restarts.
 
-`shutdown -r now` cuts every connection, the port is closed for a moment, and another boot session
-begins. A panic does the same without being asked.
+`shutdown -r now` closes every connection and the port for a moment, and then begins another boot
+session. A panic does the same.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 from harness.errors import RuleBroken
-from tests.macos.fake_mac import FakeMac, Led
+from tests.macos.fake_mac import FakeMac, LineProcess
 from tests.macos.fake_system import Died
 
 _DOWN_S = 0.15
-# Long enough for the harness to find the old session still answering.
+# Long enough for the harness to reach the old session before the restart.
 _GOING_S = 1.0
 _CHUNK_BYTES = 32768
 
@@ -32,28 +32,28 @@ class _Login(paramiko.ServerInterface):
         self._server = server
 
     def get_allowed_auths(self, username: str) -> str:
-        """Allow keys only."""
+        """Allow only public keys."""
         return "publickey" if username else ""
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        """Let one key in."""
+        """Accept the one authorised key."""
         known = bool(username) and key.get_base64() == self._server.authorized
         return AUTH_SUCCESSFUL if known else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        """Allow sessions."""
+        """Allow only sessions."""
         del chanid
         return OPEN_SUCCEEDED if kind == "session" else 1
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        """Run a command in a thread of its own."""
+        """Run a command in its own thread."""
         line = command.decode()
         threading.Thread(target=self._server.serve, args=(channel, line), daemon=True).start()
         return True
 
 
 class MacServer:
-    """A running server; `mac` may be changed while it runs."""
+    """A running SSH server; a test may change `mac` while it runs."""
 
     def __init__(self, mac: FakeMac, host_key: Path, authorized: str) -> None:
         self.mac = mac
@@ -88,14 +88,14 @@ class MacServer:
                     transport.start_server(event=threading.Event(), server=_Login(self))
 
     def serve(self, channel: paramiko.Channel, line: str) -> None:
-        """Run one command and send what it says."""
+        """Run one command and send its output and status."""
         with contextlib.suppress(OSError, EOFError):
             if line.startswith("sudo -n tail -f /dev/"):
                 self._hold(channel, line)
                 return
-            led = self.mac.interactive(line, self._lock)
-            if led is not None:
-                _lead(channel, led)
+            process = self.mac.interactive(line, self._lock)
+            if process is not None:
+                _answer_lines(channel, process)
                 return
             data = _read(channel)
             with self._lock:
@@ -119,7 +119,7 @@ class MacServer:
         return self.mac.run(line, data)
 
     def _hold(self, channel: paramiko.Channel, line: str) -> None:
-        """Have a device open until the client is gone, as tail has it."""
+        """Keep a device open until the client disconnects, as `tail -f` does."""
         device = line.removeprefix("sudo -n tail -f ")
         self.mac.commands.append(line)
         self.mac.opened.add(device)
@@ -128,7 +128,7 @@ class MacServer:
         self.mac.opened.discard(device)
 
     def restart(self) -> None:
-        """Cut everything, be away for a moment, and come back in another boot session."""
+        """Close all connections, and serve another boot session after a moment."""
         self._cut()
         self.mac.restart()
         if self.mac.profile.never_back:
@@ -149,14 +149,14 @@ class MacServer:
             self._transports.pop().close()
 
 
-def _lead(channel: paramiko.Channel, led: Led) -> None:
-    """Have a process answer line by line until it ends, or its input does."""
+def _answer_lines(channel: paramiko.Channel, process: LineProcess) -> None:
+    """Send the process's answers to each input line, until the process or the input ends."""
     data, status = b"", 0
     try:
         while chunk := channel.recv(_CHUNK_BYTES):
             *lines, data = (data + chunk).split(b"\n")
             for line in lines:
-                for answer in led.answers(line.decode()):
+                for answer in process.answers(line.decode()):
                     channel.sendall(f"{answer}\n".encode())
     except EOFError:
         status = 137
@@ -164,7 +164,7 @@ def _lead(channel: paramiko.Channel, led: Led) -> None:
         channel.sendall_stderr(f"{type(error).__name__}: {error}\n".encode())
         status = 1
     finally:
-        led.end()
+        process.end()
     channel.send_exit_status(status)
     channel.close()
 
@@ -178,7 +178,7 @@ def _read(channel: paramiko.Channel) -> bytes:
 
 @contextmanager
 def serving(mac: FakeMac, host_key: Path, authorized: str) -> Iterator[MacServer]:
-    """Serve a Mac; afterwards every command that it did not know is an error."""
+    """Run a server while the block runs; at its end an unknown command is an error."""
     with MacServer(mac, host_key, authorized) as server:
         yield server
     assert mac.unknown == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A Mac gets the kext of the sources as they are now: it is built before it is copied there."""
+"""Tests that a Mac gets a kext of the current sources, built before it is copied."""
 
 import json
 import shutil
@@ -20,13 +20,13 @@ INSTALLED = "/Library/Extensions/osq.kext/Contents/MacOS/osq"
 Named = Callable[[Profile], Case]
 
 pytestmark = pytest.mark.skipif(
-    bool(build.missing_tools()), reason=f"not installed: {', '.join(build.missing_tools())}"
+    bool(build.missing_tools()), reason=f"not installed_uuid: {', '.join(build.missing_tools())}"
 )
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Make a project with the kext's sources, and nothing built."""
+    """Create a project with the kext's sources and without any build."""
     folder = tmp_path / "project"
     shutil.copytree(ROOT / "kernel", folder / "kernel")
     for name in ("vm-images", "tests", "packaging"):
@@ -35,21 +35,21 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def changed(project: Path) -> None:
-    """Change a constant of the kext's, and so its UUID."""
+def change_constant(project: Path) -> None:
+    """Change a constant of the kext, and with it the UUID of its build."""
     gate = project / "kernel" / "os" / "macos" / "gate.c"
     text = gate.read_text()
     assert "#define POLL_MS 5u" in text
     gate.write_text(text.replace("#define POLL_MS 5u", "#define POLL_MS 6u"))
 
 
-def installed(case: Case) -> str:
-    """Return the UUID of the binary that a Mac has."""
+def installed_uuid(case: Case) -> str:
+    """Return the UUID of the kext that is installed_uuid on a Mac."""
     return build.uuid_of(case.mac.files[INSTALLED].data or b"")
 
 
 def config_of(project: Path) -> str:
-    """Return the option that names a project."""
+    """Return the value of --config for a project."""
     return str(project / "pyproject.toml")
 
 
@@ -58,45 +58,45 @@ def test_kernel_test_builds_loads_tests_and_unloads(
     project: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nothing was built before; every test on the Mac passes, and the kext is gone at the end."""
+    """kernel-test builds the kext, runs every test on the Mac and unloads the kext."""
     case = named(replace(PROFILES["10.15"]))
 
     code = code_of(
         workflow.run_kernel_test, target="mine", config=config_of(project), run_id="run"
     )
 
-    said = capsys.readouterr().out
-    assert code == 0, said
-    assert f"built osq.kext for x86_64, UUID {installed(case)}" in said
+    output = capsys.readouterr().out
+    assert code == 0, output
+    assert f"built osq.kext for x86_64, UUID {installed_uuid(case)}" in output
     report = json.loads((project / "build" / "runs" / "run" / "report.json").read_text())
     assert {one["verdict"] for one in report["results"]} == {"passed"}
     assert len(report["results"]) == 4 + len(BODIES)
     assert case.mac.loaded == {}
 
 
-def test_a_changed_source_is_what_is_loaded(
+def test_changed_source_is_built_and_loaded(
     named: Named,
     project: Path,
 ) -> None:
-    """The kext that was built before is not taken for the one of now."""
+    """After a change of the sources, a new build is installed_uuid, not the old one."""
     case = named(replace(PROFILES["10.15"]))
     load = {"target": "mine", "config": config_of(project)}
     assert code_of(workflow.kernel_test_load, **load) == 0
-    before = installed(case)
+    before = installed_uuid(case)
     assert code_of(workflow.kernel_test_unload, **load) == 0
 
-    changed(project)
+    change_constant(project)
     assert code_of(workflow.kernel_load, **load) == 0
 
-    assert installed(case) not in {before, ""}
+    assert installed_uuid(case) not in {before, ""}
 
 
-def test_a_source_that_does_not_compile_ends_before_the_mac_is_asked(
+def test_source_that_does_not_compile_stops_before_the_mac(
     named: Named,
     project: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Code 1 and the compiler's words; the kext of before is not loaded instead."""
+    """A source that does not compile ends with exit code 1 before the Mac gets any command."""
     case = named(replace(PROFILES["10.15"]))
     assert code_of(workflow.kernel_build, target="macos", config=config_of(project)) == 0
     (project / "kernel" / "core" / "wrong.c").write_text("int f(void) { return nothing; }\n")
@@ -109,13 +109,13 @@ def test_a_source_that_does_not_compile_ends_before_the_mac_is_asked(
     assert case.mac.commands == []
 
 
-def test_without_a_compiler_the_kext_that_is_there_is_taken(
+def test_without_a_compiler_an_older_build_is_used(
     named: Named,
     project: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is said that its sources may be newer; without any kext it is code 2, and what to do."""
+    """Without a compiler an older build is used with a note; without a build, exit code 2."""
     case = named(replace(PROFILES["10.15"]))
     which = shutil.which
     monkeypatch.setattr(
@@ -132,11 +132,11 @@ def test_without_a_compiler_the_kext_that_is_there_is_taken(
     built = build.build(spec, project / "build" / "kext")
     assert code_of(workflow.kernel_test_load, **load) == 0
     assert "missing: clang" in capsys.readouterr().out
-    assert installed(case) == built.uuid
+    assert installed_uuid(case) == built.uuid
 
 
-def test_a_fault_in_the_kext_is_found_over_ssh(named: Named, project: Path) -> None:
-    """Another error than osq.h says: the one body that looks for it fails, and the run with it."""
+def test_fault_in_the_kext_fails_its_body_over_ssh(named: Named, project: Path) -> None:
+    """A kext that returns a wrong error number fails exactly the body that checks it."""
     named(replace(PROFILES["10.15"]))
     core = project / "kernel" / "core" / "osq_device.c"
     text = core.read_text()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""kernel-deps and kernel-configure-target: true for the release they meet, and taken back."""
+"""Tests of kernel-deps and kernel-configure-target: right for each release, and reversible."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from tests.macos.conftest import PROFILES, Case
 from tests.macos.fake_system import File, Profile
 
 MakeCase = Callable[[Profile], Case]
-# Release, setting, and what is then missing: part of its text, and who can mend it.
+# Release, settings, and the unmet requirements: part of the text, and who can meet it.
 MISSING = [
     ("10.10", {}, [("kext-dev-mode=1", Who.RUNNING)]),
     ("10.15", {}, [("without kext signing", Who.RECOVERY)]),
@@ -36,13 +36,13 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("release", "setting", "missing"), MISSING)
-def test_what_is_missing_for_an_unsigned_kext(
+def test_unmet_requirements_of_an_unsigned_kext(
     make_case: MakeCase,
     release: str,
     setting: dict[str, int],
     missing: list[tuple[str, Who]],
 ) -> None:
-    """Exactly these requirements are unmet; nothing was changed by looking."""
+    """Exactly these requirements are unmet, and checking them changes nothing."""
     case = make_case(replace(PROFILES[release], signed=False, **setting))  # type: ignore[arg-type]
 
     found = workflow.requirements(case.target)
@@ -54,18 +54,18 @@ def test_what_is_missing_for_an_unsigned_kext(
     assert case.changes == []
 
 
-def test_nothing_that_has_no_effect_is_offered(make_case: MakeCase) -> None:
-    """kext-dev-mode is for 10.10 alone: on 15, --apply changes nothing and says so."""
+def test_apply_changes_nothing_where_it_has_no_effect(make_case: MakeCase) -> None:
+    """On macOS 15 --apply changes nothing and says so: kext-dev-mode exists only on 10.10."""
     case = make_case(replace(PROFILES["15"], signed=False))
 
     workflow.allow(case.target, case.say)
 
-    assert case.said == ["nothing can be done from a running system"]
+    assert case.printed == ["nothing can be done from a running system"]
     assert case.changes == []
 
 
-def test_on_1010_it_is_done_with_a_warning_and_taken_back(make_case: MakeCase) -> None:
-    """The boot argument is set beside what was there; --undo restores the line exactly."""
+def test_undo_restores_boot_args_after_apply(make_case: MakeCase) -> None:
+    """--apply adds the boot argument to the existing ones, and --undo restores them."""
     case = make_case(replace(PROFILES["10.10"], signed=False))
     case.mac.nvram["boot-args"] = "-v serial=3"
 
@@ -75,7 +75,7 @@ def test_on_1010_it_is_done_with_a_warning_and_taken_back(make_case: MakeCase) -
 
     assert after == "-v serial=3 kext-dev-mode=1"
     assert case.mac.nvram["boot-args"] == "-v serial=3"
-    assert any("lowers the target's security" in line for line in case.said)
+    assert any("lowers the target's security" in line for line in case.printed)
     assert case.changes == [
         "tee /var/db/harness-deps.json",
         "nvram 'boot-args=-v serial=3 kext-dev-mode=1'",
@@ -84,8 +84,8 @@ def test_on_1010_it_is_done_with_a_warning_and_taken_back(make_case: MakeCase) -
     ]
 
 
-def test_boot_args_that_were_not_there_go_again(make_case: MakeCase) -> None:
-    """Without a line before, there is none after; a second --undo has nothing to take back."""
+def test_undo_removes_boot_args_that_did_not_exist(make_case: MakeCase) -> None:
+    """--undo removes boot-args that did not exist before; a second --undo changes nothing."""
     case = make_case(replace(PROFILES["10.10"], signed=False))
 
     workflow.allow(case.target, case.say)
@@ -93,7 +93,7 @@ def test_boot_args_that_were_not_there_go_again(make_case: MakeCase) -> None:
     workflow.disallow(case.target, case.say)
 
     assert "boot-args" not in case.mac.nvram
-    assert case.said[-1].startswith("nothing to take back")
+    assert case.printed[-1].startswith("nothing to take back")
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_boot_args_that_were_not_there_go_again(make_case: MakeCase) -> None:
         ("15-arm", "keepsyms=1 -v"),
     ],
 )
-def test_a_kernel_is_made_ready_for_a_debugger(
+def test_configure_sets_boot_args_and_restarts(
     make_case: MakeCase, release: str, line: str
 ) -> None:
-    """Boot arguments, a restart that is waited for, and a look at what the kernel has got."""
+    """Configuring sets the boot arguments, restarts the Mac and checks the running kernel."""
     case = make_case(replace(PROFILES[release], csr=0x7F))
     target = replace(case.target, link="en0")
 
@@ -115,27 +115,27 @@ def test_a_kernel_is_made_ready_for_a_debugger(
 
     assert case.mac.boot_args == line
     assert case.changes[-1] == "shutdown -r now"
-    assert case.said[-1] == "mac runs with all of it"
-    assert any("no KDK of build" in text for text in case.said)
+    assert case.printed[-1] == "mac runs with all of it"
+    assert any("no KDK of build" in text for text in case.printed)
 
 
-def test_the_kdk_has_to_be_of_this_very_build(make_case: MakeCase) -> None:
-    """One of another build is none; the right one is named."""
+def test_kdk_must_be_of_the_same_build(make_case: MakeCase) -> None:
+    """A KDK of another build is not accepted, and the message names the needed build."""
     case = make_case(replace(PROFILES["13"], csr=0x7F))
     case.mac.files["/Library/Developer/KDKs/KDK_13.7.1_22H221.kdk/x"] = File(b"")
     with pytest.raises(RestartNeeded):
         workflow.configure(case.target, case.say, undo=False, restart=False)
-    assert any("no KDK of build 22H313" in text for text in case.said)
+    assert any("no KDK of build 22H313" in text for text in case.printed)
     case.mac.files["/Library/Developer/KDKs/KDK_13.7.2_22H313.kdk/x"] = File(b"")
     with pytest.raises(RestartNeeded) as caught:
         workflow.configure(case.target, case.say, undo=False, restart=False)
 
-    assert any("KDK of this build: " in text for text in case.said)
+    assert any("KDK of this build: " in text for text in case.printed)
     assert caught.value.exit_code == 2
 
 
-def test_undo_leaves_what_somebody_else_has_set(make_case: MakeCase) -> None:
-    """A debug= of the user's gives way and comes back; a word that he adds later stays."""
+def test_undo_keeps_arguments_of_the_user(make_case: MakeCase) -> None:
+    """--undo restores the user's debug=, and keeps a word that was added later."""
     case = make_case(replace(PROFILES["13"], csr=0x7F))
     case.mac.nvram["boot-args"] = "debug=0x8 amfi=1"
     workflow.configure(case.target, case.say, undo=False, restart=True)
@@ -146,8 +146,8 @@ def test_undo_leaves_what_somebody_else_has_set(make_case: MakeCase) -> None:
     assert sorted(case.mac.nvram["boot-args"].split()) == ["amfi=1", "debug=0x8", "mine=1"]
 
 
-def test_a_system_that_ignores_debug_arguments_is_not_touched(make_case: MakeCase) -> None:
-    """With System Integrity Protection whole, it says what Recovery has to do, and stops."""
+def test_protected_system_is_not_changed(make_case: MakeCase) -> None:
+    """With System Integrity Protection enabled nothing is changed, and the hint names Recovery."""
     case = make_case(replace(PROFILES["13"]))
 
     with pytest.raises(TargetNotReady, match="takes no debugger") as caught:
@@ -157,8 +157,8 @@ def test_a_system_that_ignores_debug_arguments_is_not_touched(make_case: MakeCas
     assert case.changes == []
 
 
-def test_a_guarded_nvram_is_a_persons_work(make_case: MakeCase) -> None:
-    """Nvram says 'not permitted': code 2, its words, and the way out."""
+def test_locked_nvram_is_an_error_with_a_hint(make_case: MakeCase) -> None:
+    """When nvram is locked, the error has its message and the hint has the command."""
     case = make_case(replace(PROFILES["13"], csr=0x1, nvram_locked=True))
 
     with pytest.raises(TargetNotReady, match="cannot be set") as caught:
@@ -168,8 +168,8 @@ def test_a_guarded_nvram_is_a_persons_work(make_case: MakeCase) -> None:
     assert "--without nvram" in caught.value.hint
 
 
-def test_arguments_that_the_boot_drops_are_noticed(make_case: MakeCase) -> None:
-    """NVRAM has them, the kernel that comes up has not: that is no success."""
+def test_dropped_boot_args_are_an_error(make_case: MakeCase) -> None:
+    """It is an error when the restarted kernel does not have the arguments set in NVRAM."""
     case = make_case(replace(PROFILES["15-arm"], csr=0x7F, filters_boot_args=True))
 
     with pytest.raises(ModuleError, match="started without keepsyms=1 -v"):

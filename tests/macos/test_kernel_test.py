@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""kernel-test on a target that the user boots: the real suite, its verdict, and a panic in it."""
+"""Tests of kernel-test on a target that the user boots: suite, verdict, and a panic."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,15 +30,15 @@ Backtrace (CPU 1), Frame : Return Address
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Give this project's settings, its runs in a folder of the test's."""
+    """Return this project's settings, with the test's own folder for runs."""
     found = config.load(ROOT / "pyproject.toml")
     return replace(found, root=tmp_path)
 
 
 def run_of(case: Case, settings: Settings, *, expression: str = "") -> RunReport:
-    """Run the suite for macOS on a Mac, and return what came of it."""
+    """Run the suite for macOS on a scripted Mac, and return the report."""
     wanted = tuple(spec for spec in settings.tests if spec.system is System.MACOS)
-    asked = RemoteTest(
+    request = RemoteTest(
         loading=case.loading,
         settings=settings,
         environment=config.environment(),
@@ -47,13 +47,13 @@ def run_of(case: Case, settings: Settings, *, expression: str = "") -> RunReport
         run_id="run",
     )
     with live_view.PlainView() as view:
-        return on_target.run(asked, view)
+        return on_target.run(request, view)
 
 
-def test_a_refused_kext_ends_the_run_before_any_test(
+def test_refused_kext_fails_the_run_without_results(
     make_case: MakeCase, settings: Settings
 ) -> None:
-    """Not a result is made up: the verdict is the refusal's."""
+    """A refused kext gives the verdict 'failed' and no test results."""
     case = make_case(replace(PROFILES["10.15"], signed=False))
 
     found = run_of(case, settings)
@@ -62,20 +62,22 @@ def test_a_refused_kext_ends_the_run_before_any_test(
     assert "not loadable" in found.reason
 
 
-def test_a_failure_and_a_panic_are_told_apart(make_case: MakeCase, settings: Settings) -> None:
-    """A node that everybody may open fails one test; the Mac's death crashes another: code 3.
+def test_failure_and_panic_have_different_verdicts(
+    make_case: MakeCase, settings: Settings
+) -> None:
+    """A wrong mode of the node fails a test; a panic makes the run crash with exit code 3.
 
-    It dies while it unloads, comes back, and the report that it kept names the test.
+    The Mac panics while it unloads the kext, and its own report after the restart names the test.
     """
     case = make_case(replace(PROFILES["10.15"], panics_on="kextunload"))
     case.mac.panic_text = PANIC
-    original = case.mac.into_the_kernel
+    original = case.mac.add_kext
 
     def careless(identifier: str) -> None:
         original(identifier)
         case.mac.files["/dev/osquery"].mode = 0o666
 
-    case.mac.into_the_kernel = careless  # type: ignore[method-assign]
+    case.mac.add_kext = careless  # type: ignore[method-assign]
 
     found = run_of(case, settings, expression="roots_alone or leave_no_trace")
 
@@ -83,13 +85,13 @@ def test_a_failure_and_a_panic_are_told_apart(make_case: MakeCase, settings: Set
     failed, crashed = found.results
     assert failed.name == "test_kext::test_the_node_is_roots_alone"
     assert (failed.verdict, crashed.verdict) == (Verdict.FAILED, Verdict.CRASHED)
-    (seen,) = crashed.reports
-    assert (seen.module, seen.title) == ("org.example.osq", "panic: Kernel trap type 14")
+    (panic,) = crashed.reports
+    assert (panic.module, panic.title) == ("org.example.osq", "panic: Kernel trap type 14")
     assert (found.folder / "panic.txt").read_text().startswith("panic(cpu 1")
 
 
-def test_a_restart_in_the_middle_is_a_crash(make_case: MakeCase) -> None:
-    """Another boot session than the run's own is noticed without a panic report."""
+def test_restart_during_the_run_is_a_crash(make_case: MakeCase) -> None:
+    """A boot session other than the run's own is a crash, even without a panic report."""
     case = make_case(replace(PROFILES["15"]))
     with target_file.connect(case.target, deadline_s=10) as guest:
         life = on_target.BootSession(
@@ -103,8 +105,8 @@ def test_a_restart_in_the_middle_is_a_crash(make_case: MakeCase) -> None:
             life.check()
 
 
-def test_a_system_without_suites_is_a_usage_error(make_case: MakeCase, settings: Settings) -> None:
-    """Nothing configured to run is code 2, not a pass."""
+def test_system_without_suites_is_a_usage_error(make_case: MakeCase, settings: Settings) -> None:
+    """A system without a configured suite is a usage error with exit code 2."""
     case = make_case(replace(PROFILES["15"]))
 
     with pytest.raises(UsageError, match="no suite is configured for macos"):

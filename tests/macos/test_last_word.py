@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""platform_macos.last_word: silence, a restart and a panic report are each no clean word."""
+"""Tests of the final log check on macOS: a restart or a panic report fails it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +14,10 @@ TOKEN = "c0ffee"  # noqa: S105
 PANIC = 'panic(cpu 0 caller 0xffffff8000a1b2c3): "osq: bad ring"@ring.c:7\n'
 
 
-def test_a_clean_run_has_its_word_in_the_log(
+def test_clean_run_passes_the_final_log_check(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """Said by the Mac itself; what the run noted there is gone."""
+    """After a clean run the log has the check's line, and no file of the run is left."""
     case = make_case(replace(PROFILES["13"]))
     guest = connected(case)
     kextload.prepare(guest, run_id="run", canary=TOKEN)
@@ -27,10 +27,10 @@ def test_a_clean_run_has_its_word_in_the_log(
     assert not any(TOKEN in name for name in case.mac.files)
 
 
-def test_a_restart_in_between_is_told(
+def test_restart_fails_the_final_log_check(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """Another boot session, the note still there or gone: no word, and why."""
+    """Another boot session fails the check with the reason, also if the run's note is gone."""
     case = make_case(replace(PROFILES["13"]))
     guest = connected(case)
     kextload.prepare(guest, run_id="run", canary=TOKEN)
@@ -41,10 +41,10 @@ def test_a_restart_in_between_is_told(
     assert not any("last-word" in line for line in case.mac.log)
 
 
-def test_a_new_panic_report_is_told_an_old_one_is_not(
+def test_only_a_new_panic_report_fails_the_check(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """What lay there before the run does not count against it."""
+    """A panic report that appeared during the run fails the check; an older one does not."""
     case = make_case(replace(PROFILES["13"]))
     case.mac.files[f"{REPORTS}/Kernel_old.panic"] = File(b"old")
     guest = connected(case)
@@ -54,10 +54,10 @@ def test_a_new_panic_report_is_told_an_old_one_is_not(
     assert kextload.last_word(guest, TOKEN) == ("a panic report appeared: Kernel_new.panic",)
 
 
-def test_a_panic_that_is_still_in_nvram_is_read_once(
+def test_panic_in_nvram_is_read_once(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """From the variable while no file was made of it; with the file, the variable adds nothing."""
+    """A panic is read from NVRAM until the system has written its report file, and only once."""
     case = make_case(replace(PROFILES["15"]))
     case.mac.nvram[panic_store.OLD_VARIABLE] = PANIC.replace("\n", "%0a")
     guest = connected(case)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""kernel-test-load on every release: the right commands in the right order, each end its code."""
+"""Tests of kernel-test-load on every release: the right commands, and a code for each end."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +30,10 @@ MakeCase = Callable[[Profile], Case]
 
 
 @pytest.mark.parametrize("release", ["10.10", "10.15"])
-def test_before_11_kextload_loads_at_once(make_case: MakeCase, release: str) -> None:
-    """Copied, given to root, its modes set, then loaded by kextload: in this order, no restart."""
+def test_kextload_loads_without_a_restart_before_macos_11(
+    make_case: MakeCase, release: str
+) -> None:
+    """Before macOS 11 the kext is copied, given to root, and loaded without a restart."""
     case = make_case(replace(PROFILES[release]))
 
     loaded = workflow.load(case.loading, case.say)
@@ -43,12 +45,12 @@ def test_before_11_kextload_loads_at_once(make_case: MakeCase, release: str) -> 
 
 @pytest.mark.parametrize("release", ["11", "13", "15", "15-arm"])
 @pytest.mark.parametrize("says", [True, False])
-def test_since_11_kmutil_needs_a_restart(
+def test_kmutil_needs_a_restart_since_macos_11(
     make_case: MakeCase,
     release: str,
     says: bool,  # noqa: FBT001
 ) -> None:
-    """Without leave to restart it ends in code 2, whether kmutil says so or only the list does."""
+    """Since macOS 11, loading without --reboot ends with 2, with or without kmutil's message."""
     case = make_case(replace(PROFILES[release], says_reboot=says))
 
     with pytest.raises(RestartNeeded, match="needs reboot") as caught:
@@ -60,8 +62,8 @@ def test_since_11_kmutil_needs_a_restart(
 
 
 @pytest.mark.parametrize("release", ["11", "13", "15", "15-arm"])
-def test_a_restart_brings_the_kext(make_case: MakeCase, release: str) -> None:
-    """With leave the target is restarted, SSH is lost and found again, and the kext is there."""
+def test_kext_is_loaded_after_a_restart(make_case: MakeCase, release: str) -> None:
+    """With --reboot the target is restarted, and the kext is loaded in the new session."""
     case = make_case(replace(PROFILES[release]))
     session = case.mac.session
 
@@ -71,11 +73,11 @@ def test_a_restart_brings_the_kext(make_case: MakeCase, release: str) -> None:
     assert case.changes == [*COPY, tool, "shutdown -r now", tool]
     assert loaded.name == IDENTIFIER
     assert case.mac.session != session
-    assert any("back after" in line for line in case.said)
+    assert any("back after" in line for line in case.printed)
 
 
-def test_the_old_session_is_not_taken_for_the_new_one(make_case: MakeCase) -> None:
-    """A target that is slow to go still answers for a while: it is waited for all the same."""
+def test_old_boot_session_is_not_taken_for_the_new_one(make_case: MakeCase) -> None:
+    """While the old session still answers after the shutdown, the harness keeps waiting."""
     case = make_case(replace(PROFILES["13"], slow_to_go=True))
     session = case.mac.session
 
@@ -85,7 +87,7 @@ def test_the_old_session_is_not_taken_for_the_new_one(make_case: MakeCase) -> No
     assert case.mac.session != session
 
 
-# Release, setting, and then what it ends in: the kind of error, its message, its hint, its code.
+# Release, settings, and the expected error: its class, message, hint and exit code.
 REFUSALS = [
     ("10.10", {"signed": False}, (ModuleError, "refused.*not loadable", "kernel-deps", 1)),
     ("10.15", {"signed": False}, (ModuleError, "refused.*not loadable", "kernel-deps", 1)),
@@ -106,7 +108,7 @@ def test_each_refusal_has_its_message_and_code(
     setting: dict[str, bool],
     end: tuple[type[HarnessError], str, str, int],
 ) -> None:
-    """Signature, approval, symbols, start routine: told apart, with what to do next."""
+    """Signature, approval, symbols and start routine give different errors, each with a hint."""
     kind, message, hint, code = end
     case = make_case(replace(PROFILES[release], **setting))  # type: ignore[arg-type]
 
@@ -118,8 +120,8 @@ def test_each_refusal_has_its_message_and_code(
     assert caught.value.exit_code == code
 
 
-def test_a_failed_start_shows_the_kernels_words(make_case: MakeCase) -> None:
-    """What the kernel logged during the attempt is evidence, what it had before is not."""
+def test_failed_start_has_the_kernels_log_as_evidence(make_case: MakeCase) -> None:
+    """The kernel's lines since the attempt began are evidence; older lines are not."""
     case = make_case(replace(PROFILES["10.15"], start_fails=True))
     case.mac.kernel_log.append("an old line")
 
@@ -134,10 +136,10 @@ def test_a_failed_start_shows_the_kernels_words(make_case: MakeCase) -> None:
     ("release", "setting"),
     [("10.10", {}), ("10.15", {"csr": 1}), ("15", {"csr": 0x7F})],
 )
-def test_unsigned_loads_where_it_may(
+def test_unsigned_kext_loads_where_allowed(
     make_case: MakeCase, release: str, setting: dict[str, int]
 ) -> None:
-    """With the release's own switch thrown, an unsigned kext loads."""
+    """An unsigned kext is loaded on a release whose own switch allows it."""
     case = make_case(replace(PROFILES[release], signed=False, **setting))  # type: ignore[arg-type]
     case.mac.boot_args = "kext-dev-mode=1"
 
@@ -146,8 +148,8 @@ def test_unsigned_loads_where_it_may(
     assert loaded.name == IDENTIFIER
 
 
-def test_a_target_that_does_not_come_back(make_case: MakeCase) -> None:
-    """It is waited for until its own limit, and then it is lost, not crashed: code 4."""
+def test_target_that_does_not_come_back_is_lost(make_case: MakeCase) -> None:
+    """A target that does not come back in time is lost (exit code 4), not crashed."""
     case = make_case(replace(PROFILES["13"], never_back=True))
     target = replace(case.target, restart_s=1.0)
 
@@ -157,8 +159,8 @@ def test_a_target_that_does_not_come_back(make_case: MakeCase) -> None:
     assert caught.value.exit_code == 4
 
 
-def test_a_panic_at_the_start_is_found(make_case: MakeCase) -> None:
-    """The target dies of the kext when it starts: its own report is read when it is back."""
+def test_panic_at_start_is_a_crash(make_case: MakeCase) -> None:
+    """A panic at the target's start is found in its report, with exit code 3."""
     case = make_case(replace(PROFILES["13"]))
     case.mac.dies_at_start = 'panic(cpu 0 caller 0xffffff8000000000): "osq: bad ring"@ring.c:7\n'
 
@@ -168,10 +170,10 @@ def test_a_panic_at_the_start_is_found(make_case: MakeCase) -> None:
     assert caught.value.exit_code == 3
 
 
-def test_a_folder_that_is_no_bundle_never_reaches_the_target(
+def test_folder_that_is_no_bundle_is_refused_before_the_target(
     make_case: MakeCase, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Usage, code 2, and not one command was run."""
+    """A folder that is no bundle is a usage error, and the target gets no command."""
     case = make_case(replace(PROFILES["15"]))
     empty = tmp_path_factory.mktemp("empty") / "osq.kext"
     empty.mkdir()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""macos.symbols: a real Mach-O's dSYM gives functions and lines to a panic's addresses."""
+"""Tests of dSYM symbols: a real Mach-O's dSYM gives functions and lines for a panic."""
 
 import shutil
 import subprocess
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True, kw_only=True)
 class Kext:
-    """A Mach-O as a kext is one, its dSYM, and the offsets that a panic would speak of."""
+    """A Mach-O like a kext's, its dSYM, and the two offsets that a panic reports."""
 
     dsym: Path
     uuid: str
@@ -50,7 +50,7 @@ class Kext:
 
 @pytest.fixture(scope="module")
 def kext(tmp_path_factory: pytest.TempPathFactory) -> Kext:
-    """Build one: its faulting load is inlined, its caller is in another function."""
+    """Build it; the faulting load is in an inlined function, called from another one."""
     folder = tmp_path_factory.mktemp("kext")
     (folder / "osq.c").write_text(SOURCE)
     target = ["-target", "x86_64-apple-macos11", "-mkernel", "-ffreestanding", "-g", "-O1"]
@@ -83,7 +83,7 @@ def kext(tmp_path_factory: pytest.TempPathFactory) -> Kext:
 
 
 def panic_text(kext: Kext, uuid: str) -> str:
-    """Return what xnu prints when that load faults, without symbols, as a release kernel does."""
+    """Return xnu's output when that load faults, without symbols, as of a release kernel."""
     fault, back = LOADED_AT + kext.fault, LOADED_AT + kext.after_call
     end = LOADED_AT + 0x4FFF
     return f"""panic(cpu 0 caller 0xffffff8000a1b2c3): Kernel trap at {fault:#x}, type 14
@@ -98,13 +98,13 @@ Backtrace (CPU 0), Frame : Return Address
 
 
 def report_of(text: str) -> KernelReport:
-    """Return the one panic in a text."""
+    """Return the only panic in a text."""
     (found,) = darwin.scan(text.splitlines())
     return found
 
 
-def test_addresses_become_functions_and_lines(kext: Kext) -> None:
-    """The fault at its own line, inlined; the caller at the call, not at the line after it."""
+def test_dsym_gives_functions_and_lines(kext: Kext) -> None:
+    """Frames get the inlined line of the fault, and the call's line for the caller."""
     report = report_of(panic_text(kext, kext.uuid))
 
     found, notes = dsym_files.symbolise(
@@ -112,8 +112,8 @@ def test_addresses_become_functions_and_lines(kext: Kext) -> None:
     )
 
     assert notes == ()
-    ours = [(one.function, one.place, one.inline) for one in found.frames if one.place]
-    assert ours == [
+    with_place = [(one.function, one.place, one.inline) for one in found.frames if one.place]
+    assert with_place == [
         ("inner", "osq.c:3", True),
         ("osq_crash", "osq.c:7", False),
         ("osq_start", "osq.c:11", False),
@@ -124,8 +124,8 @@ def test_addresses_become_functions_and_lines(kext: Kext) -> None:
     assert found.title.endswith(" in inner")
 
 
-def test_a_dsym_of_another_build_is_not_used(kext: Kext) -> None:
-    """No line is better than a wrong one; the note has both UUIDs."""
+def test_dsym_of_another_build_is_not_used(kext: Kext) -> None:
+    """A dSYM with another UUID gives no line, and the note has both UUIDs."""
     other = "7E1A7E1A-0000-3000-8000-000000000001"
     report = report_of(panic_text(kext, other))
 
@@ -137,8 +137,8 @@ def test_a_dsym_of_another_build_is_not_used(kext: Kext) -> None:
     assert other in notes[0]
 
 
-def test_a_kept_log_is_explained_by_the_same_parser(kext: Kext) -> None:
-    """A report of macOS with the dSYM beside the build; a Linux target's log the other way."""
+def test_kept_crash_log_is_explained_with_the_dsym(kext: Kext) -> None:
+    """A kept crash log is explained with the dSYM; without it functions are missing."""
     log = CrashLog(name="Kernel.panic", text=panic_text(kext, kext.uuid))
     text = "Panic#1 Part1\n<0>[    1.000000] Kernel panic - not syncing: why not\n"
     linux = CrashLog(name="dmesg-efi-1", text=text)
@@ -153,8 +153,8 @@ def test_a_kept_log_is_explained_by_the_same_parser(kext: Kext) -> None:
     assert other.kind == "panic"
 
 
-def test_panic_explain_takes_a_dsym(kext: Kext, tmp_path: Path) -> None:
-    """A copied report and the dSYM: place and function; another build's gives none."""
+def test_panic_explain_uses_only_a_matching_dsym(kext: Kext, tmp_path: Path) -> None:
+    """panic-explain uses a dSYM if its UUID is the report's, and otherwise gives no place."""
     good, other = tmp_path / "good.panic", tmp_path / "other.panic"
     good.write_text(panic_text(kext, kext.uuid))
     other.write_text(panic_text(kext, "7E1A7E1A-0000-3000-8000-000000000001"))
@@ -168,8 +168,8 @@ def test_panic_explain_takes_a_dsym(kext: Kext, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"\xcf\xfa\xed\xfe" + bytes(28)])
-def test_what_is_no_dsym_is_refused(tmp_path: Path, data: bytes) -> None:
-    """An empty file, an ELF, a Mach-O without load commands."""
+def test_file_that_is_no_dsym_is_refused(tmp_path: Path, data: bytes) -> None:
+    """An empty file, an ELF file and a Mach-O without load commands raise UsageError."""
     file = tmp_path / "x"
     file.write_bytes(data)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The commands on a target of the user's: found by name, their exit codes, what they print."""
+"""Tests of the tasks on a target of the user: names, exit codes and output."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,10 +12,10 @@ from tests.macos.conftest import PROFILES, Case, code_of
 from tests.macos.fake_system import Profile
 
 
-def test_load_and_unload_by_name(
+def test_kext_is_loaded_and_unloaded_by_target_name(
     named: Callable[[Profile], Case], bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """kernel-load, then kernel-test-unload: code 0 both, and where it lies is said."""
+    """Loading and unloading a kext by the target's name exit with 0 and print its address."""
     case = named(replace(PROFILES["10.15"]))
 
     loaded = code_of(workflow.kernel_load, target="mine", file=str(bundle))
@@ -42,7 +42,7 @@ def test_each_refusal_is_printed_with_its_code(
     capsys: pytest.CaptureFixture[str],
     refusal: tuple[str, dict[str, bool], int, str],
 ) -> None:
-    """The message and the hint are on stderr, the tool's own words above them."""
+    """The hint is printed on stderr, and the exit code is that of the error."""
     release, setting, code, hint = refusal
     named(replace(PROFILES[release], **setting))  # type: ignore[arg-type]
 
@@ -50,10 +50,10 @@ def test_each_refusal_is_printed_with_its_code(
     assert hint in capsys.readouterr().err
 
 
-def test_kernel_deps_says_what_is_missing(
+def test_kernel_deps_prints_missing_requirements(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Code 2 while something is missing, 0 when nothing is."""
+    """kernel-deps exits with 2 while a requirement is missing, and with 0 otherwise."""
     case = named(replace(PROFILES["15"], signed=False))
 
     missing = code_of(targets.kernel_deps, target="mine")
@@ -66,8 +66,8 @@ def test_kernel_deps_says_what_is_missing(
     assert code_of(targets.kernel_deps, target="mine") == 0
 
 
-def test_configuring_a_target_by_name(named: Callable[[Profile], Case]) -> None:
-    """Code 2 while a restart is left to do, 0 with leave for it; --undo goes back."""
+def test_target_is_configured_by_name(named: Callable[[Profile], Case]) -> None:
+    """Configuring exits with 2 if a restart is pending, with 0 after one; --undo reverts."""
     case = named(replace(PROFILES["13"], csr=0x7F))
 
     assert code_of(targets.kernel_configure_target, target="mine") == 2
@@ -77,31 +77,31 @@ def test_configuring_a_target_by_name(named: Callable[[Profile], Case]) -> None:
     assert case.mac.boot_args == ""
 
 
-def test_a_guest_of_the_harness_needs_no_configuring(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is said why: KASLR, panics and the stub are taken care of."""
+def test_guest_of_the_harness_needs_no_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    """For a guest of the harness, configuring prints why nothing is needed."""
     assert code_of(targets.kernel_configure_target, target="debian-12") == 0
 
-    said = capsys.readouterr().out
-    assert "KASLR: on" in said
-    assert "stub: kernel-debug opens QEMU's" in said
+    output = capsys.readouterr().out
+    assert "KASLR: on" in output
+    assert "stub: kernel-debug opens QEMU's" in output
 
 
-def test_a_name_that_nobody_has(
+def test_unknown_target_lists_the_known_ones(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Code 2, with the names that there are and how to make one."""
+    """An unknown target exits with 2, and the error lists the known ones."""
     named(replace(PROFILES["15"]))
 
     assert code_of(targets.kernel_deps, target="nobody") == 2
-    said = capsys.readouterr().err
-    assert "macos, mine" in said
-    assert "nobody.toml makes one" in said
+    output = capsys.readouterr().err
+    assert "macos, mine" in output
+    assert "nobody.toml makes one" in output
 
 
-def test_the_list_of_targets(
+def test_target_list_prints_every_target(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The project's own description and the user's; what is not said is a question mark."""
+    """target-list prints the project's and the user's targets, with ? for missing values."""
     case = named(replace(PROFILES["15"]))
 
     assert code_of(targets.target_list) == 0
@@ -110,8 +110,8 @@ def test_the_list_of_targets(
     assert f"tester@127.0.0.1:{case.target.port}" in lines[1]
 
 
-def test_power_of_a_target_without_any(named: Callable[[Profile], Case]) -> None:
-    """An ssh target is switched on by its user: code 2."""
+def test_power_of_an_ssh_target_is_refused(named: Callable[[Profile], Case]) -> None:
+    """Switching the power of an ssh target exits with 2, since only its user can do that."""
     named(replace(PROFILES["15"]))
 
     assert code_of(targets.target_power, target="mine", on=True) == 2

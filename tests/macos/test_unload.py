@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""kernel-test-unload: what is busy is tried again, what is for ever is not."""
+"""Tests of kernel-test-unload: a busy kext is tried again, an impossible one is not."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,22 +16,24 @@ TOOLS = {"10.15": f"kextunload -b {IDENTIFIER}", "15": f"kmutil unload -b {IDENT
 
 @pytest.fixture
 def loaded_case(make_case: Callable[[Profile], Case]) -> Callable[[Profile], Case]:
-    """Give a way to a Mac on which the kext is loaded already."""
+    """Return a function that starts a scripted Mac with the kext loaded."""
 
     def make(profile: Profile) -> Case:
         case = make_case(profile)
         file = case.loading.file / "Contents" / "Info.plist"
         path = "/Library/Extensions/osq.kext/Contents/Info.plist"
         case.mac.files[path] = File(file.read_bytes())
-        case.mac.into_the_kernel(IDENTIFIER)
+        case.mac.add_kext(IDENTIFIER)
         return case
 
     return make
 
 
 @pytest.mark.parametrize("release", ["10.15", "15"])
-def test_a_busy_kext_is_tried_again(loaded_case: Callable[[Profile], Case], release: str) -> None:
-    """Two refusals of its stop routine, then it goes: three attempts, and the list is clean."""
+def test_busy_kext_is_unloaded_at_the_third_attempt(
+    loaded_case: Callable[[Profile], Case], release: str
+) -> None:
+    """After two refusals the third attempt unloads the kext."""
     case = loaded_case(replace(PROFILES[release], busy=2))
 
     workflow.unload(case.target, SPEC)
@@ -41,10 +43,10 @@ def test_a_busy_kext_is_tried_again(loaded_case: Callable[[Profile], Case], rele
 
 
 @pytest.mark.parametrize("release", ["10.15", "15"])
-def test_unsupported_by_cache_is_never_tried_again(
+def test_unsupported_by_cache_is_not_tried_again(
     loaded_case: Callable[[Profile], Case], release: str
 ) -> None:
-    """One attempt, code 2, and what a person has to do: remove the bundle, restart."""
+    """'Unsupported by cache' ends after one attempt, with 2 and a hint for the user."""
     case = loaded_case(replace(PROFILES[release], cache_locked=True))
 
     with pytest.raises(RestartNeeded, match="unsupported by cache") as caught:
@@ -55,10 +57,10 @@ def test_unsupported_by_cache_is_never_tried_again(
     assert caught.value.exit_code == 2
 
 
-def test_one_restart_is_enough_for_more_than_one_load(
+def test_kext_can_be_loaded_again_after_one_restart(
     make_case: Callable[[Profile], Case],
 ) -> None:
-    """A kext that the system was started with goes, and comes again without another restart."""
+    """A kext of the boot collection can be unloaded and loaded again without a restart."""
     case = make_case(replace(PROFILES["15"]))
     workflow.load(replace(case.loading, restart=True), case.say)
 
@@ -69,8 +71,8 @@ def test_one_restart_is_enough_for_more_than_one_load(
     assert case.changes.count("shutdown -r now") == 1
 
 
-def test_busy_for_ever_says_who_holds_it(loaded_case: Callable[[Profile], Case]) -> None:
-    """Five attempts, code 1, with the process that has the device open."""
+def test_kext_that_stays_busy_names_the_process(loaded_case: Callable[[Profile], Case]) -> None:
+    """After five refusals the error has exit code 1 and names the process with the device."""
     case = loaded_case(replace(PROFILES["13"]))
     case.mac.opened.add("/dev/osquery")
 
@@ -83,8 +85,8 @@ def test_busy_for_ever_says_who_holds_it(loaded_case: Callable[[Profile], Case])
     assert caught.value.exit_code == 1
 
 
-def test_one_that_is_not_loaded_is_no_success(loaded_case: Callable[[Profile], Case]) -> None:
-    """Nothing was there to unload: said at once, after one attempt."""
+def test_unloading_a_kext_that_is_not_loaded_fails(loaded_case: Callable[[Profile], Case]) -> None:
+    """Unloading a kext that is not loaded fails after one attempt."""
     case = loaded_case(replace(PROFILES["10.15"]))
     case.mac.loaded.clear()
 
@@ -94,20 +96,20 @@ def test_one_that_is_not_loaded_is_no_success(loaded_case: Callable[[Profile], C
     assert len(case.changes) == 1
 
 
-def test_without_a_bundle_there_is_nothing_to_unload(
+def test_unloading_without_an_installed_bundle_fails(
     make_case: Callable[[Profile], Case],
 ) -> None:
-    """The identifier comes from the installed bundle: without one, the error says so."""
+    """Without an installed bundle unloading fails, since the bundle has the identifier."""
     case = make_case(replace(PROFILES["15"]))
 
     with pytest.raises(ModuleError, match="is not installed"):
         workflow.unload(case.target, SPEC)
 
 
-def test_sudo_with_a_password_is_a_usage_error(
+def test_sudo_that_needs_a_password_is_a_usage_error(
     loaded_case: Callable[[Profile], Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The harness types no password: it says which line of sudoers is needed."""
+    """When sudo requires a password, the error's hint has the line for sudoers."""
     case = loaded_case(replace(PROFILES["15"]))
     refused = ("", "sudo: a password is required\n", 1)
     monkeypatch.setattr(case.mac, "run", lambda *_words: refused)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""verify-on-mac: the report claims what was shown, and nothing after the first failure."""
+"""Tests of verify-on-mac: the report claims only what was shown."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,8 +23,8 @@ TESTS = 4 + len(BODIES)
 MakeCase = Callable[[Profile], Case]
 
 
-def asked_of(case: Case, folder: Path, *, name: str, tests: bool = True) -> Verification:
-    """Return what is to be verified, its files in a folder of the test's."""
+def verification_of(case: Case, folder: Path, *, name: str, tests: bool = True) -> Verification:
+    """Return a request for a verification with its files in the test's folder."""
     settings = replace(config.load(ROOT / "pyproject.toml"), root=folder)
     return Verification(
         loading=case.loading,
@@ -35,12 +35,14 @@ def asked_of(case: Case, folder: Path, *, name: str, tests: bool = True) -> Veri
     )
 
 
-def test_a_mac_that_shows_everything(make_case: MakeCase, kext: Path, tmp_path: Path) -> None:
-    """Every line is shown, the real suite run; the report has the name, the Mac, a checksum."""
+def test_report_of_a_mac_that_shows_everything(
+    make_case: MakeCase, kext: Path, tmp_path: Path
+) -> None:
+    """When everything is shown, the report has the name, the Mac and the kext's checksum."""
     case = make_case(replace(PROFILES["10.15"]))
     case = replace(case, loading=replace(case.loading, file=kext))
 
-    found = verify_mac.run(asked_of(case, tmp_path, name="A Tester"), case.say)
+    found = verify_mac.run(verification_of(case, tmp_path, name="A Tester"), case.say)
 
     assert verify_mac.all_shown(found)
     text = (tmp_path / "report.md").read_text()
@@ -60,11 +62,11 @@ def test_a_mac_that_shows_everything(make_case: MakeCase, kext: Path, tmp_path: 
     assert any(line.startswith("harness-test-begin test_kext::") for line in case.mac.log)
 
 
-def test_what_comes_after_a_failure_is_not_claimed(make_case: MakeCase, tmp_path: Path) -> None:
-    """A kext that needs a restart, and none allowed: one line failed, the rest not verified."""
+def test_claims_after_a_failure_are_not_verified(make_case: MakeCase, tmp_path: Path) -> None:
+    """After the first failure the remaining claims are reported as not verified."""
     case = make_case(replace(PROFILES["15"]))
 
-    found = verify_mac.run(asked_of(case, tmp_path, name="A Tester"), case.say)
+    found = verify_mac.run(verification_of(case, tmp_path, name="A Tester"), case.say)
 
     assert [one.outcome for one in found] == [
         Outcome.SHOWN,
@@ -76,23 +78,23 @@ def test_what_comes_after_a_failure_is_not_claimed(make_case: MakeCase, tmp_path
     assert "needs reboot" in text
 
 
-def test_a_run_without_tests_is_not_shown(make_case: MakeCase, tmp_path: Path) -> None:
-    """No suite for macOS configured: the line of the tests fails, it does not pass."""
+def test_claim_without_tests_fails(make_case: MakeCase, tmp_path: Path) -> None:
+    """Without a suite for macOS the claim about tests is reported as failed."""
     case = make_case(replace(PROFILES["10.15"]))
 
-    found = verify_mac.run(asked_of(case, tmp_path, name="A Tester", tests=False), case.say)
+    found = verify_mac.run(verification_of(case, tmp_path, name="A Tester", tests=False), case.say)
 
     assert [one.outcome for one in found][:3] == [Outcome.SHOWN, Outcome.SHOWN, Outcome.FAILED]
 
 
-def test_nobody_stands_for_a_report_without_a_name(make_case: MakeCase, tmp_path: Path) -> None:
-    """And a Linux target is no Mac: both before anything is run."""
+def test_verification_without_name_or_mac_is_refused(make_case: MakeCase, tmp_path: Path) -> None:
+    """Without a name, or for a target with Linux, nothing is run."""
     case = make_case(replace(PROFILES["15"]))
     linux = replace(case.target, system=System.LINUX)
     other = replace(case, loading=replace(case.loading, target=linux))
 
     with pytest.raises(UsageError, match="stand for the report"):
-        verify_mac.run(asked_of(case, tmp_path, name=""), case.say)
+        verify_mac.run(verification_of(case, tmp_path, name=""), case.say)
     with pytest.raises(UsageError, match="runs no macOS"):
-        verify_mac.run(asked_of(other, tmp_path, name="A Tester"), case.say)
+        verify_mac.run(verification_of(other, tmp_path, name="A Tester"), case.say)
     assert case.mac.commands == []

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Packages made, checked, and installed in guests (`invoke packages-test`)."""
+"""Tests of packages: built, checked, and installed in guests (`invoke packages-test`)."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One release that the tests share."""
+"""Build one release for all tests of packages."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ __all__ = ["pytest_collection_modifyitems", "pytest_configure"]
 
 @pytest.fixture(scope="session")
 def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
-    """Give a key that no machine trusts."""
+    """Return a signing key that no machine trusts."""
     return own(tmp_path_factory.mktemp("keys") / "signing", name="key of a test")
 
 
 @pytest.fixture(scope="session")
 def release(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Release:
-    """Give a release of this tree for the default target's kernel."""
+    """Return a release of this tree for the default target's kernel."""
     folder: Path = tmp_path_factory.mktemp("release")
     return make_release(folder / "out", key=key)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Guests to install packages in, and what is found there."""
+"""Guests in which packages are installed, and functions that inspect them."""
 
 import os
 import re
@@ -25,14 +25,14 @@ from harness.model.settings import Image, Kernel, PushSpec
 from harness.systems.ssh import Guest
 from tests.packages.releases import ENVIRONMENT, SETTINGS
 
-# Emulated, on a host that others use, too: seconds of work there are minutes here.
+# Guests are emulated on a shared host: seconds of work can take minutes.
 STEP_S = 300.0
-# Unpacking a kernel, or compiling the driver.
+# For steps that unpack a kernel or compile the driver.
 LONG_STEP_S = 3000.0
-# A whole Debian, not made for tests, boots longer than the guests of the tests.
+# A complete Debian boots longer than the small guests of other tests.
 _BOOT_S = 180.0
 _VERSIONED = re.compile(r"linux-image-\d+\.\d+\.\d+\S*-cloud-amd64")
-# What changes by itself, and dpkg's and systemd's own books.
+# What changes by itself, and the state files of dpkg and systemd.
 _VOLATILE = (
     *("/proc", "/sys", "/dev", "/run", "/tmp", "/mnt", "/var/log", "/var/cache", "/var/tmp"),
     *("/var/lib/dpkg", "/var/lib/systemd", "/lib/modules"),
@@ -40,13 +40,13 @@ _VOLATILE = (
 
 
 def say(text: str) -> None:
-    """Show progress in pytest's captured output."""
+    """Print a line of progress, which pytest captures."""
     print(text, flush=True)  # noqa: T201
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What a guest is made of, before it is one; its console goes into `folder`."""
+    """The parts of a guest that can be started; its console is logged into `folder`."""
 
     image: Image
     kernel: Kernel
@@ -55,7 +55,7 @@ class Machine:
 
     @contextmanager
     def run(self, *, share: Path | None = None, fresh: bool = False) -> Iterator[Session]:
-        """Give a session of it."""
+        """Start the guest and run it while the block runs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         request = SessionRequest(
             run_id=f"packages-{time.time_ns():x}",
@@ -76,7 +76,7 @@ class Machine:
 
 
 def ordinary(folder: Path, *, cmdline: str = "") -> Machine:
-    """Return the default target's machine, whose kernel is no package in it."""
+    """Return the default target's machine, whose kernel is not installed as a package."""
     target = SETTINGS.targets[SETTINGS.default_target]
     root = ENVIRONMENT.cache
     return Machine(
@@ -93,13 +93,13 @@ def ordinary(folder: Path, *, cmdline: str = "") -> Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """One suite with two of its kernels: the oldest and the newest that its mirror has."""
+    """A Debian suite, from which the oldest and the newest kernel are used."""
 
     suite: str
     image_name: str
 
     def kernel_packages(self) -> tuple[str, str]:
-        """Return the names of the two kernels' packages."""
+        """Return the package names of the oldest and the newest kernel."""
         view = self._view()
         named = [one for one in apt.names("linux-image-", *view) if _VERSIONED.fullmatch(one)]
         known = apt.versions([*named, *map(_headers, named)], *view)
@@ -109,11 +109,11 @@ class Distribution:
         return ordered[0], ordered[-1]
 
     def machine(self, package: str, folder: Path) -> Machine:
-        """Return a machine on which a kernel is installed, with what builds modules for it."""
+        """Return a machine with a kernel, its headers and a compiler installed."""
         spec = image.load_spec(SETTINGS.images, self.image_name)
         headers = _headers(package)
         spec = replace(spec, packages=(*spec.packages, package, headers))
-        # Much of a boot patches code, and emulators before QEMU 8.1 may run what was there before.
+        # A boot patches much code, and emulators before QEMU 8.1 may run the old instructions.
         target = TargetSpec(image=self.image_name, kernel=package, one_thread=True)
         return Machine(
             image=image.ensure(spec, root=ENVIRONMENT.cache, progress=say),
@@ -128,12 +128,12 @@ class Distribution:
         return kernels.ensure(package, spec, root=ENVIRONMENT.cache, progress=say)
 
     def fetch(self, package: str, folder: Path, *, beside: str) -> None:
-        """Fetch all packages that come with a kernel where another one is installed."""
+        """Download the packages that a second kernel needs beside the first one."""
         view = self._view()
         known, coming = (
             apt.dependency_closure([one, _headers(one)], *view) for one in (beside, package)
         )
-        # The same kernel without a signature conflicts with the one that has it.
+        # An unsigned kernel package conflicts with the signed one of the same version.
         wanted = [one for one in coming - known if not one.endswith("-unsigned")]
         folder.mkdir(parents=True)
         apt.download(sorted(wanted), folder, *view)
@@ -143,19 +143,19 @@ class Distribution:
 
 
 def _headers(package: str) -> str:
-    """Return the package of a kernel's headers."""
+    """Return the name of a kernel's headers package."""
     return package.replace("-image-", "-headers-")
 
 
 def _numbers(package: str) -> list[int]:
-    """Return the numbers of a kernel's version, by which packages sort."""
+    """Return the numbers in a kernel package's name, which sort as versions."""
     return [int(part) for part in re.findall(r"\d+", package.partition("-cloud")[0])]
 
 
 def install(guest: Guest, files: Sequence[str], *, deadline_s: float = STEP_S) -> str:
-    """Install packages by their paths in the guest, and return what dpkg said.
+    """Install packages by their paths in the guest, and return dpkg's output.
 
-    INITRD=No: guests boot with an initrd of the harness, and a new one takes minutes to make.
+    With INITRD=No no initrd is built, which would take minutes and is not used by the guest.
     """
     done = guest.run(
         f"DEBIAN_FRONTEND=noninteractive INITRD=No dpkg -i {shlex.join(files)} 2>&1",
@@ -169,7 +169,7 @@ def install(guest: Guest, files: Sequence[str], *, deadline_s: float = STEP_S) -
     return done.stdout
 
 
-def pushed(guest: Guest, files: Sequence[Path]) -> list[str]:
+def push(guest: Guest, files: Sequence[Path]) -> list[str]:
     """Copy packages into the guest and return their paths there."""
     paths = [f"/run/{file.name}" for file in files]
     items = [PushSpec(source=file, target=path) for file, path in zip(files, paths, strict=True)]
@@ -178,13 +178,13 @@ def pushed(guest: Guest, files: Sequence[Path]) -> list[str]:
 
 
 def state_of(guest: Guest, package: str) -> str:
-    """Return what dpkg says of a package: "installed", "config-files", "" when unknown."""
+    """Return dpkg's state of a package: "installed", "config-files", "" when unknown."""
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
     return guest.run(query, deadline_s=STEP_S, check=False).stdout.removeprefix("not-installed")
 
 
 def files_of(guest: Guest) -> set[str]:
-    """Return every file and folder of the guest but what changes by itself, with its mode."""
+    """Return all files of the guest with mode and owner, except what changes by itself."""
     pruned = " -o ".join(f"-path {place}" for place in _VOLATILE)
     script = (
         f"find / \\( {pruned} -o -path /usr/lib/modules \\) -prune -o -printf '%m %u %p %l\\n'; "
@@ -193,19 +193,19 @@ def files_of(guest: Guest) -> set[str]:
     return set(guest.run(script, deadline_s=LONG_STEP_S).stdout.splitlines())
 
 
-def one_exec(guest: Guest) -> None:
-    """Assert that osqtail shows an exec, and that it ends well."""
+def assert_osqtail_prints_an_exec(guest: Guest) -> None:
+    """Run a program and assert that osqtail prints its exec and exits with 0."""
     script = "(sleep 2; exec /bin/true) & osqtail --count 1 --path '*/true' --idle-exit-ms 20000"
     lines = guest.run(script, deadline_s=STEP_S).stdout.splitlines()
     assert any('"type":"exec"' in line and "/true" in line for line in lines), lines
 
 
 @contextmanager
-def kept_disk(live: Session) -> Iterator[Path]:
-    """Give the guest's disk under another name, so that it outlives the session.
+def keep_disk(live: Session) -> Iterator[Path]:
+    """Link the guest's disk to a second name, so that it outlives the session.
 
-    The guest's file system is written and read-only from here on. What QEMU has not given to the
-    host yet it does when the CPUs stop: at its end it is killed.
+    The guest's file system is synchronised and made read-only. Stopping the CPUs makes QEMU write
+    its own buffers, which would be lost when it is killed at the end of the session.
     """
     since = live.watch.line_count
     live.guest.run("sync; echo u > /proc/sysrq-trigger", deadline_s=STEP_S)
@@ -217,10 +217,11 @@ def kept_disk(live: Session) -> Iterator[Path]:
         yield kept
 
 
-def stand_in_for_kernel(release: str, folder: Path) -> Path:
-    """Return a package that has the name of a kernel's, for a guest whose kernel is none.
+def build_kernel_stand_in(release: str, folder: Path) -> Path:
+    """Build an empty package with the name of a kernel's package.
 
-    It holds what module packages look for: System.map, which Debian's own leaves empty, too.
+    Module packages depend on that name. It has a System.map, which is empty in Debian's package,
+    too.
     """
     root = folder / "stand-in"
     control = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Releases of this tree, and what is in their packages."""
+"""Build releases of this tree, and read their packages."""
 
 import io
 import subprocess
@@ -22,7 +22,7 @@ KERNEL = SETTINGS.targets[SETTINGS.default_target].kernel
 
 
 def spec() -> PackagesSpec:
-    """Return what the configuration says of packages."""
+    """Return the packages section of the configuration."""
     assert SETTINGS.packages is not None
     return SETTINGS.packages
 
@@ -36,7 +36,7 @@ def make_release(
     skip_kernel: bool = False,
     kernels: tuple[str, ...] = (KERNEL,),
 ) -> Release:
-    """Return a release in a folder, with a module for the default target's kernel."""
+    """Build a release into a folder, with a module for the default target's kernel."""
     only = replace(settings.packages, kernels=kernels) if settings.packages else None
     request = PackagesRequest(
         settings=replace(settings, packages=only),
@@ -50,7 +50,7 @@ def make_release(
 
 
 def package(release: Release, name: str) -> Path:
-    """Return the one .deb of a release with this package name."""
+    """Return the .deb of a release that has this package name."""
     (found,) = release.folder.glob(f"{name}_*.deb")
     return found
 
@@ -61,7 +61,7 @@ def package_names(release: Release) -> set[str]:
 
 
 def contents(deb: Path) -> dict[str, bytes]:
-    """Return the regular files of a .deb by absolute path."""
+    """Return the content of the regular files of a .deb by absolute path."""
     done = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], check=True, capture_output=True)
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
         return {

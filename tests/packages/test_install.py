@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The module for one kernel and the tools, installed in a guest: used, removed, purged."""
+"""Install the module for one kernel and the tools in a guest; use, remove and purge them."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from harness.systems.linux import kmod
 from harness.systems.ssh import Guest
 from tests.packages.guests import (
     STEP_S,
+    assert_osqtail_prints_an_exec,
+    build_kernel_stand_in,
     files_of,
     install,
-    one_exec,
     ordinary,
-    pushed,
-    stand_in_for_kernel,
+    push,
     state_of,
 )
 from tests.packages.releases import SETTINGS, package
 
-# The harness boots this guest with modules that nobody can write: what dpkg adds lies over them.
+# The harness mounts this guest's modules read-only, so dpkg's files go into an overlay.
 _WRITABLE_MODULES = """set -e
 modprobe overlay
 mkdir /run/added
@@ -28,7 +28,7 @@ mount -t overlay -o lowerdir=/lib/modules,upperdir=/run/added/files,workdir=/run
 	modules /lib/modules
 """
 
-# The service loads the module itself. What it has written, the journal may show a while later.
+# The service loads the module itself. The journal may show its output with a delay.
 _RECORD = """set -e
 written() { journalctl --sync; journalctl -u osqtail -o cat | grep -q "$1"; }
 rmmod osq
@@ -39,30 +39,30 @@ systemctl stop osqtail
 """
 
 
-def test_install_use_remove_purge(release: Release, tmp_path: Path) -> None:
-    """The node is root's alone, the service records, and after purge no file is left."""
+def test_installation_is_used_removed_and_purged(release: Release, tmp_path: Path) -> None:
+    """Only root can open the node, the service records, and purging leaves no file."""
     machine = ordinary(tmp_path / "run")
     built = f"osq-modules-{machine.kernel.release}"
     packages = [package(release, name) for name in (built, "libosq0", "osq")]
-    stand_in = stand_in_for_kernel(machine.kernel.release, tmp_path)
+    stand_in = build_kernel_stand_in(machine.kernel.release, tmp_path)
     with machine.run() as live:
         guest = live.guest
         guest.run(_WRITABLE_MODULES, deadline_s=STEP_S)
-        install(guest, pushed(guest, [stand_in]))
+        install(guest, push(guest, [stand_in]))
         guest.run(f"depmod {machine.kernel.release}", deadline_s=STEP_S)
-        hold_the_list_to_see_what_is_left(guest)
+        assert_files_of_sees_changes(guest)
         before = files_of(guest)
 
-        install(guest, pushed(guest, packages))
+        install(guest, push(guest, packages))
 
         assert state_of(guest, "osq") == state_of(guest, built) == "installed"
-        hold_the_node_to_root(guest)
-        hold_the_service_to_its_word(guest)
-        one_exec(guest)
+        assert_only_root_opens_the_node(guest)
+        assert_service_records_when_started(guest)
+        assert_osqtail_prints_an_exec(guest)
         guest.run(["dpkg", "--remove", "osq", built, "libosq0"], deadline_s=STEP_S)
         assert guest.run("cat /proc/modules", deadline_s=STEP_S).stdout.find("osq ") == -1
         assert state_of(guest, "osq") == "config-files"
-        # A setting of the administrator's stays until purge, and nothing else does.
+        # The administrator's settings stay until purge, and nothing else does.
         left = {line.split()[2] for line in files_of(guest) ^ before}
         assert left == {"/etc/modprobe.d/osq.conf"}
         guest.run(["dpkg", "--purge", "osq", built, "libosq0"], deadline_s=STEP_S)
@@ -72,8 +72,8 @@ def test_install_use_remove_purge(release: Release, tmp_path: Path) -> None:
         assert kmod.last_word(guest, live.token, allow=allowed) == ()
 
 
-def hold_the_node_to_root(guest: Guest) -> None:
-    """Load the module by its node's name; what opens the node, udev closes again."""
+def assert_only_root_opens_the_node(guest: Guest) -> None:
+    """Assert that the node has mode 600, and that udev sets it again after a change."""
     look = "stat -c '%a %U %G' /dev/osquery"
     guest.run("modprobe osquery; udevadm settle", deadline_s=STEP_S)
     assert guest.run(look, deadline_s=STEP_S).stdout == "600 root root\n"
@@ -82,21 +82,21 @@ def hold_the_node_to_root(guest: Guest) -> None:
     assert guest.run(look, deadline_s=STEP_S).stdout == "600 root root\n"
 
 
-def hold_the_service_to_its_word(guest: Guest) -> None:
-    """Not started by installing; started, it records; stopped, it ends well."""
-    asked = guest.run(
+def assert_service_records_when_started(guest: Guest) -> None:
+    """Assert that the service is disabled, records when started, and stops without an error."""
+    state = guest.run(
         "systemctl is-enabled osqtail; systemctl is-active osqtail; :", deadline_s=30
     )
-    assert asked.stdout.split() == ["disabled", "inactive"]
+    assert state.stdout.split() == ["disabled", "inactive"]
     guest.run(_RECORD, deadline_s=STEP_S)
-    shown = guest.run("systemctl show -P Result osqtail", deadline_s=STEP_S).stdout
-    assert shown == "success\n"
+    result = guest.run("systemctl show -P Result osqtail", deadline_s=STEP_S).stdout
+    assert result == "success\n"
     loaded = guest.run("cat /proc/modules", deadline_s=STEP_S).stdout
     assert loaded.startswith("osq ") or "\nosq " in loaded
 
 
-def hold_the_list_to_see_what_is_left(guest: Guest) -> None:
-    """A file that a package would leave, and a mode that it would change, are both seen."""
+def assert_files_of_sees_changes(guest: Guest) -> None:
+    """Assert that files_of sees a new file and a changed mode."""
     before = files_of(guest)
 
     guest.run("touch /etc/left; chmod 700 /usr/sbin", deadline_s=STEP_S)

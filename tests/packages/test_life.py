@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The life of an installation on Debian 12 and 13: DKMS, upgrades, another kernel, purge."""
+"""Run through the life of an installation on Debian 12 and 13: DKMS, upgrades, purge."""
 
 import shutil
 from dataclasses import replace
@@ -16,10 +16,10 @@ from tests.packages.guests import (
     LONG_STEP_S,
     STEP_S,
     Distribution,
+    assert_osqtail_prints_an_exec,
     files_of,
     install,
-    kept_disk,
-    one_exec,
+    keep_disk,
     state_of,
 )
 from tests.packages.releases import SETTINGS, make_release, package
@@ -31,9 +31,9 @@ DEBIANS = (
     Distribution(suite="bookworm", image_name="debian-12-packages"),
     Distribution(suite="trixie", image_name="debian-13-packages"),
 )
-# DKMS makes a key to sign with at its first build and keeps it, as its own, for all modules.
+# DKMS makes this key at its first build and keeps it for all modules.
 _OF_DKMS = {"/var/lib/dkms/mok.key", "/var/lib/dkms/mok.pub"}
-# Where a kernel's package says which one is the newest.
+# Links of Debian's kernel packages to the newest kernel.
 _OF_KERNELS = {"/vmlinuz", "/vmlinuz.old", "/initrd.img", "/initrd.img.old"}
 _PROGRAM = """
 #include <errno.h>
@@ -57,7 +57,7 @@ int main(void)
 def next_release(
     release: Release, key: SigningKey, tmp_path_factory: pytest.TempPathFactory
 ) -> Release:
-    """Give a later release, its version higher and nothing else new, without a built module."""
+    """Build a second release with a higher version and the same content, without a module."""
     later = replace(release.version, text=f"{release.version.text}+later")
     return make_release(
         tmp_path_factory.mktemp("later") / "out", key=key, version=later, kernels=()
@@ -65,10 +65,10 @@ def next_release(
 
 
 @pytest.mark.parametrize("debian", DEBIANS, ids=lambda one: one.suite)
-def test_an_installation_lives(
+def test_installation_survives_upgrades_and_leaves_nothing(
     debian: Distribution, release: Release, next_release: Release, tmp_path: Path
 ) -> None:
-    """Install, use, upgrade, change the kernel, use, remove, purge: nothing is left."""
+    """Install, use, upgrade, change the kernel, use again, remove and purge; nothing is left."""
     old, new = debian.kernel_packages()
     share = tmp_path / "share"
     for name, one in (("first", release), ("later", next_release)):
@@ -78,39 +78,39 @@ def test_an_installation_lives(
     debian.fetch(new, share / "kernel", beside=old)
     machine = debian.machine(old, tmp_path / "first-boot")
     with machine.run(share=share, fresh=True) as live:
-        begin(live)
+        unmount_harness_modules(live)
         before = files_of(live.guest)
-        live_first(live.guest, machine.kernel.release, release, next_release)
-        new_kernel_comes(live.guest, debian.kernel(new).release, next_release)
-        with kept_disk(live) as disk:
+        install_and_upgrade(live.guest, machine.kernel.release, release, next_release)
+        install_another_kernel(live.guest, debian.kernel(new).release, next_release)
+        with keep_disk(live) as disk:
             live.end()
             image = replace(machine.image, disk=disk, key=f"{machine.image.key}-kept")
             again = replace(
                 machine, image=image, kernel=debian.kernel(new), folder=tmp_path / "second-boot"
             )
             with again.run(share=share, fresh=True) as next_life:
-                begin(next_life)
-                live_on_and_end(next_life, before)
+                unmount_harness_modules(next_life)
+                use_and_purge_on_the_new_kernel(next_life, before)
 
 
-def begin(live: Session) -> None:
-    """Let the guest see the modules of its own packages, not those that the harness mounts.
+def unmount_harness_modules(live: Session) -> None:
+    """Unmount the harness's modules, so that the guest sees those of its own packages.
 
-    At its boot something may be reading there.
+    The unmount is lazy, because a program of the boot may still read there.
     """
     live.guest.run("umount -l /lib/modules", deadline_s=STEP_S)
 
 
-def live_first(guest: Guest, running: str, release: Release, later: Release) -> None:
+def install_and_upgrade(guest: Guest, running: str, release: Release, later: Release) -> None:
     """Install the first release, use it, and upgrade to the next while its service runs."""
-    said = install(guest, ["--recursive", "/mnt/share/first"], deadline_s=LONG_STEP_S)
-    assert built_for(guest, release) == {running}, said
+    output = install(guest, ["--recursive", "/mnt/share/first"], deadline_s=LONG_STEP_S)
+    assert built_for(guest, release) == {running}, output
     use(guest)
     guest.run("systemctl start osqtail", deadline_s=STEP_S)
 
-    said = install(guest, ["--recursive", "/mnt/share/later"], deadline_s=LONG_STEP_S)
+    output = install(guest, ["--recursive", "/mnt/share/later"], deadline_s=LONG_STEP_S)
 
-    assert built_for(guest, later) == {running}, said
+    assert built_for(guest, later) == {running}, output
     assert built_for(guest, release) == set()
     active = guest.run("systemctl is-active osqtail", deadline_s=STEP_S).stdout
     assert active == "active\n"
@@ -118,17 +118,17 @@ def live_first(guest: Guest, running: str, release: Release, later: Release) -> 
     use(guest)
 
 
-def new_kernel_comes(guest: Guest, coming: str, later: Release) -> None:
-    """Install another kernel: DKMS builds for it, without anybody asking."""
+def install_another_kernel(guest: Guest, coming: str, later: Release) -> None:
+    """Install another kernel and assert that DKMS builds the module for it."""
     known = built_for(guest, later)
 
-    said = install(guest, ["--recursive", "/mnt/share/kernel"], deadline_s=LONG_STEP_S)
+    output = install(guest, ["--recursive", "/mnt/share/kernel"], deadline_s=LONG_STEP_S)
 
-    assert built_for(guest, later) == known | {coming}, said
+    assert built_for(guest, later) == known | {coming}, output
 
 
-def live_on_and_end(live: Session, before: set[str]) -> None:
-    """On the new kernel: loaded at boot, used, removed, purged, and nothing left."""
+def use_and_purge_on_the_new_kernel(live: Session, before: set[str]) -> None:
+    """On the new kernel: loaded at boot, used, removed, purged, and nothing is left."""
     guest = live.guest
     guest.run("rmmod osq 2>/dev/null; systemctl restart systemd-modules-load", deadline_s=STEP_S)
     loader = guest.run("journalctl -u systemd-modules-load", deadline_s=STEP_S).stdout
@@ -144,7 +144,7 @@ def live_on_and_end(live: Session, before: set[str]) -> None:
 
 
 def left_over(guest: Guest, before: set[str]) -> set[str]:
-    """Return the paths that are new and of no package: ours is gone, the kernel's are its own."""
+    """Return the new paths in the guest that belong neither to a package nor to a kernel."""
     paths = {line.split(" ", 3)[2] for line in files_of(guest) - before}
     owned = guest.run(
         "cat /var/lib/dpkg/info/*.list; for d in $(ls /lib/modules); do "
@@ -157,7 +157,7 @@ def left_over(guest: Guest, before: set[str]) -> set[str]:
 
 
 def built_for(guest: Guest, release: Release) -> set[str]:
-    """Return the kernels for which DKMS has installed a release, the module there to load."""
+    """Return the kernels for which DKMS has installed a release's module."""
     version = release.version.text
     lines = guest.run("dkms status", deadline_s=STEP_S).stdout.splitlines()
     found = {
@@ -172,10 +172,10 @@ def built_for(guest: Guest, release: Release) -> set[str]:
 
 
 def use(guest: Guest) -> None:
-    """Load the module, read records with osqtail, the subscriber and a program built here."""
+    """Load the module; read records with osqtail, a compiled program and the subscriber."""
     guest.run("modprobe osq", deadline_s=STEP_S)
     assert guest.run("stat -c %a /dev/osquery", deadline_s=STEP_S).stdout == "600\n"
-    one_exec(guest)
+    assert_osqtail_prints_an_exec(guest)
     guest.run("cat > /tmp/user.c", deadline_s=STEP_S, input=_PROGRAM.encode())
     build = "cc -Wall -Werror -o /tmp/user /tmp/user.c $(pkg-config --cflags --libs osq)"
     assert guest.run(f"{build} && /tmp/user", deadline_s=STEP_S).stdout == "0\n"
@@ -183,7 +183,7 @@ def use(guest: Guest) -> None:
 
 
 def subscribe(guest: Guest) -> None:
-    """Have the subscriber's service keep an exec, and ask for it by SQL."""
+    """Start the subscriber's service, and assert that it stores an exec."""
     guest.run("systemctl start osq-subscriber", deadline_s=STEP_S)
     query = "SELECT count(*) AS n FROM kprocess_events WHERE cmdline = '/bin/true a-mark'"
     script = f"""
@@ -195,6 +195,6 @@ for try in $(seq 60); do
 done
 """
     found = guest.run(script, deadline_s=STEP_S, check=False)
-    said = guest.run("journalctl -u osq-subscriber | tail", deadline_s=STEP_S).stdout
+    output = guest.run("journalctl -u osq-subscriber | tail", deadline_s=STEP_S).stdout
     guest.run("systemctl stop osq-subscriber", deadline_s=STEP_S)
-    assert found.stdout, f"{found.stderr}\n{said}"
+    assert found.stdout, f"{found.stderr}\n{output}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Second opinions: lintian on the Debian packages, rpm's own tools and rpmlint on the spec."""
+"""Check packages with other tools: lintian on Debian's, rpmlint and rpmbuild on the spec."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ _TOOLS = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
 
 
 def run(*command: str | Path, cwd: Path, home: Path) -> "subprocess.CompletedProcess[str]":
-    """Return how a tool ended; one that is missing fails the test."""
+    """Run a tool and return its result; a missing tool fails the test."""
     return subprocess.run(
         command,
         cwd=cwd,
@@ -29,7 +29,7 @@ def run(*command: str | Path, cwd: Path, home: Path) -> "subprocess.CompletedPro
 
 def lintian(files: list[Path], home: Path) -> list[str]:
     """Return lintian's errors and warnings."""
-    # Of a snapshot for one kernel: both are long to say.
+    # The names of snapshots for one kernel are long.
     known = "--suppress-tags=package-has-long-file-name"
     command = ("lintian", "--no-cfg", "--tag-display-limit=0", known)
     done = run(*command, *files, cwd=home, home=home)
@@ -37,18 +37,18 @@ def lintian(files: list[Path], home: Path) -> list[str]:
 
 
 def rpmlint(spec: Path, home: Path) -> str:
-    """Return what rpmlint says of a spec, but for what the project's rpmlintrc explains."""
+    """Return rpmlint's output for a spec, without what the project's rpmlintrc explains."""
     rules = ROOT / "packaging/rpm/osq.rpmlintrc"
     return run("rpmlint", "-r", rules, spec, cwd=home, home=home).stdout
 
 
-def test_lintian_has_nothing_to_object_to(release: Release, tmp_path: Path) -> None:
-    """Neither errors nor warnings but those that debian/ overrides with a reason."""
+def test_lintian_reports_nothing(release: Release, tmp_path: Path) -> None:
+    """No package has an error or warning of lintian, except those that debian/ overrides."""
     assert lintian([file for file in release.files if file.suffix == ".deb"], tmp_path) == []
 
 
-def test_lintian_would_object(release: Release, tmp_path: Path) -> None:
-    """To a package with a man page taken out and a mode changed."""
+def test_lintian_reports_a_broken_package(release: Release, tmp_path: Path) -> None:
+    """Lintian reports a package without its manual page and its copyright file."""
     (deb,) = release.folder.glob("osq_*.deb")
     root = tmp_path / "root"
     subprocess.run(["dpkg-deb", "--raw-extract", deb, root], check=True)
@@ -63,8 +63,8 @@ def test_lintian_would_object(release: Release, tmp_path: Path) -> None:
     assert "no-copyright-file" in found
 
 
-def test_the_spec_builds_what_it_lists(release: Release, tmp_path: Path) -> None:
-    """Rpmspec parses it, rpmlint has no error, rpmbuild makes every package of it."""
+def test_spec_builds_every_package(release: Release, tmp_path: Path) -> None:
+    """The spec passes rpmspec and rpmlint, and rpmbuild builds every package in it."""
     spec = release.folder / "osq.spec"
     sources = tmp_path / "rpmbuild" / "SOURCES"
     sources.mkdir(parents=True)
@@ -74,7 +74,7 @@ def test_the_spec_builds_what_it_lists(release: Release, tmp_path: Path) -> None
 
     parsed = run("rpmspec", "-P", spec, cwd=tmp_path, home=tmp_path)
     linted = rpmlint(spec, tmp_path)
-    # This host is no rpm system: what the build requires is here, but rpm cannot know.
+    # the required tools are installed here, but not as rpm packages.
     built = run(*("rpmbuild", "-bb", "--nodeps", *places, spec), cwd=tmp_path, home=tmp_path)
 
     assert parsed.returncode == 0, parsed.stderr
@@ -84,8 +84,8 @@ def test_the_spec_builds_what_it_lists(release: Release, tmp_path: Path) -> None
     assert made == {"osq", "osq-libs", "osq-devel", "osq-dkms"}
 
 
-def test_a_broken_spec_is_seen(release: Release, tmp_path: Path) -> None:
-    """A file that is listed and not there, and a section that does not close."""
+def test_broken_spec_is_reported(release: Release, tmp_path: Path) -> None:
+    """Rpmspec refuses a spec with an open section, rpmlint one with a misspelt tag."""
     text = (release.folder / "osq.spec").read_text()
     bad = tmp_path / "osq.spec"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A release: made twice it is the same, and nothing of the test build gets into one."""
+"""Tests of a release: reproducible, complete, and without anything of the test build."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def kernel() -> Kernel:
 
 
 def another_checkout(folder: Path) -> Path:
-    """Return a copy of what git tracks here, in a repository of its own, elsewhere."""
+    """Return another git checkout with the same tracked files."""
     subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
     names = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -54,8 +54,8 @@ def another_checkout(folder: Path) -> Path:
     return folder
 
 
-def test_the_sums_tell_a_changed_file(release: Release, tmp_path: Path) -> None:
-    """They are those of the files, and sha256sum says which is not as it was."""
+def test_changed_file_fails_the_checksums(release: Release, tmp_path: Path) -> None:
+    """sha256sum reports a file of the release that was changed."""
     shutil.copytree(release.folder, tmp_path / "copy")
     check = ["sha256sum", "--check", "--quiet", SUMS]
     assert subprocess.run(check, cwd=tmp_path / "copy", check=False).returncode == 0
@@ -71,8 +71,8 @@ def test_the_sums_tell_a_changed_file(release: Release, tmp_path: Path) -> None:
     assert done.stdout.strip() == f"{victim}: FAILED"
 
 
-def test_a_release_has_its_packages(release: Release, kernel: Kernel) -> None:
-    """Source for DKMS, the module for the kernel, tools, library and headers."""
+def test_release_has_all_packages(release: Release, kernel: Kernel) -> None:
+    """A release has packages with the DKMS source, the module, tools, library and headers."""
     module = f"osq-modules-{kernel.release}"
 
     assert package_names(release) == USER_LAND | {"osq-dkms", module}
@@ -92,8 +92,8 @@ def test_a_release_has_its_packages(release: Release, kernel: Kernel) -> None:
     assert "/usr/include/osq/osq.h" in contents(package(release, "libosq-dev"))
 
 
-def test_the_dkms_source_is_all_that_a_release_is_built_of(release: Release) -> None:
-    """Every file of core, uapi and os/linux but those of the test build; found by rule."""
+def test_dkms_source_has_every_file_except_tests(release: Release) -> None:
+    """The DKMS source has every file of core, uapi and os/linux, except the test build's."""
     root = ROOT / "kernel"
     known = {
         path.relative_to(root).as_posix()
@@ -111,8 +111,8 @@ def test_the_dkms_source_is_all_that_a_release_is_built_of(release: Release) -> 
     assert f'PACKAGE_VERSION="{release.version.text}"'.encode() in files[f"{place}dkms.conf"]
 
 
-def test_the_user_land_alone_is_the_same(release: Release, tmp_path: Path) -> None:
-    """SKIP_KERNEL=1 needs no kernel and no key; in another checkout, it makes the same bytes."""
+def test_build_without_kernel_gives_the_same_user_space(release: Release, tmp_path: Path) -> None:
+    """SKIP_KERNEL=1 needs neither kernel nor key and gives the same bytes for user space."""
     elsewhere = another_checkout(tmp_path / "elsewhere")
     out = tmp_path / "out"
     file = elsewhere / "pyproject.toml"
@@ -136,8 +136,8 @@ def test_the_user_land_alone_is_the_same(release: Release, tmp_path: Path) -> No
 
 
 @pytest.mark.long
-def test_two_builds_are_the_same(release: Release, key: SigningKey, tmp_path: Path) -> None:
-    """From another checkout, its files of other times, with another umask: byte for byte."""
+def test_release_is_reproducible(release: Release, key: SigningKey, tmp_path: Path) -> None:
+    """A second build, from another checkout with another umask, gives the same bytes."""
     elsewhere = another_checkout(tmp_path / "elsewhere")
     settings = config.load(elsewhere / "pyproject.toml")
     before = os.umask(0o077)
@@ -151,10 +151,10 @@ def test_two_builds_are_the_same(release: Release, key: SigningKey, tmp_path: Pa
     assert len((release.folder / SUMS).read_text().splitlines()) == 8
 
 
-def test_the_module_is_signed_and_no_longer_when_changed(
+def test_packaged_module_has_a_valid_signature(
     release: Release, kernel: Kernel, key: SigningKey, tmp_path: Path
 ) -> None:
-    """By the kernel's own signer with the given key; the certificate is in the package."""
+    """The packaged module verifies with the packaged certificate, and not after a change."""
     files = contents(package(release, f"osq-modules-{kernel.release}"))
     module = tmp_path / "osq.ko"
     module.write_bytes(files[f"/lib/modules/{kernel.release}/updates/osq/osq.ko"])
@@ -169,8 +169,8 @@ def test_the_module_is_signed_and_no_longer_when_changed(
     assert not signing.is_signed_by(module, key.certificate)
 
 
-def test_the_test_build_is_refused(kernel: Kernel) -> None:
-    """Its module has every mark and the test's ABI; the release's has none."""
+def test_module_of_the_test_build_is_refused(kernel: Kernel) -> None:
+    """The gate names every mark of the test build's module, and its ABI number."""
     built = build.build_module(
         SETTINGS.module.variant("test"),
         kernel,
@@ -183,14 +183,14 @@ def test_the_test_build_is_refused(kernel: Kernel) -> None:
     with pytest.raises(BuildError, match="not released") as caught:
         gate.check_module(built.stripped, gate.rules_of(spec()))
 
-    said = "\n".join(caught.value.evidence)
+    evidence = "\n".join(caught.value.evidence)
     in_modules = set(spec().forbidden) - {"osquery_test"}
-    assert {text for text in spec().forbidden if repr(text) in said} >= in_modules
-    assert "ABI 0x80000002, which only a test build has" in said
+    assert {text for text in spec().forbidden if repr(text) in evidence} >= in_modules
+    assert "ABI 0x80000002, which only a test build has" in evidence
 
 
-def test_the_test_builds_client_is_refused(tmp_path: Path) -> None:
-    """A program that was built for the test's node and number."""
+def test_client_of_the_test_build_is_refused(tmp_path: Path) -> None:
+    """The gate refuses osqtail when it is built for the test build's node and ABI."""
     subprocess.run(
         ["make", "-s", "-C", ROOT / "kernel/client", f"O={tmp_path}", "TEST=1"], check=True
     )
@@ -203,23 +203,25 @@ def test_the_test_builds_client_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_release_of_the_test_build_leaves_nothing(key: SigningKey, tmp_path: Path) -> None:
-    """Asked to build it, `packages` fails, and what was released before stays as it was."""
+def test_failed_release_leaves_the_older_one(key: SigningKey, tmp_path: Path) -> None:
+    """Releasing the test build fails, and the older release stays in the folder."""
     out = tmp_path / "out"
     out.mkdir()
     (out / SUMS).write_text("of before\n")
     module = replace(SETTINGS.module, variables={"OSQ_TEST": "1"}, name="osq_test")
-    bent = replace(SETTINGS, module=module, packages=replace(spec(), without=()))
+    settings_with_test_build = replace(
+        SETTINGS, module=module, packages=replace(spec(), without=())
+    )
 
     with pytest.raises(BuildError, match="not released"):
-        make_release(out, key=key, settings=bent)
+        make_release(out, key=key, settings=settings_with_test_build)
 
     assert [path.name for path in out.iterdir()] == [SUMS]
     assert (out / SUMS).read_text() == "of before\n"
 
 
-def test_a_folder_of_other_files_is_not_emptied(key: SigningKey, tmp_path: Path) -> None:
-    """--out of a wrong folder costs nothing."""
+def test_folder_with_other_files_is_refused(key: SigningKey, tmp_path: Path) -> None:
+    """A folder with other files is refused, and its files stay."""
     (tmp_path / "thesis.txt").write_text("three years")
 
     with pytest.raises(UsageError, match="not overwritten"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A kernel that enforces signatures: who is let in, who is not, and what the tasks say then."""
+"""Tests on a kernel that enforces module signatures, with trusted and other modules."""
 
 import shutil
 import subprocess
@@ -20,10 +20,11 @@ EXAMPLE = ROOT / "tests/data/example_module"
 ENFORCE = "module.sig_enforce=1"
 
 
-def test_only_what_the_kernel_trusts_is_loaded(release: Release, tmp_path: Path) -> None:
-    """Debian's own module is loaded; ours is not: unsigned, and signed by a key unknown here.
+def test_enforcing_kernel_refuses_untrusted_modules(release: Release, tmp_path: Path) -> None:
+    """Debian's own module is loaded; an unsigned one and one with an unknown key are refused.
 
-    To be trusted ours needs its certificate among the machine's owner keys, which need UEFI.
+    A module of ours is trusted only if the machine's owner keys have its certificate, which needs
+    UEFI.
     """
     machine = ordinary(tmp_path / "run", cmdline=ENFORCE)
     name = f"osq-modules-{machine.kernel.release}"
@@ -50,8 +51,8 @@ def test_only_what_the_kernel_trusts_is_loaded(release: Release, tmp_path: Path)
             assert f"Loading of {words} is rejected" in log
 
 
-def test_the_task_says_why_and_what_to_do(tmp_path: Path) -> None:
-    """kernel-load ends with 1, the kernel's line, and the two ways out."""
+def test_kernel_load_explains_a_refused_signature(tmp_path: Path) -> None:
+    """kernel-load exits with 1 and prints the kernel's line and two ways to solve the problem."""
     root = tmp_path / "project"
     shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns("build"))
     file = root / "pyproject.toml"
@@ -70,10 +71,10 @@ def test_the_task_says_why_and_what_to_do(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
     )
 
-    said = " ".join(done.stderr.split())
+    message = " ".join(done.stderr.split())
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "Loading of unsigned module is rejected" in said
-    assert "does not load: Key was rejected by service" in said
-    assert "hint: this kernel loads only modules signed with a key that it trusts" in said
-    assert f"leave {ENFORCE} out of the target's cmdline" in said
-    assert "invoke packages --key" in said
+    assert "Loading of unsigned module is rejected" in message
+    assert "does not load: Key was rejected by service" in message
+    assert "hint: this kernel loads only modules signed with a key that it trusts" in message
+    assert f"leave {ENFORCE} out of the target's cmdline" in message
+    assert "invoke packages --key" in message

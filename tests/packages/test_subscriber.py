@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The subscriber's package: what is in it, and that it runs from there on Debian's own Python."""
+"""Tests of the subscriber's package: its content, and that Debian's own Python can run it."""
 
 import os
 import subprocess
@@ -17,13 +17,13 @@ SCRIPTS = {"/usr/bin/osq", "/usr/lib/osq/osq-extension.ext"}
 
 @pytest.fixture(scope="module")
 def files(release: Release) -> dict[str, bytes]:
-    """Give the package's files."""
+    """Return the files of the package."""
     return contents(package(release, "osq-subscriber"))
 
 
 @pytest.fixture(scope="module")
 def root(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with the package and the library that it depends on, unpacked."""
+    """Unpack the package and the library that it needs into a folder."""
     folder = tmp_path_factory.mktemp("root")
     for name in ("osq-subscriber", "libosq0"):
         subprocess.run(["dpkg-deb", "--extract", package(release, name), folder], check=True)
@@ -31,7 +31,7 @@ def root(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    """Return how a command of the unpacked package ended, under the system's Python."""
+    """Run a command of the unpacked package with the system's Python."""
     (library,) = root.glob("usr/lib/*/libosq.so.0")
     places = {"PYTHONPATH": f"{root}{SITE}", "LD_LIBRARY_PATH": str(library.parent)}
     return subprocess.run(
@@ -45,8 +45,8 @@ def run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_it_has_all_of_the_subscriber(files: dict[str, bytes]) -> None:
-    """Each module, both commands, service, configuration and manual; no header, nothing else."""
+def test_package_has_every_file_of_the_subscriber(files: dict[str, bytes]) -> None:
+    """The package has every module, both commands, service, configuration and manual pages."""
     modules = {
         f"{SITE}/osq/{path.name}": path.read_bytes()
         for path in (ROOT / "kernel/subscriber/osq").glob("*.py")
@@ -66,29 +66,33 @@ def test_it_has_all_of_the_subscriber(files: dict[str, bytes]) -> None:
 
 
 def calls_of(binary: Path) -> dict[str, str]:
-    """Return libosq's functions in a binary, with nm's letter: U, asked of another; T, its own."""
+    """Return the osq_client_* symbols of a binary by name: U undefined, T defined."""
     table = ["nm", "--dynamic", "--format=posix", str(binary)]
     lines = subprocess.run(table, check=True, capture_output=True, text=True).stdout.splitlines()
     words = [line.split() for line in lines]
     return {name: kind for name, kind, *_ in words if name.startswith("osq_client_")}
 
 
-def test_libosq_is_not_in_it_twice(release: Release, root: Path) -> None:
-    """Its Python module asks libosq0 for every call, and the package for exactly that version."""
+def test_package_uses_libosq_of_its_own_package(release: Release, root: Path) -> None:
+    """The Python module imports every call from libosq0, in exactly the release's version."""
     (library,) = root.glob("usr/lib/*/libosq.so.0")
-    asked, given = calls_of(root / LIBRARY.lstrip("/")), calls_of(library)
+    imported, exported = calls_of(root / LIBRARY.lstrip("/")), calls_of(library)
     field = ["dpkg-deb", "--field", str(package(release, "osq-subscriber")), "Depends"]
     depends = subprocess.run(field, check=True, capture_output=True, text=True).stdout
 
-    assert {"osq_client_open", "osq_client_next", "osq_client_filter"} <= set(asked) <= set(given)
-    assert (set(asked.values()), set(given.values())) == ({"U"}, {"T"})
+    assert (
+        {"osq_client_open", "osq_client_next", "osq_client_filter"}
+        <= set(imported)
+        <= set(exported)
+    )
+    assert (set(imported.values()), set(exported.values())) == ({"U"}, {"T"})
     assert f"libosq0 (= {release.version.text})" in depends
     assert "python3-cffi-backend" in depends
     assert "python3:any (>= 3.11" in depends
 
 
-def test_it_runs_on_debians_python(root: Path) -> None:
-    """Its tables are those of the page; a configuration is read by it, and a bad one refused."""
+def test_subscriber_runs_on_debians_python(root: Path) -> None:
+    """The tables are those of the documentation; a bad configuration is refused."""
     page = (ROOT / "docs" / "subscriber-tables.md").read_text()
     bad = root / "bad.conf"
     bad.write_text('{"osq": {"filters": {"exec": {"uid": [0]}}}}')
@@ -99,30 +103,30 @@ def test_it_runs_on_debians_python(root: Path) -> None:
 
     assert tables.returncode == 0, tables.stderr
     assert tables.stdout.rstrip("\n") == page[page.index("## kprocess_events") :].rstrip("\n")
-    # The store's folder is made by the service.
+    # The service creates the store's folder, so it is missing here.
     assert good.returncode == 1
     assert "is its folder there?" in good.stderr
     assert refused.returncode == 2
     assert "osq.filters.exec.uid: unknown" in refused.stderr
 
 
-def test_the_extension_says_what_debian_lacks(root: Path) -> None:
-    """Debian has no Python package of osquery's; all else runs without."""
+def test_extension_reports_the_missing_python_package(root: Path) -> None:
+    """Debian has no Python package for osquery; the extension says so without a traceback."""
     start = "import sys; from osq.extension_command import main; sys.exit(main([]))"
-    said = run(root, "-c", start)
+    done = run(root, "-c", start)
 
-    assert said.returncode == 1
-    assert "the Python package osquery is not installed" in said.stderr
-    assert "Traceback" not in said.stderr
+    assert done.returncode == 1
+    assert "the Python package osquery is not installed" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_its_scripts_trust_nothing_of_the_user(files: dict[str, bytes]) -> None:
-    """Root runs them: no PYTHONPATH, no folder of the user's, not the one that it is in."""
+def test_scripts_run_isolated_from_the_users_python(files: dict[str, bytes]) -> None:
+    """The scripts use python3 -I, which ignores PYTHONPATH, the user's and the current folder."""
     assert {files[name].split(b"\n", 1)[0] for name in SCRIPTS} == {b"#!/usr/bin/python3 -I"}
 
 
-def test_installing_does_not_enable_it(release: Release) -> None:
-    """The device has one owner, which the administrator chooses; a purge takes the store."""
+def test_installing_does_not_enable_the_service(release: Release) -> None:
+    """Installing does not enable the service, and purging removes the store."""
     deb = package(release, "osq-subscriber")
     scripts = subprocess.run(
         ["dpkg-deb", "--ctrl-tarfile", deb], check=True, capture_output=True
