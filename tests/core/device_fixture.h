@@ -8,10 +8,10 @@
 
 #define OTHER_TYPE 9
 
-static int running; /* started, not stopped */
+static int running; /* publishers that run */
 static int start_error;
 static struct osq_ring *target;
-static u64 missed; /* what the fake hook was not called for */
+static u64 missed; /* calls that the fake hook missed */
 static u64 chosen; /* options of the last start or configure */
 
 static inline int fake_start(struct osq_ring *ring, u64 options)
@@ -66,7 +66,7 @@ const struct osq_publisher osq_publishers[] = {
 	{ 0 },
 };
 
-static const int owner, stranger; /* identities, by address */
+static const int owner, stranger; /* identities of processes, by address */
 static struct osq_device device;
 static struct osq_session session;
 static void *memory;

@@ -11,7 +11,7 @@
 
 #define SMALL 8192u
 
-/* A test of the ring without a ring is none: give up at once. */
+/* Exit if the ring cannot be opened, since no test can run without it. */
 static inline void ring_setup(struct osq_ring *ring, u64 size)
 {
 	void *data = osq_host_map(size);
@@ -32,7 +32,7 @@ static inline void ring_teardown(struct osq_ring *ring)
 	osq_host_unmap(data, size);
 }
 
-/* A record of @len bytes whose payload tells its @mark. */
+/* Put a record of @len bytes whose payload repeats @mark. */
 static inline int put_marked(struct osq_ring *ring, u32 len, u8 mark)
 {
 	union {

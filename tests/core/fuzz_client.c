@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * fuzz_client.c - libFuzzer: any bytes as a ring, read by libosq and printed.
+ * fuzz_client.c - let libosq read and print a ring of any bytes (libFuzzer).
  *
- * The memory is exactly the ring's, between two pages that nobody may touch,
- * so one byte too far is a crash even without a sanitizer.
+ * The memory has exactly the ring's size, between two inaccessible pages, so
+ * that an access one byte too far crashes even without a sanitizer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static uint8_t *guarded(size_t bytes)
 	return at + GUARD;
 }
 
-/* The first 16 bytes say where the reader stands, the rest is the ring. */
+/* The first 16 bytes are the reader's positions, the rest is the ring. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t *ring;
@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(ring, data, size);
 	memcpy(ring + RING_BYTES, ring, RING_BYTES);
 	client.ring = ring;
-	/* Each record is 64 bytes at least: it comes to an end. */
+	/* The loop ends, because each record has at least 64 bytes. */
 	while (osq_client_next(&client, &record) == 1) {
 		json_record(null, record);
 		if (++rounds > (int)(RING_BYTES / 64))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * fuzz_device.c - libFuzzer: any sequence of what a process can ask of the
- * device, with writers in between; the law and the bounds after each call.
+ * fuzz_device.c - make any sequence of calls to the device, with writers in
+ * between; check counters and bounds after each call (libFuzzer).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -63,11 +63,11 @@ static void require(bool holds)
 		abort();
 }
 
-static const int people[2]; /* identities, by address */
+static const int people[2]; /* identities of processes, by address */
 static struct osq_device device;
 static struct osq_session session;
 static struct osq_slot slots[SLOTS];
-static u8 open_slots; /* bit n: slots[n] is a reservation */
+static u8 open_slots; /* bit n: slots[n] is reserved */
 static void *memory;
 
 static void check_sync(struct input *input)
@@ -93,7 +93,7 @@ static void check_sync(struct input *input)
 	require(sync.max_pos - sync.read_pos <= session.ring.size);
 }
 
-/* The owner allocates, as the system does it: check, memory, allocate. */
+/* Allocate as the owner's system does: check, get memory, allocate. */
 static void allocate(struct input *input)
 {
 	struct osq_allocate request = {
@@ -128,7 +128,7 @@ static void write_some(struct input *input)
 	}
 }
 
-/* Writers have ended when publishers stop: the system waits for them. */
+/* End all writers, as the system waits for them when publishers stop. */
 static void end_writers(void)
 {
 	int i;
@@ -140,8 +140,8 @@ static void end_writers(void)
 }
 
 /*
- * Any bytes as a filter, on the heap, so that one too far is seen; what is
- * let through as right is asked about any process.
+ * Use any bytes as a filter. They lie on the heap, so that the sanitizer sees
+ * an access beyond them. A filter that is accepted is applied to a process.
  */
 static void filter_some(struct input *input)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * fuzz_watch.c - libFuzzer: any watches added and removed, any path asked for;
- * each answer is compared to the oracle's.
+ * fuzz_watch.c - add, remove and look up any watches and paths, and compare
+ * each answer with the oracle's (libFuzzer).
  */
 #include <stdlib.h>
 
@@ -28,7 +28,7 @@ static void replace(struct osq_watched *without, struct osq_watched *with)
 	watches = next;
 }
 
-/* The root is empty in a table. */
+/* A table holds the root as an empty text. */
 static struct osq_path as_kept(const char *bytes, u32 len)
 {
 	return (struct osq_path){ .bytes = bytes, .len = len == 1 ? 0 : len };
@@ -60,7 +60,7 @@ static void ask(const struct osq_path *path, u64 fs, u64 actions)
 	require((got ? (int)got->depth : -1) == depth);
 	if (!got)
 		return;
-	/* Every path here is shown as it is; in memory of just that size. */
+	/* Every path is shown unchanged; its memory has exactly its size. */
 	to = malloc(path->len ? path->len : 1);
 	require(osq_view_path(&got->path, path, to) ==
 		(path->len ? path->len : 1));
@@ -68,7 +68,7 @@ static void ask(const struct osq_path *path, u64 fs, u64 actions)
 	free(to);
 }
 
-/* A call is its kind, what it is about, a length, and so many bytes. */
+/* A call in the input: its kind, its subject, a length, and the bytes. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	while (size >= 3) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * model.h - what the ring should do, said without bits, masks and wrap: a
- * list of what was reserved, in order.
+ * model.h - a model of the ring without bits, masks and wrapping: a list of
+ * all reservations, in order.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -44,7 +44,7 @@ static inline struct entry *model_add(struct model *model, u32 len,
 	return entry;
 }
 
-/* What reserve and put have to say. */
+/* Return the result of reserve and put. */
 static inline int model_reserve(struct model *model, u32 len)
 {
 	u64 room = SMALL - (model->write_pos - model->read_pos);
@@ -95,7 +95,7 @@ static inline int model_sync(struct model *model, u64 pos)
 	return 0;
 }
 
-/* Do they say the same? */
+/* Compare positions and counters of ring and model. */
 static inline void model_compare(struct osq_ring *ring,
 				 const struct model *model)
 {

@@ -23,7 +23,7 @@ static struct original_header *header_at(const struct original_queue *queue,
 	return (struct original_header *)(queue->buffer + at);
 }
 
-/* Bytes from @from up to @to, round the end; @full when they are the same. */
+/* Bytes from @from to @to across the end; @full when both are equal. */
 static size_t distance(const struct original_queue *queue, size_t from,
 		       size_t to, size_t full)
 {
@@ -32,7 +32,7 @@ static size_t distance(const struct original_queue *queue, size_t from,
 	return to > from ? to - from : queue->size - from + to;
 }
 
-/* Do the @bytes at @at lie between @from and @to, round the end? */
+/* Return whether @bytes at @at lie between @from and @to, across the end. */
 static bool is_between(size_t at, size_t from, size_t to, size_t bytes)
 {
 	if (from <= to)
@@ -70,9 +70,9 @@ void *original_reserve(struct original_queue *queue, uint32_t bytes)
 }
 
 /*
- * Move max_read over what is finished. The lock is held, but not all the
- * time: that is the fault. Another commit may move max_read, a reader free
- * what lies before it and a writer fill that again, while @at stays.
+ * Move max_read over finished records. The lock is held, but not all the
+ * time, which is the fault. Another commit may move max_read, a reader may
+ * free what lies before it, and a writer may fill that, while @at stays.
  */
 static void coalesce(struct original_queue *queue)
 {

@@ -3,11 +3,11 @@
  * original_queue.h - a model of the queue that osquery's macOS extension had
  * (kernel/src/circular_queue_kern.c, removed in 2018), to run beside ours.
  *
- * Written anew from what that file does, not from its text. It keeps what
- * matters: commit state in the shared memory, a marker at the end, one
- * counter of drops, a read offset that is believed when it lies in between,
- * and coalescing that lets go of the lock after each step and goes on with
- * the header that it looked up before. @keeps_lock is the one repair.
+ * It was written from the behaviour of that file, not from its text. It keeps
+ * what matters: commit state in the shared memory, a marker at the end, one
+ * counter of drops, a read offset that is accepted when it is in range, and
+ * coalescing that releases the lock after each step and continues with the
+ * header that it looked up before. @keeps_lock is the only repair.
  */
 #ifndef ORIGINAL_QUEUE_H
 #define ORIGINAL_QUEUE_H
@@ -33,16 +33,16 @@ struct original_queue {
 	size_t write, max_read, read; /* offsets; write == read is empty */
 	uint64_t drops;
 	bool keeps_lock;
-	/* What others do while coalescing has let go of the lock; or NULL. */
+	/* Called while coalescing has released the lock; or NULL. */
 	void (*in_gap)(struct original_queue *queue);
 };
 
 void original_init(struct original_queue *queue, uint8_t *buffer, size_t size,
 		   bool keeps_lock);
 void *original_reserve(struct original_queue *queue, uint32_t bytes);
-/* 0, or -1 when the space is not (any more) what it was given for. */
+/* Return 0, or -1 when the space is not a reservation (any more). */
 int original_commit(struct original_queue *queue, void *space);
-/* 0, or -1 for an offset that is not in between: all unread is thrown away. */
+/* Return 0, or -1 for an offset out of range: all unread is discarded. */
 int original_sync(struct original_queue *queue, size_t read, size_t *max_read);
 
 #endif

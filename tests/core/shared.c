@@ -56,7 +56,7 @@ int osq_py_reserve(struct handle *handle, u32 type, u32 len, u32 slot)
 				&handle->slots[slot]);
 }
 
-/* Write a record of nothing but its head and @mark; returns its number. */
+/* Write a record with only its head and @mark; return its number. */
 u64 osq_py_fill(struct handle *handle, u32 slot, u8 mark)
 {
 	const struct osq_slot *own = &handle->slots[slot];
@@ -116,7 +116,7 @@ int osq_py_filter_check(const struct osq_filter *filter, u32 known)
 	return osq_filter_check(filter, known);
 }
 
-/* As os/linux/filter.c asks: each namespace and group, then the whole. */
+/* Decide as os/linux/filter.c does: namespaces, groups, then the rest. */
 int osq_py_filter_lets(const struct osq_filter *filter, u32 uid,
 		       const u32 *pid_ns, u32 pid_ns_count, const u64 *cgroups,
 		       u32 cgroup_count, const char *path, u32 path_bytes)

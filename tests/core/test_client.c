@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_client.c - libosq and JSON against good rings and against garbage. */
+/* test_client.c - tests of libosq and its JSON on good and on broken rings. */
 #include "fixture.h"
 #include "json.h"
 #include "libosq.h"
 
 static struct osq_ring ring;
 
-/* A client of @ring, without a device. */
+/* Return a client of @ring, without a device. */
 static struct osq_client client_of_ring(void)
 {
 	struct osq_client client = {
@@ -49,8 +49,8 @@ static int print(const struct osq_record *record, char *line, size_t size)
 	return err;
 }
 
-/* Records come in order; a discarded one is passed over. */
-static void test_next_passes_over_what_was_discarded(void)
+/* Records come in order, and a discarded one is skipped. */
+static void test_next_skips_discarded_records(void)
 {
 	const struct osq_record *record;
 	struct osq_client client;
@@ -72,7 +72,7 @@ static void test_next_passes_over_what_was_discarded(void)
 	ring_teardown(&ring);
 }
 
-/* Each broken field of a header is found out. */
+/* Each broken field of a header gives an error. */
 static void test_a_broken_header_is_an_error(void)
 {
 	static const u32 lengths[] = { 0, 8, 63, 65, 136, 32776, ~0u, ~7u };
@@ -102,7 +102,7 @@ static void test_a_broken_header_is_an_error(void)
 	ring_teardown(&ring);
 }
 
-/* Spans outside of their record give NULL, and no line is printed. */
+/* A span outside its record gives NULL, and no line is printed. */
 static void test_a_span_outside_its_record_is_refused(void)
 {
 	static const struct osq_span wrong[] = {
@@ -126,7 +126,7 @@ static void test_a_span_outside_its_record_is_refused(void)
 	ring_teardown(&ring);
 }
 
-/* Any bytes give valid JSON; what is no UTF-8 is a lone surrogate. */
+/* Any bytes give valid JSON; an invalid UTF-8 byte is a lone surrogate. */
 static void test_bytes_become_valid_json(void)
 {
 	static const char argv[] = "a\"\\\n\0\xff\xc3\xa9\0\xed\xa0\x80\0\0";
@@ -144,7 +144,7 @@ static void test_bytes_become_valid_json(void)
 	ring_teardown(&ring);
 }
 
-/* A module's line has its three texts; a span outside of it, no line. */
+/* A module's line has its three texts; with a bad span there is no line. */
 static void test_a_module_is_printed(void)
 {
 	static struct {
@@ -183,7 +183,7 @@ static void test_a_module_is_printed(void)
 	EXPECT_EQ(print(&one.module.head, line, sizeof(line)), -1);
 }
 
-/* Both sides of a change, and what differs. */
+/* The line has the old and new credentials, and the names that differ. */
 static void test_changed_credentials_are_printed(void)
 {
 	struct osq_cred cred = {
@@ -209,7 +209,7 @@ static void test_changed_credentials_are_printed(void)
 	EXPECT_EQ(print(&cred.head, line, sizeof(line)), -1);
 }
 
-/* The line of a LOST record says what was dropped, by reason and in all. */
+/* The line of a LOST record has all drops, by reason and in total. */
 static void test_a_lost_record_is_printed(void)
 {
 	char line[2048] = "";
@@ -227,8 +227,8 @@ static void test_a_lost_record_is_printed(void)
 	ring_teardown(&ring);
 }
 
-/* Each term of the law is looked at. */
-static void test_a_broken_law_is_found_out(void)
+/* Counters that do not add up are noticed, whichever of them is wrong. */
+static void test_counters_that_do_not_add_up_are_noticed(void)
 {
 	struct osq_sync sync = { .attempts = 15,
 				 .committed = 8,
@@ -253,8 +253,8 @@ static void test_a_broken_law_is_found_out(void)
 	}
 }
 
-/* So is each term of the counters by type. */
-static void test_broken_stats_are_found_out(void)
+/* Counters by type that do not add up are noticed, too. */
+static void test_stats_that_do_not_add_up_are_noticed(void)
 {
 	struct osq_stats stats = { 0 };
 	__u64 *terms[] = {
@@ -285,7 +285,7 @@ static void test_broken_stats_are_found_out(void)
 	ring_teardown(&ring);
 }
 
-/* Six bits flipped at random in the first records, read as a client does. */
+/* Flip six random bits in the first records and read them as a client. */
 static u64 read_garbled(const u8 *good, char *line, size_t size)
 {
 	const struct osq_record *record;
@@ -304,7 +304,7 @@ static u64 read_garbled(const u8 *good, char *line, size_t size)
 	return handed;
 }
 
-/* A garbled ring never makes the reader touch what is not its own. */
+/* A garbled ring never makes the reader access memory outside of it. */
 static void test_garbage_does_not_crash(void)
 {
 	u8 good[SMALL];
@@ -327,15 +327,15 @@ static void test_garbage_does_not_crash(void)
 }
 
 static const struct ktap_test tests[] = {
-	KTAP_TEST(test_next_passes_over_what_was_discarded),
+	KTAP_TEST(test_next_skips_discarded_records),
 	KTAP_TEST(test_a_broken_header_is_an_error),
 	KTAP_TEST(test_a_span_outside_its_record_is_refused),
 	KTAP_TEST(test_bytes_become_valid_json),
 	KTAP_TEST(test_a_module_is_printed),
 	KTAP_TEST(test_changed_credentials_are_printed),
 	KTAP_TEST(test_a_lost_record_is_printed),
-	KTAP_TEST(test_a_broken_law_is_found_out),
-	KTAP_TEST(test_broken_stats_are_found_out),
+	KTAP_TEST(test_counters_that_do_not_add_up_are_noticed),
+	KTAP_TEST(test_stats_that_do_not_add_up_are_noticed),
 	KTAP_TEST(test_garbage_does_not_crash),
 };
 

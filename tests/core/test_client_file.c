@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_client_file.c - file records as JSON Lines, good ones and others. */
+/* test_client_file.c - tests of file records as JSON Lines, good and broken. */
 #include "fixture.h"
 #include "json.h"
 #include "json_records.h"
@@ -10,7 +10,7 @@ static union {
 	char bytes[1024];
 } one;
 
-/* A record of these two paths, one behind the other. */
+/* Return a record with these two paths, one after the other. */
 static struct osq_file *file_record(const char *path, const char *dest)
 {
 	struct osq_file *file = &one.file;
@@ -37,7 +37,7 @@ static int print(const struct osq_file *file, char *line, size_t size)
 	return err;
 }
 
-/* Each number is under its own name, and both paths are there. */
+/* The line has each number under its name, and both paths. */
 static void test_every_field_is_printed(void)
 {
 	struct osq_file *file = file_record("/a/b", "/c");
@@ -67,7 +67,7 @@ static void test_every_field_is_printed(void)
 		      "\"ino\":77,\"path\":\"/a/b\",\"dest_path\":\"/c\"}\n"));
 }
 
-/* An action that a later driver has is a number, not an error. */
+/* An action that only a later driver has is printed as a number. */
 static void test_an_unknown_action_has_a_number(void)
 {
 	struct osq_file *file = file_record("/a", "");
@@ -81,7 +81,7 @@ static void test_an_unknown_action_has_a_number(void)
 	EXPECT(!json_file_action_name(~0u));
 }
 
-/* A space, a newline, a quote and what is no UTF-8: the line is still JSON. */
+/* A name with a space, newline, quote or invalid UTF-8 is valid JSON. */
 static void test_any_name_is_valid_json(void)
 {
 	struct osq_file *file = file_record("/a \n\"\\", "/\xff\xc3\xa9");
@@ -94,7 +94,7 @@ static void test_any_name_is_valid_json(void)
 	EXPECT_EQ(strcspn(line, "\n"), strlen(line) - 1);
 }
 
-/* A span that leaves its record, or a record that is short: no line. */
+/* A span outside its record, or a short record, gives no line. */
 static void test_a_span_outside_its_record_is_refused(void)
 {
 	static const struct osq_span wrong[] = {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_client_socket.c - socket records as JSON Lines, good ones and others. */
+/* test_client_socket.c - tests of socket records as JSON Lines. */
 #include <sys/socket.h>
 
 #include "fixture.h"
@@ -8,7 +8,7 @@
 
 static struct osq_ring ring;
 
-/* A connect of IPv4, or, with a path, of a UNIX socket. */
+/* Return a connect of an IPv4 socket, or with a path of a UNIX socket. */
 static struct osq_socket *put_socket(const char *path, u32 path_bytes)
 {
 	static union {
@@ -42,7 +42,7 @@ static int print(const struct osq_record *record, char *line, size_t size)
 	return err;
 }
 
-/* Names for what is known, numbers for what is not, addresses as text. */
+/* Known values are names, unknown ones numbers, and addresses are text. */
 static void test_a_socket_is_printed(void)
 {
 	struct osq_socket *socket;
@@ -67,7 +67,7 @@ static void test_a_socket_is_printed(void)
 	ring_teardown(&ring);
 }
 
-/* A socket's path outside of its record, or no whole record: no line. */
+/* A path outside its record, or a short record, gives no line. */
 static void test_a_broken_socket_is_refused(void)
 {
 	struct osq_socket *socket;

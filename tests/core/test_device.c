@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_device.c - one owner and its ring; each test is a claim. */
+/* test_device.c - tests of the device: one owner and its ring. */
 #include "device_fixture.h"
 
 /* A second session is refused until the first one's owner has left. */
@@ -13,15 +13,15 @@ static void test_one_session_at_a_time(void)
 	osq_device_detach(&device, &session);
 	EXPECT_EQ(osq_device_attach(&device, &second, &stranger), 0);
 
-	/* The first one's file may go away later; that is not the second's. */
+	/* A late close of the first session's file leaves the second alone. */
 	osq_device_detach(&device, &session);
 	EXPECT(device.session == &second);
 	osq_device_detach(&device, &second);
 	teardown();
 }
 
-/* Each wrong ALLOCATE has its errno, and leaves no ring. */
-static void test_allocate_refuses_each_in_its_way(void)
+/* Each wrong ALLOCATE returns its own errno and leaves no ring. */
+static void test_each_wrong_allocate_has_its_errno(void)
 {
 	struct osq_allocate request = { .abi = OSQ_ABI_VERSION + 1,
 					.ring_bytes = SMALL };
@@ -41,8 +41,8 @@ static void test_allocate_refuses_each_in_its_way(void)
 	teardown();
 }
 
-/* Without a ring there is nothing to subscribe to and nothing to read. */
-static void test_a_ring_comes_first(void)
+/* Without a ring, subscribing and reading are refused. */
+static void test_subscribe_and_sync_need_a_ring(void)
 {
 	struct osq_sync sync;
 
@@ -53,8 +53,8 @@ static void test_a_ring_comes_first(void)
 	teardown();
 }
 
-/* STATS and NOTIFY want a ring, and what they are given to be right. */
-static void test_stats_and_notify_refuse(void)
+/* STATS and NOTIFY are refused without a ring or with a wrong argument. */
+static void test_wrong_stats_and_notify_are_refused(void)
 {
 	static const struct osq_notify wrong[] = {
 		{ 0, 0 }, { SMALL + 1, 1 }, { 2, 0 }, { 1, 60001 }
@@ -80,8 +80,8 @@ static void test_stats_and_notify_refuse(void)
 	teardown();
 }
 
-/* SYNC wants this generation, known flags and a boundary. */
-static void test_sync_refuses_each_in_its_way(void)
+/* SYNC needs the current generation, known flags and a boundary. */
+static void test_each_wrong_sync_has_its_errno(void)
 {
 	struct osq_sync sync = { .flags = 0x80 };
 
@@ -95,8 +95,8 @@ static void test_sync_refuses_each_in_its_way(void)
 	teardown();
 }
 
-/* A stranger costs the queue: publishers off, reset counted, both told. */
-static void test_a_stranger_invalidates_the_queue(void)
+/* A call by another process stops publishers and resets the queue. */
+static void test_call_of_another_process_invalidates_the_queue(void)
 {
 	struct osq_sync sync;
 	u32 generation;
@@ -125,8 +125,8 @@ static void test_a_stranger_invalidates_the_queue(void)
 	teardown();
 }
 
-/* When the owner leaves all stops, and nothing works any more. */
-static void test_a_left_session_is_over(void)
+/* When the owner leaves, publishers stop and every call is refused. */
+static void test_session_ends_when_its_owner_leaves(void)
 {
 	struct osq_sync sync;
 
@@ -147,12 +147,12 @@ static void test_a_left_session_is_over(void)
 
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_one_session_at_a_time),
-	KTAP_TEST(test_allocate_refuses_each_in_its_way),
-	KTAP_TEST(test_a_ring_comes_first),
-	KTAP_TEST(test_stats_and_notify_refuse),
-	KTAP_TEST(test_sync_refuses_each_in_its_way),
-	KTAP_TEST(test_a_stranger_invalidates_the_queue),
-	KTAP_TEST(test_a_left_session_is_over),
+	KTAP_TEST(test_each_wrong_allocate_has_its_errno),
+	KTAP_TEST(test_subscribe_and_sync_need_a_ring),
+	KTAP_TEST(test_wrong_stats_and_notify_are_refused),
+	KTAP_TEST(test_each_wrong_sync_has_its_errno),
+	KTAP_TEST(test_call_of_another_process_invalidates_the_queue),
+	KTAP_TEST(test_session_ends_when_its_owner_leaves),
 };
 
 KTAP_MAIN(tests)

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * test_exhaustive.c - every state that the ring can get into, and from each
- * every call that writers, reader and owner can make next.
+ * test_exhaustive.c - visit every state of the ring, and from each make every
+ * call that writers, reader and owner can make next.
  *
  * Each call of the core is one step under its lock, so what threads can do to
  * each other is to interleave calls. Three writers may each hold one
- * reservation of one of two lengths; the reader gives any position, right or
- * wrong; attempts are lost beside; the owner starts anew. All states that
- * come of it, up to the numbers that only count, are visited; each answer
- * and all counters are compared with the model.
+ * reservation of one of two lengths. The reader passes any position, right or
+ * wrong. Attempts are dropped outside the ring, and the owner resets it. All
+ * states that follow are visited; those that differ only in counters count
+ * as one. Each result and all counters are compared with the model.
  */
 #include "model.h"
 
 #define WRITERS 3
 #define ENTRIES 16
-/* Positions are multiples of this, so there are few; LOST is one, too. */
+/* Positions are multiples of this, the size of LOST, so there are few. */
 #define UNIT 168u
 _Static_assert(sizeof(struct osq_lost) == UNIT, "LOST has this length");
 
@@ -22,7 +22,7 @@ static const u32 lengths[] = { UNIT, 12 * UNIT, 25 * UNIT };
 
 /* A state: entry i has lengths[code[i] / 3] and enum state code[i] % 3. */
 struct key {
-	u16 base; /* where the ring stands, in units of 8 bytes */
+	u16 base; /* read position in the ring, in units of 8 bytes */
 	u8 lost; /* a LOST record is due */
 	u8 count;
 	u8 code[ENTRIES];
@@ -69,7 +69,7 @@ static u32 length_of(u8 code)
 	return lengths[code / 3];
 }
 
-/* Bring a fresh ring and model into the state that a key stands for. */
+/* Bring a new ring and a new model into the state that a key encodes. */
 static void build(const struct key *key, struct osq_ring *ring,
 		  struct model *model)
 {
@@ -188,7 +188,7 @@ static void try_loss(const struct key *key, struct osq_ring *ring,
 	arrive(ring, model);
 }
 
-/* The owner lost its queue and allocates again: all pending is reset. */
+/* The owner lost its queue and allocates again; pending records are reset. */
 static void try_reset(const struct key *key, struct osq_ring *ring,
 		      struct model *model)
 {
@@ -229,7 +229,7 @@ static void visit(const struct key *key, struct osq_ring *ring,
 	try_sync(key, ring, model, offset + SMALL);
 	try_sync(key, ring, model, -8ull);
 	try_loss(key, ring, model);
-	/* Publishers have stopped by then, so nothing is reserved. */
+	/* The publishers have stopped before, so nothing is reserved. */
 	if (!busy)
 		try_reset(key, ring, model);
 	if (busy < WRITERS) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_filter.c - what a filter lets in, and what is no filter. */
+/* test_filter.c - tests of filters: what they pass, and which are refused. */
 #include <string.h>
 
 #include "ktap.h"
@@ -27,7 +27,7 @@ static bool has_path(const char *path)
 	return osq_filter_has_path(&filter, path, (u32)strlen(path));
 }
 
-/* The four lists of one case: absent, with the subject, without it. */
+/* Each of a case's four lists is absent, or has the subject or not. */
 enum list {
 	EMPTY,
 	WITH,
@@ -35,7 +35,7 @@ enum list {
 	LISTS,
 };
 
-/* A process of uid 7 that runs /a/b, against lists[] as they are given. */
+/* Return whether a filter with lists[] passes uid 7 that runs /a/b. */
 static void build(const enum list lists[4], u32 exclude)
 {
 	memset(&filter, 0, sizeof(filter));
@@ -48,7 +48,7 @@ static void build(const enum list lists[4], u32 exclude)
 		add_path(lists[3] == WITH ? "/a" : "/b");
 }
 
-/* The law in other words: somebody on a list, one list at a time. */
+/* Return the same by a simpler rule: each list on its own must agree. */
 static bool expected(const enum list lists[4], u32 exclude, bool path_known)
 {
 	int i;
@@ -62,7 +62,7 @@ static bool expected(const enum list lists[4], u32 exclude, bool path_known)
 	return true;
 }
 
-/* Every combination of lists, of exclusions, of a path known or not. */
+/* Compare both for every combination of lists, exclusions and paths. */
 static void test_each_list_must_agree(void)
 {
 	unsigned int code, wrong = 0, let_in = 0, cases = 0;
@@ -91,7 +91,7 @@ static void test_each_list_must_agree(void)
 	}
 	EXPECT_EQ(wrong, 0);
 	EXPECT_EQ(cases, 2592);
-	/* The cases tell the two apart. */
+	/* There are cases of both results. */
 	EXPECT(let_in > 400 && let_in < 1600);
 }
 
@@ -144,7 +144,7 @@ static void text_of(unsigned int number, char *text, unsigned int most)
 	text[length] = 0;
 }
 
-/* Does @path begin with all components of @prefix? Both are normal. */
+/* Return whether @path begins with all components of @prefix. */
 static bool is_below(const char *prefix, const char *path)
 {
 	while (*prefix == '/' && *path == '/') {
@@ -162,7 +162,7 @@ static bool is_below(const char *prefix, const char *path)
 	return !*prefix;
 }
 
-/* Does a path as the kernel writes them look like this? */
+/* Return whether the kernel could write this path. */
 static bool is_normal(const char *path)
 {
 	size_t len = strlen(path);
@@ -171,7 +171,7 @@ static bool is_normal(const char *path)
 	       (len == 1 || path[len - 1] != '/');
 }
 
-/* All normal paths of up to 6 letters, each as prefix and as path. */
+/* Compare all normal paths of up to 6 letters, as prefix and as path. */
 static void test_paths_are_compared_in_whole_components(void)
 {
 	unsigned int a, b, below = 0, wrong = 0;
@@ -195,7 +195,7 @@ static void test_paths_are_compared_in_whole_components(void)
 	EXPECT(below > 100);
 }
 
-/* The last of many entries counts as the first; what is past the count not. */
+/* The last entry of a list counts as the first does; later ones do not. */
 static void test_a_list_ends_with_its_count(void)
 {
 	u32 i;
@@ -222,7 +222,7 @@ static void test_a_list_ends_with_its_count(void)
 	EXPECT(!osq_filter_has_cgroup(&filter, (1ull << 40) + 31));
 }
 
-/* Both ends of a range are in it, its neighbours are not. */
+/* A range includes both its ends, and not the numbers next to them. */
 static void test_a_range_has_its_ends(void)
 {
 	memset(&filter, 0, sizeof(filter));
@@ -238,8 +238,8 @@ static void test_a_range_has_its_ends(void)
 	EXPECT_EQ(osq_filter_check(&filter, ALL), -EINVAL);
 }
 
-/* Each path that is none is refused, wherever in the list it is. */
-static void test_what_is_no_path_is_refused(void)
+/* An invalid path is refused, wherever it is in the list. */
+static void test_invalid_path_is_refused(void)
 {
 	static const struct osq_span outside[] = {
 		{ 0, 0 },   { 4096, 1 }, { 4095, 2 },  { 0, 4097 },
@@ -272,7 +272,7 @@ static void test_what_is_no_path_is_refused(void)
 	EXPECT_EQ(osq_filter_check(&filter, ALL), 0);
 }
 
-/* A path that goes on behind the filter is refused, whatever is there. */
+/* A path that extends beyond the filter's bytes is refused. */
 static void test_a_path_ends_within_the_filter(void)
 {
 	static struct {
@@ -290,7 +290,7 @@ static void test_a_path_ends_within_the_filter(void)
 	EXPECT_EQ(osq_filter_check(&room.filter, ALL), -EINVAL);
 }
 
-/* Counts, reserved fields, bits, conditions of another type. */
+/* Wrong counts, reserved fields, bits and conditions are refused. */
 static void test_each_wrong_field_is_refused(void)
 {
 	u32 *fields[] = { &filter.uid_count, &filter.pid_ns_count,
@@ -332,7 +332,7 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_paths_are_compared_in_whole_components),
 	KTAP_TEST(test_a_list_ends_with_its_count),
 	KTAP_TEST(test_a_range_has_its_ends),
-	KTAP_TEST(test_what_is_no_path_is_refused),
+	KTAP_TEST(test_invalid_path_is_refused),
 	KTAP_TEST(test_a_path_ends_within_the_filter),
 	KTAP_TEST(test_each_wrong_field_is_refused),
 };

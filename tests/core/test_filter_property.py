@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Filters against a Python model: ranges are Python's, paths are pathlib's.
+"""Compare the driver's filters with a Python model, on filters that hypothesis generates.
 
-The model knows sets and PurePosixPath.is_relative_to; it has no spans, counts and bits. So both
-the encoding and the decision are looked at.
+The model uses ranges, sets and PurePosixPath.is_relative_to. It has no spans, counts or bits, so
+the comparison covers both the encoding of a filter and its decision.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ LIST_MAX, PATH_BYTES = 32, 4096
 
 
 class Filter(ctypes.Structure):
-    """struct osq_filter."""
+    """The layout of struct osq_filter."""
 
     _fields_ = (
         ("type", ctypes.c_uint32),
@@ -39,8 +39,8 @@ class Filter(ctypes.Structure):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """A filter as one would say it."""
+class ModelFilter:
+    """A filter of the model."""
 
     uids: tuple[range, ...]
     pid_ns: frozenset[int]
@@ -48,8 +48,8 @@ class Wanted:
     paths: tuple[str, ...]
     exclude: int
 
-    def encoded(self) -> Filter:
-        """Return it as the driver takes it."""
+    def encode(self) -> Filter:
+        """Return the filter in the driver's encoding."""
         out = Filter(exclude=self.exclude)
         out.uid_count, out.pid_ns_count = len(self.uids), len(self.pid_ns)
         out.cgroup_count, out.path_count = len(self.cgroups), len(self.paths)
@@ -65,8 +65,11 @@ class Wanted:
             used += len(text)
         return out
 
-    def lets(self, uid: int, namespaces: list[int], groups: list[int], path: str | None) -> bool:
-        """Return whether a process may have a record; the lists are its own and those above."""
+    def passes(self, uid: int, namespaces: list[int], groups: list[int], path: str | None) -> bool:
+        """Return whether the filter passes a record of a process.
+
+        `namespaces` and `groups` are the process's own one and those above it.
+        """
         agreed = [
             (UID, self.uids, any(uid in uids for uids in self.uids)),
             (PID_NS, self.pid_ns, not self.pid_ns.isdisjoint(namespaces)),
@@ -84,7 +87,7 @@ NAMES = st.sampled_from(["a", "b", "ab", "ü", "a b"])
 PATHS = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
 RANGES = st.tuples(LARGE, st.integers(0, 3)).map(lambda pair: range(pair[0], sum(pair) + 1))
 FILTERS = st.builds(
-    Wanted,
+    ModelFilter,
     uids=st.lists(RANGES.filter(lambda one: one[-1] < 2**32), max_size=LIST_MAX).map(tuple),
     pid_ns=st.frozensets(LARGE, max_size=LIST_MAX),
     cgroups=st.frozensets(st.one_of(SMALL, st.integers(0, 2**64 - 1)), max_size=LIST_MAX),
@@ -93,13 +96,13 @@ FILTERS = st.builds(
 )
 
 
-def core_lets(
-    wanted: Wanted, uid: int, namespaces: list[int], groups: list[int], path: str | None
+def core_passes(
+    wanted: ModelFilter, uid: int, namespaces: list[int], groups: list[int], path: str | None
 ) -> bool:
-    """Ask the driver's own code, as os/linux/filter.c does."""
+    """Return the decision of the driver's own code, called as os/linux/filter.c calls it."""
     text = None if path is None else path.encode()
-    said: int = library().osq_py_filter_lets(
-        ctypes.byref(wanted.encoded()),
+    passes: int = library().osq_py_filter_lets(
+        ctypes.byref(wanted.encode()),
         uid,
         (ctypes.c_uint32 * len(namespaces))(*namespaces),
         len(namespaces),
@@ -108,7 +111,7 @@ def core_lets(
         text,
         len(text or b""),
     )
-    return bool(said)
+    return bool(passes)
 
 
 @settings(max_examples=400, deadline=None, database=None, derandomize=True)
@@ -119,39 +122,39 @@ def core_lets(
     groups=st.lists(SMALL, min_size=1, max_size=4),
     path=st.none() | PATHS,
 )
-def test_the_core_lets_in_what_the_model_does(
-    wanted: Wanted, uid: int, namespaces: list[int], groups: list[int], path: str | None
+def test_core_decides_as_the_model(
+    wanted: ModelFilter, uid: int, namespaces: list[int], groups: list[int], path: str | None
 ) -> None:
-    """Any filter, any process: both say the same, and the filter is a right one."""
-    encoded = wanted.encoded()
+    """For any filter and process the driver accepts the filter and decides as the model does."""
+    encoded = wanted.encode()
 
     assert library().osq_py_filter_check(ctypes.byref(encoded), 15) == 0
-    said = core_lets(wanted, uid, namespaces, groups, path)
-    assert said == wanted.lets(uid, namespaces, groups, path)
+    passes = core_passes(wanted, uid, namespaces, groups, path)
+    assert passes == wanted.passes(uid, namespaces, groups, path)
 
 
 @settings(max_examples=300, deadline=None, database=None, derandomize=True)
 @given(blob=st.binary(min_size=0, max_size=200), at=st.integers(0, ctypes.sizeof(Filter)))
-def test_any_bytes_are_judged(blob: bytes, at: int) -> None:
-    """A filter of garbage is refused or can be asked about; nothing is read beside it."""
+def test_random_bytes_are_refused_or_within_limits(blob: bytes, at: int) -> None:
+    """A filter of random bytes is refused, or its counts are within the limits."""
     room = bytearray(ctypes.sizeof(Filter))
     room[at : at + len(blob)] = blob
     encoded = Filter.from_buffer_copy(room[: ctypes.sizeof(Filter)])
 
-    said = library().osq_py_filter_check(ctypes.byref(encoded), 15)
+    error = library().osq_py_filter_check(ctypes.byref(encoded), 15)
 
-    assert said in {0, -errno.EINVAL}
+    assert error in {0, -errno.EINVAL}
     counts = (encoded.uid_count, encoded.pid_ns_count, encoded.cgroup_count, encoded.path_count)
-    assert said != 0 or max(counts) <= LIST_MAX
+    assert error != 0 or max(counts) <= LIST_MAX
 
 
-def test_the_model_is_no_yes_man() -> None:
-    """A filter that the core is asked about in another form gives another answer."""
-    nobody = Wanted(
+def test_comparison_sees_another_decision() -> None:
+    """An excluding filter decides otherwise than an including one: the comparison can fail."""
+    nobody = ModelFilter(
         uids=(range(5, 6),), pid_ns=frozenset(), cgroups=frozenset(), paths=(), exclude=0
     )
-    all_but = Wanted(
+    all_but = ModelFilter(
         uids=(range(5, 6),), pid_ns=frozenset(), cgroups=frozenset(), paths=(), exclude=UID
     )
 
-    assert core_lets(nobody, 5, [1], [1], None) != all_but.lets(5, [1], [1], None)
+    assert core_passes(nobody, 5, [1], [1], None) != all_but.passes(5, [1], [1], None)

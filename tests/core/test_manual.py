@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The manual pages against what they describe: --help's options, the library's functions."""
+"""Compare the manual pages with the options of --help and with the functions of libosq.h."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ _FUNCTION = re.compile(r"\b(osq_client_\w+)\(")
 
 
 def page(name: str) -> str:
-    """Return a manual page's source, with its hyphens as they are printed."""
+    """Return a manual page's source, with hyphens as they are printed."""
     return (CLIENT / "man" / name).read_text().replace("\\-", "-")
 
 
@@ -28,19 +28,19 @@ def options(text: str, pattern: re.Pattern[str]) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("program", ["osqtail", "osqstat"])
-def test_the_page_has_the_options_of_help(program: str) -> None:
-    """Every option with its argument, in the same order, and none besides."""
+def test_page_has_the_options_of_help(program: str) -> None:
+    """The manual page has exactly the options of --help, in the same order."""
     subprocess.run(["make", "-s", "-C", CLIENT, f"O={OUT}"], check=True)
     done = subprocess.run([OUT / program, "--help"], check=True, capture_output=True, text=True)
 
-    said = options(done.stdout, _OPTION)
+    listed = options(done.stdout, _OPTION)
 
-    assert len(said) >= 3
-    assert options(page(f"{program}.8"), _MAN_OPTION) == said
+    assert len(listed) >= 3
+    assert options(page(f"{program}.8"), _MAN_OPTION) == listed
 
 
-def test_the_page_has_the_functions_of_the_header() -> None:
-    """Every function that libosq.h declares is in the synopsis, and no other."""
+def test_page_has_the_functions_of_the_header() -> None:
+    """The synopsis has exactly the functions that libosq.h declares."""
     declared = set(_FUNCTION.findall((CLIENT / "libosq.h").read_text()))
     synopsis = page("libosq.3").partition(".SH DESCRIPTION")[0]
 
@@ -48,8 +48,8 @@ def test_the_page_has_the_functions_of_the_header() -> None:
     assert set(_FUNCTION.findall(synopsis)) == declared
 
 
-def test_a_page_without_an_option_is_found_out() -> None:
-    """The comparison sees an option that is not there, and one that has another argument."""
+def test_missing_or_changed_option_is_noticed() -> None:
+    """The comparison fails for a page without an option, and for one with another argument."""
     whole = options(page("osqtail.8"), _MAN_OPTION)
 
     lacking = page("osqtail.8").replace(', " --env', ', " env')

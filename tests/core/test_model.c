@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * test_model.c - random calls, each compared with the model.
+ * test_model.c - make random calls and compare each with the model.
  */
 #include "model.h"
 
@@ -8,7 +8,7 @@
 
 static u64 seed;
 
-/* xorshift64*, so that a failure comes again with its seed. */
+/* xorshift64*: the same seed repeats a failure. */
 static u32 random_below(u32 bound)
 {
 	seed ^= seed >> 12;
@@ -55,7 +55,7 @@ static void step_finish(struct osq_ring *ring, struct model *model)
 	}
 }
 
-/* Nobody may have written into a record that was not consumed. */
+/* The bytes of every unread record must be unchanged. */
 static void check_bytes(const struct osq_ring *ring, const struct entry *entry)
 {
 	const u8 *bytes = (const u8 *)record_at(ring, entry->pos);
@@ -88,7 +88,7 @@ static void step_sync(struct osq_ring *ring, struct model *model)
 	EXPECT_EQ(osq_ring_sync(ring, pos, &sync), model_sync(model, pos));
 }
 
-/* The model's list only grows; start it anew before it is full. */
+/* The model's list only grows, so clear it before it is full. */
 static void compact(struct model *model)
 {
 	size_t count = model->last - model->first;
@@ -132,7 +132,7 @@ static void run_seed(u64 with)
 	ring_teardown(&ring);
 }
 
-/* After any calls in any order, ring and model say the same. */
+/* After any calls in any order, the ring equals its model. */
 static void test_the_ring_agrees_with_its_model(void)
 {
 	u64 with;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * test_original.c - the same stress on the original's queue and on ours.
+ * test_original.c - the same stress on the original's queue and on our ring.
  *
- * Six writers, one reader, records of 24 to 220 bytes that say what they
- * are. A round is bad when the reader meets a record that is none, or when
- * what was made is not what was read and dropped. This is the test that the
- * project is there for: the original fails it within seconds, the original
- * with its lock kept and our ring never do.
+ * Six writers and one reader use records of 24 to 220 bytes that describe
+ * themselves. A round is bad when the reader gets an invalid record, or when
+ * the records read and dropped are not those that were made. This test is the
+ * reason for the project: the original fails it within seconds; the original
+ * that keeps its lock, and our ring, never fail.
  */
 #include <sched.h>
 #include <stdatomic.h>
@@ -59,7 +59,7 @@ static void put_ours(struct round *round, const struct payload *payload)
 	memcpy(one.bytes + sizeof(one.head), payload, sizeof(*payload));
 	one.head.type = OSQ_TYPE_EXEC;
 	one.head.len = sizeof(one.head) + payload->bytes;
-	/* After a drop the reader gets a chance, so that the ring goes round. */
+	/* After a drop let the reader run, so that positions wrap often. */
 	if (osq_ring_put(&round->ring, &one.head, OSQ_RANK_ANY))
 		sched_yield();
 }
@@ -114,7 +114,7 @@ static bool take(struct round *round, const struct payload *payload, u32 bytes)
 	return true;
 }
 
-/* As the original's user side: markers and short ends lead back to 0. */
+/* As in the original's reader, a marker or a short end leads back to 0. */
 static void read_original(struct round *round)
 {
 	struct original_queue *queue = &round->original;
@@ -173,7 +173,7 @@ static void read_ours(struct round *round)
 	round->dropped = sync.dropped[OSQ_DROP_FULL];
 }
 
-/* Returns whether the round was bad. */
+/* Return whether the round was bad. */
 static bool run_round(u64 size, bool ours, bool keeps_lock)
 {
 	static struct round round;
@@ -220,8 +220,8 @@ static unsigned int bad_rounds(const char *name, u64 size, bool ours,
 }
 
 /*
- * It hands out garbage or loses count. How often is the scheduler's choice:
- * on a busy machine it may take more rounds to the first.
+ * The original returns invalid records or wrong counts. How soon depends on
+ * the scheduler; a busy machine may need more rounds.
  */
 static void test_the_originals_queue_corrupts_itself(void)
 {
@@ -238,7 +238,7 @@ static void test_the_originals_queue_corrupts_itself(void)
 	EXPECT(bad > 0);
 }
 
-/* Records of the step by step test: header and payload. */
+/* The size of records in the test of single steps: header and payload. */
 #define STEP_BYTES 1024u
 #define SHORT_BYTES 512u
 #define PAYLOAD(bytes) ((u32)((bytes) - sizeof(struct original_header)))
@@ -246,9 +246,9 @@ static void test_the_originals_queue_corrupts_itself(void)
 static void *second; /* reserved, not committed */
 
 /*
- * Another writer commits the second record, the reader reads both, writers
- * fill the ring behind and, round its end, what was read: a record that is
- * committed comes to lie where the first commit has stopped.
+ * Another writer commits the second record, the reader reads both, and writers
+ * fill the rest of the ring and the bytes that were read. Then a committed
+ * record lies where the first commit has stopped.
  */
 static void others_go_round(struct original_queue *queue)
 {
@@ -266,8 +266,8 @@ static void others_go_round(struct original_queue *queue)
 	EXPECT_EQ(queue->max_read, 2 * STEP_BYTES);
 }
 
-/* The same fault without luck: one commit, and what may happen in its gap. */
-static void test_the_fault_step_by_step(void)
+/* The same fault in single steps: what may happen during one commit. */
+static void test_the_originals_fault_in_single_steps(void)
 {
 	static u8 buffer[8 * STEP_BYTES] __attribute__((aligned(64)));
 	struct original_queue queue;
@@ -284,14 +284,14 @@ static void test_the_fault_step_by_step(void)
 	EXPECT_EQ(queue.max_read, 2 * STEP_BYTES + SHORT_BYTES);
 }
 
-/* The stress itself is sound: with the lock kept, the same queue passes. */
-static void test_with_its_lock_kept_it_does_not(void)
+/* The stress is correct: the same queue passes when it keeps its lock. */
+static void test_the_originals_queue_is_exact_when_it_keeps_its_lock(void)
 {
 	EXPECT_EQ(bad_rounds("the original, lock kept", 8192, false, true), 0);
 	EXPECT_EQ(bad_rounds("the original, lock kept", 65536, false, true), 0);
 }
 
-static void test_ours_is_exact(void)
+static void test_our_ring_is_exact(void)
 {
 	EXPECT_EQ(bad_rounds("ours", 8192, true, false), 0);
 	EXPECT_EQ(bad_rounds("ours", 65536, true, false), 0);
@@ -299,9 +299,9 @@ static void test_ours_is_exact(void)
 
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_the_originals_queue_corrupts_itself),
-	KTAP_TEST(test_the_fault_step_by_step),
-	KTAP_TEST(test_with_its_lock_kept_it_does_not),
-	KTAP_TEST(test_ours_is_exact),
+	KTAP_TEST(test_the_originals_fault_in_single_steps),
+	KTAP_TEST(test_the_originals_queue_is_exact_when_it_keeps_its_lock),
+	KTAP_TEST(test_our_ring_is_exact),
 };
 
 KTAP_MAIN(tests)

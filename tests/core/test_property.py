@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The ring against a plain Python model: hypothesis looks for calls that tell them apart.
+"""Compare the ring with a simple Python model, on sequences of calls that hypothesis generates.
 
-The model is a list of attempts. What a reader gets must be what was committed, in the order of
-the attempts, with every number that it does not see told by a LOST record.
+The model is a list of attempts. A reader must get every committed record in the order of the
+attempts, and a LOST record for every attempt that it does not get.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ OUT = HERE.parents[1] / "build" / "core"
 
 
 class Sync(ctypes.Structure):
-    """struct osq_sync."""
+    """The layout of struct osq_sync."""
 
     _fields_ = (
         ("generation", ctypes.c_uint32),
@@ -48,7 +48,7 @@ class Sync(ctypes.Structure):
 
 
 class Head(ctypes.Structure):
-    """struct osq_record, as far as the ring fills it in."""
+    """The layout of struct osq_record, as far as the ring writes it."""
 
     _fields_ = (
         ("len", ctypes.c_uint32),
@@ -61,7 +61,7 @@ class Head(ctypes.Structure):
 
 
 class Lost(ctypes.Structure):
-    """struct osq_lost behind its head."""
+    """The layout of struct osq_lost after its head."""
 
     _fields_ = (
         ("first_seq", ctypes.c_uint64),
@@ -87,7 +87,7 @@ class Entry:
 
 @dataclass
 class Model:
-    """What was asked for, in order; no bits, no wrap."""
+    """The model of the ring: all reservations in order, without bitmaps and wrapping."""
 
     entries: list[Entry] = field(default_factory=list)
     write_pos: int = 0
@@ -102,7 +102,7 @@ class Model:
     due: list[tuple[int, int, int]] = field(default_factory=list)  # number, type, reason
 
     def drop(self, kind: int, reason: int) -> None:
-        """Count one attempt that left nothing."""
+        """Count one attempt that left no record."""
         self.attempts += 1
         self.dropped[reason] += 1
         self.dropped_of[kind] += 1
@@ -117,7 +117,7 @@ class Model:
         return entry
 
     def put_lost(self) -> None:
-        """Append what tells of the drops that are due."""
+        """Append the LOST record for all drops that were not reported yet."""
         by_reason = [0] * REASONS
         types = 0
         for _, kind, reason in self.due:
@@ -130,7 +130,7 @@ class Model:
         self.due.clear()
 
     def reserve(self, kind: int, length: int) -> int:
-        """Return what the ring has to say; on success the last entry is the new one."""
+        """Reserve a record and return the ring's result; on success it is the last entry."""
         if length < 64 or length % 8 or length > SIZE - LOST_BYTES:
             self.drop(kind, TOO_BIG)
             return -errno.E2BIG
@@ -145,16 +145,16 @@ class Model:
 
     @property
     def commit_pos(self) -> int:
-        """The first byte that is still being written."""
+        """The position of the first byte that is still being written."""
         return next((one.pos for one in self.entries if one.state == "busy"), self.write_pos)
 
     def boundaries(self) -> set[int]:
-        """Return every position that a reader may give."""
+        """Return every position that a reader may pass to SYNC."""
         ends = {one.pos for one in self.entries if one.pos <= self.commit_pos}
         return ends | {self.read_pos, self.commit_pos}
 
     def release(self, pos: int) -> list[Entry]:
-        """Free what lies before `pos`, and return it."""
+        """Free all entries before `pos`, and return them."""
         gone = [one for one in self.entries if one.pos < pos]
         self.entries = self.entries[len(gone) :]
         self.consumed += sum(one.state == "live" for one in gone)
@@ -164,7 +164,7 @@ class Model:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """Return the core, built as a library by the Makefile beside this file."""
+    """Return the core as a library, built by the Makefile in this folder."""
     make = ["make", "-s", "-C", str(HERE), f"O={OUT}", "lib"]
     subprocess.run(make, check=True, timeout=120)
     core = ctypes.CDLL(str(OUT / "libosqcore.so"))
@@ -193,7 +193,7 @@ KINDS = st.integers(2, TYPES - 1)
 
 
 class Ring(RuleBasedStateMachine):
-    """Both, call by call."""
+    """Calls the ring and the model with the same arguments."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -203,22 +203,22 @@ class Ring(RuleBasedStateMachine):
         self.slots: dict[int, Entry] = {}
 
     def teardown(self) -> None:
-        """Give the memory back."""
+        """Free the ring's memory."""
         self.core.osq_py_free(self.handle)
 
     def sync(self, pos: int) -> tuple[int, Sync]:
-        """Call SYNC."""
+        """Call SYNC; return its result and its output."""
         out = Sync()
         return self.core.osq_py_sync(self.handle, pos, ctypes.byref(out)), out
 
     @precondition(lambda self: len(self.slots) < SLOTS)
     @rule(kind=KINDS, length=LENGTHS, mark=st.integers(0, 255))
     def reserve(self, kind: int, length: int, mark: int) -> None:
-        """Reserve, and fill what was given."""
+        """Reserve a record and, on success, fill it."""
         slot = next(number for number in range(SLOTS) if number not in self.slots)
-        said = self.core.osq_py_reserve(self.handle, kind, length, slot)
-        assert said == self.model.reserve(kind, length)
-        if said == 0:
+        result = self.core.osq_py_reserve(self.handle, kind, length, slot)
+        assert result == self.model.reserve(kind, length)
+        if result == 0:
             entry = self.model.entries[-1]
             entry.mark = mark
             self.slots[slot] = entry
@@ -242,42 +242,42 @@ class Ring(RuleBasedStateMachine):
 
     @rule(kind=KINDS, reason=st.sampled_from([NESTED, MISSED]), count=st.integers(0, 3))
     def drop(self, kind: int, reason: int, count: int) -> None:
-        """Lose attempts beside the ring."""
+        """Count attempts that were dropped before they reached the ring."""
         self.core.osq_py_drop(self.handle, kind, reason, count)
         for _ in range(count):
             self.model.drop(kind, reason)
 
     @rule(kind=KINDS)
-    def keep_out(self, kind: int) -> None:
-        """Count what a filter refused: nothing else changes."""
+    def filter_out(self, kind: int) -> None:
+        """Count a record that a filter refused; nothing else may change."""
         self.core.osq_py_filtered(self.handle, kind)
         self.model.filtered += 1
 
     @rule(data=st.data())
     def read(self, data: st.DataObject) -> None:
-        """Read up to a boundary, then give it back."""
+        """Check all records up to a boundary, then release them."""
         pos = data.draw(st.sampled_from(sorted(self.model.boundaries())))
         for entry in self.model.entries:
             if entry.pos < pos:
                 self.check(entry)
-        said, _ = self.sync(pos)
-        assert said == 0
+        result, _ = self.sync(pos)
+        assert result == 0
         self.model.release(pos)
 
     @rule(offset=st.integers(-16, SIZE + 16))
     def read_anywhere(self, offset: int) -> None:
-        """Give any position: only boundaries are taken."""
+        """Pass any position to SYNC, which accepts only boundaries."""
         pos = (self.model.read_pos + offset) % 2**64
         right = pos in self.model.boundaries()
-        said, _ = self.sync(pos)
-        assert said == (0 if right else -errno.EINVAL)
+        result, _ = self.sync(pos)
+        assert result == (0 if right else -errno.EINVAL)
         if right:
             self.model.release(pos)
 
     @precondition(lambda self: not self.slots)
     @rule()
-    def start_anew(self) -> None:
-        """The queue became invalid and was allocated again."""
+    def reset(self) -> None:
+        """Reset the ring, as when an invalid queue is allocated again."""
         self.core.osq_py_reset(self.handle)
         self.model.reset += sum(one.state == "live" for one in self.model.entries)
         self.model.entries.clear()
@@ -290,8 +290,8 @@ class Ring(RuleBasedStateMachine):
         assert (head.len, head.seq, head.pos) == (entry.length, entry.seq, entry.pos)
         if entry.lost is not None:
             lost = Lost.from_address(at + 64)
-            told = (lost.first_seq, lost.last_seq, tuple(lost.dropped), lost.types)
-            assert (head.type, told) == (LOST, entry.lost)
+            content = (lost.first_seq, lost.last_seq, tuple(lost.dropped), lost.types)
+            assert (head.type, content) == (LOST, entry.lost)
         elif entry.state == "dead":
             assert head.type == NONE
         else:
@@ -301,11 +301,11 @@ class Ring(RuleBasedStateMachine):
 
     @invariant()
     def same(self) -> None:
-        """Positions, counters and the law, after every call."""
-        said, out = self.sync(self.model.read_pos)
+        """After every call, positions and counters are equal, and the counters add up."""
+        result, out = self.sync(self.model.read_pos)
         model = self.model
         live = sum(one.state == "live" for one in model.entries)
-        assert said == 0
+        assert result == 0
         assert out.max_pos == model.commit_pos
         assert (out.attempts, out.committed, out.consumed, out.reset) == (
             model.attempts,
@@ -330,8 +330,8 @@ Ring.TestCase.settings = settings(
 TestRing = Ring.TestCase
 
 
-def test_the_model_is_no_yes_man() -> None:
-    """A ring that says something else is found out: the model is asked a wrong question."""
+def test_comparison_sees_a_missing_attempt() -> None:
+    """A model with one attempt more than the ring makes the comparison fail."""
     machine = Ring()
     machine.model.reserve(2, 64)
     with pytest.raises(AssertionError):

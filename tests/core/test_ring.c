@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_ring.c - what one thread can see of osq_ring; each test is a claim. */
+/* test_ring.c - tests of osq_ring that need only one thread. */
 #include "fixture.h"
 
-/* Consume everything; returns the sync that did it. */
+/* Consume all records; return the sync after that. */
 static struct osq_sync drain(struct osq_ring *ring)
 {
 	struct osq_sync sync = { 0 };
@@ -12,7 +12,7 @@ static struct osq_sync drain(struct osq_ring *ring)
 	return sync;
 }
 
-/* Sizes that are no power of two or out of bounds get -EINVAL. */
+/* A size that is no power of two or out of bounds gives -EINVAL. */
 static void test_open_refuses_a_wrong_size(void)
 {
 	static const u64 wrong[] = {
@@ -49,8 +49,8 @@ static void test_reserve_fails_when_full_and_counts(void)
 	ring_teardown(&ring);
 }
 
-/* Lengths that never fit, or are no record, are too big, not full. */
-static void test_what_can_never_fit_is_too_big(void)
+/* A length that can never fit, or is too short, gives -E2BIG. */
+static void test_length_that_can_never_fit_is_too_big(void)
 {
 	static const u32 wrong[] = { 0,		  8,
 				     56,	  65,
@@ -74,7 +74,7 @@ static void test_what_can_never_fit_is_too_big(void)
 	ring_teardown(&ring);
 }
 
-/* The largest record goes into an empty ring wherever it stands (B5). */
+/* The largest record fits into an empty ring at any position (B5). */
 static void test_a_record_that_fits_the_empty_ring_is_accepted(void)
 {
 	struct osq_ring ring;
@@ -94,7 +94,7 @@ static void test_a_record_that_fits_the_empty_ring_is_accepted(void)
 	ring_teardown(&ring);
 }
 
-/* It is accepted after a loss, too, with the LOST record before it. */
+/* The largest record fits together with the LOST record before it. */
 static void test_the_largest_record_fits_after_a_loss(void)
 {
 	struct osq_ring ring;
@@ -109,7 +109,7 @@ static void test_the_largest_record_fits_after_a_loss(void)
 	ring_teardown(&ring);
 }
 
-/* A record across the end is one piece for the reader, and 8-aligned (B8). */
+/* A record across the end is contiguous for the reader, and aligned (B8). */
 static void test_a_record_across_the_end_is_whole(void)
 {
 	const struct osq_record *record;
@@ -132,7 +132,7 @@ static void test_a_record_across_the_end_is_whole(void)
 	ring_teardown(&ring);
 }
 
-/* What rounds a record up is zero, whatever was in the ring before (B9). */
+/* The padding of a record is zero, whatever the ring held before (B9). */
 static void test_padding_is_zero(void)
 {
 	struct osq_ring ring;
@@ -154,7 +154,7 @@ static void test_padding_is_zero(void)
 	ring_teardown(&ring);
 }
 
-/* Every position but the known boundaries is refused, without effect (B3, B4). */
+/* A position that is no boundary is refused and changes nothing (B3, B4). */
 static void test_a_position_that_is_no_boundary_changes_nothing(void)
 {
 	struct osq_sync sync, untouched;
@@ -185,7 +185,7 @@ static void test_a_position_that_is_no_boundary_changes_nothing(void)
 	ring_teardown(&ring);
 }
 
-/* One lap off is the same place in the ring, and wrong all the same. */
+/* A position that is one ring size off is refused. */
 static void test_a_position_one_lap_off_is_refused(void)
 {
 	struct osq_sync sync;
@@ -208,8 +208,8 @@ static void test_a_position_one_lap_off_is_refused(void)
 	ring_teardown(&ring);
 }
 
-/* The bytes in the ring do not decide anything: garbage there is harmless. */
-static void test_the_kernel_reads_nothing_back(void)
+/* Garbage in the ring's memory changes nothing, since it is not read. */
+static void test_ring_memory_is_never_read_back(void)
 {
 	struct osq_sync sync;
 	struct osq_ring ring;
@@ -227,7 +227,7 @@ static void test_the_kernel_reads_nothing_back(void)
 	ring_teardown(&ring);
 }
 
-/* A record is hidden while one before it is open, and no longer. */
+/* A record is hidden exactly as long as one before it is open. */
 static void test_an_open_record_hides_later_ones(void)
 {
 	struct osq_slot first, second;
@@ -255,7 +255,7 @@ static void test_an_open_record_hides_later_ones(void)
 	ring_teardown(&ring);
 }
 
-/* A discarded one counts as dropped, and the reader can pass over it. */
+/* A discarded record counts as dropped, and the reader can skip it. */
 static void test_a_discarded_record_is_dropped_and_skipped(void)
 {
 	const struct osq_record *none;
@@ -284,7 +284,7 @@ static void test_a_discarded_record_is_dropped_and_skipped(void)
 	ring_teardown(&ring);
 }
 
-/* The first record after drops is a LOST that names them all, once. */
+/* The first record after drops is one LOST that counts them all. */
 static void test_lost_comes_before_the_next_record(void)
 {
 	const struct osq_lost *lost;
@@ -321,7 +321,7 @@ static void test_lost_comes_before_the_next_record(void)
 	ring_teardown(&ring);
 }
 
-/* Closing counts what was pending as reset; opening goes on counting. */
+/* Closing counts pending records as reset; counters survive an open. */
 static void test_close_counts_pending_as_reset(void)
 {
 	struct osq_sync sync;
@@ -352,7 +352,7 @@ static void test_close_counts_pending_as_reset(void)
 	ring_teardown(&ring);
 }
 
-/* A clock that steps back does not show: times only grow, as numbers do. */
+/* Times of records never decrease, even if the clock steps back. */
 static void test_time_does_not_go_back(void)
 {
 	const u64 future_ns = 1ull << 62;
@@ -370,14 +370,14 @@ static void test_time_does_not_go_back(void)
 static const struct ktap_test tests[] = {
 	KTAP_TEST(test_open_refuses_a_wrong_size),
 	KTAP_TEST(test_reserve_fails_when_full_and_counts),
-	KTAP_TEST(test_what_can_never_fit_is_too_big),
+	KTAP_TEST(test_length_that_can_never_fit_is_too_big),
 	KTAP_TEST(test_a_record_that_fits_the_empty_ring_is_accepted),
 	KTAP_TEST(test_the_largest_record_fits_after_a_loss),
 	KTAP_TEST(test_a_record_across_the_end_is_whole),
 	KTAP_TEST(test_padding_is_zero),
 	KTAP_TEST(test_a_position_that_is_no_boundary_changes_nothing),
 	KTAP_TEST(test_a_position_one_lap_off_is_refused),
-	KTAP_TEST(test_the_kernel_reads_nothing_back),
+	KTAP_TEST(test_ring_memory_is_never_read_back),
 	KTAP_TEST(test_an_open_record_hides_later_ones),
 	KTAP_TEST(test_a_discarded_record_is_dropped_and_skipped),
 	KTAP_TEST(test_lost_comes_before_the_next_record),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_subscribe.c - what runs for an owner; each test is a claim. */
+/* test_subscribe.c - tests of subscriptions and of their publishers. */
 #include "device_fixture.h"
 
-/* A publisher starts once and stops once, however often one asks (B17). */
+/* A publisher starts and stops once for repeated calls, too (B17). */
 static void test_subscribing_twice_starts_once(void)
 {
 	setup();
@@ -19,7 +19,7 @@ static void test_subscribing_twice_starts_once(void)
 	teardown();
 }
 
-/* What belongs to a subscription is refused before, after and without it. */
+/* Calls that need a subscription are refused before and after it. */
 static void test_a_type_is_on_while_it_is_subscribed_to(void)
 {
 	setup();
@@ -36,7 +36,7 @@ static void test_a_type_is_on_while_it_is_subscribed_to(void)
 	teardown();
 }
 
-/* Options change while on; what a publisher does not know is refused. */
+/* Options can change while subscribed; unknown ones are refused. */
 static void test_options_reach_the_publisher(void)
 {
 	struct osq_subscribe request = { .type = OSQ_TYPE_EXEC, .on = 1 };
@@ -60,7 +60,7 @@ static void test_options_reach_the_publisher(void)
 	teardown();
 }
 
-/* Calls that the system left out are drops: once each, at the next count. */
+/* Each call that the system skipped is counted once, as a drop. */
 static void test_what_a_hook_missed_is_counted(void)
 {
 	struct osq_stats stats = { 0 };
@@ -92,8 +92,8 @@ static void test_what_a_hook_missed_is_counted(void)
 	teardown();
 }
 
-/* A filter wants a ring, a publisher, and conditions that this one knows. */
-static void test_a_filter_is_refused(void)
+/* A filter needs a ring, a publisher and conditions that it supports. */
+static void test_unsuitable_filter_is_refused(void)
 {
 	static struct osq_filter filter = { .type = OSQ_TYPE_EXEC };
 
@@ -118,7 +118,7 @@ static void test_a_filter_is_refused(void)
 	teardown();
 }
 
-/* CAPS has each publisher once: as usable, or as missing here. */
+/* CAPS has each publisher once, either as usable or as missing. */
 static void test_caps_say_what_is_missing(void)
 {
 	struct osq_caps caps;
@@ -135,8 +135,8 @@ static void test_caps_say_what_is_missing(void)
 	EXPECT_EQ(caps.missing, 1u << OSQ_TYPE_EXEC);
 }
 
-/* The smallest ring is whole pages, however large those are. */
-static void test_caps_know_the_pages(void)
+/* The smallest ring has whole pages, whatever their size. */
+static void test_smallest_ring_has_whole_pages(void)
 {
 	struct osq_caps caps;
 
@@ -146,8 +146,8 @@ static void test_caps_know_the_pages(void)
 	EXPECT_EQ(caps.ring_min_bytes, 64u << 10);
 }
 
-/* Unknown types and values are refused; a failed start is not subscribed. */
-static void test_subscribe_refuses(void)
+/* Unknown types and values, and a failed start, leave no subscription. */
+static void test_failed_subscribe_leaves_no_subscription(void)
 {
 	setup();
 	EXPECT_EQ(allocate(SMALL), 0);
@@ -167,10 +167,10 @@ static const struct ktap_test tests[] = {
 	KTAP_TEST(test_a_type_is_on_while_it_is_subscribed_to),
 	KTAP_TEST(test_options_reach_the_publisher),
 	KTAP_TEST(test_what_a_hook_missed_is_counted),
-	KTAP_TEST(test_a_filter_is_refused),
+	KTAP_TEST(test_unsuitable_filter_is_refused),
 	KTAP_TEST(test_caps_say_what_is_missing),
-	KTAP_TEST(test_caps_know_the_pages),
-	KTAP_TEST(test_subscribe_refuses),
+	KTAP_TEST(test_smallest_ring_has_whole_pages),
+	KTAP_TEST(test_failed_subscribe_leaves_no_subscription),
 };
 
 KTAP_MAIN(tests)

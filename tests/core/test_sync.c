@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_sync.c - the reader's side: counters by type, and when it is told. */
+/* test_sync.c - tests of the reader's side: wakeups and counters by type. */
 #include "fixture.h"
 
 #define START_NS 1000000000ull
@@ -32,8 +32,8 @@ static struct osq_sync sync_to(u64 pos)
 	return sync;
 }
 
-/* Without NOTIFY every record is told at once. */
-static void test_each_record_is_told_by_default(void)
+/* Without NOTIFY the reader is woken for every record. */
+static void test_reader_is_woken_for_each_record_by_default(void)
 {
 	ring_setup(&ring, SMALL);
 	EXPECT_EQ(osq_ring_ready(&ring, &wait_ns), OSQ_READY_NOTHING);
@@ -42,7 +42,7 @@ static void test_each_record_is_told_by_default(void)
 	ring_teardown(&ring);
 }
 
-/* Below the watermark it is not yet time; at it, it is. */
+/* The reader is woken at the watermark, and not one byte below. */
 static void test_the_watermark_is_in_bytes(void)
 {
 	setup_with(192, 100);
@@ -55,7 +55,7 @@ static void test_the_watermark_is_in_bytes(void)
 	teardown();
 }
 
-/* The oldest unread record waits latency_ms and no longer. */
+/* The oldest unread record waits for exactly latency_ms. */
 static void test_the_oldest_record_sets_the_time(void)
 {
 	setup_with(4096, 100);
@@ -69,8 +69,8 @@ static void test_the_oldest_record_sets_the_time(void)
 	teardown();
 }
 
-/* What SYNC left unread has been told: its wait begins anew, once. */
-static void test_the_wait_begins_anew_with_a_read(void)
+/* After a SYNC the latency of unread records begins again, once. */
+static void test_latency_begins_again_with_a_sync(void)
 {
 	setup_with(4096, 100);
 	put_marked(&ring, 64, 1);
@@ -87,7 +87,7 @@ static void test_the_wait_begins_anew_with_a_read(void)
 	teardown();
 }
 
-/* A loss is told at once, if there is anything to read. */
+/* A loss wakes the reader at once, if there is anything to read. */
 static void test_a_loss_does_not_wait(void)
 {
 	setup_with(4096, 100);
@@ -100,7 +100,7 @@ static void test_a_loss_does_not_wait(void)
 	teardown();
 }
 
-/* A new ring begins as the first one did: each record is told. */
+/* A new ring wakes the reader for each record again. */
 static void test_a_new_ring_forgets_the_watermark(void)
 {
 	void *data;
@@ -114,7 +114,7 @@ static void test_a_new_ring_forgets_the_watermark(void)
 	teardown();
 }
 
-/* Drops are counted by reason and type, and LOST names the types. */
+/* Drops are counted by reason and by type, and LOST has the types. */
 static void test_drops_are_counted_by_type(void)
 {
 	const struct osq_lost *lost;
@@ -147,8 +147,8 @@ static void test_drops_are_counted_by_type(void)
 	ring_teardown(&ring);
 }
 
-/* What is filtered has no number, is in no sum, and outlives its ring. */
-static void test_what_is_filtered_is_no_attempt(void)
+/* A filtered record has no number; its counter is kept by a new ring. */
+static void test_filtered_record_is_no_attempt(void)
 {
 	struct osq_stats stats = { 0 };
 	struct osq_sync sync;
@@ -177,7 +177,7 @@ static void test_what_is_filtered_is_no_attempt(void)
 	ring_teardown(&ring);
 }
 
-/* A whole ring of records of every length is given back in one call. */
+/* One call frees a full ring of records of every length. */
 static void test_a_full_ring_is_freed_at_once(void)
 {
 	struct osq_sync sync;
@@ -197,14 +197,14 @@ static void test_a_full_ring_is_freed_at_once(void)
 }
 
 static const struct ktap_test tests[] = {
-	KTAP_TEST(test_each_record_is_told_by_default),
+	KTAP_TEST(test_reader_is_woken_for_each_record_by_default),
 	KTAP_TEST(test_the_watermark_is_in_bytes),
 	KTAP_TEST(test_the_oldest_record_sets_the_time),
-	KTAP_TEST(test_the_wait_begins_anew_with_a_read),
+	KTAP_TEST(test_latency_begins_again_with_a_sync),
 	KTAP_TEST(test_a_loss_does_not_wait),
 	KTAP_TEST(test_a_new_ring_forgets_the_watermark),
 	KTAP_TEST(test_drops_are_counted_by_type),
-	KTAP_TEST(test_what_is_filtered_is_no_attempt),
+	KTAP_TEST(test_filtered_record_is_no_attempt),
 	KTAP_TEST(test_a_full_ring_is_freed_at_once),
 };
 

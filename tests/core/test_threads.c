@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * test_threads.c - eight writers, one reader, exact sums (B1, B2, B6).
+ * test_threads.c - exact sums with eight writers and one reader (B1, B2, B6).
  *
  * The reader checks every byte of every record, that numbers only grow, that
- * each gap is a loss that LOST or NONE tells of, and the law at every sync.
+ * LOST or NONE explains each gap, and that the counters add up at every sync.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -16,8 +16,8 @@
 
 struct race {
 	struct osq_ring ring;
-	atomic_uint running; /* writers that are not done */
-	u64 next[WRITERS]; /* the reader's: number a writer's next has at least */
+	atomic_uint running; /* writers that still run */
+	u64 next[WRITERS]; /* the reader's: lowest next number of a writer */
 	u64 records, told, last_seq, last_ts;
 };
 
@@ -51,7 +51,7 @@ static void write_one(struct osq_ring *ring, struct payload *one, u32 id,
 	one->head.tid = len;
 	one->number = number;
 	memset(one->fill, (int)(number & 0xff), sizeof(one->fill));
-	/* After a loss the reader gets a chance, so that much is read, too. */
+	/* After a loss let the reader run, so that much is read, too. */
 	if (osq_ring_put(ring, &one->head, OSQ_RANK_ANY))
 		sched_yield();
 }
@@ -111,7 +111,7 @@ static void read_one(struct race *race, const struct osq_record *record)
 	race->next[one->head.pid] = one->number + 1;
 }
 
-/* Read until the writers are done and the ring is empty. */
+/* Read until the writers have ended and the ring is empty. */
 static void read_all(struct race *race, struct osq_sync *sync)
 {
 	u64 pos = 0;
@@ -135,7 +135,7 @@ static void read_all(struct race *race, struct osq_sync *sync)
 	EXPECT_EQ(osq_ring_sync(&race->ring, pos, sync), 0);
 }
 
-/* One more record brings what was lost last. The writers have ended. */
+/* Put one more record, which brings the LOST for the last drops. */
 static void read_the_rest(struct race *race, struct osq_sync *sync)
 {
 	const struct osq_record *record;
@@ -192,13 +192,13 @@ static void run_race(u64 ring_bytes)
 	ring_teardown(&race.ring);
 }
 
-/* A small ring under eight writers drops much, and accounts for all. */
+/* A small ring with eight writers drops much and counts every drop. */
 static void test_a_small_ring_is_accounted_exactly(void)
 {
 	run_race(SMALL);
 }
 
-/* So does one that mostly holds what comes. */
+/* A large ring, which drops little, counts every drop, too. */
 static void test_a_large_ring_is_accounted_exactly(void)
 {
 	run_race(1u << 20);

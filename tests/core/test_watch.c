@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_watch.c - paths and watches, small ones exhaustively. */
+/* test_watch.c - tests of paths and watches; all small cases are tested. */
 #include <stdlib.h>
 
 #include "ktap.h"
@@ -10,7 +10,7 @@ static struct osq_path path_of(const char *text)
 	return (struct osq_path){ .bytes = text, .len = (u32)strlen(text) };
 }
 
-/* A watch of @place that its owner calls @shown. */
+/* Return a watch of @place, which its owner named @shown. */
 static struct osq_watched *watch_as(const char *place, const char *shown,
 				    u64 fs, u64 actions)
 {
@@ -24,7 +24,7 @@ static struct osq_watched *watch_as(const char *place, const char *shown,
 	return watched;
 }
 
-/* The table with one more; the one before is freed. */
+/* Return the table with one more watch; the old table is freed. */
 static struct osq_watches *with(struct osq_watches *old,
 				struct osq_watched *watched)
 {
@@ -43,7 +43,7 @@ static void destroy(struct osq_watches *watches)
 	osq_os_free(watches);
 }
 
-/* The text number @number of @len letters, in memory that ends with it. */
+/* Return text @number of @len letters, in memory of exactly its size. */
 static char *text_of(u32 number, u32 len, const char *letters)
 {
 	u32 base = (u32)strlen(letters) + 1; /* the NUL is a letter, too */
@@ -57,7 +57,7 @@ static char *text_of(u32 number, u32 len, const char *letters)
 
 #define LONGEST 7
 
-/* Mark each proper path that begins as @text does, as the grammar has it. */
+/* Mark each path of the grammar that begins with @text. */
 static u32 generate(char *text, u32 len, bool *proper, const char *letters)
 {
 	u32 base = (u32)strlen(letters) + 1;
@@ -68,7 +68,7 @@ static u32 generate(char *text, u32 len, bool *proper, const char *letters)
 
 		for (i = len + 1; i < end; i++)
 			count *= base - 2;
-		/* Each name of letters but the slash, which is the first. */
+		/* The first letter, the slash, is in no name. */
 		for (number = 0; number < count; number++) {
 			u32 rest = number, place = 1, index = 0;
 
@@ -90,8 +90,8 @@ static u32 generate(char *text, u32 len, bool *proper, const char *letters)
 	return made;
 }
 
-/* Of all texts of up to seven of these bytes, those of the grammar are paths. */
-static void test_a_proper_path_is_what_the_grammar_says(void)
+/* Of all texts of up to seven bytes, exactly the grammar's are paths. */
+static void test_exactly_the_paths_of_the_grammar_are_accepted(void)
 {
 	static const char letters[] = "/a.";
 	static bool proper[16384 * (LONGEST + 1)];
@@ -118,7 +118,7 @@ static void test_a_proper_path_is_what_the_grammar_says(void)
 
 #define PATHS 259
 
-/* Every path of up to three names of "a", "b", "ab"..., and the root. */
+/* Make every path of up to three names of "a", "b", "ab"..., and the root. */
 static u32 all_paths(struct osq_path *paths)
 {
 	static const char *const names[] = { "/a",  "/b",  "/ab",
@@ -137,7 +137,7 @@ static u32 all_paths(struct osq_path *paths)
 					 (int)paths[i].len, paths[i].bytes,
 					 names[n]);
 				paths[count].len = (u32)strlen(text);
-				/* Without a NUL: nothing may need one. */
+				/* No NUL: no function may need one. */
 				paths[count].bytes =
 					memcpy(malloc(strlen(text)), text,
 					       strlen(text));
@@ -154,7 +154,7 @@ static void free_paths(struct osq_path *paths, u32 count)
 		free((void *)paths[count].bytes);
 }
 
-/* Each pair of 259 paths: covered just when the components say so. */
+/* Of each pair of 259 paths, one covers the other by whole components. */
 static void test_a_path_covers_on_whole_components(void)
 {
 	static struct osq_path paths[PATHS];
@@ -176,7 +176,7 @@ static void test_a_path_covers_on_whole_components(void)
 	free_paths(paths, count);
 }
 
-/* Is the answer for each path that of the oracle? */
+/* Compare the answer for each path with the oracle's. */
 static u32 compare(const struct osq_watches *watches,
 		   const struct osq_path *paths, u32 count)
 {
@@ -201,8 +201,8 @@ static u32 compare(const struct osq_watches *watches,
 	return wrong;
 }
 
-/* Any three watches, in any order, on two systems: the closest one answers. */
-static void test_the_closest_watch_that_wants_it_answers(void)
+/* Of any three watches in any order, the closest one decides. */
+static void test_the_closest_watch_decides(void)
 {
 	static const char *const places[] = { "", "/a", "/a/b", "/ab",
 					      "/a/ab" };
@@ -228,7 +228,7 @@ static void test_the_closest_watch_that_wants_it_answers(void)
 	free_paths(paths, count);
 }
 
-/* A table that is replaced is as it was; the new one lacks and has one more. */
+/* Replacing makes a new table and leaves the old one unchanged. */
 static void test_replace_leaves_the_old_table_alone(void)
 {
 	struct osq_watched *a = watch_as("/a", "/x", 1, 1);
@@ -249,7 +249,7 @@ static void test_replace_leaves_the_old_table_alone(void)
 	destroy(last);
 }
 
-/* A watch is found by the name that its owner gave it, and by no other. */
+/* A watch is found only by the name that its owner gave it. */
 static void test_a_watch_is_found_by_its_shown_name(void)
 {
 	struct osq_path x = path_of("/x"), y = path_of("/x/y");
@@ -283,7 +283,7 @@ static void expect_shown(const char *place, const char *shown, const char *path,
 	free(to);
 }
 
-/* The place gives way to what its owner calls it; the root is a slash. */
+/* A path is shown with its owner's name of the watch; the root is a slash. */
 static void test_a_path_is_shown_as_its_owner_names_it(void)
 {
 	expect_shown("/data/sub", "/watch", "/data/sub/f", "/watch/f");
@@ -295,7 +295,7 @@ static void test_a_path_is_shown_as_its_owner_names_it(void)
 	expect_shown("/data", "", "/data/f", "/f");
 }
 
-/* A watch keeps paths of its own: what it was made of may go. */
+/* A watch keeps copies of its paths; the originals may be freed. */
 static void test_a_watch_keeps_its_paths(void)
 {
 	char place[] = "/a/b", shown[] = "/x", mount[] = "/m", top[] = "/a";
@@ -317,9 +317,9 @@ static void test_a_watch_keeps_its_paths(void)
 }
 
 static const struct ktap_test tests[] = {
-	KTAP_TEST(test_a_proper_path_is_what_the_grammar_says),
+	KTAP_TEST(test_exactly_the_paths_of_the_grammar_are_accepted),
 	KTAP_TEST(test_a_path_covers_on_whole_components),
-	KTAP_TEST(test_the_closest_watch_that_wants_it_answers),
+	KTAP_TEST(test_the_closest_watch_decides),
 	KTAP_TEST(test_replace_leaves_the_old_table_alone),
 	KTAP_TEST(test_a_watch_is_found_by_its_shown_name),
 	KTAP_TEST(test_a_path_is_shown_as_its_owner_names_it),

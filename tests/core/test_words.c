@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* test_words.c - filters as people write them for osqtail. */
+/* test_words.c - tests of the filters that users write for osqtail. */
 #include <string.h>
 
 #include "filters.h"
 #include "ktap.h"
 
-/* What people write becomes the lists that the driver takes. */
-static void test_a_filter_is_said_in_words(void)
+/* The words of a filter become the lists of the driver's structure. */
+static void test_words_become_a_filter(void)
 {
 	struct osq_filter filter = { 0 }, own;
 
@@ -35,7 +35,7 @@ static void test_a_filter_is_said_in_words(void)
 	EXPECT(filters_has(&own));
 }
 
-/* What is none is refused, and so is a list that lets in and keeps out. */
+/* Invalid words are refused; a list may not both include and exclude. */
 static void test_wrong_words_are_refused(void)
 {
 	static const struct {
@@ -74,7 +74,7 @@ static void test_wrong_words_are_refused(void)
 }
 
 static const struct ktap_test tests[] = {
-	KTAP_TEST(test_a_filter_is_said_in_words),
+	KTAP_TEST(test_words_become_a_filter),
 	KTAP_TEST(test_wrong_words_are_refused),
 };
 

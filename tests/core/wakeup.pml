@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * wakeup.pml - os/linux/readers.c as a model for spin: is a reader ever left
- * asleep with records that it should have been told of?
+ * wakeup.pml - a model of os/linux/readers.c for spin: does a reader ever
+ * stay asleep although there are records for which it should wake?
  *
- * One reader, two writers, the two irq_works and the delayed work. What is
- * under ring->lock is atomic here, everything else interleaves. With one of
- * the faults below defined, the answer must be yes: see wakeup.sh.
+ * The model has one reader, two writers, two irq_works and the delayed work.
+ * Code under ring->lock is atomic here, everything else interleaves. With one
+ * of the faults below defined, the answer must be yes: see wakeup.sh.
  *
- * WAKE_BEFORE_COMMIT	a writer looks for readers before its record is there;
- *			a missing barrier in wq_has_sleeper comes to the same
+ * WAKE_BEFORE_COMMIT	a writer looks for readers before its commit;
+ *			a missing barrier in wq_has_sleeper has the same effect
  * LOOK_BEFORE_ENTER	a reader looks at the ring, then enters the queue
- * READER_DOES_NOT_ARM	a reader that is too early does not see to the timer
- * WRITER_DOES_NOT_ARM	nor does the writer of the first record
- * TIMER_SLEEPS_ON	the timer's work is done before it has woken anybody
+ * READER_DOES_NOT_ARM	a reader that is too early does not arm the timer
+ * WRITER_DOES_NOT_ARM	the writer of the first record does not arm the timer
+ * TIMER_SLEEPS_ON	the timer's work ends before it has woken a reader
  */
 #define WATERMARK 2
 #define WRITERS 2
 #define EACH 2
-#define EARLY 2 /* how often the timer may come before the time is over */
+#define EARLY 2 /* how often the timer may fire too early */
 
 byte unread, consumed, early;
 bool old; /* the oldest unread record has waited for its latency */
@@ -84,7 +84,7 @@ end:	do
 	od
 }
 
-/* Armed for an older record, it may come too early for what is there now. */
+/* A timer for an older record may fire too early for the current ones. */
 active proctype timer() {
 end:	do
 	:: late_work ->

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * watch_oracle.h - what osq_watch.c must say, found another way: paths are cut
- * into components first, and watches are asked in no order.
+ * watch_oracle.h - the decisions of osq_watch.c by another algorithm: paths
+ * are split into components first, and the order of watches plays no role.
  */
 #ifndef WATCH_ORACLE_H
 #define WATCH_ORACLE_H
@@ -18,7 +18,7 @@ struct components {
 	struct osq_path name[MOST_COMPONENTS];
 };
 
-/* Cut what follows each slash; false when there is something before one. */
+/* Split at each slash; return false when the text has no leading slash. */
 static inline bool cut(const struct osq_path *path, struct components *out)
 {
 	u32 at = 0;
@@ -56,7 +56,7 @@ static inline bool oracle_covers(const struct osq_path *above,
 	return true;
 }
 
-/* How deep the closest watch is that covers @path, or -1. */
+/* Return the depth of the closest watch that covers @path, or -1. */
 static inline int oracle_depth(struct osq_watched *const *watched, u32 count,
 			       u64 fs, u64 actions, const struct osq_path *path)
 {

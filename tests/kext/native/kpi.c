@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * kpi.c - the kernel functions that the kext calls, on Linux' threads.
+ * kpi.c - the kernel functions that the kext calls, made from Linux threads.
  *
- * The kext's own sources run in a process with these, so that sanitizers see
- * them. A listener that is taken out is not waited for: that is XNU's rule.
+ * With these the kext's own sources run in a process, so that sanitizers can
+ * check them. As in XNU, removing a listener does not wait for its callbacks.
  */
 #define _GNU_SOURCE
 #include "native.h"
@@ -320,7 +320,7 @@ int vnode_getattr(void *vnode, void *attributes, void *context)
 	return 0;
 }
 
-/* --- sockets: registered, and never on one ------------------------------- */
+/* --- sockets: filters are registered, but never attached ----------------- */
 
 int sflt_register(const void *filter, int domain, int type, int protocol)
 {

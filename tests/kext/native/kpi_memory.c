@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* kpi_memory.c - IOKit's memory that is seen twice, by Linux' own means. */
+/* kpi_memory.c - IOKit's memory that is mapped twice, made with mmap. */
 #define _GNU_SOURCE
 #include "native.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* native.h - what kpi.c has of the kext for stress.c. */
+/* native.h - what kpi.c knows of the kext, for stress.c. */
 #ifndef NATIVE_H
 #define NATIVE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* As kpi/sys/conf.h has it: only these are called. */
+/* As in kpi/sys/conf.h; only these are called. */
 struct native_cdevsw {
 	int (*open)(int device, int flags, int type, void *process);
 	int (*close)(int device, int flags, int type, void *process);
@@ -21,12 +21,12 @@ typedef int native_listener(void *credential, void *data, int action,
 
 const struct native_cdevsw *native_cdevsw(void);
 native_listener *native_listeners(int number);
-/* What has been given to the kext and not been given back. */
+/* Return how many objects the kext has been given and not given back. */
 long native_given(void);
-/* Give zeroed memory that is counted, and take it back. */
+/* Allocate zeroed memory that is counted, and free it. */
 void *native_give(size_t bytes);
 void native_take(void *pointer);
-/* The calling thread belongs to this process. */
+/* Make the calling thread belong to this process. */
 void native_be(int pid);
 
 #endif

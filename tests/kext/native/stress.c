@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * stress.c - the kext under many threads at once: programs are run, the owner
- * reads and waits, subscribes and unsubscribes, closes and opens again; and in
- * the end nothing is unaccounted for, and nothing is left.
+ * stress.c - use the kext from many threads at once: programs are run, the
+ * owner reads and waits, subscribes and unsubscribes, closes and opens again.
+ * At the end all counters must add up, and nothing may be left.
  *
  * stress SECONDS WRITERS
  */
@@ -41,10 +41,10 @@ static atomic_bool over;
 static unsigned long long fired[MOST_WRITERS], seen, lost, opened;
 
 /*
- * Not by exit(): the writers run on, and one of them may be in the middle of a
- * sanitizer's report. The search for leaks at exit holds the loader's lock
- * (dl_iterate_phdr) and waits for the lock of the threads; a report holds that
- * one and waits for the loader's. Neither ends (compiler-rt 14).
+ * exit() must not be used: the writers run on, and one may be in the middle of
+ * a sanitizer's report. The search for leaks at exit holds the loader's lock
+ * (dl_iterate_phdr) and waits for the lock of the threads; a report holds the
+ * latter and waits for the loader's. Neither ends (compiler-rt 14).
  */
 static void fail(const char *what, long number)
 {
@@ -64,7 +64,7 @@ static int ask(unsigned long command, void *argument)
 	return native_cdevsw()->ioctl(0, command, argument, 0, NULL);
 }
 
-/* A program is run by one of many processes, again and again. */
+/* Run programs in one of many processes, again and again. */
 static void *writer(void *argument)
 {
 	unsigned long long *count = argument;
@@ -95,7 +95,7 @@ static void subscribe(int on)
 	must("subscribe", ask(BSD(IN, 3, order), &order));
 }
 
-/* Each record is whole, in its place, numbered upwards, by a writer. */
+/* Check that each record is complete, in its place, and in order. */
 static void look(const struct osq_record *record, __u64 pos, __u64 *seq)
 {
 	const struct osq_exec *exec = (const void *)record;
@@ -118,7 +118,7 @@ static void look(const struct osq_record *record, __u64 pos, __u64 *seq)
 	seen++;
 }
 
-static void check_law(const struct osq_sync *sync)
+static void check_counters(const struct osq_sync *sync)
 {
 	__u64 dropped = 0;
 	int i;
@@ -127,7 +127,7 @@ static void check_law(const struct osq_sync *sync)
 		dropped += sync->dropped[i];
 	if (sync->attempts != sync->committed + sync->in_flight + dropped ||
 	    sync->committed != sync->consumed + sync->pending + sync->reset)
-		fail("the law does not hold", (long)sync->attempts);
+		fail("the counters do not add up", (long)sync->attempts);
 }
 
 static void read_for_a_while(const char *ring, __u32 generation, int rounds)
@@ -140,7 +140,7 @@ static void read_for_a_while(const char *ring, __u32 generation, int rounds)
 
 		sync.flags = rounds % 3 ? OSQ_SYNC_WAIT : 0;
 		must("sync", ask(BSD(IN | OUT, 4, sync), &sync));
-		check_law(&sync);
+		check_counters(&sync);
 		while (pos != sync.max_pos) {
 			const struct osq_record *record =
 				(const void *)(ring + pos % RING_BYTES);

@@ -87,8 +87,8 @@ def test_qemu_ends_when_the_harness_is_killed(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from harness.record import qemu_process as q\n"
         "log = Path(sys.argv[1])\n"
-        "asked = q.Recorder(program=Path('/bin/sleep'), version='1')\n"
-        "with q.start_qemu(asked, ['60'], log=log, qmp=log) as found:\n"
+        "recorder = q.Recorder(program=Path('/bin/sleep'), version='1')\n"
+        "with q.start_qemu(recorder, ['60'], log=log, qmp=log) as found:\n"
         "    print(found.process.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
