@@ -98,9 +98,7 @@ def test_lldb_stops_and_inspects_the_emulated_kext(
             *("breakpoint delete -f", "detach"),
         )
 
-    assert re.search(
-        r"stop reason = breakpoint 1.1\n\s+frame #0: .*osq_ring_reserve \[inl", output
-    )
+    assert re.search(r"stop reason = breakpoint 1.1\n\s+frame #0: .*osq_ring_reserve \[inl", shown)
     for frame in (
         r"#1: .*osq_ring_reserve\(ring=0x\w+, type=2, len=272.* at osq_ring.c:\d+",
         r"#3: .*osq_publish\(.* at task.c:\d+",
