@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * osq_bitmap.h - what the ring knows of its records, one bit for 8 bytes.
+ * osq_bitmap.h - bitmaps about the ring's records, one bit for 8 bytes.
  *
- * Positions only grow; a bitmap is used round and round, as the memory is.
- * Every function wants ring->lock to be held.
+ * Positions only grow; a bitmap wraps, as the ring's memory does.
+ * The caller of every function holds ring->lock.
  */
 #ifndef OSQ_BITMAP_H
 #define OSQ_BITMAP_H
@@ -44,10 +44,10 @@ static inline bool osq_bit_test(const u64 *map, u64 bit)
 }
 
 /*
- * osq_bit_run - bits from that of @pos on which are in its word and below @end.
- * @mask: those bits.
+ * osq_bit_run - the bits of @pos's word from @pos up to @end.
+ * @mask: set to those bits.
  *
- * Return: the position behind them.
+ * Return: the position after them.
  */
 static inline u64 osq_bit_run(const struct osq_ring *ring, u64 pos, u64 end,
 			      u64 *mask)
@@ -62,10 +62,10 @@ static inline u64 osq_bit_run(const struct osq_ring *ring, u64 pos, u64 end,
 }
 
 /*
- * osq_bit_next - where the next set bit of @map after @pos is, or @end.
+ * osq_bit_next - return the position of the next set bit of @map, or @end.
  *
- * No bit is set from @end to where the ring begins again: nothing is there
- * yet. One step for 64 bits.
+ * No bit is set between @end and the oldest record, where the ring is free.
+ * One step looks at 64 bits.
  */
 static inline u64 osq_bit_next(const struct osq_ring *ring, const u64 *map,
 			       u64 pos, u64 end)

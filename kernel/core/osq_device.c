@@ -11,7 +11,7 @@
 /* An eighth of a ring is for what must not be crowded out. */
 #define OSQ_RING_KEPT_SHARE 8u
 
-/* Count what a publisher was not called for since the last time. */
+/* Count the calls that a publisher's hook has missed since the last count. */
 static void fold_missed(struct osq_session *session,
 			const struct osq_publisher *publisher)
 {
@@ -53,7 +53,7 @@ static void stop_all(struct osq_session *session)
 }
 
 /*
- * osq_device_attach - make @session the device's one.
+ * osq_device_attach - make @session the session of the device.
  *
  * Return: 0; -EBUSY while another one is attached.
  */
@@ -72,7 +72,7 @@ int osq_device_attach(struct osq_device *device, struct osq_session *session,
 }
 
 /*
- * osq_device_detach - the owner has left: stop and close what ran for it.
+ * osq_device_detach - end the session: stop its publishers, close its ring.
  *
  * Afterwards nothing of the core touches the ring's memory, and another
  * session may be attached. May be called again for the same session.
@@ -88,11 +88,11 @@ void osq_device_detach(struct osq_device *device, struct osq_session *session)
 }
 
 /*
- * osq_device_invalidate - another process has meddled: give up the ring.
+ * osq_device_invalidate - close the ring, since another process has used it.
  *
- * What was pending counts as reset. The owner learns of it by -ESTALE and
+ * Pending records count as reset. The owner's next call gets -ESTALE, and it
  * may allocate again.
- * Return: true when this call did it; then the memory is free to go.
+ * Return: true when this call closed the ring; its memory can be freed then.
  */
 bool osq_device_invalidate(struct osq_session *session)
 {
@@ -105,7 +105,7 @@ bool osq_device_invalidate(struct osq_session *session)
 }
 
 /*
- * osq_device_may_use - is @who the one this session was opened by?
+ * osq_device_may_use - may @who use this session, as its opener?
  *
  * Return: 0; -EPERM for another process that was handed the descriptor, and
  * the caller then invalidates the queue; -ESTALE when the owner has left.
@@ -117,7 +117,7 @@ int osq_device_may_use(const struct osq_session *session, const void *who)
 	return session->queue == OSQ_QUEUE_LEFT ? -ESTALE : 0;
 }
 
-/* osq_device_has_ring - 0; -ENXIO before ALLOCATE, -ESTALE when invalid. */
+/* osq_device_has_ring - 0, or -ENXIO before ALLOCATE, -ESTALE when invalid. */
 int osq_device_has_ring(const struct osq_session *session)
 {
 	switch (session->queue) {
@@ -131,10 +131,10 @@ int osq_device_has_ring(const struct osq_session *session)
 }
 
 /*
- * osq_device_check_allocate - look at a request before memory is spent.
+ * osq_device_check_allocate - check a request before memory is allocated.
  *
  * Return: 0; -EPROTO for another ABI, -EINVAL for a wrong size or a field
- * that should be zero, -EEXIST while there is a valid ring.
+ * that must be zero, -EEXIST while there is a valid ring.
  */
 int osq_device_check_allocate(const struct osq_session *session,
 			      const struct osq_allocate *request)
@@ -151,10 +151,10 @@ int osq_device_check_allocate(const struct osq_session *session,
 
 /*
  * osq_device_allocate - give the session a ring over @data.
- * @data: as osq_ring_open wants it, request->ring_bytes long.
+ * @data: as for osq_ring_open, of request->ring_bytes bytes.
  *
  * Return: as osq_device_check_allocate and osq_ring_open; on an error the
- * memory still is the caller's.
+ * memory still belongs to the caller.
  */
 int osq_device_allocate(struct osq_device *device, struct osq_session *session,
 			struct osq_allocate *request, void *data)
@@ -178,9 +178,9 @@ int osq_device_allocate(struct osq_device *device, struct osq_session *session,
 /*
  * osq_device_subscribe - switch a type of records on or off.
  *
- * Return: 0, also when it was so already; as osq_device_has_ring; -EINVAL
- * for a type without a publisher, an option that it does not know, or
- * another value than 0 and 1; what the publisher's start says.
+ * Return: 0, also when nothing changes; as osq_device_has_ring; -EINVAL
+ * for a type without a publisher, an option that it does not support, or
+ * a value other than 0 and 1; the error of the publisher's start.
  */
 int osq_device_subscribe(struct osq_session *session,
 			 const struct osq_subscribe *request)
@@ -232,7 +232,7 @@ int osq_device_notify(struct osq_session *session,
 }
 
 /*
- * osq_device_check_filter - may the system put @filter in its type's place?
+ * osq_device_check_filter - may the system use @filter for its type?
  *
  * Return: 0; as osq_device_has_ring and osq_filter_check; -EINVAL for a type
  * without a publisher.
@@ -270,8 +270,8 @@ int osq_device_stats(struct osq_session *session, struct osq_stats *stats)
 }
 
 /*
- * osq_device_count - what is counted, for whoever looks on; any queue.
- * @stats: zeroed.
+ * osq_device_count - read all counters; the queue may be in any state.
+ * @stats: zeroed by the caller.
  */
 void osq_device_count(struct osq_session *session, struct osq_stats *stats)
 {
@@ -287,8 +287,8 @@ void osq_device_count(struct osq_session *session, struct osq_stats *stats)
 }
 
 /*
- * osq_device_caps - what can be subscribed to; the system adds its flags.
- * @page_bytes: a ring is whole pages of so many bytes.
+ * osq_device_caps - list the types with a publisher; the system adds flags.
+ * @page_bytes: the size of a page; a ring has whole pages.
  */
 void osq_device_caps(struct osq_caps *caps, u32 page_bytes)
 {
@@ -315,10 +315,10 @@ void osq_device_caps(struct osq_caps *caps, u32 page_bytes)
 }
 
 /*
- * osq_device_sync - free what the owner has read, tell what there is.
+ * osq_device_sync - free what the owner has read, return positions, counters.
  *
  * Return: 0; as osq_device_has_ring; -EINVAL for an unknown flag, -ESTALE
- * for another generation's position, -EINVAL for one that is no boundary.
+ * for a position of another generation, -EINVAL for one that is no boundary.
  */
 int osq_device_sync(struct osq_session *session, struct osq_sync *sync)
 {

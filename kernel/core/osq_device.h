@@ -4,7 +4,7 @@
  *
  * The system's device file calls these; each call is made with the device's
  * mutex held, which the system owns (it must be able to sleep). Only the
- * ring inside is touched by other contexts at the same time.
+ * ring inside is used by other contexts at the same time.
  */
 #ifndef OSQ_DEVICE_H
 #define OSQ_DEVICE_H
@@ -34,7 +34,7 @@ struct osq_session {
 };
 
 struct osq_device {
-	struct osq_session *session; /* the one whose owner is there, or NULL */
+	struct osq_session *session; /* the attached session, or NULL */
 	u32 generation; /* of the last ring of any session */
 };
 

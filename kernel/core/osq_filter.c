@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* osq_filter.c - see osq_filter.h; what the lists mean is in osq.h. */
+/* osq_filter.c - see osq_filter.h; osq.h defines the meaning of the lists. */
 #include "osq_filter.h"
 
 /*
- * Is @span a path to compare with: within bytes[], from the root, without a
- * NUL or a slash at its end, but for the root itself?
+ * Return whether @span is a valid path: within bytes[], absolute, without a
+ * NUL, and without a slash at its end unless it is the root.
  */
 static bool is_prefix(const struct osq_filter *filter,
 		      const struct osq_span *span)
@@ -23,9 +23,9 @@ static bool is_prefix(const struct osq_filter *filter,
 }
 
 /*
- * osq_filter_conditions - which lists of @filter have something in them.
+ * osq_filter_conditions - return which lists of @filter have entries.
  *
- * Return: OSQ_FILTER_BY_*; 0 when everything is let in.
+ * Return: OSQ_FILTER_BY_*; 0 when the filter passes everything.
  */
 u32 osq_filter_conditions(const struct osq_filter *filter)
 {
@@ -36,11 +36,11 @@ u32 osq_filter_conditions(const struct osq_filter *filter)
 }
 
 /*
- * osq_filter_check - is this a filter that the others can be asked about?
- * @known: OSQ_FILTER_BY_* that there is for this type of records.
+ * osq_filter_check - is this filter valid for the functions below?
+ * @known: the OSQ_FILTER_BY_* that this type of records supports.
  *
  * Return: 0; -EINVAL for a list that is too long, a condition that this type
- * does not know, a range that ends before it begins, a path that is_prefix
+ * does not support, a range that ends before it begins, a path that is_prefix
  * refuses, an unknown bit, or a reserved field.
  */
 int osq_filter_check(const struct osq_filter *filter, u32 known)
@@ -75,7 +75,7 @@ bool osq_filter_has_uid(const struct osq_filter *filter, u32 uid)
 	return false;
 }
 
-/* osq_filter_has_pid_ns - is that very namespace listed? */
+/* osq_filter_has_pid_ns - is exactly this namespace listed? */
 bool osq_filter_has_pid_ns(const struct osq_filter *filter, u32 inum)
 {
 	u32 i;
@@ -86,7 +86,7 @@ bool osq_filter_has_pid_ns(const struct osq_filter *filter, u32 inum)
 	return false;
 }
 
-/* osq_filter_has_cgroup - is that very group listed? */
+/* osq_filter_has_cgroup - is exactly this group listed? */
 bool osq_filter_has_cgroup(const struct osq_filter *filter, u64 id)
 {
 	u32 i;
@@ -141,10 +141,9 @@ static bool is_shown_inside(const struct osq_filter *filter,
 
 /*
  * osq_filter_lets - may a record about @subject be made?
- * @filter: osq_filter_check has said 0.
+ * @filter: osq_filter_check has returned 0 for it.
  *
- * Each list that has something must agree. Nothing is kept out for a path
- * that is not known.
+ * Each list with entries must agree. An unknown path keeps no record out.
  */
 bool osq_filter_lets(const struct osq_filter *filter,
 		     const struct osq_subject *subject)
@@ -164,6 +163,6 @@ bool osq_filter_lets(const struct osq_filter *filter,
 		found |= OSQ_FILTER_BY_CGROUP;
 	if (subject->in_place || is_shown_inside(filter, subject))
 		found |= OSQ_FILTER_BY_PATH;
-	/* Found where that lets in, or not found where that keeps out. */
+	/* In an including list, or not in an excluding one. */
 	return ((found ^ filter->exclude) & wanted) == wanted;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * osq_filter.h - does a filter let this record be made? Pure: no state, no
+ * osq_filter.h - does a filter pass this record? Pure functions: no state, no
  * lock, no memory of its own; any context.
  *
- * The system asks osq_filter_has_pid_ns and _cgroup of each namespace and
- * group that a process is in, from its own one upwards, since only it knows
- * how they hang together.
+ * The system calls osq_filter_has_pid_ns and _cgroup for each namespace and
+ * group of a process, from its own one upwards, since only the system knows
+ * their hierarchy.
  */
 #ifndef OSQ_FILTER_H
 #define OSQ_FILTER_H
@@ -13,7 +13,7 @@
 #include "osq.h"
 #include "osq_os.h"
 
-/* What a record is about. */
+/* The process that a record is about. */
 struct osq_subject {
 	u32 uid; /* real, in the initial user namespace */
 	bool raised; /* it acts as root without being it: no uid keeps it out */

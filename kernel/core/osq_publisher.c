@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* osq_publisher.c - look up the sources of records. */
+/* osq_publisher.c - look up the publisher of a type. */
 #include "osq_publisher.h"
 
-/* osq_publisher_find - the source of @type, or NULL. Any context. */
+/* osq_publisher_find - return the publisher of @type, or NULL. Any context. */
 const struct osq_publisher *osq_publisher_find(u32 type)
 {
 	const struct osq_publisher *publisher;

@@ -13,10 +13,10 @@
 struct osq_publisher {
 	const char *name;
 	u32 type; /* of the records it makes */
-	u64 options; /* of osq_subscribe that it knows */
-	u32 filters; /* OSQ_FILTER_BY_* that it goes by */
+	u64 options; /* options of osq_subscribe that it supports */
+	u32 filters; /* OSQ_FILTER_BY_* that it supports */
 	/*
-	 * probe - has this system the hook? NULL: it always has.
+	 * probe - does this system have the hook? NULL: it always does.
 	 * Context: may sleep; the device's mutex is held.
 	 */
 	bool (*probe)(void);
@@ -24,11 +24,11 @@ struct osq_publisher {
 	 * start - hook into the system; records go to @ring until stop.
 	 * Context: as probe.
 	 * Return: 0 or a negative errno, and then nothing is hooked;
-	 * -EOPNOTSUPP where probe says no.
+	 * -EOPNOTSUPP where probe returns false.
 	 */
 	int (*start)(struct osq_ring *ring, u64 options);
 	/*
-	 * configure - take other options while started; NULL when it knows
+	 * configure - change options while started; NULL when there are
 	 * none. Context: as probe.
 	 */
 	void (*configure)(u64 options);
@@ -38,9 +38,9 @@ struct osq_publisher {
 	 */
 	void (*stop)(void);
 	/*
-	 * missed - how many calls of the hook the system left out since start
-	 * (a kprobe's nmissed); grows only, and can be asked after stop, too.
-	 * The core counts them as OSQ_DROP_MISSED before it tells a counter,
+	 * missed - how many calls of the hook the system skipped since start
+	 * (a kprobe's nmissed); only grows, and can be read after stop, too.
+	 * The core counts them as OSQ_DROP_MISSED before it returns counters,
 	 * and after stop. NULL: its hook is called each time.
 	 * Context: as probe.
 	 */
@@ -53,7 +53,7 @@ struct osq_publisher {
 	bool (*is_off)(void);
 };
 
-/* The table of the system, ended by an entry without a name. */
+/* The system's table; an entry without a name ends it. */
 extern const struct osq_publisher osq_publishers[];
 
 const struct osq_publisher *osq_publisher_find(u32 type);

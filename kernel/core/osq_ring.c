@@ -3,17 +3,16 @@
  * osq_ring.c - the writers' side: reserve, copy, commit; the contract is in
  * osq_ring.h, the reader's side in osq_sync.c.
  *
- * Three private bitmaps hold what the ring decides by: where records begin,
- * which of them are still being written, which were given up. One bit stands
+ * The ring decides by three private bitmaps: where records begin, which of
+ * them are still being written, and which were discarded. One bit stands
  * for 8 bytes, the alignment of a record. Positions only grow and are masked
- * on use. Since the memory is mapped twice in a row, a record never has to
- * be split or a rest skipped: what fits in the free bytes fits, wherever the
- * ring stands.
+ * on use. Since the memory is mapped twice in a row, a record is never split
+ * at the end: what fits into the free bytes fits at every position.
  *
- * Order is by lock alone. A writer's bytes come before its commit takes the
- * lock; the reader learns of them from a commit_pos that it read under the
- * lock later. A reader has done with its bytes before its sync takes the
- * lock; a writer gets them from a read_pos that it saw under the lock later.
+ * Only the lock orders accesses. A writer writes before its commit takes the
+ * lock; the reader sees the bytes by a commit_pos that it reads under the
+ * lock later. A reader finishes with bytes before its sync takes the
+ * lock; a writer gets them by a read_pos that it reads under the lock later.
  */
 #include "osq_bitmap.h"
 
@@ -29,9 +28,9 @@ static u64 in_order(struct osq_ring *ring, u64 ts_boot_ns)
 }
 
 /*
- * osq_ring_init - make a ring without memory: every attempt is dropped.
+ * osq_ring_init - make a ring without memory, which drops every attempt.
  *
- * Once in its life, before anything else; there is nothing to undo.
+ * Called once, before every other function; nothing has to undo it.
  */
 void osq_ring_init(struct osq_ring *ring)
 {
@@ -43,8 +42,8 @@ void osq_ring_init(struct osq_ring *ring)
  * osq_ring_open - make the ring an empty one over @size bytes at @data.
  * @data: mapped twice in a row, so 2 * @size bytes can be touched; zeroed.
  *
- * Counters go on from where they were; the reader is told of each record
- * until osq_ring_notify says otherwise. Context: may sleep; the ring is
+ * Counters keep their values; the reader is woken for each record
+ * until osq_ring_notify changes that. Context: may sleep; the ring is
  * closed.
  * Return: 0; -EINVAL for a size that is no power of two or out of bounds;
  * -ENOMEM.
@@ -81,10 +80,10 @@ int osq_ring_open(struct osq_ring *ring, void *data, u64 size)
 }
 
 /*
- * osq_ring_close - give up the ring's memory; what is pending counts as reset.
+ * osq_ring_close - release the ring's memory; pending records count as reset.
  *
  * Context: may sleep. No reservation is open: the publishers have stopped.
- * The bytes at data stay the caller's. A closed ring may be closed again.
+ * The bytes at data belong to the caller. A closed ring may be closed again.
  */
 void osq_ring_close(struct osq_ring *ring)
 {
@@ -154,7 +153,7 @@ static void note_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
 	lost->types |= 1ull << type;
 }
 
-/* Take @len bytes that are known to be free. Context: lock is held. */
+/* Reserve @len bytes, which must be free. Context: lock is held. */
 static void claim(struct osq_ring *ring, u16 type, u32 len, u64 ts_boot_ns,
 		  struct osq_slot *slot)
 {
@@ -207,7 +206,7 @@ bool osq_ring_advance(struct osq_ring *ring)
 	return from >= end && end != ring->write_pos;
 }
 
-/* Say in the ring itself what was dropped. Context: lock held, room there. */
+/* Put a LOST record, for which there is room. Context: lock is held. */
 static void put_lost(struct osq_ring *ring, u64 ts_boot_ns)
 {
 	struct osq_lost *lost = &ring->lost;
@@ -231,8 +230,8 @@ static void put_lost(struct osq_ring *ring, u64 ts_boot_ns)
  * @len: of the whole record, a multiple of 8, up to OSQ_RECORD_MAX_BYTES.
  * @rank: what of the ring it may fill.
  *
- * After a loss the space has to do for a LOST record, too, which is put
- * before this one; so the reader hears of a loss before of anything later.
+ * After a loss the space must suffice for a LOST record, too, which is put
+ * before this one. So the reader learns of a loss before any later record.
  *
  * Context: any, interrupts included; takes ring->lock.
  * Return: 0, and @slot is to be committed or discarded before the caller may
@@ -270,7 +269,7 @@ int osq_ring_reserve(struct osq_ring *ring, u16 type, u32 len,
 }
 
 /*
- * osq_ring_commit - let the reader have a record that is written.
+ * osq_ring_commit - show the reader a record that has been written.
  *
  * Context: as osq_ring_reserve.
  */
@@ -288,7 +287,7 @@ void osq_ring_commit(struct osq_ring *ring, const struct osq_slot *slot)
  * osq_ring_discard - give up a reservation; it counts as dropped.
  *
  * The reader finds an OSQ_TYPE_NONE of this length and number, and passes
- * over it; no LOST record tells of it again.
+ * over it; no LOST record reports it again.
  *
  * Context: as osq_ring_reserve.
  */
@@ -316,7 +315,7 @@ void osq_ring_discard(struct osq_ring *ring, const struct osq_slot *slot)
 }
 
 /*
- * osq_ring_drop - count @count attempts that never came to a reservation.
+ * osq_ring_drop - count @count attempts that were dropped before a reservation.
  *
  * Context: as osq_ring_reserve.
  */
@@ -332,7 +331,7 @@ void osq_ring_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
 }
 
 /*
- * osq_ring_filtered - count one record that a filter kept out: no attempt.
+ * osq_ring_filtered - count one record that a filter kept out, no attempt.
  *
  * Without the lock: what is kept out shall not hold up what is let in.
  * Context: as osq_ring_reserve.
@@ -344,7 +343,7 @@ void osq_ring_filtered(struct osq_ring *ring, u16 type)
 
 /*
  * osq_ring_put - reserve, copy and commit one encoded record.
- * @record: its len is set, to what it holds; len is rounded up to the
+ * @record: the caller has set its len; here len is rounded up to the
  * alignment, seq, ts_boot_ns, pos and ring_id are filled in.
  * @rank: as osq_ring_reserve.
  *

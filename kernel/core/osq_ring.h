@@ -4,7 +4,7 @@
  *
  * Many writers, one reader. Writers reserve, copy and commit, and never
  * wait; a full ring drops and counts. The reader moves only by
- * osq_ring_sync, which believes nothing that the reader could have written.
+ * osq_ring_sync, which trusts nothing that the reader could have written.
  */
 #ifndef OSQ_RING_H
 #define OSQ_RING_H
@@ -45,15 +45,15 @@ struct osq_ring {
 	u32 record_max; /* a longer record could never fit */
 	u64 kept; /* bytes that records of OSQ_RANK_ANY do not get */
 	u64 write_pos; /* next reservation; moved by osq_ring_reserve */
-	u64 commit_pos; /* nothing before is busy; moved by _commit, _discard */
+	u64 commit_pos; /* none before is busy; moved by _commit, _discard */
 	u64 read_pos; /* all before is free; moved by osq_ring_sync */
 	u64 *starts; /* bit n: a record begins at byte 8n */
-	u64 *busy; /* bit n: that record is reserved, not yet ended */
+	u64 *busy; /* bit n: that record is reserved and not ended */
 	u64 *dead; /* bit n: that record was discarded */
 	u64 last_ts_boot_ns;
 	struct osq_counters count; /* survives osq_ring_close */
 	struct osq_lost lost; /* drops since the last record; none: first_seq 0 */
-	u32 watermark; /* the reader is told at so many unread bytes, */
+	u32 watermark; /* the reader is woken at so many unread bytes, */
 	u64 latency_ns; /* or when the oldest has waited so long */
 	u64 waiting_since_ns; /* when it began to; the ring is not empty */
 };
@@ -61,7 +61,7 @@ struct osq_ring {
 /* Is it time for the reader to read? */
 enum osq_ready {
 	OSQ_READY_NOTHING, /* no: the ring is empty */
-	OSQ_READY_LATER, /* not yet, but when its latency is over */
+	OSQ_READY_LATER, /* not yet: when its latency is over */
 	OSQ_READY_NOW,
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * osq_sync.c - the reader's side of the ring: free what was read, tell what
- * there is, count, and say when it is time to read.
+ * osq_sync.c - the reader's side of the ring: free what was read, return
+ * positions and counters, and decide when it is time to read.
  */
 #include "osq_bitmap.h"
 
@@ -36,7 +36,7 @@ static bool release(struct osq_ring *ring, u64 read_pos)
 	return ring->read_pos < read_pos;
 }
 
-/* Is @pos a boundary that the reader can know of? Context: lock is held. */
+/* Is @pos a boundary that the reader may know? Context: lock is held. */
 static bool is_boundary(const struct osq_ring *ring, u64 pos)
 {
 	if (pos < ring->read_pos || pos > ring->commit_pos)
@@ -47,7 +47,7 @@ static bool is_boundary(const struct osq_ring *ring, u64 pos)
 	       osq_bit_test(ring->starts, osq_bit_of(ring, pos));
 }
 
-/* Reserved by some CPU at this moment. Context: lock is held. */
+/* Return how many records are reserved now. Context: lock is held. */
 static u64 in_flight(const struct osq_counters *count)
 {
 	u64 open = count->attempts - count->committed;
@@ -68,7 +68,7 @@ static u64 filtered_of_all(const struct osq_ring *ring)
 	return sum;
 }
 
-/* Positions and counters of this moment. Context: lock is held. */
+/* Fill in the current positions and counters. Context: lock is held. */
 static void snapshot(const struct osq_ring *ring, struct osq_sync *out)
 {
 	const struct osq_counters *count = &ring->count;
@@ -88,8 +88,8 @@ static void snapshot(const struct osq_ring *ring, struct osq_sync *out)
 }
 
 /*
- * osq_ring_sync - free what was read, and tell what may be read.
- * @read_pos: the reader's word; a record's boundary that it could know of.
+ * osq_ring_sync - free what was read, and return what may be read.
+ * @read_pos: from the reader; must be a record's boundary that it may know.
  * @out: the positions and counters of one moment.
  *
  * Writers get the lock between two slices.
@@ -105,7 +105,7 @@ int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out)
 		osq_os_unlock(&ring->lock, irq);
 		return -EINVAL;
 	}
-	/* What is left has been told: its wait begins anew. */
+	/* The reader knows of the rest: the latency begins again. */
 	if (ring->read_pos != read_pos)
 		ring->waiting_since_ns = time_ns;
 	while (release(ring, read_pos) || osq_ring_advance(ring)) {
@@ -118,8 +118,8 @@ int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out)
 }
 
 /*
- * osq_ring_stats - everything that is counted, of one moment.
- * @out: zeroed; ring_bytes up to reset, type and filtered are filled in.
+ * osq_ring_stats - return all counters of one moment.
+ * @out: zeroed; ring_bytes to reset, type and filtered are filled in.
  *
  * Context: any; takes ring->lock.
  */
@@ -145,9 +145,9 @@ void osq_ring_stats(struct osq_ring *ring, struct osq_stats *out)
 }
 
 /*
- * osq_ring_notify - set when the reader is to be told.
+ * osq_ring_notify - set when the reader is to be woken.
  *
- * Context: any; takes ring->lock. The caller lets waiting readers look again.
+ * Context: any; takes ring->lock. The caller wakes waiting readers.
  * Return: 0; -EINVAL for a watermark of 0 or above the ring's size, or a
  * latency that is too long, or that is missing where it is needed.
  */

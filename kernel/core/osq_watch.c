@@ -2,8 +2,8 @@
 /*
  * osq_watch.c - see osq_watch.h.
  *
- * A table never changes: a new one takes its place, and the system frees the
- * old one when nobody looks at it any more.
+ * A table never changes: a new one replaces it, and the system frees the
+ * old one when no function uses it any more.
  */
 #include "osq_watch.h"
 
@@ -16,7 +16,7 @@ static bool is_dots(const char *bytes, u32 len)
  * osq_path_is_proper - is this a path that a watch can have?
  *
  * Absolute, without empty components, "." and "..", NUL, and a slash at the
- * end; "/" alone is fine.
+ * end; only "/" may end in one.
  */
 bool osq_path_is_proper(const char *bytes, u32 len)
 {
@@ -29,7 +29,7 @@ bool osq_path_is_proper(const char *bytes, u32 len)
 			return false;
 		if (at < len && bytes[at] != '/')
 			continue;
-		/* What ends here began behind the slash at start. */
+		/* A component ends here; it began after the slash at start. */
 		if (at && (at - start < 2 ||
 			   is_dots(bytes + start + 1, at - start - 1)))
 			return false;
@@ -46,7 +46,7 @@ bool osq_path_covers(const struct osq_path *above, const struct osq_path *path)
 	if (path->len < above->len ||
 	    (path->len > above->len && path->bytes[above->len] != '/'))
 		return false;
-	/* Paths differ in their last bytes first. */
+	/* Compare from the end, where paths differ most often. */
 	for (at = above->len; at--;)
 		if (path->bytes[at] != above->bytes[at])
 			return false;
@@ -54,9 +54,9 @@ bool osq_path_covers(const struct osq_path *above, const struct osq_path *path)
 }
 
 /*
- * osq_view_path - write a place as it is shown.
+ * osq_view_path - write a place as its owner names it.
  * @path: a place that view->place covers.
- * @to: room for shown.len + path->len bytes, and for one.
+ * @to: has room for shown.len + path->len + 1 bytes.
  *
  * Return: how many bytes were written; "/" for the root.
  */
@@ -93,10 +93,10 @@ static u32 depth_of(const struct osq_path *path)
 }
 
 /*
- * osq_watched_create - a watch of its own copy of all paths; fs is 0.
+ * osq_watched_create - make a watch with copies of all paths; fs is 0.
  *
  * Context: may sleep.
- * Return: NULL without memory.
+ * Return: NULL when memory is short.
  */
 struct osq_watched *osq_watched_create(u64 actions, const struct osq_view *path,
 				       const struct osq_view *mount)
@@ -117,15 +117,15 @@ struct osq_watched *osq_watched_create(u64 actions, const struct osq_view *path,
 	return watched;
 }
 
-/* osq_watched_destroy - no table has it any more. NULL is fine. */
+/* osq_watched_destroy - free a watch that is in no table; NULL is allowed. */
 void osq_watched_destroy(struct osq_watched *watched)
 {
 	osq_os_free(watched);
 }
 
 /*
- * osq_watches_match - the closest watch that covers a place.
- * @actions: it has to want one of these.
+ * osq_watches_match - return the closest watch that covers a place.
+ * @actions: the watch must want one of these.
  *
  * Context: any. @watches may be NULL.
  * Return: NULL when there is none.
@@ -158,7 +158,7 @@ bool osq_watches_want(const struct osq_watches *watches, u64 fs, u64 actions)
 	return false;
 }
 
-/* osq_watches_find - the watch that its owner named @shown, or NULL. */
+/* osq_watches_find - return the watch that its owner named @shown, or NULL. */
 struct osq_watched *osq_watches_find(const struct osq_watches *watches,
 				     const struct osq_path *shown)
 {
@@ -174,11 +174,11 @@ struct osq_watched *osq_watches_find(const struct osq_watches *watches,
 }
 
 /*
- * osq_watches_replace - a table like @old, without one watch and with another.
+ * osq_watches_replace - make a table like @old, less one watch, plus another.
  * @old, @without, @with: each may be NULL.
  *
  * Context: may sleep. The caller frees @old, and nothing else is freed.
- * Return: NULL without memory.
+ * Return: NULL when memory is short.
  */
 struct osq_watches *osq_watches_replace(const struct osq_watches *old,
 					const struct osq_watched *without,

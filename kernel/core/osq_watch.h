@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * osq_watch.h - which paths are watched, and what a path is called by who
- * watches it.
+ * osq_watch.h - which paths are watched, and under which name the owner of
+ * a watch knows them.
  *
  * A watch names a path as its owner sees it. Events know a file by its place
  * in a file system. So a watch is kept with both, and matches by the second,
  * on whole components: "/a/b" covers "/a/b" and "/a/b/c", not "/a/bc".
  *
- * Paths here have a length and no end; the root is the empty one, and no
- * other ends in a slash.
+ * Paths here have a length and no NUL; the root is empty, and no other path
+ * ends in a slash.
  */
 #ifndef OSQ_WATCH_H
 #define OSQ_WATCH_H
@@ -21,7 +21,7 @@ struct osq_path {
 	u32 len;
 };
 
-/* What is at @place of the file system, and below, is shown at @shown. */
+/* @place of the file system, and all below it, is shown as @shown. */
 struct osq_view {
 	struct osq_path place;
 	struct osq_path shown;
@@ -33,7 +33,7 @@ struct osq_watched {
 	u64 actions; /* OSQ_FILE_OPT */
 	u32 depth; /* components of path.place */
 	struct osq_view path; /* shown: as the owner named it */
-	struct osq_view mount; /* of the mount it was found by */
+	struct osq_view mount; /* of the mount by which it was found */
 };
 
 /* Deeper ones come first: the first that covers a path is the closest. */

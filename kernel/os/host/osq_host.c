@@ -16,9 +16,9 @@ static _Thread_local u64 most_steps;
 /*
  * osq_host_map_shared - map @size zeroed bytes, a multiple of the page size,
  * twice; another process may map @memory, too.
- * @memory: a descriptor of the bytes, the caller's to close.
+ * @memory: a descriptor of the bytes, which the caller closes.
  *
- * Return: the first of 2 * @size bytes, or NULL.
+ * Return: the address of 2 * @size bytes, or NULL.
  */
 void *osq_host_map_shared(size_t size, int *memory)
 {

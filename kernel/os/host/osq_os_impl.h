@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * osq_os_impl.h - user space's answers to core/osq_os.h.
+ * osq_os_impl.h - core/osq_os.h for user space.
  *
- * So the same core meets threads, sanitizers and fuzzers without a kernel.
+ * With it the core runs under threads, sanitizers and fuzzers in a process.
  */
 #ifndef OSQ_OS_IMPL_H
 #define OSQ_OS_IMPL_H

@@ -7,7 +7,7 @@
  * file, so there is one session, and a second open is refused while its
  * owner lives. XNU has copied an argument in before d_ioctl is called, and
  * copies it out after it returned 0. Errors are positive: among the negative
- * ones there are -1, which means to begin the system call anew, and -2.
+ * ones there are -1, which makes XNU restart the system call, and -2.
  */
 #include <IOKit/IOLib.h>
 #include <miscfs/devfs/devfs.h>
@@ -28,7 +28,7 @@ struct osq_opening {
 static struct osq_device device;
 static struct osq_opening own; /* in use while device.session or is_open */
 static bool is_open; /* between an open and the last close */
-static bool is_closing; /* opens are refused: the node is about to go */
+static bool is_closing; /* opens are refused: the node is being removed */
 static u32 inside; /* system calls between enter_call and leave_call; atomic */
 static int slot;
 static void *node;
@@ -38,7 +38,7 @@ static int positive(int err)
 	return -err;
 }
 
-/* Count a call in, so that the kext is not unloaded below it. */
+/* Count a call, so that the kext is not unloaded while it runs. */
 static void enter_call(void)
 {
 	__atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST);
@@ -51,7 +51,7 @@ static void leave_call(void)
 	__atomic_sub_fetch(&inside, 1, __ATOMIC_SEQ_CST);
 }
 
-/* The queue is over: take its memory, too. Context: osq_device_mutex. */
+/* Free the memory of a queue that has ended. Context: osq_device_mutex. */
 static void leave(void)
 {
 	if (own.session.queue == OSQ_QUEUE_LEFT)
@@ -62,7 +62,7 @@ static void leave(void)
 	osq_owner_deinit(&own.owner);
 }
 
-/* Let in the owner; let a stranger cost the queue. osq_device_mutex is held. */
+/* Admit the owner; others invalidate the queue. Context: osq_device_mutex. */
 static int enter(void)
 {
 	int err =
@@ -81,7 +81,7 @@ static int attach(void)
 {
 	int err;
 
-	/* Its child may keep the device open: nobody would tell. */
+	/* A child may keep the device open, so no close tells of the death. */
 	if (device.session && osq_owner_is_dead(&own.owner))
 		leave();
 	if (device.session)
@@ -112,7 +112,7 @@ static int osq_open(dev_t dev, int flags, int type, struct proc *process)
 	return positive(err);
 }
 
-/* The last close of the node, by whomever. */
+/* The last close of the node, by any process. */
 static int osq_close(dev_t dev, int flags, int type, struct proc *process)
 {
 	(void)dev;
@@ -209,7 +209,7 @@ static int dispatch(u_long command, void *data)
 	}
 }
 
-/* Has this call its answer? Or shall it ask again, now or after a wait? */
+/* Is this call finished, or must it try again, now or after a wait? */
 enum outcome {
 	OUTCOME_ANSWERED,
 	OUTCOME_AGAIN,
@@ -261,14 +261,14 @@ static int osq_ioctl(dev_t dev, u_long command, caddr_t data, int flags,
 		if (!err && outcome == OUTCOME_WAIT)
 			err = wait_for_records(flags);
 	}
-	/* Those who wait go by the new latency. */
+	/* Waiting readers use the new latency. */
 	if (command == OSQ_IOC_NOTIFY)
 		osq_readers_wake();
 	leave_call();
 	return positive(err);
 }
 
-/* select answers at once, always: see readers.c. */
+/* select always returns at once; see readers.c. */
 static const struct cdevsw osq_cdevsw = {
 	.d_open = osq_open,
 	.d_close = osq_close,
@@ -285,7 +285,7 @@ static const struct cdevsw osq_cdevsw = {
 };
 
 /*
- * osq_device_register - make the node; all that it leads to is ready.
+ * osq_device_register - make the node, when everything behind it is ready.
  *
  * Context: may sleep.
  * Return: 0; -ENOSPC when there is no slot, -ENOMEM when there is no node.
@@ -309,7 +309,7 @@ int osq_device_register(void)
 	return -ENOMEM;
 }
 
-/* Return when no call is inside, nor can one still come. */
+/* Return when no call is inside and none can come any more. */
 static void drain(void)
 {
 	do
@@ -320,8 +320,8 @@ static void drain(void)
 /*
  * osq_device_unregister - remove the node, unless it is in use.
  *
- * XNU does not wait for an open that is on its way into osq_open: such a one
- * is refused, and has DRAIN_MS to come to that.
+ * XNU does not wait for an open that is about to call osq_open; such an open
+ * is refused, and has DRAIN_MS to get there.
  * Context: may sleep.
  * Return: 0, and no call will come; -EBUSY, and nothing has changed.
  */

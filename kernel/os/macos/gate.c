@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * gate.c - callbacks that the system does not wait for when they are taken
- * out.
+ * gate.c - protects from callbacks for which the system does not wait when
+ * they are unregistered.
  *
  * kauth_unlisten_scope forgets the listener and returns, while a callback may
  * run or be about to; kern_authorization.c says so itself. So each callback
@@ -11,18 +11,18 @@
  *	callback			close
  *	  inside++			  target = NULL
  *	  ring = target			  wait until inside == 0
- *	  ... use ring ...		  (the ring may go)
+ *	  ... use ring ...		  (the ring may be freed)
  *	  inside--
  *
  * Both sides are sequentially consistent: a callback that close did not see
  * inside sees that there is no target. The ring and its memory are safe by
  * this alone.
  *
- * The code is not: a callback may be before its count, or behind it, with
- * some instructions left to run. Nothing can tell. So the kext is not
+ * The code is not: a callback may be before or after its count, with some
+ * instructions left to run, which nothing can detect. So the kext is not
  * unloaded for GRACE_NS after a gate was closed, and then only when nobody is
- * inside. That is a guess of how long a thread that is ready may have to wait,
- * and a generous one; kernel/README.md says so.
+ * inside. GRACE_NS is a generous guess of how long a ready thread may have to
+ * wait; see kernel/README.md.
  */
 #include <IOKit/IOLib.h>
 
@@ -33,14 +33,14 @@
 
 static u64 closed_ns; /* when a gate was closed last; 0: never */
 
-/* osq_gate_init - nothing was ever closed. */
+/* osq_gate_init - begin with no gate closed. */
 void osq_gate_init(void)
 {
 	__atomic_store_n(&closed_ns, 0, __ATOMIC_SEQ_CST);
 }
 
 /*
- * osq_gate_enter - the first thing a callback does; osq_gate_leave the last.
+ * osq_gate_enter - begin a callback; osq_gate_leave ends it.
  *
  * Context: any thread.
  * Return: the ring, which stays until osq_gate_leave; NULL when closed.
@@ -63,10 +63,10 @@ void osq_gate_open(struct osq_gate *gate, struct osq_ring *ring)
 }
 
 /*
- * osq_gate_close - return when no callback uses the ring or will.
+ * osq_gate_close - return when no callback uses the ring, nor will use it.
  *
- * Without a deadline: a callback ends when its file system answers, and to
- * go on earlier would be to free what it uses. Context: may sleep; no spin
+ * There is no deadline: a callback ends when its file system answers, and
+ * returning earlier would free what it uses. Context: may sleep; no spin
  * lock is held, and no lock that a callback takes.
  */
 void osq_gate_close(struct osq_gate *gate)
@@ -77,7 +77,7 @@ void osq_gate_close(struct osq_gate *gate)
 	__atomic_store_n(&closed_ns, osq_os_boot_ns(), __ATOMIC_SEQ_CST);
 }
 
-/* osq_gate_may_unload - may the code go that its callbacks run? */
+/* osq_gate_may_unload - may the code of the callbacks be unloaded? */
 bool osq_gate_may_unload(const struct osq_gate *gate)
 {
 	u64 last_ns = __atomic_load_n(&closed_ns, __ATOMIC_SEQ_CST);

@@ -3,8 +3,8 @@
  * iokit.h - the few functions of IOKit that share memory, called from C.
  *
  * Each is exported by its C++ name, so it can be declared with that name and
- * called; the object is its first argument. None is called through a vtable:
- * the objects are of the classes that are named here, as their makers say.
+ * called; the object is its first argument. None is called through a vtable,
+ * because the objects are exactly of the classes that are named here.
  * Source: xnu-11417.101.15, config/IOKit.exports, IOKit.x86_64.exports,
  * IOKit.arm64.exports, Libkern.exports; iokit/IOKit/IOMemoryDescriptor.h,
  * IOBufferMemoryDescriptor.h.
@@ -30,11 +30,11 @@ struct osq_io_range {
 #define OSQ_IO_MAP_ANYWHERE 0x00000001u /* kIOMapAnywhere */
 #define OSQ_IO_MAP_READ_ONLY 0x00001000u /* kIOMapReadOnly */
 
-/* No name of C++ is to be cut in two. */
+/* A C++ name must not be split. */
 /* clang-format off */
 #define EXPORTED(name) __asm__("__ZN" name)
 
-/* Makers give an object with one reference, or NULL. All may sleep. */
+/* These return an object with one reference, or NULL. All may sleep. */
 struct IOBufferMemoryDescriptor *
 osq_io_buffer(task_t task, uint32_t options, vm_size_t bytes, vm_offset_t align)
 	EXPORTED("24IOBufferMemoryDescriptor17inTaskWithOptionsEP4taskjmm");
@@ -54,7 +54,7 @@ int osq_io_prepare(struct IOMemoryDescriptor *ranges, uint32_t direction)
 int osq_io_complete(struct IOMemoryDescriptor *ranges, uint32_t direction)
 	EXPORTED("25IOGeneralMemoryDescriptor8completeEj");
 
-/* Read-only is so for good: maximum and current protection are both set. */
+/* Read-only is permanent: it sets maximum and current protection. */
 struct IOMemoryMap *
 osq_io_map(struct IOMemoryDescriptor *memory, task_t task, mach_vm_address_t at,
 	   uint32_t options, mach_vm_size_t offset, mach_vm_size_t length)
@@ -63,7 +63,7 @@ osq_io_map(struct IOMemoryDescriptor *memory, task_t task, mach_vm_address_t at,
 vm_offset_t osq_io_map_address(struct IOMemoryMap *map)
 	EXPORTED("11IOMemoryMap17getVirtualAddressEv");
 
-/* Give back a reference; the last one unmaps or frees. */
+/* Drop a reference; the last one unmaps or frees. */
 void osq_io_release(const void *object) EXPORTED("K8OSObject7releaseEv");
 
 #undef EXPORTED

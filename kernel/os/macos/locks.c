@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* locks.c - XNU's locks are allocated; all of them are made here, at start. */
+/* locks.c - allocate all locks at start, since XNU's locks are objects. */
 #include "osq_macos.h"
 
 static lck_grp_t *group;
@@ -9,10 +9,10 @@ lck_mtx_t *osq_readers_mutex;
 lck_mtx_t *osq_watch_mutex;
 
 /*
- * osq_locks_init - make the locks; undone by osq_locks_deinit.
+ * osq_locks_init - allocate the locks; undone by osq_locks_deinit.
  *
  * Context: may sleep.
- * Return: 0 or -ENOMEM, and then none is left.
+ * Return: 0, or -ENOMEM without any lock.
  */
 int osq_locks_init(void)
 {
@@ -30,7 +30,7 @@ int osq_locks_init(void)
 	return -ENOMEM;
 }
 
-/* osq_locks_deinit - free them; nobody holds one or will take one. */
+/* osq_locks_deinit - free the locks, which nobody uses any more. */
 void osq_locks_deinit(void)
 {
 	if (osq_watch_mutex)

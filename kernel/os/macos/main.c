@@ -3,8 +3,8 @@
  * main.c - start and stop of the kext, and the table of its publishers.
  *
  * macOS 11 and later may start a kext again on an image that has run before,
- * its data as it was left: so start sets every variable itself, and relies on
- * no initialiser but those of constants.
+ * with its old data. So start sets every variable itself, and relies only on
+ * initialisers of constants.
  */
 #include <libkern/libkern.h>
 #include <mach/mach_types.h>
@@ -82,7 +82,7 @@ static kern_return_t osq_init(struct kmod_info *info, void *data)
 
 /*
  * Refused while the device is open, while a callback runs, and for a time
- * after the last hook was taken out (gate.c): whoever unloads tries again.
+ * after the last hook was removed (gate.c); the caller must try again.
  *
  * Context: the loader's thread, may sleep.
  */
@@ -100,8 +100,8 @@ static kern_return_t osq_exit(struct kmod_info *info, void *data)
 }
 
 /*
- * The loader finds it by this name, and fills in where the image lies. It is
- * the one symbol that is not hidden.
+ * The loader finds it by this name, and fills in the image's address. It is
+ * the only symbol that is not hidden.
  */
 extern kmod_info_t kmod_info;
 __attribute__((visibility("default"))) kmod_info_t kmod_info = {

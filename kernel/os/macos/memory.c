@@ -3,17 +3,17 @@
  * memory.c - the ring's pages: mapped twice in a row for the kernel, and
  * read-only, twice in a row, for the owner; and the core's allocations.
  *
- * A buffer of IOKit's holds the pages. A second descriptor names them twice,
- * and what is mapped, for kernel and owner, is that. The kernel's mapping is
- * wired and touched before it is used: under the ring's spin lock no page may
- * be away.
+ * An IOKit buffer holds the pages. A second descriptor lists them twice, and
+ * is what the kernel and the owner map. The kernel's mapping is wired and
+ * touched before it is used, since under the ring's spin lock no page may be
+ * missing.
  */
 #include <IOKit/IOLib.h>
 
 #include "iokit.h"
 #include "osq_macos.h"
 
-/* IOFree wants to know the size, osq_os_free does not say it. */
+/* IOFree needs the size, which osq_os_free does not pass. */
 struct allocation {
 	size_t bytes;
 	u64 reserved; /* so that what follows is aligned to 16 */
@@ -58,7 +58,7 @@ describe_twice(struct IOBufferMemoryDescriptor *pages, u64 size)
 /*
  * osq_memory_init - allocate @size zeroed bytes.
  *
- * A mapping that the owner has of an older ring ends here.
+ * The owner's mapping of an older ring ends here.
  * Context: may sleep.
  * Return: 0; -EINVAL when that is not whole pages; -ENOMEM.
  */
@@ -85,7 +85,7 @@ int osq_memory_init(struct osq_memory *memory, u64 size)
 }
 
 /*
- * osq_memory_deinit - give it back; the core has closed the ring.
+ * osq_memory_deinit - free the memory; the core has closed the ring.
  *
  * A mapping that the owner has holds a reference of its own, and lasts until
  * osq_memory_unmap: the owner may be reading. May be called again, and for
@@ -107,7 +107,7 @@ void osq_memory_deinit(struct osq_memory *memory)
 	memory->data = NULL;
 }
 
-/* osq_memory_unmap - take the owner's mapping away. May be called again. */
+/* osq_memory_unmap - remove the owner's mapping. May be called again. */
 void osq_memory_unmap(struct osq_memory *memory)
 {
 	if (memory->user_map)
@@ -116,10 +116,10 @@ void osq_memory_unmap(struct osq_memory *memory)
 }
 
 /*
- * osq_memory_map - show the ring to the calling process, twice in a row.
+ * osq_memory_map - map the ring into the calling process, twice in a row.
  *
- * Once for a ring; later calls give the same place. IOKit's mappings are not
- * inherited by a child.
+ * A ring is mapped once; later calls return the same place. IOKit mappings
+ * are not inherited by a child.
  * Context: the owner; may sleep.
  * Return: 0 or -ENOMEM.
  */

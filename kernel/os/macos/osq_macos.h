@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* osq_macos.h - what the files of this folder have of each other. */
+/* osq_macos.h - declarations that the files of this folder share. */
 #ifndef OSQ_MACOS_H
 #define OSQ_MACOS_H
 
@@ -12,7 +12,7 @@
 #define OSQ_NAME "osq"
 #define OSQ_NODE "osquery"
 
-/* locks.c - what protects what stands in kernel/README.md. */
+/* locks.c - kernel/README.md lists what each lock protects. */
 extern lck_mtx_t *osq_device_mutex;
 extern lck_mtx_t *osq_readers_mutex;
 extern lck_mtx_t *osq_watch_mutex;
@@ -20,7 +20,7 @@ extern lck_mtx_t *osq_watch_mutex;
 int osq_locks_init(void);
 void osq_locks_deinit(void);
 
-/* memory.c - the ring's memory: pages, seen twice in a row at data. */
+/* memory.c - the ring's memory: pages that are mapped twice in a row. */
 struct osq_memory {
 	struct IOBufferMemoryDescriptor *pages;
 	struct IOMemoryDescriptor *twice;
@@ -38,7 +38,7 @@ int osq_memory_map(struct osq_memory *memory, struct osq_map *map);
 int osq_device_register(void);
 int osq_device_unregister(void);
 
-/* owner.c - the process that opened the device, and when it has died. */
+/* owner.c - the process that opened the device, and whether it has died. */
 struct osq_owner {
 	task_t task; /* a reference; not reused while held */
 	int pid;
@@ -73,7 +73,7 @@ void osq_scratch_close(void);
 struct osq_scratch *osq_scratch_get(void);
 void osq_scratch_put(struct osq_scratch *scratch);
 
-/* gate.c - callbacks that the system does not wait for. */
+/* gate.c - callbacks for which the system does not wait. */
 struct osq_gate {
 	u32 inside; /* callbacks between enter and leave; atomic */
 	struct osq_ring *target; /* NULL: closed; atomic */
@@ -88,13 +88,13 @@ bool osq_gate_may_unload(const struct osq_gate *gate);
 
 /* task.c */
 
-/* Fill in who did it: type and the ids of the caller; the rest is zero. */
+/* Fill in the type and the caller's ids; the rest is zero. */
 void osq_head_fill(struct osq_record *head, u32 len, u16 type);
 
-/* Put a record that is ready, and tell the reader. */
+/* Put a finished record, and wake the reader if it is time. */
 void osq_publish(struct osq_ring *ring, struct osq_record *record);
 
-/* Count a record that could not be encoded, and tell the reader. */
+/* Count a record that could not be encoded, and wake the reader. */
 void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason);
 
 /* Append @len bytes to a record; the caller has checked the room. */

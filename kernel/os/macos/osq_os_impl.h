@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* osq_os_impl.h - XNU's answers to core/osq_os.h. */
+/* osq_os_impl.h - core/osq_os.h for XNU. */
 #ifndef OSQ_OS_IMPL_H
 #define OSQ_OS_IMPL_H
 
@@ -16,12 +16,12 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
-/* A spin lock is XNU's to allocate. No publisher runs in an interrupt. */
+/* XNU allocates spin locks. No publisher runs in an interrupt. */
 typedef lck_spin_t *osq_os_lock_t;
 typedef int osq_os_irq_t;
 
 /*
- * osq_ring_lock - made by osq_locks_init, for the one ring that there is.
+ * osq_ring_lock - allocated by osq_locks_init, for the only ring.
  *
  * There is one session at a time, and a session has one ring.
  */
@@ -45,8 +45,8 @@ static inline void osq_os_unlock(osq_os_lock_t *lock, osq_os_irq_t irq)
 }
 
 /*
- * Time that the machine slept is not in it: the clock with it came with
- * macOS 10.12, and this serves 10.10, too.
+ * It does not include time that the machine slept: the clock that does came
+ * with macOS 10.12, and the kext supports 10.10, too.
  */
 static inline u64 osq_os_boot_ns(void)
 {

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * owner.c - the process that opened the device: is this it, and is it dead?
+ * owner.c - is the caller the process that opened the device? Is it dead?
  *
- * A process is known by its task, on which a reference is held, so that no
- * other one can come to be at the same address. Since macOS 10.12 a program
- * that is started by exec gets a task of its own, so it is somebody else;
- * before, it is taken for the one it replaced.
+ * A process is identified by its task. A reference to it is held, so that no
+ * other task can have the same address. Since macOS 10.12 a program that is
+ * started by exec gets a new task, so it is another process here; before, it
+ * cannot be distinguished from the one it replaced.
  *
- * A device is told of its last close only, and of no death: an owner that
- * dies while a child holds the descriptor is found dead by the next open.
+ * XNU reports only a device's last close, and no death: an owner that
+ * dies while a child holds the descriptor is noticed by the next open.
  */
 #include <sys/proc.h>
 
 #include "osq_macos.h"
 
-/* osq_owner_init - the calling process is the owner. */
+/* osq_owner_init - make the calling process the owner. */
 void osq_owner_init(struct osq_owner *owner)
 {
 	owner->task = current_task();
@@ -22,14 +22,14 @@ void osq_owner_init(struct osq_owner *owner)
 	task_reference(owner->task);
 }
 
-/* osq_owner_deinit - forget it. */
+/* osq_owner_deinit - forget the owner. */
 void osq_owner_deinit(struct osq_owner *owner)
 {
 	task_deallocate(owner->task);
 	owner->task = NULL;
 }
 
-/* osq_owner_caller - who calls, as the core knows it: a task. */
+/* osq_owner_caller - return the caller's identity for the core: its task. */
 const void *osq_owner_caller(const struct osq_owner *owner)
 {
 	(void)owner;
@@ -37,10 +37,10 @@ const void *osq_owner_caller(const struct osq_owner *owner)
 }
 
 /*
- * osq_owner_is_dead - has nobody its number any more?
+ * osq_owner_is_dead - does no process have the owner's process id?
  *
- * A process that was given the number since passes for it: no function that
- * a kext may use tells the two apart. Context: may sleep.
+ * A process that was given the id since then passes for the owner: no function
+ * that a kext may use can distinguish them. Context: may sleep.
  */
 bool osq_owner_is_dead(const struct osq_owner *owner)
 {

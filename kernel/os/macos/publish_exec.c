@@ -4,16 +4,16 @@
  * of file operations.
  *
  * It is called after the new image is in place, by the thread that called
- * execve or posix_spawn: with posix_spawn that is the parent's, and so are
- * the ids. Arguments, environment and working directory are not given to a
- * listener; the flags say so.
+ * execve or posix_spawn. With posix_spawn that is the parent's thread, and so
+ * are the ids. A listener gets no arguments, environment and working
+ * directory; the record's flags say so.
  */
 #include <sys/kauth.h>
 #include <sys/vnode.h>
 
 #include "osq_macos.h"
 
-/* kauth's paths are of vn_getpath, which has MAXPATHLEN for them. */
+/* kauth's paths come from vn_getpath, which writes up to MAXPATHLEN bytes. */
 #define PATH_MAX_BYTES 1024u
 #define NS_PER_S 1000000000ll
 
@@ -54,7 +54,7 @@ static void put_attributes(struct osq_exec *exec, const struct vnode_attr *attr)
 	exec->ctime_ns = ns_of(&attr->va_change_time);
 }
 
-/* A file system that does not know them leaves all of these fields 0. */
+/* A file system that does not support them leaves these fields 0. */
 static void put_file(struct osq_exec *exec, vnode_t vnode)
 {
 	vfs_context_t context = vfs_context_create(NULL);
@@ -131,7 +131,7 @@ static int on_fileop(kauth_cred_t cred, void *data, kauth_action_t action,
 	return KAUTH_RESULT_DEFER;
 }
 
-/* osq_publish_exec_init - nothing listens. */
+/* osq_publish_exec_init - begin without a listener. */
 void osq_publish_exec_init(void)
 {
 	memset(&gate, 0, sizeof(gate));
@@ -163,7 +163,7 @@ int osq_publish_exec_start(struct osq_ring *ring, u64 options)
 /*
  * osq_publish_exec_stop - see struct osq_publisher.
  *
- * A callback may still come after this; it finds the gate closed.
+ * A callback may still run after this; it finds the gate closed.
  */
 void osq_publish_exec_stop(void)
 {

@@ -3,10 +3,9 @@
  * publish_file.c - a record for what happens to watched files, from a
  * listener of kauth's scope of file operations.
  *
- * kauth tells of it after it was done, with whole paths, links resolved: it
- * is these that a watch covers, so /private/etc is one and /etc is none. New
- * files and changed attributes it does not tell of, nor what a file's own
- * attributes are.
+ * kauth reports an operation after it was done, with complete and resolved
+ * paths. A watch covers these: /private/etc works, /etc does not. kauth does
+ * not report new files and changed attributes, nor the attributes of a file.
  */
 #include <sys/kauth.h>
 
@@ -22,7 +21,7 @@ _Static_assert(sizeof(struct osq_file) + 2 * PATH_MAX_BYTES <=
 static struct osq_gate gate;
 static kauth_listener_t listener;
 static u64 chosen; /* OSQ_FILE_OPT; atomic */
-/* osq_watch_mutex protects the table, which is another one at each change. */
+/* osq_watch_mutex protects the table, which each change replaces. */
 static struct osq_watches *watches;
 
 static struct osq_path path_of(uintptr_t text)
@@ -91,7 +90,7 @@ static void publish(struct osq_ring *ring, kauth_cred_t cred, u32 action,
 	osq_scratch_put(scratch);
 }
 
-/* What kauth's arguments are, kpi/sys/kauth.h says. */
+/* kpi/sys/kauth.h describes kauth's arguments. */
 static void on_action(struct osq_ring *ring, kauth_cred_t cred,
 		      kauth_action_t action, const uintptr_t *args)
 {
@@ -141,7 +140,7 @@ static int on_fileop(kauth_cred_t cred, void *data, kauth_action_t action,
 	return KAUTH_RESULT_DEFER;
 }
 
-/* Nobody looks at @old any more, which lacks @without in the table now. */
+/* Nobody uses @old any more; its successor does not have @without. */
 static void put_table(struct osq_watches *with, struct osq_watched *without)
 {
 	struct osq_watches *old;
@@ -180,11 +179,11 @@ static int add(const struct osq_watch *watch, const struct osq_path *path)
 }
 
 /*
- * osq_watch_apply - watch a path, or watch it no more.
+ * osq_watch_apply - add or remove a watch.
  *
  * Context: osq_device_mutex is held, files are subscribed to; may sleep.
- * Return: 0; -EINVAL for a value, an action or a path that is not as it
- * should be; -ENOENT when there is nothing to remove; -ENOSPC; -ENOMEM.
+ * Return: 0; -EINVAL for an invalid value, action or path;
+ * -ENOENT when there is nothing to remove; -ENOSPC; -ENOMEM.
  */
 int osq_watch_apply(const struct osq_watch *watch)
 {
@@ -197,7 +196,7 @@ int osq_watch_apply(const struct osq_watch *watch)
 	    (watch->actions & ~OSQ_FILE_OPT_ALL) ||
 	    !watch->on == !!watch->actions)
 		return -EINVAL;
-	if (path.len == 1) /* the root is the empty one */
+	if (path.len == 1) /* the root is empty */
 		path.len = 0;
 	if (watch->on)
 		return add(watch, &path);
@@ -215,7 +214,7 @@ static void drop_watches(void)
 	watches = NULL;
 }
 
-/* osq_publish_file_init - nothing listens, nothing is watched. */
+/* osq_publish_file_init - begin without a listener and without watches. */
 void osq_publish_file_init(void)
 {
 	memset(&gate, 0, sizeof(gate));

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * publish_socket.c - a record for what is done to TCP and UDP sockets, from
+ * publish_socket.c - a record for each operation on TCP and UDP sockets, from
  * socket filters.
  *
  * One filter for each domain and type sees every socket that is made while it
- * is registered; those that were there before it does not see. A filter is
- * asked before the call goes to the protocol, so a connect is IN_PROGRESS
- * here, and its outcome comes as a record of its own. What bind and listen
- * come to is not told.
+ * is registered, but not those that existed before. A filter is
+ * called before the protocol, so a connect is IN_PROGRESS
+ * here, and its outcome has a record of its own. The outcome of bind and
+ * listen is not reported.
  *
- * A close is told by sock_evt_closing, the last moment at which the socket is
- * whole. When a filter is detached, the protocol has let go of the socket:
- * to lock it, as each sock_* function does, is a panic ("tcp_lock: NO PCB!").
+ * A close is reported by sock_evt_closing, the last moment at which the socket
+ * is complete. When a filter is detached, the socket has no PCB any more:
+ * locking it, as each sock_* function does, panics ("tcp_lock: NO PCB!").
  * So there is no sf_detach.
  *
- * sflt_unregister has a thread of XNU's detach the filter from its sockets,
- * and XNU says when the last call into it is over (sf_unregistered). That is
+ * sflt_unregister makes an XNU thread detach the filter from its sockets, and
+ * XNU reports when the last call into it has ended (sf_unregistered). That is
  * after the publisher has stopped: callbacks find the gate closed until then,
  * and the kext is not unloaded before.
  * Source: xnu-11417.101.15, bsd/kern/kpi_socketfilter.c, sflt_termsock and
@@ -117,7 +117,7 @@ static void publish(struct osq_ring *ring, void *cookie, socket_t so,
 	osq_publish(ring, &record->head);
 }
 
-/* Enter the gate, and begin a record, when its action is wanted. */
+/* If the action is wanted, enter the gate and begin a record. */
 static struct osq_ring *begin(struct osq_socket *record, u32 action, u32 status)
 {
 	struct osq_ring *ring = osq_gate_enter(&gate);
@@ -135,7 +135,7 @@ static struct osq_ring *begin(struct osq_socket *record, u32 action, u32 status)
 static errno_t on_attach(void **cookie, socket_t so)
 {
 	(void)so;
-	/* A number, not an address: records show it. */
+	/* A number and not an address, since records contain it. */
 	*cookie = (void *)(uintptr_t)__atomic_add_fetch(&last_cookie, 1,
 							__ATOMIC_RELAXED);
 	return 0;
@@ -149,7 +149,7 @@ static void on_closing(void *cookie, socket_t so)
 
 	ring = begin(&record, OSQ_SOCKET_CLOSE, OSQ_SOCKET_SUCCEEDED);
 	if (ring) {
-		/* The stack may close it, long after its process has gone. */
+		/* The stack may close it long after its process has ended. */
 		record.head.flags = OSQ_FLAG_OTHER_CONTEXT;
 		get_ends(so, &local, &remote);
 		publish(ring, cookie, so, &record, &local, &remote);
@@ -222,7 +222,7 @@ static errno_t on_accept(void *cookie, socket_t listener, socket_t so,
 	return 0;
 }
 
-/* How a connect has ended; an end that was never connected is a failure. */
+/* Report the outcome of a connect; one that never connected has failed. */
 static void on_connected(void *cookie, socket_t so)
 {
 	struct osq_socket record;
@@ -285,7 +285,7 @@ static void remove_filters(u32 count)
 		sflt_unregister(HANDLE_FIRST + count);
 }
 
-/* osq_publish_socket_init - nothing is registered. */
+/* osq_publish_socket_init - begin without a registered filter. */
 void osq_publish_socket_init(void)
 {
 	memset(&gate, 0, sizeof(gate));
@@ -297,7 +297,7 @@ void osq_publish_socket_init(void)
  * osq_publish_socket_start - see struct osq_publisher.
  *
  * Return: 0; -EBUSY while filters of an earlier start are still on sockets;
- * -ENOMEM when XNU refuses one.
+ * -ENOMEM when XNU refuses a filter.
  */
 int osq_publish_socket_start(struct osq_ring *ring, u64 options)
 {

@@ -2,9 +2,9 @@
 /*
  * readers.c - who waits for records, and when they are woken.
  *
- * A reader waits in SYNC. When it asked for a latency, its own sleep has that
- * as its end. select and poll say at once that the device is ready: what a
- * driver would need to make them wait is not open to kexts.
+ * A reader waits in SYNC. If it has set a latency, its own sleep ends after
+ * that. select and poll report at once that the device is ready: kexts have
+ * no access to what a driver needs to make them wait.
  */
 #include <sys/param.h>
 #include <sys/systm.h>
@@ -14,11 +14,11 @@
 #define NS_PER_S 1000000000ull
 
 static u32 sleepers; /* readers that wait; atomic */
-static u32 untimed; /* those of them without an end to their sleep; atomic */
+static u32 untimed; /* those of them that sleep without a timeout; atomic */
 static u64 wakeups; /* atomic */
 static u32 channel; /* only its address matters */
 
-/* osq_readers_init - nobody waits. */
+/* osq_readers_init - begin without a waiting reader. */
 void osq_readers_init(void)
 {
 	__atomic_store_n(&sleepers, 0, __ATOMIC_SEQ_CST);
@@ -28,10 +28,10 @@ void osq_readers_init(void)
 }
 
 /*
- * osq_readers_wake - let all who wait look again.
+ * osq_readers_wake - make all waiting readers check the ring again.
  *
  * Context: may sleep. By taking osq_readers_mutex a wakeup cannot come
- * between a reader's look and its sleep.
+ * between a reader's check and its sleep.
  */
 void osq_readers_wake(void)
 {
@@ -47,16 +47,16 @@ u64 osq_readers_wakeups(void)
 }
 
 /*
- * osq_readers_after_commit - let a reader know of a record, if it is time.
+ * osq_readers_after_commit - wake a reader, if it is time to read.
  *
  * No wakeup is lost. A reader announces itself in sleepers and untimed, and
- * then looks at the ring under ring->lock. A publisher commits under
- * ring->lock, and then looks at the two, here. The fences order each one's
+ * then checks the ring under ring->lock. A publisher commits under
+ * ring->lock, and then checks the two, here. The fences order each one's
  * steps, so one of them sees the other. tests/core/wakeup.pml is the same
  * protocol as a model.
  *
- * The first record of a batch wakes a reader that has a latency but nothing
- * to count it from yet; it goes back to sleep until then.
+ * The first record of a batch wakes a reader with a latency, which did not
+ * know the latency's begin before; it sleeps again until the latency's end.
  *
  * Context: any thread; may sleep.
  */
@@ -84,7 +84,7 @@ bool osq_readers_is_time(struct osq_ring *ring)
 }
 
 /*
- * Sleep until a wakeup, or for @wait_ns when that is not 0.
+ * Sleep until a wakeup, or for @wait_ns if it is not 0.
  *
  * Context: osq_readers_mutex is held, but not while asleep.
  * Return: 0; -EINTR for a signal.
@@ -101,7 +101,7 @@ static int sleep_for(u64 wait_ns)
 	return err && err != EWOULDBLOCK ? -EINTR : 0;
 }
 
-/* One look at the ring, and a sleep when it is not time. As osq_readers_wait. */
+/* Check the ring once, and sleep if it is not time. As osq_readers_wait. */
 static int wait_once(struct osq_session *session, bool *done)
 {
 	enum osq_ready ready;
@@ -123,7 +123,7 @@ static int wait_once(struct osq_session *session, bool *done)
 }
 
 /*
- * osq_readers_wait - return when it is time to read, or the queue is over.
+ * osq_readers_wait - return when it is time to read, or the queue has ended.
  *
  * Context: process; sleeps, without osq_device_mutex.
  * Return: 0; -EINTR for a signal.

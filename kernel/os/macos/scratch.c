@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * scratch.c - where records are encoded before they go into the ring.
+ * scratch.c - buffers in which records are encoded, before the ring.
  *
- * Callbacks are threads that may sleep, so there is no telling how many are
- * encoding at once. There is a fixed number of buffers, each taken by an
- * atomic bit; all taken is a drop of reason NESTED.
+ * Callbacks are threads that may sleep, so any number of them may encode at
+ * once. There is a fixed number of buffers, each taken by an
+ * atomic bit; when all are taken, the record is dropped as NESTED.
  */
 #include <IOKit/IOLib.h>
 
@@ -16,7 +16,7 @@ static struct osq_scratch *buffers; /* BUFFERS of them */
 static u32 taken; /* bit n: buffer n; atomic */
 static int users; /* protected by osq_device_mutex */
 
-/* osq_scratch_init - there are none. */
+/* osq_scratch_init - begin without buffers. */
 void osq_scratch_init(void)
 {
 	buffers = NULL;
@@ -25,7 +25,7 @@ void osq_scratch_init(void)
 }
 
 /*
- * osq_scratch_open - have buffers; each call is undone by osq_scratch_close.
+ * osq_scratch_open - allocate buffers; undone by osq_scratch_close.
  *
  * Context: may sleep; osq_device_mutex is held.
  * Return: 0 or -ENOMEM.
@@ -41,7 +41,7 @@ int osq_scratch_open(void)
 	return -ENOMEM;
 }
 
-/* osq_scratch_close - no encoder of the caller's runs any more. */
+/* osq_scratch_close - free the buffers; no encoder of the caller runs. */
 void osq_scratch_close(void)
 {
 	if (--users)
@@ -50,7 +50,7 @@ void osq_scratch_close(void)
 	buffers = NULL;
 }
 
-/* osq_scratch_get - a buffer, or NULL. Context: any thread. */
+/* osq_scratch_get - return a buffer, or NULL. Context: any thread. */
 struct osq_scratch *osq_scratch_get(void)
 {
 	u32 bit;
@@ -62,7 +62,7 @@ struct osq_scratch *osq_scratch_get(void)
 	return NULL;
 }
 
-/* osq_scratch_put - give it back. */
+/* osq_scratch_put - return the buffer. */
 void osq_scratch_put(struct osq_scratch *scratch)
 {
 	u32 bit = (u32)(scratch - buffers);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* task.c - what all publishers need: ids of the caller, spans, the way out. */
+/* task.c - functions of all publishers: ids, spans, and putting records. */
 #include <sys/proc.h>
 
 #include "osq_macos.h"
 
 /*
  * Thread, CPU and the process's start are 0: no function that a kext may use
- * tells them on every release. Context: any thread.
+ * returns them on every release. Context: any thread.
  */
 void osq_head_fill(struct osq_record *head, u32 len, u16 type)
 {
@@ -19,7 +19,7 @@ void osq_head_fill(struct osq_record *head, u32 len, u16 type)
 
 /*
  * A writer may be preempted between reserve and commit: XNU lets no kext turn
- * that off without a lock. What comes later waits for it; nothing is lost.
+ * that off without a lock. Later records wait for it; nothing is lost.
  */
 void osq_publish(struct osq_ring *ring, struct osq_record *record)
 {
