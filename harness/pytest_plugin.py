@@ -253,6 +253,7 @@ def _mark_end(platform: Platform, guest: Guest, name: str) -> None:
 def _name(nodeid: str) -> str:
     """Return a test's name as KTAP and the kernel log show it: file stem, '::', function."""
     path, _, rest = nodeid.partition("::")
+    # A blank would end the name in a marker of the kernel log, and '#' starts a KTAP directive.
     return f"{Path(path).stem}::{rest}".replace(" ", "_").replace("#", "_")
 
 

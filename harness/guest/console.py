@@ -91,6 +91,7 @@ class Console:
     def close(self) -> None:
         """Stop reading; call it before the domain is destroyed. May be called twice."""
         self._source.close()
+        # A subscriber may close the console from the reading thread, which cannot join itself.
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(_STOP_DEADLINE_S)
             if self._thread.is_alive():
@@ -171,6 +172,7 @@ class Console:
         except OSError as error:
             _LOG.error("the console's file cannot be written: %s", error)
         finally:
+            # A dying kernel may stop in the middle of a line.
             if self._rest:
                 self._take(b"\n")
             with self._news:
@@ -190,6 +192,7 @@ class Console:
                 for number, raw in enumerate(whole)
             ]
             self._lines.extend(fresh)
+            # Under the lock, so that a new subscriber gets each line once and in order.
             for line in fresh:
                 for callback in self._subscribers:
                     callback(line)
@@ -202,6 +205,7 @@ def follow(path: Path, *, alive: Callable[[], bool]) -> Iterator[str]:
     pending: deque[str] = deque([""])
     with path.open("rb") as file:
         while True:
+            # Before the read, so that the bytes of the guest's last moment are read as well.
             going = alive()
             data = file.read(_CHUNK_BYTES)
             pending.extend((pending.pop() + decoder.decode(data)).split("\n"))

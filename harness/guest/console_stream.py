@@ -42,6 +42,7 @@ class ConsoleStream:
         self._conn: Any = libvirt.open(uri)
         try:
             self._stream: Any = self._conn.newStream(libvirt.VIR_STREAM_NONBLOCK)
+            # Take the console over if a dead process has left it open.
             flags = libvirt.VIR_DOMAIN_CONSOLE_FORCE
             self._conn.lookupByName(name).openConsole(None, self._stream, flags)
             self._stream.eventAddCallback(_EVENTS, _dispatch, weakref.ref(self))

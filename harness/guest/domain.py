@@ -213,6 +213,7 @@ class Domain:
 
     def destroy(self) -> None:
         """End the domain; nothing happens when it has already ended."""
+        # First, because an end that the harness causes is no evidence against the guest.
         self._forget_events()
         self._hv.kill_guests()
         _destroy(self._hv, self._handle)
@@ -297,6 +298,7 @@ def _destroy(hv: Hypervisor, handle: Any) -> bool:
     try:
         handle.destroy()
     except libvirt.libvirtError as error:
+        # Either code means that the domain has already ended.
         if error.get_error_code() in {
             libvirt.VIR_ERR_NO_DOMAIN,
             libvirt.VIR_ERR_OPERATION_INVALID,

@@ -39,6 +39,7 @@ def render(spec: DomainSpec) -> str:
     features = ET.SubElement(root, "features")
     ET.SubElement(features, "acpi")
     ET.SubElement(features, "apic")
+    # A memory dump then has the kernel's own description of itself, which drgn needs.
     ET.SubElement(features, "vmcoreinfo", state="on")
     mode = "host-passthrough" if spec.accel is Accel.KVM else "maximum"
     ET.SubElement(root, "cpu", mode=mode)
@@ -78,6 +79,7 @@ def _devices(root: ET.Element, spec: DomainSpec) -> None:
     rng = ET.SubElement(devices, "rng", model="virtio")
     _text(rng, "backend", "/dev/urandom", model="random")
     ET.SubElement(devices, "memballoon", model="none")
+    # The device pvpanic, through which a kernel reports that it panicked.
     ET.SubElement(devices, "panic", model="isa")
     if spec.share is not None:
         _disk(devices, spec.share, "vdc", form="raw", cache="writeback", readonly=True)

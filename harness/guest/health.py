@@ -59,10 +59,10 @@ class Health:
         self._looked_at = 0.0
 
     def check(self) -> None:
-        """Return when nothing shows that the guest has died.
+        """Check that nothing shows that the guest has died.
 
         Raises: GuestCrashed for a kernel that stopped, GuestGone for a guest that powered off or
-            reset, HypervisorDied for a QEMU that ended, GuestHung for a kernel that does not make
+            reset, HypervisorDied for a QEMU that ended, GuestHung for a kernel that makes no
             progress.
         """
         if self.held:
@@ -97,7 +97,7 @@ class Health:
         return True
 
     def check_unspoilt(self, running: str) -> None:
-        """Return when the kernel has reported no fault during a finished test.
+        """Check that the kernel has reported no fault during a finished test.
 
         `running` is the test whose result is still to come, even if its end is already marked in
         the log.

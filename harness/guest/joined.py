@@ -166,7 +166,7 @@ def _read_console(entry: GuestEntry, machine: Domain, watch: LogWatch) -> Iterat
 
 
 def check_free(entry: GuestEntry) -> None:
-    """Return when a guest exists and nobody uses it.
+    """Check that a guest exists and that nobody uses it.
 
     Raises: UsageError that names the user of the guest, or says that it is gone.
     """

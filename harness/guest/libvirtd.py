@@ -47,6 +47,7 @@ _MASK = (
     'mount --bind "$1" /dev/kvm && mount -o remount,bind,ro /dev/kvm || exit 1; shift; exec "$@"'
 )
 
+# A private daemon has no virtlogd for the output of QEMU, and needs no security driver.
 _QEMU_CONF = """\
 stdio_handler = "file"
 security_driver = "none"
@@ -120,12 +121,14 @@ def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
     command = [*_namespace(runtime, mask_kvm=mask_kvm), program, f"--pid-file={pid_file}"]
     with (runtime / "libvirtd.log").open("ab") as log:
         parent = subprocess.Popen(
+            # Isolated: the script uses only the standard library, and no variable changes that.
             [sys.executable, "-I", "-S", str(_PARENT), str(runtime), *command],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             env=_environment(runtime),
             cwd="/",
+            # Ctrl-C in the terminal must not end the daemon before the guest is cleaned up.
             start_new_session=True,
         )
     daemon = Daemon(parent=parent, runtime=runtime, pid=0)
@@ -190,6 +193,7 @@ def _environment(runtime: Path) -> dict[str, str]:
     return {
         "PATH": f"{os.defpath}:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin",
         "HOME": folder,
+        # `hypervisor` looks for hints in libvirt's English messages.
         "LC_ALL": "C",
         "XDG_RUNTIME_DIR": folder,
         "XDG_CONFIG_HOME": folder,

@@ -26,8 +26,10 @@ def main(runtime: Path, command: list[str]) -> int:
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
+    # Python writes to the wakeup descriptor only for signals that have a handler.
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    # After the start, because the daemon would inherit ignored signals.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while daemon.pid not in _collect():

@@ -124,7 +124,7 @@ class Session:
         )
 
     def check_alive(self) -> None:
-        """Return when nothing shows that the guest has died; Health.check lists what it raises."""
+        """Check that nothing shows that the guest has died; Health.check lists what it raises."""
         self.health.check()
 
     def run_script(self, script: str, *, deadline_s: float) -> None:
@@ -170,7 +170,7 @@ class Session:
             raise
 
     def wait_for_last_word(self, *, deadline_s: float) -> None:
-        """Return when the message of the guest's final log check has arrived on the console.
+        """Wait until the result of the guest's final log check arrives on the console.
 
         Raises: ScannerBlind when it does not arrive, since other lines may be missing too.
         """

@@ -77,6 +77,7 @@ def place(
         key=key,
         folder=folder,
         lock=root / "snapshots" / f".{key}.lock",
+        # A restored domain must have the uuid with which it was saved.
         uuid=str(uuid.uuid5(uuid.NAMESPACE_OID, key)),
     )
 

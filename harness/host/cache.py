@@ -52,6 +52,7 @@ def lock(
     """
     with room(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+        # "a+" keeps the holder's name in the file until this process has the lock.
         file = path.open("a+")
     with file:
         end = time.monotonic() + deadline_s
@@ -97,6 +98,7 @@ def publish(final: Path) -> Iterator[Path]:
 def _sweep(final: Path) -> None:
     for stale in final.parent.glob(f".{final.name}.*.tmp"):
         owner = stale.name.split(".")[-2]
+        # The part of the name before .tmp is the process id of its maker: see `publish`.
         if not (owner.isdigit() and psutil.pid_exists(int(owner))):
             shutil.rmtree(stale, ignore_errors=True)
 

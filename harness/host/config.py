@@ -34,6 +34,7 @@ def environment(variables: Mapping[str, str] = os.environ) -> Environment:
     targets = variables.get("HARNESS_TARGETS") or (
         platformdirs.user_config_path("modlab") / "targets"
     )
+    # The sockets below it have paths of at most 107 bytes: see guest.libvirtd.
     base = Path(runtime) if runtime and len(runtime) < 30 else Path("/tmp")  # noqa: S108
     return Environment(
         cache=Path(cache).absolute(),

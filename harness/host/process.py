@@ -68,6 +68,7 @@ def _end(process: subprocess.Popen[bytes]) -> list[str]:
     for child in children:
         with contextlib.suppress(psutil.Error):
             below.append(f"running below: {child.pid} {' '.join(child.cmdline())[:200]}")
+    # pytest prints the stack of every thread when it gets this signal.
     process.send_signal(signal.SIGABRT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_DYING_S)

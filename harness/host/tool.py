@@ -118,6 +118,7 @@ def reading(
         try:
             stream = cast("IO[bytes]", running.stdout)
             yield stream
+            # Only at the end of the stream: a reader that leaves early breaks the tool's pipe.
             if not stream.read(1) and running.wait() != 0:
                 log.seek(0)
                 lines = log.read().decode(errors="backslashreplace").splitlines()
@@ -168,6 +169,7 @@ def _captured(
         try:
             stdout, stderr = running.communicate(around.data, timeout=deadline_s)
         except subprocess.TimeoutExpired as late:
+            # Before the kill, after which its children belong to init.
             below = process.descendants(running.pid)
             running.kill()
             process.kill(below)

@@ -27,6 +27,7 @@ LONGER_FUNCTIONS: dict[str, str] = {
 }
 _GIT_S = 60.0
 _TEXT = {".c", ".h", ".py", ".sh", ".toml", ".yml", ".yaml", ".md", ".cfg", ""}
+# The home folder of the CI's runner is not one machine's.
 _HOME = re.compile(r"/home/(?!runner\b)\w+/[\w.-]|/Users/\w+/")
 _REGISTRY = re.compile(r"https?://([\w.-]+)")
 _KNOWS_THE_PROJECT = ("harness/project/", "harness/tasks/project.py")
