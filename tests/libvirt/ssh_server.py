@@ -22,7 +22,7 @@ import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL
 
 _CHUNK_BYTES = 32768
-# SSH lets a client send so much unread that the network's own buffers are full long before.
+# The window of SSH is large: the buffers of the network are full long before it.
 _WINDOW_BYTES = 1 << 28
 
 

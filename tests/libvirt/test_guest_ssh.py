@@ -74,15 +74,15 @@ def serving(folder: Path, *options: str) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Give a server for the tests of this file."""
-    with serving(tmp_path_factory.mktemp("ssh")) as found:
-        yield found
+    with serving(tmp_path_factory.mktemp("ssh")) as running:
+        yield running
 
 
 @pytest.fixture
 def guest(server: Server) -> Iterator[Guest]:
     """Give a connection."""
-    with Guest.connect(server.endpoint, deadline_s=10, alive=no_news) as found:
-        yield found
+    with Guest.connect(server.endpoint, deadline_s=10, alive=no_news) as connected:
+        yield connected
 
 
 def test_streams_and_status_are_separate(guest: Guest) -> None:
@@ -196,18 +196,18 @@ def test_another_host_key_is_an_error_at_once(server: Server, tmp_path: Path) ->
 
 def test_a_silent_port_is_tried_until_the_deadline(server: Server) -> None:
     """While nothing listens, the connection is tried again and the guest's health is checked."""
-    asked = []
+    checks = []
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         endpoint = replace(server.endpoint, port=closed.getsockname()[1])
 
         with (
             pytest.raises(GuestLost, match="no SSH after 1 s"),
-            Guest.connect(endpoint, deadline_s=1, alive=lambda: asked.append(1)),
+            Guest.connect(endpoint, deadline_s=1, alive=lambda: checks.append(1)),
         ):
             pass
 
-    assert len(asked) >= 3
+    assert len(checks) >= 3
 
 
 def test_a_dead_guest_ends_the_wait_for_ssh(server: Server) -> None:

@@ -35,10 +35,10 @@ def test_the_requirements_over_ssh_are_those_of_this_host(tmp_path: Path) -> Non
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
 
-        found = workflow.requirements(lab)
+        requirements = workflow.requirements(lab)
 
-    assert found == workflow.requirements_of(ThisHost(), System.LINUX, signed=False)
-    assert any(setup.examine(ThisHost()).release in one.what for one in found)
+    assert requirements == workflow.requirements_of(ThisHost(), System.LINUX, signed=False)
+    assert any(setup.examine(ThisHost()).release in one.what for one in requirements)
 
 
 def test_a_restart_that_does_not_happen_is_a_loss(tmp_path: Path) -> None:
@@ -64,9 +64,9 @@ def test_a_linux_target_is_not_taken_for_a_mac(tmp_path: Path) -> None:
 def test_a_missing_module_is_a_usage_error(tmp_path: Path) -> None:
     """The error comes before a connection is made."""
     lab = target_at(tmp_path, 1, "ssh-ed25519 AAAA")
-    asked = Loading(
+    request = Loading(
         target=lab, spec=ModuleSpec(name="m", source=tmp_path), file=tmp_path / "none.ko"
     )
 
     with pytest.raises(UsageError, match="no such module"):
-        workflow.load(asked, lambda _line: None)
+        workflow.load(request, lambda _line: None)

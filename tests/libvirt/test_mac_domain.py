@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
     not all(shutil.which(name, path=_PATH) for name in _NEEDED),
     reason=f"one of {', '.join(_NEEDED)} is not installed",
 )
-# No key of Apple's: 64 characters of ours, with what XML and QEMU each take for their own.
+# Not Apple's key, but 64 characters with those that XML and QEMU treat specially.
 OSK = "not a key, but <64> characters & a comma, as a test needs them: "
 SPEC = mac_domain_xml.MacDomain(
     name="mac-test",
@@ -97,9 +97,9 @@ def hv(tmp_path: Path) -> Iterator[Hypervisor]:
     """Give a private daemon."""
     with (
         tempfile.TemporaryDirectory(prefix="osq-t-") as folder,
-        hypervisor.connect(None, runtime=Path(folder), cache=tmp_path, mask_kvm=True) as found,
+        hypervisor.connect(None, runtime=Path(folder), cache=tmp_path, mask_kvm=True) as private,
     ):
-        yield found
+        yield private
         libvirtd.stop(Path(folder))
 
 
@@ -163,20 +163,20 @@ def test_the_opencore_disk_is_edited_only_while_the_guest_is_off(
     config = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=config)
     disk.replace(target.libvirt.opencore)
-    said: list[str] = []
+    notes: list[str] = []
     power.of(target).start()
     with pytest.raises(UsageError, match="edited while it is off"):
-        workflow.allow(target, said.append)
+        workflow.allow(target, notes.append)
     power.of(target).stop()
 
-    workflow.allow(target, said.append)
+    workflow.allow(target, notes.append)
     edited = opencore_disk.settings(target.libvirt.opencore)
-    workflow.disallow(target, said.append)
+    workflow.disallow(target, notes.append)
 
     assert edited.csr & opencore.KEXT_FLAGS == opencore.KEXT_FLAGS
     assert "debug=0x144" in edited.boot_args
     assert opencore_disk.settings(target.libvirt.opencore) == opencore.read(config)
-    assert any("lowers the target's security" in line for line in said)
+    assert any("lowers the target's security" in line for line in notes)
 
 
 def test_a_missing_file_of_the_user_is_named(target: RemoteSpec) -> None:

@@ -127,7 +127,7 @@ def test_the_console_has_the_first_byte(hv: Hypervisor, spec: DomainSpec, tmp_pa
         console.wait_for("^hello$", deadline_s=_WAIT_S)
         console.write(b"echo\n")
         console.wait_for("^echo$", deadline_s=_WAIT_S)
-        # QEMU writes a byte to its log after it has sent it; killed in between, it never does.
+        # QEMU sends a byte before it logs it; if it is killed in between, the log lacks it.
         end = time.monotonic() + _WAIT_S
         while not (tmp_path / "qemu-one.log").read_bytes().endswith(b"echo\n"):
             assert time.monotonic() < end, "QEMU's log does not end as the console does"
@@ -168,7 +168,7 @@ def test_a_closed_console_leaves_nothing_open(
         assert source.read(1) == b""
         with pytest.raises(HypervisorError, match="closed"):
             source.write(b"x")
-        # The last of a connection goes in the event loop's thread.
+        # The event loop's thread closes the last descriptor of a connection.
         end = time.monotonic() + _WAIT_S
         while len(os.listdir("/proc/self/fd")) > before:
             assert time.monotonic() < end, "descriptors of closed consoles stay open"

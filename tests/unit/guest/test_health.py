@@ -91,11 +91,11 @@ def test_a_panic_that_only_the_console_shows_is_a_crash() -> None:
 def test_a_missing_heartbeat_is_a_hang() -> None:
     """A guest whose heartbeat stopped for longer than the limit hangs."""
     watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 6)
-    asked = health(FakeDomain(), watch)
+    judge = health(FakeDomain(), watch)
 
     with pytest.raises(GuestHung, match="no heartbeat"):
-        asked.check()
-    assert [one.name for one in asked.witnesses()] == ["heartbeat"]
+        judge.check()
+    assert [one.name for one in judge.witnesses()] == ["heartbeat"]
 
 
 def test_a_guest_that_a_debugger_holds_passes_every_check() -> None:
@@ -103,15 +103,15 @@ def test_a_guest_that_a_debugger_holds_passes_every_check() -> None:
     watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 60)
     domain = FakeDomain(now=DomainState.PAUSED)
     holders = [True, False, False]
-    asked = health(domain, watch, held=lambda: holders.pop(0))
+    judge = health(domain, watch, held=lambda: holders.pop(0))
 
-    asked.check()
+    judge.check()
     domain.now = DomainState.RUNNING
-    asked.check()
+    judge.check()
 
     domain.now = DomainState.PAUSED
     with pytest.raises(GuestCrashed, match="paused"):
-        asked.check()
+        judge.check()
 
 
 def test_a_watchdogs_report_is_a_hang() -> None:
@@ -134,12 +134,12 @@ def test_a_lockup_report_ends_when_the_console_is_silent(
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     watch = watching("[    9.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:7]")
-    asked = health(FakeDomain(), watch, silence_s=1e6)
+    judge = health(FakeDomain(), watch, silence_s=1e6)
 
     def looks(*steps_s: float) -> None:
         for step_s in steps_s:
             clock[0] += step_s
-            asked.check()
+            judge.check()
 
     looks(0.1, 600.0, 0.4)
     assert watch.reports == ()
@@ -173,11 +173,11 @@ def test_a_fault_of_a_finished_test_spoils_the_guest() -> None:
         *WARNING,
         "[   10.000000] harness-test-end t::one",
     )
-    asked = health(FakeDomain(), watching(*lines))
+    judge = health(FakeDomain(), watching(*lines))
 
     with pytest.raises(KernelComplained, match="osq_break"):
-        asked.check_unspoilt("")
-    asked.check_unspoilt("t::one")
+        judge.check_unspoilt("")
+    judge.check_unspoilt("t::one")
 
 
 def test_a_fault_while_loading_does_not_stop_the_tests() -> None:
@@ -191,11 +191,11 @@ def test_witnesses_are_listed_in_order_of_time() -> None:
     domain = FakeDomain(
         now=DomainState.CRASHED, events=(DomainEvent(at=now - 1.0, kind="crashed", detail=0),)
     )
-    asked = health(domain, watching(*PANIC, at=now - 0.5))
-    asked.settle()
+    judge = health(domain, watching(*PANIC, at=now - 0.5))
+    judge.settle()
 
-    first, second = asked.witnesses()
+    first, second = judge.witnesses()
 
     assert (first.name, first.after_s) == ("libvirt", 0.0)
     assert (second.name, second.after_s) == ("console", 0.5)
-    assert asked.first_sign_at == now - 1.0
+    assert judge.first_sign_at == now - 1.0

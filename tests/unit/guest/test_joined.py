@@ -137,10 +137,10 @@ def test_a_domain_in_state_crashed_has_crashed(tmp_path: Path) -> None:
 
 def entry(tmp_path: Path) -> GuestEntry:
     """Return the entry of a guest that was left running."""
-    found = GuestEntry(
+    record = GuestEntry(
         run_id=RUN, folder=tmp_path, disk=tmp_path, run=tmp_path, pid=1, target="one"
     )
-    return replace(found, kept=True)
+    return replace(record, kept=True)
 
 
 def test_a_guest_that_is_gone_or_held_is_not_joined(

@@ -115,7 +115,7 @@ def test_a_panic_is_fatal_and_a_warning_is_not() -> None:
     """`fatal` is the report with which the kernel stopped."""
     panic = "[   11.000000] Kernel panic - not syncing: Fatal exception"
 
-    found = fed(*WARNING, panic).fatal
-    assert found is not None
-    assert "panic" in found.title.lower()
+    fatal = fed(*WARNING, panic).fatal
+    assert fatal is not None
+    assert "panic" in fatal.title.lower()
     assert fed(*WARNING).fatal is None

@@ -31,11 +31,13 @@ def test_only_accelerator_and_cpu_are_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Words with blanks stay whole, and 'tcg' elsewhere stays as it is."""
-    found = arguments(
+    passed = arguments(
         tmp_path, monkeypatch, "-name", "guest=a b", "-accel", "tcg", "-machine", "tcg", ""
     )
 
-    assert found == [*("-name", "guest=a b", "-accel", "tcg,thread=single", "-machine", "tcg", "")]
+    assert passed == [
+        *("-name", "guest=a b", "-accel", "tcg,thread=single", "-machine", "tcg", "")
+    ]
 
 
 def test_another_accelerator_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

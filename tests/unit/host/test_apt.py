@@ -19,14 +19,14 @@ Somebody|http://other.example/|bookworm|main
 
 def answer_apt(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list[tuple[str, ...]]:
     """Answer apt's commands by their first matching word; return the list of commands."""
-    asked: list[tuple[str, ...]] = []
+    commands: list[tuple[str, ...]] = []
 
     def output(*command: str) -> str:
-        asked.append(command)
+        commands.append(command)
         return next((text for word, text in answers.items() if word in command), "")
 
     monkeypatch.setattr(apt, "_output", output)
-    return asked
+    return commands
 
 
 def test_only_debians_sources_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,10 +83,10 @@ def test_an_answer_is_remembered_until_apt_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer is stored; a change of apt's state or a damaged file leads to a new question."""
-    asked: list[int] = []
+    questions: list[int] = []
 
     def ask() -> list[str]:
-        asked.append(1)
+        questions.append(1)
         return ["answer"]
 
     for state in (1, 1, 2):
@@ -95,5 +95,5 @@ def test_an_answer_is_remembered_until_apt_changes(
     (tmp_path / "apt" / "question.json").write_text('{"state": [2], "ans')
     apt.cached_answer(tmp_path, "question", ask)
 
-    assert len(asked) == 3
+    assert len(questions) == 3
     assert os.listdir(tmp_path / "apt") == ["question.json"]

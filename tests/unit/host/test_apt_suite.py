@@ -16,10 +16,10 @@ DAY_S = 86400
 @pytest.fixture
 def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Give the host one mirror, and return a list that records each fetch of lists."""
-    found: list[str] = []
+    suites: list[str] = []
     monkeypatch.setattr(apt, "debian_sources", lambda suite: [f"deb http://m {suite} main"])
-    monkeypatch.setattr(apt_suite, "_update", lambda suite, _options: found.append(suite))
-    return found
+    monkeypatch.setattr(apt_suite, "_update", lambda suite, _options: suites.append(suite))
+    return suites
 
 
 def view(root: Path) -> tuple[str, ...]:

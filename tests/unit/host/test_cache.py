@@ -79,7 +79,7 @@ def _hold(path: Path, ready: "multiprocessing.synchronize.Event") -> None:
 
 def test_a_held_lock_names_its_holder_and_a_kill_releases_it(tmp_path: Path) -> None:
     """A wait names the holder, and raises CacheBusy at its deadline; SIGKILL releases the lock."""
-    path, said = tmp_path / "lock", list[str]()
+    path, progress = tmp_path / "lock", list[str]()
     context = multiprocessing.get_context("fork")
     ready = context.Event()
     holder = context.Process(target=_hold, args=(path, ready))
@@ -88,14 +88,14 @@ def test_a_held_lock_names_its_holder_and_a_kill_releases_it(tmp_path: Path) -> 
 
     with (
         pytest.raises(CacheBusy, match=f"process {holder.pid}"),
-        cache.lock(path, what="thing", deadline_s=0.3, progress=said.append),
+        cache.lock(path, what="thing", deadline_s=0.3, progress=progress.append),
     ):
         pass
     holder.kill()
     holder.join(10)
 
-    assert f"process {holder.pid}" in said[0]
-    with cache.lock(path, what="thing", deadline_s=0.3, progress=said.append):
+    assert f"process {holder.pid}" in progress[0]
+    with cache.lock(path, what="thing", deadline_s=0.3, progress=progress.append):
         pass
 
 

@@ -170,14 +170,14 @@ def test_environment_reads_only_what_it_is_given() -> None:
     """Kbuild's variables are kept unless empty; a runtime folder with a long path is not used."""
     variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
 
-    found = config.environment({**variables, "HARNESS_CACHE": "/cache", "NO_COLOR": ""})
+    values = config.environment({**variables, "HARNESS_CACHE": "/cache", "NO_COLOR": ""})
 
-    assert found.kbuild == {"LLVM": "1"}
-    assert found.ci
-    assert not found.color
-    assert found.run is None
-    assert len(str(found.runtime)) < 40
-    assert found.cache == Path("/cache")
+    assert values.kbuild == {"LLVM": "1"}
+    assert values.ci
+    assert not values.color
+    assert values.run is None
+    assert len(str(values.runtime)) < 40
+    assert values.cache == Path("/cache")
 
 
 PACKAGES = """
@@ -203,14 +203,14 @@ def test_packages_are_optional_and_absolute(tmp_path: Path) -> None:
     file = project(tmp_path, GOOD + PACKAGES)
     packaging(tmp_path)
 
-    found = config.load(file).packages
+    packages = config.load(file).packages
 
-    assert found is not None
-    assert (found.debian, found.rpm) == (
+    assert packages is not None
+    assert (packages.debian, packages.rpm) == (
         tmp_path / "packaging/debian",
         tmp_path / "packaging/example.spec",
     )
-    assert found.abi_test_bit == 1 << 31
+    assert packages.abi_test_bit == 1 << 31
     file.write_text(GOOD)
     assert config.load(file).packages is None
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness.host import process
 
-# No other run of this test on the machine has the same.
+# A length that no other run of this test on this machine uses, so that its sleeper can be found.
 _SLEEP_S = f"4321.{os.getpid()}"
 _HANGS = f"""
 import subprocess, time
@@ -23,7 +23,7 @@ def test_hangs():
 """
 
 
-# Far from what happens at once; without what is tested it would be a minute or never.
+# Far above what the tests take; without the tested behaviour they would take a minute or hang.
 _SOON_S = 30.0
 
 
@@ -40,7 +40,7 @@ def test_a_hanging_test_shows_its_stack_and_its_children_are_killed(tmp_path: Pa
     (tmp_path / "test_it.py").write_text(_HANGS)
     (tmp_path / "test_ends.py").write_text("def test_ends():\n    pass\n")
     pytest_ = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
-    # The deadline must not come before pytest has begun, which takes as long as it takes here.
+    # The deadline must not come before pytest has started, so that time is measured first.
     begun = time.monotonic()
     assert process.run((*pytest_, "test_ends.py"), cwd=tmp_path, deadline_s=300.0).status == 0
     deadline_s = 2.0 + 4 * (time.monotonic() - begun)

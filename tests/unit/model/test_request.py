@@ -14,8 +14,8 @@ def test_a_long_run_stretches_tests_and_suites(tmp_path: Path) -> None:
     plain = config.load(project(tmp_path))
     limits = replace(plain.timeouts, test_s=60.0, long_factor=15.0)
 
-    found = for_long_run(replace(plain, timeouts=limits))
+    long = for_long_run(replace(plain, timeouts=limits))
 
-    assert found.timeouts == replace(limits, test_s=900.0)
-    assert [spec.deadline_s for spec in found.tests] == [9000.0, 75.0]
-    assert [spec.name for spec in found.tests] == [spec.name for spec in plain.tests]
+    assert long.timeouts == replace(limits, test_s=900.0)
+    assert [spec.deadline_s for spec in long.tests] == [9000.0, 75.0]
+    assert [spec.name for spec in long.tests] == [spec.name for spec in plain.tests]

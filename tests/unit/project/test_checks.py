@@ -41,18 +41,23 @@ def test_all_steps_run_after_a_failure(tmp_path: Path) -> None:
     """Each step has a result with its output; a missing program is a failure."""
     heard: list[StepResult] = []
 
-    found = {step.name: step for step in checks.run_checks(project=tmp_path, on_step=heard.append)}
+    results = {
+        step.name: step for step in checks.run_checks(project=tmp_path, on_step=heard.append)
+    }
 
-    assert {name: step.passed for name, step in found.items()} == {
+    assert {name: step.passed for name, step in results.items()} == {
         "bad": False,
         "good": True,
         "command": False,
         "missing": False,
     }
-    assert found["command"].output == ("said", "more")
-    assert "not installed" in found["missing"].output[0]
+    assert results["command"].output == ("said", "more")
+    assert "not installed" in results["missing"].output[0]
     assert len(heard) == 4
-    assert checks.lines(found["bad"]).splitlines()[1:] == ["        line one", "        line two"]
+    assert checks.lines(results["bad"]).splitlines()[1:] == [
+        "        line one",
+        "        line two",
+    ]
 
 
 @pytest.mark.usefixtures("steps")
@@ -72,9 +77,9 @@ def test_core_tests_show_what_they_measured(
     script = "echo '# figures'; echo noise; test $1 != layout"
     monkeypatch.setattr(checks, "_CORE", ("sh", "-c", f"shift; {script}", "sh"))
 
-    found = checks.run_core_tests(project=tmp_path, long=False, on_step=lambda _step: None)
+    results = checks.run_core_tests(project=tmp_path, long=False, on_step=lambda _step: None)
 
-    by_name = {step.name: step for step in found}
+    by_name = {step.name: step for step in results}
     assert checks.lines(by_name["mutants"]).splitlines()[1:] == ["        # figures"]
     assert by_name["layout"].output == ("# figures", "noise")
     assert list(by_name)[-1] == "property"

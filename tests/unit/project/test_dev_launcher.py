@@ -70,12 +70,12 @@ def machine(tmp_path: Path) -> Machine:
     """Give a Debian machine with every package."""
     if not Path("/var/lib/dpkg/status").exists():
         pytest.skip("the launcher's package state needs dpkg's own file")
-    found = Machine(tmp_path)
-    found.stub("dpkg-query", "echo installed")
-    found.stub("apt-get")
-    found.stub("apt-cache")
-    found.stub("sudo", '"$@"')
-    return found
+    debian = Machine(tmp_path)
+    debian.stub("dpkg-query", "echo installed")
+    debian.stub("apt-get")
+    debian.stub("apt-cache")
+    debian.stub("sudo", '"$@"')
+    return debian
 
 
 def test_a_complete_machine_runs_the_task_silently(machine: Machine) -> None:
@@ -127,8 +127,8 @@ def test_a_missing_package_is_installed(machine: Machine) -> None:
 
 def test_package_lists_that_are_missing_are_fetched(machine: Machine) -> None:
     """A source without a fetched list would hide its packages."""
-    said = "'http://mirror.example/InRelease' no_such_list_InRelease 0"
-    machine.stub("apt-get", f'case "$1" in --print-uris) echo "{said}" ;; esac')
+    uris = "'http://mirror.example/InRelease' no_such_list_InRelease 0"
+    machine.stub("apt-get", f'case "$1" in --print-uris) echo "{uris}" ;; esac')
 
     machine.run("-y", "doctor")
 

@@ -24,7 +24,7 @@ PAGES = (
     PROJECT / "kernel" / "README.md",
     PROJECT / ".github" / "PULL_REQUEST_TEMPLATE.md",
 )
-# An old release's text shows its own commands.
+# The section of an old release shows the commands of that release.
 _OTHER = {"CHANGELOG.md"}
 _COMMAND = re.compile(r"(?:^|[\s`(])(?:\./dev|(?:\.venv/bin/)?invoke)((?: [^`\n]*)?)")
 _SPAN = re.compile(r"`([^`\n]+)`")
@@ -84,13 +84,13 @@ def parse(words: list[str]) -> None:
     # ./dev itself gives the guest's name of debug-attach its option.
     if words[0] == "debug-attach" and len(words) > 1 and not words[1].startswith("-"):
         words = [words[0], f"--run={words[1]}", *words[2:]]
-    found = Parser(contexts=tasks.namespace.to_contexts()).parse_argv(words)
-    if len(found) > 1:
-        raise ParseError(f"{found[1].name} is taken for a task of its own")
+    contexts = Parser(contexts=tasks.namespace.to_contexts()).parse_argv(words)
+    if len(contexts) > 1:
+        raise ParseError(f"{contexts[1].name} is taken for a task of its own")
 
 
 def test_each_kind_of_page_has_commands() -> None:
-    """Without this the test below could pass with nothing to test."""
+    """The test below would pass without commands, so each kind of page must have some."""
     places = {place.split(":")[0] for place, _ in documented()}
 
     assert {

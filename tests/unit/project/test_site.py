@@ -38,9 +38,9 @@ def test_a_planted_dead_link_is_named(project: Path, link: str, word: str) -> No
     """A missing page, a missing heading and an address from the root are named."""
     (project / "docs" / "index.md").write_text(f"# Start\n\n[next]({link})\n")
 
-    found = objections(project)
+    lines = objections(project)
 
-    assert any(word in line for line in found), found
+    assert any(word in line for line in lines), lines
 
 
 def test_every_kind_of_dead_link_in_html_is_named(tmp_path: Path) -> None:

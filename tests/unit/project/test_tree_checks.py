@@ -83,9 +83,9 @@ def test_a_path_of_one_machine_is_named(tree: Path) -> None:
     (tree / "home.md").write_text("see /home/someone/notes\n")
     (tree / "good.md").write_text("see ~/notes and /usr/bin\n")
 
-    found = sorted(tree_checks.host_paths(tree))
+    lines = sorted(tree_checks.host_paths(tree))
 
-    assert [line.partition(": ")[0] for line in found] == ["here.py:1", "home.md:1"]
+    assert [line.partition(": ")[0] for line in lines] == ["here.py:1", "home.md:1"]
 
 
 def test_a_registrys_host_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +106,9 @@ def test_a_long_file_or_function_is_named(tree: Path) -> None:
     (tree / "long.c").write_text("static int f(int a)\n{\n" + "\ta++;\n" * 40 + "}\n")
     (tree / "huge.h").write_text("\n" * 401)
 
-    found = sorted(tree_checks.size(tree))
+    lines = sorted(tree_checks.size(tree))
 
-    assert found == [
+    assert lines == [
         "huge.h: 401 lines, 400 are allowed",
         "long.c: f has 42 lines, 40 are allowed",
         "long.py: f has 42 lines, 40 are allowed",
@@ -130,8 +130,8 @@ def test_a_long_file_or_function_is_named(tree: Path) -> None:
         ("f'{host} is 127.0.0.1:{port}'", "spells the loopback address"),
     ],
 )
-def test_a_second_way_is_named(tree: Path, line: str, words: str) -> None:
-    """What one module does for all others is reported in any other module, and not in that one."""
+def test_work_of_another_module_is_reported(tree: Path, line: str, words: str) -> None:
+    """A module that itself runs tools, locks files and so on is reported, with exceptions."""
     package = tree / "harness" / "host"
     package.mkdir(parents=True)
     (package / "bad.py").write_text(f"x = {line}\n")

@@ -14,53 +14,57 @@ SEAM = (
     *("osq_os_alloc", "osq_os_free"),
 )
 _FUNCTION = re.compile(r"^(?!static)[a-z][\w \t*]*?\b(osq_\w+)\((?!.*;$)", re.MULTILINE)
-# What one of two files of one name has alone, and why.
+# Functions that only one of two files of the same name has, and why.
 ALONE = {
     ("device.c", "linux"): {
-        "osq_device_peek": "sysfs shows counters; XNU has no such place",
-        "osq_opening_lock": "ioctls are in a file of their own",
-        "osq_opening_unlock": "as osq_opening_lock",
-        "osq_opening_allocate": "as osq_opening_lock",
+        "osq_device_peek": "sysfs shows the counters, and XNU has nothing like sysfs",
+        "osq_opening_lock": "on Linux the ioctls are in a separate file",
+        "osq_opening_unlock": "the same reason as osq_opening_lock",
+        "osq_opening_allocate": "the same reason as osq_opening_lock",
     },
     ("memory.c", "macos"): {
-        "osq_memory_unmap": "XNU's mapping is the driver's to take away",
-        "osq_os_alloc": "inline on Linux, which knows a pointer's size",
-        "osq_os_free": "as osq_os_alloc",
+        "osq_memory_unmap": "on XNU the driver itself must remove a mapping",
+        "osq_os_alloc": "inline on Linux, where freeing needs no size",
+        "osq_os_free": "the same reason as osq_os_alloc",
     },
     ("readers.c", "linux"): {
-        "osq_readers_renew": "a timer of the kernel's runs for waiting readers",
-        "osq_readers_sync": "as osq_readers_renew",
+        "osq_readers_renew": "a kernel timer wakes waiting readers",
+        "osq_readers_sync": "the same reason as osq_readers_renew",
     },
     ("readers.c", "macos"): {
-        "osq_readers_init": "the kext may start on data that has been used",
-        "osq_readers_wait": "the sleep has its own end, with no timer",
+        "osq_readers_init": "the kext's data may still hold values of an earlier start",
+        "osq_readers_wait": "XNU's sleep has a deadline and needs no timer",
     },
-    ("scratch.c", "macos"): {"osq_scratch_init": "the kext may start on data that has been used"},
+    ("scratch.c", "macos"): {
+        "osq_scratch_init": "the kext's data may still hold values of an earlier start"
+    },
     ("task.c", "linux"): {
         "osq_tracepoint_find": "hooks are found by name",
-        "osq_rank_of": "credentials come with a record's subject; XNU has the caller's alone",
-        "osq_rank_of_caller": "as osq_rank_of",
+        "osq_rank_of": "a record has its subject's credentials; XNU has only the caller's",
+        "osq_rank_of_caller": "the same reason as osq_rank_of",
     },
-    ("task.c", "macos"): {"osq_record_append": "static in the publishers there"},
+    ("task.c", "macos"): {
+        "osq_record_append": "on Linux static functions of the publishers do this"
+    },
     ("publish_file.c", "macos"): {
-        "osq_publish_file_init": "the kext may start on data that has been used",
-        "osq_publish_file_may_unload": "nobody waits for kauth's callbacks",
+        "osq_publish_file_init": "the kext's data may still hold values of an earlier start",
+        "osq_publish_file_may_unload": "XNU does not wait for callbacks of kauth that still run",
         "osq_watch_apply": "kauth gives paths; on Linux file systems are marked (watch.c)",
     },
     ("publish_socket.c", "macos"): {
-        "osq_publish_socket_init": "the kext may start on data that has been used",
-        "osq_publish_socket_may_unload": "XNU says when the last filtered socket has gone",
+        "osq_publish_socket_init": "the kext's data may still hold values of an earlier start",
+        "osq_publish_socket_may_unload": "XNU reports when the last filtered socket is gone",
     },
     ("publish_socket.c", "linux"): {
-        "osq_publish_socket_probe": "socket filters are always there",
+        "osq_publish_socket_probe": "on XNU socket filters always exist",
     },
     ("publish_exec.c", "linux"): {
-        "osq_publish_exec_probe": "kauth is always there",
+        "osq_publish_exec_probe": "on XNU kauth always exists",
         "osq_publish_exec_configure": "kauth gives no environment",
     },
     ("publish_exec.c", "macos"): {
-        "osq_publish_exec_init": "the kext may start on data that has been used",
-        "osq_publish_exec_may_unload": "nobody waits for kauth's callbacks",
+        "osq_publish_exec_init": "the kext's data may still hold values of an earlier start",
+        "osq_publish_exec_may_unload": "XNU does not wait for callbacks of kauth that still run",
     },
 }
 
@@ -96,10 +100,10 @@ def test_twins_do_the_same_by_the_same_names(name: str) -> None:
 def test_each_system_implements_the_cores_interface(system: str) -> None:
     """osq_os_impl.h of each system defines every name of core/osq_os.h, and no other."""
     text = (OS / system / "osq_os_impl.h").read_text()
-    asked = set(re.findall(r"osq_os_\w+", (OS.parent / "core" / "osq_os.h").read_text()))
+    interface = set(re.findall(r"osq_os_\w+", (OS.parent / "core" / "osq_os.h").read_text()))
 
     file = {"osq_os_impl"}
-    assert asked - file == set(SEAM)
+    assert interface - file == set(SEAM)
     assert set(re.findall(r"\bosq_os_\w+", text)) - file == set(SEAM)
 
 

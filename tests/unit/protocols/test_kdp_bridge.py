@@ -57,22 +57,22 @@ def bridged(
     machine: PageMachine, interrupt: Callable[[], None] | None = None
 ) -> Iterator[tuple[Debugger, StubServer]]:
     """Give a debugger that is connected to the bridge; both ends are closed at the end."""
-    ours, theirs = socket.socketpair()
-    ours.settimeout(5)
+    near, far = socket.socketpair()
+    near.settimeout(5)
     with (
         StubServer(machine) as stub,
         KdpClient("127.0.0.1", stub.port, timeout_s=1) as client,
     ):
         client.connect()
-        bridge = Bridge(Link(theirs), client, interrupt=interrupt)
+        bridge = Bridge(Link(far), client, interrupt=interrupt)
         thread = threading.Thread(target=bridge.serve)
         thread.start()
         try:
-            with ours:
-                yield Debugger(ours), stub
+            with near:
+                yield Debugger(near), stub
         finally:
             thread.join(5)
-            theirs.close()
+            far.close()
         assert not thread.is_alive()
 
 

@@ -37,7 +37,7 @@ from harness.protocols.kdp.packets import (
 
 R = Request
 KERNEL = 0xFFFFFF8000200000
-# Request, reply?, body, and its bytes after the header, written out from the structures.
+# Request, whether it is the reply, its body, and the body's bytes as the structures define them.
 BODIES: list[tuple[Request, bool, Body, str]] = [
     (
         R.CONNECT,

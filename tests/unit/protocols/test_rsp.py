@@ -36,12 +36,12 @@ def test_run_lengths_are_expanded() -> None:
 
 def test_acknowledgements_and_packets_are_distinguished() -> None:
     """The reader returns acknowledgements, interrupts and notifications, and drops other bytes."""
-    found = pieces(b"+junk-\x03$g#67%Stop:T05#99")
+    kinds = pieces(b"+junk-\x03$g#67%Stop:T05#99")
 
-    assert [piece.kind for piece in found] == [
+    assert [piece.kind for piece in kinds] == [
         Kind.ACK, Kind.NAK, Kind.INTERRUPT, Kind.PACKET, Kind.NOTIFICATION,
     ]  # fmt: skip
-    assert found[3].raw == b"$g#67"
+    assert kinds[3].raw == b"$g#67"
 
 
 @pytest.mark.parametrize("data", [b"$g#68", b"$g#zz", b"$}#7d", b"$* #4a"])
@@ -66,11 +66,11 @@ def test_payloads_survive_any_cut(payloads: list[bytes], step: int) -> None:
     stream = b"+".join(packet(payload) for payload in payloads)
     reader = Reader()
 
-    found = [
+    received = [
         piece.payload
         for start in range(0, len(stream), step)
         for piece in reader.feed(stream[start : start + step])
         if piece.kind is Kind.PACKET
     ]
 
-    assert found == payloads
+    assert received == payloads

@@ -15,7 +15,7 @@ from harness.symbols import elf
 from harness.symbols.paths import shown_path
 from harness.symbols.symbolizer import Symbolizer, source_lines
 
-# Line numbers below are of these texts.
+# The line numbers in the tests below are those of these texts.
 FIRST = """\
 int sink;
 static inline __attribute__((always_inline)) void inner(int *p)
@@ -94,7 +94,7 @@ def address_of_call(source: Path, caller: str, callee: str) -> int:
         ["objdump", "-dr", str(source / "toy.ko")], check=True, capture_output=True, text=True
     ).stdout
     body = text.split(f"<{caller}>:\n", 1)[1].split("\n\n", 1)[0].splitlines()
-    # Calls inside a section are resolved, others have a relocation on the line below.
+    # A call within its section has an address; another has a relocation on the next line.
     at = next(
         number
         for number, line in enumerate(body)
@@ -107,8 +107,8 @@ def address_of_call(source: Path, caller: str, callee: str) -> int:
 
 def symbol(source: Path, name: str, *, at: int = 0) -> elf.Symbol:
     """Return the symbol of this name in the linked file; `at` chooses among several by address."""
-    found = elf.SymbolTable(source / "toy.ko").find(name)
-    return sorted(found, key=lambda one: one.value)[at]
+    symbols = elf.SymbolTable(source / "toy.ko").find(name)
+    return sorted(symbols, key=lambda one: one.value)[at]
 
 
 def test_inlined_function_comes_before_its_caller(lines: Symbolizer, source: Path) -> None:
@@ -244,17 +244,17 @@ def test_report_has_lines_in_every_stack(source: Path) -> None:
     with Symbolizer({"toy": source / "toy.ko"}, roots=(source,)) as symbolizer:
         symbolizer.report(report)
         begun = time.monotonic()
-        found = symbolizer.report(report)
+        explained = symbolizer.report(report)
         warm_s = time.monotonic() - begun
 
-    assert [(one.function, one.place) for one in found.frames] == [
+    assert [(one.function, one.place) for one in explained.frames] == [
         ("inner", "first.c:4"),
         ("outer", "first.c:14"),
         ("inner", "first.c:4"),
         ("outer", "first.c:14"),
         ("last", "second.c:11"),
     ]
-    assert found.place == "first.c:14"
+    assert explained.place == "first.c:14"
     assert warm_s < 0.1
 
 

@@ -49,11 +49,11 @@ def guest(**answers: str | tuple[int, str, str] | Exception) -> tuple[FakeGuest,
 
 def test_proc_modules_is_read() -> None:
     """Name, size, count and users are read, and short lines are ignored."""
-    found = kmod.parse_modules(LOADED + "broken\n")
+    modules = kmod.parse_modules(LOADED + "broken\n")
 
-    assert set(found) == {"m", "plain"}
-    assert (found["m"].references, found["m"].used_by) == (1, ("other",))
-    assert found["plain"].used_by == ()
+    assert set(modules) == {"m", "plain"}
+    assert (modules["m"].references, modules["m"].used_by) == (1, ("other",))
+    assert modules["plain"].used_by == ()
 
 
 def test_loading_passes_parameters_quoted() -> None:
@@ -69,7 +69,7 @@ def test_loading_passes_parameters_quoted() -> None:
 def test_a_refused_load_has_the_kernels_lines_as_evidence() -> None:
     """The message has the text of the errno, and the evidence what the kernel logged meanwhile."""
     words = "insmod: ERROR: could not insert module /run/harness/m.ko: Device or resource busy\n"
-    # The log's clock may be somewhat behind the one that the moment before was read from.
+    # The clock of the log may be behind the clock from which the start of the load was read.
     log = "[    1.0] old\nits rest\n[   11.4] m: no luck\nand why\n"
     _, peer = guest(insmod=(1, f"12.50\n{words}", ""), dmesg=log)
 

@@ -24,8 +24,8 @@ def linux(**values: object) -> LinuxSystem:
 
 def unmet(system: LinuxSystem, *, signed: bool = False) -> list[str]:
     """Return the unmet requirements."""
-    found = rules.requirements(system, signed=signed)
-    return [one.what for one in found if one.state is State.UNMET]
+    requirements = rules.requirements(system, signed=signed)
+    return [one.what for one in requirements if one.state is State.UNMET]
 
 
 def test_a_system_without_obstacles_meets_every_requirement() -> None:
@@ -59,9 +59,9 @@ def test_a_signed_module_passes_lockdown_and_enforcement() -> None:
 
 def test_secure_boot_is_a_note_and_not_an_obstacle() -> None:
     """Lockdown keeps a module out; Secure Boot only tends to turn lockdown on."""
-    found = rules.requirements(linux(secure_boot=True), signed=False)
+    requirements = rules.requirements(linux(secure_boot=True), signed=False)
 
-    assert [one.state for one in found if "Secure Boot" in one.what] == [State.UNKNOWN]
+    assert [one.state for one in requirements if "Secure Boot" in one.what] == [State.UNKNOWN]
 
 
 @pytest.mark.parametrize(

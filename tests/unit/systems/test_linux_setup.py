@@ -93,11 +93,11 @@ class Scripted:
 
 def test_examining_this_host_changes_nothing() -> None:
     """Real commands on this host's kernel give an answer, and change nothing."""
-    found = setup.examine(ThisHost())
+    host = setup.examine(ThisHost())
     session = setup.boot_session(ThisHost())
 
-    assert found.release == ThisHost().run(["uname", "-r"], deadline_s=10).stdout.strip()
-    assert found.lockdown in {"", "none", "integrity", "confidentiality"}
+    assert host.release == ThisHost().run(["uname", "-r"], deadline_s=10).stdout.strip()
+    assert host.lockdown in {"", "none", "integrity", "confidentiality"}
     assert len(session) == 36
 
 
@@ -105,13 +105,13 @@ def test_headers_are_installed_and_removed_again() -> None:
     """--apply records what it installed, and --undo removes only that."""
     shell = Scripted()
 
-    said = setup.allow(shell, signed=False)
+    done = setup.allow(shell, signed=False)
     shell.headers = True
     again = setup.allow(shell, signed=False)
     back = setup.disallow(shell)
     nothing = setup.disallow(shell)
 
-    assert said == ("installed linux-headers-6.1.0; --undo removes it",)
+    assert done == ("installed linux-headers-6.1.0; --undo removes it",)
     assert again == ()
     assert back == ("removed linux-headers-6.1.0",)
     assert nothing[0].startswith("nothing to take back")
@@ -140,11 +140,11 @@ def test_without_grub_the_user_is_told_to_set_the_command_line() -> None:
     """For a guest that is booted directly, the words go into the configuration."""
     shell = Scripted(grub=False)
 
-    said = setup.configure_for_debug(shell, link="ttyS0,115200")
+    instructions = setup.configure_for_debug(shell, link="ttyS0,115200")
 
     assert setup.in_force(shell, link="") == ()
-    assert any('cmdline = "nokaslr"' in line for line in said)
-    assert any("kgdboc" in line and "ttyS0,115200" in line for line in said)
+    assert any('cmdline = "nokaslr"' in line for line in instructions)
+    assert any("kgdboc" in line and "ttyS0,115200" in line for line in instructions)
     assert not any("update-grub" in line for line in shell.changes)
 
 

@@ -98,26 +98,26 @@ def test_the_kernel_debugger_is_allowed_where_unsigned_kexts_are(csr: int, able:
 
 def test_a_release_older_than_the_kext_supports_is_reported() -> None:
     """A line of the requirements says so."""
-    found = rules.requirements(mac(version=(10, 9)), signed=True)
+    requirements = rules.requirements(mac(version=(10, 9)), signed=True)
 
-    assert found[0].state is State.UNMET
-    assert "10.10" in found[0].cure
+    assert requirements[0].state is State.UNMET
+    assert "10.10" in requirements[0].cure
 
 
 def test_macos_26_on_intel_is_noted_as_the_last() -> None:
     """A note says that no later release runs on Intel; it is not an obstacle."""
-    found = rules.requirements(mac(version=(26, 0), csr=1), signed=True)
+    requirements = rules.requirements(mac(version=(26, 0), csr=1), signed=True)
 
-    assert any("last release for Intel" in one.what for one in found)
-    assert met(found)
+    assert any("last release for Intel" in one.what for one in requirements)
+    assert met(requirements)
 
 
 def test_a_cure_names_who_and_warns() -> None:
     """A cure says who can do it, and that it lowers security."""
-    found = rules.requirements(mac(), signed=False)
-    text = [line for one in found for line in lines(one)]
+    requirements = rules.requirements(mac(), signed=False)
+    text = [line for one in requirements for line in lines(one)]
 
-    assert not met(found)
+    assert not met(requirements)
     assert any("MISSING" in line and "without kext signing" in line for line in text)
     assert any("lowers the target's security" in line and "Recovery" in line for line in text)
     assert any("kext-dev-mode=1 has no effect since 10.11" in line for line in text)
@@ -125,6 +125,6 @@ def test_a_cure_names_who_and_warns() -> None:
 
 def test_a_signed_kext_needs_only_approval() -> None:
     """On an Intel Mac a signed kext needs the user's approval and nothing else."""
-    found = rules.requirements(mac(), signed=True)
+    requirements = rules.requirements(mac(), signed=True)
 
-    assert [one.state for one in found] == [State.MET, State.UNKNOWN]
+    assert [one.state for one in requirements] == [State.MET, State.UNKNOWN]

@@ -35,9 +35,9 @@ def test_the_output_of_load_tools_is_understood(
 
 def test_a_refusal_quotes_the_line_with_the_reason() -> None:
     """Of many lines the error quotes the one that names the reason."""
-    said = kext_words.load_meaning("first\n x: (libkern/kext) link error; check\nlast\n", 71)
+    meaning = kext_words.load_meaning("first\n x: (libkern/kext) link error; check\nlast\n", 71)
 
-    assert said.reason == "x: (libkern/kext) link error; check"
+    assert meaning.reason == "x: (libkern/kext) link error; check"
     assert kext_words.load_meaning("", 5).reason == "the tool said nothing"
 
 
@@ -76,13 +76,17 @@ Index Refs Address            Size       Wired      Name (Version) UUID <Linked 
 garbage (x) <150>
 """
 
-    found = kext_list.parse(text)
+    kexts = kext_list.parse(text)
 
-    assert set(found) == {"com.apple.kpi.bsd", "org.example.osq", "org.example.other"}
-    ours = found["org.example.osq"]
-    assert (ours.address, ours.size_bytes, ours.references) == (0xFFFFFF7F83A21000, 0x5000, 1)
-    assert (ours.used_by, ours.version) == (("org.example.other",), "1.0.0")
-    assert found["org.example.other"].address == 0
+    assert set(kexts) == {"com.apple.kpi.bsd", "org.example.osq", "org.example.other"}
+    driver = kexts["org.example.osq"]
+    assert (driver.address, driver.size_bytes, driver.references) == (
+        0xFFFFFF7F83A21000,
+        0x5000,
+        1,
+    )
+    assert (driver.used_by, driver.version) == (("org.example.other",), "1.0.0")
+    assert kexts["org.example.other"].address == 0
 
 
 def packed(text: str) -> bytes:

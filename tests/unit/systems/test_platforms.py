@@ -18,12 +18,12 @@ def functions(module: ModuleType) -> dict[str, list[tuple[object, ...]]]:
     return {
         name: [
             (one.name, one.kind, one.default)
-            for one in inspect.signature(found).parameters.values()
+            for one in inspect.signature(member).parameters.values()
         ]
-        for name, found in vars(module).items()
-        if inspect.isfunction(found)
+        for name, member in vars(module).items()
+        if inspect.isfunction(member)
         and not name.startswith("_")
-        and found.__module__ == module.__name__
+        and member.__module__ == module.__name__
     }
 
 

@@ -84,14 +84,14 @@ def test_a_disk_is_edited_and_restored(
     disk = make_disk(tmp_path, form=form, partitioned=partitioned, config=before)
     original = opencore_disk.settings(disk)
 
-    said = opencore_disk.allow_kexts(disk, debug=("keepsyms=1",))
+    done = opencore_disk.allow_kexts(disk, debug=("keepsyms=1",))
     edited = opencore_disk.settings(disk)
     again = opencore_disk.allow_kexts(disk, debug=("keepsyms=1",))
     back = opencore_disk.undo(disk)
 
     assert original == opencore.Settings(csr=0xF26, boot_args="-v alcid=1")
     assert edited == opencore.Settings(csr=0xF6F, boot_args="-v alcid=1 keepsyms=1")
-    assert "--undo takes it back" in said[0]
+    assert "--undo takes it back" in done[0]
     assert "has it already" in again[0]
     assert "back to csr-active-config 0xf26" in back[0]
     assert opencore_disk.settings(disk) == original
@@ -115,10 +115,10 @@ def test_other_keys_of_the_file_stay() -> None:
     """Other keys are kept, and OpenCore is told to overwrite old values in the NVRAM."""
     wanted = opencore.for_kexts(opencore.read(plistlib.dumps(CONFIG)))
 
-    found = plistlib.loads(opencore.with_settings(plistlib.dumps(CONFIG), wanted))
+    config = plistlib.loads(opencore.with_settings(plistlib.dumps(CONFIG), wanted))
 
-    assert found["Kernel"] == CONFIG["Kernel"]
-    assert found["NVRAM"]["Delete"][APPLE] == ["prev-lang:kbd", "csr-active-config", "boot-args"]
+    assert config["Kernel"] == CONFIG["Kernel"]
+    assert config["NVRAM"]["Delete"][APPLE] == ["prev-lang:kbd", "csr-active-config", "boot-args"]
 
 
 def test_a_disk_without_opencore_is_refused_and_untouched(tmp_path: Path) -> None:

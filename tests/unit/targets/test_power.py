@@ -62,11 +62,11 @@ def test_power_address_and_snapshots_go_through_vmrun(target: RemoteSpec) -> Non
 
     mac.start()
     mac.start()
-    found = mac.address()
+    address = mac.address()
     mac.snapshot("clean")
     mac.revert("clean")
 
-    assert found == "192.168.77.10"
+    assert address == "192.168.77.10"
     assert not mac.is_on()
     assert mac.snapshots() == ("clean",)
     assert target.vmware.vmx.read_text() == before

@@ -31,12 +31,12 @@ def test_the_users_file_overrides_the_shared_one(folders: tuple[Path, Path]) -> 
     images, targets = folders
     (targets / "macos.toml").write_text(OWN + '[libvirt]\ndisk = "mac.qcow2"\n')
 
-    found = target_file.find("macos", images=images, targets=targets)
+    target = target_file.find("macos", images=images, targets=targets)
 
-    assert found is not None
-    assert (found.type, found.system, found.port) == (Kind.SSH, System.MACOS, 2222)
-    assert (found.host, found.key_file) == ("mac.local", targets / "key")
-    assert (found.libvirt.memory_mib, found.libvirt.disk) == (4096, targets / "mac.qcow2")
+    assert target is not None
+    assert (target.type, target.system, target.port) == (Kind.SSH, System.MACOS, 2222)
+    assert (target.host, target.key_file) == ("mac.local", targets / "key")
+    assert (target.libvirt.memory_mib, target.libvirt.disk) == (4096, targets / "mac.qcow2")
 
 
 def test_a_target_may_have_only_a_file_of_the_user(folders: tuple[Path, Path]) -> None:
@@ -45,9 +45,9 @@ def test_a_target_may_have_only_a_file_of_the_user(folders: tuple[Path, Path]) -
     (targets / "lab.toml").write_text('type = "ssh"\nsystem = "linux"\n' + OWN)
 
     assert target_file.names(images=images, targets=targets) == ("lab", "macos")
-    found = target_file.find("lab", images=images, targets=targets)
-    assert found is not None
-    assert found.system is System.LINUX
+    target = target_file.find("lab", images=images, targets=targets)
+    assert target is not None
+    assert target.system is System.LINUX
     assert target_file.find("debian", images=images, targets=targets) is None
     assert target_file.find("nobody", images=images, targets=targets) is None
     assert target_file.find(None, images=images, targets=targets) is None
@@ -98,9 +98,9 @@ def test_missing_values_of_the_user_are_listed(tmp_path: Path) -> None:
 
 def test_the_projects_own_description_is_valid(tmp_path: Path) -> None:
     """Only values of the user are missing in vm-images/macos.toml."""
-    found = target_file.find("macos", images=ROOT / "vm-images", targets=tmp_path)
+    target = target_file.find("macos", images=ROOT / "vm-images", targets=tmp_path)
 
-    assert found is not None
-    assert found.system is System.MACOS
+    assert target is not None
+    assert target.system is System.MACOS
     with pytest.raises(UsageError, match="host, user, host_key"):
-        target_file.endpoint(found)
+        target_file.endpoint(target)

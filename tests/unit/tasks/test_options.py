@@ -27,7 +27,7 @@ OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
     (packaging.packages, packaging.FOR_LINUX, set()),
     (packaging.packages, packaging.FOR_MACOS, set()),
     (guests.guest_stop, guests.STOP_ALL, set()),
-    # The options that choose another way are refused by `chosen_way` itself.
+    # `chosen_way` itself refuses the options that choose another way.
     *(
         (
             debugging.debug_attach,
@@ -50,10 +50,10 @@ def test_every_mode_knows_every_option_of_its_task(
     task: HarnessTask, mode: Mode, elsewhere: set[str]
 ) -> None:
     """Each option is listed in each mode, and no table names an option that does not exist."""
-    known = list(mode.known)
+    listed = list(mode.known)
 
-    assert len(known) == len(set(known))
-    assert set(known) | elsewhere == options_of(task)
+    assert len(listed) == len(set(listed))
+    assert set(listed) | elsewhere == options_of(task)
 
 
 def refusals() -> Iterator[tuple[Mode, str]]:
@@ -94,7 +94,7 @@ def test_a_debugger_without_debug_on_crash_is_an_error() -> None:
     ],
 )
 def test_the_options_choose_the_way_to_debug(given: dict[str, object], way: Way) -> None:
-    """The given options determine one way."""
+    """Each combination of options leads to one way of debugging."""
     assert chosen_way(given, remote=False) is way
 
 
