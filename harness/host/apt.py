@@ -75,7 +75,7 @@ def debian_sources(suite: str) -> list[str]:
 
 
 def own_suite() -> str:
-    """Return the name of the host's own Debian (bookworm), "" on another system."""
+    """Return the suite of the host's own Debian, for example bookworm; "" on another system."""
     file = Path("/etc/os-release")
     lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
     values = dict(line.partition("=")[::2] for line in lines)

@@ -56,9 +56,10 @@ def child_environment(session_file: Path) -> dict[str, str]:
 def load_nearest(start: Path) -> Settings:
     """Return the settings of the nearest pyproject.toml with a [tool.harness] table.
 
-    It is looked for from `start` upwards, and each file is read once. A folder that holds a module
-    and has no such file needs none: its settings are what the module tells.
-    Raises: ConfigError when there is none up to the root of the file system, and as `load` does.
+    The search goes from `start` upwards, and each file is read once. A folder with a module needs
+    no such file: its settings come from the module.
+    Raises: ConfigError when no folder up to the root of the file system has one; whatever `load`
+        raises.
     """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
@@ -70,7 +71,7 @@ def load_nearest(start: Path) -> Settings:
     raise ConfigError(
         start / "pyproject.toml",
         "tool.harness",
-        "no such table here or in a folder above",
+        "neither this folder nor one above it has this table",
         hint="a folder with a module's Makefile, Kbuild or dkms.conf needs none; or write the "
         "table (docs/modules.md), or give --config FILE",
     )
@@ -79,7 +80,7 @@ def load_nearest(start: Path) -> Settings:
 def load(file: Path) -> Settings:
     """Return the settings of one pyproject.toml, with absolute paths and checked names.
 
-    Of a folder without one, they are what the module in it tells.
+    For a folder without that file they come from the module in it.
     Raises: ConfigError for a file that cannot be read, and for any wrong key, type, name or path.
     """
     if file.is_dir():
@@ -102,7 +103,7 @@ def _table(file: Path) -> dict[str, Any] | None:
 
 
 def _settings(file: Path, table: dict[str, Any]) -> Settings:
-    """Return the settings that a table holds, checked; of a folder, what it need not say."""
+    """Return the checked settings of a table; for a folder, those of the module in it."""
     file = file.absolute()
     root = file if file.is_dir() else file.parent
     table = defaults.completed(table, root)

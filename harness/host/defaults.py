@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a configuration need not say: kernels, targets, a first test, how the module is built.
+"""Values that a configuration may leave out: kernels, targets, a first test, the build.
 
-What the project's folder tells (`modules.recipe`) and what ships with the harness is added to the
-table of the file; `config` then checks the whole.
+They come from the project's folder (`modules.recipe`) and from what ships with the harness. They
+are added to the table of the file, and `config` then checks the whole table.
 """
 
 import functools
@@ -27,9 +27,9 @@ def _shipped() -> Table:
 
 
 def completed(table: Table, root: Path) -> Table:
-    """Return the table of a project in the folder `root`, with what it need not say.
+    """Return the table of a project in the folder `root`, with defaults for missing keys.
 
-    What has a wrong type is left as it is, for whoever checks it.
+    A value of a wrong type stays as it is, so that `config` reports it.
     Raises: ConfigError for a dkms.conf that cannot be read.
     """
     shipped = _shipped()
@@ -53,7 +53,7 @@ def _default_target(targets: object) -> str:
 
 
 def _with_image(done: Table) -> Table:
-    """Return the table with an image of the project's given to its default target."""
+    """Return the table with the project's image set in its default target."""
     if "image" not in done:
         return done
     wanted, targets, name = done.pop("image"), done["targets"], done.get("default_target")
@@ -63,32 +63,33 @@ def _with_image(done: Table) -> Table:
 
 
 def _module(table: Table, root: Path) -> Table:
-    """Return the module's table with what the source folder says of it."""
+    """Return the module's table with the values that the source folder gives."""
     if isinstance(table.get("dkms"), str):
         conf = root / table["dkms"]
         if not conf.is_file():
             raise ConfigError(root, "tool.harness.module.dkms", f"no such file: {conf}")
-        return _told(recipe.of_dkms(conf), {"source": str(conf.parent), **table})
+        return _with_recipe(recipe.of_dkms(conf), {"source": str(conf.parent), **table})
     source = table.get("source", ".")
     if not isinstance(source, str) or not (root / source).is_dir():
         return table
-    told = recipe.of_folder(root / source)
-    if told is None or any(key in table for key in _HOW):
-        return table if told is None or "name" in table else {"name": told.name, **table}
-    return _told(told, table)
+    read = recipe.of_folder(root / source)
+    if read is None or any(key in table for key in _HOW):
+        return table if read is None or "name" in table else {"name": read.name, **table}
+    return _with_recipe(read, table)
 
 
-def _told(told: recipe.Recipe, table: Table) -> Table:
+def _with_recipe(read: recipe.Recipe, table: Table) -> Table:
+    """Return the module's table with the build and the names that a recipe gives."""
     done = dict(table)
-    if told.dkms is not None:
-        done["dkms"] = str(told.dkms)
-    elif told.make:
-        done["make"] = told.make
-    elif told.kbuild != ".":
-        done["kbuild"] = told.kbuild
+    if read.dkms is not None:
+        done["dkms"] = str(read.dkms)
+    elif read.make:
+        done["make"] = read.make
+    elif read.kbuild != ".":
+        done["kbuild"] = read.kbuild
     if "name" not in table:
-        done["name"] = told.name
-        done.setdefault("modules", list(told.modules))
+        done["name"] = read.name
+        done.setdefault("modules", list(read.modules))
     return done
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The machine that a guest runs on, as a value: domain XML is made from it and nothing else."""
+"""The machine of a guest as a value, from which the domain XML is made."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,11 @@ from harness.model.settings import Accel
 
 @dataclass(frozen=True, kw_only=True)
 class DomainSpec:
-    """Everything that the domain XML is made from; pure data, no libvirt.
+    """All values that the domain XML is made from. Nothing here knows libvirt.
 
-    `qmp_socket` is a monitor of our own beside libvirt's (drgn reads guest memory through it).
-    `share` is a disk with a copy of a host folder, labelled harness-share. `console_log` is
-    written by QEMU itself, so it goes on when the harness leaves a guest that is kept.
+    `qmp_socket` is a second monitor besides libvirt's; drgn reads guest memory through it. `share`
+    is a disk with a copy of a host folder, labelled harness-share. QEMU itself writes
+    `console_log`, so that it continues when the harness leaves a guest that is kept.
     """
 
     name: str

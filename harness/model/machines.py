@@ -32,12 +32,12 @@ class ImageSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageChange:
-    """An image that is another one and something more; also a NAME.toml with the key `extends`.
+    """An image that extends another one; also a NAME.toml with the key `extends`.
 
     Attributes:
         extends: The name of the other image: one of the project, or one that ships.
         packages: The Debian packages to install besides those of the other image.
-        size_mib: The size of the disk in MiB, when it is not that of the other image.
+        size_mib: The size of the disk in MiB, when it differs from the other image's.
         setup: A shell script to run instead of that of the other image.
     """
 
@@ -51,7 +51,7 @@ class ImageChange:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSpec:
-    """A kernel: a package of Debian, or one of your own. Exactly one of the first four is given.
+    """A kernel: a Debian package or your own kernel. Exactly one of the first four keys is set.
 
     Attributes:
         package: The package linux-image-... that holds the kernel, or depends on it.
@@ -60,9 +60,9 @@ class KernelSpec:
         image: A bzImage without modules. What a guest needs to boot must be built in.
         build: Run make in `tree` before it is used.
         suite: The Debian suite to take it from, trixie for example, when it is not the host's own.
-            The host's apt fetches it all the same.
+            The host's own apt fetches it.
         cc: The compiler of modules for it, gcc-13 for example, when it is not the kernel's own.
-        one_thread: As `one_thread` of a target.
+        one_thread: The same as `one_thread` of a target, for every target with this kernel.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -83,7 +83,7 @@ class TargetSpec:
 
     Attributes:
         image: The image, a file NAME.toml in the folder `images` or one that ships; or a table
-            with `extends` and what is more.
+            with `extends` and further keys.
         kernel: The kernel, a name in `kernels`.
         arch: The architecture of the machine.
         memory_mib: The guest's memory in MiB.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a run ran, as far as code reads it back: to run it again, or to open a dump of its kernel.
+"""What a run tested, for code that runs it again or opens a memory dump of its kernel.
 
-Only data. What only people read of a run is in its report's `facts`.
+What only people read about a run is in its report's `facts`.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """The commit, the tests and the kernel of one run; "" is what the run did not come to know.
+    """The commit, the tests and the kernel of one run; "" is a value that the run did not learn.
 
-    `tree_changed`: files that git tracks differed from `commit`. `expression` is pytest's, "" for
-    every test of the `groups`. `kernel` is the kernel's name in the configuration,
-    `kernel_version` the version of its package.
+    `tree_changed` means that files which git tracks differed from `commit`. `expression` is
+    pytest's -k expression, "" for every test of the `groups`. `kernel` is the kernel's name in
+    the configuration, `kernel_version` the version of its package.
     """
 
     commit: str = ""
@@ -25,7 +25,7 @@ class Provenance:
     kernel_version: str = ""
 
     def described(self) -> dict[str, str]:
-        """Return what is known of it in words, by what it is about."""
+        """Return the known values as text, by their subjects."""
         rows = {
             "kernel": self.kernel_release,
             "kernel name": self.kernel,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a session is asked for, as one value. Only data."""
+"""A request for a session with a guest, as a value."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from harness.model.settings import Accel, Image, Kernel
 
 @dataclass(frozen=True, kw_only=True)
 class SessionRequest:
-    """What is to be opened: the artefacts, the machine, and where this run keeps its things."""
+    """The artefacts and the machine of a session, and the folders of its run."""
 
     run_id: str
     target_name: str

@@ -98,19 +98,19 @@ class ModuleSpec:
     """The module under test: where its source is, how it is built, loaded and recognised.
 
     Attributes:
-        name: The name of the module, without .ko; by default what the source folder says.
+        name: The name of the module, without .ko; by default the one in the source folder.
         source: The folder whose files, without those that git ignores, are copied and built.
         kbuild: The folder in `source` that holds the Kbuild file.
-        dkms: A dkms.conf that says how the module is built. One in `source` is used by itself.
+        dkms: A dkms.conf that says how the module is built. One in `source` is found without this.
         make: A shell command that builds the module, instead of `kbuild`. Commands and parameters
             may name {kdir}, {release}, {build} (the copy) and {source}.
         before: Shell commands that run in the copy before the build.
-        modules: Patterns of further modules of the build to load, each with what it needs of it.
-        needs: Modules of the kernel that are loaded first, besides those that modinfo names.
+        modules: Patterns of further modules of the build to load, with the modules they need.
+        needs: Modules of the kernel that are loaded first, besides those that modinfo lists.
         firmware: Files on the host, by their names below /lib/firmware in the guest.
         build_needs: Debian packages of the build; where this host lacks one, in a build root.
         build_deadline_s: The longest that a build may take, in seconds.
-        parameters: Parameters for insmod. OTHER.parameter is one of another module of the build.
+        parameters: Parameters for insmod. OTHER.parameter belongs to another module of the build.
         devices: Device nodes that must appear after loading.
         companions: Commands, each a list of arguments, that run on the host in the project's root
             after the module is built. They make what the tests need besides the module, for
@@ -282,7 +282,7 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleFile:
-    """One module's file as it is pushed, and the one with symbols."""
+    """The stripped file of one module, which is pushed, and its file with symbols."""
 
     name: str
     stripped: Path
@@ -317,7 +317,7 @@ class ModuleBuild:
         return self.files or (alone,)
 
     def parameters(self, spec: ModuleSpec) -> dict[str, str]:
-        """Return a module's parameters for this build, words in braces replaced."""
+        """Return a module's parameters for this build, with words in braces replaced."""
         return {name: filled(text, self.words) for name, text in spec.parameters.items()}
 
 

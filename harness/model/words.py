@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Words in braces that commands and parameters of a module may name: {kdir}, {release}, ..."""
+"""Replace words in braces, such as {kdir} and {release}, in commands and parameters."""
 
 import re
 from collections.abc import Mapping
 
 
 def filled(text: str, known: Mapping[str, str]) -> str:
-    """Return a text with its known words in braces replaced; other braces are left alone."""
+    """Return a text with its known words in braces replaced; other braces stay."""
     pattern = "|".join(map(re.escape, known)) or "(?!)"
     return re.sub(rf"\{{({pattern})\}}", lambda match: known[match[1]], text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""defaults: what a project need not say is taken from its folder, or from what ships."""
+"""Tests of host.defaults: missing keys get values from the project's folder or shipped ones."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ def project(folder: Path, text: str, makefile: str = "obj-m := hello.o\n") -> Pa
     return file
 
 
-def test_a_folder_without_a_configuration_has_one(tmp_path: Path) -> None:
-    """A Makefile tells the module; kernel, target and first test ship."""
+def test_a_folder_with_a_makefile_needs_no_configuration(tmp_path: Path) -> None:
+    """The Makefile gives the module; kernel, target and first test are shipped."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
 
     settings = config.load_nearest(tmp_path)
@@ -34,24 +34,24 @@ def test_a_folder_without_a_configuration_has_one(tmp_path: Path) -> None:
     assert (defaults.FIRST_TEST / "test_module.py").is_file()
 
 
-def test_a_folder_without_a_module_has_none(tmp_path: Path) -> None:
-    """The hint says what would do."""
+def test_a_folder_without_a_module_needs_a_configuration(tmp_path: Path) -> None:
+    """The error's hint says what would be enough."""
     with pytest.raises(ConfigError) as caught:
         config.load_nearest(tmp_path)
 
     assert "docs/modules.md" in caught.value.hint
 
 
-def test_only_a_name_is_needed(tmp_path: Path) -> None:
-    """And it is not, where the folder tells it."""
+def test_a_configuration_may_have_only_a_name(tmp_path: Path) -> None:
+    """Even the name may be left out when the folder gives it."""
     named = config.load(project(tmp_path, '[tool.harness.module]\nname = "hello"\n'))
     plain = config.load(project(tmp_path, "[tool.harness]\n"))
 
     assert named.module == plain.module
 
 
-def test_a_name_that_is_given_is_loaded_alone(tmp_path: Path) -> None:
-    """Several modules are all loaded only when nobody chose one."""
+def test_a_configured_name_is_loaded_alone(tmp_path: Path) -> None:
+    """All modules of a build are loaded only when no name is configured."""
     text = '[tool.harness.module]\nname = "b"\n'
 
     assert config.load(project(tmp_path, text, "obj-m := a.o b.o\n")).module.modules == ()
@@ -59,8 +59,8 @@ def test_a_name_that_is_given_is_loaded_alone(tmp_path: Path) -> None:
     assert (found.name, found.modules) == ("a", ("*",))
 
 
-def test_a_dkms_conf_elsewhere_is_named(tmp_path: Path) -> None:
-    """Its folder is the source, unless another one is."""
+def test_a_dkms_conf_may_be_in_another_folder(tmp_path: Path) -> None:
+    """The folder of dkms.conf is the source, unless `source` is set."""
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "dkms.conf").write_text(DKMS)
     text = '[tool.harness.module]\ndkms = "deep/dkms.conf"\n'
@@ -91,15 +91,15 @@ def test_a_dkms_conf_elsewhere_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_value_is_named(tmp_path: Path, text: str, key: str) -> None:
-    """File and key, whatever the defaults made of it."""
+    """The error names file and key, also when defaults were added."""
     with pytest.raises(ConfigError) as caught:
         config.load(project(tmp_path, text))
 
     assert key in caught.value.key
 
 
-def test_own_kernels_come_beside_the_shipped_ones(tmp_path: Path) -> None:
-    """Own targets stand instead of the shipped ones; a sole one is the default."""
+def test_configured_kernels_are_added_to_the_shipped_ones(tmp_path: Path) -> None:
+    """Configured targets replace the shipped ones, and the only one is the default."""
     text = (
         '[tool.harness.kernels]\nmine = { package = "linux-image-x" }\n'
         '[tool.harness.targets.t]\nkernel = "mine"\n'
@@ -111,8 +111,8 @@ def test_own_kernels_come_beside_the_shipped_ones(tmp_path: Path) -> None:
     assert (settings.default_target, settings.targets["t"].image) == ("t", "debian-12")
 
 
-def test_an_image_is_extended_in_place(tmp_path: Path) -> None:
-    """It is the default target's."""
+def test_an_image_table_changes_the_default_target(tmp_path: Path) -> None:
+    """The image of the table belongs to the default target."""
     text = '[tool.harness]\nimage = { extends = "debian-12", packages = ["iptables"] }\n'
 
     target = config.load(project(tmp_path, text)).targets["debian-12"]

@@ -185,7 +185,7 @@ def test_a_refused_signature_says_what_to_do(line: str) -> None:
 
 
 def test_an_unknown_parameter_is_a_failure() -> None:
-    """The kernel only warns and loads the module; it is unloaded, and the known ones are told."""
+    """The kernel would only warn, so the module is unloaded; the hint lists its parameters."""
     line = "harness-unknown [    9.1] m: unknown parameter 'a' ignored\n"
     fake, peer = guest(insmod=f"8.50\n{line}")
     fake.answers = {"modinfo -F parm": "b:a number (int)\nc:a word (charp)\n", **fake.answers}
@@ -197,8 +197,8 @@ def test_an_unknown_parameter_is_a_failure() -> None:
     assert "rmmod" in fake.commands[-1]
 
 
-def test_a_symbol_of_another_module_is_told_with_that_module() -> None:
-    """The kernel's own list of symbols says who has it."""
+def test_a_missing_symbol_is_reported_with_the_module_that_has_it() -> None:
+    """The list of symbols of the kernel's modules names that module."""
     words = "insmod: ERROR: could not insert module m.ko: Unknown symbol in module\n"
     fake, peer = guest(insmod=(1, f"8.50\n{words}", ""))
     fake.answers |= {
@@ -212,8 +212,8 @@ def test_a_symbol_of_another_module_is_told_with_that_module() -> None:
     assert 'needs = ["libcrc32c"]' in caught.value.hint
 
 
-def test_what_a_module_needs_of_the_kernel_and_is_not_there_is_told() -> None:
-    """The step that failed is named, not the module in question."""
+def test_a_missing_kernel_module_is_named_in_the_error() -> None:
+    """The error names the failed step, not the module under test."""
     words = (
         "modprobe: FATAL: Module videodev not found in directory /lib/modules/6.1\n"
         "harness-refused modprobe videodev\n"
@@ -227,7 +227,7 @@ def test_what_a_module_needs_of_the_kernel_and_is_not_there_is_told() -> None:
 
 
 def test_everything_that_was_built_is_pushed(tmp_path: Path) -> None:
-    """Every module of the build, the plan of loading them, and firmware."""
+    """Every built module, the plan for loading them and the firmware are pushed."""
     pushed: list[PushSpec] = []
 
     class Pusher(FakeGuest):

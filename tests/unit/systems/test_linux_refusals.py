@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""refusals: what a kernel logs when it refuses a module becomes a cause and a cure."""
+"""Tests of refusals: a line of the kernel that refuses a module becomes a cause and a cure."""
 
 import pytest
 
@@ -26,27 +26,27 @@ MAGIC = "m: version magic '6.1.0-9 SMP ' should be '6.12.0-1 SMP '"
         ("", "Lockdown: insmod: unsigned module loading is restricted", "signed with a key"),
     ],
 )
-def test_a_refusal_has_a_cause(words: str, line: str, says: str) -> None:
-    """Each of the kernel's reasons is told with what helps."""
+def test_each_refusal_has_a_cause_and_a_cure(words: str, line: str, says: str) -> None:
+    """Each reason that the kernel logs is reported with what helps."""
     assert says in refusals.hint(Refusal(module="m", words=words, log=("noise", line)))
 
 
-def test_a_built_in_name_is_told_so() -> None:
-    """What is built in cannot be unloaded to make room."""
+def test_the_name_of_a_built_in_module_is_reported() -> None:
+    """A built-in module cannot be unloaded to make room."""
     found = refusals.hint(Refusal(module="m", words="File exists", built_in=True))
 
     assert "already (built in)" in found
 
 
 def test_another_line_is_no_refusal() -> None:
-    """A tainting line is no refusal, and an errno alone proves nothing."""
+    """A taint message is not a refusal, and an errno alone proves nothing."""
     line = "m: module verification failed: signature and/or required key missing - tainting kernel"
 
     assert refusals.hint(Refusal(module="m", words="Invalid argument", log=(line,))) == ""
 
 
 def test_ignored_parameters_are_found() -> None:
-    """By their names, each once."""
+    """Unknown parameters are returned by name, each once."""
     line = "[  1.0] m: unknown parameter 'a' ignored"
 
     assert refusals.unknown_parameters((line, line, "other")) == ("a",)
