@@ -27,6 +27,8 @@ from harness.symbols import elf
 
 Progress = Callable[[str], None]
 
+# Raised when what a build leaves beside its modules changes.
+_FORMAT = "2"
 _COMPANION_S = 600.0
 # objtool says so when it gives up on a function; it then drops the unwind data of the whole
 # module, and every frame of a later backtrace is a guess.
@@ -287,6 +289,13 @@ def _inputs(job: Job) -> str:
     spec = job.spec
     told = (spec.kbuild, spec.make, spec.before, spec.modules, spec.needs, spec.firmware)
     variables = [f"{name}={value}" for name, value in sorted(job.variables.items())]
-    words = [job.kernel.key, str(job.kdir), str(spec.known_as or ""), repr(told), repr(job.conf)]
+    words = [
+        _FORMAT,
+        job.kernel.key,
+        str(job.kdir),
+        str(spec.known_as or ""),
+        repr(told),
+        repr(job.conf),
+    ]
     words += [job.kernel.build_root.name if job.kernel.build_root else "", *variables]
     return cache.key_of(*words, *source_copy.contents(spec.source))

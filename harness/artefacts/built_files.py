@@ -14,6 +14,8 @@ from harness.modules.modinfo import ModInfo
 from harness.modules.recipe import plain
 
 _STRIP_S = 120.0
+# Where modules lie in a guest.
+GUEST_FOLDER = "/run/harness"
 _INSMOD = "insmod "
 
 
@@ -42,6 +44,8 @@ def collect(job: Job, folder: Path) -> None:
         tool.run(strip, deadline_s=_STRIP_S, error=BuildError)
     plan = modinfo.load_plan(order, job.spec.needs)
     plan_file(folder, job.spec.name).write_text(plan)
+    conf = modinfo.modprobe_conf(order, GUEST_FOLDER)
+    plan_file(folder, job.spec.name).with_suffix(".conf").write_text(conf)
     wanted = [file for one in order for file in _firmware(job, one)]
     facts = {
         "files": {one.name: str(one.file.relative_to(job.source)) for one in order},

@@ -25,6 +25,7 @@ class ModInfo:
     depends: tuple[str, ...] = ()
     soft: tuple[str, ...] = ()
     firmware: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     vermagic: str = ""
 
     @property
@@ -76,6 +77,7 @@ def _info(block: Mapping[str, list[str]]) -> ModInfo:
         depends=tuple(plain(name) for name in depends if name),
         soft=tuple(_before(block.get("softdep", ()))),
         firmware=tuple(block.get("firmware", ())),
+        aliases=tuple(name for name in block.get("alias", ()) if ":" not in name),
         vermagic=(block.get("vermagic") or [""])[0],
     )
 
@@ -130,3 +132,20 @@ def load_plan(order: Sequence[ModInfo], needs: Sequence[str] = ()) -> str:
     steps += [f"try {name}" for name in dict.fromkeys(soft) if name not in {*ours, *hard}]
     steps += [f"insmod {one.name}" for one in order]
     return "".join(f"{step}\n" for step in steps)
+
+
+def modprobe_conf(order: Sequence[ModInfo], folder: str) -> str:
+    """Return a file for /etc/modprobe.d by which a guest finds the modules in one of its folders.
+
+    Some modules ask for others while they run, by a name or an alias (request_module).
+    Source: modprobe.d(5), "install"; the command also needs what modinfo says of dependencies.
+    """
+    lines = []
+    for one in order:
+        name = plain(one.name)
+        lines += [f"alias {alias} {name}" for alias in one.aliases]
+        needs = " ".join(dict.fromkeys((*one.soft, *one.depends)))
+        before = f"for need in {needs}; do /sbin/modprobe $need; done; " if needs else ""
+        file = f"{folder}/{one.name}"
+        lines.append(f"install {name} {before}/sbin/insmod {file}.ko && : > {file}.in")
+    return "".join(f"{line}\n" for line in lines)

@@ -88,6 +88,9 @@ def push_modules(
         if build.plan is not None:
             target = load_script.plan_path(spec.name)
             files.append(PushSpec(source=build.plan, target=target, mode=0o600))
+            conf = build.plan.with_suffix(".conf")
+            target = f"/etc/modprobe.d/harness-{spec.name}.conf"
+            files += [PushSpec(source=conf, target=target, mode=0o644)] if conf.is_file() else []
         files += (*build.firmware, *spec.push)
     guest.push(files, deadline_s=deadline_s)
 

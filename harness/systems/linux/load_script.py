@@ -31,7 +31,9 @@ def load(name: str, parameters: Mapping[str, str]) -> str:
     """Return a script that carries out a module's plan; without one it loads the module alone.
 
     It prints the uptime, then the tools' words. A step that fails ends it with what was loaded
-    taken back. `parameters` are the module's own; 'OTHER.parameter' is another module's.
+    taken back. A module beside the one in question may refuse this kernel or machine: it leaves a
+    file NAME.out, and loading goes on. `parameters` are the module's own; 'OTHER.parameter' is
+    another module's.
     """
     cases = "".join(
         f"\t\t{shlex.quote(one)}) step {_insmod(one, parameters, name)} ;;\n"
@@ -41,6 +43,7 @@ def load(name: str, parameters: Mapping[str, str]) -> str:
         folder=FOLDER,
         plan=plan_path(name),
         alone=shlex.quote(f"insmod {name}"),
+        name=shlex.quote(name),
         cases=cases,
         refused=REFUSED,
         unknown=_tell_unknown(parameters),
@@ -103,7 +106,11 @@ while read -r how name <&3; do
 		[ -e "{folder}/$name.in" ] && is_in "$name" && continue
 		case $name in
 {cases}		*) step insmod "{folder}/$name.ko" ;;
-		esac || refuse insmod "$name"
+		esac || {{
+			[ "$name" = {name} ] && refuse insmod "$name"
+			: > "{folder}/$name.out"
+			continue
+		}}
 		: > "{folder}/$name.in"
 		loaded="$name $loaded"
 		;;

@@ -60,6 +60,17 @@ def test_the_plan_has_the_kernels_modules_first() -> None:
     ]
 
 
+def test_modules_find_each_other_while_they_run() -> None:
+    """By name and alias, with what they need; an alias of hardware is udev's business."""
+    (found,) = modinfo.parse("filename: /o/a-b.ko\nalias: ipt_X\nalias: pci:v1*\ndepends: c\n")
+
+    alias, install = modinfo.modprobe_conf((found,), "/run/h").splitlines()
+
+    assert alias == "alias ipt_X a_b"
+    assert install.startswith("install a_b for need in c; do /sbin/modprobe $need; done; ")
+    assert install.endswith("/sbin/insmod /run/h/a-b.ko && : > /run/h/a-b.in")
+
+
 def test_what_is_no_module_is_refused(tmp_path: Path) -> None:
     """Modinfo's own words are the evidence."""
     file = tmp_path / "a.ko"
