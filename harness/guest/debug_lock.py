@@ -37,6 +37,6 @@ def hold(folder: Path) -> Iterator[None]:
         yield
 
 
-def held(folder: Path) -> bool:
+def is_held(folder: Path) -> bool:
     """Return whether a debugger holds the guest of a run now."""
     return file_lock.is_locked(folder / _LOCK)

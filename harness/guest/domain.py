@@ -86,7 +86,7 @@ class DomainEvent:
     detail: int
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """A description of the event."""
         end = _ENDS.get(self.detail) if self.kind == "stopped" else None
         return f"the guest {self.kind}" + (f" ({end.value})" if end else "")

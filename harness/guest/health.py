@@ -130,7 +130,7 @@ class Health:
         """Return what every witness reported against the guest, the earliest first."""
         statements = list(self._noted)
         statements += [
-            (event.at, "libvirt", event.described)
+            (event.at, "libvirt", event.description)
             for event in self._domain.events
             if event.kind in _UNWANTED_EVENTS
         ]

@@ -179,7 +179,7 @@ def check_free(entry: GuestEntry) -> None:
             f"run {entry.run_id} still uses its guest (process {entry.pid})",
             hint="a run explains its guest itself; wait for its end",
         )
-    if debug_lock.held(entry.folder):
+    if debug_lock.is_held(entry.folder):
         raise UsageError(
             f"a debugger holds the guest of run {entry.run_id}", hint="quit that debugger first"
         )

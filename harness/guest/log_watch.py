@@ -138,7 +138,7 @@ class LogWatch:
             return test in self._finished
 
     @property
-    def sees(self) -> bool:
+    def sees_faults(self) -> bool:
         """Whether the planted line was received and reported, so that a fault would be too."""
         with self._lock:
             return self._canary_seen and self._canary_reported

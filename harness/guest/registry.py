@@ -95,7 +95,7 @@ def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
 
 
 @contextmanager
-def place(runtime: Path, prefix: str) -> Iterator[Path]:
+def hold_folder(runtime: Path, prefix: str) -> Iterator[Path]:
     """Give a short folder for sockets that only this user can enter; it is removed at the end.
 
     It is locked like a run's entry, so that `broken_folders` finds the folder of a killed process.

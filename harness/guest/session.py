@@ -119,7 +119,7 @@ class Session:
             marks=watch.marks,
             line_count=watch.line_count,
             beats=watch.beats,
-            planted_seen=watch.sees,
+            planted_seen=watch.sees_faults,
             objection=self.health.objection(),
         )
 
@@ -314,7 +314,7 @@ def _start(session: Session, stack: ExitStack, domain: Domain) -> None:
         watch=watch,
         silence_s=session.deadline(session.request.timeouts.silence_s),
         console_file=file,
-        held=lambda: debug_lock.held(session.entry.folder),
+        held=lambda: debug_lock.is_held(session.entry.folder),
     )
     domain.resume()
 
@@ -352,7 +352,7 @@ def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
             progress("there is no saved guest yet: booting one to save it")
             _make_snapshot(session, saved)
     overlay = session.entry.disk / _OVERLAY
-    snapshot.layer(request.image, saved, overlay)
+    snapshot.create_overlay(request.image, saved, overlay)
     spec = _spec(session, uuid=saved.uuid, overlay=overlay, log=QEMU_CONSOLE)
     try:
         domain = Domain.restore(session.hv, saved.memory, render(spec))

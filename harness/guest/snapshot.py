@@ -90,7 +90,7 @@ def making(snapshot: Snapshot) -> Iterator[Path]:
         yield folder
 
 
-def layer(base: Image, snapshot: Snapshot, overlay: Path) -> None:
+def create_overlay(base: Image, snapshot: Snapshot, overlay: Path) -> None:
     """Create the overlay of a run on top of the snapshot's overlay, which is not changed."""
     image.make_overlay(replace(base, disk=snapshot.overlay), overlay)
 

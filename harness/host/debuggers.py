@@ -35,7 +35,7 @@ class Program:
     major: int
 
 
-def installed(search: Sequence[Path]) -> list[Program]:
+def list_installed(search: Sequence[Path]) -> list[Program]:
     """Return every debugger in these folders, the newest of each kind first."""
     programs: dict[tuple[Debugger, Path], Program] = {}
     for folder in search:
@@ -58,7 +58,7 @@ def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
     kinds = {"auto": (Debugger.GDB, Debugger.LLDB)} | {one.value: (one,) for one in Debugger}
     if wanted not in kinds:
         raise UsageError(f"--debugger {wanted}: lldb, gdb or auto is expected")
-    programs = installed(search if search is not None else _path())
+    programs = list_installed(search if search is not None else _path())
     for kind in kinds[wanted]:
         for program in programs:
             if program.debugger is kind:

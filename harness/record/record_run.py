@@ -231,7 +231,7 @@ def _run_guest(
 ) -> _Life:
     """Run the guest until it ends or the deadline has passed."""
     view.stage("guest: boot")
-    with registry.place(request.environment.runtime, "record") as place:
+    with registry.hold_folder(request.environment.runtime, "record") as place:
         names = (*_FILES, recording.CONSOLE)
         line = recording.arguments(
             machine,

@@ -61,7 +61,7 @@ def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[
     _check(found, run, recorder)
     later = recording.AT_LOAD in found.states and not from_boot
     state = recording.AT_LOAD if later else recording.AT_START
-    with _copy(run) as files, registry.place(runtime, "replay") as place:
+    with _copy(run) as files, registry.hold_folder(runtime, "replay") as place:
         stub, qmp = place / "gdb", place / "qmp"
         line = recording.arguments(
             found.machine, Mode.REPLAY, files=files, state=state, control={"gdb": stub, "qmp": qmp}

@@ -164,7 +164,7 @@ def _last_words(request: KernelTestRequest, live: Session, record: RunRecord) ->
     record.guest_word = faults[0] if faults else ""
     if not faults:
         live.wait_for_last_word(deadline_s=live.deadline(request.settings.timeouts.silence_s))
-    if not live.watch.sees:
+    if not live.watch.sees_faults:
         raise ScannerBlind("the planted kernel line did not reach the console's scanner")
     if live.watch.beats < 1:
         raise ScannerBlind("no heartbeat of the guest's kernel reached the console")

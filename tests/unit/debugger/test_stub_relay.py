@@ -236,13 +236,13 @@ def test_a_stub_that_does_not_open_is_an_error(tmp_path: Path) -> None:
 
 def test_one_debugger_holds_a_guest(tmp_path: Path) -> None:
     """A second one is told whose process holds it; afterwards it is free."""
-    assert not debug_lock.held(tmp_path)
+    assert not debug_lock.is_held(tmp_path)
     with debug_lock.hold(tmp_path):
-        assert debug_lock.held(tmp_path)
+        assert debug_lock.is_held(tmp_path)
         with (
             pytest.raises(UsageError, match=r"held by a debugger, process \d+"),
             debug_lock.hold(tmp_path),
         ):
             pass
 
-    assert not debug_lock.held(tmp_path)
+    assert not debug_lock.is_held(tmp_path)

@@ -75,21 +75,21 @@ def test_an_explained_report_is_dropped_once() -> None:
 
 
 def test_the_planted_line_proves_that_faults_are_seen() -> None:
-    """The planted line makes `sees` True, and adds no report."""
+    """The planted line makes `sees_faults` True, and adds no report."""
     planted = (
         f"[    1.000000] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"
     )
 
-    assert fed(planted).sees
+    assert fed(planted).sees_faults
     assert fed(planted).reports == ()
 
 
-def test_sees_is_false_without_the_planted_line() -> None:
-    """No planted line, or the one of another run, leaves `sees` False."""
+def test_sees_faults_is_false_without_the_planted_line() -> None:
+    """No planted line, or the one of another run, leaves `sees_faults` False."""
     foreign = "[    1.000000] harness-canary ffff: WARNING: planted by the harness, not a fault"
 
-    assert not fed("[    1.000000] hello").sees
-    assert not fed(foreign).sees
+    assert not fed("[    1.000000] hello").sees_faults
+    assert not fed(foreign).sees_faults
 
 
 def test_only_heartbeats_of_this_run_count() -> None:

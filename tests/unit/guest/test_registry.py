@@ -104,7 +104,7 @@ def test_run_ids_sort_by_time_and_differ() -> None:
 
 def test_a_place_is_private_locked_and_removed(tmp_path: Path) -> None:
     """Only this user can enter the folder, a sweep skips it, and it is removed with its block."""
-    with registry.place(tmp_path / "runtime", "replay") as folder:
+    with registry.hold_folder(tmp_path / "runtime", "replay") as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert folder.name.startswith("replay-")
         assert registry.is_owned(folder)
