@@ -5,11 +5,10 @@ from collections import Counter
 
 from harness.pytest_plugin import Driver
 from harness.systems.ssh import Guest
-from tests.guest.file_log import NO_PATH
+from tests.guest.file_log import NO_PATH, OTHER_NAME
 from tests.guest.tailing import Record, Tailing
 
 USER = "setpriv --reuid 1000 --regid 1000 --clear-groups"
-OTHER_NAME = 0x2000
 TOP = "/var/tmp/osqevade"
 # As many folders are climbed; kernel/os/linux/osq_file.h has OSQ_CLIMB_MAX.
 CLIMBED = 512

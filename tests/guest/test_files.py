@@ -125,8 +125,10 @@ def must_see_bad_logs(told: list[Event], done: list[Event]) -> None:
 def test_what_is_missing_was_counted_as_dropped(guest: Guest, tail: Tailing) -> None:
     """A reader that is asleep and a small ring: told and dropped are exactly what was done."""
     watches = " ".join(f"--watch {one}" for one in WATCHED)
+    # Modifications are told as often as time goes by.
+    actions = " ".join(f"--action {one}" for one in sorted(ACTIONS))
 
-    with tail(f"{watches} --ring-bytes 32768") as running:
+    with tail(f"{watches} {actions} --ring-bytes 32768") as running:
         guest.run("pkill -STOP -x osqtail", deadline_s=20)
         guest.run(work(100, "in"), deadline_s=RUN_S)
         guest.run("pkill -CONT -x osqtail", deadline_s=20)

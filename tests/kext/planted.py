@@ -17,16 +17,16 @@ class Planted:
 PLANTED: dict[str, Planted] = {
     "allocation-under-spin-lock": Planted(
         file="core/osq_ring.c",
-        old="	claim(ring, OSQ_TYPE_LOST, sizeof(*lost), &slot);\n",
-        new="	claim(ring, OSQ_TYPE_LOST, sizeof(*lost), &slot);\n"
+        old="	claim(ring, OSQ_TYPE_LOST, sizeof(*lost), ts_boot_ns, &slot);\n",
+        new="	claim(ring, OSQ_TYPE_LOST, sizeof(*lost), ts_boot_ns, &slot);\n"
         "	osq_os_free(osq_os_alloc(16));\n",
         message="_IOMalloc, which may sleep, in a spin lock",
     ),
     "missing-unlock": Planted(
         file="core/osq_ring.c",
-        old="	advance(ring);\n	osq_os_unlock(&ring->lock, irq);\n}\n\n"
+        old="	osq_ring_advance(ring);\n	osq_os_unlock(&ring->lock, irq);\n}\n\n"
         "/*\n * osq_ring_discard",
-        new="	advance(ring);\n	(void)irq;\n}\n\n/*\n * osq_ring_discard",
+        new="	osq_ring_advance(ring);\n	(void)irq;\n}\n\n/*\n * osq_ring_discard",
         message="returns with 1 locks held",
     ),
     "missing-unlock-of-mutex": Planted(
@@ -223,13 +223,13 @@ SHARED: dict[str, Planted] = {
         file="core/osq_ring.c",
         old="	lost->last_seq = total->attempts;\n",
         new="	lost->last_seq = total->attempts - 1;\n",
-        message="(30, 39) == (30, 40)",
+        message="(26, 39) == (26, 40)",
     ),
     "the_ring_goes_round": PLANTED["missing-wrap-check"],
     "a_waiting_reader_is_woken": Planted(
         file="os/macos/task.c",
-        old="	osq_ring_put(ring, record);\n	osq_readers_after_commit(ring);\n",
-        new="	osq_ring_put(ring, record);\n",
+        old="OSQ_RANK_ANY);\n	osq_readers_after_commit(ring);\n",
+        new="OSQ_RANK_ANY);\n",
         message="deadlock",
     ),
     "a_reader_that_may_not_wait_is_told": Planted(

@@ -23,9 +23,9 @@ void osq_head_fill(struct osq_record *head, u32 len, u16 type)
  */
 void osq_publish(struct osq_ring *ring, struct osq_record *record)
 {
-	osq_ring_put(ring, record,
-		     kauth_cred_getruid(kauth_cred_get()) ? OSQ_RANK_ANY
-							  : OSQ_RANK_ROOT);
+	bool is_root = !kauth_cred_getruid(kauth_cred_get());
+
+	osq_ring_put(ring, record, is_root ? OSQ_RANK_ROOT : OSQ_RANK_ANY);
 	osq_readers_after_commit(ring);
 }
 
