@@ -204,7 +204,7 @@ def _write_reason(folder: Path, text: str) -> None:
 
 
 def _says_full(error: Exception) -> bool:
-    """Return whether an error reports a full disk, ours or QEMU's, which only says so in text."""
+    """Return whether an error means a full disk: by its number, or by QEMU's message."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     return os.strerror(errno.ENOSPC) in str(error)

@@ -8,7 +8,7 @@
 
 #include "osq_filter.h"
 
-/* An eighth of a ring is for what must not be crowded out. */
+/* An eighth of a ring is kept for records of higher ranks. */
 #define OSQ_RING_KEPT_SHARE 8u
 
 /* Count the calls that a publisher's hook has missed since the last count. */

@@ -129,7 +129,7 @@ bool osq_filter_has_path(const struct osq_filter *filter, const char *path,
 }
 
 /*
- * What its own root makes of a path is its own doing: that may let it in, for
+ * A process can change paths by its own root. That may let a record in, for
  * a file system that is mounted below a listed path, and never keeps it out.
  */
 static bool is_shown_inside(const struct osq_filter *filter,

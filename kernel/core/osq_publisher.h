@@ -46,8 +46,8 @@ struct osq_publisher {
 	 */
 	u64 (*missed)(void);
 	/*
-	 * is_off - has somebody switched its hook off, so that nothing is
-	 * told, nor counted? Asked while started. NULL: nobody can.
+	 * is_off - is its hook switched off, so that calls are neither
+	 * recorded nor counted? Called while started. NULL: never.
 	 * Context: as probe.
 	 */
 	bool (*is_off)(void);

@@ -105,10 +105,10 @@ void osq_ring_close(struct osq_ring *ring)
 }
 
 /*
- * osq_ring_keep - keep @bytes for records that must not be crowded out.
+ * osq_ring_keep - keep @bytes of the ring for records of higher ranks.
  *
- * What anybody can make as many of as he likes does not get them; see enum
- * osq_rank. Context: the ring is open, and empty.
+ * Records that any user can make in any number do not get these bytes; see
+ * enum osq_rank. Context: the ring is open, and empty.
  */
 void osq_ring_keep(struct osq_ring *ring, u64 bytes)
 {
@@ -118,7 +118,7 @@ void osq_ring_keep(struct osq_ring *ring, u64 bytes)
 	osq_os_unlock(&ring->lock, irq);
 }
 
-/* How many bytes a record of @rank has to leave. Context: lock is held. */
+/* Return how many bytes a record of @rank must leave. Lock is held. */
 static u64 kept_from(const struct osq_ring *ring, enum osq_rank rank)
 {
 	switch (rank) {
@@ -175,11 +175,11 @@ static void count_committed(struct osq_ring *ring, u16 type)
 }
 
 /*
- * osq_ring_advance - let the reader have all up to the first busy record.
+ * osq_ring_advance - show the reader all up to the first busy record.
  *
- * A record that was busy for long may have a whole ring behind it. No more
- * than a slice is looked at in one call; the rest is for the calls after it,
- * of which each commit is one, and each sync makes as many as it takes.
+ * After a record that was busy for long there may be a full ring. One call
+ * looks at one slice only; later calls look at the rest: each commit makes
+ * one call, and each sync makes as many as are needed.
  *
  * Context: lock is held.
  * Return: true when there is a rest.
@@ -197,7 +197,7 @@ bool osq_ring_advance(struct osq_ring *ring)
 		u64 cut = osq_bit_next(ring, ring->starts,
 				       from + OSQ_SLICE_BYTES, end);
 
-		/* What is in the end's word behind it is the oldest record. */
+		/* Later bits of the end's word belong to the oldest record. */
 		if (cut < end)
 			end = cut;
 	}
@@ -228,7 +228,7 @@ static void put_lost(struct osq_ring *ring, u64 ts_boot_ns)
  * osq_ring_reserve - claim space for one record.
  * @type: below OSQ_TYPE_COUNT; only counted here.
  * @len: of the whole record, a multiple of 8, up to OSQ_RECORD_MAX_BYTES.
- * @rank: what of the ring it may fill.
+ * @rank: how much of the ring it may fill.
  *
  * After a loss the space must suffice for a LOST record, too, which is put
  * before this one. So the reader learns of a loss before any later record.
@@ -333,7 +333,7 @@ void osq_ring_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
 /*
  * osq_ring_filtered - count one record that a filter kept out, no attempt.
  *
- * Without the lock: what is kept out shall not hold up what is let in.
+ * Without the lock: a record that is kept out must not delay another one.
  * Context: as osq_ring_reserve.
  */
 void osq_ring_filtered(struct osq_ring *ring, u16 type)

@@ -28,9 +28,9 @@ struct osq_counters {
 };
 
 /*
- * How much of a ring a record may fill. Any user can make as many execs or
- * connects as he likes; what he does to his credentials, and what root and
- * modules do, still finds room then. The last is for what only root can do.
+ * How much of a ring a record may fill. Any user can cause any number of execs
+ * or connects; changes of credentials, and what root and modules do, must
+ * still find room. The last rank is for what only root can do.
  */
 enum osq_rank {
 	OSQ_RANK_ANY, /* all but what is kept */

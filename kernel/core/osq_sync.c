@@ -9,8 +9,8 @@
 
 /*
  * Free the records before @read_pos, a boundary: 64 bits at a time, and no
- * more than a slice. In between read_pos may be within a record; only the one
- * who syncs, and takes turns with nobody, would see it.
+ * more than a slice. In between read_pos may be within a record; only the
+ * caller of sync could see that, and there is only one.
  *
  * Context: lock is held.
  * Return: true when there is a rest.

@@ -3,21 +3,21 @@
 # mutants.sh - seed faults into the core, one at a time, and require that a
 # test fails for each. A mutant that lives, or no longer applies, is an error.
 # mutants.list has a line for each: name, file in kernel/core, sed script.
-# The Makefile has compiled the sound core and the tests, by flavour, into
+# The Makefile has compiled the correct core and the tests, by flavour, into
 # $O/FLAVOUR/obj; a mutant compiles the one file that its fault is in.
 set -u
 cd "$(dirname "$0")" || exit 2
 : "${CC:=cc}" "${K:=../../kernel}" "${O:=build}"
 export CC K O
 
-# The last ones again: a fault that is a race may be missed by threads that are
+# The last ones run again: threads may miss a fault that is a race, if they are
 # never preempted in the wrong place, on a machine with other things to do.
 tests="test_ring test_kept test_sync test_model test_device test_subscribe test_filter test_watch test_threads"
 tests="$tests test_exhaustive"
 again="test_threads test_threads test_threads test_threads test_threads"
 tab=$(printf '\t')
 
-# Compile the faulty file; a header is in every object, the tests' included.
+# Compile the faulty file; a faulty header means to compile everything.
 compile() {
 	case $file in
 	*.c) sources=$at/$file ;;
@@ -60,7 +60,7 @@ passes() {
 	timeout 20 $under "$at/$1" >>"$at/log" 2>&1
 }
 
-# The tests that are most likely to see a fault of a file: any that does will do.
+# The tests that are most likely to fail for a fault of a file; one is enough.
 likely() {
 	case $1 in
 	osq_watch.c) echo test_watch ;;
@@ -69,7 +69,7 @@ likely() {
 	esac
 }
 
-# Say which test catches the mutant, or why none does.
+# Print which test fails for the mutant, or why none does.
 verdict() {
 	for test in $(likely "$file") $tests $again; do
 		passes "$test"
@@ -83,7 +83,7 @@ verdict() {
 	return 1
 }
 
-# One mutant by its name: its result into $O/mutants/NAME/result.
+# Run one mutant, given by its name; write $O/mutants/NAME/result.
 one_mutant() {
 	at=$O/mutants/$1
 	rm -rf "$at"

@@ -95,7 +95,7 @@ static void test_each_list_must_agree(void)
 	EXPECT(let_in > 400 && let_in < 1600);
 }
 
-/* Root's rights in a user's hands are told, whoever the user is. */
+/* A user with root's rights is recorded, whoever the user is. */
 static void test_who_acts_as_root_is_kept_out_by_no_uid(void)
 {
 	struct osq_subject subject = { .uid = 7, .raised = true };

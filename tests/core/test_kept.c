@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * test_kept.c - what one user's storm leaves to others: room in the ring, and
- * the lock, which nobody holds for long.
+ * test_kept.c - many records of one user leave to others room in the ring, and
+ * the lock, which no call holds for long.
  */
 #include "fixture.h"
 #include "osq_bitmap.h"
@@ -30,7 +30,7 @@ static u32 fill_as(u32 len, enum osq_rank rank)
 	return count;
 }
 
-/* A full ring has room for what others do, by rank, and not a byte more. */
+/* A full ring has exactly the kept bytes left for records of higher ranks. */
 static void test_a_storm_leaves_what_is_kept(void)
 {
 	u64 room;
@@ -39,7 +39,7 @@ static void test_a_storm_leaves_what_is_kept(void)
 	osq_ring_keep(&ring, KEPT);
 
 	EXPECT_EQ(fill_as(64, OSQ_RANK_ANY), (SMALL - KEPT) / 64);
-	/* The loss is told first, once. */
+	/* One LOST record comes before the next one. */
 	EXPECT_EQ(fill_as(64, OSQ_RANK_CRED),
 		  (KEPT / 2 - sizeof(struct osq_lost)) / 64);
 	EXPECT_EQ(put_as(64, OSQ_RANK_ANY), -ENOSPC);
@@ -49,7 +49,7 @@ static void test_a_storm_leaves_what_is_kept(void)
 	ring_teardown(&ring);
 }
 
-/* What could never fit for its rank is too big, not a matter of time. */
+/* A record that can never fit for its rank is too big. */
 static void test_too_big_goes_by_rank(void)
 {
 	u32 most = SMALL - (u32)sizeof(struct osq_lost);
@@ -66,7 +66,7 @@ static void test_too_big_goes_by_rank(void)
 	ring_teardown(&ring);
 }
 
-/* A ring that is opened again keeps nothing, until it is told so. */
+/* A ring that is opened again keeps nothing until osq_ring_keep. */
 static void test_a_new_ring_keeps_nothing(void)
 {
 	void *data;
@@ -80,7 +80,7 @@ static void test_a_new_ring_keeps_nothing(void)
 	ring_teardown(&ring);
 }
 
-/* A whole ring is given back in slices, between which writers have the lock. */
+/* A full ring is freed in slices, between which writers get the lock. */
 static void test_giving_back_holds_the_lock_for_a_slice(void)
 {
 	struct osq_sync sync;
@@ -92,12 +92,12 @@ static void test_giving_back_holds_the_lock_for_a_slice(void)
 	EXPECT_EQ(osq_ring_sync(&ring, ring.commit_pos, &sync), 0);
 	EXPECT_EQ(sync.consumed, count);
 	EXPECT_EQ(sync.pending, 0);
-	/* Each word is counted twice: what begins there, and what is dead. */
+	/* Each word is counted twice: once in starts and once in dead. */
 	EXPECT_EQ(osq_host_most_steps(), 2 * OSQ_SLICE_WORDS);
 	ring_teardown(&ring);
 }
 
-/* What has waited for one busy record comes in slices; a sync has it all. */
+/* Records after a busy one are shown in slices; one sync shows all. */
 static void test_what_waited_for_a_busy_record_comes_in_slices(void)
 {
 	struct osq_slot busy, later;
@@ -126,7 +126,7 @@ static void test_what_waited_for_a_busy_record_comes_in_slices(void)
 	ring_teardown(&ring);
 }
 
-/* As above, with nothing but the last record behind the slice, and old ones. */
+/* As above, with only the last record and old ones after the slice. */
 static void test_a_slice_may_end_in_the_last_record(void)
 {
 	const u64 large = 1u << 20;

@@ -18,7 +18,7 @@ struct race {
 	struct osq_ring ring;
 	atomic_uint running; /* writers that still run */
 	u64 next[WRITERS]; /* the reader's: lowest next number of a writer */
-	u64 records, told, last_seq, last_ts;
+	u64 records, reported, last_seq, last_ts;
 };
 
 struct writer {
@@ -94,13 +94,13 @@ static void read_one(struct race *race, const struct osq_record *record)
 		EXPECT_EQ(lost->first_seq, race->last_seq + 1);
 		EXPECT_EQ(record->seq, lost->last_seq + 1);
 		for (reason = 0; reason < OSQ_DROP_COUNT; reason++)
-			race->told += lost->dropped[reason];
+			race->reported += lost->dropped[reason];
 	} else {
 		EXPECT_EQ(record->seq, race->last_seq + 1);
 	}
 	race->last_seq = record->seq;
 	if (record->type == OSQ_TYPE_NONE) {
-		race->told++;
+		race->reported++;
 		return;
 	}
 	race->records++;
@@ -162,7 +162,7 @@ static void check_sums(const struct race *race, const struct osq_sync *sync)
 	printf("# ring of %llu bytes: %llu records, %llu dropped\n",
 	       (unsigned long long)race->ring.size,
 	       (unsigned long long)race->records, (unsigned long long)dropped);
-	EXPECT_EQ(race->told, dropped);
+	EXPECT_EQ(race->reported, dropped);
 	EXPECT_EQ(race->records + 1, sync->committed);
 	EXPECT_EQ(sync->consumed, sync->committed);
 	EXPECT_EQ(sync->attempts, sync->committed + dropped);

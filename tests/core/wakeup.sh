@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# wakeup.sh - let spin visit every state of wakeup.pml: sound as it is, and
-# unsound with each of its faults, or the model could not fail.
+# wakeup.sh - let spin visit every state of wakeup.pml: it must have no error,
+# and with each of its faults it must have one, which shows that it can fail.
 set -u
 cd "$(dirname "$0")" || exit 2
 : "${CC:=cc}" "${O:=build}"
@@ -10,7 +10,7 @@ faults="$faults WRITER_DOES_NOT_ARM TIMER_SLEEPS_ON"
 failed=0
 number=0
 
-# Say how many errors spin finds with the given options.
+# Print how many errors spin finds with the given options.
 errors() {
 	rm -rf "$O/wakeup"
 	mkdir -p "$O/wakeup"

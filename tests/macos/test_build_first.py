@@ -44,7 +44,7 @@ def change_constant(project: Path) -> None:
 
 
 def installed_uuid(case: Case) -> str:
-    """Return the UUID of the kext that is installed_uuid on a Mac."""
+    """Return the UUID of the kext that is installed on a Mac."""
     return build.uuid_of(case.mac.files[INSTALLED].data or b"")
 
 
@@ -78,7 +78,7 @@ def test_changed_source_is_built_and_loaded(
     named: Named,
     project: Path,
 ) -> None:
-    """After a change of the sources, a new build is installed_uuid, not the old one."""
+    """After a change of the sources, a new build is installed, not the old one."""
     case = named(replace(PROFILES["10.15"]))
     load = {"target": "mine", "config": config_of(project)}
     assert code_of(workflow.kernel_test_load, **load) == 0

@@ -49,19 +49,19 @@ class Network:
         return so
 
     def connect(self, process: Process, so: int, to: bytes) -> None:
-        """Connect a socket: filters are asked before, and notified afterwards."""
+        """Connect a socket: call its filters before, and notify them afterwards."""
         self._with_address(process, so, "connect_out", to)
         self.kernel.sockets[so].remote = to
         for one in self._filters(so):
             self._tell(process, one, "notify", one.sockets[so], so, _CONNECTED, 0)
 
     def bind(self, process: Process, so: int, to: bytes) -> None:
-        """Bind a socket to an address, after its filters were asked."""
+        """Bind a socket to an address, after a call of its filters."""
         self._with_address(process, so, "bind", to)
         self.kernel.sockets[so].local = to
 
     def listen(self, process: Process, so: int) -> None:
-        """Listen on a socket, after its filters were asked."""
+        """Listen on a socket, after a call of its filters."""
         for one in self._filters(so):
             self._ask(process, one, "listen", one.sockets[so], so)
 

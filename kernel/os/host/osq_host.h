@@ -12,7 +12,7 @@ void osq_host_unmap(void *data, size_t size);
 /* Stop the clock at @ns; 0 starts it again. */
 void osq_host_stop_clock(unsigned long long ns);
 
-/* The most words that were counted in one hold of a lock, since the last call. */
+/* Return the most words counted under one lock since the last call. */
 unsigned long long osq_host_most_steps(void);
 
 #endif

@@ -285,7 +285,7 @@ static const struct cdevsw osq_cdevsw = {
 };
 
 /*
- * osq_device_register - make the node, when everything behind it is ready.
+ * osq_device_register - make the node, when everything that it uses is ready.
  *
  * Context: may sleep.
  * Return: 0; -ENOSPC when there is no slot, -ENOMEM when there is no node.

@@ -4,7 +4,7 @@
  * they are unregistered.
  *
  * kauth_unlisten_scope forgets the listener and returns, while a callback may
- * run or be about to; kern_authorization.c says so itself. So each callback
+ * run or be about to, as kern_authorization.c states. So each callback
  * counts itself first and last, and takes the ring from the gate, not from a
  * variable of its own:
  *

@@ -205,7 +205,7 @@ int main(int argc, char **argv)
 	must("stop", kmod_info.stop(&kmod_info, NULL));
 	if (native_given())
 		fail("something is left", native_given());
-	printf("ok - %llu programs, %llu records, %llu lost and told, %llu lives of the device\n",
+	printf("ok - %llu programs, %llu records, %llu lost and reported, %llu lives of the device\n",
 	       all, seen, lost, opened);
 	return 0;
 }

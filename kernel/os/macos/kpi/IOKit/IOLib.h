@@ -5,7 +5,7 @@
 
 #include <mach/mach_types.h>
 
-/* Both may sleep; IOFree wants the size that was asked for. */
+/* Both may sleep; IOFree needs the size that was allocated. */
 extern void *IOMalloc(vm_size_t bytes);
 extern void IOFree(void *address, vm_size_t bytes);
 extern void IOSleep(unsigned int milliseconds);

@@ -33,11 +33,11 @@ typedef int (*kauth_scope_callback_t)(kauth_cred_t credential, void *data,
 extern kauth_listener_t kauth_listen_scope(const char *scope,
 					   kauth_scope_callback_t callback,
 					   void *data);
-/* Does not wait for callbacks that are running, or about to. */
+/* Does not wait for callbacks that run or are about to run. */
 extern void kauth_unlisten_scope(kauth_listener_t listener);
 
 extern uid_t kauth_getuid(void);
-/* The calling thread's, without a reference. */
+/* The calling thread's credential, without a reference. */
 extern kauth_cred_t kauth_cred_get(void);
 extern uid_t kauth_cred_getuid(kauth_cred_t credential);
 extern uid_t kauth_cred_getruid(kauth_cred_t credential);

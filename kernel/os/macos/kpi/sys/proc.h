@@ -7,7 +7,7 @@
 
 extern int proc_selfpid(void);
 extern int proc_selfppid(void);
-/* With a reference, to be given back by proc_rele; it holds up its exit. */
+/* Has a reference, which delays its exit until proc_rele. */
 extern proc_t proc_find(int pid);
 extern int proc_rele(proc_t process);
 

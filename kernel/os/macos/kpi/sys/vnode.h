@@ -32,7 +32,7 @@ struct vnode_attr {
 	uint64_t va_fileid;
 	uint64_t va_linkid, va_parentid;
 	uint32_t va_fsid;
-	/* Nothing behind this is asked for. */
+	/* No later field is requested. */
 	uint64_t va_unused[32];
 };
 
