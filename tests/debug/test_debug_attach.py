@@ -250,7 +250,7 @@ def test_a_guest_that_is_not_there_is_named() -> None:
     done = invoke("debug-attach", "--run=no-such-run", "--command=bt")
 
     assert done.returncode == 2
-    assert "no guest of a run no-such-run" in done.stderr
+    assert "run no-such-run has no guest" in done.stderr
 
 
 @BOTH
