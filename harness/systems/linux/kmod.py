@@ -191,15 +191,16 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
     Raises: ModuleError with who holds it after the last attempt; GuestHung when rmmod does not
     return in time.
     """
+    limit = deadline_s * (1 + _planned(guest, spec) / 4)
     words = ""
     for attempt in range(attempts):
         if attempt:
             time.sleep(_RETRY_S)
         try:
-            done = guest.run(load_script.unload(spec.name), deadline_s=deadline_s, check=False)
+            done = guest.run(load_script.unload(spec.name), deadline_s=limit, check=False)
         except GuestLost as error:
             raise GuestHung(
-                f"{spec.name} hangs in its exit: rmmod has not come back for {deadline_s:.0f} s",
+                f"{spec.name} hangs in its exit: rmmod has not come back for {limit:.0f} s",
                 evidence=error.evidence,
             ) from error
         if done.status == 0:

@@ -118,14 +118,23 @@ while read -r how name <&3; do
 done 3< "$plan"
 {unknown}
 """
+# One that another one holds (xt_DELUDE by xt_CHAOS) goes in a later round.
 _UNLOAD = """
-plan={plan} any=
+plan={plan} any= progress=1 failed=
 [ -e "$plan" ] || {{ rmmod {name}; exit; }}
-for name in $(sed -n 's/^insmod //p' "$plan" | tac); do
-	grep -q "^$(echo "$name" | tr - _) " /proc/modules || continue
-	any=1
-	rmmod "$name" < /dev/null || exit 1
-	rm -f "{folder}/$name.in"
+while [ -n "$progress" ]; do
+	progress= failed=
+	for name in $(sed -n 's/^insmod //p' "$plan" | tac); do
+		grep -q "^$(echo "$name" | tr - _) " /proc/modules || continue
+		any=1
+		if words=$(rmmod "$name" 2>&1 < /dev/null); then
+			rm -f "{folder}/$name.in"
+			progress=1
+		else
+			failed=$words
+		fi
+	done
 done
+[ -z "$failed" ] || {{ echo "$failed" >&2; exit 1; }}
 [ -n "$any" ] || rmmod {name}
 """
