@@ -56,9 +56,15 @@ class UsageError(HarnessError):
 
 
 class ConfigError(UsageError):
-    """Raised for a wrong key, type or path in a configuration file."""
+    """Raised for a wrong key, type or path in a configuration file.
+
+    The key is given as pyproject.toml has it, and shown as the file has it: a modlab.toml holds
+    the same keys at its top.
+    """
 
     def __init__(self, file: Path, key: str, expected: str, *, hint: str = "") -> None:
+        if file.name == "modlab.toml":
+            key = key.removeprefix("tool.harness.")
         super().__init__(f"{file}: {key}: {expected}", hint=hint)
         self.file = file
         self.key = key

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read `[tool.harness]` and the environment into checked values.
+"""Read the configuration and the environment into checked values.
 
 No other module reads the process environment. A wrong key, type or path ends in a ConfigError
 that names the file, the key and what was expected; nothing else checks them again.
@@ -24,6 +24,8 @@ from harness.model.settings import Settings, TestSpec
 # Variables that Kbuild's users expect to pass through (Documentation/kbuild/kbuild.rst).
 KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")
 RUN_VARIABLE = "HARNESS_RUN"
+_OWN_FILE = "modlab.toml"
+_PREFIX = "tool.harness"
 _ADAPTER = TypeAdapter(Settings)
 
 
@@ -54,31 +56,35 @@ def child_environment(session_file: Path) -> dict[str, str]:
 
 
 def load_nearest(start: Path) -> Settings:
-    """Return the settings of the nearest pyproject.toml with a [tool.harness] table.
+    """Return the settings of the nearest configuration: a modlab.toml or a pyproject.toml.
 
-    The search goes from `start` upwards, and each file is read once. A folder with a module needs
-    no such file: its settings come from the module.
-    Raises: ConfigError when no folder up to the root of the file system has one; whatever `load`
-        raises.
+    The search goes from `start` upwards, and each file is read once. A pyproject.toml without
+    [tool.harness] is passed over. A folder that holds a module and has no such file needs none:
+    its settings are what the module tells.
+    Raises: ConfigError when no folder up to the root of the file system has one, and when one has
+        two; whatever `load` raises.
     """
     for folder in (start, *start.parents):
-        file = folder / "pyproject.toml"
-        table = _table(file) if file.is_file() else None
-        if table is not None:
+        files = (folder / "pyproject.toml", folder / _OWN_FILE)
+        tables = {file: _table(file) for file in files if file.is_file()}
+        found = {file: table for file, table in tables.items() if table is not None}
+        if len(found) > 1:
+            raise ConfigError(files[0], _PREFIX, f"{files[1]} is there, too; one is expected")
+        for file, table in found.items():
             return _settings(file, table)
     if not (start / "pyproject.toml").is_file() and defaults.has_module(start):
         return load(start)
     raise ConfigError(
         start / "pyproject.toml",
-        "tool.harness",
-        "neither this folder nor one above it has this table",
+        _PREFIX,
+        f"neither this folder nor one above it has this table or a {_OWN_FILE}",
         hint="a folder with a module's Makefile, Kbuild or dkms.conf needs none; or write the "
         "table (docs/modules.md), or give --config FILE",
     )
 
 
 def load(file: Path) -> Settings:
-    """Return the settings of one pyproject.toml, with absolute paths and checked names.
+    """Return the settings of one configuration, with absolute paths and checked names.
 
     For a folder without that file they come from the module in it.
     Raises: ConfigError for a file that cannot be read, and for any wrong key, type, name or path.
@@ -87,18 +93,20 @@ def load(file: Path) -> Settings:
         return _settings(file, {})
     table = _table(file)
     if table is None:
-        raise ConfigError(file, "tool.harness", "a table is expected")
+        raise ConfigError(file, _PREFIX, "a table is expected")
     return _settings(file, table)
 
 
 def _table(file: Path) -> dict[str, Any] | None:
-    """Return the [tool.harness] table of a pyproject.toml, None where there is none.
+    """Return the settings of a file as they stand there, None where there are none.
 
+    A modlab.toml holds them at its top, every other file in its table [tool.harness].
     Raises: ConfigError for a file that cannot be read, and for one with another value there.
     """
-    table = toml_file.read(file).get("tool", {}).get("harness")
+    whole = toml_file.read(file)
+    table = whole if file.name == _OWN_FILE else whole.get("tool", {}).get("harness")
     if table is not None and not isinstance(table, dict):
-        raise ConfigError(file, "tool.harness", "a table is expected")
+        raise ConfigError(file, _PREFIX, "a table is expected")
     return table
 
 

@@ -248,3 +248,42 @@ def test_skip_kernel_is_read(text: str, skips: bool) -> None:  # noqa: FBT001
     """SKIP_KERNEL is false when it is unset, empty or 0, and true otherwise."""
     assert config.environment({"SKIP_KERNEL": text}).skip_kernel is skips
     assert config.environment({}).skip_kernel is False
+
+
+def own_file(folder: Path) -> Path:
+    """Return a modlab.toml with the settings of the good project, in a folder of its own."""
+    pyproject = project(folder, GOOD)
+    file = folder / "modlab.toml"
+    text = pyproject.read_text().replace("[tool.harness]\n", "").replace("tool.harness.", "")
+    file.write_text(text)
+    pyproject.unlink()
+    return file
+
+
+def test_a_file_of_its_own_has_the_same_keys(tmp_path: Path) -> None:
+    """modlab.toml is found like pyproject.toml, and means the same."""
+    file = own_file(tmp_path)
+
+    assert config.load_nearest(tmp_path / "module").file == file
+    assert config.load(file).module.source == tmp_path / "module"
+
+
+def test_a_wrong_key_is_named_as_its_file_has_it(tmp_path: Path) -> None:
+    """Without the table that only pyproject.toml has."""
+    file = own_file(tmp_path)
+    file.write_text(file.read_text().replace("devices =", "device ="))
+
+    with pytest.raises(ConfigError, match=r"modlab\.toml: module\.variants\.test\.device: no"):
+        config.load(file)
+
+
+def test_two_configurations_in_a_folder_are_an_error(tmp_path: Path) -> None:
+    """Neither wins in silence; a pyproject.toml of other tools is no configuration."""
+    file = own_file(tmp_path)
+    other = tmp_path / "pyproject.toml"
+    other.write_text("[tool.ruff]\n")
+    assert config.load_nearest(tmp_path).file == file
+    other.write_text("[tool.harness]\n")
+
+    with pytest.raises(ConfigError, match="one is expected"):
+        config.load_nearest(tmp_path)
