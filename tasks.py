@@ -21,3 +21,8 @@ for _task in (
     project.test,
 ):
     namespace.add_task(_task)
+
+if __name__ == "__main__":
+    from harness.tasks.program import run
+
+    run(namespace)

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Settings for all tests."""
 
+import os
 import signal
+
+# Hints name the program as it was called; here that is pytest, which runs no task.
+os.environ["MODLAB_PROGRAM"] = "modlab"
 
 
 def pytest_configure() -> None:

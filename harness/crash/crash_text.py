@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness import hints
 from harness.host import cache
 from harness.model.crash import Crash
 from harness.panic.values import Frame, KernelReport
@@ -42,7 +43,7 @@ def screen(crash: Crash) -> tuple[str, ...]:
     lines += _rows("files", [str(crash.folder)])
     run = crash.folder.parents[1].name
     lines += _rows("vmcore", [crash.vmcore_note] if crash.vmcore_note else [])
-    lines += _rows("open it", [f"./dev vmcore-open {run} --crash {crash.number}"])
+    lines += _rows("open it", [hints.command("vmcore-open", run, "--crash", str(crash.number))])
     lines += _rows("again", [crash.reproduce] if crash.reproduce else [])
     return (*lines, f"signature {crash.signature}", _RULE)
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from harness import hints
 from harness.crash.scene import Scene
 from harness.errors import HarnessError, HypervisorError
 from harness.host import cache
@@ -33,7 +34,7 @@ def look(scene: Scene) -> MemoryView:
     """Return what drgn sees in the memory of the stopped guest; its problems are in it."""
     live = scene.session
     if scene.vmlinux is None:
-        hint = f"invoke kernel-symbols --kernel={scene.kernel}"
+        hint = hints.command("kernel-symbols", f"--kernel={scene.kernel}")
         return MemoryView(problems=(f"the kernel's symbols are not here: {hint}",))
     try:
         registers = live.domain.hmp("info registers -a")

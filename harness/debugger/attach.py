@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import hints
 from harness.artefacts import kernel_symbols, kernels
 from harness.debugger import command_file, editor, kaslr, stub_process
 from harness.debugger.command_file import ScriptSpec
@@ -107,7 +108,7 @@ def attach_to(request: AttachRequest, life: GuestEntry, progress: Progress) -> i
     with stub_process.started(life, cache=request.environment.cache) as guarded:
         symbols = find_symbols(request, life)
         if symbols.vmlinux is None:
-            progress("no symbols of the kernel: invoke kernel-symbols fetches them")
+            progress(f"no symbols of the kernel: {hints.command('kernel-symbols')} fetches them")
         prepared = prepare(request, life, symbols, guarded(), program)
         progress(f"commands for {program.path.name}, in {prepared.script}:")
         for line in prepared.text.splitlines():
@@ -157,7 +158,8 @@ def living(request: AttachRequest) -> GuestEntry:
     life = cleanup.choose_guest(request.environment.runtime, request.guest)
     if not hypervisor.guest_alive(life.folder, private=life.private):
         raise UsageError(
-            f"the guest of run {life.run_id} is gone", hint="invoke kernel-test-load starts one"
+            f"the guest of run {life.run_id} is gone",
+            hint=f"{hints.command('kernel-test-load')} starts one",
         )
     return life
 
@@ -281,6 +283,6 @@ def _sections_over_ssh(life: GuestEntry, modules: dict[str, Path]) -> dict[Path,
     except HarnessError as error:
         raise DebugError(
             f"without symbols of the kernel the guest must say where modules are: {error.message}",
-            hint="invoke kernel-symbols fetches them",
+            hint=f"{hints.command('kernel-symbols')} fetches them",
         ) from error
     return found

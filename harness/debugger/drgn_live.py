@@ -8,6 +8,7 @@ monitor. So it works beside tests, and beside a debugger that holds the guest.
 import json
 import sys
 
+from harness import hints
 from harness.debugger import attach
 from harness.debugger.attach import AttachRequest
 from harness.errors import UsageError
@@ -24,7 +25,8 @@ def shell(request: AttachRequest) -> int:
     symbols = attach.find_symbols(request, entry)
     if symbols.vmlinux is None:
         raise UsageError(
-            "drgn needs the symbols of the kernel", hint="invoke kernel-symbols fetches them"
+            "drgn needs the symbols of the kernel",
+            hint=f"{hints.command('kernel-symbols')} fetches them",
         )
     # Not the dataclass of drgn_shell: importing it would load drgn into this process.
     asked = {

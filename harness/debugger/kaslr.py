@@ -6,6 +6,7 @@ Read through QEMU's monitor, so a guest that is stopped or dead answers, too. x8
 
 import re
 
+from harness import hints
 from harness.debugger.inside.elf import Image, build_id_in
 from harness.errors import DebugError, UsageError
 from harness.guest.domain import Domain
@@ -32,7 +33,7 @@ def slide(domain: Domain, image: Image) -> int | None:
         raise UsageError(
             f"{image.path} is not this guest's kernel: its page fault handler is at "
             f"{handler:#x}, which no slide explains",
-            hint="invoke kernel-symbols fetches the right one",
+            hint=f"{hints.command('kernel-symbols')} fetches the right one",
         )
     return found
 
@@ -52,7 +53,7 @@ def check_build(domain: Domain, image: Image, slid: int) -> bool:
     if found != image.build_id:
         raise UsageError(
             f"{image.path} has build id {image.build_id}, the guest's kernel {found or 'none'}",
-            hint="invoke kernel-symbols fetches the right one",
+            hint=f"{hints.command('kernel-symbols')} fetches the right one",
         )
     return True
 

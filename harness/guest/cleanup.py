@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness import hints
 from harness.errors import HypervisorError, UsageError
 from harness.guest import domain, hypervisor, registry
 from harness.guest.registry import GuestEntry
@@ -56,8 +57,10 @@ def choose_guest(runtime: Path, run_id: str) -> GuestEntry:
     if len(fitting) == 1:
         return fitting[0]
     names = ", ".join(entry.run_id for entry in entries) or "none"
-    what = f"run {run_id} has no guest" if run_id else "it is not clear which guest is meant"
-    raise UsageError(f"{what}; guests now: {names}", hint="invoke kernel-test-load starts one")
+    what = f"no guest of a run {run_id}" if run_id else "which guest is meant is not clear"
+    raise UsageError(
+        f"{what}; guests now: {names}", hint=f"{hints.command('kernel-test-load')} starts one"
+    )
 
 
 def _destroy(entry: GuestEntry) -> bool:

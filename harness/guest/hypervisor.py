@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import libvirt
+from harness import hints
 from harness.errors import HypervisorError
 from harness.guest import libvirtd
 
 _LOG = logging.getLogger(__name__)
 _EVIDENCE_LINES = 15
 _NO_RIGHT = "this user may not use that daemon (add it to group libvirt), or leave out --uri"
-_NO_QEMU = "install QEMU (package qemu-system-x86), or run ./dev, which does"
+_NO_QEMU = f"install QEMU (package qemu-system-x86), or run {hints.command('setup')}"
 
 # Words that libvirt's message must all contain, in lower case, for a hint to apply. The first
 # match wins.

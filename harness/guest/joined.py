@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import hints
 from harness.errors import (
     GuestCrashed,
     GuestHung,
@@ -172,7 +173,8 @@ def check_free(entry: GuestEntry) -> None:
     """
     if not hypervisor.guest_alive(entry.folder, private=entry.private):
         raise UsageError(
-            f"the guest of run {entry.run_id} is gone", hint="invoke kernel-test-load starts one"
+            f"the guest of run {entry.run_id} is gone",
+            hint=f"{hints.command('kernel-test-load')} starts one",
         )
     if registry.is_owned(entry.folder):
         raise UsageError(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness import hints
 from harness.artefacts import image
 from harness.guest import cleanup, hypervisor, registry, session
 from harness.guest import console as consoles
@@ -32,11 +33,11 @@ def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
     """Return the lines that explain to a user how to reach a guest that stays up."""
     return (
         f"guest {entry.run_id} stays up ({entry.target}, libvirt: {entry.uri})",
-        f"  shell:    invoke guest-ssh --run={entry.run_id}",
-        f"  console:  invoke guest-console --run={entry.run_id}",
+        f"  shell:    {hints.command('guest-ssh', f'--run={entry.run_id}')}",
+        f"  console:  {hints.command('guest-console', f'--run={entry.run_id}')}",
         f"  by hand:  {' '.join(ssh_command(entry, ''))}",
-        f"  explain:  invoke explain-guest --run={entry.run_id} (when it has crashed, or hangs)",
-        f"  stop it:  invoke guest-stop --run={entry.run_id}",
+        f"  explain:  {hints.command('explain-guest', f'--run={entry.run_id}')}",
+        f"  stop it:  {hints.command('guest-stop', f'--run={entry.run_id}')}",
     )
 
 
@@ -125,7 +126,8 @@ def clean(environment: Environment, root: Path, *, cache: bool, runs: bool) -> I
     doomed = [environment.cache / name for name in _CACHE_FOLDERS] if cache else []
     doomed += [build_folder.runs(root)] if runs else []
     if cache and registry.list_entries(environment.runtime):
-        yield "the cache stays, since guests use it; stop them with invoke guest-stop --all"
+        stop = hints.command("guest-stop", "--all")
+        yield f"the cache stays, since guests use it; stop them with {stop}"
         doomed = doomed[len(_CACHE_FOLDERS) :]
     for folder in doomed:
         if folder.exists():

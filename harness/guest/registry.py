@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness import hints
+from harness.errors import UsageError
 from harness.host import file_lock, whole_file
 from harness.model.settings import Endpoint
 
@@ -78,10 +80,16 @@ def new_run_id() -> str:
 def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
     """Hold the entry of a run that begins now; remove it at the end unless its record says kept.
 
-    Raises: FileExistsError when the run id is taken.
+    Raises: UsageError when a guest of this user has the run id, maybe one of another project.
     """
     entry.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    entry.folder.mkdir(mode=0o700)
+    try:
+        entry.folder.mkdir(mode=0o700)
+    except FileExistsError as error:
+        raise UsageError(
+            f"a guest of run {entry.run_id} is there already",
+            hint=f"another --run-id is needed, or {hints.command('guest-stop', entry.run_id)}",
+        ) from error
     with (entry.folder / _LOCK).open("w") as lock:
         file_lock.lock(lock, deadline_s=_LOCK_S)
         started = replace(entry, started_at=time.time())

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from harness import hints
 from harness.errors import KernelError, Lost
 from harness.host import tool, whole_file
 
@@ -69,7 +70,7 @@ def debian_sources(suite: str) -> list[str]:
     if not found:
         raise Lost(
             "apt has no fetched lists of a Debian source",
-            hint="run `apt-get update` as root, or ./dev, which does",
+            hint=f"run `apt-get update` as root, or {hints.command('setup')}",
         )
     return sorted(f"deb {uri} {name} {' '.join(sorted(of))}" for (uri, name), of in found.items())
 
@@ -149,7 +150,7 @@ def download(packages: Sequence[str], folder: Path, *view: str) -> tuple[Path, .
     if done.status != 0 or len(files) < len(packages):
         raise KernelError(
             f"apt-get could not download {' '.join(packages)}",
-            hint="run `apt-get update` as root, or ./dev, which does",
+            hint=f"run `apt-get update` as root, or {hints.command('setup')}",
             evidence=done.lines[-10:],
         )
     return files

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from harness import hints
 from harness.errors import CacheBusy, Lost
 from harness.host import file_lock
 
@@ -119,7 +120,8 @@ def no_space(folder: Path) -> Lost:
     free = shutil.disk_usage(folder).free // 2**20 if folder.exists() else 0
     return Lost(
         f"the disk is full: {free} MiB are free in {folder}",
-        hint="free some space, run `invoke clean --all`, or set HARNESS_CACHE to a larger disk",
+        hint=f"free some space, run `{hints.command('clean', '--all')}`, "
+        "or set HARNESS_CACHE to a folder on a larger disk",
     )
 
 

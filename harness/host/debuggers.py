@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from harness import hints
 from harness.errors import UsageError
 from harness.host import tool
 
@@ -66,7 +67,8 @@ def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
     names = " or ".join(_PACKAGES[kind] for kind in kinds[wanted])
     raise UsageError(
         f"no {' or '.join(kind.value for kind in kinds[wanted])} is installed",
-        hint=f"run ./dev debug-attach, which installs it, or apt-get install {names}",
+        hint=f"run {hints.command('setup', 'debug-attach')}, which installs it, "
+        f"or apt-get install {names}",
     )
 
 

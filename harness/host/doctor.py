@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from harness import hints
 from harness.errors import Lost, UsageError
 from harness.host import accelerator, apt, debuggers, programs, tool
 from harness.host.debuggers import Debugger
@@ -140,7 +141,9 @@ def _tool(wanted: _Tool) -> Finding:
         level = Level.MISSING if wanted.needed else Level.SLOW
         what = f"{wanted.command}: not installed ({wanted.purpose})"
         package = programs.package(wanted.command)
-        return Finding(level=level, what=what, cure=f"apt-get install {package}, or ./dev")
+        return Finding(
+            level=level, what=what, cure=f"apt-get install {package}, or {hints.command('setup')}"
+        )
     version = tool.run([path, *wanted.version], deadline_s=_VERSION_S, error=Lost, check=False)
     shown = [line for line in version.lines if line.strip()]
     return Finding(level=Level.GOOD, what=f"{wanted.command}: {shown[0] if shown else path}")

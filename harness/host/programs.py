@@ -4,6 +4,7 @@
 import os
 import shutil
 
+from harness import hints
 from harness.errors import HarnessError
 
 # The second part holds folders that the PATH of an ordinary user may lack.
@@ -63,5 +64,6 @@ def not_installed(name: str, error: type[HarnessError]) -> HarnessError:
     """Return the error for a missing program; its hint has the command that installs it."""
     return error(
         f"{name} is not installed",
-        hint=f"run apt-get install {package(name)}, or ./dev, which does",
+        hint=f"run apt-get install {package(name)}; "
+        f"{hints.command('setup')} installs what every task needs",
     )

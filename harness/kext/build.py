@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import hints
 from harness.errors import BuildError, ConfigError
 from harness.host import programs, tool
 from harness.kext import bundle, macho
@@ -234,7 +235,7 @@ def _converted(linked: Path) -> bytes:
     except macho.MachOMalformed as error:
         raise BuildError(
             f"{linked.name}: {error}",
-            hint=f"lld {_OLDEST_LLD} or newer is needed; ./dev installs it",
+            hint=f"{hints.command('setup', 'kext-build')} installs lld {_OLDEST_LLD} or newer",
         ) from error
 
 

@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from harness import hints
 from harness.errors import UsageError
 from harness.kext import build
 from harness.kext.build import KextBuild
@@ -42,8 +43,9 @@ def ensure(spec: KextSpec, progress: Progress) -> Path:
     bundle = folder_of(spec) / f"{name}.kext"
     if not bundle.is_dir():
         raise UsageError(
-            f"{name}.kext cannot be built here (missing: {tools}), and {bundle.parent} has none",
-            hint="./dev installs the missing tools; --file names a kext that was built on a Mac",
+            f"{name}.kext cannot be built here, and none lies in {bundle.parent}: no {tools}",
+            hint=f"{hints.command('setup', 'kext-build')} installs them; "
+            "--file names one that a Mac has built",
         )
     progress(
         f"using the existing {name}.kext, which may be older than its sources (missing: {tools})"

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import drgn
 
+from harness import hints
 from harness.errors import UsageError
 from harness.memory.physical import GuestMemory, Segment
 from harness.symbols import elf
@@ -87,12 +88,15 @@ def build_id(prog: drgn.Program) -> str:
 def load_kernel(prog: drgn.Program, vmlinux: str) -> str:
     """Load a kernel's symbols; return "" or, when they are not in use, the reason."""
     if not vmlinux:
-        return "no vmlinux: invoke kernel-symbols fetches it"
+        return f"no vmlinux: {hints.command('kernel-symbols')} fetches it"
     if not Path(vmlinux).is_file():
-        return f"{vmlinux} does not exist: invoke kernel-symbols fetches it"
+        return f"{vmlinux} is not there: {hints.command('kernel-symbols')} fetches it"
     runs, given = build_id(prog), elf.build_id(Path(vmlinux))
     if runs and runs != given:
-        return f"{vmlinux} has build id {given}, but the guest runs {runs}: invoke kernel-symbols"
+        return (
+            f"{vmlinux} is of build {given}, the guest runs {runs}: "
+            f"{hints.command('kernel-symbols')} fetches the right one"
+        )
     prog.load_debug_info([vmlinux], default=False)
     return ""
 

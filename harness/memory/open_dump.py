@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from harness import hints
 from harness.artefacts import kernel_symbols
 from harness.errors import UsageError
 from harness.host import foreground, programs
@@ -108,7 +109,8 @@ def _vmlinux(run: Path, provenance: Provenance, cache: Path) -> Path:
     if symbols is None:
         raise UsageError(
             f"there is no vmlinux of {release} ({version})",
-            hint="invoke kernel-symbols fetches it, with the --target or --kernel of the run",
+            hint=f"{hints.command('kernel-symbols')} fetches it, "
+            "with the --target or --kernel of the run",
         )
     return symbols.vmlinux
 

@@ -35,7 +35,9 @@ _EXIT_CODES = (
     "`harness/errors.py`."
 )
 _TASKS = (
-    "Each task is run by `./dev TASK`, or by `invoke TASK` in the project's environment. This "
+    "Each task is run by `./dev TASK` in the checkout, and by `modlab TASK` where the wheel is "
+    "installed, except the checks of this project itself. Every task also takes `--config FILE` "
+    "and `-C DIR`. This "
     "page is made from the tasks themselves, as `./dev TASK --help` shows them."
 )
 _HOLES = {"tests": "", "kernels": ".NAME", "targets": ".NAME", "variants": ".KEY"}

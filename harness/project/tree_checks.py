@@ -30,6 +30,8 @@ _TEXT = {".c", ".h", ".py", ".sh", ".toml", ".yml", ".yaml", ".md", ".cfg", ""}
 # The home folder of the CI's runner is not one machine's.
 _HOME = re.compile(r"/home/(?!runner\b)\w+/[\w.-]|/Users/\w+/")
 _REGISTRY = re.compile(r"https?://([\w.-]+)")
+# The second one reads only how the command was called.
+_READ_THE_ENVIRONMENT = ("harness/host/config.py", "harness/hints.py")
 _KNOWS_THE_PROJECT = ("harness/project/", "harness/tasks/project.py")
 
 
@@ -180,8 +182,8 @@ def driver_names(project: Path) -> Iterator[str]:
 def habits(project: Path) -> Iterator[str]:
     """Yield every module of the harness that prints, reads the environment or catches everything.
 
-    Only tasks print, and only host.config reads the environment. A handler may catch everything
-    only to raise it again. What runs inside a debugger prints there.
+    Only tasks print, and only host.config and hints read the environment. A handler may catch
+    everything only to raise it again. What runs inside a debugger prints there.
     """
     for path in tracked(project):
         name = path.relative_to(project).as_posix()
@@ -193,7 +195,7 @@ def habits(project: Path) -> Iterator[str]:
 def _bad_habits(name: str, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         text = ast.unparse(node) if isinstance(node, ast.Attribute | ast.Call) else ""
-        if text in {"os.environ", "os.getenv"} and name != "harness/host/config.py":
+        if text in {"os.environ", "os.getenv"} and name not in _READ_THE_ENVIRONMENT:
             yield "reads the environment"
         if text.startswith("print(") and not name.startswith("harness/tasks/"):
             yield "prints"

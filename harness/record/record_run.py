@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import hints
 from harness.artefacts import build, initrd, kernel_symbols, kernels, requested
 from harness.crash import explain_log
 from harness.crash.explain_log import Explained
-from harness.errors import HypervisorError, UsageError
+from harness.errors import HypervisorError
 from harness.guest import console, registry
 from harness.host import cache, tool
 from harness.host.config import choose_target
@@ -31,6 +32,7 @@ from harness.record import guest_init, libraries, qemu_process, recording
 from harness.record.guest_init import InitProgress
 from harness.record.qemu_process import Recorder
 from harness.record.recording import Ending, Fault, Machine, Mode, Recording
+from harness.report import run_folders
 from harness.report.live_view import LiveView
 from harness.symbols.symbolizer import Symbolizer
 
@@ -141,7 +143,7 @@ def summary(recorded: Recorded) -> list[str]:
         *explain_log.to_lines(recorded.explained),
         *(f"note: {note}" for note in recorded.notes),
         f"recorded: {recorded.folder} ({recorded.recording.ending.value})",
-        f"debug it backwards: ./dev replay-debug {recorded.folder.name}",
+        f"debug it backwards: {hints.command('replay-debug', recorded.folder.name)}",
     ]
 
 
@@ -181,11 +183,7 @@ def _made(
 @contextmanager
 def _run_folder(request: KernelTestRequest) -> Iterator[Path]:
     """Create the folder of a new run; remove it when the block ends without a recording."""
-    folder = request.runs / (request.run_id or registry.new_run_id())
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise UsageError(f"{folder} already exists: each run needs a new folder") from error
+    folder = run_folders.create(request.runs, request.run_id or registry.new_run_id())
     try:
         yield folder
     finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from harness import hints
 from harness.errors import UsageError
 from harness.host import whole_file
 
@@ -120,7 +121,7 @@ def read(folder: Path) -> Recording:
     except OSError as error:
         raise UsageError(
             f"{folder.name} is no recording: it has no {RECORD}",
-            hint='invoke record "COMMAND" makes one',
+            hint=f"{hints.command('record', 'COMMAND')} makes one",
         ) from error
     except ValidationError as error:
         raise UsageError(

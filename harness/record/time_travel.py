@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from harness import hints
 from harness.artefacts import kernel_symbols, requested
 from harness.errors import HypervisorError, UsageError
 from harness.guest import registry
@@ -92,7 +93,8 @@ def debug(
     if symbols is None:
         raise UsageError(
             f"there is no vmlinux of {found.kernel} ({found.kernel_version})",
-            hint="invoke kernel-symbols fetches it, with the --target or --kernel of the run",
+            hint=f"{hints.command('kernel-symbols')} fetches it, "
+            "with the --target or --kernel of the run",
         )
     module = next(iter((run / requested.MODULES).glob("*.ko")), None)
     if module is None:

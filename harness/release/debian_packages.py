@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
+from harness import hints
 from harness.errors import BuildError
 from harness.host import tool
 from harness.release.versions import ReleaseVersion
@@ -61,7 +62,7 @@ def build(request: DebianRequest) -> tuple[Path, ...]:
     if built.status != 0:
         raise BuildError(
             "the Debian packages do not build",
-            hint=f"the whole log: {log}; ./dev packages installs missing build tools",
+            hint=f"all of it: {log}; {hints.command('setup', 'packages')} installs what lacks",
             evidence=built.lines[-20:],
         )
     return tuple(sorted(request.work.glob("*.deb")))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import hints
 from harness.errors import BuildError, UsageError
 from harness.host import tool, whole_file
 from harness.release import gate
@@ -25,7 +26,7 @@ _SCRIPTS = Path(__file__).parent
 _SIGN_S = 300.0
 _PROGRAM_MODE = 0o755
 _INSTALLERS = ("install.sh", "uninstall.sh")
-_FOR_RELEASE = "build the kext for release: invoke kernel-build --target macos"
+_FOR_RELEASE = f"{hints.command('kernel-build', '--target', 'macos')} makes the one for release"
 _NOBODY = "Developer ID Application: NAME (TEAM)"
 
 
@@ -117,7 +118,7 @@ def remaining_steps(archive: Path, identity: str, *, kext: str) -> tuple[str, ..
     """
     zipped = f"{kext}.zip"
     sign = " ".join(_sign_command(identity or _NOBODY, kext))
-    pack = f"invoke packages --target macos --file {kext}"
+    pack = hints.command("packages", "--target", "macos", "--file", kext)
     return (
         f"{archive.name}: " + (f"signed by {identity}" if identity else "not signed"),
         "remaining steps, on a Mac with a Developer ID that Apple has enabled for kexts:",

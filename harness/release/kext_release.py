@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import hints
 from harness.errors import BuildError, UsageError
 from harness.kext import build, check
 from harness.model import build_folder
@@ -100,7 +101,10 @@ def _kext(
 ) -> tuple[Path, Path | None]:
     """Return the kext to release and its symbols, None when a given kext has none beside it."""
     if request.given is not None:
-        progress(f"{request.given.name} is packed unchanged; invoke kext-check checks it")
+        progress(
+            f"{request.given.name} is packed as it is given; "
+            f"{hints.command('kext-check', str(request.given))} judges it"
+        )
         dsym = request.given.with_name(f"{request.given.name}.dSYM")
         return request.given, dsym if dsym.is_dir() else None
     progress("building the kext")

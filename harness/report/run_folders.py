@@ -1,11 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Which run is meant: every task that takes a run takes its name, the end of it, or its folder."""
+"""The folders of runs: a new one, and which one is meant by a name, the end of it, or its path."""
 
 from pathlib import Path
 
 from harness.errors import UsageError
 
 _MOST_NAMES = 5
+
+
+def create(runs: Path, name: str) -> Path:
+    """Make the folder of a new run, and return it.
+
+    Raises: UsageError when a run of this name has one already.
+    """
+    folder = runs / name
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        if not folder.is_dir():
+            raise
+        raise UsageError(
+            f"the run {name} exists already: {folder}", hint="another --run-id, or none, is needed"
+        ) from error
+    return folder
 
 
 def find(runs: Path, name: str) -> Path:

@@ -26,6 +26,7 @@ from harness.guest.session import Session
 from harness.host.config import choose_target
 from harness.model.request import KernelTestRequest
 from harness.model.settings import ModuleBuild, RunReport, TestResult
+from harness.report import run_folders
 from harness.report.live_view import LiveView
 from harness.runs import debug_on_crash, provenance, suite_runner
 from harness.runs.loaded_guest import LoadedGuest, open_guest
@@ -109,11 +110,7 @@ def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
 
 def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
     run_id = request.run_id or registry.new_run_id()
-    folder = request.runs / run_id
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise UsageError(f"{folder} exists: a run has one folder of its own") from error
+    folder = run_folders.create(request.runs, run_id)
     return RunRecord(
         run_id=run_id,
         target=request.target_name or request.settings.default_target,

@@ -31,10 +31,10 @@ class Cell:
         """TARGET or TARGET:KERNEL, as the configuration writes it."""
         return f"{self.target}:{self.kernel}" if self.kernel else self.target
 
-    def command(self, run_id: str, *, long: bool) -> list[str]:
-        """Return the command line that runs this cell alone."""
-        line = [sys.executable, "-m", "invoke", "kernel-test", f"--target={self.target}"]
-        line += [f"--kernel={self.kernel}"] if self.kernel else []
+    def command(self, run_id: str, *, file: Path, long: bool) -> list[str]:
+        """Return the command line that runs this cell alone, by the configuration in a file."""
+        line = [sys.executable, "-m", "harness.tasks", "kernel-test", f"--target={self.target}"]
+        line += [f"--config={file}", *([f"--kernel={self.kernel}"] if self.kernel else [])]
         return [*line, f"--run-id={run_id}", *(["--long"] if long else [])]
 
 
@@ -52,7 +52,7 @@ def run(settings: Settings, *, long: bool, deadline_s: float) -> Iterator[tuple[
     for cell in cells(settings):
         run_id = registry.new_run_id()
         folder = build_folder.runs(settings.root) / run_id
-        line = cell.command(run_id, long=long)
+        line = cell.command(run_id, file=settings.file, long=long)
         status = tool.run_shown(line, deadline_s=deadline_s, cwd=settings.root)
         reason = f"not finished after {deadline_s:.0f} s" if status is None else ""
         yield cell, _load(cell, run_id, folder, reason)

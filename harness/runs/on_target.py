@@ -21,6 +21,7 @@ from harness.model.limits import Timeouts
 from harness.model.request import Selection
 from harness.model.settings import Accel, ModuleBuild, RunReport, Settings, TestSpec, Verdict
 from harness.panic.values import KernelReport
+from harness.report import run_folders
 from harness.report.live_view import LiveView
 from harness.runs import suites
 from harness.runs.run_state import RunRecord
@@ -150,8 +151,7 @@ def run(asked: RemoteTest, view: LiveView) -> RunReport:
 
 def _record(asked: RemoteTest, view: LiveView) -> RunRecord:
     run_id = asked.run_id or registry.new_run_id()
-    folder = build_folder.runs(asked.settings.root) / run_id
-    folder.mkdir(parents=True)
+    folder = run_folders.create(build_folder.runs(asked.settings.root), run_id)
     target = asked.loading.target
     return RunRecord(
         run_id=run_id,

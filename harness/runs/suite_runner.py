@@ -5,9 +5,9 @@ A guest that comes to a bad end is explained (`crash`), replaced by another of i
 tests that have no result yet go on there. A kernel that has complained is replaced, too.
 """
 
-import shlex
 from dataclasses import replace
 
+from harness import hints
 from harness.crash import collect, expectations
 from harness.errors import (
     GuestCrashed,
@@ -179,13 +179,13 @@ def explain_rest(loaded: LoadedGuest) -> None:
 def _command(loaded: LoadedGuest, test: str) -> str:
     """Return the command line that runs the test again, as far as one test does it."""
     request = loaded.request
-    words = ["./dev", "kernel-test"]
+    words = ["kernel-test"]
     words += [f"--target={request.target_name}"] if request.target_name else []
     words += [f"--kernel={request.kernel_name}"] if request.kernel_name else []
     words += [f"--{group}-tests" for group in request.selection.groups if group]
     name = test.partition("::")[2] or test
-    words += ["-k", shlex.quote(name)] if name else []
-    return " ".join(words)
+    words += ["-k", name] if name else []
+    return hints.command(*words)
 
 
 def _too_many(loaded: LoadedGuest, crash: Crash) -> HarnessError | None:

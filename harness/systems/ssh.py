@@ -20,6 +20,7 @@ from typing import Self
 
 import paramiko
 
+from harness import hints
 from harness.errors import GuestLost, HarnessError, Lost
 from harness.model.settings import Endpoint, PushSpec
 from harness.systems import archive
@@ -293,14 +294,14 @@ def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) ->
     except paramiko.BadHostKeyException as error:
         raise Lost(
             "something else answers at the guest's port: its host key differs",
-            hint="invoke clean --all makes image and keys anew",
+            hint=f"{hints.command('clean', '--all')}, and the next run makes image and keys again",
         ) from error
     except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
         if any(words in str(error).lower() for words in _UNANSWERED):
             return str(error)
         raise Lost(
             f"the guest refuses the key {endpoint.key_file}",
-            hint="invoke clean --all makes image and keys anew",
+            hint=f"{hints.command('clean', '--all')}, and the next run makes image and keys again",
         ) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
         return str(error) or type(error).__name__

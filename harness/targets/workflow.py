@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import hints
 from harness.errors import GuestCrashed, GuestLost, ModuleError, RestartNeeded, UsageError
 from harness.model import requirement
 from harness.model.loaded_module import LoadedModule
@@ -155,7 +156,8 @@ def _check_in_force(target: RemoteSpec, say: Say) -> None:
     if missing:
         raise ModuleError(
             f"{target.name} was started without {' '.join(missing)}",
-            hint="its boot loader or security policy takes them out: invoke kernel-deps",
+            hint="its boot loader or security policy takes them out: "
+            f"{hints.command('kernel-deps', '--target', target.name)} says what it asks for",
         )
     say(f"{target.name} runs with all of it")
 
@@ -209,7 +211,7 @@ def raise_new_panic(target: RemoteSpec, known: Sequence[str], *, dsym: Path | No
     for found in explain_logs(logs, system=target.system, dsym=dsym):
         raise GuestCrashed(
             f"{target.name}: {found.title}" + (f" at {found.place}" if found.place else ""),
-            hint="invoke panic-explain FILE explains a report that was copied from there",
+            hint=f"{hints.command('panic-explain', 'FILE')} explains a report copied from there",
             evidence=found.text[:20],
         )
 
@@ -227,7 +229,8 @@ def module_build(file: Path, spec: ModuleSpec) -> ModuleBuild:
     else:
         raise UsageError(
             f"no such module: {file}",
-            hint="invoke kernel-build --target macos makes the kext; --file names another",
+            hint=f"{hints.command('kernel-build', '--target', 'macos')} makes the kext; "
+            "--file names another",
         )
     return ModuleBuild(
         name=spec.name,
@@ -253,7 +256,7 @@ def _while_off(target: RemoteSpec) -> None:
     if power.of(target).is_on():
         raise UsageError(
             f"{target.name} is on: its OpenCore disk is edited while it is off",
-            hint=f"invoke target-power {target.name} --off",
+            hint=hints.command("target-power", target.name, "--off"),
         )
 
 

@@ -7,20 +7,21 @@ from harness.tasks import (
     crashes,
     debugging,
     guests,
+    host,
     init,
-    kexts,
     memory,
-    nights,
     packaging,
-    reruns,
     targets,
     timetravel,
     workflow,
 )
 
 TASKS = (
+    crashes.bisect,
     crashes.explain,
     crashes.explain_guest,
+    crashes.panic_list,
+    crashes.replay,
     debugging.debug_attach,
     guests.clean,
     guests.guest_console,
@@ -30,17 +31,15 @@ TASKS = (
     guests.image_build,
     guests.image_list,
     init.init,
-    kexts.kext_check,
     memory.fetch_kernel_symbols,
     memory.open_vmcore,
-    nights.doctor,
-    nights.nightly,
+    host.doctor,
+    host.nightly,
+    host.setup,
     packaging.packages,
-    reruns.bisect,
-    reruns.panic_list,
-    reruns.replay,
     targets.kernel_configure_target,
     targets.kernel_deps,
+    targets.kext_check,
     targets.target_list,
     targets.target_power,
     targets.verify_on_mac,
@@ -57,3 +56,10 @@ TASKS = (
 def shared_tasks() -> Collection:
     """Return the tasks that this project and every other one have."""
     return Collection(*TASKS)
+
+
+def installed_tasks() -> Collection:
+    """Return the tasks of `modlab`: here `test` is the short name of kernel-test."""
+    found = shared_tasks()
+    found.add_task(workflow.run_kernel_test, aliases=("test",))
+    return found

@@ -19,6 +19,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
+from harness import hints
 from harness.errors import UsageError
 from harness.model import build_folder
 from harness.tasks.execution import execute
@@ -49,12 +50,12 @@ RUN_HELP = {
     "verbose": "show every console line",
 }
 VARIANT_HELP = {"variant": "build this one of [tool.harness.module.variants] instead"}
-_SHARED_HELP = {
+SHARED_HELP = {
     "config": "configuration to use (default: the nearest one of this folder and those above)",
     "C": "act as if the command were called in this folder",
 }
 _SHARED = [
-    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in _SHARED_HELP
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in SHARED_HELP
 ]
 
 
@@ -126,7 +127,7 @@ def task(  # noqa: PLR0913 - one parameter a property of a task
     """Declare a function as a task that returns its exit code.
 
     The function takes a TaskContext and one parameter an option. Every task also has the options
-    of `_SHARED_HELP`, which reach it by its context. Errors become sentences and exit codes.
+    of `SHARED_HELP`, which reach it by its context. Errors become sentences and exit codes.
     `word` is the option that may also be given as a word without its name.
     """
 
@@ -138,7 +139,7 @@ def task(  # noqa: PLR0913 - one parameter a property of a task
             aliases=tuple(aliases),
             positional=positional,
             iterable=iterable,
-            help={**(options_help or {}), **_SHARED_HELP},
+            help={**(options_help or {}), **SHARED_HELP},
             auto_shortflags=short_flags,
         )
 
@@ -160,7 +161,7 @@ def _body(function: Callable[..., int]) -> Callable[..., None]:
         }
 
         def call() -> int:
-            _enter(folder)
+            _choose_project(config, folder)
             return function(TaskContext(config=config, given=given), **options)
 
         raise Exit(code=execute(call))
@@ -171,8 +172,11 @@ def _body(function: Callable[..., int]) -> Callable[..., None]:
     return body
 
 
-def _enter(folder: str | None) -> None:
-    """Act in another folder from now on, as -C asks."""
+def _choose_project(config: str | None, folder: str | None) -> None:
+    """Act in another folder from now on, as -C asks; hints name the same project."""
+    words = ["-C", folder] if folder is not None else []
+    words += ["--config", config] if config is not None else []
+    hints.remember_options(words)
     if folder is None:
         return
     try:

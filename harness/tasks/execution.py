@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from harness.errors import HarnessError
@@ -47,9 +48,29 @@ def execute(body: Callable[[], int]) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return PIPE_CLOSED
+    except OSError as error:
+        return _end_by_disk(error)
     return code
+
+
+def _end_by_disk(error: OSError) -> int:
+    """Print what is wrong with a disk or a folder, and return the exit code.
+
+    Raises: the error itself, when it is about neither: then it is a fault of the harness.
+    """
+    from harness.host import config, disk_errors
+
+    try:
+        project = config.load_nearest(Path.cwd()).root
+    except HarnessError:
+        project = Path.cwd()
+    explained = disk_errors.explain(error, config.environment(), project)
+    if explained is None:
+        raise error
+    print_error(explained)
+    return explained.exit_code
 
 
 def print_error(error: HarnessError) -> None:
@@ -69,7 +90,7 @@ def _take_signals() -> None:
             signal.signal(number, handler)
 
 
-def _drop_output() -> None:
+def drop_output() -> None:
     """Send what is still buffered nowhere: the interpreter flushes it at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Targets that the user boots: what they must allow, how they are made ready, their power."""
+"""Targets that the user boots: what they must allow, what they would load, their power."""
 
 import platform
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import hints
 from harness.errors import UsageError
 from harness.model import build_folder
 from harness.tasks.common import TaskContext, task
@@ -79,7 +80,7 @@ def loading(
     if not file and kext is None:
         raise UsageError(
             f"{target.name} runs a kernel of its own: --file names a module built for it",
-            hint="invoke kernel-build KDIR=... builds one against its headers",
+            hint=f"KDIR=HEADERS {hints.command('kernel-build')} builds one against its headers",
         )
     path = Path(file).absolute() if kext is None or file else kexts.ensure(kext, say)
     # What else is pushed into a guest of ours was built for that guest.
@@ -257,3 +258,24 @@ def verify_on_mac(
     found = verify_mac.run(asked, print)
     print(f"report: {asked.report}")
     return 0 if verify_mac.all_shown(found) else 1
+
+
+@task(
+    positional=["bundle"],
+    short_flags=True,
+    options_help={
+        "bundle": "a folder NAME.kext",
+        "last": "the last macOS that it claims (default: 15)",
+    },
+)
+def kext_check(_context: TaskContext, bundle: str, last: str | None = None) -> int:
+    """Say what the kernel's loader, or the builder of kernel collections, would refuse of BUNDLE.
+
+    File type, load commands, kmod_info, relocations, and every symbol: in a library that
+    Info.plist names, from the first macOS that it claims on. Exit code 1 for a refusal.
+    """
+    from harness.kext import check
+
+    checked = check.check(Path(bundle), last=last)
+    print("\n".join(check.lines(checked)))
+    return 0 if checked.passed else 1

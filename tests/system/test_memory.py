@@ -227,4 +227,4 @@ def test_without_vmlinux_it_says_what_to_do(crash: MemoryGuest) -> None:
 
     assert view.symbols_match is None
     assert len(view.build_id) == 40
-    assert view.problems == ("no vmlinux: invoke kernel-symbols fetches it",)
+    assert view.problems == ("no vmlinux: modlab kernel-symbols fetches it",)

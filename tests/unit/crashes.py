@@ -48,7 +48,7 @@ def crash(folder: Path = Path("build/runs/run-1/crashes/1"), **fields: Any) -> C
         place="break.c:7",
         module="osq",
         reports=(report(),),
-        reproduce="./dev kernel-test -k one",
+        reproduce="modlab kernel-test -k one",
     )
     return replace(base, **fields)
 

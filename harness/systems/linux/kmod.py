@@ -10,6 +10,7 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 
+from harness import hints
 from harness.errors import GuestHung, GuestLost, ModuleError
 from harness.model.loaded_module import LoadedModule, ModuleEntry
 from harness.model.settings import ModuleBuild, ModuleSpec, PushSpec
@@ -208,7 +209,7 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
         words = done.stderr.strip()
     raise ModuleError(
         f"{spec.name} does not unload after {attempts} attempts: {words}",
-        hint="end what holds it, then invoke kernel-test-unload",
+        hint=f"end what holds it, then {hints.command('kernel-test-unload')}",
         evidence=holders(guest, spec),
     )
 

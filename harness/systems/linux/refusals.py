@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness import hints
+
 _SIGNATURE = re.compile(
     r"Loading of (unsigned module|module with [\w ]+) is rejected|"
     r"Lockdown: .*: unsigned module loading is restricted"
@@ -67,7 +69,8 @@ def _signature(refusal: Refusal) -> str:
     return (
         f"this kernel loads only modules signed with a key that it trusts ({found.group()}): "
         "leave module.sig_enforce=1 out of the target's cmdline, or sign with a key that it knows "
-        "(invoke packages --key KEY; docs/packages.md, 'Signatures')"
+        f"({hints.command('packages', '--key', 'KEY', '--certificate', 'CERTIFICATE')}; "
+        "docs/packages.md, 'Signatures')"
     )
 
 

@@ -9,11 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness import hints
 from harness.model.requirement import Requirement, State, Who
 
 # The EFI variable's five bytes: attributes, then 1 for 'on' (UEFI specification, 3.3).
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-_SIGNING = "sign the module (invoke packages), or enrol its key: mokutil --import KEY.der"
+_SIGNING = (
+    f"sign the module ({hints.command('packages')}), or enrol its key: mokutil --import KEY.der"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
+from harness import hints
 from harness.errors import GuestLost, TargetNotReady, UsageError
 from harness.model.requirement import CrashLog, Requirement
 from harness.systems.linux import rules
@@ -178,7 +179,7 @@ def _boot_loader(shell: Shell, *, write: bool) -> tuple[str, ...]:
 
 def _stub(link: str) -> tuple[str, ...]:
     if not link:
-        return ("stub: invoke kernel-debug opens the hypervisor's when it is needed",)
+        return (f"stub: {hints.command('kernel-debug')} opens the hypervisor's when it is needed",)
     return (
         f"stub: echo {link} > /sys/module/kgdboc/parameters/kgdboc; echo g > /proc/sysrq-trigger",
     )

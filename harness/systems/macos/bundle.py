@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
+from harness import hints
 from harness.errors import UsageError
 
 EXTENSIONS = "/Library/Extensions"
@@ -55,7 +56,7 @@ def info_of(bundle: Path) -> KextInfo:
     except OSError as error:
         raise UsageError(
             f"{bundle} is no kext bundle: {error.strerror}",
-            hint="invoke kernel-build --target macos makes one; --bundle names another",
+            hint=f"{hints.command('kernel-build', '--target', 'macos')} makes one",
         ) from error
     if not (bundle / "Contents" / "MacOS" / info.executable).is_file():
         raise UsageError(f"{bundle} lacks its executable, {info.executable}")

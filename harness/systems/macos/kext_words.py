@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
+from harness import hints
+
 
 class LoadState(Enum):
     """How an attempt to load a kext ended."""
@@ -49,8 +51,8 @@ _APPROVE = (
     "Security & Privacy, within 30 minutes), then run this again"
 )
 _SIGN = (
-    "sign it (packages --identity), or let unsigned kexts load: invoke kernel-deps says how "
-    "this release does that"
+    "sign it (packages --identity), or let unsigned kexts load: "
+    f"{hints.command('kernel-deps', '--target', 'NAME')} says how this release does that"
 )
 _REBOOT = "restart the target: --reboot does it and goes on"
 
@@ -67,7 +69,7 @@ _LOAD = (
     (
         r"link error|Cannot find symbol|dependenc(?:y|ies)|could not be resolved|undefined symbol",
         LoadState.REFUSED,
-        "invoke kext-check says which symbol no kernel interface has",
+        f"{hints.command('kext-check', 'BUNDLE')} says which symbol no kernel interface has",
     ),
     (
         r"start/stop routine failed|start failed|module start returned",

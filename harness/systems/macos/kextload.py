@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness import hints
 from harness.errors import (
     GuestHung,
     GuestLost,
@@ -134,7 +135,8 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
     tries = f" after {attempts} attempts" if said.state is UnloadState.BUSY else ""
     raise ModuleError(
         f"{spec.name} does not unload{tries}: {said.reason or 'it is still in the list'}",
-        hint=said.hint or "end what holds it, then invoke kernel-test-unload",
+        hint=said.hint
+        or f"end what holds it, then {hints.command('kernel-test-unload', '--target', 'NAME')}",
         evidence=holders(guest, spec),
     )
 
@@ -218,7 +220,8 @@ def _identifier(guest: Guest, spec: ModuleSpec) -> str:
         text = as_root(guest, ["cat", file], deadline_s=_STEP_S).stdout
     except CommandFailed as error:
         raise ModuleError(
-            f"{_path(spec)} is not installed", hint="invoke kernel-test-load --target NAME"
+            f"{_path(spec)} is not installed",
+            hint=hints.command("kernel-test-load", "--target", "NAME"),
         ) from error
     return bundle.read_info(text.encode(), where=file).identifier
 

@@ -9,6 +9,7 @@ pages of the Apple Platform Deployment guide, xnu's csr.h.
 
 from collections.abc import Iterator
 
+from harness import hints
 from harness.model.requirement import Requirement, State, Who
 from harness.systems.macos.boot_args import KEXT_DEV_MODE
 from harness.systems.macos.system import MacSystem
@@ -77,7 +78,8 @@ def _signing_requirements(system: MacSystem) -> Iterator[Requirement]:
             what="unsigned kexts load (boot argument kext-dev-mode=1)",
             state=State.MET if system.unsigned_kexts else State.UNMET,
             who=Who.RUNNING,
-            cure=f"invoke kernel-deps --apply sets it, a restart makes it so; {LOWERS_SECURITY}",
+            cure=f"{hints.command('kernel-deps', '--target', 'NAME', '--apply')} sets it, "
+            f"a restart makes it so; {LOWERS_SECURITY}",
         )
         return
     command = "csrutil enable --without kext" if system.arch == "x86_64" else "csrutil disable"
@@ -85,8 +87,9 @@ def _signing_requirements(system: MacSystem) -> Iterator[Requirement]:
         what="unsigned kexts load (System Integrity Protection without kext signing)",
         state=State.MET if system.unsigned_kexts else State.UNMET,
         who=Who.RECOVERY,
-        cure=f"{_RECOVERY}, Terminal: {command}; with an OpenCore disk: invoke kernel-deps "
-        f"--apply does it offline; kext-dev-mode=1 has no effect since 10.11; {LOWERS_SECURITY}",
+        cure=f"{_RECOVERY}, Terminal: {command}; with an OpenCore disk: "
+        f"{hints.command('kernel-deps', '--target', 'NAME', '--apply')} does it offline; "
+        f"kext-dev-mode=1 has no effect since 10.11; {LOWERS_SECURITY}",
     )
 
 

@@ -38,8 +38,8 @@ def test_the_screen_answers_every_question() -> None:
         "libvirt after 0.0 s: the guest crashed",
         "ring: 3 records pending",
         "768 MiB of memory in 38 MiB",
-        "./dev vmcore-open run-1 --crash 1",
-        "./dev kernel-test -k one",
+        "modlab vmcore-open run-1 --crash 1",
+        "modlab kernel-test -k one",
         "signature 0123456789ab",
     ):
         assert wanted in text

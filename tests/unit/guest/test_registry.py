@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import UsageError
 from harness.guest import registry
 
 
@@ -90,7 +91,11 @@ def test_a_run_id_cannot_be_claimed_twice(tmp_path: Path) -> None:
     """Claiming a run id that exists raises FileExistsError."""
     mine = entry(tmp_path)
 
-    with registry.claim(mine), pytest.raises(FileExistsError), registry.claim(mine):
+    with (
+        registry.claim(mine),
+        pytest.raises(UsageError, match="there already"),
+        registry.claim(mine),
+    ):
         pass
 
 

@@ -72,7 +72,7 @@ def test_each_lack_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.Mo
     assert not doctor.usable(findings)
     assert "MISSING  disk: 1 MiB free" in text
     assert "-> apt-get update" in text
-    assert "-> apt-get install mmdebstrap, or ./dev" in text
+    assert "-> apt-get install mmdebstrap, or modlab setup" in text
     assert (
         "note     lldb: not installed (debugs kernels)\n         -> apt-get install lldb-19"
         in text

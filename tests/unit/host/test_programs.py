@@ -24,7 +24,7 @@ def test_a_missing_program_names_its_package(
     with pytest.raises(HypervisorError, match=rf"^{name} is not installed$") as caught:
         programs.find(name, "another", error=HypervisorError)
 
-    assert caught.value.hint == f"run apt-get install {package}, or ./dev, which does"
+    assert caught.value.hint.startswith(f"run apt-get install {package}; modlab setup installs")
 
 
 def test_the_default_package_has_the_programs_name() -> None:

@@ -5,6 +5,7 @@ It runs with a PATH of stubs that record how they were called.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-TOOLS = ("awk", "sh", "id", "cat", "cksum", "dirname", "mkdir", "tail", "ls", "env", "rm", "test")
+LIST = Path("harness/host/debian-packages.txt")
+TOOLS = (
+    *("awk", "sh", "id", "cat", "cksum", "dirname", "mkdir", "tail", "ls", "env", "rm", "test"),
+    *("tr", "pwd"),
+)
 
 
 class Machine:
@@ -26,6 +31,9 @@ class Machine:
         self.project = root / "a project"
         self.project.mkdir()
         shutil.copy(ROOT / "dev", self.project)
+        packages = self.project / LIST
+        packages.parent.mkdir(parents=True)
+        shutil.copy(ROOT / LIST, packages)
         (self.project / "requirements.lock").write_text("lock\n")
         for tool in TOOLS:
             (self.bin / tool).symlink_to(str(shutil.which(tool)))
@@ -41,15 +49,19 @@ class Machine:
         """Make the virtual environment complete for the lock file."""
         venv = self.project / ".venv" / "bin"
         venv.mkdir(parents=True)
-        (venv / "invoke").write_text(f'#!/bin/sh\necho "invoke $*" >> "{self.log}"\n')
-        (venv / "invoke").chmod(0o755)
+        said = "task $*, called as $MODLAB_PROGRAM in $PWD"
+        (venv / "python").write_text(f'#!/bin/sh\nshift\necho "{said}" >> "{self.log}"\n')
+        (venv / "python").chmod(0o755)
         sum_ = subprocess.run(["cksum"], input=b"lock\n", capture_output=True, check=True).stdout
         (self.project / ".venv" / ".complete").write_bytes(sum_)
 
-    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run ./dev without a terminal."""
+    def run(
+        self, *arguments: str, program: str = "", folder: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run dev with nobody at the terminal, by another path or in another folder on request."""
         return subprocess.run(
-            [str(self.project / "dev"), *arguments],
+            [program or str(self.project / "dev"), *arguments],
+            cwd=folder,
             env={"PATH": str(self.bin), "TMPDIR": str(self.log.parent), **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -59,8 +71,8 @@ class Machine:
 
     @property
     def calls(self) -> list[str]:
-        """The recorded calls in order, without questions to dpkg and apt."""
-        lines = self.log.read_text().splitlines()
+        """What was called, in order, without the questions to dpkg and apt."""
+        lines = [line.partition(", called as ")[0] for line in self.log.read_text().splitlines()]
         questions = ("dpkg-query", "apt-cache", "apt-get --print-uris")
         return [line for line in lines if not line.startswith(questions)]
 
@@ -83,33 +95,45 @@ def test_a_complete_machine_runs_the_task_silently(machine: Machine) -> None:
     done = machine.run("kernel-test", "-k", "two words")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert machine.calls == ["invoke kernel-test -k two words"]
+    assert machine.calls == ["task kernel-test -k two words"]
 
 
-@pytest.mark.parametrize(
-    ("words", "called"),
-    [
-        (("debug-attach", "3e71", "--drgn"), "debug-attach --run=3e71 --drgn"),
-        (("-y", "kernel-debug", "3e71"), "kernel-debug --run=3e71"),
-        (("debug-attach", "--drgn"), "debug-attach --drgn"),
-        (("debug-attach",), "debug-attach"),
-        (("guest-list", "clean"), "guest-list clean"),
-    ],
-)
-def test_a_word_after_the_debugger_task_is_its_guest(
-    machine: Machine, words: tuple[str, ...], called: str
-) -> None:
-    """This holds for that task only; several tasks in a row stay tasks."""
-    machine.run(*words)
+def test_the_callers_folder_and_command_are_kept(machine: Machine, tmp_path: Path) -> None:
+    """The task acts on the project of that folder, and hints can be pasted there."""
+    elsewhere = tmp_path / "my module"
+    elsewhere.mkdir()
 
-    assert machine.calls == [f"invoke {called}"]
+    machine.run("kernel-test", program="../a project/dev", folder=elsewhere)
+
+    said = machine.log.read_text().splitlines()[-1]
+    assert said == f"task kernel-test, called as ../a project/dev in {elsewhere}"
+
+
+def test_without_a_terminal_it_is_said_that_nobody_is_asked(machine: Machine) -> None:
+    """What is installed then is named first."""
+    machine.stub("dpkg-query", 'case "$*" in *mmdebstrap) ;; *) echo installed ;; esac')
+
+    done = machine.run("doctor")
+
+    assert "missing: mmdebstrap" in done.stderr
+    assert "there is no terminal to ask on: installing what is missing" in done.stderr
+    assert machine.calls[-1] == "task doctor"
+
+
+def test_a_shell_that_completes_installs_nothing(machine: Machine) -> None:
+    """It asks at every keystroke."""
+    machine.stub("dpkg-query")
+
+    machine.run("--complete", "--", "./dev kernel-")
+
+    assert machine.calls == ["task --complete -- ./dev kernel-"]
 
 
 def test_without_a_task_the_tasks_are_listed(machine: Machine) -> None:
     """./dev alone lists the tasks."""
     machine.run()
 
-    assert machine.calls == ["invoke --list"]
+    assert machine.calls == ["task --list"]
 
 
 def test_a_missing_package_is_installed(machine: Machine) -> None:
@@ -121,7 +145,7 @@ def test_a_missing_package_is_installed(machine: Machine) -> None:
     install = next(line for line in machine.calls if line.startswith("apt-get install"))
     assert install == "apt-get install -y --no-install-recommends mmdebstrap"
     assert any(line.startswith("sudo") for line in machine.calls) == (os.getuid() != 0)
-    assert machine.calls[-1] == "invoke doctor"
+    assert machine.calls[-1] == "task doctor"
     assert "missing: mmdebstrap" in done.stderr
 
 
@@ -135,16 +159,26 @@ def test_package_lists_that_are_missing_are_fetched(machine: Machine) -> None:
     assert any(line.startswith("apt-get update") for line in machine.calls)
 
 
-@pytest.mark.parametrize(("task", "wanted"), [("check", True), ("kernel-test", False)])
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("check",), True),
+        (("-C", "somewhere", "check"), True),
+        (("kernel-build", "--target", "macos"), True),
+        (("kernel-test",), False),
+        (("kernel-test", "-k", "check"), False),
+        (("kernel-build",), False),
+    ],
+)
 def test_packages_for_checks_are_installed_by_checks_only(
     machine: Machine,
-    task: str,
+    words: tuple[str, ...],
     wanted: bool,  # noqa: FBT001
 ) -> None:
     """Running a guest does not install a fuzzer."""
     machine.stub("dpkg-query", 'case "$*" in *spin) ;; *) echo installed ;; esac')
 
-    machine.run("-y", task)
+    machine.run("-y", *words)
 
     assert any("spin" in line for line in machine.calls if "install" in line) == wanted
 
@@ -158,7 +192,7 @@ def test_a_failing_apt_shows_the_end_of_its_log(machine: Machine) -> None:
 
     assert done.returncode == 2
     assert "no such mirror" in done.stderr
-    assert not any(line.startswith("invoke") for line in machine.calls)
+    assert not any(line.startswith("task") for line in machine.calls)
 
 
 def test_a_system_without_apt_gets_a_list_of_packages(machine: Machine) -> None:
@@ -169,7 +203,7 @@ def test_a_system_without_apt_gets_a_list_of_packages(machine: Machine) -> None:
 
     assert done.returncode == 2
     assert "this is no Debian" in done.stderr
-    assert "mmdebstrap               makes guest images" in done.stderr
+    assert re.search("^mmdebstrap +makes guest images$", done.stderr, re.MULTILINE)
 
 
 def test_a_changed_lock_file_makes_a_new_environment(machine: Machine) -> None:

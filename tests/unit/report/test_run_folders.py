@@ -53,3 +53,13 @@ def test_an_unknown_name_lists_the_last_runs(runs: Path) -> None:
         run_folders.find(runs, "nothing")
 
     assert "20260102-120000-2b3a" in caught.value.hint
+
+
+def test_a_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    """A second run of the same name is refused, and the first one's folder stays as it is."""
+    folder = run_folders.create(tmp_path / "build" / "runs", "mine")
+
+    with pytest.raises(UsageError, match="the run mine exists already"):
+        run_folders.create(tmp_path / "build" / "runs", "mine")
+
+    assert folder.is_dir()

@@ -46,13 +46,16 @@ def finished(folder: Path, verdict: Verdict) -> RunReport:
 
 def test_a_cell_is_one_command_line() -> None:
     """What a cell runs can be repeated by hand."""
-    line = nightly.Cell(target="one", kernel="rt").command("id", long=True)
+    line = nightly.Cell(target="one", kernel="rt").command(
+        "id", file=Path("/p/pyproject.toml"), long=True
+    )
 
     assert line[1:] == [
         "-m",
-        "invoke",
+        "harness.tasks",
         "kernel-test",
         "--target=one",
+        "--config=/p/pyproject.toml",
         "--kernel=rt",
         "--run-id=id",
         "--long",

@@ -181,7 +181,7 @@ def test_a_refused_signature_says_what_to_do(line: str) -> None:
 
     assert line in caught.value.evidence
     assert "module.sig_enforce=1" in caught.value.hint
-    assert "invoke packages --key" in caught.value.hint
+    assert "modlab packages --key" in caught.value.hint
 
 
 def test_an_unknown_parameter_is_a_failure() -> None:

@@ -4,14 +4,23 @@
 import inspect
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from harness import hints
 from harness.tasks.collection import TASKS
 from harness.tasks.common import HarnessTask, TaskContext, task
+
+
+@pytest.fixture(autouse=True)
+def hints_of_no_project() -> Iterator[None]:
+    """Forget what a task has kept for the hints of its process."""
+    yield
+    hints.remember_options([])
 
 
 @task(iterable=["many"], options_help={"name": "a name", "many": "words"})

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the host can do, and the runs of a night."""
+"""What the host can do, what it lacks, and the runs of a night."""
 
+import sys
 import time
 
+from harness.errors import UsageError
 from harness.model import build_folder
 from harness.tasks.common import RUN_HELP, TaskContext, task
 
@@ -37,3 +39,36 @@ def nightly(context: TaskContext, long: bool = False, deadline: float = 3600.0) 
     folder = build_folder.within(settings.root, "nightly") / time.strftime("%Y%m%d-%H%M%S")
     print(*matrix.write(tuple(reports), folder), sep="\n")
     return matrix.exit_code(tuple(reports))
+
+
+@task(
+    word="task",
+    options_help={
+        "task": "install what this task needs, too (for example debug-attach)",
+        "yes": "do not ask",
+    },
+)
+def setup(_context: TaskContext, task: str = "", yes: bool = False) -> int:
+    """Install the system packages that are missing; it asks first where there is a terminal."""
+    from harness.host import system_packages
+
+    groups = system_packages.groups_of(task)
+    wanted = [one for one in system_packages.listed() if one.group in groups]
+    missing = system_packages.missing(wanted)
+    for one in missing:
+        print(f"missing  {one.name:28} {one.reason}")
+    if not missing:
+        print("nothing is missing")
+        return 0
+    if not yes and not _agreed():
+        raise UsageError("nothing was installed")
+    system_packages.install(missing, print)
+    return 0
+
+
+def _agreed() -> bool:
+    """Return whether the user agrees to an installation; without a terminal nobody is asked."""
+    if not sys.stdin.isatty():
+        print("there is no terminal to ask on: they will be installed")
+        return True
+    return input("install them? [y/N] ").lower().startswith("y")

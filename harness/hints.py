@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Commands that a person can paste as they stand: the program as it was called, then the words.
+
+Every hint that names a task gets it from here, and a test parses them all. `./dev` hands its path
+over in the environment, and so reaches the processes that a command starts, too.
+"""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PROGRAM = "MODLAB_PROGRAM"
+OPTIONS = "MODLAB_OPTIONS"
+_NAME = "modlab"
+# Programs that run tasks, and modules that do: `python -m MODULE`, by the folder of __main__.py.
+_PROGRAMS = (_NAME, "invoke", "inv")
+_MODULES = {"tasks": "harness.tasks", "invoke": "invoke"}
+
+
+def command(*words: str) -> str:
+    """Return the command line that runs a task of the same project as this process does.
+
+    Shape: `words` are those of the command line; each is quoted where a shell needs that.
+    """
+    options = os.environ.get(OPTIONS, "")
+    return " ".join(part for part in (program(), options, shlex.join(words)) if part)
+
+
+def program() -> str:
+    """Return how this program is called, quoted for a shell."""
+    named = os.environ.get(PROGRAM)
+    return shlex.quote(named) if named else _called_as(sys.argv[0])
+
+
+def remember_options(words: Sequence[str]) -> None:
+    """Keep the options that choose the project, for this process and those that it starts."""
+    if words:
+        os.environ[OPTIONS] = shlex.join(words)
+    else:
+        os.environ.pop(OPTIONS, None)
+
+
+def _called_as(path: str) -> str:
+    """Return the shortest command that runs what `path`, the first word of a process, runs."""
+    file = Path(path)
+    if file.name == "__main__.py" and file.parent.name in _MODULES:
+        return shlex.join([sys.executable, "-m", _MODULES[file.parent.name]])
+    if file.name not in _PROGRAMS:
+        file = Path(sys.executable).with_name(_NAME)
+    if not file.exists():
+        return _NAME
+    found = shutil.which(file.name)
+    if found is not None and Path(found).samefile(file):
+        return file.name
+    return shlex.quote(str(file))

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A disk that is full, a folder that cannot be written to: an OSError as an error with a hint.
+
+They may come from every write of the harness, so they are explained where a command ends, once.
+"""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from harness import hints
+from harness.errors import HarnessError, Lost, UsageError
+from harness.model import build_folder
+from harness.model.environment import Environment
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+_LITTLE_BYTES = 16 << 20
+
+
+def explain(error: OSError, environment: Environment, project: Path) -> HarnessError | None:
+    """Return an OSError of a file as an error with a hint, None for one of another kind.
+
+    Shape: `project` is the folder of the project whose results are written.
+    """
+    if error.errno in _FULL:
+        return _full(error, environment, project)
+    place = error.filename
+    if not isinstance(place, str | os.PathLike):
+        return None
+    file = Path(place)
+    in_cache = file.is_relative_to(environment.cache) or environment.cache.is_relative_to(file)
+    # A folder of the cache that cannot be made is missing for a reason that the kernel hides.
+    if error.errno not in _REFUSED and not (in_cache and error.errno == errno.ENOENT):
+        return None
+    reason = error.strerror
+    if error.errno in {errno.EEXIST, errno.ENOTDIR} and (blocking := _blocking_file(file)):
+        file, reason = blocking, "it is a file, and a folder is expected"
+    if in_cache:
+        return UsageError(
+            f"the cache {environment.cache} cannot be used: {file}: {reason}",
+            hint="HARNESS_CACHE=FOLDER names another folder for it",
+        )
+    if file.is_relative_to(build_folder.within(project)):
+        return UsageError(
+            f"{build_folder.within(project)} cannot be written to: {file}: {reason}",
+            hint=f"results lie there: make it writable, or copy the project and call "
+            f"{hints.program()} in the copy",
+        )
+    return UsageError(f"{file}: {reason}")
+
+
+def _blocking_file(path: Path) -> Path | None:
+    """Return the part of a path that is a file though it should be a folder."""
+    return next((part for part in (path, *path.parents) if part.is_file()), None)
+
+
+def _full(error: OSError, environment: Environment, project: Path) -> Lost:
+    """Return the error for a full disk: of the file that is named, else of the fullest place."""
+    if isinstance(error.filename, str):
+        places = [Path(error.filename).parent]
+    else:
+        places = [environment.cache, build_folder.within(project), environment.runtime]
+    free = {place: shutil.disk_usage(place).free for place in places if place.is_dir()}
+    full = [place for place, size in free.items() if size < _LITTLE_BYTES]
+    where = ", ".join(f"{free[place] // 2**20} MiB are free in {place}" for place in full or free)
+    return Lost(
+        f"{(error.strerror or 'the disk is full').lower()}: {where}"
+        if where
+        else "a disk is full",
+        hint=f"free some space, `{hints.command('clean', '--all', '--runs')}`, "
+        "or set HARNESS_CACHE to a folder on a larger disk",
+    )

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The system packages that tasks need: which ones, which are missing, and their installation.
+
+`debian-packages.txt` beside this file is the list; the shell script `dev` of a checkout reads the
+same one before there is any Python to run.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import Lost, UsageError
+from harness.host import tool
+
+LIST = Path(__file__).with_name("debian-packages.txt")
+BASE = "base"
+_ASK_S = 60.0
+_FETCH_S = 600.0
+_INSTALL_S = 3600.0
+_LISTS = Path("/var/lib/apt/lists")
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemPackage:
+    """One Debian package, its group, and what it is needed for."""
+
+    name: str
+    group: str
+    reason: str
+
+
+def listed(text: str | None = None) -> tuple[SystemPackage, ...]:
+    """Return every package of the list."""
+    rows = (line.split(maxsplit=3) for line in _lines(text) if line.startswith("package "))
+    return tuple(SystemPackage(group=row[1], name=row[2], reason=row[3]) for row in rows)
+
+
+def groups_of(task: str, text: str | None = None) -> tuple[str, ...]:
+    """Return the groups whose packages a task needs; every task needs those of the base.
+
+    Raises: UsageError for a task that needs nothing beside them.
+    """
+    known = {
+        words[1]: words[2:]
+        for words in map(str.split, _lines(text))
+        if words and words[0] == "task"
+    }
+    if task and task not in known:
+        raise UsageError(
+            f"{task} needs no packages of its own", hint=f"these tasks do: {', '.join(known)}"
+        )
+    return (BASE, *known.get(task, ()))
+
+
+def _lines(text: str | None) -> list[str]:
+    return (LIST.read_text(encoding="utf-8") if text is None else text).splitlines()
+
+
+def missing(wanted: Iterable[SystemPackage]) -> tuple[SystemPackage, ...]:
+    """Return those of some packages that dpkg does not call installed.
+
+    Raises: UsageError on a system without dpkg and apt-get, with the list as its evidence.
+    """
+    packages = tuple(wanted)
+    if shutil.which("dpkg-query") is None or shutil.which("apt-get") is None:
+        raise UsageError(
+            "this is no Debian: install what these packages of Debian hold",
+            evidence=[f"{one.name:28} {one.reason}" for one in packages],
+        )
+    names = [one.name for one in packages]
+    form = "${Package} ${db:Status-Status}\n"
+    asked = tool.run(
+        ["dpkg-query", "-W", "-f", form, *names], deadline_s=_ASK_S, error=Lost, check=False
+    )
+    states = (line.split() for line in asked.text.splitlines())
+    there = {words[0] for words in states if words[1:] == ["installed"]}
+    return tuple(one for one in packages if one.name not in there)
+
+
+def install(packages: Iterable[SystemPackage], progress: Progress) -> None:
+    """Install packages, as root or through sudo; apt's lists are fetched first where none are.
+
+    Raises: UsageError where root cannot be had; Lost with apt's last lines when it fails.
+    """
+    if not any(_LISTS.glob("*Packages*")):
+        progress("fetching package lists")
+        _apt(["update"], deadline_s=_FETCH_S)
+    names = [one.name for one in packages]
+    progress(f"installing {' '.join(names)}")
+    _apt(["install", "-y", "--no-install-recommends", *names], deadline_s=_INSTALL_S)
+
+
+def _apt(words: list[str], *, deadline_s: float) -> None:
+    line = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get", *words]
+    if os.getuid() != 0:
+        if shutil.which("sudo") is None:
+            raise UsageError("root is needed to install packages", hint=f"as root: {words!r}")
+        line = ["sudo", *line]
+    done = tool.run(line, deadline_s=deadline_s, error=Lost, check=False)
+    if done.status is None:
+        raise Lost(f"apt-get {words[0]} did not end in {deadline_s:.0f} s")
+    if done.status != 0:
+        raise Lost(f"apt-get {words[0]} failed", evidence=done.lines[-10:])

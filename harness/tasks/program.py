@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The command line of `modlab` and `./dev`: invoke's Program, with what a stranger needs.
+
+Beyond invoke it has --help after any task, words without an option's name, suggestions for what
+it does not know, and exit code 2 for every mistake on the command line. A call runs one task.
+"""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from invoke.collection import Collection
+from invoke.completion.complete import complete, print_completion_script
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
+from invoke.program import Program
+
+from harness import hints
+from harness.errors import UsageError
+from harness.tasks.collection import installed_tasks
+from harness.tasks.common import SHARED_HELP
+from harness.tasks.execution import PIPE_CLOSED, drop_output
+from harness.tasks.words import arrange, did_you_mean
+
+_USAGE = UsageError.exit_code
+
+
+class HarnessProgram(Program):
+    """A command line with a fixed set of tasks."""
+
+    def core_args(self) -> list[Argument]:
+        """Return the options that stand before a task."""
+        return [
+            Argument(names=("C",), help=SHARED_HELP["C"]),
+            Argument(names=("config",), help=SHARED_HELP["config"]),
+            Argument(names=("help", "h"), optional=True, help="show this, or help on a task"),
+            Argument(names=("list", "l"), kind=bool, default=False, help="list the tasks"),
+            Argument(names=("version", "V"), kind=bool, default=False, help="show the version"),
+            Argument(
+                names=("print-completion-script",),
+                help="print the completion of a shell: bash, zsh or fish",
+            ),
+            Argument(names=("complete",), kind=bool, default=False, help="for that script"),
+        ]
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """Read the options before the task."""
+        self.normalize_argv(argv)
+        with _mistakes():
+            self.parse_core_args()
+            if self.args.version.value:
+                self.print_version()
+                raise Exit
+            if shell := self.args["print-completion-script"].value:
+                print_completion_script(shell=shell, names=[hints.program()])
+                raise Exit
+
+    def parse_tasks(self) -> None:
+        """Read the task and what follows it."""
+        self.parser = self._make_parser()
+        with _mistakes():
+            result = self.parser.parse_argv(self._task_words(self.core.unparsed))
+        self.core_via_tasks = result.pop(0)
+        self.tasks = result
+
+    def _task_words(self, words: list[str]) -> list[str]:
+        """Return the task with its options, those of the project before it included."""
+        if not words or self.args.complete.value:
+            return []
+        name, *rest = words
+        if name not in self.parser.contexts:
+            raise ParseError(self._unknown(name))
+        context = self.parser.contexts[name]
+        found = arrange(rest, context, optional_word=self.collection[name].word)
+        if found.wants_help:
+            self.args.help.value = name
+            return []
+        project = [
+            f"{flag}={value}"
+            for flag, value in (("-C", self.args.C.value), ("--config", self.args.config.value))
+            if value and not any(word.startswith(flag) for word in found.options)
+        ]
+        return [name, *project, *found.options]
+
+    def _unknown(self, word: str) -> str:
+        if word.startswith("-"):
+            known = list(self.initial_context.flags)
+            return f"no option {word}{did_you_mean(word, known)}"
+        known = list(self.parser.contexts)
+        return f"no task {word!r}{did_you_mean(word, known)}"
+
+    def parse_cleanup(self) -> None:
+        """Answer what is no call of a task: --help, --list and the shell's completion."""
+        name = self.args.help.value
+        if self.args.complete.value:
+            # The shell hands over the whole line; how the program was called is not completed.
+            self.core.remainder = self.core.remainder.partition(" ")[2]
+            complete(
+                names=[],
+                core=self.core,
+                initial_context=self.initial_context,
+                collection=self.collection,
+                parser=self._make_parser(),
+            )
+        elif isinstance(name, str):
+            with _mistakes():
+                if name not in self.parser.contexts:
+                    raise ParseError(self._unknown(name))
+            self.print_task_help(name)
+        elif self.args.list.value:
+            self.list_tasks()
+        elif name or not self.tasks:
+            self.print_help()
+        else:
+            return
+        raise Exit
+
+    def update_config(self, merge: bool = True) -> None:
+        """Read no configuration of invoke: the tasks use none of it."""
+        if merge:
+            self.config.merge()
+
+    @property
+    def binary(self) -> str:
+        """How the program is called, for the texts of help."""
+        return hints.program()
+
+    def print_version(self) -> None:
+        """Print the name and the version of the distribution."""
+        from importlib.metadata import version
+
+        print(f"modlab {version('modlab')}")
+
+    def print_help(self) -> None:
+        """Print the options before a task, and the tasks."""
+        print(f"Usage: {self.binary} [OPTIONS] TASK [--help] [OPTIONS OF THE TASK]\n")
+        print("Options:\n")
+        self.print_columns(self.initial_context.help_tuples())
+        self.list_tasks()
+        print("Exit codes: 0 passed, 1 failed, 2 usage or configuration, 3 crashed, 4 lost.")
+
+    def print_task_help(self, name: str) -> None:
+        """Print what a task does and its options."""
+        context, task = self.parser.contexts[name], self.collection[name]
+        words = [(one.name or "").upper() for one in context.positional_args]
+        words += [f"[{task.word.upper()}]"] if task.word else []
+        print(" ".join((f"Usage: {self.binary} {name}", *words, "[OPTIONS]\n")))
+        print(f"{inspect.getdoc(task)}\n\nOptions:\n")
+        self.print_columns(context.help_tuples())
+
+    def task_list_opener(self, extra: str = "") -> str:
+        """Return the heading of the list of tasks."""
+        del extra
+        return "Tasks"
+
+
+@contextmanager
+def _mistakes() -> Iterator[None]:
+    """Turn what invoke's parser objects to into one sentence and exit code 2."""
+    try:
+        yield
+    except ParseError as error:
+        raise Exit(f"error: {error}", code=_USAGE) from error
+
+
+def run(tasks: Collection, argv: list[str] | None = None) -> None:
+    """Run the task that the command line names, and end the process with its exit code."""
+    try:
+        try:
+            HarnessProgram(namespace=tasks).run(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(PIPE_CLOSED)
+
+
+def main() -> None:
+    """Run `modlab`."""
+    run(installed_tasks())

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The words behind a task, checked and brought into the form that invoke's parser takes.
+
+Invoke takes a task's --help for the value of a missing word, has no word that may be left out,
+and ends in a traceback where a number is expected. What it cannot say is said here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from invoke.exceptions import ParseError
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+
+HELP_FLAGS = ("--help", "-h")
+
+
+@dataclass(kw_only=True)
+class Arranged:
+    """What follows a task: options in invoke's form, words without a name, whether help is."""
+
+    options: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    wants_help: bool = False
+
+
+def arrange(words: Sequence[str], context: ParserContext, *, optional_word: str) -> Arranged:
+    """Return the words behind a task as options that invoke's parser takes as they are meant.
+
+    Shape: `optional_word` is the option that may be given as a word without its name, or "".
+    Raises: ParseError for an unknown option or word, a missing one, and a wrong number.
+    """
+    found = Arranged()
+    waiting = iter(words)
+    for word in waiting:
+        if word in HELP_FLAGS and word not in context.flags:
+            found.wants_help = True
+        elif word.startswith("-") and word != "-":
+            found.options += _option(word, waiting, context)
+        else:
+            found.words.append(word)
+    if not found.wants_help:
+        found.options += _named(found, context, optional_word)
+    return found
+
+
+def _option(word: str, waiting: Iterator[str], context: ParserContext) -> Iterator[str]:
+    """Yield one option with its value, in one word where it has a long name."""
+    name, equals, value = word.partition("=")
+    if name not in context.flags:
+        if word.startswith("--") or word[:2] not in context.flags:
+            if name in context.inverse_flags:
+                yield name
+                return
+            raise ParseError(f"{context.name} has no option {name}{_meant(name, context)}")
+        yield word
+        return
+    argument: Argument = context.flags[name]
+    if not argument.takes_value:
+        if equals:
+            raise ParseError(f"{name} takes no value")
+        yield name
+        return
+    if not equals:
+        following = next(waiting, None)
+        if following is None:
+            raise ParseError(f"{name} needs a value")
+        value = following
+    _check_number(name, argument, value)
+    yield from (f"{name}={value}",) if name.startswith("--") else (name, value)
+
+
+def _check_number(name: str, argument: Argument, value: str) -> None:
+    if argument.kind not in {int, float}:
+        return
+    try:
+        argument.kind(value)
+    except ValueError:
+        raise ParseError(f"{name} {value}: a number is expected") from None
+
+
+def _named(found: Arranged, context: ParserContext, optional_word: str) -> Iterator[str]:
+    """Yield the words without a name as options: first those that a task needs."""
+    given = {word.partition("=")[0] for word in found.options}
+    names = [one.name or "" for one in context.positional_args if f"--{one.name}" not in given]
+    missing = names[len(found.words) :]
+    if missing:
+        raise ParseError(f"{context.name} needs {' and '.join(map(str.upper, missing))}")
+    if optional_word and f"--{optional_word}" not in given:
+        names.append(optional_word)
+    for name, word in zip(names, found.words, strict=False):
+        yield f"--{name}={word}"
+    if len(found.words) > len(names):
+        word = found.words[len(names)]
+        meant = _meant(f"--{word}", context)
+        raise ParseError(f"{context.name} takes no word {word!r} here{meant}")
+
+
+def _meant(name: str, context: ParserContext) -> str:
+    return did_you_mean(name, [flag for flag in context.flags if flag.startswith("--")])
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return a question with the known words that are most like this one, or ""."""
+    close = get_close_matches(word, known, n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The list of system packages, what of it is missing, and its installation."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.errors import Lost, UsageError
+from harness.host import system_packages
+from harness.host.system_packages import SystemPackage
+
+LIST = """\
+# a comment
+package base qemu the machine
+package base gcc compiles, and more
+package checkers spin visits states
+task check checkers
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a PATH of stubs: dpkg-query knows gcc alone, apt-get writes down its call."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    stub(folder, "dpkg-query", 'echo "gcc installed"; echo "qemu not-installed"; exit 1')
+    stub(folder, "apt-get", f'echo "$DEBIAN_FRONTEND $*" >> {tmp_path / "log"}')
+    stub(folder, "sudo", '"$@"')
+    for tool in ("env", "sh"):
+        (folder / tool).symlink_to(str(shutil.which(tool)))
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(system_packages, "_LISTS", tmp_path / "lists")
+    return folder
+
+
+def stub(folder: Path, name: str, text: str) -> None:
+    """Put a program on the PATH."""
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_the_list_is_read() -> None:
+    """A package has a group, a name and a reason of several words."""
+    found = system_packages.listed(LIST)
+
+    assert [one.name for one in found] == ["qemu", "gcc", "spin"]
+    assert found[1] == SystemPackage(name="gcc", group="base", reason="compiles, and more")
+
+
+def test_a_task_needs_the_base_and_its_own_groups() -> None:
+    """Without a task it is the base alone; an unknown one is an error with those that are."""
+    assert system_packages.groups_of("", LIST) == ("base",)
+    assert system_packages.groups_of("check", LIST) == ("base", "checkers")
+    with pytest.raises(UsageError, match="clean needs no packages of its own") as caught:
+        system_packages.groups_of("clean", LIST)
+    assert caught.value.hint == "these tasks do: check"
+
+
+def test_the_list_of_the_harness_is_whole() -> None:
+    """Every group has packages, each package one place and a reason."""
+    packages = system_packages.listed()
+    groups = {one.group for one in packages}
+    tasks = [
+        line.split()[1]
+        for line in system_packages.LIST.read_text().splitlines()
+        if line[:5] == "task "
+    ]
+
+    assert len({one.name for one in packages}) == len(packages)
+    assert all(one.reason for one in packages)
+    assert {group for task in tasks for group in system_packages.groups_of(task)} <= groups
+
+
+@pytest.mark.usefixtures("programs")
+def test_what_dpkg_does_not_call_installed_is_missing() -> None:
+    """One that is known and removed is missing, too."""
+    found = system_packages.missing(system_packages.listed(LIST))
+
+    assert [one.name for one in found] == ["qemu", "spin"]
+
+
+def test_packages_are_installed_without_a_question(programs: Path, tmp_path: Path) -> None:
+    """The lists are fetched first, where there are none."""
+    said: list[str] = []
+
+    system_packages.install(system_packages.listed(LIST)[:1], said.append)
+
+    assert programs.is_dir()
+    assert (tmp_path / "log").read_text().splitlines() == [
+        "noninteractive update",
+        "noninteractive install -y --no-install-recommends qemu",
+    ]
+    assert said == ["fetching package lists", "installing qemu"]
+
+
+def test_a_failing_apt_shows_its_last_lines(programs: Path) -> None:
+    """They are the evidence of the error."""
+    stub(programs, "apt-get", "echo no such mirror >&2; exit 100")
+
+    with pytest.raises(Lost, match="apt-get update failed") as caught:
+        system_packages.install(system_packages.listed(LIST), lambda _text: None)
+
+    assert caught.value.evidence == ("no such mirror",)
+
+
+def test_no_debian_gets_the_list(programs: Path) -> None:
+    """What to install, with the reasons."""
+    (programs / "dpkg-query").unlink()
+
+    with pytest.raises(UsageError, match="this is no Debian") as caught:
+        system_packages.missing(system_packages.listed(LIST))
+
+    assert caught.value.evidence[0].split() == ["qemu", "the", "machine"]

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The command line: help for every task, suggestions, exit code 2 for every mistake."""
+
+from importlib.metadata import version
+
+import pytest
+
+from harness.tasks.collection import installed_tasks, shared_tasks
+from harness.tasks.program import run
+
+NAMES = sorted(
+    name
+    for primary, aliases in installed_tasks().task_names.items()
+    for name in (primary, *aliases)
+)
+SHORT = {
+    "test": "kernel-test",
+    "load": "kernel-test-load",
+    "shell": "guest-ssh",
+    "explain": "panic-explain",
+    "debug": "debug-attach",
+    "setup": "setup",
+}
+DOCUMENTED = (
+    *("kernel-deps", "kernel-build", "kernel-load", "kernel-test", "kernel-test-load"),
+    *("kernel-test-unload", "packages", "kernel-configure-target", "kernel-debug"),
+)
+
+
+def ended(*words: str) -> int:
+    """Return the exit code of a command line."""
+    with pytest.raises(SystemExit) as caught:
+        run(installed_tasks(), ["modlab", *words])
+    return int(caught.value.code or 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_every_task_has_help(name: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Behind the task, also where the task needs a word first."""
+    assert ended(name, flag) == 0
+
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: modlab {name}")
+    assert "--config=STRING" in said
+
+
+def test_help_before_a_task_is_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help TASK` as invoke has it."""
+    assert ended("--help", "panic-explain") == 0
+    assert "Usage: modlab panic-explain FILE [OPTIONS]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ()])
+def test_the_program_has_help(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """Options, tasks and exit codes."""
+    assert ended(*words) == 0
+
+    said = capsys.readouterr().out
+    assert said.startswith("Usage: modlab [OPTIONS] TASK")
+    assert "kernel-configure-target" in said
+    assert "Exit codes:" in said
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not that of a library."""
+    assert ended("--version") == 0
+    assert capsys.readouterr().out == f"modlab {version('modlab')}\n"
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_every_documented_step_is_a_task(name: str) -> None:
+    """Under the very name of the workflow."""
+    assert name in NAMES
+
+
+@pytest.mark.parametrize(("short", "name"), SHORT.items())
+def test_the_frequent_tasks_have_short_names(short: str, name: str) -> None:
+    """A short name is the same task."""
+    tasks = installed_tasks()
+
+    assert tasks[short] is tasks[name]
+
+
+def test_the_short_name_test_is_only_of_the_installed_command() -> None:
+    """In the checkout `test` is the test of the whole project."""
+    assert "test" not in shared_tasks()
+
+
+MISTAKES = {
+    ("kernel-tst",): "no task 'kernel-tst'; did you mean kernel-test",
+    ("kernel-test", "--kep"): "kernel-test has no option --kep; did you mean --keep",
+    ("kernel-test", "fresh"): "takes no word 'fresh' here; did you mean --fresh",
+    ("kernel-test", "--target"): "--target needs a value",
+    ("kernel-test", "--maxcrash=many"): "--maxcrash many: a number is expected",
+    ("kernel-test", "--keep=1"): "--keep takes no value",
+    ("record", "true", "--deadline", "soon"): "--deadline soon: a number is expected",
+    ("panic-explain",): "panic-explain needs FILE",
+    ("bisect", "--good", "HEAD~3"): "bisect needs SIGNATURE",
+    ("guest-list", "clean"): "guest-list takes no word 'clean' here",
+    ("guest-ssh", "1f3a", "ls"): "guest-ssh takes no word 'ls' here",
+    ("--lst",): "no option --lst; did you mean --list",
+    ("--help", "kernel-tst"): "no task 'kernel-tst'",
+    ("--config",): "needed value",
+    ("--print-completion-script=tcsh",): "not supported",
+}
+
+
+@pytest.mark.parametrize(("words", "said"), MISTAKES.items())
+def test_a_mistake_ends_in_2_with_one_sentence(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is meant is suggested where something is close."""
+    assert ended(*words) == 2
+
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("guest-ssh", "1f3a"),
+        ("shell", "--run=1f3a"),
+        ("shell", "--run", "1f3a"),
+        ("guest-stop", "1f3a"),
+        ("guest-console", "1f3a"),
+        ("debug-attach", "1f3a", "--drgn"),
+        ("kernel-test-unload", "1f3a"),
+    ],
+)
+def test_a_guest_is_named_by_a_word_or_an_option(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every task that takes a guest takes it in both ways."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
+
+    assert ended(*words) == 2
+    assert "no guest of a run 1f3a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("vmcore-open", "1f3a"),
+        ("vmcore-open", "--run=1f3a"),
+        ("replay", "1f3a"),
+        ("replay-debug", "1f3a"),
+        ("replay-debug", "--run", "1f3a"),
+    ],
+)
+def test_a_run_is_named_by_a_word_or_an_option(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every task that takes a run takes it in both ways."""
+    assert ended(*words) == 2
+    assert "no run '1f3a'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("modlab kernel-test --ke", "--keep\n--kernel\n"),
+        ("./dev debug-attach 1f3a --dr", "--drgn\n"),
+        ("modlab panic-", "panic-explain\n"),
+    ],
+)
+def test_a_shell_is_offered_what_fits(
+    words: str, offered: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However the program was called; the shell filters by the last word."""
+    assert ended("--complete", "--", words) == 0
+
+    last = words.rpartition(" ")[2]
+    fitting = [line for line in capsys.readouterr().out.splitlines() if line.startswith(last)]
+    assert fitting[: offered.count("\n")] == offered.split()

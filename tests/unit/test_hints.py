@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Every hint that names a task can be pasted: the real parser reads each of them."""
+
+import ast
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from invoke.exceptions import Exit
+
+from harness import hints
+from harness.host import system_packages
+from harness.tasks.collection import installed_tasks
+from harness.tasks.program import HarnessProgram
+
+ROOT = Path(__file__).resolve().parents[2]
+# Words with a command that no function rendered.
+_BARE = re.compile(r"(?:\./dev|\binvoke|\bmodlab) [a-z]+-?[a-z]*")
+
+
+def calls(text: str) -> Iterator[list[str]]:
+    """Yield the words of each `hints.command(...)` in a module; what is computed becomes X."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "hints.command":
+            yield [_word(argument) for argument in node.args]
+
+
+def _word(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values
+        )
+    return "1"
+
+
+def modules() -> list[Path]:
+    """Return every module of the harness."""
+    return sorted((ROOT / "harness").rglob("*.py"))
+
+
+def collected() -> list[tuple[str, list[str]]]:
+    """Return every rendered command of the harness, with the place where it stands."""
+    return [
+        (file.relative_to(ROOT).as_posix(), words)
+        for file in modules()
+        for words in calls(file.read_text())
+        if not any(word == "1" for word in words[:1])
+    ]
+
+
+def objection(words: list[str]) -> str:
+    """Return what the command line's own parser objects to, "" for nothing."""
+    program = HarnessProgram(namespace=installed_tasks())
+    program.create_config()
+    try:
+        program.parse_core(["modlab", *words])
+        program.parse_collection()
+        program.parse_tasks()
+    except Exit as error:
+        return str(error.message)
+    return ""
+
+
+def test_there_are_hints_to_test() -> None:
+    """The collector finds them all over the harness."""
+    assert len(collected()) > 40
+
+
+@pytest.mark.parametrize(("place", "words"), collected())
+def test_a_hint_is_a_command_that_the_parser_takes(place: str, words: list[str]) -> None:
+    """Task, options and words exist."""
+    assert objection(words) == "", place
+
+
+def test_a_wrong_hint_is_seen() -> None:
+    """The test objects to a task and to an option that do not exist."""
+    assert "did you mean" in objection(["vmcore-opn", "X"])
+    assert "has no option" in objection(["guest-stop", "--every"])
+    assert [*calls('hints.command("guest-ssh", f"--run={x}")')] == [["guest-ssh", "--run=X"]]
+
+
+def test_setup_is_asked_for_tasks_that_need_packages() -> None:
+    """`setup TASK` in a hint names a task that the list knows."""
+    for _place, words in collected():
+        if words[0] == "setup":
+            assert system_packages.groups_of("".join(words[1:]))
+
+
+def test_no_text_names_a_command_by_itself() -> None:
+    """A command in a message comes from `hints`; docstrings and help texts may name tasks."""
+    bad = []
+    for file in modules():
+        tree = ast.parse(file.read_text())
+        documentation = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        bad += [
+            f"{file.relative_to(ROOT)}:{node.lineno}: {node.value[:60]}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in documentation
+            and _BARE.search(node.value)
+            and "harness/project/" not in str(file)
+        ]
+
+    assert bad == []
+
+
+def test_a_hint_names_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dev` hands its path over, which is quoted where a shell needs it."""
+    monkeypatch.setenv(hints.PROGRAM, "../my harness/dev")
+
+    assert hints.command("guest-list") == "'../my harness/dev' guest-list"
+
+
+def test_a_hint_names_the_same_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What -C and --config said is part of it; the next call starts afresh."""
+    monkeypatch.setenv(hints.PROGRAM, "modlab")
+    monkeypatch.delenv(hints.OPTIONS, raising=False)
+
+    hints.remember_options(["-C", "my module"])
+    said = hints.command("vmcore-open", "1f3a")
+    hints.remember_options([])
+
+    assert shlex.split(said) == ["modlab", "-C", "my module", "vmcore-open", "1f3a"]
+    assert objection(shlex.split(said)[1:]) == ""
+    assert hints.command("guest-list") == "modlab guest-list"
+
+
+@pytest.mark.parametrize(
+    ("called", "program"),
+    [
+        ("{bin}/modlab", "modlab"),
+        ("{other}/modlab", "{other}/modlab"),
+        ("/x/harness/tasks/__main__.py", f"{sys.executable} -m harness.tasks"),
+        ("/x/invoke/__main__.py", f"{sys.executable} -m invoke"),
+    ],
+)
+def test_the_shortest_command_is_named(
+    called: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bare name where PATH leads to the same file, else the path."""
+    places = {"bin": str(tmp_path / "bin"), "other": str(tmp_path / "other")}
+    for folder in places.values():
+        Path(folder).mkdir()
+        (Path(folder) / "modlab").write_text("")
+        (Path(folder) / "modlab").chmod(0o755)
+    monkeypatch.setenv("PATH", places["bin"])
+    monkeypatch.delenv(hints.PROGRAM)
+    monkeypatch.setattr(sys, "argv", [called.format(**places)])
+
+    assert hints.program() == program.format(**places)
