@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.host import process
-from harness.project import c_checks, cut_release, site, text_checks, tree_checks
+from harness.project import c_checks, cut_release, site, text_checks, tree_checks, wheel_check
 
 # Several times what the longest step takes on two cores; the nightly forms get more.
 _STEP_DEADLINE_S = 900.0
@@ -76,6 +76,7 @@ def _steps() -> dict[str, Finding]:
     steps["version"] = cut_release.copies_of_version
     steps["site"] = site.site
     steps["pinned-actions"] = text_checks.pinned_actions
+    steps["wheel"] = wheel_check.wheel
     return steps
 
 

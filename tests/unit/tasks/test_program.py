@@ -76,10 +76,11 @@ def test_every_documented_step_is_a_task(name: str) -> None:
 
 @pytest.mark.parametrize(("short", "name"), SHORT.items())
 def test_the_frequent_tasks_have_short_names(short: str, name: str) -> None:
-    """A short name is the same task."""
+    """A short name is the same task, and the parser knows it."""
     tasks = installed_tasks()
 
     assert tasks[short] is tasks[name]
+    assert short in NAMES
 
 
 def test_the_short_name_test_is_only_of_the_installed_command() -> None:

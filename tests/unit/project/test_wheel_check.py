@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The check of the wheel sees a file that is not packed, and a command that does not work."""
+
+import zipfile
+from pathlib import Path
+
+from harness.project import wheel_check
+
+
+def test_a_file_that_is_not_packed_is_named(tmp_path: Path) -> None:
+    """A table that a module reads has to be in the wheel as well."""
+    package = tmp_path / "harness" / "host"
+    package.mkdir(parents=True)
+    for name in ("cache.py", "debian-packages.txt"):
+        (package / name).write_text("")
+    built = tmp_path / "modlab.whl"
+    with zipfile.ZipFile(built, "w") as archive:
+        archive.writestr("harness/host/cache.py", "")
+
+    found = list(wheel_check.missing_files(tmp_path, built))
+
+    assert found == ["the wheel does not have harness/host/debian-packages.txt"]
+
+
+def test_a_command_that_does_not_work_is_named(tmp_path: Path) -> None:
+    """Every call is made, and each that ends otherwise is reported with its last lines."""
+    program = tmp_path / "modlab"
+    program.write_text("#!/bin/sh\necho ModuleNotFoundError\nexit 1\n")
+    program.chmod(0o755)
+
+    found = list(wheel_check.wrong_calls(tmp_path, tmp_path))
+
+    assert "modlab --version ended with status 1, not 0:" in found
+    assert "modlab check ended with status 1, not 2:" in found
+    assert "  ModuleNotFoundError" in found
