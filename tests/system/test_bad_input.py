@@ -186,3 +186,46 @@ def test_a_full_disk_is_said_and_leaves_nothing(project: Project, tiny_cache: Pa
 
     refused(run, 4, str(tiny_cache))
     assert not [path for path in tiny_cache.rglob("*.tmp") if path.exists()]
+
+
+@pytest.fixture
+def mounted(project: Project) -> Iterator[Callable[..., None]]:
+    """Give a function that mounts something over a folder of the project, until the test ends."""
+    if os.getuid() != 0:
+        pytest.skip("mounting needs root")
+    places: list[Path] = []
+
+    def mount(place: Path, *options: str) -> None:
+        place.mkdir(exist_ok=True)
+        subprocess.run(["mount", *options, place], check=True)
+        places.append(place)
+
+    assert project.root.is_dir()
+    yield mount
+    for place in reversed(places):
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_project_that_cannot_be_written_to_is_said(
+    project: Project, mounted: Callable[..., None]
+) -> None:
+    """Exit 2, the folder of the results, and what to do."""
+    mounted(project.root, "--bind", str(project.root))
+    subprocess.run(["mount", "-o", "remount,bind,ro", project.root], check=True)
+
+    run = project.run()
+
+    refused(run, 2, f"{project.root}/build cannot be written to", "Read-only file system")
+    assert "copy the project" in run.output
+
+
+def test_a_full_folder_of_results_is_said(
+    project: Project, mounted: Callable[..., None], nothing_left: Callable[[], set[str]]
+) -> None:
+    """The console does not fit: exit 4, the folder named, nothing left running."""
+    mounted(project.root / "build", "-t", "tmpfs", "-o", "size=48k", "none")
+
+    run = project.run()
+
+    refused(run, 4, "the disk is full", f"{project.root}/build")
+    assert nothing_left() == set()

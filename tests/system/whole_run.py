@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Whole runs of the harness as a user starts them: `invoke kernel-test` in a process of its own.
+"""Whole runs of the harness as a user starts them: `modlab kernel-test` in a folder of its own.
 
 The project that they test is tests/data/example_module, copied and, for a bad input, bent.
 """
@@ -25,7 +25,7 @@ RUNTIME = Path(tempfile.mkdtemp(prefix="hs-", dir="/tmp"))
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One finished `invoke kernel-test`: its exit code, what it printed, its report."""
+    """One finished `modlab kernel-test`: its exit code, what it printed, its report."""
 
     code: int
     output: str
@@ -53,16 +53,15 @@ class Project:
         path.write_text(text.replace(old, new))
 
     def command(self, *options: str) -> list[str]:
-        """Return the command line of a run of this project."""
-        line = [sys.executable, "-m", "invoke", "kernel-test"]
-        return [*line, f"--config={self.root / 'pyproject.toml'}", *options]
+        """Return the command line of a run of the project that it is called in."""
+        return [sys.executable, "-m", "harness.tasks", "kernel-test", *options]
 
     def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
         """Start a run; the caller ends it."""
         clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
         return subprocess.Popen(
             self.command(*options),
-            cwd=ROOT,
+            cwd=self.root,
             env={**clean, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME), **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
