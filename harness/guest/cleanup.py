@@ -50,16 +50,24 @@ def choose_guest(runtime: Path, run_id: str) -> GuestEntry:
 
     Raises: UsageError with the list of guests when none or several match.
     """
-    entries = registry.list_entries(runtime)
-    fitting = [entry for entry in entries if entry.run_id.endswith(run_id)]
+    known = registry.list_entries(runtime)
+    fitting = [entry for entry in known if entry.run_id.endswith(run_id)]
+    whole = [entry for entry in fitting if entry.run_id == run_id]
+    fitting = whole or fitting
     if not run_id and len(fitting) > 1:
         fitting = [entry for entry in fitting if not registry.is_owned(entry.folder)]
     if len(fitting) == 1:
         return fitting[0]
-    names = ", ".join(entry.run_id for entry in entries) or "none"
-    what = f"no guest of a run {run_id}" if run_id else "which guest is meant is not clear"
+    if not known or (run_id and not fitting):
+        what = f"run {run_id} has no guest" if run_id else "there is no guest"
+        names = f"; guests now: {', '.join(entry.run_id for entry in known)}" if known else ""
+        raise UsageError(
+            f"{what}{names}", hint=f"{hints.command('kernel-test-load')} starts a guest"
+        )
+    names = ", ".join(entry.run_id for entry in fitting or known)
     raise UsageError(
-        f"{what}; guests now: {names}", hint=f"{hints.command('kernel-test-load')} starts one"
+        f"it is not clear which guest is meant: {names}",
+        hint="give the end of its name, as a word or with --run",
     )
 
 

@@ -50,7 +50,30 @@ def test_each_refusal_is_printed_with_its_code(
     assert hint in capsys.readouterr().err
 
 
-def test_kernel_deps_prints_missing_requirements(
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"keep": True},
+        {"control": True},
+        {"kernel": "6.1"},
+        {"accel": "tcg"},
+        {"share": "/"},
+        {"no_vmcore": True},
+        {"debug_on_crash": True},
+    ],
+)
+def test_an_option_for_guests_is_refused_on_a_target(
+    named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str], option: dict[str, object]
+) -> None:
+    """Each was dropped in silence; now nothing is done, and the reason is printed."""
+    case = named(replace(PROFILES["10.15"]))
+
+    assert code_of(workflow.run_kernel_test, target="mine", **option) == 2
+    assert "does not apply on a target that you boot" in capsys.readouterr().err
+    assert case.mac.loaded == {}
+
+
+def test_kernel_deps_says_what_is_missing(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """kernel-deps exits with 2 while a requirement is missing, and with 0 otherwise."""

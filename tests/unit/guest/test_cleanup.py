@@ -89,7 +89,7 @@ def test_an_overlay_of_another_runtime_folder_stays(tmp_path: Path) -> None:
 def test_a_guest_without_a_run_id_must_be_the_only_one(tmp_path: Path) -> None:
     """Without a run id the only guest is chosen; otherwise the error lists the guests."""
     runtime = tmp_path / "runtime"
-    with pytest.raises(UsageError, match="guests now: none"):
+    with pytest.raises(UsageError, match="there is no guest"):
         cleanup.choose_guest(runtime, "")
     make_entry(tmp_path, "20260101-000000-aaaa")
     assert cleanup.choose_guest(runtime, "").run_id.endswith("aaaa")
@@ -100,3 +100,35 @@ def test_a_guest_without_a_run_id_must_be_the_only_one(tmp_path: Path) -> None:
         cleanup.choose_guest(runtime, "")
     with pytest.raises(UsageError, match="aaaa"):
         cleanup.choose_guest(runtime, "cccc")
+
+
+def test_a_whole_name_is_that_guest(tmp_path: Path) -> None:
+    """Also where another name ends in it."""
+    for run_id in ("1f3a", "20260101-120000-1f3a"):
+        make_entry(tmp_path, run_id, kept=True)
+
+    assert cleanup.choose_guest(tmp_path / "runtime", "1f3a").run_id == "1f3a"
+    assert cleanup.choose_guest(tmp_path / "runtime", "0-1f3a").run_id == "20260101-120000-1f3a"
+
+
+@pytest.mark.parametrize(
+    ("guests", "asked", "says", "hint"),
+    [
+        ((), "", "there is no guest", "modlab kernel-test-load starts a guest"),
+        (("run-1",), "2", "run 2 has no guest; guests now: run-1", "kernel-test-load"),
+        (("run-1", "run-2"), "", "is meant: run-1, run-2", "give the end of its name"),
+        (("run-1", "old-1"), "-1", "is meant: old-1, run-1", "give the end of its name"),
+    ],
+)
+def test_an_unclear_guest_has_the_hint_that_helps(
+    guests: tuple[str, ...], asked: str, says: str, hint: str, tmp_path: Path
+) -> None:
+    """One more guest is no help where there are two."""
+    for run_id in guests:
+        make_entry(tmp_path, run_id, kept=True)
+
+    with pytest.raises(UsageError) as caught:
+        cleanup.choose_guest(tmp_path / "runtime", asked)
+
+    assert says in caught.value.message
+    assert hint in caught.value.hint

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The command line: help for every task, suggestions, exit code 2 for every mistake."""
 
+import os
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from harness.tasks.collection import installed_tasks, shared_tasks
 from harness.tasks.program import run
 
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = sorted(
     name
     for primary, aliases in installed_tasks().task_names.items()
@@ -139,7 +144,7 @@ def test_a_guest_is_named_by_a_word_or_an_option(
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
 
     assert ended(*words) == 2
-    assert "no guest of a run 1f3a" in capsys.readouterr().err
+    assert "run 1f3a has no guest" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -177,3 +182,30 @@ def test_a_shell_is_offered_what_fits(
     last = words.rpartition(" ")[2]
     fitting = [line for line in capsys.readouterr().out.splitlines() if line.startswith(last)]
     assert fitting[: offered.count("\n")] == offered.split()
+
+
+_BASH = """
+source <(./dev --print-completion-script bash)
+COMP_WORDS=(./dev kernel-test --ke)
+_complete_./dev ./dev --ke kernel-test
+echo "${COMPREPLY[@]}"
+"""
+
+
+def test_bash_completes(tmp_path: Path) -> None:
+    """The script that is printed is one that bash takes, for a program with a path."""
+    program = tmp_path / "dev"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT / "tasks.py"}" "$@"\n')
+    program.chmod(0o755)
+
+    done = subprocess.run(
+        ["bash", "-c", _BASH],
+        cwd=tmp_path,
+        env={**os.environ, "MODLAB_PROGRAM": "./dev"},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.stdout == "--keep --kernel\n"
