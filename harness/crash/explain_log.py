@@ -7,14 +7,13 @@ reports, and the number of all.
 
 import codecs
 import gzip
-import json
 import lzma
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from harness.errors import NOT_UNDERSTOOD, UsageError
 from harness.host import tool
@@ -22,10 +21,7 @@ from harness.panic.causes import related
 from harness.panic.intake.normalise import Region
 from harness.panic.log import LogReader, Suspect
 from harness.panic.scan import sourced
-from harness.panic.signature import signature
-from harness.panic.values import Frame, KernelReport
-from harness.symbols import dsym_files
-from harness.symbols.symbolizer import Symbolizer
+from harness.panic.values import KernelReport
 
 Decorate = Callable[[KernelReport], KernelReport]
 
@@ -64,9 +60,25 @@ def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
     Shape: `file` is plain text, gzip, xz or zstd, told by its first bytes; '-' is standard input.
     Raises: UsageError for a file that cannot be read to its end.
     """
+    return explain_files((file,), decorate=decorate)
+
+
+def explain_files(files: Sequence[Path], *, decorate: Decorate | None = None) -> Explained:
+    """Return every report of a log that is kept in several files, the oldest first.
+
+    Raises: UsageError for a file that cannot be read to its end.
+    """
+    found = _explained(block for file in files for block in _blocks_of(file))
+    if decorate is None:
+        return found
+    return replace(found, reports=tuple(map(decorate, found.reports)))
+
+
+def _blocks_of(file: Path) -> Iterator[str]:
+    """Yield the text of one file in blocks."""
     try:
         with _opened(file) as stream:
-            found = _explained(_blocks(stream))
+            yield from _blocks(stream)
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise UsageError(
             f"{file} cannot be read: {error}", hint="a console log, plain or .gz, .xz, .zst"
@@ -75,38 +87,11 @@ def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
         raise UsageError(
             f"{file} cannot be read: {error.message}", hint=error.hint, evidence=error.evidence
         ) from error
-    if decorate is None:
-        return found
-    return replace(found, reports=tuple(map(decorate, found.reports)))
-
-
-def explain_with_symbols(
-    file: Path, *, modules: Sequence[Path], vmlinux: Path | None
-) -> tuple[Explained, tuple[str, ...]]:
-    """Return every report of a log with files and lines, and what could not be looked up.
-
-    Shape: a module is known by the name of its file, debug information beside the '.ko' included;
-    a kext's dSYM by its UUID, which a panic of macOS names.
-    Raises: UsageError for a log or a symbol file that cannot be read.
-    """
-    dsyms = tuple(path for path in modules if path.suffix == ".dSYM")
-    files = tuple(path for path in modules if path not in dsyms)
-    for one in (*files, *((vmlinux,) if vmlinux else ())):
-        if not one.is_file():
-            raise UsageError(f"{one}: no such file", hint="an ELF file with debug information")
-    named = {path.name.partition(".ko")[0]: path for path in files}
-    with Symbolizer(named, vmlinux) as symbolizer:
-
-        def decorate(report: KernelReport) -> KernelReport:
-            ours = dsym_files.fitting(report, dsyms)
-            return dsym_files.symbolise(report, ours)[0] if ours else symbolizer.report(report)
-
-        return explain_file(file, decorate=decorate), symbolizer.notes
 
 
 def _explained(blocks: Iterator[str]) -> Explained:
     """Return the reports of a log of either system, and what the log is like."""
-    reader = LogReader()
+    reader = LogReader(detailed=MOST_REPORTS)
     kept: list[KernelReport] = []
     count = 0
     for report in reader.read(blocks):
@@ -177,86 +162,3 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
                 yield unpacked_zstd
         else:
             yield plain
-
-
-def to_json(found: Explained) -> str:
-    """Return the reports as JSON, each with its signature, and how the log is written."""
-    return json.dumps(
-        {
-            "crashes": [_plain(report) for report in found.reports],
-            "count": found.count,
-            "dialects": [asdict(region) for region in found.dialects],
-            "suspects": [asdict(suspect) for suspect in found.suspects],
-        },
-        indent=1,
-    )
-
-
-def _plain(report: KernelReport) -> dict[str, Any]:
-    own = next((stack.frames for stack in report.stacks if not stack.name), ())
-    return {
-        **asdict(report),
-        "signature": signature(report),
-        "frames": [frame.function for frame in own],
-    }
-
-
-def to_lines(found: Explained) -> list[str]:
-    """Return what a person reads: a block for each report, or one line that there is none."""
-    if found.suspects:
-        return [
-            "no report was found, but these lines have words of a crash:",
-            *(f"   line {one.line + 1}: {one.text}" for one in found.suspects),
-            "   a report is known by its first line, which must be there and unbroken",
-        ]
-    if not found.count:
-        return ["nothing found: the log holds no report of a kernel against itself"]
-    numbers = {report.line: index for index, report in enumerate(found.reports, start=1)}
-    lines = [
-        line
-        for index, report in enumerate(found.reports, start=1)
-        for line in (*_block(index, report, numbers), "")
-    ]
-    more = found.count - len(found.reports)
-    return [*lines, f"and {more} more reports"] if more > 0 else lines[:-1]
-
-
-def _block(index: int, report: KernelReport, numbers: dict[int, int]) -> list[str]:
-    place = f" ({report.place})" if report.place else ""
-    module = f" [{report.module}]" if report.module else ""
-    who = " ".join(
-        part
-        for part in (
-            f"task {report.task}" if report.task else "",
-            f"pid {report.pid}" if report.pid is not None else "",
-            f"cpu {report.cpu}" if report.cpu is not None else "",
-            f"taint {report.taint}" if report.taint else "",
-        )
-        if part
-    )
-    cause = numbers.get(report.follows) if report.follows is not None else None
-    lines = [
-        f"{index}. {report.title}",
-        f"   line {report.line + 1}, signature {signature(report)}",
-    ]
-    if report.function or report.module:
-        lines.append(f"   in {report.function or 'an unnamed function'}{module}{place}")
-    lines += [f"   {who}"] if who else []
-    if cause is not None:
-        lines.append(f"   a consequence of {cause}")
-    if report.fatal:
-        lines.append("   the kernel stopped here")
-    for stack in report.stacks:
-        lines.append(f"   {stack.name or 'stack'}")
-        lines += [f"     {_frame(frame)}" for frame in stack.frames]
-    return lines
-
-
-def _frame(frame: Frame) -> str:
-    """Return a frame as decode_stacktrace.sh writes it."""
-    unsure = "" if frame.reliable else "? "
-    offset = f"+{frame.offset:#x}" if frame.offset and not frame.place else ""
-    place = f" ({frame.place})" if frame.place else ""
-    module = f" {frame.module}" if frame.module else ""
-    inline = " [inline]" if frame.inline else ""
-    return f"{unsure}{frame.function}{offset}{place}{module}{inline}"

@@ -36,7 +36,7 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
     if found is None:
         return None
     header, match = found
-    if header.needs_stack and not any(map(_is_of_kernel, text)):
+    if not has_needed_stack(header, text):
         return None
     groups = {name: value or "" for name, value in match.groupdict().items()}
     traces = frames.read(text)
@@ -62,6 +62,11 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
         stacks=_stacks(header, traces),
         facts={**facts.about_kernel(text), **_count(header, text)},
     )
+
+
+def has_needed_stack(header: Header, text: Sequence[str]) -> bool:
+    """Return whether a report shows a stack, if its first line alone is not enough."""
+    return not header.needs_stack or any(map(_is_of_kernel, text))
 
 
 def _is_of_kernel(line: str) -> bool:

@@ -36,12 +36,15 @@ class Suspect:
 
 
 class LogReader:
-    """Takes the blocks of one log and gives its reports; lines are those of the log as it is."""
+    """Takes the blocks of one log and gives its reports; lines are those of the log as it is.
 
-    def __init__(self) -> None:
+    Of more reports than `detailed` only kind and line are given.
+    """
+
+    def __init__(self, *, detailed: int | None = None) -> None:
         self.normaliser = Normaliser()
         self.suspects: list[Suspect] = []
-        self._scanner = Scanner()
+        self._scanner = Scanner(detailed=detailed)
         self._panics = darwin.PanicScanner()
         self._reported = False
         self._lines = 0

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from harness.panic import causes
-from harness.panic.explain import explain
+from harness.panic.explain import explain, has_needed_stack
 from harness.panic.headers import HINTS, match
 from harness.panic.intake.lines import KernelLine, clean, parse, pieces
 from harness.panic.intake.normalise import Normaliser
@@ -57,11 +57,13 @@ class _Draft:
 class Scanner:
     """Takes console lines in order and gives each report when it is complete.
 
-    Which report follows from which is for `causes.related` to say, once all are known.
+    Which report follows from which is for `causes.related` to say, once all are known. Of more
+    reports than `detailed` only kind, line and first line are given: whoever asks counts them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, detailed: int | None = None) -> None:
         self._index = -1
+        self._left = detailed
         self._open: list[_Draft] = []
         self._recent: deque[str] = deque(maxlen=_KEPT)
         self._at = 0.0
@@ -150,7 +152,7 @@ class Scanner:
             line=self._index,
             at=line.at,
             contexts=contexts,
-            before=tuple(self._before(line.context)),
+            before=() if self._left == 0 else tuple(self._before(line.context)),
             fatal=header.fatal,
             text=[line.text],
         )
@@ -190,12 +192,23 @@ class Scanner:
 
     def _close(self, draft: _Draft) -> tuple[KernelReport, ...]:
         self._open.remove(draft)
+        if self._left == 0:
+            return _counted(draft)
         found = explain(trimmed(draft.text), draft.line)
         if found is None:
             return ()
+        if self._left is not None and found.kind != "canary":
+            self._left -= 1
         return (
             replace(found, fatal=draft.fatal, before=draft.before, at=draft.at, boot=self._boot),
         )
+
+
+def _counted(draft: _Draft) -> tuple[KernelReport, ...]:
+    """Return a report of which nothing is said but that it is there."""
+    if not has_needed_stack(draft.header, draft.text):
+        return ()
+    return (KernelReport(kind=draft.header.kind, title=draft.text[0], line=draft.line, text=()),)
 
 
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness import hints
 from harness.artefacts import build, initrd, kernel_symbols, kernels, requested
-from harness.crash import explain_log
+from harness.crash import log_text
 from harness.crash.explain_log import Explained
 from harness.errors import HypervisorError
 from harness.guest import console, registry
@@ -140,7 +140,7 @@ def record(
 def summary(recorded: Recorded) -> list[str]:
     """Return the lines to print for a recording: its reports, its folder and the next command."""
     return [
-        *explain_log.to_lines(recorded.explained),
+        *log_text.to_lines(recorded.explained),
         *(f"note: {note}" for note in recorded.notes),
         f"recorded: {recorded.folder} ({recorded.recording.ending.value})",
         f"debug it backwards: {hints.command('replay-debug', recorded.folder.name)}",

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Crashes: one in a log or in a guest explained, those of all runs listed, a run repeated."""
 
-import sys
 from pathlib import Path
 
 from harness.tasks.common import TaskContext, help_for, task
@@ -14,10 +13,11 @@ from harness.tasks.common import TaskContext, help_for, task
     iterable=["module"],
     short_flags=True,
     options_help={
-        "file": "console log, plain or .gz, .xz, .zst; a .panic or .ips of macOS; - is stdin",
+        "file": "console log, plain or .gz, .xz, .zst; .panic, .ips; a folder of them; - is stdin",
         "vmlinux": "the kernel's vmlinux with debug information, of the very build that ran",
         "module": "a module's .ko with debug information, a kext's .dSYM (may be repeated)",
         "json": "print the reports as JSON",
+        "format": "text, json, markdown (a bug report), junit or sarif",
     },
 )
 def explain(
@@ -26,23 +26,24 @@ def explain(
     vmlinux: str | None = None,
     module: list[str] | None = None,
     json: bool = False,
+    format: str = "text",  # noqa: A002 - the option's name
 ) -> int:
     """Explain every crash and hang in a console log: what, where, in which task, from what.
 
     Exit code 3 when the log holds one, 0 when it holds none, 5 when it has words of one that
-    are not understood, 2 when it cannot be read.
+    are not understood, 2 when it cannot be read. `panic-explain FILE...` takes several.
     """
-    from harness.crash import explain_log
+    from harness.errors import UsageError
+    from harness.tasks.explain import FORMATS, explain_all
 
-    found, notes = explain_log.explain_with_symbols(
-        Path(file),
-        modules=tuple(map(Path, module or ())),
+    if format not in FORMATS or (json and format not in {"text", "json"}):
+        raise UsageError(f"--format {format} does not apply", hint="one of " + ", ".join(FORMATS))
+    return explain_all(
+        [file],
+        form="json" if json else format,
         vmlinux=Path(vmlinux) if vmlinux else None,
+        modules=tuple(map(Path, module or ())),
     )
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
-    print(explain_log.to_json(found) if json else "\n".join(explain_log.to_lines(found)))
-    return found.exit_code
 
 
 @task(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.crash import explain_log
+from harness.crash import log_symbols
 from harness.errors import UsageError
 from harness.model.requirement import CrashLog
 from harness.model.settings import System
@@ -159,8 +159,8 @@ def test_panic_explain_uses_only_a_matching_dsym(kext: Kext, tmp_path: Path) -> 
     good.write_text(panic_text(kext, kext.uuid))
     other.write_text(panic_text(kext, "7E1A7E1A-0000-3000-8000-000000000001"))
 
-    found, _ = explain_log.explain_with_symbols(good, modules=(kext.dsym,), vmlinux=None)
-    without, _ = explain_log.explain_with_symbols(other, modules=(kext.dsym,), vmlinux=None)
+    found, _ = log_symbols.explain_with_symbols((good,), modules=(kext.dsym,), vmlinux=None)
+    without, _ = log_symbols.explain_with_symbols((other,), modules=(kext.dsym,), vmlinux=None)
 
     assert found.reports[0].function == "inner"
     assert found.reports[0].place.endswith("osq.c:3")

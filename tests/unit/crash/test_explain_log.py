@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.crash import explain_log
+from harness.crash import explain_log, log_symbols, log_text
 from harness.errors import UsageError
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "panic"
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         explain_log.explain_file(tmp_path)
     with pytest.raises(UsageError, match=r"none\.ko: no such file"):
-        explain_log.explain_with_symbols(NULL, modules=(tmp_path / "none.ko",), vmlinux=None)
+        log_symbols.explain_with_symbols((NULL,), modules=(tmp_path / "none.ko",), vmlinux=None)
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,8 +99,8 @@ def test_nothing_found_is_said(tmp_path: Path) -> None:
         found = explain_log.explain_file(file)
 
         assert found.exit_code == 0
-        assert explain_log.to_lines(found)[0].startswith("nothing found")
-        data = json.loads(explain_log.to_json(found))
+        assert log_text.to_lines(found)[0].startswith("nothing found")
+        data = json.loads(log_text.to_json(found))
         assert (data["crashes"], data["count"], data["suspects"]) == ([], 0, [])
 
 
@@ -112,20 +112,20 @@ def test_a_crash_that_is_not_understood_is_not_nothing(tmp_path: Path) -> None:
     found = explain_log.explain_file(file)
 
     assert found.exit_code == 5
-    assert "line 2: <garbled> Kernel panic" in "\n".join(explain_log.to_lines(found))
-    assert json.loads(explain_log.to_json(found))["suspects"][0]["line"] == 1
+    assert "line 2: <garbled> Kernel panic" in "\n".join(log_text.to_lines(found))
+    assert json.loads(log_text.to_json(found))["suspects"][0]["line"] == 1
 
 
 def test_the_dialect_is_in_the_json() -> None:
     """Part by part, from the outermost prefix to the innermost."""
-    data = json.loads(explain_log.to_json(explain_log.explain_file(NULL)))
+    data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 
     assert [region["dialect"] for region in data["dialects"]] == ["printk"]
 
 
 def test_the_screen_says_what_where_who_and_from_what() -> None:
     """Title, function, module, task, stack, consequence; not what the harness planted."""
-    text = "\n".join(explain_log.to_lines(explain_log.explain_file(NULL)))
+    text = "\n".join(log_text.to_lines(explain_log.explain_file(NULL)))
 
     assert "1. BUG: unable to handle kernel NULL pointer dereference in osq_crash_null" in text
     assert "in osq_crash_null [osq_test]" in text
@@ -138,7 +138,7 @@ def test_the_screen_says_what_where_who_and_from_what() -> None:
 
 def test_json_has_what_tools_read() -> None:
     """Kind, title, function, module, frames by name, signature, in the order of the log."""
-    data = json.loads(explain_log.to_json(explain_log.explain_file(NULL)))
+    data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 
     first = data["crashes"][0]
     assert (first["kind"], first["function"], first["module"]) == (
@@ -158,7 +158,7 @@ def test_symbols_are_joined_to_what_is_found() -> None:
     )
 
     assert [report.place for report in found.reports] == ["crash.c:3", "crash.c:3"]
-    assert "(crash.c:3)" in "\n".join(explain_log.to_lines(found))
+    assert "(crash.c:3)" in "\n".join(log_text.to_lines(found))
 
 
 def test_a_panic_of_macos_is_found_in_an_ips_file(tmp_path: Path) -> None:
@@ -191,4 +191,4 @@ def test_a_log_longer_than_a_block_is_read_whole(tmp_path: Path) -> None:
     starts = [report.line for report in long.reports if report.kind == "null-deref"]
     assert starts == [first, first + lines, first + 2 * lines]
     assert (len(repeated.reports), repeated.count) == (1000, 1200)
-    assert explain_log.to_lines(repeated)[-1] == "and 200 more reports"
+    assert log_text.to_lines(repeated)[-1] == "and 200 more reports"

@@ -243,6 +243,24 @@ def test_a_log_without_times_is_all_the_kernels() -> None:
     assert [report.function for report in scan_log([stamped, *bare])] == ["f"]
 
 
+def test_of_too_many_reports_the_rest_is_counted() -> None:
+    """Kind and line of each; what they say costs as much as all the others."""
+    scanner = Scanner(detailed=1)
+    lines = [
+        f"[    {n}.000000] BUG: unable to handle page fault for address: 0" for n in (1, 2, 3)
+    ]
+    weather = "[    4.000000] WARNING: the weather changes"
+
+    found = [one for line in (*lines, weather) for one in scanner.feed(line)]
+    found += scanner.finish()
+
+    assert [(one.kind, one.line, len(one.text)) for one in found] == [
+        ("page-fault", 0, 1),
+        ("page-fault", 1, 0),
+        ("page-fault", 2, 0),
+    ]
+
+
 def test_more_reports_at_once_than_there_can_be_are_closed() -> None:
     """The oldest is given out, so that what is open stays bounded."""
     lines = [f"[    1.000000][ T{number}] UBSAN: bad in b.c:2:2" for number in range(50)]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""tasks.explain: panic-explain as a program, for several logs and in each form."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.tasks import explain
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "panic"
+NULL = str(DATA / "null.log")
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [
+        ("text", "1. BUG: unable to handle kernel NULL pointer dereference in osq_crash_null"),
+        ("json", '"function": "osq_crash_null"'),
+        ("markdown", "### BUG: unable to handle kernel NULL pointer dereference"),
+        ("junit", "<testsuites"),
+        ("sarif", '"version": "2.1.0"'),
+    ],
+)
+def test_each_form_is_printed(form: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the exit code of a crash."""
+    assert explain.main([NULL, "--format", form]) == 3
+    assert word in capsys.readouterr().out
+
+
+def test_several_logs_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each by its name; one that cannot be read does not hide the others."""
+    clean = tmp_path / "clean.log"
+    clean.write_text("[    0.000000] Linux version 6.1.0\n")
+
+    code = explain.main([NULL, str(clean), str(tmp_path / "none"), "--format", "text"])
+
+    printed = capsys.readouterr()
+    assert code == 3
+    assert f"{NULL}:\n1. BUG" in printed.out
+    assert f"{clean}:\nnothing found" in printed.out
+    assert "none cannot be read" in printed.err
+
+
+def test_json_is_one_object_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order of the command line."""
+    explain.main([NULL, str(DATA / "soft-lockup.log")])
+
+    decoder, text = json.JSONDecoder(), capsys.readouterr().out
+    first, end = decoder.raw_decode(text)
+    second, _ = decoder.raw_decode(text[end:].lstrip())
+    assert first["crashes"][0]["kind"] == "null-deref"
+    assert second["crashes"][0]["kind"] == "rcu-stall"
+
+
+def test_it_needs_no_guest_and_no_symbols() -> None:
+    """What takes long to load, or is not there after pip install alone, is not loaded."""
+    heavy = ["libvirt", "drgn", "elftools", "invoke", "pydantic", "paramiko", "rich"]
+    code = (
+        "import sys; from harness.tasks import explain; "
+        f"explain.main([{NULL!r}]); "
+        f"sys.stderr.write(' '.join(m for m in {heavy} if m in sys.modules))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stderr == ""
