@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Compile libosq, with all of uapi/osq.h, into the Python module `_libosq`.
+"""Compile libosq and all of uapi/osq.h into the Python module `_libosq`.
 
-The declarations are the compiler's own reading of the headers, so no struct, number or prototype
-is written down a second time; cffi then compares every one with what the C compiler lays out.
+The compiler's preprocessor writes the declarations from the headers, so no struct, number or
+prototype is written a second time. cffi compares each of them with the C compiler's layout.
 
-    python build_libosq.py FOLDER           # FOLDER/_libosq.*.so
-    python build_libosq.py --source FILE.c  # its source alone, for a program with libosq.so
+    python build_libosq.py FOLDER           # writes FOLDER/_libosq.*.so
+    python build_libosq.py --source FILE.c  # writes only the source, to build with libosq.so
 
-setup.py builds the first into a wheel, Makefile the second into a package.
+setup.py builds the first form into a wheel, the Makefile the second form into a package.
 """
 
 import re
@@ -22,8 +22,8 @@ HERE = Path(__file__).resolve().parent
 KERNEL = HERE.parent
 UAPI, CLIENT = KERNEL / "uapi", KERNEL / "client"
 DEADLINE_S = 60.0
-# cffi cannot read the system's headers, and knows `size_t`, `uint32_t` and their like; what is
-# left to say is what Linux makes of its own names on every architecture.
+# cffi cannot read the system's headers. It knows `size_t`, `uint32_t` and similar types, so
+# only Linux's own type names, which are the same on every architecture, are declared here.
 SYSTEM_HEADERS = {
     "stddef.h": "",
     "stdint.h": "",
@@ -37,12 +37,12 @@ typedef long long __s64;
 """,
 }
 _ASSERT = re.compile(r"_Static_assert\s*\(.*?\)\s*;", re.DOTALL)
-# Numbers, not the ioctls' macros, and not the one string.
+# Only numbers are declared: ioctl macros and the one string constant are left out.
 _NUMBER = re.compile(r"^#define (OSQ_(?!IOC_|DEVICE|UAPI_H)[A-Z0-9_]+) \S", re.MULTILINE)
 
 
 def declarations() -> str:
-    """Return what libosq.h and osq.h declare, as cffi reads it."""
+    """Return the declarations of libosq.h and osq.h in the form that cffi reads."""
     text = _ASSERT.sub("", _preprocess("-P"))
     numbers = sorted(set(_NUMBER.findall(_preprocess("-dM"))))
     device = "static const char *osq_device_path(void);\n"
@@ -50,7 +50,7 @@ def declarations() -> str:
 
 
 def _preprocess(option: str) -> str:
-    """Return libosq.h after the preprocessor, with SYSTEM_HEADERS for those of the system."""
+    """Return libosq.h after the preprocessor, with SYSTEM_HEADERS as the system's headers."""
     with tempfile.TemporaryDirectory() as system:
         for name, text in SYSTEM_HEADERS.items():
             (Path(system) / name).parent.mkdir(exist_ok=True)
@@ -64,13 +64,13 @@ def _preprocess(option: str) -> str:
 
 
 def builder(library: str = "libosq.c") -> FFI:
-    """Return the module's recipe; the name is what setuptools asks for.
+    """Return cffi's builder of the module; setuptools requires a function of this name.
 
-    library: what is included; libosq.h when libosq is linked with it.
+    library: the C source to include; libosq.h when the module is linked with libosq.so.
     """
     ffi = FFI()
     ffi.cdef(declarations())
-    # Included, not listed as a source: setuptools takes none from outside of its folder.
+    # The source is included, because setuptools accepts no source file outside its own folder.
     ffi.set_source(
         "_libosq",
         f'#include "{library}"\n'

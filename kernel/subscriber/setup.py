@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What pyproject.toml cannot say: libosq is compiled into the package."""
+"""The part of the build that pyproject.toml cannot express: compiling libosq into the package."""
 
 from setuptools import setup
 

@@ -192,7 +192,9 @@ def test_a_daemon_says_what_is_wrong_and_does_not_start(host: Host, folder: Path
     own = {"filters": {"fork": {"cgroups": [str(folder)]}}}
     with Daemon(host, folder, own) as daemon:
         assert daemon.wait() == 2
-    expected = f"osq.filters.fork.cgroups: {folder}: no control group of the unified hierarchy"
+    expected = (
+        f"osq.filters.fork.cgroups: {folder}: this is not a control group of the unified hierarchy"
+    )
     assert expected in daemon.said()
 
 
@@ -200,11 +202,11 @@ def test_a_daemon_says_what_is_wrong_and_does_not_start(host: Host, folder: Path
     ("name", "file", "said"),
     [
         ("pid_namespaces", "/proc/self/ns/none", "No such file"),
-        ("pid_namespaces", "/proc/self/ns/uts", "a namespace, but none of pids"),
-        ("pid_namespaces", "/etc/passwd", "no namespace"),
+        ("pid_namespaces", "/proc/self/ns/uts", "this is not a pid namespace"),
+        ("pid_namespaces", "/etc/passwd", "not a namespace"),
         ("cgroups", "/sys/fs/none", "No such file"),
-        ("cgroups", "/etc/passwd", "no control group"),
-        ("cgroups", "/etc", "no control group"),
+        ("cgroups", "/etc/passwd", "not a control group"),
+        ("cgroups", "/etc", "not a control group"),
     ],
 )
 def test_a_file_that_has_no_such_id_is_named(

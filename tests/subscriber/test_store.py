@@ -62,9 +62,9 @@ def test_a_store_of_another_version_is_refused_and_left_alone(folder: Path) -> N
         connection.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
 
-    with pytest.raises(StoreForeign, match="of version 99"):
+    with pytest.raises(StoreForeign, match="has version 99"):
         Store(path, Limits())
-    with pytest.raises(StoreForeign, match="of version 99"):
+    with pytest.raises(StoreForeign, match="has version 99"):
         Reader(path)
     assert path.read_bytes() == before
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The subscriber of the osq driver: reads the ring, keeps a bounded store, answers SQL."""
+"""The subscriber of the osq driver: it reads the ring, keeps a bounded store and answers SQL."""

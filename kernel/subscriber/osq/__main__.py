@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`python -m osq`."""
+"""Run the command `osq` for `python -m osq`."""
 
 import sys
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The command `osq`: arguments in, one library call, exit code out."""
+"""The command `osq`: parse the arguments, call the library, return an exit code."""
 
 import argparse
 import logging
@@ -26,23 +26,27 @@ _EXAMPLE = """examples:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="osq", description="Kernel events, as tables.")
+    parser = argparse.ArgumentParser(
+        prog="osq", description="Record kernel events and query them as SQL tables."
+    )
     parser.add_argument(
-        "--config", type=Path, help="JSON, as osquery's (default: /etc/osq/osq.conf)"
+        "--config", type=Path, help="JSON file with osquery's keys (default: /etc/osq/osq.conf)"
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("daemon", help="read the device and keep the store")
+    run = commands.add_parser("daemon", help="store the device's events until stopped")
     run.add_argument("--verbose", action="store_true", help="log more")
     query = commands.add_parser(
         "query",
-        help="ask the store",
+        help="query the stored events",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    query.add_argument("sql", help="one SELECT")
-    query.add_argument("--store", type=Path, help="another file than the configuration's")
-    query.add_argument("--deadline", type=float, default=60.0, help="seconds (default: 60)")
-    query.add_argument("--follow", action="store_true", help="go on: the same query over new rows")
+    query.add_argument("sql", help="one SELECT statement")
+    query.add_argument("--store", type=Path, help="store file (default: the configuration's)")
+    query.add_argument(
+        "--deadline", type=float, default=60.0, help="limit in seconds (default: 60)"
+    )
+    query.add_argument("--follow", action="store_true", help="repeat the query over new rows")
     forms = query.add_mutually_exclusive_group()
     for form in (Format.JSON, Format.CSV):
         forms.add_argument(
@@ -50,9 +54,9 @@ def _parser() -> argparse.ArgumentParser:
             dest="form",
             action="store_const",
             const=form,
-            help=f"as {form.value}",
+            help=f"print {form.value}",
         )
-    commands.add_parser("tables", help="every table and column, as Markdown")
+    commands.add_parser("tables", help="print all tables and columns as Markdown")
     return parser
 
 
@@ -95,7 +99,7 @@ _COMMANDS = {"daemon": _daemon, "query": _query, "tables": _tables}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0, 1 outside went wrong, 2 asked for wrongly."""
+    """Run one command and return its exit code: 0 success, 1 failure, 2 wrong request."""
     options = _parser().parse_args(arguments)
     try:
         return _COMMANDS[options.command](options)
@@ -103,6 +107,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(error, to_log=options.command == "daemon")
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read has enough; Python would complain again when it flushes at the end.
+        # The reader of the pipe has left. Python's final flush would otherwise fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

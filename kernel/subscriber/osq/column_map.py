@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The tables as a page of documentation: every column, its type, where it comes from."""
+"""The documentation page of the tables: every column with its type and its source."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +7,7 @@ from osq.columns import Table
 
 
 def markdown(tables: Iterable[Table]) -> Iterator[str]:
-    """Yield the lines of docs/subscriber-tables.md below its head."""
+    """Yield the lines of docs/subscriber-tables.md after its head."""
     for table in tables:
         yield from _table(table)
 

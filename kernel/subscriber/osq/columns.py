@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a table is: columns as data, and the SQL that follows from them.
+"""Tables and columns as data, and the SQL that is generated from them.
 
-A table of events has a twin in the store that holds what was recorded (`<name>_store`), and is
-itself a view over it, with osquery's column names and types. Whatever can be computed when asked
-(an eid, a time in seconds) is computed there and takes no room. The view is a part of the store,
-so `osq query`, the osquery extension, the Python API and any SQLite shell see the same table,
-and SQLite's own planner sees through it.
+Each table of events is a view over a second table, `<name>_store`, which holds the recorded
+values. The view has osquery's column names and types. A value that can be computed at query time
+(an eid, a time in seconds) is computed in the view and takes no space. The view is stored in the
+database, so `osq query`, the osquery extension, the Python API and any SQLite shell see the same
+table, and SQLite's query planner can use the indexes of the table below it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,17 +18,17 @@ from osq.programs import Program
 SqlValue = int | str | None
 SqlType = Literal["TEXT", "INTEGER", "BIGINT"]
 
-# An event's key is its session's number, so many bits to the left, plus its own number. Sessions
-# are numbered by the second in which they began, so a carry after 2 ** 32 attempts runs into
-# numbers of seconds that are over: keys stay unique, and grow with time.
+# The key of an event is its session number, shifted left by this many bits, plus its number.
+# A session's number is the second in which it began. After 2 ** 32 attempts the sum carries
+# into the numbers of seconds that have passed already, so keys stay unique and keep growing.
 SEQ_BITS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What turns an event into a row beside the event: clocks, and what may be stored.
+    """What a row needs in addition to its event: clocks, and what may be stored.
 
-    programs and categories are of the batch, by the number of an event.
+    programs and categories belong to the batch; their key is the number of an event.
     Units: realtime_offset_ns is CLOCK_REALTIME minus CLOCK_BOOTTIME, when the batch was read.
     """
 
@@ -38,19 +38,19 @@ class Context:
     categories: Mapping[int, str] = field(default_factory=dict)
 
 
-# Made for one class of values; which one, the table says beside it.
+# Each function here takes one class of values; the table names the class beside the function.
 Source = Callable[[Any, Context], SqlValue]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column.
+    """One column of a table.
 
-    by: how a value of each class (mostly events) fills it, as the name of a field or a function;
-    a class that is not there leaves NULL.
-    select: the SQL that computes it from stored columns, instead.
-    source: for the reader of the documentation, where it comes from or why it stays empty.
-    origin: the table of osquery that it is known from.
+    by: for each class of values (mostly events) the field or function that fills the column;
+    a class without an entry leaves NULL.
+    select: the SQL expression that computes the column from stored columns, instead of `by`.
+    source: documentation: where the value comes from, or why the column stays empty.
+    origin: documentation: the table of osquery that has this column.
     """
 
     name: str
@@ -63,18 +63,18 @@ class Column:
 
     @property
     def is_stored(self) -> bool:
-        """Whether it has a place of its own in the store."""
+        """Whether the column is stored, rather than computed."""
         return not self.select and bool(self.by)
 
     @property
     def expression(self) -> str:
-        """The SQL that the view has for it."""
+        """The SQL expression of the column in the view."""
         return self.select or (self.name if self.by else "NULL")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; `columns` are those of the view, id and time are always stored."""
+    """A table; `columns` are those of the view, and id and time are always stored."""
 
     name: str
     about: str
@@ -83,12 +83,12 @@ class Table:
 
     @property
     def store_name(self) -> str:
-        """The table that holds the rows."""
+        """The name of the table that holds the rows."""
         return f"{self.name}_store"
 
     @property
     def create(self) -> tuple[str, ...]:
-        """The SQL that makes table, index and view."""
+        """The SQL statements that create the table, its index and its view."""
         stored = [f"{one.name} {one.kind}" for one in self.columns if one.is_stored]
         columns = ", ".join(("id INTEGER PRIMARY KEY", "time BIGINT NOT NULL", *stored))
         return (
@@ -98,13 +98,13 @@ class Table:
         )
 
     def view(self, where: str = "") -> str:
-        """Return the SELECT that the view is, over all rows or those that `where` lets through."""
+        """Return the SELECT of the view, over all rows or over those that match `where`."""
         wanted = ", ".join(f"{one.expression} AS {one.name}" for one in self.columns)
         condition = f" WHERE {where}" if where else ""
         return f"SELECT {wanted} FROM {self.store_name}{condition}"
 
     def _filled(self, kind: type) -> tuple[list[tuple[str, str]], list[tuple[str, Source]]]:
-        """Return the stored columns that a class fills: by a field, and by a function."""
+        """Return the stored columns that a class fills from a field, and those from a function."""
         plain: list[tuple[str, str]] = []
         computed: list[tuple[str, Source]] = []
         for one in self.columns:
@@ -116,16 +116,17 @@ class Table:
         return plain, computed
 
     def insert(self, kind: type) -> str:
-        """Return the INSERT for a row of this class of values."""
+        """Return the INSERT statement for a row of this class of values."""
         plain, computed = self._filled(kind)
         names = ("id", "time", *(name for name, _ in (*plain, *computed)))
         places = ", ".join("?" * len(names))
         return f"INSERT INTO {self.store_name} ({', '.join(names)}) VALUES ({places})"
 
     def row_maker(self, kind: type) -> Callable[[int, int, object, Context], list[SqlValue]]:
-        """Return what makes the values of `insert` from id, time and a value of the class."""
+        """Return a function from id, time and a value of this class to the values of `insert`."""
         plain, computed = self._filled(kind)
-        # seq, which every value has, twice: attrgetter gives a tuple for two or more names only.
+        # attrgetter returns a tuple only for two or more names, so `seq`, which every value has,
+        # is requested twice.
         pick = attrgetter("seq", "seq", *(field_name for _, field_name in plain))
         functions = [source for _, source in computed]
 
@@ -172,7 +173,7 @@ _KEY = Column(
 
 
 def common_columns(events: Sequence[type]) -> tuple[Column, ...]:
-    """Return the columns that every table of events ends with."""
+    """Return the columns at the end of every table of events."""
 
     def of_head(name: str, kind: SqlType, field_name: str, source: str, origin: str) -> Column:
         by = dict.fromkeys(events, field_name)

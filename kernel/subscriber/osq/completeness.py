@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table kosquery_stats: for every interval, what was attempted and what became of it.
+"""The table kosquery_stats: what became of all attempts, for every interval.
 
     attempts = stored + unwanted + unknown + unread + in_flight + dropped + reset
 
-holds for every row's session at every moment; a row has the differences to the row before, and
-unread and in_flight as they were at its end. A row is complete when nothing was dropped or reset.
+This equation holds for a row's session at every moment. A row contains the differences from the
+previous row; its unread and in_flight are the values at its end. A row is complete when no
+attempt was dropped or reset.
 """
 
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from osq.ring import Counters
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """What became of all attempts of a session, at one moment.
+    """What became of all attempts of a session, up to one moment.
 
     reset: committed by the kernel, never stored: the queue became invalid, or the daemon died.
-    unwanted: of files under a watched folder, but no pattern of the configuration names them.
-    unknown: records of a type that this version does not know, passed over.
-    filtered: kept out by the kernel's filters. No attempts, and in no sum.
+    unwanted: events of files in a watched folder that no pattern of the configuration matches.
+    unknown: records of a type that this version does not know; they are skipped.
+    filtered: rejected by the kernel's filters. They are no attempts and belong to no sum.
     """
 
     attempts: int = 0
@@ -37,26 +38,26 @@ class Totals:
 
     @property
     def dropped_sum(self) -> int:
-        """Dropped for whatever reason."""
+        """The number of attempts that were dropped, for any reason."""
         return sum(self.dropped)
 
     @property
-    def law_holds(self) -> bool:
-        """Whether every attempt is accounted for."""
+    def adds_up(self) -> bool:
+        """Whether the counters add up: every attempt is accounted for."""
         waiting = self.unread + self.in_flight
         return self.attempts == self.read + waiting + self.dropped_sum + self.reset
 
     @property
     def read(self) -> int:
-        """Taken out of the ring, whatever became of it."""
+        """The number of records that were taken out of the ring."""
         return self.stored + self.unwanted + self.unknown
 
     def after(
         self, counters: Counters, *, stored: int = 0, unwanted: int = 0, unknown: int = 0
     ) -> "Totals":
-        """Return the totals when so much more, read since the sync of `counters`, is stored.
+        """Return the totals after storing more events that came before the sync of `counters`.
 
-        What the kernel counts as reset may have been stored just before; that is no loss.
+        The kernel may count as reset what was stored just before; that is not lost.
         """
         return Totals(
             attempts=counters.attempts,
@@ -72,7 +73,7 @@ class Totals:
         )
 
     def ended(self) -> "Totals":
-        """Return the totals of a session that is over: what was not read never will be."""
+        """Return the totals of a session that has ended; its unread records count as reset."""
         return Totals(
             attempts=self.attempts,
             stored=self.stored,
@@ -87,9 +88,9 @@ class Totals:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """One row: from `begin` totals to `end` totals; `ending` says how the session ended, if so.
+    """One row, from the totals `begin` to the totals `end`; `ending` says how the session ended.
 
-    seq is there because every value of a table has one; intervals are numbered by the store.
+    seq exists because every value of a table has one; the store numbers the intervals.
     """
 
     session: int
@@ -101,14 +102,14 @@ class Interval:
     seq: int = 0
 
     def difference(self, name: str) -> int:
-        """Return how much a counter has grown."""
+        """Return the increase of a counter during the interval."""
         return int(getattr(self.end, name)) - int(getattr(self.begin, name))
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was attempted is, or will be, in the store."""
+        """Whether every attempt of the interval is in the store, or will be."""
         lost = ("dropped_sum", "reset", "unknown")
-        return self.end.law_holds and not any(self.difference(name) for name in lost)
+        return self.end.adds_up and not any(self.difference(name) for name in lost)
 
 
 def _counted(name: str, source: str, *, field: str = "") -> Column:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The configuration: osquery's own keys where it has them, the rest under "osq".
+"""The configuration file: osquery's keys where osquery has them, all others under "osq".
 
     {
       "options": {"events_expiry": 604800, "events_max": 5000000},
@@ -12,8 +12,8 @@
       }
     }
 
-Other keys of osquery's are passed over, so one file may serve both; an unknown key under "osq"
-is an error.
+Other keys of osquery are ignored, so osquery and osq can share one file. An unknown key under
+"osq" is an error.
 """
 
 import json
@@ -38,7 +38,7 @@ _RECORDS = ("exec", "fork", "exit")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What the daemon goes by.
+    """The checked settings of the daemon.
 
     Units: interval_s is the length of a row of kosquery_stats.
     """
@@ -58,9 +58,9 @@ class Config:
 
 
 def load(file: Path | None) -> Config:
-    """Return the configuration of a file; without one the defaults, or those of /etc.
+    """Return the configuration in a file; without a file that of /etc, or the defaults.
 
-    Raises: ConfigError.
+    Raises: ConfigError for a wrong key or value.
     """
     chosen = file or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     return Config(device=default_device()) if chosen is None else _parse(chosen)
@@ -112,16 +112,16 @@ def _records(own: Section, *, with_files: bool) -> tuple[str, ...]:
 
 
 def _paths(root: Section) -> Paths:
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    sections: dict[str, dict[str, tuple[str, ...]]] = {}
     for key in ("file_paths", "exclude_paths"):
         section = root.section(key)
-        found[key] = {category: section.strings(category, ()) for category in section.keys()}  # noqa: SIM118
+        sections[key] = {category: section.strings(category, ()) for category in section.keys()}  # noqa: SIM118
     accesses = root.strings("file_accesses", ())
     for category in accesses:
-        if category not in found["file_paths"]:
+        if category not in sections["file_paths"]:
             raise root.refuse("file_accesses", f"{category}: no category of file_paths")
     try:
-        return paths_of(found["file_paths"], found["exclude_paths"], accesses)
+        return paths_of(sections["file_paths"], sections["exclude_paths"], accesses)
     except ValueError as error:
         raise root.refuse("file_paths", str(error)) from error
 
@@ -132,7 +132,7 @@ def _limits(root: Section, own: Section) -> Limits:
     by_table: Mapping[str, Retention] = {}
     for name in tables.keys():  # noqa: SIM118 - no mapping, a section of the file
         if name not in BY_NAME:
-            raise tables.refuse(name, f"no such table; there are {', '.join(BY_NAME)}")
+            raise tables.refuse(name, f"no such table; the tables are {', '.join(BY_NAME)}")
         section = tables.section(name)
         by_table = {**by_table, name: _retention(section, default)}
         section.refuse_others()

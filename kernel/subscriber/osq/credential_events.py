@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table kcredential_events: ids, capabilities and groups of a thread that change."""
+"""The table kcredential_events: changes of a thread's ids, capabilities and groups."""
 
 from collections.abc import Iterator
 
@@ -40,7 +40,7 @@ def _set(name: str) -> Source:
 
 
 def _side(which: str) -> Iterator[Column]:
-    """Yield the columns of one side of the change."""
+    """Yield the columns of the old or of the new credentials."""
     for name in _IDS:
         yield _col(f"{which}_{name}", "BIGINT", f"{which}_{name}", f"cred.{which}.{name}")
     for name in _CAPABILITIES:

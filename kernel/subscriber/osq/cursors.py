@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How far each of osqueryd's queries has read, kept over restarts."""
+"""The position that each query of osqueryd has read up to, kept across restarts."""
 
 import sqlite3
 from pathlib import Path
@@ -12,9 +12,9 @@ _BUSY_S = 5.0
 
 
 class Cursors:
-    """Keys by query, in a small file of their own; leaving the block closes it.
+    """The positions by query, in a small SQLite file; leaving the block closes the file.
 
-    Raises: StoreError.
+    Raises: StoreError when the file cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,13 +40,13 @@ class Cursors:
         self._connection.close()
 
     def get(self, query: str) -> int:
-        """Return the key that a query has read up to, 0 for a new one."""
+        """Return the key that a query has read up to, 0 for a new query."""
         sql = "SELECT key FROM cursor WHERE query = ?"
-        found = self._connection.execute(sql, (query,)).fetchone()
-        return int(found[0]) if found else 0
+        row = self._connection.execute(sql, (query,)).fetchone()
+        return int(row[0]) if row else 0
 
     def set(self, query: str, key: int) -> None:
-        """Remember it, on the disk when this returns."""
+        """Store the position of a query; it is on the disk when this returns."""
         sql = "INSERT OR REPLACE INTO cursor (query, key) VALUES (?, ?)"
         try:
             self._connection.execute(sql, (query, key))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The daemon: from the ring into the store, until it is told to stop.
+"""The daemon: copy events from the ring into the store until it is stopped.
 
-One thread. A batch is read, stored, and only then given back to the kernel; while the disk is
-slow or full the ring fills, and what it cannot take the kernel counts. Nothing is queued here,
-so memory does not grow with the load.
+The daemon has one thread. It reads a batch, stores it, and only then releases it to the kernel.
+While the disk is slow or full the ring fills, and the kernel counts the records that no longer
+fit. Nothing is queued here, so memory does not grow with the load.
 """
 
 import logging
@@ -24,15 +24,15 @@ from osq.store import Store
 
 LOG = logging.getLogger(__name__)
 _STORE_RETRY_S = 1.0
-# A ring that is corrupt is opened anew; one that always is, is given up.
+# A corrupt ring is opened again; after this many attempts in a row the daemon gives up.
 _MOST_CORRUPT = 5
 _WATERMARK_PART = 16
 
 
 class Daemon:
-    """One opening of the device, from subscription to a clean end.
+    """One opening of the device, from the subscriptions to a clean end.
 
-    Raises: DeviceError, StoreError; CorruptRing when the ring cannot be believed.
+    Raises: DeviceError, StoreError; CorruptRing when the ring holds impossible data.
     """
 
     def __init__(self, config: Config, ring: Ring, store: Store, stop: Stop) -> None:
@@ -42,11 +42,11 @@ class Daemon:
         self._programs = Programs(running())
         self._filters = tuple(one.resolved() for one in config.filters)
         self._reported = Totals()
-        # Of the last sync or commit: what is known when something fails after it.
-        self._known = Totals()
+        # The counters of the last sync or commit: they are recorded when a later step fails.
+        self._last_totals = Totals()
 
     def run(self) -> None:
-        """Store events until told to stop; then all that was attempted until then."""
+        """Store events until stopped, and finally all that were attempted up to that moment."""
         session = self._store.begin()
         try:
             self._subscribe()
@@ -58,7 +58,7 @@ class Daemon:
                 self._drain()
             self._finish()
         except CorruptRing:
-            self._store.end(self._known.ended(), "corrupt")
+            self._store.end(self._last_totals.ended(), "corrupt")
             raise
         except (DeviceError, StoreError):
             self._end_failed()
@@ -67,7 +67,7 @@ class Daemon:
     def _subscribe(self) -> None:
         watermark = self._config.ring_bytes // _WATERMARK_PART
         self._ring.notify(watermark_bytes=watermark, latency_ms=self._config.latency_ms)
-        # Before the subscriptions, so that nothing comes that is not wanted.
+        # Filters come before the subscriptions, so that no unwanted record is made in between.
         for one in self._filters:
             self._ring.filter(one)
         for name in self._config.records:
@@ -85,7 +85,7 @@ class Daemon:
         poll.poll(left_s * 1000)
 
     def _drain(self) -> None:
-        """Store what there is now; the last sync gives back what the last batch held."""
+        """Store every event that is in the ring now; the final sync releases the last batch."""
         most = self._config.batch_records
         read = most
         while read == most:
@@ -96,17 +96,17 @@ class Daemon:
         self._sync()
 
     def _sync(self) -> Counters:
-        """Sync, and begin anew when another process has made the queue invalid."""
+        """Sync; allocate a new ring when another process has made the queue invalid."""
         while True:
             try:
                 counters = self._ring.sync()
             except RingInvalid:
-                LOG.error("another process has used %s: beginning anew", self._ring.device)
+                LOG.error("another process has used %s: allocating a new ring", self._ring.device)
                 self._ring.allocate()
                 self._subscribe()
                 LOG.info("reading a new ring")
                 continue
-            self._known = self._store.totals.after(counters)
+            self._last_totals = self._store.totals.after(counters)
             return counters
 
     def _store_batch(self, counters: Counters, events: list[Event]) -> None:
@@ -116,12 +116,12 @@ class Daemon:
             return
         programs = self._programs.follow(events)
         wanted, categories = self._config.paths.choose(events)
-        known = [event for event in wanted if type(event) is not Unknown]
+        storable = [event for event in wanted if type(event) is not Unknown]
         totals = self._store.totals.after(
             counters,
-            stored=len(known),
+            stored=len(storable),
             unwanted=len(events) - len(wanted),
-            unknown=len(wanted) - len(known),
+            unknown=len(wanted) - len(storable),
         )
         context = Context(
             realtime_offset_ns=time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME),
@@ -129,8 +129,8 @@ class Daemon:
             programs=programs,
             categories=categories,
         )
-        self._commit(known, totals, context, closes=closes)
-        self._known = totals
+        self._commit(storable, totals, context, closes=closes)
+        self._last_totals = totals
         if closes:
             self._interval_end_s = now_s + self._config.interval_s
             self._report(totals)
@@ -138,9 +138,9 @@ class Daemon:
     def _commit(
         self, events: list[Event], totals: Totals, context: Context, *, closes: bool
     ) -> None:
-        """Commit, and try again for as long as the disk is full: the kernel counts meanwhile.
+        """Commit a batch; retry while the disk is full, during which the kernel counts the losses.
 
-        Raises: StoreError when told to stop before the batch could be stored.
+        Raises: StoreError when the daemon is stopped before the batch could be stored.
         """
         while True:
             try:
@@ -155,7 +155,7 @@ class Daemon:
                 return
 
     def _report(self, totals: Totals) -> None:
-        """Say what was lost in the interval; an interval without loss is no news."""
+        """Log the losses of the interval; an interval without a loss logs nothing."""
         before = self._reported
         dropped = totals.dropped_sum - before.dropped_sum
         reset = totals.reset - before.reset
@@ -164,26 +164,28 @@ class Daemon:
         self._reported = totals
 
     def _finish(self) -> None:
-        """End the subscriptions, then store all that was attempted until then."""
+        """End the subscriptions, then store everything that was attempted up to that moment."""
         for name in self._config.records:
             self._ring.subscribe(TYPES_BY_NAME[name], on=False)
         self._drain()
-        self._store.end(self._known, "clean")
-        LOG.info("stopped: %d attempts, %d stored", self._known.attempts, self._known.stored)
+        self._store.end(self._last_totals, "clean")
+        LOG.info(
+            "stopped: %d attempts, %d stored", self._last_totals.attempts, self._last_totals.stored
+        )
 
     def _end_failed(self) -> None:
         try:
-            self._store.end(self._known.ended(), "failed")
+            self._store.end(self._last_totals.ended(), "failed")
         except StoreError as error:
             LOG.error("the end of the session is not recorded: %s", error.message)
 
 
 def serve(config: Config, stop: Stop) -> None:
-    """Run until told to stop, over several openings of the device when a ring is corrupt.
+    """Run the daemon until it is stopped; open the device again when a ring is corrupt.
 
-    Raises: OsqError for what another try would not mend.
+    Raises: OsqError for a failure that a retry cannot repair.
     """
-    # The store first: what is wrong with it is to be known before the kernel publishes.
+    # The store is opened first, so that its errors appear before the kernel publishes events.
     with Store(config.store, config.limits) as store:
         for left in reversed(range(_MOST_CORRUPT)):
             try:
@@ -192,6 +194,6 @@ def serve(config: Config, stop: Stop) -> None:
             except CorruptRing as error:
                 if not left:
                     raise
-                LOG.error("%s: opening it anew", error.message)
+                LOG.error("%s: opening the device again", error.message)
             else:
                 return

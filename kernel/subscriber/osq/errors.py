@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Every failure that the subscriber raises on purpose, and the exit code that each ends in.
+"""Every failure that the subscriber raises on purpose, with its exit code.
 
-    OsqError                1  something outside went wrong
-    ├── UsageError          2  what was asked for cannot be done as it is
+    OsqError                1  something outside the subscriber failed
+    ├── UsageError          2  the request cannot be carried out as it is
     │   ├── ConfigError     2  a configuration file is wrong: file, key, what was expected
     │   └── QueryError      2  the SQL is wrong, would write, or takes too long
     ├── DeviceError         1  the driver refused; `code` is the errno
     │   ├── RingInvalid     1  another process has used the device: allocate again
-    │   └── CorruptRing     1  what lies in the ring cannot be a record
+    │   └── CorruptRing     1  the ring holds bytes that cannot be a record
     └── StoreError          1  the store cannot be used
-        ├── StoreForeign    1  another program's file, or of another version: left as it is
-        ├── StoreCorrupt    1  the file is damaged: set aside
-        └── StoreBusy       1  another process writes it
+        ├── StoreForeign    1  another program's or version's file, which is not changed
+        ├── StoreCorrupt    1  the file is damaged and is set aside
+        └── StoreBusy       1  another process writes the store
 
-`hint` says what to do next.
+`hint` names the next step.
 """
 
 import errno
@@ -22,7 +22,7 @@ from pathlib import Path
 
 
 class OsqError(Exception):
-    """A failure with the exit code and the next step."""
+    """A failure with its exit code and a hint at the next step."""
 
     exit_code: int = 1
 
@@ -33,7 +33,7 @@ class OsqError(Exception):
 
 
 class UsageError(OsqError):
-    """Raised when arguments or the state of the system make a request impossible as it is."""
+    """Raised when the arguments or the system's state make the request impossible."""
 
     exit_code = 2
 
@@ -49,7 +49,7 @@ class ConfigError(UsageError):
 
 
 class QueryError(UsageError):
-    """Raised for SQL that is wrong, that would write, or that runs past its deadline."""
+    """Raised for SQL that is wrong, would write, or exceeds its deadline."""
 
 
 _HINTS = {
@@ -71,11 +71,11 @@ class DeviceError(OsqError):
 
 
 class RingInvalid(DeviceError):
-    """Raised when the queue was invalidated; what was unread is counted as reset."""
+    """Raised when the queue was invalidated; its unread records count as reset."""
 
 
 class CorruptRing(DeviceError):
-    """Raised for bytes in the ring that cannot be a record; the device is to be closed."""
+    """Raised for bytes in the ring that cannot be a record; the caller must close the device."""
 
 
 class StoreError(OsqError):

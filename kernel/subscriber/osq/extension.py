@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The tables as an extension of osqueryd: its own thrift protocol, through its own package.
+"""The tables as an osqueryd extension, through osquery's own Python package (thrift).
 
     osq-extension.ext --socket PATH --timeout S --interval S      (osqueryd's autoload does this)
 
-The tables have the attribute of event tables, so a scheduled query logs their rows as they are.
-A query that names no time and no eid gets each row once: how far it has read is kept by what it
-asks for, over restarts of both sides. One that says `time > X` gets what it asks for, every time.
+The tables are marked as event tables, so osqueryd logs the rows of a scheduled query without
+computing differences. A query without a condition on time or eid gets each row once: the position
+that it has read up to is stored by the query's text and survives restarts of osqueryd and of the
+extension. A query with a condition such as `time > X` gets all matching rows every time.
 """
 
 import argparse
@@ -37,7 +38,7 @@ _ADDITIONAL = "4"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What the tables are made of; most_rows: of one answer, the next has the rest."""
+    """The files behind the tables; most_rows bounds one answer, and the next answer continues."""
 
     store: Path
     cursors: Cursors
@@ -45,7 +46,7 @@ class Source:
 
 
 def routes(table: Table) -> list[dict[str, str]]:
-    """Return what osquery is told of a table: its columns, and that it holds events."""
+    """Return osquery's description of a table: its columns, and that it holds events."""
     columns = [
         {
             "id": "column",
@@ -59,9 +60,9 @@ def routes(table: Table) -> list[dict[str, str]]:
 
 
 def answer(source: Source, table: Table, context: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the rows for one question of osquery's, every value as text.
+    """Return the rows that answer one request of osquery, every value as text.
 
-    Raises: OsqError.
+    Raises: OsqError when the store cannot answer.
     """
     cursors = source.cursors
     request = request_of(table, context)
@@ -84,8 +85,8 @@ def _rows(
     most: int | None = None,
 ) -> list[dict[str, str]]:
     sql = request.sql if most is None else f"{request.sql} LIMIT {most}"
-    found = reader.query(sql, request.parameters, windows=windows, deadline_s=_DEADLINE_S)
-    return [dict(zip(found.columns, map(_text, values), strict=True)) for values in found.rows]
+    result = reader.query(sql, request.parameters, windows=windows, deadline_s=_DEADLINE_S)
+    return [dict(zip(result.columns, map(_text, values), strict=True)) for values in result.rows]
 
 
 def _text(value: SqlValue) -> str:
@@ -96,7 +97,7 @@ def plugin(table: Table, source: Source) -> type[Any]:
     """Return a class that osquery's package can register for a table."""
 
     class Plugin(osquery.TablePlugin):  # type: ignore[misc] # the package has no types
-        """One table of ours."""
+        """One table as a plugin of osquery."""
 
         def name(self) -> str:
             return table.name
@@ -111,7 +112,7 @@ def plugin(table: Table, source: Source) -> type[Any]:
             return answer(source, table, context)
 
         def call(self, context: Mapping[str, Any]) -> Any:
-            """Tell osqueryd what went wrong: an empty answer would say that nothing happened."""
+            """Answer a call; a failure is an error, since an empty answer would mean no events."""
             try:
                 return super().call(context)
             except OsqError as error:
@@ -123,7 +124,7 @@ def plugin(table: Table, source: Source) -> type[Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the tables to osqueryd until it ends; return an exit code when it was not there."""
+    """Serve the tables until osqueryd ends; return an exit code when it could not be reached."""
     parser = argparse.ArgumentParser(description=__doc__, add_help=False)
     parser.add_argument("--config", type=Path)
     ours, osquerys = parser.parse_known_args(arguments)
@@ -140,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     for table in TABLES:
         osquery.register_plugin(plugin(table, source))
-    # osquery's package reads --socket, --timeout, --interval and --verbose from there.
+    # osquery's package reads --socket, --timeout, --interval and --verbose from sys.argv.
     sys.argv = [sys.argv[0], *osquerys]
     osquery.start_extension(name="osq", version=VERSION)
     LOG.error("osqueryd did not answer at its socket")

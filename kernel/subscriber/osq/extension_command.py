@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The extension's start: it alone needs osquery's Python package, and says so without it."""
+"""The start of the extension, which reports when osquery's Python package is not installed."""
 
 import sys
 from collections.abc import Sequence
 
-# The package and what it is made on.
+# osquery's package and the packages that it needs.
 _NEEDED = frozenset({"osquery", "thrift", "future"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the extension; return its exit code, 1 where osquery's Python package is not there."""
+    """Run the extension; return its exit code, 1 when osquery's Python package is missing."""
     try:
-        from osq import extension  # noqa: PLC0415 - what is missing is told here
+        from osq import extension  # noqa: PLC0415 - what is missing is reported here
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] not in _NEEDED:
             raise

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table kfile_events: what happened to the files that the configuration names."""
+"""The table kfile_events: events of the files that the configuration names."""
 
 from osq.columns import (
     Column,
@@ -15,12 +15,12 @@ from osq.records import File
 from osq.values import signed, text
 
 ACTIONS = enum_names("osq_file_action", "OSQ_FILE_")
-# osquery has ids as text here.
+# In this table osquery's ids have the type text.
 _IDS = ("uid", "gid", "auid", "euid", "egid", "fsuid", "fsgid", "suid", "sgid")
 
 
 def watch_actions(*, with_opens: bool) -> int:
-    """Return the actions to watch for, as bits: all of them, opens only where asked for."""
+    """Return the actions to watch for as bits: all, with opens only where they are requested."""
     wanted = (number for number, name in ACTIONS.items() if with_opens or name != "open")
     return sum(1 << number for number in wanted)
 

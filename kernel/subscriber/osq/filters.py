@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kernel's own filters, as the configuration has them: which records are made at all.
+"""The kernel's filters as the configuration writes them: which records the kernel makes.
 
     "osq": {"filters": {
-      "exec": {"uids": [0, "1000-1999"], "exclude": {"paths": ["/usr/lib/nagios"]}},
-      "fork": {"cgroups": ["/sys/fs/cgroup/user.slice"]}
+        "exec": {"uids": [0, "1000-1999"], "exclude": {"paths": ["/usr/lib/nagios"]}},
+        "fork": {"cgroups": ["/sys/fs/cgroup/user.slice"]}
     }}
 
-A filter is of one type of records; each of its lists must agree. What a list means is said in
-uapi/osq.h, struct osq_filter. Ids may be given as files, which are looked at when the daemon
-starts, and not by whoever only reads the store.
+A filter applies to one type of records, and a record must match each of its lists. struct
+osq_filter in uapi/osq.h defines the lists. An id may be given as the path of a file that has it.
+The daemon looks these files up when it starts; a program that only reads the store does not.
 """
 
 import errno
@@ -26,7 +26,7 @@ from osq.sections import Section
 
 _UID_MAX = (1 << 32) - 1
 _ID_MAX = {"pid_namespaces": (1 << 32) - 1, "cgroups": (1 << 64) - 1}
-# ioctl_ns(2): _IO(0xb7, 3), and what it says of a pid namespace, CLONE_NEWPID.
+# ioctl_ns(2): the request _IO(0xb7, 3), and its answer for a pid namespace, CLONE_NEWPID.
 _NS_GET_NSTYPE = 0xB703
 _CLONE_NEWPID = 0x20000000
 UidRange = tuple[int, int]
@@ -35,7 +35,7 @@ _DIGITS = re.compile("[0-9]{1,20}")
 
 @dataclass(frozen=True, kw_only=True)
 class FilterSpec:
-    """One filter as it is written; `exclude` names those of its lists that keep out.
+    """One filter as it is written; `exclude` names the lists that reject a record.
 
     Shape: uids are ranges, ends included; an id is a number, or a file or folder that has it.
     """
@@ -48,9 +48,9 @@ class FilterSpec:
     exclude: frozenset[str] = frozenset()
 
     def resolved(self) -> Filter:
-        """Return it with every id as a number.
+        """Return the filter with every id as a number.
 
-        Raises: UsageError for a file that is not there, or is no such thing.
+        Raises: UsageError for a file that does not exist or has no such id.
         """
         return Filter(
             record_type=TYPES_BY_NAME[self.record],
@@ -77,35 +77,37 @@ def _pid_namespace(file: str) -> int:
         kind = fcntl.ioctl(descriptor, _NS_GET_NSTYPE)
         number = os.fstat(descriptor).st_ino
     except OSError as error:
-        raise OSError(error.errno, "no namespace", file) from error
+        raise OSError(error.errno, "this is not a namespace", file) from error
     finally:
         os.close(descriptor)
     if kind != _CLONE_NEWPID:
-        raise OSError(errno.EINVAL, "a namespace, but none of pids", file)
+        raise OSError(errno.EINVAL, "this is not a pid namespace", file)
     return number
 
 
 def _cgroup(folder: str) -> int:
     status = Path(folder).stat()
-    # Of the unified hierarchy each has this file; of the older ones, none.
+    # Every group of the unified hierarchy has this file; groups of older hierarchies do not.
     if not (Path(folder) / "cgroup.controllers").exists():
-        raise OSError(errno.EINVAL, "no control group of the unified hierarchy", folder)
+        raise OSError(errno.EINVAL, "this is not a control group of the unified hierarchy", folder)
     return status.st_ino
 
 
 def filters_of(section: Section, records: tuple[str, ...]) -> tuple[FilterSpec, ...]:
     """Return the filters of a configuration that subscribes to `records`.
 
-    Raises: ConfigError.
+    Raises: ConfigError for a filter that the kernel would refuse.
     """
-    found = []
+    filters = []
     for record in section.keys():  # noqa: SIM118 - no mapping, a section of the file
         if record not in TYPES_BY_NAME:
             raise section.refuse(record, "no such type of records")
         if record not in records:
-            raise section.refuse(record, f"{record} is not in osq.records: nothing to filter")
-        found.append(_filter_of(section.section(record), record))
-    return tuple(found)
+            raise section.refuse(
+                record, f"{record} is not in osq.records, so there is nothing to filter"
+            )
+        filters.append(_filter_of(section.section(record), record))
+    return tuple(filters)
 
 
 def _filter_of(section: Section, record: str) -> FilterSpec:
@@ -113,7 +115,7 @@ def _filter_of(section: Section, record: str) -> FilterSpec:
     excluded = frozenset(inner.keys())
     for name in sorted(excluded):
         if name in section.keys():  # noqa: SIM118
-            raise inner.refuse(name, f"there is {name} beside exclude, too: choose one")
+            raise inner.refuse(name, f"{name} is also set outside exclude: choose one")
 
     def of(name: str) -> Section:
         return inner if name in excluded else section
@@ -124,7 +126,9 @@ def _filter_of(section: Section, record: str) -> FilterSpec:
     section.refuse_others()
     inner.refuse_others()
     if TYPES_BY_NAME[record] not in FILTER_PATH_TYPES and of("paths").has("paths"):
-        raise of("paths").refuse("paths", f"only exec records have this list, and {record} not")
+        raise of("paths").refuse(
+            "paths", f"only exec records have this list; {record} records do not"
+        )
     return FilterSpec(
         record=record,
         uids=tuple(_uids(of("uids"))),
@@ -136,7 +140,7 @@ def _filter_of(section: Section, record: str) -> FilterSpec:
 
 
 def _listed(section: Section, name: str) -> tuple[object, ...]:
-    """Return the values of a list that the kernel has room for."""
+    """Return the values of a list that is not longer than the kernel allows."""
     expected = f"a list of 1 to {FILTER_LIST_MAX} was expected"
 
     def is_right(value: object) -> bool:
@@ -156,40 +160,40 @@ def _uids(section: Section) -> Iterable[UidRange]:
 
 
 def _number(value: object, most: int) -> int | None:
-    """Return a number that is given as one, or as its decimal digits."""
+    """Return a number that is given as a number or as decimal digits."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     return value if type(value) is int and 0 <= value <= most else None
 
 
 def _ids(section: Section, name: str) -> tuple[int | str, ...]:
-    found: list[int | str] = []
+    ids: list[int | str] = []
     for one in _listed(section, name):
         number = _number(one, _ID_MAX[name])
         if number is not None:
-            found.append(number)
+            ids.append(number)
         elif isinstance(one, str) and _is_path(one):
-            found.append(one)
+            ids.append(one)
         else:
             raise section.refuse(name, f"{one!r}: a number or an absolute path was expected")
-    return tuple(found)
+    return tuple(ids)
 
 
 def _paths(section: Section) -> tuple[str, ...]:
-    found = []
+    paths = []
     for one in _listed(section, "paths"):
         path = one.rstrip("/") or "/" if isinstance(one, str) and one else one
         if not isinstance(path, str) or not _is_path(path):
             expected = "an absolute path without wildcards, . and .. was expected"
             raise section.refuse("paths", f"{one!r}: {expected}")
-        found.append(path)
-    if sum(len(os.fsencode(path)) for path in found) > FILTER_PATH_BYTES:
+        paths.append(path)
+    if sum(len(os.fsencode(path)) for path in paths) > FILTER_PATH_BYTES:
         raise section.refuse("paths", f"more than {FILTER_PATH_BYTES} bytes in all")
-    return tuple(found)
+    return tuple(paths)
 
 
 def _is_path(text: str) -> bool:
-    """Whether the kernel could meet a path that begins so; a wildcard is nothing to it."""
+    """Return whether a path in a record can begin like this; wildcards are not supported."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Queries that go on: the same SQL over what is new, again and again."""
+"""Queries that follow the store: the same SQL is repeated over new rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,14 +20,14 @@ def follow(
     deadline_s: float,
     read: Mapping[str, int] | None = None,
 ) -> Iterator[Result]:
-    """Yield an answer for each time that there are new rows, until told to stop.
+    """Yield an answer each time that there are new rows, until stopped.
 
-    read: the keys that were read up to, by table; without it only what comes from now on is new.
+    read: the key that was read up to, by table; without it, only rows from now on are new.
     Raises: as Reader and its query.
     """
     with Reader(store, new_only=True) as reader:
         position = reader.newest() if read is None else dict(read)
-        # SQL that is wrong is to be told now, not with the first event.
+        # Wrong SQL must be reported now and not with the first event.
         list(reader.query(sql, parameters, deadline_s=deadline_s).rows)
         while not stop.is_set:
             newest = reader.newest()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How bytes become events: by the layout that the C compiler gave the structs of uapi/osq.h.
+"""Decode records by the layout that the C compiler gave the structs of uapi/osq.h.
 
-Nothing here says where a field is: `_libosq` does. So this file does not change with the ABI, and
-a record type is one line of EVENTS.
+`_libosq` provides the offset of each field, so this file does not change with the ABI. A new
+record type is one line of EVENTS.
 """
 
 import struct
@@ -16,10 +16,10 @@ from osq.records import Cred, Event, Exec, Exit, File, Fork, Lost, Module, Socke
 
 
 def _named(prefix: str) -> dict[int, str]:
-    """Return the constants of osq.h that begin so, by number, without the prefix."""
+    """Return the constants of osq.h with this prefix: their names without it, by number."""
     names = [name for name in dir(lib) if name.startswith(prefix) and not name.endswith("_COUNT")]
-    found = {int(getattr(lib, name)): name.removeprefix(prefix).lower() for name in names}
-    return dict(sorted(found.items()))
+    constants = {int(getattr(lib, name)): name.removeprefix(prefix).lower() for name in names}
+    return dict(sorted(constants.items()))
 
 
 TYPE_NAMES = _named("OSQ_TYPE_")
@@ -37,7 +37,7 @@ _EVENTS_BY_NAME: dict[str, type[Event]] = {
     "module": Module,
     "cred": Cred,
 }
-# Record type: its struct, and the event that it becomes.
+# For each record type its struct and the event class that it is decoded to.
 EVENTS: dict[int, tuple[str, type[Event]]] = {
     TYPES_BY_NAME[name]: (f"osq_{name}", event) for name, event in _EVENTS_BY_NAME.items()
 }
@@ -49,37 +49,37 @@ _TYPE = struct.Struct("<4xH")
 
 
 def struct_format(name: str) -> tuple[str, tuple[tuple[str, str, int], ...]]:
-    """Return a struct's format for the module struct, and its fields: name, kind, first value.
+    """Return a struct's format for the module struct, and its fields (name, kind, first value).
 
-    Kinds are "number", "span" (two values: offset, length) and "array:N". The fields of the head
-    are the struct's own; those of any other nested struct begin with its name.
+    Kinds are "number", "span" (two values: offset, length) and "array:N". Fields of the record's
+    head keep their names; the struct's name precedes the fields of any other nested struct.
     """
     codes: list[str] = []
-    found: list[tuple[str, str, int]] = []
-    _walk(ffi.typeof(f"struct {name}"), codes, found)
+    fields: list[tuple[str, str, int]] = []
+    _walk(ffi.typeof(f"struct {name}"), codes, fields)
     text = "<" + "".join(codes)
     if struct.calcsize(text) != ffi.sizeof(f"struct {name}"):
         raise TypeError(f"struct {name} has holes")
-    return text, tuple(found)
+    return text, tuple(fields)
 
 
 def _walk(
-    of: Any, codes: list[str], found: list[tuple[str, str, int]], *, within: str = ""
+    of: Any, codes: list[str], fields: list[tuple[str, str, int]], *, within: str = ""
 ) -> None:
     for own, field in of.fields:
         name = within + own
         first = len(codes)
         kind = field.type
         if kind.kind == "struct" and kind.cname == "struct osq_span":
-            found.append((name, "span", first))
+            fields.append((name, "span", first))
             codes += ["I", "I"]
         elif kind.kind == "struct":
-            _walk(kind, codes, found, within="" if own == "head" else f"{name}_")
+            _walk(kind, codes, fields, within="" if own == "head" else f"{name}_")
         elif kind.kind == "array":
-            found.append((name, f"array:{kind.length}", first))
+            fields.append((name, f"array:{kind.length}", first))
             codes += [_code(kind.item)] * kind.length
         else:
-            found.append((name, "number", first))
+            fields.append((name, "number", first))
             codes.append(_code(kind))
 
 
@@ -89,9 +89,9 @@ def _code(kind: Any) -> str:
 
 
 def make_decoder(struct_name: str, event: type[Event]) -> Decoder:
-    """Return what turns the bytes of a record into `event`; None for one that is impossible.
+    """Return a function from a record's bytes to an `event`, or None for impossible bytes.
 
-    A longer fixed part, of a later schema, is fine: the tail is found by its spans alone.
+    A later schema may have a longer fixed part: the spans locate the tail without its length.
     """
     text, layout = struct_format(struct_name)
     unpack = struct.Struct(text)
@@ -110,18 +110,18 @@ def make_decoder(struct_name: str, event: type[Event]) -> Decoder:
         if len(raw) < unpack.size:
             return None
         values = unpack.unpack_from(raw)
-        said: dict[str, Any] = dict(zip(numbers, pick(values), strict=True))
+        fields: dict[str, Any] = dict(zip(numbers, pick(values), strict=True))
         for name, first in spans:
             begin, length = values[first], values[first + 1]
             if begin < _HEAD_BYTES or begin + length > len(raw):
                 return None
-            said[name] = raw[begin : begin + length]
+            fields[name] = raw[begin : begin + length]
         for name, first, end in arrays:
-            said[name] = values[first:end]
-        # Past the generated __init__, which of a frozen class sets field by field: of an exec
-        # that took four fifths of the time.
+            fields[name] = values[first:end]
+        # The generated __init__ sets a frozen class field by field, which took four fifths of
+        # the time to decode an exec. So this bypasses it.
         made = object.__new__(event)
-        made.__dict__.update(said)
+        made.__dict__.update(fields)
         return made
 
     return decode
@@ -145,13 +145,13 @@ _UNKNOWN = _make_unknown()
 
 
 def decode(raw: bytes) -> Event | None:
-    """Return the event that a whole record is, or None when its bytes cannot be one."""
+    """Return the event of one complete record, or None when its bytes cannot be a record."""
     (kind,) = _TYPE.unpack_from(raw)
     return _DECODERS.get(kind, _UNKNOWN)(raw)
 
 
 def enum_names(enum: str, prefix: str) -> dict[int, str]:
-    """Return the names of an enum of osq.h by number, lower case without the prefix."""
+    """Return the names of an osq.h enum by number, in lower case and without the prefix."""
     elements = ffi.typeof(f"enum {enum}").elements
     return {number: name.removeprefix(prefix).lower() for number, name in elements.items()}
 

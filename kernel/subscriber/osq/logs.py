@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Log lines as journald reads them: one line each, its priority before it."""
+"""The format of log lines for journald: each event is one line that begins with its priority."""
 
 import logging
 import sys
 
-# <number> of syslog(3), which systemd takes off the line and keeps as PRIORITY.
+# syslog(3) numbers as <number>, which systemd removes from the line and stores as PRIORITY.
 _PRIORITIES = {
     logging.DEBUG: 7,
     logging.INFO: 6,
@@ -15,16 +15,16 @@ _PRIORITIES = {
 
 
 class JournalFormatter(logging.Formatter):
-    """A record as <priority>text, its newlines escaped."""
+    """Formats a log record as <priority>text with escaped newlines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the formatted line."""
         text = super().format(record).replace("\n", "\\n")
         return f"<{_PRIORITIES.get(record.levelno, 6)}>{text}"
 
 
 def log_to_stderr(*, for_journal: bool, verbose: bool) -> None:
-    """Send the log to standard error, for journald or for a person."""
+    """Send the log to standard error, where journald or a person reads it."""
     handler = logging.StreamHandler(sys.stderr)
     form = "%(message)s"
     handler.setFormatter(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table kloss_events: every gap in the stream, as the kernel told of it."""
+"""The table kloss_events: every gap in the stream that the kernel reported."""
 
 from osq.columns import Column, Context, Source, SqlValue, Table, common_columns
 from osq.layout import REASONS, TYPE_NAMES

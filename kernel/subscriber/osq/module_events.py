@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table kmodule_events: kernel modules that come and go."""
+"""The table kmodule_events: kernel modules that are loaded and unloaded."""
 
 from osq.columns import Column, Context, Source, SqlType, SqlValue, Table, common_columns
 from osq.layout import enum_names

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What osquery asks of a table, as SQL: its JSON of constraints becomes a condition."""
+"""Translate osquery's JSON of constraints on a table into a SQL condition."""
 
 import json
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from typing import Any
 
 from osq.columns import SqlValue, Table
 
-# osquery's numbers of operators, those that SQL has. What is not here osquery applies itself to
-# the rows that it gets.
+# osquery's operator numbers that have a SQL operator. osquery itself applies all others to the
+# rows that it gets.
 _OPERATORS = {2: "=", 4: ">", 8: "<=", 16: "<", 32: ">=", 65: "LIKE", 66: "GLOB"}
-# A query that names one of these says itself which rows it wants; see Request.drains.
+# A query with a condition on one of these chooses its own rows; see Request.drains.
 _POSITIONS = frozenset({"time", "ntime", "eid", "global_seq_num"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One question of osquery's to a table.
+    """One request of osquery to a table.
 
-    drains: the query names no position, so it wants what it has not had yet.
-    signature: the same for the same query, over restarts.
+    drains: the query names no position, so it gets the rows that it has not read yet.
+    signature: a text that identifies the query; it does not change with a restart.
     """
 
     sql: str
@@ -31,7 +31,7 @@ class Request:
 
 
 def request_of(table: Table, context: Mapping[str, Any]) -> Request:
-    """Return the request that a context of osquery's is."""
+    """Return the request that a context of osquery describes."""
     types = {column.name: column.kind for column in table.columns}
     conditions: list[tuple[str, str, str]] = []
     for constraint in _objects(context.get("constraints")):
@@ -58,7 +58,7 @@ def _objects(value: object) -> list[dict[str, Any]]:
 
 
 def _columns(table: Table, context: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the columns that are used, or all where osquery does not say."""
+    """Return the columns that the query uses, or all columns when osquery does not list them."""
     names = tuple(column.name for column in table.columns)
     used = context.get("colsUsed")
     if not isinstance(used, list):
@@ -67,14 +67,14 @@ def _columns(table: Table, context: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _condition(name: str, operator: str) -> str:
-    # An eid is its key as text of one width: compared as the key, it uses the key's order.
+    # An eid is the key as text of a fixed width. Comparing the key instead uses the key's index.
     if name == "eid" and operator not in {"LIKE", "GLOB"}:
         return f"global_seq_num {operator} ?"
     return f"{name} {operator} ?"
 
 
 def _value(kind: str, name: str, text: str) -> SqlValue:
-    """Return a constraint's text as what its column holds; text that is no number stays text."""
+    """Return a constraint's text in the type of its column, or as text if it is no number."""
     if kind == "TEXT" and name != "eid":
         return text
     try:

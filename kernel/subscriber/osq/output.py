@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Answers as text: an aligned table, JSON Lines within an array, or CSV."""
+"""Query results as text: an aligned table, JSON objects (one a line, in an array), or CSV."""
 
 import csv
 import json
@@ -10,12 +10,12 @@ from typing import TextIO
 from osq.columns import SqlValue
 from osq.reader import Result
 
-# Columns are as wide as the first rows ask for; a later wide value is not cut, only not aligned.
+# The first rows set the column widths. A later, wider value is not cut; it breaks the alignment.
 _MEASURED_ROWS = 200
 
 
 class Format(Enum):
-    """How rows are printed."""
+    """The format in which rows are printed."""
 
     TABLE = "table"
     JSON = "json"
@@ -23,9 +23,9 @@ class Format(Enum):
 
 
 class Printer:
-    """Writes answers to a stream, row by row; `close` ends what needs an end.
+    """Writes answers to a stream, row by row; `close` writes what the format needs at its end.
 
-    lines: one JSON object a line, for answers that go on, instead of one array.
+    lines: write one JSON object a line without an array, for answers that continue.
     """
 
     def __init__(self, out: TextIO, form: Format, *, lines: bool = False) -> None:
@@ -34,7 +34,7 @@ class Printer:
         self._headed = False
 
     def print(self, answer: Result) -> None:
-        """Write all rows of an answer; column names once, with the first."""
+        """Write all rows of an answer; the first call also writes the column names."""
         if self._form is Format.JSON:
             self._json(answer)
         elif self._form is Format.CSV:
@@ -44,7 +44,7 @@ class Printer:
         self._out.flush()
 
     def close(self) -> None:
-        """End the array of JSON."""
+        """Write the end of the JSON array."""
         if self._form is Format.JSON and not self._lines:
             self._out.write("\n]\n" if self._rows else "[]\n")
             self._out.flush()
@@ -87,7 +87,7 @@ class Printer:
 
 
 def _cell(value: SqlValue) -> str:
-    """Return a value on one line: a newline within it would break the table."""
+    """Return a value as one line, because a newline would break the table."""
     if value is None:
         return ""
     return str(value).translate(_CONTROL)

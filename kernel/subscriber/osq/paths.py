@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""File paths as osquery's configuration has them: patterns by category, and those left out.
+"""File paths as in osquery's configuration: patterns by category, and excluded patterns.
 
-% stands for anything within one component, %% at the end for everything below. The driver
-watches whole folders, so what a pattern asks of it is its part before the first wildcard; which
-records are wanted is then decided here.
+% matches anything within one path component, and %% at the end matches everything below. The
+driver can only watch whole folders, so it watches the part of a pattern before the first wildcard.
+This module then decides which records match the pattern.
 """
 
 import re
@@ -18,10 +18,10 @@ _WILDCARD = re.compile(r"(%%|%|\*\*|\*)")
 
 @dataclass(frozen=True, kw_only=True)
 class Paths:
-    """Patterns by category, in the order of the file, and patterns of what is left out.
+    """Patterns by category, in the order of the file, and excluded patterns.
 
-    opens: categories of whose files opens are wanted, too (osquery's file_accesses).
-    watched: what the driver is to watch, and whether for opens.
+    opens: the categories whose files are also watched for opens (osquery's file_accesses).
+    watched: the paths that the driver has to watch, and whether for opens.
     """
 
     by_category: Mapping[str, tuple[re.Pattern[str], ...]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Paths:
         return None
 
     def choose(self, events: list[Event]) -> tuple[list[Event], dict[int, str]]:
-        """Return the events without those of unwanted files, and the category of each file's."""
+        """Return the events of wanted files and all others, and each file event's category."""
         if not self.by_category:
             return events, {}
         chosen: list[Event] = []
@@ -64,7 +64,7 @@ def paths_of(
     exclude_paths: Mapping[str, tuple[str, ...]],
     file_accesses: tuple[str, ...],
 ) -> Paths:
-    """Return what a configuration asks for.
+    """Return the paths that a configuration names.
 
     Raises: ValueError for a pattern that is not absolute, or begins with a wildcard.
     """
@@ -96,11 +96,13 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def watched(pattern: str) -> str:
-    """Return the folder, or the file, that has to be watched for a pattern."""
+    """Return the folder or file that the driver has to watch for a pattern."""
     before, wildcard, _ = pattern.partition(_first_wildcard(pattern))
     root = before.rpartition("/")[0] if wildcard else pattern
     if not root.startswith("/"):
-        raise ValueError(f"{pattern}: an absolute path with a name before its wildcards")
+        raise ValueError(
+            f"{pattern}: an absolute path with a name before its wildcards was expected"
+        )
     return root.rstrip("/")
 
 

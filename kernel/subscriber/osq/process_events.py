@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table kprocess_events: programs started, processes and threads begun and ended."""
+"""The table kprocess_events: started programs, and processes and threads that begin and end."""
 
 import json
 
@@ -18,7 +18,7 @@ from osq.values import signed, text
 
 _ALL = (Exec, Fork, Exit)
 _NS_PER_S = 1_000_000_000
-# A flag of a record, and the column that is not whole because of it.
+# Flags of a record, and the column that is incomplete when the flag is set.
 _OVERFLOWS = {"trunc_argv": "cmdline", "trunc_env": "env", "trunc_filename": "filename"}
 _TO_JSON = json.JSONEncoder(ensure_ascii=False).encode
 _PROBE_ERRORS = frozenset({"partial_argv", "partial_env", "no_path", "no_cwd"})
@@ -82,7 +82,7 @@ def _of_exec(
     *,
     hidden: bool = False,
 ) -> Column:
-    """Return a column that only a started program fills."""
+    """Return a column that only exec records fill."""
     return Column(name=name, kind=kind, by={Exec: by}, source=source, origin=origin, hidden=hidden)
 
 

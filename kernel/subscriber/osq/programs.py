@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Which program a process runs, for records that name only the process.
+"""The program that each process runs, for records that name only the process.
 
-Kept up by the stream itself: an exec names the program, a fork passes it on, an exit ends it. What
-ran before the daemon did is looked up once, in /proc.
+The stream itself keeps the map up to date: an exec sets the program, a fork copies it, an exit
+removes it. Programs that ran before the daemon are looked up once, in /proc.
 """
 
 import os
@@ -13,26 +13,26 @@ from pathlib import Path
 from osq.records import Event, Exec, Exit, Fork
 from osq.values import text
 
-# An exit that was dropped leaves its process here: beyond so many, those that are gone go.
+# A dropped exit leaves its process in the map. Above this size, dead processes are removed.
 MOST_PROCESSES = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program, by path; was_there: it ran before the daemon began to read."""
+    """A program by its path; was_there: it ran before the daemon began to read."""
 
     path: str
     was_there: bool
 
 
 class Programs:
-    """The program of every process that is alive at the place of the stream that was read."""
+    """The program of every live process, as of the last event that was read."""
 
     def __init__(self, begin: Mapping[int, Program]) -> None:
         self._by_pid = dict(begin)
 
     def follow(self, events: Iterable[Event]) -> dict[int, Program]:
-        """Return the program behind each event that names none itself, by the event's number."""
+        """Return the program of each event that does not name one, by the event's number."""
         found: dict[int, Program] = {}
         for event in events:
             if isinstance(event, Exec):
@@ -49,7 +49,7 @@ class Programs:
         return found
 
     def _forget_the_dead(self) -> None:
-        """Keep the newer half, whose end may still be in the ring, and what is alive."""
+        """Remove dead processes of the older half; an exit of the newer may be in the ring."""
         alive = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
         older = list(self._by_pid)[: len(self._by_pid) - MOST_PROCESSES // 2]
         for pid in older:
@@ -63,7 +63,7 @@ class Programs:
 
 
 def running(proc: Path = Path("/proc")) -> dict[int, Program]:
-    """Return the program of every process that runs now; those without a file have none."""
+    """Return the program of every process that runs now; a process without a file has none."""
     found = {}
     for entry in proc.iterdir():
         if not entry.name.isdigit():

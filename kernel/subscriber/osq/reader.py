@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Reading the store: SQL that cannot write, within a deadline, over all events or new ones.
+"""Read the store: SQL that cannot write, within a deadline, over all events or new ones.
 
-Everything that asks comes through here: `osq query`, the osquery extension, the Python API.
+All queries use this module: `osq query`, the osquery extension and the Python API.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ from osq.tables import BY_NAME, TABLES
 
 _BUSY_S = 5.0
 _LAST = (1 << 63) - 1
-# SQLite asks so often, in steps of its machine, whether to go on: about every millisecond.
+# SQLite calls back after this many steps of its virtual machine, about once a millisecond.
 _STEPS = 50_000
 _READING = frozenset(
     {
@@ -44,7 +44,7 @@ _ACTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The answer to a query: names, and rows that are fetched as they are asked for."""
+    """The answer to a query: its column names, and rows that are fetched on demand."""
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[SqlValue, ...]]
@@ -56,8 +56,8 @@ Windows = Mapping[str, tuple[int, int]]
 class Reader:
     """The store, open for queries; leaving the block closes it.
 
-    new_only: tables show only what lies within the windows of `query`, under the same names.
-    Raises: StoreError where there is none; StoreForeign, StoreCorrupt.
+    new_only: each table shows only the rows within the windows of `query`, under its usual name.
+    Raises: StoreError when there is no store; StoreForeign, StoreCorrupt.
     """
 
     def __init__(self, path: Path, *, new_only: bool = False) -> None:
@@ -76,7 +76,7 @@ class Reader:
             raise
 
     def _shadow_tables(self) -> None:
-        """Give each table a temporary view of the same name, which comes before it."""
+        """Give each table a temporary view of the same name, which SQLite finds first."""
         for number, bound in enumerate(("osq_after", "osq_up_to")):
             self._connection.create_function(bound, 1, self._bound(number), deterministic=True)
         for table in TABLES:
@@ -119,50 +119,52 @@ class Reader:
         """Return the answer to one query.
 
         Units: deadline_s counts from now until the last row is fetched. A window is (after, up
-            to), both as global_seq_num; a table without one is empty (with `new_only` only).
+        to), both as global_seq_num; a table without a window is empty (with `new_only` only).
         Raises: QueryError for SQL that is wrong, would write or takes too long; StoreError.
         """
         self._refused, self._end_s = "", time.monotonic() + deadline_s
         self._windows = windows or {}
-        with self._telling(deadline_s):
+        with self._translating_errors(deadline_s):
             cursor = self._connection.execute(sql, tuple(parameters))
         if cursor.description is None:
-            raise QueryError("no query: it has no columns", hint="begin with SELECT")
+            raise QueryError(
+                "the SQL is no query: it returns no columns", hint="begin with SELECT"
+            )
         columns = tuple(str(one[0]) for one in cursor.description)
         return Result(columns=columns, rows=self._rows(cursor, deadline_s))
 
     def _rows(self, cursor: sqlite3.Cursor, deadline_s: float) -> Iterator[tuple[SqlValue, ...]]:
-        with self._telling(deadline_s):
+        with self._translating_errors(deadline_s):
             yield from cursor
 
     def newest(self) -> dict[str, int]:
-        """Return the greatest key of each table, 0 for an empty one."""
-        found = {}
-        with self._telling(_BUSY_S):
+        """Return the greatest key of each table, 0 for an empty table."""
+        keys = {}
+        with self._translating_errors(_BUSY_S):
             self._end_s = time.monotonic() + _BUSY_S
             for table in TABLES:
                 sql = f"SELECT coalesce(max(id), 0) FROM {table.store_name}"
-                (found[table.name],) = self._connection.execute(sql).fetchone()
-        return found
+                (keys[table.name],) = self._connection.execute(sql).fetchone()
+        return keys
 
     @contextmanager
-    def _telling(self, deadline_s: float) -> Iterator[None]:
-        """Tell SQLite's errors as what they mean to whoever asked."""
+    def _translating_errors(self, deadline_s: float) -> Iterator[None]:
+        """Run a block and raise SQLite's errors as QueryError or StoreError."""
         try:
             yield
         except sqlite3.Warning as error:
             raise QueryError(str(error)) from error
         except sqlite3.Error as error:
-            raise self._told(error, deadline_s) from error
+            raise self._translated(error, deadline_s) from error
 
-    def _told(self, error: sqlite3.Error, deadline_s: float) -> OsqError:
-        """Return what an error of SQLite means."""
+    def _translated(self, error: sqlite3.Error, deadline_s: float) -> OsqError:
+        """Return the QueryError or StoreError for an error of SQLite."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         if self._refused:
-            return QueryError(f"queries only, this would do more: {self._refused}")
+            return QueryError(f"only queries are allowed; this would also do: {self._refused}")
         if code == sqlite3.SQLITE_INTERRUPT:
-            hint = "bound it by time, or give it more with --deadline"
-            return QueryError(f"not finished after {deadline_s:g} s", hint=hint)
+            hint = "limit the query by time, or raise --deadline"
+            return QueryError(f"the query did not finish within {deadline_s:g} s", hint=hint)
         if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH}:
             return QueryError(str(error), hint=_hint(str(error)))
         return store_error(self.path, error)
@@ -170,7 +172,9 @@ class Reader:
 
 def _open(path: Path) -> sqlite3.Connection:
     if not path.exists():
-        raise StoreError(f"{path}: no such store", hint="is the daemon running, with this store?")
+        raise StoreError(
+            f"{path}: no such store", hint="is the daemon running, and does it use this store?"
+        )
     try:
         uri = f"file:{quote(str(path.resolve()))}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
@@ -184,13 +188,13 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _hint(said: str) -> str:
-    """Return what to do about an error: osquery's names have a k before them here."""
-    name = said.removeprefix("no such table: ").removeprefix("main.")
-    if name == said:
+def _hint(message: str) -> str:
+    """Return a hint for an error; a table with osquery's name has a k in front here."""
+    name = message.removeprefix("no such table: ").removeprefix("main.")
+    if name == message:
         return ""
     known = {"process_events": "kprocess_events", "bpf_process_events": "kprocess_events"}
     known |= {"es_process_events": "kprocess_events"}
     if name in known or f"k{name}" in BY_NAME:
-        return f"it is called {known.get(name, f'k{name}')} here"
-    return f"there are {', '.join(BY_NAME)}"
+        return f"here the table is called {known.get(name, f'k{name}')}"
+    return f"the tables are {', '.join(BY_NAME)}"

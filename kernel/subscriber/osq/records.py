@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Events: what the driver's records say, as typed values.
+"""the contents of the driver's records as typed values.
 
-Field names are those of uapi/osq.h; where each lies in a record, and how wide it is, is asked of
-the compiled header (layout.py). Spans are bytes as the kernel gave them.
+Field names are those of uapi/osq.h; layout.py takes their offsets and widths from the compiled
+header. Spans are bytes, exactly as the kernel gave them.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What every record says, whatever happened.
+    """The fields that every event has.
 
     Units: *_boot_ns are nanoseconds of CLOCK_BOOTTIME.
     """
@@ -27,7 +27,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Lost(Event):
-    """The kernel dropped records here: which numbers, when, why (by reason), of which types."""
+    """The kernel dropped records at this place: which numbers, when, why, and which types."""
 
     first_seq: int
     last_seq: int
@@ -81,13 +81,13 @@ class Exec(Event):
 
     @property
     def arguments(self) -> tuple[bytes, ...]:
-        """The argument list; the last may be cut (OSQ_FLAG_TRUNC_ARGV)."""
+        """The argument list; the last argument may be cut (OSQ_FLAG_TRUNC_ARGV)."""
         return split_vector(self.argv)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fork(Event):
-    """A thread has made a process (child_pid is another one), or a thread of its own."""
+    """A thread has created a process (child_pid differs from pid) or a thread of its own."""
 
     child_pid: int
     child_tid: int
@@ -96,7 +96,7 @@ class Fork(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Exit(Event):
-    """A thread has ended, and its process too when `last` is 1; status is as wait gives it."""
+    """A thread has ended, and with it its process if `last` is 1; status is that of wait(2)."""
 
     status: int
     last: int
@@ -104,7 +104,7 @@ class Exit(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Socket(Event):
-    """Something was done to a socket; addresses as bytes in network order."""
+    """A socket was used; addresses are bytes in network order."""
 
     action: int
     status: int
@@ -134,7 +134,7 @@ class Socket(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class File(Event):
-    """Something has happened to a file under a path that is watched."""
+    """A file under a watched path was used or changed."""
 
     uid: int
     euid: int
@@ -159,7 +159,7 @@ class File(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Module(Event):
-    """A kernel module is about to be loaded, is loaded, or goes."""
+    """A module is about to be loaded, was loaded, or is being unloaded."""
 
     action: int
     taints: int
@@ -219,5 +219,5 @@ class Unknown(Event):
 
 
 def split_vector(vector: bytes) -> tuple[bytes, ...]:
-    """Return the strings of an argument list or environment, a NUL after each but a cut one."""
+    """Return the strings of an argument list or environment; only a cut one lacks its NUL."""
     return tuple(vector.removesuffix(b"\0").split(b"\0")) if vector else ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What keeps the store bounded: age and number of rows by table, bytes over all."""
+"""The bounds of the store: age and number of rows by table, bytes for the whole store."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 from osq.columns import Table
 
-# Of what is too much, so many rows at least go at once; a batch never adds more than it frees.
+# When the store is too large, at least this many rows are deleted at once, or twice the rows of
+# the last batch. So the store shrinks whatever a batch adds.
 _CHUNK_ROWS = 2000
 _ROUNDS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How long rows of one table stay; 0: no such limit."""
+    """The bounds of one table; 0 means no such bound."""
 
     max_age_s: int = 7 * 86400
     max_rows: int = 0
@@ -22,7 +23,7 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The bounds of a store; tables without an entry go by `default`."""
+    """The bounds of a store; a table without an entry uses `default`."""
 
     max_bytes: int = 1 << 30
     default: Retention = field(default_factory=Retention)
@@ -34,7 +35,7 @@ class Limits:
 
 
 class Trimmer:
-    """Deletes the oldest rows beyond the limits, within the transaction of its caller."""
+    """Deletes the oldest rows beyond the bounds, within the transaction of its caller."""
 
     def __init__(
         self,
@@ -57,9 +58,9 @@ class Trimmer:
         }
 
     def trim(self, added: Mapping[str, int], *, now_s: int, by_age: bool) -> None:
-        """Delete what is too much after so many rows were added to each table.
+        """Delete the rows beyond the bounds after this many rows were added to each table.
 
-        Age is looked at when asked for, since it takes a look into each table.
+        Age is checked only when requested, because it costs a query on each table.
         """
         for table in self._tables:
             self._rows[table.name] += added.get(table.name, 0)
@@ -74,31 +75,31 @@ class Trimmer:
                 break
 
     def used_bytes(self) -> int:
-        """Return the size of what is in use; freed pages are used again, the file keeps them."""
+        """Return the size of the pages in use; SQLite keeps freed pages for later use."""
         (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
         (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
         return int(pages - free) * int(self._page_bytes)
 
     def _delete_of_all(self, rows: int) -> bool:
-        """Delete so many rows of the largest table of events, and what is older in the others.
+        """Delete this many rows of the largest table of events, and older rows of the others.
 
-        Keys are ordered over all tables of events, so that all go back equally far. What tells
-        of the events' completeness is small, and goes by age and number alone.
+        Keys are ordered across all tables of events, so that all tables go back equally far. The
+        tables about completeness are small, and only age and number bound them.
         """
         largest = max(self._events, key=lambda table: self._rows[table.name])
-        key = self._oldest_but(largest, rows)
+        key = self._last_of_oldest(largest, rows)
         if key is not None:
             for table in self._events:
                 self._delete_up_to(table, key)
         return key is not None
 
     def _delete_oldest(self, table: Table, rows: int) -> None:
-        key = self._oldest_but(table, rows)
+        key = self._last_of_oldest(table, rows)
         if key is not None:
             self._delete_up_to(table, key)
 
-    def _oldest_but(self, table: Table, rows: int) -> int | None:
-        """Return the key up to which there are so many rows, or None in an empty table."""
+    def _last_of_oldest(self, table: Table, rows: int) -> int | None:
+        """Return the greatest key among the oldest `rows` rows, or None for an empty table."""
         sql = f"SELECT max(id) FROM (SELECT id FROM {table.store_name} ORDER BY id LIMIT ?)"
         (key,) = self._connection.execute(sql, (rows,)).fetchone()
         return None if key is None else int(key)

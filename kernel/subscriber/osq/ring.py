@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The device, read through libosq: open, subscribe, batches of events, counters.
+"""The device, read through libosq: subscriptions, batches of events, counters.
 
-One thread at a time, as libosq asks for. What was read is given back to the kernel by the next
-`sync`, and not before: who stores a batch between the two loses nothing by a crash.
+libosq requires that one thread at a time uses the device. Records that were read go back to the
+kernel with the next `sync`, and not earlier. A caller that stores a batch before that sync loses
+nothing in a crash.
 """
 
 import errno
@@ -20,7 +21,7 @@ from osq.records import Event
 RECORD_WITH_ENVIRONMENT: int = lib.OSQ_EXEC_ENV
 FILTER_LIST_MAX: int = lib.OSQ_FILTER_LIST_MAX
 FILTER_PATH_BYTES: int = lib.OSQ_FILTER_PATH_BYTES
-# Types whose records may be filtered by path.
+# Record types that the kernel can filter by path.
 FILTER_PATH_TYPES: frozenset[int] = frozenset({lib.OSQ_TYPE_EXEC})
 _FILTER_BITS: dict[str, int] = {
     "uids": lib.OSQ_FILTER_BY_UID,
@@ -32,7 +33,7 @@ _FILTER_BITS: dict[str, int] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Counters:
-    """What SYNC counts, of one moment, since the device was opened; osq.h has the law."""
+    """The counters of one SYNC since the device was opened; osq.h says how they add up."""
 
     generation: int
     attempts: int
@@ -47,7 +48,7 @@ class Counters:
 
     @property
     def dropped_sum(self) -> int:
-        """Every attempt that left no record."""
+        """The number of attempts that left no record."""
         return sum(self.dropped)
 
 
@@ -66,7 +67,7 @@ class Caps:
 class Filter:
     """Which records of one type the kernel makes: struct osq_filter, with lists of any length.
 
-    Shape: uids are ranges, ends included; `exclude` names the lists that keep out.
+    Shape: uids are ranges, ends included; `exclude` names the lists that reject a record.
     """
 
     record_type: int
@@ -77,7 +78,7 @@ class Filter:
     exclude: frozenset[str] = frozenset()
 
     def in_c(self) -> Any:
-        """Return it as the driver takes it."""
+        """Return the filter as the C struct that the driver takes."""
         made = ffi.new("struct osq_filter *")
         made.type = self.record_type
         made.exclude = sum(_FILTER_BITS[name] for name in self.exclude)
@@ -96,12 +97,12 @@ class Filter:
 
 
 def default_device() -> Path:
-    """Return the driver's node."""
+    """Return the path of the driver's device node."""
     return Path(os.fsdecode(ffi.string(lib.osq_device_path())))
 
 
 class Ring:
-    """The device in this process's hands; leaving the block closes it.
+    """The open device; leaving the block closes it.
 
     Raises: DeviceError with the errno of osq.h; RingInvalid for ESTALE.
     """
@@ -125,40 +126,40 @@ class Ring:
     ) -> None:
         lib.osq_client_close(self._client)
 
-    def _check(self, what: str, said: int) -> None:
-        if said == 0:
+    def _check(self, what: str, status: int) -> None:
+        if status == 0:
             return
         text = f"{self.device}: {what}"
-        if said == -errno.ESTALE:
+        if status == -errno.ESTALE:
             raise RingInvalid(text, errno.ESTALE)
-        raise DeviceError(text, -said)
+        raise DeviceError(text, -status)
 
     def fileno(self) -> int:
-        """Return the descriptor, for poll: POLLIN when there is something to read."""
+        """Return the file descriptor for poll; POLLIN means that there is something to read."""
         return int(self._client.fd)
 
     def subscribe(self, record_type: int, *, on: bool = True, options: int = 0) -> None:
         """Switch a type of records on or off."""
-        said = lib.osq_client_subscribe(self._client, record_type, on, options)
-        self._check(f"subscribe to type {record_type}", said)
+        status = lib.osq_client_subscribe(self._client, record_type, on, options)
+        self._check(f"subscribe to type {record_type}", status)
 
     def filter(self, one: Filter) -> None:
-        """Have the kernel make only such records of a type, until the next `allocate`."""
-        said = lib.osq_client_filter(self._client, one.in_c())
-        self._check(f"filter type {one.record_type}", said)
+        """Let the kernel make only matching records of a type, until the next `allocate`."""
+        status = lib.osq_client_filter(self._client, one.in_c())
+        self._check(f"filter type {one.record_type}", status)
 
     def watch(self, path: str, actions: int) -> None:
-        """Have what happens to a path, and below it, recorded; files are subscribed to."""
-        said = lib.osq_client_watch(self._client, os.fsencode(path), actions)
-        self._check(f"watch {path}", said)
+        """Record what happens to a path and below it; file records must be subscribed to."""
+        status = lib.osq_client_watch(self._client, os.fsencode(path), actions)
+        self._check(f"watch {path}", status)
 
     def notify(self, *, watermark_bytes: int, latency_ms: int) -> None:
-        """Have poll wait for so many bytes, or for the oldest record to be so old."""
-        said = lib.osq_client_notify(self._client, watermark_bytes, latency_ms)
-        self._check("notify", said)
+        """Let poll return at so many unread bytes, or when the oldest record is this old."""
+        status = lib.osq_client_notify(self._client, watermark_bytes, latency_ms)
+        self._check("notify", status)
 
     def allocate(self) -> None:
-        """Begin anew after RingInvalid: an empty ring, without subscriptions."""
+        """Allocate an empty ring without subscriptions, as needed after RingInvalid."""
         self._check("allocate", lib.osq_client_allocate(self._client, self._ring_bytes))
 
     def caps(self) -> Caps:
@@ -169,9 +170,9 @@ class Ring:
         return Caps(**{name: int(getattr(caps, name)) for name in names})
 
     def sync(self) -> Counters:
-        """Give back what was read, learn what there is; does not wait.
+        """Release the records that were read, and return the counters; this never waits.
 
-        Raises: DeviceError with EPROTO when the counters break the law of osq.h.
+        Raises: DeviceError with EPROTO when the counters do not add up as osq.h says.
         """
         self._check("sync", lib.osq_client_sync(self._client, 0))
         stats = self._client.stats
@@ -188,17 +189,17 @@ class Ring:
         )
 
     def read(self, most: int) -> list[Event]:
-        """Return up to so many events of those that the last sync told of.
+        """Return up to this many events from those that the last sync reported.
 
-        Raises: CorruptRing when the first record that is left cannot be one; those before it
-            have been returned by then.
+        Raises: CorruptRing when the next record is impossible; the records before it were
+            returned by earlier calls.
         """
         events: list[Event] = []
         while len(events) < most and not self._corrupt:
-            said = lib.osq_client_next(self._client, self._slot)
-            if said == 0:
+            status = lib.osq_client_next(self._client, self._slot)
+            if status == 0:
                 break
-            event = decode(self._bytes()) if said > 0 else None
+            event = decode(self._bytes()) if status > 0 else None
             if event is None:
                 self._corrupt = True
             else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Objects of the configuration file, whose every value is checked and every key is known."""
+"""Access to the objects of the configuration file that checks every value and every key."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 
 
 class Section:
-    """One object of the file; every value that is asked for is checked."""
+    """One object of the file; each value is checked when it is read."""
 
     def __init__(self, file: Path, name: str, values: object) -> None:
         self._file, self._name = file, name
@@ -21,7 +21,7 @@ class Section:
         self._asked: set[str] = set()
 
     def get(self, key: str, default: Value, expected: str, check: Callable[[Any], bool]) -> Value:
-        """Return a value, or the default where the key is not there."""
+        """Return a value, or the default when the key is missing."""
         self._asked.add(key)
         if key not in self._values:
             return default
@@ -55,29 +55,29 @@ class Section:
         return Path(self.get(key, default, "an absolute path was expected", is_right))
 
     def section(self, key: str) -> "Section":
-        """Return an object within this one; an empty one where the key is not there."""
+        """Return the object under a key; an empty one when the key is missing."""
         self._asked.add(key)
         return Section(self._file, f"{self._name}.{key}".lstrip("."), self._values.get(key, {}))
 
     def has(self, key: str) -> bool:
-        """Whether the file has a value here."""
+        """Return whether the file has a value for this key."""
         return key in self._values
 
     def allow(self, key: str) -> None:
-        """Know a key that is asked for later."""
+        """Allow a key that the caller reads later."""
         self._asked.add(key)
 
     def keys(self) -> tuple[str, ...]:
-        """Return the keys that the file has here."""
+        """Return the keys that this object of the file has."""
         return tuple(self._values)
 
     def refuse_others(self) -> None:
-        """Raise ConfigError for a key that nobody has asked for."""
+        """Raise ConfigError for a key that nobody has read or allowed."""
         for key in self._values:
             if key not in self._asked:
                 known = ", ".join(sorted(self._asked))
                 raise ConfigError(self._file, f"{self._name}.{key}", f"unknown; known are {known}")
 
     def refuse(self, key: str, expected: str) -> ConfigError:
-        """Return the error for a value that only the caller can judge."""
+        """Return the error for a value that only the caller can check."""
         return ConfigError(self._file, f"{self._name}.{key}".lstrip("."), expected)

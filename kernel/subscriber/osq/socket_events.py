@@ -22,7 +22,7 @@ _STATUSES = enum_names("osq_socket_status", "OSQ_SOCKET_")
 
 
 def _address(name: str) -> Source:
-    """Return what makes an address; none where neither it nor its port is set."""
+    """Return a function for an event's address, which is empty when address and port are unset."""
 
     def of(event: Socket, _: Context) -> SqlValue:
         raw = bytes(getattr(event, f"{name}_addr"))
@@ -36,7 +36,7 @@ def _address(name: str) -> Source:
 
 
 def _unix(event: Socket, _: Context) -> SqlValue:
-    # An abstract name begins with a NUL, which is shown as ss(8) does.
+    # An abstract name begins with a NUL, which is shown as @, as in ss(8).
     return text(event.local_path or event.remote_path).replace("\0", "@")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A wish to stop, from a signal or another thread, that poll can wait for."""
+"""A stop request from a signal or another thread, for which poll can wait."""
 
 import os
 import select
@@ -10,30 +10,30 @@ from types import FrameType
 
 
 class Stop:
-    """Not set at first; once set, for good."""
+    """A stop request; it is not set at first, and once set it stays set."""
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.is_set = False
 
     def set(self) -> None:
-        """Ask for an end; may be called in a signal handler."""
+        """Request the end; this is safe in a signal handler."""
         self.is_set = True
         os.eventfd_write(self._fd, 1)
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable from `set` on."""
+        """Return a file descriptor that becomes readable with `set`."""
         return self._fd
 
     def wait(self, timeout_s: float) -> bool:
-        """Return whether it was set, at the latest after so long."""
+        """Wait up to this long for the request, and return whether it was set."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.poll(timeout_s * 1000)
         return self.is_set
 
     def close(self) -> None:
-        """Free the descriptor."""
+        """Close the file descriptor."""
         os.close(self._fd)
 
 

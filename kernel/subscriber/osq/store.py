@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The store: one SQLite file that one daemon writes and any number of readers query.
 
-A batch is one transaction, synced to the disk before the kernel is told that it was read. So
-whatever kills the daemon, or the machine, a batch is in the store as a whole or not at all.
+A batch is one transaction, which is synced to the disk before the batch is released to the kernel.
+If the daemon or the machine dies, a batch is either in the store completely or not at all.
 """
 
 import errno
@@ -27,7 +27,7 @@ from osq.store_file import WriteLock, connect, set_aside, store_error
 from osq.tables import EVENT_TABLES
 
 LOG = logging.getLogger(__name__)
-# Sessions are numbered by seconds from here, so that keys fit 63 bits until 2088.
+# Sessions are numbered by seconds since this moment, so that keys fit into 63 bits until 2088.
 SESSION_EPOCH_S = 1_577_836_800  # 2020-01-01
 _NS_PER_S = 1_000_000_000
 _INSERTS = {
@@ -43,8 +43,8 @@ _NO_CONTEXT = Context(realtime_offset_ns=0)
 class Store:
     """The store, open for writing; leaving the block closes it.
 
-    A damaged file is set aside and a new one begun: said in the log, and in the note of the next
-    row of kosquery_stats.
+    A damaged file is set aside and a new file begun. The log reports this, and so does the note of
+    the next row of kosquery_stats.
 
     Raises: StoreForeign, StoreBusy, StoreError.
     """
@@ -93,7 +93,7 @@ class Store:
         LOG.error("%s", self._note)
 
     def replace_damaged(self, error: StoreCorrupt) -> None:
-        """Set the file aside and go on in a new one, with the session and all its totals."""
+        """Set the damaged file aside and continue the session with its totals in a new file."""
         self._connection.close()
         self._set_aside(error)
         self._connection = connect(self.path)
@@ -102,7 +102,7 @@ class Store:
             self._insert_session()
 
     def _close_unclean_sessions(self) -> None:
-        """End what a daemon that was killed has left open, with all that it knew of losses."""
+        """End the sessions of killed daemons, with all losses that are recorded for them."""
         sql = "SELECT id, begun, base, totals, note FROM session WHERE ending = ''"
         for session, begun, base, totals, note in self._connection.execute(sql).fetchall():
             LOG.warning("session %d was not ended: the daemon, or the machine, died", session)
@@ -119,7 +119,7 @@ class Store:
                 self._write_interval(interval)
 
     def begin(self) -> int:
-        """Begin a session: one opening of the device. Return its number."""
+        """Begin a session, which is one opening of the device, and return its number."""
         self._begun_s = int(time.time())
         last = self._connection.execute("SELECT max(id) FROM session").fetchone()[0] or 0
         self._session = max(self._begun_s - SESSION_EPOCH_S, last + 1, self._session + 1)
@@ -138,10 +138,10 @@ class Store:
     def commit(
         self, events: Sequence[Event], totals: Totals, context: Context, *, close_interval: bool
     ) -> None:
-        """Store a batch and the totals that it ends with, on the disk when this returns.
+        """Store a batch and the totals after it; both are on the disk when this returns.
 
-        Raises: StoreCorrupt; StoreError, for a full disk above all; CorruptRing for numbers that
-            do not fit. Then nothing has changed.
+        Raises: StoreCorrupt; StoreError, most often for a full disk; CorruptRing for numbers that
+            do not fit. In each case the store has not changed.
         """
         rows, added = self._rows(events, context)
         now_s = int(time.time())
@@ -164,7 +164,9 @@ class Store:
         try:
             self._connection.executemany(_INSERTS[event][1], values)
         except OverflowError as error:
-            raise CorruptRing("a number that nothing counts to", errno.EBADMSG) from error
+            raise CorruptRing(
+                "a number is larger than any counter can be", errno.EBADMSG
+            ) from error
 
     def _rows(
         self, events: Sequence[Event], context: Context
@@ -182,7 +184,7 @@ class Store:
         return rows, added
 
     def end(self, totals: Totals, ending: str) -> None:
-        """End the session: the rest of its totals, and how it ended."""
+        """End the session: store the rest of its totals, and how it ended."""
         with self._transaction():
             self._close_interval(totals, int(time.time()), ending=ending)
         self._note = ""
@@ -212,7 +214,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Run a block as one transaction; its errors are told as those of the store."""
+        """Run a block as one transaction; its SQLite errors become StoreErrors."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
@@ -230,5 +232,5 @@ def _text(totals: Totals) -> str:
 
 
 def _totals_from(text: str) -> Totals:
-    said = json.loads(text)
-    return Totals(**{**said, "dropped": tuple(said["dropped"])})
+    fields = json.loads(text)
+    return Totals(**{**fields, "dropped": tuple(fields["dropped"])})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The store as a file: whose it is, which version, whether it is whole, who writes it."""
+"""The store's file: its owner, its version, its integrity and the lock of its writer."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ from osq.errors import StoreBusy, StoreCorrupt, StoreError, StoreForeign
 from osq.tables import TABLES
 
 APPLICATION_ID = 0x6F737173  # "osqs"
-# Raised with every change of a table; tests/subscriber/test_store.py holds the two together.
+# This rises with every change of a table; tests/subscriber/test_store.py enforces that.
 VERSION = 2
 _BUSY_S = 5.0
 _SESSION = """CREATE TABLE session (
@@ -22,9 +22,9 @@ _SESSION = """CREATE TABLE session (
 
 
 class WriteLock:
-    """Held by the one process that writes a store; the kernel lets go of it when that dies.
+    """The lock of the one process that writes a store; the kernel frees it when that process dies.
 
-    Raises: StoreBusy.
+    Raises: StoreBusy when another process holds it.
     """
 
     def __init__(self, store: Path) -> None:
@@ -40,17 +40,17 @@ class WriteLock:
             raise StoreBusy(f"{store}: another daemon writes it") from error
 
     def release(self) -> None:
-        """Let the next one write."""
+        """Release the lock for the next process."""
         os.close(self._fd)
 
 
 def schema(tables: tuple[Table, ...]) -> tuple[str, ...]:
-    """Return the SQL that makes an empty store of these tables."""
+    """Return the SQL that creates an empty store with these tables."""
     return (_SESSION, *(sql for table in tables for sql in table.create))
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection that writes to the store, which is made when it is not there.
+    """Return a connection that writes to the store; a missing store is created.
 
     Raises: StoreForeign, StoreCorrupt, StoreError.
     """
@@ -75,7 +75,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Return when the file is a store of this version.
+    """Check that the file is a store of this version.
 
     Raises: StoreForeign, StoreCorrupt.
     """
@@ -90,17 +90,18 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     if version != VERSION:
         hint = "query it with the version that wrote it, or move it away"
         raise StoreForeign(
-            f"{path}: a store of version {version}, this is version {VERSION}", hint=hint
+            f"{path}: the store has version {version}, and this program needs version {VERSION}",
+            hint=hint,
         )
 
 
 def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
     try:
-        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         raise StoreCorrupt(f"{path}: {error}") from error
-    if said != "ok":
-        raise StoreCorrupt(f"{path}: {said}")
+    if verdict != "ok":
+        raise StoreCorrupt(f"{path}: {verdict}")
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -113,7 +114,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
-    """Return what an error of SQLite means for the store."""
+    """Return the StoreError for an error of SQLite."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreCorrupt(f"{path}: {error}")
@@ -121,7 +122,7 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged store, its log with it, and return the new name of the file."""
+    """Rename a damaged store and its log, and return the file's new name."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     kept = path.with_name(f"{path.name}.corrupt-{stamp}")
     number = 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Callbacks for Python programs: a function that is called with every new row that it wants.
+"""Callbacks for Python programs: a function is called with each new row that matches.
 
     from osq.subscribe import Subscriber
 
@@ -10,8 +10,8 @@
     subscriber.add(on_shell, "kprocess_events", where="path LIKE '%sh' AND uid = 0")
     subscriber.run(stop)
 
-Rows come in the order in which they were recorded, each once; `after` takes up an eid that the
-program has kept, so that what came while it was away comes first.
+Rows come in the order in which they were recorded, each once. A program that stores the last eid
+passes it as `after`, and gets the rows that came while it was not running.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,13 +58,15 @@ class Subscriber:
         parameters: Sequence[SqlValue] = (),
         after: str | None = None,
     ) -> None:
-        """Have a function called for each new row of a table that `where` holds for.
+        """Have a function called for each new row of a table that matches `where`.
 
-        after: an eid; rows behind it are new. Without it those from now on.
-        Raises: QueryError for a table that is not there, or a wrong condition.
+        after: an eid; rows after it are new. Without it, rows from now on are new.
+        Raises: QueryError for an unknown table or a wrong condition.
         """
         if table not in BY_NAME:
-            raise QueryError(f"no such table: {table}", hint=f"there are {', '.join(BY_NAME)}")
+            raise QueryError(
+                f"no such table: {table}", hint=f"the tables are {', '.join(BY_NAME)}"
+            )
         sql = f"SELECT * FROM {table} WHERE {where} ORDER BY eid"
         with Reader(self._store, new_only=True) as reader:
             list(reader.query(sql, parameters, deadline_s=_DEADLINE_S).rows)
@@ -80,14 +82,14 @@ class Subscriber:
         )
 
     def run(self, stop: Stop) -> None:
-        """Call them, until told to stop."""
+        """Call the functions for new rows until stopped."""
         with Reader(self._store, new_only=True) as reader:
             while not stop.is_set:
                 if not self._deliver(reader):
                     stop.wait(POLL_S)
 
     def _deliver(self, reader: Reader) -> int:
-        """Return how many rows were delivered."""
+        """Call the functions for the new rows and return how many rows there were."""
         newest = reader.newest()
         return sum(_deliver_one(reader, one, newest[one.table]) for one in self._subscriptions)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Every table there is; one of new events joins here, and nowhere else."""
+"""The list of all tables; a new table is added here and nowhere else."""
 
 from osq.columns import Table
 from osq.completeness import STATS
@@ -10,7 +10,7 @@ from osq.module_events import MODULE_EVENTS
 from osq.process_events import PROCESS_EVENTS
 from osq.socket_events import SOCKET_EVENTS
 
-# Filled from the ring.
+# Tables that are filled from the ring.
 EVENT_TABLES: tuple[Table, ...] = (
     PROCESS_EVENTS,
     SOCKET_EVENTS,
@@ -19,6 +19,6 @@ EVENT_TABLES: tuple[Table, ...] = (
     CREDENTIAL_EVENTS,
     LOSS_EVENTS,
 )
-# A test holds the store's version to them.
+# tests/subscriber/test_store.py ties the store's version to these tables.
 TABLES: tuple[Table, ...] = (*EVENT_TABLES, STATS)
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the kernel's bytes and numbers are in SQL."""
+"""Convert the kernel's bytes and numbers to SQL values."""
 
 
 def text(raw: bytes) -> str:
@@ -8,5 +8,5 @@ def text(raw: bytes) -> str:
 
 
 def signed(value: int) -> int:
-    """Return a 64-bit number as SQLite keeps it; from 2 ** 63 on it is negative there."""
+    """Return a 64-bit number as SQLite stores it; numbers from 2 ** 63 on become negative."""
     return value - (1 << 64) if value >> 63 else value
