@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From a dead guest to a Crash: collect the evidence, explain it, name who is to blame."""
+"""Turn a dead guest into a Crash: collect the evidence, explain it, decide who is to blame."""

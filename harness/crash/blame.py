@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Whose fault a crash is, from evidence, which is always said: the module's, the kernel's, ours.
+"""Decide from the evidence whose fault a crash is: the module's, the kernel's or the harness's.
 
-A fault of the harness or of its host is never put on the module. Where the evidence names nobody,
-the answer is 'undecided', and a control run without the module can decide.
+The evidence is always stated. A fault of the harness or its host is never blamed on the module.
+When the evidence names nobody, the answer is 'undecided', and a control run without the module
+can decide.
 """
 
 from collections.abc import Collection
@@ -18,7 +19,7 @@ _HINT = "repeat it with --control: the same end without the module is the kernel
 
 @dataclass(frozen=True, kw_only=True)
 class Suspicion:
-    """What the blame is judged by; `answered` is the way by which a hanging guest spoke."""
+    """The evidence for the blame; `answered` is the way in which a hanging guest answered."""
 
     cause: Cause
     reports: tuple[KernelReport, ...]
@@ -34,9 +35,9 @@ class Judgement:
 
 
 def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Judgement:
-    """Return the blame for a bad end and the evidence for it.
+    """Return who is to blame for a bad end, and the evidence for it.
 
-    `modules` are the names of the modules under test, as the kernel knows them.
+    `modules` are the names of the modules under test, as the kernel has them.
     """
     if known.cause is Cause.QEMU:
         why = f"{error.message}: the guest did nothing wrong"
@@ -44,7 +45,7 @@ def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Ju
     named = next((one for one in known.reports if one.module in modules), None)
     if named is not None:
         where = named.function or named.title
-        why = f"{where} [{named.module}] is where it happened"
+        why = f"it happened in {where} [{named.module}]"
         return Judgement(blame=Blame.MODULE, why=why)
     through = _through(known.reports, modules)
     if through:
@@ -54,22 +55,22 @@ def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Ju
         return Judgement(blame=Blame.HARNESS, why=excuse)
     why = f"no frame and no data of {' or '.join(sorted(modules))} in any report; {_HINT}"
     if known.cause is Cause.OVERDUE and not known.reports:
-        why = "nothing of the module stands still: the test itself waits"
+        why = "no task hangs in the module: the test itself waits"
     return Judgement(blame=Blame.UNDECIDED, why=why)
 
 
 def _excuse(known: Suspicion) -> str:
-    """Return why the host and its ways to the guest are at fault, or ""."""
+    """Return why the host or its connection to the guest is at fault, or ""."""
     if known.cause is Cause.UNREACHABLE:
         return "SSH was lost while the guest's kernel was well"
     stalled = any(hangs.sleeps(one.kind) or hangs.spins(one.kind) for one in known.reports)
     if known.cause is Cause.HANG and known.answered == "ssh" and not stalled:
-        return "the guest answers over SSH: its console has stopped, not its kernel"
+        return "the guest answers over SSH: its console has stopped, but its kernel runs"
     return ""
 
 
 def controlled(crash: Crash, control: Crash | None) -> Crash:
-    """Return the crash with the blame that a control run without the module decides."""
+    """Return the crash with the blame that a control run without the module establishes."""
     if control is None:
         return replace(crash, blame_why=f"{crash.blame_why}; without the module nothing crashed")
     if control.signature == crash.signature:

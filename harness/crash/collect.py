@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From a guest that has come to a bad end to a Crash: seen by whom, what, where, in whose code.
+"""Turn a guest that came to a bad end into a Crash: what happened, where, in whose code.
 
     ask the kernel (a hang) -> wait for its last lines -> stop the guest -> read its memory
     -> reports -> relate -> add files and lines -> blame -> Crash -> show -> dump -> files
 
-What cannot be had (no symbols, a full disk, a guest that is gone) becomes a note in the Crash;
-collecting evidence never ends a run.
+Evidence that cannot be collected (missing symbols, a full disk, a guest that is gone) becomes a
+note in the Crash. Collecting evidence never ends a run.
 """
 
 import shutil
@@ -41,7 +41,7 @@ from harness.panic.values import KernelReport
 from harness.symbols.symbolizer import Symbolizer, source_lines
 
 _LAST_LINES = 15
-# The most specific first: GuestHung and GuestGone are GuestCrashed, too.
+# The most specific class comes first: GuestHung and GuestGone are subclasses of GuestCrashed.
 _CAUSES: tuple[tuple[type[HarnessError], Cause], ...] = (
     (KernelComplained, Cause.REPORT),
     (TestOverdue, Cause.OVERDUE),
@@ -50,16 +50,16 @@ _CAUSES: tuple[tuple[type[HarnessError], Cause], ...] = (
     (GuestCrashed, Cause.PANIC),
     (HypervisorDied, Cause.QEMU),
 )
-# Ends of which the kernel may have said nothing, so that it is asked.
+# After these ends the kernel may have logged nothing, so it is asked.
 _SILENT = frozenset({Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE})
 _WAYS = {"ssh": "sysrq over SSH", "serial": "sysrq over its console", "nmi": "an NMI"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """What the run knows of a bad end: what ended it, during which test, which one it is.
+    """What the run knows of a bad end: what ended it, during which test, and its number.
 
-    For `held_s` seconds a person had the guest in a debugger.
+    A person held the guest in a debugger for `held_s` seconds.
     """
 
     error: HarnessError
@@ -71,16 +71,16 @@ class Circumstances:
 
     @property
     def cause(self) -> Cause:
-        """How the end came to be known."""
+        """The way in which the end was detected."""
         kinds = (cause for kind, cause in _CAUSES if isinstance(self.error, kind))
         return next(kinds, Cause.UNREACHABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What was gathered before anything is concluded: what the guest answered, what memory shows.
+    """What was gathered before any conclusion: the guest's answers, and what its memory shows.
 
-    `halted`: the guest's CPUs stand still, so that its memory can be read and dumped.
+    `halted`: the guest's CPUs are stopped, so that its memory can be read and dumped.
     """
 
     answer: Answer
@@ -97,15 +97,15 @@ class Account:
 
     @property
     def main(self) -> KernelReport | None:
-        """The report that the crash is named after: the first that follows from no other."""
+        """The report that names the crash: the first that is no consequence of another."""
         own = [one for one in self.reports if one.follows is None]
         return next(iter((*own, *self.reports)), None)
 
 
 def collect(scene: Scene, known: Circumstances) -> Crash:
-    """Return everything that is to be known of one bad end; its folder is complete then.
+    """Collect everything about one bad end, and return it as a Crash; its folder is complete then.
 
-    The guest's CPUs are stopped at the end, unless `scene.keep` lets the guest go on.
+    The guest's CPUs are stopped at the end, unless `scene.keep` lets the guest continue.
     """
     first_at = scene.session.health.first_sign_at + known.held_s
     scene.folder.mkdir(parents=True)
@@ -122,7 +122,7 @@ def collect(scene: Scene, known: Circumstances) -> Crash:
 
 
 def _gather(scene: Scene, cause: Cause) -> Evidence:
-    """Have a guest that stands still speak, stop it and read its memory."""
+    """Let a hanging guest report its tasks, then stop it and read its memory."""
     answer = _ask(scene) if cause in _SILENT else Answer(way="", lines=())
     scene.session.health.settle()
     halted = not _goes_on(scene, cause) and _halt(scene)
@@ -131,7 +131,7 @@ def _gather(scene: Scene, cause: Cause) -> Evidence:
 
 
 def _goes_on(scene: Scene, cause: Cause) -> bool:
-    """Return whether somebody wants to go on with this guest, and it can."""
+    """Return whether the guest shall keep running, and can."""
     return scene.keep and cause is Cause.REPORT
 
 
@@ -142,7 +142,7 @@ def _no_dump(scene: Scene, cause: Cause) -> Dump:
 
 
 def _ask(scene: Scene) -> Answer:
-    """Have the guest's kernel say what it is doing."""
+    """Ask the guest's kernel what it is doing, and return its answer."""
     scene.note("asking the guest's kernel what it is doing")
     live = scene.session
     spins = any(hangs.spins(one.kind) for one in live.watch.reports)
@@ -162,16 +162,16 @@ def _halt(scene: Scene) -> bool:
 
 
 def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
-    """Return what the kernel says of the end, and of a hang who stands still.
+    """Return the kernel's reports of the end and, for a hang, the tasks that do not make progress.
 
-    What the console did not get, the kernel's log in its memory may have.
+    Lines that did not reach the console may still be in the kernel's log in memory.
     """
     answer, view = evidence.answer, evidence.view
     reports = related(scene.session.watch.reports)
     notes: list[str] = []
     if cause is Cause.PANIC and not reports:
         reports = tuple(one for one in scan(view.log) if one.fatal)[-1:]
-        notes.append("the console did not say it: read from the kernel's log in its memory")
+        notes.append("not on the console: read from the kernel's log in memory")
     if cause in _SILENT:
         way = _WAYS.get(answer.way, "nothing")
         notes.append(f"the guest answered to {way}")
@@ -185,10 +185,10 @@ def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
 def standing_still(
     answer: Answer, view: MemoryView, modules: Sequence[str], known: Sequence[KernelReport]
 ) -> tuple[KernelReport, ...]:
-    """Return who stands still in a hang: as the kernel says it, else as its memory shows it.
+    """Return the tasks that hang, from the kernel's own answer or else from its memory.
 
-    () where a watchdog has said so. Where it named a stranger, who may wait for a module's task,
-    that task is still looked for.
+    Return () where a watchdog has reported a task of the module. Where the watchdog named another
+    task, which may wait for a task of the module, that task is still searched for.
     """
     hung = [one for one in known if one.kind == "hung-task"]
     if any(frame.module in modules for one in hung for frame in one.frames):
@@ -204,7 +204,7 @@ def standing_still(
 def _crash(
     scene: Scene, known: Circumstances, evidence: Evidence, account: Account, first_at: float
 ) -> Crash:
-    """Return the crash that the evidence comes to; only its dump is still to be taken."""
+    """Return the crash that follows from the evidence; only its dump is still missing."""
     cause, way, view = known.cause, evidence.answer.way, evidence.view
     suspicion = blame.Suspicion(cause=cause, reports=account.reports, answered=way)
     judgement = blame.judge(suspicion, scene.modules, known.error)
@@ -235,7 +235,7 @@ def _crash(
 
 
 def _silent_end(known: Circumstances) -> KernelReport:
-    """Return what stands for a report where the kernel said nothing: what it was, and when."""
+    """Return a substitute for a report where the kernel logged nothing: what happened and when."""
     return KernelReport(kind=known.cause.value, title="", line=0, text=(), function=known.test)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A crash as people read it: one terminal screen, and a text that can be pasted into a bug mail.
+"""Format a crash for people: one terminal screen, and a text for a bug mail.
 
-docs/panic.md shows both. Nothing here finds anything out.
+docs/panic.md shows both. This module only formats; it analyses nothing.
 """
 
 import json
@@ -26,7 +26,7 @@ _RULE = "-" * 78
 
 
 def screen(crash: Crash) -> tuple[str, ...]:
-    """Return the crash in at most some 60 lines: what, where, when, after what, what to do."""
+    """Return the crash in about 60 lines at most: what, where, when, after what, next steps."""
     lines = [_RULE, f"crash {crash.number}: {crash.title}  (explained in {crash.explained_s} s)"]
     lines += _rows("where", _where(crash))
     lines += _rows("", crash.source)
@@ -73,7 +73,7 @@ def _seen(crash: Crash) -> str:
 
 
 def stack_lines(report: KernelReport) -> list[str]:
-    """Return a report's own stack as text, one frame a line: function, file:line, module."""
+    """Return the stack of a report as text, one frame a line: function, file:line, module."""
     own = next((one.frames for one in report.stacks if not one.name), report.frames)
     return [_frame(frame) for frame in own if frame.reliable or frame.module] or [
         _frame(frame) for frame in own
@@ -124,7 +124,7 @@ def _facts(crash: Crash, facts: dict[str, str]) -> str:
 
 
 def decoded(report: KernelReport) -> tuple[str, ...]:
-    """Return a report's text with file and line behind every frame that was looked up."""
+    """Return a report's text with file and line after every frame that was resolved."""
     known = {
         (frame.function, frame.offset): frame.place
         for frame in report.frames

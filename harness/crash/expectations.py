@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests that crash the kernel on purpose: right only when the crash is found and named right.
+"""Compare crashes with what their tests announced: a test that crashes the kernel on purpose.
 
-Pure. Such a test announces what must be found (`@pytest.mark.crashes`). It passes when the first
-finding that is charged to it is that; a crash that is missed or misnamed is a failure.
+Pure. Such a test announces the finding (`@pytest.mark.crashes`). It passes when the first finding
+that is charged to it matches. A missed crash, or one with another name, is a failure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ def judged(
     crashes: Sequence[Crash],
     expected: Mapping[str, Expectation],
 ) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
-    """Return the results with every expectation answered, and the reports that fit no result."""
+    """Return the results with every announcement judged, and the reports that fit no result."""
     by_test = {found.test: found for found in reversed(crashes)}
     judged_ones = tuple(
         _answered(result, expected[result.name], by_test.get(result.name))
@@ -45,11 +45,11 @@ def _answered(result: TestResult, wanted: Expectation, found: Crash | None) -> T
 
 
 class Named(Protocol):
-    """What a finding is compared by."""
+    """The fields of a finding that are compared."""
 
     @property
     def kind(self) -> str:
-        """The field's word for it."""
+        """The kind of the finding."""
 
     @property
     def function(self) -> str:
@@ -57,11 +57,11 @@ class Named(Protocol):
 
     @property
     def module(self) -> str:
-        """Its module."""
+        """The module of the guilty function."""
 
     @property
     def place(self) -> str:
-        """Its file and line."""
+        """The file and line of the guilty function."""
 
     @property
     def fatal(self) -> bool:
@@ -69,7 +69,7 @@ class Named(Protocol):
 
 
 def differences(wanted: Expectation, found: Named) -> tuple[str, ...]:
-    """Return in what a crash differs from what was announced, one text each."""
+    """Return one text for each difference between a crash and its announcement."""
     pairs = [
         ("kind", wanted.kind, found.kind, wanted.kind == found.kind),
         ("function", wanted.function, found.function, wanted.function == found.function),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Explain a console log from anywhere: a file, compressed or not, or standard input.
+"""Explain a console log from any source: a file, compressed or not, or standard input.
 
-The log is read in blocks of whole lines, so its size does not matter; what is kept is the first
-reports, and the number of all.
+The log is read in blocks of whole lines, so its size does not matter. Only the first reports are
+kept, and the number of all reports.
 """
 
 import codecs
@@ -26,7 +26,7 @@ from harness.panic.values import KernelReport
 Decorate = Callable[[KernelReport], KernelReport]
 
 STDIN = Path("-")
-# What a person reads and a bug tracker takes; a log with more is of a kernel that repeats itself.
+# More reports than a person reads or a bug tracker takes: such a kernel repeats itself.
 MOST_REPORTS = 1000
 _BLOCK_BYTES = 1 << 20
 _UNPACK_S = 600.0
@@ -35,9 +35,9 @@ _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """What a log holds: its first reports in the order of the log, and how many there were.
+    """The first reports of a log in its order, and the number of all reports.
 
-    `dialects` says how the log is written, part by part. `suspects` are lines with words of a
+    `dialects` says how each part of the log is written. `suspects` are lines with the words of a
     crash, when there is no report.
     """
 
@@ -55,9 +55,9 @@ class Explained:
 
 
 def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
-    """Return every report of a log; `decorate` may add what symbol files know.
+    """Return the reports of a log; `decorate` may add files and lines from symbols.
 
-    Shape: `file` is plain text, gzip, xz or zstd, told by its first bytes; '-' is standard input.
+    Shape: `file` is plain text, gzip, xz or zstd by its first bytes; '-' is standard input.
     Raises: UsageError for a file that cannot be read to its end.
     """
     return explain_files((file,), decorate=decorate)
@@ -109,13 +109,13 @@ def _explained(blocks: Iterator[str]) -> Explained:
 
 
 def _blocks(stream: IO[bytes]) -> Iterator[str]:
-    """Yield decoded text in blocks of whole lines, without the last line's end."""
+    """Yield decoded text in blocks of whole lines, without the newline of the last line."""
     data = stream.read(_BLOCK_BYTES)
     decoder = codecs.getincrementaldecoder(_encoding(data))(errors="backslashreplace")
     rest = ""
     while data:
         text = rest + decoder.decode(data)
-        # A line without an end is not kept growing: it is cut where it is too long for a block.
+        # A very long line without an end is cut at the block's size, so that memory stays bounded.
         end = text.rfind("\n")
         data = stream.read(_BLOCK_BYTES)
         if end < 0 and len(text) < _BLOCK_BYTES:
@@ -142,7 +142,7 @@ def _encoding(begin: bytes) -> str:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[IO[bytes]]:
-    """Open a log for reading its bytes, whatever it is packed in."""
+    """Open a log for reading its bytes, whatever its compression."""
     if file == STDIN:
         yield sys.stdin.buffer
         return
@@ -156,7 +156,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
             with lzma.open(plain) as unpacked_xz:
                 yield unpacked_xz
         elif begin.startswith(_ZSTD):
-            # Python has no codec for it before 3.14.
+            # Python has no zstd module before 3.14.
             command = ["zstd", "-dcq", "--", str(file)]
             with tool.reading(command, deadline_s=_UNPACK_S, error=UsageError) as unpacked_zstd:
                 yield unpacked_zstd

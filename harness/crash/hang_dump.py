@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Make a guest that hangs speak: have its kernel print what every task and CPU is doing.
+"""Make the kernel of a hanging guest print what every task and CPU is doing.
 
-Three ways, each for a guest in a worse state: sysrq over SSH, sysrq over the serial line (a break
-and a letter, Documentation/admin-guide/sysrq.rst), a non-maskable interrupt that ends in a panic
-(unknown_nmi_panic on the kernel's command line).
+There are three ways, each for a guest in a worse state: sysrq over SSH; sysrq over the serial line
+(a break and a letter, Documentation/admin-guide/sysrq.rst); a non-maskable interrupt that ends in
+a panic (unknown_nmi_panic on the kernel's command line).
 """
 
 import time
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from harness.crash.scene import Observed
 from harness.errors import GuestLost, HarnessError, HypervisorError
 
-# w: blocked tasks, l: a backtrace of every CPU that answers. Blocked first: it is the shorter.
+# blocked tasks; l: a backtrace of every CPU that answers. Blocked tasks come first, because
+# that output is shorter.
 _LETTERS = "wl"
 # libvirt's own name of the first serial line's character device.
 _SERIAL = "charserial0"
@@ -20,24 +21,24 @@ _SSH_S = 5.0
 _ANSWER_S = 3.0
 _QUIET_S = 0.7
 _POLL_S = 0.05
-# What sysrq prints first; without it nobody heard the letter.
+# sysrq prints this first. Without it, the kernel did not receive the letter.
 _HEARD = "sysrq: "
 _NMI_SAID = "NMI"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """By which way a guest answered ("" for by none), and the console's lines since then."""
+    """The way in which a guest answered ("" for no answer), and the console's lines since then."""
 
     way: str
     lines: tuple[str, ...]
 
 
 def interrogate(session: Observed, *, spins: bool = False) -> Answer:
-    """Return what the guest's kernel says of its tasks, by the first way that it answers to.
+    """Ask the guest's kernel for its tasks in each way until it answers, and return the answer.
 
-    `spins` means that a watchdog has shown a CPU that spins: SSH would only wait for it, so the
-    serial line is asked what the others do, and not for long.
+    `spins` means that a watchdog has reported a CPU that spins. SSH would only time out then, so
+    the serial line is used at once, with a short deadline, to ask for the other CPUs.
     """
     begun = len(session.console.lines_since(0))
     limit_s = _ANSWER_S if spins else session.deadline(_ANSWER_S)
@@ -51,7 +52,7 @@ def interrogate(session: Observed, *, spins: bool = False) -> Answer:
 
 
 def _by_ssh(session: Observed, begun: int, limit_s: float) -> bool:
-    """Ask user space; that it is well is told by its answer, heard on the console or not."""
+    """Ask over SSH; an answer shows that user space works, whatever the console received."""
     script = "; ".join(f"echo {letter} > /proc/sysrq-trigger" for letter in _LETTERS)
     try:
         session.run_script(script, deadline_s=_SSH_S)
@@ -61,7 +62,7 @@ def _by_ssh(session: Observed, begun: int, limit_s: float) -> bool:
 
 
 def _by_serial(session: Observed, begun: int, limit_s: float) -> bool:
-    """Send each letter behind a break: only the byte after one is a command."""
+    """Send each letter after a break of its own: only the byte after a break is a command."""
     try:
         for letter in _LETTERS:
             session.domain.hmp(f"chardev-send-break {_SERIAL}")

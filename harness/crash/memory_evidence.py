@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a stopped guest's memory gives for a Crash: stacks with lines, the driver's state, a dump.
+"""Read a stopped guest's memory for a Crash: stacks with lines, the driver's state, a dump.
 
-Each part may fail for its own reason, which then stands in the Crash.
+Each part may fail on its own; the Crash then contains the reason.
 """
 
 import json
@@ -24,14 +24,14 @@ _MOST_VARIABLES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Dump:
-    """The file of a dump in the crash's folder, "" for none, and its size or why there is none."""
+    """The file of a dump in the crash's folder, "" for none; its size, or why there is none."""
 
     file: str
     note: str
 
 
 def look(scene: Scene) -> MemoryView:
-    """Return what drgn sees in the memory of the stopped guest; its problems are in it."""
+    """Return what drgn reads from the memory of the stopped guest; problems are part of it."""
     live = scene.session
     if scene.vmlinux is None:
         hint = hints.command("kernel-symbols", f"--kernel={scene.kernel}")
@@ -51,7 +51,7 @@ def look(scene: Scene) -> MemoryView:
 
 
 def write(scene: Scene, view: MemoryView, function: str) -> tuple[str, ...]:
-    """Write what memory shows into the crash's folder, and return it in short.
+    """Write the memory's evidence into the crash's folder, and return a summary.
 
     `function` is the guilty one, whose variables are shown.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the explanation of a bad end has to know of the guest, whoever brought the guest up."""
+"""The values that explaining a bad end needs from the guest, however the guest was started."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,33 +14,33 @@ from harness.model.limits import VmcoreLimits
 
 
 class Observed(Protocol):
-    """A guest and what watches it; `Session` is one, and so is `JoinedGuest`."""
+    """A guest and its observers; `Session` is one, and so is `JoinedGuest`."""
 
     @property
     def domain(self) -> Domain:
-        """The machine."""
+        """The libvirt domain of the guest."""
 
     @property
     def console(self) -> Console:
-        """Its serial line."""
+        """The console of the guest."""
 
     @property
     def watch(self) -> LogWatch:
-        """What its kernel has said."""
+        """The kernel reports of the guest."""
 
     @property
     def health(self) -> Health:
-        """Who knows whether it lives."""
+        """The health check of the guest."""
 
     @property
     def qmp_socket(self) -> Path:
-        """QEMU's second monitor."""
+        """The socket of QEMU's second monitor."""
 
     def deadline(self, seconds: float) -> float:
-        """Return a limit, stretched as this guest needs it."""
+        """Return a time limit, stretched by this guest's factor."""
 
     def run_script(self, script: str, *, deadline_s: float) -> None:
-        """Run a script in the guest; raise a HarnessError when it does not answer."""
+        """Run a script in the guest; raise a HarnessError when the guest does not answer."""
 
 
 def _ignore(_shown: object) -> None:
@@ -49,16 +49,16 @@ def _ignore(_shown: object) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A guest that came to a bad end, and where its evidence goes.
+    """A guest that came to a bad end, and the folders for its evidence.
 
-    `console_file` holds what its console said. `kernel` is the name of the kernel in the
+    `console_file` has the console's output. `kernel` is the name of the kernel in the
     configuration, and `vmlinux` has its symbols, None where they were not fetched. `modules` are
-    the files with symbols of the modules under test, by the names under which the kernel knows
-    them. `roots` are the folders in which sources are looked for, the module's own first.
-    `folder` gets the evidence of this end, `runs` holds all runs. `plugin` reads the module's
-    state in drgn. `vmcores` bounds the dumps that all runs keep; None keeps no dump. `keep`: a
-    guest whose kernel only complained is left running. `note` shows a line of progress, `show`
-    the explanation on one screen.
+    the files with symbols of the modules under test, by the names that the kernel uses. `roots`
+    are the folders in which sources are searched, the module's own first. `folder` gets the
+    evidence of this end, and `runs` holds all runs. `plugin` reads the module's state in drgn.
+    `vmcores` bounds the dumps that all runs keep; None keeps no dump. `keep`: a guest whose kernel
+    only complained keeps running. `note` shows a line of progress, `show` the explanation on one
+    screen.
     """
 
     session: Observed

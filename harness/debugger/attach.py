@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`debug-attach`: from a guest of a run to a debugger on this terminal, all symbols in place.
+"""start a debugger on a run's guest, on this terminal, with all symbols.
 
     guest -> symbols (vmlinux, slide, build id, modules) -> guard -> command file -> debugger
 
-The debugger's output is never read. What is written for it lies in the run's folder, so that it
-can be used again by hand or by an editor.
+The debugger's output is not read. Its command file stays in the run's folder, where a person or an
+editor can use it again.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ _SSH_S = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class AttachRequest:
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     settings: Settings
     environment: Environment
@@ -56,13 +56,13 @@ class AttachRequest:
 
     @property
     def batch(self) -> bool:
-        """Whether the debugger only runs the commands that were given."""
+        """Whether the debugger only runs the given commands."""
         return bool(self.commands)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Symbols:
-    """The symbols of one guest: where the kernel lies, files of modules by the kernel's names."""
+    """The symbols of one guest: the kernel's place, and files of modules by the kernel's names."""
 
     vmlinux: Path | None
     reduced: Path | None
@@ -80,11 +80,11 @@ class Prepared:
 
 
 def attach(request: AttachRequest, progress: Progress) -> int:
-    """Hand a guest to a debugger on this terminal, and return the debugger's exit status.
+    """Start a debugger on a guest on this terminal, and return the debugger's exit status.
 
-    The guest is as it was found when this returns; one that was booted for it is gone.
-    Raises: UsageError when there is no such guest or debugger, another debugger, or a vmlinux of
-        another kernel; DebugError when the stub does not open.
+    The guest's state is restored when this returns; a guest that was booted for it is gone.
+    Raises: UsageError for a missing guest or debugger, a second debugger, or a vmlinux of another
+    kernel; DebugError when the stub does not open.
     """
     debuggers.choose(request.debugger)
     if not request.at_boot:
@@ -100,7 +100,7 @@ def attach(request: AttachRequest, progress: Progress) -> int:
 
 
 def attach_to(request: AttachRequest, life: GuestEntry, progress: Progress) -> int:
-    """Hand this guest to a debugger on this terminal, and return the debugger's exit status.
+    """Start a debugger on this guest on this terminal, and return the debugger's exit status.
 
     Raises: what `attach` raises.
     """
@@ -151,9 +151,9 @@ def _launch_file(root: Path, configurations: list[dict[str, Any]]) -> Path:
 
 
 def living(request: AttachRequest) -> GuestEntry:
-    """Return the guest that is meant, which is there.
+    """Return the guest that the caller names, which must be running.
 
-    Raises: UsageError with the guests that are, when it is not clear or gone.
+    Raises: UsageError with the existing guests when the name is ambiguous or the guest gone.
     """
     life = cleanup.choose_guest(request.environment.runtime, request.guest)
     if not hypervisor.guest_alive(life.folder, private=life.private):
@@ -189,7 +189,7 @@ def find_symbols(request: AttachRequest, life: GuestEntry) -> Symbols:
 
 
 def _kernel_files(request: AttachRequest, life: GuestEntry) -> tuple[Path | None, Path | None]:
-    """Return vmlinux and the reduced one for lldb, as given or as the cache has them."""
+    """Return vmlinux and the reduced one for lldb, as given or from the cache."""
     if request.vmlinux is not None:
         return request.vmlinux, None
     release = _release(life)
@@ -214,7 +214,7 @@ def prepare(
     guarded: stub_process.Guarded,
     program: debuggers.Program,
 ) -> Prepared:
-    """Return how the debugger is started; its files are written."""
+    """Write the files of a debugger and return its command line."""
     fact_file = None
     if symbols.vmlinux is not None:
         fact_file = life.run / _FACTS
@@ -251,7 +251,7 @@ def prepare(
 
 
 def _release(life: GuestEntry) -> str:
-    """Return the release of the kernel that a run was started with, "" where nothing says it."""
+    """Return the kernel release that a run was started with, "" where nothing records it."""
     try:
         return shared_session.read(life.run / "session.json").build.release
     except HarnessError:
@@ -259,7 +259,7 @@ def _release(life: GuestEntry) -> str:
 
 
 def _module_files(settings: Settings, life: GuestEntry) -> dict[str, Path]:
-    """Return the files with symbols of what the run built, by the kernel's names."""
+    """Return the files with symbols that the run built, by the kernel's names of the modules."""
     try:
         found = shared_session.read(life.run / "session.json")
     except HarnessError:
@@ -273,7 +273,7 @@ def _module_files(settings: Settings, life: GuestEntry) -> dict[str, Path]:
 
 
 def _sections_over_ssh(life: GuestEntry, modules: dict[str, Path]) -> dict[Path, dict[str, int]]:
-    """Return where the sections of loaded modules are, as the guest says; () of a dead guest."""
+    """Return the section addresses of loaded modules from the guest; () for a dead guest."""
     found = {}
     try:
         with Guest.connect(life.endpoint, deadline_s=_SSH_S, alive=lambda: None) as guest:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Command files for gdb and lldb, from values; pure.
+"""Write command files for gdb and lldb from values; pure.
 
-What a person would type, in the order in which each debugger needs it. What has to follow the
-kernel while it runs (modules that come and go) is done by harness.debugger within the debugger.
+A file has the commands that a person would type, in the order that each debugger needs. Modules
+that come and go while the kernel runs are followed by harness.debugger.inside in the debugger.
 """
 
 import shlex
@@ -15,10 +15,10 @@ from harness.host.debuggers import Debugger
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptSpec:
-    """What a debugger is to be told.
+    """The contents of a debugger's command file.
 
-    `vmlinux` is what it reads symbols from (for lldb the reduced file), moved by `slide`; `facts`
-    is the file for harness.debugger, None without symbols of the kernel. `modules` are files and
+    The debugger reads symbols from `vmlinux` (for lldb the reduced file), moved by `slide`;
+    `facts` is the file for harness.debugger, None without kernel symbols. `modules` are files and
     section addresses of modules that are loaded now, where no code within the debugger finds
     them. `index` is where gdb keeps its own index of symbols: 1 s instead of 4 the next time.
     `hardware` breakpoints are for a kernel that is not in memory yet. `batch`: after `commands`
@@ -39,7 +39,7 @@ class ScriptSpec:
     batch: bool = False
 
 
-# Sections that hold code or data by name; the others are tables of the kernel's.
+# Sections with code or data, by name; all other sections are tables of the kernel.
 _PARTS = (".text", ".data", ".bss", ".rodata", ".init", ".exit")
 
 
@@ -62,7 +62,7 @@ def _gdb(spec: ScriptSpec) -> Iterator[str]:
     if spec.vmlinux is not None:
         yield f"symbol-file -o {spec.slide:#x} {_quoted(str(spec.vmlinux))}"
     if spec.index is not None:
-        # An index of a module, which is relocated, would leave it without lines the next time.
+        # With an index for a module, which is relocated, gdb would show no lines the next time.
         yield "set index-cache enabled off"
     for file, sections in spec.modules.items():
         parts = " ".join(f"-s {name} {address:#x}" for name, address in _placed(sections))
@@ -83,10 +83,11 @@ def _gdb(spec: ScriptSpec) -> Iterator[str]:
 def _lldb(spec: ScriptSpec) -> Iterator[str]:
     if spec.vmlinux is not None:
         yield f"target create {_quoted(str(spec.vmlinux))}"
-    # Settings are those of the target that is selected, and lldb-dap has an empty one before.
+    # Settings apply to the selected target, and lldb-dap starts with an empty one.
     for old, new in spec.source_maps.items():
         yield f"settings append target.source-map {_quoted(old)} {_quoted(new)}"
-    # gcc's code begins with work: where lldb takes a prologue to end, an inlined callee may be.
+    # gcc's code begins with real work: where lldb assumes the prologue's end, an inlined callee
+    # may already have run.
     yield "settings set target.skip-prologue false"
     yield f"process connect --plugin gdb-remote unix-connect://{spec.socket}"
     if spec.vmlinux is not None:
@@ -113,7 +114,7 @@ def _lldb(spec: ScriptSpec) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class KdpSpec:
-    """What lldb is told about an XNU kernel behind the KDP bridge."""
+    """The contents of lldb's command file for an XNU kernel behind the KDP bridge."""
 
     socket: Path
     kernel: Path
@@ -137,7 +138,7 @@ def kdp_text(spec: KdpSpec) -> str:
 
 
 def command_line(debugger: Debugger, program: str, script: Path, *, batch: bool) -> list[str]:
-    """Return how a debugger is started with a command file, without the user's own settings."""
+    """Return the command line of a debugger with a command file and without user settings."""
     if debugger is Debugger.GDB:
         return [program, "-q", "-nx", *(["-batch"] if batch else []), "-x", str(script)]
     return [program, "--no-lldbinit", *(["--batch"] if batch else []), "--source", str(script)]
@@ -148,5 +149,5 @@ def _placed(sections: Mapping[str, int]) -> Iterator[tuple[str, int]]:
 
 
 def _quoted(text_: str) -> str:
-    """Return a word for a debugger's command line; both read the shell's quotes."""
+    """Return a word quoted for a debugger's command line; both debuggers use shell quotes."""
     return shlex.quote(text_)

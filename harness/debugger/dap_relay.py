@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""lldb-dap for a guest: an editor attaches to it by an empty request, and all is in place.
+"""lldb-dap for a guest: an editor attaches by an empty request, and the relay fills it in.
 
     editor <-> relay <-> lldb-dap <-> guard <-> QEMU's stub
 
-The relay puts into the editor's `attach` how this guest is attached to, so no launch
-configuration has to know it. It speaks on standard input and output, or on a loopback port.
+The relay adds the commands for this guest to the editor's `attach` request, so a launch
+configuration does not contain them. It uses standard input and output, or a loopback port.
 """
 
 import contextlib
@@ -30,12 +30,14 @@ Rewrite = Callable[[bytes], bytes]
 def serve(request: AttachRequest, progress: Progress, *, port: int | None) -> int:
     """Serve editors: one on standard input and output, or one after the other on a port.
 
-    Without a port it returns when the editor leaves; with one it goes on until it is interrupted.
-    0 is any free port, which is said. The guest is as it was found after every editor.
+    Without a port it returns when the editor leaves; with a port it runs until interrupted.
+    Port 0 means any free port, which is printed. The guest's state is restored after every editor.
     Raises: what `debug_attach.attach` raises; UsageError without lldb-dap, or for a taken port.
     """
     if request.debugger == "gdb":
-        raise UsageError("--dap is served by lldb-dap", hint="gdb speaks it itself since 14")
+        raise UsageError(
+            "--dap needs lldb-dap", hint="gdb has supported the protocol itself since release 14"
+        )
     program = debuggers.choose("lldb")
     adapter = debuggers.adapter(program)
     entry = attach.living(request)
@@ -78,7 +80,7 @@ def relay(source: int, sink: int, adapter: Path, rewrite: Rewrite) -> None:
 
     Raises: DebugError for an editor that does not speak the protocol.
     """
-    # Ctrl-C on the terminal is for the command, whose end closes the adapter's input.
+    # Ctrl-C on the terminal is meant for this command, which then closes the adapter's input.
     process = subprocess.Popen(
         [adapter], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -122,7 +124,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the adapter: by the end of its input, and when that is not enough, at once."""
+    """End the adapter by closing its input, or by a kill when that is not enough."""
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             with contextlib.suppress(OSError):

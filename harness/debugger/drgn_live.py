@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`debug-attach --drgn`: drgn's shell on the memory of a guest that runs, and goes on running.
+"""`debug-attach --drgn`: drgn's shell on the memory of a guest that keeps running.
 
-No stub, no signal: memory is read from QEMU's process, registers are asked for on its second
+No stub and no signal is used: memory is read from QEMU's process, registers through its second
 monitor. So it works beside tests, and beside a debugger that holds the guest.
 """
 
@@ -18,8 +18,7 @@ from harness.host import foreground
 def shell(request: AttachRequest) -> int:
     """Open drgn's shell on a guest, or run commands in one; return its exit status.
 
-    Raises: UsageError when there is no such guest, or no vmlinux of its
-        kernel.
+    Raises: UsageError without the guest or its kernel's vmlinux.
     """
     entry = attach.living(request)
     symbols = attach.find_symbols(request, entry)
@@ -28,7 +27,7 @@ def shell(request: AttachRequest) -> int:
             "drgn needs the symbols of the kernel",
             hint=f"{hints.command('kernel-symbols')} fetches them",
         )
-    # Not the dataclass of drgn_shell: importing it would load drgn into this process.
+    # This is not the dataclass of drgn_shell, because importing that would load drgn here.
     asked = {
         "qmp": str(entry.qmp_socket),
         "vmlinux": str(symbols.vmlinux),

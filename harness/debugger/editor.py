@@ -2,7 +2,7 @@
 """Launch configurations by which an editor debugs a guest; pure.
 
 Source: lldb-dap's README ("attachCommands") and cppdbg's launch.json reference
-("customLaunchSetupCommands"): both are told to read the command file that a terminal would.
+("customLaunchSetupCommands"): both read the command file that a debugger on a terminal would.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.host.debuggers import Debugger
 
-# Configurations of ours are known by it, and replaced.
+# The harness recognizes and replaces its own configurations by this text.
 PREFIX = "guest: "
 
 
@@ -40,9 +40,9 @@ def configuration(debugger: Debugger, program: Path, script: Path) -> dict[str, 
 
 
 def merged(text: str, configurations: list[dict[str, Any]]) -> str:
-    """Return a launch.json with these configurations of ours instead of older ones.
+    """Return a launch.json in which these configurations replace the harness's older ones.
 
-    Raises: ValueError for a text that is not plain JSON: comments of a person are not thrown away.
+    Raises: ValueError for a text that is not plain JSON, because comments would be lost.
     """
     data: dict[str, Any] = json.loads(text) if text.strip() else {"version": "0.2.0"}
     others = [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where a guest's kernel lies and whether it is the one of a vmlinux, without asking the guest.
+"""Find a guest's kernel in memory and check its vmlinux, without help from the guest.
 
-Read through QEMU's monitor, so a guest that is stopped or dead answers, too. x86-64 only.
+Memory is read through QEMU's monitor, so this works for a stopped or dead guest. x86-64 only.
 """
 
 import re
@@ -21,7 +21,7 @@ _MASK = (1 << 64) - 1
 def slide(domain: Domain, image: Image) -> int | None:
     """Return what KASLR added to every address of vmlinux; None before the kernel has an IDT.
 
-    Raises: UsageError when the guest's handler cannot be the one of this vmlinux.
+    Raises: UsageError when the guest's handler cannot be that of this vmlinux.
     """
     low, high = _words(domain, _PAGE_FAULT_ENTRY, 2)
     if not low:
@@ -39,9 +39,9 @@ def slide(domain: Domain, image: Image) -> int | None:
 
 
 def check_build(domain: Domain, image: Image, slid: int) -> bool:
-    """Return whether the build ids of guest and vmlinux could be compared, and are the same.
+    """Return whether the build ids of guest and vmlinux could be compared and are equal.
 
-    The page tables of the CPU that is asked may not show kernel memory: False then.
+    Return False where the current CPU's page tables do not map kernel memory.
     Raises: UsageError when they differ.
     """
     start, stop = (image.symbol(name) for name in ("__start_notes", "__stop_notes"))
@@ -71,6 +71,6 @@ def _bytes(domain: Domain, address: int, size_bytes: int) -> bytes:
 
 
 def _rows(text: str) -> list[str]:
-    """Return the values of the monitor's table, none where it cannot access the memory."""
+    """Return the values in the monitor's output, none where it cannot access the memory."""
     rows = " ".join(_ROW.findall(text))
     return [] if "Cannot" in rows else rows.split()

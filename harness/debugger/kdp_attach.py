@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`debug-attach --via kdp`: a waiting XNU kernel in lldb, through the bridge.
+"""`debug-attach --via kdp`: attach lldb through the bridge to an XNU kernel that waits.
 
-On a Mac lldb has a KDP of its own and needs no bridge: then its command is given instead.
+lldb on a Mac supports KDP itself and needs no bridge: there, its command is printed instead.
 """
 
 import platform
@@ -32,7 +32,7 @@ _HEADER_BYTES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class KdpRequest:
-    """What was asked for: the kernel's address, its symbols (a Mach-O), what lldb is to do."""
+    """The request: the kernel's address, its symbols (a Mach-O), and lldb's commands."""
 
     host: str
     port: int
@@ -45,19 +45,19 @@ class KdpRequest:
 def endpoint(text: str) -> tuple[str, int]:
     """Return host and port of HOST[:PORT].
 
-    Raises: UsageError when there is no host, or the port is none.
+    Raises: UsageError without a host, or for an invalid port.
     """
     host, colon, port = text.partition(":")
     if not host or (colon and not port.isdigit()):
-        raise UsageError(f"'{text}' is no kernel to attach to: HOST[:PORT] is expected")
+        raise UsageError(f"'{text}' does not name a kernel: HOST[:PORT] is expected")
     return host, int(port) if colon else KDP_PORT
 
 
 def attach(request: KdpRequest, progress: Progress) -> int:
-    """Hand a kernel that waits for a debugger to lldb; return lldb's exit status.
+    """Attach lldb to a kernel that waits for a debugger; return lldb's exit status.
 
     Raises: UsageError for a kernel file that is no Mach-O, or without lldb; DebugError when the
-        kernel is silent, refuses, or has no word on where it lies.
+    kernel does not answer, refuses, or does not report its address.
     """
     linked_at = text_address(request.kernel)
     program = debuggers.choose("lldb")
@@ -103,7 +103,7 @@ def attach(request: KdpRequest, progress: Progress) -> int:
 def text_address(kernel: Path) -> int:
     """Return the address at which a Mach-O's __TEXT is linked.
 
-    Raises: UsageError when the file is no 64-bit Mach-O.
+    Raises: UsageError when the file is not a 64-bit Mach-O.
     """
     try:
         data = kernel.read_bytes()
@@ -127,7 +127,7 @@ def text_address(kernel: Path) -> int:
 def _slide(target: KdpTarget, linked_at: int) -> int:
     if not target.text_address:
         raise DebugError(
-            "the kernel does not say where it lies (no stext= in its version)",
+            "the kernel does not report its address (no stext= in its version)",
             evidence=(target.banner,),
         )
     return (target.text_address - linked_at) & ((1 << 64) - 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`kernel-debug` on a target that the user boots: which way there is, and the way itself.
+"""`kernel-debug` on a target that the user boots: choose the way to its kernel, and attach.
 
-A guest of QEMU has a stub that needs nothing in the guest, VMware has one that its .vmx switches
-on, a Mac has KDP once its kernel waits. On Apple silicon there is no live debugger.
+A guest of QEMU has a stub that needs nothing in the guest, VMware has one that its .vmx enables,
+and a Mac has KDP once its kernel waits. On Apple silicon there is no live debugger.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from harness.protocols.kdp.packets import KDP_PORT
 from harness.targets.target_file import Kind, RemoteSpec
 
 Say = Callable[[str], None]
-# Where a KDK keeps its kernels, the one with the most symbols first.
+# The folder of a KDK's kernels, and their names; the one with the most symbols comes first.
 _KERNELS = ("kernel.development", "kernel", "kernel.debug")
 _VMX_STUB = 'debugStub.listen.guest64 = "TRUE"'
 _VMWARE_PORT = 8864
@@ -25,7 +25,7 @@ _VMWARE_PORT = 8864
 
 @dataclass(frozen=True, kw_only=True)
 class DebugRequest:
-    """What was asked for on a target: where lldb's files go, what it is to do."""
+    """A request to debug a target: the folder for lldb's files, and lldb's commands."""
 
     target: RemoteSpec
     folder: Path
@@ -34,15 +34,15 @@ class DebugRequest:
 
 
 def attach(request: DebugRequest, say: Say) -> int:
-    """Hand a target's kernel to lldb on this terminal; return lldb's exit status.
+    """Attach lldb on this terminal to a target's kernel; return lldb's exit status.
 
     Raises: UsageError without a KDK; TargetNotReady for a guest whose stub the user has to open;
-        DebugError when the kernel is silent.
+    DebugError when the kernel does not answer.
     """
     target = request.target
     if target.system is not System.MACOS:
         raise UsageError(
-            f"{target.name} has no stub of the harness's",
+            f"{target.name} has no stub that the harness can open",
             hint="KGDB over its serial line: gdb vmlinux -ex 'target remote /dev/ttyUSB0'",
         )
     kernel = kernel_of(target)
@@ -71,14 +71,14 @@ def kernel_of(target: RemoteSpec) -> Path:
     """
     if target.kdk is None:
         raise UsageError(
-            f"target {target.name}: kdk is not said",
+            f"target {target.name}: kdk is not set",
             hint="the Kernel Debug Kit of its very build (sw_vers -buildVersion), from Apple's "
             "developer pages; kdk = FOLDER in the target's file",
         )
     folder = target.kdk / "System" / "Library" / "Kernels"
     found: Sequence[Path] = [folder / name for name in _KERNELS if (folder / name).is_file()]
     if not found:
-        raise UsageError(f"{target.kdk} is no Kernel Debug Kit: no kernel in {folder}")
+        raise UsageError(f"{target.kdk} is not a Kernel Debug Kit: there is no kernel in {folder}")
     return found[0]
 
 
@@ -98,7 +98,7 @@ def by_hand(target: RemoteSpec, kernel: Path) -> str:
 
 
 def own_guest(settings: Settings, name: str) -> tuple[str, ...]:
-    """Return what holds for debugging a guest that the harness boots itself.
+    """Return the facts for debugging a guest that the harness boots itself.
 
     Raises: ConfigError when there is no target of that name.
     """

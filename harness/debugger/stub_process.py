@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The guard of gdbstub as a process of its own: it outlives a command that is killed.
+"""The guard of gdbstub as its own process, which survives a killed command.
 
 `started` runs it (`python -m harness.debugger.stub_process FOLDER STATUS_FD`) and gives the
 socket for debuggers.
-It ends when its standard input does and no debugger is attached any more, so the guest is put
-back whatever happens to debugger and command. It is in a session of its own: Ctrl-C on the
-terminal is for the debugger.
+It ends when its standard input is closed and no debugger is attached, so it restores the guest
+whatever happens to debugger and command. It has a session of its own, because Ctrl-C on the
+terminal is meant for the debugger.
 """
 
 import json
@@ -34,7 +34,7 @@ _END_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Guarded:
-    """A guarded stub: where debuggers connect, and how the guest was found."""
+    """A guarded stub: the socket for debuggers, and the state in which the guest was found."""
 
     socket: Path
     found: stub_relay.Found
@@ -43,12 +43,12 @@ class Guarded:
 
 @contextmanager
 def started(entry: GuestEntry, *, cache: Path) -> Iterator[Callable[[], Guarded]]:
-    """Give a guarded stub of a run's guest; at the end the guest is as it was.
+    """Give a guarded stub of a run's guest; the guest's state is restored at the end.
 
-    What is given waits for it when it is called: a guard takes a second to come up, in which
-    others have work to do.
-    Raises: UsageError when another debugger holds the guest, DebugError when the stub does not
-        open, with what the guard said.
+    The given function waits for the guard, which takes a second to start, so that the caller can
+    do other work in the meantime.
+    Raises: UsageError when another debugger holds the guest; DebugError with the guard's message
+    when the stub does not open.
     """
     log = entry.run / _LOG_FILE
     read_end, write_end = os.pipe()
@@ -109,7 +109,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def main(folder: Path, cache: Path, status: int) -> int:
-    """Guard the stub of one guest until nobody wants it; say on `status` when it is ready."""
+    """Guard the stub of one guest until nobody needs it; write to `status` when it is ready."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -141,7 +141,7 @@ def _guard(folder: Path, cache: Path, status: int, stack: ExitStack) -> None:
 
 
 def _wanted() -> bool:
-    """Return whether the command that started us is still there."""
+    """Return whether the command that started this process is still running."""
     readable, _, _ = select.select([0], [], [], 0)
     return not readable or bool(os.read(0, 1))
 

@@ -45,7 +45,7 @@ _GOES = (b"c", b"C", b"s", b"S", b"vCont;", b"bc", b"bs")
 
 
 class Found(Enum):
-    """How the guest was when the debugger came."""
+    """The state of the guest when the debugger came."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -54,9 +54,9 @@ class Found(Enum):
 
 @contextmanager
 def opened(domain: Domain, path: Path) -> Iterator[None]:
-    """Have QEMU serve its stub at a UNIX socket; closed at the end.
+    """Have QEMU serve its stub at a UNIX socket; the stub is closed at the end.
 
-    Raises: DebugError with the monitor's words.
+    Raises: DebugError with the monitor's message.
     """
     said = domain.hmp(f"gdbserver unix:{path},server=on,wait=off")
     if not path.is_socket():
@@ -70,7 +70,7 @@ def opened(domain: Domain, path: Path) -> Iterator[None]:
 
 
 def found_state(domain: Domain) -> Found:
-    """Return what QEMU itself says of the guest; libvirt may be a moment behind.
+    """Return the state of the guest from QEMU itself; libvirt's may be outdated for a moment.
 
     Source: QEMU 7.2, softmmu/runstate.c; only a running guest and one that was paused can go on.
     """
@@ -81,11 +81,11 @@ def found_state(domain: Domain) -> Found:
 
 
 def restore(domain: Domain, found: Found) -> None:
-    """Leave the guest as it was found.
+    """Restore the state in which the guest was found.
 
-    A second CPU may have met a breakpoint at the same time, before it was taken out: its stop is
-    reported when the guest runs again, so the guest is let go until it stays so.
-    Raises: DebugError when it does not run on.
+    A second CPU may have hit a breakpoint just before it was removed. Its stop comes when the
+    guest runs again, so the guest is resumed until it keeps running.
+    Raises: DebugError when it does not keep running.
     """
     if found is not Found.RUNNING:
         return
@@ -102,7 +102,7 @@ def restore(domain: Domain, found: Found) -> None:
 
 
 def _runs_on(domain: Domain) -> bool:
-    """Return whether the guest runs, and still does after a moment; a dead one is left alone."""
+    """Return whether the guest runs, and still runs a moment later."""
     end = time.monotonic() + _STEADY_S
     while time.monotonic() < end:
         state = found_state(domain)
@@ -113,7 +113,7 @@ def _runs_on(domain: Domain) -> bool:
 
 
 class Guard:
-    """Serves debuggers one after the other; `serve` returns when none is there or wanted."""
+    """Serves debuggers one after the other; `serve` returns when none is present or expected."""
 
     def __init__(self, domain: Domain, *, stub: Path, listener: socket.socket) -> None:
         self._domain = domain
@@ -121,7 +121,7 @@ class Guard:
         self._listener = listener
 
     def serve(self, wanted: Callable[[], bool]) -> None:
-        """Wait for debuggers as long as one is wanted; a session goes on to its own end."""
+        """Wait for debuggers while one is expected; a session continues to its own end."""
         while wanted():
             ready, _, _ = select.select([self._listener], [], [], _POLL_S)
             if ready:
@@ -149,7 +149,7 @@ class Guard:
 
 
 class _Relay:
-    """Packets of one debugger to the stub and back, until either is gone."""
+    """Passes packets between one debugger and the stub until either side is gone."""
 
     def __init__(
         self, debugger: socket.socket, stub: socket.socket, listener: socket.socket, *, dead: bool
@@ -165,7 +165,7 @@ class _Relay:
         self._quiet_asked = False
         self._thread = b""
         self._saved: dict[bytes, bytes] = {}
-        # Breakpoints that are set, as the packets that take them out.
+        # The breakpoints that are set, as the packets that remove them.
         self._set_now: set[bytes] = set()
         self._packets: deque[bytes] = deque()
 
@@ -182,11 +182,11 @@ class _Relay:
                 going = self._ask()
 
     def clean_up(self) -> None:
-        """Take the debugger's breakpoints out, and put a dead guest's registers back.
+        """Remove the debugger's breakpoints, and restore a dead guest's registers.
 
-        Replies that the debugger did not wait for come first, so the end is known by a word that
-        only the monitor's answer to us can hold. Until QEMU has read all of ours, the guest must
-        not run: a byte that comes then stops it.
+        Replies that the debugger did not wait for come first, so a word marks the end that only
+        the monitor's answer to the guard can contain. Until QEMU has read all that the guard has
+        sent, the guest must not run: a byte that arrives then stops it.
         """
         word = secrets.randbits(60)
         command = f"print/d {word}".encode().hex().encode()
@@ -208,8 +208,8 @@ class _Relay:
     def _await_packet(self) -> bytes:
         """Return the stub's next packet.
 
-        It is not acknowledged: QEMU takes the next command for that, and one byte too many, read
-        when the guest runs again, would stop it.
+        It is not acknowledged: QEMU accepts the next command instead, and one byte too many, read
+        when the guest runs again, would stop the guest.
         """
         end = time.monotonic() + _STUB_S
         while not self._packets:
@@ -223,7 +223,7 @@ class _Relay:
         return self._packets.popleft()
 
     def _refuse(self) -> None:
-        """Tell a second debugger, in the answer to its first packet, that there is a first."""
+        """Refuse a second debugger, in the answer to its first packet."""
         second, _ = self._listener.accept()
         with second, contextlib.suppress(OSError):
             second.settimeout(1.0)
@@ -232,7 +232,7 @@ class _Relay:
         _LOG.info("a second debugger was refused")
 
     def _answer(self) -> bool:
-        """Pass what the stub says; what it says before it was asked (see above) is dropped."""
+        """Pass on what the stub sends; what it sends unasked (see above) is dropped."""
         data = _received(self._stub)
         if self._quiet_asked and rsp.packet(b"OK") in data:
             self._acknowledges = False
@@ -241,7 +241,7 @@ class _Relay:
         return bool(data)
 
     def _ask(self) -> bool:
-        """Pass what the debugger says, but not what would end the guest or let it go."""
+        """Pass on what the debugger sends, except what would end the guest or let it run."""
         data = _received(self._debugger)
         if not data:
             return False

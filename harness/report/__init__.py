@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a run leaves behind and shows: reports, KTAP, KCIDB, history, the live view."""
+"""The output of a run: reports, KTAP, KCIDB, history, the live view."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The crashes of all runs of a project, the same ones together: `invoke panic-list`."""
+"""Group the crashes of all runs of a project by signature, for `invoke panic-list`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from harness.report import run_report
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One crash by its signature: how often, in which runs first and last, where it lies.
+    """One crash by its signature: how often it occurred, its first and last run, its place.
 
     Times are UTC, ISO 8601, as the runs' reports have them.
     """
@@ -30,7 +30,7 @@ class Seen:
 
 
 def runs(folder: Path) -> Iterator[RunReport]:
-    """Yield the report of every run in a folder, oldest first; others are passed over."""
+    """Yield the report of every run in a folder, oldest first; other folders are skipped."""
     found = []
     for one in folder.glob("*/report.json"):
         try:
@@ -41,7 +41,7 @@ def runs(folder: Path) -> Iterator[RunReport]:
 
 
 def grouped(reports: Sequence[RunReport]) -> tuple[Seen, ...]:
-    """Return every crash of these runs once, the one that was seen last first."""
+    """Return every crash of these runs once, the latest first."""
     by_signature: dict[str, list[tuple[RunReport, Crash]]] = {}
     for one in reports:
         for found in one.crashes:
@@ -66,9 +66,9 @@ def _seen(signature: str, pairs: Sequence[tuple[RunReport, Crash]]) -> Seen:
 
 
 def find(folder: Path, signature: str) -> Seen:
-    """Return the crash whose signature begins so.
+    """Return the crash whose signature begins with this text.
 
-    Raises: UsageError with the known ones when none or several do.
+    Raises: UsageError with the known signatures when none or several match.
     """
     known = grouped(tuple(runs(folder)))
     fitting = [seen for seen in known if seen.signature.startswith(signature)]
@@ -76,7 +76,7 @@ def find(folder: Path, signature: str) -> Seen:
         return fitting[0]
     names = ", ".join(seen.signature for seen in known) or "none"
     what = "no crash" if not fitting else "more than one crash"
-    raise UsageError(f"{what} has the signature {signature}; known: {names}")
+    raise UsageError(f"{what} has the signature {signature}; the known signatures are {names}")
 
 
 def rows(groups: Sequence[Seen]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A run as KCIDB JSON, the format in which kernel test systems exchange results (version 5.3).
+"""Write a run as KCIDB JSON (version 5.3), the exchange format of kernel test systems.
 
-What broke the machine is MISS or ERROR, not FAIL: a guest that never came up says nothing of the
-kernel. Source: kcidb-io's schema; no keys beyond it, no nulls.
+A fault of the machine is MISS or ERROR, not FAIL: a guest that never came up says nothing about
+the kernel. Source: kcidb-io's schema; no keys beyond it, no nulls.
 """
 
 import json
@@ -25,7 +25,7 @@ _STATUS = {
     Verdict.LOST: "MISS",
 }
 _NOT_PATH = re.compile(r"[^a-zA-Z0-9_.-]+")
-# log_excerpt's limit in the schema.
+# The schema's limit for log_excerpt.
 _MOST_CHARACTERS = 16384
 _ISSUE_VERSION = 1
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Cut a console into the kernel log of each test, by the marks that the tests leave in it.
+"""Split a console into the kernel log of each test, by the marks that the tests write into it.
 
-Lines before the first mark and between tests belong to the test before them, under its own
-name with `after-` in front: a fault there was caused by something that already ended.
+Lines after a test and before the next mark get the name of the earlier test with the prefix
+`after-`, because something that had already ended caused a fault there.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ class LogPart:
 def split(lines: Iterable[str], marks: Sequence[TestMark]) -> Iterator[LogPart]:
     """Yield the parts of a console in order; parts without a line are left out.
 
-    `marks` are the console's own, as they were seen while it was read.
+    `marks` are those of the console, as they were seen while it was read.
     """
     name = "start"
     part: list[str] = []
@@ -43,14 +43,14 @@ def split(lines: Iterable[str], marks: Sequence[TestMark]) -> Iterator[LogPart]:
 
 
 def write(console: Path, marks: Sequence[TestMark], folder: Path) -> None:
-    """Write each part of a console's file into a file of its own, numbered in their order.
+    """Write each part of a console's file into a file of its own, numbered in order.
 
-    There is no file where a guest ended before it had a console.
+    A guest that ended before it had a console leaves no file.
     """
     if not console.is_file():
         return
     folder.mkdir(exist_ok=True)
-    # A console's line ends with a line feed, and with nothing else.
+    # Only a line feed ends a console line; a carriage return does not.
     with console.open(encoding="utf-8", errors="backslashreplace", newline="\n") as lines:
         parts = split((line.rstrip("\r\n") for line in lines), marks)
         for number, part in enumerate(parts):

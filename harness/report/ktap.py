@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""KTAP in and out: lines to events while they come, results to lines.
+"""Read and write KTAP: lines become events as they arrive, results become lines.
 
 Pure. Accepts KTAP 1 and TAP 13 and 14 (Documentation/dev-tools/ktap.rst). Subtests become results
 named PARENT/CHILD; the parent's own line is a result only when it has no subtests.
@@ -14,14 +14,14 @@ from harness.model.settings import TestResult, Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The number of results that are to come, at the outermost level."""
+    """The number of planned results at the outermost level."""
 
     count: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """A test that begins (`# harness: start NAME`, an extension that other readers pass over)."""
+    """A test that begins (`# harness: start NAME`, an extension that other readers skip)."""
 
     name: str
 
@@ -35,7 +35,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Bail:
-    """The suite gives up."""
+    """A `Bail out!` line: the suite gives up."""
 
     reason: str
 
@@ -62,7 +62,7 @@ class _Level:
 
 
 class Parser:
-    """Takes lines in order; unknown lines are passed over, as the format demands."""
+    """Parses lines in order; unknown lines are skipped, as the format demands."""
 
     def __init__(self) -> None:
         self._levels = [_Level()]
@@ -121,7 +121,7 @@ class Parser:
         return tuple(Result(result=result) for result in found)
 
     def _with_subtests(self, own: TestResult, depth: int) -> list[TestResult]:
-        """Return the children of a result under its name, or itself where it has none."""
+        """Return the results of a test's subtests under its name, or its own where it has none."""
         below = self._levels[depth + 1 :]
         del self._levels[depth + 1 :]
         if not below or not below[0].results:
@@ -144,7 +144,7 @@ def _under(parent: str, child: TestResult) -> TestResult:
 
 
 def _judge(passed: bool, directive: str) -> tuple[Verdict, str]:  # noqa: FBT001
-    """Return what a result line means together with its directive."""
+    """Return the verdict of a result line together with its directive."""
     word, _, reason = directive.partition(" ")
     word = word.upper().rstrip(":")
     if word == "SKIP":

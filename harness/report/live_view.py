@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a person sees while a run goes on: a live picture on a terminal, plain lines elsewhere.
+"""Show the progress of a run: a live picture on a terminal, plain lines elsewhere.
 
-A view only shows. It never ends a run: a closed pipe or an odd character costs the line, not the
-tests.
+A view only shows. It never ends a run: a closed pipe or an odd character loses a line and no test.
 """
 
 import contextlib
@@ -32,31 +31,31 @@ _MARKS = {
 
 
 class LiveView(Protocol):
-    """What a run tells whoever watches; a context manager."""
+    """The interface through which a run reports its progress; a context manager."""
 
     def stage(self, name: str) -> None:
-        """A stage begins."""
+        """Show that a stage begins."""
 
     def note(self, text: str) -> None:
-        """Something worth a line happened."""
+        """Show a line about an event."""
 
     def console(self, text: str) -> None:
-        """The guest's console has a new line."""
+        """Show a new line of the guest's console."""
 
     def running(self, name: str) -> None:
-        """A test begins."""
+        """Show that a test begins."""
 
     def test(self, result: TestResult) -> None:
-        """A test has a result."""
+        """Show the result of a test."""
 
     def crash(self, screen: Sequence[str]) -> None:
-        """A crash was explained: one screen of text."""
+        """Show an explained crash: one screen of text."""
 
     def aside(self) -> AbstractContextManager[None]:
-        """Leave the terminal to somebody else for as long as the block lasts."""
+        """Leave the terminal to another program for as long as the block lasts."""
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Begin to show progress."""
 
     def __exit__(
         self,
@@ -64,11 +63,11 @@ class LiveView(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Show no more."""
+        """Stop showing progress."""
 
 
 class PlainView:
-    """One line a stage, note and result, with the seconds since the start."""
+    """Writes a line for each stage, note and result, with the seconds since the start."""
 
     def __init__(self, *, verbose: bool = False, stream: TextIO | None = None) -> None:
         self._verbose = verbose
@@ -96,17 +95,17 @@ class PlainView:
         self._write(f"   {text}")
 
     def console(self, text: str) -> None:
-        """Write the console's line, when everything is asked for."""
+        """Write the console's line in verbose mode."""
         if self._verbose:
             self._write(f" | {text}")
 
     def running(self, name: str) -> None:
-        """Write the test's name, when everything is asked for."""
+        """Write the test's name in verbose mode."""
         if self._verbose:
             self._write(f"   running {name}")
 
     def test(self, result: TestResult) -> None:
-        """Write the result; of a bad one its reason and last diagnostics, too."""
+        """Write the result; of a bad result also its reason and last diagnostics."""
         self._write(f"   {result.verdict.value:8} {result.name} ({result.duration_s:.1f} s)")
         if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}:
             for line in (result.reason, *result.diagnostics[-15:]):
@@ -120,7 +119,7 @@ class PlainView:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Write no console lines meanwhile."""
+        """Write no console lines while the block lasts."""
         verbose, self._verbose = self._verbose, False
         try:
             yield
@@ -136,9 +135,9 @@ class PlainView:
 
 
 class RichView:
-    """A live picture: stages done with their time, the current one, counts, the last console line.
+    """A live picture: finished stages with their time, the current one, counts, a console line.
 
-    Notes and bad results stay above it.
+    Notes and bad results are printed above it.
     """
 
     def __init__(self, *, color: bool = True, console: Console | None = None) -> None:
@@ -171,7 +170,7 @@ class RichView:
             self._live.stop()
 
     def stage(self, name: str) -> None:
-        """Close the stage before and open this one."""
+        """Finish the previous stage and begin this one."""
         self._end_stage()
         self._stage, self._stage_begun, self._test = name, time.monotonic(), ""
 
@@ -206,7 +205,7 @@ class RichView:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Take the picture away meanwhile."""
+        """Remove the picture while the block lasts."""
         self._live.stop()
         try:
             yield

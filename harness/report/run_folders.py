@@ -28,8 +28,8 @@ def create(runs: Path, name: str) -> Path:
 def find(runs: Path, name: str) -> Path:
     """Return the folder of a run by its name, the end of its name, or its path.
 
-    A whole name is that run, also where other names end in it.
-    Raises: UsageError with the last runs when none fits, and with those that fit when several do.
+    A complete name selects that run, even if other names end in it.
+    Raises: UsageError with the last runs when none matches, and with the matches when several do.
     """
     if "/" in name:
         folder = Path(name).resolve()

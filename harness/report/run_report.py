@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Write what a run found, and read it back: report.json, results.ktap, junit.xml, summary.txt.
+"""Write a run's report and read it back: report.json, results.ktap, junit.xml, summary.txt.
 
-docs/report.md documents report.json. Nothing here decides anything but which kernel report
-belongs to which result.
+docs/report.md documents report.json. The only decision here is which kernel report belongs to
+which result.
 """
 
 import json
@@ -24,9 +24,9 @@ from harness.model.settings import RunReport, TestResult, Verdict
 from harness.panic.values import KernelReport
 from harness.report import ktap
 
-# Raised when a field changes its meaning or goes; new fields alone do not raise it.
+# This rises when a field changes its meaning or disappears; new fields alone do not raise it.
 SCHEMA = 3
-# In a report of this schema, what is in `provenance` now was text in `facts`.
+# In a report of this schema, the values of `provenance` were text in `facts`.
 _FACTS_SCHEMA = 2
 _MOST_CHARACTERS = 200
 _ADAPTER = TypeAdapter(RunReport)
@@ -45,7 +45,7 @@ class Counts:
 
     @property
     def bad(self) -> int:
-        """How many neither passed nor were skipped."""
+        """The number of results that neither passed nor were skipped."""
         return self.failed + self.crashed + self.lost
 
 
@@ -60,8 +60,8 @@ def apply_reports(
 ) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
     """Return the results with the kernel's reports on them, and the reports that fit none.
 
-    A test during which the kernel reported something has failed, whatever it says itself; with a
-    fatal report it has crashed.
+    A test during which the kernel reported something has failed, whatever its own result is; with
+    a fatal report it has crashed.
     """
     names = {result.name for result in results}
     judged = tuple(_judge(result, reports) for result in results)
@@ -87,7 +87,7 @@ def _judge(result: TestResult, reports: Sequence[KernelReport]) -> TestResult:
 def with_crashes(
     results: Sequence[TestResult], crashes: Sequence[Crash]
 ) -> tuple[TestResult, ...]:
-    """Return the results with the screen of each crash below the test that it came in."""
+    """Return the results with the screen of each crash added to the test that it came in."""
     screens: dict[str, tuple[str, ...]] = {}
     for crash in crashes:
         screens[crash.test] = (*screens.get(crash.test, ()), *crash_text.screen(crash))
@@ -115,7 +115,7 @@ def write(report: RunReport) -> None:
 def load(folder: Path) -> RunReport:
     """Return the report in a run's folder.
 
-    A report of schema 2 is read, too: what code reads back was in its `facts`.
+    A report of schema 2 can be read, too: its provenance is taken from `facts`.
     Raises: Lost when there is none, or one of another schema.
     """
     file = folder / "report.json"
@@ -129,7 +129,7 @@ def load(folder: Path) -> RunReport:
 
 
 def _of_this_schema(data: Any, file: Path) -> dict[str, Any]:
-    """Return the fields of a report, those of an older schema under their present names."""
+    """Return the fields of a report; fields of an older schema get their present names."""
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema not in {SCHEMA, _FACTS_SCHEMA}:
         raise Lost(
@@ -219,7 +219,7 @@ def _xml(text: str) -> str:
 
 
 def summary_lines(report: RunReport) -> tuple[str, ...]:
-    """Return the run in a few lines, what failed first, the verdict last."""
+    """Return the run in a few lines: failures first, the verdict last."""
     lines = [f"  | {line[:_MOST_CHARACTERS]}" for line in report.evidence]
     lines += [
         f"{result.verdict.value}: {result.name}: {result.reason}".rstrip(": ")
@@ -247,7 +247,7 @@ def _crash_line(crash: Crash) -> str:
 
 
 def nightly_markdown(reports: Sequence[RunReport]) -> str:
-    """Return one Markdown table over several runs, and what failed in each below it."""
+    """Return one Markdown table over several runs, and below it the failures of each run."""
     lines = ["| target | kernel | verdict | passed | failed | skipped | seconds | first finding |"]
     lines.append("|---|---|---|---|---|---|---|---|")
     for report in reports:

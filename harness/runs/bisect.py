@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find the commit of the module that brought a crash, by the crash's signature.
+"""Find the commit of the module that introduced a crash, by the crash's signature.
 
-git's own bisect walks, in a worktree of its own, so that nobody's files move; harness and tests
-stay those of today. A commit is bad when a run of it shows this very crash, whatever else it does;
-one that does not build or gives no verdict is passed over.
+git bisect chooses the commits, in a worktree of its own, so the user's files do not change.
+Harness and tests stay the current ones. A commit is bad when its run shows this very crash,
+whatever else happens. A commit that does not build or gives no verdict is skipped.
 """
 
 import re
@@ -27,7 +27,7 @@ _UNDECIDED = re.compile(r"only 'skip'ped commits left|There are only 'skip'ped c
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One commit that was tried: what git calls it, and why."""
+    """One commit that was tried: the word for git (good, bad, skip), and the reason."""
 
     commit: str
     word: str
@@ -43,9 +43,9 @@ def walk(
     view: LiveView,
     on_step: Callable[[Step], None],
 ) -> str:
-    """Return the first commit in which the crash is there, as `git show --stat` describes it.
+    """Return the first commit that has the crash, as `git show --stat` describes it.
 
-    Raises: UsageError when git knows a revision not, or the walk ends without an answer.
+    Raises: UsageError when git does not know a revision, or the search ends without an answer.
     """
     root = request.settings.root
     ends = [
@@ -67,7 +67,7 @@ def _answer(said: str) -> str | None:
         if match is not None:
             return match[1]
         if _UNDECIDED.search(line):
-            raise UsageError("only commits are left that could not be tried", evidence=[said])
+            raise UsageError("all remaining commits could not be tried", evidence=[said])
     return None
 
 
@@ -84,9 +84,9 @@ def _try(
 
 
 def judge(found: RunReport, signature: str) -> tuple[str, str]:
-    """Return git's word for a commit whose run found this, and the reason."""
+    """Return git's word (good, bad, skip) for a commit with this result, and the reason."""
     if any(one.signature == signature for one in found.crashes):
-        return "bad", "the crash is there"
+        return "bad", "the run shows the crash"
     if found.verdict is Verdict.LOST or not found.results:
         return "skip", found.reason
     others = ", ".join(one.title for one in found.crashes)

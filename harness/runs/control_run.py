@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run the tests, and each crash that nobody is blamed for once more without the module.
+"""Run the tests, then repeat each undecided crash once without the module.
 
-The same end without the module is the kernel's own; no end at all is a hint, not a proof.
+If the end is the same without the module, the kernel is at fault. If nothing crashes, that
+suggests the module but does not prove it.
 """
 
 from dataclasses import replace
@@ -16,7 +17,7 @@ from harness.runs import kernel_test
 
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
-    """Return what a run found, its undecided crashes decided where a control run can."""
+    """Return the result of a run; control runs decide its undecided crashes where they can."""
     report = kernel_test.run(request, view)
     crashes = tuple(
         _decided(request, one, report, view) if one.blame is Blame.UNDECIDED and one.test else one

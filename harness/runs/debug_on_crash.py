@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`kernel-test --debug-on-crash`: the terminal goes to a debugger at a panic, the guest alive.
+"""`kernel-test --debug-on-crash`: give the terminal to a debugger when the guest panics.
 
-When the debugger is quit the run goes on as after any crash: explained, the guest replaced, the
-other tests run. The time in the debugger counts for nothing.
+After the debugger quits, the run continues as after any crash: the crash is explained, the guest
+replaced, and the other tests run. Time in the debugger does not count against any deadline.
 """
 
 import sys
@@ -17,7 +17,7 @@ from harness.runs.loaded_guest import LoadedGuest
 
 
 def check(request: KernelTestRequest) -> None:
-    """Return when a run can hand its terminal to a debugger, or is not to.
+    """Check that a run which asks for the debugger has a terminal and a debugger to give it.
 
     Raises: UsageError without a terminal, or without the debugger.
     """
@@ -25,17 +25,17 @@ def check(request: KernelTestRequest) -> None:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
-            "--debug-on-crash hands the terminal to a debugger, and there is none",
-            hint="run it on a terminal; elsewhere --keep, or vmcore-open RUN afterwards",
+            "--debug-on-crash needs a terminal to give to a debugger, and there is none",
+            hint="run it on a terminal; elsewhere use --keep, or vmcore-open RUN afterwards",
         )
     debuggers.choose(request.debug_on_crash)
 
 
 def hand_over(loaded: LoadedGuest, error: HarnessError) -> float:
-    """Give the terminal to a debugger on a guest that has died; return after it has left.
+    """Give the terminal to a debugger on a guest that has died; return after it has quit.
 
-    Units: returns the seconds for which the debugger had it, 0 where none was asked for or the
-    guest is gone. A debugger that cannot be had costs a note, not the run.
+    Units: returns the seconds in the debugger, 0 where none was requested or the guest is gone.
+    A debugger that cannot start costs a note, not the run.
     """
     request, view = loaded.request, loaded.record.view
     alive = isinstance(error, GuestCrashed) and not isinstance(error, GuestGone)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`explain-guest`: explain a guest that was left up and has crashed, hangs or has complained.
+"""explain a kept guest that has crashed, hangs or has complained.
 
     entry of the guest -> join -> find what is wrong -> collect -> report.json of its run
 
-The guest is left as it was found; a hang that answers to nothing else gets an NMI, which ends it.
+The guest's state is restored afterwards. Only a hang that answers in no other way gets an NMI,
+which ends the guest.
 """
 
 import time
@@ -31,11 +32,11 @@ from harness.report.live_view import LiveView
 
 
 def explain(environment: Environment, run_id: str, view: LiveView) -> Crash | None:
-    """Return the crash of a guest that was left up; None for a guest that is well.
+    """Return the crash of a kept guest; None for a guest without a problem.
 
     Its folder and the report of the guest's run are written when this returns. `run_id` is the
     end of a run's name, or "" for the only guest.
-    Raises: UsageError for a guest that is not there, is gone, or is in use.
+    Raises: UsageError for a guest that does not exist, is gone, or is in use.
     """
     entry = cleanup.choose_guest(environment.runtime, run_id)
     handoff = shared_session.read(entry.run / SESSION_FILE)
@@ -64,13 +65,13 @@ def _report_of(entry: GuestEntry) -> RunReport | None:
 
 
 def _survived(report: RunReport | None) -> tuple[KernelReport, ...]:
-    """Return what the guest's kernel has complained of, as far as it was explained before."""
+    """Return the complaints of the guest's kernel that an earlier crash explains."""
     crashes = report.crashes if report is not None else ()
     return tuple(one for crash in crashes if crash.cause is Cause.REPORT for one in crash.reports)
 
 
 def _collect(guest: JoinedGuest, error: HarnessError, scene: Scene) -> Crash:
-    """Explain the guest, and let it run on where it ran before."""
+    """Explain the guest, and let it continue if it was running before."""
     ran = guest.domain.state() is DomainState.RUNNING
     known = collect.Circumstances(
         error=error,
@@ -119,12 +120,12 @@ def _next_number(run: Path) -> int:
 
 
 def _with_crash(report: RunReport, crash: Crash) -> RunReport:
-    """Return a report with a crash added; the verdict stays, which is about the run's tests."""
+    """Return a report with a crash added; the verdict, which is about the tests, stays."""
     return replace(report, crashes=(*report.crashes, crash))
 
 
 def _new_report(entry: GuestEntry, handoff: Handoff, error: HarnessError) -> RunReport:
-    """Return the report of a run that only loaded the module."""
+    """Return a report for a run that only loaded the module."""
     return RunReport(
         run_id=entry.run_id,
         target=entry.target,

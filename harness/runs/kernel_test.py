@@ -3,9 +3,9 @@
 
     open_guest (leftovers ... guest) -> load -> tests -> unload -> final log check
 
-Everything that a run finds lies in one folder. The run ends in a RunReport whatever happens;
-what a stage raises decides the verdict, it does not reach the caller as a traceback. A guest that
-dies in any stage is explained before it is removed.
+All files of a run are in one folder. Every run ends in a RunReport: an error of a stage decides
+the verdict and does not reach the caller as a traceback. A guest that dies in any stage is
+explained before it is removed.
 """
 
 from collections.abc import Iterator
@@ -36,10 +36,10 @@ from harness.systems.linux import kmod
 
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
-    """Return what one run of the tests found; its files are written when this returns.
+    """Run the tests once and return the report; its files are written when this returns.
 
     Raises: ConfigError for an unknown target or kernel, UsageError for what this
-        host or terminal does not allow, and KeyboardInterrupt after cleaning up.
+    host or terminal does not allow, and KeyboardInterrupt after cleaning up.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     debug_on_crash.check(request)
@@ -61,7 +61,7 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
 def _tested(
     request: KernelTestRequest, guest: LoadedGuest, record: RunRecord
 ) -> HarnessError | None:
-    """Load, test, unload; return what ended it early, explained where a guest died of it."""
+    """Load, test and unload; return the error that ended it early, explained if a guest died."""
     try:
         with record.stage("load"):
             guest.load()
@@ -93,7 +93,7 @@ def load_guest(request: KernelTestRequest, view: LiveView) -> Iterator[LoadedGue
 
 
 def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
-    """Return the module built for the kernel of the request; no image, no guest.
+    """Return the module built for the kernel of the request, without an image or a guest.
 
     Raises: BuildError with the compiler's output, KernelError without the kernel's headers.
     """
@@ -134,14 +134,14 @@ def _test(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> 
 
 
 def _nothing_chosen(request: KernelTestRequest, error: HarnessError) -> bool:
-    """Return whether a suite is empty because -k chose from another one."""
+    """Return whether a suite is empty because -k selected tests of another suite only."""
     return isinstance(error, NoTests) and bool(request.selection.expression)
 
 
 def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:
-    """Unload the module, then have the guest check its own log a last time.
+    """Unload the module, then run the final log check in the guest.
 
-    Raises: ModuleError, GuestHung for a module that does not leave; ScannerBlind, GuestCrashed.
+    Raises: ModuleError, GuestHung for a module that does not unload; ScannerBlind, GuestCrashed.
     """
     live = guest.session
     limit = live.deadline(request.settings.timeouts.load_s)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest with the module loaded, from nothing: kernel, image, build, guest, load.
+"""Bring up a guest with the module loaded, and replace it when it dies.
 
     leftovers -> kernel -> image -> build -> guest -> load
 
-A guest that has died is replaced by another of its kind, the module loaded again (`renew`).
+`renew` replaces a dead guest by another one of the same kind with the module loaded.
 """
 
 import secrets
@@ -48,7 +48,7 @@ class LoadedGuest:
 
     @property
     def handoff(self) -> shared_session.Handoff:
-        """What another process needs to work in this guest."""
+        """The values that another process needs to work in this guest."""
         live, record = self.session, self.record
         return shared_session.Handoff(
             run_id=record.run_id,
@@ -66,7 +66,7 @@ class LoadedGuest:
         )
 
     def scene(self, number: int) -> Scene:
-        """Return what the explanation of this guest's end has to know; it is crash `number`."""
+        """Return the input for explaining this guest's end as crash `number`."""
         request, record = self.request, self.record
         settings = request.settings
         kernel = self.session.request.kernel
@@ -88,9 +88,9 @@ class LoadedGuest:
         )
 
     def load(self) -> None:
-        """Push modules and files into the guest, load the module, and say how to join.
+        """Push modules and files into the guest, load the module, and show how to join the guest.
 
-        Raises: ModuleError when the kernel refuses it; GuestCrashed when it did not survive it.
+        Raises: ModuleError when the kernel refuses the module; GuestCrashed when it died of it.
         """
         live, settings = self.session, self.request.settings
         limit = live.deadline(settings.timeouts.load_s)
@@ -106,9 +106,9 @@ class LoadedGuest:
         shared_session.write(self.handoff, self.session_file)
 
     def renew(self) -> None:
-        """Replace the guest by another of its kind, the module loaded.
+        """Replace the guest by another one of the same kind with the module loaded.
 
-        Raises: what bringing up a guest raises.
+        Raises: the errors of bringing up a guest.
         """
         live, view = self.session, self.record.view
         self.record.keep(live.history())
@@ -121,7 +121,7 @@ class LoadedGuest:
 def open_guest(
     request: KernelTestRequest, target: TargetSpec, record: RunRecord
 ) -> Iterator[LoadedGuest]:
-    """Give a guest that answers, the module not loaded yet.
+    """Give a guest that answers; the module is not loaded yet.
 
     Raises: every HarnessError that one of these stages can end in.
     """

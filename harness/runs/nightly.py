@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run kernel-test on every cell of the matrix, one after the other, and report them as one.
+"""Run kernel-test on every cell of the matrix, one after the other, and report all together.
 
-A cell is one independent command: what it breaks, it breaks for itself, and it can be repeated
-alone by the line that is printed before it. A cell that leaves no report counts as lost.
+A cell is one independent command, so its damage does not reach other cells, and the command line
+that is printed first repeats it alone. A cell that leaves no report counts as lost.
 """
 
 import sys
@@ -21,7 +21,7 @@ from harness.report import run_report
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One field of the matrix: a target, and a kernel where it is not the target's own."""
+    """One cell of the matrix: a target, and a kernel where it is not the target's own."""
 
     target: str
     kernel: str | None = None
@@ -45,7 +45,7 @@ def cells(settings: Settings) -> tuple[Cell, ...]:
 
 
 def run(settings: Settings, *, long: bool, deadline_s: float) -> Iterator[tuple[Cell, RunReport]]:
-    """Yield each cell with its report; a failed cell does not stop the others.
+    """Run each cell and yield it with its report; a failed cell does not stop the others.
 
     Units: deadline_s is seconds for one cell, after which it is ended and counts as lost.
     """
@@ -54,7 +54,7 @@ def run(settings: Settings, *, long: bool, deadline_s: float) -> Iterator[tuple[
         folder = build_folder.runs(settings.root) / run_id
         line = cell.command(run_id, file=settings.file, long=long)
         status = tool.run_shown(line, deadline_s=deadline_s, cwd=settings.root)
-        reason = f"not finished after {deadline_s:.0f} s" if status is None else ""
+        reason = f"the cell did not finish within {deadline_s:.0f} s" if status is None else ""
         yield cell, _load(cell, run_id, folder, reason)
 
 
@@ -68,7 +68,7 @@ def write(reports: tuple[RunReport, ...], folder: Path) -> tuple[Path, Path]:
 
 
 def exit_code(reports: tuple[RunReport, ...]) -> int:
-    """Return the worst exit code of all cells; no cell at all is lost."""
+    """Return the worst exit code of all cells; without any cell the code of a lost run."""
     return max((one.verdict.exit_code for one in reports), default=Verdict.LOST.exit_code)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """`kernel-test` on a target that the user boots: load, test, unload, final log check, verdict.
 
-There is no console and no hypervisor to watch, so the target is asked over SSH, every few seconds,
-whether it is still in the boot session in which the run began. When it is gone, it is waited for,
-and what it kept of its death becomes the report.
+The harness has no console and no hypervisor here. Every few seconds it asks the target over SSH
+for its boot session. When the target is gone, the harness waits for it; the panic that the target
+kept becomes the report.
 """
 
 import secrets
@@ -53,24 +53,24 @@ class RemoteTest:
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """What a suite asks of its session."""
+    """The request of a session, as far as a suite reads it."""
 
     folder: Path
     timeouts: Timeouts
 
 
 class _Silent:
-    """There is no console: nobody has last words."""
+    """The console of a target, which has none and so no last lines."""
 
     def tail(self, count: int) -> tuple[str, ...]:
-        """Return nothing, however many are asked for."""
+        """Return no lines."""
         del count
         return ()
 
 
 @dataclass
 class BootSession:
-    """Whether the target is in the boot session in which the run began."""
+    """The check that the target is still in the boot session in which the run began."""
 
     target: RemoteSpec
     guest: Guest
@@ -80,16 +80,16 @@ class BootSession:
     held: bool = False
 
     def check_unspoilt(self, running: str) -> None:
-        """Return: a kernel of macOS does not survive what it complains of."""
+        """Do nothing: a kernel of macOS does not survive a complaint."""
 
     def note(self, name: str, words: str) -> None:
-        """Keep what was seen."""
+        """Store the last state that was seen."""
         self.said.append(f"{name}: {words}")
 
     def check(self) -> None:
-        """Return when the target is in that session; it is asked every few seconds.
+        """Check every few seconds that the target is still in the same boot session.
 
-        Raises: GuestLost when it does not answer; GuestCrashed when it has started anew.
+        Raises: GuestLost when it does not answer; GuestCrashed when it has rebooted.
         """
         if time.monotonic() - self.asked_at < _ASK_EVERY_S:
             return
@@ -97,15 +97,15 @@ class BootSession:
         try:
             now = setup.boot_session(self.guest)
         except CommandFailed as error:
-            raise GuestLost(f"{self.target.name} does not say its boot session") from error
+            raise GuestLost(f"{self.target.name} does not report its boot session") from error
         self.asked_at = time.monotonic()
         if now != self.begun_in:
-            raise GuestCrashed(f"{self.target.name} was started anew during the run")
+            raise GuestCrashed(f"{self.target.name} was rebooted during the run")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteSession:
-    """A target, as a suite of tests sees it."""
+    """A target in the form in which a suite of tests uses a guest."""
 
     request: _Asked
     guest: Guest
@@ -113,16 +113,16 @@ class RemoteSession:
     console: _Silent = field(default_factory=_Silent)
 
     def deadline(self, seconds: float) -> float:
-        """Return the limit as it is: the target is no emulated one."""
+        """Return the time limit unchanged, because a target is not emulated."""
         return seconds
 
     def check_alive(self) -> None:
-        """Return when the target is in the session in which the run began."""
+        """Check that the target is in the boot session in which the run began."""
         self.health.check()
 
 
 def run(asked: RemoteTest, view: LiveView) -> RunReport:
-    """Return what one run of the tests on a target found; its files are written then.
+    """Run the tests once on a target and return the report; its files are written then.
 
     Raises: UsageError when no suite is configured for its system; KeyboardInterrupt.
     """
@@ -212,7 +212,7 @@ def _run_suites(asked: RemoteTest, remote: RemoteSession, record: RunRecord) -> 
 
 
 def _cut_off(outcome: SuiteOutcome, suite: str) -> GuestLost | None:
-    """Return the loss behind a suite that ended before its test: it saw what we did not yet."""
+    """Return the error for a suite that ended within a test, before the check saw a loss."""
     if not outcome.running:
         return None
     return GuestLost(f"{suite} ended in the middle of {outcome.running}")
@@ -255,7 +255,7 @@ def _post_mortem(
     session: str,
     known: Sequence[str],
 ) -> HarnessError:
-    """Wait for the target and return what ended the run: a panic that it kept, or the loss."""
+    """Wait for the target and return what ended the run: the panic that it kept, or the loss."""
     target = asked.loading.target
     running = record.outcome.running
     if _still_there(target, session):
@@ -282,7 +282,7 @@ def _post_mortem(
 
 
 def _still_there(target: RemoteSpec, session: str) -> bool:
-    """Return whether the target answers, in the session in which the run began."""
+    """Return whether the target answers in the boot session in which the run began."""
     try:
         with target_file.connect(target, deadline_s=_ASK_EVERY_S) as guest:
             return SETUPS[target.system].boot_session(guest) == session

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where a run comes from: the commit of what is tested, and how far the tree is from it."""
+"""Provenance of a run: the commit under test, and the changes of the tree since that commit."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _GIT_S = 10.0
 
 
 def of_request(request: KernelTestRequest) -> Provenance:
-    """Return what is known of a run before it has a kernel."""
+    """Return the provenance that exists before the kernel is chosen."""
     root, selection = request.settings.root, request.selection
     commit = _git(root, "rev-parse", "HEAD")
     changed = bool(commit) and bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
@@ -25,7 +25,7 @@ def of_request(request: KernelTestRequest) -> Provenance:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Return what git says, "" where the project is in no repository."""
+    """Return git's output, "" where the project is in no repository."""
     try:
         done = tool.run(["git", *arguments], deadline_s=_GIT_S, error=Lost, cwd=root)
     except (OSError, Lost):

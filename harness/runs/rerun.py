@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run again what an earlier run ran: its target, its kernel, its tests, its very modules.
+"""Repeat an earlier run with its target, its kernel, its tests and its built modules.
 
-A run's folder has all that it takes. What can no longer be had (a kernel that the archive has
-replaced) is said before anything is started.
+A run's folder has everything that this needs. What no longer exists (a kernel that the archive has
+replaced) is reported before anything starts.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from harness.report.live_view import LiveView
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """What is to be run, and in what it may differ from the first time, one line each."""
+    """The request of a repeated run, and its differences from the first run, one line each."""
 
     request: KernelTestRequest
     differences: tuple[str, ...]
@@ -29,9 +29,9 @@ def prepare(
 ) -> Replay:
     """Return the request that repeats a run, or only the test of one of its crashes.
 
-    `base` has settings, environment and options; `rebuild` takes the module as the tree has it
-    now instead of the run's own.
-    Raises: UsageError for a run or a crash that is not there, or a kernel that is not to be had.
+    `base` has settings, environment and options; `rebuild` builds the module from the current tree
+    instead of using the run's own.
+    Raises: UsageError for an unknown run or crash, or a kernel that is no longer available.
     """
     folder = run_folders.find(base.runs, run)
     earlier = run_report.load(folder)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a run has found so far, and the report that it ends in.
+"""The state of a run, and the report that it ends in.
 
-The one place of a run that changes while it goes on. It times stages and shows them, keeps what
-the suites and the witnesses said, and at the end writes every file of the run's folder.
+This is the one object of a run that changes while it goes on. It times and shows stages, keeps the
+results of suites and witnesses, and finally writes every file of the run's folder.
 """
 
 import time
@@ -32,9 +32,9 @@ _KERNEL_LOGS = "kernel-log"
 class RunRecord:
     """The state of one run.
 
-    `guests` are those that are gone, in their order. `guest_word` and `console_word` are what
-    these witnesses object to: "" is no objection. `accel` is that of a run without a guest of
-    ours, and `reports` are what a target that the user boots has kept.
+    `guests` are those that have ended, in order. `guest_word` and `console_word` are objections
+    of these witnesses, "" for none. `accel` is that of a run without a guest of the harness, and
+    `reports` are those that a target of the user has kept.
     """
 
     run_id: str
@@ -68,16 +68,16 @@ class RunRecord:
 
     @property
     def described(self) -> dict[str, str]:
-        """What people want to know of the run so far, in words."""
+        """Return the facts of the run so far for people, as text."""
         return {**self.provenance.described(), **self.facts}
 
     def keep(self, guest: GuestHistory) -> None:
-        """Take down what is known of a guest that ends."""
+        """Record what is known of a guest that ends."""
         self.guests.append(guest)
         self.console_word = ""
 
     def finish(self, error: HarnessError | None) -> RunReport:
-        """Return the report of the run, its files written."""
+        """Write the run's files and return its report."""
         last = self.guests[-1] if self.guests else None
         reports = (*self.reports, *(one for guest in self.guests for one in guest.reports))
         results, loose = run_report.apply_reports(self.outcome.results, reports)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run a suite to its end over as many guests as it takes.
+"""Run a suite to its end, with as many guests as that takes.
 
-A guest that comes to a bad end is explained (`crash`), replaced by another of its kind, and the
-tests that have no result yet go on there. A kernel that has complained is replaced, too.
+A guest that comes to a bad end is explained (`crash`) and replaced by another of the same kind;
+the tests without a result continue there. A kernel that has complained is replaced, too.
 """
 
 from dataclasses import replace
@@ -24,23 +24,23 @@ from harness.runs import debug_on_crash, suites
 from harness.runs.loaded_guest import LoadedGuest
 from harness.runs.suites import SuiteOutcome
 
-# What leaves the host able to go on with another guest.
+# After these errors the host can continue with another guest.
 _SURVIVABLE = (GuestCrashed, KernelComplained, TestOverdue, HypervisorDied, GuestLost)
 
-# Guests in a row in which no test came to a result: something other than the tests kills them.
+# After so many guests in a row without a result, something other than the tests kills them.
 _MOST_IDLE = 2
 
 
-# What the same end again and again makes of a run; 3, crashed, for all that are not here.
+# The exit code of a run that repeats the same end; causes that are not listed give 3, crashed.
 _EXIT_CODES = {Cause.OVERDUE: 1, Cause.QEMU: 4, Cause.UNREACHABLE: 4}
 
 
 class TooManyCrashes(HarnessError):
-    """Raised when the same crash has come as often in a row as the run allows."""
+    """Raised when the same crash has occurred as often in a row as the run allows."""
 
 
 def run_suite(spec: TestSpec, loaded: LoadedGuest) -> SuiteOutcome:
-    """Return the outcome of one suite; crashes on the way are in the run's record.
+    """Run one suite and return its outcome; crashes on the way are in the run's record.
 
     The outcome's error is what ended the suite for good, if anything did.
     """
@@ -57,7 +57,7 @@ def run_suite(spec: TestSpec, loaded: LoadedGuest) -> SuiteOutcome:
             listener=collected.listener,
             done=tuple(result.name for result in collected.results),
         )
-        # A later process that collects less than the first does not make the rest disappear.
+        # A later process may collect fewer tests than the first; the missing ones count as lost.
         planned = planned or outcome.planned
         error = outcome.error
         if error is not None and isinstance(error, _SURVIVABLE):
@@ -75,7 +75,7 @@ def run_suite(spec: TestSpec, loaded: LoadedGuest) -> SuiteOutcome:
 
 
 class _Results:
-    """The results of one suite over all its guests; those of announced crashes wait for them."""
+    """The results of one suite over all guests; results with an announced crash wait for it."""
 
     def __init__(self, loaded: LoadedGuest) -> None:
         self._record = loaded.record
@@ -104,7 +104,7 @@ class _Results:
 
 
 def _go_on(spec: TestSpec, loaded: LoadedGuest, outcome: SuiteOutcome) -> HarnessError | None:
-    """Explain the end of a guest and bring up the next; return why that is not possible, if so."""
+    """Explain the end of a guest and start the next; return an error if that is impossible."""
     error = outcome.error
     if error is None:
         return None
@@ -118,10 +118,10 @@ def _go_on(spec: TestSpec, loaded: LoadedGuest, outcome: SuiteOutcome) -> Harnes
 
 
 def _replace_guest(loaded: LoadedGuest) -> HarnessError | None:
-    """Bring up the next guest; return why there is none.
+    """Start the next guest; return why there is none.
 
-    That one guest is too slow to come up says something of the host, and nothing of a test: so
-    there is a second attempt.
+    A guest that is too slow to come up says something about the host and nothing about a test,
+    so there is a second attempt.
     """
     view = loaded.record.view
     view.note("another guest takes over")
@@ -129,7 +129,7 @@ def _replace_guest(loaded: LoadedGuest) -> HarnessError | None:
         try:
             loaded.renew()
         except GuestLost as error:
-            view.note(f"it did not come up, so one more: {error.message}")
+            view.note(f"the guest did not come up, so another one is started: {error.message}")
             loaded.renew()
     except HarnessError as error:
         return error
@@ -137,12 +137,12 @@ def _replace_guest(loaded: LoadedGuest) -> HarnessError | None:
 
 
 def _charged(outcome: SuiteOutcome) -> str:
-    """Return the test that was running; an earlier one's fault says its own test."""
+    """Return the test that was running, or "" when an earlier test caused the end."""
     return "" if isinstance(outcome.error, KernelComplained) else outcome.running
 
 
 def explain(loaded: LoadedGuest, error: HarnessError, *, test: str) -> Crash:
-    """Return the crash behind an error, kept in the run's record and shown."""
+    """Explain an error as a crash, show it, and keep it in the run's record."""
     record = loaded.record
     held_s = debug_on_crash.hand_over(loaded, error)
     number = len(record.crashes) + 1
@@ -169,7 +169,7 @@ def _of_report(loaded: LoadedGuest) -> str:
 
 
 def explain_rest(loaded: LoadedGuest) -> None:
-    """Explain what the kernel has reported in the last guest and nobody has looked at yet."""
+    """Explain the kernel reports of the last guest that no crash covers yet."""
     rest = loaded.session.watch.reports
     if rest:
         error = KernelComplained(f"the kernel reported: {rest[0].title}", evidence=rest[0].text)
@@ -177,7 +177,7 @@ def explain_rest(loaded: LoadedGuest) -> None:
 
 
 def _command(loaded: LoadedGuest, test: str) -> str:
-    """Return the command line that runs the test again, as far as one test does it."""
+    """Return the command line that runs the test again, as far as one test can."""
     request = loaded.request
     words = ["kernel-test"]
     words += [f"--target={request.target_name}"] if request.target_name else []
@@ -189,7 +189,7 @@ def _command(loaded: LoadedGuest, test: str) -> str:
 
 
 def _too_many(loaded: LoadedGuest, crash: Crash) -> HarnessError | None:
-    """Return an error when the last crashes were all the same one, and none was asked for."""
+    """Return an error when the last crashes were all the same and none was announced."""
     most = loaded.request.most_crashes
     record = loaded.record
     last = record.crashes[-most:] if most else []

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run one suite of tests and collect its results while somebody watches the guest.
+"""Run one suite of tests and collect its results while the guest is observed.
 
 A suite is a pytest process on the host, or a command in the guest; both print KTAP. The loop here
-looks at the guest between any two lines, so that a panic ends the suite at once and is charged to
-the test that was running, whatever the suite itself is doing at that moment.
+checks the guest between any two lines. So a panic ends the suite at once and is charged to the
+running test, whatever the suite itself is doing at that moment.
 """
 
 import json
@@ -38,13 +38,13 @@ from harness.systems.watched import Watched
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.2
 _PLANNED = "# harness: planned "
-# Written by pytest_plugin for a test that crashes the kernel on purpose.
+# pytest_plugin writes this for a test that crashes the kernel on purpose.
 _EXPECTS = "# harness: expects "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """Who hears of a suite while it goes on: a test begins, has a result, announces a crash."""
+    """The receiver of a suite's events: a test begins, has a result, announces a crash."""
 
     on_start: Callable[[str], None]
     on_result: Callable[[TestResult], None]
@@ -74,7 +74,7 @@ def run_suite(
     listener: Listener,
     done: Sequence[str] = (),
 ) -> SuiteOutcome:
-    """Return the outcome of one suite; it never raises for what the guest or a test does.
+    """Run one suite and return its outcome; no failure of the guest or a test raises.
 
     `done` are the tests that have a result already, from an earlier guest.
     """
@@ -136,11 +136,11 @@ class _Ledger:
 
     @property
     def running_for_s(self) -> float:
-        """How long the current test has been running; 0 between tests."""
+        """Return how long the current test has been running; 0 between tests."""
         return time.monotonic() - self._started_at if self._running else 0.0
 
     def postpone(self, seconds: float) -> None:
-        """Take time that a debugger held the guest off the running test's."""
+        """Exclude time in a debugger from the running time of the current test."""
         self._started_at += seconds
 
     @property
@@ -149,9 +149,9 @@ class _Ledger:
         return self._running
 
     def ended(self, error: HarnessError | None, *, log: Path | None = None) -> SuiteOutcome:
-        """Return the outcome; the test that was running gets a result of what ended it.
+        """Return the outcome; the test that was running gets a result from the suite's end.
 
-        One that only happened to run when an earlier test's fault came to light gets none.
+        A test that only ran when an earlier test's fault became visible gets no result.
         """
         running = self._running
         if running and not isinstance(error, KernelComplained):
@@ -167,7 +167,7 @@ class _Ledger:
 
     def _silence(self, log: Path | None) -> HarnessError | None:
         tail = log.read_text(errors="backslashreplace").splitlines()[-30:] if log else []
-        hint = f"what the suite wrote: {log}" if log else ""
+        hint = f"the suite's output is in {log}" if log else ""
         if self._bail:
             return GuestLost(f"{self._suite} bailed out: {self._bail}", hint=hint, evidence=tail)
         if not self.results:
@@ -288,7 +288,7 @@ def _pytest_process(
 
 
 def _queued(stream: Iterator[str]) -> Iterator[str | None]:
-    """Yield the lines of a blocking stream, and None when none came for a moment."""
+    """Yield the lines of a blocking stream, and None when no line came for a moment."""
     queue: Queue[str | None] = Queue()
 
     def read() -> None:

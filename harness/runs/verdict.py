@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From what the witnesses say to one word: passed, failed, crashed or lost.
+"""Decide the verdict of a run from its witnesses: passed, failed, crashed or lost.
 
-Pure. A run passes only when somebody says so: every planned test has a result, the guest itself
+Pure. A run passes only with positive evidence: every planned test has a result, the guest itself
 called its log clean, the console saw the planted line and a heartbeat, libvirt saw no event.
-Silence of any of them is never a pass.
+Silence of a witness is never a pass.
 """
 
 from collections.abc import Sequence

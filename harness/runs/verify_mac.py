@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`verify-on-mac`: the workflow on somebody's Mac, and a report of what that has shown.
+"""try the workflow on somebody's Mac and report which claims hold.
 
-A claim is shown only when its step has passed on that very Mac; what was not reached says so. The
-report carries who stands for it, the Mac, the build, and a checksum of what was loaded.
+A claim is shown only when its step has passed on that very Mac; a step that was not reached is
+reported as such. The report names the person who signs it, the Mac, the build, and a checksum of
+the loaded binary.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ _CONNECT_S = 30.0
 
 
 class Outcome(Enum):
-    """What a Mac has shown of a claim."""
+    """The outcome of a claim on a Mac."""
 
     SHOWN = "shown"
     FAILED = "FAILED"
@@ -40,7 +41,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One line of the table: what is claimed, and what became of it."""
+    """One line of the table: a claim and its outcome."""
 
     what: str
     outcome: Outcome = Outcome.NOT_REACHED
@@ -49,7 +50,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What is verified, and who stands for it (`name`)."""
+    """The target to verify, and the person who signs the report (`name`)."""
 
     loading: Loading
     settings: Settings
@@ -58,7 +59,7 @@ class Verification:
     report: Path
 
 
-# In the order in which they are tried: after one that fails, the rest is not reached.
+# The claims in the order in which they are tried. After a failure the rest is not reached.
 DEPS = "kernel-deps reads this release's settings"
 LOAD = "kernel-test-load: copied as root:wheel, loaded, the device is there"
 TESTS = "kernel-test: the tests for macOS pass"
@@ -68,15 +69,15 @@ CLAIMS = (DEPS, LOAD, TESTS, UNLOAD, RELOAD)
 
 
 def run(asked: Verification, say: Say) -> tuple[Claim, ...]:
-    """Return every claim with its outcome; the report is written when this returns.
+    """Try every claim and return all outcomes; the report is written when this returns.
 
-    Raises: UsageError when the target is no Mac, or nobody stands for the report.
+    Raises: UsageError when the target is no Mac, or no name is given.
     """
     target = asked.loading.target
     if target.system is not System.MACOS:
-        raise UsageError(f"{target.name} runs no macOS")
+        raise UsageError(f"{target.name} does not run macOS")
     if not asked.name:
-        raise UsageError("somebody has to stand for the report", hint="--name 'First Last'")
+        raise UsageError("a person has to sign the report", hint="--name 'First Last'")
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         mac = setup.examine(guest)
     steps: dict[str, Callable[[], str]] = {
@@ -98,7 +99,7 @@ def all_shown(claims: Sequence[Claim]) -> bool:
 
 
 def text(asked: Verification, mac: MacSystem, claims: Sequence[Claim]) -> str:
-    """Return the report."""
+    """Return the report as Markdown."""
     file = asked.loading.file
     info = bundle.info_of(file)
     binary = (file / "Contents" / "MacOS" / info.executable).read_bytes()
@@ -170,7 +171,7 @@ def _tests(asked: Verification) -> str:
 
 
 def _unload(asked: Verification) -> str:
-    """Load what the tests have left unloaded, and unload it once more."""
+    """Load the kext again after the tests, and unload it once more."""
     workflow.load(asked.loading, lambda _line: None)
     workflow.unload(asked.loading.target, asked.loading.spec)
     return ""

@@ -101,7 +101,7 @@ def test_restart_during_the_run_is_a_crash(make_case: MakeCase) -> None:
         case.mac.session = "another"
         life.asked_at = 0.0
 
-        with pytest.raises(GuestCrashed, match="started anew"):
+        with pytest.raises(GuestCrashed, match="rebooted during the run"):
             life.check()
 
 

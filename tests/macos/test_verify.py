@@ -93,8 +93,8 @@ def test_verification_without_name_or_mac_is_refused(make_case: MakeCase, tmp_pa
     linux = replace(case.target, system=System.LINUX)
     other = replace(case, loading=replace(case.loading, target=linux))
 
-    with pytest.raises(UsageError, match="stand for the report"):
+    with pytest.raises(UsageError, match="sign the report"):
         verify_mac.run(verification_of(case, tmp_path, name=""), case.say)
-    with pytest.raises(UsageError, match="runs no macOS"):
+    with pytest.raises(UsageError, match="does not run macOS"):
         verify_mac.run(verification_of(other, tmp_path, name="A Tester"), case.say)
     assert case.mac.commands == []

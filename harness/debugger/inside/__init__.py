@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What runs inside gdb and lldb, in their own Python: the standard library and nothing else.
+"""Code that runs inside gdb and lldb, in their own Python, with the standard library only.
 
-A running kernel is looked at through three things: memory (the debugger's), symbols (`elf`) and
-the layout of its structures (`btf`). What is built on them (`linux`, `commands`) is the same in
-both debuggers, and needs none to be tested.
+It reads a running kernel through three things: memory (the debugger's), symbols (`elf`) and
+the layout of structures (`btf`). The code above them (`linux`, `commands`) is the same in both
+debuggers, and its tests need no debugger.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where the members of a kernel's structures lie, from its BTF.
+"""Read the layout of a kernel's structures from its BTF.
 
-Read in half a second; DWARF takes a debugger half a minute.
+This takes half a second; a debugger needs half a minute for DWARF.
 
 Source: Documentation/bpf/btf.rst, "BTF Type and String Encoding".
 """
@@ -14,11 +14,11 @@ _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")
 _MEMBER = struct.Struct("<III")
 _ARRAY = struct.Struct("<III")
-# Kinds by number, and how many bytes follow each, as (fixed, for each of vlen).
+# The bytes that follow each kind of type, as (fixed, for each of vlen).
 _STRUCT, _UNION, _ARRAY_KIND, _POINTER = 4, 5, 3, 2
 _FOLLOWS = {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0),
             15: (0, 12), 17: (4, 0), 19: (0, 12)}  # fmt: skip
-# typedef, volatile, const, restrict, type tag: names for another type.
+# typedef, volatile, const, restrict, type tag: other names for a type.
 _ALIASES = {8, 9, 10, 11, 18}
 
 
@@ -31,7 +31,7 @@ class Member:
 
 
 class Btf:
-    """The types of one kernel. Raises ValueError for bytes that are no BTF."""
+    """The types of one kernel. Raises ValueError for bytes that are not BTF."""
 
     def __init__(self, data: bytes) -> None:
         magic, _, _, header, types_at, types_size, strings_at, _ = _HEADER.unpack_from(data)
@@ -58,7 +58,7 @@ class Btf:
         return self._size(self._structures[structure])
 
     def has(self, path: str) -> bool:
-        """Return whether there is such a member: kernels differ."""
+        """Return whether a structure has a member; kernels differ."""
         try:
             self.member(path)
         except KeyError:
@@ -103,7 +103,7 @@ class Btf:
         return None
 
     def _plain(self, number: int) -> int:
-        """Return the type behind its other names."""
+        """Return the type that a typedef or qualifier stands for."""
         while number:
             _, info, target = _TYPE.unpack_from(self._data, self._types[number])
             if info >> 24 & 0x1F not in _ALIASES:

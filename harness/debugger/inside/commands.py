@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The commands that both debuggers get: each a name, a help text, and lines from a View.
+"""The commands that both debuggers get: each has a name, a help text, and a function of a View.
 
-A module brings its own by a plugin file, whose `commands()` returns such commands.
+A module adds its own commands by a plugin file, whose `commands()` returns them.
 """
 
 import runpy
@@ -26,7 +26,7 @@ class Command:
 
 
 class CommandError(Exception):
-    """Raised for wrong arguments; the text is what the user reads."""
+    """Raised for wrong arguments; the user reads the text."""
 
 
 def _ps(view: View, arguments: Sequence[str]) -> Iterator[str]:
@@ -45,7 +45,7 @@ def _dmesg(view: View, arguments: Sequence[str]) -> Iterator[str]:
     try:
         count = int(arguments[0]) if arguments else _LOG_LINES
     except ValueError as error:
-        raise CommandError("lx-dmesg [LINES]: a number is expected; 0 is all") from error
+        raise CommandError("lx-dmesg [LINES]: a number is expected; 0 means all lines") from error
     yield from lines[-count:] if count else lines
 
 
@@ -65,7 +65,7 @@ def _modules(view: View, arguments: Sequence[str]) -> Iterator[str]:
 
 def _per_cpu(view: View, arguments: Sequence[str]) -> Iterator[str]:
     if not arguments:
-        raise CommandError("lx-per-cpu VARIABLE [BYTES]: which variable?")
+        raise CommandError("lx-per-cpu VARIABLE [BYTES]: a variable is expected")
     try:
         symbol = view.symbol(arguments[0])
         size = int(arguments[1]) if len(arguments) > 1 else 8
@@ -78,7 +78,7 @@ def _per_cpu(view: View, arguments: Sequence[str]) -> Iterator[str]:
 
 def _fault(view: View, arguments: Sequence[str]) -> Iterator[str]:
     if not arguments:
-        raise CommandError("lx-fault STACK_POINTER: where to look")
+        raise CommandError("lx-fault STACK_POINTER: an address is expected")
     values = linux.exception_registers(view, int(arguments[0], 0))
     if values is None:
         yield "no exception in kernel code on this stack"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Symbols, sections and build id of a 64-bit little-endian ELF file, read where they lie.
+"""Read symbols, sections and build id of a 64-bit little-endian ELF file in place.
 
-Not a general reader: what debugging a kernel needs of vmlinux and of modules, within a debugger's
-Python, where nothing can be installed.
+This is no general reader: it has what debugging a kernel needs of vmlinux and of modules, within a
+debugger's Python, where no package can be installed.
 Source: elf(5).
 """
 
@@ -33,7 +33,7 @@ class Section:
 
 
 class Image:
-    """An ELF file. Raises ValueError when it is none."""
+    """An ELF file. Raises ValueError for another kind of file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -97,7 +97,7 @@ class Image:
             raise KeyError(f"{self.path.name} has no symbol {name}") from error
 
     def code_symbols(self, prefix: str) -> list[tuple[int, int]]:
-        """Return start and end of every function whose name begins so."""
+        """Return start and end of every function whose name begins with this text."""
         return [
             (start, start + size)
             for start, size, name in self._symbols[1]

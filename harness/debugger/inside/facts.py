@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the command that starts a debugger tells the code within it: one JSON file."""
+"""The JSON file in which the command passes its facts to the code within the debugger."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ class Facts:
     """Where symbols are, and how the guest was found.
 
     `modules` are files with symbols by the module's name in the kernel (underscores), of every
-    module that is or may be loaded; `dead` means that the kernel does not go on, `booting` that
+    module that is or may be loaded; `dead` means that the kernel cannot continue, `booting` that
     it is not in memory yet.
     """
 
@@ -23,7 +23,7 @@ class Facts:
     booting: bool = False
 
     def write(self, file: Path) -> None:
-        """Store the facts."""
+        """Write the facts into a file."""
         file.write_text(json.dumps(asdict(self), default=str, indent=1) + "\n")
 
 
@@ -41,5 +41,5 @@ def read(file: Path) -> Facts:
 
 
 def kernel_name(file_name: str) -> str:
-    """Return a module's name as the kernel has it: dashes are underscores there."""
+    """Return a module's name as the kernel has it, with underscores instead of dashes."""
     return file_name.replace("-", "_")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Everything of ours that is gdb's own: memory, module symbols that follow loads, an unwinder.
+"""The code that depends on gdb: memory, module symbols that follow loads, an unwinder.
 
-Imported by the command file of debug_script, within gdb.
+The command file of harness.debugger.command_file imports it within gdb.
 """
 
 import traceback
@@ -16,12 +16,13 @@ from harness.debugger.inside.btf import Member
 from harness.debugger.inside.facts import Facts
 from harness.debugger.inside.view import View
 
-# Called with the finished module before its init; called before its memory is freed.
+# The kernel calls the first with the finished module before its init, and the second before
+# it frees the module's memory.
 _LOADING, _UNLOADING = "do_init_module", "free_module"
 
 
 class _Session:
-    """The symbols of modules, kept as the kernel has them."""
+    """Keeps gdb's symbols of modules in step with the kernel's list of modules."""
 
     def __init__(self, found: Facts) -> None:
         self.facts = found
@@ -29,7 +30,7 @@ class _Session:
         self._loaded: dict[str, int] = {}
 
     def add(self, module: linux.Module) -> None:
-        """Read a module's symbols at its addresses; one that is not known is left alone."""
+        """Read a module's symbols at its addresses; a module without a known file is ignored."""
         file = self.facts.modules.get(module.name)
         text = module.sections.get(".text")
         if file is None or text is None:
@@ -40,7 +41,7 @@ class _Session:
         self._loaded[module.name] = text
 
     def remove(self, name: str) -> None:
-        """Forget a module's symbols."""
+        """Remove a module's symbols."""
         text = self._loaded.pop(name, None)
         if text is not None:
             gdb.execute(f"remove-symbol-file -a {text:#x}", to_string=True)
@@ -52,7 +53,7 @@ class _Session:
 
 
 class _Hook(gdb.Breakpoint):  # type: ignore[misc]
-    """A silent breakpoint that calls and goes on."""
+    """A silent breakpoint that calls a function and continues."""
 
     def __init__(self, address: int, call: Callable[[int], None], kind: int) -> None:
         super().__init__(f"*{address:#x}", kind, internal=True)
@@ -60,7 +61,7 @@ class _Hook(gdb.Breakpoint):  # type: ignore[misc]
         self._call = call
 
     def stop(self) -> bool:
-        """Call with the function's first argument."""
+        """Call the function with the first argument of the kernel function; do not stop."""
         try:
             self._call(int(gdb.parse_and_eval("(unsigned long)$rdi")))
         except (gdb.error, OSError, KeyError):
@@ -69,7 +70,7 @@ class _Hook(gdb.Breakpoint):  # type: ignore[misc]
 
 
 class _Command(gdb.Command):  # type: ignore[misc]
-    """One of our commands as gdb's."""
+    """A command of the harness as a gdb command."""
 
     def __init__(self, command: commands.Command, session: _Session) -> None:
         self.__doc__ = command.help
@@ -78,7 +79,7 @@ class _Command(gdb.Command):  # type: ignore[misc]
         self._session = session
 
     def invoke(self, argument: str, _from_tty: bool) -> None:  # noqa: FBT001
-        """Run it and write its lines."""
+        """Run the command and write its lines."""
         words = gdb.string_to_argv(argument)
         if self._command.name == "lx-fault" and not words:
             words = [str(int(gdb.parse_and_eval("(unsigned long)$rsp")))]
@@ -92,7 +93,7 @@ class _Command(gdb.Command):  # type: ignore[misc]
 
 
 class _FrameId:
-    """What gdb tells frames apart by."""
+    """The value by which gdb distinguishes frames."""
 
     def __init__(self, sp: gdb.Value, pc: gdb.Value) -> None:
         self.sp = sp
@@ -100,9 +101,9 @@ class _FrameId:
 
 
 class _ExceptionUnwinder(Unwinder):  # type: ignore[misc]
-    """Goes through the entry code of exceptions, which has no call frame information.
+    """Unwinds through the entry code of exceptions, which has no call frame information.
 
-    There the stack pointer is at the pt_regs of what was interrupted.
+    In that code the stack pointer is at the pt_regs of the interrupted code.
     """
 
     def __init__(self, view: View) -> None:
@@ -116,7 +117,7 @@ class _ExceptionUnwinder(Unwinder):  # type: ignore[misc]
         self._ranges = [(start + view.slide, end + view.slide) for start, end in ranges]
 
     def __call__(self, frame: gdb.PendingFrame) -> gdb.UnwindInfo | None:
-        """Return the registers of what was interrupted, for a frame in entry code."""
+        """Return the registers of the interrupted code for a frame in entry code."""
         pc, sp = frame.read_register("rip"), frame.read_register("rsp")
         here = int(pc) & (1 << 64) - 1
         if not any(start < here <= end for start, end in self._ranges):
@@ -163,7 +164,7 @@ def _global(module: str, name: str) -> int:
 
 
 def _show_exceptions(view: View) -> None:
-    """Move each CPU's frame 0 to the exception that it died of; the guard puts it back."""
+    """Move each CPU's frame 0 to the exception that killed it; the guard undoes this later."""
     chosen = gdb.selected_thread()
     for thread in gdb.selected_inferior().threads():
         thread.switch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a Linux kernel's memory says: modules, tasks, log, the registers at an exception.
+"""Read a Linux kernel's memory: modules, tasks, log, the registers at an exception.
 
 Source: the named structures of Linux 5.10 to 6.12; where they differ, the layout decides.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from harness.debugger.inside.view import View
 
-# Attributes of a section are as many as it has sections; no module has more.
+# A section has as many attributes as the module has sections; no module has more than this.
 _SECTIONS_MAX = 512
 # enum module_state of include/linux/module.h.
 _MODULE_LIVE = 0
@@ -44,10 +44,10 @@ class Module:
 
 
 def placed(module: Module) -> dict[str, int]:
-    """Return the sections that symbols are for, with where they are.
+    """Return the sections that symbols are for, with their addresses.
 
-    The init code of a live module is gone and its memory may be another's: it is put where
-    nothing can ever be, so that a breakpoint in it harms nobody.
+    The init code of a live module was freed and its memory may be in use again. It is placed at an
+    address that is never mapped, so that a breakpoint in it harms nobody.
     """
     live = module.state == _MODULE_LIVE
     return {
@@ -165,11 +165,11 @@ def _record(view: View, info: int, text: int) -> Iterator[str]:
 
 
 def exception_registers(view: View, stack_pointer: int) -> dict[str, int] | None:
-    """Return the registers at the innermost exception in kernel code on a stack; None without.
+    """Return the registers at the innermost exception in kernel code on a stack, or None.
 
-    A struct pt_regs is known by its last five words: code, the kernel's segments, flags with
-    their fixed bit, and a stack pointer that is its own end: there the CPU began to push.
-    Exceptions with a stack of their own (NMI, double fault) are not found by it.
+    A struct pt_regs is recognized by its last five words: code, the kernel's segments, flags with
+    their fixed bit, and a stack pointer to its own end, where the CPU began to push.
+    Exceptions with a stack of their own (NMI, double fault) are not found in this way.
     """
     data = b""
     while len(data) < _STACK_BYTES:

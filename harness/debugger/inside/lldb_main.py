@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Everything of ours that is lldb's own: memory, module symbols that follow loads, commands.
+"""The code that depends on lldb: memory, module symbols that follow loads, commands.
 
-Imported by the command file of debug_script, within lldb.
+The command file of harness.debugger.command_file imports it within lldb.
 """
 
 import sys
@@ -21,7 +21,7 @@ _LOADING, _UNLOADING = "do_init_module", "free_module"
 
 
 class Session:
-    """The symbols of modules, kept as the kernel has them."""
+    """Keeps lldb's symbols of modules in step with the kernel's list of modules."""
 
     def __init__(self, debugger: Any, found: Facts) -> None:
         self.debugger = debugger
@@ -41,7 +41,7 @@ class Session:
         return self.debugger.GetSelectedTarget()
 
     def add(self, module: linux.Module) -> None:
-        """Put a module's symbols at its addresses; one that is not known is left alone."""
+        """Place a module's symbols at its addresses; a module without a known file is ignored."""
         file = self.facts.modules.get(module.name)
         if file is None:
             return
@@ -53,18 +53,18 @@ class Session:
                 self.target.SetSectionLoadAddress(section, address)
 
     def remove(self, name: str) -> None:
-        """Forget a module's symbols."""
+        """Remove a module's symbols."""
         for image in list(self._images(name)):
             self.target.ClearModuleLoadAddress(image)
             self.target.RemoveModule(image)
 
     def add_all(self) -> None:
-        """Put the symbols of every module that is loaded now."""
+        """Place the symbols of every module that is loaded now."""
         for module in linux.modules(self.view):
             self.add(module)
 
     def hook(self, function: str, call: Callable[[int], None]) -> None:
-        """Call with a function's first argument whenever the kernel comes there."""
+        """Call a function with the first argument whenever the kernel reaches a function."""
         breakpoint_ = self.target.BreakpointCreateByAddress(self.view.symbol(function))
         breakpoint_.AddName("harness")
         self.hooks[breakpoint_.GetID()] = call
@@ -104,12 +104,12 @@ class Session:
         raise KeyError(f"no {name} of module {module}: is it loaded?")
 
 
-# lldb calls functions by their name, so what they need lies here.
+# lldb calls functions by their name, so their state must be in this module.
 _SESSIONS: list[Session] = []
 
 
 def reached(frame: Any, location: Any, _internal: Any) -> bool:
-    """Do what a hook is for; the kernel goes on (lldb stops unless this is False)."""
+    """Run a hook's function; return False, so that lldb lets the kernel continue."""
     call = _SESSIONS[-1].hooks[location.GetBreakpoint().GetID()]
     try:
         call(frame.FindRegister("rdi").GetValueAsUnsigned())
@@ -119,7 +119,7 @@ def reached(frame: Any, location: Any, _internal: Any) -> bool:
 
 
 def _make(command: commands.Command, session: Session) -> type:
-    """Return lldb's kind of class for one of our commands."""
+    """Return a class that lldb accepts for one of the harness's commands."""
 
     class _Command:
         def __init__(self, _debugger: Any, _internal: Any) -> None:
@@ -145,7 +145,7 @@ def _make(command: commands.Command, session: Session) -> type:
 
 
 def _show_exceptions(session: Session) -> None:
-    """Move each CPU's frame 0 to the exception that it died of; the guard puts it back."""
+    """Move each CPU's frame 0 to the exception that killed it; the guard undoes this later."""
     process = session.target.GetProcess()
     chosen = process.GetSelectedThread()
     for thread in process.threads:
@@ -163,7 +163,7 @@ def _show_exceptions(session: Session) -> None:
 
 
 def _in_thread(session: Session, thread: Any, command: str) -> None:
-    """Run a command in a thread: without that it is run where `script` was typed."""
+    """Run a command in a thread, because lldb would otherwise run it where `script` was typed."""
     result = lldb.SBCommandReturnObject()
     context = lldb.SBExecutionContext(thread.GetFrameAtIndex(0))
     session.debugger.GetCommandInterpreter().HandleCommand(command, context, result)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A kernel as seen through memory, symbols and layouts: numbers, strings, lists, per-CPU data."""
+"""A kernel through its memory, symbols and layouts: numbers, strings, lists, per-CPU data."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -18,7 +18,7 @@ class View:
     """A stopped kernel.
 
     `memory` reads the kernel's virtual memory and raises OSError where nothing is mapped. `slide`
-    is what KASLR added. `member_of` finds members of types that are not the kernel's own (a
+    is the offset of KASLR. `member_of` finds members of types that are not the kernel's own (a
     module's), from the debugger's DWARF; KeyError where there are none. `global_of` does so for
     the addresses of a module's variables.
     """
@@ -65,11 +65,11 @@ class View:
         return self._global_of(module, name)
 
     def read(self, address: int, size_bytes: int) -> bytes:
-        """Return memory; OSError where nothing is mapped."""
+        """Return the bytes at an address; OSError where nothing is mapped."""
         return self._memory(address & _MASK, size_bytes)
 
     def number(self, address: int, size_bytes: int = 8, *, signed: bool = False) -> int:
-        """Return a little-endian number."""
+        """Return the little-endian number at an address."""
         return int.from_bytes(self.read(address, size_bytes), "little", signed=signed)
 
     def field(self, base: int, path: str, *, signed: bool = False) -> int:
@@ -82,7 +82,7 @@ class View:
         return base + self.member(path).offset_bytes
 
     def string(self, address: int, max_bytes: int = 256) -> str:
-        """Return a C string of at most so many bytes."""
+        """Return the C string at an address, up to a number of bytes."""
         data = b""
         while len(data) < max_bytes and b"\0" not in data:
             step = min(_STRING_STEP - (address + len(data)) % _STRING_STEP, max_bytes - len(data))
@@ -116,6 +116,6 @@ class View:
         return address + self.number(self.symbol("__per_cpu_offset") + 8 * cpu) & _MASK
 
     def is_text(self, address: int) -> bool:
-        """Return whether an address is code of the kernel, or where modules are."""
+        """Return whether an address is code of the kernel, or in the area of modules."""
         start, end = self.symbol("_stext"), self.symbol("_etext")
         return start <= address < end or address >= _MODULES_AT

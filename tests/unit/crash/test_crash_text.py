@@ -10,7 +10,7 @@ from tests.unit.crashes import crash, report
 
 FULL = crash(
     blame=Blame.MODULE,
-    blame_why="osq_break [osq] is where it happened",
+    blame_why="it happened in osq_break [osq]",
     source=("  6 | {", "> 7 | \t*p = 1;"),
     witnesses=(Witness(name="libvirt", after_s=0.0, words="the guest crashed"),),
     last_lines=("[    1.000000] before it",),
@@ -31,7 +31,7 @@ def test_the_screen_answers_every_question() -> None:
         "> 7 |",
         "t::one",
         "sh (pid 7), CPU 1",
-        "module: osq_break [osq] is where it happened",
+        "module: it happened in osq_break [osq]",
         "vfs_write (fs/read_write.c:584)",
         "kernel panic: Fatal exception",
         "before it",

@@ -222,7 +222,7 @@ def test_a_plugin_adds_its_commands(tmp_path: Path, program: Path) -> None:
     view = View(memory({}), program, 0)
     with pytest.raises(commands.CommandError, match="is loaded"):
         list(every["osq-ring"].run(view, ()))
-    with pytest.raises(commands.CommandError, match="which variable"):
+    with pytest.raises(commands.CommandError, match="a variable is expected"):
         list(every["lx-per-cpu"].run(view, ()))
     assert all(one.help.splitlines()[0].endswith(".") for one in every.values())
     file = tmp_path / "facts.json"

@@ -81,7 +81,7 @@ def test_a_guests_stub_is_opened_by_hand(
 @pytest.mark.parametrize("kdk", [None, Path("/nowhere")])
 def test_without_a_debug_kit_there_are_no_symbols(target: RemoteSpec, kdk: Path | None) -> None:
     """It is asked for, and a folder that is none is named."""
-    with pytest.raises(UsageError, match=r"kdk is not said|no Kernel Debug Kit"):
+    with pytest.raises(UsageError, match=r"kdk is not set|not a Kernel Debug Kit"):
         on_target.kernel_of(replace(target, kdk=kdk))
 
 

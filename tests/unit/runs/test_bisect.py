@@ -136,7 +136,7 @@ def test_another_crash_is_not_this_one(tmp_path: Path) -> None:
     """A commit is judged by the signature, not by how its run ended."""
     other = report_of(tmp_path, crashes=(crash(signature="ffffffffffff", title="another"),))
 
-    assert bisect.judge(report_of(tmp_path), SIGNATURE) == ("bad", "the crash is there")
+    assert bisect.judge(report_of(tmp_path), SIGNATURE) == ("bad", "the run shows the crash")
     assert bisect.judge(other, SIGNATURE) == ("good", "another crash: another")
     lost = replace(other, verdict=Verdict.LOST, reason="no guest", crashes=())
     assert bisect.judge(lost, SIGNATURE) == ("skip", "no guest")

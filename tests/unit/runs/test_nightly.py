@@ -94,7 +94,7 @@ def test_a_cell_that_does_not_end_is_lost(tmp_path: Path, monkeypatch: pytest.Mo
 
     found = list(nightly.run(settings(tmp_path), long=False, deadline_s=1.0))
 
-    assert {one.reason for _, one in found} == {"not finished after 1 s"}
+    assert {one.reason for _, one in found} == {"the cell did not finish within 1 s"}
 
 
 def test_the_files_name_every_cell(tmp_path: Path) -> None:
