@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest with the module loaded, for tests that debug it; and one that they may crash."""
+"""A guest with the module loaded for debugger tests, and one that they may crash."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def invoke(*words: str, deadline_s: float = 60) -> "subprocess.CompletedProcess[str]":
-    """Return how a command of the project ended."""
+    """Run a command of the project and return its result."""
     return subprocess.run(
         [sys.executable, "-m", "invoke", *words],
         cwd=PROJECT,
@@ -44,7 +44,7 @@ def standing() -> Iterator[GuestEntry]:
 
 @pytest.fixture(scope="session")
 def shared() -> Iterator[GuestEntry]:
-    """Give a guest that tests share, each leaving it as it was."""
+    """Give a guest that tests share; each test restores its state."""
     yield from _standing()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A debugger on a pseudo-terminal, as a person has it: the real command, typed at."""
+"""A debugger on a pseudo-terminal, started and used by the real command."""
 
 import os
 import re
@@ -26,7 +26,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @contextmanager
 def ended(process: "subprocess.Popen[AnyStr]") -> "Iterator[subprocess.Popen[AnyStr]]":
-    """Wait for the end of a command, and kill it when the test has failed before."""
+    """Wait for the end of a command, and kill it if the test has failed."""
     with process:
         try:
             yield process
@@ -44,14 +44,14 @@ class Terminal:
         self._prompt = _PROMPTS[debugger]
 
     def stopped(self) -> str:
-        """Return what was said up to the prompt after the kernel's next stop.
+        """Return the output up to the prompt after the kernel's next stop.
 
         Only lldb gives a prompt while the kernel runs, too.
         """
         return self.ready(after=_STOP)
 
     def ready(self, deadline_s: float = DEADLINE_S, *, after: str = "") -> str:
-        """Return what was said up to a prompt that nothing follows.
+        """Return the output up to a prompt that nothing follows.
 
         Echoes of typed commands and of command files hold prompts, too.
         """
@@ -72,16 +72,16 @@ class Terminal:
         return self.ready(deadline_s)
 
     def tell(self, command: str) -> None:
-        """Type a command that does not come back by itself."""
+        """Type a command that does not return to the prompt by itself."""
         self.child.sendline(command)
 
     def interrupt(self) -> str:
-        """Press Ctrl-C and return what follows."""
+        """Press Ctrl-C and return the output after it."""
         self.child.sendintr()
         return self.stopped()
 
     def leave(self) -> None:
-        """Type quit; what started the debugger goes on."""
+        """Type quit; the command that started the debugger continues."""
         self.child.sendline("quit")
         # Only lldb asks whether it may.
         if self.debugger == "lldb":
@@ -89,7 +89,7 @@ class Terminal:
             self.child.sendline("y")
 
     def end(self, deadline_s: float = DEADLINE_S) -> tuple[str, int | None]:
-        """Return what is said until the command has ended, and its exit status."""
+        """Wait for the command to end; return its output and exit status."""
         self.child.expect(pexpect.EOF, timeout=deadline_s)
         said = self.child.before
         self.child.close()
@@ -108,7 +108,7 @@ class Terminal:
 
 @contextmanager
 def attached(debugger: str, *options: str) -> Iterator[Terminal]:
-    """Give a debugger at its first prompt; it is gone at the end."""
+    """Give a debugger at its first prompt; it is ended with the block."""
     with started(debugger, "debug-attach", "--debugger", debugger, *options) as terminal:
         terminal.ready()
         if debugger == "gdb":
@@ -118,7 +118,7 @@ def attached(debugger: str, *options: str) -> Iterator[Terminal]:
 
 @contextmanager
 def started(debugger: str, *words: str) -> Iterator[Terminal]:
-    """Give a command that will hand the terminal to a debugger; it is gone at the end."""
+    """Give a command that will hand over the terminal; it is ended with the block."""
     environment = {**os.environ, "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
     child = pexpect.spawn(
         sys.executable,

@@ -45,12 +45,12 @@ def in_background(guest: Guest, command: str) -> threading.Thread:
 
 
 def beats(life: GuestEntry) -> int:
-    """Return how often the guest's kernel has said that it runs."""
+    """Return the number of the guest kernel's heartbeats on the console."""
     return (life.run / "qemu-console.log").read_text(errors="replace").count("harness-heartbeat")
 
 
 def runs_on(life: GuestEntry) -> bool:
-    """Return whether the guest's kernel beats, within a few seconds."""
+    """Return whether the guest's kernel beats within a few seconds."""
     before, end = beats(life), time.monotonic() + 15
     while time.monotonic() < end:
         if beats(life) > before:
@@ -60,7 +60,7 @@ def runs_on(life: GuestEntry) -> bool:
 
 
 def text_of(modules: str, name: str) -> int:
-    """Return where lx-modules says that a module's code is."""
+    """Return a module's code address as lx-modules shows it."""
     match = re.search(rf"^{name}\s+\S+\s+\.text (0x[0-9a-f]+)", modules, re.MULTILINE)
     assert match, modules
     return int(match[1], 16)
@@ -69,7 +69,7 @@ def text_of(modules: str, name: str) -> int:
 @BOTH
 @pytest.mark.short
 def test_a_function_of_the_module_is_hit(debugger: str, shared: GuestEntry, ssh: Guest) -> None:
-    """By name, from a real exec: lines, locals, kernel frames, steps, CPUs; then it runs on."""
+    """A breakpoint in the module is hit with lines, locals and frames; the guest then runs."""
     with (
         ssh.popen("exec osqtail > /dev/null"),
         attached(debugger, f"--run={shared.run_id}", "--break=osq_ring_reserve") as terminal,
@@ -100,7 +100,7 @@ def test_a_function_of_the_module_is_hit(debugger: str, shared: GuestEntry, ssh:
 
 @BOTH
 def test_symbols_follow_the_modules(debugger: str, shared: GuestEntry, ssh: Guest) -> None:
-    """Stopped in the init of a module that was not loaded, of another one, and of it again."""
+    """A breakpoint in a module's init is hit at each load, with its symbols at the new address."""
     ssh.run("rmmod osq", deadline_s=30)
     loads = (
         "insmod /run/harness/osq.ko",
@@ -137,7 +137,7 @@ def test_symbols_follow_the_modules(debugger: str, shared: GuestEntry, ssh: Gues
 
 @BOTH
 def test_kernel_commands_have_help_and_answers(debugger: str, shared: GuestEntry) -> None:
-    """Tasks, log, modules, per-CPU variables: the same words in both debuggers."""
+    """Both debuggers print tasks, log, modules and per-CPU variables in the same words."""
     with attached(debugger, f"--run={shared.run_id}") as terminal:
         tasks = terminal.ask("lx-ps")
         log = terminal.ask("lx-dmesg 3")
@@ -175,7 +175,7 @@ def test_ctrl_c_stops_and_quit_lets_go(debugger: str, shared: GuestEntry) -> Non
 
 @BOTH
 def test_a_killed_debugger_leaves_a_running_guest(debugger: str, shared: GuestEntry) -> None:
-    """SIGKILL to debugger and command: the guard puts the guest back, breakpoints included."""
+    """After SIGKILL to debugger and command the guard resumes the guest without breakpoints."""
     with attached(debugger, f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
         terminal.tell("continue")
         terminal.stopped()
@@ -190,7 +190,7 @@ def test_a_killed_debugger_leaves_a_running_guest(debugger: str, shared: GuestEn
 
 
 def test_a_second_debugger_is_refused(shared: GuestEntry) -> None:
-    """It is told who is there, and neither guest nor first debugger notices."""
+    """A second debugger gets the name of the first, and nobody else notices."""
     with attached("gdb", f"--run={shared.run_id}") as terminal:
         second = invoke("debug-attach", f"--run={shared.run_id}", "--command=info threads")
         threads = terminal.ask("info threads")
@@ -222,7 +222,7 @@ def test_no_port_is_opened(shared: GuestEntry) -> None:
 
 
 def test_a_vmlinux_of_another_build_is_refused(shared: GuestEntry, tmp_path: Path) -> None:
-    """By its build id; the guest is not touched."""
+    """A vmlinux with another build id is refused, and the guest is not touched."""
     release = shared_session.read(shared.run / "session.json").build.release
     cached = kernel_symbols.of_release(release, config.environment().cache)[0].reduced
     image = Image(cached)
@@ -246,7 +246,7 @@ def test_a_vmlinux_of_another_build_is_refused(shared: GuestEntry, tmp_path: Pat
 
 
 def test_a_guest_that_is_not_there_is_named() -> None:
-    """With the guests that there are."""
+    """The error for an unknown guest lists the existing ones."""
     done = invoke("debug-attach", "--run=no-such-run", "--command=bt")
 
     assert done.returncode == 2
@@ -271,7 +271,7 @@ def test_the_prompt_is_there_within_seconds(debugger: str, shared: GuestEntry) -
 
 @BOTH
 def test_twenty_rounds_leave_no_trace(debugger: str, shared: GuestEntry) -> None:
-    """Attach and leave, again and again: each works, and the guest runs on after each."""
+    """Each of twenty rounds of attach and quit works, and the guest runs after each."""
     command = "--command=info threads" if debugger == "gdb" else "--command=thread list"
     for _ in range(ROUNDS):
         done = invoke("debug-attach", f"--run={shared.run_id}", f"--debugger={debugger}", command)
@@ -282,7 +282,7 @@ def test_twenty_rounds_leave_no_trace(debugger: str, shared: GuestEntry) -> None
 
 @BOTH
 def test_break_at_boot(debugger: str) -> None:
-    """A guest that stands at its first instruction stops in start_kernel."""
+    """A guest that is stopped at its first instruction stops in start_kernel."""
     with attached(debugger, "--break-at-boot", "--break=start_kernel") as terminal:
         terminal.tell("continue")
         stop = terminal.stopped()
@@ -294,7 +294,7 @@ def test_break_at_boot(debugger: str) -> None:
 
 
 def test_a_crashed_guest_shows_the_guilty_line(standing: GuestEntry) -> None:
-    """Frame 0 is where it went wrong, in both debuggers, and the guest stays as it died."""
+    """Frame 0 is the faulting line in both debuggers, and the guest stays dead."""
     with Guest.connect(standing.endpoint, deadline_s=40, alive=lambda: None) as guest:
         guest.run(
             "insmod /run/harness/osq_test.ko i_know_this_is_a_test=1; cat > /tmp/crash.pl",

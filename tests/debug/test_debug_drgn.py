@@ -22,7 +22,7 @@ _NO_STACK = "it ran on while it was looked at|in user mode"
 
 
 def drgn(life: GuestEntry, *commands: str) -> "subprocess.CompletedProcess[str]":
-    """Return what drgn says to commands."""
+    """Return the output of drgn for these commands."""
     words = [f"--command={one}" for one in commands]
     return invoke("debug-attach", f"--run={life.run_id}", "--drgn", *words)
 
@@ -36,7 +36,7 @@ def stack_of(text: str, cpu: int) -> str:
 
 @pytest.mark.short
 def test_all_cpus_without_stopping_the_guest(shared: GuestEntry) -> None:
-    """Whole stacks with lines and variables, the driver's state; QEMU runs it all the time."""
+    """Whole stacks and the driver's state are shown while QEMU keeps running."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--drgn"]
     line += ["--command=cpus()", "--command=%osq", "--command=prog['init_task'].comm.string_()"]
     cache = config.environment().cache / "libvirt"
@@ -68,7 +68,7 @@ def test_all_cpus_without_stopping_the_guest(shared: GuestEntry) -> None:
 
 
 def test_a_busy_cpu_is_caught_whole_or_not_shown(shared: GuestEntry, ssh: Guest) -> None:
-    """What runs in the kernel is seen down to its system call; half a stack never."""
+    """A stack in the kernel is shown down to its system call or not at all."""
     with ssh.popen(BUSY):
         said = [drgn(shared, "cpus()").stdout for _ in range(3)]
         ssh.run("pkill dd", deadline_s=30)
@@ -82,7 +82,7 @@ def test_a_busy_cpu_is_caught_whole_or_not_shown(shared: GuestEntry, ssh: Guest)
 
 
 def test_beside_a_debugger_that_holds_the_guest(shared: GuestEntry) -> None:
-    """It asks nobody: what gdb has stopped is seen standing still."""
+    """A guest that gdb has stopped can be read, too."""
     with attached("gdb", f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
         terminal.tell("continue")
         terminal.stopped()
@@ -95,7 +95,7 @@ def test_beside_a_debugger_that_holds_the_guest(shared: GuestEntry) -> None:
 
 
 def test_what_would_stop_the_guest_is_refused(shared: GuestEntry, tmp_path: Path) -> None:
-    """A breakpoint, and a file that is not this kernel's: exit code 2, the reason, no change."""
+    """A breakpoint and a foreign vmlinux give exit code 2, a reason and no change."""
     stops = invoke("debug-attach", f"--run={shared.run_id}", "--drgn", "--break=schedule")
     junk = tmp_path / "vmlinux"
     junk.write_bytes(b"nothing")

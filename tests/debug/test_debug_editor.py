@@ -87,7 +87,7 @@ def written(path: Path) -> dict[str, Any]:
 
 
 def debugged(adapter: Adapter, ssh: Guest) -> None:
-    """Do what an editor does: attach by nothing, stop in a function that a real exec enters."""
+    """Act as an editor: attach by an empty request and stop in a function that an exec enters."""
     adapter.ask("initialize", adapterID="lldb-dap")
     adapter.ask("attach")
     adapter.event("initialized")
@@ -115,7 +115,7 @@ def debugged(adapter: Adapter, ssh: Guest) -> None:
 
 @contextmanager
 def listening(ssh: Guest) -> Iterator[None]:
-    """Have the driver make a record of every exec in the guest."""
+    """Let the driver make a record of every exec in the guest."""
     with ssh.popen("exec osqtail > /dev/null"):
         ssh.run("until pgrep -x osqtail; do sleep 0.1; done", deadline_s=30)
         try:
@@ -125,7 +125,7 @@ def listening(ssh: Guest) -> Iterator[None]:
 
 
 def test_dap_on_standard_input_and_output(shared: GuestEntry, ssh: Guest) -> None:
-    """A function breakpoint, a stack with lines and variables; the guest runs on."""
+    """A function breakpoint gives a stack with lines and variables; the guest then runs."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with (
         listening(ssh),
@@ -146,7 +146,7 @@ def test_dap_on_standard_input_and_output(shared: GuestEntry, ssh: Guest) -> Non
 
 
 def test_dap_on_a_port(shared: GuestEntry, ssh: Guest) -> None:
-    """Two editors one after the other, on loopback only; after Ctrl-C nobody listens."""
+    """Two editors connect one after the other on loopback, and Ctrl-C closes the port."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}"]
     with ended(
         subprocess.Popen(
@@ -180,7 +180,7 @@ def test_dap_on_a_port(shared: GuestEntry, ssh: Guest) -> None:
 
 
 def test_an_editor_that_is_killed_leaves_a_running_guest(shared: GuestEntry) -> None:
-    """Its end of the pipe closes in the middle of a session."""
+    """When the editor's pipe closes within a session, the guest runs."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with ended(
         subprocess.Popen(line, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -198,7 +198,7 @@ def test_an_editor_that_is_killed_leaves_a_running_guest(shared: GuestEntry) -> 
 
 
 def test_lldb_dap_debugs_the_guest(shared: GuestEntry) -> None:
-    """Two threads with stacks; the guest runs on after it, and Ctrl-C removes every trace."""
+    """Threads have stacks, the guest runs afterwards, and Ctrl-C removes every trace."""
     LAUNCH.unlink(missing_ok=True)
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--vscode"]
     command = subprocess.Popen(line, cwd=PROJECT, stderr=subprocess.PIPE)

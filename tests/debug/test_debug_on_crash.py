@@ -26,7 +26,7 @@ END_S = 300
 
 @pytest.fixture
 def run() -> Iterator[Path]:
-    """Give the folder of a run that is to be made, removed at the end."""
+    """Give the folder of a run that a test makes; it is removed at the end."""
     folder = RUNS / f"debug-on-crash-{time.time_ns():x}"
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -34,7 +34,7 @@ def run() -> Iterator[Path]:
 
 @pytest.mark.parametrize("debugger", ["gdb", "lldb"])
 def test_two_crashes_are_debugged_and_explained(debugger: str, run: Path) -> None:
-    """Each stops at its guilty line; after quit it is explained, and the next test has a guest."""
+    """Each crash stops at its line, is explained after quit, and the next test gets a guest."""
     tests = "a_fault and (null or divide)"
     options = ("--debug-on-crash", f"--debugger={debugger}", f"--run-id={run.name}", "-k", tests)
     with started(debugger, "kernel-test", "--crash-tests", *options) as terminal:
@@ -66,7 +66,7 @@ def test_two_crashes_are_debugged_and_explained(debugger: str, run: Path) -> Non
 
 
 def test_without_a_terminal_nothing_starts(run: Path) -> None:
-    """It is said at once: no build, no guest, no folder of a run."""
+    """Without a terminal the error comes before build, guest and folder."""
     done = invoke("kernel-test", "--debug-on-crash", f"--run-id={run.name}")
 
     assert done.returncode == 2

@@ -83,7 +83,7 @@ def machine(request: pytest.FixtureRequest, kernel: Path) -> FakeKernel:
 
 @needs_lldb
 def test_lldb_debugs_over_kdp(machine: FakeKernel, kernel: Path, tmp_path: Path) -> None:
-    """Backtrace by symbol and line, breakpoint hit, step, locals, memory, registers, detach."""
+    """Symbols, breakpoints, steps, locals, memory, registers and detach work over KDP."""
     said = debugged(
         machine,
         lldb(
@@ -117,7 +117,7 @@ def test_lldb_debugs_over_kdp(machine: FakeKernel, kernel: Path, tmp_path: Path)
 
 @needs_lldb
 def test_lldb_does_not_notice_a_lossy_wire(kernel: Path, tmp_path: Path) -> None:
-    """With one packet in ten lost each way the breakpoint is hit all the same, and taken out."""
+    """With a tenth of all packets lost the breakpoint is still hit and removed."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     said = debugged(
@@ -133,7 +133,7 @@ def test_lldb_does_not_notice_a_lossy_wire(kernel: Path, tmp_path: Path) -> None
 
 @needs_lldb
 def test_a_kernel_survives_an_lldb_that_quits(kernel: Path, tmp_path: Path) -> None:
-    """Batch mode ends with a kill; that lets the kernel go, its breakpoints taken out."""
+    """The kill of lldb's batch mode lets the kernel go on without breakpoints."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     debugged(machine, lldb(kernel, "breakpoint set -n ring_reserve"), tmp_path, Faults())
@@ -143,7 +143,7 @@ def test_a_kernel_survives_an_lldb_that_quits(kernel: Path, tmp_path: Path) -> N
 
 @needs_lldb
 def test_the_command_does_all_of_it(kernel: Path) -> None:
-    """Slide, symbols and breakpoints from `invoke debug-attach --via kdp`; the kernel goes on."""
+    """The command sets slide, symbols and breakpoints over KDP, and the kernel goes on."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     with StubServer(machine) as stub:
@@ -160,7 +160,7 @@ def test_the_command_does_all_of_it(kernel: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong(kernel: Path) -> None:
-    """A refusing kernel, one without symbols, a file that is no kernel: each by name."""
+    """A refusing kernel, missing symbols and a file that is no kernel each have their error."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     with StubServer(machine, faults=Faults(refuse=KdpStatus.ALREADY_CONNECTED)) as stub:
@@ -177,7 +177,7 @@ def test_the_command_says_what_is_wrong(kernel: Path) -> None:
 
 @needs_gdb
 def test_gdb_takes_the_description(machine: FakeKernel, tmp_path: Path) -> None:
-    """No Mach-O is known to gdb, but registers, code, steps and breakpoints by address work."""
+    """No Mach-O symbols, but registers, steps and breakpoints by address work in gdb."""
     entry = machine.registers()["rip"]
     line = ["gdb", "-nx", "-batch", "-ex", "target remote {socket}"]
     for command in ("info registers", "x/3i $pc", "stepi", "p/x $rip", "break *$pc+1", "continue"):

@@ -13,7 +13,7 @@ from tests.guest.tailing import Tail, Tailing
 
 @pytest.fixture
 def tail(guest: Guest, driver: Driver) -> Tailing:
-    """Give a way to run osqtail around a block, with options of its own."""
+    """Give a function that runs osqtail around a block, with options."""
     assert driver.is_loaded()
 
     @contextmanager

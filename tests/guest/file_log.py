@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What osqfiles says it did, what the driver says was done, and where the two differ."""
+"""Compare the log of osqfiles with the records of the driver."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ _IDS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid")
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One thing that happened to a file; numbers are those of fstat afterwards."""
+    """One event of a file; numbers are those of fstat after it."""
 
     action: str
     path: bytes
@@ -36,7 +36,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """What one process of osqfiles did, in its order."""
+    """The events of one process of osqfiles, in order."""
 
     pid: int
     ids: dict[str, int]
@@ -44,7 +44,7 @@ class Log:
 
 
 def parse_log(text: str) -> Log:
-    """Return what a log holds; ValueError for one that does not come to its end."""
+    """Return the contents of a log; ValueError for an incomplete one."""
     lines = text.splitlines()
     if len(lines) < 2 or not lines[0].startswith("process ") or lines[-1] != "end":
         raise ValueError(f"no whole log: {lines[:1]} ... {lines[-1:]}")
@@ -70,12 +70,12 @@ def _parse(line: str) -> Event:
 
 
 def covers(folders: Iterable[str], path: bytes) -> bool:
-    """Return whether a path is one of these, or below one, on whole components."""
+    """Return whether a path is one of these or below one, by whole components."""
     return any(path == (top := os.fsencode(one)) or path.startswith(top + b"/") for one in folders)
 
 
 def under(folders: Sequence[str], events: Iterable[Event]) -> list[Event]:
-    """Return the events of which either path is watched, as the driver must tell them."""
+    """Return the events with a watched path, as the driver must report them."""
     return [
         _as_told(one)
         for one in events
@@ -136,7 +136,7 @@ def _bytes(text: str) -> bytes:
 
 
 def difference(told: Sequence[Event], done: Sequence[Event]) -> str:
-    """Return where what was told first departs from what was done, or an empty text."""
+    """Return the first difference between records and events, or ""."""
     for number, (ours, theirs) in enumerate(zip(told, done, strict=False)):
         if ours != theirs:
             return f"event {number}: told {ours}, done {theirs}"
@@ -147,6 +147,6 @@ def difference(told: Sequence[Event], done: Sequence[Event]) -> str:
 
 
 def is_part_of(told: Sequence[Event], done: Sequence[Event]) -> bool:
-    """Return whether what was told is what was done with some left out, in the same order."""
+    """Return whether the records are the events in order, with some left out."""
     rest = iter(done)
     return all(any(one == other for other in rest) for one in told)

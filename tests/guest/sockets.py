@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What osqnet logged of its own calls on sockets, against what the driver recorded of them."""
+"""Compare osqnet's log of its socket calls with the driver's records of them."""
 
 import errno
 import json
@@ -57,7 +57,7 @@ def _status_of(action: str, error: int) -> str:
 
 
 def _remote_of(line: Record, action: str, status: str) -> str:
-    """Return the field of a line that has the other end: where it is, or was to be."""
+    """Return the log line's field with the remote address."""
     if action in {"bind", "listen"}:
         return ""
     is_unix = line["family"] == socket.AF_UNIX
@@ -67,7 +67,7 @@ def _remote_of(line: Record, action: str, status: str) -> str:
 
 
 def call_of_line(line: Record) -> Call:
-    """Return what a record of this logged call has to say."""
+    """Return the values that the record of this logged call must have."""
     action = _ACTIONS.get(line["call"]) or str(line["call"])
     status = _status_of(action, line["error"])
     failed_bind = (action, status) == ("bind", "failed")
@@ -87,12 +87,12 @@ def call_of_line(line: Record) -> Call:
 
 
 def call_of_record(record: Record) -> Call:
-    """Return the same of a record."""
+    """Return the compared values of a record."""
     return tuple(record[field] for field in FIELDS)
 
 
 def calls_by_thread(records: Iterable[Record]) -> dict[int, list[Call]]:
-    """Return each thread's own calls, in the order of the ring."""
+    """Return the recorded calls of each thread, in the order of the ring."""
     found: dict[int, list[Call]] = defaultdict(list)
     for one in records:
         if one["type"] == "socket" and not one["flags"]:
@@ -101,7 +101,7 @@ def calls_by_thread(records: Iterable[Record]) -> dict[int, list[Call]]:
 
 
 def logged_by_thread(lines: Iterable[Record]) -> dict[int, list[Call]]:
-    """Return the same as the log has it."""
+    """Return the logged calls of each thread."""
     found: dict[int, list[Call]] = defaultdict(list)
     for line in lines:
         if line["call"] not in _ACTIONS:
@@ -110,7 +110,7 @@ def logged_by_thread(lines: Iterable[Record]) -> dict[int, list[Call]]:
 
 
 def _elsewhere(records: Iterable[Record], witnesses: set[int]) -> Counter[Call]:
-    """Return what was recorded for these threads without a call of theirs, in any order."""
+    """Return the records of these threads that no call of theirs made, in any order."""
     return Counter(
         (bool(one["flags"] & OUTCOME), *call_of_record(one))
         for one in records
@@ -119,7 +119,7 @@ def _elsewhere(records: Iterable[Record], witnesses: set[int]) -> Counter[Call]:
 
 
 def _first_difference(ours: list[Call], theirs: list[Call]) -> str:
-    """Say where two lists part; nothing when they do not."""
+    """Return the first difference of two lists, or nothing."""
     for at, (one, other) in enumerate(zip(ours, theirs, strict=False)):
         fields = [
             f"{name}: {mine!r}, logged {logged!r}"
@@ -134,10 +134,10 @@ def _first_difference(ours: list[Call], theirs: list[Call]) -> str:
 
 
 def differences(records: Iterable[Record], lines: Iterable[Record]) -> list[str]:
-    """Return what the driver and the log disagree on; nothing when each call is there, once.
+    """Return the differences between records and log; nothing when each call has one record.
 
-    Each thread's calls have to be the same ones in the same order, with equal fields; outcomes of
-    connects that were in progress, and closes by another, the same ones in any order.
+    Each thread's calls must be the same in the same order, with equal fields. Outcomes of connects
+    that were in progress, and closes by another thread, may come in any order.
     """
     lines, records = list(lines), list(records)
     witnesses = {line["tid"] for line in lines}
@@ -159,7 +159,7 @@ def differences(records: Iterable[Record], lines: Iterable[Record]) -> list[str]
 
 
 def is_run_of(ours: list[Call], theirs: list[Call]) -> bool:
-    """Return whether the calls stand in the log one after the other, none left out."""
+    """Return whether the calls are consecutive in the log."""
     return any(
         theirs[at : at + len(ours)] == ours for at, call in enumerate(theirs) if call == ours[0]
     )

@@ -19,7 +19,7 @@ DRAIN_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Tailed:
-    """What osqtail printed: its records, and the counters of its last line."""
+    """The output of osqtail: its records, and the counters of its last line."""
 
     records: tuple[Record, ...]
     stats: dict[str, int]
@@ -30,7 +30,7 @@ class Tailed:
 
 
 class Tail:
-    """A running osqtail; `finish` ends it and gives what it saw."""
+    """A running osqtail; `finish` ends it and returns its output."""
 
     def __init__(self, guest: Guest, options: str) -> None:
         self._guest = guest
@@ -40,7 +40,7 @@ class Tail:
         self.ready = self._read_until(lambda record: record["type"] == "ready", START_S)
 
     def finish(self) -> Tailed:
-        """Let osqtail drain the ring and say its last line."""
+        """Let osqtail drain the ring and print its last line, and return the output."""
         self._guest.run("pkill -TERM -x osqtail", deadline_s=START_S)
         stats = self._read_until(lambda record: record["type"] == "stats", DRAIN_S)
         self._remote.close()
@@ -48,7 +48,7 @@ class Tail:
         return Tailed(records=tuple(self._records), stats=counters)
 
     def kill(self) -> None:
-        """End osqtail as a crash would: without a word."""
+        """Kill osqtail, so that it prints nothing more."""
         self._guest.run("pkill -KILL -x osqtail", deadline_s=START_S)
         self._remote.close()
 

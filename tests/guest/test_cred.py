@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Changed credentials: each change has its record, against what /proc says before and after."""
+"""Each change of credentials has a record that agrees with /proc before and after it."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ _PARTS = {
 
 
 def expected_from(line: Record) -> Record:
-    """Return what the record of one of osqcreds' steps has to say."""
+    """Return the record that one step of osqcreds must cause."""
     old, now = line["old"], line["now"]
     changed = [
         part
@@ -42,12 +42,12 @@ def expected_from(line: Record) -> Record:
 
 
 def without_list(side: Side) -> Side:
-    """Return a side as records have it: how many groups, not which."""
+    """Return credentials as records have them: the number of groups, not the list."""
     return {name: value for name, value in side.items() if name != "group_list"}
 
 
 def said_by(records: Iterable[Record], pids: set[int]) -> list[Record]:
-    """Return the records of some processes as far as osqcreds knows them, calls only."""
+    """Return the call records of some processes with the fields that osqcreds logs."""
     names = ("pid", "tid", "changed", "old", "now")
     return [
         {name: one[name] for name in names}
@@ -57,9 +57,9 @@ def said_by(records: Iterable[Record], pids: set[int]) -> list[Record]:
 
 
 def test_each_call_has_its_record(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
-    """Every way to change credentials, in first and other threads: old, new, and nothing else.
+    """Every way to change credentials, in first and other threads, makes one right record.
 
-    A call that fails, or sets what is there already, makes no record.
+    A call that fails, or sets the present values again, makes no record.
     """
     rounds = 400 if long_run else 6
 
@@ -77,7 +77,7 @@ def test_each_call_has_its_record(guest: Guest, tail: Tailing, long_run: bool) -
 
 
 def test_the_comparison_sees_a_bad_log() -> None:
-    """A line too few, one doubled, one number off, the other side's number: each is told apart."""
+    """The comparison finds a missing line, a doubled line, a wrong number and swapped sides."""
     side = {name: 0 for names in _PARTS.values() for name in names}
     line = {"pid": 7, "tid": 8, "old": side, "now": {**side, "fsuid": 5, "group_list": "1 "}}
     said = expected_from(line)
@@ -92,7 +92,7 @@ def test_the_comparison_sees_a_bad_log() -> None:
 
 
 def test_a_setuid_program_is_an_exec(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
-    """An ordinary user runs setuid and setgid programs: who it was, and what it has become."""
+    """An ordinary user's setuid and setgid programs have records with the ids before and after."""
     rounds = 500 if long_run else 8
     script = f"""
 install -m 4755 /usr/local/bin/osqcreds /tmp/setuid
@@ -122,7 +122,7 @@ osqcreds exec {rounds} /usr/local/bin/osqcreds
 
 
 def test_what_the_probe_missed_is_counted(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """Changes made inside of another probe: SYNC, STATS and the end of it count each one."""
+    """Changes that are made inside another probe are counted in SYNC, in STATS and at the end."""
     variant("test").load()
 
     said = json.loads(guest.run("osqmiss 50", deadline_s=60).stdout)
@@ -131,7 +131,7 @@ def test_what_the_probe_missed_is_counted(guest: Guest, variant: Callable[[str],
 
 
 def test_login_uid_and_session_are_those_of_the_process(guest: Guest, tail: Tailing) -> None:
-    """A process that sets its login uid, then execs: exec and credential records carry it."""
+    """Exec and credential records have the login uid that the process has set."""
     script = """
 sh -c 'echo 4321 > /proc/self/loginuid; cat /proc/self/loginuid /proc/self/sessionid
 exec setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true loginuid'
@@ -151,7 +151,7 @@ exec setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true loginuid'
 
 
 def test_without_subscription_there_is_no_probe(guest: Guest, tail: Tailing) -> None:
-    """The kernel lists a probe of commit_creds for as long as there is a subscription."""
+    """The kernel lists a probe of commit_creds only during a subscription."""
     ask = """
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 grep -c commit_creds /sys/kernel/debug/kprobes/list || true

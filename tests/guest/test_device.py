@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The device: who may use it, how each misuse is refused, how it goes away."""
+"""The device: who may use it, how it refuses each misuse, and how it is removed."""
 
 import errno
 import json
@@ -67,7 +67,7 @@ OWNERS = {
 
 
 def test_a_foreign_process_invalidates_the_queue(guest: Guest, driver: Driver) -> None:
-    """Both sides are told; the owner may allocate again; an exec'd heir is a stranger, too."""
+    """Both processes get an error, the owner may allocate again; an exec'd heir is foreign."""
     assert driver.is_loaded()
 
     assert json.loads(guest.run("osqprobe owners", deadline_s=20).stdout) == OWNERS
@@ -75,7 +75,7 @@ def test_a_foreign_process_invalidates_the_queue(guest: Guest, driver: Driver) -
 
 
 def test_the_owners_death_frees_what_a_child_keeps(guest: Guest, driver: Driver) -> None:
-    """A child holds descriptor and nothing more: the device is free once the owner is dead."""
+    """The device is free after the owner's death even if a child holds its descriptor."""
     assert driver.is_loaded()
 
     said = json.loads(guest.run("osqprobe orphan", deadline_s=20).stdout)
@@ -85,7 +85,7 @@ def test_the_owners_death_frees_what_a_child_keeps(guest: Guest, driver: Driver)
 
 
 def test_each_misuse_has_its_own_errno(guest: Guest, driver: Driver) -> None:
-    """Wrong ABI, size, ioctl, type, position, mapping, process: refused, each in its way."""
+    """A wrong ABI, size, ioctl, type, position, mapping or process each gives its own errno."""
     assert driver.is_loaded()
 
     said = json.loads(guest.run("osqprobe", deadline_s=20).stdout)
@@ -94,7 +94,7 @@ def test_each_misuse_has_its_own_errno(guest: Guest, driver: Driver) -> None:
 
 
 def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
-    """Mode 0600, and a process of root's without CAP_SYS_ADMIN is refused, too."""
+    """The node has mode 0600, and root without CAP_SYS_ADMIN is refused, too."""
     assert driver.is_loaded()
     ordinary = guest.run(
         "setpriv --reuid 1000 --regid 1000 --clear-groups osqprobe", deadline_s=20
@@ -117,7 +117,7 @@ def test_a_killed_owner_leaves_nothing(driver: Driver, tail: Tailing) -> None:
 
 
 def test_unloading_while_open_is_refused_then_works(driver: Driver, tail: Tailing) -> None:
-    """The module stays while somebody has the device, and says who."""
+    """The module cannot be unloaded while the device is open, and the error names the user."""
     with tail() as running:
         with pytest.raises(ModuleError) as refused:
             driver.unload()
@@ -133,7 +133,7 @@ def test_loading_and_unloading_leave_no_trace(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """In and out again: only the module's own two lines each time, no device, no module."""
+    """A reload logs only the module's own two lines and leaves no device and no module."""
     rounds = 50 if long_run else 3
     driver.unload()
     before = len(kmod.kernel_log(guest))

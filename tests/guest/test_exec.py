@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Exec events: each exec gives one record with the right content, and none disappears."""
+"""Each exec makes one record with the right content, and none is lost."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tests.guest.tailing import Tailing
 
 
 def test_one_exec_gives_one_record(guest: Guest, tail: Tailing) -> None:
-    """Path, name as typed, argv, ids, file and times of a known program are right."""
+    """A known program's record has the right path, typed name, argv, ids, file and times."""
     script = """
 cp /bin/true "/tmp/a program"; chmod 751 "/tmp/a program"; chown 7:8 "/tmp/a program"
 cd /tmp
@@ -53,7 +53,7 @@ def test_ids_of_an_ordinary_user(guest: Guest, tail: Tailing) -> None:
 
 
 def test_env_comes_only_when_asked_for(guest: Guest, tail: Tailing) -> None:
-    """Without --env it is empty, its size is given all the same; with it, it is whole."""
+    """The environment is empty without --env, except for its size, and complete with it."""
     script = "env -i 'A=1' 'B=two words' /bin/true mark"
 
     with tail() as running:
@@ -71,7 +71,7 @@ def test_env_comes_only_when_asked_for(guest: Guest, tail: Tailing) -> None:
 
 
 def test_a_large_env_is_cut_and_said(guest: Guest, tail: Tailing) -> None:
-    """More than the record holds: flagged, with the true size."""
+    """An environment above the record's limit is cut, flagged and has its true size."""
     with tail("--env") as running:
         guest.run("env -i V=$(head -c 30000 /dev/zero | tr '\\0' x) /bin/true", deadline_s=20)
         seen = running.finish()
@@ -83,7 +83,7 @@ def test_a_large_env_is_cut_and_said(guest: Guest, tail: Tailing) -> None:
 
 
 def test_place_of_a_process(guest: Guest, tail: Tailing) -> None:
-    """Working directory, namespaces and cgroup are what /proc says of the same process."""
+    """Working directory, namespaces and cgroup are those in /proc of the same process."""
     names = ("pid", "mnt", "net", "uts", "ipc", "user", "cgroup")
     ask = "".join(f"stat -L -c %i /proc/self/ns/{name}; " for name in names)
     script = f"""
@@ -111,7 +111,7 @@ unshare --mount --uts --ipc --net --pid --fork sh /tmp/place
 
 
 def test_a_script_shows_its_interpreter(guest: Guest, tail: Tailing) -> None:
-    """The path is the file that runs, filename what was asked for."""
+    """The path is the file that runs, and filename is the requested file."""
     with tail() as running:
         guest.run(
             "printf '#!/bin/cat\\nhello\\n' > /tmp/script; chmod +x /tmp/script; /tmp/script",
@@ -124,7 +124,7 @@ def test_a_script_shows_its_interpreter(guest: Guest, tail: Tailing) -> None:
 
 
 def test_long_arguments_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
-    """More than the record holds: flagged, with the true size."""
+    """Arguments above the record's limit are cut, flagged and have their true size."""
     with tail() as running:
         guest.run("/bin/true $(head -c 40000 /dev/zero | tr '\\0' x)", deadline_s=20)
         seen = running.finish()
@@ -136,7 +136,7 @@ def test_long_arguments_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
 
 
 def test_arguments_that_were_swapped_out_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
-    """What lies before the page that is away is there, the rest is flagged, and sizes are true."""
+    """Arguments before a swapped-out page are recorded; the rest is flagged, sizes are true."""
     swap = """
 dd if=/dev/zero of=/swap bs=1M count=16 2> /dev/null; chmod 600 /swap
 mkswap -q /swap && swapon /swap || exit
@@ -161,7 +161,7 @@ osqaway /tmp/slow 50
 
 
 def test_what_is_too_deep_for_a_path_is_said(guest: Guest, tail: Tailing) -> None:
-    """Path and cwd beyond 4,095 bytes: empty and flagged, and nothing else is missing."""
+    """A path and cwd above 4,095 bytes are empty and flagged, and all other fields are right."""
     script = """
 name=$(printf 'd%.0s' $(seq 200))
 cd /tmp; for step in $(seq 25); do mkdir $name; cd -P ./$name 2> /dev/null; done
@@ -177,7 +177,7 @@ cd /; rm -r /tmp/$name
 
 
 def test_a_deleted_program_is_flagged(guest: Guest, tail: Tailing) -> None:
-    """Its path is the one that it had, with the kernel's suffix, which the flag confirms."""
+    """A deleted program has its old path with the kernel's suffix, and a flag confirms that."""
     script = "cp /bin/true /tmp/gone; exec 9< /tmp/gone; rm /tmp/gone; /proc/self/fd/9 mark"
     honest = "cp /bin/true '/tmp/here (deleted)'; '/tmp/here (deleted)'"
 
@@ -192,7 +192,7 @@ def test_a_deleted_program_is_flagged(guest: Guest, tail: Tailing) -> None:
 
 
 def test_every_exec_is_accounted(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
-    """A storm of execs: each one has its record or is in the drop count, exactly."""
+    """In a storm each exec has its record or is in the drop count, exactly."""
     count = 10_000 if long_run else 1_000
     storm_it = f"cp /usr/local/bin/osqprobe /tmp/storm; /tmp/storm storm {count}"
 
@@ -208,7 +208,7 @@ def test_every_exec_is_accounted(guest: Guest, tail: Tailing, long_run: bool) ->
 
 
 def test_a_full_ring_drops_and_counts(guest: Guest, tail: Tailing) -> None:
-    """Nobody reads: what does not fit is counted, and gaps in seq say the same."""
+    """Without a reader the drop count equals the gaps in seq."""
     script = "pkill -STOP -x osqtail; /usr/local/bin/osqprobe storm 300; pkill -CONT -x osqtail"
 
     with tail("--ring-bytes 8192") as running:
@@ -228,7 +228,7 @@ def test_a_full_ring_drops_and_counts(guest: Guest, tail: Tailing) -> None:
 def test_without_a_buffer_a_record_is_dropped_and_told(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """Every buffer for encoding is taken, then given back, also by the owner's end: NESTED."""
+    """With every encoding buffer taken a record is dropped as NESTED, until the owner ends."""
     variant("test").load()
 
     said = json.loads(guest.run("osqheld 40", deadline_s=120).stdout)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where a file is: mounts, links, names that come later, paths too long, and no name at all.
+"""Paths of files: mounts, links, names that come later, paths too long, and no name at all.
 
-All scenes are played once, one after the other, before one reader; each test looks at its own.
+All scenes are played once, one after the other, before one reader; each test checks its own scene.
 """
 
 import errno
@@ -37,7 +37,7 @@ _OCTAL = "".join(f"\\{code:03o}" for code in ANY_NAME)
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Shell lines that are run in a folder of the scene's own, before and with the watch."""
+    """Shell lines that run in a folder of the scene's own, before and during the watch."""
 
     watch: str
     act: str
@@ -121,7 +121,7 @@ Told = list[tuple[str, str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """What was told of all scenes."""
+    """The records of all scenes."""
 
     records: tuple[Record, ...]
     dropped: int
@@ -138,12 +138,12 @@ class Story:
 
 
 def places(records: list[Record]) -> Told:
-    """Return what happened and to which paths, in order."""
+    """Return the actions and their paths, in order."""
     return [(one["action"], one["path"], one["dest_path"]) for one in records]
 
 
 def script_of(part: Callable[[Scene], str]) -> str:
-    """Return one part of all scenes as a script that stops at what fails."""
+    """Return one part of all scenes as a script that stops at the first failure."""
     lines = [f"(cd {TOP}/{name}\n{part(scene)})" for name, scene in SCENES.items()]
     return "\n".join(["set -e", *lines])
 
@@ -168,7 +168,7 @@ def story(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) ->
 
 
 def test_each_wrong_watch_has_its_own_errno(guest: Guest, driver: Driver) -> None:
-    """Wrong paths, actions, times: refused; watches end with subscription and queue."""
+    """Wrong paths, actions and times are refused; watches end with subscription and queue."""
     assert driver.is_loaded()
 
     said = json.loads(guest.run("osqwatch refusals", deadline_s=120).stdout)
@@ -178,7 +178,7 @@ def test_each_wrong_watch_has_its_own_errno(guest: Guest, driver: Driver) -> Non
 
 
 def test_the_root_may_be_watched_for_one_action(guest: Guest, tail: Tailing) -> None:
-    """Links anywhere, but not on a mounted file system; no other action is told."""
+    """A watch of / for links sees them anywhere except on other mounts, and no other action."""
     lines = (
         f"rm -rf {TOP}; mkdir -p {TOP}/a {TOP}/b; cd {TOP}; mount -t tmpfs none b",
         ": > a/x; ln a/x a/y; ln a/x z; : > b/x; ln b/x b/y; umount b",
@@ -193,13 +193,13 @@ def test_the_root_may_be_watched_for_one_action(guest: Guest, tail: Tailing) -> 
 
 
 def test_nothing_of_the_scenes_was_dropped(story: Story) -> None:
-    """What the other tests miss in the story was not lost on the way."""
+    """The reader of the scenes lost no record, so that the other tests are valid."""
     assert story.dropped == 0
     assert {one["type"] for one in story.records} == {"file"}
 
 
 def test_a_bind_mount_does_not_hide_a_file(story: Story) -> None:
-    """A watch through a bind mount sees what happens by the other way, under its own name."""
+    """A watch through a bind mount sees an event through the other path, under its own name."""
     told = [one for one in story.of("bind") if one["path"] != f"{TOP}/bind/b/z"]
 
     b = f"{TOP}/bind/b"
@@ -217,7 +217,7 @@ def test_a_bind_mount_does_not_hide_a_file(story: Story) -> None:
 
 
 def test_the_unwatched_side_is_shown_as_the_mount_shows_it(story: Story) -> None:
-    """A file system mounted elsewhere: the other side of a rename begins with its mount point."""
+    """The unwatched side of a rename on another mount begins with its mount point."""
     told = story.of("mount", "rename")
 
     a = f"{TOP}/mount/a"
@@ -226,7 +226,7 @@ def test_the_unwatched_side_is_shown_as_the_mount_shows_it(story: Story) -> None
 
 
 def test_a_watch_may_come_before_its_folder(story: Story) -> None:
-    """A path that does not exist yet is watched from its first moment, by a link's target, too."""
+    """A path that does not exist yet is watched from its creation, also by a link's target."""
     sub = f"{TOP}/later/link/new/sub"
     assert places(story.of("later")) == [
         ("create", sub, ""),
@@ -237,7 +237,7 @@ def test_a_watch_may_come_before_its_folder(story: Story) -> None:
 
 
 def test_a_folder_that_moves_takes_no_watch_along(story: Story) -> None:
-    """Watched is the path: what moves there is seen, what has left is not, and both moves are."""
+    """The path is watched, not the folder: files moved in are seen, moved out are not."""
     folder = f"{TOP}/moving"
     assert places(story.of("moving")) == [
         ("rename", f"{folder}/a", f"{folder}/c"),
@@ -247,7 +247,7 @@ def test_a_folder_that_moves_takes_no_watch_along(story: Story) -> None:
 
 
 def test_paths_that_are_too_long_are_cut_and_said(guest: Guest, story: Story) -> None:
-    """Down to 4,800 bytes: each event is there, its path that of the last folder that fits."""
+    """Down to 4,800 bytes each event has a record, with the path of the last folder that fits."""
     log = parse_log(guest.run("cat /tmp/log.deep", deadline_s=60).stdout)
 
     done = under([f"{TOP}/deep/a"], log.events)
@@ -258,7 +258,7 @@ def test_paths_that_are_too_long_are_cut_and_said(guest: Guest, story: Story) ->
 
 
 def test_a_file_without_a_name_has_the_one_it_had(story: Story) -> None:
-    """Closed after it was unlinked: the path it had, and a flag."""
+    """A file that is closed after its unlink has its old path and a flag."""
     (record,) = story.of("gone", "close_write")
 
     assert record["path"] == f"{TOP}/gone/a/x"
@@ -266,7 +266,7 @@ def test_a_file_without_a_name_has_the_one_it_had(story: Story) -> None:
 
 
 def test_a_close_by_the_kernel_is_flagged(story: Story) -> None:
-    """When the last reference is a write's that is under way, a kernel thread closes."""
+    """A close is flagged when a kernel thread drops the last reference after a pending write."""
     told = story.of("kernel", "close_write")
 
     opener = {one["pid"] for one in story.of("kernel", "open")}
@@ -279,7 +279,7 @@ def test_a_close_by_the_kernel_is_flagged(story: Story) -> None:
 
 
 def test_a_file_whose_name_nobody_knows_is_told(guest: Guest, story: Story) -> None:
-    """Opened by handle, out of no folder: no path, a flag, and the inode."""
+    """A file opened by handle has a record without a path, with a flag and the inode."""
     ino = int(guest.run(f"stat -c %i {TOP}/handle/a/x", deadline_s=20).stdout)
 
     unnamed = [one for one in story.records if one["flags"] & NO_PATH]
@@ -288,12 +288,12 @@ def test_a_file_whose_name_nobody_knows_is_told(guest: Guest, story: Story) -> N
 
 
 def test_a_watch_does_not_keep_a_mount(story: Story) -> None:
-    """The file system can be unmounted; another one in its place is not the one watched."""
+    """A watched file system can be unmounted, and its successor at that place is not watched."""
     assert places(story.of("unmounted")) == [("create", f"{TOP}/unmounted/a/x", "")]
 
 
 def test_any_name_comes_through_json(story: Story) -> None:
-    """Each byte that a name can have, in a line that a strict parser takes."""
+    """Each byte that a name can have appears in a line that a strict parser accepts."""
     (record,) = story.of("names")
 
     path = record["path"].encode(errors="surrogateescape")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""File events against a witness: a seeded workload of many processes whose log is the truth."""
+"""File events agree with the log of a seeded workload of many processes."""
 
 import json
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ chown -R tester {BASE}/3
 
 @pytest.fixture(autouse=True)
 def folders(guest: Guest) -> None:
-    """Make the folders of all processes; the third one's are an ordinary user's."""
+    """Make the folders of all processes; the third process runs as an ordinary user."""
     guest.run(_SET_UP, deadline_s=60)
 
 
@@ -56,7 +56,7 @@ def work(count: int, *folders: str) -> str:
 
 
 def logs(guest: Guest) -> list[Log]:
-    """Return what each process says that it did."""
+    """Return the log of each process."""
     return [
         parse_log(guest.run(f"cat /tmp/log.{process}", deadline_s=300).stdout)
         for process in PROCESSES
@@ -65,7 +65,7 @@ def logs(guest: Guest) -> list[Log]:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What was told, and what was done."""
+    """The records and the logs of one run."""
 
     told: Tailed
     done: tuple[Log, ...]
@@ -77,7 +77,7 @@ def run(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> Run:
-    """Run the workload before a reader."""
+    """Run the workload before a reader, and return records and logs."""
     count = 12_000 if long_run else 300
     watches = " ".join(f"--watch {one}" for one in WATCHED)
     with tail(f"{watches} --ring-bytes 67108864 --watermark 1048576") as running:
@@ -87,9 +87,9 @@ def run(
 
 
 def test_every_change_is_told_once_in_order(run: Run) -> None:
-    """Three processes, two users: what is told of each is what it did, no more, no less.
+    """The records of three processes of two users are exactly their events, in order.
 
-    The comparison itself is then shown logs that are wrong in one place.
+    The comparison is then shown logs that are wrong in one place.
     """
     assert run.told.stats["dropped"] == 0
     for log in run.done:
@@ -102,7 +102,7 @@ def test_every_change_is_told_once_in_order(run: Run) -> None:
 
 
 def must_see_bad_logs(told: list[Event], done: list[Event]) -> None:
-    """Assert that an event that is missing, doubled, out of order or of another file is seen."""
+    """Assert that the comparison finds a missing, doubled, misplaced or foreign event."""
     assert difference(told[:-1], done) != ""
     assert difference(told, done[1:]) != ""
     assert difference([*told, told[-1]], done) != ""
@@ -123,7 +123,7 @@ def must_see_bad_logs(told: list[Event], done: list[Event]) -> None:
 
 
 def test_what_is_missing_was_counted_as_dropped(guest: Guest, tail: Tailing) -> None:
-    """A reader that is asleep and a small ring: told and dropped are exactly what was done."""
+    """With a sleeping reader and a small ring, records and drops add up to the events."""
     watches = " ".join(f"--watch {one}" for one in WATCHED)
     # Modifications are told as often as time goes by.
     actions = " ".join(f"--action {one}" for one in sorted(ACTIONS))
@@ -148,7 +148,7 @@ def test_watches_that_come_and_go_disturb_no_other(
     guest: Guest,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Other watches toggle all the time: what is always watched is whole, the rest was watched."""
+    """While other watches toggle, a permanent watch has every event."""
     count = 4_000 if long_run else 200
     maybe = [f"{BASE}/{process}/maybe" for process in PROCESSES]
     script = f"""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Filters: what is kept out is counted as that, exactly; all else is there; nothing is lost.
+"""Filters count exactly the records that they reject, and lose no other record.
 
-Each test has a population that the filter names and one that it does not, and counts what was
-kept out by sysfs, read by the shell itself, so that looking makes no event.
+Each test has a population that the filter names and one that it does not. The shell reads the
+number of rejected records from sysfs itself, so that reading makes no event.
 """
 
 import json
@@ -31,7 +31,7 @@ AS = "setpriv --reuid {0} --regid {0} --clear-groups "
 
 @dataclass(frozen=True, kw_only=True)
 class Filtered:
-    """How many records were kept out while something ran, by type."""
+    """The number of records that filters rejected during a script, by type."""
 
     execs: int
     forks: int
@@ -39,7 +39,7 @@ class Filtered:
 
 
 def counted(guest: Guest, script: str, *, deadline_s: float = 60) -> Filtered:
-    """Run a script, and return what was kept out meanwhile."""
+    """Run a script, and return the number of records that were rejected during it."""
     whole = f"{COUNT}\ncount\n{{\n{script}\n}} > /dev/null || exit 1\ncount\n"
     done = guest.run(whole, deadline_s=deadline_s)
     before, after = (map(int, line.split()) for line in done.stdout.splitlines())
@@ -48,7 +48,7 @@ def counted(guest: Guest, script: str, *, deadline_s: float = 60) -> Filtered:
 
 
 def storm_of(seen: Tailed, path: str = "/usr/local/bin/osqprobe", uid: int | None = None) -> int:
-    """Return how many execs of a storm were recorded."""
+    """Return the number of recorded execs of a storm."""
     return len([one for one in seen.execs_of(path) if uid is None or one["uid"] == uid])
 
 
@@ -59,7 +59,7 @@ def whole(seen: Tailed) -> bool:
 
 
 def test_one_user_is_kept_out(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
-    """Two users' storms side by side: one is recorded, the other counted, to the last exec."""
+    """Of two users' storms one is recorded and the other counted, to the last exec."""
     count = 5_000 if long_run else 60
     script = f"""
 {AS.format(2000)} osqprobe storm {count} & first=$!
@@ -77,7 +77,7 @@ wait $first && wait $second
 
 
 def test_only_one_user_is_let_in(guest: Guest, tail: Tailing) -> None:
-    """With an include list nobody else's records come, of any type; exec is one of them."""
+    """With an include list no record of another user comes, of any type."""
     script = f"{AS.format(2000)} osqprobe storm 20; {AS.format(1000)} osqprobe storm 20"
 
     with tail("--type exec --type exit --uid 1000") as running:
@@ -93,7 +93,7 @@ def test_only_one_user_is_let_in(guest: Guest, tail: Tailing) -> None:
 
 
 def test_a_pid_namespace_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
-    """Processes of the namespace and of one within it are kept out; those outside are not."""
+    """Processes of the namespace and of a nested one are rejected, and those outside are not."""
     # Its whole line: the guest's heartbeat sleeps, too.
     find = "pgrep -nxf 'sleep 600'"
     hold = f"unshare --pid --fork sleep 600 > /dev/null 2>&1 < /dev/null & sleep 1; {find}"
@@ -116,7 +116,7 @@ osqprobe storm 5
 
 
 def test_a_control_group_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
-    """A process in the group or in one below it is kept out; a neighbour's is not."""
+    """A process in the group or in a nested one is rejected, and one in a neighbour is not."""
     root = "/sys/fs/cgroup/osq"
     guest.run(f"mkdir -p {root}/in/deep {root}/beside", deadline_s=20)
     enter = f"sh -c 'echo $$ > {root}/{{}}/cgroup.procs; exec osqprobe storm {{}}'"
@@ -133,7 +133,7 @@ def test_a_control_group_and_what_is_below_it(guest: Guest, tail: Tailing) -> No
 
 
 def test_a_path_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
-    """Whole components only; several paths; a path that is not known is let in."""
+    """Paths match by whole components, several may be given, and an unknown path is recorded."""
     script = """
 mkdir -p /tmp/kept/in /tmp/keptnot /tmp/one
 for place in kept kept/in keptnot one; do cp /usr/local/bin/osqprobe /tmp/$place/prog; done
@@ -159,7 +159,7 @@ for place in kept kept/in keptnot one; do cp /usr/local/bin/osqprobe /tmp/$place
 
 
 def test_threads_are_left_out(guest: Guest, tail: Tailing) -> None:
-    """With --processes forks and exits of threads are counted, and those of processes recorded."""
+    """With --processes, threads' forks and exits are counted and processes' recorded."""
     rounds = 10
 
     with tail("--type fork --type exit --processes") as running:
@@ -177,7 +177,7 @@ def test_threads_are_left_out(guest: Guest, tail: Tailing) -> None:
 
 
 def test_a_filter_is_of_one_ring(guest: Guest, tail: Tailing) -> None:
-    """The next owner has none; and the driver refuses what is none, in words."""
+    """The next owner has no filter, and an invalid filter is refused with a message."""
     with tail("--not-uid 0") as running:
         filtered = counted(guest, "osqprobe storm 3")
         running.finish()
@@ -197,7 +197,7 @@ def test_filters_change_while_events_flow(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Two users' execs under filters that change all the time: each is recorded or counted."""
+    """While filters change all the time, each exec of two users is recorded or counted."""
     assert driver.is_loaded()
     count = 5_000 if long_run else 150
 

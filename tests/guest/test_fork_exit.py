@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Fork and exit events: a process's life in order, and none disappears in a storm."""
+"""A process's fork, exec and exit are recorded in order, and none is lost in a storm."""
 
 from harness.systems.ssh import Guest
 from tests.guest.tailing import Record, Tailing
@@ -8,7 +8,7 @@ ALL = "--type fork --type exec --type exit"
 
 
 def life_of(records: tuple[Record, ...], pid: int) -> list[str]:
-    """Return what happened to one process, in the order of the ring."""
+    """Return the records of one process, in the order of the ring."""
     return [
         one["type"]
         for one in records
@@ -18,7 +18,7 @@ def life_of(records: tuple[Record, ...], pid: int) -> list[str]:
 
 
 def test_a_process_is_forked_runs_and_exits(guest: Guest, tail: Tailing) -> None:
-    """One child with a known status: its three records in order, with the right ids."""
+    """A child with a known status has three records in order, with the right ids."""
     with tail(ALL) as running:
         said = guest.run("sh -c 'sh -c \"exit 7\" & echo $$ $!; wait'", deadline_s=20).stdout
         seen = running.finish()
@@ -33,7 +33,7 @@ def test_a_process_is_forked_runs_and_exits(guest: Guest, tail: Tailing) -> None
 
 
 def test_a_signal_is_in_the_status(guest: Guest, tail: Tailing) -> None:
-    """Killed by SIGKILL: the status says so, as wait() gives it."""
+    """The status of a process killed by SIGKILL is the one that wait() returns."""
     with tail("--type exit") as running:
         said = guest.run("sleep 60 & p=$!; kill -9 $p; wait $p; echo $p", deadline_s=20).stdout
         seen = running.finish()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Modules: each load and unload has its records, with what sysfs says of the module meanwhile."""
+"""Each load and unload of a module has records that agree with sysfs."""
 
 from harness.systems.ssh import Guest
 from tests.guest.tailing import Record, Tailing
@@ -16,7 +16,7 @@ def of(records: tuple[Record, ...], name: str) -> list[Record]:
 
 
 def test_a_module_comes_and_goes(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
-    """Loaded and unloaded again and again: three records each, equal to sysfs, in order."""
+    """Each cycle of load and unload makes three records in order that equal sysfs."""
     rounds = 100 if long_run else 3
     script = f"""
 for round in $(seq {rounds}); do
@@ -42,7 +42,7 @@ done
 
 
 def test_a_module_of_the_kernels_own(guest: Guest, tail: Tailing) -> None:
-    """One that modprobe loads, with a version: all texts are those of sysfs."""
+    """A module with a version that modprobe loads has the texts of sysfs."""
     script = """
 modprobe tcp_illinois
 cd /sys/module/tcp_illinois && cat coresize version srcversion
@@ -61,7 +61,7 @@ rmmod tcp_illinois
 
 
 def test_a_failed_init_has_no_loaded(guest: Guest, tail: Tailing) -> None:
-    """A module whose init fails has run all the same: loading, then unloading."""
+    """A module whose init fails has a loading and an unloading record only."""
     with tail("--type module") as running:
         refused = guest.run(f"insmod {OTHER}", deadline_s=40, check=False)
         seen = running.finish()

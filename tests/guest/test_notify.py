@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""When a reader is told: by watermark, by latency, and what a kernel lacks is said."""
+"""A reader is woken by watermark and latency, and missing hooks are reported."""
 
 import errno
 import json
@@ -18,13 +18,13 @@ STORM = "osqprobe storm 200"
 
 
 def wakeups(guest: Guest) -> int:
-    """Return how often the driver has woken a reader since it was loaded."""
+    """Return the number of wakeups since the driver was loaded."""
     found = guest.run(f"sed -n 's/^wakeups //p' {PAGE}", deadline_s=20)
     return int(found.stdout)
 
 
 def test_a_watermark_saves_wakeups(guest: Guest, driver: Driver, tail: Tailing) -> None:
-    """The same storm, all of it read in both cases: by batches it takes far fewer wakeups."""
+    """With a watermark the same storm is read with far fewer wakeups."""
     assert driver.is_loaded()
     counts = []
     for options in ("", "--watermark 100000 --latency-ms 5000"):
@@ -41,7 +41,7 @@ def test_a_watermark_saves_wakeups(guest: Guest, driver: Driver, tail: Tailing) 
 
 
 def test_one_record_waits_for_its_latency_and_no_longer(guest: Guest, driver: Driver) -> None:
-    """Far below the watermark, the reader is told when the latency is over."""
+    """Far below the watermark, the reader is woken when the latency is over."""
     assert driver.is_loaded()
     script = """
 osqtail --count 1 --path '*/true' --watermark 500000 --latency-ms 1500 > /tmp/late &
@@ -58,7 +58,7 @@ echo $(cut -d' ' -f1 /proc/uptime) $(sed -n 's/.*"ts_boot_ns":\\([0-9]*\\).*/\\1
 
 
 def test_osqstat_shows_what_the_owner_counts(guest: Guest, driver: Driver, tail: Tailing) -> None:
-    """Beside a reader: totals by type, rates, JSON; the same figures, nothing disturbed."""
+    """The tool osqstat shows the owner's totals, rates and JSON, and disturbs nothing."""
     assert driver.is_loaded()
     with tail("--type fork --type exec") as running:
         guest.run(STORM, deadline_s=60)
@@ -77,7 +77,7 @@ def test_osqstat_shows_what_the_owner_counts(guest: Guest, driver: Driver, tail:
 def test_a_missing_hook_costs_its_publisher_only(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """Without the exit hook the driver loads, says so, and records what it can."""
+    """Without the exit hook the driver loads, reports that, and records everything else."""
     test_build = variant("test")
     test_build.load(hide="sched_process_exit")
 
@@ -97,7 +97,7 @@ def test_a_missing_hook_costs_its_publisher_only(
 def test_a_test_build_wants_to_be_known_as_one(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """Without its parameter it does not load; a release client and it refuse each other."""
+    """A test build needs its parameter to load, and it and a release client refuse each other."""
     test_build = variant("test")
     with pytest.raises(ModuleError) as refused:
         test_build.load(i_know_this_is_a_test="0")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What is shipped contains nothing of the test build: asked of the binaries themselves."""
+"""The shipped binaries contain nothing of the test build."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from harness.release import gate
 
 
 def test_the_release_has_no_trace_of_the_test_build(harness_handoff: Handoff) -> None:
-    """Neither code nor strings nor parameters; and the search does find them where they are."""
+    """The release has no code, string or parameter of the test build; the test build has."""
     spec = config.load(harness_handoff.settings_file).packages
     assert spec is not None
     rules = gate.rules_of(spec)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The bodies that every system runs, on the Linux module in a guest."""
+"""The test bodies that every system runs, on the Linux module in a guest."""
 
 from collections.abc import Callable, Iterator
 
@@ -31,7 +31,7 @@ def loaded(guest: Guest, driver: Driver) -> Iterator[Loaded]:
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
 def test_body(driver: Driver, loaded: Loaded, body: Callable[[Loaded], None]) -> None:
-    """It holds, as its docstring says it, and the module can be unloaded after it."""
+    """The body holds as its docstring says, and the module can be unloaded after it."""
     body(loaded)
 
     driver.unload()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Socket events against a witness that logs each call it makes: the same calls, field by field."""
+"""Socket records agree, field by field, with a witness that logs each call that it makes."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ PROBES_LISTED = "grep -cE '(inet6?|unix)_|sock_graft' /sys/kernel/debug/kprobes/
 
 @dataclass(frozen=True, kw_only=True)
 class Witnessed:
-    """What the driver recorded during one subscription, and what the callers logged, by scene."""
+    """The driver's records of one subscription, and the callers' logs, by scene."""
 
     records: tuple[Record, ...]
     logs: dict[str, list[Record]]
@@ -53,13 +53,13 @@ def play_connections(guest: Guest, count: int, pairs: int) -> dict[str, list[Rec
 
 @pytest.fixture(scope="module")
 def kept() -> list[Witnessed]:
-    """Keep what was witnessed for all tests here: to hook and unhook takes an emulator long."""
+    """Return the shared observation of all tests here: hooking takes an emulator long."""
     return []
 
 
 @pytest.fixture
 def witnessed(kept: list[Witnessed], guest: Guest, tail: Tailing) -> Witnessed:
-    """Give what one subscription saw of every scene."""
+    """Give the records and logs of every scene, from one subscription."""
     if not kept:
         routes = (
             "ip route replace unreachable 203.0.113.0/24;"
@@ -86,7 +86,7 @@ def test_each_connection_is_recorded_as_its_ends_log_it(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """TCP of IPv4 and IPv6, UDP and UNIX: connect, accept, bind, listen, close, once each.
+    """Each connect, accept, bind, listen and close of TCP, UDP and UNIX sockets has one record.
 
     The long form has 10,000 connections of each family, by eight clients and eight servers.
     """
@@ -106,7 +106,7 @@ def test_each_connection_is_recorded_as_its_ends_log_it(
 
 
 def test_what_fails_and_what_takes_long(witnessed: Witnessed) -> None:
-    """Refused, unreachable, timed out, in progress, in use, not allowed; names of all kinds."""
+    """Calls that fail, time out or are in progress have records with their errno."""
     log = witnessed.logs["cases"] + witnessed.logs["bind"]
     outcomes = [line["error"] for line in log if line["call"] == "outcome"]
     errors = {(line["call"], line["error"]) for line in log if line["call"] != "outcome"}
@@ -119,9 +119,9 @@ def test_what_fails_and_what_takes_long(witnessed: Witnessed) -> None:
 
 
 def test_io_uring_counts_too(witnessed: Witnessed) -> None:
-    """Its connect and accept are recorded, and a close by a kernel's worker names the owner.
+    """Connect and accept by io_uring are recorded, and a worker's close names the owner.
 
-    It connects without waiting, and may ask again; how often is its own business.
+    It connects without waiting and may retry, so the number of its attempts is not checked.
     """
     log, mine = witnessed.logs["uring"], witnessed.of("uring")
     (line,) = [one for one in log if one["call"] == "connect"]
@@ -142,7 +142,7 @@ def test_io_uring_counts_too(witnessed: Witnessed) -> None:
 def test_without_subscription_nothing_is_probed(
     witnessed: Witnessed, guest: Guest, driver: Driver
 ) -> None:
-    """Loaded, the kernel's own list of probes has none of ours; meanwhile it had all."""
+    """The kernel lists the driver's probes only during a subscription."""
     assert driver.is_loaded()
 
     listed = int(guest.run(PROBES_LISTED, deadline_s=SHORT_S).stdout)
@@ -151,7 +151,7 @@ def test_without_subscription_nothing_is_probed(
 
 
 def test_the_checker_finds_a_bad_log(witnessed: Witnessed) -> None:
-    """A call too few, too many, in another order, or with any other value: each is seen."""
+    """The comparison finds a missing call, an extra one, another order and any other value."""
     scene = f"stream 6 {COUNT} {PAIRS}"
     log, records = witnessed.logs[scene], witnessed.of(scene)
     last = records[-1]
@@ -263,7 +263,7 @@ def test_a_storm_while_subscriptions_come_and_go(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each subscription sees of each thread a run of its calls without a gap, exactly counted.
+    """Each subscription has an exactly counted, gapless sequence of each thread's calls.
 
     The module is unloaded and loaded in between.
     """
@@ -291,7 +291,7 @@ def test_a_storm_while_subscriptions_come_and_go(
 def test_a_kernel_without_a_hook_is_told_apart(
     guest: Guest, variant: Callable[[str], Driver], hook: str
 ) -> None:
-    """CAPS says so, SUBSCRIBE refuses; the other types are there."""
+    """CAPS reports a missing hook, SUBSCRIBE refuses it, and other types work."""
     variant("test").load(hide=hook)
 
     caps = json.loads(guest.run("osqprobe caps /dev/osquery_test", deadline_s=20).stdout)

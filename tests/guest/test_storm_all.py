@@ -19,7 +19,7 @@ MODULE = "tcp_illinois"
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What runs in the guest for as long as the storm does, and the types of records it makes."""
+    """A script that runs in the guest during the storm, and the types of records that it makes."""
 
     types: tuple[int, ...]  # enum osq_type
     loop: str
@@ -33,7 +33,7 @@ WORKLOADS = (
 
 
 def test_everything_at_once(guest: Guest, driver: Driver, long_run: bool) -> None:  # noqa: FBT001
-    """Each round loads, storms, unloads: what was read is what was counted, for every type."""
+    """In each round of load, storm and unload the records of every type equal the counters."""
     driver.unload()
     rounds, steps = (40, 2_000) if long_run else (2, 80)
     types = [number for one in WORKLOADS for number in one.types]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Under load, in every context and on a bad day: nothing lost but what is counted, exactly."""
+"""Under load, in every context and with failures, each lost record is counted exactly."""
 
 import json
 from collections.abc import Callable
@@ -35,9 +35,9 @@ def test_the_originals_stress(
     variant: Callable[[str], Driver],
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """20 producers, 100,000 records each of the original's sizes, 8 MiB: exactly accounted.
+    """20 producers make 100,000 records each in an 8 MiB ring, and all are accounted for.
 
-    The original's own test took 5 % of loss for success.
+    The original's own test accepted a loss of 5 %.
     """
     variant("test").load()
     rounds = 10 if long_run else 1
@@ -48,12 +48,12 @@ def test_the_originals_stress(
 
 
 def in_context(context: str, each: int) -> str:
-    """Return the options for six producers in a context, so many records each."""
+    """Return the options for six producers in a context, with this many records each."""
     return f"-p 6 -n {each} -r 1048576 -b 128 -c {context}"
 
 
 def recorded(context: str, most: int) -> ParameterSet:
-    """Return a context as a parameter; osqstress itself fails where a record is not accounted."""
+    """Return a context as a parameter; osqstress itself fails for an unaccounted record."""
     command = f"osqstress run {in_context(context, SHORT_EACH)}"
     mark = pytest.mark.recordable(command=command, variant="test")
     return pytest.param(context, most, marks=mark, id=context)
@@ -75,7 +75,7 @@ def test_every_context_is_accounted(
     most: int,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Tasks interrupted by soft and hard interrupts that make records, too.
+    """All records are accounted for when interrupts make records inside of tasks.
 
     Six producers: the long form is over 10 million records of all contexts at once.
     """
@@ -88,7 +88,7 @@ def test_every_context_is_accounted(
 
 
 def test_a_ring_that_is_far_too_small(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """8 KiB and a slow reader: most is dropped, all of it is told."""
+    """With 8 KiB and a slow reader most records are dropped, and all drops are reported."""
     variant("test").load()
 
     said = stress(guest, "-p 8 -n 4000 -r 8192 -b 128 -c mixed -s 2000")
@@ -98,7 +98,7 @@ def test_a_ring_that_is_far_too_small(guest: Guest, variant: Callable[[str], Dri
 
 
 def test_the_checker_sees_a_bad_run(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """Records too large for their ring are all refused, and a wrong size is an error."""
+    """Records too large for their ring are refused, and a wrong size is an error."""
     variant("test").load()
 
     said = stress(guest, "-p 2 -n 100 -r 8192 -b 9000")
@@ -114,7 +114,7 @@ def test_unloading_under_a_storm(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Load, read, unload, again and again, while programs start and end on every CPU."""
+    """The module can be loaded, read and unloaded repeatedly while programs start on every CPU."""
     driver.unload()
     rounds, types = (200, "--type all") if long_run else (12, PROCESSES)
     done = guest.run(
@@ -142,7 +142,7 @@ def test_the_owner_is_killed_at_any_moment(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """SIGKILL after a random time under a storm: each time the next owner gets a clean device."""
+    """After SIGKILL at a random moment of a storm, the next owner gets a clean device."""
     assert driver.is_loaded()
     rounds, types = (200, "--type all") if long_run else (15, PROCESSES)
     done = guest.run(
@@ -168,7 +168,7 @@ def test_cpus_come_and_go(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Execs on CPUs that are switched off and on: each has its record or is counted."""
+    """Each exec on CPUs that are switched off and on has its record or is counted."""
     assert driver.is_loaded()
     rounds = 50 if long_run else 4
     done = guest.run(
@@ -203,7 +203,7 @@ def test_random_calls_by_root_and_by_others(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Any sequence of calls, right, half right and wrong: an errno, the law, no more."""
+    """Any sequence of right and wrong calls gives an errno, and the counters add up."""
     assert driver.is_loaded()
     steps = 1_000_000 if long_run else 20_000
     done = guest.run(

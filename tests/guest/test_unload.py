@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What outlives the owner and what it costs to unload then: refused and said, never a panic."""
+"""Unloading while something still uses the module is refused with a message and never panics."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def folder(guest: Guest) -> None:
 def test_unloading_while_a_permission_is_pending_is_refused(
     guest: Guest, driver: Driver, tail: Tailing, pin: tuple[str, str, str]
 ) -> None:
-    """The log says why; the next owner is served meanwhile; the answer lets the module go."""
+    """The log gives the reason, the next owner is served, and the answer allows the unload."""
     with tail(f"--watch {TOP}") as running:
         guest.run(script_of(*pin), deadline_s=30)
         running.finish()
@@ -65,7 +65,7 @@ def test_unloading_while_a_permission_is_pending_is_refused(
 def test_a_listener_of_the_file_system_holds_nothing_of_the_module(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """The module goes while an answer is pending, and is not called when it comes."""
+    """The module unloads while another listener's answer is pending, and is not called by it."""
     with tail(f"--watch {TOP}") as running:
         guest.run(script_of(*BESIDE), deadline_s=30)
         running.finish()
@@ -80,7 +80,7 @@ def test_a_listener_of_the_file_system_holds_nothing_of_the_module(
 def test_stopping_under_a_storm_waits_for_who_is_inside(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """Owners come and go while one access is held and others storm; then the module goes."""
+    """The module unloads only after a held access ends, while owners change and others storm."""
     guest.run(script_of(*OPEN), deadline_s=30)
     storm = f"while [ ! -e /run/answer ]; do chmod 600 {TOP}/other; chmod 644 {TOP}/other; done"
     aside = "> /dev/null 2>&1 < /dev/null &"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Waiting for records: what ends each way to wait, and what outlives descriptor and owner."""
+"""Waiting for records: what ends each kind of wait, and what outlives descriptor and owner."""
 
 import errno
 import json
@@ -31,14 +31,14 @@ LATE_MS = 20_000
 
 
 def test_what_ends_a_wait(guest: Guest, driver: Driver) -> None:
-    """A record, a signal, another process's call: SYNC with WAIT, poll and epoll are told."""
+    """A record, a signal and another process's call each end SYNC with WAIT, poll and epoll."""
     assert driver.is_loaded()
 
     assert json.loads(guest.run("osqwait ways", deadline_s=60).stdout) == WAYS
 
 
 def test_a_shorter_latency_counts_at_once(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """NOTIFY replaces a timer that runs for a longer one, also one of the owner before."""
+    """NOTIFY replaces a running timer of a longer latency, also one of the previous owner."""
     variant("test").load()
 
     said = json.loads(guest.run("osqwait_test latency", deadline_s=120).stdout)
@@ -49,7 +49,7 @@ def test_a_shorter_latency_counts_at_once(guest: Guest, variant: Callable[[str],
 
 
 def test_mapping_waits_for_no_other_call(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """mmap_lock is not held over a lock that hooks come and go under, nor what waits for it."""
+    """A mapping does not hold mmap_lock while it waits for a lock under which hooks change."""
     variant("test").load()
 
     said = json.loads(guest.run("osqwait_test busy", deadline_s=60).stdout)
@@ -58,7 +58,7 @@ def test_mapping_waits_for_no_other_call(guest: Guest, variant: Callable[[str], 
 
 
 def test_a_dead_owner_with_shared_descriptors_is_detached(guest: Guest, driver: Driver) -> None:
-    """No close comes when a child shares the table (CLONE_FILES): the death itself counts."""
+    """The owner's death detaches it even if a child shares its table (CLONE_FILES)."""
     assert driver.is_loaded()
 
     said = json.loads(guest.run("osqwait shared; pkill -x osqwait", deadline_s=60).stdout)
@@ -68,7 +68,7 @@ def test_a_dead_owner_with_shared_descriptors_is_detached(guest: Guest, driver: 
 
 
 def test_a_mapping_holds_the_module_and_nothing_else(guest: Guest, driver: Driver) -> None:
-    """Its descriptor closed, its pages can be read; the next owner is let in; rmmod is not."""
+    """A mapping without its descriptor stays readable and blocks rmmod, but not the next owner."""
     assert driver.is_loaded()
     script = """
 osqwait mapped > /tmp/mapped 2>&1 < /dev/null &
@@ -87,7 +87,7 @@ osqprobe owners
 def test_without_subscription_nothing_is_attached(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """Loaded and open, no tracepoint has a probe of ours: it is a patched-out jump."""
+    """A loaded and opened driver has no probe on any tracepoint before a subscription."""
     driver.unload()
 
     def attached() -> dict[str, int]:

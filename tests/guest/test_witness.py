@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Two independent witnesses of one storm: ours and the kernel's process connector."""
+"""The driver and the kernel's process connector observe the same storm."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ PROCESSES = "--type exec --type fork --type exit"
 
 
 def lives_by_witness(lines: Iterable[str], root: int) -> dict[int, GuestEntry]:
-    """Return what happened to each child of `root`, by pid, as the connector tells it."""
+    """Return the events of each child of `root` from the connector, by pid."""
     found: dict[int, GuestEntry] = defaultdict(list)
     children = set()
     for line in lines:
@@ -29,7 +29,7 @@ def lives_by_witness(lines: Iterable[str], root: int) -> dict[int, GuestEntry]:
 
 
 def lives_by_driver(records: Iterable[Record], root: int) -> dict[int, GuestEntry]:
-    """Return the same, as our records tell it."""
+    """Return the same from the driver's records."""
     found: dict[int, GuestEntry] = defaultdict(list)
     for one in records:
         if one["type"] == "fork" and one["pid"] == root:
@@ -46,7 +46,7 @@ def test_nothing_is_missing_doubled_or_out_of_order(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each fork, exec and exit of a storm that the connector saw is ours, too, in its order."""
+    """Each fork, exec and exit that the connector saw has a record, in the same order."""
     count = 20_000 if long_run else 1_000
     script = f"""
 osqwitness > /tmp/witness & witness=$!
@@ -70,7 +70,7 @@ grep -v ready /tmp/witness
 
 
 def test_the_comparison_sees_a_lost_record(guest: Guest, tail: Tailing) -> None:
-    """With one record taken away, or doubled, the two no longer agree."""
+    """The comparison fails when one record is missing or doubled."""
     with tail(PROCESSES) as running:
         script = "osqprobe storm 5 & root=$!; wait $root; echo $root"
         root = int(guest.run(script, deadline_s=60).stdout)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the tests here are made of, compiled: `_libosq`, and the core as a device of user space."""
+"""Compile what these tests run: `_libosq`, and the driver's core as a device of user space."""
 
 import importlib
 import subprocess

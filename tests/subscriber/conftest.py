@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Built before the tests are collected, since they import it; and what they share."""
+"""Build the tested code before the tests import it, and provide shared fixtures."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from tests.subscriber.host import Host  # noqa: E402 - imports what was just bui
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Give a folder whose path is short enough for a socket in it."""
+    """Give a folder with a path short enough for a socket in it."""
     with tempfile.TemporaryDirectory(prefix="osq-") as name:
         yield Path(name)
 
 
 @pytest.fixture
 def host(folder: Path) -> Iterator[Host]:
-    """Give a device of user space."""
+    """Give a running device of user space."""
     with Host(folder) as running:
         yield running

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A device of user space with the driver's own core in it, and a daemon on it, as processes."""
+"""A device of user space that runs the driver's own core, and a daemon on it, as processes."""
 
 import json
 import os
@@ -25,7 +25,7 @@ TICK_S = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What the server counted of one session."""
+    """The counters of one session, from the server's side."""
 
     attempts: int
     committed: int
@@ -36,7 +36,7 @@ class Truth:
 
 
 def until(condition: Callable[[], bool], what: str, *, deadline_s: float = START_S) -> None:
-    """Return when a condition holds.
+    """Wait until a condition holds.
 
     Raises: TimeoutError.
     """
@@ -86,7 +86,7 @@ class Host:
         return line
 
     def tell(self, command: str) -> Truth:
-        """Give a command; return the counters of the session after it."""
+        """Send a command; return the counters of the session after it."""
         self._pipe(self._process.stdin).write(command + "\n")
         self._pipe(self._process.stdin).flush()
         line = self._line()
@@ -96,14 +96,14 @@ class Host:
         return Truth(**line["done"])
 
     def wait_for_end(self) -> Truth:
-        """Return what was counted in the session of the next owner that leaves."""
+        """Wait for the next owner to leave, and return the counters of its session."""
         line = self._line()
         assert "session" in line, line
         return self.ended[-1]
 
 
 def environment(socket: Path) -> dict[str, str]:
-    """Return the environment in which a program meets the device of user space."""
+    """Return the environment in which a program uses the device of user space."""
     paths = f"{OUT}{os.pathsep}{ROOT / 'kernel' / 'subscriber'}"
     return {
         **os.environ,
@@ -114,7 +114,7 @@ def environment(socket: Path) -> dict[str, str]:
 
 
 class Daemon:
-    """A running `osq daemon` on a Host; leaving the block kills what is left of it."""
+    """A running `osq daemon` on a Host; leaving the block kills it if it still runs."""
 
     def __init__(
         self, host: Host, folder: Path, own: Mapping[str, Any] | None = None, **top: Any
@@ -145,34 +145,34 @@ class Daemon:
         self._process.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal to the daemon."""
         self._process.send_signal(number)
 
     def pause(self) -> None:
-        """Stop it, and return when it does not run any more."""
+        """Stop the daemon by SIGSTOP, and return when it no longer runs."""
         self.signal(signal.SIGSTOP)
         stat = Path(f"/proc/{self.pid}/stat")
         until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it is stopped")
 
     def go_on(self) -> None:
-        """Let it run again."""
+        """Let the paused daemon continue."""
         self.signal(signal.SIGCONT)
 
     def wait(self) -> int:
-        """Return its exit code, when it has ended."""
+        """Wait for the daemon's end and return its exit code."""
         return self._process.wait(QUERY_S)
 
     def stop(self) -> int:
-        """Ask it to stop; return its exit code."""
+        """Ask the daemon to stop; return its exit code."""
         self.signal(signal.SIGTERM)
         return self.wait()
 
     def said(self) -> str:
-        """Return its log."""
+        """Return the daemon's log."""
         return self.log.read_text()
 
     def is_reading(self) -> bool:
-        """Whether it has subscribed.
+        """Return whether the daemon has subscribed.
 
         Raises: AssertionError with its log when it has ended instead.
         """
@@ -181,7 +181,7 @@ class Daemon:
 
 
 def ask(store: Path, sql: str, *parameters: SqlValue) -> list[tuple[SqlValue, ...]]:
-    """Return all rows of an answer; none where there is no store yet."""
+    """Return all rows of a query's answer; no rows where there is no store yet."""
     try:
         with Reader(store) as reader:
             return list(reader.query(sql, parameters, deadline_s=QUERY_S).rows)
@@ -192,17 +192,17 @@ def ask(store: Path, sql: str, *parameters: SqlValue) -> list[tuple[SqlValue, ..
 
 
 def counts(store: Path, sql: str, *parameters: SqlValue) -> list[tuple[int, ...]]:
-    """Return all rows of an answer that are numbers; NULL, of a sum over nothing, is 0."""
+    """Return all rows of an answer that consists of numbers, with 0 for NULL."""
     return [tuple(int(value or 0) for value in row) for row in ask(store, sql, *parameters)]
 
 
 def number(store: Path, sql: str, *parameters: SqlValue) -> int:
-    """Return the one number that an answer is, 0 for NULL or no row."""
+    """Return the single number in an answer, 0 for NULL or no row."""
     rows = ask(store, sql, *parameters)
     return int(rows[0][0] or 0) if rows else 0
 
 
 def stored(store: Path) -> int:
-    """Return how many events are in all tables."""
+    """Return the number of events in all tables."""
     tables = "SELECT eid FROM kprocess_events UNION ALL SELECT eid FROM kloss_events"
     return number(store, f"SELECT count(*) FROM ({tables})")

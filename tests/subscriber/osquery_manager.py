@@ -26,17 +26,17 @@ REGISTER_S = 60.0
 
 
 class Manager(ExtensionManager.Iface):  # type: ignore[misc] # the package has no types
-    """What osqueryd answers to an extension that registers."""
+    """The answers of osqueryd to an extension that registers."""
 
     def __init__(self) -> None:
         self.registered: dict[str, Any] = {}
 
     def ping(self) -> ExtensionStatus:
-        """Be there."""
+        """Answer that the manager is alive."""
         return ExtensionStatus(code=0, message="OK", uuid=0)
 
     def registerExtension(self, info: Any, registry: Any) -> ExtensionStatus:  # noqa: N802
-        """Remember what the extension offers, and name it."""
+        """Store the extension's offers, and return its number."""
         self.registered = {"name": info.name, **registry}
         return ExtensionStatus(code=0, message="OK", uuid=UUID)
 
@@ -54,7 +54,7 @@ def serve(manager: Manager, socket: Path) -> None:
 
 
 def extension_at(socket: Path, *, deadline_s: float) -> ExtensionClient:
-    """Return a connection to the extension, when it listens.
+    """Return a connection to the extension once it listens.
 
     Raises: TimeoutError.
     """
@@ -70,7 +70,7 @@ def extension_at(socket: Path, *, deadline_s: float) -> ExtensionClient:
 
 
 def main(socket: Path, table: str, contexts: list[str]) -> None:
-    """Ask one extension, once it has come."""
+    """Ask one extension after it has registered."""
     manager = Manager()
     serve(manager, socket)
     client = extension_at(socket, deadline_s=REGISTER_S).extension_client()

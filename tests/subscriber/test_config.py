@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The configuration: osquery's keys where it has them, and each fault named by its key."""
+"""The configuration accepts osquery's keys, and an error names the key that is wrong."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,14 @@ from osq.retention import Retention
 
 
 def written(folder: Path, content: object) -> Path:
-    """Return a file of it."""
+    """Write a configuration file and return its path."""
     path = folder / "osq.conf"
     path.write_text(json.dumps(content))
     return path
 
 
 def test_osquerys_own_keys_are_understood(folder: Path) -> None:
-    """One file may serve both; what is osquery's alone is passed over."""
+    """The file of osquery can be shared; keys that only osquery knows are ignored."""
     config = load(
         written(
             folder,
@@ -83,15 +83,15 @@ def test_osquerys_own_keys_are_understood(folder: Path) -> None:
     ],
 )
 def test_a_fault_is_named_by_its_key(folder: Path, content: Any, key: str) -> None:
-    """And the daemon does not start with half of a configuration."""
+    """The error of a wrong value names its key, and the daemon does not start."""
     with pytest.raises(ConfigError) as caught:
         load(written(folder, content))
 
     assert caught.value.key == key
 
 
-def test_what_is_no_json_or_not_there_is_said(folder: Path) -> None:
-    """With the file's name."""
+def test_a_missing_or_invalid_file_is_named(folder: Path) -> None:
+    """The error for a missing file or invalid JSON contains the file's name."""
     path = folder / "osq.conf"
     with pytest.raises(ConfigError, match="No such file"):
         load(path)

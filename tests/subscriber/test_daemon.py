@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The daemon on the driver's own core: nothing lost, nothing twice, whatever happens to it."""
+"""The daemon on the driver's own core neither loses nor repeats an event, whatever happens."""
 
 import os
 import random
@@ -20,12 +20,12 @@ TWICE = """SELECT count(*) - count(DISTINCT eid) FROM (
 
 
 def subscribed(daemon: Daemon) -> None:
-    """Return when a daemon reads, and its kernel publishes."""
+    """Wait until a daemon reads and its kernel publishes."""
     until(daemon.is_reading, "the daemon reads")
 
 
 def drained(host: Host) -> None:
-    """Return when everything that was committed has been given back."""
+    """Wait until everything that was committed has been released."""
 
     def is_so() -> bool:
         truth = host.tell("stats")
@@ -35,7 +35,7 @@ def drained(host: Host) -> None:
 
 
 def test_a_burst_at_a_stalled_reader_is_stored_whole(host: Host, folder: Path) -> None:
-    """20,000 programs while the daemon is stopped for half a second: none is lost."""
+    """All of 20,000 programs that start while the daemon is stopped are stored."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         daemon.signal(signal.SIGSTOP)
@@ -52,8 +52,8 @@ def test_a_burst_at_a_stalled_reader_is_stored_whole(host: Host, folder: Path) -
     assert ask(daemon.store, "SELECT DISTINCT complete FROM kosquery_stats") == [(1,)]
 
 
-def test_a_ring_that_is_too_small_is_told_of(host: Host, folder: Path) -> None:
-    """What was dropped is in the stats by its reason, and in the stream as a loss."""
+def test_a_ring_that_is_too_small_reports_its_drops(host: Host, folder: Path) -> None:
+    """Dropped records are in the stats by reason, and in the stream as a loss."""
     with Daemon(host, folder, {"ring_mib": 1}) as daemon:
         subscribed(daemon)
         daemon.signal(signal.SIGSTOP)
@@ -76,7 +76,7 @@ def test_a_ring_that_is_too_small_is_told_of(host: Host, folder: Path) -> None:
 
 
 def judge_killed(store: Path, truths: list[Truth]) -> None:
-    """Hold every session of killed daemons against what the kernel's side counted in it."""
+    """Compare every session of killed daemons with the counters of the kernel's side."""
     assert number(store, TWICE) == 0
     sessions = counts(store, SESSIONS)
     assert len(sessions) == len(truths)
@@ -107,7 +107,7 @@ def test_a_daemon_that_is_killed_loses_nothing_that_it_stored(
     folder: Path,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Kill -9 at random moments under load: stored, dropped and reset are all attempts."""
+    """After SIGKILL at random moments, stored, dropped and reset add up to all attempts."""
     rounds = 100 if long_run else 4
     chance = random.Random(4711)  # noqa: S311
     store = folder / "events.db"
@@ -132,7 +132,7 @@ def test_a_daemon_that_is_killed_loses_nothing_that_it_stored(
 
 
 def test_the_judge_of_kills_finds_a_missing_event(host: Host, folder: Path) -> None:
-    """A truth with one event more than was stored before the last one is not accepted."""
+    """The comparison rejects counters that have one event more than the store."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 10")
@@ -169,7 +169,7 @@ def test_a_sustained_load_is_borne_flat(
     folder: Path,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """5,000 events a second: all stored or counted, memory and processor time flat."""
+    """At 5,000 events a second all are stored or counted, and memory and CPU time do not grow."""
     parts, part_s = (20, 30.0) if long_run else (4, 2.0)
     measured = []
     with Daemon(host, folder, {"store_max_mib": 64}) as daemon:
@@ -200,7 +200,7 @@ def test_a_sustained_load_is_borne_flat(
 
 
 def test_an_invalid_queue_is_begun_anew(host: Host, folder: Path) -> None:
-    """Another process has used the device: what was unread is reset, then all goes on."""
+    """After a foreign use of the device, unread records count as reset and the daemon goes on."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")
@@ -220,7 +220,7 @@ def test_an_invalid_queue_is_begun_anew(host: Host, folder: Path) -> None:
 
 
 def test_garbage_in_the_ring_is_an_error_and_no_crash(host: Host, folder: Path) -> None:
-    """The session ends as corrupt, with its loss; the device is opened anew and read."""
+    """The session ends as corrupt with its loss; the device is opened again and read."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")
@@ -242,7 +242,7 @@ def test_garbage_in_the_ring_is_an_error_and_no_crash(host: Host, folder: Path) 
 
 
 def test_a_full_disk_holds_up_and_loses_nothing(host: Host, folder: Path) -> None:
-    """No room: nothing is given back to the kernel; with room again, all is stored."""
+    """On a full disk nothing is released to the kernel; with free space again, all is stored."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")
@@ -264,7 +264,7 @@ def test_a_full_disk_holds_up_and_loses_nothing(host: Host, folder: Path) -> Non
 
 
 def test_a_second_daemon_is_refused(host: Host, folder: Path) -> None:
-    """The store has one writer; the other says so and ends with 1."""
+    """A second daemon on the same store reports the first one and ends with 1."""
     with Daemon(host, folder) as first:
         subscribed(first)
         with Daemon(host, folder) as second:
@@ -274,7 +274,7 @@ def test_a_second_daemon_is_refused(host: Host, folder: Path) -> None:
 
 
 def test_a_device_that_is_not_there_is_said(host: Host, folder: Path) -> None:
-    """A path that nothing serves, and one that is no device."""
+    """The error names a path that does not exist, and one that is no device."""
     with Daemon(host, folder, {"device": str(folder / "nothing")}) as daemon:
         assert daemon.wait() == 1
         assert "No such file or directory" in daemon.said()
@@ -287,7 +287,7 @@ def test_a_device_that_is_not_there_is_said(host: Host, folder: Path) -> None:
 
 
 def test_only_allowed_variables_are_stored(host: Host, folder: Path) -> None:
-    """The environment holds secrets: what the configuration does not name is not kept."""
+    """Variables that the configuration does not name are not stored, since they may be secrets."""
     events = {"environment_variables": ["LANG", "TERM"]}
     with Daemon(host, folder, events=events) as daemon:
         subscribed(daemon)
@@ -302,7 +302,7 @@ def test_only_allowed_variables_are_stored(host: Host, folder: Path) -> None:
 
 
 def test_a_store_is_ready_within_seconds(host: Host, folder: Path) -> None:
-    """What happens is in the answer to a query a second later."""
+    """An event is in the answer to a query a second later."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 1")

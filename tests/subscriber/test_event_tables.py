@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Rows of sockets, files, modules and credentials, and which files are wanted."""
+"""Rows of sockets, files, modules and credentials are right, and unwanted files have none."""
 
 import ipaddress
 import os
@@ -52,7 +52,7 @@ def stored(folder: Path, *events: Event, categories: dict[int, str] | None = Non
 
 
 def test_a_connect_fills_socket_events(folder: Path) -> None:
-    """Both ends, and the program that an earlier exec named."""
+    """A connect has both addresses, and the program that an earlier exec named."""
     event = a_record(
         "socket",
         spans={"local_path": b"", "remote_path": b""},
@@ -81,7 +81,7 @@ def test_a_connect_fills_socket_events(folder: Path) -> None:
 
 
 def test_addresses_of_other_families(folder: Path) -> None:
-    """IPv6, any address with a port, none at all, an abstract UNIX name."""
+    """IPv6, an address with port only, no address and an abstract UNIX name are right."""
     empty = {"local_path": b"", "remote_path": b""}
     events = (
         a_record(
@@ -104,7 +104,7 @@ def test_addresses_of_other_families(folder: Path) -> None:
 
 
 def test_a_module_fills_module_events(folder: Path) -> None:
-    """Its texts, and a number beyond what SQLite calls positive."""
+    """A module's texts are stored, and so is a number above SQLite's greatest integer."""
     event = a_record(
         "module",
         spans={"name": b"osq", "version": b"", "srcversion": b"AB"},
@@ -122,7 +122,7 @@ def test_a_module_fills_module_events(folder: Path) -> None:
 
 
 def test_both_sides_fill_credential_events(folder: Path) -> None:
-    """Each under its own name, and what differs in words."""
+    """Old and new values have columns of their own, and changed fields are listed."""
     record = ffi.new("struct osq_cred *")
     record.head.type, record.head.len = TYPES_BY_NAME["cred"], ffi.sizeof("struct osq_cred")
     record.head.seq, record.head.pid = 2, 5
@@ -143,7 +143,7 @@ def test_both_sides_fill_credential_events(folder: Path) -> None:
 
 
 def test_a_rename_fills_file_events(folder: Path) -> None:
-    """Ids as text, as osquery has them; partial says whether the program's start was seen."""
+    """Ids are text as in osquery; `partial` says that the program's start was not seen."""
     spans = {"path": b"/etc/a", "dest_path": b"/etc/b"}
     rename = lib.OSQ_FILE_RENAME
     events = (
@@ -161,7 +161,7 @@ def test_a_rename_fills_file_events(folder: Path) -> None:
 
 
 def test_a_process_has_the_program_of_its_exec_or_its_parent() -> None:
-    """A fork passes it on, an exit ends it, and a pid that comes again begins anew."""
+    """A fork copies the program, an exit removes it, and a reused pid starts without one."""
     programs = Programs({})
     other = an_exec(seq=9)
     asked = {"seq": 5, "ts_boot_ns": 0, "start_boot_ns": 0, "tid": 0, "ppid": 0, "cpu": 0}
@@ -181,7 +181,7 @@ def test_a_process_has_the_program_of_its_exec_or_its_parent() -> None:
 
 
 def test_processes_whose_end_was_lost_are_forgotten() -> None:
-    """What is alive, and what came last, is kept; the rest takes no room for ever."""
+    """Live and recent processes are kept and all others removed."""
     alive = os.getpid()
     programs = Programs({alive: Program(path="/bin/alive", was_there=True)})
     gone = range(10_000_000, 10_000_000 + MOST_PROCESSES)
@@ -211,7 +211,7 @@ def test_processes_whose_end_was_lost_are_forgotten() -> None:
     ],
 )
 def test_patterns_are_osquerys(pattern: str, path: str, *, matches: bool) -> None:
-    """% within a component, %% across them."""
+    """% matches within a path component, and %% across components."""
     assert bool(compiled(pattern).fullmatch(path)) is matches
 
 
@@ -225,26 +225,26 @@ def test_patterns_are_osquerys(pattern: str, path: str, *, matches: bool) -> Non
     ],
 )
 def test_what_is_watched_holds_all_that_a_pattern_names(pattern: str, root: str) -> None:
-    """The driver knows folders, not patterns."""
+    """The watched folder contains all files of its pattern."""
     assert watched(pattern) == root
 
 
 @pytest.mark.parametrize("pattern", ["etc/%%", "%%", "/%%", ""])
 def test_a_pattern_without_a_folder_is_refused(pattern: str) -> None:
-    """The whole of a system is no category."""
+    """A pattern for the whole file system is refused."""
     with pytest.raises(ValueError, match="an absolute path"):
         paths_of({"x": (pattern,)}, {}, ())
 
 
 def a_file(seq: int, path: bytes, action: int) -> File:
-    """Return a file event that nothing but its path and action matter of."""
+    """Return a file event in which only path and action matter."""
     zeros: dict[str, Any] = dict.fromkeys(File.__dataclass_fields__, 0)
     values = {**zeros, "seq": seq, "path": path, "dest_path": b"", "action": action}
     return File(**values)
 
 
 def test_files_that_nothing_names_are_unwanted() -> None:
-    """Below a watched folder, left out, or opened where only changes are asked for."""
+    """Files that no pattern names, excluded files and opens that nobody requested are unwanted."""
     opened = next((number for number, name in ACTIONS.items() if name == "open"), -1)
     paths = paths_of(
         {"etc": ("/etc/%.conf",), "keys": ("/keys/%%",)}, {"etc": ("/etc/x.conf",)}, ("keys",)

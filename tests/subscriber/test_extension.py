@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The osquery extension, spoken to as osqueryd does: over thrift, by its own package's interface.
+"""The osquery extension answers over thrift, through the interface of osquery's own package.
 
 osquery_manager.py is the other side; the extension is a process of its own.
 """
@@ -26,7 +26,7 @@ EQUALS, GREATER, LESS = "2", "4", "16"
 
 
 class Osqueryd:
-    """A manager at a socket, and one of our extensions at it."""
+    """A manager at a socket, and an extension that is connected to it."""
 
     def __init__(self, folder: Path, store: Path) -> None:
         self.manager = Manager()
@@ -47,7 +47,7 @@ class Osqueryd:
         self.client = self._connection.extension_client()
 
     def rows(self, table: str, *constraints: tuple[str, str, str]) -> list[dict[str, str]]:
-        """Return what a query of this table would get."""
+        """Return the rows that a query of this table would get."""
         by_name: dict[str, list[dict[str, str]]] = {}
         for name, operator, text in constraints:
             by_name.setdefault(name, []).append({"op": operator, "expr": text})
@@ -67,7 +67,7 @@ class Osqueryd:
         return rows
 
     def restart(self, folder: Path, store: Path) -> "Osqueryd":
-        """Return another one, on the same store, after this one has ended."""
+        """End this extension, and return another one on the same store."""
         self.close()
         self._socket.unlink()
         Path(f"{self._socket}.{UUID}").unlink(missing_ok=True)
@@ -82,7 +82,7 @@ class Osqueryd:
 
 @pytest.fixture
 def store(folder: Path) -> Iterator[Store]:
-    """Give a store of ten programs, of which others may come."""
+    """Give a store of ten programs, to which tests may add."""
     with Store(folder / "events.db", Limits()) as one:
         one.begin()
         fill(one, 1, 10)
@@ -91,19 +91,19 @@ def store(folder: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def osqueryd(folder: Path, store: Store) -> Iterator[Osqueryd]:
-    """Give the two sides, connected."""
+    """Give a manager and an extension that are connected."""
     running = Osqueryd(folder, store.path)
     yield running
     running.close()
 
 
 def numbers(rows: list[dict[str, str]]) -> list[int]:
-    """Return the events' numbers."""
+    """Return the numbers of the events."""
     return [int(row["seq_num"]) for row in rows]
 
 
 def test_the_tables_are_registered_as_event_tables(osqueryd: Osqueryd) -> None:
-    """Every column with its type, and the attribute that makes osqueryd log rows as they are."""
+    """Every column is registered with its type, and every table as an event table."""
     registered = osqueryd.manager.registered
 
     assert registered["name"] == "osq"
@@ -118,7 +118,7 @@ def test_the_tables_are_registered_as_event_tables(osqueryd: Osqueryd) -> None:
 
 
 def test_a_query_gets_each_row_once(osqueryd: Osqueryd, store: Store) -> None:
-    """What came since it asked last; another query has a place of its own."""
+    """A repeated query gets only new rows; another query has a position of its own."""
     assert numbers(osqueryd.rows("kprocess_events")) == list(range(1, 11))
     assert numbers(osqueryd.rows("kprocess_events")) == []
     fill(store, 11, 5)
@@ -131,7 +131,7 @@ def test_a_query_gets_each_row_once(osqueryd: Osqueryd, store: Store) -> None:
 
 
 def test_each_row_once_holds_over_restarts(osqueryd: Osqueryd, store: Store, folder: Path) -> None:
-    """Of the extension, whose place is on the disk."""
+    """A restarted extension continues at the position on the disk."""
     assert len(osqueryd.rows("kprocess_events")) == 10
     again = osqueryd.restart(folder, store.path)
     fill(store, 11, 1)
@@ -141,7 +141,7 @@ def test_each_row_once_holds_over_restarts(osqueryd: Osqueryd, store: Store, fol
 
 
 def test_constraints_on_time_and_eid_are_honoured(osqueryd: Osqueryd, store: Store) -> None:
-    """Such a query says itself what it wants, and gets it every time."""
+    """A query with a condition on time or eid gets all matching rows every time."""
     fill(store, 11, 5, age_s=1000)
     rows = osqueryd.rows("kprocess_events", ("time", GREATER, "0"))
     newer = str(max(int(row["time"]) for row in rows) - 500)
@@ -158,7 +158,7 @@ def test_constraints_on_time_and_eid_are_honoured(osqueryd: Osqueryd, store: Sto
 
 
 def test_more_than_one_answer_holds_comes_in_parts(osqueryd: Osqueryd, store: Store) -> None:
-    """Nothing is passed over."""
+    """Rows beyond the limit of one answer come in the next answers, and none is skipped."""
     fill(store, 11, MOST_ROWS + 5)
     parts = [numbers(osqueryd.rows("kprocess_events")) for _ in range(3)]
 
@@ -167,7 +167,7 @@ def test_more_than_one_answer_holds_comes_in_parts(osqueryd: Osqueryd, store: St
 
 
 def test_values_are_text_and_nothing_is_empty(osqueryd: Osqueryd) -> None:
-    """As thrift's map of strings wants them."""
+    """All values are text, as thrift's map of strings requires."""
     row = osqueryd.rows("kprocess_events")[0]
 
     assert (row["cmdline"], row["child_pid"], row["btime"]) == ("printf %s x \\xff", "", "")
@@ -177,7 +177,7 @@ def test_values_are_text_and_nothing_is_empty(osqueryd: Osqueryd) -> None:
 def test_a_store_that_is_gone_is_an_error_and_no_empty_answer(
     osqueryd: Osqueryd, store: Store
 ) -> None:
-    """An empty answer would say that nothing happened."""
+    """A missing store is an error, since an empty answer would mean no events."""
     store.path.rename(store.path.with_name("moved.db"))
     request = {"action": "generate", "context": "{}"}
     answer = osqueryd.client.call("table", "kprocess_events", request)
@@ -187,7 +187,7 @@ def test_a_store_that_is_gone_is_an_error_and_no_empty_answer(
 
 
 def test_an_extension_without_osqueryd_says_so(folder: Path, store: Store) -> None:
-    """It ends, with an exit code; also where something else has the socket's path."""
+    """Without osqueryd at the socket's path the extension ends with an error and an exit code."""
     (folder / "nobody").touch()
     config = folder / "osq.conf"
     config.write_text(json.dumps({"osq": {"store": str(store.path)}}))

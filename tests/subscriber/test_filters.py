@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kernel's own filters, from the configuration to what the driver's core lets in."""
+"""The kernel's filters, from the configuration to the records that the driver's core makes."""
 
 import json
 import os
@@ -67,14 +67,14 @@ BAD: tuple[tuple[str, Any, str], ...] = (
 
 
 def publish(host: Host, *programs: tuple[int, int, int, str]) -> int:
-    """Have the core asked about programs; return how many it has kept out by now."""
+    """Let the core publish programs; return how many its filters have rejected so far."""
     for one in programs:
         host.tell("program {} {} {} {}".format(*one))
     return host.tell("stats").filtered
 
 
 def spec_of(folder: Path, filters: dict[str, Any], **own: Any) -> tuple[FilterSpec, ...]:
-    """Return the filters of a configuration."""
+    """Return the filters in a configuration."""
     path = folder / "osq.conf"
     path.write_text(json.dumps({"osq": {"filters": filters, **own}}))
     return load(path).filters
@@ -84,7 +84,7 @@ def spec_of(folder: Path, filters: dict[str, Any], **own: Any) -> tuple[FilterSp
 def test_a_filter_lets_in_what_it_says(
     host: Host, folder: Path, one: dict[str, Any], let_in: set[tuple[int, int, int, str]]
 ) -> None:
-    """The rest is counted as filtered, is no attempt, and makes no interval incomplete."""
+    """Rejected records count as filtered, are no attempts, and make no interval incomplete."""
     with Daemon(host, folder, {"filters": {"exec": one}}) as daemon:
         subscribed(daemon)
         kept_out = publish(host, *PROGRAMS)
@@ -99,7 +99,7 @@ def test_a_filter_lets_in_what_it_says(
 
 
 def test_each_list_is_tried_both_ways() -> None:
-    """Or the test above would prove less than it seems to."""
+    """The parameters of the test above contain each list, to include and to exclude."""
     included = {name for one, _ in CASES for name in one if name != "exclude"}
     excluded = {name for one, _ in CASES for name in one.get("exclude", {})}
 
@@ -107,7 +107,7 @@ def test_each_list_is_tried_both_ways() -> None:
 
 
 def test_a_filter_is_of_one_type_of_records(host: Host, folder: Path) -> None:
-    """Forks and exits are not kept out by the filter of programs."""
+    """A filter of exec records rejects no fork and no exit."""
     with Daemon(host, folder, {"filters": {"exec": {"uids": [0]}}}) as daemon:
         subscribed(daemon)
         host.tell("rate 2000")
@@ -122,8 +122,8 @@ def test_a_filter_is_of_one_type_of_records(host: Host, folder: Path) -> None:
     assert sum(int(count or 0) for _, count in seen) == truth.attempts
 
 
-def test_filtered_is_told_by_interval(host: Host, folder: Path) -> None:
-    """Each row of the stats has what was kept out in its own time."""
+def test_filtered_records_are_counted_by_interval(host: Host, folder: Path) -> None:
+    """Each row of the stats counts the records that were filtered in its own interval."""
     rows = "SELECT filtered FROM kosquery_stats WHERE filtered > 0 ORDER BY global_seq_num"
     with Daemon(host, folder, {"filters": {"exec": {"exclude": {"uids": [0]}}}}) as daemon:
         subscribed(daemon)
@@ -139,14 +139,14 @@ def test_filtered_is_told_by_interval(host: Host, folder: Path) -> None:
 
 
 def daemon_stopped_for(daemon: Daemon, host: Host, count: int) -> None:
-    """Keep out so many programs in one interval, whatever the machine does meanwhile."""
+    """Filter this many programs within one interval, however busy the machine is."""
     daemon.pause()
     publish(host, *[ROOTS] * count)
     daemon.go_on()
 
 
 def test_a_new_ring_gets_the_filters_again(host: Host, folder: Path) -> None:
-    """An invalid queue takes them away; none is let in before they are back."""
+    """After an invalid queue the filters are set again before any record is made."""
     with Daemon(host, folder, {"filters": {"exec": {"exclude": {"uids": [0]}}}}) as daemon:
         subscribed(daemon)
         assert publish(host, ROOTS, USERS, ROOTS) == 2
@@ -171,7 +171,7 @@ def test_a_wrong_value_is_named(
     said: str,
     is_excluded: bool,  # noqa: FBT001
 ) -> None:
-    """With its key, in either place."""
+    """The error names the key of a wrong value, inside and outside `exclude`."""
     one = {"exclude": {name: values}} if is_excluded else {name: values}
 
     with pytest.raises(ConfigError) as caught:
@@ -183,7 +183,7 @@ def test_a_wrong_value_is_named(
 
 
 def test_a_daemon_says_what_is_wrong_and_does_not_start(host: Host, folder: Path) -> None:
-    """Neither for a typo, nor for a file that is not what it should be."""
+    """The daemon does not start with an unknown key or with a file that has no such id."""
     own: dict[str, Any] = {"filters": {"exec": {"uid": [0]}}}
     with Daemon(host, folder, own) as daemon:
         assert daemon.wait() == 2
@@ -212,7 +212,7 @@ def test_a_daemon_says_what_is_wrong_and_does_not_start(host: Host, folder: Path
 def test_a_file_that_has_no_such_id_is_named(
     folder: Path, name: str, file: str, said: str
 ) -> None:
-    """When the daemon starts; a query does not look."""
+    """The daemon names a file without an id at its start; a query does not open the file."""
     (spec,) = spec_of(folder, {"exec": {name: [file]}})
 
     with pytest.raises(UsageError, match=said) as caught:
@@ -222,7 +222,7 @@ def test_a_file_that_has_no_such_id_is_named(
 
 
 def test_files_stand_for_their_ids(folder: Path) -> None:
-    """A namespace's link in /proc, a group's folder."""
+    """A namespace's link in /proc and a group's folder are replaced by their ids."""
     group = folder / "group"
     group.mkdir()
     (group / "cgroup.controllers").touch()
@@ -236,7 +236,7 @@ def test_files_stand_for_their_ids(folder: Path) -> None:
 
 
 def test_the_core_refuses_what_python_would_not_say(host: Host) -> None:
-    """A path of forks, and a range that ends before it begins: EINVAL, and nothing is set."""
+    """The core answers EINVAL for paths of forks and for a reversed range, and sets nothing."""
     script = """
 import sys
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Bytes become events by the compiled header's layout, or nothing, but never a crash."""
+"""The compiled header's layout decodes bytes to an event or to None, and never raises."""
 
 from dataclasses import fields
 
@@ -19,7 +19,7 @@ UNTOLD = {"len", "type", "pos", "ring_id", "reserved", "old_reserved", "now_rese
 
 @pytest.mark.parametrize("number", EVENTS)
 def test_an_event_has_every_field_of_its_struct(number: int) -> None:
-    """A field that the header gains is missed here until the event has it, too."""
+    """Every field of a struct of the header is a field of its event class."""
     name, event = EVENTS[number]
     names = [field for field, _, _ in struct_format(name)[1]]
     in_c = set(names) - UNTOLD
@@ -30,14 +30,14 @@ def test_an_event_has_every_field_of_its_struct(number: int) -> None:
 
 
 def test_every_record_type_of_the_header_becomes_an_event() -> None:
-    """But those that no driver gives to a subscriber."""
+    """Every record type has an event class, except those that a subscriber never gets."""
     types = {number for number, name in layout.TYPE_NAMES.items() if name not in {"none", "test"}}
 
     assert set(EVENTS) == types
 
 
 def test_numbers_and_tails_are_read() -> None:
-    """Narrow, wide and signed numbers; every span."""
+    """Narrow, wide and signed numbers and every span are decoded right."""
     event = an_exec(seq=2**40, uid=2**32 - 1, mtime_ns=-5, ino=2**63, cpu=65535, pid=7)
 
     assert (event.seq, event.uid, event.mtime_ns) == (2**40, 2**32 - 1, -5)
@@ -47,14 +47,14 @@ def test_numbers_and_tails_are_read() -> None:
 
 
 def test_a_fork_is_read() -> None:
-    """A type without a tail."""
+    """A record type without a tail is decoded right."""
     event = a_fork(child_pid=3, child_tid=4, ts_boot_ns=5)
 
     assert (event.child_pid, event.child_tid, event.ts_boot_ns) == (3, 4, 5)
 
 
 def test_an_unknown_type_is_passed_on_as_such() -> None:
-    """A later driver's record is counted, not taken for corruption."""
+    """A later driver's record type becomes Unknown, not corruption."""
     raw = bytearray(exec_bytes(seq=9))
     raw[4:6] = (30).to_bytes(2, "little")
     event = decode(bytes(raw))
@@ -64,7 +64,7 @@ def test_an_unknown_type_is_passed_on_as_such() -> None:
 
 
 def test_a_longer_fixed_part_is_read() -> None:
-    """A later schema adds fields behind ours, and its spans say where the tail is."""
+    """A later schema's longer fixed part is skipped, since the spans locate the tail."""
     raw = bytearray(exec_bytes())
     size = ffi.sizeof("struct osq_exec")
     grown = raw[:size] + b"\1" * 64 + raw[size:]
@@ -81,7 +81,7 @@ def test_a_longer_fixed_part_is_read() -> None:
 @pytest.mark.parametrize("name", TAIL)
 @pytest.mark.parametrize(("offset", "length"), [(0, 8), (60, 4), (2**32 - 1, 1), (256, 2**32 - 1)])
 def test_a_span_outside_of_its_record_is_corruption(name: str, offset: int, length: int) -> None:
-    """Before the tail's possible begin, behind its end, and sums that would wrap in C."""
+    """A span before the tail, after its end, or with a sum that would wrap in C gives None."""
     raw = bytearray(exec_bytes())
     place = ffi.offsetof("struct osq_exec", name)
     raw[place : place + 8] = offset.to_bytes(4, "little") + length.to_bytes(4, "little")
@@ -90,7 +90,7 @@ def test_a_span_outside_of_its_record_is_corruption(name: str, offset: int, leng
 
 
 def test_a_record_that_is_too_short_is_corruption() -> None:
-    """The head says exec, and there is no room for one."""
+    """A record shorter than the struct of its type gives None."""
     assert decode(exec_bytes()[:248]) is None
 
 
@@ -100,7 +100,7 @@ def test_a_record_that_is_too_short_is_corruption() -> None:
     body=st.binary(min_size=58, max_size=600),
 )
 def test_any_bytes_are_an_event_or_nothing(kind: int, body: bytes) -> None:
-    """No exception, whatever they are; libosq has seen to it that a head is there."""
+    """Random bytes after a valid head give an event or None, and no exception."""
     event = decode(b"\0\0\0\0" + kind.to_bytes(2, "little") + body)
 
     assert event is None or isinstance(event, Event)

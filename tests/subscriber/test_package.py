@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The package as it is installed: a wheel that needs nothing of this tree."""
+"""The package installs as a wheel that needs nothing of this tree."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ MAN = ROOT / "kernel" / "subscriber" / "man"
 
 
 def test_a_wheel_is_built_and_works_by_itself(host: Host, folder: Path) -> None:
-    """Its commands start from the wheel alone, and its libosq reads a ring."""
+    """The commands start from the wheel alone, and its libosq reads a ring."""
     for part in PARTS:
         shutil.copytree(ROOT / "kernel" / part, folder / part)
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
@@ -59,7 +59,7 @@ def test_a_wheel_is_built_and_works_by_itself(host: Host, folder: Path) -> None:
 
 
 def test_journald_gets_priorities(host: Host, folder: Path) -> None:
-    """As systemd takes them off the line; a person gets the level's name."""
+    """Log lines begin with the priority that systemd removes; a person gets the level's name."""
     config = folder / "osq.conf"
     config.write_text(json.dumps({"osq": {"device": str(host.socket), "store": "/nowhere/x"}}))
     command = [sys.executable, "-m", "osq", "--config", str(config), "daemon"]
@@ -81,12 +81,12 @@ def test_journald_gets_priorities(host: Host, folder: Path) -> None:
 
 
 def test_the_default_configuration_changes_nothing() -> None:
-    """What a package puts into /etc/osq says what is so without it."""
+    """The file that a package puts into /etc/osq contains only the defaults."""
     assert load(ROOT / "packaging" / "system" / "osq.conf") == Config(device=default_device())
 
 
 def unsaid(page: str, names: set[str]) -> set[str]:
-    """Return the names that a manual page has not, as roff writes them."""
+    """Return the names that a manual page in roff does not contain."""
     text = page.replace("\\-", "-").replace("\\fI", "").replace("\\fB", "")
     return {name for name in names if name not in text}
 
@@ -103,7 +103,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def test_the_manual_has_every_option() -> None:
-    """osq(8) against the parser; a page without one of them is seen."""
+    """osq(8) contains every option of the parser, and the check finds a missing one."""
     options = options_of(cli._parser())
     page = (MAN / "osq.8").read_text()
 
@@ -113,7 +113,7 @@ def test_the_manual_has_every_option() -> None:
 
 
 def test_the_manual_has_every_key() -> None:
-    """osq.conf(5) against the table of docs/subscriber.md."""
+    """osq.conf(5) contains every key in the table of docs/subscriber.md."""
     table = (ROOT / "docs" / "subscriber.md").read_text().partition("## Configuration")[2]
     key = r"^\| ((?:osq|options|events)\.[a-z_.]+|[a-z]+_[a-z]+) \|"
     keys = set(re.findall(key, table, re.MULTILINE))
@@ -127,7 +127,7 @@ def test_the_manual_has_every_key() -> None:
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
 @pytest.mark.parametrize("page", ["osq.8", "osq.conf.5"])
 def test_a_manual_page_is_sound(page: str) -> None:
-    """Man says nothing against it; it does against one with an unknown macro."""
+    """The pages pass man without a warning, and a page with an unknown macro does not."""
     command = ["man", "--warnings=w,mac", "-E", "UTF-8", "-l", "-Tutf8", "-Z", "-"]
 
     def said(text: str) -> str:
@@ -142,7 +142,7 @@ def test_a_manual_page_is_sound(page: str) -> None:
 
 
 def test_without_osquerys_package_the_extension_says_so(host: Host) -> None:
-    """And what to do; any other module that is missing is a fault of ours, and stays one."""
+    """Without osquery's package the error says how to get it; other missing modules raise."""
     script = """
 import sys
 sys.modules[sys.argv[1]] = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Queries: what they answer, how fast, and all that they must not do."""
+"""Queries give the right answers in time, and cannot do anything else."""
 
 import csv
 import io
@@ -66,7 +66,7 @@ def store(folder: Path) -> Path:
 
 @pytest.mark.parametrize("sql", WRITES)
 def test_sql_that_writes_is_refused_and_changes_nothing(store: Path, sql: str) -> None:
-    """By name of what it would do."""
+    """SQL that writes is refused, and the file stays the same byte for byte."""
     before = store.read_bytes()
 
     with (
@@ -93,7 +93,7 @@ def test_sql_that_writes_is_refused_and_changes_nothing(store: Path, sql: str) -
     ],
 )
 def test_wrong_sql_is_a_clear_error(store: Path, sql: str, said: str, hint: str) -> None:
-    """With what to write instead, where that is known."""
+    """The error of wrong SQL has a hint where the right name is known."""
     with Reader(store) as reader, pytest.raises(QueryError, match=said) as caught:
         list(reader.query(sql, deadline_s=10).rows)
 
@@ -101,7 +101,7 @@ def test_wrong_sql_is_a_clear_error(store: Path, sql: str, said: str, hint: str)
 
 
 def test_a_query_without_end_ends_at_its_deadline(store: Path) -> None:
-    """A join of everything with everything."""
+    """A join of every table with itself ends with an error at the deadline."""
     sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
     begun = time.monotonic()
 
@@ -113,7 +113,7 @@ def test_a_query_without_end_ends_at_its_deadline(store: Path) -> None:
 
 
 def test_damage_that_a_query_meets_is_an_error(store: Path) -> None:
-    """And no answer that lacks something."""
+    """A damaged page gives an error, not an incomplete answer."""
     with Store(store, Limits()) as one:
         one.begin()
         fill(one, 1, 2000)
@@ -168,7 +168,7 @@ def best_s(store: Path, sql: str) -> tuple[float, list[tuple[object, ...]]]:
 
 
 def test_a_million_events_are_queried_by_time_within_50_ms(large_store: Path) -> None:
-    """A minute of them, every column, with the file opened anew."""
+    """All columns of one minute are read within 50 ms from a file that was just opened."""
     took_s, rows = best_s(large_store, f"SELECT * FROM kprocess_events WHERE time > {NOW_S - 60}")
 
     assert len(rows) == 591
@@ -176,7 +176,7 @@ def test_a_million_events_are_queried_by_time_within_50_ms(large_store: Path) ->
 
 
 def test_a_million_events_are_counted_within_a_second(large_store: Path) -> None:
-    """All of them."""
+    """Counting a million events takes less than a second."""
     took_s, rows = best_s(large_store, "SELECT count(*) FROM kprocess_events")
 
     assert rows == [(MILLION,)]
@@ -184,7 +184,7 @@ def test_a_million_events_are_counted_within_a_second(large_store: Path) -> None
 
 
 def test_a_query_that_reads_every_event_takes_longer(large_store: Path) -> None:
-    """A pattern in all paths, which no index helps with: it would not pass the first limit."""
+    """A pattern without an index exceeds the first limit, so that limit can fail."""
     like = "cmdline || json_cmdline || cwd || path LIKE '%printf%none%'"
     took_s, rows = best_s(large_store, f"SELECT * FROM kprocess_events WHERE {like}")
 
@@ -193,7 +193,7 @@ def test_a_query_that_reads_every_event_takes_longer(large_store: Path) -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Return exit code, output and errors of the command."""
+    """Run the command; return its exit code, output and errors."""
     code = cli.main(arguments)
     said = capsys.readouterr()
     return code, said.out, said.err
@@ -202,7 +202,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_answers_come_as_a_table_json_or_csv(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same rows; bytes, quotes and NULL survive."""
+    """All formats print the same rows; bytes, quotes and NULL survive."""
     sql = "SELECT seq_num, cmdline, child_pid FROM kprocess_events ORDER BY eid LIMIT 2"
     query = ("query", "--store", str(store), sql)
     expected = [
@@ -222,7 +222,7 @@ def test_answers_come_as_a_table_json_or_csv(
 
 
 def test_an_empty_answer_is_still_json(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """So that a pipe into a parser does not break."""
+    """An empty answer is an empty JSON array, which a parser accepts."""
     sql = "SELECT 1 FROM kprocess_events WHERE 0"
 
     assert run(capsys, "query", "--store", str(store), "--json", sql)[1] == "[]\n"
@@ -231,7 +231,7 @@ def test_an_empty_answer_is_still_json(store: Path, capsys: pytest.CaptureFixtur
 def test_the_command_tells_errors_and_exit_codes(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """2 for what was asked wrongly, 1 for what is not there."""
+    """The exit code is 2 for a wrong request, and 1 for a missing store."""
     code, _, said = run(capsys, "query", "--store", str(store), "SELECT * FROM process_events")
     assert (code, "here the table is called kprocess_events" in said) == (2, True)
 
@@ -241,7 +241,7 @@ def test_the_command_tells_errors_and_exit_codes(
 
 @pytest.fixture
 def following() -> Iterator[Stop]:
-    """Give a Stop that ends what a test has left running."""
+    """Give a Stop that ends a query which a test left running."""
     stop = Stop()
     yield stop
     stop.set()
@@ -249,7 +249,7 @@ def following() -> Iterator[Stop]:
 
 
 def test_following_gives_each_new_row_once(folder: Path, following: Stop) -> None:
-    """Not what was there before; across commits; also in a join with itself."""
+    """Only new rows come, each once, across commits and in a join of a table with itself."""
     path = folder / "events.db"
     sql = "SELECT a.seq_num FROM kprocess_events a JOIN kprocess_events USING (eid) ORDER BY 1"
     seen: list[object] = []
@@ -274,13 +274,13 @@ def test_following_gives_each_new_row_once(folder: Path, following: Stop) -> Non
 
 
 def test_following_wrong_sql_fails_at_once(store: Path, following: Stop) -> None:
-    """Not with the first event."""
+    """Wrong SQL fails before the first event arrives."""
     with pytest.raises(QueryError, match="no such column"):
         next(follow(store, "SELECT x FROM kprocess_events", stop=following, deadline_s=10))
 
 
 def test_a_subscriber_is_called_for_what_it_wants(folder: Path, following: Stop) -> None:
-    """By condition, from a place on that it has kept, in order, once."""
+    """Callbacks get matching rows after a given eid, in order, once."""
     path = folder / "events.db"
     rows: list[Row] = []
 
@@ -305,7 +305,7 @@ def test_a_subscriber_is_called_for_what_it_wants(folder: Path, following: Stop)
 
 
 def test_a_subscriber_is_refused_what_it_cannot_have(store: Path) -> None:
-    """A table that is not there; a condition that is none."""
+    """An unknown table or a wrong condition is refused."""
     subscriber = Subscriber(store)
 
     with pytest.raises(QueryError, match="no such table"):
@@ -315,18 +315,18 @@ def test_a_subscriber_is_refused_what_it_cannot_have(store: Path) -> None:
 
 
 def documented_queries() -> list[str]:
-    """Return every query of the documentation that is for our tables."""
+    """Return every query on these tables in the documentation."""
     page = (ROOT / "docs" / "subscriber.md").read_text()
     return [one for one in re.findall(r"`(SELECT [^`]+)`", page) if "FROM k" in one]
 
 
 def test_the_documentation_has_queries() -> None:
-    """Or the test below would prove nothing."""
+    """The documentation contains queries, so that the test below runs."""
     assert len(documented_queries()) > 2
 
 
 @pytest.mark.parametrize("sql", documented_queries())
 def test_a_documented_query_works(store: Path, sql: str) -> None:
-    """As it is written there."""
+    """Each query of the documentation runs exactly as it is written there."""
     with Reader(store) as reader:
         list(reader.query(sql, deadline_s=10).rows)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The store: bounded, whole, of one version, and never silently another."""
+"""The store is bounded, consistent, of one version, and never replaced silently."""
 
 import hashlib
 import sqlite3
@@ -24,7 +24,7 @@ SCHEMA = (2, "5aca7afbbf0a1f2c")
 
 
 def fill(store: Store, first: int, count: int, *, age_s: int = 0, closes: bool = False) -> None:
-    """Store so many programs that began so long ago."""
+    """Store this many programs that began this long ago."""
     offset_ns = time.time_ns() - age_s * 10**9
     events = [an_exec(seq=seq) for seq in range(first, first + count)]
     totals = Totals(attempts=first + count - 1, stored=first + count - 1)
@@ -33,14 +33,14 @@ def fill(store: Store, first: int, count: int, *, age_s: int = 0, closes: bool =
 
 
 def test_another_schema_is_another_version() -> None:
-    """Whoever changes a table raises VERSION, and the digest here with it."""
+    """A changed table changes the digest here, and so requires a new VERSION."""
     digest = hashlib.sha256("\n".join(store_file.schema(TABLES)).encode()).hexdigest()[:16]
 
     assert (store_file.VERSION, digest) == SCHEMA
 
 
 def test_what_is_committed_is_there_when_it_is_opened_again(folder: Path) -> None:
-    """Also the totals of a session that nobody ended."""
+    """A reopened store has all rows, and the totals of a session that was not ended."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         session = store.begin()
@@ -54,7 +54,7 @@ def test_what_is_committed_is_there_when_it_is_opened_again(folder: Path) -> Non
 
 
 def test_a_store_of_another_version_is_refused_and_left_alone(folder: Path) -> None:
-    """By the daemon and by queries."""
+    """The daemon and queries refuse another version's store and do not change it."""
     path = folder / "events.db"
     with Store(path, Limits()):
         pass
@@ -70,7 +70,7 @@ def test_a_store_of_another_version_is_refused_and_left_alone(folder: Path) -> N
 
 
 def test_another_programs_database_is_refused_and_left_alone(folder: Path) -> None:
-    """It may be somebody's."""
+    """Another program's database is refused and not changed."""
     path = folder / "events.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE mine (x)")
@@ -85,7 +85,7 @@ def test_another_programs_database_is_refused_and_left_alone(folder: Path) -> No
 def test_a_damaged_store_is_set_aside_and_said(
     folder: Path, caplog: pytest.LogCaptureFixture, place: int
 ) -> None:
-    """Its header, or a page within; the new one's stats name the file that was kept."""
+    """With a damaged header or page, the new store's stats name the file that was set aside."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         store.begin()
@@ -108,7 +108,7 @@ def test_a_damaged_store_is_set_aside_and_said(
 
 
 def test_damage_that_is_met_later_keeps_the_batch(folder: Path) -> None:
-    """The file is set aside while it is open, and the batch goes into the new one."""
+    """When damage appears during a commit, the batch goes into a new file."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         session = store.begin()
@@ -124,7 +124,7 @@ def test_damage_that_is_met_later_keeps_the_batch(folder: Path) -> None:
 
 
 def test_a_store_has_one_writer(folder: Path) -> None:
-    """And any number of readers, while it writes."""
+    """A second writer is refused, while any number of readers may query."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
         with pytest.raises(StoreBusy):
@@ -135,7 +135,7 @@ def test_a_store_has_one_writer(folder: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_said(folder: Path) -> None:
-    """And a query before the first daemon."""
+    """A missing folder, and a query before the first daemon, give an error with a hint."""
     with pytest.raises(StoreError, match="No such file"):
         Store(folder / "no" / "events.db", Limits())
     with pytest.raises(StoreError, match="no such store"):
@@ -143,7 +143,7 @@ def test_a_folder_that_is_not_there_is_said(folder: Path) -> None:
 
 
 def test_the_oldest_go_when_there_are_too_many(folder: Path) -> None:
-    """By table, to the row."""
+    """Each table keeps exactly its maximum number of rows, the newest."""
     path = folder / "events.db"
     limits = Limits(by_table={"kprocess_events": Retention(max_rows=250)})
     with Store(path, limits) as store:
@@ -156,7 +156,7 @@ def test_the_oldest_go_when_there_are_too_many(folder: Path) -> None:
 
 
 def test_what_is_too_old_goes(folder: Path) -> None:
-    """At the end of an interval."""
+    """Rows above the maximum age are deleted at the end of an interval."""
     path = folder / "events.db"
     with Store(path, Limits(default=Retention(max_age_s=100))) as store:
         store.begin()
@@ -167,7 +167,7 @@ def test_what_is_too_old_goes(folder: Path) -> None:
 
 
 def test_the_size_is_bounded_and_the_newest_stay(folder: Path) -> None:
-    """The file grows to the limit and what is added before the oldest go, and no further."""
+    """The file grows no further than its limit and one batch, and the newest rows stay."""
     path = folder / "events.db"
     limit = 1 << 20
     sizes = []
@@ -187,7 +187,7 @@ def test_the_size_is_bounded_and_the_newest_stay(folder: Path) -> None:
 
 
 def test_what_tells_of_completeness_outlives_the_events(folder: Path) -> None:
-    """Rows of the stats go by age and number, not when events need their room."""
+    """Rows of the stats are not deleted to free space for events."""
     path = folder / "events.db"
     with Store(path, Limits(max_bytes=1 << 20)) as store:
         store.begin()
@@ -201,7 +201,7 @@ def test_what_tells_of_completeness_outlives_the_events(folder: Path) -> None:
 def test_sessions_are_numbered_upwards_whatever_the_clock_says(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock that was set back must not give an eid twice."""
+    """A clock that was set back does not repeat a session's number."""
     path = folder / "events.db"
     sessions = []
     for now in (2_000_000_000.0, 2_000_000_000.0, 1.0, 1_999_999_999.0, 2_000_000_100.0):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The tables: osquery's columns and types, what fills them, and the page that says so."""
+"""The tables have osquery's columns and types, right values, and a current documentation page."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ FLAG_NUMBERS = {name: number for number, name in FLAG_NAMES.items()}
 
 
 def test_kprocess_events_has_osquerys_columns_and_types() -> None:
-    """A query for process_events works on it when the name is changed."""
+    """A query for osquery's process_events works with the name kprocess_events."""
     ours = {column.name: column.kind for column in PROCESS_EVENTS.columns}
 
     assert {name: ours.get(name) for name in PROCESS_EVENTS_OF_OSQUERY} == (
@@ -46,21 +46,21 @@ def test_kprocess_events_has_osquerys_columns_and_types() -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_no_column_is_there_twice(table: Table) -> None:
-    """SQLite would take it, and give the second another name."""
+    """No table has two columns of one name, which SQLite would rename silently."""
     names = [column.name for column in table.columns]
 
     assert len(names) == len(set(names))
 
 
 def test_the_page_of_columns_is_current() -> None:
-    """docs/subscriber-tables.md is the tables' own words, below a head."""
+    """docs/subscriber-tables.md equals the generated text after its head."""
     page = (ROOT / "docs" / "subscriber-tables.md").read_text()
 
     assert page.endswith("\n".join(column_map.markdown(TABLES)))
 
 
 def row_of(folder: Path, *events: object, variables: frozenset[bytes] = frozenset()) -> Path:
-    """Store events, and return the store."""
+    """Store events, and return the row of the last one."""
     path = folder / "events.db"
     context = Context(realtime_offset_ns=10**18, environment_variables=variables)
     with Store(path, Limits(max_bytes=1 << 30)) as store:
@@ -70,7 +70,7 @@ def row_of(folder: Path, *events: object, variables: frozenset[bytes] = frozense
 
 
 def test_a_program_fills_its_columns(folder: Path) -> None:
-    """Bytes that are no text, a mode in octal, times in seconds, ids as they are."""
+    """An exec's row has escaped bytes, an octal mode, times in seconds and the right ids."""
     event = an_exec(
         seq=5, ts_boot_ns=3 * 10**9, mode=0o100755, mtime_ns=1_999_999_999, auid=2**32 - 1
     )
@@ -87,7 +87,7 @@ def test_a_program_fills_its_columns(folder: Path) -> None:
 
 
 def test_what_is_not_whole_is_said(folder: Path) -> None:
-    """Flags become osquery's overflows, and the BPF tables' probe_error."""
+    """Flags become osquery's `overflows`, and `probe_error` of its BPF tables."""
     cut = an_exec(flags=FLAG_NUMBERS["trunc_argv"] | FLAG_NUMBERS["partial_env"])
 
     assert ask(row_of(folder, cut), "SELECT overflows, probe_error FROM kprocess_events") == [
@@ -95,8 +95,8 @@ def test_what_is_not_whole_is_said(folder: Path) -> None:
     ]
 
 
-def test_threads_are_told_from_processes(folder: Path) -> None:
-    """A fork whose child is of the same process is a thread's."""
+def test_threads_are_distinguished_from_processes(folder: Path) -> None:
+    """A fork whose child belongs to the same process is a thread's."""
     events = (a_fork(seq=1, pid=5, child_pid=6, child_tid=6), a_fork(seq=2, pid=5, child_pid=5))
     store = row_of(folder, *events)
 
@@ -107,14 +107,14 @@ def test_threads_are_told_from_processes(folder: Path) -> None:
 
 
 def test_numbers_of_64_bits_fit() -> None:
-    """SQLite's integers are signed."""
+    """Numbers above 2 ** 63 are stored as negative ones, since SQLite's integers are signed."""
     assert [signed(value) for value in (0, 2**63 - 1, 2**63, 2**64 - 1)] == [
         *(0, 2**63 - 1, -(2**63), -1)
     ]
 
 
 def test_an_eid_is_ordered_as_text(folder: Path) -> None:
-    """As osquery compares it."""
+    """Eids have a fixed width, so they compare as text, as osquery compares them."""
     store = row_of(folder, *(an_exec(seq=number) for number in (1, 9, 10, 100)))
 
     by_eid = ask(store, "SELECT seq_num FROM kprocess_events ORDER BY eid")
@@ -122,7 +122,7 @@ def test_an_eid_is_ordered_as_text(folder: Path) -> None:
 
 
 def test_no_variable_is_kept_unless_it_is_named() -> None:
-    """The record may hold them, from a configuration before."""
+    """Variables in a record that the configuration does not name are not stored."""
     table = PROCESS_EVENTS
     make, insert = table.row_maker(Exec), table.insert(Exec)
     place = insert.partition("(")[2].partition(")")[0].split(", ").index("env")

@@ -15,7 +15,7 @@ __all__ = ["pytest_collection_modifyitems", "pytest_configure"]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Give a copy of the example project that a test may bend."""
+    """Give a copy of the example project that a test may change."""
     root = tmp_path / "project"
     shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns("build"))
     found = Project(root=root)
@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session", autouse=True)
 def runtime() -> Iterator[None]:
-    """Remove the folder for sockets at the end; it must be empty by then but for ours."""
+    """Remove the folder for sockets at the end; only the harness's own may be in it."""
     yield
     assert [path for path in RUNTIME.glob("*/*") if path.is_dir()] == []
     shutil.rmtree(RUNTIME)
@@ -33,7 +33,7 @@ def runtime() -> Iterator[None]:
 
 @pytest.fixture
 def nothing_left() -> Iterator[Callable[[], set[str]]]:
-    """Hold the test to leaving no guest and no daemon that was not there before."""
+    """Check that the test leaves no guest and no daemon behind."""
     before = processes_of_ours()
     yield lambda: processes_of_ours() - before
     assert processes_of_ours() - before == set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest with both builds of the driver loaded, and all that explains its memory."""
+"""A guest with both builds of the driver loaded, and the symbols that explain its memory."""
 
 import shutil
 import time
@@ -45,7 +45,7 @@ class MemoryGuest:
         }
 
     def request(self, task_comm: str) -> MemoryRequest:
-        """Return a request for all there is to see of the guest, which is paused."""
+        """Return a request for everything in the memory of the guest, which is paused."""
         return MemoryRequest(
             qmp=str(self.session.entry.folder / "qmp"),
             registers=self.session.domain.hmp("info registers -a"),
@@ -58,7 +58,7 @@ class MemoryGuest:
 
 @contextmanager
 def memory_guest() -> Iterator[MemoryGuest]:
-    """Give such a guest, restored; its run's folder is removed at the end."""
+    """Give this guest, restored; its run's folder is removed at the end."""
     environment = config.environment()
     request = KernelTestRequest(
         settings=replace(SETTINGS, tests=()),

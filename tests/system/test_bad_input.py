@@ -14,7 +14,7 @@ PARAMETERS = 'source = "src"\nparameters.mode = "{}"'
 
 
 def refused(run: Run, code: int, *says: str) -> None:
-    """Hold a run to an exit code, to the words of its error, and to having no traceback."""
+    """Check a run's exit code and error text, and that it printed no traceback."""
     assert run.code == code, run.output
     assert "Traceback" not in run.output
     for text in says:
@@ -22,7 +22,7 @@ def refused(run: Run, code: int, *says: str) -> None:
 
 
 def test_a_module_that_does_not_compile_shows_the_compiler(project: Project) -> None:
-    """The compiler's own message, with file and line."""
+    """The error has the compiler's own message, with file and line."""
     project.replace("src/greeter.c", 'pr_info("greeter: hello\\n");', "this is not C;")
 
     refused(project.run(), 1, "greeter.c:", "error:")
@@ -31,7 +31,7 @@ def test_a_module_that_does_not_compile_shows_the_compiler(project: Project) -> 
 def test_a_module_that_refuses_to_load_names_the_errno(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """Init's error is repeated in words."""
+    """The error explains the errno of the module's init in words."""
     project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("refuse"))
 
     refused(project.run(), 1, "greeter", "Address already in use")
@@ -55,7 +55,7 @@ def test_a_kernel_without_a_needed_module_is_told(project: Project) -> None:
 def test_a_module_that_hangs_in_init_is_a_hang(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """Loading has a deadline, and what passes it is reported as a hang of the guest."""
+    """A module that exceeds the deadline for loading is reported as a hang of the guest."""
     project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("hang"))
     project.replace(
         "pyproject.toml", "[tool.harness.module]", "timeouts.load_s = 2.0\n\n[tool.harness.module]"
@@ -68,7 +68,7 @@ def test_a_module_that_hangs_in_init_is_a_hang(
 def test_an_oops_in_init_is_a_crash(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A kernel that dies while the module loads: exit 3, the console kept."""
+    """A kernel that dies while the module loads gives exit code 3, and the console is kept."""
     project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("oops"))
 
     run = project.run()
@@ -81,7 +81,7 @@ def test_an_oops_in_init_is_a_crash(
 def test_a_panic_names_the_test_that_was_running(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """The kernel dies in the middle of a test: exit 3, that test crashed, the console kept."""
+    """A panic within a test gives exit code 3, that test has crashed, and the console is kept."""
     project.replace(
         "tests/greeter.sh",
         'if [ "$(stat',
@@ -103,7 +103,7 @@ def test_a_panic_names_the_test_that_was_running(
 def test_a_guest_that_locks_up_is_a_hang(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """Every CPU spins with interrupts off: nothing crashes, but the heartbeat stops."""
+    """A guest whose CPUs all spin with interrupts off is a hang, because its heartbeat stops."""
     project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("lockup"))
     project.replace(
         "pyproject.toml",
@@ -121,7 +121,7 @@ def test_a_guest_that_locks_up_is_a_hang(
 
 
 def test_no_test_is_no_pass(project: Project) -> None:
-    """A suite that announces nothing ends in 4."""
+    """A suite that announces no test gives exit code 4."""
     project.replace("tests/greeter.sh", "echo", ": echo")
 
     refused(project.run(), 4, "no test")
@@ -130,7 +130,7 @@ def test_no_test_is_no_pass(project: Project) -> None:
 def test_a_kernel_that_finds_no_root_ends_by_its_deadline(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A guest that never answers: exit 3 or 4, with the end of its console in the error."""
+    """A guest that never answers gives exit code 3 or 4, with the console's end in the error."""
     project.replace(
         "pyproject.toml",
         'kernel = "debian-12-cloud"\n',
@@ -148,7 +148,7 @@ def test_a_kernel_that_finds_no_root_ends_by_its_deadline(
 
 
 def test_a_missing_libvirt_socket_is_said(project: Project) -> None:
-    """A URI that nobody serves: exit 4 and the socket's path."""
+    """A URI that nobody serves gives exit code 4 and the socket's path."""
     run = project.run("--uri=qemu+unix:///system?socket=/nonexistent/libvirt-sock")
 
     refused(run, 4, "/nonexistent/libvirt-sock")
@@ -164,7 +164,7 @@ def test_a_missing_libvirt_socket_is_said(project: Project) -> None:
     ],
 )
 def test_a_wrong_argument_is_a_usage_error(project: Project, option: str, says: str) -> None:
-    """Exit 2 with what was expected."""
+    """A wrong argument gives exit code 2 and says what was expected."""
     refused(project.run(option), 2, says)
 
 
@@ -181,7 +181,7 @@ def tiny_cache(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(project: Project, tiny_cache: Path) -> None:
-    """The image does not fit: exit 4, the cache's folder named, nothing half made left."""
+    """An image that does not fit gives exit code 4, names the cache and leaves no partial file."""
     run = project.run(HARNESS_CACHE=str(tiny_cache))
 
     refused(run, 4, str(tiny_cache))

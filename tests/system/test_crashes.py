@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A bad end of a guest is explained, blamed on whom the evidence names, and survived."""
+"""A bad end of a guest is explained, blamed by evidence, and the other tests still run."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def verdicts(run: Run) -> dict[str, str]:
 
 
 def only_crash(run: Run) -> dict[str, Any]:
-    """Return the run's crash; there must be one."""
+    """Return the only crash of the run."""
     (found,) = run.report["crashes"]
     return dict(found)
 
@@ -50,7 +50,7 @@ def only_crash(run: Run) -> dict[str, Any]:
 def test_the_other_tests_go_on_after_a_crash(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """The crashed test is marked, explained and dumped; the one behind it runs in a new guest."""
+    """The crashed test is explained and dumped, and the next test runs in a new guest."""
     with_tests(project, f"def test_bad(guest): {CRASH}")
 
     run = project.run()
@@ -74,7 +74,7 @@ def test_the_other_tests_go_on_after_a_crash(
 
 
 def test_a_guest_that_resets_itself_is_seen(project: Project) -> None:
-    """It is neither a hang nor lost: it started itself anew, and has no memory to dump."""
+    """A guest that resets itself is reported as such, and has no memory to dump."""
     with_tests(
         project,
         "def test_bad(guest):"
@@ -93,7 +93,7 @@ def test_a_guest_that_resets_itself_is_seen(project: Project) -> None:
 
 
 def test_qemus_death_is_not_the_modules_fault(project: Project) -> None:
-    """Killed from outside: the harness and its host are to blame, and the tests go on."""
+    """When QEMU is killed, the harness is to blame and the tests go on."""
     with_tests(
         project,
         """
@@ -114,8 +114,8 @@ def test_bad(guest):
     assert (found["cause"], found["blame"]) == ("qemu", "harness")
 
 
-def test_a_console_that_goes_silent_is_told_from_a_hang(project: Project) -> None:
-    """No heartbeat, but the guest answers over SSH: its kernel is well, and not blamed."""
+def test_a_silent_console_is_no_hang(project: Project) -> None:
+    """A guest without heartbeat that answers over SSH is healthy, and not blamed."""
     project.replace(
         "pyproject.toml",
         "[tool.harness.module]",
@@ -140,7 +140,7 @@ def test_bad(guest):
 def test_a_module_that_hangs_on_unload_is_named(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """Rmmod does not come back: the stack of who waits says where, in file and line."""
+    """When rmmod hangs, the waiting task's stack has file and line."""
     project.replace(
         "pyproject.toml", 'source = "src"', 'source = "src"\nparameters.mode = "cling"'
     )
@@ -160,7 +160,7 @@ def test_a_module_that_hangs_on_unload_is_named(
 
 
 def test_the_same_crash_again_and_again_ends_the_run(project: Project) -> None:
-    """After three in a row the rest is not tried, and the message says what to read."""
+    """After three equal crashes in a row the run ends, and the message names the report."""
     bad = f"@pytest.mark.parametrize('n', range(5))\ndef test_bad(guest, n): {CRASH}"
     with_tests(project, bad)
 
@@ -177,7 +177,7 @@ def test_many_crashes_leave_nothing_in_the_harness(
     nothing_left: Callable[[], set[str]],
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Files, threads and memory of the harness are the same after 200 crashes as after one."""
+    """Files, threads and memory of the harness do not grow from 1 to 200 crashes."""
     if not long_run:
         pytest.skip("200 crashes take half an hour: --long")
     project = Project(root=ROOT)
@@ -211,7 +211,7 @@ def small_runs(project: Project) -> Iterator[Path]:
 
 
 def test_a_dump_that_does_not_fit_is_said(project: Project, small_runs: Path) -> None:
-    """The report is complete without it, and the disk is not filled for nothing."""
+    """A dump that does not fit is skipped with a reason, and the report is complete."""
     with_tests(project, f"def test_bad(guest): {CRASH}")
 
     run = project.run()

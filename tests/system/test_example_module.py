@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A module that is not ours goes through the same path: built, loaded, tested, unloaded."""
+"""A foreign module is built, loaded, tested and unloaded in the same way."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from tests.system.whole_run import Project
 
 
 def test_a_foreign_module_passes(project: Project, nothing_left: Callable[[], set[str]]) -> None:
-    """Its own configuration, its own KTAP command, a passed verdict by every witness."""
+    """A project with its own configuration and KTAP command passes by every witness."""
     run = project.run()
 
     assert run.code == 0, run.output
@@ -19,7 +19,7 @@ def test_a_foreign_module_passes(project: Project, nothing_left: Callable[[], se
 
 
 def test_a_failing_check_fails_the_run(project: Project) -> None:
-    """One `not ok` line is exit code 1, with its diagnostic in the report."""
+    """One `not ok` line gives exit code 1, with its diagnostic in the report."""
     project.replace("tests/greeter.sh", "'^greeter '", "'^no_such_module '")
 
     run = project.run()
@@ -31,7 +31,7 @@ def test_a_failing_check_fails_the_run(project: Project) -> None:
 
 
 def test_a_warning_fails_a_run_whose_tests_all_passed(project: Project) -> None:
-    """The kernel's word outranks the tests'."""
+    """A kernel warning fails the run although all tests passed."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nparameters.mode = "warn"')
 
     run = project.run()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`explain-guest`: a guest that was left up is explained by another process, without a run."""
+"""`explain-guest` explains a kept guest from another process, without a run."""
 
 import json
 import os
@@ -29,7 +29,7 @@ _NULL, _GUILTY = 1, place_of("test_crash.c", "osq_crash_null", "WRITE_ONCE")
 
 
 def invoke(*words: str, deadline_s: float = 60) -> "subprocess.CompletedProcess[str]":
-    """Return how a command of the project ended, with guests in a place of these tests' own."""
+    """Run a command of the project with guests in a folder of these tests; return its result."""
     clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
     return subprocess.run(
         [sys.executable, "-m", "invoke", *words],
@@ -45,7 +45,7 @@ def invoke(*words: str, deadline_s: float = 60) -> "subprocess.CompletedProcess[
 
 @pytest.fixture
 def kept() -> Iterator[GuestEntry]:
-    """Give a guest that a command that is over has left up."""
+    """Give a guest that an earlier command has kept."""
     done = invoke("kernel-test-load", deadline_s=_START_S)
     match = re.search(r"^guest (\S+) stays up", done.stdout, re.MULTILINE)
     assert match, done.stdout + done.stderr
@@ -60,14 +60,14 @@ def kept() -> Iterator[GuestEntry]:
 
 
 def run_in(entry: GuestEntry, script: str) -> None:
-    """Run a script in the guest, which may not survive it."""
+    """Run a script in the guest, which may die of it."""
     endpoint = shared_session.read(entry.run / shared_session.SESSION_FILE).endpoint
     with Guest.connect(endpoint, deadline_s=_SSH_S, alive=lambda: None) as guest:
         guest.run(script, deadline_s=_SSH_S)
 
 
 def wait_for(entry: GuestEntry, words: str) -> None:
-    """Return when the guest's console has the words."""
+    """Wait until the guest's console has this text."""
     end = time.monotonic() + _SAID_S
     file = entry.run / QEMU_CONSOLE
     while words not in file.read_text(errors="replace"):
@@ -76,21 +76,21 @@ def wait_for(entry: GuestEntry, words: str) -> None:
 
 
 def crash_of(entry: GuestEntry, number: int) -> dict[str, Any]:
-    """Return a crash as its folder has it."""
+    """Return a crash as its folder describes it."""
     file = entry.run / "crashes" / str(number) / "crash.json"
     values: dict[str, Any] = json.loads(file.read_text())
     return values
 
 
 def explained(entry: GuestEntry, *, code: int, alias: str = "explain-guest") -> str:
-    """Return what the command prints for a guest; its exit code must be this."""
+    """Return the command's output for a guest, after checking the exit code."""
     done = invoke(alias, f"--run={entry.run_id[-4:]}", deadline_s=_EXPLAIN_S)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
 
 def test_a_kept_guest_is_explained_without_a_run(kept: GuestEntry) -> None:
-    """Well; a complaint, which it survives; no heartbeat; a panic, with function and line."""
+    """A healthy guest, a complaint, a lost heartbeat and a panic each are explained."""
     assert explained(kept, code=0).endswith(f"{_WELL}\n")
 
     words = "WARNING: CPU: 0 PID: 1 at a.c:1 planted_fault+0x1/0x2"

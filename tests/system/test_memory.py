@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest that really crashed, and what its memory says: while it is paused, and from a dump."""
+"""The memory of a guest that crashed is explained while it is paused and from a dump."""
 
 import json
 import re
@@ -26,7 +26,7 @@ RECORDS = 3
 
 @pytest.fixture(scope="module")
 def crash() -> Iterator[MemoryGuest]:
-    """Crash a guest: the release driver has an owner and records, the test build writes to 0."""
+    """Crash a guest in which the driver has an owner and records."""
     with memory_guest() as guest:
         live = guest.session
         script = (
@@ -43,7 +43,7 @@ def crash() -> Iterator[MemoryGuest]:
 
 @pytest.fixture(scope="module")
 def paused(crash: MemoryGuest) -> MemoryView:
-    """Return what drgn sees of the paused guest."""
+    """Return what drgn reads from the paused guest."""
     return inspect.look(crash.request("osqtail"), deadline_s=LOOK_S, roots=(SOURCE,))
 
 
@@ -78,7 +78,7 @@ def unpack_dump_of(dump: vmcore.Vmcore, crash: MemoryGuest) -> Iterator[open_dum
 
 
 def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
-    """Assert what the memory of this crash must show, wherever it was read from."""
+    """Assert what the memory of this crash must show, paused or dumped."""
     assert view.problems == ()
     assert view.release == crash.session.request.kernel.release
     assert view.symbols_match
@@ -102,7 +102,7 @@ def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
 
 
 def test_paused_guest_tells_where_it_died(crash: MemoryGuest, paused: MemoryView) -> None:
-    """While paused: the stack over the exception to the guilty line, arguments, log, modules."""
+    """The paused guest gives stack, guilty line, arguments, log and modules."""
     hold_to_the_crash(paused, crash)
     assert paused.task is not None
     assert paused.task.comm == "osqtail"
@@ -111,7 +111,7 @@ def test_paused_guest_tells_where_it_died(crash: MemoryGuest, paused: MemoryView
 
 
 def test_driver_tells_its_own_state(paused: MemoryView) -> None:
-    """The driver's plugin: its owner, what is pending, and the law, counted a second time."""
+    """The driver's plugin gives owner and pending records, and finds that the counters add up."""
     lines = [line for line in paused.driver if line.startswith("osq: ")]
 
     assert "generation 1, owner osqtail (pid" in lines[0]
@@ -125,7 +125,7 @@ def test_driver_tells_its_own_state(paused: MemoryView) -> None:
 
 
 def test_dump_tells_the_same(crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView) -> None:
-    """The packed dump, unpacked: the same stacks, the same log, the same state of the driver."""
+    """The unpacked dump gives the same stacks, log and driver state."""
     with unpack_dump_of(dump, crash) as opened:
         view = inspect.look(
             replace(crash.request("osqtail"), qmp="", registers="", core=str(opened.core)),
@@ -145,7 +145,7 @@ def test_dump_tells_the_same(crash: MemoryGuest, dump: vmcore.Vmcore, paused: Me
 
 
 def test_lines_come_from_the_text_alone(crash: MemoryGuest) -> None:
-    """The console's report gets its guilty line without any look at memory."""
+    """The console's report gets its guilty line without the guest's memory."""
     (report,) = [
         replace(one, function="osq_crash_null", module="osq_test")
         for one in crash.session.watch.reports
@@ -171,7 +171,7 @@ def test_lines_come_from_the_text_alone(crash: MemoryGuest) -> None:
 def test_shell_has_symbols_and_the_drivers_command(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
-    """A Python expression, and the driver's own drgn command, in a process as vmcore-open has."""
+    """vmcore-open's shell evaluates Python and has the driver's command."""
     with unpack_dump_of(dump, crash) as opened:
         request = {
             "core": str(opened.core),
@@ -198,8 +198,8 @@ def test_shell_has_symbols_and_the_drivers_command(
     assert re.search(r"^CPU \d, on which it died: osqstress", answers[2])
 
 
-def test_vmlinux_of_another_build_is_told(crash: MemoryGuest, dump: vmcore.Vmcore) -> None:
-    """A vmlinux that is not this kernel's gives its build id and no stack."""
+def test_vmlinux_of_another_build_is_refused(crash: MemoryGuest, dump: vmcore.Vmcore) -> None:
+    """A vmlinux of another kernel gives an error with its build id and no stack."""
     other = crash.loaded.build.debug
 
     view = inspect.look(replace(crash.request("osqtail"), vmlinux=str(other)), deadline_s=LOOK_S)
@@ -210,8 +210,8 @@ def test_vmlinux_of_another_build_is_told(crash: MemoryGuest, dump: vmcore.Vmcor
     assert dump.file.exists()
 
 
-def test_module_of_another_build_is_told(crash: MemoryGuest) -> None:
-    """A module's file that is not what the guest loaded is named, and gives no lines."""
+def test_module_of_another_build_is_reported(crash: MemoryGuest) -> None:
+    """A module's file of another build is named, and gives no lines."""
     swapped = {"osq_test": str(crash.modules["osq"])}
     request = replace(crash.request("osqtail"), modules=swapped)
 
@@ -222,7 +222,7 @@ def test_module_of_another_build_is_told(crash: MemoryGuest) -> None:
 
 
 def test_without_vmlinux_it_says_what_to_do(crash: MemoryGuest) -> None:
-    """No symbols: the build id is known, the way to the rest is named."""
+    """Without symbols the build id is known and the hint says how to get them."""
     view = inspect.look(replace(crash.request("osqtail"), vmlinux=""), deadline_s=LOOK_S)
 
     assert view.symbols_match is None

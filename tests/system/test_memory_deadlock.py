@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Two tasks that wait for each other for ever, told from the memory of the guest, suspended."""
+"""A deadlock of two tasks is found in the memory of a suspended guest."""
 
 import time
 
@@ -11,7 +11,7 @@ from tests.system.memory_guest import LOOK_S, SOURCE, memory_guest
 
 
 def hold_to_life(live: Session) -> None:
-    """Assert that the guest's kernel goes on."""
+    """Assert that the guest's kernel keeps running."""
     beats = live.watch.beats
     end = time.monotonic() + live.deadline(5.0)
     while live.watch.beats == beats and time.monotonic() < end:
@@ -20,8 +20,8 @@ def hold_to_life(live: Session) -> None:
     assert live.domain.state() is DomainState.RUNNING
 
 
-def test_deadlock_is_told_by_its_holders() -> None:
-    """Each task's lock and its holder; the guest is suspended, read, and goes on as it was."""
+def test_deadlock_names_its_locks_and_holders() -> None:
+    """Each task's lock and holder are named, and the guest continues afterwards."""
     with memory_guest() as guest:
         live = guest.session
         live.guest.run(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""However a run ends, the next one finds a clean host, and says what it had to clean."""
+"""However a run ends, the next one starts on a clean host and reports what it removed."""
 
 import os
 import random
@@ -17,7 +17,7 @@ LONGEST_S = 7.0
 def test_a_run_that_is_terminated_cleans_up(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """SIGTERM in the middle: guest, daemon and overlay are gone when the process is."""
+    """After SIGTERM in a run, guest, daemon and overlay are gone with the process."""
     process = project.start()
     time.sleep(LONGEST_S / 2)
 
@@ -33,7 +33,7 @@ def test_a_killed_run_is_cleaned_by_the_next(
     nothing_left: Callable[[], set[str]],
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """SIGKILL at random moments; each next run passes and leaves nothing of either."""
+    """After SIGKILL at random moments the next run passes and leaves nothing of either."""
     moments = random.Random(2026)  # noqa: S311
     for _ in range(10 if long_run else 3):
         moment = moments.uniform(0.5, LONGEST_S)

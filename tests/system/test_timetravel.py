@@ -56,7 +56,7 @@ def runtime() -> Path:
 
 @pytest.fixture(scope="module")
 def recorded() -> Iterator[tuple[Done, Path]]:
-    """Record one crash point of the test build as its test, once for all tests here."""
+    """Record one crash point of the test build, once for all tests here."""
     name = f"system-{time.time_ns():x}"
     folder = ROOT / "build" / "runs" / name
     line = ("kernel-test", "--record=test_a_fault[null]", f"--run-id={name}")
@@ -65,7 +65,7 @@ def recorded() -> Iterator[tuple[Done, Path]]:
 
 
 def to_panic(replay: Replay) -> tuple[int, str]:
-    """Go on to the panic; return the instructions until then, and the console's text."""
+    """Continue to the panic; return the number of instructions and the console's text."""
     found = kernel_symbols.find_release(
         replay.recording.kernel, replay.recording.kernel_version, environment().cache
     )
@@ -93,7 +93,7 @@ def to_panic(replay: Replay) -> tuple[int, str]:
 
 
 def test_the_crash_is_recorded_and_explained(recorded: tuple[Done, Path]) -> None:
-    """As announced, the guilty line, a recording that knows the instruction and both states."""
+    """The recording has the announced crash, its guilty line and both states."""
     done, folder = recorded
 
     assert done.code == 0, done.output
@@ -109,7 +109,7 @@ def test_the_crash_is_recorded_and_explained(recorded: tuple[Done, Path]) -> Non
 def test_from_the_panic_back_to_the_instruction_that_failed(
     recorded: tuple[Done, Path], nothing_left: Callable[[], set[str]]
 ) -> None:
-    """Forward to the end, back to the fault, one more back, and back to who wrote the stack."""
+    """A debugger goes from the panic back to the fault, and to who wrote the stack."""
     _, folder = recorded
 
     steps = (
@@ -146,7 +146,7 @@ def _source() -> Path:
 
 
 def test_a_test_that_needs_a_network_is_refused() -> None:
-    """Before anything is built, with those that can be recorded; so is a guest that stays."""
+    """Tests with a network and kept guests are refused before the build."""
     done = invoke(
         "kernel-test", "--record=test_each_misuse_has_its_own_errno", deadline_s=_DEBUG_S
     )
@@ -160,7 +160,7 @@ def test_a_test_that_needs_a_network_is_refused() -> None:
 
 
 def test_a_command_that_fails_is_recorded() -> None:
-    """A line of shell, its exit status, and what it said on the console."""
+    """A shell command is recorded with its exit status and console output."""
     name = f"system-{time.time_ns():x}"
     folder = ROOT / "build" / "runs" / name
     try:
@@ -191,7 +191,7 @@ def test_every_replay_is_the_same(recorded: tuple[Done, Path]) -> None:
 
 
 def test_a_damaged_recording_is_refused(recorded: tuple[Done, Path]) -> None:
-    """Its file is named, exit code 2; whole again it is replayed."""
+    """A damaged file is named with exit code 2, and the repaired recording replays."""
     _, folder = recorded
     events = folder / recording.EVENTS
     whole = events.read_bytes()

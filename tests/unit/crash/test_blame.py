@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""blame: evidence names who; a fault of the host is never put on the module."""
+"""The evidence decides the blame, and a fault of the host is never blamed on the module."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ FOREIGN = report(function="vfs_write", module="", stacks=(Stack(name="", frames=
 
 
 def test_a_guilty_function_of_the_module_is_the_modules_fault() -> None:
-    """The report names the module itself."""
+    """The module is to blame when the report's guilty function is its own."""
     found = judge(SUSPICION, MODULES, DIED)
 
     assert found.blame is Blame.MODULE
@@ -24,7 +24,7 @@ def test_a_guilty_function_of_the_module_is_the_modules_fault() -> None:
 
 
 def test_a_frame_of_the_module_anywhere_is_evidence() -> None:
-    """Memory that the module freed is in the report by the stack of who freed it."""
+    """The stack of who freed the memory blames the module, even if another frame crashed."""
     freed = Stack(name="Freed by task 12", frames=(OURS,))
     through = report(module="", stacks=(Stack(name="", frames=(THEIRS,)), freed))
 
@@ -35,7 +35,7 @@ def test_a_frame_of_the_module_anywhere_is_evidence() -> None:
 
 
 def test_another_module_is_not_ours() -> None:
-    """A frame of a module that is not under test blames nobody yet."""
+    """A frame of a module that is not under test leaves the blame undecided."""
     found = judge(replace(SUSPICION, reports=(report(module="ext4", stacks=()),)), MODULES, DIED)
 
     assert found.blame is Blame.UNDECIDED
@@ -43,7 +43,7 @@ def test_another_module_is_not_ours() -> None:
 
 
 def test_qemus_end_is_the_harness_fault() -> None:
-    """Even when the module's frames are on the console."""
+    """QEMU's death is the harness's fault even with the module's frames on the console."""
     died = HypervisorDied("QEMU ended")
 
     found = judge(replace(SUSPICION, cause=Cause.QEMU), MODULES, died)
@@ -52,7 +52,7 @@ def test_qemus_end_is_the_harness_fault() -> None:
 
 
 def test_a_lost_connection_is_the_harness_fault() -> None:
-    """SSH that ends while the kernel is well says nothing of the module."""
+    """A lost SSH connection to a healthy kernel is not the module's fault."""
     lost = GuestLost("the SSH connection is lost")
 
     found = judge(replace(SUSPICION, cause=Cause.UNREACHABLE, reports=()), MODULES, lost)
@@ -61,7 +61,7 @@ def test_a_lost_connection_is_the_harness_fault() -> None:
 
 
 def test_ssh_that_answers_excuses_no_hang_that_the_kernel_reports() -> None:
-    """Its console has not stopped: it is where the kernel said that a task hangs."""
+    """A hang that the kernel reported is blamed although SSH still answers."""
     hung = report(kind="hung-task", function="drain", module="", stacks=())
     silent = Suspicion(cause=Cause.HANG, answered="ssh", reports=())
 
@@ -70,7 +70,7 @@ def test_ssh_that_answers_excuses_no_hang_that_the_kernel_reports() -> None:
 
 
 def test_a_test_that_waits_for_nothing_blames_nobody() -> None:
-    """Overdue, and no task stands still in the module."""
+    """An overdue test is blamed on nobody when no task hangs in the module."""
     overdue = TestOverdue("ran for over 60 s")
 
     found = judge(replace(SUSPICION, cause=Cause.OVERDUE, reports=()), MODULES, overdue)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""crash.standing_still: whom a hang is about is looked for where no watchdog has said it."""
+"""collect.standing_still finds the hanging tasks that no watchdog has reported."""
 
 from harness.crash.collect import standing_still
 from harness.crash.hang_dump import Answer
@@ -25,7 +25,7 @@ OWN = scan(
 
 
 def test_a_hang_of_which_nothing_was_said_is_named() -> None:
-    """By what the guest answers; with no answer and no memory there is nobody."""
+    """The hanging task comes from the guest's answer; without answer and memory there is none."""
     (found,) = standing_still(ANSWER, NOBODY, MODULES, ())
 
     assert found.function == "osq_crash_deadlock"
@@ -33,13 +33,13 @@ def test_a_hang_of_which_nothing_was_said_is_named() -> None:
 
 
 def test_what_the_watchdog_said_of_the_module_is_not_said_twice() -> None:
-    """The task is the same, and so is its stack."""
+    """A task that the watchdog reported is not reported again."""
     assert OWN[0].module == "osq_test"
     assert standing_still(ANSWER, NOBODY, MODULES, OWN) == ()
 
 
 def test_a_stranger_who_waits_does_not_hide_the_module() -> None:
-    """He may wait for it; where nothing of the module stands still he is told of alone."""
+    """A waiting task of the module is reported beside a foreign task."""
     (found,) = standing_still(ANSWER, NOBODY, MODULES, FOREIGN)
 
     assert found.module == "osq_test"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""crash_report: one screen that answers what, where, when, and what to do next."""
+"""crash_text formats a crash on one screen: what, where, when, and what to do next."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ FULL = crash(
 
 
 def test_the_screen_answers_every_question() -> None:
-    """Function, file and line, test, stack, last lines, vmcore, and the commands."""
+    """The screen has function, file, line, test, stack, last lines, vmcore and commands."""
     text = "\n".join(screen(FULL))
 
     for wanted in (
@@ -47,7 +47,7 @@ def test_the_screen_answers_every_question() -> None:
 
 
 def test_a_crash_of_which_little_is_known_says_so() -> None:
-    """No report, no test, no memory: what is left is still said."""
+    """Without report, test and memory the screen still shows what is known."""
     bare = crash(cause=Cause.QEMU, test="", function="", place="", reports=(), title="QEMU ended")
 
     text = "\n".join(screen(bare))
@@ -58,7 +58,7 @@ def test_a_crash_of_which_little_is_known_says_so() -> None:
 
 
 def test_the_decoded_text_has_lines_behind_its_frames() -> None:
-    """The kernel's own text, each looked-up frame with file and line, nothing else changed."""
+    """Each resolved frame gets file and line, and the kernel's text is otherwise unchanged."""
     assert decoded(report()) == (
         "BUG: kernel NULL pointer dereference",
         " osq_break+0x5/0x20 [osq] (break.c:7)",
@@ -66,7 +66,7 @@ def test_the_decoded_text_has_lines_behind_its_frames() -> None:
 
 
 def test_the_mail_has_subject_source_report_and_command() -> None:
-    """What a maintainer asks for first is in it, and the facts of the run."""
+    """The mail has everything a maintainer asks for first, and the facts of the run."""
     text = markdown(FULL, {"kernel": "6.1.0-50"})
 
     assert text.startswith("# BUG: unable to handle kernel NULL pointer dereference in osq_break")
@@ -75,7 +75,7 @@ def test_the_mail_has_subject_source_report_and_command() -> None:
 
 
 def test_the_files_of_a_crash(tmp_path: Path) -> None:
-    """A mail, the screen, and the values as JSON lie in the crash's folder."""
+    """The crash's folder has a mail, the screen, and the values as JSON."""
     folder = tmp_path / "run-1" / "crashes" / "1"
     folder.mkdir(parents=True)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""expectations: a crash that was announced is right only when it is found and named so."""
+"""An announced crash passes only when it is found with the announced values."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ WANTED = Expectation(
 
 
 def test_a_crash_as_announced_passes() -> None:
-    """Kind, function, place, module and its being fatal are all as the test said."""
+    """A test passes when kind, function, place, module and fatality are as announced."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
     ((result,), loose) = judged((ended,), (report(),), (crash(),), {"t::one": WANTED})
@@ -50,7 +50,7 @@ def test_a_crash_that_did_not_come_is_missed() -> None:
     ],
 )
 def test_each_wrong_name_is_a_failure(fields: dict[str, Any], word: str) -> None:
-    """What differs is said, with both sides."""
+    """Each value that differs is reported with the announced and the found value."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
     ((result,), _) = judged((ended,), (), (crash(**fields),), {"t::one": WANTED})
@@ -61,7 +61,7 @@ def test_each_wrong_name_is_a_failure(fields: dict[str, Any], word: str) -> None
 
 @pytest.mark.parametrize("cause", [Cause.REPORT, Cause.PANIC])
 def test_the_end_that_another_test_made_is_not_this_ones(cause: Cause) -> None:
-    """The next test had begun, and stopped the kernel; a consequence of the first is its own."""
+    """A crash is judged against the test that caused it, even if the next test had begun."""
     wanted = Expectation(kind="null-deref", fatal=False)
     first = report(test="t::one", fatal=False)
     later = report(test="t::two", fatal=True, line=first.line + 50)
@@ -77,13 +77,13 @@ def test_the_end_that_another_test_made_is_not_this_ones(cause: Cause) -> None:
 
 
 def test_what_was_not_announced_is_not_compared() -> None:
-    """An empty field fits anything; a place fits at the end of a path."""
+    """An empty field matches anything, and a place matches the end of a path."""
     assert differences(Expectation(kind="null-deref"), crash()) == ()
     longer = crash(place="kernel/os/linux/break.c:7")
     assert differences(Expectation(kind="null-deref", place="break.c:7"), longer) == ()
 
 
-def test_others_stay_as_they_are() -> None:
+def test_results_without_an_announcement_stay_unchanged() -> None:
     """A test that announced nothing keeps its verdict, and its reports stay."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic_explain: a log from anywhere is explained, however it is packed, or refused by name."""
+"""explain_log explains a log from any source and compression, or refuses it with a reason."""
 
 import gzip
 import io
@@ -42,7 +42,7 @@ def need(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", PACKERS)
 def test_a_packed_log_says_the_same(tmp_path: Path, kind: str) -> None:
-    """Told by its first bytes, not by its name."""
+    """A compressed log is recognized by its first bytes, not by its name."""
     need(kind)
     file = tmp_path / "console"
     file.write_bytes(PACKERS[kind](NULL.read_bytes()))
@@ -64,7 +64,7 @@ def test_a_redirect_of_powershell_is_read(tmp_path: Path, encoding: str) -> None
 
 @pytest.mark.parametrize("kind", ["gz", "xz", "zst"])
 def test_a_cut_packed_log_is_refused(tmp_path: Path, kind: str) -> None:
-    """What cannot be read to its end might hide a crash."""
+    """A truncated compressed log is refused, because the missing part may have a crash."""
     need(kind)
     file = tmp_path / "console"
     file.write_bytes(PACKERS[kind](NULL.read_bytes())[:-200])
@@ -74,7 +74,7 @@ def test_a_cut_packed_log_is_refused(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """By its name; so are a folder and symbol files that are missing."""
+    """A missing log, a folder and missing symbol files are refused by name."""
     with pytest.raises(UsageError, match="nothing-here"):
         explain_log.explain_file(tmp_path / "nothing-here")
     with pytest.raises(UsageError, match="cannot be read"):
@@ -84,14 +84,14 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As '-'."""
+    """The file name '-' reads standard input."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(NULL.read_bytes())))
 
     assert explain_log.explain_file(Path("-")).count == 2
 
 
-def test_nothing_found_is_said(tmp_path: Path) -> None:
-    """An empty log and a quiet one: exit code 0 and a sentence."""
+def test_a_log_without_a_report_gives_a_sentence(tmp_path: Path) -> None:
+    """An empty log and one without a report give exit code 0 and a sentence."""
     file = tmp_path / "console"
     for text in ("", "[    0.000000] Linux version 6.1.0\n"):
         file.write_text(text)
@@ -152,7 +152,7 @@ def test_json_has_what_tools_read() -> None:
 
 
 def test_symbols_are_joined_to_what_is_found() -> None:
-    """`decorate` sees each report once, and what it returns is shown."""
+    """`decorate` is called once for each report, and its result is shown."""
     found = explain_log.explain_file(
         NULL, decorate=lambda report: replace(report, place="crash.c:3")
     )
@@ -162,7 +162,7 @@ def test_symbols_are_joined_to_what_is_found() -> None:
 
 
 def test_a_panic_of_macos_is_found_in_an_ips_file(tmp_path: Path) -> None:
-    """The other system's file, by the same command."""
+    """A macOS panic in an .ips file is found by the same command."""
     panic = (
         "panic(cpu 2 caller 0xffffff8000000000): osquery: bad queue\n"
         "Panicked task 0x1: 1 pages, 1 threads: pid 3: osqueryd"
@@ -176,7 +176,7 @@ def test_a_panic_of_macos_is_found_in_an_ips_file(tmp_path: Path) -> None:
 
 
 def test_a_log_longer_than_a_block_is_read_whole(tmp_path: Path) -> None:
-    """Reports at both ends and across the border; only the first thousand are kept."""
+    """Reports at both ends and across a block's border are found; the first thousand are kept."""
     crash = NULL.read_bytes()
     quiet = b"[    5.000000] eth0: nothing of note happens here\n" * 25_000
     file = tmp_path / "console"

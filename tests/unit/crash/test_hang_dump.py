@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""interrogate: a guest that hangs is asked in the mildest way that it answers to."""
+"""hang_dump.interrogate asks a hanging guest in the mildest way that it answers."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -17,7 +17,7 @@ class Line:
 
 @dataclass
 class FakeGuest:
-    """A guest that answers to some ways, by what its console then says."""
+    """A guest whose console answers to some ways of asking only."""
 
     answers: frozenset[str]
     asked: list[str] = field(default_factory=list)
@@ -25,24 +25,24 @@ class FakeGuest:
     last_byte_at: float = 0.0
 
     def run_script(self, command: str, *, deadline_s: float) -> None:
-        """Take sysrq letters over SSH."""
+        """Receive sysrq letters over SSH."""
         self.asked.append("ssh")
         if "ssh" not in self.answers:
             raise GuestLost(f"no end in {deadline_s} of: {command}")
         self.lines.append(Line("[    1.000000] sysrq: Show Blocked State"))
 
     def hmp(self, command: str) -> None:
-        """Take a break on the serial line."""
+        """Receive a break on the serial line."""
         self.asked.append(command)
 
     def write(self, data: bytes) -> None:
-        """Take a letter behind a break."""
+        """Receive a letter after a break."""
         self.asked.append(data.decode())
         if "serial" in self.answers:
             self.lines.append(Line("[    1.000000] sysrq: Show Blocked State"))
 
     def inject_nmi(self) -> None:
-        """Take an NMI."""
+        """Receive an NMI."""
         self.asked.append("nmi")
         if "nmi" not in self.answers:
             raise HypervisorError("no NMI")
@@ -53,24 +53,24 @@ class FakeGuest:
         return tuple(self.lines[index:])
 
     def wait_for(self, fits: Any, *, deadline_s: float, since: int) -> None:
-        """Return when a line fits; none will come later."""
+        """Return the first line that matches; no line comes later."""
         if not any(fits(line.text) for line in self.lines[since:]):
             raise GuestLost(f"nothing in {deadline_s}")
 
     def deadline(self, seconds: float) -> float:
-        """Return the deadline as it is."""
+        """Return the deadline unchanged."""
         return seconds
 
     @property
     def guest(self) -> "FakeGuest":
-        """SSH."""
+        """The SSH connection."""
         return self
 
     domain = console = guest
 
 
 def asked(*answers: str, spins: bool = False) -> tuple[str, list[str], FakeGuest]:
-    """Return by which way a guest answered, what it was asked, and the guest."""
+    """Return the way in which a guest answered, what it was asked, and the guest."""
     fake = FakeGuest(frozenset(answers))
     found = interrogate(cast("Any", fake), spins=spins)
     assert all(line != "before" for line in found.lines)
@@ -78,7 +78,7 @@ def asked(*answers: str, spins: bool = False) -> tuple[str, list[str], FakeGuest
 
 
 def test_a_guest_whose_user_space_is_well_is_asked_there() -> None:
-    """Nothing harsher is tried."""
+    """A guest that answers over SSH is not asked in a harsher way."""
     way, steps, _ = asked("ssh", "serial", "nmi")
 
     assert way == "ssh"
@@ -86,7 +86,7 @@ def test_a_guest_whose_user_space_is_well_is_asked_there() -> None:
 
 
 def test_a_deaf_user_space_is_asked_over_the_serial_line() -> None:
-    """Each letter follows a break of its own."""
+    """Without an answer over SSH each letter goes over the serial line after its own break."""
     way, steps, _ = asked("serial", "nmi")
 
     assert way == "serial"
@@ -100,7 +100,7 @@ def test_a_deaf_user_space_is_asked_over_the_serial_line() -> None:
 
 
 def test_a_kernel_with_interrupts_off_gets_an_nmi() -> None:
-    """The last way, after both others."""
+    """The NMI is the last way, after both others."""
     way, steps, _ = asked("nmi")
 
     assert way == "nmi"
@@ -108,8 +108,8 @@ def test_a_kernel_with_interrupts_off_gets_an_nmi() -> None:
     assert steps[-1] == "nmi"
 
 
-def test_silence_is_an_answer_too() -> None:
-    """Nothing helped: no way, no lines, no error."""
+def test_a_guest_without_any_answer_is_no_error() -> None:
+    """A guest that answers in no way gives no way, no lines and no error."""
     way, steps, fake = asked()
 
     assert way == ""
@@ -118,7 +118,7 @@ def test_silence_is_an_answer_too() -> None:
 
 
 def test_a_kernel_that_told_of_its_cpu_is_asked_for_the_others_only() -> None:
-    """Over the serial line, which needs no task; when nobody hears it, nothing else is tried."""
+    """After a report of a spinning CPU only the serial line is used."""
     way, steps, _ = asked("ssh", "serial", "nmi", spins=True)
     silent, tried, _ = asked("ssh", "nmi", spins=True)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Command files are what a person would type, in each debugger's own order and words."""
+"""Command files have the commands of each debugger in the order that it needs."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ SPEC = ScriptSpec(
 
 
 def test_gdb_reads_symbols_before_it_attaches() -> None:
-    """Symbols moved by the slide, the socket, our code, breakpoints, commands, detach."""
+    """The file has symbols, connection, code, breakpoints, commands and detach in this order."""
     assert text(SPEC, Debugger.GDB).splitlines() == [
         "set architecture i386:x86-64",
         "set confirm off",
@@ -40,7 +40,7 @@ def test_gdb_reads_symbols_before_it_attaches() -> None:
 
 
 def test_gdbs_index_is_for_the_kernel_alone() -> None:
-    """It is off again before modules are read: they are relocated, an index of them is not."""
+    """The index is off for modules, because they are relocated and an index is not."""
     spec = ScriptSpec(
         socket=Path("/s"), root=Path("/src"), vmlinux=Path("/v"), index=Path("/cache/index")
     )
@@ -56,7 +56,7 @@ def test_gdbs_index_is_for_the_kernel_alone() -> None:
 
 
 def test_lldb_moves_symbols_after_it_has_attached() -> None:
-    """A connection forgets where sections were put before it, a new target what was set."""
+    """Symbols are placed after the connection, because it resets them."""
     assert text(SPEC, Debugger.LLDB).splitlines() == [
         "target create '/cache/vm linux'",
         "settings append target.source-map ./ /usr/src/linux/",
@@ -74,7 +74,7 @@ def test_lldb_moves_symbols_after_it_has_attached() -> None:
 
 
 def test_without_the_kernels_symbols_the_modules_are_placed_by_hand() -> None:
-    """Only sections that hold code or data, each by name."""
+    """Without kernel symbols each section with code or data gets its address."""
     spec = ScriptSpec(
         socket=Path("/s"),
         root=Path("/src"),
@@ -89,7 +89,7 @@ def test_without_the_kernels_symbols_the_modules_are_placed_by_hand() -> None:
 
 
 def test_a_kernel_that_is_not_in_memory_gets_hardware_breakpoints() -> None:
-    """What would be written into memory would be overwritten, or would break the loader."""
+    """Breakpoints before boot are hardware ones, since loading would overwrite others."""
     spec = ScriptSpec(
         socket=Path("/s"), root=Path("/src"), breakpoints=("start_kernel",), hardware=True
     )
@@ -100,7 +100,7 @@ def test_a_kernel_that_is_not_in_memory_gets_hardware_breakpoints() -> None:
 
 
 def test_debuggers_start_without_the_users_settings() -> None:
-    """A user's own init file may load anything."""
+    """The user's init files are not read, because they may load anything."""
     script = Path("/r/debug.gdb")
 
     assert command_line(Debugger.GDB, "gdb", script, batch=True) == [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""dap: frames in any pieces, and an attach that says nothing becomes one of this guest."""
+"""The relay reads messages in any pieces and fills an empty attach with this guest."""
 
 import json
 import os
@@ -24,13 +24,13 @@ def request(command: str, **arguments: Any) -> bytes:
 
 
 def directed(body: bytes) -> dict[str, Any]:
-    """Return the arguments of a message that was directed."""
+    """Return the arguments of a message after the relay has changed it."""
     return dict(json.loads(dap.attach_message(body, COMMANDS))["arguments"])
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_messages_come_whole_from_any_pieces(size: int) -> None:
-    """Two messages, one with a multi-byte text and other headers, cut anywhere."""
+    """Two messages are read whole wherever they are cut, also within a character."""
     bodies = ['{"a": "ü"}'.encode(), b"{}"]
     wire = dap.frame_message(bodies[0]) + b"X-Other: 1\r\ncontent-length:2\r\n\r\n{}"
     reader = dap.Reader()
@@ -46,13 +46,13 @@ def test_messages_come_whole_from_any_pieces(size: int) -> None:
     "wire", [b"GET / HTTP/1.1\r\n\r\n", b"Content-Length: 99999999\r\n\r\n", b"x" * 5000]
 )
 def test_what_is_no_message_is_an_error(wire: bytes) -> None:
-    """A browser, a size that nobody sends, a header without an end."""
+    """A browser's request, an absurd size and an endless header are errors."""
     with pytest.raises(ValueError):
         list(dap.Reader().feed(wire))
 
 
 def test_an_attach_gets_the_guests_commands() -> None:
-    """The client's own wishes stay, but for what it would attach to."""
+    """The client's settings stay, except the one that says what to attach to."""
     assert directed(request("attach")) == {"stopOnEntry": True, "attachCommands": COMMANDS}
     wishes = {"stopOnEntry": False, "pid": 1, "attachCommands": ["x"], "timeout": 3}
 
@@ -64,12 +64,12 @@ def test_an_attach_gets_the_guests_commands() -> None:
 
 
 def test_a_disconnect_never_ends_the_guest() -> None:
-    """Whatever the editor is set to."""
+    """A disconnect detaches, whatever the editor's settings are."""
     assert directed(request("disconnect", terminateDebuggee=True)) == {"terminateDebuggee": False}
 
 
 def test_other_messages_stay_as_they_are() -> None:
-    """Byte for byte, an event with the name of a request, too; no object is an error."""
+    """Other messages pass unchanged, and a message that is no object is an error."""
     event = b'{"type":"event",  "command":"attach"}'
 
     assert dap.attach_message(event, COMMANDS) == event
@@ -87,7 +87,7 @@ def adapter(folder: Path, text: str) -> Path:
 
 
 def test_the_relay_ends_with_either_side(tmp_path: Path) -> None:
-    """The adapter gets what was rewritten; when it ends, or the editor, so does the relay."""
+    """The adapter gets the changed messages, and the relay ends with editor or adapter."""
     echo = adapter(tmp_path, "exec cat")
     editor, ours = socket.socketpair()
     with editor, ours:
@@ -111,8 +111,8 @@ def test_the_relay_ends_with_either_side(tmp_path: Path) -> None:
     os.close(writer)
 
 
-def test_an_editor_that_speaks_something_else_is_told(tmp_path: Path) -> None:
-    """The adapter is ended, and the error names the protocol."""
+def test_an_editor_with_another_protocol_is_refused(tmp_path: Path) -> None:
+    """For another protocol the adapter is ended and the error names the protocol."""
     editor, ours = socket.socketpair()
     with editor, ours:
         editor.sendall(b"GET / HTTP/1.1\r\n\r\n")

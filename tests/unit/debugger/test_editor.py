@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""launch.json gets our configurations and keeps everybody else's."""
+"""launch.json gets the harness's configurations and keeps all others."""
 
 import json
 from pathlib import Path
@@ -14,13 +14,13 @@ GDB = configuration(Debugger.GDB, Path("/usr/bin/gdb"), Path("/r/debug.gdb"))
 
 
 def test_both_debuggers_read_the_command_file() -> None:
-    """The same one that a terminal's debugger reads."""
+    """Both configurations read the command file that a debugger on a terminal reads."""
     assert LLDB["attachCommands"] == ["command source -s 0 /r/debug.lldb"]
     assert GDB["customLaunchSetupCommands"] == [{"text": "source /r/debug.gdb"}]
 
 
 def test_older_ones_of_ours_are_replaced() -> None:
-    """And a person's own stay, first."""
+    """Older configurations of the harness are replaced, and a person's own stay first."""
     own = {"name": "my program", "type": "cppdbg"}
     before = json.dumps({"version": "0.2.0", "inputs": [], "configurations": [own, LLDB]})
 
@@ -36,6 +36,6 @@ def test_older_ones_of_ours_are_replaced() -> None:
 
 
 def test_a_file_with_comments_is_not_rewritten() -> None:
-    """Its comments would be lost."""
+    """A file with comments is refused, because they would be lost."""
     with pytest.raises(ValueError, match="Expecting"):
         merged("{\n// mine\n}", [GDB])

@@ -55,7 +55,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_members_lie_where_the_compiler_put_them(program: Path) -> None:
-    """Through arrays, typedefs, const and anonymous unions."""
+    """Offsets equal offsetof through arrays, typedefs, const and anonymous unions."""
     said = subprocess.run([program], check=False, capture_output=True, text=True).stdout
     size, high, numbers, name, call = (int(word) for word in said.split())
 
@@ -81,7 +81,7 @@ def test_members_lie_where_the_compiler_put_them(program: Path) -> None:
     ],
 )
 def test_what_is_not_there_is_named(program: Path, path: str, objection: str) -> None:
-    """A kernel without a member is no reason to read somewhere else."""
+    """A missing structure or member is an error that names it."""
     btf = Btf(Image(program).section(".BTF"))
 
     with pytest.raises(KeyError, match=objection):
@@ -90,7 +90,7 @@ def test_what_is_not_there_is_named(program: Path, path: str, objection: str) ->
 
 
 def test_an_image_has_symbols_sections_and_a_build_id(program: Path) -> None:
-    """As binutils show them."""
+    """Symbols, sections and build id equal those that binutils show."""
     image = Image(program)
     shown = subprocess.run(["nm", program], check=True, capture_output=True, text=True).stdout
     address = next(int(line.split()[0], 16) for line in shown.splitlines() if line[19:] == "items")
@@ -107,7 +107,7 @@ def test_an_image_has_symbols_sections_and_a_build_id(program: Path) -> None:
 
 
 def test_what_is_no_elf_file_is_refused(tmp_path: Path) -> None:
-    """A script, say."""
+    """A script and wrong bytes are refused."""
     file = tmp_path / "x"
     file.write_text("#!/bin/sh\n")
 
@@ -119,7 +119,7 @@ def test_what_is_no_elf_file_is_refused(tmp_path: Path) -> None:
 
 
 def memory(parts: dict[int, bytes]) -> Callable[[int, int], bytes]:
-    """Return a memory that has these parts and nothing else."""
+    """Return a memory that consists of these parts."""
 
     def read(address: int, size_bytes: int) -> bytes:
         for start, data in parts.items():
@@ -131,7 +131,7 @@ def memory(parts: dict[int, bytes]) -> Callable[[int, int], bytes]:
 
 
 def test_lists_strings_and_fields_are_followed(program: Path) -> None:
-    """A list of two structures; one that does not end is an error, not a hang."""
+    """A list of two structures is read, and an endless list is an error."""
     btf = Btf(Image(program).section(".BTF"))
     name = btf.offset("item.name")
     head, first, second = 0x1000, 0x2000, 0x3000
@@ -159,7 +159,7 @@ def test_lists_strings_and_fields_are_followed(program: Path) -> None:
 
 
 def test_a_modules_own_types_come_from_the_debugger(program: Path) -> None:
-    """Where the kernel has no such structure."""
+    """The debugger provides structures that the kernel's BTF does not have."""
 
     def member_of(path: str) -> Member:
         assert path == "osq_ring.size"
@@ -173,7 +173,7 @@ def test_a_modules_own_types_come_from_the_debugger(program: Path) -> None:
 
 
 def stack_with(position: int, **changes: int) -> bytes:
-    """Return a page of stack that holds the registers of an exception at a position."""
+    """Return a page of stack that has an exception's registers at a position."""
     end = STACK + position + linux.PT_REGS_LAYOUT.size
     values = dict.fromkeys(linux.PT_REGS, 0)
     values |= {"rip": TEXT, "cs": 0x10, "rflags": 0x246, "rsp": end, "ss": 0x18, "rbx": 7}
@@ -186,7 +186,7 @@ def stack_with(position: int, **changes: int) -> bytes:
 def test_the_registers_of_an_exception_are_found(
     program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By what the CPU pushed; where none are, none are found."""
+    """The registers that the CPU pushed are found, and none on a stack without."""
     monkeypatch.setattr(View, "is_text", lambda _self, address: address == TEXT)
 
     def search(page: bytes) -> dict[str, int] | None:
@@ -202,7 +202,7 @@ def test_the_registers_of_an_exception_are_found(
 
 
 def test_sections_of_a_live_modules_init_are_nowhere() -> None:
-    """A breakpoint there must not be written into what is another's memory by now."""
+    """A live module's init is placed at an unmapped address, since its memory is reused."""
     sections = {".text": 1, ".init.text": 2, "__mcount_loc": 3}
 
     live = linux.placed(linux.Module(name="m", state=0, sections=sections))
@@ -213,7 +213,7 @@ def test_sections_of_a_live_modules_init_are_nowhere() -> None:
 
 
 def test_a_plugin_adds_its_commands(tmp_path: Path, program: Path) -> None:
-    """The driver's own is one; wrong arguments are an error with words."""
+    """The driver's plugin adds its command, and wrong arguments give an error message."""
     plugin = Path(__file__).resolve().parents[3] / "kernel" / "debug" / "osq_debugger.py"
 
     every = {one.name: one for one in commands.with_plugin(plugin)}

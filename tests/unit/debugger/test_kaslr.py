@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where a kernel lies is read from its IDT, and which build it is from its notes."""
+"""A kernel's address is read from its IDT, and its build from its notes."""
 
 import struct
 from typing import Any, cast
@@ -22,7 +22,7 @@ def notes(build_id: bytes) -> bytes:
 
 
 class Monitor:
-    """QEMU's monitor over some memory."""
+    """QEMU's monitor over a given memory."""
 
     def __init__(self, memory: dict[int, bytes]) -> None:
         self._memory = memory
@@ -48,13 +48,13 @@ class Monitor:
 
 
 class Kernel:
-    """The symbols that are asked for."""
+    """The symbols of a kernel."""
 
     path = "vmlinux"
     build_id = "aa" * 20
 
     def symbol(self, name: str) -> int:
-        """Return an address as linked."""
+        """Return the address of a symbol as linked."""
         end = NOTES + len(notes(bytes(20)))
         return {
             "asm_exc_page_fault": LINKED,
@@ -79,26 +79,26 @@ def domain(memory: dict[int, bytes]) -> Domain:
 
 
 def test_the_slide_is_in_the_idt() -> None:
-    """The page fault handler's address, less where it is linked."""
+    """The slide is the page fault handler's address minus its address as linked."""
     guest = domain({IDT: gate(LINKED + SLIDE)})
 
     assert kaslr.slide(guest, cast("Image", IMAGE)) == SLIDE
 
 
 def test_a_kernel_without_an_idt_has_no_slide_yet() -> None:
-    """A guest at its first instruction."""
+    """A guest at its first instruction has no slide."""
     assert kaslr.slide(domain({}), cast("Image", IMAGE)) is None
     assert kaslr.slide(domain({IDT: bytes(16)}), cast("Image", IMAGE)) is None
 
 
 def test_a_slide_that_cannot_be_is_another_kernel() -> None:
-    """KASLR moves by 2 MiB (CONFIG_PHYSICAL_ALIGN)."""
+    """A slide that is no multiple of 2 MiB (CONFIG_PHYSICAL_ALIGN) is refused."""
     with pytest.raises(UsageError, match="not this guest's kernel"):
         kaslr.slide(domain({IDT: gate(LINKED + 0x1234)}), cast("Image", IMAGE))
 
 
-def test_another_build_is_told_by_its_id() -> None:
-    """The same one is fine; memory that cannot be read proves nothing and is said so."""
+def test_another_build_is_refused_by_its_id() -> None:
+    """An equal build id passes, another is refused, and unreadable memory gives False."""
     same = domain({NOTES + SLIDE: notes(b"\xaa" * 20)})
     other = domain({NOTES + SLIDE: notes(b"\xbb" * 20)})
 

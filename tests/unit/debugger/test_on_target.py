@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""remote_debug: which way to a kernel there is, said exactly; KDP is handed on as it should."""
+"""Each kind of target gets its own way to debug, and KDP gets the right values."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ def target(tmp_path: Path) -> RemoteSpec:
 def test_a_mac_is_debugged_over_kdp(
     target: RemoteSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Host, port and the KDK's kernel go to the bridge, breakpoints with them."""
+    """The bridge gets host, port, breakpoints and the KDK's kernel."""
     seen: list[kdp.KdpRequest] = []
 
     def attach(request: kdp.KdpRequest, _say: object) -> int:
@@ -48,7 +48,7 @@ def test_a_mac_is_debugged_over_kdp(
 
 
 def test_the_kernel_with_the_most_symbols_is_taken(target: RemoteSpec) -> None:
-    """The development kernel goes before the plain one."""
+    """The development kernel is preferred to the release kernel."""
     assert target.kdk is not None
     better = target.kdk / "System" / "Library" / "Kernels" / "kernel.development"
     better.write_bytes(b"")
@@ -69,7 +69,7 @@ def test_the_kernel_with_the_most_symbols_is_taken(target: RemoteSpec) -> None:
 def test_a_guests_stub_is_opened_by_hand(
     target: RemoteSpec, tmp_path: Path, kind: Kind, words: tuple[str, ...]
 ) -> None:
-    """The user's own machine is not changed unasked: the commands are said, code 2."""
+    """The harness prints the commands with exit code 2 and does not change the user's machine."""
     guest = replace(target, type=kind, libvirt=LibvirtSpec())
 
     with pytest.raises(TargetNotReady) as caught:
@@ -80,13 +80,13 @@ def test_a_guests_stub_is_opened_by_hand(
 
 @pytest.mark.parametrize("kdk", [None, Path("/nowhere")])
 def test_without_a_debug_kit_there_are_no_symbols(target: RemoteSpec, kdk: Path | None) -> None:
-    """It is asked for, and a folder that is none is named."""
+    """A missing kdk setting and a folder without a kernel are errors that name it."""
     with pytest.raises(UsageError, match=r"kdk is not set|not a Kernel Debug Kit"):
         on_target.kernel_of(replace(target, kdk=kdk))
 
 
 def test_a_linux_target_has_no_stub_of_ours(target: RemoteSpec, tmp_path: Path) -> None:
-    """KGDB is its way, and the error has the command."""
+    """A Linux target is refused, and the hint has the command for KGDB."""
     linux = replace(target, system=System.LINUX)
 
     with pytest.raises(UsageError) as caught:

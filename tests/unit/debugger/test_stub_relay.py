@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The guard lets nothing reach QEMU that ends the guest, and leaves it as it was found."""
+"""The guard keeps QEMU from ending the guest, and restores the guest's state."""
 
 import socket
 import threading
@@ -20,7 +20,7 @@ from harness.protocols.rsp_socket import listening
 
 
 class MonitoredGuest:
-    """What the guard needs of a domain: its state, and the ways to change it."""
+    """The parts of a domain that the guard uses: its state, and ways to change it."""
 
     def __init__(self, status: str) -> None:
         self.status = status
@@ -45,7 +45,7 @@ class MonitoredGuest:
 
 
 class Stub:
-    """A stub that answers every packet with `ok`, and notes what it was told."""
+    """A stub that answers every packet with `ok` and records the packets."""
 
     def __init__(self, path: Path, *, unasked: bool = False) -> None:
         self.heard: list[bytes] = []
@@ -83,7 +83,7 @@ class Stub:
 def guarded(
     folder: Path, status: str = "running", *, unasked: bool = False
 ) -> Iterator[tuple[MonitoredGuest, Stub, Path]]:
-    """Give a guest behind a stub behind a guard, and the guard's socket."""
+    """Give a guest, its stub and a guard, and the guard's socket."""
     guest = MonitoredGuest(status)
     stub = Stub(folder / "stub", unasked=unasked)
     over = threading.Event()
@@ -122,7 +122,7 @@ def ask(debugger: socket.socket, payload: bytes) -> list[bytes]:
     ("leaving", "answer"), [(b"k", b"X09"), (b"vKill;1", b"OK"), (b"D", b"OK"), (b"D;1", b"OK")]
 )
 def test_leaving_is_answered_here(tmp_path: Path, leaving: bytes, answer: bytes) -> None:
-    """QEMU hears nothing of it; the guest runs on."""
+    """The guard answers a debugger's quit itself, QEMU receives nothing, and the guest runs."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         assert ask(debugger, b"qC") == [b"ok"]
         assert ask(debugger, leaving) == [answer]
@@ -133,7 +133,7 @@ def test_leaving_is_answered_here(tmp_path: Path, leaving: bytes, answer: bytes)
 
 
 def test_a_debugger_that_vanishes_leaves_a_running_guest(tmp_path: Path) -> None:
-    """However it went, its breakpoints are taken out and the guest runs."""
+    """After a killed debugger its breakpoints are removed and the guest runs."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         for payload in (b"Z0,1000,1", b"Z1,2000,1", b"z1,2000,1"):
             ask(debugger, payload)
@@ -143,7 +143,7 @@ def test_a_debugger_that_vanishes_leaves_a_running_guest(tmp_path: Path) -> None
 
 
 def test_a_stopped_guest_stays_stopped(tmp_path: Path) -> None:
-    """It was so before the debugger came."""
+    """A guest that was stopped before the debugger came stays stopped after it."""
     with guarded(tmp_path, "paused") as (guest, _, path), connected(path) as debugger:
         ask(debugger, b"k")
 
@@ -152,7 +152,7 @@ def test_a_stopped_guest_stays_stopped(tmp_path: Path) -> None:
 
 
 def test_what_the_stub_says_unasked_is_dropped(tmp_path: Path) -> None:
-    """QEMU's stop of a running guest is no answer to the debugger's first packet."""
+    """QEMU's report of the stop does not reach the debugger as an answer."""
     with guarded(tmp_path, unasked=True) as (_, _, path), connected(path) as debugger:
         debugger.settimeout(0.3)
         with pytest.raises(TimeoutError):
@@ -162,7 +162,7 @@ def test_what_the_stub_says_unasked_is_dropped(tmp_path: Path) -> None:
 
 
 def test_a_dead_guest_does_not_go_on(tmp_path: Path) -> None:
-    """The debugger is told, gets its stop back, and QEMU hears nothing of it."""
+    """A dead guest's continue is answered by the last stop, and QEMU receives nothing."""
     with guarded(tmp_path, "paused (guest-panicked)") as (guest, stub, path):
         with connected(path) as debugger:
             said = ask(debugger, b"vCont;c")
@@ -173,7 +173,7 @@ def test_a_dead_guest_does_not_go_on(tmp_path: Path) -> None:
 
 
 def test_a_dead_guests_registers_are_put_back(tmp_path: Path) -> None:
-    """What was written to show the stack from the exception is undone, thread by thread."""
+    """Registers that were written to show the exception are restored for each thread."""
     dead = "paused (guest-panicked)"
 
     with guarded(tmp_path, dead) as (_, stub, path), connected(path) as debugger:
@@ -187,7 +187,7 @@ def test_a_dead_guests_registers_are_put_back(tmp_path: Path) -> None:
 
 
 def test_a_second_debugger_is_refused(tmp_path: Path) -> None:
-    """Its first packet is answered with the reason, and the first goes on."""
+    """A second debugger's first packet is answered with the reason, and the first continues."""
     with guarded(tmp_path) as (_, _, path), connected(path) as first:
         ask(first, b"qC")
         with connected(path) as second:
@@ -196,7 +196,7 @@ def test_a_second_debugger_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_guest_that_does_not_run_on_is_an_error() -> None:
-    """It is not passed over in silence."""
+    """A guest that cannot be resumed is an error."""
 
     class Stubborn(MonitoredGuest):
         def hmp(self, command: str) -> str:
@@ -218,13 +218,13 @@ def test_a_guest_that_does_not_run_on_is_an_error() -> None:
         ("paused (internal-error)", Found.DEAD),
     ],
 )
-def test_states_are_told_apart(status: str, found: Found) -> None:
-    """By QEMU's own words."""
+def test_the_state_comes_from_qemus_own_words(status: str, found: Found) -> None:
+    """The guest's state comes from QEMU's own words."""
     assert stub_relay.found_state(cast("Domain", MonitoredGuest(status))) is found
 
 
 def test_a_stub_that_does_not_open_is_an_error(tmp_path: Path) -> None:
-    """With the monitor's words."""
+    """The error has the monitor's message."""
     guest: Any = MonitoredGuest("running")
 
     with (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""history: the same crash in several runs is one line, with first and last."""
+"""Equal crashes of several runs form one group with the first and last run."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.unit.crashes import crash, report_of
 
 
 def stored(runs: Path) -> None:
-    """Write three runs: the same crash in two of them, another in the last."""
+    """Write three runs: two with the same crash, and one with another."""
     other = crash(signature="ba9876543210", title="WARNING in osq_other", test="")
     for name, at, crashes in (
         ("run-1", "2026-11-23T10:00:00+00:00", (crash(),)),
@@ -24,7 +24,7 @@ def stored(runs: Path) -> None:
 
 
 def test_the_same_crash_is_one_group(tmp_path: Path) -> None:
-    """Count, first and last are over all runs; the latest group stands first."""
+    """Count, first and last run cover all runs; the latest group comes first."""
     stored(tmp_path)
 
     latest, twice = history.grouped(tuple(history.runs(tmp_path)))
@@ -37,8 +37,8 @@ def test_the_same_crash_is_one_group(tmp_path: Path) -> None:
     assert "2 x" in history.rows((twice,))[0]
 
 
-def test_what_is_no_report_is_passed_over(tmp_path: Path) -> None:
-    """A run that was killed before it wrote its report does not hide the others."""
+def test_folders_without_a_report_are_skipped(tmp_path: Path) -> None:
+    """A folder without a readable report is skipped and hides no other run."""
     stored(tmp_path)
     (tmp_path / "run-4").mkdir()
     (tmp_path / "run-4" / "report.json").write_text("{")
@@ -47,7 +47,7 @@ def test_what_is_no_report_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_crash_is_found_by_the_beginning_of_its_signature(tmp_path: Path) -> None:
-    """An unknown one and an ambiguous one are errors that name the known ones."""
+    """Unknown and ambiguous signatures are errors that list the known ones."""
     stored(tmp_path)
 
     assert history.find(tmp_path, "0123").signature == "0123456789ab"

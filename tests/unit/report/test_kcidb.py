@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""kcidb: what other systems read is whole, and no host's fault is a kernel's failure."""
+"""The KCIDB file is complete, and a host's fault is no failure of a kernel."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def test_a_crash_is_an_issue_with_an_incident_in_its_test(tmp_path: Path) -> Non
 
 
 def test_ids_and_paths_have_the_schemas_form(tmp_path: Path) -> None:
-    """No null anywhere; a test's path is made of words and dots."""
+    """The file has no null, and a test's path consists of words and dots."""
     odd = TestResult(name="test_a::test_b[x y]", suite="guest", verdict=Verdict.PASSED)
 
     data = render(report_of(tmp_path / "run-1", results=(odd,)))
@@ -47,7 +47,7 @@ def test_ids_and_paths_have_the_schemas_form(tmp_path: Path) -> None:
 
 
 def test_a_host_that_broke_is_no_failure_of_the_kernel(tmp_path: Path) -> None:
-    """Lost is MISS, and the culprit of QEMU's end is the harness, not the code."""
+    """A lost run is MISS, and QEMU's death is blamed on the harness."""
     lost = TestResult(name="t::one", suite="guest", verdict=Verdict.LOST)
     ours = crash(blame=Blame.HARNESS)
 
@@ -66,7 +66,7 @@ def test_a_crash_between_tests_belongs_to_the_build(tmp_path: Path) -> None:
 
 
 def test_the_file_is_json(tmp_path: Path) -> None:
-    """It lies in the run's folder."""
+    """The run's folder has the KCIDB object as JSON."""
     file = write(report_of(tmp_path))
 
     assert json.loads(file.read_text())["version"] == {"major": 5, "minor": 3}

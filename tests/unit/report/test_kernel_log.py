@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""kernel_log: every console line ends up in exactly one part, under the test it belongs to."""
+"""Every console line is in exactly one part, under the test that it belongs to."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def marks(lines: list[str] = LINES) -> tuple[TestMark, ...]:
 
 
 def test_lines_are_cut_at_the_marks() -> None:
-    """Start, a test, what came after it, and a test that never ended."""
+    """The parts are start, a test, the lines after it, and a test that never ended."""
     parts = {part.name: part.lines for part in split(LINES, marks())}
 
     assert list(parts) == ["start", "t::one", "after-t::one", "t::two"]
@@ -37,18 +37,18 @@ def test_lines_are_cut_at_the_marks() -> None:
 
 
 def test_no_line_is_lost() -> None:
-    """Put together again, the parts are the console."""
+    """The parts together equal the console."""
     assert [line for part in split(LINES, marks()) for line in part.lines] == LINES
 
 
 def test_a_console_without_marks_is_one_part() -> None:
-    """Nothing at all gives no part."""
+    """A console without marks is one part, and an empty one has no part."""
     assert [part.name for part in split(["only line"], ())] == ["start"]
     assert list(split([], ())) == []
 
 
 def test_a_part_is_a_file_and_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
-    """What a program writes over its own line does not move the marks behind it."""
+    """A carriage return ends no line, so later marks stay in place."""
     console = tmp_path / "console.log"
     raw = ["10%\r20%\r30%", *LINES]
     console.write_bytes("".join(f"{line}\r\n" for line in raw).encode() + b"\xff")
@@ -63,7 +63,7 @@ def test_a_part_is_a_file_and_a_carriage_return_ends_no_line(tmp_path: Path) -> 
 
 
 def test_a_guest_without_a_console_leaves_no_file(tmp_path: Path) -> None:
-    """It ended before the console was open."""
+    """A guest that ended before its console was open leaves no file."""
     kernel_log.write(tmp_path / "console.log", (), tmp_path / "kernel-log")
 
     assert list(tmp_path.iterdir()) == []

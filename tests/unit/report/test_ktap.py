@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""ktap: what kernel tests print becomes results, and results become what others can read."""
+"""KTAP lines become results, and rendered results can be parsed again."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def results(text: str) -> list[TestResult]:
     ],
 )
 def test_each_form_of_a_result_line(line: str, name: str, verdict: Verdict, reason: str) -> None:
-    """Numbers, dashes and every directive of the format."""
+    """Numbers, dashes and every directive of the format are understood."""
     (found,) = results(f"KTAP version 1\n1..1\n{line}")
 
     assert (found.name, found.verdict, found.reason) == (name, verdict, reason)
@@ -42,12 +42,12 @@ def test_each_form_of_a_result_line(line: str, name: str, verdict: Verdict, reas
 
 @pytest.mark.parametrize("line", ["okay 1 x", "not okay", " # just talk", "random noise", "1...3"])
 def test_other_lines_are_no_results(line: str) -> None:
-    """Unknown lines are passed over."""
+    """Unknown lines are skipped."""
     assert results(line) == []
 
 
 def test_subtests_take_their_parents_name() -> None:
-    """Nested results count, their parent's summary line does not."""
+    """Nested results count, and their parent's summary line does not."""
     text = """KTAP version 1
 1..2
     KTAP version 1
@@ -69,21 +69,21 @@ ok 2 alone""".replace("    ", "  ")
 
 
 def test_a_parent_that_fails_alone_is_a_result() -> None:
-    """All subtests passed and the parent did not: that is a failure of its own."""
+    """A parent that fails although its subtests passed is a failure of its own."""
     found = results("KTAP version 1\n1..1\n  1..1\n  ok 1 a\nnot ok 1 suite")
 
     assert [(one.name, one.verdict) for one in found][1] == ("suite", Verdict.FAILED)
 
 
 def test_plan_start_and_bail_are_events() -> None:
-    """The plan's number, the test that begins, the reason for giving up."""
+    """The plan, the start of a test and the bail-out each are an event."""
     found = events("TAP version 13\n1..7\n# harness: start t::one\nBail out! no disk")
 
     assert found == [Plan(count=7), Started(name="t::one"), Bail(reason="no disk")]
 
 
 def test_what_is_rendered_is_what_is_parsed() -> None:
-    """Names, verdicts, diagnostics and durations survive; a '#' in a name cannot."""
+    """Names, verdicts, diagnostics and durations survive, except a '#' in a name."""
     given = [
         TestResult(name="a", verdict=Verdict.PASSED, duration_s=1.25, diagnostics=("x", "y # z")),
         TestResult(name="b", verdict=Verdict.FAILED, diagnostics=("two\nlines",)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""live: what is shown, and that showing never hurts."""
+"""The live view shows the right things and never ends a run."""
 
 import io
 
@@ -19,7 +19,7 @@ GOOD = TestResult(name="t::good", verdict=Verdict.PASSED, duration_s=0.5)
 
 
 def play(view: LiveView) -> None:
-    """Show one run."""
+    """Show the events of one run."""
     with view:
         view.stage("build")
         view.note("something [odd] happened")
@@ -31,7 +31,7 @@ def play(view: LiveView) -> None:
 
 
 def test_plain_lines_hold_what_matters() -> None:
-    """Stages, notes and results; of a bad one its reason and words; no console line."""
+    """Plain lines have stages, notes, results and a failure's reason, but no console line."""
     stream = io.StringIO()
 
     play(PlainView(stream=stream))
@@ -44,7 +44,7 @@ def test_plain_lines_hold_what_matters() -> None:
 
 
 def test_a_view_leaves_the_terminal_aside() -> None:
-    """No console line and no picture meanwhile; notes are shown, and everything is back after."""
+    """While the terminal is given away only notes are shown, and later everything again."""
     stream, screen = io.StringIO(), io.StringIO()
     rich = RichView(console=Console(file=screen, force_terminal=True, width=80))
     for view in (PlainView(verbose=True, stream=stream), rich):
@@ -64,7 +64,7 @@ def test_a_view_leaves_the_terminal_aside() -> None:
 
 
 def test_verbose_lines_hold_the_console() -> None:
-    """Everything, when everything is asked for."""
+    """Verbose lines also have the console and the running test."""
     stream = io.StringIO()
 
     play(PlainView(verbose=True, stream=stream))
@@ -74,7 +74,7 @@ def test_verbose_lines_hold_the_console() -> None:
 
 
 def test_an_ascii_stream_takes_any_text() -> None:
-    """What cannot be shown is escaped, not raised."""
+    """Characters that the stream cannot encode are escaped."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
 
@@ -85,7 +85,7 @@ def test_an_ascii_stream_takes_any_text() -> None:
 
 
 def test_a_closed_pipe_ends_the_showing_only() -> None:
-    """Nobody looks any more; the run goes on."""
+    """A closed pipe ends the view, and the run goes on."""
     stream = io.StringIO()
     view = PlainView(stream=stream)
     stream.close()
@@ -94,7 +94,7 @@ def test_a_closed_pipe_ends_the_showing_only() -> None:
 
 
 def test_a_terminal_sees_stages_and_results() -> None:
-    """The live picture on a narrow terminal, markup in texts taken literally."""
+    """The live picture fits a narrow terminal and takes markup literally."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=40, color_system=None)
 

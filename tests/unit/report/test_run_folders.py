@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A run is named by its whole name, the end of it, or its folder."""
+"""A run is found by its name, the end of its name, or its folder."""
 
 from pathlib import Path
 
@@ -27,12 +27,12 @@ def runs(tmp_path: Path) -> Path:
     ],
 )
 def test_a_run_is_found_by_its_name_or_the_end_of_it(runs: Path, name: str, found: str) -> None:
-    """A whole name wins over runs that end in it."""
+    """A complete name wins over runs that end in it."""
     assert run_folders.find(runs, name) == runs / found
 
 
 def test_a_run_is_found_by_its_folder(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Absolute, or relative to the caller's folder."""
+    """The folder may be absolute, or relative to the caller's folder."""
     monkeypatch.chdir(runs.parent)
 
     assert run_folders.find(Path("elsewhere"), str(runs / "nightly-1f3a")).name == "nightly-1f3a"
@@ -40,7 +40,7 @@ def test_a_run_is_found_by_its_folder(runs: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_unclear_name_lists_what_fits(runs: Path) -> None:
-    """More of the name is asked for."""
+    """The error of an ambiguous name lists the matching runs."""
     with pytest.raises(UsageError, match="several runs end in '3a': 1f3a, 2026") as caught:
         run_folders.find(runs, "3a")
 
@@ -48,7 +48,7 @@ def test_an_unclear_name_lists_what_fits(runs: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_last_runs(runs: Path) -> None:
-    """Of which one may have been meant."""
+    """The error of an unknown name lists the last runs."""
     with pytest.raises(UsageError, match="no run 'nothing'") as caught:
         run_folders.find(runs, "nothing")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""report: what is written can be read back, and says the same in every format."""
+"""A written report can be read back, and all formats agree."""
 
 import json
 from dataclasses import replace
@@ -47,7 +47,7 @@ def sample(folder: Path) -> RunReport:
 
 
 def test_a_report_is_read_back_as_it_was(tmp_path: Path) -> None:
-    """Every field survives the file."""
+    """Every field of a report survives the file."""
     run = sample(tmp_path)
 
     run_report.write(run)
@@ -72,7 +72,7 @@ RESULTS = st.builds(
 def test_any_text_survives(
     results: tuple[TestResult, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Control characters, lone halves of pairs, other alphabets: read back equal."""
+    """Control characters, lone surrogates and other alphabets are read back equal."""
     run = replace(sample(tmp_path_factory.mktemp("run")), results=results)
 
     run_report.write(run)
@@ -81,7 +81,7 @@ def test_any_text_survives(
 
 
 def test_junit_tells_failures_from_errors(tmp_path: Path) -> None:
-    """An assertion is a failure, a crash or a lost guest an error, as CI systems expect."""
+    """In JUnit an assertion is a failure, and a crash or a lost guest is an error."""
     run_report.write(sample(tmp_path))
 
     (suite,) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
@@ -96,7 +96,7 @@ def test_junit_tells_failures_from_errors(tmp_path: Path) -> None:
 
 
 def test_a_run_without_results_is_not_an_empty_success(tmp_path: Path) -> None:
-    """A build that failed shows in JUnit as a case of its own."""
+    """A failed build is a test case of its own in JUnit."""
     run_report.write(replace(sample(tmp_path), results=(), verdict=Verdict.LOST))
 
     (suite,) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
@@ -105,7 +105,7 @@ def test_a_run_without_results_is_not_an_empty_success(tmp_path: Path) -> None:
 
 
 def test_the_last_line_is_the_verdict(tmp_path: Path) -> None:
-    """Whoever reads only one line reads that one; the evidence comes first."""
+    """The summary ends with the verdict, after its evidence."""
     lines = run_report.summary_lines(sample(tmp_path))
 
     assert lines[-1] == "verdict: failed (because)"
@@ -116,7 +116,7 @@ def test_the_last_line_is_the_verdict(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', '{"schema": 2}'])
 def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
-    """Half a file, another schema, a missing field."""
+    """Half a file, another schema and a missing field are refused."""
     (tmp_path / "report.json").write_text(text)
 
     with pytest.raises(Lost):
@@ -159,7 +159,7 @@ def test_a_report_of_schema_2_is_read_under_the_present_names(tmp_path: Path) ->
 
 @pytest.mark.parametrize("schema", [1, 4, None])
 def test_a_report_of_another_schema_is_refused(tmp_path: Path, schema: int | None) -> None:
-    """The error names both, and what to do."""
+    """The error names both schemas and the next step."""
     run_report.write(sample(tmp_path))
     file = tmp_path / "report.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": schema}))
@@ -171,14 +171,14 @@ def test_a_report_of_another_schema_is_refused(tmp_path: Path, schema: int | Non
 
 
 def test_the_schema_is_in_the_file(tmp_path: Path) -> None:
-    """A reader can tell what it reads."""
+    """The file contains the number of its schema."""
     run_report.write(sample(tmp_path))
 
     assert json.loads((tmp_path / "report.json").read_text())["schema"] == run_report.SCHEMA
 
 
 def test_a_kernel_report_fails_the_test_it_belongs_to() -> None:
-    """A passed test fails; with a fatal report it crashed."""
+    """A kernel report makes a passed test fail, and a fatal report makes it crashed."""
     one = TestResult(name="one", verdict=Verdict.PASSED)
     fatal = replace(WARNING, fatal=True)
 
@@ -194,15 +194,15 @@ def test_a_kernel_report_fails_the_test_it_belongs_to() -> None:
 
 
 def test_a_report_between_tests_stays_loose() -> None:
-    """It belongs to no test, so it fails the run."""
+    """A report between tests belongs to no test, so it fails the run."""
     one = TestResult(name="one", verdict=Verdict.PASSED)
     between = replace(WARNING, test="")
 
     assert run_report.apply_reports((one,), (between,)) == ((one,), (between,))
 
 
-def test_the_night_is_one_table(tmp_path: Path) -> None:
-    """One row a run, with what was found first; a pipe in a text does not break it."""
+def test_several_runs_are_one_table(tmp_path: Path) -> None:
+    """Each run is a row with its first finding, and a pipe in a text does not break the table."""
     text = run_report.nightly_markdown((replace(sample(tmp_path), reason="a | b"),))
 
     assert "| one | 6.1 | failed | 1 | 3 | 1 | 12 | a / b |" in text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""bisect: git walks, the crash's signature decides, and the tree is left as it was."""
+"""git chooses commits, the crash's signature judges them, and the tree stays unchanged."""
 
 import subprocess
 from collections.abc import Callable
@@ -21,7 +21,7 @@ SIGNATURE = "0123456789ab"
 
 
 def git(folder: Path, *words: str) -> str:
-    """Run git as somebody."""
+    """Run git with a fixed identity."""
     who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     done = subprocess.run(
         ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True
@@ -31,7 +31,7 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def history(tmp_path: Path) -> tuple[KernelTestRequest, list[str]]:
-    """Give a project whose module went bad in its fourth commit of six, and the commits."""
+    """Give a project with six commits whose module went bad in the fourth, and the commits."""
     root = tmp_path / "project"
     (root / "src").mkdir(parents=True)
     (root / "images").mkdir()
@@ -77,7 +77,7 @@ def runner(tmp_path: Path, broken: set[str]) -> Runner:
 def test_the_first_bad_commit_is_found(
     history: tuple[KernelTestRequest, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fewer runs than commits, the right answer, no worktree left, the tree untouched."""
+    """The right commit is found in fewer runs than commits, with no worktree left."""
     request, commits = history
     root = request.settings.root
     monkeypatch.setattr(kernel_test, "run", runner(tmp_path, set()))
@@ -102,7 +102,7 @@ def test_the_first_bad_commit_is_found(
 def test_only_commits_that_cannot_be_tried_end_in_an_error(
     history: tuple[KernelTestRequest, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Git then knows no single commit, and neither do we."""
+    """The search ends in an error when several commits could not be tried."""
     request, commits = history
     monkeypatch.setattr(kernel_test, "run", runner(tmp_path, {"1", "2", "3", "4"}))
 
@@ -117,8 +117,8 @@ def test_only_commits_that_cannot_be_tried_end_in_an_error(
         )
 
 
-def test_an_unknown_revision_is_said(history: tuple[KernelTestRequest, list[str]]) -> None:
-    """It is named, and nothing is started."""
+def test_an_unknown_revision_is_named(history: tuple[KernelTestRequest, list[str]]) -> None:
+    """An unknown revision is named before anything starts."""
     request, _ = history
 
     with pytest.raises(UsageError, match="no-such-thing"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""crash_debug: who gets the terminal, when, and what it costs the run when nobody can."""
+"""debug_on_crash gives the terminal to a debugger, and a debugger that fails costs a note."""
 
 import contextlib
 import sys
@@ -19,25 +19,25 @@ from harness.runs.loaded_guest import LoadedGuest
 
 
 class View:
-    """Keeps notes, and whether the terminal was left."""
+    """Records notes, and whether the terminal was given away."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.asides = 0
 
     def note(self, text: str) -> None:
-        """Keep it."""
+        """Record the note."""
         self.notes.append(text)
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Count it."""
+        """Count the call."""
         self.asides += 1
         yield
 
 
 def request(debugger: str) -> KernelTestRequest:
-    """Return a request as far as it is read here."""
+    """Return a request with the values that are read here."""
     found = SimpleNamespace(
         debug_on_crash=debugger, settings=None, environment=None, kernel_name=None
     )
@@ -45,7 +45,7 @@ def request(debugger: str) -> KernelTestRequest:
 
 
 def loaded(view: View, debugger: str = "gdb") -> LoadedGuest:
-    """Return a guest as far as it is used here."""
+    """Return a guest with the values that are used here."""
     session = SimpleNamespace(entry="entry", health=SimpleNamespace(settle=lambda: None))
     found = SimpleNamespace(
         request=request(debugger), record=SimpleNamespace(view=view), session=session
@@ -65,7 +65,7 @@ def loaded(view: View, debugger: str = "gdb") -> LoadedGuest:
 def test_only_a_guest_that_died_and_is_there_is_debugged(
     monkeypatch: pytest.MonkeyPatch, debugger: str, error: HarnessError, times: int
 ) -> None:
-    """One that left has no memory, one that goes on is for the suite."""
+    """No debugger starts for a guest that is gone or still runs."""
     calls: list[Any] = []
     monkeypatch.setattr(attach, "attach_to", lambda *words: calls.append(words))
     view = View()
@@ -77,7 +77,7 @@ def test_only_a_guest_that_died_and_is_there_is_debugged(
 
 
 def test_a_debugger_that_cannot_be_had_costs_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The crash is explained all the same."""
+    """A debugger that cannot start does not keep the crash from being explained."""
 
     def refuse(*_: object) -> int:
         raise UsageError("another debugger is there")
@@ -93,7 +93,7 @@ def test_a_debugger_that_cannot_be_had_costs_a_note(monkeypatch: pytest.MonkeyPa
 def test_no_terminal_and_no_debugger_are_said_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nothing is checked for a run that does not ask."""
+    """A missing terminal or debugger is an error only for a run that asks for it."""
     monkeypatch.setattr(debuggers, "_path", lambda: [tmp_path])
     debug_on_crash.check(request(""))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""explain-guest: the crash is in its run's report, and the guest is left as it was found."""
+"""explain-guest adds the crash to the run's report and restores the guest's state."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,12 +41,12 @@ class FakeDomain:
         return self.now
 
     def resume(self) -> None:
-        """Run on."""
+        """Let the machine run."""
         self.now = DomainState.RUNNING
 
 
 def entry_of(run: Path) -> GuestEntry:
-    """Return the entry of a guest that a run has left up."""
+    """Return the entry of a guest that a run has kept."""
     return GuestEntry(
         run_id=run.name,
         folder=run,
@@ -60,7 +60,7 @@ def entry_of(run: Path) -> GuestEntry:
 
 @dataclass
 class Scenery:
-    """A guest that was left up, what is wrong with it, and what the machine does meanwhile."""
+    """A kept guest, its problem, and the state of its machine."""
 
     run: Path
     error: HarnessError | None
@@ -69,7 +69,7 @@ class Scenery:
     explained: tuple[Any, ...] = ()
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Put this in the place of a real guest."""
+        """Replace the real guest by this one."""
         entry = entry_of(self.run)
         handoff = SimpleNamespace(
             settings_file=ROOT / "pyproject.toml",
@@ -113,7 +113,7 @@ def explain(scenery: Scenery, monkeypatch: pytest.MonkeyPatch) -> Crash | None:
 def test_a_run_that_only_loaded_the_module_gets_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that what reads runs knows the crash, and the kernel that its dump is of."""
+    """The new report has the crash, and the kernel to which its dump belongs."""
     found = explain(Scenery(tmp_path, HUNG), monkeypatch)
 
     written = run_report.load(tmp_path)
@@ -127,7 +127,7 @@ def test_a_run_that_only_loaded_the_module_gets_a_report(
 def test_a_run_with_tests_keeps_its_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The crash is one more; its number is free."""
+    """The crash is added under the next free number, and the verdict stays."""
     (tmp_path / "crashes" / "4").mkdir(parents=True)
     before = replace(report_of(tmp_path), verdict=Verdict.PASSED, reason="all passed")
     run_report.write(before)
@@ -155,7 +155,7 @@ def test_a_guest_that_ran_runs_on(
     left_in: DomainState,
     in_the_end: DomainState,
 ) -> None:
-    """Where it only stands still for its memory to be read; one that is dead stays so."""
+    """A guest that ran runs again after its memory was read, unless it is dead."""
     scenery = Scenery(tmp_path, COMPLAINED, left_in=left_in)
 
     explain(scenery, monkeypatch)
@@ -166,7 +166,7 @@ def test_a_guest_that_ran_runs_on(
 def test_a_guest_that_stood_still_is_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody has stopped it."""
+    """A guest that somebody has stopped stays stopped."""
     scenery = Scenery(tmp_path, HUNG, domain=FakeDomain(now=DomainState.PAUSED))
 
     explain(scenery, monkeypatch)
@@ -177,7 +177,7 @@ def test_a_guest_that_stood_still_is_not_started(
 def test_a_guest_that_is_well_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No report, no folder."""
+    """A guest without a problem gets no report and no folder."""
     assert explain(Scenery(tmp_path, None), monkeypatch) is None
     assert list(tmp_path.iterdir()) == []
 
@@ -185,7 +185,7 @@ def test_a_guest_that_is_well_leaves_nothing(
 def test_only_what_the_guest_has_survived_is_not_told_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What killed it is explained as often as somebody asks."""
+    """Explained complaints are not repeated, but a fatal crash is on each request."""
     survived = report(kind="warning", fatal=False, line=3)
     complaint = crash(tmp_path / "1", cause=Cause.REPORT, reports=(survived,))
     panic = crash(tmp_path / "2", number=2, reports=(report(line=9),))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""nightly: every cell gives a verdict, also the one that gives nothing."""
+"""Every cell of a nightly run gets a verdict, even one that leaves no report."""
 
 import subprocess
 from dataclasses import replace
@@ -85,7 +85,7 @@ def test_a_cell_that_leaves_no_report_is_lost(
 
 
 def test_a_cell_that_does_not_end_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deadline of a cell is the reason that its report gives."""
+    """A cell that exceeds its deadline is lost, and its report gives that reason."""
 
     def cell(line: list[str], **_options: object) -> None:
         raise subprocess.TimeoutExpired(line, 1.0)
@@ -109,7 +109,7 @@ def test_the_files_name_every_cell(tmp_path: Path) -> None:
 
 
 def test_the_worst_cell_decides_and_no_cell_is_lost(tmp_path: Path) -> None:
-    """Exit codes of the whole night."""
+    """The exit code is that of the worst cell, and of a lost run without any cell."""
     good, bad = finished(tmp_path, Verdict.PASSED), finished(tmp_path, Verdict.CRASHED)
 
     assert nightly.exit_code((good,)) == 0

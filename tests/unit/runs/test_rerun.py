@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""replay: the same target, kernel, tests and module again, or a reason why that cannot be."""
+"""A run is repeated with its target, kernel, tests and module, or refused with a reason."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class FakeKernel:
-    """What apt offers today."""
+    """The kernel that apt offers today."""
 
     release: str = "6.1.0-50"
     version: str = "6.1.176-1"
@@ -43,12 +43,12 @@ def request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel)
 
 
 def prepared(asked: Any, *, crash: int = 0, rebuild: bool = False) -> reruns.Replay:
-    """Return what a replay of run-1 would run."""
+    """Return the request of a replay of run-1."""
     return reruns.prepare(asked, "run-1", crash=crash, rebuild=rebuild, view=PlainView())
 
 
 def test_a_run_is_repeated_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its target, kernel and selection, and the modules that it kept."""
+    """A replay has the run's target, kernel, selection and modules."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
     found = prepared(asked).request
@@ -59,7 +59,7 @@ def test_a_run_is_repeated_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_crash_is_repeated_by_its_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that came between tests, and one that is none, are said."""
+    """A crash between tests and an unknown crash are refused with a reason."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
     assert prepared(asked, crash=1).request.selection.expression == "one"
@@ -69,8 +69,10 @@ def test_a_crash_is_repeated_by_its_test(tmp_path: Path, monkeypatch: pytest.Mon
         prepared(asked, crash=3)
 
 
-def test_another_kernel_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused, unless the module is built for it, and then said."""
+def test_a_changed_kernel_is_refused_without_rebuild(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed kernel is refused, or with --rebuild reported as a difference."""
     asked = request(tmp_path, monkeypatch, FakeKernel(release="6.1.0-56"))
 
     with pytest.raises(UsageError, match=r"6\.1\.0-50, and apt offers 6\.1\.0-56"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""run_state: what every guest of a run has seen is in its report, each thing once."""
+"""A run's report has the reports of all its guests, each once."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def guest(*reports: KernelReport, objection: str = "", beats: int = 7) -> GuestH
 
 
 def test_the_reports_of_every_guest_count_once(tmp_path: Path) -> None:
-    """Two guests may say the very same: then it has happened twice."""
+    """Equal reports of two guests count twice, because the event occurred twice."""
     warning = report(kind="warning", fatal=False, test="")
     run = record(tmp_path)
     run.keep(guest(warning))
@@ -58,7 +58,7 @@ def test_the_reports_of_every_guest_count_once(tmp_path: Path) -> None:
 
 
 def test_the_witnesses_are_those_of_the_last_guest(tmp_path: Path) -> None:
-    """What an earlier one died of is in its crash."""
+    """Only the last guest's witnesses count; the crash has what an earlier guest died of."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was crashed", beats=1))
     run.keep(guest())
@@ -78,7 +78,7 @@ def test_the_witnesses_are_those_of_the_last_guest(tmp_path: Path) -> None:
 
 
 def test_an_event_of_libvirt_is_no_pass(tmp_path: Path) -> None:
-    """Whatever the tests and the guest itself say."""
+    """An event from libvirt loses the pass, whatever the tests and the guest report."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was stopped"))
 
@@ -86,7 +86,7 @@ def test_an_event_of_libvirt_is_no_pass(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_guest_is_lost(tmp_path: Path) -> None:
-    """Nobody has watched, so that nothing is known."""
+    """A run without a guest is lost, because nothing was observed."""
     found = record(tmp_path).finish(None)
 
     assert (found.verdict, found.witnesses) == (Verdict.LOST, {})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""survival: no planned test disappears over several guests, and the same crash ends in time."""
+"""No planned test disappears across several guests, and a repeated crash ends the run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ PLAN = ("t::one", "t::two", "t::three")
 
 @dataclass
 class FakeView:
-    """Keeps what was shown."""
+    """Records what was shown."""
 
     shown: list[TestResult] = field(default_factory=list)
 
@@ -38,7 +38,7 @@ class FakeView:
 
 @dataclass
 class FakeRecord:
-    """What survival needs of a run's record."""
+    """The parts of a run's record that the suite runner uses."""
 
     view: FakeView = field(default_factory=FakeView)
     crashes: list[Crash] = field(default_factory=list)
@@ -47,7 +47,7 @@ class FakeRecord:
 
 @dataclass
 class FakeLoadedGuest:
-    """A loaded guest that is renewed as often as asked, or not at all."""
+    """A loaded guest that can be renewed a number of times, or not at all."""
 
     record: FakeRecord = field(default_factory=FakeRecord)
     renewed: int = 0
@@ -63,7 +63,7 @@ class FakeLoadedGuest:
         return self
 
     def renew(self) -> None:
-        """Bring up another guest, or refuse as often as was said."""
+        """Start another guest, or refuse as often as configured."""
         if self.refuses is not None and self.refusals:
             self.refusals -= 1
             raise self.refuses
@@ -74,7 +74,7 @@ Step = Callable[[Listener, Sequence[str]], SuiteOutcome]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, loaded: FakeLoadedGuest, *steps: Step) -> SuiteOutcome:
-    """Run a suite whose processes do one step each."""
+    """Run a suite whose processes each do one of these steps."""
     left = list(steps)
 
     def run_suite(_spec: Any, _session: Any, **options: Any) -> SuiteOutcome:
@@ -91,7 +91,7 @@ def run(monkeypatch: pytest.MonkeyPatch, loaded: FakeLoadedGuest, *steps: Step) 
 
 
 def dies_in(name: str, error: HarnessError | None = None) -> Step:
-    """Return a process in which everything passes up to a test that kills the guest."""
+    """Return a process that passes every test up to one that kills the guest."""
 
     def step(listener: Listener, done: Sequence[str]) -> SuiteOutcome:
         rest = [one for one in PLAN if one not in done]
@@ -112,7 +112,7 @@ def dies_in(name: str, error: HarnessError | None = None) -> Step:
 
 
 def passes(listener: Listener, done: Sequence[str]) -> SuiteOutcome:
-    """Pass everything that is left."""
+    """Pass every test that is left."""
     rest = [one for one in PLAN if one not in done]
     for one in rest:
         listener.on_result(TestResult(name=one, verdict=Verdict.PASSED))
@@ -120,7 +120,7 @@ def passes(listener: Listener, done: Sequence[str]) -> SuiteOutcome:
 
 
 def collects_nothing(_listener: Listener, _done: Sequence[str]) -> SuiteOutcome:
-    """Find no test, as after the folder was removed."""
+    """Collect no test, as after the folder was removed."""
     return SuiteOutcome(results=(), error=GuestLost("no test was collected"))
 
 
@@ -130,7 +130,7 @@ def verdicts(outcome: SuiteOutcome) -> dict[str, str]:
 
 
 def test_the_tests_behind_a_crash_run_in_another_guest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One guest more, every test with a result, and no error at the end."""
+    """The tests after a crash run in a second guest, and the suite ends without an error."""
     loaded = FakeLoadedGuest()
 
     outcome = run(monkeypatch, loaded, dies_in("t::two"), passes)
@@ -142,7 +142,7 @@ def test_the_tests_behind_a_crash_run_in_another_guest(monkeypatch: pytest.Monke
 
 
 def test_what_a_later_process_does_not_collect_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plan of the first process holds, whatever a later one finds."""
+    """Tests that only the first process planned are lost, not forgotten."""
     steps = (dies_in("t::one"), collects_nothing, collects_nothing)
 
     outcome = run(monkeypatch, FakeLoadedGuest(), *steps)
@@ -152,7 +152,7 @@ def test_what_a_later_process_does_not_collect_is_lost(monkeypatch: pytest.Monke
 
 
 def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error is that of the replacement, and the rest is lost."""
+    """The suite ends with the error of the replacement, and the other tests are lost."""
     loaded = FakeLoadedGuest(refuses=GuestLost("no answer"))
 
     outcome = run(monkeypatch, loaded, dies_in("t::one"))
@@ -164,7 +164,7 @@ def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.Monk
 def test_a_guest_that_is_slow_to_come_up_gets_a_second_chance(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A loaded host costs time, not the tests that are left; a guest that died is another case."""
+    """A guest that is too slow is started once more; one that died is not."""
     slow = FakeLoadedGuest(refuses=GuestLost("no answer"), refusals=1)
     dead = FakeLoadedGuest(refuses=GuestCrashed("dead"), refusals=1)
 
@@ -177,7 +177,7 @@ def test_a_guest_that_is_slow_to_come_up_gets_a_second_chance(
 
 
 def test_the_same_crash_three_times_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an announcement; with one, it is what the tests want."""
+    """Three equal crashes in a row end the run, unless the tests announced them."""
     steps = [dies_in(name) for name in PLAN]
 
     outcome = run(monkeypatch, FakeLoadedGuest(), *steps)
@@ -192,7 +192,7 @@ def test_the_same_crash_three_times_is_enough(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_announced_crash_is_shown_when_it_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not as crashed, which it was meant to be."""
+    """The result is shown after the crash was compared with its announcement."""
     wanted = Expectation(kind="null-deref", function="osq_break")
     loaded = FakeLoadedGuest(record=FakeRecord(expected={"t::one": wanted}))
 
@@ -205,7 +205,7 @@ def test_an_announced_crash_is_shown_when_it_was_judged(monkeypatch: pytest.Monk
 def test_a_complaint_is_not_charged_to_the_test_that_was_running(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The report knows its own test; the running one goes on in another guest."""
+    """The report's own test gets it; the running test is repeated in another guest."""
 
     def complains(listener: Listener, _done: Sequence[str]) -> SuiteOutcome:
         listener.on_result(TestResult(name="t::one", verdict=Verdict.PASSED))

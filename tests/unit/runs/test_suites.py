@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""suites: no planned test disappears, whatever ends the suite."""
+"""No planned test disappears, whatever ends the suite."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_a_crash_is_charged_to_the_running_test() -> None:
 
 
 def test_what_is_not_reached_at_the_end_is_lost() -> None:
-    """No planned test disappears: without another guest it is lost, and says why."""
+    """Planned tests that no guest could run are lost, with the reason."""
     (result,) = lost(("t::two",), "guest")
 
     assert (result.name, result.verdict) == ("t::two", Verdict.LOST)
@@ -61,14 +61,14 @@ def test_what_is_not_reached_at_the_end_is_lost() -> None:
 
 
 def test_a_test_that_does_not_end_has_failed() -> None:
-    """The guest's kernel is well, so nothing has crashed and nothing was lost."""
+    """A test past its deadline in a healthy guest has failed; nothing crashed or was lost."""
     outcome = ledger(*PLAN, "# harness: start t::one").ended(TestOverdue("ran for over 60 s"))
 
     assert verdicts(outcome.results) == {"t::one": Verdict.FAILED}
 
 
 def test_an_earlier_tests_fault_leaves_the_running_one_without_a_result() -> None:
-    """It goes on in another guest, as if it had never begun."""
+    """A test interrupted by an earlier test's fault gets no result and runs again."""
     outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(
         KernelComplained("WARNING in f")
     )
@@ -78,7 +78,7 @@ def test_an_earlier_tests_fault_leaves_the_running_one_without_a_result() -> Non
 
 
 def test_time_under_a_debugger_does_not_count() -> None:
-    """What is postponed is not running time."""
+    """Postponed time is no running time of the test."""
     book = ledger(*PLAN, "# harness: start t::one")
 
     book.postpone(60.0)
@@ -86,8 +86,8 @@ def test_time_under_a_debugger_does_not_count() -> None:
     assert book.running_for_s < 0
 
 
-def test_an_announced_crash_is_heard() -> None:
-    """What a test expects reaches the listener before the test runs."""
+def test_an_announcement_reaches_the_listener() -> None:
+    """The listener gets a test's announcement before the test runs."""
     heard: dict[str, Expectation] = {}
     listener = Listener(
         on_start=lambda _name: None, on_result=lambda _result: None, on_expect=heard.__setitem__
@@ -99,14 +99,14 @@ def test_an_announced_crash_is_heard() -> None:
 
 
 def test_a_suite_that_stops_in_the_middle_is_lost() -> None:
-    """Without a result and without a crash a started test is lost, never passed."""
+    """A test that has begun is lost when the suite ends without result and crash."""
     outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(None)
 
     assert verdicts(outcome.results)["t::two"] is Verdict.LOST
 
 
 def test_nothing_collected_is_an_error(tmp_path: Path) -> None:
-    """An empty suite ends in NoTests with what it wrote."""
+    """An empty suite ends in NoTests with its output."""
     log = tmp_path / "guest.log"
     log.write_text("collected 0 items\n")
 
@@ -134,7 +134,7 @@ def test_bailing_out_is_an_error() -> None:
 
 
 def test_a_pytest_process_that_cannot_collect_says_why(tmp_path: Path) -> None:
-    """A test file with an error ends in a bail-out line and a log, not in silence."""
+    """A test file with an error gives a bail-out line and a log."""
     folder = tmp_path / "tests"
     folder.mkdir()
     (folder / "test_broken.py").write_text("import no_such_module_anywhere\n")
@@ -148,7 +148,7 @@ def test_a_pytest_process_that_cannot_collect_says_why(tmp_path: Path) -> None:
 
 
 def test_a_pytest_process_reports_each_result(tmp_path: Path) -> None:
-    """Pass, fail and skip come out as KTAP, with the failure's text and the skip's reason."""
+    """KTAP has each pass, fail and skip, with the failure's text and the skip's reason."""
     folder = tmp_path / "tests"
     folder.mkdir()
     (folder / "test_three.py").write_text(
@@ -171,5 +171,5 @@ def test_a_pytest_process_reports_each_result(tmp_path: Path) -> None:
 
 
 def test_a_quiet_stream_yields_none_between_lines() -> None:
-    """Whoever pumps gets the chance to look at the guest."""
+    """A silent stream yields None, so that the caller can check the guest."""
     assert list(_queued(iter(["a\n", "b\n"]))) == ["a", "b"]

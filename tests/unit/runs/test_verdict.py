@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""verdict: nothing passes by silence, and the worst witness wins."""
+"""A run never passes by silence, and its worst witness decides."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ WARNING = KernelReport(kind="warning", title="WARNING in f", line=3, text=("WARN
 
 
 def test_a_run_passes_when_every_witness_agrees() -> None:
-    """Results passed, clean words from guest, console and libvirt: passed, with the count."""
+    """A run passes when all results and all witnesses are good, with the count of tests."""
     assert decide(CLEAN) == (Verdict.PASSED, "1 tests passed, kernel log clean")
 
 
@@ -51,7 +51,7 @@ def test_each_objection_counts(change: dict[str, object], expected: Verdict) -> 
     ],
 )
 def test_an_error_outranks_good_results(error: HarnessError, expected: Verdict) -> None:
-    """What ended the run early decides, whatever passed before."""
+    """An error that ended the run early decides the verdict."""
     verdict, reason = decide(replace(CLEAN, error=error))
 
     assert verdict is expected
