@@ -73,8 +73,8 @@ def test_kernel_load_explains_a_refused_signature(tmp_path: Path) -> None:
 
     message = " ".join(done.stderr.split())
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "Loading of unsigned module is rejected" in said
-    assert "does not load: Key was rejected by service" in said
-    assert "hint: this kernel loads only modules signed with a key that it trusts" in said
-    assert f"leave {ENFORCE} out of the target's cmdline" in said
-    assert "modlab packages --key" in said
+    assert "Loading of unsigned module is rejected" in message
+    assert "does not load: Key was rejected by service" in message
+    assert "hint: this kernel loads only modules signed with a key that it trusts" in message
+    assert f"leave {ENFORCE} out of the target's cmdline" in message
+    assert "modlab packages --key" in message
