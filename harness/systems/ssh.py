@@ -34,8 +34,7 @@ _POLL_S = 0.05
 _IDLE_S = 0.005
 _KEEPALIVE_S = 5
 _RETRY_S = 0.25
-# One try at a connection: the key exchange of an emulated guest takes above a second.
-_TRY_S = 10.0
+_TRY_S = 10.0  # one try at a connection: an emulated guest's key exchange takes above a second
 # How long a write may stay blocked, after the deadline of the call, before the connection is cut.
 _CUT_S = 1.0
 # How paramiko reports, as an authentication that failed, a peer that stopped answering.
@@ -255,8 +254,8 @@ class Guest:
         Raises: GuestLost, CommandFailed when the guest cannot write them.
         """
         data = archive.tar(files)
-        limit_s = deadline_s + len(data) / _SLOWEST_BYTES_PER_S
-        self.run("tar -x -f - -C /", deadline_s=limit_s, input=data)
+        deadline_s += len(data) / _SLOWEST_BYTES_PER_S
+        self.run("tar -x -f - -C /", deadline_s=deadline_s, input=data)
 
     def fetch(self, source: str, target: Path, *, deadline_s: float) -> None:
         """Copy a file of the guest to the host.

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the host can do, what it lacks, and the runs of a night."""
+"""What the host can do, the start of a project on it, and the runs of a night."""
 
 import sys
 import time
+from pathlib import Path
 
 from harness.errors import UsageError
 from harness.model import build_folder
 from harness.tasks.common import RUN_HELP, TaskContext, task
+from harness.tasks.execution import print_error
+
+_MODULE_HELP = "folder, dkms.conf, or a package NAME-dkms of Debian (default: the current folder)"
 
 
 @task()
@@ -72,3 +76,23 @@ def _agreed() -> bool:
         print("there is no terminal to ask on: they will be installed")
         return True
     return input("install them? [y/N] ").lower().startswith("y")
+
+
+@task(word="module", options_help={"module": _MODULE_HELP})
+def init(context: TaskContext, module: str = "") -> int:
+    """Write a configuration and a first test for a module, and say what was concluded.
+
+    The module is built once. A package is fetched and unpacked into the current folder, and
+    not installed.
+    """
+    from harness.artefacts import project_init
+
+    with context.view() as view:
+        found = project_init.init(
+            module, here=Path.cwd(), environment=context.environment, progress=view.note
+        )
+    print("\n".join(found.lines))
+    if found.error is not None:
+        print_error(found.error)
+        return found.error.exit_code
+    return 0
