@@ -104,5 +104,5 @@ def test_another_build_is_refused_by_its_id() -> None:
 
     assert kaslr.check_build(same, cast("Image", IMAGE), SLIDE)
     assert not kaslr.check_build(domain({}), cast("Image", IMAGE), SLIDE)
-    with pytest.raises(UsageError, match="the guest's kernel has bbbb"):
+    with pytest.raises(UsageError, match="the guest's kernel bbbb"):
         kaslr.check_build(other, cast("Image", IMAGE), SLIDE)
