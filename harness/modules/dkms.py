@@ -8,6 +8,7 @@ Source: dkms 3.0.10, read_conf() and prepare_build(); dkms(8), "DKMS.CONF".
 """
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,11 @@ from harness.modules import namespace
 
 CONF = "dkms.conf"
 _DEADLINE_S = 20.0
+# What timeout(1) itself may take to end the group.
+_GRACE_S = 5.0
+# How timeout(1) ends when it had to kill: it gets its own signal, or reports it as a shell does.
+_KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
+_BASH = ("bash", "--noprofile", "--norc", "-c")
 _ARCH = "x86_64"
 # For questions that no kernel is needed for: what the package and its modules are called.
 _SOME_RELEASE = "6.1.0-0-amd64"
@@ -92,24 +98,28 @@ def read(
 
 def _evaluate(conf: Path, release: str, kdir: Path, tree: Path) -> dict[str, list[str]]:
     """Return the shell's answers by key: each key once for a value, more often for a list."""
+    # The shell starts others, which would outlive it: timeout(1) ends its whole process group.
+    limit = ("timeout", "--signal=KILL", f"{_DEADLINE_S:g}")
     words = ["dkms", str(conf.absolute()), release, str(kdir), str(tree), _ARCH]
     with tempfile.TemporaryDirectory(prefix="modlab-dkms-") as scratch:
         try:
             done = subprocess.run(
-                [*namespace.prefix(), "bash", "--noprofile", "--norc", "-c", _SCRIPT, *words],
+                [*limit, *namespace.prefix(), *_BASH, _SCRIPT, *words],
                 cwd=scratch,
                 check=False,
                 capture_output=True,
                 text=True,
                 errors="backslashreplace",
-                timeout=_DEADLINE_S,
+                timeout=_DEADLINE_S + _GRACE_S,
                 stdin=subprocess.DEVNULL,
                 env={"PATH": f"{os.defpath}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "HOME": "/"},
             )
         except FileNotFoundError as error:
             raise ConfigError(conf, "-", "bash reads it, and is not installed") from error
         except subprocess.TimeoutExpired as error:
-            raise ConfigError(conf, "-", f"it has not ended after {_DEADLINE_S:.0f} s") from error
+            raise _endless(conf) from error
+    if done.returncode in _KILLED:
+        raise _endless(conf)
     answers: dict[str, list[str]] = {"name": [], "location": []}
     for key, value in _pairs(done.stdout):
         answers.setdefault(key, []).append(value)
@@ -117,6 +127,10 @@ def _evaluate(conf: Path, release: str, kdir: Path, tree: Path) -> dict[str, lis
         tail = "; ".join(done.stderr.splitlines()[-3:]) or "it ends the shell that reads it"
         raise ConfigError(conf, "-", f"bash cannot read it: {tail}")
     return answers
+
+
+def _endless(conf: Path) -> ConfigError:
+    return ConfigError(conf, "-", f"it has not ended after {_DEADLINE_S:g} s")
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.errors import ConfigError
@@ -122,11 +123,15 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str, key: str) -> None:
 
 
 def test_a_file_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for it."""
+    """A dkms.conf that never ends is an error, and no shell that reads it stays."""
     monkeypatch.setattr(dkms, "_DEADLINE_S", 0.5)
 
     with pytest.raises(ConfigError, match="has not ended"):
         read(tmp_path, "while :; do sleep 1; done\n")
+
+    conf = str(tmp_path / "dkms.conf")
+    lines = (process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
+    assert [line for line in lines if conf in line] == []
 
 
 def test_what_the_file_prints_and_writes_does_no_harm(tmp_path: Path) -> None:
