@@ -76,9 +76,12 @@ void osq_scratch_close(void)
 /* Return: false when it is taken, and nobody can wait here. */
 static bool take_turn(struct cpu_scratch *own)
 {
-	if (!preemptible())
-		return spin_trylock(&own->turn);
-	spin_lock(&own->turn);
+	if (preemptible())
+		spin_lock(&own->turn);
+	else if (!spin_trylock(&own->turn))
+		return false;
+	/* For sparse alone: osq_scratch_put releases it. */
+	__release(&own->turn);
 	return true;
 }
 
@@ -108,8 +111,10 @@ void osq_scratch_put(struct osq_scratch *scratch)
 {
 	struct cpu_scratch *own = scratch->own;
 
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		__acquire(&own->turn);
 		spin_unlock(&own->turn);
-	else
+	} else {
 		clear_bit_unlock(scratch->bit, &own->taken);
+	}
 }

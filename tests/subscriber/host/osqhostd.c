@@ -65,18 +65,20 @@ static int set_filter(const struct osq_filter *filter)
 static void say_counters(const char *what)
 {
 	const struct osq_counters *count = &host.session.ring.count;
-	u64 dropped = 0;
+	u64 dropped = 0, filtered = 0;
 	int i;
 
 	for (i = 0; i < OSQ_DROP_COUNT; i++)
 		dropped += count->dropped[i];
+	for (i = 0; i < OSQ_TYPE_COUNT; i++)
+		filtered += osq_os_count(&count->filtered_of[i]);
 	printf("{\"%s\":{\"attempts\":%llu,\"committed\":%llu,\"consumed\":"
 	       "%llu,\"reset\":%llu,\"dropped\":%llu,\"filtered\":%llu}}\n",
 	       what, (unsigned long long)count->attempts,
 	       (unsigned long long)count->committed,
 	       (unsigned long long)count->consumed,
 	       (unsigned long long)count->reset, (unsigned long long)dropped,
-	       (unsigned long long)count->filtered);
+	       (unsigned long long)filtered);
 	fflush(stdout);
 }
 

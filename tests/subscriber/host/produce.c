@@ -111,6 +111,9 @@ static bool is_let_in(u32 type, const struct program *program)
 	if (type == OSQ_TYPE_EXEC) {
 		subject.path = program->path;
 		subject.path_bytes = (u32)strlen(program->path);
+		/* There is one file system here: a path is a place. */
+		subject.in_place = osq_filter_has_path(
+			filter, subject.path, subject.path_bytes);
 	}
 	return osq_filter_lets(filter, &subject);
 }
