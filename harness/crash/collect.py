@@ -57,7 +57,7 @@ _WAYS = {"ssh": "sysrq over SSH", "serial": "sysrq over its console", "nmi": "an
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """What the run knows of a bad end: what ended it, during which test, and its number.
+    """The circumstances of a bad end: its cause, the running test, and the end's number.
 
     A person held the guest in a debugger for `held_s` seconds.
     """
@@ -78,7 +78,7 @@ class Circumstances:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What was gathered before any conclusion: the guest's answers, and what its memory shows.
+    """The evidence gathered before any conclusion: the guest's answers and a view of its memory.
 
     `halted`: the guest's CPUs are stopped, so that its memory can be read and dumped.
     """
@@ -90,7 +90,7 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The kernel's reports of one end, in order, with files and lines, and notes on them."""
+    """The kernel's reports of one bad end, in order, with files and lines, and notes on them."""
 
     reports: tuple[KernelReport, ...]
     notes: tuple[str, ...]
@@ -131,7 +131,7 @@ def _gather(scene: Scene, cause: Cause) -> Evidence:
 
 
 def _goes_on(scene: Scene, cause: Cause) -> bool:
-    """Return whether the guest shall keep running, and can."""
+    """Return whether the guest is to keep running and is able to."""
     return scene.keep and cause is Cause.REPORT
 
 

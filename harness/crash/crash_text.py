@@ -26,7 +26,7 @@ _RULE = "-" * 78
 
 
 def screen(crash: Crash) -> tuple[str, ...]:
-    """Return the crash in about 60 lines at most: what, where, when, after what, next steps."""
+    """Return about 60 lines on the crash: what failed, where, when, last lines, next steps."""
     lines = [_RULE, f"crash {crash.number}: {crash.title}  (explained in {crash.explained_s} s)"]
     lines += _rows("where", _where(crash))
     lines += _rows("", crash.source)
@@ -89,7 +89,7 @@ def _frame(frame: Frame) -> str:
 
 
 def markdown(crash: Crash, facts: dict[str, str]) -> str:
-    """Return the text of a bug mail: subject, source, decoded report, facts, how to repeat it."""
+    """Return the text of a bug mail: subject, source, decoded report, facts, reproduction."""
     parts = [f"# {crash.title}", _lead(crash)]
     if crash.source:
         parts.append(_fenced(crash.source, "c"))

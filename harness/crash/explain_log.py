@@ -26,7 +26,7 @@ from harness.panic.values import KernelReport
 Decorate = Callable[[KernelReport], KernelReport]
 
 STDIN = Path("-")
-# More reports than a person reads or a bug tracker takes: such a kernel repeats itself.
+# Neither a person nor a bug tracker reads more reports; a kernel with more repeats itself.
 MOST_REPORTS = 1000
 _BLOCK_BYTES = 1 << 20
 _UNPACK_S = 600.0
@@ -37,7 +37,7 @@ _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 class Explained:
     """The first reports of a log in its order, and the number of all reports.
 
-    `dialects` says how each part of the log is written. `suspects` are lines with the words of a
+    `dialects` names the format of each part of the log. `suspects` are lines with the words of a
     crash, when there is no report.
     """
 
@@ -48,14 +48,14 @@ class Explained:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 3 for a crash, 5 for words of one without a report, 0 for none."""
+        """The exit code: 3 for a report, 5 for words of a crash without one, 0 for neither."""
         if self.count:
             return 3
         return NOT_UNDERSTOOD if self.suspects else 0
 
 
 def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
-    """Return the reports of a log; `decorate` may add files and lines from symbols.
+    """Return the reports of a log file; `decorate` may add files and lines from symbols.
 
     Shape: `file` is plain text, gzip, xz or zstd by its first bytes; '-' is standard input.
     Raises: UsageError for a file that cannot be read to its end.
@@ -90,7 +90,7 @@ def _blocks_of(file: Path) -> Iterator[str]:
 
 
 def _explained(blocks: Iterator[str]) -> Explained:
-    """Return the reports of a log of either system, and what the log is like."""
+    """Return the reports of a log of either system, its dialects and its suspicious lines."""
     reader = LogReader(detailed=MOST_REPORTS)
     kept: list[KernelReport] = []
     count = 0
@@ -129,7 +129,7 @@ def _blocks(stream: IO[bytes]) -> Iterator[str]:
 
 
 def _encoding(begin: bytes) -> str:
-    """Return how a text is encoded: PowerShell redirects in UTF-16, with a mark or without."""
+    """Return a text's encoding: PowerShell writes UTF-16, with or without a byte order mark."""
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if begin.startswith(codecs.BOM_UTF8):

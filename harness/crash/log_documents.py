@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a log reports as a document for others: Markdown, JUnit XML, SARIF.
+"""Convert the reports of a log into documents for other tools: Markdown, JUnit XML, SARIF.
 
 Sources: the JUnit schema that GitLab and Jenkins read; SARIF 2.1.0, sections 3.27 and 3.28.
 """
@@ -15,21 +15,21 @@ from harness.crash.explain_log import Explained
 from harness.panic.signature import signature
 from harness.panic.values import KernelReport
 
-# XML 1.0 has no word for these characters.
+# XML 1.0 cannot represent these characters.
 _NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainedLog:
-    """A log by its name, and what it reports."""
+    """The name of a log, and its reports."""
 
     name: str
     explained: Explained
 
 
 def to_markdown(logs: Sequence[ExplainedLog]) -> str:
-    """Return the text of a bug report: each finding with its facts and the kernel's own words."""
+    """Return a bug report in Markdown: each report with its facts and the kernel's own text."""
     parts = [_markdown(log.name, report) for log in logs for report in log.explained.reports]
     return "\n\n".join(parts) if parts else "No report of a kernel against itself was found."
 
@@ -53,7 +53,10 @@ def _markdown(name: str, report: KernelReport) -> str:
 
 
 def to_junit(logs: Sequence[ExplainedLog]) -> str:
-    """Return JUnit XML: a suite a log, a failed case a finding, a passed one for a clean log."""
+    """Return JUnit XML: a suite for each log, with a failed case for each report.
+
+    A log without a report has one case: an error if it has words of a crash, else passed.
+    """
     root = ET.Element("testsuites", name="panic-explain")
     for log in logs:
         reports, suspects = log.explained.reports, log.explained.suspects
@@ -83,7 +86,7 @@ def _xml(text: str) -> str:
 
 
 def to_sarif(logs: Sequence[ExplainedLog]) -> str:
-    """Return SARIF: a result a finding, with its signature as fingerprint."""
+    """Return SARIF: a result for each report, with its signature as fingerprint."""
     results = [_result(log.name, report) for log in logs for report in log.explained.reports]
     rules = sorted({result["ruleId"] for result in results})
     driver = {"name": "panic-explain", "rules": [{"id": rule} for rule in rules]}

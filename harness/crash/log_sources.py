@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Which logs a person means: files, standard input, and the folders in which kernels leave theirs.
+"""Find the logs that a command line names: files, standard input, and folders of crash logs.
 
-pstore cuts a log into parts, the last lines in the first (fs/pstore/platform.c); systemd keeps
-them in /var/lib/systemd/pstore. kdump-tools and apport leave theirs in /var/crash.
+pstore splits a log into parts, the last lines in the first (fs/pstore/platform.c); systemd keeps
+them in /var/lib/systemd/pstore. kdump-tools and apport write to /var/crash.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 
-# Names of what is a log in a folder of crashes; a vmcore is none.
+# File names of logs in a folder of crashes; a vmcore is no log.
 _LOG = re.compile(
     r"dmesg|console|kern\.log|messages|syslog|pmsg|\.(?:log|txt|panic|ips|crash)(?:\.\d+)?(?:\.(?:gz|xz|zst))?$"
 )
@@ -23,16 +23,16 @@ _MOST_FILES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One log: its name, and the files that it is in, the oldest lines first."""
+    """One log: its name, and the files that contain it, the oldest lines first."""
 
     name: str
     files: tuple[Path, ...]
 
 
 def sources(words: Sequence[str]) -> tuple[Source, ...]:
-    """Return the logs that the words of a command line mean.
+    """Return the logs that the arguments of a command line name.
 
-    Raises: UsageError for a folder that holds no log.
+    Raises: UsageError for a folder that contains no log.
     """
     return tuple(source for word in words for source in _of_word(Path(word)))
 
@@ -60,7 +60,7 @@ def _is_log(name: str) -> bool:
 
 
 def _put_together(files: Sequence[Path]) -> Iterator[Source]:
-    """Yield each file as a log, but the parts of one dump as one."""
+    """Yield each file as a log of its own, but the parts of one pstore dump as one log."""
     dumps: dict[tuple[Path, str], list[tuple[int, Path]]] = {}
     for file in files:
         match = _PART.match(_beginning(file))
@@ -79,5 +79,5 @@ def _beginning(file: Path) -> bytes:
         with file.open("rb") as stream:
             return stream.read(80)
     except OSError:
-        # Whoever explains it says what is wrong.
+        # An unreadable file is no error here; reading the log later reports it.
         return b""

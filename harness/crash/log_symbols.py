@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Explain a log with the symbol files of its kernel: a report's frames get files and lines.
+"""Explain a log with the symbol files of its kernel, which add files and lines to the frames.
 
-It is apart from `explain_log`, because what reads ELF and DWARF takes longer to load than most
-logs take to explain.
+This module is separate from `explain_log` because loading the ELF and DWARF readers takes longer
+than explaining most logs.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from harness.symbols.symbolizer import Symbolizer
 def explain_with_symbols(
     files: Sequence[Path], *, modules: Sequence[Path], vmlinux: Path | None
 ) -> tuple[Explained, tuple[str, ...]]:
-    """Return every report of a log with files and lines, and what could not be looked up.
+    """Return every report of a log with files and lines, and notes on unresolved frames.
 
-    Shape: a module is known by the name of its file, debug information beside the '.ko' included;
-    a kext's dSYM by its UUID, which a panic of macOS names.
+    Shape: a module's symbols are found by file name, with debug information beside the '.ko'; a
+    kext's dSYM is found by the UUID that a panic of macOS prints.
     Raises: UsageError for a log or a symbol file that cannot be read.
     """
     dsyms = tuple(path for path in modules if path.suffix == ".dSYM")

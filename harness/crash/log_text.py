@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What `panic-explain` prints: a text for people, and JSON for programs.
+"""Format the output of `panic-explain`: a text for people, and JSON for programs.
 
-`log_documents` has the forms that other tools read.
+`log_documents` has the formats for other tools.
 """
 
 import json
@@ -14,7 +14,7 @@ from harness.panic.values import Frame, KernelReport
 
 
 def to_json(found: Explained) -> str:
-    """Return the reports as JSON, each with its signature, and how the log is written."""
+    """Return the reports as JSON, each with its signature, and the log's dialects."""
     return json.dumps(
         {
             "crashes": [_plain(report) for report in found.reports],
@@ -36,7 +36,7 @@ def _plain(report: KernelReport) -> dict[str, Any]:
 
 
 def to_lines(found: Explained) -> list[str]:
-    """Return what a person reads: a block for each report, or one line that there is none."""
+    """Return the text for people: a block for each report, or one line if there is no report."""
     if found.suspects:
         return [
             "no report was found, but these lines have words of a crash:",
@@ -87,7 +87,7 @@ def _block(index: int, report: KernelReport, numbers: dict[int, int]) -> list[st
 
 
 def _frame(frame: Frame) -> str:
-    """Return a frame as decode_stacktrace.sh writes it."""
+    """Return a frame in the format of decode_stacktrace.sh."""
     unsure = "" if frame.reliable else "? "
     offset = f"+{frame.offset:#x}" if frame.offset and not frame.place else ""
     place = f" ({frame.place})" if frame.place else ""

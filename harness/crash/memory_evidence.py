@@ -63,7 +63,7 @@ def write(scene: Scene, view: MemoryView, function: str) -> tuple[str, ...]:
 
 
 def _short(view: MemoryView, function: str) -> Iterator[str]:
-    """Yield who waits for whom, the variables of the guilty function, the driver's state."""
+    """Yield a summary's lines: lock waits, the guilty function's variables, the driver's state."""
     for circle in deadlocks(view.waits):
         names = " -> ".join(f"{wait.comm} ({wait.pid})" for wait in (*circle, circle[0]))
         yield f"deadlock: {names}"

@@ -22,15 +22,15 @@ class Observed(Protocol):
 
     @property
     def console(self) -> Console:
-        """The console of the guest."""
+        """The guest's serial console, with the lines that it has printed."""
 
     @property
     def watch(self) -> LogWatch:
-        """The kernel reports of the guest."""
+        """The watch that collects the kernel's reports from the guest's console."""
 
     @property
     def health(self) -> Health:
-        """The health check of the guest."""
+        """The health check that notices when the guest hangs."""
 
     @property
     def qmp_socket(self) -> Path:
@@ -44,22 +44,12 @@ class Observed(Protocol):
 
 
 def _ignore(_shown: object) -> None:
-    """Show nothing."""
+    """Ignore a line of progress; this is the default of `note` and `show`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A guest that came to a bad end, and the folders for its evidence.
-
-    `console_file` has the console's output. `kernel` is the name of the kernel in the
-    configuration, and `vmlinux` has its symbols, None where they were not fetched. `modules` are
-    the files with symbols of the modules under test, by the names that the kernel uses. `roots`
-    are the folders in which sources are searched, the module's own first. `folder` gets the
-    evidence of this end, and `runs` holds all runs. `plugin` reads the module's state in drgn.
-    `vmcores` bounds the dumps that all runs keep; None keeps no dump. `keep`: a guest whose kernel
-    only complained keeps running. `note` shows a line of progress, `show` the explanation on one
-    screen.
-    """
+    """A guest that came to a bad end, its symbol files, and the folders for its evidence."""
 
     session: Observed
     console_file: Path

@@ -51,7 +51,7 @@ def waits(
     *,
     problem: Callable[[str], None],
 ) -> Iterator[LockWait]:
-    """Yield what blocked tasks wait for, where it can be found.
+    """Yield, for each blocked task, the lock that it waits for and its holder, where found.
 
     `tasks` are the addresses of all tasks. `problem` is called with a message for each task whose
     memory cannot be read.

@@ -66,7 +66,7 @@ def _of_guest(qmp: Path) -> drgn.Program:
 
 
 def _reader(memory: GuestMemory, segment: Segment) -> Callable[[int, int, int, bool], bytes]:
-    """Return the function that drgn calls to read memory.
+    """Return a function that reads a segment of memory, for drgn to call.
 
     drgn passes an address, a count, the offset in the segment and whether it is physical.
     """

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From console lines to what the kernel reported. Pure: lines in, values out."""
+"""Parse console lines into reports of kernel crashes. Pure: lines in, values out."""

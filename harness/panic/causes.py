@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Which report follows from an earlier one: the kernel's last word is seldom its first trouble.
+"""Decide which report of a kernel is a consequence of an earlier report.
 
-A dead task leaves its locks held and its preempt count raised; a CPU that hangs is found by more
-than one watchdog; a panic says what made it panic. `Past` remembers what was reported and points
-each new report to the one that explains it, or to none. `by_onset` looks at all of them once they
-are known: of two watchdogs the one with less patience speaks first, whatever began first.
+A kernel's last report is seldom its first fault. A task that dies leaves its locks held and its
+preempt count raised; several watchdogs report one CPU that hangs; a panic names its reason.
+`related` points each report to the earlier report that explains it. For hung tasks it compares
+when the hangs began, because the watchdog with the shorter limit reports first.
 """
 
 import re
@@ -39,7 +39,7 @@ DEADLY = frozenset(
         "serror",
     }
 )
-# Found with the task alive; what kills it next is the same misuse.
+# The task survives these. If a second fault of the same task follows, it has the same cause.
 _CHECKED = frozenset(
     {"kasan", "kfence", "kmsan", "ubsan", "refcount", "list-corruption", "bad-state", "usercopy"}
 )
@@ -47,7 +47,7 @@ _WARNED = frozenset({"warning", "kcsan", "lockdep", "rcu-usage", "spinlock", "at
 _STUCK = frozenset({"soft-lockup", "hard-lockup", "rcu-stall", "workqueue-lockup", "hung-task"})
 _LEFT_BEHIND = frozenset({"atomic-sleep", "atomic-leak", "lockdep", "warning", "preempt-misuse"})
 
-# What a panic says of its reason, and the kinds of report that it can be the end of.
+# The reason in a panic's text, and the kinds of report that can end in such a panic.
 _REASONS = (
     (re.compile(r"Fatal exception|Oops|Attempted to kill|Aiee"), DEADLY | {"stack-overflow"}),
     (
@@ -64,9 +64,9 @@ _REASONS = (
     (re.compile(r"[Ss]tack overflow|stack guard"), frozenset({"stack-overflow"})),
     (re.compile(r"SError"), frozenset({"serror"})),
 )
-# The second line of one report has the look of another report's first.
+# The second line of a report of one kind looks like the first line of a report of another kind.
 _SECOND_LINES = frozenset({"oops", "invalid-opcode", "internal-error", "double-fault"})
-# One line that says why, and then the header that has the stack.
+# For some faults the kernel first prints one line with the reason, then the header with the stack.
 _PRELUDES: dict[str, frozenset[str]] = {
     "refcount": frozenset({"warning"}),
     "list-corruption": frozenset({"bug", "warning"}),
@@ -77,7 +77,7 @@ _PRELUDES: dict[str, frozenset[str]] = {
     "spinlock": frozenset({"warning"}),
     "warning": frozenset({"refcount", "usercopy", "list-corruption", "hard-lockup"}),
 }
-# What a watchdog says of how long it has been so; both count from the last sign of life.
+# How long a watchdog says that the hang has lasted, counted from the last sign of life.
 _BLOCKED = re.compile(r"^INFO: task .* blocked for more than (?P<seconds>\d+) seconds")
 _SPINNING = re.compile(r"soft lockup - CPU#\d+ stuck for (?P<seconds>\d+)s!")
 _PRELUDE_LINES = 4
@@ -87,7 +87,10 @@ _MOST_TITLE = 120
 
 
 def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
-    """Return whether a header is only the next line of an open report of `kind`."""
+    """Return whether a header is only a further line of an open report of `kind`.
+
+    `lines` is the number of lines that the open report has so far.
+    """
     header, matched = hit
     if header.inner:
         return True
@@ -95,23 +98,23 @@ def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
         return lines < _SECOND_LINES_WITHIN
     if matched.string.startswith("Kernel panic"):
         return kind == "panic" or kind in _reasons(matched.string)
-    # A device that stays is reported every ten seconds.
+    # The kernel repeats this every ten seconds while a network device cannot be freed.
     if header.kind == kind == "refleak":
         return True
     return lines < _PRELUDE_LINES and header.kind in _PRELUDES.get(kind, ())
 
 
 def _reasons(panic: str) -> frozenset[str]:
-    """Return the kinds of report that can have ended in a panic, by its words."""
+    """Return the kinds of report that can have ended in the panic with this text."""
     return next((kinds for words, kinds in _REASONS if words.search(panic)), frozenset())
 
 
 def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
     """Return the reports in the order of their lines, each pointing to the one that explains it.
 
-    A report points to the nearest earlier one of the same boot that explains it. A hung task's
-    points to the lockup that was there before it hung: a task that waits for work on every CPU
-    hangs as soon as one CPU does not come back, and its watchdog may have less patience.
+    A report points to the nearest earlier report of the same boot that explains it. The report of
+    a hung task points to a lockup that began before the task hung, even if the lockup was reported
+    later: a task that waits for work on every CPU hangs as soon as one CPU hangs.
     """
     earlier: deque[KernelReport] = deque(maxlen=_MOST_REMEMBERED)
     pointing: list[KernelReport] = []
@@ -128,7 +131,7 @@ def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
 
 
 def _as_consequence(report: KernelReport, cause: int) -> KernelReport:
-    """Return a report that follows from another; a watchdog's panic is then no second finding."""
+    """Return the report with its cause set; a panic by a watchdog then gets the kind 'panic'."""
     first = report.text[0]
     if not first.startswith("Kernel panic") or report.kind == "panic":
         return replace(report, follows=cause)
@@ -157,7 +160,7 @@ def _explains(earlier: KernelReport, later: KernelReport) -> bool:
 def _after_lockup(
     report: KernelReport, lockups: Sequence[tuple[float, KernelReport]]
 ) -> KernelReport:
-    """Return a hung task's report pointing to the lockup that began before it hung."""
+    """Return a hung task's report, pointing to a lockup that began before the task hung, if any."""
     hung = _began(_BLOCKED, report)
     if hung is None or report.follows is not None:
         return report
@@ -169,6 +172,6 @@ def _after_lockup(
 
 
 def _began(words: re.Pattern[str], report: KernelReport) -> float | None:
-    """Return when what a watchdog reports had begun at the latest, by the kernel's clock."""
+    """Return the latest time, on the kernel's clock, at which the reported hang can have begun."""
     patience = words.search(report.text[0]) if report.text else None
     return report.at - float(patience["seconds"]) if patience and report.at is not None else None

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Panic texts of macOS: the twin of `scan`, for what xnu prints when it stops.
+"""Parse the panic texts of macOS, as `scan` parses the reports of Linux.
 
-Read from the formats of xnu's osfmk/kern/debug.c and its machine-dependent neighbours, on the
-serial line and in the files that macOS keeps (.panic is the text, .ips wraps it into JSON). No
-Mac has run this project yet; the parser has met published logs and texts made from those formats.
+The formats come from xnu's osfmk/kern/debug.c and its machine-dependent neighbours. They appear
+on the serial line and in files of macOS: a .panic file is the text, an .ips file wraps it in
+JSON. No Mac has run this project yet; the parser was tested with published logs and with texts
+made from those formats.
 """
 
 import re
@@ -21,7 +22,7 @@ _HEADERS = (
     re.compile(r"^Debugger: Unexpected kernel trap number: (?P<what>.*)"),
     re.compile(r"^Unresolved kernel trap ?\(cpu (?P<cpu>\d+)\): (?P<what>.*)"),
 )
-# Each header holds one of these, and nearly no other line does.
+# Each header contains one of these words, and nearly no other line does.
 WORDS = ("panic(cpu ", "panic (cpu ", "Debugger: Unexpected kernel trap", "Unresolved kernel trap")
 _HEX = r"0x[0-9a-fA-F]+"
 # x86: '0xffffffb0 : 0xffffff80 mach_kernel : _function + 0x1c', names only with keepsyms=1.
@@ -36,14 +37,14 @@ _ARM_FRAME = re.compile(
     + _HEX
     + r"(?:\s+(?P<image>[\w.-]+) : (?P<function>[\w.$]+)(?: \+ (?P<offset>0x[0-9a-f]+))?)?"
 )
-# What atos and the kernel debug kit's kpdescribe make of a backtrace.
+# The format of a backtrace after atos, or kpdescribe of the kernel debug kit, has symbolized it.
 _DESCRIBED = re.compile(
     r"^\s*(?:(?P<address>"
     + _HEX
     + r")\s+){0,2}(?P<function>\S[^(]{0,200}(?:\([^()]{0,200}\)(?: const)?)?) \(in (?P<image>[\w.-]+)\)"
     r"(?: \+ (?P<offset>\d+|0x[0-9a-f]+)| \((?P<place>[^()\s]+:\d+)\))?"
 )
-# PowerPC: after 'Backtrace:' stand bare addresses, several on a line.
+# 'Backtrace:' is followed by bare addresses, several on a line.
 _ADDRESSES = re.compile(r"^\s*(?:Backtrace:)?\s*(0x[0-9A-Fa-f]{8}(?:\s+0x[0-9A-Fa-f]{8})*)\s*$")
 _KEXT = re.compile(
     r"^\s*(?P<name>[\w.-]+)\([^)]*\)(?:\[(?P<uuid>[0-9A-Fa-f-]+)\])?@(?P<start>"
@@ -72,16 +73,16 @@ _FACTS = (
 _MOST_LINES = 400
 _MOST_TITLE = 120
 _MOST_FRAMES = 200
-# How far below the trap handler's word the panic's own may stand.
+# The panic's own header follows the trap handler's header within this number of lines.
 _TRAP_LINES = 60
 _KERNELS = re.compile(r"^(?:mach_kernel|kernel)(?:\.\w+)*$")
-# A kext of PowerPC is placed by its beginning alone.
+# PowerPC prints only the start of a kext, so its end is assumed.
 _LARGEST_KEXT = 0x1000000
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Kext:
-    """One kernel extension that the panic text places in memory."""
+    """The name and address range of one kernel extension, as the panic text gives them."""
 
     name: str
     start: int
@@ -90,7 +91,7 @@ class _Kext:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where one frame of a stack lies: its address, and how far into which kext that is."""
+    """The address of one frame of a stack, and the kext and offset in it where that address lies."""
 
     address: int
     kext: str = ""
@@ -112,12 +113,12 @@ def _place(address: int, kexts: Sequence[_Kext]) -> Place:
 
 
 def guilty(frames: Sequence[Frame]) -> Frame | None:
-    """Return the innermost frame with a name that is not plumbing of the panic itself."""
+    """Return the innermost frame that has a name and is not one of xnu's panic or trap functions."""
     return next((one for one in frames if _nameable(one.function)), None)
 
 
 def header(text: str) -> re.Match[str] | None:
-    """Return the match of a line that begins a panic, or None."""
+    """Return the match of a line that begins a panic of macOS, or None."""
     if not any(word in text for word in WORDS):
         return None
     text = text.lstrip()
@@ -125,7 +126,7 @@ def header(text: str) -> re.Match[str] | None:
 
 
 class PanicScanner:
-    """Takes the lines of a log in order and gives each panic of macOS when it is complete."""
+    """Read the lines of a log in order and return each panic of macOS when it is complete."""
 
     def __init__(self) -> None:
         self._index = -1
@@ -134,15 +135,15 @@ class PanicScanner:
 
     @property
     def idle(self) -> bool:
-        """Whether no panic is open, so that only a header can say anything."""
+        """Whether no panic is open, so that only a header line matters next."""
         return not self._text
 
     def skip(self, count: int) -> None:
-        """Pass over lines that hold no header."""
+        """Skip `count` lines that contain no header."""
         self._index += count
 
     def feed(self, line: str) -> tuple[KernelReport, ...]:
-        """Take the next line; return the panic that it completes."""
+        """Read the next line and return the panic that this line completes, if any."""
         self._index += 1
         line = clean(line)
         kernel = parse(line)
@@ -159,7 +160,7 @@ class PanicScanner:
         return done
 
     def finish(self) -> tuple[KernelReport, ...]:
-        """Return the panic that is still open, as at the end of the log."""
+        """Return the panic that is still open at the end of the log, if any."""
         while self._text and not self._text[-1].strip():
             self._text.pop()
         done = (_report(self._text, self._begun),) if self._text else ()
@@ -168,7 +169,7 @@ class PanicScanner:
 
 
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
-    """Return every panic of a log of macOS, or of a file that it keeps (.panic, .ips)."""
+    """Return every panic in a log of macOS or in one of its panic files (.panic, .ips)."""
     scanner, normaliser = PanicScanner(), Normaliser()
     text = normaliser.block("\n".join(lines))
     found = [report for line in text.split("\n") for report in scanner.feed(line)]
@@ -204,7 +205,7 @@ def _report(text: Sequence[str], line: int) -> KernelReport:
 
 
 def _title(what: str) -> str:
-    """Return what the panic says, without place and addresses."""
+    """Return the title of a panic from its message, without source places and addresses."""
     text = what.strip().strip('"').split('"@')[0].split(" @")[0]
     text = re.sub(r"Kernel trap at 0x[0-9a-f]+, type", "Kernel trap type", text)
     text = re.sub(r", (?:registers|file): ?.*", "", text)
@@ -222,7 +223,7 @@ def _kext(line: str) -> _Kext | None:
 
 
 def _frames(text: Sequence[str], kexts: Sequence[_Kext]) -> list[tuple[Frame, Place]]:
-    """Return the frames of a panic, and where each lies."""
+    """Return the frames of a panic, each with the place of its address."""
     found: list[tuple[Frame, Place]] = []
     for line in text:
         if len(found) >= _MOST_FRAMES:
@@ -238,7 +239,7 @@ def _frames(text: Sequence[str], kexts: Sequence[_Kext]) -> list[tuple[Frame, Pl
 
 
 def _frame(line: str, kexts: Sequence[_Kext]) -> tuple[Frame, Place] | None:
-    """Return the frame of a line; one without a name is its address, with its offset in a kext."""
+    """Return the frame in a line, or None; a frame without a symbol is named by its address."""
     found = _FRAME.match(line) or _ARM_FRAME.match(line)
     found = found or (_DESCRIBED.match(line) if " (in " in line else None)
     if found is None:
@@ -268,14 +269,14 @@ def _nameable(function: str) -> bool:
 
 
 def _module(frames: Sequence[Frame], kexts: Sequence[_Kext]) -> str:
-    """Return the kext that a frame lies in, else the first listed; Apple's own last."""
+    """Return the guilty kext: the first in the stack or the list, Apple's own only if no other is."""
     names = [frame.module for frame in frames if frame.module] + [kext.name for kext in kexts]
     others = (name for name in names if not name.startswith("com.apple."))
     return next(others, "") or next(iter(names), "")
 
 
 def _registers(text: Sequence[str]) -> dict[str, str]:
-    """Return the registers at the trap, by xnu's own names, in hex digits."""
+    """Return the registers at the trap as hex digits, by the names that xnu prints."""
     found: dict[str, str] = {}
     for line in text:
         if _FRAME.match(line) or _ARM_FRAME.match(line) or line.lstrip().startswith("Backtrace"):

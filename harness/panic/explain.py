@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From the text of one report to what it says: title, guilty function, module, task, stacks.
+"""Derive from the text of one kernel report its title, guilty function, module, task and stacks.
 
-The title is the one that kernel people search for: 'KASAN: slab-use-after-free Read in f'.
+The title has the form that kernel developers search for: 'KASAN: slab-use-after-free Read in f'.
 """
 
 import re
@@ -14,7 +14,8 @@ from harness.panic.registers import registers
 from harness.panic.tables.header import Header
 from harness.panic.values import Frame, KernelReport, Stack
 
-# Printed by dump_stack() from the middle of a check: a program counter is not where it was found.
+# A check that is no fault prints its stack with dump_stack(); a program counter in the report is
+# not the place of the problem.
 _POINTLESS = {
     "kasan",
     "kmsan",
@@ -31,7 +32,7 @@ _MOST_TITLE = 120
 
 
 def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
-    """Return what a report says, its first line being its header; None for a text without one."""
+    """Return the report that a text contains, or None; the first line must be the report's header."""
     found = headers.match(text[0]) if text else None
     if found is None:
         return None
@@ -65,18 +66,18 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
 
 
 def has_needed_stack(header: Header, text: Sequence[str]) -> bool:
-    """Return whether a report shows a stack, if its first line alone is not enough."""
+    """Return whether a report has a stack, or is of a kind that needs none."""
     return not header.needs_stack or any(map(_is_of_kernel, text))
 
 
 def _is_of_kernel(line: str) -> bool:
-    """Return whether a line shows that the kernel itself is meant, not a program that it runs."""
+    """Return whether a line shows that the fault is in the kernel, not in a user program."""
     shown = frames.parse_frame(line) or frames.parse_where(line)
     return shown is not None or line.startswith("Internal error:")
 
 
 def _count(header: Header, text: Sequence[str]) -> dict[str, str]:
-    """Return how often a report was repeated, when it was."""
+    """Return the number of repetitions of a report as a fact, or {} when it was not repeated."""
     times = sum(1 for line in text if header.pattern.search(line.strip()))
     return {"count": str(times)} if header.kind == "refleak" and times > 1 else {}
 
@@ -97,7 +98,7 @@ def _named(
     return header.kind, stem
 
 
-# A WARN in these is about what its caller did, and known by another name.
+# A WARN in one of these functions or files is about the caller, and has an established name.
 _WARNINGS = (
     ("hard-lockup", "BUG: hard lockup", re.compile(r"watchdog_(?:overflow|hardlockup)_c")),
     ("refcount", "WARNING: refcount bug", re.compile(r"refcount_|lib/refcount")),
@@ -134,9 +135,10 @@ def _guilty(
     text: Sequence[str],
     traces: frames.Traces,
 ) -> Frame | None:
-    """Return the frame to name, by what kind of report it is.
+    """Return the frame of the guilty function; the kind of report decides how it is chosen.
 
-    Where an instruction could not be fetched stands no function: whoever called it is named.
+    When the CPU could not fetch an instruction, the program counter is in no function, so the
+    caller is taken.
     """
     fetched = traces.own and any(_FETCH.search(line) for line in text[:8])
     whole = traces.own if fetched else _whole(header, traces)
@@ -170,7 +172,7 @@ _OWNER = re.compile(r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)? \[(?P<module>[\w-]+)\]")
 
 
 def _of_header(own: str, line: str) -> Frame:
-    """Return the function that a header names, with the module that it names, too."""
+    """Return a frame for the function, and the module if any, that a report's header names."""
     name = own.split("+", maxsplit=1)[0]
     owner = _OWNER.match(line.partition(name)[2])
     return Frame(function=guilty.bare(name), module=owner["module"] if owner else "")
@@ -181,13 +183,13 @@ _WORK = re.compile(r"^Workqueue: .*?(?P<function>[A-Za-z_][\w.]*)(?: \[(?P<modul
 
 
 def _work(text: Sequence[str]) -> Frame | None:
-    """Return the function that a worker was running, where its stack does not show it."""
+    """Return the function that a worker was running by the line 'Workqueue:', or None."""
     found = next((found for line in text if (found := _WORK.match(line.strip()))), None)
     return Frame(function=found["function"], module=found["module"] or "") if found else None
 
 
 def _hanging(kind: str, traces: frames.Traces, whole: tuple[Frame, ...]) -> Frame | None:
-    """Return whom a hang is named for; of several CPUs the first that does something."""
+    """Return the guilty frame of a hang: from the report's own stack, else another CPU's."""
     choose = hangs.sleeper if hangs.sleeps(kind) else hangs.spinner
     others = [stack.frames for stack in traces.stacks if stack.name.startswith(("NMI", "CPU"))]
     found = (choose(one) for one in (whole, *others))
@@ -196,7 +198,7 @@ def _hanging(kind: str, traces: frames.Traces, whole: tuple[Frame, ...]) -> Fram
 
 
 def _whole(header: Header, traces: frames.Traces) -> tuple[Frame, ...]:
-    """Return the report's own frames, innermost first, the trapping instruction's before all."""
+    """Return the report's own frames, innermost first, beginning with the trapping instruction."""
     pointer = () if header.kind in _POINTLESS and traces.own else traces.pointer
     own = traces.own
     first = next((frame for frame in own if frame.reliable), None)
@@ -206,7 +208,7 @@ def _whole(header: Header, traces: frames.Traces) -> tuple[Frame, ...]:
 
 
 def _stacks(header: Header, traces: frames.Traces) -> tuple[Stack, ...]:
-    """Return every stack of the report, its own, which has no name, before all others."""
+    """Return every stack of the report; the report's own comes first and has no name."""
     whole = _whole(header, traces)
     others = [stack for stack in traces.stacks if stack.frames is not traces.own]
     return ((Stack(name="", frames=whole),) if whole else ()) + tuple(others)
@@ -216,14 +218,14 @@ _REPORTERS = re.compile(r"dump_|show_|print_|panic|die|_*warn|.*_dump$|bug")
 
 
 def _under_reporters(main: tuple[Frame, ...]) -> Frame | None:
-    """Return the innermost function that did not report: all that is there only serves."""
+    """Return the innermost function that is not one of those that print a report."""
     return next(
         (frame for frame in main if frame.reliable and not _REPORTERS.match(frame.function)), None
     )
 
 
 def _module(frame: Frame | None, main: tuple[Frame, ...]) -> str:
-    """Return the guilty function's module, else the innermost one of its stack."""
+    """Return the guilty function's module, or else the innermost module in the stack."""
     names = [one for one in main if frame is not None and one.function == frame.function]
     owner = next((one.module for one in (*names, frame) if one is not None and one.module), "")
     return owner or next((one.module for one in main if one.reliable and one.module), "")
@@ -240,7 +242,10 @@ def _place(
     text: Sequence[str],
     traces: frames.Traces,
 ) -> str:
-    """Return the guilty line, where the text has it: the frame's, or the header's if it is its own."""
+    """Return file and line of the guilty function, or "" when the text does not give them.
+
+    The line in the header counts only if the innermost function is the guilty one.
+    """
     if frame is None:
         return ""
     if frame.place:
@@ -255,7 +260,7 @@ def _place(
 
 
 def _from(function: str, main: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """Return a stack from the function on that the header names: above it are the reporters."""
+    """Return the frames from `function` outwards; the inner ones only reported the fault."""
     name = guilty.bare(function.split("+", maxsplit=1)[0])
     for index, frame in enumerate(main):
         if name and frame.reliable and guilty.bare(frame.function) == name:
@@ -267,7 +272,7 @@ _OFTEN = 3
 
 
 def _repeated(main: tuple[Frame, ...]) -> Frame | None:
-    """Return the function that a stack is full of: who overflowed it by calling itself."""
+    """Return the function that fills the stack because it calls itself, or None."""
     counts = Counter(frame.function for frame in main if frame.reliable)
     name, often = counts.most_common(1)[0] if counts else ("", 0)
     if often < _OFTEN or guilty.serves(name):
@@ -280,7 +285,7 @@ _CALLER = re.compile(r"^\s*(?:caller is|last function:) (?P<function>[\w.]+)(?:\
 
 
 def _caller(text: Sequence[str]) -> Frame | None:
-    """Return whom the report itself names as the caller."""
+    """Return a frame for the function that a line 'caller is' of the report names, or None."""
     found = next((found for line in text[:4] if (found := _CALLER.match(line))), None)
     if found is None or _CHECKS.search(found["function"]):
         return None
@@ -291,7 +296,7 @@ _SAFE_AT = re.compile(r"which became (?:HARD|SOFT)IRQ-irq-safe at:")
 
 
 def _became_safe(traces: frames.Traces) -> Frame | None:
-    """Return who takes, in an interrupt, the lock that must not wait for an unsafe one."""
+    """Return the function that takes, in an interrupt, the lock that lockdep reports, or None."""
     stacks = (stack.frames for stack in traces.stacks if _SAFE_AT.search(stack.name))
     return guilty.choose(next(stacks, ()))
 
@@ -304,7 +309,7 @@ _WANTS = (
 
 
 def _acquiring(text: Sequence[str]) -> Frame | None:
-    """Return who wants the lock that the report is about, or holds it to the end."""
+    """Return the function that tries to take the lock of a lockdep report, or that holds it."""
     for wants in _WANTS:
         for number, line in enumerate(text):
             if wants.search(line) is None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Who, where and on which kernel: what a report says beside its stacks.
+"""Find in the text of a report its task, CPU and taint, and the kernel's release and offset.
 
-A report that is about a task says so in its own words; only where it does not is the 'CPU:' line
-of dump_stack() about the right one (of a hung task it shows the watchdog).
+A report about a certain task names it in its own words, and these come first. The 'CPU:' line of
+dump_stack() names the task that printed the report, which for a hung task is the watchdog.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, kw_only=True)
 class Who:
-    """On which CPU, in which task, with which taint letters; '' or None where not said."""
+    """The CPU, task and taint letters of a report; '' or None where its text does not give them."""
 
     cpu: int | None = None
     pid: int | None = None
@@ -20,8 +20,8 @@ class Who:
     taint: str = ""
 
 
-# lib/dump_stack.c: dump_stack_print_info(); UID since 6.12.
-# Red Hat's kernels say whether kdump is ready, and rule a line of dashes between taint and release.
+# dump_stack_print_info(); UID since 6.12.
+# Red Hat's kernels print kdump's state, and a line of dashes between taint and release.
 _TAINT = (
     r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z ]*?))[ -]+(?P<release>\d\S*)"
 )
@@ -30,7 +30,7 @@ _CPU = re.compile(
 )
 _OLD_CPU = re.compile(r"\b[Pp]id: (?P<pid>\d+), comm: (?P<task>.+?) " + _TAINT)
 _PROCESS = re.compile(r"^\s*Process (?P<task>.+?) \(pid: (?P<pid>\d+)")
-# The words of the report itself, each from the format of the file that prints it.
+# Lines with which reports name their task, each from the format in the file that prints it.
 _ABOUT = (
     re.compile(r"^INFO: task (?P<task>.+):(?P<pid>\d+) (?:is )?(?:blocked|can't die)"),
     re.compile(r"soft lockup - CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<task>.*):(?P<pid>\d+)\]"),
@@ -49,16 +49,16 @@ _ABOUT = (
     re.compile(r"CPU#(?P<cpu>\d+): (?P<task>.+)/(?P<pid>\d+)$"),
     re.compile(r"^(?:rcu: )?\s+(?P<cpu>\d+)-[.?!O\d]{4}: "),
 )
-# Each of the above holds one of these.
+# Each of the patterns above contains one of these words.
 _MAY_SAY = re.compile(
     r"task |soft lockup|LOCKUP|interrupt on|scheduling|in_atomic|preemptible|/\d+ |CPU#|Killed|comm |\d+-"
 )
-# How far from its first line a report still says what it is about.
+# A report names its task within this number of lines.
 _ABOUT_LINES = 12
 
 
 def who(text: Sequence[str]) -> Who:
-    """Return whom a report is about; its own words first, then the 'CPU:' line."""
+    """Return the task and CPU of a report: by its own words, else by its 'CPU:' line."""
     found = Who()
     for line in text[:_ABOUT_LINES]:
         for about in _ABOUT if _MAY_SAY.search(line) is not None else ():
@@ -80,7 +80,7 @@ def who(text: Sequence[str]) -> Who:
 
 
 def _filled(found: Who, groups: dict[str, str | None]) -> Who:
-    """Return a value in which what was not known yet is taken from a match."""
+    """Return a value whose empty fields are filled from a match's groups."""
     cpu, pid = groups.get("cpu"), groups.get("pid")
     return replace(
         found,
@@ -96,7 +96,7 @@ _OFFSET = re.compile(r"^Kernel Offset: (0x[0-9a-f]+|disabled)")
 
 
 def about_kernel(text: Sequence[str]) -> dict[str, str]:
-    """Return the kernel's release and its KASLR offset, where a report says them."""
+    """Return the kernel's release and its KASLR offset, where the text gives them."""
     found: dict[str, str] = {}
     for line in text:
         release = _CPU.search(line) if "Comm: " in line else None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Stacks in the text of a report: lines to frames, grouped by the line that introduces them.
+"""Parse the stacks in a report's text: lines to frames, grouped by the line above them.
 
-Formats of x86, arm64, arm, riscv, powerpc and s390, with and without addresses, as the kernel
-prints them or as scripts/decode_stacktrace.sh leaves them.
+The formats are those of x86, arm64, arm, riscv, powerpc and s390, with and without addresses, as
+the kernel prints them or as scripts/decode_stacktrace.sh rewrites them.
 """
 
 import re
@@ -22,7 +22,7 @@ _FRAME = re.compile(
     r"^\s*(?:<[A-Z]+>\s+)?(?:\(?\[<?[0-9a-f]{8,16}>?\]\)?\s*|[0-9a-f]{16}\s+)*(?:\[[0-9a-f]{16}\]\s*)*"
     r"(?P<unsure>\(?\?\s*\)?\s*)?\(?" + _FUNCTION + _OFFSET + r"\)?" + _TAIL
 )
-# decode_stacktrace.sh gives every inlined place before the function's own.
+# decode_stacktrace.sh prints the places of inlined functions before that of the function itself.
 _PLACES = (
     r"\((?:[^\s()]+:\d+(?: \(discriminator \d+\))? )*(?P<place>[^\s()]+:\d+)"
     r"(?: \(discriminator \d+\))?\)"
@@ -30,7 +30,7 @@ _PLACES = (
 _INLINE = re.compile(
     r"^\s*(?:\[<?[0-9a-f]+>?\]\s*)*" + _FUNCTION + r" (?P<place>\S+:\d+)(?P<inline> \[inline\])?$"
 )
-# scripts/decode_stacktrace.sh: 'f (file.c:12 (discriminator 2)) module'; an inlined one has the same look.
+# 'f (file.c:12 (discriminator 2)) module'. Inlined functions look alike.
 _DECODED = re.compile(
     r"^\s*(?P<unsure>\? )?" + _FUNCTION + " " + _PLACES + r"(?: (?P<module>[\w-]+))?$"
 )
@@ -71,11 +71,11 @@ _WHERE_NAMED = re.compile(
     + r"(?: (?P<module>[\w-]+))?)"
 )
 
-# A line that says that the next frames are the report's own.
+# A line after which the frames of the report's own stack follow.
 _OWN = re.compile(
     r"^\s*(?:Call [Tt]race:|Backtrace:|backtrace(?: \(crc [0-9a-f]+\))?:|stack backtrace:)"
 )
-# A line that says whose the next frames are, because they are not where the report was made.
+# A line that names another owner of the frames after it, such as a task or an earlier event.
 _OTHERS = re.compile(
     r"^(?:rcu: )?(?:Allocated(?: by task| in |:)|Freed(?: by| in |:)|INFO: (?:Allocated|Freed) in|"
     r"allocated by task|freed by task|page last (?:allocated|free)|"
@@ -86,12 +86,12 @@ _OTHERS = re.compile(
     r"task\s+PC stack|Kernel panic - not syncing)"
 )
 _OTHER_CPU = re.compile(r"^\s*(?:NMI backtrace for cpu \d+|CPU: \d+ (?:UID: \d+ )?PID: )")
-# sched_show_task(): 'task:NAME state:D ...' since 5.10, before that a line that ends in pid, parent and flags.
+# 'task:NAME state:D ...' since 5.10, before that a line that ends in pid, parent and flags.
 _TASK = re.compile(r"^task:\S|\s\d+\s+\d+ 0x[0-9a-f]{8}\s*$")
 _ACCESS_BY = re.compile(
     r"^(?:read|write|read-write|race at).* (?:by (?:task|interrupt)|of \d+ bytes)"
 )
-# Most lines of a report that are no frames: registers and code. They head nothing.
+# Most lines of a report that are no frames: registers and code. None of them introduces a stack.
 _MEMORY = (
     "RAX:",
     "RDX:",
@@ -113,16 +113,16 @@ _MOST_FRAMES = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """What a report's text holds of stacks: where the trap was, its own stack, and every other."""
+    """The stacks of a report's text, and the frames that its program counter lines give."""
 
     pointer: tuple[Frame, ...]
     stacks: tuple[Stack, ...]
 
     @property
     def own(self) -> tuple[Frame, ...]:
-        """The frames of the stack on which the report was made, without the pointer.
+        """The frames of the report's own stack, without the frame of the program counter.
 
-        A warning that panics at once has none before the panic's: it is the same one.
+        When a warning panics at once, only the panic prints a stack, so that stack is taken.
         """
         named = (stack for stack in self.stacks if stack.name.startswith("Kernel panic"))
         unnamed = (stack for stack in self.stacks if not stack.name)
@@ -130,7 +130,7 @@ class Traces:
 
 
 def parse_frame(text: str) -> Frame | None:
-    """Return the frame that a line is, or None."""
+    """Return the stack frame that a line contains, or None."""
     found = _ARM.match(text) if " from " in text else None
     if found is not None:
         return Frame(
@@ -145,7 +145,7 @@ def parse_frame(text: str) -> Frame | None:
 
 
 def _arm_caller(text: str) -> Frame | None:
-    """Return the caller that a line of an arm stack names behind 'from'."""
+    """Return the caller that a line of an arm stack names after 'from', or None."""
     _, word, rest = text.partition(" from ")
     found = _ARM_CALLER.match(rest) if word and _ARM.match(text) is not None else None
     if found is None:
@@ -158,12 +158,12 @@ def _arm_caller(text: str) -> Frame | None:
     )
 
 
-# A place in a source: what a frame without an offset must have.
+# The file and line that a frame has when it has no offset.
 _PLACED = re.compile(r"\.[chSs]:\d+|\.rs:\d+")
 
 
 def _placed(text: str) -> Frame | None:
-    """Return the frame of a line that gives a place and no offset, or None."""
+    """Return the frame of a line that has a file and line instead of an offset, or None."""
     found = _INLINE.match(text)
     if found is not None:
         return Frame(
@@ -181,7 +181,7 @@ def _placed(text: str) -> Frame | None:
 
 
 def parse_where(text: str) -> Frame | None:
-    """Return the function of a line that gives the program counter, or None."""
+    """Return the frame of a line that gives the program counter, such as 'RIP:', or None."""
     if not text.lstrip().startswith(_WHERE_STARTS):
         return None
     found = _WHERE_NAMED.match(text)
@@ -209,7 +209,7 @@ def _frame(found: re.Match[str], *, reliable: bool) -> Frame:
 
 @dataclass
 class _Reading:
-    """The state of going through a report line by line."""
+    """The stacks and frames read so far while a report is read line by line."""
 
     name: str = ""
     frames: list[Frame] = field(default_factory=list)
@@ -232,7 +232,7 @@ class _Reading:
         self.name = name
 
     def add(self, frame: Frame, caller: Frame | None = None) -> None:
-        """Take the next frame; `caller` is what its line says of the one after it."""
+        """Add a frame to the open stack; `caller` is the next frame, if the same line names it."""
         if self.caller is not None and self.caller.function != frame.function:
             self._add_caller()
         self.caller = caller
@@ -241,7 +241,7 @@ class _Reading:
             self.count += 1
 
     def _add_caller(self) -> None:
-        """Add the caller that the last line of an arm stack names: no line of its own follows."""
+        """Add the caller that the last line of an arm stack names and that has no line of its own."""
         if self.caller is not None and self.count < _MOST_FRAMES:
             self.frames.append(self.caller)
             self.count += 1
@@ -249,10 +249,10 @@ class _Reading:
 
 
 def read(lines: Sequence[str]) -> Traces:
-    """Return every stack of a report; a stack ends where another line introduces the next.
+    """Return every stack in a report's lines; a stack ends at the line that introduces the next.
 
-    The report's own has no name. A program counter inside of a stack is a frame of it (what an
-    interrupt interrupted); one before the first stack, or alone, is where the trap was.
+    The report's own stack has the name "". A program counter within a stack is a frame of that
+    stack, which an interrupt interrupted. One before the first stack is the place of the trap.
     """
     reading = _Reading()
     for text in lines[1:]:
@@ -270,15 +270,15 @@ def read(lines: Sequence[str]) -> Traces:
 
 
 def where(lines: Sequence[str]) -> tuple[Frame, ...]:
-    """Return every frame that is given by a program counter, not by a return address."""
+    """Return the frame of each line that gives a program counter."""
     return tuple(frame for text in lines if (frame := parse_where(text)) is not None)
 
 
 def _heading(reading: _Reading, text: str) -> None:
-    """Take a line that is no frame: it may say whose the next frames are."""
+    """Read a line that is no frame; it may introduce the next stack."""
     if text.startswith(_MEMORY):
         return
-    # Without its margins: a line of a thousand blanks would be tried from each of them.
+    # Blanks are stripped first: on a line of a thousand blanks a pattern would be tried from each.
     text = text.strip()
     if _OTHERS.match(text) is not None:
         reading.introduce(text)
@@ -293,7 +293,7 @@ def _heading(reading: _Reading, text: str) -> None:
 
 
 def _point(reading: _Reading, where: Frame) -> None:
-    """Take a program counter: into the stack that it interrupts, or as the trap's own place."""
+    """Add a program counter's frame to the open stack, or record it as the place of the trap."""
     last = reading.pointer[-1] if reading.pointer else None
     if last is not None and (last.function, last.offset) == (where.function, where.offset):
         return
@@ -305,7 +305,7 @@ def _point(reading: _Reading, where: Frame) -> None:
 
 
 def _another_cpu(reading: _Reading, text: str) -> None:
-    """A CPU's heading names the next stack, unless it heads what is already named or the first."""
+    """Begin a stack at a CPU's heading; the first such stack may be the report's own."""
     if reading.frames:
         reading.introduce(text if reading.own_seen or not reading.name else "")
     elif reading.own_seen and not reading.name:
@@ -315,7 +315,7 @@ def _another_cpu(reading: _Reading, text: str) -> None:
 
 
 def _a_task(reading: _Reading, text: str) -> None:
-    """The first task that a report shows is whom it is about, every other has a name."""
+    """Begin a stack at a task's heading; the first task's stack is the report's own."""
     if reading.frames or "RCU grace" not in reading.name:
         reading.introduce(
             text if reading.own_seen or (reading.frames and not reading.name) else ""
@@ -323,10 +323,10 @@ def _a_task(reading: _Reading, text: str) -> None:
 
 
 def _own_trace(reading: _Reading) -> None:
-    """'Call Trace:' under a heading that has its frames already, or never has any, is our own."""
+    """Begin the report's own stack at 'Call Trace:', unless it belongs to the heading above."""
     if reading.frames or not _HAS_TRACE.match(reading.name):
         reading.introduce("")
 
 
-# These are followed by a 'Call Trace:' of theirs; after every other heading frames come at once.
+# After these headings a 'Call Trace:' belongs to the heading. After others, frames follow at once.
 _HAS_TRACE = re.compile(r"task|(?:rcu: )?RCU grace|Kernel panic|NMI|CPU|.* 0x[0-9a-f]{8}$")

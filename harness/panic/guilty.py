@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Which function of a stack to name: the first that is not there to serve others.
+"""Choose the function of a stack that a report names as guilty.
 
-A report is seldom about the function that it was found in. memcpy, a list's check, a lock, the
-allocator, the sanitizer and the trap's entry are where bugs show, not where they are made; below
-them stands the function that called them wrongly. functions.txt lists the names, by group, each
-group with its reason.
+A fault seldom shows in the function that caused it. memcpy, a check of a list, a lock, the
+allocator, the sanitizer and the trap's entry detect faults of their callers. The guilty function is
+the innermost one that is no such service. functions.txt lists the service functions in groups,
+each with its reason.
 """
 
 import re
@@ -17,22 +17,22 @@ _COMPILERS = re.compile(r"\.(?:part|isra|constprop|cold|llvm|lto_priv)[.\w]*$")
 
 
 def serves(function: str) -> bool:
-    """Return whether a function only serves others: it is named only when nothing else is there."""
+    """Return whether a function is a service to its callers, such as memcpy or a lock."""
     return functions("serving").holds(stem(function))
 
 
 def stem(function: str) -> str:
-    """Return a function's bare name without the underscores that mark an inner variant of it."""
+    """Return a function's name without compiler suffixes and leading underscores."""
     return bare(function).lstrip("_")
 
 
 def bare(function: str) -> str:
-    """Return a function's name without what the compiler hung on it."""
+    """Return a function's name without the suffixes that the compiler adds, such as '.part.0'."""
     return _COMPILERS.sub("", function)
 
 
 def choose(frames: Iterable[Frame], *, passed: FunctionList | None = None) -> Frame | None:
-    """Return the frame to name: the first reliable one that serves nobody and is not `passed`."""
+    """Return the innermost reliable frame that is no service function and not in `passed`, or None."""
     for frame in frames:
         if not frame.reliable or serves(frame.function):
             continue
@@ -43,5 +43,5 @@ def choose(frames: Iterable[Frame], *, passed: FunctionList | None = None) -> Fr
 
 
 def choose_leaker(frames: Iterable[Frame]) -> Frame | None:
-    """Return who asked for memory that nobody gave back: whatever allocates is passed over."""
+    """Return the frame that requested leaked memory: the innermost that is no allocation function."""
     return choose(frames, passed=functions("allocates"))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Whom to name for a hang: the one who waits, or the operation that does not come to an end.
+"""Choose the function that names a hang: the one that waits, or the operation that does not end.
 
-A task that sleeps for ever stands still: the function that went into the wait is named. A CPU
-that does not come back is sampled at any place of a loop: two reports of one hang agree only on
-the operation that was begun. It is found below a dispatcher, which calls through a pointer or a
-table: the system call's, the file's, a packet's, a timer's, the work's. A module's own function
-is named before that: whoever looks at a module wants to be led into it.
+A task that sleeps for ever is named by the function that began the wait. A CPU that spins is
+sampled anywhere in its loop, so two reports of one hang have only the operation in common. The
+operation is the function that a dispatcher called through a pointer or table: the dispatcher of
+system calls, files, packets, timers or work items. If a function of a module is in the stack, it
+is named instead, because it leads a module's developer to the place of the fault.
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ _SPINS = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})
 
 
 def _is(section: str, function: str) -> bool:
-    """Return whether a function is in one of the lists of functions.txt."""
+    """Return whether a function is in the given section of functions.txt."""
     return functions(section).holds(guilty.stem(function))
 
 
 def sleeps(kind: str) -> bool:
-    """Return whether a kind of report is about a task that waits."""
+    """Return whether reports of this kind are about a task that waits for ever."""
     return kind in _SLEEPS
 
 
 def spins(kind: str) -> bool:
-    """Return whether a kind of report is about a CPU that does not come back."""
+    """Return whether reports of this kind are about a CPU that spins."""
     return kind in _SPINS
 
 
@@ -39,7 +39,7 @@ def dispatches(function: str) -> bool:
 
 
 def sleeper(frames: Sequence[Frame]) -> Frame | None:
-    """Return who went into the wait that does not end."""
+    """Return the frame of the function that began the wait that does not end, or None."""
     sure = [frame for frame in frames if frame.reliable]
     for frame in sure:
         if _is("waits for all", frame.function):
@@ -50,7 +50,7 @@ def sleeper(frames: Sequence[Frame]) -> Frame | None:
 
 
 def spinner(frames: Sequence[Frame]) -> Frame | None:
-    """Return the operation in which a CPU has been for too long."""
+    """Return the frame of the operation in which a CPU spins, or None."""
     sure = interrupted([frame for frame in frames if frame.reliable])
     end = _first_dispatcher(sure)
     inside = sure[:end]
@@ -70,7 +70,7 @@ def _operates(function: str) -> bool:
 
 
 def interrupted(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """Return the stack from what the watchdog's interrupt interrupted."""
+    """Return the frames of the code that the watchdog's interrupt interrupted."""
     entered = 0
     for index, frame in enumerate(frames):
         name = frame.function
@@ -82,7 +82,7 @@ def interrupted(frames: Sequence[Frame]) -> Sequence[Frame]:
 
 
 def _first_dispatcher(frames: Sequence[Frame]) -> int:
-    """Return the index of the innermost dispatcher that has an operation above it."""
+    """Return the index of the innermost dispatcher that called an operation."""
     for index, frame in enumerate(frames):
         if not dispatches(frame.function):
             continue

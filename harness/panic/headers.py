@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find out whether a line of the kernel begins a report, by the two tables of first lines."""
+"""Recognize the first line of a report, by the tables `fault_headers` and `check_headers`."""
 
 import re
 
@@ -7,9 +7,9 @@ from harness.panic.tables import check_headers, fault_headers
 from harness.panic.tables.header import Header
 
 HEADERS = (*fault_headers.HEADERS, *check_headers.HEADERS)
-# lockdep has put its headlines into brackets for years.
+# lockdep has printed its headlines in brackets for years.
 _BOX = re.compile(r"^\[ ((?:BUG|INFO|WARNING): .*) \]$")
-# Cheap: every header holds one of these, and nearly no other line does.
+# A quick test before the patterns: each header contains one of these, nearly no other line does.
 HINTS = (
     "BUG",
     "WARNING",
@@ -51,7 +51,7 @@ HINTS = (
 
 
 def match(text: str) -> tuple[Header, re.Match[str]] | None:
-    """Return the header that a kernel line's text is, and its match; or None."""
+    """Return the header that a line's text matches, with the match, or None."""
     if not any(word in text for word in HINTS):
         return None
     text = text.strip()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read a log of either system, block by block: what it reports, in which dialect, and what looks like it.
+"""Read a log of Linux or macOS block by block: its reports, dialects and suspicious lines.
 
-The blocks are normalised once, and both scanners see them: a log holds reports of one system, and
-nobody has to say of which.
+The blocks are normalised once and given to both scanners. A log has reports of one system only,
+and the caller need not name the system.
 """
 
 import re
@@ -14,7 +14,7 @@ from harness.panic.intake.normalise import Normaliser
 from harness.panic.scan import Scanner, is_quiet, scan_block
 from harness.panic.values import KernelReport
 
-# What no well system says. A log with one of these and without a report was not understood.
+# Words that no healthy system logs. A log that has them but no report was not understood.
 _CRASH_WORDS = re.compile(
     r"Kernel panic - not|[Uu]nable to handle (?:kernel|page)|kernel BUG at|\bOops(?:\[#|: [0-9a-f]{4}\b)|"
     r"general protection fault(?!.* error:.* in )|BUG: (?:KASAN|KMSAN|KFENCE|soft lockup|unable|kernel|sched|sleep)|"
@@ -22,23 +22,23 @@ _CRASH_WORDS = re.compile(
     r"-\[ cut here \]-|---\[ end (?:trace|Kernel)|\bRIP: 0010:|panic ?\(cpu \d|\"panicString\"|"
     r"Internal error: \w|Machine Check Exception|Unresolved kernel trap|circular locking dependency"
 )
-# journald writes a message as numbers when it holds a control character.
+# journald writes a message as a list of numbers when it contains a control character.
 _AS_BYTES = re.compile(r'"MESSAGE" ?: ?\[')
 _MOST_SUSPECTS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suspect:
-    """A line with words of a crash in a log that holds no report: its number from 0, its text."""
+    """A line with words of a crash in a log without a report: its number from 0, and its text."""
 
     line: int
     text: str
 
 
 class LogReader:
-    """Takes the blocks of one log and gives its reports; lines are those of the log as it is.
+    """Reads the blocks of one log and yields its reports; lines are numbered as in the source.
 
-    Of more reports than `detailed` only kind and line are given.
+    After the first `detailed` reports only kind and line are given.
     """
 
     def __init__(self, *, detailed: int | None = None) -> None:
@@ -50,7 +50,7 @@ class LogReader:
         self._lines = 0
 
     def read(self, blocks: Iterable[str]) -> Iterator[KernelReport]:
-        """Yield every report; its line is where the normaliser left it, see `source_line`."""
+        """Yield every report; its line is that of the normalised log, see `source_line`."""
         for block in blocks:
             for report in self._block(block):
                 self._reported = self._reported or report.kind != "canary"
@@ -76,7 +76,7 @@ class LogReader:
             yield from self._panics.feed(line)
 
     def _suspect(self, block: str) -> None:
-        """Keep the first lines with words of a crash, as long as nothing was reported."""
+        """Keep the first lines with words of a crash, as long as no report was found."""
         if not self._reported and len(self.suspects) < _MOST_SUSPECTS:
             for match in _CRASH_WORDS.finditer(block):
                 start = block.rfind("\n", 0, match.start()) + 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The lines that the harness itself leaves in a guest's kernel log, read back from the console.
+"""Parse the marker lines that the harness itself writes into a guest's kernel log.
 
 harness-test-begin NAME          harness-test-end NAME
 harness-canary TOKEN: ...        harness-heartbeat RUN N        harness-last-word TOKEN
@@ -14,7 +14,7 @@ _WORD = "harness-"
 
 
 class MarkerKind(Enum):
-    """What a marker line says."""
+    """The kinds of marker lines."""
 
     TEST_BEGIN = "harness-test-begin"
     TEST_END = "harness-test-end"
@@ -36,7 +36,7 @@ _KINDS = {kind.value: kind for kind in MarkerKind}
 
 
 def parse_marker(line: str) -> Marker | None:
-    """Return the marker in a console line, or None; what user space echoes is none."""
+    """Return the marker in a kernel line, or None; the same text from user space is no marker."""
     if _WORD not in line:
         return None
     text = kernel_text(line)

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 _VALUE = r"([0-9a-f]{8,16})\b"
-# A line of registers by its beginning, and the registers in it.
+# A line of registers by its beginning, and the registers that it lists.
 _FORMS = (
-    # x86; user space's registers, as the kernel saved them, come last
+    # x86; the kernel's registers come first, then those that it saved for user space
     (
         re.compile(
             r"^\s*(?:R?SP: [0-9a-f]{4}:|RIP: (?!0033|0023)|[RE]?[A-Z]{2}: |EIP: |R\d\d: |[CD]R\d: |EFLAGS|ORIG_)"
@@ -27,18 +27,18 @@ _FORMS = (
         re.compile(r"^\s*(?:epc : [0-9a-f]|gp : |t\d : |s\d{1,2} ?: |a\d : |status: )"),
         re.compile(r"\b(epc|ra|sp|gp|tp|t\d|s\d{1,2}|a\d|status|badaddr|cause) ?: " + _VALUE),
     ),
-    # mips: what has a name
+    # registers with names
     (
         re.compile(r"^(?:epc|ra|Status|Cause|BadVA|Hi|Lo) *: [0-9a-f]{8}"),
         re.compile(r"\b(epc|ra|Status|Cause|BadVA|Hi|Lo) *: " + _VALUE),
     ),
-    # powerpc: what has a name
+    # registers with names
     (
         re.compile(r"^(?:NIP:|MSR:|CFAR:|DAR:)"),
         re.compile(r"\b(NIP|LR|CTR|MSR|CR|XER|CFAR|DAR|DSISR): +" + _VALUE),
     ),
 )
-# Rows of registers that have numbers: '$ 4   : v v v v', 'GPR00: v v v v', 'Krnl GPRS: v v v v'.
+# Rows of numbered registers: '$ 4   : v v v v', 'GPR00: v v v v', 'Krnl GPRS: v v v v'.
 _ROW = re.compile(
     r"^(?:(?P<mips>\$) ?(?P<first>\d{1,2}) *|(?P<powerpc>GPR)(?P<number>\d\d)|(?P<s390>Krnl GPRS)|(?P<more> {8,}))"
     r"(?::|(?<= )) *(?P<values>[0-9a-f]{8,16}(?: +[0-9a-f]{8,16}){0,7})\s*$"
@@ -64,7 +64,7 @@ def registers(text: Sequence[str]) -> dict[str, str]:
 
 
 def _named(line: str) -> Iterator[tuple[str, str]]:
-    """Yield the registers of a line that gives each its name."""
+    """Yield the registers of a line that names each register."""
     psw = _PSW.match(line)
     if psw is not None:
         yield from (("PSW", psw[1]), ("PSW-address", psw[2]))
@@ -75,7 +75,7 @@ def _named(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _numbered(line: str, row: int) -> tuple[list[tuple[str, str]], int]:
-    """Return the registers of a row, and the number of the next where the row may go on."""
+    """Return the registers in a row of numbered ones, and the number at which the next row begins."""
     match = _ROW.match(line)
     if match is None or (match["more"] and not row):
         return [], row

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Find the kernel's reports in a console, line by line as it comes, with bounded memory.
 
-A report begins with one of `headers` and ends with the kernel's own end marks, with a test's
-mark, when nothing more is added to it, or when it has grown beyond all reason. Where printk says
-who printed (CONFIG_PRINTK_CALLER), each thread and CPU has a report of its own open; where it
-does not, there is one. A header that merely goes on with an open report does not begin another:
-an oops that panics before it has ended is one report, and its being fatal is taken over.
+A report begins with one of `headers`. It ends with the kernel's own end mark, with the mark of a
+test, when two heartbeats pass without a new line, or at the largest number of lines. Where printk
+names the thread or CPU that prints (CONFIG_PRINTK_CALLER), each of them can have an open report;
+otherwise only one report is open. Some headers only continue the open report: an oops that panics
+before its end is one report, which becomes fatal.
 """
 
 import re
@@ -22,27 +22,27 @@ from harness.panic.tables.header import Header
 from harness.panic.trim import trimmed
 from harness.panic.values import KernelReport
 
-# A report with the stacks of many tasks is long; one that is longer is not only a report.
+# Reports with the stacks of many tasks are long. Beyond this number, later lines do not belong.
 _MOST_LINES = 400
-# More at the same time is no kernel's doing.
+# No kernel makes more reports than this at the same time.
 _MOST_OPEN = 8
 _ENDS = ("---[ end trace", "---[ end Kernel panic")
 _FATAL_END = "---[ end Kernel panic"
-# Another CPU's answer to a report that asks for every CPU's stack belongs to that report.
+# Other CPUs answer a report that asks for every CPU's stack. Their lines belong to that report.
 _ANSWER = "NMI backtrace for cpu "
-# How many lines are shown from before a report: any, and those of the same thread or CPU.
+# Lines shown from before a report: the most of any origin, and the most of the same thread or CPU.
 _BEFORE, _BEFORE_SAME = 5, 50
 _KEPT = 100
-# Where the clock of a log may begin anew: at a boot, or when another guest was restored.
+# The log's clock may restart at these lines: at a boot, or when another guest was restored.
 _BEGINNINGS = ("Linux version ", "harness-test-begin")
 _TIMES = re.compile(r"\[ *(\d{1,12}\.\d{6})\]")
-# A block is what is looked through at once for the words of `HINTS`.
+# Text is searched for the words of `HINTS` in blocks of this size.
 _BLOCK_CHARACTERS = 1 << 20
 
 
 @dataclass
 class _Draft:
-    """A report that is being read: its header, its lines so far, and whose lines it takes."""
+    """A report that is still being read: its header, its lines so far, and its threads or CPUs."""
 
     header: Header
     line: int
@@ -55,10 +55,10 @@ class _Draft:
 
 
 class Scanner:
-    """Takes console lines in order and gives each report when it is complete.
+    """Reads console lines in order and returns each report when it is complete.
 
-    Which report follows from which is for `causes.related` to say, once all are known. Of more
-    reports than `detailed` only kind, line and first line are given: whoever asks counts them.
+    `causes.related` finds later which report follows from which. After the first `detailed`
+    reports only kind, line and first line are given, so that they can be counted.
     """
 
     def __init__(self, *, detailed: int | None = None) -> None:
@@ -71,13 +71,13 @@ class Scanner:
 
     @property
     def idle(self) -> bool:
-        """Whether no report is open, so that only a header can say anything."""
+        """Whether no report is open, so that only a header line matters next."""
         return not self._open
 
     def feed(self, line: str, *, plain: bool = False) -> tuple[KernelReport, ...]:
-        """Take the next line; return the reports that it completes.
+        """Read the next line and return the reports that this line completes.
 
-        Of a `plain` line the caller knows that it holds no word of `HINTS`.
+        `plain`: the caller knows that the line contains no word of `HINTS`.
         """
         self._index += 1
         done: tuple[KernelReport, ...] = ()
@@ -89,16 +89,16 @@ class Scanner:
         return done
 
     def skip(self, lines: Iterable[str], count: int, latest: float) -> None:
-        """Pass over `count` lines that hold no header; `lines` are the last of them.
+        """Skip `count` lines that contain no header; `lines` are the last of them.
 
-        Units: `latest` is in seconds of the kernel's clock, the greatest time in all of them.
+        Units: `latest` is the greatest time in the skipped lines, in seconds of the kernel's clock.
         """
         self._index += count
         self._at = max(self._at, latest)
         self._recent.extend(lines)
 
     def finish(self) -> tuple[KernelReport, ...]:
-        """Return the reports that are still open, as at the end of the console."""
+        """Return the reports that are still open at the end of the console."""
         done = [report for draft in tuple(self._open) for report in self._close(draft)]
         return tuple(sorted(done, key=lambda report: report.line))
 
@@ -106,7 +106,7 @@ class Scanner:
         return self._of_earlier_boot(line) + self._of_this_boot(line, plain=plain)
 
     def _of_earlier_boot(self, line: KernelLine) -> tuple[KernelReport, ...]:
-        """Return what is still open when the clock begins again, at another boot."""
+        """Return the open reports of the earlier boot, if a line shows that the clock restarted."""
         if line.at is None:
             return ()
         again = line.at < self._at and line.text.startswith(_BEGINNINGS)
@@ -134,7 +134,7 @@ class Scanner:
         return ended + self._begin(hit[0], line)
 
     def _of(self, line: KernelLine) -> _Draft | None:
-        """Return the open report to which a line belongs."""
+        """Return the open report to which a line belongs, or None."""
         for draft in reversed(self._open):
             if not line.context or not draft.contexts or line.context in draft.contexts:
                 return draft
@@ -168,14 +168,14 @@ class Scanner:
         return self._close(draft) if ended else ()
 
     def _beat(self) -> tuple[KernelReport, ...]:
-        """A report to which nothing was added between two heartbeats is complete."""
+        """Count a heartbeat, and return the reports that got no line since the one before it."""
         for draft in self._open:
             draft.beats += 1
         still = [draft for draft in tuple(self._open) if draft.beats > 1]
         return tuple(report for draft in still for report in self._close(draft))
 
     def _before(self, context: str) -> list[str]:
-        """Return the kernel lines just before a header; of the same context more of them."""
+        """Return the kernel lines just before a header; more from the same thread or CPU."""
         wanted = _BEFORE_SAME if context else _BEFORE
         found: list[str] = []
         for raw in reversed(self._recent):
@@ -205,21 +205,21 @@ class Scanner:
 
 
 def _counted(draft: _Draft) -> tuple[KernelReport, ...]:
-    """Return a report of which nothing is said but that it is there."""
+    """Return a report with only kind, title and line, in a tuple; () if it lacks a needed stack."""
     if not has_needed_stack(draft.header, draft.text):
         return ()
     return (KernelReport(kind=draft.header.kind, title=draft.text[0], line=draft.line, text=()),)
 
 
 def scan(lines: Iterable[str]) -> tuple[KernelReport, ...]:
-    """Return every report of a whole log; one without timestamps is all the kernel's."""
+    """Return every report of a whole log; in a log without timestamps every line is the kernel's."""
     normaliser = Normaliser()
     found = causes.related(scan_blocks(_blocks(lines), normaliser))
     return tuple(sourced(report, normaliser) for report in found)
 
 
 def sourced(report: KernelReport, normaliser: Normaliser) -> KernelReport:
-    """Return a report whose lines are counted in the log as it was before it was normalised."""
+    """Return a report whose line numbers count in the source log instead of the normalised one."""
     follows = report.follows
     return replace(
         report,
@@ -229,7 +229,7 @@ def sourced(report: KernelReport, normaliser: Normaliser) -> KernelReport:
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:
-    """Yield text of about a block's size, cut at ends of lines."""
+    """Yield text in blocks of about the set size, each of whole lines."""
     held: list[str] = []
     size = 0
     for line in lines:
@@ -245,9 +245,9 @@ def _blocks(lines: Iterable[str]) -> Iterator[str]:
 def scan_blocks(blocks: Iterable[str], normaliser: Normaliser) -> Iterator[KernelReport]:
     """Yield every report of a log that comes in blocks of whole lines.
 
-    Lines are counted as the normaliser left them; `sourced` says where they were. While no report
-    is open only lines with a word that every header has are looked at, and a block without one is
-    not even normalised, so quiet text costs next to nothing.
+    Lines are counted in the normalised log; `sourced` converts them. While no report is open, only
+    lines with a word of `HINTS` are examined, and a block without such a word is not even
+    normalised. So text without reports costs little time.
     """
     scanner = Scanner()
     for block in blocks:
@@ -258,12 +258,15 @@ def scan_blocks(blocks: Iterable[str], normaliser: Normaliser) -> Iterator[Kerne
 
 
 def is_quiet(block: str) -> bool:
-    """Return whether a block holds no word of any header."""
+    """Return whether a block contains no word that every header or boot line has one of."""
     return not any(word in block for word in (*HINTS, *_BEGINNINGS))
 
 
 def scan_block(scanner: Scanner, block: str) -> Iterator[KernelReport]:
-    """Yield what one block of normalised lines completes, from one interesting line to the next."""
+    """Yield the reports that one block of normalised lines completes.
+
+    While no report is open, it jumps from one line that may be a header to the next.
+    """
     at = 0
     starts = _interesting(block)
     target = next(starts, len(block) + 1)
@@ -290,7 +293,7 @@ def _pass_over(scanner: Scanner, quiet: str | None) -> None:
 
 
 def _interesting(block: str) -> Iterator[int]:
-    """Yield where the lines begin that may be a header or a beginning, in order, each once."""
+    """Yield the offset of each line that may be a header or the beginning of a boot, in order."""
     found: set[int] = set()
     for word in (*HINTS, *_BEGINNINGS):
         at = block.find(word)

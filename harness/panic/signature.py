@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One short word for one crash, so that its repetitions on other runs are recognised.
+"""Compute a short identifier of a crash, by which its repetitions in other runs are recognized.
 
-It is made from what does not change between runs, kernels and architectures: the kind of fault,
-the guilty function, its module, and the operation in which it ran. That operation is called
-through a pointer (an ioctl, a work, a packet's handler), so no compiler makes it part of another
-function, as it does with what stands between. Addresses, offsets, line numbers, tasks and CPUs are
-left out, and so are the compiler's suffixes and the names of an architecture's entry.
+It is made from what is equal on all runs, kernels and architectures: the kind of fault, the
+guilty function, its module, and the operation in which it ran. An operation (an ioctl, a work
+item, a packet's handler) is called through a pointer, so no compiler inlines it, as it may inline
+the functions between. Addresses, offsets, line numbers, tasks, CPUs, compiler suffixes and an
+architecture's entry functions are left out.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from harness.panic import guilty, hangs
 from harness.panic.values import Frame, KernelReport
 
 _DIGITS = 12
-# One bad pointer is another of these on each architecture, and with each address.
+# One fault through a bad pointer has another of these kinds on each architecture and address.
 _BAD_ACCESS = frozenset(
     {
         "page-fault",
@@ -27,7 +27,7 @@ _BAD_ACCESS = frozenset(
         "oops",
     }
 )
-# A system call's function has its architecture in its name.
+# The names of system call functions include the architecture.
 _CALL = re.compile(
     r"^_*(?:(?:x64|ia32|arm64|s390x?|riscv|mips|powerpc|se|do)_)*(?:compat_)?(?:k?sys|SyS|SYSC)_"
 )
@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
 
 def signature(report: KernelReport) -> str:
-    """Return 12 hex digits that are the same for the same crash on another run."""
+    """Return a report's signature: 12 hex digits that are equal for the same crash in any run."""
     kind = "bad-access" if report.kind in _BAD_ACCESS else report.kind
     what = _name(report.function) or _NUMBER.sub("N", report.title)
     text = "\0".join([kind, what, report.module, *_way(report)])
@@ -43,15 +43,15 @@ def signature(report: KernelReport) -> str:
 
 
 def _name(function: str) -> str:
-    """Return a function's name as every kernel and architecture has it."""
+    """Return a function's name without the parts that depend on compiler and architecture."""
     return _CALL.sub("sys_", guilty.bare(function))
 
 
 def _way(report: KernelReport) -> list[str]:
-    """Return the operation in which the guilty function ran, when it is another function.
+    """Return the operation in which the guilty function ran, [] if that is the function itself.
 
-    A CPU that does not come back is named by its operation, where it is not in a module. Then the
-    function that the operation called tells two hangs of one dispatcher apart.
+    For a CPU that spins outside a module, the guilty function is the operation. Then the function
+    that the operation called is returned, which distinguishes two hangs below one dispatcher.
     """
     own = next((stack.frames for stack in report.stacks if not stack.name), ())
     frames = [frame for frame in own if frame.reliable and not frame.inline]
@@ -71,7 +71,7 @@ def _way(report: KernelReport) -> list[str]:
 
 
 def _called(report: KernelReport, frames: Sequence[Frame]) -> list[str]:
-    """Return what the guilty operation had called when the CPU was looked at."""
+    """Return the function that the guilty operation had called when the CPU was sampled, or []."""
     called = ""
     for frame in frames:
         if guilty.bare(frame.function) == report.function:

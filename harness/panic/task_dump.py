@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From what a hanging kernel printed of its tasks to one report: who stands still, and where.
+"""Convert a hanging kernel's list of tasks into one report that names the task that hangs.
 
-The text is that of sysrq w and l, or of an NMI. A stack through the module under test is taken
-before any other; of two, the one in the uninterruptible task.
+The text is the output of sysrq w and l, or of an NMI. A task whose stack leads through the module
+under test is chosen before others, and of these one in uninterruptible sleep.
 """
 
 import re
@@ -13,7 +13,7 @@ from harness.panic import frames, guilty, hangs
 from harness.panic.intake.lines import clean, kernel_text
 from harness.panic.values import Frame, KernelReport, Stack
 
-# kernel/sched/core.c, sched_show_task(); before 5.14 the name was padded, with the state behind.
+# kernel/sched/core.c, sched_show_task(); before 5.14 the name was padded, with the state after it.
 _TASK = re.compile(
     r"^task:(?P<task>.{1,16}?)\s+state:(?P<state>\S)\s.*?\bpid:\s*(?P<pid>\d+)|"
     r"^(?P<old>\S+)\s+(?P<old_state>[A-Z])\s+\d+\s+(?P<old_pid>\d+)\s+\d+ 0x"
@@ -24,7 +24,7 @@ _SECTION = re.compile(r"^(?:NMI backtrace for cpu|sysrq: |Sending NMI)")
 
 @dataclass(frozen=True, kw_only=True)
 class _Standing:
-    """One task's stack in the text."""
+    """One task of the list, with its state and the lines of its stack."""
 
     task: str
     pid: int
@@ -38,7 +38,7 @@ class _Standing:
 
 
 def blocked(text: Sequence[str], modules: Sequence[str]) -> KernelReport | None:
-    """Return a report of kind 'hang' that a dump of tasks comes to; None when it shows no stack.
+    """Return a report of kind 'hang' from a list of tasks, or None when it contains no stack.
 
     `modules` are the names of the modules under test.
     """

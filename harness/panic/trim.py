@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where a report's text ends when the kernel does not say so: what came after it is cut off."""
+"""Cut off the lines after a report's end, where the kernel printed no end mark."""
 
 import re
 from collections.abc import Sequence
 
 from harness.panic.frames import parse_frame
 
-# What is part of a report beside its frames: headings, registers, memory, locks, ruled lines.
+# Lines of a report other than frames: headings, registers, memory, locks, ruled lines.
 _BELONGS = re.compile(
     r"^\s*(?:[=\-]{8,}|Call [Tt]race|Backtrace|backtrace|stack backtrace|</?[A-Z]+>|CPU: |NMI |Code: |"
     r"[RE]?[A-Z]{2}\d?: |R\d\d: |[CD]R\d: |RIP|EIP|PC is|LR is|pc : |lr : |sp : |x\d+\s?: |r\d+\s?: |pstate|epc|NIP|Krnl|GPR|"
@@ -23,7 +23,7 @@ _BELONGS = re.compile(
 
 
 def trimmed(text: Sequence[str]) -> Sequence[str]:
-    """Return a report's lines up to the last one that is part of it; the first always is."""
+    """Return a report's lines up to the last that belongs to it; the first line always does."""
     end = len(text)
     while end > 1 and not (_BELONGS.match(text[end - 1]) or parse_frame(text[end - 1])):
         end -= 1

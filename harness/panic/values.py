@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the text of a kernel's report comes to, as values: frames, stacks, the report itself.
+"""The values of a parsed kernel report: frames, stacks and the report itself.
 
-Only data. `scan` cuts reports out of a console, `explain` fills in what their text says, `symbols`
-adds files and lines.
+This module holds data only. `scan` cuts reports out of a console, `explain` fills in the values
+from their text, and `symbols` adds files and lines.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ class Frame:
     """One function of a stack.
 
     `offset` and `size` are bytes, 0 where unknown; `module` is "" for the kernel itself; `place`
-    is file:line, "" where unknown. An unreliable frame ('?') may be a left-over of an older call.
+    is file:line, "" where unknown. An unreliable frame ('?') may be left over from an older call.
     An inline frame has no address of its own: it is part of the next frame outwards.
     """
 
@@ -28,7 +28,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Frames, innermost first, and the line that introduced them ("" for the report's own)."""
+    """Frames, innermost first, and the line above them in the report ("" for the report's own)."""
 
     name: str
     frames: tuple[Frame, ...]
@@ -36,16 +36,16 @@ class Stack:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelReport:
-    """One thing that the kernel said and that a good kernel does not say.
+    """One report of a fault by the kernel.
 
-    `kind` is the field's word ('kasan', 'hung-task'), `title` the line to search for. `line`
-    counts console lines from 0; `text` is the whole report, its first line first, and `before`
-    the kernel lines that came just before it. `test` is the test that was running, or "" between
-    tests; `fatal` means that the kernel stopped. `follows` is the `line` of the report of which
-    this one is a consequence, None for a finding of its own. `at` is when the kernel said it, in
-    seconds of its own clock, and `boot` counts how often that had begun anew in the log. `facts`
-    holds what the text says of the kernel itself: its release, how far it was moved (KASLR). Empty
-    values were not in the text.
+    `kind` is the established term ('kasan', 'hung-task'), `title` the text to search for. `line`
+    counts console lines from 0. `text` is the whole report, its header first, and `before` the
+    kernel lines just before it. `test` is the test that was running, or "" between tests; `fatal`
+    means that the kernel stopped. `follows` is the `line` of the report of which this one is a
+    consequence, None if there is none. `at` is the time of the report, in seconds of the kernel's
+    own clock, and `boot` the number of restarts of that clock in the log before it. `facts` holds
+    what the text says about the kernel: its release and its KASLR offset. Values that are not in
+    the text are empty.
     """
 
     kind: str

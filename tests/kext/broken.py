@@ -27,7 +27,7 @@ class Draft:
         return macho.parse(bytes(self.data))
 
     def put(self, form: str, offset: int, *values: int) -> None:
-        """Write numbers into the binary."""
+        """Pack numbers in the format `form` and write them into the binary at an offset."""
         struct.pack_into(form, self.data, offset, *values)
 
     def command(self, number: int) -> int:
@@ -37,21 +37,21 @@ class Draft:
         return found.offset
 
     def rename(self, old: str, new: str) -> None:
-        """Rename a symbol; the new name must not be longer."""
+        """Rename a symbol in the binary; the new name must not be longer than the old one."""
         before, after = old.encode() + b"\0", (new.encode() + b"\0").ljust(len(old) + 1, b"\0")
         assert self.data.count(b"\0" + before) == 1, old
         assert len(after) == len(before)
         self.data[:] = self.data.replace(b"\0" + before, b"\0" + after)
 
     def place(self, address: int) -> int:
-        """Return the file offset of an address."""
+        """Return the offset in the binary's file of an address."""
         for one in self.file().segments:
             if one.size_bytes and one.holds(address, 1):
                 return one.file_offset + address - one.address
         raise AssertionError(hex(address))
 
     def relocation(self, which: str, index: int = 0) -> int:
-        """Return the file offset of an external or local relocation."""
+        """Return the file offset of one entry in the external or local relocations."""
         table = self.file().command(macho.LC_DYSYMTAB)
         assert table is not None
         column = {"external": 16, "local": 18}[which]

@@ -20,7 +20,7 @@ class EmulatedLoaded:
         return EmulatedPeer(self._device, self.kernel.process())
 
     def program(self, name: str) -> str:
-        """Return a path; no file exists there, since kauth reports only the path."""
+        """Return the path of a program that does not exist; kauth reports only paths."""
         return f"/usr/local/bin/{name}"
 
     def error_name(self, number: int) -> str:

@@ -25,7 +25,7 @@ _FILEOP = "com.apple.kauth.fileop"
 
 
 def _commands() -> dict[str, int]:
-    """Return every ioctl with its BSD number, and one that the driver does not know."""
+    """Return each ioctl of the driver with its BSD number, and one ioctl that it does not know."""
     found = {
         name: command(_DIRECTIONS[kind], "q", int(number), SIZES[struct_name])
         for name, kind, number, struct_name in _IOCTL.findall(HEADER.read_text())
@@ -98,13 +98,13 @@ class EmulatedPeer:
         return self.device.kernel.user_memory(self.process, self.address + offset, size_bytes)
 
     def run(self, path: str) -> None:
-        """Report the exec of a child process to every kauth listener."""
+        """Run a program in a child process, which the kernel reports to every kauth listener."""
         kernel = self.device.kernel
         who = kernel.process(parent=self.process)
         kernel.fire(_FILEOP, who, _EXEC_ACTION, kernel.file(), kernel.put_text(path), 0, 0)
 
     def become_heir(self) -> None:
-        """Replace the process's program: the process id stays, the task is new."""
+        """Let the process exec another program: its id stays, but XNU gives it a new task."""
         self.process = self.device.kernel.executed(self.process)
 
     def die(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
-    """One fault: the text to replace in a file, and words of the failure that it must cause."""
+    """A fault to plant: the source text to replace, and words of the failure it must cause."""
 
     file: str
     old: str

@@ -19,12 +19,12 @@ def boot(binary: bytes) -> Boot:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__)
 def test_scenario_passes_on_the_kext(boot: Boot, scenario: Callable[[Boot], None]) -> None:
-    """The scenario passes; its docstring says what must hold."""
+    """The scenario, whose docstring states what must hold, passes on the kext."""
     scenario(boot)
 
 
 def test_queue_may_close_at_every_instruction(boot: Boot, request: pytest.FixtureRequest) -> None:
-    """The owner may close at each single instruction of a callback (--long), else at some."""
+    """The owner may close the device at each instruction of a callback (--long), else at some."""
     queue_may_close_at_any_instruction(
         boot, stride=1 if request.config.getoption("--long") else 29
     )

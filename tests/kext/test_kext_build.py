@@ -49,7 +49,7 @@ def test_binary_and_symbols_have_the_same_uuid(built: KextBuild) -> None:
 
 
 def test_another_source_has_another_uuid(spec: KextSpec, built: KextBuild, tmp_path: Path) -> None:
-    """Another constant in the sources gives another UUID."""
+    """A changed constant in the sources gives the binary another UUID."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     gate = root / "os" / "macos" / "gate.c"
@@ -84,7 +84,7 @@ def test_sources_compile_for_apple_silicon(spec: KextSpec, tmp_path: Path) -> No
 
 
 def test_compile_error_has_the_compilers_message(spec: KextSpec, tmp_path: Path) -> None:
-    """The compiler's message is the evidence of the error."""
+    """The error of a failed build has the compiler's message as evidence."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     (root / "core" / "wrong.c").write_text("int f(void) { return nothing; }\n")
@@ -96,7 +96,7 @@ def test_compile_error_has_the_compilers_message(spec: KextSpec, tmp_path: Path)
 
 
 def test_only_a_linked_bundle_is_converted(built: KextBuild) -> None:
-    """A kext, an ELF file and an empty file are refused, because lld links only bundles."""
+    """A finished kext, an ELF file and an empty file are refused, because none is a bundle."""
     for data, words in (
         (built.binary.read_bytes(), "not a.* bundle"),
         (b"\x7fELF" + bytes(60), "magic"),

@@ -31,7 +31,7 @@ def test_unchanged_copy_has_no_objections(built: KextBuild, tmp_path: Path) -> N
 def test_bundle_with_one_fault_is_refused_for_it(
     built: KextBuild, tmp_path: Path, name: str
 ) -> None:
-    """The rule that the fault breaks objects, with a reason that names the fault."""
+    """kext-check refuses a bundle with one fault by the rule that the fault breaks."""
     edit, rule, words = BROKEN[name]
 
     checked = check.check(write_broken(built.bundle, tmp_path, edit))

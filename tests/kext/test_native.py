@@ -22,7 +22,7 @@ _WRITERS = 3
 _DEADLINE_S = 240
 
 
-# In this program the stress finds a leak while another thread reports a fault.
+# In this program the stress test finds a leak while another thread reports a fault.
 _FAILS_DURING_A_REPORT = """
 #include <pthread.h>
 #include <stdlib.h>
@@ -82,7 +82,7 @@ def compiled(
 def test_kext_survives_real_threads_under_sanitizers(
     spec: KextSpec, tmp_path: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """While programs run, the owner reads, waits, closes and opens; the counters add up."""
+    """The kext's counters add up after programs ran while the owner read, waited and reopened."""
     stress = compiled(spec, tmp_path, _SANITIZERS[name])
     seconds = "60" if request.config.getoption("--long") else "1"
 
@@ -102,7 +102,7 @@ def test_kext_survives_real_threads_under_sanitizers(
 
 
 def test_stress_fails_without_the_gates_wait(spec: KextSpec, tmp_path: Path) -> None:
-    """Without the gate's wait the sanitizers report an error, so the stress can fail."""
+    """Without the gate's wait the sanitizers report an error, so the stress test can fail."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
     gate = root / "os" / "macos" / "gate.c"
@@ -119,7 +119,7 @@ def test_stress_fails_without_the_gates_wait(spec: KextSpec, tmp_path: Path) -> 
 
 
 def test_stress_ends_at_once_when_it_fails_during_a_report(spec: KextSpec, tmp_path: Path) -> None:
-    """A stress that fails while a thread reports a fault ends at once."""
+    """A stress test that fails while a thread reports a fault ends at once."""
     added = tmp_path / "added.c"
     added.write_text(_FAILS_DURING_A_REPORT)
     link = ("-Wl,--wrap=native_given", str(added))

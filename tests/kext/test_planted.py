@@ -64,7 +64,7 @@ def test_kext_without_a_fault_passes_every_scenario(binary: bytes) -> None:
 def test_planted_fault_makes_a_scenario_fail(
     spec: KextSpec, built: KextBuild, tmp_path: Path, name: str
 ) -> None:
-    """A scenario fails, and its message has the words that belong to the fault."""
+    """A planted fault makes a scenario fail with a message that has the fault's words."""
     objection = first_objection(build_planted(spec, built, tmp_path, PLANTED[name]))
 
     assert objection

@@ -22,7 +22,7 @@ Body = Callable[[Loaded], None]
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
 def test_shared_body_passes_on_the_kext(binary: bytes, body: Body) -> None:
-    """The body passes on the kext, which can be unloaded afterwards."""
+    """The shared test body passes on the kext, and the kext can be unloaded afterwards."""
     kernel = start_kext(lambda: Kernel(binary))
 
     body(EmulatedLoaded(kernel))
@@ -34,7 +34,7 @@ def test_shared_body_passes_on_the_kext(binary: bytes, body: Body) -> None:
 def test_shared_body_fails_on_its_planted_fault(
     built: KextBuild, spec: KextSpec, tmp_path: Path, name: str
 ) -> None:
-    """The body fails on a kext with the fault that it must find."""
+    """The shared test body fails on a kext with the planted fault that it must find."""
     (body,) = (one for one in BODIES if one.__name__ == name)
     binary = build_planted(spec, built, tmp_path, SHARED[name])
     kernel = start_kext(lambda: Kernel(binary))

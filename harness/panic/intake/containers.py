@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Take lines out of what they were packed into: JSON of a log collector, HTML, a quoted mail.
+"""Unpack log lines from JSON of log collectors, from HTML and from quoted mail.
 
-A log that went through a tracker, a mail or a collector is text in another text. Each function
-takes numbered lines and returns those that were inside, with the number of the line they came from.
+A log that passed through a tracker, a mail or a collector is text inside another text. Each function
+takes numbered lines and returns the inner lines, each with the number of its outer line.
 """
 
 import html
@@ -16,17 +16,17 @@ from harness.panic import headers
 
 @dataclass(frozen=True, slots=True)
 class NumberedLine:
-    """A line and where it stands in the log; `dialect` says from what it was taken."""
+    """A line with its number in the log; `dialect` names the format that it was unpacked from."""
 
     number: int
     text: str
     dialect: tuple[str, ...] = ()
 
 
-# Keys under which collectors keep the line: docker, journald, fluentd, Google Cloud, CloudWatch.
+# Keys under which collectors store the line: docker, journald, fluentd, Google Cloud, CloudWatch.
 _TEXT_KEYS = ("log", "MESSAGE", "message", "msg", "textPayload", "line", "body")
 _PANIC_STRING = re.compile(r'"(?:panicString|macOSPanicString)"\s*:\s*"((?:[^"\\]|\\.)*)')
-# What follows the panic string in its file, one value a line.
+# Keys whose values follow the panic string in its file, one value a line.
 _JSON_LINE = re.compile(r'\s*(?:"|[{}\[\],]|-?\d|true|false|null|$)')
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
 _TAG = re.compile(
@@ -38,12 +38,12 @@ _BREAK = re.compile(r"<(?:br|p|div|tr|li)\b[^<>]*>|</(?:p|div|tr|li)>", re.IGNOR
 _QUOTE = re.compile(r"(?:> ?)+")
 _PANIC = re.compile(r"\s+panic ?\(cpu \d")
 _MARKS = {"quoted": ">", "table": "|", "code": "`"}
-# A single line that begins with '>' is KASAN's mark of the bad line.
+# A single line that begins with '>' is no quotation: KASAN marks the bad memory row so.
 _FEWEST_MARKED = {"quoted": 3, "table": 3, "code": 1}
 
 
 def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
-    """Return the lines of a log without what they were packed into."""
+    """Return the lines of a log, unpacked from JSON, HTML and quotation marks."""
     found = list(_from_json(lines))
     if any(_ENTITY.search(line.text) or _BREAK.search(line.text) for line in found):
         found = [inner for line in found for inner in _from_html(line)]
@@ -54,7 +54,7 @@ def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
 
 
 def _from_json(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
-    """Yield the lines in JSON objects; of a panic file's JSON only its panic string."""
+    """Yield the lines stored in JSON objects; of a panic file's JSON only the panic string."""
     within_file = False
     for line in lines:
         panic = _PANIC_STRING.search(line.text) if '"' in line.text else None
@@ -69,7 +69,7 @@ def _from_json(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
 
 
 def _from_entry(line: NumberedLine) -> Iterator[NumberedLine]:
-    """Yield the lines in a collector's JSON object, or the line itself."""
+    """Yield the lines in a collector's JSON object, or the line itself if it is no such object."""
     start, end = line.text.find("{"), line.text.rstrip(" ,\r")
     entry = _json_object(end[start:]) if start >= 0 and end.endswith("}") else None
     text, dialect = _entry_text(entry) if entry else ("", "")
@@ -82,7 +82,7 @@ def _from_entry(line: NumberedLine) -> Iterator[NumberedLine]:
 
 
 def _json_string(escaped: str) -> str:
-    """Return the string that JSON wrote; one that was cut off within an escape loses that."""
+    """Return the value of a JSON string; if it was cut within an escape, the escape is dropped."""
     try:
         return str(json.loads(f'"{escaped}"', strict=False))
     except ValueError:
@@ -98,7 +98,7 @@ def _json_object(text: str) -> dict[str, object] | None:
 
 
 def _entry_text(entry: dict[str, object]) -> tuple[str, str]:
-    """Return a collector's entry as the line it holds, and the collector; "" twice for none."""
+    """Return a collector's log text and the collector's name; both "" for no known collector."""
     text = next((entry[key] for key in _TEXT_KEYS if key in entry), None)
     if isinstance(text, list) and all(isinstance(one, int) and 0 <= one < 256 for one in text):
         text = bytes(text).decode(errors="backslashreplace")
@@ -123,7 +123,7 @@ def _from_html(line: NumberedLine) -> Iterator[NumberedLine]:
 
 
 def _without_marks(lines: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
-    """Yield the lines, a run of marked ones without the marks that all of the run have."""
+    """Yield the lines, without a quotation mark that every line of a run begins with."""
     mark = _MARKS[name]
     run: list[NumberedLine] = []
     for line in lines:
@@ -156,9 +156,9 @@ def _unmarked(run: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
 
 
 def _without_margin(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
-    """Yield the lines, an indented run without the margin that its first header shows.
+    """Yield the lines, without the margin of an indented run, as its first header shows it.
 
-    The kernel begins every header at the line's beginning; what is indented below it stays so.
+    The kernel prints headers without indentation; lines indented further stay indented.
     """
     margin = ""
     for line in lines:

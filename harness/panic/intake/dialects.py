@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The prefixes that a kernel's line carries: what they look like, and what they say.
+"""Take the prefixes off a kernel's log line, and return what they say about the line.
 
-A line passes through several hands, and each puts its own prefix before it: printk its time and
-caller, dmesg a date, syslog date, host and tag, a serial program the time of day, a log collector
-its own. `peel` takes all of them off. Some prefixes say that the kernel wrote the line (printk's
-time, the tag 'kernel:'), others only say when it arrived.
+Several programs handle a line, and each adds its own prefix: printk its time and caller, dmesg a
+date, syslog date, host and tag, a serial program the time of day, a log collector its own. `peel`
+takes all of them off. Some prefixes show that the kernel wrote the line (printk's time, the tag
+'kernel:'); others only give the time of its arrival.
 
 Sources: Documentation/core-api/printk-basics.rst, Documentation/ABI/testing/dev-kmsg,
 journalctl(1) --output, dmesg(1) --time-format, RFC 3164 and RFC 5424, logcat's threadtime.
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 # printk: <6>, [   12.345678], [ T1234] or [    C0]; each but the time is optional.
 STAMP = re.compile(r"\[ *(?P<at>\d{1,12}\.\d{6})\](?: ?\[ *(?P<context>[TC]\d+)\])? ?(?:<\d> ?)?")
-# How a line of the kernel is written that carries no time of its own.
+# The mark put before a kernel line that has no time of its own.
 UNTIMED = "[kernel] "
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
-# Only what is a time zone: 'BUG' may stand in the same place.
+# Only time zones: 'BUG' may stand in the same place.
 _ZONE = r"(?:Z|UTC|GMT|[A-Z]{0,3}[DS]T|[CEMW]ES?T|MSK|IST|HKT|[+-]\d\d:?\d\d)\b"
 _ISO = r"\d{4}[-/]\d\d[-/]\d\d[T ,_]{1,2}" + _CLOCK + r"(?: ?" + _ZONE + r")?"
 _KERNEL_TAG = r"(?:kernel|klogd|vmunix)(?:\[\d+\])?: ?"
@@ -27,14 +27,14 @@ _PRIORITY = r"(?:kern|user|daemon|syslog)\.\w{3,8} +"
 
 @dataclass(frozen=True)
 class _Layer:
-    """One prefix: the dialect it belongs to, and whether only the kernel's lines carry it."""
+    """The pattern of one prefix, its dialect, and whether only kernel lines have this prefix."""
 
     dialect: str
     pattern: str
     kernel: bool = False
 
 
-# What may stand before anything that says whose the line is. The first that matches is taken.
+# Prefixes that may come before the one that shows who wrote the line. The first match is taken.
 _OUTER = (
     _Layer("printk", r"(?:<\d{1,3}>)?" + STAMP.pattern, kernel=True),
     _Layer("dmesg --delta", r"\[ *[+<] *\d+\.\d+>?\] ", kernel=True),
@@ -79,10 +79,10 @@ _OUTER = (
     _Layer("compose", r"[\w.-]{1,40} +\| "),
     _Layer("printk", r"\[ *(?P<caller>[TC]\d+)\] ?"),
 )
-# What may follow a date: the host and the tag.
+# Host and tag, which may follow a date.
 _TAG = re.compile(r"(?:[\w.:-]{1,64} )?(?:" + _PRIORITY + r")?" + _KERNEL_TAG)
 _OTHER_TAG = re.compile(r"[\w.-]{1,64} (?:[\w./@-]{1,48}\[\d+\]|[a-z][\w./@-]{1,48}): ")
-# What may follow printk's time: the journal's tag, and what vendors add.
+# Prefixes that may follow printk's time: the journal's tag, and those that vendors add.
 _INNER = re.compile(
     r"(?P<tag>(?:[\w.-]{1,64} )?" + _KERNEL_TAG + r")|"
     r"(?P<stamp>(?:<\d{1,3}>)?" + STAMP.pattern + r")|"
@@ -98,11 +98,11 @@ _MOST_LAYERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Peeled:
-    """A line without its prefixes.
+    """A line without its prefixes, and what the prefixes say about it.
 
-    `kernel` is whether a prefix said that the kernel wrote it, `other` whether one said that
-    another program did. `stamp` is printk's time as it stood there, "" without one; `context` is
-    who printed it. `dialect` names the prefixes, outermost first.
+    `kernel` is whether a prefix shows that the kernel wrote the line, `other` whether one shows
+    another program. `stamp` is printk's time as printed, "" without one; `context` is the thread or
+    CPU that printed. `dialect` names the prefixes, outermost first.
     """
 
     text: str
@@ -115,19 +115,19 @@ class Peeled:
 
     @property
     def canonical(self) -> str:
-        """The line as `lines.parse` reads it: the kernel's with its time or its mark, others bare."""
+        """The line for `lines.parse`: a kernel line with its time or a mark, any other line bare."""
         return self.as_kernels if self.kernel else self.text
 
     @property
     def as_kernels(self) -> str:
-        """The line as `lines.parse` reads it, taken for the kernel's."""
+        """The line for `lines.parse`, on the assumption that the kernel wrote it."""
         if self.stamp:
             return self.stamp + self.text
         return UNTIMED + (f"[{self.context}] " if self.context else "") + self.text
 
 
 def peel(line: str) -> Peeled:
-    """Return a line without its prefixes, and what they say of it."""
+    """Return a line without its prefixes, and what the prefixes say about it."""
     plain = STAMP.match(line) if line.startswith("[") else None
     if plain is not None:
         return _stamped(line, plain)
@@ -155,13 +155,13 @@ def peel(line: str) -> Peeled:
     return found or Peeled(rest, context=context, dialect=tuple(dialect))
 
 
-# What an inner prefix begins with or holds; most lines have none.
+# Text that an inner prefix begins with or contains; most lines have none of it.
 _MAYBE_INNER = re.compile(r" ?[(\[c<-]|.{0,64}\b(?:kernel|klogd|vmunix)\b")
 _PRINTK = ("printk",)
 
 
 def _stamped(line: str, stamp: re.Match[str]) -> Peeled:
-    """Return a line that begins with printk's time."""
+    """Return a line that begins with printk's time, split into its parts."""
     rest, context, at = line[stamp.end() :], stamp["context"] or "", float(stamp["at"])
     if _MAYBE_INNER.match(rest):
         return _inner(rest, stamp[0].rstrip() + " ", at, context, ["printk"])
@@ -169,13 +169,13 @@ def _stamped(line: str, stamp: re.Match[str]) -> Peeled:
 
 
 def _is_others(rest: str, dialect: str) -> bool:
-    """Return whether what follows a date names another program; without a host it needs a pid."""
+    """Return whether the text after a date names another program; without a host it needs a pid."""
     tag = _OTHER_TAG.match(rest)
     return tag is not None and (dialect == "syslog" or "[" in tag[0])
 
 
 def _within(line: str) -> Peeled | None:
-    """Return the kernel's line that begins in the middle of somebody else's unfinished one."""
+    """Return the kernel line that begins in the middle of another program's unfinished line."""
     match = STAMP.search(line) if "[" in line else None
     if match is None:
         return None
@@ -184,7 +184,7 @@ def _within(line: str) -> Peeled | None:
 
 
 def _of_kernel(rest: str, match: re.Match[str], context: str, dialect: list[str]) -> Peeled:
-    """Return what stands behind a prefix that only the kernel's lines have."""
+    """Return the kernel line after a prefix that only kernel lines have."""
     if match["us"]:
         seconds = int(match["us"]) / 1e6
         return _inner(rest, f"[{seconds:12.6f}] ", seconds, context, dialect)
@@ -200,7 +200,7 @@ def _of_kernel(rest: str, match: re.Match[str], context: str, dialect: list[str]
 
 
 def _inner(rest: str, stamp: str, at: float | None, context: str, dialect: list[str]) -> Peeled:
-    """Take off what follows the prefix that says whose the line is."""
+    """Take off the prefixes that follow the one which shows who wrote the line."""
     for _ in range(_MOST_LAYERS):
         match = _INNER.match(rest)
         if match is None:

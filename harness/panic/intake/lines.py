@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tell kernel lines from everything else on a console, and take their prefixes off.
+"""Tell the kernel's lines from all others on a console, and take their prefixes off.
 
-A user-space program that prints 'BUG:' is no kernel report. What carries printk's own timestamp
-counts (Documentation/core-api/printk-basics.rst), and so does what dmesg, syslog and others make
-of it (`dialects`). `normalise` finds out whose the lines of a log without prefixes are.
+A user program that prints 'BUG:' is no kernel report. A line counts as the kernel's if it has
+printk's timestamp (Documentation/core-api/printk-basics.rst), or the form that dmesg, syslog and
+others give it (`dialects`). For a log without prefixes `normalise` decides.
 """
 
 import re
@@ -14,15 +14,15 @@ from harness.panic.intake.dialects import STAMP, UNTIMED, peel
 
 _CALLER = re.compile(r"\[ *(?P<context>[TC]\d+)\] ?")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\^_=>78])")
-# A line that is longer is none of printk's, which cuts at 1024; looking at its start is enough.
+# printk cuts lines at 1024 characters, so only the start of a longer line is read.
 _LONGEST = 2048
 
 
 @dataclass(frozen=True)
 class KernelLine:
-    """A kernel line's text, who printed it (T and a thread, C and a CPU, or ''), and when.
+    """A kernel line: its text, the thread (T123) or CPU (C0) that printed it or '', and its time.
 
-    `at` is in seconds of the kernel's own clock, None where the line does not say it.
+    `at` is in seconds of the kernel's own clock, None where the line does not give it.
     """
 
     text: str
@@ -40,7 +40,7 @@ def clean(line: str) -> str:
 
 
 def pieces(line: str) -> Iterator[str]:
-    """Yield what several CPUs put onto one line, cut before each timestamp but the first."""
+    """Yield the pieces of a line that several CPUs wrote, cut before each timestamp but the first."""
     first = STAMP.search(line)
     cut = STAMP.search(line, first.end()) if first is not None else None
     start = 0
@@ -52,7 +52,7 @@ def pieces(line: str) -> Iterator[str]:
 
 
 def parse(line: str) -> KernelLine | None:
-    """Return a kernel line, or None for one that the kernel did not write."""
+    """Return the kernel line that a console line contains, or None if the kernel did not write it."""
     if line.startswith("["):
         match = STAMP.match(line)
         if match is not None:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Bring a log from anywhere into one form, before anything is looked for in it.
+"""Convert a log from any source into one form, before reports are searched in it.
 
-In that form a line of the kernel begins with printk's time, or with `dialects.UNTIMED` where it
-has none; every other line is as it was. Prefixes are gone, wrapped lines are whole, a log that
-was sorted newest first is turned round, and a line that came on two ways is there once.
+In that form a kernel line begins with printk's time, or with `dialects.UNTIMED` where it has none;
+every other line is unchanged. Prefixes are removed, wrapped lines are joined, a log that was
+sorted newest first is reversed, and a line that arrived twice is kept once.
 
-A line without any prefix is the kernel's when nothing around it has one, or when it stands in a
-run of such lines that holds a stack. A program's message in a log of the kernel is neither.
+A line without a prefix counts as the kernel's if no line around it has one, or if it is in a run of
+such lines that contains a stack. A program's message within a kernel log does not count.
 """
 
 import re
@@ -21,9 +21,9 @@ from harness.panic.intake.containers import NumberedLine, unpacked
 from harness.panic.intake.dialects import Peeled, peel
 from harness.panic.intake.lines import clean
 
-# A line with one of these may be packed into another text.
+# A line with one of these may be packed in JSON, HTML or a mail.
 _PACKED = re.compile(r'^(?:[ \t>|`]|.{0,200}[{"]|.*&[lg#aq]|.*<[bpdBPD])', re.MULTILINE)
-# A line of a plain console begins with printk's time, or with a word of somebody else's.
+# A line of a plain console begins with printk's time, or with a word that no kernel prefix has.
 _NOT_PLAIN = re.compile(
     r"^(?:[^\[A-Za-z\n\r]|\[(?! *\d{1,12}\.\d{6}\])|\S{0,64} ?(?:kernel|klogd|vmunix)(?:\[\d+\])?:|"
     r"kern *:|[VDIWEF]/kernel|[\w.-]{1,40} +\| |[^\[\n]{0,40}\d\d:\d\d:\d\d|[^\[\n][^\n]*\+0x[0-9a-f]+/0x|"
@@ -36,7 +36,7 @@ _TIME = re.compile(r"\d\d:\d\d:\d\d(?:[.,]\d+)?")
 _FEWEST_STEPS = 3
 _COPIES_WITHIN = 128
 _MOST_REGIONS = 100
-# Where programs wrap: a terminal at its width, a mail before it.
+# Widths at which programs wrap lines: terminals at their width, mails before it.
 _WIDTHS = range(64, 133)
 _TERMINALS = {80, 132}
 _MAILS = range(64, 85)
@@ -45,7 +45,7 @@ _SOFT_WIDTH = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """Part of a log in one dialect: its first line, counted from 0, and how many lines."""
+    """A part of a log in one dialect: its first line, counted from 0, and its number of lines."""
 
     dialect: str
     line: int
@@ -54,7 +54,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line on its way through the stage."""
+    """A log line while it is being normalised."""
 
     number: int
     raw: str
@@ -62,7 +62,7 @@ class _Line:
 
 
 class Normaliser:
-    """Brings the blocks of one log into one form, and remembers what they came from."""
+    """Converts the blocks of one log into one form, and records the source line of each line."""
 
     def __init__(self) -> None:
         self.regions: list[Region] = []
@@ -73,7 +73,7 @@ class Normaliser:
         self._kernel_seen = False
 
     def pass_over(self, block: str) -> str:
-        """Return a block as it is: nothing in it is worth a look."""
+        """Return a block unchanged and count its lines; the block must contain no report."""
         head = [peel(clean(one)) for one in block[:4096].split("\n", 20)[:20]]
         self._kernel_seen = self._kernel_seen or any(one.kernel for one in head)
         common = Counter(one.dialect for one in head if one.dialect)
@@ -87,7 +87,7 @@ class Normaliser:
         return block
 
     def block(self, block: str) -> str:
-        """Return a block of whole lines in the one form."""
+        """Return a block of whole lines in the normalised form."""
         if _is_plain(block):
             self._kernel_seen = True
             return self._as_it_is(block, ("printk",))
@@ -107,7 +107,7 @@ class Normaliser:
         return text
 
     def source_line(self, line: int) -> int:
-        """Return where a line of the form came from, both counted from 0."""
+        """Return the source line of a normalised line; both are counted from 0."""
         at = bisect_right(self._starts, line) - 1
         if at < 0:
             return line
@@ -122,7 +122,7 @@ class Normaliser:
         self._lines_out += count
 
     def _written(self, lines: Sequence[_Line]) -> str:
-        """Return the lines in the one form; what is bare is decided run by run."""
+        """Return the lines in the normalised form; bare lines are judged run by run."""
         marked = any(line.peeled.kernel for line in lines)
         all_bare = not marked and not self._kernel_seen
         self._kernel_seen = self._kernel_seen or marked
@@ -136,7 +136,7 @@ class Normaliser:
         return "\n".join(written)
 
     def _add_regions(self, lines: Sequence[_Line]) -> None:
-        """Note in which dialect the lines are; a line without any goes on in the one before."""
+        """Record the dialect of each part of the log; lines without one belong to the part before."""
         current: tuple[str, ...] | None = None
         start = lines[0].number
         for line in lines:
@@ -160,7 +160,7 @@ class Normaliser:
 
 
 def _is_plain(block: str) -> bool:
-    """Return whether a block is a kernel's console that needs nothing done to it."""
+    """Return whether a block is a plain kernel console, which needs no conversion."""
     times = [float(time) for time in _STAMPS.findall(block)]
     if not times or _NOT_PLAIN.search(block) is not None or _falls(times):
         return False
@@ -175,7 +175,7 @@ def _is_plain(block: str) -> bool:
 
 
 def _ends_in_returns(block: str) -> bool:
-    """Return whether nothing but carriage returns ends the lines of a block."""
+    """Return whether every line of a block ends in carriage returns only."""
     return "\n" not in block.strip("\n") and "\r" in block.strip("\r\n")
 
 
@@ -194,7 +194,7 @@ def _peeled(line: NumberedLine) -> _Line:
 
 
 def _runs(lines: Sequence[_Line]) -> Iterator[tuple[Sequence[_Line], bool]]:
-    """Yield runs of lines that are the kernel's by a prefix, or that have none, in turn."""
+    """Yield, in turn, runs of lines whose prefix names the kernel and runs without a prefix."""
     start = 0
     for index in range(1, len(lines) + 1):
         if index < len(lines) and lines[index].peeled.kernel == lines[start].peeled.kernel:
@@ -204,7 +204,7 @@ def _runs(lines: Sequence[_Line]) -> Iterator[tuple[Sequence[_Line], bool]]:
 
 
 def _oldest_first(lines: list[_Line]) -> list[_Line]:
-    """Return the lines in the order of time, when the log was sorted the other way round."""
+    """Return the lines with the oldest first, even if the log has the newest first."""
     times = [line.peeled.at for line in lines if line.peeled.at is not None]
     if _falls(times):
         return lines[::-1]
@@ -225,17 +225,17 @@ def _falls(times: Sequence[float] | Sequence[str]) -> bool:
 
 
 def _ends_before_it_begins(lines: Sequence[_Line]) -> bool:
-    """Return whether a log without times has its end marks first."""
+    """Return whether, in a log without times, the end marks come before the headers."""
     begin = next((at for at, line in enumerate(lines) if "[ cut here ]" in line.raw), None)
     end = next((at for at, line in enumerate(lines) if "---[ end " in line.raw), None)
     return begin is not None and end is not None and end < begin
 
 
 def _without_copies(lines: list[_Line]) -> list[_Line]:
-    """Return the lines, one that came on two ways once.
+    """Return the lines without the second copy of lines that arrived twice.
 
-    Three forms are known: syslogd's copy to every terminal, two captures of one console put
-    together, and a console that shows every line twice.
+    Three causes are handled: syslogd's copy to every terminal, two merged captures of one console,
+    and a console that shows every line twice.
     """
     keys = [_key(line) for line in lines if line.peeled.at is not None]
     if len(set(keys)) == len(keys):
@@ -269,13 +269,13 @@ def _is_wall(line: _Line) -> bool:
 
 
 def _doubled(keys: Sequence[tuple[float | None, str]]) -> bool:
-    """Return whether nearly every line of the kernel stands there twice in a row."""
+    """Return whether nearly every kernel line is there twice in a row."""
     pairs = sum(1 for index in range(0, len(keys) - 1, 2) if keys[index] == keys[index + 1])
     return len(set(keys)) > 1 and pairs * 2 >= len(keys) * 0.9
 
 
 def _joined(lines: list[_Line]) -> list[_Line]:
-    """Return the lines, those that a terminal or a mail wrapped made whole."""
+    """Return the lines, with those joined that a terminal or a mail had wrapped."""
     width = max((len(line.raw) for line in lines), default=0)
     if width not in _WIDTHS:
         return lines
@@ -300,7 +300,7 @@ def _joined(lines: list[_Line]) -> list[_Line]:
 
 
 def _glue(length: int, rest: str, width: int, *, hard: bool, soft: bool) -> str | None:
-    """Return what to put between a line and its rest, or None where the rest is a line of its own."""
+    """Return the separator to join a line and the next one, or None when they are separate lines."""
     if hard and length == width:
         return ""
     word = rest.split(maxsplit=1)[0]

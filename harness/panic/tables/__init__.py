@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the kernel's words mean, as tables: first lines of reports, and names of functions."""
+"""Tables that interpret the kernel's log: first lines of reports, and names of functions."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The first lines of what the kernel's own checks and watchdogs report: a table, first match wins.
+"""The table of first lines of reports by the kernel's checks and watchdogs; the first match wins.
 
-Each text is a format of the kernel's source.
+Each text is a format in the kernel's source.
 """
 
 from harness.panic.tables.header import header

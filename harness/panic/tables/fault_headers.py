@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The first lines of panics, sanitizers' findings and faults: a table, first match wins.
+"""The table of first lines of panics, sanitizer reports and faults; the first match wins.
 
-Each text is a format of the kernel's source.
+Each text is a format in the kernel's source.
 """
 
 from harness.panic.tables.header import header
@@ -10,7 +10,7 @@ _PANIC = r"^Kernel panic - not syncing: "
 
 HEADERS = (
     header("canary", r"^harness-canary \S+: ", blames=False),
-    # --- panics that are findings of their own
+    # --- panics that are no consequence of another report
     header(
         "stack-corruption",
         _PANIC + r"stack-protector: .*corrupted in: (?P<in>\S+)",
@@ -29,7 +29,7 @@ HEADERS = (
         "kernel panic: kernel stack overflow",
         fatal=True,
     ),
-    # --- panics in which a watchdog's finding ends
+    # --- panics with which a watchdog's report ends
     header(
         "hard-lockup",
         _PANIC + r"(?:Watchdog detected )?[hH]ard ?(?:LOCKUP|lockup)",
@@ -91,7 +91,7 @@ HEADERS = (
         r"^(?:CPU \d+ )?Unable to handle kernel ",
         "BUG: unable to handle kernel paging request",
     ),
-    # arm64 before 4.16; arm's syndrome has three digits. Both report user space's, too.
+    # arm64 before 4.16; arm's syndrome has three digits. Both also report faults of user space.
     header(
         "internal-error",
         r"^Unhandled (?:fault|prefetch abort): [^()]* \(0x[0-9a-f]{8}\) at ",
@@ -143,7 +143,7 @@ HEADERS = (
         "kernel stack overflow",
         fatal=True,
     ),
-    # x86's rarer traps, s390's program interruptions, mips; then everybody's second line
+    # x86's rarer traps, s390's program interruptions, mips; then second lines that all have in common
     header(
         "oops",
         r"^(?:Oops: )?(?P<what>[a-z][a-zA-Z -]+): [0-9a-f]{4} (?:ilc:\d )?\[#\d",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kernel's functions by their part in a report, read from functions.txt.
+"""Read functions.txt, which lists the kernel's functions by their role in a report.
 
-`functions.txt` says how its lines are written. A list answers whether a name is in it; a name is
-asked for hundreds of times in one log, so answers are kept.
+`functions.txt` describes its own format. A list answers whether it contains a name. Each name is
+looked up hundreds of times in one log, so the answers are cached.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ from pathlib import Path
 
 _FILE = Path(__file__).with_name("functions.txt")
 _VARIANTS = "variants"
-# An architecture's or a hypervisor's own variant of a function.
+# Prefixes of an architecture's or a hypervisor's own variant of a function.
 _OWNERS = ("arch_", "native_", "pv_")
-# Enough for every function of a long report, and bounded for a text that makes names up.
+# Enough for every function of a long report, and bounded for a log with made-up names.
 _KEPT_ANSWERS = 4096
 
 
 class FunctionList:
-    """Names of functions, exact ones and those that begin, end or go on in a given way."""
+    """A list of function names: exact names, and patterns for their beginning, end or middle."""
 
     def __init__(self, patterns: Iterator[str], variants: frozenset[str]) -> None:
         self._variants = variants
@@ -51,7 +51,7 @@ class FunctionList:
         self.holds: Callable[[str], bool] = lru_cache(_KEPT_ANSWERS)(self._holds)
 
     def _holds(self, name: str) -> bool:
-        """Return whether a name, without leading underscores, is in the list."""
+        """Return whether a name, given without leading underscores, is in the list."""
         if name.startswith(self._never):
             return False
         if self._fits(name):
@@ -73,7 +73,7 @@ class FunctionList:
         )
 
     def _is_variant(self, name: str) -> bool:
-        """Return whether a name is listed, or is a listed one with words for a variant after it."""
+        """Return whether a name is listed, or is a listed name with a variant's words after it."""
         while name not in self._named:
             name, cut, word = name.rpartition("_")
             if not cut or not (word in self._variants or word.isdigit()):
@@ -83,7 +83,7 @@ class FunctionList:
 
 @cache
 def _sections() -> dict[str, list[str]]:
-    """Return the patterns of each section of the file; parts of one section are put together."""
+    """Return the patterns of each section of functions.txt; a section may have several parts."""
     sections: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in _FILE.read_text().splitlines():
@@ -96,7 +96,7 @@ def _sections() -> dict[str, list[str]]:
 
 @cache
 def functions(section: str) -> FunctionList:
-    """Return the list of functions that a section of the file holds.
+    """Return the list of functions in a section of functions.txt.
 
     Raises: KeyError for a section that the file does not have.
     """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How a report of the kernel begins: one row of the tables in `fault_headers` and `check_headers`.
+"""Define how a report of the kernel begins: a row of `fault_headers` and `check_headers`.
 
-`kind` is the field's word. `stem` is how the title begins, with the pattern's groups in it; what
-follows is ' in ' and the guilty function. A fatal report is one that the kernel does not survive.
-`unless` names what looks like a report and is none. An inner header is a later line of a report: it
-begins one only where the console lost the first.
+`kind` is the established term. `stem` is the beginning of the title, which may contain the pattern's
+groups; ' in ' and the guilty function follow. The kernel does not survive a fatal report. `unless`
+excludes lines that only look like the header. An inner header is a later line of a report; it begins
+a report only where the console lost the first line.
 """
 
 import re
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """One way in which a report begins."""
+    """One form of a report's first line."""
 
     kind: str
     pattern: re.Pattern[str]
@@ -26,7 +26,7 @@ class Header:
 
     @property
     def asks_all(self) -> bool:
-        """Whether the kernel asks other CPUs for their stacks, which then belong to the report."""
+        """Whether the report makes other CPUs print their stacks, which then belong to it."""
         return self.kind in _STUCK
 
 
@@ -44,7 +44,7 @@ def header(  # noqa: PLR0913
     needs_stack: bool = False,
     inner: bool = False,
 ) -> Header:
-    """Return a row, its patterns compiled; without a stem the title is the line itself."""
+    """Return a table row with compiled patterns; without a stem the line itself is the title."""
     return Header(
         kind=kind,
         pattern=re.compile(pattern),

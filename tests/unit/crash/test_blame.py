@@ -34,7 +34,7 @@ def test_a_frame_of_the_module_anywhere_is_evidence() -> None:
     assert "osq_break [osq]" in found.why
 
 
-def test_another_module_is_not_ours() -> None:
+def test_a_frame_of_another_module_blames_nobody() -> None:
     """A frame of a module that is not under test leaves the blame undecided."""
     found = judge(replace(SUSPICION, reports=(report(module="ext4", stacks=()),)), MODULES, DIED)
 
@@ -42,7 +42,7 @@ def test_another_module_is_not_ours() -> None:
     assert "--control" in found.why
 
 
-def test_qemus_end_is_the_harness_fault() -> None:
+def test_a_dead_qemu_is_the_harness_fault() -> None:
     """QEMU's death is the harness's fault even with the module's frames on the console."""
     died = HypervisorDied("QEMU ended")
 
@@ -60,7 +60,7 @@ def test_a_lost_connection_is_the_harness_fault() -> None:
     assert found.blame is Blame.HARNESS
 
 
-def test_ssh_that_answers_excuses_no_hang_that_the_kernel_reports() -> None:
+def test_a_reported_hang_is_blamed_although_ssh_answers() -> None:
     """A hang that the kernel reported is blamed although SSH still answers."""
     hung = report(kind="hung-task", function="drain", module="", stacks=())
     silent = Suspicion(cause=Cause.HANG, answered="ssh", reports=())
@@ -69,7 +69,7 @@ def test_ssh_that_answers_excuses_no_hang_that_the_kernel_reports() -> None:
     assert judge(replace(silent, reports=(hung,)), MODULES, DIED).blame is Blame.UNDECIDED
 
 
-def test_a_test_that_waits_for_nothing_blames_nobody() -> None:
+def test_an_overdue_test_without_a_hanging_task_blames_nobody() -> None:
     """An overdue test is blamed on nobody when no task hangs in the module."""
     overdue = TestOverdue("ran for over 60 s")
 
@@ -78,7 +78,7 @@ def test_a_test_that_waits_for_nothing_blames_nobody() -> None:
     assert found.blame is Blame.UNDECIDED
 
 
-def test_the_same_end_without_the_module_is_the_kernels_fault() -> None:
+def test_the_same_crash_without_the_module_is_the_kernels_fault() -> None:
     """A control run that ends in the same signature decides; another end does not."""
     found = crash(reports=(FOREIGN,), blame=Blame.UNDECIDED, blame_why="nobody is named")
 

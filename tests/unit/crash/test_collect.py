@@ -24,7 +24,7 @@ OWN = scan(
 )
 
 
-def test_a_hang_of_which_nothing_was_said_is_named() -> None:
+def test_a_hang_without_a_watchdog_report_is_named() -> None:
     """The hanging task comes from the guest's answer; without answer and memory there is none."""
     (found,) = standing_still(ANSWER, NOBODY, MODULES, ())
 
@@ -32,14 +32,14 @@ def test_a_hang_of_which_nothing_was_said_is_named() -> None:
     assert standing_still(Answer(way="", lines=()), NOBODY, MODULES, ()) == ()
 
 
-def test_what_the_watchdog_said_of_the_module_is_not_said_twice() -> None:
-    """A task that the watchdog reported is not reported again."""
+def test_a_task_that_the_watchdog_reported_is_not_reported_again() -> None:
+    """A task that the watchdog has reported is not reported again."""
     assert OWN[0].module == "osq_test"
     assert standing_still(ANSWER, NOBODY, MODULES, OWN) == ()
 
 
-def test_a_stranger_who_waits_does_not_hide_the_module() -> None:
-    """A waiting task of the module is reported beside a foreign task."""
+def test_a_foreign_hung_task_does_not_hide_the_modules_task() -> None:
+    """A waiting task of the module is reported even if the watchdog named another task."""
     (found,) = standing_still(ANSWER, NOBODY, MODULES, FOREIGN)
 
     assert found.module == "osq_test"

@@ -21,7 +21,7 @@ FULL = crash(
 )
 
 
-def test_the_screen_answers_every_question() -> None:
+def test_the_screen_contains_every_fact_of_the_crash() -> None:
     """The screen has function, file, line, test, stack, last lines, vmcore and commands."""
     text = "\n".join(screen(FULL))
 
@@ -46,7 +46,7 @@ def test_the_screen_answers_every_question() -> None:
     assert len(screen(FULL)) < 60
 
 
-def test_a_crash_of_which_little_is_known_says_so() -> None:
+def test_the_screen_works_without_report_test_and_memory() -> None:
     """Without report, test and memory the screen still shows what is known."""
     bare = crash(cause=Cause.QEMU, test="", function="", place="", reports=(), title="QEMU ended")
 
@@ -57,7 +57,7 @@ def test_a_crash_of_which_little_is_known_says_so() -> None:
     assert "where" not in text
 
 
-def test_the_decoded_text_has_lines_behind_its_frames() -> None:
+def test_the_decoded_text_has_file_and_line_after_frames() -> None:
     """Each resolved frame gets file and line, and the kernel's text is otherwise unchanged."""
     assert decoded(report()) == (
         "BUG: kernel NULL pointer dereference",
@@ -74,8 +74,8 @@ def test_the_mail_has_subject_source_report_and_command() -> None:
         assert wanted in text
 
 
-def test_the_files_of_a_crash(tmp_path: Path) -> None:
-    """The crash's folder has a mail, the screen, and the values as JSON."""
+def test_write_creates_the_mail_the_screen_and_json(tmp_path: Path) -> None:
+    """`write` puts the mail, the screen and the values as JSON into the crash's folder."""
     folder = tmp_path / "run-1" / "crashes" / "1"
     folder.mkdir(parents=True)
 

@@ -16,7 +16,7 @@ WANTED = Expectation(
 )
 
 
-def test_a_crash_as_announced_passes() -> None:
+def test_a_test_that_crashes_as_announced_passes() -> None:
     """A test passes when kind, function, place, module and fatality are as announced."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
@@ -27,7 +27,7 @@ def test_a_crash_as_announced_passes() -> None:
     assert loose == ()
 
 
-def test_a_crash_that_did_not_come_is_missed() -> None:
+def test_a_test_without_its_announced_crash_fails() -> None:
     """A test that announces a crash and ends well has failed."""
     ended = TestResult(name="t::one", verdict=Verdict.PASSED)
 
@@ -49,7 +49,7 @@ def test_a_crash_that_did_not_come_is_missed() -> None:
         ({"cause": Cause.REPORT, "reports": (report(fatal=False),)}, "fatal is False"),
     ],
 )
-def test_each_wrong_name_is_a_failure(fields: dict[str, Any], word: str) -> None:
+def test_each_value_that_differs_is_a_failure(fields: dict[str, Any], word: str) -> None:
     """Each value that differs is reported with the announced and the found value."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
@@ -60,8 +60,8 @@ def test_each_wrong_name_is_a_failure(fields: dict[str, Any], word: str) -> None
 
 
 @pytest.mark.parametrize("cause", [Cause.REPORT, Cause.PANIC])
-def test_the_end_that_another_test_made_is_not_this_ones(cause: Cause) -> None:
-    """A crash is judged against the test that caused it, even if the next test had begun."""
+def test_a_crash_is_judged_for_the_test_that_caused_it(cause: Cause) -> None:
+    """A crash is compared with the announcement of the test that caused it, not the next."""
     wanted = Expectation(kind="null-deref", fatal=False)
     first = report(test="t::one", fatal=False)
     later = report(test="t::two", fatal=True, line=first.line + 50)
@@ -76,7 +76,7 @@ def test_the_end_that_another_test_made_is_not_this_ones(cause: Cause) -> None:
         assert differences(wanted, own) == ("fatal is True, not False",)
 
 
-def test_what_was_not_announced_is_not_compared() -> None:
+def test_fields_that_were_not_announced_are_not_compared() -> None:
     """An empty field matches anything, and a place matches the end of a path."""
     assert differences(Expectation(kind="null-deref"), crash()) == ()
     longer = crash(place="kernel/os/linux/break.c:7")
@@ -93,8 +93,8 @@ def test_results_without_an_announcement_stay_unchanged() -> None:
     assert loose == (report(),)
 
 
-def test_a_skip_stays_a_skip() -> None:
-    """A test that could not be run has missed nothing."""
+def test_a_skipped_test_has_missed_no_crash() -> None:
+    """A skipped test stays skipped, although the crash that it announces did not happen."""
     skipped = TestResult(name="t::one", verdict=Verdict.SKIPPED, reason="no KASAN")
 
     ((result,), _) = judged((skipped,), (), (), {"t::one": WANTED})

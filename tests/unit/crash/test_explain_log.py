@@ -41,7 +41,7 @@ def need(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", PACKERS)
-def test_a_packed_log_says_the_same(tmp_path: Path, kind: str) -> None:
+def test_a_compressed_log_gives_the_same_reports(tmp_path: Path, kind: str) -> None:
     """A compressed log is recognized by its first bytes, not by its name."""
     need(kind)
     file = tmp_path / "console"
@@ -54,8 +54,8 @@ def test_a_packed_log_says_the_same(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
-def test_a_redirect_of_powershell_is_read(tmp_path: Path, encoding: str) -> None:
-    """UTF-16 with its mark or without, and UTF-8 with one."""
+def test_utf16_logs_of_powershell_are_read(tmp_path: Path, encoding: str) -> None:
+    """UTF-16 with or without a byte order mark, and UTF-8 with one, are decoded."""
     file = tmp_path / "console"
     file.write_bytes(NULL.read_text().replace("\n", "\r\n").encode(encoding))
 
@@ -63,7 +63,7 @@ def test_a_redirect_of_powershell_is_read(tmp_path: Path, encoding: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["gz", "xz", "zst"])
-def test_a_cut_packed_log_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_truncated_compressed_log_is_refused(tmp_path: Path, kind: str) -> None:
     """A truncated compressed log is refused, because the missing part may have a crash."""
     need(kind)
     file = tmp_path / "console"
@@ -73,7 +73,7 @@ def test_a_cut_packed_log_is_refused(tmp_path: Path, kind: str) -> None:
         explain_log.explain_file(file)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A missing log, a folder and missing symbol files are refused by name."""
     with pytest.raises(UsageError, match="nothing-here"):
         explain_log.explain_file(tmp_path / "nothing-here")
@@ -90,7 +90,7 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert explain_log.explain_file(Path("-")).count == 2
 
 
-def test_a_log_without_a_report_gives_a_sentence(tmp_path: Path) -> None:
+def test_a_log_without_a_report_exits_0_with_a_sentence(tmp_path: Path) -> None:
     """An empty log and one without a report give exit code 0 and a sentence."""
     file = tmp_path / "console"
     for text in ("", "[    0.000000] Linux version 6.1.0\n"):
@@ -104,8 +104,8 @@ def test_a_log_without_a_report_gives_a_sentence(tmp_path: Path) -> None:
         assert (data["crashes"], data["count"], data["suspects"]) == ([], 0, [])
 
 
-def test_a_crash_that_is_not_understood_is_not_nothing(tmp_path: Path) -> None:
-    """Its words are shown, with an exit code of their own."""
+def test_words_of_a_crash_without_a_report_exit_5(tmp_path: Path) -> None:
+    """A log with words of a crash but no report shows those lines, with exit code 5."""
     file = tmp_path / "console"
     file.write_text("[    0.000000] Linux\n<garbled> Kernel panic - not syncing: x\n")
 
@@ -117,14 +117,14 @@ def test_a_crash_that_is_not_understood_is_not_nothing(tmp_path: Path) -> None:
 
 
 def test_the_dialect_is_in_the_json() -> None:
-    """Part by part, from the outermost prefix to the innermost."""
+    """The JSON has the dialect of each part of the log, outermost prefix first."""
     data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 
     assert [region["dialect"] for region in data["dialects"]] == ["printk"]
 
 
-def test_the_screen_says_what_where_who_and_from_what() -> None:
-    """Title, function, module, task, stack, consequence; not what the harness planted."""
+def test_the_text_shows_function_task_stack_and_consequence() -> None:
+    """The text shows title, function, module, task, stack and consequence, and no canary."""
     text = "\n".join(log_text.to_lines(explain_log.explain_file(NULL)))
 
     assert "1. BUG: unable to handle kernel NULL pointer dereference in osq_crash_null" in text
@@ -136,8 +136,8 @@ def test_the_screen_says_what_where_who_and_from_what() -> None:
     assert "planted" not in text
 
 
-def test_json_has_what_tools_read() -> None:
-    """Kind, title, function, module, frames by name, signature, in the order of the log."""
+def test_json_has_every_value_of_each_report() -> None:
+    """The JSON has kind, title, function, module, frames and signature, in the log's order."""
     data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 
     first = data["crashes"][0]
@@ -151,7 +151,7 @@ def test_json_has_what_tools_read() -> None:
     assert first["registers"]["CR2"] == "0000000000000000"
 
 
-def test_symbols_are_joined_to_what_is_found() -> None:
+def test_decorate_is_called_for_each_report() -> None:
     """`decorate` is called once for each report, and its result is shown."""
     found = explain_log.explain_file(
         NULL, decorate=lambda report: replace(report, place="crash.c:3")

@@ -10,14 +10,14 @@ from harness.errors import GuestLost, HypervisorError
 
 @dataclass(frozen=True)
 class Line:
-    """A console line."""
+    """A console line that contains only its text."""
 
     text: str
 
 
 @dataclass
 class FakeGuest:
-    """A guest whose console answers to some ways of asking only."""
+    """A fake guest whose console answers only to some ways of asking; it records each request."""
 
     answers: frozenset[str]
     asked: list[str] = field(default_factory=list)
@@ -25,67 +25,67 @@ class FakeGuest:
     last_byte_at: float = 0.0
 
     def run_script(self, command: str, *, deadline_s: float) -> None:
-        """Receive sysrq letters over SSH."""
+        """Receive sysrq letters, as over SSH; print an answer if the guest answers over SSH."""
         self.asked.append("ssh")
         if "ssh" not in self.answers:
             raise GuestLost(f"no end in {deadline_s} of: {command}")
         self.lines.append(Line("[    1.000000] sysrq: Show Blocked State"))
 
     def hmp(self, command: str) -> None:
-        """Receive a break on the serial line."""
+        """Receive a monitor command, which sends a break on the serial line."""
         self.asked.append(command)
 
     def write(self, data: bytes) -> None:
-        """Receive a letter after a break."""
+        """Receive a letter on the serial line after a break."""
         self.asked.append(data.decode())
         if "serial" in self.answers:
             self.lines.append(Line("[    1.000000] sysrq: Show Blocked State"))
 
     def inject_nmi(self) -> None:
-        """Receive an NMI."""
+        """Receive a non-maskable interrupt."""
         self.asked.append("nmi")
         if "nmi" not in self.answers:
             raise HypervisorError("no NMI")
         self.lines.append(Line("[    1.000000] Kernel panic - not syncing: NMI: Not continuing"))
 
     def lines_since(self, index: int) -> tuple[Line, ...]:
-        """Return the console's lines."""
+        """Return the console's lines from an index on."""
         return tuple(self.lines[index:])
 
     def wait_for(self, fits: Any, *, deadline_s: float, since: int) -> None:
-        """Return the first line that matches; no line comes later."""
+        """Raise GuestLost unless a line from `since` on matches; no line is added later."""
         if not any(fits(line.text) for line in self.lines[since:]):
             raise GuestLost(f"nothing in {deadline_s}")
 
     def deadline(self, seconds: float) -> float:
-        """Return the deadline unchanged."""
+        """Return the time limit unchanged."""
         return seconds
 
     @property
     def guest(self) -> "FakeGuest":
-        """The SSH connection."""
+        """The fake guest itself, which also stands for its SSH connection."""
         return self
 
     domain = console = guest
 
 
 def asked(*answers: str, spins: bool = False) -> tuple[str, list[str], FakeGuest]:
-    """Return the way in which a guest answered, what it was asked, and the guest."""
+    """Return the way in which a guest answered, the requests that it got, and the guest."""
     fake = FakeGuest(frozenset(answers))
     found = interrogate(cast("Any", fake), spins=spins)
     assert all(line != "before" for line in found.lines)
     return found.way, fake.asked, fake
 
 
-def test_a_guest_whose_user_space_is_well_is_asked_there() -> None:
-    """A guest that answers over SSH is not asked in a harsher way."""
+def test_a_guest_that_answers_ssh_is_asked_over_ssh_only() -> None:
+    """When the guest answers over SSH, neither the serial line nor an NMI is used."""
     way, steps, _ = asked("ssh", "serial", "nmi")
 
     assert way == "ssh"
     assert steps == ["ssh"]
 
 
-def test_a_deaf_user_space_is_asked_over_the_serial_line() -> None:
+def test_a_guest_without_ssh_is_asked_over_the_serial_line() -> None:
     """Without an answer over SSH each letter goes over the serial line after its own break."""
     way, steps, _ = asked("serial", "nmi")
 
@@ -99,7 +99,7 @@ def test_a_deaf_user_space_is_asked_over_the_serial_line() -> None:
     ]
 
 
-def test_a_kernel_with_interrupts_off_gets_an_nmi() -> None:
+def test_a_guest_that_answers_nothing_else_gets_an_nmi() -> None:
     """The NMI is the last way, after both others."""
     way, steps, _ = asked("nmi")
 
@@ -117,7 +117,7 @@ def test_a_guest_without_any_answer_is_no_error() -> None:
     assert len(fake.lines) == 1
 
 
-def test_a_kernel_that_told_of_its_cpu_is_asked_for_the_others_only() -> None:
+def test_a_reported_spinning_cpu_skips_ssh_and_the_nmi() -> None:
     """After a report of a spinning CPU only the serial line is used."""
     way, steps, _ = asked("ssh", "serial", "nmi", spins=True)
     silent, tried, _ = asked("ssh", "nmi", spins=True)

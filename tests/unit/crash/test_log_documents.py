@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""log_documents: what a log reports, as Markdown, JUnit XML and SARIF."""
+"""Tests of log_documents: the reports of a log as Markdown, JUnit XML and SARIF."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ ODD = ExplainedLog(
 
 
 def test_markdown_is_a_bug_report() -> None:
-    """The title to search for, the facts, and the kernel's words in a fence."""
+    """The Markdown has the title as heading, the facts, and the kernel's text in a fence."""
     text = to_markdown([CRASHED])
 
     assert text.startswith(
@@ -31,16 +31,16 @@ def test_markdown_is_a_bug_report() -> None:
     assert text.count("```") == 4
 
 
-def test_a_fence_is_longer_than_what_it_holds() -> None:
-    """A report with backticks does not end it."""
+def test_a_fence_is_longer_than_backticks_in_the_text() -> None:
+    """The fence around a report's text is longer than any backticks in the text."""
     first = replace(CRASHED.explained.reports[0], text=("BUG: ```", "x"))
     log = replace(CRASHED, explained=replace(CRASHED.explained, reports=(first,)))
 
     assert "````\nBUG: ```\nx\n````" in to_markdown([log])
 
 
-def test_junit_counts_findings_as_failures() -> None:
-    """A suite a log; a clean log has a case that passed, an odd one an error."""
+def test_junit_counts_reports_as_failures() -> None:
+    """In JUnit XML a report is a failure, a clean log passes, a crash's words are an error."""
     suites = ET.fromstring(to_junit([CRASHED, CLEAN, ODD]))  # noqa: S314 -- our own text
 
     counts = [(one.get("tests"), one.get("failures"), one.get("errors")) for one in suites]
@@ -51,8 +51,8 @@ def test_junit_counts_findings_as_failures() -> None:
     assert suites[2][0][0].text == "5: Oops? & <"
 
 
-def test_sarif_has_a_result_a_finding() -> None:
-    """With line, signature and function; what follows from another is a note."""
+def test_sarif_has_a_result_for_each_report() -> None:
+    """Each SARIF result has line, signature and function; a consequence has the level 'note'."""
     run = json.loads(to_sarif([CRASHED, CLEAN]))["runs"][0]
 
     first, second = run["results"]

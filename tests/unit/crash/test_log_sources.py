@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""log_sources: a folder of crashes gives its logs, and the parts of one dump as one."""
+"""Tests of log_sources: files and folders of crash logs give the right list of logs."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ NULL = Path(__file__).resolve().parents[2] / "data" / "panic" / "null.log"
 
 
 def test_a_file_is_a_log_whatever_its_name() -> None:
-    """Also standard input, and one that is not there: reading it says so."""
+    """A file of any name, a missing file and '-' for standard input are each one log."""
     assert sources(["-", "vmcore", "x/y"]) == (
         Source(name="-", files=(Path("-"),)),
         Source(name="vmcore", files=(Path("vmcore"),)),
@@ -21,8 +21,8 @@ def test_a_file_is_a_log_whatever_its_name() -> None:
     )
 
 
-def test_the_parts_of_a_dump_are_put_together(tmp_path: Path) -> None:
-    """Pstore keeps the last lines in part 1; the file names do not say the order."""
+def test_the_parts_of_a_pstore_dump_are_joined(tmp_path: Path) -> None:
+    """The parts of one pstore dump become one log, in the order of the part numbers inside."""
     lines = NULL.read_text().splitlines(keepends=True)
     parts = ["".join(lines[:30]), "".join(lines[30:60]), "".join(lines[60:])]
     for number, part in enumerate(parts):
@@ -39,7 +39,7 @@ def test_the_parts_of_a_dump_are_put_together(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_crashes_gives_its_logs(tmp_path: Path) -> None:
-    """The text beside a memory image, and what apport wrote; the image itself is no log."""
+    """The text logs of kdump-tools and apport in a folder are found; the memory image is not."""
     crash = tmp_path / "202611250939"
     crash.mkdir()
     for name in ("vmcore", "vmcore-dmesg.txt", "dmesg.202611250939", "dump.202611250939"):
@@ -52,7 +52,7 @@ def test_a_folder_of_crashes_gives_its_logs(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_log_is_refused(tmp_path: Path) -> None:
-    """By its name, with what would be one."""
+    """A folder with a memory image but no log raises UsageError."""
     (tmp_path / "vmcore").write_text("x")
 
     with pytest.raises(UsageError, match="holds no log"):

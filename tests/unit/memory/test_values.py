@@ -79,7 +79,7 @@ def test_parse_registers_returns_each_complete_cpu() -> None:
     assert parse_registers("no registers at all") == {}
 
 
-def test_lines_of_a_view() -> None:
+def test_lines_contain_every_part_of_a_view() -> None:
     """The lines name the dead CPU, variables, deadlock, lock, holder, module and problems."""
     frame = MemoryFrame(
         function="toy_write", module="toy", place="toy.c:5", variables={"count": "(size_t)3"}

@@ -86,7 +86,7 @@ def test_too_little_room_is_refused_before_the_dump(
 
 
 def test_room_at_the_exact_limit_is_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one MiB more than is too little, the guest is dumped."""
+    """When the disk has one MiB more than the amount that is refused, the guest is dumped."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 1216 * MIB))
 
     assert take(folder, expected_bytes=768 * MIB).file.is_file()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.consequence: what follows from an earlier report points to it, and nothing else does."""
+"""Tests of causes: a report points to the earlier report that explains it, and to no other."""
 
 from dataclasses import replace
 
@@ -83,7 +83,7 @@ UNRELATED = {
 
 @pytest.mark.parametrize(("earlier", "later"), FOLLOWING.values(), ids=FOLLOWING)
 def test_a_consequence_points_to_its_cause(earlier: KernelReport, later: KernelReport) -> None:
-    """By what the panic says, by task, by CPU, or by what a death leaves behind."""
+    """A report points to the earlier report whose task, CPU, lock or panic reason explains it."""
     first, second = related((later, earlier))
 
     assert (first.line, first.follows) == (earlier.line, None)
@@ -91,23 +91,23 @@ def test_a_consequence_points_to_its_cause(earlier: KernelReport, later: KernelR
 
 
 @pytest.mark.parametrize(("earlier", "later"), UNRELATED.values(), ids=UNRELATED)
-def test_a_finding_of_its_own_points_to_nothing(
+def test_an_unrelated_report_points_to_no_cause(
     earlier: KernelReport, later: KernelReport
 ) -> None:
-    """Coming later is no reason."""
+    """A later report that the earlier one does not explain points to nothing."""
     assert [one.follows for one in related((earlier, later))] == [None, None]
 
 
 def test_nothing_follows_from_a_report_of_another_boot() -> None:
-    """What died in one boot is not what the next one panics of."""
+    """A panic does not point to an oops of an earlier boot."""
     panic = report("panic", 9, text=PANIC + "Fatal exception")
 
     assert related((OOPS, panic))[1].follows == OOPS.line
     assert related((OOPS, replace(panic, boot=1)))[1].follows is None
 
 
-def test_the_nearest_cause_is_taken() -> None:
-    """Of two that explain it the later one, and what is long past is forgotten."""
+def test_the_nearest_of_several_causes_is_taken() -> None:
+    """Of two reports that explain a panic the later one is taken; one 100 reports back is not."""
     dead = (report("null-deref", 1, pid=1), report("null-deref", 2, pid=2))
     panic = report("panic", 200, text=PANIC + "Fatal exception")
     between = [report("warning", line + 10) for line in range(100)]
@@ -133,20 +133,21 @@ def test_the_nearest_cause_is_taken() -> None:
         ("warning", "WARNING: CPU: 0 PID: 1 at a.c:28 f+0x1/0x2", 1, False),
     ],
 )
-def test_a_header_that_goes_on_begins_nothing(
+def test_goes_on_recognizes_headers_that_continue_a_report(
     kind: str,
     line: str,
     lines: int,
     expected: bool,  # noqa: FBT001
 ) -> None:
-    """Second lines, preludes, and a panic that ends what is open."""
+    """`goes_on` returns whether a header only continues the open report of the given kind."""
     hit = headers.match(line)
 
     assert hit is not None
     assert goes_on(kind, hit, lines) is expected
 
 
-# Of a run's console: CPU 0 spins since 28 s, khugepaged hangs since 33 s, and is heard first.
+# From a run's console: CPU 0 spins since 28 s. khugepaged hangs since 33 s, and its watchdog
+# reports first.
 WATCHED = (
     "[   37.037710] INFO: task khugepaged:36 blocked for more than 4 seconds.",
     "[   37.039000] Call Trace:",
@@ -160,7 +161,7 @@ WATCHED = (
 
 
 def test_a_hung_task_points_to_the_lockup_that_began_before() -> None:
-    """Though it was heard first: its watchdog has less patience."""
+    """A hung task points to a lockup that began earlier, even if the hang was reported earlier."""
     hung, lockup = scan(WATCHED)
 
     assert (hung.kind, lockup.kind) == ("hung-task", "soft-lockup")
@@ -178,8 +179,8 @@ def test_a_hung_task_points_to_the_lockup_that_began_before() -> None:
         ("  38.517235] watchdog", "  38.517235] nothing"),
     ],
 )
-def test_a_hung_task_that_hung_before_is_a_finding_of_its_own(old: str, new: str) -> None:
-    """Began later, was blocked for longer, is the same task, another clock's time, no lockup."""
+def test_a_hung_task_does_not_point_to_an_unrelated_lockup(old: str, new: str) -> None:
+    """A hung task points to no lockup that began later or that its own task caused."""
     hung, *_ = scan(line.replace(old, new) for line in WATCHED)
 
     assert hung.kind == "hung-task"
@@ -187,8 +188,8 @@ def test_a_hung_task_that_hung_before_is_a_finding_of_its_own(old: str, new: str
 
 
 @pytest.mark.parametrize("begins", ["Linux version 6.1.0", "harness-test-begin another"])
-def test_nothing_follows_from_what_was_before_a_boot(begins: str) -> None:
-    """A log that holds several boots, or several guests, has a clock that begins anew."""
+def test_no_report_points_to_one_before_a_boot(begins: str) -> None:
+    """After a boot line no report points to one before it, because the clock has restarted."""
     between = f"[    5.000000] {begins}"
     hung, lockup = scan((*WATCHED[:4], between, *WATCHED[4:]))
     dead = "[   37.000000] BUG: kernel NULL pointer dereference, address: 0000000000000008"
@@ -199,8 +200,8 @@ def test_nothing_follows_from_what_was_before_a_boot(begins: str) -> None:
     assert panic.follows is None
 
 
-def test_no_report_explains_itself_by_onset() -> None:
-    """The lockup that follows from something is not the first trouble either."""
+def test_a_hung_task_does_not_point_to_a_secondary_lockup() -> None:
+    """A hung task does not point to a lockup that is itself the consequence of another report."""
     hung, lockup = scan(WATCHED)
     secondary = replace(lockup, follows=3)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.darwin: the panic texts of macOS, from the serial line and from its files."""
+"""Tests of darwin: panic texts of macOS, from the serial line and from panic files, are parsed."""
 
 import json
 from dataclasses import replace
@@ -50,7 +50,7 @@ Panicked thread: 0xfffffe2000000000, backtrace: 0xfffffe3000000000, tid: 1234
 
 
 def test_a_panic_with_symbols_names_function_and_kext() -> None:
-    """Below the trap's plumbing stands who panicked."""
+    """The guilty function is the first one below xnu's own panic and trap functions."""
     (found,) = darwin.scan(X86)
 
     assert found.title == "panic: Kernel trap type 14=page fault in osq_ring_reserve"
@@ -63,8 +63,8 @@ def test_a_panic_with_symbols_names_function_and_kext() -> None:
     )
 
 
-def test_what_a_debugger_needs_is_kept() -> None:
-    """UUID and slide of the kernel, and the kext that was loaded last."""
+def test_facts_have_uuid_slide_and_last_kext() -> None:
+    """The report's facts have the kernel's UUID and slide, and the kext that was loaded last."""
     (found,) = darwin.scan(X86)
 
     assert found.facts == {
@@ -76,7 +76,7 @@ def test_what_a_debugger_needs_is_kept() -> None:
 
 
 def test_a_bare_address_is_given_its_offset_in_the_kext() -> None:
-    """Without keepsyms=1 that is all that symbol files can start from."""
+    """A frame without a symbol has its address as name, and its kext and the offset in it."""
     (found,) = darwin.scan(X86)
 
     last = found.stacks[0].frames[-1]
@@ -87,8 +87,8 @@ def test_a_bare_address_is_given_its_offset_in_the_kext() -> None:
     )
 
 
-def test_arm64_names_task_kext_and_registers() -> None:
-    """Of a text without any symbol."""
+def test_an_arm64_panic_gives_task_kext_and_registers() -> None:
+    """An arm64 panic without symbols still gives task, process id, CPU, kext and registers."""
     (found,) = darwin.scan(ARM64)
 
     assert (found.function, found.module) == ("", "io.osquery.kernel")
@@ -106,15 +106,15 @@ def ips(panic: str) -> str:
 
 
 def test_an_ips_file_holds_the_same_panic() -> None:
-    """The string of the second JSON text is the panic as the serial line has it."""
+    """An .ips file gives the same report as the panic text on the serial line."""
     (found,) = darwin.scan(ips("\n".join(X86)).split("\n"))
 
     assert replace(found, line=0) == replace(darwin.scan(X86)[0], line=0)
 
 
 @pytest.mark.parametrize("kept", [0.95, 0.6])
-def test_a_cut_ips_file_gives_what_is_there(kept: float) -> None:
-    """The file of a machine that died while writing."""
+def test_a_cut_ips_file_still_gives_the_guilty_function(kept: float) -> None:
+    """A cut .ips file, from a machine that died while writing, still gives the guilty function."""
     whole = ips("\n".join(X86))
 
     (found,) = darwin.scan(whole[: int(len(whole) * kept)].split("\n"))
@@ -123,8 +123,8 @@ def test_a_cut_ips_file_gives_what_is_there(kept: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}\n{", "{}\n[]", '{}\n{"panicString": 3}', "hello"])
-def test_what_is_no_panic_file_is_left_as_it_is(text: str) -> None:
-    """And holds no panic."""
+def test_other_text_gives_no_panic(text: str) -> None:
+    """Text that is no panic file, such as broken JSON, gives no report and no error."""
     assert darwin.scan(text.split("\n")) == ()
 
 
@@ -173,15 +173,15 @@ Backtrace (CPU 1), Frame : Return Address
 def test_every_kind_of_backtrace_is_read(
     text: str, module: str, function: str, task: str, frames: int
 ) -> None:
-    """i386 and PowerPC, whose kexts have no UUID, and what kpdescribe makes of one: one report."""
+    """Backtraces of i386, of PowerPC and from kpdescribe each give one report with all frames."""
     (found,) = darwin.scan(text.split("\n"))
 
     assert (found.module, found.function, found.task) == (module, function, task)
     assert len(found.frames) == frames == len(darwin.places(found.text))
 
 
-def test_what_stopped_the_other_cpus_is_plumbing() -> None:
-    """A spin lock's timeout interrupts them by an NMI."""
+def test_the_nmi_that_stops_other_cpus_is_not_guilty() -> None:
+    """The NMI by which a spin lock's timeout stops other CPUs is not the guilty function."""
     text = DESCRIBED.replace(" panic (in kernel)", " spinlock_timeout_NMI (in kernel)")
 
     assert darwin.scan(text.split("\n"))[0].function == "ZN3foo3barEv"

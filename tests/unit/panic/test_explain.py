@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.explain: a report's text comes to kind, title, function, module, place and stacks."""
+"""Tests of explain: a report's text gives kind, title, function, module, place and stacks."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ Call Trace:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One report's text, and what it must come to."""
+    """The text of one report, and the values that explain must return for it."""
 
     text: str
     kind: str
@@ -188,15 +188,15 @@ CASES = {
 
 
 def explained(text: str) -> KernelReport:
-    """Return what a text comes to."""
+    """Return the report that explain makes of a text."""
     found = explain(text.splitlines())
     assert found is not None
     return found
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_each_report_is_named_and_blamed(case: Case) -> None:
-    """Kind, title, function, module and place."""
+def test_each_report_has_its_title_and_guilty_function(case: Case) -> None:
+    """Each report has the expected kind, title, guilty function, module and place."""
     found = explained(case.text)
 
     assert (found.kind, found.title, found.function, found.module, found.place) == (
@@ -208,8 +208,8 @@ def test_each_report_is_named_and_blamed(case: Case) -> None:
     )
 
 
-def test_every_field_is_filled() -> None:
-    """Task, CPU, taint and stacks, of which the report's own comes first."""
+def test_task_cpu_taint_and_stacks_are_filled() -> None:
+    """Task, CPU, taint and release are filled, and the report's own stack comes first."""
     found = explained(CASES["kasan"].text)
 
     assert (found.task, found.pid, found.cpu, found.taint) == ("sh", 42, 1, "GOE")
@@ -217,8 +217,8 @@ def test_every_field_is_filled() -> None:
     assert found.facts == {"kernel": "6.1.0"}
 
 
-def test_the_trap_is_the_first_frame_of_the_stack() -> None:
-    """The program counter, then who called; not twice where the kernel repeats it."""
+def test_the_trapping_function_is_the_first_frame() -> None:
+    """The stack begins with the program counter's function, once even if the kernel repeats it."""
     x86 = explained(CASES["oops in a helper"].text).stacks[0]
     arm64 = explained(CASES["arm64"].text).stacks[0]
 
@@ -230,13 +230,13 @@ def test_the_trap_is_the_first_frame_of_the_stack() -> None:
     ]
 
 
-def test_a_place_of_another_function_is_not_given() -> None:
-    """The line of a check is not the line of whom the check is about."""
+def test_the_place_of_a_check_is_not_given_for_its_caller() -> None:
+    """When a check reports its caller, the place of the check is not given as the caller's."""
     assert explained(CASES["list"].text).place == ""
     assert explained(CASES["refcount"].text).place == ""
 
 
 @pytest.mark.parametrize("text", ["", "hello", "WARNING: the weather changes"])
-def test_what_is_no_report_is_none(text: str) -> None:
-    """No header, or a header that needs a stack and has none."""
+def test_text_without_a_report_gives_none(text: str) -> None:
+    """A text without a header, or without the stack that its header needs, gives None."""
     assert explain(text.splitlines()) is None

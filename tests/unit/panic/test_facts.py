@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.facts: task, CPU, taint, registers and the kernel's own place, from a report's text."""
+"""Tests of facts: a report's text gives task, CPU, taint, registers, release and KASLR offset."""
 
 import pytest
 
@@ -14,7 +14,7 @@ TEXTS = {
     "CPU: 0 UID: 1000 PID: 7 Comm: a b c Not tainted 6.12.0 #1": Who(cpu=0, pid=7, task="a b c"),
     "Pid: 9, comm: old Not tainted 3.2.0 #1": Who(pid=9, task="old"),
     "Process sh (pid: 12, stack limit = 0x00000000)": Who(pid=12, task="sh"),
-    # about a task that is not the one that prints
+    # reports about a task that is not the one that prints
     "INFO: task sh:1 blocked for more than 120 seconds.\n" + CPU: Who(
         pid=1, task="sh", taint="GBOE"
     ),
@@ -67,13 +67,13 @@ Call trace:
 
 
 @pytest.mark.parametrize(("text", "expected"), TEXTS.items())
-def test_each_report_says_whom_it_is_about(text: str, expected: Who) -> None:
-    """The report's own words go before the line of the task that printed it."""
+def test_the_task_of_each_report_is_found(text: str, expected: Who) -> None:
+    """The task that a report itself names goes before the task in the 'CPU:' line."""
     assert who(text.splitlines()) == expected
 
 
-def test_the_registers_are_those_of_the_trap() -> None:
-    """The kernel's, not those that user space had."""
+def test_x86_registers_are_those_of_the_trap() -> None:
+    """The registers of an x86 report are those of the kernel at the trap, not of user space."""
     found = registers(X86)
 
     assert found["RAX"] == "0000000000000001"
@@ -84,7 +84,7 @@ def test_the_registers_are_those_of_the_trap() -> None:
 
 
 def test_the_registers_of_arm64_are_read() -> None:
-    """Numbers, and sp."""
+    """The numbered registers and sp are read from an arm64 report."""
     found = registers(ARM64)
 
     assert found["x0"] == "dead000000000100"
@@ -93,12 +93,12 @@ def test_the_registers_of_arm64_are_read() -> None:
 
 
 def test_a_report_without_a_trap_has_no_registers() -> None:
-    """User space's registers at the end of a stack are not the report's."""
+    """A report without a trap has no registers, though user space's follow its stack."""
     assert registers(["BUG: KASAN: x in f", "Call Trace:", " f+0x1/0x2", *X86[7:]]) == {}
 
 
-def test_the_kernel_says_its_release_and_how_far_it_was_moved() -> None:
-    """What a debugger needs beside the addresses."""
+def test_release_and_kaslr_offset_are_read() -> None:
+    """The kernel's release and KASLR offset are returned where the text has them."""
     text = ["BUG: x", CPU, "Kernel Offset: 0x2e000000 from 0xffffffff81000000"]
 
     assert about_kernel(text) == {"kernel": "6.1.0-56-cloud-amd64", "kernel-offset": "0x2e000000"}

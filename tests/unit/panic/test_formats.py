@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic: small reports in formats of other kernels, ages and architectures, and what they say.
+"""Tests of panic with short reports in the formats of other kernels, ages and architectures.
 
-Each is one format, reduced to the lines that matter, with names of ours.
+Each text is one format, cut to the lines that matter, with invented names.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ Call trace:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One report, and what it comes to."""
+    """The text of one report, and the values that must be read from it."""
 
     text: str
     kind: str
@@ -218,13 +218,13 @@ CASES = {
 
 
 def reports(text: str) -> list[KernelReport]:
-    """Return what a log reports."""
+    """Return the reports of a log."""
     return list(LogReader().read([text]))
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_each_format_is_read(case: Case) -> None:
-    """One report, of the right kind, and about the right function."""
+def test_each_format_gives_its_report(case: Case) -> None:
+    """Each format gives one report with the right kind, guilty function and module."""
     (found,) = reports(case.text)
 
     assert (found.kind, found.function, found.module) == (case.kind, case.function, case.module)
@@ -241,8 +241,8 @@ def test_each_format_is_read(case: Case) -> None:
         "sh: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL)",
     ],
 )
-def test_what_is_no_fault_of_the_kernel_is_no_report(text: str) -> None:
-    """User space's alignment faults, a driver's word, and an allocation without a stack."""
+def test_text_without_a_kernel_fault_gives_no_report(text: str) -> None:
+    """Faults of user space, a driver's message and an allocation without a stack give no report."""
     assert reports(text) == []
 
 
@@ -258,8 +258,8 @@ def test_what_is_no_fault_of_the_kernel_is_no_report(text: str) -> None:
         ("Tainted: P           OE K------------   3.10.0-862 #1", "3.10"),
     ],
 )
-def test_red_hats_taint_is_read(who: str, release: str) -> None:
-    """A line of dashes stands before the release, and kdump after the task."""
+def test_taint_of_red_hat_kernels_is_read(who: str, release: str) -> None:
+    """Task, taint and release are read from the 'CPU:' lines of Red Hat's kernels."""
     header = "WARNING: CPU: 21 PID: 5 at osq.c:45 osq_read+0x1/0x2 [osq]"
 
     (found,) = reports(f"{header}\nCPU: 21 PID: 5 Comm: foo {who}")
@@ -268,8 +268,8 @@ def test_red_hats_taint_is_read(who: str, release: str) -> None:
     assert found.facts["kernel"].startswith(release)
 
 
-def test_a_device_that_stays_is_one_report_with_a_count() -> None:
-    """Every ten seconds the kernel says so again."""
+def test_repeated_refleak_messages_are_one_report_with_a_count() -> None:
+    """The kernel's repeated message about one network device is one report with a count."""
     line = "[{}0.000001] unregister_netdevice: waiting for lo to become free. Usage count = 1"
 
     (found,) = reports("\n".join(line.format(number) for number in (1, 2, 3)))
@@ -277,8 +277,8 @@ def test_a_device_that_stays_is_one_report_with_a_count() -> None:
     assert (found.kind, found.facts["count"]) == ("refleak", "3")
 
 
-def test_a_watchdogs_panic_after_its_report_follows_from_it() -> None:
-    """It is no second hang."""
+def test_a_watchdogs_panic_has_the_kind_of_its_lockup() -> None:
+    """A watchdog's panic after its lockup report has the lockup's kind."""
     lockup = "[   22.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:79]"
     panic = "[   22.100000] Kernel panic - not syncing: softlockup: hung tasks"
     text = f"{lockup}\n[   22.000001] ---[ end trace 0 ]---\n{panic}"
@@ -334,7 +334,7 @@ REGISTERS = {
 
 @pytest.mark.parametrize("machine", REGISTERS)
 def test_the_registers_of_each_architecture_are_read(machine: str) -> None:
-    """By the names that the kernel prints."""
+    """The registers of each architecture are read by the names that the kernel prints."""
     text, some = REGISTERS[machine]
 
     (found,) = reports(f"{NULL}\n{text}")

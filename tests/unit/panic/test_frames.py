@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.frames: a line of a stack is a frame on every architecture, and stacks have owners."""
+"""Tests of frames: stack lines of every architecture are parsed, and each stack has its owner."""
 
 import pytest
 
@@ -27,7 +27,7 @@ FRAMES = {
     "  <IRQ>  [<ffffffff81234567>] f+0x10/0x20": Frame(function=F, offset=16, size=32),
     # arm64 with the unwinder's remark
     " f+0x10/0x20 (P)": Frame(function=F, offset=16, size=32),
-    # arm, as it was and as it is
+    # arm, in its old and its new format
     "[<c0112233>] (f) from [<c0445566>] (g+0x14/0x30)": Frame(function=F),
     "[<c0112233>] (f [osq]) from [<c0445566>] (g+0x14/0x30)": Frame(function=F, module="osq"),
     " f from g+0x14/0x30": Frame(function=F),
@@ -109,27 +109,27 @@ Call Trace:
 
 
 @pytest.mark.parametrize(("line", "frame"), FRAMES.items())
-def test_each_format_is_a_frame(line: str, frame: Frame) -> None:
-    """Function, offset, size, module, place and what is unsure."""
+def test_each_format_of_a_stack_line_is_parsed(line: str, frame: Frame) -> None:
+    """Function, offset, size, module, place and reliability are read from each format."""
     assert parse_frame(line) == frame
 
 
 @pytest.mark.parametrize("line", NO_FRAMES)
-def test_what_is_no_frame_is_none(line: str) -> None:
-    """Registers, locks, headings and user space's addresses."""
+def test_other_lines_are_no_frames(line: str) -> None:
+    """Registers, locks, headings and addresses of user space are not parsed as frames."""
     assert parse_frame(line) is None
 
 
 @pytest.mark.parametrize(("line", "function"), POINTERS.items())
-def test_each_program_counter_is_read(line: str, function: str | None) -> None:
-    """The kernel's own, not user space's and not the link register."""
+def test_the_kernels_program_counter_is_read(line: str, function: str | None) -> None:
+    """The kernel's program counter is read; user space's and the link register are not."""
     frame = parse_where(line)
 
     assert (frame.function if frame is not None else None) == function
 
 
-def test_stacks_have_their_owners() -> None:
-    """The report's own has no name, the allocation's and the free's have the kernel's words."""
+def test_each_stack_is_named_by_its_heading() -> None:
+    """The report's own stack has no name; others have the kernel's heading as their name."""
     traces = read(KASAN)
 
     assert [stack.name for stack in traces.stacks] == [
@@ -141,8 +141,8 @@ def test_stacks_have_their_owners() -> None:
     assert traces.pointer == ()
 
 
-def test_other_cpus_and_threads_are_not_the_stalled_one() -> None:
-    """The grace-period thread and the second CPU are named; the first CPU is the report's own."""
+def test_the_stalled_cpus_stack_is_the_reports_own() -> None:
+    """In a stall report the stalled CPU's stack is the report's own; others are named."""
     traces = read(STALL)
 
     assert [(stack.name, stack.frames[-1].function) for stack in traces.stacks] == [
@@ -154,8 +154,8 @@ def test_other_cpus_and_threads_are_not_the_stalled_one() -> None:
     assert [frame.function for frame in where(STALL)] == ["f", "h"]
 
 
-def test_a_chain_of_locks_is_one_stack_each() -> None:
-    """The chains of lockdep come before the stack of the one who is reported."""
+def test_each_chain_of_locks_is_a_stack() -> None:
+    """Each chain of a lockdep report is a named stack of its own, before the reporter's stack."""
     text = """WARNING: possible circular locking dependency detected
 sh/12 is trying to acquire lock:
 ffff888012345678 (&a){+.+.}-{3:3}, at: f+0x10/0x20
@@ -180,8 +180,8 @@ Call Trace:
     ]
 
 
-def test_frames_are_limited() -> None:
-    """A stack that never ends is cut."""
+def test_the_number_of_frames_is_limited() -> None:
+    """A stack of 5000 frames is cut to 400."""
     text = ["BUG: x", *(f" f{number}+0x1/0x2" for number in range(5000))]
 
     assert len(read(text).own) == 400

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.function_lists: what a line of functions.txt matches, and that the file is in order."""
+"""Tests of function_lists: patterns of functions.txt match as described; the file is in order."""
 
 import re
 from collections import Counter
@@ -30,38 +30,40 @@ VARIANTS = frozenset({"noprof", "node"})
         ("call_*irq*", "call_irq_x call_on_irq", "call_ir irq"),
     ],
 )
-def test_a_line_matches_what_its_form_says(pattern: str, inside: str, outside: str) -> None:
-    """Exact names with their variants, beginnings, ends and what is between."""
+def test_each_pattern_matches_the_names_it_describes(
+    pattern: str, inside: str, outside: str
+) -> None:
+    """Each form of pattern matches exactly the names that functions.txt promises for it."""
     names = FunctionList(iter([pattern]), VARIANTS)
 
     assert [name for name in inside.split() if not names.holds(name)] == []
     assert [name for name in outside.split() if names.holds(name)] == []
 
 
-def test_an_exception_wins() -> None:
-    """Whatever other line a name matches."""
+def test_an_excluding_pattern_overrides_others() -> None:
+    """A name that a '!' pattern excludes is not in the list, whatever else matches it."""
     names = FunctionList(iter(["rcu_*", "!rcu_core*"]), VARIANTS)
 
     assert names.holds("rcu_read_lock")
     assert not names.holds("rcu_core_si")
 
 
-def test_an_architectures_variant_is_the_function() -> None:
-    """arch_, native_ and pv_ before a name change nothing."""
+def test_an_architectures_prefix_is_ignored() -> None:
+    """A listed function is also found with the prefix arch_, and not with another prefix."""
     names = FunctionList(iter(["test_bit"]), VARIANTS)
 
     assert names.holds("arch_test_bit")
     assert not names.holds("my_test_bit")
 
 
-def test_a_section_that_is_not_there_is_an_error() -> None:
-    """A mistyped name is not an empty list."""
+def test_a_missing_section_raises_key_error() -> None:
+    """The name of a missing section raises KeyError instead of giving an empty list."""
     with pytest.raises(KeyError):
         functions("servings")
 
 
-def test_every_group_gives_its_reason() -> None:
-    """A comment follows each heading, and every other line is one pattern."""
+def test_every_section_has_a_comment() -> None:
+    """In functions.txt a comment follows each heading, and each other line is one pattern."""
     lines = FILE.read_text().splitlines()
     headings = [number for number, line in enumerate(lines) if line.startswith("[")]
     body = lines[headings[1] :]
@@ -76,8 +78,8 @@ def test_every_group_gives_its_reason() -> None:
 FORM = re.compile(r"[=!]?\*?\w+(?:\*\w*)?\*?")
 
 
-def test_no_line_is_written_twice_in_a_section() -> None:
-    """A name has one place."""
+def test_no_section_has_a_pattern_twice() -> None:
+    """No section of functions.txt contains the same pattern twice."""
     sections = function_lists._sections()
 
     twice = [

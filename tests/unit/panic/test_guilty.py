@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.guilty: who serves others is passed over, who does the work is named."""
+"""Tests of guilty: service functions are passed over when the guilty function is chosen."""
 
 import re
 
@@ -46,19 +46,19 @@ rtw_alloc_network mydrv_die writeback_sb_inodes get_user_pages iterate_fd osq_cr
 
 
 @pytest.mark.parametrize("name", re.findall(r"\w+", SERVING))
-def test_who_serves_is_passed_over(name: str) -> None:
-    """Each group of the table, by names of the kernel's own."""
+def test_service_functions_are_recognized(name: str) -> None:
+    """`serves` returns True for functions of each group in functions.txt."""
     assert serves(name)
 
 
 @pytest.mark.parametrize("name", re.findall(r"\w+", WORKING))
-def test_who_works_is_named(name: str) -> None:
-    """What only begins or ends like a serving name, and the driver's own functions."""
+def test_other_functions_are_no_service_functions(name: str) -> None:
+    """`serves` returns False for a driver's functions and for names that resemble a service's."""
     assert not serves(name)
 
 
-def test_the_compilers_suffixes_are_no_part_of_a_name() -> None:
-    """Clones and cold halves are the function itself."""
+def test_bare_removes_the_compilers_suffixes() -> None:
+    """`bare` removes the compiler's suffixes, such as '.part.0' and '.cold', and no others."""
     assert bare("f.part.0.isra.3") == "f"
     assert bare("f.cold") == "f"
     assert bare("f.llvm.1234") == "f"
@@ -67,17 +67,17 @@ def test_the_compilers_suffixes_are_no_part_of_a_name() -> None:
 
 
 def frames(*names: str) -> list[Frame]:
-    """Return reliable frames; a name with ? in front is unsure."""
+    """Return reliable frames; a leading ? makes a frame unreliable."""
     return [Frame(function=name.lstrip("?"), reliable=not name.startswith("?")) for name in names]
 
 
 def named(frame: Frame | None) -> str:
-    """Return a frame's function, "" for none."""
+    """Return a frame's function, or "" for None."""
     return frame.function if frame is not None else ""
 
 
-def test_the_innermost_that_does_not_serve_is_chosen() -> None:
-    """Unsure frames are never named, and nothing is named where all serve."""
+def test_choose_returns_the_innermost_guilty_frame() -> None:
+    """`choose` returns the innermost reliable frame that is no service function, or None."""
     assert named(choose(frames("memcpy", "?left_over", "osq_ring_reserve", "osq_ioctl"))) == (
         "osq_ring_reserve"
     )
@@ -85,8 +85,8 @@ def test_the_innermost_that_does_not_serve_is_chosen() -> None:
     assert choose([]) is None
 
 
-def test_of_a_leak_the_one_who_asked_is_chosen() -> None:
-    """Whatever allocates on its behalf is passed over."""
+def test_choose_leaker_returns_the_caller_of_the_allocator() -> None:
+    """`choose_leaker` passes over allocation functions and returns their caller."""
     stack = frames("kmem_cache_alloc", "alloc_inode", "new_inode_pseudo", "osq_device_open")
 
     assert named(choose_leaker(stack)) == "osq_device_open"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.hangs: who waits is named for a sleeping task, what was begun for a busy CPU."""
+"""Tests of hangs: a sleeping task is named by its wait, a spinning CPU by its operation."""
 
 import pytest
 
@@ -17,18 +17,18 @@ SPINNING = {
     # below a file's dispatcher
     TICK + "_copy_from_user snd_seq_write vfs_write ksys_write" + SYSCALL: "snd_seq_write",
     TICK + "vcpu_run kvm_vcpu_ioctl __se_sys_ioctl do_syscall_64": "kvm_vcpu_ioctl",
-    # below the system call's own
+    # below the system call's own dispatcher
     TICK + "d_walk do_rmdir __x64_sys_rmdir x64_sys_call do_syscall_64": "__x64_sys_rmdir",
-    # a packet, a timer, work, a netlink message
+    # a packet, a timer, a work item, a netlink message
     TICK + "ip6_input ipv6_rcv __netif_receive_skb_one_core process_backlog": "ipv6_rcv",
     TICK + "neigh_probe neigh_timer_handler call_timer_fn __run_timers": "neigh_timer_handler",
     TICK + "array_map_free bpf_map_free_deferred process_one_work": "bpf_map_free_deferred",
     TICK + "qdisc_create tc_modify_qdisc rtnetlink_rcv_msg netlink_rcv_skb": "tc_modify_qdisc",
-    # the wait for every CPU is the finding
+    # a wait for every CPU names the hang itself
     TICK + "smp_call_function_many_cond text_poke_bp_batch do_it process_one_work": (
         "smp_call_function_many_cond"
     ),
-    # no interrupt on top: the watchdog printed the interrupted registers' stack
+    # no interrupt in the stack: the watchdog printed the stack of the interrupted registers
     "osq_spin osq_work process_one_work worker_thread": "osq_work",
     # arm64, arm
     "dump_backtrace show_stack sched_show_task rcu_dump_cpu_stacks tick_sched_timer "
@@ -52,29 +52,29 @@ SLEEPING = {
 
 
 def frames(names: str) -> list[Frame]:
-    """Return reliable frames of the kernel's own."""
+    """Return reliable frames of the kernel itself."""
     return [Frame(function=name) for name in names.split()]
 
 
 def named(frame: Frame | None) -> str:
-    """Return a frame's function, "" for none."""
+    """Return a frame's function, or "" for None."""
     return frame.function if frame is not None else ""
 
 
 @pytest.mark.parametrize(("stack", "function"), SPINNING.items())
-def test_a_busy_cpu_is_named_for_what_was_begun(stack: str, function: str) -> None:
-    """The function that a dispatcher called, wherever in it the CPU was sampled."""
+def test_a_spinning_cpu_is_named_by_its_operation(stack: str, function: str) -> None:
+    """`spinner` returns the function that a dispatcher called, wherever in it the CPU was."""
     assert named(spinner(frames(stack))) == function
 
 
 @pytest.mark.parametrize(("stack", "function"), SLEEPING.items())
-def test_a_sleeping_task_is_named_for_who_waits(stack: str, function: str) -> None:
-    """The function that went into the wait, or the wait for all of the kernel."""
+def test_a_sleeping_task_is_named_by_the_waiting_function(stack: str, function: str) -> None:
+    """`sleeper` returns the function that began the wait, or a wait for the whole kernel."""
     assert named(sleeper(frames(stack))) == function
 
 
-def test_a_modules_own_function_goes_before_the_operation() -> None:
-    """Whoever looks at a module is led into it."""
+def test_a_function_of_a_module_is_preferred_to_the_operation() -> None:
+    """`spinner` returns a function of a module rather than the operation that it runs in."""
     stack = [
         *frames(TICK),
         Frame(function="osq_ring_reserve", module="osq"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.headers: every first line of a report is known by its kind, on every architecture."""
+"""Tests of headers: the first line of each kind of report is recognized."""
 
 import pytest
 
@@ -216,8 +216,8 @@ EXAMPLES = [(kind, line) for kind, lines in KINDS.items() for line in lines]
 
 
 @pytest.mark.parametrize(("kind", "line"), EXAMPLES)
-def test_each_first_line_has_its_kind(kind: str, line: str) -> None:
-    """As the kernel prints it, of whatever architecture and age."""
+def test_each_first_line_is_recognized_as_its_kind(kind: str, line: str) -> None:
+    """The first line of a report is recognized as its kind, on each architecture and release."""
     found = match(line)
 
     assert found is not None
@@ -225,16 +225,16 @@ def test_each_first_line_has_its_kind(kind: str, line: str) -> None:
 
 
 @pytest.mark.parametrize("line", NONE)
-def test_what_only_looks_like_one_is_none(line: str) -> None:
-    """The kernel's harmless words, user space's faults, and second lines."""
+def test_lines_that_resemble_headers_do_not_match(line: str) -> None:
+    """Harmless kernel messages, faults of user space and second lines match no header."""
     assert match(line) is None
 
 
-def test_every_kind_of_the_table_has_an_example() -> None:
-    """And no example is of a kind that the table does not have."""
+def test_every_kind_in_the_tables_has_an_example() -> None:
+    """Each kind in the tables has an example here, and each example's kind is in the tables."""
     assert {header.kind for header in HEADERS} == set(KINDS)
 
 
-def test_every_example_holds_a_hint() -> None:
-    """Lines without one are passed over unread."""
+def test_every_example_contains_a_word_of_hints() -> None:
+    """Each example contains a word of HINTS; the scanner skips lines without one."""
     assert [line for _, line in EXAMPLES if not any(word in line for word in HINTS)] == []

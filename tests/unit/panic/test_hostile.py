@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic: whatever a console holds, the parser stays within time and memory, and never raises."""
+"""Tests of hostile consoles: the parser never raises, and time and memory stay bounded."""
 
 import gc
 import random
@@ -22,7 +22,7 @@ from harness.panic.values import Frame
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "panic"
 RECORDED = [line for log in sorted(DATA.glob("*.log")) for line in log.read_text().splitlines()]
-# What the formats are made of, to be put together wrongly.
+# Parts of the formats, from which wrong combinations are made.
 WORDS = [
     "[    1.000000] ",
     "[    1.000000][   T12] ",
@@ -62,15 +62,15 @@ LINES = st.lists(
     ),
     max_size=60,
 )
-# 100 MB in 5 s is the promise, on a machine that does nothing else; counted in the process's own
-# time. Three times as much is allowed: another machine may be slower, and the first lines are.
+# Promised are 100 MB in 5 s on an idle machine, measured in the process's own time. The test
+# allows three times as much, because machines differ and the first lines are slower.
 SECONDS_PER_MB = 0.05 * 3
 
 
 @given(LINES)
 @settings(max_examples=300, deadline=None)
-def test_no_text_raises(lines: list[str]) -> None:
-    """Recorded lines in any order, words of the formats in any order, and any characters."""
+def test_no_text_makes_the_parser_raise(lines: list[str]) -> None:
+    """Shuffled recorded lines, mixed words of the formats and random text never raise."""
     text = "\n".join(lines)
     lines = text.split("\n")
     most = max(len(lines), text.count("\r") + 1)
@@ -84,8 +84,8 @@ def test_no_text_raises(lines: list[str]) -> None:
 
 @given(LINES)
 @settings(max_examples=100, deadline=None)
-def test_blocks_and_lines_give_the_same(lines: list[str]) -> None:
-    """What is passed over as quiet holds no report."""
+def test_blocks_and_lines_give_the_same_reports(lines: list[str]) -> None:
+    """Reading whole blocks, with quiet ones skipped, gives the same reports as reading by line."""
     flat = "\n".join(["[    0.000001] x", *lines]).split("\n")
     scanner = Scanner()
     normal = Normaliser().block("\n".join(flat)).split("\n")
@@ -97,8 +97,8 @@ def test_blocks_and_lines_give_the_same(lines: list[str]) -> None:
     assert at_once == one_by_one
 
 
-def test_a_recorded_crash_cut_anywhere_is_read() -> None:
-    """A console that ends in the middle of a line, or lost characters, gives a report or none."""
+def test_a_console_cut_anywhere_raises_no_error() -> None:
+    """A recorded console that is cut anywhere, or that lost characters, raises no error."""
     dice = random.Random(7)  # noqa: S311
     text = "\n".join(RECORDED)
     for _ in range(40):
@@ -107,7 +107,7 @@ def test_a_recorded_crash_cut_anywhere_is_read() -> None:
         scan(lost.split("\n"))
 
 
-# What a pattern may be tried on again and again, from each place in it. Some took seconds.
+# Text that a pattern may try to match again at each of its characters; some took seconds.
 AGAIN = [
     " ",
     "\t ",
@@ -132,8 +132,8 @@ AGAIN = [
 
 
 @pytest.mark.parametrize("again", AGAIN)
-def test_no_line_takes_long(again: str) -> None:
-    """More of the same costs no more than a line's beginning, wherever it stands."""
+def test_no_line_takes_long_to_parse(again: str) -> None:
+    """A line of 20,000 repeated characters is parsed within a bounded time."""
     began = time.process_time()
     for begin in ("", "BUG: ", "INFO: task ", "WARNING: possible ", "CPU: 1 PID: 1 Comm: "):
         line = begin + again * (20_000 // len(again))
@@ -145,8 +145,8 @@ def test_no_line_takes_long(again: str) -> None:
 
 
 @pytest.mark.parametrize("again", ["_", "a_", "read_", "lock_", "_" * 500 + "x"])
-def test_no_name_takes_long(again: str) -> None:
-    """Names are as long as the longest that the kernel has, and worse."""
+def test_no_function_name_takes_long_to_look_up(again: str) -> None:
+    """Function names longer than the kernel's longest are looked up within a bounded time."""
     name = (again * 512)[:2048]
     began = time.process_time()
 
@@ -156,8 +156,8 @@ def test_no_name_takes_long(again: str) -> None:
     assert time.process_time() - began < 0.5
 
 
-def test_headers_without_end_keep_the_memory_bounded() -> None:
-    """Reports that nobody keeps are not kept by the scanner either."""
+def test_reports_without_an_end_do_not_use_more_memory() -> None:
+    """After thousands of reports without an end mark, the scanner's memory has not grown."""
     scanner = Scanner()
     lines = [
         f"[    1.000000][ T{number}] BUG: unable to handle page fault for address: {number:x}"
@@ -177,8 +177,8 @@ def test_headers_without_end_keep_the_memory_bounded() -> None:
     assert grown < 200_000
 
 
-def test_a_long_console_is_read_at_speed() -> None:
-    """Heartbeats, tests, a crash each 50 kB: what a night's console is like."""
+def test_a_long_console_is_read_at_the_promised_speed() -> None:
+    """A long console with heartbeats, tests and crashes is read at the promised speed."""
     text = "\n".join(_console(crashes=60))
     size_mb = len(text) / 1e6
     began = time.process_time()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.lines: every prefix that a kernel line carries is taken off, and only a kernel line's."""
+"""Tests of lines: a kernel line's prefixes are taken off, and other programs' lines rejected."""
 
 import pytest
 
@@ -41,7 +41,7 @@ NOT_THE_KERNELS = [
 
 @pytest.mark.parametrize(("line", "context"), STAMPED.items())
 def test_each_timestamp_is_taken_off(line: str, context: str) -> None:
-    """Text and context of every format of printk, dmesg and syslog."""
+    """Every timestamp of printk, dmesg and syslog is taken off; text and context are left."""
     found = parse(line)
 
     assert found is not None
@@ -49,8 +49,8 @@ def test_each_timestamp_is_taken_off(line: str, context: str) -> None:
     assert (found.at is None) is ("] " not in line or "." not in line)
 
 
-def test_a_time_is_seconds_of_the_kernels_clock() -> None:
-    """A number that no clock reaches is none: it would be infinite in a report."""
+def test_a_timestamp_is_returned_in_seconds() -> None:
+    """A timestamp is returned in seconds; a number too large for any clock is no timestamp."""
     found = parse("[12345.678901] BUG: x")
 
     assert found is not None
@@ -59,33 +59,33 @@ def test_a_time_is_seconds_of_the_kernels_clock() -> None:
 
 
 @pytest.mark.parametrize(("line", "context"), BARE.items())
-def test_a_log_without_times_has_prefixes_too(line: str, context: str) -> None:
-    """Level, context and the date of whoever kept the log."""
+def test_prefixes_of_a_log_without_times_are_taken_off(line: str, context: str) -> None:
+    """In a log without printk's times, level, context and date are taken off as prefixes."""
     assert parse(line) is None
     assert parse(Normaliser().block(line)) == KernelLine("BUG: x", context)
 
 
 @pytest.mark.parametrize("line", NOT_THE_KERNELS)
-def test_what_others_print_is_no_kernel_line(line: str) -> None:
-    """Without a time of the kernel's, nothing is its."""
+def test_lines_of_other_programs_are_no_kernel_lines(line: str) -> None:
+    """A line without a time of the kernel is not returned as a kernel line."""
     assert parse(line) is None
 
 
-def test_two_cpus_on_one_line_are_two_lines() -> None:
-    """A line is cut before each timestamp but the first; nothing of it is lost."""
+def test_a_line_of_two_cpus_is_cut_in_two() -> None:
+    """A line is cut before each timestamp but the first, and no text is lost."""
     line = "login: [    1.000000] eth0: li[    1.000001][ T7] BUG: x"
 
     assert list(pieces(line)) == ["login: [    1.000000] eth0: li", "[    1.000001][ T7] BUG: x"]
     assert list(pieces("no time at all")) == ["no time at all"]
 
 
-def test_escapes_and_returns_are_taken_off() -> None:
-    """A console's colours and carriage returns do not hide a line."""
+def test_escapes_and_carriage_returns_are_removed() -> None:
+    """`clean` removes colour escapes and carriage returns; `kernel_text` needs a timestamp."""
     assert clean("\x1b[31m[    1.000000] BUG: x\x1b[0m\r") == "[    1.000000] BUG: x"
     assert kernel_text("[    1.000000] ") == ""
     assert kernel_text("[ OK ] Started") is None
 
 
-def test_a_line_beyond_all_reason_is_cut() -> None:
-    """Printk ends a line at 1024 characters; the rest is nobody's."""
+def test_an_extremely_long_line_is_cut() -> None:
+    """Only the start of a line of a million characters is kept, as printk prints at most 1024."""
     assert len(clean("x" * 1_000_000)) == 2048

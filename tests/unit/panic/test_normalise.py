@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.normalise: the same report comes out of every text that it was packed into."""
+"""Tests of normalise: a report is the same, whatever format its log was packed into."""
 
 import html
 import json
@@ -24,7 +24,7 @@ Backtrace (CPU 2), Frame : Return Address
          io.osquery.kernel(1.0)[C86236B2-4976-3542-80CA-74A6B8B4BA03]@0xffffff7fa1a10000->0xffffff7fa1a1ffff
 
 Process name corresponding to current thread: osqueryd"""
-# Each names what writes it. The kernel's own time may follow, or not.
+# Each key names the program that writes the prefix, with or without the kernel's own time.
 PREFIXES = [
     "2024-09-20T22:59:50.819111+02:00 host kernel: ",  # rsyslog, high precision
     "[   12.345678] host kernel: ",  # journalctl -o short-monotonic
@@ -83,17 +83,17 @@ ENDS = {"lf": "\n", "crlf": "\r\n", "crcrlf": "\r\r\n", "lfcr": "\n\r", "cr": "\
 
 
 def stamped(lines: Sequence[str]) -> list[str]:
-    """Return lines as printk writes them, a second apart."""
+    """Return lines with printk's timestamps, a second apart."""
     return [f"[{second:5d}.000000] {line}" for second, line in enumerate(lines, start=1)]
 
 
 def wrapped(lines: Sequence[str], width: int) -> list[str]:
-    """Return lines as a terminal of some width shows them."""
+    """Return lines wrapped as a terminal of the given width shows them."""
     return [line[at : at + width] for line in lines for at in range(0, len(line), width)]
 
 
 def panic_file(lines: Sequence[str], indent: int | None) -> str:
-    """Return an .ips file around a text."""
+    """Return an .ips file that contains a panic text."""
     body = {"build": "x", "panicString": "\n".join(lines), "product": "y"}
     return json.dumps({"bug_type": "210"}) + "\n" + json.dumps(body, indent=indent)
 
@@ -126,12 +126,12 @@ PACKED: dict[str, Callable[[Sequence[str]], str]] = {
 
 
 def explained(text: str) -> list[KernelReport]:
-    """Return the reports of a log, without what the harness plants."""
+    """Return the reports of a log, without the harness's canaries."""
     return [one for one in LogReader().read([text]) if one.kind != "canary"]
 
 
 def essence(report: KernelReport) -> tuple[object, ...]:
-    """Return what a report says, without where and when it was said."""
+    """Return a report's fields except its line and its time."""
     text = tuple(line.strip() for line in report.text)
     who = (report.task, report.pid, report.cpu, report.taint)
     what = (report.kind, report.title, report.function, report.module, report.place)
@@ -139,7 +139,7 @@ def essence(report: KernelReport) -> tuple[object, ...]:
 
 
 def bare_texts() -> dict[str, tuple[str, ...]]:
-    """Return the text of every report that we recorded, and one of macOS."""
+    """Return the text of every recorded report, and of one panic of macOS."""
     logs = sorted(DATA.glob("*.log"))
     reports = [(log, report) for log in logs for report in explained(log.read_text())]
     found = {f"{log.stem}-{report.line}": report.text for log, report in reports}
@@ -151,8 +151,8 @@ TEXTS = bare_texts()
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_a_prefix_changes_nothing(prefix: str, end: str) -> None:
-    """Every recorded report, with every prefix and every end of line, is the bare one."""
+def test_a_prefix_does_not_change_the_report(prefix: str, end: str) -> None:
+    """Every recorded report reads the same with every prefix and every kind of line end."""
     for name, lines in TEXTS.items():
         (bare,) = explained("\n".join(lines))
 
@@ -162,8 +162,8 @@ def test_a_prefix_changes_nothing(prefix: str, end: str) -> None:
 
 
 @pytest.mark.parametrize("how", PACKED)
-def test_what_a_log_was_packed_into_changes_nothing(how: str) -> None:
-    """JSON of collectors, HTML, an order, a width and copies."""
+def test_packing_a_log_does_not_change_the_report(how: str) -> None:
+    """A report reads the same from JSON, HTML, a reversed log, wrapped lines and doubled lines."""
     for name, lines in TEXTS.items():
         if len(lines) < 5:  # too short to show an order
             continue
@@ -188,8 +188,8 @@ def test_what_a_log_was_packed_into_changes_nothing(how: str) -> None:
         ("", "bare"),
     ],
 )
-def test_the_dialect_is_named(prefix: str, dialect: str) -> None:
-    """From the outermost prefix to the innermost."""
+def test_the_dialect_names_all_prefixes(prefix: str, dialect: str) -> None:
+    """A region's dialect names all prefixes, from the outermost to the innermost."""
     normaliser = Normaliser()
 
     normaliser.block("\n".join(prefix + line for line in TEXTS["macos"]))
@@ -198,7 +198,7 @@ def test_the_dialect_is_named(prefix: str, dialect: str) -> None:
 
 
 def test_each_part_of_a_log_has_its_dialect() -> None:
-    """A report pasted from the journal into a console's log."""
+    """When the prefix changes within a log, each part is a region with its own dialect."""
     normaliser = Normaliser()
     lines = ["[    1.000000] a", "[    2.000000] b", "Apr 15 13:58:08 host kernel: c", "d"]
 
@@ -208,8 +208,8 @@ def test_each_part_of_a_log_has_its_dialect() -> None:
     assert found == [("printk", 0, 2), ("syslog", 2, 2)]
 
 
-def test_a_line_is_found_where_it_stood() -> None:
-    """Also when lines before it were dropped, joined or turned round."""
+def test_source_line_returns_the_original_line_number() -> None:
+    """`source_line` returns the original line number after earlier doubled lines were dropped."""
     normaliser = Normaliser()
     quiet = normaliser.pass_over("[    0.000000] x\n[    0.000000] y")
     twice = normaliser.block("\n".join(f"[    {n}.000000] {c}" for n in (1, 2, 3) for c in "aa"))
@@ -226,14 +226,14 @@ def test_a_line_is_found_where_it_stood() -> None:
         '{"MESSAGE": "BUG: kernel NULL pointer dereference", "SYSLOG_IDENTIFIER": "app"}',
     ],
 )
-def test_a_programs_message_is_not_the_kernels(line: str) -> None:
-    """The tag says so, whatever the message is."""
+def test_a_programs_message_is_no_report(line: str) -> None:
+    """A line whose tag names a program gives no report, even if its message looks like one."""
     assert explained("Apr 15 13:58:08 host kernel: x\n" + line) == []
     assert explained(line) == []
 
 
 def test_a_bare_report_in_a_stamped_log_needs_a_stack() -> None:
-    """A program may print a header; a stack with offsets is the kernel's."""
+    """In a log with timestamps, a header without one counts only if a stack follows."""
     bare = ["BUG: kernel NULL pointer dereference, address: 08", "Call Trace:", " f+0x1/0x2"]
     log = ["[    0.000000] Linux version 6.1.0"]
 
@@ -241,8 +241,8 @@ def test_a_bare_report_in_a_stamped_log_needs_a_stack() -> None:
     assert [one.function for one in explained("\n".join([*log, *bare]))] == ["f"]
 
 
-def test_only_some_lines_have_a_time() -> None:
-    """A report that goes on without times is whole."""
+def test_a_report_with_one_timestamp_is_read_whole() -> None:
+    """A report of which only the first line has a time is read to its end."""
     lines = TEXTS["macos"]
     text = "[    1.000000] " + "\n".join(lines)
 
@@ -250,7 +250,7 @@ def test_only_some_lines_have_a_time() -> None:
 
 
 def test_syslogs_copy_to_the_terminals_is_dropped() -> None:
-    """It comes before the line that it copies, and out of order."""
+    """The copy of a line that syslogd sends to terminals does not make a second report."""
     wall = (
         "Message from syslogd@h at Jul  7 00:27:08 ...\n kernel:[    2.000000] Internal error: x"
     )
@@ -267,8 +267,8 @@ def test_syslogs_copy_to_the_terminals_is_dropped() -> None:
     assert len(explained(wall)) == 1
 
 
-def test_words_of_a_crash_without_a_report_are_shown() -> None:
-    """Ten lines of them, with their numbers; none when something is reported."""
+def test_words_of_a_crash_without_a_report_are_kept() -> None:
+    """The first ten lines with words of a crash are kept, unless the log has a report."""
     reader = LogReader()
     odd = "x\n" + "\n".join(f"[{n}] ??? Kernel panic - not syncing: x" for n in range(20))
     log = "[    0.000000] Linux\n" + odd

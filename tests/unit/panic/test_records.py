@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""tests/data/panic: consoles of our own crashed guests, each with what must be read from it."""
+"""Tests of the recorded consoles in tests/data/panic: each gives the expected reports."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ MOST_LINES = 200
 
 
 def found(lines: list[str]) -> list[dict[str, Any]]:
-    """Return the reports of a console as the expectations are written."""
+    """Return the reports of a console in the form in which the expectations are written."""
     reports = [report for report in scan(lines) if report.kind != "canary"]
     index = {report.line: number for number, report in enumerate(reports)}
     return [
@@ -33,20 +33,20 @@ def found(lines: list[str]) -> list[dict[str, Any]]:
 
 
 def expected(log: Path) -> list[dict[str, Any]]:
-    """Return the reports that the file beside a console tells."""
+    """Return the expected reports from the JSON file beside a console."""
     reports: list[dict[str, Any]] = json.loads(log.with_suffix(".json").read_text())["reports"]
     return reports
 
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda log: log.stem)
-def test_a_recorded_crash_is_read_as_it_was(log: Path) -> None:
-    """Kind, title, function, module, task, what was fatal and what followed, in order."""
+def test_each_recorded_console_gives_the_expected_reports(log: Path) -> None:
+    """Each recorded console gives the expected reports in order, with every compared value."""
     assert found(log.read_text().split("\n")) == expected(log)
 
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda log: log.stem)
-def test_without_its_first_report_a_console_is_another(log: Path) -> None:
-    """The comparison sees a report that is missing."""
+def test_a_console_without_its_first_report_does_not_match(log: Path) -> None:
+    """A console without its first report does not match, so the comparison can fail."""
     first = next(one for one in scan(log.read_text().split("\n")) if one.kind != "canary")
     lines = log.read_text().split("\n")
     rest = lines[: first.line] + lines[first.line + len(first.text) :]
@@ -54,8 +54,8 @@ def test_without_its_first_report_a_console_is_another(log: Path) -> None:
     assert found(rest) != expected(log)
 
 
-def test_every_console_has_its_expectation() -> None:
-    """In pairs, and short enough to be read."""
+def test_every_console_has_a_file_of_expectations() -> None:
+    """Each console has a file of expectations, and none is longer than the limit."""
     assert LOGS
     assert {log.stem for log in LOGS} == {file.stem for file in FOLDER.glob("*.json")}
     assert [log.name for log in LOGS if len(log.read_text().splitlines()) > MOST_LINES] == []

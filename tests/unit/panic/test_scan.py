@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic: what the kernel says against itself is found, and nothing else is."""
+"""Tests of scan: reports of the kernel are found in a console, and nothing else is."""
 
 import random
 
@@ -58,10 +58,10 @@ def scan(*lines: str) -> list[KernelReport]:
 @pytest.mark.parametrize(
     "prefix", ["[   12.345678] ", "[    1.000000][ T1234] ", "<3>[    1.000000][    C0] "]
 )
-def test_each_fault_is_found_behind_each_prefix(
+def test_each_fault_is_found_after_each_prefix(
     prefix: str, text: str, expected: tuple[str, str]
 ) -> None:
-    """Kind and title are right, and the line is that of the header."""
+    """Each fault after each prefix gives one report with the right kind, title and line."""
     (report,) = scan("[    1.000000] before", prefix + text, "[   13.000000] Call Trace:")
 
     assert (report.kind, report.title) == expected
@@ -69,13 +69,13 @@ def test_each_fault_is_found_behind_each_prefix(
 
 
 @pytest.mark.parametrize("line", BENIGN)
-def test_what_looks_like_a_fault_is_none(line: str) -> None:
-    """User space and the kernel's own harmless words report nothing."""
+def test_lines_that_resemble_faults_give_no_report(line: str) -> None:
+    """Lines of user space and harmless kernel messages give no report."""
     assert scan(line) == []
 
 
 def test_an_oops_that_ends_in_a_panic_is_one_fatal_report() -> None:
-    """What follows from a report belongs to it."""
+    """An oops that ends in a panic is one report, which is fatal and has all lines."""
     (report,) = scan(
         "[    1.000000] BUG: kernel NULL pointer dereference, address: 0000000000000008",
         "[    1.100000] Oops: 0002 [#1] PREEMPT SMP",
@@ -87,7 +87,7 @@ def test_an_oops_that_ends_in_a_panic_is_one_fatal_report() -> None:
 
 
 def test_two_faults_are_two_reports() -> None:
-    """A second header that follows from nothing ends the first report."""
+    """A header that does not continue the open report ends it and begins another."""
     first, second = scan(
         "[    1.000000] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2",
         "[    1.100000] UBSAN: shift-out-of-bounds in b.c:2:2",
@@ -96,8 +96,8 @@ def test_two_faults_are_two_reports() -> None:
     assert (first.kind, second.kind) == ("warning", "ubsan")
 
 
-def test_heartbeats_close_a_report_and_are_not_in_it() -> None:
-    """A report to which nothing was added between two heartbeats is given out."""
+def test_two_heartbeats_close_a_report() -> None:
+    """A report without a new line between two heartbeats is returned, without the heartbeats."""
     scanner = Scanner()
     beat = "[    2.000000] harness-heartbeat run 1"
 
@@ -107,15 +107,15 @@ def test_heartbeats_close_a_report_and_are_not_in_it() -> None:
     assert report.text == ("UBSAN: bad in b.c:2:2",)
 
 
-def test_memory_is_bounded() -> None:
-    """A report without an end is cut, not kept for ever."""
+def test_a_report_without_an_end_is_cut() -> None:
+    """A report with 5000 frames and no end is cut at 400 lines."""
     frames = (f"[    1.000000]  f{n}+0x1/0x2" for n in range(5000))
 
     assert [len(report.text) for report in scan("[    1.000000] BUG: x", *frames)] == [400]
 
 
-def test_noise_never_raises() -> None:
-    """Random bytes, and every fault cut at every place, give reports or none, but no error."""
+def test_random_and_cut_lines_never_raise() -> None:
+    """Random characters, and each fault cut at each place, raise no error."""
     noise = random.Random(1)  # noqa: S311
     for text in FAULTS:
         line = f"[    1.000000][ T9] {text}"
@@ -135,7 +135,7 @@ def test_noise_never_raises() -> None:
     ],
 )
 def test_each_marker_is_read(line: str, kind: MarkerKind, name: str, number: int) -> None:
-    """Kind, name and number of every line that the harness leaves in the log."""
+    """Kind, name and number are read from each marker line of the harness."""
     marker = parse_marker(line)
 
     assert marker is not None
@@ -150,13 +150,13 @@ def test_each_marker_is_read(line: str, kind: MarkerKind, name: str, number: int
         "[    1.000000] say harness-last-word ab",
     ],
 )
-def test_echoes_are_no_markers(line: str) -> None:
-    """Without the kernel's timestamp, without a name, or not at the start: no marker."""
+def test_malformed_markers_are_rejected(line: str) -> None:
+    """A marker without timestamp or name, or not at the start of the text, is rejected."""
     assert parse_marker(line) is None
 
 
 def test_two_cpus_that_print_at_once_are_two_reports() -> None:
-    """Where printk says who prints, each thread's lines go to its own report."""
+    """When two threads print at once, each thread's lines go to its own report."""
     first, second = scan(
         "[    1.000001][   T10] BUG: kernel NULL pointer dereference, address: 08",
         "[    1.000002][   T11] WARNING: CPU: 1 PID: 11 at b.c:1 g+0x1/0x2",
@@ -170,8 +170,8 @@ def test_two_cpus_that_print_at_once_are_two_reports() -> None:
     assert [len(report.text) for report in (first, second)] == [3, 3]
 
 
-def test_another_cpus_answer_belongs_to_the_report_that_asked() -> None:
-    """A stall is found on one CPU and made on another, whose lines have another context."""
+def test_another_cpus_backtrace_belongs_to_the_stall_report() -> None:
+    """In a stall report, another CPU's backtrace belongs to the report that requested it."""
     (report,) = scan(
         "[    1.000001][    C0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
         "[    1.000002][    C0] rcu: \t1-....: (99 ticks this GP)",
@@ -186,15 +186,15 @@ def test_another_cpus_answer_belongs_to_the_report_that_asked() -> None:
     assert len(report.text) == 6
 
 
-def test_lines_put_together_are_taken_apart() -> None:
-    """A report that begins in the middle of another CPU's line."""
+def test_a_report_within_another_cpus_line_is_found() -> None:
+    """A report that begins in the middle of another CPU's line is found."""
     (report,) = scan("[    1.000000] eth0: link[    1.000001] UBSAN: bad in b.c:2:2")
 
     assert (report.kind, report.line) == ("ubsan", 0)
 
 
-def test_what_came_before_is_kept() -> None:
-    """Five kernel lines, without the harness's own; of the same thread up to fifty."""
+def test_kernel_lines_before_a_report_are_kept() -> None:
+    """A report keeps five kernel lines before it, or fifty of its thread, without heartbeats."""
     plain = [f"[    1.000000] line {number}" for number in range(9)]
     beat = "[    2.000000] harness-heartbeat run 1"
     (bare,) = scan(*plain, beat, "user text", "[    3.000000] UBSAN: bad in b.c:2:2")
@@ -205,8 +205,8 @@ def test_what_came_before_is_kept() -> None:
     assert threaded.before == tuple(f"own {number}" for number in range(10, 60))
 
 
-def test_what_came_after_is_no_part_of_it() -> None:
-    """A report's text ends with its last line that belongs to it."""
+def test_lines_after_a_report_are_not_in_its_text() -> None:
+    """Unrelated kernel lines after a report's last frame are not in its text."""
     (report,) = scan(
         "[    1.000000] UBSAN: bad in b.c:2:2",
         "[    1.000001] Call Trace:",
@@ -219,7 +219,7 @@ def test_what_came_after_is_no_part_of_it() -> None:
 
 
 def test_a_panic_after_the_oops_ended_is_its_consequence() -> None:
-    """The oops has its end mark, the panic is the kernel's next word."""
+    """A panic after the end mark of an oops is a second report, which follows from the oops."""
     reports = scan(
         "[    1.000000] BUG: kernel NULL pointer dereference, address: 08",
         "[    1.000001] CPU: 0 PID: 7 Comm: sh Not tainted 6.1.0 #1",
@@ -233,8 +233,8 @@ def test_a_panic_after_the_oops_ended_is_its_consequence() -> None:
     assert (panic.fatal, panic.follows) == (True, oops.line)
 
 
-def test_a_log_without_times_is_all_the_kernels() -> None:
-    """And one with times is not: there a bare line is a program's, unless a stack follows."""
+def test_bare_lines_are_the_kernels_in_a_log_without_times() -> None:
+    """In a log without times, bare lines are the kernel's; otherwise a stack must follow."""
     bare = ["BUG: kernel NULL pointer dereference, address: 08", " f+0x1/0x2"]
     stamped = "[    0.000000] Linux version 6.1.0"
 
@@ -243,8 +243,8 @@ def test_a_log_without_times_is_all_the_kernels() -> None:
     assert [report.function for report in scan_log([stamped, *bare])] == ["f"]
 
 
-def test_of_too_many_reports_the_rest_is_counted() -> None:
-    """Kind and line of each; what they say costs as much as all the others."""
+def test_reports_beyond_the_limit_have_no_details() -> None:
+    """After the detailed reports, each further report has only its kind and line."""
     scanner = Scanner(detailed=1)
     lines = [
         f"[    {n}.000000] BUG: unable to handle page fault for address: 0" for n in (1, 2, 3)
@@ -261,8 +261,8 @@ def test_of_too_many_reports_the_rest_is_counted() -> None:
     ]
 
 
-def test_more_reports_at_once_than_there_can_be_are_closed() -> None:
-    """The oldest is given out, so that what is open stays bounded."""
+def test_the_number_of_open_reports_is_limited() -> None:
+    """When 50 reports are open at once, the oldest are closed, so that at most 8 stay open."""
     lines = [f"[    1.000000][ T{number}] UBSAN: bad in b.c:2:2" for number in range(50)]
     scanner = Scanner()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""panic.signature: the same crash has the same word on every run, another has another."""
+"""Tests of signature: one crash has the same signature in every run, another crash has another."""
 
 import random
 import re
@@ -46,7 +46,7 @@ def first(text: str) -> KernelReport:
 
 
 def other_run(text: str, seed: int) -> str:
-    """Return the text as another run would print it: every number that may differ does."""
+    """Return a report's text as another run would print it, with every variable number changed."""
     dice = random.Random(seed)  # noqa: S311
     text = re.sub(r"\b[0-9a-f]{16}\b", lambda _: f"{dice.getrandbits(64):016x}", text)
     text = re.sub(r"\+0x[0-9a-f]+/", lambda _: f"+{dice.randrange(1, 256):#x}/", text)
@@ -57,13 +57,13 @@ def other_run(text: str, seed: int) -> str:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("text", [OOPS, LOCKUP])
-def test_another_run_gives_the_same(text: str, seed: int) -> None:
-    """Addresses, offsets, tasks, CPUs and times are no part of it."""
+def test_another_run_gives_the_same_signature(text: str, seed: int) -> None:
+    """Other addresses, offsets, tasks, CPUs and times give the same signature."""
     assert signature(first(other_run(text, seed))) == signature(first(text))
 
 
-def test_other_lines_in_between_change_nothing() -> None:
-    """Another CPU's words inside of the report, and unsure frames, do not count."""
+def test_unrelated_lines_do_not_change_the_signature() -> None:
+    """Unrelated kernel lines and unreliable frames in a report do not change its signature."""
     noisy = OOPS.replace(
         "[   10.000009]",
         "[   10.000009] eth0: link up\n[   10.000009]  ? stale+0x1/0x2\n[   10.000009]",
@@ -72,8 +72,8 @@ def test_other_lines_in_between_change_nothing() -> None:
     assert signature(first(noisy)) == signature(first(OOPS))
 
 
-def test_the_compilers_suffixes_change_nothing() -> None:
-    """Another compiler makes other clones of the same function."""
+def test_compiler_suffixes_do_not_change_the_signature() -> None:
+    """A compiler's suffix at the guilty function's name does not change the signature."""
     cloned = OOPS.replace("osq_ring_reserve+", "osq_ring_reserve.constprop.0+")
 
     assert signature(first(cloned)) == signature(first(OOPS))
@@ -88,13 +88,13 @@ def test_the_compilers_suffixes_change_nothing() -> None:
         ("BUG: kernel NULL pointer dereference, address", "BUG: unable to handle page fault for"),
     ],
 )
-def test_another_place_gives_another(old: str, new: str) -> None:
-    """Function, way to it, module and kind each tell crashes apart."""
+def test_another_function_module_or_kind_changes_the_signature(old: str, new: str) -> None:
+    """A report with another function, caller, module or kind has another signature."""
     assert signature(first(OOPS.replace(old, new))) != signature(first(OOPS))
 
 
-def test_a_spin_is_known_wherever_it_was_sampled() -> None:
-    """Two samples of one loop are the same hang; another function's loop is not."""
+def test_two_samples_of_one_loop_have_one_signature() -> None:
+    """Two samples of one spinning loop have one signature; another loop has another."""
     inside = LOCKUP.replace("native_queued_spin_lock_slowpath", "queued_spin_lock")
     other = LOCKUP.replace("osq_ring_reserve", "osq_ring_reset")
 
@@ -117,13 +117,13 @@ ARM64 = """\
 """
 
 
-def test_one_bug_on_two_architectures_is_one() -> None:
-    """Other entries, another compiler's inlining, another kernel."""
+def test_one_fault_on_two_architectures_has_one_signature() -> None:
+    """The same fault on x86 and arm64, with other inlining, has one signature."""
     assert signature(first(ARM64)) == signature(first(OOPS))
 
 
-def test_a_bad_pointer_is_one_bug_whatever_its_address() -> None:
-    """A page fault on one architecture is a general protection fault on another."""
+def test_page_and_protection_faults_have_one_signature() -> None:
+    """A page fault and a general protection fault at one place have the same signature."""
     fault = OOPS.replace(
         "kernel NULL pointer dereference, address", "unable to handle page fault for"
     )
@@ -132,8 +132,8 @@ def test_a_bad_pointer_is_one_bug_whatever_its_address() -> None:
     assert signature(first(fault)) == signature(first(protection))
 
 
-def test_two_hangs_behind_one_dispatcher_are_two() -> None:
-    """Both are named for the operation; what it called tells them apart."""
+def test_two_hangs_in_one_operation_have_two_signatures() -> None:
+    """Two hangs in one operation differ in signature by the function that it called."""
     builtin = LOCKUP.replace(" [osq]", "").replace("osq_ioctl", "drm_ioctl")
     other = builtin.replace("osq_ring_reserve", "drm_mode_setcrtc")
 
@@ -141,15 +141,15 @@ def test_two_hangs_behind_one_dispatcher_are_two() -> None:
     assert signature(first(builtin)) != signature(first(other))
 
 
-def test_two_bugs_behind_one_ioctl_are_two() -> None:
-    """The guilty function is part of it, whatever leads to it."""
+def test_two_faults_in_one_ioctl_have_two_signatures() -> None:
+    """Two faults in one ioctl have different signatures, because the guilty functions differ."""
     other = OOPS.replace("osq_ring_reserve", "osq_ring_commit")
 
     assert signature(first(other)) != signature(first(OOPS))
 
 
-def test_it_is_short_and_of_any_report() -> None:
-    """12 hex digits, also where the text named nothing."""
+def test_any_report_has_a_signature_of_12_digits() -> None:
+    """A signature has 12 hex digits, even for a report without function and stack."""
     bare = KernelReport(kind="panic", title="kernel panic: \udcff", line=0, text=("x",))
 
     assert re.fullmatch(r"[0-9a-f]{12}", signature(bare))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""standstill: of many tasks that a hanging kernel shows, the one in the module is named."""
+"""Tests of task_dump.blocked: of all tasks of a hanging kernel, the one in the module is named."""
 
 from harness.panic.task_dump import blocked
 
@@ -33,7 +33,7 @@ OURS = """
 
 
 def test_the_task_in_the_module_is_named() -> None:
-    """A worker that waits for a disk was blocked first, and has nothing to do with it."""
+    """The report names the task in the module, not the worker that waits for a disk before it."""
     found = blocked(OURS, ("osq", "osq_test"))
 
     assert found is not None
@@ -44,8 +44,8 @@ def test_the_task_in_the_module_is_named() -> None:
     assert found.title == "task hangs in osq_crash_deadlock"
 
 
-def test_the_named_stack_comes_first_and_the_others_keep_their_names() -> None:
-    """Whoever reads the report sees the guilty stack, and who else waits."""
+def test_the_guilty_stack_comes_first() -> None:
+    """The guilty task's stack comes first; the other tasks' stacks keep their names."""
     found = blocked(OURS, ("osq_test",))
 
     assert found is not None
@@ -55,8 +55,8 @@ def test_the_named_stack_comes_first_and_the_others_keep_their_names() -> None:
     assert "kworker/0:1:9" in [stack.name for stack in others]
 
 
-def test_without_the_module_a_blocked_task_is_named() -> None:
-    """Then nobody is blamed by a module, but the wait has a name."""
+def test_a_waiting_task_is_named_when_none_is_in_the_module() -> None:
+    """Without a task in the module, the report names another waiting task."""
     found = blocked(OURS, ("other",))
 
     assert found is not None
@@ -65,8 +65,8 @@ def test_without_the_module_a_blocked_task_is_named() -> None:
     assert "schedule" not in found.function
 
 
-def test_a_cpu_that_spins_is_named_by_its_instruction() -> None:
-    """A backtrace of a CPU has no state, and its pointer is its innermost frame."""
+def test_a_spinning_cpu_is_named_by_its_program_counter() -> None:
+    """A CPU that spins in the module is named by the function of its program counter."""
     spinning = """
 [   60.100010] NMI backtrace for cpu 0
 [   60.100020] CPU: 0 PID: 412 Comm: osqstress Tainted: G           OE      6.1.0 #1
@@ -84,7 +84,7 @@ def test_a_cpu_that_spins_is_named_by_its_instruction() -> None:
     assert found.pid == 412
 
 
-def test_a_text_without_stacks_is_no_report() -> None:
-    """Silence, and lines of user space, explain nothing."""
+def test_text_without_stacks_gives_none() -> None:
+    """Without any stack in the text, `blocked` returns None."""
     assert blocked((), ("osq",)) is None
     assert blocked(("login: root", "[   60.000000] sysrq: Show Blocked State"), ("osq",)) is None
