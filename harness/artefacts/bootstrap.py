@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""mmdebstrap: a root file system of a suite, from the host's own apt sources; root or not."""
+"""Make a root file system of a Debian suite with mmdebstrap, from the host's own apt sources."""
 
 import os
 import pwd
@@ -16,7 +16,7 @@ _BOOTSTRAP_S = 1500.0
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """What a root file system is made of: a suite, packages beside its smallest, where from."""
+    """The content of a root file system: a suite, packages beside its minimum, apt sources."""
 
     suite: str
     packages: tuple[str, ...]
@@ -24,7 +24,7 @@ class Bootstrap:
 
 
 def run(what: Bootstrap, options: Sequence[str], *, target: str, log: Path) -> None:
-    """Bootstrap a root file system into a target of mmdebstrap's; its words go to the log.
+    """Bootstrap a root file system into a target of mmdebstrap; its output goes to the log.
 
     Raises: ImageError with its last lines, Lost when the disk is full.
     """
@@ -35,9 +35,9 @@ def run(what: Bootstrap, options: Sequence[str], *, target: str, log: Path) -> N
 
 
 def _mode() -> str:
-    """Return mmdebstrap's mode for this user.
+    """Return the mode in which mmdebstrap works for this user: root or unshare.
 
-    Raises: ImageError when neither root nor an unshare with sub-uids is to be had.
+    Raises: ImageError when neither root nor an unshare with sub-uids is available.
     """
     if os.getuid() == 0:
         return "root"

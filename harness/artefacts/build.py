@@ -27,29 +27,29 @@ from harness.symbols import elf
 
 Progress = Callable[[str], None]
 
-# Raised when what a build leaves beside its modules changes.
+# Raise this number when a build leaves other files beside its modules.
 _FORMAT = "2"
 _COMPANION_S = 600.0
-# objtool says so when it gives up on a function; it then drops the unwind data of the whole
+# objtool prints this when it gives up on a function; it then drops the unwind data of the whole
 # module, and every frame of a later backtrace is a guess.
 _OBJTOOL = re.compile(r"warning: objtool: .*can't find (jump|call) dest")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Site:
-    """Where a job is done: the folder of its results, and the project that it is done for."""
+    """The place of a build: the folder for its results, and the project that it belongs to."""
 
     folder: Path
     project: Path
 
     @property
     def log(self) -> Path:
-        """What the commands write."""
+        """The file to which the build's commands write their output."""
         return self.folder / "build.log"
 
 
 def output_folder(project: Path, name: str, *, cache_root: Path) -> Path:
-    """Return where modules of a project are built: in it, or in the cache.
+    """Return the folder for a project's built modules: in the project, or in the cache.
 
     Kbuild cannot work below a path with white space in it.
     """
@@ -69,7 +69,7 @@ def build_module(
 ) -> ModuleBuild:
     """Return the module built for a kernel; nothing is compiled when nothing has changed.
 
-    `variables` are kbuild's own and go to make untouched, over those of `spec`, but KDIR, which
+    `variables` are kbuild's own and are passed to make unchanged, over those of `spec`. KDIR
     replaces the folder of the kernel's headers. Of two builds at once one waits for the other.
     Raises: BuildError with the compiler's messages, CacheBusy.
     """
@@ -93,7 +93,7 @@ def build_module(
 def _turn(
     spec: ModuleSpec, kernel: Kernel, out: Path, progress: Progress
 ) -> AbstractContextManager[None]:
-    """Return a context that only one builder of a kernel's module is in at a time."""
+    """Return a lock, as a context, that only one builder of a kernel's module holds at a time."""
     return cache.lock(
         out / f".{kernel.release}.lock",
         what=f"the build of {spec.name} for {kernel.release}",
@@ -108,10 +108,10 @@ def _own_variables(spec: ModuleSpec, kernel: Kernel) -> dict[str, str]:
 
 
 def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str, str]) -> Job:
-    """Return the job, its dkms.conf read.
+    """Return the job of building a module for a kernel, with its dkms.conf read.
 
     Raises: ConfigError for a dkms.conf that cannot be read, BuildError for one that is not for
-        this kernel.
+    this kernel.
     """
     kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
     if not kdir.is_dir():
@@ -136,7 +136,7 @@ def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str,
 
 
 def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
-    """Return a module that an earlier run has kept: the same bytes, not the same source.
+    """Return the built module that an earlier run has stored: the same bytes, not a new build.
 
     Raises: BuildError when the folder does not hold it.
     """
@@ -159,7 +159,7 @@ def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
 
 
 def _is_whole(job: Job, site: _Site) -> bool:
-    """Return whether all that an earlier build has made is still there."""
+    """Return whether all files that an earlier build made still exist."""
     try:
         files, _ = built_files.loaded(job, site.folder)
     except (OSError, ValueError, KeyError):
@@ -190,7 +190,7 @@ def _kernel_name(spec: ModuleSpec) -> str:
 
 
 def _compile(job: Job, site: _Site, progress: Progress) -> None:
-    """Run the commands of a build, and take what they made."""
+    """Run the commands of a build, and collect the files that they made."""
     if job.conf is not None and job.conf.patches:
         shutil.rmtree(job.source)
         job.source.with_name(f"{job.source.name}.manifest").unlink(missing_ok=True)
@@ -237,19 +237,19 @@ def _run(job: Job, site: _Site, step: Step, deadline_s: float, progress: Progres
 
 
 def _kernel_folder(job: Job) -> Path:
-    """Return the folder that holds the headers, and what their links lead to."""
+    """Return the folder with the kernel's headers, and the folders to which its links lead."""
     inside = job.kdir.is_relative_to(job.kernel.vmlinuz.parent)
     return job.kernel.vmlinuz.parent if inside else job.kdir
 
 
 def _shown(job: Job, site: _Site, lines: list[str]) -> list[str]:
-    """Return lines of a build with the names of the developer's own files."""
+    """Return lines of a build's log with the paths of the developer's own files."""
     name = compiler_words.shown_name(job.spec.source, site.project)
     return compiler_words.shown(lines, {job.source: name})
 
 
 def _check_objtool(job: Job, site: _Site, progress: Progress) -> None:
-    """Hold a module to code that backtraces can be made through; of foreign ones it is said."""
+    """Check that objtool kept the unwind data; foreign modules without it get only a note."""
     lines = site.log.read_text(errors="backslashreplace").splitlines()
     dropped = [line for line in lines if _OBJTOOL.search(line)]
     if not dropped:
@@ -264,9 +264,9 @@ def _check_objtool(job: Job, site: _Site, progress: Progress) -> None:
 def run_companions(
     spec: ModuleSpec, *, project: Path, known: Mapping[str, str] | None = None
 ) -> None:
-    """Build what the tests need beside the module, then check that every pushed file is there.
+    """Build the programs that tests need beside the module, and check every file to push.
 
-    `known` are the words in braces that commands may name.
+    `known` are the values for the words in braces in commands.
     Raises: BuildError with the command's output.
     """
     for words in spec.companions:
@@ -285,7 +285,7 @@ def run_companions(
 
 
 def _inputs(job: Job) -> str:
-    """Return what a build depends on, as one word: sources, kernel, commands, variables."""
+    """Return a hash of all that a build depends on: sources, kernel, commands, variables."""
     spec = job.spec
     told = (spec.kbuild, spec.make, spec.before, spec.modules, spec.needs, spec.firmware)
     variables = [f"{name}={value}" for name, value in sorted(job.variables.items())]

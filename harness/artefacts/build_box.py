@@ -2,7 +2,7 @@
 """Where a build's commands run: on this host, or in a build root of another suite.
 
 A box shows the kernel's headers where commands that others wrote look for them
-(/lib/modules/RELEASE/build), says that kernel's release when `uname -r` is asked, and has no
+(/lib/modules/RELEASE/build), has a `uname -r` that prints that kernel's release, and has no
 network. What it changes ends with the command; the host stays as it is.
 """
 
@@ -19,7 +19,7 @@ _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """One place to build in for one kernel.
+    """A place in which commands build a module for one kernel.
 
     `scratch` is an empty folder of its own; `shared` are the folders of this host that a build
     root shows, too, at the same place. `root` is the build root, None for this host.
@@ -79,7 +79,7 @@ class Box:
         return [str(self.scratch), self.release, str(self.kdir), "" if os.getuid() == 0 else "1"]
 
     def _write_uname(self) -> None:
-        """Write a `uname` that says the kernel's release, not that of the host's."""
+        """Write a program `uname` that prints the release of the kernel, not of the host."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         self._programs.mkdir(parents=True, exist_ok=True)
         file = self._programs / "uname"
@@ -93,7 +93,7 @@ case "$*" in
 *) exec /bin/uname "$@" ;;
 esac
 """
-# $1 scratch, $2 release, $3 headers, $4 not empty: an ordinary user.
+# The script's arguments: $1 scratch, $2 release, $3 headers, $4 not empty for an ordinary user.
 _MOUNTS = """
 scratch=$1 release=$2 headers=$3 options=${4:+,userxattr}
 shift 4
@@ -121,7 +121,7 @@ cd "$1"
 shift
 exec "$@"
 """
-# What follows the root and the working directory, up to '--', are the folders that are shared.
+# The arguments after the root and the working directory, up to '--', are the shared folders.
 _IN_ROOT = """
 overlay "$1" "$scratch/root"
 root=$scratch/root cwd=$2

@@ -22,19 +22,19 @@ from harness.model.settings import Kernel
 
 Progress = Callable[[str], None]
 
-# Raised when this module changes what comes out.
+# Raise this number when this module makes a different build root of the same input.
 _FORMAT = "1"
 _LOCK_S = 1800.0
 _QUERY_S = 60.0
 _UNPACK_S = 600.0
-# What builds of modules use, beside the compiler.
+# Packages that builds of modules use, beside the compiler.
 _TOOLS = ("bc", "bison", "flex", "gawk", "gcc", "kmod", "libc6-dev", "make", "patch", "pkg-config")
 _COMPILER = re.compile(r"\b((?:gcc|clang)(?:-\d+)?)\b")
 _READY = "ready"
 
 
 def fitted(kernel: Kernel, packages: Sequence[str], *, root: Path, progress: Progress) -> Kernel:
-    """Return the kernel with a build root, where this host cannot build for it as it is.
+    """Return the kernel with a build root added if this host cannot build modules for it.
 
     It can when it has the kernel's compiler, is of the kernel's suite, and has the packages.
     Raises: ImageError when the build root cannot be made, KernelError, CacheBusy, Lost.
@@ -51,7 +51,7 @@ def fitted(kernel: Kernel, packages: Sequence[str], *, root: Path, progress: Pro
 
 
 def compiler(kernel: Kernel) -> str:
-    """Return the compiler that modules for a kernel are built with, as it is called there."""
+    """Return the name of the compiler with which modules for a kernel are built."""
     if kernel.cc:
         return kernel.cc
     texts = (
@@ -68,7 +68,7 @@ def compiler(kernel: Kernel) -> str:
 
 
 def missing(packages: Sequence[str]) -> tuple[str, ...]:
-    """Return the packages that are not installed on this host."""
+    """Return those of some packages that are not installed on this host."""
     if not packages:
         return ()
     query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages]
@@ -108,7 +108,7 @@ def _make(what: Bootstrap, folder: Path) -> None:
     archive = folder / "root.tar"
     bootstrap.run(what, ["--format=tar"], target=str(archive), log=folder / "bootstrap.log")
     (folder / "root").mkdir()
-    # Whoever builds owns it, since only he maps to root in a namespace of his own.
+    # The user who builds must own it, since only that user is root in the namespace.
     unpack = [
         "tar",
         "-x",
@@ -132,9 +132,9 @@ def _make(what: Bootstrap, folder: Path) -> None:
 def _packages(
     kernel: Kernel, needed: str, packages: Sequence[str], *, root: Path, progress: Progress
 ) -> tuple[str, ...]:
-    """Return what a build root has for a kernel: its compiler, and what its tools are linked to.
+    """Return the packages of a build root for a kernel: its compiler, and its tools' libraries.
 
-    The package of the tools brings that, where the suite still has it.
+    The kernel's tools package depends on those libraries, if the suite still has it.
     """
     tools = kernel.vmlinuz.parent / "lib"
     kbuild = tuple(place.name for place in tools.glob("linux-kbuild-*"))

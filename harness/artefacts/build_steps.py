@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The commands of a module's build, in order, for each way in which a source says how: pure.
+"""The commands of a module's build, in order, for dkms, a plain Makefile or kbuild. Pure.
 
-A dkms.conf has commands of its own, a Makefile that is no Kbuild is run as it is, and what is
-left kbuild does.
+A dkms.conf has commands of its own, a Makefile that is no Kbuild is run as it is, and kbuild
+builds everything else.
 """
 
 import os
@@ -19,7 +19,7 @@ from harness.modules.dkms import DkmsConf
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One module, one kernel, and where they are built.
+    """The input of one build: a module, a kernel, and the folders for the build.
 
     `source` is the copy that is built, `kdir` the kernel's headers; `conf` is what the module's
     dkms.conf says, if it has one.
@@ -34,18 +34,18 @@ class Job:
 
     @property
     def by_kbuild(self) -> bool:
-        """Whether kbuild does it all, with no command that the module brings."""
+        """Whether kbuild does the whole build, without a command of the module's own."""
         return self.conf is None and not self.spec.make and not self.spec.before
 
     @property
     def words(self) -> dict[str, str]:
-        """What stands for {kdir}, {release}, {build} and {source}."""
+        """The values for the words {kdir}, {release}, {build} and {source} in commands."""
         return words(self.spec, self.kernel, kdir=self.kdir, build=self.source)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One command with its working directory, and what it is for."""
+    """One command of a build, with its working directory and its purpose."""
 
     what: str
     command: tuple[str, ...]
@@ -53,7 +53,7 @@ class Step:
 
 
 def words(spec: ModuleSpec, kernel: Kernel, *, kdir: Path, build: Path) -> dict[str, str]:
-    """Return what stands for the words in braces that commands and parameters may name."""
+    """Return the values for the words in braces that commands and parameters may contain."""
     return {
         "kdir": str(kdir),
         "release": kernel.release,
@@ -80,13 +80,13 @@ def steps(job: Job) -> Iterator[Step]:
 
 
 def prefix_flags(job: Job) -> str:
-    """Return the compiler's flags that lead debug information from the copy to the source."""
+    """Return compiler flags by which debug information names the source, not its copy."""
     moved = [shlex.quote(f"{here}={there}") for here, there in _renamed(job).items()]
     return "-g " + " ".join(f"-fdebug-prefix-map={one} -fmacro-prefix-map={one}" for one in moved)
 
 
 def _of_dkms(job: Job, conf: DkmsConf) -> Iterator[Step]:
-    """Yield what dkms runs; it gives its own words to a make that a command begins with.
+    """Yield the commands that dkms runs; dkms adds its own variables to a make command.
 
     Every other make in the kernel's folder works side by side, too: kbuild always can.
     """
@@ -107,7 +107,7 @@ def _shell(what: str, command: str, cwd: Path) -> Step:
 
 
 def _with_variables(command: str, job: Job) -> str:
-    """Return a make command with the variables that were asked for; any other as it is."""
+    """Return a make command with the given variables added, and any other command unchanged."""
     given = {name: text for name, text in job.variables.items() if name != "KDIR"}
     if not given or not command.startswith("make"):
         return command
@@ -125,7 +125,7 @@ def _kbuild(job: Job) -> Iterator[str]:
 
 
 def _renamed(job: Job) -> dict[Path, Path]:
-    """Return which folders of this host the compiler is to write down as which others."""
+    """Return the paths that the compiler replaces in its output, with their replacements."""
     spec, kdir = job.spec, job.kdir
     if spec.known_as is None:
         return {job.source: spec.source}

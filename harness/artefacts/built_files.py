@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a build has made: the modules, wherever they lie, in the order in which they are loaded."""
+"""Collect the modules that a build has made, wherever they lie, in the order of loading."""
 
 import json
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from harness.modules.modinfo import ModInfo
 from harness.modules.recipe import plain
 
 _STRIP_S = 120.0
-# Where modules lie in a guest.
+# The folder for modules in a guest.
 GUEST_FOLDER = "/run/harness"
 _INSMOD = "insmod "
 
 
 def clear(job: Job) -> None:
-    """Remove the modules of an earlier build, where whatever is made is taken."""
+    """Remove an earlier build's modules where `collect` takes whatever modules a build makes."""
     if job.spec.modules or not job.by_kbuild:
         for file in job.source.rglob("*.ko"):
             file.unlink()
 
 
 def collect(job: Job, folder: Path) -> None:
-    """Strip the modules that are loaded into a folder, and write down how they are loaded.
+    """Strip the modules that are loaded into a folder, and record how they are loaded.
 
-    Raises: BuildError when one that is expected is not there, with those that are.
+    Raises: BuildError when an expected module is missing, with those that exist.
     """
     made = _made(job)
     names = [one.name for one in job.conf.modules] if job.conf else []
@@ -55,14 +55,14 @@ def collect(job: Job, folder: Path) -> None:
 
 
 def plan_file(folder: Path, name: str) -> Path:
-    """Return the file with the steps of loading a module."""
+    """Return the file that lists the steps of loading a module."""
     return folder / f"{name}.load"
 
 
 def loaded(job: Job, folder: Path) -> tuple[tuple[ModuleFile, ...], tuple[PushSpec, ...]]:
-    """Return what `collect` has written down: modules in order of loading, firmware.
+    """Return what `collect` has recorded: modules in order of loading, firmware.
 
-    Raises: OSError, ValueError, KeyError when it has not.
+    Raises: OSError, ValueError, KeyError when `collect` has recorded nothing.
     """
     facts = json.loads(_facts_file(folder, job.spec.name).read_text())
     files = tuple(
@@ -77,7 +77,7 @@ def loaded(job: Job, folder: Path) -> tuple[tuple[ModuleFile, ...], tuple[PushSp
 
 
 def of_run(folder: Path, name: str) -> tuple[ModuleFile, ...]:
-    """Return the modules that a run has kept in a folder, in the order of loading."""
+    """Return the modules that a run has stored in a folder, in the order of loading."""
     plan = plan_file(folder, name)
     steps = plan.read_text().splitlines() if plan.is_file() else [f"{_INSMOD}{name}"]
     names = [step.removeprefix(_INSMOD) for step in steps if step.startswith(_INSMOD)]
@@ -92,7 +92,7 @@ def _facts_file(folder: Path, name: str) -> Path:
 
 
 def _made(job: Job) -> dict[str, Path]:
-    """Return the modules in the copy by name; of two of one name, the one where it is expected."""
+    """Return the modules in the copy by name; of two with one name, the one where expected."""
     places = {plain(one.name): one.location for one in job.conf.modules} if job.conf else {}
     found: dict[str, Path] = {}
     for file in sorted(job.source.rglob("*.ko"), key=lambda file: len(file.parts), reverse=True):
@@ -114,7 +114,7 @@ def _missing(job: Job, name: str, made: dict[str, Path]) -> BuildError:
 
 
 def _firmware(job: Job, module: ModInfo) -> Sequence[tuple[str, Path]]:
-    """Return the firmware that a module asks for and its source holds, and that of the settings.
+    """Return firmware that a module names and its source contains, and that of the settings.
 
     Shape: the place in the guest, the file of this host.
     """

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a failed build said, shortened to its causes, with the developer's own file names. Pure."""
+"""Shorten the output of a failed build to its causes, with the developer's file names. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# Causes first; a warning is shown only where no line is an error.
+# Errors come first; a warning is shown only when no line is an error.
 _ERROR = re.compile(
     r"\berror\b|\bfatal\b|undefined (?:reference|!)|\bundefined!|: not found\b|command not found|"
     r"No such file or directory|No rule to make target|cannot (?:find|stat|open)|"
@@ -13,7 +13,7 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _WARNING = re.compile(r"\bwarning\b", re.IGNORECASE)
-# make's own words on who failed; they follow the cause, and are no cause.
+# make's own messages about what failed; they follow the cause and do not name it.
 _MAKE = re.compile(r"^g?make(?:\[\d+\])?: \*\*\* .*(?:Error \d+|Waiting for unfinished)")
 
 
@@ -29,7 +29,7 @@ def telling(lines: Sequence[str], *, context: int = 4, most: int = 40) -> list[s
 
 
 def shown(lines: Sequence[str], names: Mapping[Path, str]) -> list[str]:
-    """Return the lines with the copy's folders replaced by what the developer calls them."""
+    """Return the lines with the folders of the copy replaced by those of the source."""
     found = []
     for line in lines:
         for folder, name in names.items():
@@ -39,7 +39,7 @@ def shown(lines: Sequence[str], names: Mapping[Path, str]) -> list[str]:
 
 
 def shown_name(source: Path, project: Path) -> str:
-    """Return how the developer writes the source folder: from the project, '' for itself."""
+    """Return the source folder's path relative to the project, '' for the project itself."""
     if not source.is_relative_to(project):
         return str(source)
     name = source.relative_to(project).as_posix()

@@ -19,7 +19,7 @@ Progress = Callable[[str], None]
 _LOCK_S = 600.0
 _STEP_S = 120.0
 _SUFFIX = "-dkms"
-# What the harness brings itself: dkms is not run, and headers come with the kernel.
+# The harness provides these itself: it does not run dkms, and headers come with the kernel.
 _BROUGHT = re.compile(r"^(?:dkms|dh-.*|linux-(?:headers|image|kbuild)\b.*|debconf.*)$")
 
 
@@ -35,7 +35,7 @@ class DkmsPackage:
 
 
 def is_name(text: str) -> bool:
-    """Return whether a word is the name of such a package."""
+    """Return whether a word has the form of such a package's name, NAME-dkms."""
     return text.endswith(_SUFFIX) and re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", text) is not None
 
 
@@ -88,14 +88,14 @@ def _dpkg(*arguments: str) -> None:
 
 
 def _fields(text: str) -> dict[str, str]:
-    """Return the fields of a control file; deb822(5)."""
+    """Return the fields of a Debian control file; see deb822(5)."""
     joined = re.sub(r"\n[ \t]+", " ", text)
     pairs = (line.partition(":") for line in joined.splitlines())
     return {key: value.strip() for key, colon, value in pairs if colon}
 
 
 def _names(relation: str) -> Iterator[str]:
-    """Yield the first of each relation's alternatives, without versions and architectures."""
+    """Yield the first alternative of each dependency, without versions and architectures."""
     for part in relation.split(","):
         name = re.split(r"[\s|(:\[<]", part.strip(), maxsplit=1)[0]
         if name and not _BROUGHT.match(name):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Guest images: bootstrapped from the host's own apt sources, cached by all that went in.
+"""Guest images: bootstrapped from the host's apt sources, and cached by a hash of their input.
 
 An image holds no kernel; `kernels` brings that, and any image boots with any kernel.
 """
@@ -24,7 +24,7 @@ from harness.model.settings import Image
 
 Progress = Callable[[str], None]
 
-# Raised when this module or the way it calls mmdebstrap changes what comes out.
+# Raise this number when this module makes a different image of the same input.
 _FORMAT = "2"
 _LOCK_S = 1800.0
 _STEP_S = 600.0
@@ -36,7 +36,7 @@ _SHIPPED = Path(__file__).with_name("images")
 
 @dataclass(frozen=True, kw_only=True)
 class CachedItem:
-    """One thing in the cache, as `invoke image-list` shows it."""
+    """One item in the cache, as `invoke image-list` shows it."""
 
     kind: str
     name: str
@@ -59,7 +59,7 @@ def load_spec(images: Path, wanted: str | ImageChange) -> ImageSpec:
 
 
 def _named(name: str, folders: Sequence[Path]) -> ImageSpec:
-    """Return the image of a name from the first folder that has it.
+    """Return the image with this name from the first folder that has it.
 
     An image that extends one of its own name means the one in the folders that follow.
     """
@@ -93,7 +93,7 @@ def _extended(base: ImageSpec, change: ImageChange, *, name: str) -> ImageSpec:
 
 
 def _located(spec: ImageSpec, file: Path) -> ImageSpec:
-    """Return the image with its set-up script, which lies beside the file that names it."""
+    """Return the image with the full path of its set-up script, which lies beside its file."""
     setup = file.parent / spec.setup
     if not setup.is_file():
         raise ConfigError(file, "setup", f"no such file: {setup}")
@@ -187,7 +187,7 @@ def _image(name: str, key: str, folder: Path) -> Image:
 
 
 def _problem(folder: Path) -> str:
-    """Return why a cached image cannot be used, or ""; cheap, it runs before every test run."""
+    """Return why a cached image cannot be used, or ""; quick, because every test run calls it."""
     try:
         expected = json.loads((folder / "image.json").read_text())
         actual = (folder / "root.qcow2").stat().st_size
@@ -218,10 +218,10 @@ def _bootstrap(spec: ImageSpec, sources: list[str], folder: Path, progress: Prog
 
 
 def _hooks(spec: ImageSpec, folder: Path, disk: Path) -> tuple[str, ...]:
-    """Return mmdebstrap's hooks: files in, set up, make the disk, disk out.
+    """Return mmdebstrap's hooks: copy files in, set up, make the disk, copy the disk out.
 
-    Without root the shell hook runs as another uid, to which our files are closed; mmdebstrap
-    itself carries them in and out.
+    Without root the shell hook runs as another uid that may not read the user's files; mmdebstrap
+    itself copies them in and out.
     """
     files = {
         folder / "id_ed25519.pub": "/root/harness-key.pub",
@@ -234,7 +234,7 @@ def _hooks(spec: ImageSpec, folder: Path, disk: Path) -> tuple[str, ...]:
     return (*uploads, make, f"download /root.qcow2 {shlex.quote(str(disk))}")
 
 
-# Runs with the new root as $1, inside of mmdebstrap's namespace, so that the owners in the file
+# Runs with the new root as $1, inside mmdebstrap's namespace, so that the owners in the file
 # system are right without root. The bind mount hides what is mounted below the root.
 _MAKE_DISK = """set -eu
 PATH=$PATH:/usr/sbin:/sbin

@@ -15,8 +15,8 @@ from harness.errors import KernelError
 
 WANTED = ("virtio_pci", "virtio_blk", "ext4")
 
-# Mounts the root by its label and the modules beside it, then hands over. What goes wrong is said
-# on the console, and the machine is switched off: a guest that cannot boot must not hang.
+# Mounts the root by its label and the modules beside it, then starts the system. An error is
+# printed on the console, and the machine is switched off: a guest that cannot boot must not hang.
 _INIT = """#!/bin/sh
 export PATH=/bin
 fail() {
@@ -73,7 +73,7 @@ class _Entry:
 
 
 def build(*, busybox: bytes, modules: Path, wanted: Iterable[str]) -> bytes:
-    """Return a gzipped cpio archive for one kernel's modules folder, the same for same input.
+    """Return a gzipped cpio archive for one kernel's modules folder; equal input, equal bytes.
 
     Raises: KernelError when a wanted module is neither built in nor in modules.dep.
     """
@@ -96,7 +96,7 @@ def build(*, busybox: bytes, modules: Path, wanted: Iterable[str]) -> bytes:
 
 
 def overlay(files: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """Return an archive to append to another one; of a file in both the kernel keeps this one.
+    """Return an archive to append to another; its files replace those of the same name.
 
     Shape: `files` are data and mode by absolute path; folders are made as they are needed.
     Source: Documentation/driver-api/early-userspace/buffer-format.rst, "initramfs buffer format".
@@ -118,7 +118,7 @@ _APPLETS = (
 
 
 def load_order(modules: Path, wanted: Iterable[str]) -> Iterator[Path]:
-    """Yield the files of the wanted modules and of what they need, in the order of loading."""
+    """Yield the files of the wanted modules and their dependencies, in the order of loading."""
     needs: dict[str, list[str]] = {}
     for line in (modules / "modules.dep").read_text().splitlines():
         file, _, rest = line.partition(":")
@@ -139,7 +139,7 @@ def load_order(modules: Path, wanted: Iterable[str]) -> Iterator[Path]:
 
 
 def _soft_needs(modules: Path, wanted: tuple[str, ...]) -> Iterator[str]:
-    """Yield what wanted modules ask for by an alias while they run: ext4 its checksum, say."""
+    """Yield modules that others request by an alias while they run, as ext4 does its checksum."""
     softdeps, aliases = modules / "modules.softdep", modules / "modules.alias"
     asked: set[str] = set()
     for line in softdeps.read_text().splitlines() if softdeps.is_file() else ():
@@ -158,7 +158,7 @@ def _name(file: str) -> str:
 
 
 def _cpio(entries: Iterable[_Entry]) -> bytes:
-    """Return a newc archive; Documentation/driver-api/early-userspace/buffer-format.rst."""
+    """Return a cpio archive in newc format; see early-userspace/buffer-format.rst."""
     out = bytearray()
     for number, entry in enumerate((*entries, _Entry(name="TRAILER!!!", mode=0)), start=1):
         name = entry.name.encode() + b"\0"

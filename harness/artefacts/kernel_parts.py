@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What every unpacked kernel consists of, whatever it came from: image, initrd, disk, headers."""
+"""Make the parts of every unpacked kernel: image, initrd, disk of modules, headers."""
 
 import json
 import secrets
@@ -13,12 +13,12 @@ from harness.model.settings import Kernel
 BUSYBOX = "busybox-static"
 _FACTS = "kernel.json"
 _STEP_S = 600.0
-# Spare room for the file system's own structures, beside the modules.
+# Spare bytes for the file system's own structures, beside the modules.
 _DISK_SPARE_MIB = 16
 
 
 def finish(folder: Path, release: str, modules: Path, *, busybox: bytes, version: str) -> None:
-    """Make initrd and disk from a folder of modules, and write down what the kernel is.
+    """Make initrd and modules disk from a folder of modules, and record the kernel's values.
 
     vmlinuz, config and headers are in the folder already.
     Raises: KernelError, Lost when the disk is full.
@@ -34,12 +34,12 @@ def finish(folder: Path, release: str, modules: Path, *, busybox: bytes, version
 
 
 def is_ready(folder: Path) -> bool:
-    """Return whether a kernel in the cache is whole."""
+    """Return whether a kernel in the cache is complete."""
     return (folder / _FACTS).is_file()
 
 
 def kernel(name: str, key: str, folder: Path) -> Kernel:
-    """Return the kernel in a folder of the cache."""
+    """Return the kernel that lies in a folder of the cache."""
     facts = json.loads((folder / _FACTS).read_text())
     release = facts["release"]
     return Kernel(
@@ -56,7 +56,7 @@ def kernel(name: str, key: str, folder: Path) -> Kernel:
 
 
 def busybox(tree: Path) -> bytes:
-    """Return the program from its unpacked package.
+    """Return the program busybox from its unpacked package.
 
     Raises: KernelError when it is not in there.
     """

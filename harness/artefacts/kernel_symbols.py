@@ -24,7 +24,7 @@ from harness.symbols import elf
 
 Progress = Callable[[str], None]
 
-# Raised when this module changes what comes out.
+# Raise this number when this module makes different files of the same package.
 _FORMAT = "1"
 _LOCK_S = 1800.0
 _UNPACK_S = 600.0
@@ -51,18 +51,18 @@ class KernelSymbols:
 
 
 def find(kernel: Kernel, root: Path) -> Path | None:
-    """Return the vmlinux of a kernel when the cache has it; never fetches."""
+    """Return the vmlinux of a kernel if the cache has it; never fetch it."""
     found = find_all(kernel, root)
     return found.vmlinux if found else None
 
 
 def find_all(kernel: Kernel, root: Path) -> KernelSymbols | None:
-    """Return all that the cache has for a kernel, or None; never fetches."""
+    """Return all symbol files that the cache has for a kernel, or None; never fetch them."""
     return find_release(kernel.release, kernel.version, root)
 
 
 def find_release(release: str, version: str, root: Path) -> KernelSymbols | None:
-    """Return all that the cache has for a release of a package's version; never fetches."""
+    """Return all symbol files in the cache for one release and package version; never fetch."""
     folder = _folder(release, version, root)
     try:
         facts = json.loads((folder / _FACTS).read_text())
@@ -73,7 +73,7 @@ def find_release(release: str, version: str, root: Path) -> KernelSymbols | None
 
 
 def of_release(release: str, root: Path) -> tuple[KernelSymbols, ...]:
-    """Return what the cache has for a release, of any version, the latest used first.
+    """Return the symbol files in the cache for a release in any version, the last used first.
 
     A guest that runs may have another version than apt offers by now.
     """
@@ -156,7 +156,7 @@ def _fetched(package: str, kernel: Kernel, folder: Path) -> Path:
 
 
 def _extract(deb: Path, name: str, target: Path) -> None:
-    """Write one file of a package; the rest of it is not even unpacked."""
+    """Write one file of a package; the rest of the package is not unpacked."""
     command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
     try:
         with (
@@ -174,15 +174,15 @@ def _extract(deb: Path, name: str, target: Path) -> None:
 
 
 def check_banner(vmlinux: Path, vmlinuz: Path) -> None:
-    """Return when vmlinux is of the build that boots from vmlinuz.
+    """Check that vmlinux is of the same build as vmlinuz.
 
-    Raises: KernelError with the version that each says.
+    Raises: KernelError with the version text of each.
     """
     boots = _version_of(vmlinuz)
     release, _, rest = boots.partition(" ")
     with vmlinux.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         banners = [hit.group().decode(errors="replace") for hit in _BANNER.finditer(data)]
-    # 'Linux version RELEASE (WHO) (COMPILER) #1 SMP ...' against 'RELEASE (WHO) #1 SMP ...'.
+    # 'Linux version RELEASE (WHO) (COMPILER) #1 SMP ...' in vmlinux, without COMPILER in vmlinuz.
     version = rest[rest.find("#") :]
     if any(
         one.startswith(f"Linux version {release} ") and one.endswith(version) for one in banners

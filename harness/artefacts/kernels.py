@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Kernels from the distribution's packages, unpacked so that nothing of them is installed.
 
-One kernel is what QEMU boots (vmlinuz and a tiny initrd of ours), a disk with its modules that
+One kernel is what QEMU boots (vmlinuz and the harness's tiny initrd), a disk with its modules that
 any image mounts, and the headers that modules are built against. `kernel_parts` makes the first
 two, `own_kernels` takes kernels that are no packages of Debian.
 """
@@ -20,13 +20,13 @@ from harness.model.settings import Kernel
 
 Progress = Callable[[str], None]
 
-# Raised when this module or `initrd` changes what comes out.
+# Raise this number when this module or `initrd` makes different files of the same package.
 _FORMAT = "4"
 _LOCK_S = 900.0
 
 
 def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
-    """Return a kernel, from the cache or made ready now: a package's, fetched, or the user's own.
+    """Return a kernel from the cache; first fetch a package's kernel or prepare the user's own.
 
     A meta package (linux-image-cloud-amd64) gives the kernel that it depends on today.
     Raises: KernelError when it cannot be fetched or unpacked, CacheBusy, Lost on a full disk.
@@ -39,7 +39,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     def ask() -> list[str]:
         return _versions(resolve(spec.package, *view), *view)
 
-    # What is remembered is forgotten when the host's lists change, and a suite has its own.
+    # A stored answer is dropped when the host's apt lists change; each suite has its own answers.
     versions = ask() if suite else apt.cached_answer(root, spec.package, ask)
     packages = [one.partition("=")[0] for one in versions]
     release = packages[0].removeprefix("linux-image-")
@@ -64,7 +64,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
 
 
 def resolve(package: str, *view: str) -> str:
-    """Return the versioned image package behind a name, which may be a meta package.
+    """Return the versioned image package that a name means, which may be a meta package.
 
     Raises: KernelError when apt knows no such kernel.
     """
@@ -144,7 +144,7 @@ def _move_kbuild(source: Path, target: Path) -> None:
 
 
 def _relocate(source: Path) -> None:
-    """Make the headers work wherever the folder lies, so that a cache can be moved or copied."""
+    """Make links and includes in the headers relative, so that a cache can be moved or copied."""
     for makefile in source.glob("linux-headers-*/Makefile"):
         text = makefile.read_text()
         here = "$(dir $(lastword $(MAKEFILE_LIST)))../"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One command of a build: its output goes to a log, its progress is told while it takes long."""
+"""Run one command of a build: output goes to a log, and progress is reported while it lasts."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ _ENDING_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """How a command is watched: where its output goes, how long it may take, who is told."""
+    """How a command is watched: its log, its deadline, and the receiver of progress lines."""
 
     what: str
     log: Path
@@ -72,7 +72,7 @@ def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int:
 
 
 def _latest(log: Path) -> str:
-    """Return how many lines there are so far, and the last one."""
+    """Return the number of lines in the log so far, and the last line."""
     lines = log.read_text(errors="backslashreplace").splitlines()
     last = lines[-1].strip() if lines else "nothing written yet"
     return f"{len(lines)} lines; {last[-80:]}"

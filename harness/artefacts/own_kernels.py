@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Kernels of the user's own: a built tree, packages as files, or a bare image.
 
-They become what a kernel of Debian's is: an image to boot, a disk with modules, headers to build
-against. A tree is built against where it lies, so a change in it is seen at once.
+Each becomes what a Debian kernel becomes: an image to boot, a disk with modules, headers to build
+against. A tree is built against where it lies, so a change in it takes effect at once.
 """
 
 import os
@@ -20,21 +20,21 @@ from harness.model.settings import Kernel
 
 Progress = Callable[[str], None]
 
-# Raised when this module changes what comes out.
+# Raise this number when this module makes different files of the same kernel.
 _FORMAT = "1"
 _LOCK_S = 900.0
 _MAKE_S = 7200.0
 _STEP_S = 600.0
 _IMAGE = Path("arch/x86/boot/bzImage")
 _RELEASE = Path("include/config/kernel.release")
-# Documentation/arch/x86/boot.rst: the magic, and where the text of the version lies.
+# the magic number, and the offset of the version's text.
 _MAGIC_AT, _MAGIC, _VERSION_AT, _SETUP_BYTES = 0x202, b"HdrS", 0x20E, 0x200
 
 
 def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
-    """Return the user's own kernel, made ready in the cache; again only when it has changed.
+    """Return the user's own kernel from the cache; prepare it again only when it has changed.
 
-    Raises: KernelError when it is not built, or not what it is said to be; CacheBusy, Lost.
+    Raises: KernelError when it is not built, or not what it is configured as; CacheBusy, Lost.
     """
     if spec.tree is not None and spec.build:
         _make(spec.tree, progress)
@@ -59,7 +59,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
 
 
 def _sources(spec: KernelSpec) -> Iterator[Path]:
-    """Yield the files by which a change is noticed.
+    """Yield the files of the user's kernel by which a change of it is noticed.
 
     Raises: KernelError when one is not there.
     """
@@ -140,7 +140,7 @@ def _unpack(files: tuple[Path, ...], inside: Path, folder: Path) -> str:
 
 
 def _extract(file: Path, inside: Path) -> None:
-    """Unpack a Debian package or an rpm, which bsdtar reads by itself."""
+    """Unpack a Debian package with dpkg-deb, or an rpm with bsdtar, which reads it by itself."""
     command: list[str | Path] = ["dpkg-deb", "--extract", file, inside]
     if file.suffix == ".rpm":
         command = [programs.find("bsdtar", error=KernelError), "-x", "-f", file, "-C", inside]
@@ -148,7 +148,7 @@ def _extract(file: Path, inside: Path) -> None:
 
 
 def _modules(inside: Path, release: str) -> Path:
-    """Return the folder of a kernel's modules; without any, one that says all is built in."""
+    """Return the folder of a kernel's modules; if it has none, make one with only built-ins."""
     for base in (inside / "lib", inside / "usr/lib"):
         if (base / "modules" / release).is_dir():
             return base / "modules" / release
@@ -161,7 +161,7 @@ def _modules(inside: Path, release: str) -> Path:
 
 
 def _busybox(folder: Path) -> bytes:
-    """Return the host's own busybox, fetched."""
+    """Fetch the host distribution's busybox package, and return the program."""
     place = folder / "busybox"
     place.mkdir()
     (file,) = apt.download([kernel_parts.BUSYBOX], place)
@@ -176,7 +176,7 @@ def _busybox(folder: Path) -> bytes:
 def release_of(image: Path) -> str:
     """Return the release of a bzImage, from its setup header.
 
-    Raises: KernelError for a file that is none.
+    Raises: KernelError for a file that is not a bzImage.
     """
     with image.open("rb") as file:
         head = file.read(0x10000)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`init`: from a folder, a dkms.conf or a package NAME-dkms to a project that builds.
+"""`init` turns a folder, a dkms.conf or a package NAME-dkms into a project that builds.
 
-What it writes is tried: the module is built. Where a package's module does not build, its
-packages are brought, then other kernels of Debian are tried; what worked is what stays.
+It tries what it writes by building the module. Where a package's module does not build, `init`
+adds its packages, then tries other kernels of Debian; the first that builds is written.
 """
 
 import re
@@ -26,16 +26,16 @@ Progress = Callable[[str], None]
 
 _FILE = "pyproject.toml"
 _TARGET = "debian-12"
-# Tried after the default kernel, in this order, with the oldest of the default's series first.
+# Kernels to try after the default one, in this order, after the oldest of the default's series.
 _OTHER_KERNELS = ("5.10", "6.12")
 _RELEASE = re.compile(r"^(?P<series>[\d.]+-)\d+(?P<flavour>-[\w-]+)$")
-# The compiler's word on the source; a header that is missing is a package that is missing.
+# Compiler messages about the source; a missing header instead means a missing package.
 _IN_THE_SOURCE = re.compile(r"\.[chS]:\d+:(?:\d+:)? error:|modpost: .*undefined!|BUILD_EXCLUSIVE")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A folder that becomes a project: where the source lies in it, how that is built.
+    """A folder that becomes a project: where its source lies, and how that is built.
 
     `package` is the Debian package that it came from, None for the user's own source.
     """
@@ -47,19 +47,19 @@ class Project:
 
     @property
     def file(self) -> Path:
-        """The configuration that is written."""
+        """The configuration file that `init` writes."""
         return self.root / _FILE
 
     @property
     def tests(self) -> Path:
-        """The folder of the first test: one that a project with tests does not have yet."""
+        """The folder of the first test; its name is new in a project that has tests already."""
         plain = self.root / "tests"
         return plain if not plain.exists() else self.root / "tests-modlab"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Concluded:
-    """What `init` has concluded, in sentences, and the error that is left of the build."""
+    """The conclusions of `init` in sentences, and the error of the build if none succeeded."""
 
     lines: tuple[str, ...]
     error: BuildError | None = None
@@ -121,7 +121,7 @@ def _write_test(project: Project) -> Path:
 def _settled(
     project: Project, before: str, tests: Path, environment: Environment, progress: Progress
 ) -> tuple[Choice, BuildError | None]:
-    """Write the configuration with the first choice that builds; the plain one when none does."""
+    """Write the configuration of the first choice that builds, or the plain one if none does."""
     first: BuildError | None = None
     tried = _Tried()
     plain = Choice()
@@ -142,7 +142,7 @@ def _settled(
 
 @dataclass
 class _Tried:
-    """How the latest attempt ended."""
+    """The result of the latest attempt to build."""
 
     error: BuildError | None = None
     built: ModuleBuild | None = None
@@ -155,7 +155,7 @@ class _Tried:
 
 
 def _choices(project: Project, tried: _Tried, environment: Environment) -> Iterator[Choice]:
-    """Yield what to build with, the plainest first; the next one depends on the last error."""
+    """Yield the choices to build with, the plainest first; each depends on the last error."""
     yield Choice()
     needs: tuple[str, ...] = ()
     if project.package is not None and not tried.source_is_to_blame:
@@ -190,7 +190,7 @@ def _other_kernels(settings: Settings, environment: Environment) -> Iterator[tup
 
 
 def _build(settings: Settings, environment: Environment, progress: Progress) -> ModuleBuild:
-    """Return the module as `kernel-test` will build it, for the default target."""
+    """Return the module for the default target, built as `kernel-test` will build it."""
     name = settings.targets[settings.default_target].kernel
     root = environment.cache
     kernel = kernels.ensure(name, settings.kernels[name], root=root, progress=progress)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The configuration that `init` writes, as text: what was concluded, not what is default."""
+"""Render the configuration that `init` writes: only values that differ from the defaults."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,13 +24,13 @@ class Choice:
 
     @property
     def shown(self) -> str:
-        """The choice in words."""
+        """The choice in words, for the user."""
         kernel = f"kernel {self.kernel}" if self.kernel else "the default kernel"
         return f"{kernel}, with {', '.join(self.needs)}" if self.needs else kernel
 
 
 def render(recipe: Recipe, choice: Choice, *, source: str, tests: str, target: str) -> str:
-    """Return the table of a project; `source` and `tests` are relative to its root."""
+    """Return the TOML table of a project; `source` and `tests` are relative to its root."""
     lines = [_HEAD, f"[{TABLE}.module]", *(f"# {line}." for line in recipe.because)]
     lines += _pairs(_module(recipe, choice, source))
     lines += ["", f"[[{TABLE}.tests]]", *_pairs({"name": "first", "pytest": tests})]
@@ -58,6 +58,6 @@ def _module(recipe: Recipe, choice: Choice, source: str) -> dict[str, object]:
 
 
 def _pairs(values: Mapping[str, object]) -> Iterator[str]:
-    """Yield keys and values; JSON's strings and lists of strings are TOML's, too."""
+    """Yield lines KEY = VALUE; JSON's strings and lists of strings are valid TOML, too."""
     for key, value in values.items():
         yield f"{key} = {json.dumps(value, ensure_ascii=False)}"

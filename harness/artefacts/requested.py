@@ -18,7 +18,7 @@ MODULES = "modules"
 def modules(
     request: KernelTestRequest, kernel: Kernel, progress: Progress
 ) -> tuple[ModuleBuild, dict[str, ModuleBuild]]:
-    """Return the module and its variants, as they were built before or built now."""
+    """Return the module and its variants, from an earlier build or built now."""
     module = request.settings.module
     if request.modules is not None:
         found = {
@@ -32,7 +32,7 @@ def modules(
 
 
 def build_module(request: KernelTestRequest, kernel: Kernel, progress: Progress) -> ModuleBuild:
-    """Return the module built for a kernel, its companions built, too."""
+    """Return the module built for a kernel; the programs that go with it are built, too."""
     settings = request.settings
     build = _build(request, settings.module, "kernel", kernel, progress)
     module_build.run_companions(settings.module, project=settings.root, known=build.words)
@@ -53,9 +53,9 @@ def build_variants(
 def build_variant(
     request: KernelTestRequest, key: str, kernel: Kernel, progress: Progress
 ) -> ModuleBuild:
-    """Return one variant built.
+    """Return one variant of the module, built for a kernel.
 
-    Raises: UsageError with the known ones for a key that is none.
+    Raises: UsageError with the known keys for an unknown one.
     """
     module = request.settings.module
     if key not in module.variants:
@@ -81,7 +81,7 @@ def _build(
 
 
 def keep_modules(builds: tuple[ModuleBuild, ...], folder: Path) -> None:
-    """Copy exactly the modules that run into the run's folder: what a vmcore is read with."""
+    """Copy the loaded modules into the run's folder, where reading a memory dump needs them."""
     folder.mkdir()
     for one in builds:
         for file in one.loaded:

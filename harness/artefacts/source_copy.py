@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The copy of a source folder that is built: only what belongs to the source, kept up to date.
+"""Keep a copy of a source folder up to date, with only what belongs to the source, to build in.
 
-What git ignores is no source, nor is build/ nor what an earlier make has left in the folder.
+Files that git ignores, build/ and products of an earlier make are left out.
 """
 
 import os
@@ -13,20 +13,20 @@ from pathlib import Path
 
 _GIT_S = 60.0
 _BUILD = "build"
-# What kbuild leaves beside the source; an object is a product where its source lies beside it.
+# Files that kbuild leaves beside the source; an object is a product if its source is beside it.
 _PRODUCTS = re.compile(
     r"\.(?:ko|mod|mod\.c|mod\.o|cmd|order|symvers)$|^\.tmp_|^(?:Module\.symvers|modules\.order)$"
 )
 
 
 def files(source: Path) -> tuple[Path, ...]:
-    """Return the files of a source folder, relative to it, in order."""
+    """Return the files that belong to a source folder, relative to it, sorted."""
     found = _of_git(source)
     return tuple(sorted(_of_folder(source) if found is None else found))
 
 
 def contents(source: Path) -> Iterator[str | Path]:
-    """Yield what a source folder holds, in order: each name, then its file, or where it leads."""
+    """Yield, for each file of a source folder in order, its name, then its path or link."""
     for path in files(source):
         link = _inner_link(source, source / path)
         yield str(path)
@@ -67,14 +67,14 @@ def _bring(source: Path, path: Path, copy: Path) -> None:
 
 
 def _inner_link(source: Path, path: Path) -> Path | None:
-    """Return where a link leads, when that is a relative way to a place in the source."""
+    """Return a link's target if it is relative and inside the source, else None."""
     if not path.is_symlink() or path.readlink().is_absolute():
         return None
     return path.readlink() if path.resolve().is_relative_to(source.resolve()) else None
 
 
 def _of_git(source: Path) -> set[Path] | None:
-    """Return what git knows, and what it does not ignore; None where the folder is not git's."""
+    """Return the files that git tracks or does not ignore; None for a folder outside of git."""
     tracked = _listed(source, "--cached")
     new = _listed(source, "--others", "--exclude-standard")
     if tracked is None or new is None or not (tracked or new):
@@ -119,7 +119,7 @@ def _of_folder(source: Path) -> Iterator[Path]:
 
 
 def _exists(source: Path, path: Path) -> bool:
-    """Return whether there is something to copy: a file, or a link to a place in the source."""
+    """Return whether a path is a file, or a link to a place inside the source."""
     return path.is_file() or _inner_link(source, path) is not None
 
 

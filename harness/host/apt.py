@@ -18,21 +18,21 @@ _FIELDS = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
 _OPTIONS = re.compile(
     r"^Acquire::(http|https|ftp|Check-|ForceIPv|Retries|AllowInsecure)", re.IGNORECASE
 )
-# Only the relations remain that a package cannot work without.
+# Options that leave only dependencies without which a package cannot work.
 _NO_WISHES = tuple(
     f"--no-{relation}"
     for relation in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
 )
 _ANSWER_S = 120.0
-# The debug package of a kernel has about 280 MB.
+# Long enough for the debug package of a kernel, which has about 280 MB.
 _DOWNLOAD_S = 3600.0
 _SUITE_HEAD = re.compile(r"^[a-z]+")
 
 
 def cached_answer(root: Path, name: str, ask: Callable[[], list[str]]) -> list[str]:
-    """Return what `ask` returns; the stored answer is used until the host's apt changes.
+    """Return the result of `ask`; a stored result is used until the host's apt changes.
 
-    One question to apt takes up to a second, and a run asks a dozen.
+    One question to apt takes up to a second, and a run has a dozen of them.
     """
     file = root / "apt" / f"{name}.json"
     state = _state()
@@ -55,7 +55,7 @@ def _state() -> list[int]:
 
 
 def debian_sources(suite: str) -> list[str]:
-    """Return the host's Debian sources as lines of sources.list, with another suite put in.
+    """Return the host's Debian sources as lines of sources.list, with their suite replaced.
 
     Third parties' sources are left out, so that an image holds only the distribution.
     Raises: Lost when apt has no lists, with the command that fetches them.
@@ -84,7 +84,7 @@ def own_suite() -> str:
 
 
 def options() -> tuple[str, ...]:
-    """Return the host's options for fetching packages: proxies, certificates, date checks."""
+    """Return the host's apt options for fetching packages: proxies, certificates, date checks."""
     lines = _output("apt-config", "dump").splitlines()
     return tuple(line.rstrip(";").replace(' "', '="', 1) for line in lines if _OPTIONS.match(line))
 
@@ -129,7 +129,7 @@ def versions(packages: Sequence[str], *view: str) -> dict[str, str]:
 
 
 def names(prefix: str, *view: str) -> tuple[str, ...]:
-    """Return the names of all packages that begin with a prefix."""
+    """Return the names of all packages that apt knows whose name begins with a prefix."""
     return tuple(sorted(_output("apt-cache", *view, "pkgnames", prefix).split()))
 
 

@@ -26,7 +26,7 @@ _REPORT_EVERY_S = 15.0
 
 
 def key_of(*parts: str | bytes | Path) -> str:
-    """Return 16 hex digits over all parts; a Path stands for the content of its file."""
+    """Return 16 hex digits that depend on all parts; a Path stands for its file's content."""
     total = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -46,7 +46,7 @@ def _digest(path: Path) -> bytes:
 def lock(
     path: Path, *, what: str, deadline_s: float, progress: Callable[[str], None]
 ) -> Iterator[None]:
-    """Hold the lock of one thing; while another process holds it, report who and wait.
+    """Hold the lock of one item of the cache; while another process holds it, report who and wait.
 
     Units: deadline_s is seconds of waiting.
     Raises: CacheBusy at the deadline, with the holder; Lost when the disk is full.
@@ -126,7 +126,7 @@ def no_space(folder: Path) -> Lost:
 
 
 def forget_unused(folder: Path, *, older_than_s: float = 14 * 86400.0) -> None:
-    """Remove the folders that nobody has used for `older_than_s`.
+    """Remove the folders of the cache that nobody has used for `older_than_s` seconds.
 
     The modification time of a finished folder is the time of its last use.
     """

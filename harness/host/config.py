@@ -98,7 +98,7 @@ def load(file: Path) -> Settings:
 
 
 def _table(file: Path) -> dict[str, Any] | None:
-    """Return the settings of a file as they stand there, None where there are none.
+    """Return the table of settings in a configuration file; None when the file has none.
 
     A modlab.toml holds them at its top, every other file in its table [tool.harness].
     Raises: ConfigError for a file that cannot be read, and for one with another value there.
@@ -188,7 +188,7 @@ def _absolute(settings: Settings) -> Settings:
 
 
 def _located(kernel: KernelSpec, root: Path) -> KernelSpec:
-    """Return a kernel with absolute paths; '~' is the user's home."""
+    """Return a kernel's description with absolute paths; '~' is the user's home."""
     return replace(
         kernel,
         tree=root / kernel.tree.expanduser() if kernel.tree else None,

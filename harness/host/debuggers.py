@@ -29,7 +29,7 @@ _PACKAGES = {Debugger.GDB: "gdb", Debugger.LLDB: "lldb-19 python3-lldb-19"}
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """An installed debugger."""
+    """An installed debugger: its kind, path and version."""
 
     debugger: Debugger
     path: Path
@@ -37,7 +37,7 @@ class Program:
 
 
 def list_installed(search: Sequence[Path]) -> list[Program]:
-    """Return every debugger in these folders, the newest of each kind first."""
+    """Return every debugger in some folders, the newest of each kind first."""
     programs: dict[tuple[Debugger, Path], Program] = {}
     for folder in search:
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():

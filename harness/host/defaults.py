@@ -27,9 +27,9 @@ def _shipped() -> Table:
 
 
 def completed(table: Table, root: Path) -> Table:
-    """Return the table of a project in the folder `root`, with defaults for missing keys.
+    """Return a project's table of settings with defaults added for missing keys.
 
-    A value of a wrong type stays as it is, so that `config` reports it.
+    `root` is the project's folder. A value of a wrong type stays, so that `config` reports it.
     Raises: ConfigError for a dkms.conf that cannot be read.
     """
     shipped = _shipped()
@@ -53,7 +53,7 @@ def _default_target(targets: object) -> str:
 
 
 def _with_image(done: Table) -> Table:
-    """Return the table with the project's image set in its default target."""
+    """Return the settings with the project's image set in the default target."""
     if "image" not in done:
         return done
     wanted, targets, name = done.pop("image"), done["targets"], done.get("default_target")
@@ -63,7 +63,7 @@ def _with_image(done: Table) -> Table:
 
 
 def _module(table: Table, root: Path) -> Table:
-    """Return the module's table with the values that the source folder gives."""
+    """Return the table [module] with the values that the source folder gives."""
     if isinstance(table.get("dkms"), str):
         conf = root / table["dkms"]
         if not conf.is_file():
@@ -79,7 +79,7 @@ def _module(table: Table, root: Path) -> Table:
 
 
 def _with_recipe(read: recipe.Recipe, table: Table) -> Table:
-    """Return the module's table with the build and the names that a recipe gives."""
+    """Return the table [module] with the build and the names that a recipe gives."""
     done = dict(table)
     if read.dkms is not None:
         done["dkms"] = str(read.dkms)

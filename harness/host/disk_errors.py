@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A disk that is full, a folder that cannot be written to: an OSError as an error with a hint.
+"""Explain an OSError of a full disk or an unwritable folder as an error with a hint.
 
-They may come from every write of the harness, so they are explained where a command ends, once.
+Every write of the harness may raise one, so they are explained where a command ends, once.
 """
 
 import errno
@@ -31,7 +31,7 @@ def explain(error: OSError, environment: Environment, project: Path) -> HarnessE
         return None
     file = Path(place)
     in_cache = file.is_relative_to(environment.cache) or environment.cache.is_relative_to(file)
-    # A folder of the cache that cannot be made is missing for a reason that the kernel hides.
+    # A cache folder that could not be made gives ENOENT, which hides the cause.
     if error.errno not in _REFUSED and not (in_cache and error.errno == errno.ENOENT):
         return None
     reason = error.strerror
@@ -57,7 +57,7 @@ def _blocking_file(path: Path) -> Path | None:
 
 
 def _full(error: OSError, environment: Environment, project: Path) -> Lost:
-    """Return the error for a full disk: of the file that is named, else of the fullest place."""
+    """Return the error for a full disk: that of the named file, else the fullest known one."""
     if isinstance(error.filename, str):
         places = [Path(error.filename).parent]
     else:

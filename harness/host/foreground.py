@@ -17,4 +17,4 @@ def run(command: Sequence[str]) -> int:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing at Ctrl-C. Unlike SIG_IGN, a handler is not inherited by the program."""
+    """Ignore Ctrl-C in this process. Unlike SIG_IGN, a handler is not inherited by the program."""

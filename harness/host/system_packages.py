@@ -33,15 +33,15 @@ class SystemPackage:
 
 
 def listed(text: str | None = None) -> tuple[SystemPackage, ...]:
-    """Return every package of the list."""
+    """Return every package of the list in debian-packages.txt."""
     rows = (line.split(maxsplit=3) for line in _lines(text) if line.startswith("package "))
     return tuple(SystemPackage(group=row[1], name=row[2], reason=row[3]) for row in rows)
 
 
 def groups_of(task: str, text: str | None = None) -> tuple[str, ...]:
-    """Return the groups whose packages a task needs; every task needs those of the base.
+    """Return the groups of packages that a task needs; every task needs the base group.
 
-    Raises: UsageError for a task that needs nothing beside them.
+    Raises: UsageError for a task that needs nothing beside it.
     """
     known = {
         words[1]: words[2:]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Run a program of this host that does one thing and ends, within a deadline.
 
-Programs that stay or that talk back belong elsewhere: `foreground` runs debuggers and shells on
-the terminal, `process` runs commands of a check, which print their stacks when they hang, and
+Programs that stay or that answer requests belong elsewhere: `foreground` runs debuggers and shells
+on the terminal, `process` runs commands of a check, which print their stacks when they hang, and
 programs that accompany a guest have modules of their own.
 """
 
@@ -20,7 +20,7 @@ from harness.host import cache, process, programs
 
 _MOST_LINES = 30
 _NO_SPACE = b"No space left on device"
-# For tools whose output is parsed, or that are only on root's PATH.
+# The environment of tools whose output is parsed, or that are only on root's PATH.
 PLAIN_ENVIRONMENT = {"PATH": programs.SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": "/"}
 
 
@@ -169,7 +169,7 @@ def _captured(
         try:
             stdout, stderr = running.communicate(around.data, timeout=deadline_s)
         except subprocess.TimeoutExpired as late:
-            # Before the kill, after which its children belong to init.
+            # List the children before the kill; afterwards init is their parent.
             below = process.descendants(running.pid)
             running.kill()
             process.kill(below)

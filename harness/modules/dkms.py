@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read a dkms.conf as dkms does: a shell sources it, with the kernel's names set.
+"""Read a dkms.conf as dkms does: a shell sources it, with variables for the kernel set.
 
 The shell has a scratch folder for its working directory, no network and a deadline. What depends
 on the kernel (MAKE_MATCH, PATCH_MATCH, BUILD_EXCLUSIVE_*) is decided in that shell, too, since
@@ -20,19 +20,19 @@ from harness.modules import namespace
 
 CONF = "dkms.conf"
 _DEADLINE_S = 20.0
-# What timeout(1) itself may take to end the group.
+# The seconds that timeout(1) itself may take to end its process group.
 _GRACE_S = 5.0
-# How timeout(1) ends when it had to kill: it gets its own signal, or reports it as a shell does.
+# timeout(1)'s own status when it had to kill: the signal, or a shell's status for it.
 _KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 _BASH = ("bash", "--noprofile", "--norc", "-c")
 _ARCH = "x86_64"
-# For questions that no kernel is needed for: what the package and its modules are called.
+# A placeholder release for questions that do not depend on a kernel, such as the package's name.
 _SOME_RELEASE = "6.1.0-0-amd64"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DkmsModule:
-    """One module that a package builds: its name, and the folder below the build's."""
+    """One module that a package builds: its name, and its folder below the build folder."""
 
     name: str
     location: str = ""
@@ -40,7 +40,7 @@ class DkmsModule:
 
 @dataclass(frozen=True, kw_only=True)
 class DkmsConf:
-    """What one dkms.conf says for one kernel.
+    """The values of one dkms.conf for one kernel.
 
     `excluded` is the directive by which the package is not for this kernel, "" when it is.
     `before` and `after` are commands in the build folder (PRE_BUILD, POST_BUILD); `patches` are
@@ -64,10 +64,10 @@ def read(
     kdir: Path = Path("/nonexistent"),
     tree: Path = Path("/nonexistent"),
 ) -> DkmsConf:
-    """Return what a dkms.conf says for the kernel of a release, whose headers are in `kdir`.
+    """Return the values of a dkms.conf for the kernel of a release, whose headers are in `kdir`.
 
     `tree` is what the file sees as $dkms_tree: the build folder is NAME/VERSION/build in it.
-    Raises: ConfigError for a file that fails, or says less than dkms needs.
+    Raises: ConfigError for a file that fails, or lacks what dkms needs.
     """
     answers = _evaluate(conf, release, kdir, tree)
     names = tuple(
@@ -97,8 +97,8 @@ def read(
 
 
 def _evaluate(conf: Path, release: str, kdir: Path, tree: Path) -> dict[str, list[str]]:
-    """Return the shell's answers by key: each key once for a value, more often for a list."""
-    # The shell starts others, which would outlive it: timeout(1) ends its whole process group.
+    """Return the values that the shell prints, by key; a list's key occurs several times."""
+    # The shell may start processes that outlive it; timeout(1) ends its whole process group.
     limit = ("timeout", "--signal=KILL", f"{_DEADLINE_S:g}")
     words = ["dkms", str(conf.absolute()), release, str(kdir), str(tree), _ARCH]
     with tempfile.TemporaryDirectory(prefix="modlab-dkms-") as scratch:
@@ -138,8 +138,8 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     yield from zip(fields[0:-1:2], fields[1:-1:2], strict=False)
 
 
-# Answers are pairs of NUL-terminated fields on the shell's first output; what the file prints
-# itself goes elsewhere. The file is sourced twice, since $module is what it calls itself.
+# Values are pairs of NUL-terminated fields on the shell's first output; what the file prints
+# itself goes elsewhere. The file is sourced twice, since $module is defined by the file itself.
 _SCRIPT = r"""
 exec 3>&1 1>&2
 conf=$1 kernelver=$2 kernel_source_dir=$3 dkms_tree=$4 arch=$5

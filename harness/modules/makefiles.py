@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the text of a Kbuild or Makefile says: the modules it names, how it finds the kernel.
+"""Read from the text of a Kbuild or Makefile which modules it builds and how it finds the kernel.
 
 Only the plain cases are read; a Makefile that computes its modules is run, not read.
 """
@@ -22,7 +22,7 @@ _RELEASE = re.compile(r"\buname\b.*-\w*r")
 
 
 def objects(file: Path) -> tuple[str, ...]:
-    """Return what a file gives to obj-m, obj-y or obj-$(...): names without .o, folders with /."""
+    """Return the values of obj-m, obj-y and obj-$(...): names without .o, folders with a slash."""
     text = _text(file)
     values = dict(_ASSIGNED.findall(text))
     found = []
@@ -36,7 +36,7 @@ def objects(file: Path) -> tuple[str, ...]:
 
 
 def modules(folder: Path) -> tuple[str, ...]:
-    """Return the modules that kbuild makes of a folder and of the folders that it goes to."""
+    """Return the modules that kbuild makes in a folder and in the folders below it."""
     file = kbuild_file(folder)
     if file is None:
         return ()
@@ -47,22 +47,21 @@ def modules(folder: Path) -> tuple[str, ...]:
 
 
 def kbuild_file(folder: Path) -> Path | None:
-    """Return the file by which kbuild would build a folder: one that sets obj-m."""
+    """Return the file that kbuild would use in a folder, one that sets obj-m; None without one."""
     files = (folder / name for name in NAMES)
     return next((file for file in files if file.is_file() and objects(file)), None)
 
 
 def makefile(folder: Path) -> Path | None:
-    """Return the folder's Makefile, whatever it does."""
+    """Return the folder's Makefile, whether or not it sets obj-m."""
     files = (folder / name for name in reversed(NAMES) if name != "Kbuild")
     return next((file for file in files if file.is_file()), None)
 
 
 def make_command(file: Path) -> str:
-    """Return how a Makefile that is no Kbuild builds modules for a kernel of our choice.
+    """Return the make command by which a Makefile, not a Kbuild file, builds for a chosen kernel.
 
-    Variables in which it looks for the running kernel's headers or release get those of the
-    kernel that is meant.
+    Variables for the running kernel's headers or release are set to those of the chosen kernel.
     """
     words = [
         "make",

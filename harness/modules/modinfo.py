@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What built modules say of themselves (modinfo), and in which order they are therefore loaded."""
+"""Read modinfo of built modules, and derive the order in which they are loaded."""
 
 import fnmatch
 import os
@@ -16,7 +16,7 @@ _DEADLINE_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class ModInfo:
-    """One module file's own words: what it needs, before or with it, and which firmware.
+    """What modinfo prints of one module: its hard and soft dependencies, and its firmware.
 
     Shape: names of modules as the kernel writes them, with underscores.
     """
@@ -30,12 +30,12 @@ class ModInfo:
 
     @property
     def name(self) -> str:
-        """The module's name as its file has it."""
+        """The module's name, taken from its file name."""
         return self.file.name.removesuffix(".ko")
 
 
 def read(files: Sequence[Path]) -> tuple[ModInfo, ...]:
-    """Return what modules say of themselves.
+    """Return modinfo's data of some module files.
 
     Raises: BuildError for a file that is no module.
     """
@@ -59,7 +59,7 @@ def read(files: Sequence[Path]) -> tuple[ModInfo, ...]:
 
 
 def parse(text: str) -> tuple[ModInfo, ...]:
-    """Return modinfo's output, one or more files after each other."""
+    """Parse the output of modinfo for one or more files."""
     blocks: list[dict[str, list[str]]] = []
     for line in text.splitlines():
         key, colon, value = line.partition(":")
@@ -83,7 +83,7 @@ def _info(block: Mapping[str, list[str]]) -> ModInfo:
 
 
 def _before(lines: Iterable[str]) -> Iterable[str]:
-    """Yield the modules of 'pre: a b post: c' that come before."""
+    """Yield the modules after `pre:` in a text like 'pre: a b post: c'."""
     for line in lines:
         wanted = False
         for word in line.split():
@@ -94,7 +94,7 @@ def _before(lines: Iterable[str]) -> Iterable[str]:
 
 
 def chosen(name: str, patterns: Sequence[str], known: Sequence[ModInfo]) -> tuple[ModInfo, ...]:
-    """Return the modules that are loaded, in the order of loading.
+    """Return the modules to load, in the order of loading.
 
     They are `name`, what matches one of the patterns, and what these need among the known ones.
     """
@@ -123,7 +123,7 @@ def chosen(name: str, patterns: Sequence[str], known: Sequence[ModInfo]) -> tupl
 def load_plan(order: Sequence[ModInfo], needs: Sequence[str] = ()) -> str:
     """Return the steps of loading, one a line: 'modprobe NAME', 'try NAME', 'insmod NAME'.
 
-    The kernel's own modules come first: those that must be there, then those that are a wish.
+    The kernel's own modules come first: the required ones, then the optional ones.
     """
     ours = {plain(one.name) for one in order}
     hard = [*map(plain, needs), *(name for one in order for name in one.depends)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How a folder's module is built, concluded from what lies in it.
+"""Conclude from a folder's files how its module is built.
 
-A dkms.conf is asked first, since it was written for exactly this; then a Kbuild or Makefile that
+A dkms.conf is read first, since it was written for this purpose; then a Kbuild or Makefile that
 names modules; then any other Makefile, which is run.
 """
 
@@ -20,10 +20,10 @@ _ENTRY = re.compile(r"^\s*(?:module_init|module_\w*driver|module_\w+)\s*\(", re.
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What was concluded: `name` is the module that parameters and symbols belong to.
+    """How a module is built; `name` is the module that parameters and symbols belong to.
 
     One of `dkms`, `make` and `kbuild` says how the build is done. `modules` are those that are
-    loaded; () is `name` alone. `because` says in sentences what led to that.
+    loaded; () is `name` alone. `because` gives the reasons in sentences.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Recipe:
 
 
 def of_folder(folder: Path) -> Recipe | None:
-    """Return how the module in a folder is built; None where nothing says so.
+    """Return how the module in a folder is built; None when no build file says so.
 
     Raises: ConfigError for a dkms.conf that cannot be read.
     """
@@ -55,7 +55,7 @@ def of_folder(folder: Path) -> Recipe | None:
 
 
 def of_dkms(conf: Path) -> Recipe:
-    """Return the recipe that a dkms.conf is."""
+    """Return the recipe that follows from a dkms.conf."""
     found = dkms.read(conf)
     names = tuple(one.name for one in found.modules)
     if not names:
@@ -66,14 +66,14 @@ def of_dkms(conf: Path) -> Recipe:
 
 
 def main_module(names: tuple[str, ...], like: str) -> str:
-    """Return the module among several that is meant by a package's or folder's name."""
+    """Return the one of several modules whose name fits that of the package or folder."""
     wanted = plain(like)
     same = [name for name in names if plain(name) == wanted]
     return (same or list(names))[0]
 
 
 def plain(name: str) -> str:
-    """Return a module's name as the kernel writes it."""
+    """Return a module's name with underscores, as the kernel writes it."""
     return name.replace("-", "_")
 
 
@@ -101,7 +101,7 @@ def _of_makefile(folder: Path, file: Path) -> Recipe | None:
 
 
 def _named_below(folder: Path) -> tuple[str, ...]:
-    """Return the modules that Kbuilds in the folders below name."""
+    """Return the modules that Kbuild files in the folders below this one name."""
     found: list[str] = []
     for below in _folders(folder):
         found += makefiles.modules(below)
@@ -109,7 +109,7 @@ def _named_below(folder: Path) -> tuple[str, ...]:
 
 
 def _with_an_entry(folder: Path) -> Iterator[str]:
-    """Yield the names of C files that have a module's entry point."""
+    """Yield the names of C files that define a module's entry point."""
     for below in (folder, *_folders(folder)):
         for file in sorted(below.glob("*.c")):
             if _ENTRY.search(file.read_text(errors="replace")):
@@ -117,7 +117,7 @@ def _with_an_entry(folder: Path) -> Iterator[str]:
 
 
 def _folders(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """Yield the folders below one, nearest first; hidden ones and build/ are none of them."""
+    """Yield the folders below this one, nearest first, without hidden ones and build/."""
     level = [folder]
     for _ in range(depth):
         level = sorted(

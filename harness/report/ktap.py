@@ -28,7 +28,7 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One result."""
+    """The result of one test: name, verdict, diagnostics."""
 
     result: TestResult
 

@@ -205,7 +205,7 @@ class RichView:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Remove the picture while the block lasts."""
+        """Remove the live picture while the block lasts."""
         self._live.stop()
         try:
             yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The folders of runs: a new one, and which one is meant by a name, the end of it, or its path."""
+"""Create the folder of a new run, and find that of an old run by its name or path."""
 
 from pathlib import Path
 

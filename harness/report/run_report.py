@@ -24,7 +24,8 @@ from harness.model.settings import RunReport, TestResult, Verdict
 from harness.panic.values import KernelReport
 from harness.report import ktap
 
-# This rises when a field changes its meaning or disappears; new fields alone do not raise it.
+# The schema's number rises when a field changes its meaning or disappears; new fields alone do
+# not raise it.
 SCHEMA = 3
 # In a report of this schema, the values of `provenance` were text in `facts`.
 _FACTS_SCHEMA = 2

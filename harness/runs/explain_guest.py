@@ -65,7 +65,7 @@ def _report_of(entry: GuestEntry) -> RunReport | None:
 
 
 def _survived(report: RunReport | None) -> tuple[KernelReport, ...]:
-    """Return the complaints of the guest's kernel that an earlier crash explains."""
+    """Return the guest's kernel complaints that an earlier explanation has covered."""
     crashes = report.crashes if report is not None else ()
     return tuple(one for crash in crashes if crash.cause is Cause.REPORT for one in crash.reports)
 

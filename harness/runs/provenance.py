@@ -12,7 +12,7 @@ _GIT_S = 10.0
 
 
 def of_request(request: KernelTestRequest) -> Provenance:
-    """Return the provenance that exists before the kernel is chosen."""
+    """Return the provenance of a request's project, as far as it is known before the run."""
     root, selection = request.settings.root, request.selection
     commit = _git(root, "rev-parse", "HEAD")
     changed = bool(commit) and bool(_git(root, "status", "--porcelain", "--untracked-files=no"))

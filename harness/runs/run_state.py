@@ -72,7 +72,7 @@ class RunRecord:
         return {**self.provenance.described(), **self.facts}
 
     def keep(self, guest: GuestHistory) -> None:
-        """Record what is known of a guest that ends."""
+        """Store the console, reports and witnesses of a guest that ends."""
         self.guests.append(guest)
         self.console_word = ""
 

@@ -164,7 +164,7 @@ def explain(loaded: LoadedGuest, error: HarnessError, *, test: str) -> Crash:
 
 
 def _of_report(loaded: LoadedGuest) -> str:
-    """Return the test during which the kernel first complained, or ""."""
+    """Return the test during which the kernel first complained, "" if there is none."""
     return next((one.test for one in loaded.session.watch.reports if one.test), "")
 
 

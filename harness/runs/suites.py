@@ -103,7 +103,7 @@ class _Ledger:
         self.results: list[TestResult] = []
 
     def feed(self, line: str) -> None:
-        """Take one line of the suite's output."""
+        """Process one line of the suite's output."""
         name = line.removeprefix(_PLANNED)
         if name != line:
             self._planned.append(name.strip())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""try the workflow on somebody's Mac and report which claims hold.
+"""Try the workflow on somebody's Mac, and report which of the harness's claims hold there.
 
 A claim is shown only when its step has passed on that very Mac; a step that was not reached is
 reported as such. The report names the person who signs it, the Mac, the build, and a checksum of

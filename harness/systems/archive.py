@@ -10,7 +10,7 @@ from harness.model.settings import PushSpec
 
 
 def tar(files: Sequence[PushSpec]) -> bytes:
-    """Return the archive, root's, with the modes that the files get."""
+    """Return a tar archive of host files with their modes in the guest, owned by root."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for file in files:

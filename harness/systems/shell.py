@@ -12,7 +12,7 @@ from harness.systems.ssh import CommandFailed, Completed
 
 
 class Shell(Protocol):
-    """Runs commands; `Guest` and `ThisHost` are implementations."""
+    """A protocol for running commands; `Guest` and `ThisHost` implement it."""
 
     def run(
         self,
@@ -22,7 +22,7 @@ class Shell(Protocol):
         input: bytes = b"",  # noqa: A002
         check: bool = True,
     ) -> Completed:
-        """Return how a command ended."""
+        """Run a command, and return how it ended."""
         ...
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A guest reached over SSH: run, stream, push, fetch, each within a deadline.
 
-SSH is only a transport here: that it fails says nothing about the guest. Whether the guest is
-alive, `session` judges by console and hypervisor. The only module that imports paramiko.
+A failure of SSH says nothing about the guest. Whether the guest is alive, `session` judges by
+console and hypervisor. This is the only module that imports paramiko.
 """
 
 import base64
@@ -27,7 +27,7 @@ from harness.systems import archive
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 256 * 1024
-# An emulated guest that decrypts took 16 MB in 3 s, and in over 40 s beside 20 busy processes.
+# an emulated guest decrypts 16 MB in 3 s, and in over 40 s beside 20 busy processes.
 _SLOWEST_BYTES_PER_S = 128 * 1024
 _TAIL_BYTES = 16 * 1024
 _POLL_S = 0.05
@@ -37,7 +37,7 @@ _RETRY_S = 0.25
 _TRY_S = 10.0  # one try at a connection: an emulated guest's key exchange takes above a second
 # How long a write may stay blocked, after the deadline of the call, before the connection is cut.
 _CUT_S = 1.0
-# How paramiko reports, as an authentication that failed, a peer that stopped answering.
+# paramiko reports a peer that stopped answering as a failed authentication with these messages.
 _UNANSWERED = ("timeout", "transport shut down")
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -110,7 +110,7 @@ class RemoteProcess:
 
     @property
     def stderr(self) -> str:
-        """What came on stderr so far."""
+        """What the command has written to stderr so far."""
         while self._channel.recv_stderr_ready():
             self._err += self._channel.recv_stderr(_CHUNK_BYTES)
         return _text(bytes(self._err))
@@ -145,9 +145,9 @@ class RemoteProcess:
         return self._channel.recv_exit_status()
 
     def drain(self, data: bytes, *, end: float) -> tuple[bytes, bytes, int]:
-        """Feed stdin and read both streams; return them and the status, until `end`.
+        """Feed stdin and read both streams until `end`; return them and the exit status.
 
-        Raises: GuestLost at `end`, or when the connection is gone before.
+        Raises: GuestLost at `end`, or when the connection breaks before.
         """
         with _bounded(self._channel.get_transport(), end + _CUT_S):
             return _drain(self._channel, data, self._command, end=end)
@@ -155,7 +155,7 @@ class RemoteProcess:
     def close(self) -> None:
         """Close the channel; the command gets SIGHUP when it has no other way to notice.
 
-        A peer that takes no more is not an error here: the next command on the connection has it.
+        A peer that reads no more is no error here: the next command on the connection fails.
         """
         transport = self._channel.get_transport()
         with contextlib.suppress(GuestLost), _bounded(transport, time.monotonic() + _CUT_S):
@@ -203,7 +203,7 @@ class Guest:
         self._client.close()
 
     def popen(self, command: str, *, start_s: float = _TRY_S) -> RemoteProcess:
-        """Start a command in the guest; `start_s` is what its start may take.
+        """Start a command in the guest; `start_s` is the deadline for its start in seconds.
 
         Raises: GuestLost when the connection is gone, or the peer does not answer in time.
         """
@@ -229,13 +229,13 @@ class Guest:
         input: bytes = b"",  # noqa: A002
         check: bool = True,
     ) -> Completed:
-        """Return how a command ended; a sequence of words is quoted for the guest's shell.
+        """Run a command and return how it ended; a sequence of words is quoted for the shell.
 
-        Both streams are drained before the status is asked for. A peer that freezes costs no more
-        than the deadline, whatever it was asked last; where it takes no more bytes either, a
-        second more, and the connection, of which half a message is then written.
+        Both streams are drained before the status is read. A frozen peer costs no more than the
+        deadline. If it reads no more bytes either, it costs a second more, and the connection, on
+        which half a message is then written.
         Raises: GuestLost at the deadline or without a connection; CommandFailed for a status
-            that is not 0, unless `check` is off.
+        that is not 0, unless `check` is off.
         """
         line = command if isinstance(command, str) else shlex.join(command)
         begun = time.monotonic()
@@ -248,7 +248,7 @@ class Guest:
         return completed
 
     def push(self, files: Sequence[PushSpec], *, deadline_s: float) -> None:
-        """Copy host files into the guest, root's, in one stream: each command there costs time.
+        """Copy host files into the guest in one stream, owned by root: each command costs time.
 
         `deadline_s` grows with their size. A running program keeps the file that was replaced.
         Raises: GuestLost, CommandFailed when the guest cannot write them.
@@ -277,7 +277,7 @@ def _client(endpoint: Endpoint) -> paramiko.SSHClient:
 
 
 def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) -> str:
-    """Make one try, and return why it failed in a way that may pass, or ""."""
+    """Try once to connect; return "" or the reason of a failure that may be temporary."""
     try:
         client.connect(
             endpoint.host,
@@ -316,7 +316,7 @@ def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) ->
 
 @contextmanager
 def _timer(end: float, action: Callable[[], None]) -> Iterator[None]:
-    """Do the action at `end`, in a thread of its own, if the body still runs."""
+    """Call `action` at the time `end`, in a thread of its own, if the block still runs."""
     timer = threading.Timer(max(0.0, end - time.monotonic()), action)
     timer.daemon = True
     timer.start()
@@ -328,7 +328,7 @@ def _timer(end: float, action: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def _bounded(transport: paramiko.Transport, end: float) -> Iterator[None]:
-    """Close the connection if the body still runs at `end`.
+    """Close the connection if the block still runs at the time `end`.
 
     paramiko writes without a limit when the peer reads no more, and it also holds the lock of the
     connection meanwhile: only closing the connection ends that.
@@ -387,7 +387,7 @@ def _drain(
 
 
 def _take(channel: paramiko.Channel, out: bytearray, err: bytearray) -> bool:
-    """Read once what has come on each stream; tell if anything had."""
+    """Read once what has come on each stream, and return whether there was anything."""
     before = len(out) + len(err)
     if channel.recv_ready():
         out += channel.recv(_CHUNK_BYTES)

@@ -12,11 +12,11 @@ from harness.systems.ssh import Guest
 
 
 class Asked(Protocol):
-    """What a suite needs to know about the request behind its guest."""
+    """The values that a suite needs from the request of the run."""
 
     @property
     def folder(self) -> Path:
-        """The folder of the run."""
+        """The folder of the run's files."""
 
     @property
     def timeouts(self) -> Timeouts:
@@ -24,7 +24,7 @@ class Asked(Protocol):
 
 
 class Alive(Protocol):
-    """Knows whether the guest is alive."""
+    """The interface that reports whether the guest is alive."""
 
     @property
     def held(self) -> bool:
@@ -34,37 +34,37 @@ class Alive(Protocol):
         """Raise when the kernel has reported a fault."""
 
     def note(self, name: str, words: str) -> None:
-        """Keep an observation with its time."""
+        """Record an observation about the guest with its time."""
 
 
 class Tail(Protocol):
-    """Has the last console lines of the guest."""
+    """The interface to the last lines of the guest's console."""
 
     def tail(self, count: int) -> tuple[str, ...]:
-        """Return the last lines."""
+        """Return the last lines of the console."""
 
 
 class Watched(Protocol):
-    """A guest, as a suite of tests sees it; `Session` is one."""
+    """The interface of a guest for a suite of tests; `Session` implements it."""
 
     @property
     def request(self) -> Asked:
-        """The request behind this guest."""
+        """The request of the run for which this guest was started."""
 
     @property
     def guest(self) -> Guest:
-        """The connection."""
+        """The SSH connection to the guest."""
 
     @property
     def health(self) -> Alive:
-        """Knows whether the guest is alive."""
+        """The object that reports whether the guest is alive."""
 
     @property
     def console(self) -> Tail:
-        """The end of the console."""
+        """The last lines of the guest's console."""
 
     def deadline(self, seconds: float) -> float:
         """Return a deadline of the configuration, stretched for this guest."""
 
     def check_alive(self) -> None:
-        """Raise when the guest is dead."""
+        """Raise an error when the guest is dead."""

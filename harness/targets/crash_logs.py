@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The crash logs that a target kept, as the same reports that a console gives."""
+"""Turn the crash logs that a target kept into the reports that a console gives."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -16,7 +16,7 @@ from harness.model.settings import LOOPBACK, Accel
 
 _QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 _OSK_CHARACTERS = 64
-# QEMU's first one: macOS treats a card on the root bus as built in.
+# QEMU's first MAC address. macOS treats a card on the root bus as built in.
 _MAC = "52:54:00:12:34:56"
 _NET_SLOT = "0x10"
 # 10.x is the last series of releases without a driver for virtio's network card.

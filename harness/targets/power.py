@@ -25,28 +25,28 @@ _ADDRESS_S = 300.0
 
 
 class Power(Protocol):
-    """What can be done with a target's machine."""
+    """The interface to the power and snapshots of a target's machine."""
 
     def start(self) -> None:
-        """Switch it on; a machine that is already on is left as it is."""
+        """Switch the machine on; one that is already on is left as it is."""
 
     def stop(self) -> None:
-        """Switch it off, as pulling the plug does."""
+        """Switch the machine off, as pulling the plug does."""
 
     def is_on(self) -> bool:
-        """Return whether it is on."""
+        """Return whether the machine is on."""
 
     def address(self) -> str:
-        """Return the address of its SSH server."""
+        """Return the address of the machine's SSH server."""
 
     def snapshot(self, name: str) -> None:
-        """Save its state under a name."""
+        """Save the machine's state under a name."""
 
     def revert(self, name: str) -> None:
-        """Restore the state with this name."""
+        """Restore the machine's state that has this name."""
 
     def snapshots(self) -> tuple[str, ...]:
-        """Return the names of the saved states."""
+        """Return the names of the machine's saved states."""
 
 
 def of(spec: RemoteSpec) -> Power:

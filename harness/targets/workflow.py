@@ -85,7 +85,7 @@ def allow(target: RemoteSpec, say: Say) -> None:
 
 
 def disallow(target: RemoteSpec, say: Say) -> None:
-    """Undo what `allow` did."""
+    """Undo what `allow` did on a target, and report each change."""
     if _has_opencore(target):
         _while_off(target)
         _all(opencore_disk.undo(target.libvirt.opencore), say)

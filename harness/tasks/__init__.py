@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The commands, by subject; tasks.py at the top collects them. Only they print."""
+"""The tasks of the command line, one module a subject. Only this package prints."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`python -m harness.tasks`: the command `modlab`, without a script that has to be found."""
+"""`python -m harness.tasks` runs the command `modlab` where its script is not on the PATH."""
 
 from harness.tasks.program import main
 

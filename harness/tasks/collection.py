@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Every task that a project with a module has, by its documented and its short name."""
+"""The collection of tasks that every project has, by their documented and their short names."""
 
 from copy import copy
 
@@ -55,14 +55,15 @@ TASKS = (
 
 
 def shared_tasks() -> Collection:
-    """Return the tasks that this project and every other one have."""
+    """Return the collection of tasks that this project and every other one have."""
     return Collection(*TASKS)
 
 
 def installed_tasks() -> Collection:
-    """Return the tasks of `modlab`: here `test` is the short name of kernel-test."""
+    """Return the tasks of the installed command `modlab`, where `test` means kernel-test."""
     found = shared_tasks()
-    # A parser knows the names that the task itself has; the task of the checkout stays as it is.
+    # Invoke's parser knows only the names in the task itself, so a copy gets the short name; the
+    # checkout's task is not changed.
     kernel_test = copy(workflow.run_kernel_test)
     kernel_test.aliases = ("test",)
     found.add_task(kernel_test)

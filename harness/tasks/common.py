@@ -60,7 +60,7 @@ _SHARED = [
 
 
 class HarnessTask(Task[Any]):
-    """A task of invoke, one option of which may be given as a word without its name.
+    """A task of invoke that also accepts one option's value as a word without the option's name.
 
     Invoke has positional arguments, but none that may be left out; `program` understands the word.
     """
@@ -72,7 +72,7 @@ class HarnessTask(Task[Any]):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskContext:
-    """The call of one task: the options that were given, and what every task may ask for.
+    """The context of one call of a task: the given options, and what every task may need.
 
     `given` holds each option that is not at its default, by the name of its parameter.
     """
@@ -89,14 +89,14 @@ class TaskContext:
 
     @cached_property
     def environment(self) -> "Environment":
-        """What the environment says about caches and folders."""
+        """The caches and folders that environment variables set."""
         from harness.host import config
 
         return config.environment()
 
     @property
     def runs(self) -> Path:
-        """The folder that holds one folder a run of the project."""
+        """The folder that contains the folders of all runs of the project."""
         return build_folder.runs(self.settings.root)
 
     def view(self, *, verbose: bool = False) -> "LiveView":
@@ -110,7 +110,7 @@ class TaskContext:
 
 
 def help_for(*names: str) -> dict[str, str]:
-    """Return the help texts of these options."""
+    """Return the help texts of the options with these names."""
     return {name: RUN_HELP[name] for name in names}
 
 
@@ -147,7 +147,7 @@ def task(  # noqa: PLR0913 - one parameter a property of a task
 
 
 def _body(function: Callable[..., int]) -> Callable[..., None]:
-    """Return what invoke calls: a function of an invoke context that ends in an exit code."""
+    """Return the function that invoke calls for a task; it ends the process with an exit code."""
     parameters = list(inspect.signature(function).parameters.values())
     defaults = {one.name: one.default for one in parameters[1:]}
 
@@ -173,7 +173,7 @@ def _body(function: Callable[..., int]) -> Callable[..., None]:
 
 
 def _choose_project(config: str | None, folder: str | None) -> None:
-    """Act in another folder from now on, as -C asks; hints name the same project."""
+    """Make the folder of option -C the project's folder from now on; hints name it, too."""
     words = ["-C", folder] if folder is not None else []
     words += ["--config", config] if config is not None else []
     hints.remember_options(words)

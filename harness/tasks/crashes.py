@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Crashes: one in a log or in a guest explained, those of all runs listed, a run repeated."""
+"""Tasks about crashes: explain one in a log or a guest, list those of all runs, repeat a run."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def explain_guest(context: TaskContext, run: str = "") -> int:
 
 @task(short_flags=True)
 def panic_list(context: TaskContext) -> int:
-    """List the crashes of all runs, the same ones as one: how often, first, last, whose fault."""
+    """List the crashes of all runs, equal ones once: how often, first, last, whose fault."""
     from harness.report import history
 
     folder = context.runs
@@ -101,7 +101,7 @@ def replay(
     keep: bool = False,
     accel: str | None = None,
 ) -> int:
-    """Run again what an earlier run ran: target, kernel, tests, and its very module."""
+    """Repeat an earlier run with the same target, kernel, tests and module."""
     from harness.report import run_report
     from harness.runs import kernel_test
     from harness.runs import rerun as reruns
@@ -126,7 +126,7 @@ def replay(
     },
 )
 def bisect(context: TaskContext, signature: str, good: str, bad: str = "HEAD") -> int:
-    """Find the commit of the module that brought a crash, one run a step.
+    """Find the commit of the module that introduced a crash; each step is one run.
 
     Each commit's module is built and tested by today's harness and tests; the tree stays as it is.
     """

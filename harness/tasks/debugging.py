@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Debuggers on guests: one task, seven ways, each with the options that apply to it."""
+"""The task that attaches a debugger to a kernel in one of several ways, each with its options."""
 
 import enum
 import signal
@@ -39,7 +39,7 @@ ATTACH_HELP = {
 
 
 class Way(enum.Enum):
-    """The ways to debug a kernel, of which a call takes one."""
+    """The ways to debug a kernel; one call of debug-attach uses one of them."""
 
     TERMINAL = "a debugger on this terminal"
     BOOT = "--break-at-boot"
@@ -112,7 +112,7 @@ MODES: Mapping[Way, Mode] = {
         },
     ),
 }
-# The options that choose a way, in the order in which they are asked.
+# The options that choose a way, in the order in which they are examined.
 _CHOOSERS = {
     "break_at_boot": Way.BOOT,
     "vscode": Way.EDITOR,
@@ -122,10 +122,10 @@ _CHOOSERS = {
 
 
 def chosen_way(given: Mapping[str, Any], *, remote: bool) -> Way:
-    """Return the way that the options ask for; `remote`: the target is one that the user boots.
+    """Return the way to debug that the options choose; `remote`: the user boots the target.
 
     Raises: UsageError for two ways at once, for an option that does not apply, and for an unknown
-        --via.
+    --via.
     """
     via = given.get("via", "gdbstub")
     if via not in {"gdbstub", "kdp"}:
@@ -167,7 +167,7 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     via: str = "gdbstub",
     symbols: str | None = None,
 ) -> int:
-    """Hand a running, stopped or crashed guest to gdb or lldb on this terminal.
+    """Attach gdb or lldb to a running, stopped or crashed guest, on this terminal.
 
     Symbols are in place and follow what is loaded. Quitting leaves the guest as it was found.
     """
@@ -186,7 +186,7 @@ def debug_attach(  # noqa: PLR0913, PLR0917
 
 
 def _request(context: TaskContext, options: dict[str, Any]) -> "AttachRequest":
-    """Return the request that the command's options make."""
+    """Return the request for a debugger that the command's options describe."""
     from harness.debugger.attach import AttachRequest
 
     def file(name: str) -> Path | None:
@@ -210,7 +210,7 @@ def _request(context: TaskContext, options: dict[str, Any]) -> "AttachRequest":
 def _on_target(
     target: "RemoteSpec", breakpoints: list[str] | None, commands: list[str] | None
 ) -> int:
-    """Debug the kernel of a target that the user boots."""
+    """Debug the kernel of a target that the user boots, and return the exit code."""
     from harness.debugger import on_target
 
     with tempfile.TemporaryDirectory(prefix="modlab-kdp-") as folder:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How the body of a command ends: errors as sentences with a hint, signals, exit codes."""
+"""How the body of a command ends: its errors become sentences with a hint and exit codes."""
 
 import os
 import signal
@@ -12,22 +12,23 @@ from types import FrameType
 from harness.errors import HarnessError
 
 INTERRUPTED = 130
-# What a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
+# The status that a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
 PIPE_CLOSED = 141
 _ONE_STROKE_S = 1.0
 
 
 class Interrupt:
-    """Raises KeyboardInterrupt for a signal, once for what a terminal or 'timeout' sends twice.
+    """A signal handler that raises KeyboardInterrupt, but only once for a signal that comes twice.
 
-    A second one at the same moment would end the first one's way out, in the middle of a lock.
+    A terminal and `timeout` may both send the signal. A second exception at the same moment would
+    interrupt the clean-up after the first one, for example while it holds a lock.
     """
 
     def __init__(self) -> None:
         self._last_s = -_ONE_STROKE_S
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        """Take a signal."""
+        """Raise KeyboardInterrupt, unless the same signal came a moment ago."""
         now = time.monotonic()
         if now - self._last_s >= _ONE_STROKE_S:
             self._last_s = now
@@ -39,7 +40,7 @@ def execute(body: Callable[[], int]) -> int:
     _take_signals()
     try:
         code = body()
-        # A reader that has left is noticed here, not after the interpreter has ended.
+        # Flush here, so that a closed pipe raises inside this block and not at interpreter exit.
         sys.stdout.flush()
     except HarnessError as error:
         print_error(error)
@@ -58,7 +59,7 @@ def execute(body: Callable[[], int]) -> int:
 def _end_by_disk(error: OSError) -> int:
     """Print what is wrong with a disk or a folder, and return the exit code.
 
-    Raises: the error itself, when it is about neither: then it is a fault of the harness.
+    Raises: the error itself when no disk or folder caused it, because the harness is at fault.
     """
     from harness.host import config, disk_errors
 
@@ -85,13 +86,13 @@ def print_error(error: HarnessError) -> None:
 def _take_signals() -> None:
     handler = Interrupt()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # A script that put the command into the background has set SIGINT aside.
+        # A script that starts the command in the background sets SIGINT to be ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def drop_output() -> None:
-    """Send what is still buffered nowhere: the interpreter flushes it at its end."""
+    """Discard buffered output, so that the interpreter's exit does not flush it to a pipe."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -21,7 +21,7 @@ FORMATS = ("text", "json", "markdown", "junit", "sarif")
 
 
 def main(arguments: Sequence[str], *, usual: str = "json") -> int:
-    """Explain the logs that a command line names; return the worst exit code."""
+    """Explain the logs that a command line names, and return the worst exit code."""
     options = _parser(usual).parse_args(arguments)
     return explain_all(
         options.file,
@@ -38,7 +38,7 @@ def explain_all(
     vmlinux: Path | None = None,
     modules: Sequence[Path] = (),
 ) -> int:
-    """Print what logs report, in one of FORMATS; return the worst exit code.
+    """Print the explanation of each log in one of FORMATS, and return the worst exit code.
 
     A log that cannot be read is named, and the others are explained.
     """
@@ -109,7 +109,7 @@ def _parser(usual: str) -> argparse.ArgumentParser:
 
 
 def run() -> None:
-    """Be the program `panic-explain`."""
+    """Run the program `panic-explain`, and end the process with its exit code."""
     sys.exit(main(sys.argv[1:], usual="text"))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Guests that stay up, their images, and the caches."""
+"""Tasks about guests that stay up, their images, and the caches."""
 
 from harness.tasks.common import TaskContext, task
 from harness.tasks.options import Mode, check_options
@@ -12,7 +12,7 @@ STOP_ALL = Mode(
 
 @task(short_flags=True)
 def guest_list(context: TaskContext) -> int:
-    """List the guests that runs of this user have now."""
+    """List the running guests of this user's runs."""
     from harness.guest import manage
 
     rows = manage.table(context.environment)
@@ -37,7 +37,7 @@ def guest_ssh(context: TaskContext, run: str = "", command: str = "") -> int:
 
 @task(word="run", short_flags=True, options_help={"run": _RUN_HELP})
 def guest_console(context: TaskContext, run: str = "") -> int:
-    """Show a guest's console from its first byte and go on with it; Ctrl-C leaves."""
+    """Show a guest's console from its first byte and follow it; Ctrl-C leaves."""
     from harness.guest import manage
 
     for text in manage.console(manage.choose_guest(context.environment, run)):
@@ -59,7 +59,7 @@ def guest_stop(context: TaskContext, run: str = "", all: bool = False) -> int:  
 
 @task(word="name", short_flags=True, options_help={"name": "image (default: every target's)"})
 def image_build(context: TaskContext, name: str = "") -> int:
-    """Bootstrap a guest image into the cache, where it is not there already."""
+    """Bootstrap a guest image into the cache, unless it is there already."""
     from harness.artefacts import image
 
     settings = context.settings

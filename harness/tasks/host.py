@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the host can do, the start of a project on it, and the runs of a night."""
+"""Tasks about this host and a new project: doctor, setup, init, nightly."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ _MODULE_HELP = "folder, dkms.conf, or a package NAME-dkms of Debian (default: th
 
 @task()
 def doctor(context: TaskContext) -> int:
-    """Say what this host can do, what it lacks, and what mends that."""
+    """Report what this host can do, what it lacks, and how to fix that."""
     from harness.host import doctor as host_doctor
 
     findings = host_doctor.examine(context.environment.cache)
@@ -53,7 +53,7 @@ def nightly(context: TaskContext, long: bool = False, deadline: float = 3600.0) 
     },
 )
 def setup(_context: TaskContext, task: str = "", yes: bool = False) -> int:
-    """Install the system packages that are missing; it asks first where there is a terminal."""
+    """Install the missing system packages; on a terminal, ask first."""
     from harness.host import system_packages
 
     groups = system_packages.groups_of(task)
@@ -71,7 +71,7 @@ def setup(_context: TaskContext, task: str = "", yes: bool = False) -> int:
 
 
 def _agreed() -> bool:
-    """Return whether the user agrees to an installation; without a terminal nobody is asked."""
+    """Return whether the user agrees to an installation; without a terminal, return True."""
     if not sys.stdin.isatty():
         print("there is no terminal to ask on: they will be installed")
         return True
@@ -80,7 +80,7 @@ def _agreed() -> bool:
 
 @task(word="module", options_help={"module": _MODULE_HELP})
 def init(context: TaskContext, module: str = "") -> int:
-    """Write a configuration and a first test for a module, and say what was concluded.
+    """Write a configuration and a first test for a module, and report how it is built.
 
     The module is built once. A package is fetched and unpacked into the current folder, and
     not installed.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a guest's memory is read with: the kernel's symbols, a crashed run's dump."""
+"""Tasks for reading a guest's memory: fetch the kernel's symbols, open a crashed run's dump."""
 
 from harness.tasks.common import TaskContext, help_for, task
 
@@ -10,7 +10,7 @@ def fetch_kernel_symbols(
 ) -> int:
     """Fetch the vmlinux of a target's kernel into the cache, some 280 MB, and print its path.
 
-    With it frames of the kernel itself have lines, and guests' memory can be read.
+    With it, the kernel's own frames have source lines, and a guest's memory can be read.
     """
     from harness.artefacts import kernel_symbols, kernels
     from harness.host import config
@@ -36,7 +36,7 @@ def fetch_kernel_symbols(
 def open_vmcore(
     context: TaskContext, run: str, crash: int = 1, command: str = "", crash_tool: bool = False
 ) -> int:
-    """Open a shell on the memory of a run's crash, symbols and the module's own view loaded."""
+    """Open a shell on the memory dump of a run's crash, with all symbols loaded."""
     from harness.memory import open_dump
     from harness.report import run_folders, run_report
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Which options apply to what a task does: a table for each of its modes, and one check.
+"""Which options apply to each mode of a task: a table for each task, and one check.
 
 An option that would be ignored is an error that gives the reason. A mode names every option of
 its task, so a new option has to be placed in each mode; a test holds that.
@@ -13,7 +13,7 @@ from harness.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Mode:
-    """One of the things that a task does.
+    """One mode of a task: which of the task's options apply in it, and why the others do not.
 
     `when` completes "--option does not apply ..."; `takes` names the options that apply, in one
     string; `refuses` maps a reason to the options that do not; `needs` maps an option to another
@@ -27,12 +27,12 @@ class Mode:
 
     @property
     def refused(self) -> dict[str, str]:
-        """Each option that does not apply, with the reason."""
+        """The options that do not apply in this mode, each with the reason."""
         return {name: reason for reason, names in self.refuses.items() for name in names.split()}
 
     @property
     def known(self) -> Iterator[str]:
-        """Every option that the mode knows."""
+        """Every option that the mode lists, whether it applies or not."""
         yield from self.takes.split()
         yield from self.refused
 

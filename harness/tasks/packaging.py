@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Packages of the driver and its tools, for machines that are no guests."""
+"""The task that packages the driver and its tools for machines that are not guests."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +84,7 @@ def packages(  # noqa: PLR0913, PLR0917
 
 
 def _make(context: TaskContext, request: "release.PackagesRequest") -> int:
-    """Make the release, and print its files and how its certificate is enrolled."""
+    """Make the release, and print its files and how to enrol its certificate."""
     from harness.release import packages as release
     from harness.release import signing
 
@@ -97,7 +97,7 @@ def _make(context: TaskContext, request: "release.PackagesRequest") -> int:
 
 
 def _check_kext_target(settings: "Settings", target: str) -> None:
-    """Return when a target is the kext's."""
+    """Check that a target is one for which kexts are built."""
     known = settings.kext.target if settings.kext else "none is configured"
     if target != known:
         raise UsageError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The command line of `modlab` and `./dev`: invoke's Program, with what a stranger needs.
+"""The command line of `modlab` and `./dev`: invoke's Program, with more help and suggestions.
 
 Beyond invoke it has --help after any task, words without an option's name, suggestions for what
 it does not know, and exit code 2 for every mistake on the command line. A call runs one task.
@@ -30,7 +30,7 @@ class HarnessProgram(Program):
     """A command line with a fixed set of tasks."""
 
     def core_args(self) -> list[Argument]:
-        """Return the options that stand before a task."""
+        """Return the options that may stand before a task."""
         return [
             Argument(names=("C",), help=SHARED_HELP["C"]),
             Argument(names=("config",), help=SHARED_HELP["config"]),
@@ -45,7 +45,7 @@ class HarnessProgram(Program):
         ]
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """Read the options before the task."""
+        """Parse the options that stand before the task."""
         self.normalize_argv(argv)
         with _mistakes():
             self.parse_core_args()
@@ -57,7 +57,7 @@ class HarnessProgram(Program):
                 raise Exit
 
     def parse_tasks(self) -> None:
-        """Read the task and what follows it."""
+        """Parse the task and the words after it."""
         self.parser = self._make_parser()
         with _mistakes():
             result = self.parser.parse_argv(self._task_words(self.core.unparsed))
@@ -65,7 +65,7 @@ class HarnessProgram(Program):
         self.tasks = result
 
     def _task_words(self, words: list[str]) -> list[str]:
-        """Return the task with its options, those of the project before it included."""
+        """Return the task with its options and the project's options that stand before it."""
         if not words or self.args.complete.value:
             return []
         name, *rest = words
@@ -91,10 +91,10 @@ class HarnessProgram(Program):
         return f"no task {word!r}{did_you_mean(word, known)}"
 
     def parse_cleanup(self) -> None:
-        """Answer what is no call of a task: --help, --list and the shell's completion."""
+        """Handle a command line that runs no task: --help, --list, and the shell's completion."""
         name = self.args.help.value
         if self.args.complete.value:
-            # The shell hands over the whole line; how the program was called is not completed.
+            # The shell passes the whole line; the program's own path is not completed.
             self.core.remainder = self.core.remainder.partition(" ")[2]
             complete(
                 names=[],
@@ -117,13 +117,13 @@ class HarnessProgram(Program):
         raise Exit
 
     def update_config(self, merge: bool = True) -> None:
-        """Read no configuration of invoke: the tasks use none of it."""
+        """Read no configuration file of invoke, since no task uses one."""
         if merge:
             self.config.merge()
 
     @property
     def binary(self) -> str:
-        """How the program is called, for the texts of help."""
+        """The name of the program in the texts of --help."""
         return hints.program()
 
     def print_version(self) -> None:
@@ -150,14 +150,14 @@ class HarnessProgram(Program):
         self.print_columns(context.help_tuples())
 
     def task_list_opener(self, extra: str = "") -> str:
-        """Return the heading of the list of tasks."""
+        """Return the heading above the list of tasks."""
         del extra
         return "Tasks"
 
 
 @contextmanager
 def _mistakes() -> Iterator[None]:
-    """Turn what invoke's parser objects to into one sentence and exit code 2."""
+    """Turn an error of invoke's parser inside the block into one sentence and exit code 2."""
     try:
         yield
     except ParseError as error:
@@ -177,5 +177,5 @@ def run(tasks: Collection, argv: list[str] | None = None) -> None:
 
 
 def main() -> None:
-    """Run `modlab`."""
+    """Run the command `modlab`."""
     run(installed_tasks())

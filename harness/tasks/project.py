@@ -125,7 +125,7 @@ def test(context: TaskContext, long: bool = False) -> int:
 
 @task(options_help={"k": RUN_HELP["k"], "long": RUN_HELP["long"]})
 def kext_test(_context: TaskContext, k: str = "", long: bool = False) -> int:
-    """Run the kext's own machine code against modelled kernel functions that know their rules.
+    """Run the kext's own machine code on a model of the kernel functions that checks their rules.
 
     tests/kext, a minute of processor time: device, accounting, reloads, each function failing,
     planted faults, x86_64 and arm64, real threads. Nothing of it is verified on hardware.

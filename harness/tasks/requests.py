@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From the options of a command to the request for a run."""
+"""Turn the options of a command into the request for a run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

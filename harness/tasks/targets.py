@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Targets that the user boots: what they must allow, what they would load, their power."""
+"""Tasks for targets that the user boots: requirements, set-up for debuggers, power."""
 
 import platform
 from collections.abc import Callable
@@ -33,7 +33,7 @@ CONFIGURE_GUEST = Mode(
 
 
 def found_target(context: TaskContext, name: str | None) -> "RemoteSpec | None":
-    """Return the target of a name, None when the harness boots it itself."""
+    """Return the target that the user boots by its name; None if the harness boots it."""
     from harness.targets import power, target_file
 
     images, targets = context.settings.images, context.environment.targets
@@ -42,7 +42,7 @@ def found_target(context: TaskContext, name: str | None) -> "RemoteSpec | None":
 
 
 def chosen_target(context: TaskContext, name: str) -> "RemoteSpec":
-    """Return the target of a name.
+    """Return the target of this name that the user boots.
 
     Raises: UsageError with the known names.
     """
@@ -67,7 +67,7 @@ def loading(
     reboot: bool,
     say: Callable[[str], None],
 ) -> "Loading":
-    """Return what is to be loaded on a target: the given file, or the kext, built first.
+    """Return what to load on a target: the given module file, or the kext, which is built first.
 
     Raises: UsageError where there is nothing to load; BuildError.
     """
@@ -83,7 +83,7 @@ def loading(
             hint=f"KDIR=HEADERS {hints.command('kernel-build')} builds one against its headers",
         )
     path = Path(file).absolute() if kext is None or file else kexts.ensure(kext, say)
-    # What else is pushed into a guest of ours was built for that guest.
+    # The configuration's `push` files are built for the harness's own guests, not for this target.
     spec = replace(settings.module, push=())
     return Loading(target=target, spec=spec, file=path, restart=reboot)
 
@@ -118,7 +118,7 @@ def kernel_deps(
     undo: bool = False,
     signed: bool = False,
 ) -> int:
-    """Say what must be allowed before the module loads: on a target, without one on this host.
+    """List what a target, or without one this host, must allow before the module loads.
 
     Exit code 2: something is missing. It lowers a system's security, so nothing is done unasked.
     """
@@ -202,7 +202,7 @@ def target_power(
     snapshot: str = "",
     revert: str = "",
 ) -> int:
-    """Switch a guest of libvirt or VMware on or off, keep its state, bring it back."""
+    """Switch a libvirt or VMware guest on or off, save its state, or restore it."""
     from harness.targets import power
 
     if sum(map(bool, (on, off, snapshot, revert))) > 1:
@@ -240,7 +240,7 @@ def verify_on_mac(
     output: str = "",
     reboot: bool = False,
 ) -> int:
-    """Run the whole workflow on somebody's Mac and write a signed-off report.
+    """Try the whole workflow on a user's Mac, and write a report with the name of who ran it.
 
     The report says line by line what this Mac has shown and what it has not.
     """
@@ -269,7 +269,7 @@ def verify_on_mac(
     },
 )
 def kext_check(_context: TaskContext, bundle: str, last: str | None = None) -> int:
-    """Say what the kernel's loader, or the builder of kernel collections, would refuse of BUNDLE.
+    """Report what in BUNDLE the kernel's loader or the builder of collections would refuse.
 
     File type, load commands, kmod_info, relocations, and every symbol: in a library that
     Info.plist names, from the first macOS that it claims on. Exit code 1 for a refusal.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Time travel: record a command in a guest, replay it under a debugger that can go back."""
+"""Tasks for time travel: record a command in a guest, and debug the recording backwards."""
 
 from harness.tasks.common import VARIANT_HELP, TaskContext, help_for, task
 
@@ -25,7 +25,7 @@ def record_command(  # noqa: PLR0913, PLR0917
     run_id: str | None = None,
     verbose: bool = False,
 ) -> int:
-    """Record a command in a guest without network and disk: replay-debug goes back in its time.
+    """Record a command in a guest without network and disk, for reverse debugging by replay-debug.
 
     One CPU, emulated. Everything lies in build/runs/RUN. Exit code 3 when the kernel crashed.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The words behind a task, checked and brought into the form that invoke's parser takes.
+"""The words after a task's name, checked and brought into the form that invoke's parser accepts.
 
 Invoke takes a task's --help for the value of a missing word, has no word that may be left out,
-and ends in a traceback where a number is expected. What it cannot say is said here.
+and ends in a traceback where a number is expected. This module reports such mistakes itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ HELP_FLAGS = ("--help", "-h")
 
 @dataclass(kw_only=True)
 class Arranged:
-    """What follows a task: options in invoke's form, words without a name, whether help is."""
+    """A task's words in invoke's form: options, other words, and whether help is wanted."""
 
     options: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Arranged:
 
 
 def arrange(words: Sequence[str], context: ParserContext, *, optional_word: str) -> Arranged:
-    """Return the words behind a task as options that invoke's parser takes as they are meant.
+    """Return the words after a task's name as options in the form that invoke's parser accepts.
 
     Shape: `optional_word` is the option that may be given as a word without its name, or "".
     Raises: ParseError for an unknown option or word, a missing one, and a wrong number.
@@ -46,7 +46,7 @@ def arrange(words: Sequence[str], context: ParserContext, *, optional_word: str)
 
 
 def _option(word: str, waiting: Iterator[str], context: ParserContext) -> Iterator[str]:
-    """Yield one option with its value, in one word where it has a long name."""
+    """Yield one option and its value; as one word when the option has a long name."""
     name, equals, value = word.partition("=")
     if name not in context.flags:
         if word.startswith("--") or word[:2] not in context.flags:
@@ -81,7 +81,7 @@ def _check_number(name: str, argument: Argument, value: str) -> None:
 
 
 def _named(found: Arranged, context: ParserContext, optional_word: str) -> Iterator[str]:
-    """Yield the words without a name as options: first those that a task needs."""
+    """Yield words without an option's name as options, those that the task requires first."""
     given = {word.partition("=")[0] for word in found.options}
     names = [one.name or "" for one in context.positional_args if f"--{one.name}" not in given]
     missing = names[len(found.words) :]
@@ -102,6 +102,6 @@ def _meant(name: str, context: ParserContext) -> str:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Return a question with the known words that are most like this one, or ""."""
+    """Return "did you mean ...?" with the known words most similar to this one, or ""."""
     close = get_close_matches(word, known, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The documented workflow: build, load, test, unload."""
+"""The tasks of the documented workflow: build, load, test, unload."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FILE_HELP = {
     "file": "on a target that you boot: module to load (.kext, .ko); a Mac gets ours, built first"
 }
-# Of a guest that is recorded; one that goes on is ended there.
+# Seconds that a guest may run while it is recorded; then it is ended.
 _RECORD_S = 300.0
 _NO_GUEST = "the harness starts no guest there: you boot the target"
 _OWN_KERNEL = "a target that you boot runs a kernel of its own"
@@ -101,7 +101,7 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     verbose: bool = False,
     file: str = "",
 ) -> int:
-    """Build the module, boot a guest, load it, run the tests, end in a verdict.
+    """Build the module, boot a guest, load the module, run the tests, and report a verdict.
 
     The second time the guest is restored, not booted. A guest that crashes is explained on one
     screen and replaced, and the other tests go on. Everything found lies in build/runs/RUN.
@@ -122,7 +122,7 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
 
 
 def _in_guest(asked: "KernelTestRequest", view: "LiveView", *, control: bool) -> "RunReport":
-    """Run the tests in a guest; with `control` decide undecided crashes by a second run."""
+    """Run the tests in a guest; with `control`, repeat undecided crashes without the module."""
     from harness.runs import control_run, kernel_test
 
     return control_run.run(asked, view) if control else kernel_test.run(asked, view)
@@ -204,7 +204,7 @@ def _load(  # noqa: PLR0913, PLR0917
     file: str = "",
     reboot: bool = False,
 ) -> int:
-    """Start a guest with the module loaded, and leave it up; or load it on a target of yours.
+    """Start a guest with the module loaded and leave it up, or load it on a target of the user's.
 
     On a Mac the exit code is 2 when somebody has to approve the kext or restart it first.
     """
@@ -228,12 +228,12 @@ _LOAD_HELP = (
 kernel_test_load = task(
     name="kernel-test-load", aliases=["load"], word="target", options_help=_LOAD_HELP
 )(_load)
-# The same with the target as a word: a step of the documented workflow.
+# This is the task kernel-load with the target as a word, as the documented workflow writes it.
 kernel_load = task(name="kernel-load", positional=["target"], options_help=_LOAD_HELP)(_load)
 
 
 def _load_on(context: TaskContext, target: "RemoteSpec", file: str, *, reboot: bool) -> int:
-    """Load the module on a target that the user boots, and say where it lies."""
+    """Load the module on a target that the user boots, and print where it lies in memory."""
     from harness.targets import workflow
 
     asked = loading(context, target, file, reboot=reboot, say=print)
@@ -252,7 +252,7 @@ def _load_on(context: TaskContext, target: "RemoteSpec", file: str, *, reboot: b
     },
 )
 def kernel_test_unload(context: TaskContext, run: str = "", target: str = "") -> int:
-    """Unload the module in a guest that was left up, again and again while it is busy."""
+    """Unload the module in a guest that was left up; while it is busy, try again."""
     from harness.guest import manage
     from harness.targets import workflow
 

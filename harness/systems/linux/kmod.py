@@ -23,7 +23,7 @@ _RETRY_S = 0.5
 _FOLDER = load_script.FOLDER
 _CLOCKS_APART_S = 2.0
 _STAMP = re.compile(r"\[ *(\d+\.\d+)\]")
-# What a guest's own scan takes for a fault; coarse on purpose, the console's scanner is exact.
+# What a guest's own scan takes for a fault. It is coarse: the console's scanner is the exact one.
 _FAULTS = (
     r"WARNING: |BUG: |Oops: |Kernel panic|general protection fault|Call Trace:|KASAN: |KFENCE: |"
     r"UBSAN: |KCSAN: |INFO: task .* blocked|rcu: INFO: |possible .* (deadlock|recursion|safety)|"
@@ -129,7 +129,7 @@ def load(
 
 
 def _planned(guest: Guest, spec: ModuleSpec) -> int:
-    """Return how many modules are loaded beside the one in question."""
+    """Return how many modules are loaded beside the module under test."""
     if not spec.modules and spec.dkms is None:
         return 0
     count = guest.run(f"grep -c . {load_script.plan_path(spec.name)} || :", deadline_s=_STEP_S)
@@ -137,7 +137,7 @@ def _planned(guest: Guest, spec: ModuleSpec) -> int:
 
 
 def _refused(guest: Guest, spec: ModuleSpec, said: str, *, since_s: float) -> ModuleError:
-    """Return the error for a module that was not taken: the tool's words, the cause, a cure."""
+    """Return the error for a module that was refused: the tool's message, the cause, a cure."""
     log = _log_since(guest, since_s)
     tool, name, told = load_script.refused_step(said) or ("insmod", spec.name, said)
     words = _insmod_words(told)
@@ -167,7 +167,7 @@ def _owners(guest: Guest, symbols: Sequence[str]) -> dict[str, str]:
 
 
 def _check_parameters(guest: Guest, spec: ModuleSpec, said: str, *, deadline_s: float) -> None:
-    """Hold the module to having every parameter that it was given; its kernel only warns.
+    """Check that the module has every parameter that it was given; its kernel only warns.
 
     Raises: ModuleError; the module is unloaded then, as if it had been refused.
     """
@@ -237,7 +237,7 @@ def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
 
 
 def mark(guest: Guest, text: str) -> None:
-    """Write one line into the kernel's log."""
+    """Write a given line into the kernel's log."""
     guest.run(f"echo {shlex.quote(text)} > /dev/kmsg", deadline_s=_STEP_S)
 
 
@@ -289,7 +289,7 @@ def _entry(guest: Guest, name: str) -> ModuleEntry | None:
 
 
 def _insmod_words(output: str) -> str:
-    """Return the reason in insmod's 'ERROR: could not insert module x.ko: File exists'."""
+    """Return the reason in insmod's message 'ERROR: could not insert module x.ko: File exists'."""
     lines = output.strip().splitlines()
     return lines[-1].rpartition(": ")[2] if lines else "insmod said nothing"
 

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping
 
 FOLDER = "/run/harness"
-# Written before the words of the tool that failed: which step it was.
+# Printed before the message of the tool that failed, to name the failed step.
 REFUSED = "harness-refused "
 UNKNOWN = "harness-unknown "
 _REFUSED = re.compile(rf"^{REFUSED}(\w+) (\S+)$", re.MULTILINE)
@@ -77,7 +77,7 @@ def _others(parameters: Mapping[str, str]) -> list[str]:
 
 
 def _tell_unknown(parameters: Mapping[str, str]) -> str:
-    """Return a command that repeats what the kernel said of parameters, if there are any."""
+    """Return a command that prints what the kernel's log says of unknown parameters."""
     if not parameters:
         return ":"
     return f"dmesg | grep -F ': unknown parameter ' | sed 's/^/{UNKNOWN}/'"
@@ -118,7 +118,7 @@ while read -r how name <&3; do
 done 3< "$plan"
 {unknown}
 """
-# One that another one holds (xt_DELUDE by xt_CHAOS) goes in a later round.
+# A companion that another one uses (xt_DELUDE by xt_CHAOS) is unloaded in a later round.
 _UNLOAD = """
 plan={plan} any= progress=1 failed=
 [ -e "$plan" ] || {{ rmmod {name}; exit; }}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Why a kernel did not take a module, and what helps. Pure: texts in, a hint out.
+"""Find out why a kernel refused a module, and what helps. Pure: texts in, a hint out.
 
 Sources: kernel/module/main.c (simplify_symbols, check_modinfo, parse_args), kernel/params.c,
 kernel/module/signing.c (module_sig_check), security/security.c (lockdown reasons),
@@ -32,7 +32,7 @@ _MODPROBE = re.compile(r"Module (\S+) not found in directory /lib/modules/(\S+)"
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A module that was refused: by which words, and what the kernel logged meanwhile.
+    """A refused module: the tool's message, and what the kernel logged meanwhile.
 
     `owners` are modules of the kernel's by the symbols that they export; `built_in` says whether
     the kernel has the name without a module that could be unloaded.
@@ -46,7 +46,7 @@ class Refusal:
 
 
 def hint(refusal: Refusal) -> str:
-    """Return what the cause is and what to do about it, "" when nothing is known."""
+    """Return the cause of a refusal and what to do about it, "" when it is unknown."""
     return next(filter(None, (rule(refusal) for rule in _RULES)), "")
 
 

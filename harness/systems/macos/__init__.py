@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""macOS as the system under test: kexts, set-up and its rules."""
+"""macOS as the system under test: loading kexts, set-up, and what it requires."""

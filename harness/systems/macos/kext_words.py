@@ -39,7 +39,7 @@ State = TypeVar("State", LoadState, UnloadState)
 
 @dataclass(frozen=True, kw_only=True)
 class Said(Generic[State]):
-    """What a tool's output means: `reason` is the line that decided, `hint` is what to do next."""
+    """The meaning of a tool's output: `reason` is the deciding line, `hint` is what to do next."""
 
     state: State
     reason: str

@@ -53,7 +53,7 @@ def quiesce(guest: Guest, *, deadline_s: float) -> None:
 
 
 def mount_share(guest: Guest) -> None:
-    """Refuse, because macOS has no disk of ours to mount.
+    """Raise an error, because macOS has no way to mount a folder of the host.
 
     Raises: UsageError.
     """
@@ -167,7 +167,7 @@ def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
 
 
 def mark(guest: Guest, text: str) -> None:
-    """Write one line into the system's log."""
+    """Write a given line into the system's log."""
     guest.run(["logger", "-t", "harness", text], deadline_s=_STEP_S)
 
 
@@ -228,7 +228,7 @@ def _identifier(guest: Guest, spec: ModuleSpec) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Tools:
-    """The commands by which a release loads, unloads and lists kexts."""
+    """The commands by which one release of macOS loads, unloads and lists kexts."""
 
     load: tuple[str, ...]
     unload: tuple[str, ...]

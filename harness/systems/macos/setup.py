@@ -17,7 +17,7 @@ from harness.systems.shell import Shell, as_root, words_of
 from harness.systems.ssh import Completed
 
 _STEP_S = 30.0
-# system_profiler and csrutil start daemons of their own.
+# Long, because system_profiler and csrutil start daemons of their own.
 _SLOW_S = 60.0
 _NOTES = "/var/db/harness-{purpose}.json"
 _NO_DEBUGGER = (
@@ -69,12 +69,12 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
 
 
 def disallow(shell: Shell) -> tuple[str, ...]:
-    """Take back what `allow` did, and say what that was."""
+    """Undo what `allow` did, and return what that was."""
     return _take_back(shell, "deps")
 
 
 def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Set the boot arguments of a kernel that is to be debugged; a restart makes them so.
+    """Set the boot arguments for debugging the kernel; they take effect after a restart.
 
     `link` is where KDP listens: an interface, 'serial', '' for a hypervisor's stub.
     Raises: TargetNotReady when this system would ignore them.
@@ -87,7 +87,7 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def unconfigure(shell: Shell) -> tuple[str, ...]:
-    """Take back what `configure_for_debug` did, and say what that was."""
+    """Undo what `configure_for_debug` did, and return what that was."""
     return _take_back(shell, "debug")
 
 
@@ -100,12 +100,12 @@ def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def boot_session(shell: Shell) -> str:
-    """Return what is another after each start of the system (xnu, kern_sysctl.c)."""
+    """Return a value that differs after each boot of the system (xnu, kern_sysctl.c)."""
     return shell.run(["sysctl", "-n", "kern.bootsessionuuid"], deadline_s=_STEP_S).stdout.strip()
 
 
 def restart(shell: Shell) -> None:
-    """Restart the system; that the connection breaks meanwhile is no error."""
+    """Restart the system. The connection breaks meanwhile, which is not an error."""
     try:
         as_root(shell, ["shutdown", "-r", "now"], deadline_s=_STEP_S)
     except GuestLost:
@@ -115,7 +115,7 @@ def restart(shell: Shell) -> None:
 def panic_reports(shell: Shell) -> tuple[str, ...]:
     """Return the names of the panic reports that the system has kept.
 
-    One that still lies in NVRAM goes by a name made of its text.
+    A panic that is still in NVRAM gets a name made of its text.
     """
     said = as_root(shell, ["ls", "-1", panic_store.FOLDER], deadline_s=_STEP_S, check=False)
     kept = _in_nvram(shell)
@@ -126,9 +126,9 @@ def panic_reports(shell: Shell) -> tuple[str, ...]:
 
 
 def crash_logs(shell: Shell, *, known: Sequence[str] = ()) -> tuple[CrashLog, ...]:
-    """Return the text of each panic that the system kept and that is not known yet.
+    """Return the text of each panic that the system kept and that is not in `known`.
 
-    What lies in NVRAM counts until a file was made of it.
+    A panic in NVRAM counts until the system has made a file of it.
     """
     said = as_root(shell, ["ls", "-1", panic_store.FOLDER], deadline_s=_STEP_S, check=False)
     found = [
@@ -156,7 +156,7 @@ def _read(shell: Shell, file: str) -> str:
 
 
 def _is_virtual(shell: Shell) -> bool:
-    """Return whether a hypervisor is below: Apple silicon has a word for it, Intel a CPU flag."""
+    """Return whether this Mac is virtual: Apple silicon has a sysctl for it, Intel a CPU flag."""
     command = ["sysctl", "-n", "kern.hv_vmm_present", "machdep.cpu.features"]
     said = words_of(shell, command, deadline_s=_STEP_S).split()
     return said[:1] == ["1"] or "VMM" in said
@@ -167,7 +167,7 @@ def _boot_args(shell: Shell) -> str:
 
 
 def _change(shell: Shell, purpose: str, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Add boot arguments, having noted on the target what that changes."""
+    """Add boot arguments, and first record on the target what that changes."""
     notes = _NOTES.format(purpose=purpose)
     before = _boot_args(shell)
     after, change = boot_args.merge(before, wanted)
@@ -175,7 +175,7 @@ def _change(shell: Shell, purpose: str, wanted: Sequence[str]) -> tuple[str, ...
         return (f"boot-args has it already: {before}",)
     noted = as_root(shell, ["cat", notes], deadline_s=_STEP_S, check=False)
     if noted.status == 0:
-        # The words of an earlier call are ours, too; what gave way then comes back in the end.
+        # Words of an earlier call are the harness's, too; undoing restores what they replaced.
         first = boot_args.read_change(noted.stdout)
         change = boot_args.Change(
             added=(*first.added, *change.added),
@@ -215,7 +215,7 @@ def _protection_error(done: Completed) -> TargetNotReady:
 
 
 def _symbols(shell: Shell, found: MacSystem) -> tuple[str, ...]:
-    """Say whether the debug kernel of this very build is on the target."""
+    """Report whether the debug kernel of the running build is on the target."""
     folder = "/Library/Developer/KDKs"
     names = words_of(shell, ["ls", "-1", folder], deadline_s=_STEP_S).splitlines()
     fitting = [name for name in names if name.endswith(f"_{found.build}.kdk")]

@@ -19,9 +19,9 @@ CSR_APPLE_INTERNAL = 1 << 4
 CSR_UNRESTRICTED_DTRACE = 1 << 5
 CSR_UNRESTRICTED_NVRAM = 1 << 6
 CSR_UNAPPROVED_KEXTS = 1 << 9
-# What `csrutil disable` has set in every release since 10.11 (later ones set more).
+# The flags that `csrutil disable` has set in every release since 10.11 (later ones set more).
 _CSR_DISABLED = 0x77
-# The lines of `csrutil status` in a custom configuration.
+# The flags by the lines of `csrutil status` in a custom configuration.
 _CSR_LINES = {
     "Apple Internal": CSR_APPLE_INTERNAL,
     "Kext Signing": CSR_UNTRUSTED_KEXTS,
@@ -38,7 +38,7 @@ class MacSystem:
     """One Mac, or a guest that runs macOS.
 
     `csr` are the flags of what is allowed (0: System Integrity Protection is whole). `consent` is
-    whether the user is asked before a third party's kext loads, None where that is not said.
+    whether the user is asked before a third party's kext loads, None where that is unknown.
     `kexts_allowed` is the boot policy of Apple silicon, None elsewhere.
     """
 
@@ -53,7 +53,7 @@ class MacSystem:
 
     @property
     def release(self) -> str:
-        """The release as people say it: 10.15, 13."""
+        """The release of macOS as it is usually written: 10.15, 13."""
         major, minor = self.version
         return f"10.{minor}" if major == 10 else str(major)
 
@@ -90,11 +90,10 @@ def parse_version(text: str) -> tuple[int, int]:
 
 
 def parse_csr(status: str, variable: str) -> int:
-    """Return the flags that csrutil and the NVRAM variable csr-active-config tell of.
+    """Return the flags of allowed actions, from csrutil and the variable csr-active-config.
 
-    The variable knows more (csrutil has no line for some flags), but csrutil has the last word on
-    what is in force: it reads the kernel, the variable may wait for a reboot. OS X 10.10 has
-    neither.
+    The variable knows more (csrutil has no line for some flags), but csrutil decides what is in
+    force: it reads the kernel, and the variable may wait for a reboot. OS X 10.10 has neither.
     """
     text = status.lower()
     flags = parse_csr_variable(variable)
@@ -116,7 +115,7 @@ def _is_off(status: str, name: str) -> bool:
 
 
 def parse_csr_variable(text: str) -> int:
-    """Return the number of `nvram csr-active-config`: bytes, little endian, odd ones as %xx."""
+    """Return the number in `nvram csr-active-config`: bytes, little endian, some as %xx."""
     _, tab, value = text.strip().partition("\t")
     if not tab:
         return 0
@@ -133,7 +132,7 @@ def parse_nvram(text: str) -> str:
 
 
 def parse_consent(text: str) -> bool | None:
-    """Return what `spctl kext-consent status` says."""
+    """Return whether `spctl kext-consent status` says that the user is asked; None if unknown."""
     found = re.search(r"User Consent: (ENABLED|DISABLED)", text)
     return None if found is None else found[1] == "ENABLED"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""build: what changed is built, what did not is not, and a failure is the compiler's own words.
+"""Tests of artefacts.build: only changes are built, and an error shows the compiler's messages.
 
-Kbuild is stood in for by a Makefile that compiles one C file the same way.
+In place of kbuild, a Makefile compiles one C file in the same way.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +19,14 @@ KBUILD = """modules:
 \tgcc $(KCFLAGS) -include $(dir $(lastword $(MAKEFILE_LIST)))modinfo.h -Wl,--build-id -shared \
 \t-fPIC -o $(M)/m.ko $(M)/m.c
 """
-# What every module has, and modinfo reads.
+# The source lines that every module has; modinfo reads them.
 MODINFO = """
 static const char modinfo[] __attribute__((section(".modinfo"), used)) = "license=GPL";
 """
 
 
 class Project:
-    """A module's project in a folder, and a kernel whose headers build anything."""
+    """A project with a module, and a stand-in for a kernel whose headers build anything."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -45,7 +45,7 @@ class Project:
         (self.root / "module" / "m.c").write_text(text)
 
     def build(self, **variables: str) -> ModuleBuild:
-        """Build it."""
+        """Build the project's module."""
         nowhere = Path("/nowhere")
         kernel = Kernel(
             name="k",
@@ -70,12 +70,12 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Give a project that builds."""
+    """Give a project whose module builds."""
     return Project(tmp_path)
 
 
 def test_a_module_is_built_once(project: Project) -> None:
-    """The second time nothing runs; symbols are in one file and not in the other."""
+    """A second build of an unchanged module runs nothing; one of its two files has symbols."""
     first, second = project.build(), project.build()
 
     assert (first.fresh, second.fresh) == (True, False)
@@ -86,7 +86,7 @@ def test_a_module_is_built_once(project: Project) -> None:
 
 
 def test_builds_in_one_folder_take_turns(project: Project) -> None:
-    """Two commands at once in one checkout: the second says that it waits."""
+    """Of two builds at once in one checkout, the second reports that it waits for the first."""
     steps = project.root / "steps"
     (project.kdir / "Makefile").write_text(
         f"modules:\n\techo begin >> {steps}\n\tsleep 0.5\n{KBUILD.removeprefix('modules:')}"
@@ -100,8 +100,8 @@ def test_builds_in_one_folder_take_turns(project: Project) -> None:
     assert any("waiting for the build of m for 6.1" in note for note in project.notes)
 
 
-def test_a_change_is_built(project: Project) -> None:
-    """A changed file, a new file, a removed file and another variable each make a new build."""
+def test_each_change_causes_a_new_build(project: Project) -> None:
+    """A changed, new or removed file and another make variable each cause a new build."""
     project.build()
     project.write("int answer(void) { return 43; }\n")
     changed = project.build()
@@ -116,7 +116,7 @@ def test_a_change_is_built(project: Project) -> None:
 
 
 def test_variables_of_the_module_go_to_make(project: Project) -> None:
-    """They are part of what was built; the caller's own come before them."""
+    """Configured make variables reach make, and the caller's variables override them."""
     project.spec = replace(project.spec, variables={"KCFLAGS": "-g -DCHOSEN", "W": "1"})
     project.write("#ifndef CHOSEN\n#error not chosen\n#endif\nint answer(void) { return 1; }\n")
 
@@ -127,14 +127,14 @@ def test_variables_of_the_module_go_to_make(project: Project) -> None:
 
 
 def test_the_debug_information_leads_to_the_source(project: Project) -> None:
-    """A debugger opens the file that is edited, not the copy."""
+    """Debug information names the file that the developer edits, not its copy in build/."""
     built = project.build()
 
     assert str(project.root / "module" / "m.c").encode() in built.debug.read_bytes()
 
 
-def test_the_compilers_words_are_the_error(project: Project) -> None:
-    """File, line and message; and the failed build is not taken for a good one afterwards."""
+def test_a_build_error_has_the_compilers_messages(project: Project) -> None:
+    """A build error shows file, line and message, and a failed build is not reused later."""
     project.write("int answer(void) { return nothing; }\n")
 
     with pytest.raises(BuildError, match="does not build") as caught:
@@ -146,7 +146,7 @@ def test_the_compilers_words_are_the_error(project: Project) -> None:
 
 
 def test_lost_unwind_data_is_an_error(project: Project) -> None:
-    """Objtool's warning costs every later backtrace, so it fails the build."""
+    """A build in which objtool loses unwind data fails, since backtraces would be wrong."""
     warning = "m.o: warning: objtool: f()+0x1: can't find jump dest instruction"
     (project.kdir / "Makefile").write_text(KBUILD + f'\t@echo "{warning}"\n')
 
@@ -157,7 +157,7 @@ def test_lost_unwind_data_is_an_error(project: Project) -> None:
 
 
 def test_a_kbuild_that_makes_another_module_is_an_error(project: Project) -> None:
-    """Make is content, but the module that the configuration names is not there."""
+    """A make that succeeds without the configured module's file is an error."""
     project.spec = replace(project.spec, name="other")
 
     with pytest.raises(BuildError, match=r"no other\.ko"):
@@ -165,13 +165,13 @@ def test_a_kbuild_that_makes_another_module_is_an_error(project: Project) -> Non
 
 
 def test_kdir_replaces_the_kernels_headers(project: Project) -> None:
-    """KDIR is kbuild's own word for it."""
+    """The variable KDIR replaces the folder of the kernel's headers."""
     with pytest.raises(BuildError):
         project.build(KDIR=str(project.root / "module"))
 
 
 def test_companions_must_work_and_make_what_is_pushed(project: Project) -> None:
-    """A failing command, and a file that nobody made, are errors before a guest boots."""
+    """A failing companion command or a missing file to push is an error before a guest boots."""
     push = PushSpec(source=project.root / "tool", target="/bin/tool")
     makes = replace(project.spec, companions=(("touch", "tool"),), push=(push,))
 
@@ -185,7 +185,7 @@ def test_companions_must_work_and_make_what_is_pushed(project: Project) -> None:
 
 
 def test_a_path_with_a_space_is_built_elsewhere(tmp_path: Path) -> None:
-    """Kbuild cannot have it, so the cache takes the build."""
+    """A project below a path with a space is built in the cache: kbuild cannot use the path."""
     plain = build.output_folder(Path("/a/b"), "kernel", cache_root=tmp_path)
     spaced = build.output_folder(Path("/a b"), "kernel", cache_root=tmp_path)
 

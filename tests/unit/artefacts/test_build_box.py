@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""build_box: commands see the kernel that is meant, have no network, and leave the host alone."""
+"""Tests of artefacts.build_box: a command sees the chosen kernel and has no network."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ RELEASE = "6.9.0-box"
 
 @pytest.fixture(params=["host", "root"])
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
-    """Give a box on this host, and one in a build root, for which this host's own root stands."""
+    """Give a box on this host, and a box whose build root is this host's own root folder."""
     if not namespace.prefix():
         pytest.skip("this host allows no namespaces")
     for name in ("out", "kdir"):
@@ -31,7 +31,7 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
 
 
 def run(box: Box, script: str, *, cwd: Path) -> str:
-    """Return what a script says in the box."""
+    """Run a shell script in the box, and return its output."""
     done = subprocess.run(
         box.command(["sh", "-c", script], cwd=cwd),
         check=False,
@@ -44,7 +44,7 @@ def run(box: Box, script: str, *, cwd: Path) -> str:
 
 
 def test_a_command_sees_the_kernel_that_is_meant(box: Box, tmp_path: Path) -> None:
-    """By `uname -r`, and at the place where everybody looks for headers."""
+    """In a box `uname -r` and /lib/modules/RELEASE/build belong to the chosen kernel."""
     script = f"pwd; uname -r; ls /lib/modules/{RELEASE}/build; uname -s; echo $CHOSEN"
 
     said = run(box, script, cwd=tmp_path / "out").split()
@@ -52,8 +52,8 @@ def test_a_command_sees_the_kernel_that_is_meant(box: Box, tmp_path: Path) -> No
     assert said == [str(tmp_path / "out"), RELEASE, "Makefile", "Linux", "yes"]
 
 
-def test_what_it_builds_stays_and_nothing_else(box: Box, tmp_path: Path) -> None:
-    """The shared folder is the host's; what was mounted is gone with the command."""
+def test_only_built_files_of_a_box_stay(box: Box, tmp_path: Path) -> None:
+    """Files in a shared folder stay on the host, and mounts of a box end with its command."""
     run(box, "echo made > made; ls /proc/self > /dev/null", cwd=tmp_path / "out")
 
     assert (tmp_path / "out" / "made").read_text() == "made\n"
@@ -61,8 +61,8 @@ def test_what_it_builds_stays_and_nothing_else(box: Box, tmp_path: Path) -> None
     assert list(box.scratch.iterdir()) == []
 
 
-def test_it_has_no_network(box: Box, tmp_path: Path) -> None:
-    """A build that fetches something fails the same way everywhere."""
+def test_a_box_has_no_network(box: Box, tmp_path: Path) -> None:
+    """A command in a box has no network, so a build that downloads fails on every host."""
     said = run(box, "cat /proc/net/dev", cwd=tmp_path / "out")
 
     names = [line.split(":")[0].strip() for line in said.splitlines() if ":" in line]
@@ -72,7 +72,7 @@ def test_it_has_no_network(box: Box, tmp_path: Path) -> None:
 def test_without_namespaces_a_command_runs_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the build root needs them, and says so."""
+    """Without namespaces a command runs directly on the host, and a build root is an error."""
     monkeypatch.setattr(namespace, "prefix", lambda: ())
     plain = Box(release=RELEASE, kdir=tmp_path, scratch=tmp_path / "box")
 

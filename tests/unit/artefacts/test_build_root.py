@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""build_root: the compiler fits the kernel; where this host lacks it, a build root has it."""
+"""Tests of artefacts.build_root: a build root is made only where this host cannot build."""
 
 import os
 import tarfile
@@ -17,7 +17,7 @@ from harness.model.settings import Kernel
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Kernel:
-    """Give a kernel of this host's suite, built by a compiler that every host has: sh."""
+    """Give a kernel of this host's suite whose compiler is `sh`, a program that every host has."""
     folder = tmp_path / "kernel"
     kdir = folder / "src" / "linux-headers-6.1"
     kdir.mkdir(parents=True)
@@ -37,7 +37,7 @@ def kernel(tmp_path: Path) -> Kernel:
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Bootstrap]:
-    """Stand in for mmdebstrap and apt; the list holds what was bootstrapped."""
+    """Replace mmdebstrap and apt by stand-ins; the given list records each bootstrap."""
     found: list[Bootstrap] = []
 
     def run(what: Bootstrap, _options: Sequence[str], *, target: str, log: Path) -> None:
@@ -59,20 +59,20 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Bootstrap]:
 
 
 def fitted(kernel: Kernel, root: Path, *packages: str) -> Path | None:
-    """Return the build root that a kernel gets."""
+    """Return the build root that the harness chooses for a kernel."""
     return build_root.fitted(kernel, packages, root=root, progress=lambda _: None).build_root
 
 
-def test_a_host_that_can_build_needs_none(kernel: Kernel, tmp_path: Path) -> None:
-    """It has the compiler, is of the suite, and has the packages."""
+def test_a_host_that_can_build_needs_no_build_root(kernel: Kernel, tmp_path: Path) -> None:
+    """A host with the kernel's compiler, suite and packages needs no build root."""
     assert fitted(kernel, tmp_path) is None
     assert fitted(kernel, tmp_path, "dpkg") is None
 
 
-def test_what_this_host_lacks_makes_a_build_root(
+def test_a_lack_of_this_host_leads_to_a_build_root(
     kernel: Kernel, tmp_path: Path, made: list[Bootstrap]
 ) -> None:
-    """Another suite, another compiler, a package: each a build root of its own, made once."""
+    """Another suite, compiler or package each leads to one build root, which is made once."""
     other = fitted(replace(kernel, suite="trixie", cc="gcc-14"), tmp_path)
     again = fitted(replace(kernel, suite="trixie", cc="gcc-14"), tmp_path)
     lacking = fitted(replace(kernel, cc="gcc-99"), tmp_path)
@@ -86,8 +86,8 @@ def test_what_this_host_lacks_makes_a_build_root(
     assert "no-such-package" in made[2].packages
 
 
-def test_a_build_root_is_this_users(kernel: Kernel, tmp_path: Path) -> None:
-    """No devices, and nobody else's files, also in a folder that is closed to its owner."""
+def test_a_build_root_belongs_to_this_user(kernel: Kernel, tmp_path: Path) -> None:
+    """A build root has no devices, and only this user's files, even in a closed folder."""
     found = fitted(replace(kernel, suite="trixie"), tmp_path)
 
     assert found is not None
@@ -109,8 +109,8 @@ def test_a_build_root_is_this_users(kernel: Kernel, tmp_path: Path) -> None:
         (".config", "CONFIG_X=y\n", "gcc"),
     ],
 )
-def test_the_headers_say_which_compiler(kernel: Kernel, file: str, text: str, name: str) -> None:
-    """Debian's own file, or what the kernel was built by."""
+def test_the_headers_name_the_compiler(kernel: Kernel, file: str, text: str, name: str) -> None:
+    """The compiler's name comes from Debian's file in the headers, or the kernel's config."""
     (kernel.kdir / file).write_text(text)
 
     assert build_root.compiler(replace(kernel, cc="")) == name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""compiler_words: of a long log, the cause stays, under the developer's own file names."""
+"""Tests of artefacts.compiler_words: a long build log is shortened to its causes."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ MAKE = "make[1]: *** [Makefile:1: x.o] Error 127"
         "! Error: Can not find iptables version",
     ],
 )
-def test_the_cause_is_not_cut_away(cause: str) -> None:
-    """It comes first, and warnings before it do not take its place."""
+def test_the_first_error_stays_in_the_shortened_log(cause: str) -> None:
+    """The shortened log begins with the first error, and earlier warnings do not displace it."""
     warnings = ["/copy/y.c:1:1: warning: unused"] * 60
     lines = [*warnings, *NOISE, cause, *["at the end"] * 3, *NOISE, MAKE]
 
@@ -33,13 +33,13 @@ def test_the_cause_is_not_cut_away(cause: str) -> None:
 
 
 def test_without_an_error_the_warnings_or_the_end_are_shown() -> None:
-    """Make's own words on who failed are no cause."""
+    """A log without an error is shortened to its warnings, or else to its last lines."""
     assert compiler_words.telling([*NOISE, "x: warning: odd", MAKE])[0] == "x: warning: odd"
     assert compiler_words.telling([*NOISE, MAKE], most=2) == [NOISE[-1], MAKE]
 
 
-def test_the_copy_is_called_as_the_developer_calls_it() -> None:
-    """src/x.c:75, not a folder below build/."""
+def test_paths_of_the_copy_become_those_of_the_source() -> None:
+    """The shortened log has the developer's path src/x.c:75, not that of the copy in build/."""
     names = {Path("/copy"): compiler_words.shown_name(Path("/p/src"), Path("/p"))}
 
     assert compiler_words.shown(["/copy/x.c:75: error: e"], names) == ["src/x.c:75: error: e"]

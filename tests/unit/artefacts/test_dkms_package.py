@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""dkms_package: a package is fetched once and unpacked, and its relations are read."""
+"""Tests of artefacts.dkms_package: a package is fetched once, and its fields are read."""
 
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ Description: a module
 
 @pytest.fixture
 def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Stand in for apt, which knows m-dkms and empty-dkms; the list holds what was fetched."""
+    """Replace apt by a stand-in with two packages; the returned list records what was fetched."""
     if shutil.which("dpkg-deb") is None:
         pytest.skip("no dpkg-deb here (dpkg)")
     found: list[str] = []
@@ -58,7 +58,7 @@ def fetch(name: str, root: Path) -> DkmsPackage:
 
 
 def test_a_package_is_fetched_once(tmp_path: Path, fetched: list[str]) -> None:
-    """Its source, and what it depends on, the first of alternatives, without what is brought."""
+    """A package is fetched once; its source, dependencies and recommendations are returned."""
     first, second = fetch("m-dkms", tmp_path), fetch("m-dkms", tmp_path)
 
     assert first == second
@@ -72,14 +72,14 @@ def test_a_package_is_fetched_once(tmp_path: Path, fetched: list[str]) -> None:
     ("name", "says"), [("no-dkms", "apt knows no package"), ("empty-dkms", "no source")]
 )
 @pytest.mark.usefixtures("fetched")
-def test_what_is_no_such_package_is_refused(tmp_path: Path, name: str, says: str) -> None:
-    """Apt does not know it, or it has no dkms.conf."""
+def test_a_package_without_a_dkms_conf_is_refused(tmp_path: Path, name: str, says: str) -> None:
+    """A package that apt does not know, or that has no dkms.conf, is an error."""
     with pytest.raises(UsageError, match=says):
         fetch(name, tmp_path)
 
 
-def test_a_name_is_told_from_a_path() -> None:
-    """Only a package's name ends in -dkms and has nothing of a path."""
+def test_a_package_name_is_distinguished_from_a_path() -> None:
+    """Only a word that ends in -dkms and has no slash counts as the name of a package."""
     assert dkms_package.is_name("acpi-call-dkms")
     assert not dkms_package.is_name("acpi-call")
     assert not dkms_package.is_name("./acpi-call-dkms")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""image: a description is checked, a cached image is used while it is whole, and no longer."""
+"""Tests of artefacts.image: descriptions are checked, and intact cached images are reused."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from harness.model.settings import Image
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Stand in for the bootstrap; the list holds the folder of each image that was made."""
+    """Replace the bootstrap by a stand-in; the returned list records the folder of each image."""
     folders: list[Path] = []
 
     def bootstrap(_spec: ImageSpec, _sources: list[str], folder: Path, _progress: object) -> None:
@@ -33,19 +33,19 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> ImageSpec:
-    """Give a description."""
+    """Give the description of a small image."""
     setup = tmp_path / "one.setup.sh"
     setup.write_text("true\n")
     return ImageSpec(name="one", suite="bookworm", packages=("a", "b"), setup=setup)
 
 
 def ensure(spec: ImageSpec, root: Path, said: list[str] | None = None) -> Image:
-    """Return the image from the cache in `root`."""
+    """Return the image from the cache in `root`, made first if it is missing."""
     return image.ensure(spec, root=root, progress=(said if said is not None else []).append)
 
 
 def test_an_image_is_made_once(spec: ImageSpec, tmp_path: Path, made: list[Path]) -> None:
-    """The second time it comes from the cache; another setup script is another image."""
+    """A second call returns the cached image; another setup script leads to another image."""
     first, second = ensure(spec, tmp_path), ensure(spec, tmp_path)
     spec.setup.write_text("false\n")
     third = ensure(spec, tmp_path)
@@ -57,10 +57,10 @@ def test_an_image_is_made_once(spec: ImageSpec, tmp_path: Path, made: list[Path]
 
 
 @pytest.mark.parametrize("harm", ["truncate", "no disk", "no facts", "no key"])
-def test_a_damaged_image_is_made_anew(
+def test_a_damaged_image_is_made_again(
     spec: ImageSpec, tmp_path: Path, made: list[Path], harm: str
 ) -> None:
-    """Whatever is missing is said; the new build has a key that old saved guests do not fit."""
+    """An incomplete image is made again with a new key, and the missing file is reported."""
     first, said = ensure(spec, tmp_path), list[str]()
     folder = first.disk.parent
     if harm == "truncate":
@@ -80,7 +80,7 @@ def test_a_damaged_image_is_made_anew(
 def test_a_failed_bootstrap_leaves_no_image(
     spec: ImageSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[Path]
 ) -> None:
-    """The next run starts from nothing, not from a half."""
+    """After a failed bootstrap the cache has no image, not even an incomplete one."""
 
     def fail(_spec: ImageSpec, _sources: list[str], folder: Path, _progress: object) -> None:
         (folder / "root.qcow2").write_bytes(b"half")
@@ -106,7 +106,7 @@ def test_a_failed_bootstrap_leaves_no_image(
     ],
 )
 def test_a_wrong_description_is_named(tmp_path: Path, text: str, key: str, says: str) -> None:
-    """File, key and what is wrong with it."""
+    """The error for a wrong image description names the file, the key and the reason."""
     (tmp_path / "one.toml").write_text(text)
     (tmp_path / "s.sh").write_text("")
 
@@ -118,15 +118,15 @@ def test_a_wrong_description_is_named(tmp_path: Path, text: str, key: str, says:
 
 
 def test_an_unknown_image_lists_the_known(tmp_path: Path) -> None:
-    """A typo in a target's image."""
+    """The error for an unknown image name lists the known images."""
     (tmp_path / "debian-12.toml").write_text("")
 
     with pytest.raises(ConfigError, match="there are: debian-12, debian-13"):
         image.load_spec(tmp_path, "debian-21")
 
 
-def test_shipped_images_need_no_folder(tmp_path: Path) -> None:
-    """A project without images of its own has those of the harness, set-up and all."""
+def test_shipped_images_need_no_folder_in_the_project(tmp_path: Path) -> None:
+    """A project without an image folder can use the images that ship with the harness."""
     spec = image.load_spec(tmp_path / "none", "debian-12")
 
     assert (spec.suite, spec.setup.name) == ("bookworm", "debian.setup.sh")
@@ -134,8 +134,8 @@ def test_shipped_images_need_no_folder(tmp_path: Path) -> None:
     assert image.load_spec(tmp_path, "debian-13").suite == "trixie"
 
 
-def test_an_image_can_be_another_and_something_more(tmp_path: Path) -> None:
-    """In the project's table, or in a file; a file may extend the shipped one of its own name."""
+def test_an_image_can_extend_another(tmp_path: Path) -> None:
+    """An image description may extend another one, even a shipped one of the same name."""
     base = image.load_spec(tmp_path, "debian-12")
     (tmp_path / "debian-12.toml").write_text('extends = "debian-12"\npackages = ["iptables"]\n')
     (tmp_path / "big.toml").write_text('extends = "debian-12"\nsize_mib = 4096\n')
@@ -160,8 +160,10 @@ def test_an_image_can_be_another_and_something_more(tmp_path: Path) -> None:
         ('extends = "debian-12"\nsetup = "no.sh"', "setup", "no such file"),
     ],
 )
-def test_a_wrong_extension_is_named(tmp_path: Path, text: str, key: str, says: str) -> None:
-    """What it extends must be there, and have the same keys."""
+def test_a_wrong_extension_of_an_image_is_named(
+    tmp_path: Path, text: str, key: str, says: str
+) -> None:
+    """The error for a wrong extension names the unknown base image or the unknown key."""
     (tmp_path / "one.toml").write_text(text)
 
     with pytest.raises(ConfigError, match=says) as caught:
@@ -172,7 +174,7 @@ def test_a_wrong_extension_is_named(tmp_path: Path, text: str, key: str, says: s
 
 @pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here (qemu-utils)")
 def test_an_overlay_needs_a_readable_image(tmp_path: Path) -> None:
-    """qemu-img's own words when the base is not there."""
+    """Making an overlay on a missing image is an error with qemu-img's message."""
     base = Image(name="x", key="k", disk=tmp_path / "no", ssh_key=tmp_path, host_key="")
 
     with pytest.raises(ImageError, match="qemu-img failed") as caught:
@@ -182,7 +184,7 @@ def test_an_overlay_needs_a_readable_image(tmp_path: Path) -> None:
 
 
 def test_the_cache_can_be_listed(spec: ImageSpec, tmp_path: Path, made: list[Path]) -> None:
-    """Kind, name, key and size; locks and half-made folders are not shown."""
+    """The list of the cache has kind, name, key and size, and no locks or incomplete folders."""
     ensure(spec, tmp_path)
     (tmp_path / "snapshots" / "0123456789abcdef").mkdir(parents=True)
     (tmp_path / "images" / ".half.1.tmp").mkdir()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""initrd: the modules that find the disk, in an order that loads, in an archive that is whole."""
+"""Tests of artefacts.initrd: the archive is complete, and its modules load in a working order."""
 
 import gzip
 from pathlib import Path
@@ -11,7 +11,7 @@ from harness.errors import KernelError
 
 
 def modules_folder(folder: Path) -> Path:
-    """Write a kernel's modules folder: blk needs ring and bus, fs asks softly for a checksum."""
+    """Write a kernel's modules folder: blk needs ring and bus, fs softly needs a checksum."""
     (folder / "modules.dep").write_text(
         "kernel/virtio_blk.ko: kernel/bus.ko kernel/ring.ko\n"
         "kernel/ring.ko:\n"
@@ -47,7 +47,7 @@ def entries(archive: bytes) -> dict[str, bytes]:
 
 
 def test_what_a_module_needs_comes_before_it(tmp_path: Path) -> None:
-    """Dependencies first, each once; what is built in is left out; soft needs are met."""
+    """Each module comes once, after its hard and soft dependencies; built-in ones are omitted."""
     folder = modules_folder(tmp_path)
 
     wanted = ("virtio_pci", "virtio_blk", "fs_ext4")
@@ -57,13 +57,13 @@ def test_what_a_module_needs_comes_before_it(tmp_path: Path) -> None:
 
 
 def test_a_kernel_without_a_disk_driver_is_refused(tmp_path: Path) -> None:
-    """It could never find its root, so it is said before it boots."""
+    """A kernel without a disk driver is refused before it boots: it could not find its root."""
     with pytest.raises(KernelError, match="no nvme"):
         list(initrd.load_order(modules_folder(tmp_path), ("nvme",)))
 
 
-def test_the_archive_holds_all_and_is_always_the_same(tmp_path: Path) -> None:
-    """Busybox, init, modules and their order; two builds are equal byte for byte."""
+def test_the_initrd_is_complete_and_reproducible(tmp_path: Path) -> None:
+    """The archive has busybox, init, modules and their order, and two builds are equal bytes."""
     folder = modules_folder(tmp_path)
 
     first = initrd.build(busybox=b"box", modules=folder, wanted=("virtio_blk",))
@@ -78,7 +78,7 @@ def test_the_archive_holds_all_and_is_always_the_same(tmp_path: Path) -> None:
 
 
 def test_an_overlay_makes_its_folders_first_and_keeps_modes() -> None:
-    """The kernel makes no folder by itself, so each stands before what is in it."""
+    """An overlay lists each folder before its files, since the kernel makes none by itself."""
     archive = initrd.overlay({"/usr/bin/tool": (b"tool", 0o755), "/init": (b"#!", 0o700)})
 
     found = entries(archive)

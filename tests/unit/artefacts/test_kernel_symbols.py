@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A kernel's vmlinux: from a package to the cache, and only that of the kernel that boots."""
+"""Tests of artefacts.kernel_symbols: a kernel's vmlinux is fetched, checked and cached."""
 
 import errno
 import shutil
@@ -24,7 +24,7 @@ BANNER = f"Linux version {RELEASE} (who@example) (gcc-12) #1 SMP Debian 6.1.9-1 
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Kernel:
-    """Return a kernel whose vmlinuz says VERSION."""
+    """Return a kernel whose vmlinuz contains the version text VERSION."""
     vmlinuz = tmp_path / "vmlinuz"
     vmlinuz.write_bytes(boot_image(VERSION))
     nowhere = Path("/")
@@ -73,7 +73,7 @@ def package(folder: Path, banner: str = BANNER, name: str = f"vmlinux-{RELEASE}"
 
 
 def offering(monkeypatch: pytest.MonkeyPatch, deb: Path) -> list[Sequence[str]]:
-    """Let apt fetch this package, whatever is asked for; return what was."""
+    """Replace apt by a stand-in that delivers this package; return the recorded requests."""
     asked: list[Sequence[str]] = []
 
     def download(packages: Sequence[str], folder: Path) -> tuple[Path, ...]:
@@ -87,7 +87,7 @@ def offering(monkeypatch: pytest.MonkeyPatch, deb: Path) -> list[Sequence[str]]:
 def test_vmlinux_is_fetched_once_and_kept_alone(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exactly the kernel's version is asked for; vmlinux and its reduced copy stay."""
+    """The package of the exact version is fetched once; vmlinux and its reduced copy stay."""
     asked = offering(monkeypatch, package(tmp_path))
     root = tmp_path / "cache"
 
@@ -133,7 +133,7 @@ def test_reduced_copy_has_symbols_and_no_lines(
 def test_vmlinux_of_another_build_is_refused(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banner: str
 ) -> None:
-    """What the kernel says when it boots and vmlinux's own word must agree."""
+    """A vmlinux whose version text differs from that of the kernel's vmlinuz is refused."""
     offering(monkeypatch, package(tmp_path, banner))
 
     with pytest.raises(KernelError, match="not of the kernel that boots") as caught:
@@ -146,7 +146,7 @@ def test_vmlinux_of_another_build_is_refused(
 def test_superseded_kernel_says_what_to_do(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A version that apt no longer has is named, with the way out."""
+    """When apt no longer has the kernel's version, the error names it and the next step."""
 
     def download(packages: Sequence[str], _folder: Path) -> tuple[Path, ...]:
         raise KernelError(f"apt-get could not download {packages}", evidence=["E: not found"])
@@ -160,10 +160,10 @@ def test_superseded_kernel_says_what_to_do(
     assert caught.value.evidence == ("E: not found",)
 
 
-def test_full_disk_is_said_as_such(
+def test_full_disk_is_reported_as_full(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The words of apt and the system's error come to the same clear statement; nothing stays."""
+    """A full disk gives one error whether apt or the system reports it, and leaves no file."""
     deb = package(tmp_path)
 
     def download(_packages: Sequence[str], _folder: Path) -> tuple[Path, ...]:
@@ -186,7 +186,7 @@ def test_full_disk_is_said_as_such(
 def test_package_without_vmlinux_is_refused(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package that is whole but holds another file, and one that is cut, are each named."""
+    """A debug package without vmlinux and a truncated package each give their own error."""
     deb = package(tmp_path, name="vmlinux-other")
     offering(monkeypatch, deb)
 
@@ -197,8 +197,8 @@ def test_package_without_vmlinux_is_refused(
         kernel_symbols.ensure(kernel, root=tmp_path / "cache", progress=lambda _: None)
 
 
-def test_what_is_no_boot_image_is_refused(kernel: Kernel, tmp_path: Path) -> None:
-    """A vmlinuz of an unknown kind cannot be compared, and is not taken for equal."""
+def test_a_vmlinuz_of_an_unknown_format_is_refused(kernel: Kernel, tmp_path: Path) -> None:
+    """A vmlinuz in an unknown format is refused, since its version cannot be compared."""
     (tmp_path / "other").write_bytes(bytes(0x1000))
 
     with pytest.raises(KernelError, match="no bzImage"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""kernels: from a package's name to what must be fetched, and headers that work where they lie."""
+"""Tests of artefacts.kernels: a kernel's name leads to its packages, and headers can be moved."""
 
 import subprocess
 from pathlib import Path
@@ -24,27 +24,27 @@ DEPENDS = {
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let apt know one kernel."""
+    """Replace apt by a stand-in that knows one kernel."""
     monkeypatch.setattr(apt, "depends", lambda package: DEPENDS.get(package, ()))
     monkeypatch.setattr(apt, "versions", lambda names: dict.fromkeys(names, "6.1.9-1"))
 
 
 def test_a_meta_package_leads_to_its_kernel() -> None:
-    """And a versioned one to itself."""
+    """A meta package leads to the kernel that it depends on, and a versioned package to itself."""
     release = "linux-image-6.1.0-9-cloud-amd64"
 
     assert kernels.resolve("linux-image-cloud-amd64") == release
     assert kernels.resolve(release) == release
 
 
-def test_what_is_no_kernel_is_refused() -> None:
-    """A package of another kind is a mistake in the configuration."""
+def test_a_package_that_is_not_a_kernel_is_refused() -> None:
+    """A configured package that is not a kernel image is an error."""
     with pytest.raises(KernelError, match="no kernel image"):
         kernels.resolve("vim")
 
 
-def test_headers_without_their_parts_are_refused() -> None:
-    """A kernel that modules cannot be built for is said before anything is fetched."""
+def test_a_kernel_without_headers_is_refused() -> None:
+    """A kernel package without matching headers is refused before anything is fetched."""
     with pytest.raises(KernelError, match="does not depend on"):
         kernels._packages("linux-image-5.0-odd")
 
@@ -52,7 +52,7 @@ def test_headers_without_their_parts_are_refused() -> None:
 def test_a_package_that_is_not_offered_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lists may be old; the error says which package and what renews them."""
+    """The error for a package that apt lacks names it and the command that renews the lists."""
     monkeypatch.setattr(apt, "versions", lambda names: {names[0]: "1"})
 
     with pytest.raises(KernelError, match="offers no linux-headers") as caught:
@@ -63,8 +63,8 @@ def test_a_package_that_is_not_offered_is_named(
     assert "apt-get update" in caught.value.hint
 
 
-def test_headers_work_wherever_they_lie(tmp_path: Path) -> None:
-    """Absolute includes and links of the packages become relative: a cache can be moved."""
+def test_kernel_headers_can_be_moved(tmp_path: Path) -> None:
+    """Absolute includes and links in headers become relative, so the cache can be moved."""
     source = tmp_path / "kernel" / "src"
     headers = source / "linux-headers-6.1.0-9-cloud-amd64"
     common = source / "linux-headers-6.1.0-9-common"

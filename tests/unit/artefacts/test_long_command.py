@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""long_command: a build that takes long is told about, one that takes too long is ended whole."""
+"""Tests of artefacts.long_command: a slow build reports progress and has a deadline."""
 
 import subprocess
 from pathlib import Path
@@ -12,14 +12,16 @@ from harness.errors import BuildError
 
 
 def watch(folder: Path, notes: list[str], *, deadline_s: float = 60.0) -> Watch:
-    """Return a watch that collects what is told."""
+    """Return a watch that collects the reported progress in a list."""
     return Watch(
         what="building m", log=folder / "log", deadline_s=deadline_s, progress=notes.append
     )
 
 
-def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long, how far, the last line; the output is in the log."""
+def test_progress_of_a_slow_build_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Progress has the time, the number of lines and the last line; the log has all output."""
     monkeypatch.setattr(long_command, "_TELL_EVERY_S", 0.2)
     notes: list[str] = []
 
@@ -34,8 +36,8 @@ def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert notes[0].endswith("2 lines; two")
 
 
-def test_the_deadline_ends_all_of_it(tmp_path: Path) -> None:
-    """Children, too; the key that sets the limit is named."""
+def test_the_deadline_kills_the_command_and_its_children(tmp_path: Path) -> None:
+    """At the deadline a command and its children are killed; the error names the limit's key."""
     mark = "31.4159"
     with pytest.raises(BuildError, match="took over 1 s") as caught:
         long_command.run(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""own_kernels: a tree, packages or an image become what a kernel of Debian's is."""
+"""Tests of artefacts.own_kernels: a user's tree, packages or image become a kernel for guests."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ modules_install:
 
 
 def bzimage() -> bytes:
-    """Return what a bzImage begins with: the magic, and its version's text."""
+    """Return the beginning of a bzImage: the magic number and the text of its version."""
     head = bytearray(0x1000)
     head[0x202:0x206] = b"HdrS"
     head[0x20E:0x210] = (0x300).to_bytes(2, "little")
@@ -34,7 +34,7 @@ def bzimage() -> bytes:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Give a tree that looks like a built one."""
+    """Give a kernel tree with the files that a finished build leaves."""
     root = tmp_path / "linux"
     for name in ("arch/x86/boot", "include/config"):
         (root / name).mkdir(parents=True)
@@ -48,7 +48,7 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do without the network, and only where kernels can be made ready at all."""
+    """Replace fetching by a stand-in, and skip the test on a host that lacks the needed tools."""
     for name in ("mke2fs", "depmod"):
         if shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin") is None:
             pytest.skip(f"no {name} here")
@@ -56,13 +56,13 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ensure(root: Path, **values: object) -> Kernel:
-    """Return a kernel of these values."""
+    """Return the kernel that these configuration values describe."""
     spec = KernelSpec(**values)  # type: ignore[arg-type]
     return kernels.ensure("mine", spec, root=root / "cache", progress=lambda _: None)
 
 
 def test_a_tree_is_built_against_where_it_lies(tree: Path, tmp_path: Path) -> None:
-    """Its image, modules and configuration are copied once; a new build is another kernel."""
+    """A tree's image, modules and configuration are copied once, and its headers stay in place."""
     first, second = ensure(tmp_path, tree=tree), ensure(tmp_path, tree=tree)
     (tree / "arch/x86/boot/bzImage").write_bytes(bzimage() + b"new")
     third = ensure(tmp_path, tree=tree)
@@ -75,15 +75,15 @@ def test_a_tree_is_built_against_where_it_lies(tree: Path, tmp_path: Path) -> No
     assert not (tree / "made").exists()
 
 
-def test_a_tree_may_be_built_first(tree: Path, tmp_path: Path) -> None:
-    """Make runs each time; it knows what there is to do."""
+def test_a_configured_make_runs_in_the_tree(tree: Path, tmp_path: Path) -> None:
+    """With a configured make command, make runs in the tree on each call."""
     ensure(tmp_path, tree=tree, build=True)
 
     assert (tree / "made").read_text() == "made\n"
 
 
 def test_a_tree_that_is_not_built_is_refused(tree: Path, tmp_path: Path) -> None:
-    """The file that is missing, and what makes it."""
+    """An unbuilt tree is refused; the error names the missing file and what makes it."""
     (tree / "arch/x86/boot/bzImage").unlink()
 
     with pytest.raises(KernelError, match="bzImage is not there") as caught:
@@ -93,7 +93,7 @@ def test_a_tree_that_is_not_built_is_refused(tree: Path, tmp_path: Path) -> None
 
 
 def test_an_image_needs_no_modules(tmp_path: Path) -> None:
-    """What a guest needs is taken to be built in."""
+    """A bare image is accepted without modules; drivers for guests are assumed to be built in."""
     image = tmp_path / "bzImage"
     image.write_bytes(bzimage())
 
@@ -103,8 +103,8 @@ def test_an_image_needs_no_modules(tmp_path: Path) -> None:
     assert found.initrd.is_file()
 
 
-def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
-    """A vmlinux, say."""
+def test_a_file_that_is_not_a_bzimage_is_refused(tmp_path: Path) -> None:
+    """A file that is not a bzImage, for example a vmlinux, is refused."""
     image = tmp_path / "vmlinux"
     image.write_bytes(b"\x7fELF" + bytes(0x1000))
 
@@ -113,7 +113,7 @@ def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
 
 
 def test_packages_bring_image_modules_and_headers(tmp_path: Path) -> None:
-    """As `make bindeb-pkg` writes them."""
+    """Packages of `make bindeb-pkg` give a kernel's image, modules and headers."""
     if shutil.which("dpkg-deb") is None:
         pytest.skip("no dpkg-deb here (dpkg)")
     inside = tmp_path / "package"
@@ -136,7 +136,7 @@ def test_packages_bring_image_modules_and_headers(tmp_path: Path) -> None:
 
 
 def test_packages_without_an_image_are_refused(tmp_path: Path) -> None:
-    """Headers alone, say."""
+    """Packages without an image, for example headers alone, are refused."""
     inside = tmp_path / "package" / "DEBIAN"
     inside.mkdir(parents=True)
     control = "Package: k\nVersion: 1\nArchitecture: all\nMaintainer: n <n@x.invalid>\n"

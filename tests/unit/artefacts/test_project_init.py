@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""project_init: a folder, a dkms.conf or a package becomes a project, and what builds stays."""
+"""Tests of artefacts.project_init: `init` turns a folder, dkms.conf or package into a project."""
 
 import tomllib
 from collections.abc import Callable
@@ -21,14 +21,14 @@ CONFIGURE_ERROR = ["configure: error: no libx"]
 
 
 class Builds:
-    """Stands in for the build; remembers each configuration that was tried."""
+    """A stand-in for the build that records each configuration that was tried."""
 
     def __init__(self) -> None:
         self.tried: list[tuple[tuple[str, ...], str]] = []
         self.judge: Callable[[tuple[str, ...], str], list[str]] = lambda _needs, _kernel: []
 
     def build(self, settings: Settings, _environment: Environment, _progress: object) -> None:
-        """Build, or fail with what the judge says of packages and kernel."""
+        """Build, or fail with the error that the test's function gives for packages and kernel."""
         kernel = settings.targets[settings.default_target].kernel
         self.tried.append((settings.module.build_needs, kernel))
         evidence = self.judge(settings.module.build_needs, kernel)
@@ -38,7 +38,7 @@ class Builds:
 
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch) -> Builds:
-    """Give a build that a test decides on; nothing is installed, and one older kernel is known."""
+    """Replace the build by a stand-in; nothing is installed, and apt offers one older kernel."""
     found = Builds()
     monkeypatch.setattr(project_init, "_build", found.build)
     monkeypatch.setattr(build_root, "missing", tuple)
@@ -49,7 +49,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Builds:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DkmsPackage:
-    """Give a package that needs one package and recommends another."""
+    """Give a package that depends on one package and recommends another."""
     source = tmp_path / "cache" / "p-1"
     source.mkdir(parents=True)
     (source / "dkms.conf").write_text(DKMS)
@@ -69,14 +69,14 @@ def init(here: Path, what: str = "") -> project_init.Concluded:
 
 
 def table(root: Path) -> dict[str, Any]:
-    """Return the table that was written."""
+    """Return the configuration table that `init` wrote."""
     text = (root / "pyproject.toml").read_text()
     found: dict[str, Any] = tomllib.loads(text)["tool"]["harness"]
     return found
 
 
-def test_a_folder_gets_what_is_not_default(tmp_path: Path, builds: Builds) -> None:
-    """A name and a test; the conclusion is said and written as a comment."""
+def test_init_writes_only_what_is_not_default(tmp_path: Path, builds: Builds) -> None:
+    """`init` writes a name, a test and a comment with its conclusion, and leaves out defaults."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
 
     found = init(tmp_path)
@@ -92,8 +92,8 @@ def test_a_folder_gets_what_is_not_default(tmp_path: Path, builds: Builds) -> No
     assert builds.tried == [((), "6.1")]
 
 
-def test_a_table_is_added_to_a_project(tmp_path: Path, builds: Builds) -> None:
-    """What the file has stays, and so do the tests; a second `init` is refused."""
+def test_init_adds_a_table_to_an_existing_pyproject(tmp_path: Path, builds: Builds) -> None:
+    """`init` adds its table to an existing pyproject.toml, and a second `init` is refused."""
     (tmp_path / "Kbuild").write_text("obj-m := a.o b.o\n")
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
     (tmp_path / "tests").mkdir()
@@ -111,7 +111,7 @@ def test_a_table_is_added_to_a_project(tmp_path: Path, builds: Builds) -> None:
 def test_a_source_that_does_not_build_is_not_tried_on_other_kernels(
     tmp_path: Path, builds: Builds
 ) -> None:
-    """Of one's own source the error is told; the configuration is there."""
+    """When the user's own source does not build, `init` reports it and tries no other kernel."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     builds.judge = lambda _needs, _kernel: SOURCE_ERROR
 
@@ -123,8 +123,10 @@ def test_a_source_that_does_not_build_is_not_tried_on_other_kernels(
     assert table(tmp_path)["module"] == {"name": "hello"}
 
 
-def test_a_package_brings_its_source(tmp_path: Path, builds: Builds, package: DkmsPackage) -> None:
-    """It lies in the folder, so that it can be changed."""
+def test_init_unpacks_the_source_of_a_package(
+    tmp_path: Path, builds: Builds, package: DkmsPackage
+) -> None:
+    """`init` unpacks a package's source into the folder, where the user can change it."""
     found = init(tmp_path / "here", package.name)
 
     assert (tmp_path / "here" / "p-1" / "dkms.conf").is_file()
@@ -133,10 +135,10 @@ def test_a_package_brings_its_source(tmp_path: Path, builds: Builds, package: Dk
     assert builds.tried == [((), "6.1")]
 
 
-def test_what_a_package_needs_is_brought(
+def test_init_adds_the_packages_that_a_package_needs(
     tmp_path: Path, builds: Builds, package: DkmsPackage
 ) -> None:
-    """What it depends on, and what it recommends."""
+    """`init` adds the packages that a dkms package depends on or recommends to the build."""
     builds.judge = lambda needs, _kernel: [] if "tooly" in needs else CONFIGURE_ERROR
 
     init(tmp_path / "here", package.name)
@@ -146,8 +148,8 @@ def test_what_a_package_needs_is_brought(
     assert table(tmp_path / "here")["module"]["build_needs"] == ["libx", "tooly"]
 
 
-def test_another_kernel_is_taken(tmp_path: Path, builds: Builds, package: DkmsPackage) -> None:
-    """When the source is to blame, packages do not help; an older kernel of the series may."""
+def test_init_tries_an_older_kernel(tmp_path: Path, builds: Builds, package: DkmsPackage) -> None:
+    """When the compiler rejects a package's source, `init` tries an older kernel of the series."""
     builds.judge = lambda _needs, kernel: [] if kernel == "6.1.0-47" else SOURCE_ERROR
 
     found = init(tmp_path / "here", package.name)
@@ -159,10 +161,10 @@ def test_another_kernel_is_taken(tmp_path: Path, builds: Builds, package: DkmsPa
     assert "it builds with kernel 6.1.0-47" in found.lines
 
 
-def test_when_nothing_helps_the_first_error_is_told(
+def test_when_nothing_builds_the_first_error_is_reported(
     tmp_path: Path, builds: Builds, package: DkmsPackage
 ) -> None:
-    """The configuration is the plain one then."""
+    """When no attempt builds, `init` reports the first error and writes the plain table."""
     builds.judge = lambda _needs, _kernel: SOURCE_ERROR
 
     found = init(tmp_path / "here", package.name)
@@ -176,7 +178,7 @@ def test_when_nothing_helps_the_first_error_is_told(
 def test_where_there_is_no_module_nothing_is_written(
     tmp_path: Path, builds: Builds, what: str
 ) -> None:
-    """A folder without one, and a word that is neither folder nor package."""
+    """Without a module, or for an unknown word, `init` is an error and writes no file."""
     with pytest.raises(UsageError):
         init(tmp_path, what)
 

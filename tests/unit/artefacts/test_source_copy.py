@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""source_copy: what belongs to a source is copied, what has changed is brought, nothing else."""
+"""Tests of artefacts.source_copy: source files are copied, and only changes are copied again."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ from harness.artefacts import source_copy
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Give a module's folder as it looks after a make: sources, products, what others left."""
+    """Give a module's folder after a make: sources, build products, and files of other tools."""
     root = tmp_path / "source"
     for name in (
         *("Makefile", "a.c", "a.o", "a.ko", "a.mod.c", ".a.o.cmd", "Module.symvers"),
@@ -24,20 +24,20 @@ def source(tmp_path: Path) -> Path:
 
 
 def names(folder: Path) -> set[str]:
-    """Return the files of a folder."""
+    """Return the names of all files in a folder."""
     return {str(path) for path in source_copy.files(folder)}
 
 
 SOURCES = {"Makefile", "a.c", "blob.o", "sub/b.h", "sub/build/c.h", "notes.txt"}
 
 
-def test_products_are_no_source(source: Path) -> None:
-    """An object without a source beside it was delivered so; build/ is one at the top only."""
+def test_build_products_are_not_copied(source: Path) -> None:
+    """Build products are not copied, but an object without a source file is a delivered one."""
     assert names(source) == SOURCES
 
 
-def test_git_says_what_is_ignored(source: Path) -> None:
-    """New files belong to the source, ignored ones and what is new in build/ do not."""
+def test_files_that_git_ignores_are_not_copied(source: Path) -> None:
+    """In a git checkout new files are copied; ignored files and new ones in build/ are not."""
     subprocess.run(["rm", "-r", source / ".git"], check=True)
     subprocess.run(["git", "init", "-q"], cwd=source, check=True)
     (source / ".gitignore").write_text("*.o\n*.ko\n*.mod.c\n.*.cmd\nModule.symvers\nnotes.txt\n")
@@ -52,7 +52,7 @@ def test_git_says_what_is_ignored(source: Path) -> None:
 
 
 def test_a_copy_is_brought_up_to_date(source: Path, tmp_path: Path) -> None:
-    """Changed files are written, gone ones removed, what a build made there stays."""
+    """An update copies changed files, removes deleted ones and keeps the copy's build products."""
     copy = tmp_path / "copy" / "src"
     source_copy.mirror(source, copy)
     (copy / "made.o").write_text("object")
@@ -68,8 +68,8 @@ def test_a_copy_is_brought_up_to_date(source: Path, tmp_path: Path) -> None:
     assert ((copy / "a.c").stat().st_ino, (copy / "a.c").stat().st_mtime_ns) == before
 
 
-def test_links_stay_links_inside(source: Path, tmp_path: Path) -> None:
-    """A link out of the source becomes the file that it leads to; one to nowhere is left out."""
+def test_links_inside_the_source_stay_links(source: Path, tmp_path: Path) -> None:
+    """Links inside the source stay links; others become the file they lead to, or are left out."""
     outside = tmp_path / "outside.h"
     outside.write_text("outside")
     (source / "inner").symlink_to("sub")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of host.apt: apt's output is parsed, asked for rarely, and third parties are left out."""
+"""Tests of host.apt: apt's output is parsed and stored, and third-party sources are left out."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ Somebody|http://other.example/|bookworm|main
 
 
 def answer_apt(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list[tuple[str, ...]]:
-    """Answer apt's commands by their first matching word; return the list of commands."""
+    """Replace apt by answers chosen by a word of the command; return the recorded commands."""
     commands: list[tuple[str, ...]] = []
 
     def output(*command: str) -> str:
@@ -29,8 +29,8 @@ def answer_apt(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list
     return commands
 
 
-def test_only_debians_sources_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Components are joined, third parties are left out, and the suite is replaced everywhere."""
+def test_only_debian_sources_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's sources get the wanted suite in all components; others are left out."""
     answer_apt(monkeypatch, {"indextargets": TARGETS})
 
     assert apt.debian_sources("trixie") == [
@@ -41,7 +41,7 @@ def test_only_debians_sources_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_apt_without_lists_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without package lists the error has the command that fetches them."""
+    """When apt has no package lists, the error's hint has the command that fetches them."""
     answer_apt(monkeypatch, {"indextargets": "Somebody|http://x/|bookworm|main\n"})
 
     with pytest.raises(Lost) as caught:
@@ -51,7 +51,7 @@ def test_an_apt_without_lists_says_how_to_get_them(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_hosts_fetch_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Options for proxies and date checks are kept, all others are dropped."""
+    """Of apt's options, those for proxies and date checks are kept, and all others are dropped."""
     dump = 'Acquire::http::Proxy "http://p:1";\nAcquire::Check-Date "false";\nDir "/";\n'
     answer_apt(monkeypatch, {"dump": dump})
 
@@ -59,7 +59,7 @@ def test_the_hosts_fetch_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_dependencies_and_versions_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package without a candidate has no version, and an unknown package is an error."""
+    """Dependencies and versions are parsed; those of an unknown package are an error."""
     policy = "a:\n  Installed: (none)\n  Candidate: 1.2-3\nb:\n  Candidate: (none)\n"
     answer_apt(monkeypatch, {"meta": "meta\n  Depends: x\n  Depends: y\n", "policy": policy})
 
@@ -72,7 +72,7 @@ def test_dependencies_and_versions_are_read(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_dependency_closure_has_no_virtual_packages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The closure has real packages only; names that packages provide are left out."""
+    """A dependency closure has real packages only, without the names that packages provide."""
     tree = "meta\n  Depends: x\n |Depends: <mail>\n    y\nx\n<mail>\ny\n  PreDepends: x\n"
     answer_apt(monkeypatch, {"--recurse": tree})
 
@@ -82,7 +82,7 @@ def test_the_dependency_closure_has_no_virtual_packages(
 def test_an_answer_is_remembered_until_apt_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An answer is stored; a change of apt's state or a damaged file leads to a new question."""
+    """A stored answer of apt is used until apt's state changes or the stored file is damaged."""
     questions: list[int] = []
 
     def ask() -> list[str]:

@@ -15,7 +15,7 @@ DAY_S = 86400
 
 @pytest.fixture
 def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the host one mirror, and return a list that records each fetch of lists."""
+    """Give the host one mirror, and return a list that records each fetch of package lists."""
     suites: list[str] = []
     monkeypatch.setattr(apt, "debian_sources", lambda suite: [f"deb http://m {suite} main"])
     monkeypatch.setattr(apt_suite, "_update", lambda suite, _options: suites.append(suite))
@@ -23,12 +23,12 @@ def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def view(root: Path) -> tuple[str, ...]:
-    """Return the options for the suite trixie."""
+    """Return apt's options for the suite trixie."""
     return apt_suite.view("trixie", root=root, progress=lambda _: None)
 
 
 def test_lists_are_fetched_once_a_day(tmp_path: Path, fetches: list[str]) -> None:
-    """Within a day the lists are not fetched again, and the options name only the cache."""
+    """Within a day a suite's lists are fetched once, and the options name only the cache."""
     first = view(tmp_path)
     assert view(tmp_path) == first
     assert fetches == ["trixie"]
@@ -46,7 +46,7 @@ def test_lists_are_fetched_once_a_day(tmp_path: Path, fetches: list[str]) -> Non
 def test_a_changed_mirror_is_fetched_at_once(
     tmp_path: Path, fetches: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lists of the old mirror do not count after the host's sources changed."""
+    """After the host's mirror changes, a suite's lists are fetched again at once."""
     view(tmp_path)
     monkeypatch.setattr(apt, "debian_sources", lambda suite: [f"deb http://n {suite} main"])
 
@@ -59,7 +59,7 @@ def test_a_changed_mirror_is_fetched_at_once(
 def test_a_failed_fetch_is_tried_again(
     tmp_path: Path, fetches: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a failure the next call fetches the lists again."""
+    """After a failed fetch of a suite's lists, the next call fetches them again."""
 
     def fail(suite: str, _options: tuple[str, ...]) -> None:
         fetches.append(suite)

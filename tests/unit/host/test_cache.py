@@ -14,7 +14,7 @@ from harness.host import cache
 
 
 def test_a_key_depends_on_every_part_and_where_it_ends(tmp_path: Path) -> None:
-    """Moving a byte from one part to the next changes the key; a Path stands for its content."""
+    """Moving a byte between two parts changes the key; a Path stands for its file's content."""
     file = tmp_path / "file"
     file.write_text("content")
     first = cache.key_of("ab", "c", file)
@@ -27,7 +27,7 @@ def test_a_key_depends_on_every_part_and_where_it_ends(tmp_path: Path) -> None:
 
 
 def test_a_published_folder_appears_only_when_complete(tmp_path: Path) -> None:
-    """The final name does not exist while the folder is filled, and then it is complete."""
+    """A published folder gets its final name only when the block that fills it has ended."""
     final = tmp_path / "kinds" / "thing"
 
     with cache.publish(final) as folder:
@@ -38,8 +38,8 @@ def test_a_published_folder_appears_only_when_complete(tmp_path: Path) -> None:
     assert os.listdir(final.parent) == ["thing"]
 
 
-def test_an_error_publishes_nothing(tmp_path: Path) -> None:
-    """After an error neither the final name nor a temporary folder exists."""
+def test_an_error_leaves_no_folder_in_the_cache(tmp_path: Path) -> None:
+    """After an error in the block, neither the final nor a temporary folder exists."""
     final = tmp_path / "thing"
 
     with pytest.raises(ValueError, match="half"), cache.publish(final) as folder:
@@ -78,7 +78,7 @@ def _hold(path: Path, ready: "multiprocessing.synchronize.Event") -> None:
 
 
 def test_a_held_lock_names_its_holder_and_a_kill_releases_it(tmp_path: Path) -> None:
-    """A wait names the holder, and raises CacheBusy at its deadline; SIGKILL releases the lock."""
+    """Waiting for a held lock reports its holder and ends in CacheBusy; SIGKILL frees the lock."""
     path, progress = tmp_path / "lock", list[str]()
     context = multiprocessing.get_context("fork")
     ready = context.Event()
@@ -100,7 +100,7 @@ def test_a_held_lock_names_its_holder_and_a_kill_releases_it(tmp_path: Path) -> 
 
 
 def test_unused_folders_are_removed(tmp_path: Path) -> None:
-    """Folders that were not used for long are removed; recent, temporary and lock files stay."""
+    """Folders that are long unused are removed; recent, temporary and lock files stay."""
     for name in ("old", "new", ".half.1.tmp"):
         (tmp_path / name).mkdir()
     for name in ("old", ".half.1.tmp"):
@@ -111,7 +111,7 @@ def test_unused_folders_are_removed(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == [".half.1.tmp", "new"]
 
 
-def test_size_counts_what_is_on_the_disk(tmp_path: Path) -> None:
+def test_the_size_of_a_folder_excludes_holes(tmp_path: Path) -> None:
     """A file with a hole counts only its allocated blocks."""
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(1 << 30)

@@ -56,7 +56,7 @@ def project(folder: Path, text: str = GOOD) -> Path:
 
 
 def test_paths_become_absolute(tmp_path: Path) -> None:
-    """Every path is resolved against the folder of the file."""
+    """Every path in a configuration is resolved against the folder of its file."""
     settings = config.load(project(tmp_path))
 
     assert settings.module.source == tmp_path / "module"
@@ -84,7 +84,7 @@ def test_paths_become_absolute(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_key_is_named(tmp_path: Path, good: str, bad: str, key: str, says: str) -> None:
-    """The error for a wrong key, type, name or path names it and what was expected."""
+    """The error for a wrong key, type, name or path in a configuration says what was expected."""
     file = project(tmp_path, GOOD.replace(good, bad, 1))
 
     with pytest.raises(ConfigError) as caught:
@@ -96,8 +96,8 @@ def test_a_wrong_key_is_named(tmp_path: Path, good: str, bad: str, key: str, say
     assert caught.value.exit_code == 2
 
 
-def test_a_variant_is_a_module_of_its_own(tmp_path: Path) -> None:
-    """A variant has its own name, parameters and devices; source and variables are shared."""
+def test_a_variant_has_its_own_name_and_parameters(tmp_path: Path) -> None:
+    """A module's variant has its own name, parameters and devices, but the same source."""
     module = config.load(project(tmp_path)).module
     variant = module.variant("test")
 
@@ -110,8 +110,8 @@ def test_a_variant_is_a_module_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[tool.harness", "[tool.other]\n", "\xff"])
-def test_a_file_without_the_table_is_refused(tmp_path: Path, text: str) -> None:
-    """Broken TOML and a missing table are configuration errors."""
+def test_a_pyproject_without_the_table_is_refused(tmp_path: Path, text: str) -> None:
+    """Broken TOML and a pyproject.toml without [tool.harness] are configuration errors."""
     file = tmp_path / "pyproject.toml"
     file.write_bytes(text.encode("latin-1"))
 
@@ -119,8 +119,8 @@ def test_a_file_without_the_table_is_refused(tmp_path: Path, text: str) -> None:
         config.load(file)
 
 
-def test_the_file_is_found_from_a_folder_below(tmp_path: Path) -> None:
-    """The nearest file with the table is used, and one without the table is skipped."""
+def test_the_configuration_is_found_from_a_folder_below(tmp_path: Path) -> None:
+    """load_nearest uses the nearest file that has the table, and skips one without it."""
     file = project(tmp_path)
     below = tmp_path / "module" / "deep"
     below.mkdir()
@@ -148,14 +148,14 @@ def test_finding_and_loading_the_file_reads_it_once(
     assert read == [file]
 
 
-def test_no_file_at_all_is_an_error(tmp_path: Path) -> None:
-    """Outside of a project the error says what to add."""
+def test_a_folder_without_configuration_is_an_error(tmp_path: Path) -> None:
+    """Outside of a project load_nearest is an error whose hint says what to add."""
     with pytest.raises(ConfigError, match=r"tool\.harness"):
         config.load_nearest(tmp_path)
 
 
 def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
-    """--kernel changes only the kernel of the target; an unknown name is an error."""
+    """The option --kernel changes only the target's kernel, and an unknown kernel is an error."""
     settings = config.load(project(tmp_path))
 
     assert config.choose_target(settings, None, None).kernel == "plain"
@@ -198,8 +198,8 @@ def packaging(folder: Path) -> None:
     (folder / "packaging/example.spec").touch()
 
 
-def test_packages_are_optional_and_absolute(tmp_path: Path) -> None:
-    """Without the table there are no packages; with it, its paths are absolute."""
+def test_the_packages_table_is_optional_and_has_absolute_paths(tmp_path: Path) -> None:
+    """The packages table is optional; when it exists, its paths become absolute."""
     file = project(tmp_path, GOOD + PACKAGES)
     packaging(tmp_path)
 
@@ -230,7 +230,7 @@ def test_packages_are_optional_and_absolute(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_packages_table_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
-    """The error names the key and what was expected."""
+    """The error for a wrong key in the packages table names it and what was expected."""
     assert old in PACKAGES
     file = project(tmp_path, GOOD + PACKAGES.replace(old, new))
     packaging(tmp_path)
@@ -260,8 +260,8 @@ def own_file(folder: Path) -> Path:
     return file
 
 
-def test_a_file_of_its_own_has_the_same_keys(tmp_path: Path) -> None:
-    """modlab.toml is found like pyproject.toml, and means the same."""
+def test_a_modlab_toml_has_the_same_keys(tmp_path: Path) -> None:
+    """A modlab.toml is found as a pyproject.toml is, and its keys have the same meaning."""
     file = own_file(tmp_path)
 
     assert config.load_nearest(tmp_path / "module").file == file
@@ -269,7 +269,7 @@ def test_a_file_of_its_own_has_the_same_keys(tmp_path: Path) -> None:
 
 
 def test_a_wrong_key_is_named_as_its_file_has_it(tmp_path: Path) -> None:
-    """Without the table that only pyproject.toml has."""
+    """An error in a modlab.toml names the key without the prefix tool.harness."""
     file = own_file(tmp_path)
     file.write_text(file.read_text().replace("devices =", "device ="))
 
@@ -278,7 +278,7 @@ def test_a_wrong_key_is_named_as_its_file_has_it(tmp_path: Path) -> None:
 
 
 def test_two_configurations_in_a_folder_are_an_error(tmp_path: Path) -> None:
-    """Neither wins in silence; a pyproject.toml of other tools is no configuration."""
+    """Two configurations in a folder are an error; a pyproject.toml of other tools is none."""
     file = own_file(tmp_path)
     other = tmp_path / "pyproject.toml"
     other.write_text("[tool.ruff]\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of host.debuggers: the newest one is chosen, a missing one is named with its package."""
+"""Tests of host.debuggers: the newest debugger is chosen, and a missing one's package is named."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from harness.host.debuggers import Debugger
 
 
 def program(folder: Path, name: str, version: str = "") -> Path:
-    """Make a debugger that prints its version."""
+    """Write a stand-in for a debugger that prints its version."""
     file = folder / name
     file.write_text(f"#!/bin/sh\necho '{version}'\n")
     file.chmod(0o755)
     return file
 
 
-def test_the_newest_of_a_kind_is_chosen(tmp_path: Path) -> None:
-    """The version in the name or in the output decides, not the alphabet."""
+def test_the_newest_debugger_of_a_kind_is_chosen(tmp_path: Path) -> None:
+    """The newest debugger is found by the version in its name or output, not alphabetically."""
     program(tmp_path, "lldb-9")
     newest = program(tmp_path, "lldb-19")
     program(tmp_path, "lldb", "lldb version 14.0.6")
@@ -31,7 +31,7 @@ def test_the_newest_of_a_kind_is_chosen(tmp_path: Path) -> None:
 
 
 def test_auto_prefers_gdb(tmp_path: Path) -> None:
-    """`auto` is lldb only when gdb is not installed."""
+    """The choice `auto` gives gdb, and lldb only when gdb is not installed."""
     program(tmp_path, "lldb-19")
     assert debuggers.choose("auto", search=[tmp_path]).debugger is Debugger.LLDB
 
@@ -41,8 +41,8 @@ def test_auto_prefers_gdb(tmp_path: Path) -> None:
     assert (chosen.debugger, chosen.major) == (Debugger.GDB, 13)
 
 
-def test_the_adapter_is_that_of_its_lldb(tmp_path: Path) -> None:
-    """The adapter with lldb's own version is preferred; the error names its package."""
+def test_the_adapter_has_the_version_of_its_lldb(tmp_path: Path) -> None:
+    """The adapter with lldb's own version is preferred; a missing one's package is named."""
     program(tmp_path, "lldb-19")
     lldb = debuggers.choose("lldb", search=[tmp_path])
 
@@ -56,7 +56,7 @@ def test_the_adapter_is_that_of_its_lldb(tmp_path: Path) -> None:
 
 
 def test_a_missing_debugger_is_named_with_its_package(tmp_path: Path) -> None:
-    """The hint names the package, and ./dev, which installs it."""
+    """The hint for a missing debugger names its package, and ./dev, which installs it."""
     program(tmp_path, "gdb", "13.1")
 
     with pytest.raises(UsageError, match="no lldb is installed") as caught:
@@ -68,7 +68,7 @@ def test_a_missing_debugger_is_named_with_its_package(tmp_path: Path) -> None:
 
 
 def test_the_status_of_the_debugger_is_returned(tmp_path: Path) -> None:
-    """The exit status of the debugger is the result."""
+    """The exit status of a debugger on the terminal is returned."""
     file = tmp_path / "gdb"
     file.write_text("#!/bin/sh\nexit 7\n")
     file.chmod(0o755)

@@ -21,7 +21,7 @@ def project(folder: Path, text: str, makefile: str = "obj-m := hello.o\n") -> Pa
 
 
 def test_a_folder_with_a_makefile_needs_no_configuration(tmp_path: Path) -> None:
-    """The Makefile gives the module; kernel, target and first test are shipped."""
+    """A folder with a module's Makefile gives a full configuration, with shipped defaults."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
 
     settings = config.load_nearest(tmp_path)
@@ -35,7 +35,7 @@ def test_a_folder_with_a_makefile_needs_no_configuration(tmp_path: Path) -> None
 
 
 def test_a_folder_without_a_module_needs_a_configuration(tmp_path: Path) -> None:
-    """The error's hint says what would be enough."""
+    """The error for a folder without module and configuration says what would be enough."""
     with pytest.raises(ConfigError) as caught:
         config.load_nearest(tmp_path)
 
@@ -43,7 +43,7 @@ def test_a_folder_without_a_module_needs_a_configuration(tmp_path: Path) -> None
 
 
 def test_a_configuration_may_have_only_a_name(tmp_path: Path) -> None:
-    """Even the name may be left out when the folder gives it."""
+    """A configuration may consist of a module name, and even that may come from the folder."""
     named = config.load(project(tmp_path, '[tool.harness.module]\nname = "hello"\n'))
     plain = config.load(project(tmp_path, "[tool.harness]\n"))
 
@@ -51,7 +51,7 @@ def test_a_configuration_may_have_only_a_name(tmp_path: Path) -> None:
 
 
 def test_a_configured_name_is_loaded_alone(tmp_path: Path) -> None:
-    """All modules of a build are loaded only when no name is configured."""
+    """With a configured name only that module is loaded; without one, all that are built."""
     text = '[tool.harness.module]\nname = "b"\n'
 
     assert config.load(project(tmp_path, text, "obj-m := a.o b.o\n")).module.modules == ()
@@ -60,7 +60,7 @@ def test_a_configured_name_is_loaded_alone(tmp_path: Path) -> None:
 
 
 def test_a_dkms_conf_may_be_in_another_folder(tmp_path: Path) -> None:
-    """The folder of dkms.conf is the source, unless `source` is set."""
+    """The folder of a dkms.conf is the module's source, unless `source` is configured."""
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "dkms.conf").write_text(DKMS)
     text = '[tool.harness.module]\ndkms = "deep/dkms.conf"\n'
@@ -91,7 +91,7 @@ def test_a_dkms_conf_may_be_in_another_folder(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_value_is_named(tmp_path: Path, text: str, key: str) -> None:
-    """The error names file and key, also when defaults were added."""
+    """The error for a wrong value names file and key, even when defaults were added."""
     with pytest.raises(ConfigError) as caught:
         config.load(project(tmp_path, text))
 
@@ -99,7 +99,7 @@ def test_a_bad_value_is_named(tmp_path: Path, text: str, key: str) -> None:
 
 
 def test_configured_kernels_are_added_to_the_shipped_ones(tmp_path: Path) -> None:
-    """Configured targets replace the shipped ones, and the only one is the default."""
+    """Configured kernels join the shipped ones; configured targets replace the shipped targets."""
     text = (
         '[tool.harness.kernels]\nmine = { package = "linux-image-x" }\n'
         '[tool.harness.targets.t]\nkernel = "mine"\n'
@@ -112,7 +112,7 @@ def test_configured_kernels_are_added_to_the_shipped_ones(tmp_path: Path) -> Non
 
 
 def test_an_image_table_changes_the_default_target(tmp_path: Path) -> None:
-    """The image of the table belongs to the default target."""
+    """The image of a configuration's image table is used by the default target."""
     text = '[tool.harness]\nimage = { extends = "debian-12", packages = ["iptables"] }\n'
 
     target = config.load(project(tmp_path, text)).targets["debian-12"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a disk or a folder refuses is one sentence with a hint; other errors stay as they are."""
+"""Tests of host.disk_errors: an error of a disk or folder becomes one sentence with a hint."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from harness.model.environment import Environment
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
-    """Give an environment whose cache lies in the test's folder."""
+    """Return an environment whose cache is in the test's folder."""
     return Environment(
         cache=tmp_path / "cache",
         runtime=tmp_path / "runtime",
@@ -26,15 +26,15 @@ def environment(tmp_path: Path) -> Environment:
 
 
 def os_error(number: int, file: Path | None = None) -> OSError:
-    """Return the error of a system call."""
+    """Run a function that fails in a system call, and return its OSError."""
     return OSError(number, os.strerror(number), *([str(file)] if file else []))
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT])
-def test_a_cache_that_cannot_be_made_is_a_sentence(
+def test_a_cache_that_cannot_be_made_is_explained(
     number: int, environment: Environment, tmp_path: Path
 ) -> None:
-    """The cache, the folder that refused, the reason, and the variable that moves it."""
+    """The error for a cache that cannot be made has folder, reason, and the variable to change."""
     found = disk_errors.explain(
         os_error(number, tmp_path / "cache" / "apt"), environment, tmp_path
     )
@@ -45,8 +45,8 @@ def test_a_cache_that_cannot_be_made_is_a_sentence(
     assert found.hint.startswith("HARNESS_CACHE=")
 
 
-def test_a_cache_that_is_a_file_is_a_sentence(environment: Environment, tmp_path: Path) -> None:
-    """As the system call itself reports it."""
+def test_a_cache_that_is_a_file_is_explained(environment: Environment, tmp_path: Path) -> None:
+    """The error for a cache path that is a regular file names that file."""
     (tmp_path / "cache").write_text("")
     with pytest.raises(OSError) as caught:
         (tmp_path / "cache" / "images").mkdir(parents=True, exist_ok=True)
@@ -57,10 +57,10 @@ def test_a_cache_that_is_a_file_is_a_sentence(environment: Environment, tmp_path
     assert "it is a file, and a folder is expected" in found.message
 
 
-def test_a_checkout_that_cannot_be_written_to_is_a_sentence(
+def test_a_checkout_that_cannot_be_written_to_is_explained(
     environment: Environment, tmp_path: Path
 ) -> None:
-    """The results of a run have no place there."""
+    """The error for a read-only checkout says that results cannot be stored there."""
     place = tmp_path / "project" / "build" / "runs"
 
     found = disk_errors.explain(os_error(errno.EROFS, place), environment, tmp_path / "project")
@@ -72,12 +72,12 @@ def test_a_checkout_that_cannot_be_written_to_is_a_sentence(
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_full_disk_is_lost_with_the_place(
+def test_a_full_disk_is_reported_with_the_folder(
     named: bool,  # noqa: FBT001
     environment: Environment,
     tmp_path: Path,
 ) -> None:
-    """A write knows no name; then the places of the harness are looked at."""
+    """An error of a full disk without a file name is explained with the fullest place in use."""
     (tmp_path / "cache").mkdir()
     error = os_error(errno.ENOSPC, tmp_path / "report.json" if named else None)
 
@@ -89,9 +89,9 @@ def test_a_full_disk_is_lost_with_the_place(
 
 
 @pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.ENOENT, errno.EIO])
-def test_an_error_of_another_kind_is_no_sentence(
+def test_an_os_error_of_another_kind_is_not_explained(
     number: int, environment: Environment, tmp_path: Path
 ) -> None:
-    """It is a fault of the harness, and its traceback is needed."""
+    """An OSError of another kind is not explained, since it is a fault of the harness itself."""
     assert disk_errors.explain(os_error(number, Path("/x")), environment, tmp_path) is None
     assert disk_errors.explain(os_error(errno.EACCES), environment, tmp_path) is None

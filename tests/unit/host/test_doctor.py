@@ -18,7 +18,7 @@ Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - it stands in fo
 
 @pytest.fixture(autouse=True)
 def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set up a host that has everything."""
+    """Replace the host's properties by those of a complete host."""
     monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.KVM, "it works"))
     monkeypatch.setattr(apt, "debian_sources", lambda _suite: ["one"])
     monkeypatch.setattr(
@@ -31,8 +31,8 @@ def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_good_host_has_no_cure(tmp_path: Path) -> None:
-    """On a complete host tests can run, and no finding has a cure."""
+def test_a_complete_host_needs_no_cure(tmp_path: Path) -> None:
+    """On a complete host the doctor finds that tests can run, and no finding has a cure."""
     findings = doctor.examine(tmp_path / "not" / "there" / "yet")
 
     assert doctor.usable(findings)
@@ -40,8 +40,8 @@ def test_a_good_host_has_no_cure(tmp_path: Path) -> None:
     assert not [finding.what for finding in findings if finding.cure]
 
 
-def test_emulation_is_a_note_not_a_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host without KVM is usable, and the finding has the reason."""
+def test_a_host_without_kvm_is_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor calls a host without KVM usable, and the finding gives the reason."""
     monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.TCG, "no vmx"))
 
     findings = doctor.examine(tmp_path)
@@ -51,8 +51,10 @@ def test_emulation_is_a_note_not_a_lack(tmp_path: Path, monkeypatch: pytest.Monk
     assert "no vmx" in note.what
 
 
-def test_each_lack_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk, missing lists or a missing tool make the host unusable; each has its cure."""
+def test_each_lack_of_a_host_is_reported_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, missing lists and a missing tool each make a host unusable, with a cure."""
 
     def no_lists(_suite: str) -> list[str]:
         raise Lost("apt knows nothing", hint="apt-get update")

@@ -11,7 +11,7 @@ from harness.host import file_lock
 
 
 def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
-    """A file is locked only while the lock is held; a missing file is not locked."""
+    """A file counts as locked only while its lock is held; a missing file is not locked."""
     path = tmp_path / "lock"
     assert not file_lock.is_locked(path)
 
@@ -24,7 +24,7 @@ def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
 
 
 def test_waiting_for_a_lock_has_a_deadline(tmp_path: Path) -> None:
-    """A free lock is taken at once, and a held one raises CacheBusy at the deadline."""
+    """A free lock is taken at once, and waiting for a held one ends in CacheBusy."""
     path = tmp_path / "lock"
     begun = time.monotonic()
 

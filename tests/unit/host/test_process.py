@@ -36,7 +36,7 @@ def _sleepers() -> list[int]:
 
 
 def test_a_hanging_test_shows_its_stack_and_its_children_are_killed(tmp_path: Path) -> None:
-    """The output has the stack and the child processes, and none of them survives."""
+    """At the deadline a hanging pytest prints its stack; its children are listed and killed."""
     (tmp_path / "test_it.py").write_text(_HANGS)
     (tmp_path / "test_ends.py").write_text("def test_ends():\n    pass\n")
     pytest_ = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
@@ -80,7 +80,7 @@ except KeyboardInterrupt:
 def test_an_interrupt_lets_the_command_clean_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When only this process gets SIGINT, the command gets one too and has time to clean up."""
+    """When only this process gets SIGINT, it passes the signal on to the command and waits."""
     monkeypatch.setattr(process, "_CLEANING_S", _SOON_S)
     begun = tmp_path / "begun"
 
@@ -97,6 +97,6 @@ def test_an_interrupt_lets_the_command_clean_up(
 
 
 def test_a_missing_program_is_a_file_not_found_error(tmp_path: Path) -> None:
-    """The system's error is passed on."""
+    """Running a program that does not exist raises FileNotFoundError."""
     with pytest.raises(FileNotFoundError):
         process.run(("no-such-program",), cwd=tmp_path, deadline_s=5.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of host.programs: where a program is, and the hint when it is missing."""
+"""Tests of host.programs: a program's path is found, and a missing one's hint has its package."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from harness.host import programs
 
 
 def test_the_first_installed_program_is_found() -> None:
-    """Names are tried in their order."""
+    """Of several program names, the first one that is installed is found."""
     assert programs.find("no-such-tool", "sh", error=BuildError).endswith("/sh")
 
 
@@ -18,7 +18,7 @@ def test_the_first_installed_program_is_found() -> None:
 def test_a_missing_program_names_its_package(
     monkeypatch: pytest.MonkeyPatch, name: str, package: str
 ) -> None:
-    """The error has the class that the caller gives, and a hint with the command to run."""
+    """A missing program raises the caller's error class, and the hint has the command to run."""
     monkeypatch.setattr("shutil.which", lambda _name, **_options: None)
 
     with pytest.raises(HypervisorError, match=rf"^{name} is not installed$") as caught:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The list of system packages, what of it is missing, and its installation."""
+"""Tests of host.system_packages: the package list is read, compared with dpkg, and installed."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ task check checkers
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a PATH of stubs: dpkg-query knows gcc alone, apt-get writes down its call."""
+    """Give a PATH with stand-ins: dpkg-query knows only gcc, and apt-get records its call."""
     folder = tmp_path / "bin"
     folder.mkdir()
     stub(folder, "dpkg-query", 'echo "gcc installed"; echo "qemu not-installed"; exit 1')
@@ -35,13 +35,13 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stub(folder: Path, name: str, text: str) -> None:
-    """Put a program on the PATH."""
+    """Write a stand-in for a program into the folder on the PATH."""
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
     (folder / name).chmod(0o755)
 
 
-def test_the_list_is_read() -> None:
-    """A package has a group, a name and a reason of several words."""
+def test_the_list_of_packages_is_read() -> None:
+    """Each package that is read from the list has a group, a name and a reason."""
     found = system_packages.listed(LIST)
 
     assert [one.name for one in found] == ["qemu", "gcc", "spin"]
@@ -49,7 +49,7 @@ def test_the_list_is_read() -> None:
 
 
 def test_a_task_needs_the_base_and_its_own_groups() -> None:
-    """Without a task it is the base alone; an unknown one is an error with those that are."""
+    """Every task needs the base packages, some need more; an unknown task is an error."""
     assert system_packages.groups_of("", LIST) == ("base",)
     assert system_packages.groups_of("check", LIST) == ("base", "checkers")
     with pytest.raises(UsageError, match="clean needs no packages of its own") as caught:
@@ -57,8 +57,8 @@ def test_a_task_needs_the_base_and_its_own_groups() -> None:
     assert caught.value.hint == "these tasks do: check"
 
 
-def test_the_list_of_the_harness_is_whole() -> None:
-    """Every group has packages, each package one place and a reason."""
+def test_the_shipped_list_of_packages_is_complete() -> None:
+    """In the shipped list every group has packages, and each package occurs once with a reason."""
     packages = system_packages.listed()
     groups = {one.group for one in packages}
     tasks = [
@@ -73,15 +73,15 @@ def test_the_list_of_the_harness_is_whole() -> None:
 
 
 @pytest.mark.usefixtures("programs")
-def test_what_dpkg_does_not_call_installed_is_missing() -> None:
-    """One that is known and removed is missing, too."""
+def test_a_removed_package_is_missing() -> None:
+    """A package that dpkg knows but does not call installed is reported as missing."""
     found = system_packages.missing(system_packages.listed(LIST))
 
     assert [one.name for one in found] == ["qemu", "spin"]
 
 
 def test_packages_are_installed_without_a_question(programs: Path, tmp_path: Path) -> None:
-    """The lists are fetched first, where there are none."""
+    """Packages are installed without a question, after apt's lists are fetched if none exist."""
     said: list[str] = []
 
     system_packages.install(system_packages.listed(LIST)[:1], said.append)
@@ -95,7 +95,7 @@ def test_packages_are_installed_without_a_question(programs: Path, tmp_path: Pat
 
 
 def test_a_failing_apt_shows_its_last_lines(programs: Path) -> None:
-    """They are the evidence of the error."""
+    """When apt-get fails, the error's evidence is apt's last lines."""
     stub(programs, "apt-get", "echo no such mirror >&2; exit 100")
 
     with pytest.raises(Lost, match="apt-get update failed") as caught:
@@ -104,8 +104,8 @@ def test_a_failing_apt_shows_its_last_lines(programs: Path) -> None:
     assert caught.value.evidence == ("no such mirror",)
 
 
-def test_no_debian_gets_the_list(programs: Path) -> None:
-    """What to install, with the reasons."""
+def test_a_system_without_dpkg_gets_the_list(programs: Path) -> None:
+    """On a system without dpkg the error lists the packages to install, with the reasons."""
     (programs / "dpkg-query").unlink()
 
     with pytest.raises(UsageError, match="this is no Debian") as caught:

@@ -13,12 +13,12 @@ from harness.host import tool
 
 
 def shell(line: str) -> list[str]:
-    """Return a command that runs a line of shell."""
+    """Return a command that runs a line of shell script."""
     return ["sh", "-c", line]
 
 
 def test_the_output_of_a_tool_is_returned(tmp_path: Path) -> None:
-    """Both streams are returned; folder, input and environment reach the tool."""
+    """Both streams of a tool are returned; folder, input and environment reach it."""
     within = tool.Surroundings(data=b"given", environment={"PATH": "/usr/bin:/bin", "WORD": "w"})
 
     done = tool.run(
@@ -48,7 +48,7 @@ def test_without_check_a_failing_status_is_returned() -> None:
 
 @pytest.mark.parametrize("log", ["log", None])
 def test_a_tool_that_hangs_is_ended_at_its_deadline(tmp_path: Path, log: str | None) -> None:
-    """The tool is killed, and its output so far is the evidence, with a log and with pipes."""
+    """At its deadline a tool is killed; its output so far, from log or pipes, is evidence."""
     within = tool.Surroundings(log=tmp_path / log) if log else None
     begun = time.monotonic()
 
@@ -60,7 +60,7 @@ def test_a_tool_that_hangs_is_ended_at_its_deadline(tmp_path: Path, log: str | N
 
 
 def test_the_children_of_a_hanging_tool_are_killed(tmp_path: Path) -> None:
-    """Otherwise a compiler that make started would run on and hold its folder."""
+    """At a tool's deadline its children are killed, for example a compiler that make started."""
     file = tmp_path / "pid"
 
     with pytest.raises(BuildError, match="did not end"):
@@ -74,7 +74,7 @@ def test_the_children_of_a_hanging_tool_are_killed(tmp_path: Path) -> None:
 
 
 def test_a_missing_tool_names_its_package() -> None:
-    """The error names the package; a missing working folder is a different error."""
+    """The error for a missing tool names its package; a missing folder is another error."""
     with pytest.raises(BuildError, match=r"^no-such-tool is not installed$") as caught:
         tool.run(["no-such-tool"], deadline_s=30, error=BuildError)
 
@@ -84,7 +84,7 @@ def test_a_missing_tool_names_its_package() -> None:
 
 
 def test_a_full_disk_is_reported_as_full(tmp_path: Path) -> None:
-    """The words in the tool's output decide; without `disk` it is an ordinary failure."""
+    """A tool's message about a full disk raises Lost if `disk` is given, else the usual error."""
     command = shell("echo write error: No space left on device >&2; exit 1")
 
     with pytest.raises(Lost, match="the disk is full"):
@@ -94,7 +94,7 @@ def test_a_full_disk_is_reported_as_full(tmp_path: Path) -> None:
 
 
 def test_a_log_holds_both_streams_and_the_umask_applies(tmp_path: Path) -> None:
-    """Both streams go to the log file in their order, and the tool runs with the umask."""
+    """A log file gets both streams in their order, and the tool runs with the given umask."""
     log = tmp_path / "log"
 
     done = tool.run(
@@ -108,7 +108,7 @@ def test_a_log_holds_both_streams_and_the_umask_applies(tmp_path: Path) -> None:
 
 
 def test_a_stream_is_read_to_its_end() -> None:
-    """More output than a pipe holds is read, and the tool ends well."""
+    """A stream with more output than a pipe holds is read completely."""
     command = shell("head -c 1000000 /dev/zero")
 
     with tool.reading(command, deadline_s=30, error=BuildError) as stream:
@@ -116,13 +116,13 @@ def test_a_stream_is_read_to_its_end() -> None:
 
 
 def test_a_reader_may_leave_a_stream_early() -> None:
-    """The tool is then killed, and that is not an error."""
+    """A reader may leave a tool's stream early: the tool is killed, and no error is raised."""
     with tool.reading(shell("exec yes"), deadline_s=30, error=BuildError) as stream:
         assert stream.readline() == b"y\n"
 
 
 def test_a_tool_that_fails_after_its_stream_is_an_error() -> None:
-    """Output that was read before the failure is not complete, so the failure is raised."""
+    """A tool that fails after its stream was read is an error: its output is incomplete."""
     command = shell("echo part; echo broken archive >&2; exit 2")
 
     with (
@@ -135,7 +135,7 @@ def test_a_tool_that_fails_after_its_stream_is_an_error() -> None:
 
 
 def test_a_stream_without_output_ends_at_its_deadline() -> None:
-    """The read returns at the deadline, and the killed tool is an error."""
+    """At its deadline a silent tool is killed, its stream ends, and an error is raised."""
     with (
         pytest.raises(BuildError, match=r"^sh failed$"),
         tool.reading(shell("exec sleep 60"), deadline_s=1, error=BuildError) as stream,
@@ -144,7 +144,7 @@ def test_a_stream_without_output_ends_at_its_deadline() -> None:
 
 
 def test_an_error_of_the_reader_is_raised() -> None:
-    """The tool is killed, and does not hide the reader's own error."""
+    """When the reader of a stream raises, the tool is killed and that error is passed on."""
     with (
         pytest.raises(OSError, match="full") as caught,
         tool.reading(shell("exec yes"), deadline_s=30, error=BuildError),
@@ -158,5 +158,5 @@ def test_an_error_of_the_reader_is_raised() -> None:
 def test_run_shown_returns_none_at_its_deadline(
     tmp_path: Path, line: str, status: int | None
 ) -> None:
-    """The status is None for a command that was killed at its deadline."""
+    """run_shown returns None for a command that was killed at its deadline."""
     assert tool.run_shown(shell(line), deadline_s=2, cwd=tmp_path) == status

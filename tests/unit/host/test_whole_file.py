@@ -9,7 +9,7 @@ from harness.host import whole_file
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
-    """Text and bytes replace the content; what UTF-8 cannot encode becomes an escape."""
+    """Text and bytes replace a file's content; what UTF-8 cannot encode becomes an escape."""
     file = tmp_path / "file"
     file.write_text("old")
 
@@ -22,7 +22,7 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_an_error_leaves_the_old_content(tmp_path: Path) -> None:
-    """After an error the old content stays, and no temporary file is left."""
+    """After an error while writing, the file has its old content and no temporary file is left."""
     file = tmp_path / "file"
     file.write_text("old")
 

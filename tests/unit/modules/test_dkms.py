@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""dkms: a dkms.conf is a shell file, and what it says depends on the kernel."""
+"""Tests of modules.dkms: a dkms.conf is a shell file, and its content depends on the kernel."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ ONE = NAMED + 'BUILT_MODULE_NAME[0]="m"\nDEST_MODULE_LOCATION[0]="/extra"\n'
 
 
 def read(folder: Path, text: str, *, release: str = "6.1.0-9-amd64", **options: str) -> DkmsConf:
-    """Return what a file with this text says for a kernel."""
+    """Return the values of a dkms.conf with this text for a given kernel."""
     conf = folder / "dkms.conf"
     conf.write_text(text)
     kdir = folder / "kdir"
@@ -25,8 +25,8 @@ def read(folder: Path, text: str, *, release: str = "6.1.0-9-amd64", **options: 
     return dkms.read(conf, release=release, kdir=kdir, tree=Path("/tree"))
 
 
-def test_the_plain_case(tmp_path: Path) -> None:
-    """One module, and the make that dkms runs where the file names none."""
+def test_a_plain_dkms_conf_has_one_module_and_the_default_make(tmp_path: Path) -> None:
+    """A plain dkms.conf gives one module, and dkms's default make command when it names none."""
     found = read(tmp_path, ONE)
 
     assert (found.package, found.version) == ("p", "1.0")
@@ -35,8 +35,8 @@ def test_the_plain_case(tmp_path: Path) -> None:
     assert (found.patches, found.before, found.after, found.excluded) == ((), "", "", "")
 
 
-def test_several_modules_have_places(tmp_path: Path) -> None:
-    """Each name has its folder below the build's."""
+def test_each_of_several_modules_has_its_folder(tmp_path: Path) -> None:
+    """Each of several modules in a dkms.conf has its own folder below the build folder."""
     text = (
         'BUILT_MODULE_NAME[1]="n"\nBUILT_MODULE_LOCATION[1]="src/n/"\n'
         'DEST_MODULE_LOCATION[1]="/extra"\n'
@@ -48,15 +48,15 @@ def test_several_modules_have_places(tmp_path: Path) -> None:
     )
 
 
-def test_a_name_may_be_the_packages(tmp_path: Path) -> None:
-    """Dkms takes the package's name for the only module."""
+def test_a_module_without_a_name_gets_that_of_the_package(tmp_path: Path) -> None:
+    """A dkms.conf without a module name gives its only module the name of the package."""
     found = read(tmp_path, NAMED + "DEST_MODULE_LOCATION=/updates\n")
 
     assert found.modules == (DkmsModule(name="p"),)
 
 
 def test_the_shell_sees_what_dkms_sets(tmp_path: Path) -> None:
-    """The kernel's release, its headers, the tree, and the package's own name."""
+    """A dkms.conf can use the kernel's release and headers, the tree and its own name."""
     text = 'MAKE="make K=$kernelver D=$kernel_source_dir T=$dkms_tree/$module/$module_version"\n'
 
     words = read(tmp_path, ONE + text).make.split()
@@ -65,8 +65,8 @@ def test_the_shell_sees_what_dkms_sets(tmp_path: Path) -> None:
     assert words[2:] == [f"D={tmp_path / 'kdir'}", "T=/tree/p/1.0"]
 
 
-def test_patterns_choose_by_kernel(tmp_path: Path) -> None:
-    """MAKE_MATCH and PATCH_MATCH are bash's regular expressions."""
+def test_patterns_in_a_dkms_conf_choose_by_kernel(tmp_path: Path) -> None:
+    """MAKE_MATCH and PATCH_MATCH choose commands and patches by bash's regular expressions."""
     text = (
         'PATCH[0]="always"\nPATCH[1]="old"\nPATCH_MATCH[1]="^5\\."\n'
         'PATCH[2]="new"\nPATCH_MATCH[2]="^6\\.[0-9]+"\n'
@@ -94,7 +94,7 @@ def test_patterns_choose_by_kernel(tmp_path: Path) -> None:
     ],
 )
 def test_a_kernel_may_be_excluded(tmp_path: Path, line: str, excluded: bool) -> None:  # noqa: FBT001
-    """The directive that excludes it is told."""
+    """When a directive excludes the kernel, the result has the name of that directive."""
     found = read(tmp_path, f"{ONE}{line}\n", CONFIG_A="m")
 
     assert bool(found.excluded) is excluded
@@ -113,8 +113,8 @@ def test_a_kernel_may_be_excluded(tmp_path: Path, line: str, excluded: bool) -> 
         ("if true\n", "-"),
     ],
 )
-def test_a_bad_file_is_refused(tmp_path: Path, text: str, key: str) -> None:
-    """File and key are named."""
+def test_a_bad_dkms_conf_is_refused(tmp_path: Path, text: str, key: str) -> None:
+    """The error for a bad dkms.conf names the file and the key."""
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text)
 
@@ -122,8 +122,8 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str, key: str) -> None:
     assert caught.value.file == tmp_path / "dkms.conf"
 
 
-def test_a_file_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dkms.conf that never ends is an error, and no shell that reads it stays."""
+def test_an_endless_dkms_conf_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dkms.conf that never ends is an error at the deadline, and its shell is killed."""
     monkeypatch.setattr(dkms, "_DEADLINE_S", 0.5)
 
     with pytest.raises(ConfigError, match="has not ended"):
@@ -134,8 +134,8 @@ def test_a_file_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monke
     assert [line for line in lines if conf in line] == []
 
 
-def test_what_the_file_prints_and_writes_does_no_harm(tmp_path: Path) -> None:
-    """Its words are not taken for answers, and its files lie in a folder that goes."""
+def test_output_and_files_of_a_dkms_conf_do_no_harm(tmp_path: Path) -> None:
+    """A dkms.conf's own output is not taken for values, and files that it writes are removed."""
     found = read(tmp_path, ONE + "echo package; printf 'name\\0evil\\0'; : > litter\n")
 
     assert found.modules == (DkmsModule(name="m"),)
@@ -143,7 +143,7 @@ def test_what_the_file_prints_and_writes_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_a_namespace_has_no_network() -> None:
-    """Where this host has namespaces, there is no device beside a loopback that is down."""
+    """A command in the namespace sees no network device except a loopback that is down."""
     prefix = namespace.prefix()
     if not prefix:
         pytest.skip("this host allows no namespaces")

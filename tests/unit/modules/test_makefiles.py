@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""makefiles: what the text of a Kbuild or Makefile says of its modules and its kernel."""
+"""Tests of modules.makefiles: modules and kernel variables are read from a Kbuild or Makefile."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from harness.modules import makefiles
 
 
 def write(file: Path, text: str) -> Path:
-    """Write a file, its folder made."""
+    """Write a file, and make its folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
     return file
 
 
 def test_modules_are_found_in_every_spelling(tmp_path: Path) -> None:
-    """obj-m, obj-$(CONFIG), over several lines, by a variable; comments and folders are none."""
+    """Modules are read from obj-m, obj-$(CONFIG), continued lines and variables only."""
     text = (
         "NAME := a-b\n# obj-m := no.o\nobj-m += $(NAME).o c.o \\\n   d.o\n"
         "obj-$(CONFIG_E) = e.o\nobj-m += sub/\nf-objs := g.o\nobj-m += $(UNKNOWN).o\n"
@@ -26,8 +26,8 @@ def test_modules_are_found_in_every_spelling(tmp_path: Path) -> None:
     assert makefiles.modules(tmp_path) == ("a-b", "c", "d", "e", "h")
 
 
-def test_kbuild_comes_before_the_makefile(tmp_path: Path) -> None:
-    """As kbuild itself has it; a Makefile without modules is none for kbuild."""
+def test_only_a_file_with_obj_m_is_a_kbuild_file(tmp_path: Path) -> None:
+    """A Makefile without obj-m is not a Kbuild file; a file Kbuild with obj-m is one."""
     write(tmp_path / "Makefile", "all:\n\tmake -C src\n")
     assert makefiles.kbuild_file(tmp_path) is None
     assert makefiles.makefile(tmp_path) == tmp_path / "Makefile"
@@ -37,7 +37,7 @@ def test_kbuild_comes_before_the_makefile(tmp_path: Path) -> None:
 
 
 def test_the_running_kernel_is_replaced(tmp_path: Path) -> None:
-    """Variables with its headers or release get those of the kernel that is meant."""
+    """Variables with the running kernel's headers or release get those of the chosen kernel."""
     text = (
         "KVER ?= $(shell uname -r)\nKDIR ?= /lib/modules/$(KVER)/build\nOTHER = /usr/lib\n"
         "modules:\n\t$(MAKE) -C $(KDIR)\n"

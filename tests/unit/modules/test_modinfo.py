@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""modinfo: from what modules say of themselves to the order in which they are loaded."""
+"""Tests of modules.modinfo: modinfo's output gives the order in which modules are loaded."""
 
 from pathlib import Path
 
@@ -26,8 +26,8 @@ JOOL = ModInfo(
 OTHER = ModInfo(file=Path("/o/other.ko"))
 
 
-def test_the_output_is_read() -> None:
-    """Names come as the kernel writes them; what comes after a module is no need."""
+def test_the_output_of_modinfo_is_parsed() -> None:
+    """Module names get underscores, and soft dependencies with `post:` are left out."""
     first, second = modinfo.parse(TEXT)
 
     assert (first.name, second.name) == ("jool", "jool-common")
@@ -36,14 +36,14 @@ def test_the_output_is_read() -> None:
     assert second.depends == ()
 
 
-def test_what_is_needed_comes_first() -> None:
-    """The module in question with what it needs; others only when they are asked for."""
+def test_needed_modules_are_loaded_first() -> None:
+    """A module is loaded after those that it needs; others only if a pattern names them."""
     assert modinfo.chosen("jool", (), (JOOL, COMMON, OTHER)) == (COMMON, JOOL)
     assert modinfo.chosen("jool", ("*",), (JOOL, OTHER, COMMON)) == (COMMON, JOOL, OTHER)
 
 
-def test_a_circle_ends() -> None:
-    """Two modules that name each other are loaded in the order in which they were given."""
+def test_modules_that_need_each_other_are_loaded() -> None:
+    """Two modules that depend on each other are loaded in the order in which they were given."""
     one = ModInfo(file=Path("a.ko"), depends=("b",))
     two = ModInfo(file=Path("b.ko"), soft=("a",))
 
@@ -51,7 +51,7 @@ def test_a_circle_ends() -> None:
 
 
 def test_the_plan_has_the_kernels_modules_first() -> None:
-    """Those that must be there, those that are a wish, then what was built."""
+    """The load plan has required kernel modules first, then optional ones, then built ones."""
     plan = modinfo.load_plan((COMMON, JOOL), needs=("x-y",))
 
     assert plan.splitlines() == [
@@ -61,7 +61,7 @@ def test_the_plan_has_the_kernels_modules_first() -> None:
 
 
 def test_modules_find_each_other_while_they_run() -> None:
-    """By name and alias, with what they need; an alias of hardware is udev's business."""
+    """modprobe.conf lets modules find each other by name and alias, but not by hardware alias."""
     (found,) = modinfo.parse("filename: /o/a-b.ko\nalias: ipt_X\nalias: pci:v1*\ndepends: c\n")
 
     alias, install = modinfo.modprobe_conf((found,), "/run/h").splitlines()
@@ -71,8 +71,8 @@ def test_modules_find_each_other_while_they_run() -> None:
     assert install.endswith("/sbin/insmod /run/h/a-b.ko && : > /run/h/a-b.in")
 
 
-def test_what_is_no_module_is_refused(tmp_path: Path) -> None:
-    """Modinfo's own words are the evidence."""
+def test_a_file_that_is_not_a_module_is_refused(tmp_path: Path) -> None:
+    """A file that is not a module is refused, with modinfo's output as the evidence."""
     file = tmp_path / "a.ko"
     file.write_text("text")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""recipe: what a folder is concluded to be, and why."""
+"""Tests of modules.recipe: how a folder's module is built is concluded, with the reasons."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ HELLO = "module_init(hello_init);\n"
 
 
 def folder(root: Path, **files: str) -> Path:
-    """Write files; '__' in a name stands for a folder."""
+    """Write files into a folder; '__' in a name stands for a slash."""
     for name, text in files.items():
         file = root / name.replace("__", "/")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -20,8 +20,8 @@ def folder(root: Path, **files: str) -> Path:
     return root
 
 
-def test_a_dkms_conf_comes_first(tmp_path: Path) -> None:
-    """It was written for this, whatever the Makefile says."""
+def test_a_dkms_conf_is_preferred_to_a_makefile(tmp_path: Path) -> None:
+    """A dkms.conf decides how a module is built, even when a Makefile differs."""
     found = recipe.of_folder(folder(tmp_path, Makefile="obj-m := x.o\n"))
     assert found is not None
     assert found.name == "x"
@@ -33,15 +33,15 @@ def test_a_dkms_conf_comes_first(tmp_path: Path) -> None:
     assert found.because == ("dkms.conf of p 1 builds m.ko",)
 
 
-def test_a_kbuild_with_one_module(tmp_path: Path) -> None:
-    """That one is loaded."""
+def test_the_module_of_a_kbuild_file_is_loaded(tmp_path: Path) -> None:
+    """A Kbuild file that names one module gives a recipe that loads this module."""
     found = recipe.of_folder(folder(tmp_path, Kbuild="obj-m := a.o\n"))
 
     assert found == recipe.Recipe(name="a", because=("Kbuild sets obj-m: kbuild builds a.ko",))
 
 
 def test_several_modules_are_all_loaded(tmp_path: Path) -> None:
-    """The one that is called like the folder is the one in question."""
+    """All modules of a Kbuild file are loaded; the one named like the folder is the main one."""
     place = tmp_path / "my-b"
     found = recipe.of_folder(folder(place, Makefile="obj-m := a.o my_b.o\n"))
 
@@ -49,8 +49,8 @@ def test_several_modules_are_all_loaded(tmp_path: Path) -> None:
     assert (found.name, found.modules) == ("my_b", ("*",))
 
 
-def test_a_kbuild_below_is_found(tmp_path: Path) -> None:
-    """The nearest one; build/ and hidden folders are passed over."""
+def test_the_nearest_kbuild_file_below_is_found(tmp_path: Path) -> None:
+    """The nearest Kbuild file below a folder is used; build/ and hidden folders are skipped."""
     folder(tmp_path, build__Kbuild="obj-m := x.o\n", src__linux__Kbuild="obj-m := a.o\n")
     (tmp_path / ".hidden").mkdir()
 
@@ -62,7 +62,7 @@ def test_a_kbuild_below_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["src__driver.c", "driver.c"])
 def test_a_makefile_that_is_no_kbuild_is_run(tmp_path: Path, name: str) -> None:
-    """What it makes is found after the build; the name comes from the source."""
+    """A Makefile that is not a Kbuild file is run, and the module's name comes from its source."""
     files = {"Makefile": "KDIR := /lib/modules/$(shell uname -r)/build\nall:\n", name: HELLO}
     found = recipe.of_folder(folder(tmp_path, **files))
 
@@ -70,7 +70,7 @@ def test_a_makefile_that_is_no_kbuild_is_run(tmp_path: Path, name: str) -> None:
     assert (found.name, found.make, found.modules) == ("driver", "make KDIR={kdir}", ("*",))
 
 
-def test_a_folder_that_says_nothing_has_no_recipe(tmp_path: Path) -> None:
-    """No guess is made."""
+def test_a_folder_without_build_files_has_no_recipe(tmp_path: Path) -> None:
+    """A folder without any build file has no recipe, because nothing is guessed."""
     assert recipe.of_folder(folder(tmp_path, README="text\n")) is None
     assert recipe.of_folder(folder(tmp_path, Makefile="all:\n\ttrue\n")) is None

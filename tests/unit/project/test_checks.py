@@ -22,7 +22,7 @@ def _agrees(_project: Path) -> Iterable[str]:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace the real steps by four others."""
+    """Replace the real steps of `check` by four others."""
     shell = ("sh", "-c", "echo said; echo more >&2; exit 3")
     monkeypatch.setattr(
         checks,
@@ -38,7 +38,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("steps")
 def test_all_steps_run_after_a_failure(tmp_path: Path) -> None:
-    """Each step has a result with its output; a missing program is a failure."""
+    """Each step runs after another failed; a step whose program is missing has failed."""
     heard: list[StepResult] = []
 
     results = {
@@ -62,7 +62,7 @@ def test_all_steps_run_after_a_failure(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("steps")
 def test_one_step_can_run_alone(tmp_path: Path) -> None:
-    """Steps are chosen by name, and the error for an unknown name lists the names."""
+    """Single steps can be chosen by name, and the error for an unknown name lists all."""
     (only,) = checks.run_checks(project=tmp_path, only=("good",), on_step=lambda _step: None)
 
     assert only.name == "good"
@@ -73,7 +73,7 @@ def test_one_step_can_run_alone(tmp_path: Path) -> None:
 def test_core_tests_show_what_they_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A passed step shows its figures, a failed one its whole output, and the others still run."""
+    """A passed core test shows its figures, a failed one its whole output."""
     script = "echo '# figures'; echo noise; test $1 != layout"
     monkeypatch.setattr(checks, "_CORE", ("sh", "-c", f"shift; {script}", "sh"))
 
@@ -87,12 +87,12 @@ def test_core_tests_show_what_they_measured(
 
 
 def test_a_silent_failure_is_still_a_failure(tmp_path: Path) -> None:
-    """A command that fails without output gets a line that says so."""
+    """The output of a step that fails silently is a line that says so."""
     assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]
 
 
 def test_the_summary_names_the_slowest_steps() -> None:
-    """The summary counts passed and failed steps, and names the three that took longest."""
+    """The summary has the numbers of passed and failed steps, and the three slowest ones."""
     steps = tuple(
         StepResult(name=name, passed=name != "bad", duration_s=seconds)
         for name, seconds in (("quick", 0.1), ("bad", 9.0), ("slow", 40.0), ("medium", 12.4))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of project.cut_release: one command makes the release, and a failure changes nothing."""
+"""Tests of project.cut_release: one command makes a release, and a failure changes nothing."""
 
 import subprocess
 import zipfile
@@ -53,7 +53,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Return the output of git."""
+    """Run git in the project, and return its output."""
     done = subprocess.run(
         ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
     )
@@ -61,14 +61,14 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def request_for(project: Path, number: str = "0.2.0") -> ReleaseRequest:
-    """Return a request for a release of the wheel alone."""
+    """Return a request for a release of only the wheel."""
     return ReleaseRequest(
         project=project, number=number, out=project / "build" / "out", packages=False
     )
 
 
 def test_a_release_is_tagged_and_built_from_the_tag(project: Path) -> None:
-    """It sets number, changelog, commit and tag, and builds a wheel of the tag with digests."""
+    """A release writes version and changelog, commits, tags, and builds a wheel from the tag."""
     (project / "greeter.py").write_text("GREETING = 'good day'\n")
     git(project, "commit", "--quiet", "--all", "--message=politer")
 
@@ -101,7 +101,7 @@ def test_a_release_is_tagged_and_built_from_the_tag(project: Path) -> None:
 def test_a_tree_that_is_not_ready_is_refused(
     project: Path, spoil: tuple[str, ...], number: str, objection: str
 ) -> None:
-    """The error names the reason, and nothing is written."""
+    """A release from a tree that is not ready is refused, and nothing is written."""
     if spoil[0]:
         git(project, *spoil)
     before = git(project, "rev-parse", "HEAD")
@@ -114,7 +114,7 @@ def test_a_tree_that_is_not_ready_is_refused(
 
 
 def test_a_release_without_a_fragment_is_refused(project: Path) -> None:
-    """A release without a changelog entry is refused."""
+    """A release without a changelog fragment is refused."""
     git(project, "rm", "--quiet", "changelog.d/7.feature.md")
     git(project, "commit", "--quiet", "--message=nothing new")
 
@@ -123,7 +123,7 @@ def test_a_release_without_a_fragment_is_refused(project: Path) -> None:
 
 
 def test_a_failed_build_undoes_commit_and_tag(project: Path) -> None:
-    """The branch, the tags and the files are the same as before."""
+    """After a failed build, branch, tags and files are the same as before the release."""
     text = (
         (project / "pyproject.toml")
         .read_text()
@@ -145,7 +145,7 @@ def test_a_failed_build_undoes_commit_and_tag(project: Path) -> None:
 
 
 def test_a_copy_of_the_version_that_differs_is_named(tmp_path: Path) -> None:
-    """Files that repeat the version are compared with pyproject.toml."""
+    """A file that repeats the version is named when it differs from pyproject.toml."""
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.3.0"\n')
     copy = tmp_path / "kernel" / "subscriber" / "pyproject.toml"
     copy.parent.mkdir(parents=True)

@@ -21,7 +21,7 @@ TOOLS = (
 
 
 class Machine:
-    """A folder that acts as a machine: stubs, a copy of the launcher, a log."""
+    """A folder that acts as a machine: stand-ins for programs, a copy of ./dev, a log."""
 
     def __init__(self, root: Path) -> None:
         self.bin = root / "bin"
@@ -40,13 +40,13 @@ class Machine:
         self.have_venv()
 
     def stub(self, name: str, text: str = "") -> None:
-        """Put a program on the PATH that logs its call and then runs `text`."""
+        """Put a stand-in for a program on the PATH that logs its call and then runs `text`."""
         path = self.bin / name
         path.write_text(f'#!/bin/sh\necho "{name} $*" >> "{self.log}"\n{text}\n')
         path.chmod(0o755)
 
     def have_venv(self) -> None:
-        """Make the virtual environment complete for the lock file."""
+        """Make the virtual environment complete, as the lock file describes it."""
         venv = self.project / ".venv" / "bin"
         venv.mkdir(parents=True)
         said = "task $*, called as $MODLAB_PROGRAM in $PWD"
@@ -58,7 +58,7 @@ class Machine:
     def run(
         self, *arguments: str, program: str = "", folder: Path | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run dev with nobody at the terminal, by another path or in another folder on request."""
+        """Run ./dev without a terminal; path, working folder and variables may be given."""
         return subprocess.run(
             [program or str(self.project / "dev"), *arguments],
             cwd=folder,
@@ -71,7 +71,7 @@ class Machine:
 
     @property
     def calls(self) -> list[str]:
-        """What was called, in order, without the questions to dpkg and apt."""
+        """Return the logged calls in their order, without questions to dpkg and apt."""
         lines = [line.partition(", called as ")[0] for line in self.log.read_text().splitlines()]
         questions = ("dpkg-query", "apt-cache", "apt-get --print-uris")
         return [line for line in lines if not line.startswith(questions)]
@@ -79,7 +79,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """Give a Debian machine with every package."""
+    """Give a Debian machine on which every needed package is installed."""
     if not Path("/var/lib/dpkg/status").exists():
         pytest.skip("the launcher's package state needs dpkg's own file")
     debian = Machine(tmp_path)
@@ -91,7 +91,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_a_complete_machine_runs_the_task_silently(machine: Machine) -> None:
-    """The task runs at once, with its arguments unchanged."""
+    """On a complete machine ./dev prints nothing, and runs the task with unchanged arguments."""
     done = machine.run("kernel-test", "-k", "two words")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -99,7 +99,7 @@ def test_a_complete_machine_runs_the_task_silently(machine: Machine) -> None:
 
 
 def test_the_callers_folder_and_command_are_kept(machine: Machine, tmp_path: Path) -> None:
-    """The task acts on the project of that folder, and hints can be pasted there."""
+    """The task acts on the caller's folder, and its hints repeat the caller's path of ./dev."""
     elsewhere = tmp_path / "my module"
     elsewhere.mkdir()
 
@@ -109,8 +109,8 @@ def test_the_callers_folder_and_command_are_kept(machine: Machine, tmp_path: Pat
     assert said == f"task kernel-test, called as ../a project/dev in {elsewhere}"
 
 
-def test_without_a_terminal_it_is_said_that_nobody_is_asked(machine: Machine) -> None:
-    """What is installed then is named first."""
+def test_without_a_terminal_packages_are_installed_unasked(machine: Machine) -> None:
+    """Without a terminal ./dev names the packages and installs them without a question."""
     machine.stub("dpkg-query", 'case "$*" in *mmdebstrap) ;; *) echo installed ;; esac')
 
     done = machine.run("doctor")
@@ -121,7 +121,7 @@ def test_without_a_terminal_it_is_said_that_nobody_is_asked(machine: Machine) ->
 
 
 def test_a_shell_that_completes_installs_nothing(machine: Machine) -> None:
-    """It asks at every keystroke."""
+    """./dev installs nothing when a shell calls it for completion, at every keystroke."""
     machine.stub("dpkg-query")
 
     machine.run("--complete", "--", "./dev kernel-")
@@ -130,14 +130,14 @@ def test_a_shell_that_completes_installs_nothing(machine: Machine) -> None:
 
 
 def test_without_a_task_the_tasks_are_listed(machine: Machine) -> None:
-    """./dev alone lists the tasks."""
+    """./dev without a task lists the tasks."""
     machine.run()
 
     assert machine.calls == ["task --list"]
 
 
 def test_a_missing_package_is_installed(machine: Machine) -> None:
-    """Only that package is installed, as root or through sudo, before the task runs."""
+    """Only the missing package is installed, as root or with sudo, before the task runs."""
     machine.stub("dpkg-query", 'case "$*" in *mmdebstrap) ;; *) echo installed ;; esac')
 
     done = machine.run("-y", "doctor")
@@ -150,7 +150,7 @@ def test_a_missing_package_is_installed(machine: Machine) -> None:
 
 
 def test_package_lists_that_are_missing_are_fetched(machine: Machine) -> None:
-    """A source without a fetched list would hide its packages."""
+    """Package lists are fetched when those of one source are missing."""
     uris = "'http://mirror.example/InRelease' no_such_list_InRelease 0"
     machine.stub("apt-get", f'case "$1" in --print-uris) echo "{uris}" ;; esac')
 
@@ -175,7 +175,7 @@ def test_packages_for_checks_are_installed_by_checks_only(
     words: tuple[str, ...],
     wanted: bool,  # noqa: FBT001
 ) -> None:
-    """Running a guest does not install a fuzzer."""
+    """Packages that only checks need, such as a fuzzer, are not installed for other tasks."""
     machine.stub("dpkg-query", 'case "$*" in *spin) ;; *) echo installed ;; esac')
 
     machine.run("-y", *words)
@@ -184,7 +184,7 @@ def test_packages_for_checks_are_installed_by_checks_only(
 
 
 def test_a_failing_apt_shows_the_end_of_its_log(machine: Machine) -> None:
-    """The exit code is 2, and the last lines of apt are shown."""
+    """When apt fails, ./dev shows the last lines of its log and ends in exit code 2."""
     machine.stub("dpkg-query")
     machine.stub("apt-get", "echo no such mirror; exit 100")
 
@@ -196,7 +196,7 @@ def test_a_failing_apt_shows_the_end_of_its_log(machine: Machine) -> None:
 
 
 def test_a_system_without_apt_gets_a_list_of_packages(machine: Machine) -> None:
-    """The list has Debian's names with reasons, and the exit code is 2."""
+    """Without apt, ./dev lists Debian's packages with reasons and ends in exit code 2."""
     (machine.bin / "dpkg-query").unlink()
 
     done = machine.run("kernel-test")
@@ -207,7 +207,7 @@ def test_a_system_without_apt_gets_a_list_of_packages(machine: Machine) -> None:
 
 
 def test_a_changed_lock_file_makes_a_new_environment(machine: Machine) -> None:
-    """The old one is removed first; after a failure of pip there is a message and no stamp."""
+    """A changed lock file leads to a new environment; after pip fails there is no stamp."""
     (machine.project / "requirements.lock").write_text("other\n")
     machine.stub("python3", "exit 1")
 

@@ -90,7 +90,7 @@ def parse(words: list[str]) -> None:
 
 
 def test_each_kind_of_page_has_commands() -> None:
-    """The test below would pass without commands, so each kind of page must have some."""
+    """Each kind of page has commands; without any, the next test would prove nothing."""
     places = {place.split(":")[0] for place, _ in documented()}
 
     assert {
@@ -103,7 +103,7 @@ def test_each_kind_of_page_has_commands() -> None:
 
 
 def test_every_documented_command_parses() -> None:
-    """Task, options and words are parsed as ./dev parses them."""
+    """Every documented command is accepted by the parser that ./dev uses."""
     wrong = []
     for place, words in documented():
         try:
@@ -119,13 +119,13 @@ def test_every_documented_command_parses() -> None:
     ["kernel-tset", "kernel-test --kernle 6.1", "kernel-test debian-12", "packages --key"],
 )
 def test_a_wrong_command_does_not_parse(line: str) -> None:
-    """A misspelt task or option, a word too many and a missing value are errors."""
+    """The parser rejects a misspelt task or option, a surplus word and a missing value."""
     with pytest.raises((KeyError, ParseError)):
         parse(words_of(line))
 
 
 def test_words_end_at_comments_brackets_and_pipes() -> None:
-    """Text around a command is not part of it."""
+    """A comment, brackets and a pipe after a command are not read as its words."""
     assert words_of(" kernel-test -k 'test_a_fault[null]'   # one case") == [
         "kernel-test",
         "-k",
@@ -152,7 +152,7 @@ def test_words_end_at_comments_brackets_and_pipes() -> None:
     ],
 )
 def test_cheap_commands_do_what_the_pages_promise(command: str, code: int, text: str) -> None:
-    """They are run as ./dev runs them."""
+    """Documented commands that take little time run as ./dev runs them, and succeed."""
     done = subprocess.run(
         [sys.executable, "-m", "invoke", *command.split()],
         cwd=PROJECT,

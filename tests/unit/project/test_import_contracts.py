@@ -26,7 +26,7 @@ def run_tool(name: str, *words: str, folder: Path) -> subprocess.CompletedProces
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Give a copy of the harness with its contracts."""
+    """Give a copy of the harness with its import contracts."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "harness", tmp_path / "harness", ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -34,7 +34,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_every_contract_finds_its_planted_fault(tree: Path) -> None:
-    """One fault is planted for each contract, and that contract is reported as broken."""
+    """For each import contract, one planted fault is reported as a break of that contract."""
     faults = {
         "errors.py": "from harness.runs import verdict",
         "panic/intake/lines.py": "def f():\n    from harness.panic import scan",
@@ -63,7 +63,7 @@ def test_every_contract_finds_its_planted_fault(tree: Path) -> None:
 
 
 def test_a_package_outside_of_the_layers_is_reported(tree: Path) -> None:
-    """A new package must be placed among the layers."""
+    """A new package that is not placed among the layers is reported."""
     (tree / "harness" / "stranger").mkdir()
     (tree / "harness" / "stranger" / "__init__.py").write_text("")
 
@@ -74,7 +74,7 @@ def test_a_package_outside_of_the_layers_is_reported(tree: Path) -> None:
 
 
 def test_a_file_without_a_licence_is_reported(tmp_path: Path) -> None:
-    """`reuse lint`, as `check` runs it, names the file, and a missing licence text as well."""
+    """`reuse lint` names a file without a licence, and a missing licence text as well."""
     shutil.copytree(ROOT / "LICENSES", tmp_path / "LICENSES")
     shutil.copy(ROOT / "REUSE.toml", tmp_path)
     tag = "SPDX-License-" + "Identifier"

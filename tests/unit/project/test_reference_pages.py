@@ -46,7 +46,7 @@ class _Silent:
 
 
 def test_a_key_is_shown_as_toml_writes_it() -> None:
-    """Type, default and text come from the dataclass; a field that is no key is left out."""
+    """A key's type, default and text come from its dataclass; other fields are left out."""
     text, keys = reference_pages.documented(_Whole)
 
     assert text == "A table for this test. Its second sentence."
@@ -61,13 +61,13 @@ def test_a_key_is_shown_as_toml_writes_it() -> None:
 
 
 def test_a_key_without_a_text_is_refused() -> None:
-    """A text without a key is refused as well, so the page cannot differ from the code."""
+    """A key without a text is refused, and so is a text without a key."""
     with pytest.raises(ValueError, match=r"_Silent: .*: gone, name"):
         reference_pages.documented(_Silent)
 
 
 def test_the_configuration_page_has_every_table_and_key() -> None:
-    """Nested tables and arrays of tables have the headings that a TOML file has."""
+    """On the configuration page each table has the heading that a TOML file has."""
     page = reference_pages.configuration()
 
     for headline in (
@@ -83,7 +83,7 @@ def test_the_configuration_page_has_every_table_and_key() -> None:
 
 
 def test_the_exit_codes_page_has_every_error() -> None:
-    """Each class of errors.py has a row with its exit code."""
+    """The page of exit codes has each class of errors.py in a row with its code."""
     page = reference_pages.exit_codes()
 
     for name, value in vars(errors).items():
@@ -92,7 +92,7 @@ def test_the_exit_codes_page_has_every_error() -> None:
 
 
 def test_the_tasks_page_shows_aliases_and_options() -> None:
-    """Tasks are sorted by name, and common options are shown once."""
+    """The page of tasks sorts them by name, and shows common options once."""
     shared = ("--config FILE", "configuration to use")
     own = ("--x N", "a number")
     page = reference_pages.tasks(

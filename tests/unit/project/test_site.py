@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of project.site: a good site passes, and a dead link is named, in Markdown and in HTML."""
+"""Tests of project.site: a good site passes, and each dead link is named."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ def project(tmp_path: Path) -> Path:
 
 
 def objections(project: Path) -> list[str]:
-    """Return the objections of the check, without those about the theme of mkdocs."""
+    """Return what the check reports, without mkdocs's remarks on its theme."""
     return [line for line in site.site(project) if "cdnjs" not in line]
 
 
 def test_a_good_site_is_built(project: Path) -> None:
-    """There is no objection, and the pages exist."""
+    """A site without dead links is built, and the check reports nothing."""
     assert objections(project) == []
     assert (project / "build" / "site" / "next" / "index.html").is_file()
 
@@ -35,7 +35,7 @@ def test_a_good_site_is_built(project: Path) -> None:
     ("link", "word"), [("gone.md", "gone.md"), ("next.md#gone", "#gone"), ("/x.html", "/x.html")]
 )
 def test_a_planted_dead_link_is_named(project: Path, link: str, word: str) -> None:
-    """A missing page, a missing heading and an address from the root are named."""
+    """A link to a missing page or heading, or from the site's root, is named."""
     (project / "docs" / "index.md").write_text(f"# Start\n\n[next]({link})\n")
 
     lines = objections(project)
@@ -44,7 +44,7 @@ def test_a_planted_dead_link_is_named(project: Path, link: str, word: str) -> No
 
 
 def test_every_kind_of_dead_link_in_html_is_named(tmp_path: Path) -> None:
-    """Missing files, headings and folders are named, and so is what is loaded from a network."""
+    """HTML links to missing files, headings and folders are named, and so is network content."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "index.html").write_text("<h1 id='there'>x</h1>")
     (tmp_path / "page.html").write_text(

@@ -19,7 +19,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_misspelt_word_is_named_with_its_line(tree: Path) -> None:
-    """The check reports the planted word, and nothing in licence texts of others."""
+    """The spelling check names a misspelt word with its line, but none in licence texts."""
     wrong = "rec" + "ieve"
     (tree / "README.md").write_text(f"Good text.\nThe reader will {wrong} a record.\n")
     (tree / "LICENSES").mkdir()
@@ -31,7 +31,7 @@ def test_a_misspelt_word_is_named_with_its_line(tree: Path) -> None:
 
 
 def test_a_missing_codespell_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check that cannot run does not pass."""
+    """The spelling check fails when codespell is not installed."""
     monkeypatch.setattr("sys.executable", str(tree / "python"))
 
     (objection,) = text_checks.spelling(tree)
@@ -40,7 +40,7 @@ def test_a_missing_codespell_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_clipped_phrase_is_named_in_prose_only(tree: Path) -> None:
-    """The style guide's phrase is suggested for a page; code may use the words as names."""
+    """A phrase that the style guide forbids is named in pages, but not in code."""
     (tree / "page.md").write_text("A new page.\nIt begins anew.\n")
     (tree / "code.py").write_text("begin_anew = 1  # anew\n")
 
@@ -50,8 +50,8 @@ def test_a_clipped_phrase_is_named_in_prose_only(tree: Path) -> None:
 @pytest.mark.parametrize(
     "action", ["actions/checkout@v4", "actions/checkout@main", "actions/checkout@34e1148"]
 )
-def test_an_action_without_a_commit_is_named(tree: Path, action: str) -> None:
-    """A tag, a branch and a shortened commit can be moved by their owner; a full one cannot."""
+def test_a_ci_action_without_a_full_commit_is_reported(tree: Path, action: str) -> None:
+    """An action that is pinned by a tag, branch or short commit is named; a full commit passes."""
     good = "actions/checkout@" + "3" * 40 + " # v4.3.1"
     (tree / ".github").mkdir()
     (tree / ".github" / "check.yml").write_text(
@@ -64,7 +64,7 @@ def test_an_action_without_a_commit_is_named(tree: Path, action: str) -> None:
 
 
 def test_dead_links_are_named(tree: Path) -> None:
-    """A missing file or heading and a path out of the project are dead; code is skipped."""
+    """Links to a missing file or heading or out of the project are named, but not in code."""
     (tree / "docs").mkdir()
     (tree / "docs" / "good.md").write_text("# One heading, two\n[up](../README.md)\n")
     (tree / "README.md").write_text(
@@ -83,6 +83,6 @@ def test_dead_links_are_named(tree: Path) -> None:
 
 
 def test_this_project_has_pinned_actions_and_no_dead_link() -> None:
-    """The two quick checks pass for this tree."""
+    """In this project every action is pinned and no link is dead."""
     assert list(text_checks.pinned_actions(PROJECT)) == []
     assert list(text_checks.links(PROJECT)) == []

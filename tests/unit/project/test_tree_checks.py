@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of tree_checks and c_checks: a good tree passes, and each planted fault is named."""
+"""Tests of project.tree_checks and c_checks: a good tree passes, each planted fault is named."""
 
 import subprocess
 from pathlib import Path
@@ -20,7 +20,7 @@ def tree(tmp_path: Path) -> Path:
 def test_a_missing_tool_fails_and_names_its_package(
     tree: Path, monkeypatch: pytest.MonkeyPatch, tool: str, check: str
 ) -> None:
-    """A check that cannot run does not pass."""
+    """A check whose tool is not installed fails, and names the tool's package."""
     monkeypatch.setattr("shutil.which", lambda _name: None)
 
     (objection,) = getattr(c_checks, check)(tree)
@@ -29,7 +29,7 @@ def test_a_missing_tool_fails_and_names_its_package(
 
 
 def test_a_crowded_folder_is_named(tree: Path) -> None:
-    """A folder of the harness may have twenty modules; one with more is named."""
+    """A folder of the harness with more than twenty modules is named."""
     for folder, count in (("full", 20), ("crowded", 21)):
         (tree / "harness" / folder).mkdir(parents=True)
         for number in range(count):
@@ -44,7 +44,7 @@ def test_a_crowded_folder_is_named(tree: Path) -> None:
     "line", ["name = 'osq'", "MODULE = 'osq_test'", "see kernel/core", "pytest tests/guest"]
 )
 def test_a_name_of_the_driver_in_the_harness_is_reported(tree: Path, line: str) -> None:
-    """Outside of harness/project no line may name the driver or its tests."""
+    """A line of the harness that names the driver is reported, except in harness/project."""
     for folder in ("runs", "project"):
         (tree / "harness" / folder).mkdir(parents=True)
         (tree / "harness" / folder / "m.py").write_text(f"# {line}\n")
@@ -65,8 +65,10 @@ def test_a_name_of_the_driver_in_the_harness_is_reported(tree: Path, line: str) 
         ("try:\n    f()\nexcept:\n    pass", "catches everything"),
     ],
 )
-def test_a_bad_habit_is_named(tree: Path, text: str, objection: str) -> None:
-    """Printing, reading the environment and catching everything are reported."""
+def test_code_that_prints_or_catches_everything_is_reported(
+    tree: Path, text: str, objection: str
+) -> None:
+    """Code that prints, reads the environment or catches every exception is reported."""
     (tree / "harness" / "host").mkdir(parents=True)
     (tree / "harness" / "tasks").mkdir()
     (tree / "harness" / "m.py").write_text(text)
@@ -78,7 +80,7 @@ def test_a_bad_habit_is_named(tree: Path, text: str, objection: str) -> None:
 
 
 def test_a_path_of_one_machine_is_named(tree: Path) -> None:
-    """The path of the checkout and paths in home folders are reported."""
+    """The path of the checkout and paths in home folders are reported in any file."""
     (tree / "here.py").write_text(f'x = "{tree}/build"\n')
     (tree / "home.md").write_text("see /home/someone/notes\n")
     (tree / "good.md").write_text("see ~/notes and /usr/bin\n")
@@ -88,8 +90,10 @@ def test_a_path_of_one_machine_is_named(tree: Path) -> None:
     assert [line.partition(": ")[0] for line in lines] == ["here.py:1", "home.md:1"]
 
 
-def test_a_registrys_host_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host from which this machine fetches packages is reported."""
+def test_the_host_of_a_package_registry_is_reported(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host from which this machine fetches packages is reported in any file."""
     monkeypatch.setattr(tree_checks, "_registries", lambda: {"packages.example"})
     (tree / "bad.toml").write_text('url = "https://packages.example/x"\n')
 
@@ -99,7 +103,7 @@ def test_a_registrys_host_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_long_file_or_function_is_named(tree: Path) -> None:
-    """Files and functions are measured in Python and in C; docstrings do not count."""
+    """Files and functions that are too long are named in Python and C; docstrings do not count."""
     body = "    x = 1\n" * 41
     (tree / "long.py").write_text(f'def f():\n    """One.\n\n    Two.\n    """\n{body}')
     (tree / "short.py").write_text('def f():\n    """Doc."""\n' + "    x = 1\n" * 39)
@@ -130,8 +134,10 @@ def test_a_long_file_or_function_is_named(tree: Path) -> None:
         ("f'{host} is 127.0.0.1:{port}'", "spells the loopback address"),
     ],
 )
-def test_work_of_another_module_is_reported(tree: Path, line: str, words: str) -> None:
-    """A module that itself runs tools, locks files and so on is reported, with exceptions."""
+def test_work_that_belongs_to_another_module_is_reported(
+    tree: Path, line: str, words: str
+) -> None:
+    """Work that belongs to another module, such as running tools, is reported."""
     package = tree / "harness" / "host"
     package.mkdir(parents=True)
     (package / "bad.py").write_text(f"x = {line}\n")
@@ -146,7 +152,7 @@ def test_work_of_another_module_is_reported(tree: Path, line: str, words: str) -
 
 
 def test_replace_of_strings_and_dataclasses_is_allowed(tree: Path) -> None:
-    """Only the replacement of a file counts, and only a path, not a word, names a folder."""
+    """Only `replace` on a path is reported, not that of strings and dataclasses."""
     (tree / "harness").mkdir()
     (tree / "harness" / "good.py").write_text(
         "text.replace('a', 'b')\ndataclasses.replace(x, a=1)\nnow.replace(hour=1)\n"
@@ -160,8 +166,8 @@ def test_replace_of_strings_and_dataclasses_is_allowed(tree: Path) -> None:
     "line",
     ["#include <linux/types.h>", "# include <sys/types.h>", "#ifdef __linux__", "#if __APPLE__"],
 )
-def test_a_core_that_knows_a_system_is_named(tmp_path: Path, line: str) -> None:
-    """A system header or a condition on the system in the core is reported."""
+def test_a_system_header_in_the_core_is_reported(tmp_path: Path, line: str) -> None:
+    """A system header or a condition on the system in the driver's core is reported."""
     core = tmp_path / "kernel" / "core"
     core.mkdir(parents=True)
     (core / "good.c").write_text('#include "osq_os.h"\n#include <stdint.h>\n#if FEATURE\n#endif\n')
@@ -175,7 +181,7 @@ def test_a_core_that_knows_a_system_is_named(tmp_path: Path, line: str) -> None:
 
 @pytest.mark.parametrize("line", ["#ifdef OSQ_HAVE_THIS", "#if LINUX_VERSION_CODE > 1"])
 def test_a_condition_on_the_kernel_is_reported_outside_compat(tree: Path, line: str) -> None:
-    """In compat.h the condition is allowed, in any other file it is reported."""
+    """A condition on the kernel's version is reported, except in compat.h."""
     folder = tree / "kernel" / "os" / "linux"
     folder.mkdir(parents=True)
     (folder / "compat.h").write_text(f"{line}\n")
@@ -187,8 +193,8 @@ def test_a_condition_on_the_kernel_is_reported_outside_compat(tree: Path, line: 
     assert found.startswith("kernel/os/linux/bad.c:2: ")
 
 
-def test_c_in_another_style_is_named(tree: Path) -> None:
-    """Braces, tabs and spaces that differ from kernel style are reported."""
+def test_c_code_in_another_style_is_reported(tree: Path) -> None:
+    """C code whose braces, tabs or spaces differ from the kernel's style is reported."""
     (tree / "kernel").mkdir()
     (tree / ".clang-format").write_text(
         (Path(__file__).resolve().parents[3] / ".clang-format").read_text()

@@ -14,7 +14,7 @@ SEAM = (
     *("osq_os_alloc", "osq_os_free"),
 )
 _FUNCTION = re.compile(r"^(?!static)[a-z][\w \t*]*?\b(osq_\w+)\((?!.*;$)", re.MULTILINE)
-# Functions that only one of two files of the same name has, and why.
+# Functions that only one of two files of the same name has, and the reason.
 ALONE = {
     ("device.c", "linux"): {
         "osq_device_peek": "sysfs shows the counters, and XNU has nothing like sysfs",
@@ -70,7 +70,7 @@ ALONE = {
 
 
 def functions(file: Path) -> set[str]:
-    """Return the functions that a file defines for other files."""
+    """Return the functions that a C file defines for other files."""
     return set(_FUNCTION.findall(file.read_text()))
 
 
@@ -81,15 +81,15 @@ def twins() -> list[str]:
 
 
 def test_the_main_files_exist_for_both_systems() -> None:
-    """Device, owner, memory, readers, buffers, ids, start and exec exist for both."""
+    """The driver's main files (device, owner, memory and so on) exist for both systems."""
     common = {"device.c", "main.c", "memory.c", "owner.c", "readers.c", "scratch.c", "task.c"}
 
     assert common | {"publish_exec.c"} <= set(twins())
 
 
 @pytest.mark.parametrize("name", twins())
-def test_twins_do_the_same_by_the_same_names(name: str) -> None:
-    """Each function is in both files, or is listed with the reason why it is not."""
+def test_each_function_of_a_shared_file_exists_for_both_systems(name: str) -> None:
+    """Each function of a shared file exists for both systems, or has a listed reason."""
     linux, macos = functions(OS / "linux" / name), functions(OS / "macos" / name)
 
     assert linux - macos == set(ALONE.get((name, "linux"), {}))
@@ -98,7 +98,7 @@ def test_twins_do_the_same_by_the_same_names(name: str) -> None:
 
 @pytest.mark.parametrize("system", ["linux", "macos", "host"])
 def test_each_system_implements_the_cores_interface(system: str) -> None:
-    """osq_os_impl.h of each system defines every name of core/osq_os.h, and no other."""
+    """Each system's osq_os_impl.h defines exactly the names of core/osq_os.h."""
     text = (OS / system / "osq_os_impl.h").read_text()
     interface = set(re.findall(r"osq_os_\w+", (OS.parent / "core" / "osq_os.h").read_text()))
 
@@ -108,7 +108,7 @@ def test_each_system_implements_the_cores_interface(system: str) -> None:
 
 
 def test_definitions_are_found_in_c_code(tmp_path: Path) -> None:
-    """Definitions over several lines are found; declarations and static functions are not."""
+    """Definitions over several lines are found in C code; declarations and static ones are not."""
     file = tmp_path / "one.c"
     file.write_text(
         "int osq_a_one(void)\n{\n}\nvoid osq_a_declared(int x);\nstatic int osq_a_two(void)\n{\n}"

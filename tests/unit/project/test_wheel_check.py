@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The check of the wheel sees a file that is not packed, and a command that does not work."""
+"""Tests of project.wheel_check: a file missing from the wheel and a broken command are named."""
 
 import zipfile
 from pathlib import Path
@@ -8,7 +8,7 @@ from harness.project import wheel_check
 
 
 def test_a_file_that_is_not_packed_is_named(tmp_path: Path) -> None:
-    """A table that a module reads has to be in the wheel as well."""
+    """A data file that a module reads is named when the wheel does not contain it."""
     package = tmp_path / "harness" / "host"
     package.mkdir(parents=True)
     for name in ("cache.py", "debian-packages.txt"):
@@ -23,7 +23,7 @@ def test_a_file_that_is_not_packed_is_named(tmp_path: Path) -> None:
 
 
 def test_a_command_that_does_not_work_is_named(tmp_path: Path) -> None:
-    """Every call is made, and each that ends otherwise is reported with its last lines."""
+    """A command of the wheel that fails is named with its last lines, and the others still run."""
     program = tmp_path / "modlab"
     program.write_text("#!/bin/sh\necho ModuleNotFoundError\nexit 1\n")
     program.chmod(0o755)

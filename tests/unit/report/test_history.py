@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Equal crashes of several runs form one group with the first and last run."""
+"""Tests of report.history: equal crashes of several runs form one group."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def stored(runs: Path) -> None:
 
 
 def test_the_same_crash_is_one_group(tmp_path: Path) -> None:
-    """Count, first and last run cover all runs; the latest group comes first."""
+    """A crash of two runs is one group with count, first and last run; the latest comes first."""
     stored(tmp_path)
 
     latest, twice = history.grouped(tuple(history.runs(tmp_path)))
@@ -38,7 +38,7 @@ def test_the_same_crash_is_one_group(tmp_path: Path) -> None:
 
 
 def test_folders_without_a_report_are_skipped(tmp_path: Path) -> None:
-    """A folder without a readable report is skipped and hides no other run."""
+    """A folder without a readable report is skipped, and the other runs are still found."""
     stored(tmp_path)
     (tmp_path / "run-4").mkdir()
     (tmp_path / "run-4" / "report.json").write_text("{")
@@ -47,7 +47,7 @@ def test_folders_without_a_report_are_skipped(tmp_path: Path) -> None:
 
 
 def test_a_crash_is_found_by_the_beginning_of_its_signature(tmp_path: Path) -> None:
-    """Unknown and ambiguous signatures are errors that list the known ones."""
+    """A crash is found by the start of its signature; no match or several are an error."""
     stored(tmp_path)
 
     assert history.find(tmp_path, "0123").signature == "0123456789ab"

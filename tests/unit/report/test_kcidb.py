@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The KCIDB file is complete, and a host's fault is no failure of a kernel."""
+"""Tests of report.kcidb: the file is complete, and a host's fault is no failure of a kernel."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def walk(value: Any) -> list[Any]:
 
 
 def test_a_crash_is_an_issue_with_an_incident_in_its_test(tmp_path: Path) -> None:
-    """The incident leads from the test to the issue; every reference has its target."""
+    """A crash becomes a KCIDB issue, and an incident connects it with its test."""
     data = render(report_of(tmp_path / "run-1"))
 
     (test,), (issue,), (incident,) = data["tests"], data["issues"], data["incidents"]
@@ -34,8 +34,8 @@ def test_a_crash_is_an_issue_with_an_incident_in_its_test(tmp_path: Path) -> Non
     assert issue["report_subject"].startswith("BUG: unable to handle")
 
 
-def test_ids_and_paths_have_the_schemas_form(tmp_path: Path) -> None:
-    """The file has no null, and a test's path consists of words and dots."""
+def test_kcidb_ids_and_paths_follow_the_schema(tmp_path: Path) -> None:
+    """The KCIDB object has no null, and a test's path consists of words and dots."""
     odd = TestResult(name="test_a::test_b[x y]", suite="guest", verdict=Verdict.PASSED)
 
     data = render(report_of(tmp_path / "run-1", results=(odd,)))
@@ -47,7 +47,7 @@ def test_ids_and_paths_have_the_schemas_form(tmp_path: Path) -> None:
 
 
 def test_a_host_that_broke_is_no_failure_of_the_kernel(tmp_path: Path) -> None:
-    """A lost run is MISS, and QEMU's death is blamed on the harness."""
+    """A lost run has the status MISS, and the death of QEMU is blamed on the harness."""
     lost = TestResult(name="t::one", suite="guest", verdict=Verdict.LOST)
     ours = crash(blame=Blame.HARNESS)
 
@@ -58,15 +58,15 @@ def test_a_host_that_broke_is_no_failure_of_the_kernel(tmp_path: Path) -> None:
 
 
 def test_a_crash_between_tests_belongs_to_the_build(tmp_path: Path) -> None:
-    """An incident without a test names the build."""
+    """The incident of a crash between tests refers to the build, not to a test."""
     data = render(report_of(tmp_path / "run-1", crashes=(crash(test=""),)))
 
     assert "test_id" not in data["incidents"][0]
     assert data["incidents"][0]["build_id"] == data["builds"][0]["id"]
 
 
-def test_the_file_is_json(tmp_path: Path) -> None:
-    """The run's folder has the KCIDB object as JSON."""
+def test_the_kcidb_file_is_json(tmp_path: Path) -> None:
+    """The KCIDB file in the run's folder is the rendered object as JSON."""
     file = write(report_of(tmp_path))
 
     assert json.loads(file.read_text())["version"] == {"major": 5, "minor": 3}

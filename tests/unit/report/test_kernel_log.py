@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Every console line is in exactly one part, under the test that it belongs to."""
+"""Tests of report.kernel_log: every console line is in exactly one part, that of its test."""
 
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def marks(lines: list[str] = LINES) -> tuple[TestMark, ...]:
     return watch.marks
 
 
-def test_lines_are_cut_at_the_marks() -> None:
-    """The parts are start, a test, the lines after it, and a test that never ended."""
+def test_a_console_is_split_at_the_marks() -> None:
+    """A console is split into its start, a test, the lines after it, and an unfinished test."""
     parts = {part.name: part.lines for part in split(LINES, marks())}
 
     assert list(parts) == ["start", "t::one", "after-t::one", "t::two"]
@@ -36,8 +36,8 @@ def test_lines_are_cut_at_the_marks() -> None:
     assert parts["t::two"] == tuple(LINES[5:])
 
 
-def test_no_line_is_lost() -> None:
-    """The parts together equal the console."""
+def test_the_parts_of_a_console_contain_every_line() -> None:
+    """The parts of a console joined together equal the console."""
     assert [line for part in split(LINES, marks()) for line in part.lines] == LINES
 
 
@@ -48,7 +48,7 @@ def test_a_console_without_marks_is_one_part() -> None:
 
 
 def test_a_part_is_a_file_and_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
-    """A carriage return ends no line, so later marks stay in place."""
+    """A carriage return does not end a console line, so later parts still begin at their marks."""
     console = tmp_path / "console.log"
     raw = ["10%\r20%\r30%", *LINES]
     console.write_bytes("".join(f"{line}\r\n" for line in raw).encode() + b"\xff")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""KTAP lines become results, and rendered results can be parsed again."""
+"""Tests of report.ktap: KTAP lines become results, and rendered results can be parsed again."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from harness.report.ktap import Bail, Event, Parser, Plan, Result, Started, rend
 
 
 def events(text: str) -> list[Event]:
-    """Return every event of a document."""
+    """Return every event in a KTAP document."""
     parser = Parser()
     return [event for line in text.splitlines() for event in parser.feed(line)]
 
 
 def results(text: str) -> list[TestResult]:
-    """Return every result of a document."""
+    """Return every result in a KTAP document."""
     return [event.result for event in events(text) if isinstance(event, Result)]
 
 
@@ -33,21 +33,23 @@ def results(text: str) -> list[TestResult]:
         ("ok", "test 1", Verdict.PASSED, ""),
     ],
 )
-def test_each_form_of_a_result_line(line: str, name: str, verdict: Verdict, reason: str) -> None:
-    """Numbers, dashes and every directive of the format are understood."""
+def test_each_form_of_a_result_line_is_parsed(
+    line: str, name: str, verdict: Verdict, reason: str
+) -> None:
+    """Result lines with and without numbers, dashes and each directive are parsed."""
     (found,) = results(f"KTAP version 1\n1..1\n{line}")
 
     assert (found.name, found.verdict, found.reason) == (name, verdict, reason)
 
 
 @pytest.mark.parametrize("line", ["okay 1 x", "not okay", " # just talk", "random noise", "1...3"])
-def test_other_lines_are_no_results(line: str) -> None:
-    """Unknown lines are skipped."""
+def test_lines_that_ktap_does_not_define_are_no_results(line: str) -> None:
+    """Lines that KTAP does not define give no result."""
     assert results(line) == []
 
 
 def test_subtests_take_their_parents_name() -> None:
-    """Nested results count, and their parent's summary line does not."""
+    """Subtests become results named PARENT/CHILD, and their parent's own line gives none."""
     text = """KTAP version 1
 1..2
     KTAP version 1
@@ -69,21 +71,21 @@ ok 2 alone""".replace("    ", "  ")
 
 
 def test_a_parent_that_fails_alone_is_a_result() -> None:
-    """A parent that fails although its subtests passed is a failure of its own."""
+    """A parent that fails although its subtests passed becomes a failure of its own."""
     found = results("KTAP version 1\n1..1\n  1..1\n  ok 1 a\nnot ok 1 suite")
 
     assert [(one.name, one.verdict) for one in found][1] == ("suite", Verdict.FAILED)
 
 
 def test_plan_start_and_bail_are_events() -> None:
-    """The plan, the start of a test and the bail-out each are an event."""
+    """The plan, the start of a test and a bail-out line each give one event."""
     found = events("TAP version 13\n1..7\n# harness: start t::one\nBail out! no disk")
 
     assert found == [Plan(count=7), Started(name="t::one"), Bail(reason="no disk")]
 
 
-def test_what_is_rendered_is_what_is_parsed() -> None:
-    """Names, verdicts, diagnostics and durations survive, except a '#' in a name."""
+def test_rendered_results_are_parsed_to_equal_ones() -> None:
+    """Rendered results are parsed to equal ones, except that a '#' in a name changes."""
     given = [
         TestResult(name="a", verdict=Verdict.PASSED, duration_s=1.25, diagnostics=("x", "y # z")),
         TestResult(name="b", verdict=Verdict.FAILED, diagnostics=("two\nlines",)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The live view shows the right things and never ends a run."""
+"""Tests of report.live_view: it shows the progress of a run, and never ends the run."""
 
 import io
 
@@ -19,7 +19,7 @@ GOOD = TestResult(name="t::good", verdict=Verdict.PASSED, duration_s=0.5)
 
 
 def play(view: LiveView) -> None:
-    """Show the events of one run."""
+    """Show the events of one run in a view."""
     with view:
         view.stage("build")
         view.note("something [odd] happened")
@@ -30,8 +30,8 @@ def play(view: LiveView) -> None:
         view.test(BAD)
 
 
-def test_plain_lines_hold_what_matters() -> None:
-    """Plain lines have stages, notes, results and a failure's reason, but no console line."""
+def test_the_plain_view_prints_results_and_no_console() -> None:
+    """The plain view prints stages, notes, results and a failure's reason, but no console line."""
     stream = io.StringIO()
 
     play(PlainView(stream=stream))
@@ -43,8 +43,8 @@ def test_plain_lines_hold_what_matters() -> None:
     assert "console" not in text
 
 
-def test_a_view_leaves_the_terminal_aside() -> None:
-    """While the terminal is given away only notes are shown, and later everything again."""
+def test_a_view_is_quiet_while_the_terminal_is_given_away() -> None:
+    """While the terminal is given away, a view prints only notes; later it prints all again."""
     stream, screen = io.StringIO(), io.StringIO()
     rich = RichView(console=Console(file=screen, force_terminal=True, width=80))
     for view in (PlainView(verbose=True, stream=stream), rich):
@@ -63,8 +63,8 @@ def test_a_view_leaves_the_terminal_aside() -> None:
     assert "| back" in screen.getvalue()
 
 
-def test_verbose_lines_hold_the_console() -> None:
-    """Verbose lines also have the console and the running test."""
+def test_a_verbose_view_prints_the_console() -> None:
+    """In verbose mode the plain view also prints the console and the running test."""
     stream = io.StringIO()
 
     play(PlainView(verbose=True, stream=stream))
@@ -73,8 +73,8 @@ def test_verbose_lines_hold_the_console() -> None:
     assert "running t::good" in stream.getvalue()
 
 
-def test_an_ascii_stream_takes_any_text() -> None:
-    """Characters that the stream cannot encode are escaped."""
+def test_a_view_escapes_text_that_its_stream_cannot_encode() -> None:
+    """Characters that the output stream cannot encode are printed as escapes."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
 
@@ -84,8 +84,8 @@ def test_an_ascii_stream_takes_any_text() -> None:
     assert b"console \\xfc" in raw.getvalue()
 
 
-def test_a_closed_pipe_ends_the_showing_only() -> None:
-    """A closed pipe ends the view, and the run goes on."""
+def test_a_closed_pipe_ends_the_view_and_not_the_run() -> None:
+    """After its pipe is closed a view prints nothing more, and the run goes on."""
     stream = io.StringIO()
     view = PlainView(stream=stream)
     stream.close()
@@ -94,7 +94,7 @@ def test_a_closed_pipe_ends_the_showing_only() -> None:
 
 
 def test_a_terminal_sees_stages_and_results() -> None:
-    """The live picture fits a narrow terminal and takes markup literally."""
+    """The live picture fits a narrow terminal and prints markup characters literally."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=40, color_system=None)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A run is found by its name, the end of its name, or its folder."""
+"""Tests of report.run_folders: a run is found by its name, the end of its name, or its folder."""
 
 from pathlib import Path
 
@@ -27,20 +27,20 @@ def runs(tmp_path: Path) -> Path:
     ],
 )
 def test_a_run_is_found_by_its_name_or_the_end_of_it(runs: Path, name: str, found: str) -> None:
-    """A complete name wins over runs that end in it."""
+    """A run is found by its name or the end of it; a complete name is preferred."""
     assert run_folders.find(runs, name) == runs / found
 
 
 def test_a_run_is_found_by_its_folder(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder may be absolute, or relative to the caller's folder."""
+    """A run is found by its folder's path, absolute or relative to the caller's folder."""
     monkeypatch.chdir(runs.parent)
 
     assert run_folders.find(Path("elsewhere"), str(runs / "nightly-1f3a")).name == "nightly-1f3a"
     assert run_folders.find(Path("elsewhere"), f"{runs.name}/1f3a") == runs / "1f3a"
 
 
-def test_an_unclear_name_lists_what_fits(runs: Path) -> None:
-    """The error of an ambiguous name lists the matching runs."""
+def test_an_ambiguous_name_lists_the_matching_runs(runs: Path) -> None:
+    """The error for the end of several runs' names lists these runs."""
     with pytest.raises(UsageError, match="several runs end in '3a': 1f3a, 2026") as caught:
         run_folders.find(runs, "3a")
 
@@ -48,15 +48,15 @@ def test_an_unclear_name_lists_what_fits(runs: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_last_runs(runs: Path) -> None:
-    """The error of an unknown name lists the last runs."""
+    """The error for an unknown run lists the last runs."""
     with pytest.raises(UsageError, match="no run 'nothing'") as caught:
         run_folders.find(runs, "nothing")
 
     assert "20260102-120000-2b3a" in caught.value.hint
 
 
-def test_a_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    """A second run of the same name is refused, and the first one's folder stays as it is."""
+def test_a_second_run_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    """A second run of the same name is refused, and the first one's folder does not change."""
     folder = run_folders.create(tmp_path / "build" / "runs", "mine")
 
     with pytest.raises(UsageError, match="the run mine exists already"):

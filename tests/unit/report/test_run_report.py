@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A written report can be read back, and all formats agree."""
+"""Tests of report.run_report: a report can be read back, and all its formats agree."""
 
 import json
 from dataclasses import replace
@@ -47,7 +47,7 @@ def sample(folder: Path) -> RunReport:
 
 
 def test_a_report_is_read_back_as_it_was(tmp_path: Path) -> None:
-    """Every field of a report survives the file."""
+    """Every field of a report has the same value after writing and reading."""
     run = sample(tmp_path)
 
     run_report.write(run)
@@ -69,10 +69,10 @@ RESULTS = st.builds(
 
 @settings(max_examples=40, deadline=None)
 @given(results=st.lists(RESULTS, max_size=4).map(tuple))
-def test_any_text_survives(
+def test_any_text_in_a_report_is_read_back(
     results: tuple[TestResult, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Control characters, lone surrogates and other alphabets are read back equal."""
+    """Control characters, lone surrogates and other alphabets in a report are read back equal."""
     run = replace(sample(tmp_path_factory.mktemp("run")), results=results)
 
     run_report.write(run)
@@ -80,8 +80,8 @@ def test_any_text_survives(
     assert run_report.load(run.folder) == run
 
 
-def test_junit_tells_failures_from_errors(tmp_path: Path) -> None:
-    """In JUnit an assertion is a failure, and a crash or a lost guest is an error."""
+def test_junit_separates_failures_from_errors(tmp_path: Path) -> None:
+    """In JUnit a failed assertion is a failure, and a crash or a lost guest is an error."""
     run_report.write(sample(tmp_path))
 
     (suite,) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
@@ -96,7 +96,7 @@ def test_junit_tells_failures_from_errors(tmp_path: Path) -> None:
 
 
 def test_a_run_without_results_is_not_an_empty_success(tmp_path: Path) -> None:
-    """A failed build is a test case of its own in JUnit."""
+    """A failed build, which has no results, is a test case with an error in JUnit."""
     run_report.write(replace(sample(tmp_path), results=(), verdict=Verdict.LOST))
 
     (suite,) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
@@ -104,8 +104,8 @@ def test_a_run_without_results_is_not_an_empty_success(tmp_path: Path) -> None:
     assert [case.name for case in suite] == ["the run itself"]
 
 
-def test_the_last_line_is_the_verdict(tmp_path: Path) -> None:
-    """The summary ends with the verdict, after its evidence."""
+def test_the_last_line_of_a_summary_is_the_verdict(tmp_path: Path) -> None:
+    """The summary of a run ends with the verdict, and the evidence is above it."""
     lines = run_report.summary_lines(sample(tmp_path))
 
     assert lines[-1] == "verdict: failed (because)"
@@ -115,8 +115,8 @@ def test_the_last_line_is_the_verdict(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', '{"schema": 2}'])
-def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
-    """Half a file, another schema and a missing field are refused."""
+def test_a_file_that_is_not_a_report_is_refused(tmp_path: Path, text: str) -> None:
+    """An incomplete file, another schema and a missing field are refused as a report."""
     (tmp_path / "report.json").write_text(text)
 
     with pytest.raises(Lost):
@@ -124,7 +124,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_report_of_schema_2_is_read_under_the_present_names(tmp_path: Path) -> None:
-    """What code read back from `facts` is in `provenance`; a person's facts stay."""
+    """From a report of schema 2, known values in `facts` move to `provenance`; others stay."""
     run_report.write(sample(tmp_path))
     file = tmp_path / "report.json"
     data = json.loads(file.read_text())
@@ -159,7 +159,7 @@ def test_a_report_of_schema_2_is_read_under_the_present_names(tmp_path: Path) ->
 
 @pytest.mark.parametrize("schema", [1, 4, None])
 def test_a_report_of_another_schema_is_refused(tmp_path: Path, schema: int | None) -> None:
-    """The error names both schemas and the next step."""
+    """The error for a report of another schema names both schemas and the next step."""
     run_report.write(sample(tmp_path))
     file = tmp_path / "report.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": schema}))
@@ -170,8 +170,8 @@ def test_a_report_of_another_schema_is_refused(tmp_path: Path, schema: int | Non
     assert "run the tests again" in caught.value.hint
 
 
-def test_the_schema_is_in_the_file(tmp_path: Path) -> None:
-    """The file contains the number of its schema."""
+def test_a_report_file_contains_its_schema(tmp_path: Path) -> None:
+    """report.json contains the number of its schema."""
     run_report.write(sample(tmp_path))
 
     assert json.loads((tmp_path / "report.json").read_text())["schema"] == run_report.SCHEMA
@@ -193,16 +193,16 @@ def test_a_kernel_report_fails_the_test_it_belongs_to() -> None:
     assert crashed.verdict is Verdict.CRASHED
 
 
-def test_a_report_between_tests_stays_loose() -> None:
-    """A report between tests belongs to no test, so it fails the run."""
+def test_a_kernel_report_between_tests_fails_the_run() -> None:
+    """A kernel report between tests belongs to no test, so it fails the run."""
     one = TestResult(name="one", verdict=Verdict.PASSED)
     between = replace(WARNING, test="")
 
     assert run_report.apply_reports((one,), (between,)) == ((one,), (between,))
 
 
-def test_several_runs_are_one_table(tmp_path: Path) -> None:
-    """Each run is a row with its first finding, and a pipe in a text does not break the table."""
+def test_nightly_runs_become_one_table(tmp_path: Path) -> None:
+    """In the nightly table each run is a row, and a '|' in a text does not break it."""
     text = run_report.nightly_markdown((replace(sample(tmp_path), reason="a | b"),))
 
     assert "| one | 6.1 | failed | 1 | 3 | 1 | 12 | a / b |" in text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""git chooses commits, the crash's signature judges them, and the tree stays unchanged."""
+"""Tests of runs.bisect: git chooses commits, and the signature of their crash judges them."""
 
 import subprocess
 from collections.abc import Callable
@@ -21,7 +21,7 @@ SIGNATURE = "0123456789ab"
 
 
 def git(folder: Path, *words: str) -> str:
-    """Run git with a fixed identity."""
+    """Run git with a fixed author."""
     who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     done = subprocess.run(
         ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True
@@ -31,7 +31,7 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def history(tmp_path: Path) -> tuple[KernelTestRequest, list[str]]:
-    """Give a project with six commits whose module went bad in the fourth, and the commits."""
+    """Give a project of six commits whose module crashes from the fourth on, and the commits."""
     root = tmp_path / "project"
     (root / "src").mkdir(parents=True)
     (root / "images").mkdir()
@@ -62,7 +62,7 @@ Runner = Callable[[KernelTestRequest, Any], RunReport]
 
 
 def runner(tmp_path: Path, broken: set[str]) -> Runner:
-    """Return a stand-in for a run: a module that says 'bad' crashes, one in `broken` is lost."""
+    """Return a stand-in for a run: a 'bad' module crashes, a commit in `broken` is lost."""
 
     def run(request: KernelTestRequest, _view: Any) -> RunReport:
         text = (request.settings.module.source / "m.c").read_text()
@@ -77,7 +77,7 @@ def runner(tmp_path: Path, broken: set[str]) -> Runner:
 def test_the_first_bad_commit_is_found(
     history: tuple[KernelTestRequest, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The right commit is found in fewer runs than commits, with no worktree left."""
+    """Bisect finds the first bad commit in fewer runs than commits, and leaves no worktree."""
     request, commits = history
     root = request.settings.root
     monkeypatch.setattr(kernel_test, "run", runner(tmp_path, set()))
@@ -102,7 +102,7 @@ def test_the_first_bad_commit_is_found(
 def test_only_commits_that_cannot_be_tried_end_in_an_error(
     history: tuple[KernelTestRequest, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The search ends in an error when several commits could not be tried."""
+    """Bisect ends in an error when several commits in question could not be tried."""
     request, commits = history
     monkeypatch.setattr(kernel_test, "run", runner(tmp_path, {"1", "2", "3", "4"}))
 
@@ -118,7 +118,7 @@ def test_only_commits_that_cannot_be_tried_end_in_an_error(
 
 
 def test_an_unknown_revision_is_named(history: tuple[KernelTestRequest, list[str]]) -> None:
-    """An unknown revision is named before anything starts."""
+    """An unknown revision is an error that names it, before any run starts."""
     request, _ = history
 
     with pytest.raises(UsageError, match="no-such-thing"):
@@ -132,8 +132,8 @@ def test_an_unknown_revision_is_named(history: tuple[KernelTestRequest, list[str
         )
 
 
-def test_another_crash_is_not_this_one(tmp_path: Path) -> None:
-    """A commit is judged by the signature, not by how its run ended."""
+def test_a_commit_with_another_crash_is_not_bad(tmp_path: Path) -> None:
+    """A commit is bad only when its crash has the given signature, not after any crash."""
     other = report_of(tmp_path, crashes=(crash(signature="ffffffffffff", title="another"),))
 
     assert bisect.judge(report_of(tmp_path), SIGNATURE) == ("bad", "the run shows the crash")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""debug_on_crash gives the terminal to a debugger, and a debugger that fails costs a note."""
+"""Tests of runs.debug_on_crash: a debugger gets the terminal, and one that fails costs a note."""
 
 import contextlib
 import sys
@@ -19,7 +19,7 @@ from harness.runs.loaded_guest import LoadedGuest
 
 
 class View:
-    """Records notes, and whether the terminal was given away."""
+    """A stand-in for the live view that records notes and whether the terminal was given away."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -31,13 +31,13 @@ class View:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Count the call."""
+        """Record that the terminal was given away."""
         self.asides += 1
         yield
 
 
 def request(debugger: str) -> KernelTestRequest:
-    """Return a request with the values that are read here."""
+    """Return a request with only those values that debug_on_crash reads."""
     found = SimpleNamespace(
         debug_on_crash=debugger, settings=None, environment=None, kernel_name=None
     )
@@ -45,7 +45,7 @@ def request(debugger: str) -> KernelTestRequest:
 
 
 def loaded(view: View, debugger: str = "gdb") -> LoadedGuest:
-    """Return a guest with the values that are used here."""
+    """Return a stand-in for a guest with only those values that debug_on_crash reads."""
     session = SimpleNamespace(entry="entry", health=SimpleNamespace(settle=lambda: None))
     found = SimpleNamespace(
         request=request(debugger), record=SimpleNamespace(view=view), session=session
@@ -76,8 +76,8 @@ def test_only_a_guest_that_died_and_is_there_is_debugged(
     assert (held_s > 0) == bool(times)
 
 
-def test_a_debugger_that_cannot_be_had_costs_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A debugger that cannot start does not keep the crash from being explained."""
+def test_a_debugger_that_cannot_start_leads_to_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A debugger that cannot start leads to a note, and the crash is still explained."""
 
     def refuse(*_: object) -> int:
         raise UsageError("another debugger is there")
@@ -90,10 +90,10 @@ def test_a_debugger_that_cannot_be_had_costs_a_note(monkeypatch: pytest.MonkeyPa
     assert view.notes[-1] == "no debugger: another debugger is there"
 
 
-def test_no_terminal_and_no_debugger_are_said_first(
+def test_a_missing_terminal_or_debugger_is_an_error_before_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A missing terminal or debugger is an error only for a run that asks for it."""
+    """A missing terminal or debugger is an error only for a run with --debug-on-crash."""
     monkeypatch.setattr(debuggers, "_path", lambda: [tmp_path])
     debug_on_crash.check(request(""))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""explain-guest adds the crash to the run's report and restores the guest's state."""
+"""Tests of runs.explain_guest: the run's report gets the crash, and the guest its old state."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,12 +32,12 @@ COMPLAINED = KernelComplained("the kernel reported: bad")
 
 @dataclass
 class FakeDomain:
-    """A machine that runs until it is suspended."""
+    """A stand-in for a virtual machine that runs until it is suspended."""
 
     now: DomainState = DomainState.RUNNING
 
     def state(self) -> DomainState:
-        """Return what libvirt says."""
+        """Return the machine's state, as libvirt reports it."""
         return self.now
 
     def resume(self) -> None:
@@ -46,7 +46,7 @@ class FakeDomain:
 
 
 def entry_of(run: Path) -> GuestEntry:
-    """Return the entry of a guest that a run has kept."""
+    """Return the session entry of a guest that a run has kept."""
     return GuestEntry(
         run_id=run.name,
         folder=run,
@@ -60,7 +60,7 @@ def entry_of(run: Path) -> GuestEntry:
 
 @dataclass
 class Scenery:
-    """A kept guest, its problem, and the state of its machine."""
+    """The set-up of one test: a kept guest, its problem, and the state of its machine."""
 
     run: Path
     error: HarnessError | None
@@ -69,7 +69,7 @@ class Scenery:
     explained: tuple[Any, ...] = ()
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Replace the real guest by this one."""
+        """Replace the functions that reach a real guest by ones that use these values."""
         entry = entry_of(self.run)
         handoff = SimpleNamespace(
             settings_file=ROOT / "pyproject.toml",
@@ -105,7 +105,7 @@ class Scenery:
 
 
 def explain(scenery: Scenery, monkeypatch: pytest.MonkeyPatch) -> Crash | None:
-    """Explain that guest."""
+    """Explain the guest of this test."""
     scenery.install(monkeypatch)
     return explain_guest.explain(config.environment(), "", PlainView())
 
@@ -113,7 +113,7 @@ def explain(scenery: Scenery, monkeypatch: pytest.MonkeyPatch) -> Crash | None:
 def test_a_run_that_only_loaded_the_module_gets_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new report has the crash, and the kernel to which its dump belongs."""
+    """A run that only loaded the module gets a report with the crash and its dump's kernel."""
     found = explain(Scenery(tmp_path, HUNG), monkeypatch)
 
     written = run_report.load(tmp_path)
@@ -127,7 +127,7 @@ def test_a_run_that_only_loaded_the_module_gets_a_report(
 def test_a_run_with_tests_keeps_its_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The crash is added under the next free number, and the verdict stays."""
+    """A crash is added to a run's report under the next free number, and the verdict stays."""
     (tmp_path / "crashes" / "4").mkdir(parents=True)
     before = replace(report_of(tmp_path), verdict=Verdict.PASSED, reason="all passed")
     run_report.write(before)
@@ -149,13 +149,13 @@ def test_a_run_with_tests_keeps_its_verdict(
         (DomainState.GONE, DomainState.GONE),
     ],
 )
-def test_a_guest_that_ran_runs_on(
+def test_a_running_guest_is_resumed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     left_in: DomainState,
     in_the_end: DomainState,
 ) -> None:
-    """A guest that ran runs again after its memory was read, unless it is dead."""
+    """A guest that ran is resumed after its memory was read, unless its kernel is dead."""
     scenery = Scenery(tmp_path, COMPLAINED, left_in=left_in)
 
     explain(scenery, monkeypatch)
@@ -166,7 +166,7 @@ def test_a_guest_that_ran_runs_on(
 def test_a_guest_that_stood_still_is_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A guest that somebody has stopped stays stopped."""
+    """A guest that somebody has suspended stays suspended after the explanation."""
     scenery = Scenery(tmp_path, HUNG, domain=FakeDomain(now=DomainState.PAUSED))
 
     explain(scenery, monkeypatch)
@@ -174,18 +174,18 @@ def test_a_guest_that_stood_still_is_not_started(
     assert scenery.domain.now is DomainState.PAUSED
 
 
-def test_a_guest_that_is_well_leaves_nothing(
+def test_a_guest_without_a_problem_gets_no_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A guest without a problem gets no report and no folder."""
+    """A guest without a problem gets no report and no crash folder."""
     assert explain(Scenery(tmp_path, None), monkeypatch) is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_what_the_guest_has_survived_is_not_told_again(
+def test_explained_complaints_are_not_explained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Explained complaints are not repeated, but a fatal crash is on each request."""
+    """Explained complaints are not explained again, but a fatal crash is on each request."""
     survived = report(kind="warning", fatal=False, line=3)
     complaint = crash(tmp_path / "1", cause=Cause.REPORT, reports=(survived,))
     panic = crash(tmp_path / "2", number=2, reports=(report(line=9),))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Every cell of a nightly run gets a verdict, even one that leaves no report."""
+"""Tests of runs.nightly: every cell of a nightly run gets a verdict, even one without a report."""
 
 import subprocess
 from dataclasses import replace
@@ -14,7 +14,7 @@ from harness.runs import nightly
 
 
 def settings(root: Path) -> Settings:
-    """Return a configuration with two cells."""
+    """Return a configuration with two nightly cells."""
     return Settings(
         root=root,
         file=root / "pyproject.toml",
@@ -29,7 +29,7 @@ def settings(root: Path) -> Settings:
 
 
 def finished(folder: Path, verdict: Verdict) -> RunReport:
-    """Return a report with one result."""
+    """Return a run's report with one result."""
     return RunReport(
         run_id=folder.name,
         target="one",
@@ -45,7 +45,7 @@ def finished(folder: Path, verdict: Verdict) -> RunReport:
 
 
 def test_a_cell_is_one_command_line() -> None:
-    """What a cell runs can be repeated by hand."""
+    """The command line of a nightly cell repeats that cell alone."""
     line = nightly.Cell(target="one", kernel="rt").command(
         "id", file=Path("/p/pyproject.toml"), long=True
     )
@@ -65,7 +65,7 @@ def test_a_cell_is_one_command_line() -> None:
 def test_a_cell_that_leaves_no_report_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first cell writes a report, the second dies without one; both are reported."""
+    """A nightly cell that ends without a report is lost, and the other cell's report is kept."""
 
     def cell(line: list[str], **_options: object) -> subprocess.CompletedProcess[bytes]:
         run_id = next(part for part in line if part.startswith("--run-id=")).partition("=")[2]
@@ -85,7 +85,7 @@ def test_a_cell_that_leaves_no_report_is_lost(
 
 
 def test_a_cell_that_does_not_end_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cell that exceeds its deadline is lost, and its report gives that reason."""
+    """A nightly cell that exceeds its deadline is lost, and its report gives that reason."""
 
     def cell(line: list[str], **_options: object) -> None:
         raise subprocess.TimeoutExpired(line, 1.0)
@@ -97,8 +97,8 @@ def test_a_cell_that_does_not_end_is_lost(tmp_path: Path, monkeypatch: pytest.Mo
     assert {one.reason for _, one in found} == {"the cell did not finish within 1 s"}
 
 
-def test_the_files_name_every_cell(tmp_path: Path) -> None:
-    """Markdown and JUnit hold one entry for each cell."""
+def test_the_nightly_files_have_every_cell(tmp_path: Path) -> None:
+    """The nightly Markdown and JUnit files have one entry for each cell."""
     good = finished(tmp_path / "a", Verdict.PASSED)
     bad = replace(finished(tmp_path / "b", Verdict.FAILED), target="one:rt")
 
@@ -109,7 +109,7 @@ def test_the_files_name_every_cell(tmp_path: Path) -> None:
 
 
 def test_the_worst_cell_decides_and_no_cell_is_lost(tmp_path: Path) -> None:
-    """The exit code is that of the worst cell, and of a lost run without any cell."""
+    """The nightly exit code is that of the worst cell, and of a lost run without any cell."""
     good, bad = finished(tmp_path, Verdict.PASSED), finished(tmp_path, Verdict.CRASHED)
 
     assert nightly.exit_code((good,)) == 0

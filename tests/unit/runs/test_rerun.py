@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A run is repeated with its target, kernel, tests and module, or refused with a reason."""
+"""Tests of runs.rerun: a run is repeated with its kernel, tests and module, or refused."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class FakeKernel:
-    """The kernel that apt offers today."""
+    """A stand-in for the kernel that apt offers today."""
 
     release: str = "6.1.0-50"
     version: str = "6.1.176-1"
@@ -43,12 +43,14 @@ def request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel)
 
 
 def prepared(asked: Any, *, crash: int = 0, rebuild: bool = False) -> reruns.Replay:
-    """Return the request of a replay of run-1."""
+    """Return the request that repeats run-1."""
     return reruns.prepare(asked, "run-1", crash=crash, rebuild=rebuild, view=PlainView())
 
 
-def test_a_run_is_repeated_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay has the run's target, kernel, selection and modules."""
+def test_a_repeated_run_has_the_same_kernel_and_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repeated run has the first run's target, kernel, selected tests and modules."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
     found = prepared(asked).request
@@ -59,7 +61,7 @@ def test_a_run_is_repeated_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_crash_is_repeated_by_its_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash between tests and an unknown crash are refused with a reason."""
+    """A crash is repeated by its own test; one between tests or an unknown one is refused."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
     assert prepared(asked, crash=1).request.selection.expression == "one"
@@ -72,7 +74,7 @@ def test_a_crash_is_repeated_by_its_test(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_changed_kernel_is_refused_without_rebuild(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A changed kernel is refused, or with --rebuild reported as a difference."""
+    """A changed kernel is refused, or reported as a difference when --rebuild is given."""
     asked = request(tmp_path, monkeypatch, FakeKernel(release="6.1.0-56"))
 
     with pytest.raises(UsageError, match=r"6\.1\.0-50, and apt offers 6\.1\.0-56"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A run's report has the reports of all its guests, each once."""
+"""Tests of runs.run_state: a run's report contains what every guest of the run reported."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ PASSED = TestResult(name="t::one", verdict=Verdict.PASSED)
 
 
 def record(folder: Path) -> RunRecord:
-    """Return the record of a run in which one test has passed and the guest found nothing."""
+    """Return the record of a run in which one test has passed and the guest saw no fault."""
     found = RunRecord(
         run_id="run-1",
         target="one",
@@ -31,7 +31,7 @@ def record(folder: Path) -> RunRecord:
 
 
 def guest(*reports: KernelReport, objection: str = "", beats: int = 7) -> GuestHistory:
-    """Return what is known of a guest that has ended."""
+    """Return the stored facts of a guest that has ended."""
     return GuestHistory(
         accel=Accel.TCG,
         factor=4.0,
@@ -45,7 +45,7 @@ def guest(*reports: KernelReport, objection: str = "", beats: int = 7) -> GuestH
 
 
 def test_the_reports_of_every_guest_count_once(tmp_path: Path) -> None:
-    """Equal reports of two guests count twice, because the event occurred twice."""
+    """Equal kernel reports of two guests count twice, because the event occurred twice."""
     warning = report(kind="warning", fatal=False, test="")
     run = record(tmp_path)
     run.keep(guest(warning))
@@ -58,7 +58,7 @@ def test_the_reports_of_every_guest_count_once(tmp_path: Path) -> None:
 
 
 def test_the_witnesses_are_those_of_the_last_guest(tmp_path: Path) -> None:
-    """Only the last guest's witnesses count; the crash has what an earlier guest died of."""
+    """The verdict uses the last guest's witnesses; an earlier guest's end is in its crash."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was crashed", beats=1))
     run.keep(guest())
@@ -78,7 +78,7 @@ def test_the_witnesses_are_those_of_the_last_guest(tmp_path: Path) -> None:
 
 
 def test_an_event_of_libvirt_is_no_pass(tmp_path: Path) -> None:
-    """An event from libvirt loses the pass, whatever the tests and the guest report."""
+    """A run with an event of libvirt does not pass, even if tests and guest report no fault."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was stopped"))
 

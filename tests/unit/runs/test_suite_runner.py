@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""No planned test disappears across several guests, and a repeated crash ends the run."""
+"""Tests of runs.suite_runner: with several guests each planned test has a result."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,24 +21,24 @@ PLAN = ("t::one", "t::two", "t::three")
 
 @dataclass
 class FakeView:
-    """Records what was shown."""
+    """A stand-in for the live view that records what was shown."""
 
     shown: list[TestResult] = field(default_factory=list)
 
     def running(self, name: str) -> None:
-        """A test begins."""
+        """Record that a test begins."""
 
     def note(self, text: str) -> None:
-        """Something happened."""
+        """Record a note."""
 
     def test(self, result: TestResult) -> None:
-        """A result is shown."""
+        """Record a shown result."""
         self.shown.append(result)
 
 
 @dataclass
 class FakeRecord:
-    """The parts of a run's record that the suite runner uses."""
+    """A stand-in for a run's record with only what the suite runner uses."""
 
     view: FakeView = field(default_factory=FakeView)
     crashes: list[Crash] = field(default_factory=list)
@@ -47,7 +47,7 @@ class FakeRecord:
 
 @dataclass
 class FakeLoadedGuest:
-    """A loaded guest that can be renewed a number of times, or not at all."""
+    """A stand-in for a loaded guest that can be renewed a number of times, or never."""
 
     record: FakeRecord = field(default_factory=FakeRecord)
     renewed: int = 0
@@ -59,11 +59,11 @@ class FakeLoadedGuest:
 
     @property
     def request(self) -> "FakeLoadedGuest":
-        """The request."""
+        """Return the request of the run."""
         return self
 
     def renew(self) -> None:
-        """Start another guest, or refuse as often as configured."""
+        """Start another guest, or raise when the number of renewals is used up."""
         if self.refuses is not None and self.refusals:
             self.refusals -= 1
             raise self.refuses
@@ -74,7 +74,7 @@ Step = Callable[[Listener, Sequence[str]], SuiteOutcome]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, loaded: FakeLoadedGuest, *steps: Step) -> SuiteOutcome:
-    """Run a suite whose processes each do one of these steps."""
+    """Run a suite whose successive processes each behave as one of these functions."""
     left = list(steps)
 
     def run_suite(_spec: Any, _session: Any, **options: Any) -> SuiteOutcome:
@@ -112,7 +112,7 @@ def dies_in(name: str, error: HarnessError | None = None) -> Step:
 
 
 def passes(listener: Listener, done: Sequence[str]) -> SuiteOutcome:
-    """Pass every test that is left."""
+    """Pass every test that has no result yet."""
     rest = [one for one in PLAN if one not in done]
     for one in rest:
         listener.on_result(TestResult(name=one, verdict=Verdict.PASSED))
@@ -120,7 +120,7 @@ def passes(listener: Listener, done: Sequence[str]) -> SuiteOutcome:
 
 
 def collects_nothing(_listener: Listener, _done: Sequence[str]) -> SuiteOutcome:
-    """Collect no test, as after the folder was removed."""
+    """Collect no test, as a process does whose test folder was removed."""
     return SuiteOutcome(results=(), error=GuestLost("no test was collected"))
 
 
@@ -130,7 +130,7 @@ def verdicts(outcome: SuiteOutcome) -> dict[str, str]:
 
 
 def test_the_tests_behind_a_crash_run_in_another_guest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests after a crash run in a second guest, and the suite ends without an error."""
+    """After a crash the remaining tests run in a second guest, and the suite has no error."""
     loaded = FakeLoadedGuest()
 
     outcome = run(monkeypatch, loaded, dies_in("t::two"), passes)
@@ -141,8 +141,10 @@ def test_the_tests_behind_a_crash_run_in_another_guest(monkeypatch: pytest.Monke
     assert [one.test for one in loaded.record.crashes] == ["t::two"]
 
 
-def test_what_a_later_process_does_not_collect_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that only the first process planned are lost, not forgotten."""
+def test_tests_that_a_later_process_does_not_collect_are_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tests that only the first process planned count as lost."""
     steps = (dies_in("t::one"), collects_nothing, collects_nothing)
 
     outcome = run(monkeypatch, FakeLoadedGuest(), *steps)
@@ -152,7 +154,7 @@ def test_what_a_later_process_does_not_collect_is_lost(monkeypatch: pytest.Monke
 
 
 def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The suite ends with the error of the replacement, and the other tests are lost."""
+    """When a guest cannot be replaced, the suite ends with that error and its tests are lost."""
     loaded = FakeLoadedGuest(refuses=GuestLost("no answer"))
 
     outcome = run(monkeypatch, loaded, dies_in("t::one"))
@@ -164,7 +166,7 @@ def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.Monk
 def test_a_guest_that_is_slow_to_come_up_gets_a_second_chance(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A guest that is too slow is started once more; one that died is not."""
+    """A replacement guest that is too slow is started once more; one that died is not."""
     slow = FakeLoadedGuest(refuses=GuestLost("no answer"), refusals=1)
     dead = FakeLoadedGuest(refuses=GuestCrashed("dead"), refusals=1)
 
@@ -176,7 +178,7 @@ def test_a_guest_that_is_slow_to_come_up_gets_a_second_chance(
     assert str(other.error) == "dead"
 
 
-def test_the_same_crash_three_times_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_equal_crashes_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three equal crashes in a row end the run, unless the tests announced them."""
     steps = [dies_in(name) for name in PLAN]
 
@@ -192,7 +194,7 @@ def test_the_same_crash_three_times_is_enough(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_announced_crash_is_shown_when_it_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The result is shown after the crash was compared with its announcement."""
+    """The result of a test with an announced crash is shown after the crash was compared."""
     wanted = Expectation(kind="null-deref", function="osq_break")
     loaded = FakeLoadedGuest(record=FakeRecord(expected={"t::one": wanted}))
 
@@ -205,7 +207,7 @@ def test_an_announced_crash_is_shown_when_it_was_judged(monkeypatch: pytest.Monk
 def test_a_complaint_is_not_charged_to_the_test_that_was_running(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The report's own test gets it; the running test is repeated in another guest."""
+    """A complaint counts for the test that its report names; the running test is repeated."""
 
     def complains(listener: Listener, _done: Sequence[str]) -> SuiteOutcome:
         listener.on_result(TestResult(name="t::one", verdict=Verdict.PASSED))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""No planned test disappears, whatever ends the suite."""
+"""Tests of runs.suites: each planned test has a result, however the suite ends."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ PLAN = ["KTAP version 1", "1..2", "# harness: planned t::one", "# harness: plann
 
 
 def ledger(*lines: str) -> _Ledger:
-    """Return a ledger that has read the lines."""
+    """Return a ledger that has read these lines of a suite's output."""
     listener = Listener(
         on_start=lambda _name: None,
         on_result=lambda _result: None,
@@ -30,8 +30,8 @@ def verdicts(results: tuple[TestResult, ...]) -> dict[str, Verdict]:
     return {result.name: result.verdict for result in results}
 
 
-def test_all_results_and_no_error_is_a_good_end() -> None:
-    """Every planned test has a result, so nothing is added."""
+def test_a_suite_with_all_results_ends_without_an_error() -> None:
+    """A suite in which every planned test has a result ends without an error."""
     book = ledger(*PLAN, "ok 1 t::one", "not ok 2 t::two")
 
     outcome = book.ended(None)
@@ -41,7 +41,7 @@ def test_all_results_and_no_error_is_a_good_end() -> None:
 
 
 def test_a_crash_is_charged_to_the_running_test() -> None:
-    """The test that had begun crashed; the one after it was never reached."""
+    """A crash counts for the running test, and the tests after it are lost."""
     book = ledger(*PLAN, "# harness: start t::one")
 
     outcome = book.ended(GuestCrashed("it died"))
@@ -52,7 +52,7 @@ def test_a_crash_is_charged_to_the_running_test() -> None:
     assert outcome.running == "t::one"
 
 
-def test_what_is_not_reached_at_the_end_is_lost() -> None:
+def test_tests_that_were_never_reached_are_lost() -> None:
     """Planned tests that no guest could run are lost, with the reason."""
     (result,) = lost(("t::two",), "guest")
 
@@ -61,14 +61,14 @@ def test_what_is_not_reached_at_the_end_is_lost() -> None:
 
 
 def test_a_test_that_does_not_end_has_failed() -> None:
-    """A test past its deadline in a healthy guest has failed; nothing crashed or was lost."""
+    """A test that exceeds its deadline in a healthy guest has failed, and nothing is lost."""
     outcome = ledger(*PLAN, "# harness: start t::one").ended(TestOverdue("ran for over 60 s"))
 
     assert verdicts(outcome.results) == {"t::one": Verdict.FAILED}
 
 
 def test_an_earlier_tests_fault_leaves_the_running_one_without_a_result() -> None:
-    """A test interrupted by an earlier test's fault gets no result and runs again."""
+    """A test that an earlier test's fault interrupted gets no result, so it runs again."""
     outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(
         KernelComplained("WARNING in f")
     )
@@ -77,8 +77,8 @@ def test_an_earlier_tests_fault_leaves_the_running_one_without_a_result() -> Non
     assert outcome.unreached == ("t::two",)
 
 
-def test_time_under_a_debugger_does_not_count() -> None:
-    """Postponed time is no running time of the test."""
+def test_time_in_a_debugger_is_no_running_time_of_the_test() -> None:
+    """Time in a debugger does not count as running time of the test."""
     book = ledger(*PLAN, "# harness: start t::one")
 
     book.postpone(60.0)
@@ -87,7 +87,7 @@ def test_time_under_a_debugger_does_not_count() -> None:
 
 
 def test_an_announcement_reaches_the_listener() -> None:
-    """The listener gets a test's announcement before the test runs."""
+    """A test's announcement of a crash reaches the listener before the test runs."""
     heard: dict[str, Expectation] = {}
     listener = Listener(
         on_start=lambda _name: None, on_result=lambda _result: None, on_expect=heard.__setitem__
@@ -98,15 +98,15 @@ def test_an_announcement_reaches_the_listener() -> None:
     assert heard == {"t::one": Expectation(kind="bug", fatal=True)}
 
 
-def test_a_suite_that_stops_in_the_middle_is_lost() -> None:
-    """A test that has begun is lost when the suite ends without result and crash."""
+def test_a_test_without_result_at_the_end_of_its_suite_is_lost() -> None:
+    """A test that has begun is lost when its suite ends without its result and without a crash."""
     outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(None)
 
     assert verdicts(outcome.results)["t::two"] is Verdict.LOST
 
 
-def test_nothing_collected_is_an_error(tmp_path: Path) -> None:
-    """An empty suite ends in NoTests with its output."""
+def test_a_suite_without_tests_is_an_error(tmp_path: Path) -> None:
+    """A suite without any test ends in the error NoTests, with the suite's output."""
     log = tmp_path / "guest.log"
     log.write_text("collected 0 items\n")
 
@@ -117,7 +117,7 @@ def test_nothing_collected_is_an_error(tmp_path: Path) -> None:
 
 
 def test_missing_results_of_a_plain_plan_are_an_error() -> None:
-    """A command that announces two results and prints one has not passed."""
+    """A command that announces two results and prints only one ends in an error."""
     outcome = ledger("KTAP version 1", "1..2", "ok 1 first").ended(None)
 
     assert outcome.error is not None or any(
@@ -126,7 +126,7 @@ def test_missing_results_of_a_plain_plan_are_an_error() -> None:
 
 
 def test_bailing_out_is_an_error() -> None:
-    """Bail out! ends in an error that repeats the reason."""
+    """A line `Bail out!` ends a suite in an error that repeats the line's reason."""
     outcome = ledger("KTAP version 1", "1..2", "ok 1 first", "Bail out! no device").ended(None)
 
     assert isinstance(outcome.error, GuestLost)
@@ -134,7 +134,7 @@ def test_bailing_out_is_an_error() -> None:
 
 
 def test_a_pytest_process_that_cannot_collect_says_why(tmp_path: Path) -> None:
-    """A test file with an error gives a bail-out line and a log."""
+    """A test file that cannot be imported leads to a bail-out line and a log."""
     folder = tmp_path / "tests"
     folder.mkdir()
     (folder / "test_broken.py").write_text("import no_such_module_anywhere\n")
@@ -148,7 +148,7 @@ def test_a_pytest_process_that_cannot_collect_says_why(tmp_path: Path) -> None:
 
 
 def test_a_pytest_process_reports_each_result(tmp_path: Path) -> None:
-    """KTAP has each pass, fail and skip, with the failure's text and the skip's reason."""
+    """A pytest process prints each result as KTAP, with a failure's text or a skip's reason."""
     folder = tmp_path / "tests"
     folder.mkdir()
     (folder / "test_three.py").write_text(
@@ -171,5 +171,5 @@ def test_a_pytest_process_reports_each_result(tmp_path: Path) -> None:
 
 
 def test_a_quiet_stream_yields_none_between_lines() -> None:
-    """A silent stream yields None, so that the caller can check the guest."""
+    """A silent stream yields None now and then, so that the caller can check the guest."""
     assert list(_queued(iter(["a\n", "b\n"]))) == ["a", "b"]

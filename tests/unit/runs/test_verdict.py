@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A run never passes by silence, and its worst witness decides."""
+"""Tests of runs.verdict: a run needs every witness to pass, and the worst one decides."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ WARNING = KernelReport(kind="warning", title="WARNING in f", line=3, text=("WARN
 
 
 def test_a_run_passes_when_every_witness_agrees() -> None:
-    """A run passes when all results and all witnesses are good, with the count of tests."""
+    """A run passes when all results and witnesses are good; the reason has the number of tests."""
     assert decide(CLEAN) == (Verdict.PASSED, "1 tests passed, kernel log clean")
 
 
@@ -34,8 +34,8 @@ def test_a_run_passes_when_every_witness_agrees() -> None:
         ({"libvirt_word": "the guest was reset"}, Verdict.CRASHED),
     ],
 )
-def test_each_objection_counts(change: dict[str, object], expected: Verdict) -> None:
-    """One objection by one witness is enough to lose the pass."""
+def test_one_objection_prevents_a_pass(change: dict[str, object], expected: Verdict) -> None:
+    """A run with one objection of a single witness does not pass."""
     verdict, reason = decide(replace(CLEAN, **change))  # type: ignore[arg-type]
 
     assert verdict is expected
@@ -51,7 +51,7 @@ def test_each_objection_counts(change: dict[str, object], expected: Verdict) -> 
     ],
 )
 def test_an_error_outranks_good_results(error: HarnessError, expected: Verdict) -> None:
-    """An error that ended the run early decides the verdict."""
+    """An error that ended the run early decides the verdict, even if all results are good."""
     verdict, reason = decide(replace(CLEAN, error=error))
 
     assert verdict is expected
@@ -59,7 +59,7 @@ def test_an_error_outranks_good_results(error: HarnessError, expected: Verdict) 
 
 
 def test_a_fatal_report_explains_a_lost_guest() -> None:
-    """SSH that was lost because the kernel died is a crash, not a lost guest."""
+    """A guest that is lost because its kernel died counts as crashed, not as lost."""
     fatal = replace(WARNING, fatal=True, title="BUG: oops")
 
     assert decide(replace(CLEAN, error=GuestLost("gone"), reports=(fatal,))) == (

@@ -19,7 +19,7 @@ CANARY = f"[    1.0] harness-canary {TOKEN}: WARNING: planted by the harness, no
 
 
 class FakeGuest:
-    """A guest that answers by the first key that a command contains, and records every command."""
+    """A stand-in for a guest that answers by a part of the command, and records every command."""
 
     def __init__(self, answers: dict[str, str | tuple[int, str, str] | Exception]) -> None:
         self.answers = answers
@@ -28,7 +28,7 @@ class FakeGuest:
     def run(
         self, command: str | Sequence[str], *, deadline_s: float, check: bool = True
     ) -> Completed:
-        """Return the scripted answer."""
+        """Record the command, and return the scripted answer."""
         line = command if isinstance(command, str) else " ".join(command)
         self.commands.append(line)
         answer = next((text for key, text in self.answers.items() if key in line), "")
@@ -48,7 +48,7 @@ def guest(**answers: str | tuple[int, str, str] | Exception) -> tuple[FakeGuest,
 
 
 def test_proc_modules_is_read() -> None:
-    """Name, size, count and users are read, and short lines are ignored."""
+    """From /proc/modules name, size, count and users are read, and short lines are ignored."""
     modules = kmod.parse_modules(LOADED + "broken\n")
 
     assert set(modules) == {"m", "plain"}
@@ -69,7 +69,7 @@ def test_loading_passes_parameters_quoted() -> None:
 def test_a_refused_load_has_the_kernels_lines_as_evidence() -> None:
     """The message has the text of the errno, and the evidence what the kernel logged meanwhile."""
     words = "insmod: ERROR: could not insert module /run/harness/m.ko: Device or resource busy\n"
-    # The clock of the log may be behind the clock from which the start of the load was read.
+    # The kernel log's clock may be behind the uptime that was read when the load began.
     log = "[    1.0] old\nits rest\n[   11.4] m: no luck\nand why\n"
     _, peer = guest(insmod=(1, f"12.50\n{words}", ""), dmesg=log)
 
@@ -115,7 +115,7 @@ def test_the_error_of_a_busy_module_names_its_users() -> None:
 
 
 def test_an_unload_that_does_not_end_is_a_hang() -> None:
-    """At its deadline the unload raises GuestHung."""
+    """An unload that does not end by its deadline raises GuestHung."""
     _, peer = guest(rmmod=GuestLost("late"))
 
     with pytest.raises(GuestHung, match="hangs in its exit"):
@@ -123,7 +123,7 @@ def test_an_unload_that_does_not_end_is_a_hang() -> None:
 
 
 def test_a_clean_log_passes_the_final_log_check() -> None:
-    """The guest writes the result only after it scanned its log; the planted line is no fault."""
+    """A guest writes its final line only after it scanned its log; the canary is no fault."""
     fake, peer = guest(dmesg=f"[    0.5] WARNING: before us\n{CANARY}\n[    2.0] fine\n")
 
     assert kmod.last_word(peer, TOKEN) == ()
@@ -131,7 +131,7 @@ def test_a_clean_log_passes_the_final_log_check() -> None:
 
 
 def test_a_fault_fails_the_final_log_check() -> None:
-    """The faulty lines are returned and no result is written, unless the fault is allowed."""
+    """A fault in the log is returned and prevents the final line, unless the fault is allowed."""
     log = f"{CANARY}\n[    2.0] BUG: bad\n"
     fake, peer = guest(dmesg=log)
 
@@ -141,7 +141,7 @@ def test_a_fault_fails_the_final_log_check() -> None:
 
 
 def test_a_log_without_the_planted_line_is_not_clean() -> None:
-    """When the planted line is missing, other lines may be missing too."""
+    """A log without the planted line is not clean, since other lines may be missing too."""
     fake, peer = guest(dmesg="[    2.0] fine\n")
 
     (found,) = kmod.last_word(peer, TOKEN)
@@ -172,7 +172,7 @@ def test_a_guest_that_never_settles_is_lost() -> None:
     ],
 )
 def test_a_refused_signature_says_what_to_do(line: str) -> None:
-    """The hint has the kernel's reason and the two ways out."""
+    """The error for a rejected signature has the kernel's reason and the two solutions."""
     words = "insmod: ERROR: could not insert module m.ko: Key was rejected by service\n"
     _, peer = guest(insmod=(1, f"8.50\n{words}", ""), dmesg=f"{line}\n")
 
@@ -185,7 +185,7 @@ def test_a_refused_signature_says_what_to_do(line: str) -> None:
 
 
 def test_an_unknown_parameter_is_a_failure() -> None:
-    """The kernel would only warn, so the module is unloaded; the hint lists its parameters."""
+    """An unknown parameter unloads the module again, and the error lists the known ones."""
     line = "harness-unknown [    9.1] m: unknown parameter 'a' ignored\n"
     fake, peer = guest(insmod=f"8.50\n{line}")
     fake.answers = {"modinfo -F parm": "b:a number (int)\nc:a word (charp)\n", **fake.answers}
@@ -198,7 +198,7 @@ def test_an_unknown_parameter_is_a_failure() -> None:
 
 
 def test_a_missing_symbol_is_reported_with_the_module_that_has_it() -> None:
-    """The list of symbols of the kernel's modules names that module."""
+    """The error for a missing symbol names the kernel module that exports it."""
     words = "insmod: ERROR: could not insert module m.ko: Unknown symbol in module\n"
     fake, peer = guest(insmod=(1, f"8.50\n{words}", ""))
     fake.answers |= {
@@ -213,7 +213,7 @@ def test_a_missing_symbol_is_reported_with_the_module_that_has_it() -> None:
 
 
 def test_a_missing_kernel_module_is_named_in_the_error() -> None:
-    """The error names the failed step, not the module under test."""
+    """The error for a missing kernel module names that module, not the module under test."""
     words = (
         "modprobe: FATAL: Module videodev not found in directory /lib/modules/6.1\n"
         "harness-refused modprobe videodev\n"
@@ -227,7 +227,7 @@ def test_a_missing_kernel_module_is_named_in_the_error() -> None:
 
 
 def test_everything_that_was_built_is_pushed(tmp_path: Path) -> None:
-    """Every built module, the plan for loading them and the firmware are pushed."""
+    """Every built module, its load plan and its firmware are pushed into the guest."""
     pushed: list[PushSpec] = []
 
     class Pusher(FakeGuest):

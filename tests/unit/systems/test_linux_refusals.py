@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of refusals: a line of the kernel that refuses a module becomes a cause and a cure."""
+"""Tests of systems.linux.refusals: a kernel's refusal of a module becomes a cause and a cure."""
 
 import pytest
 
@@ -27,26 +27,26 @@ MAGIC = "m: version magic '6.1.0-9 SMP ' should be '6.12.0-1 SMP '"
     ],
 )
 def test_each_refusal_has_a_cause_and_a_cure(words: str, line: str, says: str) -> None:
-    """Each reason that the kernel logs is reported with what helps."""
+    """Each reason for which a kernel refuses a module leads to a hint with cause and cure."""
     assert says in refusals.hint(Refusal(module="m", words=words, log=("noise", line)))
 
 
 def test_the_name_of_a_built_in_module_is_reported() -> None:
-    """A built-in module cannot be unloaded to make room."""
+    """The hint for a name in use by a built-in module says that it cannot be unloaded."""
     found = refusals.hint(Refusal(module="m", words="File exists", built_in=True))
 
     assert "already (built in)" in found
 
 
-def test_another_line_is_no_refusal() -> None:
-    """A taint message is not a refusal, and an errno alone proves nothing."""
+def test_a_line_about_something_else_gives_no_hint() -> None:
+    """A taint message or an errno alone leads to no hint."""
     line = "m: module verification failed: signature and/or required key missing - tainting kernel"
 
     assert refusals.hint(Refusal(module="m", words="Invalid argument", log=(line,))) == ""
 
 
 def test_ignored_parameters_are_found() -> None:
-    """Unknown parameters are returned by name, each once."""
+    """Unknown parameters in a kernel log are returned by name, each once."""
     line = "[  1.0] m: unknown parameter 'a' ignored"
 
     assert refusals.unknown_parameters((line, line, "other")) == ("a",)

@@ -9,7 +9,7 @@ from harness.systems.linux.rules import LinuxSystem
 
 
 def linux(**values: object) -> LinuxSystem:
-    """Return a system without obstacles, with these changes."""
+    """Return a Linux system without obstacles, with the given values changed."""
     free: dict[str, object] = {
         "release": "6.1.0",
         "lockdown": "none",
@@ -23,13 +23,13 @@ def linux(**values: object) -> LinuxSystem:
 
 
 def unmet(system: LinuxSystem, *, signed: bool = False) -> list[str]:
-    """Return the unmet requirements."""
+    """Return the unmet requirements of a system."""
     requirements = rules.requirements(system, signed=signed)
     return [one.what for one in requirements if one.state is State.UNMET]
 
 
 def test_a_system_without_obstacles_meets_every_requirement() -> None:
-    """No requirement is unmet."""
+    """A system without obstacles has no unmet requirement."""
     assert unmet(linux()) == []
 
 
@@ -44,21 +44,21 @@ def test_a_system_without_obstacles_meets_every_requirement() -> None:
         ({"compiler": False}, "make and gcc"),
     ],
 )
-def test_each_obstacle_is_named(values: dict[str, object], word: str) -> None:
-    """Each obstacle leads to one unmet requirement that names it."""
+def test_each_obstacle_to_loading_a_module_is_named(values: dict[str, object], word: str) -> None:
+    """Each obstacle to loading a module leads to one unmet requirement that names it."""
     (found,) = unmet(linux(**values))
 
     assert word in found
 
 
 def test_a_signed_module_passes_lockdown_and_enforcement() -> None:
-    """A signed module does not pass when loading is disabled for all modules."""
+    """A signed module passes lockdown and enforcement, but not a ban on loading any module."""
     assert unmet(linux(lockdown="integrity", enforces_signatures=True), signed=True) == []
     assert len(unmet(linux(modules_disabled=True), signed=True)) == 1
 
 
 def test_secure_boot_is_a_note_and_not_an_obstacle() -> None:
-    """Lockdown keeps a module out; Secure Boot only tends to turn lockdown on."""
+    """Secure Boot is only noted, because not it but lockdown keeps a module out."""
     requirements = rules.requirements(linux(secure_boot=True), signed=False)
 
     assert [one.state for one in requirements if "Secure Boot" in one.what] == [State.UNKNOWN]
@@ -69,7 +69,7 @@ def test_secure_boot_is_a_note_and_not_an_obstacle() -> None:
     [("[none] integrity confidentiality\n", "none"), ("none [integrity] c\n", "integrity")],
 )
 def test_the_lockdown_mode_is_the_word_in_brackets(text: str, word: str) -> None:
-    """Without the file there is no lockdown."""
+    """The word in brackets is the lockdown mode; without the file there is no lockdown."""
     assert rules.parse_lockdown(text) == word
     assert rules.parse_lockdown("") == ""
 
@@ -84,5 +84,5 @@ def test_the_lockdown_mode_is_the_word_in_brackets(text: str, word: str) -> None
     ],
 )
 def test_the_efi_variable_is_read(dump: str, answer: bool | None) -> None:  # noqa: FBT001
-    """The value follows four bytes of attributes; without UEFI it is unknown."""
+    """Secure Boot's value is the byte after four bytes of attributes; without UEFI it is None."""
     assert rules.parse_secure_boot(dump) is answer

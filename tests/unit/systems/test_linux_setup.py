@@ -13,7 +13,7 @@ from harness.systems.ssh import CommandFailed, Completed
 
 
 class Scripted:
-    """A shell with scripted files and settings; it records what was run as root."""
+    """A stand-in for a shell with scripted files; it records the commands run as root."""
 
     def __init__(self, *, grub: bool = True, headers: bool = False) -> None:
         self.grub = grub
@@ -40,7 +40,7 @@ class Scripted:
         input: bytes = b"",  # noqa: A002
         check: bool = True,
     ) -> Completed:
-        """Return the answer of a small Linux."""
+        """Return what a small Linux system answers to a command."""
         del deadline_s
         words = command.split() if isinstance(command, str) else list(command)
         out, err, status = self._answer(words, input.decode())
@@ -92,7 +92,7 @@ class Scripted:
 
 
 def test_examining_this_host_changes_nothing() -> None:
-    """Real commands on this host's kernel give an answer, and change nothing."""
+    """`examine` runs real commands on this host, returns values and changes nothing."""
     host = setup.examine(ThisHost())
     session = setup.boot_session(ThisHost())
 
@@ -102,7 +102,7 @@ def test_examining_this_host_changes_nothing() -> None:
 
 
 def test_headers_are_installed_and_removed_again() -> None:
-    """--apply records what it installed, and --undo removes only that."""
+    """`allow` records the headers that it installs, and `disallow` removes only those."""
     shell = Scripted()
 
     done = setup.allow(shell, signed=False)
@@ -119,7 +119,7 @@ def test_headers_are_installed_and_removed_again() -> None:
 
 
 def test_debug_settings_are_applied_and_undone() -> None:
-    """Panic settings apply at once, nokaslr from the next start; undo restores the old values."""
+    """Panic settings apply at once, nokaslr from the next boot; undo restores the old values."""
     shell = Scripted()
     before = dict(shell.sysctls)
 
@@ -137,7 +137,7 @@ def test_debug_settings_are_applied_and_undone() -> None:
 
 
 def test_without_grub_the_user_is_told_to_set_the_command_line() -> None:
-    """For a guest that is booted directly, the words go into the configuration."""
+    """Without grub the error tells the user which words to put on the kernel's command line."""
     shell = Scripted(grub=False)
 
     instructions = setup.configure_for_debug(shell, link="ttyS0,115200")
@@ -164,7 +164,7 @@ def test_obstacles_in_files_become_unmet_requirements() -> None:
 
 
 def test_a_user_without_sudo_is_a_usage_error() -> None:
-    """The harness does not ask for a password on the user's behalf."""
+    """A user without sudo is an error, since the harness does not ask for a password."""
     shell = Scripted()
     shell.sudo = False
 
@@ -173,7 +173,7 @@ def test_a_user_without_sudo_is_a_usage_error() -> None:
 
 
 def test_an_unreadable_record_stops_the_undo() -> None:
-    """Nothing is undone when nobody knows what was changed."""
+    """An unreadable record of earlier changes is an error, and nothing is undone."""
     shell = Scripted()
     shell.files["/var/lib/harness-debug.json"] = "{"
 
@@ -184,7 +184,7 @@ def test_an_unreadable_record_stops_the_undo() -> None:
 
 
 def test_the_local_shell_has_a_deadline_and_a_status() -> None:
-    """Like a guest's shell it has a status, two streams, input and a deadline."""
+    """The shell of this host has a status, two streams, input and a deadline."""
     shell = ThisHost()
 
     done = shell.run("cat; echo err >&2; exit 3", deadline_s=10, input=b"in", check=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of systems.macos.boot_args: words that were added can be removed, whatever was there."""
+"""Tests of systems.macos.boot_args: words that were added to boot arguments can be removed."""
 
 import pytest
 from hypothesis import given
@@ -12,13 +12,13 @@ WORDS = st.sampled_from(["-v", "-x", "debug=0x8", "debug=0x144", "keepsyms=1", "
 
 
 def by_name(words: list[str]) -> list[str]:
-    """Return the words by name; of several with one name the last."""
+    """Return boot arguments by their names; of several with one name, the last."""
     return list({word.partition("=")[0]: word for word in words}.values())
 
 
 @given(st.lists(WORDS).map(by_name), st.lists(WORDS).map(by_name))
 def test_added_words_can_be_removed_again(before: list[str], wanted: list[str]) -> None:
-    """For any line and words: all are in force after adding, and the old words are back later."""
+    """For random arguments, added words are in force, and reverting restores the old words."""
     after, change = boot_args.merge(" ".join(before), wanted)
     back = boot_args.revert(after, boot_args.read_change(change.text()))
 
@@ -27,7 +27,7 @@ def test_added_words_can_be_removed_again(before: list[str], wanted: list[str]) 
 
 
 def test_other_words_keep_their_order_and_place() -> None:
-    """The wanted value replaces another, and a word that exists is not added twice."""
+    """A wanted value replaces another in its place, and an existing word is not added twice."""
     after, change = boot_args.merge("-v debug=0x8 amfi=1", ("debug=0x144", "-v"))
 
     assert after == "-v amfi=1 debug=0x144"
@@ -35,20 +35,20 @@ def test_other_words_keep_their_order_and_place() -> None:
 
 
 def test_a_value_that_was_set_later_stays() -> None:
-    """The replaced value is not restored over a value that was set later under the same name."""
+    """Reverting does not overwrite a value that was set later under the same name."""
     change = boot_args.Change(added=("debug=0x144",), replaced=("debug=0x8",))
 
     assert boot_args.revert("debug=0x1", change) == "debug=0x1"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"added": 1}', '{"added": []}'])
-def test_an_unreadable_record_is_ignored(text: str) -> None:
-    """Nothing is removed on a guess."""
+def test_an_unreadable_record_of_boot_arguments_is_ignored(text: str) -> None:
+    """With an unreadable record of a change nothing is removed."""
     with pytest.raises(UsageError):
         boot_args.read_change(text)
 
 
 def test_apple_silicon_gets_no_words_for_a_live_debugger() -> None:
-    """KDP does not answer there, so only words that improve the text of a panic are set."""
+    """Apple silicon gets only words that improve panic texts, since KDP does not answer there."""
     assert boot_args.for_debugging(arch="arm64", link="en0") == ("keepsyms=1", "-v")
     assert "debug=0x144" in boot_args.for_debugging(arch="x86_64", link="")

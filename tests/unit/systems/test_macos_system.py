@@ -24,7 +24,7 @@ This is an unsupported configuration, likely to break in the future.
 
 
 def mac(**values: object) -> MacSystem:
-    """Return an Intel Mac with macOS 15, with these changes."""
+    """Return an Intel Mac with macOS 15, with the given values changed."""
     plain: dict[str, object] = {
         "version": (15, 4),
         "build": "24E248",
@@ -40,14 +40,14 @@ def mac(**values: object) -> MacSystem:
     ("text", "version"),
     [("10.15.7\n", (10, 15)), ("15.4", (15, 4)), ("26\n", (26, 0)), ("10.10", (10, 10))],
 )
-def test_the_release_is_read(text: str, version: tuple[int, int]) -> None:
-    """A version is two numbers; a single number is followed by a zero."""
+def test_the_release_of_macos_is_parsed(text: str, version: tuple[int, int]) -> None:
+    """A macOS version is read as two numbers, and a single number gets a zero."""
     assert system.parse_version(text) == version
 
 
 @pytest.mark.parametrize("text", ["", "sh: sw_vers: command not found", "x.y", "15.4 beta"])
-def test_a_text_without_a_version_is_refused(text: str) -> None:
-    """The output of another system is not taken for a version."""
+def test_a_text_without_a_macos_version_is_refused(text: str) -> None:
+    """The output of another system is not accepted as a macOS version."""
     with pytest.raises(UsageError, match="which macOS"):
         system.parse_version(text)
 
@@ -70,18 +70,18 @@ def test_a_text_without_a_version_is_refused(text: str) -> None:
     ],
 )
 def test_csrutil_overrides_the_variable(status: str, variable: str, flags: int) -> None:
-    """The variable adds only flags that csrutil does not list."""
+    """Where csrutil and the NVRAM variable differ, csrutil's flags are used."""
     assert system.parse_csr(status, variable) == flags
 
 
-def test_a_variable_mixes_characters_and_escapes() -> None:
-    """'w%08' is two bytes, little endian."""
+def test_an_nvram_value_of_characters_and_escapes_is_read() -> None:
+    """The NVRAM value 'w%08' is read as two bytes, little endian."""
     assert system.parse_csr_variable("csr-active-config\tw%08%00%00") == 0x877
     assert system.parse_csr_variable("nothing") == 0
 
 
 def test_consent_and_boot_policy_may_be_unknown() -> None:
-    """Yes, no and unknown are three different answers."""
+    """The user's consent and the boot policy can each be yes, no or unknown."""
     assert system.parse_consent("Kernel Extension User Consent: DISABLED\n") is False
     assert system.parse_consent("spctl: unknown command") is None
     assert system.parse_boot_policy("        Allow All Kernel Extensions: Yes\n") is True
@@ -92,12 +92,12 @@ def test_consent_and_boot_policy_may_be_unknown() -> None:
     ("csr", "able"), [(0, False), (0x1, True), (0x8, True), (0x10, True), (0x76 & ~0x10, False)]
 )
 def test_the_kernel_debugger_is_allowed_where_unsigned_kexts_are(csr: int, able: bool) -> None:  # noqa: FBT001
-    """The kernel accepts debug arguments with bit 3, and where kexts need no signature."""
+    """Kernel debugging is allowed by bit 3 of the flags, and where unsigned kexts may load."""
     assert mac(csr=csr).may_debug_kernel is able
 
 
 def test_a_release_older_than_the_kext_supports_is_reported() -> None:
-    """A line of the requirements says so."""
+    """A macOS older than the kext supports leads to a requirement that says so."""
     requirements = rules.requirements(mac(version=(10, 9)), signed=True)
 
     assert requirements[0].state is State.UNMET
@@ -105,15 +105,15 @@ def test_a_release_older_than_the_kext_supports_is_reported() -> None:
 
 
 def test_macos_26_on_intel_is_noted_as_the_last() -> None:
-    """A note says that no later release runs on Intel; it is not an obstacle."""
+    """On Intel, macOS 26 leads to a note that no later release runs there, not to an obstacle."""
     requirements = rules.requirements(mac(version=(26, 0), csr=1), signed=True)
 
     assert any("last release for Intel" in one.what for one in requirements)
     assert met(requirements)
 
 
-def test_a_cure_names_who_and_warns() -> None:
-    """A cure says who can do it, and that it lowers security."""
+def test_a_cure_names_who_can_apply_it_and_warns() -> None:
+    """Each cure on a Mac says who can do it, and that it lowers security."""
     requirements = rules.requirements(mac(), signed=False)
     text = [line for one in requirements for line in lines(one)]
 

@@ -27,14 +27,14 @@ TAIL = "; check the system/kernel logs for errors or try kextutil(8)."
 def test_the_output_of_load_tools_is_understood(
     text: str, status: int, state: LoadState | str
 ) -> None:
-    """Output that no rule knows counts as a refusal, never as a success."""
+    """Each known output of a kext load tool has a meaning; unknown output is a refusal."""
     wanted = LoadState[state] if isinstance(state, str) else state
 
     assert kext_words.load_meaning(text, status).state is wanted
 
 
 def test_a_refusal_quotes_the_line_with_the_reason() -> None:
-    """Of many lines the error quotes the one that names the reason."""
+    """The reason for a refusal is the one line of the tool's output that names it."""
     meaning = kext_words.load_meaning("first\n x: (libkern/kext) link error; check\nlast\n", 71)
 
     assert meaning.reason == "x: (libkern/kext) link error; check"
@@ -55,19 +55,19 @@ def test_a_refusal_quotes_the_line_with_the_reason() -> None:
     ],
 )
 def test_the_output_of_unload_tools_is_understood(text: str, state: UnloadState) -> None:
-    """Only states that pass by themselves count as busy; unknown output does not."""
+    """Only states of an unload that pass by themselves count as busy; unknown output does not."""
     assert kext_words.unload_meaning(text, 71).state is state
 
 
 def test_unsupported_by_cache_wins_over_a_busy_line() -> None:
-    """When both are printed, the result is that another attempt is useless."""
+    """When an unload tool prints 'unsupported' and 'busy', the result is 'unsupported'."""
     text = "(kernel) Kext x did not stop.\n(kernel) Can't remove kext x; unsupported by cache.\n"
 
     assert kext_words.unload_meaning(text, 1).state is UnloadState.NEEDS_REBOOT
 
 
 def test_the_list_of_kexts_is_read() -> None:
-    """Both tools' columns are read; a kext that links against another is its user."""
+    """Both tools' kext lists are read; a kext that links against another is its user."""
     text = """No variant specified, falling back to release
 Index Refs Address            Size       Wired      Name (Version) UUID <Linked Against>
     1  142 0xffffff8000200000 0x1f0000   0x1f0000   com.apple.kpi.bsd (24.4.0) 1A <>
@@ -108,14 +108,14 @@ PANIC = 'panic(cpu 0 caller 0xffffff8000a1b2c3): "osq: 100% full"@ring.c:7\nBack
 
 
 def test_a_packed_panic_is_read_from_nvram() -> None:
-    """Intel's old variable is unpacked, including its percent signs."""
+    """A panic that Intel Macs keep packed in NVRAM is unpacked, including percent signs."""
     listing = f"boot-args\t-v\naapl,panic-info\t{shown(packed(PANIC))}\n"
 
     assert panic_store.from_nvram(listing) == PANIC
 
 
 def test_pieces_of_a_panic_are_joined_by_name() -> None:
-    """The names 000K, 000M and so on are neither decimal nor listed in order."""
+    """Pieces of a panic named 000K, 000M and so on are joined in the order of their names."""
     data = packed(PANIC)
     half = len(data) // 2
     listing = (
@@ -128,12 +128,12 @@ def test_pieces_of_a_panic_are_joined_by_name() -> None:
 
 @pytest.mark.parametrize("listing", ["", "boot-args\t-v\n", "aapl,panic-info\t%00%01%02\n"])
 def test_an_empty_variable_has_no_panic(listing: str) -> None:
-    """An empty or malformed variable gives no text."""
+    """An empty or malformed NVRAM variable gives no panic text."""
     assert panic_store.from_nvram(listing) == ""
 
 
 def test_only_kernel_panics_count_as_panic_reports() -> None:
-    """The report of an application's crash is not one."""
+    """A file of an application's crash does not count as a kernel panic report."""
     names = [
         "Kernel_2026-11-25-140000_mac.panic",
         "panic-full-2026-11-25-140000.0002.panic",

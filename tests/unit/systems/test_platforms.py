@@ -28,7 +28,7 @@ def functions(module: ModuleType) -> dict[str, list[tuple[object, ...]]]:
 
 
 def promised(protocol: type) -> set[str]:
-    """Return the functions that a protocol names."""
+    """Return the names of the functions that a protocol declares."""
     return {name for name in vars(protocol) if not name.startswith("_")}
 
 
@@ -42,15 +42,15 @@ def promised(protocol: type) -> set[str]:
 def test_both_platforms_have_the_same_functions(
     linux: ModuleType, macos: ModuleType, protocol: type
 ) -> None:
-    """Only `examine` returns different things on Linux and macOS."""
+    """Linux and macOS modules have equal functions, except for the result type of `examine`."""
     one, other = functions(linux), functions(macos)
 
     assert one == other
     assert set(one) - {"examine"} == promised(protocol)
 
 
-def test_the_comparison_sees_a_difference() -> None:
-    """Another module is not equal: names and parameters are both compared."""
+def test_the_comparison_notices_different_functions() -> None:
+    """The comparison of two modules notices a different name and a different parameter."""
     assert functions(kmod) != functions(linux_setup)
     changed = functions(kmod)
     changed["load"] = changed["load"][:-1]

@@ -79,7 +79,7 @@ def test_a_disk_is_edited_and_restored(
     form: str,
     partitioned: bool,  # noqa: FBT001
 ) -> None:
-    """The needed flags are added to existing ones, and undo restores the file byte for byte."""
+    """Needed flags are added to the config.plist, and undo restores the file byte for byte."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form=form, partitioned=partitioned, config=before)
     original = opencore_disk.settings(disk)
@@ -100,7 +100,7 @@ def test_a_disk_is_edited_and_restored(
 
 
 def test_undo_goes_back_to_before_the_first_change(tmp_path: Path) -> None:
-    """After two changes undo restores the original file."""
+    """After two changes of the config.plist, undo restores the original file."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="raw", partitioned=True, config=before)
 
@@ -112,7 +112,7 @@ def test_undo_goes_back_to_before_the_first_change(tmp_path: Path) -> None:
 
 
 def test_other_keys_of_the_file_stay() -> None:
-    """Other keys are kept, and OpenCore is told to overwrite old values in the NVRAM."""
+    """Other keys of the config.plist stay, and OpenCore is told to overwrite old NVRAM values."""
     wanted = opencore.for_kexts(opencore.read(plistlib.dumps(CONFIG)))
 
     config = plistlib.loads(opencore.with_settings(plistlib.dumps(CONFIG), wanted))
@@ -122,7 +122,7 @@ def test_other_keys_of_the_file_stay() -> None:
 
 
 def test_a_disk_without_opencore_is_refused_and_untouched(tmp_path: Path) -> None:
-    """The error has the message of mtools, and the disk is not changed."""
+    """A disk without OpenCore is refused with mtools' message, and is not changed."""
     disk = make_disk(tmp_path, form="raw", partitioned=True, config=None)
     before = disk.read_bytes()
 
@@ -136,12 +136,12 @@ def test_a_disk_without_opencore_is_refused_and_untouched(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("data", [b"", b"<plist>", plistlib.dumps({}), plistlib.dumps([1])])
 def test_a_file_that_is_no_opencore_config_is_refused(data: bytes) -> None:
-    """A damaged file and a file of another program are refused."""
+    """A damaged config.plist and one of another program are refused."""
     with pytest.raises(UsageError):
         opencore.read(data)
 
 
 def test_a_missing_disk_is_a_usage_error(tmp_path: Path) -> None:
-    """The error names the disk and the key in the target's file."""
+    """The error for a missing disk names the disk and the key in the target's file."""
     with pytest.raises(UsageError, match="no such disk"):
         opencore_disk.settings(tmp_path / "none.qcow2")

@@ -56,7 +56,7 @@ def target(tmp_path: Path) -> RemoteSpec:
 
 
 def test_power_address_and_snapshots_go_through_vmrun(target: RemoteSpec) -> None:
-    """A guest is started once and without a window; its address is waited for."""
+    """A VMware guest is started once and without a window, and its address is waited for."""
     mac = power.of(target)
     before = target.vmware.vmx.read_text()
 
@@ -75,7 +75,7 @@ def test_power_address_and_snapshots_go_through_vmrun(target: RemoteSpec) -> Non
 
 
 def test_the_address_is_asked_for_when_none_is_configured(target: RemoteSpec) -> None:
-    """Only a guest that is on is asked; a configured host and an ssh target stay as they are."""
+    """A guest's address comes from vmrun only if the guest is on and no host is configured."""
     assert power.locate(target).host == ""
     power.of(target).start()
 
@@ -86,15 +86,15 @@ def test_the_address_is_asked_for_when_none_is_configured(target: RemoteSpec) ->
 
 
 def test_the_output_of_vmrun_is_the_evidence(target: RemoteSpec) -> None:
-    """The program reports errors on standard output, and the harness's error has them."""
+    """The harness's error contains what vmrun reports on its standard output."""
     with pytest.raises(HypervisorError, match="vmrun revertToSnapshot failed") as caught:
         power.of(target).revert("none")
 
     assert caught.value.evidence == ("Error: Invalid snapshot name 'none'",)
 
 
-def test_a_missing_guest_file_is_named(target: RemoteSpec) -> None:
-    """The error comes before any command is run."""
+def test_a_missing_vmx_file_is_named(target: RemoteSpec) -> None:
+    """The error for a missing .vmx file names it, and no command is run before."""
     target.vmware.vmx.unlink()
 
     with pytest.raises(UsageError, match=r"vmware\.vmx: no such file"):
@@ -102,7 +102,7 @@ def test_a_missing_guest_file_is_named(target: RemoteSpec) -> None:
 
 
 def test_an_ssh_target_cannot_be_switched_on() -> None:
-    """The error says how the harness could control the power."""
+    """Switching on a target of type ssh is an error that says what would allow it."""
     with pytest.raises(UsageError, match="SSH alone") as caught:
         power.of(RemoteSpec(name="mac", type=Kind.SSH, system=System.MACOS))
 

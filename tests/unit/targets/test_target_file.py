@@ -17,7 +17,7 @@ OWN = 'host = "mac.local"\nuser = "me"\nkey_file = "key"\nhost_key = "ssh-ed2551
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Make the folder of the project and that of the user."""
+    """Make the folder of the project's target files and that of the user's."""
     images, targets = tmp_path / "vm-images", tmp_path / "targets"
     images.mkdir()
     targets.mkdir()
@@ -27,7 +27,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_the_users_file_overrides_the_shared_one(folders: tuple[Path, Path]) -> None:
-    """Tables are merged, and paths are relative to the file that names them."""
+    """The user's target file overrides the shared one; paths are relative to each file."""
     images, targets = folders
     (targets / "macos.toml").write_text(OWN + '[libvirt]\ndisk = "mac.qcow2"\n')
 
@@ -40,7 +40,7 @@ def test_the_users_file_overrides_the_shared_one(folders: tuple[Path, Path]) -> 
 
 
 def test_a_target_may_have_only_a_file_of_the_user(folders: tuple[Path, Path]) -> None:
-    """Shared targets and the user's are listed; images that the harness boots are not."""
+    """The list of targets has shared ones and the user's, but no image that the harness boots."""
     images, targets = folders
     (targets / "lab.toml").write_text('type = "ssh"\nsystem = "linux"\n' + OWN)
 
@@ -65,7 +65,7 @@ def test_a_target_may_have_only_a_file_of_the_user(folders: tuple[Path, Path]) -
     ],
 )
 def test_each_wrong_key_is_named(folders: tuple[Path, Path], text: str, key: str) -> None:
-    """The error names the file and the key."""
+    """The error for a wrong key in a target's file names the file and the key."""
     images, targets = folders
     (targets / "macos.toml").write_text(text)
 
@@ -77,7 +77,7 @@ def test_each_wrong_key_is_named(folders: tuple[Path, Path], text: str, key: str
 
 
 def test_missing_values_of_the_user_are_listed(tmp_path: Path) -> None:
-    """The error lists all of them at once, with the command that prints the host key."""
+    """The error lists all values that the user must add, and the command for the host key."""
     bare = RemoteSpec(name="mac", type=Kind.SSH, system=System.MACOS)
     with pytest.raises(UsageError, match="host, user, host_key is not said") as caught:
         target_file.endpoint(bare)
@@ -97,7 +97,7 @@ def test_missing_values_of_the_user_are_listed(tmp_path: Path) -> None:
 
 
 def test_the_projects_own_description_is_valid(tmp_path: Path) -> None:
-    """Only values of the user are missing in vm-images/macos.toml."""
+    """In the shipped vm-images/macos.toml only values of the user are missing."""
     target = target_file.find("macos", images=ROOT / "vm-images", targets=tmp_path)
 
     assert target is not None

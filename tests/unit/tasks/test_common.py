@@ -18,7 +18,7 @@ from harness.tasks.common import HarnessTask, TaskContext, task
 
 @pytest.fixture(autouse=True)
 def hints_of_no_project() -> Iterator[None]:
-    """Forget what a task has kept for the hints of its process."""
+    """Forget the project that an earlier task stored for the hints of its error messages."""
     yield
     hints.remember_options([])
 
@@ -27,14 +27,14 @@ def hints_of_no_project() -> Iterator[None]:
 def sample(
     context: TaskContext, name: str = "", many: list[str] | None = None, count: int = 3
 ) -> int:
-    """Print the options that were given."""
+    """Print the options that the caller gave; this task exists only for these tests."""
     words = (context.config, sorted(context.given), name, many, count, Path.cwd())
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     return 7
 
 
 def code_of(called: HarnessTask, **options: object) -> int:
-    """Return the exit code of a task."""
+    """Return the exit code of a call of the sample task with these options."""
     with pytest.raises(Exit) as ended:
         called(Context(), **options)
     code: int = ended.value.code
@@ -42,7 +42,7 @@ def code_of(called: HarnessTask, **options: object) -> int:
 
 
 def test_a_context_holds_the_given_options(capsys: pytest.CaptureFixture[str]) -> None:
-    """An option with its default value counts as not given."""
+    """The context of a task holds an option only when its value differs from the default."""
     code = code_of(sample, name="x", many=[], count=4, config="p.toml", C=None)
 
     assert code == 7
@@ -63,7 +63,7 @@ def test_relative_paths_are_those_of_the_folder_of_c(
 
 
 def test_a_missing_folder_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """The exit code is 2, and the error names the folder."""
+    """A -C option with a missing folder ends in exit code 2, and the error names the folder."""
     assert code_of(sample, C="/nonexistent") == 2
     assert "-C /nonexistent: No such file or directory" in capsys.readouterr().err
 
@@ -80,7 +80,7 @@ def test_every_task_takes_a_configuration_and_a_folder(declared: HarnessTask) ->
 
 @pytest.mark.parametrize("declared", TASKS, ids=lambda one: one.name)
 def test_the_word_after_a_task_fills_its_named_option(declared: HarnessTask) -> None:
-    """The parameter that `word` names may also be left out."""
+    """A word after a task's name has the same effect as the option that `word` names."""
     parameters = inspect.signature(declared.body).parameters
 
     if declared.word:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""tasks.explain: panic-explain as a program, for several logs and in each form."""
+"""Tests of tasks.explain: the program `panic-explain`, for several logs and in each format."""
 
 import json
 import subprocess
@@ -24,14 +24,18 @@ NULL = str(DATA / "null.log")
         ("sarif", '"version": "2.1.0"'),
     ],
 )
-def test_each_form_is_printed(form: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the exit code of a crash."""
+def test_a_crash_is_printed_in_each_format(
+    form: str, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """panic-explain prints a crash in each output format, and its exit code is that of a crash."""
     assert explain.main([NULL, "--format", form]) == 3
     assert word in capsys.readouterr().out
 
 
-def test_several_logs_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each by its name; one that cannot be read does not hide the others."""
+def test_several_logs_are_printed_under_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each log is printed under its file's name, and an unreadable file hides no other."""
     clean = tmp_path / "clean.log"
     clean.write_text("[    0.000000] Linux version 6.1.0\n")
 
@@ -45,7 +49,7 @@ def test_several_logs_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_json_is_one_object_a_log(capsys: pytest.CaptureFixture[str]) -> None:
-    """In the order of the command line."""
+    """With --format json each log gives one JSON object, in the order of the command line."""
     explain.main([NULL, str(DATA / "soft-lockup.log")])
 
     decoder, text = json.JSONDecoder(), capsys.readouterr().out
@@ -55,8 +59,8 @@ def test_json_is_one_object_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     assert second["crashes"][0]["kind"] == "rcu-stall"
 
 
-def test_it_needs_no_guest_and_no_symbols() -> None:
-    """What takes long to load, or is not there after pip install alone, is not loaded."""
+def test_panic_explain_imports_no_guest_or_symbol_library() -> None:
+    """panic-explain imports no library for guests or symbols, which are slow or may be missing."""
     heavy = ["libvirt", "drgn", "elftools", "invoke", "pydantic", "paramiko", "rich"]
     code = (
         "import sys; from harness.tasks import explain; "

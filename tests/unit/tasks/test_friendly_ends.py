@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Real commands on a hostile disk: one sentence and an exit code, never a traceback."""
+"""Tests that commands on a faulty disk end in one sentence and an exit code, never a traceback."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ _DEADLINE_S = 120
 
 
 def run(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Return how a command ended that was called in the folder of the example."""
+    """Run a command in the folder of the example project, and return how it ended."""
     return subprocess.run(
         [sys.executable, "-m", "harness.tasks", *words],
         cwd=EXAMPLE,
@@ -29,15 +29,15 @@ def run(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
 
 
 def a_file(folder: Path) -> Path:
-    """Return a file where a cache is expected."""
+    """Return a file at the place where the harness expects the folder of its cache."""
     file = folder / "cache"
     file.write_text("")
     return file
 
 
 @pytest.mark.parametrize("place", ["a file", "below a file", "/proc/no-cache", "/sys/no-cache"])
-def test_a_cache_that_cannot_be_used_is_a_sentence(place: str, tmp_path: Path) -> None:
-    """Whether it is a file, lies below one, or its file system takes no folder."""
+def test_a_cache_that_cannot_be_used_ends_in_one_sentence(place: str, tmp_path: Path) -> None:
+    """A cache folder that cannot be made ends in one sentence, whatever prevents it."""
     cache = {"a file": a_file(tmp_path), "below a file": a_file(tmp_path) / "deep"}
 
     done = run("kernel-build", HARNESS_CACHE=str(cache.get(place, place)))
@@ -49,7 +49,7 @@ def test_a_cache_that_cannot_be_used_is_a_sentence(place: str, tmp_path: Path) -
 
 
 def test_a_reader_that_leaves_ends_a_command_in_silence() -> None:
-    """`panic-explain FILE | head`: the status is that of a closed pipe."""
+    """When `head` closes the pipe, panic-explain ends silently with a closed pipe's status."""
     line = f"{sys.executable} -m harness.tasks panic-explain {OOPS}"
 
     done = subprocess.run(
@@ -66,8 +66,8 @@ def test_a_reader_that_leaves_ends_a_command_in_silence() -> None:
     assert done.stdout == "141\n"
 
 
-def test_an_output_that_is_full_is_a_sentence() -> None:
-    """/dev/full takes nothing."""
+def test_a_full_output_ends_in_one_sentence() -> None:
+    """Output to /dev/full, which accepts no byte, ends in one sentence about a full disk."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "harness.tasks", "panic-explain", str(OOPS)],
@@ -84,8 +84,8 @@ def test_an_output_that_is_full_is_a_sentence() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_run_id_is_taken_once(tmp_path: Path) -> None:
-    """The second run is refused before anything is built."""
+def test_a_used_run_id_is_refused(tmp_path: Path) -> None:
+    """A second run with the same --run-id is refused before anything is built."""
     folder = EXAMPLE / "build" / "runs" / tmp_path.name
     folder.mkdir(parents=True)
     try:
@@ -98,8 +98,8 @@ def test_a_run_id_is_taken_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "", "."])
-def test_a_run_id_is_a_name(name: str) -> None:
-    """A path would put the results anywhere."""
+def test_a_run_id_with_a_slash_is_refused(name: str) -> None:
+    """A --run-id with a slash is refused, since a path could put the results anywhere."""
     done = run("kernel-test", f"--run-id={name}")
 
     assert done.returncode == 2

@@ -30,7 +30,7 @@ sys.exit(execute(wait))
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_a_command_clean_up(number: int) -> None:
-    """The command releases what it holds, and reports that it was interrupted."""
+    """A command that gets a signal releases what it holds, and reports that it was interrupted."""
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND],
         stdout=subprocess.PIPE,
@@ -47,7 +47,7 @@ def test_a_signal_lets_a_command_clean_up(number: int) -> None:
 
 
 def test_a_doubled_signal_is_one_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The terminal signals the group and `timeout` repeats it; a later signal counts again."""
+    """A signal that arrives twice at once counts once; a later signal counts again."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     interrupt = Interrupt()

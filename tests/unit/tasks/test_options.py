@@ -40,7 +40,7 @@ OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
 
 
 def options_of(task: HarnessTask) -> set[str]:
-    """Return the options that belong to a task itself."""
+    """Return the options that only this task has, without those that all tasks share."""
     parameters = list(inspect.signature(task.body).parameters)[1:]
     return {option_name(name) for name in parameters} - SHARED
 
@@ -49,7 +49,7 @@ def options_of(task: HarnessTask) -> set[str]:
 def test_every_mode_knows_every_option_of_its_task(
     task: HarnessTask, mode: Mode, elsewhere: set[str]
 ) -> None:
-    """Each option is listed in each mode, and no table names an option that does not exist."""
+    """Each table of modes lists every option of its task in each mode, and no other option."""
     listed = list(mode.known)
 
     assert len(listed) == len(set(listed))
@@ -57,7 +57,7 @@ def test_every_mode_knows_every_option_of_its_task(
 
 
 def refusals() -> Iterator[tuple[Mode, str]]:
-    """Yield every option that a mode refuses."""
+    """Yield every option that a mode of a task refuses, with the mode."""
     for _task, mode, _elsewhere in OF_TASKS:
         for name in mode.refused:
             yield mode, name
@@ -65,7 +65,7 @@ def refusals() -> Iterator[tuple[Mode, str]]:
 
 @pytest.mark.parametrize(("mode", "name"), list(refusals()))
 def test_an_option_that_does_not_apply_is_an_error_with_the_reason(mode: Mode, name: str) -> None:
-    """The error names the option and the mode, and the hint is the reason in the table."""
+    """The error for a refused option names option and mode; its hint has the reason."""
     with pytest.raises(UsageError) as caught:
         check_options(mode, [name.replace("-", "_")])
 
@@ -74,7 +74,7 @@ def test_an_option_that_does_not_apply_is_an_error_with_the_reason(mode: Mode, n
 
 
 def test_a_debugger_without_debug_on_crash_is_an_error() -> None:
-    """--debugger chooses the debugger that --debug-on-crash starts."""
+    """--debugger without --debug-on-crash is an error, since nothing would start that debugger."""
     check_options(workflow.TEST_IN_GUEST, ["debugger", "debug_on_crash"])
 
     with pytest.raises(UsageError, match="--debugger has no effect without --debug-on-crash"):
@@ -94,12 +94,12 @@ def test_a_debugger_without_debug_on_crash_is_an_error() -> None:
     ],
 )
 def test_the_options_choose_the_way_to_debug(given: dict[str, object], way: Way) -> None:
-    """Each combination of options leads to one way of debugging."""
+    """Each combination of options of debug-attach leads to one way of debugging."""
     assert chosen_way(given, remote=False) is way
 
 
 def test_a_target_that_the_user_boots_is_a_way_of_its_own() -> None:
-    """Its breakpoints and commands are passed on."""
+    """Breakpoints and commands for a target that the user boots are passed on to the debugger."""
     given = {"target": "mac", "break_": ["panic"], "command": ["bt"]}
 
     assert chosen_way(given, remote=True) is Way.TARGET
@@ -107,7 +107,7 @@ def test_a_target_that_the_user_boots_is_a_way_of_its_own() -> None:
 
 @pytest.mark.parametrize("other", ["break_at_boot", "vscode", "dap", "drgn", "via"])
 def test_options_of_other_ways_are_refused_for_a_users_target(other: str) -> None:
-    """Each of these options is an error together with such a target."""
+    """Each option for a harness guest is an error with a target that the user boots."""
     given = {"target": "mac", other: "kdp" if other == "via" else True}
 
     with pytest.raises(UsageError, match="two ways to debug: one of them is expected"):
@@ -119,12 +119,12 @@ def test_options_of_other_ways_are_refused_for_a_users_target(other: str) -> Non
     list(itertools.combinations(["break_at_boot", "vscode", "dap", "drgn", "via"], 2)),
 )
 def test_two_ways_at_once_are_an_error(first: str, second: str) -> None:
-    """Options that choose two ways are refused."""
+    """Options of debug-attach that choose two ways of debugging are refused."""
     with pytest.raises(UsageError, match="two ways to debug"):
         chosen_way({first: True, second: "kdp" if second == "via" else True}, remote=False)
 
 
-def test_an_unknown_stub_is_an_error() -> None:
-    """--via accepts two values."""
+def test_an_unknown_debugger_stub_is_an_error() -> None:
+    """An unknown value of --via, which chooses the debugger stub, is an error."""
     with pytest.raises(UsageError, match="gdbstub or kdp is expected"):
         chosen_way({"via": "serial"}, remote=False)

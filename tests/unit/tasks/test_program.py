@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The command line: help for every task, suggestions, exit code 2 for every mistake."""
+"""Tests of the command line: help for every task, suggestions, exit code 2 for every mistake."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ DOCUMENTED = (
 
 
 def ended(*words: str) -> int:
-    """Return the exit code of a command line."""
+    """Run a command line, and return the exit code in which it ends."""
     with pytest.raises(SystemExit) as caught:
         run(installed_tasks(), ["modlab", *words])
     return int(caught.value.code or 0)
@@ -42,7 +42,7 @@ def ended(*words: str) -> int:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_every_task_has_help(name: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Behind the task, also where the task needs a word first."""
+    """`TASK --help` prints help for every task, even for one that requires a word."""
     assert ended(name, flag) == 0
 
     said = capsys.readouterr().out
@@ -50,15 +50,15 @@ def test_every_task_has_help(name: str, flag: str, capsys: pytest.CaptureFixture
     assert "--config=STRING" in said
 
 
-def test_help_before_a_task_is_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--help TASK` as invoke has it."""
+def test_help_before_a_task_is_that_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help TASK`, which is invoke's own form, prints the same text as `TASK --help`."""
     assert ended("--help", "panic-explain") == 0
     assert "Usage: modlab panic-explain FILE [OPTIONS]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [("--help",), ("-h",), ()])
 def test_the_program_has_help(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    """Options, tasks and exit codes."""
+    """`--help` without a task prints the options, the tasks and the exit codes."""
     assert ended(*words) == 0
 
     said = capsys.readouterr().out
@@ -68,20 +68,20 @@ def test_the_program_has_help(words: tuple[str, ...], capsys: pytest.CaptureFixt
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
-    """Not that of a library."""
+    """`--version` prints the version of this distribution, not that of the library invoke."""
     assert ended("--version") == 0
     assert capsys.readouterr().out == f"modlab {version('modlab')}\n"
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_every_documented_step_is_a_task(name: str) -> None:
-    """Under the very name of the workflow."""
+    """Every step of the documented workflow is a task of exactly that name."""
     assert name in NAMES
 
 
 @pytest.mark.parametrize(("short", "name"), SHORT.items())
 def test_the_frequent_tasks_have_short_names(short: str, name: str) -> None:
-    """A short name is the same task, and the parser knows it."""
+    """A short name of a frequent task is the same task, and the parser accepts it."""
     tasks = installed_tasks()
 
     assert tasks[short] is tasks[name]
@@ -89,7 +89,7 @@ def test_the_frequent_tasks_have_short_names(short: str, name: str) -> None:
 
 
 def test_the_short_name_test_is_only_of_the_installed_command() -> None:
-    """In the checkout `test` is the test of the whole project."""
+    """`test` is kernel-test in the installed command, and this project's test in a checkout."""
     assert "test" not in shared_tasks()
 
 
@@ -116,7 +116,7 @@ MISTAKES = {
 def test_a_mistake_ends_in_2_with_one_sentence(
     words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is meant is suggested where something is close."""
+    """A wrong command line ends in exit code 2 and one sentence, with a similar known name."""
     assert ended(*words) == 2
 
     error = capsys.readouterr().err
@@ -173,10 +173,10 @@ def test_a_run_is_named_by_a_word_or_an_option(
         ("modlab panic-", "panic-explain\n"),
     ],
 )
-def test_a_shell_is_offered_what_fits(
+def test_completion_offers_what_fits(
     words: str, offered: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """However the program was called; the shell filters by the last word."""
+    """Completion offers what fits after the words of a line, whatever path the program has."""
     assert ended("--complete", "--", words) == 0
 
     last = words.rpartition(" ")[2]
@@ -192,8 +192,8 @@ echo "${COMPREPLY[@]}"
 """
 
 
-def test_bash_completes(tmp_path: Path) -> None:
-    """The script that is printed is one that bash takes, for a program with a path."""
+def test_bash_accepts_the_completion_script(tmp_path: Path) -> None:
+    """Bash accepts the printed completion script, and completes a program that has a path."""
     program = tmp_path / "dev"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT / "tasks.py"}" "$@"\n')
     program.chmod(0o755)

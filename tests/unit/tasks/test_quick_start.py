@@ -17,7 +17,7 @@ _DEADLINE_S = 60
 
 
 def imported_by(code: str) -> set[str]:
-    """Return the top-level modules that some code imports in a new interpreter."""
+    """Return the top-level modules that a new interpreter imports when it runs some code."""
     report = "import json, sys; print(json.dumps([name.split('.')[0] for name in sys.modules]))"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{report}"],
@@ -32,10 +32,10 @@ def imported_by(code: str) -> set[str]:
 
 @pytest.mark.parametrize("code", ["import tasks", "import harness.tasks.collection"])
 def test_listing_tasks_imports_no_large_library(code: str) -> None:
-    """No library for guests, debuggers or tests is imported."""
+    """`--list` imports no library for guests, debuggers or tests."""
     assert imported_by(code) & HEAVY == set()
 
 
-def test_a_planted_import_is_found() -> None:
-    """The check notices a module that imports such a library at its top."""
+def test_the_import_of_a_large_library_is_noticed() -> None:
+    """The check of this file notices a module that imports a large library at its top."""
     assert "pydantic" in imported_by("import harness.host.config")
