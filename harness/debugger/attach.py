@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""start a debugger on a run's guest, on this terminal, with all symbols.
+"""Start a debugger on a run's guest, on this terminal, with all symbols.
 
-    guest -> symbols (vmlinux, slide, build id, modules) -> guard -> command file -> debugger
+guest -> symbols (vmlinux, slide, build id, modules) -> guard -> command file -> debugger
 
 The debugger's output is not read. Its command file stays in the run's folder, where a person or an
 editor can use it again.
@@ -40,7 +40,7 @@ _SSH_S = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class AttachRequest:
-    """The options of the command line."""
+    """The options with which `invoke debug-attach` was called."""
 
     settings: Settings
     environment: Environment
@@ -56,13 +56,13 @@ class AttachRequest:
 
     @property
     def batch(self) -> bool:
-        """Whether the debugger only runs the given commands."""
+        """Whether the debugger only runs the given commands and then leaves."""
         return bool(self.commands)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Symbols:
-    """The symbols of one guest: the kernel's place, and files of modules by the kernel's names."""
+    """The symbols of one guest: its vmlinux, the kernel's address, and the files of modules."""
 
     vmlinux: Path | None
     reduced: Path | None
@@ -189,7 +189,7 @@ def find_symbols(request: AttachRequest, life: GuestEntry) -> Symbols:
 
 
 def _kernel_files(request: AttachRequest, life: GuestEntry) -> tuple[Path | None, Path | None]:
-    """Return vmlinux and the reduced one for lldb, as given or from the cache."""
+    """Return vmlinux and its reduced copy for lldb, as the user named them or from the cache."""
     if request.vmlinux is not None:
         return request.vmlinux, None
     release = _release(life)
@@ -251,7 +251,7 @@ def prepare(
 
 
 def _release(life: GuestEntry) -> str:
-    """Return the kernel release that a run was started with, "" where nothing records it."""
+    """Return the kernel release that a run was started with, "" if it is not recorded."""
     try:
         return shared_session.read(life.run / "session.json").build.release
     except HarnessError:
@@ -273,7 +273,7 @@ def _module_files(settings: Settings, life: GuestEntry) -> dict[str, Path]:
 
 
 def _sections_over_ssh(life: GuestEntry, modules: dict[str, Path]) -> dict[Path, dict[str, int]]:
-    """Return the section addresses of loaded modules from the guest; () for a dead guest."""
+    """Return the addresses of loaded modules' sections, read over SSH; () for a dead guest."""
     found = {}
     try:
         with Guest.connect(life.endpoint, deadline_s=_SSH_S, alive=lambda: None) as guest:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Write command files for gdb and lldb from values; pure.
+"""Write command files for gdb and lldb; these functions have no effects.
 
 A file has the commands that a person would type, in the order that each debugger needs. Modules
 that come and go while the kernel runs are followed by harness.debugger.inside in the debugger.

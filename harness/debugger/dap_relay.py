@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""lldb-dap for a guest: an editor attaches by an empty request, and the relay fills it in.
+"""Relay between an editor and lldb-dap; it completes the editor's request to attach to a guest.
 
-    editor <-> relay <-> lldb-dap <-> guard <-> QEMU's stub
+editor <-> relay <-> lldb-dap <-> guard <-> QEMU's stub
 
 The relay adds the commands for this guest to the editor's `attach` request, so a launch
 configuration does not contain them. It uses standard input and output, or a loopback port.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Launch configurations by which an editor debugs a guest; pure.
+"""Launch configurations by which an editor debugs a guest; nothing is read or written here.
 
 Source: lldb-dap's README ("attachCommands") and cppdbg's launch.json reference
 ("customLaunchSetupCommands"): both read the command file that a debugger on a terminal would.
@@ -16,7 +16,7 @@ PREFIX = "guest: "
 
 
 def configuration(debugger: Debugger, program: Path, script: Path) -> dict[str, Any]:
-    """Return one configuration of launch.json."""
+    """Return one configuration of launch.json, for one debugger."""
     if debugger is Debugger.LLDB:
         return {
             "name": f"{PREFIX}lldb",
@@ -40,7 +40,7 @@ def configuration(debugger: Debugger, program: Path, script: Path) -> dict[str, 
 
 
 def merged(text: str, configurations: list[dict[str, Any]]) -> str:
-    """Return a launch.json in which these configurations replace the harness's older ones.
+    """Return a launch.json in which new configurations replace the harness's older ones.
 
     Raises: ValueError for a text that is not plain JSON, because comments would be lost.
     """

@@ -19,8 +19,9 @@ _MASK = (1 << 64) - 1
 
 
 def slide(domain: Domain, image: Image) -> int | None:
-    """Return what KASLR added to every address of vmlinux; None before the kernel has an IDT.
+    """Return the offset that KASLR added to every address of vmlinux.
 
+    None means that the kernel has no IDT yet.
     Raises: UsageError when the guest's handler cannot be that of this vmlinux.
     """
     low, high = _words(domain, _PAGE_FAULT_ENTRY, 2)
@@ -42,7 +43,7 @@ def check_build(domain: Domain, image: Image, slid: int) -> bool:
     """Return whether the build ids of guest and vmlinux could be compared and are equal.
 
     Return False where the current CPU's page tables do not map kernel memory.
-    Raises: UsageError when they differ.
+    Raises: UsageError when the two ids differ.
     """
     start, stop = (image.symbol(name) for name in ("__start_notes", "__stop_notes"))
     try:

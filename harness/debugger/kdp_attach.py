@@ -32,7 +32,7 @@ _HEADER_BYTES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class KdpRequest:
-    """The request: the kernel's address, its symbols (a Mach-O), and lldb's commands."""
+    """A request to debug an XNU kernel: its address, its Mach-O file, and lldb's commands."""
 
     host: str
     port: int

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""QEMU's gdb stub, opened on demand, and a guard between it and one debugger.
+"""QEMU's gdb stub, opened on request, and a guard between it and one debugger.
 
-The guard gives the debugger a guest that stands still, and leaves it as it was found, however the
-debugger goes. What it cures (crash-facts of QEMU 7.2 and lldb 19, each reproduced):
-- QEMU stops a running guest when a debugger connects and says so unasked, which lldb takes for
-  the answer to its first packet: the guest is suspended before.
-- lldb's quit is `k`, by which QEMU ends itself; a plain detach leaves a guest stopped once several
-  processes were agreed on: neither ever reaches QEMU.
-- a killed debugger leaves the guest stopped, its breakpoints set (only gdb takes them out at each
-  stop): they are taken out, and the guest is resumed. QEMU's own way, `?`, does that on one CPU.
-- a dead guest's registers may be written, to show the stack from where it went wrong: they get
-  their old values back.
+The guard stops the guest for the debugger. When the debugger goes, in whatever way, the guard
+restores the guest's earlier state. It solves these problems of QEMU 7.2 and lldb 19, each of which
+was reproduced:
+- When a debugger connects, QEMU stops a running guest and reports this stop without a request.
+lldb takes the report for the answer to its first packet. So the guard suspends the guest before.
+- lldb's quit is the packet `k`, at which QEMU ends itself. A plain detach leaves a guest stopped
+once multiprocess packets were agreed on. Neither packet ever reaches QEMU.
+- A killed debugger leaves the guest stopped and its breakpoints set (only gdb removes them at
+each stop). The guard removes them and resumes the guest. QEMU's own packet for that, `?`,
+removes them on one CPU only.
+- A debugger may write a dead guest's registers, to show the stack from the exception. The guard
+restores their old values.
 Only UNIX sockets in a folder of mode 0700 are opened.
 """
 
@@ -45,7 +47,7 @@ _GOES = (b"c", b"C", b"s", b"S", b"vCont;", b"bc", b"bs")
 
 
 class Found(Enum):
-    """The state of the guest when the debugger came."""
+    """The state in which the guest was before the debugger came."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -102,7 +104,7 @@ def restore(domain: Domain, found: Found) -> None:
 
 
 def _runs_on(domain: Domain) -> bool:
-    """Return whether the guest runs, and still runs a moment later."""
+    """Return whether the guest runs, and still runs after a short wait."""
     end = time.monotonic() + _STEADY_S
     while time.monotonic() < end:
         state = found_state(domain)
@@ -170,7 +172,7 @@ class _Relay:
         self._packets: deque[bytes] = deque()
 
     def run(self) -> None:
-        """Relay until the debugger leaves or a side is gone."""
+        """Relay packets until the debugger leaves, or its connection or the stub's has ended."""
         going = True
         while going:
             ready, _, _ = select.select([self._debugger, self._stub, self._listener], [], [])
@@ -232,7 +234,7 @@ class _Relay:
         _LOG.info("a second debugger was refused")
 
     def _answer(self) -> bool:
-        """Pass on what the stub sends; what it sends unasked (see above) is dropped."""
+        """Forward the stub's packets to the debugger, except those that nobody requested."""
         data = _received(self._stub)
         if self._quiet_asked and rsp.packet(b"OK") in data:
             self._acknowledges = False
@@ -241,7 +243,7 @@ class _Relay:
         return bool(data)
 
     def _ask(self) -> bool:
-        """Pass on what the debugger sends, except what would end the guest or let it run."""
+        """Forward the debugger's packets, except those that would end the guest or let it run."""
         data = _received(self._debugger)
         if not data:
             return False

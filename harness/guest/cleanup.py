@@ -19,7 +19,7 @@ _YOUNG_S = 10.0
 
 
 def sweep(runtime: Path, cache: Path) -> Iterator[str]:
-    """Remove what dead runs left, and yield one line for each thing that was removed."""
+    """Remove the leftovers of dead runs, and yield one line for each thing that was removed."""
     for entry in registry.list_entries(runtime):
         if registry.is_owned(entry.folder):
             continue

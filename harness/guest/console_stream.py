@@ -119,7 +119,10 @@ class ConsoleStream:
 
 
 def _dispatch(_stream: Any, _events: int, console: "weakref.ref[ConsoleStream]") -> None:
-    """Pass an event on; libvirt's binding keeps its callbacks for ever, so by a weak reference."""
+    """Pass a libvirt event to its stream through a weak reference.
+
+    libvirt's binding keeps its callbacks for ever, and would keep the stream too.
+    """
     stream = console()
     if stream is not None:
         stream.take()

@@ -87,7 +87,7 @@ class DomainEvent:
 
     @property
     def description(self) -> str:
-        """A description of the event."""
+        """A description of the domain event in words."""
         end = _ENDS.get(self.detail) if self.kind == "stopped" else None
         return f"the guest {self.kind}" + (f" ({end.value})" if end else "")
 
@@ -193,7 +193,7 @@ class Domain:
         return _STATES.get(number, DomainState.SHUTOFF)
 
     def resume(self) -> None:
-        """Let the guest run."""
+        """Let the domain's CPUs run."""
         with self._hv.translated(f"domain {self.name} cannot be resumed"):
             self._handle.resume()
 
@@ -203,7 +203,7 @@ class Domain:
             self._handle.suspend()
 
     def save(self, path: Path) -> None:
-        """Write memory and device state to a file; the domain ends, and its overlay disk stays."""
+        """Write the guest's memory and devices to a file; the domain ends, its disk stays."""
         with self._hv.translated(f"domain {self.name} cannot be saved"):
             self._handle.save(str(path))
 

@@ -118,7 +118,7 @@ class Health:
         self._watch.finish()
 
     def note(self, name: str, words: str) -> None:
-        """Record what a witness outside of this module reports now."""
+        """Record a sign of death that a witness outside of this module reports now."""
         self._noted.append((time.monotonic(), name, words))
 
     def objection(self) -> str:
@@ -144,7 +144,7 @@ class Health:
 
     @property
     def first_sign_at(self) -> float:
-        """When the first witness reported something (monotonic); now, if none has."""
+        """Return when a witness first reported a sign of death (monotonic); now, if none has."""
         times = [at for at, _, _ in self._noted]
         times += [event.at for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
         times += [at for _, at in self._watch.timed_reports]

@@ -81,7 +81,7 @@ class Hypervisor:
 
     @contextmanager
     def translated(self, what: str) -> Iterator[None]:
-        """Turn a libvirt error in the block into a HypervisorError; `what` says what failed."""
+        """Turn a libvirt error in the block into a HypervisorError about the action `what`."""
         try:
             yield
         except libvirt.libvirtError as error:
@@ -146,7 +146,7 @@ def _open(uri: str, *, log: Path | None = None) -> Iterator[Any]:
 
 
 def _keep_alive(conn: Any) -> None:
-    """Make libvirt notice within a minute that another host is gone, where it can."""
+    """Let libvirt notice within a minute when a remote host has gone, if libvirt can."""
     try:
         conn.setKeepAlive(_KEEPALIVE_S, _KEEPALIVE_COUNT)
     except libvirt.libvirtError as error:

@@ -55,7 +55,7 @@ class LogWatch:
         self._finished: set[str] = set()
 
     def feed(self, text: str, at: float) -> None:
-        """Take the next console line, received at `at`."""
+        """Process the next console line, received at `at`."""
         with self._lock:
             self._times.append(at)
             marker = parse_marker(text)
@@ -66,7 +66,7 @@ class LogWatch:
             self._lines += 1
 
     def finish(self) -> None:
-        """Take the report that the scanner still holds back, at the end of the console."""
+        """Record the report that the scanner has not completed yet, at the end of the console."""
         with self._lock:
             for report in self._scanner.finish():
                 self._add(report)

@@ -30,7 +30,7 @@ def choose_guest(environment: Environment, run_id: str) -> GuestEntry:
 
 
 def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
-    """Return the lines that explain to a user how to reach a guest that stays up."""
+    """Return the lines that tell a user how to reach a guest that keeps running."""
     return (
         f"guest {entry.run_id} stays up ({entry.target}, libvirt: {entry.uri})",
         f"  shell:    {hints.command('guest-ssh', f'--run={entry.run_id}')}",
@@ -42,7 +42,7 @@ def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
 
 
 def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
-    """Return how to reach the guest of a run that kept it; () when the guest is gone."""
+    """Return the lines about how to reach the guest of a run; () if the run did not keep it."""
     kept = [
         entry for entry in registry.list_entries(environment.runtime) if entry.run_id == run_id
     ]

@@ -110,7 +110,7 @@ class Session:
         )
 
     def history(self) -> GuestHistory:
-        """Return what the run remembers of the present guest, before the next one replaces it."""
+        """Return a summary of the present guest for the run's report, before it is replaced."""
         watch = self.watch
         return GuestHistory(
             accel=self.accel,
@@ -147,7 +147,7 @@ class Session:
         _bring_up(self, self._lifetime, progress)
 
     def begin(self, progress: Progress) -> None:
-        """Start the first guest."""
+        """Start the first guest of the session."""
         _bring_up(self, self._lifetime, progress)
 
     def end(self) -> None:

@@ -22,7 +22,7 @@ SESSION_FILE = "session.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Handoff:
-    """What a process needs to work in the guest of a run that another process owns."""
+    """The data that a process needs to work in the guest of a run that another process owns."""
 
     run_id: str
     settings_file: Path
@@ -55,7 +55,7 @@ def write(handoff: Handoff, file: Path) -> None:
 
 
 def read(file: Path) -> Handoff:
-    """Return the handoff in a file.
+    """Return the handoff that a run has written to its session file.
 
     Raises: UsageError when the file is gone because its run has ended, or is not a handoff.
     """

@@ -96,7 +96,7 @@ def create_overlay(base: Image, snapshot: Snapshot, overlay: Path) -> None:
 
 
 def discard(snapshot: Snapshot) -> None:
-    """Delete a snapshot."""
+    """Delete a guest's saved state."""
     shutil.rmtree(snapshot.folder, ignore_errors=True)
 
 

@@ -48,7 +48,7 @@ class KextBuild:
 
     @property
     def binary(self) -> Path:
-        """The Mach-O file in the bundle."""
+        """The Mach-O file in the kext's bundle."""
         return self.bundle / "Contents" / "MacOS" / self.bundle.stem
 
 
@@ -130,7 +130,7 @@ def uuid_of(data: bytes) -> str:
 
 
 def lines(built: KextBuild) -> tuple[str, ...]:
-    """Return the lines to print for a built kext."""
+    """Return the lines that the task prints for a built kext."""
     compiled = ", ".join(
         f"{arch} ({count} objects)" for arch, count in built.objects.items() if arch != LINKED_ARCH
     )

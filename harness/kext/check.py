@@ -36,7 +36,7 @@ class Checked:
 
     @property
     def passed(self) -> bool:
-        """Whether there are no objections."""
+        """Whether the check has raised no objections."""
         return not self.findings
 
 
@@ -72,7 +72,7 @@ def check(bundle: Path, *, last: str | None = None) -> Checked:
 
 
 def lines(checked: Checked) -> tuple[str, ...]:
-    """Return a result as text: each objection, or what was checked."""
+    """Return the result of a check as text: each objection, or what was checked."""
     if not checked.passed:
         found = (f"{one.rule}: {one.reason}" for one in checked.findings)
         return (*found, f"{checked.bundle.name}: refused, {len(checked.findings)} objections")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""An objection to a kext: the broken rule, and what breaks it."""
+"""An objection of kext-check to a kext: the broken rule, and what breaks it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One objection."""
+    """One objection of kext-check to a kext."""
 
     rule: str
     reason: str

@@ -12,7 +12,7 @@ _FILE = Path(__file__).with_name("kpi_facts.toml")
 
 @dataclass(frozen=True, kw_only=True)
 class Kpi:
-    """One symbol: its library, and the first release that is known to have it."""
+    """One symbol of XNU's kernel interface: its library, and its first known release."""
 
     symbol: str
     library: str
@@ -21,7 +21,7 @@ class Kpi:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The table of facts: releases in order, symbols by name, and those reserved for Apple."""
+    """The table of facts on XNU's symbols: releases in order, symbols by name, reserved ones."""
 
     darwin: dict[str, int]
     symbols: dict[str, Kpi]

@@ -44,7 +44,7 @@ class MachOMalformed(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The first 32 bytes of a file."""
+    """The first 32 bytes of a Mach-O file."""
 
     cpu_type: int
     cpu_subtype: int
@@ -54,7 +54,7 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One load command: its number, offset and bytes."""
+    """One load command of a Mach-O file: its number, offset and bytes."""
 
     number: int
     offset: int
@@ -63,7 +63,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section, with the place of its bytes in memory and in the file."""
+    """One section of a Mach-O file, with the place of its bytes in memory and in the file."""
 
     segment: str
     name: str
@@ -75,7 +75,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """One segment: its address, its bytes in the file, and its protection."""
+    """One segment of a Mach-O file: its address, its bytes in the file, its protection."""
 
     name: str
     address: int
@@ -92,7 +92,7 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class Symbol:
-    """One entry of the symbol table."""
+    """One entry of a Mach-O file's symbol table."""
 
     name: str
     kind: int
@@ -102,7 +102,7 @@ class Symbol:
 
     @property
     def is_stab(self) -> bool:
-        """Whether it is a debugging entry."""
+        """Whether the symbol is a debugging entry."""
         return bool(self.kind & N_STAB)
 
     @property
@@ -125,7 +125,7 @@ class Relocation:
 
 @dataclass(frozen=True, kw_only=True)
 class MachO:
-    """A parsed file: `data` is the whole file, the other fields are its contents as values."""
+    """A parsed Mach-O file: `data` is the whole file, the other fields are its contents."""
 
     data: bytes
     header: Header
@@ -151,7 +151,7 @@ class MachO:
         return None
 
     def bytes_at(self, address: int, size_bytes: int) -> bytes | None:
-        """Return the file's bytes for an address; zeros where it only reserves memory."""
+        """Return the file's bytes for an address; zeros for memory without bytes in the file."""
         for one in self.segments:
             if one.size_bytes and one.holds(address, size_bytes):
                 begin = one.file_offset + address - one.address
@@ -161,7 +161,7 @@ class MachO:
 
 
 def parse(data: bytes) -> MachO:
-    """Parse a file's headers, symbols and relocations.
+    """Parse a Mach-O file's headers, symbols and relocations.
 
     Raises: MachOMalformed when a part lies outside of the file.
     """
@@ -198,7 +198,7 @@ def _commands(data: bytes, count: int, size_bytes: int) -> Iterator[Command]:
 
 
 def text(raw: bytes) -> str:
-    """Return a name without the NUL bytes that pad it."""
+    """Return a Mach-O name without the NUL bytes that pad it."""
     return raw.rstrip(b"\0").decode("utf-8", "backslashreplace")
 
 

@@ -396,5 +396,5 @@ class RunReport:
 
     @property
     def described(self) -> dict[str, str]:
-        """What people want to know of the run beside its results, in words."""
+        """Facts about the run for people, besides its results."""
         return {**self.provenance.described(), **self.facts}

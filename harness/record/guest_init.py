@@ -46,7 +46,7 @@ poweroff -f
 
 @dataclass(frozen=True, kw_only=True)
 class InitProgress:
-    """What the init has printed so far.
+    """The marks that a recorded guest's init has printed so far.
 
     `stages` are in order: load, then command and status, or refused. `status` is the command's.
     """

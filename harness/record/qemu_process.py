@@ -50,7 +50,7 @@ class RunningQemu:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the QEMU process runs."""
         return self.process.poll() is None
 
     def query_count(self) -> int:
@@ -79,7 +79,7 @@ class RunningQemu:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the process."""
+        """Kill the QEMU process."""
         self.process.kill()
         self.process.wait()
 

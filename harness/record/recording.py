@@ -47,7 +47,7 @@ class Mode(Enum):
 
 
 class Ending(Enum):
-    """How a recording ended."""
+    """How the guest of a recording ended."""
 
     FINISHED = "finished"
     PANIC = "panic"

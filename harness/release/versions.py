@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\d+(\.\d+)*")
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseVersion:
-    """One version, in a form that Debian, rpm and DKMS accept.
+    """The version of a release, in a form that Debian, rpm and DKMS accept.
 
     Units: epoch_s is the commit's time, seconds since 1970.
     """

@@ -38,7 +38,7 @@ def invoke(*words: str, deadline_s: float = 60) -> "subprocess.CompletedProcess[
 
 @pytest.fixture
 def standing() -> Iterator[GuestEntry]:
-    """Give a guest of this test's own."""
+    """Give a guest that only one test uses."""
     yield from _standing()
 
 

@@ -42,7 +42,7 @@ def build(folder: Path) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """One segment of a Mach-O: where it lies in memory, and what is in it."""
+    """One segment of a Mach-O file: its address in memory, and its content."""
 
     address: int
     size_bytes: int
@@ -67,7 +67,10 @@ def segments(data: bytes) -> tuple[list[Segment], int]:
 
 
 class FakeKernel(StoppedMachine):
-    """The machine behind the stub; `pc_past_trap` says whether pc is past an int3 that hit."""
+    """The emulated kernel behind the KDP stub.
+
+    `pc_past_trap` says whether pc is after an int3 that was hit.
+    """
 
     banner = (
         "Darwin Kernel Version 22.1.0: tests; UUID=01234567-89AB-CDEF-0123-456789ABCDEF; "
@@ -94,7 +97,7 @@ class FakeKernel(StoppedMachine):
             raise RuntimeError("the fake kernel did not reach its Debugger()")
 
     def emulate(self, *, step: bool) -> ExceptionInfo | None:
-        """Run; None also when nothing has come for long."""
+        """Run the kernel; return a fault's exception, or None after any other stop."""
         self._trapped = False
         try:
             self._engine.emu_start(self.get("rip"), 0, count=1 if step else _MAX_INSTRUCTIONS)
@@ -103,7 +106,7 @@ class FakeKernel(StoppedMachine):
         return None
 
     def has_trapped(self) -> bool:
-        """Tell whether it was int3."""
+        """Return whether the last run ended at an int3."""
         return self._trapped
 
     def _on_interrupt(self, engine: Uc, number: int, _data: object) -> None:

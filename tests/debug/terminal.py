@@ -72,7 +72,7 @@ class Terminal:
         return self.ready(deadline_s)
 
     def tell(self, command: str) -> None:
-        """Type a command that does not return to the prompt by itself."""
+        """Type a command after which the debugger shows no prompt by itself."""
         self.child.sendline(command)
 
     def interrupt(self) -> str:
@@ -96,7 +96,7 @@ class Terminal:
         return _ANSI.sub("", str(said)), self.child.exitstatus
 
     def quit(self) -> None:
-        """Type quit, and wait for the command to end well."""
+        """Type quit, and assert that the command ends without an error."""
         self.child.sendline("quit")
         # Only lldb asks whether it may.
         if self.child.expect([r"\[Y/n\]", pexpect.EOF], timeout=DEADLINE_S) == 0:

@@ -158,7 +158,7 @@ def test_kernel_commands_have_help_and_answers(debugger: str, shared: GuestEntry
 
 
 @BOTH
-def test_ctrl_c_stops_and_quit_lets_go(debugger: str, shared: GuestEntry) -> None:
+def test_ctrl_c_stops_and_quit_resumes_the_guest(debugger: str, shared: GuestEntry) -> None:
     """A guest that runs under the debugger is stopped by Ctrl-C, and runs on after quit."""
     with attached(debugger, f"--run={shared.run_id}") as terminal:
         terminal.tell("continue")
@@ -175,7 +175,7 @@ def test_ctrl_c_stops_and_quit_lets_go(debugger: str, shared: GuestEntry) -> Non
 
 @BOTH
 def test_a_killed_debugger_leaves_a_running_guest(debugger: str, shared: GuestEntry) -> None:
-    """After SIGKILL to debugger and command the guard resumes the guest without breakpoints."""
+    """After SIGKILL to debugger and command, the guest runs again without breakpoints."""
     with attached(debugger, f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
         terminal.tell("continue")
         terminal.stopped()
@@ -245,7 +245,7 @@ def test_a_vmlinux_of_another_build_is_refused(shared: GuestEntry, tmp_path: Pat
     assert runs_on(shared)
 
 
-def test_a_guest_that_is_not_there_is_named() -> None:
+def test_an_unknown_guest_is_an_error() -> None:
     """The error for an unknown guest lists the existing ones."""
     done = invoke("debug-attach", "--run=no-such-run", "--command=bt")
 
@@ -255,9 +255,10 @@ def test_a_guest_that_is_not_there_is_named() -> None:
 
 @BOTH
 def test_the_prompt_is_there_within_seconds(debugger: str, shared: GuestEntry) -> None:
-    """Seconds of CPU, which a busy host does not stretch: command, guard, debugger, all symbols.
+    """The prompt comes after a few seconds of CPU time of command, guard and debugger.
 
-    On a host that does nothing else this is the time to the prompt, and some waiting.
+    CPU time does not depend on the load of the host. On an idle host it is the time to the prompt,
+    except for some waiting.
     """
     command = "--command=info threads" if debugger == "gdb" else "--command=thread list"
     words = ("debug-attach", f"--run={shared.run_id}", f"--debugger={debugger}", command)
@@ -281,7 +282,7 @@ def test_twenty_rounds_leave_no_trace(debugger: str, shared: GuestEntry) -> None
 
 
 @BOTH
-def test_break_at_boot(debugger: str) -> None:
+def test_a_guest_can_be_stopped_at_boot(debugger: str) -> None:
     """A guest that is stopped at its first instruction stops in start_kernel."""
     with attached(debugger, "--break-at-boot", "--break=start_kernel") as terminal:
         terminal.tell("continue")

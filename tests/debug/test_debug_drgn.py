@@ -35,7 +35,7 @@ def stack_of(text: str, cpu: int) -> str:
 
 
 @pytest.mark.short
-def test_all_cpus_without_stopping_the_guest(shared: GuestEntry) -> None:
+def test_drgn_shows_all_cpus_of_a_running_guest(shared: GuestEntry) -> None:
     """Whole stacks and the driver's state are shown while QEMU keeps running."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--drgn"]
     line += ["--command=cpus()", "--command=%osq", "--command=prog['init_task'].comm.string_()"]
@@ -81,8 +81,8 @@ def test_a_busy_cpu_is_caught_whole_or_not_shown(shared: GuestEntry, ssh: Guest)
     assert any("entry_SYSCALL_64" in one for one in busy), busy
 
 
-def test_beside_a_debugger_that_holds_the_guest(shared: GuestEntry) -> None:
-    """A guest that gdb has stopped can be read, too."""
+def test_drgn_reads_a_guest_that_gdb_holds(shared: GuestEntry) -> None:
+    """A guest that gdb has stopped can be read with drgn."""
     with attached("gdb", f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
         terminal.tell("continue")
         terminal.stopped()
@@ -94,7 +94,9 @@ def test_beside_a_debugger_that_holds_the_guest(shared: GuestEntry) -> None:
     assert runs_on(shared)
 
 
-def test_what_would_stop_the_guest_is_refused(shared: GuestEntry, tmp_path: Path) -> None:
+def test_drgn_refuses_options_that_would_stop_the_guest(
+    shared: GuestEntry, tmp_path: Path
+) -> None:
     """A breakpoint and a foreign vmlinux give exit code 2, a reason and no change."""
     stops = invoke("debug-attach", f"--run={shared.run_id}", "--drgn", "--break=schedule")
     junk = tmp_path / "vmlinux"

@@ -61,7 +61,7 @@ class Adapter:
         return message
 
     def tell(self, command: str, number: int, arguments: dict[str, Any]) -> None:
-        """Send a request."""
+        """Send a request to the debug adapter."""
         body = {"seq": number, "type": "request", "command": command, "arguments": arguments}
         data = json.dumps(body).encode()
         self._input.write(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
@@ -76,7 +76,7 @@ class Adapter:
 
 
 def written(path: Path) -> dict[str, Any]:
-    """Return the configuration for lldb, once it is written."""
+    """Wait until the configuration for lldb is written, and return it."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         if path.exists():
@@ -124,7 +124,7 @@ def listening(ssh: Guest) -> Iterator[None]:
             ssh.run("pkill osqtail", deadline_s=30)
 
 
-def test_dap_on_standard_input_and_output(shared: GuestEntry, ssh: Guest) -> None:
+def test_dap_serves_an_editor_on_standard_input_and_output(shared: GuestEntry, ssh: Guest) -> None:
     """A function breakpoint gives a stack with lines and variables; the guest then runs."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with (
@@ -145,7 +145,7 @@ def test_dap_on_standard_input_and_output(shared: GuestEntry, ssh: Guest) -> Non
     assert not list((shared.folder / "dbg").iterdir())
 
 
-def test_dap_on_a_port(shared: GuestEntry, ssh: Guest) -> None:
+def test_dap_serves_editors_on_a_port(shared: GuestEntry, ssh: Guest) -> None:
     """Two editors connect one after the other on loopback, and Ctrl-C closes the port."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}"]
     with ended(

@@ -34,7 +34,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def debugged(machine: FakeKernel, line: Sequence[str], folder: Path, faults: Faults) -> str:
-    """Return what a debugger prints whose `{socket}` is the bridge's."""
+    """Return a debugger's output; `{socket}` in its commands stands for the bridge's socket."""
     path = folder / "kdp" / "rsp"
     with (
         StubServer(machine, faults=faults) as stub,
@@ -60,7 +60,7 @@ def debugged(machine: FakeKernel, line: Sequence[str], folder: Path, faults: Fau
 
 
 def lldb(kernel: Path, *commands: str) -> list[str]:
-    """Return the command line of lldb with the kernel's symbols where they lie now."""
+    """Return the command line of lldb with the kernel's symbols at their slid addresses."""
     lines = (
         f"target create {kernel}",
         "process connect -p gdb-remote unix-connect://{socket}",
@@ -77,7 +77,7 @@ def lldb(kernel: Path, *commands: str) -> list[str]:
 
 @pytest.fixture(params=[False, True], ids=["pc-on-trap", "pc-past-trap"])
 def machine(request: pytest.FixtureRequest, kernel: Path) -> FakeKernel:
-    """A kernel that waits in Debugger()."""
+    """Return a fake kernel that waits in Debugger()."""
     return FakeKernel(kernel, pc_past_trap=request.param)
 
 
@@ -142,7 +142,7 @@ def test_a_kernel_survives_an_lldb_that_quits(kernel: Path, tmp_path: Path) -> N
 
 
 @needs_lldb
-def test_the_command_does_all_of_it(kernel: Path) -> None:
+def test_the_command_attaches_lldb_over_kdp(kernel: Path) -> None:
     """The command sets slide, symbols and breakpoints over KDP, and the kernel goes on."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
@@ -159,7 +159,7 @@ def test_the_command_does_all_of_it(kernel: Path) -> None:
     assert stub.seen.requests[-1] is Request.DISCONNECT
 
 
-def test_the_command_says_what_is_wrong(kernel: Path) -> None:
+def test_the_command_reports_each_error(kernel: Path) -> None:
     """A refusing kernel, missing symbols and a file that is no kernel each have their error."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
@@ -176,8 +176,8 @@ def test_the_command_says_what_is_wrong(kernel: Path) -> None:
 
 
 @needs_gdb
-def test_gdb_takes_the_description(machine: FakeKernel, tmp_path: Path) -> None:
-    """No Mach-O symbols, but registers, steps and breakpoints by address work in gdb."""
+def test_gdb_debugs_over_kdp_by_address(machine: FakeKernel, tmp_path: Path) -> None:
+    """Over KDP, gdb shows no Mach-O symbols; registers, steps and breakpoints by address work."""
     entry = machine.registers()["rip"]
     line = ["gdb", "-nx", "-batch", "-ex", "target remote {socket}"]
     for command in ("info registers", "x/3i $pc", "stepi", "p/x $rip", "break *$pc+1", "continue"):

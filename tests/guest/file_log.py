@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Compare the log of osqfiles with the records of the driver."""
+"""Compare the log that the program osqfiles writes with the driver's records of it."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ _IDS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid")
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One event of a file; numbers are those of fstat after it."""
+    """One file event in the log of osqfiles; its numbers are those of fstat after the event."""
 
     action: str
     path: bytes
@@ -36,7 +36,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """The events of one process of osqfiles, in order."""
+    """The file events of one process of osqfiles, in order."""
 
     pid: int
     ids: dict[str, int]
@@ -44,7 +44,7 @@ class Log:
 
 
 def parse_log(text: str) -> Log:
-    """Return the contents of a log; ValueError for an incomplete one."""
+    """Return the contents of a log of osqfiles; raise ValueError for an incomplete one."""
     lines = text.splitlines()
     if len(lines) < 2 or not lines[0].startswith("process ") or lines[-1] != "end":
         raise ValueError(f"no whole log: {lines[:1]} ... {lines[-1:]}")
@@ -70,12 +70,12 @@ def _parse(line: str) -> Event:
 
 
 def covers(folders: Iterable[str], path: bytes) -> bool:
-    """Return whether a path is one of these or below one, by whole components."""
+    """Return whether a path is one of the given paths or below one, by whole components."""
     return any(path == (top := os.fsencode(one)) or path.startswith(top + b"/") for one in folders)
 
 
 def under(folders: Sequence[str], events: Iterable[Event]) -> list[Event]:
-    """Return the events with a watched path, as the driver must report them."""
+    """Return the logged events with a watched path, as the driver must report them."""
     return [
         _as_told(one)
         for one in events
@@ -97,10 +97,10 @@ def _cut(path: bytes) -> bytes:
 
 
 def seen(records: Iterable[Record], log: Log) -> list[Event]:
-    """Return what the driver says that a process did, after a look at who it says that was.
+    """Return the driver's records of one process, after a check of the ids in each record.
 
-    Without modifications, which are told once a second, and without what was done by a name that
-    no watch covers: test_evasion.py looks at those.
+    Modifications, which the driver reports once a second, are left out. So are events through a
+    name that no watch covers: test_evasion.py tests those.
 
     Raises: AssertionError for a record with other ids than the process had.
     """

@@ -32,7 +32,7 @@ def lines_of(log: str) -> list[Record]:
 
 
 def _end_of(family: int, sockaddr: str) -> tuple[str, int, str]:
-    """Return address, port and path of the hexadecimal bytes of a struct sockaddr."""
+    """Return the address, port and path in a struct sockaddr that is given as hex digits."""
     raw = bytes.fromhex(sockaddr)
     port = int.from_bytes(raw[2:4], "big")
     if not raw or int.from_bytes(raw[:2], "little") != family:
@@ -46,7 +46,7 @@ def _end_of(family: int, sockaddr: str) -> tuple[str, int, str]:
 
 
 def asked_path(line: Record) -> str:
-    """Return the path that a logged call of a UNIX socket was given."""
+    """Return the path that the caller passed to a logged call of a UNIX socket."""
     return _end_of(line["family"], str(line["asked"]))[2]
 
 
@@ -57,7 +57,7 @@ def _status_of(action: str, error: int) -> str:
 
 
 def _remote_of(line: Record, action: str, status: str) -> str:
-    """Return the log line's field with the remote address."""
+    """Return the field of a log line that has the remote address."""
     if action in {"bind", "listen"}:
         return ""
     is_unix = line["family"] == socket.AF_UNIX
@@ -67,7 +67,7 @@ def _remote_of(line: Record, action: str, status: str) -> str:
 
 
 def call_of_line(line: Record) -> Call:
-    """Return the values that the record of this logged call must have."""
+    """Return the values that the record of a logged call must have."""
     action = _ACTIONS.get(line["call"]) or str(line["call"])
     status = _status_of(action, line["error"])
     failed_bind = (action, status) == ("bind", "failed")
@@ -87,7 +87,7 @@ def call_of_line(line: Record) -> Call:
 
 
 def call_of_record(record: Record) -> Call:
-    """Return the compared values of a record."""
+    """Return the values of a record that are compared with the log."""
     return tuple(record[field] for field in FIELDS)
 
 
@@ -110,7 +110,7 @@ def logged_by_thread(lines: Iterable[Record]) -> dict[int, list[Call]]:
 
 
 def _elsewhere(records: Iterable[Record], witnesses: set[int]) -> Counter[Call]:
-    """Return the records of these threads that no call of theirs made, in any order."""
+    """Return the records of these threads that no logged call made, in any order."""
     return Counter(
         (bool(one["flags"] & OUTCOME), *call_of_record(one))
         for one in records
@@ -119,7 +119,7 @@ def _elsewhere(records: Iterable[Record], witnesses: set[int]) -> Counter[Call]:
 
 
 def _first_difference(ours: list[Call], theirs: list[Call]) -> str:
-    """Return the first difference of two lists, or nothing."""
+    """Return a description of the first difference of two lists, or nothing."""
     for at, (one, other) in enumerate(zip(ours, theirs, strict=False)):
         fields = [
             f"{name}: {mine!r}, logged {logged!r}"
@@ -134,7 +134,7 @@ def _first_difference(ours: list[Call], theirs: list[Call]) -> str:
 
 
 def differences(records: Iterable[Record], lines: Iterable[Record]) -> list[str]:
-    """Return the differences between records and log; nothing when each call has one record.
+    """Return the differences between records and log; nothing if each call has one record.
 
     Each thread's calls must be the same in the same order, with equal fields. Outcomes of connects
     that were in progress, and closes by another thread, may come in any order.

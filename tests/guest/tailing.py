@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A tail on the driver that runs while a test makes events."""
+"""Run osqtail, which prints the driver's records, while a test makes events."""
 
 import json
 import time

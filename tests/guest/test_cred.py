@@ -47,7 +47,7 @@ def without_list(side: Side) -> Side:
 
 
 def said_by(records: Iterable[Record], pids: set[int]) -> list[Record]:
-    """Return the call records of some processes with the fields that osqcreds logs."""
+    """Return the credential records of some processes with the fields that osqcreds logs."""
     names = ("pid", "tid", "changed", "old", "now")
     return [
         {name: one[name] for name in names}
@@ -57,7 +57,7 @@ def said_by(records: Iterable[Record], pids: set[int]) -> list[Record]:
 
 
 def test_each_call_has_its_record(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
-    """Every way to change credentials, in first and other threads, makes one right record.
+    """Each way to change credentials makes one correct record, in first and in other threads.
 
     A call that fails, or sets the present values again, makes no record.
     """
@@ -121,8 +121,10 @@ osqcreds exec {rounds} /usr/local/bin/osqcreds
     assert {(one["now"]["euid"], one["now"]["egid"]) for one in execs} == {(0, 1000), (1000, 7)}
 
 
-def test_what_the_probe_missed_is_counted(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """Changes that are made inside another probe are counted in SYNC, in STATS and at the end."""
+def test_credential_changes_that_the_probe_misses_are_counted(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
+    """Credential changes inside another probe count as missed in SYNC, in STATS and at the end."""
     variant("test").load()
 
     said = json.loads(guest.run("osqmiss 50", deadline_s=60).stdout)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The device: who may use it, how it refuses each misuse, and how it is removed."""
+"""The device's access rights, its refusal of each misuse, and its removal."""
 
 import errno
 import json
@@ -67,7 +67,10 @@ OWNERS = {
 
 
 def test_a_foreign_process_invalidates_the_queue(guest: Guest, driver: Driver) -> None:
-    """Both processes get an error, the owner may allocate again; an exec'd heir is foreign."""
+    """Use of the queue by another process is an error for both; its owner may allocate again.
+
+    A child that runs another program with the inherited descriptor counts as another process.
+    """
     assert driver.is_loaded()
 
     assert json.loads(guest.run("osqprobe owners", deadline_s=20).stdout) == OWNERS
@@ -107,7 +110,7 @@ def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
 
 
 def test_a_killed_owner_leaves_nothing(driver: Driver, tail: Tailing) -> None:
-    """After SIGKILL the device is free at once, and the module can be unloaded."""
+    """After SIGKILL to its owner the device is free at once, and the module can be unloaded."""
     with tail() as running:
         running.kill()
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What an ordinary user could do unseen: by other roots, names, namespaces, ids, and by storms."""
+"""An ordinary user cannot hide events from the driver.
+
+The user tries other root folders, other names, namespaces, ids, and storms of events.
+"""
 
 from collections import Counter
 
@@ -15,12 +18,12 @@ CLIMBED = 512
 
 
 def execs(records: tuple[Record, ...], uid: int) -> Counter[str]:
-    """Return how often a user ran each program, by the path that its own root shows."""
+    """Return how often a user ran each program; programs have their path in the user's root."""
     return Counter(one["path"] for one in records if one["type"] == "exec" and one["uid"] == uid)
 
 
 def test_another_root_hides_no_program(guest: Guest, tail: Tailing) -> None:
-    """A path filter means the file: not what chroot or a mount of one's own calls by its name."""
+    """Excluding a path excludes its file, not another that a chroot or mount shows there."""
     guest.run(
         f"rm -rf /opt/agent {TOP}; mkdir -p /opt/agent {TOP}/opt/agent;"
         f"cp /bin/true /opt/agent/own; cp /usr/local/bin/osqprobe {TOP}/opt/agent/evil;"
@@ -52,8 +55,8 @@ def test_another_root_hides_no_program(guest: Guest, tail: Tailing) -> None:
     assert execs(inside.records, 1000) == {"/opt/agent/own": 1, "/opt/agent/mounted": 1}
 
 
-def test_a_namespaces_number_is_not_given_to_another(guest: Guest, tail: Tailing) -> None:
-    """A filter holds what its number means: the namespaces that come later are others."""
+def test_the_number_of_a_filtered_namespace_is_not_reused(guest: Guest, tail: Tailing) -> None:
+    """While a filter names a pid namespace, no later namespace gets its number."""
     hold = "unshare --pid --fork sleep 700 > /dev/null 2>&1 < /dev/null & sleep 1; "
     holder = guest.run(f"{hold} pgrep -nxf 'sleep 700'", deadline_s=30).stdout.strip()
     number = guest.run(f"stat -Lc %i /proc/{holder}/ns/pid", deadline_s=20).stdout.strip()
@@ -72,8 +75,11 @@ def test_a_namespaces_number_is_not_given_to_another(guest: Guest, tail: Tailing
     assert (refused.status, "No such process" in refused.stderr) == (1, True)
 
 
-def test_a_rise_to_root_is_kept_out_by_no_uid(guest: Guest, tail: Tailing) -> None:
-    """A setuid program of a user that is kept out: its exec, its new credentials, its children."""
+def test_a_setuid_program_is_recorded_despite_a_uid_filter(guest: Guest, tail: Tailing) -> None:
+    """When a user whom filters exclude runs a setuid program, its records appear.
+
+    They are the exec, the new credentials, and the children of the program.
+    """
     guest.run(
         f"rm -rf {TOP}; mkdir -p {TOP}; cp /usr/local/bin/osqprobe {TOP}/plain;"
         f"cp {TOP}/plain {TOP}/suid; chmod 4755 {TOP}/suid",
@@ -100,8 +106,8 @@ def test_a_rise_to_root_is_kept_out_by_no_uid(guest: Guest, tail: Tailing) -> No
     assert seen.stats["filtered"] > 0
 
 
-def test_each_way_to_change_a_watched_file_is_told(guest: Guest, tail: Tailing) -> None:
-    """truncate(2), a hard link outside, the time alone, and what is written and kept open."""
+def test_each_way_to_change_a_watched_file_is_recorded(guest: Guest, tail: Tailing) -> None:
+    """A truncation, an outside hard link, a new time and a late write each have a record."""
     watched, outside = f"{TOP}/watched", f"{TOP}/outside"
     guest.run(
         f"rm -rf {TOP}; mkdir -p {watched} {outside};"
@@ -133,10 +139,8 @@ def test_each_way_to_change_a_watched_file_is_told(guest: Guest, tail: Tailing) 
     assert told.stats["dropped"] == 0
 
 
-def test_links_made_before_the_watch_are_known_by_the_files_names(
-    guest: Guest, tail: Tailing
-) -> None:
-    """A file whose watched name the kernel has in memory: written by another of its names."""
+def test_writes_through_an_older_link_are_recorded(guest: Guest, tail: Tailing) -> None:
+    """A write through an unwatched link is recorded if the kernel caches the watched name."""
     watched, outside = f"{TOP}/watched", f"{TOP}/outside"
     guest.run(
         f"rm -rf {TOP}; mkdir -p {watched} {outside}; echo hello > {watched}/old;"
@@ -153,8 +157,8 @@ def test_links_made_before_the_watch_are_known_by_the_files_names(
     assert {one["flags"] & OTHER_NAME for one in told.records} == {OTHER_NAME}
 
 
-def test_a_deep_folder_costs_no_more_than_a_bound(guest: Guest, tail: Tailing) -> None:
-    """An unwatched file 6,000 folders down: told without its path, at the price of the bound."""
+def test_the_cost_of_a_deep_folder_is_bounded(guest: Guest, tail: Tailing) -> None:
+    """A file below 6,000 folders is recorded without path, and costs little more time."""
     # To remove so many folders takes long; a file system of its own goes at once.
     deep = "/mnt/osqdeep"
     guest.run(
@@ -175,7 +179,7 @@ def test_a_deep_folder_costs_no_more_than_a_bound(guest: Guest, tail: Tailing) -
 
 
 def test_a_storm_leaves_room_for_root_and_credentials(guest: Guest, tail: Tailing) -> None:
-    """A user fills the ring while nobody reads: what root runs afterwards is there."""
+    """When a user has filled the ring, root's later programs still have records."""
     guest.run(f"rm -rf {TOP}; mkdir -p {TOP}; cp /bin/true {TOP}/root", deadline_s=20)
 
     with tail("--type exec --type cred --ring-bytes 65536") as running:
@@ -193,7 +197,7 @@ def test_a_storm_leaves_room_for_root_and_credentials(guest: Guest, tail: Tailin
 
 
 def test_encoders_on_one_cpu_lose_nothing(guest: Guest, tail: Tailing) -> None:
-    """Eight that run programs at a low priority beside one that takes all time."""
+    """Eight low-priority processes that share a CPU with a busy one lose no exec record."""
     with tail("--type exec --ring-bytes 16777216 --watermark 1048576") as running:
         count = int(guest.run("osqevade nest 1 6 8 /bin/true", deadline_s=120).stdout)
         seen = running.finish()
@@ -206,7 +210,10 @@ def test_encoders_on_one_cpu_lose_nothing(guest: Guest, tail: Tailing) -> None:
 def test_hooks_that_root_switches_off_are_shown(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """STATS and the log say so, and that they work again; types without such hooks do not."""
+    """STATS and the log report hooks that root switches off, and also when they work again.
+
+    Record types that do not use these hooks are not reported.
+    """
     driver.unload()
     driver.load(hook_check_s="1")
     off = "grep hooks_off /sys/class/misc/osquery/stats"

@@ -11,7 +11,7 @@ from tests.guest.tailing import Tailing
 
 
 def test_one_exec_gives_one_record(guest: Guest, tail: Tailing) -> None:
-    """A known program's record has the right path, typed name, argv, ids, file and times."""
+    """The record of a known program has the right path, filename, argv, ids, file and times."""
     script = """
 cp /bin/true "/tmp/a program"; chmod 751 "/tmp/a program"; chown 7:8 "/tmp/a program"
 cd /tmp
@@ -52,7 +52,7 @@ def test_ids_of_an_ordinary_user(guest: Guest, tail: Tailing) -> None:
     assert {record[name] for name in ("gid", "egid", "sgid", "fsgid")} == {1000}
 
 
-def test_env_comes_only_when_asked_for(guest: Guest, tail: Tailing) -> None:
+def test_env_comes_only_with_its_option(guest: Guest, tail: Tailing) -> None:
     """The environment is empty without --env, except for its size, and complete with it."""
     script = "env -i 'A=1' 'B=two words' /bin/true mark"
 
@@ -70,7 +70,7 @@ def test_env_comes_only_when_asked_for(guest: Guest, tail: Tailing) -> None:
     assert record["flags"] == plain["flags"] == 0
 
 
-def test_a_large_env_is_cut_and_said(guest: Guest, tail: Tailing) -> None:
+def test_a_large_env_is_cut_and_flagged(guest: Guest, tail: Tailing) -> None:
     """An environment above the record's limit is cut, flagged and has its true size."""
     with tail("--env") as running:
         guest.run("env -i V=$(head -c 30000 /dev/zero | tr '\\0' x) /bin/true", deadline_s=20)
@@ -82,8 +82,8 @@ def test_a_large_env_is_cut_and_said(guest: Guest, tail: Tailing) -> None:
     assert len(record["env"][0]) == 7936
 
 
-def test_place_of_a_process(guest: Guest, tail: Tailing) -> None:
-    """Working directory, namespaces and cgroup are those in /proc of the same process."""
+def test_cwd_namespaces_and_cgroup_are_those_of_proc(guest: Guest, tail: Tailing) -> None:
+    """A record's working directory, namespaces and cgroup equal those in /proc of that process."""
     names = ("pid", "mnt", "net", "uts", "ipc", "user", "cgroup")
     ask = "".join(f"stat -L -c %i /proc/self/ns/{name}; " for name in names)
     script = f"""
@@ -111,7 +111,7 @@ unshare --mount --uts --ipc --net --pid --fork sh /tmp/place
 
 
 def test_a_script_shows_its_interpreter(guest: Guest, tail: Tailing) -> None:
-    """The path is the file that runs, and filename is the requested file."""
+    """For a script, a record's path is the interpreter and its filename is the script."""
     with tail() as running:
         guest.run(
             "printf '#!/bin/cat\\nhello\\n' > /tmp/script; chmod +x /tmp/script; /tmp/script",
@@ -123,7 +123,7 @@ def test_a_script_shows_its_interpreter(guest: Guest, tail: Tailing) -> None:
     assert record["filename"] == "/tmp/script"
 
 
-def test_long_arguments_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
+def test_long_arguments_are_cut_and_flagged(guest: Guest, tail: Tailing) -> None:
     """Arguments above the record's limit are cut, flagged and have their true size."""
     with tail() as running:
         guest.run("/bin/true $(head -c 40000 /dev/zero | tr '\\0' x)", deadline_s=20)
@@ -135,7 +135,7 @@ def test_long_arguments_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
     assert sum(len(word) for word in record["argv"]) <= 12288
 
 
-def test_arguments_that_were_swapped_out_are_cut_and_said(guest: Guest, tail: Tailing) -> None:
+def test_arguments_that_were_swapped_out_are_cut_and_flagged(guest: Guest, tail: Tailing) -> None:
     """Arguments before a swapped-out page are recorded; the rest is flagged, sizes are true."""
     swap = """
 dd if=/dev/zero of=/swap bs=1M count=16 2> /dev/null; chmod 600 /swap
@@ -160,7 +160,7 @@ osqaway /tmp/slow 50
         assert 0 < len(one["argv"][1]) < 4096
 
 
-def test_what_is_too_deep_for_a_path_is_said(guest: Guest, tail: Tailing) -> None:
+def test_a_path_that_is_too_deep_is_flagged(guest: Guest, tail: Tailing) -> None:
     """A path and cwd above 4,095 bytes are empty and flagged, and all other fields are right."""
     script = """
 name=$(printf 'd%.0s' $(seq 200))
@@ -191,8 +191,8 @@ def test_a_deleted_program_is_flagged(guest: Guest, tail: Tailing) -> None:
     assert here["flags"] == 0
 
 
-def test_every_exec_is_accounted(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
-    """In a storm each exec has its record or is in the drop count, exactly."""
+def test_every_exec_is_recorded_or_counted(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+    """In a storm of execs each has its record or is in the drop count, exactly."""
     count = 10_000 if long_run else 1_000
     storm_it = f"cp /usr/local/bin/osqprobe /tmp/storm; /tmp/storm storm {count}"
 
@@ -208,7 +208,7 @@ def test_every_exec_is_accounted(guest: Guest, tail: Tailing, long_run: bool) ->
 
 
 def test_a_full_ring_drops_and_counts(guest: Guest, tail: Tailing) -> None:
-    """Without a reader the drop count equals the gaps in seq."""
+    """When nobody reads a full ring, the drop count equals the gaps in sequence numbers."""
     script = "pkill -STOP -x osqtail; /usr/local/bin/osqprobe storm 300; pkill -CONT -x osqtail"
 
     with tail("--ring-bytes 8192") as running:
@@ -225,10 +225,13 @@ def test_a_full_ring_drops_and_counts(guest: Guest, tail: Tailing) -> None:
     assert sum(record["dropped"] for record in lost) == seen.stats["dropped"] - after_the_last
 
 
-def test_without_a_buffer_a_record_is_dropped_and_told(
+def test_without_a_buffer_a_record_is_dropped_and_counted(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
-    """With every encoding buffer taken a record is dropped as NESTED, until the owner ends."""
+    """While every encoding buffer is in use, records are dropped with the reason NESTED.
+
+    This ends when the owner of the buffers ends.
+    """
     variant("test").load()
 
     said = json.loads(guest.run("osqheld 40", deadline_s=120).stdout)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Paths of files: mounts, links, names that come later, paths too long, and no name at all.
+"""The paths in file records are right for mounts, links, long paths and files without a name.
 
 All scenes are played once, one after the other, before one reader; each test checks its own scene.
 """
@@ -121,13 +121,13 @@ Told = list[tuple[str, str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """The records of all scenes."""
+    """The driver's records of all scenes."""
 
     records: tuple[Record, ...]
     dropped: int
 
     def of(self, scene: str, *actions: str) -> list[Record]:
-        """Return the records of one scene, in order: all, or those of some actions."""
+        """Return the records of one scene in order, or only those of some actions."""
         folder = f"{TOP}/{scene}/"
         return [
             one
@@ -138,7 +138,7 @@ class Story:
 
 
 def places(records: list[Record]) -> Told:
-    """Return the actions and their paths, in order."""
+    """Return the action and the path of each record, in order."""
     return [(one["action"], one["path"], one["dest_path"]) for one in records]
 
 
@@ -168,7 +168,10 @@ def story(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) ->
 
 
 def test_each_wrong_watch_has_its_own_errno(guest: Guest, driver: Driver) -> None:
-    """Wrong paths, actions and times are refused; watches end with subscription and queue."""
+    """A watch with a wrong path, action or time is refused with an errno of its own.
+
+    Watches end with the subscription and with the queue.
+    """
     assert driver.is_loaded()
 
     said = json.loads(guest.run("osqwatch refusals", deadline_s=120).stdout)
@@ -237,7 +240,7 @@ def test_a_watch_may_come_before_its_folder(story: Story) -> None:
 
 
 def test_a_folder_that_moves_takes_no_watch_along(story: Story) -> None:
-    """The path is watched, not the folder: files moved in are seen, moved out are not."""
+    """A watch keeps its path when the folder moves: files moved in are seen, moved out not."""
     folder = f"{TOP}/moving"
     assert places(story.of("moving")) == [
         ("rename", f"{folder}/a", f"{folder}/c"),
@@ -246,8 +249,8 @@ def test_a_folder_that_moves_takes_no_watch_along(story: Story) -> None:
     ]
 
 
-def test_paths_that_are_too_long_are_cut_and_said(guest: Guest, story: Story) -> None:
-    """Down to 4,800 bytes each event has a record, with the path of the last folder that fits."""
+def test_paths_that_are_too_long_are_cut_and_flagged(guest: Guest, story: Story) -> None:
+    """An event at a path of up to 4,800 bytes is recorded with the deepest folder that fits."""
     log = parse_log(guest.run("cat /tmp/log.deep", deadline_s=60).stdout)
 
     done = under([f"{TOP}/deep/a"], log.events)
@@ -257,7 +260,7 @@ def test_paths_that_are_too_long_are_cut_and_said(guest: Guest, story: Story) ->
     assert sum(one.flags == TRUNC_PATH for one in done) > 20
 
 
-def test_a_file_without_a_name_has_the_one_it_had(story: Story) -> None:
+def test_an_unlinked_file_keeps_its_old_path(story: Story) -> None:
     """A file that is closed after its unlink has its old path and a flag."""
     (record,) = story.of("gone", "close_write")
 
@@ -278,7 +281,7 @@ def test_a_close_by_the_kernel_is_flagged(story: Story) -> None:
     assert {one["pid"] for one in told if not one["flags"]} <= opener
 
 
-def test_a_file_whose_name_nobody_knows_is_told(guest: Guest, story: Story) -> None:
+def test_a_file_without_a_known_name_is_recorded(guest: Guest, story: Story) -> None:
     """A file opened by handle has a record without a path, with a flag and the inode."""
     ino = int(guest.run(f"stat -c %i {TOP}/handle/a/x", deadline_s=20).stdout)
 
@@ -292,7 +295,7 @@ def test_a_watch_does_not_keep_a_mount(story: Story) -> None:
     assert places(story.of("unmounted")) == [("create", f"{TOP}/unmounted/a/x", "")]
 
 
-def test_any_name_comes_through_json(story: Story) -> None:
+def test_any_file_name_gives_valid_json(story: Story) -> None:
     """Each byte that a name can have appears in a line that a strict parser accepts."""
     (record,) = story.of("names")
 

@@ -56,7 +56,7 @@ def work(count: int, *folders: str) -> str:
 
 
 def logs(guest: Guest) -> list[Log]:
-    """Return the log of each process."""
+    """Return the log of each process of the workload."""
     return [
         parse_log(guest.run(f"cat /tmp/log.{process}", deadline_s=300).stdout)
         for process in PROCESSES
@@ -65,7 +65,7 @@ def logs(guest: Guest) -> list[Log]:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The records and the logs of one run."""
+    """The driver's records and the workload's logs of one run."""
 
     told: Tailed
     done: tuple[Log, ...]
@@ -77,7 +77,7 @@ def run(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> Run:
-    """Run the workload before a reader, and return records and logs."""
+    """Run the workload while a reader reads, and return the driver's records and the logs."""
     count = 12_000 if long_run else 300
     watches = " ".join(f"--watch {one}" for one in WATCHED)
     with tail(f"{watches} --ring-bytes 67108864 --watermark 1048576") as running:
@@ -86,7 +86,7 @@ def run(
     return Run(told=told, done=tuple(logs(guest)))
 
 
-def test_every_change_is_told_once_in_order(run: Run) -> None:
+def test_every_change_is_recorded_once_in_order(run: Run) -> None:
     """The records of three processes of two users are exactly their events, in order.
 
     The comparison is then shown logs that are wrong in one place.
@@ -122,7 +122,7 @@ def must_see_bad_logs(told: list[Event], done: list[Event]) -> None:
         parse_log("process 1 0 0 0 0 0 0 0 0\n")
 
 
-def test_what_is_missing_was_counted_as_dropped(guest: Guest, tail: Tailing) -> None:
+def test_missing_file_records_were_counted_as_dropped(guest: Guest, tail: Tailing) -> None:
     """With a sleeping reader and a small ring, records and drops add up to the events."""
     watches = " ".join(f"--watch {one}" for one in WATCHED)
     # Modifications are told as often as time goes by.

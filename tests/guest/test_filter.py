@@ -58,8 +58,8 @@ def whole(seen: Tailed) -> bool:
     return stats["dropped"] == 0 and stats["attempts"] == stats["committed"] == stats["consumed"]
 
 
-def test_one_user_is_kept_out(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
-    """Of two users' storms one is recorded and the other counted, to the last exec."""
+def test_an_excluded_user_is_filtered(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+    """Of two users, the excluded one's execs are counted and the other's recorded, exactly."""
     count = 5_000 if long_run else 60
     script = f"""
 {AS.format(2000)} osqprobe storm {count} & first=$!
@@ -76,8 +76,8 @@ wait $first && wait $second
     assert whole(seen)
 
 
-def test_only_one_user_is_let_in(guest: Guest, tail: Tailing) -> None:
-    """With an include list no record of another user comes, of any type."""
+def test_only_an_included_user_is_recorded(guest: Guest, tail: Tailing) -> None:
+    """When a filter includes one user, no other user's record of any type appears."""
     script = f"{AS.format(2000)} osqprobe storm 20; {AS.format(1000)} osqprobe storm 20"
 
     with tail("--type exec --type exit --uid 1000") as running:
@@ -92,7 +92,7 @@ def test_only_one_user_is_let_in(guest: Guest, tail: Tailing) -> None:
     assert whole(seen)
 
 
-def test_a_pid_namespace_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
+def test_a_filter_for_a_pid_namespace_applies_to_nested_ones(guest: Guest, tail: Tailing) -> None:
     """Processes of the namespace and of a nested one are rejected, and those outside are not."""
     # Its whole line: the guest's heartbeat sleeps, too.
     find = "pgrep -nxf 'sleep 600'"
@@ -115,7 +115,7 @@ osqprobe storm 5
     assert whole(seen)
 
 
-def test_a_control_group_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
+def test_a_filter_for_a_control_group_applies_to_nested_ones(guest: Guest, tail: Tailing) -> None:
     """A process in the group or in a nested one is rejected, and one in a neighbour is not."""
     root = "/sys/fs/cgroup/osq"
     guest.run(f"mkdir -p {root}/in/deep {root}/beside", deadline_s=20)
@@ -132,7 +132,7 @@ def test_a_control_group_and_what_is_below_it(guest: Guest, tail: Tailing) -> No
     assert whole(seen)
 
 
-def test_a_path_and_what_is_below_it(guest: Guest, tail: Tailing) -> None:
+def test_a_filter_for_a_path_applies_to_everything_below_it(guest: Guest, tail: Tailing) -> None:
     """Paths match by whole components, several may be given, and an unknown path is recorded."""
     script = """
 mkdir -p /tmp/kept/in /tmp/keptnot /tmp/one
@@ -158,7 +158,7 @@ for place in kept kept/in keptnot one; do cp /usr/local/bin/osqprobe /tmp/$place
     assert whole(inside)
 
 
-def test_threads_are_left_out(guest: Guest, tail: Tailing) -> None:
+def test_threads_can_be_filtered(guest: Guest, tail: Tailing) -> None:
     """With --processes, threads' forks and exits are counted and processes' recorded."""
     rounds = 10
 
@@ -176,7 +176,7 @@ def test_threads_are_left_out(guest: Guest, tail: Tailing) -> None:
     assert whole(seen)
 
 
-def test_a_filter_is_of_one_ring(guest: Guest, tail: Tailing) -> None:
+def test_a_filter_ends_with_its_ring(guest: Guest, tail: Tailing) -> None:
     """The next owner has no filter, and an invalid filter is refused with a message."""
     with tail("--not-uid 0") as running:
         filtered = counted(guest, "osqprobe storm 3")
@@ -192,7 +192,7 @@ def test_a_filter_is_of_one_ring(guest: Guest, tail: Tailing) -> None:
     assert refused.status == 2
 
 
-def test_filters_change_while_events_flow(
+def test_no_event_is_lost_while_filters_change(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

@@ -18,7 +18,7 @@ def life_of(records: tuple[Record, ...], pid: int) -> list[str]:
 
 
 def test_a_process_is_forked_runs_and_exits(guest: Guest, tail: Tailing) -> None:
-    """A child with a known status has three records in order, with the right ids."""
+    """A child that ends with a known status has fork, exec and exit records with the right ids."""
     with tail(ALL) as running:
         said = guest.run("sh -c 'sh -c \"exit 7\" & echo $$ $!; wait'", deadline_s=20).stdout
         seen = running.finish()

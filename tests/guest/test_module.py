@@ -15,7 +15,11 @@ def of(records: tuple[Record, ...], name: str) -> list[Record]:
     return [one for one in records if one["type"] == "module" and one["name"] == name]
 
 
-def test_a_module_comes_and_goes(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+def test_load_and_unload_of_a_module_are_recorded(
+    guest: Guest,
+    tail: Tailing,
+    long_run: bool,  # noqa: FBT001
+) -> None:
     """Each cycle of load and unload makes three records in order that equal sysfs."""
     rounds = 100 if long_run else 3
     script = f"""
@@ -41,8 +45,8 @@ done
     assert seen.stats["dropped"] == 0
 
 
-def test_a_module_of_the_kernels_own(guest: Guest, tail: Tailing) -> None:
-    """A module with a version that modprobe loads has the texts of sysfs."""
+def test_a_module_of_the_kernel_has_the_texts_of_sysfs(guest: Guest, tail: Tailing) -> None:
+    """The record of a module that modprobe loads has the version and texts of sysfs."""
     script = """
 modprobe tcp_illinois
 cd /sys/module/tcp_illinois && cat coresize version srcversion
@@ -60,7 +64,7 @@ rmmod tcp_illinois
     assert found[0]["pid"] == found[1]["pid"] != found[2]["pid"]
 
 
-def test_a_failed_init_has_no_loaded(guest: Guest, tail: Tailing) -> None:
+def test_a_failed_init_has_no_loaded_record(guest: Guest, tail: Tailing) -> None:
     """A module whose init fails has a loading and an unloading record only."""
     with tail("--type module") as running:
         refused = guest.run(f"insmod {OTHER}", deadline_s=40, check=False)

@@ -74,7 +74,7 @@ def test_osqstat_shows_what_the_owner_counts(guest: Guest, driver: Driver, tail:
     assert guest.run("osqstat --file /nowhere", deadline_s=20, check=False).status == 1
 
 
-def test_a_missing_hook_costs_its_publisher_only(
+def test_a_missing_hook_disables_only_its_record_type(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """Without the exit hook the driver loads, reports that, and records everything else."""
@@ -94,7 +94,7 @@ def test_a_missing_hook_costs_its_publisher_only(
     assert caps["types"] & 0b1100 == 0b1100
 
 
-def test_a_test_build_wants_to_be_known_as_one(
+def test_a_test_build_needs_its_parameter_to_load(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """A test build needs its parameter to load, and it and a release client refuse each other."""

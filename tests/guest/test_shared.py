@@ -23,7 +23,7 @@ _PLACE = Place(
 
 @pytest.fixture
 def loaded(guest: Guest, driver: Driver) -> Iterator[Loaded]:
-    """Give the module, loaded."""
+    """Load the module for a test, and return it."""
     assert driver.is_loaded()
     with loaded_over_ssh(guest, _PLACE, limit_s=_ANSWER_S) as found:
         yield found
@@ -31,7 +31,7 @@ def loaded(guest: Guest, driver: Driver) -> Iterator[Loaded]:
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
 def test_body(driver: Driver, loaded: Loaded, body: Callable[[Loaded], None]) -> None:
-    """The body holds as its docstring says, and the module can be unloaded after it."""
+    """Each shared test body passes on Linux, and the module can be unloaded after it."""
     body(loaded)
 
     driver.unload()

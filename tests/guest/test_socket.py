@@ -53,7 +53,7 @@ def play_connections(guest: Guest, count: int, pairs: int) -> dict[str, list[Rec
 
 @pytest.fixture(scope="module")
 def kept() -> list[Witnessed]:
-    """Return the shared observation of all tests here: hooking takes an emulator long."""
+    """Return the observation that all tests here share, since hooking is slow under emulation."""
     return []
 
 
@@ -105,8 +105,8 @@ def test_each_connection_is_recorded_as_its_ends_log_it(
             assert sockets.differences(seen.records, log) == [], scene
 
 
-def test_what_fails_and_what_takes_long(witnessed: Witnessed) -> None:
-    """Calls that fail, time out or are in progress have records with their errno."""
+def test_failing_and_slow_calls_are_recorded(witnessed: Witnessed) -> None:
+    """Socket calls that fail, time out or are in progress have records with their errno."""
     log = witnessed.logs["cases"] + witnessed.logs["bind"]
     outcomes = [line["error"] for line in log if line["call"] == "outcome"]
     errors = {(line["call"], line["error"]) for line in log if line["call"] != "outcome"}
@@ -118,10 +118,10 @@ def test_what_fails_and_what_takes_long(witnessed: Witnessed) -> None:
     assert {("bind", error) for error in (13, 22, 98, 99)} <= errors
 
 
-def test_io_uring_counts_too(witnessed: Witnessed) -> None:
-    """Connect and accept by io_uring are recorded, and a worker's close names the owner.
+def test_calls_by_io_uring_are_recorded(witnessed: Witnessed) -> None:
+    """Connects and accepts by io_uring are recorded, and a worker's close names the owner.
 
-    It connects without waiting and may retry, so the number of its attempts is not checked.
+    The client connects without waiting and may retry, so the number of attempts is not checked.
     """
     log, mine = witnessed.logs["uring"], witnessed.of("uring")
     (line,) = [one for one in log if one["call"] == "connect"]
@@ -151,7 +151,7 @@ def test_without_subscription_nothing_is_probed(
 
 
 def test_the_checker_finds_a_bad_log(witnessed: Witnessed) -> None:
-    """The comparison finds a missing call, an extra one, another order and any other value."""
+    """The comparison finds a missing call, an extra call, a wrong order and each wrong value."""
     scene = f"stream 6 {COUNT} {PAIRS}"
     log, records = witnessed.logs[scene], witnessed.of(scene)
     last = records[-1]
@@ -170,10 +170,10 @@ def test_the_checker_finds_a_bad_log(witnessed: Witnessed) -> None:
     assert not sockets.is_run_of([ours[0], ours[2]], ours)
 
 
-def test_a_call_that_the_kernel_passes_over_is_told_as_it_begins(
+def test_a_call_that_cannot_be_followed_is_recorded_as_unseen(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """Room for two calls that wait, eight that do: of six it is not seen how they end.
+    """Of eight waiting connects, the six that cannot be followed have the status 'unseen'.
 
     Only connect is subscribed to: the options are a mask of actions.
     """
@@ -214,7 +214,10 @@ def test_each_connect_in_progress_has_an_outcome(
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Of more than can be remembered, too: of those it is said that nobody saw how they ended."""
+    """Each connect in progress has an outcome record.
+
+    When there are more than the driver can remember, the rest have the status 'unseen'.
+    """
     count, room = (5_000, 4_096) if long_run else (50, 50)
 
     with tail(f"{SOCKETS} --socket connect") as running:
@@ -258,12 +261,12 @@ cat round.*
 """
 
 
-def test_a_storm_while_subscriptions_come_and_go(
+def test_a_storm_leaves_no_gap_within_a_subscription(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """Each subscription has an exactly counted, gapless sequence of each thread's calls.
+    """In each subscription, a thread's records have no gap, and the counters add up.
 
     The module is unloaded and loaded in between.
     """
@@ -288,7 +291,7 @@ def test_a_storm_while_subscriptions_come_and_go(
 
 
 @pytest.mark.parametrize("hook", ["unix_listen", "inet_sock_set_state"])
-def test_a_kernel_without_a_hook_is_told_apart(
+def test_a_missing_socket_hook_is_reported(
     guest: Guest, variant: Callable[[str], Driver], hook: str
 ) -> None:
     """CAPS reports a missing hook, SUBSCRIBE refuses it, and other types work."""

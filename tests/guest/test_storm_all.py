@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""All publishers at once, while subscriptions and filters change and the module goes and comes.
+"""All types of records are made at once while subscriptions, filters and the module change.
 
-osqstorm asks the driver which types there are, so a new publisher is switched on and off as soon
-as it is in the driver. What makes its events, so that a record of it must come, is a row here.
+osqstorm asks the driver which types exist, so a new type is switched on and off as soon as the
+driver has it. Here each type has a row with the script that makes its events, since a record of
+each type must come.
 """
 
 import json
@@ -32,8 +33,12 @@ WORKLOADS = (
 )
 
 
-def test_everything_at_once(guest: Guest, driver: Driver, long_run: bool) -> None:  # noqa: FBT001
-    """In each round of load, storm and unload the records of every type equal the counters."""
+def test_each_type_of_records_is_counted_in_a_storm(
+    guest: Guest,
+    driver: Driver,
+    long_run: bool,  # noqa: FBT001
+) -> None:
+    """In each round of load, storm and unload, each type's records equal its counters."""
     driver.unload()
     rounds, steps = (40, 2_000) if long_run else (2, 80)
     types = [number for one in WORKLOADS for number in one.types]

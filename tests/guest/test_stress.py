@@ -20,7 +20,7 @@ PROCESSES = "--type exec --type fork --type exit"
 
 
 def stress(guest: Guest, options: str, *, deadline_s: float = SHORT_S) -> dict[str, Any]:
-    """Run osqstress, which checks every record; return its sums."""
+    """Run osqstress, which checks every record; return the sums that it prints."""
     done = guest.run(f"osqstress run {options}", deadline_s=deadline_s, check=False)
     said: dict[str, Any] = json.loads(done.stdout)
     assert said["fault"] == "", said
@@ -30,14 +30,14 @@ def stress(guest: Guest, options: str, *, deadline_s: float = SHORT_S) -> dict[s
     return said
 
 
-def test_the_originals_stress(
+def test_each_record_of_20_producers_is_accounted_for(
     guest: Guest,
     variant: Callable[[str], Driver],
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """20 producers make 100,000 records each in an 8 MiB ring, and all are accounted for.
+    """20 producers make 100,000 records each in an 8 MiB ring, and each is recorded or counted.
 
-    The original's own test accepted a loss of 5 %.
+    The test of the driver's original version accepted a loss of 5 %.
     """
     variant("test").load()
     rounds = 10 if long_run else 1
@@ -48,12 +48,12 @@ def test_the_originals_stress(
 
 
 def in_context(context: str, each: int) -> str:
-    """Return the options for six producers in a context, with this many records each."""
+    """Return osqstress's options for six producers in a context, with so many records each."""
     return f"-p 6 -n {each} -r 1048576 -b 128 -c {context}"
 
 
 def recorded(context: str, most: int) -> ParameterSet:
-    """Return a context as a parameter; osqstress itself fails for an unaccounted record."""
+    """Return one context as a test parameter; osqstress fails if a record is not counted."""
     command = f"osqstress run {in_context(context, SHORT_EACH)}"
     mark = pytest.mark.recordable(command=command, variant="test")
     return pytest.param(context, most, marks=mark, id=context)
@@ -75,7 +75,7 @@ def test_every_context_is_accounted(
     most: int,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """All records are accounted for when interrupts make records inside of tasks.
+    """Each record is read or counted, also when interrupts make records inside of tasks.
 
     Six producers: the long form is over 10 million records of all contexts at once.
     """
@@ -87,8 +87,10 @@ def test_every_context_is_accounted(
     assert said["attempts"] == 6 * each
 
 
-def test_a_ring_that_is_far_too_small(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """With 8 KiB and a slow reader most records are dropped, and all drops are reported."""
+def test_a_ring_that_is_far_too_small_counts_its_drops(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
+    """With an 8 KiB ring and a slow reader most records are dropped, and all are counted."""
     variant("test").load()
 
     said = stress(guest, "-p 8 -n 4000 -r 8192 -b 128 -c mixed -s 2000")
@@ -98,7 +100,7 @@ def test_a_ring_that_is_far_too_small(guest: Guest, variant: Callable[[str], Dri
 
 
 def test_the_checker_sees_a_bad_run(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """Records too large for their ring are refused, and a wrong size is an error."""
+    """Records that are too large for their ring are dropped; a wrong size is an error."""
     variant("test").load()
 
     said = stress(guest, "-p 2 -n 100 -r 8192 -b 9000")
@@ -109,7 +111,7 @@ def test_the_checker_sees_a_bad_run(guest: Guest, variant: Callable[[str], Drive
     assert json.loads(wrong.stdout)["fault"] == "Invalid argument"
 
 
-def test_unloading_under_a_storm(
+def test_the_module_can_be_unloaded_during_a_storm(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001
@@ -137,7 +139,7 @@ echo whole
     assert done.stdout.endswith("whole\n"), (done.status, done.stderr)
 
 
-def test_the_owner_is_killed_at_any_moment(
+def test_a_killed_owner_leaves_a_clean_device(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001
@@ -163,7 +165,7 @@ kill $storm
     driver.unload(attempts=5)
 
 
-def test_cpus_come_and_go(
+def test_no_exec_is_lost_while_cpus_are_switched(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001
@@ -198,7 +200,7 @@ tail -1 /tmp/seen
     assert int(count) == 401 - counters["dropped"]
 
 
-def test_random_calls_by_root_and_by_others(
+def test_random_calls_keep_the_counters_consistent(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

@@ -16,7 +16,7 @@ BESIDE = ("open", "filesystem", "cat held")
 
 
 def script_of(what: str, mark: str, use: str) -> str:
-    """Return the lines after which one process waits for a permission in the folder."""
+    """Return shell lines that make one process wait for a permission in the folder (fanotify)."""
     return f"""
 osqperm {what} {mark} {TOP} held /run/answer > /tmp/perm 2>&1 < /dev/null &
 until grep -q ready /tmp/perm; do sleep 0.05; done
@@ -27,7 +27,7 @@ until grep -q holding /tmp/perm; do sleep 0.05; done
 
 @pytest.fixture(autouse=True)
 def folder(guest: Guest) -> None:
-    """Mount a file system of its own, so that no other file waits for the listener."""
+    """Mount a separate file system, so that no other file waits for the fanotify listener."""
     guest.run(
         f"rm -f /run/answer; mkdir -p {TOP}; umount -q {TOP}; mount -t tmpfs none {TOP};"
         f"cp /bin/true {TOP}/held; : > {TOP}/other",
@@ -39,7 +39,10 @@ def folder(guest: Guest) -> None:
 def test_unloading_while_a_permission_is_pending_is_refused(
     guest: Guest, driver: Driver, tail: Tailing, pin: tuple[str, str, str]
 ) -> None:
-    """The log gives the reason, the next owner is served, and the answer allows the unload."""
+    """While a permission is pending, unloading fails, and the log has the reason.
+
+    The next owner of the device is served meanwhile. After the answer the module can be unloaded.
+    """
     with tail(f"--watch {TOP}") as running:
         guest.run(script_of(*pin), deadline_s=30)
         running.finish()
@@ -65,7 +68,7 @@ def test_unloading_while_a_permission_is_pending_is_refused(
 def test_a_listener_of_the_file_system_holds_nothing_of_the_module(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """The module unloads while another listener's answer is pending, and is not called by it."""
+    """The module unloads while another program's fanotify listener has not answered."""
     with tail(f"--watch {TOP}") as running:
         guest.run(script_of(*BESIDE), deadline_s=30)
         running.finish()
@@ -77,10 +80,10 @@ def test_a_listener_of_the_file_system_holds_nothing_of_the_module(
     guest.run(f"chmod 600 {TOP}/other; umount {TOP}", deadline_s=20)
 
 
-def test_stopping_under_a_storm_waits_for_who_is_inside(
+def test_unloading_waits_for_an_access_in_progress(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
-    """The module unloads only after a held access ends, while owners change and others storm."""
+    """In a storm the module unloads only after the access that is held inside it has ended."""
     guest.run(script_of(*OPEN), deadline_s=30)
     storm = f"while [ ! -e /run/answer ]; do chmod 600 {TOP}/other; chmod 644 {TOP}/other; done"
     aside = "> /dev/null 2>&1 < /dev/null &"

@@ -30,8 +30,8 @@ SHORT_MS = 1500
 LATE_MS = 20_000
 
 
-def test_what_ends_a_wait(guest: Guest, driver: Driver) -> None:
-    """A record, a signal and another process's call each end SYNC with WAIT, poll and epoll."""
+def test_records_signals_and_calls_end_a_wait(guest: Guest, driver: Driver) -> None:
+    """A record, a signal and another process's call each end a wait by SYNC, poll and epoll."""
     assert driver.is_loaded()
 
     assert json.loads(guest.run("osqwait ways", deadline_s=60).stdout) == WAYS

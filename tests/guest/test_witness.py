@@ -12,7 +12,7 @@ PROCESSES = "--type exec --type fork --type exit"
 
 
 def lives_by_witness(lines: Iterable[str], root: int) -> dict[int, GuestEntry]:
-    """Return the events of each child of `root` from the connector, by pid."""
+    """Return the connector's events of each child of `root`, by process id."""
     found: dict[int, GuestEntry] = defaultdict(list)
     children = set()
     for line in lines:
@@ -29,7 +29,7 @@ def lives_by_witness(lines: Iterable[str], root: int) -> dict[int, GuestEntry]:
 
 
 def lives_by_driver(records: Iterable[Record], root: int) -> dict[int, GuestEntry]:
-    """Return the same from the driver's records."""
+    """Return the driver's fork, exec and exit records of each child of `root`, by process id."""
     found: dict[int, GuestEntry] = defaultdict(list)
     for one in records:
         if one["type"] == "fork" and one["pid"] == root:

@@ -27,7 +27,7 @@ _WINDOW_BYTES = 1 << 28
 
 
 class Moment(enum.StrEnum):
-    """What the server has just done when it gets the signal."""
+    """The moment at which the server sends itself a signal: what it has just done."""
 
     KEY = "received a key, and not answered"
     OPEN = "received the request for a channel, and not answered"

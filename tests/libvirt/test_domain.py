@@ -36,7 +36,7 @@ def hv(tmp_path: Path) -> Iterator[Hypervisor]:
 
 
 def kinds(running: Domain, count: int) -> list[str]:
-    """Return the kinds of the first `count` events, once that many have arrived."""
+    """Return the kinds of the first `count` events of a domain, once that many have arrived."""
     end = time.monotonic() + 5
     while len(running.events) < count and time.monotonic() < end:
         time.sleep(0.01)
@@ -114,13 +114,13 @@ def test_save_ends_the_domain(hv: Hypervisor, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("xml", ["", "<domain", "<domain type='qemu'><name>x</name></domain>"])
 def test_bad_xml_is_a_hypervisor_error(hv: Hypervisor, xml: str) -> None:
-    """The error begins with what was tried."""
+    """Invalid domain XML gives an error that begins with the action that failed."""
     with pytest.raises(HypervisorError, match="cannot be created"):
         Domain.create(hv, xml)
 
 
 def test_a_file_that_is_no_snapshot_is_refused(hv: Hypervisor, tmp_path: Path) -> None:
-    """The error of a truncated snapshot names the file."""
+    """Restoring a truncated snapshot is an error that names the file."""
     broken = tmp_path / "broken"
     broken.write_bytes(b"LibvirtQ")
 

@@ -25,7 +25,7 @@ _SOON_S = 15
 
 
 def no_news() -> None:
-    """Report no death of the guest."""
+    """Report that the guest has not died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def guest(server: Server) -> Iterator[Guest]:
-    """Give a connection."""
+    """Give an SSH connection to the server."""
     with Guest.connect(server.endpoint, deadline_s=10, alive=no_news) as connected:
         yield connected
 
@@ -95,7 +95,7 @@ def test_streams_and_status_are_separate(guest: Guest) -> None:
 
 
 def test_a_failed_command_carries_its_output(guest: Guest) -> None:
-    """With check, a status other than 0 is an error that has the output."""
+    """With check, a command's status other than 0 is an error that has the output."""
     with pytest.raises(CommandFailed, match="status 5") as caught:
         guest.run("echo because; exit 5", deadline_s=10)
 
@@ -114,7 +114,7 @@ def test_much_output_and_input_do_not_block(guest: Guest) -> None:
 
 
 def test_a_command_that_does_not_end_stops_at_its_deadline(guest: Guest) -> None:
-    """The error has the output so far, and the connection stays usable."""
+    """A command that exceeds its deadline gives an error with its output, and SSH stays usable."""
     begun = time.monotonic()
 
     with pytest.raises(GuestLost, match="no end in time") as caught:
@@ -126,7 +126,7 @@ def test_a_command_that_does_not_end_stops_at_its_deadline(guest: Guest) -> None
 
 
 def test_lines_come_while_the_command_runs(guest: Guest) -> None:
-    """None marks a moment without a line, and the last line needs no newline."""
+    """Lines come while the command runs: None marks a pause, the last needs no newline."""
     with guest.popen("echo one; sleep 0.6; printf two") as process:
         seen = list(process.lines(poll_s=0.1))
         status = process.wait(deadline_s=5)
@@ -137,7 +137,7 @@ def test_lines_come_while_the_command_runs(guest: Guest) -> None:
 
 
 def test_files_are_copied_in_and_out(guest: Guest, tmp_path: Path) -> None:
-    """Content and mode arrive, and an existing file is replaced, not overwritten in place."""
+    """Copied files keep content and mode, and an existing file is replaced, not overwritten."""
     source, back, target = (tmp_path / name for name in ("source", "back", "in side"))
     source.write_bytes(os.urandom(100_000))
     target.write_text("old")
@@ -158,7 +158,7 @@ def test_files_are_copied_in_and_out(guest: Guest, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_an_error(guest: Guest, tmp_path: Path) -> None:
-    """The error has the guest's own message."""
+    """A file that cannot be written is an error with the guest's own message."""
     (tmp_path / "file").write_text("no folder")
     spec = PushSpec(source=tmp_path / "file", target=str(tmp_path / "file" / "below"))
 
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_written_is_an_error(guest: Guest, tmp_path: Path)
 
 
 def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
-    """Waiting would not help, so it is not tried again."""
+    """A refused key is an error at once and is not tried again, since waiting would not help."""
     make_key(tmp_path / "stranger")
     endpoint = replace(server.endpoint, key_file=tmp_path / "stranger")
     begun = time.monotonic()
@@ -184,7 +184,7 @@ def test_a_refused_key_is_an_error_at_once(server: Server, tmp_path: Path) -> No
 
 
 def test_another_host_key_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
-    """A server with another host key is not the guest."""
+    """A server with another host key is an error at once, since it is not the guest."""
     endpoint = replace(server.endpoint, host_key=make_key(tmp_path / "other"))
 
     with (
@@ -245,7 +245,7 @@ def test_a_connection_that_ends_after_the_banner_is_retried(server: Server) -> N
 
 @pytest.mark.parametrize("moment", [one for one in Moment if one != Moment.KEY])
 def test_a_frozen_peer_is_left_at_the_deadline(tmp_path: Path, moment: Moment) -> None:
-    """Whatever the peer did last before its process was stopped, the call ends at its deadline."""
+    """When the server's process is stopped at any moment, the call ends at its deadline."""
     with (
         serving(tmp_path, moment, "SIGSTOP") as own,
         Guest.connect(own.endpoint, deadline_s=30, alive=no_news) as frozen,

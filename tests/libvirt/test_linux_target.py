@@ -52,7 +52,7 @@ def test_a_restart_that_does_not_happen_is_a_loss(tmp_path: Path) -> None:
 
 
 def test_a_linux_target_is_not_taken_for_a_mac(tmp_path: Path) -> None:
-    """A wrong system in the file is an error before anything is changed."""
+    """A target with a wrong system in its file is an error before anything is changed."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
         wrong = RemoteSpec(**{**vars(lab), "system": System.MACOS})
@@ -62,7 +62,7 @@ def test_a_linux_target_is_not_taken_for_a_mac(tmp_path: Path) -> None:
 
 
 def test_a_missing_module_is_a_usage_error(tmp_path: Path) -> None:
-    """The error comes before a connection is made."""
+    """A missing module is an error before a connection is made."""
     lab = target_at(tmp_path, 1, "ssh-ed25519 AAAA")
     request = Loading(
         target=lab, spec=ModuleSpec(name="m", source=tmp_path), file=tmp_path / "none.ko"

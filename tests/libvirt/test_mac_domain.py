@@ -65,7 +65,7 @@ def test_libvirts_own_schema_accepts_the_machine(
 
 
 def test_processor_and_card_follow_the_release() -> None:
-    """AVX2 comes with macOS 13, virtio's card with 11; SSH is forwarded in, nothing leads out."""
+    """The machine has AVX2 since macOS 13, virtio's card since 11, and no network except SSH."""
     old, new = (mac_domain_xml.render(replace(SPEC, release=release)) for release in (10, 13))
 
     assert "Penryn" in old
@@ -76,7 +76,7 @@ def test_processor_and_card_follow_the_release() -> None:
 
 
 def test_the_key_is_escaped_for_both_readers() -> None:
-    """The XML library escapes its characters, and QEMU's comma is doubled."""
+    """The key's special characters are escaped for XML, and its commas are doubled for QEMU."""
     root = ET.fromstring(mac_domain_xml.render(SPEC))  # noqa: S314
     values = [one.get("value", "") for one in root.iter() if one.tag.endswith("}arg")]
 
@@ -85,7 +85,7 @@ def test_the_key_is_escaped_for_both_readers() -> None:
 
 @pytest.mark.parametrize("osk", ["", OSK[:-1], OSK + "x", OSK[:-1] + "\n"])
 def test_a_malformed_key_is_refused(osk: str) -> None:
-    """A wrong length or a line break is an error, which does not show the key."""
+    """A key of a wrong length or with a line break is an error, which does not show the key."""
     with pytest.raises(UsageError, match="the SMC's key has") as caught:
         mac_domain_xml.render(replace(SPEC, osk=osk))
 
@@ -94,7 +94,7 @@ def test_a_malformed_key_is_refused(osk: str) -> None:
 
 @pytest.fixture
 def hv(tmp_path: Path) -> Iterator[Hypervisor]:
-    """Give a private daemon."""
+    """Give a connection to a private libvirt daemon."""
     with (
         tempfile.TemporaryDirectory(prefix="osq-t-") as folder,
         hypervisor.connect(None, runtime=Path(folder), cache=tmp_path, mask_kvm=True) as private,
@@ -159,7 +159,7 @@ def test_a_saved_state_is_restored_with_the_firmware_variables(target: RemoteSpe
 def test_the_opencore_disk_is_edited_only_while_the_guest_is_off(
     target: RemoteSpec, tmp_path: Path
 ) -> None:
-    """kernel-deps --apply is refused while the guest is on; off, it is applied and undone."""
+    """kernel-deps --apply is refused while the guest is on; while it is off, it works."""
     config = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="qcow2", partitioned=True, config=config)
     disk.replace(target.libvirt.opencore)
@@ -189,7 +189,7 @@ def test_a_missing_file_of_the_user_is_named(target: RemoteSpec) -> None:
 
 
 def test_a_missing_daemon_does_not_count_as_a_guest_that_is_off(target: RemoteSpec) -> None:
-    """Only libvirt's error 'no such domain' means off."""
+    """Only libvirt's error 'no such domain' means that the guest is off."""
     gone = replace(target.libvirt, uri="qemu+unix:///session?socket=/nowhere/sock")
 
     with pytest.raises(HypervisorError, match="virsh domstate failed"):

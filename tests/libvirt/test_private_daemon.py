@@ -27,7 +27,7 @@ def runtime() -> Iterator[Path]:
 
 
 def test_the_daemon_lives_as_long_as_the_block(runtime: Path, tmp_path: Path) -> None:
-    """It answers in the block, has no domains, and no process of it is left afterwards."""
+    """The daemon answers in its block without domains, and leaves no process afterwards."""
     with hypervisor.connect(None, runtime=runtime, cache=tmp_path, mask_kvm=True) as hv:
         assert hv.private
         assert domain.find(hv, "") == []
@@ -41,7 +41,7 @@ def test_the_daemon_lives_as_long_as_the_block(runtime: Path, tmp_path: Path) ->
 def test_a_detached_daemon_outlives_the_block_until_it_is_stopped(
     runtime: Path, tmp_path: Path
 ) -> None:
-    """Its URI stays valid, and stop_daemon ends it."""
+    """A detached daemon's URI stays valid after the block, and stop_daemon ends it."""
     with hypervisor.connect(None, runtime=runtime, cache=tmp_path, mask_kvm=True) as hv:
         hv.detach()
 
@@ -52,7 +52,7 @@ def test_a_detached_daemon_outlives_the_block_until_it_is_stopped(
 
 
 def test_a_daemon_whose_parent_was_killed_is_still_stopped(runtime: Path, tmp_path: Path) -> None:
-    """stop_daemon finds the daemon after the run and the parent process were killed."""
+    """stop_daemon ends the daemon even after the run and its parent process were killed."""
     daemon = libvirtd.start(runtime, cache=tmp_path, mask_kvm=True)
     os.kill(daemon.parent.pid, signal.SIGKILL)
     daemon.parent.wait()

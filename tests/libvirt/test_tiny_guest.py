@@ -81,7 +81,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hv(runtime: Path, cache: Path) -> Iterator[Hypervisor]:
-    """Give a private daemon."""
+    """Give a connection to a private libvirt daemon."""
     with hypervisor.connect(None, runtime=runtime, cache=cache, mask_kvm=True) as conn:
         yield conn
 
@@ -111,7 +111,7 @@ def spec(runtime: Path, tmp_path: Path) -> DomainSpec:
 
 
 def overlay(path: Path) -> Path:
-    """Make an empty disk."""
+    """Make an empty disk for the tiny guest."""
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M"], check=True)
     return path
 
@@ -156,7 +156,7 @@ def test_no_write_waits_for_the_reader(hv: Hypervisor, spec: DomainSpec, tmp_pat
 def test_a_closed_console_leaves_nothing_open(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """Its connection leaves no descriptor, a write is refused, and a second close does nothing."""
+    """A closed console leaves no descriptor open, refuses a write, and can be closed again."""
     with Domain.create(hv, render(spec)) as running:
         before = len(os.listdir("/proc/self/fd"))
         for number in range(5):
@@ -178,7 +178,7 @@ def test_a_closed_console_leaves_nothing_open(
 def test_a_restored_guest_goes_on_with_other_paths(
     hv: Hypervisor, spec: DomainSpec, runtime: Path, tmp_path: Path
 ) -> None:
-    """Overlay, monitor socket, log and run id may differ, and the guest continues where it was."""
+    """A restored guest continues with another overlay, monitor socket, log and run id."""
     other = replace(
         spec,
         run_id="two",
@@ -209,7 +209,7 @@ def test_a_restored_guest_goes_on_with_other_paths(
 def test_a_restore_under_another_name_is_refused(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
-    """Libvirt cannot rename a domain in a restore; the error says so, with a hint."""
+    """Restoring a domain under another name is refused with a hint, since libvirt cannot do it."""
     with Domain.create(hv, render(spec)) as running:
         running.save(tmp_path / "saved")
 
@@ -250,7 +250,7 @@ def test_a_panic_stops_and_a_reset_ends_the_domain(
     kind: str,
     states: set[DomainState],
 ) -> None:
-    """Both are events; after a panic the memory can be read."""
+    """A panic and a reset are both events; after a panic the guest's memory can be read."""
     with (
         Domain.create(hv, render(spec)) as running,
         Console(running.open_console(), file=tmp_path / "log") as console,
@@ -264,7 +264,7 @@ def test_a_panic_stops_and_a_reset_ends_the_domain(
 
 
 def test_a_port_is_forwarded_on_loopback_only(hv: Hypervisor, spec: DomainSpec) -> None:
-    """The port accepts a connection, and cannot be taken twice."""
+    """The forwarded port accepts a connection on loopback, and cannot be taken twice."""
     with Domain.create(hv, render(spec)) as running:
         port = running.forward_ssh(attempts=3)
 
@@ -293,7 +293,7 @@ def test_a_kept_guest_outlives_the_run_until_it_is_stopped(
 
 
 def test_an_error_of_qemu_shows_its_log(hv: Hypervisor, spec: DomainSpec) -> None:
-    """The error names a missing disk, and the daemon's log is the evidence."""
+    """The error for a missing disk names it, and has the daemon's log as evidence."""
     with pytest.raises(HypervisorError, match=r"gone\.qcow2") as caught:
         Domain.create(hv, render(replace(spec, overlay=Path("/nowhere/gone.qcow2"))))
 

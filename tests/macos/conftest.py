@@ -65,7 +65,7 @@ class Case:
     printed: list[str]
 
     def say(self, text: str) -> None:
-        """Record a line that would be printed for the user."""
+        """Record a line that the harness would print for the user."""
         self.printed.append(text)
 
     @property
@@ -185,7 +185,7 @@ restart_s = 10.0
 
 
 def code_of(task: Callable[..., object], **options: object) -> int:
-    """Run a task and return its exit code."""
+    """Run a task of the harness and return its exit code."""
     with pytest.raises(Exit) as ended:
         task(Context(), **options)
     return ended.value.code

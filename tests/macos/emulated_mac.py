@@ -59,12 +59,12 @@ class EmulatedMac(FakeMac):
         return PeerLines(self, lock)
 
     def tool_mkdir(self, words: list[str], _data: bytes) -> Answer:
-        """Create a folder."""
+        """Create a folder on the scripted Mac, as mkdir does."""
         self.files[words[-1]] = File(None, 0o755)
         return NOTHING
 
     def tool_cc(self, words: list[str], _data: bytes) -> Answer:
-        """Create the output file if the sources exist."""
+        """Create the output file of cc if the sources exist."""
         missing = [name for name in words if name.endswith(".c") and name not in self.files]
         if missing:
             return "", f"clang: error: no such file or directory: '{missing[0]}'\n", 1
@@ -72,7 +72,7 @@ class EmulatedMac(FakeMac):
         return NOTHING
 
     def tool_cp(self, words: list[str], _data: bytes) -> Answer:
-        """Copy a file."""
+        """Copy a file on the scripted Mac, as cp does."""
         found = self.files[words[0]]
         self.files[words[1]] = File(found.data, found.mode)
         return NOTHING

@@ -24,7 +24,7 @@ class LineProcess(Protocol):
         ...
 
     def end(self) -> None:
-        """End the process."""
+        """End the process that answers lines."""
         ...
 
 

@@ -133,12 +133,12 @@ class FakeSystem:
     # --- settings of the system ------------------------------------------------------------------
 
     def tool_sw_vers(self, words: list[str], _data: bytes) -> Answer:
-        """Print the release or the build."""
+        """Print the release or the build of macOS, as sw_vers does."""
         values = {"-productVersion": self.profile.version, "-buildVersion": self.profile.build}
         return values[words[0]] + "\n", "", 0
 
     def tool_uname(self, _words: list[str], _data: bytes) -> Answer:
-        """Print the processor's name."""
+        """Print the processor's name, as uname does."""
         return self.profile.arch + "\n", "", 0
 
     def tool_csrutil(self, _words: list[str], _data: bytes) -> Answer:
@@ -194,7 +194,7 @@ class FakeSystem:
         return out, err, 1 if missing else 0
 
     def tool_nvram(self, words: list[str], _data: bytes) -> Answer:
-        """Print, set and delete variables."""
+        """Print, set and delete variables of the NVRAM."""
         if words == ["-p"]:
             return "".join(f"{key}\t{value}\n" for key, value in self.nvram.items()), "", 0
         name, equals, value = words[-1].partition("=")
@@ -220,12 +220,12 @@ class FakeSystem:
     # --- files -----------------------------------------------------------------------------------
 
     def tool_tee(self, words: list[str], data: bytes) -> Answer:
-        """Write a file."""
+        """Write the input to a file of the scripted Mac, as tee does."""
         self.files[words[0]] = File(data)
         return data.decode(), "", 0
 
     def tool_cat(self, words: list[str], _data: bytes) -> Answer:
-        """Print a file."""
+        """Print a file of the scripted Mac, as cat does."""
         found = self.files.get(words[0])
         if found is None or found.data is None:
             return "", f"cat: {words[0]}: No such file or directory\n", 1
@@ -286,7 +286,7 @@ class FakeSystem:
         return f"{file.mode:o} {file.owner.replace(':', ' ')}\n", "", 0
 
     def tool_true(self, _words: list[str], _data: bytes) -> Answer:
-        """Do nothing."""
+        """Do nothing, and succeed."""
         return NOTHING
 
     def tool_sync(self, _words: list[str], _data: bytes) -> Answer:

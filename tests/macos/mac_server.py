@@ -32,21 +32,21 @@ class _Login(paramiko.ServerInterface):
         self._server = server
 
     def get_allowed_auths(self, username: str) -> str:
-        """Allow only public keys."""
+        """Allow a client to log in only with a public key."""
         return "publickey" if username else ""
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        """Accept the one authorised key."""
+        """Accept a client that logs in with the one authorised key."""
         known = bool(username) and key.get_base64() == self._server.authorized
         return AUTH_SUCCESSFUL if known else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        """Allow only sessions."""
+        """Allow a client to open only channels of the kind 'session'."""
         del chanid
         return OPEN_SUCCEEDED if kind == "session" else 1
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        """Run a command in its own thread."""
+        """Run a client's command in its own thread."""
         line = command.decode()
         threading.Thread(target=self._server.serve, args=(channel, line), daemon=True).start()
         return True
@@ -178,7 +178,7 @@ def _read(channel: paramiko.Channel) -> bytes:
 
 @contextmanager
 def serving(mac: FakeMac, host_key: Path, authorized: str) -> Iterator[MacServer]:
-    """Run a server while the block runs; at its end an unknown command is an error."""
+    """Run an SSH server while the block runs; an unknown command is an error at its end."""
     with MacServer(mac, host_key, authorized) as server:
         yield server
     assert mac.unknown == []

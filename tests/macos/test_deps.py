@@ -42,7 +42,7 @@ def test_unmet_requirements_of_an_unsigned_kext(
     setting: dict[str, int],
     missing: list[tuple[str, Who]],
 ) -> None:
-    """Exactly these requirements are unmet, and checking them changes nothing."""
+    """An unsigned kext has the listed unmet requirements, and checking them changes nothing."""
     case = make_case(replace(PROFILES[release], signed=False, **setting))  # type: ignore[arg-type]
 
     found = workflow.requirements(case.target)

@@ -30,7 +30,7 @@ def test_clean_run_passes_the_final_log_check(
 def test_restart_fails_the_final_log_check(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """Another boot session fails the check with the reason, also if the run's note is gone."""
+    """A restart fails the final log check with the reason, even if the run's note is gone."""
     case = make_case(replace(PROFILES["13"]))
     guest = connected(case)
     kextload.prepare(guest, run_id="run", canary=TOKEN)

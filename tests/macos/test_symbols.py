@@ -98,7 +98,7 @@ Backtrace (CPU 0), Frame : Return Address
 
 
 def report_of(text: str) -> KernelReport:
-    """Return the only panic in a text."""
+    """Return the report of the only panic in a console text."""
     (found,) = darwin.scan(text.splitlines())
     return found
 

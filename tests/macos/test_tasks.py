@@ -65,7 +65,7 @@ def test_each_refusal_is_printed_with_its_code(
 def test_an_option_for_guests_is_refused_on_a_target(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str], option: dict[str, object]
 ) -> None:
-    """Each was dropped in silence; now nothing is done, and the reason is printed."""
+    """An option for guests of the harness is refused for a user's target, and nothing is done."""
     case = named(replace(PROFILES["10.15"]))
 
     assert code_of(workflow.run_kernel_test, target="mine", **option) == 2

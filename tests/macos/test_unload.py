@@ -33,7 +33,7 @@ def loaded_case(make_case: Callable[[Profile], Case]) -> Callable[[Profile], Cas
 def test_busy_kext_is_unloaded_at_the_third_attempt(
     loaded_case: Callable[[Profile], Case], release: str
 ) -> None:
-    """After two refusals the third attempt unloads the kext."""
+    """When a busy kext refuses twice, the third attempt unloads it."""
     case = loaded_case(replace(PROFILES[release], busy=2))
 
     workflow.unload(case.target, SPEC)
@@ -72,7 +72,7 @@ def test_kext_can_be_loaded_again_after_one_restart(
 
 
 def test_kext_that_stays_busy_names_the_process(loaded_case: Callable[[Profile], Case]) -> None:
-    """After five refusals the error has exit code 1 and names the process with the device."""
+    """After a kext's five refusals the error has exit code 1 and names the device's user."""
     case = loaded_case(replace(PROFILES["13"]))
     case.mac.opened.add("/dev/osquery")
 

@@ -88,7 +88,7 @@ def test_claim_without_tests_fails(make_case: MakeCase, tmp_path: Path) -> None:
 
 
 def test_verification_without_name_or_mac_is_refused(make_case: MakeCase, tmp_path: Path) -> None:
-    """Without a name, or for a target with Linux, nothing is run."""
+    """Without the verifier's name, or for a target with Linux, nothing is run."""
     case = make_case(replace(PROFILES["15"]))
     linux = replace(case.target, system=System.LINUX)
     other = replace(case, loading=replace(case.loading, target=linux))

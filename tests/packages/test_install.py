@@ -40,7 +40,7 @@ systemctl stop osqtail
 
 
 def test_installation_is_used_removed_and_purged(release: Release, tmp_path: Path) -> None:
-    """Only root can open the node, the service records, and purging leaves no file."""
+    """Once installed, only root opens the node, the service records; purging leaves no file."""
     machine = ordinary(tmp_path / "run")
     built = f"osq-modules-{machine.kernel.release}"
     packages = [package(release, name) for name in (built, "libosq0", "osq")]

@@ -17,7 +17,7 @@ SCRIPTS = {"/usr/bin/osq", "/usr/lib/osq/osq-extension.ext"}
 
 @pytest.fixture(scope="module")
 def files(release: Release) -> dict[str, bytes]:
-    """Return the files of the package."""
+    """Return the files of the subscriber's package."""
     return contents(package(release, "osq-subscriber"))
 
 
@@ -66,7 +66,7 @@ def test_package_has_every_file_of_the_subscriber(files: dict[str, bytes]) -> No
 
 
 def calls_of(binary: Path) -> dict[str, str]:
-    """Return the osq_client_* symbols of a binary by name: U undefined, T defined."""
+    """Return the kind of each osq_client_* symbol of a binary: U undefined, T defined."""
     table = ["nm", "--dynamic", "--format=posix", str(binary)]
     lines = subprocess.run(table, check=True, capture_output=True, text=True).stdout.splitlines()
     words = [line.split() for line in lines]

@@ -15,7 +15,7 @@ _DEADLINE_S = 300.0
 
 
 def build() -> None:
-    """Compile what is out of date."""
+    """Compile `_libosq` and the driver's core as far as they are out of date."""
     make = ["make", "-s", "-C", str(HERE / "host"), f"O={OUT}", f"PYTHON={sys.executable}"]
     subprocess.run(make, check=True, timeout=_DEADLINE_S)
     # The folder may not have been there when it was put into sys.path.

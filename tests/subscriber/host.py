@@ -25,7 +25,7 @@ TICK_S = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """The counters of one session, from the server's side."""
+    """The driver core's own counters of one session, which are compared with the store."""
 
     attempts: int
     committed: int
@@ -86,7 +86,7 @@ class Host:
         return line
 
     def tell(self, command: str) -> Truth:
-        """Send a command; return the counters of the session after it."""
+        """Send a command to osqhostd; return the counters of the session after it."""
         self._pipe(self._process.stdin).write(command + "\n")
         self._pipe(self._process.stdin).flush()
         line = self._line()
@@ -96,7 +96,7 @@ class Host:
         return Truth(**line["done"])
 
     def wait_for_end(self) -> Truth:
-        """Wait for the next owner to leave, and return the counters of its session."""
+        """Wait until the next owner of the device leaves; return the counters of its session."""
         line = self._line()
         assert "session" in line, line
         return self.ended[-1]
@@ -168,7 +168,7 @@ class Daemon:
         return self.wait()
 
     def said(self) -> str:
-        """Return the daemon's log."""
+        """Return the daemon's log as text."""
         return self.log.read_text()
 
     def is_reading(self) -> bool:
@@ -181,7 +181,7 @@ class Daemon:
 
 
 def ask(store: Path, sql: str, *parameters: SqlValue) -> list[tuple[SqlValue, ...]]:
-    """Return all rows of a query's answer; no rows where there is no store yet."""
+    """Return all rows of a query on the daemon's store; no rows if there is no store yet."""
     try:
         with Reader(store) as reader:
             return list(reader.query(sql, parameters, deadline_s=QUERY_S).rows)
@@ -192,17 +192,17 @@ def ask(store: Path, sql: str, *parameters: SqlValue) -> list[tuple[SqlValue, ..
 
 
 def counts(store: Path, sql: str, *parameters: SqlValue) -> list[tuple[int, ...]]:
-    """Return all rows of an answer that consists of numbers, with 0 for NULL."""
+    """Return all rows of a query whose values are numbers, with 0 for NULL."""
     return [tuple(int(value or 0) for value in row) for row in ask(store, sql, *parameters)]
 
 
 def number(store: Path, sql: str, *parameters: SqlValue) -> int:
-    """Return the single number in an answer, 0 for NULL or no row."""
+    """Return the single number that a query gives, 0 for NULL or no row."""
     rows = ask(store, sql, *parameters)
     return int(rows[0][0] or 0) if rows else 0
 
 
 def stored(store: Path) -> int:
-    """Return the number of events in all tables."""
+    """Return the number of events in all tables of the store."""
     tables = "SELECT eid FROM kprocess_events UNION ALL SELECT eid FROM kloss_events"
     return number(store, f"SELECT count(*) FROM ({tables})")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What osqueryd has behind its extension socket, on the server side of its own package.
+"""A stand-in for osqueryd: the server side of osquery's own package, for one extension.
 
-    python3 osquery_manager.py SOCKET TABLE CONTEXT...
+python3 osquery_manager.py SOCKET TABLE CONTEXT...
 
 serves at SOCKET, waits for an extension, asks it for TABLE with each context, and prints a line of
 JSON for each answer. Needs the package osquery, and nothing of this project.
@@ -36,13 +36,13 @@ class Manager(ExtensionManager.Iface):  # type: ignore[misc] # the package has n
         return ExtensionStatus(code=0, message="OK", uuid=0)
 
     def registerExtension(self, info: Any, registry: Any) -> ExtensionStatus:  # noqa: N802
-        """Store the extension's offers, and return its number."""
+        """Store the tables that the extension offers, and return the extension's number."""
         self.registered = {"name": info.name, **registry}
         return ExtensionStatus(code=0, message="OK", uuid=UUID)
 
 
 def serve(manager: Manager, socket: Path) -> None:
-    """Serve at a socket, in a thread that ends with the process."""
+    """Serve the manager at a socket, in a thread that ends with the process."""
     server = TServer.TThreadedServer(
         ExtensionManager.Processor(manager),
         TSocket.TServerSocket(unix_socket=str(socket)),
@@ -54,7 +54,7 @@ def serve(manager: Manager, socket: Path) -> None:
 
 
 def extension_at(socket: Path, *, deadline_s: float) -> ExtensionClient:
-    """Return a connection to the extension once it listens.
+    """Return a connection to the extension once the extension listens.
 
     Raises: TimeoutError.
     """
@@ -70,7 +70,7 @@ def extension_at(socket: Path, *, deadline_s: float) -> ExtensionClient:
 
 
 def main(socket: Path, table: str, contexts: list[str]) -> None:
-    """Ask one extension after it has registered."""
+    """Send the requests of the command line to one extension after it has registered."""
     manager = Manager()
     serve(manager, socket)
     client = extension_at(socket, deadline_s=REGISTER_S).extension_client()

@@ -83,7 +83,7 @@ def test_osquerys_own_keys_are_understood(folder: Path) -> None:
     ],
 )
 def test_a_fault_is_named_by_its_key(folder: Path, content: Any, key: str) -> None:
-    """The error of a wrong value names its key, and the daemon does not start."""
+    """The error of a wrong value has its key in the file, and the daemon does not start."""
     with pytest.raises(ConfigError) as caught:
         load(written(folder, content))
 
@@ -91,7 +91,7 @@ def test_a_fault_is_named_by_its_key(folder: Path, content: Any, key: str) -> No
 
 
 def test_a_missing_or_invalid_file_is_named(folder: Path) -> None:
-    """The error for a missing file or invalid JSON contains the file's name."""
+    """The error for a missing or invalid configuration file has the file's name."""
     path = folder / "osq.conf"
     with pytest.raises(ConfigError, match="No such file"):
         load(path)

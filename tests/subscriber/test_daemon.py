@@ -20,12 +20,12 @@ TWICE = """SELECT count(*) - count(DISTINCT eid) FROM (
 
 
 def subscribed(daemon: Daemon) -> None:
-    """Wait until a daemon reads and its kernel publishes."""
+    """Wait until a daemon has subscribed, so that the driver's core makes records for it."""
     until(daemon.is_reading, "the daemon reads")
 
 
 def drained(host: Host) -> None:
-    """Wait until everything that was committed has been released."""
+    """Wait until every committed record has been released to the driver's core."""
 
     def is_so() -> bool:
         truth = host.tell("stats")
@@ -107,7 +107,7 @@ def test_a_daemon_that_is_killed_loses_nothing_that_it_stored(
     folder: Path,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """After SIGKILL at random moments, stored, dropped and reset add up to all attempts."""
+    """After SIGKILL at random moments, stored, dropped and reset events are all attempts."""
     rounds = 100 if long_run else 4
     chance = random.Random(4711)  # noqa: S311
     store = folder / "events.db"
@@ -164,7 +164,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_a_sustained_load_is_borne_flat(
+def test_memory_does_not_grow_under_a_sustained_load(
     host: Host,
     folder: Path,
     long_run: bool,  # noqa: FBT001
@@ -199,8 +199,8 @@ def test_a_sustained_load_is_borne_flat(
     assert sum(processor[half:]) < 1.5 * sum(processor[:half]) + 0.1
 
 
-def test_an_invalid_queue_is_begun_anew(host: Host, folder: Path) -> None:
-    """After a foreign use of the device, unread records count as reset and the daemon goes on."""
+def test_an_invalid_queue_is_allocated_again(host: Host, folder: Path) -> None:
+    """After another process used the device, unread records are reset; the daemon continues."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")
@@ -241,7 +241,7 @@ def test_garbage_in_the_ring_is_an_error_and_no_crash(host: Host, folder: Path) 
     assert ask(daemon.store, ENDINGS) == [("corrupt",), ("clean",)]
 
 
-def test_a_full_disk_holds_up_and_loses_nothing(host: Host, folder: Path) -> None:
+def test_a_full_disk_loses_nothing(host: Host, folder: Path) -> None:
     """On a full disk nothing is released to the kernel; with free space again, all is stored."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
@@ -273,8 +273,8 @@ def test_a_second_daemon_is_refused(host: Host, folder: Path) -> None:
     assert "another daemon writes it" in first.said()
 
 
-def test_a_device_that_is_not_there_is_said(host: Host, folder: Path) -> None:
-    """The error names a path that does not exist, and one that is no device."""
+def test_a_missing_device_is_reported(host: Host, folder: Path) -> None:
+    """The error names a device path that does not exist, or that is no device."""
     with Daemon(host, folder, {"device": str(folder / "nothing")}) as daemon:
         assert daemon.wait() == 1
         assert "No such file or directory" in daemon.said()
@@ -302,7 +302,7 @@ def test_only_allowed_variables_are_stored(host: Host, folder: Path) -> None:
 
 
 def test_a_store_is_ready_within_seconds(host: Host, folder: Path) -> None:
-    """An event is in the answer to a query a second later."""
+    """A query finds an event a second after the event."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 1")

@@ -81,7 +81,7 @@ def test_a_connect_fills_socket_events(folder: Path) -> None:
 
 
 def test_addresses_of_other_families(folder: Path) -> None:
-    """IPv6, an address with port only, no address and an abstract UNIX name are right."""
+    """IPv6, port-only, missing and abstract UNIX addresses are shown right in socket events."""
     empty = {"local_path": b"", "remote_path": b""}
     events = (
         a_record(
@@ -122,7 +122,7 @@ def test_a_module_fills_module_events(folder: Path) -> None:
 
 
 def test_both_sides_fill_credential_events(folder: Path) -> None:
-    """Old and new values have columns of their own, and changed fields are listed."""
+    """Old and new credentials have separate columns, and the changed fields are listed."""
     record = ffi.new("struct osq_cred *")
     record.head.type, record.head.len = TYPES_BY_NAME["cred"], ffi.sizeof("struct osq_cred")
     record.head.seq, record.head.pid = 2, 5
@@ -181,7 +181,7 @@ def test_a_process_has_the_program_of_its_exec_or_its_parent() -> None:
 
 
 def test_processes_whose_end_was_lost_are_forgotten() -> None:
-    """Live and recent processes are kept and all others removed."""
+    """When exits were lost, dead processes are forgotten; live and recent ones are kept."""
     alive = os.getpid()
     programs = Programs({alive: Program(path="/bin/alive", was_there=True)})
     gone = range(10_000_000, 10_000_000 + MOST_PROCESSES)
@@ -210,8 +210,8 @@ def test_processes_whose_end_was_lost_are_forgotten() -> None:
         ("/a/*.d", "/a/x.d", True),
     ],
 )
-def test_patterns_are_osquerys(pattern: str, path: str, *, matches: bool) -> None:
-    """% matches within a path component, and %% across components."""
+def test_patterns_match_as_in_osquery(pattern: str, path: str, *, matches: bool) -> None:
+    """In a pattern, % matches within a path component, and %% across components."""
     assert bool(compiled(pattern).fullmatch(path)) is matches
 
 
@@ -224,7 +224,7 @@ def test_patterns_are_osquerys(pattern: str, path: str, *, matches: bool) -> Non
         ("/people/%/.ssh/%%", "/people"),
     ],
 )
-def test_what_is_watched_holds_all_that_a_pattern_names(pattern: str, root: str) -> None:
+def test_the_watched_folder_contains_all_files_of_a_pattern(pattern: str, root: str) -> None:
     """The watched folder contains all files of its pattern."""
     assert watched(pattern) == root
 

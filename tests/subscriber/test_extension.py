@@ -74,7 +74,7 @@ class Osqueryd:
         return Osqueryd(folder, store)
 
     def close(self) -> None:
-        """End the extension."""
+        """End the extension's process."""
         self._connection.close()
         self.extension.kill()
         self.extension.wait()
@@ -82,7 +82,7 @@ class Osqueryd:
 
 @pytest.fixture
 def store(folder: Path) -> Iterator[Store]:
-    """Give a store of ten programs, to which tests may add."""
+    """Give a store with ten exec events, to which tests may add."""
     with Store(folder / "events.db", Limits()) as one:
         one.begin()
         fill(one, 1, 10)
@@ -98,7 +98,7 @@ def osqueryd(folder: Path, store: Store) -> Iterator[Osqueryd]:
 
 
 def numbers(rows: list[dict[str, str]]) -> list[int]:
-    """Return the numbers of the events."""
+    """Return the event numbers of these rows."""
     return [int(row["seq_num"]) for row in rows]
 
 
@@ -157,7 +157,7 @@ def test_constraints_on_time_and_eid_are_honoured(osqueryd: Osqueryd, store: Sto
     assert osqueryd.rows("kprocess_events", ("eid", EQUALS, tenth))[0]["eid"] == tenth
 
 
-def test_more_than_one_answer_holds_comes_in_parts(osqueryd: Osqueryd, store: Store) -> None:
+def test_a_large_result_comes_in_several_answers(osqueryd: Osqueryd, store: Store) -> None:
     """Rows beyond the limit of one answer come in the next answers, and none is skipped."""
     fill(store, 11, MOST_ROWS + 5)
     parts = [numbers(osqueryd.rows("kprocess_events")) for _ in range(3)]
@@ -167,7 +167,7 @@ def test_more_than_one_answer_holds_comes_in_parts(osqueryd: Osqueryd, store: St
 
 
 def test_values_are_text_and_nothing_is_empty(osqueryd: Osqueryd) -> None:
-    """All values are text, as thrift's map of strings requires."""
+    """All values in an answer are text, as thrift's map of strings requires."""
     row = osqueryd.rows("kprocess_events")[0]
 
     assert (row["cmdline"], row["child_pid"], row["btime"]) == ("printf %s x \\xff", "", "")
@@ -186,7 +186,7 @@ def test_a_store_that_is_gone_is_an_error_and_no_empty_answer(
     assert "no such store" in answer.status.message
 
 
-def test_an_extension_without_osqueryd_says_so(folder: Path, store: Store) -> None:
+def test_an_extension_without_osqueryd_reports_an_error(folder: Path, store: Store) -> None:
     """Without osqueryd at the socket's path the extension ends with an error and an exit code."""
     (folder / "nobody").touch()
     config = folder / "osq.conf"

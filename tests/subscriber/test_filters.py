@@ -81,7 +81,7 @@ def spec_of(folder: Path, filters: dict[str, Any], **own: Any) -> tuple[FilterSp
 
 
 @pytest.mark.parametrize(("one", "let_in"), CASES)
-def test_a_filter_lets_in_what_it_says(
+def test_a_filter_passes_exactly_the_named_records(
     host: Host, folder: Path, one: dict[str, Any], let_in: set[tuple[int, int, int, str]]
 ) -> None:
     """Rejected records count as filtered, are no attempts, and make no interval incomplete."""
@@ -99,7 +99,7 @@ def test_a_filter_lets_in_what_it_says(
 
 
 def test_each_list_is_tried_both_ways() -> None:
-    """The parameters of the test above contain each list, to include and to exclude."""
+    """The parameters of the preceding test have each list, to include and to exclude."""
     included = {name for one, _ in CASES for name in one if name != "exclude"}
     excluded = {name for one, _ in CASES for name in one.get("exclude", {})}
 
@@ -171,7 +171,7 @@ def test_a_wrong_value_is_named(
     said: str,
     is_excluded: bool,  # noqa: FBT001
 ) -> None:
-    """The error names the key of a wrong value, inside and outside `exclude`."""
+    """A wrong value in a filter gives an error with its key, inside and outside `exclude`."""
     one = {"exclude": {name: values}} if is_excluded else {name: values}
 
     with pytest.raises(ConfigError) as caught:
@@ -182,7 +182,7 @@ def test_a_wrong_value_is_named(
     assert caught.value.key == key
 
 
-def test_a_daemon_says_what_is_wrong_and_does_not_start(host: Host, folder: Path) -> None:
+def test_a_daemon_with_a_wrong_configuration_does_not_start(host: Host, folder: Path) -> None:
     """The daemon does not start with an unknown key or with a file that has no such id."""
     own: dict[str, Any] = {"filters": {"exec": {"uid": [0]}}}
     with Daemon(host, folder, own) as daemon:
@@ -221,7 +221,7 @@ def test_a_file_that_has_no_such_id_is_named(
     assert f"osq.filters.exec.{name}: {file}: " in caught.value.message
 
 
-def test_files_stand_for_their_ids(folder: Path) -> None:
+def test_files_are_replaced_by_their_ids(folder: Path) -> None:
     """A namespace's link in /proc and a group's folder are replaced by their ids."""
     group = folder / "group"
     group.mkdir()
@@ -235,7 +235,7 @@ def test_files_stand_for_their_ids(folder: Path) -> None:
     assert found.cgroups == (group.stat().st_ino,)
 
 
-def test_the_core_refuses_what_python_would_not_say(host: Host) -> None:
+def test_the_core_refuses_invalid_filters(host: Host) -> None:
     """The core answers EINVAL for paths of forks and for a reversed range, and sets nothing."""
     script = """
 import sys

@@ -86,7 +86,7 @@ def test_the_default_configuration_changes_nothing() -> None:
 
 
 def unsaid(page: str, names: set[str]) -> set[str]:
-    """Return the names that a manual page in roff does not contain."""
+    """Return the options or keys that a manual page in roff does not contain."""
     text = page.replace("\\-", "-").replace("\\fI", "").replace("\\fB", "")
     return {name for name in names if name not in text}
 
@@ -141,8 +141,8 @@ def test_a_manual_page_is_sound(page: str) -> None:
     assert "XY" in said(text.replace(".SH", ".XY", 1))
 
 
-def test_without_osquerys_package_the_extension_says_so(host: Host) -> None:
-    """Without osquery's package the error says how to get it; other missing modules raise."""
+def test_the_extension_reports_that_osquerys_package_is_missing(host: Host) -> None:
+    """Without osquery's package the error says how to get it; other import errors are raised."""
     script = """
 import sys
 sys.modules[sys.argv[1]] = None

@@ -55,7 +55,7 @@ WRITES = (
 
 @pytest.fixture
 def store(folder: Path) -> Path:
-    """Give a store of ten programs."""
+    """Give a store with the exec events of ten programs."""
     path = folder / "events.db"
     with Store(path, Limits()) as one:
         one.begin()
@@ -152,10 +152,10 @@ def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def best_s(store: Path, sql: str) -> tuple[float, list[tuple[object, ...]]]:
-    """Return the answer, and the time that passed in the best of three tries.
+    """Return a query's answer, and its shortest time of three tries.
 
-    The limits are on what a user waits for. Others use this machine, too, and what they take from
-    one try says nothing of the query: so the best counts.
+    The limits are on what a user waits for. Other processes use this machine, too, and the time
+    that they take from one try says nothing about the query.
     """
     times = []
     for _ in range(TRIES):
@@ -202,7 +202,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_answers_come_as_a_table_json_or_csv(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All formats print the same rows; bytes, quotes and NULL survive."""
+    """The formats table, JSON and CSV print the same rows, with bytes, quotes and NULL."""
     sql = "SELECT seq_num, cmdline, child_pid FROM kprocess_events ORDER BY eid LIMIT 2"
     query = ("query", "--store", str(store), sql)
     expected = [
@@ -249,7 +249,7 @@ def following() -> Iterator[Stop]:
 
 
 def test_following_gives_each_new_row_once(folder: Path, following: Stop) -> None:
-    """Only new rows come, each once, across commits and in a join of a table with itself."""
+    """A followed query gives each new row once, across commits and in a self-join."""
     path = folder / "events.db"
     sql = "SELECT a.seq_num FROM kprocess_events a JOIN kprocess_events USING (eid) ORDER BY 1"
     seen: list[object] = []
@@ -280,7 +280,7 @@ def test_following_wrong_sql_fails_at_once(store: Path, following: Stop) -> None
 
 
 def test_a_subscriber_is_called_for_what_it_wants(folder: Path, following: Stop) -> None:
-    """Callbacks get matching rows after a given eid, in order, once."""
+    """A subscriber's callbacks get the matching rows after a given eid, in order, each once."""
     path = folder / "events.db"
     rows: list[Row] = []
 
@@ -305,7 +305,7 @@ def test_a_subscriber_is_called_for_what_it_wants(folder: Path, following: Stop)
 
 
 def test_a_subscriber_is_refused_what_it_cannot_have(store: Path) -> None:
-    """An unknown table or a wrong condition is refused."""
+    """A subscriber with an unknown table or a wrong condition is refused."""
     subscriber = Subscriber(store)
 
     with pytest.raises(QueryError, match="no such table"):

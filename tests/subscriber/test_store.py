@@ -33,13 +33,13 @@ def fill(store: Store, first: int, count: int, *, age_s: int = 0, closes: bool =
 
 
 def test_another_schema_is_another_version() -> None:
-    """A changed table changes the digest here, and so requires a new VERSION."""
+    """A changed schema changes the digest in this test, and so requires a new VERSION."""
     digest = hashlib.sha256("\n".join(store_file.schema(TABLES)).encode()).hexdigest()[:16]
 
     assert (store_file.VERSION, digest) == SCHEMA
 
 
-def test_what_is_committed_is_there_when_it_is_opened_again(folder: Path) -> None:
+def test_a_reopened_store_has_all_committed_rows(folder: Path) -> None:
     """A reopened store has all rows, and the totals of a session that was not ended."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
@@ -82,7 +82,7 @@ def test_another_programs_database_is_refused_and_left_alone(folder: Path) -> No
 
 
 @pytest.mark.parametrize("place", [0, 4096])
-def test_a_damaged_store_is_set_aside_and_said(
+def test_a_damaged_store_is_set_aside_and_reported(
     folder: Path, caplog: pytest.LogCaptureFixture, place: int
 ) -> None:
     """With a damaged header or page, the new store's stats name the file that was set aside."""
@@ -134,7 +134,7 @@ def test_a_store_has_one_writer(folder: Path) -> None:
         assert stored(path) == 3
 
 
-def test_a_folder_that_is_not_there_is_said(folder: Path) -> None:
+def test_a_missing_folder_is_reported(folder: Path) -> None:
     """A missing folder, and a query before the first daemon, give an error with a hint."""
     with pytest.raises(StoreError, match="No such file"):
         Store(folder / "no" / "events.db", Limits())
@@ -142,7 +142,7 @@ def test_a_folder_that_is_not_there_is_said(folder: Path) -> None:
         Reader(folder / "events.db")
 
 
-def test_the_oldest_go_when_there_are_too_many(folder: Path) -> None:
+def test_the_oldest_of_too_many_rows_are_deleted(folder: Path) -> None:
     """Each table keeps exactly its maximum number of rows, the newest."""
     path = folder / "events.db"
     limits = Limits(by_table={"kprocess_events": Retention(max_rows=250)})
@@ -155,8 +155,8 @@ def test_the_oldest_go_when_there_are_too_many(folder: Path) -> None:
     assert (count, oldest) == (250, 751)
 
 
-def test_what_is_too_old_goes(folder: Path) -> None:
-    """Rows above the maximum age are deleted at the end of an interval."""
+def test_rows_that_are_too_old_are_deleted(folder: Path) -> None:
+    """Rows older than the maximum age are deleted at the end of an interval."""
     path = folder / "events.db"
     with Store(path, Limits(default=Retention(max_age_s=100))) as store:
         store.begin()
@@ -186,7 +186,7 @@ def test_the_size_is_bounded_and_the_newest_stay(folder: Path) -> None:
     assert 500 < number(path, "SELECT count(*) FROM kprocess_events") < 6000
 
 
-def test_what_tells_of_completeness_outlives_the_events(folder: Path) -> None:
+def test_rows_of_the_stats_outlive_the_events(folder: Path) -> None:
     """Rows of the stats are not deleted to free space for events."""
     path = folder / "events.db"
     with Store(path, Limits(max_bytes=1 << 20)) as store:

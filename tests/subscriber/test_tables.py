@@ -86,8 +86,8 @@ def test_a_program_fills_its_columns(folder: Path) -> None:
     ]
 
 
-def test_what_is_not_whole_is_said(folder: Path) -> None:
-    """Flags become osquery's `overflows`, and `probe_error` of its BPF tables."""
+def test_incomplete_events_are_flagged(folder: Path) -> None:
+    """The flags of an incomplete event fill osquery's columns `overflows` and `probe_error`."""
     cut = an_exec(flags=FLAG_NUMBERS["trunc_argv"] | FLAG_NUMBERS["partial_env"])
 
     assert ask(row_of(folder, cut), "SELECT overflows, probe_error FROM kprocess_events") == [

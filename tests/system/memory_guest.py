@@ -33,7 +33,7 @@ class MemoryGuest:
 
     @property
     def session(self) -> Session:
-        """The session of the guest."""
+        """The session with the guest."""
         return self.loaded.session
 
     @property
@@ -58,7 +58,7 @@ class MemoryGuest:
 
 @contextmanager
 def memory_guest() -> Iterator[MemoryGuest]:
-    """Give this guest, restored; its run's folder is removed at the end."""
+    """Give the guest for memory tests, restored; its run's folder is removed at the end."""
     environment = config.environment()
     request = KernelTestRequest(
         settings=replace(SETTINGS, tests=()),

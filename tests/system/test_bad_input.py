@@ -22,7 +22,7 @@ def refused(run: Run, code: int, *says: str) -> None:
 
 
 def test_a_module_that_does_not_compile_shows_the_compiler(project: Project) -> None:
-    """The error has the compiler's own message, with file and line."""
+    """A module that does not compile gives an error with the compiler's message, file and line."""
     project.replace("src/greeter.c", 'pr_info("greeter: hello\\n");', "this is not C;")
 
     refused(project.run(), 1, "greeter.c:", "error:")
@@ -31,7 +31,7 @@ def test_a_module_that_does_not_compile_shows_the_compiler(project: Project) -> 
 def test_a_module_that_refuses_to_load_names_the_errno(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """The error explains the errno of the module's init in words."""
+    """When a module's init fails, the error explains its errno in words."""
     project.replace("pyproject.toml", 'source = "src"', PARAMETERS.format("refuse"))
 
     refused(project.run(), 1, "greeter", "Address already in use")
@@ -39,14 +39,14 @@ def test_a_module_that_refuses_to_load_names_the_errno(
 
 
 def test_an_unknown_parameter_fails_the_run(project: Project) -> None:
-    """The kernel only warns of it and loads the module; the error lists the known ones."""
+    """A parameter that the module lacks fails the run; the error lists the known ones."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nparameters.nothing = "1"')
 
     refused(project.run(), 1, "greeter has no parameter nothing", "its parameters are: mode")
 
 
-def test_a_kernel_without_a_needed_module_is_told(project: Project) -> None:
-    """What a module needs of its kernel is named, and so is the kernel."""
+def test_a_kernel_without_a_needed_module_is_reported(project: Project) -> None:
+    """When the kernel lacks a module that the tested one needs, the error names both."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nneeds = ["nothing"]')
 
     refused(project.run(), 1, "nothing, which it needs, is missing", "has no module nothing")
@@ -120,8 +120,8 @@ def test_a_guest_that_locks_up_is_a_hang(
     assert nothing_left() == set()
 
 
-def test_no_test_is_no_pass(project: Project) -> None:
-    """A suite that announces no test gives exit code 4."""
+def test_a_run_without_tests_does_not_pass(project: Project) -> None:
+    """A run whose suite announces no test gives exit code 4."""
     project.replace("tests/greeter.sh", "echo", ": echo")
 
     refused(project.run(), 4, "no test")
@@ -147,7 +147,7 @@ def test_a_kernel_that_finds_no_root_ends_by_its_deadline(
     assert nothing_left() == set()
 
 
-def test_a_missing_libvirt_socket_is_said(project: Project) -> None:
+def test_a_missing_libvirt_socket_is_reported(project: Project) -> None:
     """A URI that nobody serves gives exit code 4 and the socket's path."""
     run = project.run("--uri=qemu+unix:///system?socket=/nonexistent/libvirt-sock")
 
@@ -180,7 +180,7 @@ def tiny_cache(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(project: Project, tiny_cache: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(project: Project, tiny_cache: Path) -> None:
     """An image that does not fit gives exit code 4, names the cache and leaves no partial file."""
     run = project.run(HARNESS_CACHE=str(tiny_cache))
 
@@ -206,10 +206,10 @@ def mounted(project: Project) -> Iterator[Callable[..., None]]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_a_project_that_cannot_be_written_to_is_said(
+def test_a_project_that_cannot_be_written_to_is_reported(
     project: Project, mounted: Callable[..., None]
 ) -> None:
-    """Exit 2, the folder of the results, and what to do."""
+    """With a read-only folder for results the exit code is 2; the error names the remedy."""
     mounted(project.root, "--bind", str(project.root))
     subprocess.run(["mount", "-o", "remount,bind,ro", project.root], check=True)
 
@@ -219,10 +219,13 @@ def test_a_project_that_cannot_be_written_to_is_said(
     assert "copy the project" in run.output
 
 
-def test_a_full_folder_of_results_is_said(
+def test_a_full_folder_of_results_is_reported(
     project: Project, mounted: Callable[..., None], nothing_left: Callable[[], set[str]]
 ) -> None:
-    """The console does not fit: exit 4, the folder named, nothing left running."""
+    """When the console's log does not fit on the disk, the run ends with 4 and names the folder.
+
+    Nothing is left running.
+    """
     mounted(project.root / "build", "-t", "tmpfs", "-o", "size=48k", "none")
 
     run = project.run()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A bad end of a guest is explained, blamed by evidence, and the other tests still run."""
+"""A crash or hang of the guest is explained and blamed by evidence, and other tests still run."""
 
 import os
 import re
@@ -210,7 +210,7 @@ def small_runs(project: Project) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_dump_that_does_not_fit_is_said(project: Project, small_runs: Path) -> None:
+def test_a_dump_that_does_not_fit_is_skipped(project: Project, small_runs: Path) -> None:
     """A dump that does not fit is skipped with a reason, and the report is complete."""
     with_tests(project, f"def test_bad(guest): {CRASH}")
 

@@ -76,7 +76,7 @@ def wait_for(entry: GuestEntry, words: str) -> None:
 
 
 def crash_of(entry: GuestEntry, number: int) -> dict[str, Any]:
-    """Return a crash as its folder describes it."""
+    """Return the crash that a run's folder describes."""
     file = entry.run / "crashes" / str(number) / "crash.json"
     values: dict[str, Any] = json.loads(file.read_text())
     return values
@@ -90,7 +90,7 @@ def explained(entry: GuestEntry, *, code: int, alias: str = "explain-guest") -> 
 
 
 def test_a_kept_guest_is_explained_without_a_run(kept: GuestEntry) -> None:
-    """A healthy guest, a complaint, a lost heartbeat and a panic each are explained."""
+    """A kept guest is explained when healthy, with a kernel warning, hung, or panicked."""
     assert explained(kept, code=0).endswith(f"{_WELL}\n")
 
     words = "WARNING: CPU: 0 PID: 1 at a.c:1 planted_fault+0x1/0x2"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Modules of strangers: one command to a configuration, one to a verdict, no line by hand.
+"""Other people's modules need one command for a configuration and one for a verdict.
 
 The packages are fetched by apt, not copied into this tree. Those whose build takes minutes run in
 the long form.
@@ -56,7 +56,7 @@ def run(folder: Path, *arguments: str, deadline_s: float) -> subprocess.Complete
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_a_package_of_debian_passes(name: str, tmp_path: Path) -> None:
-    """`init NAME` and `kernel-test` in an empty folder end in: passed."""
+    """In an empty folder, `init NAME` and `kernel-test` end with the verdict 'passed'."""
     begun = run(tmp_path, "init", f"--module={name}", deadline_s=INIT_S)
     assert begun.returncode == 0, begun.stdout
     assert "it builds with" in begun.stdout
@@ -66,8 +66,8 @@ def test_a_package_of_debian_passes(name: str, tmp_path: Path) -> None:
     assert "verdict: passed" in tested.stdout
 
 
-def test_a_makefile_and_a_source_are_enough(tmp_path: Path) -> None:
-    """A folder with hello.c and its Makefile: one command to a verdict."""
+def test_a_makefile_and_a_source_are_enough_for_a_run(tmp_path: Path) -> None:
+    """For a folder with only hello.c and its Makefile, one command gives a verdict."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     (tmp_path / "hello.c").write_text(HELLO)
 
@@ -78,8 +78,8 @@ def test_a_makefile_and_a_source_are_enough(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"Makefile", "hello.c", "build"}
 
 
-def test_a_folder_of_ones_own_gets_a_configuration(tmp_path: Path) -> None:
-    """`init` writes it, and a compiler error in it is the compiler's own words, file and line."""
+def test_init_writes_a_configuration_for_a_module(tmp_path: Path) -> None:
+    """After `init`, a compiler error is shown with the compiler's text, file and line."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     (tmp_path / "hello.c").write_text(HELLO + "this is not C;\n")
 

@@ -68,7 +68,7 @@ def dump(crash: MemoryGuest, tmp_path_factory: pytest.TempPathFactory) -> vmcore
 
 @contextmanager
 def unpack_dump_of(dump: vmcore.Vmcore, crash: MemoryGuest) -> Iterator[open_dump.Explained]:
-    """Give the dump, unpacked."""
+    """Give the guest's memory dump, unpacked."""
     asked = crash.session.request
     known = Provenance(kernel_release=asked.kernel.release, kernel_version=asked.kernel.version)
     with open_dump.unpack_dump(
@@ -78,7 +78,7 @@ def unpack_dump_of(dump: vmcore.Vmcore, crash: MemoryGuest) -> Iterator[open_dum
 
 
 def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
-    """Assert what the memory of this crash must show, paused or dumped."""
+    """Assert what the memory of the crashed guest must show, paused or dumped."""
     assert view.problems == ()
     assert view.release == crash.session.request.kernel.release
     assert view.symbols_match
@@ -101,7 +101,7 @@ def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
     assert len(build_ids) == 2
 
 
-def test_paused_guest_tells_where_it_died(crash: MemoryGuest, paused: MemoryView) -> None:
+def test_paused_guest_shows_where_it_died(crash: MemoryGuest, paused: MemoryView) -> None:
     """The paused guest gives stack, guilty line, arguments, log and modules."""
     hold_to_the_crash(paused, crash)
     assert paused.task is not None
@@ -110,7 +110,7 @@ def test_paused_guest_tells_where_it_died(crash: MemoryGuest, paused: MemoryView
     assert any("died: osqstress" in line for line in memory_text.lines(paused))
 
 
-def test_driver_tells_its_own_state(paused: MemoryView) -> None:
+def test_the_drivers_plugin_shows_its_state(paused: MemoryView) -> None:
     """The driver's plugin gives owner and pending records, and finds that the counters add up."""
     lines = [line for line in paused.driver if line.startswith("osq: ")]
 
@@ -124,8 +124,10 @@ def test_driver_tells_its_own_state(paused: MemoryView) -> None:
     assert "osq_test: queue none, generation 0, owner osqstress (pid" in "\n".join(paused.driver)
 
 
-def test_dump_tells_the_same(crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView) -> None:
-    """The unpacked dump gives the same stacks, log and driver state."""
+def test_dump_gives_the_same_as_the_paused_guest(
+    crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView
+) -> None:
+    """The unpacked dump gives the same stacks, log and driver state as the paused guest."""
     with unpack_dump_of(dump, crash) as opened:
         view = inspect.look(
             replace(crash.request("osqtail"), qmp="", registers="", core=str(opened.core)),
@@ -222,7 +224,7 @@ def test_module_of_another_build_is_reported(crash: MemoryGuest) -> None:
 
 
 def test_without_vmlinux_it_says_what_to_do(crash: MemoryGuest) -> None:
-    """Without symbols the build id is known and the hint says how to get them."""
+    """Without a vmlinux the error has the kernel's build id, and the hint how to get symbols."""
     view = inspect.look(replace(crash.request("osqtail"), vmlinux=""), deadline_s=LOOK_S)
 
     assert view.symbols_match is None

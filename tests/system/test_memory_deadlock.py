@@ -21,7 +21,7 @@ def hold_to_life(live: Session) -> None:
 
 
 def test_deadlock_names_its_locks_and_holders() -> None:
-    """Each task's lock and holder are named, and the guest continues afterwards."""
+    """For each deadlocked task the lock and its holder are named, and the guest then continues."""
     with memory_guest() as guest:
         live = guest.session
         live.guest.run(

@@ -17,7 +17,7 @@ LONGEST_S = 7.0
 def test_a_run_that_is_terminated_cleans_up(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """After SIGTERM in a run, guest, daemon and overlay are gone with the process."""
+    """After SIGTERM to a run, its guest, daemon and overlay are gone with the process."""
     process = project.start()
     time.sleep(LONGEST_S / 2)
 
@@ -33,7 +33,7 @@ def test_a_killed_run_is_cleaned_by_the_next(
     nothing_left: Callable[[], set[str]],
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """After SIGKILL at random moments the next run passes and leaves nothing of either."""
+    """After SIGKILL to a run at a random moment the next run passes; nothing of either is left."""
     moments = random.Random(2026)  # noqa: S311
     for _ in range(10 if long_run else 3):
         moment = moments.uniform(0.5, LONGEST_S)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Time travel with the real QEMU and gdb: a crash is recorded, and gone back from."""
+"""Time travel with the real QEMU and gdb: record a crash, and step back from it."""
 
 import os
 import re
@@ -26,7 +26,7 @@ _FAULT = place_of("test_crash.c", "osq_crash_null", "WRITE_ONCE")
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """An ended `invoke` command."""
+    """The result of an ended `invoke` command."""
 
     code: int
     output: str
@@ -106,10 +106,10 @@ def test_the_crash_is_recorded_and_explained(recorded: tuple[Done, Path]) -> Non
     assert found.states == (recording.AT_START, recording.AT_LOAD)
 
 
-def test_from_the_panic_back_to_the_instruction_that_failed(
+def test_gdb_goes_back_from_the_panic_to_the_failed_instruction(
     recorded: tuple[Done, Path], nothing_left: Callable[[], set[str]]
 ) -> None:
-    """A debugger goes from the panic back to the fault, and to who wrote the stack."""
+    """A debugger goes from the panic back to the fault, and to the code that wrote the stack."""
     _, folder = recorded
 
     steps = (

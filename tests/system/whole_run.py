@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Whole runs of the harness as a user starts them: `modlab kernel-test` in a folder of its own.
+"""Whole runs of the harness as a user starts them: `modlab kernel-test` in a separate folder.
 
-The project that they test is tests/data/example_module, copied and, for a bad input, bent.
+The tested project is a copy of tests/data/example_module, which tests of bad input then change.
 """
 
 import json
@@ -34,7 +34,7 @@ class Run:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The run's report.json."""
+        """The parsed report.json of the run."""
         found: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
         return found
 
@@ -46,18 +46,18 @@ class Project:
     root: Path
 
     def replace(self, file: str, old: str, new: str) -> None:
-        """Change one text in one file; it must be there."""
+        """Replace one text in one file of the project; the text must exist."""
         path = self.root / file
         text = path.read_text()
         assert old in text, f"{file} does not contain {old!r}"
         path.write_text(text.replace(old, new))
 
     def command(self, *options: str) -> list[str]:
-        """Return the command line of a run of the project that it is called in."""
+        """Return the command line of a run of the project in the current folder."""
         return [sys.executable, "-m", "harness.tasks", "kernel-test", *options]
 
     def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
-        """Start a run; the caller ends it."""
+        """Start a run of the project; the caller ends it."""
         clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
         return subprocess.Popen(
             self.command(*options),
@@ -72,7 +72,7 @@ class Project:
         )
 
     def run(self, *options: str, deadline_s: float = RUN_DEADLINE_S, **variables: str) -> Run:
-        """Run the tests of this project to the end."""
+        """Run the tests of the project to the end."""
         begun = time.monotonic()
         run_id = f"system-{time.time_ns():x}"
         process = self.start(*options, f"--run-id={run_id}", **variables)

@@ -24,7 +24,7 @@ _ALIASES = {8, 9, 10, 11, 18}
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A member: its offset in its structure and the size of its type."""
+    """A member of a structure: its offset, and the size of its type."""
 
     offset_bytes: int
     size_bytes: int
@@ -54,11 +54,11 @@ class Btf:
             position += _TYPE.size + fixed + each * count
 
     def size(self, structure: str) -> int:
-        """Return the size of a structure; KeyError where there is none."""
+        """Return the size of a structure in bytes; KeyError for an unknown structure."""
         return self._size(self._structures[structure])
 
     def has(self, path: str) -> bool:
-        """Return whether a structure has a member; kernels differ."""
+        """Return whether a structure has a member; this differs between kernel releases."""
         try:
             self.member(path)
         except KeyError:

@@ -18,7 +18,7 @@ _LOG_LINES = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command; the first line of `help` is its summary."""
+    """One command for gdb and lldb; the first line of `help` is its summary."""
 
     name: str
     help: str

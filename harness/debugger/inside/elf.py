@@ -22,7 +22,7 @@ _TYPES_OF_CODE = {0, 2}
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section: its address as linked, and where its bytes are in the file."""
+    """One section of an ELF file: its linked address, and the place of its bytes in the file."""
 
     name: str
     kind: int
@@ -44,7 +44,7 @@ class Image:
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
-        """Every section, in the order of the file."""
+        """Every section of the ELF file, in the file's order."""
         (start,) = struct.unpack_from("<Q", self._bytes, 0x28)
         size, count, names = struct.unpack_from("<HHH", self._bytes, 0x3A)
         rows = [_SECTION.unpack_from(self._bytes, start + size * n) for n in range(count)]
@@ -62,7 +62,7 @@ class Image:
         )
 
     def section(self, name: str) -> bytes:
-        """Return the bytes of a section; KeyError where there is none."""
+        """Return the bytes of a section; KeyError for an unknown section."""
         for section in self.sections:
             if section.name == name:
                 return self._bytes[section.offset : section.offset + section.size_bytes]
@@ -70,7 +70,10 @@ class Image:
 
     @cached_property
     def _symbols(self) -> tuple[dict[str, int], list[tuple[int, int, str]]]:
-        """Return addresses by name (globals win), and named code as (start, size, name)."""
+        """Return the symbols' addresses by name, and code symbols as (start, size, name).
+
+        Of two symbols with one name, the global one counts.
+        """
         by_name: dict[str, int] = {}
         code = []
         for section in self.sections:
@@ -90,7 +93,7 @@ class Image:
         return by_name, code
 
     def symbol(self, name: str) -> int:
-        """Return a symbol's address as linked; KeyError where there is none."""
+        """Return a symbol's linked address; KeyError for an unknown symbol."""
         try:
             return self._symbols[0][name]
         except KeyError as error:
@@ -106,7 +109,7 @@ class Image:
 
     @cached_property
     def build_id(self) -> str:
-        """The GNU build id in hex, "" without one."""
+        """The GNU build id of the file in hex, "" if it has none."""
         for section in self.sections:
             if section.name.startswith(".note"):
                 found = build_id_in(self.section(section.name))
@@ -119,7 +122,7 @@ class Image:
 
 
 def build_id_in(notes: bytes) -> str:
-    """Return the build id among the notes of a section or of a kernel's memory, "" without."""
+    """Return the build id among notes, which are a file's section or memory; "" without one."""
     position = 0
     while position + _NOTE.size <= len(notes):
         name_bytes, data_bytes, kind = _NOTE.unpack_from(notes, position)

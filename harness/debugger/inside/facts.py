@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The JSON file in which the command passes its facts to the code within the debugger."""
+"""The JSON file that passes facts about a guest to the code within its debugger."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Where symbols are, and how the guest was found.
+    """Where a kernel's symbols are, and the state in which its guest was found.
 
     `modules` are files with symbols by the module's name in the kernel (underscores), of every
     module that is or may be loaded; `dead` means that the kernel cannot continue, `booting` that

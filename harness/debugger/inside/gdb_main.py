@@ -61,7 +61,7 @@ class _Hook(gdb.Breakpoint):  # type: ignore[misc]
         self._call = call
 
     def stop(self) -> bool:
-        """Call the function with the first argument of the kernel function; do not stop."""
+        """Call the hook's function with the kernel function's first argument; do not stop."""
         try:
             self._call(int(gdb.parse_and_eval("(unsigned long)$rdi")))
         except (gdb.error, OSError, KeyError):
@@ -70,7 +70,7 @@ class _Hook(gdb.Breakpoint):  # type: ignore[misc]
 
 
 class _Command(gdb.Command):  # type: ignore[misc]
-    """A command of the harness as a gdb command."""
+    """A gdb command that runs one of the harness's commands."""
 
     def __init__(self, command: commands.Command, session: _Session) -> None:
         self.__doc__ = command.help
@@ -164,7 +164,10 @@ def _global(module: str, name: str) -> int:
 
 
 def _show_exceptions(view: View) -> None:
-    """Move each CPU's frame 0 to the exception that killed it; the guard undoes this later."""
+    """Show each CPU's exception as its frame 0 by setting registers.
+
+    The guard restores the registers when the debugger leaves.
+    """
     chosen = gdb.selected_thread()
     for thread in gdb.selected_inferior().threads():
         thread.switch()

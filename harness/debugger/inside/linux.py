@@ -36,7 +36,7 @@ _NOT_SHOWN = {"orig_rax", "cs", "ss", "rflags"}
 
 @dataclass(frozen=True, kw_only=True)
 class Module:
-    """A loaded module, and its sections' addresses by name."""
+    """A loaded kernel module, and the addresses of its sections by name."""
 
     name: str
     state: int
@@ -59,7 +59,7 @@ def placed(module: Module) -> dict[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One thread: `address` is its task_struct."""
+    """One thread of the guest's kernel: `address` is its task_struct."""
 
     address: int
     pid: int
@@ -186,7 +186,7 @@ def exception_registers(view: View, stack_pointer: int) -> dict[str, int] | None
 
 
 def shown_registers(values: dict[str, int]) -> dict[str, int]:
-    """Return those of an exception's registers that a backtrace from it needs."""
+    """Return the registers of an exception from which a debugger can make a backtrace."""
     return {name: values[name] for name in PT_REGS if name not in _NOT_SHOWN}
 
 

@@ -37,7 +37,7 @@ class Session:
 
     @property
     def target(self) -> Any:
-        """The target that is debugged."""
+        """The lldb target, which is the kernel that is debugged."""
         return self.debugger.GetSelectedTarget()
 
     def add(self, module: linux.Module) -> None:
@@ -64,7 +64,7 @@ class Session:
             self.add(module)
 
     def hook(self, function: str, call: Callable[[int], None]) -> None:
-        """Call a function with the first argument whenever the kernel reaches a function."""
+        """Call a Python function at each call of a kernel function, with its first argument."""
         breakpoint_ = self.target.BreakpointCreateByAddress(self.view.symbol(function))
         breakpoint_.AddName("harness")
         self.hooks[breakpoint_.GetID()] = call
@@ -145,7 +145,10 @@ def _make(command: commands.Command, session: Session) -> type:
 
 
 def _show_exceptions(session: Session) -> None:
-    """Move each CPU's frame 0 to the exception that killed it; the guard undoes this later."""
+    """Show each CPU's exception as its frame 0 by setting registers.
+
+    The guard restores the registers when the debugger leaves.
+    """
     process = session.target.GetProcess()
     chosen = process.GetSelectedThread()
     for thread in process.threads:
@@ -163,7 +166,10 @@ def _show_exceptions(session: Session) -> None:
 
 
 def _in_thread(session: Session, thread: Any, command: str) -> None:
-    """Run a command in a thread, because lldb would otherwise run it where `script` was typed."""
+    """Run a command in a thread of its own.
+
+    lldb would otherwise run it where `script` was typed.
+    """
     result = lldb.SBCommandReturnObject()
     context = lldb.SBExecutionContext(thread.GetFrameAtIndex(0))
     session.debugger.GetCommandInterpreter().HandleCommand(command, context, result)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A kernel through its memory, symbols and layouts: numbers, strings, lists, per-CPU data."""
+"""Read a kernel's data through its memory, symbols and layouts: numbers, lists, per-CPU data."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -15,11 +15,11 @@ _MODULES_AT = 0xFFFFFFFFC0000000
 
 
 class View:
-    """A stopped kernel.
+    """A stopped kernel whose data can be read.
 
     `memory` reads the kernel's virtual memory and raises OSError where nothing is mapped. `slide`
     is the offset of KASLR. `member_of` finds members of types that are not the kernel's own (a
-    module's), from the debugger's DWARF; KeyError where there are none. `global_of` does so for
+    module's), from the debugger's DWARF; KeyError for unknown types. `global_of` does so for
     the addresses of a module's variables.
     """
 
@@ -53,13 +53,13 @@ class View:
             return self._member_of(path)
 
     def symbol(self, name: str) -> int:
-        """Return where a symbol of the kernel is now."""
+        """Return the present address of a symbol of the kernel."""
         address = self.image.symbol(name)
         # Per-CPU symbols are offsets from 0 and do not slide.
         return address + self.slide & _MASK if address >> 63 else address
 
     def module_global(self, module: str, name: str) -> int:
-        """Return where a variable of a module is; KeyError when it is not loaded."""
+        """Return the address of a variable of a module; KeyError when it is not loaded."""
         if self._global_of is None:
             raise KeyError(f"no symbols of module {module}")
         return self._global_of(module, name)
@@ -112,10 +112,10 @@ class View:
         yield from (cpu for cpu in range(min(count, 64)) if mask >> cpu & 1)
 
     def per_cpu(self, address: int, cpu: int) -> int:
-        """Return where one CPU's copy of a per-CPU variable is."""
+        """Return the address of one CPU's copy of a per-CPU variable."""
         return address + self.number(self.symbol("__per_cpu_offset") + 8 * cpu) & _MASK
 
     def is_text(self, address: int) -> bool:
-        """Return whether an address is code of the kernel, or in the area of modules."""
+        """Return whether an address is in the kernel's code or in the area of modules."""
         start, end = self.symbol("_stext"), self.symbol("_etext")
         return start <= address < end or address >= _MODULES_AT

@@ -16,12 +16,12 @@ from harness.kext.macho import CPU_TYPE_ARM64, CPU_TYPE_X86_64
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
-    """One processor; `registers` maps the names that the other fields use.
+    """The description of one emulated processor; `registers` maps register names to Unicorn's.
 
     A call's return address is in the register `link`, or on the stack where `link` is ''.
-    `cleared` are set to 0 at the begin of a call, except to their values in `initial`. `native` is
-    machine code for the functions that are called most, `ret` the code of every other kernel
-    function. `page_bytes` is the size of XNU's pages.
+    `cleared` are the registers that are set to 0 at the beginning of a call, or to their value in
+    `initial`. `native` is machine code for the functions that are called most, `ret` the code of
+    every other kernel function. `page_bytes` is the size of XNU's pages.
     """
 
     name: str

@@ -16,7 +16,7 @@ File = dict[str, int | tuple[int, int]]
 
 
 class Core:
-    """The emulated kernel without its functions.
+    """The state of an emulated kernel, without the functions that a kext calls.
 
     `on_function` is called with the name of each kernel function that the kext calls, `on_end`
     with each thread that has returned from the kext.

@@ -37,14 +37,14 @@ _READ_WRITE = uc.UC_PROT_READ | uc.UC_PROT_WRITE
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """Memory of the host that the kext sees at one or more addresses."""
+    """Memory of the host that is mapped at one or more addresses of the emulated kernel."""
 
     memory: mmap.mmap
     size_bytes: int
 
 
 class Cpu:
-    """One processor; `on_function` gets the name of each function that the kext calls."""
+    """One emulated processor; `on_function` gets each kernel function that the kext calls."""
 
     def __init__(self, on_function: Callable[[str], None], arch: Arch = X86_64) -> None:
         self.arch = arch
@@ -70,7 +70,7 @@ class Cpu:
     def load(self, file: MachO, functions: set[str], variables: dict[str, int]) -> None:
         """Map a kext and bind its symbols to functions and variables, as the kernel's loader does.
 
-        A variable is 8 bytes long.
+        Each variable is 8 bytes long.
         Raises: RuleBroken for a symbol that is neither a known function nor a variable.
         """
         self._image = file
@@ -132,7 +132,7 @@ class Cpu:
         self.write(place, struct.pack("<Q", (value + base) & (1 << 64) - 1))
 
     def where(self, address: int) -> str:
-        """Return a code address as function and offset."""
+        """Return a code address as text: the function that contains it, and the offset."""
         best = "?"
         for value, name in self._symbols:
             if value > address - IMAGE_AT:
@@ -141,17 +141,17 @@ class Cpu:
         return best if IMAGE_AT <= address < FUNCTIONS_AT else f"{address:#x}"
 
     def symbol(self, name: str) -> int:
-        """Return the address of a symbol of the image."""
+        """Return the address of a symbol of the loaded kext."""
         return next(IMAGE_AT + value for value, known in self._symbols if known == name)
 
     # --- memory ----------------------------------------------------------------------------------
 
     def read(self, address: int, size_bytes: int) -> bytes:
-        """Return the content of memory, whatever its protection."""
+        """Return the content of emulated memory, whatever its protection."""
         return bytes(self.engine.mem_read(address, size_bytes))
 
     def write(self, address: int, data: bytes) -> None:
-        """Change the content of memory, whatever its protection."""
+        """Change the content of emulated memory, whatever its protection."""
         self.engine.mem_write(address, data)
 
     def text(self, address: int, most: int = 1024) -> str:
@@ -163,9 +163,9 @@ class Cpu:
         return data.split(b"\0")[0].decode("utf-8", "backslashreplace")
 
     def allocate(self, size_bytes: int) -> int:
-        """Return the address of new memory that ends at a page's end, up to an alignment of 16.
+        """Return the address of new memory that ends at the end of a page.
 
-        An overrun then hits the guard page.
+        The address is aligned to 16 bytes at most. An overrun hits the guard page that follows.
         """
         room = _pages(size_bytes)
         begin = self._take("heap", room + PAGE)
@@ -179,17 +179,17 @@ class Cpu:
         self.engine.mem_unmap(begin, _pages(address - begin + size_bytes))
 
     def opaque(self) -> int:
-        """Return the address of an object whose content nobody may read."""
+        """Return the address of an object whose content the kext may not read."""
         return self._take("object", 64)
 
     def share(self, size_bytes: int) -> Shared:
-        """Return new zeroed memory of the host, which `show` maps."""
+        """Return new zeroed memory of the host, which `show` maps into the emulated kernel."""
         shared = Shared(memory=mmap.mmap(-1, _pages(size_bytes)), size_bytes=size_bytes)
         self._shared.append(shared)
         return shared
 
     def show(self, shared: Shared, times: int = 1) -> int:
-        """Map shared memory `times` times in a row, and return the address."""
+        """Map shared memory `times` times, one after the other, and return the first address."""
         size = _pages(shared.size_bytes)
         begin = self._take("heap", times * size + PAGE)
         pointer = addressof(c_char.from_buffer(shared.memory))
@@ -216,7 +216,7 @@ class Cpu:
         return top
 
     def stack_done(self, top: int) -> None:
-        """Take a stack back for later use."""
+        """Release a stack that `stack` returned, so that another thread can use it."""
         self._stacks.append(top)
 
     def _take(self, kind: str, size_bytes: int) -> int:
@@ -227,11 +227,11 @@ class Cpu:
     # --- running ---------------------------------------------------------------------------------
 
     def get(self, name: str) -> int:
-        """Return the value of a register."""
+        """Return the value of a processor register."""
         return int(self.engine.reg_read(self.arch.registers[name]))
 
     def set(self, name: str, value: int) -> None:
-        """Set a register."""
+        """Set a processor register."""
         self.engine.reg_write(self.arch.registers[name], value & (1 << 64) - 1)
 
     @property
@@ -260,7 +260,7 @@ class Cpu:
         return self.get(self.arch.arguments[number])
 
     def begin(self, entry: int, arguments: tuple[int, ...], stack: int) -> None:
-        """Set the registers for a call into the kext, on a stack that `stack` returned."""
+        """Set the processor's registers for a call into the kext, on a stack from `stack`."""
         arch = self.arch
         for name in arch.cleared:
             self.set(name, arch.initial.get(name, 0))
@@ -273,7 +273,7 @@ class Cpu:
         self.set(arch.pc, entry)
 
     def finish_call(self) -> None:
-        """Leave the current kernel function, as its return instruction would."""
+        """Return from the current kernel function, as its return instruction would."""
         arch = self.arch
         if arch.link:
             self.set(arch.pc, self.get(arch.link))
@@ -283,7 +283,7 @@ class Cpu:
         self.set(arch.stack, stack + 8)
 
     def run(self, count: int = 0, *, until: int = RETURN_AT) -> None:
-        """Run from the current state to `until`, a stop, or the end of `count` instructions.
+        """Execute up to the address `until`, a requested stop, or `count` instructions.
 
         Raises: RuleBroken for a fault of the processor.
         """

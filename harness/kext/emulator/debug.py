@@ -29,7 +29,7 @@ class DebuggedThread(StoppedMachine):
         kernel.cpu.set("cs", _KERNEL_CS)
 
     def emulate(self, *, step: bool) -> ExceptionInfo | None:
-        """Run the thread, or one instruction of it; return a fault's exception, else None."""
+        """Run the thread, or one instruction of it; return the exception of a fault, or None."""
         cpu = self.kernel.cpu
         cpu.trapped = False
         try:
@@ -40,5 +40,5 @@ class DebuggedThread(StoppedMachine):
         return None
 
     def has_trapped(self) -> bool:
-        """Return whether the last run ended with an interrupt."""
+        """Return whether the last run of the thread ended with an interrupt."""
         return self.kernel.cpu.trapped

@@ -19,20 +19,20 @@ _READ_WRITE, _CHARACTER = 3, 0o020000
 
 
 def command(direction: int, group: str, number: int, size_bytes: int) -> int:
-    """Return the number of an ioctl, composed as BSD does."""
+    """Return the number of an ioctl, composed of direction, size and number as in BSD."""
     return direction | size_bytes << 16 | ord(group) << 8 | number
 
 
 @dataclass
 class Descriptor:
-    """An open file, and the ids of the processes that hold it."""
+    """An open file of the emulated device, and the ids of the processes that have it open."""
 
     holders: set[int] = field(default_factory=set)
 
 
 @dataclass
 class Call:
-    """An ioctl that has begun: its thread, and the place of its argument."""
+    """An ioctl that has begun: its thread, and the address of its argument."""
 
     thread: Thread
     command: int
@@ -41,7 +41,7 @@ class Call:
 
 
 class Device:
-    """The only device of a kext, and its open descriptors."""
+    """The only device node that a kext has created, and the node's open descriptors."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -49,9 +49,9 @@ class Device:
 
     @property
     def node(self) -> Node:
-        """The node below /dev.
+        """The kext's device node in /dev.
 
-        Raises: RuleBroken unless there is exactly one.
+        Raises: RuleBroken unless the kext has exactly one.
         """
         nodes = list(self.kernel.state.nodes.values())
         if len(nodes) != 1:
@@ -59,7 +59,7 @@ class Device:
         return nodes[0]
 
     def open(self, process: Process) -> tuple[int, Descriptor | None]:
-        """Open the device; return the error number, and a descriptor when it is 0."""
+        """Open the device; return the error number, and a descriptor when the number is 0."""
         node = self.node
         arguments = (node.device, _READ_WRITE, _CHARACTER, process.credential)
         error = self._call("open", process, _OPEN, arguments)
@@ -70,7 +70,7 @@ class Device:
         return 0, descriptor
 
     def close(self, process: Process, descriptor: Descriptor) -> None:
-        """Close a process's descriptor; call the driver when no other one is open."""
+        """Close a process's descriptor; call the driver when no other descriptor is open."""
         descriptor.holders.remove(process.pid)
         self._open = [one for one in self._open if one.holders]
         if not self._open:
@@ -90,7 +90,7 @@ class Device:
     def begin_ioctl(
         self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
     ) -> Call:
-        """Begin an ioctl: copy the argument in as XNU does, or zero its memory."""
+        """Begin an ioctl: copy its argument into the kernel as XNU does, or zero its memory."""
         size = number >> 16 & _PARAMETER_MAX_BYTES
         buffer = self.kernel.cpu.allocate(max(size, 8))
         content = data if number & IOC_IN else bytes(size)
@@ -104,7 +104,7 @@ class Device:
         return Call(thread=thread, command=number, buffer=buffer, size_bytes=size)
 
     def end_ioctl(self, call: Call) -> tuple[int, bytes]:
-        """End an ioctl whose thread has ended; return the error number and the argument."""
+        """Finish an ioctl whose thread has ended; return the error number and the argument."""
         data = self.kernel.cpu.read(call.buffer, call.size_bytes)
         self.kernel.cpu.free(call.buffer, max(call.size_bytes, 8))
         return self._checked("ioctl", signed(call.thread.result)), data
@@ -119,7 +119,7 @@ class Device:
 
     @staticmethod
     def _checked(name: str, error: int) -> int:
-        """Return an error number of the driver, which must not be negative.
+        """Return a driver's error number after a check that it is not negative.
 
         XNU reserves negative numbers: -1, for example, restarts the call.
         """

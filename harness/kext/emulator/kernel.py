@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""An emulated kernel with one kext: load, start, call, stop, and look for leaks."""
+"""An emulated kernel with one kext: it loads, starts, calls and stops it, and reports leaks."""
 
 import struct
 from collections import Counter
@@ -24,10 +24,10 @@ _KMOD_ADDRESS = 156
 
 
 class Kernel(Core):
-    """One boot of the emulated kernel.
+    """One boot of the emulated kernel, with one kext.
 
-    `calls` counts the calls of each kernel function. `fail` makes one of them fail: it is the
-    function's name and the number of the call.
+    `calls` counts the calls of each kernel function. `fail` makes one call fail: it is the name of
+    the function and the number of the call.
     """
 
     def __init__(self, binary: bytes) -> None:
@@ -49,9 +49,9 @@ class Kernel(Core):
     # --- the loader ------------------------------------------------------------------------------
 
     def start(self) -> int:
-        """Call the kext's start and return its result; after a failure nothing may be left.
+        """Call the kext's start routine and return its result.
 
-        Raises: RuleBroken.
+        Raises: RuleBroken, also when start fails and leaves anything allocated.
         """
         result = self.call("start", self.nobody, self._entry(_START), (self._info, 0))
         if result:
@@ -59,10 +59,10 @@ class Kernel(Core):
         return result
 
     def stop(self) -> int:
-        """Call the kext's stop and return its result; after success nothing may be left.
+        """Call the kext's stop routine and return its result.
 
         No thread may be inside the kext then. The image stays mapped until `unload`.
-        Raises: RuleBroken.
+        Raises: RuleBroken, also when stop succeeds and leaves anything allocated.
         """
         result = self.call("stop", self.nobody, self._entry(_STOP), (self._info, 0))
         if not result:
@@ -73,7 +73,7 @@ class Kernel(Core):
         return result
 
     def unload(self) -> None:
-        """Unmap the image, after a stop that succeeded."""
+        """Unmap the kext's image, after its stop routine has succeeded."""
         self.cpu.unload()
 
     def _entry(self, offset: int) -> int:
@@ -87,7 +87,7 @@ class Kernel(Core):
     # --- processes and files ---------------------------------------------------------------------
 
     def process(self, *, uid: int = 0, parent: Process | None = None) -> Process:
-        """Return a new process."""
+        """Return a new process of the emulated kernel."""
         self.next_pid += 1
         ppid = parent.pid if parent else 1
         found = self.new_process(pid=self.next_pid, ppid=ppid, uid=uid, task=self.cpu.opaque())
@@ -103,7 +103,7 @@ class Kernel(Core):
         return found
 
     def end(self, process: Process) -> None:
-        """End a process; its process id then belongs to none."""
+        """End a process; afterwards no process has its id."""
         del self.living[process.pid]
 
     def file(self, *, number: int = 77) -> int:
@@ -146,7 +146,7 @@ class Kernel(Core):
     # --- calls -----------------------------------------------------------------------------------
 
     def call(self, name: str, process: Process, entry: int, arguments: tuple[int, ...]) -> int:
-        """Call into the kext on a new thread, and return its result as signed 32 bits.
+        """Call a function of the kext on a new thread, and return its result as signed 32 bits.
 
         Raises: RuleBroken.
         """
@@ -160,12 +160,12 @@ class Kernel(Core):
     def begin_callback(
         self, listener: Listener, process: Process, action: int, *arguments: int
     ) -> Thread:
-        """Return a thread of a process that will call a listener."""
+        """Return a thread of a process that will call one of the kext's kauth listeners."""
         values = (process.credential, listener.data, action, *arguments)
         return self.begin("callback", process, listener.callback, values)
 
     def fire(self, scope: str, process: Process, action: int, *arguments: int) -> None:
-        """Call every listener of a scope; each must answer 'defer'.
+        """Call every listener of a kauth scope; each must answer 'defer'.
 
         Raises: RuleBroken.
         """
@@ -176,7 +176,7 @@ class Kernel(Core):
                 raise RuleBroken(f"a listener returns {answer}, which decides for others")
 
     def pass_time(self, duration_ns: int) -> None:
-        """Advance the time and run the kernel's own pending work.
+        """Advance the clock and run the kernel's own pending work.
 
         Raises: RuleBroken.
         """
@@ -185,7 +185,7 @@ class Kernel(Core):
             self.background.pop(0)()
 
     def signal(self, thread: Thread) -> None:
-        """Send a signal to a thread."""
+        """Send a signal to a thread of the emulated kernel."""
         self.signalled.add(thread.name)
 
     # --- what the kext calls ---------------------------------------------------------------------
@@ -235,5 +235,5 @@ def signed(value: int) -> int:
 
 
 def is_waiting(thread: Thread) -> bool:
-    """Return whether a thread waits for something."""
+    """Return whether a thread waits for a wakeup or for a time."""
     return thread.status is Status.WAITING

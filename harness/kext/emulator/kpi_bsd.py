@@ -46,7 +46,7 @@ def cdevsw_add(kernel: Core, slot: int, table: int) -> int:
 
 @kpi("_cdevsw_remove", 2, source=_SPEC, sleeps=True)
 def cdevsw_remove(kernel: Core, slot: int, table: int) -> int:
-    """Free a slot of the device switch."""
+    """Free a slot of the character device switch."""
     if kernel.state.devices.pop(slot, None) != table:
         raise RuleBroken("cdevsw_remove of a slot that has another table")
     return slot
@@ -54,20 +54,20 @@ def cdevsw_remove(kernel: Core, slot: int, table: int) -> int:
 
 @kpi("_enodev", 0, source=_SPEC)
 def enodev(_kernel: Core) -> int:
-    """Return ENODEV, as for an operation that the device does not have."""
+    """Return ENODEV, the result of a device operation that is not supported."""
     return _ENODEV
 
 
 @kpi("_enodev_strat", 0, source=_SPEC)
 def enodev_strat(_kernel: Core) -> None:
-    """Do nothing, as for a strategy that the device does not have."""
+    """Do nothing; this is the strategy routine of a device that has none."""
 
 
 @kpi("_devfs_make_node", 6, source=_DEVFS, sleeps=True, failure=0)
 def make_node(
     kernel: Core, device: int, _kind: int, uid: int, gid: int, mode: int, form: int
 ) -> int:
-    """Create a node below /dev, which can be opened from now on."""
+    """Create a device node in /dev, which processes can open from now on."""
     name = kernel.cpu.text(form, 64)
     if re.search("%", name) or device >> 24 not in kernel.state.devices:
         raise RuleBroken(f"a node {name!r} for a device that does not exist")
@@ -79,14 +79,14 @@ def make_node(
 
 @kpi("_devfs_remove", 1, source=_DEVFS, sleeps=True)
 def remove_node(kernel: Core, handle: int) -> None:
-    """Remove a node below /dev."""
+    """Remove a device node from /dev."""
     if kernel.state.nodes.pop(handle, None) is None:
         raise RuleBroken("devfs_remove of something that is not a node")
 
 
 @kpi("_current_task", 0, source=_TASK)
 def current_task(kernel: Core) -> int:
-    """Return the caller's task."""
+    """Return the task of the calling thread."""
     return kernel.threads.running().process.task
 
 
@@ -106,19 +106,19 @@ def task_deallocate(kernel: Core, task: int) -> None:
 
 @kpi("_proc_selfpid", 0, source=_PROC)
 def proc_selfpid(kernel: Core) -> int:
-    """Return the caller's process id."""
+    """Return the process id of the calling thread."""
     return kernel.threads.running().process.pid
 
 
 @kpi("_proc_selfppid", 0, source=_PROC)
 def proc_selfppid(kernel: Core) -> int:
-    """Return the process id of the caller's parent."""
+    """Return the id of the calling process's parent."""
     return kernel.threads.running().process.ppid
 
 
 @kpi("_proc_find", 1, source=_PROC, sleeps=True)
 def proc_find(kernel: Core, pid: int) -> int:
-    """Return a living process by its id, with a reference; NULL when there is none."""
+    """Return the living process with an id, with a reference; NULL when there is none."""
     if pid not in kernel.living:
         return 0
     kernel.state.processes[pid] = kernel.state.processes.get(pid, 0) + 1
@@ -137,20 +137,20 @@ def proc_rele(kernel: Core, process: int) -> int:
 
 @kpi("_kauth_cred_get", 0, source=_CRED)
 def kauth_cred_get(kernel: Core) -> int:
-    """Return the caller's credential, without a reference."""
+    """Return the calling thread's credential, without a reference."""
     return kernel.threads.running().process.credential
 
 
 @kpi("_kauth_getuid", 0, source=_CRED)
 def kauth_getuid(kernel: Core) -> int:
-    """Return the caller's user id."""
+    """Return the user id of the calling thread."""
     return kernel.threads.running().process.uid
 
 
 def _credential(name: str, value: int) -> None:
     @kpi(name, 1, source=_CRED)
     def get(kernel: Core, credential: int) -> int:
-        """Return an id of a credential: the user id, or a number that identifies the function."""
+        """Return an id of a credential: its user id, or a number made up for this function."""
         for process in (*kernel.living.values(), kernel.nobody):
             if process.credential == credential:
                 return value or process.uid
@@ -170,7 +170,7 @@ for _name, _value in (
 
 @kpi("_kauth_listen_scope", 3, source=_KAUTH, sleeps=True, failure=0)
 def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
-    """Register a listener; a scope has room for 15."""
+    """Register a kauth listener; a scope has room for 15."""
     if len(kernel.state.listeners) >= _MOST_LISTENERS:
         return 0
     handle = kernel.cpu.opaque()
@@ -182,14 +182,14 @@ def listen(kernel: Core, scope: int, callback: int, data: int) -> int:
 
 @kpi("_kauth_unlisten_scope", 1, source=_KAUTH, sleeps=True)
 def unlisten(kernel: Core, handle: int) -> None:
-    """Remove a listener, without waiting for threads that are in it or about to enter it."""
+    """Remove a kauth listener, without waiting for threads that run it or will enter it."""
     if kernel.state.listeners.pop(handle, None) is None:
         raise RuleBroken("kauth_unlisten_scope of something that is not a listener")
 
 
 @kpi("_vfs_context_create", 1, source=_VFS, sleeps=True, failure=0)
 def context_new(kernel: Core, _context: int) -> int:
-    """Create a context of the caller."""
+    """Create a VFS context of the calling thread."""
     context = kernel.cpu.opaque()
     kernel.state.contexts.add(context)
     return context
@@ -197,7 +197,7 @@ def context_new(kernel: Core, _context: int) -> int:
 
 @kpi("_vfs_context_rele", 1, source=_VFS, sleeps=True)
 def context_release(kernel: Core, context: int) -> int:
-    """Free a context."""
+    """Free a VFS context."""
     if context not in kernel.state.contexts:
         raise RuleBroken("vfs_context_rele of something that is not a context")
     kernel.state.contexts.remove(context)

@@ -39,7 +39,7 @@ def _enter(kernel: Core, found: IoObject) -> int:
     failure=0,
 )
 def buffer_new(kernel: Core, task: int, _options: int, size: int, align: int) -> int:
-    """Create a buffer that is wired and mapped in the kernel."""
+    """Create an IOKit memory buffer that is wired and mapped in the kernel."""
     if task != kernel.kernel_task or not size or align & (align - 1):
         raise RuleBroken(
             "a buffer for another task, of size 0, or with an alignment that is no power of two"
@@ -51,7 +51,7 @@ def buffer_new(kernel: Core, task: int, _options: int, size: int, align: int) ->
 
 @kpi("__ZN24IOBufferMemoryDescriptor14getBytesNoCopyEv", 1, source=_BUFFER)
 def buffer_bytes(kernel: Core, buffer: int) -> int:
-    """Return a buffer's address in the kernel."""
+    """Return the kernel address of an IOKit memory buffer."""
     return _object(kernel, buffer, "buffer").address
 
 
@@ -63,7 +63,7 @@ def buffer_bytes(kernel: Core, buffer: int) -> int:
     failure=0,
 )
 def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) -> int:
-    """Create a descriptor of kernel address ranges; each must be the same whole buffer."""
+    """Create a descriptor of kernel address ranges; each range must be the same whole buffer."""
     parts = [_RANGE.unpack(kernel.cpu.read(ranges + 16 * n, 16)) for n in range(count)]
     for address, found in kernel.state.objects.items():
         whole = found.shared and (found.address, found.shared.size_bytes)
@@ -82,14 +82,14 @@ def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) 
     "__ZN25IOGeneralMemoryDescriptor7prepareEj", 2, source=_MEMORY, sleeps=True, failure=0xE00002BD
 )
 def prepare(kernel: Core, memory: int, _direction: int) -> int:
-    """Wire the pages of a descriptor."""
+    """Wire the pages of a memory descriptor."""
     _object(kernel, memory, "ranges").wired += 1
     return 0
 
 
 @kpi("__ZN25IOGeneralMemoryDescriptor8completeEj", 2, source=_MEMORY, sleeps=True)
 def complete(kernel: Core, memory: int, _direction: int) -> int:
-    """Undo one `prepare`."""
+    """Unwire the pages of a memory descriptor, once for each `prepare`."""
     found = _object(kernel, memory, "ranges")
     if not found.wired:
         raise RuleBroken("complete without prepare")
@@ -107,7 +107,7 @@ def complete(kernel: Core, memory: int, _direction: int) -> int:
 def map_new(
     kernel: Core, memory: int, task: int, _at: int, options: int, offset: int, length: int
 ) -> int:
-    """Map described memory into a task."""
+    """Map the memory of a descriptor into a task."""
     found = _object(kernel, memory, "ranges", "buffer")
     if not options & _ANYWHERE or offset or length or found.shared is None:
         raise RuleBroken("the model supports only a mapping of the whole, at any address")
@@ -132,13 +132,16 @@ def map_new(
 
 @kpi("__ZN11IOMemoryMap17getVirtualAddressEv", 1, source=_MEMORY)
 def map_address(kernel: Core, mapping: int) -> int:
-    """Return the address of a mapping."""
+    """Return the address of a memory mapping."""
     return _object(kernel, mapping, "map").address
 
 
 @kpi("__ZNK8OSObject7releaseEv", 1, source=_OBJECT, sleeps=True)
 def release(kernel: Core, address: int) -> None:
-    """Drop a reference; the last one frees the object and drops its own references."""
+    """Drop a reference to an IOKit object.
+
+    The last release frees the object and drops the object's own references.
+    """
     found = _object(kernel, address, "buffer", "ranges", "map")
     found.references -= 1
     if found.references:

@@ -21,7 +21,7 @@ _FORMAT = re.compile(r"%(?:l*)([dusxp%])")
 
 @kpi("_IOMalloc", 1, source=_IOLIB, sleeps=True, failure=0)
 def io_malloc(kernel: Core, size: int) -> int:
-    """Allocate memory."""
+    """Allocate kernel memory."""
     if not size:
         raise RuleBroken("IOMalloc of 0 bytes")
     address = kernel.cpu.allocate(size)
@@ -31,7 +31,7 @@ def io_malloc(kernel: Core, size: int) -> int:
 
 @kpi("_IOFree", 2, source=_IOLIB, sleeps=True)
 def io_free(kernel: Core, address: int, size: int) -> None:
-    """Free memory; the size must be the one that was allocated."""
+    """Free kernel memory; the size must be the one that was allocated."""
     given = kernel.state.memory.pop(address, None)
     if given is None:
         raise RuleBroken(f"IOFree of {address:#x}, which is not allocated")
@@ -42,7 +42,7 @@ def io_free(kernel: Core, address: int, size: int) -> None:
 
 @kpi("_IOSleep", 1, source=_IOLIB, sleeps=True)
 def io_sleep(kernel: Core, milliseconds: int) -> None:
-    """Sleep for a number of milliseconds."""
+    """Make the calling thread sleep for a number of milliseconds."""
     threads = kernel.threads
     until = threads.now_ns + milliseconds * _NS_PER_MS
     threads.wait(Wait(what="IOSleep", is_over=lambda: threads.now_ns >= until, until_ns=until))
@@ -115,7 +115,7 @@ def _release(kernel: Core, address: int, kind: str, held: list[int]) -> None:
 
 @kpi("_lck_spin_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def spin_new(kernel: Core, group: int, _attribute: int) -> int:
-    """Create a spin lock."""
+    """Create a spin lock in a lock group."""
     return _new(kernel, "spin", group)
 
 
@@ -139,7 +139,7 @@ def spin_unlock(kernel: Core, lock: int) -> None:
 
 @kpi("_lck_mtx_alloc_init", 2, source=_LOCKS, sleeps=True, failure=0)
 def mutex_new(kernel: Core, group: int, _attribute: int) -> int:
-    """Create a mutex."""
+    """Create a mutex in a lock group."""
     return _new(kernel, "mutex", group)
 
 
@@ -209,13 +209,13 @@ def clock_get_uptime(kernel: Core, result: int) -> None:
 
 @kpi("_absolutetime_to_nanoseconds", 2, source="osfmk/i386/rtclock.c")
 def to_nanoseconds(kernel: Core, ticks: int, result: int) -> None:
-    """Convert ticks into nanoseconds."""
+    """Convert ticks of the uptime into nanoseconds."""
     kernel.cpu.write(result, struct.pack("<Q", ticks // 3))
 
 
 @kpi("_strnlen", 2, source="osfmk/device/subrs.c")
 def strnlen(kernel: Core, text: int, most: int) -> int:
-    """Return the length of a text; only bytes up to its end are read."""
+    """Return the length of a text; it reads no byte after the text's end."""
     data = b""
     while b"\0" not in data and len(data) < most:
         data += kernel.cpu.read(text + len(data), 1)
@@ -224,7 +224,7 @@ def strnlen(kernel: Core, text: int, most: int) -> int:
 
 @kpi("_printf", 6, source="osfmk/kern/printf.c", fixed=1)
 def printf(kernel: Core, form: int, *values: int) -> int:
-    """Append a formatted line to the log."""
+    """Append a formatted line to the emulated kernel's log."""
     rest = iter(values)
 
     def filled(match: re.Match[str]) -> str:

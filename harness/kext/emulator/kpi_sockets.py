@@ -31,7 +31,7 @@ _CALLS = {
 
 @kpi("_sflt_register", 4, source=_FILTER, sleeps=True, failure=_ENOMEM)
 def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) -> int:
-    """Register a filter for sockets that are created from now on."""
+    """Register a socket filter; it is attached to sockets that are created from now on."""
     handle, flags = struct.unpack("<2I", kernel.cpu.read(place, 8))
     (length,) = struct.unpack("<I", kernel.cpu.read(place + 136, 4))
     if not flags & _EXTENDED or length != _EXT_BYTES:
@@ -54,7 +54,7 @@ def register(kernel: Core, place: int, domain: int, kind: int, protocol: int) ->
 
 @kpi("_sflt_unregister", 1, source=_FILTER, sleeps=True)
 def unregister(kernel: Core, handle: int) -> int:
-    """Unregister a filter; a kernel thread detaches it later (sflt_cleanup_thread)."""
+    """Unregister a socket filter; a kernel thread detaches it later (sflt_cleanup_thread)."""
     found = kernel.state.filters.get(handle & 0xFFFFFFFF)
     if found is None or not found.is_registered:
         raise RuleBroken(f"sflt_unregister of {handle:#x}, which is not registered")
@@ -64,7 +64,7 @@ def unregister(kernel: Core, handle: int) -> int:
 
 
 def _clean_up(kernel: Core, found: Filter) -> None:
-    """Detach a filter from its sockets, then call its 'unregistered' function."""
+    """Detach a socket filter from its sockets, then call its 'unregistered' function."""
     for so, cookie in found.sockets.items():
         detach(kernel, kernel.nobody, found, so, cookie)
     del kernel.state.filters[found.handle]
@@ -73,14 +73,17 @@ def _clean_up(kernel: Core, found: Filter) -> None:
 
 
 def detach(kernel: Core, process: Process, found: Filter, so: int, cookie: int) -> None:
-    """Detach a filter from a socket, which may have no PCB any more."""
+    """Detach a socket filter from a socket, which may have lost its PCB (so_pcb)."""
     if found.calls["detach"]:
         call = found.calls["detach"], (cookie, so)
         kernel.threads.finish(kernel.begin("detach", process, *call))
 
 
 def _locked(kernel: Core, so: int) -> Socket:
-    """Return a socket as socket_lock does; without a PCB tcp_lock and udp_lock would panic."""
+    """Return a socket as socket_lock does.
+
+    Raises: RuleBroken for a socket without a PCB, where XNU's tcp_lock and udp_lock would panic.
+    """
     found = kernel.sockets.get(so)
     if found is None:
         raise RuleBroken(f"{so:#x} is not a socket, or was closed")
@@ -91,7 +94,7 @@ def _locked(kernel: Core, so: int) -> Socket:
 
 @kpi("_sock_gettype", 4, source=_SOCKET, sleeps=True)
 def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int:
-    """Store a socket's domain, type and protocol."""
+    """Write a socket's domain, type and protocol to the caller's variables."""
     found = _locked(kernel, so)
     for place, value in ((domain, found.domain), (kind, found.kind), (protocol, found.protocol)):
         kernel.cpu.write(place, struct.pack("<i", value))
@@ -100,7 +103,7 @@ def gettype(kernel: Core, so: int, domain: int, kind: int, protocol: int) -> int
 
 @kpi("_sock_getsockname", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
 def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
-    """Store a socket's own address, which is all zero when the socket is not bound."""
+    """Write a socket's own address to the caller's buffer; it is all zero when not bound."""
     found = _locked(kernel, so)
     size = 16 if found.domain == _AF_INET else 28
     name = found.local or struct.pack("2B", size, found.domain).ljust(size, b"\0")
@@ -110,7 +113,7 @@ def getsockname(kernel: Core, so: int, place: int, most: int) -> int:
 
 @kpi("_sock_getpeername", 3, source=_SOCKET, sleeps=True, failure=_ENOMEM)
 def getpeername(kernel: Core, so: int, place: int, most: int) -> int:
-    """Store the address of a socket's peer."""
+    """Write the address of a socket's peer to the caller's buffer."""
     found = _locked(kernel, so)
     if not found.remote:
         return _ENOTCONN

@@ -49,24 +49,24 @@ class Network:
         return so
 
     def connect(self, process: Process, so: int, to: bytes) -> None:
-        """Connect a socket: call its filters before, and notify them afterwards."""
+        """Connect a socket: call its socket filters first, and notify them afterwards."""
         self._with_address(process, so, "connect_out", to)
         self.kernel.sockets[so].remote = to
         for one in self._filters(so):
             self._tell(process, one, "notify", one.sockets[so], so, _CONNECTED, 0)
 
     def bind(self, process: Process, so: int, to: bytes) -> None:
-        """Bind a socket to an address, after a call of its filters."""
+        """Bind a socket to an address, after a call of its socket filters."""
         self._with_address(process, so, "bind", to)
         self.kernel.sockets[so].local = to
 
     def listen(self, process: Process, so: int) -> None:
-        """Listen on a socket, after a call of its filters."""
+        """Let a socket listen, after a call of its socket filters."""
         for one in self._filters(so):
             self._ask(process, one, "listen", one.sockets[so], so)
 
     def accept(self, process: Process, listener: int, peer: bytes) -> int:
-        """Accept a connection from a peer; return its socket."""
+        """Accept a connection from a peer on a listening socket; return the new socket."""
         made = self.kernel.sockets[listener]
         so = self.socket(process, made.domain, made.kind)
         self.kernel.sockets[so].local, self.kernel.sockets[so].remote = made.local, peer
@@ -108,7 +108,7 @@ class Network:
         return self.kernel.call(name, process, one.calls[name], arguments)
 
     def _ask(self, process: Process, one: Filter, name: str, *arguments: int) -> None:
-        """Call a filter that must let everything pass.
+        """Call a function of a socket filter, which must return 0.
 
         Raises: RuleBroken when it returns an error, which would stop the process's call.
         """

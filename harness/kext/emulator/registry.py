@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Register a model of a kernel function: its name, rules, failure and source."""
+"""The register of the models of kernel functions: name, rules, failure and source of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ Model = Callable[..., int | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Kpi:
-    """A modelled function: `model` gets `arity` arguments and returns the function's result.
+    """A model of one kernel function.
 
-    `sleeps`: the function may sleep, so its caller must hold no spin lock. `failure` is the result
-    when a test makes the function fail, None when it cannot fail. `source` is the XNU file in
-    which it was read. `fixed` is the number of arguments that its declaration names, None for all.
+    `model` gets `arity` arguments and returns the function's result. `sleeps`: the function may
+    sleep, so its caller must hold no spin lock. `failure` is the result when a test makes the
+    function fail, None when it cannot fail. `source` is the XNU file in which the behaviour was
+    read. `fixed` is the number of arguments that its declaration names, None for all.
     """
 
     name: str
@@ -38,7 +39,7 @@ def kpi(
     failure: int | None = None,
     fixed: int | None = None,
 ) -> Callable[[Any], Any]:
-    """Register the decorated function, (kernel, *arguments) -> result, as a model."""
+    """Return a decorator that registers a function (kernel, *arguments) -> result as a model."""
 
     def enter(model: Model) -> Model:
         MODELS[name] = Kpi(

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What an emulated kernel has given to the kext, which must give it back before it is unloaded."""
+"""The objects that an emulated kernel has given to the kext, and the leaks among them.
+
+The kext must give every object back before it is unloaded.
+"""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +11,7 @@ from harness.kext.emulator.cpu import Shared
 
 @dataclass
 class Lock:
-    """A lock: its group, and the name of the thread that holds it."""
+    """A spin lock or mutex: its group, and the name of the thread that holds it."""
 
     kind: str
     group: int
@@ -17,7 +20,7 @@ class Lock:
 
 @dataclass
 class IoObject:
-    """An IOKit object and its references."""
+    """An IOKit object and the number of its references."""
 
     kind: str
     references: int = 1
@@ -41,7 +44,7 @@ class Listener:
 
 @dataclass
 class Node:
-    """A device node."""
+    """A device node that the kext has created."""
 
     name: str
     device: int
@@ -52,7 +55,7 @@ class Node:
 
 @dataclass
 class Filter:
-    """A socket filter: the sockets that it is for, its functions, the sockets that it is on."""
+    """A socket filter: the kind of sockets that it asks for, its functions, and its sockets."""
 
     handle: int
     domain: int
@@ -80,7 +83,7 @@ class Socket:
 
 @dataclass
 class State:
-    """Everything that the kext has been given, by its address or number."""
+    """All objects that the emulated kernel has given to the kext, by address or number."""
 
     memory: dict[int, int] = field(default_factory=dict)
     groups: dict[int, str] = field(default_factory=dict)
@@ -95,7 +98,7 @@ class State:
     filters: dict[int, Filter] = field(default_factory=dict)
 
     def left(self) -> tuple[str, ...]:
-        """Return what the kext has not given back, one line for each thing."""
+        """Return the objects that the kext has not given back, one line for each."""
         counts = {
             "allocation": [f"{size} bytes" for size in self.memory.values()],
             "lock group": list(self.groups.values()),

@@ -36,7 +36,7 @@ class StoppedMachine(ABC):
 
     @abstractmethod
     def emulate(self, *, step: bool) -> ExceptionInfo | None:
-        """Run until the machine stops, or one instruction; return a fault's exception or None."""
+        """Run until a stop, or for one instruction; return the exception of a fault, or None."""
 
     @abstractmethod
     def has_trapped(self) -> bool:
@@ -44,11 +44,11 @@ class StoppedMachine(ABC):
 
     @property
     def planted(self) -> frozenset[int]:
-        """The addresses of all breakpoints."""
+        """The addresses at which a breakpoint is set."""
         return frozenset(self._planted)
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Return the content of memory, with the int3 bytes of breakpoints, as XNU does."""
+        """Return the content of memory, including the int3 bytes of breakpoints, as XNU does."""
         try:
             return bytes(self._engine.mem_read(address, size_bytes))
         except UcError:
@@ -82,26 +82,27 @@ class StoppedMachine(ABC):
         return KdpStatus.NO_ERROR
 
     def registers(self) -> dict[str, int]:
-        """Return the thread state."""
+        """Return the thread state: the general registers, flags and segments."""
         return {name: self.get(name) for name in X86_THREAD.names}
 
     def set_registers(self, values: dict[str, int]) -> None:
-        """Set the thread state, except segments, which belong to the kernel."""
+        """Set the thread state, except the segment registers, which belong to the kernel."""
         for name in X86_THREAD.names[:-3]:
             self.set(name, values[name])
 
     def get(self, name: str) -> int:
-        """Return the value of a register."""
+        """Return the value of a processor register."""
         return int(self._engine.reg_read(_REGISTERS[name]))
 
     def set(self, name: str, value: int) -> None:
-        """Set a register."""
+        """Set a processor register."""
         self._engine.reg_write(_REGISTERS[name], value)
 
     def run(self) -> ExceptionInfo | None:
-        """Run to an int3 or a fault, or one instruction with the trap flag; return the exception.
+        """Run to an int3 or a fault, or execute one instruction; return the Mach exception.
 
-        None means that the machine stopped without an exception.
+        One instruction is executed with the trap flag. None means that the machine stopped without
+        an exception.
         """
         flags = self.get("rflags")
         step = bool(flags & _TRAP_FLAG)

@@ -25,7 +25,7 @@ _RUNAWAY = 50_000_000
 
 
 class Status(Enum):
-    """The state of a thread."""
+    """The state of an emulated thread: whether it can run, waits or has ended."""
 
     READY = "ready"
     WAITING = "waiting"
@@ -34,7 +34,7 @@ class Status(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process as the kernel knows it."""
+    """A process of the emulated kernel."""
 
     pid: int
     ppid: int
@@ -45,9 +45,9 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """What a thread waits for; `finish` then returns the result of its call.
+    """A condition that a thread waits for; `finish` then returns the result of its call.
 
-    `until_ns` is when the condition is checked again if no other thread can run.
+    `until_ns` is the time at which the condition is checked again if no other thread can run.
     """
 
     what: str
@@ -58,7 +58,7 @@ class Wait:
 
 @dataclass
 class Thread:
-    """One thread: its process, its entry, the locks that it holds, and its result."""
+    """One emulated thread: its process, entry address, held locks, and result."""
 
     name: str
     process: Process
@@ -110,7 +110,7 @@ class Scheduler:
         return iter(tuple(self.threads))
 
     def finish(self, thread: Thread) -> int:
-        """Run until a thread has ended, and others while it waits; return its result.
+        """Run a thread until it has ended, and others while it waits; return its result.
 
         Raises: RuleBroken, also when all threads wait for each other.
         """
@@ -123,20 +123,21 @@ class Scheduler:
         return thread.result
 
     def finish_all(self) -> None:
-        """Run until every thread has ended."""
+        """Run the emulated threads until each has ended."""
         for thread in self.alive():
             self.finish(thread)
 
     def run_to_wait(self, thread: Thread) -> bool:
-        """Run only this thread until it waits or ends; return whether it has ended."""
+        """Run one thread alone until it waits or ends; return whether it has ended."""
         while thread.status is Status.READY:
             self._turn(thread)
         return self._left(thread)
 
     def run_calls(self, thread: Thread, count: int) -> bool:
-        """Run only this thread until it has made `count` calls; return whether it has ended.
+        """Run one thread alone until it has called `count` kernel functions.
 
-        It stops after the last call, or earlier when it has to wait.
+        The thread stops after the last call, or earlier when it has to wait.
+        Return whether it has ended.
         """
         wanted = thread.calls + count
         self.stop_at = lambda one: one.calls >= wanted
@@ -148,15 +149,15 @@ class Scheduler:
         return self._left(thread)
 
     def run_steps(self, thread: Thread, count: int) -> bool:
-        """Run only this thread for `count` instructions; return whether it has ended."""
+        """Run one thread alone for `count` instructions; return whether it has ended."""
         if count and thread.status is Status.READY:
             self._turn(thread, count=count)
         return self._left(thread)
 
     def run_to(self, thread: Thread, address: int) -> None:
-        """Run only this thread until its next instruction is at an address.
+        """Run one thread alone until its next instruction is at a given address.
 
-        Raises: RuleBroken when it waits or ends before.
+        Raises: RuleBroken when it waits or ends before that.
         """
         while thread.status is Status.READY and self._at(thread) != address:
             self._turn(thread, until=address)
@@ -165,7 +166,7 @@ class Scheduler:
         self._left(thread)
 
     def _left(self, thread: Thread) -> bool:
-        """Keep a thread stopped, so that others run first; return whether it has ended."""
+        """Keep a thread stopped, so that others run first; return whether the thread has ended."""
         thread.parked_ns = self.now_ns
         return thread.status is Status.ENDED
 
@@ -176,22 +177,22 @@ class Scheduler:
         return self.cpu.pc_of(context)
 
     def sleep(self, duration_ns: int) -> None:
-        """Advance the clock."""
+        """Advance the simulated clock."""
         self.now_ns += duration_ns
 
     def wait(self, wait: Wait) -> None:
-        """Make the current thread wait; a model calls this, and its call returns later."""
+        """Make the current thread wait; a model calls this, and the kext's call returns later."""
         thread = self.running()
         thread.status, thread.wait = Status.WAITING, wait
 
     def running(self) -> Thread:
-        """Return the thread that runs now."""
+        """Return the emulated thread that runs now."""
         if self.current is None:
             raise RuleBroken("no thread is running")
         return self.current
 
     def called(self) -> None:
-        """Count a call: advance the clock and let the thread stop, if it must."""
+        """Count a call of a kernel function: advance the clock; stop the thread if requested."""
         thread = self.running()
         self.now_ns += _CALL_NS
         thread.calls += 1
@@ -200,9 +201,9 @@ class Scheduler:
             self.cpu.engine.emu_stop()
 
     def _choose(self, wanted: Thread) -> Thread:
-        """Return the thread to run next: the wanted one, else another ready one.
+        """Return the thread to run next: the one that a test wants, or else another ready one.
 
-        When none is ready the clock jumps to the earliest time that a thread waits for.
+        When no thread is ready, the clock jumps to the earliest time that a thread waits for.
         """
         self._wake()
         if wanted.status is Status.READY:
@@ -220,7 +221,10 @@ class Scheduler:
         return self._choose(wanted)
 
     def _may(self, thread: Thread) -> bool:
-        """Return whether a thread may run: a test has not stopped it, or long enough ago."""
+        """Return whether a thread may run.
+
+        A thread that a test has stopped may run only after the longest delay that is allowed.
+        """
         return thread.parked_ns is None or self.now_ns >= thread.parked_ns + _PATIENCE_NS
 
     def _parked(self) -> list[int]:

@@ -44,7 +44,7 @@ Source = Callable[[Any, Context], SqlValue]
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of a table.
+    """One column of an SQL table, and how it is filled.
 
     by: for each class of values (mostly events) the field or function that fills the column;
     a class without an entry leaves NULL.
@@ -104,7 +104,7 @@ class Table:
         return f"SELECT {wanted} FROM {self.store_name}{condition}"
 
     def _filled(self, kind: type) -> tuple[list[tuple[str, str]], list[tuple[str, Source]]]:
-        """Return the stored columns that a class fills from a field, and those from a function."""
+        """Return the stored columns that a field of a class fills, and those of a function."""
         plain: list[tuple[str, str]] = []
         computed: list[tuple[str, Source]] = []
         for one in self.columns:
@@ -123,7 +123,7 @@ class Table:
         return f"INSERT INTO {self.store_name} ({', '.join(names)}) VALUES ({places})"
 
     def row_maker(self, kind: type) -> Callable[[int, int, object, Context], list[SqlValue]]:
-        """Return a function from id, time and a value of this class to the values of `insert`."""
+        """Return a function that makes the values for `insert` from id, time and an event."""
         plain, computed = self._filled(kind)
         # attrgetter returns a tuple only for two or more names, so `seq`, which every value has,
         # is requested twice.

@@ -43,7 +43,7 @@ class Totals:
 
     @property
     def adds_up(self) -> bool:
-        """Whether the counters add up: every attempt is accounted for."""
+        """Whether the counters add up, so that each attempt appears in exactly one of them."""
         waiting = self.unread + self.in_flight
         return self.attempts == self.read + waiting + self.dropped_sum + self.reset
 
@@ -88,9 +88,9 @@ class Totals:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """One row, from the totals `begin` to the totals `end`; `ending` says how the session ended.
+    """One row of kosquery_stats, from the totals `begin` to the totals `end`.
 
-    seq exists because every value of a table has one; the store numbers the intervals.
+    `ending` says how the session ended. `seq` is the interval's number, which the store assigns.
     """
 
     session: int

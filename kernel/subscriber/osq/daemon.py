@@ -85,7 +85,7 @@ class Daemon:
         poll.poll(left_s * 1000)
 
     def _drain(self) -> None:
-        """Store every event that is in the ring now; the final sync releases the last batch."""
+        """Store every event that is in the ring now, and release the last batch by a sync."""
         most = self._config.batch_records
         read = most
         while read == most:
@@ -96,7 +96,7 @@ class Daemon:
         self._sync()
 
     def _sync(self) -> Counters:
-        """Sync; allocate a new ring when another process has made the queue invalid."""
+        """Return the driver's counters; allocate a new ring if another process made it invalid."""
         while True:
             try:
                 counters = self._ring.sync()
@@ -164,7 +164,7 @@ class Daemon:
         self._reported = totals
 
     def _finish(self) -> None:
-        """End the subscriptions, then store everything that was attempted up to that moment."""
+        """End the subscriptions, then store every event that was attempted up to that moment."""
         for name in self._config.records:
             self._ring.subscribe(TYPES_BY_NAME[name], on=False)
         self._drain()

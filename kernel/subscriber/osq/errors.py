@@ -87,7 +87,7 @@ class StoreForeign(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    """Raised for a damaged file."""
+    """Raised when the store's file is damaged."""
 
 
 class StoreBusy(StoreError):

@@ -38,7 +38,7 @@ _ADDITIONAL = "4"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The files behind the tables; most_rows bounds one answer, and the next answer continues."""
+    """The files behind the tables; one answer has at most `most_rows` rows, the next has more."""
 
     store: Path
     cursors: Cursors
@@ -112,7 +112,10 @@ def plugin(table: Table, source: Source) -> type[Any]:
             return answer(source, table, context)
 
         def call(self, context: Mapping[str, Any]) -> Any:
-            """Answer a call; a failure is an error, since an empty answer would mean no events."""
+            """Answer osqueryd's call of this table; a failure is an error.
+
+            An empty answer would mean that there were no events.
+            """
             try:
                 return super().call(context)
             except OsqError as error:

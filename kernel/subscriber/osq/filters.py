@@ -35,7 +35,7 @@ _DIGITS = re.compile("[0-9]{1,20}")
 
 @dataclass(frozen=True, kw_only=True)
 class FilterSpec:
-    """One filter as it is written; `exclude` names the lists that reject a record.
+    """One filter as the configuration has it; `exclude` names the lists that reject a record.
 
     Shape: uids are ranges, ends included; an id is a number, or a file or folder that has it.
     """

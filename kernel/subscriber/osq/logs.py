@@ -18,7 +18,7 @@ class JournalFormatter(logging.Formatter):
     """Formats a log record as <priority>text with escaped newlines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the formatted line."""
+        """Return a log record as one line that begins with its priority."""
         text = super().format(record).replace("\n", "\\n")
         return f"<{_PRIORITIES.get(record.levelno, 6)}>{text}"
 

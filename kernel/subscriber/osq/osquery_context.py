@@ -19,7 +19,7 @@ _POSITIONS = frozenset({"time", "ntime", "eid", "global_seq_num"})
 class Request:
     """One request of osquery to a table.
 
-    drains: the query names no position, so it gets the rows that it has not read yet.
+    drains: the query has no condition on a position, so it gets the rows that it has not read yet.
     signature: a text that identifies the query; it does not change with a restart.
     """
 

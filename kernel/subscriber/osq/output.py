@@ -34,7 +34,7 @@ class Printer:
         self._headed = False
 
     def print(self, answer: Result) -> None:
-        """Write all rows of an answer; the first call also writes the column names."""
+        """Write all rows of an answer; the first call also writes the format's header."""
         if self._form is Format.JSON:
             self._json(answer)
         elif self._form is Format.CSV:
@@ -44,7 +44,7 @@ class Printer:
         self._out.flush()
 
     def close(self) -> None:
-        """Write the end of the JSON array."""
+        """Write the end of the output: for JSON, the end of the array."""
         if self._form is Format.JSON and not self._lines:
             self._out.write("\n]\n" if self._rows else "[]\n")
             self._out.flush()

@@ -30,7 +30,7 @@ class Paths:
     watched: Mapping[str, bool] = field(default_factory=dict)
 
     def category_of(self, *paths: bytes) -> str | None:
-        """Return the category of the first of these paths that has one, or None."""
+        """Return the category of the first of the given paths that a pattern matches, or None."""
         for raw in paths:
             path = raw.decode(errors="surrogateescape")
             if not path or any(one.fullmatch(path) for one in self.left_out):

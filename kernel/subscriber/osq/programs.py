@@ -19,7 +19,7 @@ MOST_PROCESSES = 65_536
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program by its path; was_there: it ran before the daemon began to read."""
+    """A program by its path; was_there is True if it ran before the daemon began to read."""
 
     path: str
     was_there: bool
@@ -32,7 +32,7 @@ class Programs:
         self._by_pid = dict(begin)
 
     def follow(self, events: Iterable[Event]) -> dict[int, Program]:
-        """Return the program of each event that does not name one, by the event's number."""
+        """Return the program of each event that does not name one, as a map by event number."""
         found: dict[int, Program] = {}
         for event in events:
             if isinstance(event, Exec):
@@ -49,7 +49,10 @@ class Programs:
         return found
 
     def _forget_the_dead(self) -> None:
-        """Remove dead processes of the older half; an exit of the newer may be in the ring."""
+        """Remove dead processes from the older half of the map.
+
+        The exit records of processes in the newer half may still be in the ring.
+        """
         alive = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
         older = list(self._by_pid)[: len(self._by_pid) - MOST_PROCESSES // 2]
         for pid in older:

@@ -116,7 +116,7 @@ class Reader:
         deadline_s: float,
         windows: Windows | None = None,
     ) -> Result:
-        """Return the answer to one query.
+        """Return the answer to one SQL query on the store.
 
         Units: deadline_s counts from now until the last row is fetched. A window is (after, up
         to), both as global_seq_num; a table without a window is empty (with `new_only` only).
@@ -189,7 +189,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _hint(message: str) -> str:
-    """Return a hint for an error; a table with osquery's name has a k in front here."""
+    """Return a hint for an error, such as the k that this store's table names begin with."""
     name = message.removeprefix("no such table: ").removeprefix("main.")
     if name == message:
         return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""the contents of the driver's records as typed values.
+"""The contents of the driver's records as typed values.
 
 Field names are those of uapi/osq.h; layout.py takes their offsets and widths from the compiled
 header. Spans are bytes, exactly as the kernel gave them.
@@ -27,7 +27,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Lost(Event):
-    """The kernel dropped records at this place: which numbers, when, why, and which types."""
+    """A gap where the kernel dropped records: their numbers, times, reasons and types."""
 
     first_seq: int
     last_seq: int
@@ -81,7 +81,7 @@ class Exec(Event):
 
     @property
     def arguments(self) -> tuple[bytes, ...]:
-        """The argument list; the last argument may be cut (OSQ_FLAG_TRUNC_ARGV)."""
+        """The program's arguments; the last argument may be cut (OSQ_FLAG_TRUNC_ARGV)."""
         return split_vector(self.argv)
 
 
@@ -104,7 +104,7 @@ class Exit(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Socket(Event):
-    """A socket was used; addresses are bytes in network order."""
+    """A socket call, such as connect or close; addresses are bytes in network order."""
 
     action: int
     status: int

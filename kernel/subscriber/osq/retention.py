@@ -30,7 +30,7 @@ class Limits:
     by_table: Mapping[str, Retention] = field(default_factory=dict)
 
     def of(self, table: Table) -> Retention:
-        """Return the bounds of one table."""
+        """Return the bounds of the table with this name."""
         return self.by_table.get(table.name, self.default)
 
 
@@ -81,7 +81,7 @@ class Trimmer:
         return int(pages - free) * int(self._page_bytes)
 
     def _delete_of_all(self, rows: int) -> bool:
-        """Delete this many rows of the largest table of events, and older rows of the others.
+        """Delete this many rows of the largest table of events, and rows as old of the others.
 
         Keys are ordered across all tables of events, so that all tables go back equally far. The
         tables about completeness are small, and only age and number bound them.

@@ -33,7 +33,10 @@ _FILTER_BITS: dict[str, int] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Counters:
-    """The counters of one SYNC since the device was opened; osq.h says how they add up."""
+    """The driver's counters since the device was opened, as one SYNC returns them.
+
+    osq.h says how they add up.
+    """
 
     generation: int
     attempts: int
@@ -65,9 +68,10 @@ class Caps:
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which records of one type the kernel makes: struct osq_filter, with lists of any length.
+    """A choice of the records of one type that the kernel makes: struct osq_filter.
 
-    Shape: uids are ranges, ends included; `exclude` names the lists that reject a record.
+    Its lists may have any length. Shape: uids are ranges, ends included; `exclude` names the lists
+    that reject a record.
     """
 
     record_type: int
@@ -189,7 +193,7 @@ class Ring:
         )
 
     def read(self, most: int) -> list[Event]:
-        """Return up to this many events from those that the last sync reported.
+        """Return at most `most` events of those that the last sync reported.
 
         Raises: CorruptRing when the next record is impossible; the records before it were
             returned by earlier calls.

@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 
 
 class Section:
-    """One object of the file; each value is checked when it is read."""
+    """One JSON object of the configuration; each value is checked when it is read."""
 
     def __init__(self, file: Path, name: str, values: object) -> None:
         self._file, self._name = file, name
@@ -21,7 +21,7 @@ class Section:
         self._asked: set[str] = set()
 
     def get(self, key: str, default: Value, expected: str, check: Callable[[Any], bool]) -> Value:
-        """Return a value, or the default when the key is missing."""
+        """Return the value of a key, or the default when the key is missing."""
         self._asked.add(key)
         if key not in self._values:
             return default
@@ -31,7 +31,7 @@ class Section:
         return value  # type: ignore[no-any-return]
 
     def number(self, key: str, default: int, least: int, most: int) -> int:
-        """Return a whole number within bounds."""
+        """Return the value of a key, checked to be a whole number within bounds."""
 
         def is_right(value: object) -> bool:
             return type(value) is int and least <= value <= most
@@ -39,7 +39,7 @@ class Section:
         return self.get(key, default, f"a number from {least} to {most} was expected", is_right)
 
     def strings(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """Return a list of strings."""
+        """Return the value of a key, checked to be a list of strings."""
 
         def is_right(value: object) -> bool:
             return isinstance(value, list) and all(isinstance(one, str) for one in value)
@@ -47,7 +47,7 @@ class Section:
         return tuple(self.get(key, default, "a list of strings was expected", is_right))
 
     def path(self, key: str, default: Path) -> Path:
-        """Return an absolute path."""
+        """Return the value of a key, checked to be an absolute path."""
 
         def is_right(value: object) -> bool:
             return isinstance(value, str) and value.startswith("/")
@@ -60,7 +60,7 @@ class Section:
         return Section(self._file, f"{self._name}.{key}".lstrip("."), self._values.get(key, {}))
 
     def has(self, key: str) -> bool:
-        """Return whether the file has a value for this key."""
+        """Return whether the configuration has a value for this key."""
         return key in self._values
 
     def allow(self, key: str) -> None:
@@ -79,5 +79,5 @@ class Section:
                 raise ConfigError(self._file, f"{self._name}.{key}", f"unknown; known are {known}")
 
     def refuse(self, key: str, expected: str) -> ConfigError:
-        """Return the error for a value that only the caller can check."""
+        """Return the error for a value that the caller has found to be wrong."""
         return ConfigError(self._file, f"{self._name}.{key}".lstrip("."), expected)

@@ -17,23 +17,23 @@ class Stop:
         self.is_set = False
 
     def set(self) -> None:
-        """Request the end; this is safe in a signal handler."""
+        """Request that the program stops; this is safe in a signal handler."""
         self.is_set = True
         os.eventfd_write(self._fd, 1)
 
     def fileno(self) -> int:
-        """Return a file descriptor that becomes readable with `set`."""
+        """Return a file descriptor that becomes readable when `set` is called."""
         return self._fd
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait up to this long for the request, and return whether it was set."""
+        """Wait up to this long for the stop request, and return whether it was set."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.poll(timeout_s * 1000)
         return self.is_set
 
     def close(self) -> None:
-        """Close the file descriptor."""
+        """Close the file descriptor that shows the stop request."""
         os.close(self._fd)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The debugger uses the symbols of the kernel that runs, not of the one that apt offers."""
+"""The debugger uses the symbols of the running kernel, not of the one that apt offers."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from harness.artefacts import kernel_symbols
 
 
 def test_symbols_are_found_by_release_alone(tmp_path: Path) -> None:
-    """A release's most recently used symbols are found, and none for an unknown release."""
+    """The most recently used symbols of a release are found, and none for an unknown release."""
     for age, (name, build_id) in enumerate((("a", "11"), ("b", "22")), start=1):
         folder = tmp_path / "symbols" / f"vmlinux-6.1.0-50-cloud-amd64-{name}"
         folder.mkdir(parents=True)

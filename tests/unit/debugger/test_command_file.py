@@ -20,7 +20,7 @@ SPEC = ScriptSpec(
 
 
 def test_gdb_reads_symbols_before_it_attaches() -> None:
-    """The file has symbols, connection, code, breakpoints, commands and detach in this order."""
+    """A gdb file has symbols, connection, code, breakpoints, commands, detach in this order."""
     assert text(SPEC, Debugger.GDB).splitlines() == [
         "set architecture i386:x86-64",
         "set confirm off",
@@ -40,7 +40,7 @@ def test_gdb_reads_symbols_before_it_attaches() -> None:
 
 
 def test_gdbs_index_is_for_the_kernel_alone() -> None:
-    """The index is off for modules, because they are relocated and an index is not."""
+    """Modules have no gdb index, since their symbols are relocated and an index is not."""
     spec = ScriptSpec(
         socket=Path("/s"), root=Path("/src"), vmlinux=Path("/v"), index=Path("/cache/index")
     )
@@ -56,7 +56,7 @@ def test_gdbs_index_is_for_the_kernel_alone() -> None:
 
 
 def test_lldb_moves_symbols_after_it_has_attached() -> None:
-    """Symbols are placed after the connection, because it resets them."""
+    """The file of lldb places symbols after the connection, because connecting resets them."""
     assert text(SPEC, Debugger.LLDB).splitlines() == [
         "target create '/cache/vm linux'",
         "settings append target.source-map ./ /usr/src/linux/",
@@ -74,7 +74,7 @@ def test_lldb_moves_symbols_after_it_has_attached() -> None:
 
 
 def test_without_the_kernels_symbols_the_modules_are_placed_by_hand() -> None:
-    """Without kernel symbols each section with code or data gets its address."""
+    """Without kernel symbols the file has the address of each module section in use."""
     spec = ScriptSpec(
         socket=Path("/s"),
         root=Path("/src"),

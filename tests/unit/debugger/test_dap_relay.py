@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The relay reads messages in any pieces and fills an empty attach with this guest."""
+"""Tests of dap_relay: it reads messages in pieces and completes an editor's attach request."""
 
 import json
 import os
@@ -18,7 +18,7 @@ COMMANDS = ["command source file"]
 
 
 def request(command: str, **arguments: Any) -> bytes:
-    """Return a client's request."""
+    """Return an editor's request as a message of its protocol."""
     body = {"seq": 1, "type": "request", "command": command, "arguments": arguments}
     return json.dumps(body).encode()
 
@@ -45,14 +45,14 @@ def test_messages_come_whole_from_any_pieces(size: int) -> None:
 @pytest.mark.parametrize(
     "wire", [b"GET / HTTP/1.1\r\n\r\n", b"Content-Length: 99999999\r\n\r\n", b"x" * 5000]
 )
-def test_what_is_no_message_is_an_error(wire: bytes) -> None:
+def test_an_invalid_message_is_an_error(wire: bytes) -> None:
     """A browser's request, an absurd size and an endless header are errors."""
     with pytest.raises(ValueError):
         list(dap.Reader().feed(wire))
 
 
 def test_an_attach_gets_the_guests_commands() -> None:
-    """The client's settings stay, except the one that says what to attach to."""
+    """An attach request keeps its settings, except the one that says what to attach to."""
     assert directed(request("attach")) == {"stopOnEntry": True, "attachCommands": COMMANDS}
     wishes = {"stopOnEntry": False, "pid": 1, "attachCommands": ["x"], "timeout": 3}
 
@@ -69,7 +69,7 @@ def test_a_disconnect_never_ends_the_guest() -> None:
 
 
 def test_other_messages_stay_as_they_are() -> None:
-    """Other messages pass unchanged, and a message that is no object is an error."""
+    """Messages except attach and disconnect pass unchanged; one that is no object is refused."""
     event = b'{"type":"event",  "command":"attach"}'
 
     assert dap.attach_message(event, COMMANDS) == event
@@ -79,7 +79,7 @@ def test_other_messages_stay_as_they_are() -> None:
 
 
 def adapter(folder: Path, text: str) -> Path:
-    """Make an adapter that is a shell script."""
+    """Write a shell script that acts as the debug adapter."""
     file = folder / "adapter"
     file.write_text(f"#!/bin/sh\n{text}\n")
     file.chmod(0o755)

@@ -14,12 +14,12 @@ GDB = configuration(Debugger.GDB, Path("/usr/bin/gdb"), Path("/r/debug.gdb"))
 
 
 def test_both_debuggers_read_the_command_file() -> None:
-    """Both configurations read the command file that a debugger on a terminal reads."""
+    """Both debuggers' configurations read the command file of a debugger on a terminal."""
     assert LLDB["attachCommands"] == ["command source -s 0 /r/debug.lldb"]
     assert GDB["customLaunchSetupCommands"] == [{"text": "source /r/debug.gdb"}]
 
 
-def test_older_ones_of_ours_are_replaced() -> None:
+def test_older_configurations_of_the_harness_are_replaced() -> None:
     """Older configurations of the harness are replaced, and a person's own stay first."""
     own = {"name": "my program", "type": "cppdbg"}
     before = json.dumps({"version": "0.2.0", "inputs": [], "configurations": [own, LLDB]})

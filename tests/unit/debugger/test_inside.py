@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What runs within the debuggers reads ELF, BTF and kernel memory; shown on a compiled image.
+"""The code within debuggers reads ELF, BTF and kernel memory; tested on a compiled image.
 
 gcc makes the BTF, and offsetof in the same program says where members really lie.
 """
@@ -80,7 +80,7 @@ def test_members_lie_where_the_compiler_put_them(program: Path) -> None:
         ("item.name.x", "no x in"),
     ],
 )
-def test_what_is_not_there_is_named(program: Path, path: str, objection: str) -> None:
+def test_a_missing_member_is_named(program: Path, path: str, objection: str) -> None:
     """A missing structure or member is an error that names it."""
     btf = Btf(Image(program).section(".BTF"))
 
@@ -106,8 +106,8 @@ def test_an_image_has_symbols_sections_and_a_build_id(program: Path) -> None:
         image.section(".nothing")
 
 
-def test_what_is_no_elf_file_is_refused(tmp_path: Path) -> None:
-    """A script and wrong bytes are refused."""
+def test_a_file_that_is_not_elf_is_refused(tmp_path: Path) -> None:
+    """A script and a file with wrong bytes are refused as ELF images."""
     file = tmp_path / "x"
     file.write_text("#!/bin/sh\n")
 
@@ -119,7 +119,7 @@ def test_what_is_no_elf_file_is_refused(tmp_path: Path) -> None:
 
 
 def memory(parts: dict[int, bytes]) -> Callable[[int, int], bytes]:
-    """Return a memory that consists of these parts."""
+    """Return a fake kernel memory that consists of the given parts."""
 
     def read(address: int, size_bytes: int) -> bytes:
         for start, data in parts.items():
@@ -131,7 +131,7 @@ def memory(parts: dict[int, bytes]) -> Callable[[int, int], bytes]:
 
 
 def test_lists_strings_and_fields_are_followed(program: Path) -> None:
-    """A list of two structures is read, and an endless list is an error."""
+    """A kernel list of two structures is read, and an endless list is an error."""
     btf = Btf(Image(program).section(".BTF"))
     name = btf.offset("item.name")
     head, first, second = 0x1000, 0x2000, 0x3000

@@ -17,18 +17,18 @@ SLIDE = 0x1200000
 
 
 def notes(build_id: bytes) -> bytes:
-    """Return a GNU build id note."""
+    """Return an ELF note that holds a GNU build id."""
     return struct.pack("<III", 4, len(build_id), 3) + b"GNU\0" + build_id
 
 
 class Monitor:
-    """QEMU's monitor over a given memory."""
+    """A fake of QEMU's monitor that reads a given memory."""
 
     def __init__(self, memory: dict[int, bytes]) -> None:
         self._memory = memory
 
     def hmp(self, command: str) -> str:
-        """Answer `x /NFx ADDRESS` as QEMU does, 2 values of 8 bytes or 8 of 1 byte a line."""
+        """Answer `x /NFx ADDRESS` as QEMU does: a line has 2 values of 8 bytes, or 8 of 1 byte."""
         _, form, where = command.split()
         count, size = int(form[1:-2]), {"g": 8, "b": 1}[form[-2]]
         address = int(where, 16)
@@ -48,13 +48,13 @@ class Monitor:
 
 
 class Kernel:
-    """The symbols of a kernel."""
+    """A fake vmlinux with the symbols that the tests need."""
 
     path = "vmlinux"
     build_id = "aa" * 20
 
     def symbol(self, name: str) -> int:
-        """Return the address of a symbol as linked."""
+        """Return the linked address of a symbol."""
         end = NOTES + len(notes(bytes(20)))
         return {
             "asm_exc_page_fault": LINKED,
@@ -74,7 +74,7 @@ IMAGE: Any = Kernel()
 
 
 def domain(memory: dict[int, bytes]) -> Domain:
-    """Return a guest with this memory."""
+    """Return a fake guest with this memory."""
     return cast("Domain", Monitor(memory))
 
 

@@ -17,7 +17,7 @@ from harness.targets.target_file import Kind, LibvirtSpec, RemoteSpec
 
 @pytest.fixture
 def target(tmp_path: Path) -> RemoteSpec:
-    """Make a Mac with a Kernel Debug Kit."""
+    """Return a Mac as a target, with a Kernel Debug Kit."""
     folder = tmp_path / "KDK" / "System" / "Library" / "Kernels"
     folder.mkdir(parents=True)
     (folder / "kernel").write_bytes(b"")
@@ -85,7 +85,7 @@ def test_without_a_debug_kit_there_are_no_symbols(target: RemoteSpec, kdk: Path 
         on_target.kernel_of(replace(target, kdk=kdk))
 
 
-def test_a_linux_target_has_no_stub_of_ours(target: RemoteSpec, tmp_path: Path) -> None:
+def test_a_linux_target_is_refused(target: RemoteSpec, tmp_path: Path) -> None:
     """A Linux target is refused, and the hint has the command for KGDB."""
     linux = replace(target, system=System.LINUX)
 

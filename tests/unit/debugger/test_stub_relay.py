@@ -27,19 +27,19 @@ class MonitoredGuest:
         self.calls: list[str] = []
 
     def hmp(self, command: str) -> str:
-        """Answer `info status`; `cont` lets it run."""
+        """Answer `info status` of QEMU's monitor; `cont` lets the guest run."""
         self.calls.append(command)
         if command == "cont":
             self.status = "running"
         return f"VM status: {self.status}"
 
     def suspend(self) -> None:
-        """Stop it."""
+        """Stop the fake guest."""
         self.calls.append("suspend")
         self.status = "paused"
 
     def resume(self) -> None:
-        """Let it run."""
+        """Let the fake guest run."""
         self.calls.append("resume")
         self.status = "running"
 
@@ -74,7 +74,7 @@ class Stub:
                     connection.sendall(b"+" + packet(answer))
 
     def close(self) -> None:
-        """Close what listens."""
+        """Close the stub's sockets."""
         self._thread.join(5)
         self._listener.close()
 
@@ -101,7 +101,7 @@ def guarded(
 
 
 def connected(path: Path) -> socket.socket:
-    """Return a debugger's connection."""
+    """Return a debugger's connection to the guard."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(5)
     connection.connect(str(path))
@@ -109,7 +109,7 @@ def connected(path: Path) -> socket.socket:
 
 
 def ask(debugger: socket.socket, payload: bytes) -> list[bytes]:
-    """Return the packets of the answer."""
+    """Send a packet to the guard, and return the packets of the answer."""
     debugger.sendall(packet(payload))
     reader, found = Reader(), list[bytes]()
     while not found:
@@ -121,7 +121,7 @@ def ask(debugger: socket.socket, payload: bytes) -> list[bytes]:
 @pytest.mark.parametrize(
     ("leaving", "answer"), [(b"k", b"X09"), (b"vKill;1", b"OK"), (b"D", b"OK"), (b"D;1", b"OK")]
 )
-def test_leaving_is_answered_here(tmp_path: Path, leaving: bytes, answer: bytes) -> None:
+def test_the_guard_answers_a_debuggers_quit(tmp_path: Path, leaving: bytes, answer: bytes) -> None:
     """The guard answers a debugger's quit itself, QEMU receives nothing, and the guest runs."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         assert ask(debugger, b"qC") == [b"ok"]
@@ -133,7 +133,7 @@ def test_leaving_is_answered_here(tmp_path: Path, leaving: bytes, answer: bytes)
 
 
 def test_a_debugger_that_vanishes_leaves_a_running_guest(tmp_path: Path) -> None:
-    """After a killed debugger its breakpoints are removed and the guest runs."""
+    """After a debugger was killed, its breakpoints are removed and the guest runs."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         for payload in (b"Z0,1000,1", b"Z1,2000,1", b"z1,2000,1"):
             ask(debugger, payload)
@@ -151,7 +151,7 @@ def test_a_stopped_guest_stays_stopped(tmp_path: Path) -> None:
     assert "resume" not in guest.calls
 
 
-def test_what_the_stub_says_unasked_is_dropped(tmp_path: Path) -> None:
+def test_unrequested_packets_of_the_stub_are_dropped(tmp_path: Path) -> None:
     """QEMU's report of the stop does not reach the debugger as an answer."""
     with guarded(tmp_path, unasked=True) as (_, _, path), connected(path) as debugger:
         debugger.settimeout(0.3)
@@ -218,13 +218,13 @@ def test_a_guest_that_does_not_run_on_is_an_error() -> None:
         ("paused (internal-error)", Found.DEAD),
     ],
 )
-def test_the_state_comes_from_qemus_own_words(status: str, found: Found) -> None:
-    """The guest's state comes from QEMU's own words."""
+def test_the_state_is_the_one_that_qemu_prints(status: str, found: Found) -> None:
+    """Each state that QEMU's `info status` prints gives the right state of the guest."""
     assert stub_relay.found_state(cast("Domain", MonitoredGuest(status))) is found
 
 
 def test_a_stub_that_does_not_open_is_an_error(tmp_path: Path) -> None:
-    """The error has the monitor's message."""
+    """A stub that QEMU cannot open is an error with the monitor's message."""
     guest: Any = MonitoredGuest("running")
 
     with (
@@ -235,7 +235,7 @@ def test_a_stub_that_does_not_open_is_an_error(tmp_path: Path) -> None:
 
 
 def test_one_debugger_holds_a_guest(tmp_path: Path) -> None:
-    """A second one is told whose process holds it; afterwards it is free."""
+    """A second debugger is refused with the holder's process id; afterwards the guest is free."""
     assert not debug_lock.is_held(tmp_path)
     with debug_lock.hold(tmp_path):
         assert debug_lock.is_held(tmp_path)

@@ -87,7 +87,7 @@ def test_an_overlay_of_another_runtime_folder_stays(tmp_path: Path) -> None:
 
 
 def test_a_guest_without_a_run_id_must_be_the_only_one(tmp_path: Path) -> None:
-    """Without a run id the only guest is chosen; otherwise the error lists the guests."""
+    """Without a run id the only guest is chosen; if there are more, the error lists them."""
     runtime = tmp_path / "runtime"
     with pytest.raises(UsageError, match="there is no guest"):
         cleanup.choose_guest(runtime, "")
@@ -103,7 +103,7 @@ def test_a_guest_without_a_run_id_must_be_the_only_one(tmp_path: Path) -> None:
 
 
 def test_a_whole_name_is_that_guest(tmp_path: Path) -> None:
-    """Also where another name ends in it."""
+    """A run id that is given in full chooses its guest, even if another id ends in it."""
     for run_id in ("1f3a", "20260101-120000-1f3a"):
         make_entry(tmp_path, run_id, kept=True)
 
@@ -123,7 +123,7 @@ def test_a_whole_name_is_that_guest(tmp_path: Path) -> None:
 def test_an_unclear_guest_has_the_hint_that_helps(
     guests: tuple[str, ...], asked: str, says: str, hint: str, tmp_path: Path
 ) -> None:
-    """One more guest is no help where there are two."""
+    """The hint says how to choose among several guests, and how to start one if there is none."""
     for run_id in guests:
         make_entry(tmp_path, run_id, kept=True)
 

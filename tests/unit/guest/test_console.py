@@ -12,7 +12,7 @@ from harness.guest.console import Console, Line, follow, plain
 
 
 class Wire:
-    """A byte source that a test feeds; b"" ends it, as the end of a domain would."""
+    """A byte source that a test feeds; b"" ends it, as when a guest's domain ends."""
 
     def __init__(self, *chunks: bytes) -> None:
         self.chunks: queue.Queue[bytes] = queue.Queue()
@@ -29,7 +29,7 @@ class Wire:
         self.written += data
 
     def close(self) -> None:
-        """End the source."""
+        """End the byte source."""
         self.chunks.put(b"")
 
 

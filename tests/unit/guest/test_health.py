@@ -35,7 +35,7 @@ class FakeDomain:
     end_detail: EndDetail | None = None
 
     def state(self) -> DomainState:
-        """Return the state."""
+        """Return the domain's state, which the test has set."""
         return self.now
 
     def evidence(self) -> tuple[str, ...]:
@@ -51,12 +51,12 @@ class FakeConsole:
     last_byte_at: float = field(default_factory=lambda: time.monotonic() - 60)
 
     def tail(self, count: int = 50) -> tuple[str, ...]:
-        """Return the last line."""
+        """Return the last line of the console."""
         return (f"[   60.000000] {self.last}",)[:count]
 
 
 def health(domain: FakeDomain, watch: LogWatch, *, last: str = "", **options: Any) -> Health:
-    """Return a Health over fakes."""
+    """Return a Health that watches a fake domain and console."""
     values = {"silence_s": 5.0, "console_file": Path("console.log"), **options}
     return Health(
         domain=cast("Any", domain), console=cast("Any", FakeConsole(last)), watch=watch, **values
@@ -99,7 +99,7 @@ def test_a_missing_heartbeat_is_a_hang() -> None:
 
 
 def test_a_guest_that_a_debugger_holds_passes_every_check() -> None:
-    """It may be paused and silent; the silence counts only after the debugger releases it."""
+    """A guest that a debugger holds may be paused and silent; after its release silence counts."""
     watch = watching("[    1.000000] harness-heartbeat run 1", at=time.monotonic() - 60)
     domain = FakeDomain(now=DomainState.PAUSED)
     holders = [True, False, False]
@@ -130,7 +130,7 @@ def test_a_watchdogs_report_is_a_hang() -> None:
 def test_a_lockup_report_ends_when_the_console_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without a further line, seconds of silence end the report; a suspended host adds none."""
+    """A lockup report ends after seconds of silence; a suspended host's gap does not count."""
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     watch = watching("[    9.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [sh:7]")

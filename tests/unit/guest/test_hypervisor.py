@@ -52,7 +52,7 @@ def test_the_cpu_flag_without_a_node_is_tcg(tmp_path: Path) -> None:
 def test_a_missing_socket_is_a_hypervisor_error_with_a_hint(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The error has libvirt's message and a next step, and libvirt prints nothing on stderr."""
+    """A missing socket gives an error with libvirt's message and a hint, and nothing on stderr."""
     uri = f"qemu+unix:///session?socket={tmp_path / 'none'}"
 
     with (

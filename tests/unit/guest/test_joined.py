@@ -27,7 +27,7 @@ WARNING = (
 
 
 class Serial:
-    """A guest's serial line."""
+    """A fake of a guest's serial line, which records input."""
 
     def __init__(self) -> None:
         self.written = b""
@@ -42,7 +42,7 @@ class Serial:
         self.written += data
 
     def close(self) -> None:
-        """Close the line."""
+        """Close the serial line."""
         self.closed = True
 
 
@@ -54,7 +54,7 @@ class FakeDomain:
     events: tuple[Any, ...] = ()
 
     def state(self) -> DomainState:
-        """Return the state."""
+        """Return the domain's state, which the test has set."""
         return self.now
 
 
@@ -107,13 +107,13 @@ def fault(tmp_path: Path, text: str, *, later: str = "", **domain: Any) -> Harne
 
 
 def test_a_guest_with_a_new_heartbeat_and_no_report_is_healthy(tmp_path: Path) -> None:
-    """One more heartbeat after the join is enough."""
+    """A guest that prints one more heartbeat after the join is healthy."""
     assert fault(tmp_path, BEAT, later=BEAT) is None
 
 
 @pytest.mark.parametrize("text", ["", BEAT])
 def test_a_guest_without_a_new_heartbeat_hangs(tmp_path: Path, text: str) -> None:
-    """Neither an earlier heartbeat nor a guest that never had one counts as healthy."""
+    """A guest hangs if it prints no heartbeat after the join, whatever it printed earlier."""
     error = fault(tmp_path, text)
 
     assert isinstance(error, GuestHung)
@@ -129,7 +129,7 @@ def test_an_earlier_report_is_found_in_a_guest_that_runs(tmp_path: Path) -> None
 
 
 def test_a_domain_in_state_crashed_has_crashed(tmp_path: Path) -> None:
-    """Libvirt's state alone shows the crash, without waiting for the console."""
+    """A domain in libvirt's state 'crashed' has crashed, whatever the console shows."""
     error = fault(tmp_path, BEAT, now=DomainState.CRASHED)
 
     assert type(error) is GuestCrashed
@@ -146,7 +146,7 @@ def entry(tmp_path: Path) -> GuestEntry:
 def test_a_guest_that_is_gone_or_held_is_not_joined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error says that the guest is gone, or which run or debugger holds it."""
+    """A guest that is gone, or held by a run or a debugger, is refused with the reason."""
     monkeypatch.setattr(hypervisor, "guest_alive", lambda *_words, **_options: False)
     with pytest.raises(UsageError, match=f"the guest of run {RUN} is gone"):
         joined.check_free(entry(tmp_path))

@@ -58,7 +58,7 @@ def test_a_dead_process_is_not_a_guest(tmp_path: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_refused_at_once(tmp_path: Path) -> None:
-    """The error names the folder and the limit, and nothing is started."""
+    """A folder whose path is too long for a socket is refused with the limit before any start."""
     if not libvirtd_installed():
         pytest.skip("libvirtd is not installed")
 

@@ -55,7 +55,7 @@ def test_the_guest_ends_with_the_daemon(tmp_path: Path) -> None:
 
 
 def test_the_word_keep_releases_the_daemon(tmp_path: Path) -> None:
-    """After `keep` the parent process has ended and the daemon still runs."""
+    """After the word `keep` on its pipe the parent process ends, and the daemon still runs."""
     running, daemon = start(tmp_path, [*DAEMON[:2], "echo $$; exec sleep 60 >/dev/null"])
     try:
         running.communicate(b"keep\n", timeout=10)

@@ -39,7 +39,7 @@ def test_a_report_belongs_to_the_test_that_was_running() -> None:
 
 
 def test_a_report_between_tests_belongs_to_none() -> None:
-    """After a test's end mark a report names no test."""
+    """A kernel report after a test's end mark names no test."""
     watch = fed(
         "[    9.000000] harness-test-begin t::one",
         "[    9.100000] harness-test-end t::one",
@@ -112,7 +112,7 @@ def test_the_final_log_check_needs_the_token_of_this_run() -> None:
 
 
 def test_a_panic_is_fatal_and_a_warning_is_not() -> None:
-    """`fatal` is the report with which the kernel stopped."""
+    """A panic is the fatal report of a log; a warning is not."""
     panic = "[   11.000000] Kernel panic - not syncing: Fatal exception"
 
     fatal = fed(*WARNING, panic).fatal

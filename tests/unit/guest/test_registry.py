@@ -59,7 +59,7 @@ def _hold(mine: registry.GuestEntry, ready: "multiprocessing.synchronize.Event")
 
 
 def test_a_killed_run_loses_its_lock_but_not_its_record(tmp_path: Path) -> None:
-    """After SIGKILL the record exists and no process owns the run."""
+    """After SIGKILL to a run its record exists, and no process owns the run."""
     mine = entry(tmp_path)
     context = multiprocessing.get_context("fork")
     ready = context.Event()
@@ -107,8 +107,8 @@ def test_run_ids_sort_by_time_and_differ() -> None:
     assert len(first) == len("20260101-000000-abcd")
 
 
-def test_a_place_is_private_locked_and_removed(tmp_path: Path) -> None:
-    """Only this user can enter the folder, a sweep skips it, and it is removed with its block."""
+def test_a_folder_for_sockets_is_private_locked_and_removed(tmp_path: Path) -> None:
+    """A folder for sockets is private, a sweep skips it, and its block removes it at the end."""
     with registry.hold_folder(tmp_path / "runtime", "replay") as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert folder.name.startswith("replay-")
@@ -118,7 +118,7 @@ def test_a_place_is_private_locked_and_removed(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_the_place_of_a_killed_process_is_swept(tmp_path: Path) -> None:
+def test_the_folder_of_a_killed_process_is_swept(tmp_path: Path) -> None:
     """The unlocked folder of a killed process is in `broken_folders`."""
     left = tmp_path / "replay-abc"
     left.mkdir()

@@ -35,7 +35,7 @@ SAMPLE = shared_session.Handoff(
 
 
 def test_a_handoff_is_equal_after_writing_and_reading(tmp_path: Path) -> None:
-    """Reading returns an equal value, including paths and enums."""
+    """Reading a written handoff returns an equal value, including paths and enums."""
     file = tmp_path / "session.json"
 
     shared_session.write(SAMPLE, file)
@@ -44,7 +44,7 @@ def test_a_handoff_is_equal_after_writing_and_reading(tmp_path: Path) -> None:
 
 
 def test_the_missing_file_of_an_ended_run_is_a_usage_error(tmp_path: Path) -> None:
-    """The error says that the run has ended, and the hint what to do."""
+    """The missing session file of an ended run is a UsageError with a hint."""
     with pytest.raises(UsageError, match="has ended") as caught:
         shared_session.read(tmp_path / "gone.json")
 

@@ -30,15 +30,15 @@ class Debugger:
         assert self.ask(b"QStartNoAckMode") == b"OK"
 
     def say(self, payload: bytes) -> None:
-        """Send a packet."""
+        """Send a packet to the bridge."""
         self._end.sendall(packet(payload))
 
     def raw(self, data: bytes) -> None:
-        """Send bytes."""
+        """Send bytes to the bridge."""
         self._end.sendall(data)
 
     def hear(self) -> bytes:
-        """Return the next packet."""
+        """Return the next packet from the bridge."""
         while not self._answers:
             data = self._end.recv(65536)
             assert data, "the bridge hung up"
@@ -47,7 +47,7 @@ class Debugger:
         return self._answers.pop(0)
 
     def ask(self, payload: bytes) -> bytes:
-        """Return the answer to a packet."""
+        """Send a packet to the bridge, and return the answer."""
         self.say(payload)
         return self.hear()
 
@@ -110,7 +110,7 @@ def test_registers_are_in_gdbs_order() -> None:
 
 
 def test_lldb_gets_only_registers_that_kdp_has() -> None:
-    """For an unavailable register lldb would show 0xcccccccc."""
+    """Of all registers lldb gets only those of KDP; it would show the others as 0xcccccccc."""
     with bridged(PageMachine()) as (debugger, _):
         assert debugger.ask(b"QThreadSuffixSupported") == b""
         assert debugger.ask(b"qXfer:features:read:target.xml:0,1000").count(b"<reg ") == 21
@@ -133,7 +133,7 @@ def test_registers_are_written_singly_and_together() -> None:
 
 
 def test_memory_is_read_and_written() -> None:
-    """m, M and X work; an unmapped address or a wrong length is an error."""
+    """The packets m, M and X read and write memory; a wrong address or length is an error."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, _):
@@ -193,7 +193,7 @@ def test_a_bad_access_is_reported_as_sigsegv() -> None:
 
 
 def test_an_interrupt_prints_that_kdp_cannot_interrupt() -> None:
-    """The debugger shows a message, and the session goes on."""
+    """An interrupt prints that KDP cannot interrupt a kernel, and the session continues."""
     with bridged(PageMachine()) as (debugger, _):
         debugger.say(b"c")
         debugger.raw(b"\x03")
@@ -204,7 +204,7 @@ def test_an_interrupt_prints_that_kdp_cannot_interrupt() -> None:
 
 
 def test_an_interrupt_calls_the_function_that_sends_an_nmi() -> None:
-    """With a hypervisor, Ctrl-C becomes an NMI."""
+    """When the bridge can send an NMI through a hypervisor, an interrupt calls that function."""
     called = threading.Event()
 
     with bridged(PageMachine(), interrupt=called.set) as (debugger, _):
@@ -217,7 +217,7 @@ def test_an_interrupt_calls_the_function_that_sends_an_nmi() -> None:
     ("last", "answer"), [(b"D", b"OK"), (b"D;1", b"OK"), (b"vKill;1", b"OK"), (b"k", b"X09")]
 )
 def test_detach_and_kill_let_the_kernel_run(last: bytes, answer: bytes) -> None:
-    """Each of them removes the breakpoints and disconnects."""
+    """Detach and kill both remove the breakpoints and let the kernel run."""
     machine = PageMachine()
 
     with bridged(machine) as (debugger, stub):

@@ -64,7 +64,7 @@ def test_memory_and_registers_are_read_and_written() -> None:
 
 
 def test_an_unmapped_address_is_refused_with_the_kernels_error() -> None:
-    """The error has the kernel's code, its name and the address."""
+    """Reading an unmapped address is an error with the kernel's code, its name and the address."""
     with attached(PageMachine()) as (client, _), pytest.raises(KdpRefused) as caught:
         client.read_memory(0x1000, 4)
 
@@ -73,7 +73,7 @@ def test_an_unmapped_address_is_refused_with_the_kernels_error() -> None:
 
 
 def test_setting_a_breakpoint_twice_is_refused() -> None:
-    """Removing a breakpoint that is not set is refused as well."""
+    """Setting a breakpoint twice is refused, and so is removing one that is not set."""
     with attached(PageMachine()) as (client, _):
         client.set_breakpoint(BASE)
         with pytest.raises(KdpRefused, match="BREAKPOINT_ALREADY_SET"):
@@ -84,7 +84,10 @@ def test_setting_a_breakpoint_twice_is_refused() -> None:
 
 
 def test_a_resumed_kernel_reports_its_stop() -> None:
-    """The exception is acknowledged, so it is sent once, and then the kernel answers again."""
+    """A resumed kernel sends its next exception once, and then answers again.
+
+    The exception is sent once only because the client acknowledges it.
+    """
     with attached(PageMachine(BREAKPOINT)) as (client, stub):
         client.resume()
         note = client.wait_for_stop(deadline_s=5)
@@ -96,7 +99,10 @@ def test_a_resumed_kernel_reports_its_stop() -> None:
 
 
 def test_a_request_to_a_running_kernel_is_an_error() -> None:
-    """KDP cannot interrupt; the hint says what can, and waiting for a stop has a deadline."""
+    """A request to a running kernel is an error, whose hint says how to interrupt the kernel.
+
+    Waiting for a stop has a deadline.
+    """
     with attached(PageMachine()) as (client, _):
         client.resume()
         assert client.wait_for_stop(deadline_s=0.05) is None
@@ -126,7 +132,7 @@ def test_lost_and_doubled_packets_are_handled(seed: int) -> None:
 
 
 def test_the_sequence_number_wraps_around() -> None:
-    """The 257th request has the number of the first, and counts as a new request."""
+    """The 257th request has the first one's sequence number, and counts as a new request."""
     with attached(PageMachine()) as (client, stub):
         for number in range(300):
             client.write_memory(BASE, bytes((number % 256,)))
@@ -142,7 +148,7 @@ def test_garbage_before_a_reply_is_ignored() -> None:
 
 
 def test_a_second_reply_to_the_attach_is_passed_over() -> None:
-    """REATTACH and CONNECT both have the number 0: the answer to a repeated one is only late."""
+    """A second reply to a repeated REATTACH is ignored, although CONNECT has the same number 0."""
     with attached(PageMachine(), Faults(repeat_replies=1.0), timeout_s=5.0) as (client, stub):
         assert client.read_memory(BASE, 4)
 
@@ -150,7 +156,7 @@ def test_a_second_reply_to_the_attach_is_passed_over() -> None:
 
 
 def test_a_silent_kernel_is_an_error_after_all_tries() -> None:
-    """The error names peer, request, tries and time, and what the console must show."""
+    """A kernel that never answers is an error, which names peer, request, tries and time."""
     with (
         StubServer(PageMachine(), faults=Faults(silent=True)) as stub,
         KdpClient("127.0.0.1", stub.port, timeout_s=0.05, tries=2) as client,
@@ -178,7 +184,7 @@ def test_a_closed_port_is_treated_as_a_silent_kernel() -> None:
 
 
 def test_the_refusal_of_a_second_debugger_is_reported() -> None:
-    """The error says that the kernel already has a debugger."""
+    """The error of a refused client says that the kernel already has a debugger."""
     faults = Faults(refuse=KdpStatus.ALREADY_CONNECTED)
 
     with pytest.raises(KdpRefused) as caught, attached(PageMachine(), faults):
@@ -198,7 +204,10 @@ def test_a_reply_with_a_later_number_is_an_error() -> None:
 
 
 def test_a_reply_with_an_earlier_number_is_ignored() -> None:
-    """It is a late repetition: the request is sent again until the tries are used up."""
+    """A reply with an earlier number is ignored as a late repetition.
+
+    The request is sent again until the tries are used up.
+    """
     with (
         pytest.raises(KdpSilent),
         attached(PageMachine(), Faults(sequence_shift=-1), timeout_s=0.05, tries=2),

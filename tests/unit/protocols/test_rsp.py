@@ -9,7 +9,7 @@ from harness.protocols.rsp import PACKET_MAX_BYTES, Kind, Piece, Reader, packet
 
 
 def pieces(data: bytes) -> list[Piece]:
-    """Return every piece of one chunk of bytes."""
+    """Return the packets and other pieces that the reader finds in one chunk of bytes."""
     return list(Reader().feed(data))
 
 

@@ -57,7 +57,7 @@ def test_to_fault_breaks_at_the_faulting_address(files: ReplayFiles) -> None:
 def test_to_fault_is_left_out_without_a_certain_address(
     files: ReplayFiles, module: str, size: int, sections: dict[str, int]
 ) -> None:
-    """Without a certain address there is no command to-fault.
+    """If the fault's address is not certain, the script has no command to-fault.
 
     Cases: the function has another size, the module's sections are unknown, its .text is unknown,
     or the fault is in another module.
@@ -75,7 +75,10 @@ def test_to_fault_is_left_out_without_a_certain_address(
 
 
 def test_to_end_exists_only_for_a_guest_ended_at_its_deadline(files: ReplayFiles) -> None:
-    """A guest that ended by itself has no to-end: it stops at the functions where guests end."""
+    """Only for a guest that was ended at its deadline does the script define to-end.
+
+    Another guest stops at the functions where guests end.
+    """
     text = gdb_script.text(replace(FOUND, instructions=77), files)
 
     assert "monitor replay_break 77\n" in text

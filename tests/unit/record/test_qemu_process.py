@@ -49,7 +49,7 @@ def test_version_includes_the_distributions_revision(tmp_path: Path) -> None:
 def test_qemu_without_record_support_is_refused(
     tmp_path: Path, version: str, accels: str, options: str, message: str
 ) -> None:
-    """The missing feature is named before anything is started."""
+    """A QEMU that cannot record is refused before any start, with the missing feature."""
     lacking = program(tmp_path, version, accels=accels, options=options)
 
     with pytest.raises(UsageError, match=message):

@@ -56,7 +56,7 @@ def test_choose_returns_the_command_variant_and_expected_crash(
 def test_unrecordable_test_is_refused_with_the_recordable_ones(
     recordable_tests: tuple[Recordable, ...], name: str, message: str
 ) -> None:
-    """The error says why the test cannot be recorded; its hint lists the tests that can."""
+    """The error for an unrecordable test has the reason, and its hint lists recordable tests."""
     with pytest.raises(UsageError, match=message) as caught:
         record_test.choose(recordable_tests, name)
 

@@ -15,7 +15,7 @@ from tests.unit.record.test_recording import FOUND
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Write the folder of a recording that is complete, but whose files no QEMU has made."""
+    """Write a recording's folder that is complete, but whose files no QEMU has made."""
     folder = tmp_path / "runs/one"
     folder.mkdir(parents=True)
     for name in (recording.EVENTS, recording.STATES, recording.KERNEL, recording.INITRD):
@@ -25,7 +25,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def here(folder: Path) -> Recording:
-    """Return the record of a recording by this host's QEMU."""
+    """Return the record of a recording that this host's QEMU has made."""
     version = qemu_process.recorder(arch="x86_64", accel=None).version
     return replace(FOUND, qemu=version, digests=record_run.digests(folder))
 

@@ -55,12 +55,12 @@ def test_each_trace_of_a_test_build_is_one_objection(name: str, data: bytes, wor
 
 
 def test_file_that_needs_no_abi_number_passes_without_one() -> None:
-    """A program that does not use the driver needs no ABI number."""
+    """The gate passes a program without an ABI number if it does not use the driver."""
     assert objections("tool", ELF, stamped=False) == []
 
 
 def package(folder: Path, files: dict[str, bytes], *, postinst: bytes = b"") -> Path:
-    """Build a .deb of some files."""
+    """Build a Debian package (.deb) of the given files."""
     root = folder / "root"
     for name, data in {"DEBIAN/control": CONTROL, **files}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def test_package_of_a_release_passes(tmp_path: Path) -> None:
 
 
 def test_package_is_refused_with_every_objection(tmp_path: Path) -> None:
-    """The error's evidence has every objection, with the package and the file."""
+    """The error for a refused package has every objection, with the package and the file."""
     files = {"lib/modules/6/m.ko": GOOD + b"crash_now", "usr/sbin/tool": ELF + b"i_know"}
 
     with pytest.raises(BuildError, match="not released: 2 objections") as caught:

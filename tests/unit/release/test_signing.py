@@ -20,13 +20,13 @@ MODULE = b"\x7fELF a module"
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
-    """Return a signing key."""
+    """Return a new key that signs modules."""
     return signing.own(tmp_path_factory.mktemp("keys") / "k", name="one")
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
-    """Return a second signing key."""
+    """Return a second new key that signs modules."""
     return signing.own(tmp_path_factory.mktemp("keys") / "k", name="other")
 
 

@@ -33,7 +33,7 @@ class Repository:
         (self.root / "pyproject.toml").write_text(f'[project]\nversion = "{number}"\n')
 
     def commit(self, when: str) -> None:
-        """Commit all changes."""
+        """Commit all changes of the repository."""
         self.git("add", "-A")
         self.git("commit", "--quiet", "--allow-empty", "-m", "m", when=when)
 

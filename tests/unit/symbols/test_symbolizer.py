@@ -155,7 +155,7 @@ def test_duplicate_without_a_size_gets_no_line(lines: Symbolizer) -> None:
 
 
 def test_a_size_with_padding_fits(source: Path) -> None:
-    """The kernel prints the distance to the next symbol, which includes padding."""
+    """A printed size that includes padding up to the next symbol fits the function."""
     outer = symbol(source, "outer")
 
     assert outer.size % 16
@@ -203,7 +203,7 @@ def test_unknown_function_and_module_stay(lines: Symbolizer) -> None:
 
 @pytest.mark.parametrize("content", [None, b"no ELF file at all"])
 def test_missing_or_broken_file_is_noted_once(tmp_path: Path, content: bytes | None) -> None:
-    """Without a readable file every frame stays, and there is one note."""
+    """Without a readable module file every frame stays unchanged, and there is one note."""
     path = tmp_path / "toy.ko"
     if content is not None:
         path.write_bytes(content)
@@ -216,7 +216,7 @@ def test_missing_or_broken_file_is_noted_once(tmp_path: Path, content: bytes | N
 
 
 def test_report_has_lines_in_every_stack(source: Path) -> None:
-    """RIP is looked up as it is, also where the trace repeats it; other addresses minus one."""
+    """A frame of RIP, also if repeated, has the line of its address, others that of their call."""
     back = address_of_call(source, "last", "same")
     outer, size = symbol(source, "outer"), symbol(source, "last").size
     text = (
@@ -259,7 +259,7 @@ def test_report_has_lines_in_every_stack(source: Path) -> None:
 
 
 def test_build_id_is_the_linkers(source: Path, tmp_path: Path) -> None:
-    """The id is the one that readelf shows; a file that is not ELF is refused."""
+    """A file's build id is the one that readelf shows; a file that is not ELF is refused."""
     (tmp_path / "text").write_text("text")
 
     assert re.fullmatch(r"[0-9a-f]{40}", elf.build_id(source / "toy.ko"))
