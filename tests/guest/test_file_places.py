@@ -181,7 +181,7 @@ def test_each_wrong_watch_has_its_own_errno(guest: Guest, driver: Driver) -> Non
 
 
 def test_the_root_may_be_watched_for_one_action(guest: Guest, tail: Tailing) -> None:
-    """A watch of / for links sees them anywhere except on other mounts, and no other action."""
+    """A watch of / for links records links on its own mount only, and no other action."""
     lines = (
         f"rm -rf {TOP}; mkdir -p {TOP}/a {TOP}/b; cd {TOP}; mount -t tmpfs none b",
         ": > a/x; ln a/x a/y; ln a/x z; : > b/x; ln b/x b/y; umount b",

@@ -21,7 +21,7 @@ BAD_ACCESS = ExceptionInfo(cpu=0, exception=1, code=1, subcode=0)
 
 
 class Debugger:
-    """The debugger's end of the connection, without acknowledgements."""
+    """A debugger that is connected to the bridge and sends no acknowledgements."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
