@@ -26,7 +26,8 @@ LONG = (
 PACKAGES = [SHORT, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
 INIT_S = 3600.0
 TEST_S = 1800.0
-HELLO = """#include <linux/miscdevice.h>
+HELLO = """#include <linux/fs.h>
+#include <linux/miscdevice.h>
 #include <linux/module.h>
 
 static const struct file_operations hello_fops = { .owner = THIS_MODULE };
