@@ -219,7 +219,7 @@ def test_module_of_another_build_is_reported(crash: MemoryGuest) -> None:
 
     view = inspect.look(request, deadline_s=LOOK_S)
 
-    assert "osq_test.ko is of build" in view.problems[0]
+    assert "osq_test.ko has build id" in view.problems[0]
     assert {one.name for one in view.modules if one.has_symbols} == {"osq"}
 
 
