@@ -49,7 +49,7 @@ _ADAPTER = TypeAdapter(Handoff)
 
 
 def write(handoff: Handoff, file: Path) -> None:
-    """Write a handoff to a file, as a whole."""
+    """Write what another process needs to join this guest; the file is replaced at once."""
     data = {**asdict(handoff), "accel": handoff.accel.value, "system": handoff.system.value}
     whole_file.write(file, json.dumps(data, default=str, indent=1) + "\n")
 

@@ -79,7 +79,7 @@ def _module(table: Table, root: Path) -> Table:
 
 
 def _with_recipe(read: recipe.Recipe, table: Table) -> Table:
-    """Return the table [module] with the build and the names that a recipe gives."""
+    """Return the table [module], completed with the build and names read from its folder."""
     done = dict(table)
     if read.dkms is not None:
         done["dkms"] = str(read.dkms)

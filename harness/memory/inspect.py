@@ -60,7 +60,7 @@ def _end(done: tool.Output, deadline_s: float) -> str:
 
 
 def _join_parts(output: bytes) -> MemoryView:
-    """Return the view that the parts form; an incomplete last part is left out."""
+    """Return the MemoryView from the JSON lines of drgn's process, without a cut last line."""
     parts: dict[str, Any] = {}
     problems: list[str] = []
     for line in output.splitlines():

@@ -34,7 +34,7 @@ _CALLS: Mapping[tuple[str, ...], tuple[int, str]] = {
 
 
 def wheel(project: Path) -> Iterator[str]:
-    """Yield what is wrong with the wheel: files that are missing, calls that end otherwise."""
+    """Yield what is wrong with the wheel: missing files, and calls with an unexpected end."""
     with tempfile.TemporaryDirectory(prefix="modlab-wheel-") as place:
         folder = Path(place)
         source = _copy(project, folder / "source")

@@ -50,7 +50,7 @@ class Reader:
     def feed(self, data: bytes) -> Iterator[Piece]:
         """Take more bytes, and yield every complete piece; bytes between packets are dropped.
 
-        Raises: ValueError for a packet without an end.
+        Raises: ValueError for a packet that is longer than any stub sends.
         """
         self._pending += data
         while (piece := self._next()) is not None:

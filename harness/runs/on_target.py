@@ -83,7 +83,7 @@ class BootSession:
         """Do nothing: a kernel of macOS does not survive a complaint."""
 
     def note(self, name: str, words: str) -> None:
-        """Store the last state that was seen."""
+        """Keep what a witness reports about the target, for the report of the run."""
         self.said.append(f"{name}: {words}")
 
     def check(self) -> None:

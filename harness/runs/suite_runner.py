@@ -177,7 +177,7 @@ def explain_rest(loaded: LoadedGuest) -> None:
 
 
 def _command(loaded: LoadedGuest, test: str) -> str:
-    """Return the command line that runs the test again, as far as one test can."""
+    """Return the command line that runs this test again on the same target and kernel."""
     request = loaded.request
     words = ["kernel-test"]
     words += [f"--target={request.target_name}"] if request.target_name else []

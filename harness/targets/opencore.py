@@ -27,7 +27,7 @@ KEXT_FLAGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The two settings of a config.plist that matter here."""
+    """What a config.plist sets for kexts: the SIP mask (csr) and the boot arguments."""
 
     csr: int
     boot_args: str

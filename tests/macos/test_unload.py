@@ -57,10 +57,10 @@ def test_unsupported_by_cache_is_not_tried_again(
     assert caught.value.exit_code == 2
 
 
-def test_kext_can_be_loaded_again_after_one_restart(
+def test_kext_needs_no_second_restart(
     make_case: Callable[[Profile], Case],
 ) -> None:
-    """A kext of the boot collection can be unloaded and loaded again without a restart."""
+    """A kext that one restart has brought in can be unloaded and loaded without another."""
     case = make_case(replace(PROFILES["15"]))
     workflow.load(replace(case.loading, restart=True), case.say)
 

@@ -84,7 +84,7 @@ def spec_of(folder: Path, filters: dict[str, Any], **own: Any) -> tuple[FilterSp
 def test_a_filter_passes_exactly_the_named_records(
     host: Host, folder: Path, one: dict[str, Any], let_in: set[tuple[int, int, int, str]]
 ) -> None:
-    """Rejected records count as filtered, are no attempts, and make no interval incomplete."""
+    """Only the named records are stored; the others count as filtered, not as attempts."""
     with Daemon(host, folder, {"filters": {"exec": one}}) as daemon:
         subscribed(daemon)
         kept_out = publish(host, *PROGRAMS)

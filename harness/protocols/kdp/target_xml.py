@@ -34,7 +34,7 @@ class Description:
     registers: tuple[Register, ...]
 
     def xml(self) -> str:
-        """Return target.xml."""
+        """Return the description of the registers in gdb's XML format."""
         root = ET.Element("target", version="1.0")
         ET.SubElement(root, "architecture").text = self.architecture
         feature = ET.SubElement(root, "feature", name=self.feature)

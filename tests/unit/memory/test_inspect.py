@@ -41,7 +41,7 @@ def look(script: str, *, deadline_s: float = LOOK_S) -> MemoryView:
 
 
 def test_parts_are_joined() -> None:
-    """The parts of all lines form one view; places are shown relative to the module's source."""
+    """The JSON lines of drgn's process form one MemoryView, with paths relative to the source."""
     view = look("write(release='6.1'); write(**cpus); write(waits=[], log=['one', 'two'])")
 
     assert (view.release, view.log, view.problems) == ("6.1", ("one", "two"), ())

@@ -42,7 +42,7 @@ def test_the_parts_of_a_console_contain_every_line() -> None:
 
 
 def test_a_console_without_marks_is_one_part() -> None:
-    """A console without marks is one part, and an empty one has no part."""
+    """A console without test marks is kept as one file, and an empty console as none."""
     assert [part.name for part in split(["only line"], ())] == ["start"]
     assert list(split([], ())) == []
 

@@ -108,8 +108,8 @@ def test_the_nightly_files_have_every_cell(tmp_path: Path) -> None:
     assert junit.read_text().count("<testsuite ") == 2
 
 
-def test_the_worst_cell_decides_and_no_cell_is_lost(tmp_path: Path) -> None:
-    """The nightly exit code is that of the worst cell, and of a lost run without any cell."""
+def test_the_worst_cell_decides_and_a_night_without_cells_is_lost(tmp_path: Path) -> None:
+    """A night exits with the code of its worst cell, and as lost when it has no cell."""
     good, bad = finished(tmp_path, Verdict.PASSED), finished(tmp_path, Verdict.CRASHED)
 
     assert nightly.exit_code((good,)) == 0
