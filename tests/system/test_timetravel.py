@@ -153,7 +153,7 @@ def test_a_test_that_needs_a_network_is_refused() -> None:
     stays = invoke("kernel-test", "--record=test_a_fault[null]", "--keep", deadline_s=_DEBUG_S)
 
     assert (done.code, stays.code) == (2, 2)
-    assert "over the network, and a recording has none" in done.output
+    assert "a recorded guest has no network" in done.output
     assert "test_stress::test_every_context_is_accounted[task]" in done.output
     assert "--keep does not apply with --record" in stays.output
     assert "build" not in done.output
