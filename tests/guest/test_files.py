@@ -125,7 +125,7 @@ def must_see_bad_logs(told: list[Event], done: list[Event]) -> None:
 def test_missing_file_records_were_counted_as_dropped(guest: Guest, tail: Tailing) -> None:
     """With a sleeping reader and a small ring, records and drops add up to the events."""
     watches = " ".join(f"--watch {one}" for one in WATCHED)
-    # Modifications are told as often as time goes by.
+    # The number of modification records depends on the time that passes.
     actions = " ".join(f"--action {one}" for one in sorted(ACTIONS))
 
     with tail(f"{watches} {actions} --ring-bytes 32768") as running:

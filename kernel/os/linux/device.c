@@ -40,7 +40,7 @@ static void leave(struct osq_opening *own)
 	osq_memory_deinit(&own->memory);
 }
 
-/* A stranger has used it: the owner has to begin anew. device_mutex is held. */
+/* Another process has used it: the owner starts again. device_mutex is held. */
 static void give_up(struct osq_opening *own)
 {
 	WRITE_ONCE(own->meddled, false);
