@@ -18,6 +18,8 @@ import psutil
 
 _DYING_S = 5.0
 _CLEANING_S = 15.0
+# Every command that `run` waits for, whatever the thread.
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ def run(command: Sequence[str], *, cwd: Path, deadline_s: float) -> Ended:
         process = subprocess.Popen(
             command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
+        _running.add(process)
         try:
             status: int | None = process.wait(deadline_s)
             below: list[str] = []
@@ -46,9 +49,23 @@ def run(command: Sequence[str], *, cwd: Path, deadline_s: float) -> Ended:
         except BaseException:
             _interrupt(process)
             raise
+        finally:
+            _running.discard(process)
         output.seek(0)
         text = output.read().decode(errors="backslashreplace")
     return Ended(status=status, lines=(*text.splitlines(), *below))
+
+
+def interrupt_running() -> None:
+    """Interrupt every command that `run` waits for in another thread, and wait for their ends.
+
+    Only the main thread gets Ctrl-C and SIGTERM; a thread that waits for a command does not.
+    """
+    commands = tuple(_running)
+    for command in commands:
+        command.send_signal(signal.SIGINT)
+    for command in commands:
+        _interrupt(command)
 
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:

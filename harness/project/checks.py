@@ -5,9 +5,10 @@ Every step runs, even after another one has failed; two run at a time. A step is
 function such as those of `tree_checks`. A command that is not installed counts as a failure.
 """
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -106,8 +107,20 @@ def run_checks(
         on_step(result)
         return result
 
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with parallel(2) as pool:
         return tuple(pool.map(run, chosen))
+
+
+@contextlib.contextmanager
+def parallel(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool whose commands end when the block fails or is interrupted."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            process.interrupt_running()
+            raise
 
 
 def run_core_tests(

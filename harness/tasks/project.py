@@ -5,6 +5,7 @@ They act on this checkout, whatever the folder they are called from.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,9 +92,9 @@ def debug_test(_context: TaskContext, k: str = "") -> int:
 def test(context: TaskContext, long: bool = False) -> int:
     """Run check, the guest tests on the default target, the harness as a whole, the packages.
 
-    The README's test command. The last parts are the short form of debug-test, tests/system (a
-    foreign module, bad input, kills, a recorded crash gone back in) and tests/packages (made,
-    checked, installed in a guest).
+    The README's test command. Beside the guest tests it runs tests/packages (made, checked,
+    installed in a guest) and tests/system (a foreign module, bad input, kills, a recorded crash
+    gone back in); after them it runs the short form of debug-test.
     """
     from harness.project import checks
     from harness.report import run_report
@@ -103,23 +104,23 @@ def test(context: TaskContext, long: bool = False) -> int:
     if context.config is not None:
         raise UsageError("--config does not apply to the tests of this project itself")
     own = TaskContext(config=str(ROOT / "pyproject.toml"))
-    steps = checks.run_checks(project=ROOT, only=(), on_step=_say)
-    with own.view() as view:
-        found = kernel_test.run(request_from(own, {"long": long}), view)
-    print("\n".join(run_report.summary_lines(found)))
-    parts = {
-        "debug (about a minute)": partial(checks.run_debug_tests, short=not long),
-        "system (some 5 to 10 minutes)": partial(checks.run_system_tests, long=long),
-        "packages (2 minutes)": partial(checks.run_packages_tests, long=long),
+    steps = list(checks.run_checks(project=ROOT, only=(), on_step=_say))
+    beside = {
+        "packages (about 8 minutes)": partial(checks.run_packages_tests, long=long),
+        "system (about 10 minutes)": partial(checks.run_system_tests, long=long),
     }
-    all_steps = list(steps)
-    for name, run in parts.items():
-        print(f"begun   {name}", flush=True)
-        all_steps.append(run(project=ROOT))
-        _say(all_steps[-1])
-    bad = sum(not step.passed for step in all_steps)
+    # The guest tests leave a processor idle, so the parts that need no live view use it.
+    with checks.parallel(1) as pool:
+        futures = [pool.submit(_part, name, run) for name, run in beside.items()]
+        with own.view() as view:
+            found = kernel_test.run(request_from(own, {"long": long}), view)
+        print("\n".join(run_report.summary_lines(found)), flush=True)
+        debug = partial(checks.run_debug_tests, short=not long)
+        steps.append(_part("debug (about a minute)", debug))
+        steps += [future.result() for future in futures]
+    bad = sum(not step.passed for step in steps)
     counts = run_report.counts(found)
-    print(f"{counts.passed + len(all_steps) - bad} passed, {counts.bad + bad} failed")
+    print(f"{counts.passed + len(steps) - bad} passed, {counts.bad + bad} failed")
     return max(found.verdict.exit_code, 1 if bad else 0)
 
 
@@ -145,6 +146,14 @@ def packages_test(_context: TaskContext, long: bool = False, k: str = "") -> int
     from harness.project import checks
 
     return _report(checks.run_packages_tests(project=ROOT, long=long, expression=k))
+
+
+def _part(name: str, run: "Callable[..., checks.StepResult]") -> "checks.StepResult":
+    """Run one part of `test`, print its result and return it."""
+    print(f"begun   {name}", flush=True)
+    step = run(project=ROOT)
+    _say(step)
+    return step
 
 
 def _report(step: "checks.StepResult") -> int:

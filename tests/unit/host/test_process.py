@@ -27,6 +27,15 @@ def test_hangs():
 _SOON_S = 30.0
 
 
+def _commands() -> list[int]:
+    return [
+        one.pid
+        for one in psutil.process_iter(["cmdline"])
+        if any(_SLEEP_S in word for word in (one.info["cmdline"] or ())[1:])
+        and (one.info["cmdline"] or [""])[0] == sys.executable
+    ]
+
+
 def _sleepers() -> list[int]:
     return [
         one.pid
@@ -100,3 +109,26 @@ def test_a_missing_program_is_a_file_not_found_error(tmp_path: Path) -> None:
     """Running a program that does not exist raises FileNotFoundError."""
     with pytest.raises(FileNotFoundError):
         process.run(("no-such-program",), cwd=tmp_path, deadline_s=5.0)
+
+
+def test_a_command_of_another_thread_is_interrupted(tmp_path: Path) -> None:
+    """After `interrupt_running`, a thread that waits for a long command has its result."""
+    ended: list[process.Ended] = []
+    command = (
+        sys.executable,
+        "-c",
+        f"import time; print('up', flush=True); time.sleep({_SLEEP_S})",
+    )
+    thread = threading.Thread(
+        target=lambda: ended.append(process.run(command, cwd=tmp_path, deadline_s=300.0))
+    )
+    thread.start()
+    end = time.monotonic() + _SOON_S
+    while not _commands() and time.monotonic() < end:
+        time.sleep(0.05)
+
+    process.interrupt_running()
+    thread.join(_SOON_S)
+
+    assert [one.status for one in ended] in ([-signal.SIGINT], [1], [130])
+    assert not thread.is_alive()
