@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What is made before a guest can run: images, kernels, initial RAM disks, modules."""
+"""Make the things that a guest needs to run: images, kernels, initial RAM disks, modules."""

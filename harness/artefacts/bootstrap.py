@@ -16,7 +16,7 @@ _BOOTSTRAP_S = 1500.0
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """The content of a root file system: a suite, packages beside its minimum, apt sources."""
+    """The content of a new root file system: a suite, packages beyond the minimum, apt sources."""
 
     suite: str
     packages: tuple[str, ...]
@@ -24,9 +24,9 @@ class Bootstrap:
 
 
 def run(what: Bootstrap, options: Sequence[str], *, target: str, log: Path) -> None:
-    """Bootstrap a root file system into a target of mmdebstrap; its output goes to the log.
+    """Run mmdebstrap to make a root file system at `target`, with its output in the log.
 
-    Raises: ImageError with its last lines, Lost when the disk is full.
+    Raises: ImageError with mmdebstrap's last lines, Lost when the disk is full.
     """
     command = ["mmdebstrap", f"--mode={_mode()}", "--variant=minbase", *options]
     command += [f"--include={','.join(what.packages)}"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Build an out-of-tree module on the host, in a copy of its source, for one kernel.
 
-The copy keeps the tree clean and lets several kernels be built side by side; paths in debug
-information lead back to the source, so that a debugger shows the file that is edited.
-`build_steps` has the commands, `build_box` is where they run, `built_files` what they make.
+The copy keeps the user's tree clean and lets builds for several kernels run side by side. Paths in
+the debug information name the original source, so a debugger shows the file that the user edits.
+`build_steps` has the commands, `build_box` runs them, `built_files` collects the built modules.
 """
 
 import re
@@ -27,7 +27,8 @@ from harness.symbols import elf
 
 Progress = Callable[[str], None]
 
-# Raise this number when a build leaves other files beside its modules.
+# Raise this number when a build leaves other files beside its modules, so that older results are
+# built again.
 _FORMAT = "2"
 _COMPANION_S = 600.0
 # objtool prints this when it gives up on a function; it then drops the unwind data of the whole
@@ -37,7 +38,7 @@ _OBJTOOL = re.compile(r"warning: objtool: .*can't find (jump|call) dest")
 
 @dataclass(frozen=True, kw_only=True)
 class _Site:
-    """The place of a build: the folder for its results, and the project that it belongs to."""
+    """The folder for the results of a module's build, and the project with the module."""
 
     folder: Path
     project: Path
@@ -69,9 +70,10 @@ def build_module(
 ) -> ModuleBuild:
     """Return the module built for a kernel; nothing is compiled when nothing has changed.
 
-    `variables` are kbuild's own and are passed to make unchanged, over those of `spec`. KDIR
-    replaces the folder of the kernel's headers. Of two builds at once one waits for the other.
-    Raises: BuildError with the compiler's messages, CacheBusy.
+    `variables` are passed to make unchanged and replace those of `spec`; KDIR among them replaces
+    the folder of the kernel's headers. When two processes build the same module at once, the
+    second waits for the first.
+    Raises: BuildError with the compiler's messages; CacheBusy when the wait is too long.
     """
     with _turn(spec, kernel, out, progress):
         site = _Site(folder=out / kernel.release, project=project)
@@ -93,7 +95,7 @@ def build_module(
 def _turn(
     spec: ModuleSpec, kernel: Kernel, out: Path, progress: Progress
 ) -> AbstractContextManager[None]:
-    """Return a lock, as a context, that only one builder of a kernel's module holds at a time."""
+    """Return a lock, as a context manager, that lets one process at a time build this module."""
     return cache.lock(
         out / f".{kernel.release}.lock",
         what=f"the build of {spec.name} for {kernel.release}",
@@ -103,7 +105,7 @@ def _turn(
 
 
 def _own_variables(spec: ModuleSpec, kernel: Kernel) -> dict[str, str]:
-    """Return the make variables that come from the configuration."""
+    """Return the make variables of the configuration, with CC for a kernel's own compiler."""
     return {**({"CC": kernel.cc} if kernel.cc else {}), **spec.variables}
 
 
@@ -136,9 +138,9 @@ def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str,
 
 
 def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
-    """Return the built module that an earlier run has stored: the same bytes, not a new build.
+    """Return the built module that an earlier run has stored; nothing is built.
 
-    Raises: BuildError when the folder does not hold it.
+    Raises: BuildError when the folder does not contain it.
     """
     files = built_files.of_run(folder, spec.name)
     for file in (file for one in files for file in (one.debug, one.stripped)):
@@ -159,7 +161,7 @@ def finished(spec: ModuleSpec, kernel: Kernel, folder: Path) -> ModuleBuild:
 
 
 def _is_whole(job: Job, site: _Site) -> bool:
-    """Return whether all files that an earlier build made still exist."""
+    """Return whether every file that an earlier build stored still exists."""
     try:
         files, _ = built_files.loaded(job, site.folder)
     except (OSError, ValueError, KeyError):
@@ -237,19 +239,22 @@ def _run(job: Job, site: _Site, step: Step, deadline_s: float, progress: Progres
 
 
 def _kernel_folder(job: Job) -> Path:
-    """Return the folder with the kernel's headers, and the folders to which its links lead."""
+    """Return the folder that contains a kernel's headers and all targets of the links in them."""
     inside = job.kdir.is_relative_to(job.kernel.vmlinuz.parent)
     return job.kernel.vmlinuz.parent if inside else job.kdir
 
 
 def _shown(job: Job, site: _Site, lines: list[str]) -> list[str]:
-    """Return lines of a build's log with the paths of the developer's own files."""
+    """Return lines of a build's log in which the copy's paths are replaced by the source's."""
     name = compiler_words.shown_name(job.spec.source, site.project)
     return compiler_words.shown(lines, {job.source: name})
 
 
 def _check_objtool(job: Job, site: _Site, progress: Progress) -> None:
-    """Check that objtool kept the unwind data; foreign modules without it get only a note."""
+    """Check that objtool kept the unwind data of a built module.
+
+    Modules from other projects without unwind data are only noted.
+    """
     lines = site.log.read_text(errors="backslashreplace").splitlines()
     dropped = [line for line in lines if _OBJTOOL.search(line)]
     if not dropped:
@@ -264,7 +269,7 @@ def _check_objtool(job: Job, site: _Site, progress: Progress) -> None:
 def run_companions(
     spec: ModuleSpec, *, project: Path, known: Mapping[str, str] | None = None
 ) -> None:
-    """Build the programs that tests need beside the module, and check every file to push.
+    """Build the programs that tests need beside the module; check that files to push exist.
 
     `known` are the values for the words in braces in commands.
     Raises: BuildError with the command's output.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where a build's commands run: on this host, or in a build root of another suite.
+"""Where a build's commands run: on this host, or in a build root of another Debian suite.
 
-A box shows the kernel's headers where commands that others wrote look for them
-(/lib/modules/RELEASE/build), has a `uname -r` that prints that kernel's release, and has no
-network. What it changes ends with the command; the host stays as it is.
+Build commands written by others look for kernel headers in /lib/modules/RELEASE/build and call
+`uname -r`. In a box both give the kernel to build for. A box has no network. Changes to its file
+system end with the command, so the host is not changed.
 """
 
 import os
@@ -19,10 +19,10 @@ _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """A place in which commands build a module for one kernel.
+    """An isolated place in which commands build a module for one kernel.
 
-    `scratch` is an empty folder of its own; `shared` are the folders of this host that a build
-    root shows, too, at the same place. `root` is the build root, None for this host.
+    `scratch` is an empty folder for the box alone. `shared` are folders of this host that are
+    visible in the box at the same path. `root` is the build root, or None for this host.
     """
 
     release: str
@@ -34,7 +34,7 @@ class Box:
     def command(self, command: Sequence[str], *, cwd: Path) -> list[str]:
         """Return the command line that runs a command in the box, in a working directory.
 
-        Raises: BuildError when a build root is needed, and this host has no namespaces.
+        Raises: BuildError when a build root is needed but this host does not allow namespaces.
         """
         self._write_uname()
         prefix = namespace.prefix()
@@ -63,7 +63,7 @@ class Box:
         return [*line, *command]
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Return the environment of commands in the box."""
+        """Return the environment variables for commands in the box."""
         return {
             "PATH": f"{self._programs}:{_SYSTEM_PATH}",
             "LC_ALL": "C.UTF-8",
@@ -79,7 +79,7 @@ class Box:
         return [str(self.scratch), self.release, str(self.kdir), "" if os.getuid() == 0 else "1"]
 
     def _write_uname(self) -> None:
-        """Write a program `uname` that prints the release of the kernel, not of the host."""
+        """Write a program `uname` that prints the release of the kernel to build for."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         self._programs.mkdir(parents=True, exist_ok=True)
         file = self._programs / "uname"

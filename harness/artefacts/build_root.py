@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Small root file systems to build in: a kernel's own compiler, where this host has none.
+"""Make and cache small root file systems with a kernel's own compiler, for builds in them.
 
 A kernel of another suite was built by another compiler, and its tools are linked against another C
-library. A build root is bootstrapped from that suite once and cached, as images are; nothing of
-it is installed on this host. It also holds packages that a module's build asks for.
+library. A build root is bootstrapped from that suite once and cached like an image; nothing is
+installed on this host. A build root also contains the packages that a module's build asks for.
 """
 
 import os
@@ -22,7 +22,7 @@ from harness.model.settings import Kernel
 
 Progress = Callable[[str], None]
 
-# Raise this number when this module makes a different build root of the same input.
+# Raise this number when this module makes a different build root from the same input.
 _FORMAT = "1"
 _LOCK_S = 1800.0
 _QUERY_S = 60.0
@@ -36,7 +36,7 @@ _READY = "ready"
 def fitted(kernel: Kernel, packages: Sequence[str], *, root: Path, progress: Progress) -> Kernel:
     """Return the kernel with a build root added if this host cannot build modules for it.
 
-    It can when it has the kernel's compiler, is of the kernel's suite, and has the packages.
+    This host can build if it has the kernel's compiler and the packages, and runs the same suite.
     Raises: ImageError when the build root cannot be made, KernelError, CacheBusy, Lost.
     """
     own = apt.own_suite()
@@ -68,7 +68,7 @@ def compiler(kernel: Kernel) -> str:
 
 
 def missing(packages: Sequence[str]) -> tuple[str, ...]:
-    """Return those of some packages that are not installed on this host."""
+    """Return those of the given packages that are not installed on this host."""
     if not packages:
         return ()
     query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages]
@@ -82,7 +82,7 @@ def missing(packages: Sequence[str]) -> tuple[str, ...]:
 def ensure(suite: str, packages: Sequence[str], *, root: Path, progress: Progress) -> Path:
     """Return a build root of a suite with these packages, from the cache or bootstrapped now.
 
-    Raises: ImageError when it cannot be made, CacheBusy, Lost when the disk is full.
+    Raises: ImageError when the bootstrap fails, CacheBusy, Lost when the disk is full.
     """
     sources = apt.debian_sources(suite)
     names = sorted({*_TOOLS, *packages})
@@ -108,7 +108,7 @@ def _make(what: Bootstrap, folder: Path) -> None:
     archive = folder / "root.tar"
     bootstrap.run(what, ["--format=tar"], target=str(archive), log=folder / "bootstrap.log")
     (folder / "root").mkdir()
-    # The user who builds must own it, since only that user is root in the namespace.
+    # The user who builds must own the build root, since only that user is root in the namespace.
     unpack = [
         "tar",
         "-x",
@@ -132,9 +132,9 @@ def _make(what: Bootstrap, folder: Path) -> None:
 def _packages(
     kernel: Kernel, needed: str, packages: Sequence[str], *, root: Path, progress: Progress
 ) -> tuple[str, ...]:
-    """Return the packages of a build root for a kernel: its compiler, and its tools' libraries.
+    """Return the packages of a kernel's build root: compiler, libraries of kbuild's tools, extras.
 
-    The kernel's tools package depends on those libraries, if the suite still has it.
+    The suite's linux-kbuild package, if the suite still has it, depends on those libraries.
     """
     tools = kernel.vmlinuz.parent / "lib"
     kbuild = tuple(place.name for place in tools.glob("linux-kbuild-*"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The commands of a module's build, in order, for dkms, a plain Makefile or kbuild. Pure.
 
-A dkms.conf has commands of its own, a Makefile that is no Kbuild is run as it is, and kbuild
-builds everything else.
+A dkms.conf contains its own commands. A Makefile that is not a Kbuild file is run as it is. Every
+other module is built by kbuild.
 """
 
 import os
@@ -21,8 +21,8 @@ from harness.modules.dkms import DkmsConf
 class Job:
     """The input of one build: a module, a kernel, and the folders for the build.
 
-    `source` is the copy that is built, `kdir` the kernel's headers; `conf` is what the module's
-    dkms.conf says, if it has one.
+    `source` is the copy in which the module is built, `kdir` the folder of the kernel's headers,
+    and `conf` the module's dkms.conf, or None without one.
     """
 
     spec: ModuleSpec
@@ -34,7 +34,7 @@ class Job:
 
     @property
     def by_kbuild(self) -> bool:
-        """Whether kbuild does the whole build, without a command of the module's own."""
+        """Whether kbuild alone builds the module, without commands from the module's own files."""
         return self.conf is None and not self.spec.make and not self.spec.before
 
     @property
@@ -45,7 +45,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One command of a build, with its working directory and its purpose."""
+    """One command of a build, with its working directory and a description."""
 
     what: str
     command: tuple[str, ...]
@@ -80,7 +80,7 @@ def steps(job: Job) -> Iterator[Step]:
 
 
 def prefix_flags(job: Job) -> str:
-    """Return compiler flags by which debug information names the source, not its copy."""
+    """Return compiler flags that put the source's paths, not the copy's, into debug data."""
     moved = [shlex.quote(f"{here}={there}") for here, there in _renamed(job).items()]
     return "-g " + " ".join(f"-fdebug-prefix-map={one} -fmacro-prefix-map={one}" for one in moved)
 
@@ -88,7 +88,7 @@ def prefix_flags(job: Job) -> str:
 def _of_dkms(job: Job, conf: DkmsConf) -> Iterator[Step]:
     """Yield the commands that dkms runs; dkms adds its own variables to a make command.
 
-    Every other make in the kernel's folder works side by side, too: kbuild always can.
+    Calls of make in the kernel's folder get -j, because kbuild can always compile in parallel.
     """
     if conf.before:
         yield _shell("PRE_BUILD of dkms.conf", f"exec {job.source}/{conf.before}", job.source)
@@ -107,7 +107,7 @@ def _shell(what: str, command: str, cwd: Path) -> Step:
 
 
 def _with_variables(command: str, job: Job) -> str:
-    """Return a make command with the given variables added, and any other command unchanged."""
+    """Return a make command with the job's variables added; others are not changed."""
     given = {name: text for name, text in job.variables.items() if name != "KDIR"}
     if not given or not command.startswith("make"):
         return command

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Collect the modules that a build has made, wherever they lie, in the order of loading."""
+"""Find the modules that a build has made in any folder, and store them in the order of loading."""
 
 import json
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from harness.modules.modinfo import ModInfo
 from harness.modules.recipe import plain
 
 _STRIP_S = 120.0
-# The folder for modules in a guest.
+# The folder in a guest into which modules are copied.
 GUEST_FOLDER = "/run/harness"
 _INSMOD = "insmod "
 
 
 def clear(job: Job) -> None:
-    """Remove an earlier build's modules where `collect` takes whatever modules a build makes."""
+    """Delete modules of an earlier build, which `collect` could mistake for the next one's."""
     if job.spec.modules or not job.by_kbuild:
         for file in job.source.rglob("*.ko"):
             file.unlink()
 
 
 def collect(job: Job, folder: Path) -> None:
-    """Strip the modules that are loaded into a folder, and record how they are loaded.
+    """Store the modules to load in a folder, without debug information, with a plan of loading.
 
-    Raises: BuildError when an expected module is missing, with those that exist.
+    Raises: BuildError when an expected module is missing; the error lists the modules that exist.
     """
     made = _made(job)
     names = [one.name for one in job.conf.modules] if job.conf else []
@@ -60,9 +60,9 @@ def plan_file(folder: Path, name: str) -> Path:
 
 
 def loaded(job: Job, folder: Path) -> tuple[tuple[ModuleFile, ...], tuple[PushSpec, ...]]:
-    """Return what `collect` has recorded: modules in order of loading, firmware.
+    """Return the stored modules in the order of loading, and the firmware to copy into the guest.
 
-    Raises: OSError, ValueError, KeyError when `collect` has recorded nothing.
+    Raises: OSError, ValueError, KeyError when `collect` has stored nothing there.
     """
     facts = json.loads(_facts_file(folder, job.spec.name).read_text())
     files = tuple(
@@ -92,7 +92,11 @@ def _facts_file(folder: Path, name: str) -> Path:
 
 
 def _made(job: Job) -> dict[str, Path]:
-    """Return the modules in the copy by name; of two with one name, the one where expected."""
+    """Return the files of built modules by module name.
+
+    Where two files have one name, the file at the place that dkms.conf or the configuration gives
+    is returned.
+    """
     places = {plain(one.name): one.location for one in job.conf.modules} if job.conf else {}
     found: dict[str, Path] = {}
     for file in sorted(job.source.rglob("*.ko"), key=lambda file: len(file.parts), reverse=True):
@@ -114,9 +118,9 @@ def _missing(job: Job, name: str, made: dict[str, Path]) -> BuildError:
 
 
 def _firmware(job: Job, module: ModInfo) -> Sequence[tuple[str, Path]]:
-    """Return firmware that a module names and its source contains, and that of the settings.
+    """Return the settings' firmware, and files in the source that the module names as firmware.
 
-    Shape: the place in the guest, the file of this host.
+    Shape: pairs of the path in the guest and the file on this host.
     """
     given = dict(job.spec.firmware)
     for name in module.firmware:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# Errors come first; a warning is shown only when no line is an error.
+# Errors are shown before warnings; a warning is shown only when no line is an error.
 _ERROR = re.compile(
     r"\berror\b|\bfatal\b|undefined (?:reference|!)|\bundefined!|: not found\b|command not found|"
     r"No such file or directory|No rule to make target|cannot (?:find|stat|open)|"
@@ -13,12 +13,12 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _WARNING = re.compile(r"\bwarning\b", re.IGNORECASE)
-# make's own messages about what failed; they follow the cause and do not name it.
+# Messages of make about the failed target; they come after the cause and do not name the cause.
 _MAKE = re.compile(r"^g?make(?:\[\d+\])?: \*\*\* .*(?:Error \d+|Waiting for unfinished)")
 
 
 def telling(lines: Sequence[str], *, context: int = 4, most: int = 40) -> list[str]:
-    """Return the first messages of a build that failed, with the lines that belong to them."""
+    """Return the first errors in a failed build's output, each with the lines that follow it."""
     real = [line for line in lines if not _MAKE.search(line)]
     for pattern in (_ERROR, _WARNING):
         hits = [number for number, line in enumerate(real) if pattern.search(line)]
@@ -29,7 +29,7 @@ def telling(lines: Sequence[str], *, context: int = 4, most: int = 40) -> list[s
 
 
 def shown(lines: Sequence[str], names: Mapping[Path, str]) -> list[str]:
-    """Return the lines with the folders of the copy replaced by those of the source."""
+    """Return output lines in which paths of the copied source are replaced by the source's own."""
     found = []
     for line in lines:
         for folder, name in names.items():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A Debian package NAME-dkms, fetched by the host's own apt and unpacked in the cache.
+"""Fetch a Debian package NAME-dkms with the host's own apt, and unpack it in the cache.
 
-Nothing of it is installed, and none of its scripts runs.
+The package is not installed, and none of its scripts runs.
 """
 
 import os
@@ -19,13 +19,13 @@ Progress = Callable[[str], None]
 _LOCK_S = 600.0
 _STEP_S = 120.0
 _SUFFIX = "-dkms"
-# The harness provides these itself: it does not run dkms, and headers come with the kernel.
+# Dependencies that the harness replaces: it does not run dkms, and headers come with the kernel.
 _BROUGHT = re.compile(r"^(?:dkms|dh-.*|linux-(?:headers|image|kbuild)\b.*|debconf.*)$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DkmsPackage:
-    """An unpacked package: its module's source, what it depends on and what it recommends."""
+    """An unpacked NAME-dkms package: its module's source, its dependencies and recommendations."""
 
     name: str
     version: str
@@ -35,15 +35,15 @@ class DkmsPackage:
 
 
 def is_name(text: str) -> bool:
-    """Return whether a word has the form of such a package's name, NAME-dkms."""
+    """Return whether a word has the form NAME-dkms, as names of Debian's packages for dkms do."""
     return text.endswith(_SUFFIX) and re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", text) is not None
 
 
 def fetch(name: str, *, root: Path, progress: Progress) -> DkmsPackage:
-    """Return a package, from the cache or fetched now.
+    """Return an unpacked NAME-dkms package, from the cache or fetched now.
 
-    Raises: UsageError for one that apt does not know or that has no dkms.conf; KernelError when
-        it cannot be fetched, CacheBusy, Lost when the disk is full.
+    Raises: UsageError for a package that apt does not know or that has no dkms.conf; KernelError
+    when the fetch fails, CacheBusy, Lost when the disk is full.
     """
     version = apt.versions([name]).get(name)
     if version is None:
@@ -95,7 +95,7 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _names(relation: str) -> Iterator[str]:
-    """Yield the first alternative of each dependency, without versions and architectures."""
+    """Yield the first alternative of each dependency in a relation field, without its version."""
     for part in relation.split(","):
         name = re.split(r"[\s|(:\[<]", part.strip(), maxsplit=1)[0]
         if name and not _BROUGHT.match(name):

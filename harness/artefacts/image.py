@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Guest images: bootstrapped from the host's apt sources, and cached by a hash of their input.
 
-An image holds no kernel; `kernels` brings that, and any image boots with any kernel.
+An image contains no kernel; `kernels` fetches kernels, and every image boots with every kernel.
 """
 
 import json
@@ -24,7 +24,7 @@ from harness.model.settings import Image
 
 Progress = Callable[[str], None]
 
-# Raise this number when this module makes a different image of the same input.
+# Raise this number when this module makes a different image from the same input.
 _FORMAT = "2"
 _LOCK_S = 1800.0
 _STEP_S = 600.0
@@ -36,7 +36,7 @@ _SHIPPED = Path(__file__).with_name("images")
 
 @dataclass(frozen=True, kw_only=True)
 class CachedItem:
-    """One item in the cache, as `invoke image-list` shows it."""
+    """One item in the cache, as the task image-list shows it."""
 
     kind: str
     name: str
@@ -47,9 +47,9 @@ class CachedItem:
 
 
 def load_spec(images: Path, wanted: str | ImageChange) -> ImageSpec:
-    """Return the description of an image: by its name, or as another one and something more.
+    """Return the description of an image, with the content of the image that it extends.
 
-    <images>/NAME.toml is the project's own; what is not there ships with the harness.
+    The project's own <images>/NAME.toml is read first, then the images that ship with the harness.
     Raises: ConfigError for a missing file, and for any wrong key, type or path.
     """
     if isinstance(wanted, ImageChange):
@@ -59,9 +59,9 @@ def load_spec(images: Path, wanted: str | ImageChange) -> ImageSpec:
 
 
 def _named(name: str, folders: Sequence[Path]) -> ImageSpec:
-    """Return the image with this name from the first folder that has it.
+    """Return the description of the named image from the first folder that contains one.
 
-    An image that extends one of its own name means the one in the folders that follow.
+    An image that extends an image of its own name refers to the one in the folders after its own.
     """
     files = [folder / f"{name}.toml" for folder in folders]
     file = next((file for file in files if file.is_file()), None)
@@ -131,20 +131,20 @@ def ensure(spec: ImageSpec, *, root: Path, progress: Progress) -> Image:
 
 
 def make_overlay(base: Image, overlay: Path) -> None:
-    """Create an empty qcow2 overlay on an image, which itself is never written.
+    """Create an empty qcow2 overlay on an image; the image itself is never written to.
 
-    Raises: ImageError with qemu-img's words.
+    Raises: ImageError with qemu-img's message.
     """
     with cache.room(overlay.parent):
         _qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base.disk), str(overlay))
 
 
 def folder_disk(folder: Path, disk: Path) -> None:
-    """Write an ext4 file, labelled harness-share, with a copy of a host folder as it is now.
+    """Write an ext4 file, labelled harness-share, with a copy of a host folder.
 
-    A copy, since the cloud kernels have neither 9p nor a daemon on the host for virtiofs; it
-    works with any kernel, and the guest cannot reach the host through it.
-    Raises: ImageError with mke2fs' words, Lost when the disk is full.
+    The folder is copied because the cloud kernels have no 9p, and virtiofs needs a daemon on the
+    host. ext4 works with every kernel, and the guest cannot reach the host through the file.
+    Raises: ImageError with the message of mke2fs, Lost when the disk is full.
     """
     size_mib = cache.size_bytes(folder) // 2**20 * 5 // 4 + _SHARE_SPARE_MIB
     with cache.room(disk.parent):
@@ -155,7 +155,7 @@ def folder_disk(folder: Path, disk: Path) -> None:
 
 
 def list_cached(root: Path) -> tuple[CachedItem, ...]:
-    """Return what the cache holds, by kind and name: images, kernels, build roots, ..."""
+    """Return the items in the cache, by kind and name: images, kernels, build roots, ..."""
     found = []
     for kind in ("images", "kernels", "buildroots", "symbols", "snapshots"):
         for folder in sorted((root / kind).glob("*")):
@@ -187,7 +187,10 @@ def _image(name: str, key: str, folder: Path) -> Image:
 
 
 def _problem(folder: Path) -> str:
-    """Return why a cached image cannot be used, or ""; quick, because every test run calls it."""
+    """Return the reason why a cached image is unusable, or "".
+
+    Only sizes and small files are checked, because every test run calls this function.
+    """
     try:
         expected = json.loads((folder / "image.json").read_text())
         actual = (folder / "root.qcow2").stat().st_size
@@ -220,8 +223,8 @@ def _bootstrap(spec: ImageSpec, sources: list[str], folder: Path, progress: Prog
 def _hooks(spec: ImageSpec, folder: Path, disk: Path) -> tuple[str, ...]:
     """Return mmdebstrap's hooks: copy files in, set up, make the disk, copy the disk out.
 
-    Without root the shell hook runs as another uid that may not read the user's files; mmdebstrap
-    itself copies them in and out.
+    Without root the shell hook runs as another uid that may not read the user's files, so
+    mmdebstrap itself copies them in and out.
     """
     files = {
         folder / "id_ed25519.pub": "/root/harness-key.pub",
@@ -234,8 +237,8 @@ def _hooks(spec: ImageSpec, folder: Path, disk: Path) -> tuple[str, ...]:
     return (*uploads, make, f"download /root.qcow2 {shlex.quote(str(disk))}")
 
 
-# Runs with the new root as $1, inside mmdebstrap's namespace, so that the owners in the file
-# system are right without root. The bind mount hides what is mounted below the root.
+# This script runs with the new root as $1, inside mmdebstrap's namespace, so that file owners are
+# right without root. The bind mount hides what is mounted below the root.
 _MAKE_DISK = """set -eu
 PATH=$PATH:/usr/sbin:/sbin
 chroot "$1" sh -eu /setup.sh

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A tiny initrd: busybox, the few modules that find the root disk, and one short script.
+"""Build a tiny initrd: busybox, the few modules that find the root disk, and one short script.
 
 The distribution's own initrd would be made inside an image and would tie image and kernel
-together; this one needs neither root nor a running system, and boots faster.
+together. This one needs neither root nor a running system, and boots faster.
 """
 
 import gzip
@@ -15,8 +15,9 @@ from harness.errors import KernelError
 
 WANTED = ("virtio_pci", "virtio_blk", "ext4")
 
-# Mounts the root by its label and the modules beside it, then starts the system. An error is
-# printed on the console, and the machine is switched off: a guest that cannot boot must not hang.
+# This script mounts the root and the modules' disk by their labels, then starts the system. On an
+# error it prints the error on the console and switches the machine off, because a guest that
+# cannot boot must not hang.
 _INIT = """#!/bin/sh
 export PATH=/bin
 fail() {
@@ -96,9 +97,9 @@ def build(*, busybox: bytes, modules: Path, wanted: Iterable[str]) -> bytes:
 
 
 def overlay(files: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """Return an archive to append to another; its files replace those of the same name.
+    """Return an archive to append to another one; the kernel lets its files replace earlier ones.
 
-    Shape: `files` are data and mode by absolute path; folders are made as they are needed.
+    Shape: `files` gives data and mode by absolute path; missing parent folders are added.
     Source: Documentation/driver-api/early-userspace/buffer-format.rst, "initramfs buffer format".
     """
     names = {PurePosixPath(name).relative_to("/"): content for name, content in files.items()}
@@ -139,7 +140,7 @@ def load_order(modules: Path, wanted: Iterable[str]) -> Iterator[Path]:
 
 
 def _soft_needs(modules: Path, wanted: tuple[str, ...]) -> Iterator[str]:
-    """Yield modules that others request by an alias while they run, as ext4 does its checksum."""
+    """Yield modules that the wanted ones request by alias at run time, such as ext4's checksum."""
     softdeps, aliases = modules / "modules.softdep", modules / "modules.alias"
     asked: set[str] = set()
     for line in softdeps.read_text().splitlines() if softdeps.is_file() else ():

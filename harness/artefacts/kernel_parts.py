@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Make the parts of every unpacked kernel: image, initrd, disk of modules, headers."""
+"""Make the files by which QEMU boots an unpacked kernel: initrd and a disk with its modules."""
 
 import json
 import secrets
@@ -13,14 +13,14 @@ from harness.model.settings import Kernel
 BUSYBOX = "busybox-static"
 _FACTS = "kernel.json"
 _STEP_S = 600.0
-# Spare bytes for the file system's own structures, beside the modules.
+# Bytes for the file system's own structures, in addition to the size of the modules.
 _DISK_SPARE_MIB = 16
 
 
 def finish(folder: Path, release: str, modules: Path, *, busybox: bytes, version: str) -> None:
-    """Make initrd and modules disk from a folder of modules, and record the kernel's values.
+    """Make initrd and modules disk from a folder of modules, and store the kernel's description.
 
-    vmlinuz, config and headers are in the folder already.
+    The folder must already contain vmlinuz, config and headers.
     Raises: KernelError, Lost when the disk is full.
     """
     for link in ("build", "source"):
@@ -39,7 +39,7 @@ def is_ready(folder: Path) -> bool:
 
 
 def kernel(name: str, key: str, folder: Path) -> Kernel:
-    """Return the kernel that lies in a folder of the cache."""
+    """Return the description of the kernel in a folder of the cache."""
     facts = json.loads((folder / _FACTS).read_text())
     release = facts["release"]
     return Kernel(
@@ -56,9 +56,9 @@ def kernel(name: str, key: str, folder: Path) -> Kernel:
 
 
 def busybox(tree: Path) -> bytes:
-    """Return the program busybox from its unpacked package.
+    """Return the bytes of the program busybox in an unpacked busybox package.
 
-    Raises: KernelError when it is not in there.
+    Raises: KernelError when the package does not contain the program.
     """
     for place in ("bin/busybox", "usr/bin/busybox"):
         if (tree / place).is_file():
@@ -67,7 +67,7 @@ def busybox(tree: Path) -> bytes:
 
 
 def _modules_disk(modules: Path, disk: Path) -> None:
-    """Write an ext4 file with the modules at its top, as /lib/modules shows them."""
+    """Write an ext4 file whose top folder is the kernel's folder in /lib/modules."""
     top = modules.parent
     size_mib = cache.size_bytes(top) // 2**20 * 11 // 10 + _DISK_SPARE_MIB
     run(
@@ -79,7 +79,7 @@ def _modules_disk(modules: Path, disk: Path) -> None:
 def run(*command: str | Path) -> None:
     """Run a tool that makes a part of a kernel.
 
-    Raises: KernelError with its last lines, Lost when the disk is full.
+    Raises: KernelError with the tool's last lines, Lost when the disk is full.
     """
     folder = Path(command[-1]).parent
     within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT, disk=folder)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The vmlinux of a distribution's kernel: fetched once, checked against that kernel, kept.
+"""Fetch a distribution kernel's vmlinux, check that it is of the same build, and cache it.
 
-Only vmlinux is kept of the debug package, and a reduced copy without line tables for debuggers
-that choke on them. Nothing else in the harness needs either: without them, frames of the kernel
-itself have no lines.
+Of the debug package only vmlinux is kept, and a reduced copy without line tables for debuggers
+that are too slow with the whole. The rest of the harness works without these files; only the
+kernel's own frames then have no line numbers.
 """
 
 import json
@@ -24,16 +24,17 @@ from harness.symbols import elf
 
 Progress = Callable[[str], None]
 
-# Raise this number when this module makes different files of the same package.
+# Raise this number when this module makes different files from the same package.
 _FORMAT = "1"
 _LOCK_S = 1800.0
 _UNPACK_S = 600.0
 _VMLINUX = "vmlinux"
-# lldb up to 19 takes minutes for a backtrace through gcc's split functions when it has the whole
-# debug information (llvm PRs 111409, 133072, 137006, 140927); symbols and unwind tables do.
+# With the whole debug information lldb up to 19 takes minutes for a backtrace through gcc's split
+# functions (llvm PRs 111409, 133072, 137006, 140927); symbols and unwind tables are enough for a
+# backtrace.
 _REDUCED = "vmlinux.lldb"
 _FACTS = "symbols.json"
-# Offsets in a bzImage; Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header".
+# Offsets in a bzImage. Source: Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header".
 _MAGIC_AT = 0x202
 _VERSION_AT = 0x20E
 _VERSION_BASE = 0x200
@@ -42,7 +43,7 @@ _BANNER = re.compile(rb"Linux version [^\0\n]{1,512}")
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSymbols:
-    """A kernel's vmlinux, its copy without line tables, and its build id."""
+    """A kernel's vmlinux, its reduced copy without line tables, and its build id."""
 
     release: str
     vmlinux: Path
@@ -62,7 +63,7 @@ def find_all(kernel: Kernel, root: Path) -> KernelSymbols | None:
 
 
 def find_release(release: str, version: str, root: Path) -> KernelSymbols | None:
-    """Return all symbol files in the cache for one release and package version; never fetch."""
+    """Return the cached symbol files of one kernel release and package version, or None."""
     folder = _folder(release, version, root)
     try:
         facts = json.loads((folder / _FACTS).read_text())
@@ -73,9 +74,9 @@ def find_release(release: str, version: str, root: Path) -> KernelSymbols | None
 
 
 def of_release(release: str, root: Path) -> tuple[KernelSymbols, ...]:
-    """Return the symbol files in the cache for a release in any version, the last used first.
+    """Return the cached symbol files of a kernel release in any version, the last used first.
 
-    A guest that runs may have another version than apt offers by now.
+    apt may by now offer a later version than the one that a guest runs.
     """
     found = []
     for file in (root / "symbols").glob(f"{_VMLINUX}-{release}-*/{_FACTS}"):
@@ -97,10 +98,10 @@ def _symbols(folder: Path, facts: dict[str, str]) -> KernelSymbols:
 
 
 def ensure(kernel: Kernel, *, root: Path, progress: Progress) -> KernelSymbols:
-    """Return the symbols of exactly this kernel, from the cache or fetched now.
+    """Return the symbol files of exactly this kernel, from the cache or fetched now.
 
-    Raises: KernelError when apt no longer has them or they are another build's, CacheBusy, Lost
-        on a full disk.
+    Raises: KernelError when apt no longer offers them or they belong to another build; CacheBusy;
+    Lost when the disk is full.
     """
     folder = _folder(kernel.release, kernel.version, root)
     held = cache.lock(
@@ -156,7 +157,7 @@ def _fetched(package: str, kernel: Kernel, folder: Path) -> Path:
 
 
 def _extract(deb: Path, name: str, target: Path) -> None:
-    """Write one file of a package; the rest of the package is not unpacked."""
+    """Extract one file of a package to `target`, without unpacking the rest."""
     command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
     try:
         with (
@@ -174,15 +175,16 @@ def _extract(deb: Path, name: str, target: Path) -> None:
 
 
 def check_banner(vmlinux: Path, vmlinuz: Path) -> None:
-    """Check that vmlinux is of the same build as vmlinuz.
+    """Check that vmlinux and vmlinuz contain the same version text, so are of one build.
 
-    Raises: KernelError with the version text of each.
+    Raises: KernelError with both version texts.
     """
     boots = _version_of(vmlinuz)
     release, _, rest = boots.partition(" ")
     with vmlinux.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         banners = [hit.group().decode(errors="replace") for hit in _BANNER.finditer(data)]
-    # 'Linux version RELEASE (WHO) (COMPILER) #1 SMP ...' in vmlinux, without COMPILER in vmlinuz.
+    # The text is 'Linux version RELEASE (WHO) (COMPILER) #1 SMP ...' in vmlinux; vmlinuz has the
+    # same text without COMPILER.
     version = rest[rest.find("#") :]
     if any(
         one.startswith(f"Linux version {release} ") and one.endswith(version) for one in banners

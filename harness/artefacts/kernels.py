@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Kernels from the distribution's packages, unpacked so that nothing of them is installed.
+"""Fetch kernels of the distribution and unpack them in the cache; nothing is installed.
 
 One kernel is what QEMU boots (vmlinuz and the harness's tiny initrd), a disk with its modules that
-any image mounts, and the headers that modules are built against. `kernel_parts` makes the first
-two, `own_kernels` takes kernels that are no packages of Debian.
+any image mounts, and the headers that modules are built against. `kernel_parts` makes initrd and
+disk; `own_kernels` takes kernels that are not Debian's packages.
 """
 
 import os
@@ -20,7 +20,7 @@ from harness.model.settings import Kernel
 
 Progress = Callable[[str], None]
 
-# Raise this number when this module or `initrd` makes different files of the same package.
+# Raise this number when this module or `initrd` makes different files from the same package.
 _FORMAT = "4"
 _LOCK_S = 900.0
 
@@ -28,8 +28,9 @@ _LOCK_S = 900.0
 def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
     """Return a kernel from the cache; first fetch a package's kernel or prepare the user's own.
 
-    A meta package (linux-image-cloud-amd64) gives the kernel that it depends on today.
-    Raises: KernelError when it cannot be fetched or unpacked, CacheBusy, Lost on a full disk.
+    For a meta package (linux-image-cloud-amd64) the kernel on which it depends today is returned.
+    Raises: KernelError when the kernel cannot be fetched or unpacked; CacheBusy; Lost when the
+    disk is full.
     """
     if not spec.package:
         return own_kernels.ensure(name, spec, root=root, progress=progress)
@@ -39,7 +40,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     def ask() -> list[str]:
         return _versions(resolve(spec.package, *view), *view)
 
-    # A stored answer is dropped when the host's apt lists change; each suite has its own answers.
+    # apt's answer is stored until the host's apt lists change, separately for each suite.
     versions = ask() if suite else apt.cached_answer(root, spec.package, ask)
     packages = [one.partition("=")[0] for one in versions]
     release = packages[0].removeprefix("linux-image-")
@@ -64,7 +65,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
 
 
 def resolve(package: str, *view: str) -> str:
-    """Return the versioned image package that a name means, which may be a meta package.
+    """Return the versioned image package of a name, which may be a meta package's.
 
     Raises: KernelError when apt knows no such kernel.
     """
@@ -78,9 +79,9 @@ def resolve(package: str, *view: str) -> str:
 
 
 def _versions(package: str, *view: str) -> list[str]:
-    """Return NAME=VERSION of every package that makes this kernel, its image first.
+    """Return NAME=VERSION of every package from which this kernel is made, its image first.
 
-    busybox is the host's own: that of Debian 11 cannot find a disk by its label.
+    busybox comes from the host's own suite, because Debian 11's cannot find a disk by its label.
     """
     needed = _packages(package, *view)
     known = {**apt.versions(needed, *view), **apt.versions([kernel_parts.BUSYBOX])}
@@ -144,7 +145,7 @@ def _move_kbuild(source: Path, target: Path) -> None:
 
 
 def _relocate(source: Path) -> None:
-    """Make links and includes in the headers relative, so that a cache can be moved or copied."""
+    """Make links and includes in the headers relative, so that the cache can be moved."""
     for makefile in source.glob("linux-headers-*/Makefile"):
         text = makefile.read_text()
         here = "$(dir $(lastword $(MAKEFILE_LIST)))../"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run one command of a build: output goes to a log, and progress is reported while it lasts."""
+"""Run one command of a build with its output in a log, and report its progress meanwhile."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ _ENDING_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """How a command is watched: its log, its deadline, and the receiver of progress lines."""
+    """The settings for watching a long command: log, deadline, and receiver of progress lines."""
 
     what: str
     log: Path
@@ -32,11 +32,11 @@ class Watch:
 def run(
     command: Sequence[str], watch: Watch, *, cwd: Path, env: Mapping[str, str] | None = None
 ) -> int:
-    """Return a command's exit status; its output is appended to the log.
+    """Run a command with its output appended to the log, and return the command's exit status.
 
-    Without `env` the command has this process's environment. Whatever ends this call, nothing of
-    the command is left running.
-    Raises: BuildError at the deadline, FileNotFoundError for a program that is not there.
+    Without `env` the command gets this process's environment. When this call ends for any reason,
+    the command's processes have ended, too.
+    Raises: BuildError at the deadline, FileNotFoundError for a missing program.
     """
     with watch.log.open("a") as output:
         process = subprocess.Popen(
@@ -72,7 +72,7 @@ def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int:
 
 
 def _latest(log: Path) -> str:
-    """Return the number of lines in the log so far, and the last line."""
+    """Return the number of lines in the log and the last line, as the text of a progress line."""
     lines = log.read_text(errors="backslashreplace").splitlines()
     last = lines[-1].strip() if lines else "nothing written yet"
     return f"{len(lines)} lines; {last[-80:]}"

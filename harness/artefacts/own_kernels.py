@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Kernels of the user's own: a built tree, packages as files, or a bare image.
+"""Take kernels of the user's own: a built tree, package files, or a bare bzImage.
 
-Each becomes what a Debian kernel becomes: an image to boot, a disk with modules, headers to build
-against. A tree is built against where it lies, so a change in it takes effect at once.
+The results are the same as for a Debian kernel: an image to boot, a disk with modules, headers to
+build against. A tree is used as headers in place, so a change in it takes effect at once.
 """
 
 import os
@@ -20,21 +20,22 @@ from harness.model.settings import Kernel
 
 Progress = Callable[[str], None]
 
-# Raise this number when this module makes different files of the same kernel.
+# Raise this number when this module makes different files from the same kernel.
 _FORMAT = "1"
 _LOCK_S = 900.0
 _MAKE_S = 7200.0
 _STEP_S = 600.0
 _IMAGE = Path("arch/x86/boot/bzImage")
 _RELEASE = Path("include/config/kernel.release")
-# the magic number, and the offset of the version's text.
+# The place of "HdrS" in a bzImage, that magic number, and the place of the version text's offset.
 _MAGIC_AT, _MAGIC, _VERSION_AT, _SETUP_BYTES = 0x202, b"HdrS", 0x20E, 0x200
 
 
 def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Kernel:
     """Return the user's own kernel from the cache; prepare it again only when it has changed.
 
-    Raises: KernelError when it is not built, or not what it is configured as; CacheBusy, Lost.
+    Raises: KernelError for a tree that is not built or files that are not of the configured kind;
+    CacheBusy; Lost when the disk is full.
     """
     if spec.tree is not None and spec.build:
         _make(spec.tree, progress)
@@ -59,9 +60,9 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
 
 
 def _sources(spec: KernelSpec) -> Iterator[Path]:
-    """Yield the files of the user's kernel by which a change of it is noticed.
+    """Yield the files of the user's kernel that change whenever the kernel is built again.
 
-    Raises: KernelError when one is not there.
+    Raises: KernelError when one of them is missing.
     """
     if spec.tree is not None:
         wanted = [spec.tree / _IMAGE, spec.tree / _RELEASE, spec.tree / ".config"]
@@ -102,7 +103,7 @@ def _assemble(spec: KernelSpec, folder: Path) -> None:
 
 
 def _install_modules(tree: Path, target: Path) -> None:
-    """Install a tree's modules into a folder; a tree without modules has none."""
+    """Install a tree's modules into a folder, which stays empty if the tree has none."""
     if not (tree / "modules.order").is_file():
         return
     tool.run(
@@ -116,7 +117,7 @@ def _install_modules(tree: Path, target: Path) -> None:
 
 
 def _unpack(files: tuple[Path, ...], inside: Path, folder: Path) -> str:
-    """Unpack packages; take image, configuration and headers out, and return the release."""
+    """Unpack packages, copy image, configuration and headers, and return the release."""
     inside.mkdir()
     for file in files:
         _extract(file, inside)
@@ -140,7 +141,7 @@ def _unpack(files: tuple[Path, ...], inside: Path, folder: Path) -> str:
 
 
 def _extract(file: Path, inside: Path) -> None:
-    """Unpack a Debian package with dpkg-deb, or an rpm with bsdtar, which reads it by itself."""
+    """Unpack a Debian package with dpkg-deb, or an rpm with bsdtar, which reads rpm files."""
     command: list[str | Path] = ["dpkg-deb", "--extract", file, inside]
     if file.suffix == ".rpm":
         command = [programs.find("bsdtar", error=KernelError), "-x", "-f", file, "-C", inside]
@@ -148,7 +149,7 @@ def _extract(file: Path, inside: Path) -> None:
 
 
 def _modules(inside: Path, release: str) -> Path:
-    """Return the folder of a kernel's modules; if it has none, make one with only built-ins."""
+    """Return the folder of a kernel's modules; for a kernel without modules make an empty one."""
     for base in (inside / "lib", inside / "usr/lib"):
         if (base / "modules" / release).is_dir():
             return base / "modules" / release
@@ -174,7 +175,7 @@ def _busybox(folder: Path) -> bytes:
 
 
 def release_of(image: Path) -> str:
-    """Return the release of a bzImage, from its setup header.
+    """Return the kernel release that a bzImage's setup header names.
 
     Raises: KernelError for a file that is not a bzImage.
     """

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`init` turns a folder, a dkms.conf or a package NAME-dkms into a project that builds.
+"""Turn a folder, a dkms.conf or a package NAME-dkms into a project, for the task `init`.
 
-It tries what it writes by building the module. Where a package's module does not build, `init`
-adds its packages, then tries other kernels of Debian; the first that builds is written.
+Each configuration is tried by building the module with it. If the module of a package does not
+build, `init` first adds the packages that the package depends on, then tries other kernels of
+Debian. The first configuration that builds is written.
 """
 
 import re
@@ -26,18 +27,19 @@ Progress = Callable[[str], None]
 
 _FILE = "pyproject.toml"
 _TARGET = "debian-12"
-# Kernels to try after the default one, in this order, after the oldest of the default's series.
+# Kernels to try in this order, after the default kernel and the oldest of the default's series.
 _OTHER_KERNELS = ("5.10", "6.12")
 _RELEASE = re.compile(r"^(?P<series>[\d.]+-)\d+(?P<flavour>-[\w-]+)$")
-# Compiler messages about the source; a missing header instead means a missing package.
+# Compiler messages about the source. A missing header is not among them: a package is missing
+# then.
 _IN_THE_SOURCE = re.compile(r"\.[chS]:\d+:(?:\d+:)? error:|modpost: .*undefined!|BUILD_EXCLUSIVE")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A folder that becomes a project: where its source lies, and how that is built.
+    """A folder that becomes a project: the place of its module's source, and how it is built.
 
-    `package` is the Debian package that it came from, None for the user's own source.
+    `package` is the Debian package from which the source came, None for the user's own source.
     """
 
     root: Path
@@ -52,24 +54,24 @@ class Project:
 
     @property
     def tests(self) -> Path:
-        """The folder of the first test; its name is new in a project that has tests already."""
+        """The folder of the first test, under another name if the project has tests already."""
         plain = self.root / "tests"
         return plain if not plain.exists() else self.root / "tests-modlab"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Concluded:
-    """The conclusions of `init` in sentences, and the error of the build if none succeeded."""
+    """The conclusions of `init` in sentences, and the build's error if no attempt succeeded."""
 
     lines: tuple[str, ...]
     error: BuildError | None = None
 
 
 def init(what: str, *, here: Path, environment: Environment, progress: Progress) -> Concluded:
-    """Write a configuration and a first test for a module, and return what was concluded.
+    """Write a configuration and a first test for a module, and return the conclusions.
 
-    `what` is a folder, a dkms.conf, or a package NAME-dkms, whose source comes to `here`.
-    Raises: UsageError when there is no module, or a configuration already.
+    `what` is a folder, a dkms.conf, or a package NAME-dkms, whose source is unpacked into `here`.
+    Raises: UsageError when there is no module, or already a configuration.
     """
     project = _project(what, here, environment, progress)
     before = project.file.read_text(encoding="utf-8") if project.file.is_file() else ""
@@ -121,7 +123,7 @@ def _write_test(project: Project) -> Path:
 def _settled(
     project: Project, before: str, tests: Path, environment: Environment, progress: Progress
 ) -> tuple[Choice, BuildError | None]:
-    """Write the configuration of the first choice that builds, or the plain one if none does."""
+    """Write the first configuration with which the module builds, or the plain one if none."""
     first: BuildError | None = None
     tried = _Tried()
     plain = Choice()
@@ -142,20 +144,23 @@ def _settled(
 
 @dataclass
 class _Tried:
-    """The result of the latest attempt to build."""
+    """The module or the error of the latest attempt to build."""
 
     error: BuildError | None = None
     built: ModuleBuild | None = None
 
     @property
     def source_is_to_blame(self) -> bool:
-        """Whether the compiler objects to the source itself, which packages do not change."""
+        """Whether the compiler reports errors in the source; packages do not help then."""
         lines = self.error.evidence if self.error else ()
         return any(_IN_THE_SOURCE.search(line) for line in lines)
 
 
 def _choices(project: Project, tried: _Tried, environment: Environment) -> Iterator[Choice]:
-    """Yield the choices to build with, the plainest first; each depends on the last error."""
+    """Yield packages and kernels to build with, the simplest choice first.
+
+    The caller builds with each choice before it asks for the next, which depends on the error.
+    """
     yield Choice()
     needs: tuple[str, ...] = ()
     if project.package is not None and not tried.source_is_to_blame:

@@ -24,7 +24,7 @@ class Choice:
 
     @property
     def shown(self) -> str:
-        """The choice in words, for the user."""
+        """The packages and the kernel of the choice in words, for the user."""
         kernel = f"kernel {self.kernel}" if self.kernel else "the default kernel"
         return f"{kernel}, with {', '.join(self.needs)}" if self.needs else kernel
 
@@ -58,6 +58,6 @@ def _module(recipe: Recipe, choice: Choice, source: str) -> dict[str, object]:
 
 
 def _pairs(values: Mapping[str, object]) -> Iterator[str]:
-    """Yield lines KEY = VALUE; JSON's strings and lists of strings are valid TOML, too."""
+    """Yield lines KEY = VALUE of TOML, written by JSON, whose strings and lists are valid TOML."""
     for key, value in values.items():
         yield f"{key} = {json.dumps(value, ensure_ascii=False)}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Build what a request names: the module, its variants, and the programs that go with them."""
+"""Build all that a run's request names: the module, its variants, the programs for its tests."""
 
 import shutil
 from collections.abc import Callable
@@ -18,7 +18,7 @@ MODULES = "modules"
 def modules(
     request: KernelTestRequest, kernel: Kernel, progress: Progress
 ) -> tuple[ModuleBuild, dict[str, ModuleBuild]]:
-    """Return the module and its variants, from an earlier build or built now."""
+    """Return the module and its variants: those of an earlier run if requested, or built now."""
     module = request.settings.module
     if request.modules is not None:
         found = {
@@ -32,7 +32,7 @@ def modules(
 
 
 def build_module(request: KernelTestRequest, kernel: Kernel, progress: Progress) -> ModuleBuild:
-    """Return the module built for a kernel; the programs that go with it are built, too."""
+    """Return the module built for a kernel; the programs for its tests are built, too."""
     settings = request.settings
     build = _build(request, settings.module, "kernel", kernel, progress)
     module_build.run_companions(settings.module, project=settings.root, known=build.words)
@@ -81,7 +81,7 @@ def _build(
 
 
 def keep_modules(builds: tuple[ModuleBuild, ...], folder: Path) -> None:
-    """Copy the loaded modules into the run's folder, where reading a memory dump needs them."""
+    """Copy the loaded modules into the run's folder, for reading memory dumps later."""
     folder.mkdir()
     for one in builds:
         for file in one.loaded:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Keep a copy of a source folder up to date, with only what belongs to the source, to build in.
+"""Keep a copy of a module's source folder up to date, in which the module is built.
 
 Files that git ignores, build/ and products of an earlier make are left out.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 _GIT_S = 60.0
 _BUILD = "build"
-# Files that kbuild leaves beside the source; an object is a product if its source is beside it.
+# Files that kbuild leaves beside the source; an object file counts if its source is beside it.
 _PRODUCTS = re.compile(
     r"\.(?:ko|mod|mod\.c|mod\.o|cmd|order|symvers)$|^\.tmp_|^(?:Module\.symvers|modules\.order)$"
 )
@@ -26,7 +26,7 @@ def files(source: Path) -> tuple[Path, ...]:
 
 
 def contents(source: Path) -> Iterator[str | Path]:
-    """Yield, for each file of a source folder in order, its name, then its path or link."""
+    """Yield, for each file of a source folder in order, its name, then its path or link target."""
     for path in files(source):
         link = _inner_link(source, source / path)
         yield str(path)
@@ -34,9 +34,9 @@ def contents(source: Path) -> Iterator[str | Path]:
 
 
 def mirror(source: Path, target: Path) -> None:
-    """Bring a copy up to date: changed files are written, vanished ones removed, objects kept.
+    """Make `target` a copy of `source`: write changed files, delete vanished ones, keep objects.
 
-    A link that leads to a place in the source stays a link; of any other the file is copied.
+    A link to a place inside the source stays a link; for any other link the file is copied.
     """
     wanted = files(source)
     manifest = target.with_name(f"{target.name}.manifest")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Decide from the evidence whose fault a crash is: the module's, the kernel's or the harness's.
 
-The evidence is always stated. A fault of the harness or its host is never blamed on the module.
-When the evidence names nobody, the answer is 'undecided', and a control run without the module
-can decide.
+The reason is always given with the decision. A fault of the harness or its host is never blamed on
+the module. When the evidence names nobody, the answer is 'undecided', and a control run without
+the module can decide.
 """
 
 from collections.abc import Collection
@@ -19,7 +19,10 @@ _HINT = "repeat it with --control: the same end without the module is the kernel
 
 @dataclass(frozen=True, kw_only=True)
 class Suspicion:
-    """The evidence for the blame; `answered` is the way in which a hanging guest answered."""
+    """The facts on which blame is decided: how the end was noticed, and the kernel's reports.
+
+    `answered` is the way in which a hanging guest answered, "" if it did not.
+    """
 
     cause: Cause
     reports: tuple[KernelReport, ...]
@@ -28,16 +31,16 @@ class Suspicion:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """Whose fault it is, and the evidence for that."""
+    """The decision whose fault a crash is, and the reason in words."""
 
     blame: Blame
     why: str
 
 
 def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Judgement:
-    """Return who is to blame for a bad end, and the evidence for it.
+    """Return who is to blame for a guest's crash or hang, with the reason.
 
-    `modules` are the names of the modules under test, as the kernel has them.
+    `modules` are the names of the modules under test, spelled as the kernel spells them.
     """
     if known.cause is Cause.QEMU:
         why = f"{error.message}: the guest did nothing wrong"
@@ -60,7 +63,7 @@ def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Ju
 
 
 def _excuse(known: Suspicion) -> str:
-    """Return why the host or its connection to the guest is at fault, or ""."""
+    """Return why the host or its connection to the guest is at fault, or "" if it is not."""
     if known.cause is Cause.UNREACHABLE:
         return "SSH was lost while the guest's kernel was well"
     stalled = any(hangs.sleeps(one.kind) or hangs.spins(one.kind) for one in known.reports)
@@ -70,7 +73,7 @@ def _excuse(known: Suspicion) -> str:
 
 
 def controlled(crash: Crash, control: Crash | None) -> Crash:
-    """Return the crash with the blame that a control run without the module establishes."""
+    """Return the crash with its blame revised by a control run without the module."""
     if control is None:
         return replace(crash, blame_why=f"{crash.blame_why}; without the module nothing crashed")
     if control.signature == crash.signature:
@@ -81,7 +84,7 @@ def controlled(crash: Crash, control: Crash | None) -> Crash:
 
 
 def _through(reports: Collection[KernelReport], modules: Collection[str]) -> str:
-    """Return the innermost frame of a module in any stack of any report, as function [module]."""
+    """Return the innermost reliable frame in one of the modules, as 'function [module]', or ""."""
     for report in reports:
         for frame in report.frames:
             if frame.module in modules and frame.reliable:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Turn a guest that came to a bad end into a Crash: what happened, where, in whose code.
+"""Turn a guest that crashed or hangs into a Crash: what happened, where, in whose code.
 
-    ask the kernel (a hang) -> wait for its last lines -> stop the guest -> read its memory
-    -> reports -> relate -> add files and lines -> blame -> Crash -> show -> dump -> files
+ask the kernel (a hang) -> wait for its last lines -> stop the guest -> read its memory
+-> reports -> relate -> add files and lines -> blame -> Crash -> show -> dump -> files
 
 Evidence that cannot be collected (missing symbols, a full disk, a guest that is gone) becomes a
 note in the Crash. Collecting evidence never ends a run.
@@ -50,16 +50,16 @@ _CAUSES: tuple[tuple[type[HarnessError], Cause], ...] = (
     (GuestCrashed, Cause.PANIC),
     (HypervisorDied, Cause.QEMU),
 )
-# After these ends the kernel may have logged nothing, so it is asked.
+# In these cases the kernel may have logged nothing, so the kernel is asked for its tasks.
 _SILENT = frozenset({Cause.HANG, Cause.OVERDUE, Cause.UNREACHABLE})
 _WAYS = {"ssh": "sysrq over SSH", "serial": "sysrq over its console", "nmi": "an NMI"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """The circumstances of a bad end: its cause, the running test, and the end's number.
+    """The error that ended the guest, the test that ran, and the crash's number in the run.
 
-    A person held the guest in a debugger for `held_s` seconds.
+    `held_s` is the time in seconds for which a person had stopped the guest in a debugger.
     """
 
     error: HarnessError
@@ -71,7 +71,7 @@ class Circumstances:
 
     @property
     def cause(self) -> Cause:
-        """The way in which the end was detected."""
+        """The way in which the crash or hang was detected."""
         kinds = (cause for kind, cause in _CAUSES if isinstance(self.error, kind))
         return next(kinds, Cause.UNREACHABLE)
 
@@ -90,22 +90,22 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The kernel's reports of one bad end, in order, with files and lines, and notes on them."""
+    """The kernel's reports of one crash or hang, in order, with file, line, and notes on them."""
 
     reports: tuple[KernelReport, ...]
     notes: tuple[str, ...]
 
     @property
     def main(self) -> KernelReport | None:
-        """The report that names the crash: the first that is no consequence of another."""
+        """The report that names the crash: the first that is not a consequence of another."""
         own = [one for one in self.reports if one.follows is None]
         return next(iter((*own, *self.reports)), None)
 
 
 def collect(scene: Scene, known: Circumstances) -> Crash:
-    """Collect everything about one bad end, and return it as a Crash; its folder is complete then.
+    """Collect everything about one crash or hang into its folder, and return it as a Crash.
 
-    The guest's CPUs are stopped at the end, unless `scene.keep` lets the guest continue.
+    At the end the guest's CPUs are stopped, unless `scene.keep` lets the guest continue.
     """
     first_at = scene.session.health.first_sign_at + known.held_s
     scene.folder.mkdir(parents=True)
@@ -131,12 +131,12 @@ def _gather(scene: Scene, cause: Cause) -> Evidence:
 
 
 def _goes_on(scene: Scene, cause: Cause) -> bool:
-    """Return whether the guest is to keep running and is able to."""
+    """Return whether the guest can continue and the caller wants it to."""
     return scene.keep and cause is Cause.REPORT
 
 
 def _no_dump(scene: Scene, cause: Cause) -> Dump:
-    """Return why a guest that was not halted has no dump."""
+    """Return the reason why there is no dump of a guest that was not halted."""
     gone = "the guest is gone, and its memory with it"
     return Dump(file="", note=f"none: {'the guest goes on' if _goes_on(scene, cause) else gone}")
 
@@ -162,9 +162,9 @@ def _halt(scene: Scene) -> bool:
 
 
 def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
-    """Return the kernel's reports of the end and, for a hang, the tasks that do not make progress.
+    """Return the kernel's reports of a crash and, for a hang, the tasks that make no progress.
 
-    Lines that did not reach the console may still be in the kernel's log in memory.
+    Reports that did not reach the console are read from the kernel's log in memory.
     """
     answer, view = evidence.answer, evidence.view
     reports = related(scene.session.watch.reports)
@@ -187,8 +187,9 @@ def standing_still(
 ) -> tuple[KernelReport, ...]:
     """Return the tasks that hang, from the kernel's own answer or else from its memory.
 
-    Return () where a watchdog has reported a task of the module. Where the watchdog named another
-    task, which may wait for a task of the module, that task is still searched for.
+    Nothing is returned when a watchdog has already reported a task of the module. When the
+    watchdog reported another task, which may wait for a task of the module, that one is still
+    searched for.
     """
     hung = [one for one in known if one.kind == "hung-task"]
     if any(frame.module in modules for one in hung for frame in one.frames):
@@ -204,7 +205,7 @@ def standing_still(
 def _crash(
     scene: Scene, known: Circumstances, evidence: Evidence, account: Account, first_at: float
 ) -> Crash:
-    """Return the crash that follows from the evidence; only its dump is still missing."""
+    """Return the Crash that follows from the evidence, before its memory dump is written."""
     cause, way, view = known.cause, evidence.answer.way, evidence.view
     suspicion = blame.Suspicion(cause=cause, reports=account.reports, answered=way)
     judgement = blame.judge(suspicion, scene.modules, known.error)
@@ -235,12 +236,12 @@ def _crash(
 
 
 def _silent_end(known: Circumstances) -> KernelReport:
-    """Return a substitute for a report where the kernel logged nothing: what happened and when."""
+    """Return a report for a guest whose kernel logged nothing: the error that was detected."""
     return KernelReport(kind=known.cause.value, title="", line=0, text=(), function=known.test)
 
 
 def _last_lines(scene: Scene, reports: Sequence[KernelReport]) -> tuple[str, ...]:
-    """Return the console's last lines before the first report, or its end where there is none."""
+    """Return the console's last lines before the first report, or at its end without a report."""
     end = min((one.line for one in reports if one.line), default=None)
     lines = [line.text for line in scene.session.console.lines_since(0)]
     plain = [text for text in lines[:end] if "harness-heartbeat" not in text]

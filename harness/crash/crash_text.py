@@ -26,7 +26,7 @@ _RULE = "-" * 78
 
 
 def screen(crash: Crash) -> tuple[str, ...]:
-    """Return about 60 lines on the crash: what failed, where, when, last lines, next steps."""
+    """Return about 60 lines on a crash: what failed, where and when, last lines, next steps."""
     lines = [_RULE, f"crash {crash.number}: {crash.title}  (explained in {crash.explained_s} s)"]
     lines += _rows("where", _where(crash))
     lines += _rows("", crash.source)
@@ -89,7 +89,7 @@ def _frame(frame: Frame) -> str:
 
 
 def markdown(crash: Crash, facts: dict[str, str]) -> str:
-    """Return the text of a bug mail: subject, source, decoded report, facts, reproduction."""
+    """Return a crash as Markdown for a bug mail: subject, source, report, facts, reproduction."""
     parts = [f"# {crash.title}", _lead(crash)]
     if crash.source:
         parts.append(_fenced(crash.source, "c"))
@@ -124,7 +124,7 @@ def _facts(crash: Crash, facts: dict[str, str]) -> str:
 
 
 def decoded(report: KernelReport) -> tuple[str, ...]:
-    """Return a report's text with file and line after every frame that was resolved."""
+    """Return a report's text in which each resolved frame is followed by its file and line."""
     known = {
         (frame.function, frame.offset): frame.place
         for frame in report.frames
@@ -142,7 +142,7 @@ def _with_place(line: str, known: dict[tuple[str, int], str]) -> str:
 
 
 def write(crash: Crash, facts: dict[str, str]) -> None:
-    """Write a crash's own files into its folder.
+    """Write the texts and JSON that describe a crash into its folder.
 
     Raises: Lost when the disk is full.
     """

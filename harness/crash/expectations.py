@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Compare crashes with what their tests announced: a test that crashes the kernel on purpose.
+"""Compare crashes with the announcements of tests that crash the kernel on purpose. Pure.
 
-Pure. Such a test announces the finding (`@pytest.mark.crashes`). It passes when the first finding
-that is charged to it matches. A missed crash, or one with another name, is a failure.
+Such a test announces its crash with `@pytest.mark.crashes`, and passes when the first crash during
+the test matches. A crash that is missing or differs is a failure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ def judged(
     crashes: Sequence[Crash],
     expected: Mapping[str, Expectation],
 ) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
-    """Return the results with every announcement judged, and the reports that fit no result."""
+    """Return results where each announced crash was compared, and reports of all other tests."""
     by_test = {found.test: found for found in reversed(crashes)}
     judged_ones = tuple(
         _answered(result, expected[result.name], by_test.get(result.name))
@@ -45,23 +45,23 @@ def _answered(result: TestResult, wanted: Expectation, found: Crash | None) -> T
 
 
 class Named(Protocol):
-    """The fields of a finding that are compared."""
+    """The fields of a crash or report that are compared with a test's announcement."""
 
     @property
     def kind(self) -> str:
-        """The kind of the finding."""
+        """The kind of the crash, for example 'kasan'."""
 
     @property
     def function(self) -> str:
-        """The guilty function."""
+        """The function that is to blame."""
 
     @property
     def module(self) -> str:
-        """The module of the guilty function."""
+        """The module that contains the function."""
 
     @property
     def place(self) -> str:
-        """The file and line of the guilty function."""
+        """The file and line in the function."""
 
     @property
     def fatal(self) -> bool:

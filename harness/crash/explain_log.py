@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Explain a console log from any source: a file, compressed or not, or standard input.
+"""Find and explain the kernel's crash reports in a console log: a file or standard input.
 
-The log is read in blocks of whole lines, so its size does not matter. Only the first reports are
-kept, and the number of all reports.
+Logs of any size are read, block by block. Only the first reports are kept, with the number of all.
 """
 
 import codecs
@@ -26,7 +25,7 @@ from harness.panic.values import KernelReport
 Decorate = Callable[[KernelReport], KernelReport]
 
 STDIN = Path("-")
-# Neither a person nor a bug tracker reads more reports; a kernel with more repeats itself.
+# Neither a person nor a bug tracker reads more reports; a kernel that has more repeats itself.
 MOST_REPORTS = 1000
 _BLOCK_BYTES = 1 << 20
 _UNPACK_S = 600.0
@@ -37,8 +36,8 @@ _GZIP, _XZ, _ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 class Explained:
     """The first reports of a log in its order, and the number of all reports.
 
-    `dialects` names the format of each part of the log. `suspects` are lines with the words of a
-    crash, when there is no report.
+    `dialects` names the format of each part of the log. When no report was found, `suspects` are
+    lines with words that are typical of a crash.
     """
 
     reports: tuple[KernelReport, ...]
@@ -48,7 +47,7 @@ class Explained:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 3 for a report, 5 for words of a crash without one, 0 for neither."""
+        """The exit code: 3 when a report was found, 5 for only suspicious lines, 0 for neither."""
         if self.count:
             return 3
         return NOT_UNDERSTOOD if self.suspects else 0
@@ -57,14 +56,15 @@ class Explained:
 def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
     """Return the reports of a log file; `decorate` may add files and lines from symbols.
 
-    Shape: `file` is plain text, gzip, xz or zstd by its first bytes; '-' is standard input.
+    `file` may be plain text, gzip, xz or zstd, which its first bytes decide; '-' is standard
+    input.
     Raises: UsageError for a file that cannot be read to its end.
     """
     return explain_files((file,), decorate=decorate)
 
 
 def explain_files(files: Sequence[Path], *, decorate: Decorate | None = None) -> Explained:
-    """Return every report of a log that is kept in several files, the oldest first.
+    """Return every report of a log that is split over several files, the oldest first.
 
     Raises: UsageError for a file that cannot be read to its end.
     """
@@ -90,7 +90,7 @@ def _blocks_of(file: Path) -> Iterator[str]:
 
 
 def _explained(blocks: Iterator[str]) -> Explained:
-    """Return the reports of a log of either system, its dialects and its suspicious lines."""
+    """Return the reports, dialects and suspicious lines of a Linux or macOS log."""
     reader = LogReader(detailed=MOST_REPORTS)
     kept: list[KernelReport] = []
     count = 0
@@ -115,7 +115,8 @@ def _blocks(stream: IO[bytes]) -> Iterator[str]:
     rest = ""
     while data:
         text = rest + decoder.decode(data)
-        # A very long line without an end is cut at the block's size, so that memory stays bounded.
+        # A very long line without a newline is cut at the block's size, so that memory stays
+        # bounded.
         end = text.rfind("\n")
         data = stream.read(_BLOCK_BYTES)
         if end < 0 and len(text) < _BLOCK_BYTES:
@@ -129,7 +130,10 @@ def _blocks(stream: IO[bytes]) -> Iterator[str]:
 
 
 def _encoding(begin: bytes) -> str:
-    """Return a text's encoding: PowerShell writes UTF-16, with or without a byte order mark."""
+    """Return the encoding of a text by its first bytes.
+
+    PowerShell writes UTF-16, with or without a byte order mark.
+    """
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if begin.startswith(codecs.BOM_UTF8):

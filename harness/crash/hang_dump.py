@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Make the kernel of a hanging guest print what every task and CPU is doing.
 
-There are three ways, each for a guest in a worse state: sysrq over SSH; sysrq over the serial line
-(a break and a letter, Documentation/admin-guide/sysrq.rst); a non-maskable interrupt that ends in
-a panic (unknown_nmi_panic on the kernel's command line).
+Three ways are tried in this order, each of which works in a worse state than the one before: sysrq
+over SSH; sysrq over the serial line (a break and a letter, Documentation/admin-guide/sysrq.rst); a
+non-maskable interrupt that ends in a panic (unknown_nmi_panic on the kernel's command line).
 """
 
 import time
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.crash.scene import Observed
 from harness.errors import GuestLost, HarnessError, HypervisorError
 
-# blocked tasks; l: a backtrace of every CPU that answers. Blocked tasks come first, because
+# w lists blocked tasks, l a backtrace of every CPU that answers. Blocked tasks come first, because
 # that output is shorter.
 _LETTERS = "wl"
 # libvirt's own name of the first serial line's character device.
@@ -28,17 +28,17 @@ _NMI_SAID = "NMI"
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The way in which a guest answered ("" for no answer), and the console's lines since then."""
+    """How a guest answered ('ssh', 'serial', 'nmi' or "" for not), and its console output."""
 
     way: str
     lines: tuple[str, ...]
 
 
 def interrogate(session: Observed, *, spins: bool = False) -> Answer:
-    """Ask the guest's kernel for its tasks in each way until it answers, and return the answer.
+    """Ask the guest's kernel for its tasks in one way after the other until one gets an answer.
 
     `spins` means that a watchdog has reported a CPU that spins. SSH would only time out then, so
-    the serial line is used at once, with a short deadline, to ask for the other CPUs.
+    the serial line alone is tried, with a short deadline; the other CPUs can still answer there.
     """
     begun = len(session.console.lines_since(0))
     limit_s = _ANSWER_S if spins else session.deadline(_ANSWER_S)
@@ -52,7 +52,7 @@ def interrogate(session: Observed, *, spins: bool = False) -> Answer:
 
 
 def _by_ssh(session: Observed, begun: int, limit_s: float) -> bool:
-    """Ask over SSH; an answer shows that user space works, whatever the console received."""
+    """Ask over SSH; return whether the kernel's answer reached the console."""
     script = "; ".join(f"echo {letter} > /proc/sysrq-trigger" for letter in _LETTERS)
     try:
         session.run_script(script, deadline_s=_SSH_S)
@@ -62,7 +62,7 @@ def _by_ssh(session: Observed, begun: int, limit_s: float) -> bool:
 
 
 def _by_serial(session: Observed, begun: int, limit_s: float) -> bool:
-    """Send each letter after a break of its own: only the byte after a break is a command."""
+    """Ask over the serial line; each letter needs its own break, which makes it a command."""
     try:
         for letter in _LETTERS:
             session.domain.hmp(f"chardev-send-break {_SERIAL}")

@@ -15,7 +15,7 @@ from harness.crash.explain_log import Explained
 from harness.panic.signature import signature
 from harness.panic.values import KernelReport
 
-# XML 1.0 cannot represent these characters.
+# XML 1.0 cannot represent these characters, not even escaped.
 _NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -29,7 +29,7 @@ class ExplainedLog:
 
 
 def to_markdown(logs: Sequence[ExplainedLog]) -> str:
-    """Return a bug report in Markdown: each report with its facts and the kernel's own text."""
+    """Return a bug report in Markdown: each report with its facts and the kernel's text."""
     parts = [_markdown(log.name, report) for log in logs for report in log.explained.reports]
     return "\n\n".join(parts) if parts else "No report of a kernel against itself was found."
 
@@ -46,7 +46,7 @@ def _markdown(name: str, report: KernelReport) -> str:
         "log": f"{name}, line {report.line + 1}",
     }
     facts = [f"- {key}: `{value}`" for key, value in rows.items() if value]
-    # A fence longer than any in the text.
+    # A fence must be longer than any run of backticks in the text.
     longest = max((len(run) for line in report.text for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join([f"### {report.title}", "", *facts, "", fence, *report.text, fence])
@@ -55,7 +55,7 @@ def _markdown(name: str, report: KernelReport) -> str:
 def to_junit(logs: Sequence[ExplainedLog]) -> str:
     """Return JUnit XML: a suite for each log, with a failed case for each report.
 
-    A log without a report has one case: an error if it has words of a crash, else passed.
+    A log without a report has one case, which is an error if lines look like a crash, else passed.
     """
     root = ET.Element("testsuites", name="panic-explain")
     for log in logs:

@@ -60,7 +60,7 @@ def _is_log(name: str) -> bool:
 
 
 def _put_together(files: Sequence[Path]) -> Iterator[Source]:
-    """Yield each file as a log of its own, but the parts of one pstore dump as one log."""
+    """Yield each file as a log of its own, but join the parts of one pstore dump."""
     dumps: dict[tuple[Path, str], list[tuple[int, Path]]] = {}
     for file in files:
         match = _PART.match(_beginning(file))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Explain a log with the symbol files of its kernel, which add files and lines to the frames.
 
-This module is separate from `explain_log` because loading the ELF and DWARF readers takes longer
+This module is separate from `explain_log` because importing the ELF and DWARF readers takes longer
 than explaining most logs.
 """
 

@@ -14,7 +14,7 @@ from harness.panic.values import Frame, KernelReport
 
 
 def to_json(found: Explained) -> str:
-    """Return the reports as JSON, each with its signature, and the log's dialects."""
+    """Return the reports of a log as JSON, each with its signature, and the log's dialects."""
     return json.dumps(
         {
             "crashes": [_plain(report) for report in found.reports],
@@ -36,7 +36,7 @@ def _plain(report: KernelReport) -> dict[str, Any]:
 
 
 def to_lines(found: Explained) -> list[str]:
-    """Return the text for people: a block for each report, or one line if there is no report."""
+    """Return the reports of a log as text for people, or one line when there is no report."""
     if found.suspects:
         return [
             "no report was found, but these lines have words of a crash:",
@@ -87,7 +87,7 @@ def _block(index: int, report: KernelReport, numbers: dict[int, int]) -> list[st
 
 
 def _frame(frame: Frame) -> str:
-    """Return a frame in the format of decode_stacktrace.sh."""
+    """Return a frame of a stack as text in the format of the kernel's decode_stacktrace.sh."""
     unsure = "" if frame.reliable else "? "
     offset = f"+{frame.offset:#x}" if frame.offset and not frame.place else ""
     place = f" ({frame.place})" if frame.place else ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read a stopped guest's memory for a Crash: stacks with lines, the driver's state, a dump.
 
-Each part may fail on its own; the Crash then contains the reason.
+Each part may fail without the others; the Crash then contains the reason.
 """
 
 import json
@@ -24,14 +24,14 @@ _MOST_VARIABLES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Dump:
-    """The file of a dump in the crash's folder, "" for none; its size, or why there is none."""
+    """The file name and size of a memory dump, or "" and the reason why there is none."""
 
     file: str
     note: str
 
 
 def look(scene: Scene) -> MemoryView:
-    """Return what drgn reads from the memory of the stopped guest; problems are part of it."""
+    """Return a stopped guest's stacks, tasks and log as drgn reads them; problems are included."""
     live = scene.session
     if scene.vmlinux is None:
         hint = hints.command("kernel-symbols", f"--kernel={scene.kernel}")
@@ -51,9 +51,9 @@ def look(scene: Scene) -> MemoryView:
 
 
 def write(scene: Scene, view: MemoryView, function: str) -> tuple[str, ...]:
-    """Write the memory's evidence into the crash's folder, and return a summary.
+    """Write stacks, variables and driver state from memory into a folder; return a summary.
 
-    `function` is the guilty one, whose variables are shown.
+    `function` is the guilty function, whose variables are shown.
     """
     with cache.room(scene.folder):
         (scene.folder / MEMORY_VALUES).write_text(json.dumps(asdict(view), indent=1) + "\n")
@@ -63,7 +63,7 @@ def write(scene: Scene, view: MemoryView, function: str) -> tuple[str, ...]:
 
 
 def _short(view: MemoryView, function: str) -> Iterator[str]:
-    """Yield a summary's lines: lock waits, the guilty function's variables, the driver's state."""
+    """Yield the summary: lock waits, variables of the guilty function, driver state."""
     for circle in deadlocks(view.waits):
         names = " -> ".join(f"{wait.comm} ({wait.pid})" for wait in (*circle, circle[0]))
         yield f"deadlock: {names}"

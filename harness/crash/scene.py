@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The values that explaining a bad end needs from the guest, however the guest was started."""
+"""The values that explaining a crash or hang needs from the guest, however it was started."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from harness.model.limits import VmcoreLimits
 
 
 class Observed(Protocol):
-    """A guest and its observers; `Session` is one, and so is `JoinedGuest`."""
+    """A guest with its console and observers, as `Session` and `JoinedGuest` provide them."""
 
     @property
     def domain(self) -> Domain:
@@ -44,12 +44,12 @@ class Observed(Protocol):
 
 
 def _ignore(_shown: object) -> None:
-    """Ignore a line of progress; this is the default of `note` and `show`."""
+    """Do nothing with a line of progress; `note` and `show` default to this function."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A guest that came to a bad end, its symbol files, and the folders for its evidence."""
+    """A guest that crashed or hangs, its symbol files, and the folders for the evidence."""
 
     session: Observed
     console_file: Path

@@ -40,7 +40,7 @@ _SSH_S = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class AttachRequest:
-    """The options with which `invoke debug-attach` was called."""
+    """The options of a call of the task debug-attach."""
 
     settings: Settings
     environment: Environment
@@ -82,9 +82,10 @@ class Prepared:
 def attach(request: AttachRequest, progress: Progress) -> int:
     """Start a debugger on a guest on this terminal, and return the debugger's exit status.
 
-    The guest's state is restored when this returns; a guest that was booted for it is gone.
+    When this returns, the guest's state is restored, and a guest that was booted for the debugger
+    is gone.
     Raises: UsageError for a missing guest or debugger, a second debugger, or a vmlinux of another
-    kernel; DebugError when the stub does not open.
+    kernel; DebugError when QEMU's debug stub does not open.
     """
     debuggers.choose(request.debugger)
     if not request.at_boot:
@@ -100,9 +101,9 @@ def attach(request: AttachRequest, progress: Progress) -> int:
 
 
 def attach_to(request: AttachRequest, life: GuestEntry, progress: Progress) -> int:
-    """Start a debugger on this guest on this terminal, and return the debugger's exit status.
+    """Start a debugger on the given guest on this terminal, and return its exit status.
 
-    Raises: what `attach` raises.
+    Raises: the errors of `attach`.
     """
     program = debuggers.choose(request.debugger)
     with stub_process.started(life, cache=request.environment.cache) as guarded:
@@ -119,9 +120,10 @@ def attach_to(request: AttachRequest, life: GuestEntry, progress: Progress) -> i
 
 @contextmanager
 def for_editor(request: AttachRequest, progress: Progress) -> Iterator[Path]:
-    """Give a launch.json by which an editor debugs a guest, for as long as the block lasts.
+    """Write a launch.json by which an editor debugs a guest, and keep the guest's stub open.
 
-    Raises: what `attach` raises; UsageError for a launch.json that cannot be added to.
+    The stub is closed and the guest's state restored when the block of this context manager ends.
+    Raises: the errors of `attach`; UsageError for a launch.json that cannot be added to.
     """
     wanted = ("gdb", "lldb") if request.debugger == "auto" else (request.debugger,)
     life = living(request)
@@ -153,7 +155,8 @@ def _launch_file(root: Path, configurations: list[dict[str, Any]]) -> Path:
 def living(request: AttachRequest) -> GuestEntry:
     """Return the guest that the caller names, which must be running.
 
-    Raises: UsageError with the existing guests when the name is ambiguous or the guest gone.
+    Raises: UsageError, which lists the running guests, when the name is ambiguous or the guest
+    gone.
     """
     life = cleanup.choose_guest(request.environment.runtime, request.guest)
     if not hypervisor.guest_alive(life.folder, private=life.private):
@@ -165,9 +168,9 @@ def living(request: AttachRequest) -> GuestEntry:
 
 
 def find_symbols(request: AttachRequest, life: GuestEntry) -> Symbols:
-    """Return the symbols of a guest, checked against its memory.
+    """Return the symbols of a guest, after a check against the guest's memory.
 
-    Raises: UsageError when vmlinux is another kernel's.
+    Raises: UsageError when vmlinux belongs to another kernel.
     """
     modules = _module_files(request.settings, life)
     vmlinux, reduced = _kernel_files(request, life)
@@ -189,7 +192,7 @@ def find_symbols(request: AttachRequest, life: GuestEntry) -> Symbols:
 
 
 def _kernel_files(request: AttachRequest, life: GuestEntry) -> tuple[Path | None, Path | None]:
-    """Return vmlinux and its reduced copy for lldb, as the user named them or from the cache."""
+    """Return vmlinux and its reduced copy for lldb, from the user's options or the cache."""
     if request.vmlinux is not None:
         return request.vmlinux, None
     release = _release(life)
@@ -214,7 +217,7 @@ def prepare(
     guarded: stub_process.Guarded,
     program: debuggers.Program,
 ) -> Prepared:
-    """Write the files of a debugger and return its command line."""
+    """Write the command file of a debugger for a guest, and return its command line."""
     fact_file = None
     if symbols.vmlinux is not None:
         fact_file = life.run / _FACTS
@@ -251,7 +254,7 @@ def prepare(
 
 
 def _release(life: GuestEntry) -> str:
-    """Return the kernel release that a run was started with, "" if it is not recorded."""
+    """Return the kernel release with which a run was started, "" if it is not recorded."""
     try:
         return shared_session.read(life.run / "session.json").build.release
     except HarnessError:
@@ -259,7 +262,7 @@ def _release(life: GuestEntry) -> str:
 
 
 def _module_files(settings: Settings, life: GuestEntry) -> dict[str, Path]:
-    """Return the files with symbols that the run built, by the kernel's names of the modules."""
+    """Return the run's module files with debug information, by the kernel's module names."""
     try:
         found = shared_session.read(life.run / "session.json")
     except HarnessError:
@@ -273,7 +276,10 @@ def _module_files(settings: Settings, life: GuestEntry) -> dict[str, Path]:
 
 
 def _sections_over_ssh(life: GuestEntry, modules: dict[str, Path]) -> dict[Path, dict[str, int]]:
-    """Return the addresses of loaded modules' sections, read over SSH; () for a dead guest."""
+    """Return the section addresses of loaded modules, read over SSH.
+
+    Raises: DebugError when the guest does not answer.
+    """
     found = {}
     try:
         with Guest.connect(life.endpoint, deadline_s=_SSH_S, alive=lambda: None) as guest:

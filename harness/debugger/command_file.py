@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Write command files for gdb and lldb; these functions have no effects.
+"""Return the text of command files for gdb and lldb; nothing is read or written here.
 
-A file has the commands that a person would type, in the order that each debugger needs. Modules
-that come and go while the kernel runs are followed by harness.debugger.inside in the debugger.
+A file contains the commands that a person would type, in the order that each debugger needs. Code
+in harness.debugger.inside, which runs within the debugger, adds and removes symbols when modules
+are loaded and unloaded.
 """
 
 import shlex
@@ -17,12 +18,12 @@ from harness.host.debuggers import Debugger
 class ScriptSpec:
     """The contents of a debugger's command file.
 
-    The debugger reads symbols from `vmlinux` (for lldb the reduced file), moved by `slide`;
-    `facts` is the file for harness.debugger, None without kernel symbols. `modules` are files and
-    section addresses of modules that are loaded now, where no code within the debugger finds
-    them. `index` is where gdb keeps its own index of symbols: 1 s instead of 4 the next time.
-    `hardware` breakpoints are for a kernel that is not in memory yet. `batch`: after `commands`
-    the debugger leaves.
+    The debugger reads symbols from `vmlinux` (for lldb the reduced file), moved by `slide`.
+    `facts` is the file for harness.debugger.inside, None without kernel symbols. `modules` gives
+    files and section addresses of modules that are loaded now, for the case that no code within
+    the debugger finds them. `index` is where gdb stores its own index of symbols, which saves 3 of
+    4 s at the next start. `hardware` breakpoints are needed for a kernel that is not in memory
+    yet. With `batch` the debugger exits after `commands`.
     """
 
     socket: Path
@@ -44,7 +45,7 @@ _PARTS = (".text", ".data", ".bss", ".rodata", ".init", ".exit")
 
 
 def text(spec: ScriptSpec, debugger: Debugger) -> str:
-    """Return the command file of a debugger."""
+    """Return the text of a command file for gdb or lldb."""
     lines = _gdb(spec) if debugger is Debugger.GDB else _lldb(spec)
     return "\n".join(lines) + "\n"
 
@@ -62,7 +63,8 @@ def _gdb(spec: ScriptSpec) -> Iterator[str]:
     if spec.vmlinux is not None:
         yield f"symbol-file -o {spec.slide:#x} {_quoted(str(spec.vmlinux))}"
     if spec.index is not None:
-        # With an index for a module, which is relocated, gdb would show no lines the next time.
+        # A module is relocated: with an index of one in the cache, gdb would show no lines of the
+        # module at the next start.
         yield "set index-cache enabled off"
     for file, sections in spec.modules.items():
         parts = " ".join(f"-s {name} {address:#x}" for name, address in _placed(sections))
@@ -83,11 +85,11 @@ def _gdb(spec: ScriptSpec) -> Iterator[str]:
 def _lldb(spec: ScriptSpec) -> Iterator[str]:
     if spec.vmlinux is not None:
         yield f"target create {_quoted(str(spec.vmlinux))}"
-    # Settings apply to the selected target, and lldb-dap starts with an empty one.
+    # lldb applies settings to the selected target, and lldb-dap starts with an empty one.
     for old, new in spec.source_maps.items():
         yield f"settings append target.source-map {_quoted(old)} {_quoted(new)}"
-    # gcc's code begins with real work: where lldb assumes the prologue's end, an inlined callee
-    # may already have run.
+    # gcc puts a function's own work among its first instructions: where lldb assumes the
+    # prologue's end, an inlined callee may already have run.
     yield "settings set target.skip-prologue false"
     yield f"process connect --plugin gdb-remote unix-connect://{spec.socket}"
     if spec.vmlinux is not None:
@@ -124,7 +126,7 @@ class KdpSpec:
 
 
 def kdp_text(spec: KdpSpec) -> str:
-    """Return lldb's command file for an XNU kernel; with commands lldb leaves after them."""
+    """Return lldb's command file for an XNU kernel; if it has commands, lldb exits after them."""
     file = _quoted(str(spec.kernel))
     lines = [
         f"target create {file}",

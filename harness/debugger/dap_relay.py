@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Relay between an editor and lldb-dap; it completes the editor's request to attach to a guest.
+"""Relay between an editor and lldb-dap, and complete the editor's request to attach to a guest.
 
 editor <-> relay <-> lldb-dap <-> guard <-> QEMU's stub
 
-The relay adds the commands for this guest to the editor's `attach` request, so a launch
-configuration does not contain them. It uses standard input and output, or a loopback port.
+The relay adds the commands for this guest to the editor's `attach` request, so that the editor's
+launch configuration need not contain them. The editor is served on standard input and output, or
+on a loopback port.
 """
 
 import contextlib
@@ -30,9 +31,9 @@ Rewrite = Callable[[bytes], bytes]
 def serve(request: AttachRequest, progress: Progress, *, port: int | None) -> int:
     """Serve editors: one on standard input and output, or one after the other on a port.
 
-    Without a port it returns when the editor leaves; with a port it runs until interrupted.
+    Without a port it returns when the editor disconnects; with a port it runs until interrupted.
     Port 0 means any free port, which is printed. The guest's state is restored after every editor.
-    Raises: what `debug_attach.attach` raises; UsageError without lldb-dap, or for a taken port.
+    Raises: the errors of `attach.attach`; UsageError without lldb-dap, or for a taken port.
     """
     if request.debugger == "gdb":
         raise UsageError(
@@ -76,7 +77,7 @@ def _serve_port(port: int, adapter: Path, rewrite: Rewrite, progress: Progress) 
 
 
 def relay(source: int, sink: int, adapter: Path, rewrite: Rewrite) -> None:
-    """Run an adapter between two descriptors until the editor or the adapter leaves.
+    """Run a debug adapter between two descriptors until the editor or the adapter disconnects.
 
     Raises: DebugError for an editor that does not speak the protocol.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`debug-attach --drgn`: drgn's shell on the memory of a guest that keeps running.
+"""Open drgn's shell on the memory of a running guest (`debug-attach --drgn`).
 
-No stub and no signal is used: memory is read from QEMU's process, registers through its second
-monitor. So it works beside tests, and beside a debugger that holds the guest.
+Memory is read from QEMU's process and registers through QEMU's second monitor, so the guest is not
+stopped. Tests may run meanwhile, and another debugger may be attached.
 """
 
 import json
@@ -27,7 +27,7 @@ def shell(request: AttachRequest) -> int:
             "drgn needs the symbols of the kernel",
             hint=f"{hints.command('kernel-symbols')} fetches them",
         )
-    # This is not the dataclass of drgn_shell, because importing that would load drgn here.
+    # The dataclass of drgn_shell is not used here, because importing it would load drgn.
     asked = {
         "qmp": str(entry.qmp_socket),
         "vmlinux": str(symbols.vmlinux),

@@ -11,12 +11,12 @@ from typing import Any
 
 from harness.host.debuggers import Debugger
 
-# The harness recognizes and replaces its own configurations by this text.
+# The harness recognizes its own configurations in a launch.json by this text, to replace them.
 PREFIX = "guest: "
 
 
 def configuration(debugger: Debugger, program: Path, script: Path) -> dict[str, Any]:
-    """Return one configuration of launch.json, for one debugger."""
+    """Return a launch.json configuration that attaches one debugger by a command file."""
     if debugger is Debugger.LLDB:
         return {
             "name": f"{PREFIX}lldb",
@@ -42,7 +42,7 @@ def configuration(debugger: Debugger, program: Path, script: Path) -> dict[str, 
 def merged(text: str, configurations: list[dict[str, Any]]) -> str:
     """Return a launch.json in which new configurations replace the harness's older ones.
 
-    Raises: ValueError for a text that is not plain JSON, because comments would be lost.
+    Raises: ValueError for a text with comments or other additions to JSON, which would be lost.
     """
     data: dict[str, Any] = json.loads(text) if text.strip() else {"version": "0.2.0"}
     others = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find a guest's kernel in memory and check its vmlinux, without help from the guest.
+"""Find a guest's kernel in memory and compare it with a vmlinux, without help from the guest.
 
 Memory is read through QEMU's monitor, so this works for a stopped or dead guest. x86-64 only.
 """
@@ -19,10 +19,10 @@ _MASK = (1 << 64) - 1
 
 
 def slide(domain: Domain, image: Image) -> int | None:
-    """Return the offset that KASLR added to every address of vmlinux.
+    """Return the offset that KASLR added to every address of vmlinux, or None.
 
-    None means that the kernel has no IDT yet.
-    Raises: UsageError when the guest's handler cannot be that of this vmlinux.
+    None means that the guest is so early in its boot that the kernel has no IDT yet.
+    Raises: UsageError when an address in the guest's IDT does not fit this vmlinux.
     """
     low, high = _words(domain, _PAGE_FAULT_ENTRY, 2)
     if not low:
@@ -42,7 +42,7 @@ def slide(domain: Domain, image: Image) -> int | None:
 def check_build(domain: Domain, image: Image, slid: int) -> bool:
     """Return whether the build ids of guest and vmlinux could be compared and are equal.
 
-    Return False where the current CPU's page tables do not map kernel memory.
+    False means that the current CPU's page tables do not map kernel memory.
     Raises: UsageError when the two ids differ.
     """
     start, stop = (image.symbol(name) for name in ("__start_notes", "__stop_notes"))
@@ -72,6 +72,6 @@ def _bytes(domain: Domain, address: int, size_bytes: int) -> bytes:
 
 
 def _rows(text: str) -> list[str]:
-    """Return the values in the monitor's output, none where it cannot access the memory."""
+    """Return the values in the monitor's output, or [] when the memory is not accessible."""
     rows = " ".join(_ROW.findall(text))
     return [] if "Cannot" in rows else rows.split()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`debug-attach --via kdp`: attach lldb through the bridge to an XNU kernel that waits.
+"""Attach lldb through the harness's KDP bridge to an XNU kernel (`debug-attach --via kdp`).
 
-lldb on a Mac supports KDP itself and needs no bridge: there, its command is printed instead.
+lldb on a Mac speaks KDP itself and needs no bridge; on a Mac the command for lldb is printed
+instead.
 """
 
 import platform
@@ -24,7 +25,7 @@ from harness.protocols.rsp_socket import Link, accept_connection, listening
 Progress = Callable[[str], None]
 _ACCEPT_S = 60.0
 _LEAVE_S = 20.0
-# mach-o/loader.h
+# Numbers of mach-o/loader.h.
 _MAGIC_64 = 0xFEEDFACF
 _SEGMENT_64 = 0x19
 _HEADER_BYTES = 32
@@ -43,7 +44,7 @@ class KdpRequest:
 
 
 def endpoint(text: str) -> tuple[str, int]:
-    """Return host and port of HOST[:PORT].
+    """Return host and port of HOST[:PORT], with KDP's port as the default.
 
     Raises: UsageError without a host, or for an invalid port.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`kernel-debug` on a target that the user boots: choose the way to its kernel, and attach.
+"""Debug the kernel of a target that the user boots, over the way that its machine offers.
 
 A guest of QEMU has a stub that needs nothing in the guest, VMware has one that its .vmx enables,
-and a Mac has KDP once its kernel waits. On Apple silicon there is no live debugger.
+and a Mac speaks KDP once its kernel waits for a debugger. Apple silicon allows no live debugger.
 """
 
 from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ def kernel_of(target: RemoteSpec) -> Path:
 
 
 def by_hand(target: RemoteSpec, kernel: Path) -> str:
-    """Return the commands that open a guest's stub and attach lldb to it."""
+    """Return the commands by which the user opens a guest's stub and attaches lldb."""
     lldb = f"lldb {kernel} -o 'gdb-remote {LOOPBACK}:{{port}}'"
     if target.type is Kind.VMWARE:
         return (

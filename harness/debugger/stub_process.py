@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The guard of gdbstub as its own process, which survives a killed command.
+"""Run the guard of QEMU's gdb stub as a process of its own, which survives a killed command.
 
-`started` runs it (`python -m harness.debugger.stub_process FOLDER STATUS_FD`) and gives the
-socket for debuggers.
-It ends when its standard input is closed and no debugger is attached, so it restores the guest
-whatever happens to debugger and command. It has a session of its own, because Ctrl-C on the
-terminal is meant for the debugger.
+`started` runs it (`python -m harness.debugger.stub_process FOLDER STATUS_FD`) and returns the
+socket for debuggers. The process ends when its standard input is closed and no debugger is
+attached, so the guest's state is restored whatever ends the debugger and the command. It has a
+session of its own, because Ctrl-C on the terminal is meant for the debugger.
 """
 
 import json
@@ -34,7 +33,7 @@ _END_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Guarded:
-    """A guarded stub: the socket for debuggers, and the state in which the guest was found."""
+    """An open stub: the socket for debuggers, and the state of the guest before it was opened."""
 
     socket: Path
     found: stub_relay.Found
@@ -43,12 +42,12 @@ class Guarded:
 
 @contextmanager
 def started(entry: GuestEntry, *, cache: Path) -> Iterator[Callable[[], Guarded]]:
-    """Give a guarded stub of a run's guest; the guest's state is restored at the end.
+    """Open a guarded stub of a run's guest for a block; restore the guest's state at its end.
 
-    The given function waits for the guard, which takes a second to start, so that the caller can
-    do other work in the meantime.
-    Raises: UsageError when another debugger holds the guest; DebugError with the guard's message
-    when the stub does not open.
+    The context manager gives a function that waits for the guard. Starting the guard takes a
+    second, during which the caller can do other work.
+    Raises: UsageError when another debugger is attached; DebugError with the guard's message when
+    the stub does not open.
     """
     log = entry.run / _LOG_FILE
     read_end, write_end = os.pipe()

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""QEMU's gdb stub, opened on request, and a guard between it and one debugger.
+"""QEMU's gdb stub, opened on request, and a guard between the stub and one debugger.
 
-The guard stops the guest for the debugger. When the debugger goes, in whatever way, the guard
-restores the guest's earlier state. It solves these problems of QEMU 7.2 and lldb 19, each of which
-was reproduced:
+The guard stops the guest for the debugger. When the debugger ends or disconnects in any way, the
+guard restores the guest's earlier state. It solves these problems of QEMU 7.2 and lldb 19, each of
+which was reproduced:
 - When a debugger connects, QEMU stops a running guest and reports this stop without a request.
-lldb takes the report for the answer to its first packet. So the guard suspends the guest before.
+  lldb takes the report for the answer to its first packet. So the guard suspends the guest before.
 - lldb's quit is the packet `k`, at which QEMU ends itself. A plain detach leaves a guest stopped
-once multiprocess packets were agreed on. Neither packet ever reaches QEMU.
-- A killed debugger leaves the guest stopped and its breakpoints set (only gdb removes them at
-each stop). The guard removes them and resumes the guest. QEMU's own packet for that, `?`,
-removes them on one CPU only.
+  once multiprocess packets were agreed on. The guard passes neither packet to QEMU.
+- A killed debugger leaves the guest stopped and its breakpoints set (only gdb removes them at each
+  stop). The guard removes them and resumes the guest. QEMU's own packet for that, `?`, removes
+  them on one CPU only.
 - A debugger may write a dead guest's registers, to show the stack from the exception. The guard
-restores their old values.
+  restores their old values.
 Only UNIX sockets in a folder of mode 0700 are opened.
 """
 
@@ -33,7 +33,7 @@ from harness.guest.domain import Domain
 from harness.protocols import rsp
 
 _LOG = logging.getLogger(__name__)
-# While QEMU waits for an acknowledgement, it hears nothing else.
+# While QEMU waits for an acknowledgement, it ignores every other byte.
 _INTERRUPT = b"\x03+\x03"
 _CHUNK_BYTES = 64 * 1024
 _POLL_S = 0.1
@@ -56,7 +56,7 @@ class Found(Enum):
 
 @contextmanager
 def opened(domain: Domain, path: Path) -> Iterator[None]:
-    """Have QEMU serve its stub at a UNIX socket; the stub is closed at the end.
+    """Have QEMU open its stub at a UNIX socket, and close the stub when the block ends.
 
     Raises: DebugError with the monitor's message.
     """
@@ -72,9 +72,9 @@ def opened(domain: Domain, path: Path) -> Iterator[None]:
 
 
 def found_state(domain: Domain) -> Found:
-    """Return the state of the guest from QEMU itself; libvirt's may be outdated for a moment.
+    """Return the guest's state as QEMU reports it; libvirt's may be outdated for a moment.
 
-    Source: QEMU 7.2, softmmu/runstate.c; only a running guest and one that was paused can go on.
+    Source: QEMU 7.2, softmmu/runstate.c; only a running or paused guest can continue.
     """
     said = domain.hmp("info status")
     if "running" in said:
@@ -83,10 +83,10 @@ def found_state(domain: Domain) -> Found:
 
 
 def restore(domain: Domain, found: Found) -> None:
-    """Restore the state in which the guest was found.
+    """Restore the state that the guest had before the debugger came.
 
-    A second CPU may have hit a breakpoint just before it was removed. Its stop comes when the
-    guest runs again, so the guest is resumed until it keeps running.
+    A second CPU may have hit a breakpoint just before the breakpoint was removed, and stops when
+    the guest runs again. So the guest is resumed until it keeps running.
     Raises: DebugError when it does not keep running.
     """
     if found is not Found.RUNNING:
@@ -104,7 +104,7 @@ def restore(domain: Domain, found: Found) -> None:
 
 
 def _runs_on(domain: Domain) -> bool:
-    """Return whether the guest runs, and still runs after a short wait."""
+    """Return whether the guest runs now and still runs after a short wait."""
     end = time.monotonic() + _STEADY_S
     while time.monotonic() < end:
         state = found_state(domain)
@@ -115,7 +115,7 @@ def _runs_on(domain: Domain) -> bool:
 
 
 class Guard:
-    """Serves debuggers one after the other; `serve` returns when none is present or expected."""
+    """Serves debuggers one after the other, until none is attached and none is expected."""
 
     def __init__(self, domain: Domain, *, stub: Path, listener: socket.socket) -> None:
         self._domain = domain
@@ -123,7 +123,7 @@ class Guard:
         self._listener = listener
 
     def serve(self, wanted: Callable[[], bool]) -> None:
-        """Wait for debuggers while one is expected; a session continues to its own end."""
+        """Wait for debuggers while one is expected; an attached debugger is served to its end."""
         while wanted():
             ready, _, _ = select.select([self._listener], [], [], _POLL_S)
             if ready:
@@ -151,7 +151,7 @@ class Guard:
 
 
 class _Relay:
-    """Passes packets between one debugger and the stub until either side is gone."""
+    """Passes packets between one debugger and the stub until either of them disconnects."""
 
     def __init__(
         self, debugger: socket.socket, stub: socket.socket, listener: socket.socket, *, dead: bool
@@ -167,12 +167,12 @@ class _Relay:
         self._quiet_asked = False
         self._thread = b""
         self._saved: dict[bytes, bytes] = {}
-        # The breakpoints that are set, as the packets that remove them.
+        # The breakpoints that are set now, each as the packet that removes it.
         self._set_now: set[bytes] = set()
         self._packets: deque[bytes] = deque()
 
     def run(self) -> None:
-        """Relay packets until the debugger leaves, or its connection or the stub's has ended."""
+        """Relay packets until the debugger disconnects or the connection to the stub ends."""
         going = True
         while going:
             ready, _, _ = select.select([self._debugger, self._stub, self._listener], [], [])
@@ -186,9 +186,9 @@ class _Relay:
     def clean_up(self) -> None:
         """Remove the debugger's breakpoints, and restore a dead guest's registers.
 
-        Replies that the debugger did not wait for come first, so a word marks the end that only
-        the monitor's answer to the guard can contain. Until QEMU has read all that the guard has
-        sent, the guest must not run: a byte that arrives then stops it.
+        Replies that the debugger did not wait for arrive first, so the guard asks the monitor for
+        a random word, which only the answer to the guard can contain. Until QEMU has read all that
+        the guard has sent, the guest must not run: a byte that arrives then stops it.
         """
         word = secrets.randbits(60)
         command = f"print/d {word}".encode().hex().encode()
@@ -208,10 +208,10 @@ class _Relay:
         return self._await_packet()
 
     def _await_packet(self) -> bytes:
-        """Return the stub's next packet.
+        """Return the stub's next packet, without an acknowledgement.
 
-        It is not acknowledged: QEMU accepts the next command instead, and one byte too many, read
-        when the guest runs again, would stop the guest.
+        QEMU accepts the next command as an acknowledgement. An acknowledgement that QEMU reads
+        after the guest was resumed would stop the guest.
         """
         end = time.monotonic() + _STUB_S
         while not self._packets:
@@ -234,7 +234,7 @@ class _Relay:
         _LOG.info("a second debugger was refused")
 
     def _answer(self) -> bool:
-        """Forward the stub's packets to the debugger, except those that nobody requested."""
+        """Forward the stub's packets to the debugger, except reports that nobody requested."""
         data = _received(self._stub)
         if self._quiet_asked and rsp.packet(b"OK") in data:
             self._acknowledges = False
@@ -243,7 +243,7 @@ class _Relay:
         return bool(data)
 
     def _ask(self) -> bool:
-        """Forward the debugger's packets, except those that would end the guest or let it run."""
+        """Forward the debugger's packets, except those that would end or resume a guest."""
         data = _received(self._debugger)
         if not data:
             return False
@@ -270,7 +270,7 @@ class _Relay:
             self._set_now.discard(payload)
 
     def _keep_registers(self, payload: bytes) -> None:
-        """Save a dead CPU's registers before the debugger writes them for the first time."""
+        """Save the dead CPU's registers before the debugger writes them for the first time."""
         if payload.startswith(b"Hg"):
             self._thread = payload
         elif self._dead and payload[:1] in {b"P", b"G"} and self._thread not in self._saved:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read the layout of a kernel's structures from its BTF.
 
-This takes half a second; a debugger needs half a minute for DWARF.
+Reading BTF takes half a second; a debugger takes half a minute to read the same from DWARF.
 
 Source: Documentation/bpf/btf.rst, "BTF Type and String Encoding".
 """
@@ -14,11 +14,11 @@ _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")
 _MEMBER = struct.Struct("<III")
 _ARRAY = struct.Struct("<III")
-# The bytes that follow each kind of type, as (fixed, for each of vlen).
+# The number of bytes after each kind's header, as (fixed bytes, bytes for each of vlen entries).
 _STRUCT, _UNION, _ARRAY_KIND, _POINTER = 4, 5, 3, 2
 _FOLLOWS = {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0),
             15: (0, 12), 17: (4, 0), 19: (0, 12)}  # fmt: skip
-# typedef, volatile, const, restrict, type tag: other names for a type.
+# Kinds that only give another name to a type: typedef, volatile, const, restrict, type tag.
 _ALIASES = {8, 9, 10, 11, 18}
 
 
@@ -58,7 +58,7 @@ class Btf:
         return self._size(self._structures[structure])
 
     def has(self, path: str) -> bool:
-        """Return whether a structure has a member; this differs between kernel releases."""
+        """Return whether a structure has a member, which depends on the kernel's release."""
         try:
             self.member(path)
         except KeyError:
@@ -68,7 +68,7 @@ class Btf:
     def member(self, path: str) -> Member:
         """Return `structure.member` or deeper; members of anonymous structures count as its own.
 
-        Raises: KeyError with the part that is not there.
+        Raises: KeyError with the name that does not exist.
         """
         structure, *names = path.split(".")
         if structure not in self._structures:
@@ -103,7 +103,7 @@ class Btf:
         return None
 
     def _plain(self, number: int) -> int:
-        """Return the type that a typedef or qualifier stands for."""
+        """Return the type behind a typedef or qualifier."""
         while number:
             _, info, target = _TYPE.unpack_from(self._data, self._types[number])
             if info >> 24 & 0x1F not in _ALIASES:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The commands that both debuggers get: each has a name, a help text, and a function of a View.
+"""The harness's commands for gdb and lldb: each has a name, a help text, and a function of a View.
 
-A module adds its own commands by a plugin file, whose `commands()` returns them.
+A kernel module's project adds its own commands by a plugin file, whose `commands()` returns them.
 """
 
 import runpy
@@ -26,7 +26,7 @@ class Command:
 
 
 class CommandError(Exception):
-    """Raised for wrong arguments; the user reads the text."""
+    """Raised for wrong arguments; the debugger shows its text to the user."""
 
 
 def _ps(view: View, arguments: Sequence[str]) -> Iterator[str]:
@@ -122,7 +122,7 @@ KERNEL_COMMANDS = (
 
 
 def with_plugin(plugin: Path | None) -> tuple[Command, ...]:
-    """Return the kernel's commands and those of a module's plugin."""
+    """Return the kernel's commands, and those of the plugin file if one is given."""
     if plugin is None:
         return KERNEL_COMMANDS
     return (*KERNEL_COMMANDS, *runpy.run_path(str(plugin))["commands"]())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read symbols, sections and build id of a 64-bit little-endian ELF file in place.
 
-This is no general reader: it has what debugging a kernel needs of vmlinux and of modules, within a
-debugger's Python, where no package can be installed.
+It reads only those parts of vmlinux and modules that debugging a kernel needs. It runs in a
+debugger's Python, where no package can be installed, so it does not use an ELF library.
 Source: elf(5).
 """
 
@@ -33,7 +33,7 @@ class Section:
 
 
 class Image:
-    """An ELF file. Raises ValueError for another kind of file."""
+    """An ELF file, mapped into memory. Raises ValueError for any other kind of file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -72,7 +72,7 @@ class Image:
     def _symbols(self) -> tuple[dict[str, int], list[tuple[int, int, str]]]:
         """Return the symbols' addresses by name, and code symbols as (start, size, name).
 
-        Of two symbols with one name, the global one counts.
+        Where two symbols have one name, the global one is returned.
         """
         by_name: dict[str, int] = {}
         code = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The JSON file that passes facts about a guest to the code within its debugger."""
+"""The JSON file by which the harness passes facts about a guest to its code in the debugger."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -8,11 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Where a kernel's symbols are, and the state in which its guest was found.
+    """The symbol files of a kernel, and the state of its guest before the debugger came.
 
-    `modules` are files with symbols by the module's name in the kernel (underscores), of every
-    module that is or may be loaded; `dead` means that the kernel cannot continue, `booting` that
-    it is not in memory yet.
+    `modules` gives files with debug information by module name (with underscores), for every
+    module that is or may be loaded. `dead` means that the kernel cannot continue, `booting` that
+    the kernel is not in memory yet.
     """
 
     vmlinux: Path
@@ -23,12 +23,12 @@ class Facts:
     booting: bool = False
 
     def write(self, file: Path) -> None:
-        """Write the facts into a file."""
+        """Write the facts into a file as JSON."""
         file.write_text(json.dumps(asdict(self), default=str, indent=1) + "\n")
 
 
 def read(file: Path) -> Facts:
-    """Return the facts in a file."""
+    """Return the facts that `write` has stored in a file."""
     data = json.loads(file.read_text())
     return Facts(
         vmlinux=Path(data["vmlinux"]),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The code that depends on gdb: memory, module symbols that follow loads, an unwinder.
+"""The code for gdb alone: reading memory, symbols of modules as they come and go, an unwinder.
 
-The command file of harness.debugger.command_file imports it within gdb.
+gdb's command file (harness.debugger.command_file) imports this module within gdb.
 """
 
 import traceback
@@ -16,13 +16,13 @@ from harness.debugger.inside.btf import Member
 from harness.debugger.inside.facts import Facts
 from harness.debugger.inside.view import View
 
-# The kernel calls the first with the finished module before its init, and the second before
-# it frees the module's memory.
+# The kernel calls the first function with the finished module before the module's init, and the
+# second before it frees the module's memory.
 _LOADING, _UNLOADING = "do_init_module", "free_module"
 
 
 class _Session:
-    """Keeps gdb's symbols of modules in step with the kernel's list of modules."""
+    """Adds symbols to gdb when the kernel loads a module, and removes them when it unloads one."""
 
     def __init__(self, found: Facts) -> None:
         self.facts = found
@@ -93,7 +93,7 @@ class _Command(gdb.Command):  # type: ignore[misc]
 
 
 class _FrameId:
-    """The value by which gdb distinguishes frames."""
+    """The stack pointer and code address by which gdb distinguishes frames."""
 
     def __init__(self, sp: gdb.Value, pc: gdb.Value) -> None:
         self.sp = sp
@@ -164,9 +164,9 @@ def _global(module: str, name: str) -> int:
 
 
 def _show_exceptions(view: View) -> None:
-    """Show each CPU's exception as its frame 0 by setting registers.
+    """Show each CPU's exception as its frame 0 by setting the CPU's registers.
 
-    The guard restores the registers when the debugger leaves.
+    The guard (debugger/stub_relay) restores the registers when the debugger disconnects.
     """
     chosen = gdb.selected_thread()
     for thread in gdb.selected_inferior().threads():
@@ -193,7 +193,7 @@ def _hook(session: _Session) -> None:
 
 
 def install(file: str) -> None:
-    """Add commands, module symbols and hooks; called once the guest is attached."""
+    """Add commands, module symbols and breakpoint hooks; call this once gdb is attached."""
     found = facts.read(Path(file))
     session = _Session(found)
     for command in commands.with_plugin(found.plugin):

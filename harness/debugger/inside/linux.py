@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read a Linux kernel's memory: modules, tasks, log, the registers at an exception.
 
-Source: the named structures of Linux 5.10 to 6.12; where they differ, the layout decides.
+Source: the structures of Linux 5.10 to 6.12 that are named below. Where releases differ, the
+kernel's BTF decides which layout is read.
 """
 
 import struct
@@ -10,17 +11,18 @@ from dataclasses import dataclass
 
 from harness.debugger.inside.view import View
 
-# A section has as many attributes as the module has sections; no module has more than this.
+# The kernel makes one attribute per section; no module has more sections than this.
 _SECTIONS_MAX = 512
 # enum module_state of include/linux/module.h.
 _MODULE_LIVE = 0
 _INIT = ".init"
 _PARTS = (".text", ".data", ".bss", ".rodata", ".exit", _INIT)
-# The guard hole of Documentation/arch/x86/x86_64/mm.rst: never mapped, with 4 levels or 5.
+# This address is in the guard hole of Documentation/arch/x86/x86_64/mm.rst, which is never mapped,
+# with 4 or 5 levels of page tables.
 _NOWHERE = 0xFF08000000000000
 # TASK_* of include/linux/sched.h, by bit.
 _STATES = ((0x1, "S"), (0x2, "D"), (0x4, "T"), (0x8, "t"), (0x10, "X"), (0x20, "Z"), (0x400, "I"))
-# kernel/printk/printk_ringbuffer.h: states of a descriptor, in the upper two bits.
+# States of a descriptor, in the upper two bits; see kernel/printk/printk_ringbuffer.h.
 _COMMITTED, _FINALIZED = 1, 2
 _FLAGS_SHIFT = 62
 _BLOCK_LPOS_NONE = 1
@@ -44,10 +46,10 @@ class Module:
 
 
 def placed(module: Module) -> dict[str, int]:
-    """Return the sections that symbols are for, with their addresses.
+    """Return the addresses of the module's sections for which a debugger needs symbols.
 
-    The init code of a live module was freed and its memory may be in use again. It is placed at an
-    address that is never mapped, so that a breakpoint in it harms nobody.
+    The memory of a live module's init code was freed and may be in use again. So its address is
+    given as one that is never mapped, and a breakpoint in it changes no memory.
     """
     live = module.state == _MODULE_LIVE
     return {
@@ -168,8 +170,8 @@ def exception_registers(view: View, stack_pointer: int) -> dict[str, int] | None
     """Return the registers at the innermost exception in kernel code on a stack, or None.
 
     A struct pt_regs is recognized by its last five words: code, the kernel's segments, flags with
-    their fixed bit, and a stack pointer to its own end, where the CPU began to push.
-    Exceptions with a stack of their own (NMI, double fault) are not found in this way.
+    their fixed bit, and a stack pointer to the end of the structure itself, where the CPU began to
+    push. Exceptions with a stack of their own (NMI, double fault) are not found in this way.
     """
     data = b""
     while len(data) < _STACK_BYTES:
@@ -186,7 +188,7 @@ def exception_registers(view: View, stack_pointer: int) -> dict[str, int] | None
 
 
 def shown_registers(values: dict[str, int]) -> dict[str, int]:
-    """Return the registers of an exception from which a debugger can make a backtrace."""
+    """Return those registers of an exception that a debugger needs for a backtrace."""
     return {name: values[name] for name in PT_REGS if name not in _NOT_SHOWN}
 
 

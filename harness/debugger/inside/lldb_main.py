@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The code that depends on lldb: memory, module symbols that follow loads, commands.
+"""The code for lldb alone: reading memory, symbols of modules as they come and go, commands.
 
-The command file of harness.debugger.command_file imports it within lldb.
+lldb's command file (harness.debugger.command_file) imports this module within lldb.
 """
 
 import sys
@@ -21,7 +21,7 @@ _LOADING, _UNLOADING = "do_init_module", "free_module"
 
 
 class Session:
-    """Keeps lldb's symbols of modules in step with the kernel's list of modules."""
+    """Adds symbols to lldb when the kernel loads a module, and removes them at its unloading."""
 
     def __init__(self, debugger: Any, found: Facts) -> None:
         self.debugger = debugger
@@ -104,12 +104,12 @@ class Session:
         raise KeyError(f"no {name} of module {module}: is it loaded?")
 
 
-# lldb calls functions by their name, so their state must be in this module.
+# lldb calls Python functions by name only, so their state must be in this module's globals.
 _SESSIONS: list[Session] = []
 
 
 def reached(frame: Any, location: Any, _internal: Any) -> bool:
-    """Run a hook's function; return False, so that lldb lets the kernel continue."""
+    """Run the function of a hook that was hit; return False, by which the kernel continues."""
     call = _SESSIONS[-1].hooks[location.GetBreakpoint().GetID()]
     try:
         call(frame.FindRegister("rdi").GetValueAsUnsigned())
@@ -119,7 +119,7 @@ def reached(frame: Any, location: Any, _internal: Any) -> bool:
 
 
 def _make(command: commands.Command, session: Session) -> type:
-    """Return a class that lldb accepts for one of the harness's commands."""
+    """Return a class by which lldb offers one of the harness's commands."""
 
     class _Command:
         def __init__(self, _debugger: Any, _internal: Any) -> None:
@@ -145,9 +145,9 @@ def _make(command: commands.Command, session: Session) -> type:
 
 
 def _show_exceptions(session: Session) -> None:
-    """Show each CPU's exception as its frame 0 by setting registers.
+    """Show each CPU's exception as its frame 0 by setting the CPU's registers.
 
-    The guard restores the registers when the debugger leaves.
+    The guard (debugger/stub_relay) restores the registers when the debugger disconnects.
     """
     process = session.target.GetProcess()
     chosen = process.GetSelectedThread()
@@ -166,9 +166,9 @@ def _show_exceptions(session: Session) -> None:
 
 
 def _in_thread(session: Session, thread: Any, command: str) -> None:
-    """Run a command in a thread of its own.
+    """Run a command in the given thread, whichever thread is selected.
 
-    lldb would otherwise run it where `script` was typed.
+    lldb would otherwise run the command in the thread that is selected where `script` was typed.
     """
     result = lldb.SBCommandReturnObject()
     context = lldb.SBExecutionContext(thread.GetFrameAtIndex(0))
@@ -180,7 +180,7 @@ def _in_thread(session: Session, thread: Any, command: str) -> None:
 
 
 def install(debugger: Any, file: str) -> None:
-    """Add commands, module symbols and hooks; called once the guest is attached."""
+    """Add commands, module symbols and breakpoint hooks; call this once lldb is attached."""
     found = facts.read(Path(file))
     session = Session(debugger, found)
     _SESSIONS.append(session)

@@ -18,9 +18,9 @@ class View:
     """A stopped kernel whose data can be read.
 
     `memory` reads the kernel's virtual memory and raises OSError where nothing is mapped. `slide`
-    is the offset of KASLR. `member_of` finds members of types that are not the kernel's own (a
-    module's), from the debugger's DWARF; KeyError for unknown types. `global_of` does so for
-    the addresses of a module's variables.
+    is the offset of KASLR. `member_of` looks up members of a module's own types in the debugger's
+    DWARF and raises KeyError for unknown types; `global_of` does the same for addresses of a
+    module's variables.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class View:
     def symbol(self, name: str) -> int:
         """Return the present address of a symbol of the kernel."""
         address = self.image.symbol(name)
-        # Per-CPU symbols are offsets from 0 and do not slide.
+        # Per-CPU symbols are offsets from 0, so KASLR does not move them.
         return address + self.slide & _MASK if address >> 63 else address
 
     def module_global(self, module: str, name: str) -> int:
@@ -95,7 +95,7 @@ class View:
         return self.string(base + member.offset_bytes, member.size_bytes)
 
     def entries(self, head: int, path: str) -> Iterator[int]:
-        """Yield the structures of a list by its head; `path` is the list_head in each."""
+        """Yield the address of each structure in a list; `path` names their list_head member."""
         offset = self.member(path).offset_bytes
         node = self.number(head)
         for _ in range(_LIST_MAX):
