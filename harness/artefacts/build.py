@@ -113,7 +113,7 @@ def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str,
     """Return the job of building a module for a kernel, with its dkms.conf read.
 
     Raises: ConfigError for a dkms.conf that cannot be read, BuildError for one that is not for
-    this kernel.
+        this kernel.
     """
     kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
     if not kdir.is_dir():

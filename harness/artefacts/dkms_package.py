@@ -43,7 +43,7 @@ def fetch(name: str, *, root: Path, progress: Progress) -> DkmsPackage:
     """Return an unpacked NAME-dkms package, from the cache or fetched now.
 
     Raises: UsageError for a package that apt does not know or that has no dkms.conf; KernelError
-    when the fetch fails, CacheBusy, Lost when the disk is full.
+        when the fetch fails, CacheBusy, Lost when the disk is full.
     """
     version = apt.versions([name]).get(name)
     if version is None:

@@ -101,7 +101,7 @@ def ensure(kernel: Kernel, *, root: Path, progress: Progress) -> KernelSymbols:
     """Return the symbol files of exactly this kernel, from the cache or fetched now.
 
     Raises: KernelError when apt no longer offers them or they belong to another build; CacheBusy;
-    Lost when the disk is full.
+        Lost when the disk is full.
     """
     folder = _folder(kernel.release, kernel.version, root)
     held = cache.lock(

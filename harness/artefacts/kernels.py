@@ -30,7 +30,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
 
     For a meta package (linux-image-cloud-amd64) the kernel on which it depends today is returned.
     Raises: KernelError when the kernel cannot be fetched or unpacked; CacheBusy; Lost when the
-    disk is full.
+        disk is full.
     """
     if not spec.package:
         return own_kernels.ensure(name, spec, root=root, progress=progress)

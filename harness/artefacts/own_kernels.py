@@ -35,7 +35,7 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     """Return the user's own kernel from the cache; prepare it again only when it has changed.
 
     Raises: KernelError for a tree that is not built or files that are not of the configured kind;
-    CacheBusy; Lost when the disk is full.
+        CacheBusy; Lost when the disk is full.
     """
     if spec.tree is not None and spec.build:
         _make(spec.tree, progress)

@@ -21,7 +21,7 @@ def explain_with_symbols(
     """Return every report of a log with files and lines, and notes on unresolved frames.
 
     Shape: a module's symbols are found by file name, with debug information beside the '.ko'; a
-    kext's dSYM is found by the UUID that a panic of macOS prints.
+        kext's dSYM is found by the UUID that a panic of macOS prints.
     Raises: UsageError for a log or a symbol file that cannot be read.
     """
     dsyms = tuple(path for path in modules if path.suffix == ".dSYM")

@@ -85,7 +85,7 @@ def attach(request: AttachRequest, progress: Progress) -> int:
     When this returns, the guest's state is restored, and a guest that was booted for the debugger
     is gone.
     Raises: UsageError for a missing guest or debugger, a second debugger, or a vmlinux of another
-    kernel; DebugError when QEMU's debug stub does not open.
+        kernel; DebugError when QEMU's debug stub does not open.
     """
     debuggers.choose(request.debugger)
     if not request.at_boot:
@@ -156,7 +156,7 @@ def living(request: AttachRequest) -> GuestEntry:
     """Return the guest that the caller names, which must be running.
 
     Raises: UsageError, which lists the running guests, when the name is ambiguous or the guest
-    gone.
+        gone.
     """
     life = cleanup.choose_guest(request.environment.runtime, request.guest)
     if not hypervisor.guest_alive(life.folder, private=life.private):

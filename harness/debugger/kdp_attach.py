@@ -58,7 +58,7 @@ def attach(request: KdpRequest, progress: Progress) -> int:
     """Attach lldb to a kernel that waits for a debugger; return lldb's exit status.
 
     Raises: UsageError for a kernel file that is no Mach-O, or without lldb; DebugError when the
-    kernel does not answer, refuses, or does not report its address.
+        kernel does not answer, refuses, or does not report its address.
     """
     linked_at = text_address(request.kernel)
     program = debuggers.choose("lldb")

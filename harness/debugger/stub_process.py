@@ -47,7 +47,7 @@ def started(entry: GuestEntry, *, cache: Path) -> Iterator[Callable[[], Guarded]
     The context manager gives a function that waits for the guard. Starting the guard takes a
     second, during which the caller can do other work.
     Raises: UsageError when another debugger is attached; DebugError with the guard's message when
-    the stub does not open.
+        the stub does not open.
     """
     log = entry.run / _LOG_FILE
     read_end, write_end = os.pipe()
