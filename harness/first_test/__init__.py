@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The first test of any module: what runs where a project has no tests of its own yet."""
+"""The test that `init` gives to a module whose project has no tests of its own yet."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The module loads, makes its devices, goes, and comes back; the kernel's log stays clean.
+"""The module loads, creates its devices, unloads, and can be loaded again.
 
-The log is watched by the harness itself: a warning of the kernel's fails the run.
+The harness itself watches the kernel's log, and a warning from the kernel fails the run.
 """
 
 from harness.pytest_plugin import Driver
@@ -11,21 +11,21 @@ COMMAND_S = 60.0
 
 
 def loaded_modules(guest: Guest) -> set[str]:
-    """Return the modules that the guest's kernel holds, with underscores."""
+    """Return the modules that are loaded in the guest's kernel, with underscores."""
     lines = guest.run("cat /proc/modules", deadline_s=COMMAND_S).stdout.splitlines()
     return {line.split()[0] for line in lines}
 
 
 def device_nodes(guest: Guest) -> set[str]:
-    """Return the devices in /dev."""
+    """Return the paths of the block and character devices in /dev."""
     command = "udevadm settle 2>/dev/null; find /dev -type b -o -type c"
     return set(guest.run(command, deadline_s=COMMAND_S).stdout.split())
 
 
 def test_every_module_is_loaded(driver: Driver, guest: Guest) -> None:
-    """What was built is in the kernel, the module in question and those beside it.
+    """Every built module is loaded, except one that refused this kernel or machine.
 
-    One beside it may refuse this kernel or machine with an error: that is in the kernel's log.
+    Only a module beside the module under test may refuse; its error is in the kernel's log.
     """
     wanted = {one.name.replace("-", "_") for one in driver.handoff.build.loaded}
     found = guest.run("ls /run/harness | sed -n 's/[.]out$//p'", deadline_s=COMMAND_S)
@@ -36,7 +36,7 @@ def test_every_module_is_loaded(driver: Driver, guest: Guest) -> None:
 
 
 def test_it_unloads_and_its_devices_go(driver: Driver, guest: Guest) -> None:
-    """After unloading nothing of it is left: no module, and no device that came with it."""
+    """After unloading, the module is not loaded and its devices are gone from /dev."""
     before = device_nodes(guest)
     driver.unload(attempts=10)
     without = device_nodes(guest)
@@ -49,7 +49,10 @@ def test_it_unloads_and_its_devices_go(driver: Driver, guest: Guest) -> None:
 
 
 def test_it_can_be_loaded_again_and_again(driver: Driver) -> None:
-    """What one life leaves behind is often found by the next."""
+    """The module can be unloaded and loaded repeatedly.
+
+    A fault in unloading often shows only at the next load.
+    """
     for _ in range(2):
         driver.unload(attempts=10)
         driver.load()

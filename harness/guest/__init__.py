@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The virtual machine during its life: libvirt, console, snapshot, session and health."""
+"""A virtual machine from its start to its end: libvirt, console, snapshot, session, health."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Remove what killed runs left, and guests that were kept and are no longer wanted.
+"""Remove the files, daemons and guests that killed runs left, and kept guests when asked.
 
 Only things with a record in the runtime folder are removed. The user's own domains and daemons
 have no record there.

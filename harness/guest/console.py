@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read a guest's serial console: every byte goes into a file, every line to the subscribers.
+"""Read a guest's serial console: write every byte to a file, pass every line to subscribers.
 
-The bytes come from any source (`domain.Domain.open_console` returns one), in a thread of their
-own. Nothing is interpreted here: `panic` and `log_watch` do that.
+The bytes come from any source (`domain.Domain.open_console` returns one), and are read in a
+thread. `panic` and `log_watch` interpret the lines; this module does not.
 """
 
 import codecs
@@ -51,18 +51,18 @@ class Line:
 
 
 def plain(raw: bytes) -> str:
-    """Return the text of a line: undecodable bytes as escapes, without CR and terminal codes."""
+    """Return a line as text without CR and terminal codes, undecodable bytes as escapes."""
     text = raw.decode("utf-8", errors="backslashreplace")
     return _ANSI.sub("", text).replace("\r", "")
 
 
 class Console:
-    """The console of one guest from the first byte to the last; a context manager.
+    """The console of one guest from its first byte to its last; a context manager.
 
-    The file is emptied first: what an earlier guest has written there is gone. None keeps no copy.
+    The console's file is emptied at the start; without a file no copy is kept.
 
-    Subscribers are called in the reading thread, in order, one line at a time; a slow one holds
-    up the guest.
+    Subscribers are called in the reading thread, in order, one line at a time. A slow subscriber
+    delays the guest.
     """
 
     def __init__(self, source: ByteSource, *, file: Path | None) -> None:
@@ -98,7 +98,7 @@ class Console:
                 _LOG.warning("the console's thread did not end")
 
     def subscribe(self, callback: Callable[[Line], None]) -> None:
-        """Call `callback` for every line, those that arrived earlier included."""
+        """Call `callback` for every line, also for the lines that have already arrived."""
         with self._news:
             for line in self._lines:
                 callback(line)
@@ -110,13 +110,13 @@ class Console:
 
     @property
     def last_byte_at(self) -> float:
-        """When the last byte arrived (monotonic); before the first byte, when reading began."""
+        """When the last byte arrived (monotonic), or when reading began if none has."""
         with self._news:
             return self._last_byte_at
 
     @property
     def ended(self) -> bool:
-        """Whether reading has ended: the domain is gone, or the console was closed."""
+        """Whether reading has ended, because the domain is gone or the console was closed."""
         with self._news:
             return self._ended
 
@@ -126,7 +126,7 @@ class Console:
             return tuple(self._lines[index:])
 
     def tail(self, count: int = _EVIDENCE_LINES) -> tuple[str, ...]:
-        """Return the text of the last lines; a last line without its newline is included."""
+        """Return the text of the last lines, including a last line that has no newline yet."""
         with self._news:
             texts = [line.text for line in self._lines[-count:]] if count > 0 else []
             if self._rest and not self._ended:

@@ -24,7 +24,7 @@ _EVENTS = (
 
 
 class ConsoleStream:
-    """The bytes of a domain's serial line, over a connection to libvirt of their own.
+    """The bytes of a domain's serial line, received over a separate connection to libvirt.
 
     `read` blocks; `close` from another thread ends it. Close it before the domain is destroyed.
 
@@ -91,7 +91,7 @@ class ConsoleStream:
         self._arrived.put(b"")
 
     def take(self) -> None:
-        """Receive all bytes that have arrived; called by the event loop's thread."""
+        """Receive all bytes that have arrived; the event loop's thread calls this."""
         with self._lock:
             try:
                 while self._open and isinstance(data := self._stream.recv(_CHUNK_BYTES), bytes):
@@ -107,7 +107,7 @@ class ConsoleStream:
                 self._stream.eventRemoveCallback()
 
     def _send(self, data: bytes) -> int:
-        """Return how many bytes were sent; less than 0 when the line accepts none now."""
+        """Return the number of bytes sent, or less than 0 when the line accepts none now."""
         with self._lock:
             if not self._open:
                 raise HypervisorError("the console accepts no input: it is closed")
@@ -121,7 +121,8 @@ class ConsoleStream:
 def _dispatch(_stream: Any, _events: int, console: "weakref.ref[ConsoleStream]") -> None:
     """Pass a libvirt event to its stream through a weak reference.
 
-    libvirt's binding keeps its callbacks for ever, and would keep the stream too.
+    libvirt's Python binding never releases a callback, so a strong reference would keep the stream
+    for ever.
     """
     stream = console()
     if stream is not None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The lock that shows that a debugger holds a run's guest; it is released with its process.
+"""The lock that a debugger takes on a run's guest; the kernel releases it with the process.
 
-A guest that a debugger holds is stopped and silent on purpose, so whoever waits for the guest
-must go on waiting.
+A debugger stops a guest, which then prints nothing. So code that waits for the guest must keep
+waiting while the lock is taken.
 """
 
 import os
@@ -18,9 +18,9 @@ _LOCK = "debugger.lock"
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold the guest of a run for one debugger.
+    """Take the lock on the guest of a run for one debugger, for the duration of the block.
 
-    Raises: UsageError with the process that already holds it.
+    Raises: UsageError that names the process of another debugger which has the lock.
     """
     file = folder / _LOCK
     with file.open("a+") as lock:
@@ -38,5 +38,5 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Return whether a debugger holds the guest of a run now."""
+    """Return whether a debugger is attached to the guest of a run now."""
     return file_lock.is_locked(folder / _LOCK)

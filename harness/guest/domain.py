@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """One libvirt domain: create or restore it paused, receive its events, save and destroy it.
 
-The domain is transient: nothing of it is left in libvirt when it ends. This module does not read
-the console (`console` does) and does not know what runs in the guest.
+The domain is transient: libvirt forgets it when it ends. This module does not read the console
+(`console` does) and is independent of the system in the guest.
 """
 
 import logging
@@ -93,7 +93,7 @@ class DomainEvent:
 
 
 class Domain:
-    """A transient domain that is destroyed at the end of the `with` block, unless kept."""
+    """A transient domain, destroyed at the end of the `with` block unless `keep` was called."""
 
     def __init__(self, hv: Hypervisor, handle: Any) -> None:
         self._hv = hv
@@ -109,14 +109,14 @@ class Domain:
 
     @classmethod
     def create(cls, hv: Hypervisor, xml: str, *, paused: bool = True) -> Self:
-        """Return a new domain; paused, so that its console can be attached before it runs."""
+        """Return a new domain, paused, so that its console can be attached before it runs."""
         with hv.translated("the domain cannot be created"):
             flags = libvirt.VIR_DOMAIN_START_PAUSED if paused else 0
             return cls(hv, hv.conn.createXML(xml, flags))
 
     @classmethod
     def restore(cls, hv: Hypervisor, save_file: Path, xml: str) -> Self:
-        """Return a domain with its memory restored from a file, paused.
+        """Return a paused domain whose memory was restored from a file.
 
         The XML must keep the saved domain's name, uuid and devices. Paths of disks, sockets and
         logs, and the metadata, may differ.
@@ -161,8 +161,9 @@ class Domain:
         return self._hv.evidence()
 
     def wait_for_event(self, *kinds: str, deadline_s: float) -> DomainEvent:
-        """Return the first event of one of these kinds. `state` may change a moment earlier.
+        """Return the first event of one of these kinds, waiting for it until the deadline.
 
+        libvirt's `state` may change a moment before the event arrives.
         Units: deadline_s is seconds from now on the monotonic clock.
         Raises: HypervisorError at the deadline, with the events that did arrive.
         """
@@ -203,23 +204,23 @@ class Domain:
             self._handle.suspend()
 
     def save(self, path: Path) -> None:
-        """Write the guest's memory and devices to a file; the domain ends, its disk stays."""
+        """Write the guest's memory and devices to a file; the domain ends, its disk is kept."""
         with self._hv.translated(f"domain {self.name} cannot be saved"):
             self._handle.save(str(path))
 
     def keep(self) -> None:
-        """Let the domain run on after the `with` block."""
+        """Let the domain continue to run after the `with` block."""
         self._kept = True
 
     def destroy(self) -> None:
         """End the domain; nothing happens when it has already ended."""
-        # First, because an end that the harness causes is no evidence against the guest.
+        # Set this first, because an end that the harness causes is no evidence against the guest.
         self._forget_events()
         self._hv.kill_guests()
         _destroy(self._hv, self._handle)
 
     def open_console(self) -> ConsoleStream:
-        """Return the serial line; opened while the domain is paused, it misses no byte."""
+        """Return the serial line; if opened while the domain is paused, it misses no byte."""
         with self._hv.translated(f"the console of domain {self.name} cannot be opened"):
             return ConsoleStream(self._hv.uri, self.name)
 
@@ -252,14 +253,14 @@ class Domain:
             self._handle.injectNMI()
 
     def core_dump(self, path: Path) -> None:
-        """Write the guest's memory as an ELF core; the domain stays as it is."""
+        """Write the guest's memory as an ELF core; the domain's state does not change."""
         with self._hv.translated(f"the memory of domain {self.name} cannot be dumped"):
             self._handle.coreDumpWithFormat(
                 str(path), libvirt.VIR_DOMAIN_CORE_DUMP_FORMAT_RAW, libvirt.VIR_DUMP_MEMORY_ONLY
             )
 
     def _on_event(self, *arguments: Any) -> None:
-        """Record one event; called by libvirt with (conn, domain, event, detail, opaque)."""
+        """Record one event; libvirt calls this with (conn, domain, event, detail, opaque)."""
         kind = _EVENTS.get(arguments[2], f"event-{arguments[2]}")
         with self._news:
             self._events.append(DomainEvent(at=time.monotonic(), kind=kind, detail=arguments[3]))
@@ -324,7 +325,7 @@ def _free_port() -> int:
 
 @contextmanager
 def attach(hv: Hypervisor, name: str) -> Iterator[Domain]:
-    """Give a domain that another process left running; it runs on at the end.
+    """Give access to a domain that another process started; the domain continues afterwards.
 
     Raises: HypervisorError when there is no such domain.
     """

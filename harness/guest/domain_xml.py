@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Render a DomainSpec as libvirt's domain XML: a small machine that boots a kernel directly.
 
-Nothing is read or written, and libvirt is not called.
+This module reads and writes no files and does not call libvirt.
 Source: https://libvirt.org/formatdomain.html.
 """
 
@@ -14,17 +14,18 @@ from harness.model.settings import Accel
 NETDEV_ID = "ssh"
 RUN_NAMESPACE = "urn:modlab:run"
 _QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
-# A slot that libvirt does not assign: it counts slots from 1, and there are few devices.
+# libvirt assigns slots from 1 upwards, and with few devices never reaches this one.
 _NET_SLOT = "0x10"
-# QEMU's default address. It is fixed, because a restored guest keeps the one it booted with.
+# QEMU's default address. It is fixed here, because a restored guest keeps the address with which
+# it booted.
 _MAC = "52:54:00:12:34:56"
 
 
 def render(spec: DomainSpec) -> str:
     """Return the domain XML for a spec; the XML library escapes every value.
 
-    A panic preserves the domain, so that its memory can be read. A reset ends the domain, so that
-    a guest which restarts itself is not mistaken for one that still runs.
+    On a panic the domain is preserved, so that its memory can be read. On a reset the domain ends,
+    so that a guest which restarted itself is not mistaken for one that still runs.
     """
     ET.register_namespace("qemu", _QEMU_NAMESPACE)
     ET.register_namespace("harness", RUN_NAMESPACE)
@@ -39,7 +40,8 @@ def render(spec: DomainSpec) -> str:
     features = ET.SubElement(root, "features")
     ET.SubElement(features, "acpi")
     ET.SubElement(features, "apic")
-    # A memory dump then has the kernel's own description of itself, which drgn needs.
+    # With this device a memory dump includes vmcoreinfo, the kernel's description of itself, which
+    # drgn needs.
     ET.SubElement(features, "vmcoreinfo", state="on")
     mode = "host-passthrough" if spec.accel is Accel.KVM else "maximum"
     ET.SubElement(root, "cpu", mode=mode)
@@ -69,7 +71,7 @@ def _devices(root: ET.Element, spec: DomainSpec) -> None:
     if spec.emulator is not None:
         _text(devices, "emulator", str(spec.emulator))
     ET.SubElement(devices, "controller", type="usb", model="none")
-    # The overlay is deleted with the run, so nothing must reach the host's disk.
+    # The overlay is deleted with the run, so flushing it to the host's disk would only cost time.
     _disk(devices, spec.overlay, "vda", form="qcow2", cache="unsafe")
     _disk(devices, spec.modules_disk, "vdb", form="raw", cache="writeback", readonly=True)
     serial = ET.SubElement(devices, "serial", type="pty")
@@ -97,10 +99,10 @@ def _disk(
 
 
 def _qemu_arguments(root: ET.Element, spec: DomainSpec) -> None:
-    """Add what libvirt 9 has no element for: a closed user network, and a second monitor.
+    """Add QEMU options for which libvirt 9 has no element: user network, second monitor.
 
-    The network lets nothing out (restrict=on). The port for SSH is forwarded while the guest runs,
-    when a free port is known.
+    The network lets no connection out (restrict=on). A host port is forwarded to the guest's SSH
+    port only later, while the guest runs, because no free port is known yet.
     """
     line = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")
     for argument in (

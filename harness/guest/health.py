@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Decide whether the guest is alive; asked again and again during a run.
+"""Decide whether the guest is alive; the caller asks again and again during a run.
 
-There are four witnesses: libvirt's state and events, the kernel's reports on the console, its
-heartbeat, and the end of QEMU. This module only decides; `crash` finds out why the guest died.
+There are four witnesses: libvirt's state and events, the kernel's reports on the console, the
+kernel's heartbeat, and the end of QEMU. This module only decides; `crash` finds out why the guest
+died.
 """
 
 import time
@@ -16,18 +17,18 @@ from harness.guest.log_watch import LogWatch
 from harness.model.crash import Witness
 from harness.panic.values import KernelReport
 
-# A dying kernel prints for a while after libvirt knows. Its output is complete after
-# _QUIET_S without a byte; nothing is waited for longer than _SETTLE_S.
+# A dying kernel prints for a while after libvirt has noticed. Its output counts as complete after
+# _QUIET_S without a byte, and the wait ends after _SETTLE_S at the latest.
 _QUIET_S = 0.5
 _SETTLE_S = 10.0
 _POLL_S = 0.05
-# The event that says why a domain has ended may arrive a moment after its end.
+# libvirt's event with the reason of a domain's end may arrive a moment after the end.
 _EVENT_S = 1.0
 # A report is complete when the console stays silent for this long. Heartbeats would show its end
 # as well, but a hang may have stopped them. If this host was suspended, the gap counts as _STEP_S.
 _COMPLETE_S = 3.0
 _STEP_S = 0.5
-# Kinds of reports after which a part of the kernel stands still for ever: nothing is waited for.
+# Kinds of reports after which a part of the kernel stops for ever, so that waiting is useless.
 _HANGS = {"soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-lockup"}
 _POWERS_OFF = "reboot: Power down"
 _UNWANTED_EVENTS = {"crashed", "stopped", "shutdown"}
@@ -59,7 +60,7 @@ class Health:
         self._looked_at = 0.0
 
     def check(self) -> None:
-        """Check that nothing shows that the guest has died.
+        """Raise an error if any witness shows that the guest has died.
 
         Raises: GuestCrashed for a kernel that stopped, GuestGone for a guest that powered off or
             reset, HypervisorDied for a QEMU that ended, GuestHung for a kernel that makes no
@@ -90,14 +91,14 @@ class Health:
 
     @property
     def held(self) -> bool:
-        """Whether a debugger holds the guest, which is then stopped and silent on purpose."""
+        """Whether a debugger is attached; the guest is then stopped and silent on purpose."""
         if not self._held():
             return False
         self._free_at = time.monotonic()
         return True
 
     def check_unspoilt(self, running: str) -> None:
-        """Check that the kernel has reported no fault during a finished test.
+        """Raise an error if the kernel has reported a fault during a finished test.
 
         `running` is the test whose result is still to come, even if its end is already marked in
         the log.
@@ -111,7 +112,7 @@ class Health:
                 )
 
     def settle(self) -> None:
-        """Wait until the console of a dead guest is silent: its last lines are then complete."""
+        """Wait until a dead guest's console is silent, so that its last lines are complete."""
         end = time.monotonic() + _SETTLE_S
         while time.monotonic() < end and time.monotonic() - self._console.last_byte_at < _QUIET_S:
             time.sleep(_POLL_S)
@@ -122,7 +123,7 @@ class Health:
         self._noted.append((time.monotonic(), name, words))
 
     def objection(self) -> str:
-        """Return a description of the unwanted events that libvirt reported, or ""."""
+        """Return a description of an unexpected libvirt event that ended the guest, or ""."""
         bad = [event.kind for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
         return f"libvirt reported that the guest was {', '.join(bad)}" if bad else ""
 
@@ -144,14 +145,14 @@ class Health:
 
     @property
     def first_sign_at(self) -> float:
-        """Return when a witness first reported a sign of death (monotonic); now, if none has."""
+        """Return when a witness first reported a sign of death (monotonic), else now."""
         times = [at for at, _, _ in self._noted]
         times += [event.at for event in self._domain.events if event.kind in _UNWANTED_EVENTS]
         times += [at for _, at in self._watch.timed_reports]
         return min(times, default=time.monotonic())
 
     def _complete_reports(self) -> None:
-        """End the report that a hanging kernel has begun, once the console is silent."""
+        """Complete the report that a hanging kernel has begun, once the console is silent."""
         now = time.monotonic()
         if self._console.last_byte_at == self._quiet_since:
             self._quiet_s += min(now - self._looked_at, _STEP_S)
@@ -188,7 +189,8 @@ class Health:
         fatal = self._watch.fatal
         if fatal is not None:
             return self._crashed(f"{fatal.title}, and then it restarted itself")
-        # libvirt reports both alike, but a kernel that powers off prints a line first.
+        # libvirt reports a power-off and a reset alike, but a kernel that powers off prints a line
+        # first.
         off = any(_POWERS_OFF in line for line in tail)
         how = "powered off" if off else "reset itself"
         return GuestGone(f"the guest {how} during the run", evidence=tail)

@@ -23,8 +23,8 @@ _EVIDENCE_LINES = 15
 _NO_RIGHT = "this user may not use that daemon (add it to group libvirt), or leave out --uri"
 _NO_QEMU = f"install QEMU (package qemu-system-x86), or run {hints.command('setup')}"
 
-# Words that libvirt's message must all contain, in lower case, for a hint to apply. The first
-# match wins.
+# A hint applies if libvirt's message contains all of its words, in lower case. The first match
+# wins.
 _HINTS = (
     (("authentication",), _NO_RIGHT),
     (("permission denied", "libvirt-sock"), _NO_RIGHT),
@@ -57,7 +57,7 @@ class Hypervisor:
     daemon: libvirtd.Daemon | None = field(default=None, repr=False)
 
     def detach(self) -> None:
-        """Let the private daemon and its guest outlive this process (`--keep`).
+        """Let the private daemon and its guest run on when this process ends (`--keep`).
 
         The URI stays valid for later processes; `stop_daemon` with the same folder ends both.
         """
@@ -65,7 +65,7 @@ class Hypervisor:
             self.daemon.detach()
 
     def kill_guests(self) -> None:
-        """Kill the guests of the private daemon; do nothing for a URI that the user gave.
+        """Kill the guests of the private daemon at once; do nothing for a URI that the user gave.
 
         libvirt's own destroy first asks QEMU to end, which takes 1 to 2 s.
         """
@@ -92,9 +92,10 @@ class Hypervisor:
 def connect(
     uri: str | None, *, runtime: Path, cache: Path, mask_kvm: bool
 ) -> Iterator[Hypervisor]:
-    """Give a connection to a URI, or, without a URI, to a new private daemon in `runtime`.
+    """Connect to a URI, or, without a URI, to a new private daemon in the folder `runtime`.
 
-    At the end the private daemon and its guests are stopped, unless `detach` was called.
+    At the end of the block the private daemon and its guests are stopped, unless `detach` was
+    called.
     Raises: HypervisorError with libvirt's message, a hint and the daemon's log.
     """
     _start_event_loop()
@@ -146,7 +147,7 @@ def _open(uri: str, *, log: Path | None = None) -> Iterator[Any]:
 
 
 def _keep_alive(conn: Any) -> None:
-    """Let libvirt notice within a minute when a remote host has gone, if libvirt can."""
+    """Let libvirt detect within a minute that a remote host is gone, where it can."""
     try:
         conn.setKeepAlive(_KEEPALIVE_S, _KEEPALIVE_COUNT)
     except libvirt.libvirtError as error:
@@ -159,7 +160,7 @@ def _translate(error: Any, what: str, *, evidence: tuple[str, ...]) -> Hyperviso
 
 
 def _hint(words: str) -> str:
-    """Return a hint for a message of libvirt, or ""."""
+    """Return a hint for an error message of libvirt, or "" if none is known."""
     lower = words.lower()
     return next((hint for needles, hint in _HINTS if all(n in lower for n in needles)), "")
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Join a guest that another process has left running: its machine, its console, its health.
+"""Use a guest that another process has left running: its domain, its console, its health.
 
-Nothing is started or ended here. The console is read from the file that QEMU goes on writing, so
+This module starts and ends no guest. The console is read from the file to which QEMU writes, so
 that everything the guest has printed is included. Input goes to the serial line.
 """
 
@@ -39,7 +39,7 @@ _SSH_S = 5.0
 
 
 class ConsoleFile:
-    """The file of a console as a source of bytes; `serial` opens the line that input goes to."""
+    """A console's file as a source of bytes; `serial` opens the serial line for input."""
 
     def __init__(self, file: Path, *, serial: Callable[[], ByteSource]) -> None:
         self._file = file.open("rb")
@@ -71,13 +71,13 @@ class ConsoleFile:
             self._line.close()
 
     def wait_for_end(self, *, deadline_s: float) -> bool:
-        """Wait until everything in the file was read; return whether it was in time."""
+        """Wait until everything in the file was read; return False at the deadline."""
         return self._at_end.wait(deadline_s)
 
 
 @dataclass(frozen=True, kw_only=True)
 class JoinedGuest:
-    """A running guest that this process joined; its console was read from the first byte."""
+    """A running guest that another process started; its console was read from the first byte."""
 
     entry: GuestEntry
     handoff: Handoff
@@ -114,11 +114,11 @@ def join(
     cache: Path,
     explained: Iterable[KernelReport] = (),
 ) -> Iterator[JoinedGuest]:
-    """Give a guest that nobody else uses; the guest runs on at the end.
+    """Open a running guest that nobody else uses; the guest continues after the block.
 
-    `explained` holds reports that were shown to the user before and that the guest survived.
+    `explained` are reports that were shown to the user before and that the guest survived.
 
-    Raises: UsageError for a guest that a run or a debugger holds, or that is gone.
+    Raises: UsageError for a guest that a run or a debugger uses, or that is gone.
     """
     check_free(entry)
     with ExitStack() as stack:
@@ -155,7 +155,7 @@ def join(
 
 @contextmanager
 def _read_console(entry: GuestEntry, machine: Domain, watch: LogWatch) -> Iterator[Console]:
-    """Give the guest's console after reading and scanning everything that it holds already."""
+    """Open the guest's console, after everything in its file was read and scanned."""
     file = entry.run / QEMU_CONSOLE
     source = ConsoleFile(file, serial=machine.open_console)
     console = Console(source, file=None)
@@ -167,9 +167,9 @@ def _read_console(entry: GuestEntry, machine: Domain, watch: LogWatch) -> Iterat
 
 
 def check_free(entry: GuestEntry) -> None:
-    """Check that a guest exists and that nobody uses it.
+    """Check that a guest exists and that no process uses it.
 
-    Raises: UsageError that names the user of the guest, or says that it is gone.
+    Raises: UsageError that names the user of the guest, or says that the guest is gone.
     """
     if not hypervisor.guest_alive(entry.folder, private=entry.private):
         raise UsageError(
@@ -188,7 +188,7 @@ def check_free(entry: GuestEntry) -> None:
 
 
 def find_fault(guest: JoinedGuest, *, silence_s: float) -> HarnessError | None:
-    """Return the error of a guest; None when its heart beats and it has reported no fault.
+    """Return the error of a guest, or None when its heartbeat arrives and it reported no fault.
 
     A heartbeat arrives within a second; for a missing one the function waits until the deadline.
     Units: silence_s is how long the heartbeat of a healthy kernel may be missing.

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Run a libvirt daemon that belongs to one run, and end it with the run.
 
-Everything that it writes is in the run's runtime folder, so that neither a system daemon nor the
-user's own session daemon is touched. It is always a *session* daemon. libvirt has no session mode
-for root, so for root the daemon runs in a user namespace in which root has another number. This
-needs no /etc/libvirt, no /run/libvirt, no cgroup and no firewall. Calls to libvirt are made in
-`hypervisor`, not here.
+All its files are in the run's runtime folder, so that neither a system daemon nor the user's own
+session daemon is touched. It is always a *session* daemon. libvirt has no session mode for root,
+so for root the daemon runs in a user namespace in which root has another number. A session daemon
+needs no /etc/libvirt, no /run/libvirt, no cgroup and no firewall. `hypervisor` makes the calls to
+libvirt.
 
 The daemon's parent process is `libvirtd_parent`, which reads a pipe from this process. When this
 process ends, the parent ends the guest and the daemon.
@@ -35,14 +35,15 @@ _DEEPEST_SOCKET = "/libvirt/qemu/lib/domain-100-harness/monitor.sock"
 _SOCKET_PATH_MAX = 107
 _START_DEADLINE_S = 15.0
 _STOP_DEADLINE_S = 5.0
-# An id that is never root's and that exists on every Debian; session mode needs a user name.
+# The user id for the daemon when root runs the harness. It exists on every Debian and is never
+# root's; session mode needs a user name.
 _NAMESPACE_ID = 1
 
 _PARENT = Path(__file__).with_name("libvirtd_parent.py")
 
-# $1 is the mask file; the rest is the command to run with it over /dev/kvm. The mount is
-# read-only, because libvirt tests read *and* write access. Without the mask each start of a domain
-# takes about 38 s longer on a host whose /dev/kvm does not work.
+# $1 is an empty file to mount over /dev/kvm; the rest is the command to run. The mount is
+# read-only, because libvirt tests for read *and* write access. Without the mount each start of a
+# domain takes about 38 s longer on a host whose /dev/kvm does not work.
 _MASK = (
     'mount --bind "$1" /dev/kvm && mount -o remount,bind,ro /dev/kvm || exit 1; shift; exec "$@"'
 )
@@ -110,9 +111,10 @@ def log_paths(runtime: Path) -> tuple[Path, ...]:
 
 
 def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
-    """Start a daemon and return it when its socket accepts connections.
+    """Start a daemon, and return it once its socket accepts connections.
 
-    `cache` keeps libvirt's list of QEMU's abilities between runs, which takes 4 s to collect.
+    libvirt collects a list of QEMU's abilities, which takes 4 s. The list is kept in `cache` for
+    later runs.
     Raises: HypervisorError with the end of the daemon's log.
     """
     program = programs.find("libvirtd", error=HypervisorError)
@@ -121,7 +123,8 @@ def start(runtime: Path, *, cache: Path, mask_kvm: bool) -> Daemon:
     command = [*_namespace(runtime, mask_kvm=mask_kvm), program, f"--pid-file={pid_file}"]
     with (runtime / "libvirtd.log").open("ab") as log:
         parent = subprocess.Popen(
-            # Isolated: the script uses only the standard library, and no variable changes that.
+            # -I: the script uses only the standard library, so no variable of the environment may
+            # change what it imports.
             [sys.executable, "-I", "-S", str(_PARENT), str(runtime), *command],
             stdin=subprocess.PIPE,
             stdout=log,
@@ -144,7 +147,7 @@ def stop(runtime: Path) -> bool:
     """Kill the guests, daemon and parent process of a runtime folder; return whether any ran.
 
     A process is killed only while its command line names the folder, and through a pidfd, which
-    never comes to mean another process.
+    cannot refer to another process later.
     """
     killed = [pid for pid in list(_own_pids(runtime)) if _kill(pid, runtime)]
     end = time.monotonic() + _STOP_DEADLINE_S
@@ -202,7 +205,7 @@ def _environment(runtime: Path) -> dict[str, str]:
 
 
 def _namespace(runtime: Path, *, mask_kvm: bool) -> list[str]:
-    """Return the prefix of a command that hides KVM when asked, and that runs it as non-root."""
+    """Return the command prefix that hides /dev/kvm if asked, and leaves root's identity."""
     uid = os.getuid()
     mask = mask_kvm and os.access("/dev/kvm", os.R_OK | os.W_OK)
     if uid != 0 and not mask:
@@ -234,7 +237,7 @@ def _await_socket(daemon: Daemon, pid_file: Path, command: str) -> int:
 
 
 def _listens(path: Path) -> bool:
-    """Return whether a connection is accepted; the socket file exists a moment earlier."""
+    """Return whether the socket accepts a connection; its file alone exists a moment earlier."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

@@ -2,9 +2,9 @@
 """The parent process of a private libvirt daemon; it ends guest and daemon when the run ends.
 
 `libvirtd` starts this file as a script (`libvirtd_parent.py RUNTIME COMMAND...`), so it imports
-nothing of the harness. Standard input is a pipe whose other end only the run holds. The pipe
-closes when the run ends, for whatever reason, and then guest and daemon are killed. The word
-`keep` on the pipe releases both. This process also reaps dead guests at once: libvirt waits for
+nothing of the harness. Standard input is a pipe whose other end only the run has open. When the
+run ends for any reason, the pipe closes, and this process kills guest and daemon. After the word
+`keep` on the pipe it leaves both running. It also reaps dead guests at once: libvirt waits for
 that in each destroy, and a container's init is slow to do it (1.6 s) or never does.
 """
 
@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# orphaned descendants become children of this process instead of init's.
+# With this prctl, orphaned descendants become children of this process instead of init's.
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -29,7 +29,7 @@ def main(runtime: Path, command: list[str]) -> int:
     # Python writes to the wakeup descriptor only for signals that have a handler.
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    # After the start, because the daemon would inherit ignored signals.
+    # Signals are ignored only after the start, because the daemon would inherit ignored signals.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while daemon.pid not in _collect():

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The state of a guest's kernel log: faults, the running test, and signs of life.
+"""Follow a guest's kernel log: record its faults, the running test, and its signs of life.
 
-The console's thread feeds lines, and any thread may read. Nothing is decided here: `health`
-decides what a missing heartbeat means, and `verdict` what a report does to a result. Only this
-module drops the reports that `allow_kernel_lines` allows.
+The console's thread feeds the lines, and any thread may read the results. `health` decides what a
+missing heartbeat means, and `verdict` how a report changes a result. Only this module drops the
+reports that the configuration allows (`allow_kernel_lines`).
 """
 
 import re
@@ -21,10 +21,10 @@ CANARY_KIND = "canary"
 
 
 class LogWatch:
-    """The state of one guest's kernel log; safe to read while another thread feeds it.
+    """The state of one guest's kernel log; safe to read while another thread feeds lines.
 
-    `allowed` holds patterns of titles that are no faults. `explained` holds reports that were
-    shown to the user before.
+    `allowed` are patterns of report titles that do not count as faults. `explained` are reports
+    that were shown to the user before.
     Units: times are seconds on the monotonic clock, at which the console received the lines.
     """
 
@@ -96,7 +96,7 @@ class LogWatch:
         self._reports.append((named, self._times[report.line]))
 
     def _is_excused(self, report: KernelReport) -> bool:
-        """Return whether a report is explained or allowed; a fatal report never is."""
+        """Return whether a report was explained before or is allowed; a fatal report never is."""
         if report.fatal:
             return False
         allowed = any(fits.search(report.title) for fits in self._allowed)
@@ -139,19 +139,19 @@ class LogWatch:
 
     @property
     def sees_faults(self) -> bool:
-        """Whether the planted line was received and reported, so that a fault would be too."""
+        """Whether the harness's planted kernel line was reported, as a real fault would be."""
         with self._lock:
             return self._canary_seen and self._canary_reported
 
     @property
     def last_word_said(self) -> bool:
-        """Whether the guest reported, after its final log check, that its log is clean."""
+        """Whether the guest printed the result of its final log check: the log is clean."""
         with self._lock:
             return self._last_word
 
     @property
     def beats(self) -> int:
-        """How many heartbeats of this run arrived."""
+        """The number of heartbeats that arrived."""
         with self._lock:
             return self._beats
 
@@ -163,11 +163,11 @@ class LogWatch:
 
     @property
     def line_count(self) -> int:
-        """How many console lines were read."""
+        """The number of console lines that were read."""
         with self._lock:
             return self._lines
 
 
 def _running_after(marks: Sequence[TestMark]) -> str:
-    """Return the test that the last mark begins, or ""."""
+    """Return the test whose begin is the last mark, or "" if the last mark is an end."""
     return marks[-1].test if marks and marks[-1].begins else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What users do with guests and caches between runs: list, enter, watch, stop and clean."""
+"""The user's commands for guests and caches between runs: list, enter, watch, stop, clean."""
 
 import shutil
 import time
@@ -25,7 +25,7 @@ _CACHE_FOLDERS = (
 
 
 def choose_guest(environment: Environment, run_id: str) -> GuestEntry:
-    """Return the guest of a run id, or the only unused one; see cleanup.choose_guest."""
+    """Return the guest with this run id, or the only unused one when the id is empty."""
     return cleanup.choose_guest(environment.runtime, run_id)
 
 
@@ -42,7 +42,7 @@ def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
 
 
 def if_kept(environment: Environment, run_id: str) -> tuple[str, ...]:
-    """Return the lines about how to reach the guest of a run; () if the run did not keep it."""
+    """Return the lines on how to reach the guest of a run, () if the guest was not kept."""
     kept = [
         entry for entry in registry.list_entries(environment.runtime) if entry.run_id == run_id
     ]
@@ -76,7 +76,7 @@ def table(environment: Environment) -> list[str]:
 
 
 def console(entry: GuestEntry) -> Iterator[str]:
-    """Yield the lines of a guest's console from the first on, and wait for more while it lives."""
+    """Yield all lines of a guest's console, and wait for more as long as the guest runs."""
     yield from consoles.follow(
         entry.run / session.QEMU_CONSOLE, alive=lambda: registry.read(entry.folder) is not None
     )
@@ -100,9 +100,10 @@ def stop(environment: Environment, run_id: str, *, every: bool) -> Iterator[str]
 
 
 def unload(environment: Environment, settings: Settings, run_id: str) -> None:
-    """Unload the module in a kept guest.
+    """Unload the module in a guest that was kept.
 
-    Raises: ModuleError that names its users, when it is still busy after the last attempt.
+    Raises: ModuleError that names the module's users, when it is still busy after the last
+        attempt.
     """
     entry = choose_guest(environment, run_id)
     limit = settings.timeouts.load_s * settings.timeouts.tcg_factor

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Boot a guest that is stopped before its first instruction, for a debugger.
 
-It boots without KASLR, because nobody could know the kernel's address before it is unpacked. The
-guest has no session: it has no SSH, runs no tests, and ends with the debugger.
+The guest boots without KASLR, because a random kernel address could not be known before the kernel
+is unpacked. It has no session: no SSH and no tests, and it ends with the debugger.
 """
 
 import os
@@ -43,7 +43,7 @@ class BootRequest:
 
 @contextmanager
 def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry]:
-    """Give a guest that has not run an instruction yet; it is destroyed at the end.
+    """Boot a guest that has not executed an instruction yet; destroy it after the block.
 
     Raises: ConfigError for an unknown target; HypervisorError when the guest cannot be created.
     """

@@ -2,8 +2,8 @@
 """The record of each guest on this host: one short folder for each run, with a lock.
 
 A run holds the lock of its folder while its process lives. The kernel releases the lock when the
-process ends, however it ends. So a folder without a held lock belongs to a guest that was kept on
-purpose, or to a run that was killed; the record in the folder says which. `cleanup` removes them.
+process ends in any way. So an unlocked folder belongs to a guest that was kept on purpose, or to a
+run that was killed; the record in the folder says which. `cleanup` removes such folders.
 """
 
 import json
@@ -23,17 +23,17 @@ from harness.host import file_lock, whole_file
 from harness.model.settings import Endpoint
 
 _RECORD = "life.json"
-# A file in the folder of a run's overlay with the path of the run's entry, because users with
-# several runtime folders may share one cache.
+# The name of a file in a run's overlay folder with the path of the run's entry. It is needed
+# because users with several runtime folders may share one cache.
 _HOME = "entry"
 _LOCK = "lock"
-# A process that checks whether a folder is locked takes the lock for a moment.
+# A process that only checks whether a folder is locked takes the lock for a moment.
 _LOCK_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuestEntry:
-    """The record of one guest: enough to reach it, and to remove everything of it.
+    """The record of one guest: how to reach the guest, and all files to remove with it.
 
     `folder` has a short path, because sockets are in it. `disk` is the folder of the overlay,
     `run` that of the logs. `uri` is what libvirt clients connect to. `private` means that the
@@ -61,13 +61,13 @@ class GuestEntry:
         return self.folder / "qmp"
 
     def write(self) -> None:
-        """Write this record to its folder, as a whole."""
+        """Write this record into its folder, atomically."""
         text = json.dumps(asdict(self), default=str, indent=1)
         whole_file.write(self.folder / _RECORD, f"{text}\n")
 
     @property
     def endpoint(self) -> Endpoint:
-        """How to reach the guest over SSH."""
+        """The address and keys for reaching the guest over SSH."""
         return Endpoint.of_guest(port=self.port, key_file=self.key_file, host_key=self.host_key)
 
 
@@ -78,9 +78,9 @@ def new_run_id() -> str:
 
 @contextmanager
 def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
-    """Hold the entry of a run that begins now; remove it at the end unless its record says kept.
+    """Create and lock the entry of a run; remove it after the block unless its guest is kept.
 
-    Raises: UsageError when a guest of this user has the run id, maybe one of another project.
+    Raises: UsageError when a guest of this user already has the run id, maybe in another project.
     """
     entry.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -104,9 +104,10 @@ def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
 
 @contextmanager
 def hold_folder(runtime: Path, prefix: str) -> Iterator[Path]:
-    """Give a short folder for sockets that only this user can enter; it is removed at the end.
+    """Make a short folder for sockets that only this user can enter; remove it after the block.
 
-    It is locked like a run's entry, so that `broken_folders` finds the folder of a killed process.
+    The folder is locked like a run's entry, so that `broken_folders` finds it if the process is
+    killed.
     """
     runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=runtime))
@@ -125,7 +126,7 @@ def make_disk_folder(entry: GuestEntry) -> None:
 
 
 def is_orphan(disk: Path, *, older_than_s: float) -> bool:
-    """Return whether the folder of an overlay belongs to no entry in any runtime folder."""
+    """Return whether the folder of an overlay belongs to no run in any runtime folder."""
     try:
         home = (disk / _HOME).read_text().strip()
     except OSError:
@@ -134,7 +135,7 @@ def is_orphan(disk: Path, *, older_than_s: float) -> bool:
 
 
 def read(folder: Path) -> GuestEntry | None:
-    """Return the record of a folder, or None when it has no readable record."""
+    """Return the record in a folder, or None when there is no readable record."""
     try:
         data: dict[str, Any] = json.loads((folder / _RECORD).read_text())
         paths = {key: Path(data[key]) for key in ("folder", "disk", "run", "key_file")}
@@ -167,7 +168,7 @@ def broken_folders(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
 
 
 def is_owned(folder: Path) -> bool:
-    """Return whether a living process holds this run."""
+    """Return whether the process of this run is still alive."""
     return file_lock.is_locked(folder / _LOCK)
 
 

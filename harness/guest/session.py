@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Open a session with a guest: boot or restore it, watch its console, remove it at the end.
 
-This is the only module where image, kernel, hypervisor, console and SSH meet. Everything that is
-opened here is closed in reverse order, however the run ends. What a killed process leaves behind
-is recorded in its registry entry, and `cleanup` removes it at the next run.
+Only this module combines image, kernel, hypervisor, console and SSH. Everything that is opened
+here is closed in reverse order, however the run ends. Whatever a killed process leaves is recorded
+in its registry entry, and `cleanup` removes it at the next run.
 """
 
 import os
@@ -42,7 +42,7 @@ from harness.systems.ssh import Guest
 
 Progress = Callable[[str], None]
 CONSOLE = "console.log"
-# QEMU writes this one itself, so that it continues when the harness leaves a kept guest.
+# QEMU writes this file itself, so that it continues when the harness leaves a kept guest.
 QEMU_CONSOLE = "qemu-console.log"
 
 # libvirt restores a domain only under the name with which it was saved, so the only domain of
@@ -50,12 +50,12 @@ QEMU_CONSOLE = "qemu-console.log"
 _PRIVATE_NAME = "harness"
 _SNAPSHOT_LOCK_S = 600.0
 _OVERLAY = "overlay.qcow2"
-# The death of a guest may be noticed a moment after the error that it caused.
+# The harness may notice the death of a guest a moment after the error that the death caused.
 _DOUBT_S = 1.0
 _POLL_S = 0.05
 
-# The kernel's command line on every boot. Lines of the harness and faults must reach the console
-# whatever their level. An oops panics, so that no test continues in a broken kernel. A hanging
+# The kernel's command line on every boot. loglevel: lines of the harness and faults must reach the
+# console at every level. An oops panics, so that no test continues in a broken kernel. A hanging
 # guest answers to sysrq on its serial line, and to an NMI with a panic.
 _CMDLINE = (
     "console=ttyS0,115200 root=LABEL=harness-root rw ignore_loglevel oops=panic panic=0 "
@@ -110,7 +110,7 @@ class Session:
         )
 
     def history(self) -> GuestHistory:
-        """Return a summary of the present guest for the run's report, before it is replaced."""
+        """Return a summary of the present guest for the run's report, before its end."""
         watch = self.watch
         return GuestHistory(
             accel=self.accel,
@@ -124,7 +124,7 @@ class Session:
         )
 
     def check_alive(self) -> None:
-        """Check that nothing shows that the guest has died; Health.check lists what it raises."""
+        """Raise an error if the guest has died; `Health.check` lists the errors."""
         self.health.check()
 
     def run_script(self, script: str, *, deadline_s: float) -> None:
@@ -137,11 +137,11 @@ class Session:
     def renew(self, progress: Progress) -> None:
         """Replace this guest by a new one of the same kind, with a new console file.
 
-        Raises: what `open_session` raises; the session then has no guest.
+        Raises: the errors of `open_session`; the session then has no guest.
         """
         self.end()
         (self.entry.disk / _OVERLAY).unlink(missing_ok=True)
-        # QEMU appends to a file that exists.
+        # The old file must go, because QEMU appends to an existing one.
         (self.request.folder / QEMU_CONSOLE).unlink(missing_ok=True)
         self.watch = self.new_watch()
         _bring_up(self, self._lifetime, progress)
@@ -156,7 +156,7 @@ class Session:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Run the block; when it fails because the guest died, raise the guest's death instead."""
+        """Run the block; if it fails because the guest died, raise the guest's death instead."""
         try:
             yield
         except HarnessError as error:
@@ -187,7 +187,7 @@ class Session:
 
 @contextmanager
 def open_session(request: SessionRequest, *, token: str, progress: Progress) -> Iterator[Session]:
-    """Give a session whose guest answers over SSH, is prepared, and prints its heartbeat.
+    """Open a session: its guest answers over SSH, is prepared, and prints its heartbeat.
 
     Raises: HypervisorError, GuestLost, GuestCrashed with the end of the console as evidence.
     """
@@ -341,7 +341,7 @@ def _connect(session: Session, stack: ExitStack, *, deadline_s: float) -> None:
 
 
 def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
-    """Start the guest from its snapshot, made first if needed; return whether it worked."""
+    """Start the guest from a snapshot, made first if missing; return whether that worked."""
     request = session.request
     nowhere = _spec(session, uuid="", overlay=Path("/"), log="")
     keys = (request.image.key, request.kernel.key)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The file by which a run lets another process use its guest: pytest, or any test program.
+"""The file by which a run shares its guest with another process, such as pytest.
 
-It is in the run's folder and holds no secret except the path of the guest's key. Any program may
-read it: it is JSON, and every field is named.
+The file is in the run's folder. It contains the path of the guest's key, and no other secret. It
+is JSON with named fields, so that any program can read it.
 """
 
 import json
@@ -22,7 +22,7 @@ SESSION_FILE = "session.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Handoff:
-    """The data that a process needs to work in the guest of a run that another process owns."""
+    """The data that another process needs to work in the guest of a run."""
 
     run_id: str
     settings_file: Path
@@ -49,15 +49,15 @@ _ADAPTER = TypeAdapter(Handoff)
 
 
 def write(handoff: Handoff, file: Path) -> None:
-    """Write what another process needs to join this guest; the file is replaced at once."""
+    """Replace the file by one with the data that another process needs to use this guest."""
     data = {**asdict(handoff), "accel": handoff.accel.value, "system": handoff.system.value}
     whole_file.write(file, json.dumps(data, default=str, indent=1) + "\n")
 
 
 def read(file: Path) -> Handoff:
-    """Return the handoff that a run has written to its session file.
+    """Return the data about a run's guest from the run's session file.
 
-    Raises: UsageError when the file is gone because its run has ended, or is not a handoff.
+    Raises: UsageError when the file is gone because its run has ended, or is not such a file.
     """
     try:
         return _ADAPTER.validate_json(file.read_bytes())

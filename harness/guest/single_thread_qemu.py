@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A program that runs QEMU with all emulated CPUs in one thread, for libvirt to start.
+"""Write a script that runs QEMU with all emulated CPUs in one thread, for libvirt to start.
 
 QEMU before 8.1 may execute a stale translation of code that another emulated CPU has just patched
 (fixed by its commit deba78709ae8). Work that patches much code, such as a test that loads a
 tracing module hundreds of times, then hangs the guest: a CPU executes, over and over, an int3 that
-is no longer there. With one thread for all CPUs no translation is stale. libvirt 9 has no element
-for this, and an option that is added to the command line comes after libvirt's own.
+is no longer there. With one thread for all CPUs no translation is stale. libvirt 9 has no XML
+element for this option, and an option that is added to the command line comes after libvirt's own,
+so a script between libvirt and QEMU changes the command line.
 
 QEMU 7.2 was also seen to leave half of a pointer in EFLAGS after the cmpxchg16b of Debian 13's
 allocator; the kernel then dies of a trap that nobody has set. So these CPUs do not have that
@@ -21,8 +22,8 @@ from harness.host import cache, programs, whole_file
 _QEMU = "qemu-system-x86_64"
 _FIXED_IN = (8, 1)
 _SCRIPT = """#!/bin/sh
-# Run {qemu} with all CPUs in one thread and without cmpxchg16b: the words after -accel and
-# -cpu get one more option each.
+# The script runs {qemu} with all CPUs in one thread and without cmpxchg16b: it adds one option
+# each to the words after -accel and -cpu.
 before=
 for word in "$@"; do
 	shift
@@ -53,9 +54,9 @@ def one_thread_program(root: Path) -> Path:
 
 
 def runs_stale_code(versions: Mapping[str, str]) -> bool:
-    """Return whether this QEMU executes stale code; True when its version is not known.
+    """Return whether this QEMU may execute stale code; True when its version is not known.
 
-    `versions` holds versions by name, as libvirt reports them.
+    `versions` are version numbers by program name, as libvirt reports them.
     """
     numbers = versions.get("qemu", "0").split(".")
     return tuple(int(part) for part in numbers[:2]) < _FIXED_IN

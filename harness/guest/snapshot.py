@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The saved state of a booted guest: its files, its key, and how it is removed.
+"""The files of a booted guest's saved state: their place in the cache, and their removal.
 
-A snapshot is a memory file and the disk overlay that belongs to it. Its key covers everything that
-could change what is restored. A folder under that key is complete, or it does not exist. `session`
-makes the state and restores it.
+A snapshot is a memory file and the disk overlay that belongs to it. Its key is a hash of
+everything that could change the restored guest. A folder with that key is complete, or it does not
+exist. `session` saves and restores the guest.
 """
 
 import shutil
@@ -35,7 +35,7 @@ class Snapshot:
 
     @property
     def memory(self) -> Path:
-        """The file that libvirt restores the memory from."""
+        """The file from which libvirt restores the memory."""
         return self.folder / "memory.save"
 
     @property
@@ -52,7 +52,7 @@ class Snapshot:
 def place(
     spec: DomainSpec, keys: tuple[str, ...], versions: Mapping[str, str], *, root: Path
 ) -> Snapshot:
-    """Return the snapshot of a guest with this machine, image and kernel.
+    """Return the snapshot for a guest with this machine, image and kernel; it may not exist yet.
 
     `spec` describes the machine; paths and names that differ between runs do not count. `keys` are
     those of image and kernel.
@@ -84,14 +84,14 @@ def place(
 
 @contextmanager
 def making(snapshot: Snapshot) -> Iterator[Path]:
-    """Give a folder to be filled; it becomes the snapshot when the block succeeds."""
+    """Make a temporary folder to fill; it becomes the snapshot if the block succeeds."""
     _forget_oldest(snapshot.folder.parent)
     with cache.publish(snapshot.folder) as folder:
         yield folder
 
 
 def create_overlay(base: Image, snapshot: Snapshot, overlay: Path) -> None:
-    """Create the overlay of a run on top of the snapshot's overlay, which is not changed."""
+    """Create a run's overlay disk on top of the snapshot's overlay, which is not changed."""
     image.make_overlay(replace(base, disk=snapshot.overlay), overlay)
 
 
@@ -101,7 +101,7 @@ def discard(snapshot: Snapshot) -> None:
 
 
 def _forget_oldest(folder: Path) -> None:
-    """Delete all except the newest snapshots; each has a few hundred MiB."""
+    """Delete all except the newest snapshots; each one takes a few hundred MiB."""
     if not folder.is_dir():
         return
     made = sorted(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""This machine: its configuration, caches, packages, processes and abilities."""
+"""Access to this machine: its configuration, caches, packages and processes."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Decide whether this host can run guests under KVM, or has to emulate them."""
+"""Decide whether this host can run guests under KVM or has to emulate them."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def usable_accel(*, kvm: Path = _KVM, cpuinfo: Path = _CPUINFO) -> tuple[Accel, str]:
-    """Return the accelerator that works here, and the reason.
+    """Return the accelerator that works on this host, and the reason for the choice.
 
     /dev/kvm alone proves nothing: it may open on a host whose CPU has no virtualization, and then
     the guest never prints a byte. So the CPU must have the flag, and /dev/kvm must open for

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Questions to the host's own apt: its Debian sources, its options, its packages.
+"""Ask the host's own apt for its Debian sources, its options and its packages.
 
-This project names no package registry. Packages come from wherever the host's apt is set up to
-fetch them. Nothing here needs root.
+The harness names no package registry: packages come from the sources with which the host's apt is
+set up. Nothing here needs root.
 """
 
 import json
@@ -30,7 +30,7 @@ _SUITE_HEAD = re.compile(r"^[a-z]+")
 
 
 def cached_answer(root: Path, name: str, ask: Callable[[], list[str]]) -> list[str]:
-    """Return the result of `ask`; a stored result is used until the host's apt changes.
+    """Return the result of `ask`, or its stored result while the host's apt lists are the same.
 
     One question to apt takes up to a second, and a run has a dozen of them.
     """
@@ -55,9 +55,9 @@ def _state() -> list[int]:
 
 
 def debian_sources(suite: str) -> list[str]:
-    """Return the host's Debian sources as lines of sources.list, with their suite replaced.
+    """Return the host's Debian sources as lines of sources.list for the given suite.
 
-    Third parties' sources are left out, so that an image holds only the distribution.
+    Third parties' sources are left out, so that an image contains only the distribution.
     Raises: Lost when apt has no lists, with the command that fetches them.
     """
     text = _output("apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages")
@@ -90,9 +90,9 @@ def options() -> tuple[str, ...]:
 
 
 def depends(package: str, *view: str) -> tuple[str, ...]:
-    """Return the names of the packages that a package depends on; () when there are none.
+    """Return the names of the packages on which a package depends directly.
 
-    Here and below, `view` holds options for apt that show another suite: see apt_suite.
+    Here and below, `view` are options for apt that show another suite; `apt_suite` makes them.
     Raises: KernelError when apt does not know the package.
     """
     text = _output("apt-cache", *view, "depends", *_NO_WISHES, package)
@@ -107,9 +107,9 @@ def depends(package: str, *view: str) -> tuple[str, ...]:
 
 
 def dependency_closure(packages: Sequence[str], *view: str) -> set[str]:
-    """Return some packages and everything that they depend on, directly or indirectly.
+    """Return the given packages and everything on which they depend, also indirectly.
 
-    All alternatives of a dependency are included; names that packages only provide are not.
+    All alternatives of a dependency are included; virtual package names are not.
     """
     command = ["apt-cache", *view, "depends", "--recurse", *_NO_WISHES, *packages]
     lines = _output(*command).splitlines()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Show another Debian suite to the host's own apt, with the host's sources and keys.
+"""Let the host's own apt see another Debian suite, with the host's sources and keys.
 
-The suite's lists are in the cache; the host's lists and its installed packages do not change.
+The suite's package lists are in the cache; the host's lists and installed packages do not change.
 """
 
 import time
@@ -15,13 +15,13 @@ Progress = Callable[[str], None]
 
 _LOCK_S = 600.0
 _UPDATE_S = 300.0
-# A suite's security lists change a few times a week.
+# A day is fresh enough: a suite's security lists change a few times a week.
 _FRESH_S = 86400.0
 _STAMP = "updated"
 
 
 def view(suite: str, *, root: Path, progress: Progress) -> tuple[str, ...]:
-    """Return the options that make apt show a suite; its lists are at most a day old.
+    """Return the apt options that show a suite, after its lists were fetched if older than a day.
 
     Raises: KernelError with apt's last lines when the lists cannot be fetched; CacheBusy.
     """
@@ -54,7 +54,8 @@ def _options(folder: Path) -> tuple[str, ...]:
         "Dir::Etc::sourceparts": folder / "none",
     }
     options = [f"-o={name}={place}" for name, place in places.items()]
-    # apt started as root switches to the user _apt, who may not read a cache of another user.
+    # When root starts apt, apt switches to the user _apt, who may not read a cache of another
+    # user.
     return (*options, "-o=APT::Sandbox::User=root", "-o=Acquire::Languages=none")
 
 

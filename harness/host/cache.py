@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A cache of files that are costly to make, each named by a key of everything it depends on.
 
-A folder appears under its name only when it is complete, and is locked while it is made. The
-callers know what the files are: `image`, `kernels` and `session`.
+A folder appears under its name only when it is complete, and is locked while it is made. Images,
+kernels and snapshots are kept here by `image`, `kernels` and `session`.
 """
 
 import errno
@@ -46,14 +46,15 @@ def _digest(path: Path) -> bytes:
 def lock(
     path: Path, *, what: str, deadline_s: float, progress: Callable[[str], None]
 ) -> Iterator[None]:
-    """Hold the lock of one item of the cache; while another process holds it, report who and wait.
+    """Take the lock of one item of the cache; report and wait while another process has it.
 
     Units: deadline_s is seconds of waiting.
-    Raises: CacheBusy at the deadline, with the holder; Lost when the disk is full.
+    Raises: CacheBusy at the deadline, with the process that has the lock; Lost when the disk is
+        full.
     """
     with room(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # "a+" keeps the holder's name in the file until this process has the lock.
+        # "a+" does not truncate: the file names the lock's holder until this process has the lock.
         file = path.open("a+")
     with file:
         end = time.monotonic() + deadline_s
@@ -77,10 +78,10 @@ def lock(
 
 @contextmanager
 def publish(final: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `final`, and rename it to `final` when the block succeeds.
+    """Make a temporary folder beside `final`, and rename it to `final` if the block succeeds.
 
-    When the block raises, `final` does not appear. Temporary folders that dead processes left
-    beside it are removed first.
+    If the block raises, `final` does not appear. Temporary folders of processes that have ended
+    are removed first.
     """
     with room(final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -99,14 +100,14 @@ def publish(final: Path) -> Iterator[Path]:
 def _sweep(final: Path) -> None:
     for stale in final.parent.glob(f".{final.name}.*.tmp"):
         owner = stale.name.split(".")[-2]
-        # The part of the name before .tmp is the process id of its maker: see `publish`.
+        # In a name PID.tmp..., the first part is the id of the process that made the folder.
         if not (owner.isdigit() and psutil.pid_exists(int(owner))):
             shutil.rmtree(stale, ignore_errors=True)
 
 
 @contextmanager
 def room(folder: Path) -> Iterator[None]:
-    """Turn the error 'no space left' inside the block into a Lost that names the folder."""
+    """Raise Lost, naming the folder, for an error 'no space left on device' inside the block."""
     try:
         yield
     except OSError as error:

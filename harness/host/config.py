@@ -36,7 +36,8 @@ def environment(variables: Mapping[str, str] = os.environ) -> Environment:
     targets = variables.get("HARNESS_TARGETS") or (
         platformdirs.user_config_path("modlab") / "targets"
     )
-    # The sockets below it have paths of at most 107 bytes: see guest.libvirtd.
+    # UNIX sockets are made in this folder, and their paths may have at most 107 bytes; see
+    # guest.libvirtd.
     base = Path(runtime) if runtime and len(runtime) < 30 else Path("/tmp")  # noqa: S108
     return Environment(
         cache=Path(cache).absolute(),
@@ -51,18 +52,18 @@ def environment(variables: Mapping[str, str] = os.environ) -> Environment:
 
 
 def child_environment(session_file: Path) -> dict[str, str]:
-    """Return the environment of a host-side test process that joins a run."""
+    """Return the environment variables for a pytest process that uses a run's guest."""
     return {**os.environ, RUN_VARIABLE: str(session_file), "PYTHONUNBUFFERED": "1"}
 
 
 def load_nearest(start: Path) -> Settings:
     """Return the settings of the nearest configuration: a modlab.toml or a pyproject.toml.
 
-    The search goes from `start` upwards, and each file is read once. A pyproject.toml without
-    [tool.harness] is passed over. A folder that holds a module and has no such file needs none:
-    its settings are what the module tells.
-    Raises: ConfigError when no folder up to the root of the file system has one, and when one has
-        two; whatever `load` raises.
+    The search goes from `start` upwards. A pyproject.toml without [tool.harness] is ignored. A
+    folder that contains a module needs no file: its settings then come from the module's own
+    files.
+    Raises: ConfigError when no folder has a configuration, and when one folder has two; also the
+        errors of `load`.
     """
     for folder in (start, *start.parents):
         files = (folder / "pyproject.toml", folder / _OWN_FILE)
@@ -86,7 +87,7 @@ def load_nearest(start: Path) -> Settings:
 def load(file: Path) -> Settings:
     """Return the settings of one configuration, with absolute paths and checked names.
 
-    For a folder without that file they come from the module in it.
+    `file` may also be a folder; its settings then come from the module in it.
     Raises: ConfigError for a file that cannot be read, and for any wrong key, type, name or path.
     """
     if file.is_dir():
@@ -100,8 +101,8 @@ def load(file: Path) -> Settings:
 def _table(file: Path) -> dict[str, Any] | None:
     """Return the table of settings in a configuration file; None when the file has none.
 
-    A modlab.toml holds them at its top, every other file in its table [tool.harness].
-    Raises: ConfigError for a file that cannot be read, and for one with another value there.
+    A modlab.toml has them at its top level, every other file in its table [tool.harness].
+    Raises: ConfigError for a file that cannot be read, and for a tool.harness that is no table.
     """
     whole = toml_file.read(file)
     table = whole if file.name == _OWN_FILE else whole.get("tool", {}).get("harness")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The debuggers of this host: which are installed, the newest first, and what to install."""
+"""Find the debuggers that are installed on this host, and say which package is missing."""
 
 import os
 import re
@@ -37,7 +37,7 @@ class Program:
 
 
 def list_installed(search: Sequence[Path]) -> list[Program]:
-    """Return every debugger in some folders, the newest of each kind first."""
+    """Return every debugger in the given folders, the newest of each kind first."""
     programs: dict[tuple[Debugger, Path], Program] = {}
     for folder in search:
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -52,7 +52,7 @@ def list_installed(search: Sequence[Path]) -> list[Program]:
 
 
 def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
-    """Return the newest debugger of a kind; `auto` prefers gdb, which knows gcc's kernels best.
+    """Return the newest debugger of a kind; `auto` prefers gdb, which reads gcc's kernels best.
 
     Raises: UsageError with the package to install.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Values that a configuration may leave out: kernels, targets, a first test, the build.
+"""Add defaults for values that a configuration leaves out: kernels, targets, tests, the build.
 
-They come from the project's folder (`modules.recipe`) and from what ships with the harness. They
-are added to the table of the file, and `config` then checks the whole table.
+They come from the project's folder (`modules.recipe`) and from files that ship with the harness.
+`config` checks the completed table as a whole.
 """
 
 import functools
@@ -29,7 +29,8 @@ def _shipped() -> Table:
 def completed(table: Table, root: Path) -> Table:
     """Return a project's table of settings with defaults added for missing keys.
 
-    `root` is the project's folder. A value of a wrong type stays, so that `config` reports it.
+    `root` is the project's folder. A value of a wrong type is not changed, so that `config`
+    reports it.
     Raises: ConfigError for a dkms.conf that cannot be read.
     """
     shipped = _shipped()
@@ -63,7 +64,7 @@ def _with_image(done: Table) -> Table:
 
 
 def _module(table: Table, root: Path) -> Table:
-    """Return the table [module] with the values that the source folder gives."""
+    """Return the table [module], completed with values from the module's source folder."""
     if isinstance(table.get("dkms"), str):
         conf = root / table["dkms"]
         if not conf.is_file():
@@ -79,7 +80,7 @@ def _module(table: Table, root: Path) -> Table:
 
 
 def _with_recipe(read: recipe.Recipe, table: Table) -> Table:
-    """Return the table [module], completed with the build and names read from its folder."""
+    """Return the table [module], completed with the build commands and names of its folder."""
     done = dict(table)
     if read.dkms is not None:
         done["dkms"] = str(read.dkms)
@@ -94,7 +95,7 @@ def _with_recipe(read: recipe.Recipe, table: Table) -> Table:
 
 
 def has_module(folder: Path) -> bool:
-    """Return whether a folder without a configuration holds a module that can be built."""
+    """Return whether a folder contains a module that can be built without a configuration."""
     names = (CONF, "Kbuild", "Makefile")
     return any((folder / name).is_file() for name in names) and (
         recipe.of_folder(folder) is not None

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Explain an OSError of a full disk or an unwritable folder as an error with a hint.
 
-Every write of the harness may raise one, so they are explained where a command ends, once.
+Every write of the harness may raise such an error, so they are explained in one place, where a
+task ends.
 """
 
 import errno
@@ -20,9 +21,9 @@ _LITTLE_BYTES = 16 << 20
 
 
 def explain(error: OSError, environment: Environment, project: Path) -> HarnessError | None:
-    """Return an OSError of a file as an error with a hint, None for one of another kind.
+    """Return an OSError about a file as an error with a hint, or None for any other OSError.
 
-    Shape: `project` is the folder of the project whose results are written.
+    `project` is the folder of the project whose results are written.
     """
     if error.errno in _FULL:
         return _full(error, environment, project)
@@ -31,7 +32,7 @@ def explain(error: OSError, environment: Environment, project: Path) -> HarnessE
         return None
     file = Path(place)
     in_cache = file.is_relative_to(environment.cache) or environment.cache.is_relative_to(file)
-    # A cache folder that could not be made gives ENOENT, which hides the cause.
+    # When a cache folder could not be made, later errors are ENOENT, which hides the cause.
     if error.errno not in _REFUSED and not (in_cache and error.errno == errno.ENOENT):
         return None
     reason = error.strerror

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Report what this host can do for tests, what it lacks, and what helps.
+"""Report what this host can do for tests, what is missing, and how to install or fix it.
 
-Nothing is changed. Each finding is one line, and a second line has the command that helps.
+Nothing is changed. Each finding is one line; a second line has the command that helps.
 """
 
 import os
@@ -34,7 +34,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One fact about this host; `cure` says how to mend it, "" when nothing is wrong."""
+    """One fact about this host; `cure` says how to fix it, "" when nothing is wrong."""
 
     level: Level
     what: str
@@ -64,17 +64,17 @@ _TOOLS = (
 
 
 def examine(cache: Path) -> tuple[Finding, ...]:
-    """Return every finding about this host; `cache` is the folder where images will be stored."""
+    """Return every finding about this host; `cache` is the folder for images and kernels."""
     return (*_machine(cache), *_accelerator(), *_bootstrap(), *map(_tool, _TOOLS), *_debuggers())
 
 
 def usable(findings: tuple[Finding, ...]) -> bool:
-    """Return whether tests can run here."""
+    """Return whether tests can run on this host, according to the findings."""
     return all(finding.level is not Level.MISSING for finding in findings)
 
 
 def lines(finding: Finding) -> tuple[str, ...]:
-    """Return a finding as one line of text, or two with a cure."""
+    """Return a finding as one line of text, or two if it has a cure."""
     head = f"{finding.level.value:8} {finding.what}"
     return (head, f"         -> {finding.cure}") if finding.cure else (head,)
 

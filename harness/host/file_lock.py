@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Locks on open files, which the kernel releases when the process that holds them ends.
+"""Locks on open files, which the kernel releases when the process that took them ends.
 
-They show which processes live: a lock that is free was left by a process that has ended.
+So a lock file shows whether its process still lives: a free lock belongs to a process that ended.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ def try_lock(file: IO[str]) -> bool:
 
 
 def lock(file: IO[str], *, deadline_s: float) -> None:
-    """Lock an open file; wait, since other processes hold this lock only for moments.
+    """Lock an open file; wait for the lock, which other processes take only for moments.
 
     Units: deadline_s is seconds of waiting.
     Raises: CacheBusy at the deadline.
@@ -37,7 +37,7 @@ def lock(file: IO[str], *, deadline_s: float) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a living process holds the lock of a file; False for a missing file."""
+    """Return whether a living process has locked a file; False for a missing file."""
     try:
         with path.open("r") as file:
             return not try_lock(file)

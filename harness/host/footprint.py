@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What this process uses: open files, threads, memory. A long run checks that none grows."""
+"""Measure this process's open files, threads and memory; a long run checks that none grows."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Footprint:
 
 
 def now() -> Footprint:
-    """Return what this process uses now."""
+    """Return the open files, threads and resident memory of this process."""
     own = psutil.Process()
     with own.oneshot():
         memory_mib = own.memory_info().rss // _MIB

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run a program that takes over the terminal, for example a debugger, which handles Ctrl-C."""
+"""Run a program that takes over the terminal, such as a debugger, and handles Ctrl-C itself."""
 
 import signal
 import subprocess

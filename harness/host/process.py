@@ -24,14 +24,14 @@ _running: set[subprocess.Popen[bytes]] = set()
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a command ended: its exit status, None when it hung, and every line that it wrote."""
+    """How a command ended: its exit status, None at the deadline, and every line that it wrote."""
 
     status: int | None
     lines: tuple[str, ...]
 
 
 def run(command: Sequence[str], *, cwd: Path, deadline_s: float) -> Ended:
-    """Run a command and return how it ended; for one that hangs, its child processes are added.
+    """Run a command and return how it ended; for one that hangs, its child processes are listed.
 
     Units: deadline_s is seconds from now.
     Raises: FileNotFoundError when the program does not exist.
@@ -69,7 +69,7 @@ def interrupt_running() -> None:
 
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:
-    """Give a command time to clean up after Ctrl-C; signal and then kill one that does not end."""
+    """Give a command time to clean up after Ctrl-C; then send a signal, and kill it last."""
     for number in (signal.SIGINT, signal.SIGABRT):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_CLEANING_S)
@@ -79,7 +79,7 @@ def _interrupt(process: subprocess.Popen[bytes]) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> list[str]:
-    """End a command and all its child processes; return a line that names each child."""
+    """End a hanging command and all its child processes; return a line for each child."""
     children = descendants(process.pid)
     below = []
     for child in children:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find a program on this host, and name the package that brings a missing one."""
+"""Find a program on this host, and name the Debian package that contains a missing one."""
 
 import os
 import shutil
@@ -39,19 +39,19 @@ _PACKAGES = {
 
 
 def package(name: str) -> str:
-    """Return the name of the Debian package that brings a program."""
+    """Return the name of the Debian package that contains a program."""
     return _PACKAGES.get(name, name)
 
 
 def located(name: str) -> str | None:
-    """Return the path of a program, in root's folders too, or None when it is not installed."""
+    """Return the path of a program, also in root's folders, or None if it is not installed."""
     return shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)
 
 
 def find(*names: str, error: type[HarnessError]) -> str:
     """Return the path of the first of these programs that is installed.
 
-    Raises: `error` when none is installed, with the package of the first.
+    Raises: `error` when none is installed; it names the package of the first.
     """
     for name in names:
         path = located(name)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The system packages that tasks need: which ones, which are missing, and their installation.
+"""List the Debian packages that tasks need, find the missing ones, and install them.
 
-`debian-packages.txt` beside this file is the list; the shell script `dev` of a checkout reads the
-same one before there is any Python to run.
+The list is `debian-packages.txt` beside this file. The shell script `dev` of a checkout reads the
+same file, because it runs before any Python is installed.
 """
 
 import os
@@ -25,7 +25,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class SystemPackage:
-    """One Debian package, its group, and what it is needed for."""
+    """One Debian package, its group, and the purpose for which it is needed."""
 
     name: str
     group: str
@@ -41,7 +41,7 @@ def listed(text: str | None = None) -> tuple[SystemPackage, ...]:
 def groups_of(task: str, text: str | None = None) -> tuple[str, ...]:
     """Return the groups of packages that a task needs; every task needs the base group.
 
-    Raises: UsageError for a task that needs nothing beside it.
+    Raises: UsageError for a task that needs only the base group.
     """
     known = {
         words[1]: words[2:]
@@ -60,7 +60,7 @@ def _lines(text: str | None) -> list[str]:
 
 
 def missing(wanted: Iterable[SystemPackage]) -> tuple[SystemPackage, ...]:
-    """Return those of some packages that dpkg does not call installed.
+    """Return those of the given packages that dpkg does not report as installed.
 
     Raises: UsageError on a system without dpkg and apt-get, with the list as its evidence.
     """
@@ -81,9 +81,10 @@ def missing(wanted: Iterable[SystemPackage]) -> tuple[SystemPackage, ...]:
 
 
 def install(packages: Iterable[SystemPackage], progress: Progress) -> None:
-    """Install packages, as root or through sudo; apt's lists are fetched first where none are.
+    """Install packages, as root or through sudo; if apt has no package lists, fetch them first.
 
-    Raises: UsageError where root cannot be had; Lost with apt's last lines when it fails.
+    Raises: UsageError when neither root nor sudo is available; Lost with apt's last lines when apt
+        fails.
     """
     if not any(_LISTS.glob("*Packages*")):
         progress("fetching package lists")

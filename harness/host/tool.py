@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Run a program of this host that does one thing and ends, within a deadline.
+"""Run a program of this host that ends by itself, within a deadline.
 
-Programs that stay or that answer requests belong elsewhere: `foreground` runs debuggers and shells
-on the terminal, `process` runs commands of a check, which print their stacks when they hang, and
-programs that accompany a guest have modules of their own.
+Other programs have modules of their own: `foreground` runs debuggers and shells on the terminal,
+`process` runs commands of a check, which print their stacks when they hang, and programs that run
+as long as a guest are in `guest`.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ from harness.host import cache, process, programs
 
 _MOST_LINES = 30
 _NO_SPACE = b"No space left on device"
-# The environment of tools whose output is parsed, or that are only on root's PATH.
+# The environment of tools whose output is parsed (so LC_ALL=C), or that are only on root's PATH.
 PLAIN_ENVIRONMENT = {"PATH": programs.SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": "/"}
 
 
@@ -28,8 +28,9 @@ PLAIN_ENVIRONMENT = {"PATH": programs.SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": 
 class Surroundings:
     """The environment, input and output of a tool.
 
-    `data` is its standard input. `log` is a file that takes all its output, instead of two pipes.
-    `disk` is the folder that the tool fills; when its disk is full, the error says so.
+    `data` is its standard input. `log` is a file that receives all its output, instead of two
+    pipes. `disk` is the folder to which the tool writes; when its disk is full, the error names
+    it.
     """
 
     environment: Mapping[str, str] | None = None
@@ -100,7 +101,7 @@ def run(
 def reading(
     command: Sequence[str | Path], *, deadline_s: float, error: type[HarnessError]
 ) -> Iterator[IO[bytes]]:
-    """Give the output of a tool as a stream; a reader that has read enough may leave the block.
+    """Run a tool, and give its output as a stream; the reader may stop before the end.
 
     Units: deadline_s is seconds for the whole block; then the tool is killed.
     Raises: `error` when the tool is not installed, or when it fails and its stream was read whole.
@@ -118,7 +119,8 @@ def reading(
         try:
             stream = cast("IO[bytes]", running.stdout)
             yield stream
-            # Only at the end of the stream: a reader that leaves early breaks the tool's pipe.
+            # The exit status counts only at the end of the stream: a reader that stops early
+            # breaks the tool's pipe.
             if not stream.read(1) and running.wait() != 0:
                 log.seek(0)
                 lines = log.read().decode(errors="backslashreplace").splitlines()

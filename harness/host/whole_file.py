@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Replace files as a whole: write a temporary file in the same folder, then rename it.
+"""Replace files atomically: write a temporary file in the same folder, then rename it.
 
-A reader sees the old content or the new one. `cache` does the same for folders.
+A reader sees either the old content or the new. `cache` does the same for folders.
 """
 
 import os
@@ -12,9 +12,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Give a temporary path beside `file`; it replaces `file` when the block succeeds.
+    """Give a temporary path beside `file`; it replaces `file` if the block succeeds.
 
-    When the block raises, `file` stays as it was and the temporary file is removed.
+    If the block raises, `file` is not changed and the temporary file is removed.
     """
     beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
@@ -25,7 +25,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def write(file: Path, content: str | bytes) -> None:
-    """Replace the content of a file; what UTF-8 cannot encode is written as escapes."""
+    """Replace the content of a file; characters that UTF-8 cannot encode become escapes."""
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     with replacing(file) as beside:
         beside.write_bytes(data)

@@ -130,7 +130,7 @@ def _kmod_info(subject: Subject) -> Iterator[Finding]:
 
 
 def _entry(file: MachO, name: str, address: int) -> Iterator[Finding]:
-    """Object to a start or stop entry that does not point to code, or is not relocated."""
+    """Object to a start or stop entry that does not point to code or has no relocation."""
     raw = file.bytes_at(address, 8) or bytes(8)
     target = int.from_bytes(raw, "little")
     code = [s for g in file.segments for s in g.sections if s.flags & _S_ATTR_INSTRUCTIONS]
@@ -175,7 +175,7 @@ def _place(file: MachO, relocation: Relocation) -> Iterator[Finding]:
 
 
 def _bound(subject: Subject) -> Iterator[Finding]:
-    """Object to an undefined symbol without a relocation, since nothing would bind it."""
+    """Object to an undefined symbol without a relocation, since the loader would not bind it."""
     used = {one.symbol for one in subject.file.external}
     for number, one in enumerate(subject.file.symbols):
         if one.is_undefined and number not in used:

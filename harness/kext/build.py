@@ -20,10 +20,12 @@ from harness.kext import bundle, macho
 from harness.model.products import KextSpec
 
 LINKED_ARCH = "x86_64"
-# Linux has no linker for these. They are compiled only, to show that the sources build on a Mac.
+# Debian has no linker for these architectures. Code for them is compiled only, to show that the
+# sources build on a Mac.
 COMPILED_ARCHES = {"arm64": "11.0", "arm64e": "12.0"}
 _DEADLINE_S = 120.0
-# no red zone, no SSE, no libraries. -nostdlibinc keeps the compiler's own headers.
+# Flags of kernel code: no red zone, no SSE, no libraries. -nostdlibinc keeps the compiler's own
+# headers.
 _COMPILE = (
     *("-mkernel", "-ffreestanding", "-fno-builtin", "-nostdlibinc", "-fno-common"),
     *("-std=c11", "-O2", "-g", "-fvisibility=hidden", "-fno-omit-frame-pointer"),
@@ -53,7 +55,7 @@ class KextBuild:
 
 
 def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild:
-    """Build a kext into `out` and return it; also compile it for `arches`, of COMPILED_ARCHES.
+    """Build a kext into `out` and return it; compile it without linking for other `arches`.
 
     Raises: BuildError with the tool's output; ConfigError for an invalid Info.plist.
     """
@@ -81,9 +83,9 @@ def build(spec: KextSpec, out: Path, *, arches: Sequence[str] = ()) -> KextBuild
 
 
 def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> bytes:
-    """Return the kext's binary, with one changed source and the objects of all others.
+    """Return the kext's binary with one source replaced by `changed`, for tests with faulty code.
 
-    Raises: as `build`.
+    Raises: the errors of `build`.
     """
     information = _information(spec.plist)
     shutil.copytree(objects / LINKED_ARCH, out / LINKED_ARCH)
@@ -100,7 +102,8 @@ def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> byte
 def binary_to_emulate(spec: KextSpec, arch: str, out: Path) -> bytes:
     """Return the kext's binary for the emulator, also for an architecture that only a Mac links.
 
-    The code is the compiler's own, but a Mac would not load the file. Raises: as `build`.
+    The code is the compiler's own, but a Mac would not load the file.
+    Raises: the errors of `build`.
     """
     information = _information(spec.plist)
     macos = {LINKED_ARCH: spec.macos, **COMPILED_ARCHES}[arch]
@@ -110,7 +113,7 @@ def binary_to_emulate(spec: KextSpec, arch: str, out: Path) -> bytes:
 
 
 def missing_tools() -> tuple[str, ...]:
-    """Return the tools that this host lacks to build a kext; () when it has all."""
+    """Return the tools for building a kext that this host lacks; () when it has all."""
     wanted = ((_COMPILER,), _LINKERS, _DSYMUTILS)
     return tuple(names[0] for names in wanted if not any(map(shutil.which, names)))
 
@@ -130,7 +133,7 @@ def uuid_of(data: bytes) -> str:
 
 
 def lines(built: KextBuild) -> tuple[str, ...]:
-    """Return the lines that the task prints for a built kext."""
+    """Return the lines that the task kext-build prints for a built kext."""
     compiled = ", ".join(
         f"{arch} ({count} objects)" for arch, count in built.objects.items() if arch != LINKED_ARCH
     )
@@ -213,7 +216,8 @@ def _link(
 ) -> Path:
     linked = folder / name
     version = ("-platform_version", "macos", macos or spec.macos, macos or spec.macos)
-    # The debug map has the paths of the objects, and the UUID covers it. The prefix removes them.
+    # The debug map contains the paths of the objects, and the UUID is a hash over the map. The
+    # prefix removes the paths.
     prefix = ("-oso_prefix", f"{folder.absolute()}/")
     line = [programs.find(*_LINKERS, error=BuildError), "-arch", arch, *version, *_LINK, *prefix]
     _run([*line, "-o", str(linked.absolute()), *(one.name for one in objects)], cwd=folder)
@@ -248,7 +252,7 @@ def _write(folder: Path, name: str, data: bytes, plist: Path) -> None:
 
 
 def _run(command: list[str], *, cwd: Path) -> None:
-    # With ZERO_AR_DATE lld writes no file times.
+    # With ZERO_AR_DATE lld writes no modification times of files.
     environment = {"PATH": os.defpath, "ZERO_AR_DATE": "1", "LC_ALL": "C.UTF-8"}
     within = tool.Surroundings(environment=environment)
     tool.run(command, deadline_s=_DEADLINE_S, error=BuildError, cwd=cwd, within=within)

@@ -2,8 +2,8 @@
 """Convert a bundle that lld has linked into a kext binary, as Apple's linker makes it with -kext.
 
 lld cannot link kexts (llvm-project's pull request 204805 adds them), but a bundle has the same
-code, stubs and pointers. Three things differ: the file type, the content of __LINKEDIT, and how
-pointers are described. A bundle has chained fixups for dyld, a kext has relocations for the
+code, stubs and pointers. Three things differ: the file type, the content of __LINKEDIT, and the
+description of pointers: a bundle has chained fixups for dyld, a kext has relocations for the
 kernel's loader. Debugging entries are dropped, since they name files of the host; dsymutil has
 read them before.
 """
@@ -26,7 +26,7 @@ _KEPT = {
     macho.LC_FUNCTION_STARTS,
     macho.LC_DATA_IN_CODE,
 }
-# MH_NOUNDEFS, MH_DYLDLINK and MH_TWOLEVEL, as Apple's linker sets them.
+# The flags that Apple's linker sets: MH_NOUNDEFS, MH_DYLDLINK and MH_TWOLEVEL.
 _FLAGS = 0x85
 _X86_64_RELOC_UNSIGNED = 0
 _POINTER_LENGTH = 3  # two to the power of it, in bytes
@@ -104,7 +104,7 @@ def _sorted_symbols(file: MachO) -> _Symbols:
 
 
 def _plain(file: MachO, body: bytearray, fixup: Fixup) -> None:
-    """Replace a link of a fixup chain by a plain pointer: its target's address, or an addend."""
+    """Replace one link of a fixup chain by its target's address, or by a symbol's addend."""
     for one in file.segments:
         if one.holds(fixup.address, 8):
             struct.pack_into(
@@ -123,7 +123,7 @@ class _Tail:
 
 def _linkedit(file: MachO, symbols: _Symbols, found: tuple[Fixup, ...], start: int) -> _Tail:
     strings, names = _strings(symbols)
-    # The order of cctools, which strip and codesign require.
+    # The parts are in the order of cctools, which strip and codesign require.
     contents = {
         "local": (_local(file, found), macho.RELOCATION.size),
         "functions": (_old_part(file, macho.LC_FUNCTION_STARTS), 1),
@@ -205,7 +205,7 @@ def _old_part(file: MachO, number: int) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class _Commands:
-    """The remaining load commands, packed."""
+    """The load commands of the kext binary, as bytes."""
 
     count: int
     data: bytes

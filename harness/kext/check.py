@@ -2,9 +2,9 @@
 """Check a kext against the rules of the kernel's loader and of Apple's kernel collections.
 
 Each rule inspects one thing and yields its objections. The rules come from reading the sources
-below; none has been compared with a Mac's own judgement (not verified on hardware).
+below; none has been compared with a Mac's own result (not verified on hardware).
 Source: xnu-11417.101.15, libkern/kxld/kxld_kext.c, kxld_object.c, kxld_reloc.c,
-libkern/c++/OSKext.cpp; dyld-1378, cache_builder and mach_o/Image.cpp.
+    libkern/c++/OSKext.cpp; dyld-1378, cache_builder and mach_o/Image.cpp.
 """
 
 import plistlib
@@ -19,14 +19,15 @@ from harness.kext.binary_rules import Subject
 from harness.kext.findings import Finding
 from harness.kext.kpi import Facts, facts
 
-# The form of OSKextVersion: up to three numbers and a stage: d (development), a, b, fc.
+# The form of OSKextVersion: up to three numbers, then a stage letter: d (development), a (alpha),
+# b (beta), fc (final candidate).
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,2}){0,2}((d|a|b|fc)\d{1,3})?")
 _IDENTIFIER_MAX_BYTES = 63
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """The result of a check: the objections, and what the bundle says about itself."""
+    """The result of a check: the objections, and the bundle's own facts about itself."""
 
     bundle: Path
     findings: tuple[Finding, ...]
@@ -72,7 +73,7 @@ def check(bundle: Path, *, last: str | None = None) -> Checked:
 
 
 def lines(checked: Checked) -> tuple[str, ...]:
-    """Return the result of a check as text: each objection, or what was checked."""
+    """Return the result of a check as text: each objection, or a summary when there is none."""
     if not checked.passed:
         found = (f"{one.rule}: {one.reason}" for one in checked.findings)
         return (*found, f"{checked.bundle.name}: refused, {len(checked.findings)} objections")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Build the project's own kext, and keep it up to date before it is loaded."""
+"""Build the project's own kext, and build it again before loading if its sources changed."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Facts about XNU's kernel interface: the library of each symbol, and its first known release."""
+"""Facts about XNU's kernel interface: each symbol's library and first known release."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +21,7 @@ class Kpi:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The table of facts on XNU's symbols: releases in order, symbols by name, reserved ones."""
+    """The table of facts on XNU's symbols: releases in order, symbols, reserved symbols."""
 
     darwin: dict[str, int]
     symbols: dict[str, Kpi]
@@ -30,7 +30,7 @@ class Facts:
 
     @property
     def libraries(self) -> frozenset[str]:
-        """Every library that a kext may name."""
+        """All libraries of kernel symbols that a kext's Info.plist may name."""
         return frozenset(one.library for one in self.symbols.values())
 
     def release_of(self, darwin: int) -> str | None:
@@ -44,7 +44,7 @@ class Facts:
 
 @cache
 def facts() -> Facts:
-    """Return the facts of kpi_facts.toml."""
+    """Return the facts about XNU's symbols that kpi_facts.toml lists."""
     table = toml_file.read(_FILE)
     oldest = next(iter(table["releases"]))
     lists = {oldest: table["both"], **table["later"]}

@@ -44,7 +44,7 @@ class MachOMalformed(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The first 32 bytes of a Mach-O file."""
+    """The header of a Mach-O file, its first 32 bytes."""
 
     cpu_type: int
     cpu_subtype: int
@@ -102,12 +102,12 @@ class Symbol:
 
     @property
     def is_stab(self) -> bool:
-        """Whether the symbol is a debugging entry."""
+        """Whether the symbol is a debugging entry (a stab)."""
         return bool(self.kind & N_STAB)
 
     @property
     def is_undefined(self) -> bool:
-        """Whether another file must define the symbol."""
+        """Whether the symbol is defined by another file."""
         return not self.is_stab and self.kind & N_TYPE == N_UNDF
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find which lock a blocked task waits for, and which task holds it.
+"""Find which lock a blocked task waits for, and which task holds that lock.
 
-A kernel without lock debugging does not record what a task waits for. But a task in the slow path
-of a mutex or semaphore has a waiter structure on its own stack, which is queued in the lock's
-list. The search looks on the stack for the waiter's pointer to the task, accepts it only if the
-list around it is consistent, follows the list to the lock, and reads the owner from the lock. On
-PREEMPT_RT the task itself points to its waiter.
+A kernel without lock debugging does not record the lock for which a task waits. But a task in the
+slow path of a mutex or semaphore has a waiter structure on its own stack, which is queued in the
+lock's list. The search looks on the stack for the waiter's pointer to the task, accepts it only if
+the list around it is consistent, follows the list to the lock, and reads the owner from the lock.
+On PREEMPT_RT the task itself points to its waiter.
 """
 
 import re
@@ -26,7 +26,7 @@ _MOST_WAITERS = 1000
 _WORD_BYTES = 8
 _OWNER_FLAGS = 0x7
 _U64 = (1 << 64) - 1
-# Set while the list of waiters is not empty; kernel/locking/mutex.h and rwsem.c.
+# These bits are set while the list of waiters is not empty; kernel/locking/mutex.h and rwsem.c.
 _MUTEX_FLAG_WAITERS = 0x1
 _RWSEM_FLAG_WAITERS = 0x2
 
@@ -110,7 +110,7 @@ def _waiters(prog: drgn.Program, task: drgn.Object, kind: _Kind) -> Iterator[int
 
 
 def _is_whole(prog: drgn.Program, node: int) -> bool:
-    """Return whether both neighbours of a list node point back to it."""
+    """Return whether both neighbours of a list node point back to the node."""
     try:
         following, before = prog.read_u64(node), prog.read_u64(node + _WORD_BYTES)
         back, forth = prog.read_u64(following + _WORD_BYTES), prog.read_u64(before)
@@ -124,7 +124,7 @@ def _lock_of(
 ) -> drgn.Object | None:
     """Return the lock in whose list a waiter is queued.
 
-    One node of the list lies inside the lock; it is the one whose lock's fields make sense.
+    One node of the list lies inside the lock: the one for which the lock's fields are valid.
     """
     offset = drgn.offsetof(prog.type(kind.lock), "wait_list")
     node = prog.read_u64(waiter)
@@ -163,7 +163,7 @@ def _wait(
 
 
 def _name(prog: drgn.Program, address: int) -> str:
-    """Return a static lock's symbol and module, or what kind of memory the lock lies in."""
+    """Return a static lock's symbol and module, or the kind of memory in which the lock lies."""
     try:
         symbol = prog.symbol(address)
     except LookupError:

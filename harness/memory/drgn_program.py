@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Make a drgn Program of a guest, with the given symbols, or return why they cannot be used.
+"""Make a drgn Program of a guest with the given symbols, or return why they do not fit.
 
 Only the processes of `drgn_worker` and `drgn_shell` run this. drgn is native code that reads the
 memory of a dying kernel, so it may crash its own process.
@@ -16,7 +16,7 @@ from harness.errors import UsageError
 from harness.memory.physical import GuestMemory, Segment
 from harness.symbols import elf
 
-# What drgn raises when memory does not hold what it expects.
+# The exceptions of drgn for memory with unexpected content.
 ERRORS = (
     drgn.FaultError,
     drgn.ObjectAbsentError,
@@ -31,9 +31,10 @@ ERRORS = (
 
 
 def program(*, qmp: str = "", core: str = "") -> drgn.Program:
-    """Return the program of a guest, given by its QMP socket, or of a core; without symbols.
+    """Return drgn's program of a guest or of an ELF core, without symbols.
 
-    Raises: UsageError when the memory holds no Linux kernel or cannot be read.
+    The guest is given by its QMP socket.
+    Raises: UsageError when the memory contains no Linux kernel or cannot be read.
     """
     try:
         prog = _of_guest(Path(qmp)) if qmp else _of_core(core)
@@ -54,7 +55,7 @@ def _of_core(core: str) -> drgn.Program:
 
 
 def _of_guest(qmp: Path) -> drgn.Program:
-    # Open as long as the program is used, which is until this process ends.
+    # The memory stays open as long as the program is used, which is until this process ends.
     memory = GuestMemory(qmp)
     prog = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
     for segment in memory.segments:
@@ -66,9 +67,9 @@ def _of_guest(qmp: Path) -> drgn.Program:
 
 
 def _reader(memory: GuestMemory, segment: Segment) -> Callable[[int, int, int, bool], bytes]:
-    """Return a function that reads a segment of memory, for drgn to call.
+    """Return a function that reads a segment of guest memory, for drgn to call.
 
-    drgn passes an address, a count, the offset in the segment and whether it is physical.
+    drgn passes an address, a count, the offset in the segment and whether the address is physical.
     """
 
     def read(*arguments: int) -> bytes:
@@ -86,7 +87,7 @@ def build_id(prog: drgn.Program) -> str:
 
 
 def load_kernel(prog: drgn.Program, vmlinux: str) -> str:
-    """Load a kernel's symbols; return "" or, when they are not in use, the reason."""
+    """Load a kernel's symbols; return "", or the reason why they cannot be used."""
     if not vmlinux:
         return f"no vmlinux: {hints.command('kernel-symbols')} fetches it"
     if not Path(vmlinux).is_file():

@@ -44,7 +44,7 @@ class ShellRequest:
 
 
 def main(arguments: list[str]) -> int:
-    """Open a shell or run commands; return 2 when the files do not fit the memory."""
+    """Open a shell or run commands; return 2 when the symbol files do not fit the memory."""
     request = ShellRequest(**json.loads(arguments[0]))
     logging.getLogger("drgn").setLevel(logging.ERROR)
     try:

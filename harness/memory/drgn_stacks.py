@@ -14,10 +14,10 @@ _MOST_FRAMES = 64
 _MOST_VARIABLES = 16
 _MOST_TEXT = 120
 _NO_CPU = -1
-# How often the stack of a running guest's CPU is read until a consistent one is seen.
+# How often the stack of a running guest's CPU is read before an inconsistent one is accepted.
 _LOOKS = 20
-# Stacks of x86-64 begin at multiples of THREAD_SIZE (asm/page_64_types.h), once or twice this
-# size. The registers of user space lie at their end, with the outermost frame before them.
+# On x86-64 a stack begins at a multiple of THREAD_SIZE (asm/page_64_types.h), once or twice this
+# size. The registers of user space lie at its end, with the outermost frame before them.
 _STACK_BYTES = 16 << 10
 _MOST_STACK_BYTES = 64 << 10
 _OUTERMOST_BYTES = 512
@@ -45,12 +45,13 @@ _MOVED = "it ran on while it was looked at"
 def of_cpus(
     prog: drgn.Program, registers: Mapping[int, Mapping[str, int]]
 ) -> Iterator[MemoryStack]:
-    """Yield the stack of the task that each CPU runs, the crashed CPU first.
+    """Yield the stack of the task on each CPU, the crashed CPU first.
 
-    `registers` are those of a paused guest by CPU; a core has its own.
+    `registers` are those of a paused guest's CPUs, by CPU number; an ELF core contains its own.
     """
     crashed = _panic_cpu(prog)
-    # A panic takes all other CPUs off line, but their stacks are of interest, so all present CPUs.
+    # A panic takes all other CPUs off line, but their stacks are of interest, so all present CPUs
+    # are read.
     for cpu in sorted(for_each_present_cpu(prog), key=lambda one: (one != crashed, one)):
         yield _of_cpu(prog, cpu, registers.get(cpu), crashed=cpu == crashed)
 
@@ -58,10 +59,10 @@ def of_cpus(
 def of_running_cpus(
     prog: drgn.Program, registers: Callable[[], Mapping[int, Mapping[str, int]]]
 ) -> Iterator[MemoryStack]:
-    """Yield the stack of the task that each CPU of a running guest runs.
+    """Yield the stack of the task on each CPU of a running guest.
 
-    A CPU may leave its stack between the reading of its registers and of its memory; the trace
-    then breaks off. Each CPU is read again until its trace reaches the outermost frame.
+    Between the reading of a CPU's registers and of its memory, the CPU may continue; the trace
+    then ends early. Each CPU is read again until its trace reaches the outermost frame.
     """
     for cpu in sorted(for_each_present_cpu(prog)):
         for _ in range(_LOOKS):
@@ -93,7 +94,7 @@ def _of_cpu(
 
 
 def of_task(prog: drgn.Program, task: drgn.Object, *, variables: bool) -> MemoryStack:
-    """Return the stack of a task that no CPU runs."""
+    """Return the stack of a task that no CPU executes now."""
     frames, note = _frames(prog, task, variables=variables)
     return _stack(task, frames, note)
 
@@ -135,7 +136,8 @@ def _frames(
 ) -> tuple[tuple[MemoryFrame, ...], str]:
     """Return the frames of a thread, and the reason when there are none.
 
-    `whole_from` is where the task's stack begins; with it, an incomplete trace counts as none.
+    `whole_from` is the address at which the task's stack begins; if it is given, an incomplete
+    trace is dropped.
     """
     try:
         trace = prog.stack_trace(thread)
@@ -161,12 +163,12 @@ def _frames(
 
 
 def _is_whole(trace: drgn.StackTrace, base: int) -> bool:
-    """Return whether a trace leads to the outermost frame of the stack that begins at `base`."""
+    """Return whether a trace reaches the outermost frame of the stack that begins at `base`."""
     try:
         inside = [frame.sp for frame in trace if frame.pc > _LAST_USER_ADDRESS]
     except LookupError:
         return False
-    # drgn cannot unwind from a stack pointer that is older than the other registers.
+    # drgn cannot unwind when the stack pointer is older than the other registers.
     last = inside[-1] if len(inside) > 1 else 0
     on_stack = base < last < base + _MOST_STACK_BYTES
     return on_stack and -last % _STACK_BYTES <= _OUTERMOST_BYTES
@@ -189,7 +191,7 @@ def _place(frame: drgn.StackFrame) -> str:
 
 
 def _variables(frame: drgn.StackFrame) -> dict[str, str]:
-    """Return the arguments and variables that the compiler kept, as text of limited size."""
+    """Return a frame's arguments and variables that the compiler kept, as short text."""
     found: dict[str, str] = {}
     for name in frame.locals():
         if len(found) == _MOST_VARIABLES:

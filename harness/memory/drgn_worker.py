@@ -32,7 +32,7 @@ _MOST_BLOCKED = 50
 
 @dataclass(kw_only=True)
 class _Parts:
-    """Writes the parts of a view; a list of problems is a part, too."""
+    """Writes the parts of a memory view as lines of JSON; a list of problems is a part, too."""
 
     out: TextIO
     problems: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class _Parts:
         self.write(problems=self.problems)
 
     def attempt(self, what: str, make: Callable[[], dict[str, Any]]) -> None:
-        """Write what `make` returns; if it cannot read the memory, write a problem instead."""
+        """Write the result of `make`; if the memory cannot be read, write a problem instead."""
         try:
             self.write(**make())
         except ERRORS as error:
@@ -92,7 +92,7 @@ def _log(prog: drgn.Program, most: int) -> list[str]:
 
 
 def _task(prog: drgn.Program, request: MemoryRequest) -> MemoryStack | None:
-    """Return the stack of the test's task, or None when it runs on a CPU.
+    """Return the stack of the test's task, or None when a CPU executes it.
 
     The stack of a task on a CPU is already among the stacks of CPUs.
     """
@@ -132,7 +132,8 @@ def _blocked_tasks(prog: drgn.Program, problem: Callable[[str], None]) -> dict[s
 
 def main() -> None:
     """Read the request and write the parts to stdout; send a plugin's own output to stderr."""
-    # drgn's warnings about odd files help only drgn's developers; its failures are exceptions.
+    # drgn's warnings about odd files help only drgn's developers, so they are off; its failures
+    # are exceptions.
     logging.getLogger("drgn").setLevel(logging.CRITICAL)
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read the memory of a paused guest, or of a dump, with drgn in a separate process.
 
-drgn's failures are not raised, and the read has a deadline. If the process ends early, the view
-holds the parts that it wrote before, and `problems` tells what happened.
+drgn's failures are not raised, and reading has a deadline. If the process ends early, the view
+contains the parts that were written before, and `problems` gives the reason.
 """
 
 import json
@@ -32,10 +32,10 @@ def look(
     roots: Sequence[Path] = (),
     command: Sequence[str] = _COMMAND,
 ) -> MemoryView:
-    """Return the view that drgn reads; source paths are shown relative to one of `roots`.
+    """Return a view of a guest's memory, read by drgn, with source paths relative to `roots`.
 
-    Units: deadline_s is seconds for everything. Measured for a 768 MiB guest: 1.1 s of CPU,
-    most of it for the kernel's debug information.
+    Units: deadline_s is seconds for everything. Measured for a 768 MiB guest: 1.1 s of CPU, most
+        of it for the kernel's debug information.
     """
     begun = time.monotonic()
     within = tool.Surroundings(data=json.dumps(asdict(request)).encode())
@@ -48,7 +48,7 @@ def look(
 
 
 def _end(done: tool.Output, deadline_s: float) -> str:
-    """Return why the process ended early, or "" when it finished."""
+    """Return the reason why drgn's process ended early, or "" when it finished."""
     if done.status is None:
         return f"drgn did not finish within {deadline_s:.0f} s"
     if done.status == 0:

@@ -25,8 +25,8 @@ def lines(view: MemoryView) -> tuple[str, ...]:
 def standstill(view: MemoryView, modules: Collection[str]) -> KernelReport | None:
     """Return a report of kind 'hang' from the stacks, for a kernel that printed none itself.
 
-    It names a function of a module under test: in a blocked task first, else on a CPU. The
-    result is None when no stack leads through one of the modules.
+    The report blames a function of a module under test: in a blocked task first, else on a CPU. It
+    is None when no stack contains one of the modules.
     """
     for stack in (*view.blocked, *view.cpus):
         guilty = next((one for one in stack.frames if one.module in modules), None)

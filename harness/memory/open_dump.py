@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Open the memory dump of a crash: unpack it, run drgn or crash(8) on it, remove it again.
+"""Open the memory dump of a crash: unpack it, run drgn or crash(8) on it, delete the copy.
 
-The run's folder holds the modules that were loaded, and the run's provenance names the kernel.
-The kernel's vmlinux is in the cache.
+The loaded modules are in the run's folder, the kernel's name in the run's provenance, and the
+kernel's vmlinux in the cache.
 """
 
 import json
@@ -27,7 +27,7 @@ from harness.model.provenance import Provenance
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """An unpacked dump, and the files with its symbols."""
+    """An unpacked dump, and the symbol files that explain its memory."""
 
     core: Path
     vmlinux: Path
@@ -61,7 +61,8 @@ def unpack_dump(
 
 def drgn_shell(dump: Explained, *, plugin: Path | None, commands: Sequence[str]) -> int:
     """Open drgn's shell on a dump, or run commands in it; return its exit code."""
-    # Not the dataclass of drgn_shell: importing it would load drgn into this process.
+    # The dataclass of drgn_shell is not used, because importing it would load drgn into this
+    # process.
     request = {
         "core": str(dump.core),
         "vmlinux": str(dump.vmlinux),
@@ -116,7 +117,7 @@ def _vmlinux(run: Path, provenance: Provenance, cache: Path) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed shells have left."""
+    """Remove unpacked dumps that killed shells have left."""
     for stale in folder.glob(".vmcore.*.tmp"):
         if not psutil.pid_exists(int(stale.name.split(".")[-2])):
             shutil.rmtree(stale, ignore_errors=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read a guest's physical memory from its QEMU process, which does not notice.
+"""Read a guest's physical memory from its QEMU process, without stopping the guest.
 
 drgn could open QEMU's monitor itself, but it then makes QEMU dump one byte to learn where the
 kernel is. The end of that dump is an event that libvirt does not expect, and libvirt 9.0 follows a
@@ -25,11 +25,12 @@ _PAGE_BYTES = 4096
 _FIRST_WORD = b"OSRELEASE="
 _MOST_NOTE_BYTES = 64 << 10
 _CHUNK_BYTES = 4 << 20
-# Guest memory is one large mapping. Smaller ones are QEMU's own, executable ones its code.
+# Guest memory is one large mapping of QEMU. Smaller ones are QEMU's own data, executable ones its
+# code.
 _LEAST_BYTES = 64 << 20
 _MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-[ps]")
-# Where a q35 machine's memory continues after the PCI hole; hw/i386/pc_q35.c, pc_q35_init. It is
-# part of what a machine type promises to migrated guests, so it does not change.
+# The address at which a q35 machine's memory continues after the PCI hole; hw/i386/pc_q35.c,
+# pc_q35_init. A machine type promises this address to migrated guests, so it does not change.
 _SPLIT_FROM_BYTES = 0xB000_0000
 _LOW_BYTES = 0x8000_0000
 _HIGH_ADDRESS = 0x1_0000_0000
@@ -49,8 +50,8 @@ class Segment:
 class GuestMemory:
     """Access to the memory of the x86-64 guest with this QMP socket, while the block runs.
 
-    Raises: UsageError when nobody listens on the socket, or this process may not read QEMU's
-    memory.
+    Raises: UsageError when no process listens on the socket, or this process may not read QEMU's
+        memory.
     """
 
     def __init__(self, qmp: Path) -> None:
@@ -100,7 +101,8 @@ class GuestMemory:
         """
         for segment in self.segments:
             for offset in range(0, segment.size_bytes, _CHUNK_BYTES):
-                # A note that begins at this chunk's end is complete with the next one's begin.
+                # A note that begins at this chunk's end is complete only together with the next
+                # chunk's begin.
                 size = min(_CHUNK_BYTES + _MOST_NOTE_BYTES, segment.size_bytes - offset)
                 found = next(notes(self.read(segment, offset, size)), None)
                 if found is not None:

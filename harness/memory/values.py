@@ -21,12 +21,12 @@ _NEEDED = {
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryRequest:
-    """What drgn is to read, and with which files; every path is text, "" for none.
+    """The parts of memory for drgn to read, and the symbol files; every path is text, "" for none.
 
-    Either `qmp` (the QMP socket of a paused guest) or `core` (an ELF core) is given.
-    `registers` is the answer of QEMU's monitor to `info registers -a`; a core has its own.
-    `modules` are the files with debug information by module name. `plugin` is the project's
-    drgn plugin. The test's task is found by `task_pid`, 0 for none, or by its name `task_comm`.
+    Either `qmp` (the QMP socket of a paused guest) or `core` (an ELF core) is given. `registers`
+    is the answer of QEMU's monitor to `info registers -a`; a core contains its own. `modules` are
+    the files with debug information by module name. `plugin` is the project's drgn plugin. The
+    test's task is found by `task_pid`, 0 for none, or by its name `task_comm`.
     """
 
     qmp: str = ""
@@ -94,9 +94,9 @@ class MemoryModule:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryView:
-    """What drgn has read; `problems` lists what it could not read.
+    """All that drgn has read of a guest's memory; `problems` lists what it could not read.
 
-    `cpus` has the crashed CPU first. `symbols_match` is None without a vmlinux. `driver` holds the
+    `cpus` has the crashed CPU first. `symbols_match` is None without a vmlinux. `driver` are the
     lines of the project's drgn plugin.
     """
 
@@ -115,7 +115,7 @@ class MemoryView:
 
     @property
     def crashed(self) -> MemoryStack | None:
-        """The stack on which the kernel died, or None."""
+        """The stack of the CPU on which the kernel died, or None."""
         return next((stack for stack in self.cpus if stack.crashed), None)
 
 

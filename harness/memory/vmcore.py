@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Dump a crashed guest's memory to a compressed file, limit the dumps' number, restore one.
+"""Dump a crashed guest's memory to a compressed file, limit the number of dumps, restore one.
 
 The caller passes the function that dumps, such as a libvirt domain's core_dump. `inspect` reads
-what a dump holds.
+the content of a dump.
 """
 
 import errno
@@ -30,9 +30,10 @@ _CHUNK_BYTES = 1 << 20
 _MIB = 1 << 20
 # The header of a zstd frame that includes the content size; RFC 8878, 3.1.1.1.
 _HEADER_BYTES = 18
-# A compressed dump is at most a fifth of the memory. For a moment both are on the disk.
+# A compressed dump has at most a fifth of the memory's size. For a moment both files are on the
+# disk.
 _COMPRESSED_PART = 0.25
-# Left free on the disk, so that other programs keep working.
+# This space is left free on the disk, so that other programs keep working.
 _SPARE_BYTES = 256 * _MIB
 
 
@@ -56,14 +57,14 @@ def take(
     keep: VmcoreLimits,
     expected_bytes: int,
 ) -> Vmcore:
-    """Dump a guest's memory with `dump` and compress it into a crash's folder.
+    """Dump a guest's memory with `dump`, and compress it into a crash's folder.
 
     `runs` is the folder of all runs, and `keep` limits the dumps in it: the oldest ones are
-    removed, and their folders record that. On a failure no part of a dump stays, and vmcore.txt
-    holds the reason.
+    removed, and their folders record that. After a failure no part of a dump is left, and
+    vmcore.txt gives the reason.
     Units: expected_bytes is the size of the guest's memory.
-    Raises: Lost when the disk has no room, before or while the dump is written; whatever `dump`
-        raises, such as HypervisorError.
+    Raises: Lost when the disk has no room, before or while the dump is written; any error of
+        `dump`, such as HypervisorError.
     """
     raw, file = folder / _RAW, folder / NAME
     begun = time.monotonic()
@@ -93,7 +94,7 @@ def take(
 
 
 def restore(file: Path, to: Path) -> Path:
-    """Unpack a dump to `to` as the ELF core that it was, and return `to`.
+    """Unpack a dump to `to` as an ELF core again, and return `to`.
 
     Raises: Lost when the disk is full or the file is damaged; then nothing is left at `to`.
     """
@@ -157,14 +158,14 @@ def _check_room(folder: Path, expected_bytes: int) -> None:
 
 
 def _compress(raw: Path, target: Path) -> None:
-    # as many threads as there are cores.
+    # Compress with as many threads as there are cores.
     packer = zstandard.ZstdCompressor(level=_LEVEL, threads=-1, write_checksum=True)
     with raw.open("rb") as source, target.open("wb") as sink:
         packer.copy_stream(source, sink, size=raw.stat().st_size)
 
 
 def _write_sparse(source: zstandard.ZstdDecompressionReader, target: BinaryIO) -> int:
-    """Write chunks, with holes for zeros, most of a small guest's memory; return the size."""
+    """Write chunks, with holes for zeros, which fill most of a small guest; return the size."""
     size = 0
     while chunk := source.read(_CHUNK_BYTES):
         size += len(chunk)
@@ -178,7 +179,7 @@ def _write_sparse(source: zstandard.ZstdDecompressionReader, target: BinaryIO) -
 
 @contextmanager
 def _complete_or_nothing(*parts: Path, folder: Path) -> Iterator[list[Path]]:
-    """Remove these parts at the end of the block; raise Lost when the disk was full."""
+    """Remove the listed partial files after the block; raise Lost when the disk was full."""
     unfinished = list(parts)
     try:
         yield unfinished
@@ -195,7 +196,7 @@ def _complete_or_nothing(*parts: Path, folder: Path) -> Iterator[list[Path]]:
 
 
 def _write_reason(folder: Path, text: str) -> None:
-    """Write the reason into the crash's folder; on a full disk that is skipped."""
+    """Write why there is no dump into the crash's folder, unless the disk is full."""
     try:
         (folder / REASON).write_text(text.strip() + "\n", encoding="utf-8")
     except OSError as error:

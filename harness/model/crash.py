@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A crash as a value: who noticed it, what it was, in whose code, and during which test.
 
-The package `crash` collects one and writes its text. Nothing here reads or writes.
+The package `crash` collects the values and writes them as text. Nothing here reads or writes.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ CRASHES = "crashes"
 
 
 class Cause(Enum):
-    """How the crash was noticed. The first witness decides."""
+    """How the crash was noticed; of several witnesses, the first one decides."""
 
     PANIC = "panic"
     REPORT = "report"

@@ -9,7 +9,7 @@ from harness.model.settings import Accel
 
 @dataclass(frozen=True, kw_only=True)
 class DomainSpec:
-    """All values that the domain XML is made from. Nothing here knows libvirt.
+    """The values from which the domain XML is made; this module is independent of libvirt.
 
     `qmp_socket` is a second monitor besides libvirt's; drgn reads guest memory through it. `share`
     is a disk with a copy of a host folder, labelled harness-share. QEMU itself writes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a run remembers of a guest that has ended: its speed, its kernel's reports, its tests.
+"""A summary of a guest that has ended: its speed, its kernel's reports, its tests.
 
 `guest.session` makes the value when a guest ends; `runs.run_state` keeps one for each guest.
 """

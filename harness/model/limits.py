@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-# As in `settings`: a key that is not a field is an error.
+# As in `settings`, a key that is not a field is an error.
 _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 

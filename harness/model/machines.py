@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-# As in `settings`: a key that is not a field is an error.
+# As in `settings`, a key that is not a field is an error.
 _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a run tested, for code that runs it again or opens a memory dump of its kernel.
+"""The commit, tests and kernel of a run, for repeating the run or opening its memory dumps.
 
-What only people read about a run is in its report's `facts`.
+Facts that only people read about a run are in its report's `facts`.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """The commit, the tests and the kernel of one run; "" is a value that the run did not learn.
+    """The commit, the tests and the kernel of one run; "" stands for an unknown value.
 
     `tree_changed` means that files which git tracks differed from `commit`. `expression` is
-    pytest's -k expression, "" for every test of the `groups`. `kernel` is the kernel's name in
-    the configuration, `kernel_version` the version of its package.
+    pytest's -k expression, "" for every test of the `groups`. `kernel` is the kernel's name in the
+    configuration, `kernel_version` the version of its package.
     """
 
     commit: str = ""

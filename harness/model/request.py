@@ -11,9 +11,9 @@ from harness.model.settings import Accel, Settings, System, TestSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which tests run: pytest's -k expression, long forms of tests or not, and groups of suites.
+    """Which tests run: pytest's -k expression, long forms of tests or not, groups of suites.
 
-    With `control`, the tests run without the module, which shows what fails for other reasons.
+    With `control`, the tests run without the module, which shows failures that have other causes.
     """
 
     expression: str = ""
@@ -24,12 +24,12 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelTestRequest:
-    """One run of the tests, or of a part of them.
+    """The request for one run of the tests, or of a part of them.
 
     The run ends after `most_crashes` crashes in a row with one signature. `vmcore` keeps a memory
     dump of each crash. `debug_on_crash` is the debugger that gets the terminal when the kernel
     dies, "" for none. `modules` is a folder with built modules, which are used instead of a new
-    build when a run is replayed.
+    build when a run is repeated.
     """
 
     settings: Settings

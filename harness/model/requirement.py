@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a target requires before a module loads, and the crash log that it keeps, as values."""
+"""What a target must allow before a module loads, and the target's crash log, as values."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -24,7 +24,7 @@ class Who(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """One thing that a target must allow. `cure` says how to allow it, and `who` can do that."""
+    """One setting that a target needs. `cure` says how to change it, and `who` can do that."""
 
     what: str
     state: State
@@ -34,7 +34,7 @@ class Requirement:
 
 @dataclass(frozen=True, kw_only=True)
 class CrashLog:
-    """The text that a system saved about its own crash, and the name that it gave to it."""
+    """The text that a system saved about its own crash, and the name of the log."""
 
     name: str
     text: str
@@ -49,5 +49,5 @@ def lines(requirement: Requirement) -> tuple[str, ...]:
 
 
 def met(requirements: tuple[Requirement, ...]) -> bool:
-    """Return whether no requirement is known to be unmet."""
+    """Return whether all requirements are met or unknown, so that none is known to fail."""
     return all(one.state is not State.UNMET for one in requirements)

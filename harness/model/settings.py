@@ -23,7 +23,7 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 
 class Verdict(Enum):
-    """How a run, or one test of it, ended. Of several verdicts the last in this list wins."""
+    """The result of a run or of one test. Of several verdicts the last in this list wins."""
 
     SKIPPED = "skipped"
     PASSED = "passed"
@@ -38,7 +38,7 @@ class Verdict(Enum):
 
 
 class Accel(Enum):
-    """What executes the guest's instructions. OWN is a machine that the user booted."""
+    """What executes the guest's instructions: KVM, an emulator, or OWN, a machine of the user."""
 
     KVM = "kvm"
     TCG = "tcg"
@@ -261,9 +261,9 @@ class Image:
 class Kernel:
     """One unpacked kernel: what QEMU boots, what the guest mounts, what modules build against.
 
-    `modules_disk` is an ext4 file holding /lib/modules/RELEASE, attached read-only; `kdir` is the
-    folder to give to `make -C`. `cc` is the compiler that was chosen for it, "" for its own, and
-    `build_root` a root file system with that compiler, None where this host has it.
+    `modules_disk` is a read-only ext4 file with /lib/modules/RELEASE; `kdir` is the folder to give
+    to `make -C`. `cc` is the compiler for modules, "" for the kernel's own, and `build_root` is a
+    root file system with that compiler, or None where this host has the compiler.
     """
 
     name: str
@@ -282,7 +282,7 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleFile:
-    """The stripped file of one module, which is pushed, and its file with symbols."""
+    """One built module: the stripped file that the guest gets, and the file with symbols."""
 
     name: str
     stripped: Path
@@ -291,11 +291,11 @@ class ModuleFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleBuild:
-    """One built module: the file that is pushed, the one with symbols, and what made it.
+    """One built module: the pushed file, the file with symbols, and how it is loaded.
 
     `files` are all modules that are loaded, in the order of loading; () is this one alone. `plan`
-    has the steps of loading them (`modinfo.load_plan`), `firmware` is what the kernel is asked
-    for, `words` stand for the words in braces that parameters may name.
+    has the steps of loading them (`modinfo.load_plan`), `firmware` are the files that the kernel
+    may request, `words` stand for the words in braces that parameters may name.
     """
 
     name: str
@@ -369,7 +369,7 @@ class StageResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """The result of a run: `report` writes it, and the exit code follows from `verdict`.
+    """The result of a run: `report` writes it to files, and the exit code follows from `verdict`.
 
     `facts` are for people, and no code reads them back. `hint` and `evidence` come from the error
     that ended the run early, if there was one.

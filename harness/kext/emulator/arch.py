@@ -75,7 +75,7 @@ _ARM64_GENERAL = tuple(f"x{number}" for number in range(31))
 ARM64 = Arch(
     name="arm64",
     engine=(UC_ARCH_ARM64, UC_MODE_ARM),
-    # Apple's compiler emits the atomic instructions of Armv8.1.
+    # Apple's compiler emits the atomic instructions of Armv8.1, so the processor needs them.
     model=arm64.UC_CPU_ARM64_MAX,
     registers={
         name: getattr(arm64, f"UC_ARM64_REG_{name.upper()}")
@@ -90,7 +90,7 @@ ARM64 = Arch(
     cleared=(*_ARM64_GENERAL, "nzcv"),
     initial={},
     ret=bytes.fromhex("c0035fd6"),
-    # Byte by byte: mov, cbz, ldrb, strb, subs, b.ne, ret.
+    # The function copies byte by byte: mov, cbz, ldrb, strb, subs, b.ne, ret.
     native={
         "_memcpy": bytes.fromhex("e30300aa a20000b4 24144038 64140038 420400f1 a1ffff54 c0035fd6"),
         "_memset": bytes.fromhex("e30300aa 820000b4 61140038 420400f1 c1ffff54 c0035fd6"),

@@ -11,7 +11,7 @@ from harness.kext.emulator.threads import Process, Scheduler, Thread
 _FIRST_PID = 100
 
 
-# The attributes of a file, by the names of stat; times are seconds and nanoseconds.
+# The attributes of a file under the names that stat uses; times are seconds and nanoseconds.
 File = dict[str, int | tuple[int, int]]
 
 

@@ -20,8 +20,8 @@ from harness.kext.emulator.arch import X86_64, Arch
 from harness.kext.macho import MachO
 
 PAGE = 0x1000
-# The address ranges that XNU uses for a kext, its functions, heap and stacks. Objects at
-# OBJECTS_AT have an address but no memory.
+# Addresses are in the ranges that XNU uses for a kext, its functions, heap and stacks. An object
+# in the range from OBJECTS_AT has an address but no memory.
 IMAGE_AT = 0xFFFFFF7F80A00000
 FUNCTIONS_AT = 0xFFFFFF8000200000
 VARIABLES_AT = 0xFFFFFF8000800000
@@ -119,7 +119,7 @@ class Cpu:
         self._on_function(self._functions[address])
 
     def unload(self) -> None:
-        """Unmap the image, so that a thread that still runs in it faults."""
+        """Unmap the kext, so that a thread that still executes in it faults."""
         if self._image is None:
             return
         for segment in self._image.segments:
@@ -189,7 +189,7 @@ class Cpu:
         return shared
 
     def show(self, shared: Shared, times: int = 1) -> int:
-        """Map shared memory `times` times, one after the other, and return the first address."""
+        """Map shared memory `times` times, one copy after the other; return the first address."""
         size = _pages(shared.size_bytes)
         begin = self._take("heap", times * size + PAGE)
         pointer = addressof(c_char.from_buffer(shared.memory))
@@ -268,7 +268,8 @@ class Cpu:
             self.set(name, value)
         if arch.link:
             self.set(arch.link, RETURN_AT)
-        # With a link register the call does not push a return address, so its slot is free.
+        # Where a link register has the return address, the call does not push one, so its slot is
+        # free.
         self.set(arch.stack, stack + 8 if arch.link else stack)
         self.set(arch.pc, entry)
 

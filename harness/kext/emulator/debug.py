@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Show one thread of an emulated kext to a debugger, as a stopped kernel.
 
-The thread is stopped before its first instruction. When the debugger continues, it runs to a
-breakpoint or to its end.
+The thread is stopped before its first instruction. When the debugger continues the thread, it runs
+to a breakpoint or to its end.
 """
 
 from harness.errors import RuleBroken

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A kext's device as processes see it: open, ioctl and close, as in XNU's spec file system.
+"""A kext's device as processes use it: open, ioctl and close, as in XNU's spec file system.
 
 The driver is called for each open, but only for the close of the node's last descriptor.
 Source: xnu-11417.101.15, bsd/miscfs/specfs/spec_vnops.c, bsd/kern/sys_generic.c.
@@ -19,7 +19,7 @@ _READ_WRITE, _CHARACTER = 3, 0o020000
 
 
 def command(direction: int, group: str, number: int, size_bytes: int) -> int:
-    """Return the number of an ioctl, composed of direction, size and number as in BSD."""
+    """Return the number of an ioctl, composed of direction, group, number and size as in BSD."""
     return direction | size_bytes << 16 | ord(group) << 8 | number
 
 
@@ -90,7 +90,7 @@ class Device:
     def begin_ioctl(
         self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
     ) -> Call:
-        """Begin an ioctl: copy its argument into the kernel as XNU does, or zero its memory."""
+        """Begin an ioctl: copy its argument into the kernel or zero it, as XNU does."""
         size = number >> 16 & _PARAMETER_MAX_BYTES
         buffer = self.kernel.cpu.allocate(max(size, 8))
         content = data if number & IOC_IN else bytes(size)
@@ -119,7 +119,7 @@ class Device:
 
     @staticmethod
     def _checked(name: str, error: int) -> int:
-        """Return a driver's error number after a check that it is not negative.
+        """Check that a driver's error number is not negative, and return it.
 
         XNU reserves negative numbers: -1, for example, restarts the call.
         """

@@ -14,7 +14,7 @@ from harness.kext.emulator.registry import MODELS, Kpi
 from harness.kext.emulator.state import Listener
 from harness.kext.emulator.threads import Process, Status, Thread
 
-# Importing these modules registers their models.
+# Importing these modules registers the models of kernel functions in them.
 MODEL_MODULES = (kpi_kernel, kpi_io, kpi_bsd, kpi_sockets)
 _VARIABLES = ("_kernel_task", "_page_size", "___stack_chk_guard")
 _GUARD = 0x00C0FFEE5AFE0000
@@ -218,7 +218,7 @@ class Kernel(Core):
             raise RuleBroken(f"{thread.name} returns with {len(held)} locks held")
 
 
-# Arguments of 32 bits, by position: the upper half of their register is undefined.
+# For these arguments of 32 bits, by position, the upper half of the register is undefined.
 _NARROW = {
     0: {"_cdevsw_add", "_cdevsw_remove", "_IOSleep", "_devfs_make_node", "_proc_find"},
     1: {"_sflt_register"},

@@ -17,11 +17,12 @@ _KAUTH = "bsd/kern/kern_authorization.c"
 _CRED = "bsd/kern/kern_credential.c"
 _VFS = "bsd/vfs/vfs_subr.c, bsd/vfs/kpi_vfs.c"
 _ENODEV, _ENOENT = 19, 2
-# the listener leaves the decision to others.
+# The listener's answer that leaves the decision to others.
 DEFER = 3
 _MOST_LISTENERS = 15
 _FIRST_SLOT = 24
-# Where struct vnode_attr holds an attribute, by its bit: offset, format and name.
+# The place of each attribute in struct vnode_attr, by the attribute's bit: offset, format and
+# name.
 _ATTRIBUTES = {
     7: (68, "<I", "uid"),
     8: (72, "<I", "gid"),
@@ -54,7 +55,7 @@ def cdevsw_remove(kernel: Core, slot: int, table: int) -> int:
 
 @kpi("_enodev", 0, source=_SPEC)
 def enodev(_kernel: Core) -> int:
-    """Return ENODEV, the result of a device operation that is not supported."""
+    """Return ENODEV, as the kernel's stub for unsupported device operations does."""
     return _ENODEV
 
 
@@ -150,7 +151,7 @@ def kauth_getuid(kernel: Core) -> int:
 def _credential(name: str, value: int) -> None:
     @kpi(name, 1, source=_CRED)
     def get(kernel: Core, credential: int) -> int:
-        """Return an id of a credential: its user id, or a number made up for this function."""
+        """Return a user or other id of a credential; ids other than the user's are made up."""
         for process in (*kernel.living.values(), kernel.nobody):
             if process.credential == credential:
                 return value or process.uid

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Models of the functions of IOKit that share memory."""
+"""Models of the IOKit functions with which a kext shares memory with processes."""
 
 import struct
 
@@ -73,7 +73,8 @@ def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) 
                 raise RuleBroken(
                     "ranges of kernel addresses are described as those of another task"
                 )
-            # In XNU the descriptor holds the pages, not the buffer; both must outlive mappings.
+            # In XNU the descriptor references the pages, not the buffer, so both must outlive
+            # mappings.
             return _enter(kernel, new)
     raise RuleBroken("ranges that do not cover exactly one buffer")
 

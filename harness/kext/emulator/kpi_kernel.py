@@ -209,7 +209,7 @@ def clock_get_uptime(kernel: Core, result: int) -> None:
 
 @kpi("_absolutetime_to_nanoseconds", 2, source="osfmk/i386/rtclock.c")
 def to_nanoseconds(kernel: Core, ticks: int, result: int) -> None:
-    """Convert ticks of the uptime into nanoseconds."""
+    """Convert ticks of the uptime clock into nanoseconds."""
     kernel.cpu.write(result, struct.pack("<Q", ticks // 3))
 
 
@@ -242,5 +242,5 @@ def printf(kernel: Core, form: int, *values: int) -> int:
 
 @kpi("___stack_chk_fail", 0, source="osfmk/kern/stack_protector.c")
 def stack_smashed(kernel: Core) -> None:
-    """Report that a thread wrote past a buffer on its stack; the real function panics."""
+    """Report a thread that wrote past a buffer on its stack; XNU's own function panics."""
     raise RuleBroken(f"{kernel.threads.running().name} wrote past a buffer on its stack")

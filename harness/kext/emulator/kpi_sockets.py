@@ -80,7 +80,7 @@ def detach(kernel: Core, process: Process, found: Filter, so: int, cookie: int) 
 
 
 def _locked(kernel: Core, so: int) -> Socket:
-    """Return a socket as socket_lock does.
+    """Return a socket whose lock can be taken.
 
     Raises: RuleBroken for a socket without a PCB, where XNU's tcp_lock and udp_lock would panic.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Socket calls of processes, with the calls that XNU makes to socket filters.
+"""Socket calls of processes, which call a kext's socket filters as XNU does.
 
 Source: xnu-11417.101.15, bsd/kern/kpi_socketfilter.c, bsd/kern/uipc_socket.c.
 """
@@ -34,7 +34,7 @@ class Network:
         self.kernel = kernel
 
     def socket(self, process: Process, domain: int, kind: int) -> int:
-        """Create a socket and attach each filter of its domain, type and protocol; return it."""
+        """Create a socket and attach the filters for its domain, type and protocol; return it."""
         kernel = self.kernel
         protocol = 6 if kind == STREAM else 17
         so = kernel.cpu.opaque()
@@ -56,12 +56,12 @@ class Network:
             self._tell(process, one, "notify", one.sockets[so], so, _CONNECTED, 0)
 
     def bind(self, process: Process, so: int, to: bytes) -> None:
-        """Bind a socket to an address, after a call of its socket filters."""
+        """Bind a socket to an address, after its socket filters were called."""
         self._with_address(process, so, "bind", to)
         self.kernel.sockets[so].local = to
 
     def listen(self, process: Process, so: int) -> None:
-        """Let a socket listen, after a call of its socket filters."""
+        """Make a socket listen, after its socket filters were called."""
         for one in self._filters(so):
             self._ask(process, one, "listen", one.sockets[so], so)
 
@@ -110,7 +110,8 @@ class Network:
     def _ask(self, process: Process, one: Filter, name: str, *arguments: int) -> None:
         """Call a function of a socket filter, which must return 0.
 
-        Raises: RuleBroken when it returns an error, which would stop the process's call.
+        Raises: RuleBroken when it returns an error, by which the filter would refuse the process's
+            call.
         """
         answer = signed(self._tell(process, one, name, *arguments))
         if answer:

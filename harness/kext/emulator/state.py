@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The objects that an emulated kernel has given to the kext, and the leaks among them.
 
-The kext must give every object back before it is unloaded.
+The kext must release every object before it is unloaded.
 """
 
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class Node:
 
 @dataclass
 class Filter:
-    """A socket filter: the kind of sockets that it asks for, its functions, and its sockets."""
+    """A socket filter: the kind of its sockets, its functions, and the sockets it is on."""
 
     handle: int
     domain: int
@@ -98,7 +98,7 @@ class State:
     filters: dict[int, Filter] = field(default_factory=dict)
 
     def left(self) -> tuple[str, ...]:
-        """Return the objects that the kext has not given back, one line for each."""
+        """Return the objects that the kext has not released, one line for each."""
         counts = {
             "allocation": [f"{size} bytes" for size in self.memory.values()],
             "lock group": list(self.groups.values()),

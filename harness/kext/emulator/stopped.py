@@ -21,9 +21,10 @@ _REGISTERS = {name: getattr(x86, f"UC_X86_REG_{name.upper()}") for name in X86_T
 
 
 class StoppedMachine(ABC):
-    """The machine of `harness.protocols.kdp.stub.StubServer`; a subclass decides how far it runs.
+    """The stopped kernel that `harness.protocols.kdp.stub.StubServer` shows to a debugger.
 
-    `pc_past_trap` is whether pc stays after an int3 that was hit.
+    A subclass decides how far the machine runs. `pc_past_trap` is whether pc is after an int3 that
+    was hit.
     """
 
     cpu_type = CPU_TYPE_X86_64
@@ -36,7 +37,7 @@ class StoppedMachine(ABC):
 
     @abstractmethod
     def emulate(self, *, step: bool) -> ExceptionInfo | None:
-        """Run until a stop, or for one instruction; return the exception of a fault, or None."""
+        """Run to the next stop, or for one instruction; return a fault's exception or None."""
 
     @abstractmethod
     def has_trapped(self) -> bool:

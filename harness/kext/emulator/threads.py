@@ -2,9 +2,9 @@
 """Threads that take turns on one processor, with a simulated clock.
 
 A thread runs until it ends, waits, or has used the steps that a test allows. Time advances only at
-calls and sleeps; when all threads wait for a time, the clock jumps to it. So every run is the
-same. A test can stop a thread at any call and run others first, but only for as long as a real
-thread could be delayed.
+calls and sleeps; when all threads wait for a time, the clock jumps to it. So all runs of a test
+are identical. A test can stop a thread at any call and run others first, but only for as long as a
+real thread could be delayed.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,11 +16,11 @@ from harness.errors import RuleBroken
 from harness.kext.emulator.cpu import RETURN_AT, Cpu
 
 _CALL_NS = 1000
-# How long other threads may delay one that a test has stopped, and how long a call may sleep when
-# no other thread can run.
+# The longest delay of a thread that a test has stopped, and the longest sleep of a call when no
+# other thread can run.
 _PATIENCE_NS = 300_000_000
 _FOREVER_NS = 5_000_000_000
-# More instructions than any call into a kext executes between two kernel functions.
+# No call into a kext executes more instructions between two calls of kernel functions.
 _RUNAWAY = 50_000_000
 
 
@@ -166,7 +166,7 @@ class Scheduler:
         self._left(thread)
 
     def _left(self, thread: Thread) -> bool:
-        """Keep a thread stopped, so that others run first; return whether the thread has ended."""
+        """Return whether a thread has ended; one that has not stays stopped while others run."""
         thread.parked_ns = self.now_ns
         return thread.status is Status.ENDED
 
@@ -192,7 +192,7 @@ class Scheduler:
         return self.current
 
     def called(self) -> None:
-        """Count a call of a kernel function: advance the clock; stop the thread if requested."""
+        """Count a call of a kernel function, advance the clock, and stop if a test asks."""
         thread = self.running()
         self.now_ns += _CALL_NS
         thread.calls += 1
@@ -203,7 +203,7 @@ class Scheduler:
     def _choose(self, wanted: Thread) -> Thread:
         """Return the thread to run next: the one that a test wants, or else another ready one.
 
-        When no thread is ready, the clock jumps to the earliest time that a thread waits for.
+        When no thread is ready, the clock jumps to the earliest time for which a thread waits.
         """
         self._wake()
         if wanted.status is Status.READY:
@@ -221,7 +221,7 @@ class Scheduler:
         return self._choose(wanted)
 
     def _may(self, thread: Thread) -> bool:
-        """Return whether a thread may run.
+        """Return whether a thread may run now.
 
         A thread that a test has stopped may run only after the longest delay that is allowed.
         """
