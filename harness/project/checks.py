@@ -21,6 +21,10 @@ from harness.project import c_checks, cut_release, site, text_checks, tree_check
 # Several times what the longest step takes on two cores; the nightly forms get more.
 _STEP_DEADLINE_S = 900.0
 _PART_DEADLINE_S = 4 * 3600.0
+# One test that hangs fails by itself, and the others still run. The slowest test of `check` takes
+# a minute on two idle cores; one of a part takes some minutes, since it boots several guests.
+_TEST_DEADLINE_S = 600
+_PART_TEST_DEADLINE_S = 1800
 _MOST_LINES = 60
 _CORE = ("make", "-s", "-C", "tests/core", "O=../../build/core")
 
@@ -42,15 +46,14 @@ Finding = Callable[[Path], Iterable[str]]
 def _steps() -> dict[str, Finding]:
     """Return every step by its name, as a function that yields objections."""
     python = sys.executable
-    pytest = (python, "-m", "pytest", "-q", "--color=no")
     commands = {
-        "unit": (*pytest, "tests/unit", "tests/libvirt"),
-        "macos-target": (*pytest, "tests/macos"),
+        "unit": _pytest("tests/unit", "tests/libvirt"),
+        "macos-target": _pytest("tests/macos"),
         "mypy": (python, "-m", "mypy"),
         "core": (*_CORE, "FUZZ_S=2", "check"),
-        "core-property": (python, "-m", "pytest", "-q", "--color=no", "tests/core"),
-        "kext": (python, "-m", "pytest", "-q", "--color=no", "tests/kext"),
-        "subscriber": (python, "-m", "pytest", "-q", "--color=no", "tests/subscriber"),
+        "core-property": _pytest("tests/core"),
+        "kext": _pytest("tests/kext"),
+        "subscriber": _pytest("tests/subscriber"),
         "ruff": (python, "-m", "ruff", "check", "--quiet"),
         "format": (python, "-m", "ruff", "format", "--check", "--quiet"),
         "imports": (_beside(python, "lint-imports"), "--no-logo", "--no-cache"),
@@ -79,6 +82,12 @@ def _steps() -> dict[str, Finding]:
     steps["pinned-actions"] = text_checks.pinned_actions
     steps["wheel"] = wheel_check.wheel
     return steps
+
+
+def _pytest(*arguments: str, deadline_s: int = _TEST_DEADLINE_S) -> tuple[str, ...]:
+    """Return the command that runs pytest; a test that passes the deadline fails."""
+    options = ("-q", "--color=no", f"--timeout={deadline_s}")
+    return (sys.executable, "-m", "pytest", *options, *arguments)
 
 
 def _beside(python: str, tool: str) -> str:
@@ -135,8 +144,8 @@ def run_core_tests(
     steps: dict[str, tuple[str, ...]] = {
         target: (*_CORE, f"FUZZ_S={fuzz_s}", target) for target in targets
     }
-    pytest = (sys.executable, "-m", "pytest", "-q", "--color=no", "tests/core")
-    steps["property"] = ("env", f"OSQ_EXAMPLES={examples}", *pytest)
+    property_test = _pytest("tests/core", deadline_s=_PART_TEST_DEADLINE_S)
+    steps["property"] = ("env", f"OSQ_EXAMPLES={examples}", *property_test)
     results = []
     for name, command in steps.items():
         begun = time.monotonic()
@@ -189,7 +198,7 @@ def run_subscriber_tests(*, project: Path, long: bool) -> StepResult:
 
 
 def _pytest_step(name: str, project: Path, options: tuple[str, ...]) -> StepResult:
-    command = (sys.executable, "-m", "pytest", "-q", "--color=no", f"tests/{name}", *options)
+    command = _pytest(f"tests/{name}", *options, deadline_s=_PART_TEST_DEADLINE_S)
     begun = time.monotonic()
     written: list[str] = []
     output = tuple(_command(command, project, notes=written, deadline_s=_PART_DEADLINE_S))

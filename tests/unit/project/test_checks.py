@@ -101,3 +101,16 @@ def test_the_summary_names_the_slowest_steps() -> None:
     assert checks.summary(steps, duration_s=61.5) == (
         "3 checks passed, 1 failed in 62 s (slowest: slow 40 s, medium 12 s, bad 9 s)"
     )
+
+
+def test_a_test_that_hangs_fails_and_the_next_one_still_runs(tmp_path: Path) -> None:
+    """The command that `check` gives to pytest ends one hanging test at its deadline."""
+    (tmp_path / "test_it.py").write_text(
+        "import time\ndef test_hangs():\n    time.sleep(4321)\ndef test_ends():\n    pass\n"
+    )
+    command = checks._pytest("-p", "no:cacheprovider", "test_it.py", deadline_s=1)
+
+    output = list(checks._command(command, tmp_path, deadline_s=300.0))
+
+    assert any("1 failed, 1 passed" in line for line in output), output
+    assert any("Timeout" in line for line in output)
