@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read a dkms.conf as dkms does: a shell sources it, with variables for the kernel set.
 
-The shell has a scratch folder for its working directory, no network and a deadline. What depends
-on the kernel (MAKE_MATCH, PATCH_MATCH, BUILD_EXCLUSIVE_*) is decided in that shell, too, since
-the patterns are bash's.
+The shell has an empty working directory, no network and a deadline. Values that depend on the
+kernel (MAKE_MATCH, PATCH_MATCH, BUILD_EXCLUSIVE_*) are computed in the same shell, since their
+patterns are bash's.
 Source: dkms 3.0.10, read_conf() and prepare_build(); dkms(8), "DKMS.CONF".
 """
 
@@ -20,13 +20,13 @@ from harness.modules import namespace
 
 CONF = "dkms.conf"
 _DEADLINE_S = 20.0
-# The seconds that timeout(1) itself may take to end its process group.
+# The time in seconds that timeout(1) itself may need to end its process group.
 _GRACE_S = 5.0
-# timeout(1)'s own status when it had to kill: the signal, or a shell's status for it.
+# The exit status of timeout(1) when it had to kill: the signal, or a shell's status for it.
 _KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 _BASH = ("bash", "--noprofile", "--norc", "-c")
 _ARCH = "x86_64"
-# A placeholder release for questions that do not depend on a kernel, such as the package's name.
+# A placeholder for questions that do not depend on a kernel, such as the package's name.
 _SOME_RELEASE = "6.1.0-0-amd64"
 
 
@@ -42,9 +42,9 @@ class DkmsModule:
 class DkmsConf:
     """The values of one dkms.conf for one kernel.
 
-    `excluded` is the directive by which the package is not for this kernel, "" when it is.
-    `before` and `after` are commands in the build folder (PRE_BUILD, POST_BUILD); `patches` are
-    files in its folder patches/.
+    `excluded` is the directive that excludes this kernel, "" when none does. `before` and `after`
+    are commands in the build folder (PRE_BUILD, POST_BUILD); `patches` are files in its folder
+    patches/.
     """
 
     package: str
@@ -66,8 +66,8 @@ def read(
 ) -> DkmsConf:
     """Return the values of a dkms.conf for the kernel of a release, whose headers are in `kdir`.
 
-    `tree` is what the file sees as $dkms_tree: the build folder is NAME/VERSION/build in it.
-    Raises: ConfigError for a file that fails, or lacks what dkms needs.
+    `tree` is the value of $dkms_tree in the file: the build folder is NAME/VERSION/build in it.
+    Raises: ConfigError for a file that fails, or that lacks a value without which dkms fails.
     """
     answers = _evaluate(conf, release, kdir, tree)
     names = tuple(
@@ -138,8 +138,8 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     yield from zip(fields[0:-1:2], fields[1:-1:2], strict=False)
 
 
-# Values are pairs of NUL-terminated fields on the shell's first output; what the file prints
-# itself goes elsewhere. The file is sourced twice, since $module is defined by the file itself.
+# Values are pairs of NUL-terminated fields on the shell's first output; output of the file itself
+# goes elsewhere. The file is sourced twice, since it may use $module before it defines it.
 _SCRIPT = r"""
 exec 3>&1 1>&2
 conf=$1 kernelver=$2 kernel_source_dir=$3 dkms_tree=$4 arch=$5

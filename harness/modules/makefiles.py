@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Read from the text of a Kbuild or Makefile which modules it builds and how it finds the kernel.
+"""Read the text of a Kbuild file or Makefile: which modules it builds, how it finds the kernel.
 
-Only the plain cases are read; a Makefile that computes its modules is run, not read.
+Only plain assignments are read. A Makefile that computes the names of its modules is run instead.
 """
 
 import re
@@ -47,7 +47,7 @@ def modules(folder: Path) -> tuple[str, ...]:
 
 
 def kbuild_file(folder: Path) -> Path | None:
-    """Return the file that kbuild would use in a folder, one that sets obj-m; None without one."""
+    """Return a folder's file that kbuild would use and that sets obj-m, or None without one."""
     files = (folder / name for name in NAMES)
     return next((file for file in files if file.is_file() and objects(file)), None)
 
@@ -59,7 +59,7 @@ def makefile(folder: Path) -> Path | None:
 
 
 def make_command(file: Path) -> str:
-    """Return the make command by which a Makefile, not a Kbuild file, builds for a chosen kernel.
+    """Return the make command by which a plain Makefile builds for a chosen kernel.
 
     Variables for the running kernel's headers or release are set to those of the chosen kernel.
     """

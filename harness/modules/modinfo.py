@@ -16,7 +16,7 @@ _DEADLINE_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class ModInfo:
-    """What modinfo prints of one module: its hard and soft dependencies, and its firmware.
+    """The output of modinfo for one module: its hard and soft dependencies, and its firmware.
 
     Shape: names of modules as the kernel writes them, with underscores.
     """
@@ -35,9 +35,9 @@ class ModInfo:
 
 
 def read(files: Sequence[Path]) -> tuple[ModInfo, ...]:
-    """Return modinfo's data of some module files.
+    """Return modinfo's data of module files.
 
-    Raises: BuildError for a file that is no module.
+    Raises: BuildError for a file that is not a module.
     """
     if not files:
         return ()
@@ -96,7 +96,8 @@ def _before(lines: Iterable[str]) -> Iterable[str]:
 def chosen(name: str, patterns: Sequence[str], known: Sequence[ModInfo]) -> tuple[ModInfo, ...]:
     """Return the modules to load, in the order of loading.
 
-    They are `name`, what matches one of the patterns, and what these need among the known ones.
+    They are `name`, every module that matches a pattern, and their dependencies among the known
+    ones.
     """
     by_name = {plain(one.name): one for one in known}
     wishes = [
@@ -137,8 +138,9 @@ def load_plan(order: Sequence[ModInfo], needs: Sequence[str] = ()) -> str:
 def modprobe_conf(order: Sequence[ModInfo], folder: str) -> str:
     """Return a file for /etc/modprobe.d by which a guest finds the modules in one of its folders.
 
-    Some modules ask for others while they run, by a name or an alias (request_module).
-    Source: modprobe.d(5), "install"; the command also needs what modinfo says of dependencies.
+    It is needed because some modules request others at run time, by a name or an alias
+    (request_module).
+    Source: modprobe.d(5), "install"; the command repeats the dependencies that modinfo lists.
     """
     lines = []
     for one in order:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Linux namespaces for commands that others wrote: no network, mounts that end with the command.
+"""Run other people's commands in Linux namespaces: no network, mounts that end with the command.
 
-It needs no root: an ordinary user is root in a user namespace of its own.
+This needs no root: an ordinary user is root in a user namespace of its own.
 """
 
 import functools
@@ -12,9 +12,10 @@ _PROBE_S = 10.0
 
 
 def prefix() -> tuple[str, ...]:
-    """Return what to put before a command, so that it has no network and mounts of its own.
+    """Return the words to put before a command to run it without network, with its own mounts.
 
-    () where this host allows no namespaces (a container, say): the command then runs as it is.
+    They are () where this host allows no namespaces, for example in a container; the command then
+    runs without isolation.
     """
     command = ["unshare", "--mount", "--net", "--propagation=private"]
     command += [] if os.getuid() == 0 else ["--map-root-user"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Conclude from a folder's files how its module is built.
 
-A dkms.conf is read first, since it was written for this purpose; then a Kbuild or Makefile that
-names modules; then any other Makefile, which is run.
+A dkms.conf is read first, since it describes the build. Next comes a Kbuild file or Makefile that
+names modules. Any other Makefile is run.
 """
 
 import re
@@ -20,10 +20,10 @@ _ENTRY = re.compile(r"^\s*(?:module_init|module_\w*driver|module_\w+)\s*\(", re.
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a module is built; `name` is the module that parameters and symbols belong to.
+    """How a module is built; parameters and symbols belong to the module called `name`.
 
-    One of `dkms`, `make` and `kbuild` says how the build is done. `modules` are those that are
-    loaded; () is `name` alone. `because` gives the reasons in sentences.
+    One of `dkms`, `make` and `kbuild` gives the way of building. `modules` are the modules to
+    load, () for `name` alone. `because` gives the reasons in sentences.
     """
 
     name: str
@@ -66,7 +66,7 @@ def of_dkms(conf: Path) -> Recipe:
 
 
 def main_module(names: tuple[str, ...], like: str) -> str:
-    """Return the one of several modules whose name fits that of the package or folder."""
+    """Return the module whose name is nearest to the package's or folder's name."""
     wanted = plain(like)
     same = [name for name in names if plain(name) == wanted]
     return (same or list(names))[0]

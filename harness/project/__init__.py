@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The checks of this project's own tree. No other package may know kernel/ and tests/."""
+"""The checks of this project's own tree. Only this package knows kernel/ and tests/."""

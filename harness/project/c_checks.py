@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Checks on kernel C: sparse, kernel style, clang-tidy, and what the core and compat.h may use.
+"""Check kernel C: sparse, kernel style, clang-tidy, and limits on the core and compat.h.
 
 Each check yields one line for each objection.
 """
@@ -18,14 +18,14 @@ from harness.project.tree_checks import tracked
 
 _SYSTEM_HEADER = re.compile(r"^\s*#\s*include\s*<(?!(?:stdint|stddef|stdbool)\.h>)")
 _SYSTEM_CONDITION = re.compile(r"^\s*#\s*(?:el)?if.*(__linux__|__APPLE__|__FreeBSD__|__KERNEL__)")
-# Questions about the kernel's version or configuration. Kbuild asks the kernel's headers, and
-# only compat.h uses the answers.
+# Questions about the kernel's version or configuration. Kbuild asks the kernel's headers, and only
+# compat.h uses the answers, so that differences between kernels are in one file.
 _KERNEL_CONDITION = re.compile(r"\b(OSQ_HAVE_\w+|LINUX_VERSION_CODE|KERNEL_VERSION)\b")
 _STYLE_S = 120.0
 _TIDY_S = 1800.0
 _MAY_KNOW_KERNELS = {"compat.h", "Kbuild"}
-# Left out are checks that want Annex K, which no C library here has, and rules that no kernel
-# interface can follow.
+# Two groups of checks are off: those that want Annex K, which no C library here has, and those
+# that no kernel interface can follow.
 _TIDY = (
     "-*",
     "clang-analyzer-*",
@@ -36,7 +36,7 @@ _TIDY = (
 
 
 def core_is_pure(project: Path) -> Iterator[str]:
-    """Yield every line of kernel/core that includes a system header or asks which system it is."""
+    """Yield every line of kernel/core that includes a system header or tests for a system."""
     for path in sorted((project / "kernel" / "core").glob("*.[ch]")):
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             if _SYSTEM_HEADER.search(line) or _SYSTEM_CONDITION.search(line):

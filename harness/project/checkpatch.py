@@ -17,13 +17,13 @@ _PACKAGE = "linux-source"
 _UNPACK_S = 600.0
 _CHECK_S = 300.0
 _FILES = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
-# help texts are split over lines, the protocol's header uses the types of user space,
-# and the crash points read address 0 on purpose.
+# Help texts are split over lines (SPLIT_STRING), the protocol's header uses the types of user
+# space (NEW_TYPEDEFS), and the crash points read address 0 on purpose (VOLATILE).
 _IGNORED = ("SPLIT_STRING", "NEW_TYPEDEFS", "VOLATILE", "ARRAY_SIZE")
 
 
 def ensure(*, root: Path, progress: Callable[[str], None]) -> Path:
-    """Return the script in the cache; fetch it first when it is missing.
+    """Return the script checkpatch.pl in the cache; fetch it first if it is missing.
 
     Raises: KernelError when apt has no such package, or the package has no such file.
     """

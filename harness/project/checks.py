@@ -31,7 +31,7 @@ _CORE = ("make", "-s", "-C", "tests/core", "O=../../build/core")
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """How one step ended; `output` is shown after a failure, `notes` are measured figures."""
+    """The result of one step; `output` is shown after a failure, `notes` are measured figures."""
 
     name: str
     passed: bool
@@ -98,9 +98,9 @@ def _beside(python: str, tool: str) -> str:
 def run_checks(
     *, project: Path, only: tuple[str, ...] = (), on_step: Callable[[StepResult], None]
 ) -> tuple[StepResult, ...]:
-    """Run every step, or those named, and return the results; `on_step` gets each as it ends.
+    """Run every step, or the named ones, and return the results; `on_step` gets each at its end.
 
-    Raises: UsageError for a name that no step has.
+    Raises: UsageError for an unknown name.
     """
     steps = _steps()
     unknown = [name for name in only if name not in steps]
@@ -122,7 +122,7 @@ def run_checks(
 
 @contextlib.contextmanager
 def parallel(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool whose commands end when the block fails or is interrupted."""
+    """Give a pool of threads; when the block fails, end the commands that its threads run."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
             yield pool
@@ -168,10 +168,10 @@ def run_system_tests(*, project: Path, long: bool) -> StepResult:
 
 
 def run_debug_tests(*, project: Path, expression: str = "", short: bool = False) -> StepResult:
-    """Run tests/debug, real debuggers on real guests, and return the result.
+    """Run tests/debug, which attach real debuggers to real guests, and return the result.
 
-    All of them take many minutes. The short form runs only the marked tests: each debugger once
-    on one guest, which takes about a minute.
+    All of them take many minutes. The short form runs only the marked tests: each debugger once on
+    one guest, which takes about a minute.
     """
     options = ("-k", expression) if expression else ()
     return _pytest_step("debug", project, (*options, *(("-m", "short") if short else ())))
@@ -192,7 +192,7 @@ def run_kext_tests(*, project: Path, expression: str, long: bool) -> StepResult:
 def run_subscriber_tests(*, project: Path, long: bool) -> StepResult:
     """Run tests/subscriber, the subscriber on the driver's core, and return the result.
 
-    The long form kills the subscriber a hundred times, and keeps it under load for ten minutes.
+    The long form kills the subscriber a hundred times, and puts it under load for ten minutes.
     """
     return _pytest_step("subscriber", project, ("--long",) if long else ())
 
@@ -216,7 +216,7 @@ def lines(step: StepResult) -> str:
 
 
 def summary(steps: tuple[StepResult, ...], *, duration_s: float) -> str:
-    """Return one line: how many steps passed and failed, and which took longest."""
+    """Return one line: the numbers of passed and failed steps, and the slowest steps."""
     bad = sum(not step.passed for step in steps)
     slowest = sorted(steps, key=lambda step: step.duration_s, reverse=True)[:3]
     named = ", ".join(f"{step.name} {step.duration_s:.0f} s" for step in slowest)
@@ -231,7 +231,7 @@ def _command(
     notes: list[str] | None = None,
     deadline_s: float = _STEP_DEADLINE_S,
 ) -> Iterable[str]:
-    """Run a command and return its objections; every line that it writes is added to `notes`."""
+    """Run a command and return its objections; every line of its output is added to `notes`."""
     try:
         ended = process.run(command, cwd=project, deadline_s=deadline_s)
     except FileNotFoundError:

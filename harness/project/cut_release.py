@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Cut a release: set number, changelog and tag in the tree, then build everything from the tag.
 
-Nothing is pushed. When a step fails, the commit and the tag are undone, so that the tree is as it
-was. All files are built in a clone of the tag, never in the tree.
+Nothing is pushed. When a step fails, the commit and the tag are undone, so that the tree is as
+before. All files are built in a clone of the tag, never in the tree.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ _PACKAGES_S = 3600.0
 _NUMBER = re.compile(r"\d+\.\d+\.\d+")
 _FRAGMENTS = "changelog.d"
 _SUMS = "SHA256SUMS"
-# project.version in pyproject.toml is the version. These files cannot read it, so they repeat it.
+# The version is project.version in pyproject.toml. These files cannot read that file, so they
+# repeat the version.
 _PYPROJECT = re.compile(r'^version = "([^"]*)"$', re.MULTILINE)
 _COPIES = {
     "kernel/subscriber/pyproject.toml": _PYPROJECT,

@@ -45,7 +45,7 @@ _HOLES = {"tests": "", "kernels": ".NAME", "targets": ".NAME", "variants": ".KEY
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Key:
-    """One configuration key: its name and description, its type and default as in TOML."""
+    """One configuration key: its name and description, its type and default in TOML's notation."""
 
     name: str
     type: str

@@ -16,7 +16,8 @@ from harness.host import process
 from harness.model import build_folder
 
 _DEADLINE_S = 600.0
-# mkdocs-material prints a coloured advertisement that hides what failed.
+# Without this variable mkdocs-material prints a coloured advertisement, among which the errors are
+# hard to see.
 _QUIET = ("env", "NO_MKDOCS_2_WARNING=1", "NO_COLOR=1")
 _LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src")}
 
@@ -52,7 +53,7 @@ def dead_links(folder: Path) -> Iterator[str]:
 
 
 def _file_of(folder: Path, page: Path, place: str) -> Path:
-    """Return the file that a link of a page leads to."""
+    """Return the file to which a link of a page leads."""
     if not place:
         return page
     base = folder if place.startswith("/") else page.parent

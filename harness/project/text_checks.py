@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Checks on text that people read: spelling, phrases of the style guide, links, pinned actions.
+"""Check the text that people read: spelling, phrases of the style guide, links, pinned actions.
 
 Each check yields one line for each objection. `site` checks the pages that are built from docs/;
 this module checks the files themselves.
@@ -15,7 +15,7 @@ from harness.host import tool
 from harness.project.tree_checks import tracked
 
 _SPELLING_S = 120.0
-# Texts of other authors, and lists that programs make.
+# Texts of other authors, and generated lists.
 _NOT_CHECKED = ("LICENSES/", "tests/data/", "requirements.lock")
 # Phrases that the style guide replaces; only in prose, because names in code may contain them.
 _CLIPPED = {
@@ -57,7 +57,7 @@ def spelling(project: Path) -> Iterable[str]:
 
 
 def clipped_words(project: Path) -> Iterator[str]:
-    """Yield every line of prose with a phrase that the style guide replaces."""
+    """Yield every line of prose that contains a phrase which the style guide replaces."""
     for path in tracked(project):
         name = _name(path, project)
         if path.suffix not in _PROSE or name.startswith(_NOT_CHECKED):
@@ -70,7 +70,10 @@ def clipped_words(project: Path) -> Iterator[str]:
 
 
 def pinned_actions(project: Path) -> Iterator[str]:
-    """Yield every action of a workflow that is named by a tag, which its owner can move."""
+    """Yield every action of a CI workflow that is not pinned by a commit.
+
+    The owner of an action can move a tag to other code, but not a commit.
+    """
     for path in tracked(project):
         name = _name(path, project)
         if not name.startswith(".github/") or path.suffix not in {".yml", ".yaml"}:
@@ -106,7 +109,7 @@ def _targets(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _dead(page: Path, target: str, project: Path) -> str:
-    """Return why a link leads nowhere, or "" when it is good."""
+    """Return the reason why a link leads nowhere, or "" when the link is good."""
     if re.match(r"[a-z]+:", target):
         return ""
     place, _, anchor = target.partition("#")

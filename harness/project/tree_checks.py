@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Checks on the files of the tree: paths of one machine, sizes, names that harness/ must not use.
+"""Check the files of the tree: paths of one machine, sizes, names that harness/ must not use.
 
 Each check yields one line for each objection.
 """
@@ -27,17 +27,17 @@ LONGER_FUNCTIONS: dict[str, str] = {
 }
 _GIT_S = 60.0
 _TEXT = {".c", ".h", ".py", ".sh", ".toml", ".yml", ".yaml", ".md", ".cfg", ""}
-# The home folder of the CI's runner is not one machine's.
+# The home folder of CI's runner is the same on all runners, so it is no path of one machine.
 _HOME = re.compile(r"/home/(?!runner\b)\w+/[\w.-]|/Users/\w+/")
 _REGISTRY = re.compile(r"https?://([\w.-]+)")
-# The second one reads only how the command was called.
+# These modules may read the environment; the second one only reads how the command was called.
 _READ_THE_ENVIRONMENT = ("harness/host/config.py", "harness/hints.py")
 _KNOWS_THE_PROJECT = ("harness/project/", "harness/tasks/project.py")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Way:
-    """The modules that may do something for the whole harness, and what others use instead."""
+    """One action, the modules that may do it themselves, and what other modules use instead."""
 
     modules: tuple[str, ...]
     instead: str
@@ -50,7 +50,7 @@ _ONE_WAY = {
         modules=(
             "harness/host/tool.py",
             "harness/host/foreground.py",
-            # Below host, so they cannot import it; each call has a deadline.
+            # These are below `host`, so they cannot import it; each of their calls has a deadline.
             "harness/modules/dkms.py",
             "harness/modules/modinfo.py",
             "harness/modules/namespace.py",
@@ -107,7 +107,7 @@ _CALLS = {
 _DRIVER = re.compile(
     r"\bosq(?:uery)?(?:_|\b)|\bkernel/(?:core|os|uapi|client)\b|\btests/\w", re.IGNORECASE
 )
-# osq_lock() is a lock of Linux, not of this driver: include/linux/osq_lock.h.
+# osq_lock() is a lock of Linux (include/linux/osq_lock.h), not a name of this driver.
 _LOCK_OF_LINUX = re.compile(r"osq_\((?:lock|unlock)|\bosq_(?:lock|unlock|wait_next)\b")
 _C_FUNCTION = re.compile(r"^[A-Za-z_][\w\s*]*?\b(\w+)\([^;]*$")
 
@@ -133,7 +133,7 @@ def host_paths(project: Path) -> Iterator[str]:
 
 
 def _registries() -> set[str]:
-    """Return the hosts that this machine's apt fetches from."""
+    """Return the hosts from which this machine's apt fetches packages."""
     places = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     texts = (place.read_text(errors="replace") for place in places if place.is_file())
     return {host for text in texts for host in _REGISTRY.findall(text)}
@@ -167,8 +167,8 @@ def crowded_folders(project: Path) -> Iterator[str]:
 def driver_names(project: Path) -> Iterator[str]:
     """Yield every line of the harness that names this project's own driver or its tests.
 
-    The harness serves any module: pyproject.toml names the module under test. Exceptions are
-    harness/project, which checks this tree, and the tasks that run those checks.
+    The harness works for any module, and pyproject.toml names the module under test. Exceptions
+    are harness/project, which checks this tree, and the tasks that run those checks.
     """
     for path in tracked(project):
         name = path.relative_to(project).as_posix()
@@ -206,11 +206,11 @@ def _bad_habits(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def second_ways(project: Path) -> Iterator[str]:
-    """Yield every module that does itself what one module of the harness does for all others.
+    """Yield every module that implements what another module of the harness provides for all.
 
     This covers running a tool, locking a file, replacing a file, reading TOML, and naming the
-    folder of results and the loopback address. What runs inside a debugger cannot import those
-    modules.
+    folder of results and the loopback address. Code that runs inside a debugger cannot import
+    those modules.
     """
     for path in tracked(project):
         name = path.relative_to(project).as_posix()
@@ -229,7 +229,8 @@ def _second_ways(tree: ast.Module) -> Iterator[str]:
             text = ast.unparse(node.func)
             if text in _CALLS:
                 yield _CALLS[text]
-            # A string's replace has two arguments, a dataclass's has keywords.
+            # The replace of a str has two positional arguments, the one of a dataclass has
+            # keywords.
             if text.endswith(".replace") and len(node.args) == 1 and not node.keywords:
                 yield _REPLACES
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The wheel as a stranger has it: built, installed into a fresh environment, its command called.
+"""Check the wheel as a stranger gets it: build it, install it afresh, call its command.
 
 Nothing is compiled or fetched: the libraries are those of the environment that the check runs in.
 """
@@ -21,7 +21,7 @@ _BUILD_S = 300.0
 _CALL_S = 120.0
 _PACKAGE = "harness"
 _EXAMPLE = Path("tests/data/example_module")
-# What is called in the folder of a project, the exit code, and words that it prints.
+# The calls in a project's folder, with the exit code and the words to expect from each.
 _CALLS: Mapping[tuple[str, ...], tuple[int, str]] = {
     ("--version",): (0, "modlab "),
     ("--list",): (0, "kernel-configure-target"),
@@ -34,7 +34,7 @@ _CALLS: Mapping[tuple[str, ...], tuple[int, str]] = {
 
 
 def wheel(project: Path) -> Iterator[str]:
-    """Yield what is wrong with the wheel: missing files, and calls with an unexpected end."""
+    """Yield the faults of the wheel: missing files, and calls with an unexpected result."""
     with tempfile.TemporaryDirectory(prefix="modlab-wheel-") as place:
         folder = Path(place)
         source = _copy(project, folder / "source")
@@ -49,7 +49,7 @@ def wheel(project: Path) -> Iterator[str]:
 
 
 def _copy(project: Path, target: Path) -> Path:
-    """Copy what a wheel is made of: setuptools takes what an older build has left, too."""
+    """Copy the sources of the wheel, because setuptools would include files of an older build."""
     for file in tracked(project):
         name = file.relative_to(project)
         if name.parts[0] in {_PACKAGE, "LICENSES", "README.md", "pyproject.toml"}:
@@ -59,7 +59,7 @@ def _copy(project: Path, target: Path) -> Path:
 
 
 def missing_files(source: Path, built: Path) -> Iterator[str]:
-    """Yield every file of the package that a wheel does not have."""
+    """Yield every file of the package that the wheel does not contain."""
     with zipfile.ZipFile(built) as archive:
         there = set(archive.namelist())
     for file in sorted((source / _PACKAGE).rglob("*")):
@@ -69,11 +69,12 @@ def missing_files(source: Path, built: Path) -> Iterator[str]:
 
 
 def _installed(built: Path, folder: Path, project: Path) -> Iterator[str]:
-    """Yield what is wrong with the command of a wheel in an environment of its own."""
+    """Install a wheel into a fresh environment, and yield the faults of its command there."""
     place = folder / "environment"
     venv.create(place, symlinks=True)
     site = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
-    # A path file names the libraries; the editable install among them is not followed.
+    # A .pth file makes the libraries of this environment visible; an editable install of this
+    # project among them is not followed.
     (site / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     python = place / "bin" / "python"
     line = (sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet")
@@ -92,7 +93,7 @@ def _installed(built: Path, folder: Path, project: Path) -> Iterator[str]:
 
 
 def wrong_calls(programs: Path, folder: Path) -> Iterator[str]:
-    """Yield every call of `modlab` in a folder that does not end as it should."""
+    """Yield every call of `modlab` in a project's folder that does not end as expected."""
     path = f"PATH={programs}{os.pathsep}{os.defpath}"
     clean = ("env", "-u", "MODLAB_PROGRAM", "-u", "MODLAB_OPTIONS", "-u", "PYTHONPATH", path)
     for words, (status, expected) in _CALLS.items():

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Wire formats: the GDB remote protocol, DAP, QMP and KDP. No guest is known here."""
+"""Wire formats: the GDB remote protocol, DAP, QMP and KDP. They are independent of guests."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The debug adapter protocol, as far as a relay needs it: framing, and two requests. Pure.
+"""The part of the debug adapter protocol that a relay needs: framing, and two requests. Pure.
 
 Source: microsoft.github.io/debug-adapter-protocol/specification, "Base protocol"; lldb-dap's
-README for `attachCommands`.
+    README for `attachCommands`.
 """
 
 import json
@@ -46,7 +46,7 @@ def frame_message(body: bytes) -> bytes:
 def attach_message(body: bytes, commands: list[str]) -> bytes:
     """Return a client's message, changed so that it attaches by these commands and ends no guest.
 
-    `attach` keeps the client's own arguments except those that name what to attach to.
+    `attach` keeps the client's own arguments except those that name a process to attach to.
     `disconnect` never terminates the guest. Every other message is unchanged.
     Raises: ValueError for a body that is not a JSON object.
     """
@@ -66,7 +66,7 @@ def attach_message(body: bytes, commands: list[str]) -> bytes:
     return json.dumps({**message, "arguments": {**asked, **kept, **own}}).encode()
 
 
-# The arguments that name what lldb-dap would attach to instead.
+# The client's arguments that would make lldb-dap attach to a process.
 _TARGETS = {"pid", "program", "waitFor", "coreFile", "gdb-remote-port", "gdb-remote-hostname"}
 
 

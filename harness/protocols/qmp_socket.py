@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Ask a QEMU that listens on a QMP socket one question, over a connection for that question."""
+"""Ask QEMU one question on its QMP socket, over a connection that is opened for it."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,7 @@ _ASK_S = 30.0
 def ask(socket: Path, command: str, arguments: dict[str, Any] | None = None) -> Any:
     """Return QEMU's answer to a QMP command.
 
-    Raises: HypervisorError when it does not answer, or refuses.
+    Raises: HypervisorError when QEMU does not answer, or refuses.
     """
     try:
         return asyncio.run(asyncio.wait_for(_execute(socket, command, arguments), _ASK_S))
@@ -26,7 +26,7 @@ def ask(socket: Path, command: str, arguments: dict[str, Any] | None = None) -> 
 def words(socket: Path, line: str) -> str:
     """Return the output of a command of QEMU's human monitor.
 
-    Raises: HypervisorError when it does not answer.
+    Raises: HypervisorError when QEMU does not answer.
     """
     return str(ask(socket, "human-monitor-command", {"command-line": line}))
 

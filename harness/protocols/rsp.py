@@ -34,7 +34,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """One piece of the stream: its kind, its payload, and its bytes as they came."""
+    """One piece of the stream: its kind, its payload, and its bytes as they arrived."""
 
     kind: Kind
     payload: bytes

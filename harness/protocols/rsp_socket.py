@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One side of a gdb-remote connection: pieces in, packets out, over a private UNIX socket.
+"""One side of a gdb-remote connection: packets in both directions, over a private UNIX socket.
 
-No TCP port is opened: whoever can reach a stub controls the guest. So the socket is in a folder of
-mode 0700.
+No TCP port is opened, because whoever can connect to a stub controls the guest. So the socket is
+in a folder of mode 0700.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 from harness.errors import DebugError
 from harness.protocols import rsp
 
-# sun_path of unix(7), without its NUL.
+# The longest path of a UNIX socket: sun_path of unix(7), without its NUL.
 _PATH_MAX_BYTES = 107
 _CHUNK_BYTES = 64 * 1024
 
@@ -39,7 +39,7 @@ class Link:
 
     @property
     def has_pieces(self) -> bool:
-        """Whether `next` returns without reading."""
+        """Whether a packet was already read, so that `next` returns at once."""
         return bool(self._pieces)
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class Link:
         self._socket.close()
 
     def send(self, payload: bytes) -> None:
-        """Send a packet; whether the peer is gone shows at the next call of `next`."""
+        """Send a packet; that the peer is gone appears only at the next call of `next`."""
         self._last = rsp.packet(payload)
         self._write(self._last)
 
@@ -88,7 +88,7 @@ class Link:
 
 @contextmanager
 def listening(path: Path) -> Iterator[socket.socket]:
-    """Give a listening UNIX socket that only its owner can reach; it is removed at the end.
+    """Open a listening UNIX socket that only its owner can reach; remove it after the block.
 
     Raises: DebugError when the path is too long or cannot be made.
     """
@@ -111,7 +111,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
 def accept_connection(
     listener: socket.socket, *, deadline_s: float, wanted: Callable[[], bool]
 ) -> socket.socket | None:
-    """Return the next connection, None at the deadline or when it is no longer `wanted`."""
+    """Return the next connection, or None at the deadline or when it is no longer `wanted`."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end and wanted():
         ready, _, _ = select.select([listener], [], [], 0.1)

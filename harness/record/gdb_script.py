@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Write the command file of the gdb that debugs the replay of a recording.
+"""Write the command file for gdb, which debugs the replay of a recording.
 
-The recorded kernel was booted with nokaslr, so its symbols lie where vmlinux has them. The
-guest's init printed where the kernel put the sections of the module.
+The recorded kernel was booted with nokaslr, so its symbols have the addresses of vmlinux. The
+guest's init printed the addresses at which the kernel loaded the sections of the module.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,10 @@ echo   to-fault     from there, go back to the instruction that failed\\n
 echo   reverse-continue, reverse-step, reverse-stepi, reverse-finish\\n
 echo   watch -l X, then reverse-continue: go back to the instruction that wrote X\\n
 """
-# These functions run when a guest is about to leave and can still print. QEMU 7.2 logs a shutdown
-# before the last instructions that led to it, so a replay may end that much too early. After its
-# end QEMU can no longer go back: it aborts with 'invalid runstate transition'.
+# These functions run when a guest is about to shut down and can still print. QEMU 7.2 logs a
+# shutdown before the last instructions that led to it, so a replay may end too early by these
+# instructions. After its end QEMU can no longer go back: it aborts with 'invalid runstate
+# transition'.
 _ENDS = ("console_flush_on_panic", "kernel_power_off", "kernel_restart")
 _TO_PANIC = """\
 define to-panic
@@ -31,7 +32,8 @@ document to-panic
 Go on to the kernel's panic.
 end
 """
-# For a guest that was ended at its deadline: there the end is a shutdown, too (see above).
+# The commands for a guest that was ended at its deadline. That end is a shutdown, too, so the
+# replay is stopped before it; see above.
 _TO_END = """\
 define to-end
 monitor replay_break {count}
@@ -43,8 +45,8 @@ end
 echo harness: this guest did not end; to-end goes on to its deadline\\n
 """
 # QEMU goes back to a number of executed instructions, and an instruction that faults is not
-# counted. So QEMU may stop before it or in the exception's entry; one step back and one step on
-# end at the instruction in both cases.
+# counted. So QEMU may stop before the instruction or in the exception's entry; one step back and
+# one step forward end at the instruction in both cases.
 _TO_FAULT = """\
 define to-fault
 hbreak *{address:#x}
@@ -102,7 +104,7 @@ def text(recording: Recording, files: ReplayFiles) -> str:
 def fault_address(recording: Recording, files: ReplayFiles) -> int | None:
     """Return the address of the failing instruction, or None where it cannot be computed.
 
-    A function's name may stand more than once in a file; then no address is certain.
+    A function's name may occur more than once in a file; then no address is certain.
     """
     fault = recording.fault
     if fault is None:

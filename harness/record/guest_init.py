@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The init program of a recorded guest, and a parser for the marks that it prints.
 
-A recorded guest has no network, so nobody can query it. Its init therefore prints everything that
-the harness needs: the stage that it has reached, the addresses of the module's sections, and the
-status of the command. It prints to /dev/kmsg, which keeps lines whole and in order. Nothing here
-reads or writes a file.
+A recorded guest has no network, so the harness cannot query it. Its init therefore prints
+everything that the harness needs: the stage that it has reached, the addresses of the module's
+sections, and the status of the command. It prints to /dev/kmsg, which keeps lines whole and in
+order. This module itself reads and writes no files.
 """
 
 import re
@@ -16,7 +16,7 @@ from harness.model.settings import ModuleSpec
 
 _FOLDER = "/harness"
 _MARK = re.compile(r"harness-record (\w+)(?: (.*))?$")
-# These sections have no address in the kernel: it keeps its own copy of the symbols.
+# These sections have no address in the kernel, which keeps its own copy of the symbols.
 _NOT_LOADED = {".symtab", ".strtab"}
 _INIT = """#!/bin/sh
 export PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin HOME=/
@@ -46,7 +46,7 @@ poweroff -f
 
 @dataclass(frozen=True, kw_only=True)
 class InitProgress:
-    """The marks that a recorded guest's init has printed so far.
+    """The progress of a recorded guest, from the marks that its init has printed so far.
 
     `stages` are in order: load, then command and status, or refused. `status` is the command's.
     """
@@ -64,7 +64,7 @@ class InitProgress:
 def files(
     module: ModuleSpec, stripped: bytes, programs: Mapping[str, tuple[bytes, int]], command: str
 ) -> dict[str, tuple[bytes, int]]:
-    """Return the files to lay over the kernel's own initrd: content and mode by absolute path."""
+    """Return the files to add to the kernel's own initrd: content and mode by absolute path."""
     name = module.name.replace("-", "_")
     place = f"{_FOLDER}/{module.name}.ko"
     words = shlex.join(f"{key}={value}" for key, value in module.parameters.items())

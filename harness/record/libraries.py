@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find the shared libraries that a program of the host needs, so that it runs in a guest."""
+"""Find the shared libraries of a program of the host, so that the program runs in a guest."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ def libraries(program: Path) -> tuple[Path, ...]:
 
     Raises: UsageError with the name of a library that this host does not have.
     """
-    # ldd calls a script 'not a dynamic executable', too; the guest must have its interpreter.
+    # ldd calls a script 'not a dynamic executable', too; it runs if the guest has its interpreter.
     done = tool.run(["ldd", program], deadline_s=_DEADLINE_S, error=UsageError, check=False)
     if done.status != 0:
         return ()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Start QEMU without libvirt, which does not support record and replay.
 
-`recorder` checks whether this host's QEMU can record, and `start_qemu` runs it. The QEMU process
-is killed when the thread that started it ends, in whatever way.
+`recorder` checks whether this host's QEMU can record, and `start_qemu` runs it. The kernel kills
+the QEMU process when the thread that started it ends for any reason.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from harness.protocols import qmp_socket
 
 _PROGRAM = "qemu-system-x86_64"
 _ARCH = "x86_64"
-# The first release that can step backwards under a debugger (docs/system/replay.rst).
+# The first release of QEMU that can step backwards under a debugger (docs/system/replay.rst).
 _OLDEST = (5, 2)
 _QUERY_DEADLINE_S = 30.0
 _END_S = 20.0
-# The harness may have died before setpriv requested a signal for its death. Then the parent is
-# another process, and the shell ends instead of starting QEMU.
+# The harness may have died before setpriv asked for a signal at its death. Then the shell's parent
+# is another process, and the shell exits instead of starting QEMU.
 _EXEC_IF_PARENT_LIVES = '[ "$PPID" = "$1" ] && shift && exec "$@"'
 _VERSION = re.compile(r"version ((\d+)\.(\d+)\S*(?: \(.*\))?)")
 
@@ -42,7 +42,7 @@ class Recorder:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningQemu:
-    """A running QEMU; `log` is the file that holds its standard error."""
+    """A running QEMU; its standard error is written to the file `log`."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -54,14 +54,14 @@ class RunningQemu:
         return self.process.poll() is None
 
     def query_count(self) -> int:
-        """Return how many instructions the guest has executed since its start.
+        """Return the number of instructions that the guest has executed since its start.
 
         Raises: HypervisorError when QEMU does not answer.
         """
         return int(self._execute("query-replay")["icount"])
 
     def save_state(self, name: str) -> None:
-        """Save the state of the whole machine under a name; the guest runs on afterwards.
+        """Save the state of the whole machine under a name; the guest continues afterwards.
 
         Raises: HypervisorError with QEMU's message when it cannot save.
         """
@@ -98,7 +98,7 @@ class RunningQemu:
 def recorder(*, arch: str, accel: Accel | None, program: str = _PROGRAM) -> Recorder:
     """Return this host's QEMU if it can record a guest of this architecture.
 
-    Raises: UsageError with the reason when it cannot.
+    Raises: UsageError with the reason why it cannot.
     """
     if accel is Accel.KVM:
         raise UsageError(

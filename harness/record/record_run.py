@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""run one command in a guest that QEMU records, so that the run can be replayed.
+"""Run one command in a guest that QEMU records, so that the run can be replayed.
 
 check QEMU -> kernel -> build -> files -> guest (load, command) -> explanation -> record.json
 
@@ -39,7 +39,7 @@ from harness.symbols.symbolizer import Symbolizer
 # The virtual size of the disk for saved states. Its file grows by about 100 MB for each state.
 _STATES_SIZE = "64G"
 # A replay of a guest that was ended at its deadline may stop up to this many instructions before
-# the end. They are 80 ms of the guest's time, in which a timer of the machine always fires.
+# the end. They take 80 ms of the guest's time, in which a timer of the machine always fires.
 _TAIL = 10_000_000
 _QEMU_IMG_S = 30.0
 _QEMU_LOG = "qemu.log"
@@ -57,10 +57,10 @@ class Recorded:
 
     @property
     def exit_code(self) -> int:
-        """The task's exit code.
+        """The exit code of the task `record`.
 
-        3: the kernel panicked or the guest left by itself. 1: a kernel report or a failed command.
-        4: the guest still ran at the deadline.
+        3: the kernel panicked or the guest shut down by itself. 1: a kernel report or a failed
+        command. 4: the guest still ran at the deadline.
         """
         stopped = any(one.fatal for one in self.explained.reports)
         if stopped or self.recording.ending is Ending.GONE:
@@ -74,7 +74,7 @@ class Recorded:
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
-    """Everything that is settled before QEMU starts: the target, kernel, module and QEMU."""
+    """The target, kernel, module and QEMU of a recording, all prepared before QEMU starts."""
 
     target: TargetSpec
     recorder: Recorder
@@ -200,7 +200,7 @@ def _write_files(request: KernelTestRequest, made: _Made, folder: Path, command:
         made.module, made.built.stripped.read_bytes(), _programs(request), command
     )
     base = made.kernel.initrd.read_bytes()
-    # The kernel looks for an archive after the first at a multiple of four bytes.
+    # The kernel looks for a second archive only at a multiple of four bytes.
     padded = base + bytes(-len(base) % 4)
     (folder / recording.INITRD).write_bytes(padded + initrd.overlay(over))
     states = str(folder / recording.STATES)
@@ -253,7 +253,7 @@ def _run_guest(
 def _watch_guest(
     qemu: qemu_process.RunningQemu, folder: Path, deadline_s: float, view: LiveView
 ) -> tuple[str, ...]:
-    """Show the guest's console until its end or the deadline; return the names of saved states."""
+    """Show the guest's console until its end or the deadline; return the saved states' names."""
     states = [recording.AT_START]
     end = time.monotonic() + deadline_s
 
@@ -298,7 +298,7 @@ def _ending(progress: InitProgress, reports: tuple[KernelReport, ...], *, ended:
 
 
 def _fault(reports: tuple[KernelReport, ...]) -> Fault | None:
-    """Return the instruction that the first report names, or None when no report names one."""
+    """Return the failing instruction that the first report names, or None without one."""
     for report in reports:
         for one in frames.where(report.text):
             if one.function and one.size and not one.inline:

@@ -35,10 +35,10 @@ _LISTED = {0, 5}
 
 @dataclass(frozen=True, kw_only=True)
 class Recordable:
-    """A test, with the command that stands for it in a recorded guest.
+    """A test, and the command that replaces it in a recorded guest.
 
     `command` is "" when the test cannot be recorded. `variant` is the variant of the module that
-    it needs. `expected` is the crash that it announces.
+    the test needs. `expected` is the crash that the test announces.
     """
 
     name: str
@@ -50,16 +50,16 @@ class Recordable:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedTest:
-    """A test's recording and its result."""
+    """The recording of a test, and the test's result."""
 
     recorded: Recorded
     result: TestResult
 
     @property
     def exit_code(self) -> int:
-        """The task's exit code: 0 passed, 1 failed.
+        """The exit code of a recorded test: 0 passed, 1 failed.
 
-        For a crash that the test did not announce, and for a guest without an end, it is the
+        After a crash that the test did not announce, and for a guest without an end, it is the
         recording's own exit code.
         """
         if self.result.verdict is Verdict.PASSED:
@@ -91,7 +91,7 @@ def run(
 def choose(tests: tuple[Recordable, ...], name: str) -> Recordable:
     """Return the test of this name, which may be written as in the report or as pytest shows it.
 
-    Raises: UsageError with the names of the recordable tests, when the name fits none, fits
+    Raises: UsageError with the names of the recordable tests, when the name matches none, matches
         several, or the test cannot be recorded.
     """
     fitting = [one for one in tests if name in {one.name, one.name.partition("::")[2]}]
@@ -111,7 +111,7 @@ def choose(tests: tuple[Recordable, ...], name: str) -> Recordable:
 
 
 def judge(test: Recordable, recorded: Recorded) -> TestResult:
-    """Return a test's result, judged by its recording."""
+    """Return a test's result, judged by the console and the status of its recording."""
     if test.speaks_ktap:
         return _by_ktap(test, recorded)
     if test.expected is None:

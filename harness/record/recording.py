@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The values of a recording: its machine, its record.json, and QEMU's arguments for it.
 
-A replay needs one folder and the same version of QEMU. The folder holds the kernel, the initrd,
-the log of external events, the saved states and the modules; record.json describes them. QEMU
-documents its part in docs/system/replay.rst.
+A replay needs only the recording's folder and the same version of QEMU. The folder contains the
+kernel, the initrd, the log of external events, the saved states and the modules; record.json
+describes them. QEMU documents its part in docs/system/replay.rst.
 """
 
 import json
@@ -27,12 +27,12 @@ CONSOLE = "console.log"
 # Names of the saved states: before the first instruction, and just before the module is loaded.
 AT_START = "start"
 AT_LOAD = "load"
-# one instruction takes 8 ns of the guest's time. sleep=off: an idle guest does not wait
+# shift=3: one instruction takes 8 ns of the guest's time. sleep=off: an idle guest does not wait
 # for its next timer, its clock jumps there. With shift=auto a sleep of 10 s took 100 s.
 _CLOCK = "shift=3,sleep=off"
-# nokaslr keeps addresses as they are in the files. panic_on_oops ends the recording at any oops.
-# A kernel that panics prints everything before its restart only if it waits for a while, and a
-# replay must reach that point; see gdb_script.
+# nokaslr makes addresses equal to those in the files. panic_on_oops ends the recording at any
+# oops. A kernel that panics prints everything before its restart only if it waits for a while
+# (panic=), and a replay must reach that point; see gdb_script.
 _CMDLINE = (
     "console=ttyS0,115200 nokaslr oops=panic panic=1 printk.devkmsg=on ignore_loglevel "
     "rdinit=/init"
@@ -40,7 +40,7 @@ _CMDLINE = (
 
 
 class Mode(Enum):
-    """Whether QEMU writes the log of external events or reads it."""
+    """Whether QEMU writes the log of external events (record) or reads it (replay)."""
 
     RECORD = "record"
     REPLAY = "replay"
@@ -58,7 +58,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """The recorded machine; a replay must use exactly the same."""
+    """The recorded machine; a replay must use exactly the same one."""
 
     memory_mib: int
     extra_cmdline: str = ""
@@ -79,10 +79,10 @@ class Recording:
     """The content of record.json.
 
     `module` is the kernel's name of the loaded module. `sections` are the module's addresses, {}
-    when the guest ended while it was loaded. `status` is the command's, None when it did not end.
-    `states` are the saved states from which a replay can begin. `instructions` is how far a replay
-    of a guest that was ended at its deadline can go, 0 for other guests. `digests` are the SHA-256
-    of the files that a replay reads, by name.
+    when the guest ended during the loading. `status` is the command's exit status, None when it
+    did not end. `states` are the saved states from which a replay can begin. `instructions` is how
+    far a replay of a guest that was ended at its deadline can go, 0 for other guests. `digests`
+    are the SHA-256 of the files that a replay reads, by name.
     """
 
     run_id: str
@@ -106,15 +106,15 @@ _ADAPTER = TypeAdapter(Recording)
 
 
 def write(recording: Recording, folder: Path) -> None:
-    """Write record.json, whole or not at all."""
+    """Write record.json into a recording's folder, atomically."""
     data = {**asdict(recording), "ending": recording.ending.value}
     whole_file.write(folder / RECORD, json.dumps(data, indent=1) + "\n")
 
 
 def read(folder: Path) -> Recording:
-    """Return the recording of a run's folder.
+    """Return the recording in a run's folder.
 
-    Raises: UsageError when the folder holds no record.json, or an invalid one.
+    Raises: UsageError when the folder contains no record.json, or an invalid one.
     """
     try:
         return _ADAPTER.validate_json((folder / RECORD).read_bytes())
@@ -141,8 +141,8 @@ def arguments(
     """Return QEMU's arguments for recording or replaying a machine.
 
     `files` are the machine's files by their names in a recording's folder. `state` is the saved
-    state that a recording writes at its start, or that a replay begins with. `control` may hold
-    sockets: "qmp", and "gdb" for a replay that waits for a debugger.
+    state that a recording writes at its start, or with which a replay begins. `control` may
+    contain sockets: "qmp", and "gdb" for a replay that waits for a debugger.
     """
     clock = f"{_CLOCK},rr={mode.value},rrfile={_option(files[EVENTS])},rrsnapshot={state}"
     found = [
@@ -150,7 +150,7 @@ def arguments(
         *("-m", str(machine.memory_mib), "-no-user-config", "-nodefaults"),
         *("-display", "none", "-net", "none", "-no-reboot"),
         # With kvmvapic, going backwards hangs in QEMU 7.2 (hw/i386/kvmvapic.c): its reset waits
-        # for the CPU's thread, which waits for a lock held by the thread that restores a state.
+        # for the CPU's thread, which waits for a lock of the thread that restores a state.
         *("-global", "apic-common.vapic=off"),
         *("-kernel", str(files[KERNEL]), "-initrd", str(files[INITRD])),
         *("-append", f"{_CMDLINE} {machine.extra_cmdline}".strip()),
@@ -162,7 +162,7 @@ def arguments(
     if "qmp" in control:
         found += ["-qmp", f"unix:{_option(control['qmp'])},server=on,wait=off"]
     if "gdb" in control:
-        # QEMU stays at the end of the replay, so that the debugger keeps its connection.
+        # QEMU does not exit at the end of the replay, so that the debugger stays connected.
         found += ["-S", "-no-shutdown"]
         found += ["-gdb", f"unix:{_option(control['gdb'])},server=on,wait=off"]
     return found

@@ -3,7 +3,7 @@
 
 read and check the recording -> start QEMU in replay, stopped -> gdb
 
-The recording itself stays unchanged: gdb's commands save states, so a replay uses a copy.
+The recording itself is not changed: gdb's commands save states, so a replay uses a copy.
 """
 
 import os
@@ -51,9 +51,9 @@ class Replay:
 def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[Replay]:
     """Replay a recording while the block runs, stopped at the state from which it begins.
 
-    That state is the one that was saved just before the module was loaded. With `from_boot`, and
-    where it was not saved, it is the guest's first instruction. At the end of the block nothing
-    is left behind.
+    A replay begins at the state that was saved just before the module was loaded. With
+    `from_boot`, or if no state was saved, it begins at the guest's first instruction. After the
+    block no files are left.
     Raises: UsageError when the folder is no recording, is damaged, or was made by another QEMU;
         HypervisorError when QEMU does not replay it.
     """
@@ -85,7 +85,7 @@ def debug(
 ) -> int:
     """Open gdb on a recording, or run gdb commands on it; return gdb's exit code.
 
-    Raises: what `replaying` raises; UsageError when gdb or the kernel's vmlinux is missing.
+    Raises: the errors of `replaying`; UsageError when gdb or the kernel's vmlinux is missing.
     """
     gdb = programs.find("gdb", error=UsageError)
     found = recording.read(run)
@@ -110,7 +110,7 @@ def debug(
 
 
 def _check(found: Recording, run: Path, recorder: qemu_process.Recorder) -> None:
-    """Return when this QEMU can replay these files; raise UsageError otherwise."""
+    """Raise UsageError unless this QEMU can replay these files."""
     if found.qemu != recorder.version:
         raise UsageError(
             f"{run.name} was recorded by QEMU {found.qemu}, but this host has {recorder.version}",
@@ -125,7 +125,7 @@ def _check(found: Recording, run: Path, recorder: qemu_process.Recorder) -> None
 
 @contextmanager
 def _copy(run: Path) -> Iterator[dict[str, Path]]:
-    """Give the files of a replay by name; saved states and console are copies of its own."""
+    """Give the files of a replay by name; saved states and console are temporary copies."""
     _sweep(run)
     own = run / f"{_TMP}.{os.getpid()}.tmp"
     with cache.room(run):
@@ -144,7 +144,7 @@ def _copy(run: Path) -> Iterator[dict[str, Path]]:
 
 
 def _sweep(run: Path) -> None:
-    """Remove what killed replays have left."""
+    """Remove the temporary copies that killed replays have left."""
     for stale in run.glob(f"{_TMP}.*.tmp"):
         if not psutil.pid_exists(int(stale.name.split(".")[-2])):
             shutil.rmtree(stale, ignore_errors=True)

@@ -21,7 +21,7 @@ from harness.release.versions import ReleaseVersion
 
 _DEADLINE_S = 600.0
 _STANZA = "control.module"
-# In this build profile debian/control leaves out everything that belongs to the kernel.
+# In this build profile debian/control omits everything that belongs to the kernel.
 _PROFILE = "pkg.{name}.nokernel"
 
 
@@ -30,7 +30,7 @@ class DebianRequest:
     """The input of one build: the staged source, the project's debian/, and the built modules.
 
     Shape: `modules` are files (the module and its certificate) by the kernel's release. With
-    `skip_kernel` the build makes neither their packages nor the package of the module's source.
+        `skip_kernel` neither packages of modules nor the package of the module's source are built.
     """
 
     name: str
@@ -46,7 +46,7 @@ class DebianRequest:
 def build(request: DebianRequest) -> tuple[Path, ...]:
     """Build the packages and return them (.deb), sorted; the whole log is next to them in `work`.
 
-    Raises: BuildError with the end of the log, or with the packages that are not installed.
+    Raises: BuildError with the end of the log, or with the missing build dependencies.
     """
     tree = request.work / f"{request.name}-{request.version.text}"
     shutil.copytree(request.source, tree)
@@ -102,7 +102,7 @@ def _write_debian(request: DebianRequest, folder: Path) -> None:
 
 
 def _environment(version: ReleaseVersion) -> dict[str, str]:
-    """Return the build's environment, without everything that differs between hosts."""
+    """Return environment variables for a build that give the same bytes on every host."""
     return {
         "PATH": f"{os.defpath}:/usr/sbin:/sbin",
         "LC_ALL": "C.UTF-8",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Publish a release into a folder, whole or not at all, with the checksums of its files."""
+"""Publish a release into a folder, complete or not at all, with the checksums of its files."""
 
 import hashlib
 import shutil
@@ -11,9 +11,9 @@ SUMS = "SHA256SUMS"
 
 
 def check_free(folder: Path) -> None:
-    """Return when the release may replace this folder: it does not exist, or holds a release.
+    """Check that the release may replace this folder: it does not exist, or contains a release.
 
-    Raises: UsageError when it holds something else.
+    Raises: UsageError when the folder contains anything else.
     """
     if folder.exists() and not (folder / SUMS).is_file() and any(folder.iterdir()):
         raise UsageError(f"{folder} exists and holds no release, so it is not overwritten")

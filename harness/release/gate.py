@@ -19,7 +19,8 @@ from harness.host import tool
 from harness.model.products import PackagesSpec
 
 _DEADLINE_S = 60.0
-# ELF, System V gABI, "ELF Identification"; ar(5); Mach-O, mach-o/loader.h and mach-o/fat.h.
+# The first bytes of binaries. ELF: System V gABI, "ELF Identification"; ar(5); Mach-O:
+# mach-o/loader.h and mach-o/fat.h.
 _BINARY = (b"\x7fELF", b"!<arch>\n", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
 
@@ -84,7 +85,7 @@ def _abi_objections(
 
 
 def check_module(module: Path, rules: ReleaseRules) -> None:
-    """Return when a built kernel module may be released.
+    """Check that a built kernel module may be released.
 
     Raises: BuildError with every objection.
     """
@@ -92,7 +93,7 @@ def check_module(module: Path, rules: ReleaseRules) -> None:
 
 
 def check_packages(packages: tuple[Path, ...], rules: ReleaseRules) -> None:
-    """Return when every file of every .deb may be released, its maintainer scripts included.
+    """Check that every file of every .deb may be released, its maintainer scripts included.
 
     Raises: BuildError with every objection.
     """

@@ -32,9 +32,9 @@ _NOBODY = "Developer ID Application: NAME (TEAM)"
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveRequest:
-    """The kext to pack, the release's version and time, and the identity to sign with, if any.
+    """The kext to pack, the release's version and time, and the signing identity, if any.
 
-    `rules` are how a test build is recognised.
+    `rules` describe how a test build is recognised.
     """
 
     kext: Path
@@ -45,7 +45,7 @@ class ArchiveRequest:
 
 
 def make(request: ArchiveRequest, folder: Path) -> Path:
-    """Write the archive into a folder, whole or not at all, and return it.
+    """Write the archive into a folder, complete or not at all, and return it.
 
     Raises: UsageError for a test build, a missing kext, or an identity without codesign;
         BuildError when codesign fails.
@@ -83,7 +83,7 @@ def _name(request: ArchiveRequest) -> str:
 
 
 def check_release(kext: Path, rules: ReleaseRules) -> None:
-    """Return when no file of a kext contains a word that only a test build contains.
+    """Check that no file of a kext contains a word that only a test build contains.
 
     Raises: UsageError with the file and the word.
     """
@@ -99,7 +99,7 @@ def check_release(kext: Path, rules: ReleaseRules) -> None:
 
 
 def _check_stamp(request: ArchiveRequest) -> None:
-    """Return when the kext's binary records the ABI number of a release.
+    """Check that the kext's binary records the ABI number of a release.
 
     Raises: UsageError with every objection.
     """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`packages --target macos`: build an archive with the kext and its installer.
+"""Build a release for macOS (`packages --target macos`): an archive of a kext and its installer.
 
 version -> kext (built here and checked by kext-check, or given) -> archive -> symbols -> sums
 
-A kext that was linked on a Mac is packed unchanged. The steps that only a Mac can do are listed in
-the result. Not verified on hardware: the result has not been installed on a Mac.
+A kext that was linked on a Mac is packed unchanged. The result lists the steps that only a Mac can
+do. Not verified on hardware: the result has not been installed on a Mac.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ _ARCHITECTURES = f"only {build.LINKED_ARCH}: a kext for Apple silicon must be li
 class KextReleaseRequest:
     """A release for macOS: of the tree, or of the kext `given`, into the folder `out`.
 
-    `identity` is the one that codesign signs with, '' for no signature.
+    `identity` is the name with which codesign signs, '' for no signature.
     """
 
     settings: Settings
@@ -50,10 +50,10 @@ class KextRelease:
 
 
 def make(request: KextReleaseRequest, progress: Progress) -> KextRelease:
-    """Build a release and return it; its folder holds these files and no others.
+    """Build a release and return it; its folder contains these files and no others.
 
-    Raises: UsageError for what cannot be released, such as a test build; BuildError when the kext
-        does not build, or macOS would refuse it. The folder is unchanged then.
+    Raises: UsageError for content that must not be released, such as a test build; BuildError when
+        the kext does not build, or macOS would refuse it. After an error the folder is unchanged.
     """
     packages, spec = _configured(request.settings)
     root = request.settings.root

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""build the files of a release.
+"""Build the files of a release (the task `packages`).
 
 version -> source -> kernels -> modules (built, checked, signed) -> Debian -> rpm -> publish
 
-Each file is checked before anything is published: if one has a trace of the test build or holds a
+Each file is checked before anything is published: if one contains a trace of the test build or a
 private key, nothing is published.
 """
 
@@ -84,15 +84,15 @@ class _Job:
 
     @property
     def made(self) -> Path:
-        """The folder with the files to publish."""
+        """The temporary folder with the files to publish."""
         return self.work / "made"
 
 
 def make(request: PackagesRequest, progress: Progress) -> Release:
-    """Build a release of the working tree and return it; its folder holds no other files.
+    """Build a release of the working tree and return it; its folder contains no other files.
 
-    Raises: UsageError for what cannot be released, BuildError when a part does not build or must
-        not be released. The folder is unchanged then.
+    Raises: UsageError for content that must not be released, BuildError when a part does not build
+        or fails a check. After an error the folder is unchanged.
     """
     spec = _spec(request)
     root = request.settings.root

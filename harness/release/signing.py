@@ -25,10 +25,10 @@ KEY, CERTIFICATE = "signing-key.pem", "signing.der"
 _DEADLINE_S = 60.0
 _HASH = "sha256"
 _BITS = 4096
-# Administrators enrol the key by hand on each machine, so it is valid for long. The kernel itself
-# ignores the dates.
+# Administrators enrol the key by hand on each machine, so it is valid for ten years. The kernel
+# itself ignores the dates.
 _DAYS = 3650
-# this text, and before it struct module_signature.
+# The end of a signed module: struct module_signature, and after it this text.
 _MAGIC = b"~Module signature appended~\n"
 _TRAILER = struct.Struct(">BBBBB3xI")
 
@@ -42,10 +42,10 @@ class SigningKey:
 
 
 def key_from_files(private: Path, certificate: Path) -> SigningKey:
-    """Return the key in these two files, when they belong together.
+    """Return the key in these two files, after a check that they belong together.
 
-    Raises: UsageError when a file cannot be read or is of another kind, or when others can read
-        the private key.
+    Raises: UsageError when a file cannot be read or is of another kind, or when other users can
+        read the private key.
     """
     for file in (private, certificate):
         if not file.is_file():
@@ -75,9 +75,9 @@ def key_from_files(private: Path, certificate: Path) -> SigningKey:
 
 
 def own(folder: Path, *, name: str) -> SigningKey:
-    """Return the key of this folder; create it if there is none.
+    """Return the key in this folder; create it if there is none.
 
-    An existing key is never replaced, because each machine that trusts it has enrolled it by hand.
+    An existing key is never replaced, because administrators enrol it by hand on each machine.
     """
     key = SigningKey(private=folder / KEY, certificate=folder / CERTIFICATE)
     if not key.private.is_file() or not key.certificate.is_file():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Copy and pack the source of a release: what git tracks in the chosen places, without tests.
+"""Copy and pack the source of a release: the files that git tracks in some places, without tests.
 
-Patterns choose the files, not a list, so a new source file is part of the next release.
+Patterns choose the files, not a list, so a new source file becomes part of the next release.
 """
 
 import fnmatch
@@ -23,9 +23,9 @@ def stage(
     """Copy a release's source into an empty folder and return the names, sorted.
 
     Shape: `places` are folders or files of the project. `without` are patterns of names to leave
-    out (fnmatch on the whole name: * matches a slash, too).
-    Raises: UsageError when a place holds no tracked file or a pattern matches nothing: one of
-        them is probably misspelt.
+        out (fnmatch on the whole name: * matches a slash, too).
+    Raises: UsageError when a place contains no tracked file or a pattern matches nothing, because
+        one of them is probably misspelt.
     """
     names = sorted({name for place in places for name in _tracked(project, place)})
     for pattern in without:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Group the crashes of all runs of a project by signature, for `invoke panic-list`."""
+"""Group the crashes of all runs of a project by signature, for the task panic-list."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from harness.report import run_report
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One crash by its signature: how often it occurred, its first and last run, its place.
+    """The occurrences of one crash: its signature, number, first and last run, and place.
 
-    Times are UTC, ISO 8601, as the runs' reports have them.
+    Times are UTC, ISO 8601, as in the runs' reports.
     """
 
     signature: str

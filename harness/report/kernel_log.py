@@ -23,9 +23,9 @@ class LogPart:
 
 
 def split(lines: Iterable[str], marks: Sequence[TestMark]) -> Iterator[LogPart]:
-    """Yield the parts of a console in order; parts without a line are left out.
+    """Yield the parts of a console in order; empty parts are left out.
 
-    `marks` are those of the console, as they were seen while it was read.
+    `marks` are the begin and end marks of tests in this console.
     """
     name = "start"
     part: list[str] = []
@@ -43,9 +43,9 @@ def split(lines: Iterable[str], marks: Sequence[TestMark]) -> Iterator[LogPart]:
 
 
 def write(console: Path, marks: Sequence[TestMark], folder: Path) -> None:
-    """Write each part of a console's file into a file of its own, numbered in order.
+    """Write each part of a console's file into a separate file, numbered in order.
 
-    A guest that ended before it had a console leaves no file.
+    If the guest ended before it had a console, no file is written.
     """
     if not console.is_file():
         return

@@ -35,7 +35,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Bail:
-    """A `Bail out!` line: the suite gives up."""
+    """A `Bail out!` line, by which a suite reports that it stops."""
 
     reason: str
 
@@ -121,7 +121,7 @@ class Parser:
         return tuple(Result(result=result) for result in found)
 
     def _with_subtests(self, own: TestResult, depth: int) -> list[TestResult]:
-        """Return the results of a test's subtests under its name, or its own where it has none."""
+        """Return a test's subtests under its name, or the test's own result if it has none."""
         below = self._levels[depth + 1 :]
         del self._levels[depth + 1 :]
         if not below or not below[0].results:

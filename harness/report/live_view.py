@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Show the progress of a run: a live picture on a terminal, plain lines elsewhere.
+"""Show the progress of a run: a live display on a terminal, plain lines elsewhere.
 
-A view only shows. It never ends a run: a closed pipe or an odd character loses a line and no test.
+A view never ends a run: after an error, such as a closed pipe or an odd character, a line is
+missing on the display, and the tests continue.
 """
 
 import contextlib
@@ -135,7 +136,7 @@ class PlainView:
 
 
 class RichView:
-    """A live picture: finished stages with their time, the current one, counts, a console line.
+    """A live display: finished stages with their time, the current one, counts, a console line.
 
     Notes and bad results are printed above it.
     """

@@ -11,7 +11,7 @@ _MOST_NAMES = 5
 def create(runs: Path, name: str) -> Path:
     """Make the folder of a new run, and return it.
 
-    Raises: UsageError when a run of this name has one already.
+    Raises: UsageError when a run of this name already has a folder.
     """
     folder = runs / name
     try:

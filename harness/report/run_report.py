@@ -24,10 +24,9 @@ from harness.model.settings import RunReport, TestResult, Verdict
 from harness.panic.values import KernelReport
 from harness.report import ktap
 
-# The schema's number rises when a field changes its meaning or disappears; new fields alone do
-# not raise it.
+# The schema's number rises when a field changes its meaning or disappears, not for a new field.
 SCHEMA = 3
-# In a report of this schema, the values of `provenance` were text in `facts`.
+# In a report of this schema, the values of `provenance` are texts in `facts`.
 _FACTS_SCHEMA = 2
 _MOST_CHARACTERS = 200
 _ADAPTER = TypeAdapter(RunReport)
@@ -59,10 +58,10 @@ def counts(report: RunReport) -> Counts:
 def apply_reports(
     results: Sequence[TestResult], reports: Sequence[KernelReport]
 ) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
-    """Return the results with the kernel's reports on them, and the reports that fit none.
+    """Add each kernel report to the result of its test; return the reports of no test as well.
 
-    A test during which the kernel reported something has failed, whatever its own result is; with
-    a fatal report it has crashed.
+    A test during which the kernel reported something has failed, whatever its own result is. After
+    a fatal report the test has crashed.
     """
     names = {result.name for result in results}
     judged = tuple(_judge(result, reports) for result in results)
@@ -88,7 +87,7 @@ def _judge(result: TestResult, reports: Sequence[KernelReport]) -> TestResult:
 def with_crashes(
     results: Sequence[TestResult], crashes: Sequence[Crash]
 ) -> tuple[TestResult, ...]:
-    """Return the results with the screen of each crash added to the test that it came in."""
+    """Return the results, each with the screens of the crashes that happened during its test."""
     screens: dict[str, tuple[str, ...]] = {}
     for crash in crashes:
         screens[crash.test] = (*screens.get(crash.test, ()), *crash_text.screen(crash))
@@ -101,7 +100,7 @@ def with_crashes(
 
 
 def write(report: RunReport) -> None:
-    """Write every file of a run's report into its folder, each whole or not at all.
+    """Write every file of a run's report into its folder, each complete or not at all.
 
     Raises: Lost when the disk is full.
     """
@@ -117,7 +116,7 @@ def load(folder: Path) -> RunReport:
     """Return the report in a run's folder.
 
     A report of schema 2 can be read, too: its provenance is taken from `facts`.
-    Raises: Lost when there is none, or one of another schema.
+    Raises: Lost when there is no report, or one of another schema.
     """
     file = folder / "report.json"
     try:
@@ -220,7 +219,7 @@ def _xml(text: str) -> str:
 
 
 def summary_lines(report: RunReport) -> tuple[str, ...]:
-    """Return the run in a few lines: failures first, the verdict last."""
+    """Return the run in a few lines: failures first, the verdict at the end."""
     lines = [f"  | {line[:_MOST_CHARACTERS]}" for line in report.evidence]
     lines += [
         f"{result.verdict.value}: {result.name}: {result.reason}".rstrip(": ")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Translate gdb-remote, for a debugger on one side, to KDP, for a kernel on the other.
 
-lldb outside of macOS has no KDP, and gdb never had it. Both talk to this bridge as to any stub. It
+lldb outside of macOS has no KDP, and gdb never had it. Both use this bridge like any gdb stub. It
 serves one debugger and shows one thread, because KDP shows only the CPU that stopped. KDP cannot
-interrupt a running kernel; a caller that can inject an NMI passes that as `interrupt`.
+interrupt a running kernel; a caller that can inject an NMI passes a function for that as
+`interrupt`.
 """
 
 import logging
@@ -19,9 +20,10 @@ from harness.protocols.kdp.target_xml import DESCRIPTIONS
 from harness.protocols.rsp_socket import Link
 
 _LOG = logging.getLogger(__name__)
-# RFLAGS.TF, Intel SDM volume 1, 3.4.3.3.
+# RFLAGS.TF, the trap flag. Source: Intel SDM volume 1, 3.4.3.3.
 _TRAP_FLAG = 1 << 8
-# mach/exception_types.h to signals: BAD_ACCESS, BAD_INSTRUCTION, ARITHMETIC; else SIGTRAP.
+# Exceptions of mach/exception_types.h as signals: BAD_ACCESS, BAD_INSTRUCTION, ARITHMETIC; every
+# other one is SIGTRAP.
 _SIGNALS = {1: 11, 2: 4, 3: 8}
 _SIGTRAP = 5
 _THREAD = b"1"
@@ -29,7 +31,7 @@ _POLL_S = 0.2
 _TRAP_BYTES = {CPU_TYPE_X86_64: 1, CPU_TYPE_ARM64: 4}
 _BAD = b"E01"
 _FEATURES = b"PacketSize=1000;qXfer:features:read+;QStartNoAckMode+;vContSupported+"
-# Requests of a debugger whose answer does not depend on the kernel.
+# The debugger's requests whose answers do not depend on the kernel.
 _FIXED = {
     b"qC": b"QC" + _THREAD,
     b"qfThreadInfo": b"m" + _THREAD,
@@ -69,8 +71,9 @@ class Bridge:
     def serve(self) -> None:
         """Answer the debugger until it detaches or one side is gone.
 
-        At the end breakpoints are removed and the kernel is resumed, however the debugger left.
-        Raises: DebugError when the kernel fails in a way that no answer can express.
+        At the end breakpoints are removed and the kernel is resumed, also when the debugger was
+        killed.
+        Raises: DebugError for a failure of the kernel that no answer of gdb-remote can express.
         """
         try:
             while self._turn():
@@ -82,7 +85,7 @@ class Bridge:
                 self._link.close()
 
     def _turn(self) -> bool:
-        """Handle the next event, and return whether the session goes on."""
+        """Handle the next packet or stop, and return whether the session continues."""
         if self._client.running:
             return self._running_turn()
         piece = self._link.next()
@@ -127,7 +130,7 @@ class Bridge:
             self._interrupt()
 
     def _settle_trap(self, note: ExceptionNote) -> None:
-        """Adjust the state after a trap for the debugger: pc at the breakpoint, no TF."""
+        """Adjust the state after a trap for the debugger: pc at the breakpoint, no trap flag."""
         exception = note.stops[0].exception if note.stops else 0
         self._stop = b"T%02xthread:%s;" % (_SIGNALS.get(exception, _SIGTRAP), _THREAD)
         if self._client.target.cpu_type != CPU_TYPE_X86_64:

@@ -46,14 +46,14 @@ from harness.protocols.kdp.packets import (
 _BodyT = TypeVar("_BodyT", bound=Body)
 _LOG = logging.getLogger(__name__)
 _GREETING = "Greetings from modlab"
-# lldb moves half of what the protocol allows, because some kernels' drivers accept no more.
+# lldb requests half of what the protocol allows, because some kernels' drivers accept no more.
 _CHUNK_BYTES = DATA_MAX_BYTES // 2
 _SEQUENCES = 256
 _FROM_KERNEL = {Request.EXCEPTION, Request.TERMINATION}
 
 
 class KdpSilent(DebugError):
-    """Raised when none of the tries got a reply."""
+    """Raised when the kernel answered none of the repetitions of a request."""
 
 
 class KdpRefused(DebugError):
@@ -73,7 +73,7 @@ class KdpRefused(DebugError):
 
 
 class KdpOutOfStep(DebugError):
-    """Raised when a reply matches no request: a second debugger is there, or no kernel."""
+    """Raised for a reply that matches no request, as with a second debugger or no kernel."""
 
 
 class KdpTerminated(DebugError):
@@ -82,7 +82,7 @@ class KdpTerminated(DebugError):
 
 @dataclass(frozen=True, kw_only=True)
 class KdpTarget:
-    """What the kernel reported about itself; `text_address` is where it lies, 0 when unknown."""
+    """The kernel's own data; `text_address` is where its code lies, 0 when unknown."""
 
     cpu_type: int
     cpu_subtype: int
@@ -300,7 +300,8 @@ class KdpClient:
             if behind == 0 and packet.request is asked.request:
                 return packet
             if packet.request is Request.REATTACH:
-                # CONNECT counts from 0 again: the answer to a REATTACH sent twice is only late.
+                # CONNECT counts from 0 again, so the second answer to a repeated REATTACH is only
+                # late.
                 _LOG.debug("a late reply to KDP_REATTACH")
                 continue
             if behind == 0 or behind > _SEQUENCES // 2:
@@ -321,14 +322,17 @@ class KdpClient:
             raise DebugError(f"nothing can be sent to {self._peer}: {error}") from error
 
     def _receive(self, wait_s: float) -> Packet | None:
-        """Return the next packet, None for none or a bad one; notes are acknowledged and kept."""
+        """Return the next packet, or None for no packet or a bad one; keep stops for later.
+
+        An announcement of a stop is acknowledged at once.
+        """
         self._socket.settimeout(max(wait_s, 0.001))
         try:
             packet = codec.decode(self._socket.recv(2 * PACKET_MAX_BYTES))
         except TimeoutError:
             return None
         except ConnectionRefusedError:
-            # The port is closed while the kernel runs. It opens when the kernel stops, so wait.
+            # The kernel's port is closed while the kernel runs and opens when it stops, so wait.
             time.sleep(min(wait_s, self._timeout_s / 10))
             return None
         except codec.KdpMalformed as error:
@@ -339,7 +343,7 @@ class KdpClient:
         return packet
 
     def _acknowledge(self, note: Packet) -> None:
-        """Acknowledge what the kernel sends unasked; keep it unless it is a repetition."""
+        """Acknowledge a packet that the kernel sends unasked; keep it if it is new."""
         answer = Packet(
             request=note.request, is_reply=True, sequence=note.sequence, key=note.key, body=Empty()
         )

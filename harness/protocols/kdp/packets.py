@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The contents of KDP packets as values: requests, errors, and the body of every packet.
 
-Only data; `codec` converts them to bytes and back. Fields are named after what they hold, in the
-order of the packet.
+Only data; `codec` converts it to bytes and back. Fields are in the order of the packet.
 Source: xnu-11417.101.15, osfmk/kdp/kdp_protocol.h; ports, sizes and sequence rules: kdp_udp.c.
 """
 
@@ -11,7 +10,7 @@ from enum import IntEnum
 
 # The port on which the kernel listens.
 KDP_PORT = 41139
-# The most that one packet may hold, header included, and the most memory one request may move.
+# The largest packet, header included, and the most memory that one request may move.
 PACKET_MAX_BYTES = 1200
 DATA_MAX_BYTES = 1024
 # KDP_VERSION's feature bit: the kernel sets breakpoints itself.
@@ -21,7 +20,7 @@ VERSION_64_BIT = 11
 
 
 class Request(IntEnum):
-    """What a packet requests; EXCEPTION and TERMINATION come from the kernel."""
+    """The request of a packet; EXCEPTION and TERMINATION come from the kernel."""
 
     CONNECT = 0
     DISCONNECT = 1
@@ -58,7 +57,7 @@ class Request(IntEnum):
 
 
 class KdpStatus(IntEnum):
-    """What a reply reports about its request; a kernel may send other numbers, too."""
+    """The result of a request in its reply; a kernel may send other numbers, too."""
 
     NO_ERROR = 0
     ALREADY_CONNECTED = 1
@@ -72,12 +71,12 @@ class KdpStatus(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Empty:
-    """A packet that is a header and nothing else."""
+    """The body of a packet that has only a header."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Connect:
-    """the ports for replies and exceptions, in network order, and a greeting."""
+    """KDP_CONNECT: the ports for replies and exceptions, in network order, and a greeting."""
 
     reply_port: int
     exception_port: int
@@ -86,7 +85,7 @@ class Connect:
 
 @dataclass(frozen=True, kw_only=True)
 class Reattach:
-    """the port for replies, in network order."""
+    """KDP_REATTACH: the port for replies, in network order."""
 
     reply_port: int
 
@@ -101,7 +100,7 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class HostInfo:
-    """One bit for each existing CPU, and Mach's cpu_type and cpu_subtype."""
+    """The reply to KDP_HOSTINFO: a bit for each existing CPU, Mach's cpu_type and cpu_subtype."""
 
     cpus_mask: int
     cpu_type: int
@@ -110,7 +109,7 @@ class HostInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """The protocol's version, 12 today, its features, and two words that are 0."""
+    """The reply to KDP_VERSION: the protocol's version (12), its features, two zero words."""
 
     version: int
     feature: int
@@ -120,7 +119,7 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class MaxBytes:
-    """How much memory one request may move."""
+    """The reply to KDP_MAXBYTES: how much memory one request may move."""
 
     max_bytes: int
 
@@ -136,7 +135,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class PhysicalMemory:
-    """The same for physical memory, and the logical CPU that does it."""
+    """A physical address and size to read or write, and the logical CPU that does it."""
 
     address: int
     size_bytes: int
@@ -146,7 +145,7 @@ class PhysicalMemory:
 
 @dataclass(frozen=True, kw_only=True)
 class Registers:
-    """One CPU's registers of one flavour; `data` only for a write."""
+    """One CPU's registers of one flavour (a set by number); `data` only for a write."""
 
     cpu: int
     flavor: int
@@ -155,14 +154,14 @@ class Registers:
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeCpus:
-    """The CPUs that are to continue."""
+    """KDP_RESUMECPUS: the CPUs that are to continue."""
 
     cpu_mask: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Breakpoint:
-    """Where a breakpoint is set or removed."""
+    """The address at which a breakpoint is set or removed."""
 
     address: int
 
@@ -188,7 +187,7 @@ class Msr:
 
 @dataclass(frozen=True, kw_only=True)
 class ExceptionInfo:
-    """Why one CPU stopped, in the numbers of mach/exception_types.h."""
+    """The reason why one CPU stopped, in the numbers of mach/exception_types.h."""
 
     cpu: int
     exception: int
@@ -198,14 +197,14 @@ class ExceptionInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class ExceptionNote:
-    """KDP_EXCEPTION: the kernel has stopped."""
+    """KDP_EXCEPTION: the kernel has stopped, with the reason for each CPU."""
 
     stops: tuple[ExceptionInfo, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Termination:
-    """the kernel terminates; 1 exit, 2 power off, 3 reboot."""
+    """KDP_TERMINATION: the kernel terminates; 1 exit, 2 power off, 3 reboot."""
 
     term_code: int
     exit_code: int
@@ -229,14 +228,14 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class Regions:
-    """The reply to KDP_REGIONS."""
+    """The reply to KDP_REGIONS: the mapped regions of the kernel's memory."""
 
     regions: tuple[Region, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DumpInfo:
-    """Where the kernel sends a core dump, and what it does afterwards."""
+    """KDP_DUMPINFO: where the kernel sends a core dump, and what it does afterwards."""
 
     name: str
     destination: str

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The register sets that KDP transfers, as names and values. Pure.
 
-The number of a flavour means a different set on each architecture. Segment registers and flags
-are 64 bits wide on the wire although those of the CPU are not.
+A set has a number (its flavour), which means a different set on each architecture. Segment
+registers and flags are 64 bits wide in packets although those of the CPU are not.
 Source: xnu-11417.101.15, osfmk/mach/{i386,arm}/thread_status.h and _structs.h.
 """
 
@@ -19,7 +19,7 @@ ARCHITECTURES = {CPU_TYPE_X86_64: "x86_64", CPU_TYPE_ARM64: "arm64"}
 
 @dataclass(frozen=True, kw_only=True)
 class Flavor:
-    """One set of registers: its number, and names and widths in wire order."""
+    """One set of registers: its number, and the names and widths in the order of a packet."""
 
     number: int
     layout: str
@@ -27,11 +27,11 @@ class Flavor:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the set on the wire."""
+        """The size of the set in a packet."""
         return struct.calcsize(self.layout)
 
     def encode(self, values: dict[str, int]) -> bytes:
-        """Return the bytes for the wire; every name must be present.
+        """Return the registers as the bytes of a packet; every name must be present.
 
         Raises: DebugError for a missing name or a value that is too wide.
         """
@@ -52,7 +52,7 @@ class Flavor:
         return dict(zip(self.names, struct.unpack(self.layout, data), strict=True))
 
 
-# The order of x86_thread_state64_t: rdi before rsi.
+# As in x86_thread_state64_t, rdi comes before rsi.
 X86_THREAD = Flavor(
     number=4,
     layout="<21Q",

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kernel's side of KDP, in front of any machine that can be stopped; tests attach to it.
+"""The kernel's side of KDP, for any machine that can be stopped; tests attach to it.
 
-It keeps XNU's rules. One sequence number is correct, its predecessor gets the stored reply again,
-and all other packets are discarded. A second debugger is refused. Exceptions are repeated until
-they are acknowledged. It can also lose, repeat and falsify packets, each fault from a seed.
+It follows XNU's rules. One sequence number is correct, its predecessor gets the stored reply
+again, and all other packets are discarded. A second debugger is refused. Exceptions are repeated
+until they are acknowledged. For tests it can also lose, repeat and falsify packets, at random from
+a given seed.
 Source: xnu-11417.101.15, osfmk/kdp/kdp.c and kdp_udp.c.
 """
 
@@ -57,7 +58,7 @@ class Machine(Protocol):
     banner: str
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Return memory, None where some of it is not mapped."""
+        """Return memory, or None where some of it is not mapped."""
 
     def write(self, address: int, data: bytes) -> bool:
         """Change memory; return whether all of it is mapped."""
@@ -75,12 +76,12 @@ class Machine(Protocol):
         """Set the thread state."""
 
     def run(self) -> ExceptionInfo | None:
-        """Run until something stops the machine, and return what; None when the program ended."""
+        """Run until something stops the machine; return the reason, None at the program's end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """The faults of the transport; probabilities are 0 to 1."""
+    """The rates of transport faults that the stub makes; probabilities are 0 to 1."""
 
     seed: int = 0
     lose_requests: float = 0.0
@@ -95,7 +96,7 @@ class Faults:
 
 @dataclass
 class Seen:
-    """What the stub has received, for the assertions of tests."""
+    """The packets that the stub has received, for the assertions of tests."""
 
     requests: list[Request] = field(default_factory=list)
     lost: int = 0
@@ -177,7 +178,7 @@ class StubServer:
         return probability > 0 and self._random.random() < probability
 
     def _handle(self, packet: Packet) -> bool:
-        """Answer one request; return whether it was carried out now."""
+        """Answer one request; return whether it was executed now."""
         if isinstance(packet.body, Connect | Reattach):
             return self._attach(packet)
         if not self.seen.connected or packet.key != _KEY:

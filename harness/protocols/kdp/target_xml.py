@@ -2,8 +2,9 @@
 """A KDP kernel's registers in the form of gdb-remote: the description, and the bytes. Pure.
 
 gdb accepts a description only when each feature is complete. So registers that KDP does not
-transfer are described, too, and sent as 'x' (unavailable). lldb shows such a register as 0xcccc...
-but accepts any description, so it gets one of the existing registers only.
+transfer are described, too, and sent as 'x' (unavailable). lldb accepts any description and would
+show an unavailable register as 0xcccc..., so lldb gets a description of the existing registers
+only.
 Source: the gdb manual, appendix 'Target Descriptions', Standard Target Features.
 """
 
@@ -59,7 +60,7 @@ class Description:
         return replace(self, registers=moved)
 
     def hex_of(self, register: Register, values: dict[str, int]) -> bytes:
-        """Return one register as hex digits in memory order, as 'x' without a value."""
+        """Return one register as hex digits in memory order; 'x' characters without a value."""
         count = register.bits // 8
         if register.kdp not in values:
             return b"xx" * count
@@ -71,7 +72,7 @@ class Description:
         return b"".join(self.hex_of(register, values) for register in self.registers)
 
     def from_hex(self, text: bytes, values: dict[str, int]) -> dict[str, int]:
-        """Return the values after a 'G' packet; 'x' leaves a register unchanged.
+        """Return the register values that a 'G' packet sets; 'x' leaves a register unchanged.
 
         Raises: ValueError for text that is shorter than the registers, or not hex.
         """
