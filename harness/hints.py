@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Commands that a person can paste as they stand: the program as it was called, then the words.
+"""Make commands that a person can paste unchanged: the program as it was called, then the words.
 
-Every hint that names a task gets it from here, and a test parses them all. `./dev` hands its path
-over in the environment, and so reaches the processes that a command starts, too.
+Every hint that names a task uses this module, and a test parses all of them. `./dev` passes its
+path in the environment, so that processes which a command starts print the same hints.
 """
 
 import os
@@ -15,15 +15,16 @@ from pathlib import Path
 PROGRAM = "MODLAB_PROGRAM"
 OPTIONS = "MODLAB_OPTIONS"
 _NAME = "modlab"
-# Programs that run tasks, and modules that do: `python -m MODULE`, by the folder of __main__.py.
+# The programs that run tasks, and the modules that do so (`python -m MODULE`), by the folder of
+# __main__.py.
 _PROGRAMS = (_NAME, "invoke", "inv")
 _MODULES = {"tasks": "harness.tasks", "invoke": "invoke"}
 
 
 def command(*words: str) -> str:
-    """Return the command line that runs a task of the same project as this process does.
+    """Return the command line that runs a task of the same project as this process.
 
-    Shape: `words` are those of the command line; each is quoted where a shell needs that.
+    Each of the words is quoted where a shell needs that.
     """
     options = os.environ.get(OPTIONS, "")
     return " ".join(part for part in (program(), options, shlex.join(words)) if part)
@@ -36,7 +37,7 @@ def program() -> str:
 
 
 def remember_options(words: Sequence[str]) -> None:
-    """Keep the options that choose the project, for this process and those that it starts."""
+    """Store the options that choose the project, for this process and those that it starts."""
     if words:
         os.environ[OPTIONS] = shlex.join(words)
     else:
@@ -44,7 +45,7 @@ def remember_options(words: Sequence[str]) -> None:
 
 
 def _called_as(path: str) -> str:
-    """Return the shortest command that runs what `path`, the first word of a process, runs."""
+    """Return the shortest command that runs the program at `path`."""
     file = Path(path)
     if file.name == "__main__.py" and file.parent.name in _MODULES:
         return shlex.join([sys.executable, "-m", _MODULES[file.parent.name]])

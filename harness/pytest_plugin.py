@@ -52,10 +52,10 @@ class _State:
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
-    """The module under test in the guest: load it, unload it, ask whether it is loaded.
+    """The module under test in the guest, which a test can load, unload and ask for its state.
 
-    The fixture `driver` provides it loaded. A test may unload it; the next test gets it loaded
-    again.
+    The fixture `driver` provides it loaded. A test may unload it; before the next test it is
+    loaded again.
     """
 
     guest: Guest
@@ -81,7 +81,7 @@ class Driver:
         self.platform.unload(self.guest, self.spec, deadline_s=self.load_s, attempts=attempts)
 
     def is_loaded(self) -> bool:
-        """Return whether the guest's kernel holds the module."""
+        """Return whether the module is loaded in the guest's kernel."""
         return self.platform.is_loaded(self.guest, self.spec)
 
 
@@ -154,7 +154,7 @@ def harness_settings(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture(scope="session")
 def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
-    """Join the run that started this process, or start a run."""
+    """Return the data of the run that started this process, or start a run for these tests."""
     environment = config.environment()
     if environment.run is not None:
         yield shared_session.read(environment.run)
@@ -177,7 +177,7 @@ def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
 def guest(
     request: pytest.FixtureRequest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Iterator[Guest]:
-    """Give the guest, over one SSH connection for the whole pytest session."""
+    """Return the guest, over one SSH connection for the whole pytest session."""
     limit = harness_settings.timeouts.ssh_s * harness_handoff.factor
     with Guest.connect(harness_handoff.endpoint, deadline_s=limit, alive=lambda: None) as guest:
         state = request.config.stash[_STATE]
@@ -188,7 +188,7 @@ def guest(
 
 @pytest.fixture
 def driver(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) -> Driver:
-    """Give the module under test, loaded."""
+    """Return the module under test, loaded."""
     driver = Driver(
         guest=guest,
         spec=harness_settings.module,
@@ -204,7 +204,7 @@ def driver(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) -
 def variant(
     guest: Guest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Iterator[Callable[[str], Driver]]:
-    """Give a function that returns a variant of the module by its key.
+    """Return a function that gives a variant of the module by its key.
 
     Variants that are still loaded at the end are unloaded.
     """

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Find the commit of the module that introduced a crash, by the crash's signature.
 
-git bisect chooses the commits, in a worktree of its own, so the user's files do not change.
-Harness and tests stay the current ones. A commit is bad when its run shows this very crash,
-whatever else happens. A commit that does not build or gives no verdict is skipped.
+git bisect chooses the commits, in a worktree of its own, so the user's files do not change. The
+harness and the tests stay those of the present tree. A commit is bad when its run shows a crash
+with the signature, whatever else happens. A commit that does not build or gives no verdict is
+skipped.
 """
 
 import re

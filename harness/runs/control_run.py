@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Run the tests, then repeat each undecided crash once without the module.
 
-If the end is the same without the module, the kernel is at fault. If nothing crashes, that
-suggests the module but does not prove it.
+If the guest ends in the same way without the module, the kernel is at fault. If it does not crash,
+the module is more likely to blame, which is no proof.
 """
 
 from dataclasses import replace
@@ -17,7 +17,7 @@ from harness.runs import kernel_test
 
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
-    """Return the result of a run; control runs decide its undecided crashes where they can."""
+    """Return the result of a run, with undecided crashes repeated in control runs."""
     report = kernel_test.run(request, view)
     crashes = tuple(
         _decided(request, one, report, view) if one.blame is Blame.UNDECIDED and one.test else one

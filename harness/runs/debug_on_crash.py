@@ -17,7 +17,7 @@ from harness.runs.loaded_guest import LoadedGuest
 
 
 def check(request: KernelTestRequest) -> None:
-    """Check that a run which asks for the debugger has a terminal and a debugger to give it.
+    """Check that a run with --debug-on-crash has a terminal and an installed debugger.
 
     Raises: UsageError without a terminal, or without the debugger.
     """
@@ -32,10 +32,10 @@ def check(request: KernelTestRequest) -> None:
 
 
 def hand_over(loaded: LoadedGuest, error: HarnessError) -> float:
-    """Give the terminal to a debugger on a guest that has died; return after it has quit.
+    """Give the terminal to a debugger on a guest that has died; return when the debugger quits.
 
-    Units: returns the seconds in the debugger, 0 where none was requested or the guest is gone.
-    A debugger that cannot start costs a note, not the run.
+    Units: returns the seconds in the debugger, 0 where none was requested or the guest is gone. If
+        the debugger cannot start, a note says so, and the run continues.
     """
     request, view = loaded.request, loaded.record.view
     alive = isinstance(error, GuestCrashed) and not isinstance(error, GuestGone)

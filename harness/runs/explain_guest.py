@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""explain a kept guest that has crashed, hangs or has complained.
+"""Explain a kept guest that has crashed or hangs, or whose kernel has reported a fault.
 
-    entry of the guest -> join -> find what is wrong -> collect -> report.json of its run
+entry of the guest -> join -> find what is wrong -> collect -> report.json of its run
 
 The guest's state is restored afterwards. Only a hang that answers in no other way gets an NMI,
 which ends the guest.
@@ -32,10 +32,10 @@ from harness.report.live_view import LiveView
 
 
 def explain(environment: Environment, run_id: str, view: LiveView) -> Crash | None:
-    """Return the crash of a kept guest; None for a guest without a problem.
+    """Return the crash of a kept guest, or None for a guest without a problem.
 
-    Its folder and the report of the guest's run are written when this returns. `run_id` is the
-    end of a run's name, or "" for the only guest.
+    When this returns, the crash's folder and the report of the guest's run are written. `run_id`
+    is the end of a run's name, or "" for the only guest.
     Raises: UsageError for a guest that does not exist, is gone, or is in use.
     """
     entry = cleanup.choose_guest(environment.runtime, run_id)
@@ -65,7 +65,7 @@ def _report_of(entry: GuestEntry) -> RunReport | None:
 
 
 def _survived(report: RunReport | None) -> tuple[KernelReport, ...]:
-    """Return the guest's kernel complaints that an earlier explanation has covered."""
+    """Return the kernel's reports about a guest that an earlier explanation has covered."""
     crashes = report.crashes if report is not None else ()
     return tuple(one for crash in crashes if crash.cause is Cause.REPORT for one in crash.reports)
 
@@ -108,7 +108,7 @@ def _scene(guest: JoinedGuest, settings: Settings, cache: Path, view: LiveView) 
 
 
 def _vmlinux(handoff: Handoff, cache: Path) -> Path | None:
-    """Return the symbols of the kernel that the guest runs, where they have been fetched."""
+    """Return the vmlinux of the guest's kernel if the cache has it, else None."""
     known = handoff.provenance
     symbols = kernel_symbols.find_release(known.kernel_release, known.kernel_version, cache)
     return symbols.vmlinux if symbols is not None else None
@@ -120,7 +120,7 @@ def _next_number(run: Path) -> int:
 
 
 def _with_crash(report: RunReport, crash: Crash) -> RunReport:
-    """Return a report with a crash added; the verdict, which is about the tests, stays."""
+    """Return a report with a crash added; the verdict is about the tests and does not change."""
     return replace(report, crashes=(*report.crashes, crash))
 
 

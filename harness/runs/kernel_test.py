@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`kernel-test` from the request to the verdict: a list of stages, each timed and shown.
+"""Run `kernel-test` from the request to the verdict: a list of stages, each timed and shown.
 
-    open_guest (leftovers ... guest) -> load -> tests -> unload -> final log check
+open_guest (leftovers ... guest) -> load -> tests -> unload -> final log check
 
 All files of a run are in one folder. Every run ends in a RunReport: an error of a stage decides
 the verdict and does not reach the caller as a traceback. A guest that dies in any stage is
@@ -38,8 +38,8 @@ from harness.systems.linux import kmod
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     """Run the tests once and return the report; its files are written when this returns.
 
-    Raises: ConfigError for an unknown target or kernel, UsageError for what this
-    host or terminal does not allow, and KeyboardInterrupt after cleaning up.
+    Raises: ConfigError for an unknown target or kernel, UsageError for a request that this host or
+        terminal does not allow, and KeyboardInterrupt after cleaning up.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     debug_on_crash.check(request)
@@ -61,7 +61,7 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
 def _tested(
     request: KernelTestRequest, guest: LoadedGuest, record: RunRecord
 ) -> HarnessError | None:
-    """Load, test and unload; return the error that ended it early, explained if a guest died."""
+    """Load, test and unload; return the error that ended the run early, if there was one."""
     try:
         with record.stage("load"):
             guest.load()
@@ -80,9 +80,9 @@ def _tested(
 
 @contextmanager
 def load_guest(request: KernelTestRequest, view: LiveView) -> Iterator[LoadedGuest]:
-    """Give a guest with the module loaded; with `keep` it stays after the caller has left.
+    """Start a guest with the module loaded; with `keep` it continues after the block.
 
-    Raises: every HarnessError that a stage can end in.
+    Raises: every HarnessError in which a stage can end.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     record = _new_record(request, view)
@@ -134,7 +134,7 @@ def _test(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> 
 
 
 def _nothing_chosen(request: KernelTestRequest, error: HarnessError) -> bool:
-    """Return whether a suite is empty because -k selected tests of another suite only."""
+    """Return whether a suite has no tests because -k selected tests of another suite only."""
     return isinstance(error, NoTests) and bool(request.selection.expression)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Bring up a guest with the module loaded, and replace it when it dies.
+"""Start a guest with the module loaded, and replace it when it dies.
 
-    leftovers -> kernel -> image -> build -> guest -> load
+leftovers -> kernel -> image -> build -> guest -> load
 
 `renew` replaces a dead guest by another one of the same kind with the module loaded.
 """
@@ -66,7 +66,7 @@ class LoadedGuest:
         )
 
     def scene(self, number: int) -> Scene:
-        """Return the input for explaining this guest's end as crash `number`."""
+        """Return the data for explaining this guest's crash or hang, the run's `number`-th."""
         request, record = self.request, self.record
         settings = request.settings
         kernel = self.session.request.kernel
@@ -90,7 +90,8 @@ class LoadedGuest:
     def load(self) -> None:
         """Push modules and files into the guest, load the module, and show how to join the guest.
 
-        Raises: ModuleError when the kernel refuses the module; GuestCrashed when it died of it.
+        Raises: ModuleError when the kernel refuses the module; GuestCrashed when loading kills the
+            kernel.
         """
         live, settings = self.session, self.request.settings
         limit = live.deadline(settings.timeouts.load_s)
@@ -108,7 +109,7 @@ class LoadedGuest:
     def renew(self) -> None:
         """Replace the guest by another one of the same kind with the module loaded.
 
-        Raises: the errors of bringing up a guest.
+        Raises: the errors of starting a guest.
         """
         live, view = self.session, self.record.view
         self.record.keep(live.history())
@@ -121,9 +122,9 @@ class LoadedGuest:
 def open_guest(
     request: KernelTestRequest, target: TargetSpec, record: RunRecord
 ) -> Iterator[LoadedGuest]:
-    """Give a guest that answers; the module is not loaded yet.
+    """Start a guest that answers over SSH; the module is not loaded yet.
 
-    Raises: every HarnessError that one of these stages can end in.
+    Raises: every HarnessError in which one of these stages can end.
     """
     environment = request.environment
     with record.stage("leftovers"):

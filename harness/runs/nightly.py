@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Run kernel-test on every cell of the matrix, one after the other, and report all together.
 
-A cell is one independent command, so its damage does not reach other cells, and the command line
-that is printed first repeats it alone. A cell that leaves no report counts as lost.
+A cell is a target with a kernel. Each cell is run by a command of its own, so a failure does not
+affect other cells, and the printed command line repeats the cell alone. A cell that leaves no
+report counts as lost.
 """
 
 import sys
@@ -21,18 +22,18 @@ from harness.report import run_report
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One cell of the matrix: a target, and a kernel where it is not the target's own."""
+    """One cell of the matrix: a target, and a kernel if it is not the target's own."""
 
     target: str
     kernel: str | None = None
 
     @property
     def name(self) -> str:
-        """TARGET or TARGET:KERNEL, as the configuration writes it."""
+        """The cell as the configuration writes it: TARGET or TARGET:KERNEL."""
         return f"{self.target}:{self.kernel}" if self.kernel else self.target
 
     def command(self, run_id: str, *, file: Path, long: bool) -> list[str]:
-        """Return the command line that runs this cell alone, by the configuration in a file."""
+        """Return the command line that runs this cell alone, with the given configuration file."""
         line = [sys.executable, "-m", "harness.tasks", "kernel-test", f"--target={self.target}"]
         line += [f"--config={file}", *([f"--kernel={self.kernel}"] if self.kernel else [])]
         return [*line, f"--run-id={run_id}", *(["--long"] if long else [])]

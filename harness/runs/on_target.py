@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`kernel-test` on a target that the user boots: load, test, unload, final log check, verdict.
+"""Run `kernel-test` on a target that the user boots: load, test, unload, final log check, verdict.
 
 The harness has no console and no hypervisor here. Every few seconds it asks the target over SSH
-for its boot session. When the target is gone, the harness waits for it; the panic that the target
-kept becomes the report.
+for its boot session. When the target is gone, the harness waits until it is back, and reads the
+panic text that the target saved.
 """
 
 import secrets
@@ -41,7 +41,7 @@ _ANSWER_S = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteTest:
-    """One run on a target: what is loaded, and which suites run."""
+    """One run on a target: the module to load, and the suites to run."""
 
     loading: Loading
     settings: Settings
@@ -53,14 +53,14 @@ class RemoteTest:
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """The request of a session, as far as a suite reads it."""
+    """The values that a suite needs from the request of the run: its folder and deadlines."""
 
     folder: Path
     timeouts: Timeouts
 
 
 class _Silent:
-    """The console of a target, which has none and so no last lines."""
+    """The empty console of a target, which has no last lines."""
 
     def tail(self, count: int) -> tuple[str, ...]:
         """Return no lines."""
@@ -83,7 +83,7 @@ class BootSession:
         """Do nothing: a kernel of macOS does not survive a complaint."""
 
     def note(self, name: str, words: str) -> None:
-        """Keep what a witness reports about the target, for the report of the run."""
+        """Store a witness's observation about the target for the report of the run."""
         self.said.append(f"{name}: {words}")
 
     def check(self) -> None:
@@ -212,7 +212,7 @@ def _run_suites(asked: RemoteTest, remote: RemoteSession, record: RunRecord) -> 
 
 
 def _cut_off(outcome: SuiteOutcome, suite: str) -> GuestLost | None:
-    """Return the error for a suite that ended within a test, before the check saw a loss."""
+    """Return an error for a suite that ended within a test because the target was lost."""
     if not outcome.running:
         return None
     return GuestLost(f"{suite} ended in the middle of {outcome.running}")
@@ -255,7 +255,7 @@ def _post_mortem(
     session: str,
     known: Sequence[str],
 ) -> HarnessError:
-    """Wait for the target and return what ended the run: the panic that it kept, or the loss."""
+    """Wait for the target and return why the run ended: its saved panic, or the loss."""
     target = asked.loading.target
     running = record.outcome.running
     if _still_there(target, session):
@@ -282,7 +282,7 @@ def _post_mortem(
 
 
 def _still_there(target: RemoteSpec, session: str) -> bool:
-    """Return whether the target answers in the boot session in which the run began."""
+    """Return whether the target answers and has not been restarted since the run began."""
     try:
         with target_file.connect(target, deadline_s=_ASK_EVERY_S) as guest:
             return SETUPS[target.system].boot_session(guest) == session

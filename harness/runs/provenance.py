@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Provenance of a run: the commit under test, and the changes of the tree since that commit."""
+"""Find out what a run tests: the commit, and changes of the tree since that commit."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def of_request(request: KernelTestRequest) -> Provenance:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Return git's output, "" where the project is in no repository."""
+    """Return git's output, or "" for a project outside of a repository."""
     try:
         done = tool.run(["git", *arguments], deadline_s=_GIT_S, error=Lost, cwd=root)
     except (OSError, Lost):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Repeat an earlier run with its target, its kernel, its tests and its built modules.
 
-A run's folder has everything that this needs. What no longer exists (a kernel that the archive has
-replaced) is reported before anything starts.
+A run's folder contains everything for this. If something no longer exists, such as a kernel that
+the archive has replaced, that is reported before anything starts.
 """
 
 from dataclasses import dataclass, replace

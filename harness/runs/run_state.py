@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The state of a run, and the report that it ends in.
+"""The state of a run while it continues, and its report at the end.
 
-This is the one object of a run that changes while it goes on. It times and shows stages, keeps the
-results of suites and witnesses, and finally writes every file of the run's folder.
+Only this object of a run changes during the run. It times and shows stages, keeps the results of
+suites and witnesses, and finally writes every file of the run's folder.
 """
 
 import time
@@ -32,9 +32,9 @@ _KERNEL_LOGS = "kernel-log"
 class RunRecord:
     """The state of one run.
 
-    `guests` are those that have ended, in order. `guest_word` and `console_word` are objections
-    of these witnesses, "" for none. `accel` is that of a run without a guest of the harness, and
-    `reports` are those that a target of the user has kept.
+    `guests` are the guests that have ended, in order. `guest_word` and `console_word` are the
+    objections of the guest's log check and of the console, "" for none. `accel` is set in a run on
+    a target of the user, and `reports` are the panics that such a target has saved.
     """
 
     run_id: str
@@ -57,7 +57,7 @@ class RunRecord:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Show and time one stage."""
+        """Show the name of a stage, run the block, and record how long it took."""
         self.view.stage(name)
         begun = time.monotonic()
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Run a suite to its end, with as many guests as that takes.
 
-A guest that comes to a bad end is explained (`crash`) and replaced by another of the same kind;
-the tests without a result continue there. A kernel that has complained is replaced, too.
+A guest that crashes or hangs is explained (`crash`) and replaced by another of the same kind, in
+which the tests without a result continue. A guest whose kernel reported a fault is replaced, too.
 """
 
 from dataclasses import replace
@@ -27,11 +27,12 @@ from harness.runs.suites import SuiteOutcome
 # After these errors the host can continue with another guest.
 _SURVIVABLE = (GuestCrashed, KernelComplained, TestOverdue, HypervisorDied, GuestLost)
 
-# After so many guests in a row without a result, something other than the tests kills them.
+# After this number of guests in a row without a result, something other than the tests ends them.
 _MOST_IDLE = 2
 
 
-# The exit code of a run that repeats the same end; causes that are not listed give 3, crashed.
+# The exit code of a run that ends because of the same crash again and again, by the crash's cause;
+# other causes give 3, crashed.
 _EXIT_CODES = {Cause.OVERDUE: 1, Cause.QEMU: 4, Cause.UNREACHABLE: 4}
 
 
@@ -42,7 +43,7 @@ class TooManyCrashes(HarnessError):
 def run_suite(spec: TestSpec, loaded: LoadedGuest) -> SuiteOutcome:
     """Run one suite and return its outcome; crashes on the way are in the run's record.
 
-    The outcome's error is what ended the suite for good, if anything did.
+    The outcome's error is the reason why the suite could not continue, or None.
     """
     collected = _Results(loaded)
     planned: tuple[str, ...] = ()
@@ -75,7 +76,7 @@ def run_suite(spec: TestSpec, loaded: LoadedGuest) -> SuiteOutcome:
 
 
 class _Results:
-    """The results of one suite over all guests; results with an announced crash wait for it."""
+    """The results of one suite over all guests; a result waits for a crash that was announced."""
 
     def __init__(self, loaded: LoadedGuest) -> None:
         self._record = loaded.record
@@ -95,7 +96,7 @@ class _Results:
             self._record.view.test(result)
 
     def show_held(self) -> None:
-        """Show the results that had to wait for their crash, as they are now."""
+        """Show the results that were waiting for an announced crash, without waiting longer."""
         crashes = tuple(self._record.crashes)
         shown, _ = expectations.judged(self._held, (), crashes, self._record.expected)
         for result in shown:
@@ -104,7 +105,7 @@ class _Results:
 
 
 def _go_on(spec: TestSpec, loaded: LoadedGuest, outcome: SuiteOutcome) -> HarnessError | None:
-    """Explain the end of a guest and start the next; return an error if that is impossible."""
+    """Explain the end of a guest and start the next one; return an error if that is impossible."""
     error = outcome.error
     if error is None:
         return None
@@ -118,10 +119,10 @@ def _go_on(spec: TestSpec, loaded: LoadedGuest, outcome: SuiteOutcome) -> Harnes
 
 
 def _replace_guest(loaded: LoadedGuest) -> HarnessError | None:
-    """Start the next guest; return why there is none.
+    """Start the next guest; return an error if it does not start.
 
-    A guest that is too slow to come up says something about the host and nothing about a test,
-    so there is a second attempt.
+    There is a second attempt, because a guest that starts too slowly shows a slow host, not a
+    failed test.
     """
     view = loaded.record.view
     view.note("another guest takes over")
@@ -137,7 +138,7 @@ def _replace_guest(loaded: LoadedGuest) -> HarnessError | None:
 
 
 def _charged(outcome: SuiteOutcome) -> str:
-    """Return the test that was running, or "" when an earlier test caused the end."""
+    """Return the test that was running, or "" when an earlier test caused the guest's end."""
     return "" if isinstance(outcome.error, KernelComplained) else outcome.running
 
 
@@ -164,12 +165,12 @@ def explain(loaded: LoadedGuest, error: HarnessError, *, test: str) -> Crash:
 
 
 def _of_report(loaded: LoadedGuest) -> str:
-    """Return the test during which the kernel first complained, "" if there is none."""
+    """Return the test during which the kernel first reported a fault, "" if there is none."""
     return next((one.test for one in loaded.session.watch.reports if one.test), "")
 
 
 def explain_rest(loaded: LoadedGuest) -> None:
-    """Explain the kernel reports of the last guest that no crash covers yet."""
+    """Explain the kernel reports of the last guest that belong to no crash yet."""
     rest = loaded.session.watch.reports
     if rest:
         error = KernelComplained(f"the kernel reported: {rest[0].title}", evidence=rest[0].text)
@@ -189,7 +190,7 @@ def _command(loaded: LoadedGuest, test: str) -> str:
 
 
 def _too_many(loaded: LoadedGuest, crash: Crash) -> HarnessError | None:
-    """Return an error when the last crashes were all the same and none was announced."""
+    """Return an error when the last crashes were all equal and none was announced."""
     most = loaded.request.most_crashes
     record = loaded.record
     last = record.crashes[-most:] if most else []

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Decide the verdict of a run from its witnesses: passed, failed, crashed or lost.
+"""Decide the verdict of a run from its witnesses: passed, failed, crashed or lost. Pure.
 
-Pure. A run passes only with positive evidence: every planned test has a result, the guest itself
-called its log clean, the console saw the planted line and a heartbeat, libvirt saw no event.
-Silence of a witness is never a pass.
+A run passes only with positive evidence: every planned test has a result, the guest itself
+reported a clean log, the console saw the planted line and a heartbeat, libvirt saw no unwanted
+event. A silent witness never counts as a pass.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from harness.panic.values import KernelReport
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What is known at the end of a run.
+    """The facts on which the verdict of a run is decided, at its end.
 
-    `error` is what ended the run early, if anything did; `guest_word`, `console_word` and
-    `libvirt_word` are "" where that witness has nothing to object, else its objection.
+    `error` is the error that ended the run early, or None; `guest_word`, `console_word` and
+    `libvirt_word` are the objections of those witnesses, "" for none.
     """
 
     results: tuple[TestResult, ...]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Try the workflow on somebody's Mac, and report which of the harness's claims hold there.
+"""Try the workflow on somebody's Mac, and report which claims of the harness are true there.
 
-A claim is shown only when its step has passed on that very Mac; a step that was not reached is
+A claim is confirmed only when its step has passed on that very Mac; a step that was not reached is
 reported as such. The report names the person who signs it, the Mac, the build, and a checksum of
 the loaded binary.
 """
@@ -41,7 +41,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One line of the table: a claim and its outcome."""
+    """One line of the table: a claim about the workflow, and whether the Mac confirmed it."""
 
     what: str
     outcome: Outcome = Outcome.NOT_REACHED
@@ -59,7 +59,7 @@ class Verification:
     report: Path
 
 
-# The claims in the order in which they are tried. After a failure the rest is not reached.
+# The claims in the order in which they are tried. After a failure the later ones are not reached.
 DEPS = "kernel-deps reads this release's settings"
 LOAD = "kernel-test-load: copied as root:wheel, loaded, the device is there"
 TESTS = "kernel-test: the tests for macOS pass"

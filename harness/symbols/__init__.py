@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""From addresses to functions, files and lines: ELF, DWARF and dSYM."""
+"""Look up functions, files and lines for addresses, in ELF files, DWARF and dSYMs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find the file and line of an address in one section of an ELF file, with a running addr2line.
+"""Look up the file and line of an address in one section of an ELF file, by a running addr2line.
 
 One process answers all questions, because loading the debug information takes most of the time.
 """
@@ -17,7 +17,8 @@ from harness.host import programs
 # Long enough to read a whole kernel's debug information from a cold disk.
 _DEADLINE_S = 30.0
 _CHUNK_BYTES = 1 << 16
-# This question follows each address, because an answer has no terminator.
+# This question is sent after each address. Its known answer marks the end of the address's answer,
+# which has no terminator of its own.
 _NOWHERE = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -31,9 +32,9 @@ class SourcePoint:
 
 
 class LineFinder:
-    """A context with an addr2line process that answers one question after another.
+    """A running addr2line that answers one question after another; a context manager.
 
-    `section` is the section that addresses are relative to in a relocatable file, "" for a linked
+    `section` is the section to which addresses are relative in a relocatable file, "" for a linked
     file. `program` names another tool with addr2line's interface (LLVM's, for Mach-O).
     """
 
@@ -62,7 +63,7 @@ class LineFinder:
         return self._process.stdout.fileno()
 
     def close(self) -> None:
-        """End the process."""
+        """End the addr2line process."""
         self._selector.close()
         self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Functions and lines for the frames of a macOS panic, from dSYMs and the addresses in its text.
+"""Look up functions and lines for the frames of a macOS panic in dSYMs.
 
 A panic lists the address of each kext, so a frame is looked up by its offset in its kext. A dSYM
 of another build is not used: the panic names the UUID of the kext that ran, and no line is better
@@ -21,7 +21,7 @@ from harness.panic.values import Frame, KernelReport, Stack
 from harness.symbols.addr2line import LineFinder, SourcePoint
 from harness.symbols.paths import shown_path
 
-# binutils' addr2line reads no Mach-O.
+# LLVM's addr2line is used, because binutils' addr2line cannot read Mach-O.
 _PROGRAMS = ("llvm-addr2line-19", "llvm-addr2line", "llvm-addr2line-14")
 # binutils' addr2line cannot read Mach-O.
 _MAGIC_64 = 0xFEEDFACF
@@ -33,7 +33,7 @@ _KEXT = re.compile(r"^\s*([\w.-]+)\([^)]*\)\[([0-9A-Fa-f-]{36})\]@0x")
 
 @dataclass(frozen=True, kw_only=True)
 class Dsym:
-    """The debug information of one Mach-O: its file, UUID, and where its __TEXT is linked."""
+    """The debug information of one Mach-O file: its file, its UUID, and its __TEXT's address."""
 
     file: Path
     uuid: str
@@ -63,7 +63,7 @@ def read_dsym(path: Path) -> Dsym:
 
 
 def _commands(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the load commands that matter here: __TEXT's segment and the UUID."""
+    """Yield the load commands that give __TEXT's address and the UUID."""
     (magic,) = struct.unpack_from("<I", data)
     if magic != _MAGIC_64:
         raise ValueError("no 64-bit Mach-O")
@@ -84,7 +84,7 @@ def loaded_uuids(text: Sequence[str]) -> dict[str, str]:
 
 
 def fitting(report: KernelReport, dsyms: Sequence[Path]) -> dict[str, Path]:
-    """Return the dSYMs of the kexts in a panic, by kext: those with the UUID of what ran.
+    """Return the dSYMs that fit the kexts of a panic, by kext; their UUIDs are equal.
 
     Raises: UsageError for a file that is not a dSYM.
     """
@@ -138,7 +138,8 @@ def _points(
 ) -> tuple[SourcePoint, ...]:
     if place.kext not in finders:
         return ()
-    # A return address points to the next instruction, which may belong to the next line.
+    # A return address points to the next instruction, which may belong to the next line, so one
+    # byte before it is looked up.
     back = 0 if place.address == trapped_at else 1
     return finders[place.kext].find(dsyms[place.kext].linked_at + place.offset - back)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What an ELF file says of itself: its symbols with their sizes, and its build id.
+"""Read from an ELF file its symbols, with their sizes, and its build id.
 
-Read with pyelftools. Of a symbol table only the rows are taken apart here: pyelftools makes an
-object of each, which takes it 10 s for the 119,000 symbols of a vmlinux; this takes 0.3 s.
+pyelftools reads the file. The rows of the symbol table are decoded here, because pyelftools makes
+an object of each row, which takes 10 s for the 119,000 symbols of a vmlinux; this code takes 0.3
+s.
 """
 
 import struct
@@ -23,10 +24,11 @@ from harness.errors import UsageError
 # Elf64_Sym of elf(5): st_name, st_info, st_other, st_shndx, st_value, st_size.
 _ROW = struct.Struct("<IBBHQQ")
 _STT_OBJECT, _STT_SECTION, _STT_FILE = 1, 3, 4
-# objtool's names for the padding before a function; some kernels leave them out of kallsyms.
+# objtool's names for the padding before a function; some kernels omit them from kallsyms.
 _PADDING = b"__pfx_"
-# Behind the last symbol of a module's section the kernel counts up to the next one, or to the
-# end of the page, so its size is not known here; it is more than this only for another build.
+# The kernel computes the size of the last symbol in a module's section up to the next section, or
+# to the end of the page, so its size is not known here. It is greater than this only in another
+# build.
 _TAIL_BYTES = 4096
 
 
@@ -34,9 +36,10 @@ _TAIL_BYTES = 4096
 class Symbol:
     """One named address; `value` is relative to its section in a relocatable file.
 
-    `extents` are the sizes that a kernel may print for it: kallsyms has no sizes and counts up to
-    the next symbol. `last` means that no symbol follows in the section. `is_data` is for what is
-    no code: of its size the kernel has a wrong idea.
+    `extents` are the sizes that a kernel may print for the symbol: kallsyms contains no sizes, so
+    the kernel counts up to the next symbol. `last` means that no symbol follows in the section.
+    `is_data` marks a symbol that is not code, for which the size that the kernel prints is
+    meaningless.
     """
 
     name: str
@@ -48,7 +51,7 @@ class Symbol:
     is_data: bool = False
 
     def fits(self, size: int) -> bool:
-        """Return whether a kernel that runs this very file can print this size."""
+        """Return whether a kernel with exactly this file could print this size for the symbol."""
         if size == self.size or size in self.extents:
             return True
         return self.last and self.size <= size < self.size + _TAIL_BYTES
@@ -68,13 +71,13 @@ class _Row(NamedTuple):
 
     @property
     def is_defined(self) -> bool:
-        """Whether it names an address in a section, and not a file or a section itself."""
+        """Whether the symbol names an address in a section, not a file or a section itself."""
         named = self.type not in {_STT_SECTION, _STT_FILE}
         return named and 0 < self.section < SHN_INDICES.SHN_LORESERVE
 
 
 class SymbolTable:
-    """The symbols of one file, looked up by name; a kernel has over 100,000, a report a few.
+    """The symbols of one file, looked up by name, because a report needs few of over 100,000.
 
     Raises: UsageError when the file is no 64-bit little-endian ELF file.
     """
@@ -93,14 +96,14 @@ class SymbolTable:
         self._values: dict[int, tuple[list[int], list[int]]] = {}
 
     def find(self, name: str) -> tuple[Symbol, ...]:
-        """Return every defined symbol of a name; static ones can share one."""
+        """Return every defined symbol with this name, which static symbols may share."""
         places = set(self._places(name.encode()))
         return tuple(
             self._symbol(name, row) for row in self._rows if row.name in places and row.is_defined
         )
 
     def _places(self, name: bytes) -> Iterator[int]:
-        """Yield where a name is in the string table; one may be the end of a longer one."""
+        """Yield each offset of a name in the string table, also as the end of another name."""
         at = self._strings.find(name + b"\0")
         while at >= 0:
             yield at
@@ -119,7 +122,7 @@ class SymbolTable:
         )
 
     def _ordered(self, section: int) -> tuple[list[int], list[int]]:
-        """Return a section's addresses in order: of all symbols, and of all but padding."""
+        """Return a section's symbol addresses in order: of all symbols, and of all but padding."""
         if section not in self._values:
             rows = [row for row in self._rows if row.section == section and row.is_defined]
             solid = (row for row in rows if not self._strings.startswith(_PADDING, row.name))
@@ -146,7 +149,7 @@ def build_id(path: Path) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ELFFile]:
-    """Give a file's reader; whatever is wrong with the file is a UsageError that names it."""
+    """Open an ELF file; every fault of the file becomes a UsageError that names it."""
     try:
         with path.open("rb") as stream:
             yield ELFFile(stream)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How a source file is shown: relative to the top of the tree that it belongs to.
+"""Shorten the path of a source file: make it relative to the top of its tree. Pure.
 
-Pure: no file is accessed.
+No file is accessed.
 """
 
 import os
@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-# How a distribution's kernel and its headers name their files; remove all before the tree.
+# The ways in which distributions' kernels and headers name their files. Everything before the path
+# in the tree is removed.
 _KERNEL_TREE = re.compile(r"^(?:.*/)?(?:linux-(?:headers-)?\d[^/]*/|debian/build/build_[^/]*/)+")
 
 

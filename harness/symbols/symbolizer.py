@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Files and lines for the frames of a kernel's report, from the binaries that ran.
+"""Look up files and lines for the frames of a kernel's report, in the binaries that ran.
 
 The kernel prints function+offset/size, so neither KASLR nor a module's load address matters: the
-offset is looked up in the function of that name. A frame that does not fit the binary keeps what
-the kernel printed. No line is better than a wrong one.
+offset is looked up in the function of that name. A frame that does not fit the binary stays as the
+kernel printed it, because no line is better than a wrong one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,10 @@ from harness.symbols.paths import shown_path, shown_place
 
 
 class Symbolizer:
-    """A context for looking up frames; the programs that it needs run until it ends.
+    """A context manager for looking up frames; its helper programs run until the block ends.
 
-    `modules` are the modules with debug information by name. `roots` are the folders that paths
-    are shown relative to. `notes` lists once each what could not be looked up, and why.
+    `modules` are the modules with debug information by name. `roots` are the folders to which
+    shown paths are relative. `notes` lists each problem once.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Symbolizer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What could not be looked up, and why."""
+        """The frames and files that could not be looked up, each with the reason."""
         return tuple(self._notes)
 
     def report(self, report: KernelReport) -> KernelReport:
@@ -86,7 +86,7 @@ class Symbolizer:
         """Return a frame with its place, preceded by the functions inlined there, innermost first.
 
         A return address belongs to the call before it; `at_address` is for the program counter,
-        which is exact. A frame that the binary does not explain is returned unchanged.
+        which is exact. A frame that is not found in the binary is returned unchanged.
         """
         if frame.inline or frame.place or not frame.function:
             return (frame,)
@@ -94,7 +94,8 @@ class Symbolizer:
             points = self._points(frame, back=0 if at_address else 1)
         except HarnessError as error:
             self._note(f"{self._shown(frame.module)}: {error.message}")
-            # After a failure, addr2line may answer the next question with the previous answer.
+            # After a failure, addr2line may answer the next question with the previous answer, so
+            # it is started again.
             self._symbols[frame.module] = None
             return (frame,)
         if not points:
@@ -119,7 +120,7 @@ class Symbolizer:
         return finder.find(symbol.value + max(frame.offset - back, 0))
 
     def _symbol(self, frame: Frame) -> Symbol | None:
-        """Return the only symbol that a frame can mean, None with a note otherwise.
+        """Return the only symbol to which a frame can refer, or None after adding a note.
 
         A frame in data has no line, so it gives None, too.
         """
@@ -149,7 +150,7 @@ class Symbolizer:
             path = self._files.get(module)
             if path is None:
                 return None
-            # A file that cannot be read is kept as well, so that it is noted only once.
+            # A file that cannot be read is remembered as well, so that it is noted only once.
             self._symbols[module] = None
             if not path.is_file():
                 self._note(f"{path} is not there")
@@ -178,9 +179,9 @@ class Symbolizer:
 
 
 def source_lines(place: str, roots: Sequence[Path], *, around: int = 2) -> tuple[str, ...]:
-    """Return the line of a place with its neighbours, numbered, that line marked with '>'.
+    """Return the source line of a place with its neighbours, numbered, that line marked with '>'.
 
-    () when the file is in none of the roots, or is shorter now.
+    The result is () when the file is in none of the roots, or is now shorter.
     """
     file, _, number = place.rpartition(":")
     path = next((root / file for root in roots if (root / file).is_file()), None)
@@ -207,6 +208,6 @@ def _place_of(report: KernelReport, stacks: Sequence[Stack]) -> str:
         for frame in stack.frames
         if frame.place and not frame.inline and guilty.bare(frame.function) == report.function
     ]
-    # The first of the best: sorting keeps the order of equal elements.
+    # Sorting keeps the order of equal elements, so this is the first of the best frames.
     blamed.sort(key=lambda frame: (frame.module != report.module, not frame.reliable))
     return blamed[0].place if blamed else ""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Work in a running system that is reached over a shell, whoever booted it."""
+"""Work in a running Linux or macOS system through a shell, whoever booted the system."""

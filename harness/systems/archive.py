@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A tar archive of host files under the names that they get in the guest."""
+"""Make a tar archive of host files, each with the path that it gets in the guest."""
 
 import io
 import tarfile

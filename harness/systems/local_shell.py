@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""This host as a place where commands run: the counterpart of `ssh` for a target on this host."""
+"""Run commands on this host through the same interface as on a target over SSH."""
 
 import shlex
 import time
@@ -21,7 +21,7 @@ class ThisHost:
         input: bytes = b"",  # noqa: A002
         check: bool = True,
     ) -> Completed:
-        """Run a command and return how it ended; a missing command ends with status 127.
+        """Run a command and return its result; a missing command ends with status 127.
 
         Raises: GuestLost at the deadline; CommandFailed for a status other than 0.
         """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The operations that every system offers, and which module implements them for which system.
+"""The operations that every system offers, and the modules that implement them for each system.
 
-`Platform` works with a module in a guest, `Setup` prepares a system for it.
+`Platform` works with a module in a guest, `Setup` prepares a system for modules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from harness.systems.ssh import Guest
 
 
 class Platform(Protocol):
-    """The functions of linux.kmod and macos.kextload; the docstrings are in those modules."""
+    """The interface of linux.kmod and macos.kextload; the docstrings are in those modules."""
 
     def prepare(self, guest: Guest, *, run_id: str, canary: str) -> None: ...
 
@@ -66,7 +66,7 @@ class Platform(Protocol):
 
 
 class Setup(Protocol):
-    """The functions of linux.setup and macos.setup; the docstrings are in those modules."""
+    """The interface of linux.setup and macos.setup; the docstrings are in those modules."""
 
     def requirements(self, shell: Shell, *, signed: bool) -> tuple[Requirement, ...]: ...
 

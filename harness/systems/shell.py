@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A place where commands run: a guest over SSH, or this host. What both have in common.
+"""The interface for running commands, on a guest over SSH or on this host.
 
 Some commands need root: a user over SSH is root or has sudo without a password.
 """
@@ -12,7 +12,7 @@ from harness.systems.ssh import CommandFailed, Completed
 
 
 class Shell(Protocol):
-    """A protocol for running commands; `Guest` and `ThisHost` implement it."""
+    """The interface for running commands, which `Guest` and `ThisHost` implement."""
 
     def run(
         self,
@@ -22,7 +22,7 @@ class Shell(Protocol):
         input: bytes = b"",  # noqa: A002
         check: bool = True,
     ) -> Completed:
-        """Run a command, and return how it ended."""
+        """Run a command, and return its status and output."""
         ...
 
 
@@ -34,10 +34,10 @@ def as_root(
     data: bytes = b"",
     check: bool = True,
 ) -> Completed:
-    """Run a command as root, through sudo, and return how it ended.
+    """Run a command as root, through sudo, and return its status and output.
 
     Raises: UsageError when sudo asks for a password; CommandFailed for a status other than 0,
-    unless `check` is off; GuestLost.
+        unless `check` is off; GuestLost.
     """
     done = shell.run(["sudo", "-n", *words], deadline_s=deadline_s, input=data, check=False)
     if "sudo: a password is required" in done.stderr:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A guest reached over SSH: run, stream, push, fetch, each within a deadline.
+"""Work in a guest over SSH: run a command, stream its output, push and fetch files.
 
-A failure of SSH says nothing about the guest. Whether the guest is alive, `session` judges by
-console and hypervisor. This is the only module that imports paramiko.
+Every call has a deadline. A failure of SSH proves nothing about the guest's kernel; `session`
+decides from console and hypervisor whether the guest is alive. Only this module imports paramiko.
 """
 
 import base64
@@ -27,7 +27,8 @@ from harness.systems import archive
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 256 * 1024
-# an emulated guest decrypts 16 MB in 3 s, and in over 40 s beside 20 busy processes.
+# The slowest rate of a push: an emulated guest decrypts 16 MB in 3 s, and in over 40 s beside 20
+# busy processes.
 _SLOWEST_BYTES_PER_S = 128 * 1024
 _TAIL_BYTES = 16 * 1024
 _POLL_S = 0.05
@@ -37,7 +38,8 @@ _RETRY_S = 0.25
 _TRY_S = 10.0  # one try at a connection: an emulated guest's key exchange takes above a second
 # How long a write may stay blocked, after the deadline of the call, before the connection is cut.
 _CUT_S = 1.0
-# paramiko reports a peer that stopped answering as a failed authentication with these messages.
+# paramiko reports a peer that stopped answering as a failed authentication with one of these
+# messages.
 _UNANSWERED = ("timeout", "transport shut down")
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -56,7 +58,7 @@ class CommandFailed(HarnessError):
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """How a command in the guest ended; a status below 0 is the negated signal's number."""
+    """The status and output of a command; a status below 0 is the negated signal's number."""
 
     stdout: str
     stderr: str
@@ -110,7 +112,7 @@ class RemoteProcess:
 
     @property
     def stderr(self) -> str:
-        """What the command has written to stderr so far."""
+        """The text that the command has written to stderr so far."""
         while self._channel.recv_stderr_ready():
             self._err += self._channel.recv_stderr(_CHUNK_BYTES)
         return _text(bytes(self._err))
@@ -118,7 +120,7 @@ class RemoteProcess:
     def write(self, data: bytes) -> None:
         """Send bytes to the command's stdin.
 
-        Raises: GuestLost when the peer takes no more, or is gone.
+        Raises: GuestLost when the peer accepts no more bytes, or is gone.
         """
         with _bounded(self._channel.get_transport(), time.monotonic() + _TRY_S):
             self._channel.settimeout(_TRY_S)
@@ -127,7 +129,7 @@ class RemoteProcess:
     def close_stdin(self) -> None:
         """Send the end of the command's stdin.
 
-        Raises: GuestLost when the peer takes no more, or is gone.
+        Raises: GuestLost when the peer accepts no more bytes, or is gone.
         """
         with _bounded(self._channel.get_transport(), time.monotonic() + _TRY_S):
             self._channel.shutdown_write()
@@ -163,7 +165,7 @@ class RemoteProcess:
 
 
 class Guest:
-    """One SSH connection to a guest; commands share it, since a new one is slow to make."""
+    """One SSH connection to a guest; all commands use it, because opening another is slow."""
 
     def __init__(self, client: paramiko.SSHClient, endpoint: Endpoint) -> None:
         self._client = client
@@ -174,10 +176,10 @@ class Guest:
     def connect(
         cls, endpoint: Endpoint, *, deadline_s: float, alive: Callable[[], None]
     ) -> Iterator[Self]:
-        """Give a connection, tried again until the deadline while the guest comes up.
+        """Open a connection, with repeated tries until the deadline while the guest boots.
 
-        `alive` is called between tries and raises when the guest is known to be dead. A key that
-        is refused and a host key that differs are errors at once: waiting mends neither.
+        `alive` is called between tries and raises when the guest is known to be dead. A refused
+        key and a wrong host key are errors at once, because waiting does not help.
         Raises: GuestLost at the deadline, Lost for a refused key.
         """
         end = time.monotonic() + deadline_s
@@ -229,13 +231,13 @@ class Guest:
         input: bytes = b"",  # noqa: A002
         check: bool = True,
     ) -> Completed:
-        """Run a command and return how it ended; a sequence of words is quoted for the shell.
+        """Run a command and return its status and output; a sequence is quoted for the shell.
 
-        Both streams are drained before the status is read. A frozen peer costs no more than the
-        deadline. If it reads no more bytes either, it costs a second more, and the connection, on
-        which half a message is then written.
-        Raises: GuestLost at the deadline or without a connection; CommandFailed for a status
-        that is not 0, unless `check` is off.
+        Both streams are read to the end before the status is read. A guest that is frozen delays
+        the caller by no more than the deadline. If it also accepts no bytes, the call takes a
+        second more and the connection is lost, because half a message was written to it.
+        Raises: GuestLost at the deadline or without a connection; CommandFailed for a status that
+            is not 0, unless `check` is off.
         """
         line = command if isinstance(command, str) else shlex.join(command)
         begun = time.monotonic()
@@ -248,9 +250,10 @@ class Guest:
         return completed
 
     def push(self, files: Sequence[PushSpec], *, deadline_s: float) -> None:
-        """Copy host files into the guest in one stream, owned by root: each command costs time.
+        """Copy host files into the guest, owned by root, in one stream, as each command is slow.
 
-        `deadline_s` grows with their size. A running program keeps the file that was replaced.
+        `deadline_s` grows with their size. A program that is running keeps its old file when the
+        file is replaced.
         Raises: GuestLost, CommandFailed when the guest cannot write them.
         """
         data = archive.tar(files)
@@ -330,8 +333,8 @@ def _timer(end: float, action: Callable[[], None]) -> Iterator[None]:
 def _bounded(transport: paramiko.Transport, end: float) -> Iterator[None]:
     """Close the connection if the block still runs at the time `end`.
 
-    paramiko writes without a limit when the peer reads no more, and it also holds the lock of the
-    connection meanwhile: only closing the connection ends that.
+    paramiko writes without a limit when the peer reads no more, and it also has the connection's
+    lock locked meanwhile: only closing the connection ends that.
     Raises: GuestLost when the connection fails or was closed.
     """
     try:
@@ -343,10 +346,10 @@ def _bounded(transport: paramiko.Transport, end: float) -> Iterator[None]:
 
 
 def _exec(channel: paramiko.Channel, command: str, *, end: float) -> None:
-    """Have the peer start a command on a channel, and wait for its answer until `end`.
+    """Ask the peer to start a command on a channel, and wait for its answer until `end`.
 
-    paramiko waits for the answer without a limit. A timer sets the event it waits for, which
-    paramiko reports as a channel that was closed; the connection stays usable.
+    paramiko waits for the answer without a limit. A timer sets the event for which it waits;
+    paramiko then reports a closed channel, and the connection stays usable.
     Raises: GuestLost without an answer in time.
     """
     bounded = _bounded(channel.get_transport(), end + _CUT_S)
@@ -387,7 +390,7 @@ def _drain(
 
 
 def _take(channel: paramiko.Channel, out: bytearray, err: bytearray) -> bool:
-    """Read once what has come on each stream, and return whether there was anything."""
+    """Read once the bytes that have arrived on each stream; return whether there were any."""
     before = len(out) + len(err)
     if channel.recv_ready():
         out += channel.recv(_CHUNK_BYTES)

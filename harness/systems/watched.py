@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a suite of tests needs to know about its guest, whoever booted it.
+"""The interface through which a suite of tests observes its guest, whoever booted the guest.
 
-`Session` provides it for a guest of the harness, `RemoteSession` for a target that the user boots.
+`Session` implements it for a guest of the harness, `RemoteSession` for a target that the user
+boots.
 """
 
 from pathlib import Path
@@ -28,10 +29,10 @@ class Alive(Protocol):
 
     @property
     def held(self) -> bool:
-        """Whether a debugger holds the guest."""
+        """Whether a debugger has stopped the guest."""
 
     def check_unspoilt(self, running: str) -> None:
-        """Raise when the kernel has reported a fault."""
+        """Raise an error when the kernel has reported a fault."""
 
     def note(self, name: str, words: str) -> None:
         """Record an observation about the guest with its time."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Systems that the users boot themselves: their specification, power, logs and disks."""
+"""Systems that the users boot themselves: their descriptions, power, crash logs and disks."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Turn the crash logs that a target kept into the reports that a console gives."""
+"""Turn the crash logs that a target saved into kernel reports, as a console would give."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ def explain_logs(
     dsym: Path | None = None,
     roots: Sequence[Path] = (),
 ) -> tuple[KernelReport, ...]:
-    """Return every report in some crash logs; frames of the kext get lines where a dSYM fits."""
+    """Return every report in the given logs; frames of the kext get lines if a dSYM fits."""
     found: list[KernelReport] = []
     for log in logs:
         if system is System.LINUX:

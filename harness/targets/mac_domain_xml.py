@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Render a macOS guest for libvirt and QEMU: OpenCore on the user's disk, OVMF, a SATA disk.
+"""Render a macOS guest for libvirt and QEMU: OpenCore on the user's disk, OVMF, a SATA disk. Pure.
 
-Pure. Images, keys and firmware come from the user: this project contains nothing of Apple's, and
-Apple's licence allows macOS as a guest on Apple hardware only. Sources: libvirt's
-formatdomain.html, QEMU's hw/misc/applesmc.c, the published set-ups of OSX-KVM and quickemu. Not
-verified on hardware.
+Images, keys and firmware come from the user: this project contains nothing of Apple's, and Apple's
+licence allows macOS as a guest on Apple hardware only. Sources: libvirt's formatdomain.html,
+QEMU's hw/misc/applesmc.c, the published set-ups of OSX-KVM and quickemu. Not verified on hardware.
 """
 
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ _AVX2_SINCE = 13
 
 @dataclass(frozen=True, kw_only=True)
 class MacDomain:
-    """A macOS guest: the user's files, its size, the port of this host that leads to its SSH.
+    """A macOS guest: the user's files, its size, and the host's port for the guest's SSH.
 
     `osk` is the key that macOS asks the machine's SMC for. `release` is the major version (10 for
     any release before 11); it decides processor and devices.
@@ -119,7 +118,7 @@ def _disk(devices: ET.Element, path: Path, name: str, *, boot: int) -> None:
 
 
 def _qemu_arguments(root: ET.Element, spec: MacDomain) -> None:
-    """Add what libvirt has no element for: the SMC, a board, the network with the port for SSH."""
+    """Add QEMU options for which libvirt has no element: SMC, board, network with SSH's port."""
     card = "virtio-net-pci" if spec.release >= _VIRTIO_SINCE else "vmxnet3"
     forward = f"hostfwd=tcp:{LOOPBACK}:{spec.ssh_port}-:22"
     line = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")

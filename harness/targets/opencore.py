@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""OpenCore's config.plist: what System Integrity Protection allows, and the boot arguments. Pure.
+"""Read and change OpenCore's config.plist: SIP's flags, and the boot arguments. Pure.
 
-OpenCore writes both into the NVRAM at each boot, so editing this file while a guest is off changes
-the guest without Recovery. Source: OpenCore's Configuration.pdf, section NVRAM.
+OpenCore writes both into the NVRAM at each boot, so a change of this file while a guest is off
+changes the guest without Recovery. Source: OpenCore's Configuration.pdf, section NVRAM.
 """
 
 import plistlib
@@ -16,7 +16,7 @@ from harness.systems.macos import boot_args, system
 
 _APPLE = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
 CONFIG = "EFI/OC/config.plist"
-# What kexts under test and their debuggers need, and nothing more.
+# The flags that kexts under test and their debuggers need, and no others.
 KEXT_FLAGS = (
     system.CSR_UNTRUSTED_KEXTS
     | system.CSR_KERNEL_DEBUGGER
@@ -27,7 +27,7 @@ KEXT_FLAGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a config.plist sets for kexts: the SIP mask (csr) and the boot arguments."""
+    """The settings for kexts in a config.plist: the SIP mask (csr) and the boot arguments."""
 
     csr: int
     boot_args: str
@@ -36,7 +36,7 @@ class Settings:
 def read(data: bytes) -> Settings:
     """Return the settings in a config.plist.
 
-    Raises: UsageError when it is not one of OpenCore's.
+    Raises: UsageError when the file is not one of OpenCore's.
     """
     found = _variables(_parse(data))
     flags = found.get("csr-active-config", b"")
@@ -49,7 +49,8 @@ def read(data: bytes) -> Settings:
 def with_settings(data: bytes, wanted: Settings) -> bytes:
     """Return a config.plist with these settings and everything else unchanged.
 
-    OpenCore keeps a variable that already exists unless NVRAM/Delete names it, so both are set.
+    OpenCore does not change a variable that already exists unless NVRAM/Delete names it, so both
+    the value and that entry are set.
     """
     plist = _parse(data)
     found = _variables(plist)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Edit a disk with OpenCore on it while its guest is off: raw or qcow2, with mtools.
+"""Edit a disk with OpenCore while its guest is off: raw or qcow2, with mtools.
 
-The old config.plist stays beside the new one on the disk, and `undo` puts it back. The disk is
-replaced as a whole or not at all.
+The old config.plist stays beside the new one on the disk, and `undo` restores it. The disk is
+replaced atomically.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ from harness.targets.opencore import Settings
 _STEP_S = 300.0
 _SAVED = "EFI/OC/config.harness-saved.plist"
 _SECTOR_BYTES = 512
-# How a qcow2 file begins: QEMU, docs/interop/qcow2.txt.
+# The first bytes of a qcow2 file: QEMU, docs/interop/qcow2.txt.
 _QCOW2 = b"QFI\xfb"
 # The type of an EFI system partition (UEFI specification, 5.3.3).
 _ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
@@ -34,7 +34,7 @@ def settings(disk: Path) -> Settings:
 
 
 def allow_kexts(disk: Path, *, debug: Sequence[str]) -> tuple[str, ...]:
-    """Let unsigned kexts load in the guest of this disk, and return what was changed."""
+    """Let unsigned kexts load in the guest of this disk, and return the changes."""
     with _raw(disk, write=True) as raw:
         data = _get(raw, opencore.CONFIG)
         before = opencore.read(data)
@@ -48,7 +48,7 @@ def allow_kexts(disk: Path, *, debug: Sequence[str]) -> tuple[str, ...]:
 
 
 def undo(disk: Path) -> tuple[str, ...]:
-    """Restore the config.plist from before `allow_kexts`, and return what that was."""
+    """Restore the config.plist from before `allow_kexts`, and return a description of that."""
     with _raw(disk, write=True) as raw:
         if not _has(raw, _SAVED):
             return (f"{disk.name}: nothing to take back",)
@@ -64,7 +64,7 @@ def _shown(found: Settings) -> str:
 
 @contextmanager
 def _raw(disk: Path, *, write: bool = False) -> Iterator[str]:
-    """Give the file system of a disk as mtools names it; `write` brings changes to the disk."""
+    """Give mtools' name of a disk's file system; `write` stores changes on the disk."""
     if not disk.is_file():
         raise UsageError(f"{disk}: no such disk", hint="opencore = ... in the target's file")
     with disk.open("rb") as stream:
@@ -80,7 +80,7 @@ def _raw(disk: Path, *, write: bool = False) -> Iterator[str]:
 
 
 def _offset_bytes(raw: Path) -> int:
-    """Return where the EFI system partition begins; 0 for a disk that is one file system."""
+    """Return the offset of the EFI system partition, or 0 for a disk without partitions."""
     command = ["partx", "--raw", "--noheadings", "--output", "START,TYPE", str(raw)]
     listed = tool.run(command, deadline_s=_STEP_S, error=UsageError, check=False)
     for line in listed.text.splitlines():

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Power and snapshots of a target that the user boots: by virsh and qemu-img, or by vmrun.
 
-Small on purpose: what a target can do beyond SSH, and a clear refusal of what it cannot. libvirt
-has a driver for VMware, too, but without addresses and snapshots. The user's own .vmx file is
-never written to.
+A target has power control only if its type offers it; a target of type ssh is refused with a
+reason. libvirt has a driver for VMware, too, but without addresses and snapshots. The user's own
+.vmx file is never written to.
 """
 
 import shutil
@@ -31,7 +31,7 @@ class Power(Protocol):
         """Switch the machine on; one that is already on is left as it is."""
 
     def stop(self) -> None:
-        """Switch the machine off, as pulling the plug does."""
+        """Switch the machine off at once, without shutting the system down."""
 
     def is_on(self) -> bool:
         """Return whether the machine is on."""
@@ -65,10 +65,10 @@ def of(spec: RemoteSpec) -> Power:
 
 
 def locate(spec: RemoteSpec) -> RemoteSpec:
-    """Return a target with its address, asking its machine when the user has not given one.
+    """Return a target with its address; if the user has not given one, ask its machine.
 
     A VMware guest has an address only while it is on.
-    Raises: HypervisorError when the guest's tools report none.
+    Raises: HypervisorError when the guest's tools report no address.
     """
     if spec.host or spec.type is Kind.SSH:
         return spec
@@ -257,7 +257,7 @@ def _run(*command: str, limit_s: float = _STEP_S) -> str:
     if done.status is None:
         raise HypervisorError(f"{shown} has not come back for {limit_s:.0f} s")
     if done.status != 0:
-        # vmrun says what is wrong on its standard output.
+        # vmrun writes its error messages to standard output.
         raise HypervisorError(f"{shown} failed", evidence=done.lines[-10:])
     return done.text
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Targets that the user boots: where they are, and what else is known about them.
+"""The descriptions of targets that the user boots: files in two folders.
 
 The base type is `ssh`: a system that answers over SSH. `libvirt` and `vmware` add power and
-snapshots; everything else uses SSH alone. vm-images/NAME.toml holds what is the same for every
-user. A file of the same name in the user's own folder (HARNESS_TARGETS) holds the rest: addresses,
-keys, images. A file in that folder alone makes a target, too.
+snapshots; everything else uses SSH alone. vm-images/NAME.toml has the values that are the same for
+every user. A file of the same name in the user's own folder (HARNESS_TARGETS) has the rest:
+addresses, keys, images. A file in that folder alone makes a target, too.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 
 class Kind(Enum):
-    """What the harness can do with a target besides reaching it over SSH."""
+    """The type of a target: what the harness can do with it besides reaching it over SSH."""
 
     SSH = "ssh"
     LIBVIRT = "libvirt"
@@ -65,9 +65,10 @@ class VmwareSpec:
 class RemoteSpec:
     """One target that the user boots.
 
-    `host_key` is one line as in known_hosts, without a name. `signed`: kexts come signed, so
-    unsigned ones need not load. `link` is where the kernel's own debugger stub listens (KDP: an
-    interface; KGDB: a serial line). `kdk` is the Kernel Debug Kit of the target's exact build.
+    `host_key` is one line as in known_hosts, without a name. `signed` means that its kexts are
+    signed, so unsigned ones need not load. `link` is the device on which the kernel's own debugger
+    stub listens (KDP: an interface; KGDB: a serial line). `kdk` is the Kernel Debug Kit of the
+    target's exact build.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -121,7 +122,7 @@ def names(*, images: Path, targets: Path) -> tuple[str, ...]:
 
 
 def endpoint(spec: RemoteSpec) -> Endpoint:
-    """Return how a target is reached.
+    """Return the address and keys for reaching a target over SSH.
 
     Raises: UsageError that names the first value which the user has not given yet.
     """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The steps of the documented workflow on a target that the user boots, one function each.
 
-Everything uses SSH alone. A restart drops the connection and waits until the system is back with
-another boot session. What a person has to do at the target ends in TargetNotReady, exit code 2,
-which says what that is.
+Every step uses SSH alone. A restart drops the connection and waits until the system is back in
+another boot session. When a person has to do something at the target, the step ends in
+TargetNotReady, exit code 2, whose text says what to do.
 """
 
 import time
@@ -31,14 +31,14 @@ _TRY_S = 15.0
 _PAUSE_S = 0.5
 _LOAD_S = 30.0
 _ATTEMPTS = 5
-# What the set-up modules report about a change that is not in force yet.
+# The words by which the set-up modules report a change that is not in force yet.
 _LATER = "restart"
 _LOWERS = "warning: this lowers the target's security; use a machine that holds nothing else"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loading:
-    """What to load where: the module's file (.kext, .ko), and whether a restart is allowed."""
+    """A module's file (.kext, .ko), the target to load it on, and whether a restart is allowed."""
 
     target: RemoteSpec
     spec: ModuleSpec
@@ -47,18 +47,18 @@ class Loading:
 
     @property
     def dsym(self) -> Path:
-        """Where the build leaves the debug information of a kext."""
+        """The path at which the build writes the debug information of a kext."""
         return self.file.with_name(f"{self.file.name}.dSYM")
 
 
 def requirements(target: RemoteSpec) -> tuple[Requirement, ...]:
-    """Return what a target requires before the module loads."""
+    """Return each setting that a target needs before the module loads."""
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         return SETUPS[target.system].requirements(guest, signed=target.signed)
 
 
 def requirements_of(shell: Shell, system: System, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return what a system requires before the module loads."""
+    """Return each setting that a system needs before the module loads."""
     return SETUPS[system].requirements(shell, signed=signed)
 
 
@@ -85,7 +85,7 @@ def allow(target: RemoteSpec, say: Say) -> None:
 
 
 def disallow(target: RemoteSpec, say: Say) -> None:
-    """Undo what `allow` did on a target, and report each change."""
+    """Undo the changes of `allow` on a target, and report each of them."""
     if _has_opencore(target):
         _while_off(target)
         _all(opencore_disk.undo(target.libvirt.opencore), say)
@@ -119,17 +119,17 @@ def load(asked: Loading, say: Say) -> LoadedModule:
 def unload(target: RemoteSpec, spec: ModuleSpec) -> None:
     """Unload the module on a target, and try again while it is busy.
 
-    Raises: RestartNeeded when its kernel cannot unload modules; ModuleError with who holds it.
+    Raises: RestartNeeded when its kernel cannot unload modules; ModuleError that names its users.
     """
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
         PLATFORMS[target.system].unload(guest, spec, deadline_s=_LOAD_S, attempts=_ATTEMPTS)
 
 
 def configure(target: RemoteSpec, say: Say, *, undo: bool, restart: bool) -> None:
-    """Prepare a target's kernel for a debugger, or undo that; a restart puts it in force.
+    """Prepare a target's kernel for a debugger, or undo that; a restart activates the change.
 
     Raises: RestartNeeded when a restart is needed and not allowed; TargetNotReady when the system
-    would ignore the settings, or has ignored them.
+        would ignore the settings, or has ignored them.
     """
     setup = SETUPS[target.system]
     with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
@@ -202,7 +202,7 @@ def wait_for_another_session(target: RemoteSpec, before: str) -> float:
 
 
 def raise_new_panic(target: RemoteSpec, known: Sequence[str], *, dsym: Path | None) -> None:
-    """Return when the target has no panic report other than the known ones.
+    """Check that the target has saved no panic report other than the known ones.
 
     Raises: GuestCrashed with the first new one, explained.
     """
@@ -217,7 +217,7 @@ def raise_new_panic(target: RemoteSpec, known: Sequence[str], *, dsym: Path | No
 
 
 def module_build(file: Path, spec: ModuleSpec) -> ModuleBuild:
-    """Return a finished module file as a build.
+    """Return a built module file as a value that can be loaded.
 
     Raises: UsageError when the file is not a module.
     """

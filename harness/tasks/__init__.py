@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The tasks of the command line, one module a subject. Only this package prints."""
+"""The tasks of the command line, in one module for each subject. Only this package prints."""

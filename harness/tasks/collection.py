@@ -55,7 +55,7 @@ TASKS = (
 
 
 def shared_tasks() -> Collection:
-    """Return the collection of tasks that this project and every other one have."""
+    """Return the tasks that this project has in common with every other project."""
     return Collection(*TASKS)
 
 

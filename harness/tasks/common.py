@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What every task shares: how it is declared, its context, the options that all tasks have.
+"""The parts that all tasks share: their declaration, their context, their common options.
 
-Nothing heavy is imported here or at the top of another module of this package: a task imports
-what it uses when it runs, so that `--list` and `--help` answer at once. A test holds that.
+Nothing heavy is imported here or at the top of another module of this package: a task imports what
+it uses when it runs, so that `--list` and `--help` answer at once. A test checks that.
 """
 
 import functools
@@ -62,7 +62,7 @@ _SHARED = [
 class HarnessTask(Task[Any]):
     """A task of invoke that also accepts one option's value as a word without the option's name.
 
-    Invoke has positional arguments, but none that may be left out; `program` understands the word.
+    Invoke's positional arguments cannot be optional, so `program` handles the word.
     """
 
     def __init__(self, body: Callable[..., None], *, word: str, **options: Any) -> None:
@@ -72,9 +72,9 @@ class HarnessTask(Task[Any]):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskContext:
-    """The context of one call of a task: the given options, and what every task may need.
+    """The context of one call of a task: the given options, and the values that all tasks need.
 
-    `given` holds each option that is not at its default, by the name of its parameter.
+    `given` are the options that are not at their defaults, by the names of their parameters.
     """
 
     config: str | None = None
@@ -82,7 +82,7 @@ class TaskContext:
 
     @cached_property
     def settings(self) -> "Settings":
-        """The settings of the project that the task acts on, read once."""
+        """The settings of the project on which the task acts, read once."""
         from harness.host import config
 
         return config.load(Path(self.config)) if self.config else config.load_nearest(Path.cwd())
@@ -100,7 +100,7 @@ class TaskContext:
         return build_folder.runs(self.settings.root)
 
     def view(self, *, verbose: bool = False) -> "LiveView":
-        """Return the live view for this terminal, or plain lines where there is none."""
+        """Return the live view for this terminal, or plain lines if there is no terminal."""
         from harness.report import live_view
 
         plain = self.environment.ci or verbose or not sys.stdout.isatty()
@@ -126,9 +126,10 @@ def task(  # noqa: PLR0913 - one parameter a property of a task
 ) -> Callable[[Callable[..., int]], HarnessTask]:
     """Declare a function as a task that returns its exit code.
 
-    The function takes a TaskContext and one parameter an option. Every task also has the options
-    of `SHARED_HELP`, which reach it by its context. Errors become sentences and exit codes.
-    `word` is the option that may also be given as a word without its name.
+    The function has a TaskContext as its first parameter, then one parameter for each option.
+    Every task also has the options of `SHARED_HELP`, which are in its context. Errors are printed
+    as sentences and end in exit codes. `word` is the option whose value may also be given without
+    the option's name.
     """
 
     def declare(function: Callable[..., int]) -> HarnessTask:

@@ -122,10 +122,10 @@ _CHOOSERS = {
 
 
 def chosen_way(given: Mapping[str, Any], *, remote: bool) -> Way:
-    """Return the way to debug that the options choose; `remote`: the user boots the target.
+    """Return the way to debug that the options choose; `remote` is for a target of the user.
 
     Raises: UsageError for two ways at once, for an option that does not apply, and for an unknown
-    --via.
+        --via.
     """
     via = given.get("via", "gdbstub")
     if via not in {"gdbstub", "kdp"}:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How the body of a command ends: its errors become sentences with a hint and exit codes."""
+"""Run the body of a command, print its errors as sentences with a hint, return the exit code."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ class Interrupt:
 
 
 def execute(body: Callable[[], int]) -> int:
-    """Run the body of a command, print the error that it ends in, and return the exit code."""
+    """Run the body of a command, print the error in which it ends, and return the exit code."""
     _take_signals()
     try:
         code = body()
@@ -59,7 +59,8 @@ def execute(body: Callable[[], int]) -> int:
 def _end_by_disk(error: OSError) -> int:
     """Print what is wrong with a disk or a folder, and return the exit code.
 
-    Raises: the error itself when no disk or folder caused it, because the harness is at fault.
+    Raises: the error itself when its cause is not a disk or folder, because the harness is at
+        fault.
     """
     from harness.host import config, disk_errors
 
@@ -86,7 +87,7 @@ def print_error(error: HarnessError) -> None:
 def _take_signals() -> None:
     handler = Interrupt()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # A script that starts the command in the background sets SIGINT to be ignored.
+        # A script that starts the command in the background causes SIGINT to be ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 

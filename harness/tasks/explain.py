@@ -40,7 +40,7 @@ def explain_all(
 ) -> int:
     """Print the explanation of each log in one of FORMATS, and return the worst exit code.
 
-    A log that cannot be read is named, and the others are explained.
+    An unreadable log is reported as such, and the others are explained.
     """
     worst = 0
     explained: list[tuple[str, Explained]] = []

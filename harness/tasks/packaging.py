@@ -97,7 +97,7 @@ def _make(context: TaskContext, request: "release.PackagesRequest") -> int:
 
 
 def _check_kext_target(settings: "Settings", target: str) -> None:
-    """Check that a target is one for which kexts are built."""
+    """Raise UsageError unless kexts are built for this target."""
     known = settings.kext.target if settings.kext else "none is configured"
     if target != known:
         raise UsageError(

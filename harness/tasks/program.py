@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The command line of `modlab` and `./dev`: invoke's Program, with more help and suggestions.
 
-Beyond invoke it has --help after any task, words without an option's name, suggestions for what
-it does not know, and exit code 2 for every mistake on the command line. A call runs one task.
+It adds --help after any task, words without an option's name, suggestions for unknown words, and
+exit code 2 for every mistake on the command line. A call runs one task.
 """
 
 import inspect

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The checks and tests of this project itself; a project that uses the harness has its own.
+"""The tasks that check and test this project itself; they do not exist in other projects.
 
-They act on this checkout, whatever the folder they are called from.
+They act on this checkout, whatever the folder from which they are called.
 """
 
 import time
@@ -109,7 +109,7 @@ def test(context: TaskContext, long: bool = False) -> int:
         "packages (about 8 minutes)": partial(checks.run_packages_tests, long=long),
         "system (about 10 minutes)": partial(checks.run_system_tests, long=long),
     }
-    # The guest tests leave a processor idle, so the parts that need no live view use it.
+    # The guest tests leave a processor idle, so the parts without a live view run beside them.
     with checks.parallel(1) as pool:
         futures = [pool.submit(_part, name, run) for name, run in beside.items()]
         with own.view() as view:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRequest":
-    """Return the request that a command's options make.
+    """Return the request for a run that a command's options describe.
 
     Raises: UsageError for a value that no run can use.
     """
@@ -51,9 +51,9 @@ def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRe
 
 
 def _run_id(name: str | None) -> str | None:
-    """Return the name of a run's folder as it was given.
+    """Return the name that the user gave for the run's folder.
 
-    Raises: UsageError for one that is a path: the folder lies beside those of the other runs.
+    Raises: UsageError for a path, because the folder is made beside those of the other runs.
     """
     if name is not None and (not name or name.startswith((".", "-")) or "/" in name):
         raise UsageError(f"--run-id {name!r}: a name for a folder is expected, not a path")

@@ -67,9 +67,9 @@ def loading(
     reboot: bool,
     say: Callable[[str], None],
 ) -> "Loading":
-    """Return what to load on a target: the given module file, or the kext, which is built first.
+    """Return the module to load on a target: the given file, or the kext, which is built first.
 
-    Raises: UsageError where there is nothing to load; BuildError.
+    Raises: UsageError when there is nothing to load; BuildError.
     """
     from harness.kext import kexts
     from harness.model.settings import System
@@ -83,7 +83,8 @@ def loading(
             hint=f"KDIR=HEADERS {hints.command('kernel-build')} builds one against its headers",
         )
     path = Path(file).absolute() if kext is None or file else kexts.ensure(kext, say)
-    # The configuration's `push` files are built for the harness's own guests, not for this target.
+    # The configuration's `push` files are built for the harness's own guests, so they are left
+    # out.
     spec = replace(settings.module, push=())
     return Loading(target=target, spec=spec, file=path, restart=reboot)
 

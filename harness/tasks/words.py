@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The words after a task's name, checked and brought into the form that invoke's parser accepts.
+"""Check the words after a task's name, and convert them to the form that invoke's parser accepts.
 
-Invoke takes a task's --help for the value of a missing word, has no word that may be left out,
-and ends in a traceback where a number is expected. This module reports such mistakes itself.
+Invoke takes a task's --help for the value of a missing word, has no optional words, and ends in a
+traceback where a number is expected. This module reports such mistakes itself.
 """
 
 from collections.abc import Iterator, Sequence

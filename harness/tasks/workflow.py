@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FILE_HELP = {
     "file": "on a target that you boot: module to load (.kext, .ko); a Mac gets ours, built first"
 }
-# Seconds that a guest may run while it is recorded; then it is ended.
+# The time in seconds after which a recorded guest is ended.
 _RECORD_S = 300.0
 _NO_GUEST = "the harness starts no guest there: you boot the target"
 _OWN_KERNEL = "a target that you boot runs a kernel of its own"

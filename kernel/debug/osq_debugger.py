@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The driver's own command in gdb and lldb: osq-ring, the state of the ring and of who owns it.
+"""The driver's own command in gdb and lldb: osq-ring, which shows the ring and its owner.
 
-A plugin of `invoke debug-attach` ([tool.harness.module] debugger); harness/debugger runs it.
+A plugin of the task debug-attach ([tool.harness.module] debugger); harness/debugger runs it.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The state of the osq driver out of a kernel's memory, from a dump or a guest that runs.
+"""Print the state of the osq driver from a kernel's memory, a dump or a running guest.
 
-In drgn's shell, with the module's symbols loaded: `report(prog)`, or `%osq`. `invoke vmcore-open`
+In drgn's shell, with the module's symbols loaded: `report(prog)`, or `%osq`. The task vmcore-open
 starts such a shell on a crashed run's dump.
 
-The law is checked against a second count: what the counters say is pending and in flight is
-counted again in the ring's bitmaps. While ring->lock is held somebody is in the middle of
-changing both, and the law says nothing.
+The equations of the counters (uapi/osq.h) are checked against a second count: the numbers of
+pending records and of records in flight are counted again in the ring's bitmaps. While ring->lock
+is held, both may be half changed, so no result is given.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from drgn import Object, Program, ProgramFlags, cast
 from drgn.helpers.linux.locking import mutex_owner
 from drgn.helpers.linux.pid import pid_task
 
-# Both builds of the driver: the release's, and the one for tests.
+# The names of both builds of the driver: the release's, and the one for tests.
 _MODULES = ("osq", "osq_test")
-# enum pid_type, include/linux/pid_types.h; not in every kernel's debug information by name.
+# enum pid_type of include/linux/pid_types.h; some kernels' debug information lacks its name.
 _PIDTYPE_TGID = 1
 _BITS_OF_A_BYTE = 8
 _RECORD_ALIGN_BYTES = 8
@@ -53,7 +53,7 @@ def _of_module(prog: Program, module: str) -> Iterator[str]:
 
 
 def _static(prog: Program, module: str, name: str, kind: str) -> Object:
-    """Return a variable of one module: other files and modules have variables of that name."""
+    """Return a static variable of one module; other files and modules may use the same name."""
     for symbol in prog.symbols(name):
         try:
             if prog.module(symbol.address).name == module:
@@ -108,7 +108,7 @@ def _ring(prog: Program, ring: Object) -> Iterator[str]:
 
 
 def _law(prog: Program, ring: Object, *, held: bool) -> Iterator[str]:
-    """Yield both lines of the law (uapi/osq.h), and whether the bitmaps bear them out."""
+    """Yield both equations of the counters (uapi/osq.h), each compared with the bitmaps."""
     count = ring.count
     attempts, committed, consumed, reset = (
         count.member_(name).value_() for name in ("attempts", "committed", "consumed", "reset")
@@ -132,7 +132,7 @@ def _law(prog: Program, ring: Object, *, held: bool) -> Iterator[str]:
 
 
 def _counted(prog: Program, ring: Object) -> tuple[int, int]:
-    """Return how many records the bitmaps hold that are being written, and that are committed."""
+    """Return by the bitmaps how many records are being written, and how many are committed."""
     if not ring.data:
         return 0, 0
     size = ring.size.value_() // _RECORD_ALIGN_BYTES // _BITS_OF_A_BYTE
@@ -168,7 +168,7 @@ def _types(prog: Program, count: Object) -> Iterator[str]:
 
 
 def _named(prog: Program, enum: str, prefix: str, values: Object) -> dict[str, int]:
-    """Return an array's values by the names of its indices, those that are not zero."""
+    """Return an array's values that are not zero, by the names of their indices."""
     names = _names(prog, enum, prefix)
     found = {names.get(index, str(index)): values[index].value_() for index in range(len(values))}
     return {name: value for name, value in found.items() if value}
@@ -190,7 +190,7 @@ def _enumerator(prog: Program, enum: str, prefix: str, value: Object) -> str:
 try:
     from drgn.commands.linux import linux_kernel_command
 except ImportError:
-    # A drgn from before commands (0.1): report(prog) is there all the same.
+    # drgn has commands since 0.1; without them report(prog) can still be called.
     pass
 else:
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The part of the build that pyproject.toml cannot express: compiling libosq into the package."""
+"""Compile libosq into the package, which pyproject.toml cannot express."""
 
 from setuptools import setup
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the harness does inside a Linux guest: prepare it, load and unload a module, check its log.
+"""Work inside a Linux guest: prepare it, load and unload a module, check its log.
 
-Each function sends one or a few commands over SSH. The lines that they leave in the kernel's log
-are read on the console by `panic.markers`.
+Each function sends one or a few commands over SSH. They also write marker lines into the kernel's
+log, which `panic.markers` reads from the console.
 """
 
 import re
@@ -23,7 +23,8 @@ _RETRY_S = 0.5
 _FOLDER = load_script.FOLDER
 _CLOCKS_APART_S = 2.0
 _STAMP = re.compile(r"\[ *(\d+\.\d+)\]")
-# What a guest's own scan takes for a fault. It is coarse: the console's scanner is the exact one.
+# The words that a guest's own log check counts as a fault. They are coarse; the scanner of the
+# console is exact.
 _FAULTS = (
     r"WARNING: |BUG: |Oops: |Kernel panic|general protection fault|Call Trace:|KASAN: |KFENCE: |"
     r"UBSAN: |KCSAN: |INFO: task .* blocked|rcu: INFO: |possible .* (deadlock|recursion|safety)|"
@@ -34,8 +35,9 @@ _FAULTS = (
 def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
     """Set the clock, plant the canary in the kernel's log and start the heartbeat.
 
-    A restored guest still has the time at which it was saved. The canary proves that a fault in
-    the log would be seen. The heartbeat, once a second, proves that the kernel still schedules.
+    A restored guest still has the time at which it was saved. The canary (a line that looks like a
+    fault) proves that a fault in the log would be seen. The heartbeat, once a second, proves that
+    the kernel still schedules.
     Raises: GuestLost, CommandFailed.
     """
     script = f"""
@@ -80,7 +82,7 @@ def mount_share(guest: Guest) -> None:
 def push_modules(
     guest: Guest, modules: Sequence[tuple[ModuleBuild, ModuleSpec]], *, deadline_s: float
 ) -> None:
-    """Copy stripped modules and everything that goes with them into the guest."""
+    """Copy stripped modules, firmware and the files of the setting `push` into the guest."""
     files: list[PushSpec] = []
     for build, spec in modules:
         for one in build.loaded:
@@ -103,11 +105,11 @@ def load(
     deadline_s: float,
     parameters: Mapping[str, str] | None = None,
 ) -> LoadedModule:
-    """Load the module, and what its plan has beside it; return when its devices are there.
+    """Load the module and its companions; return when its devices exist.
 
-    Units: deadline_s is for one module; with others the whole may take a quarter longer for each.
+    Units: deadline_s is for one module; each companion may extend it by a quarter.
     Raises: ModuleError with the kernel's lines when init refuses, a parameter is not known, or a
-        device is missing; GuestHung with insmod's kernel stack when init does not come back.
+        device is missing; GuestHung with insmod's kernel stack when init does not return.
     """
     chosen = spec.parameters if parameters is None else parameters
     script = f"{load_script.load(spec.name, chosen)}{_sections_of(spec.name)}"
@@ -137,7 +139,7 @@ def _planned(guest: Guest, spec: ModuleSpec) -> int:
 
 
 def _refused(guest: Guest, spec: ModuleSpec, said: str, *, since_s: float) -> ModuleError:
-    """Return the error for a module that was refused: the tool's message, the cause, a cure."""
+    """Return the error for a module that was refused: the tool's message, the cause, a remedy."""
     log = _log_since(guest, since_s)
     tool, name, told = load_script.refused_step(said) or ("insmod", spec.name, said)
     words = _insmod_words(told)
@@ -189,8 +191,8 @@ def _check_parameters(guest: Guest, spec: ModuleSpec, said: str, *, deadline_s: 
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
     """Unload the module, and try again while it is busy.
 
-    Raises: ModuleError with who holds it after the last attempt; GuestHung when rmmod does not
-    return in time.
+    Raises: ModuleError that names the module's users after the last attempt; GuestHung when rmmod
+        does not return in time.
     """
     limit = deadline_s * (1 + _planned(guest, spec) / 4)
     words = ""
@@ -215,7 +217,7 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
 
 
 def is_loaded(guest: Guest, spec: ModuleSpec) -> bool:
-    """Return whether the kernel holds the module."""
+    """Return whether the module is loaded in the guest's kernel."""
     return _entry(guest, spec.name) is not None
 
 
@@ -247,10 +249,10 @@ def kernel_log(guest: Guest) -> tuple[str, ...]:
 
 
 def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
-    """Let the guest scan its own kernel log; a guest whose log is clean writes a final line.
+    """Let the guest scan its own kernel log, and return the faults in it; () means a clean log.
 
-    Return the faults of the log; () means that it is clean. A log without the canary is not clean,
-    because other lines may be missing from it, too.
+    A guest with a clean log writes a final line to the console. A log without the canary does not
+    count as clean, because other lines may be missing, too.
     """
     log = guest.run("dmesg", deadline_s=_STEP_S).stdout.splitlines()
     planted = [number for number, line in enumerate(log) if f"harness-canary {token}" in line]
@@ -295,7 +297,7 @@ def _insmod_words(output: str) -> str:
 
 
 def _log_since(guest: Guest, uptime_s: float) -> tuple[str, ...]:
-    """Return the lines of the kernel's log since a moment, and every line that has no time.
+    """Return the kernel log's lines since an uptime, and every line that has no time.
 
     The log has its own clock, which may be late. Too many lines are better than too few.
     """

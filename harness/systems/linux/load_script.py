@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The shell scripts that load and unload a module and its companions in a guest: pure text.
+"""Make the shell scripts that load and unload a module and its companions in a guest. Pure.
 
-In the guest lies a plan, a file of steps: 'modprobe NAME' for a module of the kernel's that must
-be there, 'try NAME' for one that is a wish, 'insmod NAME' for a module that was pushed. Each
-script is one command, since each costs a fifth of a second in an emulated guest.
+The guest has a plan, a file of steps: 'modprobe NAME' for a required module of the kernel, 'try
+NAME' for an optional one, 'insmod NAME' for a module that was pushed. Each script is one command,
+since a command takes a fifth of a second in an emulated guest.
 """
 
 import re
@@ -28,12 +28,12 @@ def plan_path(name: str) -> str:
 
 
 def load(name: str, parameters: Mapping[str, str]) -> str:
-    """Return a script that carries out a module's plan; without one it loads the module alone.
+    """Return a script that executes a module's plan; without a plan it loads the module alone.
 
-    It prints the uptime, then the tools' words. A step that fails ends it with what was loaded
-    taken back. A module beside the one in question may refuse this kernel or machine: it leaves a
-    file NAME.out, and loading goes on. `parameters` are the module's own; 'OTHER.parameter' is
-    another module's.
+    It prints the uptime, then the tools' output. After a failed step it unloads the modules that
+    it has loaded, and ends. A companion of the module may refuse this kernel or machine: its
+    output is left in a file NAME.out, and loading continues. `parameters` are the module's own;
+    'OTHER.parameter' is another module's.
     """
     cases = "".join(
         f"\t\t{shlex.quote(one)}) step {_insmod(one, parameters, name)} ;;\n"
@@ -56,7 +56,7 @@ def unload(name: str) -> str:
 
 
 def refused_step(said: str) -> tuple[str, str, str] | None:
-    """Return the tool and the module of the step that failed, and what the tool said."""
+    """Return the tool and the module of the step that failed, and the tool's message."""
     match = _REFUSED.search(said)
     if match is None:
         return None
@@ -77,7 +77,7 @@ def _others(parameters: Mapping[str, str]) -> list[str]:
 
 
 def _tell_unknown(parameters: Mapping[str, str]) -> str:
-    """Return a command that prints what the kernel's log says of unknown parameters."""
+    """Return a command that prints the kernel's log lines about unknown parameters."""
     if not parameters:
         return ":"
     return f"dmesg | grep -F ': unknown parameter ' | sed 's/^/{UNKNOWN}/'"

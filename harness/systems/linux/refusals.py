@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find out why a kernel refused a module, and what helps. Pure: texts in, a hint out.
+"""Find out why a kernel refused a module, and how to remedy that. Pure: texts in, a hint out.
 
 Sources: kernel/module/main.c (simplify_symbols, check_modinfo, parse_args), kernel/params.c,
 kernel/module/signing.c (module_sig_check), security/security.c (lockdown reasons),
@@ -32,10 +32,10 @@ _MODPROBE = re.compile(r"Module (\S+) not found in directory /lib/modules/(\S+)"
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A refused module: the tool's message, and what the kernel logged meanwhile.
+    """A refused module: the tool's message, and the lines that the kernel logged meanwhile.
 
-    `owners` are modules of the kernel's by the symbols that they export; `built_in` says whether
-    the kernel has the name without a module that could be unloaded.
+    `owners` are the kernel's own modules by the symbols that they export; `built_in` is whether
+    the kernel contains the module already, so that it cannot be unloaded.
     """
 
     module: str
@@ -51,7 +51,7 @@ def hint(refusal: Refusal) -> str:
 
 
 def unknown_parameters(log: Sequence[str]) -> tuple[str, ...]:
-    """Return the parameters that a module was given and does not have; its kernel ignored them."""
+    """Return parameters that a module was given but does not have; the kernel ignored them."""
     found = (_UNKNOWN_PARAMETER.search(line) for line in log)
     return tuple(dict.fromkeys(match[2] for match in found if match))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a Linux system requires before an out-of-tree module loads. Pure: texts in, values out.
+"""List the requirements of a Linux system for loading an out-of-tree module. Pure.
 
 Sources: kernel/module/signing.c and main.c (sig_enforce, modules_disabled),
 security/lockdown/lockdown.c, Documentation/admin-guide/module-signing.rst.
@@ -21,7 +21,7 @@ _SIGNING = (
 
 @dataclass(frozen=True, kw_only=True)
 class LinuxSystem:
-    """What a running Linux reports about loading modules.
+    """The settings of a running Linux that affect the loading of modules.
 
     `lockdown` is the level in force, "" without lockdown. `secure_boot` is None without UEFI.
     """
@@ -42,13 +42,13 @@ def parse_lockdown(text: str) -> str:
 
 
 def parse_secure_boot(dump: str) -> bool | None:
-    """Return what `od -An -tu1` shows of the EFI variable; None when it shows nothing."""
+    """Return the value of the EFI variable SecureBoot in od's output, or None if it is empty."""
     numbers = [int(word) for word in dump.split() if word.isdigit()]
     return bool(numbers[-1]) if len(numbers) == 5 else None
 
 
 def requirements(system: LinuxSystem, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return everything that this system must allow for a module, `signed` or not."""
+    """Return each setting that this system needs for a module, `signed` or not."""
     return (
         *_loading(system, signed=signed),
         _need(

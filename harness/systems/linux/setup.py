@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Prepare a Linux system for modules and debuggers, and read what it kept of a crash.
+"""Prepare a Linux system for modules and debuggers, and read the crash logs that it saved.
 
-The twin of `systems.macos.setup`. Every change is written down on the target first, so that it
-can be undone.
+`systems.macos.setup` does the same for a Mac. Every change is recorded on the target first, so
+that it can be undone.
 """
 
 import json
@@ -23,23 +23,23 @@ _NOTES = "/var/lib/harness-{purpose}.json"
 _SYSCTL_FILE = "/etc/sysctl.d/90-harness-debug.conf"
 _GRUB_FILE = "/etc/default/grub.d/90-harness-debug.cfg"
 _GRUB_LINE = 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX nokaslr"\n'
-# A kernel under a debugger stops at its first fault and stays there.
+# With these settings a kernel that is debugged stops at its first fault and does not restart.
 _SYSCTLS = {"kernel.panic": "0", "kernel.panic_on_oops": "1", "kernel.sysrq": "1"}
 _STORES = ("/var/lib/systemd/pstore", "/sys/fs/pstore")
-# A small system gives root over SSH without sudo; every other user needs sudo.
+# A small system allows root over SSH without sudo; every other user needs sudo.
 _AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Notes:
-    """What was done to a target: the packages that were installed, the settings as they were."""
+    """A record of changes to a target: installed packages, and settings before the change."""
 
     packages: list[str] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
 
 
 def examine(shell: Shell) -> LinuxSystem:
-    """Return what the system reports about loading modules.
+    """Return the settings of the system that affect the loading of modules.
 
     Raises: UsageError when the system is not Linux; GuestLost.
     """
@@ -62,14 +62,14 @@ def examine(shell: Shell) -> LinuxSystem:
 
 
 def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return what this system has to allow before a module loads."""
+    """Return each setting that this system needs before a module loads."""
     return rules.requirements(examine(shell), signed=signed)
 
 
 def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
-    """Install what a running system needs to build and load modules, and return what was done.
+    """Install the kernel's headers, with which modules are built; return what was done.
 
-    That is the kernel's headers. Only a person can lift signature enforcement and lockdown.
+    Only a person can remove signature enforcement and lockdown.
     Raises: CommandFailed when apt cannot install them.
     """
     del signed
@@ -83,7 +83,7 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
 
 
 def disallow(shell: Shell) -> tuple[str, ...]:
-    """Undo what `allow` did, and return what that was."""
+    """Undo the changes of `allow`, and return a description of them."""
     noted = _read_notes(shell, "deps")
     if noted is None:
         return ("nothing to take back: nothing was changed here",)
@@ -93,9 +93,10 @@ def disallow(shell: Shell) -> tuple[str, ...]:
 
 
 def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Make the kernel stay where it dies, and load it at its linked address from the next boot on.
+    """Make the kernel stop where it dies, and boot it without KASLR from the next boot on.
 
-    `link` is where KGDB listens ('ttyS0,115200'); '' when a hypervisor's stub is used.
+    `link` is the serial line on which KGDB listens ('ttyS0,115200'); '' when a hypervisor's stub
+    is used.
     Raises: CommandFailed when the boot loader cannot be configured.
     """
     if _read_notes(shell, "debug") is None:
@@ -109,7 +110,7 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def unconfigure(shell: Shell) -> tuple[str, ...]:
-    """Undo what `configure_for_debug` did, and return what that was."""
+    """Undo the changes of `configure_for_debug`, and return a description of them."""
     noted = _read_notes(shell, "debug")
     if noted is None:
         return ("nothing to take back: nothing was changed here",)
@@ -151,13 +152,13 @@ def restart(shell: Shell) -> None:
 
 
 def panic_reports(shell: Shell) -> tuple[str, ...]:
-    """Return the names of the crash logs that the system has kept."""
+    """Return the names of the crash logs that the system has saved."""
     said = _root(shell, ["find", *_STORES, "-type", "f", "-name", "dmesg*"], check=False).stdout
     return tuple(sorted(said.splitlines()))
 
 
 def crash_logs(shell: Shell, *, known: Sequence[str] = ()) -> tuple[CrashLog, ...]:
-    """Return the text of each crash log that the system kept and that is not in `known`."""
+    """Return the text of each saved crash log that is not in `known`."""
     return tuple(
         CrashLog(name=name, text=_root(shell, ["cat", name]).stdout)
         for name in panic_reports(shell)
@@ -216,9 +217,9 @@ def _note(shell: Shell, purpose: str, what: _Notes) -> None:
 
 
 def _read_notes(shell: Shell, purpose: str) -> _Notes | None:
-    """Return the notes of earlier changes, None when there are none.
+    """Return the record of earlier changes, or None when there is none.
 
-    Raises: UsageError when the notes cannot be read, because the changes cannot be undone then.
+    Raises: UsageError when the record cannot be read, because the changes cannot be undone then.
     """
     file = _NOTES.format(purpose=purpose)
     text = _file(shell, file)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kernel's boot arguments of macOS: add words in a way that can be undone. Pure.
+"""Add words to the kernel's boot arguments of macOS in a way that can be undone. Pure.
 
-Earlier arguments are kept word for word, because a Mac may need its own arguments to boot.
+Earlier arguments are kept unchanged, because a Mac may need its own arguments to boot.
 """
 
 import json
@@ -12,19 +12,19 @@ from harness.errors import UsageError
 
 # xnu, osfmk/kern/debug.h: DB_NMI, DB_ARP, and 0x100 (DB_LOG_PI_SCRN), obsolete but accepted.
 DEBUG_FLAGS = 0x144
-# Before OS X 10.11 this argument alone let unsigned kexts load. It has no effect since.
+# Before OS X 10.11 this argument alone let unsigned kexts load. It has had no effect since.
 KEXT_DEV_MODE = ("kext-dev-mode=1",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What was done to a list of arguments: words added, and the words they replaced."""
+    """A change of a list of arguments: the added words, and the words that they replaced."""
 
     added: tuple[str, ...]
     replaced: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Return the change as one line, to be stored beside what was changed."""
+        """Return the change as one line, which is stored beside the changed arguments."""
         return json.dumps(asdict(self))
 
 
@@ -43,9 +43,10 @@ def read_change(text: str) -> Change:
 
 
 def merge(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
-    """Return the arguments with the wanted words, and the change that this makes.
+    """Return the arguments with the wanted words added, and the change that this makes.
 
-    A word NAME=VALUE replaces another value of NAME. A word that is already there stays.
+    A word NAME=VALUE replaces another value of NAME. A word that is already there is not added
+    again.
     """
     words = current.split()
     added = tuple(word for word in wanted if word not in words)
@@ -58,7 +59,7 @@ def merge(current: str, wanted: Sequence[str]) -> tuple[str, Change]:
 def revert(current: str, change: Change) -> str:
     """Return the arguments without the words that were added, and with those that they replaced.
 
-    Words that somebody else has added in the meantime stay where they are.
+    Words that another program has added in the meantime are kept.
     """
     kept = [word for word in current.split() if word not in change.added]
     names = {_name(word) for word in kept}
@@ -67,11 +68,11 @@ def revert(current: str, change: Change) -> str:
 
 
 def for_debugging(*, arch: str, link: str) -> tuple[str, ...]:
-    """Return the words with which a kernel can be debugged and its panics read.
+    """Return the boot arguments with which a kernel can be debugged and its panics read.
 
-    `link` is what KDP listens on: an interface (en0), 'serial', or '' when a hypervisor's stub is
-    used. A kernel on Apple silicon accepts no live debugger; there the words only improve its
-    panic texts.
+    `link` is the device on which KDP listens: an interface (en0), 'serial', or '' when a
+    hypervisor's stub is used. A kernel on Apple silicon accepts no live debugger; there the
+    arguments only improve its panic texts.
     """
     if arch == "arm64":
         return ("keepsyms=1", "-v")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A kext bundle on this host: what its Info.plist says, and the bundle as an archive for a Mac.
+"""Read the Info.plist of a kext bundle on this host, and pack the bundle for a Mac.
 
 The same bundle always gives the same archive, byte for byte. Its files belong to root:wheel, with
-mode 755 for folders and 644 for files: macOS loads nothing that another user may have written.
+mode 755 for folders and 644 for files, because macOS does not load files that other users may
+write.
 """
 
 import io
@@ -22,7 +23,7 @@ _FILE_MODE = 0o644
 
 @dataclass(frozen=True, kw_only=True)
 class KextInfo:
-    """What an Info.plist says about its bundle."""
+    """The values of a kext's Info.plist: identifier, version, executable."""
 
     identifier: str
     version: str
@@ -30,9 +31,9 @@ class KextInfo:
 
 
 def read_info(data: bytes, *, where: str) -> KextInfo:
-    """Return what the bytes of an Info.plist say about its bundle.
+    """Return the values of a kext from the bytes of its Info.plist.
 
-    Raises: UsageError when they are not an Info.plist, or lack what a kext needs.
+    Raises: UsageError when they are not an Info.plist, or lack a value that a kext needs.
     """
     try:
         found = plistlib.loads(data)
@@ -46,7 +47,7 @@ def read_info(data: bytes, *, where: str) -> KextInfo:
 
 
 def info_of(bundle: Path) -> KextInfo:
-    """Return what the Info.plist of a bundle on this host says.
+    """Return the values in the Info.plist of a bundle on this host.
 
     Raises: UsageError when the folder is not a kext bundle.
     """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The list of kexts that a kernel holds, as kextstat and `kmutil showloaded` print it. Pure.
+"""Parse the list of loaded kexts, as kextstat and `kmutil showloaded` print it. Pure.
 
 Index Refs Address            Size       Wired      Name (Version) UUID <Linked Against>
 150    0 0xffffff7f83a21000 0x5000     0x5000     org.example.driver (1.0.0) UUID <5 4 3 1>
 
-Both tools print the same columns. Addresses are 0 for a user who may not see them.
+Both tools print the same columns. Addresses are 0 for a user without the right to see them.
 """
 
 import re
@@ -19,9 +19,9 @@ _LINE = re.compile(
 
 
 def parse(text: str) -> dict[str, ModuleEntry]:
-    """Return the kexts by their identifiers; skip other lines (headers, remarks).
+    """Return the kexts by their identifiers; headers and remarks are skipped.
 
-    A kext lists the indexes of those it links against; it becomes a user of each of them.
+    Each kext is added as a user to the kexts whose indexes it lists under Linked Against.
     """
     found = [match for line in text.splitlines() if (match := _LINE.match(line))]
     users: dict[str, list[str]] = {}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What kextload, kmutil and kextunload mean by what they print. Pure.
+"""Interpret the output of kextload, kmutil and kextunload. Pure.
 
-Their exit codes tell little, so their text decides, and after it the kernel's own list. Sources:
-xnu's libkern/c++/OSKext.cpp for the '(kernel)' lines and libkern/OSKextLib.h for the OSReturn
-texts; published reports of the tools' output for the rest. No Mac has printed them for us yet.
+Their exit codes distinguish little, so their text decides, and after it the kernel's own list.
+Sources: xnu's libkern/c++/OSKext.cpp for the '(kernel)' lines and libkern/OSKextLib.h for the
+OSReturn texts; published reports of the tools' output for the rest. Not verified on hardware.
 """
 
 import re
@@ -39,7 +39,7 @@ State = TypeVar("State", LoadState, UnloadState)
 
 @dataclass(frozen=True, kw_only=True)
 class Said(Generic[State]):
-    """The meaning of a tool's output: `reason` is the deciding line, `hint` is what to do next."""
+    """The meaning of a tool's output: `reason` is the deciding line, `hint` is the next step."""
 
     state: State
     reason: str

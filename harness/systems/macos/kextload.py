@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the harness does inside a macOS guest, over SSH: the twin of `systems.linux.kmod`.
+"""Work inside a macOS guest over SSH, as `systems.linux.kmod` does in a Linux guest.
 
 A kext is copied to /Library/Extensions as root:wheel. kextload loads it, or from macOS 11 on
-kmutil, which may ask for an approval and a restart first. macOS has no log line for a fault that
-it survives: it stops. So the final check looks at the boot session and at panic reports, not at
-lines. Not verified on hardware: no Mac has run this yet.
+kmutil, which may ask for an approval and a restart first. macOS logs no fault that it survives: it
+panics. So the final check looks at the boot session and at panic reports, not at log lines. Not
+verified on hardware: no Mac has run this yet.
 """
 
 import shlex
@@ -32,7 +32,7 @@ _STEP_S = 30.0
 _RETRY_S = 0.5
 # kmutil builds and checks a collection of all third-party kexts, which takes long.
 _TOOL_S = 180.0
-# Every boot empties this folder, so a file in it was written in this boot session.
+# Every boot empties this folder, so a file in it was written in the present boot session.
 _RUN = "/var/run"
 
 
@@ -92,8 +92,8 @@ def load(
     """Load the kext and wait until its devices exist.
 
     Raises: TargetNotReady when the user has to approve it; RestartNeeded when it is loaded at the
-    next boot; ModuleError with the tool's and the kernel's words when it is refused or a device
-    is missing; GuestHung when the tool does not return.
+        next boot; ModuleError with the messages of the tool and the kernel when it is refused or a
+        device is missing; GuestHung when the tool does not return.
     """
     if parameters:
         raise UsageError("a kext takes no parameters", hint="build a variant instead")
@@ -114,8 +114,8 @@ def load(
 def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) -> None:
     """Unload the kext, and try again only while it is busy.
 
-    Raises: RestartNeeded at once when this kernel cannot unload kexts; ModuleError with who holds
-    it after the last attempt; GuestHung when the tool does not return in time.
+    Raises: RestartNeeded at once when this kernel cannot unload kexts; ModuleError that names the
+        kext's users after the last attempt; GuestHung when the tool does not return in time.
     """
     identifier, tools = _identifier(guest, spec), _tools(guest)
     said = Said(state=UnloadState.BUSY, reason="it was not tried")
@@ -142,7 +142,7 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
 
 
 def is_loaded(guest: Guest, spec: ModuleSpec) -> bool:
-    """Return whether the kernel holds the kext; False without its bundle."""
+    """Return whether the kext is loaded; False if its bundle does not exist."""
     try:
         return _identifier(guest, spec) in _list_kexts(guest, _tools(guest))
     except ModuleError:
@@ -178,9 +178,10 @@ def kernel_log(guest: Guest) -> tuple[str, ...]:
 
 
 def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return what speaks against the run: a restart of the system, a panic report. () is clean.
+    """Return the evidence against a clean run: a restart of the system, a panic report.
 
-    `allow` has no meaning here: a macOS kernel does not survive the faults that it reports.
+    () means that there is none. `allow` is ignored: a macOS kernel does not survive the faults
+    that it reports.
     """
     del allow
     noted = as_root(guest, ["cat", _state_file(token)], deadline_s=_STEP_S, check=False)
@@ -201,7 +202,7 @@ def parse_modules(text: str) -> dict[str, ModuleEntry]:
 
 
 def sections(guest: Guest, name: str) -> dict[str, int]:
-    """Return where a loaded kext's __TEXT lies; {} when the kernel does not show addresses."""
+    """Return the address of a loaded kext's __TEXT; {} when the kernel does not show addresses."""
     entry = _list_kexts(guest, _tools(guest)).get(name)
     return _sections(entry) if entry is not None else {}
 

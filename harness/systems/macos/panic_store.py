@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where macOS keeps the text of a panic until somebody reads it, and how it is packed. Pure.
+"""Read the text of a panic from where macOS saves it. Pure.
 
-After a restart DumpPanic turns it into a file in /Library/Logs/DiagnosticReports. Until then it is
-in NVRAM: in `aapl,panic-info`, or from macOS 11 on in pieces named AAPL,PanicInfo000K, 000M and so
-on. On Intel each character is packed into 7 bits (xnu, osfmk/kern/debug.c, packA).
+After a restart DumpPanic turns the text into a file in /Library/Logs/DiagnosticReports. Until then
+it is in NVRAM: in `aapl,panic-info`, or from macOS 11 on in pieces named AAPL,PanicInfo000K, 000M
+and so on. On Intel each character is packed into 7 bits (xnu, osfmk/kern/debug.c, packA).
 """
 
 import re
@@ -47,7 +47,7 @@ def unescape(value: str) -> bytes:
 
 
 def text_of(data: bytes) -> str:
-    """Return the panic text of some bytes, packed or plain; "" when they hold none."""
+    """Return the panic text in some bytes, packed or plain; "" when they contain none."""
     for candidate in (data.decode("latin-1"), unpack_septets(data)):
         text = candidate.rstrip("\0")
         if any(begin in text for begin in _BEGIN):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What each release of macOS requires before a third-party kext loads. Pure.
+"""List the requirements of each release of macOS for loading a third-party kext. Pure.
 
 A requirement is met, not met, or cannot be determined from outside. Each one names who can meet
 it, because most of them cannot be met from a running system; where a release offers no way, the
@@ -21,7 +21,7 @@ _RECOVERY = "restart into Recovery (Intel: hold Cmd-R; Apple silicon: hold the p
 
 
 def requirements(system: MacSystem, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return everything that this Mac must allow for a kext; `signed` means by Apple's rules."""
+    """Return each setting that this Mac needs for a kext; `signed` means by Apple's rules."""
     found = [*_release(system), *_platform(system)]
     if not signed:
         found += _signing_requirements(system)
@@ -30,7 +30,7 @@ def requirements(system: MacSystem, *, signed: bool) -> tuple[Requirement, ...]:
 
 
 def doable_now(system: MacSystem, *, signed: bool) -> tuple[str, ...]:
-    """Return the boot arguments that a running system can be given and that have an effect."""
+    """Return the boot arguments that can be set from the running system and have an effect."""
     if signed or system.version >= (10, 11) or system.unsigned_kexts:
         return ()
     return KEXT_DEV_MODE

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Prepare a Mac for kexts and debuggers, and read what it kept of a panic.
+"""Prepare a Mac for kexts and debuggers, and read the panics that it saved.
 
-The twin of `systems.linux.setup`. A change that a release does not allow from a running system is
-reported and not attempted. Every change is written down on the target first, so that it can be
-undone. Not verified on hardware.
+`systems.linux.setup` does the same for Linux. A change that a release does not allow from a
+running system is reported and not attempted. Every change is recorded on the target first, so that
+it can be undone. Not verified on hardware.
 """
 
 import zlib
@@ -27,7 +27,7 @@ _NO_DEBUGGER = (
 
 
 def examine(shell: Shell) -> MacSystem:
-    """Return what the Mac reports about itself.
+    """Return the Mac's release, processor and security settings.
 
     Raises: UsageError when the system is not a Mac; GuestLost.
     """
@@ -55,12 +55,12 @@ def examine(shell: Shell) -> MacSystem:
 
 
 def requirements(shell: Shell, *, signed: bool) -> tuple[Requirement, ...]:
-    """Return what this Mac has to allow before a kext loads."""
+    """Return each setting that this Mac needs before a kext loads."""
     return rules.requirements(examine(shell), signed=signed)
 
 
 def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
-    """Make the changes that let kexts load on a running system, and return what was done."""
+    """Make the changes by which a running system allows kexts, and return what was done."""
     found = examine(shell)
     wanted = rules.doable_now(found, signed=signed)
     if not wanted:
@@ -69,14 +69,14 @@ def allow(shell: Shell, *, signed: bool) -> tuple[str, ...]:
 
 
 def disallow(shell: Shell) -> tuple[str, ...]:
-    """Undo what `allow` did, and return what that was."""
+    """Undo the changes of `allow`, and return a description of them."""
     return _take_back(shell, "deps")
 
 
 def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
     """Set the boot arguments for debugging the kernel; they take effect after a restart.
 
-    `link` is where KDP listens: an interface, 'serial', '' for a hypervisor's stub.
+    `link` is the device on which KDP listens: an interface, 'serial', '' for a hypervisor's stub.
     Raises: TargetNotReady when this system would ignore them.
     """
     found = examine(shell)
@@ -87,12 +87,12 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
 
 
 def unconfigure(shell: Shell) -> tuple[str, ...]:
-    """Undo what `configure_for_debug` did, and return what that was."""
+    """Undo the changes of `configure_for_debug`, and return a description of them."""
     return _take_back(shell, "debug")
 
 
 def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Return the debug boot arguments that the running kernel was not started with."""
+    """Return the boot arguments for debugging with which the running kernel was not started."""
     arch = words_of(shell, ["uname", "-m"], deadline_s=_STEP_S).strip()
     running = shell.run(["sysctl", "-n", "kern.bootargs"], deadline_s=_STEP_S).stdout.split()
     wanted = boot_args.for_debugging(arch=arch, link=link)
@@ -113,9 +113,9 @@ def restart(shell: Shell) -> None:
 
 
 def panic_reports(shell: Shell) -> tuple[str, ...]:
-    """Return the names of the panic reports that the system has kept.
+    """Return the names of the panic reports that the system has saved.
 
-    A panic that is still in NVRAM gets a name made of its text.
+    A panic that is still in NVRAM gets a name that is computed from its text.
     """
     said = as_root(shell, ["ls", "-1", panic_store.FOLDER], deadline_s=_STEP_S, check=False)
     kept = _in_nvram(shell)
@@ -126,9 +126,9 @@ def panic_reports(shell: Shell) -> tuple[str, ...]:
 
 
 def crash_logs(shell: Shell, *, known: Sequence[str] = ()) -> tuple[CrashLog, ...]:
-    """Return the text of each panic that the system kept and that is not in `known`.
+    """Return the text of each saved panic that is not in `known`.
 
-    A panic in NVRAM counts until the system has made a file of it.
+    A panic in NVRAM is included until the system has written a file of it.
     """
     said = as_root(shell, ["ls", "-1", panic_store.FOLDER], deadline_s=_STEP_S, check=False)
     found = [
@@ -175,7 +175,8 @@ def _change(shell: Shell, purpose: str, wanted: Sequence[str]) -> tuple[str, ...
         return (f"boot-args has it already: {before}",)
     noted = as_root(shell, ["cat", notes], deadline_s=_STEP_S, check=False)
     if noted.status == 0:
-        # Words of an earlier call are the harness's, too; undoing restores what they replaced.
+        # Words of an earlier call were also added by the harness, so undoing restores the words
+        # before that call.
         first = boot_args.read_change(noted.stdout)
         change = boot_args.Change(
             added=(*first.added, *change.added),

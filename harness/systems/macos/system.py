@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a Mac says of itself, as one value: release, processor, security settings. Pure.
+"""A Mac's release, processor and security settings as one value. Pure.
 
-Parsed from sw_vers, uname, csrutil, nvram, spctl, sysctl and system_profiler. Sources: xnu
-bsd/sys/csr.h for the flags; the tools' own manual pages for their output.
+Parsed from the output of sw_vers, uname, csrutil, nvram, spctl, sysctl and system_profiler.
+Sources: xnu bsd/sys/csr.h for the flags; the tools' own manual pages for their output.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 
-# xnu, bsd/sys/csr.h: what System Integrity Protection allows.
+# Flags of xnu, bsd/sys/csr.h: the actions that System Integrity Protection allows.
 CSR_UNTRUSTED_KEXTS = 1 << 0
 CSR_UNRESTRICTED_FS = 1 << 1
 CSR_TASK_FOR_PID = 1 << 2
@@ -35,11 +35,11 @@ _PROVES_DEBUGGER = CSR_KERNEL_DEBUGGER | CSR_UNTRUSTED_KEXTS | CSR_APPLE_INTERNA
 
 @dataclass(frozen=True, kw_only=True)
 class MacSystem:
-    """One Mac, or a guest that runs macOS.
+    """The settings of one Mac, or of a guest that runs macOS.
 
-    `csr` are the flags of what is allowed (0: System Integrity Protection is whole). `consent` is
-    whether the user is asked before a third party's kext loads, None where that is unknown.
-    `kexts_allowed` is the boot policy of Apple silicon, None elsewhere.
+    `csr` are the flags of allowed actions (0 when System Integrity Protection is fully on).
+    `consent` is whether the user is asked before a third party's kext loads, None where that is
+    unknown. `kexts_allowed` is the boot policy of Apple silicon, None elsewhere.
     """
 
     version: tuple[int, int]
@@ -66,7 +66,7 @@ class MacSystem:
     def may_debug_kernel(self) -> bool:
         """Whether the kernel honours debug boot arguments.
 
-        xnu takes 'unsigned kexts are allowed' for it, too (bsd/kern/kern_csr.c).
+        xnu accepts the flag for unsigned kexts as well (bsd/kern/kern_csr.c).
         """
         return self.version < (10, 11) or bool(self.csr & _PROVES_DEBUGGER)
 
@@ -79,9 +79,9 @@ class MacSystem:
 
 
 def parse_version(text: str) -> tuple[int, int]:
-    """Return major and minor of sw_vers -productVersion.
+    """Return major and minor from the output of sw_vers -productVersion.
 
-    Raises: UsageError when it is no version.
+    Raises: UsageError when the output is not a version.
     """
     found = re.match(r"^(\d+)(?:\.(\d+))?(?:\.\d+)*\s*$", text)
     if found is None:
@@ -92,8 +92,9 @@ def parse_version(text: str) -> tuple[int, int]:
 def parse_csr(status: str, variable: str) -> int:
     """Return the flags of allowed actions, from csrutil and the variable csr-active-config.
 
-    The variable knows more (csrutil has no line for some flags), but csrutil decides what is in
-    force: it reads the kernel, and the variable may wait for a reboot. OS X 10.10 has neither.
+    The variable has more flags, because csrutil prints no line for some. But csrutil decides which
+    are in force: it reads the kernel, while the variable may take effect only after a reboot. OS X
+    10.10 has neither.
     """
     text = status.lower()
     flags = parse_csr_variable(variable)
@@ -109,7 +110,7 @@ def parse_csr(status: str, variable: str) -> int:
 
 
 def _is_off(status: str, name: str) -> bool:
-    """Return whether a line of csrutil says that a protection is off, or Apple Internal on."""
+    """Return whether csrutil prints that a protection is off, or that Apple Internal is on."""
     word = "enabled" if name == "Apple Internal" else "disabled"
     return re.search(rf"^\s*{name}:\s*{word}", status, re.MULTILINE) is not None
 

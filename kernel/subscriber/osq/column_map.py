@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The documentation page of the tables: every column with its type and its source."""
+"""Write the documentation page of the tables: every column with its type and its source."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tables and columns as data, and the SQL that is generated from them.
 
-Each table of events is a view over a second table, `<name>_store`, which holds the recorded
+Each table of events is a view over a second table, `<name>_store`, which contains the recorded
 values. The view has osquery's column names and types. A value that can be computed at query time
 (an eid, a time in seconds) is computed in the view and takes no space. The view is stored in the
 database, so `osq query`, the osquery extension, the Python API and any SQLite shell see the same
@@ -26,7 +26,7 @@ SEQ_BITS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a row needs in addition to its event: clocks, and what may be stored.
+    """The data that a row needs in addition to its event: clocks, and options of the store.
 
     programs and categories belong to the batch; their key is the number of an event.
     Units: realtime_offset_ns is CLOCK_REALTIME minus CLOCK_BOOTTIME, when the batch was read.
@@ -38,7 +38,7 @@ class Context:
     categories: Mapping[int, str] = field(default_factory=dict)
 
 
-# Each function here takes one class of values; the table names the class beside the function.
+# Each function here reads one class of values; the table names the class beside the function.
 Source = Callable[[Any, Context], SqlValue]
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The table kosquery_stats: what became of all attempts, for every interval.
+"""The table kosquery_stats: for every interval, the number of attempts by their outcome.
 
-    attempts = stored + unwanted + unknown + unread + in_flight + dropped + reset
+attempts = stored + unwanted + unknown + unread + in_flight + dropped + reset
 
-This equation holds for a row's session at every moment. A row contains the differences from the
-previous row; its unread and in_flight are the values at its end. A row is complete when no
-attempt was dropped or reset.
+This equation is true for a row's session at every moment. A row contains the differences from the
+previous row; its unread and in_flight are the values at its end. A row is complete when no attempt
+was dropped or reset.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from osq.ring import Counters
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """What became of all attempts of a session, up to one moment.
+    """The number of attempts of a session by their outcome, up to one moment.
 
     reset: committed by the kernel, never stored: the queue became invalid, or the daemon died.
     unwanted: events of files in a watched folder that no pattern of the configuration matches.
     unknown: records of a type that this version does not know; they are skipped.
-    filtered: rejected by the kernel's filters. They are no attempts and belong to no sum.
+    filtered: rejected by the kernel's filters. They are no attempts and are in no sum.
     """
 
     attempts: int = 0
@@ -57,7 +57,8 @@ class Totals:
     ) -> "Totals":
         """Return the totals after storing more events that came before the sync of `counters`.
 
-        The kernel may count as reset what was stored just before; that is not lost.
+        The kernel may count records as reset that were stored just before; these are not counted
+        as lost.
         """
         return Totals(
             attempts=counters.attempts,
@@ -90,7 +91,7 @@ class Totals:
 class Interval:
     """One row of kosquery_stats, from the totals `begin` to the totals `end`.
 
-    `ending` says how the session ended. `seq` is the interval's number, which the store assigns.
+    `ending` is how the session ended. `seq` is the interval's number, which the store assigns.
     """
 
     session: int

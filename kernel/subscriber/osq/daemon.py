@@ -42,11 +42,11 @@ class Daemon:
         self._programs = Programs(running())
         self._filters = tuple(one.resolved() for one in config.filters)
         self._reported = Totals()
-        # The counters of the last sync or commit: they are recorded when a later step fails.
+        # The counters of the last sync or commit. They are stored if a later step fails.
         self._last_totals = Totals()
 
     def run(self) -> None:
-        """Store events until stopped, and finally all that were attempted up to that moment."""
+        """Store events until stopped, then every event that was attempted before that."""
         session = self._store.begin()
         try:
             self._subscribe()

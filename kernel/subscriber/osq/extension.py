@@ -38,7 +38,7 @@ _ADDITIONAL = "4"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The files behind the tables; one answer has at most `most_rows` rows, the next has more."""
+    """The files behind the tables; `most_rows` limits an answer, the next has the rest."""
 
     store: Path
     cursors: Cursors
@@ -46,7 +46,7 @@ class Source:
 
 
 def routes(table: Table) -> list[dict[str, str]]:
-    """Return osquery's description of a table: its columns, and that it holds events."""
+    """Return osquery's description of a table: its columns, and that it contains events."""
     columns = [
         {
             "id": "column",

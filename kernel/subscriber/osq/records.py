@@ -171,7 +171,7 @@ class Module(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Cred(Event):
-    """The credentials of a thread change, from old_* to now_*."""
+    """The credentials of a thread change from the fields old_* to the fields now_*."""
 
     action: int
     changed: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The bounds of the store: age and number of rows by table, bytes for the whole store."""
+"""The limits of the store: age and number of rows by table, bytes for the whole store."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping

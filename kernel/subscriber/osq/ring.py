@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The device, read through libosq: subscriptions, batches of events, counters.
+"""The driver's device, read through libosq: subscriptions, batches of events, counters.
 
-libosq requires that one thread at a time uses the device. Records that were read go back to the
-kernel with the next `sync`, and not earlier. A caller that stores a batch before that sync loses
-nothing in a crash.
+libosq requires that only one thread at a time uses the device. Records that were read are released
+to the kernel by the next `sync`, and not earlier. So a caller that stores a batch before that sync
+loses nothing in a crash.
 """
 
 import errno
@@ -51,13 +51,13 @@ class Counters:
 
     @property
     def dropped_sum(self) -> int:
-        """The number of attempts that left no record."""
+        """The number of attempts of which the kernel has made no record."""
         return sum(self.dropped)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caps:
-    """What the driver can do on this kernel; types and missing are bit masks by record type."""
+    """The driver's abilities on this kernel; types and missing are bit masks by record type."""
 
     abi: int
     schema: int
@@ -176,7 +176,7 @@ class Ring:
     def sync(self) -> Counters:
         """Release the records that were read, and return the counters; this never waits.
 
-        Raises: DeviceError with EPROTO when the counters do not add up as osq.h says.
+        Raises: DeviceError with EPROTO when the counters contradict the equations in osq.h.
         """
         self._check("sync", lib.osq_client_sync(self._client, 0))
         stats = self._client.stats

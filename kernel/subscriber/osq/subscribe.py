@@ -42,7 +42,8 @@ class _Subscription:
 class Subscriber:
     """Callbacks on the tables of one store.
 
-    Raises: StoreError, as Reader; what a callback raises ends `run`, and its row comes again.
+    Raises: the errors of Reader; an exception of a callback ends `run`, and its row is delivered
+        again later.
     """
 
     def __init__(self, store: Path) -> None:
