@@ -15,7 +15,7 @@ from dataclasses import replace
 from harness.panic.tables.header import Header
 from harness.panic.values import KernelReport
 
-# A task dies of these (arch/*/kernel: die() and make_task_dead()).
+# The kernel kills the task that causes one of these (arch/*/kernel: die() and make_task_dead()).
 DEADLY = frozenset(
     {
         "null-deref",
@@ -39,7 +39,7 @@ DEADLY = frozenset(
         "serror",
     }
 )
-# The task survives these. If a second fault of the same task follows, it has the same cause.
+# The task survives these reports. A second fault of the same task has the same cause.
 _CHECKED = frozenset(
     {"kasan", "kfence", "kmsan", "ubsan", "refcount", "list-corruption", "bad-state", "usercopy"}
 )
@@ -66,7 +66,7 @@ _REASONS = (
 )
 # The second line of a report of one kind looks like the first line of a report of another kind.
 _SECOND_LINES = frozenset({"oops", "invalid-opcode", "internal-error", "double-fault"})
-# For some faults the kernel first prints one line with the reason, then the header with the stack.
+# For some faults the kernel prints one line with the reason before the header with the stack.
 _PRELUDES: dict[str, frozenset[str]] = {
     "refcount": frozenset({"warning"}),
     "list-corruption": frozenset({"bug", "warning"}),
@@ -77,7 +77,7 @@ _PRELUDES: dict[str, frozenset[str]] = {
     "spinlock": frozenset({"warning"}),
     "warning": frozenset({"refcount", "usercopy", "list-corruption", "hard-lockup"}),
 }
-# How long a watchdog says that the hang has lasted, counted from the last sign of life.
+# The duration of the hang in the watchdog's text, counted from the last sign of life.
 _BLOCKED = re.compile(r"^INFO: task .* blocked for more than (?P<seconds>\d+) seconds")
 _SPINNING = re.compile(r"soft lockup - CPU#\d+ stuck for (?P<seconds>\d+)s!")
 _PRELUDE_LINES = 4
@@ -87,7 +87,7 @@ _MOST_TITLE = 120
 
 
 def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
-    """Return whether a header is only a further line of an open report of `kind`.
+    """Return whether a header only continues an open report of `kind`.
 
     `lines` is the number of lines that the open report has so far.
     """
@@ -98,14 +98,14 @@ def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
         return lines < _SECOND_LINES_WITHIN
     if matched.string.startswith("Kernel panic"):
         return kind == "panic" or kind in _reasons(matched.string)
-    # The kernel repeats this every ten seconds while a network device cannot be freed.
+    # The kernel repeats this line every ten seconds while a network device cannot be freed.
     if header.kind == kind == "refleak":
         return True
     return lines < _PRELUDE_LINES and header.kind in _PRELUDES.get(kind, ())
 
 
 def _reasons(panic: str) -> frozenset[str]:
-    """Return the kinds of report that can have ended in the panic with this text."""
+    """Return the kinds of report that can have caused a panic with this text."""
     return next((kinds for words, kinds in _REASONS if words.search(panic)), frozenset())
 
 
@@ -131,7 +131,7 @@ def related(reports: Iterable[KernelReport]) -> tuple[KernelReport, ...]:
 
 
 def _as_consequence(report: KernelReport, cause: int) -> KernelReport:
-    """Return the report with its cause set; a panic by a watchdog then gets the kind 'panic'."""
+    """Return the report with its cause set; a panic by a watchdog gets the kind 'panic'."""
     first = report.text[0]
     if not first.startswith("Kernel panic") or report.kind == "panic":
         return replace(report, follows=cause)
@@ -172,6 +172,6 @@ def _after_lockup(
 
 
 def _began(words: re.Pattern[str], report: KernelReport) -> float | None:
-    """Return the latest time, on the kernel's clock, at which the reported hang can have begun."""
+    """Return the latest time, on the kernel's clock, at which a reported hang can have begun."""
     patience = words.search(report.text[0]) if report.text else None
     return report.at - float(patience["seconds"]) if patience and report.at is not None else None

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Parse the panic texts of macOS, as `scan` parses the reports of Linux.
 
-The formats come from xnu's osfmk/kern/debug.c and its machine-dependent neighbours. They appear
-on the serial line and in files of macOS: a .panic file is the text, an .ips file wraps it in
-JSON. No Mac has run this project yet; the parser was tested with published logs and with texts
-made from those formats.
+The formats come from xnu's osfmk/kern/debug.c and the machine-dependent files beside it. They
+appear on the serial line and in files of macOS: a .panic file is the text, an .ips file wraps the
+text in JSON. No Mac has run this project yet; the parser was tested with published logs and with
+texts made from those formats.
 """
 
 import re
@@ -16,16 +16,17 @@ from harness.panic.intake.normalise import Normaliser
 from harness.panic.tables.function_lists import functions
 from harness.panic.values import Frame, KernelReport, Stack
 
-# osfmk/kern/debug.c since 10.4, and the trap handlers of i386 and PowerPC before they panic.
+# First lines of a panic: osfmk/kern/debug.c since 10.4, and the trap handlers of i386 and PowerPC.
 _HEADERS = (
     re.compile(r"^panic ?\(cpu (?P<cpu>\d+)(?: caller (?:0x)?[0-9a-fA-F]+)?\): ?(?P<what>.*)"),
     re.compile(r"^Debugger: Unexpected kernel trap number: (?P<what>.*)"),
     re.compile(r"^Unresolved kernel trap ?\(cpu (?P<cpu>\d+)\): (?P<what>.*)"),
 )
-# Each header contains one of these words, and nearly no other line does.
+# Each header contains one of these words, and nearly no other line does, so they are searched for
+# first.
 WORDS = ("panic(cpu ", "panic (cpu ", "Debugger: Unexpected kernel trap", "Unresolved kernel trap")
 _HEX = r"0x[0-9a-fA-F]+"
-# x86: '0xffffffb0 : 0xffffff80 mach_kernel : _function + 0x1c', names only with keepsyms=1.
+# A frame on x86: '0xffffffb0 : 0xffffff80 mach_kernel : _function + 0x1c'; names need keepsyms=1.
 _FRAME = re.compile(
     r"^\s*(?:" + _HEX + r") : (?P<address>" + _HEX + r")"
     r"(?: (?P<image>[\w.-]+) : (?P<function>[\w.$]+)(?: \+ (?P<offset>0x[0-9a-f]+))?)?"
@@ -37,7 +38,7 @@ _ARM_FRAME = re.compile(
     + _HEX
     + r"(?:\s+(?P<image>[\w.-]+) : (?P<function>[\w.$]+)(?: \+ (?P<offset>0x[0-9a-f]+))?)?"
 )
-# The format of a backtrace after atos, or kpdescribe of the kernel debug kit, has symbolized it.
+# A frame of a backtrace that atos, or kpdescribe of the kernel debug kit, has symbolized.
 _DESCRIBED = re.compile(
     r"^\s*(?:(?P<address>"
     + _HEX
@@ -76,7 +77,7 @@ _MOST_FRAMES = 200
 # The panic's own header follows the trap handler's header within this number of lines.
 _TRAP_LINES = 60
 _KERNELS = re.compile(r"^(?:mach_kernel|kernel)(?:\.\w+)*$")
-# PowerPC prints only the start of a kext, so its end is assumed.
+# PowerPC prints only the start address of a kext, so its size is assumed.
 _LARGEST_KEXT = 0x1000000
 
 
@@ -91,7 +92,7 @@ class _Kext:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The address of one frame of a stack, and the kext and offset in it where that address lies."""
+    """The address of one frame of a stack, with the kext that contains it and the offset there."""
 
     address: int
     kext: str = ""
@@ -269,7 +270,7 @@ def _nameable(function: str) -> bool:
 
 
 def _module(frames: Sequence[Frame], kexts: Sequence[_Kext]) -> str:
-    """Return the guilty kext: the first in the stack or the list, Apple's own only if no other is."""
+    """Return the guilty kext: the first on the stack or in the list, Apple's own only at last."""
     names = [frame.module for frame in frames if frame.module] + [kext.name for kext in kexts]
     others = (name for name in names if not name.startswith("com.apple."))
     return next(others, "") or next(iter(names), "")

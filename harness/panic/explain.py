@@ -14,8 +14,8 @@ from harness.panic.registers import registers
 from harness.panic.tables.header import Header
 from harness.panic.values import Frame, KernelReport, Stack
 
-# A check that is no fault prints its stack with dump_stack(); a program counter in the report is
-# not the place of the problem.
+# A check that reports no CPU fault prints its stack with dump_stack(); a program counter in such a
+# report is not the place of the problem.
 _POINTLESS = {
     "kasan",
     "kmsan",
@@ -98,7 +98,7 @@ def _named(
     return header.kind, stem
 
 
-# A WARN in one of these functions or files is about the caller, and has an established name.
+# A WARN in one of these functions or files is about its caller, and has an established name.
 _WARNINGS = (
     ("hard-lockup", "BUG: hard lockup", re.compile(r"watchdog_(?:overflow|hardlockup)_c")),
     ("refcount", "WARNING: refcount bug", re.compile(r"refcount_|lib/refcount")),
@@ -124,7 +124,8 @@ def _kind_of_warning(
     return "warning", stem
 
 
-# arch/x86/mm/fault.c, show_fault_oops(); arch/arm64/mm/fault.c, __do_kernel_fault().
+# These words come from show_fault_oops() in arch/x86/mm/fault.c and __do_kernel_fault() in
+# arch/arm64/mm/fault.c.
 _FETCH = re.compile(r"supervisor instruction fetch in kernel|execute from non-executable memory")
 
 
@@ -178,7 +179,7 @@ def _of_header(own: str, line: str) -> Frame:
     return Frame(function=guilty.bare(name), module=owner["module"] if owner else "")
 
 
-# print_worker_info() of kernel/workqueue.c.
+# The format of print_worker_info() in kernel/workqueue.c.
 _WORK = re.compile(r"^Workqueue: .*?(?P<function>[A-Za-z_][\w.]*)(?: \[(?P<module>[\w-]+)\])?$")
 
 
@@ -260,7 +261,7 @@ def _place(
 
 
 def _from(function: str, main: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """Return the frames from `function` outwards; the inner ones only reported the fault."""
+    """Return the frames from `function` outwards; the inner frames only reported the fault."""
     name = guilty.bare(function.split("+", maxsplit=1)[0])
     for index, frame in enumerate(main):
         if name and frame.reliable and guilty.bare(frame.function) == name:
@@ -296,7 +297,7 @@ _SAFE_AT = re.compile(r"which became (?:HARD|SOFT)IRQ-irq-safe at:")
 
 
 def _became_safe(traces: frames.Traces) -> Frame | None:
-    """Return the function that takes, in an interrupt, the lock that lockdep reports, or None."""
+    """Return the function that takes the lock of a lockdep report in an interrupt, or None."""
     stacks = (stack.frames for stack in traces.stacks if _SAFE_AT.search(stack.name))
     return guilty.choose(next(stacks, ()))
 

@@ -20,8 +20,8 @@ class Who:
     taint: str = ""
 
 
-# dump_stack_print_info(); UID since 6.12.
-# Red Hat's kernels print kdump's state, and a line of dashes between taint and release.
+# lib/dump_stack.c: dump_stack_print_info(); UID since 6.12. Red Hat's kernels also print kdump's
+# state, and a line of dashes between taint and release.
 _TAINT = (
     r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z ]*?))[ -]+(?P<release>\d\S*)"
 )
@@ -53,12 +53,12 @@ _ABOUT = (
 _MAY_SAY = re.compile(
     r"task |soft lockup|LOCKUP|interrupt on|scheduling|in_atomic|preemptible|/\d+ |CPU#|Killed|comm |\d+-"
 )
-# A report names its task within this number of lines.
+# A report names its task within this number of lines, so later lines are not searched.
 _ABOUT_LINES = 12
 
 
 def who(text: Sequence[str]) -> Who:
-    """Return the task and CPU of a report: by its own words, else by its 'CPU:' line."""
+    """Return the task and CPU of a report, from its own text or else from its 'CPU:' line."""
     found = Who()
     for line in text[:_ABOUT_LINES]:
         for about in _ABOUT if _MAY_SAY.search(line) is not None else ():
@@ -91,7 +91,7 @@ def _filled(found: Who, groups: dict[str, str | None]) -> Who:
     )
 
 
-# dump_kernel_offset() of arch/*/kernel/setup.c.
+# The format of dump_kernel_offset() in arch/*/kernel/setup.c.
 _OFFSET = re.compile(r"^Kernel Offset: (0x[0-9a-f]+|disabled)")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from harness.panic.values import Frame, Stack
 
-# KSYM_NAME_LEN is 512; before 6.1 it was 128.
+# The longest function name: KSYM_NAME_LEN is 512; before 6.1 it was 128.
 _FUNCTION = r"(?P<function>[A-Za-z_.$][\w.$]{0,511})"
 _OFFSET = r"\+(?P<offset>0x[0-9a-f]+)(?:/(?P<size>0x[0-9a-f]+))?"
 _TAIL = (
@@ -30,7 +30,8 @@ _PLACES = (
 _INLINE = re.compile(
     r"^\s*(?:\[<?[0-9a-f]+>?\]\s*)*" + _FUNCTION + r" (?P<place>\S+:\d+)(?P<inline> \[inline\])?$"
 )
-# 'f (file.c:12 (discriminator 2)) module'. Inlined functions look alike.
+# scripts/decode_stacktrace.sh: 'f (file.c:12 (discriminator 2)) module'. Inlined functions have
+# the same form.
 _DECODED = re.compile(
     r"^\s*(?P<unsure>\? )?" + _FUNCTION + " " + _PLACES + r"(?: (?P<module>[\w-]+))?$"
 )
@@ -71,7 +72,7 @@ _WHERE_NAMED = re.compile(
     + r"(?: (?P<module>[\w-]+))?)"
 )
 
-# A line after which the frames of the report's own stack follow.
+# After this line the frames of the report's own stack follow.
 _OWN = re.compile(
     r"^\s*(?:Call [Tt]race:|Backtrace:|backtrace(?: \(crc [0-9a-f]+\))?:|stack backtrace:)"
 )
@@ -86,12 +87,13 @@ _OTHERS = re.compile(
     r"task\s+PC stack|Kernel panic - not syncing)"
 )
 _OTHER_CPU = re.compile(r"^\s*(?:NMI backtrace for cpu \d+|CPU: \d+ (?:UID: \d+ )?PID: )")
-# 'task:NAME state:D ...' since 5.10, before that a line that ends in pid, parent and flags.
+# sched_show_task(): 'task:NAME state:D ...' since 5.10, before that a line that ends in pid,
+# parent and flags.
 _TASK = re.compile(r"^task:\S|\s\d+\s+\d+ 0x[0-9a-f]{8}\s*$")
 _ACCESS_BY = re.compile(
     r"^(?:read|write|read-write|race at).* (?:by (?:task|interrupt)|of \d+ bytes)"
 )
-# Most lines of a report that are no frames: registers and code. None of them introduces a stack.
+# Lines of a report that are not frames: registers and code. None of them introduces a stack.
 _MEMORY = (
     "RAX:",
     "RDX:",
@@ -130,7 +132,7 @@ class Traces:
 
 
 def parse_frame(text: str) -> Frame | None:
-    """Return the stack frame that a line contains, or None."""
+    """Return the stack frame in a line, or None when the line has none."""
     found = _ARM.match(text) if " from " in text else None
     if found is not None:
         return Frame(
@@ -158,7 +160,7 @@ def _arm_caller(text: str) -> Frame | None:
     )
 
 
-# The file and line that a frame has when it has no offset.
+# The file and line that a frame without an offset has.
 _PLACED = re.compile(r"\.[chSs]:\d+|\.rs:\d+")
 
 
@@ -252,7 +254,7 @@ def read(lines: Sequence[str]) -> Traces:
     """Return every stack in a report's lines; a stack ends at the line that introduces the next.
 
     The report's own stack has the name "". A program counter within a stack is a frame of that
-    stack, which an interrupt interrupted. One before the first stack is the place of the trap.
+    stack, where an interrupt interrupted it. One before the first stack is the place of the trap.
     """
     reading = _Reading()
     for text in lines[1:]:
@@ -278,7 +280,8 @@ def _heading(reading: _Reading, text: str) -> None:
     """Read a line that is no frame; it may introduce the next stack."""
     if text.startswith(_MEMORY):
         return
-    # Blanks are stripped first: on a line of a thousand blanks a pattern would be tried from each.
+    # Blanks are stripped first, because on a line of a thousand blanks a pattern would be tried
+    # from each of them.
     text = text.strip()
     if _OTHERS.match(text) is not None:
         reading.introduce(text)
@@ -328,5 +331,6 @@ def _own_trace(reading: _Reading) -> None:
         reading.introduce("")
 
 
-# After these headings a 'Call Trace:' belongs to the heading. After others, frames follow at once.
+# After these headings a 'Call Trace:' belongs to the heading. After other headings, frames follow
+# at once.
 _HAS_TRACE = re.compile(r"task|(?:rcu: )?RCU grace|Kernel panic|NMI|CPU|.* 0x[0-9a-f]{8}$")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Choose the function of a stack that a report names as guilty.
+"""Choose the function of a stack that a report blames.
 
-A fault seldom shows in the function that caused it. memcpy, a check of a list, a lock, the
-allocator, the sanitizer and the trap's entry detect faults of their callers. The guilty function is
-the innermost one that is no such service. functions.txt lists the service functions in groups,
-each with its reason.
+A fault seldom appears in the function that caused it. memcpy, a check of a list, a lock, the
+allocator, the sanitizer and the trap's entry detect faults of their callers. The guilty function
+is the innermost one that is not such a service function. functions.txt lists the service functions
+in groups, each with its reason.
 """
 
 import re
@@ -43,5 +43,5 @@ def choose(frames: Iterable[Frame], *, passed: FunctionList | None = None) -> Fr
 
 
 def choose_leaker(frames: Iterable[Frame]) -> Frame | None:
-    """Return the frame that requested leaked memory: the innermost that is no allocation function."""
+    """Return the frame that requested leaked memory: the innermost that is no allocator."""
     return choose(frames, passed=functions("allocates"))

@@ -3,9 +3,9 @@
 
 A task that sleeps for ever is named by the function that began the wait. A CPU that spins is
 sampled anywhere in its loop, so two reports of one hang have only the operation in common. The
-operation is the function that a dispatcher called through a pointer or table: the dispatcher of
-system calls, files, packets, timers or work items. If a function of a module is in the stack, it
-is named instead, because it leads a module's developer to the place of the fault.
+operation is the function that a dispatcher called through a pointer or table; dispatchers call
+system calls, file operations, packet handlers, timers or work items. If a function of a module is
+in the stack, it is named instead, because it leads a module's developer to the place of the fault.
 """
 
 from collections.abc import Sequence

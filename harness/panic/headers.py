@@ -7,9 +7,10 @@ from harness.panic.tables import check_headers, fault_headers
 from harness.panic.tables.header import Header
 
 HEADERS = (*fault_headers.HEADERS, *check_headers.HEADERS)
-# lockdep has printed its headlines in brackets for years.
+# lockdep has printed its headlines in brackets for years; the text in the brackets is matched.
 _BOX = re.compile(r"^\[ ((?:BUG|INFO|WARNING): .*) \]$")
-# A quick test before the patterns: each header contains one of these, nearly no other line does.
+# Each header contains one of these words, and nearly no other line does. So a search for the words
+# is a quick test before the patterns.
 HINTS = (
     "BUG",
     "WARNING",

@@ -14,7 +14,8 @@ from harness.panic.intake.normalise import Normaliser
 from harness.panic.scan import Scanner, is_quiet, scan_block
 from harness.panic.values import KernelReport
 
-# Words that no healthy system logs. A log that has them but no report was not understood.
+# Words that a healthy system does not log. A log with them but without a report was not
+# understood.
 _CRASH_WORDS = re.compile(
     r"Kernel panic - not|[Uu]nable to handle (?:kernel|page)|kernel BUG at|\bOops(?:\[#|: [0-9a-f]{4}\b)|"
     r"general protection fault(?!.* error:.* in )|BUG: (?:KASAN|KMSAN|KFENCE|soft lockup|unable|kernel|sched|sleep)|"

@@ -8,31 +8,31 @@ import re
 from collections.abc import Iterator, Sequence
 
 _VALUE = r"([0-9a-f]{8,16})\b"
-# A line of registers by its beginning, and the registers that it lists.
+# Each form: the beginning of a line of registers, and the registers in it.
 _FORMS = (
-    # x86; the kernel's registers come first, then those that it saved for user space
+    # x86; the kernel's registers come first, then those that it saved for user space.
     (
         re.compile(
             r"^\s*(?:R?SP: [0-9a-f]{4}:|RIP: (?!0033|0023)|[RE]?[A-Z]{2}: |EIP: |R\d\d: |[CD]R\d: |EFLAGS|ORIG_)"
         ),
         re.compile(r"\b((?:ORIG_)?[RE][A-Z][A-Z0-9]|R\d\d|EFLAGS|CR[0-4]): (?:\d{4}:)?" + _VALUE),
     ),
-    # arm64 and arm
+    # arm64 and arm.
     (
         re.compile(r"^\s*(?:x\d|sp :|pstate|pc : \[<|r\d{1,2} ?: [0-9a-f]{8}\b)"),
         re.compile(r"\b(x\d{1,2}|r\d{1,2}|pc|lr|sp|ip|fp|psr|pstate) ?: ?(?:\[<)?" + _VALUE),
     ),
-    # riscv
+    # riscv.
     (
         re.compile(r"^\s*(?:epc : [0-9a-f]|gp : |t\d : |s\d{1,2} ?: |a\d : |status: )"),
         re.compile(r"\b(epc|ra|sp|gp|tp|t\d|s\d{1,2}|a\d|status|badaddr|cause) ?: " + _VALUE),
     ),
-    # registers with names
+    # mips: registers with names.
     (
         re.compile(r"^(?:epc|ra|Status|Cause|BadVA|Hi|Lo) *: [0-9a-f]{8}"),
         re.compile(r"\b(epc|ra|Status|Cause|BadVA|Hi|Lo) *: " + _VALUE),
     ),
-    # registers with names
+    # powerpc: registers with names.
     (
         re.compile(r"^(?:NIP:|MSR:|CFAR:|DAR:)"),
         re.compile(r"\b(NIP|LR|CTR|MSR|CR|XER|CFAR|DAR|DSISR): +" + _VALUE),

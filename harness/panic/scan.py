@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find the kernel's reports in a console, line by line as it comes, with bounded memory.
+"""Find the kernel's reports in a console, line by line as it arrives, with bounded memory.
 
 A report begins with one of `headers`. It ends with the kernel's own end mark, with the mark of a
 test, when two heartbeats pass without a new line, or at the largest number of lines. Where printk
@@ -22,15 +22,16 @@ from harness.panic.tables.header import Header
 from harness.panic.trim import trimmed
 from harness.panic.values import KernelReport
 
-# Reports with the stacks of many tasks are long. Beyond this number, later lines do not belong.
+# Reports with the stacks of many tasks are long. Lines beyond this number no longer belong to the
+# report.
 _MOST_LINES = 400
-# No kernel makes more reports than this at the same time.
+# No kernel writes more reports than this at the same time.
 _MOST_OPEN = 8
 _ENDS = ("---[ end trace", "---[ end Kernel panic")
 _FATAL_END = "---[ end Kernel panic"
 # Other CPUs answer a report that asks for every CPU's stack. Their lines belong to that report.
 _ANSWER = "NMI backtrace for cpu "
-# Lines shown from before a report: the most of any origin, and the most of the same thread or CPU.
+# Lines shown from before a report: at most this many of any origin, or of the same thread or CPU.
 _BEFORE, _BEFORE_SAME = 5, 50
 _KEPT = 100
 # The log's clock may restart at these lines: at a boot, or when another guest was restored.
@@ -175,7 +176,7 @@ class Scanner:
         return tuple(report for draft in still for report in self._close(draft))
 
     def _before(self, context: str) -> list[str]:
-        """Return the kernel lines just before a header; more from the same thread or CPU."""
+        """Return the kernel lines just before a header, more if from the same thread or CPU."""
         wanted = _BEFORE_SAME if context else _BEFORE
         found: list[str] = []
         for raw in reversed(self._recent):
@@ -258,14 +259,14 @@ def scan_blocks(blocks: Iterable[str], normaliser: Normaliser) -> Iterator[Kerne
 
 
 def is_quiet(block: str) -> bool:
-    """Return whether a block contains no word that every header or boot line has one of."""
+    """Return whether a block contains none of the words that mark headers and boot lines."""
     return not any(word in block for word in (*HINTS, *_BEGINNINGS))
 
 
 def scan_block(scanner: Scanner, block: str) -> Iterator[KernelReport]:
     """Yield the reports that one block of normalised lines completes.
 
-    While no report is open, it jumps from one line that may be a header to the next.
+    While no report is open, only lines that may be a header are read.
     """
     at = 0
     starts = _interesting(block)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Compute a short identifier of a crash, by which its repetitions in other runs are recognized.
 
-It is made from what is equal on all runs, kernels and architectures: the kind of fault, the
+It is a hash of facts that are equal on all runs, kernels and architectures: the kind of fault, the
 guilty function, its module, and the operation in which it ran. An operation (an ioctl, a work
 item, a packet's handler) is called through a pointer, so no compiler inlines it, as it may inline
 the functions between. Addresses, offsets, line numbers, tasks, CPUs, compiler suffixes and an
@@ -16,7 +16,7 @@ from harness.panic import guilty, hangs
 from harness.panic.values import Frame, KernelReport
 
 _DIGITS = 12
-# One fault through a bad pointer has another of these kinds on each architecture and address.
+# A fault through a bad pointer has one of these kinds, depending on architecture and address.
 _BAD_ACCESS = frozenset(
     {
         "page-fault",
@@ -48,7 +48,7 @@ def _name(function: str) -> str:
 
 
 def _way(report: KernelReport) -> list[str]:
-    """Return the operation in which the guilty function ran, [] if that is the function itself.
+    """Return the operation in which the guilty function ran, [] if the function is the operation.
 
     For a CPU that spins outside a module, the guilty function is the operation. Then the function
     that the operation called is returned, which distinguishes two hangs below one dispatcher.

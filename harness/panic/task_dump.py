@@ -13,7 +13,8 @@ from harness.panic import frames, guilty, hangs
 from harness.panic.intake.lines import clean, kernel_text
 from harness.panic.values import Frame, KernelReport, Stack
 
-# kernel/sched/core.c, sched_show_task(); before 5.14 the name was padded, with the state after it.
+# The format of sched_show_task() in kernel/sched/core.c; before 5.14 the name was padded, with the
+# state after it.
 _TASK = re.compile(
     r"^task:(?P<task>.{1,16}?)\s+state:(?P<state>\S)\s.*?\bpid:\s*(?P<pid>\d+)|"
     r"^(?P<old>\S+)\s+(?P<old_state>[A-Z])\s+\d+\s+(?P<old_pid>\d+)\s+\d+ 0x"
@@ -24,7 +25,7 @@ _SECTION = re.compile(r"^(?:NMI backtrace for cpu|sysrq: |Sending NMI)")
 
 @dataclass(frozen=True, kw_only=True)
 class _Standing:
-    """One task of the list, with its state and the lines of its stack."""
+    """One task in the list of a hanging kernel, with its state and the lines of its stack."""
 
     task: str
     pid: int
@@ -40,7 +41,7 @@ class _Standing:
 def blocked(text: Sequence[str], modules: Sequence[str]) -> KernelReport | None:
     """Return a report of kind 'hang' from a list of tasks, or None when it contains no stack.
 
-    `modules` are the names of the modules under test.
+    `modules` are the names of the modules under test; a task in one of them is preferred.
     """
     found = [one for one in _tasks(text) if one.frames]
     if not found:

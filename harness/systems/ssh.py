@@ -118,10 +118,7 @@ class RemoteProcess:
         return _text(bytes(self._err))
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the command's stdin.
-
-        Raises: GuestLost when the peer accepts no more bytes, or is gone.
-        """
+        """Send bytes to the command's stdin; raise GuestLost when the peer accepts no more."""
         with _bounded(self._channel.get_transport(), time.monotonic() + _TRY_S):
             self._channel.settimeout(_TRY_S)
             self._channel.sendall(data)
@@ -129,7 +126,7 @@ class RemoteProcess:
     def close_stdin(self) -> None:
         """Send the end of the command's stdin.
 
-        Raises: GuestLost when the peer accepts no more bytes, or is gone.
+        Raises: GuestLost when the peer is gone.
         """
         with _bounded(self._channel.get_transport(), time.monotonic() + _TRY_S):
             self._channel.shutdown_write()
@@ -233,11 +230,11 @@ class Guest:
     ) -> Completed:
         """Run a command and return its status and output; a sequence is quoted for the shell.
 
-        Both streams are read to the end before the status is read. A guest that is frozen delays
-        the caller by no more than the deadline. If it also accepts no bytes, the call takes a
-        second more and the connection is lost, because half a message was written to it.
-        Raises: GuestLost at the deadline or without a connection; CommandFailed for a status that
-            is not 0, unless `check` is off.
+        Both streams are read to the end before the status. A frozen guest delays the caller by no
+        more than the deadline; if it also accepts no bytes, by a second more, and the connection
+        is lost, because half a message was written.
+        Raises: GuestLost at the deadline or without a connection; CommandFailed for a status other
+            than 0, unless `check` is off.
         """
         line = command if isinstance(command, str) else shlex.join(command)
         begun = time.monotonic()
@@ -252,9 +249,8 @@ class Guest:
     def push(self, files: Sequence[PushSpec], *, deadline_s: float) -> None:
         """Copy host files into the guest, owned by root, in one stream, as each command is slow.
 
-        `deadline_s` grows with their size. A program that is running keeps its old file when the
-        file is replaced.
-        Raises: GuestLost, CommandFailed when the guest cannot write them.
+        `deadline_s` grows with their size. A running program keeps its old file.
+        Raises: GuestLost; CommandFailed when a file cannot be written.
         """
         data = archive.tar(files)
         deadline_s += len(data) / _SLOWEST_BYTES_PER_S
@@ -333,8 +329,7 @@ def _timer(end: float, action: Callable[[], None]) -> Iterator[None]:
 def _bounded(transport: paramiko.Transport, end: float) -> Iterator[None]:
     """Close the connection if the block still runs at the time `end`.
 
-    paramiko writes without a limit when the peer reads no more, and it also has the connection's
-    lock locked meanwhile: only closing the connection ends that.
+    paramiko writes without a limit when the peer reads no more, with the connection's lock taken.
     Raises: GuestLost when the connection fails or was closed.
     """
     try:
@@ -348,8 +343,8 @@ def _bounded(transport: paramiko.Transport, end: float) -> Iterator[None]:
 def _exec(channel: paramiko.Channel, command: str, *, end: float) -> None:
     """Ask the peer to start a command on a channel, and wait for its answer until `end`.
 
-    paramiko waits for the answer without a limit. A timer sets the event for which it waits;
-    paramiko then reports a closed channel, and the connection stays usable.
+    paramiko itself waits without a limit. A timer sets the event for which it waits; it then
+    reports a closed channel, and the connection stays usable.
     Raises: GuestLost without an answer in time.
     """
     bounded = _bounded(channel.get_transport(), end + _CUT_S)

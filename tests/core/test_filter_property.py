@@ -40,7 +40,7 @@ class Filter(ctypes.Structure):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFilter:
-    """A filter of the model."""
+    """A filter of the model in Python."""
 
     uids: tuple[range, ...]
     pid_ns: frozenset[int]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Where in the driver's source a crash is made: found by its text, so that edits do not matter."""
+"""Find the line in the driver's source where a crash is made, by its text.
+
+So edits of the source do not change the tests.
+"""
 
 import re
 from pathlib import Path

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Every way in which the test build breaks its kernel is found, and named right.
+"""Tests that crash the kernel in every way of the test build; the harness must name each crash.
 
-Run by `invoke kernel-test --crash-tests`. A test here passes when the crash has the announced
-kind, function, module and line, whatever the test itself comes to.
+Run by `invoke kernel-test --crash-tests`. A test passes when the crash has the announced kind,
+function, module and line.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from tests.crash.places import place_of
 
 ANSWER_S = 8.0
 FAULT, MEMORY, HANG = "test_crash.c", "test_crash_memory.c", "test_crash_hang.c"
-# Watchdogs that need not be waited for as long as in the field. Each alone: whoever waits for a
-# CPU that spins is hung, too, and would be heard first.
+# Shorter limits for watchdogs. Each is set alone: a task that waits for a CPU that spins hangs,
+# too, and would be reported first.
 IMPATIENT = {
     "hung-task": "sysctl -q -w kernel.hung_task_timeout_secs=4",
     "soft-lockup": "sysctl -q -w kernel.watchdog_thresh=3",
@@ -27,19 +27,19 @@ IMPATIENT_RCU = "echo 6 > /sys/module/rcupdate/parameters/rcu_cpu_stall_timeout"
 
 
 def recordable(number: int) -> pytest.MarkDecorator:
-    """Announce how a crash point is reached without a network."""
+    """Return the mark with the command that makes this crash in a guest without a network."""
     return pytest.mark.recordable(command=command_of(number), variant="test")
 
 
 def command_of(number: int) -> str:
-    """Return what breaks the guest in the way of this number."""
+    """Return the command that crashes the guest in the way with this number."""
     return f"osqstress crash {number}"
 
 
 def crashes(
     kind: str, function: str, file: str, text: str, *, fatal: bool
 ) -> pytest.MarkDecorator:
-    """Announce a crash of the test build, its line found by the text in it."""
+    """Return the mark that announces a crash of the test build at the line with this text."""
     return pytest.mark.crashes(
         kind=kind,
         function=function,
@@ -58,7 +58,7 @@ def point(
 
 
 def hang(number: int, watchdog: str, name: str, text: str) -> ParameterSet:
-    """Return one that only a watchdog notices, which is to be set before."""
+    """Return one hang as a parameter of a test; its watchdog's limit is set before."""
     mark = crashes(watchdog, f"osq_crash_{name}", HANG, text, fatal=False)
     return pytest.param(number, watchdog, marks=mark, id=name)
 
@@ -85,7 +85,7 @@ def hang(number: int, watchdog: str, name: str, text: str) -> ParameterSet:
     ],
 )
 def test_a_fault(guest: Guest, variant: Callable[[str], Driver], number: int) -> None:
-    """What a processor or a check of the kernel's notices at once."""
+    """A fault that the CPU or a check of the kernel detects at once is found as announced."""
     variant("test").load()
 
     crash(guest, number)
@@ -94,17 +94,20 @@ def test_a_fault(guest: Guest, variant: Callable[[str], Driver], number: int) ->
 @crashes("null-deref", "osq_crash_null", FAULT, "WRITE_ONCE", fatal=True)
 @recordable(14)
 def test_a_fault_in_an_interrupt(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """The interrupted task has nothing to do with it, and is not named."""
+    """For a fault in an interrupt, the interrupted task's function is not blamed."""
     variant("test").load()
 
     crash(guest, 14)
 
 
 @crashes("null-deref", "osq_crash_null", FAULT, "WRITE_ONCE", fatal=True)
-def test_a_crash_again_and_again(
+def test_a_repeated_crash_is_found_each_time(
     guest: Guest, variant: Callable[[str], Driver], crash_round: int
 ) -> None:
-    """The harness gathers nothing over many guests; tests/system looks at what it holds."""
+    """The same crash in several guests in a row is found each time.
+
+    tests/system checks that the harness's memory does not grow meanwhile.
+    """
     assert crash_round >= 0
     variant("test").load()
 
@@ -123,7 +126,7 @@ def test_a_crash_again_and_again(
 def test_a_hang(
     guest: Guest, variant: Callable[[str], Driver], number: int, watchdog: str
 ) -> None:
-    """What only a watchdog notices, or a deadline."""
+    """A hang that only a watchdog or a deadline detects is found as announced."""
     variant("test").load()
     guest.run(IMPATIENT[watchdog], deadline_s=10)
 
@@ -131,8 +134,13 @@ def test_a_hang(
 
 
 @crashes("rcu-stall", "osq_crash_hard_lockup", HANG, "mdelay", fatal=False)
-def test_a_cpu_that_hears_nothing(guest: Guest, variant: Callable[[str], Driver]) -> None:
-    """With interrupts off not even its own watchdog runs; RCU's does, on another CPU."""
+def test_a_cpu_that_spins_with_interrupts_off(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
+    """A CPU that spins with interrupts off is found by RCU's stall detector on another CPU.
+
+    The CPU's own watchdog does not run then.
+    """
     variant("test").load()
     guest.run(IMPATIENT_RCU, deadline_s=10)
 
@@ -140,7 +148,7 @@ def test_a_cpu_that_hears_nothing(guest: Guest, variant: Callable[[str], Driver]
 
 
 def crash(guest: Guest, number: int, *, deadline_s: float = ANSWER_S) -> None:
-    """Ask the test build for a crash; the guest may not live to answer."""
+    """Ask the test build for a crash; fail the test if the guest dies."""
     try:
         guest.run(command_of(number), deadline_s=deadline_s, check=False)
     except HarnessError as error:

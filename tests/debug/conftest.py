@@ -19,7 +19,7 @@ _FETCH_S = 900
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker by which `invoke test` chooses."""
+    """Register the marker by which `invoke test` chooses its debugger tests."""
     config.addinivalue_line("markers", "short: of the part that every run of the full set has")
 
 
@@ -38,7 +38,7 @@ def invoke(*words: str, deadline_s: float = 60) -> "subprocess.CompletedProcess[
 
 @pytest.fixture
 def standing() -> Iterator[GuestEntry]:
-    """Give a guest that only one test uses."""
+    """Give a guest that only one test uses, which may crash it."""
     yield from _standing()
 
 

@@ -16,7 +16,7 @@ from harness.kext.emulator.stopped import EXC_BAD_ACCESS, StoppedMachine
 from harness.protocols.kdp.packets import ExceptionInfo
 
 SOURCE = Path(__file__).parent / "data" / "xnu_like.c"
-# Where the linker puts __TEXT, where XNU would, and a slide that KASLR could have chosen.
+# __TEXT is linked where XNU's is; the slide is one that KASLR could choose.
 LINKED_AT = 0x100000000
 TEXT_AT = 0xFFFFFF8000200000 + 0x12000000
 SLIDE = TEXT_AT - LINKED_AT

@@ -83,7 +83,7 @@ class Terminal:
     def leave(self) -> None:
         """Type quit; the command that started the debugger continues."""
         self.child.sendline("quit")
-        # Only lldb asks whether it may.
+        # Only lldb asks for confirmation.
         if self.debugger == "lldb":
             self.child.expect(r"\[Y/n\]", timeout=DEADLINE_S)
             self.child.sendline("y")
@@ -98,7 +98,7 @@ class Terminal:
     def quit(self) -> None:
         """Type quit, and assert that the command ends without an error."""
         self.child.sendline("quit")
-        # Only lldb asks whether it may.
+        # Only lldb asks for confirmation.
         if self.child.expect([r"\[Y/n\]", pexpect.EOF], timeout=DEADLINE_S) == 0:
             self.child.sendline("y")
             self.child.expect(pexpect.EOF, timeout=DEADLINE_S)

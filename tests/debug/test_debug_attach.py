@@ -271,8 +271,8 @@ def test_the_prompt_is_there_within_seconds(debugger: str, shared: GuestEntry) -
 
 
 @BOTH
-def test_twenty_rounds_leave_no_trace(debugger: str, shared: GuestEntry) -> None:
-    """Each of twenty rounds of attach and quit works, and the guest runs after each."""
+def test_the_guest_runs_after_twenty_rounds_of_attach(debugger: str, shared: GuestEntry) -> None:
+    """After each of twenty rounds of attach and quit, the guest runs."""
     command = "--command=info threads" if debugger == "gdb" else "--command=thread list"
     for _ in range(ROUNDS):
         done = invoke("debug-attach", f"--run={shared.run_id}", f"--debugger={debugger}", command)

@@ -16,7 +16,7 @@ from tests.debug.conftest import invoke
 from tests.debug.terminal import PROJECT, attached, ended
 from tests.debug.test_debug_attach import runs_on
 
-# In the kernel for most of its time; the other CPU of the guest idles.
+# The program is in the kernel for most of its time; the other CPU of the guest idles.
 BUSY = "exec dd if=/dev/zero of=/dev/null bs=4M"
 _NO_STACK = "it ran on while it was looked at|in user mode"
 

@@ -109,7 +109,7 @@ def debugged(adapter: Adapter, ssh: Guest) -> None:
     local = adapter.ask("variables", variablesReference=scopes[0]["variablesReference"])
     assert "ring" in [one["name"] for one in local["variables"]]
     assert len(adapter.ask("threads")["threads"]) == 2
-    # Never mind what the editor wishes, the guest outlives it.
+    # Whatever the editor requests here, the guest must keep running.
     adapter.ask("disconnect", terminateDebuggee=True)
 
 

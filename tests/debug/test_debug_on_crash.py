@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""`kernel-test --debug-on-crash`: a run stops at a real panic, and goes on after the debugger."""
+"""`kernel-test --debug-on-crash`: a run stops at a real panic, then continues after quit."""
 
 import json
 import re
@@ -18,9 +18,10 @@ from tests.debug.terminal import PROJECT, started
 RUNS = PROJECT / "build" / "runs"
 NULL = place_of("test_crash.c", "osq_crash_null", "WRITE_ONCE")
 DIVIDE = place_of("test_crash.c", "osq_crash_divide", "1000 / by")
-# From the command to the first panic: boot or restore, load, test; emulated, on a busy host.
+# The longest time from the command to the first panic: boot or restore, load, test; emulated, on a
+# busy host.
 CRASH_S = 300
-# The same for a machine that restores a guest after the crash, too.
+# The same for a host that also has to restore a guest after the crash.
 END_S = 300
 
 
@@ -50,7 +51,7 @@ def test_two_crashes_are_debugged_and_explained(debugger: str, run: Path) -> Non
         stacks, ("osq_crash_null", "osq_crash_divide"), (NULL, DIVIDE), strict=True
     ):
         assert re.search(rf"#0.*{function}.*{re.escape(place)}\b", stack), stack
-        # lldb finds no way out of a function without a frame (docs/debugging.md).
+        # lldb cannot unwind out of a function without a frame (docs/debugging.md).
         if (debugger, function) != ("lldb", "osq_crash_divide"):
             assert "do_syscall_64" in stack
     assert all("Kernel panic - not syncing" in log for log in logs)

@@ -116,7 +116,7 @@ def test_lldb_debugs_over_kdp(machine: FakeKernel, kernel: Path, tmp_path: Path)
 
 
 @needs_lldb
-def test_lldb_does_not_notice_a_lossy_wire(kernel: Path, tmp_path: Path) -> None:
+def test_lldb_works_when_packets_are_lost(kernel: Path, tmp_path: Path) -> None:
     """With a tenth of all packets lost the breakpoint is still hit and removed."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
@@ -133,7 +133,7 @@ def test_lldb_does_not_notice_a_lossy_wire(kernel: Path, tmp_path: Path) -> None
 
 @needs_lldb
 def test_a_kernel_survives_an_lldb_that_quits(kernel: Path, tmp_path: Path) -> None:
-    """The kill of lldb's batch mode lets the kernel go on without breakpoints."""
+    """When lldb's batch mode sends a kill, the kernel continues without breakpoints."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     debugged(machine, lldb(kernel, "breakpoint set -n ring_reserve"), tmp_path, Faults())
@@ -143,7 +143,7 @@ def test_a_kernel_survives_an_lldb_that_quits(kernel: Path, tmp_path: Path) -> N
 
 @needs_lldb
 def test_the_command_attaches_lldb_over_kdp(kernel: Path) -> None:
-    """The command sets slide, symbols and breakpoints over KDP, and the kernel goes on."""
+    """debug-attach --via kdp sets slide, symbols and breakpoints; the kernel then continues."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     with StubServer(machine) as stub:
@@ -160,7 +160,10 @@ def test_the_command_attaches_lldb_over_kdp(kernel: Path) -> None:
 
 
 def test_the_command_reports_each_error(kernel: Path) -> None:
-    """A refusing kernel, missing symbols and a file that is no kernel each have their error."""
+    """debug-attach --via kdp has an error of its own for each fault.
+
+    The faults are a kernel that refuses, missing symbols, and a file that is no kernel.
+    """
     machine = FakeKernel(kernel, pc_past_trap=True)
 
     with StubServer(machine, faults=Faults(refuse=KdpStatus.ALREADY_CONNECTED)) as stub:

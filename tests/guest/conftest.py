@@ -22,7 +22,7 @@ def tail(guest: Guest, driver: Driver) -> Tailing:
         try:
             yield running
         except BaseException:
-            # Else the next test would find the device taken.
+            # osqtail must have ended, or the next test would find the device in use.
             guest.run("pkill -KILL -x osqtail", deadline_s=20, check=False)
             raise
 

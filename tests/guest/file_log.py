@@ -13,7 +13,7 @@ TRUNC_PATH = 0x200
 OTHER_CONTEXT = 0x400
 FS_PATH = 0x1000
 OTHER_NAME = 0x2000
-# The driver's buffer, without its end.
+# The size of the driver's buffer for a path, without the final NUL.
 LONGEST_PATH = 4095
 _IDS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid")
 

@@ -11,7 +11,7 @@ from tests.guest.tailing import Record
 
 OTHER_CONTEXT = 0x0400
 OUTCOME = 0x0800
-# What a record and a line of the log both say; a call is the values of these, in this order.
+# The values that both a record and a line of the log have; a call is their values in this order.
 FIELDS = (
     *("action", "status", "error", "pid", "tid", "uid", "family", "socktype", "protocol"),
     *("cookie", "backlog", "acked_bytes", "received_bytes"),
@@ -20,7 +20,7 @@ FIELDS = (
 )
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EALREADY, errno.EINTR}
 _NOWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::", socket.AF_UNIX: ""}  # noqa: S104
-# Lines that are called otherwise than the records that they stand for.
+# Log lines whose names differ from those of their records.
 _ACTIONS = {"outcome": "connect", "close_elsewhere": "close"}
 
 Call = tuple[object, ...]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Each change of credentials has a record that agrees with /proc before and after it."""
+"""Tests of credential records: each change has one, which agrees with /proc before and after."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ Side = dict[str, Any]
 _UIDS = ("uid", "euid", "suid", "fsuid")
 _GIDS = ("gid", "egid", "sgid", "fsgid")
 _CAPS = ("permitted", "effective", "inheritable", "bounding", "ambient")
-# Which fields make which word of `changed`, in its order; the groups by content.
+# The fields that each word of `changed` stands for, in order; the groups are compared by content.
 _PARTS = {
     "uids": _UIDS,
     "gids": _GIDS,

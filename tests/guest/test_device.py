@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The device's access rights, its refusal of each misuse, and its removal."""
+"""Tests of the device: its access rights, an errno for each misuse, and its removal."""
 
 import errno
 import json
@@ -12,7 +12,7 @@ from harness.systems.linux import kmod
 from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailing
 
-# What osqprobe tries, and the errno that each attempt must get; 0 must work.
+# The attempts of osqprobe, and the errno that each must get; 0 must work.
 REFUSALS = {
     "open": 0,
     "second_open": errno.EBUSY,
@@ -46,7 +46,8 @@ REFUSALS = {
 }
 
 
-# What 'osqprobe owners' sees: a child uses the descriptor, the owner begins anew, an heir execs.
+# The steps of 'osqprobe owners': a child uses the descriptor, the owner allocates again, an heir
+# execs.
 OWNERS = {
     "open": 0,
     "subscribe": 0,
@@ -77,7 +78,7 @@ def test_a_foreign_process_invalidates_the_queue(guest: Guest, driver: Driver) -
     driver.unload()
 
 
-def test_the_owners_death_frees_what_a_child_keeps(guest: Guest, driver: Driver) -> None:
+def test_the_device_is_free_after_the_owners_death(guest: Guest, driver: Driver) -> None:
     """The device is free after the owner's death even if a child holds its descriptor."""
     assert driver.is_loaded()
 
@@ -97,7 +98,7 @@ def test_each_misuse_has_its_own_errno(guest: Guest, driver: Driver) -> None:
 
 
 def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
-    """The node has mode 0600, and root without CAP_SYS_ADMIN is refused, too."""
+    """The device node has mode 0600, and root without CAP_SYS_ADMIN cannot open it."""
     assert driver.is_loaded()
     ordinary = guest.run(
         "setpriv --reuid 1000 --regid 1000 --clear-groups osqprobe", deadline_s=20
@@ -146,7 +147,7 @@ def test_loading_and_unloading_leave_no_trace(
         driver.unload()
 
     lines = [line.partition("] ")[2] for line in kmod.kernel_log(guest)[before:]]
-    # An emulated clock that came late says so.
+    # The kernel prints this when an emulated clock was late.
     ours = [line for line in lines if not line.startswith(("harness-", "hrtimer: interrupt took"))]
     assert ours == ["osq: loaded, ABI 0x2, schema 3", "osq: unloaded"] * rounds
     assert guest.run("test -e /dev/osquery", deadline_s=20, check=False).status != 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""An ordinary user cannot hide events from the driver.
+"""Tests that an ordinary user cannot hide events from the driver.
 
 The user tries other root folders, other names, namespaces, ids, and storms of events.
 """
@@ -13,7 +13,7 @@ from tests.guest.tailing import Record, Tailing
 
 USER = "setpriv --reuid 1000 --regid 1000 --clear-groups"
 TOP = "/var/tmp/osqevade"
-# As many folders are climbed; kernel/os/linux/osq_file.h has OSQ_CLIMB_MAX.
+# The driver climbs this many parent folders; kernel/os/linux/osq_file.h has OSQ_CLIMB_MAX.
 CLIMBED = 512
 
 
@@ -51,7 +51,7 @@ def test_another_root_hides_no_program(guest: Guest, tail: Tailing) -> None:
     assert (told["/opt/agent/evil"], told["/opt/agent/mounted"]) == (1, 1)
     assert told["/opt/agent/own"] == 0
     assert seen.stats["filtered"] == 1
-    # What is mounted below a listed path is let in by its name.
+    # A program that is mounted below a listed path passes the filter by that name.
     assert execs(inside.records, 1000) == {"/opt/agent/own": 1, "/opt/agent/mounted": 1}
 
 
@@ -71,7 +71,7 @@ def test_the_number_of_a_filtered_namespace_is_not_reused(guest: Guest, tail: Ta
     assert number not in numbers.split()
     assert execs(seen.records, 1000)["/usr/bin/true"] == tries
     assert seen.stats["filtered"] == 0
-    # Nobody is in it any more, so nobody can say which it was.
+    # No process is in the namespace any more, so none can report its number.
     assert (refused.status, "No such process" in refused.stderr) == (1, True)
 
 
@@ -102,7 +102,7 @@ def test_a_setuid_program_is_recorded_despite_a_uid_filter(guest: Guest, tail: T
     assert told[0]["euid"] == 0
     assert told[0]["pid"] in forks
     assert len(rises) == 1
-    # The exec of "plain" by each of the two, and no more of it.
+    # The exec of "plain" by each of the two, and no other exec of it.
     assert seen.stats["filtered"] > 0
 
 
@@ -129,7 +129,7 @@ def test_each_way_to_change_a_watched_file_is_recorded(guest: Guest, tail: Taili
     other = [one for one in told.records if one["flags"] & OTHER_NAME]
     assert by_path[f"{watched}/cut", "modify"] == 1
     assert by_path[f"{watched}/touched", "modify"] == 1
-    # Fifty writes in one go.
+    # Fifty writes follow each other without a pause.
     assert by_path[f"{watched}/held", "modify"] in {1, 2}
     assert [one["action"] for one in other] == [
         *("link", "open", "modify", "close_write", "attrib", "unlink")
@@ -159,7 +159,7 @@ def test_writes_through_an_older_link_are_recorded(guest: Guest, tail: Tailing) 
 
 def test_the_cost_of_a_deep_folder_is_bounded(guest: Guest, tail: Tailing) -> None:
     """A record of a file below 6,000 folders costs little more than one below the bound."""
-    # To remove so many folders takes long; a file system of its own goes at once.
+    # Removing so many folders takes long; unmounting a separate file system is quick.
     deep = "/mnt/osqdeep"
     guest.run(
         f"mkdir -p {deep}; mount -t tmpfs none {deep}; mkdir {deep}/watched {deep}/a {deep}/b",
@@ -174,8 +174,8 @@ def test_the_cost_of_a_deep_folder_is_bounded(guest: Guest, tail: Tailing) -> No
     guest.run(f"umount {deep}", deadline_s=60)
     assert {one["flags"] for one in told.records} == {NO_PATH}
     assert len(told.records) == 2 * times
-    # Both depths give a record without a path, so that only the climb differs: the far file is
-    # more than ten times as deep. The least of many tries is free of what else the machine does.
+    # The second folder is twelve times as deep. The shortest of many tries is the cost; part of it
+    # is the record.
     assert far < 4 * near
 
 

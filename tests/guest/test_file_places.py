@@ -30,7 +30,7 @@ from tests.guest.tailing import Record, Tail, Tailing
 
 TOP = "/var/tmp/osqplaces"
 AIO_TRIES = 40
-# Each byte that a name can have, up to the longest name.
+# A name with each byte that a file name can have, and the longest name.
 ANY_NAME = bytes(code for code in range(1, 256) if code != ord("/"))[:254] + b"x"
 _OCTAL = "".join(f"\\{code:03o}" for code in ANY_NAME)
 
@@ -81,7 +81,7 @@ SCENES = {
     "names": Scene(set_up="mkdir a", watch="a", act=f"mkdir \"a/$(printf '{_OCTAL}')\""),
 }
 
-# What 'osqwatch refusals' tries, and the errno that each must get; 0 must work.
+# The attempts of 'osqwatch refusals', and the errno that each must get; 0 must work.
 REFUSALS = {
     "before_allocate": errno.ENXIO,
     "before_subscribe": errno.ENOTCONN,
@@ -215,7 +215,7 @@ def test_a_bind_mount_does_not_hide_a_file(story: Story) -> None:
         ("rename", f"{b}/x", f"{TOP}/bind/a/y"),
     ]
     assert [one["flags"] for one in told] == [0, 0, 0, 0, 0, FS_PATH]
-    # Across mounts mv copies.
+    # Across mounts, mv copies and deletes.
     assert places(story.of("bind", "create"))[1:] == [("create", f"{b}/z", "")]
 
 

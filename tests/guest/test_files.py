@@ -21,7 +21,7 @@ from tests.guest.tailing import Record, Tailed, Tailing
 
 BASE = "/var/tmp/osqfiles"
 PROCESSES = (1, 2, 3)
-# A name that begins as the watched folder's does is not below it.
+# A folder whose name begins like the watched folder's is not below it.
 FOLDERS = ("in", "inside")
 WATCHED = [f"{BASE}/{process}/in" for process in PROCESSES]
 RUN_S = 3000.0

@@ -12,7 +12,7 @@ from harness.pytest_plugin import Driver
 from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailed, Tailing
 
-# Prints how many records of types 2 to 4 were kept out, without a process of its own.
+# This prints how many records of types 2 to 4 were rejected, without starting a process.
 COUNT = """
 count() {
 	exec_=0 fork=0 exit_=0
@@ -87,14 +87,14 @@ def test_only_an_included_user_is_recorded(guest: Guest, tail: Tailing) -> None:
     assert {one["uid"] for one in seen.records if one["type"] == "exec"} == {1000}
     assert storm_of(seen) == 21
     assert len([one for one in seen.records if one["type"] == "exit"]) == 21
-    # The other user's storm, and setpriv itself, twice.
+    # The other user's storm, and two execs of setpriv itself.
     assert filtered.execs >= 21 + 2
     assert whole(seen)
 
 
 def test_a_filter_for_a_pid_namespace_applies_to_nested_ones(guest: Guest, tail: Tailing) -> None:
     """Processes of the namespace and of a nested one are rejected, and those outside are not."""
-    # Its whole line: the guest's heartbeat sleeps, too.
+    # The whole command line is compared, because the guest's heartbeat sleeps, too.
     find = "pgrep -nxf 'sleep 600'"
     hold = f"unshare --pid --fork sleep 600 > /dev/null 2>&1 < /dev/null & sleep 1; {find}"
     holder = guest.run(hold, deadline_s=30).stdout.strip()
@@ -109,7 +109,7 @@ osqprobe storm 5
         seen = running.finish()
     guest.run(f"kill {holder}", deadline_s=20)
 
-    # The storm, then unshare and the storm one namespace further down.
+    # The storm; then unshare, and the storm in a nested namespace.
     assert filtered.execs == (10 + 1) + 1 + (7 + 1)
     assert storm_of(seen) == 5 + 1
     assert whole(seen)
@@ -166,7 +166,7 @@ def test_threads_can_be_filtered(guest: Guest, tail: Tailing) -> None:
         filtered = counted(guest, f"osqcreds run {rounds}")
         seen = running.finish()
 
-    # Every second child does its work in one thread more.
+    # Every second child does its work in an additional thread.
     assert (filtered.forks, filtered.exits) == (rounds // 2, rounds // 2)
     forks = [one for one in seen.records if one["type"] == "fork"]
     exits = [one for one in seen.records if one["type"] == "exit"]

@@ -4,7 +4,7 @@
 from harness.systems.ssh import Guest
 from tests.guest.tailing import Record, Tailing
 
-# The test build of this driver: another module, and its init wants a parameter.
+# The test build of this driver is another module, whose init requires a parameter.
 OTHER = "/run/harness/osq_test.ko"
 # The letters of /sys/module/NAME/taint, as bits of /proc/sys/kernel/tainted.
 _TAINTS = {"P": 0, "F": 1, "O": 12, "E": 13, "N": 18}

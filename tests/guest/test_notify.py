@@ -53,7 +53,7 @@ echo $(cut -d' ' -f1 /proc/uptime) $(sed -n 's/.*"ts_boot_ns":\\([0-9]*\\).*/\\1
     told_s, recorded_ns = guest.run(script, deadline_s=60).stdout.split()
 
     waited_s = float(told_s) - int(recorded_ns) / 1e9
-    # The first unread record is older: it is one of the shell's own.
+    # The first unread record is older, because it is one of the shell's own.
     assert 0.5 < waited_s < 10
 
 

@@ -112,7 +112,8 @@ def test_failing_and_slow_calls_are_recorded(witnessed: Witnessed) -> None:
     errors = {(line["call"], line["error"]) for line in log if line["call"] != "outcome"}
 
     assert sockets.differences(witnessed.records, log) == []
-    # Refused and accepted by each family, and the one that nobody answered.
+    # The expected outcomes: refused and accepted for each family, and one connect without an
+    # answer.
     assert sorted(outcomes) == [0, 0, 110, 111, 111]
     assert {("connect", error) for error in (2, 4, 106, 111, 113, 114, 115)} <= errors
     assert {("bind", error) for error in (13, 22, 98, 99)} <= errors

@@ -14,7 +14,7 @@ from harness.pytest_plugin import Driver
 from harness.systems.linux import kmod
 from harness.systems.ssh import Guest
 
-# Small, in every Debian kernel, and wanted by nothing in the guest.
+# A small module that is in every Debian kernel and that nothing in the guest uses.
 MODULE = "tcp_illinois"
 
 

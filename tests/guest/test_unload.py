@@ -9,9 +9,9 @@ from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailing
 
 TOP = "/mnt/osqperm"
-# What is asked, where the listener's mark is, and what waits for the answer.
+# Each row: the requested access, where the listener's mark is, and the access that waits.
 OPEN, EXEC = ("open", "mount", "cat held"), ("exec", "mount", "./held")
-# Marks of one file system stand in one list, in which only the one that asks is held.
+# All marks of one file system are in one list, and only the mark that asks is locked meanwhile.
 BESIDE = ("open", "filesystem", "cat held")
 
 
@@ -61,11 +61,11 @@ def test_unloading_while_a_permission_is_pending_is_refused(
     log = guest.run("dmesg | grep -c fanotify || :", deadline_s=20).stdout
     assert [one["path"] for one in told.records] == [f"{TOP}/other"]
     assert int(log) >= 1
-    # What the listener's mark still calls finds nothing of the module.
+    # The listener's mark still calls functions, but none of the module's.
     guest.run(f"chmod 600 {TOP}/other; umount {TOP}", deadline_s=20)
 
 
-def test_a_listener_of_the_file_system_holds_nothing_of_the_module(
+def test_a_waiting_fanotify_listener_does_not_delay_unloading(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """The module unloads while another program's fanotify listener has not answered."""

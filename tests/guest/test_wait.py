@@ -13,7 +13,7 @@ from harness.pytest_plugin import Driver
 from harness.systems.ssh import Guest
 from tests.guest.tailing import Tailing
 
-# osqwait's 'ways': an errno, 0 for a wait that a record ended, or the events of poll.
+# The results of 'osqwait ways': an errno, 0 for a wait that a record ended, or the events of poll.
 WAYS = {
     "nonblocking": errno.EAGAIN,
     "poll_nothing": 0,
@@ -26,7 +26,8 @@ WAYS = {
     "poll_invalid": select.POLLHUP | select.POLLERR,
 }
 SHORT_MS = 1500
-# Far above what a busy host adds, far below the long latency that must not count, a minute.
+# Far above the delays of a busy host, and far below the long latency of a minute that must not
+# count.
 LATE_MS = 20_000
 
 
@@ -67,7 +68,7 @@ def test_a_dead_owner_with_shared_descriptors_is_detached(guest: Guest, driver: 
     driver.unload(attempts=5)
 
 
-def test_a_mapping_holds_the_module_and_nothing_else(guest: Guest, driver: Driver) -> None:
+def test_a_mapping_blocks_unloading_but_not_the_next_owner(guest: Guest, driver: Driver) -> None:
     """A mapping without its descriptor stays readable and blocks rmmod, but not the next owner."""
     assert driver.is_loaded()
     script = """

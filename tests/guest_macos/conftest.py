@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""osqpeer on a Mac: built there, by the Mac's own compiler, from the sources of this tree."""
+"""Build osqpeer on a Mac with the Mac's own compiler, from the sources of this tree."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from harness.systems.ssh import Guest
 from tests.shared.over_ssh import Place
 
 ROOT = Path(__file__).resolve().parents[2]
-# The real path: /var is a link there, and the kernel tells where it leads.
+# The real path is needed: /var is a link, and the kernel reports paths without links.
 FOLDER = "/private/var/tmp/harness-osqpeer"
 PROGRAM = f"{FOLDER}/osqpeer"
 SOURCES = ("kernel/uapi/osq.h", "tests/guest/tools/osqpeer.c")
@@ -19,7 +19,7 @@ _STEP_S = 60.0
 
 @pytest.fixture(scope="session")
 def place(guest: Guest) -> Place:
-    """Give where osqpeer is, once it is there."""
+    """Build osqpeer on the Mac, and return its place."""
     guest.run(["mkdir", "-p", FOLDER], deadline_s=_STEP_S)
     for name in SOURCES:
         file = ROOT / name

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kext on a Mac: who may use its device, how it goes away, that it comes again.
+"""Tests of the kext on a Mac: access to its device, unloading, and loading again.
 
-Run by `invoke kernel-test --target NAME` on a target of yours. On a release that loads kexts from
-a collection only, the last two need a kernel that lets kexts go.
+Run by `invoke kernel-test --target NAME` on a target of yours. On a release that loads kexts only
+from a collection, the last two tests need a kernel that allows unloading.
 """
 
 import time
@@ -18,7 +18,7 @@ _STEP_S = 20.0
 
 
 def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
-    """Mode 0600, root and wheel: nobody else opens it."""
+    """The device node has mode 0600 and belongs to root:wheel, so only root can open it."""
     assert driver.is_loaded()
 
     said = guest.run(["stat", "-f", "%Lp %Su %Sg", driver.spec.devices[0]], deadline_s=_STEP_S)
@@ -26,8 +26,8 @@ def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
     assert said.stdout == "600 root wheel\n"
 
 
-def test_loading_what_is_loaded_changes_nothing(guest: Guest, driver: Driver) -> None:
-    """A second load is content, and the kernel lists one kext of the name."""
+def test_loading_a_loaded_kext_changes_nothing(guest: Guest, driver: Driver) -> None:
+    """Loading the kext a second time succeeds, and the kernel still lists it once."""
     before = PLATFORMS[driver.handoff.system].holders(guest, driver.spec)
 
     driver.load()
@@ -37,7 +37,10 @@ def test_loading_what_is_loaded_changes_nothing(guest: Guest, driver: Driver) ->
 
 
 def test_unloading_while_open_is_refused_then_works(guest: Guest, driver: Driver) -> None:
-    """Its stop says busy while somebody has the device, names him, and goes when he is gone."""
+    """Unloading fails while a process has the device open, and the error names the process.
+
+    After the process has ended, unloading works.
+    """
     with guest.popen(f"sudo -n tail -f {driver.spec.devices[0]}"):
         _await_holder(guest, driver)
         with pytest.raises(ModuleError) as refused:
@@ -53,7 +56,7 @@ def test_loading_and_unloading_leave_no_trace(
     driver: Driver,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """In and out again: no node, no kext in the list, every time."""
+    """After each unload the device node is gone and the kext is not listed."""
     for _ in range(50 if long_run else 3):
         driver.unload(attempts=20)
         gone = guest.run(["test", "-e", driver.spec.devices[0]], deadline_s=_STEP_S, check=False)
@@ -63,7 +66,7 @@ def test_loading_and_unloading_leave_no_trace(
 
 
 def _await_holder(guest: Guest, driver: Driver) -> None:
-    """Return when the device is seen to be open."""
+    """Wait until a process has the device open."""
     end = time.monotonic() + _STEP_S
     platform = PLATFORMS[driver.handoff.system]
     while not any("open in" in line for line in platform.holders(guest, driver.spec)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The bodies that every system runs, on the kext of a Mac: not verified on hardware."""
+"""Run the shared test bodies on the kext of a Mac; not verified on hardware."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,7 +16,7 @@ _ANSWER_S = 30.0
 
 @pytest.fixture
 def loaded(guest: Guest, driver: Driver, place: Place) -> Iterator[Loaded]:
-    """Give the kext, loaded."""
+    """Give the kext of the Mac, loaded."""
     assert driver.is_loaded()
     with loaded_over_ssh(guest, place, limit_s=_ANSWER_S) as found:
         yield found
@@ -24,5 +24,5 @@ def loaded(guest: Guest, driver: Driver, place: Place) -> Iterator[Loaded]:
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
 def test_body(loaded: Loaded, body: Callable[[Loaded], None]) -> None:
-    """It holds, as its docstring says it."""
+    """Each shared test body passes on the Mac; the body's docstring states its condition."""
     body(loaded)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Bundles with one fault each, made from a good one, and why kext-check must refuse each."""
+"""Bundles with one fault each, made from a good one, and the reason to refuse each of them."""
 
 import plistlib
 import shutil
@@ -125,7 +125,7 @@ def _packed(which: str, change: Callable[[int], int]) -> Edit:
 
 
 def _writable_code(draft: Draft) -> None:
-    # initprot of the first segment, __TEXT.
+    # The initprot field of the first segment, __TEXT.
     draft.put("<I", draft.command(macho.LC_SEGMENT_64) + 60, 7)
 
 
@@ -163,7 +163,7 @@ def _overlapping(draft: Draft) -> None:
 
 
 BROKEN: dict[str, tuple[Edit, str, str]] = {
-    # the edit, the rule that must object, and words of its reason.
+    # Each row: the edit, the rule that must object, and words of the rule's reason.
     "no-iokit": (
         _library("com.apple.kpi.iokit"),
         "symbol",

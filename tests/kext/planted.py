@@ -171,7 +171,7 @@ PLANTED: dict[str, Planted] = {
 
 # One fault for each body that all systems share (tests/shared/bodies.py), by the body's name.
 SHARED: dict[str, Planted] = {
-    "one_process_at_a_time": Planted(
+    "a_second_process_is_refused": Planted(
         file="os/macos/device.c",
         old="	if (device.session)\n		return -EBUSY;\n",
         new="	if (device.session)\n		return -EPERM;\n",
@@ -183,13 +183,13 @@ SHARED: dict[str, Planted] = {
         new="	if (!ring->count.attempts)\n		osq_os_memset(ring, 0, sizeof(*ring));\n",
         message="reset=1",
     ),
-    "a_childs_call_costs_the_queue": Planted(
+    "an_ioctl_of_a_child_invalidates_the_queue": Planted(
         file="os/macos/device.c",
         old="	if (err == -EPERM && osq_device_invalidate(&own.session)) {\n",
         new="	if (err == 1 && osq_device_invalidate(&own.session)) {\n",
         message="'' == 'ESTALE'",
     ),
-    "a_program_started_by_exec_is_a_stranger": Planted(
+    "a_program_after_exec_is_refused": Planted(
         file="os/macos/owner.c",
         old="	(void)owner;\n	return current_task();\n",
         new="	return owner->pid == proc_selfpid() ? owner->task : current_task();\n",
@@ -201,7 +201,7 @@ SHARED: dict[str, Planted] = {
         new="	return session->queue == OSQ_QUEUE_VALID ? -EINVAL : 0;\n",
         message="'EINVAL' == 'EEXIST'",
     ),
-    "caps_tell_what_works": Planted(
+    "caps_lists_the_types_that_work": Planted(
         file="core/osq_device.c",
         old="			caps->types |= bit;\n",
         new="			caps->types |= bit << 2;\n",
@@ -213,26 +213,26 @@ SHARED: dict[str, Planted] = {
         new="	record->seq = slot.seq + 1;\n",
         message="[2, 3, 4] == [1, 2, 3]",
     ),
-    "nothing_is_told_without_a_subscription": Planted(
+    "execs_are_recorded_only_while_subscribed": Planted(
         file="core/osq_device.c",
         old="	} else if (session->subscribed & bit) {\n		stop_one",
         new="	} else if (session->subscribed & bit & 1) {\n		stop_one",
         message="2 == 1",
     ),
-    "what_does_not_fit_is_counted": Planted(
+    "records_that_do_not_fit_are_counted": Planted(
         file="core/osq_ring.c",
         old="	lost->last_seq = total->attempts;\n",
         new="	lost->last_seq = total->attempts - 1;\n",
         message="(26, 39) == (26, 40)",
     ),
-    "the_ring_goes_round": PLANTED["missing-wrap-check"],
+    "a_ring_that_is_read_in_time_loses_nothing": PLANTED["missing-wrap-check"],
     "a_waiting_reader_is_woken": Planted(
         file="os/macos/task.c",
         old="OSQ_RANK_ANY);\n	osq_readers_after_commit(ring);\n",
         new="OSQ_RANK_ANY);\n",
         message="deadlock",
     ),
-    "a_reader_that_may_not_wait_is_told": Planted(
+    "a_nonblocking_reader_gets_eagain": Planted(
         file="os/macos/device.c",
         old="	if (flags & FNONBLOCK)\n",
         new="	if (flags & FNONBLOCK & 1)\n",

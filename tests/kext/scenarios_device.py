@@ -105,7 +105,7 @@ def call_of_a_child_invalidates_the_queue(boot: Boot) -> None:
 
 
 def program_after_exec_is_not_the_owner(boot: Boot) -> None:
-    """After an exec the process has the same id, but is not the owner any more."""
+    """After an exec the process has the same id, but is no longer the device's owner."""
     kernel = start_kext(boot)
     client = owner(kernel)
     other = kernel.executed(client.process)
@@ -202,7 +202,7 @@ def a_waiting_reader_is_woken(boot: Boot) -> None:
 
 
 def no_wakeup_is_lost(boot: Boot) -> None:
-    """At whichever of its calls the reader meets a publisher, it wakes and gets the record."""
+    """At whichever call a publisher interrupts a reader, the reader wakes and gets the record."""
     kernel = start_kext(boot)
     client = owner(kernel)
     for notify in (struct.pack("<2I", 1, 0), struct.pack("<2I", 4096, 250)):
@@ -244,7 +244,7 @@ def wait_ends_early_with_its_own_error(boot: Boot) -> None:
 
 
 def reader_sleeps_for_its_latency(boot: Boot) -> None:
-    """With a watermark the reader sleeps for exactly its latency."""
+    """A reader with a watermark, of which too few bytes arrive, sleeps for exactly its latency."""
     kernel = start_kext(boot)
     client = owner(kernel)
     client.ask("NOTIFY", struct.pack("<2I", 4096, 250))

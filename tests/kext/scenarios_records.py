@@ -106,7 +106,7 @@ def exec_without_a_free_buffer_is_counted_as_nested(boot: Boot) -> None:
     client = owner(kernel, 1 << 16)
     threads = [begin_exec(kernel) for _ in range(20)]
     for thread in threads:
-        # After ten calls a callback has a buffer and reads the file's attributes.
+        # After ten calls a callback has taken its buffer and is reading the file's attributes.
         kernel.threads.run_calls(thread, 10)
     kernel.threads.finish_all()
 

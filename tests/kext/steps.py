@@ -15,7 +15,7 @@ FILEOP = "com.apple.kauth.fileop"
 EXEC_ACTION = 6
 GRACE_NS = 3_000_000_000
 KERN_SUCCESS, KERN_FAILURE = 0, 5
-# PARTIAL_ARGV, NO_CWD and NO_MNT_NS: kauth reports neither arguments nor these.
+# Flags for fields that kauth does not report: PARTIAL_ARGV (arguments), NO_CWD and NO_MNT_NS.
 EXEC_FLAGS = 0x0004 | 0x0080 | 0x0100
 
 

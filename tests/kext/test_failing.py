@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Let each kernel function fail at each of its calls; the kext must work on."""
+"""Let each kernel function fail at each of its calls: the kext must keep working."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +20,7 @@ CAN_FAIL = sorted(name for name, one in MODELS.items() if one.failure is not Non
 
 
 def use(kernel: Kernel) -> None:
-    """Run two programs, open a file, and create, connect and close a socket."""
+    """In the emulated kernel, run two programs, open a file, connect and close a socket."""
     who, network = kernel.process(), Network(kernel)
     run_program(kernel)
     run_program(kernel)
@@ -31,7 +31,7 @@ def use(kernel: Kernel) -> None:
 
 
 def life(kernel: Kernel) -> list[int]:
-    """Start, use and stop the kext; return the errors that the client saw.
+    """Start, use and stop the kext; return the error numbers that the client got.
 
     A call that failed must succeed when it is repeated.
     """
@@ -69,7 +69,10 @@ def test_client_sees_no_error_without_a_failure(binary: bytes) -> None:
 
 @pytest.mark.parametrize("name", CAN_FAIL)
 def test_kext_survives_each_failing_call(binary: bytes, name: str) -> None:
-    """At whichever call it fails, the client sees at most one ENOMEM, and nothing is left."""
+    """Whichever call of a kernel function fails, the client sees at most one ENOMEM.
+
+    After the kext's stop nothing is left.
+    """
     usual = Kernel(binary)
     life(usual)
     calls = usual.calls[name]

@@ -19,7 +19,7 @@ def boot(binary: bytes) -> Boot:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__)
 def test_scenario_passes_on_the_kext(boot: Boot, scenario: Callable[[Boot], None]) -> None:
-    """The scenario, whose docstring states what must hold, passes on the kext."""
+    """Each scenario passes on the kext; the scenario's docstring states its condition."""
     scenario(boot)
 
 

@@ -23,7 +23,7 @@ def test_kext_has_no_objections(built: KextBuild) -> None:
 
 
 def test_unchanged_copy_has_no_objections(built: KextBuild, tmp_path: Path) -> None:
-    """Copying a bundle as the tests for broken ones do breaks nothing."""
+    """A copy, made as for the broken bundles but without a fault, has no objections."""
     assert check.check(write_broken(built.bundle, tmp_path, lambda _draft: None)).passed
 
 

@@ -41,7 +41,7 @@ def bridged(machine: DebuggedThread, faults: Faults, folder: Path) -> Iterator[P
         def serve() -> None:
             connection = accept_connection(listener, deadline_s=_DEADLINE_S, wanted=lambda: True)
             assert connection is not None
-            # The reply to the debugger's last request may be among those that are lost.
+            # The replies that the stub loses may include the one to the debugger's last request.
             with suppress(KdpSilent):
                 Bridge(Link(connection), client).serve()
 

@@ -22,7 +22,7 @@ _WRITERS = 3
 _DEADLINE_S = 240
 
 
-# In this program the stress test finds a leak while another thread reports a fault.
+# With this switch the stress program reports a leak while another thread reports a fault.
 _FAILS_DURING_A_REPORT = """
 #include <pthread.h>
 #include <stdlib.h>

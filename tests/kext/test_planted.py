@@ -16,7 +16,7 @@ from tests.kext.planted import PLANTED, Planted
 from tests.kext.scenarios import SCENARIOS
 from tests.kext.steps import Boot
 
-# A lock, a processor fault, an order of stores, and a missing call.
+# One fault of each kind for arm64: a lock, a processor fault, an order of stores, a missing call.
 ON_ARM64 = (
     "allocation-under-spin-lock",
     "missing-unlock",

@@ -22,12 +22,12 @@ import paramiko
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL
 
 _CHUNK_BYTES = 32768
-# The window of SSH is large: the buffers of the network are full long before it.
+# SSH's own window is large: the network's buffers are full long before it.
 _WINDOW_BYTES = 1 << 28
 
 
 class Moment(enum.StrEnum):
-    """The moment at which the server sends itself a signal: what it has just done."""
+    """The moment at which the server sends itself a signal, named by its last action."""
 
     KEY = "received a key, and not answered"
     OPEN = "received the request for a channel, and not answered"

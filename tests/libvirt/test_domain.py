@@ -44,7 +44,7 @@ def kinds(running: Domain, count: int) -> list[str]:
 
 
 def test_a_given_uri_is_used_as_given(hv: Hypervisor, tmp_path: Path) -> None:
-    """No private daemon is started, nothing is written, and detach does nothing."""
+    """For the user's own URI no daemon is started, no file written, and detach does nothing."""
     hv.detach()
 
     assert (hv.uri, hv.private, hv.daemon_pid) == ("test:///default", False, None)

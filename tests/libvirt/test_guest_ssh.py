@@ -19,13 +19,13 @@ from harness.model.settings import Endpoint, PushSpec
 from harness.systems.ssh import CommandFailed, Guest
 from tests.libvirt.ssh_server import Moment
 
-# Far from both the deadlines of a second and what would happen without them, which is 30 s or
-# never, so that a busy machine cannot be taken for a missing deadline.
+# Far above the deadlines of a second, and far below the 30 s or more that a call without a
+# deadline takes. So a busy machine is not mistaken for a missing deadline.
 _SOON_S = 15
 
 
 def no_news() -> None:
-    """Report that the guest has not died."""
+    """Report that the guest is alive; this stands for the harness's health check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def make_key(file: Path) -> str:
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[Server]:
-    """Run a server with its own keys in a folder; the options are its moment and signal."""
+    """Run a server with its own keys in a folder; `options` are a moment and a signal."""
     host_key = make_key(folder / "host")
     (folder / "authorized").write_text(make_key(folder / "client") + "\n")
     program = Path(__file__).with_name("ssh_server.py")
@@ -221,7 +221,7 @@ def test_a_dead_guest_ends_the_wait_for_ssh(server: Server) -> None:
 
 
 def test_a_connection_that_ends_after_the_banner_is_retried(server: Server) -> None:
-    """A peer that resets after its banner is a guest that is not ready."""
+    """A connection that resets after the banner is tried again, as the guest is not ready yet."""
     with socket.socket() as liar:
         liar.bind(("127.0.0.1", 0))
         liar.listen(8)
@@ -286,7 +286,7 @@ def test_endless_output_is_left_at_the_deadline(guest: Guest) -> None:
 
 
 def test_a_peer_that_dies_at_the_key_is_tried_again(tmp_path: Path) -> None:
-    """A connection that ends before the answer to the key does not count as a refused key."""
+    """A connection that ends before the key is answered is tried again, not taken as a refusal."""
     with (
         serving(tmp_path, Moment.KEY, "SIGKILL") as own,
         pytest.raises(GuestLost, match="no SSH after 2 s"),

@@ -85,7 +85,7 @@ def test_the_key_is_escaped_for_both_readers() -> None:
 
 @pytest.mark.parametrize("osk", ["", OSK[:-1], OSK + "x", OSK[:-1] + "\n"])
 def test_a_malformed_key_is_refused(osk: str) -> None:
-    """A key of a wrong length or with a line break is an error, which does not show the key."""
+    """A key of a wrong length or with a line break is an error that does not show the key."""
     with pytest.raises(UsageError, match="the SMC's key has") as caught:
         mac_domain_xml.render(replace(SPEC, osk=osk))
 
@@ -189,7 +189,7 @@ def test_a_missing_file_of_the_user_is_named(target: RemoteSpec) -> None:
 
 
 def test_a_missing_daemon_does_not_count_as_a_guest_that_is_off(target: RemoteSpec) -> None:
-    """Only libvirt's error 'no such domain' means that the guest is off."""
+    """Only libvirt's error 'no such domain' means that the guest is off; others are raised."""
     gone = replace(target.libvirt, uri="qemu+unix:///session?socket=/nowhere/sock")
 
     with pytest.raises(HypervisorError, match="virsh domstate failed"):

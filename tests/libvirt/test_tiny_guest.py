@@ -127,7 +127,8 @@ def test_the_console_has_the_first_byte(hv: Hypervisor, spec: DomainSpec, tmp_pa
         console.wait_for("^hello$", deadline_s=_WAIT_S)
         console.write(b"echo\n")
         console.wait_for("^echo$", deadline_s=_WAIT_S)
-        # QEMU sends a byte before it logs it; if it is killed in between, the log lacks it.
+        # QEMU sends a byte before it logs the byte. If QEMU is killed in between, the log lacks
+        # it.
         end = time.monotonic() + _WAIT_S
         while not (tmp_path / "qemu-one.log").read_bytes().endswith(b"echo\n"):
             assert time.monotonic() < end, "QEMU's log does not end as the console does"

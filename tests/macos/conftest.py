@@ -124,7 +124,7 @@ def kext(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_case(keys: Keys, bundle: Path) -> Iterator[Callable[[Profile], Case]]:
-    """Return a function that starts a scripted Mac; an unknown command fails the test."""
+    """Return a function that starts a scripted Mac, which fails the test at an unknown command."""
     with ExitStack() as stack:
 
         def make(profile: Profile) -> Case:

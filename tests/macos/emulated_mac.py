@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A scripted Mac whose kernel is the emulated one, running the kext that was copied to it.
+"""A scripted Mac whose kernel is the emulated one, running the kext that was copied to the Mac.
 
-This file answers in place of osqpeer (tests/guest/tools/osqpeer.c), line by line; `cc` only claims
-to compile it. So these tests do not show that the C program builds and works on a Mac.
+This file answers in place of osqpeer (tests/guest/tools/osqpeer.c), line by line; the scripted
+`cc` compiles nothing. So these tests do not show that the C program builds and works on a Mac.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class EmulatedMac(FakeMac):
         return self.driver
 
     def tool_kextunload(self, words: list[str], data: bytes) -> Answer:
-        """Unload a kext; a started one is stopped after its grace period, which it may refuse."""
+        """Unload a kext; a started kext is stopped after its grace period and may refuse."""
         if self.driver is not None:
             self.driver.kernel.pass_time(GRACE_NS)
             if self.driver.kernel.stop() != 0:
@@ -88,7 +88,7 @@ class PeerLines:
             self._peer: EmulatedPeer = mac.booted().peer()
 
     def answers(self, line: str) -> Iterator[str]:
-        """Yield the answer to a line; the line 'die' has none.
+        """Yield the answer to a line; the line 'die' ends the process without an answer.
 
         Raises: EOFError when the process has ended.
         """

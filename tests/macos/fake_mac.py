@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A scripted Mac: the answers of its kext tools, by release.
 
-The answers are those that are published for kextload, kmutil and kextunload. No real Mac was
-compared, so a wrong belief about macOS passes these tests.
+The answers were published for kextload, kmutil and kextunload. No real Mac was compared, so if
+they are wrong, these tests pass wrongly.
 """
 
 import plistlib

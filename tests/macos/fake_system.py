@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A scripted macOS without kexts: its settings, its files and its restarts.
 
-It is strict: an unknown command ends with 127 and is recorded, and a command that needs root is
-refused without sudo.
+An unknown command ends with 127 and is recorded, so that the test fails. A command that needs root
+is refused without sudo.
 """
 
 import io

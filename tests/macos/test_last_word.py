@@ -17,7 +17,7 @@ PANIC = 'panic(cpu 0 caller 0xffffff8000a1b2c3): "osq: bad ring"@ring.c:7\n'
 def test_clean_run_passes_the_final_log_check(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
-    """After a clean run the log has the check's line, and no file of the run is left."""
+    """After a clean run the check writes its line to the log, and no file of the run is left."""
     case = make_case(replace(PROFILES["13"]))
     guest = connected(case)
     kextload.prepare(guest, run_id="run", canary=TOKEN)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of kernel-test-load on every release: the right commands, and a code for each end."""
+"""Tests of kernel-test-load on every release of macOS: its commands, and its exit codes."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,7 +50,10 @@ def test_kmutil_needs_a_restart_since_macos_11(
     release: str,
     says: bool,  # noqa: FBT001
 ) -> None:
-    """Since macOS 11, loading without --reboot ends with 2, with or without kmutil's message."""
+    """Since macOS 11, loading without --reboot ends with exit code 2.
+
+    kmutil may print a message about the restart or not.
+    """
     case = make_case(replace(PROFILES[release], says_reboot=says))
 
     with pytest.raises(RestartNeeded, match="needs reboot") as caught:
@@ -160,7 +163,7 @@ def test_target_that_does_not_come_back_is_lost(make_case: MakeCase) -> None:
 
 
 def test_panic_at_start_is_a_crash(make_case: MakeCase) -> None:
-    """A panic at the target's start is found in its report, with exit code 3."""
+    """A panic in the kext's start routine is read from the panic report, with exit code 3."""
     case = make_case(replace(PROFILES["13"]))
     case.mac.dies_at_start = 'panic(cpu 0 caller 0xffffff8000000000): "osq: bad ring"@ring.c:7\n'
 

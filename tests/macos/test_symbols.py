@@ -50,7 +50,7 @@ class Kext:
 
 @pytest.fixture(scope="module")
 def kext(tmp_path_factory: pytest.TempPathFactory) -> Kext:
-    """Build it; the faulting load is in an inlined function, called from another one."""
+    """Build the Mach-O: its faulting load is in an inlined function, called from another one."""
     folder = tmp_path_factory.mktemp("kext")
     (folder / "osq.c").write_text(SOURCE)
     target = ["-target", "x86_64-apple-macos11", "-mkernel", "-ffreestanding", "-g", "-O1"]
@@ -83,7 +83,7 @@ def kext(tmp_path_factory: pytest.TempPathFactory) -> Kext:
 
 
 def panic_text(kext: Kext, uuid: str) -> str:
-    """Return xnu's output when that load faults, without symbols, as of a release kernel."""
+    """Return xnu's panic text for the faulting load, without symbols as on a release kernel."""
     fault, back = LOADED_AT + kext.fault, LOADED_AT + kext.after_call
     end = LOADED_AT + 0x4FFF
     return f"""panic(cpu 0 caller 0xffffff8000a1b2c3): Kernel trap at {fault:#x}, type 14

@@ -42,7 +42,7 @@ def test_each_refusal_is_printed_with_its_code(
     capsys: pytest.CaptureFixture[str],
     refusal: tuple[str, dict[str, bool], int, str],
 ) -> None:
-    """The hint is printed on stderr, and the exit code is that of the error."""
+    """A refusal's hint is printed on stderr, and the exit code is that of the error."""
     release, setting, code, hint = refusal
     named(replace(PROFILES[release], **setting))  # type: ignore[arg-type]
 

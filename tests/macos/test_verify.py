@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of verify-on-mac: the report claims only what was shown."""
+"""Tests of verify-on-mac: the report claims only results of steps that have passed."""
 
 import hashlib
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def verification_of(case: Case, folder: Path, *, name: str, tests: bool = True) 
 def test_report_of_a_mac_that_shows_everything(
     make_case: MakeCase, kext: Path, tmp_path: Path
 ) -> None:
-    """When everything is shown, the report has the name, the Mac and the kext's checksum."""
+    """If all steps pass, the report has the person's name, the Mac and the kext's checksum."""
     case = make_case(replace(PROFILES["10.15"]))
     case = replace(case, loading=replace(case.loading, file=kext))
 

@@ -32,7 +32,7 @@ LONG_STEP_S = 3000.0
 # A complete Debian boots longer than the small guests of other tests.
 _BOOT_S = 180.0
 _VERSIONED = re.compile(r"linux-image-\d+\.\d+\.\d+\S*-cloud-amd64")
-# What changes by itself, and the state files of dpkg and systemd.
+# Files that change by themselves, and the state files of dpkg and systemd.
 _VOLATILE = (
     *("/proc", "/sys", "/dev", "/run", "/tmp", "/mnt", "/var/log", "/var/cache", "/var/tmp"),
     *("/var/lib/dpkg", "/var/lib/systemd", "/lib/modules"),
@@ -40,7 +40,7 @@ _VOLATILE = (
 
 
 def say(text: str) -> None:
-    """Print a line of progress, which pytest captures."""
+    """Print a line of progress, which pytest shows for a failed test."""
     print(text, flush=True)  # noqa: T201
 
 

@@ -74,7 +74,7 @@ def test_spec_builds_every_package(release: Release, tmp_path: Path) -> None:
 
     parsed = run("rpmspec", "-P", spec, cwd=tmp_path, home=tmp_path)
     linted = rpmlint(spec, tmp_path)
-    # the required tools are installed here, but not as rpm packages.
+    # --nodeps: the tools that the spec requires are installed here, but not as rpm packages.
     built = run(*("rpmbuild", "-bb", "--nodeps", *places, spec), cwd=tmp_path, home=tmp_path)
 
     assert parsed.returncode == 0, parsed.stderr

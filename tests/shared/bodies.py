@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the driver must do on every system: the same bodies for Linux, macOS and the emulated kext.
+"""Bodies of tests that run unchanged on Linux, on macOS and on the emulated kext.
 
-Each is a function of a kernel with the driver loaded and the device free, and leaves it so. Other
-programs may run meanwhile, as they do on a real system: what is counted is held to the law, what
-is looked for is known by its path.
+A body is called with a kernel in which the driver is loaded and the device is free, and leaves the
+device free. Other programs may run meanwhile, as on a real system. So a body checks that the
+counters add up, and finds its own records by their paths.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,16 @@ from tests.shared.client import Client, Loaded, Refused
 from tests.shared.protocol import Record
 
 _LARGE = 1 << 16
-# An exec's record has at least so many bytes.
+# The least size in bytes of an exec's record.
 _RECORD_BYTES = 272
 _TYPES = 32
 
 
 def opened(loaded: Loaded, *, wait: bool = True) -> Client:
-    """Return a process that has the device; Refused when it does not get it."""
+    """Return a process that has opened the device.
+
+    Raises: Refused when the device cannot be opened.
+    """
     peer = loaded.peer()
     error = peer.open(wait=wait)
     if error:
@@ -29,7 +32,7 @@ def opened(loaded: Loaded, *, wait: bool = True) -> Client:
 
 
 def owner(loaded: Loaded, ring_bytes: int | None = _LARGE) -> Client:
-    """Return a process with a ring, the smallest one for None, and a subscription to execs."""
+    """Return a process with a ring (None: the smallest one) and a subscription to execs."""
     client = opened(loaded)
     client.allocate(ring_bytes)
     client.subscribe()
@@ -37,7 +40,7 @@ def owner(loaded: Loaded, ring_bytes: int | None = _LARGE) -> Client:
 
 
 def refusal(loaded: Loaded, call: Callable[[], object]) -> str:
-    """Return the name of the error of a call that must be refused; '' when it is not."""
+    """Return the name of the error of a call that must be refused; '' when it succeeds."""
     try:
         call()
     except Refused as error:
@@ -46,15 +49,15 @@ def refusal(loaded: Loaded, call: Callable[[], object]) -> str:
 
 
 def execs_of(records: list[Record], path: str) -> list[Record]:
-    """Return the records of one program's execs."""
+    """Return those of the records that are execs of the program at this path."""
     return [one for one in records if one.kind == protocol.EXEC and one.path == path]
 
 
-# --- who has the device --------------------------------------------------------------------------
+# --- the device's owner --------------------------------------------------------------------------
 
 
-def one_process_at_a_time(loaded: Loaded) -> None:
-    """A second one is told EBUSY; it gets the device when the first has closed it."""
+def a_second_process_is_refused(loaded: Loaded) -> None:
+    """A second process gets EBUSY until the first one has closed the device."""
     first = opened(loaded)
 
     assert refusal(loaded, lambda: opened(loaded)) == "EBUSY"
@@ -63,7 +66,7 @@ def one_process_at_a_time(loaded: Loaded) -> None:
 
 
 def a_killed_owner_leaves_nothing(loaded: Loaded) -> None:
-    """SIGKILL in the middle: the next one has the device, a ring of its own, and no old record."""
+    """After SIGKILL to the owner, the next owner gets an empty ring and no old record."""
     first = owner(loaded)
     first.peer.run(loaded.program("killed"))
     first.peer.die()
@@ -74,8 +77,11 @@ def a_killed_owner_leaves_nothing(loaded: Loaded) -> None:
     second.close()
 
 
-def a_childs_call_costs_the_queue(loaded: Loaded) -> None:
-    """The child is refused; the owner is told by each call, and begins anew with a new ring."""
+def an_ioctl_of_a_child_invalidates_the_queue(loaded: Loaded) -> None:
+    """An ioctl by the owner's child is refused and makes the queue invalid.
+
+    Each later call of the owner gets ESTALE, until the owner allocates another ring.
+    """
     client = owner(loaded)
     path = loaded.program("again")
     client.peer.run(path)
@@ -94,8 +100,11 @@ def a_childs_call_costs_the_queue(loaded: Loaded) -> None:
     client.close()
 
 
-def a_program_started_by_exec_is_a_stranger(loaded: Loaded) -> None:
-    """It has the number and the descriptor of the owner, and is refused; closing frees all."""
+def a_program_after_exec_is_refused(loaded: Loaded) -> None:
+    """A program that the owner execs has its pid and descriptor, but is refused with EPERM.
+
+    The device is free again when that program closes it.
+    """
     client = owner(loaded)
 
     client.peer.become_heir()
@@ -105,11 +114,11 @@ def a_program_started_by_exec_is_a_stranger(loaded: Loaded) -> None:
     opened(loaded).close()
 
 
-# --- what is refused -----------------------------------------------------------------------------
+# --- refused calls -------------------------------------------------------------------------------
 
 
 def each_misuse_has_its_own_error(loaded: Loaded) -> None:
-    """As osq.h lists them; after all of them the ring works, and nothing was attempted."""
+    """Each wrong call gets the error that osq.h lists, and the ring still works afterwards."""
     client = opened(loaded)
     said = partial(refusal, loaded)
     sync = client.sync_argument
@@ -135,8 +144,8 @@ def each_misuse_has_its_own_error(loaded: Loaded) -> None:
     client.close()
 
 
-def caps_tell_what_works(loaded: Loaded) -> None:
-    """Each type that CAPS names can be subscribed to; of execs every system tells."""
+def caps_lists_the_types_that_work(loaded: Loaded) -> None:
+    """Exactly the types that CAPS names can be subscribed to; execs are always among them."""
     client = opened(loaded)
     types, _missing = client.caps()
     client.allocate()
@@ -155,7 +164,10 @@ def caps_tell_what_works(loaded: Loaded) -> None:
 
 
 def an_exec_gives_one_record(loaded: Loaded) -> None:
-    """Its path is the program's, its parent the process that ran it; times and numbers rise."""
+    """Each exec gives one record with its own path and the parent's pid.
+
+    The records' times and numbers rise.
+    """
     client = owner(loaded)
     one, other = loaded.program("one"), loaded.program("other")
     for path in (one, other, one):
@@ -172,8 +184,8 @@ def an_exec_gives_one_record(loaded: Loaded) -> None:
     client.close()
 
 
-def nothing_is_told_without_a_subscription(loaded: Loaded) -> None:
-    """Neither before one nor after its end; in between, each exec is."""
+def execs_are_recorded_only_while_subscribed(loaded: Loaded) -> None:
+    """Execs are recorded during a subscription, and neither before nor after it."""
     client = opened(loaded)
     client.allocate(_LARGE)
     path = loaded.program("quiet")
@@ -188,8 +200,11 @@ def nothing_is_told_without_a_subscription(loaded: Loaded) -> None:
     client.close()
 
 
-def what_does_not_fit_is_counted(loaded: Loaded) -> None:
-    """A ring that is full: each attempt is a record or in a LOST one, by number and reason."""
+def records_that_do_not_fit_are_counted(loaded: Loaded) -> None:
+    """When the ring is full, each attempt has a record or is counted in a LOST record.
+
+    A LOST record has the numbers of the first and last lost attempt and the reasons.
+    """
     client = owner(loaded, None)
     path = loaded.program("many")
     too_many = client.ring_bytes // _RECORD_BYTES + 10
@@ -217,8 +232,8 @@ def what_does_not_fit_is_counted(loaded: Loaded) -> None:
     client.close()
 
 
-def the_ring_goes_round(loaded: Loaded) -> None:
-    """Read in time, nothing is lost, though the smallest ring is filled several times over."""
+def a_ring_that_is_read_in_time_loses_nothing(loaded: Loaded) -> None:
+    """A reader in time loses no record while the smallest ring is filled three times."""
     client = owner(loaded, None)
     path = loaded.program("round")
     seen = 0
@@ -238,7 +253,7 @@ def the_ring_goes_round(loaded: Loaded) -> None:
 
 
 def a_waiting_reader_is_woken(loaded: Loaded) -> None:
-    """SYNC with WAIT comes back once there is a record, and gives it."""
+    """SYNC with the flag WAIT returns once there is a record, which can then be read."""
     client, other = owner(loaded), loaded.peer()
     path = loaded.program("wake")
     records: list[Record] = []
@@ -255,8 +270,8 @@ def a_waiting_reader_is_woken(loaded: Loaded) -> None:
     client.close()
 
 
-def a_reader_that_may_not_wait_is_told(loaded: Loaded) -> None:
-    """With O_NONBLOCK, WAIT is EAGAIN while there is nothing."""
+def a_nonblocking_reader_gets_eagain(loaded: Loaded) -> None:
+    """With O_NONBLOCK, SYNC with the flag WAIT gives EAGAIN while there is no record."""
     client = opened(loaded, wait=False)
     client.allocate()
 
@@ -265,16 +280,16 @@ def a_reader_that_may_not_wait_is_told(loaded: Loaded) -> None:
 
 
 BODIES: tuple[Callable[[Loaded], None], ...] = (
-    one_process_at_a_time,
+    a_second_process_is_refused,
     a_killed_owner_leaves_nothing,
-    a_childs_call_costs_the_queue,
-    a_program_started_by_exec_is_a_stranger,
+    an_ioctl_of_a_child_invalidates_the_queue,
+    a_program_after_exec_is_refused,
     each_misuse_has_its_own_error,
-    caps_tell_what_works,
+    caps_lists_the_types_that_work,
     an_exec_gives_one_record,
-    nothing_is_told_without_a_subscription,
-    what_does_not_fit_is_counted,
-    the_ring_goes_round,
+    execs_are_recorded_only_while_subscribed,
+    records_that_do_not_fit_are_counted,
+    a_ring_that_is_read_in_time_loses_nothing,
     a_waiting_reader_is_woken,
-    a_reader_that_may_not_wait_is_told,
+    a_nonblocking_reader_gets_eagain,
 )

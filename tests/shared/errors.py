@@ -27,5 +27,5 @@ _OF = {
 
 
 def error_name(system: System, number: int) -> str:
-    """Return what a system calls an error; its number where it is none of the driver's."""
+    """Return a system's name of an error number, or the number if the driver does not use it."""
     return _BOTH.get(number) or _OF[system].get(number) or f"error {number}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A driver on a system that is reached over SSH: its peers are osqpeer processes there."""
+"""A driver on a system that is reached over SSH; its processes are osqpeer programs there."""
 
 import contextlib
 import time
@@ -16,7 +16,7 @@ _POLL_S = 0.05
 
 
 class SshPeer:
-    """One osqpeer, led line by line; see tests/shared/client.py."""
+    """One osqpeer that gets its commands line by line; see tests/shared/client.py."""
 
     def __init__(self, process: RemoteProcess, answer_s: float) -> None:
         self._process = process
@@ -24,7 +24,7 @@ class SshPeer:
         self._answer_s = answer_s
 
     def open(self, *, wait: bool = True) -> int:
-        """Open the device."""
+        """Open the device in osqpeer."""
         return self._error("open" if wait else "open nonblock")
 
     def close(self) -> None:
@@ -32,7 +32,7 @@ class SshPeer:
         self._without_error("close")
 
     def ioctl(self, name: str, data: bytes) -> tuple[int, bytes]:
-        """Carry out an ioctl."""
+        """Run an ioctl."""
         return self._ask(f"ioctl {name} {data.hex()}")
 
     def begin(self, name: str, data: bytes) -> None:
@@ -40,11 +40,11 @@ class SshPeer:
         self._say(f"ioctl {name} {data.hex()}")
 
     def end(self) -> tuple[int, bytes]:
-        """Return its answer once it is there."""
+        """Wait for the answer of the ioctl that `begin` started."""
         return self._answer()
 
     def ioctl_of_child(self, name: str, data: bytes) -> int:
-        """Have a child carry out an ioctl."""
+        """Let a child of osqpeer run an ioctl."""
         return self._error(f"child {name} {data.hex()}")
 
     def map(self, size_bytes: int) -> int:
@@ -58,15 +58,15 @@ class SshPeer:
         return data
 
     def run(self, path: str) -> None:
-        """Run a program."""
+        """Run a program as a child of osqpeer."""
         self._without_error(f"run {path}")
 
     def become_heir(self) -> None:
-        """Replace the program by itself."""
+        """Let osqpeer exec itself, with the device left open."""
         self._without_error("heir")
 
     def die(self) -> None:
-        """End by SIGKILL; its output ends when the kernel has closed what it had open."""
+        """Let osqpeer kill itself; its output ends when the kernel has closed its descriptors."""
         self._say("die")
         assert list(filter(None, self._until_end())) == []
 
@@ -98,7 +98,10 @@ class SshPeer:
         return int(error), bytes.fromhex(data)
 
     def _until_end(self) -> Iterator[str | None]:
-        """Yield what comes until nothing more can; GuestLost when an answer takes too long."""
+        """Yield output lines, and None during pauses, until osqpeer ends.
+
+        Raises: GuestLost when an answer takes too long.
+        """
         end = time.monotonic() + self._answer_s
         for line in self._lines:
             yield line
@@ -108,9 +111,9 @@ class SshPeer:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where osqpeer is on a system: its `program`, and the `command` that starts it as root.
+    """The place of osqpeer on a system: its file `program`, and the `command` to start it as root.
 
-    `folder` is for copies of it, whose execs the kernel is to tell of, by that very path.
+    `folder` is for copies of osqpeer; exec records must have exactly their paths.
     """
 
     system: System
@@ -138,7 +141,7 @@ class SshLoaded:
         return found
 
     def program(self, name: str) -> str:
-        """Return the path of a copy of osqpeer."""
+        """Return the path of a copy of osqpeer with this name; copy it if needed."""
         path = f"{self._place.folder}/{name}"
         if path not in self._made:
             self._guest.run(["cp", self._place.program, path], deadline_s=self._limit_s)
@@ -146,7 +149,7 @@ class SshLoaded:
         return path
 
     def error_name(self, number: int) -> str:
-        """Return the system's name of an error."""
+        """Return the system's name of an error number."""
         return error_name(self._place.system, number)
 
     def stop(self) -> None:
@@ -157,7 +160,7 @@ class SshLoaded:
 
 @contextmanager
 def loaded_over_ssh(guest: Guest, place: Place, *, limit_s: float) -> Iterator[SshLoaded]:
-    """Give the driver of a guest; its peers have ended afterwards."""
+    """Give the driver of a guest; end all its osqpeer processes after the block."""
     found = SshLoaded(guest, place, limit_s=limit_s)
     try:
         yield found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The driver's structures in Python, the same on every system; sizes are read out of osq.h."""
+"""The driver's structures in Python, the same on every system; sizes are read from osq.h."""
 
 import re
 import struct
@@ -12,7 +12,7 @@ NONE, LOST, EXEC, SOCKET, FILE = 0, 1, 2, 5, 6
 FULL, NESTED = 0, 2
 SYNC_WAIT = 1
 ALL_FILES = 0xFE
-# Where an exec's span of its path is, and a LOST record's numbers and counters.
+# The offset of the path's span in an exec record, and of numbers and counters in a LOST record.
 PATH_AT = 168
 _LOST_SEQS_AT, _LOST_DROPPED_AT = 64, 96
 _SYNC_HEAD = struct.Struct("<2I7Q")
@@ -33,7 +33,7 @@ SIZES = _sizes()
 
 @dataclass(frozen=True, kw_only=True)
 class Sync:
-    """What SYNC tells."""
+    """The counters that SYNC returns."""
 
     max_pos: int
     attempts: int
@@ -46,7 +46,7 @@ class Sync:
     dropped_of: tuple[int, ...]
 
     def check_law(self) -> None:
-        """Hold the counters to the law of osq.h, exactly."""
+        """Assert that the counters satisfy the equations of osq.h exactly."""
         assert self.attempts == self.committed + self.in_flight + sum(self.dropped)
         assert self.committed == self.consumed + self.pending + self.reset
         assert sum(self.dropped) == sum(self.dropped_of)
@@ -67,7 +67,7 @@ class Record:
     data: bytes
 
     def span(self, offset: int) -> bytes:
-        """Return the bytes that the span at an offset of the record means."""
+        """Return the bytes to which the span at an offset of the record refers."""
         off, length = struct.unpack_from("<2I", self.data, offset)
         assert off + length <= self.length
         return self.data[off : off + length]
@@ -80,20 +80,20 @@ class Record:
 
     @property
     def lost(self) -> int:
-        """How many attempts a LOST record stands for."""
+        """The number of attempts that a LOST record reports."""
         assert self.kind == LOST
         return sum(struct.unpack_from("<8Q", self.data, _LOST_DROPPED_AT))
 
     @property
     def lost_between(self) -> tuple[int, int]:
-        """The first and the last number that a LOST record stands for."""
+        """The numbers of the first and the last attempt that a LOST record reports."""
         assert self.kind == LOST
         first, last = struct.unpack_from("<2Q", self.data, _LOST_SEQS_AT)
         return first, last
 
 
 def parsed_sync(answer: bytes) -> Sync:
-    """Return SYNC's answer; the law must hold."""
+    """Return the counters in SYNC's answer, which must add up."""
     head = _SYNC_HEAD.unpack_from(answer)
     dropped = struct.unpack_from("<8Q", answer, 64)
     found = Sync(
@@ -112,7 +112,7 @@ def parsed_sync(answer: bytes) -> Sync:
 
 
 def parsed_records(data: bytes, begin: int) -> list[Record]:
-    """Return the records in the bytes of a ring from a position on; each must be whole."""
+    """Return the records in the ring's bytes from a position on; each must be complete."""
     found, at = [], 0
     while at < len(data):
         values = _RECORD.unpack_from(data, at)

@@ -35,14 +35,14 @@ def exec_bytes(*, seq: int = 1, **changed: Any) -> bytes:
 
 
 def an_exec(**changed: Any) -> Exec:
-    """Return an exec event."""
+    """Return an exec event with the given fields changed."""
     event = decode(exec_bytes(**changed))
     assert isinstance(event, Exec)
     return event
 
 
 def a_fork(**changed: Any) -> Fork:
-    """Return a fork event."""
+    """Return a fork event with the given fields changed."""
     record = ffi.new("struct osq_fork *")
     record.head.type, record.head.len = lib.OSQ_TYPE_FORK, ffi.sizeof("struct osq_fork")
     for name, value in changed.items():

@@ -168,7 +168,7 @@ class Daemon:
         return self.wait()
 
     def said(self) -> str:
-        """Return the daemon's log as text."""
+        """Return the text of the daemon's log."""
         return self.log.read_text()
 
     def is_reading(self) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The configuration accepts osquery's keys, and an error names the key that is wrong."""
+"""Tests of the configuration: osquery's keys are accepted, and errors name the wrong key."""
 
 import json
 from pathlib import Path

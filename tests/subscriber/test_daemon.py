@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The daemon on the driver's own core neither loses nor repeats an event, whatever happens."""
+"""Tests of the daemon on the driver's core: no event is lost or repeated, whatever happens."""
 
 import os
 import random
@@ -76,7 +76,7 @@ def test_a_ring_that_is_too_small_reports_its_drops(host: Host, folder: Path) ->
 
 
 def judge_killed(store: Path, truths: list[Truth]) -> None:
-    """Compare every session of killed daemons with the counters of the kernel's side."""
+    """Compare every session of killed daemons with the driver core's own counters."""
     assert number(store, TWICE) == 0
     sessions = counts(store, SESSIONS)
     assert len(sessions) == len(truths)
@@ -87,16 +87,18 @@ def judge_killed(store: Path, truths: list[Truth]) -> None:
             WHERE CAST(eid AS INTEGER) >> 32 = {session}"""
         ((count, last),) = counts(store, numbers)
         assert count == kept
-        # What the kernel gave up when the owner died, less what was stored and not yet told so.
+        # The kernel counts as reset all that was committed and not consumed when the owner died.
+        # Some of it was stored, but the sync that reports that had not come.
         assert truth.committed - truth.consumed == truth.reset
         assert truth.consumed <= count <= truth.committed
         given_up = truth.committed - count
         assert count + truth.dropped + given_up == truth.attempts
-        # All that was committed up to the last one that is stored, without a hole.
+        # The store has every record up to its last one; its numbers have no other gap than
+        # reported losses.
         gaps = f"""SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM kloss_events
             WHERE CAST(eid AS INTEGER) >> 32 = {session}"""
         assert count + number(store, gaps) == last
-        # What the store says of it is true as far as the daemon could know.
+        # The store's own totals are true as far as the daemon could know them.
         assert attempts == kept + dropped + reset <= truth.attempts
         assert reset <= given_up
     assert set(ask(store, ENDINGS)) <= {("clean",), ("unclean",)}
@@ -107,7 +109,7 @@ def test_a_daemon_that_is_killed_loses_nothing_that_it_stored(
     folder: Path,
     long_run: bool,  # noqa: FBT001
 ) -> None:
-    """After SIGKILL at random moments, stored, dropped and reset events are all attempts."""
+    """After SIGKILL at random moments, stored, dropped and reset events add up to all attempts."""
     rounds = 100 if long_run else 4
     chance = random.Random(4711)  # noqa: S311
     store = folder / "events.db"
@@ -190,8 +192,9 @@ def test_memory_does_not_grow_under_a_sustained_load(
     assert attempts == kept + dropped + reset == truth.attempts
     assert truth.attempts >= 0.9 * 5000 * parts * part_s
     assert reset == 0
-    # The first part fills SQLite's caches; the halves of the rest are compared. On a machine that
-    # others use batches, and so their memory, are not even: one of 2,000 events is some 10 MiB.
+    # The first part of the time fills SQLite's caches; the two halves of the rest are compared.
+    # While others use the machine, batches vary, and so does their memory: a batch of 2,000 events
+    # takes some 10 MiB.
     half = parts // 2
     memory = [kib for _, kib in measured[1:]]
     processor = [part for part, _ in measured[1:]]
@@ -200,7 +203,7 @@ def test_memory_does_not_grow_under_a_sustained_load(
 
 
 def test_an_invalid_queue_is_allocated_again(host: Host, folder: Path) -> None:
-    """After another process used the device, unread records are reset; the daemon continues."""
+    """When another process used the device, unread records are reset; the daemon continues."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")
@@ -219,8 +222,8 @@ def test_an_invalid_queue_is_allocated_again(host: Host, folder: Path) -> None:
     assert ask(daemon.store, totals) == [(157, 107, 50, 2)]
 
 
-def test_garbage_in_the_ring_is_an_error_and_no_crash(host: Host, folder: Path) -> None:
-    """The session ends as corrupt with its loss; the device is opened again and read."""
+def test_garbage_in_the_ring_ends_the_session_as_corrupt(host: Host, folder: Path) -> None:
+    """Impossible bytes in the ring end the session as corrupt; the daemon begins another one."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
         host.tell("burst 100")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Rows of sockets, files, modules and credentials are right, and unwanted files have none."""
+"""Tests of the tables of sockets, files, modules, credentials: right rows, no unwanted files."""
 
 import ipaddress
 import os
@@ -81,7 +81,7 @@ def test_a_connect_fills_socket_events(folder: Path) -> None:
 
 
 def test_addresses_of_other_families(folder: Path) -> None:
-    """IPv6, port-only, missing and abstract UNIX addresses are shown right in socket events."""
+    """Socket events show IPv6, port-only, missing and abstract UNIX addresses correctly."""
     empty = {"local_path": b"", "remote_path": b""}
     events = (
         a_record(

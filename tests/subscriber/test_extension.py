@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The osquery extension answers over thrift, through the interface of osquery's own package.
+"""Tests of the osquery extension over thrift, with osquery's own package on the other side.
 
-osquery_manager.py is the other side; the extension is a process of its own.
+osquery_manager.py acts as osqueryd; the extension is a process of its own.
 """
 
 import json
@@ -26,7 +26,7 @@ EQUALS, GREATER, LESS = "2", "4", "16"
 
 
 class Osqueryd:
-    """A manager at a socket, and an extension that is connected to it."""
+    """A replacement for osqueryd at a socket, and an extension that is connected to it."""
 
     def __init__(self, folder: Path, store: Path) -> None:
         self.manager = Manager()
@@ -91,7 +91,7 @@ def store(folder: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def osqueryd(folder: Path, store: Store) -> Iterator[Osqueryd]:
-    """Give a manager and an extension that are connected."""
+    """Give a replacement for osqueryd and an extension that is connected to it."""
     running = Osqueryd(folder, store.path)
     yield running
     running.close()
@@ -130,8 +130,10 @@ def test_a_query_gets_each_row_once(osqueryd: Osqueryd, store: Store) -> None:
     assert numbers(osqueryd.rows("kprocess_events", by_path)) == []
 
 
-def test_each_row_once_holds_over_restarts(osqueryd: Osqueryd, store: Store, folder: Path) -> None:
-    """A restarted extension continues at the position on the disk."""
+def test_each_row_is_given_once_across_restarts(
+    osqueryd: Osqueryd, store: Store, folder: Path
+) -> None:
+    """A restarted extension continues after the last row that a query got."""
     assert len(osqueryd.rows("kprocess_events")) == 10
     again = osqueryd.restart(folder, store.path)
     fill(store, 11, 1)
@@ -174,9 +176,7 @@ def test_values_are_text_and_nothing_is_empty(osqueryd: Osqueryd) -> None:
     assert all(isinstance(value, str) for value in row.values())
 
 
-def test_a_store_that_is_gone_is_an_error_and_no_empty_answer(
-    osqueryd: Osqueryd, store: Store
-) -> None:
+def test_a_missing_store_is_an_error(osqueryd: Osqueryd, store: Store) -> None:
     """A missing store is an error, since an empty answer would mean no events."""
     store.path.rename(store.path.with_name("moved.db"))
     request = {"action": "generate", "context": "{}"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The kernel's filters, from the configuration to the records that the driver's core makes."""
+"""Tests of the kernel's filters, from the configuration to the records that the core makes."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.subscriber.host import Daemon, Host, ask, counts, environment, until
 from tests.subscriber.test_daemon import drained, subscribed
 
 OWN_PID_NS = Path("/proc/self/ns/pid")
-# uid, pid namespace, control group, path; the namespace of the first is this process's.
+# Each row: uid, pid namespace, control group, path. The first row's namespace is this process's.
 ROOTS = (0, OWN_PID_NS.stat().st_ino, 7, "/usr/bin/id")
 USERS = (1000, 4, 1 << 40, "/usr/bin/true")
 LAST = (1999, 5, 9, "/usr/bindir/true")
@@ -139,7 +139,7 @@ def test_filtered_records_are_counted_by_interval(host: Host, folder: Path) -> N
 
 
 def daemon_stopped_for(daemon: Daemon, host: Host, count: int) -> None:
-    """Filter this many programs within one interval, however busy the machine is."""
+    """Let filters reject this many programs within one interval, however busy the machine is."""
     daemon.pause()
     publish(host, *[ROOTS] * count)
     daemon.go_on()

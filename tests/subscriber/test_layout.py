@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The compiled header's layout decodes bytes to an event or to None, and never raises."""
+"""Tests of the decoder, which uses the compiled header: any bytes give an event or None."""
 
 from dataclasses import fields
 
@@ -13,7 +13,7 @@ from osq.layout import EVENTS, decode, struct_format
 from osq.records import Event, Exec, Unknown
 from tests.subscriber.events import TAIL, a_fork, an_exec, exec_bytes
 
-# Of the head, what is of use to nobody behind the ring.
+# Fields of the record's head that are useless after the ring, so an event does not have them.
 UNTOLD = {"len", "type", "pos", "ring_id", "reserved", "old_reserved", "now_reserved"}
 
 
@@ -47,7 +47,7 @@ def test_numbers_and_tails_are_read() -> None:
 
 
 def test_a_fork_is_read() -> None:
-    """A record type without a tail is decoded right."""
+    """A fork record, whose type has no tail, is decoded correctly."""
     event = a_fork(child_pid=3, child_tid=4, ts_boot_ns=5)
 
     assert (event.child_pid, event.child_tid, event.ts_boot_ns) == (3, 4, 5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The package installs as a wheel that needs nothing of this tree."""
+"""Tests of the package: it installs as a wheel that needs nothing else of this tree."""
 
 import argparse
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Queries give the right answers in time, and cannot do anything else."""
+"""Tests of queries: they give right answers in time, and cannot change anything."""
 
 import csv
 import io
@@ -108,7 +108,7 @@ def test_a_query_without_end_ends_at_its_deadline(store: Path) -> None:
     with Reader(store) as reader, pytest.raises(QueryError, match=r"did not finish within 0\.3 s"):
         list(reader.query(sql, deadline_s=0.3).rows)
 
-    # The query itself would never end.
+    # Without the deadline this query would never end.
     assert time.monotonic() - begun < 30
 
 
@@ -154,8 +154,7 @@ def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def best_s(store: Path, sql: str) -> tuple[float, list[tuple[object, ...]]]:
     """Return a query's answer, and its shortest time of three tries.
 
-    The limits are on what a user waits for. Other processes use this machine, too, and the time
-    that they take from one try says nothing about the query.
+    The shortest time is used because other processes on this machine can only make a query slower.
     """
     times = []
     for _ in range(TRIES):
@@ -228,9 +227,7 @@ def test_an_empty_answer_is_still_json(store: Path, capsys: pytest.CaptureFixtur
     assert run(capsys, "query", "--store", str(store), "--json", sql)[1] == "[]\n"
 
 
-def test_the_command_tells_errors_and_exit_codes(
-    store: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_query_has_its_exit_code(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code is 2 for a wrong request, and 1 for a missing store."""
     code, _, said = run(capsys, "query", "--store", str(store), "SELECT * FROM process_events")
     assert (code, "here the table is called kprocess_events" in said) == (2, True)
@@ -279,7 +276,7 @@ def test_following_wrong_sql_fails_at_once(store: Path, following: Stop) -> None
         next(follow(store, "SELECT x FROM kprocess_events", stop=following, deadline_s=10))
 
 
-def test_a_subscriber_is_called_for_what_it_wants(folder: Path, following: Stop) -> None:
+def test_a_subscriber_gets_the_rows_that_match(folder: Path, following: Stop) -> None:
     """A subscriber's callbacks get the matching rows after a given eid, in order, each once."""
     path = folder / "events.db"
     rows: list[Row] = []
@@ -304,7 +301,7 @@ def test_a_subscriber_is_called_for_what_it_wants(folder: Path, following: Stop)
     assert [row["seq_num"] for row in rows] == [6, 8, 10, 12, 14, 16, 18, 20]
 
 
-def test_a_subscriber_is_refused_what_it_cannot_have(store: Path) -> None:
+def test_a_wrong_subscription_is_refused(store: Path) -> None:
     """A subscriber with an unknown table or a wrong condition is refused."""
     subscriber = Subscriber(store)
 

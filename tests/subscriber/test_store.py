@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The store is bounded, consistent, of one version, and never replaced silently."""
+"""Tests of the store: bounded, consistent, of one version, and never replaced silently."""
 
 import hashlib
 import sqlite3
@@ -19,7 +19,8 @@ from osq.tables import TABLES
 from tests.subscriber.events import an_exec
 from tests.subscriber.host import ask, counts, number, stored
 
-# VERSION and a digest of what it stands for: a change of any table is a change of version.
+# VERSION and a digest of all tables. If a table changes, the digest changes, and VERSION must
+# rise.
 SCHEMA = (2, "5aca7afbbf0a1f2c")
 
 

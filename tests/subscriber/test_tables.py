@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The tables have osquery's columns and types, right values, and a current documentation page."""
+"""Tests of the tables: osquery's columns and types, right values, a current documentation page."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.subscriber.events import a_fork, an_exec
 from tests.subscriber.host import ask
 
 NO_CLOCK = Context(realtime_offset_ns=0)
-# Of osquery's own specification, Linux: the columns of process_events and their types.
+# The columns of process_events and their types, from osquery's own specification for Linux.
 PROCESS_EVENTS_OF_OSQUERY = {
     **dict.fromkeys(("path", "mode", "cmdline", "env", "cwd", "overflows", "eid"), "TEXT"),
     **dict.fromkeys(("pid", "parent", "cmdline_size", "env_count", "env_size"), "BIGINT"),
@@ -106,7 +106,7 @@ def test_threads_are_distinguished_from_processes(folder: Path) -> None:
     ]
 
 
-def test_numbers_of_64_bits_fit() -> None:
+def test_numbers_above_2_to_63_are_stored_as_negative() -> None:
     """Numbers above 2 ** 63 are stored as negative ones, since SQLite's integers are signed."""
     assert [signed(value) for value in (0, 2**63 - 1, 2**63, 2**64 - 1)] == [
         *(0, 2**63 - 1, -(2**63), -1)

@@ -22,7 +22,7 @@ TARGET = "debian-12-python"
 START_S = 900.0
 STEP_S = 120.0
 INSTALL_S = 600.0
-# Of Debian 12's Python: where an administrator's own packages go.
+# The folder for an administrator's own packages of Debian 12's Python.
 SITE = "/usr/local/lib/python3.11/dist-packages"
 DEBS = ("libosq0", "osq-subscriber")
 CONFIGURATION = '{"osq": {"interval_s": 2}}'
@@ -30,7 +30,7 @@ PACKAGES = ("osquery", "thrift", "future")
 
 
 def invoke(*words: str, deadline_s: float = 60.0) -> str:
-    """Return what a command of the project printed."""
+    """Run a task of the project, and return its output."""
     done = subprocess.run(
         [sys.executable, "-m", "invoke", *words],
         cwd=building.ROOT,
@@ -46,7 +46,7 @@ def invoke(*words: str, deadline_s: float = 60.0) -> str:
 
 @pytest.fixture(scope="session")
 def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """Give a connection to the guest; it is stopped at the end."""
+    """Return a connection to the guest, which is stopped after the tests."""
     said = invoke("kernel-test-load", "--target", TARGET, deadline_s=START_S)
     match = re.search(r"^guest (\S+) stays up", said, re.MULTILINE)
     assert match, said
@@ -61,7 +61,10 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 
 
 def _install(guest: Guest, folder: Path) -> None:
-    """Install the packages of this tree, and, as an administrator would, osquery's of Python."""
+    """Install this tree's packages in the guest, and osquery's Python package without a package.
+
+    An administrator would also copy osquery's Python package, because Debian does not have it.
+    """
     release = make_release(folder / "release", key=None, skip_kernel=True)
     archive = folder / "site.tar"
     with tarfile.open(archive, "w") as tar:
@@ -79,7 +82,7 @@ def _install(guest: Guest, folder: Path) -> None:
         [PushSpec(source=source, target=target, mode=0o644) for source, target in files.items()],
         deadline_s=STEP_S,
     )
-    # The bootstrap has left a policy by which packages stop and start no service.
+    # The image's policy-rc.d forbids packages to start and stop services, so it is removed.
     guest.run(
         f"rm -f /usr/sbin/policy-rc.d; mkdir -p {SITE}; tar -C {SITE} -xf /root/site.tar",
         deadline_s=STEP_S,
@@ -89,13 +92,13 @@ def _install(guest: Guest, folder: Path) -> None:
 
 
 def install(guest: Guest) -> None:
-    """Install the packages as they lie in the guest."""
+    """Install the packages that were pushed into the guest."""
     debs = " ".join(f"/root/{name}.deb" for name in DEBS)
     guest.run(f"DEBIAN_FRONTEND=noninteractive dpkg -i {debs}", deadline_s=INSTALL_S)
 
 
 def begin(guest: Guest, configuration: str = CONFIGURATION) -> None:
-    """Write the configuration, and have the service begin with it."""
+    """Write the configuration, and restart the service, which reads it."""
     guest.run(
         f"echo '{configuration}' >/etc/osq/osq.conf; systemctl restart osq-subscriber",
         deadline_s=STEP_S,
@@ -103,5 +106,5 @@ def begin(guest: Guest, configuration: str = CONFIGURATION) -> None:
 
 
 def _sources(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out what Python makes again, and what only this machine has."""
+    """Leave out compiled files and tests of a Python package."""
     return None if "__pycache__" in entry.name or "/tests" in entry.name else entry

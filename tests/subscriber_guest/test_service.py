@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The subscriber as a service on a real kernel: what was run is in the tables a second later."""
+"""Tests of the subscriber as a service on a real kernel: its tables have all that was run."""
 
 import json
 import os
@@ -18,14 +18,14 @@ READ_S = 20.0
 
 
 def query(guest: Guest, sql: str) -> list[dict[str, Any]]:
-    """Return the rows of an answer."""
+    """Run an SQL query with `osq query` in the guest, and return its rows."""
     said = guest.run(["osq", "query", "--json", sql], deadline_s=STEP_S)
     rows: list[dict[str, Any]] = json.loads(said.stdout)
     return rows
 
 
 def reads(guest: Guest) -> None:
-    """Return when the service has subscribed, since it was started last."""
+    """Wait until the service has subscribed since its last start."""
     end = time.monotonic() + STEP_S
     while "reading /dev/osquery" not in said_by(guest, life_of(guest)):
         assert time.monotonic() < end, journal(guest)
@@ -33,25 +33,25 @@ def reads(guest: Guest) -> None:
 
 
 def life_of(guest: Guest) -> str:
-    """Return systemd's name for the service's life since its last start."""
+    """Return systemd's invocation id, which names one run of the service."""
     command = "systemctl show -P InvocationID osq-subscriber"
     return guest.run(command, deadline_s=STEP_S).stdout.strip()
 
 
 def said_by(guest: Guest, life: str) -> str:
-    """Return what the service said in one life."""
+    """Return the log lines of one run of the service."""
     command = f"journalctl -q --no-pager -o cat _SYSTEMD_INVOCATION_ID={life}"
     return guest.run(command, deadline_s=STEP_S).stdout
 
 
 def journal(guest: Guest, fields: str = "cat") -> str:
-    """Return what the service has said."""
+    """Return the log lines of all runs of the service."""
     command = f"journalctl -q --no-pager -o {fields} -u osq-subscriber"
     return guest.run(command, deadline_s=STEP_S).stdout
 
 
-def test_a_command_is_in_the_answer_a_second_later(guest: Guest) -> None:
-    """Its arguments, its folder, its user, and its end."""
+def test_a_command_can_be_queried_a_second_later(guest: Guest) -> None:
+    """A second after a command, a query has its path, arguments, folder, user and exit code."""
     reads(guest)
     token = secrets.token_hex(8)
     line = f"cd /var && sh -c 'exit 3' {token} ; sleep 1"
@@ -69,16 +69,16 @@ def test_a_command_is_in_the_answer_a_second_later(guest: Guest) -> None:
     assert rows == [{"path": "/usr/bin/dash", **expected}]
 
 
-def test_a_storm_of_programs_is_stored_whole(guest: Guest) -> None:
-    """Each one, and the stats say that nothing is missing."""
+def test_every_program_of_a_storm_is_stored(guest: Guest) -> None:
+    """All 400 programs of a storm are stored, and the stats report no loss."""
     reads(guest)
     token = secrets.token_hex(8)
     guest.run(
         f"for n in $(seq 200); do /usr/bin/env true {token} $n; done; sleep 4", deadline_s=STEP_S
     )
 
-    # env is replaced by true: two programs of one process each. Neither the loop nor this query,
-    # whose own lines are stored, too, has a digit there.
+    # Each `env` replaces itself by `true`: two programs of one process each. The loop and this
+    # query are recorded, too, but their command lines have no digit after the token.
     sql = f"""SELECT count(*) AS n, count(DISTINCT cmdline) AS d FROM kprocess_events
         WHERE event_type = 'exec' AND cmdline GLOB '*true {token} [0-9]*'"""
     assert query(guest, sql) == [{"n": 400, "d": 400}]
@@ -86,7 +86,7 @@ def test_a_storm_of_programs_is_stored_whole(guest: Guest) -> None:
 
 
 def test_the_extension_answers_over_its_socket(guest: Guest) -> None:
-    """To a manager on osquery's own package, in the guest: each row once."""
+    """In the guest, the extension gives each row once to a manager of osquery's own package."""
     reads(guest)
     token = secrets.token_hex(8)
     guest.run(f"sh -c true {token}; sleep 1", deadline_s=30)
@@ -108,7 +108,11 @@ kill %1""",
 
 
 def test_osqueryd_itself_answers(guest: Guest) -> None:
-    """With the binary that OSQ_OSQUERYD names: no registry has one, so without it is not run."""
+    """A real osqueryd gets rows from the extension.
+
+    OSQ_OSQUERYD names its binary. The test is skipped without it, because no package registry has
+    osqueryd.
+    """
     binary = os.environ.get("OSQ_OSQUERYD")
     if not binary:
         pytest.skip("not run: OSQ_OSQUERYD names no osqueryd of this guest's architecture")
@@ -127,8 +131,8 @@ def test_osqueryd_itself_answers(guest: Guest) -> None:
     assert json.loads(said.stdout) == [{"cmdline": f"sh -c true {token}", "uid": "0"}]
 
 
-def test_the_extension_says_when_osquerys_package_is_not_there(guest: Guest) -> None:
-    """It needs what Debian has not; nothing else does."""
+def test_the_extension_reports_a_missing_osquery_package(guest: Guest) -> None:
+    """Without osquery's Python package the extension prints an error and exits with 1."""
     said = guest.run(
         f"""mv {SITE}/osquery {SITE}/osquery.away
 /usr/lib/osq/osq-extension.ext --socket /root/em 2>&1; echo code $?
@@ -147,8 +151,11 @@ FILTERS = {
 }
 
 
-def test_the_kernels_filters_are_those_of_the_configuration(guest: Guest) -> None:
-    """By uid, namespace, group and path, set from within the sandbox; counted, and no loss."""
+def test_configured_filters_are_set_in_the_kernel(guest: Guest) -> None:
+    """Configured filters by uid, namespace, group and path reject the right programs.
+
+    The sandboxed service sets them. Rejected programs are counted, and no record is lost.
+    """
     token = secrets.token_hex(8)
     begin(guest, json.dumps({"osq": {"interval_s": 1, "filters": {"exec": FILTERS}}}))
     reads(guest)
@@ -165,7 +172,8 @@ def test_the_kernels_filters_are_those_of_the_configuration(guest: Guest) -> Non
     (kept_out,) = query(guest, f"{totals} WHERE session = {session}")
     begin(guest)
 
-    # sh of 1000, and of root after env; neither that of 2000 nor env.
+    # Recorded: sh of user 1000, and sh of root after env. Rejected: sh of user 2000, and env
+    # itself.
     assert [(row["path"], row["uid"]) for row in seen] == [
         *(("/usr/bin/dash", 1000), ("/usr/bin/dash", 0))
     ]
@@ -174,7 +182,10 @@ def test_the_kernels_filters_are_those_of_the_configuration(guest: Guest) -> Non
 
 
 def test_an_upgrade_restarts_the_service(guest: Guest) -> None:
-    """Where it runs, though it is not enabled: one life ends cleanly, and the next one reads."""
+    """An upgrade of the package restarts a running service, even if it is not enabled.
+
+    The old process ends its session cleanly, and the new one reads.
+    """
     reads(guest)
     first = life_of(guest)
     install(guest)
@@ -187,7 +198,10 @@ def test_an_upgrade_restarts_the_service(guest: Guest) -> None:
 
 
 def test_a_purge_leaves_nothing(guest: Guest) -> None:
-    """Not enabled by installing; removed and purged, no file and no folder is there any more."""
+    """After remove and purge of the packages, no file, folder or running service is left.
+
+    Installing them does not enable the service.
+    """
     places = "/usr/lib/python3/dist-packages/osq /usr/lib/osq /etc/osq /var/lib/osq"
     enabled = guest.run("systemctl is-enabled osq-subscriber; :", deadline_s=STEP_S).stdout
     there = guest.run(f"ls -d {places} | wc -l", deadline_s=STEP_S).stdout
@@ -203,7 +217,10 @@ def test_a_purge_leaves_nothing(guest: Guest) -> None:
 
 
 def test_the_service_survives_a_kill_and_stops_cleanly(guest: Guest) -> None:
-    """Started again by systemd; the lost session is told; a stop ends with 0 and a summary."""
+    """After SIGKILL systemd starts the service again, and the killed session is reported.
+
+    `systemctl stop` then ends the service with status 0 and a summary.
+    """
     reads(guest)
     ended = "SELECT coalesce(max(session), 0) AS n FROM kosquery_stats WHERE ending != ''"
     ((before,),) = [row.values() for row in query(guest, ended)]
@@ -232,8 +249,8 @@ def test_the_service_survives_a_kill_and_stops_cleanly(guest: Guest) -> None:
     assert levels == {"4"}
 
 
-def test_its_sandbox_is_tight(guest: Guest) -> None:
-    """By systemd's own measure, where 10 is none."""
+def test_systemd_rates_the_sandbox_below_2(guest: Guest) -> None:
+    """The service has a sandbox that systemd rates below 2.0, where 10 means no sandbox."""
     said = guest.run(
         "systemd-analyze security --no-pager osq-subscriber | tail -n 1", deadline_s=STEP_S
     ).stdout

@@ -73,7 +73,7 @@ def test_the_other_tests_go_on_after_a_crash(
     assert nothing_left() == set()
 
 
-def test_a_guest_that_resets_itself_is_seen(project: Project) -> None:
+def test_a_guest_that_resets_itself_is_reported(project: Project) -> None:
     """A guest that resets itself is reported as such, and has no memory to dump."""
     with_tests(
         project,
@@ -114,7 +114,7 @@ def test_bad(guest):
     assert (found["cause"], found["blame"]) == ("qemu", "harness")
 
 
-def test_a_silent_console_is_no_hang(project: Project) -> None:
+def test_a_silent_console_is_not_a_hang(project: Project) -> None:
     """A guest without heartbeat that answers over SSH is healthy, and not blamed."""
     project.replace(
         "pyproject.toml",

@@ -146,7 +146,7 @@ def test_dump_gives_the_same_as_the_paused_guest(
     assert [path.name for path in dump.file.parent.iterdir()] == ["vmcore.zst"]
 
 
-def test_lines_come_from_the_text_alone(crash: MemoryGuest) -> None:
+def test_the_console_report_gets_lines_without_memory(crash: MemoryGuest) -> None:
     """The console's report gets its guilty line without the guest's memory."""
     (report,) = [
         replace(one, function="osq_crash_null", module="osq_test")

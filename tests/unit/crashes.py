@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Values that several tests of crashes begin with."""
+"""Kernel reports and crashes that several tests use as their input."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ def report(**fields: Any) -> KernelReport:
 
 
 def crash(folder: Path = Path("build/runs/run-1/crashes/1"), **fields: Any) -> Crash:
-    """Return the crash of that report, changed by `fields`."""
+    """Return the crash of the NULL dereference in our module, changed by `fields`."""
     base = Crash(
         number=1,
         cause=Cause.PANIC,

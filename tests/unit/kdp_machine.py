@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A stopped kernel that is a page of memory and a set of registers, for tests of the wire."""
+"""A fake stopped kernel, a page of memory and a set of registers, for tests of KDP."""
 
 from harness.protocols.kdp.packets import ExceptionInfo, KdpStatus
 from harness.protocols.kdp.registers import CPU_TYPE_X86_64, X86_THREAD
@@ -12,7 +12,7 @@ BANNER = (
 
 
 class PageMachine:
-    """One page at BASE; `run` ends with the next of the stops that it was given."""
+    """A machine with one page of memory at BASE; `run` returns the next of the given stops."""
 
     cpu_type = CPU_TYPE_X86_64
     cpu_subtype = 3
@@ -42,14 +42,14 @@ class PageMachine:
         return True
 
     def plant(self, address: int) -> KdpStatus:
-        """Note a breakpoint."""
+        """Record a breakpoint."""
         if address in self.planted:
             return KdpStatus.BREAKPOINT_ALREADY_SET
         self.planted.add(address)
         return KdpStatus.NO_ERROR
 
     def clear(self, address: int) -> KdpStatus:
-        """Forget a breakpoint."""
+        """Remove the record of a breakpoint."""
         if address not in self.planted:
             return KdpStatus.BREAKPOINT_NOT_FOUND
         self.planted.remove(address)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Every hint that names a task can be pasted: the real parser reads each of them."""
+"""Tests that every command in a hint can be pasted: the real parser reads each of them."""
 
 import ast
 import re
@@ -17,12 +17,12 @@ from harness.tasks.collection import installed_tasks
 from harness.tasks.program import HarnessProgram
 
 ROOT = Path(__file__).resolve().parents[2]
-# Words with a command that no function rendered.
+# Commands in texts that were not rendered by `hints.command`.
 _BARE = re.compile(r"(?:\./dev|\binvoke|\bmodlab) [a-z]+-?[a-z]*")
 
 
 def calls(text: str) -> Iterator[list[str]]:
-    """Yield the words of each `hints.command(...)` in a module; what is computed becomes X."""
+    """Yield the words of each `hints.command(...)` in a module, with X for computed words."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "hints.command":
             yield [_word(argument) for argument in node.args]
@@ -44,7 +44,7 @@ def modules() -> list[Path]:
 
 
 def collected() -> list[tuple[str, list[str]]]:
-    """Return every rendered command of the harness, with the place where it stands."""
+    """Return every rendered command of the harness, with its file and line."""
     return [
         (file.relative_to(ROOT).as_posix(), words)
         for file in modules()
@@ -54,7 +54,7 @@ def collected() -> list[tuple[str, list[str]]]:
 
 
 def objection(words: list[str]) -> str:
-    """Return what the command line's own parser objects to, "" for nothing."""
+    """Return the objection of the command line's own parser, or "" if it accepts the words."""
     program = HarnessProgram(namespace=installed_tasks())
     program.create_config()
     try:
@@ -67,32 +67,32 @@ def objection(words: list[str]) -> str:
 
 
 def test_there_are_hints_to_test() -> None:
-    """The collector finds them all over the harness."""
+    """Commands in hints are found in many modules; without any, the next tests prove nothing."""
     assert len(collected()) > 40
 
 
 @pytest.mark.parametrize(("place", "words"), collected())
 def test_a_hint_is_a_command_that_the_parser_takes(place: str, words: list[str]) -> None:
-    """Task, options and words exist."""
+    """The parser of ./dev accepts task, options and words of each command in a hint."""
     assert objection(words) == "", place
 
 
-def test_a_wrong_hint_is_seen() -> None:
-    """The test objects to a task and to an option that do not exist."""
+def test_a_wrong_hint_is_reported() -> None:
+    """A hint with a task or an option that does not exist is objected to."""
     assert "did you mean" in objection(["vmcore-opn", "X"])
     assert "has no option" in objection(["guest-stop", "--every"])
     assert [*calls('hints.command("guest-ssh", f"--run={x}")')] == [["guest-ssh", "--run=X"]]
 
 
 def test_setup_is_asked_for_tasks_that_need_packages() -> None:
-    """`setup TASK` in a hint names a task that the list knows."""
+    """Each `setup TASK` in a hint names a task in the list of packages."""
     for _place, words in collected():
         if words[0] == "setup":
             assert system_packages.groups_of("".join(words[1:]))
 
 
 def test_no_text_names_a_command_by_itself() -> None:
-    """A command in a message comes from `hints`; docstrings and help texts may name tasks."""
+    """Commands in messages come from `hints`; only docstrings and help texts may name tasks."""
     bad = []
     for file in modules():
         tree = ast.parse(file.read_text())
@@ -117,14 +117,14 @@ def test_no_text_names_a_command_by_itself() -> None:
 
 
 def test_a_hint_names_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`dev` hands its path over, which is quoted where a shell needs it."""
+    """A hint has the path by which ./dev was called, quoted where a shell needs that."""
     monkeypatch.setenv(hints.PROGRAM, "../my harness/dev")
 
     assert hints.command("guest-list") == "'../my harness/dev' guest-list"
 
 
 def test_a_hint_names_the_same_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What -C and --config said is part of it; the next call starts afresh."""
+    """The options -C and --config are repeated in a hint, and forgotten by the next call."""
     monkeypatch.setenv(hints.PROGRAM, "modlab")
     monkeypatch.delenv(hints.OPTIONS, raising=False)
 
@@ -149,7 +149,7 @@ def test_a_hint_names_the_same_project(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_shortest_command_is_named(
     called: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bare name where PATH leads to the same file, else the path."""
+    """A hint has the bare command name if PATH leads to the same file, else the path."""
     places = {"bin": str(tmp_path / "bin"), "other": str(tmp_path / "other")}
     for folder in places.values():
         Path(folder).mkdir()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Unpack log lines from JSON of log collectors, from HTML and from quoted mail.
 
-A log that passed through a tracker, a mail or a collector is text inside another text. Each function
-takes numbered lines and returns the inner lines, each with the number of its outer line.
+In a log that passed through a tracker, a mail or a collector, the kernel's text is inside another
+text. Each function takes numbered lines and returns the inner lines, each with the number of its
+outer line.
 """
 
 import html
@@ -26,7 +27,7 @@ class NumberedLine:
 # Keys under which collectors store the line: docker, journald, fluentd, Google Cloud, CloudWatch.
 _TEXT_KEYS = ("log", "MESSAGE", "message", "msg", "textPayload", "line", "body")
 _PANIC_STRING = re.compile(r'"(?:panicString|macOSPanicString)"\s*:\s*"((?:[^"\\]|\\.)*)')
-# Keys whose values follow the panic string in its file, one value a line.
+# Keys of a panic file whose values come after the panic string, one value on a line.
 _JSON_LINE = re.compile(r'\s*(?:"|[{}\[\],]|-?\d|true|false|null|$)')
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
 _TAG = re.compile(
@@ -38,7 +39,8 @@ _BREAK = re.compile(r"<(?:br|p|div|tr|li)\b[^<>]*>|</(?:p|div|tr|li)>", re.IGNOR
 _QUOTE = re.compile(r"(?:> ?)+")
 _PANIC = re.compile(r"\s+panic ?\(cpu \d")
 _MARKS = {"quoted": ">", "table": "|", "code": "`"}
-# A single line that begins with '>' is no quotation: KASAN marks the bad memory row so.
+# A single line that begins with '>' is no quotation, because KASAN marks the bad memory row with
+# '>'.
 _FEWEST_MARKED = {"quoted": 3, "table": 3, "code": 1}
 
 
@@ -98,7 +100,7 @@ def _json_object(text: str) -> dict[str, object] | None:
 
 
 def _entry_text(entry: dict[str, object]) -> tuple[str, str]:
-    """Return a collector's log text and the collector's name; both "" for no known collector."""
+    """Return a collector's log text and the collector's name; both "" for an unknown format."""
     text = next((entry[key] for key in _TEXT_KEYS if key in entry), None)
     if isinstance(text, list) and all(isinstance(one, int) and 0 <= one < 256 for one in text):
         text = bytes(text).decode(errors="backslashreplace")

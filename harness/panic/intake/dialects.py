@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Take the prefixes off a kernel's log line, and return what they say about the line.
+"""Remove the prefixes of a kernel's log line, and return the facts that they contain.
 
 Several programs handle a line, and each adds its own prefix: printk its time and caller, dmesg a
 date, syslog date, host and tag, a serial program the time of day, a log collector its own. `peel`
-takes all of them off. Some prefixes show that the kernel wrote the line (printk's time, the tag
+removes all of them. Some prefixes show that the kernel wrote the line (printk's time, the tag
 'kernel:'); others only give the time of its arrival.
 
 Sources: Documentation/core-api/printk-basics.rst, Documentation/ABI/testing/dev-kmsg,
@@ -13,12 +13,13 @@ journalctl(1) --output, dmesg(1) --time-format, RFC 3164 and RFC 5424, logcat's 
 import re
 from dataclasses import dataclass
 
-# printk: <6>, [   12.345678], [ T1234] or [    C0]; each but the time is optional.
+# printk's prefix: <6>, [   12.345678], [ T1234] or [    C0]; each part except the time is
+# optional.
 STAMP = re.compile(r"\[ *(?P<at>\d{1,12}\.\d{6})\](?: ?\[ *(?P<context>[TC]\d+)\])? ?(?:<\d> ?)?")
-# The mark put before a kernel line that has no time of its own.
+# The mark that is put before a kernel line without a time of its own.
 UNTIMED = "[kernel] "
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
-# Only time zones: 'BUG' may stand in the same place.
+# Only time zones are accepted here, because 'BUG' may be in the same place.
 _ZONE = r"(?:Z|UTC|GMT|[A-Z]{0,3}[DS]T|[CEMW]ES?T|MSK|IST|HKT|[+-]\d\d:?\d\d)\b"
 _ISO = r"\d{4}[-/]\d\d[-/]\d\d[T ,_]{1,2}" + _CLOCK + r"(?: ?" + _ZONE + r")?"
 _KERNEL_TAG = r"(?:kernel|klogd|vmunix)(?:\[\d+\])?: ?"
@@ -34,7 +35,7 @@ class _Layer:
     kernel: bool = False
 
 
-# Prefixes that may come before the one that shows who wrote the line. The first match is taken.
+# Prefixes that may come before the one that shows who wrote the line. The first match is used.
 _OUTER = (
     _Layer("printk", r"(?:<\d{1,3}>)?" + STAMP.pattern, kernel=True),
     _Layer("dmesg --delta", r"\[ *[+<] *\d+\.\d+>?\] ", kernel=True),
@@ -98,11 +99,11 @@ _MOST_LAYERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Peeled:
-    """A line without its prefixes, and what the prefixes say about it.
+    """A line without its prefixes, and the facts that the prefixes contain.
 
     `kernel` is whether a prefix shows that the kernel wrote the line, `other` whether one shows
-    another program. `stamp` is printk's time as printed, "" without one; `context` is the thread or
-    CPU that printed. `dialect` names the prefixes, outermost first.
+    another program. `stamp` is printk's time as printed, "" without one; `context` is the thread
+    or CPU that printed. `dialect` names the prefixes, outermost first.
     """
 
     text: str
@@ -127,7 +128,7 @@ class Peeled:
 
 
 def peel(line: str) -> Peeled:
-    """Return a line without its prefixes, and what the prefixes say about it."""
+    """Return a line without its prefixes, and the facts that the prefixes contain."""
     plain = STAMP.match(line) if line.startswith("[") else None
     if plain is not None:
         return _stamped(line, plain)
@@ -155,7 +156,7 @@ def peel(line: str) -> Peeled:
     return found or Peeled(rest, context=context, dialect=tuple(dialect))
 
 
-# Text that an inner prefix begins with or contains; most lines have none of it.
+# A text with which an inner prefix begins, or that it contains; most lines have none of these.
 _MAYBE_INNER = re.compile(r" ?[(\[c<-]|.{0,64}\b(?:kernel|klogd|vmunix)\b")
 _PRINTK = ("printk",)
 
@@ -200,7 +201,7 @@ def _of_kernel(rest: str, match: re.Match[str], context: str, dialect: list[str]
 
 
 def _inner(rest: str, stamp: str, at: float | None, context: str, dialect: list[str]) -> Peeled:
-    """Take off the prefixes that follow the one which shows who wrote the line."""
+    """Remove the prefixes that follow the one which shows who wrote the line."""
     for _ in range(_MOST_LAYERS):
         match = _INNER.match(rest)
         if match is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tell the kernel's lines from all others on a console, and take their prefixes off.
+"""Distinguish the kernel's lines from all others on a console, and remove their prefixes.
 
 A user program that prints 'BUG:' is no kernel report. A line counts as the kernel's if it has
 printk's timestamp (Documentation/core-api/printk-basics.rst), or the form that dmesg, syslog and

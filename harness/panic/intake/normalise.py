@@ -36,7 +36,7 @@ _TIME = re.compile(r"\d\d:\d\d:\d\d(?:[.,]\d+)?")
 _FEWEST_STEPS = 3
 _COPIES_WITHIN = 128
 _MOST_REGIONS = 100
-# Widths at which programs wrap lines: terminals at their width, mails before it.
+# The widths at which programs wrap lines: terminals exactly at their width, mails before it.
 _WIDTHS = range(64, 133)
 _TERMINALS = {80, 132}
 _MAILS = range(64, 85)
@@ -122,7 +122,7 @@ class Normaliser:
         self._lines_out += count
 
     def _written(self, lines: Sequence[_Line]) -> str:
-        """Return the lines in the normalised form; bare lines are judged run by run."""
+        """Return the lines in the normalised form; a run without prefixes is judged as a whole."""
         marked = any(line.peeled.kernel for line in lines)
         all_bare = not marked and not self._kernel_seen
         self._kernel_seen = self._kernel_seen or marked
@@ -269,7 +269,7 @@ def _is_wall(line: _Line) -> bool:
 
 
 def _doubled(keys: Sequence[tuple[float | None, str]]) -> bool:
-    """Return whether nearly every kernel line is there twice in a row."""
+    """Return whether nearly every kernel line occurs twice in a row."""
     pairs = sum(1 for index in range(0, len(keys) - 1, 2) if keys[index] == keys[index + 1])
     return len(set(keys)) > 1 and pairs * 2 >= len(keys) * 0.9
 

@@ -106,7 +106,7 @@ HEADERS = (
         "INFO: trying to register non-static key",
     ),
     header("refcount", r"^refcount_t: (?P<what>[\w ;,-]+?)[.;]", "WARNING: refcount bug"),
-    # refcount_error_report() of x86, 4.14 to 5.4
+    # The format of refcount_error_report() of x86, 4.14 to 5.4.
     header(
         "refcount",
         r"^refcount_t (?P<what>[\w ]+?) at (?P<in>[\w.]+)\+0x",
@@ -124,7 +124,7 @@ HEADERS = (
     ),
     header("warning", r"^WARNING: CPU: ", "WARNING"),
     header("warning", r"^WARNING: (?P<what>\S.*)", "WARNING: {what}", needs_stack=True),
-    # --- INFO and the rest
+    # --- INFO and other lines
     header(
         "hung-task",
         r"^INFO: task (?P<task>.+?) (?:blocked|can't die)(?: in I/O wait)? for more than",

@@ -10,7 +10,7 @@ _PANIC = r"^Kernel panic - not syncing: "
 
 HEADERS = (
     header("canary", r"^harness-canary \S+: ", blames=False),
-    # --- panics that are no consequence of another report
+    # --- panics that are not the consequence of another report
     header(
         "stack-corruption",
         _PANIC + r"stack-protector: .*corrupted in: (?P<in>\S+)",
@@ -29,7 +29,7 @@ HEADERS = (
         "kernel panic: kernel stack overflow",
         fatal=True,
     ),
-    # --- panics with which a watchdog's report ends
+    # --- panics at the end of a watchdog's report
     header(
         "hard-lockup",
         _PANIC + r"(?:Watchdog detected )?[hH]ard ?(?:LOCKUP|lockup)",
@@ -63,7 +63,7 @@ HEADERS = (
     ),
     header("ubsan", r"^UBSAN: (?P<what>[\w -]+?) in (?P<file>\S+)", "UBSAN: {what}"),
     header("ubsan", r"^UBSAN: (?P<what>.*)", "UBSAN: {what}"),
-    # CONFIG_UBSAN_TRAP on arm64
+    # The format of CONFIG_UBSAN_TRAP on arm64.
     header("ubsan", r"^Internal error: UBSAN: (?P<what>[\w -]+): ", "UBSAN: {what}"),
     # --- faults
     header(
@@ -91,7 +91,8 @@ HEADERS = (
         r"^(?:CPU \d+ )?Unable to handle kernel ",
         "BUG: unable to handle kernel paging request",
     ),
-    # arm64 before 4.16; arm's syndrome has three digits. Both also report faults of user space.
+    # The format of arm64 before 4.16; arm's syndrome has three digits. Both also report faults of
+    # user space.
     header(
         "internal-error",
         r"^Unhandled (?:fault|prefetch abort): [^()]* \(0x[0-9a-f]{8}\) at ",
@@ -143,7 +144,8 @@ HEADERS = (
         "kernel stack overflow",
         fatal=True,
     ),
-    # x86's rarer traps, s390's program interruptions, mips; then second lines that all have in common
+    # x86's rarer traps, s390's program interruptions, mips; then second lines that all have in
+    # common
     header(
         "oops",
         r"^(?:Oops: )?(?P<what>[a-z][a-zA-Z -]+): [0-9a-f]{4} (?:ilc:\d )?\[#\d",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read functions.txt, which lists the kernel's functions by their role in a report.
 
-`functions.txt` describes its own format. A list answers whether it contains a name. Each name is
+`functions.txt` describes its own format. A list is asked whether it contains a name. Each name is
 looked up hundreds of times in one log, so the answers are cached.
 """
 
@@ -13,7 +13,8 @@ _FILE = Path(__file__).with_name("functions.txt")
 _VARIANTS = "variants"
 # Prefixes of an architecture's or a hypervisor's own variant of a function.
 _OWNERS = ("arch_", "native_", "pv_")
-# Enough for every function of a long report, and bounded for a log with made-up names.
+# The cache has room for every function of a long report, and is bounded for a log with made-up
+# names.
 _KEPT_ANSWERS = 4096
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Define how a report of the kernel begins: a row of `fault_headers` and `check_headers`.
 
-`kind` is the established term. `stem` is the beginning of the title, which may contain the pattern's
-groups; ' in ' and the guilty function follow. The kernel does not survive a fatal report. `unless`
-excludes lines that only look like the header. An inner header is a later line of a report; it begins
-a report only where the console lost the first line.
+`kind` is the established term. `stem` is the beginning of the title, which may contain the
+pattern's groups; ' in ' and the guilty function follow. A kernel does not survive a fatal report.
+`unless` excludes lines that only look like the header. An inner header is a later line of a
+report; it begins a report only where the console lost the first line.
 """
 
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of artefacts.build: only changes are built, and an error shows the compiler's messages.
+"""Tests of artefacts.build: only changed modules are built again; errors have compiler messages.
 
 In place of kbuild, a Makefile compiles one C file in the same way.
 """
@@ -26,7 +26,7 @@ static const char modinfo[] __attribute__((section(".modinfo"), used)) = "licens
 
 
 class Project:
-    """A project with a module, and a stand-in for a kernel whose headers build anything."""
+    """A project with a module, and a replacement for a kernel whose headers build any module."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -45,7 +45,7 @@ class Project:
         (self.root / "module" / "m.c").write_text(text)
 
     def build(self, **variables: str) -> ModuleBuild:
-        """Build the project's module."""
+        """Build the project's module, and return the result."""
         nowhere = Path("/nowhere")
         kernel = Kernel(
             name="k",
@@ -70,12 +70,15 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Give a project whose module builds."""
+    """Return a project whose module builds."""
     return Project(tmp_path)
 
 
 def test_a_module_is_built_once(project: Project) -> None:
-    """A second build of an unchanged module runs nothing; one of its two files has symbols."""
+    """A second build of an unchanged module compiles nothing.
+
+    Of the two files that a build gives, only one has debug symbols.
+    """
     first, second = project.build(), project.build()
 
     assert (first.fresh, second.fresh) == (True, False)

@@ -15,7 +15,7 @@ RELEASE = "6.9.0-box"
 
 @pytest.fixture(params=["host", "root"])
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
-    """Give a box on this host, and a box whose build root is this host's own root folder."""
+    """Return a box on this host, and a box whose build root is this host's own root folder."""
     if not namespace.prefix():
         pytest.skip("this host allows no namespaces")
     for name in ("out", "kdir"):

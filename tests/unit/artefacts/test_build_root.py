@@ -69,10 +69,13 @@ def test_a_host_that_can_build_needs_no_build_root(kernel: Kernel, tmp_path: Pat
     assert fitted(kernel, tmp_path, "dpkg") is None
 
 
-def test_a_lack_of_this_host_leads_to_a_build_root(
+def test_a_kernel_that_this_host_cannot_build_for_gets_a_build_root(
     kernel: Kernel, tmp_path: Path, made: list[Bootstrap]
 ) -> None:
-    """Another suite, compiler or package each leads to one build root, which is made once."""
+    """A kernel whose suite, compiler or package this host lacks gets a build root.
+
+    The build root is made once for each kind of lack.
+    """
     other = fitted(replace(kernel, suite="trixie", cc="gcc-14"), tmp_path)
     again = fitted(replace(kernel, suite="trixie", cc="gcc-14"), tmp_path)
     lacking = fitted(replace(kernel, cc="gcc-99"), tmp_path)

@@ -11,7 +11,7 @@ from harness.errors import KernelError
 
 
 def modules_folder(folder: Path) -> Path:
-    """Write a kernel's modules folder: blk needs ring and bus, fs softly needs a checksum."""
+    """Write a modules folder: blk needs ring and bus, fs has a soft dependency on a checksum."""
     (folder / "modules.dep").write_text(
         "kernel/virtio_blk.ko: kernel/bus.ko kernel/ring.ko\n"
         "kernel/ring.ko:\n"
@@ -57,7 +57,7 @@ def test_what_a_module_needs_comes_before_it(tmp_path: Path) -> None:
 
 
 def test_a_kernel_without_a_disk_driver_is_refused(tmp_path: Path) -> None:
-    """A kernel without a disk driver is refused before it boots: it could not find its root."""
+    """A kernel without a disk driver is refused before boot, as it would find no root disk."""
     with pytest.raises(KernelError, match="no nvme"):
         list(initrd.load_order(modules_folder(tmp_path), ("nvme",)))
 

@@ -87,7 +87,10 @@ def offering(monkeypatch: pytest.MonkeyPatch, deb: Path) -> list[Sequence[str]]:
 def test_vmlinux_is_fetched_once_and_kept_alone(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The package of the exact version is fetched once; vmlinux and its reduced copy stay."""
+    """The debug package of the exact version is fetched once.
+
+    Only vmlinux and its reduced copy are kept of it.
+    """
     asked = offering(monkeypatch, package(tmp_path))
     root = tmp_path / "cache"
 
@@ -143,10 +146,10 @@ def test_vmlinux_of_another_build_is_refused(
     assert kernel_symbols.find(kernel, tmp_path / "cache") is None
 
 
-def test_superseded_kernel_says_what_to_do(
+def test_the_error_for_a_superseded_kernel_has_the_next_step(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When apt no longer has the kernel's version, the error names it and the next step."""
+    """When apt no longer has a kernel's version, the error names the version and the next step."""
 
     def download(packages: Sequence[str], _folder: Path) -> tuple[Path, ...]:
         raise KernelError(f"apt-get could not download {packages}", evidence=["E: not found"])

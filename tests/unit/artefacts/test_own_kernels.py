@@ -83,7 +83,7 @@ def test_a_configured_make_runs_in_the_tree(tree: Path, tmp_path: Path) -> None:
 
 
 def test_a_tree_that_is_not_built_is_refused(tree: Path, tmp_path: Path) -> None:
-    """An unbuilt tree is refused; the error names the missing file and what makes it."""
+    """An unbuilt tree is refused; the error has the missing file and the command that makes it."""
     (tree / "arch/x86/boot/bzImage").unlink()
 
     with pytest.raises(KernelError, match="bzImage is not there") as caught:

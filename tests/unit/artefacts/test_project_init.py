@@ -61,7 +61,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DkmsPackage:
 
 
 def init(here: Path, what: str = "") -> project_init.Concluded:
-    """Call `init` in a folder."""
+    """Call `init` in a folder, and return its conclusions."""
     here.mkdir(exist_ok=True)
     return project_init.init(
         what, here=here, environment=config.environment({}), progress=lambda _: None

@@ -16,7 +16,7 @@ FOREIGN = report(function="vfs_write", module="", stacks=(Stack(name="", frames=
 
 
 def test_a_guilty_function_of_the_module_is_the_modules_fault() -> None:
-    """The module is to blame when the report's guilty function is its own."""
+    """A report whose guilty function belongs to the module is blamed on the module."""
     found = judge(SUSPICION, MODULES, DIED)
 
     assert found.blame is Blame.MODULE
@@ -24,7 +24,10 @@ def test_a_guilty_function_of_the_module_is_the_modules_fault() -> None:
 
 
 def test_a_frame_of_the_module_anywhere_is_evidence() -> None:
-    """The stack of who freed the memory blames the module, even if another frame crashed."""
+    """A module's frame in the stack that freed the memory blames the module.
+
+    The stack that crashed need not contain the module.
+    """
     freed = Stack(name="Freed by task 12", frames=(OURS,))
     through = report(module="", stacks=(Stack(name="", frames=(THEIRS,)), freed))
 
@@ -35,7 +38,7 @@ def test_a_frame_of_the_module_anywhere_is_evidence() -> None:
 
 
 def test_a_frame_of_another_module_blames_nobody() -> None:
-    """A frame of a module that is not under test leaves the blame undecided."""
+    """Frames of modules that are not under test leave the blame undecided."""
     found = judge(replace(SUSPICION, reports=(report(module="ext4", stacks=()),)), MODULES, DIED)
 
     assert found.blame is Blame.UNDECIDED
@@ -79,7 +82,7 @@ def test_an_overdue_test_without_a_hanging_task_blames_nobody() -> None:
 
 
 def test_the_same_crash_without_the_module_is_the_kernels_fault() -> None:
-    """A control run that ends in the same signature decides; another end does not."""
+    """A control run with the same signature blames the kernel; another crash decides nothing."""
     found = crash(reports=(FOREIGN,), blame=Blame.UNDECIDED, blame_why="nobody is named")
 
     same = controlled(found, crash(reports=(FOREIGN,)))

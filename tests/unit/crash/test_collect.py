@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""collect.standing_still finds the hanging tasks that no watchdog has reported."""
+"""Tests of collect.standing_still: it finds hanging tasks that no watchdog has reported."""
 
 from harness.crash.collect import standing_still
 from harness.crash.hang_dump import Answer
@@ -25,7 +25,10 @@ OWN = scan(
 
 
 def test_a_hang_without_a_watchdog_report_is_named() -> None:
-    """The hanging task comes from the guest's answer; without answer and memory there is none."""
+    """The hanging task is found in the guest's answer to sysrq.
+
+    Without an answer and without memory, no task is found.
+    """
     (found,) = standing_still(ANSWER, NOBODY, MODULES, ())
 
     assert found.function == "osq_crash_deadlock"

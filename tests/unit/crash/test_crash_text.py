@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""crash_text formats a crash on one screen: what, where, when, and what to do next."""
+"""Tests of crash_text: a crash is shown on one screen, with what, where, when, and next steps."""
 
 import json
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""An announced crash passes only when it is found with the announced values."""
+"""Tests of expectations: an announced crash passes only with exactly the announced values."""
 
 from dataclasses import replace
 from typing import Any
@@ -28,7 +28,7 @@ def test_a_test_that_crashes_as_announced_passes() -> None:
 
 
 def test_a_test_without_its_announced_crash_fails() -> None:
-    """A test that announces a crash and ends well has failed."""
+    """A test that announces a crash fails when no crash happens."""
     ended = TestResult(name="t::one", verdict=Verdict.PASSED)
 
     ((result,), _) = judged((ended,), (), (), {"t::one": WANTED})
@@ -61,7 +61,7 @@ def test_each_value_that_differs_is_a_failure(fields: dict[str, Any], word: str)
 
 @pytest.mark.parametrize("cause", [Cause.REPORT, Cause.PANIC])
 def test_a_crash_is_judged_for_the_test_that_caused_it(cause: Cause) -> None:
-    """A crash is compared with the announcement of the test that caused it, not the next."""
+    """A crash is compared with the announcement of the test that caused it, not a later one."""
     wanted = Expectation(kind="null-deref", fatal=False)
     first = report(test="t::one", fatal=False)
     later = report(test="t::two", fatal=True, line=first.line + 50)

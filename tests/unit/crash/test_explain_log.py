@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""explain_log explains a log from any source and compression, or refuses it with a reason."""
+"""Tests of explain_log: logs from any source and compression are explained, or refused."""
 
 import gzip
 import io
@@ -105,7 +105,7 @@ def test_a_log_without_a_report_exits_0_with_a_sentence(tmp_path: Path) -> None:
 
 
 def test_words_of_a_crash_without_a_report_exit_5(tmp_path: Path) -> None:
-    """A log with words of a crash but no report shows those lines, with exit code 5."""
+    """A log without a report but with lines like a crash's shows these, with exit code 5."""
     file = tmp_path / "console"
     file.write_text("[    0.000000] Linux\n<garbled> Kernel panic - not syncing: x\n")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""hang_dump.interrogate asks a hanging guest in the mildest way that it answers."""
+"""Tests of hang_dump.interrogate: a hanging guest is asked in three ways, the mildest first."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -70,7 +70,7 @@ class FakeGuest:
 
 
 def asked(*answers: str, spins: bool = False) -> tuple[str, list[str], FakeGuest]:
-    """Return the way in which a guest answered, the requests that it got, and the guest."""
+    """Return how a guest answered, the requests that it received, and the guest."""
     fake = FakeGuest(frozenset(answers))
     found = interrogate(cast("Any", fake), spins=spins)
     assert all(line != "before" for line in found.lines)
@@ -100,7 +100,7 @@ def test_a_guest_without_ssh_is_asked_over_the_serial_line() -> None:
 
 
 def test_a_guest_that_answers_nothing_else_gets_an_nmi() -> None:
-    """The NMI is the last way, after both others."""
+    """A guest gets an NMI only when it has answered neither over SSH nor on the serial line."""
     way, steps, _ = asked("nmi")
 
     assert way == "nmi"
@@ -109,7 +109,7 @@ def test_a_guest_that_answers_nothing_else_gets_an_nmi() -> None:
 
 
 def test_a_guest_without_any_answer_is_no_error() -> None:
-    """A guest that answers in no way gives no way, no lines and no error."""
+    """A guest that never answers gives an empty answer without lines, and no error."""
     way, steps, fake = asked()
 
     assert way == ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The debugger uses the symbols of the running kernel, not of the one that apt offers."""
+"""Tests of attach: the debugger uses the symbols of the running kernel, not of the one in apt."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Command files have the commands of each debugger in the order that it needs."""
+"""Tests of command_file: each debugger's commands are in the order that the debugger needs."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_gdb_reads_symbols_before_it_attaches() -> None:
 
 
 def test_gdbs_index_is_for_the_kernel_alone() -> None:
-    """Modules have no gdb index, since their symbols are relocated and an index is not."""
+    """The index of gdb is off for modules: their symbols are relocated, an index is not."""
     spec = ScriptSpec(
         socket=Path("/s"), root=Path("/src"), vmlinux=Path("/v"), index=Path("/cache/index")
     )
@@ -74,7 +74,7 @@ def test_lldb_moves_symbols_after_it_has_attached() -> None:
 
 
 def test_without_the_kernels_symbols_the_modules_are_placed_by_hand() -> None:
-    """Without kernel symbols the file has the address of each module section in use."""
+    """Without kernel symbols the command file itself gives the address of each module section."""
     spec = ScriptSpec(
         socket=Path("/s"),
         root=Path("/src"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""launch.json gets the harness's configurations and keeps all others."""
+"""Tests of editor: launch.json gets the harness's configurations and keeps all others."""
 
 import json
 from pathlib import Path

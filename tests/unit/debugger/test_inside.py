@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The code within debuggers reads ELF, BTF and kernel memory; tested on a compiled image.
+"""Tests of debugger.inside: ELF, BTF and kernel memory are read, from a compiled image.
 
-gcc makes the BTF, and offsetof in the same program says where members really lie.
+gcc makes the BTF, and offsetof in the same program gives the true offsets.
 """
 
 import struct
@@ -81,7 +81,7 @@ def test_members_lie_where_the_compiler_put_them(program: Path) -> None:
     ],
 )
 def test_a_missing_member_is_named(program: Path, path: str, objection: str) -> None:
-    """A missing structure or member is an error that names it."""
+    """Reading a missing structure or member raises an error that names it."""
     btf = Btf(Image(program).section(".BTF"))
 
     with pytest.raises(KeyError, match=objection):
@@ -173,7 +173,7 @@ def test_a_modules_own_types_come_from_the_debugger(program: Path) -> None:
 
 
 def stack_with(position: int, **changes: int) -> bytes:
-    """Return a page of stack that has an exception's registers at a position."""
+    """Return a page of stack with an exception's registers at a given position."""
     end = STACK + position + linux.PT_REGS_LAYOUT.size
     values = dict.fromkeys(linux.PT_REGS, 0)
     values |= {"rip": TEXT, "cs": 0x10, "rflags": 0x246, "rsp": end, "ss": 0x18, "rbx": 7}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A kernel's address is read from its IDT, and its build from its notes."""
+"""Tests of kaslr: a kernel's address is read from its IDT, and its build id from its notes."""
 
 import struct
 from typing import Any, cast
@@ -86,19 +86,19 @@ def test_the_slide_is_in_the_idt() -> None:
 
 
 def test_a_kernel_without_an_idt_has_no_slide_yet() -> None:
-    """A guest at its first instruction has no slide."""
+    """A guest at its first instruction has no IDT, so `slide` returns None."""
     assert kaslr.slide(domain({}), cast("Image", IMAGE)) is None
     assert kaslr.slide(domain({IDT: bytes(16)}), cast("Image", IMAGE)) is None
 
 
-def test_a_slide_that_cannot_be_is_another_kernel() -> None:
-    """A slide that is no multiple of 2 MiB (CONFIG_PHYSICAL_ALIGN) is refused."""
+def test_an_impossible_slide_is_refused_as_another_kernel() -> None:
+    """A slide that is no multiple of 2 MiB (CONFIG_PHYSICAL_ALIGN) shows another kernel."""
     with pytest.raises(UsageError, match="not this guest's kernel"):
         kaslr.slide(domain({IDT: gate(LINKED + 0x1234)}), cast("Image", IMAGE))
 
 
 def test_another_build_is_refused_by_its_id() -> None:
-    """An equal build id passes, another is refused, and unreadable memory gives False."""
+    """An equal build id passes, another id is refused, and unreadable memory gives False."""
     same = domain({NOTES + SLIDE: notes(b"\xaa" * 20)})
     other = domain({NOTES + SLIDE: notes(b"\xbb" * 20)})
 

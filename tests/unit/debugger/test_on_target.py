@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Each kind of target gets its own way to debug, and KDP gets the right values."""
+"""Tests of on_target: each kind of target is debugged in its own way, and KDP gets its values."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_mac_is_debugged_over_kdp(
 
 
 def test_the_kernel_with_the_most_symbols_is_taken(target: RemoteSpec) -> None:
-    """The development kernel is preferred to the release kernel."""
+    """In a debug kit, the development kernel is preferred to the release kernel."""
     assert target.kdk is not None
     better = target.kdk / "System" / "Library" / "Kernels" / "kernel.development"
     better.write_bytes(b"")
@@ -80,7 +80,7 @@ def test_a_guests_stub_is_opened_by_hand(
 
 @pytest.mark.parametrize("kdk", [None, Path("/nowhere")])
 def test_without_a_debug_kit_there_are_no_symbols(target: RemoteSpec, kdk: Path | None) -> None:
-    """A missing kdk setting and a folder without a kernel are errors that name it."""
+    """A missing kdk setting, or a kit without a kernel, is an error that names it."""
     with pytest.raises(UsageError, match=r"kdk is not set|not a Kernel Debug Kit"):
         on_target.kernel_of(replace(target, kdk=kdk))
 

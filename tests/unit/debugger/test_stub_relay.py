@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The guard keeps QEMU from ending the guest, and restores the guest's state."""
+"""Tests of stub_relay: the guard prevents QEMU's end, and restores the guest's state."""
 
 import socket
 import threading
@@ -20,7 +20,7 @@ from harness.protocols.rsp_socket import listening
 
 
 class MonitoredGuest:
-    """The parts of a domain that the guard uses: its state, and ways to change it."""
+    """A fake domain with the functions that the guard uses: its state, and ways to change it."""
 
     def __init__(self, status: str) -> None:
         self.status = status
@@ -83,7 +83,7 @@ class Stub:
 def guarded(
     folder: Path, status: str = "running", *, unasked: bool = False
 ) -> Iterator[tuple[MonitoredGuest, Stub, Path]]:
-    """Give a guest, its stub and a guard, and the guard's socket."""
+    """Give a fake guest with its stub, and a guard that serves debuggers on a socket."""
     guest = MonitoredGuest(status)
     stub = Stub(folder / "stub", unasked=unasked)
     over = threading.Event()
@@ -161,8 +161,8 @@ def test_unrequested_packets_of_the_stub_are_dropped(tmp_path: Path) -> None:
         assert ask(debugger, b"qC") == [b"ok"]
 
 
-def test_a_dead_guest_does_not_go_on(tmp_path: Path) -> None:
-    """A dead guest's continue is answered by the last stop, and QEMU receives nothing."""
+def test_a_dead_guest_is_not_continued(tmp_path: Path) -> None:
+    """When a debugger continues a dead guest, the guard repeats the last stop to it."""
     with guarded(tmp_path, "paused (guest-panicked)") as (guest, stub, path):
         with connected(path) as debugger:
             said = ask(debugger, b"vCont;c")
@@ -195,8 +195,8 @@ def test_a_second_debugger_is_refused(tmp_path: Path) -> None:
         assert ask(first, b"qC") == [b"ok"]
 
 
-def test_a_guest_that_does_not_run_on_is_an_error() -> None:
-    """A guest that cannot be resumed is an error."""
+def test_a_guest_that_cannot_be_resumed_is_an_error() -> None:
+    """If the guest stops again after each resume, DebugError is raised."""
 
     class Stubborn(MonitoredGuest):
         def hmp(self, command: str) -> str:

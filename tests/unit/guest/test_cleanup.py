@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of guest.cleanup: it removes what killed runs left, and nothing that is kept or in use."""
+"""Tests of guest.cleanup: leftovers of killed runs are removed, kept and used guests are not."""
 
 import os
 from dataclasses import replace
@@ -74,7 +74,7 @@ def test_an_overlay_without_a_record_is_removed(tmp_path: Path) -> None:
 
 
 def test_an_overlay_of_another_runtime_folder_stays(tmp_path: Path) -> None:
-    """An overlay stays while its entry exists in any runtime folder, and goes with the entry."""
+    """An overlay is kept while its run has an entry in any runtime folder, then removed."""
     elsewhere = tmp_path / "elsewhere" / "run-8"
     elsewhere.mkdir(parents=True)
     disk = tmp_path / "cache" / "live" / "run-8"
@@ -102,7 +102,7 @@ def test_a_guest_without_a_run_id_must_be_the_only_one(tmp_path: Path) -> None:
         cleanup.choose_guest(runtime, "cccc")
 
 
-def test_a_whole_name_is_that_guest(tmp_path: Path) -> None:
+def test_a_complete_run_id_selects_its_guest(tmp_path: Path) -> None:
     """A run id that is given in full chooses its guest, even if another id ends in it."""
     for run_id in ("1f3a", "20260101-120000-1f3a"):
         make_entry(tmp_path, run_id, kept=True)
@@ -120,10 +120,10 @@ def test_a_whole_name_is_that_guest(tmp_path: Path) -> None:
         (("run-1", "old-1"), "-1", "is meant: old-1, run-1", "give the end of its name"),
     ],
 )
-def test_an_unclear_guest_has_the_hint_that_helps(
+def test_the_hint_says_how_to_choose_or_start_a_guest(
     guests: tuple[str, ...], asked: str, says: str, hint: str, tmp_path: Path
 ) -> None:
-    """The hint says how to choose among several guests, and how to start one if there is none."""
+    """The hint says how to choose among several guests, or how to start one if none runs."""
     for run_id in guests:
         make_entry(tmp_path, run_id, kept=True)
 

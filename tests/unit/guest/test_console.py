@@ -43,7 +43,7 @@ def test_lines_split_across_reads_are_whole(tmp_path: Path) -> None:
 
 
 def test_the_file_holds_every_byte_as_it_came(tmp_path: Path) -> None:
-    """Terminal codes, carriage returns and invalid UTF-8 stay in the file."""
+    """The console's file keeps terminal codes, carriage returns and invalid UTF-8."""
     raw = b"\x1b[31mred\x1b[0m\r\n\xff\r\nno end"
     console = Console(Wire(raw, b""), file=tmp_path / "log")
     with console:
@@ -53,7 +53,7 @@ def test_the_file_holds_every_byte_as_it_came(tmp_path: Path) -> None:
 
 
 def test_a_new_console_empties_its_file(tmp_path: Path) -> None:
-    """The file holds only the present guest's lines; line numbers in reports refer to them."""
+    """The file has only the present guest's lines, because reports refer to lines by number."""
     for raw in (b"the first guest\n", b"the second\n"):
         with Console(Wire(raw, b""), file=tmp_path / "log") as console:
             console.wait_for("guest|second", deadline_s=5)
@@ -88,7 +88,7 @@ def test_a_wait_ends_at_its_deadline_with_the_last_lines(tmp_path: Path) -> None
 
 
 def test_a_wait_ends_with_the_console(tmp_path: Path) -> None:
-    """A wait fails when the console ends, before its deadline."""
+    """A wait for a line fails as soon as the console ends, before its deadline."""
     with (
         Console(Wire(b"bye\n", b""), file=tmp_path / "log") as console,
         pytest.raises(GuestLost, match="console ended"),
@@ -97,7 +97,7 @@ def test_a_wait_ends_with_the_console(tmp_path: Path) -> None:
 
 
 def test_a_wait_can_skip_earlier_lines(tmp_path: Path) -> None:
-    """With `since`, an earlier line with the same text does not match."""
+    """A wait with `since` ignores earlier lines with the same text."""
     with Console(Wire(b"ready\nother\nready\n"), file=tmp_path / "log") as console:
         assert console.wait_for(lambda text: text == "ready", deadline_s=5, since=1).index == 2
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of guest.domain_xml: the XML holds what the spec asks for, whatever its values contain."""
+"""Tests of guest.domain_xml: the XML has every value of the spec, and escapes markup in it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_hostile_values_stay_values() -> None:
 
 
 def test_optional_parts_appear_only_when_asked_for() -> None:
-    """The share and QEMU's own log are in the XML only when they have a path."""
+    """The shared disk and QEMU's console log are in the XML only if the spec has their path."""
     bare = parsed(SPEC)
     full = parsed(replace(SPEC, share=Path("/src"), console_log=Path("/r/console")))
 

@@ -77,7 +77,7 @@ def test_a_guest_that_runs_is_alive() -> None:
 
 
 def test_a_crash_that_only_libvirt_reports_is_a_crash() -> None:
-    """The guest has crashed when libvirt says so, even if the console shows nothing yet."""
+    """A guest has crashed when libvirt reports it, even if the console shows nothing yet."""
     with pytest.raises(GuestCrashed, match="crashed"):
         health(FakeDomain(now=DomainState.CRASHED), watching()).check()
 
@@ -159,7 +159,7 @@ def test_a_lockup_report_ends_when_the_console_is_silent(
 def test_the_error_of_an_ended_guest_says_how_it_ended(
     detail: EndDetail, last: str, kind: type[Exception], word: str
 ) -> None:
-    """A power-off, a reset and the end of QEMU give different errors."""
+    """A power-off, a reset and the end of QEMU raise different errors."""
     domain = FakeDomain(now=DomainState.GONE, end_detail=detail)
 
     with pytest.raises(kind, match=word):
@@ -167,7 +167,10 @@ def test_the_error_of_an_ended_guest_says_how_it_ended(
 
 
 def test_a_fault_of_a_finished_test_spoils_the_guest() -> None:
-    """The check fails after the faulty test's result is in, and not while it is awaited."""
+    """After a test in which the kernel reported a fault, the check fails once its result is in.
+
+    While the test's result is still awaited, the check passes.
+    """
     lines = (
         "[    8.000000] harness-test-begin t::one",
         *WARNING,
@@ -181,7 +184,7 @@ def test_a_fault_of_a_finished_test_spoils_the_guest() -> None:
 
 
 def test_a_fault_while_loading_does_not_stop_the_tests() -> None:
-    """A fault between tests ends no guest, since another guest would load the same module."""
+    """A fault between tests does not end the guest: another one would load the same module."""
     health(FakeDomain(), watching(*WARNING)).check_unspoilt("")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of host.accelerator and guest.hypervisor: KVM needs proof, and an error has a hint."""
+"""Tests of host.accelerator and guest.hypervisor: KVM only where it works; errors have hints."""
 
 from pathlib import Path
 
@@ -27,7 +27,10 @@ def test_kvm_needs_the_cpu_flag_and_an_open_node(tmp_path: Path, flag: str) -> N
 
 
 def test_an_open_node_without_the_cpu_flag_is_tcg(tmp_path: Path) -> None:
-    """/dev/kvm on a CPU without virtualization is not used; a longer word is not the flag."""
+    """Without the CPU's flag, a /dev/kvm that opens is not used, and TCG is chosen.
+
+    A longer word that contains the flag's name does not count.
+    """
     node, cpuinfo = tmp_path / "kvm", tmp_path / "cpuinfo"
     node.touch()
     cpuinfo.write_text(FLAGS.format("vmxless"))
@@ -39,7 +42,7 @@ def test_an_open_node_without_the_cpu_flag_is_tcg(tmp_path: Path) -> None:
 
 
 def test_the_cpu_flag_without_a_node_is_tcg(tmp_path: Path) -> None:
-    """A CPU with virtualization without /dev/kvm is TCG, and the reason names /dev/kvm."""
+    """Without /dev/kvm, TCG is chosen even on a CPU with virtualization; the reason says so."""
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(FLAGS.format("svm"))
 
@@ -52,7 +55,10 @@ def test_the_cpu_flag_without_a_node_is_tcg(tmp_path: Path) -> None:
 def test_a_missing_socket_is_a_hypervisor_error_with_a_hint(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A missing socket gives an error with libvirt's message and a hint, and nothing on stderr."""
+    """A missing libvirt socket raises an error with libvirt's message and a hint.
+
+    libvirt prints nothing to stderr itself.
+    """
     uri = f"qemu+unix:///session?socket={tmp_path / 'none'}"
 
     with (

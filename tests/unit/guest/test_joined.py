@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of guest.joined: a guest is read from its first byte and judged by what it does now."""
+"""Tests of guest.joined: the console is read from its first byte, the state is judged now."""
 
 import time
 from dataclasses import dataclass, replace
@@ -77,7 +77,7 @@ def test_lines_that_are_added_to_the_file_are_read(tmp_path: Path) -> None:
 
 
 def fault(tmp_path: Path, text: str, *, later: str = "", **domain: Any) -> HarnessError | None:
-    """Return the fault of a guest that printed `text` before the join and `later` after it."""
+    """Return the fault that is found in a guest with this output before and after the join."""
     file = tmp_path / "console"
     file.write_text(text)
     machine = FakeDomain(**domain)

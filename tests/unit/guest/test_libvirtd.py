@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of guest.libvirtd: only processes of the folder are killed, a bad folder is refused."""
+"""Tests of guest.libvirtd: only processes of the folder are killed; a bad folder is refused."""
 
 import os
 import subprocess

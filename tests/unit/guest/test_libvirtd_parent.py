@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of guest.libvirtd_parent: it ends daemon and guests with the pipe, or keeps them."""
+"""Tests of guest.libvirtd_parent: daemon and guests end with the pipe, except after `keep`."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def lives(pid: int) -> bool:
 
 
 def test_the_daemon_ends_with_the_pipe(tmp_path: Path) -> None:
-    """When the pipe closes, the daemon and its parent process end."""
+    """When the run's pipe closes, the daemon and its parent process end."""
     running, daemon = start(tmp_path, DAEMON)
 
     running.communicate(timeout=10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of guest.log_watch: reports belong to tests, and heartbeats and marks are counted."""
+"""Tests of guest.log_watch: reports are assigned to tests, heartbeats and marks are counted."""
 
 from harness.guest.log_watch import LogWatch
 
@@ -25,7 +25,7 @@ def fed(*lines: str, allowed: tuple[str, ...] = ()) -> LogWatch:
 
 
 def test_a_report_belongs_to_the_test_that_was_running() -> None:
-    """The report's first line decides, not the time at which the report was complete."""
+    """A report belongs to the test that ran when its first line arrived, not its last."""
     watch = fed(
         "[    9.000000] harness-test-begin t::one",
         *WARNING[:4],
@@ -65,7 +65,7 @@ def test_an_allowed_report_is_dropped_unless_it_is_fatal() -> None:
 
 
 def test_an_explained_report_is_dropped_once() -> None:
-    """A report is known by line and text; the same text in a later line is a new report."""
+    """A report that was explained before is dropped; the same text in a later line is new."""
     (first,) = fed(*WARNING).reports
     again = LogWatch(run_id=RUN, token=TOKEN, started_at=100.0, explained=(first,))
     for at, line in enumerate((*WARNING, *WARNING), start=100):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of guest.registry: a run's lock ends with its process, and its record stays."""
+"""Tests of guest.registry: a run's lock is released with its process, and its record remains."""
 
 import multiprocessing
 import os
@@ -28,7 +28,7 @@ def entry(base: Path, run_id: str = "20260101-000000-abcd") -> registry.GuestEnt
 
 
 def test_a_run_that_ends_leaves_nothing(tmp_path: Path) -> None:
-    """Folder, record and overlay are removed after a run that was not kept."""
+    """After a run that was not kept, its folder, record and overlay are gone."""
     mine = entry(tmp_path)
 
     with registry.claim(mine):

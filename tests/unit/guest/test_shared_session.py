@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of guest.shared_session: another process reads what was written."""
+"""Tests of guest.shared_session: another process reads the values that a run has written."""
 
 from pathlib import Path
 

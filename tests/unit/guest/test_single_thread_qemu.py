@@ -30,7 +30,10 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> l
 def test_only_accelerator_and_cpu_are_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Words with blanks stay whole, and 'tcg' elsewhere stays as it is."""
+    """The script changes only the values after -accel and -cpu.
+
+    Words with blanks stay whole, and 'tcg' elsewhere is not changed.
+    """
     passed = arguments(
         tmp_path, monkeypatch, "-name", "guest=a b", "-accel", "tcg", "-machine", "tcg", ""
     )
@@ -50,7 +53,7 @@ def test_another_accelerator_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_missing_qemu_is_a_hypervisor_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A missing QEMU is reported before libvirt reports it less clearly."""
+    """A missing QEMU is reported by the harness, because libvirt's message is less clear."""
     monkeypatch.setattr(shutil, "which", lambda _name, **_options: None)
 
     with pytest.raises(HypervisorError, match="not installed"):
@@ -62,5 +65,5 @@ def test_a_missing_qemu_is_a_hypervisor_error(
     [("7.2.22", True), ("8.0.5", True), ("8.1.0", False), ("10.0.2", False), (None, True)],
 )
 def test_only_an_old_qemu_runs_stale_code(version: str | None, *, stale: bool) -> None:
-    """QEMU 8.1 has the fix; an unknown version counts as an old one."""
+    """QEMU before 8.1 needs the single thread; a version that is not known counts as old."""
     assert single_thread_qemu.runs_stale_code({"qemu": version} if version else {}) is stale

@@ -132,7 +132,7 @@ def test_the_configuration_is_found_from_a_folder_below(tmp_path: Path) -> None:
 def test_finding_and_loading_the_file_reads_it_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """load_nearest opens the file once."""
+    """load_nearest opens the configuration file once."""
     file = project(tmp_path)
     read: list[Path] = []
     really = toml_file.read
@@ -261,7 +261,7 @@ def own_file(folder: Path) -> Path:
 
 
 def test_a_modlab_toml_has_the_same_keys(tmp_path: Path) -> None:
-    """A modlab.toml is found as a pyproject.toml is, and its keys have the same meaning."""
+    """A modlab.toml is found like a pyproject.toml, and its keys have the same meaning."""
     file = own_file(tmp_path)
 
     assert config.load_nearest(tmp_path / "module").file == file

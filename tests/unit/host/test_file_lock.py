@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of host.file_lock: a lock shows that its process lives."""
+"""Tests of host.file_lock: a file is locked exactly as long as the locking process lives."""
 
 import time
 from pathlib import Path

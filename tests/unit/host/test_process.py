@@ -13,7 +13,8 @@ import pytest
 
 from harness.host import process
 
-# A length that no other run of this test on this machine uses, so that its sleeper can be found.
+# A sleep of a length that nothing else on this machine uses, so that the test can find its
+# sleeper.
 _SLEEP_S = f"4321.{os.getpid()}"
 _HANGS = f"""
 import subprocess, time
@@ -23,7 +24,7 @@ def test_hangs():
 """
 
 
-# Far above what the tests take; without the tested behaviour they would take a minute or hang.
+# Far above the time that the tests take; without the tested behaviour they take a minute or hang.
 _SOON_S = 30.0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of host.tool: a program that succeeds, fails, hangs or is not installed."""
+"""Tests of host.tool: programs that succeed, fail, hang or are not installed."""
 
 import errno
 import time

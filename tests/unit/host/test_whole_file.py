@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of host.whole_file: a file has the old content or the new one."""
+"""Tests of host.whole_file: at any time a file has the complete old content or the new one."""
 
 from pathlib import Path
 

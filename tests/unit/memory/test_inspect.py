@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of inspect: however drgn's process ends, its parts and the reason are returned in time."""
+"""Tests of inspect: however drgn's process ends, its parts and the reason arrive in time."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_parts_are_joined() -> None:
     ],
 )
 def test_parts_before_an_early_end_are_kept(end: str, problem: str) -> None:
-    """When the process ends early, the parts before are kept and the end is a problem."""
+    """When drgn's process ends early, its parts are kept and the end is listed as a problem."""
     view = look(f"write(**cpus)\n{end}")
 
     assert view.crashed is not None
@@ -70,7 +70,7 @@ def test_parts_before_an_early_end_are_kept(end: str, problem: str) -> None:
 
 
 def test_hanging_drgn_is_killed_at_the_deadline() -> None:
-    """At the deadline the process is killed, and its parts are kept."""
+    """At the deadline drgn's process is killed, and the parts that it wrote are kept."""
     # A busy host is slow to write the first part, so the deadline follows from a measured run.
     begun = time.monotonic()
     look("write(**cpus)")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of memory_text: the lines of a view, and the report of a hang."""
+"""Tests of memory_text: the lines of a memory view, and the report of a hang from it."""
 
 from harness.memory.memory_text import lines, standstill
 from harness.memory.values import LockWait, MemoryFrame, MemoryStack, MemoryView
@@ -29,7 +29,7 @@ def test_standstill_prefers_a_blocked_task_to_a_spinning_cpu() -> None:
 
 
 def test_standstill_is_none_without_the_module_on_a_stack() -> None:
-    """Without a stack through the module there is no report."""
+    """If no stack contains the module, `standstill` returns None."""
     assert standstill(MemoryView(blocked=(OTHER,)), ("osq",)) is None
     assert standstill(MemoryView(), ("osq",)) is None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of open_dump: what is missing is named, and an unpacked dump is removed again."""
+"""Tests of open_dump: an error names what is missing, and an unpacked dump is removed again."""
 
 import json
 import os
@@ -19,7 +19,7 @@ MEMORY = b"\x7fELF and nothing else" * 1000
 
 
 def write_memory(path: Path) -> None:
-    """Write the file that a hypervisor would dump."""
+    """Write a file like the dump that a hypervisor writes."""
     path.write_bytes(MEMORY)
 
 
@@ -107,7 +107,7 @@ def test_run_without_a_kernel_is_refused(run: Path, cache: Path) -> None:
 
 
 def test_missing_vmlinux_hint_names_the_command(run: Path, tmp_path: Path) -> None:
-    """The error names the kernel, and its hint the command that fetches the vmlinux."""
+    """The error for a missing vmlinux names the kernel, and its hint the command to fetch it."""
     with (
         pytest.raises(UsageError, match=f"no vmlinux of {RELEASE}") as caught,
         open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=tmp_path / "empty"),
@@ -120,7 +120,7 @@ def test_missing_vmlinux_hint_names_the_command(run: Path, tmp_path: Path) -> No
 def test_drgn_shell_exits_2_for_a_file_that_is_no_dump(
     run: Path, cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The shell's own process says so and ends with 2."""
+    """The shell of drgn on a file that is no dump prints an error and exits with 2."""
     with open_dump.unpack_dump(run, 1, provenance=KNOWN, cache=cache) as opened:
         code = open_dump.drgn_shell(opened, plugin=None, commands=["prog"])
 
@@ -131,7 +131,7 @@ def test_drgn_shell_exits_2_for_a_file_that_is_no_dump(
 def test_missing_crash_tool_hint_names_the_package(
     run: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hint names the package that has crash(8)."""
+    """The hint for a missing crash(8) names the package that contains it."""
     monkeypatch.setenv("PATH", "/nowhere")
 
     with (

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of the driver's drgn plugin on values; tests/system/test_memory.py reads real memory."""
+"""Tests of the driver's drgn plugin, on made-up values.
+
+tests/system/test_memory.py reads real memory with it.
+"""
 
 from pathlib import Path
 
@@ -27,7 +30,7 @@ def test_verdict_says_whether_the_counters_add_up(
     live: bool,  # noqa: FBT001
     verdict: str,
 ) -> None:
-    """The verdict compares both counts, except while the ring's lock is held."""
+    """Counters that differ from the bitmaps are reported, except while the ring's lock is held."""
     plugin = drgn_program.load_plugin(PLUGIN)
 
     assert plugin._verdict(recorded, counted, held=held, live=live).startswith(verdict)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of physical, on a process that stands for QEMU: a mapping, a socket and a note."""
+"""Tests of physical, on a process in QEMU's place with memory, a socket and a note."""
 
 import struct
 import subprocess
@@ -32,7 +32,7 @@ Start = Callable[[int, int, bytes], "FakeQemu"]
 
 @dataclass(frozen=True, kw_only=True)
 class FakeQemu:
-    """A process that stands for QEMU, and its socket."""
+    """A process in QEMU's place, and its socket."""
 
     socket: Path
     process: subprocess.Popen[bytes]
@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_vmcoreinfo_and_bytes_are_read(start: Start) -> None:
-    """The note is found, and bytes can be read by their physical address."""
+    """The vmcoreinfo note is found, and memory is read by physical address."""
     path = start(96 << 20, 19 << 20, note()).socket
 
     with GuestMemory(path) as memory:

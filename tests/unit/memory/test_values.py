@@ -13,7 +13,7 @@ from harness.memory.values import (
     parse_registers,
 )
 
-# As QEMU 7.2 prints registers of x86-64: short names are padded, segments have several words.
+# Registers of x86-64 as QEMU 7.2 prints them: short names are padded, segments have several words.
 REGISTERS = """
 CPU#0
 RAX=000000000001ad40 RBX=0000000000000000 RCX=ff1669786dc23680 RDX=4000000000000000

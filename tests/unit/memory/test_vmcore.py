@@ -17,7 +17,7 @@ from harness.model.limits import VmcoreLimits
 
 MIB = 1 << 20
 KEEP = VmcoreLimits()
-# Like a guest's memory: large parts are zero, some are not.
+# Content like a guest's memory: large parts are zero, others are not.
 MEMORY = random.Random(1).randbytes(MIB) + bytes(3 * MIB) + b"text " * 1000  # noqa: S311
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write_memory(path: Path) -> None:
-    """Write the file that a hypervisor would dump."""
+    """Write a file like the dump that a hypervisor writes."""
     path.write_bytes(MEMORY)
 
 

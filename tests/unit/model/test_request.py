@@ -10,7 +10,7 @@ from tests.unit.host.test_config import project
 
 
 def test_a_long_run_stretches_tests_and_suites(tmp_path: Path) -> None:
-    """The deadlines of tests and suites grow; those of boot, load and silence do not."""
+    """A long run has longer deadlines for tests and suites, but not for boot, load and silence."""
     plain = config.load(project(tmp_path))
     limits = replace(plain.timeouts, test_s=60.0, long_factor=15.0)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of modules.dkms: a dkms.conf is a shell file, and its content depends on the kernel."""
+"""Tests of modules.dkms: a dkms.conf is run as a shell file; its values depend on the kernel."""
 
 import subprocess
 from pathlib import Path
@@ -49,14 +49,14 @@ def test_each_of_several_modules_has_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_module_without_a_name_gets_that_of_the_package(tmp_path: Path) -> None:
-    """A dkms.conf without a module name gives its only module the name of the package."""
+    """The only module of a dkms.conf, if it has no name, gets the package's name."""
     found = read(tmp_path, NAMED + "DEST_MODULE_LOCATION=/updates\n")
 
     assert found.modules == (DkmsModule(name="p"),)
 
 
 def test_the_shell_sees_what_dkms_sets(tmp_path: Path) -> None:
-    """A dkms.conf can use the kernel's release and headers, the tree and its own name."""
+    """A dkms.conf can use the variables that dkms sets: release, headers, tree, its own name."""
     text = 'MAKE="make K=$kernelver D=$kernel_source_dir T=$dkms_tree/$module/$module_version"\n'
 
     words = read(tmp_path, ONE + text).make.split()

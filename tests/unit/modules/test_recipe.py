@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of modules.recipe: how a folder's module is built is concluded, with the reasons."""
+"""Tests of modules.recipe: the way to build a folder's module is concluded, with reasons."""
 
 from pathlib import Path
 

@@ -73,7 +73,7 @@ def test_one_step_can_run_alone(tmp_path: Path) -> None:
 def test_core_tests_show_what_they_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A passed core test shows its figures, a failed one its whole output."""
+    """A core test that passes shows its figures; one that fails shows its whole output."""
     script = "echo '# figures'; echo noise; test $1 != layout"
     monkeypatch.setattr(checks, "_CORE", ("sh", "-c", f"shift; {script}", "sh"))
 
@@ -87,7 +87,7 @@ def test_core_tests_show_what_they_measured(
 
 
 def test_a_silent_failure_is_still_a_failure(tmp_path: Path) -> None:
-    """The output of a step that fails silently is a line that says so."""
+    """A step that fails without output gets a line that says so."""
     assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]
 
 

@@ -81,7 +81,7 @@ def parse(words: list[str]) -> None:
     if not words:
         return
     tasks.namespace[words[0]]  # KeyError for a task that is not there
-    # ./dev itself gives the guest's name of debug-attach its option.
+    # ./dev accepts the guest's name after debug-attach as a word and adds the option itself.
     if words[0] == "debug-attach" and len(words) > 1 and not words[1].startswith("-"):
         words = [words[0], f"--run={words[1]}", *words[2:]]
     contexts = Parser(contexts=tasks.namespace.to_contexts()).parse_argv(words)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of the contracts of [tool.importlinter] and of the licence check, with planted faults."""
+"""Tests of the import contracts and of the licence check: each planted fault is reported."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ _DEADLINE_S = 120.0
 
 
 def run_tool(name: str, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a tool of the project's environment in a folder and return how it ended."""
+    """Run a tool of the project's environment in a folder, and return its status and output."""
     return subprocess.run(
         [str(Path(sys.executable).with_name(name)), *words],
         cwd=folder,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of project.reference_pages: the pages show the code, and every key needs a description."""
+"""Tests of project.reference_pages: pages are made from the code; each key needs a description."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path

@@ -21,7 +21,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def objections(project: Path) -> list[str]:
-    """Return what the check reports, without mkdocs's remarks on its theme."""
+    """Return the check's objections, without mkdocs's remarks on its theme."""
     return [line for line in site.site(project) if "cdnjs" not in line]
 
 

@@ -34,11 +34,11 @@ class Debugger:
         self._end.sendall(packet(payload))
 
     def raw(self, data: bytes) -> None:
-        """Send bytes to the bridge."""
+        """Send bytes to the bridge, without the form of a packet."""
         self._end.sendall(data)
 
     def hear(self) -> bytes:
-        """Return the next packet from the bridge."""
+        """Wait for the next packet from the bridge, and return it."""
         while not self._answers:
             data = self._end.recv(65536)
             assert data, "the bridge hung up"
@@ -56,7 +56,7 @@ class Debugger:
 def bridged(
     machine: PageMachine, interrupt: Callable[[], None] | None = None
 ) -> Iterator[tuple[Debugger, StubServer]]:
-    """Give a debugger that is connected to the bridge; both ends are closed at the end."""
+    """Give a debugger that is connected to the bridge; close both ends after the test."""
     near, far = socket.socketpair()
     near.settimeout(5)
     with (
@@ -164,7 +164,7 @@ def test_a_breakpoint_does_not_show_in_memory() -> None:
 
 
 def test_a_stop_past_a_breakpoint_is_moved_onto_it() -> None:
-    """The CPU stops one byte after int3, and a debugger expects pc at the breakpoint itself."""
+    """After a breakpoint, pc is one byte past int3; the debugger gets the breakpoint's address."""
     machine = PageMachine(TRAP)
     machine.values["rip"] = BASE + 6
 
@@ -186,7 +186,7 @@ def test_a_step_sets_and_clears_the_trap_flag() -> None:
 
 
 def test_a_bad_access_is_reported_as_sigsegv() -> None:
-    """EXC_BAD_ACCESS stops with signal 11, also when the debugger asks again."""
+    """EXC_BAD_ACCESS is reported as signal 11, again when the debugger asks a second time."""
     with bridged(PageMachine(BAD_ACCESS)) as (debugger, _):
         assert debugger.ask(b"c") == b"T0bthread:1;"
         assert debugger.ask(b"?") == b"T0bthread:1;"

@@ -20,7 +20,7 @@ BREAKPOINT = ExceptionInfo(cpu=0, exception=6, code=2, subcode=0)
 def attached(
     machine: PageMachine, faults: Faults | None = None, *, timeout_s: float = 0.2, tries: int = 3
 ) -> Iterator[tuple[KdpClient, StubServer]]:
-    """Give a client that is attached to a stub of this machine."""
+    """Give a client that is attached to a KDP stub on this machine."""
     with (
         StubServer(machine, faults=faults) as stub,
         KdpClient("127.0.0.1", stub.port, timeout_s=timeout_s, tries=tries) as client,
@@ -30,7 +30,7 @@ def attached(
 
 
 def test_a_session_follows_the_order_that_kernels_expect() -> None:
-    """REATTACH, CONNECT, VERSION, HOSTINFO and KERNELVERSION come first, DISCONNECT last."""
+    """A session sends REATTACH, CONNECT, VERSION, HOSTINFO, KERNELVERSION; last DISCONNECT."""
     with attached(PageMachine()) as (client, stub):
         target = client.target
 
@@ -171,7 +171,7 @@ def test_a_silent_kernel_is_an_error_after_all_tries() -> None:
 
 
 def test_a_closed_port_is_treated_as_a_silent_kernel() -> None:
-    """An ICMP refusal is not fatal, since the port opens when the kernel stops."""
+    """An ICMP refusal is no error, because the kernel opens its port only when it stops."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -184,7 +184,7 @@ def test_a_closed_port_is_treated_as_a_silent_kernel() -> None:
 
 
 def test_the_refusal_of_a_second_debugger_is_reported() -> None:
-    """The error of a refused client says that the kernel already has a debugger."""
+    """If the kernel already has a debugger, the error of the refused client says so."""
     faults = Faults(refuse=KdpStatus.ALREADY_CONNECTED)
 
     with pytest.raises(KdpRefused) as caught, attached(PageMachine(), faults):
@@ -195,7 +195,7 @@ def test_the_refusal_of_a_second_debugger_is_reported() -> None:
 
 
 def test_a_reply_with_a_later_number_is_an_error() -> None:
-    """A greater sequence number shows that another debugger sends requests."""
+    """A reply with a greater sequence number is an error: another debugger sends requests."""
     with (
         pytest.raises(KdpOutOfStep, match="KDP_VERSION 3 came while KDP_VERSION 1"),
         attached(PageMachine(), Faults(sequence_shift=2)),
@@ -216,7 +216,7 @@ def test_a_reply_with_an_earlier_number_is_ignored() -> None:
 
 
 def test_a_reply_to_another_request_is_an_error() -> None:
-    """A reply must match the request as well as the sequence number."""
+    """A reply with the right sequence number but for another request is an error."""
     with (
         pytest.raises(KdpOutOfStep, match="KDP_HOSTINFO 1 came while KDP_VERSION 1"),
         attached(PageMachine(), Faults(wrong_request=True)),

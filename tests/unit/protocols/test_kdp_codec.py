@@ -37,7 +37,8 @@ from harness.protocols.kdp.packets import (
 
 R = Request
 KERNEL = 0xFFFFFF8000200000
-# Request, whether it is the reply, its body, and the body's bytes as the structures define them.
+# Each row: the request, whether it is the reply, the body, and the body's bytes as the C
+# structures define them.
 BODIES: list[tuple[Request, bool, Body, str]] = [
     (
         R.CONNECT,
@@ -256,7 +257,7 @@ def test_any_datagram_is_a_packet_or_malformed(data: bytes) -> None:
 
 
 def test_register_sets_are_byte_exact() -> None:
-    """x86_thread_state64_t has rdi before rsi and 168 bytes; arm_thread_state64_t has 272."""
+    """x86_thread_state64_t has 168 bytes, rdi before rsi; arm_thread_state64_t has 272 bytes."""
     x86 = registers.X86_THREAD
     values = {name: index for index, name in enumerate(x86.names)}
     arm = registers.ARM_THREAD

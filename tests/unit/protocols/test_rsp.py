@@ -21,14 +21,14 @@ def test_a_packet_has_its_checksum() -> None:
 
 
 def test_special_bytes_are_escaped() -> None:
-    """Each of # $ * } becomes } and the byte with bit 5 flipped."""
+    """Each of # $ * } is sent as } and the byte with bit 5 flipped."""
     assert packet(b"}#$*") == b"$}]}\x03}\x04}\x0a#%02x" % (
         (4 * 0x7D + 0x5D + 0x03 + 0x04 + 0x0A) & 0xFF
     )
 
 
 def test_run_lengths_are_expanded() -> None:
-    """'0* ' is four zeros: the character, and three more, which is the count byte less 29."""
+    """'0* ' is read as four zeros: the zero, and three more (the count's byte value less 29)."""
     (piece,) = pieces(b"$0* #7a")
 
     assert piece.payload == b"0000"
@@ -53,7 +53,7 @@ def test_damaged_packets_are_marked_as_bad(data: bytes) -> None:
 
 
 def test_a_packet_without_an_end_is_dropped() -> None:
-    """The memory of the reader is bounded, whatever the peer sends."""
+    """A packet without an end is dropped at the largest size, so memory stays bounded."""
     reader = Reader()
 
     with pytest.raises(ValueError, match="no end of a packet"):

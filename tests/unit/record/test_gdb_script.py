@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of gdb_script: symbols lie where the recorded kernel had them; no address is guessed."""
+"""Tests of gdb_script: symbols have the recorded kernel's addresses; no address is guessed."""
 
 import subprocess
 from dataclasses import replace
@@ -17,7 +17,7 @@ SOURCE = "void first(void) { }\nvoid toy_crash(void) { *(volatile int *)0 = 1; }
 
 @pytest.fixture
 def files(tmp_path: Path) -> ReplayFiles:
-    """Compile an object file of two functions, which stands for module and kernel."""
+    """Compile an object file of two functions, which is used as module and as kernel."""
     (tmp_path / "toy.c").write_text(SOURCE)
     module = tmp_path / "toy.ko"
     subprocess.run(["gcc", "-O1", "-c", "-o", module, tmp_path / "toy.c"], check=True)
@@ -32,7 +32,7 @@ def symbol(files: ReplayFiles, name: str) -> tuple[int, int]:
 
 
 def test_to_fault_breaks_at_the_faulting_address(files: ReplayFiles) -> None:
-    """The breakpoint's address is section plus symbol plus offset, and gdb gets it."""
+    """The command to-fault breaks at section plus symbol plus offset of the fault."""
     value, size = symbol(files, "toy_crash")
     fault = Fault(function="toy_crash", offset=2, size=size, module="toy")
     recording = replace(FOUND, fault=fault)

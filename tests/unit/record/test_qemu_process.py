@@ -29,7 +29,7 @@ def program(folder: Path, version: str, *, accels: str = "tcg kvm", options: str
 
 
 def test_version_includes_the_distributions_revision(tmp_path: Path) -> None:
-    """The distribution's revision is part of the version: a patch can change the log's format."""
+    """QEMU's version includes Debian's revision, because a patch can change the log's format."""
     found = qemu_process.recorder(
         arch="x86_64", accel=Accel.TCG, program=program(tmp_path, "7.2.22 (Debian 1:7.2+u18)")
     )
@@ -107,7 +107,7 @@ def test_qemu_ends_when_the_harness_is_killed(tmp_path: Path) -> None:
 
 
 def test_silent_qemu_is_an_error_with_its_output_as_evidence(tmp_path: Path) -> None:
-    """When nobody listens at the QMP socket, the error carries what the process printed."""
+    """If QEMU does not open its QMP socket, the error has the output of QEMU as evidence."""
     log = tmp_path / "log"
     with qemu_process.start_qemu(SLEEP, ["x"], log=log, qmp=tmp_path / "qmp") as found:
         found.process.wait(10)

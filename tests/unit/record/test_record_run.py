@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of record_run: how a recording ended, and which exit code the task returns."""
+"""Tests of record_run: the ending of a recording, and the task's exit code for it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +49,10 @@ def finished(ending: Ending, status: int | None, lines: list[str]) -> Recorded:
 def test_exit_code_follows_from_the_ending_and_the_reports(
     ending: Ending, status: int | None, lines: list[str], code: int
 ) -> None:
-    """A stopped kernel outranks a kernel report and a failed command; no end gives exit code 4."""
+    """A stopped kernel gives 3, a report or failed command 1, a guest without an end 4.
+
+    If several apply, the stopped kernel decides.
+    """
     assert finished(ending, status, lines).exit_code == code
 
 

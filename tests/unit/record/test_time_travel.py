@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of time_travel: an unusable recording is refused with the reason, and nothing is left."""
+"""Tests of time_travel: an unusable recording is refused with a reason, and no file is left."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def here(folder: Path) -> Recording:
-    """Return the record of a recording that this host's QEMU has made."""
+    """Return the record of a recording that was made by this host's QEMU version."""
     version = qemu_process.recorder(arch="x86_64", accel=None).version
     return replace(FOUND, qemu=version, digests=record_run.digests(folder))
 
@@ -37,7 +37,7 @@ def replay(run: Path, tmp_path: Path) -> None:
 
 
 def test_changed_file_is_refused(run: Path, tmp_path: Path) -> None:
-    """A file of the recording in which one byte has changed is named, and nothing is replayed."""
+    """If one byte of a recording's file has changed, the replay is refused and the file named."""
     (run / recording.EVENTS).write_bytes(b"replay.bim")
 
     with pytest.raises(UsageError, match=r"replay\.bin of one has changed since it was recorded"):
@@ -45,7 +45,7 @@ def test_changed_file_is_refused(run: Path, tmp_path: Path) -> None:
 
 
 def test_missing_file_is_refused(run: Path, tmp_path: Path) -> None:
-    """A file of the recording that is missing is named, and nothing is replayed."""
+    """If a file of the recording is missing, the replay is refused and the file named."""
     (run / recording.KERNEL).unlink()
 
     with pytest.raises(UsageError, match="vmlinuz of one is missing"):

@@ -47,7 +47,7 @@ def test_release_has_no_objection() -> None:
     ],
 )
 def test_each_trace_of_a_test_build_is_one_objection(name: str, data: bytes, words: str) -> None:
-    """Each trace gives one line, which names the file and the trace."""
+    """Each trace of a test build in a file gives one objection with file and trace."""
     (found,) = objections(name, data)
 
     assert found.startswith(f"{name}: ")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of sources: files that git tracks are copied, except those that patterns leave out."""
+"""Tests of sources: the files that git tracks are copied, except those that patterns exclude."""
 
 import subprocess
 import time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of runs.debug_on_crash: a debugger gets the terminal, and one that fails costs a note."""
+"""Tests of runs.debug_on_crash: a debugger gets the terminal, or a note says why it does not."""
 
 import contextlib
 import sys
@@ -65,7 +65,7 @@ def loaded(view: View, debugger: str = "gdb") -> LoadedGuest:
 def test_only_a_guest_that_died_and_is_there_is_debugged(
     monkeypatch: pytest.MonkeyPatch, debugger: str, error: HarnessError, times: int
 ) -> None:
-    """No debugger starts for a guest that is gone or still runs."""
+    """No debugger starts for a guest that has gone or still runs."""
     calls: list[Any] = []
     monkeypatch.setattr(attach, "attach_to", lambda *words: calls.append(words))
     view = View()

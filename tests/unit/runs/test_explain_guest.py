@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of runs.explain_guest: the run's report gets the crash, and the guest its old state."""
+"""Tests of runs.explain_guest: the run's report gets the crash; the guest's state is restored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -166,7 +166,7 @@ def test_a_running_guest_is_resumed(
 def test_a_guest_that_stood_still_is_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A guest that somebody has suspended stays suspended after the explanation."""
+    """A guest that was suspended before the explanation stays suspended after it."""
     scenery = Scenery(tmp_path, HUNG, domain=FakeDomain(now=DomainState.PAUSED))
 
     explain(scenery, monkeypatch)

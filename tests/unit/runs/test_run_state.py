@@ -77,8 +77,8 @@ def test_the_witnesses_are_those_of_the_last_guest(tmp_path: Path) -> None:
     assert logs == ["000-start.log", "001-t::one.log"]
 
 
-def test_an_event_of_libvirt_is_no_pass(tmp_path: Path) -> None:
-    """A run with an event of libvirt does not pass, even if tests and guest report no fault."""
+def test_an_event_of_libvirt_prevents_a_pass(tmp_path: Path) -> None:
+    """If libvirt reported an unwanted event, the run does not pass, even if all tests did."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was stopped"))
 

@@ -74,7 +74,7 @@ Step = Callable[[Listener, Sequence[str]], SuiteOutcome]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, loaded: FakeLoadedGuest, *steps: Step) -> SuiteOutcome:
-    """Run a suite whose successive processes each behave as one of these functions."""
+    """Run a suite in which each pytest process behaves like the next of these functions."""
     left = list(steps)
 
     def run_suite(_spec: Any, _session: Any, **options: Any) -> SuiteOutcome:
@@ -91,7 +91,7 @@ def run(monkeypatch: pytest.MonkeyPatch, loaded: FakeLoadedGuest, *steps: Step) 
 
 
 def dies_in(name: str, error: HarnessError | None = None) -> Step:
-    """Return a process that passes every test up to one that kills the guest."""
+    """Return a process that passes every test before one test, in which the guest dies."""
 
     def step(listener: Listener, done: Sequence[str]) -> SuiteOutcome:
         rest = [one for one in PLAN if one not in done]
@@ -179,7 +179,7 @@ def test_a_guest_that_is_slow_to_come_up_gets_a_second_chance(
 
 
 def test_three_equal_crashes_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three equal crashes in a row end the run, unless the tests announced them."""
+    """Three equal crashes in a row end the run, unless tests announced them."""
     steps = [dies_in(name) for name in PLAN]
 
     outcome = run(monkeypatch, FakeLoadedGuest(), *steps)
@@ -207,7 +207,7 @@ def test_an_announced_crash_is_shown_when_it_was_judged(monkeypatch: pytest.Monk
 def test_a_complaint_is_not_charged_to_the_test_that_was_running(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A complaint counts for the test that its report names; the running test is repeated."""
+    """A kernel report fails the test that it names; the test that was running is repeated."""
 
     def complains(listener: Listener, _done: Sequence[str]) -> SuiteOutcome:
         listener.on_result(TestResult(name="t::one", verdict=Verdict.PASSED))

@@ -77,7 +77,7 @@ def test_an_earlier_tests_fault_leaves_the_running_one_without_a_result() -> Non
     assert outcome.unreached == ("t::two",)
 
 
-def test_time_in_a_debugger_is_no_running_time_of_the_test() -> None:
+def test_time_in_a_debugger_is_not_counted_for_the_test() -> None:
     """Time in a debugger does not count as running time of the test."""
     book = ledger(*PLAN, "# harness: start t::one")
 

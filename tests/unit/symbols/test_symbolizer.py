@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of the symbolizer on a relocatable file like a module's, which is compiled here."""
+"""Tests of symbolizer on a relocatable file like a module's, which is compiled here."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ from harness.symbols import elf
 from harness.symbols.paths import shown_path
 from harness.symbols.symbolizer import Symbolizer, source_lines
 
-# The line numbers in the tests below are those of these texts.
+# The line numbers in the tests below are line numbers in these texts.
 FIRST = """\
 int sink;
 static inline __attribute__((always_inline)) void inner(int *p)
@@ -94,7 +94,8 @@ def address_of_call(source: Path, caller: str, callee: str) -> int:
         ["objdump", "-dr", str(source / "toy.ko")], check=True, capture_output=True, text=True
     ).stdout
     body = text.split(f"<{caller}>:\n", 1)[1].split("\n\n", 1)[0].splitlines()
-    # A call within its section has an address; another has a relocation on the next line.
+    # A call within its section has an address; any other call has a relocation on objdump's next
+    # line.
     at = next(
         number
         for number, line in enumerate(body)
@@ -176,7 +177,7 @@ def test_another_build_gives_no_line(lines: Symbolizer, source: Path) -> None:
 
 
 def test_executed_data_is_not_reported_as_another_build(lines: Symbolizer) -> None:
-    """For data the kernel prints a size near 2^64, which says nothing about the build."""
+    """For data the kernel prints a size near 2^64; this is no sign of another build."""
     frame = Frame(function="sink", size=0xFFFFFFFFFFFF8060, module="toy")
 
     assert lines.frame(frame, at_address=True) == (frame,)
@@ -216,7 +217,7 @@ def test_missing_or_broken_file_is_noted_once(tmp_path: Path, content: bytes | N
 
 
 def test_report_has_lines_in_every_stack(source: Path) -> None:
-    """A frame of RIP, also if repeated, has the line of its address, others that of their call."""
+    """In every stack, a frame has the line of its call, and the RIP frame that of its address."""
     back = address_of_call(source, "last", "same")
     outer, size = symbol(source, "outer"), symbol(source, "last").size
     text = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of systems.linux.kmod: the guest's answers become values, or the right errors."""
+"""Tests of systems.linux.kmod: the guest's answers become values or the right errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,9 +67,10 @@ def test_loading_passes_parameters_quoted() -> None:
 
 
 def test_a_refused_load_has_the_kernels_lines_as_evidence() -> None:
-    """The message has the text of the errno, and the evidence what the kernel logged meanwhile."""
+    """The error of a refused load has the errno's text; the evidence has the kernel's lines."""
     words = "insmod: ERROR: could not insert module /run/harness/m.ko: Device or resource busy\n"
-    # The kernel log's clock may be behind the uptime that was read when the load began.
+    # The kernel log's clock may be late compared with the uptime that was read when the load
+    # began.
     log = "[    1.0] old\nits rest\n[   11.4] m: no luck\nand why\n"
     _, peer = guest(insmod=(1, f"12.50\n{words}", ""), dmesg=log)
 

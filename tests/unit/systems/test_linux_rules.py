@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of systems.linux.rules: whatever keeps a module out of a Linux kernel is named."""
+"""Tests of systems.linux.rules: each setting that keeps a module from loading is named."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_a_signed_module_passes_lockdown_and_enforcement() -> None:
 
 
 def test_secure_boot_is_a_note_and_not_an_obstacle() -> None:
-    """Secure Boot is only noted, because not it but lockdown keeps a module out."""
+    """Secure Boot is only noted, because lockdown, not Secure Boot, refuses a module."""
     requirements = rules.requirements(linux(secure_boot=True), signed=False)
 
     assert [one.state for one in requirements if "Secure Boot" in one.what] == [State.UNKNOWN]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of systems.linux.setup, on a shell of this host and on scripted answers."""
+"""Tests of systems.linux.setup, in a shell of this host and with scripted answers."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of systems.macos.system and rules: what a Mac reports, and what follows from it."""
+"""Tests of systems.macos.system and rules: a Mac's settings are parsed, requirements concluded."""
 
 import pytest
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of targets.power: the adapter for vmrun, against a replacement of that program.
+"""Tests of targets.power: VMware guests are controlled by vmrun, which a script replaces here.
 
-The real vmrun cannot be installed here, so a script takes its place. It follows vmrun's published
-usage: it refuses words in another order, and reports errors on its standard output.
+The real vmrun cannot be installed here. The script follows vmrun's published usage: it refuses
+words in another order, and reports errors on its standard output.
 """
 
 from dataclasses import replace

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of what every task has: --config, -C, a context with the given options, an exit code."""
+"""Tests of the options and behaviour that all tasks share: --config, -C, context, exit codes."""
 
 import inspect
 import os
@@ -80,7 +80,7 @@ def test_every_task_takes_a_configuration_and_a_folder(declared: HarnessTask) ->
 
 @pytest.mark.parametrize("declared", TASKS, ids=lambda one: one.name)
 def test_the_word_after_a_task_fills_its_named_option(declared: HarnessTask) -> None:
-    """A word after a task's name has the same effect as the option that `word` names."""
+    """A word after a task's name is the value of the option that the task declares for it."""
     parameters = inspect.signature(declared.body).parameters
 
     if declared.word:

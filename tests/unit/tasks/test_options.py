@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests of options: each mode of a task accepts an option, or says why it does not."""
+"""Tests of options: each mode of a task accepts an option, or gives the reason why it does not."""
 
 import inspect
 import itertools

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Tests that --list is quick: a task imports what it needs only when it runs.
+"""Tests that --list is quick: a task imports its libraries only when it runs.
 
-No time is measured, since it differs between machines; the imported modules decide it.
+No time is measured, since it differs between machines; the imported modules are compared.
 """
 
 import json
