@@ -76,7 +76,6 @@ class Prepared:
 
     line: list[str]
     script: Path
-    text: str
 
 
 def attach(request: AttachRequest, progress: Progress) -> int:
@@ -111,10 +110,7 @@ def attach_to(request: AttachRequest, life: GuestEntry, progress: Progress) -> i
         if symbols.vmlinux is None:
             progress(f"no symbols of the kernel: {hints.command('kernel-symbols')} fetches them")
         prepared = prepare(request, life, symbols, guarded(), program)
-        progress(f"commands for {program.path.name}, in {prepared.script}:")
-        for line in prepared.text.splitlines():
-            progress(f"  {line}")
-        progress(" ".join(prepared.line))
+        progress(f"{program.path.name} reads its commands from {prepared.script}")
         return foreground.run(prepared.line)
 
 
@@ -129,14 +125,31 @@ def for_editor(request: AttachRequest, progress: Progress) -> Iterator[Path]:
     life = living(request)
     with stub_process.started(life, cache=request.environment.cache) as opening:
         symbols = find_symbols(request, life)
+        file = _any_file(symbols)
         guarded = opening()
         found = []
         for name in wanted:
             program = debuggers.choose(name)
             prepared = prepare(request, life, symbols, guarded, program)
             progress(f"{program.path.name}: {prepared.script}")
-            found.append(editor.configuration(program.debugger, program.path, prepared.script))
+            found.append(
+                editor.configuration(program.debugger, program.path, prepared.script, file)
+            )
         yield _launch_file(request.settings.root, found)
+
+
+def _any_file(symbols: Symbols) -> Path:
+    """Return a file with symbols of the guest: its kernel's, else one of its modules'.
+
+    Raises: UsageError when there is none.
+    """
+    for file in (symbols.vmlinux, *symbols.modules.values()):
+        if file is not None:
+            return file
+    raise UsageError(
+        "there is no file with symbols of this guest's kernel or module",
+        hint=f"{hints.command('kernel-symbols')} fetches those of the kernel",
+    )
 
 
 def _launch_file(root: Path, configurations: list[dict[str, Any]]) -> Path:
@@ -245,12 +258,11 @@ def prepare(
         batch=request.batch,
     )
     script = life.run / f"debug.{program.debugger.value}"
-    text = command_file.text(spec, program.debugger)
-    script.write_text(text)
+    script.write_text(command_file.text(spec, program.debugger))
     line = command_file.command_line(
         program.debugger, str(program.path), script, batch=request.batch
     )
-    return Prepared(line=line, script=script, text=text)
+    return Prepared(line=line, script=script)
 
 
 def _release(life: GuestEntry) -> str:

@@ -54,7 +54,8 @@ def _gdb(spec: ScriptSpec) -> Iterator[str]:
     yield "set architecture i386:x86-64"
     yield "set confirm off"
     yield "set breakpoint pending on"
-    yield f"set pagination {'off' if spec.batch else 'on'}"
+    if spec.batch:
+        yield "set pagination off"
     for old, new in spec.source_maps.items():
         yield f"set substitute-path {_quoted(old)} {_quoted(new)}"
     if spec.index is not None:
@@ -74,6 +75,10 @@ def _gdb(spec: ScriptSpec) -> Iterator[str]:
         yield f"python import sys; sys.path.insert(0, {str(spec.root)!r})"
         yield "python from harness.debugger.inside import gdb_main"
         yield f"python gdb_main.install({str(spec.facts)!r})"
+        # gdb runs this before each `list`.
+        yield "define hook-list"
+        yield "python gdb_main.explain_missing_source()"
+        yield "end"
     for function in spec.breakpoints:
         yield f"{'hbreak' if spec.hardware else 'break'} {function}"
     yield from spec.commands
@@ -83,6 +88,8 @@ def _gdb(spec: ScriptSpec) -> Iterator[str]:
 
 
 def _lldb(spec: ScriptSpec) -> Iterator[str]:
+    # lldb's question says that quitting kills the process; the guard lets the guest continue.
+    yield "settings set interpreter.prompt-on-quit false"
     if spec.vmlinux is not None:
         yield f"target create {_quoted(str(spec.vmlinux))}"
     # lldb applies settings to the selected target, and lldb-dap starts with an empty one.
@@ -140,10 +147,14 @@ def kdp_text(spec: KdpSpec) -> str:
 
 
 def command_line(debugger: Debugger, program: str, script: Path, *, batch: bool) -> list[str]:
-    """Return the command line of a debugger with a command file and without user settings."""
+    """Return the command line of a debugger with a command file.
+
+    On a terminal the debugger first reads the user's own settings (.gdbinit, .lldbinit). In batch
+    mode it does not, so that the output is the same for every user.
+    """
     if debugger is Debugger.GDB:
-        return [program, "-q", "-nx", *(["-batch"] if batch else []), "-x", str(script)]
-    return [program, "--no-lldbinit", *(["--batch"] if batch else []), "--source", str(script)]
+        return [program, "-q", *(["-nx", "-batch"] if batch else []), "-x", str(script)]
+    return [program, *(["--no-lldbinit", "--batch"] if batch else []), "--source", str(script)]
 
 
 def _placed(sections: Mapping[str, int]) -> Iterator[tuple[str, int]]:

@@ -15,8 +15,14 @@ from harness.host.debuggers import Debugger
 PREFIX = "guest: "
 
 
-def configuration(debugger: Debugger, program: Path, script: Path) -> dict[str, Any]:
-    """Return a launch.json configuration that attaches one debugger by a command file."""
+def configuration(
+    debugger: Debugger, program: Path, script: Path, symbols: Path
+) -> dict[str, Any]:
+    """Return a launch.json configuration that attaches one debugger by a command file.
+
+    `symbols` is an ELF file of the guest. cppdbg refuses a configuration that names no program,
+    though the command file reads the symbols itself.
+    """
     if debugger is Debugger.LLDB:
         return {
             "name": f"{PREFIX}lldb",
@@ -31,7 +37,7 @@ def configuration(debugger: Debugger, program: Path, script: Path) -> dict[str, 
         "request": "launch",
         "MIMode": "gdb",
         "miDebuggerPath": str(program),
-        "program": "",
+        "program": str(symbols),
         "cwd": "${workspaceFolder}",
         "stopAtConnect": True,
         "customLaunchSetupCommands": [{"text": f"source {script}"}],

@@ -71,27 +71,38 @@ def _open_program(request: ShellRequest) -> tuple[drgn.Program, dict[str, Any]]:
         sys.stderr.write(f"{problem}\n")
     names: dict[str, Any] = {"cpus": _cpus_command(prog, request.qmp)}
     if request.plugin:
-        names["report"] = drgn_program.load_plugin(Path(request.plugin)).__dict__["report"]
+        report = drgn_program.load_plugin(Path(request.plugin)).__dict__["report"]
+        names["report"] = lambda of: _Text("\n".join(map(str, report(of))))
     return prog, names
 
 
-def _cpus_command(prog: drgn.Program, qmp: str) -> Callable[[], list[str]]:
-    """Register the drgn command %cpus; return the function that lists the stacks of all CPUs."""
+class _Text(str):
+    """Text that the shell shows line by line, as print does."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return the text itself, without quotes."""
+        return str(self)
+
+
+def _cpus_command(prog: drgn.Program, qmp: str) -> Callable[[], _Text]:
+    """Register the drgn command %cpus; return the function that shows the stacks of all CPUs."""
 
     def registers() -> dict[int, dict[str, int]]:
         return parse_registers(qmp_socket.words(Path(qmp), "info registers -a"))
 
-    def cpus() -> list[str]:
+    def cpus() -> _Text:
         stacks = (
             drgn_stacks.of_running_cpus(prog, registers) if qmp else drgn_stacks.of_cpus(prog, {})
         )
-        return list(memory_text.of_cpus(stacks))
+        return _Text("\n".join(memory_text.of_cpus(stacks)))
 
     @linux_kernel_command(  # type: ignore[untyped-decorator]
         name="cpus", description="stacks of all CPUs, with lines and variables"
     )
     def _command(_prog: drgn.Program, _name: str, _arguments: object, **_: Any) -> None:
-        sys.stdout.write("".join(f"{line}\n" for line in cpus()))
+        sys.stdout.write(f"{cpus()}\n")
 
     return cpus
 
@@ -120,8 +131,6 @@ def _run(prog: drgn.Program, command: str, names: dict[str, Any]) -> None:
         exec(compile(command, "<command>", "exec"), names)  # noqa: S102 - the user's own
         return
     value = eval(code, names)  # noqa: S307 - the user's own
-    if isinstance(value, list):
-        value = "\n".join(map(str, value))
     if value is not None:
         sys.stdout.write(f"{value}\n")
 

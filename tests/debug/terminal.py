@@ -83,10 +83,6 @@ class Terminal:
     def leave(self) -> None:
         """Type quit; the command that started the debugger continues."""
         self.child.sendline("quit")
-        # Only lldb asks for confirmation.
-        if self.debugger == "lldb":
-            self.child.expect(r"\[Y/n\]", timeout=DEADLINE_S)
-            self.child.sendline("y")
 
     def end(self, deadline_s: float = DEADLINE_S) -> tuple[str, int | None]:
         """Wait for the command to end; return its output and exit status."""
@@ -96,12 +92,9 @@ class Terminal:
         return _ANSI.sub("", str(said)), self.child.exitstatus
 
     def quit(self) -> None:
-        """Type quit, and assert that the command ends without an error."""
-        self.child.sendline("quit")
-        # Only lldb asks for confirmation.
-        if self.child.expect([r"\[Y/n\]", pexpect.EOF], timeout=DEADLINE_S) == 0:
-            self.child.sendline("y")
-            self.child.expect(pexpect.EOF, timeout=DEADLINE_S)
+        """Type quit, and assert that the command ends without a question and without an error."""
+        self.leave()
+        self.child.expect(pexpect.EOF, timeout=DEADLINE_S)
         self.child.close()
         assert self.child.exitstatus == 0
 

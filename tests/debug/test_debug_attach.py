@@ -202,6 +202,17 @@ def test_a_second_debugger_is_refused(shared: GuestEntry) -> None:
     assert runs_on(shared)
 
 
+def test_list_explains_where_the_kernels_source_comes_from(shared: GuestEntry) -> None:
+    """In a function of the kernel, gdb's `list` says how to get the source that is missing."""
+    with attached("gdb", f"--run={shared.run_id}") as terminal:
+        said = terminal.ask("list schedule")
+        plain = terminal.ask("frame 0") + terminal.ask("list")
+        terminal.quit()
+
+    assert "--source FOLDER" in plain, said + plain
+    assert runs_on(shared)
+
+
 def test_no_port_is_opened(shared: GuestEntry) -> None:
     """While a debugger is attached nothing new listens, and its sockets are gone afterwards."""
 

@@ -38,7 +38,12 @@ def stack_of(text: str, cpu: int) -> str:
 def test_drgn_shows_all_cpus_of_a_running_guest(shared: GuestEntry) -> None:
     """Whole stacks and the driver's state are shown while QEMU keeps running."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--drgn"]
-    line += ["--command=cpus()", "--command=%osq", "--command=prog['init_task'].comm.string_()"]
+    line += [
+        "--command=cpus()",
+        "--command=repr(cpus())[:6]",
+        "--command=%osq",
+        "--command=prog['init_task'].comm.string_()",
+    ]
     cache = config.environment().cache / "libvirt"
     states = set()
     with (
@@ -62,6 +67,7 @@ def test_drgn_shows_all_cpus_of_a_running_guest(shared: GuestEntry) -> None:
     assert idle, said
     assert re.search(r"^  do_idle \(.*idle\.c:\d+\)", idle[0], re.MULTILINE)
     assert re.search(r"^      \w+ = ", "".join(stacks), re.MULTILINE)
+    assert re.search(r"^CPU 0:$", said, re.MULTILINE), "a shell shows cpus() line by line"
     assert "nobody has the device open" in said
     assert "swapper/0" in said
     assert runs_on(shared)

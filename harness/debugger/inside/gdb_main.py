@@ -192,6 +192,20 @@ def _hook(session: _Session) -> None:
     _Hook(view.symbol(_UNLOADING), lambda at: session.remove(view.text(at, "module.name")), kind)
 
 
+def explain_missing_source() -> None:
+    """Print how to get the selected frame's source, if this machine does not have the file."""
+    try:
+        symbols = gdb.selected_frame().find_sal().symtab
+    except gdb.error:
+        return
+    if symbols is None or Path(symbols.fullname()).is_file():
+        return
+    gdb.write(
+        f"{symbols.filename} is not on this machine. For the kernel's source, start debug-attach "
+        "with --source FOLDER; `apt-get source linux` fetches that of Debian's kernel.\n"
+    )
+
+
 def install(file: str) -> None:
     """Add commands, module symbols and breakpoint hooks; call this once gdb is attached."""
     found = facts.read(Path(file))

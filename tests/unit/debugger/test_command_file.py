@@ -32,6 +32,9 @@ def test_gdb_reads_symbols_before_it_attaches() -> None:
         "python import sys; sys.path.insert(0, '/src/my project')",
         "python from harness.debugger.inside import gdb_main",
         "python gdb_main.install('/runs/1/facts.json')",
+        "define hook-list",
+        "python gdb_main.explain_missing_source()",
+        "end",
         "break osq_init",
         "bt",
         "detach",
@@ -58,6 +61,7 @@ def test_gdbs_index_is_for_the_kernel_alone() -> None:
 def test_lldb_moves_symbols_after_it_has_attached() -> None:
     """The file of lldb places symbols after the connection, because connecting resets them."""
     assert text(SPEC, Debugger.LLDB).splitlines() == [
+        "settings set interpreter.prompt-on-quit false",
         "target create '/cache/vm linux'",
         "settings append target.source-map ./ /usr/src/linux/",
         "settings set target.skip-prologue false",
@@ -99,13 +103,27 @@ def test_a_kernel_that_is_not_in_memory_gets_hardware_breakpoints() -> None:
     assert "detach" not in text(spec, Debugger.GDB)
 
 
-def test_debuggers_start_without_the_users_settings() -> None:
-    """The user's init files are not read, because they may load anything."""
+def test_commands_run_without_the_users_settings() -> None:
+    """In batch mode the user's init files are not read, since they may print or load anything."""
     script = Path("/r/debug.gdb")
 
     assert command_line(Debugger.GDB, "gdb", script, batch=True) == [
         "gdb", "-q", "-nx", "-batch", "-x", "/r/debug.gdb",
     ]  # fmt: skip
-    assert command_line(Debugger.LLDB, "lldb-19", script, batch=False) == [
-        "lldb-19", "--no-lldbinit", "--source", "/r/debug.gdb",
+    assert command_line(Debugger.LLDB, "lldb-19", script, batch=True) == [
+        "lldb-19", "--no-lldbinit", "--batch", "--source", "/r/debug.gdb",
     ]  # fmt: skip
+
+
+def test_a_debugger_on_a_terminal_reads_the_users_settings() -> None:
+    """On a terminal the debugger reads .gdbinit or .lldbinit, and keeps the user's pagination."""
+    script = Path("/r/debug.gdb")
+    spec = ScriptSpec(socket=Path("/s"), root=Path("/src"))
+
+    assert command_line(Debugger.GDB, "gdb", script, batch=False) == [
+        "gdb", "-q", "-x", "/r/debug.gdb",
+    ]  # fmt: skip
+    assert command_line(Debugger.LLDB, "lldb-19", script, batch=False) == [
+        "lldb-19", "--source", "/r/debug.gdb",
+    ]  # fmt: skip
+    assert "pagination" not in text(spec, Debugger.GDB)

@@ -9,14 +9,20 @@ import pytest
 from harness.debugger.editor import configuration, merged
 from harness.host.debuggers import Debugger
 
-LLDB = configuration(Debugger.LLDB, Path("/usr/bin/lldb-19"), Path("/r/debug.lldb"))
-GDB = configuration(Debugger.GDB, Path("/usr/bin/gdb"), Path("/r/debug.gdb"))
+SYMBOLS = Path("/cache/vmlinux")
+LLDB = configuration(Debugger.LLDB, Path("/usr/bin/lldb-19"), Path("/r/debug.lldb"), SYMBOLS)
+GDB = configuration(Debugger.GDB, Path("/usr/bin/gdb"), Path("/r/debug.gdb"), SYMBOLS)
 
 
 def test_both_debuggers_read_the_command_file() -> None:
     """Both debuggers' configurations read the command file of a debugger on a terminal."""
     assert LLDB["attachCommands"] == ["command source -s 0 /r/debug.lldb"]
     assert GDB["customLaunchSetupCommands"] == [{"text": "source /r/debug.gdb"}]
+
+
+def test_gdbs_configuration_names_a_program() -> None:
+    """The configuration for cppdbg names a program, since the adapter refuses an empty one."""
+    assert GDB["program"] == "/cache/vmlinux"
 
 
 def test_older_configurations_of_the_harness_are_replaced() -> None:
