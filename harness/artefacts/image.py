@@ -133,10 +133,13 @@ def ensure(spec: ImageSpec, *, root: Path, progress: Progress) -> Image:
 def make_overlay(base: Image, overlay: Path) -> None:
     """Create an empty qcow2 overlay on an image; the image itself is never written to.
 
-    Raises: ImageError with qemu-img's message.
+    The overlay names the image relative to its own folder, so that a cache with overlays in it can
+    be moved or copied.
+    Raises: ImageError with qemu-img's words.
     """
+    disk = os.path.relpath(base.disk.resolve(), overlay.parent.resolve())
     with cache.room(overlay.parent):
-        _qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base.disk), str(overlay))
+        _qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disk, str(overlay))
 
 
 def folder_disk(folder: Path, disk: Path) -> None:

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,27 @@ def test_an_overlay_needs_a_readable_image(tmp_path: Path) -> None:
         image.make_overlay(base, tmp_path / "overlay")
 
     assert any(str(tmp_path / "no") in line for line in caught.value.evidence)
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here (qemu-utils)")
+def test_an_overlay_finds_its_image_after_a_move(tmp_path: Path) -> None:
+    """An overlay of a cache that was moved is on top of the moved image."""
+    first = tmp_path / "first"
+    (first / "images").mkdir(parents=True)
+    (first / "snapshots").mkdir()
+    disk = first / "images" / "root.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], check=True)
+    base = Image(name="x", key="k", disk=disk, ssh_key=tmp_path, host_key="")
+    image.make_overlay(base, first / "snapshots" / "overlay.qcow2")
+
+    moved = first.rename(tmp_path / "second")
+
+    line = ["qemu-img", "info", "--backing-chain", "--output=json"]
+    done = subprocess.run(
+        [*line, moved / "snapshots" / "overlay.qcow2"], check=True, capture_output=True
+    )
+    names = [Path(one["filename"]).resolve() for one in json.loads(done.stdout)]
+    assert names == [moved / "snapshots" / "overlay.qcow2", moved / "images" / "root.qcow2"]
 
 
 def test_the_cache_can_be_listed(spec: ImageSpec, tmp_path: Path, made: list[Path]) -> None:
