@@ -27,6 +27,8 @@
 
 `panic-explain` has one more: 5 (NOT_UNDERSTOOD), a log with words of a crash and no report.
 
+Ctrl-C and SIGTERM end a command with 130; RunInterrupted is their exception in a run of tests.
+
 An error carries its evidence: `hint` says what to do next, and `evidence` holds the last lines of
 what was observed (a console, a compiler, a daemon's log).
 """
@@ -162,3 +164,11 @@ class NoTests(Lost):
 
 class ScannerBlind(Lost):
     """Raised when the planted kernel line or the heartbeat did not appear on the console."""
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Raised for Ctrl-C or SIGTERM in a run whose report is written; `summary` is shown of it."""
+
+    def __init__(self, summary: Sequence[str]) -> None:
+        super().__init__()
+        self.summary = tuple(summary)

@@ -21,6 +21,7 @@ from harness.errors import (
     HarnessError,
     HypervisorDied,
     HypervisorError,
+    ImageError,
     ScannerBlind,
 )
 from harness.guest import debug_lock, hypervisor, registry, single_thread_qemu, snapshot
@@ -352,14 +353,14 @@ def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
             progress("there is no saved guest yet: booting one to save it")
             _make_snapshot(session, saved)
     overlay = session.entry.disk / _OVERLAY
-    snapshot.create_overlay(request.image, saved, overlay)
     spec = _spec(session, uuid=saved.uuid, overlay=overlay, log=QEMU_CONSOLE)
     try:
+        snapshot.create_overlay(request.image, saved, overlay)
         domain = Domain.restore(session.hv, saved.memory, render(spec))
-    except HypervisorError as error:
+    except (ImageError, HypervisorError) as error:
         progress(f"the saved guest cannot be restored and is deleted: {error.message}")
         snapshot.discard(saved)
-        overlay.unlink()
+        overlay.unlink(missing_ok=True)
         return False
     _start(session, stack, domain)
     session.origin = "restored"

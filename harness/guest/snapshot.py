@@ -20,7 +20,7 @@ from harness.model.domain import DomainSpec
 from harness.model.settings import Image
 
 # Increase this when the steps of `session` before a save change.
-_FORMAT = "2"
+_FORMAT = "1"
 _KEPT = 5
 
 

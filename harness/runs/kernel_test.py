@@ -39,7 +39,7 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     """Run the tests once and return the report; its files are written when this returns.
 
     Raises: ConfigError for an unknown target or kernel, UsageError for a request that this host or
-        terminal does not allow, and KeyboardInterrupt after cleaning up.
+        terminal does not allow, and RunInterrupted after cleaning up.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     debug_on_crash.check(request)
@@ -50,11 +50,12 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
         )
     record = _new_record(request, view)
     error: HarnessError | None = None
-    try:
-        with open_guest(request, target, record) as guest:
-            error = _tested(request, guest, record)
-    except HarnessError as raised:
-        error = raised
+    with record.reporting_interrupts():
+        try:
+            with open_guest(request, target, record) as guest:
+                error = _tested(request, guest, record)
+        except HarnessError as raised:
+            error = raised
     return record.finish(error)
 
 

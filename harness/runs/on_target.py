@@ -19,7 +19,15 @@ from harness.model import build_folder
 from harness.model.environment import Environment
 from harness.model.limits import Timeouts
 from harness.model.request import Selection
-from harness.model.settings import Accel, ModuleBuild, RunReport, Settings, TestSpec, Verdict
+from harness.model.settings import (
+    Accel,
+    ModuleBuild,
+    RunReport,
+    Settings,
+    TestResult,
+    TestSpec,
+    Verdict,
+)
 from harness.panic.values import KernelReport
 from harness.report import run_folders
 from harness.report.live_view import LiveView
@@ -124,7 +132,7 @@ class RemoteSession:
 def run(asked: RemoteTest, view: LiveView) -> RunReport:
     """Run the tests once on a target and return the report; its files are written then.
 
-    Raises: UsageError when no suite is configured for its system; KeyboardInterrupt.
+    Raises: UsageError when no suite is configured for its system; RunInterrupted.
     """
     target = asked.loading.target
     if not asked.suites:
@@ -136,14 +144,15 @@ def run(asked: RemoteTest, view: LiveView) -> RunReport:
     error: HarnessError | None = None
     known: tuple[str, ...] = ()
     session = ""
-    try:
-        with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
-            setup = SETUPS[target.system]
-            session, known = setup.boot_session(guest), setup.panic_reports(guest)
-            _stages(asked, guest, record, session)
-        error = record.outcome.error
-    except HarnessError as raised:
-        error = raised
+    with record.reporting_interrupts():
+        try:
+            with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
+                setup = SETUPS[target.system]
+                session, known = setup.boot_session(guest), setup.panic_reports(guest)
+                _stages(asked, guest, record, session)
+            error = record.outcome.error
+        except HarnessError as raised:
+            error = raised
     if isinstance(error, GuestLost | GuestCrashed) and session:
         error = _post_mortem(asked, record, error, session=session, known=known)
     return record.finish(error)
@@ -184,9 +193,13 @@ def _stages(asked: RemoteTest, guest: Guest, record: RunRecord, session: str) ->
 
 
 def _run_suites(asked: RemoteTest, remote: RemoteSession, record: RunRecord) -> None:
+    def take(result: TestResult) -> None:
+        record.add(result)
+        record.view.test(result)
+
     listener = Listener(
         on_start=record.view.running,
-        on_result=record.view.test,
+        on_result=take,
         on_expect=record.expected.__setitem__,
     )
     found: list[suites.SuiteOutcome] = []

@@ -8,17 +8,17 @@ suites and witnesses, and finally writes every file of the run's folder.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.crash import expectations
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Lost, RunInterrupted
 from harness.guest.session import CONSOLE
 from harness.model.crash import Crash, Expectation
 from harness.model.guest_history import GuestHistory
 from harness.model.provenance import Provenance
-from harness.model.settings import Accel, RunReport, StageResult
+from harness.model.settings import Accel, RunReport, StageResult, TestResult
 from harness.panic.values import KernelReport
 from harness.report import kcidb, kernel_log, run_report
 from harness.report.live_view import LiveView
@@ -70,6 +70,22 @@ class RunRecord:
     def described(self) -> dict[str, str]:
         """Return the facts of the run so far for people, as text."""
         return {**self.provenance.described(), **self.facts}
+
+    @contextmanager
+    def reporting_interrupts(self) -> Iterator[None]:
+        """Write the report, too, when the block is interrupted.
+
+        Raises: RunInterrupted with the summary, in place of KeyboardInterrupt.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            report = self.finish(Lost("the run was interrupted"))
+            raise RunInterrupted(run_report.summary_lines(report)) from interrupt
+
+    def add(self, result: TestResult) -> None:
+        """Store the result of a test whose suite still runs."""
+        self.outcome = replace(self.outcome, results=(*self.outcome.results, result))
 
     def keep(self, guest: GuestHistory) -> None:
         """Store the console, reports and witnesses of a guest that ends."""

@@ -90,6 +90,7 @@ class _Results:
 
     def _take(self, result: TestResult) -> None:
         self.results.append(result)
+        self._record.add(result)
         if result.name in self._record.expected:
             self._held.append(result)
         else:

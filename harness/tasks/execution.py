@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, RunInterrupted
 
 INTERRUPTED = 130
 # The status that a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
@@ -45,7 +45,9 @@ def execute(body: Callable[[], int]) -> int:
     except HarnessError as error:
         print_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt, RunInterrupted):
+            print("\n".join(interrupt.summary))
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """However a run ends, the next one starts on a clean host and reports what it removed."""
 
+import json
 import os
 import random
 import signal
@@ -14,17 +15,20 @@ from tests.system.whole_run import Project
 LONGEST_S = 7.0
 
 
-def test_a_run_that_is_terminated_cleans_up(
+def test_a_run_that_is_terminated_cleans_up_and_reports(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
-    """After SIGTERM to a run, its guest, daemon and overlay are gone with the process."""
-    process = project.start()
+    """After SIGTERM to a run, its guest is gone with the process, and there is a report."""
+    process = project.start("--run-id=ended")
     time.sleep(LONGEST_S / 2)
 
     os.kill(process.pid, signal.SIGTERM)
-    process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
 
-    assert process.returncode != 0
+    report = json.loads((project.root / "build" / "runs" / "ended" / "report.json").read_text())
+    assert process.returncode == 130, output
+    assert "verdict: lost (the run was interrupted)" in output
+    assert report["reason"] == "the run was interrupted"
     assert nothing_left() == set()
 
 

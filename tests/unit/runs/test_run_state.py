@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of runs.run_state: a run's report contains what every guest of the run reported."""
 
+import json
 from pathlib import Path
 
+import pytest
+
+from harness.errors import RunInterrupted
 from harness.model.guest_history import GuestHistory, TestMark
 from harness.model.provenance import Provenance
 from harness.model.settings import Accel, TestResult, Verdict
@@ -55,6 +59,20 @@ def test_the_reports_of_every_guest_count_once(tmp_path: Path) -> None:
 
     assert found.reports == (warning, warning)
     assert found.verdict is Verdict.FAILED
+
+
+def test_an_interrupted_run_writes_its_report(tmp_path: Path) -> None:
+    """A run that is interrupted within a suite writes a report with the results so far."""
+    run = record(tmp_path)
+
+    with pytest.raises(RunInterrupted) as caught, run.reporting_interrupts():
+        run.add(TestResult(name="t::two", verdict=Verdict.FAILED, reason="no"))
+        raise KeyboardInterrupt
+
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["verdict"] == "lost"
+    assert [one["name"] for one in written["results"]] == ["t::one", "t::two"]
+    assert caught.value.summary[-1] == "verdict: lost (the run was interrupted)"
 
 
 def test_the_witnesses_are_those_of_the_last_guest(tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ class FakeRecord:
     view: FakeView = field(default_factory=FakeView)
     crashes: list[Crash] = field(default_factory=list)
     expected: dict[str, Expectation] = field(default_factory=dict)
+    results: list[TestResult] = field(default_factory=list)
+
+    def add(self, result: TestResult) -> None:
+        """Store a result."""
+        self.results.append(result)
 
 
 @dataclass
@@ -139,6 +144,7 @@ def test_the_tests_behind_a_crash_run_in_another_guest(monkeypatch: pytest.Monke
     assert outcome.error is None
     assert loaded.renewed == 1
     assert [one.test for one in loaded.record.crashes] == ["t::two"]
+    assert loaded.record.results == list(outcome.results)
 
 
 def test_tests_that_a_later_process_does_not_collect_are_lost(

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from harness.tasks.execution import Interrupt
+from harness.errors import RunInterrupted
+from harness.tasks.execution import INTERRUPTED, Interrupt, execute
 
 COMMAND = """
 import time
@@ -44,6 +45,16 @@ def test_a_signal_lets_a_command_clean_up(number: int) -> None:
 
     assert out == "cleaned up\n"
     assert err.startswith("interrupted\n")
+
+
+def test_an_interrupted_run_shows_its_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that is interrupted prints its summary, and ends in the interrupt's exit code."""
+
+    def body() -> int:
+        raise RunInterrupted(["files: here", "verdict: lost"])
+
+    assert execute(body) == INTERRUPTED
+    assert capsys.readouterr().out == "files: here\nverdict: lost\n"
 
 
 def test_a_doubled_signal_is_one_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
