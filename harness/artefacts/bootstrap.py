@@ -53,5 +53,5 @@ def _mode() -> str:
 
 
 def _mmdebstrap(command: list[str], log: Path) -> None:
-    within = tool.Surroundings(log=log, disk=log.parent.parent)
+    within = tool.Surroundings(log=log, disk=log.parent.parent, own_group=True)
     tool.run(command, deadline_s=_BOOTSTRAP_S, error=ImageError, within=within)

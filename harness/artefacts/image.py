@@ -135,7 +135,7 @@ def make_overlay(base: Image, overlay: Path) -> None:
 
     The overlay names the image relative to its own folder, so that a cache with overlays in it can
     be moved or copied.
-    Raises: ImageError with qemu-img's words.
+    Raises: ImageError with qemu-img's message.
     """
     disk = os.path.relpath(base.disk.resolve(), overlay.parent.resolve())
     with cache.room(overlay.parent):

@@ -6,6 +6,8 @@ Other programs have modules of their own: `foreground` runs debuggers and shells
 as long as a guest are in `guest`.
 """
 
+import contextlib
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,8 @@ from harness.host import cache, process, programs
 
 _MOST_LINES = 30
 _NO_SPACE = b"No space left on device"
+# The time that a tool has to clean up after SIGTERM.
+_CLEANING_S = 20.0
 # The environment of tools whose output is parsed (so LC_ALL=C), or that are only on root's PATH.
 PLAIN_ENVIRONMENT = {"PATH": programs.SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": "/"}
 
@@ -30,7 +34,8 @@ class Surroundings:
 
     `data` is its standard input. `log` is a file that receives all its output, instead of two
     pipes. `disk` is the folder to which the tool writes; when its disk is full, the error names
-    it.
+    it. `own_group` is for a tool that leaves child processes behind when it is killed: they get
+    SIGTERM together when this process ends, in whatever way.
     """
 
     environment: Mapping[str, str] | None = None
@@ -38,6 +43,7 @@ class Surroundings:
     log: Path | None = None
     disk: Path | None = None
     umask: int = -1
+    own_group: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +89,8 @@ def run(
     around = within or Surroundings()
     words = [str(word) for word in command]
     name = Path(words[0]).name
+    if around.own_group:
+        words = _grouped([programs.find(words[0], error=error), *words[1:]], error)
     try:
         output = _ended(words, deadline_s, cwd, around)
     except FileNotFoundError as missing:
@@ -171,12 +179,45 @@ def _captured(
         try:
             stdout, stderr = running.communicate(around.data, timeout=deadline_s)
         except subprocess.TimeoutExpired as late:
-            # List the children before the kill; afterwards init is their parent.
-            below = process.descendants(running.pid)
-            running.kill()
-            process.kill(below)
+            _kill(running)
             return Output(status=None, stdout=late.stdout or b"", stderr=late.stderr or b"")
         except BaseException:
-            running.kill()
+            running.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(_CLEANING_S)
+            _kill(running)
             raise
     return Output(status=running.returncode, stdout=stdout or b"", stderr=stderr or b"")
+
+
+def _kill(running: "subprocess.Popen[bytes]") -> None:
+    """Kill a tool and every process that it has started."""
+    # List the children before the kill; afterwards init is their parent.
+    below = process.descendants(running.pid)
+    running.kill()
+    process.kill(below)
+
+
+def _grouped(words: list[str], error: type[HarnessError]) -> list[str]:
+    """Return a command line that runs a tool in a process group which ends with this process."""
+    setpriv = programs.find("setpriv", error=error)
+    line = [setpriv, "--pdeathsig", "TERM", "--", "sh", "-c", _GROUP, "sh", str(os.getpid())]
+    return [*line, *words]
+
+
+# $1 is the process that must live: it may have died before setpriv asked for the signal. A signal
+# ends the first `wait` early.
+_GROUP = """
+[ "$PPID" = "$1" ] || exit 1
+shift
+setsid "$@" < /dev/null &
+tool=$!
+trap 'kill -s TERM -- "-$tool"' TERM INT HUP
+wait "$tool"
+status=$?
+while kill -0 "$tool" 2> /dev/null; do
+	wait "$tool"
+	status=$?
+done
+exit "$status"
+"""

@@ -6,13 +6,18 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+import psutil
 
 from tests.system.whole_run import Project
 
 # Moments from the first import to the end of a restored run, under TCG.
 LONGEST_S = 7.0
+BOOTSTRAP_S = 120.0
 
 
 def test_a_run_that_is_terminated_cleans_up_and_reports(
@@ -52,3 +57,30 @@ def test_a_killed_run_is_cleaned_by_the_next(
 
         assert run.code == 0, f"killed after {moment:.1f} s; then:\n{run.output}"
         assert nothing_left() == set()
+
+
+def test_a_killed_bootstrap_ends_mmdebstrap(project: Project, tmp_path: Path) -> None:
+    """After SIGKILL to a bootstrap, mmdebstrap and its children end, and its folder is removed."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    places = {"HARNESS_CACHE": str(tmp_path / "cache"), "TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness.tasks", "image-build", "debian-12"],
+        cwd=project.root,
+        env={**os.environ, "CI": "1", **places},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as command:
+        end = time.monotonic() + BOOTSTRAP_S
+        while not list(scratch.glob("mmdebstrap.*/var")):
+            assert command.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        below = psutil.Process(command.pid).children(recursive=True)
+        command.kill()
+
+    _, alive = psutil.wait_procs(below, timeout=BOOTSTRAP_S)
+
+    assert len(below) > 1
+    assert alive == []
+    assert list(scratch.glob("mmdebstrap.*")) == []

@@ -2,6 +2,10 @@
 """Tests of host.tool: programs that succeed, fail, hang or are not installed."""
 
 import errno
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +19,14 @@ from harness.host import tool
 def shell(line: str) -> list[str]:
     """Return a command that runs a line of shell script."""
     return ["sh", "-c", line]
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process has ended."""
+    end = time.monotonic() + 30
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_the_output_of_a_tool_is_returned(tmp_path: Path) -> None:
@@ -66,11 +78,53 @@ def test_the_children_of_a_hanging_tool_are_killed(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="did not end"):
         tool.run(shell(f"sleep 60 & echo $! >{file}; wait"), deadline_s=1, error=BuildError)
 
-    child = int(file.read_text())
-    end = time.monotonic() + 30
-    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_for_end(int(file.read_text()))
+
+
+USER = """
+import sys
+from harness.errors import BuildError
+from harness.host import tool
+
+tool.run(
+    ["sh", "-c", sys.argv[1]],
+    deadline_s=60,
+    error=BuildError,
+    within=tool.Surroundings(own_group=True),
+)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_group_of_processes_ends_with_its_user(tmp_path: Path, number: int) -> None:
+    """A tool of its own group ends with its child processes, however the harness ends."""
+    file = tmp_path / "pid"
+    line = f"sleep 60 & echo $! >{file}.new; mv {file}.new {file}; wait"
+    with subprocess.Popen(
+        [sys.executable, "-c", USER, line], stderr=subprocess.DEVNULL
+    ) as command:
+        end = time.monotonic() + 30
+        while not file.exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        os.kill(command.pid, number)
+
+    wait_for_end(int(file.read_text()))
+
+
+def test_a_group_of_processes_has_the_tools_status(tmp_path: Path) -> None:
+    """A tool of its own group has its own status, output and name in errors."""
+    within = tool.Surroundings(own_group=True)
+
+    done = tool.run(
+        shell("echo x; exit 3"), deadline_s=30, error=BuildError, check=False, within=within
+    )
+
+    assert (done.status, done.text) == (3, "x\n")
+    with pytest.raises(BuildError, match=r"^sh failed$"):
+        tool.run(shell("exit 1"), deadline_s=30, error=BuildError, within=within, cwd=tmp_path)
+    with pytest.raises(BuildError, match=r"^no-such-tool is not installed$"):
+        tool.run(["no-such-tool"], deadline_s=30, error=BuildError, within=within)
 
 
 def test_a_missing_tool_names_its_package() -> None:
