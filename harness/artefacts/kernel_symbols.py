@@ -128,7 +128,8 @@ def _folder(release: str, version: str, root: Path) -> Path:
 
 def _make(kernel: Kernel, folder: Path, progress: Progress) -> None:
     package = f"linux-image-{kernel.release}-dbg"
-    progress(f"fetching {package} {kernel.version}: some 280 MB, once")
+    size_mib = apt.download_mib([f"{package}={kernel.version}"])
+    progress(f"fetching {package} {kernel.version} ({size_mib} MiB), once")
     deb = _fetched(package, kernel, folder)
     progress(f"unpacking {_VMLINUX} of {kernel.release}")
     vmlinux = folder / _VMLINUX

@@ -54,7 +54,8 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
     )
     with held:
         if not kernel_parts.is_ready(folder):
-            progress(f"fetching {release}: {', '.join(packages)}")
+            size_mib = apt.download_mib(packages, *view)
+            progress(f"fetching {release}: {', '.join(packages)} ({size_mib} MiB)")
             with cache.publish(folder) as beside:
                 _unpack(packages, beside, progress, view)
                 _assemble(release, versions[0].partition("=")[2], beside)

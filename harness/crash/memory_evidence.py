@@ -85,6 +85,7 @@ def dump(scene: Scene) -> Dump:
     """Dump the memory of a halted guest into the crash's folder, or return why that failed."""
     if scene.vmcores is None:
         return Dump(file="", note="none: --no-vmcore")
+    scene.note(f"dumping the guest's memory of {scene.memory_mib} MiB")
     try:
         taken = vmcore.take(
             scene.session.domain.core_dump,
@@ -97,4 +98,5 @@ def dump(scene: Scene) -> Dump:
         return Dump(file="", note=f"none: {error.message}")
     sizes = f"{taken.memory_bytes // _MIB} MiB of memory in {taken.size_bytes // _MIB} MiB"
     took = f"dumped in {taken.dump_s:.1f} s, packed in {taken.compress_s:.1f} s"
+    scene.note(f"{sizes}: {taken.file}")
     return Dump(file=taken.file.name, note=f"{sizes}, {took}")

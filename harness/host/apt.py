@@ -133,6 +133,14 @@ def names(prefix: str, *view: str) -> tuple[str, ...]:
     return tuple(sorted(_output("apt-cache", *view, "pkgnames", prefix).split()))
 
 
+def download_mib(packages: Sequence[str], *view: str) -> int:
+    """Return the size of the files that `download` would fetch, in MiB."""
+    text = _output("apt-get", *view, "--print-uris", "download", *packages)
+    # A line is: 'URI' NAME SIZE HASH
+    fields = (line.split() for line in text.splitlines() if line.startswith("'"))
+    return sum(int(one[2]) for one in fields if len(one) > 2) // 2**20
+
+
 def download(packages: Sequence[str], folder: Path, *view: str) -> tuple[Path, ...]:
     """Fetch packages into a folder, verified by apt, and return the files.
 

@@ -79,6 +79,14 @@ def test_the_dependency_closure_has_no_virtual_packages(
     assert apt.dependency_closure(["meta"]) == {"meta", "x", "y"}
 
 
+def test_the_size_of_a_download_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size of a download is the sum over apt's list of files; other lines do not count."""
+    listed = "Get: x\n'http://h/a.deb' a_1.deb 2097152 SHA256:0\n'http://h/b.deb' b.deb 1048577\n"
+    answer_apt(monkeypatch, {"--print-uris": listed})
+
+    assert apt.download_mib(["a", "b"]) == 3
+
+
 def test_an_answer_is_remembered_until_apt_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
