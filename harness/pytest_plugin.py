@@ -98,6 +98,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a list of tests not to run, since they have a result",
     )
     group.addoption(
+        "--harness-only", metavar="FILE", help="a list of the only tests to run, by their names"
+    )
+    group.addoption(
         "--harness-list", metavar="FILE", help="write the tests and what they announce, as JSON"
     )
     group.addoption("--ktap-fd", type=int, help="write KTAP to this file descriptor")
@@ -116,13 +119,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that already have a result from an earlier guest of this run."""
-    file = config.getoption("--harness-done")
-    if file is not None:
-        done = set(Path(file).read_text().splitlines())
-        gone = [item for item in items if _name(item.nodeid) in done]
-        items[:] = [item for item in items if _name(item.nodeid) not in done]
+    """Deselect tests that have a result from an earlier guest, and those that were not chosen."""
+    done, only = (_names(config.getoption(f"--harness-{word}")) for word in ("done", "only"))
+    gone = [
+        item
+        for item in items
+        if _name(item.nodeid) in (done or ())
+        or (only is not None and _name(item.nodeid) not in only)
+    ]
+    if gone:
+        items[:] = [item for item in items if item not in gone]
         config.hook.pytest_deselected(items=gone)
+
+
+def _names(file: str | None) -> set[str] | None:
+    """Return the names in a file, one a line; None without a file."""
+    return None if file is None else set(Path(file).read_text().splitlines())
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -12,14 +12,16 @@ class Provenance:
     """The commit, the tests and the kernel of one run; "" stands for an unknown value.
 
     `tree_changed` means that files which git tracks differed from `commit`. `expression` is
-    pytest's -k expression, "" for every test of the `groups`. `kernel` is the kernel's name in the
-    configuration, `kernel_version` the version of its package.
+    pytest's -k expression, "" for every test of the `groups`; `tests` are the names that were
+    chosen, () for all. `kernel` is the kernel's name in the configuration, `kernel_version` the
+    version of its package.
     """
 
     commit: str = ""
     tree_changed: bool = False
     expression: str = ""
     groups: tuple[str, ...] = ("",)
+    tests: tuple[str, ...] = ()
     kernel: str = ""
     kernel_release: str = ""
     kernel_version: str = ""
@@ -30,9 +32,12 @@ class Provenance:
             "kernel": self.kernel_release,
             "kernel name": self.kernel,
             "kernel package version": self.kernel_version,
-            "tests": self.expression or "all",
+            "tests": self._tests(),
             "groups": ", ".join(group for group in self.groups if group),
             "commit": self.commit,
             "tree": "changed since that commit" if self.tree_changed else "",
         }
         return {name: text for name, text in rows.items() if text}
+
+    def _tests(self) -> str:
+        return " and ".join(part for part in (self.expression, *self.tests) if part) or "all"

@@ -13,10 +13,12 @@ from harness.model.settings import Accel, Settings, System, TestSpec
 class Selection:
     """Which tests run: pytest's -k expression, long forms of tests or not, groups of suites.
 
-    With `control`, the tests run without the module, which shows failures that have other causes.
+    `tests` are names of tests and of suites, () for every test. With `control`, the tests run
+    without the module, which shows failures that have other causes.
     """
 
     expression: str = ""
+    tests: tuple[str, ...] = ()
     long: bool = False
     groups: tuple[str, ...] = ("",)
     control: bool = False
@@ -61,9 +63,13 @@ class KernelTestRequest:
 
     def suites_for(self, system: System) -> tuple[TestSpec, ...]:
         """Return the suites of the requested groups for targets that run one system."""
-        wanted = self.selection.groups
+        wanted, chosen = self.selection.groups, self.selection.tests
         return tuple(
-            spec for spec in self.settings.tests if spec.group in wanted and spec.system is system
+            spec
+            for spec in self.settings.tests
+            if spec.group in wanted
+            and spec.system is system
+            and (not chosen or spec.name in chosen or spec.pytest is not None)
         )
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Group the crashes of all runs of a project by signature, for the task panic-list."""
+"""What a project's runs have had: equal crashes as one group, and the tests that failed last."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError, UsageError
 from harness.model.crash import Crash
-from harness.model.settings import RunReport
+from harness.model.settings import RunReport, TestResult, Verdict
 from harness.report import run_report
 
 
@@ -38,6 +38,29 @@ def runs(folder: Path) -> Iterator[RunReport]:
         except HarnessError:
             continue
     yield from sorted(found, key=lambda one: (one.started_at, one.run_id))
+
+
+def failing(folder: Path, fits: Callable[[RunReport], bool]) -> tuple[TestResult, ...]:
+    """Return the latest results in the fitting runs, those of them that are bad.
+
+    Reports are read from the newest on, up to the last run of all tests; what an older run says
+    of a test that this one did not have is out of date.
+    """
+    latest: dict[tuple[str, str], TestResult] = {}
+    files = sorted(folder.glob("*/report.json"), key=lambda file: -file.stat().st_mtime_ns)
+    for file in files:
+        try:
+            report = run_report.load(file.parent)
+        except HarnessError:
+            continue
+        if not fits(report):
+            continue
+        for result in report.results:
+            latest.setdefault((result.suite, result.name), result)
+        if report.results and not (report.provenance.expression or report.provenance.tests):
+            break
+    good = {Verdict.PASSED, Verdict.SKIPPED}
+    return tuple(result for result in latest.values() if result.verdict not in good)
 
 
 def grouped(reports: Sequence[RunReport]) -> tuple[Seen, ...]:

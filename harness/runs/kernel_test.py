@@ -117,7 +117,7 @@ def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
         target=request.target_name or request.settings.default_target,
         folder=folder,
         view=view,
-        provenance=provenance.of_request(request),
+        provenance=provenance.of_project(request.settings.root, request.selection),
     )
 
 
@@ -135,8 +135,9 @@ def _test(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> 
 
 
 def _nothing_chosen(request: KernelTestRequest, error: HarnessError) -> bool:
-    """Return whether a suite has no tests because -k selected tests of another suite only."""
-    return isinstance(error, NoTests) and bool(request.selection.expression)
+    """Return whether a suite is empty because only tests of another suite were selected."""
+    selection = request.selection
+    return isinstance(error, NoTests) and bool(selection.expression or selection.tests)
 
 
 def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:

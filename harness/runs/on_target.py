@@ -31,7 +31,7 @@ from harness.model.settings import (
 from harness.panic.values import KernelReport
 from harness.report import run_folders
 from harness.report.live_view import LiveView
-from harness.runs import suites
+from harness.runs import provenance, suites
 from harness.runs.run_state import RunRecord
 from harness.runs.suites import Listener, SuiteOutcome
 from harness.systems.platforms import PLATFORMS, SETUPS, Platform
@@ -168,6 +168,7 @@ def _record(asked: RemoteTest, view: LiveView) -> RunRecord:
         folder=folder,
         view=view,
         accel=Accel.OWN,
+        provenance=provenance.of_project(asked.settings.root, asked.selection),
         console_word="",
         facts={"target": f"{target.user}@{target.host}:{target.port}, {target.system.value}"},
     )

@@ -6,14 +6,13 @@ from pathlib import Path
 from harness.errors import Lost
 from harness.host import tool
 from harness.model.provenance import Provenance
-from harness.model.request import KernelTestRequest
+from harness.model.request import Selection
 
 _GIT_S = 10.0
 
 
-def of_request(request: KernelTestRequest) -> Provenance:
-    """Return the provenance of a request's project, as far as it is known before the run."""
-    root, selection = request.settings.root, request.selection
+def of_project(root: Path, selection: Selection) -> Provenance:
+    """Return the provenance of a project and its tests, as far as it is known before the run."""
     commit = _git(root, "rev-parse", "HEAD")
     changed = bool(commit) and bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     return Provenance(
@@ -21,6 +20,7 @@ def of_request(request: KernelTestRequest) -> Provenance:
         tree_changed=changed,
         expression=selection.expression,
         groups=selection.groups,
+        tests=selection.tests,
     )
 
 

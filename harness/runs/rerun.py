@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Repeat an earlier run with its target, its kernel, its tests and its built modules.
+"""Repeat an earlier run with its target, kernel, tests and built modules, or what failed last.
 
 A run's folder contains everything for this. If something no longer exists, such as a kernel that
 the archive has replaced, that is reported before anything starts.
@@ -12,7 +12,7 @@ from harness.artefacts.requested import MODULES
 from harness.errors import UsageError
 from harness.model.request import KernelTestRequest
 from harness.model.settings import RunReport
-from harness.report import run_folders, run_report
+from harness.report import history, run_folders, run_report
 from harness.report.live_view import LiveView
 
 
@@ -38,7 +38,8 @@ def prepare(
     known = earlier.provenance
     expression = _test_of(earlier, crash) if crash else known.expression
     target, _, _ = earlier.target.partition(":")
-    selection = replace(base.selection, expression=expression, groups=known.groups)
+    tests = () if crash else known.tests
+    selection = replace(base.selection, expression=expression, tests=tests, groups=known.groups)
     asked = replace(
         base,
         target_name=target,
@@ -49,6 +50,28 @@ def prepare(
     return Replay(
         request=asked, differences=tuple(_differences(earlier, asked, rebuild=rebuild, view=view))
     )
+
+
+def only_failed(base: KernelTestRequest) -> KernelTestRequest:
+    """Return the request for the tests that failed last on its target; for all when none did.
+
+    The tests of a command cannot be chosen one by one: its whole suite is.
+    """
+    settings = base.settings
+    target = base.target_name or settings.default_target
+    spec = settings.targets.get(target)
+    kernel = base.kernel_name or (spec.kernel if spec else "")
+
+    def fits(report: RunReport) -> bool:
+        known = report.provenance
+        same = report.target.partition(":")[0] == target and known.kernel == kernel
+        return same and known.groups == base.selection.groups
+
+    commands = {spec.name for spec in settings.tests if spec.pytest is None}
+    failing = history.failing(base.runs, fits)
+    names = (one.suite if one.suite in commands else one.name for one in failing)
+    selection = replace(base.selection, tests=tuple(dict.fromkeys(names)))
+    return replace(base, selection=selection)
 
 
 def _test_of(earlier: RunReport, number: int) -> str:

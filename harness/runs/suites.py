@@ -241,7 +241,8 @@ def _lines(
         return
     if spec.pytest is None:
         raise NoTests(f"{spec.name} names neither a pytest folder nor a command")
-    with _pytest_process(spec.pytest, selection, session_file, log, done) as lines:
+    only = () if spec.name in selection.tests else selection.tests
+    with _pytest_process(spec.pytest, selection, session_file, log, done, only) as lines:
         yield lines
 
 
@@ -259,16 +260,18 @@ def _pytest_process(
     session_file: Path,
     log: Path,
     done: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> Iterator[Iterator[str | None]]:
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "pytest", str(folder), "-p", "harness"]
     command += ["-p", "no:cacheprovider", f"--ktap-fd={writer}", "--color=no", "-v"]
     command += ["-k", selection.expression] if selection.expression else []
     command += ["--long"] if selection.long else []
-    if done:
-        known = log.with_suffix(".done")
-        known.write_text("".join(f"{name}\n" for name in done))
-        command += [f"--harness-done={known}"]
+    for option, names in (("done", done), ("only", only)):
+        if names:
+            listed = log.with_suffix(f".{option}")
+            listed.write_text("".join(f"{name}\n" for name in names))
+            command += [f"--harness-{option}={listed}"]
     with log.open("a") as output, os.fdopen(reader, "r", errors="backslashreplace") as ktap:
         process = subprocess.Popen(
             command,

@@ -17,13 +17,15 @@ class Mode:
 
     `when` completes "--option does not apply ..."; `takes` names the options that apply, in one
     string; `refuses` maps a reason to the options that do not; `needs` maps an option to another
-    one without which it has no effect. Options are written as on the command line, without dashes.
+    one without which it has no effect; `excludes` maps two options that do not go together to the
+    reason. Options are written as on the command line, without dashes.
     """
 
     when: str
     takes: str = ""
     refuses: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)
+    excludes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def refused(self) -> dict[str, str]:
@@ -41,7 +43,8 @@ def check_options(mode: Mode, given: Collection[str]) -> None:
     """Return when every given option applies to the mode.
 
     Shape: `given` holds the names of parameters, as `TaskContext.given` does.
-    Raises: UsageError that names the first option that does not apply, and why.
+    Raises: UsageError that names the first option that does not apply, or two that exclude each
+    other, and why.
     """
     names = [option_name(parameter) for parameter in given]
     for name in names:
@@ -50,6 +53,10 @@ def check_options(mode: Mode, given: Collection[str]) -> None:
         needed = mode.needs.get(name)
         if needed is not None and needed not in names:
             raise UsageError(f"--{name} has no effect without --{needed}")
+    for pair, reason in mode.excludes.items():
+        first, second = pair.split()
+        if first in names and second in names:
+            raise UsageError(f"--{first} and --{second} do not go together", hint=reason)
 
 
 def option_name(parameter: str) -> str:

@@ -2,10 +2,11 @@
 """The tasks of the documented workflow: build, load, test, unload."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.tasks.common import RUN_HELP, VARIANT_HELP, TaskContext, help_for, task
+from harness.tasks.execution import print_error
 from harness.tasks.options import Mode, check_options
 from harness.tasks.requests import request_from
 from harness.tasks.targets import REBOOT_HELP, found_target, loading
@@ -26,19 +27,30 @@ _OWN_KERNEL = "a target that you boot runs a kernel of its own"
 _NOT_WATCHED = "the harness has no console and no memory of a target that you boot"
 _REPLAYED = "a recorded crash is looked into afterwards: replay-debug goes back in it"
 _BUILT = "a guest gets the module that is built from the configured source"
+_NOT_RESTORED = "a target that you boot is not restored between two runs"
+_OWN_FOLDER = "each of the runs has a guest and a folder of its own"
+_AGAIN = "watch repeat until-fail"
 
 TEST_IN_GUEST = Mode(
     when="in a guest that the harness boots",
     takes="k target kernel accel uri fresh keep share long crash-tests maxcrash no-vmcore control "
-    "debug-on-crash debugger run-id verbose",
+    f"debug-on-crash debugger run-id verbose last-failed {_AGAIN}",
     refuses={_BUILT: "file", "the test is recorded instead": "record"},
-    needs={"debugger": "debug-on-crash"},
+    needs={"debugger": "debug-on-crash", "until-fail": "repeat"},
+    excludes={
+        "watch repeat": "--watch runs at each change, as often as you save",
+        "watch keep": _OWN_FOLDER,
+        "watch run-id": _OWN_FOLDER,
+        "repeat keep": _OWN_FOLDER,
+        "repeat run-id": _OWN_FOLDER,
+    },
 )
 TEST_ON_TARGET = Mode(
     when="on a target that you boot",
-    takes="k target long crash-tests run-id verbose file",
+    takes="k target long crash-tests run-id verbose file last-failed",
     refuses={
         _NO_GUEST: "accel uri fresh keep share record",
+        _NOT_RESTORED: _AGAIN,
         _OWN_KERNEL: "kernel",
         _NOT_WATCHED: "maxcrash no-vmcore control debug-on-crash debugger",
     },
@@ -47,7 +59,8 @@ TEST_RECORDED = Mode(
     when="with --record",
     takes="record target kernel accel run-id verbose",
     refuses={
-        "--record names its one test": "k crash-tests long",
+        "--record names its one test": "k crash-tests long last-failed",
+        "the recording of a run is one file, which replay-debug opens": _AGAIN,
         "a recorded guest has no network and no disk, and it ends": "uri fresh keep share",
         _REPLAYED: "maxcrash no-vmcore control debug-on-crash debugger",
         _BUILT: "file",
@@ -89,6 +102,10 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     fresh: bool = False,
     keep: bool = False,
     share: str | None = None,
+    watch: bool = False,
+    last_failed: bool = False,
+    repeat: int = 1,
+    until_fail: bool = False,
     long: bool = False,
     crash_tests: bool = False,
     maxcrash: int = 3,
@@ -106,19 +123,76 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     The second time the guest is restored, not booted. A guest that crashes is explained on one
     screen and replaced, and the other tests go on. Everything found lies in build/runs/RUN.
     """
-    asked = request_from(context, locals())
+    options = locals()
     if record:
+        asked = request_from(context, options)
         check_options(TEST_RECORDED, context.given)
         return _recorded(asked, record, context.view(verbose=verbose))
     remote = found_target(context, target)
     check_options(TEST_ON_TARGET if remote else TEST_IN_GUEST, context.given)
-    with context.view(verbose=verbose) as view:
+    if watch:
+        return _watch(context, options)
+    if repeat != 1:
+        return _repeat(context, options, repeat, until_fail=until_fail)
+    return _run_once(context, options)
+
+
+def _run_once(context: TaskContext, options: dict[str, Any]) -> int:
+    """Run the tests once, print the summary, and return the exit code."""
+    asked = request_from(context, options)
+    if options["last_failed"]:
+        asked = _last_failed(asked)
+    remote = found_target(context, options["target"])
+    with context.view(verbose=options["verbose"]) as view:
         if remote is not None:
-            found = _on_target(context, asked, remote, file, view)
+            found = _on_target(context, asked, remote, options["file"], view)
         else:
-            found = _in_guest(asked, view, control=control)
+            found = _in_guest(asked, view, control=options["control"])
     _print_summary(context, found)
     return found.verdict.exit_code
+
+
+def _last_failed(asked: "KernelTestRequest") -> "KernelTestRequest":
+    """Return the request, narrowed to the tests that failed last."""
+    from harness.runs import rerun
+
+    narrowed = rerun.only_failed(asked)
+    names = narrowed.selection.tests
+    print(f"last failed: {', '.join(names) or 'none, so all tests run'}", flush=True)
+    return narrowed
+
+
+def _watch(context: TaskContext, options: dict[str, Any]) -> int:
+    """Run at each change, with the configuration as it then is; an error waits for the next."""
+    from harness.runs import again
+
+    known = context.settings
+
+    def run() -> int:
+        nonlocal known
+        now = replace(context)
+        try:
+            known = now.settings
+            return _run_once(now, options)
+        except HarnessError as error:
+            print_error(error)
+            return error.exit_code
+
+    return again.watch(run, lambda: again.state(known), _say)
+
+
+def _repeat(context: TaskContext, options: dict[str, Any], count: int, *, until_fail: bool) -> int:
+    """Run so many times; each run reports its verdict."""
+    from harness.runs import again
+
+    if count < 1:
+        raise UsageError(f"--repeat {count}: a number of runs from 1 on is expected")
+    return again.repeat(lambda: _run_once(context, options), count, _say, until_fail=until_fail)
+
+
+def _say(text: str) -> None:
+    """Print a line at once, so that a pipe shows it while the command goes on."""
+    print(text, flush=True)
 
 
 def _in_guest(asked: "KernelTestRequest", view: "LiveView", *, control: bool) -> "RunReport":

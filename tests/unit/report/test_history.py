@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of report.history: equal crashes of several runs form one group."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UsageError
+from harness.model.provenance import Provenance
+from harness.model.settings import TestResult, Verdict
 from harness.report import history, run_report
 from tests.unit.crashes import crash, report_of
 
@@ -54,3 +57,38 @@ def test_a_crash_is_found_by_the_beginning_of_its_signature(tmp_path: Path) -> N
     for wrong in ("ffff", ""):
         with pytest.raises(UsageError, match="ba9876543210"):
             history.find(tmp_path, wrong)
+
+
+def ran(runs: Path, number: int, expression: str, **verdicts: Verdict) -> None:
+    """Write the report of run `number` with these results, made that many seconds after others."""
+    folder = runs / f"run-{number}"
+    folder.mkdir(parents=True)
+    results = tuple(
+        TestResult(name=f"t::{name}", suite="guest", verdict=verdict)
+        for name, verdict in verdicts.items()
+    )
+    provenance = Provenance(expression=expression)
+    run_report.write(report_of(folder, results=results, crashes=(), provenance=provenance))
+    os.utime(folder / "report.json", (number, number))
+
+
+def test_the_latest_result_of_a_test_decides_whether_it_failed_last(tmp_path: Path) -> None:
+    """A failure that a later run of one test took back is gone; the others stay."""
+    ran(tmp_path, 1, "", gone=Verdict.FAILED)
+    ran(tmp_path, 2, "", one=Verdict.FAILED, two=Verdict.CRASHED, three=Verdict.PASSED)
+    ran(tmp_path, 3, "one", one=Verdict.PASSED)
+    ran(tmp_path, 4, "")
+
+    found = history.failing(tmp_path, lambda _report: True)
+
+    assert [(result.suite, result.name) for result in found] == [("guest", "t::two")]
+
+
+def test_runs_that_do_not_fit_say_nothing_of_what_failed_last(tmp_path: Path) -> None:
+    """A run of another target counts neither as a failure nor as the last complete run."""
+    ran(tmp_path, 1, "", one=Verdict.LOST)
+    ran(tmp_path, 2, "", one=Verdict.PASSED)
+
+    found = history.failing(tmp_path, lambda report: report.run_id != "run-2")
+
+    assert [test.name for test in found] == ["t::one"]

@@ -11,6 +11,7 @@ from harness.artefacts import kernels
 from harness.errors import UsageError
 from harness.host import config
 from harness.model.request import KernelTestRequest
+from harness.model.settings import TestSpec
 from harness.report import run_report
 from harness.report.live_view import PlainView
 from harness.runs import rerun as reruns
@@ -82,3 +83,42 @@ def test_a_changed_kernel_is_refused_without_rebuild(
     again = prepared(asked, rebuild=True)
     assert again.request.modules is None
     assert any("built from the tree" in line for line in again.differences)
+
+
+def test_only_what_failed_last_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests that failed last on the same target and kernel are chosen, and their suites."""
+    asked = request(tmp_path, monkeypatch, FakeKernel())
+
+    found = reruns.only_failed(asked)
+    elsewhere = reruns.only_failed(replace(asked, kernel_name="6.12"))
+
+    assert found.selection.tests == ("t::one",)
+    assert elsewhere.selection.tests == ()
+
+
+def test_of_a_command_the_whole_suite_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a command that failed last its suite is chosen once; other commands do not run."""
+    asked = request(tmp_path, monkeypatch, FakeKernel())
+    suites = tuple(TestSpec(name=name, command="x") for name in ("guest", "other"))
+    asked = replace(asked, settings=replace(asked.settings, tests=suites))
+
+    found = reruns.only_failed(asked)
+
+    assert found.selection.tests == ("guest",)
+    assert [spec.name for spec in found.suites] == ["guest"]
+
+
+def test_a_repeated_run_has_the_tests_that_were_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of chosen tests is repeated with them; one of its crashes with that test alone."""
+    asked = request(tmp_path, monkeypatch, FakeKernel())
+    folder = asked.runs / "run-1"
+    tests = ("t::one",)
+    report = run_report.load(folder)
+    run_report.write(replace(report, provenance=replace(report.provenance, tests=tests)))
+
+    assert prepared(asked).request.selection.tests == tests
+    assert prepared(asked, crash=1).request.selection.tests == ()

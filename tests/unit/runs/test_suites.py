@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of runs.suites: each planned test has a result, however the suite ends."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from harness.errors import GuestCrashed, GuestLost, KernelComplained, NoTests, TestOverdue
 from harness.model.crash import Expectation
@@ -168,6 +171,35 @@ def test_a_pytest_process_reports_each_result(tmp_path: Path) -> None:
     }
     assert any("assert 1 == 2" in line for line in outcome.results[1].diagnostics)
     assert "for a reason" in outcome.results[2].reason
+
+
+@pytest.mark.parametrize(
+    ("done", "only", "ran"),
+    [
+        ((), (), ["good", "with[1]", "with[2]"]),
+        (("test_names::test_good",), (), ["with[1]", "with[2]"]),
+        ((), ("test_names::test_with[2]",), ["with[2]"]),
+        (("test_names::test_good",), ("test_names::test_good",), []),
+    ],
+)
+def test_tests_are_chosen_by_their_exact_names(
+    done: Sequence[str], only: Sequence[str], ran: list[str], tmp_path: Path
+) -> None:
+    """Tests that have a result do not run again; of chosen tests no other runs beside them."""
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "test_names.py").write_text(
+        "import pytest\n"
+        "def test_good(): pass\n"
+        "@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_with(n): pass\n"
+    )
+    log = tmp_path / "log"
+
+    with _pytest_process(folder, Selection(), tmp_path / "none", log, done, only) as lines:
+        outcome = ledger(*(line for line in lines if line)).ended(None)
+
+    assert [result.name for result in outcome.results] == [f"test_names::test_{n}" for n in ran]
 
 
 def test_a_quiet_stream_yields_none_between_lines() -> None:

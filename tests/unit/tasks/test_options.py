@@ -82,6 +82,21 @@ def test_a_debugger_without_debug_on_crash_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
+    "pair", ["watch repeat", "watch keep", "watch run_id", "repeat keep", "repeat run_id"]
+)
+def test_options_that_exclude_each_other_are_an_error_with_the_reason(pair: str) -> None:
+    """Two options that do not go together are an error that names both; each alone is accepted."""
+    first, second = pair.split()
+    for one in (first, second):
+        check_options(workflow.TEST_IN_GUEST, [one])
+
+    with pytest.raises(UsageError, match=f"--{first} and --{option_name(second)}") as caught:
+        check_options(workflow.TEST_IN_GUEST, [first, second])
+
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
     ("given", "way"),
     [
         ({}, Way.TERMINAL),

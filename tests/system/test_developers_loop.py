@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The developer's loop: save and see the result, run again, work in a guest that stays up."""
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, Queue
+
+from tests.system.whole_run import RUN_DEADLINE_S, Project
+
+# A cycle restores a saved guest; one that boots, without KVM, takes more than a minute.
+CYCLE_S = 60.0
+
+
+class Watcher:
+    """A running `kernel-test --watch` and what it has printed."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.seen: list[str] = []
+        self._lines: Queue[str] = Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+
+    def await_line(self, words: str, *, deadline_s: float = RUN_DEADLINE_S) -> float:
+        """Read up to the next line with these words; return how long it took."""
+        begun = time.monotonic()
+        while True:
+            left = deadline_s - (time.monotonic() - begun)
+            try:
+                self.seen.append(self._lines.get(timeout=max(left, 0.01)))
+            except Empty:
+                raise AssertionError(f"no {words!r} in:\n{''.join(self.seen)}") from None
+            if words in self.seen[-1]:
+                return time.monotonic() - begun
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C, and return the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(RUN_DEADLINE_S)
+
+
+def test_a_save_is_tested_within_seconds(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """Each save leads to a run, one during a run to the next run; Ctrl-C ends all of it."""
+    watcher = Watcher(project.start("--watch"))
+    watcher.await_line("a change starts run 2")
+
+    project.replace("src/greeter.c", "greeter: goodbye", "greeter: farewell")
+    watcher.await_line("greeter.c changed: run 2")
+    watcher.await_line("== tests: inside")
+    project.replace("tests/greeter.sh", "'^greeter '", "'^no_such_module '")
+    watcher.await_line("verdict: passed")
+    watcher.await_line("greeter.sh changed: run 3")
+    cycle_s = watcher.await_line("verdict: failed")
+    watcher.await_line("a change starts run 4")
+
+    assert watcher.interrupt() == 1
+    watcher.await_line("ended after 3 runs")
+    assert cycle_s < CYCLE_S
+    consoles = [
+        file.read_text(errors="replace") for file in project.root.glob("build/runs/*/console.log")
+    ]
+    assert sum("greeter: farewell" in text for text in consoles) == 2
+    assert nothing_left() == set()
+
+
+def test_ctrl_c_during_a_run_of_the_loop_leaves_nothing(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """Ctrl-C while the guest runs ends it and the loop, with the exit code of an interrupt."""
+    watcher = Watcher(project.start("--watch"))
+    watcher.await_line("== tests: inside")
+
+    assert watcher.interrupt() == 130
+    assert nothing_left() == set()
+
+
+def test_only_what_failed_last_runs_again(project: Project) -> None:
+    """--repeat --until-fail stops at a failure; --last-failed then runs only that test."""
+    pyproject = project.root / "pyproject.toml"
+    pyproject.write_text(
+        f'{pyproject.read_text()}\n[[tool.harness.tests]]\nname = "host"\npytest = "checks"\n'
+    )
+    (project.root / "checks").mkdir()
+    (project.root / "checks" / "test_host.py").write_text(
+        "def test_good(guest): pass\n"
+        "def test_bad(guest): assert guest.run('false', deadline_s=20, check=False).status == 0\n"
+    )
+
+    looped = project.start("--repeat=3", "--until-fail")
+    output, _ = looped.communicate(timeout=RUN_DEADLINE_S)
+    again = project.run("--last-failed")
+
+    assert looped.returncode == 1, output
+    assert "1 of 3 runs: 0 passed, 1 did not" in output
+    assert [one["name"] for one in again.report["results"]] == ["test_host::test_bad"]
+    assert "last failed: test_host::test_bad" in again.output

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of runs.again: a change leads to another run, none is lost, and counts are exact."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.host import config
+from harness.model.settings import Settings
+from harness.runs import again
+from harness.runs.again import State
+
+FILE = Path("a.c")
+
+
+class Ended(Exception):
+    """Raised by a run to leave the endless loop of a test."""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the files without a pause."""
+    monkeypatch.setattr(again, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(again, "_SETTLE_S", 0.0)
+
+
+def looks(*states: State) -> Callable[[], State]:
+    """Return a function that gives these states in turn, and then ends as Ctrl-C does."""
+    waiting = iter(states)
+
+    def look() -> State:
+        state = next(waiting, None)
+        if state is None:
+            raise KeyboardInterrupt
+        return state
+
+    return look
+
+
+def settings_of(root: Path) -> Settings:
+    """Return the settings of a module with one source file and a test folder beside it."""
+    (root / "src").mkdir(parents=True)
+    (root / "src" / "Kbuild").write_text("obj-m := a.o\n")
+    (root / "src" / "a.c").write_text("int a;\n")
+    (root / "checks").mkdir()
+    (root / "checks" / "test_a.py").write_text("")
+    (root / "modlab.toml").write_text(
+        '[module]\nname = "a"\nsource = "src"\n[[tests]]\nname = "t"\npytest = "checks"\n'
+    )
+    return config.load(root / "modlab.toml")
+
+
+def test_a_change_starts_the_next_run() -> None:
+    """A run follows each change that has come to rest; Ctrl-C returns the last exit code."""
+    codes = iter([1, 0])
+    said: list[str] = []
+    one, two = {FILE: (1, 1)}, {FILE: (2, 1)}
+
+    code = again.watch(lambda: next(codes), looks(one, one, two, two, two), said.append)
+
+    assert code == 0
+    assert said[1] == "\na.c changed: run 2"
+    assert said[-1] == "\nended after 2 runs"
+
+
+def test_a_save_during_a_run_is_not_lost() -> None:
+    """A file that changes while the tests run leads to a run without any further change."""
+    now: State = {FILE: (1, 1)}
+    runs: list[int] = []
+
+    def run() -> int:
+        runs.append(1)
+        if len(runs) == 2:
+            raise Ended
+        now[FILE] = (2, 1)
+        return 0
+
+    with pytest.raises(Ended):
+        again.watch(run, lambda: dict(now), lambda _: None)
+
+
+def test_a_file_that_still_changes_is_awaited() -> None:
+    """An editor that writes several files for one save causes one run."""
+    states = ({FILE: (1, 1)}, {FILE: (2, 1)}, {FILE: (3, 1)}, {FILE: (4, 1)}, {FILE: (4, 1)})
+    count: list[int] = []
+
+    def run() -> int:
+        count.append(1)
+        return 0
+
+    again.watch(run, looks(*states, {FILE: (4, 1)}), lambda _: None)
+
+    assert len(count) == 2
+
+
+def test_a_file_that_comes_and_goes_is_no_change() -> None:
+    """A temporary file that is gone again when everything rests causes no run."""
+    one, other = {FILE: (1, 1)}, {FILE: (1, 1), Path("4913"): (1, 1)}
+    count: list[int] = []
+
+    def run() -> int:
+        count.append(1)
+        return 0
+
+    again.watch(run, looks(one, other, one, one), lambda _: None)
+
+    assert len(count) == 1
+
+
+def test_an_interrupted_run_ends_the_watch() -> None:
+    """Ctrl-C during a run is passed on after that run's own cleanup."""
+
+    def run() -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        again.watch(run, dict, lambda _: None)
+
+
+def test_source_configuration_and_tests_are_watched(tmp_path: Path) -> None:
+    """A changed, a new and a removed file of source, configuration and tests are each noticed."""
+    settings = settings_of(tmp_path)
+    before = again.state(settings)
+
+    (tmp_path / "src" / "a.c").write_text("int other;\n")
+    (tmp_path / "src" / "b.c").write_text("")
+    (tmp_path / "checks" / "test_a.py").unlink()
+    changed = again.changed(before, again.state(settings))
+
+    names = [file.relative_to(tmp_path).as_posix() for file in changed]
+    assert names == ["checks/test_a.py", "src/a.c", "src/b.c"]
+    assert tmp_path / "modlab.toml" in before
+
+
+def test_what_a_run_leaves_is_not_watched(tmp_path: Path) -> None:
+    """Results, objects, logs, Python's caches and an editor's files are no change."""
+    settings = settings_of(tmp_path)
+    before = again.state(settings)
+
+    left = ("build/runs/r/report.json", "src/a.o", "checks/__pycache__/a.pyc", "my.log")
+    for name in (*left, ".a.c.swp", "src/a.c~", "src/#a.c#"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+
+    assert again.changed(before, again.state(settings)) == ()
+
+
+def test_of_a_kernel_tree_only_the_modules_folder_is_watched(tmp_path: Path) -> None:
+    """A configuration at the top of a kernel tree does not make the whole tree watched."""
+    settings = settings_of(tmp_path)
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "Kbuild.include").write_text("")
+    (tmp_path / "MAINTAINERS").write_text("")
+
+    found = again.state(replace(settings, tests=()))
+
+    names = {file.relative_to(tmp_path).as_posix() for file in found}
+    assert names == {"modlab.toml", "src/Kbuild", "src/a.c"}
+
+
+def codes_of(*codes: int) -> Callable[[], int]:
+    """Return a run that ends in these exit codes in turn."""
+    waiting: Iterator[int] = iter(codes)
+    return lambda: next(waiting)
+
+
+@pytest.mark.parametrize(
+    ("until_fail", "code", "last"),
+    [
+        (False, 3, "4 of 4 runs: 2 passed, 2 did not"),
+        (True, 1, "2 of 4 runs: 1 passed, 1 did not"),
+    ],
+)
+def test_runs_are_counted(*, until_fail: bool, code: int, last: str) -> None:
+    """Every run counts, the worst exit code is returned, and --until-fail stops at a bad one."""
+    said: list[str] = []
+
+    found = again.repeat(codes_of(0, 1, 0, 3), 4, said.append, until_fail=until_fail)
+
+    assert (found, said[-1]) == (code, last)
