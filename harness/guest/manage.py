@@ -36,6 +36,7 @@ def how_to_reach(entry: GuestEntry) -> tuple[str, ...]:
         f"  shell:    {hints.command('guest-ssh', f'--run={entry.run_id}')}",
         f"  console:  {hints.command('guest-console', f'--run={entry.run_id}')}",
         f"  by hand:  {' '.join(ssh_command(entry, ''))}",
+        f"  reload:   {hints.command('kernel-test-load', f'--run={entry.run_id}')}",
         f"  explain:  {hints.command('explain-guest', f'--run={entry.run_id}')}",
         f"  stop it:  {hints.command('guest-stop', f'--run={entry.run_id}')}",
     )

@@ -7,7 +7,7 @@ leftovers -> kernel -> image -> build -> guest -> load
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from harness.model.machines import TargetSpec
 from harness.model.provenance import Provenance
 from harness.model.request import KernelTestRequest
 from harness.model.session_request import SessionRequest
-from harness.model.settings import Kernel, ModuleBuild
+from harness.model.settings import Kernel, ModuleBuild, ModuleSpec
 from harness.runs.run_state import RunRecord
 from harness.systems.linux import kmod
 
@@ -95,10 +95,7 @@ class LoadedGuest:
         """
         live, settings = self.session, self.request.settings
         limit = live.deadline(settings.timeouts.load_s)
-        modules = [(self.build, settings.module)]
-        modules += [
-            (variant, settings.module.variant(key)) for key, variant in self.variants.items()
-        ]
+        modules = with_specs(settings.module, self.build, self.variants)
         with live.watched():
             kmod.push_modules(live.guest, modules, deadline_s=limit)
             if not self.request.selection.control:
@@ -116,6 +113,14 @@ class LoadedGuest:
         live.renew(view.note)
         live.console.subscribe(lambda line: view.console(line.text))
         self.load()
+
+
+def with_specs(
+    module: ModuleSpec, build: ModuleBuild, variants: Mapping[str, ModuleBuild]
+) -> tuple[tuple[ModuleBuild, ModuleSpec], ...]:
+    """Return the builds of a module and its variants, each with what describes it."""
+    described = ((one, module.variant(key)) for key, one in variants.items())
+    return ((build, module), *described)
 
 
 @contextmanager

@@ -74,7 +74,16 @@ LOAD_IN_GUEST = Mode(
 LOAD_ON_TARGET = Mode(
     when="on a target that you boot",
     takes="target file reboot",
-    refuses={_NO_GUEST: "accel uri fresh share", _OWN_KERNEL: "kernel"},
+    refuses={_NO_GUEST: "accel uri fresh share run", _OWN_KERNEL: "kernel"},
+)
+LOAD_AGAIN = Mode(
+    when="with --run",
+    takes="run",
+    refuses={
+        "the guest has its machine already": "target kernel accel uri fresh share",
+        _BUILT: "file",
+        "a guest needs no restart for a module": "reboot",
+    },
 )
 BUILD_KEXT = Mode(
     when="to the kext",
@@ -275,16 +284,21 @@ def _load(  # noqa: PLR0913, PLR0917
     uri: str | None = None,
     fresh: bool = False,
     share: str | None = None,
+    run: str = "",
     file: str = "",
     reboot: bool = False,
 ) -> int:
     """Start a guest with the module loaded and leave it up, or load it on a target of the user's.
 
+    With --run the module, as it is now, takes the place of the one in a guest that was left up.
     On a Mac the exit code is 2 when somebody has to approve the kext or restart it first.
     """
     from harness.guest import manage
     from harness.runs import kernel_test
 
+    if run:
+        check_options(LOAD_AGAIN, context.given)
+        return _load_again(request_from(context, {}), run, context.view())
     remote = found_target(context, target)
     check_options(LOAD_ON_TARGET if remote else LOAD_IN_GUEST, context.given)
     if remote is not None:
@@ -296,14 +310,28 @@ def _load(  # noqa: PLR0913, PLR0917
     return 0
 
 
-_LOAD_HELP = (
-    help_for("target", "kernel", "accel", "uri", "fresh", "share") | FILE_HELP | REBOOT_HELP
-)
+_LOAD_HELP = {
+    **help_for("target", "kernel", "accel", "uri", "fresh", "share"),
+    "run": "load into this guest that was left up: the name of its run, or the end of it",
+    **FILE_HELP,
+    **REBOOT_HELP,
+}
 kernel_test_load = task(
     name="kernel-test-load", aliases=["load"], word="target", options_help=_LOAD_HELP
 )(_load)
 # This is the task kernel-load with the target as a word, as the documented workflow writes it.
 kernel_load = task(name="kernel-load", positional=["target"], options_help=_LOAD_HELP)(_load)
+
+
+def _load_again(asked: "KernelTestRequest", run: str, shown: "LiveView") -> int:
+    """Replace the module in a guest that was left up."""
+    from harness.guest import manage
+    from harness.runs import reload
+
+    with shown as view:
+        entry = reload.load_again(asked, run, view)
+    print("\n".join(manage.how_to_reach(entry)))
+    return 0
 
 
 def _load_on(context: TaskContext, target: "RemoteSpec", file: str, *, reboot: bool) -> int:

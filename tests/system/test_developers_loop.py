@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The developer's loop: save and see the result, run again, work in a guest that stays up."""
 
+import json
+import os
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
 from queue import Empty, Queue
+from typing import Any
 
-from tests.system.whole_run import RUN_DEADLINE_S, Project
+from tests.system.whole_run import RUN_DEADLINE_S, RUNTIME, Project
 
 # A cycle restores a saved guest; one that boots, without KVM, takes more than a minute.
 CYCLE_S = 60.0
@@ -103,3 +106,46 @@ def test_only_what_failed_last_runs_again(project: Project) -> None:
     assert "1 of 3 runs: 0 passed, 1 did not" in output
     assert [one["name"] for one in again.report["results"]] == ["test_host::test_bad"]
     assert "last failed: test_host::test_bad" in again.output
+
+
+def test_a_changed_module_is_loaded_into_a_guest_that_stays_up(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """`load --run` replaces the module in the same guest, and its session names the new build."""
+
+    def modlab(*words: str) -> str:
+        command = [*project.command()[:-1], *words]
+        done = subprocess.run(
+            command,
+            cwd=project.root,
+            env={**os.environ, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME)},
+            capture_output=True,
+            text=True,
+            timeout=RUN_DEADLINE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def session() -> dict[str, Any]:
+        (file,) = project.root.glob("build/runs/*/session.json")
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+
+    modlab("load")
+    before = session()
+    boot = modlab("shell", "--command=cat /proc/sys/kernel/random/boot_id")
+    project.replace("src/greeter.c", "greeter: hello", "greeter: here again")
+
+    output = modlab("load", f"--run={before['run_id'][-4:]}")
+
+    after = session()
+    log = modlab("shell", "--command=dmesg")
+    same_boot = modlab("shell", "--command=cat /proc/sys/kernel/random/boot_id") == boot
+    modlab("guest-stop", "--all")
+    assert same_boot
+    assert "greeter: goodbye" in log
+    assert "greeter: here again" in log
+    assert after["build"]["build_id"] != before["build"]["build_id"]
+    assert f"guest {before['run_id']} stays up" in output
+    assert nothing_left() == set()

@@ -18,7 +18,9 @@ OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
     (workflow.run_kernel_test, workflow.TEST_IN_GUEST, set()),
     (workflow.run_kernel_test, workflow.TEST_ON_TARGET, set()),
     (workflow.run_kernel_test, workflow.TEST_RECORDED, set()),
-    (workflow.kernel_test_load, workflow.LOAD_IN_GUEST, set()),
+    # --run itself chooses its mode.
+    (workflow.kernel_test_load, workflow.LOAD_IN_GUEST, {"run"}),
+    (workflow.kernel_test_load, workflow.LOAD_AGAIN, set()),
     (workflow.kernel_test_load, workflow.LOAD_ON_TARGET, set()),
     (workflow.kernel_build, workflow.BUILD_KEXT, set()),
     (workflow.kernel_test_unload, workflow.UNLOAD_ON_TARGET, set()),
