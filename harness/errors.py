@@ -22,6 +22,7 @@
         │   └── HypervisorDied   4  QEMU ended by itself, or was killed
         ├── DebugError           4  a stub, a debugger or the wire between them fails
         ├── GuestLost            4  the guest cannot be reached, and nothing says that it crashed
+        │   └── CommandOverdue   4  a command in the guest did not end within its deadline
         ├── NoTests              4  no test ran, so none passed
         └── ScannerBlind         4  the kernel log would not show a fault
 
@@ -156,6 +157,10 @@ class DebugError(Lost):
 
 class GuestLost(Lost):
     """Raised when a guest does not answer in time; evidence is the end of its console."""
+
+
+class CommandOverdue(GuestLost):
+    """Raised when a command in the guest passes its deadline; evidence is its last output."""
 
 
 class NoTests(Lost):

@@ -11,13 +11,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.errors import GuestLost, HarnessError
+from harness.errors import CommandOverdue, GuestLost, HarnessError
 from harness.guest import shared_session
 from harness.guest.shared_session import Handoff
 from harness.host import config
@@ -55,7 +56,7 @@ class Driver:
     """The module under test in the guest, which a test can load, unload and ask for its state.
 
     The fixture `driver` provides it loaded. A test may unload it; before the next test it is
-    loaded again.
+    loaded again. Deadlines on its `guest` are those of the harness, stretched already.
     """
 
     guest: Guest
@@ -186,10 +187,10 @@ def harness_handoff(harness_settings: Settings) -> Iterator[Handoff]:
 
 
 @pytest.fixture(scope="session")
-def guest(
+def harness_connection(
     request: pytest.FixtureRequest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Iterator[Guest]:
-    """Return the guest, over one SSH connection for the whole pytest session."""
+    """Return the SSH connection of this pytest session; its deadlines are not multiplied."""
     limit = harness_settings.timeouts.ssh_s * harness_handoff.factor
     with Guest.connect(harness_handoff.endpoint, deadline_s=limit, alive=lambda: None) as guest:
         state = request.config.stash[_STATE]
@@ -198,11 +199,23 @@ def guest(
     request.config.stash[_STATE].guest = None
 
 
+@pytest.fixture(scope="session")
+def guest(harness_connection: Guest, harness_handoff: Handoff) -> Guest:
+    """Return the guest. The deadline of every command is multiplied for an emulated guest.
+
+    When a command passes its deadline and the test fails of it, the harness asks the guest's
+    kernel what it is doing, explains that, and replaces the guest.
+    """
+    return harness_connection.stretched(harness_handoff.factor)
+
+
 @pytest.fixture
-def driver(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) -> Driver:
+def driver(
+    harness_connection: Guest, harness_handoff: Handoff, harness_settings: Settings
+) -> Driver:
     """Return the module under test, loaded."""
     driver = Driver(
-        guest=guest,
+        guest=harness_connection,
         spec=harness_settings.module,
         handoff=harness_handoff,
         load_s=harness_settings.timeouts.load_s * harness_handoff.factor,
@@ -214,7 +227,7 @@ def driver(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) -
 
 @pytest.fixture
 def variant(
-    guest: Guest, harness_handoff: Handoff, harness_settings: Settings
+    harness_connection: Guest, harness_handoff: Handoff, harness_settings: Settings
 ) -> Iterator[Callable[[str], Driver]]:
     """Return a function that gives a variant of the module by its key.
 
@@ -225,8 +238,9 @@ def variant(
     def get(key: str) -> Driver:
         spec = harness_settings.module.variant(key)
         limit = harness_settings.timeouts.load_s * harness_handoff.factor
-        variants.append(Driver(guest=guest, spec=spec, handoff=harness_handoff, load_s=limit))
-        return variants[-1]
+        driver = Driver(guest=harness_connection, spec=spec, handoff=harness_handoff, load_s=limit)
+        variants.append(driver)
+        return driver
 
     yield get
     for driver in variants:
@@ -241,24 +255,64 @@ def long_run(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Announce a command that has not ended before the test began."""
+    with _overdue_announced(item.config.stash[_STATE]):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Mark the begin and the end of the test in the guest's kernel log."""
     state = item.config.stash[_STATE]
     guest = state.guest
-    if guest is None or "guest" not in getattr(item, "fixturenames", ()):
-        return (yield)
+    if guest is None or "harness_connection" not in getattr(item, "fixturenames", ()):
+        with _overdue_announced(state):
+            return (yield)
     name = _name(item.nodeid)
     state.platform.mark(guest, f"harness-test-begin {name}")
     try:
-        return (yield)
+        with _overdue_announced(state):
+            return (yield)
     finally:
-        _mark_end(state.platform, guest, name)
+        _mark_end(state, guest, name)
 
 
-def _mark_end(platform: Platform, guest: Guest, name: str) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Announce a command that has not ended after the test."""
+    with _overdue_announced(item.config.stash[_STATE]):
+        return (yield)
+
+
+@contextmanager
+def _overdue_announced(state: _State) -> Iterator[None]:
+    """Announce a command that passed its deadline to the run, which then explains the guest.
+
+    A test that expects this error and goes on announces nothing.
+    """
     try:
-        platform.mark(guest, f"harness-test-end {name}")
+        yield
+    except BaseException as error:
+        overdue = next((one for one in _chain(error) if isinstance(one, CommandOverdue)), None)
+        if overdue is not None and state.ktap is not None:
+            state.ktap.announce("overdue", overdue.message)
+        raise
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that it was raised from or during."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _mark_end(state: _State, guest: Guest, name: str) -> None:
+    try:
+        state.platform.mark(guest, f"harness-test-end {name}")
     except GuestLost as error:
+        if state.ktap is not None:
+            state.ktap.announce("unreachable", error.message)
         pytest.exit(f"the guest was lost during {name}: {error.message}", returncode=4)
 
 
@@ -290,6 +344,10 @@ class _KtapPrinter:
                 expected = Expectation(**marker.kwargs)
                 values = json.dumps(asdict(expected))
                 self._write(f"# harness: expects {_name(item.nodeid)} {values}")
+
+    def announce(self, what: str, message: str) -> None:
+        """Write on one line that a command is overdue, or that the guest is unreachable."""
+        self._write(f"# harness: {what} {' '.join(message.split())}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Report at once a test file that cannot be imported."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.crash import blame, crash_text, memory_evidence
-from harness.crash.hang_dump import Answer, interrogate
+from harness.crash.hang_dump import Answer, ask_for_all_tasks, interrogate
 from harness.crash.memory_evidence import Dump
 from harness.crash.scene import Scene
 from harness.errors import (
@@ -146,7 +146,12 @@ def _ask(scene: Scene) -> Answer:
     scene.note("asking the guest's kernel what it is doing")
     live = scene.session
     spins = any(hangs.spins(one.kind) for one in live.watch.reports)
-    return interrogate(live, spins=spins)
+    answer = interrogate(live, spins=spins)
+    waiting = blocked(answer.lines, tuple(scene.modules))
+    if spins or (waiting is not None and waiting.module in scene.modules):
+        return answer
+    scene.note("no blocked task is in the module, so the kernel is asked for all of its tasks")
+    return ask_for_all_tasks(live, answer)
 
 
 def _halt(scene: Scene) -> bool:
@@ -225,7 +230,7 @@ def _crash(
         blame_why=judgement.why,
         witnesses=scene.session.health.witnesses(),
         reports=account.reports,
-        last_lines=_last_lines(scene, account.reports),
+        last_lines=_last_lines(scene, evidence.answer, account.reports),
         source=source_lines(main.place, scene.roots) if main.place else (),
         memory=memory_evidence.write(scene, view, main.function) if evidence.halted else (),
         notes=account.notes,
@@ -240,9 +245,13 @@ def _silent_end(known: Circumstances) -> KernelReport:
     return KernelReport(kind=known.cause.value, title="", line=0, text=(), function=known.test)
 
 
-def _last_lines(scene: Scene, reports: Sequence[KernelReport]) -> tuple[str, ...]:
-    """Return the console's last lines before the first report, or at its end without a report."""
-    end = min((one.line for one in reports if one.line), default=None)
+def _last_lines(scene: Scene, answer: Answer, reports: Sequence[KernelReport]) -> tuple[str, ...]:
+    """Return the console's last lines before the first report, or before the kernel was asked.
+
+    Where neither happened, the result is the console's end.
+    """
+    asked_at = answer.begun or None
+    end = min((one.line for one in reports if one.line), default=asked_at)
     lines = [line.text for line in scene.session.console.lines_since(0)]
     plain = [text for text in lines[:end] if "harness-heartbeat" not in text]
     return tuple(plain[-_LAST_LINES:])

@@ -13,6 +13,7 @@ from typing import Any
 from harness import hints
 from harness.host import cache
 from harness.model.crash import Crash
+from harness.panic import taint
 from harness.panic.values import Frame, KernelReport
 
 MARKDOWN = "report.md"
@@ -31,11 +32,14 @@ def screen(crash: Crash) -> tuple[str, ...]:
     lines += _rows("where", _where(crash))
     lines += _rows("", crash.source)
     lines += _rows("test", [crash.test or "none: it came between tests"])
-    main = crash.reports[0] if crash.reports else None
+    own, later = _own_and_later(crash)
+    main = own[0] if own else None
     lines += _rows("task", [_task(main)] if main is not None and main.task else [])
+    lines += _rows("tainted", [_taint(main)] if main is not None and main.taint else [])
     lines += _rows("blame", [f"{crash.blame.value}: {crash.blame_why}"])
     lines += _rows("stack", stack_lines(main)[:_MOST_FRAMES] if main is not None else [])
-    lines += _rows("then", [one.title for one in crash.reports[1:]][:4])
+    lines += _rows("then", [one.title for one in own[1:]][:4])
+    lines += _rows("later", [f"{one.title}, in the test {one.test}" for one in later][:4])
     lines += _rows("before", crash.last_lines[-_SCREEN_LAST_LINES:])
     lines += _rows("seen by", [_seen(crash)])
     lines += _rows("memory", crash.memory[:_MOST_MEMORY])
@@ -46,6 +50,16 @@ def screen(crash: Crash) -> tuple[str, ...]:
     lines += _rows("open it", [hints.command("vmcore-open", run, "--crash", str(crash.number))])
     lines += _rows("again", [crash.reproduce] if crash.reproduce else [])
     return (*lines, f"signature {crash.signature}", _RULE)
+
+
+def _own_and_later(crash: Crash) -> tuple[list[KernelReport], list[KernelReport]]:
+    """Return the reports of this crash, the main one first, and those of tests that came later.
+
+    A kernel that survives a fault can report the next test's fault before its guest is replaced.
+    """
+    later = [one for one in crash.reports if crash.is_of_later_test(one)]
+    own = [one for one in crash.reports if one not in later]
+    return own, later
 
 
 def _rows(name: str, texts: "tuple[str, ...] | list[str]") -> Iterator[str]:
@@ -64,7 +78,11 @@ def _where(crash: Crash) -> list[str]:
 def _task(report: KernelReport) -> str:
     cpu = f", CPU {report.cpu}" if report.cpu is not None else ""
     pid = f" (pid {report.pid})" if report.pid is not None else ""
-    return f"{report.task}{pid}{cpu}{f', {report.taint}' if report.taint else ''}"
+    return f"{report.task}{pid}{cpu}"
+
+
+def _taint(report: KernelReport) -> str:
+    return "; ".join(taint.meanings(report.taint)) or report.taint
 
 
 def _seen(crash: Crash) -> str:
@@ -93,8 +111,12 @@ def markdown(crash: Crash, facts: dict[str, str]) -> str:
     parts = [f"# {crash.title}", _lead(crash)]
     if crash.source:
         parts.append(_fenced(crash.source, "c"))
-    for number, report in enumerate(crash.reports):
+    own, later = _own_and_later(crash)
+    for number, report in enumerate(own):
         head = "What the kernel said" if number == 0 else f"Then: {report.title}"
+        parts += [f"## {head}", _fenced(decoded(report))]
+    for report in later:
+        head = f"Not of this crash, in the test {report.test}: {report.title}"
         parts += [f"## {head}", _fenced(decoded(report))]
     if crash.last_lines:
         parts += ["## Before it", _fenced(crash.last_lines)]
@@ -107,6 +129,8 @@ def markdown(crash: Crash, facts: dict[str, str]) -> str:
 def _lead(crash: Crash) -> str:
     rows = [("in", " ".join(_where(crash))), ("during", crash.test or "no test")]
     rows += [("blame", f"{crash.blame.value}: {crash.blame_why}"), ("seen by", _seen(crash))]
+    main = next(iter(_own_and_later(crash)[0]), None)
+    rows += [("tainted", _taint(main) if main is not None else "")]
     rows += [("signature", f"`{crash.signature}`")]
     return "\n".join(f"- {name}: {text}" for name, text in rows if text)
 

@@ -7,7 +7,8 @@ non-maskable interrupt that ends in a panic (unknown_nmi_panic on the kernel's c
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from harness.crash.scene import Observed
 from harness.errors import GuestLost, HarnessError, HypervisorError
@@ -15,6 +16,10 @@ from harness.errors import GuestLost, HarnessError, HypervisorError
 # w lists blocked tasks, l a backtrace of every CPU that answers. Blocked tasks come first, because
 # that output is shorter.
 _LETTERS = "wl"
+# t lists every task, also one that waits for a signal: a thousand lines, which take an emulated
+# guest several seconds.
+_ALL_TASKS = "t"
+_ALL_TASKS_S = 15.0
 # libvirt's own name of the first serial line's character device.
 _SERIAL = "charserial0"
 _SSH_S = 5.0
@@ -28,10 +33,14 @@ _NMI_SAID = "NMI"
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """How a guest answered ('ssh', 'serial', 'nmi' or "" for not), and its console output."""
+    """How a guest answered ('ssh', 'serial', 'nmi' or "" for not), and its console output.
+
+    `begun` is the number of the console's first line after the question.
+    """
 
     way: str
     lines: tuple[str, ...]
+    begun: int = 0
 
 
 def interrogate(session: Observed, *, spins: bool = False) -> Answer:
@@ -42,45 +51,72 @@ def interrogate(session: Observed, *, spins: bool = False) -> Answer:
     """
     begun = len(session.console.lines_since(0))
     limit_s = _ANSWER_S if spins else session.deadline(_ANSWER_S)
-    for way in (_by_serial,) if spins else (_by_ssh, _by_serial, _by_nmi):
-        name = way.__name__.removeprefix("_by_")
-        if way(session, begun, limit_s):
-            _wait_until_quiet(session)
-            lines = tuple(line.text for line in session.console.lines_since(begun))
-            return Answer(way=name, lines=lines)
-    return Answer(way="", lines=())
+    for name in ("serial",) if spins else ("ssh", "serial", "nmi"):
+        if _WAYS[name](session, _LETTERS, limit_s):
+            return _answer(session, name, begun)
+    return Answer(way="", lines=(), begun=begun)
 
 
-def _by_ssh(session: Observed, begun: int, limit_s: float) -> bool:
+def ask_for_all_tasks(session: Observed, first: Answer) -> Answer:
+    """Ask for every task in the way that answered before, and return both answers as one."""
+    if first.way not in _LETTER_WAYS:
+        return first
+    begun = len(session.console.lines_since(0))
+    limit_s = session.deadline(_ALL_TASKS_S)
+    if not _WAYS[first.way](session, _ALL_TASKS, limit_s):
+        return first
+    more = _answer(session, first.way, begun)
+    return replace(first, lines=(*first.lines, *more.lines))
+
+
+def _answer(session: Observed, way: str, begun: int) -> Answer:
+    _wait_until_quiet(session, session.deadline(_ANSWER_S))
+    lines = tuple(one.text for one in session.console.lines_since(begun))
+    return Answer(way=way, lines=lines, begun=begun)
+
+
+def _by_ssh(session: Observed, letters: str, limit_s: float) -> bool:
     """Ask over SSH; return whether the kernel's answer reached the console."""
-    script = "; ".join(f"echo {letter} > /proc/sysrq-trigger" for letter in _LETTERS)
+    begun = len(session.console.lines_since(0))
+    script = "; ".join(f"echo {letter} > /proc/sysrq-trigger" for letter in letters)
     try:
-        session.run_script(script, deadline_s=_SSH_S)
+        session.run_script(script, deadline_s=max(_SSH_S, limit_s))
     except HarnessError:
         return False
     return _heard(session, _HEARD, begun, limit_s)
 
 
-def _by_serial(session: Observed, begun: int, limit_s: float) -> bool:
+def _by_serial(session: Observed, letters: str, limit_s: float) -> bool:
     """Ask over the serial line; each letter needs its own break, which makes it a command."""
     try:
-        for letter in _LETTERS:
+        for letter in letters:
+            begun = len(session.console.lines_since(0))
             session.domain.hmp(f"chardev-send-break {_SERIAL}")
             session.console.write(letter.encode())
             if not _heard(session, _HEARD, begun, limit_s):
                 return False
-            _wait_until_quiet(session)
+            _wait_until_quiet(session, limit_s)
     except HypervisorError:
         return False
     return True
 
 
-def _by_nmi(session: Observed, begun: int, limit_s: float) -> bool:
+def _by_nmi(session: Observed, _letters: str, limit_s: float) -> bool:
+    begun = len(session.console.lines_since(0))
     try:
         session.domain.inject_nmi()
     except HypervisorError:
         return False
     return _heard(session, _NMI_SAID, begun, limit_s)
+
+
+_WAYS: dict[str, Callable[[Observed, str, float], bool]] = {
+    "ssh": _by_ssh,
+    "serial": _by_serial,
+    "nmi": _by_nmi,
+}
+# An NMI ends the guest, and its panic prints what it prints.
+_LETTER_WAYS = {"ssh", "serial"}
 
 
 def _heard(session: Observed, text: str, begun: int, limit_s: float) -> bool:
@@ -91,7 +127,7 @@ def _heard(session: Observed, text: str, begun: int, limit_s: float) -> bool:
     return True
 
 
-def _wait_until_quiet(session: Observed) -> None:
-    end = time.monotonic() + session.deadline(_ANSWER_S)
+def _wait_until_quiet(session: Observed, limit_s: float) -> None:
+    end = time.monotonic() + limit_s
     while time.monotonic() < end and time.monotonic() - session.console.last_byte_at < _QUIET_S:
         time.sleep(_POLL_S)

@@ -92,10 +92,14 @@ class Crash:
         crash.
         """
         ends = [one for one in self.reports if one.fatal]
-        others = [one for one in ends if self._first_of(one).test not in {"", self.test}]
+        others = [one for one in ends if self.is_of_later_test(one)]
         if others:
             return len(others) < len(ends)
         return self.cause in {Cause.PANIC, Cause.GONE} or bool(ends)
+
+    def is_of_later_test(self, report: KernelReport) -> bool:
+        """Return whether a report is no part of this crash, because a later test caused it."""
+        return self._first_of(report).test not in {"", self.test}
 
     def _first_of(self, report: KernelReport) -> KernelReport:
         """Return the report that started the chain of reports which ends in this one."""

@@ -45,6 +45,15 @@ _CHECKED = frozenset(
 )
 _WARNED = frozenset({"warning", "kcsan", "lockdep", "rcu-usage", "spinlock", "atomic-sleep"})
 _STUCK = frozenset({"soft-lockup", "hard-lockup", "rcu-stall", "workqueue-lockup", "hung-task"})
+# What a report explains in every task and on every CPU. A task that sleeps with a spinlock held lets
+# all others spin that want the lock. Memory that one task has taken is missing to all others.
+_OF_THE_WHOLE_KERNEL = {
+    "soft-lockup": frozenset({"atomic-sleep"}),
+    "hard-lockup": frozenset({"atomic-sleep"}),
+    "rcu-stall": frozenset({"atomic-sleep"}),
+    "oom": frozenset({"page-allocation-failure", "oom"}),
+    "page-allocation-failure": frozenset({"page-allocation-failure"}),
+}
 _LEFT_BEHIND = frozenset({"atomic-sleep", "atomic-leak", "lockdep", "warning", "preempt-misuse"})
 
 # The reason in a panic's text, and the kinds of report that can end in such a panic.
@@ -147,14 +156,21 @@ def _explains(earlier: KernelReport, later: KernelReport) -> bool:
         return earlier.kind in _reasons(later.text[0])
     same_task = later.pid is not None and (earlier.pid, earlier.task) == (later.pid, later.task)
     same_cpu = later.cpu is not None and earlier.cpu == later.cpu
+    if earlier.kind in _OF_THE_WHOLE_KERNEL.get(later.kind, ()):
+        return True
     if later.kind in _STUCK:
         again = earlier.kind in _STUCK and (same_task or same_cpu)
         return again or earlier.kind in DEADLY
-    if later.kind == earlier.kind == "atomic-sleep":
-        return same_task
-    if earlier.kind in DEADLY:
-        return same_task and later.kind in DEADLY | _CHECKED | _LEFT_BEHIND
-    return earlier.kind in _CHECKED and later.kind in DEADLY | _CHECKED and same_task
+    return same_task and later.kind in _consequences(earlier.kind)
+
+
+def _consequences(kind: str) -> frozenset[str]:
+    """Return the kinds of report that the same task makes after a report of this kind."""
+    if kind in DEADLY:
+        return DEADLY | _CHECKED | _LEFT_BEHIND
+    if kind in _CHECKED:
+        return DEADLY | _CHECKED
+    return frozenset({kind}) & {"atomic-sleep"}
 
 
 def _after_lockup(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Convert a hanging kernel's list of tasks into one report that names the task that hangs.
 
-The text is the output of sysrq w and l, or of an NMI. A task whose stack leads through the module
-under test is chosen before others, and of these one in uninterruptible sleep.
+The text is the output of sysrq w, l and t, or of an NMI. A task whose stack leads through the module
+under test is chosen before others: first one in uninterruptible sleep, then one on a CPU, then one
+that sleeps in a system call. A thread of the module that waits for its next work is no hang.
 """
 
 import re
@@ -20,7 +21,12 @@ _TASK = re.compile(
     r"^(?P<old>\S+)\s+(?P<old_state>[A-Z])\s+\d+\s+(?P<old_pid>\d+)\s+\d+ 0x"
 )
 _CPU = re.compile(r"\bCPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<task>.+?) ")
-_SECTION = re.compile(r"^(?:NMI backtrace for cpu|sysrq: |Sending NMI)")
+# The state of a task that waits without end, of one on a CPU; all others sleep.
+_ORDER = {"D": 0, "R": 1}
+_IN_SYSTEM_CALL = re.compile(r"syscall|system_call|el0_svc")
+_SECTION = re.compile(
+    r"^(?:NMI backtrace for cpu|sysrq: |Sending NMI|Sched Debug Version|Showing (?:all|busy) )"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +43,31 @@ class _Standing:
         traces = frames.read(self.lines)
         return (*traces.pointer, *(frame for frame in traces.own if frame.reliable))
 
+    @property
+    def rests(self) -> bool:
+        """Whether this is a thread of the kernel that sleeps until there is work for it."""
+        asked = any(_IN_SYSTEM_CALL.search(frame.function) for frame in self.frames)
+        return self.state not in _ORDER and not asked
+
 
 def blocked(text: Sequence[str], modules: Sequence[str]) -> KernelReport | None:
-    """Return a report of kind 'hang' from a list of tasks, or None when it contains no stack.
+    """Return a report of kind 'hang' from a list of tasks, or None when none of them hangs.
 
-    `modules` are the names of the modules under test; a task in one of them is preferred.
+    `modules` are the names of the modules under test; a task in one of them is preferred. A task
+    that is listed twice counts once.
     """
-    found = [one for one in _tasks(text) if one.frames]
+    listed = {(one.pid, one.state): one for one in reversed(_tasks(text)) if one.frames}
+    found = [one for one in reversed(listed.values()) if not one.rests]
     if not found:
         return None
     guilty_ones = [(one, frame) for one in found if (frame := _of(one, modules)) is not None]
-    guilty_ones.sort(key=lambda pair: pair[0].state != "D")
+    guilty_ones.sort(key=lambda pair: _ORDER.get(pair[0].state, len(_ORDER)))
     if guilty_ones:
         chosen, frame = guilty_ones[0]
     else:
-        waiting = next((one for one in found if one.state == "D"), found[0])
-        chosen, frame = waiting, hangs.sleeper(waiting.frames) or waiting.frames[0]
-    others = [one for one in found if one is not chosen]
+        chosen = next((one for one in found if one.state == "D"), found[0])
+        frame = hangs.sleeper(chosen.frames) or chosen.frames[0]
+    others = [one for one in found if one is not chosen and one.state in _ORDER]
     return KernelReport(
         kind="hang",
         title=f"task hangs in {guilty.bare(frame.function)}",

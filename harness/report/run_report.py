@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.crash import crash_text
 from harness.errors import Lost
 from harness.host import cache, whole_file
-from harness.model.crash import Crash
+from harness.model.crash import Cause, Crash
 from harness.model.provenance import Provenance
 from harness.model.settings import RunReport, TestResult, Verdict
 from harness.panic.values import KernelReport
@@ -73,26 +73,35 @@ def _judge(result: TestResult, reports: Sequence[KernelReport]) -> TestResult:
     if not own:
         return result
     fatal = any(one.fatal for one in own)
-    worse = Verdict.CRASHED if fatal else Verdict.FAILED
-    good = result.verdict in {Verdict.PASSED, Verdict.SKIPPED, Verdict.FAILED}
     reason = f"the kernel reported: {own[0].title}"
+    unexplained = result.verdict in {Verdict.PASSED, Verdict.LOST} or not result.reason
     return replace(
         result,
         reports=own,
-        verdict=worse if good else result.verdict,
-        reason=reason if result.verdict is Verdict.PASSED or not result.reason else result.reason,
+        verdict=Verdict.CRASHED if fatal or result.verdict is Verdict.CRASHED else Verdict.FAILED,
+        reason=reason if unexplained else result.reason,
     )
 
 
 def with_crashes(
     results: Sequence[TestResult], crashes: Sequence[Crash]
 ) -> tuple[TestResult, ...]:
-    """Return the results, each with the screens of the crashes that happened during its test."""
+    """Return the results, each with the screens of the crashes that happened during its test.
+
+    The reason of a test with an overdue command also names the hang that was found.
+    """
     screens: dict[str, tuple[str, ...]] = {}
+    hangs: dict[str, str] = {}
     for crash in crashes:
         screens[crash.test] = (*screens.get(crash.test, ()), *crash_text.screen(crash))
+        if crash.cause is Cause.OVERDUE and crash.function:
+            hangs[crash.test] = f"; {crash.title}"
     return tuple(
-        replace(result, diagnostics=(*result.diagnostics, *screens[result.name]))
+        replace(
+            result,
+            diagnostics=(*result.diagnostics, *screens[result.name]),
+            reason=result.reason + hangs.get(result.name, ""),
+        )
         if result.name in screens and result.verdict is not Verdict.PASSED
         else result
         for result in results

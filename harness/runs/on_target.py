@@ -35,7 +35,8 @@ from harness.runs import provenance, suites
 from harness.runs.run_state import RunRecord
 from harness.runs.suites import Listener, SuiteOutcome
 from harness.systems.platforms import PLATFORMS, SETUPS, Platform
-from harness.systems.ssh import CommandFailed, Guest
+from harness.systems.shell import CommandFailed
+from harness.systems.ssh import Guest
 from harness.targets import target_file, workflow
 from harness.targets.crash_logs import explain_logs
 from harness.targets.target_file import RemoteSpec

@@ -40,6 +40,10 @@ _POLL_S = 0.2
 _PLANNED = "# harness: planned "
 # pytest_plugin writes this for a test that crashes the kernel on purpose.
 _EXPECTS = "# harness: expects "
+# pytest_plugin writes this when a command of the running test has not ended within its deadline.
+_OVERDUE = "# harness: overdue "
+# pytest_plugin writes this when it can no longer reach the guest.
+_UNREACHABLE = "# harness: unreachable "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +104,8 @@ class _Ledger:
         self._running = ""
         self._started_at = time.monotonic()
         self._bail = ""
+        self.overdue_command = ""
+        self.lost_guest = ""
         self.results: list[TestResult] = []
 
     def feed(self, line: str) -> None:
@@ -113,6 +119,8 @@ class _Ledger:
             name, _, values = words.partition(" ")
             self._listener.on_expect(name, Expectation(**json.loads(values)))
             return
+        self.overdue_command = self.overdue_command or _after(_OVERDUE, line)
+        self.lost_guest = self.lost_guest or _after(_UNREACHABLE, line)
         for event in self._parser.feed(line):
             self._take(event)
 
@@ -178,6 +186,11 @@ class _Ledger:
         return None
 
 
+def _after(prefix: str, line: str) -> str:
+    """Return what follows the prefix of a line, "" for a line that does not begin with it."""
+    return line.removeprefix(prefix) if line.startswith(prefix) else ""
+
+
 def _cut_short(name: str, error: HarnessError | None, took_s: float) -> TestResult:
     """Return the result of a test that was running when its suite ended."""
     reason = error.message if error else "the suite ended in the middle of this test"
@@ -211,18 +224,22 @@ def _pump(spec: TestSpec, lines: Iterator[str | None], ledger: _Ledger, session:
         session.check_alive()
         if spec.pytest is not None:
             session.health.check_unspoilt(ledger.running)
+        if ledger.overdue_command:
+            hint = "raise the deadline_s of that command if it may take that long"
+            raise _overdue(session, ledger.overdue_command, hint)
+        if ledger.lost_guest:
+            raise GuestLost(ledger.lost_guest, evidence=session.console.tail(20))
+        hint = "raise test_s or deadline_s in the configuration if the test may take that long"
         if ledger.running_for_s > test_limit:
-            raise _overdue(session, f"{ledger.running} ran for over {test_limit:.0f} s")
+            raise _overdue(session, f"{ledger.running} ran for over {test_limit:.0f} s", hint)
         if time.monotonic() > end:
-            raise _overdue(session, "the suite's deadline passed")
+            raise _overdue(session, "the suite's deadline passed", hint)
 
 
-def _overdue(session: Watched, what: str) -> HarnessError:
+def _overdue(session: Watched, what: str, hint: str) -> HarnessError:
     session.health.note("deadline", what)
     return TestOverdue(
-        f"{what}; the guest's kernel still beats",
-        hint="raise test_s or deadline_s in the configuration if the test may take that long",
-        evidence=session.console.tail(20),
+        f"{what}; the guest's kernel still beats", hint=hint, evidence=session.console.tail(20)
     )
 
 

@@ -120,9 +120,10 @@ class Symbolizer:
         return finder.find(symbol.value + max(frame.offset - back, 0))
 
     def _symbol(self, frame: Frame) -> Symbol | None:
-        """Return the only symbol to which a frame can refer, or None after adding a note.
+        """Return the only symbol to which a frame can refer, None otherwise.
 
-        A frame in data has no line, so it gives None, too.
+        A note tells of a function that the binary lacks. A frame in data has no line, so it gives
+        None; so does a name that several functions of the same size have.
         """
         table = self._table(frame.module)
         if table is None:
@@ -131,12 +132,10 @@ class Symbolizer:
         if named and all(one.is_data for one in named):
             return None
         fitting = [one for one in named if not frame.size or one.fits(frame.size)]
-        if len(fitting) == 1:
-            return fitting[0]
-        file = self._shown(frame.module)
         if fitting:
-            self._note(f"{file} has {len(fitting)} functions {frame.function} of this size")
-        elif named:
+            return fitting[0] if len(fitting) == 1 else None
+        file = self._shown(frame.module)
+        if named:
             self._note(
                 f"{file} is another build than the one that ran: "
                 f"{frame.function} has not {frame.size:#x} bytes in it"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from harness.errors import GuestLost
 from harness.host import tool
-from harness.systems.ssh import CommandFailed, Completed
+from harness.systems.shell import CommandFailed, Completed
 
 
 class ThisHost:

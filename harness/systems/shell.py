@@ -5,10 +5,31 @@ Some commands need root: a user over SSH is root or has sudo without a password.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from harness.errors import UsageError
-from harness.systems.ssh import CommandFailed, Completed
+from harness.errors import HarnessError, UsageError
+
+
+class CommandFailed(HarnessError):
+    """Raised when a command in the guest ends with another status than 0."""
+
+    exit_code = 1
+
+    def __init__(self, command: str, completed: "Completed") -> None:
+        tail = (completed.stdout + completed.stderr).splitlines()[-20:]
+        super().__init__(f"status {completed.status} in the guest: {command}", evidence=tail)
+        self.completed = completed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """The status and output of a command; a status below 0 is the negated signal's number."""
+
+    stdout: str
+    stderr: str
+    status: int
+    duration_s: float
 
 
 class Shell(Protocol):

@@ -14,16 +14,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import paramiko
 
 from harness import hints
-from harness.errors import GuestLost, HarnessError, Lost
+from harness.errors import CommandOverdue, GuestLost, Lost
 from harness.model.settings import Endpoint, PushSpec
 from harness.systems import archive
+from harness.systems.shell import CommandFailed, Completed
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 256 * 1024
@@ -45,33 +45,13 @@ _UNANSWERED = ("timeout", "transport shut down")
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
-class CommandFailed(HarnessError):
-    """Raised when a command in the guest ends with another status than 0."""
-
-    exit_code = 1
-
-    def __init__(self, command: str, completed: "Completed") -> None:
-        tail = (completed.stdout + completed.stderr).splitlines()[-20:]
-        super().__init__(f"status {completed.status} in the guest: {command}", evidence=tail)
-        self.completed = completed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Completed:
-    """The status and output of a command; a status below 0 is the negated signal's number."""
-
-    stdout: str
-    stderr: str
-    status: int
-    duration_s: float
-
-
 class RemoteProcess:
     """A command that runs in the guest while its output is read."""
 
-    def __init__(self, channel: paramiko.Channel, command: str) -> None:
+    def __init__(self, channel: paramiko.Channel, command: str, *, factor: float = 1.0) -> None:
         self._channel = channel
         self._command = command
+        self._factor = factor
         self._out = b""
         self._err = bytearray()
 
@@ -134,12 +114,13 @@ class RemoteProcess:
     def wait(self, *, deadline_s: float) -> int:
         """Return the status when the command has ended.
 
-        Raises: GuestLost at the deadline.
+        Raises: CommandOverdue at the deadline.
         """
-        end = time.monotonic() + deadline_s
+        limit_s = deadline_s * self._factor
+        end = time.monotonic() + limit_s
         while not self._channel.exit_status_ready():
             if time.monotonic() > end:
-                raise GuestLost(f"still running after {deadline_s:.0f} s: {self._command}")
+                raise _overdue(self._command, limit_s)
             time.sleep(_POLL_S)
         return self._channel.recv_exit_status()
 
@@ -162,10 +143,11 @@ class RemoteProcess:
 
 
 class Guest:
-    """One SSH connection to a guest; all commands use it, because opening another is slow."""
+    """One SSH connection to a guest for all commands; `factor` multiplies their deadlines."""
 
-    def __init__(self, client: paramiko.SSHClient, endpoint: Endpoint) -> None:
+    def __init__(self, client: paramiko.SSHClient, endpoint: Endpoint, factor: float = 1) -> None:
         self._client = client
+        self._factor = factor
         self.endpoint = endpoint
 
     @classmethod
@@ -197,6 +179,10 @@ class Guest:
         with contextlib.closing(cls(client, endpoint)) as guest:
             yield guest
 
+    def stretched(self, factor: float) -> "Guest":
+        """Return this connection with the deadline of every command multiplied by `factor`."""
+        return Guest(self._client, self.endpoint, factor)
+
     def close(self) -> None:
         """End the connection; may be called twice."""
         self._client.close()
@@ -206,13 +192,14 @@ class Guest:
 
         Raises: GuestLost when the connection is gone, or the peer does not answer in time.
         """
-        end = time.monotonic() + start_s
+        limit_s = start_s * self._factor
+        end = time.monotonic() + limit_s
         transport = self._client.get_transport()
         if transport is None or not transport.is_active():
             raise GuestLost("the SSH connection is closed")
         with _bounded(transport, end + _CUT_S):
-            channel = transport.open_session(timeout=start_s)
-        process = RemoteProcess(channel, command)
+            channel = transport.open_session(timeout=limit_s)
+        process = RemoteProcess(channel, command, factor=self._factor)
         try:
             _exec(channel, command, end=end)
         except GuestLost:
@@ -233,13 +220,19 @@ class Guest:
         Both streams are read to the end before the status. A frozen guest delays the caller by no
         more than the deadline; if it also accepts no bytes, by a second more, and the connection
         is lost, because half a message was written.
-        Raises: GuestLost at the deadline or without a connection; CommandFailed for a status other
-            than 0, unless `check` is off.
+        Raises: CommandOverdue at the deadline, GuestLost without a connection; CommandFailed for a
+        status that is not 0, unless `check` is off.
         """
         line = command if isinstance(command, str) else shlex.join(command)
         begun = time.monotonic()
-        with self.popen(line, start_s=deadline_s) as process:
-            out, err, status = process.drain(input, end=begun + deadline_s)
+        limit_s = deadline_s * self._factor
+        try:
+            with self.popen(line, start_s=deadline_s) as process:
+                out, err, status = process.drain(input, end=begun + limit_s)
+        except GuestLost as error:
+            if time.monotonic() < begun + limit_s:
+                raise
+            raise _overdue(line, limit_s, evidence=error.evidence) from error
         took = time.monotonic() - begun
         completed = Completed(stdout=_text(out), stderr=_text(err), status=status, duration_s=took)
         if check and status != 0:
@@ -263,6 +256,11 @@ class Guest:
         """
         found = self.run(f"base64 < {shlex.quote(source)}", deadline_s=deadline_s)
         target.write_bytes(base64.b64decode(found.stdout))
+
+
+def _overdue(command: str, limit_s: float, *, evidence: Sequence[str] = ()) -> CommandOverdue:
+    words = f"a command did not end within {limit_s:g} s: {command}"
+    return CommandOverdue(words, evidence=evidence)
 
 
 def _client(endpoint: Endpoint) -> paramiko.SSHClient:

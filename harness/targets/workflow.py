@@ -19,8 +19,7 @@ from harness.model.requirement import Requirement
 from harness.model.settings import ModuleBuild, ModuleSpec, System
 from harness.systems.macos import boot_args, bundle
 from harness.systems.platforms import PLATFORMS, SETUPS
-from harness.systems.shell import Shell
-from harness.systems.ssh import CommandFailed
+from harness.systems.shell import CommandFailed, Shell
 from harness.targets import opencore_disk, power, target_file
 from harness.targets.crash_logs import explain_logs
 from harness.targets.target_file import Kind, RemoteSpec

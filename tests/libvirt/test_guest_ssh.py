@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import GuestCrashed, GuestLost, Lost
+from harness.errors import CommandOverdue, GuestCrashed, GuestLost, Lost
 from harness.model.settings import Endpoint, PushSpec
-from harness.systems.ssh import CommandFailed, Guest
+from harness.systems.shell import CommandFailed
+from harness.systems.ssh import Guest
 from tests.libvirt.ssh_server import Moment
 
 # Far above the deadlines of a second, and far below the 30 s or more that a call without a
@@ -117,12 +118,23 @@ def test_a_command_that_does_not_end_stops_at_its_deadline(guest: Guest) -> None
     """A command that exceeds its deadline gives an error with its output, and SSH stays usable."""
     begun = time.monotonic()
 
-    with pytest.raises(GuestLost, match="no end in time") as caught:
+    with pytest.raises(CommandOverdue, match=r"within 0\.5 s: echo") as caught:
         guest.run("echo last words; sleep 60", deadline_s=0.5)
 
     assert time.monotonic() - begun < _SOON_S
     assert caught.value.evidence == ("last words",)
     assert guest.run("echo on", deadline_s=10).stdout == "on\n"
+
+
+def test_a_stretched_connection_multiplies_each_deadline(guest: Guest) -> None:
+    """A deadline of 0.2 s is one of 0.6 s on the connection of a guest that is 3 times as slow."""
+    slow = guest.stretched(3)
+
+    with pytest.raises(CommandOverdue, match=r"within 0\.6 s: sleep 60"):
+        slow.run("sleep 60", deadline_s=0.2)
+
+    with slow.popen("sleep 60") as process, pytest.raises(CommandOverdue, match=r"within 0\.6 s"):
+        process.wait(deadline_s=0.2)
 
 
 def test_lines_come_while_the_command_runs(guest: Guest) -> None:
@@ -278,7 +290,7 @@ def test_endless_output_is_left_at_the_deadline(guest: Guest) -> None:
     """A stream that always has more is left at the deadline, and the connection stays usable."""
     begun = time.monotonic()
 
-    with pytest.raises(GuestLost, match="no end in time"):
+    with pytest.raises(CommandOverdue, match="within 1 s: yes"):
         guest.run("yes; true", deadline_s=1)
 
     assert time.monotonic() - begun < _SOON_S

@@ -14,8 +14,7 @@ from harness.errors import GuestLost, TargetNotReady, UsageError
 from harness.model.requirement import CrashLog, Requirement
 from harness.systems.linux import rules
 from harness.systems.linux.rules import LinuxSystem
-from harness.systems.shell import Shell, words_of
-from harness.systems.ssh import CommandFailed, Completed
+from harness.systems.shell import CommandFailed, Completed, Shell, words_of
 
 _STEP_S = 30.0
 _INSTALL_S = 600.0

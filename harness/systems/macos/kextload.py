@@ -25,8 +25,8 @@ from harness.model.loaded_module import LoadedModule, ModuleEntry
 from harness.model.settings import ModuleBuild, ModuleSpec
 from harness.systems.macos import bundle, kext_list, kext_words, setup, system
 from harness.systems.macos.kext_words import LoadState, Said, UnloadState
-from harness.systems.shell import as_root
-from harness.systems.ssh import CommandFailed, Completed, Guest
+from harness.systems.shell import CommandFailed, Completed, as_root
+from harness.systems.ssh import Guest
 
 _STEP_S = 30.0
 _RETRY_S = 0.5

@@ -13,8 +13,7 @@ from harness.errors import GuestLost, TargetNotReady
 from harness.model.requirement import CrashLog, Requirement
 from harness.systems.macos import boot_args, panic_store, rules, system
 from harness.systems.macos.system import MacSystem
-from harness.systems.shell import Shell, as_root, words_of
-from harness.systems.ssh import Completed
+from harness.systems.shell import Completed, Shell, as_root, words_of
 
 _STEP_S = 30.0
 # Long, because system_profiler and csrutil start daemons of their own.

@@ -57,6 +57,29 @@ def test_the_screen_works_without_report_test_and_memory() -> None:
     assert "where" not in text
 
 
+def test_a_report_of_the_next_test_is_no_consequence() -> None:
+    """A report of a later test is named as that test's, and not below 'then'."""
+    warned = report(fatal=False, taint="GOE")
+    own = report(title="WARNING in osq_tail", line=50)
+    later = report(title="WARNING in osq_else", line=60, test="t::two")
+    found = crash(reports=(warned, own, later))
+
+    text = "\n".join(screen(found))
+
+    assert "  then     WARNING in osq_tail" in text
+    assert "  later    WARNING in osq_else, in the test t::two" in text
+    assert "## Then: WARNING in osq_tail" in markdown(found, {})
+    assert "## Not of this crash, in the test t::two: WARNING in osq_else" in markdown(found, {})
+
+
+def test_taint_letters_are_explained() -> None:
+    """The letters of a tainted kernel have their meanings; G, which means nothing, has none."""
+    text = "\n".join(screen(crash(reports=(report(taint="GOE"),))))
+
+    assert "O: an out-of-tree module was loaded; E: an unsigned module was loaded" in text
+    assert "G" not in text.partition("tainted")[2].partition("\n")[0]
+
+
 def test_the_decoded_text_has_file_and_line_after_frames() -> None:
     """Each resolved frame gets file and line, and the kernel's text is otherwise unchanged."""
     assert decoded(report()) == (

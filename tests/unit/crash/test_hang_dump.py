@@ -4,7 +4,9 @@
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from harness.crash.hang_dump import interrogate
+import pytest
+
+from harness.crash.hang_dump import Answer, ask_for_all_tasks, interrogate
 from harness.errors import GuestLost, HypervisorError
 
 
@@ -125,3 +127,26 @@ def test_a_reported_spinning_cpu_skips_ssh_and_the_nmi() -> None:
     assert (way, steps[0]) == ("serial", "chardev-send-break charserial0")
     assert silent == ""
     assert tried == ["chardev-send-break charserial0", "w"]
+
+
+def test_all_tasks_are_asked_for_in_the_way_that_answered() -> None:
+    """Every task is asked for over the serial line when that answered, and never by an NMI."""
+    fake = FakeGuest(frozenset({"serial"}))
+    first = interrogate(cast("Any", fake))
+    fake.asked.clear()
+
+    found = ask_for_all_tasks(cast("Any", fake), first)
+
+    assert fake.asked == ["chardev-send-break charserial0", "t"]
+    assert found.way == "serial"
+    assert len(found.lines) == len(first.lines) + 1
+
+
+@pytest.mark.parametrize("way", ["nmi", ""])
+def test_a_guest_that_an_nmi_ended_is_asked_nothing_more(way: str) -> None:
+    """After an NMI, or without any answer, no further question is asked."""
+    fake = FakeGuest(frozenset({"nmi"}))
+    first = Answer(way=way, lines=())
+
+    assert ask_for_all_tasks(cast("Any", fake), first) is first
+    assert fake.asked == []

@@ -24,6 +24,18 @@ def report(
 PANIC = "Kernel panic - not syncing: "
 OOPS = report("null-deref", 1, pid=12, cpu=0)
 FOLLOWING = {
+    "memory that a storm has taken": (
+        report("page-allocation-failure", 1, pid=31),
+        report("oom", 9, pid=297),
+    ),
+    "the next failure of the storm": (
+        report("page-allocation-failure", 1, pid=31),
+        report("page-allocation-failure", 9, pid=32),
+    ),
+    "a lock that a sleeping task holds": (
+        report("atomic-sleep", 1, pid=12, cpu=0),
+        report("soft-lockup", 9, pid=13, cpu=1),
+    ),
     "panic after an oops": (OOPS, report("panic", 9, text=PANIC + "Fatal exception")),
     "panic in an interrupt": (
         OOPS,

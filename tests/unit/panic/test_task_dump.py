@@ -88,3 +88,46 @@ def test_text_without_stacks_gives_none() -> None:
     """Without any stack in the text, `blocked` returns None."""
     assert blocked((), ("osq",)) is None
     assert blocked(("login: root", "[   60.000000] sysrq: Show Blocked State"), ("osq",)) is None
+
+
+SLEEPERS = """
+[   60.000000] sysrq: Show State
+[   60.000100] task:toy_worker      state:S stack:0     pid:40    ppid:2      flags:0x00004000
+[   60.000110] Call Trace:
+[   60.000120]  __schedule+0x2e1/0x9d0
+[   60.000130]  toy_thread+0x30/0x60 [toy]
+[   60.000140]  kthread+0xda/0x100
+[   60.000150]  ret_from_fork+0x22/0x30
+[   60.000200] task:cat             state:S stack:0     pid:41    ppid:9      flags:0x00000000
+[   60.000210] Call Trace:
+[   60.000220]  __schedule+0x2e1/0x9d0
+[   60.000230]  toy_read+0x6c/0xa0 [toy]
+[   60.000240]  vfs_read+0x90/0xd0
+[   60.000250]  do_syscall_64+0x58/0x80
+[   60.000260] Sched Debug Version: v0.11, 6.1.0 #1
+[   60.000270] Showing busy workqueues and worker pools:
+""".strip().splitlines()
+
+
+def test_a_task_that_waits_for_a_signal_in_the_module_is_named() -> None:
+    """Of two sleeping tasks the one in a system call is named; a thread without work rests."""
+    found = blocked(SLEEPERS, ("toy",))
+
+    assert found is not None
+    assert (found.function, found.task, found.pid) == ("toy_read", "cat", 41)
+    assert found.text[-1].endswith("do_syscall_64+0x58/0x80")
+
+
+def test_a_resting_thread_of_the_module_is_no_hang() -> None:
+    """Where only a thread of the module rests, no task hangs."""
+    assert blocked(SLEEPERS[:7], ("toy",)) is None
+
+
+def test_a_task_that_is_listed_twice_counts_once() -> None:
+    """A task in the answers to both sysrq w and t has one stack in the report."""
+    found = blocked([*OURS, *OURS], ("osq_test",))
+
+    assert found is not None
+    assert [stack.name for stack in found.stacks] == [
+        stack.name for stack in (blocked(OURS, ("osq_test",)) or found).stacks
+    ]

@@ -2,15 +2,24 @@
 """Tests of runs.suites: each planned test has a result, however the suite ends."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from harness.errors import GuestCrashed, GuestLost, KernelComplained, NoTests, TestOverdue
+from harness.errors import (
+    GuestCrashed,
+    GuestLost,
+    HarnessError,
+    KernelComplained,
+    NoTests,
+    TestOverdue,
+)
 from harness.model.crash import Expectation
 from harness.model.request import Selection
-from harness.model.settings import TestResult, Verdict
-from harness.runs.suites import Listener, _Ledger, _pytest_process, _queued, lost
+from harness.model.settings import TestResult, TestSpec, Verdict
+from harness.runs.suites import Listener, _Ledger, _pump, _pytest_process, _queued, lost
 
 PLAN = ["KTAP version 1", "1..2", "# harness: planned t::one", "# harness: planned t::two"]
 
@@ -200,6 +209,100 @@ def test_tests_are_chosen_by_their_exact_names(
         outcome = ledger(*(line for line in lines if line)).ended(None)
 
     assert [result.name for result in outcome.results] == [f"test_names::test_{n}" for n in ran]
+
+
+OVERDUE = """
+import pytest
+from harness.errors import CommandOverdue, GuestLost
+def late(): raise CommandOverdue("a command did not end within 40 s: cat x")
+def test_late(): late()
+def test_expected():
+    with pytest.raises(GuestLost): late()
+def test_reworded():
+    try: late()
+    except GuestLost: pytest.fail("no answer")
+@pytest.fixture
+def module(): late()
+def test_setup(module): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "announced"),
+    [("late", True), ("expected", False), ("reworded", True), ("setup", True)],
+)
+def test_a_command_that_does_not_end_is_announced(
+    tmp_path: Path, test: str, *, announced: bool
+) -> None:
+    """A command that passes its deadline is announced, except in a test that expects this."""
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "test_time.py").write_text(OVERDUE)
+    chosen = Selection(expression=f"test_{test}")
+
+    with _pytest_process(folder, chosen, tmp_path / "none", tmp_path / "log") as lines:
+        book = ledger(*(line for line in lines if line))
+
+    wanted = "a command did not end within 40 s: cat x" if announced else ""
+    assert book.overdue_command == wanted
+
+
+@dataclass
+class Guest:
+    """A guest that is well, as a suite sees it; it records what is noted about it."""
+
+    noted: list[str] = field(default_factory=list)
+    held: bool = False
+
+    @property
+    def request(self) -> "Guest":
+        """The guest itself stands for its request, its limits, its health and its console."""
+        return self
+
+    timeouts = health = console = request
+    test_s = 60.0
+
+    def deadline(self, seconds: float) -> float:
+        """Return the time limit unchanged."""
+        return seconds
+
+    def check_alive(self) -> None:
+        """The guest is alive."""
+
+    def check_unspoilt(self, running: str) -> None:
+        """The kernel has reported nothing."""
+
+    def note(self, _name: str, words: str) -> None:
+        """Record what the suite observed."""
+        self.noted.append(words)
+
+    def tail(self, count: int) -> tuple[str, ...]:
+        """Return the last lines of the console."""
+        return ("last line",)[:count]
+
+
+SPEC = TestSpec(name="guest", pytest=Path("tests"))
+LATE = "a command did not end within 40 s: cat x"
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [(f"# harness: overdue {LATE}", TestOverdue), ("# harness: unreachable gone", GuestLost)],
+)
+def test_an_announced_end_of_the_guest_ends_the_suite(
+    line: str, error: type[HarnessError]
+) -> None:
+    """An overdue command and a lost connection end the suite at once, in the running test."""
+    guest = Guest()
+    book = ledger(*PLAN, "# harness: start t::one")
+
+    with pytest.raises(error) as caught:
+        _pump(SPEC, iter([line, "not ok 1 t::one"]), book, cast("Any", guest))
+
+    assert caught.value.message.startswith((LATE, "gone"))
+    assert caught.value.evidence == ("last line",)
+    assert book.ended(caught.value).running == "t::one"
+    assert [words == LATE for words in guest.noted] == [True] * (error is TestOverdue)
 
 
 def test_a_quiet_stream_yields_none_between_lines() -> None:

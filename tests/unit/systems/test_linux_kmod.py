@@ -10,7 +10,8 @@ import pytest
 from harness.errors import GuestHung, GuestLost, ModuleError
 from harness.model.settings import ModuleBuild, ModuleFile, ModuleSpec, PushSpec
 from harness.systems.linux import kmod
-from harness.systems.ssh import CommandFailed, Completed, Guest
+from harness.systems.shell import CommandFailed, Completed
+from harness.systems.ssh import Guest
 
 SPEC = ModuleSpec(name="m", source=Path("/src"), devices=("/dev/m",), parameters={"a": "b c"})
 TOKEN = "c0ffee"  # noqa: S105

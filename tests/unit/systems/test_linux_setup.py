@@ -9,7 +9,7 @@ from harness.errors import TargetNotReady, UsageError
 from harness.model.requirement import State
 from harness.systems.linux import setup
 from harness.systems.local_shell import ThisHost
-from harness.systems.ssh import CommandFailed, Completed
+from harness.systems.shell import CommandFailed, Completed
 
 
 class Scripted:

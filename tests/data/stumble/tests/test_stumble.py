@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The tests of a project that is not ours: each makes the module stumble in one way."""
+
+import pytest
+
+from harness.systems.ssh import Guest
+
+FAULTS = ("null", "wild", "bug", "warn", "divide", "list", "refcount", "usercopy", "recursion")
+HIDDEN = ("double_free", "timer", "storm", "atomic")
+HANGS = ("deadlock", "forgotten", "asleep", "spin", "deaf")
+
+
+def stumble(guest: Guest, kind: str, deadline_s: float = 10) -> None:
+    """Make the module stumble; the deadline is that of any command."""
+    guest.run(f"echo {kind} > /dev/stumble", deadline_s=deadline_s, check=False)
+
+
+class TestStumble:
+    """One test for each way in which the module can break the kernel."""
+
+    @pytest.mark.parametrize("kind", FAULTS)
+    def test_fault(self, guest: Guest, kind: str) -> None:
+        """The kernel notices the fault at once."""
+        stumble(guest, kind)
+
+    @pytest.mark.parametrize("kind", HIDDEN)
+    def test_hidden(self, guest: Guest, kind: str) -> None:
+        """The guilty function is not the innermost one of the stack, or of no task's."""
+        stumble(guest, kind, deadline_s=60)
+
+    @pytest.mark.parametrize("kind", HANGS)
+    def test_hang(self, guest: Guest, kind: str) -> None:
+        """The command never ends."""
+        stumble(guest, kind)
+
+
+def test_well(guest: Guest) -> None:
+    """A guest that nothing has broken passes."""
+    assert guest.run("cat /proc/modules", deadline_s=10).stdout.startswith("stumble ")

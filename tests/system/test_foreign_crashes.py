@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Every way in which a foreign module breaks its kernel is explained: what, where, when, by whom.
+
+The module is tests/data/stumble, and its tests announce nothing. A few ways run always; the long
+form runs all of them, which takes some minutes.
+"""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.whole_run import ROOT, Project, Run
+
+STUMBLE = ROOT / "tests" / "data" / "stumble"
+SOURCE = (STUMBLE / "src" / "stumble.c").read_text().splitlines()
+SHORT = ("null", "warn", "double_free", "deadlock")
+RUN_S = 3600.0
+# What an emulated guest reports first depends on how its CPUs share the host's.
+SPINS = {"soft-lockup", "rcu-stall", "hang"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What has to be found: kinds that are right, function, text of the line, verdicts."""
+
+    kinds: set[str]
+    function: str
+    text: str
+    verdicts: frozenset[str] = frozenset({"crashed"})
+
+
+def hang(function: str, text: str) -> Wanted:
+    """Return a hang that no watchdog reports before the deadline of the command."""
+    return Wanted(kinds={"hang"}, function=function, text=text, verdicts=frozenset({"failed"}))
+
+
+SURVIVED = frozenset({"failed"})
+ENDED = frozenset({"crashed", "failed"})
+WANTED = {
+    "null": Wanted(kinds={"null-deref"}, function="stumble_null", text="WRITE_ONCE"),
+    "wild": Wanted(kinds={"general-protection"}, function="stumble_wild", text="WRITE_ONCE"),
+    "bug": Wanted(kinds={"bug"}, function="stumble_bug", text="BUG_ON"),
+    "warn": Wanted(kinds={"warning"}, function="stumble_warn", text="WARN_ON", verdicts=SURVIVED),
+    "divide": Wanted(kinds={"divide-error"}, function="stumble_divide", text="1000 / by"),
+    "list": Wanted(kinds={"list-corruption"}, function="stumble_list", text="second time"),
+    "refcount": Wanted(
+        kinds={"refcount"}, function="stumble_refcount", text="refcount_inc", verdicts=SURVIVED
+    ),
+    "usercopy": Wanted(
+        kinds={"warning", "usercopy"},
+        function="stumble_usercopy",
+        text="copy_to_user",
+        verdicts=SURVIVED,
+    ),
+    "recursion": Wanted(
+        kinds={"stack-overflow"}, function="stumble_recursion", text="return stumble_recursion"
+    ),
+    "double_free": Wanted(kinds={"bug"}, function="stumble_double_free", text="stumble_put"),
+    "timer": Wanted(kinds={"null-deref"}, function="stumble_late", text="WRITE_ONCE"),
+    "storm": Wanted(
+        kinds={"page-allocation-failure"},
+        function="stumble_storm_work",
+        text="__get_free_pages",
+        verdicts=ENDED,
+    ),
+    "atomic": Wanted(
+        kinds={"atomic-sleep"}, function="stumble_atomic", text="msleep", verdicts=ENDED
+    ),
+    "deadlock": hang("stumble_deadlock", "stumble_enter"),
+    "forgotten": hang("stumble_forgotten", "wait_for_completion"),
+    "asleep": hang("stumble_asleep", "wait_event_interruptible"),
+    "spin": Wanted(kinds=SPINS, function="stumble_spin", text="cpu_relax", verdicts=ENDED),
+    "deaf": Wanted(kinds=SPINS, function="stumble_deaf", text="cpu_relax", verdicts=ENDED),
+}
+
+
+def lines_of(function: str, text: str) -> set[str]:
+    """Return FILE:LINE of each line of a function that has a text, and of its loop around it."""
+    begin = next(
+        number for number, line in enumerate(SOURCE) if re.match(rf"static .*\b{function}\(", line)
+    )
+    end = next(number for number, line in enumerate(SOURCE[begin:], begin) if line == "}")
+    found = {number for number in range(begin, end) if text in SOURCE[number]}
+    assert found, f"{function} has no line with {text}"
+    loops = {number - 1 for number in found if "while (" in SOURCE[number - 1]}
+    return {f"stumble.c:{number + 1}" for number in found | loops}
+
+
+def kind_of(name: str) -> str:
+    """Return the way to break the kernel that a test's name has as its parameter."""
+    return name.rpartition("[")[2].rstrip("]")
+
+
+@pytest.fixture(scope="module")
+def stumbled(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Run:
+    """Run the tests of the foreign module, all of them in the long form."""
+    root = tmp_path_factory.mktemp("foreign") / "stumble"
+    shutil.copytree(STUMBLE, root, ignore=shutil.ignore_patterns("build"))
+    project = Project(root=root)
+    project.replace("pyproject.toml", '"../../../vm-images"', f'"{ROOT / "vm-images"}"')
+    is_long = request.config.getoption("--long")
+    chosen = () if is_long else ("-k", " or ".join((*SHORT, "well")))
+    return project.run("--maxcrash=0", *chosen, deadline_s=RUN_S)
+
+
+LONG = [pytest.param(one, marks=pytest.mark.long) for one in WANTED if one not in SHORT]
+
+
+@pytest.fixture(params=[*SHORT, *LONG])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Give each way to break the kernel."""
+    return str(request.param)
+
+
+def crash_of(run: Run, kind: str) -> dict[str, Any]:
+    """Return the only crash of the test of one way."""
+    (found,) = (one for one in run.report["crashes"] if kind_of(one["test"]) == kind)
+    return dict(found)
+
+
+def test_each_way_is_named_right(stumbled: Run, kind: str) -> None:
+    """Kind, function, line, module, test and blame of the crash are right."""
+    wanted = WANTED[kind]
+
+    found = crash_of(stumbled, kind)
+
+    assert found["kind"] in wanted.kinds, found["title"]
+    assert found["function"] == wanted.function
+    assert found["module"] == "stumble"
+    assert found["place"] in lines_of(wanted.function, wanted.text)
+    assert found["blame"] == "module"
+
+
+def test_each_result_is_right(stumbled: Run, kind: str) -> None:
+    """The test itself has failed or crashed; no other test is charged with its crash."""
+    (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == kind)
+
+    assert result["verdict"] in WANTED[kind].verdicts, result["reason"]
+    assert result["reason"]
+
+
+def test_a_console_holds_its_own_guest_only(stumbled: Run, kind: str) -> None:
+    """The console in a crash's folder has the mark of its own test, and of no earlier crash."""
+    found = crash_of(stumbled, kind)
+
+    text = (Path(found["folder"]) / "console.log").read_text(errors="replace")
+
+    others = {one["test"] for one in stumbled.report["crashes"] if one["number"] < found["number"]}
+    assert f"harness-test-begin {found['test']}" in text
+    assert not [one for one in others if f"harness-test-begin {one}" in text]
+
+
+def test_the_test_that_breaks_nothing_passes(stumbled: Run) -> None:
+    """A test after all crashes passes in a new guest, and the module unloads."""
+    results = {one["name"]: one["verdict"] for one in stumbled.report["results"]}
+
+    assert results["test_stumble::test_well"] == "passed"
+    assert "does not unload" not in stumbled.output
+
+
+def test_a_deadlock_is_explained_at_the_deadline(stumbled: Run) -> None:
+    """The deadlock's own test names the command, its deadline, the function and the locks."""
+    (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == "deadlock")
+    found = crash_of(stumbled, "deadlock")
+
+    assert re.search(r"did not end within \d+ s: echo deadlock", result["reason"])
+    assert f"task hangs in {found['function']}" in result["reason"]
+    assert found["cause"] == "overdue"
+    assert found["explained_s"] < 120
