@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModule:
-    """A module in the guest's kernel, and the addresses of its sections by name."""
+    """A module in the guest's kernel, and the addresses of its sections by name.
+
+    `refused` are its companions that the kernel did not accept.
+    """
 
     name: str
     sections: dict[str, int]
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,12 @@ class LoadedGuest:
             kmod.push_modules(live.guest, modules, deadline_s=limit)
             if not self.request.selection.control:
                 chosen = self.build.parameters(settings.module)
-                kmod.load(live.guest, settings.module, deadline_s=limit, parameters=chosen)
+                found = kmod.load(live.guest, settings.module, deadline_s=limit, parameters=chosen)
+                for name in found.refused:
+                    self.record.view.note(
+                        f"the kernel refuses {name}, a companion of {found.name}; "
+                        "the run goes on without it"
+                    )
         shared_session.write(self.handoff, self.session_file)
 
     def renew(self) -> None:

@@ -127,7 +127,11 @@ def load(
         raise _refused(guest, spec, said, since_s=float(since))
     _check_parameters(guest, spec, said, deadline_s=deadline_s)
     _await_devices(guest, spec, deadline_s=deadline_s, since_s=float(since))
-    return LoadedModule(name=spec.name, sections=_parse_sections(said))
+    return LoadedModule(
+        name=spec.name,
+        sections=_parse_sections(said),
+        refused=load_script.refused_companions(said),
+    )
 
 
 def _planned(guest: Guest, spec: ModuleSpec) -> int:

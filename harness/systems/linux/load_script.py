@@ -14,6 +14,8 @@ FOLDER = "/run/harness"
 # Printed before the message of the tool that failed, to name the failed step.
 REFUSED = "harness-refused "
 UNKNOWN = "harness-unknown "
+# Printed for a companion that was refused; loading continues without it.
+_WITHOUT = "harness-without "
 _REFUSED = re.compile(rf"^{REFUSED}(\w+) (\S+)$", re.MULTILINE)
 
 
@@ -46,6 +48,7 @@ def load(name: str, parameters: Mapping[str, str]) -> str:
         name=shlex.quote(name),
         cases=cases,
         refused=REFUSED,
+        without=_WITHOUT,
         unknown=_tell_unknown(parameters),
     )
 
@@ -61,6 +64,12 @@ def refused_step(said: str) -> tuple[str, str, str] | None:
     if match is None:
         return None
     return match[1], match[2], said[: match.start()].strip()
+
+
+def refused_companions(said: str) -> tuple[str, ...]:
+    """Return the companions of the module that the kernel refused."""
+    lines = said.splitlines()
+    return tuple(line.removeprefix(_WITHOUT) for line in lines if line.startswith(_WITHOUT))
 
 
 def _insmod(one: str, parameters: Mapping[str, str], main: str) -> str:
@@ -109,6 +118,7 @@ while read -r how name <&3; do
 		esac || {{
 			[ "$name" = {name} ] && refuse insmod "$name"
 			: > "{folder}/$name.out"
+			echo "{without}$name"
 			continue
 		}}
 		: > "{folder}/$name.in"

@@ -228,6 +228,17 @@ def test_a_missing_kernel_module_is_named_in_the_error() -> None:
     assert "the kernel 6.1 has no module videodev" in caught.value.hint
 
 
+def test_a_refused_companion_does_not_end_the_load() -> None:
+    """A companion that the kernel refuses is named in the result, and the module is loaded."""
+    words = (
+        "insmod: ERROR: could not insert module /run/harness/beside.ko: No such device\n"
+        "harness-without beside\n"
+    )
+    _, peer = guest(insmod=(0, f"8.50\n{words}", ""))
+
+    assert kmod.load(peer, SPEC, deadline_s=1).refused == ("beside",)
+
+
 def test_everything_that_was_built_is_pushed(tmp_path: Path) -> None:
     """Every built module, its load plan and its firmware are pushed into the guest."""
     pushed: list[PushSpec] = []
