@@ -26,6 +26,10 @@ _NO_WISHES = tuple(
 _ANSWER_S = 120.0
 # Long enough for the debug package of a kernel, which has about 280 MB.
 _DOWNLOAD_S = 3600.0
+_UNREACHABLE = re.compile(
+    r"failure resolving|Could not (?:resolve|connect)|Unable to connect|Connection failed|"
+    r"unreachable|timed out"
+)
 _SUITE_HEAD = re.compile(r"^[a-z]+")
 
 
@@ -158,10 +162,17 @@ def download(packages: Sequence[str], folder: Path, *view: str) -> tuple[Path, .
     if done.status != 0 or len(files) < len(packages):
         raise KernelError(
             f"apt-get could not download {' '.join(packages)}",
-            hint=f"run `apt-get update` as root, or {hints.command('setup')}",
+            hint=_download_hint(done.lines),
             evidence=done.lines[-10:],
         )
     return files
+
+
+def _download_hint(lines: Sequence[str]) -> str:
+    """Return what to do after a failed download with this output of apt."""
+    if any(_UNREACHABLE.search(line) for line in lines):
+        return "the package mirror cannot be reached: check the network, and apt's proxy settings"
+    return f"run `apt-get update` as root, or {hints.command('setup')}"
 
 
 def _output(*command: str) -> str:

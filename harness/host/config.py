@@ -231,6 +231,9 @@ def _check_kernels(settings: Settings) -> None:
 
 def _check_paths(settings: Settings) -> None:
     module = settings.module
+    if not module.source.is_dir():
+        key = "tool.harness.module.source"
+        raise ConfigError(settings.file, key, f"no such folder: {module.source}")
     kbuild = module.source / module.kbuild
     by_kbuild = module.dkms is None and not module.make
     if by_kbuild and not any((kbuild / name).is_file() for name in ("Kbuild", "Makefile")):

@@ -213,6 +213,9 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
         if done.status == 0:
             return
         words = done.stderr.strip()
+        if "is not currently loaded" in words:
+            load = hints.command("kernel-test-load")
+            raise ModuleError(f"{spec.name} is not loaded", hint=f"{load} loads it in a guest")
     raise ModuleError(
         f"{spec.name} does not unload after {attempts} attempts: {words}",
         hint=f"end what holds it, then {hints.command('kernel-test-unload')}",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import KernelError, Lost
-from harness.host import apt
+from harness.host import apt, tool
 
 TARGETS = """Debian|http://a.example/debian/|bookworm|main
 Debian|http://a.example/debian/|bookworm|contrib
@@ -85,6 +85,27 @@ def test_the_size_of_a_download_is_known_before(monkeypatch: pytest.MonkeyPatch)
     answer_apt(monkeypatch, {"--print-uris": listed})
 
     assert apt.download_mib(["a", "b"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("E: Failed to fetch x  Temporary failure resolving 'deb.example'", "check the network"),
+        ("E: Can't find a source to download version '1' of 'a:amd64'", "apt-get update"),
+    ],
+)
+def test_a_failed_download_has_a_hint_that_fits(
+    words: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a network the hint is about the network, not about package lists."""
+    ended = tool.Output(status=100, stdout=b"", stderr=words.encode())
+    monkeypatch.setattr(tool, "run", lambda *_words, **_options: ended)
+
+    with pytest.raises(KernelError) as caught:
+        apt.download(["a"], tmp_path)
+
+    assert remedy in caught.value.hint
+    assert caught.value.evidence == (words,)
 
 
 def test_an_answer_is_remembered_until_apt_changes(

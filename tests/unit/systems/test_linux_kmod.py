@@ -116,6 +116,18 @@ def test_the_error_of_a_busy_module_names_its_users() -> None:
     assert sum("rmmod" in line for line in fake.commands) == 2
 
 
+def test_a_module_that_is_not_loaded_is_not_busy() -> None:
+    """Unloading a module that is not loaded is tried once, and the hint is not about its users."""
+    refusal = (1, "", "rmmod: ERROR: Module m is not currently loaded")
+    fake, peer = guest(rmmod=refusal)
+
+    with pytest.raises(ModuleError, match=r"^m is not loaded$") as caught:
+        kmod.unload(peer, SPEC, deadline_s=1, attempts=3)
+
+    assert len([line for line in fake.commands if "rmmod" in line]) == 1
+    assert "kernel-test-load" in caught.value.hint
+
+
 def test_an_unload_that_does_not_end_is_a_hang() -> None:
     """An unload that does not end by its deadline raises GuestHung."""
     _, peer = guest(rmmod=GuestLost("late"))

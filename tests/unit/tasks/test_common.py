@@ -85,3 +85,15 @@ def test_the_word_after_a_task_fills_its_named_option(declared: HarnessTask) -> 
 
     if declared.word:
         assert parameters[declared.word].default is not inspect.Parameter.empty
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [one for one in TASKS if "run" in inspect.signature(one.body).parameters],
+    ids=lambda one: one.name,
+)
+def test_every_task_takes_its_run_in_the_same_forms(declared: HarnessTask) -> None:
+    """A task that acts on a run or its guest takes the name as --run NAME and as a plain word."""
+    positional = [one.name for one in declared.get_arguments() if one.positional]
+
+    assert "run" in {*positional, declared.word}
