@@ -25,7 +25,7 @@ class Timeouts:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    boot_s: float = 30.0
+    boot_s: float = 90.0
     ssh_s: float = 10.0
     load_s: float = 10.0
     test_s: float = 60.0
