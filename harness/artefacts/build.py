@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.artefacts import build_steps, built_files, compiler_words, long_command, source_copy
 from harness.artefacts.build_box import Box
 from harness.artefacts.build_steps import Job, Step
-from harness.errors import BuildError
+from harness.errors import BuildError, UsageError
 from harness.host import cache, programs, tool
 from harness.model import build_folder
 from harness.model.settings import Kernel, ModuleBuild, ModuleSpec
@@ -33,6 +33,8 @@ _FORMAT = "2"
 _COMPANION_S = 600.0
 # objtool prints this when it gives up on a function; it then drops the unwind data of the whole
 # module, and every frame of a later backtrace is a guess.
+# Linux, Makefile: "source directory cannot contain spaces or colons".
+_UNFIT = re.compile(r"[\s:]")
 _OBJTOOL = re.compile(r"warning: objtool: .*can't find (jump|call) dest")
 
 
@@ -52,9 +54,9 @@ class _Site:
 def output_folder(project: Path, name: str, *, cache_root: Path) -> Path:
     """Return the folder for a project's built modules: in the project, or in the cache.
 
-    Kbuild cannot work below a path with white space in it.
+    Kbuild cannot work below a path with white space or a colon in it.
     """
-    if len(str(project).split()) == 1:
+    if not _UNFIT.search(str(project)):
         return build_folder.within(project, name)
     return cache_root / "builds" / cache.key_of(str(project)) / name
 
@@ -113,7 +115,7 @@ def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str,
     """Return the job of building a module for a kernel, with its dkms.conf read.
 
     Raises: ConfigError for a dkms.conf that cannot be read, BuildError for one that is not for
-        this kernel.
+        this kernel, UsageError for folders that kbuild cannot work in.
     """
     kdir = Path(variables.get("KDIR", kernel.kdir)).absolute()
     if not kdir.is_dir():
@@ -121,6 +123,12 @@ def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str,
             f"the kernel {kernel.release} has no headers to build against: {kdir} is not there",
             hint="add its package of headers to files, or set KDIR to a built tree",
         )
+    for place in (kdir, folder):
+        if _UNFIT.search(str(place)):
+            raise UsageError(
+                f"kbuild cannot work in {place}: the path has white space or a colon",
+                hint="HARNESS_CACHE=FOLDER names a folder without them for the cache",
+            )
     source, conf = folder / "src", None
     if spec.dkms is not None:
         tree = folder / "dkms"

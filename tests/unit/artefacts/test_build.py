@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.artefacts import build
-from harness.errors import BuildError
+from harness.errors import BuildError, UsageError
 from harness.model.settings import Kernel, ModuleBuild, ModuleSpec, PushSpec
 
 KBUILD = """modules:
@@ -188,9 +188,21 @@ def test_companions_must_work_and_make_what_is_pushed(project: Project) -> None:
 
 
 def test_a_path_with_a_space_is_built_elsewhere(tmp_path: Path) -> None:
-    """A project below a path with a space is built in the cache: kbuild cannot use the path."""
+    """A project below a space or colon is built in the cache: kbuild cannot use the path."""
     plain = build.output_folder(Path("/a/b"), "kernel", cache_root=tmp_path)
     spaced = build.output_folder(Path("/a b"), "kernel", cache_root=tmp_path)
+    colon = build.output_folder(Path("/a:b"), "kernel", cache_root=tmp_path)
 
     assert plain == Path("/a/b/build/kernel")
     assert spaced.is_relative_to(tmp_path)
+    assert colon.is_relative_to(tmp_path)
+
+
+def test_headers_below_a_space_are_refused_in_a_sentence(project: Project) -> None:
+    """A kernel whose headers lie below a path with a space is refused, with a way out."""
+    project.kdir = project.kdir.rename(project.root / "k dir")
+
+    with pytest.raises(UsageError, match=r"kbuild cannot work in .*/k dir") as caught:
+        project.build()
+
+    assert "HARNESS_CACHE=FOLDER" in caught.value.hint
