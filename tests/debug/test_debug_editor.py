@@ -20,7 +20,7 @@ import pytest
 from harness.guest.registry import GuestEntry
 from harness.systems.ssh import Guest
 from tests.debug.terminal import PROJECT, ended
-from tests.debug.test_debug_attach import runs_on
+from tests.debug.test_debug_attach import run_programs, runs_on
 
 LAUNCH = PROJECT / ".vscode" / "launch.json"
 pytestmark = pytest.mark.skipif(not shutil.which("lldb-dap-19"), reason="no lldb-dap-19")
@@ -97,7 +97,7 @@ def debugged(adapter: Adapter, ssh: Guest) -> None:
     adapter.ask("configurationDone")
     adapter.event("stopped")
     adapter.ask("continue", threadId=1)
-    ssh.popen("/bin/true")
+    programs = run_programs(ssh)
     stop = adapter.event("stopped")
     assert "breakpoint" in stop["reason"]
     frames = adapter.ask("stackTrace", threadId=stop["threadId"])["stackFrames"]
@@ -111,6 +111,7 @@ def debugged(adapter: Adapter, ssh: Guest) -> None:
     assert len(adapter.ask("threads")["threads"]) == 2
     # Whatever the editor requests here, the guest must keep running.
     adapter.ask("disconnect", terminateDebuggee=True)
+    programs.join(60)
 
 
 @contextmanager
