@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import hints
-from harness.host import cache
+from harness.host import cache, whole_file
+from harness.memory import vmcore
 from harness.model.crash import Crash
 from harness.panic import taint
 from harness.panic.values import Frame, KernelReport
@@ -176,6 +177,21 @@ def write(crash: Crash, facts: dict[str, str]) -> None:
         (crash.folder / SCREEN).write_text(text, errors="backslashreplace")
         plain: Any = asdict(crash)
         (crash.folder / VALUES).write_text(json.dumps(plain, indent=1, default=_value) + "\n")
+
+
+def record_removal(folder: Path) -> None:
+    """Change a crash's own files after its dump was removed: each says why there is none."""
+    why = vmcore.why_missing(folder).partition("\n")[0]
+    texts = ((MARKDOWN, "- vmcore: ", f"none ({why})"), (SCREEN, "  vmcore   ", f"none: {why}"))
+    for name, begin, words in texts:
+        if (folder / name).is_file():
+            lines = (folder / name).read_text().splitlines()
+            changed = (begin + words if one.startswith(begin) else one for one in lines)
+            whole_file.write(folder / name, "\n".join((*changed, "")))
+    if (folder / VALUES).is_file():
+        values = json.loads((folder / VALUES).read_text())
+        values |= {"vmcore": "", "vmcore_note": f"none: {why}"}
+        whole_file.write(folder / VALUES, json.dumps(values, indent=1) + "\n")
 
 
 def _value(item: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from harness import hints
+from harness.crash import crash_text
 from harness.crash.scene import Scene
 from harness.errors import HarnessError, HypervisorError
 from harness.host import cache
@@ -99,4 +100,7 @@ def dump(scene: Scene) -> Dump:
     sizes = f"{taken.memory_bytes // _MIB} MiB of memory in {taken.size_bytes // _MIB} MiB"
     took = f"dumped in {taken.dump_s:.1f} s, packed in {taken.compress_s:.1f} s"
     scene.note(f"{sizes}: {taken.file}")
+    for file in taken.removed:
+        scene.note(f"removed an older dump: {file}")
+        crash_text.record_removal(file.parent)
     return Dump(file=taken.file.name, note=f"{sizes}, {took}")

@@ -13,6 +13,7 @@ from harness import hints
 from harness.errors import HypervisorError, UsageError
 from harness.guest import domain, hypervisor, registry
 from harness.guest.registry import GuestEntry
+from harness.model.crash import CRASHES, RAW_VMCORE, VMCORE
 
 # A folder without a record may belong to a run that is just starting.
 _YOUNG_S = 10.0
@@ -41,8 +42,19 @@ def end(entry: GuestEntry) -> tuple[str, ...]:
             removed.append("its guest and libvirt daemon")
     elif entry.domain and _destroy(entry):
         removed.append(f"domain {entry.domain}")
+    if _remove_unfinished_dump(entry.run):
+        removed.append("an unfinished memory dump")
     registry.remove(entry)
     return (*removed, "its files")
+
+
+def _remove_unfinished_dump(run: Path) -> bool:
+    """Remove what a run that was killed has left of a dump; return whether there was anything."""
+    patterns = (RAW_VMCORE, f".{VMCORE}.*.tmp")
+    parts = [one for pattern in patterns for one in run.glob(f"{CRASHES}/*/{pattern}")]
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return bool(parts)
 
 
 def choose_guest(runtime: Path, run_id: str) -> GuestEntry:

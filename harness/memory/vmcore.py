@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,12 +19,12 @@ import zstandard
 
 from harness.errors import HarnessError, HypervisorError, Lost
 from harness.host import whole_file
+from harness.model.crash import CRASHES, RAW_VMCORE, VMCORE, Crash
 from harness.model.limits import VmcoreLimits
 
-NAME = "vmcore.zst"
+NAME = VMCORE
 # This file in a crash's folder gives the reason when there is no dump.
 REASON = "vmcore.txt"
-_RAW = "vmcore.raw"
 _LEVEL = 3
 _CHUNK_BYTES = 1 << 20
 _MIB = 1 << 20
@@ -66,7 +66,7 @@ def take(
     Raises: Lost when the disk has no room, before or while the dump is written; any error of
         `dump`, such as HypervisorError.
     """
-    raw, file = folder / _RAW, folder / NAME
+    raw, file = folder / RAW_VMCORE, folder / NAME
     begun = time.monotonic()
     try:
         with (
@@ -116,7 +116,7 @@ def restore(file: Path, to: Path) -> Path:
 def limit(runs: Path, keep: VmcoreLimits, *, newest: Path) -> tuple[Path, ...]:
     """Remove the oldest dumps of all runs beyond the limits, but never `newest`; return them."""
     found = []
-    for file in runs.glob(f"*/crashes/*/{NAME}"):
+    for file in runs.glob(f"*/{CRASHES}/*/{NAME}"):
         try:
             about = file.stat()
         except FileNotFoundError:
@@ -144,6 +144,14 @@ def why_missing(folder: Path) -> str:
     """Return the recorded reason why a crash's folder has no dump, or "" when there is none."""
     file = folder / REASON
     return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+
+
+def present(crash: Crash, folder: Path) -> Crash:
+    """Return a crash as its folder is now: a dump that was removed for a newer one is none."""
+    if not crash.vmcore or (folder / crash.vmcore).is_file():
+        return crash
+    why = why_missing(folder).partition("\n")[0] or "the file is gone"
+    return replace(crash, vmcore="", vmcore_note=f"none: {why}")
 
 
 def _check_room(folder: Path, expected_bytes: int) -> None:

@@ -12,6 +12,9 @@ from harness.panic.values import KernelReport
 
 # The folder of a run that holds one folder for each crash.
 CRASHES = "crashes"
+# The dump of a guest's memory in the folder of a crash, and the form in which QEMU writes it.
+VMCORE = "vmcore.zst"
+RAW_VMCORE = "vmcore.raw"
 
 
 class Cause(Enum):

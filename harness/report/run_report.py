@@ -18,7 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from harness.crash import crash_text
 from harness.errors import Lost
 from harness.host import cache, whole_file
-from harness.model.crash import Cause, Crash
+from harness.memory import vmcore
+from harness.model.crash import CRASHES, Cause, Crash
 from harness.model.provenance import Provenance
 from harness.model.settings import RunReport, TestResult, Verdict
 from harness.panic.values import KernelReport
@@ -26,6 +27,7 @@ from harness.report import ktap
 
 # The schema's number rises when a field changes its meaning or disappears, not for a new field.
 SCHEMA = 3
+REPORT = "report.json"
 # In a report of this schema, the values of `provenance` are texts in `facts`.
 _FACTS_SCHEMA = 2
 _MOST_CHARACTERS = 200
@@ -115,26 +117,28 @@ def write(report: RunReport) -> None:
     """
     folder = report.folder
     with cache.room(folder):
-        whole_file.write(folder / "report.json", json.dumps(_plain(report), indent=1) + "\n")
+        whole_file.write(folder / REPORT, json.dumps(_plain(report), indent=1) + "\n")
         whole_file.write(folder / "results.ktap", "\n".join(ktap.render(report.results)) + "\n")
         write_junit((report,), folder / "junit.xml")
         whole_file.write(folder / "summary.txt", "\n".join(summary_lines(report)) + "\n")
 
 
 def load(folder: Path) -> RunReport:
-    """Return the report in a run's folder.
+    """Return the report in a run's folder; a dump that was removed since then is none.
 
     A report of schema 2 can be read, too: its provenance is taken from `facts`.
     Raises: Lost when there is no report, or one of another schema.
     """
-    file = folder / "report.json"
+    file = folder / REPORT
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        return _ADAPTER.validate_python(_of_this_schema(data, file))
+        report = _ADAPTER.validate_python(_of_this_schema(data, file))
     except OSError as error:
         raise Lost(f"no report in {folder}: {error.strerror}") from error
     except (ValueError, ValidationError) as error:
         raise Lost(f"{file} is not a report") from error
+    present = (vmcore.present(one, folder / CRASHES / str(one.number)) for one in report.crashes)
+    return replace(report, crashes=tuple(present))
 
 
 def _of_this_schema(data: Any, file: Path) -> dict[str, Any]:

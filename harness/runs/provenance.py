@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Find out what a run tests: the commit, and changes of the tree since that commit."""
+"""Find out what a run tests or tested: the commit, the changes of the tree, the kernel."""
 
 from pathlib import Path
 
 from harness.errors import Lost
+from harness.guest import shared_session
+from harness.guest.shared_session import SESSION_FILE
 from harness.host import tool
 from harness.model.provenance import Provenance
 from harness.model.request import Selection
+from harness.report import run_report
 
 _GIT_S = 10.0
 
@@ -22,6 +25,18 @@ def of_project(root: Path, selection: Selection) -> Provenance:
         groups=selection.groups,
         tests=selection.tests,
     )
+
+
+def of_run(folder: Path) -> Provenance:
+    """Return the provenance of a run, also while it goes on and after it was killed.
+
+    Such a run has no report, only the session file that it wrote when its guest was ready.
+    Raises: Lost, UsageError when the run has neither.
+    """
+    session = folder / SESSION_FILE
+    if (folder / run_report.REPORT).is_file() or not session.is_file():
+        return run_report.load(folder).provenance
+    return shared_session.read(session).provenance
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.crash import expectations
 from harness.errors import HarnessError, Lost, RunInterrupted
 from harness.guest.session import CONSOLE
+from harness.memory import vmcore
 from harness.model.crash import Crash, Expectation
 from harness.model.guest_history import GuestHistory
 from harness.model.provenance import Provenance
@@ -121,7 +122,7 @@ class RunRecord:
             stages=tuple(self.stages),
             results=results,
             reports=loose,
-            crashes=tuple(self.crashes),
+            crashes=tuple(vmcore.present(one, one.folder) for one in self.crashes),
             witnesses=self._witnesses(last),
             provenance=self.provenance,
             facts=self.facts,

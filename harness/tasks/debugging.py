@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.tasks.common import TaskContext, task
+from harness.tasks.memory import open_dump
 from harness.tasks.options import Mode, check_options
 from harness.tasks.targets import found_target
 
@@ -33,6 +34,8 @@ ATTACH_HELP = {
     "dap": "serve a debug adapter (lldb-dap) on standard input and output, for an editor",
     "port": "serve it on this loopback port instead, until Ctrl-C (0: any, which is printed)",
     "drgn": "open drgn on the running guest, which is not stopped; --command is Python or %cpus",
+    "core": "run with a memory dump, which is opened with drgn; --command is Python or %cpus",
+    "crash": "which crash of that run (default: the first)",
     "via": "gdbstub, or kdp: then --run is HOST[:PORT] of an XNU kernel that waits",
     "symbols": "the XNU kernel's Mach-O, for --via kdp",
 }
@@ -46,24 +49,32 @@ class Way(enum.Enum):
     EDITOR = "--vscode"
     ADAPTER = "--dap"
     DRGN = "--drgn"
+    CORE = "--core"
     KDP = "--via kdp"
     TARGET = "a --target that you boot"
 
 
 _ONE_GUEST = "--run names a guest that runs; --target is for --break-at-boot"
 _NO_PORT_HERE = "--port is where --dap listens"
+_NO_DUMP = "--crash names a crash of the run of --core"
 _NO_MACHO = "the kernel is Linux: --vmlinux has its symbols; --symbols is for --via kdp"
 _BY_KDK = "the kernel of the KDK that the target's file names has the symbols"
 MODES: Mapping[Way, Mode] = {
     Way.TERMINAL: Mode(
         when="to a debugger on this terminal",
         takes="run debugger break command vmlinux source kernel via",
-        refuses={_ONE_GUEST: "target", _NO_PORT_HERE: "port", _NO_MACHO: "symbols"},
+        refuses={
+            _NO_DUMP: "crash",
+            _ONE_GUEST: "target",
+            _NO_PORT_HERE: "port",
+            _NO_MACHO: "symbols",
+        },
     ),
     Way.BOOT: Mode(
         when="with --break-at-boot",
         takes="break-at-boot debugger break command vmlinux source target kernel via",
         refuses={
+            _NO_DUMP: "crash",
             "the guest is started for the debugger": "run",
             _NO_PORT_HERE: "port",
             _NO_MACHO: "symbols",
@@ -72,17 +83,23 @@ MODES: Mapping[Way, Mode] = {
     Way.EDITOR: Mode(
         when="with --vscode",
         takes="vscode run debugger break command vmlinux source kernel via",
-        refuses={_ONE_GUEST: "target", _NO_PORT_HERE: "port", _NO_MACHO: "symbols"},
+        refuses={
+            _NO_DUMP: "crash",
+            _ONE_GUEST: "target",
+            _NO_PORT_HERE: "port",
+            _NO_MACHO: "symbols",
+        },
     ),
     Way.ADAPTER: Mode(
         when="with --dap",
         takes="dap port run debugger break command vmlinux source kernel via",
-        refuses={_ONE_GUEST: "target", _NO_MACHO: "symbols"},
+        refuses={_NO_DUMP: "crash", _ONE_GUEST: "target", _NO_MACHO: "symbols"},
     ),
     Way.DRGN: Mode(
         when="with --drgn",
         takes="drgn run command vmlinux kernel",
         refuses={
+            _NO_DUMP: "crash",
             "drgn never stops a guest, so it has no breakpoints": "break",
             "drgn is no debugger, and no stub is opened": "debugger via",
             "drgn shows no source": "source",
@@ -95,6 +112,7 @@ MODES: Mapping[Way, Mode] = {
         when="with --via kdp",
         takes="via run symbols break command",
         refuses={
+            _NO_DUMP: "crash",
             "lldb alone is served by the bridge to KDP": "debugger",
             "--symbols has the symbols of an XNU kernel": "vmlinux source kernel",
             "--run names the kernel: HOST[:PORT]": "target",
@@ -105,10 +123,23 @@ MODES: Mapping[Way, Mode] = {
         when="to a target that you boot",
         takes="target break command",
         refuses={
+            _NO_DUMP: "crash",
             "--target names the kernel": "run",
             "the kernel of such a target is debugged by lldb over KDP": "debugger via",
             _BY_KDK: "vmlinux source kernel symbols",
             _NO_PORT_HERE: "port",
+        },
+    ),
+    Way.CORE: Mode(
+        when="with --core",
+        takes="core crash command",
+        refuses={
+            "gdb and lldb cannot read a dump: it holds physical memory, and they do not know the "
+            "kernel's page tables. Without --debugger, drgn opens it; vmcore-open --crash-tool "
+            "opens it in crash(8), which has gdb's commands": "debugger",
+            "nothing runs in a dump": "break via port target kernel",
+            "--core names the run": "run",
+            "the symbols are those of the run": "vmlinux source symbols",
         },
     ),
 }
@@ -118,6 +149,7 @@ _CHOOSERS = {
     "vscode": Way.EDITOR,
     "dap": Way.ADAPTER,
     "drgn": Way.DRGN,
+    "core": Way.CORE,
 }
 
 
@@ -164,6 +196,8 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     dap: bool = False,
     port: int = _NO_PORT,
     drgn: bool = False,
+    core: str = "",
+    crash: int = 1,
     via: str = "gdbstub",
     symbols: str | None = None,
 ) -> int:
@@ -175,6 +209,8 @@ def debug_attach(  # noqa: PLR0913, PLR0917
     way = chosen_way(context.given, remote=remote is not None)
     if remote is not None:
         return _on_target(remote, break_, command)
+    if way is Way.CORE:
+        return open_dump(context, core, crash, commands=command or ())
     request = _request(context, locals())
     if way is Way.KDP:
         return _kdp(request, symbols)

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tasks for reading a guest's memory: fetch the kernel's symbols, open a crashed run's dump."""
 
+from typing import TYPE_CHECKING
+
 from harness.tasks.common import TaskContext, help_for, task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @task(name="kernel-symbols", options_help=help_for("target", "kernel"))
@@ -37,15 +42,27 @@ def open_vmcore(
     context: TaskContext, run: str, crash: int = 1, command: str = "", crash_tool: bool = False
 ) -> int:
     """Open a shell on the memory dump of a run's crash, with all symbols loaded."""
-    from harness.memory import open_dump
-    from harness.report import run_folders, run_report
+    commands = (command,) if command else ()
+    return open_dump(context, run, crash, commands=commands, crash_tool=crash_tool)
+
+
+def open_dump(
+    context: TaskContext,
+    run: str,
+    crash: int,
+    *,
+    commands: "Sequence[str]",
+    crash_tool: bool = False,
+) -> int:
+    """Open drgn or crash(8) on the dump of a run's crash, and return its exit code."""
+    from harness.memory import open_dump as dumps
+    from harness.report import run_folders
+    from harness.runs import provenance
 
     folder = run_folders.find(context.runs, run)
-    known = run_report.load(folder).provenance
+    known = provenance.of_run(folder)
     cache = context.environment.cache
-    with open_dump.unpack_dump(folder, crash, provenance=known, cache=cache) as dump:
+    with dumps.unpack_dump(folder, crash, provenance=known, cache=cache) as dump:
         if crash_tool:
-            return open_dump.crash_tool(dump, command=command)
-        commands = (command,) if command else ()
-        plugin = context.settings.module.drgn
-        return open_dump.drgn_shell(dump, plugin=plugin, commands=commands)
+            return dumps.crash_tool(dump, command=next(iter(commands), ""))
+        return dumps.drgn_shell(dump, plugin=context.settings.module.drgn, commands=commands)

@@ -2,9 +2,10 @@
 """Tests of crash_text: a crash is shown on one screen, with what, where, when, and next steps."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from harness.crash.crash_text import decoded, markdown, screen, write
+from harness.crash.crash_text import decoded, markdown, record_removal, screen, write
 from harness.model.crash import Blame, Cause, Witness
 from tests.unit.crashes import crash, report
 
@@ -109,3 +110,19 @@ def test_write_creates_the_mail_the_screen_and_json(tmp_path: Path) -> None:
     assert values["cause"] == "panic"
     assert (folder / "report.md").is_file()
     assert "run-1" in (folder / "screen.txt").read_text()
+
+
+def test_a_removed_dump_is_reported_as_removed(tmp_path: Path) -> None:
+    """After its dump was removed, a crash's report, screen and values say that and why."""
+    folder = tmp_path / "run-1" / "crashes" / "1"
+    folder.mkdir(parents=True)
+    write(replace(FULL, folder=folder), {})
+    (folder / "vmcore.txt").write_text("removed for a newer dump\nhow to keep more\n")
+
+    record_removal(folder)
+
+    assert "- vmcore: none (removed for a newer dump)\n" in (folder / "report.md").read_text()
+    assert "  vmcore   none: removed for a newer dump\n" in (folder / "screen.txt").read_text()
+    values = json.loads((folder / "crash.json").read_text())
+    assert (values["vmcore"], values["vmcore_note"]) == ("", "none: removed for a newer dump")
+    assert "MiB in 38 MiB" not in (folder / "report.md").read_text()

@@ -132,3 +132,17 @@ def test_the_hint_says_how_to_choose_or_start_a_guest(
 
     assert says in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_the_unfinished_dump_of_a_killed_run_is_removed(tmp_path: Path) -> None:
+    """What a killed run has left of a memory dump is removed; a finished dump stays."""
+    entry = make_entry(tmp_path, "run-1")
+    folder = entry.run / "crashes" / "1"
+    folder.mkdir(parents=True)
+    for name in ("vmcore.raw", ".vmcore.zst.77.tmp", "vmcore.zst"):
+        (folder / name).write_bytes(b"memory")
+
+    (line,) = sweep_lines(tmp_path)
+
+    assert "an unfinished memory dump" in line
+    assert [path.name for path in folder.iterdir()] == ["vmcore.zst"]

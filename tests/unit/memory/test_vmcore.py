@@ -14,6 +14,7 @@ import pytest
 from harness.errors import HypervisorError, Lost
 from harness.memory import vmcore
 from harness.model.limits import VmcoreLimits
+from tests.unit.crashes import crash
 
 MIB = 1 << 20
 KEEP = VmcoreLimits()
@@ -203,3 +204,16 @@ def test_cut_file_is_refused(folder: Path, tmp_path: Path) -> None:
 
     with pytest.raises(Lost, match="damaged"):
         vmcore.restore(file, tmp_path / "core")
+
+
+def test_a_removed_dump_is_none(folder: Path) -> None:
+    """A crash whose dump was removed since has none, with the recorded reason."""
+    found = crash(folder, vmcore=vmcore.NAME, vmcore_note="30 MiB")
+    (folder / vmcore.NAME).write_bytes(b"dump")
+    assert vmcore.present(found, folder) is found
+
+    (folder / vmcore.NAME).unlink()
+    (folder / vmcore.REASON).write_text("removed for a newer dump\nhow to keep more\n")
+
+    gone = vmcore.present(found, folder)
+    assert (gone.vmcore, gone.vmcore_note) == ("", "none: removed for a newer dump")

@@ -34,7 +34,7 @@ OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
         (
             debugging.debug_attach,
             mode,
-            {"break-at-boot", "vscode", "dap", "drgn", "via"} - set(mode.known),
+            {"break-at-boot", "vscode", "dap", "drgn", "core", "via"} - set(mode.known),
         )
         for mode in MODES.values()
     ),
@@ -107,6 +107,7 @@ def test_options_that_exclude_each_other_are_an_error_with_the_reason(pair: str)
         ({"vscode": True}, Way.EDITOR),
         ({"dap": True, "port": 0}, Way.ADAPTER),
         ({"drgn": True, "command": ["cpus()"]}, Way.DRGN),
+        ({"core": "1f", "crash": 2}, Way.CORE),
         ({"via": "kdp", "run": "10.0.0.2", "symbols": "kernel"}, Way.KDP),
     ],
 )

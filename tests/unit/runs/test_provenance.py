@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of runs.provenance: the kernel of a run is known as soon as its guest is ready."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.errors import Lost
+from harness.guest import shared_session
+from harness.guest.shared_session import SESSION_FILE
+from harness.model.provenance import Provenance
+from harness.report import run_report
+from harness.runs import provenance
+from tests.unit.crashes import report_of
+from tests.unit.guest.test_shared_session import SAMPLE
+
+EARLY = Provenance(kernel="6.1", kernel_release="6.1.0-50")
+
+
+def test_a_run_without_a_report_has_its_session(tmp_path: Path) -> None:
+    """Before a run has a report, what it tests is read from its session file."""
+    shared_session.write(replace(SAMPLE, provenance=EARLY), tmp_path / SESSION_FILE)
+
+    assert provenance.of_run(tmp_path) == EARLY
+
+    run_report.write(report_of(tmp_path))
+    assert provenance.of_run(tmp_path) == report_of(tmp_path).provenance
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    """A folder with neither a report nor a session file is refused."""
+    with pytest.raises(Lost, match="no report"):
+        provenance.of_run(tmp_path)
