@@ -69,7 +69,10 @@ _REASONS = (
     (re.compile(r"RCU Stall"), frozenset({"rcu-stall"})),
     (re.compile(r"[Oo]ut of memory|deadlocked on memory"), frozenset({"oom"})),
     (re.compile(r"scheduling while atomic"), frozenset({"atomic-sleep"})),
-    (re.compile(r"[Mm]achine [Cc]heck|Hardware Error"), frozenset({"machine-check"})),
+    (
+        re.compile(r"[Mm]achine [Cc]heck|Hardware Error|Unable to continue"),
+        frozenset({"machine-check"}),
+    ),
     (re.compile(r"[Ss]tack overflow|stack guard"), frozenset({"stack-overflow"})),
     (re.compile(r"SError"), frozenset({"serror"})),
 )
@@ -93,15 +96,21 @@ _PRELUDE_LINES = 4
 _SECOND_LINES_WITHIN = 60
 _MOST_REMEMBERED = 16
 _MOST_TITLE = 120
+# Lines of headers of functions that the compiler put into one another, and what no header has.
+_MOST_INLINED = 24
+_PLACE = re.compile(r"\.[chS]:\d+|\.rs:\d+")
+_OFFSET = re.compile(r"\+0x[0-9a-f]+/0x")
+_BODY = ("Read of", "Write of", "CPU: ", "Modules linked", "Call Trace", "RIP: ")
 
 
-def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
+def goes_on(kind: str, hit: tuple[Header, re.Match[str]], text: Sequence[str]) -> bool:
     """Return whether a header only continues an open report of `kind`.
 
-    `lines` is the number of lines that the open report has so far.
+    `text` is the open report so far.
     """
     header, matched = hit
-    if header.inner:
+    lines = len(text)
+    if header.inner or (header.kind == kind and names_inlined(text)):
         return True
     if header.kind in _SECOND_LINES and kind in DEADLY | _CHECKED | _WARNED:
         return lines < _SECOND_LINES_WITHIN
@@ -111,6 +120,17 @@ def goes_on(kind: str, hit: tuple[Header, re.Match[str]], lines: int) -> bool:
     if header.kind == kind == "refleak":
         return True
     return lines < _PRELUDE_LINES and header.kind in _PRELUDES.get(kind, ())
+
+
+def names_inlined(text: Sequence[str]) -> bool:
+    """Return whether a report has only headers so far, which name inlined functions.
+
+    Tools that add files and lines repeat a header for each inlined function. Only the last of
+    these headers has an offset. A mail may have wrapped each of them.
+    """
+    if len(text) > _MOST_INLINED or not _PLACE.search(" ".join(text[:2])):
+        return False
+    return not any(_OFFSET.search(line) or line.startswith(_BODY) for line in text)
 
 
 def _reasons(panic: str) -> frozenset[str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.panic import facts, frames, guilty, hangs, headers
+from harness.panic.causes import names_inlined
 from harness.panic.registers import registers
 from harness.panic.tables.header import Header
 from harness.panic.values import Frame, KernelReport, Stack
@@ -33,7 +34,7 @@ _MOST_TITLE = 120
 
 def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
     """Return the report that a text contains, or None; the first line must be the report's header."""
-    found = headers.match(text[0]) if text else None
+    found = _header(text)
     if found is None:
         return None
     header, match = found
@@ -63,6 +64,17 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
         stacks=_stacks(header, traces),
         facts={**facts.about_kernel(text), **_count(header, text)},
     )
+
+
+def _header(text: Sequence[str]) -> tuple[Header, re.Match[str]] | None:
+    """Return the header of a report; of repeated ones the last, which names no inlined function."""
+    found = headers.match(text[0]) if text else None
+    for count, line in enumerate(text[1:], start=1):
+        if found is None or not names_inlined(text[:count]):
+            break
+        again = headers.match(line)
+        found = again if again is not None and again[0].kind == found[0].kind else found
+    return found
 
 
 def has_needed_stack(header: Header, text: Sequence[str]) -> bool:
@@ -145,13 +157,13 @@ def _guilty(
     whole = traces.own if fetched else _whole(header, traces)
     if hangs.sleeps(kind) or hangs.spins(kind):
         return _hanging(kind, traces, whole) or _work(text)
-    named = _caller(text)
+    named = _caller(text) or _page_owner(text[0], traces)
     if header.kind == "lockdep":
-        named = _became_safe(traces) or _acquiring(text)
+        named = _became_safe(traces) or _acquiring(text) or _of_chain(traces)
     if named is not None:
         return named
     own = "" if _ADDRESS.fullmatch(groups.get("in", "")) else groups.get("in", "")
-    first = [_of_header(own, text[0])] if own else []
+    first = [_of_header(own, next(line for line in text if own in line))] if own else []
     if header.kind == "stack-corruption" and first:
         return first[0]
     if header.kind == "stack-overflow":
@@ -162,8 +174,9 @@ def _guilty(
     choose = guilty.choose_leaker if header.kind == "kmemleak" else guilty.choose
     return (
         choose(order)
+        or _object_owner(header, traces)
         or choose([replace(frame, reliable=True) for frame in order if not frame.reliable])
-        or next(iter((*traces.pointer, *first)), None)
+        or next((one for one in (*traces.pointer, *first) if not one.inline), None)
         or _under_reporters(whole)
     )
 
@@ -293,6 +306,44 @@ def _caller(text: Sequence[str]) -> Frame | None:
     return Frame(function=guilty.bare(found["function"]))
 
 
+# print_tracking() of mm/slub.c, and its earlier forms.
+_OBJECT_OWNERS = ("INFO: Allocated in", "Allocated in", "INFO: Freed in", "Freed in")
+_OWNER_LINE = re.compile(r"(?:Allocated|Freed) in (?P<function>[A-Za-z_][\w.]*)\+0x")
+
+
+def _object_owner(header: Header, traces: frames.Traces) -> Frame | None:
+    """Return the function that allocated, or else freed, the object of a slab's report, or None.
+
+    A poisoned object that somebody wrote to is found by a bystander or by nobody in particular.
+    """
+    if header.kind != "bad-state":
+        return None
+    for begin in _OBJECT_OWNERS:
+        for stack in traces.stacks:
+            named = _OWNER_LINE.search(stack.name) if stack.name.startswith(begin) else None
+            if named is not None and not guilty.serves(named["function"]):
+                owner = _of_header(named["function"], stack.name)
+                return next((one for one in stack.frames if one.function == owner.function), owner)
+    return None
+
+
+# dump_page() of mm/debug.c, with page_owner=on.
+_BAD_PAGE = "Bad page state"
+_PAGE_ALLOCATED = "page last allocated"
+
+
+def _page_owner(title: str, traces: frames.Traces) -> Frame | None:
+    """Return the function that requested the page of a 'Bad page state' report, or None.
+
+    The page's state was wrong before somebody freed or took the page, so the report's own stack
+    shows a bystander. The kernel knows the owner only with page_owner=on.
+    """
+    if _BAD_PAGE not in title:
+        return None
+    stacks = (one.frames for one in traces.stacks if one.name.startswith(_PAGE_ALLOCATED))
+    return guilty.choose_leaker(next(stacks, ()))
+
+
 _SAFE_AT = re.compile(r"which became (?:HARD|SOFT)IRQ-irq-safe at:")
 
 
@@ -300,6 +351,16 @@ def _became_safe(traces: frames.Traces) -> Frame | None:
     """Return the function that takes the lock of a lockdep report in an interrupt, or None."""
     stacks = (stack.frames for stack in traces.stacks if _SAFE_AT.search(stack.name))
     return guilty.choose(next(stacks, ()))
+
+
+# The last link of lockdep's chain is the lock that the task tries to take.
+_LAST_LINK = "-> #0 "
+
+
+def _of_chain(traces: frames.Traces) -> Frame | None:
+    """Return the function of the last link of lockdep's chain, if the report has no own stack."""
+    stacks = (one.frames for one in traces.stacks if one.name.startswith(_LAST_LINK))
+    return None if traces.own else guilty.choose(next(stacks, ()))
 
 
 _LOCK_AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] )?(?P<function>[\w.]+)(?:\+0x|$| )")
@@ -318,6 +379,8 @@ def _acquiring(text: Sequence[str]) -> Frame | None:
             for near in text[number + 1 : number + 6]:
                 found = _LOCK_AT.search(near)
                 frame = frames.parse_frame(near)
+                if frame is not None and frame.inline:
+                    continue
                 own = found["function"] if found else frame.function if frame else ""
                 if own:
                     return None if guilty.serves(own) else Frame(function=guilty.bare(own))

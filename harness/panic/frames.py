@@ -7,7 +7,7 @@ the kernel prints them or as scripts/decode_stacktrace.sh rewrites them.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.panic.values import Frame, Stack
 
@@ -65,7 +65,7 @@ _WHERE_STARTS = (
     "ERA: ",
 )
 _WHERE_NAMED = re.compile(
-    r"^(?:RIP: [0-9a-f]{4}:|pc : )"
+    r"^(?:RIP: (?:[0-9a-f]{4}:)?|E?IP: (?:[0-9a-f]{4}:)?|pc : |PC is at |epc : )"
     + _FUNCTION
     + r" (?:(?P<inlined>\S+:\d+) \[inline\]|"
     + _PLACES
@@ -209,6 +209,14 @@ def _frame(found: re.Match[str], *, reliable: bool) -> Frame:
     )
 
 
+# Headers of die() and WARN(), which print the program counter before the stack.
+_TRAP = re.compile(
+    r" fault\b(?! page)|[uU]nable to handle|NULL pointer|^Oops|divide error|invalid opcode|^WARNING: CPU"
+)
+# The name of a stack that another CPU printed into the report.
+_INTRUDING = "CPU: another one, which printed at the same time"
+
+
 @dataclass
 class _Reading:
     """The stacks and frames read so far while a report is read line by line."""
@@ -219,6 +227,8 @@ class _Reading:
     pointer: list[Frame] = field(default_factory=list)
     count: int = 0
     own_seen: bool = False
+    headed: bool = False
+    of_trap: bool = False
     caller: Frame | None = None
 
     def close(self) -> None:
@@ -232,6 +242,18 @@ class _Reading:
     def introduce(self, name: str) -> None:
         self.close()
         self.name = name
+
+    def disown(self) -> None:
+        """Give the frames read so far, and those up to 'Call Trace:', to another CPU.
+
+        A trap prints its program counter before its stack. So frames before the program counter
+        are those of a CPU that printed at the same time.
+        """
+        if not self.frames and not self.own_seen:
+            return
+        self.close()
+        self.done = [one if one.name else replace(one, name=_INTRUDING) for one in self.done]
+        self.name, self.own_seen = _INTRUDING, False
 
     def add(self, frame: Frame, caller: Frame | None = None) -> None:
         """Add a frame to the open stack; `caller` is the next frame, if the same line names it."""
@@ -256,7 +278,7 @@ def read(lines: Sequence[str]) -> Traces:
     The report's own stack has the name "". A program counter within a stack is a frame of that
     stack, where an interrupt interrupted it. One before the first stack is the place of the trap.
     """
-    reading = _Reading()
+    reading = _Reading(of_trap=bool(lines) and _TRAP.search(lines[0]) is not None)
     for text in lines[1:]:
         where = parse_where(text)
         if where is not None:
@@ -283,6 +305,8 @@ def _heading(reading: _Reading, text: str) -> None:
     # Blanks are stripped first, because on a line of a thousand blanks a pattern would be tried
     # from each of them.
     text = text.strip()
+    own = _OWN.match(text) is not None
+    reading.headed = reading.headed or own
     if _OTHERS.match(text) is not None:
         reading.introduce(text)
     elif _OTHER_CPU.match(text) is not None:
@@ -291,7 +315,7 @@ def _heading(reading: _Reading, text: str) -> None:
         _a_task(reading, text)
     elif _ACCESS_BY.match(text) is not None:
         reading.introduce(text if reading.own_seen or reading.frames else "")
-    elif _OWN.match(text) is not None and not reading.own_seen and reading.name:
+    elif own and not reading.own_seen and reading.name:
         _own_trace(reading)
 
 
@@ -301,9 +325,11 @@ def _point(reading: _Reading, where: Frame) -> None:
     if last is not None and (last.function, last.offset) == (where.function, where.offset):
         return
     open_trap = last is None or last.inline
+    if last is None and reading.of_trap and not reading.headed:
+        reading.disown()
     if reading.frames:
         reading.add(where)
-    elif open_trap and not reading.name and not reading.own_seen:
+    elif open_trap and reading.name in {"", _INTRUDING} and not reading.own_seen:
         reading.pointer.append(where)
 
 
@@ -327,7 +353,7 @@ def _a_task(reading: _Reading, text: str) -> None:
 
 def _own_trace(reading: _Reading) -> None:
     """Begin the report's own stack at 'Call Trace:', unless it belongs to the heading above."""
-    if reading.frames or not _HAS_TRACE.match(reading.name):
+    if reading.frames or reading.name == _INTRUDING or not _HAS_TRACE.match(reading.name):
         reading.introduce("")
 
 

@@ -27,14 +27,14 @@ def stem(function: str) -> str:
 
 
 def bare(function: str) -> str:
-    """Return a function's name without the suffixes that the compiler adds, such as '.part.0'."""
-    return _COMPILERS.sub("", function)
+    """Return a function's name without what the compiler adds: '.part.0', ppc64's first dot."""
+    return _COMPILERS.sub("", function).lstrip(".")
 
 
 def choose(frames: Iterable[Frame], *, passed: FunctionList | None = None) -> Frame | None:
     """Return the innermost reliable frame that is no service function and not in `passed`, or None."""
     for frame in frames:
-        if not frame.reliable or serves(frame.function):
+        if not frame.reliable or frame.inline or serves(frame.function):
             continue
         if passed is not None and passed.holds(stem(frame.function)):
             continue

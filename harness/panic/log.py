@@ -20,7 +20,7 @@ _CRASH_WORDS = re.compile(
     r"Kernel panic - not|[Uu]nable to handle (?:kernel|page)|kernel BUG at|\bOops(?:\[#|: [0-9a-f]{4}\b)|"
     r"general protection fault(?!.* error:.* in )|BUG: (?:KASAN|KMSAN|KFENCE|soft lockup|unable|kernel|sched|sleep)|"
     r"soft lockup - CPU|blocked for more than \d+ sec|detected stall|hard LOCKUP|"
-    r"-\[ cut here \]-|---\[ end (?:trace|Kernel)|\bRIP: 0010:|panic ?\(cpu \d|\"panicString\"|"
+    r"-\[ cut here \]-|---\[ end (?:trace|Kernel)|\bRIP: 0010:|\b(?:kasan_report|dump_stack(?:_lvl)?)\+0x|panic ?\(cpu \d|\"panicString\"|"
     r"Internal error: \w|Machine Check Exception|Unresolved kernel trap|circular locking dependency"
 )
 # journald writes a message as a list of numbers when it contains a control character.
@@ -78,14 +78,17 @@ class LogReader:
 
     def _suspect(self, block: str) -> None:
         """Keep the first lines with words of a crash, as long as no report was found."""
-        if not self._reported and len(self.suspects) < _MOST_SUSPECTS:
-            for match in _CRASH_WORDS.finditer(block):
-                start = block.rfind("\n", 0, match.start()) + 1
-                number = self._lines + block.count("\n", 0, match.start())
-                if self.suspects and self.suspects[-1].line == number:
-                    continue
-                text = block[start : match.end() + 100].partition("\n")[0].strip()
-                self.suspects.append(Suspect(line=number, text=text[:200]))
-                if len(self.suspects) == _MOST_SUSPECTS:
-                    break
+        at, number = 0, self._lines
+        while not self._reported and len(self.suspects) < _MOST_SUSPECTS:
+            match = _CRASH_WORDS.search(block, at)
+            if match is None:
+                break
+            start = block.rfind("\n", at, match.start()) + 1
+            number += block.count("\n", at, match.start())
+            text = block[max(start, at) : match.end() + 100].partition("\n")[0].strip()
+            self.suspects.append(Suspect(line=number, text=text[:200]))
+            end = block.find("\n", match.end())
+            if end < 0:
+                break
+            at, number = end + 1, number + 1
         self._lines += block.count("\n") + 1

@@ -128,7 +128,7 @@ class Scanner:
         draft = self._of(line)
         if hit is None:
             return self._go_on(draft, line) if draft is not None else ()
-        if draft is not None and causes.goes_on(draft.header.kind, hit, len(draft.text)):
+        if draft is not None and causes.goes_on(draft.header.kind, hit, draft.text):
             draft.fatal = draft.fatal or hit[0].fatal
             return self._go_on(draft, line)
         ended = self._close(draft) if draft is not None else ()

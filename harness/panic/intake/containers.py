@@ -36,12 +36,13 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _BREAK = re.compile(r"<(?:br|p|div|tr|li)\b[^<>]*>|</(?:p|div|tr|li)>", re.IGNORECASE)
-_QUOTE = re.compile(r"(?:> ?)+")
+# KASAN marks the bad row of memory with a '>' of its own.
+_QUOTE = re.compile(r"(?:>(?! ?[0-9a-f]{16}: ) ?)+")
 _PANIC = re.compile(r"\s+panic ?\(cpu \d")
-_MARKS = {"quoted": ">", "table": "|", "code": "`"}
-# A single line that begins with '>' is no quotation, because KASAN marks the bad memory row with
-# '>'.
-_FEWEST_MARKED = {"quoted": 3, "table": 3, "code": 1}
+_MARKS = {"table": "|", "code": "`"}
+_FEWEST_MARKED = {"table": 3, "code": 1}
+# One or two lines with '>' are no quotation, because KASAN marks the bad memory row with '>'.
+_FEWEST_QUOTED = 3
 
 
 def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
@@ -49,6 +50,9 @@ def unpacked(lines: Sequence[NumberedLine]) -> list[NumberedLine]:
     found = list(_from_json(lines))
     if any(_ENTITY.search(line.text) or _BREAK.search(line.text) for line in found):
         found = [inner for line in found for inner in _from_html(line)]
+    quoted = sum(_QUOTE.match(line.text) is not None for line in found)
+    if quoted >= _FEWEST_QUOTED or quoted == sum(bool(line.text.strip()) for line in found):
+        found = list(map(_without_quotes, found))
     for name, mark in _MARKS.items():
         if any(line.text.startswith(mark) for line in found):
             found = list(_without_marks(found, name))
@@ -124,6 +128,14 @@ def _from_html(line: NumberedLine) -> Iterator[NumberedLine]:
         yield NumberedLine(line.number, text, dialect if text != line.text else line.dialect)
 
 
+def _without_quotes(line: NumberedLine) -> NumberedLine:
+    """Return a line without the marks of a mail's quotation; a reply has lines of several depths."""
+    marks = _QUOTE.match(line.text)
+    if marks is None:
+        return line
+    return NumberedLine(line.number, line.text[marks.end() :], (*line.dialect, "quoted"))
+
+
 def _without_marks(lines: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
     """Yield the lines, without a quotation mark that every line of a run begins with."""
     mark = _MARKS[name]
@@ -144,13 +156,9 @@ def _unmarked(run: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
     if not run or (len(run) < _FEWEST_MARKED[name] and not spaced):
         yield from run
         return
-    depth = 1
-    if name == "quoted":
-        depth = min(match[0].count(">") for line in run if (match := _QUOTE.match(line.text)))
     for line in run:
-        text = line.text
-        for _ in range(depth):
-            text = text.removeprefix(mark).removeprefix(" ") if spaced else text.removeprefix(mark)
+        text = line.text.removeprefix(mark)
+        text = text.removeprefix(" ") if spaced else text
         text = text.removesuffix("`") if name == "code" else text
         if name == "table" and text.rstrip().endswith("|"):
             text = text.rstrip().removesuffix("|").rstrip()

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 # printk's prefix: <6>, [   12.345678], [ T1234] or [    C0]; each part except the time is
 # optional.
-STAMP = re.compile(r"\[ *(?P<at>\d{1,12}\.\d{6})\](?: ?\[ *(?P<context>[TC]\d+)\])? ?(?:<\d> ?)?")
+STAMP = re.compile(
+    r"\[ *(?P<at>\d{1,12}\.\d{6}) ?\](?: ?\[ *(?P<context>[TC]\d+) ?\])? ?(?:<\d> ?)?"
+)
 # The mark that is put before a kernel line without a time of its own.
 UNTIMED = "[kernel] "
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
@@ -38,7 +40,7 @@ class _Layer:
 # Prefixes that may come before the one that shows who wrote the line. The first match is used.
 _OUTER = (
     _Layer("printk", r"(?:<\d{1,3}>)?" + STAMP.pattern, kernel=True),
-    _Layer("dmesg --delta", r"\[ *[+<] *\d+\.\d+>?\] ", kernel=True),
+    _Layer("dmesg --delta", r"\[ *[+<] *\d+[.,]\d+>?\] ", kernel=True),
     _Layer("dmesg --ctime", r"\[[^\[\]]{3,32}" + _CLOCK + r" \d{4}\] ", kernel=True),
     _Layer("dmesg --iso", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:\d\d ", kernel=True),
     _Layer("dmesg --reltime", r"\[[^\W\d]{3}\d\d \d\d:\d\d\] ", kernel=True),
@@ -76,6 +78,7 @@ _OUTER = (
         r"\d{1,2}\.? [^\W\d]{2,10}\.? (?:\d{4} )?" + _CLOCK + " ",
     ),
     _Layer("syslog", r"\d{9,10}\.\d{3,9} "),
+    _Layer("elided", r"\[(?:\.{2,3}|…)\] "),
     _Layer("printk", r"<\d{1,3}>(?:1 )?"),
     _Layer("compose", r"[\w.-]{1,40} +\| "),
     _Layer("printk", r"\[ *(?P<caller>[TC]\d+)\] ?"),
@@ -88,7 +91,7 @@ _INNER = re.compile(
     r"(?P<tag>(?:[\w.-]{1,64} )?" + _KERNEL_TAG + r")|"
     r"(?P<stamp>(?:<\d{1,3}>)?" + STAMP.pattern + r")|"
     r"(?P<vendor> ?(?:-?\(\d+\)\[\d+:[^\]]{1,24}\]|c\d+ +\d+ \([^()]{1,24}\)|"
-    r"\[\d+: *[^:\[\]]{1,24}: *\d+\]|\[pid:\d+,cpu\d+,[^\]]{1,32}\]) ?)|"
+    r"\[\d+: *[^:\[\]]{1,24}: *\d+\]|c\d{1,2}(?= )|\[pid:\d+,cpu\d+,[^\]]{1,32}\]) ?)|"
     r"(?P<level><\d>)"
 )
 _FIRST = re.compile(

@@ -30,12 +30,20 @@ class KernelLine:
     at: float | None = None
 
 
+# Blanks of mails and web pages, and marks without a width.
+_BLANKS = str.maketrans(dict.fromkeys("\xa0\u2002\u2003\u2007\u2009\u202f", " ")) | dict.fromkeys(
+    map(ord, "\u200b\u200e\u200f\u2060\ufeff")
+)
+
+
 def clean(line: str) -> str:
-    """Return a console line without carriage returns and terminal escapes."""
+    """Return a console line without carriage returns, terminal escapes and special blanks."""
     if len(line) > _LONGEST:
         line = line[:_LONGEST]
     if "\x1b" in line:
         line = _ANSI.sub("", line)
+    if not line.isascii():
+        line = line.translate(_BLANKS)
     return line.replace("\r", "") if "\r" in line else line
 
 

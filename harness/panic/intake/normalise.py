@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import eq
 
+from harness.panic.headers import match
 from harness.panic.intake.containers import NumberedLine, unpacked
 from harness.panic.intake.dialects import Peeled, peel
 from harness.panic.intake.lines import clean
@@ -41,6 +42,10 @@ _WIDTHS = range(64, 133)
 _TERMINALS = {80, 132}
 _MAILS = range(64, 85)
 _SOFT_WIDTH = 60
+# What a mail or a tracker puts around text; a line that has only this may go on another line.
+_WRAPPINGS = frozenset({"quoted", "table", "indented", "html"})
+# A mail program ends flowed lines before the 72nd column, and adds one or two blanks.
+_FLOWED_FROM, _FLOWED = 72, 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +106,7 @@ class Normaliser:
         lines = [_peeled(line) for line in numbered]
         self._add_regions(lines)
         lines = _oldest_first(lines)
-        lines = _joined(_without_copies(lines))
+        lines = _joined(_reflowed(_without_copies(lines)))
         text = self._written(lines)
         self._remember(array("L", [line.number for line in lines]), len(lines))
         return text
@@ -226,9 +231,11 @@ def _falls(times: Sequence[float] | Sequence[str]) -> bool:
 
 def _ends_before_it_begins(lines: Sequence[_Line]) -> bool:
     """Return whether, in a log without times, the end marks come before the headers."""
-    begin = next((at for at, line in enumerate(lines) if "[ cut here ]" in line.raw), None)
+    begins = (at for at, line in enumerate(lines) if "[ cut here ]" in line.raw)
     end = next((at for at, line in enumerate(lines) if "---[ end " in line.raw), None)
-    return begin is not None and end is not None and end < begin
+    if end is None or next(begins, -1) < end:
+        return False
+    return not any(match(line.peeled.text) for line in lines[:end])
 
 
 def _without_copies(lines: list[_Line]) -> list[_Line]:
@@ -297,6 +304,36 @@ def _joined(lines: list[_Line]) -> list[_Line]:
         joined = replace(before, text=before.text + glue + line.raw.lstrip(" " if glue else ""))
         whole[-1] = replace(whole[-1], peeled=joined)
     return whole
+
+
+def _reflowed(lines: Sequence[_Line]) -> list[_Line]:
+    """Return the lines, with those joined that a mail program wrapped as flowed text."""
+    whole: list[_Line] = []
+    for line in lines:
+        bare = (
+            not line.peeled.other
+            and _WRAPPINGS.issuperset(line.peeled.dialect)
+            and line.raw.strip()
+        )
+        if whole and bare and _flows(whole[-1], line):
+            before = whole[-1]
+            text = before.peeled.text.rstrip() + " " + line.raw.strip()
+            whole[-1] = replace(before, raw=line.raw, peeled=replace(before.peeled, text=text))
+        else:
+            whole.append(line)
+    return whole
+
+
+def _flows(line: _Line, after: _Line) -> bool:
+    """Return whether a line flows on: it ends in a blank, and the next word had no room on it.
+
+    Source: RFC 3676, format=flowed.
+    """
+    if not line.raw.endswith(" ") or len(line.raw) > _FLOWED:
+        return False
+    word = after.raw.split(maxsplit=1)[0]
+    no_room = len(line.raw.rstrip()) + 1 + len(word) > _FLOWED_FROM
+    return no_room and match(after.raw) is None and not _FRAME.search(after.raw)
 
 
 def _glue(length: int, rest: str, width: int, *, hard: bool, soft: bool) -> str | None:

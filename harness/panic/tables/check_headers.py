@@ -119,7 +119,7 @@ HEADERS = (
     ),
     header(
         "warning",
-        r"^WARNING: (?:CPU: \d+ PID: -?\d+ )?(?:\[.*?\] )?(?:at )?(?P<file>\S+:\d+)(?: (?:at )?(?P<in>[\w.]+)\+0x)?",
+        r"^WARNING: (?:CPU: \d+ PID: -?\d+ )?(?:\[.*?\] )?(?:at )?(?P<file>\S+:\d+)(?: (?:at )?(?P<in>[\w.]+)(?:\+0x| \(\S+:\d+))?",
         "WARNING",
     ),
     header("warning", r"^WARNING: CPU: ", "WARNING"),
@@ -129,6 +129,13 @@ HEADERS = (
         "hung-task",
         r"^INFO: task (?P<task>.+?) (?:blocked|can't die)(?: in I/O wait)? for more than",
         "INFO: task hung",
+    ),
+    # The second line of that report.
+    header(
+        "hung-task",
+        r'^"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables',
+        "INFO: task hung",
+        inner=True,
     ),
     header(
         "rcu-stall",
@@ -156,7 +163,7 @@ HEADERS = (
     ),
     header(
         "machine-check",
-        r"^mce: \[Hardware Error\]: .*Machine Check|^\{\d+\}\[Hardware Error\]: event severity: fatal|^(?:Severe )?Machine check (?:interrupt|in kernel)",
+        r"^(?:mce: )?(?:\[Hardware Error\]: )?CPU ?\d+: Machine Check(?: Exception)?: |^mce: \[Hardware Error\]: .*Machine Check|^\{\d+\}\[Hardware Error\]: event severity: fatal|^(?:Severe )?Machine check (?:interrupt|in kernel)",
         "machine check",
         blames=False,
     ),

@@ -37,6 +37,7 @@ HEADERS = (
         fatal=True,
     ),
     header("soft-lockup", _PANIC + r"softlockup: ", "BUG: soft lockup", fatal=True),
+    header("hung-task", _PANIC + r"hung_task: ", "INFO: task hung", fatal=True),
     header("rcu-stall", _PANIC + r"RCU Stall", "INFO: rcu detected stall", fatal=True),
     header(
         "panic", r"^Kernel panic - not syncing:? ?(?P<what>.*)", "kernel panic: {what}", fatal=True

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of panic with the forms in which people publish reports: mails, trackers, decoded traces.
+
+Each text is made for its test, after a form that several public reports have.
+"""
+
+import pytest
+
+from harness.panic.log import LogReader
+from harness.panic.values import KernelReport
+
+WHO = "CPU: 0 PID: 79 Comm: sh Not tainted 6.0.0 #1"
+STACK = f"""{WHO}
+Call Trace:
+ dump_stack_lvl+0x1/0x2
+ osq_reserve+0x1/0x2 [osq]
+ vfs_read+0x1/0x2"""
+NULL = f"""BUG: kernel NULL pointer dereference, address: 0000000000000008
+Oops: 0002 [#1] SMP
+{STACK}"""
+
+
+def reports(text: str) -> list[KernelReport]:
+    """Return the reports of a log."""
+    return list(LogReader().read([text]))
+
+
+def essence(report: KernelReport) -> tuple[str, str, str]:
+    """Return what a person would say of a report: kind, function and module."""
+    return report.kind, report.function, report.module
+
+
+NULL_IN_RESERVE = ("null-deref", "osq_reserve", "osq")
+
+
+def test_a_reply_quotes_a_report_in_several_depths() -> None:
+    """The marks of a quotation are taken off at any depth, replies in between do not count."""
+    quoted = [f"> >> {line}" for line in NULL.split("\n")]
+    text = "\n".join(["I see this, too:", *quoted[:4], "> Which compiler?", ">", *quoted[4:]])
+
+    assert [essence(one) for one in reports(text)] == [NULL_IN_RESERVE]
+
+
+def test_the_bad_row_of_memory_keeps_its_mark_in_a_quotation() -> None:
+    """KASAN's own '>' before a row of memory is no mark of a quotation."""
+    rows = [" ffff88800e2b5280: fc fc", ">ffff88800e2b5300: fb fb", " ffff88800e2b5380: fc fc"]
+    text = "\n".join([f"BUG: KASAN: use-after-free in osq_reserve+0x1/0x2 [osq]\n{STACK}", *rows])
+
+    (found,) = reports("\n".join(f"> {line}" for line in text.split("\n")))
+
+    assert list(found.text[-3:]) == rows
+
+
+@pytest.mark.parametrize("blank", ["\xa0", "\u2007", "\u202f"])
+def test_special_blanks_are_blanks(blank: str) -> None:
+    """Mail programs replace blanks by others; the report is read all the same."""
+    stamped = "\n".join(f"[    1.000000] {line}" for line in NULL.split("\n"))
+
+    (found,) = reports("My machine died\n\n" + stamped.replace(" ", blank))
+
+    assert essence(found) == NULL_IN_RESERVE
+
+
+def test_flowed_lines_of_a_mail_are_joined() -> None:
+    """A mail's line that ends in a blank goes on in the next, whose first word had no room."""
+    text = (
+        "BUG: KASAN: use-after-free in refcount_read  \n"
+        "include/linux/refcount_and_other_things.h:43 [inline]\n"
+        "BUG: KASAN: use-after-free in osq_reserve+0x38/0x390 drivers/osq.c:659\n" + STACK
+    )
+
+    (found,) = reports(text)
+
+    assert found.text[0].endswith("include/linux/refcount_and_other_things.h:43 [inline]")
+    assert found.function == "osq_reserve"
+
+
+@pytest.mark.parametrize("separator", [" ", "\n"])
+def test_repeated_headers_of_inlined_functions_are_one_report(separator: str) -> None:
+    """Of the headers for inlined functions the last one counts, even if a mail wrapped them."""
+    header = "BUG: KASAN: use-after-free in "
+    text = (
+        f"{header}atomic_read{separator}include/linux/instrumented.h:68 [inline]\n"
+        f"{header}osq_hold{separator}drivers/osq.h:12 [inline]\n"
+        f"{header}osq_reserve+0x5b/0x340 drivers/osq.c:734\n"
+        f"Write of size 4 at addr ffff8880796b0010 by task sh/52\n{WHO}\nCall Trace:\n"
+        " kasan_report+0x1/0x2\n osq_hold drivers/osq.h:12 [inline]\n"
+        " osq_reserve+0x5b/0x340 drivers/osq.c:734\n vfs_read+0x1/0x2"
+    )
+
+    (found,) = reports(text)
+
+    assert found.title == "KASAN: use-after-free Write in osq_reserve"
+    assert found.place == "drivers/osq.c:734"
+
+
+def test_a_report_has_the_same_function_with_and_without_inlined_frames() -> None:
+    """An inlined function is never named, because the kernel's own text does not have it."""
+    decoded = NULL.replace(" osq_reserve", " osq_hold drivers/osq.h:12 [inline]\n osq_reserve")
+
+    assert [essence(one) for one in reports(decoded)] == [essence(one) for one in reports(NULL)]
+
+
+def test_a_decoded_warning_names_its_function() -> None:
+    """A warning with file and line instead of offsets names its function."""
+    spot = "osq_reserve (drivers/osq.c:72 (discriminator 3))"
+    text = f"WARNING: CPU: 0 PID: 13 at drivers/osq.c:72 {spot} \n{WHO}\nEIP: {spot} "
+
+    assert essence(reports(text)[0]) == ("warning", "osq_reserve", "")
+
+
+def test_stamps_with_a_blank_before_their_bracket_are_stamps() -> None:
+    """Some collectors print '[   1.000000 ]'."""
+    text = "\n".join(f"<4>[    1.000000 ][   T12 ] {line}" for line in NULL.split("\n"))
+
+    assert [(essence(one), one.at) for one in reports(text)] == [(NULL_IN_RESERVE, 1.0)]
+
+
+@pytest.mark.parametrize("prefix", ["[..] ", "[...] ", "[  +0,000018] ", "[    0.000000] c0 "])
+def test_a_rare_prefix_does_not_change_the_report(prefix: str) -> None:
+    """An elided time, a decimal comma and a vendor's number of the CPU are prefixes."""
+    text = "\n".join(prefix + line for line in NULL.split("\n"))
+
+    assert [essence(one) for one in reports(text)] == [NULL_IN_RESERVE]
+
+
+def test_a_second_report_after_an_end_mark_does_not_reverse_a_log() -> None:
+    """A log without times is read forwards, if a header comes before the first end mark."""
+    warning = f"WARNING: CPU: 1 PID: 2 at osq.c:62 osq_exit+0x1/0x2\n{WHO}"
+    second = f"------------[ cut here ]------------\n{warning}"
+
+    found = reports(f"{NULL}\n---[ end trace 0 ]---\n{second}")
+
+    assert [essence(one) for one in found] == [NULL_IN_RESERVE, ("warning", "osq_exit", "")]
+
+
+def test_a_trap_does_not_take_the_frames_of_another_cpu() -> None:
+    """Frames before a trap's program counter are those of a CPU that printed at the same time."""
+    text = (
+        "general protection fault: 0000 [#1] SMP\n warn_alloc+0x1/0x2\n other_alloc+0x1/0x2\n"
+        f"{WHO}\n other_caller+0x1/0x2\nRIP: 0010:osq_reserve+0x12/0x30 [osq]\n"
+        " other_ioctl+0x1/0x2\nCall Trace:\n osq_write+0x1/0x2 [osq]"
+    )
+
+    (found,) = reports(text)
+
+    assert essence(found) == ("general-protection", "osq_reserve", "osq")
+    assert [frame.function for frame in found.stacks[0].frames] == ["osq_reserve", "osq_write"]
+
+
+def test_the_owner_of_a_bad_page_is_named() -> None:
+    """A page in a bad state belongs to who allocated it, not to who met it."""
+    text = (
+        "BUG: Bad page state in process sh  pfn:7deea\npage last allocated via order 0, pid 5\n"
+        " post_alloc_hook+0x1/0x2\n __alloc_pages+0x1/0x2\n osq_grow+0x1/0x2 [osq]\n"
+        f"page last free stack trace:\n free_unref_page+0x1/0x2\n{WHO}\nCall Trace:\n"
+        " bad_page+0x1/0x2\n folio_add_lru+0x1/0x2\n shmem_get_folio+0x1/0x2"
+    )
+
+    assert essence(reports(text)[0]) == ("bad-state", "osq_grow", "osq")
+
+
+@pytest.mark.parametrize(
+    ("owner", "function"),
+    [
+        ("INFO: Allocated in osq_open+0x4a/0x490 [osq] age=1 cpu=1 pid=2", "osq_open"),
+        ("INFO: Freed in osq_close+0x50/0xb0 [osq] age=1 cpu=1 pid=2", "osq_close"),
+    ],
+)
+def test_the_owner_of_a_poisoned_object_is_named(owner: str, function: str) -> None:
+    """A slab's report without a stack of its own names who allocated or freed the object."""
+    text = f"BUG kmalloc-64 (Not tainted): Poison overwritten\n{owner}\n __slab_alloc+0x1/0x2"
+
+    assert essence(reports(text)[0]) == ("bad-state", function, "osq")
+
+
+def test_lockdeps_chain_names_the_function_where_there_is_no_other() -> None:
+    """If the lock is taken in a service function and the stack is cut off, the chain is used."""
+    text = (
+        "WARNING: possible circular locking dependency detected\n"
+        "rmmod/125 is trying to acquire lock:\n"
+        " ((&ks->irq_work)){+.+...}, at: [<c019e0b8>] flush_work+0x0/0xac\n"
+        "-> #1 (&ks->lock){+.+...}:\n [<c01b89c8>] other+0x1/0x2\n"
+        "-> #0 ((&ks->irq_work)){+.+...}:\n [<c019e104>] flush_work+0x4c/0xac\n"
+        " [<bf00b858>] osq_stop+0x6c/0x138 [osq]"
+    )
+
+    assert essence(reports(text)[0])[:2] == ("lockdep", "osq_stop")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("CPU 0: Machine Check Exception: 0000000000000007\nBank 3: b4\n", "machine-check"),
+        ("[Hardware Error]: CPU 1: Machine Check Exception: 5 Bank 5: be\n", "machine-check"),
+        (f"Kernel panic - not syncing: hung_task: blocked tasks\n{WHO}\n", "hung-task"),
+        (
+            '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.\n',
+            "hung-task",
+        ),
+    ],
+)
+def test_a_report_is_known_by_its_second_line_or_its_panic(text: str, kind: str) -> None:
+    """Old machine checks, a watchdog's panic and a second line are reports of their kinds."""
+    assert [one.kind for one in reports(text)] == [kind]
+
+
+def test_functions_of_ppc64_lose_their_first_dot() -> None:
+    """On big-endian ppc64 the names of functions begin with a dot, which is no part of them."""
+    text = f"WARNING: at osq.c:497\n{WHO}\nNIP [c00000000003a100] .osq_reserve+0x150/0x1e0 [osq]"
+
+    assert essence(reports(text)[0]) == ("warning", "osq_reserve", "osq")
+
+
+def test_a_text_without_its_header_is_not_passed_over() -> None:
+    """A report that lost its header has words of a crash."""
+    reader = LogReader()
+
+    assert list(reader.read(["Call Trace:\n kasan_report+0xd3/0x100\n osq_read+0x1/0x2"])) == []
+    assert [suspect.line for suspect in reader.suspects] == [1]
+
+
+def test_many_words_of_a_crash_on_one_line_take_linear_time() -> None:
+    """A line of a megabyte with the same words again and again is one suspicious line."""
+    reader = LogReader()
+
+    assert list(reader.read(["x " + "RIP: 0010:" * 100_000])) == []
+    assert len(reader.suspects) == 1
