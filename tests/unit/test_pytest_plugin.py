@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of pytest_plugin: what it announces to the run that started it."""
+
+import os
+from typing import Any, cast
+
+import pytest
+
+from harness import pytest_plugin
+from harness.errors import GuestLost
+
+
+class DeadPlatform:
+    """A system whose guest takes no more marks."""
+
+    def mark(self, _guest: object, text: str) -> None:
+        """Raise the error of a connection that is closed."""
+        raise GuestLost(f"the SSH connection is closed:\n{text}")
+
+
+def test_a_lost_guest_is_announced_before_pytest_ends() -> None:
+    """When the end of a test cannot be marked, one line tells the run that the guest is lost."""
+    reader, writer = os.pipe()
+    state = pytest_plugin._State(platform=cast("Any", DeadPlatform()))
+    state.ktap = pytest_plugin._KtapPrinter(writer, state)
+
+    with pytest.raises(pytest.exit.Exception, match="lost during t::one"):
+        pytest_plugin._mark_end(state, cast("Any", None), "t::one")
+
+    wanted = "the SSH connection is closed: harness-test-end t::one"
+    assert os.read(reader, 4096).decode() == f"# harness: unreachable {wanted}\n"
+    os.close(reader)
