@@ -180,7 +180,10 @@ def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
     if cause in _SILENT:
         way = _WAYS.get(answer.way, "nothing")
         notes.append(f"the guest answered to {way}")
-        reports += standing_still(answer, view, tuple(scene.modules), reports)
+        standing = standing_still(answer, view, tuple(scene.modules), reports)
+        # A kernel that still beats has tasks that wait a moment; only the module's are unusual.
+        silent = cause is Cause.HANG
+        reports += tuple(one for one in standing if silent or one.module in scene.modules)
     with Symbolizer(scene.modules, vmlinux=scene.vmlinux, roots=scene.roots) as symbols:
         decorated = tuple(symbols.report(one) for one in reports)
         notes += symbols.notes

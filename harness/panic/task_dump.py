@@ -58,15 +58,17 @@ def blocked(text: Sequence[str], modules: Sequence[str]) -> KernelReport | None:
     """
     listed = {(one.pid, one.state): one for one in reversed(_tasks(text)) if one.frames}
     found = [one for one in reversed(listed.values()) if not one.rests]
-    if not found:
-        return None
     guilty_ones = [(one, frame) for one in found if (frame := _of(one, modules)) is not None]
     guilty_ones.sort(key=lambda pair: _ORDER.get(pair[0].state, len(_ORDER)))
+    # Outside of the module, a task that sleeps in a system call is nothing unusual.
+    unusual = sorted((one for one in found if one.state in _ORDER), key=lambda one: one.state)
     if guilty_ones:
         chosen, frame = guilty_ones[0]
-    else:
-        chosen = next((one for one in found if one.state == "D"), found[0])
+    elif unusual:
+        chosen = unusual[0]
         frame = hangs.sleeper(chosen.frames) or chosen.frames[0]
+    else:
+        return None
     others = [one for one in found if one is not chosen and one.state in _ORDER]
     return KernelReport(
         kind="hang",

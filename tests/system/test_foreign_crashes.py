@@ -5,15 +5,18 @@ The module is tests/data/stumble, and its tests announce nothing. A few ways run
 form runs all of them, which takes some minutes.
 """
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.system.whole_run import ROOT, Project, Run
+from tests.system.whole_run import ROOT, RUNTIME, Project, Run
 
 STUMBLE = ROOT / "tests" / "data" / "stumble"
 SOURCE = (STUMBLE / "src" / "stumble.c").read_text().splitlines()
@@ -171,3 +174,29 @@ def test_a_deadlock_is_explained_at_the_deadline(stumbled: Run) -> None:
     assert f"task hangs in {found['function']}" in result["reason"]
     assert found["cause"] == "overdue"
     assert found["explained_s"] < 120
+
+
+def test_a_crash_is_repeated_by_its_own_test_alone(stumbled: Run) -> None:
+    """`replay RUN --crash N` runs that test with its class and parameter, and no other."""
+    first = crash_of(stumbled, "warn")
+    root = stumbled.folder.parents[2]
+    before = set(stumbled.folder.parent.iterdir())
+
+    words = ["replay", stumbled.folder.name, f"--crash={first['number']}"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.tasks", *words],
+        cwd=root,
+        env={**os.environ, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=RUN_S,
+    )
+
+    (folder,) = set(stumbled.folder.parent.iterdir()) - before
+    again = Run(code=done.returncode, output=done.stdout, folder=folder, seconds=0.0).report
+    assert [one["name"] for one in again["results"]] == [first["test"]], done.stdout
+    assert [one["signature"] for one in again["crashes"]] == [first["signature"]]
+    assert done.returncode == 1

@@ -123,6 +123,11 @@ def test_a_resting_thread_of_the_module_is_no_hang() -> None:
     assert blocked(SLEEPERS[:7], ("toy",)) is None
 
 
+def test_a_process_that_sleeps_outside_of_the_module_is_no_hang() -> None:
+    """Where no task is in the module, a process that waits in a system call does not hang."""
+    assert blocked(SLEEPERS, ("other",)) is None
+
+
 def test_a_task_that_is_listed_twice_counts_once() -> None:
     """A task in the answers to both sysrq w and t has one stack in the report."""
     found = blocked([*OURS, *OURS], ("osq_test",))
