@@ -48,7 +48,9 @@ def screen(crash: Crash) -> tuple[str, ...]:
     lines += _rows("files", [str(crash.folder)])
     run = crash.folder.parents[1].name
     lines += _rows("vmcore", [crash.vmcore_note] if crash.vmcore_note else [])
-    lines += _rows("open it", [hints.command("vmcore-open", run, "--crash", str(crash.number))])
+    shell = hints.command("vmcore-open", run, "--crash", str(crash.number))
+    # The note comes with the end of the dump, which begins after the screen was shown.
+    lines += _rows("open it", [shell] if crash.vmcore or not crash.vmcore_note else [])
     lines += _rows("again", [crash.reproduce] if crash.reproduce else [])
     return (*lines, f"signature {crash.signature}", _RULE)
 
@@ -186,7 +188,8 @@ def record_removal(folder: Path) -> None:
     for name, begin, words in texts:
         if (folder / name).is_file():
             lines = (folder / name).read_text().splitlines()
-            changed = (begin + words if one.startswith(begin) else one for one in lines)
+            kept = (one for one in lines if not one.startswith("  open it "))
+            changed = (begin + words if one.startswith(begin) else one for one in kept)
             whole_file.write(folder / name, "\n".join((*changed, "")))
     if (folder / VALUES).is_file():
         values = json.loads((folder / VALUES).read_text())

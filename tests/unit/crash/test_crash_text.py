@@ -126,3 +126,4 @@ def test_a_removed_dump_is_reported_as_removed(tmp_path: Path) -> None:
     values = json.loads((folder / "crash.json").read_text())
     assert (values["vmcore"], values["vmcore_note"]) == ("", "none: removed for a newer dump")
     assert "MiB in 38 MiB" not in (folder / "report.md").read_text()
+    assert "vmcore-open" not in (folder / "screen.txt").read_text()
