@@ -48,7 +48,8 @@ def walk(
 
     Raises: UsageError when git does not know a revision, or the search ends without an answer.
     """
-    root = request.settings.root
+    source = request.settings.module.source.resolve()
+    root = Path(_git(source, "rev-parse", "--show-toplevel").strip())
     ends = [
         _git(root, "rev-parse", "--verify", f"{end}^{{commit}}").strip() for end in (bad, good)
     ]
@@ -56,7 +57,7 @@ def walk(
         said = _git(tree, "bisect", "start", *ends, "--")
         while (found := _answer(said)) is None:
             commit = _git(tree, "rev-parse", "--short", "HEAD").strip()
-            step = _try(request, tree, signature, commit, view)
+            step = _try(request, tree / source.relative_to(root), signature, commit, view)
             on_step(step)
             said = _git(tree, "bisect", step.word)
         return _git(tree, "show", "--stat", "--format=%h %an %ad%n%s%n%n%b", found)
@@ -73,12 +74,10 @@ def _answer(said: str) -> str | None:
 
 
 def _try(
-    request: KernelTestRequest, tree: Path, signature: str, commit: str, view: LiveView
+    request: KernelTestRequest, source: Path, signature: str, commit: str, view: LiveView
 ) -> Step:
     settings = request.settings
-    module = settings.module
-    place = tree / module.source.relative_to(settings.root)
-    there = replace(settings, module=replace(module, source=place))
+    there = replace(settings, module=replace(settings.module, source=source))
     found = kernel_test.run(replace(request, settings=there, run_id=None, vmcore=False), view)
     word, why = judge(found, signature)
     return Step(commit=commit, word=word, why=why)

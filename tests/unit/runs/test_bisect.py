@@ -29,10 +29,13 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture
-def history(tmp_path: Path) -> tuple[KernelTestRequest, list[str]]:
-    """Give a project of six commits whose module crashes from the fourth on, and the commits."""
-    root = tmp_path / "project"
+@pytest.fixture(params=[".", "drivers/m"])
+def history(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[KernelTestRequest, list[str]]:
+    """Give a project of six commits whose module crashes from the fourth on, and the commits.
+
+    The project is a repository of its own, or a folder within one.
+    """
+    root = tmp_path / "project" / request.param
     (root / "src").mkdir(parents=True)
     (root / "images").mkdir()
     (root / "tests").mkdir()
@@ -44,7 +47,7 @@ def history(tmp_path: Path) -> tuple[KernelTestRequest, list[str]]:
         '[tool.harness.targets.t]\nimage = "i"\nkernel = "k"\n'
     )
     (root / "src" / "Kbuild").write_text("obj-m := m.o\n")
-    git(root, "init", "-q")
+    git(tmp_path / "project", "init", "-q")
     commits = []
     for number in range(6):
         (root / "src" / "m.c").write_text(f"{'bad' if number >= 3 else 'good'} {number}\n")
@@ -52,10 +55,10 @@ def history(tmp_path: Path) -> tuple[KernelTestRequest, list[str]]:
         git(root, "commit", "-q", "-m", f"change {number}")
         commits.append(git(root, "rev-parse", "HEAD"))
     settings = config.load(root / "pyproject.toml")
-    request = KernelTestRequest(
+    asked = KernelTestRequest(
         settings=settings, environment=config.environment(), target_name=None
     )
-    return request, commits
+    return asked, commits
 
 
 Runner = Callable[[KernelTestRequest, Any], RunReport]
