@@ -92,6 +92,8 @@ _PRELUDES: dict[str, frozenset[str]] = {
 # The duration of the hang in the watchdog's text, counted from the last sign of life.
 _BLOCKED = re.compile(r"^INFO: task .* blocked for more than (?P<seconds>\d+) seconds")
 _SPINNING = re.compile(r"soft lockup - CPU#\d+ stuck for (?P<seconds>\d+)s!")
+# A report explains those of other tasks for so long: watchdogs have limits of 20 s to 2 minutes.
+_SOON_S = 300.0
 _PRELUDE_LINES = 4
 _SECOND_LINES_WITHIN = 60
 _MOST_REMEMBERED = 16
@@ -177,11 +179,16 @@ def _explains(earlier: KernelReport, later: KernelReport) -> bool:
     same_task = later.pid is not None and (earlier.pid, earlier.task) == (later.pid, later.task)
     same_cpu = later.cpu is not None and earlier.cpu == later.cpu
     if earlier.kind in _OF_THE_WHOLE_KERNEL.get(later.kind, ()):
-        return True
+        return _seconds_between(earlier, later) < _SOON_S
     if later.kind in _STUCK:
         again = earlier.kind in _STUCK and (same_task or same_cpu)
         return again or earlier.kind in DEADLY
     return same_task and later.kind in _consequences(earlier.kind)
+
+
+def _seconds_between(earlier: KernelReport, later: KernelReport) -> float:
+    """Return the time between two reports on the kernel's clock, 0 where it is not known."""
+    return 0.0 if earlier.at is None or later.at is None else later.at - earlier.at
 
 
 def _consequences(kind: str) -> frozenset[str]:

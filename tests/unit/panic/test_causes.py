@@ -218,3 +218,13 @@ def test_a_hung_task_does_not_point_to_a_secondary_lockup() -> None:
     secondary = replace(lockup, follows=3)
 
     assert related([replace(hung, follows=None), secondary])[0].follows is None
+
+
+def test_an_old_failure_does_not_explain_other_tasks() -> None:
+    """An allocation that failed an hour before is not why the kernel is out of memory now."""
+    failed = replace(report("page-allocation-failure", 1, pid=31), at=10.0)
+    soon = replace(report("oom", 9, pid=297), at=40.0)
+    late = replace(report("oom", 9, pid=297), at=3640.0)
+
+    assert [one.follows for one in related((failed, soon))] == [None, 1]
+    assert [one.follows for one in related((failed, late))] == [None, None]
