@@ -15,7 +15,7 @@ import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ConfigError
-from harness.host import defaults, toml_file
+from harness.host import defaults, kunit, toml_file
 from harness.model.environment import Environment
 from harness.model.machines import KernelSpec, TargetSpec
 from harness.model.products import PackagesSpec
@@ -126,7 +126,12 @@ def _settings(file: Path, table: dict[str, Any]) -> Settings:
     _check_names(settings)
     _check_kernels(settings)
     _check_paths(settings)
-    return settings
+    return replace(settings, tests=tuple(map(_with_command, settings.tests)))
+
+
+def _with_command(test: TestSpec) -> TestSpec:
+    """Return a suite with the command that reads KUnit's results, if it is one of KUnit."""
+    return replace(test, command=kunit.command(test.kunit)) if test.kunit else test
 
 
 def choose_target(settings: Settings, name: str | None, kernel: str | None) -> TargetSpec:
@@ -163,7 +168,7 @@ def _absolute(settings: Settings) -> Settings:
     )
     module = replace(
         module,
-        source=root / module.source,
+        source=root / module.source.expanduser(),
         push=push,
         drgn=root / module.drgn if module.drgn else None,
         debugger=root / module.debugger if module.debugger else None,
@@ -267,8 +272,11 @@ def _check_packages(settings: Settings, packages: PackagesSpec) -> None:
 
 def _check_test(file: Path, test: TestSpec) -> None:
     key = f"tool.harness.tests ({test.name})"
-    if (test.pytest is None) == (test.command is None):
-        raise ConfigError(file, key, "exactly one of pytest and command is expected")
+    if [test.pytest is None, test.command is None, not test.kunit].count(False) != 1:
+        raise ConfigError(file, key, "exactly one of pytest, command and kunit is expected")
+    for pattern in test.kunit:
+        if not kunit.PATTERN.fullmatch(pattern):
+            raise ConfigError(file, key, f"no pattern of a KUnit suite's name: {pattern!r}")
     if test.pytest is not None and not test.pytest.exists():
         raise ConfigError(file, key, f"no such folder: {test.pytest}")
 

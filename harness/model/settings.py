@@ -166,15 +166,17 @@ class ModuleSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TestSpec:
-    """One suite: a pytest folder on the host, or a command in the guest that prints KTAP.
+    """One suite: a pytest folder on the host, a command in the guest that prints KTAP, or KUnit.
 
-    Either `pytest` or `command` is given.
+    Exactly one of `pytest`, `command` and `kunit` is given.
 
     Attributes:
         name: The name of the suite in reports.
         pytest: A folder of pytest tests that run on the host, with the fixtures guest, driver and
             variant.
         command: A command that runs in the guest and prints KTAP.
+        kunit: Patterns of KUnit suites, such as "greeter*". Their modules ran them when they were
+            loaded (keys `modules` and `needs`); the results are read from the kernel's log.
         deadline_s: The longest that the suite may take, in seconds with KVM.
         group: A suite with a group runs only when that group is asked for: --crash-tests asks for
             "crash".
@@ -187,6 +189,7 @@ class TestSpec:
     name: str
     pytest: Path | None = None
     command: str | None = None
+    kunit: tuple[str, ...] = ()
     deadline_s: float = 600.0
     group: str = ""
     system: System = System.LINUX

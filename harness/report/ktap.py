@@ -124,9 +124,11 @@ class Parser:
         """Return a test's subtests under its name, or the test's own result if it has none."""
         below = self._levels[depth + 1 :]
         del self._levels[depth + 1 :]
-        if not below or not below[0].results:
+        # KUnit indents a subtest by four blanks, other writers by two.
+        nested = next((level.results for level in below if level.results), [])
+        if not nested:
             return [own]
-        children = [_under(own.name, child) for child in below[0].results]
+        children = [_under(own.name, child) for child in nested]
         bad = any(child.verdict is not Verdict.PASSED for child in children)
         if own.verdict is Verdict.FAILED and not bad:
             children.append(own)

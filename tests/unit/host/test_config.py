@@ -288,3 +288,27 @@ def test_two_configurations_in_a_folder_are_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="one is expected"):
         config.load_nearest(tmp_path)
+
+
+def test_suites_of_kunit_become_a_command_in_the_guest(tmp_path: Path) -> None:
+    """A suite of KUnit patterns gets the command that reads the results of those suites."""
+    file = project(tmp_path, GOOD.replace('command = "run-tests"', 'kunit = ["greeter*", "list"]'))
+
+    _, inside = config.load(file).tests
+
+    assert inside.kunit == ("greeter*", "list")
+    assert "^greeter.*$ ^list$" in (inside.command or "")
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ('command = "x"\nkunit = ["a"]', "exactly one of pytest, command and kunit"),
+        ("kunit = []", "exactly one of pytest, command and kunit"),
+        ('kunit = ["a b"]', "no pattern of a KUnit suite's name: 'a b'"),
+    ],
+)
+def test_a_wrong_suite_is_an_error(keys: str, words: str, tmp_path: Path) -> None:
+    """A suite of two kinds or of none, and a name that no suite of KUnit can have, are errors."""
+    with pytest.raises(ConfigError, match=words):
+        config.load(project(tmp_path, GOOD.replace('command = "run-tests"', keys)))

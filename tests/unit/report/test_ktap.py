@@ -70,6 +70,34 @@ ok 2 alone""".replace("    ", "  ")
     assert found[0].diagnostics == ("why",)
 
 
+def test_subtests_of_kunit_are_indented_by_four_blanks() -> None:
+    """KUnit's suites, cases and parameters become results, with what a failed case printed."""
+    text = """KTAP version 1
+1..1
+    KTAP version 1
+    # Subtest: greeter
+    1..3
+    ok 1 greets
+    # is_polite: EXPECTATION FAILED at src/greeter_test.c:12
+    not ok 2 is_polite
+        KTAP version 1
+        # Subtest: in_languages
+        ok 1 english
+        not ok 2 latin # SKIP nobody speaks it
+    ok 3 in_languages
+not ok 1 greeter"""
+
+    found = results(text)
+
+    assert [(one.name, one.verdict) for one in found] == [
+        ("greeter/greets", Verdict.PASSED),
+        ("greeter/is_polite", Verdict.FAILED),
+        ("greeter/in_languages/english", Verdict.PASSED),
+        ("greeter/in_languages/latin", Verdict.SKIPPED),
+    ]
+    assert found[1].diagnostics == ("is_polite: EXPECTATION FAILED at src/greeter_test.c:12",)
+
+
 def test_a_parent_that_fails_alone_is_a_result() -> None:
     """A parent that fails although its subtests passed becomes a failure of its own."""
     found = results("KTAP version 1\n1..1\n  1..1\n  ok 1 a\nnot ok 1 suite")
