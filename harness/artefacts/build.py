@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Build an out-of-tree module on the host, in a copy of its source, for one kernel.
+"""Build a module on the host, in a copy of its source, for one kernel.
 
+A module whose source lies in the tree of that kernel is built there, as `make M=drivers/foo` does.
 The copy keeps the user's tree clean and lets builds for several kernels run side by side. Paths in
 the debug information name the original source, so a debugger shows the file that the user edits.
 `build_steps` has the commands, `build_box` runs them, `built_files` collects the built modules.
@@ -82,10 +83,13 @@ def build_module(
         job = _job(spec, kernel, site.folder, {**_own_variables(spec, kernel), **variables})
         with cache.room(project):
             site.folder.mkdir(parents=True, exist_ok=True)
-            source_copy.mirror(spec.source, job.source)
+            if not job.in_tree:
+                source_copy.mirror(spec.source, job.source)
         stamp = site.folder / "inputs"
         inputs = _inputs(job)
-        fresh = not (_is_whole(job, site) and stamp.is_file() and stamp.read_text() == inputs)
+        # Of a tree kbuild alone knows what a change of its headers means for the module.
+        known = not job.in_tree and stamp.is_file() and stamp.read_text() == inputs
+        fresh = not (known and _is_whole(job, site))
         if fresh:
             progress(f"building {spec.name} for {kernel.release}")
             stamp.unlink(missing_ok=True)
@@ -129,7 +133,8 @@ def _job(spec: ModuleSpec, kernel: Kernel, folder: Path, variables: Mapping[str,
                 f"kbuild cannot work in {place}: the path has white space or a colon",
                 hint="HARNESS_CACHE=FOLDER names a folder without them for the cache",
             )
-    source, conf = folder / "src", None
+    of_tree = spec.dkms is None and spec.source.resolve().is_relative_to(kdir.resolve())
+    source, conf = spec.source if of_tree else folder / "src", None
     if spec.dkms is not None:
         tree = folder / "dkms"
         conf = dkms.read(spec.dkms, release=kernel.release, kdir=kdir, tree=tree)

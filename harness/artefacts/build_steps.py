@@ -21,8 +21,9 @@ from harness.modules.dkms import DkmsConf
 class Job:
     """The input of one build: a module, a kernel, and the folders for the build.
 
-    `source` is the copy in which the module is built, `kdir` the folder of the kernel's headers,
-    and `conf` the module's dkms.conf, or None without one.
+    `source` is the copy that is built, or the source itself if it lies in the kernel's tree.
+    `kdir` is the folder of the kernel's headers; `conf` holds the module's dkms.conf, if it has
+    one.
     """
 
     spec: ModuleSpec
@@ -31,6 +32,11 @@ class Job:
     source: Path
     variables: Mapping[str, str]
     conf: DkmsConf | None = None
+
+    @property
+    def in_tree(self) -> bool:
+        """Whether the module is built where its source lies, in the tree of its kernel."""
+        return self.source == self.spec.source
 
     @property
     def by_kbuild(self) -> bool:
@@ -117,7 +123,9 @@ def _with_variables(command: str, job: Job) -> str:
 def _kbuild(job: Job) -> Iterator[str]:
     yield from ("make", "-C", str(job.kdir), f"M={job.source / job.spec.kbuild}")
     yield f"-j{_jobs()}"
-    yield f"KCFLAGS={prefix_flags(job)}"
+    # A tree keeps its own flags, because with others its next make would compile all this again.
+    if not job.in_tree:
+        yield f"KCFLAGS={prefix_flags(job)}"
     for name, value in job.variables.items():
         if name != "KDIR":
             yield f"{name}={value}"

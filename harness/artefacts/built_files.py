@@ -21,7 +21,7 @@ _INSMOD = "insmod "
 
 def clear(job: Job) -> None:
     """Delete modules of an earlier build, which `collect` could mistake for the next one's."""
-    if job.spec.modules or not job.by_kbuild:
+    if not job.in_tree and (job.spec.modules or not job.by_kbuild):
         for file in job.source.rglob("*.ko"):
             file.unlink()
 

@@ -33,6 +33,36 @@ def finish(folder: Path, release: str, modules: Path, *, busybox: bytes, version
     (folder / _FACTS).write_text(json.dumps(facts) + "\n")
 
 
+def take_headers(tree: Path, folder: Path) -> None:
+    """Move the headers out of unpacked packages into a kernel's folder; they may be split.
+
+    Debian splits them: headers of one kernel, headers of several, and kbuild's programs.
+    """
+    if (tree / "usr/src").is_dir():
+        (tree / "usr/src").rename(folder / "src")
+        _relocate(folder / "src")
+    programs = tuple(tree.glob("usr/lib/linux-kbuild-*"))
+    if programs:
+        (folder / "lib").mkdir()
+    for one in programs:
+        one.rename(folder / "lib" / one.name)
+
+
+def _relocate(source: Path) -> None:
+    """Make links and includes in the headers relative, so that a cache can be moved or copied."""
+    for makefile in source.glob("linux-headers-*/Makefile"):
+        text = makefile.read_text()
+        here = "$(dir $(lastword $(MAKEFILE_LIST)))../"
+        makefile.write_text(text.replace("/usr/src/", here))
+    for folder in source.glob("linux-headers-*"):
+        for name in ("scripts", "tools"):
+            link = folder / name
+            if link.is_symlink():
+                target = link.readlink()
+                link.unlink()
+                link.symlink_to(Path("../../lib") / target.parts[-2] / name)
+
+
 def is_ready(folder: Path) -> bool:
     """Return whether a kernel in the cache is complete."""
     return (folder / _FACTS).is_file()
@@ -52,6 +82,14 @@ def kernel(name: str, key: str, folder: Path) -> Kernel:
         modules_disk=folder / "modules.ext4",
         kdir=folder / "src" / f"linux-headers-{release}",
         config=folder / "config",
+    )
+
+
+def lacking(kernel: Kernel, *options: str) -> tuple[str, ...]:
+    """Return those of some options that a kernel is built without; () when nobody can know."""
+    lines = kernel.config.read_text().splitlines()
+    return tuple(
+        one for one in options if lines and f"{one}=y" not in lines and f"{one}=m" not in lines
     )
 
 

@@ -132,29 +132,5 @@ def _assemble(release: str, version: str, folder: Path) -> None:
     )
     busybox = kernel_parts.busybox(tree)
     kernel_parts.finish(folder, release, modules, busybox=busybox, version=version)
-    (tree / "usr/src").rename(folder / "src")
-    if (tree / "usr/lib").is_dir():
-        _move_kbuild(tree / "usr/lib", folder / "lib")
+    kernel_parts.take_headers(tree, folder)
     shutil.rmtree(tree)
-    _relocate(folder / "src")
-
-
-def _move_kbuild(source: Path, target: Path) -> None:
-    target.mkdir()
-    for folder in source.glob("linux-kbuild-*"):
-        folder.rename(target / folder.name)
-
-
-def _relocate(source: Path) -> None:
-    """Make links and includes in the headers relative, so that the cache can be moved."""
-    for makefile in source.glob("linux-headers-*/Makefile"):
-        text = makefile.read_text()
-        here = "$(dir $(lastword $(MAKEFILE_LIST)))../"
-        makefile.write_text(text.replace("/usr/src/", here))
-    for folder in source.glob("linux-headers-*"):
-        for name in ("scripts", "tools"):
-            link = folder / name
-            if link.is_symlink():
-                target = link.readlink()
-                link.unlink()
-                link.symlink_to(Path("../../lib") / target.parts[-2] / name)

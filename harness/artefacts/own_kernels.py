@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from harness.artefacts import initrd, kernel_parts
-from harness.errors import KernelError
+from harness.artefacts import compiler_words, initrd, kernel_parts, long_command
+from harness.artefacts.long_command import Watch
+from harness.errors import BuildError, KernelError
 from harness.host import apt, cache, programs, tool
 from harness.model.machines import KernelSpec
 from harness.model.settings import Kernel
@@ -21,7 +22,7 @@ from harness.model.settings import Kernel
 Progress = Callable[[str], None]
 
 # Raise this number when this module makes different files from the same kernel.
-_FORMAT = "1"
+_FORMAT = "2"
 _LOCK_S = 900.0
 _MAKE_S = 7200.0
 _STEP_S = 600.0
@@ -38,9 +39,10 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
         CacheBusy; Lost when the disk is full.
     """
     if spec.tree is not None and spec.build:
-        _make(spec.tree, progress)
+        _make(spec.tree, log=root / "kernels" / f".{name}.make.log", progress=progress)
     sources = tuple(_sources(spec))
-    key = cache.key_of(_FORMAT, *(str(part) for part in sources), *sources)
+    known = (*(str(part) for part in sources), *_module_states(spec))
+    key = cache.key_of(_FORMAT, *known, *sources)
     folder = root / "kernels" / f"own-{key}"
     held = cache.lock(
         folder.with_name(f".{folder.name}.lock"),
@@ -77,10 +79,42 @@ def _sources(spec: KernelSpec) -> Iterator[Path]:
         yield file
 
 
-def _make(tree: Path, progress: Progress) -> None:
+def _module_states(spec: KernelSpec) -> Iterator[str]:
+    """Yield the name, time and size of each module of a tree; its image may stay the same."""
+    order = spec.tree / "modules.order" if spec.tree else None
+    if spec.tree is None or order is None or not order.is_file():
+        return
+    for line in order.read_text().splitlines():
+        # Before 6.3 a line names the module, since then its object.
+        file = (spec.tree / line.removeprefix("kernel/")).with_suffix(".ko")
+        if file.is_file():
+            status = file.stat()
+            yield f"{line} {status.st_mtime_ns} {status.st_size}"
+
+
+def _make(tree: Path, *, log: Path, progress: Progress) -> None:
+    """Run make in a kernel tree.
+
+    Raises: KernelError with the compiler's messages, or when it takes too long.
+    """
     progress(f"building {tree}")
-    command = ["make", "-C", str(tree), f"-j{os.cpu_count() or 1}"]
-    tool.run(command, deadline_s=_MAKE_S, error=KernelError)
+    with cache.room(log.parent):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+    watch = Watch(what=f"building {tree}", log=log, deadline_s=_MAKE_S, progress=progress)
+    try:
+        status = long_command.run(["make", f"-j{os.cpu_count() or 1}"], watch, cwd=tree)
+    except FileNotFoundError as error:
+        raise programs.not_installed("make", KernelError) from error
+    except BuildError as error:
+        raise KernelError(error.message, hint=f"its log: {log}") from error
+    if status != 0:
+        lines = log.read_text(errors="backslashreplace").splitlines()
+        raise KernelError(
+            f"the kernel in {tree} does not build",
+            hint=f"all of it: {log}",
+            evidence=compiler_words.telling(lines),
+        )
 
 
 def _assemble(spec: KernelSpec, folder: Path) -> None:
@@ -132,11 +166,10 @@ def _unpack(files: tuple[Path, ...], inside: Path, folder: Path) -> str:
     found = next((file for file in configs if file.is_file()), None)
     (folder / "config").write_bytes(found.read_bytes() if found else b"")
     shutil.move(image, folder / "vmlinuz")
-    sources = inside / "usr" / "src"
-    for headers in (sources / f"linux-headers-{release}", sources / "kernels" / release):
-        if headers.is_dir():
-            (folder / "src").mkdir()
-            shutil.move(headers, folder / "src" / f"linux-headers-{release}")
+    kernel_parts.take_headers(inside, folder)
+    of_rpm = folder / "src" / "kernels" / release
+    if of_rpm.is_dir():
+        of_rpm.rename(folder / "src" / f"linux-headers-{release}")
     return release
 
 

@@ -20,6 +20,9 @@ _NET_SLOT = "0x10"
 # it booted.
 _MAC = "52:54:00:12:34:56"
 
+# The name under which a guest mounts a host folder; also the label of a disk with a copy of one.
+SHARE_TAG = "harness-share"
+
 
 def render(spec: DomainSpec) -> str:
     """Return the domain XML for a spec; the XML library escapes every value.
@@ -85,6 +88,11 @@ def _devices(root: ET.Element, spec: DomainSpec) -> None:
     ET.SubElement(devices, "panic", model="isa")
     if spec.share is not None:
         _disk(devices, spec.share, "vdc", form="raw", cache="writeback", readonly=True)
+    if spec.shared_folder is not None:
+        # QEMU's user owns what the guest makes there, and may be unable to change an owner.
+        shared = ET.SubElement(devices, "filesystem", type="mount", accessmode="squash")
+        ET.SubElement(shared, "source", dir=str(spec.shared_folder))
+        ET.SubElement(shared, "target", dir=SHARE_TAG)
 
 
 def _disk(

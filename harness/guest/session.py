@@ -261,7 +261,8 @@ def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec
         modules_disk=request.kernel.modules_disk,
         qmp_socket=session.qmp_socket,
         console_log=request.folder / log,
-        share=_share_disk(session) if request.share is not None else None,
+        share=_share_disk(session) if request.share and not request.writable else None,
+        shared_folder=request.share if request.writable else None,
         emulator=single_thread_qemu.one_thread_program(request.cache)
         if _one_thread(session)
         else None,
@@ -285,7 +286,7 @@ def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
     """Restore the guest, or boot it; then connect and prepare it."""
     request = session.request
     restorable = not request.fresh and request.uri is None and request.share is None
-    if request.share is not None:
+    if request.share is not None and not request.writable:
         image.folder_disk(request.share, _share_disk(session))
     if not (restorable and _restore(session, stack, progress)):
         progress("booting the guest")
@@ -299,7 +300,7 @@ def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
     with session.watched():
         kmod.prepare(session.guest, run_id=request.run_id, canary=session.token)
         if request.share is not None:
-            kmod.mount_share(session.guest)
+            kmod.mount_share(session.guest, writable=request.writable)
 
 
 def _start(session: Session, stack: ExitStack, domain: Domain) -> None:

@@ -71,9 +71,10 @@ def _module(table: Table, root: Path) -> Table:
             raise ConfigError(root, "tool.harness.module.dkms", f"no such file: {conf}")
         return _with_recipe(recipe.of_dkms(conf), {"source": str(conf.parent), **table})
     source = table.get("source", ".")
-    if not isinstance(source, str) or not (root / source).is_dir():
+    folder = root / Path(source).expanduser() if isinstance(source, str) else root
+    if not isinstance(source, str) or not folder.is_dir():
         return table
-    read = recipe.of_folder(root / source)
+    read = recipe.of_folder(folder)
     if read is None or any(key in table for key in _HOW):
         return table if read is None or "name" in table else {"name": read.name, **table}
     return _with_recipe(read, table)

@@ -12,7 +12,8 @@ class DomainSpec:
     """The values from which the domain XML is made; this module is independent of libvirt.
 
     `qmp_socket` is a second monitor besides libvirt's; drgn reads guest memory through it. `share`
-    is a disk with a copy of a host folder, labelled harness-share. QEMU itself writes
+    is a disk with a copy of a host folder, labelled harness-share; `shared_folder` is one that the
+    guest itself reads and writes, by 9p under the tag harness-share. QEMU itself writes
     `console_log`, so that it continues when the harness leaves a guest that is kept.
     """
 
@@ -30,5 +31,6 @@ class DomainSpec:
     modules_disk: Path
     qmp_socket: Path
     share: Path | None = None
+    shared_folder: Path | None = None
     console_log: Path | None = None
     emulator: Path | None = None

@@ -44,6 +44,7 @@ class KernelTestRequest:
     fresh: bool = False
     keep: bool = False
     share: Path | None = None
+    writable: bool = False
     run_id: str | None = None
     variant: str | None = None
     most_crashes: int = 3

@@ -11,7 +11,10 @@ from harness.model.settings import Accel, Image, Kernel
 
 @dataclass(frozen=True, kw_only=True)
 class SessionRequest:
-    """The artefacts and the machine of a session, and the folders of its run."""
+    """The artefacts and the machine of a session, and the folders of its run.
+
+    `share` is a host folder that the guest sees: a copy of it, or itself when it is `writable`.
+    """
 
     run_id: str
     target_name: str
@@ -27,5 +30,6 @@ class SessionRequest:
     fresh: bool = False
     keep: bool = False
     share: Path | None = None
+    writable: bool = False
     allowed: tuple[str, ...] = ()
     one_thread: bool = False

@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.artefacts import image, kernel_symbols, kernels, requested
+from harness.artefacts import image, kernel_parts, kernel_symbols, kernels, requested
 from harness.crash.scene import Scene
+from harness.errors import UsageError
 from harness.guest import cleanup, session, shared_session
 from harness.guest.session import CONSOLE, Session
 from harness.model.crash import CRASHES
@@ -166,6 +167,8 @@ def _artefacts(
     with record.stage("kernel"):
         spec = settings.kernels[target.kernel]
         kernel = kernels.ensure(target.kernel, spec, root=cache, progress=record.view.note)
+        if request.writable:
+            _check_9p(kernel)
     with record.stage("image"):
         wanted = image.load_spec(settings.images, target.image)
         base = image.ensure(wanted, root=cache, progress=record.view.note)
@@ -184,9 +187,23 @@ def _artefacts(
         fresh=request.fresh,
         keep=request.keep,
         share=request.share,
+        writable=request.writable,
         allowed=settings.allow_kernel_lines,
         one_thread=target.one_thread or spec.one_thread or request.selection.long,
     )
+
+
+def _check_9p(kernel: Kernel) -> None:
+    """Check that a kernel can mount a folder of the host, as far as its configuration is known.
+
+    Raises: UsageError that names what the kernel lacks.
+    """
+    missing = kernel_parts.lacking(kernel, "CONFIG_9P_FS", "CONFIG_NET_9P_VIRTIO")
+    if missing:
+        raise UsageError(
+            f"--writable: the kernel {kernel.release} has no {' and no '.join(missing)}",
+            hint="use another kernel, as Debian's linux-image-amd64; or leave --writable out",
+        )
 
 
 def _accelerator(live: Session) -> str:

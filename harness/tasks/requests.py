@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Turn the options of a command into the request for a run."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from harness.tasks.common import TaskContext
 
 if TYPE_CHECKING:
     from harness.model.request import KernelTestRequest
+    from harness.model.settings import Settings
 
 
 def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRequest":
@@ -27,6 +29,8 @@ def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRe
         raise UsageError(f"--share {share}: no such folder")
     is_long = bool(options.get("long"))
     settings = context.settings
+    if options.get("build"):
+        settings = _with_make(settings, options.get("target"), options.get("kernel"))
     return KernelTestRequest(
         settings=for_long_run(settings) if is_long else settings,
         environment=context.environment,
@@ -42,12 +46,30 @@ def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRe
         fresh=bool(options.get("fresh")),
         keep=bool(options.get("keep")),
         share=Path(share).resolve() if share else None,
+        writable=bool(options.get("writable")),
         run_id=_run_id(options.get("run_id")),
         variant=options.get("variant"),
         most_crashes=int(options.get("maxcrash", 3)),
         vmcore=not options.get("no_vmcore"),
         debug_on_crash=options.get("debugger", "") if options.get("debug_on_crash") else "",
     )
+
+
+def _with_make(settings: "Settings", target: str | None, kernel: str | None) -> "Settings":
+    """Return the settings in which the chosen kernel's tree is built before it is used.
+
+    Raises: UsageError when the chosen kernel is no tree.
+    """
+    from harness.host import config
+
+    name = config.choose_target(settings, target, kernel).kernel
+    spec = settings.kernels[name]
+    if spec.tree is None:
+        raise UsageError(
+            f"--build: the kernel {name} is no tree",
+            hint='choose one with --kernel; [tool.harness.kernels] has NAME = { tree = "..." }',
+        )
+    return replace(settings, kernels={**settings.kernels, name: replace(spec, build=True)})
 
 
 def _run_id(name: str | None) -> str | None:

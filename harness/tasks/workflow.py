@@ -33,10 +33,10 @@ _AGAIN = "watch repeat until-fail"
 
 TEST_IN_GUEST = Mode(
     when="in a guest that the harness boots",
-    takes="k target kernel accel uri fresh keep share long crash-tests maxcrash no-vmcore control "
-    f"debug-on-crash debugger run-id verbose last-failed {_AGAIN}",
+    takes=f"k target kernel build accel uri fresh keep share writable long {_AGAIN} last-failed "
+    "crash-tests maxcrash no-vmcore control debug-on-crash debugger run-id verbose",
     refuses={_BUILT: "file", "the test is recorded instead": "record"},
-    needs={"debugger": "debug-on-crash", "until-fail": "repeat"},
+    needs={"debugger": "debug-on-crash", "until-fail": "repeat", "writable": "share"},
     excludes={
         "watch repeat": "--watch runs at each change, as often as you save",
         "watch keep": _OWN_FOLDER,
@@ -49,38 +49,39 @@ TEST_ON_TARGET = Mode(
     when="on a target that you boot",
     takes="k target long crash-tests run-id verbose file last-failed",
     refuses={
-        _NO_GUEST: "accel uri fresh keep share record",
+        _NO_GUEST: "accel uri fresh keep share writable record",
         _NOT_RESTORED: _AGAIN,
-        _OWN_KERNEL: "kernel",
+        _OWN_KERNEL: "kernel build",
         _NOT_WATCHED: "maxcrash no-vmcore control debug-on-crash debugger",
     },
 )
 TEST_RECORDED = Mode(
     when="with --record",
-    takes="record target kernel accel run-id verbose",
+    takes="record target kernel build accel run-id verbose",
     refuses={
         "--record names its one test": "k crash-tests long last-failed",
         "the recording of a run is one file, which replay-debug opens": _AGAIN,
-        "a recorded guest has no network and no disk, and it ends": "uri fresh keep share",
+        "a recorded guest has no network, no disk, and it ends": "uri fresh keep share writable",
         _REPLAYED: "maxcrash no-vmcore control debug-on-crash debugger",
         _BUILT: "file",
     },
 )
 LOAD_IN_GUEST = Mode(
     when="in a guest that the harness boots",
-    takes="target kernel accel uri fresh share",
+    takes="target kernel build accel uri fresh share writable",
     refuses={_BUILT: "file", "a guest needs no restart for a module": "reboot"},
+    needs={"writable": "share"},
 )
 LOAD_ON_TARGET = Mode(
     when="on a target that you boot",
     takes="target file reboot",
-    refuses={_NO_GUEST: "accel uri fresh share run", _OWN_KERNEL: "kernel"},
+    refuses={_NO_GUEST: "accel uri fresh share writable run", _OWN_KERNEL: "kernel build"},
 )
 LOAD_AGAIN = Mode(
     when="with --run",
     takes="run",
     refuses={
-        "the guest has its machine already": "target kernel accel uri fresh share",
+        "the guest has its machine already": "target kernel build accel uri fresh share writable",
         _BUILT: "file",
         "a guest needs no restart for a module": "reboot",
     },
@@ -89,7 +90,7 @@ BUILD_KEXT = Mode(
     when="to the kext",
     takes="target",
     refuses={
-        "a kext is built for every macOS that it claims": "kernel",
+        "a kext is built for every macOS that it claims": "kernel build",
         "the configuration of the kext has no variants": "variant",
     },
 )
@@ -106,11 +107,13 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     k: str = "",
     target: str | None = None,
     kernel: str | None = None,
+    build: bool = False,
     accel: str | None = None,
     uri: str | None = None,
     fresh: bool = False,
     keep: bool = False,
     share: str | None = None,
+    writable: bool = False,
     watch: bool = False,
     last_failed: bool = False,
     repeat: int = 1,
@@ -250,11 +253,12 @@ def _on_target(
     return on_target.run(test, view)
 
 
-@task(options_help=help_for("target", "kernel") | VARIANT_HELP)
+@task(options_help=help_for("target", "kernel", "build") | VARIANT_HELP)
 def kernel_build(
     context: TaskContext,
     target: str | None = None,
     kernel: str | None = None,
+    build: bool = False,
     variant: str | None = None,
 ) -> int:
     """Build the module for a target's kernel; KDIR, ARCH, CROSS_COMPILE, LLVM, CC, W, C, V pass.
@@ -280,10 +284,12 @@ def _load(  # noqa: PLR0913, PLR0917
     context: TaskContext,
     target: str | None = None,
     kernel: str | None = None,
+    build: bool = False,
     accel: str | None = None,
     uri: str | None = None,
     fresh: bool = False,
     share: str | None = None,
+    writable: bool = False,
     run: str = "",
     file: str = "",
     reboot: bool = False,
@@ -311,7 +317,7 @@ def _load(  # noqa: PLR0913, PLR0917
 
 
 _LOAD_HELP = {
-    **help_for("target", "kernel", "accel", "uri", "fresh", "share"),
+    **help_for("target", "kernel", "build", "accel", "uri", "fresh", "share", "writable"),
     "run": "load into this guest that was left up: the name of its run, or the end of it",
     **FILE_HELP,
     **REBOOT_HELP,

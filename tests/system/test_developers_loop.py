@@ -15,6 +15,8 @@ from tests.system.whole_run import RUN_DEADLINE_S, RUNTIME, Project
 
 # A cycle restores a saved guest; one that boots, without KVM, takes more than a minute.
 CYCLE_S = 60.0
+# A guest with a shared folder is booted.
+COMMAND_S = 900.0
 
 
 class Watcher:
@@ -47,6 +49,21 @@ class Watcher:
         """Press Ctrl-C, and return the exit code."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(RUN_DEADLINE_S)
+
+
+def modlab(project: Project, *words: str) -> str:
+    """Return the output of a command of modlab in the project's folder; it must succeed."""
+    done = subprocess.run(
+        [*project.command()[:-1], *words],
+        cwd=project.root,
+        env={**os.environ, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME)},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_a_save_is_tested_within_seconds(
@@ -113,39 +130,54 @@ def test_a_changed_module_is_loaded_into_a_guest_that_stays_up(
 ) -> None:
     """`load --run` replaces the module in the same guest, and its session names the new build."""
 
-    def modlab(*words: str) -> str:
-        command = [*project.command()[:-1], *words]
-        done = subprocess.run(
-            command,
-            cwd=project.root,
-            env={**os.environ, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME)},
-            capture_output=True,
-            text=True,
-            timeout=RUN_DEADLINE_S,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
     def session() -> dict[str, Any]:
         (file,) = project.root.glob("build/runs/*/session.json")
         found: dict[str, Any] = json.loads(file.read_text())
         return found
 
-    modlab("load")
+    modlab(project, "load")
     before = session()
-    boot = modlab("shell", "--command=cat /proc/sys/kernel/random/boot_id")
+    boot = modlab(project, "shell", "--command=cat /proc/sys/kernel/random/boot_id")
     project.replace("src/greeter.c", "greeter: hello", "greeter: here again")
 
-    output = modlab("load", f"--run={before['run_id'][-4:]}")
+    output = modlab(project, "load", f"--run={before['run_id'][-4:]}")
 
     after = session()
-    log = modlab("shell", "--command=dmesg")
-    same_boot = modlab("shell", "--command=cat /proc/sys/kernel/random/boot_id") == boot
-    modlab("guest-stop", "--all")
+    log = modlab(project, "shell", "--command=dmesg")
+    same_boot = modlab(project, "shell", "--command=cat /proc/sys/kernel/random/boot_id") == boot
+    modlab(project, "guest-stop", "--all")
     assert same_boot
     assert "greeter: goodbye" in log
     assert "greeter: here again" in log
     assert after["build"]["build_id"] != before["build"]["build_id"]
     assert f"guest {before['run_id']} stays up" in output
     assert nothing_left() == set()
+
+
+def test_host_and_guest_write_to_one_folder(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
+    """With --writable each side sees at once what the other has written to the shared folder."""
+    project.allow_slow_boot()
+    shared = project.root / "shared"
+    shared.mkdir()
+    (shared / "from host").write_text("before\n")
+
+    modlab(project, "load", "--kernel=6.1", "--share=shared", "--writable")
+    read = modlab(project, "shell", "--command=cat '/mnt/share/from host'")
+    modlab(project, "shell", "--command=mkdir /mnt/share/new && echo result > /mnt/share/new/file")
+    (shared / "from host").write_text("after\n")
+    again = modlab(project, "shell", "--command=cat '/mnt/share/from host'")
+    modlab(project, "guest-stop", "--all")
+
+    assert (read, again) == ("before\n", "after\n")
+    assert (shared / "new" / "file").read_text() == "result\n"
+    assert nothing_left() == set()
+
+
+def test_a_kernel_without_9p_is_refused_for_a_writable_share(project: Project) -> None:
+    """A kernel that cannot mount a folder of the host is refused before a guest starts."""
+    run = project.run("--share=src", "--writable")
+
+    assert run.code == 4, run.output
+    assert "has no CONFIG_9P_FS and no CONFIG_NET_9P_VIRTIO" in run.output

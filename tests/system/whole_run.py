@@ -52,6 +52,11 @@ class Project:
         assert old in text, f"{file} does not contain {old!r}"
         path.write_text(text.replace(old, new))
 
+    def allow_slow_boot(self) -> None:
+        """Give a guest that boots, without KVM on a busy machine, ten minutes for it."""
+        file = self.root / "pyproject.toml"
+        file.write_text(f"{file.read_text()}\n[tool.harness.timeouts]\nboot_s = 150.0\n")
+
     def command(self, *options: str) -> list[str]:
         """Return the command line of a run of the project in the current folder."""
         return [sys.executable, "-m", "harness.tasks", "kernel-test", *options]

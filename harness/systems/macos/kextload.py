@@ -52,11 +52,12 @@ def quiesce(guest: Guest, *, deadline_s: float) -> None:
     guest.run(["sync"], deadline_s=deadline_s)
 
 
-def mount_share(guest: Guest) -> None:
+def mount_share(guest: Guest, *, writable: bool) -> None:
     """Raise an error, because macOS has no way to mount a folder of the host.
 
     Raises: UsageError.
     """
+    del writable
     raise UsageError(
         f"--share is for guests that the harness boots, and {guest.endpoint.host} is none",
         hint="copy with scp",

@@ -4,6 +4,7 @@
 In place of kbuild, a Makefile compiles one C file in the same way.
 """
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,25 @@ def test_kdir_replaces_the_kernels_headers(project: Project) -> None:
     """The variable KDIR replaces the folder of the kernel's headers."""
     with pytest.raises(BuildError):
         project.build(KDIR=str(project.root / "module"))
+
+
+def test_a_module_in_the_kernels_tree_is_built_there(project: Project) -> None:
+    """A source inside the kernel's tree is built in place, and with the flags of the tree."""
+    outside = project.build()
+    place = project.kdir / "drivers" / "m"
+    shutil.copytree(project.root / "module", place)
+    shutil.copy(outside.debug, place / "other.ko")
+    (project.kdir / "Makefile").write_text(
+        KBUILD.replace("echo run >> $(M)/../runs", "echo '$(M) [$(KCFLAGS)]' >> said")
+    )
+    project.spec = replace(project.spec, source=place, modules=("m*",))
+
+    first, second = project.build(), project.build()
+
+    assert (project.kdir / "said").read_text() == f"{place} []\n" * 2
+    assert first.debug == second.debug == place / "m.ko"
+    assert (first.fresh, second.fresh) == (True, True)
+    assert (place / "other.ko").is_file()
 
 
 def test_companions_must_work_and_make_what_is_pushed(project: Project) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefacts import kernels
+from harness.artefacts import kernel_parts, kernels
 from harness.errors import KernelError
 from harness.host import apt
 from harness.model.machines import KernelSpec
@@ -76,7 +76,7 @@ def test_kernel_headers_can_be_moved(tmp_path: Path) -> None:
     (headers / "scripts").symlink_to("../../lib/linux-kbuild-6.1/scripts")
     (scripts / "word").write_text("moved")
 
-    kernels._relocate(source)
+    kernel_parts._relocate(source)
     (tmp_path / "kernel").rename(tmp_path / "elsewhere")
 
     place = tmp_path / "elsewhere" / "src" / headers.name

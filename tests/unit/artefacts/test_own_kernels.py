@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefacts import kernels, own_kernels
+from harness.artefacts import kernel_parts, kernels, own_kernels
 from harness.errors import KernelError
 from harness.model.machines import KernelSpec
 from harness.model.settings import Kernel
@@ -75,6 +75,29 @@ def test_a_tree_is_built_against_where_it_lies(tree: Path, tmp_path: Path) -> No
     assert not (tree / "made").exists()
 
 
+@pytest.mark.parametrize("line", ["kernel/drivers/m.ko", "drivers/m.o"])
+def test_a_changed_module_of_a_tree_is_noticed(line: str, tree: Path, tmp_path: Path) -> None:
+    """A module that was built again is taken, although image and list of modules are the same."""
+    (tree / "modules.order").write_text(f"{line}\n")
+    (tree / "drivers").mkdir()
+    (tree / "drivers" / "m.ko").write_text("first")
+    first = ensure(tmp_path, tree=tree)
+    (tree / "drivers" / "m.ko").write_text("second")
+
+    assert ensure(tmp_path, tree=tree).key != first.key
+
+
+def test_a_tree_that_does_not_build_shows_the_compiler(tree: Path, tmp_path: Path) -> None:
+    """A failing make ends in an error with the compiler's messages and the place of the log."""
+    (tree / "Makefile").write_text("all:\n\t@echo 'init/main.c:7:1: error: no'; exit 1\n")
+
+    with pytest.raises(KernelError, match="does not build") as caught:
+        ensure(tmp_path, tree=tree, build=True)
+
+    assert "init/main.c:7:1: error: no" in caught.value.evidence
+    assert (tmp_path / "cache" / "kernels" / ".mine.make.log").is_file()
+
+
 def test_a_configured_make_runs_in_the_tree(tree: Path, tmp_path: Path) -> None:
     """With a configured make command, make runs in the tree on each call."""
     ensure(tmp_path, tree=tree, build=True)
@@ -133,6 +156,28 @@ def test_packages_bring_image_modules_and_headers(tmp_path: Path) -> None:
     assert found.release == RELEASE
     assert (found.kdir / "Makefile").is_file()
     assert found.vmlinuz.read_bytes() == bzimage()
+
+
+def test_headers_that_are_split_as_debian_does_lead_to_each_other(tmp_path: Path) -> None:
+    """Debian's headers of one kernel include the common ones and link to kbuild's programs."""
+    inside = tmp_path / "tree"
+    own, common = (
+        inside / "usr/src" / f"linux-headers-{name}" for name in ("6.1-9", "6.1-common")
+    )
+    for folder in (own, common, inside / "usr/lib/linux-kbuild-6.1/scripts"):
+        folder.mkdir(parents=True)
+    (own / "Makefile").write_text("include /usr/src/linux-headers-6.1-common/Makefile\n")
+    (common / "Makefile").write_text("all:\n\t@echo common\n")
+    (own / "scripts").symlink_to("/usr/lib/linux-kbuild-6.1/scripts")
+    folder = tmp_path / "kernel"
+    folder.mkdir()
+
+    kernel_parts.take_headers(inside, folder)
+
+    moved = folder / "src" / own.name
+    made = subprocess.run(["make", "-s", "-C", str(moved)], capture_output=True, check=True)
+    assert made.stdout == b"common\n"
+    assert (moved / "scripts").resolve() == folder / "lib/linux-kbuild-6.1/scripts"
 
 
 def test_packages_without_an_image_are_refused(tmp_path: Path) -> None:

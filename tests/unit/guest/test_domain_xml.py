@@ -72,6 +72,16 @@ def test_the_overlay_is_first_and_modules_are_read_only() -> None:
     assert disks["vdb"].find("readonly") is not None
 
 
+def test_a_shared_folder_is_a_file_system_that_the_guest_may_write_to() -> None:
+    """A shared folder is passed to the guest under its tag; without one there is none."""
+    shared = parsed(replace(SPEC, shared_folder=Path("/home/me/a & b"))).find("devices/filesystem")
+
+    assert shared is not None
+    assert shared.attrib["accessmode"] == "squash"
+    assert [one.attrib for one in shared] == [{"dir": "/home/me/a & b"}, {"dir": "harness-share"}]
+    assert parsed(SPEC).find("devices/filesystem") is None
+
+
 def test_the_network_is_closed_and_forwards_nothing_yet() -> None:
     """The guest reaches no network, and the XML forwards no port."""
     netdev = arguments(parsed(SPEC))[1]

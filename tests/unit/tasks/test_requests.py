@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of tasks.requests: options become a request, and a wrong one is a sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.tasks.common import TaskContext
+from harness.tasks.requests import request_from
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> TaskContext:
+    """Give the context of a project with a kernel tree of its own beside the kernels that ship."""
+    (tmp_path / "linux").mkdir()
+    (tmp_path / "Kbuild").write_text("obj-m := m.o\n")
+    file = tmp_path / "modlab.toml"
+    file.write_text('[module]\nname = "m"\n[kernels]\nmine = { tree = "linux" }\n')
+    return TaskContext(config=str(file))
+
+
+def test_build_runs_make_in_the_chosen_tree_alone(context: TaskContext) -> None:
+    """--build sets that the chosen kernel's tree is built first, and changes nothing without."""
+    asked = request_from(context, {"kernel": "mine", "build": True})
+
+    assert [name for name, one in asked.settings.kernels.items() if one.build] == ["mine"]
+    assert not request_from(context, {"kernel": "mine"}).settings.kernels["mine"].build
+
+
+def test_build_of_a_kernel_that_is_no_tree_is_an_error(context: TaskContext) -> None:
+    """--build with a packaged kernel is an error whose hint shows how to name a tree."""
+    with pytest.raises(UsageError, match=r"--build: the kernel 6\.1 is no tree") as caught:
+        request_from(context, {"build": True})
+
+    assert "tree =" in caught.value.hint
