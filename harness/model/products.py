@@ -1,12 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a project delivers besides its module, from the configuration: packages and a kext."""
+"""What a project builds besides its module, from the configuration: variants, packages, a kext."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 # As in `settings`, a key that is not a field is an error.
 _STRICT: dict[str, Any] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantSpec:
+    """Another build of the same source under a name of its own, for example a test build.
+
+    It is built and pushed beside the module, and loaded by the tests that ask for it.
+
+    Attributes:
+        name: The name of the built module, without .ko.
+        variables: Variables for make, on top of the module's own.
+        parameters: Parameters for insmod. The module's own are not used.
+        devices: Device nodes that must appear after loading.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str
+    variables: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from harness.model.crash import Crash
 from harness.model.limits import Timeouts, VmcoreLimits
 from harness.model.machines import KernelSpec, TargetSpec
-from harness.model.products import KextSpec, PackagesSpec
+from harness.model.products import KextSpec, PackagesSpec, VariantSpec
 from harness.model.provenance import Provenance
 from harness.model.words import filled
 from harness.panic.values import KernelReport
@@ -70,27 +70,6 @@ class PushSpec:
     source: Path
     target: str
     mode: int = 0o755
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantSpec:
-    """Another build of the same source under a name of its own, for example a test build.
-
-    It is built and pushed beside the module, and loaded by the tests that ask for it.
-
-    Attributes:
-        name: The name of the built module, without .ko.
-        variables: Variables for make, on top of the module's own.
-        parameters: Parameters for insmod. The module's own are not used.
-        devices: Device nodes that must appear after loading.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    name: str
-    variables: dict[str, str] = field(default_factory=dict)
-    parameters: dict[str, str] = field(default_factory=dict)
-    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
