@@ -75,6 +75,8 @@ def _block(index: int, report: KernelReport, numbers: dict[int, int]) -> list[st
     ]
     if report.function or report.module:
         lines.append(f"   in {report.function or 'an unnamed function'}{module}{place}")
+    if "inferred" in report.facts:
+        lines.append(f"   {report.facts['inferred']}")
     lines += [f"   {who}"] if who else []
     if cause is not None:
         lines.append(f"   a consequence of {cause}")
@@ -92,5 +94,5 @@ def _frame(frame: Frame) -> str:
     offset = f"+{frame.offset:#x}" if frame.offset and not frame.place else ""
     place = f" ({frame.place})" if frame.place else ""
     module = f" {frame.module}" if frame.module else ""
-    inline = " [inline]" if frame.inline else ""
+    inline = " [inline]" if frame.inline else " [inferred]" if frame.inferred else ""
     return f"{unsure}{frame.function}{offset}{place}{module}{inline}"

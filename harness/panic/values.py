@@ -14,7 +14,8 @@ class Frame:
 
     `offset` and `size` are bytes, 0 where unknown; `module` is "" for the kernel itself; `place`
     is file:line, "" where unknown. An unreliable frame ('?') may be left over from an older call.
-    An inline frame has no address of its own: it is part of the next frame outwards.
+    An inline frame has no address of its own: it is part of the next frame outwards. An inferred
+    frame is not in the report: a tail call hid it, and the call before it in the code names it.
     """
 
     function: str
@@ -24,6 +25,7 @@ class Frame:
     place: str = ""
     reliable: bool = True
     inline: bool = False
+    inferred: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,13 +17,16 @@ from typing import NamedTuple
 from elftools.common.exceptions import ELFError
 from elftools.elf.constants import SHN_INDICES
 from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import NoteSection, SymbolTableSection
 
 from harness.errors import UsageError
 
 # Elf64_Sym of elf(5): st_name, st_info, st_other, st_shndx, st_value, st_size.
 _ROW = struct.Struct("<IBBHQQ")
-_STT_OBJECT, _STT_SECTION, _STT_FILE = 1, 3, 4
+# Elf64_Rela of elf(5): r_offset, r_info, r_addend.
+_RELA = struct.Struct("<QQq")
+_STT_OBJECT, _STT_FUNC, _STT_SECTION, _STT_FILE = 1, 2, 3, 4
 # objtool's names for the padding before a function; some kernels omit them from kallsyms.
 _PADDING = b"__pfx_"
 # The kernel computes the size of the last symbol in a module's section up to the next section, or
@@ -102,6 +105,31 @@ class SymbolTable:
             self._symbol(name, row) for row in self._rows if row.name in places and row.is_defined
         )
 
+    def functions_at(self, section: str, address: int) -> tuple[str, ...]:
+        """Return the names of the functions that begin at an address of a section."""
+        index = self._sections.index(section) if section in self._sections else -1
+        return tuple(
+            self._name(row)
+            for row in self._rows
+            if row.value == address and row.section == index and row.type == _STT_FUNC
+        )
+
+    def names(self, index: int, addend: int) -> tuple[str, ...]:
+        """Return the names of what the symbol with an index in the table means.
+
+        `addend` is the offset behind a symbol that stands for a whole section.
+        """
+        row = self._rows[index] if index < len(self._rows) else None
+        if row is None:
+            return ()
+        if row.type == _STT_SECTION:
+            return self.functions_at(self._sections[row.section], row.value + addend)
+        return (self._name(row),)
+
+    def _name(self, row: _Row) -> str:
+        end = self._strings.find(b"\0", row.name)
+        return self._strings[row.name : end].decode(errors="backslashreplace")
+
     def _places(self, name: bytes) -> Iterator[int]:
         """Yield each offset of a name in the string table, also as the end of another name."""
         at = self._strings.find(name + b"\0")
@@ -131,6 +159,77 @@ class SymbolTable:
                 sorted({row.value for row in solid}),
             )
         return self._values[section]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Relocation:
+    """One entry of a relocation table: a place in the section, and what it refers to."""
+
+    symbol: int
+    addend: int
+
+
+class Code:
+    """The machine code of one section, its relocations, and the functions that addresses mean.
+
+    Addresses are relative to the section in a relocatable file, as those of `Symbol`.
+    Raises: UsageError when the file cannot be read.
+    """
+
+    def __init__(self, path: Path, section: str, table: SymbolTable) -> None:
+        self._path, self._table, self._name = path, table, section
+        self._relocations: dict[int, _Relocation] = {}
+        with _opened(path) as file:
+            self.machine = str(file["e_machine"])
+            found = file.get_section_by_name(section)
+            if found is None:
+                raise UsageError(f"{path} has no section {section}")
+            self._start, self._offset = int(found["sh_addr"]), int(found["sh_offset"])
+            self._size = int(found["sh_size"])
+            rows = file.get_section_by_name(f".rela{section}")
+            if isinstance(rows, RelocationSection):
+                self._relocations = {
+                    place: _Relocation(symbol=info >> 32, addend=addend)
+                    for place, info, addend in _RELA.iter_unpack(rows.data())
+                }
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return the bytes at an address; fewer, or none, outside of the section."""
+        at = address - self._start
+        if at < 0 or at + size > self._size:
+            return b""
+        try:
+            with self._path.open("rb") as stream:
+                stream.seek(self._offset + at)
+                return stream.read(size)
+        except OSError as error:
+            raise UsageError(f"cannot read {self._path}: {error.strerror}") from error
+
+    def functions_at(self, address: int) -> tuple[str, ...]:
+        """Return the names of the functions that begin at an address of this section."""
+        return self._table.functions_at(self._name, address)
+
+    def target(self, place: int) -> tuple[str, ...] | None:
+        """Return the names of what the relocation at a place refers to, None if there is none."""
+        found = self._relocations.get(place)
+        if found is None:
+            return None
+        # A call's offset counts from its end on x86-64, so the addend is 4 less.
+        less = 4 if self.machine == "EM_X86_64" else 0
+        return self._table.names(found.symbol, found.addend + less)
+
+    def defines(self, function: str) -> bool:
+        """Return whether the file has a function, and not only a reference to it."""
+        return bool(self._table.find(function))
+
+    def references(self, function: str, to: str) -> tuple[int, ...]:
+        """Return the places in a function whose relocations refer to another function."""
+        homes = [one for one in self._table.find(function) if one.section == self._name]
+        if len(homes) != 1:
+            return ()
+        begin, end = homes[0].value, homes[0].value + homes[0].size
+        inside = (place for place in self._relocations if begin <= place < end)
+        return tuple(place for place in inside if to in (self.target(place) or ()))
 
 
 def build_id(path: Path) -> str:

@@ -6,20 +6,29 @@ offset is looked up in the function of that name. A frame that does not fit the 
 kernel printed it, because no line is better than a wrong one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.panic import frames as text_frames
 from harness.panic import guilty
 from harness.panic.values import Frame, KernelReport, Stack
+from harness.symbols import tail_calls
 from harness.symbols.addr2line import LineFinder, SourcePoint
-from harness.symbols.elf import Symbol, SymbolTable
+from harness.symbols.elf import Code, Symbol, SymbolTable
 from harness.symbols.paths import shown_path, shown_place
+
+# A function, an offset in it and its module.
+_Spot = tuple[str, int, str]
+
+
+def _spot(frame: Frame) -> _Spot:
+    return frame.function, frame.offset, frame.module
 
 
 class Symbolizer:
@@ -42,6 +51,7 @@ class Symbolizer:
         self._roots = tuple(roots)
         self._symbols: dict[str, SymbolTable | None] = {}
         self._finders: dict[tuple[str, str], LineFinder] = {}
+        self._codes: dict[tuple[str, str], Code] = {}
         self._notes: list[str] = []
         self._stack = ExitStack()
 
@@ -65,22 +75,64 @@ class Symbolizer:
     def report(self, report: KernelReport) -> KernelReport:
         """Return a report with lines in all its stacks, and with the place of its function."""
         pointers = [one for one in text_frames.where(report.text) if not one.inline]
-        at = {(one.function, one.offset, one.module) for one in pointers}
+        at = {_spot(one) for one in pointers}
+        hidden = [pair for stack in report.stacks for pair in self._hidden(stack.frames, at)]
+        callees = {id(caller): frame for frame, caller in hidden}
         stacks = tuple(
             Stack(
                 name=stack.name,
                 frames=tuple(
                     found
                     for frame in stack.frames
-                    for found in self.frame(
-                        frame, at_address=(frame.function, frame.offset, frame.module) in at
+                    for found in (
+                        *((callees[id(frame)],) if id(frame) in callees else ()),
+                        *self.frame(frame, at_address=_spot(frame) in at),
                     )
                 ),
             )
             for stack in report.stacks
         )
         place = shown_place(report.place, self._roots) or _place_of(report, stacks)
-        return replace(report, stacks=stacks, place=place)
+        return tail_calls.renamed(replace(report, stacks=stacks, place=place), hidden)
+
+    def _hidden(
+        self, frames: Sequence[Frame], at: Container[_Spot]
+    ) -> Iterator[tuple[Frame, Frame]]:
+        """Yield a frame for each function that a tail call hid, with the frame that called it."""
+        sure = [one for one in frames if one.reliable and not one.inline]
+        for inner, caller in pairwise(sure):
+            if _spot(caller) in at or tail_calls.is_entry(inner.function):
+                continue
+            try:
+                found = self._hidden_by(inner, caller)
+            except HarnessError as error:
+                self._note(f"{self._shown(caller.module)}: {error.message}")
+                continue
+            if found is not None:
+                yield found, caller
+
+    def _hidden_by(self, inner: Frame, caller: Frame) -> Frame | None:
+        symbol = self._symbol(caller) if caller.offset else None
+        if symbol is None:
+            return None
+        code = self._code_of(caller.module, symbol.section)
+        found = tail_calls.hidden(inner, symbol, caller.offset, code)
+        if found is None:
+            return None
+        points: tuple[SourcePoint, ...] = ()
+        if found.jump is not None:
+            points = self._finder(caller.module, symbol.section).find(found.jump)
+        module = caller.module if code.defines(found.function) else ""
+        place = self._place(points[-1]) if points else ""
+        return Frame(function=found.function, module=module, place=place, inferred=True)
+
+    def _code_of(self, module: str, section: str) -> Code:
+        table = self._table(module)
+        if table is None:
+            raise UsageError("has no symbols")
+        if (module, section) not in self._codes:
+            self._codes[module, section] = Code(self._files[module], section, table)
+        return self._codes[module, section]
 
     def frame(self, frame: Frame, *, at_address: bool = False) -> tuple[Frame, ...]:
         """Return a frame with its place, preceded by the functions inlined there, innermost first.

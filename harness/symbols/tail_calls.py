@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Find the function that a tail call hid from a stack, by the call before a return address.
+
+A compiler turns 'kfree(x);' at the end of a function into a jump. The function's frame is gone
+when kfree runs, and the stack shows kfree called by the function's caller. But the caller still
+has its call instruction before the return address, and that names the hidden function.
+
+Only calls with a fixed target are read: x86-64's 'call rel32' (Intel SDM, CALL) and arm64's BL
+(Arm ARM, C6.2). A module's relocation names the target, where the linker left one.
+"""
+
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from harness.panic import guilty
+from harness.panic.tables.function_lists import functions
+from harness.panic.values import Frame, KernelReport
+from harness.symbols.elf import Code, Symbol
+
+_CALL_BYTES = 5
+_CALL_REL32 = 0xE8
+_BL = 0b100101
+# Targets that stand for another function, which is not known before the kernel runs.
+_STAND_INS = ("__x86_indirect", "__x86_return", "__SCT__", "__SCK__", "__pi_", "__fentry__")
+_VARIANT = re.compile(r"_noprof$|^_+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hidden:
+    """A function that a stack does not show: it was called, and went on to `into` by a jump.
+
+    `jump` is the address of that jump in the function's section, None if it is not known.
+    """
+
+    function: str
+    into: str
+    jump: int | None
+
+
+def hidden(inner: Frame, symbol: Symbol, offset: int, code: Code) -> Hidden | None:
+    """Return the function that was called before `offset` of a function, unless it is `inner`.
+
+    None also when the call has no fixed target.
+    """
+    names = _called(code, symbol.value + offset)
+    if not names or _same(inner.function, names):
+        return None
+    name = names[0]
+    if name.startswith(_STAND_INS):
+        return None
+    return Hidden(function=name, into=inner.function, jump=_jump(code, name, inner.function))
+
+
+def _called(code: Code, back_to: int) -> tuple[str, ...]:
+    """Return the names of the function that the call before a return address calls."""
+    data = code.read(back_to - _CALL_BYTES, _CALL_BYTES)
+    if len(data) < _CALL_BYTES:
+        return ()
+    if code.machine == "EM_X86_64" and data[0] == _CALL_REL32:
+        there = code.target(back_to - 4)
+        (relative,) = struct.unpack("<i", data[1:])
+        return there if there is not None else code.functions_at(back_to + relative)
+    (word,) = struct.unpack("<I", data[1:])
+    if code.machine == "EM_AARCH64" and word >> 26 == _BL:
+        there = code.target(back_to - 4)
+        words = word & 0x3FF_FFFF
+        signed = words - 0x400_0000 if words & 0x200_0000 else words
+        return there if there is not None else code.functions_at(back_to - 4 + signed * 4)
+    return ()
+
+
+def _jump(code: Code, function: str, into: str) -> int | None:
+    """Return where a function's only reference to `into` is, as its relocations say."""
+    spots = code.references(function, into)
+    return spots[0] if len(spots) == 1 else None
+
+
+def _same(function: str, names: Sequence[str]) -> bool:
+    """Return whether a frame's function is one of the names, or a variant of it."""
+    wanted = _VARIANT.sub("", guilty.bare(function))
+    return any(_VARIANT.sub("", guilty.bare(name)) == wanted for name in names)
+
+
+def is_entry(function: str) -> bool:
+    """Return whether a function is entered by a trap or interrupt, which no call precedes."""
+    name = guilty.stem(function)
+    return functions("interrupts").holds(name) or name.startswith(("asm_", "el0", "el1", "ret_"))
+
+
+def renamed(report: KernelReport, added: Sequence[tuple[Frame, Frame]]) -> KernelReport:
+    """Return a report that names the hidden function, if the function it named only called that.
+
+    `added` are the hidden functions' frames, each with the frame that called it. The fact
+    'inferred' says how the name was found.
+    """
+    for frame, caller in added:
+        if guilty.bare(caller.function) != report.function or guilty.serves(frame.function):
+            continue
+        name = guilty.bare(frame.function)
+        title = report.title.removesuffix(f" in {report.function}")
+        call = f"{caller.function}+{caller.offset:#x}"
+        why = f"{name} is inferred: the call before {call} calls it, and it ended in a jump"
+        return replace(
+            report,
+            function=name,
+            module=frame.module,
+            place=frame.place,
+            title=f"{title} in {name}" if title != report.title else title,
+            facts={**report.facts, "inferred": why},
+        )
+    return report
