@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import NOT_UNDERSTOOD, UsageError
-from harness.host import tool
 from harness.panic.causes import related
 from harness.panic.intake.normalise import Region
 from harness.panic.log import LogReader, Suspect
@@ -160,7 +159,10 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
             with lzma.open(plain) as unpacked_xz:
                 yield unpacked_xz
         elif begin.startswith(_ZSTD):
-            # Python has no zstd module before 3.14.
+            # Python has no zstd module before 3.14. Most logs are not packed so, and loading the
+            # module that runs programs takes as long as explaining a log.
+            from harness.host import tool  # noqa: PLC0415 -- see above
+
             command = ["zstd", "-dcq", "--", str(file)]
             with tool.reading(command, deadline_s=_UNPACK_S, error=UsageError) as unpacked_zstd:
                 yield unpacked_zstd

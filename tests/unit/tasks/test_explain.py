@@ -61,7 +61,7 @@ def test_json_is_one_object_a_log(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_panic_explain_imports_no_guest_or_symbol_library() -> None:
     """panic-explain imports no library for guests or symbols, which are slow or may be missing."""
-    heavy = ["libvirt", "drgn", "elftools", "invoke", "pydantic", "paramiko", "rich"]
+    heavy = ["libvirt", "drgn", "elftools", "invoke", "pydantic", "paramiko", "rich", "psutil"]
     code = (
         "import sys; from harness.tasks import explain; "
         f"explain.main([{NULL!r}]); "
