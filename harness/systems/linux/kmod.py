@@ -73,7 +73,7 @@ def quiesce(guest: Guest, *, deadline_s: float) -> None:
             jobs = guest.run("systemctl list-jobs --no-pager || :", deadline_s=_STEP_S).stdout
             raise GuestLost(f"the guest is still {state}", evidence=jobs.splitlines())
         time.sleep(_RETRY_S)
-    guest.run("udevadm settle; sync; echo 3 > /proc/sys/vm/drop_caches", deadline_s=_STEP_S)
+    guest.run("udevadm settle; sync; echo 3 > /proc/sys/vm/drop_caches", deadline_s=deadline_s)
 
 
 def mount_share(guest: Guest, *, writable: bool) -> None:

@@ -25,6 +25,7 @@ class FakeGuest:
     def __init__(self, answers: dict[str, str | tuple[int, str, str] | Exception]) -> None:
         self.answers = answers
         self.commands: list[str] = []
+        self.deadlines: dict[str, float] = {}
 
     def run(
         self, command: str | Sequence[str], *, deadline_s: float, check: bool = True
@@ -32,6 +33,7 @@ class FakeGuest:
         """Record the command, and return the scripted answer."""
         line = command if isinstance(command, str) else " ".join(command)
         self.commands.append(line)
+        self.deadlines[line] = deadline_s
         answer = next((text for key, text in self.answers.items() if key in line), "")
         if isinstance(answer, Exception):
             raise answer
@@ -174,6 +176,16 @@ def test_a_guest_that_never_settles_is_lost() -> None:
         kmod.quiesce(peer, deadline_s=0)
 
     assert caught.value.evidence == ("1 foo.service start running",)
+
+
+def test_a_slow_disk_has_the_time_of_the_boot() -> None:
+    """Writing the disk of a guest that has booted may take as long as its boot."""
+    fake, peer = guest()
+    fake.answers |= {"is-system-running": "running\n"}
+
+    kmod.quiesce(peer, deadline_s=360)
+
+    assert [seconds for line, seconds in fake.deadlines.items() if "sync" in line] == [360]
 
 
 @pytest.mark.parametrize(
