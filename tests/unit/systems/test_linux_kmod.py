@@ -74,7 +74,8 @@ def test_a_refused_load_has_the_kernels_lines_as_evidence() -> None:
     words = "insmod: ERROR: could not insert module /run/harness/m.ko: Device or resource busy\n"
     # The kernel log's clock may be late compared with the uptime that was read when the load
     # began.
-    log = "[    1.0] old\nits rest\n[   11.4] m: no luck\nand why\n"
+    beat = "[   12.0] harness-heartbeat run 7\n"
+    log = f"[    1.0] old\nits rest\n[   11.4] m: no luck\nand why\n{beat}"
     _, peer = guest(insmod=(1, f"12.50\n{words}", ""), dmesg=log)
 
     with pytest.raises(ModuleError, match="m does not load: Device or resource busy") as caught:
