@@ -23,7 +23,7 @@ static __u32 *count_of(struct osq_filter *filter, unsigned int by)
 	}
 }
 
-/* A number at *@text, which moves behind it. */
+/* Read a number at *@text and move *@text to the character after it. */
 static int take_number(const char **text, unsigned long long most,
 		       unsigned long long *out)
 {
@@ -58,7 +58,10 @@ static int add_uids(struct osq_filter *filter, const char *text)
 	return text[-1] ? -1 : 0;
 }
 
-/* A number, or a file: namespaces and groups are named by their inodes. */
+/*
+ * Read a number, or the inode number of a file, which names a namespace or
+ * group.
+ */
 static int take_inode(const char *text, unsigned long long most,
 		      unsigned long long *out)
 {

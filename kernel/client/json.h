@@ -9,7 +9,7 @@
 
 /*
  * Print one record as one line.
- * Returns 0, or -1 for a record whose spans do not fit into it.
+ * Returns 0, or -1 for a record whose spans lead out of it.
  */
 int json_record(FILE *out, const struct osq_record *record);
 

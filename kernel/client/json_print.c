@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * json_print.c - what the lines of all records have in common.
+ * json_print.c - functions that print the common parts of all records.
  *
  * Paths and arguments are bytes, JSON strings are Unicode. A byte above 127
- * that begins no valid UTF-8 sequence is written as \udcXX, the lone
- * surrogate that Python's 'surrogateescape' turns back into that byte.
+ * that begins no valid UTF-8 sequence is written as \udcXX, the lone surrogate
+ * that Python's 'surrogateescape' turns back into that byte.
  */
 #include "json_print.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* json_records.h - the kinds of records that have a file of their own. */
+/* json_records.h - types of records whose printing has a file of its own. */
 #ifndef OSQ_JSON_RECORDS_H
 #define OSQ_JSON_RECORDS_H
 
@@ -7,7 +7,7 @@
 
 #include "osq.h"
 
-/* Print a whole line. Each returns 0, or -1 as json_record does. */
+/* Print a record as a line. Each returns 0, or -1 as json_record does. */
 int json_socket(FILE *out, const struct osq_record *record);
 int json_file(FILE *out, const struct osq_record *record);
 int json_module(FILE *out, const struct osq_record *record);

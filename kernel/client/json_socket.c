@@ -35,7 +35,7 @@ unsigned int json_socket_action(const char *name)
 	return 0;
 }
 
-/* A name, or, from a newer driver, a number. */
+/* Print a name, or the number if a newer driver sent an unknown one. */
 static void print_name(FILE *out, const char *field, const char *const *names,
 		       size_t count, uint32_t number)
 {
@@ -45,7 +45,7 @@ static void print_name(FILE *out, const char *field, const char *const *names,
 		fprintf(out, ",\"%s\":%u", field, number);
 }
 
-/* One end: an address in the notation of its family, or a path. */
+/* Print one end of a socket: an address in its family's notation, or a path. */
 static void print_end(FILE *out, const char *side,
 		      const struct osq_socket *socket, const uint8_t *addr,
 		      unsigned int port, const struct osq_span *path)

@@ -8,7 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* What a file was built for, readable without running it; as in the driver. */
+/*
+ * The ABI for which a file was built, readable without running it; as in the
+ * driver.
+ */
 #define TEXT(word) #word
 #define TEXT_OF(name) TEXT(name)
 __attribute__((used)) static const char abi_stamp[] =
@@ -20,7 +23,10 @@ static int call(int fd, unsigned long request, void *argument)
 }
 
 #ifdef __APPLE__
-/* The driver maps it, and takes it away: with munmap it would do so twice. */
+/*
+ * On macOS the driver maps the ring and also unmaps it, so munmap must not be
+ * called.
+ */
 static int map_ring(int fd, uint64_t bytes, void **ring)
 {
 	struct osq_map map;
@@ -50,7 +56,7 @@ static void unmap_ring(const void *ring, uint64_t bytes)
 }
 #endif
 
-/* Without a ring there is nothing to read, so that next() does not try. */
+/* Without a ring there is nothing to read, so next() returns at once. */
 static void unmap(struct osq_client *client)
 {
 	if (client->ring)
@@ -126,7 +132,9 @@ int osq_client_watch(struct osq_client *client, const char *path,
 		.actions = actions,
 	};
 
-	/* Too long a path is for the driver to refuse. */
+	/*
+	 * A path that is too long is passed on, so that the driver refuses it.
+	 */
 	memcpy(watch.path, path, watch.path_bytes);
 	return call(client->fd, OSQ_IOC_WATCH, &watch);
 }
@@ -175,7 +183,7 @@ int osq_client_sync(struct osq_client *client, int wait)
 	return 0;
 }
 
-/* The record at read_pos, or NULL when it cannot be right. */
+/* Return the record at read_pos, or NULL when its bytes cannot be a record. */
 static const struct osq_record *look(const struct osq_client *client)
 {
 	uint64_t left = client->max_pos - client->read_pos;

@@ -151,7 +151,10 @@ static int parse_type(const char *name, unsigned int *types)
 	return 0;
 }
 
-/* Returns 1 for a letter that is no filter's, else as filters_add. */
+/*
+ * Returns 1 for a letter that is no filter option, else the result of
+ * filters_add.
+ */
 static int take_filter(int letter, struct osq_filter *filter)
 {
 	static const struct {
@@ -193,7 +196,7 @@ static int add_watch(const char *path, struct options *options)
 	return 0;
 }
 
-/* To ask for an action of sockets is to ask for sockets. */
+/* An option about socket actions also selects the socket records. */
 static int parse_socket(const char *name, struct options *options)
 {
 	unsigned int action = json_socket_action(name);
@@ -205,7 +208,7 @@ static int parse_socket(const char *name, struct options *options)
 	return 0;
 }
 
-/* Returns -1 for a value that is none. */
+/* Returns -1 for an invalid value. */
 static int take(int letter, struct options *options)
 {
 	switch (letter) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* options.h - what osqtail was asked for. */
+/* options.h - the values of osqtail's command line. */
 #ifndef OSQ_OPTIONS_H
 #define OSQ_OPTIONS_H
 
@@ -19,13 +19,13 @@ struct options {
 	unsigned long long file_actions; /* OSQ_FILE_OPT; 0: all */
 	unsigned long long socket_options; /* OSQ_SOCKET_OPT(); 0: all */
 	unsigned int types; /* bit n: type n */
-	struct osq_filter filter; /* of each type, as far as it goes */
-	int processes; /* of forks and exits: no threads */
+	struct osq_filter filter; /* conditions of all types */
+	int processes; /* no records of threads */
 	int env;
 	int stats;
 };
 
-/* Returns -1 to go on, else the status to exit with. */
+/* Returns -1 to continue, else the exit status. */
 int options_parse(int argc, char **argv, struct options *options);
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * osqstat.c - live counters of the driver, beside whoever reads its records.
+ * osqstat.c - live counters of the driver, while another process reads records.
  *
- * The device has one owner, so this reads the driver's page in sysfs, which
- * has all counters of one moment, and prints what has changed.
+ * The device has one owner, so this program reads the driver's page in sysfs,
+ * which has all counters of one moment, and prints the changes.
  */
 #include <errno.h>
 #include <getopt.h>

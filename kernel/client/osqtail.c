@@ -28,7 +28,10 @@ static uint64_t options_of(unsigned int type, const struct options *options)
 	return type == OSQ_TYPE_FILE ? options->file_actions : 0;
 }
 
-/* Before the first subscription, so that nothing else gets in. */
+/*
+ * Filters are set before the first subscription, so that no other record is
+ * made.
+ */
 static int filter_all(struct osq_client *client, const struct options *options)
 {
 	unsigned int type;
@@ -69,7 +72,7 @@ static int subscribe_all(struct osq_client *client,
 	return err;
 }
 
-/* Watch what was asked for; stops at the first that is refused. */
+/* Watch every requested path; stop at the first that the driver refuses. */
 static int watch_all(struct osq_client *client, const struct options *options)
 {
 	unsigned int i;
@@ -116,7 +119,9 @@ static int path_matches(const struct osq_record *record, const char *pattern)
 	return 0;
 }
 
-/* LOST is printed whatever was asked for: it may stand for anything. */
+/*
+ * A LOST record is always printed, because it may report records of any type.
+ */
 static int is_wanted(const struct osq_record *record,
 		     const struct options *options)
 {
@@ -127,7 +132,7 @@ static int is_wanted(const struct osq_record *record,
 	return !options->path || path_matches(record, options->path);
 }
 
-/* Returns how many records were printed, or a negative errno. */
+/* Returns the number of printed records, or a negative errno. */
 static long long print_batch(struct osq_client *client,
 			     const struct options *options,
 			     unsigned long long most)
@@ -152,8 +157,8 @@ static long long print_batch(struct osq_client *client,
 }
 
 /*
- * Wait for records or a signal. Returns 1 when it is time to end: on a
- * signal, or after @idle_ms of nothing.
+ * Wait for records or a signal. Returns 1 when the program has to end: after a
+ * signal, or after @idle_ms without a record.
  */
 static int wait_for_more(const struct osq_client *client, int signals,
 			 unsigned long long idle_ms)
@@ -191,7 +196,7 @@ static int follow(struct osq_client *client, const struct options *options,
 			return (int)printed;
 		left -= (unsigned long long)printed;
 	} while (left && !last);
-	/* What was printed is to be counted as consumed. */
+	/* This sync makes the kernel count the printed records as consumed. */
 	return osq_client_sync(client, 0);
 }
 

@@ -13,8 +13,9 @@
 #define OSQ_WORD_BITS 64u
 
 /*
- * As many words of a bitmap, and the bytes that they stand for, are gone
- * through while the lock is held, and interrupts are off: some microseconds.
+ * At most this many words of a bitmap, and the bytes that they stand for, are
+ * processed while the lock is held and interrupts are off. That takes some
+ * microseconds.
  */
 #define OSQ_SLICE_WORDS 1024u
 #define OSQ_SLICE_BYTES \

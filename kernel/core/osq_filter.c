@@ -129,8 +129,8 @@ bool osq_filter_has_path(const struct osq_filter *filter, const char *path,
 }
 
 /*
- * A process can change paths by its own root. That may let a record in, for
- * a file system that is mounted below a listed path, and never keeps it out.
+ * A process can change paths by its own root. Such a path may pass a record,
+ * for a file system that is mounted below a listed path, but never rejects one.
  */
 static bool is_shown_inside(const struct osq_filter *filter,
 			    const struct osq_subject *subject)
@@ -143,7 +143,7 @@ static bool is_shown_inside(const struct osq_filter *filter,
  * osq_filter_lets - may a record about @subject be made?
  * @filter: osq_filter_check has returned 0 for it.
  *
- * Each list with entries must agree. An unknown path keeps no record out.
+ * Each list with entries must agree. An unknown path rejects no record.
  */
 bool osq_filter_lets(const struct osq_filter *filter,
 		     const struct osq_subject *subject)
@@ -163,6 +163,9 @@ bool osq_filter_lets(const struct osq_filter *filter,
 		found |= OSQ_FILTER_BY_CGROUP;
 	if (subject->in_place || is_shown_inside(filter, subject))
 		found |= OSQ_FILTER_BY_PATH;
-	/* In an including list, or not in an excluding one. */
+	/*
+	 * The record passes an including list that has it, or an excluding one
+	 * that does not.
+	 */
 	return ((found ^ filter->exclude) & wanted) == wanted;
 }

@@ -16,11 +16,11 @@
 /* The process that a record is about. */
 struct osq_subject {
 	u32 uid; /* real, in the initial user namespace */
-	bool raised; /* it acts as root without being it: no uid keeps it out */
+	bool raised; /* acts as root without being it: no uid list rejects it */
 	bool in_pid_ns; /* its pid namespace, or one above, is listed */
 	bool in_cgroup; /* its control group, or one above, is listed */
 	bool in_place; /* its file is at a listed path, or below one */
-	const char *path; /* as it sees it; NULL: not known, or not yet */
+	const char *path; /* in its own view; NULL: not known, or not yet */
 	u32 path_bytes;
 };
 

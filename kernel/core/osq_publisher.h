@@ -46,8 +46,8 @@ struct osq_publisher {
 	 */
 	u64 (*missed)(void);
 	/*
-	 * is_off - is its hook switched off, so that calls are neither
-	 * recorded nor counted? Called while started. NULL: never.
+	 * is_off - is its hook switched off, so that calls are neither recorded
+	 * nor counted? Called while started. NULL: the hook cannot be off.
 	 * Context: as probe.
 	 */
 	bool (*is_off)(void);

@@ -107,7 +107,7 @@ void osq_ring_close(struct osq_ring *ring)
 /*
  * osq_ring_keep - keep @bytes of the ring for records of higher ranks.
  *
- * Records that any user can make in any number do not get these bytes; see
+ * Records that any user can make in any number cannot fill these bytes; see
  * enum osq_rank. Context: the ring is open, and empty.
  */
 void osq_ring_keep(struct osq_ring *ring, u64 bytes)
@@ -175,11 +175,11 @@ static void count_committed(struct osq_ring *ring, u16 type)
 }
 
 /*
- * osq_ring_advance - show the reader all up to the first busy record.
+ * osq_ring_advance - show the reader all records up to the first busy one.
  *
- * After a record that was busy for long there may be a full ring. One call
- * looks at one slice only; later calls look at the rest: each commit makes
- * one call, and each sync makes as many as are needed.
+ * After a record that was busy for long, the whole ring may be complete. One
+ * call processes one slice only; later calls process the rest: each commit
+ * makes one call, and each sync makes as many as are needed.
  *
  * Context: lock is held.
  * Return: true when there is a rest.
@@ -331,9 +331,9 @@ void osq_ring_drop(struct osq_ring *ring, u16 type, enum osq_drop reason,
 }
 
 /*
- * osq_ring_filtered - count one record that a filter kept out, no attempt.
+ * osq_ring_filtered - count one record that a filter rejected, no attempt.
  *
- * Without the lock: a record that is kept out must not delay another one.
+ * This does not take the lock: a rejected record must not delay another one.
  * Context: as osq_ring_reserve.
  */
 void osq_ring_filtered(struct osq_ring *ring, u16 type)

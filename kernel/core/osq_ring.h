@@ -24,18 +24,18 @@ struct osq_counters {
 	u64 dropped[OSQ_DROP_COUNT];
 	u64 dropped_of[OSQ_TYPE_COUNT];
 	struct osq_type_counters type[OSQ_TYPE_COUNT];
-	u64 filtered_of[OSQ_TYPE_COUNT]; /* kept out, in no sum; atomic */
+	u64 filtered_of[OSQ_TYPE_COUNT]; /* by filters; in no sum; atomic */
 };
 
 /*
  * How much of a ring a record may fill. Any user can cause any number of execs
- * or connects; changes of credentials, and what root and modules do, must
- * still find room. The last rank is for what only root can do.
+ * or connects. Changes of credentials, and actions of root and modules, must
+ * still find room then. The last rank is for actions that only root can do.
  */
 enum osq_rank {
-	OSQ_RANK_ANY, /* all but what is kept */
-	OSQ_RANK_CRED, /* half of what is kept, too */
-	OSQ_RANK_ROOT, /* all of it */
+	OSQ_RANK_ANY, /* all but the kept bytes */
+	OSQ_RANK_CRED, /* half of the kept bytes, too */
+	OSQ_RANK_ROOT, /* the whole ring */
 };
 
 struct osq_ring {
@@ -55,7 +55,7 @@ struct osq_ring {
 	struct osq_lost lost; /* drops since the last record; none: first_seq 0 */
 	u32 watermark; /* the reader is woken at so many unread bytes, */
 	u64 latency_ns; /* or when the oldest has waited so long */
-	u64 waiting_since_ns; /* when it began to; the ring is not empty */
+	u64 waiting_since_ns; /* when the oldest one began to; if not empty */
 };
 
 /* Is it time for the reader to read? */

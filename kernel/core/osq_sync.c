@@ -105,7 +105,9 @@ int osq_ring_sync(struct osq_ring *ring, u64 read_pos, struct osq_sync *out)
 		osq_os_unlock(&ring->lock, irq);
 		return -EINVAL;
 	}
-	/* The reader knows of the rest: the latency begins again. */
+	/*
+	 * The reader knows of the remaining records: the latency begins again.
+	 */
 	if (ring->read_pos != read_pos)
 		ring->waiting_since_ns = time_ns;
 	while (release(ring, read_pos) || osq_ring_advance(ring)) {

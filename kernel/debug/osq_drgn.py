@@ -104,7 +104,7 @@ def _ring(prog: Program, ring: Object) -> Iterator[str]:
     yield from _types(prog, ring.count)
     first = ring.lost.first_seq.value_()
     if first:
-        yield f"a loss is still to be told: attempts {first} to {ring.lost.last_seq.value_()}"
+        yield f"a loss is not reported yet: attempts {first} to {ring.lost.last_seq.value_()}"
 
 
 def _law(prog: Program, ring: Object, *, held: bool) -> Iterator[str]:
@@ -147,7 +147,7 @@ def _verdict(said: int, counted: int, *, held: bool, live: bool) -> str:
     if said == counted:
         return "the counters add up"
     if held:
-        return "not to be judged while the lock is held"
+        return "not compared while the lock is held"
     unless = ", unless the guest ran while it was read" if live else ""
     return f"THE COUNTERS DO NOT ADD UP, the ring holds {counted}{unless}"
 
@@ -195,7 +195,7 @@ except ImportError:
 else:
 
     @linux_kernel_command(  # type: ignore[untyped-decorator]
-        description="state of the osq driver: owner, ring, counters, law"
+        description="state of the osq driver: owner, ring, counters"
     )
     def _cmd_osq(prog: Program, _name: str, _arguments: object, **_: Any) -> None:
         print("\n".join(report(prog)))

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * osq.h - what the kernel and its one subscriber share.
+ * osq.h - the interface between the kernel and its one subscriber.
  *
  * A process opens /dev/osquery (root only, one at a time), asks for VERSION,
- * calls ALLOCATE and maps the ring read-only. It subscribes to types of
- * records and calls SYNC again and again: SYNC takes the position up to
- * which it has read and gives the position up to which it may read.
+ * calls ALLOCATE and maps the ring read-only. It subscribes to types of records
+ * and calls SYNC again and again: SYNC takes the position up to which it has
+ * read and gives the position up to which it may read.
  *
  *	fd = open("/dev/osquery", O_RDWR | O_CLOEXEC);
  *	ioctl(fd, OSQ_IOC_ALLOCATE, &allocate);
@@ -20,27 +20,27 @@
  *
  * Positions count bytes since ALLOCATE and never wrap. The mapping shows the
  * ring twice in a row, so that a record which crosses its end can be read in
- * one piece. Nothing in the mapping can be written, and nothing in it is
- * read back by the kernel.
+ * one piece. The mapping cannot be written to, and the kernel reads nothing
+ * back from it.
  *
- * Law, true whenever SYNC or STATS returns:
+ * Two equations of the counters are true whenever SYNC or STATS returns:
  *	attempts  = committed + in_flight + sum of dropped[]
  *	committed = consumed + pending + reset
- * and STATS has the first line for every type of its own. What a filter kept out is no attempt: it has no
- * number and is in none of these sums, but counted as filtered[], by type.
- * Every record carries the number of its attempt, so a gap in seq is a drop
- * (or a reset). The first record after a drop is an OSQ_TYPE_LOST, which has
- * a number of its own and says what the gap was. Counters and numbers count
- * since the device was opened.
+ * In STATS the first one is also true for every single type. A record that a
+ * filter rejects is not an attempt: it has no number and is in none of these
+ * sums; filtered[] counts such records by type. Every record has the number of
+ * its attempt, so a gap in seq is a drop (or a reset). The first record after a
+ * drop is an OSQ_TYPE_LOST, which has a number of its own and describes the
+ * gap. Counters and numbers count since the device was opened.
  *
- * One owner: the process that opened the device, with the program that it
- * ran then. An ioctl or mmap by any other holder of the descriptor (a child,
- * who was passed it, another program after exec) is refused with EPERM and
- * makes the queue invalid: publishers stop, what was pending counts as
- * reset, and the owner is told ESTALE by SYNC and SUBSCRIBE, POLLHUP by
- * poll, until it calls ALLOCATE again and maps the new ring.
+ * There is one owner: the process that opened the device, with the program that
+ * it ran then. An ioctl or mmap by any other process with the descriptor (a
+ * child, a process to which it was passed, another program after exec) is
+ * refused with EPERM and makes the queue invalid: publishers stop, pending
+ * records count as reset, and the owner gets ESTALE from SYNC and SUBSCRIBE,
+ * and POLLHUP from poll, until it calls ALLOCATE again and maps the new ring.
  *
- * What the calls say, beside EFAULT for a bad pointer:
+ * Errors of the calls, besides EFAULT for a bad pointer:
  *	open		EACCES, EPERM not root; EBUSY another has it open;
  *			ENOMEM
  *	any ioctl, mmap	EPERM not the owner; ESTALE the owner has left
@@ -54,36 +54,36 @@
  *	SUBSCRIBE	ENXIO no ring; ESTALE invalid; EINVAL type, value or
  *			option;
  *			EOPNOTSUPP this kernel has no such hook; ENOMEM
- *	FILTER		ENXIO, ESTALE as SUBSCRIBE; ENOMEM; EINVAL a type that
- *			has no such condition, or a filter that is not right;
- *			ESRCH a pid namespace that no process is in;
- *			ENAMETOOLONG the place of a path in its file system
- *			is; what looking up the path says: then the one before
- *			goes on
+ *	FILTER		ENXIO, ESTALE as SUBSCRIBE; ENOMEM; EINVAL a condition
+ *			that the type does not support, or an invalid filter;
+ *			ESRCH a pid namespace without a process;
+ *			ENAMETOOLONG a path's place in its file system is too
+ *			long; the error of looking up a path. After an error
+ *			the earlier filter stays in use
  *	WATCH		ENXIO, ESTALE as SUBSCRIBE; ENOTCONN no subscription to
- *			files; EINVAL a value, an action or a path that is not
- *			as it should be; ENOENT nothing to remove; ENOSPC too
- *			many; ENAMETOOLONG its place in its file system is, or
- *			more than 511 folders deep; what looking up the path
- *			says; ENOMEM
+ *			files; EINVAL an invalid value, action or path; ENOENT
+ *			nothing to remove; ENOSPC too many watches;
+ *			ENAMETOOLONG the place in its file system is too long,
+ *			or more than 511 folders deep; the error of looking up
+ *			the path; ENOMEM
  *	SYNC		ENXIO no ring; ESTALE invalid or another generation;
  *			EINVAL flags, or a position that is no boundary of a
  *			record: then nothing has changed; with WAIT: EINTR,
  *			and EAGAIN when opened O_NONBLOCK
  *
- * Files are seen only where WATCH says so. Watches belong to the subscription
- * to OSQ_TYPE_FILE and end with it.
+ * File records are made only for paths that WATCH names. Watches belong to the
+ * subscription to OSQ_TYPE_FILE and end with it.
  *
  * Readers need not wake for every record. NOTIFY sets when SYNC with WAIT
- * returns and poll says POLLIN: at watermark_bytes unread, or when the
- * oldest unread record has waited latency_ms, or after a loss. Without it,
- * at every record; so it is again after an ALLOCATE. In both cases SYNC gives
- * all there is.
+ * returns and poll reports POLLIN: at watermark_bytes unread, or when the
+ * oldest unread record has waited latency_ms, or after a loss. Without NOTIFY,
+ * and again after an ALLOCATE, they do so at every record. In both cases SYNC
+ * gives all records that there are.
  *
- * Two numbers. OSQ_ABI_VERSION changes with this file's ioctls and layouts,
- * and a driver refuses any other. OSQ_SCHEMA_VERSION is raised when a record
- * gains a type or fields at the end of its fixed part; a reader passes over
- * what it does not know by a record's length, and finds the tail by its
+ * There are two version numbers. OSQ_ABI_VERSION changes with this file's
+ * ioctls and layouts, and a driver refuses any other. OSQ_SCHEMA_VERSION is
+ * raised when a record gains a type or fields at the end of its fixed part; a
+ * reader skips unknown records by their length, and finds the tail by its
  * spans, never by the size of the fixed part.
  *
  * Everything is little-endian, naturally aligned, the same for 32-bit and
@@ -101,7 +101,10 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 #ifdef __linux__
-/* Its own, which other headers (sys/stat.h) bring in, too. */
+/*
+ * Kernel headers define these types; other headers (sys/stat.h) include them,
+ * too.
+ */
 #include <linux/types.h>
 #else
 typedef uint8_t __u8;
@@ -117,7 +120,10 @@ typedef int64_t __s64;
 #else
 #define OSQ_DEVICE "/dev/osquery"
 #endif
-/* The test build has another number, so that neither takes the other's side. */
+/*
+ * The test build has another number, so that neither build accepts the other's
+ * programs.
+ */
 #define OSQ_ABI_RELEASE 2u
 #define OSQ_ABI_TEST 0x80000002u
 #ifdef OSQ_TEST_BUILD
@@ -127,7 +133,7 @@ typedef int64_t __s64;
 #endif
 #define OSQ_SCHEMA_VERSION 3
 
-/* The ring is a power of two of bytes between these, and whole pages. */
+/* The ring's size in bytes is a power of two between these, and whole pages. */
 #define OSQ_RING_MIN_BYTES (8u << 10)
 #define OSQ_RING_MAX_BYTES (64u << 20)
 /*
@@ -138,7 +144,7 @@ typedef int64_t __s64;
 #define OSQ_RECORD_ALIGN 8u
 
 enum osq_type {
-	OSQ_TYPE_NONE = 0, /* a discarded reservation: pass over it */
+	OSQ_TYPE_NONE = 0, /* a discarded reservation: skip it */
 	OSQ_TYPE_LOST = 1,
 	OSQ_TYPE_EXEC = 2,
 	OSQ_TYPE_FORK = 3,
@@ -156,12 +162,12 @@ enum osq_drop {
 	OSQ_DROP_FULL = 0, /* the ring had no room */
 	OSQ_DROP_TOO_BIG = 1, /* the record would never have fitted */
 	OSQ_DROP_NESTED = 2, /* the CPU's scratch buffer was in use */
-	OSQ_DROP_DISCARDED = 3, /* given up by the publisher */
+	OSQ_DROP_DISCARDED = 3, /* the publisher discarded its reservation */
 	OSQ_DROP_MISSED = 4, /* the system did not call the publisher */
 	OSQ_DROP_COUNT = 8,
 };
 
-/* Flags of a record: what could not be given, or not whole. */
+/* Flags of a record: facts that are missing, incomplete or special. */
 #define OSQ_FLAG_DELETED 0x0001 /* the file has no such name any more */
 #define OSQ_FLAG_TRUNC_ARGV 0x0002 /* argv ends before argv_bytes */
 #define OSQ_FLAG_PARTIAL_ARGV 0x0004 /* a page of argv was not resident */
@@ -185,7 +191,7 @@ struct osq_span {
 	__u32 len;
 };
 
-/* How every record begins. */
+/* The beginning of every record. */
 struct osq_record {
 	__u32 len; /* of the whole record, a multiple of 8 */
 	__u16 type; /* enum osq_type */
@@ -202,7 +208,7 @@ struct osq_record {
 	__u64 reserved; /* 0 */
 };
 
-/* OSQ_TYPE_LOST: what was dropped since the record before this one. */
+/* OSQ_TYPE_LOST: the attempts that were dropped since the record before it. */
 struct osq_lost {
 	struct osq_record head; /* no process: its ids are 0 */
 	__u64 first_seq; /* of the first attempt that was dropped */
@@ -229,12 +235,15 @@ struct osq_exec {
 	__u64 dev; /* of the file, major << 32 | minor */
 	__u64 ino;
 	__s64 atime_ns, mtime_ns, ctime_ns; /* of the file, since the epoch */
-	/* Resolved, of the file that runs, as this process's own root sees it. */
+	/*
+	 * Resolved, of the file that runs, as seen from this process's own
+	 * root.
+	 */
 	struct osq_span path;
-	struct osq_span filename; /* as it was asked for */
+	struct osq_span filename; /* as the caller passed it */
 	struct osq_span argv; /* NUL after each argument */
 	struct osq_span env; /* as argv; empty without OSQ_EXEC_ENV */
-	struct osq_span cwd; /* as this process's own root sees it */
+	struct osq_span cwd; /* as seen from this process's own root */
 	__u32 envc;
 	__u32 env_bytes; /* as passed; env.len when not truncated */
 	/* Inode numbers of /proc/PID/ns; 0 when not known. */
@@ -243,7 +252,9 @@ struct osq_exec {
 	__u64 cgroup_id; /* in the unified hierarchy: inode of its folder */
 };
 
-/* OSQ_TYPE_FORK: the head's thread has made a process, or a thread of its own. */
+/*
+ * OSQ_TYPE_FORK: the head's thread has made a process, or a thread of its own.
+ */
 struct osq_fork {
 	struct osq_record head;
 	__u32 child_pid; /* head.pid for a thread */
@@ -264,7 +275,7 @@ enum osq_module_action {
 	OSQ_MODULE_UNLOADING = 3, /* removed, or its init has failed */
 };
 
-/* OSQ_TYPE_MODULE: a kernel module; the head's process does it. */
+/* OSQ_TYPE_MODULE: the head's process loads or unloads a kernel module. */
 struct osq_module {
 	struct osq_record head;
 	__u32 action; /* enum osq_module_action */
@@ -272,17 +283,17 @@ struct osq_module {
 	__u64 taints; /* bits as in /proc/sys/kernel/tainted */
 	__u64 size_bytes; /* what stays in memory: /sys/module/NAME/coresize */
 	struct osq_span name;
-	struct osq_span version; /* as modinfo says; empty when it does not */
+	struct osq_span version; /* from modinfo; empty if it has none */
 	struct osq_span srcversion;
 };
 
 enum osq_cred_action {
-	OSQ_CRED_CALL = 1, /* a system call of the thread's own */
+	OSQ_CRED_CALL = 1, /* a system call of the thread itself */
 	OSQ_CRED_EXEC = 2, /* the exec of a program, setuid or not */
-	OSQ_CRED_EITHER = 3, /* this kernel does not tell them apart */
+	OSQ_CRED_EITHER = 3, /* this kernel does not distinguish them */
 };
 
-/* What differs between both sides. */
+/* The parts that differ between both sides. */
 #define OSQ_CRED_UIDS 0x1
 #define OSQ_CRED_GIDS 0x2
 #define OSQ_CRED_CAPS 0x4
@@ -296,7 +307,7 @@ struct osq_cred_side {
 	__u64 permitted, effective, inheritable, bounding, ambient;
 	__u32 securebits;
 	__u32 user_ns; /* inode number of its user namespace */
-	__u32 groups; /* how many supplementary groups */
+	__u32 groups; /* the number of supplementary groups */
 	__u32 reserved; /* 0 */
 };
 
@@ -312,22 +323,23 @@ struct osq_cred {
 };
 
 /*
- * What happened to a file. A new name is a CREATE whatever it is the name of
- * (mode says: a file, a folder, a symbolic link, a node), but for a hard link;
+ * The action on a file. A new name is a CREATE for every kind of file (mode has
+ * the kind: a file, a folder, a symbolic link, a node), except for a hard link;
  * rmdir is an UNLINK. A rename that replaces a file has no UNLINK for it, an
  * exchange is two renames.
  */
 enum osq_file_action {
 	OSQ_FILE_OPEN = 1, /* to read, write or execute */
-	OSQ_FILE_CLOSE_WRITE = 2, /* the last close of one that may write */
+	OSQ_FILE_CLOSE_WRITE = 2, /* the last close of a writable descriptor */
 	OSQ_FILE_RENAME = 3, /* from path to dest_path */
 	OSQ_FILE_UNLINK = 4,
 	OSQ_FILE_CREATE = 5,
 	OSQ_FILE_ATTRIB = 6, /* mode, owner, both times, extended attributes */
 	OSQ_FILE_LINK = 7, /* path is a new name of a file that has others */
 	/*
-	 * Content, size or modification time; at once, and once a second for
-	 * each process that goes on. Not by what is mapped.
+	 * Content, size or modification time; at once, and then once a second
+	 * for each process that continues. Writes through a mapping make no
+	 * record.
 	 */
 	OSQ_FILE_MODIFY = 8,
 };
@@ -337,13 +349,13 @@ enum osq_file_action {
 #define OSQ_FILE_OPT_ALL 0x1feull
 
 /*
- * OSQ_TYPE_FILE: something has happened under a path that WATCH has named.
+ * OSQ_TYPE_FILE: an event under a path that WATCH has named.
  *
- * path begins as WATCH was given it, whatever mount or link the file was
- * reached by. For a rename, the side that no watch covers is given as the
- * mount of the watch shows it, or with FS_PATH from its file system's root. A
- * file that has a watched name is watched by its others, too, once it was seen
- * by the first, or linked: OTHER_NAME.
+ * path begins as WATCH was given it, whatever mount or link the caller used.
+ * For a rename, the side that no watch covers is given as the mount of the
+ * watch shows it, or with FS_PATH from its file system's root. A file with a
+ * watched name is also watched by its other names, once it was seen by the
+ * watched name or linked from it: OTHER_NAME.
  */
 struct osq_file {
 	struct osq_record head;
@@ -363,7 +375,7 @@ struct osq_file {
 	struct osq_span dest_path; /* of a rename, else empty */
 };
 
-/* What was done to a socket. */
+/* The action on a socket. */
 enum osq_socket_action {
 	OSQ_SOCKET_CONNECT = 1,
 	OSQ_SOCKET_ACCEPT = 2,
@@ -376,16 +388,16 @@ enum osq_socket_status {
 	OSQ_SOCKET_SUCCEEDED = 0,
 	OSQ_SOCKET_FAILED = 1,
 	OSQ_SOCKET_IN_PROGRESS = 2, /* a connect; its outcome comes later */
-	OSQ_SOCKET_UNSEEN = 3, /* it has begun; nobody saw how it ended */
+	OSQ_SOCKET_UNSEEN = 3, /* it has begun; its end was not seen */
 };
 
 /*
- * OSQ_TYPE_SOCKET: something was done to an IPv4, IPv6 or UNIX socket.
+ * OSQ_TYPE_SOCKET: a call on an IPv4, IPv6 or UNIX socket.
  *
- * Addresses are in network order, IPv4 in the first four bytes, all zero
- * where there is none; ports are numbers. A path is what was given to bind or
- * connect, without the NUL at its end; that of an abstract name begins with
- * one.
+ * Addresses are in network order, IPv4 in the first four bytes, all zero where
+ * there is none; ports are numbers. A path is the one that was given to bind or
+ * connect, without the NUL at its end; the path of an abstract name begins with
+ * a NUL.
  */
 struct osq_socket {
 	struct osq_record head; /* of the owner; pid 0 when it is not known */
@@ -428,12 +440,12 @@ struct osq_allocate {
 	__u32 reserved2; /* out: 0 */
 };
 
-/* What this driver can do on this kernel. */
+/* The abilities of this driver on this kernel. */
 struct osq_caps {
 	__u32 abi;
 	__u32 schema;
 	__u64 types; /* bit n: SUBSCRIBE to type n works */
-	__u64 missing; /* bit n: the driver could, this kernel has no hook */
+	__u64 missing; /* bit n: supported, but this kernel has no hook */
 	__u32 ring_min_bytes; /* a page, where that is more */
 	__u32 ring_max_bytes;
 	__u32 record_max_bytes;
@@ -442,7 +454,7 @@ struct osq_caps {
 	__u64 reserved[2]; /* 0 */
 };
 
-#define OSQ_CAPS_TEST_BUILD 0x1 /* never use it for anything but tests */
+#define OSQ_CAPS_TEST_BUILD 0x1 /* only for tests */
 #define OSQ_CAPS_MNT_NS 0x2 /* osq_exec.mnt_ns is filled in */
 
 struct osq_subscribe {
@@ -452,28 +464,28 @@ struct osq_subscribe {
 };
 
 #define OSQ_EXEC_ENV 0x1 /* the environment, too: it may hold secrets */
-/* Not of threads but of processes; what is left out is counted as filtered. */
+/* Only processes, no threads; records of threads are counted as filtered. */
 #define OSQ_FORK_PROCESSES 0x1
 #define OSQ_EXIT_PROCESSES 0x1
-/* Actions that are wanted; none means all. */
+/* The requested actions; none means all. */
 #define OSQ_MODULE_OPT(action) (1ull << (action))
 #define OSQ_MODULE_OPT_ALL 0xeull
 #define OSQ_CRED_OPT(action) (1ull << (action))
 #define OSQ_CRED_OPT_ALL 0xeull
 
-#define OSQ_WATCH_MAX 128u /* as many at a time */
+#define OSQ_WATCH_MAX 128u /* at a time */
 #define OSQ_WATCH_PATH_BYTES 4096u
 
 /*
- * Watch a path and all below it, on whole components, or watch it no more.
+ * Watch a path and everything below it, on whole components, or end its watch.
  *
  * The path is absolute, has no empty component, no "." and no "..", and need
- * not exist yet. It is looked up once, as the owner sees it, links followed:
- * its file system, and its place there, are what is watched, through whatever
- * mount they are reached. A file system that is mounted below, or over it
- * later, needs a watch of its own; one that is unmounted takes its watches'
- * sight with it. Where watches overlap, the longest path that wants the action
- * names the record. Naming a path again replaces its actions.
+ * not exist yet. It is looked up once, as the owner sees it, with links
+ * followed. The watch is for its file system and its place there, through every
+ * mount of the file system. A file system that is mounted below it, or over it
+ * later, needs a watch of its own; after an unmount its watches see nothing.
+ * Where watches overlap, the longest path that wants the action names the
+ * record. Naming a path again replaces its actions.
  */
 struct osq_watch {
 	__u32 on; /* 1 or 0 */
@@ -482,7 +494,7 @@ struct osq_watch {
 	char path[OSQ_WATCH_PATH_BYTES];
 };
 
-/* Of OSQ_TYPE_SOCKET: which actions; 0 for all of them. */
+/* Options of OSQ_TYPE_SOCKET: the requested actions; 0 for all of them. */
 #define OSQ_SOCKET_OPT(action) (1ull << (action))
 #define OSQ_SOCKET_OPTS 0x3eull
 
@@ -498,16 +510,16 @@ struct osq_notify {
 struct osq_sync {
 	__u32 generation; /* in: of ALLOCATE */
 	__u32 flags; /* in: OSQ_SYNC_* */
-	__u64 read_pos; /* in: read up to here, a record's boundary */
-	__u64 max_pos; /* out: read up to here now */
+	__u64 read_pos; /* in: everything before this boundary was read */
+	__u64 max_pos; /* out: everything before this may be read */
 	__u64 attempts; /* out, since open, as all below */
 	__u64 committed;
 	__u64 consumed;
 	__u64 pending; /* committed, not consumed */
-	__u64 in_flight; /* reserved this moment by some CPU */
+	__u64 in_flight; /* reserved by some CPU at this moment */
 	__u64 dropped[OSQ_DROP_COUNT];
 	__u64 reset; /* committed, not consumed when the queue became invalid */
-	__u64 filtered; /* kept out by a filter, of all types; no attempts */
+	__u64 filtered; /* rejected by filters, of all types; no attempts */
 	__u64 reserved[2]; /* out: 0 */
 	__u64 dropped_of[OSQ_TYPE_COUNT]; /* dropped[], by type */
 };
@@ -518,7 +530,7 @@ struct osq_type_counters {
 	__u64 dropped[OSQ_DROP_COUNT];
 };
 
-/* Everything that is counted, of one moment; frees nothing. */
+/* All counters of one moment; this call releases no records. */
 struct osq_stats {
 	__u32 generation; /* out */
 	__u32 reserved; /* in: 0 */
@@ -534,10 +546,10 @@ struct osq_stats {
 	__u64 hooks_off; /* bit n: the hook of type n is switched off */
 	__u64 reserved2[5]; /* out: 0 */
 	struct osq_type_counters type[OSQ_TYPE_COUNT];
-	__u64 filtered[OSQ_TYPE_COUNT]; /* by type: kept out; no attempts */
+	__u64 filtered[OSQ_TYPE_COUNT]; /* rejected by a filter; no attempts */
 };
 
-/* What a filter goes by. */
+/* The conditions of a filter. */
 #define OSQ_FILTER_BY_UID 0x1
 #define OSQ_FILTER_BY_PID_NS 0x2
 #define OSQ_FILTER_BY_CGROUP 0x4
@@ -548,36 +560,35 @@ struct osq_stats {
 
 struct osq_uid_range {
 	__u32 first;
-	__u32 last; /* this one, too */
+	__u32 last; /* included */
 };
 
 /*
- * Which records of one type are to be made at all: the whole filter, in the
- * place of the one before. It holds from this call on, subscribed or not, for
- * as long as the ring does; a new ring has none.
+ * The records of one type that are made: the whole filter, which replaces the
+ * earlier one. It is in force from this call on, subscribed or not, for as long
+ * as the ring exists; a new ring has no filter.
  *
- * A list with nothing in it sets no condition; each other one must let the
- * record in. A list lets in what is on it, or, when its bit is in exclude,
- * what is not. On it are a real uid (in the initial user namespace); a pid
- * namespace, by inode, with all that are below it; a control group of the
- * unified hierarchy, by id, with all that are below it; a path or a folder
- * with all below it, in whole components. They are compared with the process
- * that the record is of: of a fork, with the child; of a change of
- * credentials, with what was before it. A path that could not be resolved is
- * let in.
+ * An empty list sets no condition; every other list must pass the record. A
+ * list passes the records that it names, or, if its bit is in exclude, all
+ * others. It names a real uid (in the initial user namespace); a pid namespace,
+ * by inode, with all below it; a control group of the unified hierarchy, by id,
+ * with all below it; a path, or a folder with everything below it, in whole
+ * components. These are compared with the process of the record: for a fork,
+ * the child; for a change of credentials, the process before the change. A path
+ * that could not be resolved passes.
  *
- * No uid keeps out who acts as root without being it (euid 0, another real
- * uid), or becomes root. A namespace is held, so that its number means no
- * other later. A path is looked up by this call, as the owner sees it, and
- * means that place in its file system, whatever a process's own root shows at
- * that name; the file system stays mounted for as long. Of what is mounted
- * below a listed path only the name is known: that lets in, and keeps nothing
- * out.
+ * No uid list rejects a process that acts as root without being root (euid 0,
+ * another real uid), or that becomes root. A namespace is held, so that its
+ * number cannot name a later one. A path is looked up by this call, as the
+ * owner sees it, and means that place in its file system, whatever a process's
+ * own root shows at that name; the file system stays mounted meanwhile. For a
+ * file system that is mounted below a listed path only the name is compared: it
+ * can pass a record, and never rejects one.
  */
 struct osq_filter {
 	__u32 type; /* enum osq_type */
 	__u32 exclude; /* OSQ_FILTER_BY_* */
-	__u32 uid_count; /* what is behind a count is not looked at */
+	__u32 uid_count; /* entries beyond a count are ignored */
 	__u32 pid_ns_count;
 	__u32 cgroup_count;
 	__u32 path_count;
@@ -590,9 +601,9 @@ struct osq_filter {
 };
 
 /*
- * Where there is no mmap of a device (macOS): the driver maps the ring into
- * the owner itself, read-only, twice in a row. It stays until the next
- * ALLOCATE or the last close, which take it away; nobody else may.
+ * On systems without mmap of a device (macOS) the driver itself maps the ring
+ * into the owner, read-only, twice in a row. The mapping ends with the next
+ * ALLOCATE or the last close; the owner must not unmap it.
  */
 struct osq_map {
 	__u64 address; /* out */

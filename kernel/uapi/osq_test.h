@@ -2,8 +2,8 @@
 /*
  * osq_test.h - ioctls and the record that only the test build has.
  *
- * Any thread of the owner may call them, and many at once: that is what they
- * are for. PRODUCE wants a subscription to OSQ_TYPE_TEST.
+ * Any thread of the owner may call them, and many at once, to test just that.
+ * PRODUCE needs a subscription to OSQ_TYPE_TEST.
  */
 #ifndef OSQ_TEST_UAPI_H
 #define OSQ_TEST_UAPI_H
@@ -20,14 +20,14 @@ enum osq_test_context {
 
 #define OSQ_TEST_BUCKETS 32
 
-/* SUBSCRIBE's option: while it is on, nothing else can encode a record. */
+/* SUBSCRIBE's option: while it is on, no publisher can encode a record. */
 #define OSQ_TEST_OPT_HOLD 1ull
-/* The same: the call takes so long, and keeps what it has locked. */
+/* SUBSCRIBE's option: the call takes this long, with its locks held. */
 #define OSQ_TEST_OPT_SLOW 2ull
 #define OSQ_TEST_SLOW_MS 5000u
 
 struct osq_test_produce {
-	__u32 producer; /* in: goes into each record */
+	__u32 producer; /* in: is stored in each record */
 	__u32 context; /* in: enum osq_test_context */
 	__u64 first; /* in: number of the first attempt */
 	__u64 count; /* in: attempts to make */
@@ -77,7 +77,9 @@ enum osq_test_crash_kind {
 
 #define OSQ_IOC_TEST_PRODUCE _IOWR('q', 128, struct osq_test_produce)
 #define OSQ_IOC_TEST_CRASH _IOW('q', 129, __u32)
-/* As many changes of credentials that their publisher is not called for. */
+/*
+ * Make this many changes of credentials for which the publisher is not called.
+ */
 #define OSQ_IOC_TEST_MISS _IOW('q', 130, __u32)
 
 OSQ_ASSERT_SIZE(osq_test_produce, 304);

@@ -60,7 +60,7 @@ static inline bool is_readable(struct osq_ring *ring)
 	return osq_ring_ready(ring, &wait_ns) != OSQ_READY_NOTHING;
 }
 
-static inline int law_holds(const struct osq_sync *sync)
+static inline int counters_add_up(const struct osq_sync *sync)
 {
 	u64 left = sync->attempts - sync->committed - sync->in_flight;
 	u64 by_reason = 0, by_type = 0;

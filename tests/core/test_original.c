@@ -154,7 +154,7 @@ static void read_ours(struct round *round)
 
 	do {
 		left = atomic_load(&round->running);
-		if (osq_ring_sync(&round->ring, at, &sync) || !law_holds(&sync))
+		if (osq_ring_sync(&round->ring, at, &sync) || !counters_add_up(&sync))
 			round->garbage = true;
 		if (at == sync.max_pos)
 			sched_yield();

@@ -120,7 +120,7 @@ static void read_all(struct race *race, struct osq_sync *sync)
 	do {
 		done = !atomic_load(&race->running);
 		EXPECT_EQ(osq_ring_sync(&race->ring, pos, sync), 0);
-		EXPECT(law_holds(sync));
+		EXPECT(counters_add_up(sync));
 		if (pos == sync->max_pos)
 			sched_yield();
 		while (pos != sync->max_pos && !ktap_failures) {

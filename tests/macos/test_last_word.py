@@ -36,7 +36,7 @@ def test_restart_fails_the_final_log_check(
     kextload.prepare(guest, run_id="run", canary=TOKEN)
     case.mac.session = "another"
 
-    assert kextload.last_word(guest, TOKEN)[0].startswith("the system has been started anew")
+    assert kextload.last_word(guest, TOKEN)[0].startswith("the system has been restarted")
     assert kextload.last_word(guest, "never-noted") != ()
     assert not any("last-word" in line for line in case.mac.log)
 

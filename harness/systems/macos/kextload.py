@@ -188,7 +188,7 @@ def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[s
     noted = as_root(guest, ["cat", _state_file(token)], deadline_s=_STEP_S, check=False)
     session, *panics = noted.stdout.splitlines() or [""]
     if noted.status != 0 or session != setup.boot_session(guest):
-        return ("the system has been started anew since the run began",)
+        return ("the system has been restarted since the run began",)
     fresh = [name for name in setup.panic_reports(guest) if name not in panics]
     if fresh:
         return tuple(f"a panic report appeared: {name}" for name in fresh)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * compat.h - what differs between kernels, and nowhere else.
+ * compat.h - all differences between kernels, which no other file knows.
  *
  * OSQ_HAVE_* come from Kbuild, which asks the headers.
  */
@@ -25,7 +25,9 @@
 #error "records are little-endian, and written as they lie in memory"
 #endif
 
-/* Since 6.6 the change time, since 6.7 all of them, have accessors. */
+/*
+ * Accessors exist for the change time since 6.6, for the other times since 6.7.
+ */
 static inline struct timespec64 osq_inode_atime(const struct inode *inode)
 {
 #ifdef OSQ_HAVE_INODE_GET_ATIME
@@ -65,9 +67,9 @@ static inline void osq_vm_flags(struct vm_area_struct *vma, vm_flags_t set,
 }
 
 /*
- * The working directory, without a reference: the caller is in an RCU reader
- * and stays there as long as it uses the answer. Since 6.19 the sequence is
- * in the lock.
+ * Return the working directory, without a reference: the caller is in an RCU
+ * reader and stays in it as long as it uses the answer. Since 6.19 the sequence
+ * counter is in the lock.
  */
 static inline struct path osq_fs_pwd(struct fs_struct *fs)
 {
@@ -88,19 +90,20 @@ static inline struct path osq_fs_pwd(struct fs_struct *fs)
 }
 
 /*
- * osq_encode_begin, osq_encode_end - around the encoding of a record in a
- * buffer of this CPU, and what takes the locks of paths.
+ * osq_encode_begin, osq_encode_end - call these around the encoding of a record
+ * in a buffer of this CPU, and around calls that take the locks of paths.
  *
- * Without PREEMPT_RT nobody comes between: preemption is off, as it is in a
- * probe before 7.0 and is not from then on.
+ * Without PREEMPT_RT they switch preemption off, so that no other task can use
+ * the buffer. In a probe it is off already before 7.0, and no longer from then
+ * on.
  *
  * With PREEMPT_RT the locks of paths sleep when they are contended, which a
- * probe must not with preemption off. There the probe's section is traded for
- * one of preemptible RCU, which may block on such locks. The probes' callers
+ * probe must not do with preemption off. There the probe's section is replaced
+ * by one of preemptible RCU, which may block on such locks. The probes' callers
  * wait for RCU, too, before they free anything
  * (tracepoint_synchronize_unregister), and the one section begins before the
- * other ends, so nothing that the probe uses can go. From 7.0 on probes are
- * preemptible, and there is nothing to trade.
+ * other ends, so nothing that the probe uses can be freed. From 7.0 on probes
+ * are preemptible, and nothing has to be replaced.
  */
 static inline bool osq_encode_begin(void)
 {
@@ -126,8 +129,9 @@ static inline void osq_encode_end(bool traded)
 
 /*
  * OSQ_EXIT_PROBE - define @probe of sched_process_exit; it calls
- * @publish(task, last), last: the process ends with this thread. Since 6.16
- * the tracepoint says so itself; before, the count of living threads does.
+ * @publish(task, last). last is true when the process ends with this thread:
+ * since 6.16 the tracepoint reports that itself; before, the count of living
+ * threads shows it.
  */
 #ifdef OSQ_HAVE_EXIT_GROUP_DEAD
 #define OSQ_EXIT_PROBE(probe, publish)                          \
@@ -144,7 +148,7 @@ static inline void osq_encode_end(bool traded)
 	}
 #endif
 
-/* Since 6.4 a module is in more pieces; only what stays after init counts. */
+/* Since 6.4 a module has more parts; only those that stay after init count. */
 static inline u64 osq_module_core_bytes(const struct module *module)
 {
 #ifdef OSQ_HAVE_MODULE_MEMORY
@@ -157,7 +161,7 @@ static inline u64 osq_module_core_bytes(const struct module *module)
 #endif
 }
 
-/* Since 6.3 a set of capabilities is one number. */
+/* Since 6.3 a set of capabilities is a single number. */
 static inline u64 osq_cap_bits(kernel_cap_t set)
 {
 #ifdef OSQ_HAVE_CAP_VAL
@@ -168,8 +172,8 @@ static inline u64 osq_cap_bits(kernel_cap_t set)
 }
 
 /*
- * OSQ_CRED_ACTION - is the calling thread in an exec? Kernels that have no
- * mark for it any more cannot say.
+ * OSQ_CRED_ACTION - is the calling thread in an exec? Kernels without a mark
+ * for it cannot tell.
  */
 #ifdef OSQ_HAVE_IN_EXECVE
 #define OSQ_CRED_ACTION (current->in_execve ? OSQ_CRED_EXEC : OSQ_CRED_CALL)
@@ -178,9 +182,9 @@ static inline u64 osq_cap_bits(kernel_cap_t set)
 #endif
 
 /*
- * Is this what every mount namespace begins with? Since 6.18 it says so itself,
- * before, the operations that every namespace has. Nothing is believed: it may
- * be anything.
+ * Does a mount namespace begin with this ns_common? Since 6.18 it names its
+ * type itself; before, it has the operations that every mount namespace has. No
+ * field is trusted, because the structure at this place may be another one.
  */
 static inline bool osq_ns_is_mnt(const struct ns_common *ns)
 {
@@ -197,7 +201,7 @@ static inline bool osq_ns_is_mnt(const struct ns_common *ns)
 #endif
 }
 
-/* Since 7.0 the list of an inode's names has another place in a dentry. */
+/* Since 7.0 the list of an inode's names is in another field of a dentry. */
 #ifdef OSQ_HAVE_FOR_EACH_ALIAS
 #define osq_for_each_alias(dentry, inode) for_each_alias(dentry, inode)
 #else
@@ -205,7 +209,7 @@ static inline bool osq_ns_is_mnt(const struct ns_common *ns)
 	hlist_for_each_entry(dentry, &(inode)->i_dentry, d_u.d_alias)
 #endif
 
-/* Before 5.11 an instance has its kretprobe, later a way to it. */
+/* Before 5.11 an instance points to its kretprobe directly. */
 #ifdef OSQ_HAVE_GET_KRETPROBE
 #define osq_kretprobe_of(instance) get_kretprobe(instance)
 #else
@@ -224,7 +228,7 @@ static inline int osq_fsnotify_add_sb_mark(struct fsnotify_mark *mark,
 #endif
 }
 
-/* Since 6.17 schedule_work's queue has another name. */
+/* Since 6.17 the queue of schedule_work has another name. */
 #ifdef OSQ_HAVE_PERCPU_WQ
 #define osq_wq system_percpu_wq
 #else

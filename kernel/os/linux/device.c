@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * device.c - /dev/osquery: who has it, from open to release. What its owner
- * asks of it is in ioctl.c.
+ * device.c - /dev/osquery: who owns it, from open to release. The owner's
+ * ioctls are in ioctl.c.
  *
  * device_mutex protects the device, every session and every ring's memory.
- * Hooks come and go under it, which takes cpus_read_lock. cpuset_attach takes
- * mmap_lock below that one, so mmap, which is called under mmap_lock, does not
- * take device_mutex (memory.c has a lock for it), and nothing that can fault
- * happens under it: arguments are copied before and after. So are the waits.
+ * Hooks are added and removed under it, which takes cpus_read_lock.
+ * cpuset_attach takes mmap_lock below that one, so mmap, which is called under
+ * mmap_lock, does not take device_mutex (memory.c has a lock for it), and no
+ * code under device_mutex may fault: arguments are copied before and after.
+ * Waiting is done outside of it, too.
  *
  * A struct osq_opening lives from open to the last reference on the file. The
- * ring goes when the owner leaves; a mapping of it holds pages of its own,
- * and the file, and with it this module.
+ * ring is freed when the owner leaves; a mapping of it holds references on the
+ * pages, on the file, and with it on this module.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -29,7 +30,10 @@
 static DEFINE_MUTEX(device_mutex);
 static struct osq_device device;
 
-/* The queue is over, publishers first: memory, filters. device_mutex is held. */
+/*
+ * End the queue: first the publishers, then memory and filters. device_mutex is
+ * held.
+ */
 static void leave(struct osq_opening *own)
 {
 	bool is_last = device.session == &own->session;
@@ -40,7 +44,10 @@ static void leave(struct osq_opening *own)
 	osq_memory_deinit(&own->memory);
 }
 
-/* Another process has used it: the owner starts again. device_mutex is held. */
+/*
+ * End the queue because another process used it; the owner must allocate again.
+ * device_mutex is held.
+ */
 static void give_up(struct osq_opening *own)
 {
 	WRITE_ONCE(own->meddled, false);
@@ -57,7 +64,10 @@ static void say_stranger(void)
 			      task_tgid_nr(current));
 }
 
-/* Let in the owner; let a stranger cost the queue. device_mutex is held. */
+/*
+ * Admit the owner; a call by another process ends the queue. device_mutex is
+ * held.
+ */
 static int enter(struct osq_opening *own)
 {
 	int err = osq_device_may_use(&own->session,
@@ -71,9 +81,10 @@ static int enter(struct osq_opening *own)
 }
 
 /*
- * osq_opening_lock - let in the owner: device_mutex is held when it is 0.
+ * osq_opening_lock - admit the owner, and take device_mutex.
  *
- * Context: may sleep. Return: as osq_device_may_use, and then it is not held.
+ * Context: may sleep. Return: 0 with device_mutex held; else as
+ * osq_device_may_use, without it.
  */
 int osq_opening_lock(struct osq_opening *own)
 {
@@ -92,7 +103,8 @@ void osq_opening_unlock(void)
 }
 
 /*
- * osq_opening_allocate - a ring for it. Context: osq_opening_lock.
+ * osq_opening_allocate - allocate a ring for the owner. Context:
+ * osq_opening_lock.
  *
  * Return: as osq_device_check_allocate and osq_memory_init.
  */
@@ -111,7 +123,10 @@ int osq_opening_allocate(struct osq_opening *own, struct osq_allocate *request)
 	return err;
 }
 
-/* An owner that died without a flush (see owner.c), or a stranger's mmap. */
+/*
+ * React to an owner that died without a flush (see owner.c), or to another
+ * process's mmap.
+ */
 static void look_after_owner(struct work_struct *work)
 {
 	struct osq_opening *own;
@@ -134,13 +149,16 @@ static int osq_open(struct inode *inode, struct file *file)
 	struct osq_opening *own;
 	int err;
 
-	/* A kernel thread could not map it. */
+	/* A kernel thread has no memory into which it could map the ring. */
 	if (!capable(CAP_SYS_ADMIN) || !current->mm)
 		return -EPERM;
 	own = kzalloc(sizeof(*own), GFP_KERNEL_ACCOUNT);
 	if (!own)
 		return -ENOMEM;
-	/* Who has waited for the owner's death shall find the device free. */
+	/*
+	 * A process that waited for the owner's death must find the device
+	 * free.
+	 */
 	flush_work(&owner_work);
 	mutex_lock(&device_mutex);
 	err = osq_device_attach(&device, &own->session, task_tgid(current));
@@ -155,12 +173,18 @@ static int osq_open(struct inode *inode, struct file *file)
 	return nonseekable_open(inode, file);
 }
 
-/* The owner closes, or dies: both come by here, a child's copy does not. */
+/*
+ * Called when the owner closes the device or dies, not for a child's copy of
+ * its descriptor.
+ */
 static int osq_flush(struct file *file, fl_owner_t id)
 {
 	struct osq_opening *own = file->private_data;
 
-	/* Not osq_owner_caller: who is dying has no memory any more. */
+	/*
+	 * osq_owner_caller is not used here, because a dying process has no
+	 * memory any more.
+	 */
 	mutex_lock(&device_mutex);
 	if (own->session.owner == task_tgid(current))
 		leave(own);
@@ -181,7 +205,7 @@ static int osq_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Below mmap_lock: device_mutex is not to be taken. */
+/* Called with mmap_lock held, so device_mutex must not be taken; see above. */
 static int osq_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct osq_opening *own = file->private_data;
@@ -245,7 +269,9 @@ void osq_device_peek(struct osq_stats *stats)
 	stats->wakeups = osq_readers_wakeups();
 }
 
-/* osq_device_register - make the node; all that it leads to is ready. */
+/*
+ * osq_device_register - make the node, when everything that it uses is ready.
+ */
 int osq_device_register(void)
 {
 	return misc_register(&osq_misc);
@@ -254,8 +280,8 @@ int osq_device_register(void)
 /*
  * osq_device_unregister - remove the node.
  *
- * The module's reference count says that no file is open: no session, no
- * publisher and no waiter is left, only work may still be on its way.
+ * The module's reference count guarantees that no file is open: no session, no
+ * publisher and no waiter is left. Only queued work may still run.
  */
 void osq_device_unregister(void)
 {

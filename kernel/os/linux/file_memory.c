@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * file_memory.c - what is remembered of watched files: those that have other
- * names, and who has changed one a moment ago.
+ * file_memory.c - remember watched files that have other names, and processes
+ * that changed a file a moment ago.
  *
- * A file with several names may be changed by one that no watch covers. Its
- * number is remembered once it was seen under a watch, or was linked from
- * there. When there is no room to remember one more, all such files of its
- * file system are taken for watched: too much is told, and nothing hidden.
+ * A file with several names may be changed by a name that no watch covers. Its
+ * inode number is remembered once it was seen under a watch, or was linked from
+ * there. When the memory is full, all files of the file system that have
+ * several names are treated as watched: then there are records too many, and
+ * none too few.
  *
- * A program that writes says so at each write. One record a second for each
- * process and file is enough: what it was at the end is told by its close.
+ * A program that writes causes an event at each write. One record a second for
+ * each process and file is enough, because the close gives the final state.
  */
 #include <linux/hash.h>
 #include <linux/jiffies.h>
@@ -36,8 +37,8 @@ struct change {
 
 struct set {
 	raw_spinlock_t lock; /* protects all below */
-	bool is_over; /* there was one more than fits */
-	u32 next; /* change to put out */
+	bool is_over; /* one more was needed than fits */
+	u32 next; /* the entry of changes to replace next */
 	struct linked linked[WAYS];
 	struct change changes[WAYS];
 };
@@ -45,7 +46,7 @@ struct set {
 static struct set *sets; /* from open to close; no handler runs outside */
 
 /*
- * osq_file_memory_open - be ready to remember.
+ * osq_file_memory_open - allocate the memory.
  *
  * Context: may sleep; device_mutex is held.
  * Return: 0 or -ENOMEM.
@@ -62,7 +63,7 @@ int osq_file_memory_open(void)
 	return 0;
 }
 
-/* osq_file_memory_close - no handler runs any more. */
+/* osq_file_memory_close - free the memory; no handler runs any more. */
 void osq_file_memory_close(void)
 {
 	kvfree(sets);
@@ -74,7 +75,10 @@ static struct set *set_of(u64 fs, u64 ino)
 	return &sets[hash_64(ino ^ fs << 48, SET_BITS)];
 }
 
-/* Context: the set's lock is held. Return: NULL when there is neither. */
+/*
+ * Context: the set's lock is held. Return: NULL when the file is not found and
+ * no entry is free.
+ */
 static struct linked *find_linked(struct set *set, u64 fs, u64 ino)
 {
 	int at;
@@ -85,7 +89,10 @@ static struct linked *find_linked(struct set *set, u64 fs, u64 ino)
 	return NULL;
 }
 
-/* osq_file_remember - a watched file that has other names. Context: any. */
+/*
+ * osq_file_remember - remember a watched file that has other names. Context:
+ * any.
+ */
 void osq_file_remember(u64 fs, u64 ino)
 {
 	struct set *set = set_of(fs, ino);
@@ -105,7 +112,9 @@ void osq_file_remember(u64 fs, u64 ino)
 	raw_spin_unlock_irqrestore(&set->lock, irq);
 }
 
-/* osq_file_is_remembered - is it one, or may it be? Context: any. */
+/*
+ * osq_file_is_remembered - is the file remembered, or may it be? Context: any.
+ */
 bool osq_file_is_remembered(u64 fs, u64 ino)
 {
 	struct set *set = set_of(fs, ino);
@@ -119,10 +128,11 @@ bool osq_file_is_remembered(u64 fs, u64 ino)
 }
 
 /*
- * osq_file_is_fresh - has this process not changed the file a moment ago? From
- * now on it has, when the answer is true.
+ * osq_file_is_fresh - is this the process's first change of the file for a
+ * moment? If so, the change is remembered.
  *
- * Who is put out for another is told once more: too often, never too seldom.
+ * An entry that was replaced by another one causes one more record; a record is
+ * never missing because of it.
  * Context: any.
  */
 bool osq_file_is_fresh(u64 fs, u64 ino, u32 pid)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * file_path.c - where a file is in its file system: first whether a watch can
- * cover it, cheaply, by climbing from its dentry, then as a path.
+ * file_path.c - find the place of a file in its file system: first whether a
+ * watch can cover it, cheaply, by climbing from its dentry, then its path.
  *
- * Most events of a file system with a watch are not under it. They are turned
- * down without a buffer and without building a path.
+ * Most events of a file system with a watch are not under the watch. They are
+ * rejected without a buffer and without building a path.
  */
 #include <linux/dcache.h>
 #include <linux/seqlock.h>
@@ -19,7 +19,7 @@ static const struct dentry *parent_of(const struct dentry *dentry)
 /*
  * Is this the dentry's name? A rename may exchange it meanwhile: every name
  * ends in a NUL, which no component contains, so the bytes are never read past
- * their end; rename_lock tells the caller that the answer is worth nothing.
+ * their end; rename_lock shows the caller that the answer is useless.
  */
 static bool has_name(const struct dentry *dentry, const char *name, u32 len)
 {
@@ -32,7 +32,7 @@ static bool has_name(const struct dentry *dentry, const char *name, u32 len)
 	return !own[len];
 }
 
-/* Where the last component of @path begins. */
+/* Return the offset of the last component of @path. */
 static u32 last_of(const struct osq_path *path)
 {
 	u32 at = path->len;
@@ -42,7 +42,7 @@ static u32 last_of(const struct osq_path *path)
 	return at;
 }
 
-/* Is @place the path of @dentry, which has as many components? */
+/* Is @place the path of @dentry? Both have the same number of components. */
 static bool is_at(const struct dentry *dentry, const struct osq_path *place)
 {
 	struct osq_path left = *place;
@@ -71,7 +71,7 @@ static bool is_below_at(const struct osq_name *name,
 	       is_at(name->dentry, &folder);
 }
 
-/* osq_name_has_path - does it hang together with its file system's root? */
+/* osq_name_has_path - is the name connected with its file system's root? */
 bool osq_name_has_path(const struct osq_name *name)
 {
 	const struct dentry *at = name->dentry;
@@ -83,7 +83,7 @@ bool osq_name_has_path(const struct osq_name *name)
 	return at == name->dentry->d_sb->s_root;
 }
 
-/* Context: an RCU reader; the answer counts when rename_lock says so. */
+/* Context: an RCU reader; the answer is valid if rename_lock did not change. */
 static enum osq_sight look(const struct osq_name *name,
 			   const struct osq_watches *watches, u64 fs,
 			   u64 actions)
@@ -110,7 +110,10 @@ static enum osq_sight look(const struct osq_name *name,
 		}
 		if (one->depth > depth)
 			continue;
-		/* Deeper watches come first, so one climb is for all. */
+		/*
+		 * Deeper watches come first, so a single climb serves all of
+		 * them.
+		 */
 		for (; at_depth > one->depth; at_depth--)
 			at = parent_of(at);
 		if (is_at(at, &one->path.place))
@@ -138,7 +141,7 @@ enum osq_sight osq_name_sight(const struct osq_name *name,
 	sight = look(name, watches, fs, actions);
 	if (!read_seqretry(&rename_lock, seq))
 		return sight;
-	/* Something was renamed meanwhile: once more, with the lock. */
+	/* A name was changed meanwhile: climb once more, with the lock. */
 	read_seqlock_excl(&rename_lock);
 	sight = look(name, watches, fs, actions);
 	read_sequnlock_excl(&rename_lock);
@@ -146,14 +149,14 @@ enum osq_sight osq_name_sight(const struct osq_name *name,
 }
 
 /*
- * The folder next above whose path has room, or the dentry itself. A rename
- * meanwhile makes the sum wrong, and then the path is not found: see below.
+ * Return the nearest folder above whose path has room, or the dentry itself. A
+ * rename meanwhile makes the sum wrong; then the path is not found: see below.
  * Return: NULL when a rename has made it too deep.
  */
 static const struct dentry *with_room(const struct dentry *dentry, u32 room)
 {
 	const struct dentry *at;
-	u64 len = 1; /* its end */
+	u64 len = 1; /* the end of the path */
 	u32 depth = 0;
 
 	for (at = dentry; !IS_ROOT(at); at = parent_of(at)) {
@@ -167,13 +170,13 @@ static const struct dentry *with_room(const struct dentry *dentry, u32 room)
 }
 
 /*
- * osq_name_path - the path of a name from the root of its file system.
+ * osq_name_path - build the path of a name from the root of its file system.
  * @buffer: OSQ_PATH_BUFFER_BYTES.
  * @path: in @buffer.
- * @cut: set when that of the nearest folder that has room is all there is.
+ * @cut: set when only the path of the nearest folder with room was built.
  *
- * A watch covers the whole path just when it covers what is left of a cut
- * one, since no watch is longer than the buffer.
+ * A watch covers the whole path exactly when it covers the cut one, since no
+ * watch is longer than the buffer.
  * Context: an RCU reader; on PREEMPT_RT one that may be preempted.
  * Return: false when there is no path.
  */
@@ -199,7 +202,10 @@ bool osq_name_path(const struct osq_name *name, char *buffer,
 		return false;
 	path->bytes = start;
 	path->len = buffer + room - 1 - start;
-	/* The root of all is a slash here, and empty in a table. */
+	/*
+	 * The kernel writes the root as a slash; in a table of watches it is
+	 * empty.
+	 */
 	if (path->len == 1)
 		path->len = 0;
 	if (!below)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * filter.c - the owner's filters, one for each type of records, and what a
- * process is to them.
+ * filter.c - the owner's filters, one for each type of records, and the facts
+ * about a process that they compare.
  *
- * A publisher reads its filter under RCU and may be at it while another one
- * is put in its place; the old one is freed after a grace period. A record is
- * judged by one filter as a whole.
+ * A publisher reads its filter under RCU and may still use it while another one
+ * replaces it; the old one is freed after a grace period. A record is judged by
+ * one filter as a whole.
  */
 #include <linux/cgroup.h>
 #include <linux/cred.h>
@@ -18,28 +18,31 @@
 #include "osq_held_filter.h"
 #include "osq_linux.h"
 
-/* So many groups are climbed: whoever has one of his own may nest them. */
+/*
+ * At most this many groups are climbed, because a user with a group of his own
+ * may nest groups in it without end.
+ */
 #define CGROUP_CLIMB_MAX 256u
 
-/* Written under device_mutex; NULL lets everything in. */
+/* Written under device_mutex; NULL passes every record. */
 static struct osq_held_filter __rcu *filters[OSQ_TYPE_COUNT];
 
-/* Context: device_mutex is held, which device.c has. */
+/* Context: device_mutex is held by device.c. */
 static struct osq_held_filter *replace(u32 type, struct osq_held_filter *held)
 {
 	return rcu_replace_pointer(filters[type], held, true);
 }
 
 /*
- * osq_filter_set - have a filter decide on its type from now on.
- * @held: of osq_filter_prepare; a different one is there afterwards, for the
- * caller to put: the one before, or NULL.
+ * osq_filter_set - use another filter for its type from now on.
+ * @held: of osq_filter_prepare; afterwards the earlier filter, or NULL, which
+ * the caller frees with osq_held_filter_put.
  *
- * What begins after the return goes by it; a callback that runs meanwhile
- * goes by it or by the one before.
+ * A callback that begins after the return uses the new filter; one that runs
+ * meanwhile uses the new one or the old one.
  *
  * Context: may sleep; device_mutex is held.
- * Return: 0; as osq_device_check_filter; and then nothing has changed.
+ * Return: 0; as osq_device_check_filter, and then nothing has changed.
  */
 int osq_filter_set(const struct osq_session *session,
 		   struct osq_held_filter **held)
@@ -59,7 +62,7 @@ int osq_filter_set(const struct osq_session *session,
 	return 0;
 }
 
-/* osq_filter_clear - let everything in again. Context: as osq_filter_set. */
+/* osq_filter_clear - remove all filters. Context: as osq_filter_set. */
 void osq_filter_clear(void)
 {
 	struct osq_held_filter *old[OSQ_TYPE_COUNT];
@@ -76,7 +79,10 @@ void osq_filter_clear(void)
 		osq_held_filter_put(old[type]);
 }
 
-/* From its own namespace upwards: each holds a reference on the next. */
+/*
+ * Compare the process's own namespace and those above; each holds a reference
+ * on the next.
+ */
 static bool in_pid_ns(const struct osq_held_filter *held,
 		      struct task_struct *task)
 {
@@ -93,12 +99,12 @@ static bool in_pid_ns(const struct osq_held_filter *held,
 }
 
 /*
- * From its own group upwards. The caller is in an RCU reader: a css_set, the
- * group that it names and the groups above are freed a grace period after
- * the last task has left.
+ * Compare the process's own group and those above. The caller is in an RCU
+ * reader: a css_set, its group and the groups above are freed a grace period
+ * after the last task has left.
  *
- * Return: whether it is listed; for one that is too deep to say, what lets
- * its record be made.
+ * Return: whether a group is listed; for a group that is too deep, the answer
+ * with which the record is made.
  */
 static bool in_cgroup(const struct osq_filter *filter, struct task_struct *task)
 {
@@ -117,7 +123,10 @@ static bool in_cgroup(const struct osq_filter *filter, struct task_struct *task)
 	return false;
 }
 
-/* Does it act as root without being it? A program of root's own is next. */
+/*
+ * Does it act as root without being root? The next program that it runs may be
+ * root's.
+ */
 static bool is_raised(const struct cred *cred)
 {
 	return uid_eq(cred->euid, GLOBAL_ROOT_UID) &&
@@ -155,9 +164,10 @@ bool osq_filter_takes(u32 type, const struct osq_about *about)
 }
 
 /*
- * osq_filter_pass - osq_filter_takes, and count what is kept out, as filtered.
+ * osq_filter_pass - as osq_filter_takes; a rejected record is counted as
+ * filtered.
  *
- * Ask before anything is spent on the record. Context: as above.
+ * Call this before any work is done for the record. Context: as above.
  */
 bool osq_filter_pass(struct osq_ring *ring, u32 type,
 		     const struct osq_about *about)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * held_filter.c - what the numbers and paths of a filter stand for, found when
- * it is set, and held for as long as it decides.
+ * held_filter.c - look up the numbers and paths of a filter when it is set, and
+ * hold references on the results for as long as the filter is used.
  *
- * A namespace's number is handed out again when the namespace has gone, to
- * whoever makes the next; and a path is another file's for a process with
- * another root. So namespaces are held by a process's pid, and paths are
- * places in file systems, as those of watches are.
+ * When a namespace has gone, its number is given to the next new one; and a
+ * path is another file's for a process with another root. So namespaces are
+ * held by a pid in them, and paths become places in file systems, as those of
+ * watches.
  */
 #include <linux/err.h>
 #include <linux/mm.h>
@@ -33,8 +33,8 @@ static const struct pid_namespace *above(struct task_struct *task, u32 inum)
 }
 
 /*
- * A namespace has no process until its first, which is its init, and none
- * after that one has ended. Return: -ESRCH when there is none.
+ * A namespace has no process before its first one, which is its init, and none
+ * after its init has ended. Return: -ESRCH when there is none.
  */
 static int hold_pid_ns(struct osq_held_filter *held, u32 number)
 {
@@ -57,7 +57,10 @@ static int hold_pid_ns(struct osq_held_filter *held, u32 number)
 	return err;
 }
 
-/* Put what is found of a path, and what is not there yet, into @buffer. */
+/*
+ * Write the found part of a path, and the part that does not exist yet, into
+ * @buffer.
+ */
 static int put_place(struct osq_filter_place *place, const struct path *found,
 		     const char *rest, u32 rest_len, char *buffer)
 {
@@ -78,7 +81,7 @@ static int put_place(struct osq_filter_place *place, const struct path *found,
 	place->place.bytes = own;
 	place->place.len = len + rest_len;
 	place->sb = found->dentry->d_sb;
-	/* @found holds one as well, so it is not the first. */
+	/* @found has a reference as well, so this one is not the first. */
 	atomic_inc(&place->sb->s_active);
 	return 0;
 }
@@ -125,13 +128,13 @@ static int hold_all(struct osq_held_filter *held)
 }
 
 /*
- * osq_filter_prepare - take a call of FILTER as far as it needs no device.
+ * osq_filter_prepare - do the part of FILTER that needs no device.
  *
- * What is no filter at all is left to osq_filter_set to refuse.
+ * An invalid filter is left for osq_filter_set to refuse.
  * Context: process, may sleep; no mutex is held.
- * Return: what osq_filter_set takes and osq_held_filter_put frees; an error
- * pointer with -EFAULT, -ENOMEM, -ESRCH for a pid namespace that no process is
- * in, -ENAMETOOLONG, or what looking up a path says.
+ * Return: a filter for osq_filter_set, to be freed by osq_held_filter_put; an
+ * error pointer with -EFAULT, -ENOMEM, -ESRCH for a pid namespace without a
+ * process, -ENAMETOOLONG, or the error of looking up a path.
  */
 struct osq_held_filter *osq_filter_prepare(void __user *user)
 {
@@ -152,10 +155,10 @@ struct osq_held_filter *osq_filter_prepare(void __user *user)
 }
 
 /*
- * osq_held_filter_put - free it; NULL and error pointers are fine.
+ * osq_held_filter_put - free the filter; NULL and error pointers are allowed.
  *
- * A file system that was unmounted meanwhile goes now. Context: process, may
- * sleep; nobody reads it any more.
+ * A file system that was unmounted meanwhile is released now. Context: process,
+ * may sleep; no publisher reads the filter any more.
  */
 void osq_held_filter_put(struct osq_held_filter *held)
 {
@@ -172,7 +175,7 @@ void osq_held_filter_put(struct osq_held_filter *held)
 	kvfree(held);
 }
 
-/* Of a file system that the filter names? Only then its path is built. */
+/* Is it a file system that the filter names? Only then a path is built. */
 static bool has_sb(const struct osq_held_filter *held,
 		   const struct super_block *sb)
 {
@@ -185,7 +188,7 @@ static bool has_sb(const struct osq_held_filter *held,
 }
 
 /*
- * osq_held_filter_has_file - is a listed path that of a file, or above it?
+ * osq_held_filter_has_file - is a file at a listed path or below one?
  *
  * Context: osq_encode_begin, when about->dentry is there.
  */

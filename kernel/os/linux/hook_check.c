@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * hook_check.c - do the kprobes work? Root can switch all of them off
- * (kernel.ftrace_enabled=0, kprobes/enabled in debugfs), and nobody is told.
+ * (kernel.ftrace_enabled=0, kprobes/enabled in debugfs), and the kernel
+ * notifies nobody.
  *
- * So there is one more, on a function of this module that is called to see
- * whether the probe is: now and then, and whenever somebody asks for the
- * counters. The log says so at each change.
+ * So there is one more kprobe, on a function of this module. The module calls
+ * the function to see whether the probe runs: now and then, and whenever the
+ * counters are read. Each change is logged.
  */
 #include <linux/atomic.h>
 #include <linux/compiler.h>
@@ -29,11 +30,14 @@ MODULE_PARM_DESC(hook_check_s,
 static atomic_t hits = ATOMIC_INIT(0);
 static unsigned int users; /* protected by device_mutex */
 static struct kprobe probe;
-/* One look at a time; protects is_off. Nothing else is taken inside. */
+/*
+ * Only one check runs at a time; protects is_off. No other lock is taken
+ * inside.
+ */
 static DEFINE_MUTEX(look_mutex);
 static bool is_off;
 
-/* Nothing but a place for a probe. */
+/* An empty function for the probe. */
 static noinline void call_me(void)
 {
 	barrier();
@@ -45,7 +49,7 @@ static int on_call(struct kprobe *unused, struct pt_regs *regs)
 	return 0;
 }
 
-/* Return: whether the probe was not called. */
+/* Return: true when the probe was not called. */
 static bool look(void)
 {
 	int before;
@@ -83,10 +87,10 @@ static void on_time(struct work_struct *work)
 }
 
 /*
- * osq_hook_check_start - look from now on; undone by osq_hook_check_stop.
+ * osq_hook_check_start - check from now on; undone by osq_hook_check_stop.
  *
  * Context: may sleep; device_mutex is held.
- * Return: 0; what register_kprobe says.
+ * Return: 0; the error of register_kprobe.
  */
 int osq_hook_check_start(void)
 {
@@ -94,7 +98,10 @@ int osq_hook_check_start(void)
 
 	if (users++)
 		return 0;
-	/* What a registration leaves in it is no input for the next. */
+	/*
+	 * Values that a registration left in the structure would disturb the
+	 * next one.
+	 */
 	probe = (struct kprobe){ .addr = (kprobe_opcode_t *)call_me,
 				 .pre_handler = on_call };
 	err = register_kprobe(&probe);
@@ -107,7 +114,7 @@ int osq_hook_check_start(void)
 	return 0;
 }
 
-/* osq_hook_check_stop - return when nobody looks. Context: as above. */
+/* osq_hook_check_stop - return when no check runs. Context: as above. */
 void osq_hook_check_stop(void)
 {
 	if (--users)
@@ -116,7 +123,7 @@ void osq_hook_check_stop(void)
 	unregister_kprobe(&probe);
 }
 
-/* osq_hook_check_is_off - see struct osq_publisher. It is started. */
+/* osq_hook_check_is_off - see struct osq_publisher. The check is started. */
 bool osq_hook_check_is_off(void)
 {
 	return look();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ioctl.c - from system calls to the core, and back: arguments are copied
- * outside of device_mutex, and the waits are there, too.
+ * ioctl.c - pass system calls to the core: arguments are copied outside of
+ * device_mutex, and waiting is done outside of it, too.
  */
 #include <linux/err.h>
 #include <linux/fs.h>
@@ -13,7 +13,10 @@
 #include "osq_opening.h"
 #include "osq_test_build.h"
 
-/* What any ioctl takes and gives, but STATS, FILTER and WATCH: too large. */
+/*
+ * The argument of every ioctl except STATS, FILTER and WATCH, which are too
+ * large for the stack.
+ */
 union osq_argument {
 	struct osq_version version;
 	struct osq_allocate allocate;
@@ -68,14 +71,16 @@ static long do_ioctl(struct osq_opening *own, unsigned int command,
 	return err;
 }
 
-/* Without device_mutex: it is asked between entering a wait and sleeping. */
+/* Called without device_mutex, between entering the wait queue and sleeping. */
 static bool is_time(struct osq_opening *own)
 {
 	return READ_ONCE(own->session.queue) != OSQ_QUEUE_VALID ||
 	       osq_readers_is_time(&own->session.ring);
 }
 
-/* SYNC until it is time to read, when that is asked for. */
+/*
+ * Run SYNC, and repeat it until it is time to read if the caller wants to wait.
+ */
 static long do_sync(struct osq_opening *own, bool may_wait,
 		    union osq_argument *argument)
 {
@@ -84,7 +89,7 @@ static long do_sync(struct osq_opening *own, bool may_wait,
 
 	for (;;) {
 		err = do_ioctl(own, OSQ_IOC_SYNC, argument);
-		/* What came behind the answer is for another turn. */
+		/* Records that came after the answer are for the next call. */
 		if (err || !(sync->flags & OSQ_SYNC_WAIT) ||
 		    (is_time(own) && sync->max_pos != sync->read_pos))
 			return err;
@@ -116,7 +121,10 @@ static long do_stats(struct osq_opening *own, void __user *user)
 	return err;
 }
 
-/* Says who may before it says what was wrong with the call. */
+/*
+ * The caller's right is checked first, then the argument, so that others get
+ * EPERM.
+ */
 static long do_filter(struct osq_opening *own, void __user *user)
 {
 	struct osq_held_filter *held = osq_filter_prepare(user);
@@ -134,7 +142,7 @@ static long do_filter(struct osq_opening *own, void __user *user)
 	return err;
 }
 
-/* As do_filter. */
+/* Checks in the same order as do_filter. */
 static long do_watch(struct osq_opening *own, void __user *user)
 {
 	struct osq_watch_order *order = osq_watch_prepare(user);
@@ -153,7 +161,7 @@ static long do_watch(struct osq_opening *own, void __user *user)
 	return err;
 }
 
-/* Without device_mutex, so that many threads can make records at once. */
+/* This takes no device_mutex, so that many threads can make records at once. */
 static long do_test(struct osq_opening *own, unsigned int command,
 		    void __user *user)
 {

@@ -7,7 +7,7 @@
 #include "osq_linux.h"
 #include "osq_test_build.h"
 
-/* What is known of any process. */
+/* The conditions that can be checked for every process. */
 #define BY_PROCESS \
 	(OSQ_FILTER_BY_UID | OSQ_FILTER_BY_PID_NS | OSQ_FILTER_BY_CGROUP)
 
@@ -122,5 +122,8 @@ module_exit(osq_exit);
 MODULE_DESCRIPTION(
 	"Process, socket and file events for osquery, in shared memory");
 MODULE_LICENSE("GPL");
-/* Whoever packages the file asks it: a test build's number has the top bit. */
+/*
+ * Packaging reads this number from the file: a test build's has the top bit
+ * set.
+ */
 MODULE_INFO(osq_abi, __stringify(OSQ_ABI_VERSION));

@@ -12,9 +12,9 @@
 #include "osq_linux.h"
 
 /*
- * Protects what an opening's memory is, against mmap. It is taken below
- * mmap_lock and inside device_mutex; nothing is allocated under it but a
- * mapping's page tables.
+ * Protects the fields of an opening's memory against mmap. It is taken below
+ * mmap_lock and inside device_mutex; under it only a mapping's page tables are
+ * allocated.
  */
 static DEFINE_MUTEX(memory_mutex);
 
@@ -29,7 +29,7 @@ static void free_pages_of(const struct osq_memory *memory)
 	kvfree(memory->pages);
 }
 
-/* Have mmap see it. Return: what it saw before. */
+/* Make mmap see other memory. Return: the earlier memory. */
 static struct osq_memory exchange(struct osq_memory *memory,
 				  struct osq_memory with)
 {
@@ -76,7 +76,7 @@ fail:
 }
 
 /*
- * osq_memory_deinit - give it back; the core has closed the ring.
+ * osq_memory_deinit - free the memory; the core has closed the ring.
  *
  * A user mapping that is left holds a reference of its own on every page. May
  * be called again, and for zeroed memory. Context: as osq_memory_init.
@@ -90,14 +90,14 @@ void osq_memory_deinit(struct osq_memory *memory)
 }
 
 /*
- * osq_memory_map - show the ring to user space, twice in a row.
+ * osq_memory_map - map the ring into user space, twice in a row.
  *
- * Writing is refused now and for ever: with VM_MAYWRITE cleared, mprotect
- * cannot add it. A child does not inherit the mapping, a core does not hold
- * it.
+ * The mapping can never become writable: with VM_MAYWRITE cleared, mprotect
+ * cannot add it. A child does not inherit the mapping, and a core dump does not
+ * contain it.
  * Context: mmap_lock is held; device_mutex is not.
- * Return: 0; -EINVAL for another length or offset or a private mapping,
- * -EACCES for more than reading; -ESTALE when the ring has just gone.
+ * Return: 0; -EINVAL for another length or offset or a private mapping, -EACCES
+ * for more than reading; -ESTALE when the ring has just been freed.
  */
 int osq_memory_map(const struct osq_memory *memory, struct vm_area_struct *vma)
 {

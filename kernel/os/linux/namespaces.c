@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* namespaces.c - which namespaces and control group a process is in. */
+/* namespaces.c - the numbers of a process's namespaces and control group. */
 #include <linux/cgroup.h>
 #include <linux/cred.h>
 #include <linux/ipc_namespace.h>
@@ -18,11 +18,12 @@
 static bool mnt_ns_known;
 
 /*
- * osq_namespaces_probe - can a mount namespace's number be had?
+ * osq_namespaces_probe - can the number of a mount namespace be read?
  *
- * struct mnt_namespace is private to the kernel. It has begun with its
- * ns_common as long as there are modules like this one; whether it does here
- * is asked of the first process's, which must say that it is a mount namespace.
+ * struct mnt_namespace is private to the kernel. In every kernel that can load
+ * this module so far it begins with its ns_common. Whether it does so here is
+ * checked on the first process's, which must have the mark of a mount
+ * namespace.
  *
  * Context: init; nothing is published yet.
  */
@@ -36,7 +37,9 @@ bool osq_namespaces_has_mnt(void)
 	return mnt_ns_known;
 }
 
-/* osq_namespaces_fill - of @task, which is current. Context: any. */
+/*
+ * osq_namespaces_fill - fill in those of @task, which is current. Context: any.
+ */
 void osq_namespaces_fill(struct osq_exec *exec, struct task_struct *task)
 {
 	const struct nsproxy *all = task->nsproxy;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* osq_file.h - what watch.c, file_path.c and publish_file.c have of each other. */
+/*
+ * osq_file.h - declarations that watch.c, file_path.c and publish_file.c share.
+ */
 #ifndef OSQ_FILE_H
 #define OSQ_FILE_H
 
@@ -13,13 +15,13 @@
 #include "osq_watch.h"
 
 /*
- * So many folders are climbed, and no more: anybody may make folders one in
- * the other without end, and each event below would take that long, with
- * rename_lock held while others rename.
+ * At most this many folders are climbed: any user may nest folders without end,
+ * and each event below them would take that long, with rename_lock held while
+ * others rename.
  */
 #define OSQ_CLIMB_MAX 512u
 
-/* A name in a file system: a dentry's, or one of a folder's. */
+/* A name in a file system: a dentry's own, or a name in a folder. */
 struct osq_name {
 	const struct dentry *dentry;
 	const struct qstr *below; /* a name in the folder @dentry, or NULL */
@@ -27,7 +29,7 @@ struct osq_name {
 
 /* watch.c */
 
-/* Events of one mark are of one file system. */
+/* A mark of one file system, to which all its events belong. */
 struct osq_mark {
 	struct fsnotify_mark mark;
 	struct list_head entry;
@@ -39,14 +41,14 @@ struct osq_mark {
 /* Replaced as a whole, and read under RCU. */
 extern struct osq_watches __rcu *osq_watches;
 
-/* What a handler of events is a reader of, while it may find a table. */
+/* A handler of events is a reader of this while it may use a table. */
 extern struct srcu_struct osq_file_calls;
 
-/* A call of WATCH, and what was found before device_mutex was taken. */
+/* A call of WATCH, with what was found before device_mutex was taken. */
 struct osq_watch_order {
 	struct osq_watch watch;
 	struct osq_path shown; /* of watch, as a table has it */
-	struct path found; /* it, or the nearest that exists above it */
+	struct path found; /* the watched path, or the nearest one above it */
 	struct osq_watched *watched; /* NULL once the table has it */
 };
 
@@ -68,7 +70,7 @@ bool osq_file_is_fresh(u64 fs, u64 ino, u32 pid);
 /* file_path.c */
 enum osq_sight {
 	OSQ_SIGHT_NONE, /* no watch covers it */
-	OSQ_SIGHT_COVERED, /* one did, a moment ago */
+	OSQ_SIGHT_COVERED, /* a watch covered it a moment ago */
 	OSQ_SIGHT_UNKNOWN, /* nobody can say: it has no path, or is too deep */
 };
 

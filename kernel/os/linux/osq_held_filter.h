@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* osq_held_filter.h - a filter, and what it holds so that it stays what it was. */
+/*
+ * osq_held_filter.h - a filter with references on what its numbers and paths
+ * name.
+ */
 #ifndef OSQ_HELD_FILTER_H
 #define OSQ_HELD_FILTER_H
 
@@ -19,8 +22,11 @@ struct osq_filter_place {
 
 struct osq_held_filter {
 	struct osq_filter filter;
-	/* By the number that user space gave, which is given again when free. */
-	struct pid *in_ns[OSQ_FILTER_LIST_MAX]; /* a process of it or below */
+	/*
+	 * By the number that user space gave, which the kernel reuses once it
+	 * is free.
+	 */
+	struct pid *in_ns[OSQ_FILTER_LIST_MAX]; /* a pid in it or below */
 	const struct pid_namespace *pid_ns[OSQ_FILTER_LIST_MAX];
 	struct osq_filter_place places[OSQ_FILTER_LIST_MAX];
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* osq_linux.h - what the files of this folder have of each other. */
+/* osq_linux.h - declarations that the files of this folder share. */
 #ifndef OSQ_LINUX_H
 #define OSQ_LINUX_H
 
@@ -39,7 +39,7 @@ int osq_memory_map(const struct osq_memory *memory, struct vm_area_struct *vma);
 int osq_device_register(void);
 void osq_device_unregister(void);
 
-/* Fill in the counters of the session that is there. May sleep. */
+/* Fill in the counters of the attached session, if there is one. May sleep. */
 void osq_device_peek(struct osq_stats *stats);
 
 /* stats.c - ended by NULL. */
@@ -80,7 +80,7 @@ struct osq_scratch {
 		struct osq_file file;
 		u8 bytes[OSQ_RECORD_MAX_BYTES];
 	};
-	/* d_path builds its answer at the end of such a buffer. */
+	/* d_path writes its result at the end of such a buffer. */
 	char path[OSQ_PATH_BUFFER_BYTES];
 	struct cpu_scratch *own; /* what osq_scratch_put gives back, and there */
 	unsigned int bit;
@@ -96,19 +96,26 @@ void osq_scratch_put(struct osq_scratch *scratch);
 /* The tracepoint of this name, which no kernel exports, or NULL. */
 struct tracepoint *osq_tracepoint_find(const char *name);
 
-/* Fill in who did it: type, CPU and the ids of @task; the rest is zero. */
+/*
+ * Fill in the record's head: type, CPU and the ids of @task; the rest is zero.
+ */
 void osq_head_fill(struct osq_record *head, u32 len, u16 type,
 		   struct task_struct *task);
 
-/* What of a ring the records of a process with these ids may fill. */
+/*
+ * Return how much of a ring the records of a process with these ids may fill.
+ */
 enum osq_rank osq_rank_of(kuid_t uid, kuid_t euid);
 enum osq_rank osq_rank_of_caller(void);
 
-/* Put a record that is ready, and tell the reader. Context: any but NMI. */
+/*
+ * Put a finished record, and wake the reader if it is time. Context: any but
+ * NMI.
+ */
 void osq_publish(struct osq_ring *ring, struct osq_record *record,
 		 enum osq_rank rank);
 
-/* Count a record that could not be encoded, and tell the reader. As above. */
+/* Count a record that could not be encoded, and wake the reader. As above. */
 void osq_publish_nothing(struct osq_ring *ring, u16 type, enum osq_drop reason);
 
 /* namespaces.c */
@@ -128,11 +135,14 @@ void osq_held_filter_put(struct osq_held_filter *held);
 
 /* filter.c */
 
-/* What a filter is asked about. */
+/* The facts about a process and file that a filter compares. */
 struct osq_about {
 	struct task_struct *task;
 	bool raises; /* to root, by what the record tells of */
-	/* Of an exec's file, once it is known; else there is no condition yet. */
+	/*
+	 * For the file of an exec, once it is known; otherwise paths are not
+	 * compared yet.
+	 */
 	const char *path; /* as the process sees it; NULL when not known */
 	u32 path_bytes;
 	const struct dentry *dentry;

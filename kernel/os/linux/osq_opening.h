@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* osq_opening.h - what device.c and ioctl.c have of each other. */
+/* osq_opening.h - declarations that device.c and ioctl.c share. */
 #ifndef OSQ_OPENING_H
 #define OSQ_OPENING_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* osq_os_impl.h - Linux' answers to core/osq_os.h. */
+/* osq_os_impl.h - core/osq_os.h for Linux. */
 #ifndef OSQ_OS_IMPL_H
 #define OSQ_OS_IMPL_H
 
@@ -12,7 +12,10 @@
 #include <linux/timekeeping.h>
 #include <linux/types.h>
 
-/* Raw: taken with interrupts off in tracepoints, on PREEMPT_RT too. */
+/*
+ * A raw lock, because tracepoints take it with interrupts off, on PREEMPT_RT
+ * too.
+ */
 typedef raw_spinlock_t osq_os_lock_t;
 typedef unsigned long osq_os_irq_t;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* osq_socket.h - what the files of the socket publisher have of each other. */
+/* osq_socket.h - declarations that the files of the socket publisher share. */
 #ifndef OSQ_SOCKET_H
 #define OSQ_SOCKET_H
 
@@ -8,7 +8,10 @@
 
 #include "osq_linux.h"
 
-/* Whose socket it is: ids that outlive the context they were taken in. */
+/*
+ * The owner of a socket: ids that stay valid outside the context they were read
+ * in.
+ */
 struct osq_socket_owner {
 	struct osq_record head; /* only its ids count */
 	u32 uid, euid, gid, egid;
@@ -16,7 +19,10 @@ struct osq_socket_owner {
 	bool kept_out; /* the filter did not take it then */
 };
 
-/* One end of a socket; path is not copied: it lives as long as the hook. */
+/*
+ * One end of a socket; path is not copied: it stays valid as long as the hook
+ * runs.
+ */
 struct osq_socket_end {
 	u8 addr[16];
 	u16 port;
@@ -38,13 +44,16 @@ struct osq_socket_event {
 
 /* socket_record.c - all of it: any context but NMI; nothing sleeps. */
 
-/* Take down who runs now. */
+/* Store the ids of the current process. */
 void osq_socket_owner_take(struct osq_socket_owner *owner);
-/* What little is known of the owner of @sk without having seen it. */
+/* Store what is known of the owner of @sk if no hook has seen it. */
 void osq_socket_owner_guess(struct osq_socket_owner *owner,
 			    const struct sock *sk);
 u64 osq_socket_cookie(struct sock *sk);
-/* As getsockname and getpeername would tell; none is all zero. */
+/*
+ * Get the addresses that getsockname and getpeername would return; all zero for
+ * none.
+ */
 void osq_socket_local(struct osq_socket_end *end, const struct sock *sk);
 void osq_socket_remote(struct osq_socket_end *end, const struct sock *sk);
 bool osq_socket_has_remote(const struct sock *sk);
@@ -60,28 +69,32 @@ void osq_socket_publish(struct osq_ring *ring,
  * their sockets.
  */
 
-/* A call as its hook sees it. */
+/* A socket call as a hook sees it. */
 struct osq_socket_call {
 	u32 action; /* enum osq_socket_action */
 	bool handshakes; /* a connect whose outcome may come later */
 	struct sock *sk;
-	/* What else the call was given; it lives as long as the call. */
+	/* The call's other arguments; they stay valid as long as the call. */
 	const struct sockaddr *address;
 	int address_bytes;
 	int backlog;
 };
 
-/* What is done at each; with preemption off, in any context but NMI. */
+/*
+ * The functions that hooks call; with preemption off, in any context but NMI.
+ */
 struct osq_socket_hooks {
-	/* It begins. Return: false when its end is of no interest. */
+	/* The call begins. Return: false when its end need not be reported. */
 	bool (*begin)(const struct osq_socket_call *call);
-	/* It returns. */
+	/* The call returns. */
 	void (*end)(const struct osq_socket_call *call, int result);
-	/* It begins, and its end will not be seen: no instance is left. */
+	/*
+	 * The call begins, and its end will not be seen: no instance is left.
+	 */
 	void (*unseen)(const struct osq_socket_call *call);
 	void (*accepted)(struct sock *sk);
 	void (*closing)(struct sock *sk);
-	/* As many calls were passed over; told by osq_socket_hooks_stop. */
+	/* This many calls were not hooked; called by osq_socket_hooks_stop. */
 	void (*passed_over)(u64 count);
 };
 
@@ -89,11 +102,13 @@ bool osq_socket_hooks_probe(void);
 int osq_socket_hooks_start(const struct osq_socket_hooks *hooks);
 void osq_socket_hooks_stop(void);
 
-/* socket_owners.c - who is behind a socket, and connects in progress. */
+/*
+ * socket_owners.c - remember the owner of a socket, and connects in progress.
+ */
 enum osq_socket_ending {
-	OSQ_SOCKET_TOLD, /* nothing is left to be told */
-	OSQ_SOCKET_TELL, /* it is over: the caller tells how */
-	OSQ_SOCKET_FORGOTTEN, /* its outcome will not be told */
+	OSQ_SOCKET_TOLD, /* nothing is left to be reported */
+	OSQ_SOCKET_TELL, /* it has ended: the caller reports the outcome */
+	OSQ_SOCKET_FORGOTTEN, /* its outcome will not be reported */
 };
 
 int osq_socket_owners_open(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* osq_test_build.h - what the test build has more; in a release: nothing. */
+/* osq_test_build.h - additions of the test build; empty in a release. */
 #ifndef OSQ_TEST_BUILD_H
 #define OSQ_TEST_BUILD_H
 
@@ -8,13 +8,16 @@
 #ifdef OSQ_TEST_BUILD
 #include "osq_test.h"
 
-/* Was the module's parameter given? 0, or -EPERM with a line in the log. */
+/*
+ * Was the module's parameter given? Returns 0, or -EPERM after a line in the
+ * log.
+ */
 int osq_test_allowed(void);
 /* Is @command an ioctl of the test build? */
 bool osq_test_knows(unsigned int command);
 /* Run it. Context: process, may sleep; no mutex is held. */
 long osq_test_ioctl(unsigned int command, void __user *user);
-/* Must no publisher find a hook of this name? */
+/* Must publishers be told that the kernel has no hook of this name? */
 bool osq_test_hides(const char *hook);
 
 /* test_produce.c; start and stop as struct osq_publisher says. */

@@ -8,11 +8,11 @@
 /* test_crash.c: any of them. */
 long osq_test_crash(u32 kind);
 
-/* test_crash_hang.c: tasks and processors that do not go on. */
+/* test_crash_hang.c: tasks and processors that make no progress. */
 bool osq_test_is_hang(u32 kind);
 long osq_test_hang(u32 kind);
 
-/* test_crash_memory.c: memory used wrongly. -EINVAL for a kind that is none. */
+/* test_crash_memory.c: wrong uses of memory. -EINVAL for an unknown kind. */
 long osq_test_spoil(u32 kind);
 
 #endif

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * owner.c - the process that opened the device: is this it, and is it dead?
+ * owner.c - is the caller the process that opened the device? Is it dead?
  *
- * A close or a death comes by ->flush, unless another process shares the
- * descriptor table (CLONE_FILES): then the table lives on, and nothing is
- * closed. So the owner's pid is watched, too, as a pidfd watches it: whoever
- * is in its wait queue hears of the thread group's end. No other process's
- * end costs anything.
+ * A close or a death calls ->flush, unless another process shares the
+ * descriptor table (CLONE_FILES): then the table continues to exist, and
+ * nothing is closed. So the owner's pid is watched, too, as a pidfd watches it:
+ * entries in its wait queue are woken at the end of the thread group. The ends
+ * of other processes cost nothing.
  */
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
@@ -16,7 +16,10 @@
 
 #include "osq_linux.h"
 
-/* The dying task's parent hears of it under locks: only work is queued. */
+/*
+ * Called with the locks of the dying task's parent held, so work is only
+ * queued.
+ */
 static int on_death(struct wait_queue_entry *entry, unsigned int mode,
 		    int flags, void *key)
 {
@@ -25,8 +28,8 @@ static int on_death(struct wait_queue_entry *entry, unsigned int mode,
 }
 
 /*
- * osq_owner_init - the calling process is the owner.
- * @work: queued when it may have died; osq_owner_is_dead says whether it has.
+ * osq_owner_init - make the calling process the owner.
+ * @work: queued when it may have died; osq_owner_is_dead checks whether it has.
  *
  * Context: process, with memory of its own.
  */
@@ -40,7 +43,10 @@ void osq_owner_init(struct osq_owner *owner, struct work_struct *work)
 	add_wait_queue(&owner->pid->wait_pidfd, &owner->death);
 }
 
-/* osq_owner_deinit - forget it; @work of osq_owner_init may still be queued. */
+/*
+ * osq_owner_deinit - forget the owner; @work of osq_owner_init may still be
+ * queued.
+ */
 void osq_owner_deinit(struct osq_owner *owner)
 {
 	remove_wait_queue(&owner->pid->wait_pidfd, &owner->death);
@@ -49,17 +55,20 @@ void osq_owner_deinit(struct osq_owner *owner)
 }
 
 /*
- * osq_owner_caller - who calls, as the core knows it: a thread group's pid.
+ * osq_owner_caller - return the caller's identity for the core: its thread
+ * group's pid.
  *
- * A program that was started by exec has the pid of the one before, but not
- * its memory: that is nobody.
+ * A program that was started by exec has the pid of the one before, but not its
+ * memory: then NULL is returned, which is nobody's identity.
  */
 const void *osq_owner_caller(const struct osq_owner *owner)
 {
 	return current->mm == owner->mm ? task_tgid(current) : NULL;
 }
 
-/* osq_owner_is_dead - has its last thread ended? A zombie's has. */
+/*
+ * osq_owner_is_dead - has the owner's last thread ended? For a zombie it has.
+ */
 bool osq_owner_is_dead(const struct osq_owner *owner)
 {
 	struct task_struct *leader;

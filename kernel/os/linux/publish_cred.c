@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * publish_cred.c - a record for every change of a process's ids,
- * capabilities, groups, securebits or user namespace, from a probe on
- * commit_creds.
+ * publish_cred.c - a record for every change of a process's ids, capabilities,
+ * groups, securebits or user namespace, from a probe on commit_creds.
  *
- * All of setuid() and its kin, capset, prctl, setgroups, setns, unshare and
- * the exec of a program come by there, in the task itself, with old and new
- * credentials at hand; and it cannot fail. So a probe of its beginning has
- * all, and there is no instance to run out of as for a probe of a return.
- * commit_creds is also called when nothing of this has changed, at each exec
- * for one: then there is no record, and no attempt.
+ * All of setuid() and its kin, capset, prctl, setgroups, setns, unshare and the
+ * exec of a program call this function, in the task itself, with old and new
+ * credentials at hand; and it cannot fail. So a probe at its beginning sees
+ * everything, and needs no instances, which a probe of a return may lack.
+ * commit_creds is also called when nothing of this has changed, for example at
+ * each exec: then there is no record, and no attempt.
  */
 #include <linux/audit.h>
 #include <linux/cred.h>
@@ -57,7 +56,7 @@ static void put_side(struct osq_cred_side *side, const struct cred *cred)
 	side->groups = cred->group_info->ngroups;
 }
 
-/* Is [first, last] of both sides the same? Members in the order of osq.h. */
+/* Are [first, last] of both sides equal? Members are in the order of osq.h. */
 #define SAME(cred, first, last)                            \
 	(!memcmp(&(cred)->old.first, &(cred)->now.first,   \
 		 offsetofend(struct osq_cred_side, last) - \
@@ -113,8 +112,8 @@ bool osq_publish_cred_probe(void)
 /*
  * osq_publish_cred_start - see struct osq_publisher.
  *
- * Return: 0; -EOPNOTSUPP where there are no probes; what register_kprobe
- * says, such as -EINVAL for a function that must not be probed.
+ * Return: 0; -EOPNOTSUPP where there are no probes; the error of
+ * register_kprobe, such as -EINVAL for a function that must not be probed.
  */
 int osq_publish_cred_start(struct osq_ring *ring, u64 options)
 {
@@ -124,7 +123,10 @@ int osq_publish_cred_start(struct osq_ring *ring, u64 options)
 		return -EOPNOTSUPP;
 	target = ring;
 	osq_publish_cred_configure(options);
-	/* What a registration leaves in it is no input for the next. */
+	/*
+	 * Values that a registration left in the structure would disturb the
+	 * next one.
+	 */
 	hook = (struct kprobe){ .symbol_name = HOOK, .pre_handler = on_commit };
 	err = register_kprobe(&hook);
 	if (err)
@@ -155,7 +157,7 @@ void osq_publish_cred_stop(void)
 /*
  * osq_publish_cred_missed - see struct osq_publisher.
  *
- * A probe is passed over when its CPU is in a probe's handler already.
+ * The kernel skips a probe on a CPU that runs another probe's handler.
  */
 u64 osq_publish_cred_missed(void)
 {

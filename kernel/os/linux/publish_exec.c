@@ -3,11 +3,11 @@
  * publish_exec.c - a record for every exec, from the sched_process_exec
  * tracepoint.
  *
- * The tracepoint fires in the process itself, after the point of no return:
- * new credentials and memory are in place. It must not fault, so argv and
- * env are read as far as they are resident; they were written a moment ago.
- * The record is encoded in a buffer of its own and goes into the ring in one
- * short step.
+ * The tracepoint fires in the process itself, after the point of no return: new
+ * credentials and memory are in place. It must not fault, so argv and env are
+ * read only as far as they are in memory; they were written a moment ago. The
+ * record is encoded in a separate buffer and put into the ring in one short
+ * step.
  */
 #include <linux/audit.h>
 #include <linux/binfmts.h>
@@ -23,7 +23,10 @@
 #include "compat.h"
 #include "osq_linux.h"
 
-/* With path, cwd and the fixed part these fill the largest record. */
+/*
+ * Together with path, cwd and the fixed part, these limits fill the largest
+ * record.
+ */
 #define FILENAME_MAX_BYTES 4096u
 #define ARGV_MAX_BYTES 12288u
 #define ENV_MAX_BYTES 7936u
@@ -107,7 +110,10 @@ static void put_paths(struct osq_scratch *scratch, struct task_struct *task,
 		exec->head.flags |= OSQ_FLAG_NO_PATH;
 	if (!put_path(scratch, &exec->cwd, &cwd))
 		exec->head.flags |= OSQ_FLAG_NO_CWD;
-	/* d_path says so in the name; so it is no guess. A memfd has no link. */
+	/*
+	 * d_path marks a deleted file in its text, so the flag is exact. A
+	 * memfd has no link.
+	 */
 	if (d_unlinked(bprm->file->f_path.dentry) ||
 	    !file_inode(bprm->file)->i_nlink)
 		exec->head.flags |= OSQ_FLAG_DELETED;
@@ -123,10 +129,10 @@ static void put_filename(struct osq_exec *exec, const char *filename)
 }
 
 /*
- * Copy what is resident of [@start, @start + @size) of user memory, a page at
- * a time, so that one page that is away does not cost the others before it.
+ * Copy the resident bytes of [@start, @start + @size) of user memory, a page at
+ * a time, so that the pages before one that is swapped out are still copied.
  *
- * Return: false when a page was away.
+ * Return: false when a page was not resident.
  */
 static bool put_resident(struct osq_exec *exec, struct osq_span *span,
 			 unsigned long start, u32 size)
@@ -174,8 +180,8 @@ static void put_env(struct osq_exec *exec, const struct mm_struct *mm)
 }
 
 /*
- * Its path decides, too, and is known only now. Where it is not, there is
- * nothing to compare, and the record is made.
+ * The path is also compared with the filter, but is known only now. If it is
+ * unknown, it is not compared, and the record is made.
  */
 static bool path_passes(struct osq_scratch *scratch, struct task_struct *task,
 			const struct file *file)
@@ -193,7 +199,7 @@ static bool path_passes(struct osq_scratch *scratch, struct task_struct *task,
 	return osq_filter_pass(target, OSQ_TYPE_EXEC, &about);
 }
 
-/* Return: false when a filter keeps it out. */
+/* Return: false when a filter rejects the record. */
 static bool encode(struct osq_scratch *scratch, struct task_struct *task,
 		   pid_t old_tid, struct linux_binprm *bprm)
 {
@@ -275,7 +281,7 @@ void osq_publish_exec_configure(u64 options)
  * osq_publish_exec_stop - see struct osq_publisher.
  *
  * After tracepoint_synchronize_unregister no probe is running on any CPU, so
- * ring and scratch have no user left.
+ * ring and scratch are no longer used.
  */
 void osq_publish_exec_stop(void)
 {

@@ -3,7 +3,7 @@
  * publish_exit.c - a record for every thread that ends, from the
  * sched_process_exit tracepoint.
  *
- * It fires in the thread itself.
+ * The tracepoint fires in the thread itself.
  */
 #include <linux/tracepoint.h>
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * publish_file.c - a record for what happens to files under watched paths,
- * from fsnotify.
+ * publish_file.c - a record for events of files under watched paths, from
+ * fsnotify.
  *
- * fsnotify calls after the fact, for what has succeeded, in the process that
- * did it, with the folder of a name still locked: so names and inodes are
- * those of the event. It calls each time, and misses nothing that could be
- * counted as missed. See kernel/README.md for what else was considered.
+ * fsnotify calls after the event, only if it has succeeded, in the process that
+ * caused it, with the folder of a name still locked. So names and inodes are
+ * those of the event. It is called for each event, so none can be missed.
+ * kernel/README.md lists the other ways that were considered.
  */
 #include <linux/audit.h>
 #include <linux/cred.h>
@@ -36,13 +36,13 @@ struct event {
 	const struct inode *inode; /* NULL where a name comes before its file */
 	struct osq_name name; /* the old one of a rename */
 	struct osq_name dest; /* the new one */
-	bool has_path; /* it can be told where in its file system it is */
-	bool by_other_name; /* no watch covers this one, but one of its others */
+	bool has_path; /* its place in its file system is known */
+	bool by_other_name; /* a watch covers only another name of it */
 };
 
 /* A name as a path, and the watch that covers it. */
 struct place {
-	struct osq_path path; /* in the scratch buffer's */
+	struct osq_path path; /* in the scratch buffer */
 	const struct osq_watched *watched;
 	bool found;
 };
@@ -84,7 +84,7 @@ static u64 wanted(const struct event *event)
 	return OSQ_FILE_OPT(event->action);
 }
 
-/* Context: osq_encode_begin, which @watches is read under, too. */
+/* Context: osq_encode_begin, under which @watches is read, too. */
 static struct place look_up(struct osq_scratch *scratch,
 			    const struct osq_name *name,
 			    const struct osq_watches *watches,
@@ -115,7 +115,7 @@ static void put_view(struct osq_file *file, struct osq_span *span,
 
 /*
  * Append a path as its watch shows it.
- * @nearby: when no watch covers it: the one of the other side, if there is.
+ * @nearby: the watch of the other side, if no watch covers this path, or NULL.
  */
 static void put_place(struct osq_file *file, struct osq_span *span,
 		      const struct place *place,
@@ -138,8 +138,9 @@ static void put_place(struct osq_file *file, struct osq_span *span,
 }
 
 /*
- * Append the paths. There is one buffer to build them in, so that of the new
- * name is built twice: to learn whether it is watched, and to be kept.
+ * Append the paths. There is one buffer to build them in, so the path of the
+ * new name is built twice: first to find out whether it is watched, then to be
+ * kept.
  *
  * Return: false when no path turns out to be watched.
  */
@@ -155,7 +156,10 @@ static bool put_paths(struct osq_scratch *scratch, const struct event *event,
 	place = look_up(scratch, &event->name, watches, event);
 	if (!nearby)
 		nearby = place.watched;
-	/* What has no path on a watched file system is told, not hidden. */
+	/*
+	 * An event without a path on a watched file system is reported, not
+	 * hidden.
+	 */
 	if (!nearby && !event->by_other_name) {
 		if (!(file->head.flags & OSQ_FLAG_NO_PATH))
 			return false;
@@ -170,7 +174,7 @@ static bool put_paths(struct osq_scratch *scratch, const struct event *event,
 	return true;
 }
 
-/* The name was gone before: a rename or an unlink has the name it was. */
+/* Was the name removed before the event? A rename or an unlink still has it. */
 static bool is_deleted(const struct event *event)
 {
 	return !event->name.below && !event->dest.dentry &&
@@ -178,7 +182,7 @@ static bool is_deleted(const struct event *event)
 	       d_unlinked((struct dentry *)event->name.dentry);
 }
 
-/* Return: false when it is not watched after all. */
+/* Return: false when the file is not watched after all. */
 static bool encode(struct osq_scratch *scratch, const struct event *event)
 {
 	struct osq_file *file = &scratch->file;
@@ -205,7 +209,7 @@ static void publish(const struct event *event)
 	if (!scratch) {
 		osq_publish_nothing(target, OSQ_TYPE_FILE, OSQ_DROP_NESTED);
 	} else {
-		/* Filtered counts only what was watched. */
+		/* Only events of watched files count as filtered. */
 		if (encode(scratch, event) &&
 		    osq_filter_pass_task(target, OSQ_TYPE_FILE, current))
 			osq_publish(target, &scratch->head,
@@ -215,7 +219,7 @@ static void publish(const struct event *event)
 	osq_encode_end(traded);
 }
 
-/* Return: can a watch cover one of the names? */
+/* Return: can a watch cover one of the event's names? */
 static bool is_in_sight(struct event *event)
 {
 	const struct osq_watches *watches;
@@ -232,7 +236,10 @@ static bool is_in_sight(struct event *event)
 	return sight != OSQ_SIGHT_NONE;
 }
 
-/* Of so many names of a file that the kernel has in memory one is looked at. */
+/*
+ * At most this many of a file's names that the kernel has in memory are
+ * checked.
+ */
 #define ALIASES_MAX 8
 
 /* Does a watch cover another name of the event's file? */
@@ -263,10 +270,10 @@ static bool has_watched_name(const struct event *event)
 }
 
 /*
- * Return: whether it is of a watched file, by whatever name.
+ * Return: whether the event is of a watched file, by any of its names.
  *
- * Only a file that has, or a moment ago had, more than one name is looked for
- * by its others.
+ * Other names are searched only for a file that has more than one name, or had
+ * a moment ago.
  */
 static bool is_of_interest(struct event *event)
 {
@@ -308,7 +315,7 @@ static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
 
 	if (!(READ_ONCE(chosen) & wanted(&event)))
 		return;
-	/* A name is gone, or not yet its dentry's, or was another. */
+	/* A name was removed, or is not yet its dentry's, or was another. */
 	if (!dentry || event.action == OSQ_FILE_RENAME) {
 		folder = d_find_any_alias(dir);
 		event.name.dentry = folder;
@@ -321,9 +328,10 @@ static void handle(u32 mask, const void *data, int data_type, struct inode *dir,
 }
 
 /*
- * Context: process, may sleep; the folder of a name that comes or goes is
- * locked. It may come when the publisher has stopped, by a mark that is held:
- * then there is no table, and nothing but the table is looked at.
+ * Context: process, may sleep; the folder of a name that is added or removed is
+ * locked. The call may come after the publisher has stopped, by a mark that
+ * somebody still holds: then there is no table, and nothing but the table is
+ * read.
  */
 static int on_event(struct fsnotify_group *group, u32 mask, const void *data,
 		    int data_type, struct inode *dir,
@@ -344,7 +352,7 @@ static const struct fsnotify_ops ops = {
 };
 
 /*
- * osq_publish_file_start - see struct osq_publisher. Nothing is hooked before
+ * osq_publish_file_start - see struct osq_publisher. Marks are added only with
  * the first watch.
  *
  * Return: 0 or -ENOMEM.
@@ -378,7 +386,7 @@ void osq_publish_file_configure(u64 options)
 	WRITE_ONCE(chosen, options ? options : OSQ_FILE_OPT_ALL);
 }
 
-/* osq_publish_file_stop - see struct osq_publisher. The watches go, too. */
+/* osq_publish_file_stop - see struct osq_publisher. The watches end, too. */
 void osq_publish_file_stop(void)
 {
 	osq_watches_close();

@@ -3,7 +3,7 @@
  * publish_fork.c - a record for every new process and thread, from the
  * sched_process_fork tracepoint.
  *
- * It fires in the parent, before the child runs for the first time.
+ * The tracepoint fires in the parent, before the child runs for the first time.
  */
 #include <linux/sched/signal.h>
 #include <linux/tracepoint.h>

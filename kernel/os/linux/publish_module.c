@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * publish_module.c - a record for every module that is loaded or unloaded,
- * from the kernel's own chain of notifiers.
+ * publish_module.c - a record for every module that is loaded or unloaded, from
+ * the kernel's own chain of notifiers.
  *
- * It is called in the process that loads or unloads, outside of all locks
- * but the chain's, and for each module: nothing can be missed.
+ * The chain is called in the process that loads or unloads, outside of all
+ * locks but its own, and for each module, so nothing can be missed.
  */
 #include <linux/module.h>
 #include <linux/notifier.h>
@@ -13,7 +13,10 @@
 #include "compat.h"
 #include "osq_linux.h"
 
-/* What modinfo says can be of any length; these are the usual ones. */
+/*
+ * modinfo's texts can have any length; these limits are enough for the usual
+ * ones.
+ */
 #define VERSION_MAX_BYTES 128u
 #define SRCVERSION_MAX_BYTES 64u
 
@@ -41,7 +44,7 @@ static u32 action_of(unsigned long state)
 	}
 }
 
-/* Append @text, or nothing when there is none; the tail has room for @most. */
+/* Append @text, or nothing for NULL; the tail has room for @most bytes. */
 static void append(struct module_record *record, struct osq_span *span,
 		   const char *text, u32 most)
 {
@@ -102,8 +105,8 @@ void osq_publish_module_configure(u64 options)
 /*
  * osq_publish_module_stop - see struct osq_publisher.
  *
- * The chain's lock is held for reading while it is called, and taken for
- * writing here: nobody is in on_module any more.
+ * The kernel holds the chain's lock for reading while it calls on_module, and
+ * takes it for writing here, so no call of on_module is left.
  */
 void osq_publish_module_stop(void)
 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * publish_socket.c - a record for every connect, accept, bind, listen and
- * close of an IPv4, IPv6 or UNIX socket of user space.
+ * publish_socket.c - a record for every connect, accept, bind, listen and close
+ * of an IPv4, IPv6 or UNIX socket of user space.
  *
- * Of a connect of TCP that returned before its handshake had ended there is a
- * second record, of how it ended, from the tracepoint inet_sock_set_state.
- * That fires wherever the last packet is handled, most often in a soft
- * interrupt, so its owner is remembered (socket_owners.c).
+ * A TCP connect that returned before its handshake had ended has a second
+ * record with the outcome, from the tracepoint inet_sock_set_state. That fires
+ * wherever the last packet is handled, most often in a soft interrupt, so the
+ * owner is remembered (socket_owners.c).
  */
 #include <linux/errno.h>
 #include <linux/preempt.h>
@@ -22,9 +22,9 @@
 static struct osq_ring *target;
 static struct tracepoint *state_hook;
 static u64 chosen; /* OSQ_SOCKET_OPT() of each action */
-static bool live; /* false until all is hooked: nothing is missed before */
+static bool live; /* until all is hooked no miss is counted */
 
-/* The kernel's own sockets are no events. */
+/* Events of the kernel's own sockets are not recorded. */
 static bool is_watched(const struct sock *sk)
 {
 	return READ_ONCE(live) && !sk->sk_kern_sock &&
@@ -37,7 +37,7 @@ static bool is_chosen(u32 action)
 	return READ_ONCE(chosen) & OSQ_SOCKET_OPT(action);
 }
 
-/* A hook in another context goes by what the filter said to the owner. */
+/* A hook in another context uses the filter's answer about the owner. */
 static void publish(const struct osq_socket_event *event)
 {
 	if (!is_chosen(event->action))
@@ -48,7 +48,7 @@ static void publish(const struct osq_socket_event *event)
 		osq_socket_publish(target, event);
 }
 
-/* How a handshake of @event's socket has ended. */
+/* Publish the outcome of a handshake. */
 static void publish_outcome(struct osq_socket_event *event)
 {
 	event->action = OSQ_SOCKET_CONNECT;
@@ -74,7 +74,10 @@ static bool begin(const struct osq_socket_call *call)
 	return true;
 }
 
-/* Where it is: as the socket says, or, where it does not, as was asked. */
+/*
+ * Store both addresses: those of the socket, or else those that the caller
+ * passed.
+ */
 static void put_ends(struct osq_socket_event *event,
 		     const struct osq_socket_call *call)
 {
@@ -97,7 +100,7 @@ static void put_ends(struct osq_socket_event *event,
 		osq_socket_remote(&event->remote, call->sk);
 }
 
-/* The record of the call has been made; is another one due? */
+/* The call's own record has been made. Is a record of the outcome due? */
 static void end_handshake(struct sock *sk, const struct osq_socket_owner *owner,
 			  int result)
 {
@@ -139,7 +142,10 @@ static void end(const struct osq_socket_call *call, int result)
 		end_handshake(call->sk, &owner, result);
 }
 
-/* Somebody's many calls that wait shall hide nobody's. */
+/*
+ * When one user's many waiting calls use up all instances, other users' calls
+ * are still recorded.
+ */
 static void unseen(const struct osq_socket_call *call)
 {
 	struct osq_socket_owner owner;
@@ -182,7 +188,7 @@ static void accepted(struct sock *sk)
 	publish(&event);
 }
 
-/* A kernel thread closes only what a process has left behind. */
+/* A kernel thread closes only sockets that a process has left. */
 static void closing(struct sock *sk)
 {
 	struct osq_socket_owner owner;
@@ -253,8 +259,8 @@ bool osq_publish_socket_probe(void)
 /*
  * osq_publish_socket_start - see struct osq_publisher.
  *
- * Return: 0; -ENOMEM; -EOPNOTSUPP on a kernel without one of the hooks; what
- * else it says to them.
+ * Return: 0; -ENOMEM; -EOPNOTSUPP on a kernel without one of the hooks; the
+ * error of registering one.
  */
 int osq_publish_socket_start(struct osq_ring *ring, u64 options)
 {
@@ -299,7 +305,7 @@ void osq_publish_socket_configure(u64 options)
 /*
  * osq_publish_socket_stop - see struct osq_publisher.
  *
- * Each unregistering waits until no hook of its kind runs on any CPU.
+ * Each unregistration waits until no hook of its kind runs on any CPU.
  */
 void osq_publish_socket_stop(void)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * readers.c - who waits for records, and when they are woken.
+ * readers.c - wake the readers that wait for records.
  *
- * A publisher may hold the runqueue's locks, so it wakes nobody itself: it
- * queues irq_work. When the reader asked for a latency, the first record of
- * a batch arms a timer instead, by way of a second irq_work.
+ * A publisher may hold the runqueue's locks, so it cannot wake a process
+ * itself: it queues irq_work. When the reader has set a latency, the first
+ * record of a batch starts a timer instead, by way of a second irq_work.
  */
 #include <linux/atomic.h>
 #include <linux/irq_work.h>
@@ -49,8 +49,8 @@ static unsigned long delay_of(u64 wait_ns)
 }
 
 /*
- * Nothing is done while late_work is pending: it was armed for an older
- * record, so it comes early, and whoever it wakes arms it anew.
+ * While late_work is pending nothing is done: it was started for an older
+ * record, so it runs early, and the reader that it wakes starts it again.
  */
 static void on_arm(struct irq_work *work)
 {
@@ -61,16 +61,16 @@ static DEFINE_IRQ_WORK(wake_work, on_wake);
 static DEFINE_IRQ_WORK(arm_work, on_arm);
 
 /*
- * osq_readers_after_commit - let a reader know of a record, if it is time.
+ * osq_readers_after_commit - wake a reader after a record, if it is time.
  *
- * No wakeup is lost. A reader enters the wait queue and then looks at the
- * ring under ring->lock (osq_readers_is_time). A publisher commits under
- * ring->lock and then looks at the wait queue, here. Whichever takes the lock
- * second sees what the other did before its own turn: the reader the record,
- * or the publisher the reader; the lock's release and acquire are the pair.
- * wq_has_sleeper() has a full barrier between the commit's unlock and the
- * look at the queue, which an unlock alone would not be. tests/core/
- * wakeup.pml is this protocol as a model, and fails without either half.
+ * No wakeup is lost. A reader enters the wait queue and then looks at the ring
+ * under ring->lock (osq_readers_is_time). A publisher commits under ring->lock
+ * and then looks at the wait queue, here. Whichever takes the lock second sees
+ * what the other did before its own turn: the reader the record, or the
+ * publisher the reader; the lock's release and acquire are the pair.
+ * wq_has_sleeper() has a full barrier between the commit's unlock and the look
+ * at the queue, which an unlock alone would not be. tests/core/ wakeup.pml is
+ * this protocol as a model, and fails without either half.
  *
  * Context: any but NMI.
  */
@@ -96,11 +96,11 @@ void osq_readers_after_commit(struct osq_ring *ring)
 }
 
 /*
- * osq_readers_is_time - is it time to read; if not, see that it will be.
+ * osq_readers_is_time - is it time to read? If not, make sure of a wakeup.
  *
- * The caller is in osq_readers already: that is the other half of the pair
- * in osq_readers_after_commit. It sets the timer anew also when it runs: a
- * publisher that had looked before a NOTIFY may have armed it for the longer
+ * The caller is in osq_readers already: that is the other half of the pair in
+ * osq_readers_after_commit. It sets the timer again even if it runs: a
+ * publisher that had looked before a NOTIFY may have started it for the longer
  * latency. Context: process; does not sleep.
  */
 bool osq_readers_is_time(struct osq_ring *ring)
@@ -114,10 +114,10 @@ bool osq_readers_is_time(struct osq_ring *ring)
 }
 
 /*
- * osq_readers_renew - the latency is another one: let all readers look again.
+ * osq_readers_renew - the latency has changed: let all readers look again.
  *
- * A timer that runs was armed for the old one, perhaps by a session before;
- * those who wait arm it anew. May sleep.
+ * A running timer was started for the old latency, perhaps by an earlier
+ * session; the readers that wait start it again. May sleep.
  */
 void osq_readers_renew(void)
 {
@@ -126,7 +126,7 @@ void osq_readers_renew(void)
 	osq_readers_wake();
 }
 
-/* osq_readers_sync - return when no wakeup is on its way. May sleep. */
+/* osq_readers_sync - return when no wakeup is pending. May sleep. */
 void osq_readers_sync(void)
 {
 	irq_work_sync(&wake_work);

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * scratch.c - where records are encoded before they go into the ring.
+ * scratch.c - buffers in which records are encoded before they are put into the
+ * ring.
  *
- * Every CPU has buffers of its own. Encoders run in osq_encode_begin. Without
- * PREEMPT_RT that is without preemption, so one encoder of a CPU can meet
- * another only by interrupting it: there is a buffer for each level, taken by
- * an atomic bit, and all taken is a drop of reason NESTED. With PREEMPT_RT
- * encoders are preempted, and may come back on another CPU: there is one
- * buffer, and a lock that those who come later wait for, as for the locks of
- * paths; who holds it has the priority of the most urgent. None is dropped.
+ * Every CPU has its own buffers. Encoders run in osq_encode_begin. Without
+ * PREEMPT_RT that is without preemption, so two encoders of a CPU can meet only
+ * when one interrupts the other: there is a buffer for each level, taken by an
+ * atomic bit, and if all are taken the record is dropped with reason NESTED.
+ * With PREEMPT_RT encoders are preempted, and may continue on another CPU:
+ * there is one buffer, and a lock for which later encoders wait, as for the
+ * locks of paths; its holder gets the priority of the most urgent waiter. No
+ * record is dropped then.
  */
 #include <linux/bitops.h>
 #include <linux/mm.h>
@@ -41,7 +43,8 @@ static void free_all(void)
 }
 
 /*
- * osq_scratch_open - have buffers; each call is undone by osq_scratch_close.
+ * osq_scratch_open - allocate buffers; each call is undone by
+ * osq_scratch_close.
  *
  * Context: may sleep; device_mutex is held.
  * Return: 0 or -ENOMEM.
@@ -66,26 +69,28 @@ int osq_scratch_open(void)
 	return 0;
 }
 
-/* osq_scratch_close - no encoder of the caller's runs any more. */
+/*
+ * osq_scratch_close - free the buffers; no encoder of the caller runs any more.
+ */
 void osq_scratch_close(void)
 {
 	if (!--users)
 		free_all();
 }
 
-/* Return: false when it is taken, and nobody can wait here. */
+/* Return: false when the buffer is taken, and the caller must not wait. */
 static bool take_turn(struct cpu_scratch *own)
 {
 	if (preemptible())
 		spin_lock(&own->turn);
 	else if (!spin_trylock(&own->turn))
 		return false;
-	/* For sparse alone: osq_scratch_put releases it. */
+	/* Only for sparse: osq_scratch_put releases the lock. */
 	__release(&own->turn);
 	return true;
 }
 
-/* osq_scratch_get - a buffer, or NULL. Context: osq_encode_begin. */
+/* osq_scratch_get - return a buffer, or NULL. Context: osq_encode_begin. */
 struct osq_scratch *osq_scratch_get(void)
 {
 	struct cpu_scratch *own = raw_cpu_ptr(&cpu_scratch);
@@ -106,7 +111,7 @@ struct osq_scratch *osq_scratch_get(void)
 	return &own->level[level];
 }
 
-/* osq_scratch_put - give it back; the same task, on any CPU. */
+/* osq_scratch_put - return the buffer; by the same task, on any CPU. */
 void osq_scratch_put(struct osq_scratch *scratch)
 {
 	struct cpu_scratch *own = scratch->own;

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * socket_hooks.c - where the kernel is hooked for calls on sockets.
+ * socket_hooks.c - the functions of the kernel that are hooked for socket
+ * calls.
  *
- * The functions are those of struct proto_ops: called by pointer only, so no
- * compiler can have inlined them; below the system calls, so io_uring and
- * others come by, too; with addresses that are in the kernel already. Whether
- * a connection was accepted is asked of the security hook that each family
- * calls then, since accept itself waits for ever.
+ * The functions are those of struct proto_ops. They are called by pointer only,
+ * so no compiler can have inlined them; they are below the system calls, so
+ * io_uring and others call them, too; and addresses are in the kernel already.
+ * An accepted connection is taken from the security hook that each family calls
+ * then, since accept itself waits without limit.
  *
- * How a call ended is told by a kretprobe. That holds an instance from entry
- * to return, and connect may wait long; when all are held, the kernel passes
- * over the call, and counts that without a lock, so not exactly. So each such
- * function has a kprobe, too. Of the probes at one address the one that was
- * registered last runs first: the kretprobe leaves a mark, the kprobe takes
- * it away, and a call that comes without a mark was passed over: it is told as
- * it begins, and how it ends is not seen. Both run in one section without preemption, and no interrupt calls these
- * functions, so a mark for each CPU is enough.
+ * A kretprobe reports how a call ended. It needs an instance from entry to
+ * return, and connect may wait long. When all instances are in use, the kernel
+ * skips the call, and counts that without a lock, so not exactly. So each such
+ * function has a kprobe, too. Of the probes at one address, the one that was
+ * registered last runs first: the kretprobe sets a mark, and the kprobe clears
+ * it. A call without a mark was skipped: it is reported as it begins, and its
+ * end is not seen. Both run in one section without preemption, and no interrupt
+ * calls these functions, so a mark for each CPU is enough.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -33,10 +34,10 @@ MODULE_PARM_DESC(socket_calls,
 		 "socket; how one more ends is not seen (4096)");
 
 #define CALLS_MAX 65536u
-/* Calls that do not wait for a peer need that much less. */
+/* Calls that do not wait for a peer need only this share of the instances. */
 #define SHORT_SHARE 16u
 
-/* A function whose end is of interest, too. */
+/* A function whose end is hooked, too. */
 struct call_hook {
 	const char *symbol;
 	u32 action;
@@ -44,10 +45,10 @@ struct call_hook {
 	bool waits; /* for a peer */
 	bool handshakes;
 	struct kprobe entry;
-	struct kretprobe ends; /* its data: struct osq_socket_call */
+	struct kretprobe ends; /* the instance's data: struct osq_socket_call */
 };
 
-/* A function that is told of as it begins. */
+/* A function that is hooked only at its beginning. */
 struct point_hook {
 	const char *symbol;
 	bool absent;
@@ -96,7 +97,7 @@ static struct kretprobe *ends[ARRAY_SIZE(calls)];
 static int entry_count;
 static int end_count;
 static const struct osq_socket_hooks *told; /* NULL: nothing is hooked */
-static bool all_found; /* once there, a function does not go */
+static bool all_found; /* once found, a function does not disappear */
 
 static DEFINE_PER_CPU(bool, mark);
 
@@ -155,7 +156,7 @@ static int on_accepted(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-/* A socket that was never given to anybody has no sk. */
+/* A socket that was never given to a process has no sk. */
 static int on_closing(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct socket *sock = (void *)regs_get_kernel_argument(regs, 0);
@@ -190,7 +191,10 @@ static void add_end(struct call_hook *hook)
 	ends[end_count++] = &hook->ends;
 }
 
-/* A probe that was registered before is no good for a second time. */
+/*
+ * A probe structure that was registered before cannot be registered again as it
+ * is.
+ */
 static int prepare(u32 flags)
 {
 	size_t at;
@@ -216,9 +220,9 @@ static int prepare(u32 flags)
 }
 
 /*
- * osq_socket_hooks_probe - has this kernel all of the functions?
+ * osq_socket_hooks_probe - does this kernel have all of the functions?
  *
- * It asks by registering probes that are not armed, once: no code is patched.
+ * It registers probes that are not armed, once, so no code is patched.
  * Context: may sleep; device_mutex is held.
  */
 bool osq_socket_hooks_probe(void)
@@ -234,12 +238,12 @@ bool osq_socket_hooks_probe(void)
 }
 
 /*
- * osq_socket_hooks_start - tell @hooks of each call from now on.
+ * osq_socket_hooks_start - call @hooks for each socket call from now on.
  *
- * The kprobes come first: see above.
+ * The kprobes are registered first, because of the order above.
  * Context: may sleep; device_mutex is held.
  * Return: 0; -EOPNOTSUPP on a kernel without one of the functions; -ENOMEM;
- * what else the kernel says.
+ * other errors of the kernel.
  */
 int osq_socket_hooks_start(const struct osq_socket_hooks *hooks)
 {
@@ -261,9 +265,9 @@ int osq_socket_hooks_start(const struct osq_socket_hooks *hooks)
 /*
  * osq_socket_hooks_stop - return when no hook is or will be running.
  *
- * A call that is in the middle returns as if it had never been hooked.
- * A kprobe passes over a hit within another probe's handler. None of these
- * functions is called there, but if one were, it would be counted.
+ * A call that is in progress returns as if it had never been hooked. The kernel
+ * skips a kprobe within another probe's handler. None of these functions is
+ * called there, but if one were, it would be counted.
  * Context: as start.
  */
 void osq_socket_hooks_stop(void)

@@ -39,7 +39,7 @@ enum phase {
 
 struct entry {
 	u64 cookie; /* 0: free */
-	u64 used; /* of set.clock, when it was last of use */
+	u64 used; /* set.clock at its last use */
 	u32 phase;
 	u32 calls; /* of connect, that run */
 	int result; /* when OVER */
@@ -55,7 +55,7 @@ struct set {
 static struct set *sets; /* from open to close; no hook runs outside */
 
 /*
- * osq_socket_owners_open - be ready to remember.
+ * osq_socket_owners_open - allocate the cache.
  *
  * Context: may sleep; device_mutex is held.
  * Return: 0 or -ENOMEM.
@@ -72,7 +72,7 @@ int osq_socket_owners_open(void)
 	return 0;
 }
 
-/* osq_socket_owners_close - no hook runs any more. */
+/* osq_socket_owners_close - free the cache; no hook runs any more. */
 void osq_socket_owners_close(void)
 {
 	kvfree(sets);
@@ -96,8 +96,9 @@ static struct entry *find(struct set *set, u64 cookie)
 }
 
 /*
- * The entry of @cookie, which is made if there is room. Context: as find.
- * Return: NULL when all are of connects in progress.
+ * Return the entry of @cookie, which is made if there is room. Context: as
+ * find.
+ * Return: NULL when all entries are of connects in progress.
  */
 static struct entry *find_or_make(struct set *set, u64 cookie)
 {
@@ -122,7 +123,9 @@ static struct entry *find_or_make(struct set *set, u64 cookie)
 	return found;
 }
 
-/* osq_socket_owners_remember - @owner has the socket. Context: any. */
+/*
+ * osq_socket_owners_remember - store that @owner has the socket. Context: any.
+ */
 void osq_socket_owners_remember(u64 cookie,
 				const struct osq_socket_owner *owner)
 {
@@ -137,7 +140,7 @@ void osq_socket_owners_remember(u64 cookie,
 	raw_spin_unlock_irqrestore(&set->lock, irq);
 }
 
-/* osq_socket_owners_begin - @owner calls connect. Context: any. */
+/* osq_socket_owners_begin - store that @owner calls connect. Context: any. */
 void osq_socket_owners_begin(u64 cookie, const struct osq_socket_owner *owner)
 {
 	struct set *set = set_of(cookie);
@@ -156,9 +159,9 @@ void osq_socket_owners_begin(u64 cookie, const struct osq_socket_owner *owner)
 }
 
 /*
- * osq_socket_owners_end - a call of connect returns.
- * @in_progress: it said so.
- * @handshaking: and that is still so.
+ * osq_socket_owners_end - store that a call of connect returns.
+ * @in_progress: the call returned that it is in progress.
+ * @handshaking: the handshake still runs.
  * @result: how the handshake has ended, when the answer is TELL.
  *
  * Context: any. The call's own record has been published.
@@ -190,12 +193,12 @@ enum osq_socket_ending osq_socket_owners_end(u64 cookie, bool in_progress,
 }
 
 /*
- * osq_socket_owners_outcome - a handshake has ended.
- * @owner: whose it was, when the answer is true.
+ * osq_socket_owners_outcome - store that a handshake has ended.
+ * @owner: the socket's owner, when the answer is true.
  *
  * Context: any.
- * Return: true when the caller is to tell of it; false when a call still runs
- * that will, or nobody waits for it.
+ * Return: true when the caller has to report the outcome; false when a running
+ * call will report it, or no connect is in progress.
  */
 bool osq_socket_owners_outcome(u64 cookie, int result,
 			       struct osq_socket_owner *owner)
@@ -219,7 +222,7 @@ bool osq_socket_owners_outcome(u64 cookie, int result,
 	return tell;
 }
 
-/* osq_socket_owners_forget - it is closed; was its @owner known? */
+/* osq_socket_owners_forget - remove a closed socket; was its @owner known? */
 bool osq_socket_owners_forget(u64 cookie, struct osq_socket_owner *owner)
 {
 	struct set *set = set_of(cookie);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * socket_record.c - what a record of a socket says, out of the kernel's own
+ * socket_record.c - make the record of a socket call from the kernel's own
  * structures.
  *
  * Both ends are read without the socket's lock: the hooks run where no other
- * call can change them, or where whoever could holds the lock anyway.
+ * call can change them, or where a call that could change them has the lock
+ * anyway.
  */
 #include <linux/audit.h>
 #include <linux/cred.h>
@@ -22,7 +23,7 @@
 
 #include "osq_socket.h"
 
-/* The fixed part and two paths: it is small enough for a stack. */
+/* The fixed part and two paths, which is small enough for the stack. */
 struct buffer {
 	struct osq_socket socket;
 	u8 paths[2 * UNIX_PATH_MAX];
@@ -55,7 +56,7 @@ void osq_socket_owner_guess(struct osq_socket_owner *owner,
 	owner->kept_out = false;
 }
 
-/* The kernel gives a socket its cookie when somebody first asks for it. */
+/* The kernel gives a socket its cookie at the first request for it. */
 u64 osq_socket_cookie(struct sock *sk)
 {
 	u32 half[2];
@@ -77,7 +78,7 @@ static void put_inet6(struct osq_socket_end *end, const struct in6_addr *addr,
 	end->port = ntohs(port);
 }
 
-/* @bytes: of @name, its family included. */
+/* @bytes: the length of @name, its family included. */
 static void put_unix(struct osq_socket_end *end, const struct sockaddr_un *name,
 		     int bytes)
 {
@@ -91,12 +92,14 @@ static void put_unix(struct osq_socket_end *end, const struct sockaddr_un *name,
 					    : most;
 }
 
-/* A name is set once, and goes with the socket. */
+/* A name is set once, and freed with the socket. */
 static void put_unix_sock(struct osq_socket_end *end, const struct sock *sk)
 {
 	const struct unix_address *address;
 
-	/* Pairs with the release by which bind shows a name that is whole. */
+	/*
+	 * Pairs with the release by which bind makes the complete name visible.
+	 */
 	address = smp_load_acquire(&unix_sk(sk)->addr);
 	if (address)
 		put_unix(end, address->name, address->len);
@@ -119,8 +122,8 @@ void osq_socket_local(struct osq_socket_end *end, const struct sock *sk)
 }
 
 /*
- * A failed connect leaves its address behind, and takes the port away; raw
- * sockets have no ports. A UNIX socket holds its peer.
+ * A failed connect leaves the address in the socket, and releases the port; raw
+ * sockets have no ports. A UNIX socket points to its peer.
  */
 bool osq_socket_has_remote(const struct sock *sk)
 {
@@ -143,7 +146,10 @@ void osq_socket_remote(struct osq_socket_end *end, const struct sock *sk)
 		put_inet6(end, &sk->sk_v6_daddr, inet->inet_dport);
 }
 
-/* One that is too short, or of another family, is refused by the kernel. */
+/*
+ * The kernel refuses an address that is too short or of another family, so it
+ * is not stored.
+ */
 void osq_socket_asked(struct osq_socket_end *end, const struct sock *sk,
 		      const struct sockaddr *address, int bytes)
 {
@@ -161,7 +167,7 @@ void osq_socket_asked(struct osq_socket_end *end, const struct sock *sk,
 		put_inet6(end, &in6->sin6_addr, in6->sin6_port);
 }
 
-/* What user space is told of a call that a signal has ended. */
+/* Return the error that user space gets for a call that a signal has ended. */
 static u32 errno_of(int result)
 {
 	switch (result) {
@@ -175,7 +181,7 @@ static u32 errno_of(int result)
 	return -result;
 }
 
-/* A signal ends the call, not what the call has begun. */
+/* A signal ends the call, but not the connection that it has begun. */
 enum osq_socket_status osq_socket_status(u32 action, int result)
 {
 	u32 error = errno_of(result);
@@ -235,8 +241,8 @@ static void put_socket(struct osq_socket *socket, struct sock *sk)
 }
 
 /*
- * osq_socket_publish - the one place where a record of a socket is made, and
- * where one may be refused for its owner, before anything is encoded.
+ * osq_socket_publish - the only function that makes records of sockets. It asks
+ * the filter about the owner before anything is encoded.
  */
 void osq_socket_publish(struct osq_ring *ring,
 			const struct osq_socket_event *event)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stats.c - /sys/class/misc/osquery/stats: what is counted, for people and
- * osqstat, while the one owner has the device open. Root only, one moment.
+ * stats.c - /sys/class/misc/osquery/stats: all counters of one moment, for
+ * people and osqstat, while the owner has the device open. Only root can read
+ * it.
  */
 #include <linux/device.h>
 #include <linux/slab.h>
@@ -23,7 +24,7 @@ static int emit_type(char *page, int at, u32 type,
 	return at + sysfs_emit_at(page, at, " %llu\n", stats->filtered[type]);
 }
 
-/* Types of which there was none are left out, so that a page is enough. */
+/* Types without any attempt are left out, so that one page is enough. */
 static int emit(char *page, const struct osq_stats *stats)
 {
 	int at = sysfs_emit(page,

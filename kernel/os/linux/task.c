@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* task.c - what all publishers of processes need: hooks by name, ids. */
+/* task.c - functions of all publishers of processes: hooks by name, ids. */
 #include <linux/cred.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
@@ -64,7 +64,10 @@ enum osq_rank osq_rank_of_caller(void)
 void osq_publish(struct osq_ring *ring, struct osq_record *record,
 		 enum osq_rank rank)
 {
-	/* Between reserve and commit; tracepoints stop doing it in 7.0. */
+	/*
+	 * Preemption is off between reserve and commit; from 7.0 on tracepoints
+	 * no longer do this.
+	 */
 	preempt_disable();
 	osq_ring_put(ring, record, rank);
 	preempt_enable();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_build.c - what makes a test build one: it loads only when it is told
- * what it is, taints the kernel, and has ioctls that no release has.
+ * test_build.c - the difference between a test build and a release: it loads
+ * only with a parameter, taints the kernel, and has ioctls that no release has.
  */
 #include <linux/kernel.h>
 #include <linux/module.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * test_crash.c - break the kernel in each of the ways that a harness must
- * notice, name and survive. Every way is a function of its own, so that its
- * name is in the backtrace; here those that stop a processor at once, in
- * test_crash_memory.c and test_crash_hang.c the others.
+ * notice, name and survive. Each way is a function of its own, so that its name
+ * is in the backtrace. Here are those that stop a processor at once; the others
+ * are in test_crash_memory.c and test_crash_hang.c.
  */
 #include <linux/bug.h>
 #include <linux/delay.h>
@@ -28,13 +28,15 @@ static noinline void osq_crash_bug(void)
 
 static noinline void osq_crash_general_protection(void)
 {
-	/* No canonical address on any x86-64, of four page table levels or five. */
+	/*
+	 * Not canonical on any x86-64, with page tables of four levels or five.
+	 */
 	WRITE_ONCE(*(volatile int *)0x0badc0de00000000ul, 1);
 }
 
 static noinline int osq_crash_divide(int by)
 {
-	/* Not 1 / by: compilers know a way for that without dividing. */
+	/* Not 1 / by, which compilers can compute without a division. */
 	OPTIMIZER_HIDE_VAR(by);
 	return 1000 / by;
 }
@@ -88,9 +90,9 @@ static noinline void osq_crash_in_irq(void)
 }
 
 /*
- * osq_test_crash - do it.
+ * osq_test_crash - crash in the way that @kind names.
  *
- * Return: if at all, 0; -EINVAL for a kind that is not known; -ENOMEM.
+ * Return: if at all, 0; -EINVAL for an unknown kind; -ENOMEM.
  */
 long osq_test_crash(u32 kind)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_crash_hang.c - tasks that wait for each other or for ever, processors
- * that do not come back. See test_crash.c.
+ * test_crash_hang.c - tasks that wait for each other or for ever, and
+ * processors that stay in a loop. See test_crash.c.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -17,7 +17,7 @@
 #include "osq_test.h"
 #include "osq_test_crash.h"
 
-/* Longer than any watchdog waits, and then over, if nobody has looked. */
+/* Longer than any watchdog waits; it ends, in case nobody noticed. */
 #define LOCKUP_S 120
 
 static DEFINE_MUTEX(first_mutex);
@@ -58,7 +58,10 @@ static noinline void osq_crash_sleep_in_atomic(void)
 	preempt_enable();
 }
 
-/* By the clock: mdelay goes by the TSC, which jumps when the host was paused. */
+/*
+ * This uses the clock: mdelay uses the TSC, which jumps when the host was
+ * paused.
+ */
 static noinline void osq_crash_soft_lockup(void)
 {
 	u64 end_ns = ktime_get_mono_fast_ns() + LOCKUP_S * NSEC_PER_SEC;
@@ -78,7 +81,7 @@ static noinline void osq_crash_hard_lockup(void)
 	local_irq_restore(irq);
 }
 
-/* As a driver that waits for an answer of its device. */
+/* This waits as a driver does for an answer of its device. */
 static noinline void osq_crash_hung_task(void)
 {
 	DECLARE_COMPLETION_ONSTACK(never);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_crash_memory.c - memory that is freed, too small, not ours or not to be
- * written. See test_crash.c.
+ * test_crash_memory.c - wrong uses of memory: freed, too small, foreign, or
+ * read-only. See test_crash.c.
  */
 #include <linux/compiler.h>
 #include <linux/errno.h>
@@ -25,8 +25,9 @@ struct node {
 	u8 bytes[BLOCK_BYTES - sizeof(struct node *)];
 };
 
-/* The freed block is somebody else's by then, filled with what slab debugging
- * would have filled it with, so it crashes without it, too.
+/*
+ * By then the freed block has another owner, who filled it with the pattern of
+ * slab debugging, so this crashes without slab debugging, too.
  */
 static noinline void osq_crash_use_after_free(void)
 {
@@ -52,7 +53,10 @@ static noinline long osq_crash_leak(void)
 	return lost ? 0 : -ENOMEM;
 }
 
-/* One byte before and one behind; only a sanitizer can see it at once. */
+/*
+ * One byte before the block and one after it; only a sanitizer can see it at
+ * once.
+ */
 static noinline long osq_crash_out_of_bounds(void)
 {
 	volatile u8 *block = kzalloc(BLOCK_BYTES - 1, GFP_KERNEL);
@@ -76,7 +80,7 @@ static noinline long osq_crash_double_free(void)
 	return 0;
 }
 
-/* An entry that is added while it is still in the list. */
+/* Add an entry that is still in the list. */
 static noinline void osq_crash_list(void)
 {
 	LIST_HEAD(list);
@@ -93,7 +97,7 @@ static noinline void osq_crash_refcount(void)
 	refcount_dec(&count);
 }
 
-/* Data is not to be executed: a bare return, in a variable. */
+/* Data must not be executed: a bare return instruction, in a variable. */
 static noinline void osq_crash_execute_data(void)
 {
 	static u8 code[] = { 0xc3 };
@@ -101,7 +105,9 @@ static noinline void osq_crash_execute_data(void)
 
 	OPTIMIZER_HIDE_VAR(call);
 	call();
-	/* Or the call is a jump, and this function in no backtrace. */
+	/*
+	 * Without it the call is a jump, and this function is in no backtrace.
+	 */
 	barrier();
 }
 
@@ -115,7 +121,7 @@ static noinline void osq_crash_write_constant(void)
 	WRITE_ONCE(*place, 2);
 }
 
-/* More is copied to user space than the block has: its neighbours' secrets. */
+/* Copy more than the block to user space: its neighbours' secrets. */
 static noinline long osq_crash_usercopy(void)
 {
 	void __user *user = (void __user *)current->mm->start_stack;
@@ -125,7 +131,10 @@ static noinline long osq_crash_usercopy(void)
 
 	if (!block)
 		return -ENOMEM;
-	/* The compiler knows what kzalloc gave, and would object itself. */
+	/*
+	 * The compiler knows the size that kzalloc returned, and would object
+	 * itself.
+	 */
 	OPTIMIZER_HIDE_VAR(bytes);
 	OPTIMIZER_HIDE_VAR(block);
 	left = copy_to_user(user, block, bytes);
@@ -136,7 +145,7 @@ static noinline long osq_crash_usercopy(void)
 /*
  * osq_test_spoil - use memory wrongly, in the way that @kind names.
  *
- * Return: if at all, 0; -EINVAL for a kind that is not known; -ENOMEM.
+ * Return: if at all, 0; -EINVAL for an unknown kind; -ENOMEM.
  */
 long osq_test_spoil(u32 kind)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_hold.c - every buffer that records are encoded in, as if taken: what
- * needs one drops its record with reason NESTED.
+ * test_hold.c - mark every buffer for encoding as taken, so that a publisher
+ * that needs one drops its record with reason NESTED.
  */
 #include <linux/compiler.h>
 
@@ -10,7 +10,7 @@
 
 static bool held;
 
-/* osq_test_hold - take them all, or give them back. Context: any. */
+/* osq_test_hold - take all buffers, or release them. Context: any. */
 void osq_test_hold(bool hold)
 {
 	WRITE_ONCE(held, hold);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_miss.c - changes of credentials that the publisher's probe is passed
- * over for: a probe's handler makes them, and probes do not nest.
+ * test_miss.c - changes of credentials for which the publisher's probe is
+ * skipped: a probe's handler makes them, and probes do not nest.
  */
 #include <linux/cred.h>
 #include <linux/kprobes.h>
@@ -20,7 +20,7 @@ noinline void osq_test_probed(void)
 	asm volatile("" ::: "memory");
 }
 
-/* The same ids again: nothing of commit_creds sleeps for that. */
+/* The ids do not change, so nothing in commit_creds sleeps. */
 static int on_probed(struct kprobe *probe, struct pt_regs *regs)
 {
 	commit_creds(next);
@@ -28,9 +28,9 @@ static int on_probed(struct kprobe *probe, struct pt_regs *regs)
 }
 
 /*
- * osq_test_miss - have commit_creds called @count times within a probe.
+ * osq_test_miss - call commit_creds @count times within a probe.
  *
- * Return: 0; -ENOMEM, or what register_kprobe says.
+ * Return: 0; -ENOMEM, or the error of register_kprobe.
  */
 long osq_test_miss(u32 count)
 {

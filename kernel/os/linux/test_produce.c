@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_produce.c - records on demand: from tasks, soft and hard interrupts,
- * as many callers at once as like, each record's time taken.
+ * test_produce.c - make records on demand: from tasks, soft and hard
+ * interrupts, by any number of callers at once; the time of each record is
+ * measured.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -17,7 +18,10 @@
 #include "osq_test.h"
 #include "osq_test_build.h"
 
-/* Attempts in one go of a timer: enough to interrupt others in their midst. */
+/*
+ * Attempts in one run of a timer: enough to interrupt other producers in the
+ * middle.
+ */
 #define BURST 16
 #define BURST_GAP_NS 20000
 
@@ -29,7 +33,7 @@ struct job {
 	u64 made; /* attempts until now */
 };
 
-/* Held for reading by whoever produces; protects target. */
+/* Every producer holds it for reading; protects target. */
 static DECLARE_RWSEM(gate);
 static struct osq_ring *target;
 static bool closing; /* producers shall come to an end */
@@ -120,7 +124,7 @@ static enum hrtimer_restart on_timer(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
-/* A signal ends it; what was done until then counts. */
+/* A signal ends this; attempts until then count. */
 static void produce_in_interrupts(struct job *job)
 {
 	bool hard = job->order->context == OSQ_TEST_IRQ;
@@ -149,11 +153,11 @@ static void produce_in_task(struct job *job)
 }
 
 /*
- * osq_test_produce - make records as ordered; the results go into @order.
+ * osq_test_produce - make records as ordered; the results are stored in @order.
  *
  * Context: process, may sleep.
- * Return: 0; -EINVAL for a context or size that is not known; -ENXIO when
- * OSQ_TYPE_TEST is not subscribed to; -ENOMEM.
+ * Return: 0; -EINVAL for an unknown context or size; -ENXIO when OSQ_TYPE_TEST
+ * is not subscribed to; -ENOMEM.
  */
 long osq_test_produce(struct osq_test_produce *order)
 {

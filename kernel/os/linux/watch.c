@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * watch.c - WATCH: which paths are watched, and the marks that make the
- * kernel call for their file systems.
+ * watch.c - WATCH: the watched paths, and the marks by which the kernel reports
+ * events of their file systems.
  *
- * fsnotify calls a group for each event of a file system that has a mark of
- * it. A mark's mask cannot be changed by a module, so there are three groups:
- * opens and writes, which are by far the most frequent, cost nothing where no
- * watch wants them.
+ * fsnotify calls a group for each event of a file system on which the group has
+ * a mark. A module cannot change a mark's mask, so there are three groups:
+ * opens and writes, which are by far the most frequent events, cost nothing
+ * where no watch wants them.
  *
- * fsnotify frees a mark when its last holder lets go of it. A holder may be a
- * process that waits for a fanotify listener's permission, for as long as the
- * listener likes, and fsnotify_wait_marks_destroyed() does not wait for those.
- * So whoever stops waits for the handlers alone (osq_file_calls), which never
- * wait for user space, and each mark holds the module until it is freed: its
- * group calls osq_mark_free, and handlers that find nothing to do, until then.
+ * fsnotify frees a mark when its last reference is dropped. A process that
+ * waits for a fanotify listener's permission has such a reference, for as long
+ * as the listener likes, and fsnotify_wait_marks_destroyed() does not wait for
+ * it. So stopping waits for the handlers alone (osq_file_calls), which never
+ * wait for user space, and each mark has a reference on the module until it is
+ * freed: until then osq_mark_free and the handlers may be called, which then
+ * find no table.
  *
  * All but the table, osq_file_calls and living is protected by device_mutex.
  */
@@ -52,7 +53,10 @@ static const struct {
 
 #define KINDS ARRAY_SIZE(kinds)
 
-/* osq_watch_action - what an event of fsnotify is; 0 for what is none. */
+/*
+ * osq_watch_action - return the action of an fsnotify event; 0 for an event
+ * without one.
+ */
 u32 osq_watch_action(u32 mask, int data_type)
 {
 	if (mask & FS_OPEN)
@@ -69,7 +73,10 @@ u32 osq_watch_action(u32 mask, int data_type)
 	if (mask & FS_CREATE)
 		return data_type == FSNOTIFY_EVENT_INODE ? OSQ_FILE_LINK
 							 : OSQ_FILE_CREATE;
-	/* Of an inode alone: its link count, which other actions tell. */
+	/*
+	 * An event of the inode alone: its link count, which other actions
+	 * report.
+	 */
 	if (mask & FS_ATTRIB && data_type != FSNOTIFY_EVENT_INODE)
 		return OSQ_FILE_ATTRIB;
 	return 0;
@@ -80,10 +87,10 @@ static struct fsnotify_group *groups[KINDS];
 static LIST_HEAD(marks);
 static u64 last_fs;
 
-/* A reader is a handler of events that may use the ring and its buffers. */
+/* Its readers are handlers of events that may use the ring and its buffers. */
 DEFINE_SRCU(osq_file_calls);
 
-/* Marks that fsnotify has not freed; each holds a reference on the module. */
+/* Marks that fsnotify has not freed; each has a reference on the module. */
 static atomic_t living = ATOMIC_INIT(0);
 static atomic_t told = ATOMIC_INIT(0); /* 1: the log says that some are left */
 
@@ -92,7 +99,7 @@ static struct osq_watches *table(void)
 	return rcu_dereference_protected(osq_watches, true);
 }
 
-/* Return: the old table; nobody looks at it, or at what only it had. */
+/* Return: the old table; nobody uses it, or anything that only it had. */
 static struct osq_watches *swap_table(struct osq_watches *watches)
 {
 	struct osq_watches *old = table();
@@ -105,8 +112,8 @@ static struct osq_watches *swap_table(struct osq_watches *watches)
 /*
  * osq_mark_free - see struct fsnotify_ops.
  *
- * The module may be on its way out as soon as its reference is given back:
- * osq_watches_drain waits for the caller, fsnotify's reaper, to have returned.
+ * The module may be unloaded as soon as its reference is dropped:
+ * osq_watches_drain waits until the caller, fsnotify's reaper, has returned.
  */
 void osq_mark_free(struct fsnotify_mark *mark)
 {
@@ -116,7 +123,7 @@ void osq_mark_free(struct fsnotify_mark *mark)
 	module_put(THIS_MODULE);
 }
 
-/* Its file system may have been unmounted, and @sb be another one's. */
+/* Its file system may have been unmounted, and @sb be a new one's address. */
 static bool is_attached(const struct osq_mark *mark)
 {
 	return READ_ONCE(mark->mark.flags) & FSNOTIFY_MARK_FLAG_ATTACHED;
@@ -155,7 +162,10 @@ static int add_mark(struct super_block *sb, u64 fs, unsigned int kind)
 	mark->fs = fs;
 	mark->kind = kind;
 	atomic_inc(&living);
-	/* The caller has the device open: there is a reference already. */
+	/*
+	 * The caller has the device open, so the module has a reference
+	 * already.
+	 */
 	__module_get(THIS_MODULE);
 	err = osq_fsnotify_add_sb_mark(&mark->mark, sb);
 	if (err)
@@ -165,7 +175,9 @@ static int add_mark(struct super_block *sb, u64 fs, unsigned int kind)
 	return err;
 }
 
-/* Have the marks that @actions need. Return: 0, and then *@fs is the number. */
+/*
+ * Make sure of the marks that @actions need. Return: 0, and *@fs is the number.
+ */
 static int add_marks(struct super_block *sb, u64 actions, u64 *fs)
 {
 	struct osq_mark *mark = find_mark(sb);
@@ -179,7 +191,7 @@ static int add_marks(struct super_block *sb, u64 actions, u64 *fs)
 	return err;
 }
 
-/* The kernel frees them when no call that has seen them is left. */
+/* The kernel frees the marks when no call that has seen them is left. */
 static void drop_marks(void)
 {
 	struct osq_mark *mark, *next;
@@ -206,8 +218,8 @@ static void put_groups(void)
 }
 
 /*
- * osq_watches_open - be ready for watches; undone by osq_watches_close.
- * @ops: what is called; free_mark is osq_mark_free.
+ * osq_watches_open - allow watches; undone by osq_watches_close.
+ * @ops: the functions to call; free_mark is osq_mark_free.
  *
  * Context: may sleep; device_mutex is held.
  * Return: 0 or -ENOMEM.
@@ -229,11 +241,11 @@ int osq_watches_open(const struct fsnotify_ops *ops)
 }
 
 /*
- * osq_watches_close - watch nothing; no event is or will be handled.
+ * osq_watches_close - end all watches; no event is or will be handled.
  *
  * Handlers that begin now find no table; those that have found one are waited
- * for. Marks that somebody else holds are freed later, see above; the log says
- * who holds the module then. Context: as osq_watches_open.
+ * for. Marks with other references are freed later, see above; the log then
+ * says what keeps the module. Context: as osq_watches_open.
  */
 void osq_watches_close(void)
 {
@@ -256,10 +268,11 @@ void osq_watches_close(void)
 }
 
 /*
- * osq_watches_drain - the module is about to go: no mark is left.
+ * osq_watches_drain - before the module is unloaded: wait until no mark is
+ * left.
  *
- * The reaper may still be behind osq_mark_free, where it looks at the group's
- * operations. Context: may sleep.
+ * The reaper may still be after its call of osq_mark_free, where it uses the
+ * group's operations. Context: may sleep.
  */
 void osq_watches_drain(void)
 {
@@ -296,10 +309,10 @@ static int add(struct osq_watch_order *order, struct osq_watched *same)
 }
 
 /*
- * osq_watch_apply - do what osq_watch_prepare has prepared.
+ * osq_watch_apply - put a prepared watch into the table, or remove it.
  *
  * Context: may sleep; device_mutex is held; files are subscribed to.
- * Return: 0; -ENOENT nothing to remove; -ENOSPC; -ENOMEM.
+ * Return: 0; -ENOENT when there is nothing to remove; -ENOSPC; -ENOMEM.
  */
 int osq_watch_apply(struct osq_watch_order *order)
 {

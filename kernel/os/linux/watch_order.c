@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * watch_order.c - a call of WATCH up to where it needs the device: copied,
- * checked, and its path looked up.
+ * watch_order.c - the part of WATCH that needs no device: copy the call, check
+ * it, and look up its path.
  *
- * That is done without device_mutex: a look-up may wait for a file system of
- * another computer as long as that likes.
+ * This is done without device_mutex, because a look-up may wait for a file
+ * system on another computer without limit.
  */
 #include <linux/err.h>
 #include <linux/mm.h>
@@ -17,14 +17,14 @@
 
 #include "osq_file.h"
 
-/* Places that take a look-up to find, each in a buffer of its own. */
+/* Paths that are needed during a look-up, each in a buffer of its own. */
 struct places {
 	char place[PATH_MAX];
 	char mount_place[PATH_MAX];
 	char mount_shown[PATH_MAX];
 };
 
-/* Return: -EINVAL for what osq_watch does not allow. */
+/* Return: -EINVAL for a value that struct osq_watch does not allow. */
 static int check(const struct osq_watch *watch)
 {
 	if (watch->on > 1 || watch->actions & ~OSQ_FILE_OPT_ALL ||
@@ -36,11 +36,11 @@ static int check(const struct osq_watch *watch)
 }
 
 /*
- * osq_path_find - look up a path, or the nearest that exists above it.
+ * osq_path_find - look up a path, or the nearest existing folder above it.
  * @path: of @len bytes, and room for one more; terminated meanwhile.
  *
  * Context: process, may sleep; no mutex is held.
- * Return: how long the path that was found is; what the look-up says.
+ * Return: the length of the path that was found; the error of the look-up.
  */
 int osq_path_find(char *path, u32 len, struct path *found)
 {
@@ -59,7 +59,7 @@ int osq_path_find(char *path, u32 len, struct path *found)
 	}
 }
 
-/* The root is a slash for the kernel, and empty in a table. */
+/* The kernel writes the root as a slash; in a table it is empty. */
 static int as_path(char *text, struct osq_path *path)
 {
 	if (IS_ERR(text))
@@ -86,7 +86,7 @@ static int view_mount(const struct path *found, struct places *places,
 	return err;
 }
 
-/* What of the path does not exist yet follows what does. */
+/* The part of the path that does not exist yet follows the existing part. */
 static int view_path(const struct osq_watch_order *order, u32 found_len,
 		     struct places *places, struct osq_view *path)
 {
@@ -126,7 +126,7 @@ static int resolve(struct osq_watch_order *order)
 			osq_watched_create(order->watch.actions, &path, &mount);
 		err = order->watched ? 0 : -ENOMEM;
 	}
-	/* No event below it could be known for its own. */
+	/* An event below it could not be recognized as its own. */
 	if (!err && order->watched->depth >= OSQ_CLIMB_MAX)
 		err = -ENAMETOOLONG;
 	kfree(places);
@@ -134,11 +134,12 @@ static int resolve(struct osq_watch_order *order)
 }
 
 /*
- * osq_watch_prepare - take a call of WATCH as far as it needs no device.
+ * osq_watch_prepare - do the part of WATCH that needs no device.
  *
  * Context: process, may sleep; no mutex is held.
- * Return: what osq_watch_apply takes and osq_watch_put frees; an error pointer
- * with -EFAULT, -EINVAL, -ENAMETOOLONG, -ENOMEM, or what the look-up says.
+ * Return: an order for osq_watch_apply, to be freed by osq_watch_put; an error
+ * pointer with -EFAULT, -EINVAL, -ENAMETOOLONG, -ENOMEM, or the error of the
+ * look-up.
  */
 struct osq_watch_order *osq_watch_prepare(void __user *user)
 {
@@ -165,7 +166,7 @@ struct osq_watch_order *osq_watch_prepare(void __user *user)
 	return ERR_PTR(err);
 }
 
-/* osq_watch_put - free what is left of it; an error pointer is fine. */
+/* osq_watch_put - free the rest of the order; an error pointer is allowed. */
 void osq_watch_put(struct osq_watch_order *order)
 {
 	if (IS_ERR(order))

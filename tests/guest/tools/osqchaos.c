@@ -7,9 +7,9 @@
  * Opens, ioctls with random and half-right arguments, mappings of any length
  * and protection, forks that use the parent's descriptor, closes, dup2,
  * reads of the mapping. Nothing may crash; the driver's counters must obey
- * their law whenever a SYNC or STATS works, and every errno must be one that
- * osq.h has. Prints how often each call worked and failed, as JSON. As an
- * ordinary user all it gets is EACCES, and that is a fault if not.
+ * the equations of osq.h whenever a SYNC or STATS works, and osq.h must list
+ * every errno. Prints how often each call worked and failed, as JSON. An
+ * ordinary user must get EACCES from every call; anything else is a fault.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -11,9 +11,9 @@
  *		two users' processes, N execs each, while filters keep out one
  *		of them, the other, both or none
  *
- * What was read is compared with the counters at the end, type by type, and
- * the law is looked at after each SYNC. Prints one JSON object; "fault" is
- * empty when all adds up.
+ * The records that were read are compared with the counters at the end, type
+ * by type, and the equations of osq.h are checked after each SYNC. Prints one
+ * JSON object; "fault" is empty when the counters add up.
  */
 #include <errno.h>
 #include <grp.h>

@@ -18,7 +18,7 @@ PLUGIN = Path(__file__).resolve().parents[3] / "kernel" / "debug" / "osq_drgn.py
     [
         (3, 3, False, False, "the counters add up"),
         (3, 3, True, True, "the counters add up"),
-        (3, 4, True, False, "not to be judged while the lock is held"),
+        (3, 4, True, False, "not compared while the lock is held"),
         (3, 4, False, False, "THE COUNTERS DO NOT ADD UP, the ring holds 4"),
         (3, 4, False, True, "THE COUNTERS DO NOT ADD UP, the ring holds 4, unless the guest ran"),
     ],

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the arguments of a file operation are, kern_authorization.c says:
+ * The arguments of each file operation, from kern_authorization.c:
  *	OPEN	vnode, path		CLOSE	vnode, path, flags
  *	RENAME	from, to		EXCHANGE  path, path
  *	LINK	existing, new		EXEC	vnode, path

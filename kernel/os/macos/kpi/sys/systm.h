@@ -7,9 +7,9 @@
 #include <sys/types.h>
 
 /*
- * Sleep on a channel; @mutex is let go of meanwhile and held again on
- * return. 0, EINTR or ERESTART for a signal, EWOULDBLOCK when @timeout (of
- * so long, not until then) is over; NULL or all zero is for ever.
+ * Sleep on a channel; @mutex is released meanwhile and locked again on return.
+ * Returns 0, EINTR or ERESTART for a signal, EWOULDBLOCK after @timeout, which
+ * is a duration; NULL or all zero means no limit.
  */
 extern int msleep(void *channel, lck_mtx_t *mutex, int priority,
 		  const char *what, struct timespec *timeout);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * "This structure may be extended, but existing fields must not move": so
- * this is the whole of it as one release has it, and a kernel that knows less
- * leaves its end alone. Only what is asked for is written.
+ * "This structure may be extended, but existing fields must not move": so this
+ * is the whole structure of one release, and a kernel with fewer fields leaves
+ * its end unchanged. Only requested fields are written.
  * Source: xnu-11417.101.15, bsd/sys/vnode.h.
  */
 #ifndef OSQ_KPI_VNODE_H
@@ -59,10 +59,10 @@ _Static_assert(offsetof(struct vnode_attr, va_fsid) == 200, "va_fsid");
 #define VATTR_IS_SUPPORTED(attr, field) \
 	((attr)->va_supported & VNODE_ATTR_##field)
 
-/* NULL: as the current thread's. Each is to be given back. May sleep. */
+/* NULL: as the current thread's. Each must be released. May sleep. */
 extern vfs_context_t vfs_context_create(vfs_context_t context);
 extern int vfs_context_rele(vfs_context_t context);
-/* May sleep, for long where the file system is a server's. */
+/* May sleep, for long if the file system is on a server. */
 extern int vnode_getattr(vnode_t vnode, struct vnode_attr *attr,
 			 vfs_context_t context);
 
