@@ -246,7 +246,7 @@ def _run(job: Job, site: _Site, step: Step, deadline_s: float, progress: Progres
         lines = site.log.read_text(errors="backslashreplace").splitlines()
         raise BuildError(
             f"the module does not build ({step.what} ended with {status})",
-            hint=f"all of it: {site.log}",
+            hint=f"the whole log: {site.log}",
             evidence=_shown(job, site, compiler_words.telling(lines)),
         )
 
@@ -276,7 +276,7 @@ def _check_objtool(job: Job, site: _Site, progress: Progress) -> None:
     if not job.by_kbuild:
         progress(f"{what}: {dropped[0]}")
         return
-    raise BuildError(what, hint=f"all of it: {site.log}", evidence=_shown(job, site, dropped))
+    raise BuildError(what, hint=f"the whole log: {site.log}", evidence=_shown(job, site, dropped))
 
 
 def run_companions(

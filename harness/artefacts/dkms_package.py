@@ -79,7 +79,7 @@ def fetch(name: str, *, root: Path, progress: Progress) -> DkmsPackage:
 def _source(name: str, tree: Path) -> Path:
     found = sorted(tree.glob(f"usr/src/*/{dkms.CONF}"))
     if not found:
-        raise UsageError(f"{name} has no usr/src/*/{dkms.CONF}: it brings no source for a module")
+        raise UsageError(f"{name} has no usr/src/*/{dkms.CONF}: it contains no source of a module")
     return found[0].parent
 
 

@@ -119,7 +119,7 @@ def ensure(spec: ImageSpec, *, root: Path, progress: Progress) -> Image:
     with held:
         problem = _problem(folder)
         if problem and folder.exists():
-            progress(f"the cached image is thrown away: {problem}")
+            progress(f"the cached image is deleted: {problem}")
             shutil.rmtree(folder)
         if problem:
             progress(f"bootstrapping {spec.name} ({spec.suite}, {len(spec.packages)} packages)")

@@ -101,7 +101,7 @@ def busybox(tree: Path) -> bytes:
     for place in ("bin/busybox", "usr/bin/busybox"):
         if (tree / place).is_file():
             return (tree / place).read_bytes()
-    raise KernelError(f"{BUSYBOX} holds no busybox")
+    raise KernelError(f"{BUSYBOX} contains no busybox")
 
 
 def _modules_disk(modules: Path, disk: Path) -> None:

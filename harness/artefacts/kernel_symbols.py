@@ -168,7 +168,7 @@ def _extract(deb: Path, name: str, target: Path) -> None:
             member = next((one for one in archive if Path(one.name).name == name), None)
             content = archive.extractfile(member) if member is not None else None
             if content is None:
-                raise KernelError(f"{deb.name} holds no {name}")
+                raise KernelError(f"{deb.name} does not contain {name}")
             with target.open("wb") as file:
                 shutil.copyfileobj(content, file, 1 << 20)
     except tarfile.TarError as error:
@@ -192,7 +192,7 @@ def check_banner(vmlinux: Path, vmlinuz: Path) -> None:
     ):
         return
     raise KernelError(
-        f"{vmlinux.name} is not of the kernel that boots",
+        f"{vmlinux.name} belongs to another kernel than the one that boots",
         evidence=[f"boots: {boots}", *(f"vmlinux: {one}" for one in banners[:3])],
     )
 

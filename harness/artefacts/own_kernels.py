@@ -158,7 +158,9 @@ def _unpack(files: tuple[Path, ...], inside: Path, folder: Path) -> str:
     images = [*inside.glob("boot/vmlinuz-*"), *inside.glob("lib/modules/*/vmlinuz")]
     images += inside.glob("usr/lib/modules/*/vmlinuz")
     if not images:
-        raise KernelError("no package holds a kernel image", evidence=[str(one) for one in files])
+        raise KernelError(
+            "no package contains a kernel image", evidence=[str(one) for one in files]
+        )
     image = images[0]
     named = image.name.removeprefix("vmlinuz-")
     release = image.parent.name if named == "vmlinuz" else named

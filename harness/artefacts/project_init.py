@@ -100,7 +100,7 @@ def _project(what: str, here: Path, environment: Environment, progress: Progress
     if not dkms_package.is_name(what):
         raise UsageError(
             f"{what} is no folder, no {dkms.CONF} and no package NAME-dkms",
-            hint="without an argument the current folder is meant",
+            hint="without an argument init uses the current folder",
         )
     package = dkms_package.fetch(what, root=environment.cache, progress=progress)
     source = here / package.source.name
@@ -227,5 +227,5 @@ def _said(project: Project, choice: Choice, test: Path, error: BuildError | None
     if error is None:
         yield f"it builds with {choice.shown}"
     else:
-        yield "it does not build yet; the configuration is right all the same"
+        yield "it does not build yet, but the configuration was written"
     yield f"wrote {project.file} and {test}"

@@ -14,7 +14,7 @@ from harness.model.crash import Blame, Cause, Crash
 from harness.panic import hangs
 from harness.panic.values import KernelReport
 
-_HINT = "repeat it with --control: the same end without the module is the kernel's own"
+_HINT = "repeat it with --control: a crash that also happens without the module is the kernel's"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def judge(known: Suspicion, modules: Collection[str], error: HarnessError) -> Ju
 def _excuse(known: Suspicion) -> str:
     """Return why the host or its connection to the guest is at fault, or "" if it is not."""
     if known.cause is Cause.UNREACHABLE:
-        return "SSH was lost while the guest's kernel was well"
+        return "SSH was lost, but the guest's kernel is healthy"
     stalled = any(hangs.sleeps(one.kind) or hangs.spins(one.kind) for one in known.reports)
     if known.cause is Cause.HANG and known.answered == "ssh" and not stalled:
         return "the guest answers over SSH: its console has stopped, but its kernel runs"
@@ -75,11 +75,13 @@ def _excuse(known: Suspicion) -> str:
 def controlled(crash: Crash, control: Crash | None) -> Crash:
     """Return the crash with its blame revised by a control run without the module."""
     if control is None:
-        return replace(crash, blame_why=f"{crash.blame_why}; without the module nothing crashed")
+        return replace(
+            crash, blame_why=f"{crash.blame_why}; without the module the guest did not crash"
+        )
     if control.signature == crash.signature:
-        why = "the same end came without the module, too"
+        why = "the guest ended in the same way without the module"
         return replace(crash, blame=Blame.KERNEL, blame_why=why)
-    why = f"{crash.blame_why}; without the module another end came: {control.title}"
+    why = f"{crash.blame_why}; without the module the guest ended in another way: {control.title}"
     return replace(crash, blame_why=why)
 
 

@@ -138,7 +138,7 @@ def _goes_on(scene: Scene, cause: Cause) -> bool:
 def _no_dump(scene: Scene, cause: Cause) -> Dump:
     """Return the reason why there is no dump of a guest that was not halted."""
     gone = "the guest is gone, and its memory with it"
-    return Dump(file="", note=f"none: {'the guest goes on' if _goes_on(scene, cause) else gone}")
+    return Dump(file="", note=f"none: {'the guest continues' if _goes_on(scene, cause) else gone}")
 
 
 def _ask(scene: Scene) -> Answer:

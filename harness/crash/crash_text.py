@@ -32,7 +32,7 @@ def screen(crash: Crash) -> tuple[str, ...]:
     lines = [_RULE, f"crash {crash.number}: {crash.title}  (explained in {crash.explained_s} s)"]
     lines += _rows("where", _where(crash))
     lines += _rows("", crash.source)
-    lines += _rows("test", [crash.test or "none: it came between tests"])
+    lines += _rows("test", [crash.test or "none: the crash happened between tests"])
     own, later = _own_and_later(crash)
     main = own[0] if own else None
     lines += _rows("task", [_task(main)] if main is not None and main.task else [])

@@ -31,7 +31,7 @@ class ExplainedLog:
 def to_markdown(logs: Sequence[ExplainedLog]) -> str:
     """Return a bug report in Markdown: each report with its facts and the kernel's text."""
     parts = [_markdown(log.name, report) for log in logs for report in log.explained.reports]
-    return "\n\n".join(parts) if parts else "No report of a kernel against itself was found."
+    return "\n\n".join(parts) if parts else "No report of a kernel fault was found."
 
 
 def _markdown(name: str, report: KernelReport) -> str:

@@ -49,7 +49,7 @@ def _of_word(path: Path) -> Iterator[Source]:
         ) from error
     if not within:
         raise UsageError(
-            f"{path} holds no log",
+            f"{path} contains no log",
             hint="files like dmesg-*, console-*, *.log, *.txt, *.panic, *.ips",
         )
     yield from _put_together(within[:_MOST_FILES])

@@ -44,7 +44,7 @@ def to_lines(found: Explained) -> list[str]:
             "   a report is known by its first line, which must be there and unbroken",
         ]
     if not found.count:
-        return ["nothing found: the log holds no report of a kernel against itself"]
+        return ["nothing found: the log contains no report of a kernel fault"]
     numbers = {report.line: index for index, report in enumerate(found.reports, start=1)}
     lines = [
         line

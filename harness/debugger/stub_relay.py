@@ -62,7 +62,7 @@ def opened(domain: Domain, path: Path) -> Iterator[None]:
     """
     said = domain.hmp(f"gdbserver unix:{path},server=on,wait=off")
     if not path.is_socket():
-        raise DebugError(f"QEMU opens no gdb stub: {said or 'it said nothing'}")
+        raise DebugError(f"QEMU opens no gdb stub: {said or 'there was no message'}")
     try:
         yield
     finally:
@@ -100,7 +100,7 @@ def restore(domain: Domain, found: Found) -> None:
         if found_state(domain) is Found.PAUSED:
             domain.hmp("cont")
     if not _runs_on(domain):
-        raise DebugError("the guest does not run on after the debugger has left")
+        raise DebugError("the guest does not keep running after the debugger has left")
 
 
 def _runs_on(domain: Domain) -> bool:

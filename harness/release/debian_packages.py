@@ -62,7 +62,7 @@ def build(request: DebianRequest) -> tuple[Path, ...]:
     if built.status != 0:
         raise BuildError(
             "the Debian packages do not build",
-            hint=f"all of it: {log}; {hints.command('setup', 'packages')} installs what lacks",
+            hint=f"the whole log: {log}; {hints.command('setup', 'packages')} adds missing tools",
             evidence=built.lines[-20:],
         )
     return tuple(sorted(request.work.glob("*.deb")))

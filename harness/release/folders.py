@@ -16,7 +16,7 @@ def check_free(folder: Path) -> None:
     Raises: UsageError when the folder contains anything else.
     """
     if folder.exists() and not (folder / SUMS).is_file() and any(folder.iterdir()):
-        raise UsageError(f"{folder} exists and holds no release, so it is not overwritten")
+        raise UsageError(f"{folder} exists and contains no release, so it is not overwritten")
 
 
 def write_sums(folder: Path) -> None:

@@ -58,7 +58,7 @@ def objections(
     With `stamped` the file must record its ABI number.
     """
     if _PRIVATE_KEY.search(data):
-        yield f"{name}: holds a private key"
+        yield f"{name}: contains a private key"
     if not data.startswith(_BINARY):
         if name.endswith((".ko", ".so", ".a")):
             yield f"{name}: is not a binary, so it cannot be checked"

@@ -46,7 +46,7 @@ def explain(environment: Environment, run_id: str, view: LiveView) -> Crash | No
     with joined.join(
         entry, handoff, settings, cache=environment.cache, explained=explained
     ) as guest:
-        view.note(f"guest {entry.run_id}: looking for what is wrong")
+        view.note(f"guest {entry.run_id}: looking for a problem")
         silence_s = guest.deadline(settings.timeouts.silence_s)
         error = joined.find_fault(guest, silence_s=silence_s)
         if error is None:

@@ -230,7 +230,7 @@ def _cut_off(outcome: SuiteOutcome, suite: str) -> GuestLost | None:
     """Return an error for a suite that ended within a test because the target was lost."""
     if not outcome.running:
         return None
-    return GuestLost(f"{suite} ended in the middle of {outcome.running}")
+    return GuestLost(f"{suite} ended during {outcome.running}")
 
 
 def _close(

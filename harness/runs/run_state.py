@@ -140,7 +140,7 @@ class RunRecord:
             return {}
         seen = f"{last.line_count} lines, {last.beats} heartbeats, planted line "
         return {
-            "guest": self.guest_word or "called its log clean",
+            "guest": self.guest_word or "reported a clean log",
             "console": seen + ("seen" if last.planted_seen else "not seen"),
             "libvirt": last.objection or "no event",
         }

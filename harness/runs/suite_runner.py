@@ -126,7 +126,7 @@ def _replace_guest(loaded: LoadedGuest) -> HarnessError | None:
     failed test.
     """
     view = loaded.record.view
-    view.note("another guest takes over")
+    view.note("continuing in another guest")
     try:
         try:
             loaded.renew()
@@ -203,7 +203,7 @@ def _too_many(loaded: LoadedGuest, crash: Crash) -> HarnessError | None:
         return None
     error = TooManyCrashes(
         f"the same crash {most} times in a row: {crash.title}",
-        hint=f"{crash.folder / 'report.md'} explains it; --maxcrash=0 goes on whatever happens",
+        hint=f"{crash.folder / 'report.md'} explains it; --maxcrash=0 continues after every crash",
     )
     error.exit_code = _EXIT_CODES.get(crash.cause, GuestCrashed.exit_code)
     return error

@@ -193,7 +193,7 @@ def _after(prefix: str, line: str) -> str:
 
 def _cut_short(name: str, error: HarnessError | None, took_s: float) -> TestResult:
     """Return the result of a test that was running when its suite ended."""
-    reason = error.message if error else "the suite ended in the middle of this test"
+    reason = error.message if error else "the suite ended during this test"
     verdict = Verdict.LOST
     if isinstance(error, GuestCrashed):
         verdict = Verdict.CRASHED

@@ -64,7 +64,7 @@ def _kernel_word(evidence: Evidence) -> tuple[Verdict, str] | None:
     if evidence.reports:
         return Verdict.FAILED, f"the kernel reported: {evidence.reports[0].title}"
     if evidence.guest_word:
-        return Verdict.LOST, f"the guest did not call its log clean: {evidence.guest_word}"
+        return Verdict.LOST, f"the guest did not report a clean log: {evidence.guest_word}"
     return None
 
 

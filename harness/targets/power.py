@@ -255,7 +255,7 @@ def _run(*command: str, limit_s: float = _STEP_S) -> str:
     shown = " ".join(command[:1] + _verb(command[1:]))
     done = tool.run(command, deadline_s=limit_s, error=UsageError, check=False)
     if done.status is None:
-        raise HypervisorError(f"{shown} has not come back for {limit_s:.0f} s")
+        raise HypervisorError(f"{shown} has not returned for {limit_s:.0f} s")
     if done.status != 0:
         # vmrun writes its error messages to standard output.
         raise HypervisorError(f"{shown} failed", evidence=done.lines[-10:])

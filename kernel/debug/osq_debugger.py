@@ -81,7 +81,7 @@ def commands() -> tuple[Command, ...]:
     return (
         Command(
             name="osq-ring",
-            help="Show the ring: owner, positions, drops by reason, and whether counters add up.\n\n"
+            help="Show the ring: owner, positions, drops by reason, equations of the counters.\n\n"
             f"osq-ring [MODULE...]: of these builds of the driver ({', '.join(_MODULES)}).",
             run=_ring,
         ),

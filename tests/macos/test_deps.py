@@ -93,7 +93,7 @@ def test_undo_removes_boot_args_that_did_not_exist(make_case: MakeCase) -> None:
     workflow.disallow(case.target, case.say)
 
     assert "boot-args" not in case.mac.nvram
-    assert case.printed[-1].startswith("nothing to take back")
+    assert case.printed[-1].startswith("nothing to undo")
 
 
 @pytest.mark.parametrize(

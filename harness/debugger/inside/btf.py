@@ -36,7 +36,7 @@ class Btf:
     def __init__(self, data: bytes) -> None:
         magic, _, _, header, types_at, types_size, strings_at, _ = _HEADER.unpack_from(data)
         if magic != _MAGIC:
-            raise ValueError("these bytes are no BTF")
+            raise ValueError("these bytes are not BTF")
         self._data = data
         self._strings = header + strings_at
         self._types: list[int] = [0]

@@ -146,7 +146,7 @@ class Bridge:
 
     def _let_go(self) -> None:
         if self._client.running:
-            _LOG.info("the kernel runs on, its breakpoints left in: KDP reaches no running kernel")
+            _LOG.info("the kernel continues with its breakpoints: KDP reaches no running kernel")
             return
         for address in sorted(self._breakpoints):
             self._client.remove_breakpoint(address)
@@ -217,7 +217,7 @@ class Bridge:
             self._values = None
             self._client.resume()
         except DebugError as error:
-            _LOG.warning("the kernel does not go on: %s", error.message)
+            _LOG.warning("the kernel does not continue: %s", error.message)
             self._link.send(_BAD)
         return True
 

@@ -121,7 +121,7 @@ def load(
         done = guest.run(script, deadline_s=limit, check=False)
     except GuestLost as error:
         raise GuestHung(
-            f"{spec.name} hangs in its init: insmod has not come back for {limit:.0f} s",
+            f"{spec.name} hangs in its init: insmod has not returned for {limit:.0f} s",
             hint="insmod's kernel stack and the kernel's log are above",
             evidence=_stack_of_insmod(guest) or error.evidence,
         ) from error
@@ -160,7 +160,7 @@ def _refused(guest: Guest, spec: ModuleSpec, said: str, *, since_s: float) -> Mo
     what = f"{name} does not load" if tool == "insmod" else f"{name}, which it needs, is missing"
     return ModuleError(
         f"{what}: {words}",
-        hint=refusals.hint(refusal) or "what the kernel said is above",
+        hint=refusals.hint(refusal) or "the kernel's message is above",
         evidence=log,
     )
 
@@ -210,7 +210,7 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
             done = guest.run(load_script.unload(spec.name), deadline_s=limit, check=False)
         except GuestLost as error:
             raise GuestHung(
-                f"{spec.name} hangs in its exit: rmmod has not come back for {limit:.0f} s",
+                f"{spec.name} hangs in its exit: rmmod has not returned for {limit:.0f} s",
                 evidence=error.evidence,
             ) from error
         if done.status == 0:
@@ -221,7 +221,7 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
             raise ModuleError(f"{spec.name} is not loaded", hint=f"{load} loads it in a guest")
     raise ModuleError(
         f"{spec.name} does not unload after {attempts} attempts: {words}",
-        hint=f"end what holds it, then {hints.command('kernel-test-unload')}",
+        hint=f"end its users, then {hints.command('kernel-test-unload')}",
         evidence=holders(guest, spec),
     )
 
@@ -303,7 +303,7 @@ def _entry(guest: Guest, name: str) -> ModuleEntry | None:
 def _insmod_words(output: str) -> str:
     """Return the reason in insmod's message 'ERROR: could not insert module x.ko: File exists'."""
     lines = output.strip().splitlines()
-    return lines[-1].rpartition(": ")[2] if lines else "insmod said nothing"
+    return lines[-1].rpartition(": ")[2] if lines else "insmod printed no message"
 
 
 def _log_since(guest: Guest, uptime_s: float) -> tuple[str, ...]:

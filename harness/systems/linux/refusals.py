@@ -136,7 +136,7 @@ def _firmware(refusal: Refusal) -> str:
         return ""
     name = next(filter(None, found.groups()))
     return (
-        f"the firmware {name} is not in the guest: "
+        f"the guest does not have the firmware {name}: "
         f'firmware = {{ "{name}" = "PATH" }} in [tool.harness.module] brings it'
     )
 
@@ -160,11 +160,11 @@ def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | No
 
 
 _ERRNOS = {
-    "No such device": "its init found no device (ENODEV): the guest has not got the hardware that "
-    "it drives",
+    "No such device": "its init found no device (ENODEV): the guest does not have the "
+    "module's hardware",
     "Operation not permitted": "the kernel allows no more modules (kernel.modules_disabled=1), "
     "or lockdown forbids it",
-    "Invalid module format": "the file is no module for this kernel; what the kernel said is "
+    "Invalid module format": "the file is no module for this kernel; the kernel's message is "
     "above",
     "Cannot allocate memory": "memory_mib of the target may be too small",
 }

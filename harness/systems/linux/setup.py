@@ -85,7 +85,7 @@ def disallow(shell: Shell) -> tuple[str, ...]:
     """Undo the changes of `allow`, and return a description of them."""
     noted = _read_notes(shell, "deps")
     if noted is None:
-        return ("nothing to take back: nothing was changed here",)
+        return ("nothing to undo: nothing was changed here",)
     _root(shell, ["apt-get", "purge", "-y", *noted.packages])
     _forget(shell, "deps")
     return (f"removed {', '.join(noted.packages)}",)
@@ -112,7 +112,7 @@ def unconfigure(shell: Shell) -> tuple[str, ...]:
     """Undo the changes of `configure_for_debug`, and return a description of them."""
     noted = _read_notes(shell, "debug")
     if noted is None:
-        return ("nothing to take back: nothing was changed here",)
+        return ("nothing to undo: nothing was changed here",)
     _root(shell, ["rm", "-f", _SYSCTL_FILE, _GRUB_FILE])
     done = []
     for name, value in noted.sysctls.items():

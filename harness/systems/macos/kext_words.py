@@ -54,7 +54,7 @@ _SIGN = (
     "sign it (packages --identity), or let unsigned kexts load: "
     f"{hints.command('kernel-deps', '--target', 'NAME')} says how this release does that"
 )
-_REBOOT = "restart the target: --reboot does it and goes on"
+_REBOOT = "restart the target: --reboot does it and continues"
 
 # In this order: the first pattern that matches decides.
 _LOAD = (
@@ -92,12 +92,12 @@ _UNLOAD = (
     (
         r"unsupported by cache",
         UnloadState.NEEDS_REBOOT,
-        "this kernel collection lets nothing go: remove the bundle and restart the target",
+        "this kernel cannot unload kexts of a collection: remove the bundle, restart the target",
     ),
     (
         r"Kext unloading is disabled",
         UnloadState.NEEDS_REBOOT,
-        "this kernel lets no kext go: remove the bundle and restart the target",
+        "this kernel cannot unload kexts: remove the bundle and restart the target",
     ),
     (
         r"not found for unload|is not loaded|No kexts? matched|not found",
@@ -129,7 +129,7 @@ def load_meaning(text: str, status: int) -> Said[LoadState]:
     if status == 0:
         return Said(state=LoadState.LOADED, reason="")
     return Said(
-        state=LoadState.REFUSED, reason=_last_line(text), hint="the tool's words are above"
+        state=LoadState.REFUSED, reason=_last_line(text), hint="the tool's message is above"
     )
 
 
@@ -157,4 +157,4 @@ def _line_of(text: str, position: int) -> str:
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1].strip() if lines else "the tool said nothing"
+    return lines[-1].strip() if lines else "the tool printed no message"

@@ -135,9 +135,9 @@ def unload(guest: Guest, spec: ModuleSpec, *, deadline_s: float, attempts: int) 
             break
     tries = f" after {attempts} attempts" if said.state is UnloadState.BUSY else ""
     raise ModuleError(
-        f"{spec.name} does not unload{tries}: {said.reason or 'it is still in the list'}",
+        f"{spec.name} does not unload{tries}: {said.reason or 'the kernel still lists it'}",
         hint=said.hint
-        or f"end what holds it, then {hints.command('kernel-test-unload', '--target', 'NAME')}",
+        or f"end its users, then {hints.command('kernel-test-unload', '--target', 'NAME')}",
         evidence=holders(guest, spec),
     )
 
@@ -286,7 +286,7 @@ def _run_tool(guest: Guest, command: Sequence[str], what: str, *, deadline_s: fl
         return as_root(guest, command, deadline_s=limit, check=False)
     except GuestLost as error:
         raise GuestHung(
-            f"{what}: {command[0]} has not come back for {limit:.0f} s", evidence=error.evidence
+            f"{what}: {command[0]} has not returned for {limit:.0f} s", evidence=error.evidence
         ) from error
 
 
@@ -296,9 +296,12 @@ def _not_in_the_list(tools: _Tools) -> Said[LoadState]:
         return Said(
             state=LoadState.NEEDS_REBOOT,
             reason="it is in the auxiliary collection, which the next start loads",
-            hint="restart the target: --reboot does it and goes on",
+            hint="restart the target: --reboot does it and continues",
         )
-    return Said(state=LoadState.REFUSED, reason="kextload is content, kextstat has no such kext")
+    return Said(
+        state=LoadState.REFUSED,
+        reason="kextload reports success, but kextstat does not list the kext",
+    )
 
 
 def _refusal(

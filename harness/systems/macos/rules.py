@@ -101,7 +101,7 @@ def _approval(system: MacSystem) -> Iterator[Requirement]:
             what="the user approves the kext, and a restart puts it into the auxiliary collection",
             state=State.UNKNOWN,
             who=Who.SETTINGS,
-            cure="kernel-test-load says when it is time; --reboot restarts and goes on",
+            cure="kernel-test-load says when; --reboot restarts and continues",
         )
         return
     asked = system.consent is not False and not system.unsigned_kexts

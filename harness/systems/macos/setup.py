@@ -190,7 +190,7 @@ def _take_back(shell: Shell, purpose: str) -> tuple[str, ...]:
     notes = _NOTES.format(purpose=purpose)
     noted = as_root(shell, ["cat", notes], deadline_s=_STEP_S, check=False)
     if noted.status != 0:
-        return ("nothing to take back: nothing was changed here",)
+        return ("nothing to undo: nothing was changed here",)
     before = _boot_args(shell)
     after = boot_args.revert(before, boot_args.read_change(noted.stdout))
     _set_boot_args(shell, after)

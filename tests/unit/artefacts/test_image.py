@@ -72,7 +72,7 @@ def test_a_damaged_image_is_made_again(
 
     second = ensure(spec, tmp_path, said)
 
-    assert said[0].startswith("the cached image is thrown away: ")
+    assert said[0].startswith("the cached image is deleted: ")
     assert first.disk == second.disk
     assert first.key != second.key
     assert len(made) == 2

@@ -189,5 +189,5 @@ def test_packages_without_an_image_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "k.deb"
     subprocess.run(["dpkg-deb", "--build", str(inside.parent), str(file)], check=True)
 
-    with pytest.raises(KernelError, match="no package holds a kernel image"):
+    with pytest.raises(KernelError, match="no package contains a kernel image"):
         ensure(tmp_path, files=(file,))

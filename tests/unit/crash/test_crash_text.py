@@ -54,7 +54,7 @@ def test_the_screen_works_without_report_test_and_memory() -> None:
     text = "\n".join(screen(bare))
 
     assert "QEMU ended" in text
-    assert "it came between tests" in text
+    assert "the crash happened between tests" in text
     assert "where" not in text
 
 

@@ -55,5 +55,5 @@ def test_a_folder_without_a_log_is_refused(tmp_path: Path) -> None:
     """A folder with a memory image but no log raises UsageError."""
     (tmp_path / "vmcore").write_text("x")
 
-    with pytest.raises(UsageError, match="holds no log"):
+    with pytest.raises(UsageError, match="contains no log"):
         sources([str(tmp_path)])

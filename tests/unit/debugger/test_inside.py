@@ -113,7 +113,7 @@ def test_a_file_that_is_not_elf_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="no 64-bit little-endian ELF"):
         Image(file)
-    with pytest.raises(ValueError, match="no BTF"):
+    with pytest.raises(ValueError, match="not BTF"):
         Btf(bytes(64))
     assert not build_id_in(b"\x04\0\0\0\x04\0\0\0\x01\0\0\0GNU\0abcd")
 

@@ -203,7 +203,7 @@ def test_a_guest_that_cannot_be_resumed_is_an_error() -> None:
             self.calls.append(command)
             return "VM status: paused"
 
-    with pytest.raises(DebugError, match="does not run on"):
+    with pytest.raises(DebugError, match="does not keep running"):
         stub_relay.restore(cast("Domain", Stubborn("paused")), Found.RUNNING)
 
 

@@ -42,8 +42,8 @@ def test_release_has_no_objection() -> None:
         ("m.ko", ELF + b"\0start\0", "does not record its ABI"),
         ("m.ko", ELF + b"\0other_m_abi=1u\0", "does not record its ABI"),
         ("m.ko", b"\xfd7zXZ\0", "is not a binary"),
-        ("notes", b"see\n" + KEY, "holds a private key"),
-        ("tool", GOOD + KEY.replace(b"PRIVATE", b"RSA PRIVATE"), "holds a private key"),
+        ("notes", b"see\n" + KEY, "contains a private key"),
+        ("tool", GOOD + KEY.replace(b"PRIVATE", b"RSA PRIVATE"), "contains a private key"),
     ],
 )
 def test_each_trace_of_a_test_build_is_one_objection(name: str, data: bytes, words: str) -> None:
@@ -102,7 +102,7 @@ def test_maintainer_script_is_checked_too(tmp_path: Path) -> None:
     """A private key in a maintainer script is an objection, too."""
     made = package(tmp_path, {}, postinst=b"#!/bin/sh\n# " + KEY)
 
-    with pytest.raises(BuildError, match="postinst: holds a private key"):
+    with pytest.raises(BuildError, match="postinst: contains a private key"):
         gate.check_packages((made,), RULES)
 
 

@@ -85,7 +85,7 @@ def test_the_witnesses_are_those_of_the_last_guest(tmp_path: Path) -> None:
 
     assert found.verdict is Verdict.PASSED
     assert found.witnesses == {
-        "guest": "called its log clean",
+        "guest": "reported a clean log",
         "console": "2 lines, 7 heartbeats, planted line seen",
         "libvirt": "no event",
     }

@@ -114,7 +114,7 @@ def test_headers_are_installed_and_removed_again() -> None:
     assert done == ("installed linux-headers-6.1.0; --undo removes it",)
     assert again == ()
     assert back == ("removed linux-headers-6.1.0",)
-    assert nothing[0].startswith("nothing to take back")
+    assert nothing[0].startswith("nothing to undo")
     assert "apt-get purge -y linux-headers-6.1.0" in shell.changes
 
 

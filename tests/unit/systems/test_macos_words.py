@@ -38,7 +38,7 @@ def test_a_refusal_quotes_the_line_with_the_reason() -> None:
     meaning = kext_words.load_meaning("first\n x: (libkern/kext) link error; check\nlast\n", 71)
 
     assert meaning.reason == "x: (libkern/kext) link error; check"
-    assert kext_words.load_meaning("", 5).reason == "the tool said nothing"
+    assert kext_words.load_meaning("", 5).reason == "the tool printed no message"
 
 
 @pytest.mark.parametrize(
