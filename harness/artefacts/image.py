@@ -28,6 +28,7 @@ Progress = Callable[[str], None]
 _FORMAT = "2"
 _LOCK_S = 1800.0
 _STEP_S = 600.0
+# Room for ext4's journal and tables, which even an empty folder needs.
 _SHARE_SPARE_MIB = 32
 _ADAPTER = TypeAdapter(ImageSpec)
 _CHANGE = TypeAdapter(ImageChange)

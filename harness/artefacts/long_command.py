@@ -15,6 +15,7 @@ from harness.errors import BuildError
 Progress = Callable[[str], None]
 
 _POLL_S = 0.1
+# A user who sees nothing for longer believes that the build hangs.
 _TELL_EVERY_S = 15.0
 _ENDING_S = 5.0
 

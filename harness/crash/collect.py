@@ -40,6 +40,7 @@ from harness.panic.task_dump import blocked
 from harness.panic.values import KernelReport
 from harness.symbols.symbolizer import Symbolizer, source_lines
 
+# More lines would push the report off the screen; the whole console is in the run's folder.
 _LAST_LINES = 15
 # The most specific class comes first: GuestHung and GuestGone are subclasses of GuestCrashed.
 _CAUSES: tuple[tuple[type[HarnessError], Cause], ...] = (

@@ -22,8 +22,10 @@ _ALL_TASKS = "t"
 _ALL_TASKS_S = 15.0
 # libvirt's own name of the first serial line's character device.
 _SERIAL = "charserial0"
+# A hanging guest costs this time at each crash.
 _SSH_S = 5.0
 _ANSWER_S = 3.0
+# The dump has no end mark, so it counts as complete after a pause this long.
 _QUIET_S = 0.7
 _POLL_S = 0.05
 # sysrq prints this first. Without it, the kernel did not receive the letter.

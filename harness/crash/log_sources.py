@@ -18,6 +18,7 @@ _LOG = re.compile(
 )
 _NO_LOG = re.compile(r"^vmcore(?!-dmesg)|\.(?:ko|debug|elf|img)$|^vmlinu|^dump\.")
 _PART = re.compile(rb"^(?P<dump>[A-Z][a-z]+#\d+) Part(?P<part>\d+)\r?\n")
+# Bounds the work for a folder that is not one of crashes, such as a whole /var/log.
 _MOST_FILES = 1000
 
 

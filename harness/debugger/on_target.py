@@ -20,6 +20,7 @@ Say = Callable[[str], None]
 # The folder of a KDK's kernels, and their names; the one with the most symbols comes first.
 _KERNELS = ("kernel.development", "kernel", "kernel.debug")
 _VMX_STUB = 'debugStub.listen.guest64 = "TRUE"'
+# The port that VMware gives to the stub of a 64-bit guest.
 _VMWARE_PORT = 8864
 
 

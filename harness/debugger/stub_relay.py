@@ -38,7 +38,9 @@ _INTERRUPT = b"\x03+\x03"
 _CHUNK_BYTES = 64 * 1024
 _POLL_S = 0.1
 _STUB_S = 10.0
+# Each resume may run into one more stop that was pending on another CPU.
 _RESUMES = 10
+# A pending stop comes at once, so a guest that runs for this long keeps running.
 _STEADY_S = 0.5
 _REFUSAL = b"E.another debugger is attached to this guest"
 _DEAD_NOTE = b"the guest's kernel has stopped for good: it does not go on\n"

@@ -41,6 +41,7 @@ _HINTS = (
         "the snapshot is from another machine; --fresh boots a guest instead of restoring it",
     ),
 )
+# Six questions, ten seconds apart: a lost remote host is noticed after a minute.
 _KEEPALIVE_S = 10
 _KEEPALIVE_COUNT = 6
 

@@ -21,6 +21,7 @@ from harness.model.settings import Image
 
 # Increase this when the steps of `session` before a save change.
 _FORMAT = "1"
+# A project tests a few combinations of image and kernel; each snapshot takes a few hundred MiB.
 _KEPT = 5
 
 

@@ -17,6 +17,7 @@ from harness.model.environment import Environment
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+# The error of a full disk may not name a file; then every place with less room is suspected.
 _LITTLE_BYTES = 16 << 20
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 _DYING_S = 5.0
+# The command got Ctrl-C, too: this is its time to stop guests before it is ended by force.
 _CLEANING_S = 15.0
 # Every command that `run` waits for, whatever the thread.
 _running: set[subprocess.Popen[bytes]] = set()

@@ -22,8 +22,10 @@ from harness.memory.values import LockWait, MemoryStack
 
 _MUTEX = re.compile(r"^__mutex_lock|^mutex_lock|^__ww_mutex_lock")
 _RWSEM = re.compile(r"^rwsem_down_(read|write)|^down_(read|write)|^__down_(read|write)")
+# A damaged list may not end.
 _MOST_WAITERS = 1000
 _WORD_BYTES = 8
+# The low bits of a lock's owner field are flags, because tasks are aligned.
 _OWNER_FLAGS = 0x7
 _U64 = (1 << 64) - 1
 # These bits are set while the list of waiters is not empty; kernel/locking/mutex.h and rwsem.c.

@@ -20,6 +20,7 @@ _LOOKS = 20
 # size. The registers of user space lie at its end, with the outermost frame before them.
 _STACK_BYTES = 16 << 10
 _MOST_STACK_BYTES = 64 << 10
+# The outermost frame is this near to the end of its stack.
 _OUTERMOST_BYTES = 512
 # The kernel lives in the upper half on every architecture that drgn unwinds.
 _LAST_USER_ADDRESS = (1 << 63) - 1

@@ -25,6 +25,7 @@ from harness.model.limits import VmcoreLimits
 NAME = VMCORE
 # This file in a crash's folder gives the reason when there is no dump.
 REASON = "vmcore.txt"
+# zstd's default level.
 _LEVEL = 3
 _CHUNK_BYTES = 1 << 20
 _MIB = 1 << 20

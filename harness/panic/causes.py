@@ -94,8 +94,10 @@ _BLOCKED = re.compile(r"^INFO: task .* blocked for more than (?P<seconds>\d+) se
 _SPINNING = re.compile(r"soft lockup - CPU#\d+ stuck for (?P<seconds>\d+)s!")
 # A report explains those of other tasks for so long: watchdogs have limits of 20 s to 2 minutes.
 _SOON_S = 300.0
+# The header with the stack follows its reason within this number of lines.
 _PRELUDE_LINES = 4
 _SECOND_LINES_WITHIN = 60
+# A consequence follows soon; without a bound each report would be compared with all earlier ones.
 _MOST_REMEMBERED = 16
 _MOST_TITLE = 120
 # Lines of headers of functions that the compiler put into one another, and what no header has.

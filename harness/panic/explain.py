@@ -282,6 +282,7 @@ def _from(function: str, main: tuple[Frame, ...]) -> tuple[Frame, ...]:
     return main
 
 
+# A function that occurs this often in one stack calls itself; twice may be chance.
 _OFTEN = 3
 
 

@@ -25,6 +25,7 @@ _PART_DEADLINE_S = 4 * 3600.0
 # a minute on two idle cores; one of a part takes some minutes, since it boots several guests.
 _TEST_DEADLINE_S = 600
 _PART_TEST_DEADLINE_S = 1800
+# The end of a tool's output has the failure; the beginning has only progress.
 _MOST_LINES = 60
 _CORE = ("make", "-s", "-C", "tests/core", "O=../../build/core")
 

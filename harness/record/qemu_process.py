@@ -25,6 +25,7 @@ _ARCH = "x86_64"
 # The first release of QEMU that can step backwards under a debugger (docs/system/replay.rst).
 _OLDEST = (5, 2)
 _QUERY_DEADLINE_S = 30.0
+# QEMU completes the recording's files at SIGTERM; a kill before that makes it useless.
 _END_S = 20.0
 # The harness may have died before setpriv asked for a signal at its death. Then the shell's parent
 # is another process, and the shell exits instead of starting QEMU.

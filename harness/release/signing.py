@@ -24,6 +24,7 @@ from harness.host import tool
 KEY, CERTIFICATE = "signing-key.pem", "signing.der"
 _DEADLINE_S = 60.0
 _HASH = "sha256"
+# As the kernel's own signing key has by default (certs/default_x509.genkey).
 _BITS = 4096
 # Administrators enrol the key by hand on each machine, so it is valid for ten years. The kernel
 # itself ignores the dates.

@@ -51,6 +51,7 @@ _RESULT = re.compile(
 _BAIL = re.compile(r"^Bail out!\s*(.*)$")
 _START = "# harness: start "
 _DURATION = re.compile(r"^# harness: duration_s (\d+(?:\.\d+)?)$")
+# A test that prints without end must not fill the memory of the harness.
 _MOST_DIAGNOSTICS = 2000
 
 

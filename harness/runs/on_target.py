@@ -44,6 +44,7 @@ from harness.targets.workflow import Loading
 
 _CONNECT_S = 30.0
 _LOAD_S = 30.0
+# Each question is a new connection over SSH, so it is not asked more often.
 _ASK_EVERY_S = 5.0
 _ANSWER_S = 20.0
 

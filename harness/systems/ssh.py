@@ -32,6 +32,7 @@ _CHUNK_BYTES = 256 * 1024
 _SLOWEST_BYTES_PER_S = 128 * 1024
 _TAIL_BYTES = 16 * 1024
 _POLL_S = 0.05
+# paramiko cannot wait for two streams at once, so both are polled.
 _IDLE_S = 0.005
 _KEEPALIVE_S = 5
 _RETRY_S = 0.25

@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.model.settings import LOOPBACK, Accel
 
 _QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+# The SMC's key has this length; QEMU's hw/misc/applesmc.c refuses any other.
 _OSK_CHARACTERS = 64
 # QEMU's first MAC address. macOS treats a card on the root bus as built in.
 _MAC = "52:54:00:12:34:56"

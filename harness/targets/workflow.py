@@ -26,6 +26,7 @@ from harness.targets.target_file import Kind, RemoteSpec
 
 Say = Callable[[str], None]
 _CONNECT_S = 30.0
+# While a target restarts, a try may hang on a connection that it has dropped; then try again.
 _TRY_S = 15.0
 _PAUSE_S = 0.5
 _LOAD_S = 30.0

@@ -14,6 +14,7 @@ from harness.errors import HarnessError, RunInterrupted
 INTERRUPTED = 130
 # The status that a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
 PIPE_CLOSED = 141
+# One Ctrl-C may arrive twice within this time, from the terminal and from `timeout`.
 _ONE_STROKE_S = 1.0
 
 

@@ -30,8 +30,11 @@ _BLOCK_LPOS_NONE = 1
 PT_REGS = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx",
            "rdx", "rsi", "rdi", "orig_rax", "rip", "cs", "rflags", "rsp", "ss")  # fmt: skip
 PT_REGS_LAYOUT = struct.Struct("<21Q")
+# The kernel's code and stack selectors; in 64-bit mode the stack selector may also be 0.
 _KERNEL_CS, _KERNEL_SS = 0x10, (0x18, 0)
+# Bit 1 of RFLAGS is always set, and no bit above 21 is defined (Intel SDM volume 1, 3.4.3).
 _RFLAGS_ONE, _RFLAGS_MAX = 0x2, 1 << 22
+# THREAD_SIZE of x86-64 without KASAN.
 _STACK_BYTES = 16 * 1024
 _NOT_SHOWN = {"orig_rax", "cs", "ss", "rflags"}
 

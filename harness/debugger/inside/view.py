@@ -9,8 +9,11 @@ from harness.debugger.inside.btf import Btf, Member
 from harness.debugger.inside.elf import Image
 
 _MASK = (1 << 64) - 1
+# Memory of a dying kernel may contain a circle; a list that does not end here is reported.
 _LIST_MAX = 100_000
+# A read never crosses a multiple of this, so it never touches the page after the string's end.
 _STRING_STEP = 64
+# The lowest address of kernel modules; Documentation/arch/x86/x86_64/mm.rst.
 _MODULES_AT = 0xFFFFFFFFC0000000
 
 

@@ -17,6 +17,7 @@ from harness.kext.emulator.threads import Process, Status, Thread
 # Importing these modules registers the models of kernel functions in them.
 MODEL_MODULES = (kpi_kernel, kpi_io, kpi_bsd, kpi_sockets)
 _VARIABLES = ("_kernel_task", "_page_size", "___stack_chk_guard")
+# The canary of the stack protector; an overrunning string function cannot write its zero byte.
 _GUARD = 0x00C0FFEE5AFE0000
 _START, _STOP = 180, 188
 _ADDRESS = struct.Struct("<2Q")

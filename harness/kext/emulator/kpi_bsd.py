@@ -19,6 +19,7 @@ _VFS = "bsd/vfs/vfs_subr.c, bsd/vfs/kpi_vfs.c"
 _ENODEV, _ENOENT = 19, 2
 # The listener's answer that leaves the decision to others.
 DEFER = 3
+# A kauth scope has room for this many (KAUTH_SCOPE_MAX_LISTENERS).
 _MOST_LISTENERS = 15
 _FIRST_SLOT = 24
 # The place of each attribute in struct vnode_attr, by the attribute's bit: offset, format and

@@ -15,6 +15,7 @@ from typing import Any
 from harness.errors import RuleBroken
 from harness.kext.emulator.cpu import RETURN_AT, Cpu
 
+# Every call takes simulated time, so that a loop of calls reaches its deadline.
 _CALL_NS = 1000
 # The longest delay of a thread that a test has stopped, and the longest sleep of a call when no
 # other thread can run.

@@ -97,6 +97,7 @@ _INNER = re.compile(
 _FIRST = re.compile(
     "|".join(f"(?P<l{number}>{layer.pattern})" for number, layer in enumerate(_OUTER))
 )
+# No log has more prefixes; the bound keeps a hostile line from costing time.
 _MOST_LAYERS = 8
 
 

@@ -34,7 +34,9 @@ _NOT_PLAIN = re.compile(
 _STAMPS = re.compile(r"^\[ *(\d{1,12}\.\d{6})\]", re.MULTILINE)
 _FRAME = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+")
 _TIME = re.compile(r"\d\d:\d\d:\d\d(?:[.,]\d+)?")
+# Fewer hits than this may be chance.
 _FEWEST_STEPS = 3
+# syslogd's copies and merged captures follow the original within this number of lines.
 _COPIES_WITHIN = 128
 _MOST_REGIONS = 100
 # The widths at which programs wrap lines: terminals exactly at their width, mails before it.

@@ -46,6 +46,7 @@ _KEY = 0x0BADCAFE
 _VERSION = 12
 _SEQUENCES = 256
 _POLL_S = 0.05
+# XNU repeats an exception until it is acknowledged; a test must end also without a debugger.
 _EXCEPTION_TRIES = 40
 _ATTACHING = {Request.CONNECT, Request.REATTACH}
 

@@ -23,6 +23,7 @@ _RETRY_S = 0.5
 _FOLDER = load_script.FOLDER
 # Messages above the default of 128 KiB make copying faster (Documentation/filesystems/9p.rst).
 _BY_9P = "-t 9p -o trans=virtio,version=9p2000.L,msize=512000 harness-share"
+# The log's clock may be this late compared with the uptime that the shell prints.
 _CLOCKS_APART_S = 2.0
 _STAMP = re.compile(r"\[ *(\d+\.\d+)\]")
 # The words that a guest's own log check counts as a fault. They are coarse; the scanner of the

@@ -15,6 +15,7 @@ from harness.systems.macos.boot_args import KEXT_DEV_MODE
 from harness.systems.macos.system import MacSystem
 
 OLDEST = (10, 10)
+# Apple announced macOS 26 as the last release for Intel processors.
 NEWEST_INTEL = 26
 LOWERS_SECURITY = "it lowers the target's security: use a machine that holds nothing else"
 _RECOVERY = "restart into Recovery (Intel: hold Cmd-R; Apple silicon: hold the power button)"
