@@ -140,7 +140,7 @@ class KernelError(Lost):
 
 
 class CacheBusy(Lost):
-    """Raised when another process holds a lock for longer than the caller can wait."""
+    """Raised when another process keeps a lock for longer than the caller can wait."""
 
 
 class HypervisorError(Lost):

@@ -38,7 +38,7 @@ class Explained:
 def unpack_dump(
     run: Path, crash: int, *, provenance: Provenance, cache: Path
 ) -> Iterator[Explained]:
-    """Unpack the dump of one crash while the block runs.
+    """Unpack the memory dump of one crash for the duration of the block.
 
     Raises: UsageError with the reason when the crash, dump or vmlinux does not exist.
     """

@@ -64,7 +64,7 @@ def failing(folder: Path, fits: Callable[[RunReport], bool]) -> tuple[TestResult
 
 
 def grouped(reports: Sequence[RunReport]) -> tuple[Seen, ...]:
-    """Return every crash of these runs once, the latest first."""
+    """Return the crashes of these runs, one entry for each signature, the latest first."""
     by_signature: dict[str, list[tuple[RunReport, Crash]]] = {}
     for one in reports:
         for found in one.crashes:

@@ -40,11 +40,11 @@ class Mode:
 
 
 def check_options(mode: Mode, given: Collection[str]) -> None:
-    """Return when every given option applies to the mode.
+    """Raise UsageError for the first given option that does not apply to the mode, and say why.
 
-    Shape: `given` holds the names of parameters, as `TaskContext.given` does.
+    Shape: `given` are the names of parameters, as in `TaskContext.given`.
     Raises: UsageError that names the first option that does not apply, or two that exclude each
-    other, and why.
+        other, and the reason.
     """
     names = [option_name(parameter) for parameter in given]
     for name in names:

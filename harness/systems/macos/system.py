@@ -64,9 +64,10 @@ class MacSystem:
 
     @property
     def may_debug_kernel(self) -> bool:
-        """Whether the kernel honours debug boot arguments.
+        """Whether the kernel honours boot arguments for debugging.
 
-        xnu accepts the flag for unsigned kexts as well (bsd/kern/kern_csr.c).
+        They are honoured if SIP allows kernel debugging; xnu also accepts SIP's flag for unsigned
+        kexts (bsd/kern/kern_csr.c).
         """
         return self.version < (10, 11) or bool(self.csr & _PROVES_DEBUGGER)
 

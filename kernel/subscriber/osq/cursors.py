@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The position that each query of osqueryd has read up to, kept across restarts."""
+"""The position up to which each query of osqueryd has read the rows, kept across restarts."""
 
 import sqlite3
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The program that each process runs, for records that name only the process.
+"""The program of each process, for events whose records name only the process.
 
 The stream itself keeps the map up to date: an exec sets the program, a fork copies it, an exit
 removes it. Programs that ran before the daemon are looked up once, in /proc.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A stop request from a signal or another thread, for which poll can wait."""
+"""A request to stop, set by a signal or another thread; poll can wait for it."""
 
 import os
 import select
