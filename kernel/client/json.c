@@ -55,7 +55,7 @@ static void print_exec_place(FILE *out, const struct osq_exec *exec)
 		(unsigned long long)exec->cgroup_id);
 }
 
-static int print_exec(FILE *out, const struct osq_record *record)
+int json_exec(FILE *out, const struct osq_record *record)
 {
 	const struct osq_exec *exec = (const struct osq_exec *)record;
 	const struct {
@@ -87,19 +87,6 @@ static int print_exec(FILE *out, const struct osq_record *record)
 	}
 	fputs("}\n", out);
 	return 0;
-}
-
-static const char *const types[OSQ_TYPE_COUNT] = {
-	[OSQ_TYPE_NONE] = "none", [OSQ_TYPE_LOST] = "lost",
-	[OSQ_TYPE_EXEC] = "exec", [OSQ_TYPE_FORK] = "fork",
-	[OSQ_TYPE_EXIT] = "exit", [OSQ_TYPE_SOCKET] = "socket",
-	[OSQ_TYPE_FILE] = "file", [OSQ_TYPE_MODULE] = "module",
-	[OSQ_TYPE_CRED] = "cred", [OSQ_TYPE_TEST] = "test",
-};
-
-const char *json_type_name(unsigned int type)
-{
-	return type < OSQ_TYPE_COUNT ? types[type] : NULL;
 }
 
 static const char *const reasons[OSQ_DROP_COUNT] = {
@@ -164,7 +151,7 @@ static int print_lost(FILE *out, const struct osq_record *record)
 	return 0;
 }
 
-static int print_fork(FILE *out, const struct osq_record *record)
+int json_fork(FILE *out, const struct osq_record *record)
 {
 	const struct osq_fork *fork = (const struct osq_fork *)record;
 
@@ -179,7 +166,7 @@ static int print_fork(FILE *out, const struct osq_record *record)
 	return 0;
 }
 
-static int print_exit(FILE *out, const struct osq_record *record)
+int json_exit(FILE *out, const struct osq_record *record)
 {
 	const struct osq_exit *end = (const struct osq_exit *)record;
 
@@ -190,24 +177,24 @@ static int print_exit(FILE *out, const struct osq_record *record)
 	return 0;
 }
 
+#define ROW(TYPE, kind) [OSQ_TYPE_##TYPE] = { #kind, json_##kind },
+static const struct {
+	const char *name;
+	int (*print)(FILE *out, const struct osq_record *record);
+} types[OSQ_TYPE_COUNT] = { [OSQ_TYPE_NONE] = { "none", NULL },
+			    [OSQ_TYPE_LOST] = { "lost", print_lost },
+			    [OSQ_TYPE_TEST] = { "test", NULL },
+			    JSON_RECORDS(ROW) };
+
+const char *json_type_name(unsigned int type)
+{
+	return type < OSQ_TYPE_COUNT ? types[type].name : NULL;
+}
+
 int json_record(FILE *out, const struct osq_record *record)
 {
-	if (record->type == OSQ_TYPE_EXEC)
-		return print_exec(out, record);
-	if (record->type == OSQ_TYPE_FORK)
-		return print_fork(out, record);
-	if (record->type == OSQ_TYPE_EXIT)
-		return print_exit(out, record);
-	if (record->type == OSQ_TYPE_SOCKET)
-		return json_socket(out, record);
-	if (record->type == OSQ_TYPE_FILE)
-		return json_file(out, record);
-	if (record->type == OSQ_TYPE_MODULE)
-		return json_module(out, record);
-	if (record->type == OSQ_TYPE_CRED)
-		return json_cred(out, record);
-	if (record->type == OSQ_TYPE_LOST)
-		return print_lost(out, record);
+	if (record->type < OSQ_TYPE_COUNT && types[record->type].print)
+		return types[record->type].print(out, record);
 	json_head(out, record, "unknown");
 	fprintf(out, ",\"number\":%u}\n", record->type);
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* json_records.h - types of records whose printing has a file of its own. */
+/* json_records.h - the types of records that can be subscribed to. */
 #ifndef OSQ_JSON_RECORDS_H
 #define OSQ_JSON_RECORDS_H
 
@@ -7,11 +7,25 @@
 
 #include "osq.h"
 
-/* Print a record as a line. Each returns 0, or -1 as json_record does. */
-int json_socket(FILE *out, const struct osq_record *record);
-int json_file(FILE *out, const struct osq_record *record);
-int json_module(FILE *out, const struct osq_record *record);
-int json_cred(FILE *out, const struct osq_record *record);
+/*
+ * One row for each type: X(TYPE, kind) stands for OSQ_TYPE_TYPE, and for
+ * json_kind, which prints such a record as a line of the type "kind". The names
+ * of types, osqtail's help and the choice of the function follow from this list.
+ */
+#define JSON_RECORDS(X)   \
+	X(EXEC, exec)     \
+	X(FORK, fork)     \
+	X(EXIT, exit)     \
+	X(SOCKET, socket) \
+	X(FILE, file)     \
+	X(MODULE, module) \
+	X(CRED, cred)
+
+/* Each returns 0, or -1 as json_record does. */
+#define DECLARE(TYPE, kind) \
+	int json_##kind(FILE *out, const struct osq_record *record);
+JSON_RECORDS(DECLARE)
+#undef DECLARE
 
 /* The name of an action on a file, or NULL. */
 const char *json_file_action_name(unsigned int action);

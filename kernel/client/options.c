@@ -14,15 +14,17 @@
 #include "json_records.h"
 #include "osq.h"
 
+#define LISTED(TYPE, kind) #kind ", "
+#define TYPES JSON_RECORDS(LISTED)
+
 static const char help[] =
 	"usage: osqtail [OPTION]...\n"
 	"Print what the osq driver records, one JSON object a line.\n"
 	"\n"
 	"what is recorded:\n"
-	"  -t, --type NAME       exec, fork, exit, socket, file, module, "
-	"cred,\n"
-	"                        or all; may be repeated (default: exec, or\n"
-	"                        file with --watch)\n"
+	"  -t, --type NAME       " TYPES "or all;\n"
+	"                        may be repeated (default: exec, or file with\n"
+	"                        --watch)\n"
 	"  -W, --watch PATH      files there and below; may be repeated\n"
 	"  -a, --action NAME     of files: open, close_write, rename, unlink,\n"
 	"                        create, attrib, link, modify; may be "
@@ -128,10 +130,8 @@ static int parse_number(const char *text, unsigned long long *out)
 }
 
 /* Types that can be subscribed to. */
-static const unsigned int all_types =
-	1u << OSQ_TYPE_EXEC | 1u << OSQ_TYPE_FORK | 1u << OSQ_TYPE_EXIT |
-	1u << OSQ_TYPE_SOCKET | 1u << OSQ_TYPE_FILE | 1u << OSQ_TYPE_MODULE |
-	1u << OSQ_TYPE_CRED;
+#define BIT(TYPE, kind) 1u << OSQ_TYPE_##TYPE |
+static const unsigned int all_types = JSON_RECORDS(BIT) 0;
 
 static int parse_type(const char *name, unsigned int *types)
 {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Decode records by the layout that the C compiler gave the structs of uapi/osq.h.
 
-`_libosq` provides the offset of each field, so this file does not change with the ABI. A new
-record type is one line of EVENTS.
+`_libosq` provides the offset of each field, so this file does not change with the ABI, nor with a
+new record type.
 """
 
 import struct
@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from _libosq import ffi, lib
-from osq.records import Cred, Event, Exec, Exit, File, Fork, Lost, Module, Socket, Unknown
+from osq.records import Event, Unknown
 
 
 def _named(prefix: str) -> dict[int, str]:
@@ -27,19 +27,12 @@ TYPES_BY_NAME = {name: number for number, name in TYPE_NAMES.items()}
 REASONS = tuple(_named("OSQ_DROP_").values())
 FLAG_NAMES = _named("OSQ_FLAG_")
 
-_EVENTS_BY_NAME: dict[str, type[Event]] = {
-    "lost": Lost,
-    "exec": Exec,
-    "fork": Fork,
-    "exit": Exit,
-    "socket": Socket,
-    "file": File,
-    "module": Module,
-    "cred": Cred,
-}
-# For each record type its struct and the event class that it is decoded to.
+# For each record type its struct and the event class that it is decoded to: osq_exec and Exec, for
+# example. A type without a class of its name is Unknown.
 EVENTS: dict[int, tuple[str, type[Event]]] = {
-    TYPES_BY_NAME[name]: (f"osq_{name}", event) for name, event in _EVENTS_BY_NAME.items()
+    TYPES_BY_NAME[name]: (f"osq_{name}", event)
+    for event in Event.__subclasses__()
+    if (name := event.__name__.lower()) in TYPES_BY_NAME
 }
 Decoder = Callable[[bytes], Event | None]
 
