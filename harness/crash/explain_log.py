@@ -63,7 +63,7 @@ def explain_file(file: Path, *, decorate: Decorate | None = None) -> Explained:
 
 
 def explain_files(files: Sequence[Path], *, decorate: Decorate | None = None) -> Explained:
-    """Return every report of a log that is split over several files, the oldest first.
+    """Return every report of a log whose parts are given as files, the oldest file first.
 
     Raises: UsageError for a file that cannot be read to its end.
     """

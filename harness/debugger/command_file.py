@@ -133,7 +133,7 @@ class KdpSpec:
 
 
 def kdp_text(spec: KdpSpec) -> str:
-    """Return lldb's command file for an XNU kernel; if it has commands, lldb exits after them."""
+    """Return lldb's command file for an XNU kernel; lldb exits after the user's commands."""
     file = _quoted(str(spec.kernel))
     lines = [
         f"target create {file}",

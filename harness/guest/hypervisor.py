@@ -122,7 +122,7 @@ def connect(
 
 
 def stop_daemon(runtime: Path) -> bool:
-    """Kill the daemon and the guests that a dead run left; return whether there were any."""
+    """Kill the libvirt daemon and the guests of a dead run; return whether one still ran."""
     return libvirtd.stop(runtime)
 
 

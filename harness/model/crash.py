@@ -40,7 +40,10 @@ class Blame(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Witness:
-    """What one witness reported. `after_s` counts seconds since the first witness of the crash."""
+    """What one source of evidence for a crash, such as the console or QEMU, reported.
+
+    `after_s` counts seconds since the first source reported this crash.
+    """
 
     name: str
     after_s: float

@@ -100,7 +100,7 @@ class Place:
 
 
 def places(text: Sequence[str]) -> tuple[Place, ...]:
-    """Return the place of each frame of a panic, in the order of its frames."""
+    """Return the address of each frame of a panic, with kext and offset, innermost frame first."""
     kexts = [kext for one in text if (kext := _kext(one)) is not None]
     return tuple(place for _, place in _frames(text, kexts))
 

@@ -48,10 +48,12 @@ def _name(function: str) -> str:
 
 
 def _way(report: KernelReport) -> list[str]:
-    """Return the operation in which the guilty function ran, [] if the function is the operation.
+    """Return the name of the operation that called the guilty function, as a list of at most one.
 
-    For a CPU that spins outside a module, the guilty function is the operation. Then the function
-    that the operation called is returned, which distinguishes two hangs below one dispatcher.
+    An operation is the outermost function below a dispatcher, such as a module's ioctl handler.
+    The list is empty if the guilty function is the operation itself. There is one exception: if a
+    CPU spins outside a module, the list has the function that the operation called. It
+    distinguishes two hangs below one dispatcher.
     """
     own = next((stack.frames for stack in report.stacks if not stack.name), ())
     frames = [frame for frame in own if frame.reliable and not frame.inline]

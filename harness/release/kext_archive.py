@@ -99,9 +99,9 @@ def check_release(kext: Path, rules: ReleaseRules) -> None:
 
 
 def _check_stamp(request: ArchiveRequest) -> None:
-    """Check that the kext's binary records the ABI number of a release.
+    """Check that the kext's binary contains the ABI number that release builds record in it.
 
-    Raises: UsageError with every objection.
+    Raises: UsageError with everything in the binary that does not belong into a release.
     """
     name = bundle.info_of(request.kext).executable
     data = (request.kext / "Contents" / "MacOS" / name).read_bytes()

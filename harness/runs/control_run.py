@@ -17,7 +17,7 @@ from harness.runs import kernel_test
 
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
-    """Return the result of a run, with undecided crashes repeated in control runs."""
+    """Return the result of a run; repeat crashes whose blame is undecided without the module."""
     report = kernel_test.run(request, view)
     crashes = tuple(
         _decided(request, one, report, view) if one.blame is Blame.UNDECIDED and one.test else one

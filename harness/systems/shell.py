@@ -73,6 +73,9 @@ def as_root(
 
 
 def words_of(shell: Shell, command: Sequence[str], *, deadline_s: float) -> str:
-    """Return the output of both streams of a command that may fail or may not exist."""
+    """Return what a command wrote to both streams, whatever its status.
+
+    A command that does not exist has no output, or the message of the shell about it.
+    """
     done = shell.run(command, deadline_s=deadline_s, check=False)
     return done.stdout + done.stderr

@@ -66,8 +66,9 @@ class Btf:
         return True
 
     def member(self, path: str) -> Member:
-        """Return `structure.member` or deeper; members of anonymous structures count as its own.
+        """Return type and offset of the member at a dotted path in a structure.
 
+        Members of anonymous structures in it count as its own.
         Raises: KeyError with the name that does not exist.
         """
         structure, *names = path.split(".")

@@ -63,7 +63,7 @@ def buffer_bytes(kernel: Core, buffer: int) -> int:
     failure=0,
 )
 def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) -> int:
-    """Create a descriptor of kernel address ranges; each range must be the same whole buffer."""
+    """Create a descriptor of kernel address ranges, all of which must be one same buffer."""
     parts = [_RANGE.unpack(kernel.cpu.read(ranges + 16 * n, 16)) for n in range(count)]
     for address, found in kernel.state.objects.items():
         whole = found.shared and (found.address, found.shared.size_bytes)

@@ -83,7 +83,7 @@ def archive(bundle: Path, *, name: str = "") -> bytes:
 def entry(
     name: str, *, folder: bool = False, size_bytes: int = 0, mode: int = _FILE_MODE, at: int = 0
 ) -> tarfile.TarInfo:
-    """Return a member of an archive that belongs to root:wheel; `at` is its time."""
+    """Make a member for an archive, owned by root:wheel; `at` is its time of modification."""
     info = tarfile.TarInfo(name)
     info.type = tarfile.DIRTYPE if folder else tarfile.REGTYPE
     info.mode = _FOLDER_MODE if folder else mode
