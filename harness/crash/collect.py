@@ -187,6 +187,7 @@ def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
         reports += tuple(one for one in standing if silent or one.module in scene.modules)
     with Symbolizer(scene.modules, vmlinux=scene.vmlinux, roots=scene.roots) as symbols:
         decorated = tuple(symbols.report(one) for one in reports)
+        notes += [one.facts["inferred"] for one in decorated if "inferred" in one.facts]
         notes += symbols.notes
     return Account(reports=decorated, notes=(*notes, *view.problems))
 

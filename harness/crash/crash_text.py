@@ -105,7 +105,7 @@ def _frame(frame: Frame) -> str:
     offset = f"+{frame.offset:#x}/{frame.size:#x}" if frame.size and not frame.place else ""
     place = f" ({frame.place})" if frame.place else ""
     module = f" [{frame.module}]" if frame.module else ""
-    inline = " inline" if frame.inline else ""
+    inline = " inline" if frame.inline else " inferred" if frame.inferred else ""
     return f"{'' if frame.reliable else '? '}{frame.function}{offset}{place}{module}{inline}"
 
 

@@ -222,14 +222,14 @@ class Code:
         """Return whether the file has a function, and not only a reference to it."""
         return bool(self._table.find(function))
 
-    def references(self, function: str, to: str) -> tuple[int, ...]:
-        """Return the places in a function whose relocations refer to another function."""
+    def references(self, function: str) -> dict[int, tuple[str, ...]]:
+        """Return the places of a function's relocations, with the names that each refers to."""
         homes = [one for one in self._table.find(function) if one.section == self._name]
         if len(homes) != 1:
-            return ()
+            return {}
         begin, end = homes[0].value, homes[0].value + homes[0].size
         inside = (place for place in self._relocations if begin <= place < end)
-        return tuple(place for place in inside if to in (self.target(place) or ()))
+        return {place: self.target(place) or () for place in inside}
 
 
 def build_id(path: Path) -> str:

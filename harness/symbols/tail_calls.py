@@ -6,7 +6,8 @@ when kfree runs, and the stack shows kfree called by the function's caller. But 
 has its call instruction before the return address, and that names the hidden function.
 
 Only calls with a fixed target are read: x86-64's 'call rel32' (Intel SDM, CALL) and arm64's BL
-(Arm ARM, C6.2). A module's relocation names the target, where the linker left one.
+(Arm ARM, C6.2). The jump out of the function is 'jmp rel32' or B. A module's relocation names the
+target, where the linker left one.
 """
 
 import re
@@ -22,6 +23,8 @@ from harness.symbols.elf import Code, Symbol
 _CALL_BYTES = 5
 _CALL_REL32 = 0xE8
 _BL = 0b100101
+_JMP_REL32 = b"\xe9"
+_B = 0b000101
 # Targets that stand for another function, which is not known before the kernel runs.
 _STAND_INS = ("__x86_indirect", "__x86_return", "__SCT__", "__SCK__", "__pi_", "__fentry__")
 _VARIANT = re.compile(r"_noprof$|^_+")
@@ -72,9 +75,25 @@ def _called(code: Code, back_to: int) -> tuple[str, ...]:
 
 
 def _jump(code: Code, function: str, into: str) -> int | None:
-    """Return where a function's only reference to `into` is, as its relocations say."""
-    spots = code.references(function, into)
+    """Return where a function went on to `into`, as its relocations say.
+
+    That is its only reference to `into`. A function that was jumped to may have jumped on, as
+    mutex_lock does: then it is the only jump that leaves the function.
+    """
+    places = code.references(function)
+    spots = [place for place, names in places.items() if into in names]
+    spots = spots or [place for place, names in places.items() if _leaves(code, place, names)]
     return spots[0] if len(spots) == 1 else None
+
+
+def _leaves(code: Code, place: int, names: Sequence[str]) -> bool:
+    """Return whether the relocation at a place belongs to a jump to another function."""
+    if not names or names[0].startswith(_STAND_INS):
+        return False
+    if code.machine == "EM_X86_64":
+        return code.read(place - 1, 1) == _JMP_REL32
+    (word,) = struct.unpack("<I", code.read(place, 4))
+    return bool(word >> 26 == _B)
 
 
 def _same(function: str, names: Sequence[str]) -> bool:

@@ -62,7 +62,7 @@ WANTED = {
     "recursion": Wanted(
         kinds={"stack-overflow"}, function="stumble_recursion", text="return stumble_recursion"
     ),
-    "double_free": Wanted(kinds={"bug"}, function="stumble_double_free", text="stumble_put"),
+    "double_free": Wanted(kinds={"bug"}, function="stumble_put", text="kfree"),
     "timer": Wanted(kinds={"null-deref"}, function="stumble_late", text="WRITE_ONCE"),
     "storm": Wanted(
         kinds={"page-allocation-failure"},
@@ -73,7 +73,7 @@ WANTED = {
     "atomic": Wanted(
         kinds={"atomic-sleep"}, function="stumble_atomic", text="msleep", verdicts=ENDED
     ),
-    "deadlock": hang("stumble_deadlock", "stumble_enter"),
+    "deadlock": hang("stumble_enter", "mutex_lock"),
     "forgotten": hang("stumble_forgotten", "wait_for_completion"),
     "asleep": hang("stumble_asleep", "wait_event_interruptible"),
     "spin": Wanted(kinds=SPINS, function="stumble_spin", text="cpu_relax", verdicts=ENDED),

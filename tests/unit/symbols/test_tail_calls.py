@@ -97,13 +97,17 @@ def explained(module: Path, to: str, inner: str) -> KernelReport:
     [
         ("drv_drop", "kfree+0x10/0x20", "drv_drop", 0),
         ("drv_put", "kfree+0x10/0x20", "drv_put", 14),
+        ("drv_put", "__kmem_cache_free+0x10/0x20", "drv_put", 14),
         ("drv_lock|text.unlikely", "mutex_lock+0x10/0x20", "drv_lock", 0),
     ],
 )
 def test_the_function_that_a_jump_hid_is_named(
     module: Path, to: str, inner: str, function: str, line: int
 ) -> None:
-    """A call in the same section, one to a global function and one to another section are read."""
+    """A call in the same section, one to a global function and one to another section are read.
+
+    kfree itself goes on to __kmem_cache_free by a jump.
+    """
     found = explained(module, to, inner)
 
     names = [frame.function for frame in found.stacks[0].frames]
