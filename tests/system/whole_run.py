@@ -53,9 +53,10 @@ class Project:
         path.write_text(text.replace(old, new))
 
     def allow_slow_boot(self) -> None:
-        """Give a guest that boots, without KVM on a busy machine, ten minutes for it."""
+        """Give a guest that boots, without KVM on a busy machine, minutes instead of seconds."""
         file = self.root / "pyproject.toml"
-        file.write_text(f"{file.read_text()}\n[tool.harness.timeouts]\nboot_s = 150.0\n")
+        limits = "[tool.harness.timeouts]\nboot_s = 150.0\nload_s = 60.0\n"
+        file.write_text(f"{file.read_text()}\n{limits}")
 
     def command(self, *options: str) -> list[str]:
         """Return the command line of a run of the project in the current folder."""
