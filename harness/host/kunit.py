@@ -20,12 +20,14 @@ def command(patterns: Sequence[str]) -> str:
     A suite that ran several times counts as it ran last. A pattern that no suite matches is a
     failure, and a log without any suite ends the document.
     """
-    wanted = " ".join(f"^{_as_regex(one)}$" for one in patterns)
-    return f"dmesg | awk -v wanted={shlex.quote(wanted)} {shlex.quote(_AWK)}"
+    given = {"wanted": " ".join(map(_as_regex, patterns)), "written": " ".join(patterns)}
+    values = " ".join(f"-v {name}={shlex.quote(text)}" for name, text in given.items())
+    return f"dmesg | awk {values} {shlex.quote(_AWK)}"
 
 
 def _as_regex(pattern: str) -> str:
-    return pattern.replace(".", "[.]").replace("*", ".*").replace("?", ".")
+    """Return a pattern as a regular expression of awk, for a whole name."""
+    return "^" + pattern.replace(".", "[.]").replace("*", ".*").replace("?", ".") + "$"
 
 
 # Lines of a suite are indented by four blanks; its own result is not indented and ends it.
@@ -47,6 +49,7 @@ END {
 	}
 	print "KTAP version 1"
 	patterns = split(wanted, pattern, " ")
+	split(written, as_written, " ")
 	for (p = 1; p <= patterns; p++) {
 		found = 0
 		for (n = 1; n <= count; n++) if (names[n] ~ pattern[p]) {
@@ -54,7 +57,7 @@ END {
 			if (!(names[n] in shown)) order[++chosen] = names[n]
 			shown[names[n]] = 1
 		}
-		if (!found) missing[++lacking] = pattern[p]
+		if (!found) missing[++lacking] = as_written[p]
 	}
 	print "1.." chosen + lacking
 	for (n = 1; n <= chosen; n++) printf "%s", texts[order[n]]

@@ -7,7 +7,7 @@ named PARENT/CHILD; the parent's own line is a result only when it has no subtes
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.model.settings import TestResult, Verdict
 
@@ -129,20 +129,23 @@ class Parser:
         nested = next((level.results for level in below if level.results), [])
         if not nested:
             return [own]
-        children = [_under(own.name, child) for child in nested]
+        children = [_under(own, child) for child in nested]
         bad = any(child.verdict is not Verdict.PASSED for child in children)
         if own.verdict is Verdict.FAILED and not bad:
             children.append(own)
         return children
 
 
-def _under(parent: str, child: TestResult) -> TestResult:
-    return TestResult(
-        name=f"{parent}/{child.name}",
-        verdict=child.verdict,
-        reason=child.reason,
-        duration_s=child.duration_s,
-        diagnostics=child.diagnostics,
+def _under(parent: TestResult, child: TestResult) -> TestResult:
+    """Return a subtest's result under its parent's name.
+
+    KUnit prints what a parameter failed on among the lines of the whole case.
+    """
+    bare = child.verdict is Verdict.FAILED and not child.diagnostics
+    return replace(
+        child,
+        name=f"{parent.name}/{child.name}",
+        diagnostics=parent.diagnostics if bare else child.diagnostics,
     )
 
 

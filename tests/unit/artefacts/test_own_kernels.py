@@ -180,6 +180,35 @@ def test_headers_that_are_split_as_debian_does_lead_to_each_other(tmp_path: Path
     assert (moved / "scripts").resolve() == folder / "lib/linux-kbuild-6.1/scripts"
 
 
+def test_an_rpm_brings_image_modules_and_headers(tmp_path: Path) -> None:
+    """An .rpm as Fedora makes it: image beside the modules, headers in usr/src/kernels."""
+    for name, package in (("bsdtar", "libarchive-tools"), ("rpmbuild", "rpm")):
+        if shutil.which(name) is None:
+            pytest.skip(f"no {name} here ({package})")
+    inside = tmp_path / "inside"
+    modules, headers = f"lib/modules/{RELEASE}", f"usr/src/kernels/{RELEASE}"
+    for name in (modules, headers):
+        (inside / name).mkdir(parents=True)
+    (inside / modules / "vmlinuz").write_bytes(bzimage())
+    (inside / modules / "config").write_text("CONFIG_X=y\n")
+    builtin = "".join(f"kernel/{name}.ko\n" for name in ("virtio_pci", "virtio_blk", "ext4"))
+    (inside / modules / "modules.builtin").write_text(builtin)
+    (inside / headers / "Makefile").write_text("all:\n")
+    spec = tmp_path / "k.spec"
+    spec.write_text(
+        "Name: k\nVersion: 1\nRelease: 1\nSummary: k\nLicense: GPL\n%description\nk\n"
+        f"%install\ncp -a {inside}/. %{{buildroot}}\n%files\n/lib/modules\n/usr/src/kernels\n"
+    )
+    build = ["rpmbuild", "-bb", "--define", f"_topdir {tmp_path}/rpm", str(spec)]
+    subprocess.run(build, check=True, capture_output=True)
+    (file,) = (tmp_path / "rpm" / "RPMS").rglob("*.rpm")
+
+    found = ensure(tmp_path, files=(file,))
+
+    assert (found.release, found.config.read_text()) == (RELEASE, "CONFIG_X=y\n")
+    assert (found.kdir / "Makefile").is_file()
+
+
 def test_packages_without_an_image_are_refused(tmp_path: Path) -> None:
     """Packages without an image, for example headers alone, are refused."""
     inside = tmp_path / "package" / "DEBIAN"

@@ -83,8 +83,10 @@ def test_subtests_of_kunit_are_indented_by_four_blanks() -> None:
         KTAP version 1
         # Subtest: in_languages
         ok 1 english
-        not ok 2 latin # SKIP nobody speaks it
-    ok 3 in_languages
+    # in_languages: EXPECTATION FAILED at src/greeter_test.c:20
+        not ok 2 french
+        ok 3 latin # SKIP nobody speaks it
+    not ok 3 in_languages
 not ok 1 greeter"""
 
     found = results(text)
@@ -93,9 +95,11 @@ not ok 1 greeter"""
         ("greeter/greets", Verdict.PASSED),
         ("greeter/is_polite", Verdict.FAILED),
         ("greeter/in_languages/english", Verdict.PASSED),
+        ("greeter/in_languages/french", Verdict.FAILED),
         ("greeter/in_languages/latin", Verdict.SKIPPED),
     ]
     assert found[1].diagnostics == ("is_polite: EXPECTATION FAILED at src/greeter_test.c:12",)
+    assert "in_languages: EXPECTATION FAILED at src/greeter_test.c:20" in found[3].diagnostics
 
 
 def test_a_parent_that_fails_alone_is_a_result() -> None:
