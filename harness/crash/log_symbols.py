@@ -5,23 +5,29 @@ This module is separate from `explain_log` because importing the ELF and DWARF r
 than explaining most logs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.crash.explain_log import Explained, explain_files
 from harness.errors import UsageError
 from harness.panic.values import KernelReport
-from harness.symbols import dsym_files
+from harness.symbols import debuginfod, dsym_files
 from harness.symbols.symbolizer import Symbolizer
 
 
 def explain_with_symbols(
-    files: Sequence[Path], *, modules: Sequence[Path], vmlinux: Path | None
+    files: Sequence[Path],
+    *,
+    modules: Sequence[Path],
+    vmlinux: Path | None,
+    from_server: bool = False,
 ) -> tuple[Explained, tuple[str, ...]]:
     """Return every report of a log with files and lines, and notes on unresolved frames.
 
     Shape: a module's symbols are found by file name, with debug information beside the '.ko'; a
         kext's dSYM is found by the UUID that a panic of macOS prints.
+    With `from_server`, what is missing is fetched from debuginfod by the build ids in the reports.
     Raises: UsageError for a log or a symbol file that cannot be read.
     """
     dsyms = tuple(path for path in modules if path.suffix == ".dSYM")
@@ -30,10 +36,32 @@ def explain_with_symbols(
         if not one.is_file():
             raise UsageError(f"{one}: no such file", hint="an ELF file with debug information")
     named = {path.name.partition(".ko")[0]: path for path in elves}
-    with Symbolizer(named, vmlinux) as symbolizer:
+    found = explain_files(files)
+    given = {*named, *([""] if vmlinux else [])}
+    fetched, notes = _fetched(found, given) if from_server else ({}, ())
+    kernel = vmlinux or fetched.pop("", None)
+    with Symbolizer({**fetched, **named}, kernel) as symbolizer:
 
         def decorate(report: KernelReport) -> KernelReport:
             ours = dsym_files.fitting(report, dsyms)
             return dsym_files.symbolise(report, ours)[0] if ours else symbolizer.report(report)
 
-        return explain_files(files, decorate=decorate), symbolizer.notes
+        decorated = replace(found, reports=tuple(map(decorate, found.reports)))
+        return decorated, (*notes, *symbolizer.notes)
+
+
+def _fetched(found: Explained, given: Container[str]) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Return the symbol files that a debuginfod server has, and notes on those it has not."""
+    files: dict[str, Path] = {}
+    notes: list[str] = []
+    wanted = debuginfod.build_ids(found.reports)
+    if not wanted:
+        notes.append("debuginfod: no report has a build id (CONFIG_STACKTRACE_BUILD_ID)")
+    for name, build_id in wanted.items():
+        file = None if name in given else debuginfod.symbol_file(build_id)
+        if file is not None:
+            files[name] = file
+        elif name not in given:
+            shown = f"{name}.ko" if name else "vmlinux"
+            notes.append(f"debuginfod: no server has {shown} of build {build_id}")
+    return files, tuple(notes)

@@ -16,6 +16,7 @@ _PACKAGES = {
     "bsdtar": "libarchive-tools",
     "apt-config": "apt",
     "apt-get": "apt",
+    "debuginfod-find": "debuginfod",
     "depmod": "kmod",
     "dpkg-buildpackage": "dpkg-dev",
     "dpkg-deb": "dpkg",

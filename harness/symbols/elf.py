@@ -185,7 +185,8 @@ class Code:
             if found is None:
                 raise UsageError(f"{path} has no section {section}")
             self._start, self._offset = int(found["sh_addr"]), int(found["sh_offset"])
-            self._size = int(found["sh_size"])
+            # A file of debug information alone has the section's header and none of its bytes.
+            self._size = int(found["sh_size"]) if found["sh_type"] != "SHT_NOBITS" else 0
             rows = file.get_section_by_name(f".rela{section}")
             if isinstance(rows, RelocationSection):
                 self._relocations = {

@@ -16,6 +16,7 @@ from harness.tasks.common import TaskContext, help_for, task
         "file": "console log, plain or .gz, .xz, .zst; .panic, .ips; a folder of them; - is stdin",
         "vmlinux": "the kernel's vmlinux with debug information, of the very build that ran",
         "module": "a module's .ko with debug information, a kext's .dSYM (may be repeated)",
+        "debuginfod": "fetch symbols from DEBUGINFOD_URLS by the build ids in the log",
         "json": "print the reports as JSON",
         "format": "text, json, markdown (a bug report), junit or sarif",
     },
@@ -25,6 +26,7 @@ def explain(
     file: str,
     vmlinux: str | None = None,
     module: list[str] | None = None,
+    debuginfod: bool = False,
     json: bool = False,
     format: str = "text",  # noqa: A002 - the option's name
 ) -> int:
@@ -43,6 +45,7 @@ def explain(
         form="json" if json else format,
         vmlinux=Path(vmlinux) if vmlinux else None,
         modules=tuple(map(Path, module or ())),
+        from_server=debuginfod,
     )
 
 

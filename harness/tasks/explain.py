@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """`panic-explain` as a program of its own: quick to start, for many logs and for other tools.
 
-    panic-explain FILE... [--format text|json|markdown|junit|sarif] [--vmlinux F] [--module F]
+    panic-explain FILE... [--format text|json|markdown|junit|sarif]
+                  [--vmlinux F] [--module F] [--debuginfod]
 
 Invoke and the other tasks are not loaded, and no guest is needed. `python -m harness.tasks.explain
 FILE...` prints JSON, one object a log.
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str], *, usual: str = "json") -> int:
         form=options.format,
         vmlinux=Path(options.vmlinux) if options.vmlinux else None,
         modules=tuple(map(Path, options.module)),
+        from_server=options.debuginfod,
     )
 
 
@@ -37,6 +39,7 @@ def explain_all(
     form: str,
     vmlinux: Path | None = None,
     modules: Sequence[Path] = (),
+    from_server: bool = False,
 ) -> int:
     """Print the explanation of each log in one of FORMATS, and return the worst exit code.
 
@@ -47,7 +50,8 @@ def explain_all(
     for word in words:
         try:
             explained += [
-                (source.name, _explained(source, vmlinux, modules)) for source in sources((word,))
+                (source.name, _explained(source, vmlinux, modules, from_server))
+                for source in sources((word,))
             ]
         except HarnessError as error:
             hint = f" ({error.hint})" if error.hint else ""
@@ -58,12 +62,16 @@ def explain_all(
     return max([worst, *(found.exit_code for _, found in explained)])
 
 
-def _explained(source: Source, vmlinux: Path | None, modules: Sequence[Path]) -> Explained:
-    if vmlinux is None and not modules:
+def _explained(
+    source: Source, vmlinux: Path | None, modules: Sequence[Path], from_server: bool
+) -> Explained:
+    if vmlinux is None and not modules and not from_server:
         return explain_log.explain_files(source.files)
     from harness.crash import log_symbols
 
-    found, notes = log_symbols.explain_with_symbols(source.files, modules=modules, vmlinux=vmlinux)
+    found, notes = log_symbols.explain_with_symbols(
+        source.files, modules=modules, vmlinux=vmlinux, from_server=from_server
+    )
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return found
@@ -104,6 +112,11 @@ def _parser(usual: str) -> argparse.ArgumentParser:
     parser.add_argument("--vmlinux", help="the kernel's vmlinux with debug information")
     parser.add_argument(
         "--module", action="append", default=[], help="a .ko with debug information, a .dSYM"
+    )
+    parser.add_argument(
+        "--debuginfod",
+        action="store_true",
+        help="fetch symbols from DEBUGINFOD_URLS by the build ids in the log",
     )
     return parser
 
