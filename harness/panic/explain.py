@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from harness.panic import facts, frames, guilty, hangs, headers
 from harness.panic.causes import names_inlined
@@ -176,11 +177,14 @@ def _guilty(
         choose(order)
         or _object_owner(header, traces)
         or choose([replace(frame, reliable=True) for frame in order if not frame.reliable])
+        or (_work(text) if kind in _OF_CALLERS else None)
         or next((one for one in (*traces.pointer, *first) if not one.inline), None)
         or _under_reporters(whole)
     )
 
 
+# The program counter of these is in a function that reports on its callers.
+_OF_CALLERS = frozenset({"warning", "refcount"})
 _ADDRESS = re.compile(r"(?:0x)?[0-9a-f]{8,16}")
 _OWNER = re.compile(r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)? \[(?P<module>[\w-]+)\]")
 
@@ -365,6 +369,8 @@ def _of_chain(traces: frames.Traces) -> Frame | None:
 
 
 _LOCK_AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] )?(?P<function>[\w.]+)(?:\+0x|$| )")
+# The lock and its place follow within this number of lines, inlined functions not counted.
+_LOCK_LINES = 5
 _WANTS = (
     re.compile(r"is trying to|is freeing memory|takes:?$"),
     re.compile(r"\d locks? held by|is leaving the kernel"),
@@ -377,11 +383,10 @@ def _acquiring(text: Sequence[str]) -> Frame | None:
         for number, line in enumerate(text):
             if wants.search(line) is None:
                 continue
-            for near in text[number + 1 : number + 6]:
+            near_by = (near for near in text[number + 1 :] if not near.endswith("[inline]"))
+            for near in islice(near_by, _LOCK_LINES):
                 found = _LOCK_AT.search(near)
                 frame = frames.parse_frame(near)
-                if frame is not None and frame.inline:
-                    continue
                 own = found["function"] if found else frame.function if frame else ""
                 if own:
                     return None if guilty.serves(own) else Frame(function=guilty.bare(own))

@@ -5,6 +5,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from harness.panic.intake.normalise import Normaliser
 from harness.panic.log import LogReader
 from harness.panic.values import KernelReport
+from tests.unit.panic.test_formats import CASES as FORMATS
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "panic"
 MACOS = """\
@@ -159,6 +161,19 @@ def test_a_prefix_does_not_change_the_report(prefix: str, end: str) -> None:
         (found,) = explained("".join(prefix + line + ENDS[end] for line in lines))
 
         assert essence(found) == essence(bare), name
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_prefix_does_not_change_a_report_of_any_format(prefix: str) -> None:
+    """Every format of test_formats reads the same with every prefix; the line ends take turns."""
+    ends = cycle(ENDS.values())
+    for name, case in FORMATS.items():
+        lines, end = case.text.split("\n"), next(ends)
+        bare = explained(case.text)
+
+        found = explained("".join(prefix + line + end for line in lines))
+
+        assert list(map(essence, found)) == list(map(essence, bare)), name
 
 
 @pytest.mark.parametrize("how", PACKED)

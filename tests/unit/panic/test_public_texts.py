@@ -188,6 +188,31 @@ def test_lockdeps_chain_names_the_function_where_there_is_no_other() -> None:
     assert essence(reports(text)[0])[:2] == ("lockdep", "osq_stop")
 
 
+def test_lockdeps_lock_is_taken_in_the_function_around_the_inlined_ones() -> None:
+    """A decoded lockdep report repeats the lock for each inlined function and names none."""
+    lock = "ffff888011deca98 (&q->lock){++++}-{3:3}, at: "
+    text = (
+        "WARNING: possible circular locking dependency detected\n"
+        "sh/125 is trying to acquire lock:\n"
+        f"{lock}osq_lock_all drivers/osq.h:155 [inline]\n"
+        f"{lock}osq_hold drivers/osq.h:12 [inline]\n"
+        f"{lock}osq_reserve+0x165/0x1590 drivers/osq.c:2370\n\nbut task is already holding lock:"
+    )
+
+    assert essence(reports(text)[0])[:2] == ("lockdep", "osq_reserve")
+
+
+def test_a_workers_fault_outside_of_any_function_is_its_works() -> None:
+    """If only services are in a worker's stack, the function of the line 'Workqueue:' is named."""
+    text = (
+        "refcount_t: underflow; use-after-free.\nWARNING: CPU: 1 PID: 24 at lib/refcount.c:28\n"
+        f"{WHO}\nWorkqueue: events osq_flush [osq]\nRIP: 0010:refcount_warn_saturate+0x1/0x2\n"
+        "Call Trace:\n worker_thread+0x1/0x2\n kthread+0x1/0x2"
+    )
+
+    assert essence(reports(text)[0]) == ("refcount", "osq_flush", "osq")
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
