@@ -57,10 +57,17 @@ def failing(folder: Path, fits: Callable[[RunReport], bool]) -> tuple[TestResult
             continue
         for result in report.results:
             latest.setdefault((result.suite, result.name), result)
-        if report.results and not (report.provenance.expression or report.provenance.tests):
+        if _is_complete(report):
             break
     good = {Verdict.PASSED, Verdict.SKIPPED}
     return tuple(result for result in latest.values() if result.verdict not in good)
+
+
+def _is_complete(report: RunReport) -> bool:
+    """Return whether a run reached every test: none was left out, and nothing ended it early."""
+    selected = report.provenance.expression or report.provenance.tests
+    ended = report.verdict in {Verdict.PASSED, Verdict.FAILED}
+    return bool(report.results) and ended and not selected
 
 
 def grouped(reports: Sequence[RunReport]) -> tuple[Seen, ...]:

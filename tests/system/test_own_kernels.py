@@ -7,6 +7,7 @@ A kernel of Debian is repacked, since building one takes an hour: as a built tre
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def modules(debian: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dump = ["/usr/sbin/debugfs", "-R", rdump, str(debian.modules_disk)]
     subprocess.run(dump, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def cache_as_before() -> Iterator[None]:
+    """Remove the test's kernel from the cache: it is of a folder that no later test has."""
+    kept = config.environment().cache / "kernels"
+    before = set(kept.glob("own-*"))
+    yield
+    for folder in set(kept.glob("own-*")) - before:
+        shutil.rmtree(folder)
 
 
 def use(project: Project, kernel: str) -> None:

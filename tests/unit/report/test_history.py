@@ -59,7 +59,14 @@ def test_a_crash_is_found_by_the_beginning_of_its_signature(tmp_path: Path) -> N
             history.find(tmp_path, wrong)
 
 
-def ran(runs: Path, number: int, expression: str, **verdicts: Verdict) -> None:
+def ran(
+    runs: Path,
+    number: int,
+    expression: str,
+    ended: Verdict = Verdict.FAILED,
+    /,
+    **verdicts: Verdict,
+) -> None:
     """Write the report of run `number` with these results, made that many seconds after others."""
     folder = runs / f"run-{number}"
     folder.mkdir(parents=True)
@@ -68,7 +75,8 @@ def ran(runs: Path, number: int, expression: str, **verdicts: Verdict) -> None:
         for name, verdict in verdicts.items()
     )
     provenance = Provenance(expression=expression)
-    run_report.write(report_of(folder, results=results, crashes=(), provenance=provenance))
+    report = report_of(folder, results=results, crashes=(), provenance=provenance, verdict=ended)
+    run_report.write(report)
     os.utime(folder / "report.json", (number, number))
 
 
@@ -92,3 +100,13 @@ def test_runs_that_do_not_fit_say_nothing_of_what_failed_last(tmp_path: Path) ->
     found = history.failing(tmp_path, lambda report: report.run_id != "run-2")
 
     assert [test.name for test in found] == ["t::one"]
+
+
+def test_an_interrupted_run_does_not_make_older_failures_out_of_date(tmp_path: Path) -> None:
+    """A run that ended before a test says nothing about it, so its older failure still counts."""
+    ran(tmp_path, 1, "", one=Verdict.PASSED, two=Verdict.FAILED)
+    ran(tmp_path, 2, "", Verdict.LOST, one=Verdict.PASSED)
+
+    found = history.failing(tmp_path, lambda _report: True)
+
+    assert [test.name for test in found] == ["t::two"]
