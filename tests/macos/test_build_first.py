@@ -20,7 +20,7 @@ INSTALLED = "/Library/Extensions/osq.kext/Contents/MacOS/osq"
 Named = Callable[[Profile], Case]
 
 pytestmark = pytest.mark.skipif(
-    bool(build.missing_tools()), reason=f"not installed_uuid: {', '.join(build.missing_tools())}"
+    bool(build.missing_tools()), reason=f"not installed: {', '.join(build.missing_tools())}"
 )
 
 
