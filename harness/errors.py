@@ -7,6 +7,7 @@
     │   └── TargetNotReady       2  a person must change the target first: approve, allow
     │       └── RestartNeeded    2  the target must be restarted first
     ├── BuildError               1  the module does not compile
+    ├── TestsBroken              1  the tests cannot be run: a file does not import
     ├── RuleBroken               1  the emulated kext broke a rule of the kernel
     ├── ModuleError              1  the guest's kernel refused to load or unload the module
     ├── TestOverdue              1  a test did not end, and the guest's kernel works
@@ -85,6 +86,13 @@ class RestartNeeded(TargetNotReady):
 class BuildError(HarnessError):
     """Raised when the module under test does not build; evidence is the compiler's output."""
 
+    exit_code = 1
+
+
+class TestsBroken(HarnessError):
+    """Raised when the tests themselves cannot run; evidence is what their tool printed."""
+
+    __test__ = False
     exit_code = 1
 
 

@@ -10,11 +10,10 @@ so that each line of the kernel belongs to a known test.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,10 +21,12 @@ from harness.errors import CommandOverdue, GuestLost, HarnessError
 from harness.guest import shared_session
 from harness.guest.shared_session import Handoff
 from harness.host import config
+from harness.host.defaults import FIRST_TEST
 from harness.model.crash import Expectation
 from harness.model.loaded_module import LoadedModule
 from harness.model.request import KernelTestRequest
 from harness.model.settings import ModuleSpec, Settings, System, TestResult, Verdict
+from harness.pytest_listing import Listing, name_of_item
 from harness.report import ktap, live_view
 from harness.runs import kernel_test
 from harness.systems.platforms import PLATFORMS, Platform
@@ -40,6 +41,8 @@ _RECORDABLE_HELP = (
     "variant of the module; kernel-test --record runs it in a guest without a network"
 )
 _STATE = pytest.StashKey["_State"]()
+_PACKAGE = Path(__file__).resolve().parent
+_EVIDENCE = "what was seen last"
 
 
 @dataclass
@@ -94,15 +97,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-config", metavar="FILE", help="the pyproject.toml with the configuration"
     )
     group.addoption(
-        "--harness-done",
-        metavar="FILE",
-        help="a list of tests not to run, since they have a result",
-    )
-    group.addoption(
-        "--harness-only", metavar="FILE", help="a list of the only tests to run, by their names"
+        "--harness-only", metavar="FILE", help="run only the tests that this file lists by name"
     )
     group.addoption(
         "--harness-list", metavar="FILE", help="write the tests and what they announce, as JSON"
+    )
+    group.addoption(
+        "--harness-names",
+        metavar="FILE",
+        help="list the names in this file as tests, too, so that -k selects among them",
     )
     group.addoption("--ktap-fd", type=int, help="write KTAP to this file descriptor")
 
@@ -115,44 +118,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _RECORDABLE_HELP)
     descriptor = config.getoption("--ktap-fd")
     if descriptor is not None:
-        state.ktap = _KtapPrinter(descriptor, state)
+        state.ktap = _KtapPrinter(config, descriptor, state)
         config.pluginmanager.register(state.ktap, "harness-ktap")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests that have a result from an earlier guest, and those that were not chosen."""
-    done, only = (_names(config.getoption(f"--harness-{word}")) for word in ("done", "only"))
-    gone = [
-        item
-        for item in items
-        if _name(item.nodeid) in (done or ())
-        or (only is not None and _name(item.nodeid) not in only)
-    ]
-    if gone:
-        items[:] = [item for item in items if item not in gone]
-        config.hook.pytest_deselected(items=gone)
-
-
-def _names(file: str | None) -> set[str] | None:
-    """Return the names in a file, one a line; None without a file."""
-    return None if file is None else set(Path(file).read_text().splitlines())
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Write the list of collected tests to the file of --harness-list."""
-    file = session.config.getoption("--harness-list")
+    file = config.getoption("--harness-list")
     if file is not None:
-        Path(file).write_text(json.dumps([_announced(item) for item in session.items]))
+        config.pluginmanager.register(Listing(config, Path(file)), "harness-listing")
 
 
-def _announced(item: pytest.Item) -> dict[str, Any]:
-    recordable = item.get_closest_marker("recordable")
-    crashes = item.get_closest_marker("crashes")
-    return {
-        "name": _name(item.nodeid),
-        "recordable": {"command": "", **(recordable.kwargs if recordable else {})},
-        "expects": asdict(Expectation(**crashes.kwargs)) if crashes else None,
-    }
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests that --harness-only does not list."""
+    file = config.getoption("--harness-only")
+    if file is not None:
+        chosen = set(Path(file).read_text().splitlines())
+        gone = [item for item in items if name_of_item(config, item.nodeid) not in chosen]
+        items[:] = [item for item in items if name_of_item(config, item.nodeid) in chosen]
+        config.hook.pytest_deselected(items=gone)
 
 
 @pytest.fixture(scope="session")
@@ -269,7 +250,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     if guest is None or "harness_connection" not in getattr(item, "fixturenames", ()):
         with _overdue_announced(state):
             return (yield)
-    name = _name(item.nodeid)
+    name = name_of_item(item.config, item.nodeid)
     state.platform.mark(guest, f"harness-test-begin {name}")
     try:
         with _overdue_announced(state):
@@ -283,6 +264,27 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     """Announce a command that has not ended after the test."""
     with _overdue_announced(item.config.stash[_STATE]):
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the test's own lines of an error that the harness raised, and the error's evidence."""
+    error = call.excinfo
+    if error is None or not isinstance(error.value, HarnessError):
+        return (yield)
+    own = [entry for entry in error.traceback if not _is_of_harness(Path(entry.path))]
+    if own:
+        error.traceback = type(error.traceback)(own)
+    report = yield
+    if error.value.evidence:
+        report.sections.append((_EVIDENCE, "\n".join(error.value.evidence)))
+    return report
+
+
+def _is_of_harness(file: Path) -> bool:
+    return file.is_relative_to(_PACKAGE) and not file.is_relative_to(FIRST_TEST)
 
 
 @contextmanager
@@ -316,17 +318,11 @@ def _mark_end(state: _State, guest: Guest, name: str) -> None:
         pytest.exit(f"the guest was lost during {name}: {error.message}", returncode=4)
 
 
-def _name(nodeid: str) -> str:
-    """Return a test's name as KTAP and the kernel log show it: file stem, '::', function."""
-    path, _, rest = nodeid.partition("::")
-    # A blank would end the name in a marker of the kernel log, and '#' starts a KTAP directive.
-    return f"{Path(path).stem}::{rest}".replace(" ", "_").replace("#", "_")
-
-
 class _KtapPrinter:
     """Writes one KTAP result line for each test, to a descriptor that pytest does not capture."""
 
-    def __init__(self, descriptor: int, state: _State) -> None:
+    def __init__(self, config: pytest.Config, descriptor: int, state: _State) -> None:
+        self._config = config
         self._stream = os.fdopen(descriptor, "w", buffering=1)
         self._state = state
         self._count = 0
@@ -334,16 +330,14 @@ class _KtapPrinter:
         self._begun = 0.0
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Write the KTAP version, the plan, and the names of the planned tests."""
-        names = [_name(item.nodeid) for item in session.items]
-        lines = ["KTAP version 1", f"1..{len(names)}"]
-        self._write(*lines, *(f"# harness: planned {name}" for name in names))
+        """Write the KTAP version, the plan, and the crashes that tests announce."""
+        self._write("KTAP version 1", f"1..{len(session.items)}")
         for item in session.items:
             marker = item.get_closest_marker("crashes")
             if marker is not None:
                 expected = Expectation(**marker.kwargs)
                 values = json.dumps(asdict(expected))
-                self._write(f"# harness: expects {_name(item.nodeid)} {values}")
+                self._write(f"# harness: expects {self._name(item.nodeid)} {values}")
 
     def announce(self, what: str, message: str) -> None:
         """Write on one line that a command is overdue, or that the guest is unreachable."""
@@ -358,7 +352,7 @@ class _KtapPrinter:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Write the name of the test that begins."""
         self._reports, self._begun = [], time.monotonic()
-        self._write(f"# harness: start {_name(nodeid)}")
+        self._write(f"# harness: start {self._name(nodeid)}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the reports of a test's phases until it is finished."""
@@ -367,8 +361,11 @@ class _KtapPrinter:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Write the result line of a test, and its diagnostics above it."""
         self._count += 1
-        result = _result(_name(nodeid), self._reports, time.monotonic() - self._begun)
+        result = _result(self._name(nodeid), self._reports, time.monotonic() - self._begun)
         self._write(*ktap.render_result(result, self._count))
+
+    def _name(self, nodeid: str) -> str:
+        return name_of_item(self._config, nodeid)
 
     def _write(self, *lines: str) -> None:
         self._stream.write("".join(f"{line}\n" for line in lines))
@@ -378,9 +375,11 @@ class _KtapPrinter:
 def _result(name: str, reports: list[pytest.TestReport], duration_s: float) -> TestResult:
     failed = next((report for report in reports if report.failed), None)
     if failed is not None:
-        text = tuple(failed.longreprtext.splitlines())
+        text = failed.longreprtext.splitlines()
+        for title, content in failed.sections:
+            text += [f"---- {title} ----", *content.splitlines()]
         return TestResult(
-            name=name, verdict=Verdict.FAILED, diagnostics=text, duration_s=duration_s
+            name=name, verdict=Verdict.FAILED, diagnostics=tuple(text), duration_s=duration_s
         )
     skipped = next((report for report in reports if report.skipped), None)
     if skipped is not None:

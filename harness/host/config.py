@@ -19,7 +19,7 @@ from harness.host import defaults, kunit, toml_file
 from harness.model.environment import Environment
 from harness.model.machines import KernelSpec, TargetSpec
 from harness.model.products import PackagesSpec
-from harness.model.settings import Settings, TestSpec
+from harness.model.settings import Judge, Settings, TestSpec
 
 # Variables that Kbuild's users expect to pass through (Documentation/kbuild/kbuild.rst).
 KBUILD_VARIABLES = ("KDIR", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "W", "C", "V")
@@ -163,7 +163,12 @@ def _absolute(settings: Settings) -> Settings:
     module = settings.module
     push = tuple(replace(item, source=root / item.source) for item in module.push)
     tests = tuple(
-        replace(test, pytest=root / test.pytest) if test.pytest else test
+        replace(
+            test,
+            pytest=root / test.pytest if test.pytest else None,
+            kselftest=root / test.kselftest.expanduser() if test.kselftest else None,
+            blktests=root / test.blktests.expanduser() if test.blktests else None,
+        )
         for test in settings.tests
     )
     module = replace(
@@ -272,13 +277,25 @@ def _check_packages(settings: Settings, packages: PackagesSpec) -> None:
 
 def _check_test(file: Path, test: TestSpec) -> None:
     key = f"tool.harness.tests ({test.name})"
-    if [test.pytest is None, test.command is None, not test.kunit].count(False) != 1:
-        raise ConfigError(file, key, "exactly one of pytest, command and kunit is expected")
+    kinds = (test.pytest, test.command, test.kunit or None, test.kselftest, test.blktests)
+    if sum(kind is not None for kind in kinds) != 1:
+        expected = "exactly one of pytest, command, kunit, kselftest and blktests is expected"
+        raise ConfigError(file, key, expected)
     for pattern in test.kunit:
         if not kunit.PATTERN.fullmatch(pattern):
             raise ConfigError(file, key, f"no pattern of a KUnit suite's name: {pattern!r}")
+    if test.judge is not Judge.KTAP and test.command is None:
+        raise ConfigError(file, f"{key}.judge", "only a command has a judge")
+    if test.only and test.kselftest is None and test.blktests is None:
+        raise ConfigError(file, f"{key}.only", "only kselftest and blktests have tests to name")
     if test.pytest is not None and not test.pytest.exists():
         raise ConfigError(file, key, f"no such folder: {test.pytest}")
+    for folder in (test.kselftest, test.blktests):
+        if folder is not None and not folder.is_dir():
+            raise ConfigError(file, key, f"no such folder: {folder}")
+    if test.blktests is not None and not (test.blktests / "check").is_file():
+        expected = f"a checkout of blktests; {test.blktests} has no check"
+        raise ConfigError(file, f"{key}.blktests", expected)
 
 
 def _unknown(settings: Settings, key: str, known: Mapping[str, object]) -> ConfigError:

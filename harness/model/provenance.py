@@ -12,16 +12,17 @@ class Provenance:
     """The commit, the tests and the kernel of one run; "" stands for an unknown value.
 
     `tree_changed` means that files which git tracks differed from `commit`. `expression` is
-    pytest's -k expression, "" for every test of the `groups`; `tests` are the names that were
-    chosen, () for all. `kernel` is the kernel's name in the configuration, `kernel_version` the
-    version of its package.
+    pytest's -k expression, `tests` are the names that were chosen; without both, every test of the
+    `groups` ran, or `command` instead of them. `kernel` is the kernel's name in the configuration,
+    `kernel_version` the version of its package.
     """
 
     commit: str = ""
     tree_changed: bool = False
     expression: str = ""
-    groups: tuple[str, ...] = ("",)
     tests: tuple[str, ...] = ()
+    command: str = ""
+    groups: tuple[str, ...] = ("",)
     kernel: str = ""
     kernel_release: str = ""
     kernel_version: str = ""
@@ -40,4 +41,5 @@ class Provenance:
         return {name: text for name, text in rows.items() if text}
 
     def _tests(self) -> str:
-        return " and ".join(part for part in (self.expression, *self.tests) if part) or "all"
+        parts = (self.command, self.expression, *self.tests)
+        return " and ".join(part for part in parts if part) or "all"

@@ -6,15 +6,19 @@ from pathlib import Path
 
 from harness.model import build_folder
 from harness.model.environment import Environment
-from harness.model.settings import Accel, Settings, System, TestSpec
+from harness.model.settings import Accel, Judge, Settings, System, TestSpec
+
+# The longest that a command of the command line may take, in seconds with KVM.
+_COMMAND_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which tests run: pytest's -k expression, long forms of tests or not, groups of suites.
 
-    `tests` are names of tests and of suites, () for every test. With `control`, the tests run
-    without the module, which shows failures that have other causes.
+    `tests` are names of tests, of files and of suites, () for every test. With `control`, the
+    tests run without the module, which shows failures that have other causes. With `if_there`,
+    names that select no test are left out; without any other, all tests run.
     """
 
     expression: str = ""
@@ -22,6 +26,7 @@ class Selection:
     long: bool = False
     groups: tuple[str, ...] = ("",)
     control: bool = False
+    if_there: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,8 @@ class KernelTestRequest:
     The run ends after `most_crashes` crashes in a row with one signature. `vmcore` keeps a memory
     dump of each crash. `debug_on_crash` is the debugger that gets the terminal when the kernel
     dies, "" for none. `modules` is a folder with built modules, which are used instead of a new
-    build when a run is repeated.
+    build when a run is repeated. `command` is a shell command that runs in the guest instead of
+    the configured suites.
     """
 
     settings: Settings
@@ -51,6 +57,7 @@ class KernelTestRequest:
     vmcore: bool = True
     debug_on_crash: str = ""
     modules: Path | None = None
+    command: str = ""
 
     @property
     def runs(self) -> Path:
@@ -59,18 +66,28 @@ class KernelTestRequest:
 
     @property
     def suites(self) -> tuple[TestSpec, ...]:
-        """The configured suites of the requested groups, for Linux."""
+        """The command of the request, or the configured suites of the groups, for Linux."""
+        if self.command:
+            return (
+                TestSpec(
+                    name="command",
+                    command=self.command,
+                    judge=Judge.EXIT_CODE,
+                    deadline_s=_COMMAND_S,
+                ),
+            )
         return self.suites_for(System.LINUX)
+
+    @property
+    def build(self) -> Path:
+        """The folder below which tests are built."""
+        return build_folder.within(self.settings.root)
 
     def suites_for(self, system: System) -> tuple[TestSpec, ...]:
         """Return the suites of the requested groups for targets that run one system."""
-        wanted, chosen = self.selection.groups, self.selection.tests
+        wanted = self.selection.groups
         return tuple(
-            spec
-            for spec in self.settings.tests
-            if spec.group in wanted
-            and spec.system is system
-            and (not chosen or spec.name in chosen or spec.pytest is not None)
+            spec for spec in self.settings.tests if spec.group in wanted and spec.system is system
         )
 
 

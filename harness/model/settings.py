@@ -52,6 +52,13 @@ class System(Enum):
     MACOS = "macos"
 
 
+class Judge(Enum):
+    """What decides whether a command in the guest has passed."""
+
+    KTAP = "ktap"
+    EXIT_CODE = "exit-code"
+
+
 # --- configuration -----------------------------------------------------------------------------
 
 
@@ -145,17 +152,25 @@ class ModuleSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TestSpec:
-    """One suite: a pytest folder on the host, a command in the guest that prints KTAP, or KUnit.
+    """One suite of tests.
 
-    Exactly one of `pytest`, `command` and `kunit` is given.
+    Exactly one of `pytest`, `command`, `kunit`, `kselftest` and `blktests` is given.
+
 
     Attributes:
         name: The name of the suite in reports.
         pytest: A folder of pytest tests that run on the host, with the fixtures guest, driver and
             variant.
-        command: A command that runs in the guest and prints KTAP.
+        command: A shell command that runs in the guest.
+        judge: What decides about `command`: the KTAP that it prints, or its exit code, where 0
+            passes. KTAP counts with exit codes, too.
         kunit: Patterns of KUnit suites, such as "greeter*". Their modules ran them when they were
             loaded (keys `modules` and `needs`); the results are read from the kernel's log.
+        kselftest: A folder of programs that run in the guest, each of them a test: exit code 0
+            passes, 4 is skipped, KTAP counts. Or installed selftests of the kernel
+            (kselftest-list.txt), or a folder whose Makefile includes lib.mk, which is built.
+        blktests: A built checkout of blktests with its file config. Each test runs in the guest.
+        only: Patterns of the tests in `kselftest` or `blktests` to run, such as "loop/*".
         deadline_s: The longest that the suite may take, in seconds with KVM.
         group: A suite with a group runs only when that group is asked for: --crash-tests asks for
             "crash".
@@ -168,7 +183,11 @@ class TestSpec:
     name: str
     pytest: Path | None = None
     command: str | None = None
+    judge: Judge = Judge.KTAP
     kunit: tuple[str, ...] = ()
+    kselftest: Path | None = None
+    blktests: Path | None = None
+    only: tuple[str, ...] = ()
     deadline_s: float = 600.0
     group: str = ""
     system: System = System.LINUX

@@ -9,28 +9,22 @@ test that names such a command by `@pytest.mark.recordable(command=, variant="")
 test is refused before anything is built.
 """
 
-import json
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from harness.crash import expectations
-from harness.errors import NoTests, UsageError
-from harness.host import config, tool
+from harness.errors import UsageError
+from harness.host import config
 from harness.model.crash import Expectation
 from harness.model.request import KernelTestRequest
-from harness.model.settings import TestResult, TestSpec, Verdict
+from harness.model.settings import Judge, TestResult, TestSpec, Verdict
 from harness.record import qemu_process, record_run, recording
 from harness.record.record_run import Recorded
 from harness.report import ktap
 from harness.report.live_view import LiveView
+from harness.test_kinds import pytest_folder
+from harness.test_kinds.pytest_folder import Question
 
-_COLLECT_S = 180.0
 _MOST_NAMES = 12
-# Values of pytest.ExitCode: OK, and no tests collected.
-_LISTED = {0, 5}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,41 +149,25 @@ def _by_ktap(test: Recordable, recorded: Recorded) -> TestResult:
 def list_tests(suites: tuple[TestSpec, ...]) -> tuple[Recordable, ...]:
     """Return every test of these suites; a test that cannot be recorded has the command "".
 
-    Raises: NoTests with pytest's output when the tests cannot be read.
+    Raises: TestsBroken with pytest's output when the tests cannot be read.
     """
     commands = (
-        Recordable(name=spec.name, command=spec.command, speaks_ktap=True)
+        Recordable(name=spec.name, command=spec.command, speaks_ktap=spec.judge is Judge.KTAP)
         for spec in suites
         if spec.command is not None
     )
-    folders = [spec.pytest for spec in suites if spec.pytest is not None]
-    return (*(_of_pytest(folders) if folders else ()), *commands)
-
-
-def _of_pytest(folders: Sequence[Path]) -> Iterator[Recordable]:
-    """Yield every pytest test of some folders; one that cannot be recorded has the command ""."""
-    with tempfile.TemporaryDirectory(prefix="modlab-tests-") as place:
-        file = Path(place) / "tests.json"
-        options = ("--collect-only", "-q", "-p", "no:cacheprovider", f"--harness-list={file}")
-        done = _pytest(folders, options)
-        if done.status not in _LISTED or not file.is_file():
-            raise NoTests("the tests cannot be listed", evidence=done.lines[-20:])
-        for one in json.loads(file.read_text()):
-            expected = Expectation(**one["expects"]) if one["expects"] else None
-            yield Recordable(name=one["name"], expected=expected, **one["recordable"])
-
-
-def _pytest(folders: Sequence[Path], options: tuple[str, ...]) -> tool.Output:
-    done = tool.run(
-        [sys.executable, "-m", "pytest", *folders, "-p", "harness", *options],
-        deadline_s=_COLLECT_S,
-        error=NoTests,
-        check=False,
-        cwd=folders[0] if folders[0].is_dir() else folders[0].parent,
+    tests = (
+        Recordable(
+            name=test.name,
+            command=test.record_command,
+            variant=test.variant,
+            expected=test.expected,
+        )
+        for spec in suites
+        if spec.pytest is not None
+        for test in pytest_folder.collect(spec.pytest, Question())
     )
-    if done.status is None:
-        raise NoTests(f"pytest did not list the tests within {_COLLECT_S:.0f} s")
-    return done
+    return (*tests, *commands)
 
 
 def _shortened(names: str) -> str:

@@ -6,6 +6,7 @@ named PARENT/CHILD; the parent's own line is a result only when it has no subtes
 """
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -14,9 +15,10 @@ from harness.model.settings import TestResult, Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The number of planned results at the outermost level."""
+    """The number of planned results at the outermost level, and why they are skipped."""
 
     count: int
+    skipped: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +59,13 @@ _MOST_DIAGNOSTICS = 2000
 
 @dataclass
 class _Level:
-    diagnostics: list[str] = field(default_factory=list)
+    diagnostics: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_DIAGNOSTICS))
     results: list[TestResult] = field(default_factory=list)
     duration_s: float = 0.0
 
 
 class Parser:
-    """Parses lines in order; unknown lines are skipped, as the format demands."""
+    """Parses lines in order; one that is not KTAP is kept as a diagnostic of the next result."""
 
     def __init__(self) -> None:
         self._levels = [_Level()]
@@ -80,12 +82,23 @@ class Parser:
             return ()
         if plan := _PLAN.match(bare):
             self._enter(depth)
-            return (Plan(count=int(plan.group(1))),) if depth == 0 else ()
+            return (_planned(plan),) if depth == 0 else ()
         if bare.startswith("#"):
             return self._diagnostic(bare, depth)
         if result := _RESULT.match(bare):
             return self._result(result, depth)
+        self.note(text)
         return ()
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """The lines that came after the last result, for whatever ends next."""
+        return tuple(line for level in self._levels for line in level.diagnostics)
+
+    def note(self, text: str) -> None:
+        """Keep a line that is not KTAP for the next result."""
+        if text.strip():
+            self._levels[-1].diagnostics.append(text)
 
     def _enter(self, depth: int) -> None:
         while len(self._levels) <= depth:
@@ -98,7 +111,7 @@ class Parser:
         level = self._levels[depth]
         if duration := _DURATION.match(text):
             level.duration_s = float(duration.group(1))
-        elif len(level.diagnostics) < _MOST_DIAGNOSTICS:
+        else:
             level.diagnostics.append(text.removeprefix("#").removeprefix(" "))
         return ()
 
@@ -114,7 +127,8 @@ class Parser:
             duration_s=level.duration_s,
             diagnostics=tuple(level.diagnostics),
         )
-        level.diagnostics, level.duration_s = [], 0.0
+        level.diagnostics.clear()
+        level.duration_s = 0.0
         found = self._with_subtests(own, depth)
         if depth > 0:
             level.results.extend(found)
@@ -134,6 +148,19 @@ class Parser:
         if own.verdict is Verdict.FAILED and not bad:
             children.append(own)
         return children
+
+
+def speaks(line: str) -> bool:
+    """Return whether a line is KTAP, a diagnostic included."""
+    bare = line.strip()
+    patterns = (_BAIL, _VERSION, _PLAN, _RESULT)
+    return bare.startswith("#") or any(pattern.match(bare) for pattern in patterns)
+
+
+def _planned(match: re.Match[str]) -> Plan:
+    word, _, reason = (match.group(2) or "").partition(" ")
+    skipped = (reason.strip() or "skipped") if word.upper() == "SKIP" else ""
+    return Plan(count=int(match.group(1)), skipped=skipped)
 
 
 def _under(parent: TestResult, child: TestResult) -> TestResult:

@@ -22,6 +22,8 @@ from rich.text import Text
 from harness.model.settings import TestResult, Verdict
 
 _REFRESH_PER_S = 4
+# So many lines of a bad result are shown: a test's own lines, and below them the guest's words.
+_SHOWN_LINES = 40
 _MARKS = {
     Verdict.PASSED: ("✓", "green"),
     Verdict.SKIPPED: ("-", "yellow"),
@@ -42,6 +44,12 @@ class LiveView(Protocol):
 
     def console(self, text: str) -> None:
         """Show a new line of the guest's console."""
+
+    def plan(self, count: int) -> None:
+        """Show how many results the present suite has in all."""
+
+    def output(self, line: str) -> None:
+        """Show a line that the user's own command has printed in the guest."""
 
     def running(self, name: str) -> None:
         """Show that a test begins."""
@@ -67,6 +75,35 @@ class LiveView(Protocol):
         """Stop showing progress."""
 
 
+class _Progress:
+    """How many results of a suite there are, of how many."""
+
+    def __init__(self) -> None:
+        self._done = 0
+        self._total = 0
+
+    def plan(self, total: int) -> None:
+        """Keep the number of results that the suite has in all."""
+        self._total = total
+
+    def count(self) -> None:
+        """Count one result."""
+        self._done += 1
+
+    def text(self, before: str = "") -> str:
+        """Return "23 of 104" with words before it; "" where the total is not known, or wrong."""
+        return f"{before}{self._done} of {self._total}" if self._done <= self._total else ""
+
+
+def _bad_lines(result: TestResult) -> Iterator[str]:
+    """Yield what is shown of a bad result: its reason, and the last of its own lines."""
+    if result.verdict in {Verdict.PASSED, Verdict.SKIPPED}:
+        return
+    for line in (result.reason, *result.diagnostics[-_SHOWN_LINES:]):
+        if line:
+            yield line
+
+
 class PlainView:
     """Writes a line for each stage, note and result, with the seconds since the start."""
 
@@ -74,6 +111,7 @@ class PlainView:
         self._verbose = verbose
         self._stream = stream or sys.stdout
         self._begun = time.monotonic()
+        self._progress = _Progress()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -89,6 +127,7 @@ class PlainView:
 
     def stage(self, name: str) -> None:
         """Write the stage's name."""
+        self._progress = _Progress()
         self._write(f"== {name}")
 
     def note(self, text: str) -> None:
@@ -100,6 +139,14 @@ class PlainView:
         if self._verbose:
             self._write(f" | {text}")
 
+    def plan(self, count: int) -> None:
+        """Keep the number for the lines of the results."""
+        self._progress.plan(count)
+
+    def output(self, line: str) -> None:
+        """Write the line."""
+        self._write(f"   {line}")
+
     def running(self, name: str) -> None:
         """Write the test's name in verbose mode."""
         if self._verbose:
@@ -107,11 +154,11 @@ class PlainView:
 
     def test(self, result: TestResult) -> None:
         """Write the result; of a bad result also its reason and last diagnostics."""
-        self._write(f"   {result.verdict.value:8} {result.name} ({result.duration_s:.1f} s)")
-        if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}:
-            for line in (result.reason, *result.diagnostics[-15:]):
-                if line:
-                    self._write(f"            {line}")
+        self._progress.count()
+        took = f"{result.duration_s:.1f} s{self._progress.text(', ')}"
+        self._write(f"   {result.verdict.value:8} {result.name} ({took})")
+        for line in _bad_lines(result):
+            self._write(f"            {line}")
 
     def crash(self, screen: Sequence[str]) -> None:
         """Write the whole screen."""
@@ -149,6 +196,7 @@ class RichView:
         self._test = ""
         self._last_line = ""
         self._counts: Counter[Verdict] = Counter()
+        self._progress = _Progress()
         self._live = Live(
             console=self._console,
             get_renderable=self._picture,
@@ -174,6 +222,7 @@ class RichView:
         """Finish the previous stage and begin this one."""
         self._end_stage()
         self._stage, self._stage_begun, self._test = name, time.monotonic(), ""
+        self._progress = _Progress()
 
     def note(self, text: str) -> None:
         """Print the note above the picture."""
@@ -184,20 +233,27 @@ class RichView:
         if text.strip():
             self._last_line = text
 
+    def plan(self, count: int) -> None:
+        """Keep the number for the picture."""
+        self._progress.plan(count)
+
+    def output(self, line: str) -> None:
+        """Print the line above the picture."""
+        self._print(Text(line))
+
     def running(self, name: str) -> None:
         """Show which test runs."""
         self._test = name
 
     def test(self, result: TestResult) -> None:
         """Count the result, and print it."""
+        self._progress.count()
         self._counts[result.verdict] += 1
         self._test = ""
         mark, style = _MARKS[result.verdict]
         self._print(Text(f"  {mark} {result.name} ({result.duration_s:.1f} s)", style=style))
-        if result.verdict not in {Verdict.PASSED, Verdict.SKIPPED}:
-            for line in (result.reason, *result.diagnostics[-15:]):
-                if line:
-                    self._print(Text(f"      {line}"))
+        for line in _bad_lines(result):
+            self._print(Text(f"      {line}"))
 
     def crash(self, screen: Sequence[str]) -> None:
         """Print the whole screen, its first line in red."""
@@ -230,7 +286,9 @@ class RichView:
         counts = ", ".join(f"{count} {kind.value}" for kind, count in self._counts.items())
         lines = [Text(head, style="bold", no_wrap=True, overflow="ellipsis")]
         if self._test or counts:
-            lines.append(Text(f"  {self._test}  {counts}", no_wrap=True, overflow="ellipsis"))
+            words = (self._progress.text(), self._test, counts)
+            shown = "  ".join(word for word in words if word)
+            lines.append(Text(f"  {shown}", no_wrap=True, overflow="ellipsis"))
         lines.append(
             Text(f"  | {self._last_line}", style="dim", no_wrap=True, overflow="ellipsis")
         )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from harness.crash import blame, crash_text
 from harness.model.crash import Blame, Crash
+from harness.model.listed import name_of
 from harness.model.request import KernelTestRequest
 from harness.model.settings import RunReport
 from harness.report import run_report
@@ -31,8 +32,10 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
 
 def _decided(request: KernelTestRequest, one: Crash, report: RunReport, view: LiveView) -> Crash:
     view.note(f"control run without the module: {one.test}")
-    name = one.test.partition("::")[2].partition("[")[0] or one.test
-    selection = replace(request.selection, expression=name, control=True)
+    of_result = {result.name: result.suite for result in report.results}
+    spec = next((s for s in request.suites if s.name == of_result.get(one.test)), None)
+    name = one.test if spec is None else name_of(one.test, spec)
+    selection = replace(request.selection, expression="", tests=(name,), control=True)
     control = kernel_test.run(
         replace(request, selection=selection, run_id=f"{report.run_id}-control-{one.number}"), view
     )

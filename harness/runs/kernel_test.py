@@ -8,7 +8,7 @@ the verdict and does not reach the caller as a traceback. A guest that dies in a
 explained before it is removed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from harness.artefacts import kernels
@@ -19,27 +19,32 @@ from harness.errors import (
     HypervisorDied,
     NoTests,
     ScannerBlind,
+    TestsBroken,
     UsageError,
 )
 from harness.guest import registry
 from harness.guest.session import Session
 from harness.host.config import choose_target
+from harness.model.listed import ListedSuite
 from harness.model.request import KernelTestRequest
 from harness.model.settings import ModuleBuild, RunReport, TestResult
 from harness.report import run_folders
 from harness.report.live_view import LiveView
 from harness.runs import debug_on_crash, provenance, suite_runner
+from harness.runs.ledger import SuiteOutcome
 from harness.runs.loaded_guest import LoadedGuest, open_guest
 from harness.runs.run_state import RunRecord
-from harness.runs.suites import SuiteOutcome
 from harness.systems.linux import kmod
+from harness.test_kinds import chosen
 
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
     """Run the tests once and return the report; its files are written when this returns.
 
+    Tests that do not even import end the run before the guest is started.
     Raises: ConfigError for an unknown target or kernel, UsageError for a request that this host or
-        terminal does not allow, and RunInterrupted after cleaning up.
+        terminal does not allow and for a selection without a test, and RunInterrupted after
+        cleaning up.
     """
     target = choose_target(request.settings, request.target_name, request.kernel_name)
     debug_on_crash.check(request)
@@ -48,25 +53,33 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
         raise UsageError(
             f"no suite of group {groups} is configured", hint="[[tool.harness.tests]] has none"
         )
+    view.stage("list tests")
+    try:
+        suites = chosen.choose(request.suites, request.selection, build=request.build)
+    except (TestsBroken, NoTests) as broken:
+        return _new_record(request, view).finish(broken)
     record = _new_record(request, view)
     error: HarnessError | None = None
     with record.reporting_interrupts():
         try:
             with open_guest(request, target, record) as guest:
-                error = _tested(request, guest, record)
+                error = _tested(request, suites, guest, record)
         except HarnessError as raised:
             error = raised
     return record.finish(error)
 
 
 def _tested(
-    request: KernelTestRequest, guest: LoadedGuest, record: RunRecord
+    request: KernelTestRequest,
+    suites: Sequence[ListedSuite],
+    guest: LoadedGuest,
+    record: RunRecord,
 ) -> HarnessError | None:
     """Load, test and unload; return the error that ended the run early, if there was one."""
     try:
         with record.stage("load"):
             guest.load()
-        _test(request, guest, record)
+        _test(suites, guest, record)
         if record.outcome.error is not None:
             return record.outcome.error
         _close(request, guest, record)
@@ -117,27 +130,21 @@ def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
         target=request.target_name or request.settings.default_target,
         folder=folder,
         view=view,
-        provenance=provenance.of_project(request.settings.root, request.selection),
+        provenance=provenance.of_project(
+            request.settings.root, request.selection, command=request.command
+        ),
     )
 
 
-def _test(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:
+def _test(suites: Sequence[ListedSuite], guest: LoadedGuest, record: RunRecord) -> None:
     results: list[TestResult] = []
-    for spec in request.suites:
-        with record.stage(f"tests: {spec.name}"):
-            outcome = suite_runner.run_suite(spec, guest)
+    for suite in suites:
+        with record.stage(f"tests: {suite.spec.name}"):
+            outcome = suite_runner.run_suite(suite, guest)
         results += outcome.results
         record.outcome = SuiteOutcome(results=tuple(results), error=outcome.error)
-        if outcome.error is not None and not _nothing_chosen(request, outcome.error):
+        if outcome.error is not None:
             return
-    if results:
-        record.outcome = SuiteOutcome(results=tuple(results))
-
-
-def _nothing_chosen(request: KernelTestRequest, error: HarnessError) -> bool:
-    """Return whether a suite is empty because only tests of another suite were selected."""
-    selection = request.selection
-    return isinstance(error, NoTests) and bool(selection.expression or selection.tests)
 
 
 def _close(request: KernelTestRequest, guest: LoadedGuest, record: RunRecord) -> None:

@@ -12,12 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.errors import GuestCrashed, GuestLost, HarnessError, NoTests, UsageError
+from harness.errors import (
+    GuestCrashed,
+    GuestLost,
+    HarnessError,
+    NoTests,
+    TestsBroken,
+    UsageError,
+)
 from harness.guest import registry, shared_session
 from harness.guest.shared_session import SESSION_FILE
 from harness.model import build_folder
 from harness.model.environment import Environment
 from harness.model.limits import Timeouts
+from harness.model.listed import ListedSuite
 from harness.model.request import Selection
 from harness.model.settings import (
     Accel,
@@ -31,9 +39,9 @@ from harness.model.settings import (
 from harness.panic.values import KernelReport
 from harness.report import run_folders
 from harness.report.live_view import LiveView
-from harness.runs import provenance, suites
+from harness.runs import ledger, provenance, suites
+from harness.runs.ledger import Listener, SuiteOutcome
 from harness.runs.run_state import RunRecord
-from harness.runs.suites import Listener, SuiteOutcome
 from harness.systems.platforms import PLATFORMS, SETUPS, Platform
 from harness.systems.shell import CommandFailed
 from harness.systems.ssh import Guest
@@ -41,6 +49,7 @@ from harness.targets import target_file, workflow
 from harness.targets.crash_logs import explain_logs
 from harness.targets.target_file import RemoteSpec
 from harness.targets.workflow import Loading
+from harness.test_kinds import chosen
 
 _CONNECT_S = 30.0
 _LOAD_S = 30.0
@@ -134,7 +143,8 @@ class RemoteSession:
 def run(asked: RemoteTest, view: LiveView) -> RunReport:
     """Run the tests once on a target and return the report; its files are written then.
 
-    Raises: UsageError when no suite is configured for its system; RunInterrupted.
+    Raises: UsageError when no suite is configured for its system, and for a selection without a
+        test; RunInterrupted.
     """
     target = asked.loading.target
     if not asked.suites:
@@ -142,6 +152,12 @@ def run(asked: RemoteTest, view: LiveView) -> RunReport:
             f"no suite is configured for {target.system.value}",
             hint=f'[[tool.harness.tests]] with system = "{target.system.value}"',
         )
+    view.stage("list tests")
+    build = build_folder.within(asked.settings.root)
+    try:
+        listed = chosen.choose(asked.suites, asked.selection, build=build)
+    except (TestsBroken, NoTests) as broken:
+        return _record(asked, view).finish(broken)
     record = _record(asked, view)
     error: HarnessError | None = None
     known: tuple[str, ...] = ()
@@ -151,7 +167,7 @@ def run(asked: RemoteTest, view: LiveView) -> RunReport:
             with target_file.connect(target, deadline_s=_CONNECT_S) as guest:
                 setup = SETUPS[target.system]
                 session, known = setup.boot_session(guest), setup.panic_reports(guest)
-                _stages(asked, guest, record, session)
+                _stages(asked, listed, guest, record, session)
             error = record.outcome.error
         except HarnessError as raised:
             error = raised
@@ -176,7 +192,13 @@ def _record(asked: RemoteTest, view: LiveView) -> RunRecord:
     )
 
 
-def _stages(asked: RemoteTest, guest: Guest, record: RunRecord, session: str) -> None:
+def _stages(
+    asked: RemoteTest,
+    listed: Sequence[ListedSuite],
+    guest: Guest,
+    record: RunRecord,
+    session: str,
+) -> None:
     target, spec = asked.loading.target, asked.loading.spec
     platform, token = PLATFORMS[target.system], secrets.token_hex(8)
     build = workflow.module_build(asked.loading.file, spec)
@@ -190,12 +212,14 @@ def _stages(asked: RemoteTest, guest: Guest, record: RunRecord, session: str) ->
         guest=guest,
         health=BootSession(target=target, guest=guest, begun_in=session),
     )
-    _run_suites(asked, remote, record)
+    _run_suites(asked, listed, remote, record)
     if record.outcome.error is None:
         _close(asked, guest, record, platform, token)
 
 
-def _run_suites(asked: RemoteTest, remote: RemoteSession, record: RunRecord) -> None:
+def _run_suites(
+    asked: RemoteTest, listed: Sequence[ListedSuite], remote: RemoteSession, record: RunRecord
+) -> None:
     def take(result: TestResult) -> None:
         record.add(result)
         record.view.test(result)
@@ -204,27 +228,26 @@ def _run_suites(asked: RemoteTest, remote: RemoteSession, record: RunRecord) -> 
         on_start=record.view.running,
         on_result=take,
         on_expect=record.expected.__setitem__,
+        on_plan=record.view.plan,
     )
-    found: list[suites.SuiteOutcome] = []
-    for spec in asked.suites:
-        with record.stage(f"tests: {spec.name}"):
+    found: list[SuiteOutcome] = []
+    for suite in listed:
+        name = suite.spec.name
+        with record.stage(f"tests: {name}"):
             outcome = suites.run_suite(
-                spec,
+                suite,
                 remote,
-                selection=asked.selection,
+                long=asked.selection.long,
                 session_file=record.folder / SESSION_FILE,
                 listener=listener,
             )
-        error = outcome.error or _cut_off(outcome, spec.name)
-        lost = suites.lost(outcome.unreached, spec.name) if error else ()
+        error = outcome.error or _cut_off(outcome, name)
+        lost = ledger.lost(outcome.unreached, name) if error else ()
         found.append(replace(outcome, results=(*outcome.results, *lost)))
         results = tuple(result for one in found for result in one.results)
         record.outcome = SuiteOutcome(results=results, error=error, running=outcome.running)
-        chosen = asked.selection.expression and isinstance(error, NoTests)
-        if error is not None and not chosen:
+        if error is not None:
             return
-    if record.outcome.results:
-        record.outcome = SuiteOutcome(results=record.outcome.results)
 
 
 def _cut_off(outcome: SuiteOutcome, suite: str) -> GuestLost | None:

@@ -14,7 +14,7 @@ from harness.report import run_report
 _GIT_S = 10.0
 
 
-def of_project(root: Path, selection: Selection) -> Provenance:
+def of_project(root: Path, selection: Selection, *, command: str = "") -> Provenance:
     """Return the provenance of a project and its tests, as far as it is known before the run."""
     commit = _git(root, "rev-parse", "HEAD")
     changed = bool(commit) and bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
@@ -22,6 +22,7 @@ def of_project(root: Path, selection: Selection) -> Provenance:
         commit=commit,
         tree_changed=changed,
         expression=selection.expression,
+        command=command,
         groups=selection.groups,
         tests=selection.tests,
     )

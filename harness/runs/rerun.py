@@ -5,13 +5,15 @@ A run's folder contains everything for this. If something no longer exists, such
 the archive has replaced, that is reported before anything starts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.artefacts import kernels
 from harness.artefacts.requested import MODULES
 from harness.errors import UsageError
+from harness.model.listed import name_of
 from harness.model.request import KernelTestRequest
-from harness.model.settings import RunReport
+from harness.model.settings import RunReport, TestSpec
 from harness.report import history, run_folders, run_report
 from harness.report.live_view import LiveView
 
@@ -36,15 +38,17 @@ def prepare(
     folder = run_folders.find(base.runs, run)
     earlier = run_report.load(folder)
     known = earlier.provenance
-    expression = _test_of(earlier, crash) if crash else known.expression
+    expression, tests = known.expression, known.tests
+    if crash and not known.command:
+        expression, tests = "", (_test_of(earlier, crash, base.settings.tests),)
     target, _, _ = earlier.target.partition(":")
-    tests = () if crash else known.tests
     selection = replace(base.selection, expression=expression, tests=tests, groups=known.groups)
     asked = replace(
         base,
         target_name=target,
         kernel_name=known.kernel or None,
         selection=selection,
+        command=known.command,
         modules=None if rebuild else folder / MODULES,
     )
     return Replay(
@@ -65,21 +69,28 @@ def only_failed(base: KernelTestRequest) -> KernelTestRequest:
     def fits(report: RunReport) -> bool:
         known = report.provenance
         same = report.target.partition(":")[0] == target and known.kernel == kernel
-        return same and known.groups == base.selection.groups
+        return same and known.groups == base.selection.groups and not known.command
 
-    commands = {spec.name for spec in settings.tests if spec.pytest is None}
-    failing = history.failing(base.runs, fits)
-    names = (one.suite if one.suite in commands else one.name for one in failing)
-    selection = replace(base.selection, tests=tuple(dict.fromkeys(names)))
+    suites = {spec.name: spec for spec in settings.tests}
+    names = (
+        name_of(one.name, suites[one.suite])
+        for one in history.failing(base.runs, fits)
+        if one.suite in suites
+    )
+    selection = replace(base.selection, tests=tuple(dict.fromkeys(names)), if_there=True)
     return replace(base, selection=selection)
 
 
-def _test_of(earlier: RunReport, number: int) -> str:
+def _test_of(earlier: RunReport, number: int, suites: Sequence[TestSpec]) -> str:
+    """Return the name that selects the test of a crash, as it was selected from these suites."""
+    of_result = {result.name: result.suite for result in earlier.results}
+    specs = {spec.name: spec for spec in suites}
     for crash in earlier.crashes:
         if crash.number == number:
             if not crash.test:
                 raise UsageError(f"crash {number} came between tests; replay the whole run")
-            return crash.test.partition("::")[2].partition("[")[0] or crash.test
+            spec = specs.get(of_result.get(crash.test, ""))
+            return name_of(crash.test, spec) if spec is not None else crash.test
     numbers = ", ".join(str(crash.number) for crash in earlier.crashes) or "none"
     raise UsageError(f"run {earlier.run_id} has no crash {number}; it has: {numbers}")
 

@@ -24,7 +24,7 @@ from harness.panic.values import KernelReport
 from harness.report import kcidb, kernel_log, run_report
 from harness.report.live_view import LiveView
 from harness.runs import verdict
-from harness.runs.suites import SuiteOutcome
+from harness.runs.ledger import SuiteOutcome
 
 _KERNEL_LOGS = "kernel-log"
 
@@ -35,7 +35,8 @@ class RunRecord:
 
     `guests` are the guests that have ended, in order. `guest_word` and `console_word` are the
     objections of the guest's log check and of the console, "" for none. `accel` is set in a run on
-    a target of the user, and `reports` are the panics that such a target has saved.
+    a target of the user, and `reports` are the panics that such a target has saved. `suite` is the
+    name of the suite that runs now, or that ran last.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class RunRecord:
     crashes: list[Crash] = field(default_factory=list)
     expected: dict[str, Expectation] = field(default_factory=dict)
     reports: tuple[KernelReport, ...] = ()
+    suite: str = ""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -5,6 +5,7 @@ A guest that crashes or hangs is explained (`crash`) and replaced by another of 
 which the tests without a result continue. A guest whose kernel reported a fault is replaced, too.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from harness import hints
@@ -19,10 +20,11 @@ from harness.errors import (
 )
 from harness.host import footprint
 from harness.model.crash import Cause, Crash
-from harness.model.settings import TestResult, TestSpec
-from harness.runs import debug_on_crash, suites
+from harness.model.listed import ListedSuite, is_part, name_of
+from harness.model.settings import TestResult
+from harness.runs import debug_on_crash, ledger, suites
+from harness.runs.ledger import SuiteOutcome
 from harness.runs.loaded_guest import LoadedGuest
-from harness.runs.suites import SuiteOutcome
 
 # After these errors the host can continue with another guest.
 _SURVIVABLE = (GuestCrashed, KernelComplained, TestOverdue, HypervisorDied, GuestLost)
@@ -40,39 +42,42 @@ class TooManyCrashes(HarnessError):
     """Raised when the same crash has occurred as often in a row as the run allows."""
 
 
-def run_suite(spec: TestSpec, loaded: LoadedGuest) -> SuiteOutcome:
+def run_suite(suite: ListedSuite, loaded: LoadedGuest) -> SuiteOutcome:
     """Run one suite and return its outcome; crashes on the way are in the run's record.
 
     The outcome's error is the reason why the suite could not continue, or None.
     """
     collected = _Results(loaded)
-    planned: tuple[str, ...] = ()
+    loaded.record.suite = suite.spec.name
     idle = 0
     while True:
         before = len(collected.results)
         outcome = suites.run_suite(
-            spec,
+            suite,
             loaded.session,
-            selection=loaded.request.selection,
+            long=loaded.request.selection.long,
             session_file=loaded.session_file,
             listener=collected.listener,
             done=tuple(result.name for result in collected.results),
         )
-        # A later process may collect fewer tests than the first; the missing ones count as lost.
-        planned = planned or outcome.planned
         error = outcome.error
         if error is not None and isinstance(error, _SURVIVABLE):
-            error = _go_on(spec, loaded, outcome)
+            error = _go_on(suite, loaded, outcome)
         collected.show_held()
         idle = 0 if len(collected.results) > before else idle + 1
         if error is None and idle >= _MOST_IDLE:
             error = outcome.error
-        done = {result.name for result in collected.results}
-        left = [name for name in planned if name not in done]
+        left = [name for name in suite.names if not _has_result(name, collected.results)]
         if error is not None or outcome.error is None or not left:
             break
-    lost = suites.lost(left, spec.name)
+    # A command that prints KTAP has other names for its tests than its suite's.
+    is_command = suite.spec.command is not None
+    lost = ledger.lost(() if is_command else left, suite.spec.name)
     return replace(outcome, results=(*collected.results, *lost), error=error)
+
+
+def _has_result(name: str, results: Sequence[TestResult]) -> bool:
+    return any(is_part(result.name, name) for result in results)
 
 
 class _Results:
@@ -80,12 +85,15 @@ class _Results:
 
     def __init__(self, loaded: LoadedGuest) -> None:
         self._record = loaded.record
+        self._shown = bool(loaded.request.command)
         self._held: list[TestResult] = []
         self.results: list[TestResult] = []
-        self.listener = suites.Listener(
+        self.listener = ledger.Listener(
             on_start=self._record.view.running,
             on_result=self._take,
             on_expect=self._record.expected.__setitem__,
+            on_plan=lambda count: self._record.view.plan(len(self.results) + count),
+            on_output=self._record.view.output if self._shown else _drop,
         )
 
     def _take(self, result: TestResult) -> None:
@@ -94,7 +102,8 @@ class _Results:
         if result.name in self._record.expected:
             self._held.append(result)
         else:
-            self._record.view.test(result)
+            # The lines of the user's own command were shown when they came.
+            self._record.view.test(replace(result, diagnostics=()) if self._shown else result)
 
     def show_held(self) -> None:
         """Show the results that were waiting for an announced crash, without waiting longer."""
@@ -105,13 +114,17 @@ class _Results:
         self._held = []
 
 
-def _go_on(spec: TestSpec, loaded: LoadedGuest, outcome: SuiteOutcome) -> HarnessError | None:
+def _drop(_line: str) -> None:
+    """Show no line: the output of a configured suite is in its log, and with a bad result."""
+
+
+def _go_on(suite: ListedSuite, loaded: LoadedGuest, outcome: SuiteOutcome) -> HarnessError | None:
     """Explain the end of a guest and start the next one; return an error if that is impossible."""
     error = outcome.error
     if error is None:
         return None
     crash = explain(loaded, error, test=_charged(outcome))
-    if spec.pytest is None:
+    if suite.spec.command is not None:
         return error
     reason = _too_many(loaded, crash)
     if reason is not None:
@@ -181,12 +194,15 @@ def explain_rest(loaded: LoadedGuest) -> None:
 def _command(loaded: LoadedGuest, test: str) -> str:
     """Return the command line that runs this test again on the same target and kernel."""
     request = loaded.request
+    if request.command:
+        return hints.command("kernel-test", "--command", request.command)
     words = ["kernel-test"]
     words += [f"--target={request.target_name}"] if request.target_name else []
     words += [f"--kernel={request.kernel_name}"] if request.kernel_name else []
     words += [f"--{group}-tests" for group in request.selection.groups if group]
-    name = test.partition("::")[2] or test
-    words += ["-k", name] if name else []
+    suites = {spec.name: spec for spec in request.suites}
+    spec = suites.get(loaded.record.suite)
+    words += [name_of(test, spec)] if test and spec is not None else []
     return hints.command(*words)
 
 

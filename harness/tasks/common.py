@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 RUN_HELP = {
     "k": "run only tests that match this pytest expression",
+    "test": "run only this test, or those of this file, folder or suite (may be repeated)",
+    "list": "list the tests that would run, and start no guest",
+    "command": "run this in the guest instead of tests; exit code 0 passes (also after --)",
     "target": "target of [tool.harness.targets] to test on (default: default_target)",
     "kernel": "kernel of [tool.harness.kernels] to use instead of the target's own",
     "build": "run make first in the kernel's tree, which the configuration names",
@@ -68,12 +71,16 @@ _SHARED = [
 class HarnessTask(Task[Any]):
     """A task of invoke that also accepts one option's value as a word without the option's name.
 
-    Invoke's positional arguments cannot be optional, so `program` handles the word.
+    Invoke's positional arguments cannot be optional, so `program` handles the word. `command` is
+    the option that takes the words after `--`, "" for a task that takes none.
     """
 
-    def __init__(self, body: Callable[..., None], *, word: str, **options: Any) -> None:
+    def __init__(
+        self, body: Callable[..., None], *, word: str, command: str, **options: Any
+    ) -> None:
         super().__init__(body, **options)
         self.word = word
+        self.command = command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +133,7 @@ def task(  # noqa: PLR0913 - one parameter a property of a task
     aliases: Iterable[str] = (),
     positional: Iterable[str] | None = None,
     word: str = "",
+    command: str = "",
     iterable: Iterable[str] = (),
     options_help: Mapping[str, str] | None = None,
     short_flags: bool = False,
@@ -135,13 +143,15 @@ def task(  # noqa: PLR0913 - one parameter a property of a task
     The function has a TaskContext as its first parameter, then one parameter for each option.
     Every task also has the options of `SHARED_HELP`, which are in its context. Errors are printed
     as sentences and end in exit codes. `word` is the option whose value may also be given without
-    the option's name.
+    the option's name; when it is iterable, it takes several words. `command` is the option whose
+    value may also be given after `--`.
     """
 
     def declare(function: Callable[..., int]) -> HarnessTask:
         return HarnessTask(
             _body(function),
             word=word,
+            command=command,
             name=name or None,
             aliases=tuple(aliases),
             positional=positional,

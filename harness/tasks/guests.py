@@ -23,8 +23,9 @@ def guest_list(context: TaskContext) -> int:
 @task(
     aliases=["shell"],
     word="run",
+    command="command",
     short_flags=True,
-    options_help={"run": _RUN_HELP, "command": "run this"},
+    options_help={"run": _RUN_HELP, "command": "run this (also after --)"},
 )
 def guest_ssh(context: TaskContext, run: str = "", command: str = "") -> int:
     """Open a shell in a guest, or run one command there."""

@@ -21,7 +21,7 @@ from harness.errors import UsageError
 from harness.tasks.collection import installed_tasks
 from harness.tasks.common import SHARED_HELP
 from harness.tasks.execution import PIPE_CLOSED, drop_output
-from harness.tasks.words import arrange, did_you_mean
+from harness.tasks.words import arrange, command_words, did_you_mean
 
 _USAGE = UsageError.exit_code
 
@@ -47,6 +47,7 @@ class HarnessProgram(Program):
     def parse_core(self, argv: list[str] | None) -> None:
         """Parse the options that stand before the task."""
         self.normalize_argv(argv)
+        self._separate_command()
         with _mistakes():
             self.parse_core_args()
             if self.args.version.value:
@@ -55,6 +56,16 @@ class HarnessProgram(Program):
             if shell := self.args["print-completion-script"].value:
                 print_completion_script(shell=shell, names=[hints.program()])
                 raise Exit
+
+    def _separate_command(self) -> None:
+        """Take the words after `--`, which are a command of the user, out of the command line.
+
+        Invoke joins them with blanks. The completion script has its own use for `--`.
+        """
+        self._command: list[str] | None = None
+        if "--" in self.argv and "--complete" not in self.argv:
+            place = self.argv.index("--")
+            self.argv, self._command = self.argv[:place], self.argv[place + 1 :]
 
     def parse_tasks(self) -> None:
         """Parse the task and the words after it."""
@@ -71,8 +82,9 @@ class HarnessProgram(Program):
         name, *rest = words
         if name not in self.parser.contexts:
             raise ParseError(self._unknown(name))
-        context = self.parser.contexts[name]
-        found = arrange(rest, context, optional_word=self.collection[name].word)
+        context, task = self.parser.contexts[name], self.collection[name]
+        rest += command_words(self._command, context, option=task.command)
+        found = arrange(rest, context, optional_word=task.word)
         if found.wants_help:
             self.args.help.value = name
             return []
@@ -143,8 +155,10 @@ class HarnessProgram(Program):
     def print_task_help(self, name: str) -> None:
         """Print what a task does and its options."""
         context, task = self.parser.contexts[name], self.collection[name]
-        words = [(one.name or "").upper() for one in context.positional_args]
+        named = [one.name or "" for one in context.positional_args]
+        words = [word.upper() for word in named if word != task.command]
         words += [f"[{task.word.upper()}]"] if task.word else []
+        words += ["[-- COMMAND]"] if task.command else []
         print(" ".join((f"Usage: {self.binary} {name}", *words, "[OPTIONS]\n")))
         print(f"{inspect.getdoc(task)}\n\nOptions:\n")
         self.print_columns(context.help_tuples())

@@ -38,6 +38,7 @@ def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRe
         kernel_name=options.get("kernel"),
         selection=Selection(
             expression=options.get("k") or "",
+            tests=tuple(options.get("test") or ()),
             long=is_long,
             groups=("crash",) if options.get("crash_tests") else ("",),
         ),
@@ -49,6 +50,7 @@ def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRe
         writable=bool(options.get("writable")),
         run_id=_run_id(options.get("run_id")),
         variant=options.get("variant"),
+        command=options.get("command") or "",
         most_crashes=int(options.get("maxcrash", 3)),
         vmcore=not options.get("no_vmcore"),
         debug_on_crash=options.get("debugger", "") if options.get("debug_on_crash") else "",

@@ -7,6 +7,7 @@ from harness.tasks.common import VARIANT_HELP, TaskContext, help_for, task
 @task(
     name="record",
     positional=["line"],
+    command="line",
     options_help={
         "line": "shell command to run in the guest, the module loaded",
         "deadline": "seconds for the guest (default: 300)",

@@ -5,6 +5,7 @@ Invoke takes a task's --help for the value of a missing word, has no optional wo
 traceback where a number is expected. This module reports such mistakes itself.
 """
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -43,6 +44,23 @@ def arrange(words: Sequence[str], context: ParserContext, *, optional_word: str)
     if not found.wants_help:
         found.options += _named(found, context, optional_word)
     return found
+
+
+def command_words(
+    command: Sequence[str] | None, context: ParserContext, *, option: str
+) -> tuple[str, ...]:
+    """Return the words after `--` as the option that takes a command; () where there are none.
+
+    One word is a line for the shell, several are a program and its arguments.
+    Raises: ParseError when the task takes no command, or when none follows.
+    """
+    if command is None:
+        return ()
+    if not option:
+        raise ParseError(f"{context.name} takes no command after --")
+    if not command:
+        raise ParseError("a command is expected after --")
+    return (f"--{option}={command[0] if len(command) == 1 else shlex.join(command)}",)
 
 
 def _option(word: str, waiting: Iterator[str], context: ParserContext) -> Iterator[str]:
@@ -88,13 +106,25 @@ def _named(found: Arranged, context: ParserContext, optional_word: str) -> Itera
     if missing:
         raise ParseError(f"{context.name} needs {' and '.join(map(str.upper, missing))}")
     if optional_word and f"--{optional_word}" not in given:
-        names.append(optional_word)
+        names += [optional_word] * _most_words(found, context, optional_word, len(names))
     for name, word in zip(names, found.words, strict=False):
         yield f"--{name}={word}"
     if len(found.words) > len(names):
-        word = found.words[len(names)]
+        left = found.words[len(names) :]
+        word = next((one for one in left if f"--{one}" in context.flags), left[0])
         meant = _meant(f"--{word}", context)
         raise ParseError(f"{context.name} takes no word {word!r} here{meant}")
+
+
+def _most_words(found: Arranged, context: ParserContext, option: str, required: int) -> int:
+    """Return how many words an option takes: all that are left when it is a list, else one.
+
+    Among several, a word that is an option without its dashes is taken for a mistake.
+    """
+    if context.flags[f"--{option}"].kind is not list:
+        return 1
+    meant = any(f"--{word}" in context.flags for word in found.words)
+    return 0 if meant else len(found.words) - required
 
 
 def _meant(name: str, context: ParserContext) -> str:

@@ -30,26 +30,59 @@ _BUILT = "a guest gets the module that is built from the configured source"
 _NOT_RESTORED = "a target that you boot is not restored between two runs"
 _OWN_FOLDER = "each of the runs has a guest and a folder of its own"
 _AGAIN = "watch repeat until-fail"
+_LISTED = "the tests are listed instead"
+_ALONE = {
+    "watch repeat": "--watch runs at each change, as often as you save",
+    "watch keep": _OWN_FOLDER,
+    "watch run-id": _OWN_FOLDER,
+    "repeat keep": _OWN_FOLDER,
+    "repeat run-id": _OWN_FOLDER,
+}
 
 TEST_IN_GUEST = Mode(
     when="in a guest that the harness boots",
-    takes=f"k target kernel build accel uri fresh keep share writable long {_AGAIN} last-failed "
-    "crash-tests maxcrash no-vmcore control debug-on-crash debugger run-id verbose",
-    refuses={_BUILT: "file", "the test is recorded instead": "record"},
+    takes=f"k test target kernel build accel uri fresh keep share writable long {_AGAIN} "
+    "last-failed crash-tests maxcrash no-vmcore control debug-on-crash debugger run-id verbose",
+    refuses={
+        _BUILT: "file",
+        "the test is recorded instead": "record",
+        _LISTED: "list",
+        "the command runs instead": "command",
+    },
     needs={"debugger": "debug-on-crash", "until-fail": "repeat", "writable": "share"},
     excludes={
-        "watch repeat": "--watch runs at each change, as often as you save",
-        "watch keep": _OWN_FOLDER,
-        "watch run-id": _OWN_FOLDER,
-        "repeat keep": _OWN_FOLDER,
-        "repeat run-id": _OWN_FOLDER,
+        **_ALONE,
+        "last-failed test": "--last-failed names the tests itself",
     },
+)
+TEST_LISTED = Mode(
+    when="with --list",
+    takes="list k test target long crash-tests",
+    refuses={
+        "nothing is started": "kernel build accel uri fresh keep share writable maxcrash "
+        "no-vmcore control debug-on-crash debugger record run-id verbose file command "
+        f"last-failed {_AGAIN}"
+    },
+)
+TEST_COMMAND = Mode(
+    when="to a command",
+    takes="command target kernel build accel uri fresh keep share writable no-vmcore "
+    f"debug-on-crash debugger run-id verbose {_AGAIN}",
+    refuses={
+        _BUILT: "file",
+        "the command runs instead of tests": "k test long crash-tests maxcrash control record "
+        "last-failed",
+        _LISTED: "list",
+    },
+    needs={"debugger": "debug-on-crash", "until-fail": "repeat", "writable": "share"},
+    excludes=_ALONE,
 )
 TEST_ON_TARGET = Mode(
     when="on a target that you boot",
-    takes="k target long crash-tests run-id verbose file last-failed",
+    takes="k test target long crash-tests run-id verbose file last-failed",
     refuses={
-        _NO_GUEST: "accel uri fresh keep share writable record",
+        _LISTED: "list",
+        _NO_GUEST: "accel uri fresh keep share writable record command",
         _NOT_RESTORED: _AGAIN,
         _OWN_KERNEL: "kernel build",
         _NOT_WATCHED: "maxcrash no-vmcore control debug-on-crash debugger",
@@ -59,7 +92,7 @@ TEST_RECORDED = Mode(
     when="with --record",
     takes="record target kernel build accel run-id verbose",
     refuses={
-        "--record names its one test": "k crash-tests long last-failed",
+        "--record names its one test": "k test list command crash-tests long last-failed",
         "the recording of a run is one file, which replay-debug opens": _AGAIN,
         "a recorded guest has no network, no disk, and it ends": "uri fresh keep share writable",
         _REPLAYED: "maxcrash no-vmcore control debug-on-crash debugger",
@@ -101,10 +134,19 @@ UNLOAD_ON_TARGET = Mode(
 )
 
 
-@task(options_help=RUN_HELP | FILE_HELP, name="kernel-test")
+@task(
+    options_help=RUN_HELP | FILE_HELP,
+    name="kernel-test",
+    word="test",
+    iterable=["test"],
+    command="command",
+)
 def run_kernel_test(  # noqa: PLR0913, PLR0917
     context: TaskContext,
     k: str = "",
+    test: list[str] | None = None,
+    list: bool = False,  # noqa: A002 - the option's name
+    command: str = "",
     target: str | None = None,
     kernel: str | None = None,
     build: bool = False,
@@ -132,8 +174,10 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
 ) -> int:
     """Build the module, boot a guest, load the module, run the tests, and report a verdict.
 
-    The second time the guest is restored, not booted. A guest that crashes is explained on one
-    screen and replaced, and the other tests go on. Everything found lies in build/runs/RUN.
+    A TEST is a name that --list prints, a file or a suite. A COMMAND runs in a guest of its own
+    instead, and its exit code decides. The second time the guest is restored, not booted. A guest
+    that crashes is explained on one screen and replaced, and the other tests go on. Everything
+    found lies in build/runs/RUN.
     """
     options = locals()
     if record:
@@ -141,7 +185,11 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
         check_options(TEST_RECORDED, context.given)
         return _recorded(asked, record, context.view(verbose=verbose))
     remote = found_target(context, target)
-    check_options(TEST_ON_TARGET if remote else TEST_IN_GUEST, context.given)
+    if list:
+        check_options(TEST_LISTED, context.given)
+        return _print_tests(request_from(context, options), remote)
+    in_guest = TEST_COMMAND if command else TEST_IN_GUEST
+    check_options(TEST_ON_TARGET if remote else in_guest, context.given)
     if watch:
         return _watch(context, options)
     if repeat != 1:
@@ -205,6 +253,16 @@ def _repeat(context: TaskContext, options: dict[str, Any], count: int, *, until_
 def _say(text: str) -> None:
     """Print a line at once, so that a pipe shows it while the command goes on."""
     print(text, flush=True)
+
+
+def _print_tests(asked: "KernelTestRequest", remote: "RemoteSpec | None") -> int:
+    """Print the tests that would run in a guest, or on a target that the user boots."""
+    from harness.test_kinds import chosen
+
+    suites = asked.suites_for(remote.system) if remote else asked.suites
+    listed = chosen.choose(suites, asked.selection, build=asked.build)
+    print("\n".join(chosen.lines(listed)))
+    return 0
 
 
 def _in_guest(asked: "KernelTestRequest", view: "LiveView", *, control: bool) -> "RunReport":

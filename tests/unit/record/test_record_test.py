@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import NoTests, UsageError
+from harness.errors import TestsBroken, UsageError
 from harness.model.crash import Expectation
 from harness.model.settings import TestSpec, Verdict
 from harness.record import record_test, recording
@@ -63,11 +63,11 @@ def test_unrecordable_test_is_refused_with_the_recordable_ones(
     assert "test_toy::test_crash[one], selftest" in caught.value.hint
 
 
-def test_unreadable_tests_raise_no_tests_with_pytests_output(tmp_path: Path) -> None:
-    """Tests with a syntax error raise NoTests, with pytest's output as evidence."""
+def test_unreadable_tests_raise_tests_broken_with_pytests_output(tmp_path: Path) -> None:
+    """Tests with a syntax error raise TestsBroken, with pytest's output as evidence."""
     (tmp_path / "test_toy.py").write_text("def test_(:\n")
 
-    with pytest.raises(NoTests) as caught:
+    with pytest.raises(TestsBroken) as caught:
         record_test.list_tests((TestSpec(name="toy", pytest=tmp_path),))
 
     assert any("SyntaxError" in line for line in caught.value.evidence)

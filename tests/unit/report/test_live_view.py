@@ -25,6 +25,8 @@ def play(view: LiveView) -> None:
         view.note("something [odd] happened")
         view.stage("tests")
         view.console("console ü \x00 line")
+        view.plan(104)
+        view.output("a line of the user's command")
         view.running("t::good")
         view.test(GOOD)
         view.test(BAD)
@@ -37,7 +39,14 @@ def test_the_plain_view_prints_results_and_no_console() -> None:
     play(PlainView(stream=stream))
 
     text = stream.getvalue()
-    for part in ("== build", "something [odd] happened", "passed   t::good", "because"):
+    for part in (
+        "== build",
+        "something [odd] happened",
+        "a line of the user's command",
+        "passed   t::good (0.5 s, 1 of 104)",
+        "failed   t::bad (1.0 s, 2 of 104)",
+        "because",
+    ):
         assert part in text
     assert "[bold]not markup[/bold]" in text
     assert "console" not in text
@@ -103,3 +112,27 @@ def test_a_terminal_sees_stages_and_results() -> None:
     text = stream.getvalue()
     for part in ("build", "t::good", "t::bad", "because", "[bold]not markup"):
         assert part in text
+
+
+def test_a_terminal_sees_how_many_results_there_are() -> None:
+    """The live picture counts the results of the suite, until there are more than planned."""
+    stream = io.StringIO()
+    view = RichView(console=Console(file=stream, force_terminal=True, width=80))
+
+    with view:
+        view.stage("tests")
+        view.plan(2)
+        view.test(GOOD)
+        view.running("t::next")
+        first = view._picture()
+        view.test(GOOD)
+        view.test(GOOD)
+        last = view._picture()
+
+    console = Console(file=io.StringIO(), width=80)
+    with console.capture() as shown:
+        console.print(first)
+    assert "1 of 2  t::next  1 passed" in shown.get()
+    with console.capture() as shown:
+        console.print(last)
+    assert " of " not in shown.get()

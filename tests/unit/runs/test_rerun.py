@@ -10,11 +10,12 @@ import pytest
 from harness.artefacts import kernels
 from harness.errors import UsageError
 from harness.host import config
-from harness.model.request import KernelTestRequest
+from harness.model.request import KernelTestRequest, Selection
 from harness.model.settings import TestSpec
 from harness.report import run_report
 from harness.report.live_view import PlainView
 from harness.runs import rerun as reruns
+from harness.test_kinds import chosen
 from tests.unit.crashes import crash, report_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,7 +66,9 @@ def test_a_crash_is_repeated_by_its_test(tmp_path: Path, monkeypatch: pytest.Mon
     """A crash is repeated by its own test; one between tests or an unknown one is refused."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
-    assert prepared(asked, crash=1).request.selection.expression == "one"
+    found = prepared(asked, crash=1).request.selection
+
+    assert (found.expression, found.tests) == ("", ("t::one",))
     with pytest.raises(UsageError, match="between tests"):
         prepared(asked, crash=2)
     with pytest.raises(UsageError, match="it has: 1, 2"):
@@ -107,7 +110,21 @@ def test_of_a_command_the_whole_suite_is_chosen(
     found = reruns.only_failed(asked)
 
     assert found.selection.tests == ("guest",)
-    assert [spec.name for spec in found.suites] == ["guest"]
+    listed = chosen.choose(found.suites, found.selection, build=tmp_path)
+    assert [suite.spec.name for suite in listed] == ["guest"]
+
+
+def test_a_test_that_failed_last_may_be_gone(tmp_path: Path) -> None:
+    """Names of tests that exist no more are left out; all tests run when none of them exists."""
+    suites = tuple(TestSpec(name=name, command="x") for name in ("guest", "other"))
+    gone = Selection(tests=("guest", "t::gone"), if_there=True)
+    all_gone = Selection(tests=("t::gone",), if_there=True)
+
+    some = chosen.choose(suites, gone, build=tmp_path)
+    every = chosen.choose(suites, all_gone, build=tmp_path)
+
+    assert [suite.spec.name for suite in some] == ["guest"]
+    assert [suite.spec.name for suite in every] == ["guest", "other"]
 
 
 def test_a_repeated_run_has_the_tests_that_were_chosen(
@@ -121,4 +138,4 @@ def test_a_repeated_run_has_the_tests_that_were_chosen(
     run_report.write(replace(report, provenance=replace(report.provenance, tests=tests)))
 
     assert prepared(asked).request.selection.tests == tests
-    assert prepared(asked, crash=1).request.selection.tests == ()
+    assert prepared(asked, crash=1).request.selection.tests == ("t::one",)

@@ -12,8 +12,8 @@ from harness.model.provenance import Provenance
 from harness.model.settings import Accel, TestResult, Verdict
 from harness.panic.values import KernelReport
 from harness.report.live_view import PlainView
+from harness.runs.ledger import SuiteOutcome
 from harness.runs.run_state import RunRecord
-from harness.runs.suites import SuiteOutcome
 from tests.unit.crashes import report
 
 PASSED = TestResult(name="t::one", verdict=Verdict.PASSED)

@@ -10,13 +10,18 @@ import pytest
 
 from harness.errors import GuestCrashed, GuestLost, HarnessError, KernelComplained
 from harness.model.crash import Crash, Expectation
+from harness.model.listed import ListedSuite, ListedTest
+from harness.model.request import Selection
 from harness.model.settings import TestResult, TestSpec, Verdict
 from harness.runs import suite_runner, suites
-from harness.runs.suites import Listener, SuiteOutcome
+from harness.runs.ledger import Listener, SuiteOutcome
 from tests.unit.crashes import crash
 
-SPEC = TestSpec(name="guest", pytest=Path("tests"))
 PLAN = ("t::one", "t::two", "t::three")
+SUITE = ListedSuite(
+    spec=TestSpec(name="guest", pytest=Path("tests")),
+    tests=tuple(ListedTest(name=name) for name in PLAN),
+)
 
 
 @dataclass
@@ -24,6 +29,9 @@ class FakeView:
     """A stand-in for the live view that records what was shown."""
 
     shown: list[TestResult] = field(default_factory=list)
+
+    def plan(self, count: int) -> None:
+        """Record how many results are to come."""
 
     def running(self, name: str) -> None:
         """Record that a test begins."""
@@ -44,6 +52,7 @@ class FakeRecord:
     crashes: list[Crash] = field(default_factory=list)
     expected: dict[str, Expectation] = field(default_factory=dict)
     results: list[TestResult] = field(default_factory=list)
+    suite: str = ""
 
     def add(self, result: TestResult) -> None:
         """Store a result."""
@@ -60,7 +69,9 @@ class FakeLoadedGuest:
     refusals: int = 2
     most_crashes: int = 3
 
-    session = session_file = selection = None
+    session = session_file = None
+    selection = Selection()
+    command = ""
 
     @property
     def request(self) -> "FakeLoadedGuest":
@@ -92,7 +103,7 @@ def run(monkeypatch: pytest.MonkeyPatch, loaded: FakeLoadedGuest, *steps: Step) 
 
     monkeypatch.setattr(suites, "run_suite", run_suite)
     monkeypatch.setattr(suite_runner, "explain", explain)
-    return suite_runner.run_suite(SPEC, cast("Any", loaded))
+    return suite_runner.run_suite(SUITE, cast("Any", loaded))
 
 
 def dies_in(name: str, error: HarnessError | None = None) -> Step:
@@ -108,7 +119,6 @@ def dies_in(name: str, error: HarnessError | None = None) -> Step:
         return SuiteOutcome(
             results=tuple(results),
             error=error or GuestCrashed("it died"),
-            planned=tuple(rest),
             unreached=tuple(rest[rest.index(name) + 1 :]),
             running=name,
         )
@@ -121,7 +131,7 @@ def passes(listener: Listener, done: Sequence[str]) -> SuiteOutcome:
     rest = [one for one in PLAN if one not in done]
     for one in rest:
         listener.on_result(TestResult(name=one, verdict=Verdict.PASSED))
-    return SuiteOutcome(results=(), planned=tuple(rest))
+    return SuiteOutcome(results=())
 
 
 def collects_nothing(_listener: Listener, _done: Sequence[str]) -> SuiteOutcome:
@@ -220,7 +230,6 @@ def test_a_complaint_is_not_charged_to_the_test_that_was_running(
         return SuiteOutcome(
             results=(),
             error=KernelComplained("WARNING in f"),
-            planned=PLAN,
             unreached=PLAN[1:],
             running="t::two",
         )

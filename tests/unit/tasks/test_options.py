@@ -17,6 +17,8 @@ SHARED = {"config", "C"}
 OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
     (workflow.run_kernel_test, workflow.TEST_IN_GUEST, set()),
     (workflow.run_kernel_test, workflow.TEST_ON_TARGET, set()),
+    (workflow.run_kernel_test, workflow.TEST_LISTED, set()),
+    (workflow.run_kernel_test, workflow.TEST_COMMAND, set()),
     (workflow.run_kernel_test, workflow.TEST_RECORDED, set()),
     # --run itself chooses its mode.
     (workflow.kernel_test_load, workflow.LOAD_IN_GUEST, {"run"}),

@@ -11,6 +11,7 @@ import pytest
 
 from harness.tasks.collection import installed_tasks, shared_tasks
 from harness.tasks.program import run
+from harness.tasks.words import arrange, command_words
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = sorted(
@@ -97,6 +98,9 @@ MISTAKES = {
     ("kernel-tst",): "no task 'kernel-tst'; did you mean kernel-test",
     ("kernel-test", "--kep"): "kernel-test has no option --kep; did you mean --keep",
     ("kernel-test", "fresh"): "takes no word 'fresh' here; did you mean --fresh",
+    ("kernel-test", "test_it::test_one", "fresh"): "did you mean --fresh",
+    ("kernel-test", "--"): "a command is expected after --",
+    ("guest-list", "--", "true"): "guest-list takes no command after --",
     ("kernel-test", "--target"): "--target needs a value",
     ("kernel-test", "--maxcrash=many"): "--maxcrash many: a number is expected",
     ("kernel-test", "--keep=1"): "--keep takes no value",
@@ -209,3 +213,37 @@ def test_bash_accepts_the_completion_script(tmp_path: Path) -> None:
     )
 
     assert done.stdout == "--keep --kernel\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [(("dmesg | tail",), "dmesg | tail"), (("echo", "a b"), "echo 'a b'")],
+)
+def test_the_words_after_two_dashes_are_one_command(words: tuple[str, ...], line: str) -> None:
+    """One word is a line for the shell; several are quoted, so that they stay the same words."""
+    contexts = {one.name: one for one in installed_tasks().to_contexts()}
+
+    found = command_words(words, contexts["kernel-test"], option="command")
+
+    assert found == (f"--command={line}",)
+
+
+def test_several_words_are_several_tests() -> None:
+    """kernel-test takes any number of names of tests as words."""
+    contexts = {one.name: one for one in installed_tasks().to_contexts()}
+
+    found = arrange(["a::b", "c", "--keep"], contexts["kernel-test"], optional_word="test")
+
+    assert found.options == ["--keep", "--test=a::b", "--test=c"]
+
+
+def test_tests_are_listed_and_a_command_is_not_mixed_with_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--list` prints the tests without a guest; a name of a test beside a command is refused."""
+    monkeypatch.chdir(ROOT / "tests" / "data" / "example_module")
+
+    assert ended("test", "--list") == 0
+    assert capsys.readouterr().out == "inside (a command)\n  inside\n"
+    assert ended("test", "inside", "--", "true") == 2
+    assert "--test does not apply to a command" in capsys.readouterr().err

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The tests of a run as they are known before the guest is started, and how one is named."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.model.crash import Expectation
+from harness.model.settings import TestSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedTest:
+    """One test: a pytest test by its name, or a command that runs in the guest.
+
+    `command` is "" for a pytest test. `record_command` and `variant` stand for such a test in a
+    recorded guest, "" where it cannot be recorded. `expected` is the crash that it announces.
+    """
+
+    name: str
+    command: str = ""
+    record_command: str = ""
+    variant: str = ""
+    expected: Expectation | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedSuite:
+    """A suite with the tests of it that were selected.
+
+    `folder` is a folder of the host that the commands need; it is copied into the guest.
+    """
+
+    spec: TestSpec
+    tests: tuple[ListedTest, ...]
+    folder: Path | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the tests, in the order in which they run."""
+        return tuple(test.name for test in self.tests)
+
+
+def plain_name(text: str) -> str:
+    """Return a name without the characters that have a meaning in KTAP and in the kernel's log.
+
+    A blank would end the name in a marker of the log, and '#' begins a directive of KTAP.
+    """
+    return text.replace(" ", "_").replace("#", "_")
+
+
+def is_part(result: str, test: str) -> bool:
+    """Return whether a result is that of a test, or of a case within the test."""
+    return result == test or result.startswith(f"{test}/")
+
+
+def name_of(result: str, spec: TestSpec) -> str:
+    """Return the name that selects the test of a result on the command line.
+
+    What a command prints is known only when it has run, so its suite is named instead.
+    """
+    return result if spec.command is None else spec.name
+
+
+def covers(wanted: str, suite: ListedSuite, test: ListedTest) -> bool:
+    """Return whether a name on the command line selects a test.
+
+    It selects the test of this name and all below it: a suite, a folder, a file, a class, a
+    function with every parameter. A case within a program selects the program. A file may be
+    written with .py, and relative to the current folder instead of the suite's own.
+    """
+    if wanted == suite.spec.name or (suite.folder is not None and is_part(wanted, test.name)):
+        return True
+    path, colons, rest = plain_name(wanted).partition("::")
+    names = {f"{path.removesuffix('.py')}{colons}{rest}"}
+    if suite.spec.pytest is not None:
+        file, folder = Path(wanted.partition("::")[0]).resolve(), suite.spec.pytest.resolve()
+        folder = folder if folder.is_dir() else folder.parent
+        if file.is_relative_to(folder):
+            place = plain_name(file.relative_to(folder).as_posix()).removesuffix(".py")
+            names.add(f"{place}{colons}{rest}" if place != "." else "")
+    return any(_selects(name, test.name) for name in names)
+
+
+def _selects(name: str, test: str) -> bool:
+    below = ("/", "::", "[") if name else ("",)
+    return name == test or test.startswith(tuple(f"{name}{mark}" for mark in below))

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What pytest's plugin tells the harness of tests that are not run: their names, or why not.
+
+It also defines the name of a test, which reports, KTAP and the kernel's log use.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.model.crash import Expectation
+from harness.model.listed import plain_name
+
+
+def name_of_item(config: pytest.Config, nodeid: str) -> str:
+    """Return a test's name as KTAP and the kernel log show it: file, '::', function.
+
+    The file is relative to the folder in which pytest was started, without .py.
+    """
+    path, _, rest = nodeid.partition("::")
+    file = (config.rootpath / path).resolve().with_suffix("")
+    start = config.invocation_params.dir.resolve()
+    place = file.relative_to(start).as_posix() if file.is_relative_to(start) else file.name
+    return plain_name(f"{place}::{rest}")
+
+
+class _Named(pytest.Item):
+    """A test of another kind than pytest's, of which only the name is known."""
+
+    def runtest(self) -> None:
+        """Do nothing: it is only listed."""
+
+
+class Listing:
+    """Writes which tests were selected, which files are broken, and a mistake in the options."""
+
+    def __init__(self, config: pytest.Config, file: Path) -> None:
+        self._config = config
+        self._file = file
+        self._broken: list[dict[str, str]] = []
+        self._usage = ""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> Iterator[None]:
+        """Add the names of --harness-names to the tests; write down a -k that is no expression."""
+        names = self._config.getoption("--harness-names")
+        known = Path(names).read_text().splitlines() if names is not None else []
+        items += [_Named.from_parent(session, name=name) for name in known]
+        try:
+            return (yield)
+        except pytest.UsageError as error:
+            self._usage = str(error)
+            raise
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep the text of a test file that cannot be imported."""
+        if report.failed:
+            self._broken.append({"file": report.nodeid, "text": report.longreprtext})
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Write what was found; pytest calls this also after a mistake."""
+        tests = [_announced(item) for item in session.items]
+        found = {"tests": tests, "usage": self._usage, "broken": self._broken}
+        self._file.write_text(json.dumps(found))
+
+
+def _announced(item: pytest.Item) -> dict[str, Any]:
+    recordable = item.get_closest_marker("recordable")
+    crashes = item.get_closest_marker("crashes")
+    return {
+        "name": item.name if isinstance(item, _Named) else name_of_item(item.config, item.nodeid),
+        "recordable": {"command": "", **(recordable.kwargs if recordable else {})},
+        "expects": asdict(Expectation(**crashes.kwargs)) if crashes else None,
+    }

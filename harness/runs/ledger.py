@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The results of one suite, in the order in which they come, and the test that runs now."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.errors import (
+    GuestCrashed,
+    HarnessError,
+    KernelComplained,
+    NoTests,
+    TestOverdue,
+    TestsBroken,
+)
+from harness.model.crash import Expectation
+from harness.model.listed import ListedSuite, ListedTest, is_part
+from harness.model.settings import Judge, TestResult, TestSpec, Verdict
+from harness.report import ktap
+from harness.report.ktap import Bail, Parser, Plan, Result, Started
+
+# pytest_plugin writes this for a test that crashes the kernel on purpose.
+_EXPECTS = "# harness: expects "
+# pytest_plugin writes this when a command of the running test has not ended within its deadline.
+_OVERDUE = "# harness: overdue "
+# pytest_plugin writes this when it can no longer reach the guest.
+_UNREACHABLE = "# harness: unreachable "
+# Exit code of a selftest that was skipped: KSFT_SKIP in the kernel's kselftest.h.
+_SKIPPED = 4
+# How ./check of blktests ends the line of a test, by the test's result.
+_RAN, _NOT_RUN = "[passed]", "[not run]"
+_BAD = {Verdict.FAILED, Verdict.CRASHED, Verdict.LOST}
+_EVIDENCE_LINES = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """The receiver of a suite's events.
+
+    `on_plan` gets the number of results that are to come, `on_output` a line that a command in
+    the guest prints besides KTAP.
+    """
+
+    on_start: Callable[[str], None]
+    on_result: Callable[[TestResult], None]
+    on_expect: Callable[[str, Expectation], None]
+    on_plan: Callable[[int], None] = lambda _count: None
+    on_output: Callable[[str], None] = lambda _line: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteOutcome:
+    """The results of a suite so far, and what ended it early, if anything did.
+
+    `unreached` are the tests without a result; `running` is the one that ran at the end.
+    """
+
+    results: tuple[TestResult, ...]
+    error: HarnessError | None = None
+    unreached: tuple[str, ...] = ()
+    running: str = ""
+
+
+class Ledger:
+    """The results of one suite; `names` are the tests that are to run."""
+
+    def __init__(self, suite: ListedSuite, names: Sequence[str], listener: Listener) -> None:
+        self._spec = suite.spec
+        self._names = tuple(names)
+        self._listener = listener
+        self._parser = Parser()
+        self._command: ListedTest | None = None
+        self._first = 0
+        self._plan: Plan | None = None
+        self._bail: str | None = None
+        self._running = ""
+        self._timed = False
+        self._started_at = time.monotonic()
+        self._begun_at = self._started_at
+        self.overdue_command = ""
+        self.lost_guest = ""
+        self.results: list[TestResult] = []
+
+    def feed(self, line: str) -> None:
+        """Process one line of the suite's output."""
+        words = line.removeprefix(_EXPECTS)
+        if words != line:
+            name, _, values = words.partition(" ")
+            self._listener.on_expect(name, Expectation(**json.loads(values)))
+            return
+        self.overdue_command = self.overdue_command or _after(_OVERDUE, line)
+        self.lost_guest = self.lost_guest or _after(_UNREACHABLE, line)
+        if self._command is not None and not ktap.speaks(line):
+            self._listener.on_output(line)
+        for event in self._parser.feed(line):
+            self._take(event)
+
+    def hear(self, line: str) -> None:
+        """Keep a line that a command has written to stderr; the next bad result shows it."""
+        self._parser.note(line)
+        self._listener.on_output(line)
+
+    def begin(self, test: ListedTest) -> None:
+        """Begin a test that is a command in the guest."""
+        self._parser = Parser()
+        self._command, self._first = test, len(self.results)
+        self._plan, self._bail = None, None
+        self._begun_at = time.monotonic()
+        self._start(test.name, timed=self._spec.command is None)
+        self._listener.on_start(test.name)
+
+    def end(self, status: int) -> None:
+        """End the test that `begin` began; its command has ended with this status."""
+        if self._command is None:
+            return
+        self._running = ""
+        name = self._command.name
+        verdict, reason = self._judged(status)
+        if verdict is None:
+            return
+        took_s = time.monotonic() - self._begun_at
+        lines = self._parser.pending
+        self._add(
+            TestResult(
+                name=name, verdict=verdict, reason=reason, diagnostics=lines, duration_s=took_s
+            )
+        )
+
+    def _judged(self, status: int) -> tuple[Verdict | None, str]:
+        """Return the verdict on a command itself; None where the KTAP that it printed says it."""
+        own = self.results[self._first :]
+        ending = f"status {status}" if status >= 0 else "a signal"
+        if self._bail is not None:
+            return Verdict.FAILED, f"bailed out: {self._bail}"
+        if self._plan is not None and len(own) < self._plan.count:
+            what = f"{len(own)} of {self._plan.count} planned results arrived"
+            return Verdict.FAILED, f"{what}, and the command ended with {ending}"
+        if own:
+            good = status == 0 or any(result.verdict in _BAD for result in own)
+            why = f"no result is bad, but the command ended with {ending}"
+            return (None, "") if good or self._is_skip(status) else (Verdict.FAILED, why)
+        if self._is_skip(status):
+            return Verdict.SKIPPED, self._plan.skipped if self._plan else ""
+        if status != 0:
+            return Verdict.FAILED, f"the command ended with {ending}"
+        return _by_output(self._spec, self._parser.pending)
+
+    def _is_skip(self, status: int) -> bool:
+        return self._spec.kselftest is not None and status == _SKIPPED
+
+    def _take(self, event: object) -> None:
+        if isinstance(event, Started):
+            self._start(self._full(event.name), timed=True)
+            self._listener.on_start(self._running)
+        elif isinstance(event, Plan):
+            self._plan = event
+            if self._spec.pytest is not None or self._spec.command is not None:
+                self._listener.on_plan(event.count)
+        elif isinstance(event, Bail):
+            self._bail = event.reason or "without a reason"
+        elif isinstance(event, Result):
+            took = event.result.duration_s or time.monotonic() - self._started_at
+            self._add(replace(event.result, name=self._full(event.result.name), duration_s=took))
+            own = self._command.name if self._command else ""
+            self._start(own, timed=bool(own) and self._spec.command is None)
+
+    def _full(self, name: str) -> str:
+        """Return the name of a case: that of a folder's test comes before it."""
+        if self._command is None or self._spec.command is not None:
+            return name
+        return f"{self._command.name}/{name}"
+
+    def _start(self, name: str, *, timed: bool) -> None:
+        self._running, self._timed, self._started_at = name, timed, time.monotonic()
+
+    def _add(self, result: TestResult) -> None:
+        result = replace(result, suite=self._spec.name)
+        self.results.append(result)
+        self._listener.on_result(result)
+
+    @property
+    def running_for_s(self) -> float:
+        """How long the current test has been running; 0 between tests.
+
+        It is 0 also for a suite that is one command: only the suite's own deadline limits that.
+        """
+        timed = self._running and self._timed
+        return time.monotonic() - self._started_at if timed else 0.0
+
+    def postpone(self, seconds: float) -> None:
+        """Exclude time in a debugger from the running time of the current test."""
+        self._started_at += seconds
+
+    @property
+    def running(self) -> str:
+        """The test that runs now, or ""."""
+        return self._running
+
+    @property
+    def marked(self) -> str:
+        """The test whose begin the kernel's log has last, and whose result is still to come."""
+        return self._command.name if self._command and self._running else self._running
+
+    def ended(self, error: HarnessError | None, *, log: Path | None = None) -> SuiteOutcome:
+        """Return the outcome; the test that was running gets a result from the suite's end.
+
+        A test that only ran when an earlier test's fault became visible gets no result.
+        """
+        running = self._running
+        if running and not isinstance(error, KernelComplained):
+            self._add(_cut_short(running, error, self.running_for_s))
+        results = tuple(self.results)
+        return SuiteOutcome(
+            results=results,
+            error=error or self._silence(log),
+            unreached=tuple(
+                name
+                for name in self._names
+                if not any(is_part(result.name, name) for result in results)
+            ),
+            running=running,
+        )
+
+    def _silence(self, log: Path | None) -> HarnessError | None:
+        """Return the error of a suite that has ended by itself too early, None if it has not."""
+        tail = _tail(log)
+        where = f"the suite's output is in {log}" if log else ""
+        if self._bail is not None and self._command is None:
+            what = f"{self._spec.name} bailed out: {self._bail}"
+            return TestsBroken(what, hint=where, evidence=tail)
+        if self.results:
+            return None
+        if self._command is not None:
+            hint = f'{where}; judge = "exit-code" is for a command that prints no KTAP'
+            return NoTests(f"{self._spec.name} printed no test", hint=hint, evidence=tail)
+        return NoTests(f"{self._spec.name}: no test ran", hint=where, evidence=tail)
+
+
+def _after(prefix: str, line: str) -> str:
+    """Return what follows the prefix of a line, "" for a line that does not begin with it."""
+    return line.removeprefix(prefix) if line.startswith(prefix) else ""
+
+
+def _tail(log: Path | None) -> list[str]:
+    if log is None or not log.is_file():
+        return []
+    return log.read_text(errors="backslashreplace").splitlines()[-_EVIDENCE_LINES:]
+
+
+def _by_output(spec: TestSpec, lines: Sequence[str]) -> tuple[Verdict | None, str]:
+    """Return the verdict on a command that printed no KTAP and ended with status 0."""
+    if spec.blktests is None:
+        silent = spec.command is not None and spec.judge is Judge.KTAP
+        return (None, "") if silent else (Verdict.PASSED, "")
+    if any(line.rstrip().endswith(_RAN) for line in lines):
+        return Verdict.PASSED, ""
+    skipped = [number for number, line in enumerate(lines) if line.rstrip().endswith(_NOT_RUN)]
+    if not skipped:
+        return Verdict.FAILED, "check neither ran nor skipped it"
+    reason = " ".join(line.strip() for line in lines[skipped[0] + 1 :])
+    return Verdict.SKIPPED, reason or "not run"
+
+
+def _cut_short(name: str, error: HarnessError | None, took_s: float) -> TestResult:
+    """Return the result of a test that was running when its suite ended."""
+    reason = error.message if error else "the suite ended during this test"
+    verdict = Verdict.LOST
+    if isinstance(error, GuestCrashed):
+        verdict = Verdict.CRASHED
+    elif isinstance(error, TestOverdue):
+        verdict = Verdict.FAILED
+    return TestResult(name=name, verdict=verdict, reason=reason, duration_s=took_s)
+
+
+def lost(names: Sequence[str], suite: str) -> tuple[TestResult, ...]:
+    """Return the results of tests that were planned and never reached."""
+    why = "not reached: the suite ended before"
+    return tuple(
+        TestResult(name=name, suite=suite, verdict=Verdict.LOST, reason=why) for name in names
+    )

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of test_kinds.chosen: what runs is known, and mistakes are found, before the boot."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import NoTests, TestsBroken, UsageError
+from harness.model.request import Selection
+from harness.model.settings import TestSpec
+from harness.test_kinds import chosen
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("n", ["a b", "c"])
+def test_named(n): pass
+
+def test_slow(): pass
+"""
+
+
+@pytest.fixture
+def suites(tmp_path: Path) -> tuple[TestSpec, ...]:
+    """Give a pytest folder with two files, a command, and a folder of two programs."""
+    folder, programs = tmp_path / "tests", tmp_path / "programs"
+    (folder / "below").mkdir(parents=True)
+    programs.mkdir()
+    (folder / "test_it.py").write_text(TESTS)
+    (folder / "below" / "__init__.py").touch()
+    (folder / "below" / "test_it.py").write_text("def test_slow(): pass\n")
+    for name in ("quick.sh", "slow.sh"):
+        (programs / name).write_text("#!/bin/sh\n")
+        (programs / name).chmod(0o755)
+    return (
+        TestSpec(name="guest", pytest=folder),
+        TestSpec(name="inside", command="greeter-test"),
+        TestSpec(name="selftests", kselftest=programs),
+    )
+
+
+def names(suites: tuple[TestSpec, ...], build: Path, **selection: object) -> set[str]:
+    """Return the names of the tests that a selection chooses."""
+    found = chosen.choose(suites, Selection(**selection), build=build)  # type: ignore[arg-type]
+    return {name for suite in found for name in suite.names}
+
+
+def test_every_suite_has_its_tests(suites: tuple[TestSpec, ...], tmp_path: Path) -> None:
+    """Without a selection every test of every kind is listed, by a name of its own."""
+    found = chosen.choose(suites, Selection(), build=tmp_path)
+
+    assert chosen.lines(found) == (
+        "guest (4 tests)",
+        "  below/test_it::test_slow",
+        "  test_it::test_named[a_b]",
+        "  test_it::test_named[c]",
+        "  test_it::test_slow",
+        "inside (a command)",
+        "  inside",
+        "selftests (2 tests)",
+        "  quick.sh",
+        "  slow.sh",
+    )
+
+
+def test_an_expression_selects_among_every_kind(
+    suites: tuple[TestSpec, ...], tmp_path: Path
+) -> None:
+    """One expression of -k applies to pytest's tests, to commands and to programs alike."""
+    assert names(suites, tmp_path, expression="slow and not below") == {
+        "test_it::test_slow",
+        "slow.sh",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("test_it::test_named[a b]", {"test_it::test_named[a_b]"}),
+        ("test_it::test_named", {"test_it::test_named[a_b]", "test_it::test_named[c]"}),
+        ("below", {"below/test_it::test_slow"}),
+        ("tests/below/test_it.py::test_slow", {"below/test_it::test_slow"}),
+        ("tests/below", {"below/test_it::test_slow"}),
+        ("inside", {"inside"}),
+        ("selftests", {"quick.sh", "slow.sh"}),
+    ],
+)
+def test_a_name_selects_a_test_and_what_is_below_it(
+    suites: tuple[TestSpec, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    found: set[str],
+) -> None:
+    """A name may be a test, a file, a folder or a suite, and a path of the caller's folder."""
+    monkeypatch.chdir(tmp_path)
+
+    assert names(suites, tmp_path, tests=(wanted,)) == found
+
+
+def test_a_name_is_no_expression(suites: tuple[TestSpec, ...], tmp_path: Path) -> None:
+    """A part of a name selects nothing: the error names similar tests."""
+    with pytest.raises(UsageError, match=r"no test slow; did you mean slow\.sh") as caught:
+        names(suites, tmp_path, tests=("slow",))
+
+    assert "--list" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [("slow and", "-k 'slow and': "), ("nothing_like_it", "selects no test")],
+)
+def test_an_expression_that_is_wrong_or_selects_nothing_is_refused(
+    suites: tuple[TestSpec, ...], tmp_path: Path, expression: str, message: str
+) -> None:
+    """A wrong expression and one without a hit are mistakes of the command line."""
+    with pytest.raises(UsageError) as caught:
+        names(suites, tmp_path, expression=expression)
+
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize("file", ["test_it.py", "conftest.py"])
+def test_a_file_that_does_not_import_is_the_reason(
+    suites: tuple[TestSpec, ...], tmp_path: Path, file: str
+) -> None:
+    """A test file or conftest.py that cannot be imported is named with the cause."""
+    (tmp_path / "tests" / file).write_text("import no_such_module_anywhere\n")
+
+    with pytest.raises(TestsBroken) as caught:
+        names(suites, tmp_path)
+
+    assert "No module named 'no_such_module_anywhere'" in caught.value.message
+    assert file in "\n".join((caught.value.message, *caught.value.evidence))
+
+
+def test_suites_without_any_test_have_no_verdict(tmp_path: Path) -> None:
+    """Suites that hold no test at all end in NoTests, since nothing was selected wrongly."""
+    with pytest.raises(NoTests, match="no test was collected: guest"):
+        names((TestSpec(name="guest", pytest=tmp_path),), tmp_path)
