@@ -263,3 +263,16 @@ def _run(*command: str | Path) -> None:
     folder = Path(command[-1]).parent
     within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT, disk=folder)
     tool.run(command, deadline_s=_STEP_S, error=ImageError, within=within)
+
+
+def disk_files(folder: Path, sizes_mib: Sequence[int]) -> tuple[Path, ...]:
+    """Return the files in a folder for the further disks of a guest."""
+    return tuple(folder / f"disk{number}.raw" for number in range(len(sizes_mib)))
+
+
+def make_empty_disks(folder: Path, sizes_mib: Sequence[int]) -> None:
+    """Make the further disks of a guest, empty; they take no space until the guest writes."""
+    for file, size_mib in zip(disk_files(folder, sizes_mib), sizes_mib, strict=True):
+        file.unlink(missing_ok=True)
+        with file.open("wb") as disk:
+            disk.truncate(size_mib * 1024 * 1024)

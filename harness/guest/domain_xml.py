@@ -5,6 +5,7 @@ This module reads and writes no files and does not call libvirt.
 Source: https://libvirt.org/formatdomain.html.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -19,6 +20,17 @@ _NET_SLOT = "0x10"
 # QEMU's default address. It is fixed here, because a restored guest keeps the address with which
 # it booted.
 _MAC = "52:54:00:12:34:56"
+# The first five bytes of the addresses of further cards.
+_CARD_MAC = "52:54:00:12:35"
+_CARD_SLOT = 0x11
+# QEMU gives the lowest free slot to a device of `qemu` that names none, and it does so before it
+# makes the ports that libvirt placed in the lowest slots. So the ports are moved to these.
+_PORT_SLOT = 0x19
+_FUNCTIONS = 8
+# Disks of root, modules and share, a shared folder, the source of random numbers; two are spare.
+_PORTS = 7
+# The letter of the first further disk; those before are the root, the modules and the share.
+_FIRST_DISK = "d"
 
 # The name under which a guest mounts a host folder; also the label of a disk with a copy of one.
 SHARE_TAG = "harness-share"
@@ -46,8 +58,7 @@ def render(spec: DomainSpec) -> str:
     # With this device a memory dump includes vmcoreinfo, the kernel's description of itself, which
     # drgn needs.
     ET.SubElement(features, "vmcoreinfo", state="on")
-    mode = "host-passthrough" if spec.accel is Accel.KVM else "maximum"
-    ET.SubElement(root, "cpu", mode=mode)
+    _processors(root, spec)
     ET.SubElement(root, "clock", offset="utc")
     _text(root, "on_poweroff", "destroy")
     _text(root, "on_reboot", "destroy")
@@ -67,6 +78,30 @@ def _boot(root: ET.Element, spec: DomainSpec) -> None:
     _text(boot, "kernel", str(spec.vmlinuz))
     _text(boot, "initrd", str(spec.initrd))
     _text(boot, "cmdline", spec.cmdline)
+
+
+def _processors(root: ET.Element, spec: DomainSpec) -> None:
+    """Add the model of the processors, and the nodes on which they and the memory are spread."""
+    if spec.cpu:
+        cpu = ET.SubElement(root, "cpu", mode="custom", match="exact", check="none")
+        _text(cpu, "model", spec.cpu, fallback="forbid")
+    else:
+        mode = "host-passthrough" if spec.accel is Accel.KVM else "maximum"
+        cpu = ET.SubElement(root, "cpu", mode=mode)
+    if spec.numa == 1:
+        return
+    nodes = ET.SubElement(cpu, "numa")
+    for node in range(spec.numa):
+        first, end = (spec.vcpus * number // spec.numa for number in (node, node + 1))
+        start_mib, end_mib = (spec.memory_mib * number // spec.numa for number in (node, node + 1))
+        ET.SubElement(
+            nodes,
+            "cell",
+            id=str(node),
+            cpus=f"{first}-{end - 1}",
+            memory=str(end_mib - start_mib),
+            unit="MiB",
+        )
 
 
 def _devices(root: ET.Element, spec: DomainSpec) -> None:
@@ -93,17 +128,48 @@ def _devices(root: ET.Element, spec: DomainSpec) -> None:
         shared = ET.SubElement(devices, "filesystem", type="mount", accessmode="squash")
         ET.SubElement(shared, "source", dir=str(spec.shared_folder))
         ET.SubElement(shared, "target", dir=SHARE_TAG)
+    for number, file in enumerate(spec.disks):
+        name = f"vd{chr(ord(_FIRST_DISK) + number)}"
+        disk = _disk(devices, file, name, form="raw", cache="unsafe")
+        _text(disk, "serial", f"disk{number}")
+    for address in spec.pci:
+        _host_device(devices, address)
+    if spec.qemu:
+        _ports(devices, _PORTS + len(spec.disks) + len(spec.pci))
+
+
+def _ports(devices: ET.Element, count: int) -> None:
+    """Add as many ports for devices as libvirt needs, in high slots of the root bus."""
+    for number in range(count):
+        slot, function = divmod(number, _FUNCTIONS)
+        port = ET.SubElement(
+            devices, "controller", type="pci", index=str(number + 1), model="pcie-root-port"
+        )
+        place = {"bus": "0", "slot": str(_PORT_SLOT + slot), "function": str(function)}
+        place |= {} if function else {"multifunction": "on"}
+        ET.SubElement(port, "address", {"type": "pci", "domain": "0", **place})
+
+
+def _host_device(devices: ET.Element, address: str) -> None:
+    """Give a PCI device of the host to the guest; libvirt takes it from the host's driver."""
+    domain, bus, rest = address.split(":")
+    slot, function = rest.split(".")
+    device = ET.SubElement(devices, "hostdev", mode="subsystem", type="pci", managed="yes")
+    place = {"domain": domain, "bus": bus, "slot": slot, "function": function}
+    source = ET.SubElement(device, "source")
+    ET.SubElement(source, "address", {name: f"0x{value}" for name, value in place.items()})
 
 
 def _disk(
     devices: ET.Element, path: Path, name: str, *, form: str, cache: str, readonly: bool = False
-) -> None:
+) -> ET.Element:
     disk = ET.SubElement(devices, "disk", type="file", device="disk")
     ET.SubElement(disk, "driver", name="qemu", type=form, cache=cache)
     ET.SubElement(disk, "source", file=str(path))
     ET.SubElement(disk, "target", dev=name, bus="virtio")
     if readonly:
         ET.SubElement(disk, "readonly")
+    return disk
 
 
 def _qemu_arguments(root: ET.Element, spec: DomainSpec) -> None:
@@ -117,8 +183,19 @@ def _qemu_arguments(root: ET.Element, spec: DomainSpec) -> None:
         *("-netdev", f"user,id={NETDEV_ID},restrict=on"),
         *("-device", f"virtio-net-pci,netdev={NETDEV_ID},mac={_MAC},addr={_NET_SLOT},romfile="),
         *("-qmp", f"unix:{_option(spec.qmp_socket)},server=on,wait=off"),
+        *_network_cards(spec),
+        *spec.qemu,
     ):
         ET.SubElement(line, f"{{{_QEMU_NAMESPACE}}}arg", value=argument)
+
+
+def _network_cards(spec: DomainSpec) -> Iterator[str]:
+    """Yield the arguments for further network cards, all of them on one hub inside of QEMU."""
+    for number, model in enumerate(spec.nics):
+        yield from ("-netdev", f"hubport,id=card{number},hubid=1")
+        mac = f"{_CARD_MAC}:{number:02x}"
+        slot = f"{_CARD_SLOT + number:#x}"
+        yield from ("-device", f"{model},netdev=card{number},mac={mac},addr={slot},romfile=")
 
 
 def _option(path: Path) -> str:

@@ -208,7 +208,7 @@ def open_session(request: SessionRequest, *, token: str, progress: Progress) -> 
         entry = replace(entry, uri=hv.uri)
         entry.write()
         session = Session(request, hv=hv, accel=accel, entry=entry, token=token)
-        if _one_thread(session):
+        if _one_thread_program(session):
             progress(
                 "the guest's CPUs share one thread, since this QEMU would otherwise run stale code"
             )
@@ -263,19 +263,22 @@ def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec
         console_log=request.folder / log,
         share=_share_disk(session) if request.share and not request.writable else None,
         shared_folder=request.share if request.writable else None,
-        emulator=single_thread_qemu.one_thread_program(request.cache)
-        if _one_thread(session)
-        else None,
+        cpu=request.target.cpu,
+        numa=request.target.numa,
+        disks=image.disk_files(session.entry.disk, request.target.disks_mib),
+        nics=request.target.nics,
+        pci=request.target.pci,
+        qemu=request.target.qemu,
+        emulator=_one_thread_program(session),
     )
 
 
-def _one_thread(session: Session) -> bool:
-    return (
-        session.request.one_thread
-        and session.accel is Accel.TCG
-        and session.request.uri is None
-        and single_thread_qemu.runs_stale_code(session.hv.versions)
-    )
+def _one_thread_program(session: Session) -> Path | None:
+    """Return the QEMU that runs all processors in one thread, None where that is not needed."""
+    request = session.request
+    own = request.one_thread and session.accel is Accel.TCG and request.uri is None
+    needed = own and single_thread_qemu.runs_stale_code(session.hv.versions)
+    return single_thread_qemu.one_thread_program(request.cache) if needed else None
 
 
 def _share_disk(session: Session) -> Path:
@@ -285,7 +288,9 @@ def _share_disk(session: Session) -> Path:
 def _bring_up(session: Session, stack: ExitStack, progress: Progress) -> None:
     """Restore the guest, or boot it; then connect and prepare it."""
     request = session.request
-    restorable = not request.fresh and request.uri is None and request.share is None
+    plain = request.uri is None and request.share is None
+    restorable = plain and not request.fresh and request.target.can_be_saved
+    image.make_empty_disks(session.entry.disk, request.target.disks_mib)
     if request.share is not None and not request.writable:
         image.folder_disk(request.share, _share_disk(session))
     if not (restorable and _restore(session, stack, progress)):
@@ -346,7 +351,8 @@ def _restore(session: Session, stack: ExitStack, progress: Progress) -> bool:
     """Start the guest from a snapshot, made first if missing; return whether that worked."""
     request = session.request
     nowhere = _spec(session, uuid="", overlay=Path("/"), log="")
-    keys = (request.image.key, request.kernel.key)
+    sizes = (f"disk={size_mib}" for size_mib in request.target.disks_mib)
+    keys = (request.image.key, request.kernel.key, *sizes)
     saved = snapshot.place(nowhere, keys, session.hv.versions, root=request.cache)
     what = f"the snapshot {saved.key}"
     with cache.lock(saved.lock, what=what, deadline_s=_SNAPSHOT_LOCK_S, progress=progress):

@@ -67,6 +67,7 @@ def place(
         vmlinuz=nowhere,
         initrd=nowhere,
         overlay=nowhere,
+        disks=tuple(nowhere for _ in spec.disks),
         modules_disk=nowhere,
         qmp_socket=nowhere,
         console_log=None,

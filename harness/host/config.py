@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.errors import ConfigError
 from harness.host import defaults, kunit, toml_file
 from harness.model.environment import Environment
-from harness.model.machines import KernelSpec, TargetSpec
+from harness.model.machines import KernelSpec, TargetSpec, wrong_key
 from harness.model.products import PackagesSpec
 from harness.model.settings import Judge, Settings, TestSpec
 
@@ -214,6 +214,9 @@ def _check_names(settings: Settings) -> None:
     for name, target in settings.targets.items():
         if target.kernel not in settings.kernels:
             raise _unknown(settings, f"targets.{name}.kernel", settings.kernels)
+        if (wrong := wrong_key(target)) is not None:
+            key, expected = wrong
+            raise ConfigError(settings.file, f"tool.harness.targets.{name}.{key}", expected)
     for name in settings.nightly:
         parts = name.split(":", maxsplit=1)
         target_exists = parts[0] in settings.targets

@@ -14,7 +14,8 @@ class DomainSpec:
     `qmp_socket` is a second monitor besides libvirt's; drgn reads guest memory through it. `share`
     is a disk with a copy of a host folder, labelled harness-share; `shared_folder` is one that the
     guest itself reads and writes, by 9p under the tag harness-share. QEMU itself writes
-    `console_log`, so that it continues when the harness leaves a guest that is kept.
+    `console_log`, so that it continues when the harness leaves a guest that is kept. `cpu`,
+    `numa`, `nics`, `pci` and `qemu` are those of TargetSpec; `disks` are its empty disks' files.
     """
 
     name: str
@@ -34,3 +35,9 @@ class DomainSpec:
     shared_folder: Path | None = None
     console_log: Path | None = None
     emulator: Path | None = None
+    cpu: str = ""
+    numa: int = 1
+    disks: tuple[Path, ...] = ()
+    nics: tuple[str, ...] = ()
+    pci: tuple[str, ...] = ()
+    qemu: tuple[str, ...] = ()

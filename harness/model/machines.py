@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The images, kernels and targets of the configuration, as values."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,6 +89,16 @@ class TargetSpec:
         arch: The architecture of the machine.
         memory_mib: The guest's memory in MiB.
         vcpus: The number of the guest's processors.
+        cpu: The model of the processors by libvirt's name, "Skylake-Client" for example; by
+            default the host's own with KVM, and everything that QEMU can emulate without.
+        numa: The number of NUMA nodes, on which processors and memory are spread evenly.
+        disks_mib: The sizes in MiB of further disks, which are empty at the start of each guest:
+            /dev/disk/by-id/virtio-disk0 and so on.
+        nics: The QEMU names of further network cards, for example "e1000e". They are connected
+            with each other and with nothing else.
+        pci: The addresses of PCI devices of the host that the guest gets, "0000:03:00.0" for
+            example.
+        qemu: Further arguments for QEMU, for example ["-device", "edu"].
         cmdline: Words to add to the kernel's command line.
         one_thread: Run all emulated processors in one thread of QEMU, in turns, instead of side
             by side. This avoids a fault of QEMU before 8.1 (guest/single_thread_qemu.py). Long
@@ -101,5 +112,106 @@ class TargetSpec:
     arch: str = "x86_64"
     memory_mib: int = 768
     vcpus: int = 2
+    cpu: str = ""
+    numa: int = 1
+    disks_mib: tuple[int, ...] = ()
+    nics: tuple[str, ...] = ()
+    pci: tuple[str, ...] = ()
+    qemu: tuple[str, ...] = ()
     cmdline: str = ""
     one_thread: bool = False
+
+    @property
+    def can_be_saved(self) -> bool:
+        """Whether the machine of a running guest can be saved and restored.
+
+        The state of a host's device cannot be saved. QEMU saves a device only where the device
+        supports it, and does not refuse the others: its model `edu` returns without its registers.
+        """
+        return not self.pci and not self.qemu
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineChange:
+    """What the command line changes of a target's machine; None and "" change nothing."""
+
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    append: str = ""
+
+    def applied(self, target: TargetSpec) -> TargetSpec:
+        """Return the target with these changes."""
+        return replace(
+            target,
+            vcpus=target.vcpus if self.vcpus is None else self.vcpus,
+            memory_mib=target.memory_mib if self.memory_mib is None else self.memory_mib,
+            cmdline=f"{target.cmdline} {self.append}".strip(),
+        )
+
+    def described(self) -> str:
+        """Return the changes as the options of the command line, "" for none."""
+        words = [f"--cpus={self.vcpus}"] if self.vcpus is not None else []
+        words += [f"--memory={self.memory_mib}"] if self.memory_mib is not None else []
+        words += [f"--append={self.append}"] if self.append else []
+        return " ".join(words)
+
+
+# The least and the most of each number of a machine.
+RANGES = {
+    "vcpus": (1, 64),
+    "memory_mib": (256, 1024 * 1024),
+    "numa": (1, 8),
+    "disks_mib": (1, 16 * 1024 * 1024),
+}
+# libvirt's names of disks end at vdz; the first four of them have other uses.
+_MOST_DISKS = 16
+_MOST_NICS = 8
+_PCI = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+_WORD = re.compile(r"[A-Za-z0-9_.+-]+")
+# Arguments of QEMU for which a key exists, or which the harness itself uses.
+_TAKEN = {
+    "-m": "memory_mib",
+    "-smp": "vcpus",
+    "-cpu": "cpu",
+    "-numa": "numa",
+    "-append": "cmdline",
+    "-kernel": "kernel",
+    "-initrd": "kernel",
+    "-machine": "arch",
+    "-M": "arch",
+}
+
+
+def out_of_range(name: str, value: int) -> str:
+    """Return what is expected of a number of the machine, "" when it is right."""
+    least, most = RANGES[name]
+    return "" if least <= value <= most else f"{value} is not from {least} to {most}"
+
+
+def wrong_key(target: TargetSpec) -> tuple[str, str] | None:
+    """Return the first key of a target whose value no machine can have, and what is expected."""
+    numbers = [(name, getattr(target, name)) for name in ("vcpus", "memory_mib", "numa")]
+    numbers += [("disks_mib", size) for size in target.disks_mib]
+    problems = [(name, out_of_range(name, value)) for name, value in numbers]
+    if target.numa > target.vcpus:
+        problems.append(("numa", f"{target.numa} nodes need as many vcpus"))
+    if len(target.disks_mib) > _MOST_DISKS:
+        problems.append(("disks_mib", f"at most {_MOST_DISKS} disks are possible"))
+    if len(target.nics) > _MOST_NICS:
+        problems.append(("nics", f"at most {_MOST_NICS} cards are possible"))
+    words = [("cpu", target.cpu)] if target.cpu else []
+    words += [("nics", name) for name in target.nics]
+    problems += [(key, f"{word!r} is no name") for key, word in words if not _WORD.fullmatch(word)]
+    problems += [
+        ("pci", f"{address!r} is not of the form 0000:03:00.0")
+        for address in target.pci
+        if not _PCI.fullmatch(address)
+    ]
+    problems += [
+        ("qemu", f"the key {_TAKEN[word]} is there for {word}")
+        for word in target.qemu
+        if word in _TAKEN
+    ]
+    if target.qemu and not target.qemu[0].startswith("-"):
+        problems.append(("qemu", "the first argument begins with -"))
+    return next((problem for problem in problems if problem[1]), None)

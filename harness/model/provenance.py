@@ -4,7 +4,9 @@
 Facts that only people read about a run are in its report's `facts`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from harness.model.machines import MachineChange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +15,8 @@ class Provenance:
 
     `tree_changed` means that files which git tracks differed from `commit`. `expression` is
     pytest's -k expression, `tests` are the names that were chosen; without both, every test of the
-    `groups` ran, or `command` instead of them. `kernel` is the kernel's name in the configuration,
+    `groups` ran, or `command` instead of them. `machine` is what the command line changed of the
+    target's machine. `kernel` is the kernel's name in the configuration,
     `kernel_version` the version of its package.
     """
 
@@ -22,6 +25,7 @@ class Provenance:
     expression: str = ""
     tests: tuple[str, ...] = ()
     command: str = ""
+    machine: MachineChange = field(default_factory=MachineChange)
     groups: tuple[str, ...] = ("",)
     kernel: str = ""
     kernel_release: str = ""
@@ -34,6 +38,7 @@ class Provenance:
             "kernel name": self.kernel,
             "kernel package version": self.kernel_version,
             "tests": self._tests(),
+            "machine": self.machine.described(),
             "groups": ", ".join(group for group in self.groups if group),
             "commit": self.commit,
             "tree": "changed since that commit" if self.tree_changed else "",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.model import build_folder
 from harness.model.environment import Environment
+from harness.model.machines import MachineChange
 from harness.model.settings import Accel, Judge, Settings, System, TestSpec
 
 # The longest that a command of the command line may take, in seconds with KVM.
@@ -37,7 +38,7 @@ class KernelTestRequest:
     dump of each crash. `debug_on_crash` is the debugger that gets the terminal when the kernel
     dies, "" for none. `modules` is a folder with built modules, which are used instead of a new
     build when a run is repeated. `command` is a shell command that runs in the guest instead of
-    the configured suites.
+    the configured suites. `machine` is what the command line changes of the target's machine.
     """
 
     settings: Settings
@@ -58,6 +59,7 @@ class KernelTestRequest:
     debug_on_crash: str = ""
     modules: Path | None = None
     command: str = ""
+    machine: MachineChange = field(default_factory=MachineChange)
 
     @property
     def runs(self) -> Path:

@@ -162,8 +162,7 @@ class TestSpec:
         pytest: A folder of pytest tests that run on the host, with the fixtures guest, driver and
             variant.
         command: A shell command that runs in the guest.
-        judge: What decides about `command`: the KTAP that it prints, or its exit code, where 0
-            passes. KTAP counts with exit codes, too.
+        judge: What decides about `command`: the KTAP that it prints, or its exit code (0 passes).
         kunit: Patterns of KUnit suites, such as "greeter*". Their modules ran them when they were
             loaded (keys `modules` and `needs`); the results are read from the kernel's log.
         kselftest: A folder of programs that run in the guest, each of them a test: exit code 0

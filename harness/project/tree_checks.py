@@ -69,7 +69,7 @@ _ONE_WAY = {
             "harness/guest/libvirtd.py",  # lives as long as the guests
             "harness/guest/libvirtd_parent.py",  # runs as a script, without the harness
             "harness/record/qemu_process.py",  # lives as long as a recording
-            "harness/runs/suites.py",  # reports each test as it ends
+            "harness/runs/pytest_process.py",  # reports each test as it ends
         ),
         instead="use host.tool for what ends; list others, with a reason, in tree_checks",
     ),

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from harness.artefacts import kernels
 from harness.artefacts.requested import build_module, build_variant
 from harness.errors import (
+    ConfigError,
     GuestCrashed,
     HarnessError,
     HypervisorDied,
@@ -26,6 +27,7 @@ from harness.guest import registry
 from harness.guest.session import Session
 from harness.host.config import choose_target
 from harness.model.listed import ListedSuite
+from harness.model.machines import TargetSpec, wrong_key
 from harness.model.request import KernelTestRequest
 from harness.model.settings import ModuleBuild, RunReport, TestResult
 from harness.report import run_folders
@@ -46,7 +48,7 @@ def run(request: KernelTestRequest, view: LiveView) -> RunReport:
         terminal does not allow and for a selection without a test, and RunInterrupted after
         cleaning up.
     """
-    target = choose_target(request.settings, request.target_name, request.kernel_name)
+    target = _target(request)
     debug_on_crash.check(request)
     if not request.suites:
         groups = ", ".join(repr(group) for group in request.selection.groups)
@@ -98,7 +100,7 @@ def load_guest(request: KernelTestRequest, view: LiveView) -> Iterator[LoadedGue
 
     Raises: every HarnessError in which a stage can end.
     """
-    target = choose_target(request.settings, request.target_name, request.kernel_name)
+    target = _target(request)
     record = _new_record(request, view)
     with open_guest(request, target, record) as guest:
         with record.stage("load"):
@@ -122,6 +124,20 @@ def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
     return build_variant(request, request.variant, kernel, view.note)
 
 
+def _target(request: KernelTestRequest) -> TargetSpec:
+    """Return the machine of a request.
+
+    Raises: ConfigError for an unknown name, and for numbers that do not fit together.
+    """
+    settings = request.settings
+    target = choose_target(settings, request.target_name, request.kernel_name)
+    changed = request.machine.applied(target)
+    if (wrong := wrong_key(changed)) is not None:
+        name = request.target_name or settings.default_target
+        raise ConfigError(settings.file, f"tool.harness.targets.{name}.{wrong[0]}", wrong[1])
+    return changed
+
+
 def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
     run_id = request.run_id or registry.new_run_id()
     folder = run_folders.create(request.runs, run_id)
@@ -131,7 +147,10 @@ def _new_record(request: KernelTestRequest, view: LiveView) -> RunRecord:
         folder=folder,
         view=view,
         provenance=provenance.of_project(
-            request.settings.root, request.selection, command=request.command
+            request.settings.root,
+            request.selection,
+            command=request.command,
+            machine=request.machine,
         ),
     )
 

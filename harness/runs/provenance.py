@@ -7,14 +7,22 @@ from harness.errors import Lost
 from harness.guest import shared_session
 from harness.guest.shared_session import SESSION_FILE
 from harness.host import tool
+from harness.model.machines import MachineChange
 from harness.model.provenance import Provenance
 from harness.model.request import Selection
 from harness.report import run_report
 
 _GIT_S = 10.0
+_NO_CHANGE = MachineChange()
 
 
-def of_project(root: Path, selection: Selection, *, command: str = "") -> Provenance:
+def of_project(
+    root: Path,
+    selection: Selection,
+    *,
+    command: str = "",
+    machine: MachineChange = _NO_CHANGE,
+) -> Provenance:
     """Return the provenance of a project and its tests, as far as it is known before the run."""
     commit = _git(root, "rev-parse", "HEAD")
     changed = bool(commit) and bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
@@ -23,6 +31,7 @@ def of_project(root: Path, selection: Selection, *, command: str = "") -> Proven
         tree_changed=changed,
         expression=selection.expression,
         command=command,
+        machine=machine,
         groups=selection.groups,
         tests=selection.tests,
     )

@@ -49,6 +49,7 @@ def prepare(
         kernel_name=known.kernel or None,
         selection=selection,
         command=known.command,
+        machine=known.machine,
         modules=None if rebuild else folder / MODULES,
     )
     return Replay(

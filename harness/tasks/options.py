@@ -62,3 +62,122 @@ def check_options(mode: Mode, given: Collection[str]) -> None:
 def option_name(parameter: str) -> str:
     """Return a parameter's name as it is written on the command line, without dashes."""
     return parameter.strip("_").replace("_", "-")
+
+
+_NO_GUEST = "the harness starts no guest there: you boot the target"
+_OWN_KERNEL = "a target that you boot runs a kernel of its own"
+_NOT_WATCHED = "the harness has no console and no memory of a target that you boot"
+_REPLAYED = "a recorded crash is looked into afterwards: replay-debug goes back in it"
+_BUILT = "a guest gets the module that is built from the configured source"
+_NOT_RESTORED = "a target that you boot is not restored between two runs"
+_OWN_FOLDER = "each of the runs has a guest and a folder of its own"
+_AGAIN = "watch repeat until-fail"
+_MACHINE = "cpus memory append"
+_LISTED = "the tests are listed instead"
+_ALONE = {
+    "watch repeat": "--watch runs at each change, as often as you save",
+    "watch keep": _OWN_FOLDER,
+    "watch run-id": _OWN_FOLDER,
+    "repeat keep": _OWN_FOLDER,
+    "repeat run-id": _OWN_FOLDER,
+}
+
+TEST_IN_GUEST = Mode(
+    when="in a guest that the harness boots",
+    takes=f"k test target kernel build {_MACHINE} accel uri fresh keep share writable long "
+    f"{_AGAIN} last-failed crash-tests maxcrash no-vmcore control debug-on-crash debugger "
+    "run-id verbose",
+    refuses={
+        _BUILT: "file",
+        "the test is recorded instead": "record",
+        _LISTED: "list",
+        "the command runs instead": "command",
+    },
+    needs={"debugger": "debug-on-crash", "until-fail": "repeat", "writable": "share"},
+    excludes={
+        **_ALONE,
+        "last-failed test": "--last-failed names the tests itself",
+    },
+)
+TEST_LISTED = Mode(
+    when="with --list",
+    takes="list k test target long crash-tests",
+    refuses={
+        "nothing is started": f"kernel build {_MACHINE} accel uri fresh keep share writable "
+        "maxcrash no-vmcore control debug-on-crash debugger record run-id verbose file command "
+        f"last-failed {_AGAIN}"
+    },
+)
+TEST_COMMAND = Mode(
+    when="to a command",
+    takes=f"command target kernel build {_MACHINE} accel uri fresh keep share writable no-vmcore "
+    f"debug-on-crash debugger run-id verbose {_AGAIN}",
+    refuses={
+        _BUILT: "file",
+        "the command runs instead of tests": "k test long crash-tests maxcrash control record "
+        "last-failed",
+        _LISTED: "list",
+    },
+    needs={"debugger": "debug-on-crash", "until-fail": "repeat", "writable": "share"},
+    excludes=_ALONE,
+)
+TEST_ON_TARGET = Mode(
+    when="on a target that you boot",
+    takes="k test target long crash-tests run-id verbose file last-failed",
+    refuses={
+        _LISTED: "list",
+        _NO_GUEST: f"{_MACHINE} accel uri fresh keep share writable record command",
+        _NOT_RESTORED: _AGAIN,
+        _OWN_KERNEL: "kernel build",
+        _NOT_WATCHED: "maxcrash no-vmcore control debug-on-crash debugger",
+    },
+)
+TEST_RECORDED = Mode(
+    when="with --record",
+    takes="record target kernel build accel run-id verbose",
+    refuses={
+        "--record names its one test": "k test list command crash-tests long last-failed",
+        "the recording of a run is one file, which replay-debug opens": _AGAIN,
+        "a recorded guest has no network, no disk, and it ends": "uri fresh keep share writable",
+        "a recorded guest has one processor and the memory of its target": _MACHINE,
+        _REPLAYED: "maxcrash no-vmcore control debug-on-crash debugger",
+        _BUILT: "file",
+    },
+)
+LOAD_IN_GUEST = Mode(
+    when="in a guest that the harness boots",
+    takes=f"target kernel build {_MACHINE} accel uri fresh share writable",
+    refuses={_BUILT: "file", "a guest needs no restart for a module": "reboot"},
+    needs={"writable": "share"},
+)
+LOAD_ON_TARGET = Mode(
+    when="on a target that you boot",
+    takes="target file reboot",
+    refuses={
+        _NO_GUEST: f"{_MACHINE} accel uri fresh share writable run",
+        _OWN_KERNEL: "kernel build",
+    },
+)
+LOAD_AGAIN = Mode(
+    when="with --run",
+    takes="run",
+    refuses={
+        "the guest has its machine already": f"target kernel build {_MACHINE} accel uri fresh "
+        "share writable",
+        _BUILT: "file",
+        "a guest needs no restart for a module": "reboot",
+    },
+)
+BUILD_KEXT = Mode(
+    when="to the kext",
+    takes="target",
+    refuses={
+        "a kext is built for every macOS that it claims": "kernel build",
+        "the configuration of the kext has no variants": "variant",
+    },
+)
+UNLOAD_ON_TARGET = Mode(
+    when="on a target that you boot",
+    takes="target",
+    refuses={"--target says which system it is": "run"},
+)

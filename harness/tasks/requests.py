@@ -9,6 +9,7 @@ from harness.errors import UsageError
 from harness.tasks.common import TaskContext
 
 if TYPE_CHECKING:
+    from harness.model.machines import MachineChange
     from harness.model.request import KernelTestRequest
     from harness.model.settings import Settings
 
@@ -51,6 +52,7 @@ def request_from(context: TaskContext, options: dict[str, Any]) -> "KernelTestRe
         run_id=_run_id(options.get("run_id")),
         variant=options.get("variant"),
         command=options.get("command") or "",
+        machine=_machine(options),
         most_crashes=int(options.get("maxcrash", 3)),
         vmcore=not options.get("no_vmcore"),
         debug_on_crash=options.get("debugger", "") if options.get("debug_on_crash") else "",
@@ -72,6 +74,26 @@ def _with_make(settings: "Settings", target: str | None, kernel: str | None) -> 
             hint='choose one with --kernel; [tool.harness.kernels] has NAME = { tree = "..." }',
         )
     return replace(settings, kernels={**settings.kernels, name: replace(spec, build=True)})
+
+
+def _machine(options: dict[str, Any]) -> "MachineChange":
+    """Return what the options change of the target's machine.
+
+    Raises: UsageError for a number that no machine can have.
+    """
+    from harness.model.machines import MachineChange, out_of_range
+
+    numbers: dict[str, int] = {}
+    for key, option in (("vcpus", "cpus"), ("memory_mib", "memory")):
+        text = options.get(option)
+        if text is None:
+            continue
+        if not text.isdigit():
+            raise UsageError(f"--{option} {text}: a number is expected")
+        if expected := out_of_range(key, int(text)):
+            raise UsageError(f"--{option}: {expected}")
+        numbers[key] = int(text)
+    return MachineChange(**numbers, append=options.get("append") or "")
 
 
 def _run_id(name: str | None) -> str | None:

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError, UsageError
 from harness.tasks.common import RUN_HELP, VARIANT_HELP, TaskContext, help_for, task
 from harness.tasks.execution import print_error
-from harness.tasks.options import Mode, check_options
+from harness.tasks.options import (
+    BUILD_KEXT,
+    LOAD_AGAIN,
+    LOAD_IN_GUEST,
+    LOAD_ON_TARGET,
+    TEST_COMMAND,
+    TEST_IN_GUEST,
+    TEST_LISTED,
+    TEST_ON_TARGET,
+    TEST_RECORDED,
+    UNLOAD_ON_TARGET,
+    check_options,
+)
 from harness.tasks.requests import request_from
 from harness.tasks.targets import REBOOT_HELP, found_target, loading
 
@@ -22,116 +34,6 @@ FILE_HELP = {
 }
 # The time in seconds after which a recorded guest is ended.
 _RECORD_S = 300.0
-_NO_GUEST = "the harness starts no guest there: you boot the target"
-_OWN_KERNEL = "a target that you boot runs a kernel of its own"
-_NOT_WATCHED = "the harness has no console and no memory of a target that you boot"
-_REPLAYED = "a recorded crash is looked into afterwards: replay-debug goes back in it"
-_BUILT = "a guest gets the module that is built from the configured source"
-_NOT_RESTORED = "a target that you boot is not restored between two runs"
-_OWN_FOLDER = "each of the runs has a guest and a folder of its own"
-_AGAIN = "watch repeat until-fail"
-_LISTED = "the tests are listed instead"
-_ALONE = {
-    "watch repeat": "--watch runs at each change, as often as you save",
-    "watch keep": _OWN_FOLDER,
-    "watch run-id": _OWN_FOLDER,
-    "repeat keep": _OWN_FOLDER,
-    "repeat run-id": _OWN_FOLDER,
-}
-
-TEST_IN_GUEST = Mode(
-    when="in a guest that the harness boots",
-    takes=f"k test target kernel build accel uri fresh keep share writable long {_AGAIN} "
-    "last-failed crash-tests maxcrash no-vmcore control debug-on-crash debugger run-id verbose",
-    refuses={
-        _BUILT: "file",
-        "the test is recorded instead": "record",
-        _LISTED: "list",
-        "the command runs instead": "command",
-    },
-    needs={"debugger": "debug-on-crash", "until-fail": "repeat", "writable": "share"},
-    excludes={
-        **_ALONE,
-        "last-failed test": "--last-failed names the tests itself",
-    },
-)
-TEST_LISTED = Mode(
-    when="with --list",
-    takes="list k test target long crash-tests",
-    refuses={
-        "nothing is started": "kernel build accel uri fresh keep share writable maxcrash "
-        "no-vmcore control debug-on-crash debugger record run-id verbose file command "
-        f"last-failed {_AGAIN}"
-    },
-)
-TEST_COMMAND = Mode(
-    when="to a command",
-    takes="command target kernel build accel uri fresh keep share writable no-vmcore "
-    f"debug-on-crash debugger run-id verbose {_AGAIN}",
-    refuses={
-        _BUILT: "file",
-        "the command runs instead of tests": "k test long crash-tests maxcrash control record "
-        "last-failed",
-        _LISTED: "list",
-    },
-    needs={"debugger": "debug-on-crash", "until-fail": "repeat", "writable": "share"},
-    excludes=_ALONE,
-)
-TEST_ON_TARGET = Mode(
-    when="on a target that you boot",
-    takes="k test target long crash-tests run-id verbose file last-failed",
-    refuses={
-        _LISTED: "list",
-        _NO_GUEST: "accel uri fresh keep share writable record command",
-        _NOT_RESTORED: _AGAIN,
-        _OWN_KERNEL: "kernel build",
-        _NOT_WATCHED: "maxcrash no-vmcore control debug-on-crash debugger",
-    },
-)
-TEST_RECORDED = Mode(
-    when="with --record",
-    takes="record target kernel build accel run-id verbose",
-    refuses={
-        "--record names its one test": "k test list command crash-tests long last-failed",
-        "the recording of a run is one file, which replay-debug opens": _AGAIN,
-        "a recorded guest has no network, no disk, and it ends": "uri fresh keep share writable",
-        _REPLAYED: "maxcrash no-vmcore control debug-on-crash debugger",
-        _BUILT: "file",
-    },
-)
-LOAD_IN_GUEST = Mode(
-    when="in a guest that the harness boots",
-    takes="target kernel build accel uri fresh share writable",
-    refuses={_BUILT: "file", "a guest needs no restart for a module": "reboot"},
-    needs={"writable": "share"},
-)
-LOAD_ON_TARGET = Mode(
-    when="on a target that you boot",
-    takes="target file reboot",
-    refuses={_NO_GUEST: "accel uri fresh share writable run", _OWN_KERNEL: "kernel build"},
-)
-LOAD_AGAIN = Mode(
-    when="with --run",
-    takes="run",
-    refuses={
-        "the guest has its machine already": "target kernel build accel uri fresh share writable",
-        _BUILT: "file",
-        "a guest needs no restart for a module": "reboot",
-    },
-)
-BUILD_KEXT = Mode(
-    when="to the kext",
-    takes="target",
-    refuses={
-        "a kext is built for every macOS that it claims": "kernel build",
-        "the configuration of the kext has no variants": "variant",
-    },
-)
-UNLOAD_ON_TARGET = Mode(
-    when="on a target that you boot",
-    takes="target",
-    refuses={"--target says which system it is": "run"},
-)
 
 
 @task(
@@ -150,6 +52,9 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     target: str | None = None,
     kernel: str | None = None,
     build: bool = False,
+    cpus: str | None = None,
+    memory: str | None = None,
+    append: str = "",
     accel: str | None = None,
     uri: str | None = None,
     fresh: bool = False,
@@ -343,6 +248,9 @@ def _load(  # noqa: PLR0913, PLR0917
     target: str | None = None,
     kernel: str | None = None,
     build: bool = False,
+    cpus: str | None = None,
+    memory: str | None = None,
+    append: str = "",
     accel: str | None = None,
     uri: str | None = None,
     fresh: bool = False,
@@ -375,7 +283,10 @@ def _load(  # noqa: PLR0913, PLR0917
 
 
 _LOAD_HELP = {
-    **help_for("target", "kernel", "build", "accel", "uri", "fresh", "share", "writable"),
+    **help_for(
+        *("target", "kernel", "build", "cpus", "memory", "append"),
+        *("accel", "uri", "fresh", "share", "writable"),
+    ),
     "run": "load into this guest that was left up: the name of its run, or the end of it",
     **FILE_HELP,
     **REBOOT_HELP,

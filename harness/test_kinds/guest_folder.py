@@ -51,7 +51,7 @@ def listed(spec: TestSpec, *, build: Path) -> ListedSuite:
     else:
         programs = tuple(_program(file.name) for file in sorted(folder.iterdir()) if _runs(file))
     if not programs:
-        what = "tests/GROUP/NNN" if spec.blktests else "program that may be executed"
+        what = "numbered test" if spec.blktests else "program that may be executed"
         raise TestsBroken(f"{spec.name}: no {what} in {folder}")
     place = f"{_PLACE}/{spec.name}"
     tests = (

@@ -22,7 +22,7 @@ def test_a_lost_guest_is_announced_before_pytest_ends() -> None:
     """When the end of a test cannot be marked, one line tells the run that the guest is lost."""
     reader, writer = os.pipe()
     state = pytest_plugin._State(platform=cast("Any", DeadPlatform()))
-    state.ktap = pytest_plugin._KtapPrinter(writer, state)
+    state.ktap = pytest_plugin._KtapPrinter(cast("Any", None), writer, state)
 
     with pytest.raises(pytest.exit.Exception, match="lost during t::one"):
         pytest_plugin._mark_end(state, cast("Any", None), "t::one")

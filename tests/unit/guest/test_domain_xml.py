@@ -118,3 +118,64 @@ def test_optional_parts_appear_only_when_asked_for() -> None:
     assert full.find("devices/disk/source[@file='/src']") is not None
     assert len(full.findall("devices/disk/readonly")) == 2
     assert full.find("devices/serial/log[@file='/r/console']") is not None
+
+
+def test_a_cpu_model_and_numa_nodes_are_libvirts_own_elements() -> None:
+    """A named model is required exactly; processors and memory are spread over the nodes."""
+    root = parsed(replace(SPEC, cpu="Skylake-Client", numa=2, vcpus=5, memory_mib=1001))
+
+    cpu = root.findall("cpu")[0]
+    assert (cpu.attrib["mode"], cpu.findtext("model")) == ("custom", "Skylake-Client")
+    cells = [(one.attrib["cpus"], one.attrib["memory"]) for one in cpu.iter("cell")]
+    assert cells == [("0-1", "500"), ("2-4", "501")]
+
+
+def test_further_disks_have_names_and_serial_numbers() -> None:
+    """Each empty disk has a serial number, by which the guest finds it whatever its name."""
+    disks = list(parsed(replace(SPEC, disks=(Path("/r/0"), Path("/r/1")))).iter("disk"))[2:]
+
+    names = [disk.findall("target")[0].attrib["dev"] for disk in disks]
+    assert names == ["vdd", "vde"]
+    assert [disk.findtext("serial") for disk in disks] == ["disk0", "disk1"]
+
+
+def test_further_cards_are_on_one_hub() -> None:
+    """Further network cards see each other, and neither the host nor its network."""
+    words = arguments(parsed(replace(SPEC, nics=("e1000e", "virtio-net-pci"))))
+
+    assert words[-8:] == [
+        "-netdev",
+        "hubport,id=card0,hubid=1",
+        "-device",
+        "e1000e,netdev=card0,mac=52:54:00:12:35:00,addr=0x11,romfile=",
+        "-netdev",
+        "hubport,id=card1,hubid=1",
+        "-device",
+        "virtio-net-pci,netdev=card1,mac=52:54:00:12:35:01,addr=0x12,romfile=",
+    ]
+
+
+def test_a_host_device_and_qemus_own_arguments_are_passed_on() -> None:
+    """A PCI device of the host is libvirt's hostdev; further arguments come last."""
+    root = parsed(replace(SPEC, pci=("0000:03:00.1",), qemu=("-device", "edu")))
+
+    address = root.findall("devices/hostdev/source/address")[0]
+    assert address.attrib == {
+        "domain": "0x0000",
+        "bus": "0x03",
+        "slot": "0x00",
+        "function": "0x1",
+    }
+    assert arguments(root)[-2:] == ["-device", "edu"]
+
+
+def test_the_lowest_slots_are_left_to_qemus_own_arguments() -> None:
+    """Only with arguments of QEMU's the ports are placed, in high slots with eight each."""
+    root = parsed(replace(SPEC, qemu=("-device", "edu"), disks=(Path("/r/0"),) * 3))
+
+    places = [
+        (one.attrib["slot"], one.attrib["function"])
+        for one in root.findall("devices/controller[@model='pcie-root-port']/address")
+    ]
+    assert places == [*(("25", str(number)) for number in range(8)), ("26", "0"), ("26", "1")]
+    assert parsed(SPEC).find("devices/controller[@model='pcie-root-port']") is None

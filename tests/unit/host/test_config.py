@@ -82,6 +82,28 @@ def test_paths_become_absolute(tmp_path: Path) -> None:
         ('default_target = "one"', 'default_target = "two"', "default_target", "one"),
         ('"one:other"', '"one:nothing"', "nightly (one:nothing)", "known names"),
         ('command = "run-tests"', "", "tests (inside)", "exactly one"),
+        ('command = "run-tests"', 'kselftest = "gone"', "tests (inside)", "no such folder"),
+        (
+            'command = "run-tests"',
+            'blktests = "tests"',
+            "tests (inside).blktests",
+            "has no check",
+        ),
+        (
+            'command = "run-tests"',
+            'command = "x"\nonly = ["a"]',
+            "tests (inside).only",
+            "only kselftest and blktests",
+        ),
+        (
+            'pytest = "tests"',
+            'pytest = "tests"\njudge = "exit-code"',
+            "tests (guest).judge",
+            "only a command has a judge",
+        ),
+        ('kernel = "plain"', 'kernel = "plain"\nvcpus = 0', "targets.one.vcpus", "from 1 to 64"),
+        ('kernel = "plain"', 'kernel = "plain"\nvcpus = "x"', "targets.one.vcpus", "integer"),
+        ('kernel = "plain"', 'kernel = "plain"\nqemu = ["edu"]', "targets.one.qemu", "begins"),
     ],
 )
 def test_a_wrong_key_is_named(tmp_path: Path, good: str, bad: str, key: str, says: str) -> None:
@@ -303,8 +325,8 @@ def test_suites_of_kunit_become_a_command_in_the_guest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ('command = "x"\nkunit = ["a"]', "exactly one of pytest, command and kunit"),
-        ("kunit = []", "exactly one of pytest, command and kunit"),
+        ('command = "x"\nkunit = ["a"]', "exactly one of pytest, command, kunit"),
+        ("kunit = []", "exactly one of pytest, command, kunit"),
         ('kunit = ["a b"]', "no pattern of a KUnit suite's name: 'a b'"),
     ],
 )

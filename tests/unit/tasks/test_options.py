@@ -8,24 +8,24 @@ from collections.abc import Iterator
 import pytest
 
 from harness.errors import UsageError
-from harness.tasks import debugging, guests, packaging, targets, workflow
+from harness.tasks import debugging, guests, options, packaging, targets, workflow
 from harness.tasks.common import HarnessTask
 from harness.tasks.debugging import MODES, Way, chosen_way
 from harness.tasks.options import Mode, check_options, option_name
 
 SHARED = {"config", "C"}
 OF_TASKS: list[tuple[HarnessTask, Mode, set[str]]] = [
-    (workflow.run_kernel_test, workflow.TEST_IN_GUEST, set()),
-    (workflow.run_kernel_test, workflow.TEST_ON_TARGET, set()),
-    (workflow.run_kernel_test, workflow.TEST_LISTED, set()),
-    (workflow.run_kernel_test, workflow.TEST_COMMAND, set()),
-    (workflow.run_kernel_test, workflow.TEST_RECORDED, set()),
+    (workflow.run_kernel_test, options.TEST_IN_GUEST, set()),
+    (workflow.run_kernel_test, options.TEST_ON_TARGET, set()),
+    (workflow.run_kernel_test, options.TEST_LISTED, set()),
+    (workflow.run_kernel_test, options.TEST_COMMAND, set()),
+    (workflow.run_kernel_test, options.TEST_RECORDED, set()),
     # --run itself chooses its mode.
-    (workflow.kernel_test_load, workflow.LOAD_IN_GUEST, {"run"}),
-    (workflow.kernel_test_load, workflow.LOAD_AGAIN, set()),
-    (workflow.kernel_test_load, workflow.LOAD_ON_TARGET, set()),
-    (workflow.kernel_build, workflow.BUILD_KEXT, set()),
-    (workflow.kernel_test_unload, workflow.UNLOAD_ON_TARGET, set()),
+    (workflow.kernel_test_load, options.LOAD_IN_GUEST, {"run"}),
+    (workflow.kernel_test_load, options.LOAD_AGAIN, set()),
+    (workflow.kernel_test_load, options.LOAD_ON_TARGET, set()),
+    (workflow.kernel_build, options.BUILD_KEXT, set()),
+    (workflow.kernel_test_unload, options.UNLOAD_ON_TARGET, set()),
     (targets.kernel_deps, targets.DEPS_OF_TARGET, set()),
     (targets.kernel_configure_target, targets.CONFIGURE_GUEST, set()),
     (packaging.packages, packaging.FOR_LINUX, set()),
@@ -79,10 +79,10 @@ def test_an_option_that_does_not_apply_is_an_error_with_the_reason(mode: Mode, n
 
 def test_a_debugger_without_debug_on_crash_is_an_error() -> None:
     """--debugger without --debug-on-crash is an error, since nothing would start that debugger."""
-    check_options(workflow.TEST_IN_GUEST, ["debugger", "debug_on_crash"])
+    check_options(options.TEST_IN_GUEST, ["debugger", "debug_on_crash"])
 
     with pytest.raises(UsageError, match="--debugger has no effect without --debug-on-crash"):
-        check_options(workflow.TEST_IN_GUEST, ["debugger"])
+        check_options(options.TEST_IN_GUEST, ["debugger"])
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_options_that_exclude_each_other_are_an_error_with_the_reason(pair: str)
     """Two options that do not go together are an error that names both; each alone is accepted."""
     first, second = pair.split()
     for one in (first, second):
-        check_options(workflow.TEST_IN_GUEST, [one])
+        check_options(options.TEST_IN_GUEST, [one])
 
     with pytest.raises(UsageError, match=f"--{first} and --{option_name(second)}") as caught:
-        check_options(workflow.TEST_IN_GUEST, [first, second])
+        check_options(options.TEST_IN_GUEST, [first, second])
 
     assert caught.value.hint
 

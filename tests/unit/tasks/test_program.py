@@ -237,6 +237,24 @@ def test_several_words_are_several_tests() -> None:
     assert found.options == ["--keep", "--test=a::b", "--test=c"]
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--cpus=0", "--cpus: 0 is not from 1 to 64"),
+        ("--memory=16", "--memory: 16 is not from 256"),
+        ("--cpus=many", "--cpus many: a number is expected"),
+    ],
+)
+def test_a_machine_that_is_not_possible_is_refused(
+    option: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number out of range names its option, and nothing is started."""
+    monkeypatch.chdir(ROOT / "tests" / "data" / "example_module")
+
+    assert ended("test", option) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_tests_are_listed_and_a_command_is_not_mixed_with_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

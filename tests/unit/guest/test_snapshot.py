@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of guest.snapshot: every other machine has a saved guest of its own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.guest import snapshot
+from harness.model.domain import DomainSpec
+from tests.unit.guest.test_domain_xml import SPEC
+
+
+def key(spec: DomainSpec, *keys: str) -> str:
+    """Return the key of the saved guest of a machine."""
+    return snapshot.place(spec, ("image", "kernel", *keys), {"qemu": "7.2"}, root=Path("/c")).key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SPEC, vcpus=3),
+        replace(SPEC, memory_mib=1024),
+        replace(SPEC, cmdline="console=ttyS0 quiet"),
+        replace(SPEC, cpu="Skylake-Client"),
+        replace(SPEC, numa=2),
+        replace(SPEC, disks=(Path("/r/disk0.raw"),)),
+        replace(SPEC, nics=("e1000e",)),
+    ],
+)
+def test_other_hardware_has_a_key_of_its_own(other: DomainSpec) -> None:
+    """A guest with other hardware is never restored from a snapshot of this one."""
+    assert key(other) != key(SPEC)
+
+
+def test_only_the_machine_decides_and_not_where_its_files_are() -> None:
+    """Paths and names of one run do not count, the sizes of disks do."""
+    first = replace(SPEC, disks=(Path("/runs/1/disk0.raw"),))
+    second = replace(SPEC, disks=(Path("/runs/2/disk0.raw"),), run_id="2", name="other")
+
+    assert key(first, "disk=64") == key(second, "disk=64")
+    assert key(first, "disk=64") != key(second, "disk=65")

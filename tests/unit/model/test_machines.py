@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Tests of model.machines: which machines are possible, and what the command line changes."""
+
+import pytest
+
+from harness.model.machines import MachineChange, TargetSpec, wrong_key
+
+GOOD = TargetSpec(
+    vcpus=4,
+    memory_mib=1024,
+    numa=2,
+    cpu="Skylake-Client",
+    disks_mib=(64, 1024),
+    nics=("e1000e", "virtio-net-pci"),
+    pci=("0000:03:00.0",),
+    qemu=("-device", "edu"),
+)
+
+
+def test_a_machine_with_every_kind_of_hardware_is_possible() -> None:
+    """The defaults and a machine that uses every key are right."""
+    assert wrong_key(TargetSpec()) is None
+    assert wrong_key(GOOD) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "key", "expected"),
+    [
+        ({"vcpus": 0}, "vcpus", "0 is not from 1 to 64"),
+        ({"memory_mib": 16}, "memory_mib", "16 is not from 256"),
+        ({"numa": 3}, "numa", "3 nodes need as many vcpus"),
+        ({"disks_mib": (64, 0)}, "disks_mib", "0 is not from 1"),
+        ({"disks_mib": (1,) * 17}, "disks_mib", "at most 16"),
+        ({"nics": ("e1000e",) * 9}, "nics", "at most 8"),
+        ({"nics": ("e1000e,id=x",)}, "nics", "is no name"),
+        ({"cpu": "Sky lake"}, "cpu", "is no name"),
+        ({"pci": ("3:0.0",)}, "pci", "is not of the form"),
+        ({"qemu": ("edu",)}, "qemu", "begins with -"),
+        ({"qemu": ("-m", "4G")}, "qemu", "the key memory_mib is there for -m"),
+    ],
+)
+def test_a_value_that_no_machine_can_have_is_named(
+    fields: dict[str, object], key: str, expected: str
+) -> None:
+    """The first wrong key is named with what is expected of it."""
+    found = wrong_key(TargetSpec(**fields))  # type: ignore[arg-type]
+
+    assert found is not None
+    assert found[0] == key
+    assert expected in found[1]
+
+
+@pytest.mark.parametrize("fields", [{"pci": ("0000:03:00.0",)}, {"qemu": ("-device", "edu")}])
+def test_a_device_whose_state_may_be_lost_is_not_saved(fields: dict[str, tuple[str, ...]]) -> None:
+    """A guest with host devices or QEMU's own arguments boots each time."""
+    assert TargetSpec(nics=("e1000e",), disks_mib=(64,)).can_be_saved
+    assert not TargetSpec(**fields).can_be_saved  # type: ignore[arg-type]
+
+
+def test_the_command_line_changes_only_what_it_names() -> None:
+    """Options replace numbers and add words; what is not given stays."""
+    target = TargetSpec(vcpus=2, memory_mib=768, cmdline="quiet")
+    change = MachineChange(vcpus=4, append="slub_debug=FZ")
+
+    assert MachineChange().applied(target) == target
+    assert change.applied(target) == TargetSpec(
+        vcpus=4, memory_mib=768, cmdline="quiet slub_debug=FZ"
+    )
+    assert change.described() == "--cpus=4 --append=slub_debug=FZ"
