@@ -71,5 +71,5 @@ def test_without_a_terminal_nothing_starts(run: Path) -> None:
     done = invoke("kernel-test", "--debug-on-crash", f"--run-id={run.name}")
 
     assert done.returncode == 2
-    assert "hands the terminal to a debugger, and there is none" in done.stderr
+    assert "needs a terminal to give to a debugger, and there is none" in done.stderr
     assert not run.exists()
