@@ -122,7 +122,7 @@ def core_passes(
     groups=st.lists(SMALL, min_size=1, max_size=4),
     path=st.none() | PATHS,
 )
-def test_core_decides_as_the_model(
+def test_core_and_model_decide_equally_for_any_filter_and_process(
     wanted: ModelFilter, uid: int, namespaces: list[int], groups: list[int], path: str | None
 ) -> None:
     """For any filter and process the driver accepts the filter and decides as the model does."""
@@ -135,7 +135,9 @@ def test_core_decides_as_the_model(
 
 @settings(max_examples=300, deadline=None, database=None, derandomize=True)
 @given(blob=st.binary(min_size=0, max_size=200), at=st.integers(0, ctypes.sizeof(Filter)))
-def test_random_bytes_are_refused_or_within_limits(blob: bytes, at: int) -> None:
+def test_filter_of_random_bytes_is_refused_or_has_counts_within_the_limits(
+    blob: bytes, at: int
+) -> None:
     """A filter of random bytes is refused, or its counts are within the limits."""
     room = bytearray(ctypes.sizeof(Filter))
     room[at : at + len(blob)] = blob
@@ -148,7 +150,7 @@ def test_random_bytes_are_refused_or_within_limits(blob: bytes, at: int) -> None
     assert error != 0 or max(counts) <= LIST_MAX
 
 
-def test_comparison_sees_another_decision() -> None:
+def test_decisions_of_an_including_and_an_excluding_filter_differ() -> None:
     """An excluding filter decides otherwise than an including one: the comparison can fail."""
     nobody = ModelFilter(
         uids=(range(5, 6),), pid_ns=frozenset(), cgroups=frozenset(), paths=(), exclude=0

@@ -28,7 +28,7 @@ def options(text: str, pattern: re.Pattern[str]) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("program", ["osqtail", "osqstat"])
-def test_page_has_the_options_of_help(program: str) -> None:
+def test_manual_page_lists_exactly_the_options_that_help_prints(program: str) -> None:
     """The manual page has exactly the options of --help, in the same order."""
     subprocess.run(["make", "-s", "-C", CLIENT, f"O={OUT}"], check=True)
     done = subprocess.run([OUT / program, "--help"], check=True, capture_output=True, text=True)
@@ -39,7 +39,7 @@ def test_page_has_the_options_of_help(program: str) -> None:
     assert options(page(f"{program}.8"), _MAN_OPTION) == listed
 
 
-def test_page_has_the_functions_of_the_header() -> None:
+def test_manual_page_lists_exactly_the_functions_of_libosq_h() -> None:
     """The synopsis has exactly the functions that libosq.h declares."""
     declared = set(_FUNCTION.findall((CLIENT / "libosq.h").read_text()))
     synopsis = page("libosq.3").partition(".SH DESCRIPTION")[0]
@@ -48,7 +48,7 @@ def test_page_has_the_functions_of_the_header() -> None:
     assert set(_FUNCTION.findall(synopsis)) == declared
 
 
-def test_missing_or_changed_option_is_noticed() -> None:
+def test_comparison_fails_when_the_page_lacks_or_changes_an_option() -> None:
     """The comparison fails for a page without an option, and for one with another argument."""
     whole = options(page("osqtail.8"), _MAN_OPTION)
 

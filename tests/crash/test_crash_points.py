@@ -84,7 +84,9 @@ def hang(number: int, watchdog: str, name: str, text: str) -> ParameterSet:
         point(23, "usercopy", "usercopy", MEMORY, "copy_to_user"),
     ],
 )
-def test_a_fault(guest: Guest, variant: Callable[[str], Driver], number: int) -> None:
+def test_a_fault_detected_at_once_is_found_as_announced(
+    guest: Guest, variant: Callable[[str], Driver], number: int
+) -> None:
     """A fault that the CPU or a check of the kernel detects at once is found as announced."""
     variant("test").load()
 
@@ -93,7 +95,9 @@ def test_a_fault(guest: Guest, variant: Callable[[str], Driver], number: int) ->
 
 @crashes("null-deref", "osq_crash_null", FAULT, "WRITE_ONCE", fatal=True)
 @recordable(14)
-def test_a_fault_in_an_interrupt(guest: Guest, variant: Callable[[str], Driver]) -> None:
+def test_a_fault_in_an_interrupt_does_not_blame_the_interrupted_function(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
     """For a fault in an interrupt, the interrupted task's function is not blamed."""
     variant("test").load()
 
@@ -123,7 +127,7 @@ def test_a_repeated_crash_is_found_each_time(
         hang(24, "soft-lockup", "spin_twice", "for ever"),
     ],
 )
-def test_a_hang(
+def test_a_hang_that_a_watchdog_or_deadline_detects_is_found_as_announced(
     guest: Guest, variant: Callable[[str], Driver], number: int, watchdog: str
 ) -> None:
     """A hang that only a watchdog or a deadline detects is found as announced."""
@@ -134,7 +138,7 @@ def test_a_hang(
 
 
 @crashes("rcu-stall", "osq_crash_hard_lockup", HANG, "mdelay", fatal=False)
-def test_a_cpu_that_spins_with_interrupts_off(
+def test_a_cpu_that_spins_with_interrupts_off_is_found_by_rcu(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """A CPU that spins with interrupts off is found by RCU's stall detector on another CPU.

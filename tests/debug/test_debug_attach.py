@@ -73,7 +73,9 @@ def text_of(modules: str, name: str) -> int:
 
 @BOTH
 @pytest.mark.short
-def test_a_function_of_the_module_is_hit(debugger: str, shared: GuestEntry, ssh: Guest) -> None:
+def test_a_breakpoint_in_the_module_stops_there_with_lines_and_locals(
+    debugger: str, shared: GuestEntry, ssh: Guest
+) -> None:
     """A breakpoint in the module is hit with lines, locals and frames; the guest then runs."""
     with (
         ssh.popen("exec osqtail > /dev/null"),
@@ -105,7 +107,9 @@ def test_a_function_of_the_module_is_hit(debugger: str, shared: GuestEntry, ssh:
 
 
 @BOTH
-def test_symbols_follow_the_modules(debugger: str, shared: GuestEntry, ssh: Guest) -> None:
+def test_a_breakpoint_in_init_is_hit_at_each_load_of_the_module(
+    debugger: str, shared: GuestEntry, ssh: Guest
+) -> None:
     """A breakpoint in a module's init is hit at each load, with its symbols at the new address."""
     ssh.run("rmmod osq", deadline_s=30)
     loads = (
@@ -142,7 +146,9 @@ def test_symbols_follow_the_modules(debugger: str, shared: GuestEntry, ssh: Gues
 
 
 @BOTH
-def test_kernel_commands_have_help_and_answers(debugger: str, shared: GuestEntry) -> None:
+def test_gdb_and_lldb_kernel_commands_print_the_same_information(
+    debugger: str, shared: GuestEntry
+) -> None:
     """Both debuggers print tasks, log, modules and per-CPU variables in the same words."""
     with attached(debugger, f"--run={shared.run_id}") as terminal:
         tasks = terminal.ask("lx-ps")
@@ -195,7 +201,7 @@ def test_a_killed_debugger_leaves_a_running_guest(debugger: str, shared: GuestEn
         assert guest.run("cat /etc/hostname", deadline_s=30).status == 0
 
 
-def test_a_second_debugger_is_refused(shared: GuestEntry) -> None:
+def test_a_second_debugger_is_refused_while_the_first_is_attached(shared: GuestEntry) -> None:
     """A second debugger gets the name of the first, and nobody else notices."""
     with attached("gdb", f"--run={shared.run_id}") as terminal:
         second = invoke("debug-attach", f"--run={shared.run_id}", "--command=info threads")
@@ -219,7 +225,7 @@ def test_list_explains_where_the_kernels_source_comes_from(shared: GuestEntry) -
     assert runs_on(shared)
 
 
-def test_no_port_is_opened(shared: GuestEntry) -> None:
+def test_no_port_is_opened_while_a_debugger_is_attached(shared: GuestEntry) -> None:
     """While a debugger is attached nothing new listens, and its sockets are gone afterwards."""
 
     def listening() -> set[str]:
@@ -271,7 +277,9 @@ def test_an_unknown_guest_is_an_error() -> None:
 
 
 @BOTH
-def test_the_prompt_is_there_within_seconds(debugger: str, shared: GuestEntry) -> None:
+def test_attaching_a_debugger_takes_only_seconds_of_cpu_time(
+    debugger: str, shared: GuestEntry
+) -> None:
     """The prompt comes after a few seconds of CPU time of command, guard and debugger.
 
     CPU time does not depend on the load of the host. On an idle host it is the time to the prompt,
@@ -299,7 +307,7 @@ def test_the_guest_runs_after_twenty_rounds_of_attach(debugger: str, shared: Gue
 
 
 @BOTH
-def test_a_guest_can_be_stopped_at_boot(debugger: str) -> None:
+def test_a_breakpoint_that_is_set_before_boot_stops_in_start_kernel(debugger: str) -> None:
     """A guest that is stopped at its first instruction stops in start_kernel."""
     with attached(debugger, "--break-at-boot", "--break=start_kernel") as terminal:
         terminal.tell("continue")

@@ -73,7 +73,9 @@ def test_drgn_shows_all_cpus_of_a_running_guest(shared: GuestEntry) -> None:
     assert runs_on(shared)
 
 
-def test_a_busy_cpu_is_caught_whole_or_not_shown(shared: GuestEntry, ssh: Guest) -> None:
+def test_the_stack_of_a_busy_cpu_is_shown_completely_or_not_at_all(
+    shared: GuestEntry, ssh: Guest
+) -> None:
     """A stack in the kernel is shown down to its system call or not at all."""
     with ssh.popen(BUSY):
         said = [drgn(shared, "cpus()").stdout for _ in range(3)]
@@ -87,7 +89,7 @@ def test_a_busy_cpu_is_caught_whole_or_not_shown(shared: GuestEntry, ssh: Guest)
     assert any("entry_SYSCALL_64" in one for one in busy), busy
 
 
-def test_drgn_reads_a_guest_that_gdb_holds(shared: GuestEntry) -> None:
+def test_drgn_reads_a_guest_that_gdb_has_stopped(shared: GuestEntry) -> None:
     """A guest that gdb has stopped can be read with drgn."""
     with attached("gdb", f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
         terminal.tell("continue")

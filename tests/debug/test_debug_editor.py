@@ -125,7 +125,9 @@ def listening(ssh: Guest) -> Iterator[None]:
             ssh.run("pkill osqtail", deadline_s=30)
 
 
-def test_dap_serves_an_editor_on_standard_input_and_output(shared: GuestEntry, ssh: Guest) -> None:
+def test_an_editor_debugs_by_dap_on_standard_input_and_output(
+    shared: GuestEntry, ssh: Guest
+) -> None:
     """A function breakpoint gives a stack with lines and variables; the guest then runs."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with (
@@ -146,7 +148,9 @@ def test_dap_serves_an_editor_on_standard_input_and_output(shared: GuestEntry, s
     assert not list((shared.folder / "dbg").iterdir())
 
 
-def test_dap_serves_editors_on_a_port(shared: GuestEntry, ssh: Guest) -> None:
+def test_two_editors_debug_one_after_the_other_by_dap_on_a_port(
+    shared: GuestEntry, ssh: Guest
+) -> None:
     """Two editors connect one after the other on loopback, and Ctrl-C closes the port."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}"]
     with ended(

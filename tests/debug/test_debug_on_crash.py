@@ -66,7 +66,7 @@ def test_two_crashes_are_debugged_and_explained(debugger: str, run: Path) -> Non
     assert not (environment().runtime / run.name).exists()
 
 
-def test_without_a_terminal_nothing_starts(run: Path) -> None:
+def test_debug_on_crash_without_a_terminal_ends_before_the_build(run: Path) -> None:
     """Without a terminal the error comes before build, guest and folder."""
     done = invoke("kernel-test", "--debug-on-crash", f"--run-id={run.name}")
 

@@ -82,7 +82,9 @@ def machine(request: pytest.FixtureRequest, kernel: Path) -> FakeKernel:
 
 
 @needs_lldb
-def test_lldb_debugs_over_kdp(machine: FakeKernel, kernel: Path, tmp_path: Path) -> None:
+def test_lldb_over_kdp_can_set_breakpoints_step_and_read_variables(
+    machine: FakeKernel, kernel: Path, tmp_path: Path
+) -> None:
     """Symbols, breakpoints, steps, locals, memory, registers and detach work over KDP."""
     said = debugged(
         machine,
@@ -132,7 +134,7 @@ def test_lldb_works_when_packets_are_lost(kernel: Path, tmp_path: Path) -> None:
 
 
 @needs_lldb
-def test_a_kernel_survives_an_lldb_that_quits(kernel: Path, tmp_path: Path) -> None:
+def test_a_kernel_has_no_breakpoint_left_after_lldb_quits(kernel: Path, tmp_path: Path) -> None:
     """When lldb's batch mode sends a kill, the kernel continues without breakpoints."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
@@ -142,7 +144,7 @@ def test_a_kernel_survives_an_lldb_that_quits(kernel: Path, tmp_path: Path) -> N
 
 
 @needs_lldb
-def test_the_command_attaches_lldb_over_kdp(kernel: Path) -> None:
+def test_debug_attach_via_kdp_starts_lldb_with_symbols_and_breakpoints(kernel: Path) -> None:
     """debug-attach --via kdp sets slide, symbols and breakpoints; the kernel then continues."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
@@ -159,7 +161,7 @@ def test_the_command_attaches_lldb_over_kdp(kernel: Path) -> None:
     assert stub.seen.requests[-1] is Request.DISCONNECT
 
 
-def test_the_command_reports_each_error(kernel: Path) -> None:
+def test_debug_attach_via_kdp_reports_each_fault_with_its_own_error(kernel: Path) -> None:
     """debug-attach --via kdp has an error of its own for each fault.
 
     The faults are a kernel that refuses, missing symbols, and a file that is no kernel.
@@ -179,7 +181,9 @@ def test_the_command_reports_each_error(kernel: Path) -> None:
 
 
 @needs_gdb
-def test_gdb_debugs_over_kdp_by_address(machine: FakeKernel, tmp_path: Path) -> None:
+def test_gdb_over_kdp_can_set_breakpoints_and_step_by_address(
+    machine: FakeKernel, tmp_path: Path
+) -> None:
     """Over KDP, gdb shows no Mach-O symbols; registers, steps and breakpoints by address work."""
     entry = machine.registers()["rip"]
     line = ["gdb", "-nx", "-batch", "-ex", "target remote {socket}"]

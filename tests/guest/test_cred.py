@@ -56,7 +56,11 @@ def said_by(records: Iterable[Record], pids: set[int]) -> list[Record]:
     ]
 
 
-def test_each_call_has_its_record(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+def test_each_change_of_credentials_makes_one_correct_record(
+    guest: Guest,
+    tail: Tailing,
+    long_run: bool,  # noqa: FBT001
+) -> None:
     """Each way to change credentials makes one correct record, in first and in other threads.
 
     A call that fails, or sets the present values again, makes no record.
@@ -76,7 +80,7 @@ def test_each_call_has_its_record(guest: Guest, tail: Tailing, long_run: bool) -
     assert said_by(seen.records, {line["pid"] for line in lines}) == wanted
 
 
-def test_the_comparison_sees_a_bad_log() -> None:
+def test_the_comparison_fails_for_a_missing_doubled_or_wrong_line() -> None:
     """The comparison finds a missing line, a doubled line, a wrong number and swapped sides."""
     side = {name: 0 for names in _PARTS.values() for name in names}
     line = {"pid": 7, "tid": 8, "old": side, "now": {**side, "fsuid": 5, "group_list": "1 "}}
@@ -91,7 +95,11 @@ def test_the_comparison_sees_a_bad_log() -> None:
     assert said_by([record], {8}) == []
 
 
-def test_a_setuid_program_is_an_exec(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+def test_the_record_of_a_setuid_program_has_the_ids_before_and_after(
+    guest: Guest,
+    tail: Tailing,
+    long_run: bool,  # noqa: FBT001
+) -> None:
     """An ordinary user's setuid and setgid programs have records with the ids before and after."""
     rounds = 500 if long_run else 8
     script = f"""
@@ -132,7 +140,9 @@ def test_credential_changes_that_the_probe_misses_are_counted(
     assert said == {"fault": "", "before": 0, "sync": 50, "stats": 100, "after": 150}
 
 
-def test_login_uid_and_session_are_those_of_the_process(guest: Guest, tail: Tailing) -> None:
+def test_records_have_the_login_uid_and_session_of_their_process(
+    guest: Guest, tail: Tailing
+) -> None:
     """Exec and credential records have the login uid that the process has set."""
     script = """
 sh -c 'echo 4321 > /proc/self/loginuid; cat /proc/self/loginuid /proc/self/sessionid
@@ -152,7 +162,7 @@ exec setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true loginuid'
     assert {one["now"]["uid"] for one in changes if "uids" in one["changed"]} == {1000}
 
 
-def test_without_subscription_there_is_no_probe(guest: Guest, tail: Tailing) -> None:
+def test_commit_creds_has_a_probe_only_during_a_subscription(guest: Guest, tail: Tailing) -> None:
     """The kernel lists a probe of commit_creds only during a subscription."""
     ask = """
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug

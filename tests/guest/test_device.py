@@ -67,7 +67,9 @@ OWNERS = {
 }
 
 
-def test_a_foreign_process_invalidates_the_queue(guest: Guest, driver: Driver) -> None:
+def test_using_the_queue_in_another_process_is_an_error_for_both(
+    guest: Guest, driver: Driver
+) -> None:
     """Use of the queue by another process is an error for both; its owner may allocate again.
 
     A child that runs another program with the inherited descriptor counts as another process.
@@ -97,7 +99,7 @@ def test_each_misuse_has_its_own_errno(guest: Guest, driver: Driver) -> None:
     assert said == REFUSALS
 
 
-def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
+def test_only_root_with_cap_sys_admin_can_open_the_device(guest: Guest, driver: Driver) -> None:
     """The device node has mode 0600, and root without CAP_SYS_ADMIN cannot open it."""
     assert driver.is_loaded()
     ordinary = guest.run(
@@ -110,7 +112,9 @@ def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
     assert json.loads(bounded.stdout)["open"] == errno.EPERM
 
 
-def test_a_killed_owner_leaves_nothing(driver: Driver, tail: Tailing) -> None:
+def test_the_device_is_free_at_once_after_its_owner_is_killed(
+    driver: Driver, tail: Tailing
+) -> None:
     """After SIGKILL to its owner the device is free at once, and the module can be unloaded."""
     with tail() as running:
         running.kill()
@@ -120,7 +124,7 @@ def test_a_killed_owner_leaves_nothing(driver: Driver, tail: Tailing) -> None:
     driver.unload()
 
 
-def test_unloading_while_open_is_refused_then_works(driver: Driver, tail: Tailing) -> None:
+def test_the_module_unloads_only_after_the_device_is_closed(driver: Driver, tail: Tailing) -> None:
     """The module cannot be unloaded while the device is open, and the error names the user."""
     with tail() as running:
         with pytest.raises(ModuleError) as refused:
@@ -132,7 +136,7 @@ def test_unloading_while_open_is_refused_then_works(driver: Driver, tail: Tailin
     assert not driver.is_loaded()
 
 
-def test_loading_and_unloading_leave_no_trace(
+def test_loading_and_unloading_leave_no_device_and_no_module(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

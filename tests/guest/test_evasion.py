@@ -22,7 +22,9 @@ def execs(records: tuple[Record, ...], uid: int) -> Counter[str]:
     return Counter(one["path"] for one in records if one["type"] == "exec" and one["uid"] == uid)
 
 
-def test_another_root_hides_no_program(guest: Guest, tail: Tailing) -> None:
+def test_excluding_a_path_excludes_no_other_file_in_a_chroot_or_mount(
+    guest: Guest, tail: Tailing
+) -> None:
     """Excluding a path excludes its file, not another that a chroot or mount shows there."""
     guest.run(
         f"rm -rf /opt/agent {TOP}; mkdir -p /opt/agent {TOP}/opt/agent;"
@@ -157,7 +159,9 @@ def test_writes_through_an_older_link_are_recorded(guest: Guest, tail: Tailing) 
     assert {one["flags"] & OTHER_NAME for one in told.records} == {OTHER_NAME}
 
 
-def test_the_cost_of_a_deep_folder_is_bounded(guest: Guest, tail: Tailing) -> None:
+def test_a_record_of_a_file_in_a_very_deep_folder_takes_little_time(
+    guest: Guest, tail: Tailing
+) -> None:
     """A record of a file below 6,000 folders costs little more than one below the bound."""
     # Removing so many folders takes long; unmounting a separate file system is quick.
     deep = "/mnt/osqdeep"
@@ -179,7 +183,9 @@ def test_the_cost_of_a_deep_folder_is_bounded(guest: Guest, tail: Tailing) -> No
     assert far < 4 * near
 
 
-def test_a_storm_leaves_room_for_root_and_credentials(guest: Guest, tail: Tailing) -> None:
+def test_roots_programs_are_recorded_after_a_user_filled_the_ring(
+    guest: Guest, tail: Tailing
+) -> None:
     """When a user has filled the ring, root's later programs still have records."""
     guest.run(f"rm -rf {TOP}; mkdir -p {TOP}; cp /bin/true {TOP}/root", deadline_s=20)
 
@@ -197,7 +203,9 @@ def test_a_storm_leaves_room_for_root_and_credentials(guest: Guest, tail: Tailin
     assert seen.stats["attempts"] == seen.stats["committed"] + seen.stats["dropped"]
 
 
-def test_encoders_on_one_cpu_lose_nothing(guest: Guest, tail: Tailing) -> None:
+def test_low_priority_processes_on_a_busy_cpu_lose_no_exec_record(
+    guest: Guest, tail: Tailing
+) -> None:
     """Eight low-priority processes that share a CPU with a busy one lose no exec record."""
     with tail("--type exec --ring-bytes 16777216 --watermark 1048576") as running:
         count = int(guest.run("osqevade nest 1 6 8 /bin/true", deadline_s=120).stdout)
@@ -208,7 +216,7 @@ def test_encoders_on_one_cpu_lose_nothing(guest: Guest, tail: Tailing) -> None:
     assert count <= len(seen.execs_of("/usr/bin/true")) <= count + 8
 
 
-def test_hooks_that_root_switches_off_are_shown(
+def test_hooks_that_root_switches_off_are_reported_in_stats_and_log(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """STATS and the log report hooks that root switches off, and also when they work again.

@@ -41,7 +41,7 @@ echo $now
     assert uptime_ns - 1e9 < record["start_boot_ns"] <= record["ts_boot_ns"]
 
 
-def test_ids_of_an_ordinary_user(guest: Guest, tail: Tailing) -> None:
+def test_a_program_of_an_ordinary_user_has_that_users_ids(guest: Guest, tail: Tailing) -> None:
     """The ids are those of the process that runs the program."""
     with tail() as running:
         guest.run("setpriv --reuid 1000 --regid 1000 --clear-groups /bin/true", deadline_s=20)
@@ -52,7 +52,7 @@ def test_ids_of_an_ordinary_user(guest: Guest, tail: Tailing) -> None:
     assert {record[name] for name in ("gid", "egid", "sgid", "fsgid")} == {1000}
 
 
-def test_env_comes_only_with_its_option(guest: Guest, tail: Tailing) -> None:
+def test_the_environment_is_recorded_only_with_the_option_env(guest: Guest, tail: Tailing) -> None:
     """The environment is empty without --env, except for its size, and complete with it."""
     script = "env -i 'A=1' 'B=two words' /bin/true mark"
 
@@ -70,7 +70,7 @@ def test_env_comes_only_with_its_option(guest: Guest, tail: Tailing) -> None:
     assert record["flags"] == plain["flags"] == 0
 
 
-def test_a_large_env_is_cut_and_flagged(guest: Guest, tail: Tailing) -> None:
+def test_an_environment_above_the_limit_is_cut_and_flagged(guest: Guest, tail: Tailing) -> None:
     """An environment above the record's limit is cut, flagged and has its true size."""
     with tail("--env") as running:
         guest.run("env -i V=$(head -c 30000 /dev/zero | tr '\\0' x) /bin/true", deadline_s=20)
@@ -82,7 +82,9 @@ def test_a_large_env_is_cut_and_flagged(guest: Guest, tail: Tailing) -> None:
     assert len(record["env"][0]) == 7936
 
 
-def test_cwd_namespaces_and_cgroup_are_those_of_proc(guest: Guest, tail: Tailing) -> None:
+def test_a_records_cwd_namespaces_and_cgroup_equal_those_in_proc(
+    guest: Guest, tail: Tailing
+) -> None:
     """A record's working directory, namespaces and cgroup equal those in /proc of that process."""
     names = ("pid", "mnt", "net", "uts", "ipc", "user", "cgroup")
     ask = "".join(f"stat -L -c %i /proc/self/ns/{name}; " for name in names)
@@ -110,7 +112,7 @@ unshare --mount --uts --ipc --net --pid --fork sh /tmp/place
     assert outside["mnt_ns"] != inside["mnt_ns"]
 
 
-def test_a_script_shows_its_interpreter(guest: Guest, tail: Tailing) -> None:
+def test_a_scripts_record_has_the_path_of_its_interpreter(guest: Guest, tail: Tailing) -> None:
     """For a script, a record's path is the interpreter and its filename is the script."""
     with tail() as running:
         guest.run(
@@ -207,7 +209,7 @@ def test_every_exec_is_recorded_or_counted(guest: Guest, tail: Tailing, long_run
     assert len({record["pid"] for record in storm}) == len(storm)
 
 
-def test_a_full_ring_drops_and_counts(guest: Guest, tail: Tailing) -> None:
+def test_a_full_ring_counts_each_record_that_it_drops(guest: Guest, tail: Tailing) -> None:
     """When nobody reads a full ring, the drop count equals the gaps in sequence numbers."""
     script = "pkill -STOP -x osqtail; /usr/local/bin/osqprobe storm 300; pkill -CONT -x osqtail"
 
@@ -225,7 +227,7 @@ def test_a_full_ring_drops_and_counts(guest: Guest, tail: Tailing) -> None:
     assert sum(record["dropped"] for record in lost) == seen.stats["dropped"] - after_the_last
 
 
-def test_without_a_buffer_a_record_is_dropped_and_counted(
+def test_a_record_is_dropped_and_counted_if_every_encoding_buffer_is_in_use(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """While every encoding buffer is in use, records are dropped with the reason NESTED.

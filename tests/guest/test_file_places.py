@@ -167,7 +167,7 @@ def story(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) ->
     return Story(records=told.records, dropped=told.stats["dropped"])
 
 
-def test_each_wrong_watch_has_its_own_errno(guest: Guest, driver: Driver) -> None:
+def test_each_invalid_watch_is_refused_with_its_own_errno(guest: Guest, driver: Driver) -> None:
     """A watch with a wrong path, action or time is refused with an errno of its own.
 
     Watches end with the subscription and with the queue.
@@ -180,7 +180,7 @@ def test_each_wrong_watch_has_its_own_errno(guest: Guest, driver: Driver) -> Non
     driver.unload()
 
 
-def test_the_root_may_be_watched_for_one_action(guest: Guest, tail: Tailing) -> None:
+def test_a_watch_of_the_root_folder_records_only_links(guest: Guest, tail: Tailing) -> None:
     """A watch of / for links records links on its own mount only, and no other action."""
     lines = (
         f"rm -rf {TOP}; mkdir -p {TOP}/a {TOP}/b; cd {TOP}; mount -t tmpfs none b",
@@ -195,13 +195,13 @@ def test_the_root_may_be_watched_for_one_action(guest: Guest, tail: Tailing) -> 
     assert [one["nlink"] for one in told.records] == [2, 3]
 
 
-def test_nothing_of_the_scenes_was_dropped(story: Story) -> None:
+def test_no_record_of_this_files_events_was_dropped(story: Story) -> None:
     """The reader of the scenes lost no record, so that the other tests are valid."""
     assert story.dropped == 0
     assert {one["type"] for one in story.records} == {"file"}
 
 
-def test_a_bind_mount_does_not_hide_a_file(story: Story) -> None:
+def test_an_event_through_another_mount_of_a_watched_folder_is_recorded(story: Story) -> None:
     """A watch through a bind mount sees an event through the other path, under its own name."""
     told = [one for one in story.of("bind") if one["path"] != f"{TOP}/bind/b/z"]
 
@@ -219,7 +219,7 @@ def test_a_bind_mount_does_not_hide_a_file(story: Story) -> None:
     assert places(story.of("bind", "create"))[1:] == [("create", f"{b}/z", "")]
 
 
-def test_the_unwatched_side_is_shown_as_the_mount_shows_it(story: Story) -> None:
+def test_the_unwatched_path_of_a_rename_begins_with_its_mount_point(story: Story) -> None:
     """The unwatched side of a rename on another mount begins with its mount point."""
     told = story.of("mount", "rename")
 
@@ -228,7 +228,7 @@ def test_the_unwatched_side_is_shown_as_the_mount_shows_it(story: Story) -> None
     assert {one["flags"] for one in told} == {0}
 
 
-def test_a_watch_may_come_before_its_folder(story: Story) -> None:
+def test_a_watched_path_that_does_not_exist_is_watched_from_its_creation(story: Story) -> None:
     """A path that does not exist yet is watched from its creation, also by a link's target."""
     sub = f"{TOP}/later/link/new/sub"
     assert places(story.of("later")) == [
@@ -239,7 +239,7 @@ def test_a_watch_may_come_before_its_folder(story: Story) -> None:
     ]
 
 
-def test_a_folder_that_moves_takes_no_watch_along(story: Story) -> None:
+def test_a_watch_stays_at_its_path_when_the_folder_moves(story: Story) -> None:
     """A watch keeps its path when the folder moves: files moved in are seen, moved out not."""
     folder = f"{TOP}/moving"
     assert places(story.of("moving")) == [
@@ -290,7 +290,7 @@ def test_a_file_without_a_known_name_is_recorded(guest: Guest, story: Story) -> 
     assert [(one["action"], one["path"], one["ino"]) for one in unnamed] == [("open", "", ino)]
 
 
-def test_a_watch_does_not_keep_a_mount(story: Story) -> None:
+def test_a_watched_file_system_can_be_unmounted(story: Story) -> None:
     """A watched file system can be unmounted, and its successor at that place is not watched."""
     assert places(story.of("unmounted")) == [("create", f"{TOP}/unmounted/a/x", "")]
 

@@ -144,7 +144,7 @@ def test_missing_file_records_were_counted_as_dropped(guest: Guest, tail: Tailin
         assert is_part_of(seen(told.records, log), under(WATCHED, log.events))
 
 
-def test_watches_that_come_and_go_disturb_no_other(
+def test_a_permanent_watch_loses_no_event_while_other_watches_change(
     guest: Guest,
     long_run: bool,  # noqa: FBT001
 ) -> None:

@@ -58,7 +58,11 @@ def whole(seen: Tailed) -> bool:
     return stats["dropped"] == 0 and stats["attempts"] == stats["committed"] == stats["consumed"]
 
 
-def test_an_excluded_user_is_filtered(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+def test_programs_of_an_excluded_user_are_counted_and_not_recorded(
+    guest: Guest,
+    tail: Tailing,
+    long_run: bool,  # noqa: FBT001
+) -> None:
     """Of two users, the excluded one's execs are counted and the other's recorded, exactly."""
     count = 5_000 if long_run else 60
     script = f"""
@@ -158,7 +162,9 @@ for place in kept kept/in keptnot one; do cp /usr/local/bin/osqprobe /tmp/$place
     assert whole(inside)
 
 
-def test_threads_can_be_filtered(guest: Guest, tail: Tailing) -> None:
+def test_with_the_option_processes_threads_are_counted_and_not_recorded(
+    guest: Guest, tail: Tailing
+) -> None:
     """With --processes, threads' forks and exits are counted and processes' recorded."""
     rounds = 10
 
@@ -176,7 +182,7 @@ def test_threads_can_be_filtered(guest: Guest, tail: Tailing) -> None:
     assert whole(seen)
 
 
-def test_a_filter_ends_with_its_ring(guest: Guest, tail: Tailing) -> None:
+def test_the_next_owner_of_the_device_has_no_filter(guest: Guest, tail: Tailing) -> None:
     """The next owner has no filter, and an invalid filter is refused with a message."""
     with tail("--not-uid 0") as running:
         filtered = counted(guest, "osqprobe storm 3")

@@ -17,7 +17,7 @@ def life_of(records: tuple[Record, ...], pid: int) -> list[str]:
     ]
 
 
-def test_a_process_is_forked_runs_and_exits(guest: Guest, tail: Tailing) -> None:
+def test_a_child_process_has_fork_exec_and_exit_records(guest: Guest, tail: Tailing) -> None:
     """A child that ends with a known status has fork, exec and exit records with the right ids."""
     with tail(ALL) as running:
         said = guest.run("sh -c 'sh -c \"exit 7\" & echo $$ $!; wait'", deadline_s=20).stdout
@@ -32,7 +32,9 @@ def test_a_process_is_forked_runs_and_exits(guest: Guest, tail: Tailing) -> None
     assert fork["child_start_boot_ns"] == end["start_boot_ns"]
 
 
-def test_a_signal_is_in_the_status(guest: Guest, tail: Tailing) -> None:
+def test_the_exit_status_of_a_killed_process_contains_the_signal(
+    guest: Guest, tail: Tailing
+) -> None:
     """The status of a process killed by SIGKILL is the one that wait() returns."""
     with tail("--type exit") as running:
         said = guest.run("sleep 60 & p=$!; kill -9 $p; wait $p; echo $p", deadline_s=20).stdout
@@ -42,7 +44,7 @@ def test_a_signal_is_in_the_status(guest: Guest, tail: Tailing) -> None:
     assert end["status"] & 0x7F == 9
 
 
-def test_a_storm_is_complete_and_in_order(
+def test_each_of_many_processes_has_fork_exec_and_exit_in_this_order(
     guest: Guest,
     tail: Tailing,
     long_run: bool,  # noqa: FBT001

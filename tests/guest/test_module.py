@@ -45,7 +45,9 @@ done
     assert seen.stats["dropped"] == 0
 
 
-def test_a_module_of_the_kernel_has_the_texts_of_sysfs(guest: Guest, tail: Tailing) -> None:
+def test_the_record_of_a_kernel_module_has_the_version_in_sysfs(
+    guest: Guest, tail: Tailing
+) -> None:
     """The record of a module that modprobe loads has the version and texts of sysfs."""
     script = """
 modprobe tcp_illinois

@@ -23,7 +23,9 @@ def wakeups(guest: Guest) -> int:
     return int(found.stdout)
 
 
-def test_a_watermark_saves_wakeups(guest: Guest, driver: Driver, tail: Tailing) -> None:
+def test_a_watermark_makes_the_reader_wake_up_less_often(
+    guest: Guest, driver: Driver, tail: Tailing
+) -> None:
     """With a watermark the same storm is read with far fewer wakeups."""
     assert driver.is_loaded()
     counts = []
@@ -40,7 +42,9 @@ def test_a_watermark_saves_wakeups(guest: Guest, driver: Driver, tail: Tailing) 
     assert batched < 10
 
 
-def test_one_record_waits_for_its_latency_and_no_longer(guest: Guest, driver: Driver) -> None:
+def test_one_record_below_the_watermark_wakes_the_reader_after_the_latency(
+    guest: Guest, driver: Driver
+) -> None:
     """Far below the watermark, the reader is woken when the latency is over."""
     assert driver.is_loaded()
     script = """
@@ -57,7 +61,9 @@ echo $(cut -d' ' -f1 /proc/uptime) $(sed -n 's/.*"ts_boot_ns":\\([0-9]*\\).*/\\1
     assert 0.5 < waited_s < 10
 
 
-def test_osqstat_shows_what_the_owner_counts(guest: Guest, driver: Driver, tail: Tailing) -> None:
+def test_osqstat_prints_the_owners_counters_and_rates(
+    guest: Guest, driver: Driver, tail: Tailing
+) -> None:
     """The tool osqstat shows the owner's totals, rates and JSON, and disturbs nothing."""
     assert driver.is_loaded()
     with tail("--type fork --type exec") as running:
@@ -112,7 +118,9 @@ def test_a_test_build_needs_its_parameter_to_load(
     assert tainted & 1 << 18
 
 
-def test_time_is_boot_time(guest: Guest, tail: Tailing) -> None:
+def test_a_records_time_lies_between_two_readings_of_the_boot_clock(
+    guest: Guest, tail: Tailing
+) -> None:
     """A record's time lies between two readings of the guest's own clock."""
     with tail() as running:
         before = float(guest.run("cut -d' ' -f1 /proc/uptime", deadline_s=20).stdout)

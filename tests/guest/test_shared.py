@@ -30,7 +30,9 @@ def loaded(guest: Guest, driver: Driver) -> Iterator[Loaded]:
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
-def test_body(driver: Driver, loaded: Loaded, body: Callable[[Loaded], None]) -> None:
+def test_shared_body_passes_on_linux(
+    driver: Driver, loaded: Loaded, body: Callable[[Loaded], None]
+) -> None:
     """Each shared test body passes on Linux, and the module can be unloaded after it."""
     body(loaded)
 

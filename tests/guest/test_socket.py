@@ -80,7 +80,7 @@ def witnessed(kept: list[Witnessed], guest: Guest, tail: Tailing) -> Witnessed:
     return kept[0]
 
 
-def test_each_connection_is_recorded_as_its_ends_log_it(
+def test_each_socket_call_that_client_and_server_log_has_one_record(
     witnessed: Witnessed,
     guest: Guest,
     tail: Tailing,
@@ -140,7 +140,7 @@ def test_calls_by_io_uring_are_recorded(witnessed: Witnessed) -> None:
     assert elsewhere["start_boot_ns"] == first["start_boot_ns"]
 
 
-def test_without_subscription_nothing_is_probed(
+def test_socket_calls_have_probes_only_during_a_subscription(
     witnessed: Witnessed, guest: Guest, driver: Driver
 ) -> None:
     """The kernel lists the driver's probes only during a subscription."""
@@ -151,7 +151,7 @@ def test_without_subscription_nothing_is_probed(
     assert (listed, witnessed.probes) == (0, PROBES)
 
 
-def test_the_checker_finds_a_bad_log(witnessed: Witnessed) -> None:
+def test_the_comparison_fails_for_a_missing_extra_or_wrong_call(witnessed: Witnessed) -> None:
     """The comparison finds a missing call, an extra call, a wrong order and each wrong value."""
     scene = f"stream 6 {COUNT} {PAIRS}"
     log, records = witnessed.logs[scene], witnessed.of(scene)
@@ -171,7 +171,7 @@ def test_the_checker_finds_a_bad_log(witnessed: Witnessed) -> None:
     assert not sockets.is_run_of([ours[0], ours[2]], ours)
 
 
-def test_a_call_that_cannot_be_followed_is_recorded_as_unseen(
+def test_waiting_connects_beyond_the_limit_have_the_status_unseen(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """Of eight waiting connects, the six that cannot be followed have the status 'unseen'.
@@ -210,7 +210,7 @@ cat log
     driver.unload()
 
 
-def test_each_connect_in_progress_has_an_outcome(
+def test_each_connect_in_progress_has_a_record_of_its_outcome(
     guest: Guest,
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
@@ -262,7 +262,7 @@ cat round.*
 """
 
 
-def test_a_storm_leaves_no_gap_within_a_subscription(
+def test_a_threads_socket_records_have_no_gap_within_a_subscription(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

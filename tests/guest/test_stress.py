@@ -69,7 +69,7 @@ def recorded(context: str, most: int) -> ParameterSet:
         recorded("mixed", 1_700_000),
     ],
 )
-def test_every_context_is_accounted(
+def test_each_record_from_tasks_and_interrupts_is_read_or_counted(
     guest: Guest,
     variant: Callable[[str], Driver],
     context: str,
@@ -100,7 +100,9 @@ def test_a_ring_that_is_far_too_small_counts_its_drops(
     assert said["lost_records"] > 0
 
 
-def test_the_checker_sees_a_bad_run(guest: Guest, variant: Callable[[str], Driver]) -> None:
+def test_records_that_are_too_large_for_their_ring_are_dropped(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
     """Records that are too large for their ring are dropped; a wrong size is an error."""
     variant("test").load()
 

@@ -38,7 +38,9 @@ def test_records_signals_and_calls_end_a_wait(guest: Guest, driver: Driver) -> N
     assert json.loads(guest.run("osqwait ways", deadline_s=60).stdout) == WAYS
 
 
-def test_a_shorter_latency_counts_at_once(guest: Guest, variant: Callable[[str], Driver]) -> None:
+def test_a_shorter_latency_replaces_a_running_timer_at_once(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
     """NOTIFY replaces a running timer of a longer latency, also one of the previous owner."""
     variant("test").load()
 
@@ -49,7 +51,9 @@ def test_a_shorter_latency_counts_at_once(guest: Guest, variant: Callable[[str],
     assert SHORT_MS <= said["next_owner_ms"] < LATE_MS
 
 
-def test_mapping_waits_for_no_other_call(guest: Guest, variant: Callable[[str], Driver]) -> None:
+def test_mapping_does_not_wait_while_another_call_changes_hooks(
+    guest: Guest, variant: Callable[[str], Driver]
+) -> None:
     """A mapping does not hold mmap_lock while it waits for a lock under which hooks change."""
     variant("test").load()
 
@@ -85,7 +89,7 @@ osqprobe owners
     driver.unload(attempts=5)
 
 
-def test_without_subscription_nothing_is_attached(
+def test_the_driver_has_no_tracepoint_probe_before_a_subscription(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """A loaded and opened driver has no probe on any tracepoint before a subscription."""

@@ -41,7 +41,7 @@ def lives_by_driver(records: Iterable[Record], root: int) -> dict[int, GuestEntr
     return found
 
 
-def test_nothing_is_missing_doubled_or_out_of_order(
+def test_each_event_of_the_process_connector_has_one_record_in_order(
     guest: Guest,
     tail: Tailing,
     long_run: bool,  # noqa: FBT001
@@ -69,7 +69,9 @@ grep -v ready /tmp/witness
     assert set(map(tuple, ours.values())) == {("fork", "exec", "exit 0")}
 
 
-def test_the_comparison_sees_a_lost_record(guest: Guest, tail: Tailing) -> None:
+def test_the_comparison_fails_when_a_record_is_missing_or_doubled(
+    guest: Guest, tail: Tailing
+) -> None:
     """The comparison fails when one record is missing or doubled."""
     with tail(PROCESSES) as running:
         script = "osqprobe storm 5 & root=$!; wait $root; echo $root"

@@ -17,7 +17,7 @@ from harness.systems.ssh import Guest
 _STEP_S = 20.0
 
 
-def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
+def test_the_device_node_has_mode_0600_and_belongs_to_root(guest: Guest, driver: Driver) -> None:
     """The device node has mode 0600 and belongs to root:wheel, so only root can open it."""
     assert driver.is_loaded()
 
@@ -26,7 +26,9 @@ def test_the_node_is_roots_alone(guest: Guest, driver: Driver) -> None:
     assert said.stdout == "600 root wheel\n"
 
 
-def test_loading_a_loaded_kext_changes_nothing(guest: Guest, driver: Driver) -> None:
+def test_loading_a_loaded_kext_succeeds_and_does_not_load_it_twice(
+    guest: Guest, driver: Driver
+) -> None:
     """Loading the kext a second time succeeds, and the kernel still lists it once."""
     before = PLATFORMS[driver.handoff.system].holders(guest, driver.spec)
 
@@ -36,7 +38,7 @@ def test_loading_a_loaded_kext_changes_nothing(guest: Guest, driver: Driver) -> 
     assert before[0] == "reference count 0"
 
 
-def test_unloading_while_open_is_refused_then_works(guest: Guest, driver: Driver) -> None:
+def test_the_kext_unloads_only_after_the_device_is_closed(guest: Guest, driver: Driver) -> None:
     """Unloading fails while a process has the device open, and the error names the process.
 
     After the process has ended, unloading works.
@@ -51,7 +53,7 @@ def test_unloading_while_open_is_refused_then_works(guest: Guest, driver: Driver
     assert not driver.is_loaded()
 
 
-def test_loading_and_unloading_leave_no_trace(
+def test_after_unloading_the_device_node_and_the_kext_are_gone(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

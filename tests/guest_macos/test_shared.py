@@ -23,6 +23,6 @@ def loaded(guest: Guest, driver: Driver, place: Place) -> Iterator[Loaded]:
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
-def test_body(loaded: Loaded, body: Callable[[Loaded], None]) -> None:
+def test_shared_body_passes_on_the_mac(loaded: Loaded, body: Callable[[Loaded], None]) -> None:
     """Each shared test body passes on the Mac; the body's docstring states its condition."""
     body(loaded)

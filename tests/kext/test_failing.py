@@ -68,7 +68,9 @@ def test_client_sees_no_error_without_a_failure(binary: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", CAN_FAIL)
-def test_kext_survives_each_failing_call(binary: bytes, name: str) -> None:
+def test_each_failing_kernel_call_gives_the_client_at_most_one_enomem(
+    binary: bytes, name: str
+) -> None:
     """Whichever call of a kernel function fails, the client sees at most one ENOMEM.
 
     After the kext's stop nothing is left.

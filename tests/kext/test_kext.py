@@ -23,7 +23,9 @@ def test_scenario_passes_on_the_kext(boot: Boot, scenario: Callable[[Boot], None
     scenario(boot)
 
 
-def test_queue_may_close_at_every_instruction(boot: Boot, request: pytest.FixtureRequest) -> None:
+def test_closing_the_queue_at_any_instruction_of_a_callback_is_safe(
+    boot: Boot, request: pytest.FixtureRequest
+) -> None:
     """The owner may close the device at each instruction of a callback (--long), else at some."""
     queue_may_close_at_any_instruction(
         boot, stride=1 if request.config.getoption("--long") else 29

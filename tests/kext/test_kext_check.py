@@ -10,7 +10,7 @@ from harness.kext.build import KextBuild
 from tests.kext.broken import BROKEN, write_broken
 
 
-def test_kext_has_no_objections(built: KextBuild) -> None:
+def test_check_has_no_objection_to_the_built_kext(built: KextBuild) -> None:
     """The kext has no objections and uses symbols of all four libraries."""
     checked = check.check(built.bundle)
 
@@ -22,7 +22,9 @@ def test_kext_has_no_objections(built: KextBuild) -> None:
     assert any("not verified on hardware" in line for line in check.lines(checked))
 
 
-def test_unchanged_copy_has_no_objections(built: KextBuild, tmp_path: Path) -> None:
+def test_check_has_no_objection_to_an_unchanged_copy_of_the_kext(
+    built: KextBuild, tmp_path: Path
+) -> None:
     """A copy, made as for the broken bundles but without a fault, has no objections."""
     assert check.check(write_broken(built.bundle, tmp_path, lambda _draft: None)).passed
 
@@ -48,7 +50,7 @@ def test_empty_folder_is_refused(tmp_path: Path) -> None:
     assert finding.reason == "there is no Contents/Info.plist"
 
 
-def test_check_survives_any_changed_byte(built: KextBuild, tmp_path: Path) -> None:
+def test_check_raises_no_exception_for_any_changed_byte(built: KextBuild, tmp_path: Path) -> None:
     """No changed byte of headers, symbols or relocations makes the check raise an exception."""
     bundle = write_broken(built.bundle, tmp_path, lambda _draft: None)
     binary = bundle / "Contents" / "MacOS" / "osq"

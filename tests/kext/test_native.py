@@ -79,7 +79,7 @@ def compiled(
 
 
 @pytest.mark.parametrize("name", _SANITIZERS)
-def test_kext_survives_real_threads_under_sanitizers(
+def test_sanitizers_report_nothing_when_real_threads_use_the_kext(
     spec: KextSpec, tmp_path: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
     """The kext's counters add up after programs ran while the owner read, waited and reopened."""

@@ -43,7 +43,7 @@ def kinds(running: Domain, count: int) -> list[str]:
     return [event.kind for event in running.events]
 
 
-def test_a_given_uri_is_used_as_given(hv: Hypervisor, tmp_path: Path) -> None:
+def test_with_a_uri_of_the_user_no_daemon_is_started(hv: Hypervisor, tmp_path: Path) -> None:
     """For the user's own URI no daemon is started, no file written, and detach does nothing."""
     hv.detach()
 
@@ -52,7 +52,7 @@ def test_a_given_uri_is_used_as_given(hv: Hypervisor, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_each_step_of_a_domain_shows_in_state_and_events(hv: Hypervisor) -> None:
+def test_each_step_of_a_domain_changes_its_state_and_records_an_event(hv: Hypervisor) -> None:
     """Create, suspend, resume and destroy each change the state and record an event."""
     with Domain.create(hv, XML, paused=False) as running:
         running.suspend()
@@ -83,7 +83,7 @@ def test_an_exception_destroys_the_domain(hv: Hypervisor) -> None:
     assert domain.find(hv, "harness-") == []
 
 
-def test_a_kept_domain_can_be_found_and_joined(hv: Hypervisor) -> None:
+def test_a_domain_runs_on_after_keep_and_can_be_attached_again(hv: Hypervisor) -> None:
     """After keep() the domain runs on; attach() joins it and leaves it running."""
     with Domain.create(hv, XML, paused=False) as running:
         running.keep()
@@ -94,7 +94,7 @@ def test_a_kept_domain_can_be_found_and_joined(hv: Hypervisor) -> None:
     assert domain.destroy_by_name(hv, "harness-one")
 
 
-def test_only_the_prefix_is_found_and_only_the_name_destroyed(hv: Hypervisor) -> None:
+def test_a_domain_with_another_name_is_neither_listed_nor_destroyed(hv: Hypervisor) -> None:
     """A domain with another name is neither listed nor destroyed."""
     assert domain.find(hv, "harness-") == []
     assert not domain.destroy_by_name(hv, "harness-one")

@@ -86,7 +86,7 @@ def guest(server: Server) -> Iterator[Guest]:
         yield connected
 
 
-def test_streams_and_status_are_separate(guest: Guest) -> None:
+def test_a_commands_output_errors_and_status_are_returned_separately(guest: Guest) -> None:
     """Output, errors and status are returned separately, and words are quoted for the shell."""
     done = guest.run("echo out; echo err >&2; exit 3", deadline_s=10, check=False)
     quoted = guest.run(["printf", "%s|", "a b", "$HOME", "ü"], deadline_s=10)
@@ -95,7 +95,7 @@ def test_streams_and_status_are_separate(guest: Guest) -> None:
     assert quoted.stdout == "a b|$HOME|ü|"
 
 
-def test_a_failed_command_carries_its_output(guest: Guest) -> None:
+def test_the_error_of_a_failed_command_has_its_output(guest: Guest) -> None:
     """With check, a command's status other than 0 is an error that has the output."""
     with pytest.raises(CommandFailed, match="status 5") as caught:
         guest.run("echo because; exit 5", deadline_s=10)
@@ -104,7 +104,7 @@ def test_a_failed_command_carries_its_output(guest: Guest) -> None:
     assert caught.value.completed.status == 5
 
 
-def test_much_output_and_input_do_not_block(guest: Guest) -> None:
+def test_eight_mib_of_input_and_output_pass_without_blocking(guest: Guest) -> None:
     """Eight MiB pass in and out on both streams, including bytes that are not UTF-8."""
     data = b"\xff" + bytes(range(128)) * 65536
 
@@ -126,7 +126,7 @@ def test_a_command_that_does_not_end_stops_at_its_deadline(guest: Guest) -> None
     assert guest.run("echo on", deadline_s=10).stdout == "on\n"
 
 
-def test_a_stretched_connection_multiplies_each_deadline(guest: Guest) -> None:
+def test_deadlines_are_multiplied_on_the_connection_of_a_slow_guest(guest: Guest) -> None:
     """A deadline of 0.2 s is one of 0.6 s on the connection of a guest that is 3 times as slow."""
     slow = guest.stretched(3)
 
@@ -137,7 +137,7 @@ def test_a_stretched_connection_multiplies_each_deadline(guest: Guest) -> None:
         process.wait(deadline_s=0.2)
 
 
-def test_lines_come_while_the_command_runs(guest: Guest) -> None:
+def test_output_lines_are_returned_while_the_command_runs(guest: Guest) -> None:
     """Lines come while the command runs: None marks a pause, the last needs no newline."""
     with guest.popen("echo one; sleep 0.6; printf two") as process:
         seen = list(process.lines(poll_s=0.1))
@@ -148,7 +148,9 @@ def test_lines_come_while_the_command_runs(guest: Guest) -> None:
     assert status == 0
 
 
-def test_files_are_copied_in_and_out(guest: Guest, tmp_path: Path) -> None:
+def test_files_copied_to_and_from_a_guest_keep_content_and_mode(
+    guest: Guest, tmp_path: Path
+) -> None:
     """Copied files keep content and mode, and an existing file is replaced, not overwritten."""
     source, back, target = (tmp_path / name for name in ("source", "back", "in side"))
     source.write_bytes(os.urandom(100_000))
@@ -256,7 +258,9 @@ def test_a_connection_that_ends_after_the_banner_is_retried(server: Server) -> N
 
 
 @pytest.mark.parametrize("moment", [one for one in Moment if one != Moment.KEY])
-def test_a_frozen_peer_is_left_at_the_deadline(tmp_path: Path, moment: Moment) -> None:
+def test_a_call_to_a_stopped_ssh_server_ends_at_its_deadline(
+    tmp_path: Path, moment: Moment
+) -> None:
     """When the server's process is stopped at any moment, the call ends at its deadline."""
     with (
         serving(tmp_path, moment, "SIGSTOP") as own,
@@ -286,7 +290,7 @@ def test_a_late_answer_does_not_disturb_the_next_command(tmp_path: Path, moment:
         assert thawed.run("echo on", deadline_s=30).stdout == "on\n"
 
 
-def test_endless_output_is_left_at_the_deadline(guest: Guest) -> None:
+def test_a_command_with_endless_output_ends_at_its_deadline(guest: Guest) -> None:
     """A stream that always has more is left at the deadline, and the connection stays usable."""
     begun = time.monotonic()
 
@@ -297,7 +301,7 @@ def test_endless_output_is_left_at_the_deadline(guest: Guest) -> None:
     assert guest.run("echo on", deadline_s=30).stdout == "on\n"
 
 
-def test_a_peer_that_dies_at_the_key_is_tried_again(tmp_path: Path) -> None:
+def test_a_connection_that_ends_before_the_key_is_answered_is_tried_again(tmp_path: Path) -> None:
     """A connection that ends before the key is answered is tried again, not taken as a refusal."""
     with (
         serving(tmp_path, Moment.KEY, "SIGKILL") as own,
@@ -307,7 +311,7 @@ def test_a_peer_that_dies_at_the_key_is_tried_again(tmp_path: Path) -> None:
         pass
 
 
-def test_a_peer_that_dies_is_noticed(tmp_path: Path) -> None:
+def test_a_connection_that_breaks_during_a_command_raises_guest_lost(tmp_path: Path) -> None:
     """When the connection breaks during a command, the error is GuestLost."""
     with (
         serving(tmp_path) as own,

@@ -41,7 +41,7 @@ def test_the_requirements_over_ssh_are_those_of_this_host(tmp_path: Path) -> Non
     assert any(setup.examine(ThisHost()).release in one.what for one in requirements)
 
 
-def test_a_restart_that_does_not_happen_is_a_loss(tmp_path: Path) -> None:
+def test_a_target_with_the_same_boot_id_at_the_deadline_is_lost(tmp_path: Path) -> None:
     """A target that still reports the same boot id at the deadline has not restarted."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)
@@ -51,7 +51,7 @@ def test_a_restart_that_does_not_happen_is_a_loss(tmp_path: Path) -> None:
             workflow.wait_for_another_session(lab, session)
 
 
-def test_a_linux_target_is_not_taken_for_a_mac(tmp_path: Path) -> None:
+def test_a_linux_target_described_as_a_mac_is_a_usage_error(tmp_path: Path) -> None:
     """A target with a wrong system in its file is an error before anything is changed."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)

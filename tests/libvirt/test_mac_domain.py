@@ -75,7 +75,7 @@ def test_processor_and_card_follow_the_release() -> None:
     assert "restrict=on,hostfwd=tcp:127.0.0.1:2222-:22" in new
 
 
-def test_the_key_is_escaped_for_both_readers() -> None:
+def test_the_key_is_escaped_for_both_xml_and_qemu() -> None:
     """The key's special characters are escaped for XML, and its commas are doubled for QEMU."""
     root = ET.fromstring(mac_domain_xml.render(SPEC))  # noqa: S314
     values = [one.get("value", "") for one in root.iter() if one.tag.endswith("}arg")]
@@ -179,7 +179,7 @@ def test_the_opencore_disk_is_edited_only_while_the_guest_is_off(
     assert any("lowers the target's security" in line for line in notes)
 
 
-def test_a_missing_file_of_the_user_is_named(target: RemoteSpec) -> None:
+def test_the_error_for_a_missing_file_of_the_user_names_it(target: RemoteSpec) -> None:
     """A missing file is a usage error before libvirt is asked."""
     target.libvirt.firmware.unlink()
     target.libvirt.osk_file.unlink()

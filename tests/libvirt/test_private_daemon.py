@@ -26,7 +26,9 @@ def runtime() -> Iterator[Path]:
         libvirtd.stop(Path(folder))
 
 
-def test_the_daemon_lives_as_long_as_the_block(runtime: Path, tmp_path: Path) -> None:
+def test_the_daemon_answers_within_its_block_and_ends_with_it(
+    runtime: Path, tmp_path: Path
+) -> None:
     """The daemon answers in its block without domains, and leaves no process afterwards."""
     with hypervisor.connect(None, runtime=runtime, cache=tmp_path, mask_kvm=True) as hv:
         assert hv.private

@@ -116,7 +116,9 @@ def overlay(path: Path) -> Path:
     return path
 
 
-def test_the_console_has_the_first_byte(hv: Hypervisor, spec: DomainSpec, tmp_path: Path) -> None:
+def test_a_console_attached_to_a_paused_guest_has_its_first_byte(
+    hv: Hypervisor, spec: DomainSpec, tmp_path: Path
+) -> None:
     """A console that is attached while paused misses nothing; QEMU's log has the same bytes."""
     with (
         Domain.create(hv, render(spec)) as running,
@@ -138,7 +140,9 @@ def test_the_console_has_the_first_byte(hv: Hypervisor, spec: DomainSpec, tmp_pa
     assert (tmp_path / "qemu-one.log").read_bytes() == (tmp_path / "log").read_bytes()
 
 
-def test_no_write_waits_for_the_reader(hv: Hypervisor, spec: DomainSpec, tmp_path: Path) -> None:
+def test_writes_to_a_console_with_a_waiting_reader_are_not_lost(
+    hv: Hypervisor, spec: DomainSpec, tmp_path: Path
+) -> None:
     """Writes while the reader is about to wait are never lost and never block.
 
     Two threads in calls to one connection lost about one of a hundred writes, or hung at the next.
@@ -154,7 +158,7 @@ def test_no_write_waits_for_the_reader(hv: Hypervisor, spec: DomainSpec, tmp_pat
             assert console.wait_for("", deadline_s=_WAIT_S, since=number).text == "on"
 
 
-def test_a_closed_console_leaves_nothing_open(
+def test_a_closed_console_leaves_no_descriptor_open(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
     """A closed console leaves no descriptor open, refuses a write, and can be closed again."""
@@ -176,7 +180,7 @@ def test_a_closed_console_leaves_nothing_open(
             time.sleep(0.05)
 
 
-def test_a_restored_guest_goes_on_with_other_paths(
+def test_a_restored_guest_runs_with_another_overlay_socket_and_log(
     hv: Hypervisor, spec: DomainSpec, runtime: Path, tmp_path: Path
 ) -> None:
     """A restored guest continues with another overlay, monitor socket, log and run id."""

@@ -36,7 +36,7 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("release", "setting", "missing"), MISSING)
-def test_unmet_requirements_of_an_unsigned_kext(
+def test_requirements_lists_what_is_unmet_for_an_unsigned_kext(
     make_case: MakeCase,
     release: str,
     setting: dict[str, int],
@@ -54,7 +54,7 @@ def test_unmet_requirements_of_an_unsigned_kext(
     assert case.changes == []
 
 
-def test_apply_changes_nothing_where_it_has_no_effect(make_case: MakeCase) -> None:
+def test_apply_on_macos_15_prints_that_nothing_can_be_changed(make_case: MakeCase) -> None:
     """On macOS 15 --apply changes nothing and says so: kext-dev-mode exists only on 10.10."""
     case = make_case(replace(PROFILES["15"], signed=False))
 
@@ -119,7 +119,7 @@ def test_configure_sets_boot_args_and_restarts(
     assert any("no KDK of build" in text for text in case.printed)
 
 
-def test_kdk_must_be_of_the_same_build(make_case: MakeCase) -> None:
+def test_kdk_of_another_build_is_not_accepted(make_case: MakeCase) -> None:
     """A KDK of another build is not accepted, and the message names the needed build."""
     case = make_case(replace(PROFILES["13"], csr=0x7F))
     case.mac.files["/Library/Developer/KDKs/KDK_13.7.1_22H221.kdk/x"] = File(b"")

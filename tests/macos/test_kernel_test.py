@@ -83,7 +83,7 @@ def test_failure_and_panic_have_different_verdicts(
 
     assert (found.verdict, found.verdict.exit_code) == (Verdict.CRASHED, 3)
     failed, crashed = found.results
-    assert failed.name == "test_kext::test_the_node_is_roots_alone"
+    assert failed.name == "test_kext::test_the_device_node_has_mode_0600_and_belongs_to_root"
     assert (failed.verdict, crashed.verdict) == (Verdict.FAILED, Verdict.CRASHED)
     (panic,) = crashed.reports
     assert (panic.module, panic.title) == ("org.example.osq", "panic: Kernel trap type 14")

@@ -139,7 +139,7 @@ def test_failed_start_has_the_kernels_log_as_evidence(make_case: MakeCase) -> No
     ("release", "setting"),
     [("10.10", {}), ("10.15", {"csr": 1}), ("15", {"csr": 0x7F})],
 )
-def test_unsigned_kext_loads_where_allowed(
+def test_unsigned_kext_loads_on_a_release_whose_switch_allows_it(
     make_case: MakeCase, release: str, setting: dict[str, int]
 ) -> None:
     """An unsigned kext is loaded on a release whose own switch allows it."""

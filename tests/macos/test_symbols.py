@@ -103,7 +103,7 @@ def report_of(text: str) -> KernelReport:
     return found
 
 
-def test_dsym_gives_functions_and_lines(kext: Kext) -> None:
+def test_frames_have_function_and_line_with_a_matching_dsym(kext: Kext) -> None:
     """Frames get the inlined line of the fault, and the call's line for the caller."""
     report = report_of(panic_text(kext, kext.uuid))
 

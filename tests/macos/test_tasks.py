@@ -73,7 +73,7 @@ def test_an_option_for_guests_is_refused_on_a_target(
     assert case.mac.loaded == {}
 
 
-def test_kernel_deps_says_what_is_missing(
+def test_kernel_deps_exits_with_2_while_a_requirement_is_missing(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """kernel-deps exits with 2 while a requirement is missing, and with 0 otherwise."""
@@ -89,7 +89,9 @@ def test_kernel_deps_says_what_is_missing(
     assert code_of(targets.kernel_deps, target="mine") == 0
 
 
-def test_target_is_configured_by_name(named: Callable[[Profile], Case]) -> None:
+def test_configuring_a_target_exits_with_0_only_after_a_restart(
+    named: Callable[[Profile], Case],
+) -> None:
     """Configuring exits with 2 if a restart is pending, with 0 after one; --undo reverts."""
     case = named(replace(PROFILES["13"], csr=0x7F))
 
@@ -109,7 +111,7 @@ def test_guest_of_the_harness_needs_no_configuration(capsys: pytest.CaptureFixtu
     assert "stub: kernel-debug opens QEMU's" in output
 
 
-def test_unknown_target_lists_the_known_ones(
+def test_error_for_an_unknown_target_lists_the_known_ones(
     named: Callable[[Profile], Case], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An unknown target exits with 2, and the error lists the known ones."""
@@ -133,7 +135,7 @@ def test_target_list_prints_every_target(
     assert f"tester@127.0.0.1:{case.target.port}" in lines[1]
 
 
-def test_power_of_an_ssh_target_is_refused(named: Callable[[Profile], Case]) -> None:
+def test_switching_the_power_of_an_ssh_target_is_refused(named: Callable[[Profile], Case]) -> None:
     """Switching the power of an ssh target exits with 2, since only its user can do that."""
     named(replace(PROFILES["15"]))
 

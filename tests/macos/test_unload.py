@@ -43,7 +43,7 @@ def test_busy_kext_is_unloaded_at_the_third_attempt(
 
 
 @pytest.mark.parametrize("release", ["10.15", "15"])
-def test_unsupported_by_cache_is_not_tried_again(
+def test_unload_refused_as_unsupported_by_cache_is_not_tried_again(
     loaded_case: Callable[[Profile], Case], release: str
 ) -> None:
     """'Unsupported by cache' ends after one attempt, with 2 and a hint for the user."""
@@ -71,7 +71,9 @@ def test_kext_needs_no_second_restart(
     assert case.changes.count("shutdown -r now") == 1
 
 
-def test_kext_that_stays_busy_names_the_process(loaded_case: Callable[[Profile], Case]) -> None:
+def test_error_for_a_kext_that_stays_busy_names_the_process(
+    loaded_case: Callable[[Profile], Case],
+) -> None:
     """After a kext's five refusals the error has exit code 1 and names the device's user."""
     case = loaded_case(replace(PROFILES["13"]))
     case.mac.opened.add("/dev/osquery")

@@ -35,7 +35,7 @@ def verification_of(case: Case, folder: Path, *, name: str, tests: bool = True) 
     )
 
 
-def test_report_of_a_mac_that_shows_everything(
+def test_report_of_a_passed_verification_has_person_mac_and_checksum(
     make_case: MakeCase, kext: Path, tmp_path: Path
 ) -> None:
     """If all steps pass, the report has the person's name, the Mac and the kext's checksum."""
@@ -78,7 +78,9 @@ def test_claims_after_a_failure_are_not_verified(make_case: MakeCase, tmp_path: 
     assert "needs reboot" in text
 
 
-def test_claim_without_tests_fails(make_case: MakeCase, tmp_path: Path) -> None:
+def test_claim_about_tests_fails_without_a_suite_for_macos(
+    make_case: MakeCase, tmp_path: Path
+) -> None:
     """Without a suite for macOS the claim about tests is reported as failed."""
     case = make_case(replace(PROFILES["10.15"]))
 

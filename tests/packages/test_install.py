@@ -39,7 +39,9 @@ systemctl stop osqtail
 """
 
 
-def test_installation_is_used_removed_and_purged(release: Release, tmp_path: Path) -> None:
+def test_installed_packages_work_and_purging_them_leaves_no_file(
+    release: Release, tmp_path: Path
+) -> None:
     """Once installed, only root opens the node, the service records; purging leaves no file."""
     machine = ordinary(tmp_path / "run")
     built = f"osq-modules-{machine.kernel.release}"

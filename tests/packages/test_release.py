@@ -203,7 +203,7 @@ def test_client_of_the_test_build_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_failed_release_leaves_the_older_one(key: SigningKey, tmp_path: Path) -> None:
+def test_failed_release_does_not_remove_the_older_release(key: SigningKey, tmp_path: Path) -> None:
     """Releasing the test build fails, and the older release stays in the folder."""
     out = tmp_path / "out"
     out.mkdir()

@@ -73,7 +73,9 @@ def calls_of(binary: Path) -> dict[str, str]:
     return {name: kind for name, kind, *_ in words if name.startswith("osq_client_")}
 
 
-def test_package_uses_libosq_of_its_own_package(release: Release, root: Path) -> None:
+def test_python_module_imports_every_call_from_the_packaged_libosq(
+    release: Release, root: Path
+) -> None:
     """The Python module imports every call from libosq0, in exactly the release's version."""
     (library,) = root.glob("usr/lib/*/libosq.so.0")
     imported, exported = calls_of(root / LIBRARY.lstrip("/")), calls_of(library)

@@ -19,7 +19,7 @@ def written(folder: Path, content: object) -> Path:
     return path
 
 
-def test_osquerys_own_keys_are_understood(folder: Path) -> None:
+def test_keys_of_osquery_in_a_shared_configuration_are_read_or_ignored(folder: Path) -> None:
     """The file of osquery can be shared; keys that only osquery knows are ignored."""
     config = load(
         written(
@@ -82,7 +82,7 @@ def test_osquerys_own_keys_are_understood(folder: Path) -> None:
         ({"events": {"environment_variables": "LANG"}}, "events.environment_variables"),
     ],
 )
-def test_a_fault_is_named_by_its_key(folder: Path, content: Any, key: str) -> None:
+def test_the_error_for_a_wrong_value_names_its_key(folder: Path, content: Any, key: str) -> None:
     """The error of a wrong value has its key in the file, and the daemon does not start."""
     with pytest.raises(ConfigError) as caught:
         load(written(folder, content))
@@ -90,7 +90,7 @@ def test_a_fault_is_named_by_its_key(folder: Path, content: Any, key: str) -> No
     assert caught.value.key == key
 
 
-def test_a_missing_or_invalid_file_is_named(folder: Path) -> None:
+def test_the_error_for_a_missing_or_invalid_configuration_names_the_file(folder: Path) -> None:
     """The error for a missing or invalid configuration file has the file's name."""
     path = folder / "osq.conf"
     with pytest.raises(ConfigError, match="No such file"):

@@ -34,7 +34,9 @@ def drained(host: Host) -> None:
     until(is_so, "all is consumed", deadline_s=120)
 
 
-def test_a_burst_at_a_stalled_reader_is_stored_whole(host: Host, folder: Path) -> None:
+def test_all_programs_that_start_while_the_daemon_is_stopped_are_stored(
+    host: Host, folder: Path
+) -> None:
     """All of 20,000 programs that start while the daemon is stopped are stored."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
@@ -133,7 +135,9 @@ def test_a_daemon_that_is_killed_loses_nothing_that_it_stored(
     assert stored(store) > 10
 
 
-def test_the_judge_of_kills_finds_a_missing_event(host: Host, folder: Path) -> None:
+def test_the_comparison_fails_when_the_store_lacks_a_counted_event(
+    host: Host, folder: Path
+) -> None:
     """The comparison rejects counters that have one event more than the store."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
@@ -244,7 +248,9 @@ def test_garbage_in_the_ring_ends_the_session_as_corrupt(host: Host, folder: Pat
     assert ask(daemon.store, ENDINGS) == [("corrupt",), ("clean",)]
 
 
-def test_a_full_disk_loses_nothing(host: Host, folder: Path) -> None:
+def test_events_during_a_full_disk_are_stored_once_there_is_space(
+    host: Host, folder: Path
+) -> None:
     """On a full disk nothing is released to the kernel; with free space again, all is stored."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
@@ -304,7 +310,7 @@ def test_only_allowed_variables_are_stored(host: Host, folder: Path) -> None:
     assert b"SECRET" not in daemon.store.read_bytes()
 
 
-def test_a_store_is_ready_within_seconds(host: Host, folder: Path) -> None:
+def test_an_event_can_be_queried_a_second_later(host: Host, folder: Path) -> None:
     """A query finds an event a second after the event."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)

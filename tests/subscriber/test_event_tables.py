@@ -51,7 +51,7 @@ def stored(folder: Path, *events: Event, categories: dict[int, str] | None = Non
     return path
 
 
-def test_a_connect_fills_socket_events(folder: Path) -> None:
+def test_a_connect_is_a_socket_event_with_both_addresses_and_its_program(folder: Path) -> None:
     """A connect has both addresses, and the program that an earlier exec named."""
     event = a_record(
         "socket",
@@ -80,7 +80,7 @@ def test_a_connect_fills_socket_events(folder: Path) -> None:
     ]
 
 
-def test_addresses_of_other_families(folder: Path) -> None:
+def test_socket_events_show_ipv6_missing_and_unix_addresses(folder: Path) -> None:
     """Socket events show IPv6, port-only, missing and abstract UNIX addresses correctly."""
     empty = {"local_path": b"", "remote_path": b""}
     events = (
@@ -103,7 +103,7 @@ def test_addresses_of_other_families(folder: Path) -> None:
     assert ask(stored(folder, *events), sql) == expected
 
 
-def test_a_module_fills_module_events(folder: Path) -> None:
+def test_a_module_is_stored_in_module_events_with_its_texts(folder: Path) -> None:
     """A module's texts are stored, and so is a number above SQLite's greatest integer."""
     event = a_record(
         "module",
@@ -121,7 +121,7 @@ def test_a_module_fills_module_events(folder: Path) -> None:
     ]
 
 
-def test_both_sides_fill_credential_events(folder: Path) -> None:
+def test_old_and_new_credentials_are_stored_in_separate_columns(folder: Path) -> None:
     """Old and new credentials have separate columns, and the changed fields are listed."""
     record = ffi.new("struct osq_cred *")
     record.head.type, record.head.len = TYPES_BY_NAME["cred"], ffi.sizeof("struct osq_cred")
@@ -142,7 +142,7 @@ def test_both_sides_fill_credential_events(folder: Path) -> None:
     ]
 
 
-def test_a_rename_fills_file_events(folder: Path) -> None:
+def test_a_rename_is_a_file_event_with_both_paths_and_its_program(folder: Path) -> None:
     """Ids are text as in osquery; `partial` says that the program's start was not seen."""
     spans = {"path": b"/etc/a", "dest_path": b"/etc/b"}
     rename = lib.OSQ_FILE_RENAME

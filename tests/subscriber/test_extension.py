@@ -142,7 +142,9 @@ def test_each_row_is_given_once_across_restarts(
     again.close()
 
 
-def test_constraints_on_time_and_eid_are_honoured(osqueryd: Osqueryd, store: Store) -> None:
+def test_a_query_with_a_condition_on_time_or_eid_gets_all_matching_rows(
+    osqueryd: Osqueryd, store: Store
+) -> None:
     """A query with a condition on time or eid gets all matching rows every time."""
     fill(store, 11, 5, age_s=1000)
     rows = osqueryd.rows("kprocess_events", ("time", GREATER, "0"))
@@ -168,7 +170,7 @@ def test_a_large_result_comes_in_several_answers(osqueryd: Osqueryd, store: Stor
     assert [*parts[0], *parts[1]] == list(range(1, MOST_ROWS + 16))
 
 
-def test_values_are_text_and_nothing_is_empty(osqueryd: Osqueryd) -> None:
+def test_every_value_in_an_answer_to_osquery_is_text(osqueryd: Osqueryd) -> None:
     """All values in an answer are text, as thrift's map of strings requires."""
     row = osqueryd.rows("kprocess_events")[0]
 

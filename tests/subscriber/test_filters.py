@@ -98,7 +98,7 @@ def test_a_filter_passes_exactly_the_named_records(
     assert counts(daemon.store, totals) == [(kept_out, len(let_in), len(let_in), 1)]
 
 
-def test_each_list_is_tried_both_ways() -> None:
+def test_filter_cases_include_and_exclude_with_each_list() -> None:
     """The parameters of the preceding test have each list, to include and to exclude."""
     included = {name for one, _ in CASES for name in one if name != "exclude"}
     excluded = {name for one, _ in CASES for name in one.get("exclude", {})}
@@ -106,7 +106,7 @@ def test_each_list_is_tried_both_ways() -> None:
     assert (included, excluded) == (set(LISTS), set(LISTS))
 
 
-def test_a_filter_is_of_one_type_of_records(host: Host, folder: Path) -> None:
+def test_a_filter_of_exec_records_rejects_no_fork_and_no_exit(host: Host, folder: Path) -> None:
     """A filter of exec records rejects no fork and no exit."""
     with Daemon(host, folder, {"filters": {"exec": {"uids": [0]}}}) as daemon:
         subscribed(daemon)
@@ -164,7 +164,7 @@ def test_a_new_ring_gets_the_filters_again(host: Host, folder: Path) -> None:
 
 @pytest.mark.parametrize(("name", "values", "said"), BAD)
 @pytest.mark.parametrize("is_excluded", [False, True])
-def test_a_wrong_value_is_named(
+def test_the_error_for_a_wrong_filter_value_names_its_key(
     folder: Path,
     name: str,
     values: Any,
@@ -221,7 +221,7 @@ def test_a_file_that_has_no_such_id_is_named(
     assert f"osq.filters.exec.{name}: {file}: " in caught.value.message
 
 
-def test_files_are_replaced_by_their_ids(folder: Path) -> None:
+def test_namespace_and_group_files_in_a_filter_are_replaced_by_their_ids(folder: Path) -> None:
     """A namespace's link in /proc and a group's folder are replaced by their ids."""
     group = folder / "group"
     group.mkdir()

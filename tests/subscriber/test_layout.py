@@ -36,7 +36,7 @@ def test_every_record_type_of_the_header_becomes_an_event() -> None:
     assert set(EVENTS) == types
 
 
-def test_numbers_and_tails_are_read() -> None:
+def test_numbers_and_texts_of_an_exec_record_are_decoded() -> None:
     """Narrow, wide and signed numbers and every span are decoded right."""
     event = an_exec(seq=2**40, uid=2**32 - 1, mtime_ns=-5, ino=2**63, cpu=65535, pid=7)
 
@@ -46,14 +46,14 @@ def test_numbers_and_tails_are_read() -> None:
     assert event.arguments == (b"printf", b"%s x", b"\xff")
 
 
-def test_a_fork_is_read() -> None:
+def test_a_fork_record_which_has_no_texts_is_decoded() -> None:
     """A fork record, whose type has no tail, is decoded correctly."""
     event = a_fork(child_pid=3, child_tid=4, ts_boot_ns=5)
 
     assert (event.child_pid, event.child_tid, event.ts_boot_ns) == (3, 4, 5)
 
 
-def test_an_unknown_type_is_passed_on_as_such() -> None:
+def test_a_record_of_an_unknown_type_is_decoded_as_unknown() -> None:
     """A later driver's record type becomes Unknown, not corruption."""
     raw = bytearray(exec_bytes(seq=9))
     raw[4:6] = (30).to_bytes(2, "little")
@@ -63,7 +63,7 @@ def test_an_unknown_type_is_passed_on_as_such() -> None:
     assert (event.type, event.seq) == (30, 9)
 
 
-def test_a_longer_fixed_part_is_read() -> None:
+def test_additional_fields_in_a_record_of_a_later_driver_are_skipped() -> None:
     """A later schema's longer fixed part is skipped, since the spans locate the tail."""
     raw = bytearray(exec_bytes())
     size = ffi.sizeof("struct osq_exec")
@@ -80,7 +80,9 @@ def test_a_longer_fixed_part_is_read() -> None:
 
 @pytest.mark.parametrize("name", TAIL)
 @pytest.mark.parametrize(("offset", "length"), [(0, 8), (60, 4), (2**32 - 1, 1), (256, 2**32 - 1)])
-def test_a_span_outside_of_its_record_is_corruption(name: str, offset: int, length: int) -> None:
+def test_a_record_whose_text_would_lie_outside_of_it_is_not_decoded(
+    name: str, offset: int, length: int
+) -> None:
     """A span before the tail, after its end, or with a sum that would wrap in C gives None."""
     raw = bytearray(exec_bytes())
     place = ffi.offsetof("struct osq_exec", name)
@@ -89,7 +91,7 @@ def test_a_span_outside_of_its_record_is_corruption(name: str, offset: int, leng
     assert decode(bytes(raw)) is None
 
 
-def test_a_record_that_is_too_short_is_corruption() -> None:
+def test_a_record_shorter_than_its_struct_is_not_decoded() -> None:
     """A record shorter than the struct of its type gives None."""
     assert decode(exec_bytes()[:248]) is None
 
@@ -99,7 +101,7 @@ def test_a_record_that_is_too_short_is_corruption() -> None:
     kind=st.sampled_from([lib.OSQ_TYPE_LOST, lib.OSQ_TYPE_EXEC, lib.OSQ_TYPE_EXIT, 29]),
     body=st.binary(min_size=58, max_size=600),
 )
-def test_any_bytes_are_an_event_or_nothing(kind: int, body: bytes) -> None:
+def test_random_bytes_are_decoded_or_rejected_without_an_exception(kind: int, body: bytes) -> None:
     """Random bytes after a valid head give an event or None, and no exception."""
     event = decode(b"\0\0\0\0" + kind.to_bytes(2, "little") + body)
 

@@ -23,7 +23,9 @@ PARTS = ("subscriber", "client", "uapi")
 MAN = ROOT / "kernel" / "subscriber" / "man"
 
 
-def test_a_wheel_is_built_and_works_by_itself(host: Host, folder: Path) -> None:
+def test_the_commands_of_the_built_wheel_start_without_other_files(
+    host: Host, folder: Path
+) -> None:
     """The commands start from the wheel alone, and its libosq reads a ring."""
     for part in PARTS:
         shutil.copytree(ROOT / "kernel" / part, folder / part)
@@ -58,7 +60,7 @@ def test_a_wheel_is_built_and_works_by_itself(host: Host, folder: Path) -> None:
     assert "is its folder there?" in done.stderr
 
 
-def test_journald_gets_priorities(host: Host, folder: Path) -> None:
+def test_log_lines_have_a_priority_number_only_for_journald(host: Host, folder: Path) -> None:
     """Log lines begin with the priority that systemd removes; a person gets the level's name."""
     config = folder / "osq.conf"
     config.write_text(json.dumps({"osq": {"device": str(host.socket), "store": "/nowhere/x"}}))
@@ -80,7 +82,7 @@ def test_journald_gets_priorities(host: Host, folder: Path) -> None:
     assert outputs["person"].startswith("ERROR: /nowhere/x.lock: No such file")
 
 
-def test_the_default_configuration_changes_nothing() -> None:
+def test_the_packaged_configuration_equals_the_built_in_defaults() -> None:
     """The file that a package puts into /etc/osq contains only the defaults."""
     assert load(ROOT / "packaging" / "system" / "osq.conf") == Config(device=default_device())
 
@@ -102,7 +104,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
     return found - {"-h", "--help"}
 
 
-def test_the_manual_has_every_option() -> None:
+def test_the_manual_page_osq_lists_every_option_of_the_parser() -> None:
     """osq(8) contains every option of the parser, and the check finds a missing one."""
     options = options_of(cli._parser())
     page = (MAN / "osq.8").read_text()
@@ -112,7 +114,7 @@ def test_the_manual_has_every_option() -> None:
     assert unsaid(page.replace("follow", ""), options) == {"--follow"}
 
 
-def test_the_manual_has_every_key() -> None:
+def test_the_manual_page_osq_conf_lists_every_documented_key() -> None:
     """osq.conf(5) contains every key in the table of docs/subscriber.md."""
     table = (ROOT / "docs" / "subscriber.md").read_text().partition("## Configuration")[2]
     key = r"^\| ((?:osq|options|events)\.[a-z_.]+|[a-z]+_[a-z]+) \|"
@@ -126,7 +128,7 @@ def test_the_manual_has_every_key() -> None:
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
 @pytest.mark.parametrize("page", ["osq.8", "osq.conf.5"])
-def test_a_manual_page_is_sound(page: str) -> None:
+def test_each_manual_page_is_formatted_by_man_without_a_warning(page: str) -> None:
     """The pages pass man without a warning, and a page with an unknown macro does not."""
     command = ["man", "--warnings=w,mac", "-E", "UTF-8", "-l", "-Tutf8", "-Z", "-"]
 

@@ -92,7 +92,9 @@ def test_sql_that_writes_is_refused_and_changes_nothing(store: Path, sql: str) -
         ("SELECT load_extension('x')", "not authorized|no such function", ""),
     ],
 )
-def test_wrong_sql_is_a_clear_error(store: Path, sql: str, said: str, hint: str) -> None:
+def test_the_error_for_wrong_sql_has_its_reason_and_a_hint(
+    store: Path, sql: str, said: str, hint: str
+) -> None:
     """The error of wrong SQL has a hint where the right name is known."""
     with Reader(store) as reader, pytest.raises(QueryError, match=said) as caught:
         list(reader.query(sql, deadline_s=10).rows)
@@ -112,7 +114,7 @@ def test_a_query_without_end_ends_at_its_deadline(store: Path) -> None:
     assert time.monotonic() - begun < 30
 
 
-def test_damage_that_a_query_meets_is_an_error(store: Path) -> None:
+def test_a_query_that_reads_a_damaged_page_fails(store: Path) -> None:
     """A damaged page gives an error, not an incomplete answer."""
     with Store(store, Limits()) as one:
         one.begin()
@@ -317,13 +319,13 @@ def documented_queries() -> list[str]:
     return [one for one in re.findall(r"`(SELECT [^`]+)`", page) if "FROM k" in one]
 
 
-def test_the_documentation_has_queries() -> None:
+def test_at_least_one_query_is_found_in_the_documentation() -> None:
     """The documentation contains queries, so that the test below runs."""
     assert len(documented_queries()) > 2
 
 
 @pytest.mark.parametrize("sql", documented_queries())
-def test_a_documented_query_works(store: Path, sql: str) -> None:
+def test_each_query_in_the_documentation_runs_as_written(store: Path, sql: str) -> None:
     """Each query of the documentation runs exactly as it is written there."""
     with Reader(store) as reader:
         list(reader.query(sql, deadline_s=10).rows)

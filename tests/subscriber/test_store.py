@@ -33,7 +33,7 @@ def fill(store: Store, first: int, count: int, *, age_s: int = 0, closes: bool =
     store.commit(events, totals, context, close_interval=closes)
 
 
-def test_another_schema_is_another_version() -> None:
+def test_a_changed_schema_requires_a_new_version_number() -> None:
     """A changed schema changes the digest in this test, and so requires a new VERSION."""
     digest = hashlib.sha256("\n".join(store_file.schema(TABLES)).encode()).hexdigest()[:16]
 
@@ -108,7 +108,7 @@ def test_a_damaged_store_is_set_aside_and_reported(
     assert kept.name in str(ask(path, "SELECT note FROM kosquery_stats")[0][0])
 
 
-def test_damage_that_is_met_later_keeps_the_batch(folder: Path) -> None:
+def test_a_batch_goes_into_a_new_file_when_the_commit_finds_damage(folder: Path) -> None:
     """When damage appears during a commit, the batch goes into a new file."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
@@ -124,7 +124,7 @@ def test_damage_that_is_met_later_keeps_the_batch(folder: Path) -> None:
     assert ask(path, sql) == [(session, 20, 1)]
 
 
-def test_a_store_has_one_writer(folder: Path) -> None:
+def test_a_second_writer_of_a_store_is_refused(folder: Path) -> None:
     """A second writer is refused, while any number of readers may query."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
@@ -135,7 +135,7 @@ def test_a_store_has_one_writer(folder: Path) -> None:
         assert stored(path) == 3
 
 
-def test_a_missing_folder_is_reported(folder: Path) -> None:
+def test_a_missing_store_folder_is_an_error_with_a_hint(folder: Path) -> None:
     """A missing folder, and a query before the first daemon, give an error with a hint."""
     with pytest.raises(StoreError, match="No such file"):
         Store(folder / "no" / "events.db", Limits())
@@ -167,7 +167,7 @@ def test_rows_that_are_too_old_are_deleted(folder: Path) -> None:
     assert ask(path, "SELECT count(*), min(seq_num) FROM kprocess_events") == [(10, 11)]
 
 
-def test_the_size_is_bounded_and_the_newest_stay(folder: Path) -> None:
+def test_a_store_at_its_size_limit_keeps_the_newest_rows(folder: Path) -> None:
     """The file grows no further than its limit and one batch, and the newest rows stay."""
     path = folder / "events.db"
     limit = 1 << 20
@@ -199,7 +199,7 @@ def test_rows_of_the_stats_outlive_the_events(folder: Path) -> None:
     assert stored(path) < 10_000
 
 
-def test_sessions_are_numbered_upwards_whatever_the_clock_says(
+def test_session_numbers_increase_even_when_the_clock_is_set_back(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that was set back does not repeat a session's number."""

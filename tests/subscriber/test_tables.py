@@ -45,14 +45,14 @@ def test_kprocess_events_has_osquerys_columns_and_types() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_no_column_is_there_twice(table: Table) -> None:
+def test_no_table_has_two_columns_of_one_name(table: Table) -> None:
     """No table has two columns of one name, which SQLite would rename silently."""
     names = [column.name for column in table.columns]
 
     assert len(names) == len(set(names))
 
 
-def test_the_page_of_columns_is_current() -> None:
+def test_the_documentation_page_of_columns_equals_the_generated_text() -> None:
     """docs/subscriber-tables.md equals the generated text after its head."""
     page = (ROOT / "docs" / "subscriber-tables.md").read_text()
 
@@ -69,7 +69,7 @@ def row_of(folder: Path, *events: object, variables: frozenset[bytes] = frozense
     return path
 
 
-def test_a_program_fills_its_columns(folder: Path) -> None:
+def test_an_exec_row_has_arguments_mode_times_and_ids_in_the_right_form(folder: Path) -> None:
     """An exec's row has escaped bytes, an octal mode, times in seconds and the right ids."""
     event = an_exec(
         seq=5, ts_boot_ns=3 * 10**9, mode=0o100755, mtime_ns=1_999_999_999, auid=2**32 - 1
@@ -86,7 +86,7 @@ def test_a_program_fills_its_columns(folder: Path) -> None:
     ]
 
 
-def test_incomplete_events_are_flagged(folder: Path) -> None:
+def test_flags_of_an_incomplete_event_fill_overflows_and_probe_error(folder: Path) -> None:
     """The flags of an incomplete event fill osquery's columns `overflows` and `probe_error`."""
     cut = an_exec(flags=FLAG_NUMBERS["trunc_argv"] | FLAG_NUMBERS["partial_env"])
 
@@ -95,7 +95,7 @@ def test_incomplete_events_are_flagged(folder: Path) -> None:
     ]
 
 
-def test_threads_are_distinguished_from_processes(folder: Path) -> None:
+def test_a_fork_within_one_process_has_the_event_type_thread_fork(folder: Path) -> None:
     """A fork whose child belongs to the same process is a thread's."""
     events = (a_fork(seq=1, pid=5, child_pid=6, child_tid=6), a_fork(seq=2, pid=5, child_pid=5))
     store = row_of(folder, *events)
@@ -113,7 +113,7 @@ def test_numbers_above_2_to_63_are_stored_as_negative() -> None:
     ]
 
 
-def test_an_eid_is_ordered_as_text(folder: Path) -> None:
+def test_eids_sort_as_text_in_the_order_of_their_events(folder: Path) -> None:
     """Eids have a fixed width, so they compare as text, as osquery compares them."""
     store = row_of(folder, *(an_exec(seq=number) for number in (1, 9, 10, 100)))
 
@@ -121,7 +121,7 @@ def test_an_eid_is_ordered_as_text(folder: Path) -> None:
     assert by_eid == [(1,), (9,), (10,), (100,)]
 
 
-def test_no_variable_is_kept_unless_it_is_named() -> None:
+def test_only_variables_named_in_the_configuration_are_stored() -> None:
     """Variables in a record that the configuration does not name are not stored."""
     table = PROCESS_EVENTS
     make, insert = table.row_maker(Exec), table.insert(Exec)

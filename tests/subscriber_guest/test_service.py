@@ -85,7 +85,7 @@ def test_every_program_of_a_storm_is_stored(guest: Guest) -> None:
     assert query(guest, "SELECT DISTINCT complete FROM kosquery_stats") == [{"complete": 1}]
 
 
-def test_the_extension_answers_over_its_socket(guest: Guest) -> None:
+def test_the_extension_gives_each_row_once_over_its_socket(guest: Guest) -> None:
     """In the guest, the extension gives each row once to a manager of osquery's own package."""
     reads(guest)
     token = secrets.token_hex(8)
@@ -107,7 +107,7 @@ kill %1""",
     assert (second["code"], second["rows"]) == (0, [])
 
 
-def test_osqueryd_itself_answers(guest: Guest) -> None:
+def test_osqueryd_gets_rows_from_the_extension(guest: Guest) -> None:
     """A real osqueryd gets rows from the extension.
 
     OSQ_OSQUERYD names its binary. The test is skipped without it, because no package registry has
@@ -197,7 +197,7 @@ def test_an_upgrade_restarts_the_service(guest: Guest) -> None:
     assert query(guest, sql) == [{"ending": "clean"}]
 
 
-def test_a_purge_leaves_nothing(guest: Guest) -> None:
+def test_purging_the_packages_leaves_no_file_and_no_running_service(guest: Guest) -> None:
     """After remove and purge of the packages, no file, folder or running service is left.
 
     Installing them does not enable the service.

@@ -180,7 +180,9 @@ def tiny_cache(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk_is_reported_and_leaves_nothing(project: Project, tiny_cache: Path) -> None:
+def test_an_image_that_does_not_fit_on_the_disk_leaves_no_partial_file(
+    project: Project, tiny_cache: Path
+) -> None:
     """An image that does not fit gives exit code 4, names the cache and leaves no partial file."""
     run = project.run(HARNESS_CACHE=str(tiny_cache))
 
@@ -206,7 +208,7 @@ def mounted(project: Project) -> Iterator[Callable[..., None]]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_a_project_that_cannot_be_written_to_is_reported(
+def test_a_run_in_a_read_only_project_is_refused_with_a_remedy(
     project: Project, mounted: Callable[..., None]
 ) -> None:
     """With a read-only folder for results the exit code is 2; the error names the remedy."""

@@ -47,7 +47,7 @@ def only_crash(run: Run) -> dict[str, Any]:
     return dict(found)
 
 
-def test_the_other_tests_go_on_after_a_crash(
+def test_after_a_crash_the_next_test_runs_in_a_new_guest(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """The crashed test is explained and dumped, and the next test runs in a new guest."""
@@ -137,7 +137,7 @@ def test_bad(guest):
     assert (found["cause"], found["answered"], found["blame"]) == ("hang", "ssh", "harness")
 
 
-def test_a_module_that_hangs_on_unload_is_named(
+def test_a_hang_on_unload_is_reported_with_file_and_line(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """When rmmod hangs, the waiting task's stack has file and line."""
@@ -173,7 +173,7 @@ def test_the_same_crash_again_and_again_ends_the_run(project: Project) -> None:
     assert "--no-vmcore" in run.report["crashes"][0]["vmcore_note"]
 
 
-def test_many_crashes_leave_nothing_in_the_harness(
+def test_200_crashes_leave_no_file_thread_or_memory_in_use(
     nothing_left: Callable[[], set[str]],
     long_run: bool,  # noqa: FBT001
 ) -> None:

@@ -66,7 +66,7 @@ def modlab(project: Project, *words: str) -> str:
     return done.stdout
 
 
-def test_a_save_is_tested_within_seconds(
+def test_with_watch_each_saved_change_starts_a_run(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """Each save leads to a run, one during a run to the next run; Ctrl-C ends all of it."""
@@ -92,7 +92,7 @@ def test_a_save_is_tested_within_seconds(
     assert nothing_left() == set()
 
 
-def test_ctrl_c_during_a_run_of_the_loop_leaves_nothing(
+def test_ctrl_c_during_a_watched_run_ends_the_guest_and_the_loop(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """Ctrl-C while the guest runs ends it and the loop, with the exit code of an interrupt."""
@@ -103,7 +103,7 @@ def test_ctrl_c_during_a_run_of_the_loop_leaves_nothing(
     assert nothing_left() == set()
 
 
-def test_only_what_failed_last_runs_again(project: Project) -> None:
+def test_last_failed_runs_only_the_test_that_failed_last(project: Project) -> None:
     """--repeat --until-fail stops at a failure; --last-failed then runs only that test."""
     pyproject = project.root / "pyproject.toml"
     pyproject.write_text(
@@ -154,7 +154,7 @@ def test_a_changed_module_is_loaded_into_a_guest_that_stays_up(
     assert nothing_left() == set()
 
 
-def test_host_and_guest_write_to_one_folder(
+def test_with_writable_host_and_guest_see_each_others_files(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """With --writable each side sees at once what the other has written to the shared folder."""

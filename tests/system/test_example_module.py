@@ -6,7 +6,9 @@ from collections.abc import Callable
 from tests.system.whole_run import Project
 
 
-def test_a_foreign_module_passes(project: Project, nothing_left: Callable[[], set[str]]) -> None:
+def test_a_run_of_another_project_with_ktap_tests_passes(
+    project: Project, nothing_left: Callable[[], set[str]]
+) -> None:
     """A project with its own configuration and KTAP command passes by every witness."""
     run = project.run()
 
@@ -18,7 +20,7 @@ def test_a_foreign_module_passes(project: Project, nothing_left: Callable[[], se
     assert nothing_left() == set()
 
 
-def test_a_failing_check_fails_the_run(project: Project) -> None:
+def test_one_not_ok_line_fails_the_run(project: Project) -> None:
     """One `not ok` line gives exit code 1, with its diagnostic in the report."""
     project.replace("tests/greeter.sh", "'^greeter '", "'^no_such_module '")
 

@@ -89,7 +89,7 @@ def explained(entry: GuestEntry, *, code: int, alias: str = "explain-guest") -> 
     return done.stdout
 
 
-def test_a_kept_guest_is_explained_without_a_run(kept: GuestEntry) -> None:
+def test_a_warning_a_hang_and_a_panic_of_a_kept_guest_are_explained(kept: GuestEntry) -> None:
     """A kept guest is explained when healthy, with a kernel warning, hung, or panicked."""
     assert explained(kept, code=0).endswith(f"{_WELL}\n")
 

@@ -125,7 +125,9 @@ def crash_of(run: Run, kind: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_each_way_is_named_right(stumbled: Run, kind: str) -> None:
+def test_each_crash_is_reported_with_kind_function_line_and_blame(
+    stumbled: Run, kind: str
+) -> None:
     """Kind, function, line, module, test and blame of the crash are right."""
     wanted = WANTED[kind]
 
@@ -138,7 +140,7 @@ def test_each_way_is_named_right(stumbled: Run, kind: str) -> None:
     assert found["blame"] == "module"
 
 
-def test_each_result_is_right(stumbled: Run, kind: str) -> None:
+def test_the_test_that_causes_a_crash_has_failed_or_crashed(stumbled: Run, kind: str) -> None:
     """The test itself has failed or crashed; no other test is charged with its crash."""
     (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == kind)
 
@@ -146,7 +148,7 @@ def test_each_result_is_right(stumbled: Run, kind: str) -> None:
     assert result["reason"]
 
 
-def test_a_console_holds_its_own_guest_only(stumbled: Run, kind: str) -> None:
+def test_the_console_of_a_crash_has_lines_of_its_own_guest_only(stumbled: Run, kind: str) -> None:
     """The console in a crash's folder has the mark of its own test, and of no earlier crash."""
     found = crash_of(stumbled, kind)
 
@@ -157,11 +159,11 @@ def test_a_console_holds_its_own_guest_only(stumbled: Run, kind: str) -> None:
     assert not [one for one in others if f"harness-test-begin {one}" in text]
 
 
-def test_the_test_that_breaks_nothing_passes(stumbled: Run) -> None:
+def test_a_harmless_test_after_all_crashes_passes_in_a_new_guest(stumbled: Run) -> None:
     """A test after all crashes passes in a new guest, and the module unloads."""
     results = {one["name"]: one["verdict"] for one in stumbled.report["results"]}
 
-    assert results["test_stumble::test_well"] == "passed"
+    assert results["test_stumble::test_an_unbroken_guest_lists_the_module"] == "passed"
     assert "does not unload" not in stumbled.output
 
 

@@ -110,7 +110,7 @@ def test_paused_guest_shows_where_it_died(crash: MemoryGuest, paused: MemoryView
     assert any("died: osqstress" in line for line in memory_text.lines(paused))
 
 
-def test_the_drivers_plugin_shows_its_state(paused: MemoryView) -> None:
+def test_the_drivers_plugin_shows_owner_and_pending_records(paused: MemoryView) -> None:
     """The driver's plugin gives owner and pending records, and finds that the counters add up."""
     lines = [line for line in paused.driver if line.startswith("osq: ")]
 
@@ -170,7 +170,7 @@ def test_the_console_report_gets_lines_without_memory(crash: MemoryGuest) -> Non
     assert cold_s < 10.0
 
 
-def test_shell_has_symbols_and_the_drivers_command(
+def test_vmcore_open_shell_knows_symbols_and_the_drivers_command(
     crash: MemoryGuest, dump: vmcore.Vmcore
 ) -> None:
     """vmcore-open's shell evaluates Python and has the driver's command."""
@@ -223,7 +223,7 @@ def test_module_of_another_build_is_reported(crash: MemoryGuest) -> None:
     assert {one.name for one in view.modules if one.has_symbols} == {"osq"}
 
 
-def test_without_vmlinux_it_says_what_to_do(crash: MemoryGuest) -> None:
+def test_the_error_for_a_missing_vmlinux_says_how_to_get_symbols(crash: MemoryGuest) -> None:
     """Without a vmlinux the error has the kernel's build id, and the hint how to get symbols."""
     view = inspect.look(replace(crash.request("osqtail"), vmlinux=""), deadline_s=LOOK_S)
 

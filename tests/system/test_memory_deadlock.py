@@ -20,7 +20,7 @@ def hold_to_life(live: Session) -> None:
     assert live.domain.state() is DomainState.RUNNING
 
 
-def test_deadlock_names_its_locks_and_holders() -> None:
+def test_each_deadlocked_task_is_shown_with_its_lock_and_the_holder() -> None:
     """For each deadlocked task the lock and its holder are named, and the guest then continues."""
     with memory_guest() as guest:
         live = guest.session

@@ -22,6 +22,7 @@ from tests.system.whole_run import ROOT, RUNTIME
 _RECORD_S = 150.0
 _DEBUG_S = 90.0
 _FAULT = place_of("test_crash.c", "osq_crash_null", "WRITE_ONCE")
+_NULL_TEST = "test_a_fault_detected_at_once_is_found_as_announced[null]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def recorded() -> Iterator[tuple[Done, Path]]:
     """Record one crash point of the test build, once for all tests here."""
     name = f"system-{time.time_ns():x}"
     folder = ROOT / "build" / "runs" / name
-    line = ("kernel-test", "--record=test_a_fault[null]", f"--run-id={name}")
+    line = ("kernel-test", f"--record={_NULL_TEST}", f"--run-id={name}")
     yield invoke(*line, deadline_s=_RECORD_S), folder
     subprocess.run(["rm", "-rf", folder], check=True)
 
@@ -92,12 +93,14 @@ def to_panic(replay: Replay) -> tuple[int, str]:
     return count, replay.console.read_text(errors="backslashreplace")
 
 
-def test_the_crash_is_recorded_and_explained(recorded: tuple[Done, Path]) -> None:
+def test_a_recorded_crash_is_reported_with_its_function_and_line(
+    recorded: tuple[Done, Path],
+) -> None:
     """The recording has the announced crash, its guilty line and both states."""
     done, folder = recorded
 
     assert done.code == 0, done.output
-    assert "passed: test_crash_points::test_a_fault[null]: as announced: " in done.output
+    assert f"passed: test_crash_points::{_NULL_TEST}: as announced: " in done.output
     assert f"in osq_crash_null [osq_test] (kernel/os/linux/{_FAULT})" in done.output
     found = recording.read(folder)
     assert found.ending is recording.Ending.PANIC
@@ -145,21 +148,29 @@ def _source() -> Path:
     return ROOT / "kernel" / "os" / "linux" / "test_crash.c"
 
 
-def test_a_test_that_needs_a_network_is_refused() -> None:
+def test_recording_a_test_that_needs_a_network_is_refused() -> None:
     """Tests with a network and kept guests are refused before the build."""
     done = invoke(
         "kernel-test", "--record=test_each_misuse_has_its_own_errno", deadline_s=_DEBUG_S
     )
-    stays = invoke("kernel-test", "--record=test_a_fault[null]", "--keep", deadline_s=_DEBUG_S)
+    stays = invoke(
+        "kernel-test",
+        f"--record={_NULL_TEST}",
+        "--keep",
+        deadline_s=_DEBUG_S,
+    )
 
     assert (done.code, stays.code) == (2, 2)
     assert "a recorded guest has no network" in done.output
-    assert "test_stress::test_every_context_is_accounted[task]" in done.output
+    assert (
+        "test_stress::test_each_record_from_tasks_and_interrupts_is_read_or_counted[task]"
+        in done.output
+    )
     assert "--keep does not apply with --record" in stays.output
     assert "build" not in done.output
 
 
-def test_a_command_that_fails_is_recorded() -> None:
+def test_a_recorded_command_that_fails_has_its_exit_status() -> None:
     """A shell command is recorded with its exit status and console output."""
     name = f"system-{time.time_ns():x}"
     folder = ROOT / "build" / "runs" / name
@@ -174,7 +185,9 @@ def test_a_command_that_fails_is_recorded() -> None:
         subprocess.run(["rm", "-rf", folder], check=True)
 
 
-def test_every_replay_is_the_same(recorded: tuple[Done, Path]) -> None:
+def test_two_replays_reach_the_panic_after_the_same_instructions(
+    recorded: tuple[Done, Path],
+) -> None:
     """Two replays reach the panic after the same instructions with the same console."""
     _, folder = recorded
 

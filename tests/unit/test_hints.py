@@ -66,7 +66,7 @@ def objection(words: list[str]) -> str:
     return ""
 
 
-def test_there_are_hints_to_test() -> None:
+def test_commands_are_found_in_the_hints_of_many_modules() -> None:
     """Commands in hints are found in many modules; without any, the next tests prove nothing."""
     assert len(collected()) > 40
 
@@ -77,21 +77,21 @@ def test_a_hint_is_a_command_that_the_parser_takes(place: str, words: list[str])
     assert objection(words) == "", place
 
 
-def test_a_wrong_hint_is_reported() -> None:
+def test_a_hint_with_an_unknown_task_or_option_is_reported() -> None:
     """A hint with a task or an option that does not exist is objected to."""
     assert "did you mean" in objection(["vmcore-opn", "X"])
     assert "has no option" in objection(["guest-stop", "--every"])
     assert [*calls('hints.command("guest-ssh", f"--run={x}")')] == [["guest-ssh", "--run=X"]]
 
 
-def test_setup_is_asked_for_tasks_that_need_packages() -> None:
+def test_each_setup_hint_names_a_task_in_the_list_of_packages() -> None:
     """Each `setup TASK` in a hint names a task in the list of packages."""
     for _place, words in collected():
         if words[0] == "setup":
             assert system_packages.groups_of("".join(words[1:]))
 
 
-def test_no_text_names_a_command_by_itself() -> None:
+def test_commands_in_messages_come_from_the_hints_module_only() -> None:
     """Commands in messages come from `hints`; only docstrings and help texts may name tasks."""
     bad = []
     for file in modules():
@@ -123,7 +123,9 @@ def test_a_hint_names_the_program_as_it_was_called(monkeypatch: pytest.MonkeyPat
     assert hints.command("guest-list") == "'../my harness/dev' guest-list"
 
 
-def test_a_hint_names_the_same_project(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hint_repeats_the_options_c_and_config_of_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The options -C and --config are repeated in a hint, and forgotten by the next call."""
     monkeypatch.setenv(hints.PROGRAM, "modlab")
     monkeypatch.delenv(hints.OPTIONS, raising=False)

@@ -193,7 +193,7 @@ def test_a_module_in_the_kernels_tree_is_built_there(project: Project) -> None:
     assert (place / "other.ko").is_file()
 
 
-def test_companions_must_work_and_make_what_is_pushed(project: Project) -> None:
+def test_a_failing_companion_or_a_missing_file_to_push_is_an_error(project: Project) -> None:
     """A failing companion command or a missing file to push is an error before a guest boots."""
     push = PushSpec(source=project.root / "tool", target="/bin/tool")
     makes = replace(project.spec, companions=(("touch", "tool"),), push=(push,))
@@ -207,7 +207,7 @@ def test_companions_must_work_and_make_what_is_pushed(project: Project) -> None:
     assert (project.root / "tool").exists()
 
 
-def test_a_path_with_a_space_is_built_elsewhere(tmp_path: Path) -> None:
+def test_a_project_below_a_path_with_a_space_is_built_in_the_cache(tmp_path: Path) -> None:
     """A project below a space or colon is built in the cache: kbuild cannot use the path."""
     plain = build.output_folder(Path("/a/b"), "kernel", cache_root=tmp_path)
     spaced = build.output_folder(Path("/a b"), "kernel", cache_root=tmp_path)
@@ -218,7 +218,7 @@ def test_a_path_with_a_space_is_built_elsewhere(tmp_path: Path) -> None:
     assert colon.is_relative_to(tmp_path)
 
 
-def test_headers_below_a_space_are_refused_in_a_sentence(project: Project) -> None:
+def test_kernel_headers_below_a_path_with_a_space_are_refused(project: Project) -> None:
     """A kernel whose headers lie below a path with a space is refused, with a way out."""
     project.kdir = project.kdir.rename(project.root / "k dir")
 

@@ -43,7 +43,7 @@ def run(box: Box, script: str, *, cwd: Path) -> str:
     return done.stdout
 
 
-def test_a_command_sees_the_kernel_that_is_meant(box: Box, tmp_path: Path) -> None:
+def test_uname_in_a_box_prints_the_chosen_kernels_release(box: Box, tmp_path: Path) -> None:
     """In a box `uname -r` and /lib/modules/RELEASE/build belong to the chosen kernel."""
     script = f"pwd; uname -r; ls /lib/modules/{RELEASE}/build; uname -s; echo $CHOSEN"
 
@@ -52,7 +52,7 @@ def test_a_command_sees_the_kernel_that_is_meant(box: Box, tmp_path: Path) -> No
     assert said == [str(tmp_path / "out"), RELEASE, "Makefile", "Linux", "yes"]
 
 
-def test_only_built_files_of_a_box_stay(box: Box, tmp_path: Path) -> None:
+def test_built_files_stay_and_mounts_are_gone_after_a_box_ends(box: Box, tmp_path: Path) -> None:
     """Files in a shared folder stay on the host, and mounts of a box end with its command."""
     run(box, "echo made > made; ls /proc/self > /dev/null", cwd=tmp_path / "out")
 
@@ -69,7 +69,7 @@ def test_a_box_has_no_network(box: Box, tmp_path: Path) -> None:
     assert names == ["lo"]
 
 
-def test_without_namespaces_a_command_runs_as_it_is(
+def test_without_namespaces_a_command_runs_directly_on_the_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without namespaces a command runs directly on the host, and a build root is an error."""

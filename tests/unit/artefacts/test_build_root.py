@@ -89,7 +89,9 @@ def test_a_kernel_that_this_host_cannot_build_for_gets_a_build_root(
     assert "no-such-package" in made[2].packages
 
 
-def test_a_build_root_belongs_to_this_user(kernel: Kernel, tmp_path: Path) -> None:
+def test_a_build_root_has_only_files_of_this_user_and_no_devices(
+    kernel: Kernel, tmp_path: Path
+) -> None:
     """A build root has no devices, and only this user's files, even in a closed folder."""
     found = fitted(replace(kernel, suite="trixie"), tmp_path)
 

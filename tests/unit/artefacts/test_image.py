@@ -106,7 +106,9 @@ def test_a_failed_bootstrap_leaves_no_image(
         ("suite = ", "-", "not valid TOML"),
     ],
 )
-def test_a_wrong_description_is_named(tmp_path: Path, text: str, key: str, says: str) -> None:
+def test_the_error_for_a_wrong_image_description_names_file_and_key(
+    tmp_path: Path, text: str, key: str, says: str
+) -> None:
     """The error for a wrong image description names the file, the key and the reason."""
     (tmp_path / "one.toml").write_text(text)
     (tmp_path / "s.sh").write_text("")
@@ -118,7 +120,7 @@ def test_a_wrong_description_is_named(tmp_path: Path, text: str, key: str, says:
     assert says in str(caught.value)
 
 
-def test_an_unknown_image_lists_the_known(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_image_lists_the_known_images(tmp_path: Path) -> None:
     """The error for an unknown image name lists the known images."""
     (tmp_path / "debian-12.toml").write_text("")
 
@@ -161,7 +163,7 @@ def test_an_image_can_extend_another(tmp_path: Path) -> None:
         ('extends = "debian-12"\nsetup = "no.sh"', "setup", "no such file"),
     ],
 )
-def test_a_wrong_extension_of_an_image_is_named(
+def test_the_error_for_a_wrong_image_extension_names_the_base_or_key(
     tmp_path: Path, text: str, key: str, says: str
 ) -> None:
     """The error for a wrong extension names the unknown base image or the unknown key."""
@@ -205,7 +207,9 @@ def test_an_overlay_finds_its_image_after_a_move(tmp_path: Path) -> None:
     assert names == [moved / "snapshots" / "overlay.qcow2", moved / "images" / "root.qcow2"]
 
 
-def test_the_cache_can_be_listed(spec: ImageSpec, tmp_path: Path, made: list[Path]) -> None:
+def test_the_list_of_the_cache_has_kind_name_key_and_size(
+    spec: ImageSpec, tmp_path: Path, made: list[Path]
+) -> None:
     """The list of the cache has kind, name, key and size, and no locks or incomplete folders."""
     ensure(spec, tmp_path)
     (tmp_path / "snapshots" / "0123456789abcdef").mkdir(parents=True)

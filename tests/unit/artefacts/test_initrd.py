@@ -46,7 +46,7 @@ def entries(archive: bytes) -> dict[str, bytes]:
         at += -at % 4
 
 
-def test_what_a_module_needs_comes_before_it(tmp_path: Path) -> None:
+def test_the_modules_that_a_module_needs_are_loaded_before_it(tmp_path: Path) -> None:
     """Each module comes once, after its hard and soft dependencies; built-in ones are omitted."""
     folder = modules_folder(tmp_path)
 

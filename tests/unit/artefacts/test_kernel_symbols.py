@@ -84,7 +84,7 @@ def offering(monkeypatch: pytest.MonkeyPatch, deb: Path) -> list[Sequence[str]]:
     return asked
 
 
-def test_vmlinux_is_fetched_once_and_kept_alone(
+def test_of_a_debug_package_that_is_fetched_once_only_vmlinux_is_kept(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The debug package of the exact version is fetched once.

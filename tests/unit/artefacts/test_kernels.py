@@ -29,7 +29,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apt, "versions", lambda names: dict.fromkeys(names, "6.1.9-1"))
 
 
-def test_a_meta_package_leads_to_its_kernel() -> None:
+def test_a_meta_package_is_resolved_to_the_kernel_it_depends_on() -> None:
     """A meta package leads to the kernel that it depends on, and a versioned package to itself."""
     release = "linux-image-6.1.0-9-cloud-amd64"
 
@@ -49,7 +49,7 @@ def test_a_kernel_without_headers_is_refused() -> None:
         kernels._packages("linux-image-5.0-odd")
 
 
-def test_a_package_that_is_not_offered_is_named(
+def test_the_error_for_a_package_that_apt_lacks_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error for a package that apt lacks names it and the command that renews the lists."""
@@ -63,7 +63,7 @@ def test_a_package_that_is_not_offered_is_named(
     assert "apt-get update" in caught.value.hint
 
 
-def test_kernel_headers_can_be_moved(tmp_path: Path) -> None:
+def test_kernel_headers_work_after_their_folder_is_moved(tmp_path: Path) -> None:
     """Absolute includes and links in headers become relative, so the cache can be moved."""
     source = tmp_path / "kernel" / "src"
     headers = source / "linux-headers-6.1.0-9-cloud-amd64"

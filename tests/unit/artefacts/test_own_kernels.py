@@ -61,7 +61,9 @@ def ensure(root: Path, **values: object) -> Kernel:
     return kernels.ensure("mine", spec, root=root / "cache", progress=lambda _: None)
 
 
-def test_a_tree_is_built_against_where_it_lies(tree: Path, tmp_path: Path) -> None:
+def test_headers_of_a_kernel_tree_are_used_in_place_and_not_copied(
+    tree: Path, tmp_path: Path
+) -> None:
     """A tree's image, modules and configuration are copied once, and its headers stay in place."""
     first, second = ensure(tmp_path, tree=tree), ensure(tmp_path, tree=tree)
     (tree / "arch/x86/boot/bzImage").write_bytes(bzimage() + b"new")
@@ -76,7 +78,9 @@ def test_a_tree_is_built_against_where_it_lies(tree: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("line", ["kernel/drivers/m.ko", "drivers/m.o"])
-def test_a_changed_module_of_a_tree_is_noticed(line: str, tree: Path, tmp_path: Path) -> None:
+def test_a_rebuilt_module_of_a_kernel_tree_changes_the_kernels_key(
+    line: str, tree: Path, tmp_path: Path
+) -> None:
     """A module that was built again is taken, although image and list of modules are the same."""
     (tree / "modules.order").write_text(f"{line}\n")
     (tree / "drivers").mkdir()
@@ -115,7 +119,7 @@ def test_a_tree_that_is_not_built_is_refused(tree: Path, tmp_path: Path) -> None
     assert "build = true" in caught.value.hint
 
 
-def test_an_image_needs_no_modules(tmp_path: Path) -> None:
+def test_a_bare_kernel_image_without_modules_is_accepted(tmp_path: Path) -> None:
     """A bare image is accepted without modules; drivers for guests are assumed to be built in."""
     image = tmp_path / "bzImage"
     image.write_bytes(bzimage())

@@ -175,7 +175,7 @@ def test_when_nothing_builds_the_first_error_is_reported(
 
 
 @pytest.mark.parametrize("what", ["", "nothing", "no.such-folder"])
-def test_where_there_is_no_module_nothing_is_written(
+def test_init_without_a_module_is_an_error_and_writes_no_file(
     tmp_path: Path, builds: Builds, what: str
 ) -> None:
     """Without a module, or for an unknown word, `init` is an error and writes no file."""

@@ -23,7 +23,7 @@ def test_a_guilty_function_of_the_module_is_the_modules_fault() -> None:
     assert "osq_break [osq]" in found.why
 
 
-def test_a_frame_of_the_module_anywhere_is_evidence() -> None:
+def test_a_module_frame_in_any_stack_of_the_report_blames_the_module() -> None:
     """A module's frame in the stack that freed the memory blames the module.
 
     The stack that crashed need not contain the module.

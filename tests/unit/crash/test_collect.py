@@ -24,7 +24,7 @@ OWN = scan(
 )
 
 
-def test_a_hang_without_a_watchdog_report_is_named() -> None:
+def test_a_hang_without_a_watchdog_report_is_found_by_sysrq() -> None:
     """The hanging task is found in the guest's answer to sysrq.
 
     Without an answer and without memory, no task is found.

@@ -58,7 +58,7 @@ def test_the_screen_works_without_report_test_and_memory() -> None:
     assert "where" not in text
 
 
-def test_a_report_of_the_next_test_is_no_consequence() -> None:
+def test_a_report_during_a_later_test_is_not_listed_as_a_consequence() -> None:
     """A report of a later test is named as that test's, and not below 'then'."""
     warned = report(fatal=False, taint="GOE")
     own = report(title="WARNING in osq_tail", line=50)

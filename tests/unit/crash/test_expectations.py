@@ -93,7 +93,7 @@ def test_results_without_an_announcement_stay_unchanged() -> None:
     assert loose == (report(),)
 
 
-def test_a_skipped_test_has_missed_no_crash() -> None:
+def test_a_skipped_test_with_an_announced_crash_stays_skipped() -> None:
     """A skipped test stays skipped, although the crash that it announces did not happen."""
     skipped = TestResult(name="t::one", verdict=Verdict.SKIPPED, reason="no KASAN")
 

@@ -73,7 +73,7 @@ def test_a_truncated_compressed_log_is_refused(tmp_path: Path, kind: str) -> Non
         explain_log.explain_file(file)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_log_or_symbol_file_is_refused_by_name(tmp_path: Path) -> None:
     """A missing log, a folder and missing symbol files are refused by name."""
     with pytest.raises(UsageError, match="nothing-here"):
         explain_log.explain_file(tmp_path / "nothing-here")
@@ -83,7 +83,9 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         log_symbols.explain_with_symbols((NULL,), modules=(tmp_path / "none.ko",), vmlinux=None)
 
 
-def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_name_minus_reads_the_log_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The file name '-' reads standard input."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(NULL.read_bytes())))
 
@@ -104,7 +106,7 @@ def test_a_log_without_a_report_exits_0_with_a_sentence(tmp_path: Path) -> None:
         assert (data["crashes"], data["count"], data["suspects"]) == ([], 0, [])
 
 
-def test_words_of_a_crash_without_a_report_exit_5(tmp_path: Path) -> None:
+def test_a_log_with_lines_like_a_crashs_but_no_report_exits_with_5(tmp_path: Path) -> None:
     """A log without a report but with lines like a crash's shows these, with exit code 5."""
     file = tmp_path / "console"
     file.write_text("[    0.000000] Linux\n<garbled> Kernel panic - not syncing: x\n")
@@ -116,7 +118,7 @@ def test_words_of_a_crash_without_a_report_exit_5(tmp_path: Path) -> None:
     assert json.loads(log_text.to_json(found))["suspects"][0]["line"] == 1
 
 
-def test_the_dialect_is_in_the_json() -> None:
+def test_the_json_names_the_line_format_of_each_part_of_the_log() -> None:
     """The JSON has the dialect of each part of the log, outermost prefix first."""
     data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 

@@ -101,7 +101,7 @@ def test_a_guest_without_ssh_is_asked_over_the_serial_line() -> None:
     ]
 
 
-def test_a_guest_that_answers_nothing_else_gets_an_nmi() -> None:
+def test_a_guest_silent_on_ssh_and_serial_line_gets_an_nmi() -> None:
     """A guest gets an NMI only when it has answered neither over SSH nor on the serial line."""
     way, steps, _ = asked("nmi")
 

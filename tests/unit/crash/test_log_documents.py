@@ -19,7 +19,7 @@ ODD = ExplainedLog(
 )
 
 
-def test_markdown_is_a_bug_report() -> None:
+def test_markdown_has_the_title_the_facts_and_the_kernels_text() -> None:
     """The Markdown has the title as heading, the facts, and the kernel's text in a fence."""
     text = to_markdown([CRASHED])
 

@@ -38,7 +38,7 @@ def test_the_parts_of_a_pstore_dump_are_joined(tmp_path: Path) -> None:
     assert [one.function for one in found.reports] == [one.function for one in whole.reports]
 
 
-def test_a_folder_of_crashes_gives_its_logs(tmp_path: Path) -> None:
+def test_a_folder_of_crashes_gives_its_text_logs_but_no_memory_image(tmp_path: Path) -> None:
     """The text logs of kdump-tools and apport in a folder are found; the memory image is not."""
     crash = tmp_path / "202611250939"
     crash.mkdir()

@@ -42,7 +42,7 @@ def test_gdb_reads_symbols_before_it_attaches() -> None:
     ]
 
 
-def test_gdbs_index_is_for_the_kernel_alone() -> None:
+def test_gdbs_index_cache_is_enabled_for_the_kernels_symbols_only() -> None:
     """The index of gdb is off for modules: their symbols are relocated, an index is not."""
     spec = ScriptSpec(
         socket=Path("/s"), root=Path("/src"), vmlinux=Path("/v"), index=Path("/cache/index")

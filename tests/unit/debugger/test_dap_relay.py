@@ -29,7 +29,7 @@ def directed(body: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_messages_come_whole_from_any_pieces(size: int) -> None:
+def test_dap_messages_are_read_completely_wherever_they_are_cut(size: int) -> None:
     """Two messages are read whole wherever they are cut, also within a character."""
     bodies = ['{"a": "ü"}'.encode(), b"{}"]
     wire = dap.frame_message(bodies[0]) + b"X-Other: 1\r\ncontent-length:2\r\n\r\n{}"
@@ -68,7 +68,7 @@ def test_a_disconnect_never_ends_the_guest() -> None:
     assert directed(request("disconnect", terminateDebuggee=True)) == {"terminateDebuggee": False}
 
 
-def test_other_messages_stay_as_they_are() -> None:
+def test_messages_except_attach_and_disconnect_pass_unchanged() -> None:
     """Messages except attach and disconnect pass unchanged; one that is no object is refused."""
     event = b'{"type":"event",  "command":"attach"}'
 
@@ -86,7 +86,7 @@ def adapter(folder: Path, text: str) -> Path:
     return file
 
 
-def test_the_relay_ends_with_either_side(tmp_path: Path) -> None:
+def test_the_relay_ends_when_the_editor_or_the_adapter_ends(tmp_path: Path) -> None:
     """The adapter gets the changed messages, and the relay ends with editor or adapter."""
     echo = adapter(tmp_path, "exec cat")
     editor, ours = socket.socketpair()

@@ -54,7 +54,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "a"
 
 
-def test_members_lie_where_the_compiler_put_them(program: Path) -> None:
+def test_member_offsets_from_btf_equal_the_compilers_offsetof(program: Path) -> None:
     """Offsets equal offsetof through arrays, typedefs, const and anonymous unions."""
     said = subprocess.run([program], check=False, capture_output=True, text=True).stdout
     size, high, numbers, name, call = (int(word) for word in said.split())
@@ -80,7 +80,9 @@ def test_members_lie_where_the_compiler_put_them(program: Path) -> None:
         ("item.name.x", "no x in"),
     ],
 )
-def test_a_missing_member_is_named(program: Path, path: str, objection: str) -> None:
+def test_the_error_for_a_missing_structure_member_names_it(
+    program: Path, path: str, objection: str
+) -> None:
     """Reading a missing structure or member raises an error that names it."""
     btf = Btf(Image(program).section(".BTF"))
 
@@ -130,7 +132,7 @@ def memory(parts: dict[int, bytes]) -> Callable[[int, int], bytes]:
     return read
 
 
-def test_lists_strings_and_fields_are_followed(program: Path) -> None:
+def test_a_kernel_list_is_read_and_an_endless_one_is_an_error(program: Path) -> None:
     """A kernel list of two structures is read, and an endless list is an error."""
     btf = Btf(Image(program).section(".BTF"))
     name = btf.offset("item.name")
@@ -183,7 +185,7 @@ def stack_with(position: int, **changes: int) -> bytes:
     return bytes(data)
 
 
-def test_the_registers_of_an_exception_are_found(
+def test_the_registers_that_the_cpu_pushed_at_an_exception_are_found(
     program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The registers that the CPU pushed are found, and none on a stack without."""
@@ -201,7 +203,7 @@ def test_the_registers_of_an_exception_are_found(
         assert search(stack_with(0x208, **wrong)) is None, wrong
 
 
-def test_sections_of_a_live_modules_init_are_nowhere() -> None:
+def test_init_sections_of_a_live_module_get_an_unmapped_address() -> None:
     """A live module's init is placed at an unmapped address, since its memory is reused."""
     sections = {".text": 1, ".init.text": 2, "__mcount_loc": 3}
 

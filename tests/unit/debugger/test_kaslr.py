@@ -78,7 +78,7 @@ def domain(memory: dict[int, bytes]) -> Domain:
     return cast("Domain", Monitor(memory))
 
 
-def test_the_slide_is_in_the_idt() -> None:
+def test_the_slide_is_computed_from_the_page_fault_entry_of_the_idt() -> None:
     """The slide is the page fault handler's address minus its address as linked."""
     guest = domain({IDT: gate(LINKED + SLIDE)})
 

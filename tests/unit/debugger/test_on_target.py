@@ -26,7 +26,7 @@ def target(tmp_path: Path) -> RemoteSpec:
     )
 
 
-def test_a_mac_is_debugged_over_kdp(
+def test_debugging_a_mac_starts_the_kdp_bridge_with_its_host_and_kernel(
     target: RemoteSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bridge gets host, port, breakpoints and the KDK's kernel."""
@@ -66,7 +66,7 @@ def test_the_kernel_with_the_most_symbols_is_taken(target: RemoteSpec) -> None:
         (Kind.VMWARE, ('debugStub.listen.guest64 = "TRUE"', "127.0.0.1:8864")),
     ],
 )
-def test_a_guests_stub_is_opened_by_hand(
+def test_the_hint_has_the_commands_that_open_a_guests_debugger_stub(
     target: RemoteSpec, tmp_path: Path, kind: Kind, words: tuple[str, ...]
 ) -> None:
     """The harness prints the commands with exit code 2 and does not change the user's machine."""
@@ -79,7 +79,7 @@ def test_a_guests_stub_is_opened_by_hand(
 
 
 @pytest.mark.parametrize("kdk", [None, Path("/nowhere")])
-def test_without_a_debug_kit_there_are_no_symbols(target: RemoteSpec, kdk: Path | None) -> None:
+def test_a_missing_kernel_debug_kit_is_an_error(target: RemoteSpec, kdk: Path | None) -> None:
     """A missing kdk setting, or a kit without a kernel, is an error that names it."""
     with pytest.raises(UsageError, match=r"kdk is not set|not a Kernel Debug Kit"):
         on_target.kernel_of(replace(target, kdk=kdk))

@@ -142,7 +142,7 @@ def test_a_debugger_that_vanishes_leaves_a_running_guest(tmp_path: Path) -> None
     assert guest.status == "running"
 
 
-def test_a_stopped_guest_stays_stopped(tmp_path: Path) -> None:
+def test_a_guest_stopped_before_a_debugger_came_stays_stopped_after_it(tmp_path: Path) -> None:
     """A guest that was stopped before the debugger came stays stopped after it."""
     with guarded(tmp_path, "paused") as (guest, _, path), connected(path) as debugger:
         ask(debugger, b"k")
@@ -186,7 +186,7 @@ def test_a_dead_guests_registers_are_put_back(tmp_path: Path) -> None:
     ]
 
 
-def test_a_second_debugger_is_refused(tmp_path: Path) -> None:
+def test_a_second_debuggers_first_packet_is_answered_with_an_error(tmp_path: Path) -> None:
     """A second debugger's first packet is answered with the reason, and the first continues."""
     with guarded(tmp_path) as (_, _, path), connected(path) as first:
         ask(first, b"qC")
@@ -218,7 +218,7 @@ def test_a_guest_that_cannot_be_resumed_is_an_error() -> None:
         ("paused (internal-error)", Found.DEAD),
     ],
 )
-def test_the_state_is_the_one_that_qemu_prints(status: str, found: Found) -> None:
+def test_each_state_that_qemus_info_status_prints_is_recognized(status: str, found: Found) -> None:
     """Each state that QEMU's `info status` prints gives the right state of the guest."""
     assert stub_relay.found_state(cast("Domain", MonitoredGuest(status))) is found
 
@@ -234,7 +234,7 @@ def test_a_stub_that_does_not_open_is_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_one_debugger_holds_a_guest(tmp_path: Path) -> None:
+def test_a_second_debugger_is_refused_with_the_firsts_process_id(tmp_path: Path) -> None:
     """A second debugger is refused with the holder's process id; afterwards the guest is free."""
     assert not debug_lock.is_held(tmp_path)
     with debug_lock.hold(tmp_path):

@@ -45,7 +45,7 @@ def test_a_killed_run_is_removed_and_reported(tmp_path: Path) -> None:
     assert sweep_lines(tmp_path) == []
 
 
-def test_a_run_in_use_is_left_alone(tmp_path: Path) -> None:
+def test_a_run_whose_lock_is_held_is_not_removed(tmp_path: Path) -> None:
     """A run whose lock is held is not removed."""
     base = make_entry(tmp_path, "run-0")
     mine = replace(base, run_id="run-1", folder=tmp_path / "runtime" / "run-1")

@@ -33,7 +33,7 @@ class Wire:
         self.chunks.put(b"")
 
 
-def test_lines_split_across_reads_are_whole(tmp_path: Path) -> None:
+def test_a_line_that_arrives_in_pieces_is_returned_as_one_line(tmp_path: Path) -> None:
     """A line that arrives in pieces is one line; lines are numbered from 0."""
     with Console(Wire(b"fir", b"st\nsec", b"ond\n"), file=tmp_path / "log") as console:
         line = console.wait_for("second", deadline_s=5)
@@ -42,7 +42,7 @@ def test_lines_split_across_reads_are_whole(tmp_path: Path) -> None:
         assert [each.text for each in console.lines_since(0)] == ["first", "second"]
 
 
-def test_the_file_holds_every_byte_as_it_came(tmp_path: Path) -> None:
+def test_the_console_file_has_every_byte_unchanged(tmp_path: Path) -> None:
     """The console's file keeps terminal codes, carriage returns and invalid UTF-8."""
     raw = b"\x1b[31mred\x1b[0m\r\n\xff\r\nno end"
     console = Console(Wire(raw, b""), file=tmp_path / "log")
@@ -87,7 +87,7 @@ def test_a_wait_ends_at_its_deadline_with_the_last_lines(tmp_path: Path) -> None
     assert caught.value.evidence == ("booting", "login: ")
 
 
-def test_a_wait_ends_with_the_console(tmp_path: Path) -> None:
+def test_a_wait_for_a_line_fails_as_soon_as_the_console_ends(tmp_path: Path) -> None:
     """A wait for a line fails as soon as the console ends, before its deadline."""
     with (
         Console(Wire(b"bye\n", b""), file=tmp_path / "log") as console,
@@ -96,13 +96,13 @@ def test_a_wait_ends_with_the_console(tmp_path: Path) -> None:
         console.wait_for("never", deadline_s=60)
 
 
-def test_a_wait_can_skip_earlier_lines(tmp_path: Path) -> None:
+def test_a_wait_with_since_ignores_equal_earlier_lines(tmp_path: Path) -> None:
     """A wait with `since` ignores earlier lines with the same text."""
     with Console(Wire(b"ready\nother\nready\n"), file=tmp_path / "log") as console:
         assert console.wait_for(lambda text: text == "ready", deadline_s=5, since=1).index == 2
 
 
-def test_a_late_subscriber_misses_nothing(tmp_path: Path) -> None:
+def test_a_late_subscriber_gets_all_earlier_and_later_lines_once(tmp_path: Path) -> None:
     """A subscriber gets the earlier lines, then each new line, in order and once."""
     wire = Wire(b"one\n")
     got: list[Line] = []
@@ -125,7 +125,7 @@ def test_close_ends_a_blocked_read(tmp_path: Path) -> None:
     assert console.ended
 
 
-def test_writing_reaches_the_guest(tmp_path: Path) -> None:
+def test_bytes_written_to_the_console_are_sent_to_the_guest(tmp_path: Path) -> None:
     """Bytes that are written to the console are sent to the guest."""
     wire = Wire()
     with Console(wire, file=tmp_path / "log") as console:
@@ -140,7 +140,7 @@ def true_times(answers: int) -> Callable[[], bool]:
     return lambda: next(left, False)
 
 
-def test_follow_reads_on_until_the_guest_is_gone(tmp_path: Path) -> None:
+def test_follow_returns_lines_until_the_guest_has_ended(tmp_path: Path) -> None:
     """The lines come while the guest lives, and the unfinished last line at the end."""
     file = tmp_path / "log"
     file.write_bytes(b"one\r\n\x1b[1mtwo\nthr")

@@ -52,7 +52,7 @@ def test_the_accelerator_chooses_domain_type_and_cpu(accel: Accel, kind: str, cp
     assert root.findall("cpu")[0].attrib["mode"] == cpu
 
 
-def test_a_panic_preserves_and_a_reset_ends_the_domain() -> None:
+def test_the_domain_stays_after_a_panic_and_ends_after_a_reset() -> None:
     """A crashed guest stays so that its memory can be read; a guest that resets is ended."""
     root = parsed(SPEC)
 
@@ -62,7 +62,7 @@ def test_a_panic_preserves_and_a_reset_ends_the_domain() -> None:
     assert root.find("features/vmcoreinfo[@state='on']") is not None
 
 
-def test_the_overlay_is_first_and_modules_are_read_only() -> None:
+def test_the_root_disk_is_writable_and_the_disk_of_modules_read_only() -> None:
     """The root disk is vda and writable, and the disk of modules is vdb and read-only."""
     disks = {disk.findall("target")[0].attrib["dev"]: disk for disk in parsed(SPEC).iter("disk")}
 
@@ -82,7 +82,7 @@ def test_a_shared_folder_is_a_file_system_that_the_guest_may_write_to() -> None:
     assert parsed(SPEC).find("devices/filesystem") is None
 
 
-def test_the_network_is_closed_and_forwards_nothing_yet() -> None:
+def test_the_guest_reaches_no_network_and_no_port_is_forwarded() -> None:
     """The guest reaches no network, and the XML forwards no port."""
     netdev = arguments(parsed(SPEC))[1]
 
@@ -90,7 +90,7 @@ def test_the_network_is_closed_and_forwards_nothing_yet() -> None:
     assert "hostfwd" not in netdev
 
 
-def test_metadata_carries_the_run_id() -> None:
+def test_the_domains_metadata_contains_the_run_id() -> None:
     """The domain's metadata names the run that it belongs to."""
     run = parsed(SPEC).find(f"metadata/{{{RUN_NAMESPACE}}}run")
 
@@ -98,7 +98,7 @@ def test_metadata_carries_the_run_id() -> None:
     assert run.attrib["id"] == "20260101-000000-abcd"
 
 
-def test_hostile_values_stay_values() -> None:
+def test_markup_and_commas_in_values_are_escaped_in_the_domains_xml() -> None:
     """Markup in a value stays text, and a comma in a path does not start a QEMU option."""
     nasty = "</cmdline><on_crash>destroy</on_crash> & \"'"
     root = parsed(replace(SPEC, cmdline=nasty, qmp_socket=Path("/r/a,server=off")))
@@ -108,7 +108,7 @@ def test_hostile_values_stay_values() -> None:
     assert "unix:/r/a,,server=off,server=on,wait=off" in arguments(root)
 
 
-def test_optional_parts_appear_only_when_asked_for() -> None:
+def test_shared_disk_and_console_log_are_in_the_xml_only_if_requested() -> None:
     """The shared disk and QEMU's console log are in the XML only if the spec has their path."""
     bare = parsed(SPEC)
     full = parsed(replace(SPEC, share=Path("/src"), console_log=Path("/r/console")))

@@ -81,7 +81,9 @@ def test_a_missing_socket_is_a_hypervisor_error_with_a_hint(
         ("something nobody foresaw", ""),
     ],
 )
-def test_hints_fit_the_message(words: str, expected: str) -> None:
+def test_a_known_message_of_libvirt_has_its_hint_and_others_have_none(
+    words: str, expected: str
+) -> None:
     """A known message of libvirt has its hint; an unknown one has none."""
     hint = hypervisor._hint(words)
 

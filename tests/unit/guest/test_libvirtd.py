@@ -41,7 +41,9 @@ def test_stop_kills_a_guest_of_the_folder(tmp_path: Path) -> None:
     ("name", "place"),
     [("qemu-system-x86_64", "{}-other/qmp"), ("vi", "{}/qmp"), ("qemu-system-x86_64", "/x")],
 )
-def test_stop_leaves_everything_else_alone(tmp_path: Path, name: str, place: str) -> None:
+def test_stop_kills_no_guest_of_another_folder_and_no_other_program(
+    tmp_path: Path, name: str, place: str
+) -> None:
     """A guest of another folder and another program in this folder are not killed."""
     with process(name, place.format(tmp_path)) as other:
         assert not libvirtd.stop(tmp_path)

@@ -31,7 +31,7 @@ def lives(pid: int) -> bool:
         return False
 
 
-def test_the_daemon_ends_with_the_pipe(tmp_path: Path) -> None:
+def test_the_daemon_ends_when_the_runs_pipe_closes(tmp_path: Path) -> None:
     """When the run's pipe closes, the daemon and its parent process end."""
     running, daemon = start(tmp_path, DAEMON)
 
@@ -41,7 +41,7 @@ def test_the_daemon_ends_with_the_pipe(tmp_path: Path) -> None:
     assert not lives(daemon)
 
 
-def test_the_guest_ends_with_the_daemon(tmp_path: Path) -> None:
+def test_the_guest_named_by_a_pid_file_is_killed_with_the_daemon(tmp_path: Path) -> None:
     """The guest that a pid file names is killed; the file has no newline, as libvirt writes it."""
     pids = tmp_path / "libvirt/qemu/run"
     pids.mkdir(parents=True)
@@ -54,7 +54,7 @@ def test_the_guest_ends_with_the_daemon(tmp_path: Path) -> None:
         assert guest.wait(5) == -signal.SIGKILL
 
 
-def test_the_word_keep_releases_the_daemon(tmp_path: Path) -> None:
+def test_after_the_word_keep_the_daemon_runs_on_without_its_parent(tmp_path: Path) -> None:
     """After the word `keep` on its pipe the parent process ends, and the daemon still runs."""
     running, daemon = start(tmp_path, [*DAEMON[:2], "echo $$; exec sleep 60 >/dev/null"])
     try:

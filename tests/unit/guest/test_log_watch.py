@@ -74,7 +74,7 @@ def test_an_explained_report_is_dropped_once() -> None:
     assert [one.line for one in again.reports] == [first.line + len(WARNING)]
 
 
-def test_the_planted_line_proves_that_faults_are_seen() -> None:
+def test_sees_faults_is_true_after_the_planted_line_and_adds_no_report() -> None:
     """The planted line makes `sees_faults` True, and adds no report."""
     planted = (
         f"[    1.000000] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"

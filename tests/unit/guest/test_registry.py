@@ -27,7 +27,7 @@ def entry(base: Path, run_id: str = "20260101-000000-abcd") -> registry.GuestEnt
     )
 
 
-def test_a_run_that_ends_leaves_nothing(tmp_path: Path) -> None:
+def test_a_run_that_ends_leaves_no_folder_record_or_overlay(tmp_path: Path) -> None:
     """After a run that was not kept, its folder, record and overlay are gone."""
     mine = entry(tmp_path)
 
@@ -38,7 +38,7 @@ def test_a_run_that_ends_leaves_nothing(tmp_path: Path) -> None:
     assert not mine.disk.exists()
 
 
-def test_a_kept_run_stays_without_an_owner(tmp_path: Path) -> None:
+def test_the_record_of_a_kept_run_stays_and_is_not_locked(tmp_path: Path) -> None:
     """The record of a kept run stays after the run, unlocked, with every field."""
     mine = entry(tmp_path)
 

@@ -51,7 +51,7 @@ def test_the_missing_file_of_an_ended_run_is_a_usage_error(tmp_path: Path) -> No
     assert "HARNESS_RUN" in caught.value.hint
 
 
-def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+def test_a_json_file_with_other_fields_is_refused_as_a_session(tmp_path: Path) -> None:
     """JSON with other fields is not a session file."""
     file = tmp_path / "session.json"
     file.write_text('{"run_id": 5}')

@@ -43,7 +43,9 @@ def test_only_accelerator_and_cpu_are_changed(
     ]
 
 
-def test_another_accelerator_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_line_with_another_accelerator_is_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command lines of KVM guests and of libvirt's probes are not changed."""
     words = ("-accel", "kvm", "-machine", "none,accel=kvm:tcg")
 
@@ -64,6 +66,6 @@ def test_a_missing_qemu_is_a_hypervisor_error(
     ("version", "stale"),
     [("7.2.22", True), ("8.0.5", True), ("8.1.0", False), ("10.0.2", False), (None, True)],
 )
-def test_only_an_old_qemu_runs_stale_code(version: str | None, *, stale: bool) -> None:
+def test_only_qemu_before_8_1_needs_the_single_thread(version: str | None, *, stale: bool) -> None:
     """QEMU before 8.1 needs the single thread; a version that is not known counts as old."""
     assert single_thread_qemu.runs_stale_code({"qemu": version} if version else {}) is stale

@@ -29,7 +29,7 @@ def answer_apt(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> list
     return commands
 
 
-def test_only_debian_sources_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_apts_sources_only_those_of_debian_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Debian's sources get the wanted suite in all components; others are left out."""
     answer_apt(monkeypatch, {"indextargets": TARGETS})
 
@@ -58,7 +58,9 @@ def test_the_hosts_fetch_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
     assert apt.options() == ('Acquire::http::Proxy="http://p:1"', 'Acquire::Check-Date="false"')
 
 
-def test_dependencies_and_versions_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dependencies_and_versions_are_parsed_from_apts_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Dependencies and versions are parsed; those of an unknown package are an error."""
     policy = "a:\n  Installed: (none)\n  Candidate: 1.2-3\nb:\n  Candidate: (none)\n"
     answer_apt(monkeypatch, {"meta": "meta\n  Depends: x\n  Depends: y\n", "policy": policy})
@@ -79,7 +81,9 @@ def test_the_dependency_closure_has_no_virtual_packages(
     assert apt.dependency_closure(["meta"]) == {"meta", "x", "y"}
 
 
-def test_the_size_of_a_download_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_download_is_the_sum_over_apts_list_of_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The size of a download is the sum over apt's list of files; other lines do not count."""
     listed = "Get: x\n'http://h/a.deb' a_1.deb 2097152 SHA256:0\n'http://h/b.deb' b.deb 1048577\n"
     answer_apt(monkeypatch, {"--print-uris": listed})
@@ -94,7 +98,7 @@ def test_the_size_of_a_download_is_known_before(monkeypatch: pytest.MonkeyPatch)
         ("E: Can't find a source to download version '1' of 'a:amd64'", "apt-get update"),
     ],
 )
-def test_a_failed_download_has_a_hint_that_fits(
+def test_the_hint_for_a_failed_download_depends_on_apts_message(
     words: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without a network the hint is about the network, not about package lists."""
@@ -108,7 +112,7 @@ def test_a_failed_download_has_a_hint_that_fits(
     assert caught.value.evidence == (words,)
 
 
-def test_an_answer_is_remembered_until_apt_changes(
+def test_a_stored_answer_of_apt_is_used_until_apts_state_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stored answer of apt is used until apt's state changes or the stored file is damaged."""

@@ -43,7 +43,7 @@ def test_lists_are_fetched_once_a_day(tmp_path: Path, fetches: list[str]) -> Non
     assert all(place.startswith(str(tmp_path)) for place in places)
 
 
-def test_a_changed_mirror_is_fetched_at_once(
+def test_package_lists_are_fetched_again_when_the_mirror_changes(
     tmp_path: Path, fetches: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the host's mirror changes, a suite's lists are fetched again at once."""
@@ -56,7 +56,7 @@ def test_a_changed_mirror_is_fetched_at_once(
     assert "http://n " in (tmp_path / "apt/suite-trixie/sources.list").read_text()
 
 
-def test_a_failed_fetch_is_tried_again(
+def test_package_lists_are_fetched_again_after_a_failed_fetch(
     tmp_path: Path, fetches: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a failed fetch of a suite's lists, the next call fetches them again."""

@@ -61,7 +61,7 @@ def test_temporary_folders_of_dead_processes_are_removed(tmp_path: Path) -> None
     assert sorted(os.listdir(tmp_path)) == [".thing.1.tmp", "thing"]
 
 
-def test_a_full_disk_names_the_folder(tmp_path: Path) -> None:
+def test_the_error_for_a_full_disk_names_the_folder_and_free_space(tmp_path: Path) -> None:
     """The error of a full disk has the folder, the free space and a hint."""
     with pytest.raises(Lost) as caught, cache.publish(tmp_path / "thing"):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -55,7 +55,7 @@ def project(folder: Path, text: str = GOOD) -> Path:
     return file
 
 
-def test_paths_become_absolute(tmp_path: Path) -> None:
+def test_relative_paths_are_resolved_against_the_configurations_folder(tmp_path: Path) -> None:
     """Every path in a configuration is resolved against the folder of its file."""
     settings = config.load(project(tmp_path))
 
@@ -106,7 +106,9 @@ def test_paths_become_absolute(tmp_path: Path) -> None:
         ('kernel = "plain"', 'kernel = "plain"\nqemu = ["edu"]', "targets.one.qemu", "begins"),
     ],
 )
-def test_a_wrong_key_is_named(tmp_path: Path, good: str, bad: str, key: str, says: str) -> None:
+def test_the_error_for_a_wrong_key_says_what_was_expected(
+    tmp_path: Path, good: str, bad: str, key: str, says: str
+) -> None:
     """The error for a wrong key, type, name or path in a configuration says what was expected."""
     file = project(tmp_path, GOOD.replace(good, bad, 1))
 
@@ -189,7 +191,7 @@ def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
         config.choose_target(settings, "three", None)
 
 
-def test_environment_reads_only_what_it_is_given() -> None:
+def test_environment_ignores_empty_variables_and_a_long_runtime_folder() -> None:
     """Kbuild's variables are kept unless empty; a runtime folder with a long path is not used."""
     variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
 
@@ -252,7 +254,9 @@ def test_the_packages_table_is_optional_and_has_absolute_paths(tmp_path: Path) -
         ('name = "example"\nmaintainer', "maintainer", "packages.name: this key is required"),
     ],
 )
-def test_a_wrong_packages_table_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
+def test_the_error_for_a_wrong_packages_key_names_it(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
     """The error for a wrong key in the packages table names it and what was expected."""
     assert old in PACKAGES
     file = project(tmp_path, GOOD + PACKAGES.replace(old, new))
@@ -267,7 +271,7 @@ def test_a_wrong_packages_table_is_named(tmp_path: Path, old: str, new: str, wor
 @pytest.mark.parametrize(
     ("text", "skips"), [("1", True), ("yes", True), ("0", False), ("", False)]
 )
-def test_skip_kernel_is_read(text: str, skips: bool) -> None:  # noqa: FBT001
+def test_skip_kernel_is_false_when_unset_empty_or_0(text: str, skips: bool) -> None:  # noqa: FBT001
     """SKIP_KERNEL is false when it is unset, empty or 0, and true otherwise."""
     assert config.environment({"SKIP_KERNEL": text}).skip_kernel is skips
     assert config.environment({}).skip_kernel is False
@@ -291,7 +295,7 @@ def test_a_modlab_toml_has_the_same_keys(tmp_path: Path) -> None:
     assert config.load(file).module.source == tmp_path / "module"
 
 
-def test_a_wrong_key_is_named_as_its_file_has_it(tmp_path: Path) -> None:
+def test_an_error_in_a_modlab_toml_names_the_key_without_tool_harness(tmp_path: Path) -> None:
     """An error in a modlab.toml names the key without the prefix tool.harness."""
     file = own_file(tmp_path)
     file.write_text(file.read_text().replace("devices =", "device ="))
@@ -330,7 +334,9 @@ def test_suites_of_kunit_become_a_command_in_the_guest(tmp_path: Path) -> None:
         ('kunit = ["a b"]', "no pattern of a KUnit suite's name: 'a b'"),
     ],
 )
-def test_a_wrong_suite_is_an_error(keys: str, words: str, tmp_path: Path) -> None:
+def test_a_suite_without_exactly_one_valid_kind_is_an_error(
+    keys: str, words: str, tmp_path: Path
+) -> None:
     """A suite of two kinds or of none, and a name that no suite of KUnit can have, are errors."""
     with pytest.raises(ConfigError, match=words):
         config.load(project(tmp_path, GOOD.replace('command = "run-tests"', keys)))

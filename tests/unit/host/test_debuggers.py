@@ -30,7 +30,7 @@ def test_the_newest_debugger_of_a_kind_is_chosen(tmp_path: Path) -> None:
     assert (chosen.path, chosen.major) == (newest, 19)
 
 
-def test_auto_prefers_gdb(tmp_path: Path) -> None:
+def test_auto_chooses_lldb_only_if_gdb_is_not_installed(tmp_path: Path) -> None:
     """The choice `auto` gives gdb, and lldb only when gdb is not installed."""
     program(tmp_path, "lldb-19")
     assert debuggers.choose("auto", search=[tmp_path]).debugger is Debugger.LLDB

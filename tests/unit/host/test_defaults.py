@@ -90,7 +90,9 @@ def test_a_dkms_conf_may_be_in_another_folder(tmp_path: Path) -> None:
         ('[tool.harness.kernels]\nk = { package = "a", build = true }\n', "kernels.k.build"),
     ],
 )
-def test_a_bad_value_is_named(tmp_path: Path, text: str, key: str) -> None:
+def test_the_error_for_a_wrong_value_names_file_and_key_despite_defaults(
+    tmp_path: Path, text: str, key: str
+) -> None:
     """The error for a wrong value names file and key, even when defaults were added."""
     with pytest.raises(ConfigError) as caught:
         config.load(project(tmp_path, text))

@@ -10,7 +10,7 @@ from harness.errors import CacheBusy
 from harness.host import file_lock
 
 
-def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
+def test_a_file_counts_as_locked_only_while_its_lock_is_held(tmp_path: Path) -> None:
     """A file counts as locked only while its lock is held; a missing file is not locked."""
     path = tmp_path / "lock"
     assert not file_lock.is_locked(path)

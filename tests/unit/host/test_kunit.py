@@ -56,14 +56,14 @@ def results(log: str, *patterns: str, folder: Path) -> list[TestResult]:
     return [event.result for event in found if isinstance(event, Result)]
 
 
-def test_a_suite_counts_as_it_ran_last(tmp_path: Path) -> None:
+def test_of_a_suite_that_ran_twice_only_the_last_results_count(tmp_path: Path) -> None:
     """Of a suite that ran again only the last results are printed, and no others' lines."""
     found = results(LOG, "greeter", folder=tmp_path)
 
     assert [(one.name, one.verdict) for one in found] == [("greeter/is_polite", Verdict.PASSED)]
 
 
-def test_a_failed_case_has_its_lines(tmp_path: Path) -> None:
+def test_a_failed_case_has_the_lines_that_kunit_printed_about_it(tmp_path: Path) -> None:
     """A failed case keeps what KUnit printed about it; the harness's own lines are left out."""
     first = LOG.partition("[   13.000001]")[0]
 
@@ -83,7 +83,7 @@ def test_a_failed_case_has_its_lines(tmp_path: Path) -> None:
         (("greeter?net", "*-net"), ["greeter-net/connects"]),
     ],
 )
-def test_patterns_choose_suites(
+def test_each_suite_that_a_pattern_matches_is_printed_once(
     patterns: tuple[str, ...], names: list[str], tmp_path: Path
 ) -> None:
     """Each suite that a pattern matches is printed once, also with a caller in the time stamp."""
@@ -93,7 +93,7 @@ def test_patterns_choose_suites(
     assert [one.result.name for one in found if isinstance(one, Result)] == names
 
 
-def test_a_pattern_without_a_suite_is_a_failure(tmp_path: Path) -> None:
+def test_a_pattern_that_matches_no_suite_is_a_failure(tmp_path: Path) -> None:
     """A pattern that no suite matches fails, and the suites that exist are named."""
     good, bad = results(LOG, "greeter-net", "greter", folder=tmp_path)
 
@@ -103,7 +103,7 @@ def test_a_pattern_without_a_suite_is_a_failure(tmp_path: Path) -> None:
     assert any("greeter greeter-net" in line for line in bad.diagnostics)
 
 
-def test_a_log_without_a_suite_ends_the_document(tmp_path: Path) -> None:
+def test_a_log_without_a_kunit_suite_gives_a_bail_out(tmp_path: Path) -> None:
     """A kernel log in which KUnit wrote nothing is no success."""
     found = events("[    1.0] greeter: hello\n", "*", folder=tmp_path)
 

@@ -40,7 +40,7 @@ def stub(folder: Path, name: str, text: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def test_the_list_of_packages_is_read() -> None:
+def test_each_listed_package_has_a_group_a_name_and_a_reason() -> None:
     """Each package that is read from the list has a group, a name and a reason."""
     found = system_packages.listed(LIST)
 

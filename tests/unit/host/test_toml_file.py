@@ -9,7 +9,7 @@ from harness.errors import ConfigError
 from harness.host import toml_file
 
 
-def test_a_table_is_read(tmp_path: Path) -> None:
+def test_a_toml_file_is_returned_as_a_table(tmp_path: Path) -> None:
     """A TOML file is returned as a table."""
     file = tmp_path / "good.toml"
     file.write_text("[a]\nb = 1\n")

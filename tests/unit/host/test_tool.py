@@ -96,7 +96,7 @@ tool.run(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_group_of_processes_ends_with_its_user(tmp_path: Path, number: int) -> None:
+def test_a_tool_of_its_own_group_ends_when_the_harness_ends(tmp_path: Path, number: int) -> None:
     """A tool of its own group ends with its child processes, however the harness ends."""
     file = tmp_path / "pid"
     line = f"sleep 60 & echo $! >{file}.new; mv {file}.new {file}; wait"
@@ -112,7 +112,7 @@ def test_a_group_of_processes_ends_with_its_user(tmp_path: Path, number: int) ->
     wait_for_end(int(file.read_text()))
 
 
-def test_a_group_of_processes_has_the_tools_status(tmp_path: Path) -> None:
+def test_a_tool_of_its_own_group_has_its_own_status_and_output(tmp_path: Path) -> None:
     """A tool of its own group has its own status, output and name in errors."""
     within = tool.Surroundings(own_group=True)
 
@@ -137,7 +137,7 @@ def test_a_missing_tool_names_its_package() -> None:
         tool.run(["true"], deadline_s=30, error=BuildError, cwd=Path("/no/such/folder"))
 
 
-def test_a_full_disk_is_reported_as_full(tmp_path: Path) -> None:
+def test_a_tool_that_fails_because_the_disk_is_full_raises_lost(tmp_path: Path) -> None:
     """A tool's message about a full disk raises Lost if `disk` is given, else the usual error."""
     command = shell("echo write error: No space left on device >&2; exit 1")
 
@@ -161,7 +161,7 @@ def test_a_log_holds_both_streams_and_the_umask_applies(tmp_path: Path) -> None:
     assert log.read_text() == done.text == "one\ntwo\n0027\n"
 
 
-def test_a_stream_is_read_to_its_end() -> None:
+def test_a_stream_larger_than_a_pipe_is_read_completely() -> None:
     """A stream with more output than a pipe holds is read completely."""
     command = shell("head -c 1000000 /dev/zero")
 

@@ -8,7 +8,7 @@ import pytest
 from harness.host import whole_file
 
 
-def test_a_file_is_replaced(tmp_path: Path) -> None:
+def test_text_and_bytes_replace_the_content_of_a_file(tmp_path: Path) -> None:
     """Text and bytes replace a file's content; what UTF-8 cannot encode becomes an escape."""
     file = tmp_path / "file"
     file.write_text("old")

@@ -40,7 +40,7 @@ def look(script: str, *, deadline_s: float = LOOK_S) -> MemoryView:
     )
 
 
-def test_parts_are_joined() -> None:
+def test_json_lines_of_drgns_process_form_one_memory_view() -> None:
     """The JSON lines of drgn's process form one MemoryView, with paths relative to the source."""
     view = look("write(release='6.1'); write(**cpus); write(waits=[], log=['one', 'two'])")
 
@@ -59,7 +59,7 @@ def test_parts_are_joined() -> None:
         ("write(log=5)", "a part of drgn's answer is not valid"),
     ],
 )
-def test_parts_before_an_early_end_are_kept(end: str, problem: str) -> None:
+def test_json_lines_before_an_early_end_of_drgn_are_kept(end: str, problem: str) -> None:
     """When drgn's process ends early, its parts are kept and the end is listed as a problem."""
     view = look(f"write(**cpus)\n{end}")
 

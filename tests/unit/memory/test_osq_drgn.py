@@ -23,7 +23,7 @@ PLUGIN = Path(__file__).resolve().parents[3] / "kernel" / "debug" / "osq_drgn.py
         (3, 4, False, True, "THE COUNTERS DO NOT ADD UP, the ring holds 4, unless the guest ran"),
     ],
 )
-def test_verdict_says_whether_the_counters_add_up(
+def test_counters_that_differ_from_the_bitmaps_are_reported(
     recorded: int,
     counted: int,
     held: bool,  # noqa: FBT001

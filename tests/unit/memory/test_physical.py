@@ -66,7 +66,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def test_vmcoreinfo_and_bytes_are_read(start: Start) -> None:
+def test_memory_is_read_by_address_and_the_vmcoreinfo_note_is_found(start: Start) -> None:
     """The vmcoreinfo note is found, and memory is read by physical address."""
     path = start(96 << 20, 19 << 20, note()).socket
 
@@ -78,7 +78,7 @@ def test_vmcoreinfo_and_bytes_are_read(start: Start) -> None:
         assert memory.read(segment, (19 << 20) + 12, 10) == b"VMCOREINFO"
 
 
-def test_note_across_two_chunks_is_found(start: Start) -> None:
+def test_vmcoreinfo_note_across_two_chunks_is_read_completely(start: Start) -> None:
     """A note that crosses the border between two chunks of 4 MiB is read completely."""
     path = start(96 << 20, (4 << 20) - 4096, note(INFO + b"x" * 8000)).socket
 
@@ -96,7 +96,9 @@ def test_note_across_two_chunks_is_found(start: Start) -> None:
     ],
     ids=["inside a page", "another text", "another name", "too long"],
 )
-def test_other_data_is_not_taken_for_a_note(start: Start, at: int, data: bytes) -> None:
+def test_data_that_resembles_a_vmcoreinfo_note_is_ignored(
+    start: Start, at: int, data: bytes
+) -> None:
     """A note inside a page, of other text, of another name or of a huge length is ignored."""
     path = start(64 << 20, at, data).socket
 

@@ -184,7 +184,7 @@ def test_limit_on_size_covers_all_runs(folder: Path) -> None:
     assert take(folder, keep=VmcoreLimits(total_mib=0)).file.exists()
 
 
-def test_damaged_file_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_dump_with_a_changed_byte_is_refused(folder: Path, tmp_path: Path) -> None:
     """A dump with one changed byte raises Lost, and no core file is left."""
     file = take(folder).file
     data = bytearray(file.read_bytes())
@@ -197,7 +197,7 @@ def test_damaged_file_is_refused(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "core").exists()
 
 
-def test_cut_file_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_dump_that_is_cut_off_is_refused(folder: Path, tmp_path: Path) -> None:
     """A dump that is cut off raises Lost."""
     file = take(folder).file
     file.write_bytes(file.read_bytes()[:-1000])
@@ -206,7 +206,7 @@ def test_cut_file_is_refused(folder: Path, tmp_path: Path) -> None:
         vmcore.restore(file, tmp_path / "core")
 
 
-def test_a_removed_dump_is_none(folder: Path) -> None:
+def test_a_crash_whose_dump_was_removed_has_no_dump_and_a_reason(folder: Path) -> None:
     """A crash whose dump was removed since has none, with the recorded reason."""
     found = crash(folder, vmcore=vmcore.NAME, vmcore_note="30 MiB")
     (folder / vmcore.NAME).write_bytes(b"dump")

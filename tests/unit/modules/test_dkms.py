@@ -55,7 +55,7 @@ def test_a_module_without_a_name_gets_that_of_the_package(tmp_path: Path) -> Non
     assert found.modules == (DkmsModule(name="p"),)
 
 
-def test_the_shell_sees_what_dkms_sets(tmp_path: Path) -> None:
+def test_a_dkms_conf_can_use_the_variables_that_dkms_sets(tmp_path: Path) -> None:
     """A dkms.conf can use the variables that dkms sets: release, headers, tree, its own name."""
     text = 'MAKE="make K=$kernelver D=$kernel_source_dir T=$dkms_tree/$module/$module_version"\n'
 
@@ -65,7 +65,7 @@ def test_the_shell_sees_what_dkms_sets(tmp_path: Path) -> None:
     assert words[2:] == [f"D={tmp_path / 'kdir'}", "T=/tree/p/1.0"]
 
 
-def test_patterns_in_a_dkms_conf_choose_by_kernel(tmp_path: Path) -> None:
+def test_patterns_in_a_dkms_conf_choose_commands_and_patches_by_kernel(tmp_path: Path) -> None:
     """MAKE_MATCH and PATCH_MATCH choose commands and patches by bash's regular expressions."""
     text = (
         'PATCH[0]="always"\nPATCH[1]="old"\nPATCH_MATCH[1]="^5\\."\n'
@@ -93,7 +93,11 @@ def test_patterns_in_a_dkms_conf_choose_by_kernel(tmp_path: Path) -> None:
         ('BUILD_EXCLUSIVE_CONFIG="!CONFIG_A"', True),
     ],
 )
-def test_a_kernel_may_be_excluded(tmp_path: Path, line: str, excluded: bool) -> None:  # noqa: FBT001
+def test_a_kernel_that_a_dkms_directive_excludes_has_its_name_as_reason(
+    tmp_path: Path,
+    line: str,
+    excluded: bool,  # noqa: FBT001
+) -> None:
     """When a directive excludes the kernel, the result has the name of that directive."""
     found = read(tmp_path, f"{ONE}{line}\n", CONFIG_A="m")
 

@@ -13,7 +13,7 @@ def write(file: Path, text: str) -> Path:
     return file
 
 
-def test_modules_are_found_in_every_spelling(tmp_path: Path) -> None:
+def test_modules_are_found_in_each_form_of_an_obj_m_line(tmp_path: Path) -> None:
     """Modules are read from obj-m, obj-$(CONFIG), continued lines and variables only."""
     text = (
         "NAME := a-b\n# obj-m := no.o\nobj-m += $(NAME).o c.o \\\n   d.o\n"
@@ -36,7 +36,7 @@ def test_only_a_file_with_obj_m_is_a_kbuild_file(tmp_path: Path) -> None:
     assert makefiles.kbuild_file(tmp_path) == tmp_path / "Kbuild"
 
 
-def test_the_running_kernel_is_replaced(tmp_path: Path) -> None:
+def test_variables_for_the_running_kernel_get_the_chosen_kernels_values(tmp_path: Path) -> None:
     """Variables with the running kernel's headers or release get those of the chosen kernel."""
     text = (
         "KVER ?= $(shell uname -r)\nKDIR ?= /lib/modules/$(KVER)/build\nOTHER = /usr/lib\n"

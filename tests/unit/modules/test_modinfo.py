@@ -60,7 +60,7 @@ def test_the_plan_has_the_kernels_modules_first() -> None:
     ]
 
 
-def test_modules_find_each_other_while_they_run() -> None:
+def test_modprobe_conf_finds_modules_by_name_and_alias() -> None:
     """modprobe.conf lets modules find each other by name and alias, but not by hardware alias."""
     (found,) = modinfo.parse("filename: /o/a-b.ko\nalias: ipt_X\nalias: pci:v1*\ndepends: c\n")
 

@@ -40,7 +40,7 @@ def test_the_module_of_a_kbuild_file_is_loaded(tmp_path: Path) -> None:
     assert found == recipe.Recipe(name="a", because=("Kbuild sets obj-m: kbuild builds a.ko",))
 
 
-def test_several_modules_are_all_loaded(tmp_path: Path) -> None:
+def test_all_modules_of_a_kbuild_file_are_loaded(tmp_path: Path) -> None:
     """All modules of a Kbuild file are loaded; the one named like the folder is the main one."""
     place = tmp_path / "my-b"
     found = recipe.of_folder(folder(place, Makefile="obj-m := a.o my_b.o\n"))

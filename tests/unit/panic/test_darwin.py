@@ -105,7 +105,7 @@ def ips(panic: str) -> str:
     return json.dumps({"bug_type": "210", "os_version": "macOS 14"}) + "\n" + body
 
 
-def test_an_ips_file_holds_the_same_panic() -> None:
+def test_an_ips_file_gives_the_same_report_as_the_panic_text() -> None:
     """An .ips file gives the same report as the panic text on the serial line."""
     (found,) = darwin.scan(ips("\n".join(X86)).split("\n"))
 

@@ -223,7 +223,7 @@ def reports(text: str) -> list[KernelReport]:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_each_format_gives_its_report(case: Case) -> None:
+def test_each_format_gives_one_report_with_its_kind_and_function(case: Case) -> None:
     """Each format gives one report with the right kind, guilty function and module."""
     (found,) = reports(case.text)
 

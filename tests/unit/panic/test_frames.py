@@ -154,7 +154,7 @@ def test_the_stalled_cpus_stack_is_the_reports_own() -> None:
     assert [frame.function for frame in where(STALL)] == ["f", "h"]
 
 
-def test_each_chain_of_locks_is_a_stack() -> None:
+def test_each_lock_chain_of_a_lockdep_report_is_a_named_stack() -> None:
     """Each chain of a lockdep report is a named stack of its own, before the reporter's stack."""
     text = """WARNING: possible circular locking dependency detected
 sh/12 is trying to acquire lock:

@@ -235,6 +235,6 @@ def test_every_kind_in_the_tables_has_an_example() -> None:
     assert {header.kind for header in HEADERS} == set(KINDS)
 
 
-def test_every_example_contains_a_word_of_hints() -> None:
+def test_every_example_contains_a_word_that_the_scanner_searches_for() -> None:
     """Each example contains a word of HINTS; the scanner skips lines without one."""
     assert [line for _, line in EXAMPLES if not any(word in line for word in HINTS)] == []

@@ -40,7 +40,9 @@ NOT_THE_KERNELS = [
 
 
 @pytest.mark.parametrize(("line", "context"), STAMPED.items())
-def test_each_timestamp_is_taken_off(line: str, context: str) -> None:
+def test_timestamps_of_printk_dmesg_and_syslog_are_removed_from_a_line(
+    line: str, context: str
+) -> None:
     """Every timestamp of printk, dmesg and syslog is taken off; text and context are left."""
     found = parse(line)
 
@@ -71,7 +73,7 @@ def test_lines_of_other_programs_are_no_kernel_lines(line: str) -> None:
     assert parse(line) is None
 
 
-def test_a_line_of_two_cpus_is_cut_in_two() -> None:
+def test_a_line_with_two_timestamps_is_cut_before_the_second() -> None:
     """A line is cut before each timestamp but the first, and no text is lost."""
     line = "login: [    1.000000] eth0: li[    1.000001][ T7] BUG: x"
 

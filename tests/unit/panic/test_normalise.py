@@ -177,7 +177,7 @@ def test_a_prefix_does_not_change_a_report_of_any_format(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("how", PACKED)
-def test_packing_a_log_does_not_change_the_report(how: str) -> None:
+def test_a_json_html_reversed_or_wrapped_log_gives_the_same_report(how: str) -> None:
     """A report reads the same from JSON, HTML, a reversed log, wrapped lines and doubled lines."""
     for name, lines in TEXTS.items():
         if len(lines) < 5:  # too short to show an order
@@ -203,7 +203,7 @@ def test_packing_a_log_does_not_change_the_report(how: str) -> None:
         ("", "bare"),
     ],
 )
-def test_the_dialect_names_all_prefixes(prefix: str, dialect: str) -> None:
+def test_the_dialect_of_a_log_names_all_prefixes_of_its_lines(prefix: str, dialect: str) -> None:
     """A region's dialect names all prefixes, from the outermost to the innermost."""
     normaliser = Normaliser()
 
@@ -212,7 +212,7 @@ def test_the_dialect_names_all_prefixes(prefix: str, dialect: str) -> None:
     assert [region.dialect for region in normaliser.regions] == [dialect]
 
 
-def test_each_part_of_a_log_has_its_dialect() -> None:
+def test_a_log_is_split_where_the_prefix_of_its_lines_changes() -> None:
     """When the prefix changes within a log, each part is a region with its own dialect."""
     normaliser = Normaliser()
     lines = ["[    1.000000] a", "[    2.000000] b", "Apr 15 13:58:08 host kernel: c", "d"]
@@ -247,7 +247,7 @@ def test_a_programs_message_is_no_report(line: str) -> None:
     assert explained(line) == []
 
 
-def test_a_bare_report_in_a_stamped_log_needs_a_stack() -> None:
+def test_a_header_without_time_in_a_log_with_times_needs_a_stack() -> None:
     """In a log with timestamps, a header without one counts only if a stack follows."""
     bare = ["BUG: kernel NULL pointer dereference, address: 08", "Call Trace:", " f+0x1/0x2"]
     log = ["[    0.000000] Linux version 6.1.0"]
@@ -256,7 +256,7 @@ def test_a_bare_report_in_a_stamped_log_needs_a_stack() -> None:
     assert [one.function for one in explained("\n".join([*log, *bare]))] == ["f"]
 
 
-def test_a_report_with_one_timestamp_is_read_whole() -> None:
+def test_a_report_with_a_time_only_in_its_first_line_is_read_completely() -> None:
     """A report of which only the first line has a time is read to its end."""
     lines = TEXTS["macos"]
     text = "[    1.000000] " + "\n".join(lines)
@@ -282,7 +282,7 @@ def test_syslogs_copy_to_the_terminals_is_dropped() -> None:
     assert len(explained(wall)) == 1
 
 
-def test_words_of_a_crash_without_a_report_are_kept() -> None:
+def test_lines_like_a_crashs_are_listed_only_for_a_log_without_a_report() -> None:
     """The first ten lines with words of a crash are kept, unless the log has a report."""
     reader = LogReader()
     odd = "x\n" + "\n".join(f"[{n}] ??? Kernel panic - not syncing: x" for n in range(20))

@@ -33,7 +33,7 @@ def essence(report: KernelReport) -> tuple[str, str, str]:
 NULL_IN_RESERVE = ("null-deref", "osq_reserve", "osq")
 
 
-def test_a_reply_quotes_a_report_in_several_depths() -> None:
+def test_a_report_that_a_mail_quotes_at_several_depths_is_read() -> None:
     """The marks of a quotation are taken off at any depth, replies in between do not count."""
     quoted = [f"> >> {line}" for line in NULL.split("\n")]
     text = "\n".join(["I see this, too:", *quoted[:4], "> Which compiler?", ">", *quoted[4:]])
@@ -41,7 +41,7 @@ def test_a_reply_quotes_a_report_in_several_depths() -> None:
     assert [essence(one) for one in reports(text)] == [NULL_IN_RESERVE]
 
 
-def test_the_bad_row_of_memory_keeps_its_mark_in_a_quotation() -> None:
+def test_kasans_mark_of_a_memory_row_is_not_removed_as_a_quotation_mark() -> None:
     """KASAN's own '>' before a row of memory is no mark of a quotation."""
     rows = [" ffff88800e2b5280: fc fc", ">ffff88800e2b5300: fb fb", " ffff88800e2b5380: fc fc"]
     text = "\n".join([f"BUG: KASAN: use-after-free in osq_reserve+0x1/0x2 [osq]\n{STACK}", *rows])
@@ -52,7 +52,7 @@ def test_the_bad_row_of_memory_keeps_its_mark_in_a_quotation() -> None:
 
 
 @pytest.mark.parametrize("blank", ["\xa0", "\u2007", "\u202f"])
-def test_special_blanks_are_blanks(blank: str) -> None:
+def test_a_report_with_unusual_space_characters_is_read(blank: str) -> None:
     """Mail programs replace blanks by others; the report is read all the same."""
     stamped = "\n".join(f"[    1.000000] {line}" for line in NULL.split("\n"))
 
@@ -109,7 +109,7 @@ def test_a_decoded_warning_names_its_function() -> None:
     assert essence(reports(text)[0]) == ("warning", "osq_reserve", "")
 
 
-def test_stamps_with_a_blank_before_their_bracket_are_stamps() -> None:
+def test_timestamps_with_a_space_before_the_bracket_are_recognized() -> None:
     """Some collectors print '[   1.000000 ]'."""
     text = "\n".join(f"<4>[    1.000000 ][   T12 ] {line}" for line in NULL.split("\n"))
 
@@ -134,7 +134,7 @@ def test_a_second_report_after_an_end_mark_does_not_reverse_a_log() -> None:
     assert [essence(one) for one in found] == [NULL_IN_RESERVE, ("warning", "osq_exit", "")]
 
 
-def test_a_trap_does_not_take_the_frames_of_another_cpu() -> None:
+def test_frames_before_a_traps_program_counter_are_not_in_its_stack() -> None:
     """Frames before a trap's program counter are those of a CPU that printed at the same time."""
     text = (
         "general protection fault: 0000 [#1] SMP\n warn_alloc+0x1/0x2\n other_alloc+0x1/0x2\n"
@@ -174,7 +174,7 @@ def test_the_owner_of_a_poisoned_object_is_named(owner: str, function: str) -> N
     assert essence(reports(text)[0]) == ("bad-state", function, "osq")
 
 
-def test_lockdeps_chain_names_the_function_where_there_is_no_other() -> None:
+def test_the_lockdep_chain_gives_the_function_when_the_stack_is_cut_off() -> None:
     """If the lock is taken in a service function and the stack is cut off, the chain is used."""
     text = (
         "WARNING: possible circular locking dependency detected\n"
@@ -225,7 +225,7 @@ def test_a_workers_fault_outside_of_any_function_is_its_works() -> None:
         ),
     ],
 )
-def test_a_report_is_known_by_its_second_line_or_its_panic(text: str, kind: str) -> None:
+def test_a_second_line_or_a_panic_alone_is_recognized_as_a_report(text: str, kind: str) -> None:
     """Old machine checks, a watchdog's panic and a second line are reports of their kinds."""
     assert [one.kind for one in reports(text)] == [kind]
 
@@ -237,7 +237,7 @@ def test_functions_of_ppc64_lose_their_first_dot() -> None:
     assert essence(reports(text)[0]) == ("warning", "osq_reserve", "osq")
 
 
-def test_a_text_without_its_header_is_not_passed_over() -> None:
+def test_a_report_without_its_header_is_listed_as_suspicious() -> None:
     """A report that lost its header has words of a crash."""
     reader = LogReader()
 
@@ -245,7 +245,7 @@ def test_a_text_without_its_header_is_not_passed_over() -> None:
     assert [suspect.line for suspect in reader.suspects] == [1]
 
 
-def test_many_words_of_a_crash_on_one_line_take_linear_time() -> None:
+def test_a_line_with_very_many_words_of_a_crash_takes_linear_time() -> None:
     """A line of a megabyte with the same words again and again is one suspicious line."""
     reader = LogReader()
 

@@ -134,7 +134,9 @@ def test_random_and_cut_lines_never_raise() -> None:
         ("[    1.000000] harness-last-word ab", MarkerKind.LAST_WORD, "ab", 0),
     ],
 )
-def test_each_marker_is_read(line: str, kind: MarkerKind, name: str, number: int) -> None:
+def test_each_marker_line_of_the_harness_gives_kind_name_and_number(
+    line: str, kind: MarkerKind, name: str, number: int
+) -> None:
     """Kind, name and number are read from each marker line of the harness."""
     marker = parse_marker(line)
 
@@ -155,7 +157,7 @@ def test_malformed_markers_are_rejected(line: str) -> None:
     assert parse_marker(line) is None
 
 
-def test_two_cpus_that_print_at_once_are_two_reports() -> None:
+def test_reports_that_two_cpus_print_at_once_are_separated() -> None:
     """When two threads print at once, each thread's lines go to its own report."""
     first, second = scan(
         "[    1.000001][   T10] BUG: kernel NULL pointer dereference, address: 08",
@@ -233,7 +235,7 @@ def test_a_panic_after_the_oops_ended_is_its_consequence() -> None:
     assert (panic.fatal, panic.follows) == (True, oops.line)
 
 
-def test_bare_lines_are_the_kernels_in_a_log_without_times() -> None:
+def test_lines_without_a_time_are_kernel_lines_in_a_log_without_times() -> None:
     """In a log without times, bare lines are the kernel's; otherwise a stack must follow."""
     bare = ["BUG: kernel NULL pointer dereference, address: 08", " f+0x1/0x2"]
     stamped = "[    0.000000] Linux version 6.1.0"

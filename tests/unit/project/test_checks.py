@@ -61,7 +61,7 @@ def test_all_steps_run_after_a_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("steps")
-def test_one_step_can_run_alone(tmp_path: Path) -> None:
+def test_single_steps_of_check_can_be_chosen_by_name(tmp_path: Path) -> None:
     """Single steps can be chosen by name, and the error for an unknown name lists all."""
     (only,) = checks.run_checks(project=tmp_path, only=("good",), on_step=lambda _step: None)
 
@@ -70,7 +70,7 @@ def test_one_step_can_run_alone(tmp_path: Path) -> None:
         checks.run_checks(project=tmp_path, only=("nothing",), on_step=lambda _step: None)
 
 
-def test_core_tests_show_what_they_measured(
+def test_a_passed_core_test_shows_its_figures_and_a_failed_one_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A core test that passes shows its figures; one that fails shows its whole output."""
@@ -86,7 +86,7 @@ def test_core_tests_show_what_they_measured(
     assert by_name["property"].passed is False
 
 
-def test_a_silent_failure_is_still_a_failure(tmp_path: Path) -> None:
+def test_a_step_that_fails_without_output_is_reported_as_failed(tmp_path: Path) -> None:
     """A step that fails without output gets a line that says so."""
     assert list(checks._command(("false",), tmp_path)) == ["false ended with status 1"]
 

@@ -98,7 +98,7 @@ def test_a_release_is_tagged_and_built_from_the_tag(project: Path) -> None:
         (("rm", "--quiet", "--cached", "greeter.py"), "0.2.0", "has changes"),
     ],
 )
-def test_a_tree_that_is_not_ready_is_refused(
+def test_a_release_with_a_wrong_number_or_a_changed_tree_is_refused(
     project: Path, spoil: tuple[str, ...], number: str, objection: str
 ) -> None:
     """A release from a tree that is not ready is refused, and nothing is written."""
@@ -144,7 +144,7 @@ def test_a_failed_build_undoes_commit_and_tag(project: Path) -> None:
     assert (project / "changelog.d" / "7.feature.md").exists()
 
 
-def test_a_copy_of_the_version_that_differs_is_named(tmp_path: Path) -> None:
+def test_a_file_whose_version_differs_from_pyproject_is_reported(tmp_path: Path) -> None:
     """A file that repeats the version is named when it differs from pyproject.toml."""
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.3.0"\n')
     copy = tmp_path / "kernel" / "subscriber" / "pyproject.toml"

@@ -98,7 +98,9 @@ def test_a_complete_machine_runs_the_task_silently(machine: Machine) -> None:
     assert machine.calls == ["task kernel-test -k two words"]
 
 
-def test_the_callers_folder_and_command_are_kept(machine: Machine, tmp_path: Path) -> None:
+def test_dev_runs_the_task_in_the_callers_folder_under_the_callers_path(
+    machine: Machine, tmp_path: Path
+) -> None:
     """The task acts on the caller's folder, and its hints repeat the caller's path of ./dev."""
     elsewhere = tmp_path / "my module"
     elsewhere.mkdir()

@@ -45,7 +45,7 @@ class _Silent:
     name: str
 
 
-def test_a_key_is_shown_as_toml_writes_it() -> None:
+def test_a_keys_type_default_and_text_come_from_its_dataclass() -> None:
     """A key's type, default and text come from its dataclass; other fields are left out."""
     text, keys = reference_pages.documented(_Whole)
 

@@ -25,7 +25,7 @@ def objections(project: Path) -> list[str]:
     return [line for line in site.site(project) if "cdnjs" not in line]
 
 
-def test_a_good_site_is_built(project: Path) -> None:
+def test_a_site_without_dead_links_is_built_without_an_objection(project: Path) -> None:
     """A site without dead links is built, and the check reports nothing."""
     assert objections(project) == []
     assert (project / "build" / "site" / "next" / "index.html").is_file()
@@ -34,7 +34,9 @@ def test_a_good_site_is_built(project: Path) -> None:
 @pytest.mark.parametrize(
     ("link", "word"), [("gone.md", "gone.md"), ("next.md#gone", "#gone"), ("/x.html", "/x.html")]
 )
-def test_a_planted_dead_link_is_named(project: Path, link: str, word: str) -> None:
+def test_the_error_for_a_dead_link_of_the_site_names_it(
+    project: Path, link: str, word: str
+) -> None:
     """A link to a missing page or heading, or from the site's root, is named."""
     (project / "docs" / "index.md").write_text(f"# Start\n\n[next]({link})\n")
 

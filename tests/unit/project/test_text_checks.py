@@ -63,7 +63,7 @@ def test_a_ci_action_without_a_full_commit_is_reported(tree: Path, action: str) 
     ]
 
 
-def test_dead_links_are_named(tree: Path) -> None:
+def test_links_to_missing_files_or_headings_are_reported(tree: Path) -> None:
     """Links to a missing file or heading or out of the project are named, but not in code."""
     (tree / "docs").mkdir()
     (tree / "docs" / "good.md").write_text("# One heading, two\n[up](../README.md)\n")

@@ -28,7 +28,7 @@ def test_a_missing_tool_fails_and_names_its_package(
     assert f"apt-get install {tool}" in objection
 
 
-def test_a_crowded_folder_is_named(tree: Path) -> None:
+def test_a_folder_with_more_than_twenty_modules_is_reported(tree: Path) -> None:
     """A folder of the harness with more than twenty modules is named."""
     for folder, count in (("full", 20), ("crowded", 21)):
         (tree / "harness" / folder).mkdir(parents=True)
@@ -79,7 +79,7 @@ def test_code_that_prints_or_catches_everything_is_reported(
     assert list(tree_checks.habits(tree)) == [f"harness/m.py: {objection}"]
 
 
-def test_a_path_of_one_machine_is_named(tree: Path) -> None:
+def test_a_path_of_the_checkout_or_of_a_home_folder_is_reported(tree: Path) -> None:
     """The path of the checkout and paths in home folders are reported in any file."""
     (tree / "here.py").write_text(f'x = "{tree}/build"\n')
     (tree / "home.md").write_text("see /home/someone/notes\n")
@@ -102,7 +102,7 @@ def test_the_host_of_a_package_registry_is_reported(
     assert found.startswith("bad.toml:1")
 
 
-def test_a_long_file_or_function_is_named(tree: Path) -> None:
+def test_a_file_or_function_above_its_limit_of_lines_is_reported(tree: Path) -> None:
     """Files and functions that are too long are named in Python and C; docstrings do not count."""
     body = "    x = 1\n" * 41
     (tree / "long.py").write_text(f'def f():\n    """One.\n\n    Two.\n    """\n{body}')
@@ -134,7 +134,7 @@ def test_a_long_file_or_function_is_named(tree: Path) -> None:
         ("f'{host} is 127.0.0.1:{port}'", "spells the loopback address"),
     ],
 )
-def test_work_that_belongs_to_another_module_is_reported(
+def test_a_call_that_only_another_module_may_make_is_reported(
     tree: Path, line: str, words: str
 ) -> None:
     """Work that belongs to another module, such as running tools, is reported."""

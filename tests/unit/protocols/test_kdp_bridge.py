@@ -93,7 +93,7 @@ def test_target_xml_can_be_read_in_parts() -> None:
     assert b"i386:x86-64" in text
 
 
-def test_registers_are_in_gdbs_order() -> None:
+def test_registers_are_sent_in_the_order_that_gdb_expects() -> None:
     """Register rsi comes before rdi, flags have 32 bits, and registers that KDP lacks are 'x'."""
     machine = PageMachine()
     machine.values |= {"rax": 1, "rsi": 4, "rdi": 5, "rip": BASE, "rflags": 0x46, "cs": 8}
@@ -117,7 +117,7 @@ def test_lldb_gets_only_registers_that_kdp_has() -> None:
         assert b"x" not in debugger.ask(b"g")
 
 
-def test_registers_are_written_singly_and_together() -> None:
+def test_packet_p_writes_one_register_and_packet_g_all() -> None:
     """P changes one register, G those that have digits; one that KDP lacks is an error."""
     machine = PageMachine()
 
@@ -132,7 +132,7 @@ def test_registers_are_written_singly_and_together() -> None:
     assert (machine.values["rax"], machine.values["rip"]) == (7, 0xDEADBEEF)
 
 
-def test_memory_is_read_and_written() -> None:
+def test_the_packets_m_and_x_read_and_write_the_kernels_memory() -> None:
     """The packets m, M and X read and write memory; a wrong address or length is an error."""
     machine = PageMachine()
 
@@ -147,7 +147,7 @@ def test_memory_is_read_and_written() -> None:
     assert machine.memory[:6] == b"\xaa\xbb}#$\x05"
 
 
-def test_a_breakpoint_does_not_show_in_memory() -> None:
+def test_memory_at_a_breakpoint_is_read_with_its_original_bytes() -> None:
     """A read returns the original bytes, and a breakpoint that is set twice is set once."""
     machine = PageMachine()
 

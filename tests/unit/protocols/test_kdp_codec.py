@@ -184,7 +184,7 @@ def framed(request: Request, *, is_reply: bool, sequence: int, key: int, body: s
 
 
 @pytest.mark.parametrize(("request_", "is_reply", "body", "bytes_"), BODIES)
-def test_every_packet_is_byte_exact(
+def test_every_packet_is_encoded_to_its_bytes_and_decoded_from_them(
     request_: Request, *, is_reply: bool, body: Body, bytes_: str
 ) -> None:
     """A value is encoded to the structure's bytes, and those are decoded to the same value."""
@@ -195,7 +195,7 @@ def test_every_packet_is_byte_exact(
     assert decode(data) == packet
 
 
-def test_every_request_is_covered_both_ways() -> None:
+def test_the_table_of_packets_has_request_and_reply_of_each_kind() -> None:
     """The table above has the request and the reply of every packet of the protocol."""
     covered = {(request, is_reply) for request, is_reply, _, _ in BODIES}
 
@@ -256,7 +256,7 @@ def test_any_datagram_is_a_packet_or_malformed(data: bytes) -> None:
     assert decode(encode(packet)) == packet
 
 
-def test_register_sets_are_byte_exact() -> None:
+def test_register_sets_have_the_size_and_order_of_xnus_structures() -> None:
     """x86_thread_state64_t has 168 bytes, rdi before rsi; arm_thread_state64_t has 272 bytes."""
     x86 = registers.X86_THREAD
     values = {name: index for index, name in enumerate(x86.names)}

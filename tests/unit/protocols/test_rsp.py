@@ -13,7 +13,7 @@ def pieces(data: bytes) -> list[Piece]:
     return list(Reader().feed(data))
 
 
-def test_a_packet_has_its_checksum() -> None:
+def test_a_packet_ends_with_the_sum_of_its_bytes_modulo_256() -> None:
     """The checksum is the sum of the bytes modulo 256, as two hex digits."""
     assert packet(b"qC") == b"$qC#b4"
     assert packet(b"") == b"$#00"
@@ -61,7 +61,7 @@ def test_a_packet_without_an_end_is_dropped() -> None:
 
 
 @given(st.lists(st.binary(max_size=80), max_size=8), st.integers(min_value=1, max_value=7))
-def test_payloads_survive_any_cut(payloads: list[bytes], step: int) -> None:
+def test_payloads_are_the_same_however_the_stream_is_cut(payloads: list[bytes], step: int) -> None:
     """Payloads are the same however the stream is cut into chunks."""
     stream = b"+".join(packet(payload) for payload in payloads)
     reader = Reader()

@@ -62,7 +62,9 @@ def test_recording_of_another_qemu_is_refused(run: Path, tmp_path: Path) -> None
         replay(run, tmp_path)
 
 
-def test_failing_qemu_is_quoted_and_leaves_no_file(run: Path, tmp_path: Path) -> None:
+def test_replay_that_qemu_refuses_has_its_message_and_leaves_no_file(
+    run: Path, tmp_path: Path
+) -> None:
     """QEMU's own message is the evidence, and leftovers of a killed replay are removed, too."""
     stale = run / ".replay.4194999.tmp"
     stale.mkdir()

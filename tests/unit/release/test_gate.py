@@ -21,7 +21,7 @@ def objections(name: str, data: bytes, *, stamped: bool = True) -> list[str]:
     return list(gate.objections(name, data, RULES, stamped=stamped))
 
 
-def test_release_has_no_objection() -> None:
+def test_gate_has_no_objection_to_a_module_of_a_release() -> None:
     """A module of a release passes, and so does a text file that names the test build."""
     assert objections("m.ko", GOOD) == []
     assert objections("README", b"the test build has crash_now") == []
@@ -98,7 +98,7 @@ def test_package_is_refused_with_every_objection(tmp_path: Path) -> None:
     ]
 
 
-def test_maintainer_script_is_checked_too(tmp_path: Path) -> None:
+def test_private_key_in_a_maintainer_script_is_an_objection(tmp_path: Path) -> None:
     """A private key in a maintainer script is an objection, too."""
     made = package(tmp_path, {}, postinst=b"#!/bin/sh\n# " + KEY)
 

@@ -89,7 +89,9 @@ def test_archived_files_belong_to_root_with_fixed_modes(
 
 
 @pytest.mark.parametrize("file", ["Contents/MacOS/osq", "Contents/Info.plist"])
-def test_test_build_is_refused(request_: ArchiveRequest, tmp_path: Path, file: str) -> None:
+def test_kext_with_a_forbidden_word_in_any_file_is_refused(
+    request_: ArchiveRequest, tmp_path: Path, file: str
+) -> None:
     """A forbidden word in any file of the kext is refused, and the file is named."""
     path = request_.kext / file
     path.write_bytes(
@@ -111,7 +113,7 @@ def test_test_build_is_refused(request_: ArchiveRequest, tmp_path: Path, file: s
         ("osq_bai=2u", "does not record its ABI"),
     ],
 )
-def test_binary_must_record_the_abi_of_a_release(
+def test_binary_without_the_abi_number_of_a_release_is_refused(
     request_: ArchiveRequest, tmp_path: Path, stamp: str, words: str
 ) -> None:
     """A binary with a test build's ABI number, or with none, is refused."""
@@ -164,7 +166,7 @@ def test_identity_without_codesign_is_refused(
     assert "codesign --force --timestamp --sign 'Developer ID: X' osq.kext" in refused.value.hint
 
 
-def test_codesign_signs_only_the_copy(
+def test_codesign_signs_the_copy_in_the_archive_and_not_the_build(
     request_: ArchiveRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The archive has a signed copy, the build stays unsigned; a failure raises BuildError."""

@@ -55,7 +55,7 @@ def sorts_before(first: str, second: str) -> bool:
     return subprocess.run(command, check=False).returncode == 0
 
 
-def test_tagged_commit_has_exactly_the_number(repository: Repository) -> None:
+def test_version_of_a_tagged_commit_is_exactly_its_number(repository: Repository) -> None:
     """A tagged commit has exactly the number, and the commit's time."""
     repository.git("tag", "v1.2.3")
 
@@ -77,7 +77,7 @@ def test_snapshots_sort_by_time_and_before_the_number(repository: Repository) ->
     assert sorts_before(second, "1.2.3")
 
 
-def test_changed_tree_is_not_clean(repository: Repository) -> None:
+def test_version_of_a_changed_tree_sorts_after_its_commit(repository: Repository) -> None:
     """A changed tree sorts after its commit and is not clean; untracked files are ignored."""
     clean = repository.text
     (repository.root / "stray").touch()

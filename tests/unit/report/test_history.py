@@ -26,7 +26,7 @@ def stored(runs: Path) -> None:
         run_report.write(report_of(folder, started_at=at, crashes=crashes))
 
 
-def test_the_same_crash_is_one_group(tmp_path: Path) -> None:
+def test_a_crash_that_two_runs_have_is_one_group_in_the_history(tmp_path: Path) -> None:
     """A crash of two runs is one group with count, first and last run; the latest comes first."""
     stored(tmp_path)
 
@@ -92,7 +92,7 @@ def test_the_latest_result_of_a_test_decides_whether_it_failed_last(tmp_path: Pa
     assert [(result.suite, result.name) for result in found] == [("guest", "t::two")]
 
 
-def test_runs_that_do_not_fit_say_nothing_of_what_failed_last(tmp_path: Path) -> None:
+def test_runs_of_another_target_are_ignored_for_what_failed_last(tmp_path: Path) -> None:
     """A run of another target counts neither as a failure nor as the last complete run."""
     ran(tmp_path, 1, "", one=Verdict.LOST)
     ran(tmp_path, 2, "", one=Verdict.PASSED)

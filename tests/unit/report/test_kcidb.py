@@ -46,7 +46,7 @@ def test_kcidb_ids_and_paths_follow_the_schema(tmp_path: Path) -> None:
     assert None not in walk(data)
 
 
-def test_a_host_that_broke_is_no_failure_of_the_kernel(tmp_path: Path) -> None:
+def test_a_run_that_the_host_lost_has_the_kcidb_status_miss(tmp_path: Path) -> None:
     """A lost run has the status MISS, and the death of QEMU is blamed on the harness."""
     lost = TestResult(name="t::one", suite="guest", verdict=Verdict.LOST)
     ours = crash(blame=Blame.HARNESS)

@@ -47,7 +47,7 @@ def test_a_console_without_marks_is_one_part() -> None:
     assert list(split([], ())) == []
 
 
-def test_a_part_is_a_file_and_a_carriage_return_ends_no_line(tmp_path: Path) -> None:
+def test_a_carriage_return_does_not_end_a_line_of_the_console(tmp_path: Path) -> None:
     """A carriage return does not end a console line, so later parts still begin at their marks."""
     console = tmp_path / "console.log"
     raw = ["10%\r20%\r30%", *LINES]

@@ -52,7 +52,7 @@ def test_the_plain_view_prints_results_and_no_console() -> None:
     assert "console" not in text
 
 
-def test_a_view_is_quiet_while_the_terminal_is_given_away() -> None:
+def test_a_view_prints_only_notes_while_a_debugger_has_the_terminal() -> None:
     """While the terminal is given away, a view prints only notes; later it prints all again."""
     stream, screen = io.StringIO(), io.StringIO()
     rich = RichView(console=Console(file=screen, force_terminal=True, width=80))
@@ -102,7 +102,7 @@ def test_a_closed_pipe_ends_the_view_and_not_the_run() -> None:
     play(view)
 
 
-def test_a_terminal_sees_stages_and_results() -> None:
+def test_the_live_picture_shows_stages_and_results_on_a_narrow_terminal() -> None:
     """The live picture fits a narrow terminal and prints markup characters literally."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=40, color_system=None)

@@ -46,7 +46,7 @@ def sample(folder: Path) -> RunReport:
     )
 
 
-def test_a_report_is_read_back_as_it_was(tmp_path: Path) -> None:
+def test_every_field_of_a_report_is_equal_after_writing_and_reading(tmp_path: Path) -> None:
     """Every field of a report has the same value after writing and reading."""
     run = sample(tmp_path)
 
@@ -69,7 +69,7 @@ RESULTS = st.builds(
 
 @settings(max_examples=40, deadline=None)
 @given(results=st.lists(RESULTS, max_size=4).map(tuple))
-def test_any_text_in_a_report_is_read_back(
+def test_any_text_in_a_report_is_equal_after_writing_and_reading(
     results: tuple[TestResult, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Control characters, lone surrogates and other alphabets in a report are read back equal."""
@@ -95,7 +95,7 @@ def test_junit_separates_failures_from_errors(tmp_path: Path) -> None:
     }
 
 
-def test_a_run_without_results_is_not_an_empty_success(tmp_path: Path) -> None:
+def test_a_run_whose_build_failed_is_an_error_in_junit(tmp_path: Path) -> None:
     """A failed build, which has no results, is a test case with an error in JUnit."""
     run_report.write(replace(sample(tmp_path), results=(), verdict=Verdict.LOST))
 

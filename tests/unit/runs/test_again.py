@@ -81,7 +81,7 @@ def test_a_save_during_a_run_is_not_lost() -> None:
         again.watch(run, lambda: dict(now), lambda _: None)
 
 
-def test_a_file_that_still_changes_is_awaited() -> None:
+def test_a_save_that_writes_several_files_causes_one_run() -> None:
     """An editor that writes several files for one save causes one run."""
     states = ({FILE: (1, 1)}, {FILE: (2, 1)}, {FILE: (3, 1)}, {FILE: (4, 1)}, {FILE: (4, 1)})
     count: list[int] = []
@@ -95,7 +95,7 @@ def test_a_file_that_still_changes_is_awaited() -> None:
     assert len(count) == 2
 
 
-def test_a_file_that_comes_and_goes_is_no_change() -> None:
+def test_a_temporary_file_that_is_gone_again_causes_no_run() -> None:
     """A temporary file that is gone again when everything rests causes no run."""
     one, other = {FILE: (1, 1)}, {FILE: (1, 1), Path("4913"): (1, 1)}
     count: list[int] = []
@@ -109,7 +109,7 @@ def test_a_file_that_comes_and_goes_is_no_change() -> None:
     assert len(count) == 1
 
 
-def test_an_interrupted_run_ends_the_watch() -> None:
+def test_ctrl_c_during_a_run_is_passed_on_and_starts_no_other_run() -> None:
     """Ctrl-C during a run is passed on after that run's own cleanup."""
 
     def run() -> int:
@@ -134,7 +134,7 @@ def test_source_configuration_and_tests_are_watched(tmp_path: Path) -> None:
     assert tmp_path / "modlab.toml" in before
 
 
-def test_what_a_run_leaves_is_not_watched(tmp_path: Path) -> None:
+def test_results_objects_and_caches_of_a_run_cause_no_new_run(tmp_path: Path) -> None:
     """Results, objects, logs, Python's caches and an editor's files are no change."""
     settings = settings_of(tmp_path)
     before = again.state(settings)
@@ -173,7 +173,9 @@ def codes_of(*codes: int) -> Callable[[], int]:
         (True, 1, "2 of 4 runs: 1 passed, 1 did not"),
     ],
 )
-def test_runs_are_counted(*, until_fail: bool, code: int, last: str) -> None:
+def test_repeat_returns_the_worst_exit_code_and_can_stop_at_a_failure(
+    *, until_fail: bool, code: int, last: str
+) -> None:
     """Every run counts, the worst exit code is returned, and --until-fail stops at a bad one."""
     said: list[str] = []
 

@@ -102,7 +102,7 @@ def test_the_first_bad_commit_is_found(
     assert git(root, "rev-parse", "HEAD") == commits[-1]
 
 
-def test_only_commits_that_cannot_be_tried_end_in_an_error(
+def test_several_candidate_commits_that_cannot_be_tried_are_an_error(
     history: tuple[KernelTestRequest, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bisect ends in an error when several commits in question could not be tried."""

@@ -149,7 +149,7 @@ def test_a_run_with_tests_keeps_its_verdict(
         (DomainState.GONE, DomainState.GONE),
     ],
 )
-def test_a_running_guest_is_resumed(
+def test_a_running_guest_is_resumed_after_its_memory_was_read(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     left_in: DomainState,
@@ -163,7 +163,7 @@ def test_a_running_guest_is_resumed(
     assert scenery.domain.now is in_the_end
 
 
-def test_a_guest_that_stood_still_is_not_started(
+def test_a_guest_that_was_suspended_before_stays_suspended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A guest that was suspended before the explanation stays suspended after it."""

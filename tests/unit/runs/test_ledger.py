@@ -124,7 +124,7 @@ def test_time_in_a_debugger_is_no_running_time_of_the_test() -> None:
     assert book.running_for_s < 0
 
 
-def test_an_announcement_reaches_the_listener() -> None:
+def test_a_line_that_announces_a_crash_is_passed_to_the_listener() -> None:
     """A test's announcement of a crash reaches the listener before the test runs."""
     heard: dict[str, Expectation] = {}
     listener = Listener(

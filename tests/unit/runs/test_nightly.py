@@ -44,7 +44,7 @@ def finished(folder: Path, verdict: Verdict) -> RunReport:
     )
 
 
-def test_a_cell_is_one_command_line() -> None:
+def test_the_command_line_of_a_nightly_cell_repeats_that_cell_alone() -> None:
     """The command line of a nightly cell repeats that cell alone."""
     line = nightly.Cell(target="one", kernel="rt").command(
         "id", file=Path("/p/pyproject.toml"), long=True
@@ -62,7 +62,7 @@ def test_a_cell_is_one_command_line() -> None:
     ]
 
 
-def test_a_cell_that_leaves_no_report_is_lost(
+def test_a_nightly_cell_that_ends_without_a_report_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A nightly cell that ends without a report is lost, and the other cell's report is kept."""
@@ -84,7 +84,9 @@ def test_a_cell_that_leaves_no_report_is_lost(
     assert found[1][1].target == "one:rt"
 
 
-def test_a_cell_that_does_not_end_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nightly_cell_that_exceeds_its_deadline_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A nightly cell that exceeds its deadline is lost, and its report gives that reason."""
 
     def cell(line: list[str], **_options: object) -> None:

@@ -88,7 +88,9 @@ def test_a_changed_kernel_is_refused_without_rebuild(
     assert any("built from the tree" in line for line in again.differences)
 
 
-def test_only_what_failed_last_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_tests_that_failed_last_on_the_same_kernel_are_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tests that failed last on the same target and kernel are chosen, and their suites."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
@@ -99,7 +101,7 @@ def test_only_what_failed_last_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert elsewhere.selection.tests == ()
 
 
-def test_of_a_command_the_whole_suite_is_chosen(
+def test_the_whole_suite_of_a_command_that_failed_last_is_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a command that failed last its suite is chosen once; other commands do not run."""

@@ -48,7 +48,7 @@ def guest(*reports: KernelReport, objection: str = "", beats: int = 7) -> GuestH
     )
 
 
-def test_the_reports_of_every_guest_count_once(tmp_path: Path) -> None:
+def test_equal_kernel_reports_of_two_guests_count_as_two(tmp_path: Path) -> None:
     """Equal kernel reports of two guests count twice, because the event occurred twice."""
     warning = report(kind="warning", fatal=False, test="")
     run = record(tmp_path)
@@ -75,7 +75,7 @@ def test_an_interrupted_run_writes_its_report(tmp_path: Path) -> None:
     assert caught.value.summary[-1] == "verdict: lost (the run was interrupted)"
 
 
-def test_the_witnesses_are_those_of_the_last_guest(tmp_path: Path) -> None:
+def test_the_verdict_uses_the_witnesses_of_the_last_guest_only(tmp_path: Path) -> None:
     """The verdict uses the last guest's witnesses; an earlier guest's end is in its crash."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was crashed", beats=1))

@@ -144,7 +144,7 @@ def verdicts(outcome: SuiteOutcome) -> dict[str, str]:
     return {result.name: result.verdict.value for result in outcome.results}
 
 
-def test_the_tests_behind_a_crash_run_in_another_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tests_after_a_crash_run_in_another_guest(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crash the remaining tests run in a second guest, and the suite has no error."""
     loaded = FakeLoadedGuest()
 
@@ -179,7 +179,7 @@ def test_a_guest_that_cannot_be_replaced_ends_the_suite(monkeypatch: pytest.Monk
     assert verdicts(outcome)["t::three"] == "lost"
 
 
-def test_a_guest_that_is_slow_to_come_up_gets_a_second_chance(
+def test_a_replacement_guest_that_is_too_slow_is_started_once_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A replacement guest that is too slow is started once more; one that died is not."""
@@ -209,7 +209,9 @@ def test_three_equal_crashes_end_the_run(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run(monkeypatch, endless, *steps).error is None
 
 
-def test_an_announced_crash_is_shown_when_it_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_of_an_announced_crash_is_shown_after_it_was_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The result of a test with an announced crash is shown after the crash was compared."""
     wanted = Expectation(kind="null-deref", function="osq_break")
     loaded = FakeLoadedGuest(record=FakeRecord(expected={"t::one": wanted}))

@@ -34,7 +34,9 @@ def test_a_run_passes_when_every_witness_agrees() -> None:
         ({"libvirt_word": "the guest was reset"}, Verdict.CRASHED),
     ],
 )
-def test_one_objection_prevents_a_pass(change: dict[str, object], expected: Verdict) -> None:
+def test_a_run_with_one_objection_of_a_witness_does_not_pass(
+    change: dict[str, object], expected: Verdict
+) -> None:
     """A run with one objection of a single witness does not pass."""
     verdict, reason = decide(replace(CLEAN, **change))  # type: ignore[arg-type]
 
@@ -50,7 +52,9 @@ def test_one_objection_prevents_a_pass(change: dict[str, object], expected: Verd
         (GuestLost("gone"), Verdict.LOST),
     ],
 )
-def test_an_error_outranks_good_results(error: HarnessError, expected: Verdict) -> None:
+def test_a_run_with_an_error_does_not_pass_despite_good_results(
+    error: HarnessError, expected: Verdict
+) -> None:
     """An error that ended the run early decides the verdict, even if all results are good."""
     verdict, reason = decide(replace(CLEAN, error=error))
 

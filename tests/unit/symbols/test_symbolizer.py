@@ -123,7 +123,9 @@ def test_inlined_function_comes_before_its_caller(lines: Symbolizer, source: Pat
     assert inner.module == "toy"
 
 
-def test_return_address_belongs_to_the_call(lines: Symbolizer, source: Path) -> None:
+def test_return_address_has_the_line_of_the_call_before_it(
+    lines: Symbolizer, source: Path
+) -> None:
     """A return address has the line of the call, not the line of the next statement."""
     offset = address_of_call(source, "last", "same")
     frame = Frame(function="last", offset=offset, module="toy")
@@ -155,7 +157,7 @@ def test_duplicate_without_a_size_gets_no_line(lines: Symbolizer) -> None:
     assert lines.notes == ()
 
 
-def test_a_size_with_padding_fits(source: Path) -> None:
+def test_a_printed_size_that_includes_padding_matches_the_function(source: Path) -> None:
     """A printed size that includes padding up to the next symbol fits the function."""
     outer = symbol(source, "outer")
 
@@ -165,7 +167,7 @@ def test_a_size_with_padding_fits(source: Path) -> None:
     assert not outer.fits(outer.size + 1)
 
 
-def test_another_build_gives_no_line(lines: Symbolizer, source: Path) -> None:
+def test_function_of_another_size_gets_a_note_and_no_line(lines: Symbolizer, source: Path) -> None:
     """A function of another size is from another build: the frame stays, and a note says why."""
     size = symbol(source, "outer").size + 1
     frame = Frame(function="outer", offset=3, size=size, module="toy")
@@ -185,14 +187,16 @@ def test_executed_data_is_not_reported_as_another_build(lines: Symbolizer) -> No
 
 
 @pytest.mark.parametrize(("name", "place"), [("rare", "first.c:21"), ("begin", "first.c:26")])
-def test_other_sections_have_their_own_addresses(lines: Symbolizer, name: str, place: str) -> None:
+def test_functions_in_other_sections_get_their_own_lines(
+    lines: Symbolizer, name: str, place: str
+) -> None:
     """Functions in .text.unlikely and .init.text get their own lines, though both begin at 0."""
     (found,) = lines.frame(Frame(function=name, module="toy"), at_address=True)
 
     assert found.place == place
 
 
-def test_unknown_function_and_module_stay(lines: Symbolizer) -> None:
+def test_frames_of_unknown_functions_and_modules_stay_unchanged(lines: Symbolizer) -> None:
     """Unknown functions and modules stay as they are; only a missing function is noted."""
     stranger = Frame(function="nobody", offset=1, size=2, module="toy")
     other = Frame(function="ext4_open", offset=1, size=2, module="ext4")
@@ -259,7 +263,7 @@ def test_report_has_lines_in_every_stack(source: Path) -> None:
     assert warm_s < 0.1
 
 
-def test_build_id_is_the_linkers(source: Path, tmp_path: Path) -> None:
+def test_build_id_equals_the_one_that_readelf_prints(source: Path, tmp_path: Path) -> None:
     """A file's build id is the one that readelf shows; a file that is not ELF is refused."""
     (tmp_path / "text").write_text("text")
 

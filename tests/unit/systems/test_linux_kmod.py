@@ -50,7 +50,7 @@ def guest(**answers: str | tuple[int, str, str] | Exception) -> tuple[FakeGuest,
     return fake, cast("Guest", fake)
 
 
-def test_proc_modules_is_read() -> None:
+def test_proc_modules_gives_name_size_count_and_users_of_each_module() -> None:
     """From /proc/modules name, size, count and users are read, and short lines are ignored."""
     modules = kmod.parse_modules(LOADED + "broken\n")
 
@@ -84,7 +84,7 @@ def test_a_refused_load_has_the_kernels_lines_as_evidence() -> None:
     assert caught.value.evidence == ("[   11.4] m: no luck", "and why")
 
 
-def test_a_load_that_does_not_end_is_a_hang() -> None:
+def test_a_load_that_exceeds_its_deadline_is_a_hang() -> None:
     """At its deadline the load raises GuestHung with insmod's stack."""
     _, peer = guest(stack="[<0>] m_init+0x1/0x2 [m]\n", insmod=GuestLost("late"))
 
@@ -131,7 +131,7 @@ def test_a_module_that_is_not_loaded_is_not_busy() -> None:
     assert "kernel-test-load" in caught.value.hint
 
 
-def test_an_unload_that_does_not_end_is_a_hang() -> None:
+def test_an_unload_that_exceeds_its_deadline_is_a_hang() -> None:
     """An unload that does not end by its deadline raises GuestHung."""
     _, peer = guest(rmmod=GuestLost("late"))
 
@@ -167,7 +167,7 @@ def test_a_log_without_the_planted_line_is_not_clean() -> None:
     assert not any("last-word" in line for line in fake.commands)
 
 
-def test_a_guest_that_never_settles_is_lost() -> None:
+def test_a_guest_whose_boot_does_not_finish_is_lost() -> None:
     """A boot that does not finish raises GuestLost with the jobs that still run."""
     fake, peer = guest()
     jobs = "1 foo.service start running\n"
@@ -198,7 +198,7 @@ def test_a_slow_disk_has_the_time_of_the_boot() -> None:
         "[    9.1] Lockdown: insmod: unsigned module loading is restricted; see man 7",
     ],
 )
-def test_a_refused_signature_says_what_to_do(line: str) -> None:
+def test_the_error_for_a_rejected_signature_has_two_solutions(line: str) -> None:
     """The error for a rejected signature has the kernel's reason and the two solutions."""
     words = "insmod: ERROR: could not insert module m.ko: Key was rejected by service\n"
     _, peer = guest(insmod=(1, f"8.50\n{words}", ""), dmesg=f"{line}\n")
@@ -211,7 +211,7 @@ def test_a_refused_signature_says_what_to_do(line: str) -> None:
     assert "modlab packages --key" in caught.value.hint
 
 
-def test_an_unknown_parameter_is_a_failure() -> None:
+def test_an_unknown_parameter_fails_the_load_and_unloads_the_module() -> None:
     """An unknown parameter unloads the module again, and the error lists the known ones."""
     line = "harness-unknown [    9.1] m: unknown parameter 'a' ignored\n"
     fake, peer = guest(insmod=f"8.50\n{line}")

@@ -83,6 +83,9 @@ def test_the_lockdown_mode_is_the_word_in_brackets(text: str, word: str) -> None
         ("6 0", None),
     ],
 )
-def test_the_efi_variable_is_read(dump: str, answer: bool | None) -> None:  # noqa: FBT001
+def test_secure_boot_is_read_from_the_last_byte_of_the_efi_variable(
+    dump: str,
+    answer: bool | None,  # noqa: FBT001
+) -> None:
     """Secure Boot's value is the byte after four bytes of attributes; without UEFI it is None."""
     assert rules.parse_secure_boot(dump) is answer

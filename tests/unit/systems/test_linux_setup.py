@@ -91,7 +91,7 @@ class Scripted:
         return "", "", 0
 
 
-def test_examining_this_host_changes_nothing() -> None:
+def test_examining_this_host_returns_values_and_changes_nothing() -> None:
     """`examine` runs real commands on this host, returns values and changes nothing."""
     host = setup.examine(ThisHost())
     session = setup.boot_session(ThisHost())
@@ -136,7 +136,7 @@ def test_debug_settings_are_applied_and_undone() -> None:
     assert shell.changes.count("update-grub") == 3
 
 
-def test_without_grub_the_user_is_told_to_set_the_command_line() -> None:
+def test_the_error_without_grub_has_the_words_for_the_command_line() -> None:
     """Without grub the error tells the user which words to put on the kernel's command line."""
     shell = Scripted(grub=False)
 
@@ -183,7 +183,7 @@ def test_an_unreadable_record_stops_the_undo() -> None:
     assert shell.changes == []
 
 
-def test_the_local_shell_has_a_deadline_and_a_status() -> None:
+def test_the_local_shell_returns_output_errors_and_status_of_a_command() -> None:
     """The shell of this host has a status, two streams, input and a deadline."""
     shell = ThisHost()
 

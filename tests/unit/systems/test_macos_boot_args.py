@@ -17,7 +17,9 @@ def by_name(words: list[str]) -> list[str]:
 
 
 @given(st.lists(WORDS).map(by_name), st.lists(WORDS).map(by_name))
-def test_added_words_can_be_removed_again(before: list[str], wanted: list[str]) -> None:
+def test_boot_arguments_that_were_added_can_be_removed_again(
+    before: list[str], wanted: list[str]
+) -> None:
     """For random arguments, added words are in force, and reverting restores the old words."""
     after, change = boot_args.merge(" ".join(before), wanted)
     back = boot_args.revert(after, boot_args.read_change(change.text()))
@@ -26,7 +28,7 @@ def test_added_words_can_be_removed_again(before: list[str], wanted: list[str]) 
     assert sorted(back.split()) == sorted(before)
 
 
-def test_other_words_keep_their_order_and_place() -> None:
+def test_other_boot_arguments_keep_their_order_when_one_is_replaced() -> None:
     """A wanted value replaces another in its place, and an existing word is not added twice."""
     after, change = boot_args.merge("-v debug=0x8 amfi=1", ("debug=0x144", "-v"))
 
@@ -34,7 +36,7 @@ def test_other_words_keep_their_order_and_place() -> None:
     assert (change.added, change.replaced) == (("debug=0x144",), ("debug=0x8",))
 
 
-def test_a_value_that_was_set_later_stays() -> None:
+def test_reverting_keeps_a_boot_argument_that_was_set_later() -> None:
     """Reverting does not overwrite a value that was set later under the same name."""
     change = boot_args.Change(added=("debug=0x144",), replaced=("debug=0x8",))
 
@@ -48,7 +50,7 @@ def test_an_unreadable_record_of_boot_arguments_is_ignored(text: str) -> None:
         boot_args.read_change(text)
 
 
-def test_apple_silicon_gets_no_words_for_a_live_debugger() -> None:
+def test_apple_silicon_gets_no_boot_arguments_for_a_live_debugger() -> None:
     """Apple silicon gets only words that improve panic texts, since KDP does not answer there."""
     assert boot_args.for_debugging(arch="arm64", link="en0") == ("keepsyms=1", "-v")
     assert "debug=0x144" in boot_args.for_debugging(arch="x86_64", link="")

@@ -40,7 +40,7 @@ def mac(**values: object) -> MacSystem:
     ("text", "version"),
     [("10.15.7\n", (10, 15)), ("15.4", (15, 4)), ("26\n", (26, 0)), ("10.10", (10, 10))],
 )
-def test_the_release_of_macos_is_parsed(text: str, version: tuple[int, int]) -> None:
+def test_a_macos_version_is_parsed_into_two_numbers(text: str, version: tuple[int, int]) -> None:
     """A macOS version is read as two numbers, and a single number gets a zero."""
     assert system.parse_version(text) == version
 
@@ -69,7 +69,9 @@ def test_a_text_without_a_macos_version_is_refused(text: str) -> None:
         ("sh: csrutil: command not found", "nvram: Error getting variable", 0),
     ],
 )
-def test_csrutil_overrides_the_variable(status: str, variable: str, flags: int) -> None:
+def test_the_flags_of_csrutil_are_preferred_to_the_nvram_variable(
+    status: str, variable: str, flags: int
+) -> None:
     """Where csrutil and the NVRAM variable differ, csrutil's flags are used."""
     assert system.parse_csr(status, variable) == flags
 

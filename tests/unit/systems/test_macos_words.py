@@ -24,7 +24,7 @@ TAIL = "; check the system/kernel logs for errors or try kextutil(8)."
         ("", 1, LoadState.REFUSED),
     ],
 )
-def test_the_output_of_load_tools_is_understood(
+def test_each_output_of_a_kext_load_tool_leads_to_its_outcome(
     text: str, status: int, state: LoadState | str
 ) -> None:
     """Each known output of a kext load tool has a meaning; unknown output is a refusal."""
@@ -54,19 +54,21 @@ def test_a_refusal_quotes_the_line_with_the_reason() -> None:
         ("words of a later release", UnloadState.REFUSED),
     ],
 )
-def test_the_output_of_unload_tools_is_understood(text: str, state: UnloadState) -> None:
+def test_each_output_of_a_kext_unload_tool_leads_to_its_outcome(
+    text: str, state: UnloadState
+) -> None:
     """Only states of an unload that pass by themselves count as busy; unknown output does not."""
     assert kext_words.unload_meaning(text, 71).state is state
 
 
-def test_unsupported_by_cache_wins_over_a_busy_line() -> None:
+def test_unload_output_with_unsupported_and_busy_counts_as_unsupported() -> None:
     """When an unload tool prints 'unsupported' and 'busy', the result is 'unsupported'."""
     text = "(kernel) Kext x did not stop.\n(kernel) Can't remove kext x; unsupported by cache.\n"
 
     assert kext_words.unload_meaning(text, 1).state is UnloadState.NEEDS_REBOOT
 
 
-def test_the_list_of_kexts_is_read() -> None:
+def test_the_lists_of_both_kext_tools_give_each_kext_and_its_users() -> None:
     """Both tools' kext lists are read; a kext that links against another is its user."""
     text = """No variant specified, falling back to release
 Index Refs Address            Size       Wired      Name (Version) UUID <Linked Against>

@@ -74,7 +74,7 @@ def make_disk(folder: Path, *, form: str, partitioned: bool, config: bytes | Non
 
 
 @pytest.mark.parametrize(("form", "partitioned"), [("qcow2", True), ("raw", True), ("raw", False)])
-def test_a_disk_is_edited_and_restored(
+def test_undo_restores_an_edited_opencore_disk_byte_for_byte(
     tmp_path: Path,
     form: str,
     partitioned: bool,  # noqa: FBT001
@@ -99,7 +99,7 @@ def test_a_disk_is_edited_and_restored(
     assert [path.name for path in tmp_path.iterdir()] == [disk.name]
 
 
-def test_undo_goes_back_to_before_the_first_change(tmp_path: Path) -> None:
+def test_undo_after_two_changes_restores_the_original_file(tmp_path: Path) -> None:
     """After two changes of the config.plist, undo restores the original file."""
     before = plistlib.dumps(CONFIG)
     disk = make_disk(tmp_path, form="raw", partitioned=True, config=before)
@@ -111,7 +111,7 @@ def test_undo_goes_back_to_before_the_first_change(tmp_path: Path) -> None:
     assert opencore_disk.settings(disk) == opencore.read(before)
 
 
-def test_other_keys_of_the_file_stay() -> None:
+def test_a_changed_config_plist_keeps_its_other_keys() -> None:
     """Other keys of the config.plist stay, and OpenCore is told to overwrite old NVRAM values."""
     wanted = opencore.for_kexts(opencore.read(plistlib.dumps(CONFIG)))
 

@@ -55,7 +55,7 @@ def target(tmp_path: Path) -> RemoteSpec:
     )
 
 
-def test_power_address_and_snapshots_go_through_vmrun(target: RemoteSpec) -> None:
+def test_vmrun_starts_a_vmware_guest_once_and_takes_snapshots(target: RemoteSpec) -> None:
     """A VMware guest is started once and without a window, and its address is waited for."""
     mac = power.of(target)
     before = target.vmware.vmx.read_text()

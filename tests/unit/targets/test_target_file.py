@@ -64,7 +64,9 @@ def test_a_target_may_have_only_a_file_of_the_user(folders: tuple[Path, Path]) -
         ("host = \n", "-"),
     ],
 )
-def test_each_wrong_key_is_named(folders: tuple[Path, Path], text: str, key: str) -> None:
+def test_the_error_for_a_wrong_key_names_the_target_file_and_the_key(
+    folders: tuple[Path, Path], text: str, key: str
+) -> None:
     """The error for a wrong key in a target's file names the file and the key."""
     images, targets = folders
     (targets / "macos.toml").write_text(text)

@@ -41,7 +41,9 @@ def code_of(called: HarnessTask, **options: object) -> int:
     return code
 
 
-def test_a_context_holds_the_given_options(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_context_contains_only_options_that_differ_from_the_default(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """The context of a task holds an option only when its value differs from the default."""
     code = code_of(sample, name="x", many=[], count=4, config="p.toml", C=None)
 
@@ -49,7 +51,7 @@ def test_a_context_holds_the_given_options(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == f"p.toml ['count', 'name'] x [] 4 {Path.cwd()}\n"
 
 
-def test_relative_paths_are_those_of_the_folder_of_c(
+def test_relative_paths_are_resolved_in_the_folder_of_the_option_c(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task with -C DIR resolves relative paths in that folder."""

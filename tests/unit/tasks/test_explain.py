@@ -48,7 +48,9 @@ def test_several_logs_are_printed_under_their_names(
     assert "none cannot be read" in printed.err
 
 
-def test_json_is_one_object_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_format_json_each_log_gives_one_json_object(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """With --format json each log gives one JSON object, in the order of the command line."""
     explain.main([NULL, str(DATA / "soft-lockup.log")])
 

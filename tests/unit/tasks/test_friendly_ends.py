@@ -48,7 +48,7 @@ def test_a_cache_that_cannot_be_used_ends_in_one_sentence(place: str, tmp_path: 
     assert "hint: HARNESS_CACHE=FOLDER" in done.stderr
 
 
-def test_a_reader_that_leaves_ends_a_command_in_silence() -> None:
+def test_panic_explain_ends_silently_when_its_pipe_is_closed() -> None:
     """When `head` closes the pipe, panic-explain ends silently with a closed pipe's status."""
     line = f"{sys.executable} -m harness.tasks panic-explain {OOPS}"
 
@@ -66,7 +66,7 @@ def test_a_reader_that_leaves_ends_a_command_in_silence() -> None:
     assert done.stdout == "141\n"
 
 
-def test_a_full_output_ends_in_one_sentence() -> None:
+def test_output_to_a_full_device_ends_in_one_sentence() -> None:
     """Output to /dev/full, which accepts no byte, ends in one sentence about a full disk."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

@@ -57,7 +57,9 @@ def test_an_interrupted_run_shows_its_summary(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "files: here\nverdict: lost\n"
 
 
-def test_a_doubled_signal_is_one_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_that_arrives_twice_at_once_is_one_interruption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A signal that arrives twice at once counts once; a later signal counts again."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)

@@ -50,7 +50,7 @@ def options_of(task: HarnessTask) -> set[str]:
 
 
 @pytest.mark.parametrize(("task", "mode", "elsewhere"), OF_TASKS)
-def test_every_mode_knows_every_option_of_its_task(
+def test_each_table_of_modes_lists_every_option_of_its_task(
     task: HarnessTask, mode: Mode, elsewhere: set[str]
 ) -> None:
     """Each table of modes lists every option of its task in each mode, and no other option."""
@@ -113,12 +113,14 @@ def test_options_that_exclude_each_other_are_an_error_with_the_reason(pair: str)
         ({"via": "kdp", "run": "10.0.0.2", "symbols": "kernel"}, Way.KDP),
     ],
 )
-def test_the_options_choose_the_way_to_debug(given: dict[str, object], way: Way) -> None:
+def test_each_combination_of_debug_attach_options_has_one_way_to_debug(
+    given: dict[str, object], way: Way
+) -> None:
     """Each combination of options of debug-attach leads to one way of debugging."""
     assert chosen_way(given, remote=False) is way
 
 
-def test_a_target_that_the_user_boots_is_a_way_of_its_own() -> None:
+def test_debug_attach_with_a_users_target_accepts_breaks_and_commands() -> None:
     """Breakpoints and commands for a target that the user boots are passed on to the debugger."""
     given = {"target": "mac", "break_": ["panic"], "command": ["bt"]}
 
@@ -126,7 +128,7 @@ def test_a_target_that_the_user_boots_is_a_way_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("other", ["break_at_boot", "vscode", "dap", "drgn", "via"])
-def test_options_of_other_ways_are_refused_for_a_users_target(other: str) -> None:
+def test_options_for_harness_guests_are_refused_for_a_users_target(other: str) -> None:
     """Each option for a harness guest is an error with a target that the user boots."""
     given = {"target": "mac", other: "kdp" if other == "via" else True}
 
@@ -138,7 +140,7 @@ def test_options_of_other_ways_are_refused_for_a_users_target(other: str) -> Non
     ("first", "second"),
     list(itertools.combinations(["break_at_boot", "vscode", "dap", "drgn", "via"], 2)),
 )
-def test_two_ways_at_once_are_an_error(first: str, second: str) -> None:
+def test_options_that_choose_two_ways_to_debug_are_an_error(first: str, second: str) -> None:
     """Options of debug-attach that choose two ways of debugging are refused."""
     with pytest.raises(UsageError, match="two ways to debug"):
         chosen_way({first: True, second: "kdp" if second == "via" else True}, remote=False)

@@ -117,7 +117,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("words", "said"), MISTAKES.items())
-def test_a_mistake_ends_in_2_with_one_sentence(
+def test_a_wrong_command_line_ends_in_exit_code_2_and_one_sentence(
     words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A wrong command line ends in exit code 2 and one sentence, with a similar known name."""
@@ -141,7 +141,7 @@ def test_a_mistake_ends_in_2_with_one_sentence(
         ("kernel-test-unload", "1f3a"),
     ],
 )
-def test_a_guest_is_named_by_a_word_or_an_option(
+def test_every_task_for_a_guest_takes_it_as_a_word_or_an_option(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every task that takes a guest takes it in both ways."""
@@ -161,7 +161,7 @@ def test_a_guest_is_named_by_a_word_or_an_option(
         ("replay-debug", "--run", "1f3a"),
     ],
 )
-def test_a_run_is_named_by_a_word_or_an_option(
+def test_every_task_for_a_run_takes_it_as_a_word_or_an_option(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every task that takes a run takes it in both ways."""
@@ -177,7 +177,7 @@ def test_a_run_is_named_by_a_word_or_an_option(
         ("modlab panic-", "panic-explain\n"),
     ],
 )
-def test_completion_offers_what_fits(
+def test_completion_offers_the_words_that_fit_the_typed_line(
     words: str, offered: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Completion offers what fits after the words of a line, whatever path the program has."""

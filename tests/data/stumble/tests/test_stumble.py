@@ -19,21 +19,25 @@ class TestStumble:
     """One test for each way in which the module can break the kernel."""
 
     @pytest.mark.parametrize("kind", FAULTS)
-    def test_fault(self, guest: Guest, kind: str) -> None:
+    def test_each_obvious_fault_is_reported_by_the_kernel_at_once(
+        self, guest: Guest, kind: str
+    ) -> None:
         """The kernel notices the fault at once."""
         stumble(guest, kind)
 
     @pytest.mark.parametrize("kind", HIDDEN)
-    def test_hidden(self, guest: Guest, kind: str) -> None:
+    def test_each_hidden_fault_is_reported_in_another_function_or_task(
+        self, guest: Guest, kind: str
+    ) -> None:
         """The guilty function is not the innermost one of the stack, or of no task's."""
         stumble(guest, kind, deadline_s=60)
 
     @pytest.mark.parametrize("kind", HANGS)
-    def test_hang(self, guest: Guest, kind: str) -> None:
+    def test_each_hang_exceeds_the_deadline_of_its_command(self, guest: Guest, kind: str) -> None:
         """The command never ends."""
         stumble(guest, kind)
 
 
-def test_well(guest: Guest) -> None:
+def test_an_unbroken_guest_lists_the_module(guest: Guest) -> None:
     """A guest that nothing has broken passes."""
     assert guest.run("cat /proc/modules", deadline_s=10).stdout.startswith("stumble ")
