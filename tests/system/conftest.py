@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.long_form import pytest_collection_modifyitems, pytest_configure
-from tests.system.whole_run import EXAMPLE, ROOT, RUNTIME, Project, processes_of_ours
+from tests.system.whole_run import RUNTIME, Project, copy_example, processes_of_ours
 
 __all__ = ["pytest_collection_modifyitems", "pytest_configure"]
 
@@ -16,11 +16,7 @@ __all__ = ["pytest_collection_modifyitems", "pytest_configure"]
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Give a copy of the example project that a test may change."""
-    root = tmp_path / "project"
-    shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns("build"))
-    found = Project(root=root)
-    found.replace("pyproject.toml", '"../../../vm-images"', f'"{ROOT / "vm-images"}"')
-    return found
+    return copy_example(tmp_path / "project")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,6 +6,7 @@ The tested project is a copy of tests/data/example_module, which tests of bad in
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,43 @@ class Project:
         folder = self.root / "build" / "runs" / run_id
         took = time.monotonic() - begun
         return Run(code=process.returncode, output=output, folder=folder, seconds=took)
+
+
+def call_task(
+    *words: str, cwd: Path, deadline_s: float = RUN_DEADLINE_S, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a task in a folder, and return how it ended."""
+    clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
+    return subprocess.run(
+        [sys.executable, "-m", "harness.tasks", *words],
+        cwd=cwd,
+        env={**clean, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME), **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="backslashreplace",
+        check=False,
+        timeout=deadline_s,
+    )
+
+
+def copy_example(root: Path) -> Project:
+    """Copy the example project to a new folder, and return it."""
+    shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns("build"))
+    found = Project(root=root)
+    found.replace("pyproject.toml", '"../../../vm-images"', f'"{ROOT / "vm-images"}"')
+    return found
+
+
+def copy_checkout(root: Path) -> Path:
+    """Copy the files of this checkout that git knows to a new folder, and return it."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
+    for name in os.fsdecode(listed.stdout).rstrip("\0").split("\0"):
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    return root
 
 
 def processes_of_ours() -> set[str]:
