@@ -101,7 +101,7 @@ def test_a_copied_cache_does_not_need_the_first(
 
 def test_a_checkout_below_spaces_and_umlauts_works(tmp_path: Path) -> None:
     """A checkout in a folder with spaces and umlauts builds its driver, loads it and tests it."""
-    checkout = copy_checkout(tmp_path / "Prüf ordner" / "mein modlab")
+    checkout = copy_checkout(tmp_path / "Prüf mappe" / "mein modlab")
     own = Project(root=checkout)
     own.replace("pyproject.toml", "tcg_factor = 4.0", f"tcg_factor = {FACTOR}")
 
