@@ -79,7 +79,7 @@ def test_failure_and_panic_have_different_verdicts(
 
     case.mac.add_kext = careless  # type: ignore[method-assign]
 
-    found = run_of(case, settings, expression="roots_alone or leave_no_trace")
+    found = run_of(case, settings, expression="mode_0600 or are_gone")
 
     assert (found.verdict, found.verdict.exit_code) == (Verdict.CRASHED, 3)
     failed, crashed = found.results
