@@ -183,7 +183,7 @@ def test_200_crashes_leave_no_file_thread_or_memory_in_use(
     project = Project(root=ROOT)
 
     run = project.run(
-        "--crash-tests", "-k", "again_and_again", "--long", "--no-vmcore", deadline_s=7200.0
+        "--crash-tests", "-k", "repeated_crash", "--long", "--no-vmcore", deadline_s=7200.0
     )
 
     assert run.code == 0, run.output[-4000:]
