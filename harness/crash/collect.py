@@ -123,7 +123,11 @@ def collect(scene: Scene, known: Circumstances) -> Crash:
 
 
 def _gather(scene: Scene, cause: Cause) -> Evidence:
-    """Let a hanging guest report its tasks, then stop it and read its memory."""
+    """Return the evidence that a dead or hanging guest can still give.
+
+    A guest that hangs without a report is asked for its tasks first. Every guest that cannot
+    continue is then stopped, and its memory is read.
+    """
     answer = _ask(scene) if cause in _SILENT else Answer(way="", lines=())
     scene.session.health.settle()
     halted = not _goes_on(scene, cause) and _halt(scene)

@@ -122,7 +122,7 @@ def connect(
 
 
 def stop_daemon(runtime: Path) -> bool:
-    """Kill the libvirt daemon and the guests of a dead run; return whether one still ran."""
+    """Kill the libvirt daemon and the guests of a dead run; return whether any ran."""
     return libvirtd.stop(runtime)
 
 

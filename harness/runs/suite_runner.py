@@ -207,7 +207,10 @@ def _command(loaded: LoadedGuest, test: str) -> str:
 
 
 def _too_many(loaded: LoadedGuest, crash: Crash) -> HarnessError | None:
-    """Return an error when the last crashes were all equal and none was announced."""
+    """Return an error when this crash and those before it are equal, and no test expects them.
+
+    The number of equal crashes that ends a run is the request's `most_crashes`.
+    """
     most = loaded.request.most_crashes
     record = loaded.record
     last = record.crashes[-most:] if most else []

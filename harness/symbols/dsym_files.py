@@ -161,7 +161,10 @@ def _frames_at(
 
 
 def _name_report(report: KernelReport, frames: tuple[Frame, ...]) -> KernelReport:
-    """Return the report with its new frames, named after the function that the lines show."""
+    """Return the report with these frames for its own stack.
+
+    If a frame with a source line is the guilty one, the report names its function.
+    """
     stacks = (Stack(name="", frames=frames),) if frames else ()
     named = darwin.guilty(frames)
     if named is None or not named.place:

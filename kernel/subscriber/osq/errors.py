@@ -71,7 +71,10 @@ class DeviceError(OsqError):
 
 
 class RingInvalid(DeviceError):
-    """Raised when the queue was invalidated; its unread records count as reset."""
+    """Raised when another process has invalidated the ring.
+
+    The driver adds the records that were not read to its counter `reset`.
+    """
 
 
 class CorruptRing(DeviceError):

@@ -41,7 +41,7 @@ class Paths:
         return None
 
     def choose(self, events: list[Event]) -> tuple[list[Event], dict[int, str]]:
-        """Return the events without unwanted file events, and each file event's category."""
+        """Return the events without unwanted file events, and categories of file events by seq."""
         if not self.by_category:
             return events, {}
         chosen: list[Event] = []
