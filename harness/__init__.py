@@ -3,5 +3,5 @@
 
 Nothing in this package knows a driver by name: `[tool.harness]` in a pyproject.toml names it.
 Each subpackage covers one concern, and its __init__.py says which. Packages import in one
-direction only: `[tool.importlinter]` in pyproject.toml lists them from the faces down to errors.
+direction only: `[tool.importlinter]` in pyproject.toml lists them from `tasks` down to `errors`.
 """

@@ -62,8 +62,8 @@ class UsageError(HarnessError):
 class ConfigError(UsageError):
     """Raised for a wrong key, type or path in a configuration file.
 
-    The key is given as pyproject.toml has it, and shown as the file has it: a modlab.toml holds
-    the same keys at its top.
+    The argument `key` is the key as in pyproject.toml. For a modlab.toml, whose keys have no
+    prefix `tool.harness.`, the error shows the key without this prefix.
     """
 
     def __init__(self, file: Path, key: str, expected: str, *, hint: str = "") -> None:
@@ -176,11 +176,18 @@ class NoTests(Lost):
 
 
 class ScannerBlind(Lost):
-    """Raised when the planted kernel line or the heartbeat did not appear on the console."""
+    """Raised when the console lacks a line of the harness that every healthy run shows there.
+
+    Such lines are the heartbeat, the line planted as a fault to test the reading of the kernel's
+    log, and the result of the final log check.
+    """
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """Raised for Ctrl-C or SIGTERM in a run whose report is written; `summary` is shown of it."""
+    """Raised for Ctrl-C or SIGTERM in a run of tests, after its report was written.
+
+    `summary` holds the lines of the report that the user is shown.
+    """
 
     def __init__(self, summary: Sequence[str]) -> None:
         super().__init__()

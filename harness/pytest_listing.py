@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What pytest's plugin tells the harness of tests that are not run: their names, or why not.
+"""List tests for the harness in a pytest process that runs none: their names, or the mistakes.
 
 It also defines the name of a test, which reports, KTAP and the kernel's log use.
 """

@@ -59,7 +59,8 @@ class Driver:
     """The module under test in the guest, which a test can load, unload and ask for its state.
 
     The fixture `driver` provides it loaded. A test may unload it; before the next test it is
-    loaded again. Deadlines on its `guest` are those of the harness, stretched already.
+    loaded again. Its `guest` does not multiply deadlines. `load_s` is multiplied
+    already.
     """
 
     guest: Guest
@@ -237,7 +238,7 @@ def long_run(request: pytest.FixtureRequest) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    """Announce a command that has not ended before the test began."""
+    """Announce to the run a command that passes its deadline during the setup of a test."""
     with _overdue_announced(item.config.stash[_STATE]):
         return (yield)
 
@@ -261,7 +262,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """Announce a command that has not ended after the test."""
+    """Announce to the run a command that passes its deadline during the teardown of a test."""
     with _overdue_announced(item.config.stash[_STATE]):
         return (yield)
 
@@ -270,7 +271,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 def pytest_runtest_makereport(
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the test's own lines of an error that the harness raised, and the error's evidence."""
+    """Shorten the traceback of an error of the harness, and add the error's evidence.
+
+    The traceback keeps only the entries outside of the harness, such as the test's own lines.
+    """
     error = call.excinfo
     if error is None or not isinstance(error.value, HarnessError):
         return (yield)
@@ -289,9 +293,9 @@ def _is_of_harness(file: Path) -> bool:
 
 @contextmanager
 def _overdue_announced(state: _State) -> Iterator[None]:
-    """Announce a command that passed its deadline to the run, which then explains the guest.
+    """Tell the run that a command passed its deadline; the run then explains the guest.
 
-    A test that expects this error and goes on announces nothing.
+    Nothing is announced for a test that catches this error and continues.
     """
     try:
         yield

@@ -266,7 +266,8 @@ def _shown(job: Job, site: _Site, lines: list[str]) -> list[str]:
 def _check_objtool(job: Job, site: _Site, progress: Progress) -> None:
     """Check that objtool kept the unwind data of a built module.
 
-    Modules from other projects without unwind data are only noted.
+    Without that data, a module with build commands of its own only causes a line of progress.
+    Raises: BuildError for a module without unwind data that kbuild alone has built.
     """
     lines = site.log.read_text(errors="backslashreplace").splitlines()
     dropped = [line for line in lines if _OBJTOOL.search(line)]

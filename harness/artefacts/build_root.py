@@ -37,6 +37,7 @@ def fitted(kernel: Kernel, packages: Sequence[str], *, root: Path, progress: Pro
     """Return the kernel with a build root added if this host cannot build modules for it.
 
     This host can build if it has the kernel's compiler and the packages, and runs the same suite.
+    On a host that is not Debian the kernel is returned unchanged.
     Raises: ImageError when the build root cannot be made, KernelError, CacheBusy, Lost.
     """
     own = apt.own_suite()
@@ -134,7 +135,8 @@ def _packages(
 ) -> tuple[str, ...]:
     """Return the packages of a kernel's build root: compiler, libraries of kbuild's tools, extras.
 
-    The suite's linux-kbuild package, if the suite still has it, depends on those libraries.
+    `needed` is the compiler, `packages` are the extras. The suite's linux-kbuild package depends
+    on those libraries; it is left out when the suite no longer has it.
     """
     tools = kernel.vmlinuz.parent / "lib"
     kbuild = tuple(place.name for place in tools.glob("linux-kbuild-*"))

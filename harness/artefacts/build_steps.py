@@ -113,7 +113,7 @@ def _shell(what: str, command: str, cwd: Path) -> Step:
 
 
 def _with_variables(command: str, job: Job) -> str:
-    """Return a make command with the job's variables added; others are not changed."""
+    """Return a make command with the job's variables added, and any other command unchanged."""
     given = {name: text for name, text in job.variables.items() if name != "KDIR"}
     if not given or not command.startswith("make"):
         return command

@@ -20,7 +20,7 @@ _INSMOD = "insmod "
 
 
 def clear(job: Job) -> None:
-    """Delete modules of an earlier build, which `collect` could mistake for the next one's."""
+    """Delete an earlier build's modules, so that `collect` does not take them for new ones."""
     if not job.in_tree and (job.spec.modules or not job.by_kbuild):
         for file in job.source.rglob("*.ko"):
             file.unlink()
@@ -94,8 +94,8 @@ def _facts_file(folder: Path, name: str) -> Path:
 def _made(job: Job) -> dict[str, Path]:
     """Return the files of built modules by module name.
 
-    Where two files have one name, the file at the place that dkms.conf or the configuration gives
-    is returned.
+    When several files belong to one module name, the file at the place that dkms.conf or the
+    configuration gives is returned.
     """
     places = {plain(one.name): one.location for one in job.conf.modules} if job.conf else {}
     found: dict[str, Path] = {}

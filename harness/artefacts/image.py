@@ -62,7 +62,8 @@ def load_spec(images: Path, wanted: str | ImageChange) -> ImageSpec:
 def _named(name: str, folders: Sequence[Path]) -> ImageSpec:
     """Return the description of the named image from the first folder that contains one.
 
-    An image that extends an image of its own name refers to the one in the folders after its own.
+    When an image extends an image of its own name, the extended image is looked up only in the
+    folders that come after this image's folder.
     """
     files = [folder / f"{name}.toml" for folder in folders]
     file = next((file for file in files if file.is_file()), None)

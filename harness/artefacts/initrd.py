@@ -74,8 +74,9 @@ class _Entry:
 
 
 def build(*, busybox: bytes, modules: Path, wanted: Iterable[str]) -> bytes:
-    """Return a gzipped cpio archive for one kernel's modules folder; equal input, equal bytes.
+    """Return an initrd, a gzipped cpio archive, with the wanted modules of one kernel.
 
+    `modules` is the kernel's folder of modules. Equal input gives equal bytes.
     Raises: KernelError when a wanted module is neither built in nor in modules.dep.
     """
     files = tuple(load_order(modules, wanted))

@@ -86,7 +86,7 @@ def kernel(name: str, key: str, folder: Path) -> Kernel:
 
 
 def lacking(kernel: Kernel, *options: str) -> tuple[str, ...]:
-    """Return those of some options that a kernel is built without; () when nobody can know."""
+    """Return the given options that a kernel lacks; () when its configuration is unknown."""
     lines = kernel.config.read_text().splitlines()
     return tuple(
         one for one in options if lines and f"{one}=y" not in lines and f"{one}=m" not in lines

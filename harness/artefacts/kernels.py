@@ -66,9 +66,11 @@ def ensure(name: str, spec: KernelSpec, *, root: Path, progress: Progress) -> Ke
 
 
 def resolve(package: str, *view: str) -> str:
-    """Return the versioned image package of a name, which may be a meta package's.
+    """Return the name of a kernel's image package.
 
-    Raises: KernelError when apt knows no such kernel.
+    For a meta package, this is the image package on which it depends. Any other name is returned
+    unchanged. `view` are the options by which apt shows another suite.
+    Raises: KernelError when the name is no kernel image's, or when apt does not know it.
     """
     if not package.startswith("linux-image-"):
         raise KernelError(
@@ -80,9 +82,10 @@ def resolve(package: str, *view: str) -> str:
 
 
 def _versions(package: str, *view: str) -> list[str]:
-    """Return NAME=VERSION of every package from which this kernel is made, its image first.
+    """Return NAME=VERSION of every package from which a kernel is made, the kernel's image first.
 
     busybox comes from the host's own suite, because Debian 11's cannot find a disk by its label.
+    Raises: KernelError when apt does not offer one of the packages.
     """
     needed = _packages(package, *view)
     known = {**apt.versions(needed, *view), **apt.versions([kernel_parts.BUSYBOX])}

@@ -151,7 +151,11 @@ def _install_modules(tree: Path, target: Path) -> None:
 
 
 def _unpack(files: tuple[Path, ...], inside: Path, folder: Path) -> str:
-    """Unpack packages, copy image, configuration and headers, and return the release."""
+    """Unpack packages into `inside`, and return the release of the kernel in them.
+
+    The kernel's image, configuration and headers are put into `folder`.
+    Raises: KernelError when no package contains a kernel image.
+    """
     inside.mkdir()
     for file in files:
         _extract(file, inside)

@@ -123,7 +123,11 @@ def _write_test(project: Project) -> Path:
 def _settled(
     project: Project, before: str, tests: Path, environment: Environment, progress: Progress
 ) -> tuple[Choice, BuildError | None]:
-    """Write the first configuration with which the module builds, or the plain one if none."""
+    """Write the first configuration with which the module builds; return its choice and None.
+
+    When the module builds with none of the choices, write the plain configuration, and return
+    the plain choice and the first error. `before` is the earlier text of the configuration file.
+    """
     first: BuildError | None = None
     tried = _Tried()
     plain = Choice()
@@ -175,7 +179,11 @@ def _choices(project: Project, tried: _Tried, environment: Environment) -> Itera
 
 
 def _other_kernels(settings: Settings, environment: Environment) -> Iterator[tuple[str, str]]:
-    """Yield kernels by name and package: the oldest one of the default's series, then others."""
+    """Yield the name and the package of kernels to try in place of the default kernel.
+
+    The oldest kernel of the default kernel's series comes first. The kernels of `_OTHER_KERNELS`
+    follow; their package is "", because the settings already describe them.
+    """
     default = settings.kernels[settings.targets[settings.default_target].kernel]
     ready = kernels.ensure("default", default, root=environment.cache, progress=lambda _: None)
     parts = _RELEASE.match(ready.release)

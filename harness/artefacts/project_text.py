@@ -15,7 +15,8 @@ _HEAD = "# Written by `init`. docs/modules.md has every key; what is left out ha
 class Choice:
     """What the module is built with: Debian packages, and a kernel in place of the default one.
 
-    `kernel` is the kernel's name; `package` is its package where the name is not a shipped one.
+    `kernel` is that kernel's name, or "" for the default kernel. `package` is the kernel's
+    package, or "" for a kernel that the settings already describe.
     """
 
     needs: tuple[str, ...] = ()

@@ -81,7 +81,10 @@ def _build(
 
 
 def keep_modules(builds: tuple[ModuleBuild, ...], folder: Path) -> None:
-    """Copy the loaded modules into the run's folder, for reading memory dumps later."""
+    """Copy the modules of some builds into the run's folder, for reading memory dumps later.
+
+    Each module is copied with and without debug information. The plan of loading is copied, too.
+    """
     folder.mkdir()
     for one in builds:
         for file in one.loaded:

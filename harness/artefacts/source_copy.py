@@ -26,7 +26,10 @@ def files(source: Path) -> tuple[Path, ...]:
 
 
 def contents(source: Path) -> Iterator[str | Path]:
-    """Yield, for each file of a source folder in order, its name, then its path or link target."""
+    """Yield what identifies the content of a source folder: each file's name, then its path.
+
+    For a link to a place inside the source, the link's target follows the name instead.
+    """
     for path in files(source):
         link = _inner_link(source, source / path)
         yield str(path)
@@ -34,9 +37,10 @@ def contents(source: Path) -> Iterator[str | Path]:
 
 
 def mirror(source: Path, target: Path) -> None:
-    """Make `target` a copy of `source`: write changed files, delete vanished ones, keep objects.
+    """Make `target` a copy of `source`: write changed files, and delete files that have vanished.
 
-    A link to a place inside the source stays a link; for any other link the file is copied.
+    Files that a build made in `target`, such as objects, stay there. A link to a place inside the
+    source stays a link; for any other link, the file to which it points is copied.
     """
     wanted = files(source)
     manifest = target.with_name(f"{target.name}.manifest")

@@ -98,7 +98,10 @@ class Account:
 
     @property
     def main(self) -> KernelReport | None:
-        """The report that names the crash: the first that is not a consequence of another."""
+        """The first report that is not a consequence of another; it names the crash.
+
+        If there is none, the first of all reports, or None without any report.
+        """
         own = [one for one in self.reports if one.follows is None]
         return next(iter((*own, *self.reports)), None)
 
@@ -199,11 +202,11 @@ def _account(scene: Scene, cause: Cause, evidence: Evidence) -> Account:
 def standing_still(
     answer: Answer, view: MemoryView, modules: Sequence[str], known: Sequence[KernelReport]
 ) -> tuple[KernelReport, ...]:
-    """Return the tasks that hang, from the kernel's own answer or else from its memory.
+    """Return the task that hangs, from the kernel's own answer or else from its memory.
 
-    Nothing is returned when a watchdog has already reported a task of the module. When the
-    watchdog reported another task, which may wait for a task of the module, that one is still
-    searched for.
+    The result is empty when no task is found, or when a watchdog has already reported a task of
+    the module. When a watchdog has reported only other tasks, which may wait for a task of the
+    module, the result can only be a task of the module.
     """
     hung = [one for one in known if one.kind == "hung-task"]
     if any(frame.module in modules for one in hung for frame in one.frames):

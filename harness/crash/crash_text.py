@@ -182,7 +182,7 @@ def write(crash: Crash, facts: dict[str, str]) -> None:
 
 
 def record_removal(folder: Path) -> None:
-    """Change a crash's own files after its dump was removed: each says why there is none."""
+    """Change the files of a crash after its dump was removed: each says why the dump is gone."""
     why = vmcore.why_missing(folder).partition("\n")[0]
     texts = ((MARKDOWN, "- vmcore: ", f"none ({why})"), (SCREEN, "  vmcore   ", f"none: {why}"))
     for name, begin, words in texts:

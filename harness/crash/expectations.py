@@ -20,7 +20,12 @@ def judged(
     crashes: Sequence[Crash],
     expected: Mapping[str, Expectation],
 ) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
-    """Return results where each announced crash was compared, and reports of all other tests."""
+    """Compare announced crashes with the crashes found; return all results and other reports.
+
+    `expected` gives the announcements by test name. The result of each of these tests is replaced
+    by the outcome of the comparison, except for a skipped test. The returned reports are those in
+    `loose` that belong to none of these tests.
+    """
     by_test = {found.test: found for found in reversed(crashes)}
     judged_ones = tuple(
         _answered(result, expected[result.name], by_test.get(result.name))

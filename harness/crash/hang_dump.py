@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Make the kernel of a hanging guest print what every task and CPU is doing.
 
-Three ways are tried in this order, each of which works in a worse state than the one before: sysrq
-over SSH; sysrq over the serial line (a break and a letter, Documentation/admin-guide/sysrq.rst); a
-non-maskable interrupt that ends in a panic (unknown_nmi_panic on the kernel's command line).
+Three ways are tried in this order: sysrq over SSH; sysrq over the serial line (a break and a
+letter, Documentation/admin-guide/sysrq.rst); a non-maskable interrupt that ends in a panic
+(unknown_nmi_panic on the kernel's command line). Each way still works for some guests that no
+longer answer the way before it.
 """
 
 import time
@@ -89,7 +90,10 @@ def _by_ssh(session: Observed, letters: str, limit_s: float) -> bool:
 
 
 def _by_serial(session: Observed, letters: str, limit_s: float) -> bool:
-    """Ask over the serial line; each letter needs its own break, which makes it a command."""
+    """Ask over the serial line; return whether the kernel answered each of the letters.
+
+    A break is sent before each letter, because only then the kernel takes it for a sysrq command.
+    """
     try:
         for letter in letters:
             begun = len(session.console.lines_since(0))

@@ -51,7 +51,10 @@ def explain_with_symbols(
 
 
 def _fetched(found: Explained, given: Container[str]) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Return the symbol files that a debuginfod server has, and notes on those it has not."""
+    """Return the symbol files that debuginfod servers have, and notes on those that they lack.
+
+    Shape: files by module name, with "" for vmlinux; no file is fetched for a name in `given`.
+    """
     files: dict[str, Path] = {}
     notes: list[str] = []
     wanted = debuginfod.build_ids(found.reports)

@@ -52,9 +52,9 @@ def look(scene: Scene) -> MemoryView:
 
 
 def write(scene: Scene, view: MemoryView, function: str) -> tuple[str, ...]:
-    """Write stacks, variables and driver state from memory into a folder; return a summary.
+    """Write stacks, variables and driver state from memory into the crash's folder.
 
-    `function` is the guilty function, whose variables are shown.
+    Return the lines of a summary, which shows the variables of the guilty function `function`.
     """
     with cache.room(scene.folder):
         (scene.folder / MEMORY_VALUES).write_text(json.dumps(asdict(view), indent=1) + "\n")

@@ -62,7 +62,12 @@ class AttachRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Symbols:
-    """The symbols of one guest: its vmlinux, the kernel's address, and the files of modules."""
+    """The symbols of one guest: the kernel's files and its offset, and the files of modules.
+
+    `reduced` is the copy of vmlinux for lldb. `slide` is the offset that KASLR added to the
+    kernel's addresses, 0 without vmlinux or early in the boot. `modules` gives files
+    by the kernel's names of the modules.
+    """
 
     vmlinux: Path | None
     reduced: Path | None

@@ -31,9 +31,11 @@ Rewrite = Callable[[bytes], bytes]
 def serve(request: AttachRequest, progress: Progress, *, port: int | None) -> int:
     """Serve editors: one on standard input and output, or one after the other on a port.
 
-    Without a port it returns when the editor disconnects; with a port it runs until interrupted.
-    Port 0 means any free port, which is printed. The guest's state is restored after every editor.
-    Raises: the errors of `attach.attach`; UsageError without lldb-dap, or for a taken port.
+    Without a port, the call returns when the editor disconnects; with a port, when it is
+    interrupted. It always returns 0. Port 0 means any free port, which is printed. The guest's
+    state is restored after every editor.
+    Raises: the errors of `attach.attach`; UsageError for gdb, without lldb-dap, or for a taken
+        port.
     """
     if request.debugger == "gdb":
         raise UsageError(
@@ -77,8 +79,10 @@ def _serve_port(port: int, adapter: Path, rewrite: Rewrite, progress: Progress) 
 
 
 def relay(source: int, sink: int, adapter: Path, rewrite: Rewrite) -> None:
-    """Run a debug adapter between two descriptors until the editor or the adapter disconnects.
+    """Start a debug adapter, and relay messages until the editor or the adapter disconnects.
 
+    The editor's messages are read from `source`. `rewrite` returns each of them as the adapter
+    gets it. The adapter's output is written to `sink`.
     Raises: DebugError for an editor that does not speak the protocol.
     """
     # Ctrl-C on the terminal is meant for this command, which then closes the adapter's input.

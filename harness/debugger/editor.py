@@ -20,8 +20,8 @@ def configuration(
 ) -> dict[str, Any]:
     """Return a launch.json configuration that attaches one debugger by a command file.
 
-    `symbols` is an ELF file of the guest. cppdbg refuses a configuration that names no program,
-    though the command file reads the symbols itself.
+    `program` is the debugger. `symbols` is an ELF file of the guest, named only for cppdbg, which
+    refuses a configuration without one. The command file reads the symbols itself.
     """
     if debugger is Debugger.LLDB:
         return {

@@ -99,7 +99,7 @@ def by_hand(target: RemoteSpec, kernel: Path) -> str:
 
 
 def own_guest(settings: Settings, name: str) -> tuple[str, ...]:
-    """Return the facts for debugging a guest that the harness boots itself.
+    """Return lines for the user on KASLR, panics and the stub of a guest that the harness boots.
 
     Raises: ConfigError when there is no target of that name.
     """

@@ -108,7 +108,10 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def main(folder: Path, cache: Path, status: int) -> int:
-    """Guard the stub of one guest until nobody needs it; write to `status` when it is ready."""
+    """Guard the stub of one guest until nobody needs it, and return the exit status.
+
+    The guard writes to the descriptor `status` once: that it is ready, or the error that ended it.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -2,10 +2,11 @@
 """QEMU's gdb stub, opened on request, and a guard between the stub and one debugger.
 
 The guard stops the guest for the debugger. When the debugger ends or disconnects in any way, the
-guard restores the guest's earlier state. It solves these problems of QEMU 7.2 and lldb 19, each of
-which was reproduced:
+guard restores the guest's earlier state. The guard solves these problems of QEMU 7.2 and lldb 19;
+each of them was reproduced:
 - When a debugger connects, QEMU stops a running guest and reports this stop without a request.
-  lldb takes the report for the answer to its first packet. So the guard suspends the guest before.
+  lldb takes the report for the answer to its first packet. So the guard suspends the guest before
+  it connects to the stub.
 - lldb's quit is the packet `k`, at which QEMU ends itself. A plain detach leaves a guest stopped
   once multiprocess packets were agreed on. The guard passes neither packet to QEMU.
 - A killed debugger leaves the guest stopped and its breakpoints set (only gdb removes them at each
@@ -106,7 +107,7 @@ def restore(domain: Domain, found: Found) -> None:
 
 
 def _runs_on(domain: Domain) -> bool:
-    """Return whether the guest runs now and still runs after a short wait."""
+    """Return whether the guest keeps running for a short time, or has died."""
     end = time.monotonic() + _STEADY_S
     while time.monotonic() < end:
         state = found_state(domain)
@@ -188,9 +189,10 @@ class _Relay:
     def clean_up(self) -> None:
         """Remove the debugger's breakpoints, and restore a dead guest's registers.
 
-        Replies that the debugger did not wait for arrive first, so the guard asks the monitor for
-        a random word, which only the answer to the guard can contain. Until QEMU has read all that
-        the guard has sent, the guest must not run: a byte that arrives then stops it.
+        The stub may still send replies to the debugger's requests. So the guard's last request is
+        to print a random number, and the guard waits for the reply with this number. QEMU has then
+        read all that the guard has sent. Before that the guest must not run, because a byte that
+        arrives at the stub would stop it.
         """
         word = secrets.randbits(60)
         command = f"print/d {word}".encode().hex().encode()
@@ -236,7 +238,10 @@ class _Relay:
         _LOG.info("a second debugger was refused")
 
     def _answer(self) -> bool:
-        """Forward the stub's packets to the debugger, except reports that nobody requested."""
+        """Forward the stub's data to the debugger; return whether both are still connected.
+
+        Data that arrives before the debugger's first packet was not requested, and is dropped.
+        """
         data = _received(self._stub)
         if self._quiet_asked and rsp.packet(b"OK") in data:
             self._acknowledges = False
@@ -245,7 +250,11 @@ class _Relay:
         return bool(data)
 
     def _ask(self) -> bool:
-        """Forward the debugger's packets, except those that would end or resume a guest."""
+        """Forward the debugger's packets to the stub; return whether the debugger stays.
+
+        The guard does not forward packets by which the debugger leaves or resumes a dead guest. It
+        answers these packets itself.
+        """
         data = _received(self._debugger)
         if not data:
             return False

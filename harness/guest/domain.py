@@ -109,7 +109,10 @@ class Domain:
 
     @classmethod
     def create(cls, hv: Hypervisor, xml: str, *, paused: bool = True) -> Self:
-        """Return a new domain, paused, so that its console can be attached before it runs."""
+        """Return a new domain; its CPUs run only after `resume`, unless `paused` is False.
+
+        The console of a paused domain can be attached before the guest prints anything.
+        """
         with hv.translated("the domain cannot be created"):
             flags = libvirt.VIR_DOMAIN_START_PAUSED if paused else 0
             return cls(hv, hv.conn.createXML(xml, flags))

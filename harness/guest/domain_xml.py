@@ -81,7 +81,7 @@ def _boot(root: ET.Element, spec: DomainSpec) -> None:
 
 
 def _processors(root: ET.Element, spec: DomainSpec) -> None:
-    """Add the model of the processors, and the nodes on which they and the memory are spread."""
+    """Add the processors' model, and the NUMA nodes to which processors and memory belong."""
     if spec.cpu:
         cpu = ET.SubElement(root, "cpu", mode="custom", match="exact", check="none")
         _text(cpu, "model", spec.cpu, fallback="forbid")

@@ -148,7 +148,10 @@ def _open(uri: str, *, log: Path | None = None) -> Iterator[Any]:
 
 
 def _keep_alive(conn: Any) -> None:
-    """Let libvirt detect within a minute that a remote host is gone, where it can."""
+    """Let libvirt detect within a minute that a remote host is gone.
+
+    Nothing happens for a connection that does not support this.
+    """
     try:
         conn.setKeepAlive(_KEEPALIVE_S, _KEEPALIVE_COUNT)
     except libvirt.libvirtError as error:

@@ -88,7 +88,7 @@ class JoinedGuest:
 
     @property
     def qmp_socket(self) -> Path:
-        """QEMU's second monitor, which libvirt does not use."""
+        """The socket of QEMU's second monitor, which libvirt does not use."""
         return self.entry.qmp_socket
 
     def deadline(self, seconds: float) -> float:
@@ -188,10 +188,11 @@ def check_free(entry: GuestEntry) -> None:
 
 
 def find_fault(guest: JoinedGuest, *, silence_s: float) -> HarnessError | None:
-    """Return the error of a guest, or None when its heartbeat arrives and it reported no fault.
+    """Return the error of a guest, or None if a heartbeat arrives and no fault was reported.
 
-    A heartbeat arrives within a second; for a missing one the function waits until the deadline.
-    Units: silence_s is how long the heartbeat of a healthy kernel may be missing.
+    A healthy kernel's heartbeat arrives within a second. When none arrives for `silence_s`, the
+    returned error is GuestHung.
+    Units: silence_s is seconds.
     """
     beats = guest.watch.beats
     end = time.monotonic() + silence_s

@@ -205,7 +205,11 @@ def _environment(runtime: Path) -> dict[str, str]:
 
 
 def _namespace(runtime: Path, *, mask_kvm: bool) -> list[str]:
-    """Return the command prefix that hides /dev/kvm if asked, and leaves root's identity."""
+    """Return the command prefix that starts the daemon in namespaces, or [] if it needs none.
+
+    For root, the prefix makes a user namespace in which root has another number. With `mask_kvm`,
+    the prefix also hides /dev/kvm from the daemon and its guests.
+    """
     uid = os.getuid()
     mask = mask_kvm and os.access("/dev/kvm", os.R_OK | os.W_OK)
     if uid != 0 and not mask:
@@ -269,7 +273,10 @@ def _own_pids(runtime: Path) -> Iterator[int]:
 
 
 def _runs(pid: int, runtime: Path) -> bool:
-    """Return whether this module, or its daemon, started a process for a runtime folder."""
+    """Return whether a process is the daemon, its parent or a guest of a runtime folder.
+
+    The process's command line decides this, by its program and by the folder in it.
+    """
     arguments = _arguments(pid)
     if not any(argument == str(runtime) or f"{runtime}/" in argument for argument in arguments):
         return False

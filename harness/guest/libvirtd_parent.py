@@ -21,7 +21,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(runtime: Path, command: list[str]) -> int:
-    """Run the daemon until the pipe closes or says `keep`, or the daemon ends by itself."""
+    """Run the daemon until the pipe closes or says `keep`, or the daemon ends; return 0."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)

@@ -110,7 +110,7 @@ class LogWatch:
 
     @property
     def timed_reports(self) -> tuple[tuple[KernelReport, float], ...]:
-        """Every fault so far, with the time when its first line arrived."""
+        """The same faults as in `reports`, each with the time when its first line arrived."""
         with self._lock:
             return tuple(self._reports)
 
@@ -139,13 +139,13 @@ class LogWatch:
 
     @property
     def sees_faults(self) -> bool:
-        """Whether the harness's planted kernel line was reported, as a real fault would be."""
+        """Whether the line that the harness planted as a fault was found like a real fault."""
         with self._lock:
             return self._canary_seen and self._canary_reported
 
     @property
     def last_word_said(self) -> bool:
-        """Whether the guest printed the result of its final log check: the log is clean."""
+        """Whether the guest has printed that its final log check found no fault."""
         with self._lock:
             return self._last_word
 

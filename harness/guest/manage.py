@@ -123,7 +123,10 @@ def cache_table(environment: Environment) -> list[str]:
 
 
 def clean(environment: Environment, root: Path, *, cache: bool, runs: bool) -> Iterator[str]:
-    """Remove leftovers, and on request the caches and the results; yield what was removed."""
+    """Remove leftovers, and on request the caches and the results; yield a line for each.
+
+    The caches are not removed while any guest exists.
+    """
     yield from cleanup.sweep(environment.runtime, environment.cache)
     doomed = [environment.cache / name for name in _CACHE_FOLDERS] if cache else []
     doomed += [build_folder.runs(root)] if runs else []

@@ -57,7 +57,7 @@ class GuestEntry:
 
     @property
     def qmp_socket(self) -> Path:
-        """QEMU's second monitor, which libvirt does not use."""
+        """The socket of QEMU's second monitor, which libvirt does not use."""
         return self.folder / "qmp"
 
     def write(self) -> None:
@@ -126,7 +126,10 @@ def make_disk_folder(entry: GuestEntry) -> None:
 
 
 def is_orphan(disk: Path, *, older_than_s: float) -> bool:
-    """Return whether the folder of an overlay belongs to no run in any runtime folder."""
+    """Return whether the folder of an overlay belongs to no run in any runtime folder.
+
+    A folder that does not name its run counts only if it is older than `older_than_s` seconds.
+    """
     try:
         home = (disk / _HOME).read_text().strip()
     except OSError:
@@ -168,7 +171,7 @@ def broken_folders(runtime: Path, *, older_than_s: float) -> tuple[Path, ...]:
 
 
 def is_owned(folder: Path) -> bool:
-    """Return whether the process of this run is still alive."""
+    """Return whether the process of the run with this folder is still alive."""
     return file_lock.is_locked(folder / _LOCK)
 
 

@@ -98,7 +98,7 @@ class Session:
 
     @property
     def qmp_socket(self) -> Path:
-        """QEMU's second monitor, which libvirt does not use."""
+        """The socket of QEMU's second monitor, which libvirt does not use."""
         return self.entry.qmp_socket
 
     def new_watch(self) -> LogWatch:

@@ -56,7 +56,7 @@ def place(
     """Return the snapshot for a guest with this machine, image and kernel; it may not exist yet.
 
     `spec` describes the machine; paths and names that differ between runs do not count. `keys` are
-    those of image and kernel.
+    those of image and kernel, and the sizes of further disks.
     """
     nowhere = Path("/")
     bare = replace(

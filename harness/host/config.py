@@ -112,7 +112,11 @@ def _table(file: Path) -> dict[str, Any] | None:
 
 
 def _settings(file: Path, table: dict[str, Any]) -> Settings:
-    """Return the checked settings of a table; for a folder, those of the module in it."""
+    """Return the checked settings of a configuration's table, with default values added.
+
+    `file` is the file that contains the table, or the folder of a module that has no such file.
+    Raises: ConfigError for a wrong key, type, name or path.
+    """
     file = file.absolute()
     root = file if file.is_dir() else file.parent
     table = defaults.completed(table, root)
@@ -130,14 +134,15 @@ def _settings(file: Path, table: dict[str, Any]) -> Settings:
 
 
 def _with_command(test: TestSpec) -> TestSpec:
-    """Return a suite with the command that reads KUnit's results, if it is one of KUnit."""
+    """Return a suite; a suite of KUnit gets the command that prints its results."""
     return replace(test, command=kunit.command(test.kunit)) if test.kunit else test
 
 
 def choose_target(settings: Settings, name: str | None, kernel: str | None) -> TargetSpec:
-    """Return a target by its name, with another kernel when one is given.
+    """Return the target with this name, or the default target when no name is given.
 
-    Raises: ConfigError that lists the known names when a name is unknown.
+    A given `kernel` replaces the target's own.
+    Raises: ConfigError for an unknown target or kernel; the error lists the known names.
     """
     chosen = name or settings.default_target
     if chosen not in settings.targets:

@@ -54,7 +54,8 @@ def list_installed(search: Sequence[Path]) -> list[Program]:
 def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
     """Return the newest debugger of a kind; `auto` prefers gdb, which reads gcc's kernels best.
 
-    Raises: UsageError with the package to install.
+    Raises: UsageError for an unknown kind; when no debugger of the kind is installed, the error
+        names the package to install.
     """
     kinds = {"auto": (Debugger.GDB, Debugger.LLDB)} | {one.value: (one,) for one in Debugger}
     if wanted not in kinds:
@@ -75,7 +76,7 @@ def choose(wanted: str, *, search: Sequence[Path] | None = None) -> Program:
 def adapter(program: Program) -> Path:
     """Return the debug adapter (lldb-dap) that belongs to an lldb.
 
-    Raises: UsageError with the package to install.
+    Raises: UsageError with the package to install when no adapter lies beside the lldb.
     """
     names = [f"lldb-dap-{program.major}", "lldb-dap"]
     for folder in (program.path.parent, program.path.resolve().parent):

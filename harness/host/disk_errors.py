@@ -22,7 +22,7 @@ _LITTLE_BYTES = 16 << 20
 
 
 def explain(error: OSError, environment: Environment, project: Path) -> HarnessError | None:
-    """Return an OSError about a file as an error with a hint, or None for any other OSError.
+    """Return an error with a hint for a full disk or an unusable file, else None.
 
     `project` is the folder of the project whose results are written.
     """
@@ -59,7 +59,11 @@ def _blocking_file(path: Path) -> Path | None:
 
 
 def _full(error: OSError, environment: Environment, project: Path) -> Lost:
-    """Return the error for a full disk: that of the named file, else the fullest known one."""
+    """Return the error for a full disk, which says how much space is free in which folder.
+
+    The text names the folder of the error's file. For an error without a file, the text names
+    those of the folders for the cache, the results and the sockets that have little space.
+    """
     if isinstance(error.filename, str):
         places = [Path(error.filename).parent]
     else:

@@ -17,8 +17,9 @@ PATTERN = re.compile(r"[\w.*?-]+")
 def command(patterns: Sequence[str]) -> str:
     """Return a shell command that prints one KTAP document with the suites that match.
 
-    A suite that ran several times counts as it ran last. A pattern that no suite matches is a
-    failure, and a log without any suite ends the document.
+    Of a suite that ran several times, only the last run is printed. A pattern that no suite
+    matches is printed as a failed test. If the log has no suite, the command prints "Bail out!"
+    instead of a document.
     """
     given = {"wanted": " ".join(map(_as_regex, patterns)), "written": " ".join(patterns)}
     values = " ".join(f"-v {name}={shlex.quote(text)}" for name, text in given.items())
@@ -26,7 +27,7 @@ def command(patterns: Sequence[str]) -> str:
 
 
 def _as_regex(pattern: str) -> str:
-    """Return a pattern as a regular expression of awk, for a whole name."""
+    """Return the regular expression of awk for the whole names that a pattern matches."""
     return "^" + pattern.replace(".", "[.]").replace("*", ".*").replace("?", ".") + "$"
 
 

@@ -70,7 +70,10 @@ def interrupt_running() -> None:
 
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:
-    """Give a command time to clean up after Ctrl-C; then send a signal, and kill it last."""
+    """End a command that Ctrl-C may have reached: wait, send SIGINT, send SIGABRT, kill it.
+
+    The command has time to clean up before each step. The steps end when the command ends.
+    """
     for number in (signal.SIGINT, signal.SIGABRT):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_CLEANING_S)

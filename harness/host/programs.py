@@ -45,7 +45,7 @@ def package(name: str) -> str:
 
 
 def located(name: str) -> str | None:
-    """Return the path of a program, also in root's folders, or None if it is not installed."""
+    """Return the path of an installed program, or None; root's folders are searched, too."""
     return shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)
 
 

@@ -39,9 +39,10 @@ def listed(text: str | None = None) -> tuple[SystemPackage, ...]:
 
 
 def groups_of(task: str, text: str | None = None) -> tuple[str, ...]:
-    """Return the groups of packages that a task needs; every task needs the base group.
+    """Return the groups of packages that a task needs, the base group first.
 
-    Raises: UsageError for a task that needs only the base group.
+    When `task` is "", only the base group is returned.
+    Raises: UsageError for a task for which the list names no group.
     """
     known = {
         words[1]: words[2:]
@@ -62,7 +63,7 @@ def _lines(text: str | None) -> list[str]:
 def missing(wanted: Iterable[SystemPackage]) -> tuple[SystemPackage, ...]:
     """Return those of the given packages that dpkg does not report as installed.
 
-    Raises: UsageError on a system without dpkg and apt-get, with the list as its evidence.
+    Raises: UsageError on a system without dpkg or apt-get; its evidence lists the given packages.
     """
     packages = tuple(wanted)
     if shutil.which("dpkg-query") is None or shutil.which("apt-get") is None:

@@ -33,9 +33,9 @@ class Surroundings:
     """The environment, input and output of a tool.
 
     `data` is its standard input. `log` is a file that receives all its output, instead of two
-    pipes. `disk` is the folder to which the tool writes; when its disk is full, the error names
-    it. `own_group` is for a tool that leaves child processes behind when it is killed: they get
-    SIGTERM together when this process ends, in whatever way.
+    pipes. `disk` is the folder to which the tool writes; the error for a full disk names this
+    folder. `own_group` is for a tool whose child processes survive when the tool is killed: the
+    tool and its child processes get SIGTERM when the harness's process ends in any way.
     """
 
     environment: Mapping[str, str] | None = None

@@ -44,7 +44,10 @@ _S_ATTR_INSTRUCTIONS = 0x80000000
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """The input of the rules: the binary, its Info.plist, the facts, and the range of releases."""
+    """The input of the rules: the binary, its Info.plist, facts about XNU's symbols, releases.
+
+    `releases` are the first and the last release of macOS for which the kext is checked.
+    """
 
     file: MachO
     plist: dict[str, Any]
@@ -130,7 +133,7 @@ def _kmod_info(subject: Subject) -> Iterator[Finding]:
 
 
 def _entry(file: MachO, name: str, address: int) -> Iterator[Finding]:
-    """Object to a start or stop entry that does not point to code or has no relocation."""
+    """Yield an objection if a start or stop entry points to no code or has no relocation."""
     raw = file.bytes_at(address, 8) or bytes(8)
     target = int.from_bytes(raw, "little")
     code = [s for g in file.segments for s in g.sections if s.flags & _S_ATTR_INSTRUCTIONS]
@@ -175,7 +178,7 @@ def _place(file: MachO, relocation: Relocation) -> Iterator[Finding]:
 
 
 def _bound(subject: Subject) -> Iterator[Finding]:
-    """Object to an undefined symbol without a relocation, since the loader would not bind it."""
+    """Yield an objection for each undefined symbol that no relocation lets the loader bind."""
     used = {one.symbol for one in subject.file.external}
     for number, one in enumerate(subject.file.symbols):
         if one.is_undefined and number not in used:
@@ -217,7 +220,10 @@ def _needless(subject: Subject) -> Iterator[Finding]:
 
 
 def _minimum(subject: Subject) -> Iterator[Finding]:
-    """Object to code that was compiled for a later release than the libraries' versions claim."""
+    """Yield an objection if the code was compiled for a later release than the kext's first.
+
+    The kext's first release is that of the lowest version in OSBundleLibraries.
+    """
     command = subject.file.command(macho.LC_VERSION_MIN_MACOSX)
     at = 8
     if command is None:

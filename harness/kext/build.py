@@ -100,9 +100,9 @@ def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> byte
 
 
 def binary_to_emulate(spec: KextSpec, arch: str, out: Path) -> bytes:
-    """Return the kext's binary for the emulator, also for an architecture that only a Mac links.
+    """Return the kext's binary for the emulator, for any architecture that is compiled here.
 
-    The code is the compiler's own, but a Mac would not load the file.
+    The code is what the compiler made. A Mac would not load such a file for arm64 or arm64e.
     Raises: the errors of `build`.
     """
     information = _information(spec.plist)

@@ -104,7 +104,10 @@ def _sorted_symbols(file: MachO) -> _Symbols:
 
 
 def _plain(file: MachO, body: bytearray, fixup: Fixup) -> None:
-    """Replace one link of a fixup chain by its target's address, or by a symbol's addend."""
+    """Replace a chained pointer in `body` by a plain value.
+
+    The value is the address of the pointer's target, or the addend of a pointer to a symbol.
+    """
     for one in file.segments:
         if one.holds(fixup.address, 8):
             struct.pack_into(

@@ -27,7 +27,11 @@ _IDENTIFIER_MAX_BYTES = 63
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """The result of a check: the objections, and the bundle's own facts about itself."""
+    """The result of a check: the objections, and the bundle's identifier, symbols and releases.
+
+    `symbols_by_library` counts the symbols that the kext uses. `releases` are the first and the
+    last release of the check. Both are None when Info.plist or the binary cannot be read.
+    """
 
     bundle: Path
     findings: tuple[Finding, ...]
@@ -44,7 +48,8 @@ class Checked:
 def check(bundle: Path, *, last: str | None = None) -> Checked:
     """Check a kext bundle for all releases from the first that it claims up to `last`.
 
-    The first release is that of the lowest KPI version in OSBundleLibraries.
+    The first release is that of the lowest KPI version in OSBundleLibraries. Without a known
+    `last`, the check goes up to the newest known release.
     """
     table = facts()
     plist, findings = _information(bundle)
@@ -154,7 +159,10 @@ def _libraries(plist: dict[str, Any], table: Facts) -> Iterator[Finding]:
 
 
 def _releases(plist: dict[str, Any], table: Facts, last: str | None) -> tuple[str, str]:
-    """Return the first and last release that a kext claims; the first defaults to the oldest."""
+    """Return the first and the last release for which a kext is checked.
+
+    The first defaults to the oldest known release, the last to the newest.
+    """
     libraries = plist.get("OSBundleLibraries")
     versions = libraries.values() if isinstance(libraries, dict) else ()
     darwins = [int(str(one).split(".")[0]) for one in versions if _VERSION.fullmatch(str(one))]

@@ -31,8 +31,10 @@ def build_all(spec: KextSpec) -> KextBuild:
 def ensure(spec: KextSpec, progress: Progress) -> Path:
     """Build the kext from its current sources if this host can, and return its bundle.
 
-    A host that cannot build it uses an existing bundle, and reports that through `progress`.
-    Raises: UsageError when there is none; BuildError, ConfigError.
+    On a host that cannot build the kext, return the existing bundle, and report that through
+    `progress`.
+    Raises: UsageError when the host cannot build the kext and no bundle exists; BuildError,
+        ConfigError.
     """
     missing = build.missing_tools()
     if not missing:

@@ -34,7 +34,7 @@ class Facts:
         return frozenset(one.library for one in self.symbols.values())
 
     def release_of(self, darwin: int) -> str | None:
-        """Return the macOS release for a version of Darwin."""
+        """Return the macOS release for a version of Darwin, or None for an unknown version."""
         return next((name for name, number in self.darwin.items() if number == darwin), None)
 
     def is_known_on(self, symbol: str, release: str) -> bool:

@@ -151,7 +151,11 @@ class MachO:
         return None
 
     def bytes_at(self, address: int, size_bytes: int) -> bytes | None:
-        """Return the file's bytes for an address; zeros for memory without bytes in the file."""
+        """Return the bytes that the file gives to a range of addresses.
+
+        Memory of a segment that has no bytes in the file yields zeros. Return None when the range
+        is not inside one segment.
+        """
         for one in self.segments:
             if one.size_bytes and one.holds(address, size_bytes):
                 begin = one.file_offset + address - one.address

@@ -46,7 +46,10 @@ class _Parts:
         self.write(problems=self.problems)
 
     def attempt(self, what: str, make: Callable[[], dict[str, Any]]) -> None:
-        """Write the result of `make`; if the memory cannot be read, write a problem instead."""
+        """Write the parts that `make` returns; if memory cannot be read, write a problem instead.
+
+        `what` names these parts in the problem's text.
+        """
         try:
             self.write(**make())
         except ERRORS as error:
@@ -117,7 +120,10 @@ def _modules(prog: drgn.Program) -> Iterator[MemoryModule]:
 
 
 def _blocked_tasks(prog: drgn.Program, problem: Callable[[str], None]) -> dict[str, Any]:
-    """Return the tasks in state D: the first 50 stacks, and what these tasks wait for."""
+    """Return two parts of the view about the first 50 tasks in state D.
+
+    The part `blocked` has the tasks' stacks, the part `waits` the locks that they wait for.
+    """
     every = list(for_each_task(prog))
     found = [task for task in every if task_state_to_char(task) == _BLOCKED and not task.on_cpu]
     stacks = [

@@ -60,7 +60,10 @@ def _end(done: tool.Output, deadline_s: float) -> str:
 
 
 def _join_parts(output: bytes) -> MemoryView:
-    """Return the MemoryView from the JSON lines of drgn's process, without a cut last line."""
+    """Return the MemoryView from the JSON lines that drgn's process has written.
+
+    A line that is not valid, such as a cut last line, is skipped and adds a message to `problems`.
+    """
     parts: dict[str, Any] = {}
     problems: list[str] = []
     for line in output.splitlines():

@@ -148,7 +148,7 @@ def why_missing(folder: Path) -> str:
 
 
 def present(crash: Crash, folder: Path) -> Crash:
-    """Return a crash as its folder is now: a dump that was removed for a newer one is none."""
+    """Return a crash; if the file of its dump is gone, the dump is replaced by the reason."""
     if not crash.vmcore or (folder / crash.vmcore).is_file():
         return crash
     why = why_missing(folder).partition("\n")[0] or "the file is gone"
@@ -174,7 +174,10 @@ def _compress(raw: Path, target: Path) -> None:
 
 
 def _write_sparse(source: zstandard.ZstdDecompressionReader, target: BinaryIO) -> int:
-    """Write chunks, with holes for zeros, which fill most of a small guest; return the size."""
+    """Write everything from `source` to `target`, and return the size in bytes.
+
+    Chunks of zeros become holes in the file, since zeros fill most of a small guest's memory.
+    """
     size = 0
     while chunk := source.read(_CHUNK_BYTES):
         size += len(chunk)
@@ -188,7 +191,11 @@ def _write_sparse(source: zstandard.ZstdDecompressionReader, target: BinaryIO) -
 
 @contextmanager
 def _complete_or_nothing(*parts: Path, folder: Path) -> Iterator[list[Path]]:
-    """Remove the listed partial files after the block; raise Lost when the disk was full."""
+    """Give the block a list of files, which begins with `parts`, and remove these files after it.
+
+    The block may change the list: a file that it takes out of the list is kept.
+    Raises: Lost when the disk became full during the block.
+    """
     unfinished = list(parts)
     try:
         yield unfinished

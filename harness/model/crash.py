@@ -18,7 +18,7 @@ RAW_VMCORE = "vmcore.raw"
 
 
 class Cause(Enum):
-    """How the crash was noticed; of several witnesses, the first one decides."""
+    """How the crash was noticed; when there are several witnesses, the earliest decides."""
 
     PANIC = "panic"
     REPORT = "report"
@@ -92,10 +92,9 @@ class Crash:
 
     @property
     def fatal(self) -> bool:
-        """Whether the kernel stopped because of this crash, according to libvirt or to itself.
+        """Whether the kernel stopped because of this crash, as libvirt or the kernel reported.
 
-        A fatal report that was first caused by another test counts for that test, not for this
-        crash.
+        When all fatal reports were caused by other tests, this crash is not fatal.
         """
         ends = [one for one in self.reports if one.fatal]
         others = [one for one in ends if self.is_of_later_test(one)]
@@ -117,8 +116,9 @@ class Crash:
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """The crash that a test announces because it causes it on purpose; "" is not compared.
+    """The crash that a test announces because the test causes this crash on purpose.
 
+    A field that is "" or None is not compared with the crash that happens.
     `place` is compared with the end of the report's FILE:LINE.
     """
 

@@ -12,10 +12,11 @@ class DomainSpec:
     """The values from which the domain XML is made; this module is independent of libvirt.
 
     `qmp_socket` is a second monitor besides libvirt's; drgn reads guest memory through it. `share`
-    is a disk with a copy of a host folder, labelled harness-share; `shared_folder` is one that the
-    guest itself reads and writes, by 9p under the tag harness-share. QEMU itself writes
-    `console_log`, so that it continues when the harness leaves a guest that is kept. `cpu`,
-    `numa`, `nics`, `pci` and `qemu` are those of TargetSpec; `disks` are its empty disks' files.
+    is a disk with a copy of a host folder; the disk's label is harness-share. `shared_folder` is
+    a host folder that the guest reads and writes directly, by 9p under the tag harness-share.
+    QEMU itself writes `console_log`, so that the log of a guest that is kept goes on when the
+    harness has ended. `cpu`, `numa`, `nics`, `pci` and `qemu` are those of TargetSpec; `disks`
+    are the files of its empty disks.
     """
 
     name: str

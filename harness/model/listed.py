@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The tests of a run as they are known before the guest is started, and how one is named."""
+"""The tests of a run, as they are known before the guest is started, and the tests' names."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,9 @@ from harness.model.settings import TestSpec
 class ListedTest:
     """One test: a pytest test by its name, or a command that runs in the guest.
 
-    `command` is "" for a pytest test. `record_command` and `variant` stand for such a test in a
-    recorded guest, "" where it cannot be recorded. `expected` is the crash that it announces.
+    `command` is "" for a pytest test. `record_command` is the command that a recorded guest runs
+    instead of a pytest test, "" if the test cannot be recorded; `variant` is the module's variant
+    for this command, "" for the module itself. `expected` is the crash that the test announces.
     """
 
     name: str
@@ -56,7 +57,8 @@ def is_part(result: str, test: str) -> bool:
 def name_of(result: str, spec: TestSpec) -> str:
     """Return the name that selects the test of a result on the command line.
 
-    What a command prints is known only when it has run, so its suite is named instead.
+    For a result that a command printed, this is the name of the command's suite, because the
+    tests of a command are known only after the command has run.
     """
     return result if spec.command is None else spec.name
 

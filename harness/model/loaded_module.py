@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class LoadedModule:
     """A module in the guest's kernel, and the addresses of its sections by name.
 
-    `refused` are its companions that the kernel did not accept.
+    `refused` are modules that should be loaded with this one, but that the kernel refused.
     """
 
     name: str

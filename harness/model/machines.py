@@ -125,8 +125,8 @@ class TargetSpec:
     def can_be_saved(self) -> bool:
         """Whether the machine of a running guest can be saved and restored.
 
-        The state of a host's device cannot be saved. QEMU saves a device only where the device
-        supports it, and does not refuse the others: its model `edu` returns without its registers.
+        The state of a host's device cannot be saved. Some device models of QEMU cannot be saved
+        either, and QEMU reports no error: its model `edu` is restored without its registers.
         """
         return not self.pci and not self.qemu
 
@@ -183,13 +183,13 @@ _TAKEN = {
 
 
 def out_of_range(name: str, value: int) -> str:
-    """Return what is expected of a number of the machine, "" when it is right."""
+    """Return why a number of the machine is not allowed, or "" when it is allowed."""
     least, most = RANGES[name]
     return "" if least <= value <= most else f"{value} is not from {least} to {most}"
 
 
 def wrong_key(target: TargetSpec) -> tuple[str, str] | None:
-    """Return the first key of a target whose value no machine can have, and what is expected."""
+    """Return the first key of a target with an impossible value, and the reason, or None."""
     numbers = [(name, getattr(target, name)) for name in ("vcpus", "memory_mib", "numa")]
     numbers += [("disks_mib", size) for size in target.disks_mib]
     problems = [(name, out_of_range(name, value)) for name, value in numbers]

@@ -14,10 +14,10 @@ class Provenance:
     """The commit, the tests and the kernel of one run; "" stands for an unknown value.
 
     `tree_changed` means that files which git tracks differed from `commit`. `expression` is
-    pytest's -k expression, `tests` are the names that were chosen; without both, every test of the
-    `groups` ran, or `command` instead of them. `machine` is what the command line changed of the
-    target's machine. `kernel` is the kernel's name in the configuration,
-    `kernel_version` the version of its package.
+    pytest's -k expression, `tests` are the names that were chosen; when both are empty, every test
+    of the `groups` ran. If `command` is given, it ran instead of these tests. `machine` is what
+    the command line changed of the target's machine. `kernel` is the kernel's name in the
+    configuration, `kernel_version` the version of its package.
     """
 
     commit: str = ""

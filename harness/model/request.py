@@ -19,7 +19,7 @@ class Selection:
 
     `tests` are names of tests, of files and of suites, () for every test. With `control`, the
     tests run without the module, which shows failures that have other causes. With `if_there`,
-    names that select no test are left out; without any other, all tests run.
+    names that select no test are left out; when no name remains, all tests run.
     """
 
     expression: str = ""

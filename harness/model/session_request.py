@@ -13,7 +13,8 @@ from harness.model.settings import Accel, Image, Kernel
 class SessionRequest:
     """The artefacts and the machine of a session, and the folders of its run.
 
-    `share` is a host folder that the guest sees: a copy of it, or itself when it is `writable`.
+    `share` is a folder of the host. The guest gets a copy of the folder, or with `writable` the
+    folder itself.
     """
 
     run_id: str

@@ -293,9 +293,9 @@ class ModuleFile:
 class ModuleBuild:
     """One built module: the pushed file, the file with symbols, and how it is loaded.
 
-    `files` are all modules that are loaded, in the order of loading; () is this one alone. `plan`
-    has the steps of loading them (`modinfo.load_plan`), `firmware` are the files that the kernel
-    may request, `words` stand for the words in braces that parameters may name.
+    `files` are all modules that are loaded, in the order of loading; () means this module alone.
+    `plan` has the steps of loading them (`modinfo.load_plan`), `firmware` are the files that the
+    kernel may request, `words` are the replacements for the words in braces in parameters.
     """
 
     name: str

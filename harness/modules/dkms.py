@@ -43,8 +43,8 @@ class DkmsConf:
     """The values of one dkms.conf for one kernel.
 
     `excluded` is the directive that excludes this kernel, "" when none does. `before` and `after`
-    are commands in the build folder (PRE_BUILD, POST_BUILD); `patches` are files in its folder
-    patches/.
+    are commands in the build folder (PRE_BUILD, POST_BUILD); `patches` are files in the folder
+    patches/ of the build folder.
     """
 
     package: str

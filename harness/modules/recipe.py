@@ -66,7 +66,7 @@ def of_dkms(conf: Path) -> Recipe:
 
 
 def main_module(names: tuple[str, ...], like: str) -> str:
-    """Return the module whose name is nearest to the package's or folder's name."""
+    """Return the module that has the name of the package or folder, else the first module."""
     wanted = plain(like)
     same = [name for name in names if plain(name) == wanted]
     return (same or list(names))[0]

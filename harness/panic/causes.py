@@ -127,10 +127,10 @@ def goes_on(kind: str, hit: tuple[Header, re.Match[str]], text: Sequence[str]) -
 
 
 def names_inlined(text: Sequence[str]) -> bool:
-    """Return whether a report has only headers so far, which name inlined functions.
+    """Return whether a report consists so far only of headers that name inlined functions.
 
-    Tools that add files and lines repeat a header for each inlined function. Only the last of
-    these headers has an offset. A mail may have wrapped each of them.
+    A tool that adds files and lines repeats the header for each inlined function. Only the last
+    of these headers has an offset. In a mail, a header may be wrapped into several lines.
     """
     if len(text) > _MOST_INLINED or not _PLACE.search(" ".join(text[:2])):
         return False
@@ -205,7 +205,10 @@ def _consequences(kind: str) -> frozenset[str]:
 def _after_lockup(
     report: KernelReport, lockups: Sequence[tuple[float, KernelReport]]
 ) -> KernelReport:
-    """Return a hung task's report, pointing to a lockup that began before the task hung, if any."""
+    """Return a hung task's report, pointing to a lockup that began before the task hung.
+
+    The report is returned unchanged when it already points to a cause or no such lockup exists.
+    """
     hung = _began(_BLOCKED, report)
     if hung is None or report.follows is not None:
         return report

@@ -270,7 +270,10 @@ def _nameable(function: str) -> bool:
 
 
 def _module(frames: Sequence[Frame], kexts: Sequence[_Kext]) -> str:
-    """Return the guilty kext: the first on the stack or in the list, Apple's own only at last."""
+    """Return the guilty kext: the first on the stack, else in the panic's list of kexts.
+
+    Apple's kexts are left out, unless there are no others. Return "" when there are no kexts.
+    """
     names = [frame.module for frame in frames if frame.module] + [kext.name for kext in kexts]
     others = (name for name in names if not name.startswith("com.apple."))
     return next(others, "") or next(iter(names), "")

@@ -68,7 +68,11 @@ def explain(text: Sequence[str], line: int = 0) -> KernelReport | None:
 
 
 def _header(text: Sequence[str]) -> tuple[Header, re.Match[str]] | None:
-    """Return the header of a report; of repeated ones the last, which names no inlined function."""
+    """Return the header of a report with its match, or None when there is no header.
+
+    When the header is repeated for inlined functions, the last one counts, which names the
+    function that is not inlined.
+    """
     found = headers.match(text[0]) if text else None
     for count, line in enumerate(text[1:], start=1):
         if found is None or not names_inlined(text[:count]):
@@ -90,7 +94,7 @@ def _is_of_kernel(line: str) -> bool:
 
 
 def _count(header: Header, text: Sequence[str]) -> dict[str, str]:
-    """Return the number of repetitions of a report as a fact, or {} when it was not repeated."""
+    """Return {"count": N} for a report 'refleak' that was printed N times, {} for all others."""
     times = sum(1 for line in text if header.pattern.search(line.strip()))
     return {"count": str(times)} if header.kind == "refleak" and times > 1 else {}
 
@@ -201,7 +205,7 @@ _WORK = re.compile(r"^Workqueue: .*?(?P<function>[A-Za-z_][\w.]*)(?: \[(?P<modul
 
 
 def _work(text: Sequence[str]) -> Frame | None:
-    """Return the function that a worker was running by the line 'Workqueue:', or None."""
+    """Return the function that, according to the line 'Workqueue:', a worker ran, or None."""
     found = next((found for line in text if (found := _WORK.match(line.strip()))), None)
     return Frame(function=found["function"], module=found["module"] or "") if found else None
 
@@ -319,7 +323,7 @@ _OWNER_LINE = re.compile(r"(?:Allocated|Freed) in (?P<function>[A-Za-z_][\w.]*)\
 def _object_owner(header: Header, traces: frames.Traces) -> Frame | None:
     """Return the function that allocated, or else freed, the object of a slab's report, or None.
 
-    A poisoned object that somebody wrote to is found by a bystander or by nobody in particular.
+    The stack of such a report only shows who found the damaged object, not who damaged it.
     """
     if header.kind != "bad-state":
         return None

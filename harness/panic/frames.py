@@ -352,7 +352,10 @@ def _a_task(reading: _Reading, text: str) -> None:
 
 
 def _own_trace(reading: _Reading) -> None:
-    """Begin the report's own stack at 'Call Trace:', unless it belongs to the heading above."""
+    """Begin the report's own stack at a line 'Call Trace:'.
+
+    If the line belongs to the stack of the heading above, this does nothing.
+    """
     if reading.frames or reading.name == _INTRUDING or not _HAS_TRACE.match(reading.name):
         reading.introduce("")
 

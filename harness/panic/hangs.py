@@ -82,7 +82,10 @@ def interrupted(frames: Sequence[Frame]) -> Sequence[Frame]:
 
 
 def _first_dispatcher(frames: Sequence[Frame]) -> int:
-    """Return the index of the innermost dispatcher that called an operation."""
+    """Return the index of the innermost dispatcher that called an operation.
+
+    When there is none, return the number of frames.
+    """
     for index, frame in enumerate(frames):
         if not dispatches(frame.function):
             continue

@@ -37,9 +37,9 @@ class Suspect:
 
 
 class LogReader:
-    """Reads the blocks of one log and yields its reports; lines are numbered as in the source.
+    """Reads the blocks of one log and yields its reports; suspects get the source's line numbers.
 
-    After the first `detailed` reports only kind and line are given.
+    After the first `detailed` reports, a report has only its kind and line.
     """
 
     def __init__(self, *, detailed: int | None = None) -> None:
@@ -51,7 +51,10 @@ class LogReader:
         self._lines = 0
 
     def read(self, blocks: Iterable[str]) -> Iterator[KernelReport]:
-        """Yield every report; its line is that of the normalised log, see `source_line`."""
+        """Yield every report; its line counts in the normalised log.
+
+        `Normaliser.source_line` converts that line to the source's.
+        """
         for block in blocks:
             for report in self._block(block):
                 self._reported = self._reported or report.kind != "canary"

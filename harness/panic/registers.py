@@ -75,7 +75,11 @@ def _named(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _numbered(line: str, row: int) -> tuple[list[tuple[str, str]], int]:
-    """Return the registers in a row of numbered ones, and the number at which the next row begins."""
+    """Return the registers of a line that numbers them, and the first number of the next line.
+
+    `row` is the number that the line before gave for this line. It is used where the line itself
+    has no number.
+    """
     match = _ROW.match(line)
     if match is None or (match["more"] and not row):
         return [], row

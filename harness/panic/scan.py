@@ -169,14 +169,18 @@ class Scanner:
         return self._close(draft) if ended else ()
 
     def _beat(self) -> tuple[KernelReport, ...]:
-        """Count a heartbeat, and return the reports that got no line since the one before it."""
+        """Count a heartbeat; return the reports without a new line since the heartbeat before."""
         for draft in self._open:
             draft.beats += 1
         still = [draft for draft in tuple(self._open) if draft.beats > 1]
         return tuple(report for draft in still for report in self._close(draft))
 
     def _before(self, context: str) -> list[str]:
-        """Return the kernel lines just before a header, more if from the same thread or CPU."""
+        """Return the last kernel lines before a header, oldest first.
+
+        `context` is the header's thread or CPU, "" where printk does not name it. Where it is
+        known, more lines are returned; the additional, older lines are all from this context.
+        """
         wanted = _BEFORE_SAME if context else _BEFORE
         found: list[str] = []
         for raw in reversed(self._recent):

@@ -3,9 +3,10 @@
 
 It is a hash of facts that are equal on all runs, kernels and architectures: the kind of fault, the
 guilty function, its module, and the operation in which it ran. An operation (an ioctl, a work
-item, a packet's handler) is called through a pointer, so no compiler inlines it, as it may inline
-the functions between. Addresses, offsets, line numbers, tasks, CPUs, compiler suffixes and an
-architecture's entry functions are left out.
+item, a packet's handler) is called through a pointer, so no compiler inlines it. The functions
+between the operation and the guilty function may be inlined, so they are left out. Addresses,
+offsets, line numbers, tasks, CPUs, compiler suffixes and an architecture's entry functions are
+left out, too.
 """
 
 import hashlib

@@ -86,13 +86,13 @@ def _steps() -> dict[str, Finding]:
 
 
 def _pytest(*arguments: str, deadline_s: int = _TEST_DEADLINE_S) -> tuple[str, ...]:
-    """Return the command that runs pytest; a test that passes the deadline fails."""
+    """Return the command that runs pytest; a test that exceeds the deadline fails."""
     options = ("-q", "--color=no", f"--timeout={deadline_s}")
     return (sys.executable, "-m", "pytest", *options, *arguments)
 
 
 def _beside(python: str, tool: str) -> str:
-    """Return the path of a tool in the project's own virtual environment."""
+    """Return the path of a tool in the virtual environment to which `python` belongs."""
     return str(Path(python).with_name(tool))
 
 

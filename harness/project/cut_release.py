@@ -119,7 +119,7 @@ def _write_number(request: ReleaseRequest) -> None:
 
 
 def _build(request: ReleaseRequest, clone: Path, note: Callable[[str], None]) -> tuple[Path, ...]:
-    """Build wheel, source archive and packages in the clone, and add their digests."""
+    """Build wheel, source archive and packages in the clone; return them and a file of digests."""
     request.out.mkdir(parents=True, exist_ok=True)
     epoch = _git(clone, "show", "--no-patch", "--format=%ct", "HEAD^{commit}")
     note("building the wheel and the source archive")

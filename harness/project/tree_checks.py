@@ -183,7 +183,8 @@ def habits(project: Path) -> Iterator[str]:
     """Yield every module of the harness that prints, reads the environment or catches everything.
 
     Only tasks print, and only host.config and hints read the environment. A handler may catch
-    everything only to raise it again. What runs inside a debugger prints there.
+    everything only to raise it again. Code that runs inside a debugger writes to that
+    debugger's output instead.
     """
     for path in tracked(project):
         name = path.relative_to(project).as_posix()

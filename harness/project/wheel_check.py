@@ -49,7 +49,10 @@ def wheel(project: Path) -> Iterator[str]:
 
 
 def _copy(project: Path, target: Path) -> Path:
-    """Copy the sources of the wheel, because setuptools would include files of an older build."""
+    """Copy the sources of the wheel to `target`, and return `target`.
+
+    Without the copy, setuptools would include files of an older build.
+    """
     for file in tracked(project):
         name = file.relative_to(project)
         if name.parts[0] in {_PACKAGE, "LICENSES", "README.md", "pyproject.toml"}:

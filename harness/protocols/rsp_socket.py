@@ -47,7 +47,7 @@ class Link:
         self._socket.close()
 
     def send(self, payload: bytes) -> None:
-        """Send a packet; that the peer is gone appears only at the next call of `next`."""
+        """Send a packet; if the peer is gone, only the next call of `next` shows it."""
         self._last = rsp.packet(payload)
         self._write(self._last)
 

@@ -104,7 +104,7 @@ def text(recording: Recording, files: ReplayFiles) -> str:
 def fault_address(recording: Recording, files: ReplayFiles) -> int | None:
     """Return the address of the failing instruction, or None where it cannot be computed.
 
-    A function's name may occur more than once in a file; then no address is certain.
+    It cannot be computed, for example, when the function's name occurs more than once in the file.
     """
     fault = recording.fault
     if fault is None:

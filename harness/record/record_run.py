@@ -210,7 +210,10 @@ def _write_files(request: KernelTestRequest, made: _Made, folder: Path, command:
 
 
 def _programs(request: KernelTestRequest) -> dict[str, tuple[bytes, int]]:
-    """Return the programs that tests push into guests, each with its libraries."""
+    """Return the programs that tests push into guests, each with its libraries.
+
+    Shape: content and mode by the path in the guest.
+    """
     found: dict[str, tuple[bytes, int]] = {}
     for item in request.settings.module.push:
         for library in libraries.libraries(item.source):

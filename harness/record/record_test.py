@@ -53,8 +53,8 @@ class RecordedTest:
     def exit_code(self) -> int:
         """The exit code of a recorded test: 0 passed, 1 failed.
 
-        After a crash that the test did not announce, and for a guest without an end, it is the
-        recording's own exit code.
+        If the recording's own exit code is greater than 1, a test that has not passed gets that
+        code: after a crash, or when the guest still ran at the deadline.
         """
         if self.result.verdict is Verdict.PASSED:
             return 0

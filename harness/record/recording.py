@@ -78,11 +78,12 @@ class Fault:
 class Recording:
     """The content of record.json.
 
-    `module` is the kernel's name of the loaded module. `sections` are the module's addresses, {}
-    when the guest ended during the loading. `status` is the command's exit status, None when it
-    did not end. `states` are the saved states from which a replay can begin. `instructions` is how
-    far a replay of a guest that was ended at its deadline can go, 0 for other guests. `digests`
-    are the SHA-256 of the files that a replay reads, by name.
+    `module` is the kernel's name of the loaded module. `sections` are the addresses of the
+    module's sections by name, {} when the guest ended during the loading. `status` is the
+    command's exit status, None when the command did not end. `states` are the saved states from
+    which a replay can begin. `instructions` is 0 for a guest that ended by itself. For a guest
+    that the harness ended at the deadline, it is the number of instructions that a replay can
+    execute. `digests` are the SHA-256 of the files that a replay reads, by name.
     """
 
     run_id: str

@@ -52,8 +52,8 @@ def replaying(run: Path, *, runtime: Path, from_boot: bool = False) -> Iterator[
     """Replay a recording while the block runs, stopped at the state from which it begins.
 
     A replay begins at the state that was saved just before the module was loaded. With
-    `from_boot`, or if no state was saved, it begins at the guest's first instruction. After the
-    block no files are left.
+    `from_boot`, or if no state was saved, it begins at the guest's first instruction. The
+    temporary copies are removed after the block.
     Raises: UsageError when the folder is no recording, is damaged, or was made by another QEMU;
         HypervisorError when QEMU does not replay it.
     """

@@ -31,8 +31,9 @@ Progress = Callable[[str], None]
 class PackagesRequest:
     """The kernels, the signing key and the folder of one release.
 
-    `kernels` are names of [tool.harness.kernels]; () means those of the configuration. Without
-    `key` the user's own key is used, and created if there is none.
+    `kernels` are names of [tool.harness.kernels]; () means those that
+    [tool.harness.packages] lists. Without `key` the user's own key is used, and created if there
+    is none.
     """
 
     settings: Settings

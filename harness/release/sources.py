@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Copy and pack the source of a release: the files that git tracks in some places, without tests.
 
-Patterns choose the files, not a list, so a new source file becomes part of the next release.
+The configuration has patterns and no list of files, so a new source file becomes part of the next
+release.
 """
 
 import fnmatch

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a project's runs have had: equal crashes as one group, and the tests that failed last."""
+"""Search the reports of a project's runs: group equal crashes, and find tests that failed last."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ from harness.report import run_report
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """The occurrences of one crash: its signature, number, first and last run, and place.
+    """The occurrences of one crash in all runs: how often, when first and last, in which tests.
+
+    `last` is the latest occurrence, and `last_run` is the run in which it happened.
 
     Times are UTC, ISO 8601, as in the runs' reports.
     """
@@ -41,10 +43,10 @@ def runs(folder: Path) -> Iterator[RunReport]:
 
 
 def failing(folder: Path, fits: Callable[[RunReport], bool]) -> tuple[TestResult, ...]:
-    """Return the latest results in the fitting runs, those of them that are bad.
+    """Return the latest result of each test, if it is bad, from runs that `fits` accepts.
 
-    Reports are read from the newest on, up to the last run of all tests; what an older run says
-    of a test that this one did not have is out of date.
+    Reports are read from the newest back to the last complete run. Older runs are not
+    read, because their results are out of date.
     """
     latest: dict[tuple[str, str], TestResult] = {}
     files = sorted(folder.glob("*/report.json"), key=lambda file: -file.stat().st_mtime_ns)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Split a console into the kernel log of each test, by the marks that the tests write into it.
 
-Lines after a test and before the next mark get the name of the earlier test with the prefix
-`after-`, because something that had already ended caused a fault there.
+Lines between the end of a test and the next mark form a part with the name after-TEST. A fault
+there was caused by something that ran earlier.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -92,7 +92,7 @@ class Parser:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """The lines that came after the last result, for whatever ends next."""
+        """The diagnostic lines since the last result, which belong to no result yet."""
         return tuple(line for level in self._levels for line in level.diagnostics)
 
     def note(self, text: str) -> None:
@@ -166,7 +166,8 @@ def _planned(match: re.Match[str]) -> Plan:
 def _under(parent: TestResult, child: TestResult) -> TestResult:
     """Return a subtest's result under its parent's name.
 
-    KUnit prints what a parameter failed on among the lines of the whole case.
+    A failed subtest without diagnostics gets those of the parent, because KUnit prints why a
+    parameter failed among the lines of the whole case.
     """
     bare = child.verdict is Verdict.FAILED and not child.diagnostics
     return replace(
@@ -177,7 +178,7 @@ def _under(parent: TestResult, child: TestResult) -> TestResult:
 
 
 def _judge(passed: bool, directive: str) -> tuple[Verdict, str]:  # noqa: FBT001
-    """Return the verdict of a result line together with its directive."""
+    """Return the verdict and the reason that a result line and its directive give."""
     word, _, reason = directive.partition(" ")
     word = word.upper().rstrip(":")
     if word == "SKIP":

@@ -76,7 +76,7 @@ class LiveView(Protocol):
 
 
 class _Progress:
-    """How many results of a suite there are, of how many."""
+    """The number of results that a suite has so far, and the number that it will have."""
 
     def __init__(self) -> None:
         self._done = 0
@@ -96,7 +96,7 @@ class _Progress:
 
 
 def _bad_lines(result: TestResult) -> Iterator[str]:
-    """Yield what is shown of a bad result: its reason, and the last of its own lines."""
+    """Yield what is shown of a bad result: its reason and its last diagnostics."""
     if result.verdict in {Verdict.PASSED, Verdict.SKIPPED}:
         return
     for line in (result.reason, *result.diagnostics[-_SHOWN_LINES:]):
@@ -225,20 +225,20 @@ class RichView:
         self._progress = _Progress()
 
     def note(self, text: str) -> None:
-        """Print the note above the picture."""
+        """Print the note above the live display."""
         self._print(Text(f"  {text}", style="dim"))
 
     def console(self, text: str) -> None:
-        """Keep the last console line for the picture."""
+        """Keep the last console line for the live display."""
         if text.strip():
             self._last_line = text
 
     def plan(self, count: int) -> None:
-        """Keep the number for the picture."""
+        """Keep the number for the live display."""
         self._progress.plan(count)
 
     def output(self, line: str) -> None:
-        """Print the line above the picture."""
+        """Print the line above the live display."""
         self._print(Text(line))
 
     def running(self, name: str) -> None:
@@ -262,7 +262,7 @@ class RichView:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Remove the live picture while the block lasts."""
+        """Remove the live display while the block lasts."""
         self._live.stop()
         try:
             yield

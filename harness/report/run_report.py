@@ -60,7 +60,7 @@ def counts(report: RunReport) -> Counts:
 def apply_reports(
     results: Sequence[TestResult], reports: Sequence[KernelReport]
 ) -> tuple[tuple[TestResult, ...], tuple[KernelReport, ...]]:
-    """Add each kernel report to the result of its test; return the reports of no test as well.
+    """Return the results with the kernel reports applied, and the reports that fit no result.
 
     A test during which the kernel reported something has failed, whatever its own result is. After
     a fatal report the test has crashed.
@@ -124,7 +124,7 @@ def write(report: RunReport) -> None:
 
 
 def load(folder: Path) -> RunReport:
-    """Return the report in a run's folder; a dump that was removed since then is none.
+    """Return the report in a run's folder, without dumps whose files have been removed since.
 
     A report of schema 2 can be read, too: its provenance is taken from `facts`.
     Raises: Lost when there is no report, or one of another schema.
@@ -184,7 +184,8 @@ def _value(item: Any) -> Any:
 def write_junit(reports: Iterable[RunReport], file: Path) -> None:
     """Write a JUnit file with one suite a run.
 
-    An assertion is a failure; a crash, a hang or a lost guest is an error, as kunit.py has it.
+    A failed assertion is a JUnit failure. A crash, a hang or a lost guest is a JUnit error, as in
+    the kernel's kunit.py.
     """
     xml = JUnitXml()
     for report in reports:

@@ -54,7 +54,10 @@ def _files(settings: Settings) -> Iterator[Path]:
 
 
 def _folders(settings: Settings) -> set[Path]:
-    """Return the watched folders; a whole kernel tree would be too large to be one of them."""
+    """Return the folders to watch: the project, its tests and the module's source.
+
+    A project that is a whole kernel tree is too large, so only the other two are watched.
+    """
     root, tests = settings.root, [spec.pytest for spec in settings.tests]
     found = {folder for folder in tests if folder is not None and folder.is_dir()}
     found |= {settings.module.source}
@@ -101,7 +104,10 @@ def _await_change(before: State, look: Callable[[], State]) -> tuple[Path, ...]:
 
 
 def repeat(run: Run, count: int, say: Callable[[str], None], *, until_fail: bool) -> int:
-    """Run so many times, or until a run does not pass; return the worst exit code."""
+    """Run `count` times and return the worst exit code.
+
+    With `until_fail`, stop after the first run that does not pass.
+    """
     codes: list[int] = []
     while len(codes) < count and not (until_fail and any(codes)):
         say(f"run {len(codes) + 1} of {count}")

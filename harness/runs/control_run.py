@@ -18,7 +18,10 @@ from harness.runs import kernel_test
 
 
 def run(request: KernelTestRequest, view: LiveView) -> RunReport:
-    """Return the result of a run; repeat crashes whose blame is undecided without the module."""
+    """Run the tests and return the report.
+
+    A crash whose blame is undecided is repeated without the module, to decide the blame.
+    """
     report = kernel_test.run(request, view)
     crashes = tuple(
         _decided(request, one, report, view) if one.blame is Blame.UNDECIDED and one.test else one

@@ -3,8 +3,8 @@
 
 entry of the guest -> join -> find what is wrong -> collect -> report.json of its run
 
-The guest's state is restored afterwards. Only a hang that answers in no other way gets an NMI,
-which ends the guest.
+The guest's state is restored afterwards. A hanging guest gets an NMI only if
+no other way gives an explanation, because the NMI ends the guest.
 """
 
 import time
@@ -65,7 +65,7 @@ def _report_of(entry: GuestEntry) -> RunReport | None:
 
 
 def _survived(report: RunReport | None) -> tuple[KernelReport, ...]:
-    """Return the kernel's reports about a guest that an earlier explanation has covered."""
+    """Return the kernel reports that the guest survived and that were explained earlier."""
     crashes = report.crashes if report is not None else ()
     return tuple(one for crash in crashes if crash.cause is Cause.REPORT for one in crash.reports)
 

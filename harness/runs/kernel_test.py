@@ -127,7 +127,8 @@ def built_module(request: KernelTestRequest, view: LiveView) -> ModuleBuild:
 def _target(request: KernelTestRequest) -> TargetSpec:
     """Return the machine of a request.
 
-    Raises: ConfigError for an unknown name, and for numbers that do not fit together.
+    Raises: ConfigError for an unknown name, and for values that no machine can have, such as more
+        NUMA nodes than CPUs.
     """
     settings = request.settings
     target = choose_target(settings, request.target_name, request.kernel_name)

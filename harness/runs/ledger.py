@@ -129,7 +129,10 @@ class Ledger:
         )
 
     def _judged(self, status: int) -> tuple[Verdict | None, str]:
-        """Return the verdict on a command itself; None where the KTAP that it printed says it."""
+        """Return the verdict on a command itself, and the reason.
+
+        The verdict is None if the results in the command's KTAP are enough.
+        """
         own = self.results[self._first :]
         ending = f"status {status}" if status >= 0 else "a signal"
         if self._bail is not None:
@@ -167,7 +170,7 @@ class Ledger:
             self._start(own, timed=bool(own) and self._spec.command is None)
 
     def _full(self, name: str) -> str:
-        """Return the name of a case: that of a folder's test comes before it."""
+        """Return the name of a case; in a test of a folder it is TEST/CASE."""
         if self._command is None or self._spec.command is not None:
             return name
         return f"{self._command.name}/{name}"
@@ -200,13 +203,13 @@ class Ledger:
 
     @property
     def marked(self) -> str:
-        """The test whose begin the kernel's log has last, and whose result is still to come."""
+        """The running test, by the name in the kernel log's marks; "" if none is running."""
         return self._command.name if self._command and self._running else self._running
 
     def ended(self, error: HarnessError | None, *, log: Path | None = None) -> SuiteOutcome:
-        """Return the outcome; the test that was running gets a result from the suite's end.
+        """Return the outcome, with a result for the test that was running when the suite ended.
 
-        A test that only ran when an earlier test's fault became visible gets no result.
+        That test gets no result if the suite ended because of an earlier test's kernel report.
         """
         running = self._running
         if running and not isinstance(error, KernelComplained):
@@ -250,7 +253,10 @@ def _tail(log: Path | None) -> list[str]:
 
 
 def _by_output(spec: TestSpec, lines: Sequence[str]) -> tuple[Verdict | None, str]:
-    """Return the verdict on a command that printed no KTAP and ended with status 0."""
+    """Return the verdict, and its reason, on a command without KTAP that ended with status 0.
+
+    The verdict is None for a command that should have printed KTAP.
+    """
     if spec.blktests is None:
         silent = spec.command is not None and spec.judge is Judge.KTAP
         return (None, "") if silent else (Verdict.PASSED, "")

@@ -124,7 +124,7 @@ class LoadedGuest:
 def with_specs(
     module: ModuleSpec, build: ModuleBuild, variants: Mapping[str, ModuleBuild]
 ) -> tuple[tuple[ModuleBuild, ModuleSpec], ...]:
-    """Return the builds of a module and its variants, each with what describes it."""
+    """Return the builds of a module and its variants, each with its ModuleSpec."""
     described = ((one, module.variant(key)) for key, one in variants.items())
     return ((build, module), *described)
 

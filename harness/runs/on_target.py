@@ -99,7 +99,7 @@ class BootSession:
     held: bool = False
 
     def check_unspoilt(self, running: str) -> None:
-        """Do nothing: a kernel of macOS does not survive a complaint."""
+        """Do nothing: a kernel of macOS reports a fault only by a panic, which ends it."""
 
     def note(self, name: str, words: str) -> None:
         """Store a witness's observation about the target for the report of the run."""
@@ -141,10 +141,10 @@ class RemoteSession:
 
 
 def run(asked: RemoteTest, view: LiveView) -> RunReport:
-    """Run the tests once on a target and return the report; its files are written then.
+    """Run the tests once on a target, write the files of the report, and return it.
 
-    Raises: UsageError when no suite is configured for its system, and for a selection without a
-        test; RunInterrupted.
+    Raises: UsageError when no suite is configured for the target's system, and for a selection
+        without a test; RunInterrupted after a Ctrl-C.
     """
     target = asked.loading.target
     if not asked.suites:
@@ -294,7 +294,11 @@ def _post_mortem(
     session: str,
     known: Sequence[str],
 ) -> HarnessError:
-    """Wait for the target and return why the run ended: its saved panic, or the loss."""
+    """Wait until the target is back, and return the reason why the run ended.
+
+    The reason is the panic that the target has saved, or else `error`. `session` is the boot
+    session in which the run began. `known` are the panics that it had saved before.
+    """
     target = asked.loading.target
     running = record.outcome.running
     if _still_there(target, session):

@@ -3,8 +3,8 @@
 
     entry of the guest -> build for its kernel -> unload -> push -> load
 
-The guest's session file and its run's copies of the modules follow, so that debuggers, tests and
-explanations of a crash find the symbols of what is loaded.
+The guest's session file and the copies of the modules in its run's folder are replaced, too. So
+debuggers, tests and explanations of a crash find the symbols of the loaded module.
 """
 
 import shutil
@@ -68,7 +68,7 @@ def _check_project(request: KernelTestRequest, handoff: Handoff) -> None:
 def _kernel(request: KernelTestRequest, handoff: Handoff, view: LiveView) -> Kernel:
     """Return the kernel of the guest from the cache.
 
-    Raises: UsageError when the configuration no longer has it, or means another kernel by it.
+    Raises: UsageError when the kernel's name is no longer configured, or now means another kernel.
     """
     name, settings = handoff.provenance.kernel, request.settings
     start = hints.command("kernel-test-load")

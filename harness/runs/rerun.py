@@ -58,9 +58,10 @@ def prepare(
 
 
 def only_failed(base: KernelTestRequest) -> KernelTestRequest:
-    """Return the request for the tests that failed last on its target; for all when none did.
+    """Return the request for the tests that failed last on its target, or for all if none did.
 
-    The tests of a command cannot be chosen one by one: its whole suite is.
+    If a test of a suite that is a command failed, the whole suite is selected, because its tests
+    cannot be selected one by one.
     """
     settings = base.settings
     target = base.target_name or settings.default_target
@@ -83,7 +84,11 @@ def only_failed(base: KernelTestRequest) -> KernelTestRequest:
 
 
 def _test_of(earlier: RunReport, number: int, suites: Sequence[TestSpec]) -> str:
-    """Return the name that selects the test of a crash, as it was selected from these suites."""
+    """Return the name that selects the test of a crash on the command line.
+
+    `suites` are the configured suites. For a suite that is a command, its own name is returned.
+    Raises: UsageError for a crash that does not exist or that happened between tests.
+    """
     of_result = {result.name: result.suite for result in earlier.results}
     specs = {spec.name: spec for spec in suites}
     for crash in earlier.crashes:

@@ -34,9 +34,10 @@ class RunRecord:
     """The state of one run.
 
     `guests` are the guests that have ended, in order. `guest_word` and `console_word` are the
-    objections of the guest's log check and of the console, "" for none. `accel` is set in a run on
-    a target of the user, and `reports` are the panics that such a target has saved. `suite` is the
-    name of the suite that runs now, or that ran last.
+    objections of the guest's log check and of the console, "" for none. `accel` and
+    `reports` are used in a run on a target of the user, which has no guests; `reports` are the
+    panics that the target has saved. `suite` is the name of the suite that runs now, or that ran
+    last.
     """
 
     run_id: str

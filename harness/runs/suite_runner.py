@@ -81,7 +81,10 @@ def _has_result(name: str, results: Sequence[TestResult]) -> bool:
 
 
 class _Results:
-    """The results of one suite over all guests; a result waits for a crash that was announced."""
+    """The results of one suite over all guests.
+
+    The result of a test that announced a crash is not shown before `show_held`, which judges it.
+    """
 
     def __init__(self, loaded: LoadedGuest) -> None:
         self._record = loaded.record
@@ -106,7 +109,7 @@ class _Results:
             self._record.view.test(replace(result, diagnostics=()) if self._shown else result)
 
     def show_held(self) -> None:
-        """Show the results that were waiting for an announced crash, without waiting longer."""
+        """Judge by the crashes so far, and show, the results of tests that announced a crash."""
         crashes = tuple(self._record.crashes)
         shown, _ = expectations.judged(self._held, (), crashes, self._record.expected)
         for result in shown:

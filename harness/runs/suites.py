@@ -103,7 +103,8 @@ def _run_commands(
 def _is_marked(spec: TestSpec) -> bool:
     """Return whether the test's begin and end are written to the kernel's log.
 
-    A command that prints KTAP has several tests, and when one begins is not known.
+    They are not for a command that prints KTAP: it has several tests, and the time at which each
+    begins is not known. They are not on macOS either.
     """
     if spec.system is not System.LINUX:
         return False
@@ -122,7 +123,10 @@ def _marked(test: ListedTest) -> str:
 def _lines_of(
     remote: RemoteProcess, ledger: Ledger, write: Callable[[str], object]
 ) -> Iterator[str | None]:
-    """Yield the lines of a command's stdout; those of stderr go to the ledger meanwhile."""
+    """Yield the lines of a command's stdout, and None when no line came for a moment.
+
+    The lines of stderr are given to the ledger. `write` gets every line, for the log.
+    """
     heard = 0
     for line in remote.lines(poll_s=_POLL_S):
         whole, newline, _ = remote.stderr[heard:].rpartition("\n")

@@ -94,7 +94,7 @@ def run(asked: Verification, say: Say) -> tuple[Claim, ...]:
 
 
 def all_shown(claims: Sequence[Claim]) -> bool:
-    """Return whether every claim was shown."""
+    """Return whether the Mac confirmed every claim."""
     return all(claim.outcome is Outcome.SHOWN for claim in claims)
 
 
@@ -171,7 +171,7 @@ def _tests(asked: Verification) -> str:
 
 
 def _unload(asked: Verification) -> str:
-    """Load the kext again after the tests, and unload it once more."""
+    """Load the kext again after the tests, and unload it; return "", as there is no remark."""
     workflow.load(asked.loading, lambda _line: None)
     workflow.unload(asked.loading.target, asked.loading.spec)
     return ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Fetch symbol files of kernels and modules from a debuginfod server, by their build ids.
 
-A kernel with CONFIG_STACKTRACE_BUILD_ID prints its build id in the line 'CPU:', and a module's
-behind the module's name. elfutils' debuginfod-find asks the servers of DEBUGINFOD_URLS and keeps
-what it fetched.
+A kernel with CONFIG_STACKTRACE_BUILD_ID prints its build id in the line 'CPU:', and that of a
+module after the module's name. elfutils' debuginfod-find asks the servers of DEBUGINFOD_URLS and
+keeps what it fetched.
 """
 
 import re

@@ -2,8 +2,8 @@
 """Look up functions and lines for the frames of a macOS panic in dSYMs.
 
 A panic lists the address of each kext, so a frame is looked up by its offset in its kext. A dSYM
-of another build is not used: the panic names the UUID of the kext that ran, and no line is better
-than a wrong one.
+of another build is not used: the panic names the UUID of the kext that ran, and a wrong line is
+worse than a missing one.
 """
 
 import re
@@ -84,7 +84,9 @@ def loaded_uuids(text: Sequence[str]) -> dict[str, str]:
 
 
 def fitting(report: KernelReport, dsyms: Sequence[Path]) -> dict[str, Path]:
-    """Return the dSYMs that fit the kexts of a panic, by kext; their UUIDs are equal.
+    """Return by kext the dSYM whose UUID equals that of the kext in the panic.
+
+    A kext without such a dSYM is left out.
 
     Raises: UsageError for a file that is not a dSYM.
     """

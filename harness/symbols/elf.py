@@ -115,9 +115,10 @@ class SymbolTable:
         )
 
     def names(self, index: int, addend: int) -> tuple[str, ...]:
-        """Return the names of what the symbol with an index in the table means.
+        """Return the name of the symbol at an index of the symbol table, () if there is none.
 
-        `addend` is the offset behind a symbol that stands for a whole section.
+        A symbol for a whole section has no name of its own. For it, the functions that begin at
+        the offset `addend` from the symbol are returned.
         """
         row = self._rows[index] if index < len(self._rows) else None
         if row is None:
@@ -170,7 +171,7 @@ class _Relocation:
 
 
 class Code:
-    """The machine code of one section, its relocations, and the functions that addresses mean.
+    """The machine code of one section, its relocations, and the functions at its addresses.
 
     Addresses are relative to the section in a relocatable file, as those of `Symbol`.
     Raises: UsageError when the file cannot be read.
@@ -195,7 +196,7 @@ class Code:
                 }
 
     def read(self, address: int, size: int) -> bytes:
-        """Return the bytes at an address; fewer, or none, outside of the section."""
+        """Return the bytes at an address, b"" when some of them are outside of the section."""
         at = address - self._start
         if at < 0 or at + size > self._size:
             return b""

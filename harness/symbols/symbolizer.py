@@ -73,7 +73,10 @@ class Symbolizer:
         return tuple(self._notes)
 
     def report(self, report: KernelReport) -> KernelReport:
-        """Return a report with lines in all its stacks, and with the place of its function."""
+        """Return a report with places in all its stacks, and the place of the blamed function.
+
+        Functions that tail calls hid are added to the stacks.
+        """
         pointers = [one for one in text_frames.where(report.text) if not one.inline]
         at = {_spot(one) for one in pointers}
         hidden = [pair for stack in report.stacks for pair in self._hidden(stack.frames, at)]
@@ -98,7 +101,10 @@ class Symbolizer:
     def _hidden(
         self, frames: Sequence[Frame], at: Container[_Spot]
     ) -> Iterator[tuple[Frame, Frame]]:
-        """Yield a frame for each function that a tail call hid, with the frame that called it."""
+        """Yield a frame for each function that a tail call hid, with the frame that called it.
+
+        `at` has the frames of program counters. No call precedes these, so they are skipped.
+        """
         sure = [one for one in frames if one.reliable and not one.inline]
         for inner, caller in pairwise(sure):
             if _spot(caller) in at or tail_calls.is_entry(inner.function):

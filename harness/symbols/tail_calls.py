@@ -6,8 +6,8 @@ when kfree runs, and the stack shows kfree called by the function's caller. But 
 has its call instruction before the return address, and that names the hidden function.
 
 Only calls with a fixed target are read: x86-64's 'call rel32' (Intel SDM, CALL) and arm64's BL
-(Arm ARM, C6.2). The jump out of the function is 'jmp rel32' or B. A module's relocation names the
-target, where the linker left one.
+(Arm ARM, C6.2). The jump out of the function is 'jmp rel32' or B. The target comes from the
+relocation of the call if the file still has one, else from the instruction.
 """
 
 import re
@@ -43,9 +43,10 @@ class Hidden:
 
 
 def hidden(inner: Frame, symbol: Symbol, offset: int, code: Code) -> Hidden | None:
-    """Return the function that was called before `offset` of a function, unless it is `inner`.
+    """Return the function that `symbol` calls just before `offset`, if the stack hides it.
 
-    None also when the call has no fixed target.
+    `inner` is the frame that the stack shows as called by `symbol`. The result is None when the
+    call names its function, or has no fixed target.
     """
     names = _called(code, symbol.value + offset)
     if not names or _same(inner.function, names):
@@ -75,10 +76,11 @@ def _called(code: Code, back_to: int) -> tuple[str, ...]:
 
 
 def _jump(code: Code, function: str, into: str) -> int | None:
-    """Return where a function went on to `into`, as its relocations say.
+    """Return the address of the jump by which `function` went on to `into`, None if unknown.
 
-    That is its only reference to `into`. A function that was jumped to may have jumped on, as
-    mutex_lock does: then it is the only jump that leaves the function.
+    The jump is the only relocation of `function` that names `into`. If none names it, `function`
+    jumped to a function that jumped on to `into`, as mutex_lock does: then the result is the
+    only jump that leaves `function`.
     """
     places = code.references(function)
     spots = [place for place, names in places.items() if into in names]
@@ -87,7 +89,10 @@ def _jump(code: Code, function: str, into: str) -> int | None:
 
 
 def _leaves(code: Code, place: int, names: Sequence[str]) -> bool:
-    """Return whether the relocation at a place belongs to a jump to another function."""
+    """Return whether the relocation at a place belongs to a jump to another function.
+
+    `names` are the names of what the relocation refers to.
+    """
     if not names or names[0].startswith(_STAND_INS):
         return False
     if code.machine == "EM_X86_64":
@@ -109,10 +114,11 @@ def is_entry(function: str) -> bool:
 
 
 def renamed(report: KernelReport, added: Sequence[tuple[Frame, Frame]]) -> KernelReport:
-    """Return a report that names the hidden function, if the function it named only called that.
+    """Return a report that blames a hidden function in place of the caller that it blamed.
 
-    `added` are the hidden functions' frames, each with the frame that called it. The fact
-    'inferred' says how the name was found.
+    The report is unchanged if it blames no such caller, or if the hidden function only serves
+    its callers, as memcpy does. `added` are the hidden functions' frames, each with the frame
+    that called it. The fact 'inferred' says how the name was found.
     """
     for frame, caller in added:
         if guilty.bare(caller.function) != report.function or guilty.serves(frame.function):

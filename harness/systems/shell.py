@@ -12,7 +12,7 @@ from harness.errors import HarnessError, UsageError
 
 
 class CommandFailed(HarnessError):
-    """Raised when a command in the guest ends with another status than 0."""
+    """Raised when a command in a guest or on this host ends with a status other than 0."""
 
     exit_code = 1
 

@@ -136,7 +136,8 @@ class RemoteProcess:
     def close(self) -> None:
         """Close the channel; the command gets SIGHUP when it has no other way to notice.
 
-        A peer that reads no more is no error here: the next command on the connection fails.
+        If the peer no longer reads, the connection is closed without an error, and the next
+        command on it fails.
         """
         transport = self._channel.get_transport()
         with contextlib.suppress(GuestLost), _bounded(transport, time.monotonic() + _CUT_S):
@@ -219,8 +220,8 @@ class Guest:
         """Run a command and return its status and output; a sequence is quoted for the shell.
 
         Both streams are read to the end before the status. A frozen guest delays the caller by no
-        more than the deadline; if it also accepts no bytes, by a second more, and the connection
-        is lost, because half a message was written.
+        more than the deadline. If the guest also accepts no bytes, the delay may be a second
+        longer. The connection is then closed, because half a message was written.
         Raises: CommandOverdue at the deadline, GuestLost without a connection; CommandFailed for a
         status that is not 0, unless `check` is off.
         """
@@ -328,7 +329,7 @@ def _timer(end: float, action: Callable[[], None]) -> Iterator[None]:
 def _bounded(transport: paramiko.Transport, end: float) -> Iterator[None]:
     """Close the connection if the block still runs at the time `end`.
 
-    paramiko writes without a limit when the peer reads no more, with the connection's lock taken.
+    When the peer no longer reads, paramiko's write waits for ever and holds the connection's lock.
     Raises: GuestLost when the connection fails or was closed.
     """
     try:
@@ -342,8 +343,8 @@ def _bounded(transport: paramiko.Transport, end: float) -> Iterator[None]:
 def _exec(channel: paramiko.Channel, command: str, *, end: float) -> None:
     """Ask the peer to start a command on a channel, and wait for its answer until `end`.
 
-    paramiko itself waits without a limit. A timer sets the event for which it waits; it then
-    reports a closed channel, and the connection stays usable.
+    paramiko itself waits for an event without a limit. At `end` a timer sets this event: paramiko
+    then reports a closed channel, and the connection stays usable.
     Raises: GuestLost without an answer in time.
     """
     bounded = _bounded(channel.get_transport(), end + _CUT_S)

@@ -32,7 +32,10 @@ class Alive(Protocol):
         """Whether a debugger has stopped the guest."""
 
     def check_unspoilt(self, running: str) -> None:
-        """Raise an error when the kernel has reported a fault."""
+        """Raise an error when the kernel has reported a fault during a finished test.
+
+        `running` is the test whose result is still to come.
+        """
 
     def note(self, name: str, words: str) -> None:
         """Record an observation about the guest with its time."""
@@ -46,7 +49,7 @@ class Tail(Protocol):
 
 
 class Watched(Protocol):
-    """The interface of a guest for a suite of tests; `Session` implements it."""
+    """The interface of a guest for a suite; `Session` and `RemoteSession` implement it."""
 
     @property
     def request(self) -> Asked:

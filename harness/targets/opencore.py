@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read and change OpenCore's config.plist: SIP's flags, and the boot arguments. Pure.
 
-OpenCore writes both into the NVRAM at each boot, so a change of this file while a guest is off
-changes the guest without Recovery. Source: OpenCore's Configuration.pdf, section NVRAM.
+OpenCore writes both into the NVRAM at each boot. So a change of this file while a guest is
+off takes effect at its next boot, and macOS Recovery need not be started for it. Source:
+OpenCore's Configuration.pdf, section NVRAM.
 """
 
 import plistlib

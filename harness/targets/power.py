@@ -250,7 +250,8 @@ def _domain_name(spec: RemoteSpec) -> str:
 def _run(*command: str, limit_s: float = _STEP_S) -> str:
     """Run a command and return its output.
 
-    Raises: HypervisorError with its output, also at the deadline; UsageError when it is missing.
+    Raises: HypervisorError when the command fails, with its output, or does not end in time;
+        UsageError when the program is missing.
     """
     shown = " ".join(command[:1] + _verb(command[1:]))
     done = tool.run(command, deadline_s=limit_s, error=UsageError, check=False)
@@ -263,7 +264,7 @@ def _run(*command: str, limit_s: float = _STEP_S) -> str:
 
 
 def _verb(words: Sequence[str]) -> tuple[str, ...]:
-    """Return the first word that is neither an option nor an option's value."""
+    """Return a tuple of the first word that is neither an option nor its value; () if none."""
     found = [
         word
         for before, word in zip(("", *words), words, strict=False)

@@ -69,7 +69,7 @@ def change_host(shell: Shell, system: System, *, undo: bool, signed: bool) -> tu
 
 
 def allow(target: RemoteSpec, say: Say) -> None:
-    """Make the possible changes: on an OpenCore disk, else in the running system.
+    """Make the changes that let modules load: on an OpenCore disk, else in the running system.
 
     Raises: UsageError when the guest of the disk is on; TargetNotReady; GuestLost.
     """

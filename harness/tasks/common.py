@@ -193,7 +193,7 @@ def _body(function: Callable[..., int]) -> Callable[..., None]:
 
 
 def _choose_project(config: str | None, folder: str | None) -> None:
-    """Make the folder of option -C the project's folder from now on; hints name it, too."""
+    """Change to the folder of option -C, and make hints repeat the options -C and --config."""
     words = ["-C", folder] if folder is not None else []
     words += ["--config", config] if config is not None else []
     hints.remember_options(words)

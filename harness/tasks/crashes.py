@@ -30,10 +30,11 @@ def explain(
     json: bool = False,
     format: str = "text",  # noqa: A002 - the option's name
 ) -> int:
-    """Explain every crash and hang in a console log: what, where, in which task, from what.
+    """Explain every crash and hang in a console log: kind, function, line, task and cause.
 
-    Exit code 3 when the log holds one, 0 when it holds none, 5 when it has words of one that
-    are not understood, 2 when it cannot be read. `panic-explain FILE...` takes several.
+    Exit code 3 when the log holds a crash or hang, 0 when it holds none, 2 when it cannot be
+    read, 5 when words in it suggest a crash that is not understood. `panic-explain FILE...`
+    takes several logs.
     """
     from harness.errors import UsageError
     from harness.tasks.explain import FORMATS, explain_all
@@ -60,7 +61,7 @@ def explain(
 def explain_guest(context: TaskContext, run: str = "") -> int:
     """Explain a guest that was left up and has crashed, hangs, or whose kernel has complained.
 
-    Its files are in build/runs/RUN/crashes/N. Exit code 3 for a crash or a hang, 1 for a
+    The explanation is in build/runs/RUN/crashes/N. Exit code 3 for a crash or a hang, 1 for a
     complaint, 0 for a guest that is well.
     """
     from harness.model.crash import Cause

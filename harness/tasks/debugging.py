@@ -203,7 +203,8 @@ def debug_attach(  # noqa: PLR0913, PLR0917
 ) -> int:
     """Attach gdb or lldb to a running, stopped or crashed guest, on this terminal.
 
-    Symbols are in place and follow what is loaded. Quitting leaves the guest as it was found.
+    Symbols are loaded, and updated when the kernel loads or unloads a module. Quitting leaves
+    the guest as it was found.
     """
     remote = found_target(context, target)
     way = chosen_way(context.given, remote=remote is not None)

@@ -22,7 +22,10 @@ FORMATS = ("text", "json", "markdown", "junit", "sarif")
 
 
 def main(arguments: Sequence[str], *, usual: str = "json") -> int:
-    """Explain the logs that a command line names, and return the worst exit code."""
+    """Explain the logs that a command line names, and return the highest exit code.
+
+    `usual` is the format when the command line names none.
+    """
     options = _parser(usual).parse_args(arguments)
     return explain_all(
         options.file,
@@ -41,7 +44,7 @@ def explain_all(
     modules: Sequence[Path] = (),
     from_server: bool = False,
 ) -> int:
-    """Print the explanation of each log in one of FORMATS, and return the worst exit code.
+    """Print the explanation of each log in one of FORMATS, and return the highest exit code.
 
     An unreadable log is reported as such, and the others are explained.
     """

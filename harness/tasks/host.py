@@ -82,8 +82,8 @@ def _agreed() -> bool:
 def init(context: TaskContext, module: str = "") -> int:
     """Write a configuration and a first test for a module, and report how it is built.
 
-    The module is built once. A package is fetched and unpacked into the current folder, and
-    not installed.
+    The module is built to try the configuration. If MODULE is a package NAME-dkms, its source is
+    unpacked into the current folder, and the package is not installed.
     """
     from harness.artefacts import project_init
 

@@ -2,7 +2,7 @@
 """Which options apply to each mode of a task: a table for each task, and one check.
 
 An option that would be ignored is an error that gives the reason. A mode names every option of
-its task, so a new option has to be placed in each mode; a test holds that.
+its task, so a new option has to be placed in each mode; a test checks that.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -43,8 +43,8 @@ def check_options(mode: Mode, given: Collection[str]) -> None:
     """Raise UsageError for the first given option that does not apply to the mode, and say why.
 
     Shape: `given` are the names of parameters, as in `TaskContext.given`.
-    Raises: UsageError that names the first option that does not apply, or two that exclude each
-        other, and the reason.
+    Raises: UsageError, too, for an option without another one that it needs, and for two options
+        that exclude each other.
     """
     names = [option_name(parameter) for parameter in given]
     for name in names:

@@ -60,7 +60,8 @@ class HarnessProgram(Program):
     def _separate_command(self) -> None:
         """Take the words after `--`, which are a command of the user, out of the command line.
 
-        Invoke joins them with blanks. The completion script has its own use for `--`.
+        Invoke would join these words with blanks. With --complete they stay, because the
+        completion script uses `--` itself.
         """
         self._command: list[str] | None = None
         if "--" in self.argv and "--complete" not in self.argv:
@@ -76,7 +77,10 @@ class HarnessProgram(Program):
         self.tasks = result
 
     def _task_words(self, words: list[str]) -> list[str]:
-        """Return the task with its options and the project's options that stand before it."""
+        """Return the words for invoke: the task, the project's options, the task's options.
+
+        The list is empty when no task runs, as for --help.
+        """
         if not words or self.args.complete.value:
             return []
         name, *rest = words

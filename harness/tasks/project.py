@@ -53,7 +53,7 @@ def checkpatch(context: TaskContext) -> int:
 def core_test(_context: TaskContext, long: bool = False) -> int:
     """Prove the driver's core in a process: tests, sanitizers, all states, mutants, fuzzing.
 
-    Also the same stress on a model of the original's queue, which fails it. About 2 minutes.
+    The same stress must fail on a model of osquery's original queue. About 2 minutes.
     """
     from harness.project import checks
 
@@ -81,7 +81,7 @@ def subscriber_test(_context: TaskContext, long: bool = False) -> int:
 def debug_test(_context: TaskContext, k: str = "") -> int:
     """Drive real debuggers on real guests: tests/debug, about 10 minutes.
 
-    It takes the kernel's symbols (kernel-symbols), gdb and lldb; `./dev` installs the latter.
+    It needs the kernel's symbols (kernel-symbols), gdb and lldb. `./dev` installs both debuggers.
     """
     from harness.project import checks
 
@@ -92,9 +92,10 @@ def debug_test(_context: TaskContext, k: str = "") -> int:
 def test(context: TaskContext, long: bool = False) -> int:
     """Run check, the guest tests on the default target, the harness as a whole, the packages.
 
-    The README's test command. Beside the guest tests it runs tests/packages (made, checked,
-    installed in a guest) and tests/system (a foreign module, bad input, kills, a recorded crash
-    gone back in); after them it runs the short form of debug-test.
+    This is the README's test command. During the guest tests it runs tests/packages (made,
+    checked, installed in a guest) and tests/system (a foreign module, bad input, kills, a
+    recorded crash debugged backwards). After the guest tests it runs debug-test, in a short form
+    without --long.
     """
     from harness.project import checks
     from harness.report import run_report

@@ -121,7 +121,8 @@ def kernel_deps(
 ) -> int:
     """List what a target, or without one this host, must allow before the module loads.
 
-    Exit code 2: something is missing. It lowers a system's security, so nothing is done unasked.
+    Exit code 2 when something is missing. A change lowers the system's security, so none is made
+    without --apply.
     """
     from harness.targets import workflow
 
@@ -169,7 +170,7 @@ def kernel_configure_target(
 ) -> int:
     """Make a target's kernel ready for a debugger: boot arguments, panic settings, the stub.
 
-    A guest that the harness boots needs none of it; then this says so.
+    A guest that the harness boots is not changed; its settings for debuggers are printed.
     """
     from harness.debugger import on_target
     from harness.targets import workflow
@@ -272,8 +273,9 @@ def verify_on_mac(
 def kext_check(_context: TaskContext, bundle: str, last: str | None = None) -> int:
     """Report what in BUNDLE the kernel's loader or the builder of collections would refuse.
 
-    File type, load commands, kmod_info, relocations, and every symbol: in a library that
-    Info.plist names, from the first macOS that it claims on. Exit code 1 for a refusal.
+    The file type, load commands, kmod_info, relocations and symbols are checked. Each symbol must
+    be in a library that Info.plist names, in each macOS from the first that it claims up to
+    --last. Exit code 1 for a refusal.
     """
     from harness.kext import check
 

@@ -117,9 +117,9 @@ def _named(found: Arranged, context: ParserContext, optional_word: str) -> Itera
 
 
 def _most_words(found: Arranged, context: ParserContext, option: str, required: int) -> int:
-    """Return how many words an option takes: all that are left when it is a list, else one.
+    """Return how many words an option takes: one, or all but the `required` ones for a list.
 
-    Among several, a word that is an option without its dashes is taken for a mistake.
+    A list takes none if a word is an option without its dashes, because that is a mistake.
     """
     if context.flags[f"--{option}"].kind is not list:
         return 1

@@ -128,7 +128,10 @@ def _last_failed(asked: "KernelTestRequest") -> "KernelTestRequest":
 
 
 def _watch(context: TaskContext, options: dict[str, Any]) -> int:
-    """Run at each change, with the configuration as it then is; an error waits for the next."""
+    """Run the tests at each change of a file, with the configuration read anew.
+
+    An error of a run is printed, and the next change starts another run.
+    """
     from harness.runs import again
 
     known = context.settings
@@ -147,7 +150,10 @@ def _watch(context: TaskContext, options: dict[str, Any]) -> int:
 
 
 def _repeat(context: TaskContext, options: dict[str, Any], count: int, *, until_fail: bool) -> int:
-    """Run so many times; each run reports its verdict."""
+    """Run the tests `count` times, with `until_fail` only until a run fails.
+
+    Return the highest exit code of the runs.
+    """
     from harness.runs import again
 
     if count < 1:
@@ -224,9 +230,10 @@ def kernel_build(
     build: bool = False,
     variant: str | None = None,
 ) -> int:
-    """Build the module for a target's kernel; KDIR, ARCH, CROSS_COMPILE, LLVM, CC, W, C, V pass.
+    """Build the module for a target's kernel, or for the macOS target the kext (on Linux).
 
-    Prints the path of the module with symbols. With the macOS target: the kext, on Linux.
+    The variables KDIR, ARCH, CROSS_COMPILE, LLVM, CC, W, C and V of the environment apply. The
+    path of the module with symbols is printed.
     """
     from harness.kext import build as kext_build
     from harness.kext import kexts
@@ -263,7 +270,7 @@ def _load(  # noqa: PLR0913, PLR0917
     """Start a guest with the module loaded and leave it up, or load it on a target of the user's.
 
     With --run the module, as it is now, takes the place of the one in a guest that was left up.
-    On a Mac the exit code is 2 when somebody has to approve the kext or restart it first.
+    On a Mac the exit code is 2 when somebody has to approve the kext or restart the Mac.
     """
     from harness.guest import manage
     from harness.runs import kernel_test

@@ -20,8 +20,8 @@ def choose(
 ) -> tuple[ListedSuite, ...]:
     """Return the suites with the selected tests; suites without any are left out.
 
-    What has to be built for that is built below `build`.
-    Raises: UsageError for a wrong expression, and for one or a name that selects no test;
+    Tests that have to be built are built below `build`.
+    Raises: UsageError for a wrong expression, or an expression or name that selects no test;
         TestsBroken when tests cannot be listed; NoTests when the suites have none at all.
     """
     listed = tuple(_listed(spec, selection, build) for spec in suites)

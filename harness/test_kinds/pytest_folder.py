@@ -23,7 +23,10 @@ _CAUSE = "E   "
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Which tests are asked for: those that match an expression, "" for all; the long forms."""
+    """A request for tests: those that match `expression`, or all tests when it is "".
+
+    `long` asks for the long forms. `names` are other names that the expression selects from.
+    """
 
     expression: str = ""
     long: bool = False

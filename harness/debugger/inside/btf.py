@@ -66,9 +66,9 @@ class Btf:
         return True
 
     def member(self, path: str) -> Member:
-        """Return type and offset of the member at a dotted path in a structure.
+        """Return the offset and the size of the member at a dotted path in a structure.
 
-        Members of anonymous structures in it count as its own.
+        A member of an anonymous structure counts as a member of the structure that contains it.
         Raises: KeyError with the name that does not exist.
         """
         structure, *names = path.split(".")

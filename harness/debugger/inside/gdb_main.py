@@ -164,8 +164,9 @@ def _global(module: str, name: str) -> int:
 
 
 def _show_exceptions(view: View) -> None:
-    """Show each CPU's exception as its frame 0 by setting the CPU's registers.
+    """Set each CPU's registers to their values at its exception, so that frame 0 shows it.
 
+    A CPU without an exception keeps its registers.
     The guard (debugger/stub_relay) restores the registers when the debugger disconnects.
     """
     chosen = gdb.selected_thread()
@@ -207,7 +208,11 @@ def explain_missing_source() -> None:
 
 
 def install(file: str) -> None:
-    """Add commands, module symbols and breakpoint hooks; call this once gdb is attached."""
+    """Add commands and module symbols to gdb, after it has attached to the kernel.
+
+    A live kernel also gets hooks at the loading and unloading of modules. For a dead kernel the
+    exceptions are shown. `file` is the file that `Facts.write` has written.
+    """
     found = facts.read(Path(file))
     session = _Session(found)
     for command in commands.with_plugin(found.plugin):

@@ -145,8 +145,9 @@ def _make(command: commands.Command, session: Session) -> type:
 
 
 def _show_exceptions(session: Session) -> None:
-    """Show each CPU's exception as its frame 0 by setting the CPU's registers.
+    """Set each CPU's registers to their values at its exception, so that frame 0 shows it.
 
+    A CPU without an exception keeps its registers.
     The guard (debugger/stub_relay) restores the registers when the debugger disconnects.
     """
     process = session.target.GetProcess()
@@ -180,7 +181,11 @@ def _in_thread(session: Session, thread: Any, command: str) -> None:
 
 
 def install(debugger: Any, file: str) -> None:
-    """Add commands, module symbols and breakpoint hooks; call this once lldb is attached."""
+    """Add commands and module symbols to lldb, after it has attached to the kernel.
+
+    A live kernel also gets hooks at the loading and unloading of modules. For a dead kernel the
+    exceptions are shown. `file` is the file that `Facts.write` has written.
+    """
     found = facts.read(Path(file))
     session = Session(debugger, found)
     _SESSIONS.append(session)

@@ -62,7 +62,7 @@ class View:
         return address + self.slide & _MASK if address >> 63 else address
 
     def module_global(self, module: str, name: str) -> int:
-        """Return the address of a variable of a module; KeyError when it is not loaded."""
+        """Return the address of a module's variable; KeyError if the debugger does not know it."""
         if self._global_of is None:
             raise KeyError(f"no symbols of module {module}")
         return self._global_of(module, name)
@@ -93,7 +93,7 @@ class View:
         return data.partition(b"\0")[0].decode(errors="backslashreplace")
 
     def text(self, base: int, path: str) -> str:
-        """Return the C string in an array member."""
+        """Return the C string in an array member of the structure at `base`."""
         member = self.member(path)
         return self.string(base + member.offset_bytes, member.size_bytes)
 

@@ -253,14 +253,20 @@ class Cpu:
         return int(context.reg_read(self.arch.registers[self.arch.pc]))
 
     def argument(self, number: int, *, fixed: int = len(X86_64.arguments)) -> int:
-        """Return an argument of the current kernel function, which has `fixed` named arguments."""
+        """Return an argument of the current kernel function; `number` counts from 0.
+
+        `fixed` is the number of arguments that the function's declaration names.
+        """
         if self.arch.variadic_on_stack and number >= fixed:
             place = self.get(self.arch.stack) + 8 * (number - fixed)
             return int.from_bytes(self.read(place, 8), "little")
         return self.get(self.arch.arguments[number])
 
     def begin(self, entry: int, arguments: tuple[int, ...], stack: int) -> None:
-        """Set the processor's registers for a call into the kext, on a stack from `stack`."""
+        """Set the processor's registers for a call into the kext.
+
+        The parameter `stack` is the top of a stack that the method `stack` has returned.
+        """
         arch = self.arch
         for name in arch.cleared:
             self.set(name, arch.initial.get(name, 0))
@@ -284,8 +290,9 @@ class Cpu:
         self.set(arch.stack, stack + 8)
 
     def run(self, count: int = 0, *, until: int = RETURN_AT) -> None:
-        """Execute up to the address `until`, a requested stop, or `count` instructions.
+        """Execute until the address `until`, a requested stop, or the end of `count` instructions.
 
+        When `count` is 0, the number of instructions is not limited.
         Raises: RuleBroken for a fault of the processor.
         """
         try:

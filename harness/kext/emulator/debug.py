@@ -40,5 +40,5 @@ class DebuggedThread(StoppedMachine):
         return None
 
     def has_trapped(self) -> bool:
-        """Return whether the last run of the thread ended with an interrupt."""
+        """Return whether the last run of the thread ended at an int3 or another interrupt."""
         return self.kernel.cpu.trapped

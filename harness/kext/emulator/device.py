@@ -90,7 +90,10 @@ class Device:
     def begin_ioctl(
         self, process: Process, number: int, data: bytes = b"", *, flags: int = 0
     ) -> Call:
-        """Begin an ioctl: copy its argument into the kernel or zero it, as XNU does."""
+        """Begin an ioctl and return it; the ioctl's thread is ready to run.
+
+        The ioctl's argument in the kernel is a copy of `data` if `number` has IOC_IN, else zeros.
+        """
         size = number >> 16 & _PARAMETER_MAX_BYTES
         buffer = self.kernel.cpu.allocate(max(size, 8))
         content = data if number & IOC_IN else bytes(size)

@@ -63,7 +63,7 @@ def buffer_bytes(kernel: Core, buffer: int) -> int:
     failure=0,
 )
 def ranges_new(kernel: Core, ranges: int, count: int, _options: int, task: int) -> int:
-    """Create a descriptor of kernel address ranges, all of which must be one same buffer."""
+    """Create a descriptor of kernel address ranges, each of which is the same whole buffer."""
     parts = [_RANGE.unpack(kernel.cpu.read(ranges + 16 * n, 16)) for n in range(count)]
     for address, found in kernel.state.objects.items():
         whole = found.shared and (found.address, found.shared.size_bytes)
@@ -90,7 +90,7 @@ def prepare(kernel: Core, memory: int, _direction: int) -> int:
 
 @kpi("__ZN25IOGeneralMemoryDescriptor8completeEj", 2, source=_MEMORY, sleeps=True)
 def complete(kernel: Core, memory: int, _direction: int) -> int:
-    """Unwire the pages of a memory descriptor, once for each `prepare`."""
+    """Undo one `prepare`, which wired the pages of a memory descriptor."""
     found = _object(kernel, memory, "ranges")
     if not found.wired:
         raise RuleBroken("complete without prepare")

@@ -203,19 +203,19 @@ def wakeup(kernel: Core, channel: int) -> None:
 
 @kpi("_clock_get_uptime", 1, source="osfmk/kern/clock.c")
 def clock_get_uptime(kernel: Core, result: int) -> None:
-    """Return the uptime in ticks; here one nanosecond has 3 ticks."""
+    """Write the uptime in ticks to the address `result`; here a nanosecond has 3 ticks."""
     kernel.cpu.write(result, struct.pack("<Q", 3 * kernel.threads.now_ns))
 
 
 @kpi("_absolutetime_to_nanoseconds", 2, source="osfmk/i386/rtclock.c")
 def to_nanoseconds(kernel: Core, ticks: int, result: int) -> None:
-    """Convert ticks of the uptime clock into nanoseconds."""
+    """Convert ticks of the uptime clock; write the nanoseconds to the address `result`."""
     kernel.cpu.write(result, struct.pack("<Q", ticks // 3))
 
 
 @kpi("_strnlen", 2, source="osfmk/device/subrs.c")
 def strnlen(kernel: Core, text: int, most: int) -> int:
-    """Return the length of a text; it reads no byte after the text's end."""
+    """Return the length of a text, at most `most`; read no byte after the text's end."""
     data = b""
     while b"\0" not in data and len(data) < most:
         data += kernel.cpu.read(text + len(data), 1)

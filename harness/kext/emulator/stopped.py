@@ -23,8 +23,8 @@ _REGISTERS = {name: getattr(x86, f"UC_X86_REG_{name.upper()}") for name in X86_T
 class StoppedMachine(ABC):
     """The stopped kernel that `harness.protocols.kdp.stub.StubServer` shows to a debugger.
 
-    A subclass decides how far the machine runs. `pc_past_trap` is whether pc is after an int3 that
-    was hit.
+    A subclass decides how far the machine runs. When a breakpoint is hit, pc is set back to its
+    int3; with `pc_past_trap`, pc stays after the int3.
     """
 
     cpu_type = CPU_TYPE_X86_64
@@ -100,10 +100,9 @@ class StoppedMachine(ABC):
         self._engine.reg_write(_REGISTERS[name], value)
 
     def run(self) -> ExceptionInfo | None:
-        """Run to an int3 or a fault, or execute one instruction; return the Mach exception.
+        """Run to the next stop, and return its Mach exception, or None for a stop without one.
 
-        One instruction is executed with the trap flag. None means that the machine stopped without
-        an exception.
+        If the trap flag is set, only one instruction is executed.
         """
         flags = self.get("rflags")
         step = bool(flags & _TRAP_FLAG)

@@ -46,9 +46,10 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """A condition that a thread waits for; `finish` then returns the result of its call.
+    """A condition for which a thread waits in a call of a kernel function.
 
-    `until_ns` is the time at which the condition is checked again if no other thread can run.
+    When the condition is met, `finish` returns the result of the call. `until_ns` is the time at
+    which the condition is checked again if no other thread can run.
     """
 
     what: str
@@ -167,7 +168,10 @@ class Scheduler:
         self._left(thread)
 
     def _left(self, thread: Thread) -> bool:
-        """Return whether a thread has ended; one that has not stays stopped while others run."""
+        """Mark a thread as stopped by the test, and return whether the thread has ended.
+
+        Other threads run before a marked one, until the longest delay is over.
+        """
         thread.parked_ns = self.now_ns
         return thread.status is Status.ENDED
 
@@ -193,7 +197,10 @@ class Scheduler:
         return self.current
 
     def called(self) -> None:
-        """Count a call of a kernel function, advance the clock, and stop if a test asks."""
+        """Count a call of a kernel function, and advance the clock.
+
+        The running thread stops after the call if it has to wait or if a test wants that.
+        """
         thread = self.running()
         self.now_ns += _CALL_NS
         thread.calls += 1

@@ -137,7 +137,10 @@ def _without_quotes(line: NumberedLine) -> NumberedLine:
 
 
 def _without_marks(lines: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
-    """Yield the lines, without a quotation mark that every line of a run begins with."""
+    """Yield the lines; remove a mark with which several lines in a row begin.
+
+    `name` is the mark's name in _MARKS: 'table' or 'code'.
+    """
     mark = _MARKS[name]
     run: list[NumberedLine] = []
     for line in lines:
@@ -166,9 +169,10 @@ def _unmarked(run: Sequence[NumberedLine], name: str) -> Iterator[NumberedLine]:
 
 
 def _without_margin(lines: Sequence[NumberedLine]) -> Iterator[NumberedLine]:
-    """Yield the lines, without the margin of an indented run, as its first header shows it.
+    """Yield the lines; remove the margin of lines in a row that are indented together.
 
-    The kernel prints headers without indentation; lines indented further stay indented.
+    The margin is the indentation of the first header in the row, because the kernel does not
+    indent headers. A line that is indented further keeps the rest of its indentation.
     """
     margin = ""
     for line in lines:

@@ -120,7 +120,7 @@ class Peeled:
 
     @property
     def canonical(self) -> str:
-        """The line for `lines.parse`: a kernel line with its time or a mark, any other line bare."""
+        """The line for `lines.parse`: a kernel line begins with its time or '[kernel]'."""
         return self.as_kernels if self.kernel else self.text
 
     @property
@@ -174,7 +174,10 @@ def _stamped(line: str, stamp: re.Match[str]) -> Peeled:
 
 
 def _is_others(rest: str, dialect: str) -> bool:
-    """Return whether the text after a date names another program; without a host it needs a pid."""
+    """Return whether the text after a date names a program that is not the kernel.
+
+    Except in the dialect 'syslog', the name counts only if a process id follows it.
+    """
     tag = _OTHER_TAG.match(rest)
     return tag is not None and (dialect == "syslog" or "[" in tag[0])
 
@@ -205,7 +208,10 @@ def _of_kernel(rest: str, match: re.Match[str], context: str, dialect: list[str]
 
 
 def _inner(rest: str, stamp: str, at: float | None, context: str, dialect: list[str]) -> Peeled:
-    """Remove the prefixes that follow the one which shows who wrote the line."""
+    """Remove the prefixes at the beginning of `rest`; return the kernel line with all facts.
+
+    The other parameters are the facts from the prefixes that were removed before.
+    """
     for _ in range(_MOST_LAYERS):
         match = _INNER.match(rest)
         if match is None:

@@ -129,7 +129,11 @@ class Normaliser:
         self._lines_out += count
 
     def _written(self, lines: Sequence[_Line]) -> str:
-        """Return the lines in the normalised form; a run without prefixes is judged as a whole."""
+        """Return the lines in the normalised form.
+
+        The lines of a run without prefixes either all count as the kernel's or all do not, except
+        a program's messages, which never do.
+        """
         marked = any(line.peeled.kernel for line in lines)
         all_bare = not marked and not self._kernel_seen
         self._kernel_seen = self._kernel_seen or marked
@@ -201,7 +205,10 @@ def _peeled(line: NumberedLine) -> _Line:
 
 
 def _runs(lines: Sequence[_Line]) -> Iterator[tuple[Sequence[_Line], bool]]:
-    """Yield, in turn, runs of lines whose prefix names the kernel and runs without a prefix."""
+    """Yield, in turn, runs of lines with and without a prefix that names the kernel.
+
+    The bool is True for a run of lines without such a prefix.
+    """
     start = 0
     for index in range(1, len(lines) + 1):
         if index < len(lines) and lines[index].peeled.kernel == lines[start].peeled.kernel:
@@ -339,7 +346,12 @@ def _flows(line: _Line, after: _Line) -> bool:
 
 
 def _glue(length: int, rest: str, width: int, *, hard: bool, soft: bool) -> str | None:
-    """Return the separator to join a line and the next one, or None when they are separate lines."""
+    """Return the separator that joins a line to the next one, or None for two separate lines.
+
+    `length` is the line's length, and `rest` is the next line. `hard` allows a wrap in exactly the
+    last column, as a terminal does it. `soft` allows a wrap between words, as a mail program does
+    it. `width` is the greatest length of a line.
+    """
     if hard and length == width:
         return ""
     word = rest.split(maxsplit=1)[0]

@@ -74,7 +74,10 @@ class FunctionList:
         )
 
     def _is_variant(self, name: str) -> bool:
-        """Return whether a name is listed, or is a listed name with a variant's words after it."""
+        """Return whether a name is listed, or is a listed name with words of [variants] after it.
+
+        A number after the name counts as such a word.
+        """
         while name not in self._named:
             name, cut, word = name.rpartition("_")
             if not cut or not (word in self._variants or word.isdigit()):

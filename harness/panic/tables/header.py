@@ -4,7 +4,9 @@
 `kind` is the established term. `stem` is the beginning of the title, which may contain the
 pattern's groups; ' in ' and the guilty function follow. A kernel does not survive a fatal report.
 `unless` excludes lines that only look like the header. An inner header is a later line of a
-report; it begins a report only where the console lost the first line.
+report; it begins a report only where the console lost the first line. A report has a guilty
+function only if its header `blames`. If a header `needs_stack`, a report without a kernel's stack
+is dropped.
 """
 
 import re

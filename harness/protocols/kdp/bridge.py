@@ -85,7 +85,7 @@ class Bridge:
                 self._link.close()
 
     def _turn(self) -> bool:
-        """Handle the next packet or stop, and return whether the session continues."""
+        """Handle a packet of the debugger or a stop of the kernel; return whether to continue."""
         if self._client.running:
             return self._running_turn()
         piece = self._link.next()
@@ -130,7 +130,11 @@ class Bridge:
             self._interrupt()
 
     def _settle_trap(self, note: ExceptionNote) -> None:
-        """Adjust the state after a trap for the debugger: pc at the breakpoint, no trap flag."""
+        """Keep the reply that reports a stop, and set the registers as a debugger expects them.
+
+        On x86-64 the pc is moved back to the breakpoint that was hit, and the trap flag is
+        cleared.
+        """
         exception = note.stops[0].exception if note.stops else 0
         self._stop = b"T%02xthread:%s;" % (_SIGNALS.get(exception, _SIGTRAP), _THREAD)
         if self._client.target.cpu_type != CPU_TYPE_X86_64:
@@ -195,7 +199,10 @@ class Bridge:
         return self._xml_part(payload)
 
     def _xml_part(self, payload: bytes) -> bytes:
-        """Return a part of the target's description; "" (not supported) for any other object."""
+        """Return the part of the target's description that a qXfer packet requests.
+
+        A request for anything but target.xml gets the empty reply, which means "not supported".
+        """
         if not payload.startswith(b"qXfer:features:read:target.xml:"):
             return b""
         offset, size = (int(part, 16) for part in payload.rpartition(b":")[2].split(b","))
@@ -209,7 +216,10 @@ class Bridge:
         return (("pid:1;" if process else "") + text).encode()
 
     def _go(self, payload: bytes) -> bool:
-        """Resume the kernel, or step one instruction; the stop is reported later."""
+        """Resume the kernel, or step one instruction; always return True: the session continues.
+
+        The stop is reported later. If the kernel does not resume, an error is sent.
+        """
         action = payload.removeprefix(b"vCont;")[:1]
         try:
             if action in {b"s", b"S"}:

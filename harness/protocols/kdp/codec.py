@@ -240,7 +240,10 @@ def _entries(tail: str, cells: list[tuple[int, ...]]) -> Body:
 
 
 def _check_size(body: Body, *, written: bool) -> None:
-    """Raise when a write's data does not have the length that the packet gives."""
+    """Raise ValueError when a write's data does not have the length that the packet gives.
+
+    `written` says that the packet contains data; without data nothing is checked.
+    """
     if not (written and isinstance(body, Memory | PhysicalMemory | IoPort)):
         return
     if len(body.data) != body.size_bytes:

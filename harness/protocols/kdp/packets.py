@@ -269,7 +269,7 @@ Body = (
 
 @dataclass(frozen=True, kw_only=True)
 class Packet:
-    """One packet: its key and sequence number, its direction, and its body."""
+    """One packet: its request, direction, sequence number, the session's key, and its body."""
 
     request: Request
     is_reply: bool

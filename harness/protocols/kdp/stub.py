@@ -62,13 +62,13 @@ class Machine(Protocol):
         """Return memory, or None where some of it is not mapped."""
 
     def write(self, address: int, data: bytes) -> bool:
-        """Change memory; return whether all of it is mapped."""
+        """Write data to memory; return False where some of the addresses are not mapped."""
 
     def plant(self, address: int) -> KdpStatus:
-        """Set a breakpoint."""
+        """Set a breakpoint, and return the status for the reply."""
 
     def clear(self, address: int) -> KdpStatus:
-        """Remove a breakpoint."""
+        """Remove a breakpoint, and return the status for the reply."""
 
     def registers(self) -> dict[str, int]:
         """Return the thread state by KDP's names of registers."""

@@ -78,7 +78,10 @@ def quiesce(guest: Guest, *, deadline_s: float) -> None:
 
 
 def mount_share(guest: Guest, *, writable: bool) -> None:
-    """Mount the shared host folder at /mnt/share: a disk with a copy of it, or itself by 9p."""
+    """Mount the shared host folder at /mnt/share.
+
+    A writable share is the folder itself, by 9p. A read-only share is a disk with a copy of it.
+    """
     how = _BY_9P if writable else "-o ro LABEL=harness-share"
     guest.run(f"mount {how} /mnt/share", deadline_s=_STEP_S)
 
@@ -139,7 +142,7 @@ def load(
 
 
 def _planned(guest: Guest, spec: ModuleSpec) -> int:
-    """Return how many modules are loaded beside the module under test."""
+    """Return the number of steps in the guest's plan for the module, 0 without a plan."""
     if not spec.modules and spec.dkms is None:
         return 0
     count = guest.run(f"grep -c . {load_script.plan_path(spec.name)} || :", deadline_s=_STEP_S)
@@ -177,7 +180,7 @@ def _owners(guest: Guest, symbols: Sequence[str]) -> dict[str, str]:
 
 
 def _check_parameters(guest: Guest, spec: ModuleSpec, said: str, *, deadline_s: float) -> None:
-    """Check that the module has every parameter that it was given; its kernel only warns.
+    """Check that the module has every parameter that it was given; a kernel only warns.
 
     Raises: ModuleError; the module is unloaded then, as if it had been refused.
     """
@@ -260,10 +263,11 @@ def kernel_log(guest: Guest) -> tuple[str, ...]:
 
 
 def last_word(guest: Guest, token: str, *, allow: Sequence[str] = ()) -> tuple[str, ...]:
-    """Let the guest scan its own kernel log, and return the faults in it; () means a clean log.
+    """Return the faults in the guest's kernel log since the canary; () means a clean log.
 
-    A guest with a clean log writes a final line to the console. A log without the canary does not
-    count as clean, because other lines may be missing, too.
+    Lines that match a pattern in `allow` are no faults. If the log is clean, a final line with
+    `token` is written into it. A log without the canary of `token` does not count as clean,
+    because other lines may be missing, too.
     """
     log = guest.run("dmesg", deadline_s=_STEP_S).stdout.splitlines()
     planted = [number for number, line in enumerate(log) if f"harness-canary {token}" in line]

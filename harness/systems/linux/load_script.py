@@ -33,8 +33,8 @@ def load(name: str, parameters: Mapping[str, str]) -> str:
     """Return a script that executes a module's plan; without a plan it loads the module alone.
 
     It prints the uptime, then the tools' output. After a failed step it unloads the modules that
-    it has loaded, and ends. A companion of the module may refuse this kernel or machine: its
-    output is left in a file NAME.out, and loading continues. `parameters` are the module's own;
+    it has loaded, and ends. If a companion NAME cannot be loaded in this kernel or on this
+    machine, the script leaves a file NAME.out and continues. `parameters` are the module's own;
     'OTHER.parameter' is another module's.
     """
     cases = "".join(
@@ -59,7 +59,7 @@ def unload(name: str) -> str:
 
 
 def refused_step(said: str) -> tuple[str, str, str] | None:
-    """Return the tool and the module of the step that failed, and the tool's message."""
+    """Return the failed step's tool and module, and the tool's message; None if none failed."""
     match = _REFUSED.search(said)
     if match is None:
         return None
@@ -67,7 +67,7 @@ def refused_step(said: str) -> tuple[str, str, str] | None:
 
 
 def refused_companions(said: str) -> tuple[str, ...]:
-    """Return the companions of the module that the kernel refused."""
+    """Return the companions that could not be loaded, and without which loading continued."""
     lines = said.splitlines()
     return tuple(line.removeprefix(_WITHOUT) for line in lines if line.startswith(_WITHOUT))
 

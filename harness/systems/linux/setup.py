@@ -92,10 +92,10 @@ def disallow(shell: Shell) -> tuple[str, ...]:
 
 
 def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
-    """Make the kernel stop where it dies, and boot it without KASLR from the next boot on.
+    """Make an oops end in a panic without a restart, and turn KASLR off at the next boot.
 
-    `link` is the serial line on which KGDB listens ('ttyS0,115200'); '' when a hypervisor's stub
-    is used.
+    Return a line for each setting, and a line about the debugger stub. `link` is the serial line
+    on which KGDB listens ('ttyS0,115200'); '' when a hypervisor's stub is used.
     Raises: CommandFailed when the boot loader cannot be configured.
     """
     if _read_notes(shell, "debug") is None:
@@ -125,7 +125,7 @@ def unconfigure(shell: Shell) -> tuple[str, ...]:
 def in_force(shell: Shell, *, link: str) -> tuple[str, ...]:
     """Return the debug settings that the running kernel does not have yet.
 
-    A system without its own boot loader cannot change its command line, so it lacks none.
+    The argument nokaslr is expected only if `configure_for_debug` has set it for GRUB.
     """
     del link
     wanted = ["nokaslr"] if _file(shell, _GRUB_FILE) else []

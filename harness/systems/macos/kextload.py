@@ -291,7 +291,10 @@ def _run_tool(guest: Guest, command: Sequence[str], what: str, *, deadline_s: fl
 
 
 def _not_in_the_list(tools: _Tools) -> Said[LoadState]:
-    """Return the error for a kext that the tool reports as loaded and the kernel does not list."""
+    """Return the meaning of a success of the tool when the kernel does not list the kext.
+
+    From macOS 11 on the kext is loaded at the next start; before, it counts as refused.
+    """
     if tools.through_collection:
         return Said(
             state=LoadState.NEEDS_REBOOT,

@@ -75,7 +75,8 @@ def disallow(shell: Shell) -> tuple[str, ...]:
 def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
     """Set the boot arguments for debugging the kernel; they take effect after a restart.
 
-    `link` is the device on which KDP listens: an interface, 'serial', '' for a hypervisor's stub.
+    Return the change, and a line about the Kernel Debug Kit. `link` is the device on which KDP
+    listens: an interface, 'serial', '' for a hypervisor's stub.
     Raises: TargetNotReady when this system would ignore them.
     """
     found = examine(shell)
@@ -166,7 +167,7 @@ def _boot_args(shell: Shell) -> str:
 
 
 def _change(shell: Shell, purpose: str, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Add boot arguments, and first record on the target what that changes."""
+    """Add boot arguments, after recording the change on the target; return what was done."""
     notes = _NOTES.format(purpose=purpose)
     before = _boot_args(shell)
     after, change = boot_args.merge(before, wanted)
@@ -215,7 +216,7 @@ def _protection_error(done: Completed) -> TargetNotReady:
 
 
 def _symbols(shell: Shell, found: MacSystem) -> tuple[str, ...]:
-    """Report whether the debug kernel of the running build is on the target."""
+    """Return a line that says whether the Kernel Debug Kit of the build is on the target."""
     folder = "/Library/Developer/KDKs"
     names = words_of(shell, ["ls", "-1", folder], deadline_s=_STEP_S).splitlines()
     fitting = [name for name in names if name.endswith(f"_{found.build}.kdk")]

@@ -140,6 +140,9 @@ def parse_consent(text: str) -> bool | None:
 
 
 def parse_boot_policy(text: str) -> bool | None:
-    """Return whether system_profiler's controller page allows third parties' kexts."""
+    """Return whether system_profiler's controller page allows third parties' kexts.
+
+    The result is None when the page does not say.
+    """
     found = re.search(r"^\s*Allow All Kernel Extensions: (Yes|No)", text, re.MULTILINE)
     return None if found is None else found[1] == "Yes"

@@ -104,7 +104,10 @@ class Table:
         return f"SELECT {wanted} FROM {self.store_name}{condition}"
 
     def _filled(self, kind: type) -> tuple[list[tuple[str, str]], list[tuple[str, Source]]]:
-        """Return the stored columns that a field of a class fills, and those of a function."""
+        """Return the stored columns that a field fills, and those that a function fills.
+
+        Each column is a pair: its name, and the field of the class or the function.
+        """
         plain: list[tuple[str, str]] = []
         computed: list[tuple[str, Source]] = []
         for one in self.columns:

@@ -55,10 +55,10 @@ class Totals:
     def after(
         self, counters: Counters, *, stored: int = 0, unwanted: int = 0, unknown: int = 0
     ) -> "Totals":
-        """Return the totals after storing more events that came before the sync of `counters`.
+        """Return the totals at the counters of a sync, after more of its events are stored.
 
-        The kernel may count records as reset that were stored just before; these are not counted
-        as lost.
+        `stored`, `unwanted` and `unknown` are the numbers of these events. The kernel may count
+        as reset a record that was stored just before; the totals do not.
         """
         return Totals(
             attempts=counters.attempts,

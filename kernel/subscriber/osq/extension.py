@@ -38,7 +38,10 @@ _ADDITIONAL = "4"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The files behind the tables; `most_rows` limits an answer, the next has the rest."""
+    """The store, and the positions of the queries that get each row once.
+
+    Such a query gets at most `most_rows` rows at a time; its next call gets the rows after them.
+    """
 
     store: Path
     cursors: Cursors
@@ -112,9 +115,9 @@ def plugin(table: Table, source: Source) -> type[Any]:
             return answer(source, table, context)
 
         def call(self, context: Mapping[str, Any]) -> Any:
-            """Answer osqueryd's call of this table; a failure is an error.
+            """Answer osqueryd's call of this table; the answer to a failed call is an error.
 
-            An empty answer would mean that there were no events.
+            An empty answer instead would mean that there were no events.
             """
             try:
                 return super().call(context)

@@ -7,8 +7,9 @@
     }}
 
 A filter applies to one type of records, and a record must match each of its lists. struct
-osq_filter in uapi/osq.h defines the lists. An id may be given as the path of a file that has it.
-The daemon looks these files up when it starts; a program that only reads the store does not.
+osq_filter in uapi/osq.h defines the lists. An id may be given as a path: the file of a pid
+namespace or the folder of a control group. The daemon looks these paths up when it starts; a
+program that only reads the store does not.
 """
 
 import errno
@@ -37,7 +38,8 @@ _DIGITS = re.compile("[0-9]{1,20}")
 class FilterSpec:
     """One filter as the configuration has it; `exclude` names the lists that reject a record.
 
-    Shape: uids are ranges, ends included; an id is a number, or a file or folder that has it.
+    Shape: uids are ranges, ends included; an id is a number, or the path of the file (of a pid
+    namespace) or folder (of a control group) from which the number is read.
     """
 
     record: str
@@ -50,7 +52,7 @@ class FilterSpec:
     def resolved(self) -> Filter:
         """Return the filter with every id as a number.
 
-        Raises: UsageError for a file that does not exist or has no such id.
+        Raises: UsageError for a path that does not exist, or is not what the list needs.
         """
         return Filter(
             record_type=TYPES_BY_NAME[self.record],

@@ -44,8 +44,9 @@ _TYPE = struct.Struct("<4xH")
 def struct_format(name: str) -> tuple[str, tuple[tuple[str, str, int], ...]]:
     """Return a struct's format for the module struct, and its fields (name, kind, first value).
 
-    Kinds are "number", "span" (two values: offset, length) and "array:N". Fields of the record's
-    head keep their names; the struct's name precedes the fields of any other nested struct.
+    `first value` is the index of the field's first value after unpacking. Kinds are "number",
+    "span" (two values: offset, length) and "array:N". Fields of the record's head keep their
+    names; the struct's name precedes the fields of any other nested struct.
     """
     codes: list[str] = []
     fields: list[tuple[str, str, int]] = []
@@ -82,9 +83,10 @@ def _code(kind: Any) -> str:
 
 
 def make_decoder(struct_name: str, event: type[Event]) -> Decoder:
-    """Return a function from a record's bytes to an `event`, or None for impossible bytes.
+    """Return a function that decodes a record's bytes into an `event`.
 
-    A later schema may have a longer fixed part: the spans locate the tail without its length.
+    That function returns None for bytes that cannot be a record. A later schema may have a longer
+    fixed part; its length is not needed, because the spans say where their bytes are.
     """
     text, layout = struct_format(struct_name)
     unpack = struct.Struct(text)

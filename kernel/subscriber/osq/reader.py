@@ -189,7 +189,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _hint(message: str) -> str:
-    """Return a hint for an error, such as the k that this store's table names begin with."""
+    """Return a hint at the right name of an unknown table; "" for any other error."""
     name = message.removeprefix("no such table: ").removeprefix("main.")
     if name == message:
         return ""

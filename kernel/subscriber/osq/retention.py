@@ -83,8 +83,9 @@ class Trimmer:
     def _delete_of_all(self, rows: int) -> bool:
         """Delete this many rows of the largest table of events, and rows as old of the others.
 
-        Keys are ordered across all tables of events, so that all tables go back equally far. The
-        tables about completeness are small, and only age and number bound them.
+        Return False when there was nothing to delete. Keys are ordered across all tables of
+        events, so all tables go back equally far. The tables about completeness are small, and
+        only age and number bound them.
         """
         largest = max(self._events, key=lambda table: self._rows[table.name])
         key = self._last_of_oldest(largest, rows)

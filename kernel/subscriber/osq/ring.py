@@ -57,7 +57,10 @@ class Counters:
 
 @dataclass(frozen=True, kw_only=True)
 class Caps:
-    """The driver's abilities on this kernel; types and missing are bit masks by record type."""
+    """The driver's abilities on this kernel.
+
+    types and missing are bit masks by record type; missing has the types without a kernel hook.
+    """
 
     abi: int
     schema: int

@@ -140,8 +140,8 @@ class Store:
     ) -> None:
         """Store a batch and the totals after it; both are on the disk when this returns.
 
-        Raises: StoreCorrupt; StoreError, most often for a full disk; CorruptRing for numbers that
-            do not fit. In each case the store has not changed.
+        Raises: StoreCorrupt; StoreError, most often for a full disk; CorruptRing for a number
+            that is too large for SQLite. In each case the store has not changed.
         """
         rows, added = self._rows(events, context)
         now_s = int(time.time())
