@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A target's hardware is in its guest, and a guest with other hardware is not restored there."""
 
+import pytest
+
 from tests.system.whole_run import Project, Run
 
 HARDWARE = """
@@ -26,6 +28,7 @@ def looked(project: Project, *options: str) -> Run:
     return run
 
 
+@pytest.mark.long
 def test_the_guest_has_the_hardware_of_its_target(project: Project) -> None:
     """Disk, cards, nodes, model and options of the command line are what the guest's kernel sees.
 

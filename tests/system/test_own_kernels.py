@@ -70,6 +70,7 @@ def use(project: Project, kernel: str) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_module_in_a_kernel_tree_is_built_and_tested_there(
     project: Project, debian: Kernel, modules: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_module_in_a_kernel_tree_is_built_and_tested_there(
     assert run.report["provenance"]["kernel_release"] == debian.release
 
 
+@pytest.mark.long
 def test_a_kernel_of_packages_boots(
     project: Project, debian: Kernel, modules: Path, tmp_path: Path
 ) -> None:

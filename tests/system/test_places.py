@@ -74,6 +74,7 @@ def renamed(folder: Path, name: str) -> Iterator[Path]:
         other.rename(folder)
 
 
+@pytest.mark.long
 def test_a_moved_cache_works(project: Project, first: Path) -> None:
     """A cache that was moved has its saved guest and headers; a run with it passes."""
     with renamed(first, "moved") as moved:
@@ -84,6 +85,7 @@ def test_a_moved_cache_works(project: Project, first: Path) -> None:
     assert "booting" not in run.output
 
 
+@pytest.mark.long
 def test_a_copied_cache_does_not_need_the_first(
     project: Project, first: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_a_copied_cache_does_not_need_the_first(
     assert "booting" not in run.output
 
 
+@pytest.mark.long
 def test_a_checkout_below_spaces_and_umlauts_works(tmp_path: Path) -> None:
     """A checkout in a folder with spaces and umlauts builds its driver, loads it and tests it."""
     checkout = copy_checkout(tmp_path / "Prüf mappe" / "mein modlab")
@@ -156,6 +159,7 @@ def of_nobody() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.long
 def test_an_ordinary_user_passes(of_nobody: Path) -> None:
     """A user without rights, whose cache holds image and kernel, gets the verdict 'passed'."""
     project = give_time(copy_example(of_nobody / "project"))
