@@ -122,7 +122,7 @@ def core_passes(
     groups=st.lists(SMALL, min_size=1, max_size=4),
     path=st.none() | PATHS,
 )
-def test_core_and_model_decide_equally_for_any_filter_and_process(
+def test_any_filter_passes_the_same_processes_in_the_driver_core_and_the_model(
     wanted: ModelFilter, uid: int, namespaces: list[int], groups: list[int], path: str | None
 ) -> None:
     """For any filter and process the driver accepts the filter and decides as the model does."""

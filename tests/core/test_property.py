@@ -330,7 +330,7 @@ Ring.TestCase.settings = settings(
 TestRing = Ring.TestCase
 
 
-def test_comparison_fails_when_the_model_has_one_attempt_more_than_the_ring() -> None:
+def test_comparison_fails_when_the_model_counts_one_reserved_record_too_many() -> None:
     """A model with one attempt more than the ring makes the comparison fail."""
     machine = Ring()
     machine.model.reserve(2, 64)

@@ -105,7 +105,7 @@ def test_a_fault_in_an_interrupt_does_not_blame_the_interrupted_function(
 
 
 @crashes("null-deref", "osq_crash_null", FAULT, "WRITE_ONCE", fatal=True)
-def test_a_repeated_crash_is_found_each_time(
+def test_a_repeated_crash_has_the_expected_kind_and_function_each_time(
     guest: Guest, variant: Callable[[str], Driver], crash_round: int
 ) -> None:
     """The same crash in several guests in a row is found each time.
@@ -127,7 +127,7 @@ def test_a_repeated_crash_is_found_each_time(
         hang(24, "soft-lockup", "spin_twice", "for ever"),
     ],
 )
-def test_a_hang_that_a_watchdog_or_deadline_detects_is_found_as_announced(
+def test_a_hang_found_by_watchdog_or_deadline_has_the_expected_kind_and_function(
     guest: Guest, variant: Callable[[str], Driver], number: int, watchdog: str
 ) -> None:
     """A hang that only a watchdog or a deadline detects is found as announced."""

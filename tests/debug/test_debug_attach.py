@@ -214,7 +214,9 @@ def test_a_second_debugger_is_refused_while_the_first_is_attached(shared: GuestE
     assert runs_on(shared)
 
 
-def test_list_explains_where_the_kernels_source_comes_from(shared: GuestEntry) -> None:
+def test_gdbs_list_names_the_source_option_where_the_kernels_source_is_missing(
+    shared: GuestEntry,
+) -> None:
     """In a function of the kernel, gdb's `list` says how to get the source that is missing."""
     with attached("gdb", f"--run={shared.run_id}") as terminal:
         said = terminal.ask("list schedule")
@@ -319,7 +321,9 @@ def test_a_breakpoint_that_is_set_before_boot_stops_in_start_kernel(debugger: st
     assert "secondary_startup_64" in stack
 
 
-def test_a_crashed_guest_shows_the_guilty_line(standing: GuestEntry) -> None:
+def test_a_debugger_attached_after_a_crash_shows_the_source_line_of_the_crash(
+    standing: GuestEntry,
+) -> None:
     """Frame 0 is the faulting line in both debuggers, and the guest stays dead."""
     with Guest.connect(standing.endpoint, deadline_s=40, alive=lambda: None) as guest:
         guest.run(

@@ -202,7 +202,9 @@ def test_an_editor_that_is_killed_leaves_a_running_guest(shared: GuestEntry) -> 
     assert runs_on(shared)
 
 
-def test_lldb_dap_debugs_the_guest(shared: GuestEntry) -> None:
+def test_lldb_dap_shows_threads_and_stack_and_the_guest_runs_on_afterwards(
+    shared: GuestEntry,
+) -> None:
     """Threads have stacks, the guest runs afterwards, and Ctrl-C removes every trace."""
     LAUNCH.unlink(missing_ok=True)
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--vscode"]

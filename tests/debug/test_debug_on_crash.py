@@ -34,7 +34,9 @@ def run() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("debugger", ["gdb", "lldb"])
-def test_two_crashes_are_debugged_and_explained(debugger: str, run: Path) -> None:
+def test_debug_on_crash_opens_a_debugger_at_the_line_of_each_of_two_crashes(
+    debugger: str, run: Path
+) -> None:
     """Each crash stops at its line, is explained after quit, and the next test gets a guest."""
     tests = "a_fault and (null or divide)"
     options = ("--debug-on-crash", f"--debugger={debugger}", f"--run-id={run.name}", "-k", tests)

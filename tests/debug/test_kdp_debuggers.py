@@ -118,7 +118,9 @@ def test_lldb_over_kdp_can_set_breakpoints_step_and_read_variables(
 
 
 @needs_lldb
-def test_lldb_works_when_packets_are_lost(kernel: Path, tmp_path: Path) -> None:
+def test_lldb_hits_and_removes_its_breakpoint_when_a_tenth_of_packets_is_lost(
+    kernel: Path, tmp_path: Path
+) -> None:
     """With a tenth of all packets lost the breakpoint is still hit and removed."""
     machine = FakeKernel(kernel, pc_past_trap=True)
 
@@ -161,7 +163,7 @@ def test_debug_attach_via_kdp_starts_lldb_with_symbols_and_breakpoints(kernel: P
     assert stub.seen.requests[-1] is Request.DISCONNECT
 
 
-def test_debug_attach_via_kdp_reports_each_fault_with_its_own_error(kernel: Path) -> None:
+def test_debug_attach_via_kdp_fails_for_a_refusing_kernel_or_wrong_symbols(kernel: Path) -> None:
     """debug-attach --via kdp has an error of its own for each fault.
 
     The faults are a kernel that refuses, missing symbols, and a file that is no kernel.

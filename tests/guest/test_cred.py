@@ -80,7 +80,7 @@ def test_each_change_of_credentials_makes_one_correct_record(
     assert said_by(seen.records, {line["pid"] for line in lines}) == wanted
 
 
-def test_the_comparison_fails_for_a_missing_doubled_or_wrong_line() -> None:
+def test_comparison_fails_for_a_missing_doubled_or_wrong_credential_record() -> None:
     """The comparison finds a missing line, a doubled line, a wrong number and swapped sides."""
     side = {name: 0 for names in _PARTS.values() for name in names}
     line = {"pid": 7, "tid": 8, "old": side, "now": {**side, "fsuid": 5, "group_list": "1 "}}
@@ -129,7 +129,7 @@ osqcreds exec {rounds} /usr/local/bin/osqcreds
     assert {(one["now"]["euid"], one["now"]["egid"]) for one in execs} == {(0, 1000), (1000, 7)}
 
 
-def test_credential_changes_that_the_probe_misses_are_counted(
+def test_credential_changes_that_the_probe_misses_increase_the_missed_counter(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """Credential changes inside another probe count as missed in SYNC, in STATS and at the end."""

@@ -67,7 +67,7 @@ OWNERS = {
 }
 
 
-def test_using_the_queue_in_another_process_is_an_error_for_both(
+def test_use_of_the_queue_by_another_process_fails_for_it_and_then_for_the_owner(
     guest: Guest, driver: Driver
 ) -> None:
     """Use of the queue by another process is an error for both; its owner may allocate again.
@@ -80,7 +80,9 @@ def test_using_the_queue_in_another_process_is_an_error_for_both(
     driver.unload()
 
 
-def test_the_device_is_free_after_the_owners_death(guest: Guest, driver: Driver) -> None:
+def test_the_device_can_be_opened_after_its_owner_exits_while_a_child_holds_it(
+    guest: Guest, driver: Driver
+) -> None:
     """The device is free after the owner's death even if a child holds its descriptor."""
     assert driver.is_loaded()
 

@@ -141,7 +141,9 @@ def test_each_way_to_change_a_watched_file_is_recorded(guest: Guest, tail: Taili
     assert told.stats["dropped"] == 0
 
 
-def test_writes_through_an_older_link_are_recorded(guest: Guest, tail: Tailing) -> None:
+def test_writes_through_an_older_hard_link_outside_the_watch_are_recorded(
+    guest: Guest, tail: Tailing
+) -> None:
     """A write through an unwatched link is recorded if the kernel caches the watched name."""
     watched, outside = f"{TOP}/watched", f"{TOP}/outside"
     guest.run(

@@ -70,7 +70,9 @@ def test_the_environment_is_recorded_only_with_the_option_env(guest: Guest, tail
     assert record["flags"] == plain["flags"] == 0
 
 
-def test_an_environment_above_the_limit_is_cut_and_flagged(guest: Guest, tail: Tailing) -> None:
+def test_an_environment_above_the_limit_is_truncated_and_the_record_has_a_flag(
+    guest: Guest, tail: Tailing
+) -> None:
     """An environment above the record's limit is cut, flagged and has its true size."""
     with tail("--env") as running:
         guest.run("env -i V=$(head -c 30000 /dev/zero | tr '\\0' x) /bin/true", deadline_s=20)
@@ -125,7 +127,9 @@ def test_a_scripts_record_has_the_path_of_its_interpreter(guest: Guest, tail: Ta
     assert record["filename"] == "/tmp/script"
 
 
-def test_long_arguments_are_cut_and_flagged(guest: Guest, tail: Tailing) -> None:
+def test_arguments_above_the_limit_are_truncated_and_the_record_has_a_flag(
+    guest: Guest, tail: Tailing
+) -> None:
     """Arguments above the record's limit are cut, flagged and have their true size."""
     with tail() as running:
         guest.run("/bin/true $(head -c 40000 /dev/zero | tr '\\0' x)", deadline_s=20)
@@ -137,7 +141,9 @@ def test_long_arguments_are_cut_and_flagged(guest: Guest, tail: Tailing) -> None
     assert sum(len(word) for word in record["argv"]) <= 12288
 
 
-def test_arguments_that_were_swapped_out_are_cut_and_flagged(guest: Guest, tail: Tailing) -> None:
+def test_arguments_end_at_a_swapped_out_page_and_the_record_has_a_flag(
+    guest: Guest, tail: Tailing
+) -> None:
     """Arguments before a swapped-out page are recorded; the rest is flagged, sizes are true."""
     swap = """
 dd if=/dev/zero of=/swap bs=1M count=16 2> /dev/null; chmod 600 /swap
@@ -162,7 +168,9 @@ osqaway /tmp/slow 50
         assert 0 < len(one["argv"][1]) < 4096
 
 
-def test_a_path_that_is_too_deep_is_flagged(guest: Guest, tail: Tailing) -> None:
+def test_a_program_path_above_4095_bytes_is_empty_and_the_record_has_a_flag(
+    guest: Guest, tail: Tailing
+) -> None:
     """A path and cwd above 4,095 bytes are empty and flagged, and all other fields are right."""
     script = """
 name=$(printf 'd%.0s' $(seq 200))
@@ -178,7 +186,9 @@ cd /; rm -r /tmp/$name
     assert (record["flags"], record["cwd"], record["filename"]) == (0x88, "", "./deep")
 
 
-def test_a_deleted_program_is_flagged(guest: Guest, tail: Tailing) -> None:
+def test_a_deleted_programs_exec_record_has_its_old_path_and_a_flag(
+    guest: Guest, tail: Tailing
+) -> None:
     """A deleted program has its old path with the kernel's suffix, and a flag confirms that."""
     script = "cp /bin/true /tmp/gone; exec 9< /tmp/gone; rm /tmp/gone; /proc/self/fd/9 mark"
     honest = "cp /bin/true '/tmp/here (deleted)'; '/tmp/here (deleted)'"

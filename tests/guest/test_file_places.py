@@ -180,7 +180,9 @@ def test_each_invalid_watch_is_refused_with_its_own_errno(guest: Guest, driver: 
     driver.unload()
 
 
-def test_a_watch_of_the_root_folder_records_only_links(guest: Guest, tail: Tailing) -> None:
+def test_a_watch_of_the_root_folder_records_hard_links_on_its_own_mount_only(
+    guest: Guest, tail: Tailing
+) -> None:
     """A watch of / for links records links on its own mount only, and no other action."""
     lines = (
         f"rm -rf {TOP}; mkdir -p {TOP}/a {TOP}/b; cd {TOP}; mount -t tmpfs none b",
@@ -195,7 +197,7 @@ def test_a_watch_of_the_root_folder_records_only_links(guest: Guest, tail: Taili
     assert [one["nlink"] for one in told.records] == [2, 3]
 
 
-def test_no_record_of_this_files_events_was_dropped(story: Story) -> None:
+def test_no_file_event_that_the_tests_of_this_python_file_use_was_dropped(story: Story) -> None:
     """The reader of the scenes lost no record, so that the other tests are valid."""
     assert story.dropped == 0
     assert {one["type"] for one in story.records} == {"file"}
@@ -249,7 +251,9 @@ def test_a_watch_stays_at_its_path_when_the_folder_moves(story: Story) -> None:
     ]
 
 
-def test_paths_that_are_too_long_are_cut_and_flagged(guest: Guest, story: Story) -> None:
+def test_too_long_paths_are_recorded_as_the_deepest_folder_that_fits_and_a_flag(
+    guest: Guest, story: Story
+) -> None:
     """An event at a path of up to 4,800 bytes is recorded with the deepest folder that fits."""
     log = parse_log(guest.run("cat /tmp/log.deep", deadline_s=60).stdout)
 
@@ -260,7 +264,7 @@ def test_paths_that_are_too_long_are_cut_and_flagged(guest: Guest, story: Story)
     assert sum(one.flags == TRUNC_PATH for one in done) > 20
 
 
-def test_an_unlinked_file_keeps_its_old_path(story: Story) -> None:
+def test_closing_an_unlinked_file_is_recorded_with_its_old_path_and_a_flag(story: Story) -> None:
     """A file that is closed after its unlink has its old path and a flag."""
     (record,) = story.of("gone", "close_write")
 
@@ -268,7 +272,7 @@ def test_an_unlinked_file_keeps_its_old_path(story: Story) -> None:
     assert (record["flags"], record["nlink"]) == (DELETED, 0)
 
 
-def test_a_close_by_the_kernel_is_flagged(story: Story) -> None:
+def test_a_close_by_a_kernel_thread_has_a_record_with_a_flag(story: Story) -> None:
     """A close is flagged when a kernel thread drops the last reference after a pending write."""
     told = story.of("kernel", "close_write")
 
@@ -281,7 +285,9 @@ def test_a_close_by_the_kernel_is_flagged(story: Story) -> None:
     assert {one["pid"] for one in told if not one["flags"]} <= opener
 
 
-def test_a_file_without_a_known_name_is_recorded(guest: Guest, story: Story) -> None:
+def test_a_file_opened_by_handle_has_a_record_with_inode_and_without_path(
+    guest: Guest, story: Story
+) -> None:
     """A file opened by handle has a record without a path, with a flag and the inode."""
     ino = int(guest.run(f"stat -c %i {TOP}/handle/a/x", deadline_s=20).stdout)
 

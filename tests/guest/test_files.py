@@ -122,7 +122,9 @@ def must_see_bad_logs(told: list[Event], done: list[Event]) -> None:
         parse_log("process 1 0 0 0 0 0 0 0 0\n")
 
 
-def test_missing_file_records_were_counted_as_dropped(guest: Guest, tail: Tailing) -> None:
+def test_with_a_full_ring_file_records_and_counted_drops_add_up_to_the_events(
+    guest: Guest, tail: Tailing
+) -> None:
     """With a sleeping reader and a small ring, records and drops add up to the events."""
     watches = " ".join(f"--watch {one}" for one in WATCHED)
     # The number of modification records depends on the time that passes.

@@ -162,7 +162,7 @@ for place in kept kept/in keptnot one; do cp /usr/local/bin/osqprobe /tmp/$place
     assert whole(inside)
 
 
-def test_with_the_option_processes_threads_are_counted_and_not_recorded(
+def test_option_processes_counts_threads_forks_and_exits_without_recording_them(
     guest: Guest, tail: Tailing
 ) -> None:
     """With --processes, threads' forks and exits are counted and processes' recorded."""

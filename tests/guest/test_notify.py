@@ -100,7 +100,7 @@ def test_a_missing_hook_disables_only_its_record_type(
     assert caps["types"] & 0b1100 == 0b1100
 
 
-def test_a_test_build_needs_its_parameter_to_load(
+def test_a_test_build_loads_only_with_the_parameter_i_know_this_is_a_test(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """A test build needs its parameter to load, and it and a release client refuse each other."""

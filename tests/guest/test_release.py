@@ -9,7 +9,9 @@ from harness.host import config
 from harness.release import gate
 
 
-def test_the_release_has_no_trace_of_the_test_build(harness_handoff: Handoff) -> None:
+def test_the_release_module_has_no_code_string_or_parameter_of_the_test_build(
+    harness_handoff: Handoff,
+) -> None:
     """The release has no code, string or parameter of the test build; the test build has."""
     spec = config.load(harness_handoff.settings_file).packages
     assert spec is not None

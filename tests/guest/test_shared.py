@@ -30,7 +30,7 @@ def loaded(guest: Guest, driver: Driver) -> Iterator[Loaded]:
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
-def test_shared_body_passes_on_linux(
+def test_each_device_check_that_linux_and_macos_share_passes_on_linux(
     driver: Driver, loaded: Loaded, body: Callable[[Loaded], None]
 ) -> None:
     """Each shared test body passes on Linux, and the module can be unloaded after it."""

@@ -105,7 +105,9 @@ def test_each_socket_call_that_client_and_server_log_has_one_record(
             assert sockets.differences(seen.records, log) == [], scene
 
 
-def test_failing_and_slow_calls_are_recorded(witnessed: Witnessed) -> None:
+def test_failing_and_pending_socket_calls_are_recorded_with_their_errno(
+    witnessed: Witnessed,
+) -> None:
     """Socket calls that fail, time out or are in progress have records with their errno."""
     log = witnessed.logs["cases"] + witnessed.logs["bind"]
     outcomes = [line["error"] for line in log if line["call"] == "outcome"]
@@ -119,7 +121,7 @@ def test_failing_and_slow_calls_are_recorded(witnessed: Witnessed) -> None:
     assert {("bind", error) for error in (13, 22, 98, 99)} <= errors
 
 
-def test_calls_by_io_uring_are_recorded(witnessed: Witnessed) -> None:
+def test_connect_accept_and_close_by_io_uring_have_socket_records(witnessed: Witnessed) -> None:
     """Connects and accepts by io_uring are recorded, and a worker's close names the owner.
 
     The client connects without waiting and may retry, so the number of attempts is not checked.
@@ -151,7 +153,7 @@ def test_socket_calls_have_probes_only_during_a_subscription(
     assert (listed, witnessed.probes) == (0, PROBES)
 
 
-def test_the_comparison_fails_for_a_missing_extra_or_wrong_call(witnessed: Witnessed) -> None:
+def test_comparison_fails_for_a_missing_extra_or_wrong_socket_record(witnessed: Witnessed) -> None:
     """The comparison finds a missing call, an extra call, a wrong order and each wrong value."""
     scene = f"stream 6 {COUNT} {PAIRS}"
     log, records = witnessed.logs[scene], witnessed.of(scene)
@@ -171,7 +173,7 @@ def test_the_comparison_fails_for_a_missing_extra_or_wrong_call(witnessed: Witne
     assert not sockets.is_run_of([ours[0], ours[2]], ours)
 
 
-def test_waiting_connects_beyond_the_limit_have_the_status_unseen(
+def test_blocked_connects_above_the_limit_have_records_with_the_status_unseen(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """Of eight waiting connects, the six that cannot be followed have the status 'unseen'.
@@ -292,7 +294,7 @@ def test_a_threads_socket_records_have_no_gap_within_a_subscription(
 
 
 @pytest.mark.parametrize("hook", ["unix_listen", "inet_sock_set_state"])
-def test_a_missing_socket_hook_is_reported(
+def test_with_a_missing_socket_hook_subscribing_to_socket_records_is_refused(
     guest: Guest, variant: Callable[[str], Driver], hook: str
 ) -> None:
     """CAPS reports a missing hook, SUBSCRIBE refuses it, and other types work."""

@@ -33,7 +33,7 @@ WORKLOADS = (
 )
 
 
-def test_each_type_of_records_is_counted_in_a_storm(
+def test_under_load_each_record_types_count_equals_its_counter(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

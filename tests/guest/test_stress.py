@@ -31,7 +31,7 @@ def stress(guest: Guest, options: str, *, deadline_s: float = SHORT_S) -> dict[s
     return said
 
 
-def test_each_record_of_20_producers_is_accounted_for(
+def test_each_record_of_20_producers_is_read_or_counted_as_dropped(
     guest: Guest,
     variant: Callable[[str], Driver],
     long_run: bool,  # noqa: FBT001
@@ -114,7 +114,7 @@ def test_records_that_are_too_large_for_their_ring_are_dropped(
     assert json.loads(wrong.stdout)["fault"] == "Invalid argument"
 
 
-def test_the_module_can_be_unloaded_during_a_storm(
+def test_the_module_can_be_unloaded_while_programs_start_on_every_cpu(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001
@@ -142,7 +142,7 @@ echo whole
     assert done.stdout.endswith("whole\n"), (done.status, done.stderr)
 
 
-def test_a_killed_owner_leaves_a_clean_device(
+def test_after_sigkill_to_the_devices_owner_the_next_owners_counters_add_up(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001
@@ -168,7 +168,7 @@ kill $storm
     driver.unload(attempts=5)
 
 
-def test_no_exec_is_lost_while_cpus_are_switched(
+def test_execs_while_cpus_go_offline_and_online_are_recorded_or_counted(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001
@@ -203,7 +203,7 @@ tail -1 /tmp/seen
     assert int(count) == 401 - counters["dropped"]
 
 
-def test_random_calls_keep_the_counters_consistent(
+def test_after_random_device_calls_the_drivers_counters_add_up(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

@@ -36,7 +36,7 @@ def folder(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("pin", [OPEN, EXEC], ids=lambda pin: pin[0])
-def test_unloading_while_a_permission_is_pending_is_refused(
+def test_unloading_while_a_fanotify_permission_answer_is_pending_is_refused(
     guest: Guest, driver: Driver, tail: Tailing, pin: tuple[str, str, str]
 ) -> None:
     """While a permission is pending, unloading fails, and the log has the reason.
@@ -80,7 +80,7 @@ def test_a_waiting_fanotify_listener_does_not_delay_unloading(
     guest.run(f"chmod 600 {TOP}/other; umount {TOP}", deadline_s=20)
 
 
-def test_unloading_waits_for_an_access_in_progress(
+def test_unloading_succeeds_only_after_a_file_access_in_the_module_has_ended(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """In a storm the module unloads only after the access that is held inside it has ended."""

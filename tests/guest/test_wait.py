@@ -31,7 +31,9 @@ SHORT_MS = 1500
 LATE_MS = 20_000
 
 
-def test_records_signals_and_calls_end_a_wait(guest: Guest, driver: Driver) -> None:
+def test_a_record_a_signal_or_another_processs_call_ends_a_readers_wait(
+    guest: Guest, driver: Driver
+) -> None:
     """A record, a signal and another process's call each end a wait by SYNC, poll and epoll."""
     assert driver.is_loaded()
 
@@ -62,7 +64,9 @@ def test_mapping_does_not_wait_while_another_call_changes_hooks(
     assert said == {"waited": 0, "mapped": 1}
 
 
-def test_a_dead_owner_with_shared_descriptors_is_detached(guest: Guest, driver: Driver) -> None:
+def test_an_owners_exit_frees_its_ring_even_if_a_child_shares_its_descriptors(
+    guest: Guest, driver: Driver
+) -> None:
     """The owner's death detaches it even if a child shares its table (CLONE_FILES)."""
     assert driver.is_loaded()
 
@@ -72,7 +76,9 @@ def test_a_dead_owner_with_shared_descriptors_is_detached(guest: Guest, driver: 
     driver.unload(attempts=5)
 
 
-def test_a_mapping_blocks_unloading_but_not_the_next_owner(guest: Guest, driver: Driver) -> None:
+def test_a_mapped_ring_blocks_unloading_but_the_device_can_have_a_new_owner(
+    guest: Guest, driver: Driver
+) -> None:
     """A mapping without its descriptor stays readable and blocks rmmod, but not the next owner."""
     assert driver.is_loaded()
     script = """

@@ -62,7 +62,7 @@ def life(kernel: Kernel) -> list[int]:
     return errors
 
 
-def test_client_sees_no_error_without_a_failure(binary: bytes) -> None:
+def test_when_no_kernel_function_fails_the_kexts_client_gets_no_error(binary: bytes) -> None:
     """When no kernel function fails, the client sees no error."""
     assert life(Kernel(binary)) == []
 
@@ -87,7 +87,7 @@ def test_each_failing_kernel_call_gives_the_client_at_most_one_enomem(
         assert errors in ([], [ENOMEM])
 
 
-def test_every_function_that_can_fail_is_called(binary: bytes) -> None:
+def test_one_run_of_the_kext_calls_every_kernel_function_that_can_fail(binary: bytes) -> None:
     """The life of the kext calls every function that can fail, so each is tested."""
     kernel = Kernel(binary)
     life(kernel)

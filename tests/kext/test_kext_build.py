@@ -95,7 +95,9 @@ def test_compile_error_has_the_compilers_message(spec: KextSpec, tmp_path: Path)
     assert any("nothing" in line for line in caught.value.evidence)
 
 
-def test_only_a_linked_bundle_is_converted(built: KextBuild) -> None:
+def test_converting_a_finished_kext_an_elf_file_or_an_empty_file_is_refused(
+    built: KextBuild,
+) -> None:
     """A finished kext, an ELF file and an empty file are refused, because none is a bundle."""
     for data, words in (
         (built.binary.read_bytes(), "not a.* bundle"),

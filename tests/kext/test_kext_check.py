@@ -30,7 +30,7 @@ def test_check_has_no_objection_to_an_unchanged_copy_of_the_kext(
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_bundle_with_one_fault_is_refused_for_it(
+def test_check_names_the_broken_rule_for_each_kext_bundle_with_one_defect(
     built: KextBuild, tmp_path: Path, name: str
 ) -> None:
     """kext-check refuses a bundle with one fault by the rule that the fault breaks."""

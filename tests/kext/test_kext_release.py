@@ -136,7 +136,7 @@ def test_kext_with_objections_is_not_released(settings: Settings, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_given_kext_is_packed_unchanged(
+def test_release_of_a_kext_given_by_the_user_contains_that_kext_unchanged(
     settings: Settings, built: build.KextBuild, tmp_path: Path
 ) -> None:
     """A kext with a stapled ticket is packed unchanged, without symbols if it has none."""
@@ -152,7 +152,9 @@ def test_given_kext_is_packed_unchanged(
     assert [file.name for file in release.files] == [SUMS, ARCHIVE]
 
 
-def test_folder_with_other_files_is_refused(settings: Settings, tmp_path: Path) -> None:
+def test_release_into_a_folder_with_other_files_is_refused_and_the_files_stay(
+    settings: Settings, tmp_path: Path
+) -> None:
     """A folder with other files is refused, and its files stay."""
     (tmp_path / "thesis.txt").write_text("three years")
 
@@ -170,7 +172,7 @@ def code_of(task: Callable[..., object], **options: object) -> int:
     return code
 
 
-def test_task_prints_files_and_remaining_steps(
+def test_packages_task_for_macos_prints_its_files_and_the_steps_left_for_a_mac(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The task prints the files, then the steps that remain to be done on a Mac."""

@@ -101,7 +101,9 @@ def test_sanitizers_report_nothing_when_real_threads_use_the_kext(
     assert int(found[2]) > 0
 
 
-def test_stress_fails_without_the_gates_wait(spec: KextSpec, tmp_path: Path) -> None:
+def test_stress_program_fails_if_closing_the_queue_does_not_wait_for_callbacks(
+    spec: KextSpec, tmp_path: Path
+) -> None:
     """Without the gate's wait the sanitizers report an error, so the stress test can fail."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)
@@ -118,7 +120,9 @@ def test_stress_fails_without_the_gates_wait(spec: KextSpec, tmp_path: Path) -> 
     assert done.returncode != 0
 
 
-def test_stress_ends_at_once_when_it_fails_during_a_report(spec: KextSpec, tmp_path: Path) -> None:
+def test_stress_program_that_fails_while_a_thread_writes_a_message_ends_at_once(
+    spec: KextSpec, tmp_path: Path
+) -> None:
     """A stress test that fails while a thread reports a fault ends at once."""
     added = tmp_path / "added.c"
     added.write_text(_FAILS_DURING_A_REPORT)

@@ -61,7 +61,7 @@ def test_kext_without_a_fault_passes_every_scenario(binary: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_planted_fault_makes_a_scenario_fail(
+def test_each_fault_added_to_the_kexts_source_makes_a_scenario_fail(
     spec: KextSpec, built: KextBuild, tmp_path: Path, name: str
 ) -> None:
     """A planted fault makes a scenario fail with a message that has the fault's words."""
@@ -72,7 +72,7 @@ def test_planted_fault_makes_a_scenario_fail(
 
 
 @pytest.mark.parametrize("name", ON_ARM64)
-def test_planted_fault_makes_a_scenario_fail_on_arm64(
+def test_each_fault_added_to_the_kexts_source_makes_a_scenario_fail_on_arm64(
     spec: KextSpec, tmp_path: Path, name: str
 ) -> None:
     """The scenarios find the same faults in arm64 code."""

@@ -21,7 +21,9 @@ Body = Callable[[Loaded], None]
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
-def test_shared_body_passes_on_the_kext(binary: bytes, body: Body) -> None:
+def test_each_device_check_shared_with_linux_passes_on_the_emulated_kext(
+    binary: bytes, body: Body
+) -> None:
     """The shared test body passes on the kext, and the kext can be unloaded afterwards."""
     kernel = start_kext(lambda: Kernel(binary))
 
@@ -31,7 +33,7 @@ def test_shared_body_passes_on_the_kext(binary: bytes, body: Body) -> None:
 
 
 @pytest.mark.parametrize("name", [body.__name__ for body in BODIES])
-def test_shared_body_fails_on_its_planted_fault(
+def test_each_device_check_shared_with_linux_fails_on_a_kext_with_its_fault(
     built: KextBuild, spec: KextSpec, tmp_path: Path, name: str
 ) -> None:
     """The shared test body fails on a kext with the planted fault that it must find."""

@@ -52,7 +52,9 @@ def test_with_a_uri_of_the_user_no_daemon_is_started(hv: Hypervisor, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-def test_each_step_of_a_domain_changes_its_state_and_records_an_event(hv: Hypervisor) -> None:
+def test_suspend_and_resume_of_a_domain_change_its_state_and_record_an_event(
+    hv: Hypervisor,
+) -> None:
     """Create, suspend, resume and destroy each change the state and record an event."""
     with Domain.create(hv, XML, paused=False) as running:
         running.suspend()
@@ -83,7 +85,7 @@ def test_an_exception_destroys_the_domain(hv: Hypervisor) -> None:
     assert domain.find(hv, "harness-") == []
 
 
-def test_a_domain_runs_on_after_keep_and_can_be_attached_again(hv: Hypervisor) -> None:
+def test_a_domain_runs_on_after_a_call_of_keep_and_can_be_attached_again(hv: Hypervisor) -> None:
     """After keep() the domain runs on; attach() joins it and leaves it running."""
     with Domain.create(hv, XML, paused=False) as running:
         running.keep()

@@ -208,7 +208,9 @@ def test_another_host_key_is_an_error_at_once(server: Server, tmp_path: Path) ->
         pass
 
 
-def test_a_silent_port_is_tried_until_the_deadline(server: Server) -> None:
+def test_a_port_where_nothing_listens_is_tried_until_the_deadline_and_then_fails(
+    server: Server,
+) -> None:
     """While nothing listens, the connection is tried again and the guest's health is checked."""
     checks = []
     with socket.socket() as closed:
@@ -276,7 +278,9 @@ def test_a_call_to_a_stopped_ssh_server_ends_at_its_deadline(
 
 
 @pytest.mark.parametrize("moment", [Moment.OPEN, Moment.EXEC])
-def test_a_late_answer_does_not_disturb_the_next_command(tmp_path: Path, moment: Moment) -> None:
+def test_an_answer_after_a_commands_deadline_is_not_taken_for_the_next_commands(
+    tmp_path: Path, moment: Moment
+) -> None:
     """The answer to a command that reached its deadline is ignored."""
     with (
         serving(tmp_path, moment, "SIGSTOP") as own,

@@ -30,7 +30,9 @@ def target_at(folder: Path, port: int, host_key: str) -> RemoteSpec:
     )
 
 
-def test_the_requirements_over_ssh_are_those_of_this_host(tmp_path: Path) -> None:
+def test_requirements_read_over_ssh_from_this_host_equal_those_read_locally(
+    tmp_path: Path,
+) -> None:
     """A target's requirements over SSH are the same as by local commands on this host."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)

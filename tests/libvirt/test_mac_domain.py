@@ -49,7 +49,7 @@ _FIRMWARE_BYTES = 1 << 20
 
 @pytest.mark.parametrize("release", [10, 12, 15])
 @pytest.mark.parametrize("accel", [Accel.KVM, Accel.TCG])
-def test_libvirts_own_schema_accepts_the_machine(
+def test_virt_xml_validate_accepts_the_virtual_macs_domain_xml(
     tmp_path: Path, release: int, accel: Accel
 ) -> None:
     """virt-xml-validate accepts the XML, and rejects it with a wrong element."""
@@ -64,7 +64,7 @@ def test_libvirts_own_schema_accepts_the_machine(
     assert bad.returncode != 0
 
 
-def test_processor_and_card_follow_the_release() -> None:
+def test_virtual_macs_processor_and_network_card_depend_on_its_macos_release() -> None:
     """The machine has AVX2 since macOS 13, virtio's card since 11, and no network except SSH."""
     old, new = (mac_domain_xml.render(replace(SPEC, release=release)) for release in (10, 13))
 
@@ -75,7 +75,7 @@ def test_processor_and_card_follow_the_release() -> None:
     assert "restrict=on,hostfwd=tcp:127.0.0.1:2222-:22" in new
 
 
-def test_the_key_is_escaped_for_both_xml_and_qemu() -> None:
+def test_special_characters_of_the_smc_key_are_escaped_for_both_xml_and_qemu() -> None:
     """The key's special characters are escaped for XML, and its commas are doubled for QEMU."""
     root = ET.fromstring(mac_domain_xml.render(SPEC))  # noqa: S314
     values = [one.get("value", "") for one in root.iter() if one.tag.endswith("}arg")]
@@ -84,7 +84,7 @@ def test_the_key_is_escaped_for_both_xml_and_qemu() -> None:
 
 
 @pytest.mark.parametrize("osk", ["", OSK[:-1], OSK + "x", OSK[:-1] + "\n"])
-def test_a_malformed_key_is_refused(osk: str) -> None:
+def test_an_smc_key_of_wrong_length_or_with_a_line_break_is_refused(osk: str) -> None:
     """A key of a wrong length or with a line break is an error that does not show the key."""
     with pytest.raises(UsageError, match="the SMC's key has") as caught:
         mac_domain_xml.render(replace(SPEC, osk=osk))

@@ -26,7 +26,7 @@ def runtime() -> Iterator[Path]:
         libvirtd.stop(Path(folder))
 
 
-def test_the_daemon_answers_within_its_block_and_ends_with_it(
+def test_a_private_libvirt_daemon_answers_in_its_with_block_and_ends_after_it(
     runtime: Path, tmp_path: Path
 ) -> None:
     """The daemon answers in its block without domains, and leaves no process afterwards."""
@@ -40,7 +40,7 @@ def test_the_daemon_answers_within_its_block_and_ends_with_it(
     assert not hypervisor.stop_daemon(runtime)
 
 
-def test_a_detached_daemon_outlives_the_block_until_it_is_stopped(
+def test_a_detached_libvirt_daemon_runs_after_its_with_block_until_stop_daemon(
     runtime: Path, tmp_path: Path
 ) -> None:
     """A detached daemon's URI stays valid after the block, and stop_daemon ends it."""

@@ -224,7 +224,7 @@ def test_a_restore_under_another_name_is_refused(
     assert "--fresh" in caught.value.hint
 
 
-def test_a_truncated_snapshot_is_refused_and_the_next_start_works(
+def test_a_truncated_snapshot_is_refused_and_a_new_guest_can_be_started(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
     """A damaged snapshot is a HypervisorError, and does not hinder the next start."""
@@ -247,7 +247,7 @@ def test_a_truncated_snapshot_is_refused_and_the_next_start_works(
         (b"r", "shutdown", {DomainState.SHUTOFF, DomainState.GONE}),
     ],
 )
-def test_a_panic_stops_and_a_reset_ends_the_domain(
+def test_a_guests_panic_stops_its_domain_and_a_reset_shuts_it_down(
     hv: Hypervisor,
     spec: DomainSpec,
     tmp_path: Path,
@@ -278,7 +278,7 @@ def test_a_port_is_forwarded_on_loopback_only(hv: Hypervisor, spec: DomainSpec) 
         assert "Could not set up" in running.hmp(f"hostfwd_add ssh tcp:127.0.0.1:{port}-:22")
 
 
-def test_a_kept_guest_outlives_the_run_until_it_is_stopped(
+def test_a_guest_runs_on_after_keep_and_detach_until_its_daemon_is_stopped(
     spec: DomainSpec, runtime: Path, cache: Path
 ) -> None:
     """After keep and detach the guest and daemon run, can be joined by URI, and end together."""

@@ -91,7 +91,7 @@ def test_changed_source_is_built_and_loaded(
     assert installed_uuid(case) not in {before, ""}
 
 
-def test_source_that_does_not_compile_stops_before_the_mac(
+def test_source_that_does_not_compile_exits_with_1_before_any_command_on_the_mac(
     named: Named,
     project: Path,
     capsys: pytest.CaptureFixture[str],
@@ -135,7 +135,9 @@ def test_without_a_compiler_an_older_build_is_used(
     assert installed_uuid(case) == built.uuid
 
 
-def test_fault_in_the_kext_fails_its_body_over_ssh(named: Named, project: Path) -> None:
+def test_kext_with_a_wrong_error_number_fails_only_the_test_of_that_error(
+    named: Named, project: Path
+) -> None:
     """A kext that returns a wrong error number fails exactly the body that checks it."""
     named(replace(PROFILES["10.15"]))
     core = project / "kernel" / "core" / "osq_device.c"

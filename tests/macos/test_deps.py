@@ -146,7 +146,9 @@ def test_undo_keeps_arguments_of_the_user(make_case: MakeCase) -> None:
     assert sorted(case.mac.nvram["boot-args"].split()) == ["amfi=1", "debug=0x8", "mine=1"]
 
 
-def test_protected_system_is_not_changed(make_case: MakeCase) -> None:
+def test_configure_changes_nothing_while_system_integrity_protection_is_enabled(
+    make_case: MakeCase,
+) -> None:
     """With System Integrity Protection enabled nothing is changed, and the hint names Recovery."""
     case = make_case(replace(PROFILES["13"]))
 
@@ -168,7 +170,9 @@ def test_locked_nvram_is_an_error_with_a_hint(make_case: MakeCase) -> None:
     assert "--without nvram" in caught.value.hint
 
 
-def test_dropped_boot_args_are_an_error(make_case: MakeCase) -> None:
+def test_configure_fails_if_the_restarted_kernel_lacks_the_new_boot_args(
+    make_case: MakeCase,
+) -> None:
     """It is an error when the restarted kernel does not have the arguments set in NVRAM."""
     case = make_case(replace(PROFILES["15-arm"], csr=0x7F, filters_boot_args=True))
 

@@ -62,7 +62,7 @@ def test_refused_kext_fails_the_run_without_results(
     assert "not loadable" in found.reason
 
 
-def test_failure_and_panic_have_different_verdicts(
+def test_a_failed_check_gives_the_verdict_failed_and_a_panic_the_verdict_crashed(
     make_case: MakeCase, settings: Settings
 ) -> None:
     """A wrong mode of the node fails a test; a panic makes the run crash with exit code 3.
@@ -105,7 +105,9 @@ def test_restart_during_the_run_is_a_crash(make_case: MakeCase) -> None:
             life.check()
 
 
-def test_system_without_suites_is_a_usage_error(make_case: MakeCase, settings: Settings) -> None:
+def test_run_without_a_configured_test_suite_for_macos_is_a_usage_error(
+    make_case: MakeCase, settings: Settings
+) -> None:
     """A system without a configured suite is a usage error with exit code 2."""
     case = make_case(replace(PROFILES["15"]))
 

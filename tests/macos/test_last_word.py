@@ -54,7 +54,7 @@ def test_only_a_new_panic_report_fails_the_check(
     assert kextload.last_word(guest, TOKEN) == ("a panic report appeared: Kernel_new.panic",)
 
 
-def test_panic_in_nvram_is_read_once(
+def test_panic_in_nvram_is_not_read_again_when_its_report_file_appears(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
     """A panic is read from NVRAM until the system has written its report file, and only once."""

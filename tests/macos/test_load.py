@@ -105,7 +105,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("release", "setting", "end"), REFUSALS)
-def test_each_refusal_has_its_message_and_code(
+def test_each_reason_to_refuse_a_kext_has_its_own_message_and_exit_code(
     make_case: MakeCase,
     release: str,
     setting: dict[str, bool],
@@ -139,7 +139,7 @@ def test_failed_start_has_the_kernels_log_as_evidence(make_case: MakeCase) -> No
     ("release", "setting"),
     [("10.10", {}), ("10.15", {"csr": 1}), ("15", {"csr": 0x7F})],
 )
-def test_unsigned_kext_loads_on_a_release_whose_switch_allows_it(
+def test_unsigned_kext_loads_where_the_macos_releases_own_setting_allows_it(
     make_case: MakeCase, release: str, setting: dict[str, int]
 ) -> None:
     """An unsigned kext is loaded on a release whose own switch allows it."""
@@ -151,7 +151,7 @@ def test_unsigned_kext_loads_on_a_release_whose_switch_allows_it(
     assert loaded.name == IDENTIFIER
 
 
-def test_target_that_does_not_come_back_is_lost(make_case: MakeCase) -> None:
+def test_target_not_back_in_time_after_its_restart_raises_guest_lost(make_case: MakeCase) -> None:
     """A target that does not come back in time is lost (exit code 4), not crashed."""
     case = make_case(replace(PROFILES["13"], never_back=True))
     target = replace(case.target, restart_s=1.0)
@@ -162,7 +162,7 @@ def test_target_that_does_not_come_back_is_lost(make_case: MakeCase) -> None:
     assert caught.value.exit_code == 4
 
 
-def test_panic_at_start_is_a_crash(make_case: MakeCase) -> None:
+def test_panic_in_the_kexts_start_routine_raises_guest_crashed(make_case: MakeCase) -> None:
     """A panic in the kext's start routine is read from the panic report, with exit code 3."""
     case = make_case(replace(PROFILES["13"]))
     case.mac.dies_at_start = 'panic(cpu 0 caller 0xffffff8000000000): "osq: bad ring"@ring.c:7\n'
@@ -173,7 +173,7 @@ def test_panic_at_start_is_a_crash(make_case: MakeCase) -> None:
     assert caught.value.exit_code == 3
 
 
-def test_folder_that_is_no_bundle_is_refused_before_the_target(
+def test_folder_that_is_no_kext_bundle_is_refused_without_a_command_on_the_mac(
     make_case: MakeCase, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A folder that is no bundle is a usage error, and the target gets no command."""

@@ -36,7 +36,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_each_refusal_is_printed_with_its_code(
+def test_load_task_prints_each_refusals_hint_and_exits_with_its_code(
     named: Callable[[Profile], Case],
     bundle: Path,
     capsys: pytest.CaptureFixture[str],

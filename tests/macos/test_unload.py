@@ -57,7 +57,7 @@ def test_unload_refused_as_unsupported_by_cache_is_not_tried_again(
     assert caught.value.exit_code == 2
 
 
-def test_kext_needs_no_second_restart(
+def test_kext_loaded_by_a_restart_can_be_unloaded_and_loaded_without_another(
     make_case: Callable[[Profile], Case],
 ) -> None:
     """A kext that one restart has brought in can be unloaded and loaded without another."""

@@ -39,7 +39,7 @@ systemctl stop osqtail
 """
 
 
-def test_installed_packages_work_and_purging_them_leaves_no_file(
+def test_installed_packages_record_an_exec_and_purging_them_leaves_no_file(
     release: Release, tmp_path: Path
 ) -> None:
     """Once installed, only root opens the node, the service records; purging leaves no file."""

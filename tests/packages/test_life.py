@@ -65,7 +65,7 @@ def next_release(
 
 
 @pytest.mark.parametrize("debian", DEBIANS, ids=lambda one: one.suite)
-def test_packages_work_after_upgrades_and_purging_leaves_no_file(
+def test_packages_record_execs_after_upgrades_and_purging_them_leaves_no_file(
     debian: Distribution, release: Release, next_release: Release, tmp_path: Path
 ) -> None:
     """Install, use, upgrade, change the kernel, use again, remove and purge; nothing is left."""

@@ -42,7 +42,9 @@ def rpmlint(spec: Path, home: Path) -> str:
     return run("rpmlint", "-r", rules, spec, cwd=home, home=home).stdout
 
 
-def test_lintian_reports_nothing(release: Release, tmp_path: Path) -> None:
+def test_lintian_reports_no_error_or_warning_for_the_released_packages(
+    release: Release, tmp_path: Path
+) -> None:
     """No package has an error or warning of lintian, except those that debian/ overrides."""
     assert lintian([file for file in release.files if file.suffix == ".deb"], tmp_path) == []
 

@@ -220,7 +220,9 @@ def test_failed_release_does_not_remove_the_older_release(key: SigningKey, tmp_p
     assert (out / SUMS).read_text() == "of before\n"
 
 
-def test_folder_with_other_files_is_refused(key: SigningKey, tmp_path: Path) -> None:
+def test_release_into_a_folder_with_other_files_is_refused_and_the_files_stay(
+    key: SigningKey, tmp_path: Path
+) -> None:
     """A folder with other files is refused, and its files stay."""
     (tmp_path / "thesis.txt").write_text("three years")
 

@@ -206,7 +206,9 @@ def test_memory_does_not_grow_under_a_sustained_load(
     assert sum(processor[half:]) < 1.5 * sum(processor[:half]) + 0.1
 
 
-def test_an_invalid_queue_is_allocated_again(host: Host, folder: Path) -> None:
+def test_daemon_allocates_a_new_ring_after_another_process_invalidated_its_queue(
+    host: Host, folder: Path
+) -> None:
     """When another process used the device, unread records are reset; the daemon continues."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
@@ -226,7 +228,9 @@ def test_an_invalid_queue_is_allocated_again(host: Host, folder: Path) -> None:
     assert ask(daemon.store, totals) == [(157, 107, 50, 2)]
 
 
-def test_garbage_in_the_ring_ends_the_session_as_corrupt(host: Host, folder: Path) -> None:
+def test_invalid_bytes_in_the_ring_end_the_session_as_corrupt_and_begin_another(
+    host: Host, folder: Path
+) -> None:
     """Impossible bytes in the ring end the session as corrupt; the daemon begins another one."""
     with Daemon(host, folder) as daemon:
         subscribed(daemon)
@@ -282,7 +286,9 @@ def test_a_second_daemon_is_refused(host: Host, folder: Path) -> None:
     assert "another daemon writes it" in first.said()
 
 
-def test_a_missing_device_is_reported(host: Host, folder: Path) -> None:
+def test_daemon_exits_with_1_and_an_error_if_its_device_path_is_missing_or_a_file(
+    host: Host, folder: Path
+) -> None:
     """The error names a device path that does not exist, or that is no device."""
     with Daemon(host, folder, {"device": str(folder / "nothing")}) as daemon:
         assert daemon.wait() == 1
@@ -295,7 +301,9 @@ def test_a_missing_device_is_reported(host: Host, folder: Path) -> None:
         assert "allocate" in daemon.said() or "Inappropriate ioctl" in daemon.said()
 
 
-def test_only_allowed_variables_are_stored(host: Host, folder: Path) -> None:
+def test_only_environment_variables_named_in_the_configuration_are_stored(
+    host: Host, folder: Path
+) -> None:
     """Variables that the configuration does not name are not stored, since they may be secrets."""
     events = {"environment_variables": ["LANG", "TERM"]}
     with Daemon(host, folder, events=events) as daemon:

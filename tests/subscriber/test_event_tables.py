@@ -80,7 +80,7 @@ def test_a_connect_is_a_socket_event_with_both_addresses_and_its_program(folder:
     ]
 
 
-def test_socket_events_show_ipv6_missing_and_unix_addresses(folder: Path) -> None:
+def test_socket_events_show_ipv6_addresses_missing_addresses_and_unix_names(folder: Path) -> None:
     """Socket events show IPv6, port-only, missing and abstract UNIX addresses correctly."""
     empty = {"local_path": b"", "remote_path": b""}
     events = (
@@ -103,7 +103,7 @@ def test_socket_events_show_ipv6_missing_and_unix_addresses(folder: Path) -> Non
     assert ask(stored(folder, *events), sql) == expected
 
 
-def test_a_module_is_stored_in_module_events_with_its_texts(folder: Path) -> None:
+def test_a_module_events_row_has_the_modules_name_source_version_and_taints(folder: Path) -> None:
     """A module's texts are stored, and so is a number above SQLite's greatest integer."""
     event = a_record(
         "module",
@@ -160,7 +160,7 @@ def test_a_rename_is_a_file_event_with_both_paths_and_its_program(folder: Path) 
     ]
 
 
-def test_a_process_has_the_program_of_its_exec_or_its_parent() -> None:
+def test_a_processs_program_is_that_of_its_last_exec_or_else_of_its_parent() -> None:
     """A fork copies the program, an exit removes it, and a reused pid starts without one."""
     programs = Programs({})
     other = an_exec(seq=9)
@@ -180,7 +180,7 @@ def test_a_process_has_the_program_of_its_exec_or_its_parent() -> None:
     assert {seq: program.path for seq, program in found.items()} == {5: "/bin/a", 6: "/bin/b"}
 
 
-def test_processes_whose_end_was_lost_are_forgotten() -> None:
+def test_of_too_many_processes_the_oldest_dead_ones_without_exit_are_removed() -> None:
     """When exits were lost, dead processes are forgotten; live and recent ones are kept."""
     alive = os.getpid()
     programs = Programs({alive: Program(path="/bin/alive", was_there=True)})
@@ -210,7 +210,9 @@ def test_processes_whose_end_was_lost_are_forgotten() -> None:
         ("/a/*.d", "/a/x.d", True),
     ],
 )
-def test_patterns_match_as_in_osquery(pattern: str, path: str, *, matches: bool) -> None:
+def test_one_percent_sign_matches_one_path_component_and_two_match_any_number(
+    pattern: str, path: str, *, matches: bool
+) -> None:
     """In a pattern, % matches within a path component, and %% across components."""
     assert bool(compiled(pattern).fullmatch(path)) is matches
 
@@ -243,7 +245,7 @@ def a_file(seq: int, path: bytes, action: int) -> File:
     return File(**values)
 
 
-def test_files_that_nothing_names_are_unwanted() -> None:
+def test_events_of_unlisted_and_excluded_files_and_unrequested_opens_are_ignored() -> None:
     """Files that no pattern names, excluded files and opens that nobody requested are unwanted."""
     opened = next((number for number, name in ACTIONS.items() if name == "open"), -1)
     paths = paths_of(

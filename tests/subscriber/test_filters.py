@@ -98,7 +98,7 @@ def test_a_filter_passes_exactly_the_named_records(
     assert counts(daemon.store, totals) == [(kept_out, len(let_in), len(let_in), 1)]
 
 
-def test_filter_cases_include_and_exclude_with_each_list() -> None:
+def test_the_filter_tests_parameters_include_and_exclude_with_every_kind_of_list() -> None:
     """The parameters of the preceding test have each list, to include and to exclude."""
     included = {name for one, _ in CASES for name in one if name != "exclude"}
     excluded = {name for one, _ in CASES for name in one.get("exclude", {})}
@@ -122,7 +122,9 @@ def test_a_filter_of_exec_records_rejects_no_fork_and_no_exit(host: Host, folder
     assert sum(int(count or 0) for _, count in seen) == truth.attempts
 
 
-def test_filtered_records_are_counted_by_interval(host: Host, folder: Path) -> None:
+def test_each_stats_row_counts_the_records_filtered_in_its_own_interval(
+    host: Host, folder: Path
+) -> None:
     """Each row of the stats counts the records that were filtered in its own interval."""
     rows = "SELECT filtered FROM kosquery_stats WHERE filtered > 0 ORDER BY global_seq_num"
     with Daemon(host, folder, {"filters": {"exec": {"exclude": {"uids": [0]}}}}) as daemon:
@@ -209,7 +211,7 @@ def test_a_daemon_with_a_wrong_configuration_does_not_start(host: Host, folder: 
         ("cgroups", "/etc", "not a control group"),
     ],
 )
-def test_a_file_that_has_no_such_id_is_named(
+def test_error_for_a_filters_file_without_a_namespace_or_cgroup_id_names_the_file(
     folder: Path, name: str, file: str, said: str
 ) -> None:
     """The daemon names a file without an id at its start; a query does not open the file."""

@@ -184,7 +184,9 @@ def test_a_million_events_are_counted_within_a_second(large_store: Path) -> None
     assert took_s < COUNT_S
 
 
-def test_a_query_that_reads_every_event_takes_longer(large_store: Path) -> None:
+def test_a_query_that_reads_all_of_a_million_events_takes_longer_than_50_ms(
+    large_store: Path,
+) -> None:
     """A query without an index takes longer than 50 ms, so the 50 ms test can fail."""
     like = "cmdline || json_cmdline || cwd || path LIKE '%printf%none%'"
     took_s, rows = best_s(large_store, f"SELECT * FROM kprocess_events WHERE {like}")
@@ -229,7 +231,9 @@ def test_an_empty_answer_is_still_json(store: Path, capsys: pytest.CaptureFixtur
     assert run(capsys, "query", "--store", str(store), "--json", sql)[1] == "[]\n"
 
 
-def test_a_failed_query_has_its_exit_code(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_query_exits_with_2_for_an_unknown_table_and_with_1_for_a_missing_store(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The exit code is 2 for a wrong request, and 1 for a missing store."""
     code, _, said = run(capsys, "query", "--store", str(store), "SELECT * FROM process_events")
     assert (code, "here the table is called kprocess_events" in said) == (2, True)
@@ -247,7 +251,7 @@ def following() -> Iterator[Stop]:
     stop.close()
 
 
-def test_following_gives_each_new_row_once(folder: Path, following: Stop) -> None:
+def test_a_followed_query_returns_each_new_row_once(folder: Path, following: Stop) -> None:
     """A followed query gives each new row once, across commits and in a self-join."""
     path = folder / "events.db"
     sql = "SELECT a.seq_num FROM kprocess_events a JOIN kprocess_events USING (eid) ORDER BY 1"
@@ -272,13 +276,17 @@ def test_following_gives_each_new_row_once(folder: Path, following: Stop) -> Non
     assert seen == list(range(11, 51))
 
 
-def test_following_wrong_sql_fails_at_once(store: Path, following: Stop) -> None:
+def test_following_a_query_with_wrong_sql_fails_before_the_first_event(
+    store: Path, following: Stop
+) -> None:
     """Wrong SQL fails before the first event arrives."""
     with pytest.raises(QueryError, match="no such column"):
         next(follow(store, "SELECT x FROM kprocess_events", stop=following, deadline_s=10))
 
 
-def test_a_subscriber_gets_the_rows_that_match(folder: Path, following: Stop) -> None:
+def test_a_callback_with_a_condition_is_called_once_for_each_matching_new_row(
+    folder: Path, following: Stop
+) -> None:
     """A subscriber's callbacks get the matching rows after a given eid, in order, each once."""
     path = folder / "events.db"
     rows: list[Row] = []
@@ -303,7 +311,7 @@ def test_a_subscriber_gets_the_rows_that_match(folder: Path, following: Stop) ->
     assert [row["seq_num"] for row in rows] == [6, 8, 10, 12, 14, 16, 18, 20]
 
 
-def test_a_wrong_subscription_is_refused(store: Path) -> None:
+def test_a_callback_for_an_unknown_table_or_column_is_refused(store: Path) -> None:
     """A subscriber with an unknown table or a wrong condition is refused."""
     subscriber = Subscriber(store)
 

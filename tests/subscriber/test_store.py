@@ -83,7 +83,7 @@ def test_another_programs_database_is_refused_and_left_alone(folder: Path) -> No
 
 
 @pytest.mark.parametrize("place", [0, 4096])
-def test_a_damaged_store_is_set_aside_and_reported(
+def test_a_damaged_store_file_is_renamed_and_the_log_names_it(
     folder: Path, caplog: pytest.LogCaptureFixture, place: int
 ) -> None:
     """With a damaged header or page, the new store's stats name the file that was set aside."""
@@ -108,7 +108,7 @@ def test_a_damaged_store_is_set_aside_and_reported(
     assert kept.name in str(ask(path, "SELECT note FROM kosquery_stats")[0][0])
 
 
-def test_a_batch_goes_into_a_new_file_when_the_commit_finds_damage(folder: Path) -> None:
+def test_events_are_stored_in_a_new_file_after_the_store_is_found_damaged(folder: Path) -> None:
     """When damage appears during a commit, the batch goes into a new file."""
     path = folder / "events.db"
     with Store(path, Limits()) as store:
@@ -187,7 +187,7 @@ def test_a_store_at_its_size_limit_keeps_the_newest_rows(folder: Path) -> None:
     assert 500 < number(path, "SELECT count(*) FROM kprocess_events") < 6000
 
 
-def test_rows_of_the_stats_outlive_the_events(folder: Path) -> None:
+def test_a_store_at_its_size_limit_deletes_events_but_no_stats_rows(folder: Path) -> None:
     """Rows of the stats are not deleted to free space for events."""
     path = folder / "events.db"
     with Store(path, Limits(max_bytes=1 << 20)) as store:

@@ -69,7 +69,9 @@ def row_of(folder: Path, *events: object, variables: frozenset[bytes] = frozense
     return path
 
 
-def test_an_exec_row_has_arguments_mode_times_and_ids_in_the_right_form(folder: Path) -> None:
+def test_an_exec_row_has_escaped_arguments_an_octal_mode_and_times_in_seconds(
+    folder: Path,
+) -> None:
     """An exec's row has escaped bytes, an octal mode, times in seconds and the right ids."""
     event = an_exec(
         seq=5, ts_boot_ns=3 * 10**9, mode=0o100755, mtime_ns=1_999_999_999, auid=2**32 - 1
@@ -121,7 +123,7 @@ def test_eids_sort_as_text_in_the_order_of_their_events(folder: Path) -> None:
     assert by_eid == [(1,), (9,), (10,), (100,)]
 
 
-def test_only_variables_named_in_the_configuration_are_stored() -> None:
+def test_environment_variables_the_configuration_does_not_name_are_not_stored() -> None:
     """Variables in a record that the configuration does not name are not stored."""
     table = PROCESS_EVENTS
     make, insert = table.row_maker(Exec), table.insert(Exec)

@@ -216,7 +216,7 @@ def test_purging_the_packages_leaves_no_file_and_no_running_service(guest: Guest
     assert running.split() == ["inactive"]
 
 
-def test_the_service_survives_a_kill_and_stops_cleanly(guest: Guest) -> None:
+def test_systemd_restarts_a_killed_service_and_stop_ends_it_with_status_0(guest: Guest) -> None:
     """After SIGKILL systemd starts the service again, and the killed session is reported.
 
     `systemctl stop` then ends the service with status 0 and a summary.

@@ -21,7 +21,9 @@ def refused(run: Run, code: int, *says: str) -> None:
         assert text in run.output, run.output
 
 
-def test_a_module_that_does_not_compile_shows_the_compiler(project: Project) -> None:
+def test_a_module_that_does_not_compile_exits_with_1_and_the_compilers_message(
+    project: Project,
+) -> None:
     """A module that does not compile gives an error with the compiler's message, file and line."""
     project.replace("src/greeter.c", 'pr_info("greeter: hello\\n");', "this is not C;")
 
@@ -52,7 +54,7 @@ def test_a_kernel_without_a_needed_module_is_reported(project: Project) -> None:
     refused(project.run(), 1, "nothing, which it needs, is missing", "has no module nothing")
 
 
-def test_a_module_that_hangs_in_init_is_a_hang(
+def test_a_module_whose_init_exceeds_the_load_deadline_exits_with_3(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """A module that exceeds the deadline for loading is reported as a hang of the guest."""
@@ -65,7 +67,7 @@ def test_a_module_that_hangs_in_init_is_a_hang(
     assert nothing_left() == set()
 
 
-def test_an_oops_in_init_is_a_crash(
+def test_a_module_whose_init_oopses_exits_with_3_and_the_console_log_shows_it(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """A kernel that dies while the module loads gives exit code 3, and the console is kept."""
@@ -100,7 +102,7 @@ def test_a_panic_names_the_test_that_was_running(
     assert nothing_left() == set()
 
 
-def test_a_guest_that_locks_up_is_a_hang(
+def test_a_guest_whose_heartbeat_stops_in_a_lockup_is_reported_as_a_hang(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """A guest whose CPUs all spin with interrupts off is a hang, because its heartbeat stops."""

@@ -92,7 +92,7 @@ def test_a_guest_that_resets_itself_is_reported(project: Project) -> None:
     assert "memory with it" in found["vmcore_note"]
 
 
-def test_qemus_death_is_not_the_modules_fault(project: Project) -> None:
+def test_a_killed_qemu_is_blamed_on_the_harness_and_the_next_test_passes(project: Project) -> None:
     """When QEMU is killed, the harness is to blame and the tests go on."""
     with_tests(
         project,
@@ -114,7 +114,9 @@ def test_bad(guest):
     assert (found["cause"], found["blame"]) == ("qemu", "harness")
 
 
-def test_a_silent_console_is_not_a_hang(project: Project) -> None:
+def test_a_guest_without_heartbeat_that_answers_ssh_is_blamed_on_the_harness(
+    project: Project,
+) -> None:
     """A guest without heartbeat that answers over SSH is healthy, and not blamed."""
     project.replace(
         "pyproject.toml",

@@ -178,7 +178,7 @@ def test_a_deadlock_is_explained_at_the_deadline(stumbled: Run) -> None:
     assert found["explained_s"] < 120
 
 
-def test_a_crash_is_repeated_by_its_own_test_alone(stumbled: Run) -> None:
+def test_replay_of_a_crash_runs_only_the_test_that_crashed(stumbled: Run) -> None:
     """`replay RUN --crash N` runs that test with its class and parameter, and no other."""
     first = crash_of(stumbled, "warn")
     root = stumbled.folder.parents[2]

@@ -56,7 +56,9 @@ def run(folder: Path, *arguments: str, deadline_s: float) -> subprocess.Complete
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_a_dkms_package_of_debian_passes_after_init(name: str, tmp_path: Path) -> None:
+def test_init_with_a_debian_dkms_package_then_kernel_test_gives_passed(
+    name: str, tmp_path: Path
+) -> None:
     """In an empty folder, `init NAME` and `kernel-test` end with the verdict 'passed'."""
     begun = run(tmp_path, "init", f"--module={name}", deadline_s=INIT_S)
     assert begun.returncode == 0, begun.stdout

@@ -101,7 +101,9 @@ def hold_to_the_crash(view: MemoryView, crash: MemoryGuest) -> None:
     assert len(build_ids) == 2
 
 
-def test_paused_guest_shows_where_it_died(crash: MemoryGuest, paused: MemoryView) -> None:
+def test_memory_of_a_paused_crashed_guest_has_stack_source_line_log_and_modules(
+    crash: MemoryGuest, paused: MemoryView
+) -> None:
     """The paused guest gives stack, guilty line, arguments, log and modules."""
     hold_to_the_crash(paused, crash)
     assert paused.task is not None
@@ -124,7 +126,7 @@ def test_the_drivers_plugin_shows_owner_and_pending_records(paused: MemoryView) 
     assert "osq_test: queue none, generation 0, owner osqstress (pid" in "\n".join(paused.driver)
 
 
-def test_dump_gives_the_same_as_the_paused_guest(
+def test_crash_dump_shows_the_same_stacks_and_log_as_the_paused_guest(
     crash: MemoryGuest, dump: vmcore.Vmcore, paused: MemoryView
 ) -> None:
     """The unpacked dump gives the same stacks, log and driver state as the paused guest."""
@@ -146,7 +148,9 @@ def test_dump_gives_the_same_as_the_paused_guest(
     assert [path.name for path in dump.file.parent.iterdir()] == ["vmcore.zst"]
 
 
-def test_the_console_report_gets_lines_without_memory(crash: MemoryGuest) -> None:
+def test_console_crash_report_gets_source_lines_without_the_guests_memory(
+    crash: MemoryGuest,
+) -> None:
     """The console's report gets its guilty line without the guest's memory."""
     (report,) = [
         replace(one, function="osq_crash_null", module="osq_test")

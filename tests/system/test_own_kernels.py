@@ -98,7 +98,7 @@ def test_a_module_in_a_kernel_tree_is_built_and_tested_there(
 
 
 @pytest.mark.long
-def test_a_kernel_of_packages_boots(
+def test_a_kernel_given_as_deb_files_boots_and_a_module_is_built_for_it(
     project: Project, debian: Kernel, modules: Path, tmp_path: Path
 ) -> None:
     """A kernel given as .deb files boots, and a module is built against the headers in them."""

@@ -75,7 +75,9 @@ def renamed(folder: Path, name: str) -> Iterator[Path]:
 
 
 @pytest.mark.long
-def test_a_moved_cache_works(project: Project, first: Path) -> None:
+def test_a_run_with_a_moved_cache_folder_passes_and_restores_its_saved_guest(
+    project: Project, first: Path
+) -> None:
     """A cache that was moved has its saved guest and headers; a run with it passes."""
     with renamed(first, "moved") as moved:
         run = give_time(project).run(deadline_s=LONGEST_S, HARNESS_CACHE=str(moved))
@@ -86,7 +88,7 @@ def test_a_moved_cache_works(project: Project, first: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_copied_cache_does_not_need_the_first(
+def test_a_run_with_a_copied_cache_folder_passes_without_the_original(
     project: Project, first: Path, tmp_path: Path
 ) -> None:
     """A copy of a cache is complete: a run with it passes when the first cache is gone."""
@@ -102,14 +104,14 @@ def test_a_copied_cache_does_not_need_the_first(
 
 
 @pytest.mark.long
-def test_a_checkout_below_spaces_and_umlauts_works(tmp_path: Path) -> None:
+def test_a_run_in_a_checkout_whose_path_has_spaces_and_umlauts_passes(tmp_path: Path) -> None:
     """A checkout in a folder with spaces and umlauts builds its driver, loads it and tests it."""
     checkout = copy_checkout(tmp_path / "Prüf mappe" / "mein modlab")
     own = Project(root=checkout)
     own.replace("pyproject.toml", "tcg_factor = 4.0", f"tcg_factor = {FACTOR}")
 
     done = call_task(
-        *("kernel-test", "-k", "test_the_node_is_roots_alone"),
+        *("kernel-test", "-k", "only_root_with_cap_sys_admin"),
         cwd=checkout,
         deadline_s=LONGEST_S,
         PYTHONPATH=str(checkout),
@@ -120,7 +122,9 @@ def test_a_checkout_below_spaces_and_umlauts_works(tmp_path: Path) -> None:
     assert "verdict: passed" in done.stdout
 
 
-def test_another_working_folder_works(project: Project, tmp_path: Path) -> None:
+def test_a_run_from_another_folder_with_a_relative_option_c_passes(
+    project: Project, tmp_path: Path
+) -> None:
     """A relative -C from another folder tests that project, and leaves nothing in the folder."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -160,7 +164,7 @@ def of_nobody() -> Iterator[Path]:
 
 
 @pytest.mark.long
-def test_an_ordinary_user_passes(of_nobody: Path) -> None:
+def test_a_run_by_an_unprivileged_user_with_image_and_kernel_passes(of_nobody: Path) -> None:
     """A user without rights, whose cache holds image and kernel, gets the verdict 'passed'."""
     project = give_time(copy_example(of_nobody / "project"))
     copy_cache(project, of_nobody / "cache")

@@ -63,7 +63,7 @@ def with_every_kind(project: Project) -> None:
     file.write_text(file.read_text() + SUITES)
 
 
-def test_every_kind_of_suite_has_its_results(project: Project) -> None:
+def test_a_run_with_every_kind_of_suite_reports_each_tests_verdict(project: Project) -> None:
     """One run shows each kind's verdicts; failures have their own lines and the stderr."""
     with_every_kind(project)
 
@@ -93,7 +93,9 @@ def test_every_kind_of_suite_has_its_results(project: Project) -> None:
     assert "2 of 2)" in run.output
 
 
-def test_one_command_runs_in_a_guest_of_its_own(project: Project) -> None:
+def test_option_command_runs_it_in_a_guest_and_a_nonzero_exit_fails_the_run(
+    project: Project,
+) -> None:
     """The words after `--` run with the module loaded; their exit code is the verdict."""
     run = project.run("--command=grep greeter /proc/modules; echo words >&2; exit 3")
 
@@ -103,7 +105,9 @@ def test_one_command_runs_in_a_guest_of_its_own(project: Project) -> None:
     assert run.report["reason"] == "command failed"
 
 
-def test_mistakes_in_the_tests_start_no_guest(project: Project) -> None:
+def test_a_wrong_expression_name_or_import_of_tests_ends_before_a_guest_starts(
+    project: Project,
+) -> None:
     """A wrong -k, one without a hit and a file that does not import end before the boot."""
     with_every_kind(project)
 

@@ -75,7 +75,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def test_a_module_is_built_once(project: Project) -> None:
+def test_a_second_build_of_an_unchanged_module_compiles_nothing(project: Project) -> None:
     """A second build of an unchanged module compiles nothing.
 
     Of the two files that a build gives, only one has debug symbols.
@@ -104,7 +104,9 @@ def test_builds_in_one_folder_take_turns(project: Project) -> None:
     assert any("waiting for the build of m for 6.1" in note for note in project.notes)
 
 
-def test_each_change_causes_a_new_build(project: Project) -> None:
+def test_a_changed_added_or_removed_file_or_make_variable_causes_a_new_build(
+    project: Project,
+) -> None:
     """A changed, new or removed file and another make variable each cause a new build."""
     project.build()
     project.write("int answer(void) { return 43; }\n")
@@ -119,7 +121,9 @@ def test_each_change_causes_a_new_build(project: Project) -> None:
     assert not (project.root / "out" / "6.1" / "src" / "extra.h").exists()
 
 
-def test_variables_of_the_module_go_to_make(project: Project) -> None:
+def test_configured_make_variables_reach_make_and_the_callers_override_them(
+    project: Project,
+) -> None:
     """Configured make variables reach make, and the caller's variables override them."""
     project.spec = replace(project.spec, variables={"KCFLAGS": "-g -DCHOSEN", "W": "1"})
     project.write("#ifndef CHOSEN\n#error not chosen\n#endif\nint answer(void) { return 1; }\n")
@@ -130,7 +134,9 @@ def test_variables_of_the_module_go_to_make(project: Project) -> None:
         project.build(KCFLAGS="-g")
 
 
-def test_the_debug_information_leads_to_the_source(project: Project) -> None:
+def test_debug_information_names_the_original_source_file_and_not_its_copy(
+    project: Project,
+) -> None:
     """Debug information names the file that the developer edits, not its copy in build/."""
     built = project.build()
 
@@ -193,7 +199,9 @@ def test_a_module_in_the_kernels_tree_is_built_there(project: Project) -> None:
     assert (place / "other.ko").is_file()
 
 
-def test_a_failing_companion_or_a_missing_file_to_push_is_an_error(project: Project) -> None:
+def test_a_failed_command_beside_the_build_or_a_missing_file_to_push_is_an_error(
+    project: Project,
+) -> None:
     """A failing companion command or a missing file to push is an error before a guest boots."""
     push = PushSpec(source=project.root / "tool", target="/bin/tool")
     makes = replace(project.spec, companions=(("touch", "tool"),), push=(push,))

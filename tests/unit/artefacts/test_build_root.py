@@ -114,7 +114,9 @@ def test_a_build_root_has_only_files_of_this_user_and_no_devices(
         (".config", "CONFIG_X=y\n", "gcc"),
     ],
 )
-def test_the_headers_name_the_compiler(kernel: Kernel, file: str, text: str, name: str) -> None:
+def test_the_compilers_name_is_read_from_the_kernel_headers_or_is_gcc(
+    kernel: Kernel, file: str, text: str, name: str
+) -> None:
     """The compiler's name comes from Debian's file in the headers, or the kernel's config."""
     (kernel.kdir / file).write_text(text)
 

@@ -32,13 +32,13 @@ def test_the_first_error_stays_in_the_shortened_log(cause: str) -> None:
     assert compiler_words.telling(lines)[0] == cause
 
 
-def test_without_an_error_the_warnings_or_the_end_are_shown() -> None:
+def test_a_log_without_an_error_is_shortened_to_its_warnings_or_last_lines() -> None:
     """A log without an error is shortened to its warnings, or else to its last lines."""
     assert compiler_words.telling([*NOISE, "x: warning: odd", MAKE])[0] == "x: warning: odd"
     assert compiler_words.telling([*NOISE, MAKE], most=2) == [NOISE[-1], MAKE]
 
 
-def test_paths_of_the_copy_become_those_of_the_source() -> None:
+def test_compiler_messages_have_the_path_of_the_source_and_not_of_its_copy() -> None:
     """The shortened log has the developer's path src/x.c:75, not that of the copy in build/."""
     names = {Path("/copy"): compiler_words.shown_name(Path("/p/src"), Path("/p"))}
 

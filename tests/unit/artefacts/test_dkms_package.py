@@ -57,7 +57,9 @@ def fetch(name: str, root: Path) -> DkmsPackage:
     return dkms_package.fetch(name, root=root, progress=lambda _: None)
 
 
-def test_a_package_is_fetched_once(tmp_path: Path, fetched: list[str]) -> None:
+def test_a_second_fetch_of_a_dkms_package_returns_the_stored_one(
+    tmp_path: Path, fetched: list[str]
+) -> None:
     """A package is fetched once; its source, dependencies and recommendations are returned."""
     first, second = fetch("m-dkms", tmp_path), fetch("m-dkms", tmp_path)
 
@@ -78,7 +80,7 @@ def test_a_package_without_a_dkms_conf_is_refused(tmp_path: Path, name: str, say
         fetch(name, tmp_path)
 
 
-def test_a_package_name_is_distinguished_from_a_path() -> None:
+def test_only_a_word_ending_in_dkms_without_a_slash_is_a_package_name() -> None:
     """Only a word that ends in -dkms and has no slash counts as the name of a package."""
     assert dkms_package.is_name("acpi-call-dkms")
     assert not dkms_package.is_name("acpi-call")

@@ -45,7 +45,9 @@ def ensure(spec: ImageSpec, root: Path, said: list[str] | None = None) -> Image:
     return image.ensure(spec, root=root, progress=(said if said is not None else []).append)
 
 
-def test_an_image_is_made_once(spec: ImageSpec, tmp_path: Path, made: list[Path]) -> None:
+def test_a_cached_image_is_reused_until_its_setup_script_changes(
+    spec: ImageSpec, tmp_path: Path, made: list[Path]
+) -> None:
     """A second call returns the cached image; another setup script leads to another image."""
     first, second = ensure(spec, tmp_path), ensure(spec, tmp_path)
     spec.setup.write_text("false\n")
@@ -137,7 +139,7 @@ def test_shipped_images_need_no_folder_in_the_project(tmp_path: Path) -> None:
     assert image.load_spec(tmp_path, "debian-13").suite == "trixie"
 
 
-def test_an_image_can_extend_another(tmp_path: Path) -> None:
+def test_an_image_that_extends_another_adds_its_packages_to_the_others(tmp_path: Path) -> None:
     """An image description may extend another one, even a shipped one of the same name."""
     base = image.load_spec(tmp_path, "debian-12")
     (tmp_path / "debian-12.toml").write_text('extends = "debian-12"\npackages = ["iptables"]\n')
@@ -176,7 +178,7 @@ def test_the_error_for_a_wrong_image_extension_names_the_base_or_key(
 
 
 @pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here (qemu-utils)")
-def test_an_overlay_needs_a_readable_image(tmp_path: Path) -> None:
+def test_an_overlay_on_a_missing_image_is_an_error_that_names_the_image(tmp_path: Path) -> None:
     """Making an overlay on a missing image is an error with qemu-img's message."""
     base = Image(name="x", key="k", disk=tmp_path / "no", ssh_key=tmp_path, host_key="")
 

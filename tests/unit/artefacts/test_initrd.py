@@ -62,7 +62,7 @@ def test_a_kernel_without_a_disk_driver_is_refused(tmp_path: Path) -> None:
         list(initrd.load_order(modules_folder(tmp_path), ("nvme",)))
 
 
-def test_the_initrd_is_complete_and_reproducible(tmp_path: Path) -> None:
+def test_the_initrd_has_busybox_init_and_modules_and_two_builds_are_equal(tmp_path: Path) -> None:
     """The archive has busybox, init, modules and their order, and two builds are equal bytes."""
     folder = modules_folder(tmp_path)
 
@@ -77,7 +77,7 @@ def test_the_initrd_is_complete_and_reproducible(tmp_path: Path) -> None:
     assert first == initrd.build(busybox=b"box", modules=folder, wanted=("virtio_blk",))
 
 
-def test_an_overlay_makes_its_folders_first_and_keeps_modes() -> None:
+def test_an_overlay_archive_lists_folders_before_files_and_keeps_file_modes() -> None:
     """An overlay lists each folder before its files, since the kernel makes none by itself."""
     archive = initrd.overlay({"/usr/bin/tool": (b"tool", 0o755), "/init": (b"#!", 0o700)})
 

@@ -106,7 +106,7 @@ def test_of_a_debug_package_that_is_fetched_once_only_vmlinux_is_kept(
     assert names == {"vmlinux", "vmlinux.lldb", "symbols.json"}
 
 
-def test_reduced_copy_has_symbols_and_no_lines(
+def test_the_vmlinux_copy_for_lldb_has_symbols_and_no_debug_info(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The copy for lldb keeps the symbol table and loses .debug_info."""
@@ -146,7 +146,7 @@ def test_vmlinux_of_another_build_is_refused(
     assert kernel_symbols.find(kernel, tmp_path / "cache") is None
 
 
-def test_the_error_for_a_superseded_kernel_has_the_next_step(
+def test_the_hint_for_a_debug_package_that_apt_lacks_is_apt_get_update(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When apt no longer has a kernel's version, the error names the version and the next step."""

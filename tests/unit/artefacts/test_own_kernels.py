@@ -91,7 +91,9 @@ def test_a_rebuilt_module_of_a_kernel_tree_changes_the_kernels_key(
     assert ensure(tmp_path, tree=tree).key != first.key
 
 
-def test_a_tree_that_does_not_build_shows_the_compiler(tree: Path, tmp_path: Path) -> None:
+def test_the_error_for_a_tree_that_does_not_build_has_the_compilers_message(
+    tree: Path, tmp_path: Path
+) -> None:
     """A failing make ends in an error with the compiler's messages and the place of the log."""
     (tree / "Makefile").write_text("all:\n\t@echo 'init/main.c:7:1: error: no'; exit 1\n")
 
@@ -139,7 +141,7 @@ def test_a_file_that_is_not_a_bzimage_is_refused(tmp_path: Path) -> None:
         ensure(tmp_path, image=image)
 
 
-def test_packages_bring_image_modules_and_headers(tmp_path: Path) -> None:
+def test_a_kernels_image_modules_and_headers_are_taken_from_a_deb_package(tmp_path: Path) -> None:
     """Packages of `make bindeb-pkg` give a kernel's image, modules and headers."""
     if shutil.which("dpkg-deb") is None:
         pytest.skip("no dpkg-deb here (dpkg)")
@@ -162,7 +164,7 @@ def test_packages_bring_image_modules_and_headers(tmp_path: Path) -> None:
     assert found.vmlinuz.read_bytes() == bzimage()
 
 
-def test_headers_that_are_split_as_debian_does_lead_to_each_other(tmp_path: Path) -> None:
+def test_debians_headers_still_find_the_common_headers_after_unpacking(tmp_path: Path) -> None:
     """Debian's headers of one kernel include the common ones and link to kbuild's programs."""
     inside = tmp_path / "tree"
     own, common = (
@@ -184,7 +186,7 @@ def test_headers_that_are_split_as_debian_does_lead_to_each_other(tmp_path: Path
     assert (moved / "scripts").resolve() == folder / "lib/linux-kbuild-6.1/scripts"
 
 
-def test_an_rpm_brings_image_modules_and_headers(tmp_path: Path) -> None:
+def test_a_kernels_image_config_and_headers_are_taken_from_an_rpm_package(tmp_path: Path) -> None:
     """An .rpm as Fedora makes it: image beside the modules, headers in usr/src/kernels."""
     for name, package in (("bsdtar", "libarchive-tools"), ("rpmbuild", "rpm")):
         if shutil.which(name) is None:

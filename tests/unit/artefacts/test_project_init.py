@@ -108,7 +108,7 @@ def test_init_adds_a_table_to_an_existing_pyproject(tmp_path: Path, builds: Buil
     assert len(builds.tried) == 1
 
 
-def test_a_source_that_does_not_build_is_not_tried_on_other_kernels(
+def test_init_tries_no_other_kernel_when_the_users_own_source_does_not_build(
     tmp_path: Path, builds: Builds
 ) -> None:
     """When the user's own source does not build, `init` reports it and tries no other kernel."""
@@ -135,7 +135,7 @@ def test_init_unpacks_the_source_of_a_package(
     assert builds.tried == [((), "6.1")]
 
 
-def test_init_adds_the_packages_that_a_package_needs(
+def test_init_adds_a_dkms_packages_dependencies_to_build_needs(
     tmp_path: Path, builds: Builds, package: DkmsPackage
 ) -> None:
     """`init` adds the packages that a dkms package depends on or recommends to the build."""
@@ -148,7 +148,9 @@ def test_init_adds_the_packages_that_a_package_needs(
     assert table(tmp_path / "here")["module"]["build_needs"] == ["libx", "tooly"]
 
 
-def test_init_tries_an_older_kernel(tmp_path: Path, builds: Builds, package: DkmsPackage) -> None:
+def test_init_tries_an_older_kernel_when_a_packages_source_does_not_compile(
+    tmp_path: Path, builds: Builds, package: DkmsPackage
+) -> None:
     """When the compiler rejects a package's source, `init` tries an older kernel of the series."""
     builds.judge = lambda _needs, kernel: [] if kernel == "6.1.0-47" else SOURCE_ERROR
 

@@ -51,7 +51,9 @@ def test_files_that_git_ignores_are_not_copied(source: Path) -> None:
     assert "a.c" not in names(source)
 
 
-def test_a_copy_is_brought_up_to_date(source: Path, tmp_path: Path) -> None:
+def test_an_update_copies_changed_files_and_removes_deleted_ones_from_the_copy(
+    source: Path, tmp_path: Path
+) -> None:
     """An update copies changed files, removes deleted ones and keeps the copy's build products."""
     copy = tmp_path / "copy" / "src"
     source_copy.mirror(source, copy)

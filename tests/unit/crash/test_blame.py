@@ -63,7 +63,7 @@ def test_a_lost_connection_is_the_harness_fault() -> None:
     assert found.blame is Blame.HARNESS
 
 
-def test_a_reported_hang_is_blamed_although_ssh_answers() -> None:
+def test_only_a_hang_without_a_report_is_the_harness_fault_when_ssh_answers() -> None:
     """A hang that the kernel reported is blamed although SSH still answers."""
     hung = report(kind="hung-task", function="drain", module="", stacks=())
     silent = Suspicion(cause=Cause.HANG, answered="ssh", reports=())

@@ -22,7 +22,7 @@ FULL = crash(
 )
 
 
-def test_the_screen_contains_every_fact_of_the_crash() -> None:
+def test_the_crash_text_for_the_screen_contains_every_fact_of_the_crash() -> None:
     """The screen has function, file, line, test, stack, last lines, vmcore and commands."""
     text = "\n".join(screen(FULL))
 
@@ -47,7 +47,7 @@ def test_the_screen_contains_every_fact_of_the_crash() -> None:
     assert len(screen(FULL)) < 60
 
 
-def test_the_screen_works_without_report_test_and_memory() -> None:
+def test_a_crash_without_report_and_test_is_shown_as_between_tests() -> None:
     """Without report, test and memory the screen still shows what is known."""
     bare = crash(cause=Cause.QEMU, test="", function="", place="", reports=(), title="QEMU ended")
 
@@ -98,7 +98,9 @@ def test_the_mail_has_subject_source_report_and_command() -> None:
         assert wanted in text
 
 
-def test_write_creates_the_mail_the_screen_and_json(tmp_path: Path) -> None:
+def test_write_creates_report_md_screen_txt_and_crash_json_in_the_crash_folder(
+    tmp_path: Path,
+) -> None:
     """`write` puts the mail, the screen and the values as JSON into the crash's folder."""
     folder = tmp_path / "run-1" / "crashes" / "1"
     folder.mkdir(parents=True)

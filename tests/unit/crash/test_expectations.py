@@ -49,7 +49,9 @@ def test_a_test_without_its_announced_crash_fails() -> None:
         ({"cause": Cause.REPORT, "reports": (report(fatal=False),)}, "fatal is False"),
     ],
 )
-def test_each_value_that_differs_is_a_failure(fields: dict[str, Any], word: str) -> None:
+def test_a_test_whose_crash_differs_from_the_announced_one_fails(
+    fields: dict[str, Any], word: str
+) -> None:
     """Each value that differs is reported with the announced and the found value."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 

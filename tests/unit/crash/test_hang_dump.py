@@ -79,7 +79,7 @@ def asked(*answers: str, spins: bool = False) -> tuple[str, list[str], FakeGuest
     return found.way, fake.asked, fake
 
 
-def test_a_guest_that_answers_ssh_is_asked_over_ssh_only() -> None:
+def test_a_guest_that_answers_over_ssh_gets_no_serial_request_and_no_nmi() -> None:
     """When the guest answers over SSH, neither the serial line nor an NMI is used."""
     way, steps, _ = asked("ssh", "serial", "nmi")
 
@@ -87,7 +87,7 @@ def test_a_guest_that_answers_ssh_is_asked_over_ssh_only() -> None:
     assert steps == ["ssh"]
 
 
-def test_a_guest_without_ssh_is_asked_over_the_serial_line() -> None:
+def test_without_an_ssh_answer_each_request_goes_over_the_serial_line() -> None:
     """Without an answer over SSH each letter goes over the serial line after its own break."""
     way, steps, _ = asked("serial", "nmi")
 
@@ -110,7 +110,7 @@ def test_a_guest_silent_on_ssh_and_serial_line_gets_an_nmi() -> None:
     assert steps[-1] == "nmi"
 
 
-def test_a_guest_without_any_answer_is_no_error() -> None:
+def test_a_guest_that_answers_nothing_gives_an_empty_answer_and_no_error() -> None:
     """A guest that never answers gives an empty answer without lines, and no error."""
     way, steps, fake = asked()
 
@@ -119,7 +119,7 @@ def test_a_guest_without_any_answer_is_no_error() -> None:
     assert len(fake.lines) == 1
 
 
-def test_a_reported_spinning_cpu_skips_ssh_and_the_nmi() -> None:
+def test_after_a_report_of_a_spinning_cpu_only_the_serial_line_is_used() -> None:
     """After a report of a spinning CPU only the serial line is used."""
     way, steps, _ = asked("ssh", "serial", "nmi", spins=True)
     silent, tried, _ = asked("ssh", "nmi", spins=True)
@@ -129,7 +129,7 @@ def test_a_reported_spinning_cpu_skips_ssh_and_the_nmi() -> None:
     assert tried == ["chardev-send-break charserial0", "w"]
 
 
-def test_all_tasks_are_asked_for_in_the_way_that_answered() -> None:
+def test_the_list_of_all_tasks_is_requested_over_the_line_that_answered() -> None:
     """Every task is asked for over the serial line when that answered, and never by an NMI."""
     fake = FakeGuest(frozenset({"serial"}))
     first = interrogate(cast("Any", fake))
@@ -143,7 +143,7 @@ def test_all_tasks_are_asked_for_in_the_way_that_answered() -> None:
 
 
 @pytest.mark.parametrize("way", ["nmi", ""])
-def test_a_guest_that_an_nmi_ended_is_asked_nothing_more(way: str) -> None:
+def test_all_tasks_are_not_requested_after_an_nmi_or_without_an_answer(way: str) -> None:
     """After an NMI, or without any answer, no further question is asked."""
     fake = FakeGuest(frozenset({"nmi"}))
     first = Answer(way=way, lines=())

@@ -58,7 +58,7 @@ def test_gdbs_index_cache_is_enabled_for_the_kernels_symbols_only() -> None:
     ]
 
 
-def test_lldb_moves_symbols_after_it_has_attached() -> None:
+def test_lldbs_command_file_applies_the_kaslr_slide_after_it_connects() -> None:
     """The file of lldb places symbols after the connection, because connecting resets them."""
     assert text(SPEC, Debugger.LLDB).splitlines() == [
         "settings set interpreter.prompt-on-quit false",
@@ -77,7 +77,7 @@ def test_lldb_moves_symbols_after_it_has_attached() -> None:
     ]
 
 
-def test_without_the_kernels_symbols_the_modules_are_placed_by_hand() -> None:
+def test_without_kernel_symbols_the_command_file_has_module_section_addresses() -> None:
     """Without kernel symbols the command file itself gives the address of each module section."""
     spec = ScriptSpec(
         socket=Path("/s"),
@@ -103,7 +103,7 @@ def test_a_kernel_that_is_not_in_memory_gets_hardware_breakpoints() -> None:
     assert "detach" not in text(spec, Debugger.GDB)
 
 
-def test_commands_run_without_the_users_settings() -> None:
+def test_in_batch_mode_a_debugger_does_not_read_the_users_init_files() -> None:
     """In batch mode the user's init files are not read, since they may print or load anything."""
     script = Path("/r/debug.gdb")
 

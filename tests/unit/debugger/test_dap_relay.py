@@ -51,7 +51,7 @@ def test_an_invalid_message_is_an_error(wire: bytes) -> None:
         list(dap.Reader().feed(wire))
 
 
-def test_an_attach_gets_the_guests_commands() -> None:
+def test_an_attach_requests_commands_and_pid_are_replaced_by_the_guests_commands() -> None:
     """An attach request keeps its settings, except the one that says what to attach to."""
     assert directed(request("attach")) == {"stopOnEntry": True, "attachCommands": COMMANDS}
     wishes = {"stopOnEntry": False, "pid": 1, "attachCommands": ["x"], "timeout": 3}

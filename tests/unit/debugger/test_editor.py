@@ -14,13 +14,13 @@ LLDB = configuration(Debugger.LLDB, Path("/usr/bin/lldb-19"), Path("/r/debug.lld
 GDB = configuration(Debugger.GDB, Path("/usr/bin/gdb"), Path("/r/debug.gdb"), SYMBOLS)
 
 
-def test_both_debuggers_read_the_command_file() -> None:
+def test_the_editors_gdb_and_lldb_configurations_source_the_command_file() -> None:
     """Both debuggers' configurations read the command file of a debugger on a terminal."""
     assert LLDB["attachCommands"] == ["command source -s 0 /r/debug.lldb"]
     assert GDB["customLaunchSetupCommands"] == [{"text": "source /r/debug.gdb"}]
 
 
-def test_gdbs_configuration_names_a_program() -> None:
+def test_the_editors_gdb_configuration_has_vmlinux_as_its_program() -> None:
     """The configuration for cppdbg names a program, since the adapter refuses an empty one."""
     assert GDB["program"] == "/cache/vmlinux"
 

@@ -91,7 +91,7 @@ def test_the_error_for_a_missing_structure_member_names_it(
     assert not btf.has(path)
 
 
-def test_an_image_has_symbols_sections_and_a_build_id(program: Path) -> None:
+def test_an_images_symbol_address_and_build_id_equal_those_of_binutils(program: Path) -> None:
     """Symbols, sections and build id equal those that binutils show."""
     image = Image(program)
     shown = subprocess.run(["nm", program], check=True, capture_output=True, text=True).stdout
@@ -160,7 +160,7 @@ def test_a_kernel_list_is_read_and_an_endless_one_is_an_error(program: Path) -> 
         list(looped.entries(head, "item.node"))
 
 
-def test_a_modules_own_types_come_from_the_debugger(program: Path) -> None:
+def test_a_structure_missing_from_the_kernels_btf_is_read_from_the_debugger(program: Path) -> None:
     """The debugger provides structures that the kernel's BTF does not have."""
 
     def member_of(path: str) -> Member:
@@ -214,7 +214,9 @@ def test_init_sections_of_a_live_module_get_an_unmapped_address() -> None:
     assert coming == {".text": 1, ".init.text": 2}
 
 
-def test_a_plugin_adds_its_commands(tmp_path: Path, program: Path) -> None:
+def test_the_osq_plugins_debugger_command_is_listed_with_the_shipped_ones(
+    tmp_path: Path, program: Path
+) -> None:
     """The driver's plugin adds its command, and wrong arguments give an error message."""
     plugin = Path(__file__).resolve().parents[3] / "kernel" / "debug" / "osq_debugger.py"
 

@@ -91,13 +91,13 @@ def test_a_kernel_without_an_idt_has_no_slide_yet() -> None:
     assert kaslr.slide(domain({IDT: bytes(16)}), cast("Image", IMAGE)) is None
 
 
-def test_an_impossible_slide_is_refused_as_another_kernel() -> None:
+def test_a_slide_that_is_no_multiple_of_2_mib_is_refused_as_another_kernel() -> None:
     """A slide that is no multiple of 2 MiB (CONFIG_PHYSICAL_ALIGN) shows another kernel."""
     with pytest.raises(UsageError, match="not this guest's kernel"):
         kaslr.slide(domain({IDT: gate(LINKED + 0x1234)}), cast("Image", IMAGE))
 
 
-def test_another_build_is_refused_by_its_id() -> None:
+def test_a_guests_kernel_with_another_build_id_is_refused() -> None:
     """An equal build id passes, another id is refused, and unreadable memory gives False."""
     same = domain({NOTES + SLIDE: notes(b"\xaa" * 20)})
     other = domain({NOTES + SLIDE: notes(b"\xbb" * 20)})

@@ -85,7 +85,9 @@ def test_a_missing_kernel_debug_kit_is_an_error(target: RemoteSpec, kdk: Path | 
         on_target.kernel_of(replace(target, kdk=kdk))
 
 
-def test_a_linux_target_is_refused(target: RemoteSpec, tmp_path: Path) -> None:
+def test_attaching_to_a_linux_target_is_refused_with_a_hint_on_kgdb(
+    target: RemoteSpec, tmp_path: Path
+) -> None:
     """A Linux target is refused, and the hint has the command for KGDB."""
     linux = replace(target, system=System.LINUX)
 

@@ -121,7 +121,9 @@ def ask(debugger: socket.socket, payload: bytes) -> list[bytes]:
 @pytest.mark.parametrize(
     ("leaving", "answer"), [(b"k", b"X09"), (b"vKill;1", b"OK"), (b"D", b"OK"), (b"D;1", b"OK")]
 )
-def test_the_guard_answers_a_debuggers_quit(tmp_path: Path, leaving: bytes, answer: bytes) -> None:
+def test_a_debuggers_kill_or_detach_does_not_reach_qemu_and_the_guest_runs(
+    tmp_path: Path, leaving: bytes, answer: bytes
+) -> None:
     """The guard answers a debugger's quit itself, QEMU receives nothing, and the guest runs."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         assert ask(debugger, b"qC") == [b"ok"]
@@ -132,7 +134,9 @@ def test_the_guard_answers_a_debuggers_quit(tmp_path: Path, leaving: bytes, answ
     assert guest.status == "running"
 
 
-def test_a_debugger_that_vanishes_leaves_a_running_guest(tmp_path: Path) -> None:
+def test_breakpoints_of_a_disconnected_debugger_are_removed_and_the_guest_runs(
+    tmp_path: Path,
+) -> None:
     """After a debugger was killed, its breakpoints are removed and the guest runs."""
     with guarded(tmp_path) as (guest, stub, path), connected(path) as debugger:
         for payload in (b"Z0,1000,1", b"Z1,2000,1", b"z1,2000,1"):
@@ -161,7 +165,7 @@ def test_unrequested_packets_of_the_stub_are_dropped(tmp_path: Path) -> None:
         assert ask(debugger, b"qC") == [b"ok"]
 
 
-def test_a_dead_guest_is_not_continued(tmp_path: Path) -> None:
+def test_a_continue_for_a_panicked_guest_is_not_sent_to_qemu(tmp_path: Path) -> None:
     """When a debugger continues a dead guest, the guard repeats the last stop to it."""
     with guarded(tmp_path, "paused (guest-panicked)") as (guest, stub, path):
         with connected(path) as debugger:
@@ -172,7 +176,7 @@ def test_a_dead_guest_is_not_continued(tmp_path: Path) -> None:
     assert guest.status == "paused (guest-panicked)"
 
 
-def test_a_dead_guests_registers_are_put_back(tmp_path: Path) -> None:
+def test_registers_written_in_a_panicked_guest_are_restored_on_detach(tmp_path: Path) -> None:
     """Registers that were written to show the exception are restored for each thread."""
     dead = "paused (guest-panicked)"
 

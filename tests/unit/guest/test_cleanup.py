@@ -86,7 +86,9 @@ def test_an_overlay_of_another_runtime_folder_stays(tmp_path: Path) -> None:
     assert "run-8" in sweep_lines(tmp_path)[0]
 
 
-def test_a_guest_without_a_run_id_must_be_the_only_one(tmp_path: Path) -> None:
+def test_choosing_without_a_run_id_succeeds_only_if_there_is_exactly_one_guest(
+    tmp_path: Path,
+) -> None:
     """Without a run id the only guest is chosen; if there are more, the error lists them."""
     runtime = tmp_path / "runtime"
     with pytest.raises(UsageError, match="there is no guest"):

@@ -120,7 +120,7 @@ def test_shared_disk_and_console_log_are_in_the_xml_only_if_requested() -> None:
     assert full.find("devices/serial/log[@file='/r/console']") is not None
 
 
-def test_a_cpu_model_and_numa_nodes_are_libvirts_own_elements() -> None:
+def test_a_cpu_model_and_numa_nodes_become_elements_of_the_domains_cpu_element() -> None:
     """A named model is required exactly; processors and memory are spread over the nodes."""
     root = parsed(replace(SPEC, cpu="Skylake-Client", numa=2, vcpus=5, memory_mib=1001))
 
@@ -139,7 +139,7 @@ def test_further_disks_have_names_and_serial_numbers() -> None:
     assert [disk.findtext("serial") for disk in disks] == ["disk0", "disk1"]
 
 
-def test_further_cards_are_on_one_hub() -> None:
+def test_additional_network_cards_are_connected_to_one_qemu_hub() -> None:
     """Further network cards see each other, and neither the host nor its network."""
     words = arguments(parsed(replace(SPEC, nics=("e1000e", "virtio-net-pci"))))
 
@@ -169,7 +169,7 @@ def test_a_host_device_and_qemus_own_arguments_are_passed_on() -> None:
     assert arguments(root)[-2:] == ["-device", "edu"]
 
 
-def test_the_lowest_slots_are_left_to_qemus_own_arguments() -> None:
+def test_pci_ports_get_high_slots_only_if_the_guest_has_own_qemu_arguments() -> None:
     """Only with arguments of QEMU's the ports are placed, in high slots with eight each."""
     root = parsed(replace(SPEC, qemu=("-device", "edu"), disks=(Path("/r/0"),) * 3))
 

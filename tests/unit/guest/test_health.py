@@ -127,7 +127,7 @@ def test_a_watchdogs_report_is_a_hang() -> None:
         health(FakeDomain(), watch).check()
 
 
-def test_a_lockup_report_ends_when_the_console_is_silent(
+def test_a_lockup_report_is_complete_after_seconds_of_a_silent_console(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A lockup report ends after seconds of silence; a suspended host's gap does not count."""
@@ -166,7 +166,7 @@ def test_the_error_of_an_ended_guest_says_how_it_ended(
         health(domain, watching(), last=last).check()
 
 
-def test_a_fault_of_a_finished_test_spoils_the_guest() -> None:
+def test_a_kernel_report_fails_the_guests_check_after_its_test_has_finished() -> None:
     """After a test in which the kernel reported a fault, the check fails once its result is in.
 
     While the test's result is still awaited, the check passes.
@@ -183,12 +183,12 @@ def test_a_fault_of_a_finished_test_spoils_the_guest() -> None:
     judge.check_unspoilt("t::one")
 
 
-def test_a_fault_while_loading_does_not_stop_the_tests() -> None:
+def test_a_kernel_report_outside_of_a_test_passes_the_guests_check() -> None:
     """A fault between tests does not end the guest: another one would load the same module."""
     health(FakeDomain(), watching(*WARNING)).check_unspoilt("")
 
 
-def test_witnesses_are_listed_in_order_of_time() -> None:
+def test_libvirts_crash_event_is_listed_before_a_later_console_report() -> None:
     """Libvirt's event comes before the console's report, with the seconds between them."""
     now = time.monotonic()
     domain = FakeDomain(

@@ -14,7 +14,9 @@ FLAGS = "flags\t\t: fpu vme {} sse2\n"
 
 
 @pytest.mark.parametrize("flag", ["vmx", "svm"])
-def test_kvm_needs_the_cpu_flag_and_an_open_node(tmp_path: Path, flag: str) -> None:
+def test_kvm_is_chosen_if_the_cpu_has_vmx_or_svm_and_dev_kvm_opens(
+    tmp_path: Path, flag: str
+) -> None:
     """A CPU with virtualization and a /dev/kvm that opens for writing can use KVM."""
     node, cpuinfo = tmp_path / "kvm", tmp_path / "cpuinfo"
     node.touch()
@@ -26,7 +28,7 @@ def test_kvm_needs_the_cpu_flag_and_an_open_node(tmp_path: Path, flag: str) -> N
     assert str(node) in reason
 
 
-def test_an_open_node_without_the_cpu_flag_is_tcg(tmp_path: Path) -> None:
+def test_tcg_is_chosen_if_dev_kvm_opens_and_the_cpu_lacks_vmx_and_svm(tmp_path: Path) -> None:
     """Without the CPU's flag, a /dev/kvm that opens is not used, and TCG is chosen.
 
     A longer word that contains the flag's name does not count.
@@ -41,7 +43,7 @@ def test_an_open_node_without_the_cpu_flag_is_tcg(tmp_path: Path) -> None:
     assert "CPU" in reason
 
 
-def test_the_cpu_flag_without_a_node_is_tcg(tmp_path: Path) -> None:
+def test_tcg_is_chosen_if_the_cpu_has_svm_and_dev_kvm_is_missing(tmp_path: Path) -> None:
     """Without /dev/kvm, TCG is chosen even on a CPU with virtualization; the reason says so."""
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(FLAGS.format("svm"))

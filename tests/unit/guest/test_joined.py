@@ -143,7 +143,7 @@ def entry(tmp_path: Path) -> GuestEntry:
     return replace(record, kept=True)
 
 
-def test_a_guest_that_is_gone_or_held_is_not_joined(
+def test_joining_a_guest_that_is_gone_or_in_use_by_a_run_or_debugger_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A guest that is gone, or held by a run or a debugger, is refused with the reason."""

@@ -64,7 +64,7 @@ def test_an_allowed_report_is_dropped_unless_it_is_fatal() -> None:
     assert report.fatal
 
 
-def test_an_explained_report_is_dropped_once() -> None:
+def test_an_already_explained_report_is_dropped_and_its_repetition_is_reported() -> None:
     """A report that was explained before is dropped; the same text in a later line is new."""
     (first,) = fed(*WARNING).reports
     again = LogWatch(run_id=RUN, token=TOKEN, started_at=100.0, explained=(first,))
@@ -74,7 +74,7 @@ def test_an_explained_report_is_dropped_once() -> None:
     assert [one.line for one in again.reports] == [first.line + len(WARNING)]
 
 
-def test_sees_faults_is_true_after_the_planted_line_and_adds_no_report() -> None:
+def test_sees_faults_is_true_after_this_runs_canary_line_which_is_no_report() -> None:
     """The planted line makes `sees_faults` True, and adds no report."""
     planted = (
         f"[    1.000000] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"
@@ -84,7 +84,7 @@ def test_sees_faults_is_true_after_the_planted_line_and_adds_no_report() -> None
     assert fed(planted).reports == ()
 
 
-def test_sees_faults_is_false_without_the_planted_line() -> None:
+def test_sees_faults_is_false_without_a_canary_line_of_this_run() -> None:
     """No planted line, or the one of another run, leaves `sees_faults` False."""
     foreign = "[    1.000000] harness-canary ffff: WARNING: planted by the harness, not a fault"
 
@@ -105,7 +105,7 @@ def test_only_heartbeats_of_this_run_count() -> None:
     assert fed("[    1.000000] hello").beat_at == 100.0
 
 
-def test_the_final_log_check_needs_the_token_of_this_run() -> None:
+def test_a_result_of_the_final_log_check_with_another_token_is_ignored() -> None:
     """A result of the final log check with another token is ignored."""
     assert fed(f"[    9.000000] harness-last-word {TOKEN}").last_word_said
     assert not fed("[    9.000000] harness-last-word ffff").last_word_said

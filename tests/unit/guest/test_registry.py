@@ -76,7 +76,7 @@ def test_a_killed_run_loses_its_lock_but_not_its_record(tmp_path: Path) -> None:
     assert not registry.is_owned(left.folder)
 
 
-def test_a_folder_with_half_a_record_is_broken(tmp_path: Path) -> None:
+def test_a_folder_with_an_unparsable_record_is_listed_as_broken_only(tmp_path: Path) -> None:
     """A record that cannot be parsed is not listed; its folder is in `broken_folders`."""
     folder = tmp_path / "runtime" / "torn"
     folder.mkdir(parents=True)
@@ -107,7 +107,9 @@ def test_run_ids_sort_by_time_and_differ() -> None:
     assert len(first) == len("20260101-000000-abcd")
 
 
-def test_a_folder_for_sockets_is_private_locked_and_removed(tmp_path: Path) -> None:
+def test_a_private_socket_folder_is_locked_while_held_and_removed_afterwards(
+    tmp_path: Path,
+) -> None:
     """A folder for sockets is private, a sweep skips it, and its block removes it at the end."""
     with registry.hold_folder(tmp_path / "runtime", "replay") as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -118,7 +120,7 @@ def test_a_folder_for_sockets_is_private_locked_and_removed(tmp_path: Path) -> N
     assert not folder.exists()
 
 
-def test_the_folder_of_a_killed_process_is_swept(tmp_path: Path) -> None:
+def test_the_unlocked_folder_of_a_killed_process_is_listed_as_broken(tmp_path: Path) -> None:
     """The unlocked folder of a killed process is in `broken_folders`."""
     left = tmp_path / "replay-abc"
     left.mkdir()

@@ -34,7 +34,7 @@ SAMPLE = shared_session.Handoff(
 )
 
 
-def test_a_handoff_is_equal_after_writing_and_reading(tmp_path: Path) -> None:
+def test_a_written_session_file_is_read_back_as_an_equal_value(tmp_path: Path) -> None:
     """Reading a written handoff returns an equal value, including paths and enums."""
     file = tmp_path / "session.json"
 
@@ -51,7 +51,7 @@ def test_the_missing_file_of_an_ended_run_is_a_usage_error(tmp_path: Path) -> No
     assert "HARNESS_RUN" in caught.value.hint
 
 
-def test_a_json_file_with_other_fields_is_refused_as_a_session(tmp_path: Path) -> None:
+def test_json_without_the_fields_of_a_session_file_is_a_usage_error(tmp_path: Path) -> None:
     """JSON with other fields is not a session file."""
     file = tmp_path / "session.json"
     file.write_text('{"run_id": 5}')

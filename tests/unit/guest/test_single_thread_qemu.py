@@ -27,7 +27,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> l
     return [line[1:-1] for line in done.stdout.splitlines()]
 
 
-def test_only_accelerator_and_cpu_are_changed(
+def test_only_the_values_after_accel_and_cpu_are_changed_for_a_single_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The script changes only the values after -accel and -cpu.

@@ -28,12 +28,12 @@ def key(spec: DomainSpec, *keys: str) -> str:
         replace(SPEC, nics=("e1000e",)),
     ],
 )
-def test_other_hardware_has_a_key_of_its_own(other: DomainSpec) -> None:
+def test_a_guest_with_other_hardware_has_another_snapshot_key(other: DomainSpec) -> None:
     """A guest with other hardware is never restored from a snapshot of this one."""
     assert key(other) != key(SPEC)
 
 
-def test_only_the_machine_decides_and_not_where_its_files_are() -> None:
+def test_the_snapshot_key_depends_on_disk_sizes_and_not_on_paths_or_run_ids() -> None:
     """Paths and names of one run do not count, the sizes of disks do."""
     first = replace(SPEC, disks=(Path("/runs/1/disk0.raw"),))
     second = replace(SPEC, disks=(Path("/runs/2/disk0.raw"),), run_id="2", name="other")

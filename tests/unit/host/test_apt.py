@@ -50,7 +50,9 @@ def test_an_apt_without_lists_says_how_to_get_them(monkeypatch: pytest.MonkeyPat
     assert "apt-get update" in caught.value.hint
 
 
-def test_the_hosts_fetch_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_proxy_and_date_check_options_of_the_hosts_apt_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Of apt's options, those for proxies and date checks are kept, and all others are dropped."""
     dump = 'Acquire::http::Proxy "http://p:1";\nAcquire::Check-Date "false";\nDir "/";\n'
     answer_apt(monkeypatch, {"dump": dump})
@@ -98,7 +100,7 @@ def test_the_size_of_a_download_is_the_sum_over_apts_list_of_files(
         ("E: Can't find a source to download version '1' of 'a:amd64'", "apt-get update"),
     ],
 )
-def test_the_hint_for_a_failed_download_depends_on_apts_message(
+def test_the_hint_for_a_failed_download_is_the_network_or_apt_get_update(
     words: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without a network the hint is about the network, not about package lists."""

@@ -27,7 +27,9 @@ def view(root: Path) -> tuple[str, ...]:
     return apt_suite.view("trixie", root=root, progress=lambda _: None)
 
 
-def test_lists_are_fetched_once_a_day(tmp_path: Path, fetches: list[str]) -> None:
+def test_package_lists_are_fetched_again_only_after_a_day(
+    tmp_path: Path, fetches: list[str]
+) -> None:
     """Within a day a suite's lists are fetched once, and the options name only the cache."""
     first = view(tmp_path)
     assert view(tmp_path) == first

@@ -13,7 +13,9 @@ from harness.errors import CacheBusy, Lost
 from harness.host import cache
 
 
-def test_a_key_depends_on_every_part_and_where_it_ends(tmp_path: Path) -> None:
+def test_moving_a_byte_between_parts_or_changing_a_file_changes_the_cache_key(
+    tmp_path: Path,
+) -> None:
     """Moving a byte between two parts changes the key; a Path stands for its file's content."""
     file = tmp_path / "file"
     file.write_text("content")

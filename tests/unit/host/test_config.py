@@ -121,7 +121,7 @@ def test_the_error_for_a_wrong_key_says_what_was_expected(
     assert caught.value.exit_code == 2
 
 
-def test_a_variant_has_its_own_name_and_parameters(tmp_path: Path) -> None:
+def test_a_modules_variant_has_its_own_name_devices_and_the_same_source(tmp_path: Path) -> None:
     """A module's variant has its own name, parameters and devices, but the same source."""
     module = config.load(project(tmp_path)).module
     variant = module.variant("test")

@@ -42,7 +42,7 @@ def test_a_folder_without_a_module_needs_a_configuration(tmp_path: Path) -> None
     assert "docs/modules.md" in caught.value.hint
 
 
-def test_a_configuration_may_have_only_a_name(tmp_path: Path) -> None:
+def test_a_configuration_with_only_a_module_name_gets_the_folders_defaults(tmp_path: Path) -> None:
     """A configuration may consist of a module name, and even that may come from the folder."""
     named = config.load(project(tmp_path, '[tool.harness.module]\nname = "hello"\n'))
     plain = config.load(project(tmp_path, "[tool.harness]\n"))
@@ -50,7 +50,7 @@ def test_a_configuration_may_have_only_a_name(tmp_path: Path) -> None:
     assert named.module == plain.module
 
 
-def test_a_configured_name_is_loaded_alone(tmp_path: Path) -> None:
+def test_with_a_configured_module_name_only_that_module_is_loaded(tmp_path: Path) -> None:
     """With a configured name only that module is loaded; without one, all that are built."""
     text = '[tool.harness.module]\nname = "b"\n'
 
@@ -59,7 +59,7 @@ def test_a_configured_name_is_loaded_alone(tmp_path: Path) -> None:
     assert (found.name, found.modules) == ("a", ("*",))
 
 
-def test_a_dkms_conf_may_be_in_another_folder(tmp_path: Path) -> None:
+def test_the_folder_of_a_configured_dkms_conf_is_the_modules_source(tmp_path: Path) -> None:
     """The folder of a dkms.conf is the module's source, unless `source` is configured."""
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "dkms.conf").write_text(DKMS)
@@ -113,7 +113,9 @@ def test_configured_kernels_are_added_to_the_shipped_ones(tmp_path: Path) -> Non
     assert (settings.default_target, settings.targets["t"].image) == ("t", "debian-12")
 
 
-def test_an_image_table_changes_the_default_target(tmp_path: Path) -> None:
+def test_the_default_target_uses_the_image_of_the_configurations_image_table(
+    tmp_path: Path,
+) -> None:
     """The image of a configuration's image table is used by the default target."""
     text = '[tool.harness]\nimage = { extends = "debian-12", packages = ["iptables"] }\n'
 

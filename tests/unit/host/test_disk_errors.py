@@ -31,7 +31,7 @@ def os_error(number: int, file: Path | None = None) -> OSError:
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT])
-def test_a_cache_that_cannot_be_made_is_explained(
+def test_the_error_for_a_cache_that_cannot_be_made_has_folder_and_reason(
     number: int, environment: Environment, tmp_path: Path
 ) -> None:
     """The error for a cache that cannot be made has folder, reason, and the variable to change."""
@@ -45,7 +45,9 @@ def test_a_cache_that_cannot_be_made_is_explained(
     assert found.hint.startswith("HARNESS_CACHE=")
 
 
-def test_a_cache_that_is_a_file_is_explained(environment: Environment, tmp_path: Path) -> None:
+def test_the_error_for_a_cache_that_is_a_file_says_a_folder_is_expected(
+    environment: Environment, tmp_path: Path
+) -> None:
     """The error for a cache path that is a regular file names that file."""
     (tmp_path / "cache").write_text("")
     with pytest.raises(OSError) as caught:
@@ -57,7 +59,7 @@ def test_a_cache_that_is_a_file_is_explained(environment: Environment, tmp_path:
     assert "it is a file, and a folder is expected" in found.message
 
 
-def test_a_checkout_that_cannot_be_written_to_is_explained(
+def test_the_error_for_a_read_only_checkout_has_the_reason_and_hints_to_copy_it(
     environment: Environment, tmp_path: Path
 ) -> None:
     """The error for a read-only checkout says that results cannot be stored there."""
@@ -89,7 +91,7 @@ def test_a_full_disk_is_reported_with_the_folder(
 
 
 @pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.ENOENT, errno.EIO])
-def test_an_os_error_of_another_kind_is_not_explained(
+def test_explain_returns_none_for_an_os_error_of_another_kind_or_without_a_path(
     number: int, environment: Environment, tmp_path: Path
 ) -> None:
     """An OSError of another kind is not explained, since it is a fault of the harness itself."""

@@ -31,7 +31,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_complete_host_needs_no_cure(tmp_path: Path) -> None:
+def test_on_a_complete_host_the_doctor_proposes_no_remedy(tmp_path: Path) -> None:
     """On a complete host the doctor finds that tests can run, and no finding has a cure."""
     findings = doctor.examine(tmp_path / "not" / "there" / "yet")
 
@@ -51,7 +51,7 @@ def test_a_host_without_kvm_is_usable(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "no vmx" in note.what
 
 
-def test_each_lack_of_a_host_is_reported_with_its_cure(
+def test_the_doctor_reports_each_missing_part_of_a_host_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk, missing lists and a missing tool each make a host unusable, with a cure."""

@@ -66,7 +66,9 @@ def test_a_hanging_test_shows_its_stack_and_its_children_are_killed(tmp_path: Pa
     assert _sleepers() == []
 
 
-def test_a_daemon_with_the_commands_output_does_not_delay_the_result(tmp_path: Path) -> None:
+def test_a_child_that_still_holds_the_output_does_not_delay_the_commands_result(
+    tmp_path: Path,
+) -> None:
     """`run` returns when the command ends, although a child process still has its output."""
     begun = time.monotonic()
 

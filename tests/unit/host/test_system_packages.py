@@ -48,7 +48,7 @@ def test_each_listed_package_has_a_group_a_name_and_a_reason() -> None:
     assert found[1] == SystemPackage(name="gcc", group="base", reason="compiles, and more")
 
 
-def test_a_task_needs_the_base_and_its_own_groups() -> None:
+def test_a_tasks_package_groups_are_base_and_those_listed_for_the_task() -> None:
     """Every task needs the base packages, some need more; an unknown task is an error."""
     assert system_packages.groups_of("", LIST) == ("base",)
     assert system_packages.groups_of("check", LIST) == ("base", "checkers")
@@ -57,7 +57,7 @@ def test_a_task_needs_the_base_and_its_own_groups() -> None:
     assert caught.value.hint == "these tasks do: check"
 
 
-def test_the_shipped_list_of_packages_is_complete() -> None:
+def test_every_shipped_package_is_listed_once_and_every_tasks_group_has_packages() -> None:
     """In the shipped list every group has packages, and each package occurs once with a reason."""
     packages = system_packages.listed()
     groups = {one.group for one in packages}
@@ -104,7 +104,7 @@ def test_a_failing_apt_shows_its_last_lines(programs: Path) -> None:
     assert caught.value.evidence == ("no such mirror",)
 
 
-def test_a_system_without_dpkg_gets_the_list(programs: Path) -> None:
+def test_without_dpkg_the_error_lists_the_needed_packages_and_reasons(programs: Path) -> None:
     """On a system without dpkg the error lists the packages to install, with the reasons."""
     (programs / "dpkg-query").unlink()
 

@@ -112,7 +112,7 @@ def test_a_tool_of_its_own_group_ends_when_the_harness_ends(tmp_path: Path, numb
     wait_for_end(int(file.read_text()))
 
 
-def test_a_tool_of_its_own_group_has_its_own_status_and_output(tmp_path: Path) -> None:
+def test_a_tool_in_its_own_process_group_returns_its_status_and_output(tmp_path: Path) -> None:
     """A tool of its own group has its own status, output and name in errors."""
     within = tool.Surroundings(own_group=True)
 
@@ -137,7 +137,9 @@ def test_a_missing_tool_names_its_package() -> None:
         tool.run(["true"], deadline_s=30, error=BuildError, cwd=Path("/no/such/folder"))
 
 
-def test_a_tool_that_fails_because_the_disk_is_full_raises_lost(tmp_path: Path) -> None:
+def test_a_tools_message_about_a_full_disk_raises_lost_only_if_disk_is_given(
+    tmp_path: Path,
+) -> None:
     """A tool's message about a full disk raises Lost if `disk` is given, else the usual error."""
     command = shell("echo write error: No space left on device >&2; exit 1")
 
@@ -169,7 +171,7 @@ def test_a_stream_larger_than_a_pipe_is_read_completely() -> None:
         assert len(stream.read()) == 1000000
 
 
-def test_a_reader_may_leave_a_stream_early() -> None:
+def test_leaving_a_tools_stream_before_its_end_raises_no_error() -> None:
     """A reader may leave a tool's stream early: the tool is killed, and no error is raised."""
     with tool.reading(shell("exec yes"), deadline_s=30, error=BuildError) as stream:
         assert stream.readline() == b"y\n"

@@ -84,7 +84,7 @@ def test_hanging_drgn_is_killed_at_the_deadline() -> None:
     assert view.problems == (f"drgn did not finish within {deadline_s:.0f} s",)
 
 
-def test_problems_of_the_process_itself_come_first() -> None:
+def test_problems_that_drgns_process_wrote_are_listed_before_its_exit_status() -> None:
     """The problems that the process wrote come before the reason why it ended."""
     view = look("write(problems=['modules: fault']); sys.exit(1)")
 
@@ -96,7 +96,9 @@ def look_with_drgn(request: MemoryRequest) -> MemoryView:
     return inspect.look(request, deadline_s=LOOK_S)
 
 
-def test_file_that_is_no_dump_is_a_problem(tmp_path: Path) -> None:
+def test_for_a_file_that_is_no_dump_the_view_has_drgns_message_and_no_stack(
+    tmp_path: Path,
+) -> None:
     """For a file that is no dump the view has drgn's message and no stack."""
     core = tmp_path / "core"
     core.write_bytes(b"nothing of a core")
@@ -107,7 +109,9 @@ def test_file_that_is_no_dump_is_a_problem(tmp_path: Path) -> None:
     assert view.problems[0].startswith("the guest's memory cannot be opened")
 
 
-def test_socket_without_qemu_is_a_problem(tmp_path: Path) -> None:
+def test_the_view_says_that_a_socket_has_no_listener_or_one_that_is_not_qemu(
+    tmp_path: Path,
+) -> None:
     """A socket without a listener, and one of a process that is not QEMU, are each a problem."""
     path = tmp_path / "qmp"
     nobody = look_with_drgn(MemoryRequest(qmp=str(path)))
@@ -123,7 +127,9 @@ def test_socket_without_qemu_is_a_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["x = 1\n", "report = 5\n"])
-def test_plugin_without_report_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_plugin_without_a_function_named_report_is_a_usage_error(
+    tmp_path: Path, text: str
+) -> None:
     """A plugin without a function report(prog) raises UsageError."""
     plugin = tmp_path / "view.py"
     plugin.write_text(text)
@@ -140,7 +146,7 @@ def test_plugin_is_loaded_from_its_file(tmp_path: Path) -> None:
     assert drgn_program.load_plugin(plugin).report(5) == [str(plugin), "5"]
 
 
-def test_request_reaches_the_process_unchanged() -> None:
+def test_drgns_process_receives_the_memory_request_unchanged() -> None:
     """The process receives the request with every field as it was sent."""
     request = MemoryRequest(qmp="/q", modules={"toy": "/toy.ko"}, task_pid=5)
     script = "request = json.load(sys.stdin); write(driver=[json.dumps(request)])"

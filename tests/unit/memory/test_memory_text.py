@@ -11,7 +11,7 @@ WAITS = MemoryStack(pid=2, comm="cat", state="D", frames=(THEIRS, OURS))
 OTHER = MemoryStack(pid=3, comm="kworker", state="D", frames=(THEIRS,))
 
 
-def test_standstill_names_a_cpu_in_the_module() -> None:
+def test_standstill_reports_a_cpu_that_spins_in_the_module_as_a_hang() -> None:
     """A CPU that spins in the module is reported as a hang, with function and place."""
     found = standstill(MemoryView(cpus=(SPINS,), blocked=(OTHER,)), ("osq",))
 
@@ -34,7 +34,7 @@ def test_standstill_is_none_without_the_module_on_a_stack() -> None:
     assert standstill(MemoryView(), ("osq",)) is None
 
 
-def test_lines_contain_stacks_variables_and_the_deadlock() -> None:
+def test_the_memory_text_has_stack_variables_deadlock_and_module_state() -> None:
     """The lines contain the stack, its variables, the deadlock and the module's state."""
     waits = (
         LockWait(pid=2, comm="cat", lock="a", kind="mutex", holder_pid=1, holder_comm="sh"),

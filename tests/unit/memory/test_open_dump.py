@@ -70,7 +70,7 @@ def test_missing_dump_is_an_error_with_the_reason(tmp_path: Path) -> None:
             pass
 
 
-def test_dump_is_unpacked_only_while_the_block_runs(run: Path, cache: Path) -> None:
+def test_an_unpacked_dump_is_removed_when_the_with_block_raises(run: Path, cache: Path) -> None:
     """The dump is unpacked while the block runs, and removed when the block raises."""
     before = sorted(run.rglob("*"))
 
@@ -97,7 +97,9 @@ def test_files_of_a_killed_shell_are_removed_by_the_next(run: Path, cache: Path)
         assert (dead.exists(), alive.exists()) == (False, True)
 
 
-def test_run_without_a_kernel_is_refused(run: Path, cache: Path) -> None:
+def test_opening_a_dump_of_a_run_that_names_no_kernel_is_a_usage_error(
+    run: Path, cache: Path
+) -> None:
     """A run that ended before it had a kernel raises UsageError."""
     with (
         pytest.raises(UsageError, match="does not name its kernel"),

@@ -106,7 +106,7 @@ def test_data_that_resembles_a_vmcoreinfo_note_is_ignored(
         memory.vmcoreinfo()
 
 
-def test_dead_qemu_is_an_error(start: Start) -> None:
+def test_reading_memory_after_qemus_death_is_a_usage_error(start: Start) -> None:
     """A read after QEMU's death raises UsageError, and so does opening its old socket."""
     qemu = start(64 << 20, 0, note())
     with GuestMemory(qemu.socket) as memory:
@@ -119,7 +119,7 @@ def test_dead_qemu_is_an_error(start: Start) -> None:
             GuestMemory(qemu.socket)
 
 
-def test_notes_are_returned_in_order() -> None:
+def test_complete_vmcoreinfo_notes_are_returned_in_order_without_a_truncated_one() -> None:
     """All complete notes of a piece of memory are returned in order; a cut one is not."""
     data = note() + bytes(4096 - len(note())) + note(INFO + b"second")
 
@@ -136,7 +136,7 @@ def test_notes_are_returned_in_order() -> None:
         (8 * GIB, [(0, 2 * GIB, 0), (4 * GIB, 6 * GIB, 2 * GIB)]),
     ],
 )
-def test_large_memory_continues_at_four_gib(
+def test_memory_from_2816_mib_on_is_split_at_2_gib_and_continues_at_4_gib(
     size: int, expected: list[tuple[int, int, int]]
 ) -> None:
     """From 2816 MiB on, a q35 machine has 2 GiB below the PCI hole and the rest above 4 GiB."""

@@ -58,7 +58,7 @@ def wait(pid: int, holder: int) -> LockWait:
         ([], []),
     ],
 )
-def test_deadlocks_returns_each_circle_once(
+def test_deadlocks_returns_each_circle_of_waiting_tasks_once(
     edges: list[tuple[int, int]], circles: list[list[int]]
 ) -> None:
     """Each circle is returned once, without the tasks that only wait for one of its members."""
@@ -67,7 +67,7 @@ def test_deadlocks_returns_each_circle_once(
     assert [[one.pid for one in circle] for circle in found] == circles
 
 
-def test_parse_registers_returns_each_complete_cpu() -> None:
+def test_parse_registers_returns_the_registers_of_complete_cpus_only() -> None:
     """All general registers are returned by QEMU's names; an incomplete CPU is left out."""
     found = parse_registers(REGISTERS)
 
@@ -79,7 +79,7 @@ def test_parse_registers_returns_each_complete_cpu() -> None:
     assert parse_registers("no registers at all") == {}
 
 
-def test_lines_contain_every_part_of_a_view() -> None:
+def test_the_text_of_a_memory_view_contains_every_part_of_the_view() -> None:
     """The lines name the dead CPU, variables, deadlock, lock, holder, module and problems."""
     frame = MemoryFrame(
         function="toy_write", module="toy", place="toy.c:5", variables={"count": "(size_t)3"}

@@ -86,7 +86,9 @@ def test_too_little_room_is_refused_before_the_dump(
     assert "1200 MiB are free" in vmcore.why_missing(folder)
 
 
-def test_room_at_the_exact_limit_is_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_is_dumped_when_the_disk_has_just_enough_free_space(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the disk has one MiB more than the amount that is refused, the guest is dumped."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 1216 * MIB))
 
@@ -107,7 +109,7 @@ def refuse_as_qemu(path: Path) -> None:
 
 
 @pytest.mark.parametrize("dump", [fill_the_disk, refuse_as_qemu])
-def test_disk_that_becomes_full_leaves_only_the_reason(
+def test_a_dump_that_fills_the_disk_is_removed_and_the_reason_recorded(
     folder: Path, dump: Callable[[Path], None]
 ) -> None:
     """A dump that fills the disk is removed, and the reason is recorded."""
@@ -118,7 +120,9 @@ def test_disk_that_becomes_full_leaves_only_the_reason(
     assert "became full" in vmcore.why_missing(folder)
 
 
-def test_disk_full_during_compression_leaves_only_the_reason(folder: Path) -> None:
+def test_a_dump_whose_compression_fills_the_disk_is_removed_with_a_reason_left(
+    folder: Path,
+) -> None:
     """A disk that is full during compression leaves no file; RLIMIT_FSIZE stands for it here."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -135,7 +139,9 @@ def test_disk_full_during_compression_leaves_only_the_reason(folder: Path) -> No
     assert [item.name for item in folder.iterdir()] == ["vmcore.txt"]
 
 
-def test_other_error_is_raised_and_recorded(folder: Path) -> None:
+def test_a_dump_error_other_than_a_full_disk_is_raised_and_recorded_as_reason(
+    folder: Path,
+) -> None:
     """An error that is not about a full disk is raised unchanged and recorded."""
 
     def dump(path: Path) -> None:
@@ -173,7 +179,7 @@ def test_limit_on_number_removes_the_oldest_dumps(folder: Path) -> None:
     assert vmcore.why_missing(old[2].parent) == ""
 
 
-def test_limit_on_size_covers_all_runs(folder: Path) -> None:
+def test_beyond_the_total_size_a_large_old_dump_of_any_run_is_removed(folder: Path) -> None:
     """Beyond the total size a large old dump is removed; the newest one always stays."""
     small, large = older_dumps(folder, [10, 3 * MIB])
 

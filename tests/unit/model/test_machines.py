@@ -17,7 +17,7 @@ GOOD = TargetSpec(
 )
 
 
-def test_a_machine_with_every_kind_of_hardware_is_possible() -> None:
+def test_the_default_machine_and_one_that_uses_every_key_are_accepted() -> None:
     """The defaults and a machine that uses every key are right."""
     assert wrong_key(TargetSpec()) is None
     assert wrong_key(GOOD) is None
@@ -39,7 +39,7 @@ def test_a_machine_with_every_kind_of_hardware_is_possible() -> None:
         ({"qemu": ("-m", "4G")}, "qemu", "the key memory_mib is there for -m"),
     ],
 )
-def test_a_value_that_no_machine_can_have_is_named(
+def test_the_key_of_an_impossible_machine_value_is_named_with_what_is_expected(
     fields: dict[str, object], key: str, expected: str
 ) -> None:
     """The first wrong key is named with what is expected of it."""
@@ -51,13 +51,15 @@ def test_a_value_that_no_machine_can_have_is_named(
 
 
 @pytest.mark.parametrize("fields", [{"pci": ("0000:03:00.0",)}, {"qemu": ("-device", "edu")}])
-def test_a_device_whose_state_may_be_lost_is_not_saved(fields: dict[str, tuple[str, ...]]) -> None:
+def test_a_guest_with_host_devices_or_own_qemu_arguments_cannot_be_saved(
+    fields: dict[str, tuple[str, ...]],
+) -> None:
     """A guest with host devices or QEMU's own arguments boots each time."""
     assert TargetSpec(nics=("e1000e",), disks_mib=(64,)).can_be_saved
     assert not TargetSpec(**fields).can_be_saved  # type: ignore[arg-type]
 
 
-def test_the_command_line_changes_only_what_it_names() -> None:
+def test_command_line_options_change_only_their_own_values_of_a_target() -> None:
     """Options replace numbers and add words; what is not given stays."""
     target = TargetSpec(vcpus=2, memory_mib=768, cmdline="quiet")
     change = MachineChange(vcpus=4, append="slub_debug=FZ")

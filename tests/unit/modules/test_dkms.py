@@ -35,7 +35,7 @@ def test_a_plain_dkms_conf_has_one_module_and_the_default_make(tmp_path: Path) -
     assert (found.patches, found.before, found.after, found.excluded) == ((), "", "", "")
 
 
-def test_each_of_several_modules_has_its_folder(tmp_path: Path) -> None:
+def test_each_module_of_a_dkms_conf_has_its_own_built_module_location(tmp_path: Path) -> None:
     """Each of several modules in a dkms.conf has its own folder below the build folder."""
     text = (
         'BUILT_MODULE_NAME[1]="n"\nBUILT_MODULE_LOCATION[1]="src/n/"\n'
@@ -117,7 +117,9 @@ def test_a_kernel_that_a_dkms_directive_excludes_has_its_name_as_reason(
         ("if true\n", "-"),
     ],
 )
-def test_a_bad_dkms_conf_is_refused(tmp_path: Path, text: str, key: str) -> None:
+def test_the_error_for_a_dkms_conf_with_a_missing_or_wrong_key_names_the_key(
+    tmp_path: Path, text: str, key: str
+) -> None:
     """The error for a bad dkms.conf names the file and the key."""
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text)
@@ -126,7 +128,9 @@ def test_a_bad_dkms_conf_is_refused(tmp_path: Path, text: str, key: str) -> None
     assert caught.value.file == tmp_path / "dkms.conf"
 
 
-def test_an_endless_dkms_conf_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_dkms_conf_is_an_error_and_its_shell_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A dkms.conf that never ends is an error at the deadline, and its shell is killed."""
     monkeypatch.setattr(dkms, "_DEADLINE_S", 0.5)
 
@@ -138,7 +142,9 @@ def test_an_endless_dkms_conf_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
     assert [line for line in lines if conf in line] == []
 
 
-def test_output_and_files_of_a_dkms_conf_do_no_harm(tmp_path: Path) -> None:
+def test_output_of_a_dkms_conf_is_not_read_as_values_and_its_files_are_removed(
+    tmp_path: Path,
+) -> None:
     """A dkms.conf's own output is not taken for values, and files that it writes are removed."""
     found = read(tmp_path, ONE + "echo package; printf 'name\\0evil\\0'; : > litter\n")
 

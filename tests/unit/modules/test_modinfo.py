@@ -50,7 +50,7 @@ def test_modules_that_need_each_other_are_loaded() -> None:
     assert modinfo.chosen("a", (), (one, two)) == (two, one)
 
 
-def test_the_plan_has_the_kernels_modules_first() -> None:
+def test_the_load_plan_has_the_kernels_modules_before_the_built_ones() -> None:
     """The load plan has required kernel modules first, then optional ones, then built ones."""
     plan = modinfo.load_plan((COMMON, JOOL), needs=("x-y",))
 
@@ -60,7 +60,7 @@ def test_the_plan_has_the_kernels_modules_first() -> None:
     ]
 
 
-def test_modprobe_conf_finds_modules_by_name_and_alias() -> None:
+def test_modprobe_conf_has_names_and_aliases_of_modules_but_no_hardware_aliases() -> None:
     """modprobe.conf lets modules find each other by name and alias, but not by hardware alias."""
     (found,) = modinfo.parse("filename: /o/a-b.ko\nalias: ipt_X\nalias: pci:v1*\ndepends: c\n")
 

@@ -94,7 +94,9 @@ UNRELATED = {
 
 
 @pytest.mark.parametrize(("earlier", "later"), FOLLOWING.values(), ids=FOLLOWING)
-def test_a_consequence_points_to_its_cause(earlier: KernelReport, later: KernelReport) -> None:
+def test_a_report_points_to_the_earlier_report_that_explains_it(
+    earlier: KernelReport, later: KernelReport
+) -> None:
     """A report points to the earlier report whose task, CPU, lock or panic reason explains it."""
     first, second = related((later, earlier))
 
@@ -110,7 +112,7 @@ def test_an_unrelated_report_points_to_no_cause(
     assert [one.follows for one in related((earlier, later))] == [None, None]
 
 
-def test_nothing_follows_from_a_report_of_another_boot() -> None:
+def test_a_panic_does_not_point_to_an_oops_of_an_earlier_boot() -> None:
     """A panic does not point to an oops of an earlier boot."""
     panic = report("panic", 9, text=PANIC + "Fatal exception")
 
@@ -118,7 +120,7 @@ def test_nothing_follows_from_a_report_of_another_boot() -> None:
     assert related((OOPS, replace(panic, boot=1)))[1].follows is None
 
 
-def test_the_nearest_of_several_causes_is_taken() -> None:
+def test_a_panic_points_to_the_later_of_two_reports_that_explain_it() -> None:
     """Of two reports that explain a panic the later one is taken; one 100 reports back is not."""
     dead = (report("null-deref", 1, pid=1), report("null-deref", 2, pid=2))
     panic = report("panic", 200, text=PANIC + "Fatal exception")
@@ -200,7 +202,7 @@ def test_a_hung_task_does_not_point_to_an_unrelated_lockup(old: str, new: str) -
 
 
 @pytest.mark.parametrize("begins", ["Linux version 6.1.0", "harness-test-begin another"])
-def test_no_report_points_to_one_before_a_boot(begins: str) -> None:
+def test_after_a_boot_line_no_report_points_to_a_report_before_that_line(begins: str) -> None:
     """After a boot line no report points to one before it, because the clock has restarted."""
     between = f"[    5.000000] {begins}"
     hung, lockup = scan((*WATCHED[:4], between, *WATCHED[4:]))
@@ -220,7 +222,7 @@ def test_a_hung_task_does_not_point_to_a_secondary_lockup() -> None:
     assert related([replace(hung, follows=None), secondary])[0].follows is None
 
 
-def test_an_old_failure_does_not_explain_other_tasks() -> None:
+def test_an_allocation_failure_an_hour_earlier_does_not_explain_an_oom_report() -> None:
     """An allocation that failed an hour before is not why the kernel is out of memory now."""
     failed = replace(report("page-allocation-failure", 1, pid=31), at=10.0)
     soon = replace(report("oom", 9, pid=297), at=40.0)

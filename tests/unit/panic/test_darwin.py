@@ -113,7 +113,7 @@ def test_an_ips_file_gives_the_same_report_as_the_panic_text() -> None:
 
 
 @pytest.mark.parametrize("kept", [0.95, 0.6])
-def test_a_cut_ips_file_still_gives_the_guilty_function(kept: float) -> None:
+def test_a_truncated_ips_file_still_gives_the_guilty_function(kept: float) -> None:
     """A cut .ips file, from a machine that died while writing, still gives the guilty function."""
     whole = ips("\n".join(X86))
 
@@ -123,7 +123,7 @@ def test_a_cut_ips_file_still_gives_the_guilty_function(kept: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}\n{", "{}\n[]", '{}\n{"panicString": 3}', "hello"])
-def test_other_text_gives_no_panic(text: str) -> None:
+def test_text_that_is_no_panic_file_gives_no_report_and_no_error(text: str) -> None:
     """Text that is no panic file, such as broken JSON, gives no report and no error."""
     assert darwin.scan(text.split("\n")) == ()
 
@@ -170,7 +170,7 @@ Backtrace (CPU 1), Frame : Return Address
         (DESCRIBED, "org.foo.kext", "ZN3foo3barEv", "", 2),
     ],
 )
-def test_every_kind_of_backtrace_is_read(
+def test_i386_powerpc_and_kpdescribe_backtraces_give_one_report_with_all_frames(
     text: str, module: str, function: str, task: str, frames: int
 ) -> None:
     """Backtraces of i386, of PowerPC and from kpdescribe each give one report with all frames."""

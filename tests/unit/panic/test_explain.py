@@ -208,7 +208,7 @@ def test_each_report_has_its_title_and_guilty_function(case: Case) -> None:
     )
 
 
-def test_task_cpu_taint_and_stacks_are_filled() -> None:
+def test_a_kasan_report_gives_task_cpu_taint_release_and_named_stacks() -> None:
     """Task, CPU, taint and release are filled, and the report's own stack comes first."""
     found = explained(CASES["kasan"].text)
 
@@ -230,7 +230,7 @@ def test_the_trapping_function_is_the_first_frame() -> None:
     ]
 
 
-def test_the_place_of_a_check_is_not_given_for_its_caller() -> None:
+def test_a_report_of_a_check_that_names_its_caller_has_no_source_line() -> None:
     """When a check reports its caller, the place of the check is not given as the caller's."""
     assert explained(CASES["list"].text).place == ""
     assert explained(CASES["refcount"].text).place == ""

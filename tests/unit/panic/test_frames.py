@@ -121,7 +121,9 @@ def test_other_lines_are_no_frames(line: str) -> None:
 
 
 @pytest.mark.parametrize(("line", "function"), POINTERS.items())
-def test_the_kernels_program_counter_is_read(line: str, function: str | None) -> None:
+def test_only_the_kernels_program_counter_is_read_and_not_user_spaces(
+    line: str, function: str | None
+) -> None:
     """The kernel's program counter is read; user space's and the link register are not."""
     frame = parse_where(line)
 
@@ -141,7 +143,7 @@ def test_each_stack_is_named_by_its_heading() -> None:
     assert traces.pointer == ()
 
 
-def test_the_stalled_cpus_stack_is_the_reports_own() -> None:
+def test_in_a_stall_report_only_the_stalled_cpus_stack_is_without_a_name() -> None:
     """In a stall report the stalled CPU's stack is the report's own; others are named."""
     traces = read(STALL)
 
@@ -180,7 +182,7 @@ Call Trace:
     ]
 
 
-def test_the_number_of_frames_is_limited() -> None:
+def test_a_stack_of_5000_frames_is_truncated_to_400() -> None:
     """A stack of 5000 frames is cut to 400."""
     text = ["BUG: x", *(f" f{number}+0x1/0x2" for number in range(5000))]
 

@@ -48,7 +48,7 @@ def test_an_excluding_pattern_overrides_others() -> None:
     assert not names.holds("rcu_core_si")
 
 
-def test_an_architectures_prefix_is_ignored() -> None:
+def test_a_listed_function_is_also_found_with_the_prefix_arch() -> None:
     """A listed function is also found with the prefix arch_, and not with another prefix."""
     names = FunctionList(iter(["test_bit"]), VARIANTS)
 

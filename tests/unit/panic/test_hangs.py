@@ -62,18 +62,18 @@ def named(frame: Frame | None) -> str:
 
 
 @pytest.mark.parametrize(("stack", "function"), SPINNING.items())
-def test_a_spinning_cpu_is_named_by_its_operation(stack: str, function: str) -> None:
+def test_spinner_returns_the_operation_in_which_a_cpu_spins(stack: str, function: str) -> None:
     """`spinner` returns the function that a dispatcher called, wherever in it the CPU was."""
     assert named(spinner(frames(stack))) == function
 
 
 @pytest.mark.parametrize(("stack", "function"), SLEEPING.items())
-def test_a_sleeping_task_is_named_by_the_waiting_function(stack: str, function: str) -> None:
+def test_sleeper_returns_the_function_that_began_a_tasks_wait(stack: str, function: str) -> None:
     """`sleeper` returns the function that began the wait, or a wait for the whole kernel."""
     assert named(sleeper(frames(stack))) == function
 
 
-def test_a_function_of_a_module_is_preferred_to_the_operation() -> None:
+def test_spinner_returns_a_modules_function_rather_than_the_kernels_operation() -> None:
     """`spinner` returns a function of a module rather than the operation that it runs in."""
     stack = [
         *frames(TICK),

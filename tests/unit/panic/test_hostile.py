@@ -84,7 +84,9 @@ def test_no_text_makes_the_parser_raise(lines: list[str]) -> None:
 
 @given(LINES)
 @settings(max_examples=100, deadline=None)
-def test_blocks_and_lines_give_the_same_reports(lines: list[str]) -> None:
+def test_reading_a_log_in_blocks_gives_the_same_reports_as_reading_by_line(
+    lines: list[str],
+) -> None:
     """Reading whole blocks, with quiet ones skipped, gives the same reports as reading by line."""
     flat = "\n".join(["[    0.000001] x", *lines]).split("\n")
     scanner = Scanner()
@@ -177,7 +179,7 @@ def test_reports_without_an_end_do_not_use_more_memory() -> None:
     assert grown < 200_000
 
 
-def test_a_long_console_is_read_at_the_promised_speed() -> None:
+def test_a_long_console_log_takes_at_most_the_promised_seconds_per_mb() -> None:
     """A long console with heartbeats, tests and crashes is read at the promised speed."""
     text = "\n".join(_console(crashes=60))
     size_mb = len(text) / 1e6

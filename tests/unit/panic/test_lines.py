@@ -88,6 +88,6 @@ def test_escapes_and_carriage_returns_are_removed() -> None:
     assert kernel_text("[ OK ] Started") is None
 
 
-def test_an_extremely_long_line_is_cut() -> None:
+def test_a_line_of_a_million_characters_is_truncated_to_2048() -> None:
     """Only the start of a line of a million characters is kept, as printk prints at most 1024."""
     assert len(clean("x" * 1_000_000)) == 2048

@@ -153,7 +153,9 @@ TEXTS = bare_texts()
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_a_prefix_does_not_change_the_report(prefix: str, end: str) -> None:
+def test_a_line_prefix_or_line_end_does_not_change_the_recorded_reports(
+    prefix: str, end: str
+) -> None:
     """Every recorded report reads the same with every prefix and every kind of line end."""
     for name, lines in TEXTS.items():
         (bare,) = explained("\n".join(lines))
@@ -241,7 +243,7 @@ def test_source_line_returns_the_original_line_number() -> None:
         '{"MESSAGE": "BUG: kernel NULL pointer dereference", "SYSLOG_IDENTIFIER": "app"}',
     ],
 )
-def test_a_programs_message_is_no_report(line: str) -> None:
+def test_a_log_line_of_a_user_program_that_resembles_a_fault_gives_no_report(line: str) -> None:
     """A line whose tag names a program gives no report, even if its message looks like one."""
     assert explained("Apr 15 13:58:08 host kernel: x\n" + line) == []
     assert explained(line) == []

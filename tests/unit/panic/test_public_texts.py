@@ -117,14 +117,16 @@ def test_timestamps_with_a_space_before_the_bracket_are_recognized() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["[..] ", "[...] ", "[  +0,000018] ", "[    0.000000] c0 "])
-def test_a_rare_prefix_does_not_change_the_report(prefix: str) -> None:
+def test_a_rare_time_or_cpu_prefix_before_each_line_does_not_change_the_report(
+    prefix: str,
+) -> None:
     """An elided time, a decimal comma and a vendor's number of the CPU are prefixes."""
     text = "\n".join(prefix + line for line in NULL.split("\n"))
 
     assert [essence(one) for one in reports(text)] == [NULL_IN_RESERVE]
 
 
-def test_a_second_report_after_an_end_mark_does_not_reverse_a_log() -> None:
+def test_a_log_whose_first_header_is_before_the_first_end_mark_is_read_forwards() -> None:
     """A log without times is read forwards, if a header comes before the first end mark."""
     warning = f"WARNING: CPU: 1 PID: 2 at osq.c:62 osq_exit+0x1/0x2\n{WHO}"
     second = f"------------[ cut here ]------------\n{warning}"
@@ -174,7 +176,7 @@ def test_the_owner_of_a_poisoned_object_is_named(owner: str, function: str) -> N
     assert essence(reports(text)[0]) == ("bad-state", function, "osq")
 
 
-def test_the_lockdep_chain_gives_the_function_when_the_stack_is_cut_off() -> None:
+def test_a_lockdep_report_without_a_stack_names_a_function_of_its_lock_chain() -> None:
     """If the lock is taken in a service function and the stack is cut off, the chain is used."""
     text = (
         "WARNING: possible circular locking dependency detected\n"
@@ -188,7 +190,7 @@ def test_the_lockdep_chain_gives_the_function_when_the_stack_is_cut_off() -> Non
     assert essence(reports(text)[0])[:2] == ("lockdep", "osq_stop")
 
 
-def test_lockdeps_lock_is_taken_in_the_function_around_the_inlined_ones() -> None:
+def test_a_lockdep_report_names_the_function_that_contains_the_inlined_ones() -> None:
     """A decoded lockdep report repeats the lock for each inlined function and names none."""
     lock = "ffff888011deca98 (&q->lock){++++}-{3:3}, at: "
     text = (
@@ -202,7 +204,7 @@ def test_lockdeps_lock_is_taken_in_the_function_around_the_inlined_ones() -> Non
     assert essence(reports(text)[0])[:2] == ("lockdep", "osq_reserve")
 
 
-def test_a_workers_fault_outside_of_any_function_is_its_works() -> None:
+def test_a_report_with_only_worker_frames_names_the_workqueue_lines_function() -> None:
     """If only services are in a worker's stack, the function of the line 'Workqueue:' is named."""
     text = (
         "refcount_t: underflow; use-after-free.\nWARNING: CPU: 1 PID: 24 at lib/refcount.c:28\n"
@@ -225,7 +227,9 @@ def test_a_workers_fault_outside_of_any_function_is_its_works() -> None:
         ),
     ],
 )
-def test_a_second_line_or_a_panic_alone_is_recognized_as_a_report(text: str, kind: str) -> None:
+def test_a_lone_panic_or_second_line_of_a_report_is_a_report_of_its_kind(
+    text: str, kind: str
+) -> None:
     """Old machine checks, a watchdog's panic and a second line are reports of their kinds."""
     assert [one.kind for one in reports(text)] == [kind]
 

@@ -58,7 +58,7 @@ def scan(*lines: str) -> list[KernelReport]:
 @pytest.mark.parametrize(
     "prefix", ["[   12.345678] ", "[    1.000000][ T1234] ", "<3>[    1.000000][    C0] "]
 )
-def test_each_fault_is_found_after_each_prefix(
+def test_a_kernel_fault_after_any_log_line_prefix_gives_one_report_of_its_kind(
     prefix: str, text: str, expected: tuple[str, str]
 ) -> None:
     """Each fault after each prefix gives one report with the right kind, title and line."""
@@ -96,7 +96,7 @@ def test_two_faults_are_two_reports() -> None:
     assert (first.kind, second.kind) == ("warning", "ubsan")
 
 
-def test_two_heartbeats_close_a_report() -> None:
+def test_an_open_report_is_returned_when_two_heartbeat_lines_follow_it() -> None:
     """A report without a new line between two heartbeats is returned, without the heartbeats."""
     scanner = Scanner()
     beat = "[    2.000000] harness-heartbeat run 1"
@@ -107,7 +107,7 @@ def test_two_heartbeats_close_a_report() -> None:
     assert report.text == ("UBSAN: bad in b.c:2:2",)
 
 
-def test_a_report_without_an_end_is_cut() -> None:
+def test_the_text_of_a_report_without_an_end_is_truncated_to_400_lines() -> None:
     """A report with 5000 frames and no end is cut at 400 lines."""
     frames = (f"[    1.000000]  f{n}+0x1/0x2" for n in range(5000))
 
@@ -195,7 +195,7 @@ def test_a_report_within_another_cpus_line_is_found() -> None:
     assert (report.kind, report.line) == ("ubsan", 0)
 
 
-def test_kernel_lines_before_a_report_are_kept() -> None:
+def test_a_report_has_the_5_kernel_lines_before_it_or_50_of_its_thread() -> None:
     """A report keeps five kernel lines before it, or fifty of its thread, without heartbeats."""
     plain = [f"[    1.000000] line {number}" for number in range(9)]
     beat = "[    2.000000] harness-heartbeat run 1"
@@ -220,7 +220,7 @@ def test_lines_after_a_report_are_not_in_its_text() -> None:
     assert report.text[-1] == " f+0x1/0x2"
 
 
-def test_a_panic_after_the_oops_ended_is_its_consequence() -> None:
+def test_a_panic_after_the_end_of_an_oops_is_a_report_that_follows_from_the_oops() -> None:
     """A panic after the end mark of an oops is a second report, which follows from the oops."""
     reports = scan(
         "[    1.000000] BUG: kernel NULL pointer dereference, address: 08",
@@ -235,7 +235,7 @@ def test_a_panic_after_the_oops_ended_is_its_consequence() -> None:
     assert (panic.fatal, panic.follows) == (True, oops.line)
 
 
-def test_lines_without_a_time_are_kernel_lines_in_a_log_without_times() -> None:
+def test_a_fault_line_without_a_time_counts_if_no_line_has_one_or_a_stack_follows() -> None:
     """In a log without times, bare lines are the kernel's; otherwise a stack must follow."""
     bare = ["BUG: kernel NULL pointer dereference, address: 08", " f+0x1/0x2"]
     stamped = "[    0.000000] Linux version 6.1.0"
@@ -245,7 +245,7 @@ def test_lines_without_a_time_are_kernel_lines_in_a_log_without_times() -> None:
     assert [report.function for report in scan_log([stamped, *bare])] == ["f"]
 
 
-def test_reports_beyond_the_limit_have_no_details() -> None:
+def test_reports_beyond_the_limit_of_detailed_reports_have_a_kind_but_no_text() -> None:
     """After the detailed reports, each further report has only its kind and line."""
     scanner = Scanner(detailed=1)
     lines = [
@@ -263,7 +263,7 @@ def test_reports_beyond_the_limit_have_no_details() -> None:
     ]
 
 
-def test_the_number_of_open_reports_is_limited() -> None:
+def test_when_50_reports_are_open_the_oldest_are_closed_so_that_8_stay_open() -> None:
     """When 50 reports are open at once, the oldest are closed, so that at most 8 stay open."""
     lines = [f"[    1.000000][ T{number}] UBSAN: bad in b.c:2:2" for number in range(50)]
     scanner = Scanner()

@@ -57,7 +57,9 @@ def other_run(text: str, seed: int) -> str:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("text", [OOPS, LOCKUP])
-def test_another_run_gives_the_same_signature(text: str, seed: int) -> None:
+def test_other_addresses_tasks_cpus_and_times_do_not_change_the_signature(
+    text: str, seed: int
+) -> None:
     """Other addresses, offsets, tasks, CPUs and times give the same signature."""
     assert signature(first(other_run(text, seed))) == signature(first(text))
 
@@ -93,7 +95,7 @@ def test_another_function_module_or_kind_changes_the_signature(old: str, new: st
     assert signature(first(OOPS.replace(old, new))) != signature(first(OOPS))
 
 
-def test_two_samples_of_one_loop_have_one_signature() -> None:
+def test_two_lockup_reports_of_one_spinning_loop_have_the_same_signature() -> None:
     """Two samples of one spinning loop have one signature; another loop has another."""
     inside = LOCKUP.replace("native_queued_spin_lock_slowpath", "queued_spin_lock")
     other = LOCKUP.replace("osq_ring_reserve", "osq_ring_reset")
@@ -132,7 +134,7 @@ def test_page_and_protection_faults_have_one_signature() -> None:
     assert signature(first(fault)) == signature(first(protection))
 
 
-def test_two_hangs_in_one_operation_have_two_signatures() -> None:
+def test_hangs_in_different_functions_below_one_operation_differ_in_signature() -> None:
     """Two hangs in one operation differ in signature by the function that it called."""
     builtin = LOCKUP.replace(" [osq]", "").replace("osq_ioctl", "drm_ioctl")
     other = builtin.replace("osq_ring_reserve", "drm_mode_setcrtc")

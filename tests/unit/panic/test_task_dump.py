@@ -32,7 +32,7 @@ OURS = """
 """.strip().splitlines()
 
 
-def test_the_task_in_the_module_is_named() -> None:
+def test_the_task_that_hangs_in_the_module_is_named_and_not_a_waiting_worker() -> None:
     """The report names the task in the module, not the worker that waits for a disk before it."""
     found = blocked(OURS, ("osq", "osq_test"))
 
@@ -44,7 +44,7 @@ def test_the_task_in_the_module_is_named() -> None:
     assert found.title == "task hangs in osq_crash_deadlock"
 
 
-def test_the_guilty_stack_comes_first() -> None:
+def test_the_stack_of_the_task_that_hangs_in_the_module_comes_first() -> None:
     """The guilty task's stack comes first; the other tasks' stacks keep their names."""
     found = blocked(OURS, ("osq_test",))
 
@@ -84,7 +84,7 @@ def test_a_spinning_cpu_is_named_by_its_program_counter() -> None:
     assert found.pid == 412
 
 
-def test_text_without_stacks_gives_none() -> None:
+def test_a_task_dump_without_any_stack_gives_no_report() -> None:
     """Without any stack in the text, `blocked` returns None."""
     assert blocked((), ("osq",)) is None
     assert blocked(("login: root", "[   60.000000] sysrq: Show Blocked State"), ("osq",)) is None
@@ -118,7 +118,7 @@ def test_a_task_that_waits_for_a_signal_in_the_module_is_named() -> None:
     assert found.text[-1].endswith("do_syscall_64+0x58/0x80")
 
 
-def test_a_resting_thread_of_the_module_is_no_hang() -> None:
+def test_a_kernel_thread_of_the_module_that_sleeps_idle_is_no_hang() -> None:
     """Where only a thread of the module rests, no task hangs."""
     assert blocked(SLEEPERS[:7], ("toy",)) is None
 

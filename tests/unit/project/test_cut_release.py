@@ -113,7 +113,7 @@ def test_a_release_with_a_wrong_number_or_a_changed_tree_is_refused(
     assert 'version = "0.1.0"' in (project / "pyproject.toml").read_text()
 
 
-def test_a_release_without_a_fragment_is_refused(project: Path) -> None:
+def test_a_release_without_a_changelog_fragment_is_refused(project: Path) -> None:
     """A release without a changelog fragment is refused."""
     git(project, "rm", "--quiet", "changelog.d/7.feature.md")
     git(project, "commit", "--quiet", "--message=nothing new")

@@ -90,7 +90,9 @@ def machine(tmp_path: Path) -> Machine:
     return debian
 
 
-def test_a_complete_machine_runs_the_task_silently(machine: Machine) -> None:
+def test_with_all_packages_installed_dev_prints_nothing_and_runs_the_task(
+    machine: Machine,
+) -> None:
     """On a complete machine ./dev prints nothing, and runs the task with unchanged arguments."""
     done = machine.run("kernel-test", "-k", "two words")
 
@@ -122,7 +124,7 @@ def test_without_a_terminal_packages_are_installed_unasked(machine: Machine) -> 
     assert machine.calls[-1] == "task doctor"
 
 
-def test_a_shell_that_completes_installs_nothing(machine: Machine) -> None:
+def test_a_shells_request_for_completions_installs_no_missing_package(machine: Machine) -> None:
     """./dev installs nothing when a shell calls it for completion, at every keystroke."""
     machine.stub("dpkg-query")
 

@@ -96,7 +96,7 @@ def parse(words: list[str]) -> None:
         raise ParseError(f"{contexts[1].name} is taken for a task of its own")
 
 
-def test_each_kind_of_page_has_commands() -> None:
+def test_commands_are_found_in_the_readme_contributing_kernel_and_docs_pages() -> None:
     """Each kind of page has commands; without any, the next test would prove nothing."""
     places = {place.split(":")[0] for place, _ in documented()}
 
@@ -125,7 +125,7 @@ def test_every_documented_command_parses() -> None:
     "line",
     ["kernel-tset", "kernel-test --kernle 6.1", "kernel-test fresh", "packages --key"],
 )
-def test_a_wrong_command_does_not_parse(line: str) -> None:
+def test_a_command_with_a_misspelt_or_surplus_word_is_rejected_by_the_parser(line: str) -> None:
     """The parser rejects a misspelt task or option, a surplus word and a missing value."""
     with pytest.raises((KeyError, ParseError)):
         parse(words_of(line))

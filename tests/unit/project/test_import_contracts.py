@@ -33,7 +33,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_contract_finds_its_planted_fault(tree: Path) -> None:
+def test_a_forbidden_import_is_reported_as_a_break_of_each_import_contract(tree: Path) -> None:
     """For each import contract, one planted fault is reported as a break of that contract."""
     faults = {
         "errors.py": "from harness.runs import verdict",

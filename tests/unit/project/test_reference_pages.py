@@ -45,7 +45,7 @@ class _Silent:
     name: str
 
 
-def test_a_keys_type_default_and_text_come_from_its_dataclass() -> None:
+def test_type_default_and_text_of_a_configuration_key_come_from_its_dataclass() -> None:
     """A key's type, default and text come from its dataclass; other fields are left out."""
     text, keys = reference_pages.documented(_Whole)
 
@@ -60,7 +60,7 @@ def test_a_keys_type_default_and_text_come_from_its_dataclass() -> None:
     assert keys[0].text == "What it is called, a &lt;b> of text that goes on here."
 
 
-def test_a_key_without_a_text_is_refused() -> None:
+def test_a_configuration_key_without_a_description_is_refused() -> None:
     """A key without a text is refused, and so is a text without a key."""
     with pytest.raises(ValueError, match=r"_Silent: .*: gone, name"):
         reference_pages.documented(_Silent)

@@ -39,7 +39,7 @@ def test_a_missing_codespell_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "./dev installs it" in objection
 
 
-def test_a_clipped_phrase_is_named_in_prose_only(tree: Path) -> None:
+def test_a_phrase_that_the_style_guide_forbids_is_reported_in_prose_only(tree: Path) -> None:
     """A phrase that the style guide forbids is named in pages, but not in code."""
     (tree / "page.md").write_text("A new page.\nIt begins anew.\n")
     (tree / "code.py").write_text("begin_anew = 1  # anew\n")

@@ -134,7 +134,7 @@ def test_a_file_or_function_above_its_limit_of_lines_is_reported(tree: Path) -> 
         ("f'{host} is 127.0.0.1:{port}'", "spells the loopback address"),
     ],
 )
-def test_a_call_that_only_another_module_may_make_is_reported(
+def test_work_reserved_for_another_module_such_as_running_tools_is_reported(
     tree: Path, line: str, words: str
 ) -> None:
     """Work that belongs to another module, such as running tools, is reported."""
@@ -151,7 +151,7 @@ def test_a_call_that_only_another_module_may_make_is_reported(
     assert found.startswith(f"harness/host/bad.py: {words}; ")
 
 
-def test_replace_of_strings_and_dataclasses_is_allowed(tree: Path) -> None:
+def test_a_call_of_replace_on_strings_or_dataclasses_is_not_reported(tree: Path) -> None:
     """Only `replace` on a path is reported, not that of strings and dataclasses."""
     (tree / "harness").mkdir()
     (tree / "harness" / "good.py").write_text(
@@ -180,7 +180,9 @@ def test_a_system_header_in_the_core_is_reported(tmp_path: Path, line: str) -> N
 
 
 @pytest.mark.parametrize("line", ["#ifdef OSQ_HAVE_THIS", "#if LINUX_VERSION_CODE > 1"])
-def test_a_condition_on_the_kernel_is_reported_outside_compat(tree: Path, line: str) -> None:
+def test_an_if_on_the_kernel_version_or_a_feature_outside_compat_h_is_reported(
+    tree: Path, line: str
+) -> None:
     """A condition on the kernel's version is reported, except in compat.h."""
     folder = tree / "kernel" / "os" / "linux"
     folder.mkdir(parents=True)

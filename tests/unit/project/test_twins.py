@@ -80,7 +80,7 @@ def twins() -> list[str]:
     return sorted(linux & macos)
 
 
-def test_the_main_files_exist_for_both_systems() -> None:
+def test_the_main_files_of_the_driver_exist_for_linux_and_for_macos() -> None:
     """The driver's main files (device, owner, memory and so on) exist for both systems."""
     common = {"device.c", "main.c", "memory.c", "owner.c", "readers.c", "scratch.c", "task.c"}
 
@@ -88,7 +88,7 @@ def test_the_main_files_exist_for_both_systems() -> None:
 
 
 @pytest.mark.parametrize("name", twins())
-def test_each_function_of_a_shared_file_exists_for_both_systems(name: str) -> None:
+def test_functions_of_same_named_files_exist_for_linux_and_macos_unless_listed(name: str) -> None:
     """Each function of a shared file exists for both systems, or has a listed reason."""
     linux, macos = functions(OS / "linux" / name), functions(OS / "macos" / name)
 
@@ -97,7 +97,7 @@ def test_each_function_of_a_shared_file_exists_for_both_systems(name: str) -> No
 
 
 @pytest.mark.parametrize("system", ["linux", "macos", "host"])
-def test_each_system_implements_the_cores_interface(system: str) -> None:
+def test_linux_and_macos_each_define_exactly_the_names_of_the_cores_osq_os_h(system: str) -> None:
     """Each system's osq_os_impl.h defines exactly the names of core/osq_os.h."""
     text = (OS / system / "osq_os_impl.h").read_text()
     interface = set(re.findall(r"osq_os_\w+", (OS.parent / "core" / "osq_os.h").read_text()))
@@ -107,7 +107,9 @@ def test_each_system_implements_the_cores_interface(system: str) -> None:
     assert set(re.findall(r"\bosq_os_\w+", text)) - file == set(SEAM)
 
 
-def test_definitions_are_found_in_c_code(tmp_path: Path) -> None:
+def test_c_functions_are_found_by_definition_but_not_declared_or_static_ones(
+    tmp_path: Path,
+) -> None:
     """Definitions over several lines are found in C code; declarations and static ones are not."""
     file = tmp_path / "one.c"
     file.write_text(

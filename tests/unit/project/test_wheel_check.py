@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.project import wheel_check
 
 
-def test_a_file_that_is_not_packed_is_named(tmp_path: Path) -> None:
+def test_a_data_file_that_is_missing_from_the_wheel_is_named(tmp_path: Path) -> None:
     """A data file that a module reads is named when the wheel does not contain it."""
     package = tmp_path / "harness" / "host"
     package.mkdir(parents=True)
@@ -22,7 +22,7 @@ def test_a_file_that_is_not_packed_is_named(tmp_path: Path) -> None:
     assert found == ["the wheel does not have harness/host/debian-packages.txt"]
 
 
-def test_a_command_that_does_not_work_is_named(tmp_path: Path) -> None:
+def test_a_command_of_the_wheel_with_a_wrong_exit_status_is_named(tmp_path: Path) -> None:
     """A command of the wheel that fails is named with its last lines, and the others still run."""
     program = tmp_path / "modlab"
     program.write_text("#!/bin/sh\necho ModuleNotFoundError\nexit 1\n")

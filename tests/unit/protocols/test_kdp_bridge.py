@@ -117,7 +117,7 @@ def test_lldb_gets_only_registers_that_kdp_has() -> None:
         assert b"x" not in debugger.ask(b"g")
 
 
-def test_packet_p_writes_one_register_and_packet_g_all() -> None:
+def test_packet_capital_p_writes_one_register_and_capital_g_several() -> None:
     """P changes one register, G those that have digits; one that KDP lacks is an error."""
     machine = PageMachine()
 
@@ -192,7 +192,7 @@ def test_a_bad_access_is_reported_as_sigsegv() -> None:
         assert debugger.ask(b"?") == b"T0bthread:1;"
 
 
-def test_an_interrupt_prints_that_kdp_cannot_interrupt() -> None:
+def test_without_an_nmi_function_an_interrupt_prints_that_kdp_cannot_interrupt() -> None:
     """An interrupt prints that KDP cannot interrupt a kernel, and the session continues."""
     with bridged(PageMachine()) as (debugger, _):
         debugger.say(b"c")
@@ -203,7 +203,7 @@ def test_an_interrupt_prints_that_kdp_cannot_interrupt() -> None:
     assert b"cannot interrupt" in bytes.fromhex(answer[1:].decode())
 
 
-def test_an_interrupt_calls_the_function_that_sends_an_nmi() -> None:
+def test_an_interrupt_calls_the_function_for_an_nmi_if_the_bridge_has_one() -> None:
     """When the bridge can send an NMI through a hypervisor, an interrupt calls that function."""
     called = threading.Event()
 

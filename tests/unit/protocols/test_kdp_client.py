@@ -29,7 +29,7 @@ def attached(
         yield client, stub
 
 
-def test_a_session_follows_the_order_that_kernels_expect() -> None:
+def test_attach_and_detach_send_the_kdp_requests_in_the_order_kernels_expect() -> None:
     """A session sends REATTACH, CONNECT, VERSION, HOSTINFO, KERNELVERSION; last DISCONNECT."""
     with attached(PageMachine()) as (client, stub):
         target = client.target
@@ -83,7 +83,7 @@ def test_setting_a_breakpoint_twice_is_refused() -> None:
             client.remove_breakpoint(BASE)
 
 
-def test_a_resumed_kernel_reports_its_stop() -> None:
+def test_the_next_exception_of_a_resumed_kernel_is_received_exactly_once() -> None:
     """A resumed kernel sends its next exception once, and then answers again.
 
     The exception is sent once only because the client acknowledges it.
@@ -113,7 +113,7 @@ def test_a_request_to_a_running_kernel_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_lost_and_doubled_packets_are_handled(seed: int) -> None:
+def test_with_lost_and_doubled_packets_each_request_is_executed_once(seed: int) -> None:
     """When a third of the packets is lost and some are doubled, each request is executed once."""
     faults = Faults(seed=seed, lose_requests=0.3, lose_replies=0.3, repeat_replies=0.2)
     machine = PageMachine(BREAKPOINT, BREAKPOINT)

@@ -195,7 +195,7 @@ def test_every_packet_is_encoded_to_its_bytes_and_decoded_from_them(
     assert decode(data) == packet
 
 
-def test_the_table_of_packets_has_request_and_reply_of_each_kind() -> None:
+def test_the_tested_packets_include_request_and_reply_of_each_kdp_request() -> None:
     """The table above has the request and the reply of every packet of the protocol."""
     covered = {(request, is_reply) for request, is_reply, _, _ in BODIES}
 
@@ -246,7 +246,7 @@ def test_values_that_no_packet_can_hold_are_refused(
 
 
 @given(st.binary(max_size=1300))
-def test_any_datagram_is_a_packet_or_malformed(data: bytes) -> None:
+def test_any_bytes_decode_to_a_packet_that_survives_encoding_or_are_refused(data: bytes) -> None:
     """Any bytes are a packet that encodes to the same bytes, or raise KdpMalformed."""
     try:
         packet = decode(data)

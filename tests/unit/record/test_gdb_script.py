@@ -31,7 +31,9 @@ def symbol(files: ReplayFiles, name: str) -> tuple[int, int]:
     return int(row[0], 16), int(row[1], 16)
 
 
-def test_to_fault_breaks_at_the_faulting_address(files: ReplayFiles) -> None:
+def test_gdb_command_to_fault_sets_a_breakpoint_at_the_faulting_address(
+    files: ReplayFiles,
+) -> None:
     """The command to-fault breaks at section plus symbol plus offset of the fault."""
     value, size = symbol(files, "toy_crash")
     fault = Fault(function="toy_crash", offset=2, size=size, module="toy")
@@ -54,7 +56,7 @@ def test_to_fault_breaks_at_the_faulting_address(files: ReplayFiles) -> None:
         ("other", 0, {".text": 0x1000}),
     ],
 )
-def test_to_fault_is_left_out_without_a_certain_address(
+def test_gdb_script_has_no_command_to_fault_if_the_fault_address_is_uncertain(
     files: ReplayFiles, module: str, size: int, sections: dict[str, int]
 ) -> None:
     """If the fault's address is not certain, the script has no command to-fault.
@@ -74,7 +76,9 @@ def test_to_fault_is_left_out_without_a_certain_address(
     assert "define to-fault" not in gdb_script.text(recording, files)
 
 
-def test_to_end_exists_only_for_a_guest_ended_at_its_deadline(files: ReplayFiles) -> None:
+def test_gdb_script_has_the_command_to_end_only_if_the_deadline_ended_the_guest(
+    files: ReplayFiles,
+) -> None:
     """Only for a guest that was ended at its deadline does the script define to-end.
 
     Another guest stops at the functions where guests end.

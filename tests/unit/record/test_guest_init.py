@@ -45,7 +45,7 @@ def test_read_console_returns_stages_status_and_sections() -> None:
     assert not progress.refused
 
 
-def test_refused_module_is_not_a_failed_command() -> None:
+def test_a_console_with_a_refused_module_gives_refused_and_no_sections() -> None:
     """The status that insmod returns is not taken for the command's status."""
     progress = guest_init.read_console([*CONSOLE[:2], "[    1.2] harness-record refused 1"])
 

@@ -66,7 +66,7 @@ def test_kvm_other_architectures_and_a_missing_qemu_are_refused() -> None:
         qemu_process.recorder(arch="x86_64", accel=None, program="qemu-of-no-host")
 
 
-def test_qemu_ends_with_the_block(tmp_path: Path) -> None:
+def test_qemu_is_ended_when_an_exception_leaves_the_with_block(tmp_path: Path) -> None:
     """No process is left after a block that ends with an exception."""
     with (
         pytest.raises(KeyboardInterrupt),
@@ -106,7 +106,9 @@ def test_qemu_ends_when_the_harness_is_killed(tmp_path: Path) -> None:
     assert not psutil.pid_exists(left) or psutil.Process(left).status() == "zombie"
 
 
-def test_silent_qemu_is_an_error_with_its_output_as_evidence(tmp_path: Path) -> None:
+def test_qemu_without_a_qmp_answer_raises_an_error_with_its_output_as_evidence(
+    tmp_path: Path,
+) -> None:
     """If QEMU does not open its QMP socket, the error has the output of QEMU as evidence."""
     log = tmp_path / "log"
     with qemu_process.start_qemu(SLEEP, ["x"], log=log, qmp=tmp_path / "qmp") as found:

@@ -46,7 +46,7 @@ def finished(ending: Ending, status: int | None, lines: list[str]) -> Recorded:
         (Ending.PANIC, None, OOPS, 3),
     ],
 )
-def test_exit_code_follows_from_the_ending_and_the_reports(
+def test_exit_code_is_3_for_a_stopped_kernel_4_without_an_end_1_for_a_report(
     ending: Ending, status: int | None, lines: list[str], code: int
 ) -> None:
     """A stopped kernel gives 3, a report or failed command 1, a guest without an end 4.
@@ -56,13 +56,13 @@ def test_exit_code_follows_from_the_ending_and_the_reports(
     assert finished(ending, status, lines).exit_code == code
 
 
-def test_fault_is_read_from_the_first_report() -> None:
+def test_function_offset_size_and_module_of_the_fault_are_of_the_first_report() -> None:
     """Function, offset, size and module come from the first report; without it, no fault."""
     assert _fault(scan(OOPS)) == Fault(function="toy_crash", offset=5, size=0x20, module="toy")
     assert _fault(scan(OOPS[-1:])) is None
 
 
-def test_recording_is_finished_only_with_a_printed_status() -> None:
+def test_a_recording_is_finished_only_if_the_command_status_was_printed() -> None:
     """A recording is finished only if the init has printed the command's status."""
     complete = InitProgress(stages=("load", "command", "status"), status=0)
 

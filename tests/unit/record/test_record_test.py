@@ -38,7 +38,7 @@ def recordable_tests(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recordab
 
 
 @pytest.mark.parametrize("name", ["test_toy::test_crash[one]", "test_crash[one]"])
-def test_choose_returns_the_command_variant_and_expected_crash(
+def test_choosing_a_test_by_name_returns_its_command_variant_and_expected_crash(
     recordable_tests: tuple[Recordable, ...], name: str
 ) -> None:
     """A test is found by its name in the report and by its name in its file, without a guest."""
@@ -53,7 +53,7 @@ def test_choose_returns_the_command_variant_and_expected_crash(
     ("name", "message"),
     [("test_talks", "a recorded guest has no network"), ("test_none", "no such test")],
 )
-def test_unrecordable_test_is_refused_with_the_recordable_ones(
+def test_choosing_an_unrecordable_test_is_refused_and_recordable_ones_are_listed(
     recordable_tests: tuple[Recordable, ...], name: str, message: str
 ) -> None:
     """The error for an unrecordable test has the reason, and its hint lists recordable tests."""
@@ -83,7 +83,7 @@ def test_unreadable_tests_raise_tests_broken_with_pytests_output(tmp_path: Path)
         (None, [], Verdict.PASSED, "status 0"),
     ],
 )
-def test_judge_passes_the_announced_crash_and_status_zero_only(
+def test_a_recorded_test_passes_only_with_its_announced_crash_or_status_zero(
     expected: Expectation | None, lines: list[str], verdict: Verdict, reason: str
 ) -> None:
     """A crash passes only as it was announced, and a command passes only with status 0."""
@@ -105,7 +105,7 @@ def test_judge_passes_the_announced_crash_and_status_zero_only(
         ("nothing of the kind\n", Verdict.FAILED),
     ],
 )
-def test_suite_is_judged_by_its_ktap_results(
+def test_a_recorded_suite_with_no_or_a_failed_ktap_result_fails_despite_status_0(
     tmp_path: Path, output: str, verdict: Verdict
 ) -> None:
     """A suite fails without KTAP results or with a failed one, even if its status is 0."""

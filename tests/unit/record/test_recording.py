@@ -55,7 +55,7 @@ def test_record_and_replay_use_the_same_machine() -> None:
     assert replayed == recorded.replace("rr=record", "rr=replay").replace("=start", "=load")
 
 
-def test_gdb_stub_starts_stopped_and_survives_the_guest() -> None:
+def test_with_a_gdb_stub_qemu_starts_stopped_and_stays_after_the_guest_ended() -> None:
     """With a gdb stub QEMU starts stopped, and it stays when the guest has ended."""
     found = line(Mode.REPLAY, "load", gdb=Path("/s/gdb"))
 

@@ -36,7 +36,7 @@ def replay(run: Path, tmp_path: Path) -> None:
         pytest.fail("it was replayed")
 
 
-def test_changed_file_is_refused(run: Path, tmp_path: Path) -> None:
+def test_replay_of_a_recording_with_a_changed_file_is_refused(run: Path, tmp_path: Path) -> None:
     """If one byte of a recording's file has changed, the replay is refused and the file named."""
     (run / recording.EVENTS).write_bytes(b"replay.bim")
 
@@ -44,7 +44,7 @@ def test_changed_file_is_refused(run: Path, tmp_path: Path) -> None:
         replay(run, tmp_path)
 
 
-def test_missing_file_is_refused(run: Path, tmp_path: Path) -> None:
+def test_replay_of_a_recording_with_a_missing_file_is_refused(run: Path, tmp_path: Path) -> None:
     """If a file of the recording is missing, the replay is refused and the file named."""
     (run / recording.KERNEL).unlink()
 
@@ -62,7 +62,7 @@ def test_recording_of_another_qemu_is_refused(run: Path, tmp_path: Path) -> None
         replay(run, tmp_path)
 
 
-def test_replay_that_qemu_refuses_has_its_message_and_leaves_no_file(
+def test_error_of_a_replay_that_qemu_refuses_has_its_message_and_no_file_is_left(
     run: Path, tmp_path: Path
 ) -> None:
     """QEMU's own message is the evidence, and leftovers of a killed replay are removed, too."""

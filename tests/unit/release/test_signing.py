@@ -119,7 +119,9 @@ def test_unsigned_module_does_not_verify(tmp_path: Path, key: SigningKey) -> Non
     assert not signing.is_signed_by(module, key.certificate)
 
 
-def test_signer_without_a_valid_signature_is_an_error(tmp_path: Path, key: SigningKey) -> None:
+def test_a_signing_program_that_fails_or_writes_no_signature_raises_an_error(
+    tmp_path: Path, key: SigningKey
+) -> None:
     """A signer that fails raises BuildError, and so does one that writes no signature."""
     module = tmp_path / "m.ko"
     module.write_bytes(MODULE)

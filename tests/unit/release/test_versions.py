@@ -66,7 +66,9 @@ def test_version_of_a_tagged_commit_is_exactly_its_number(repository: Repository
     assert found.epoch_s == 1795613487
 
 
-def test_snapshots_sort_by_time_and_before_the_number(repository: Repository) -> None:
+def test_snapshot_versions_sort_by_commit_time_and_before_the_release_number(
+    repository: Repository,
+) -> None:
     """An older snapshot sorts before a newer one, and both before the number."""
     first = repository.text
     repository.commit("2026-11-25T13:31:28+00:00")
@@ -90,7 +92,7 @@ def test_version_of_a_changed_tree_sorts_after_its_commit(repository: Repository
     assert sorts_before(clean, found.text)
 
 
-def test_number_with_a_letter_is_refused(repository: Repository) -> None:
+def test_a_version_number_with_a_letter_is_refused(repository: Repository) -> None:
     """A number that is not digits and dots raises UsageError."""
     repository.write("1.2rc3")
 

@@ -80,7 +80,7 @@ def ran(
     os.utime(folder / "report.json", (number, number))
 
 
-def test_the_latest_result_of_a_test_decides_whether_it_failed_last(tmp_path: Path) -> None:
+def test_a_test_that_passed_in_a_later_run_does_not_count_as_failed_last(tmp_path: Path) -> None:
     """A failure that a later run of one test took back is gone; the others stay."""
     ran(tmp_path, 1, "", gone=Verdict.FAILED)
     ran(tmp_path, 2, "", one=Verdict.FAILED, two=Verdict.CRASHED, three=Verdict.PASSED)
@@ -92,7 +92,7 @@ def test_the_latest_result_of_a_test_decides_whether_it_failed_last(tmp_path: Pa
     assert [(result.suite, result.name) for result in found] == [("guest", "t::two")]
 
 
-def test_runs_of_another_target_are_ignored_for_what_failed_last(tmp_path: Path) -> None:
+def test_a_pass_on_another_target_does_not_remove_a_test_that_failed_last(tmp_path: Path) -> None:
     """A run of another target counts neither as a failure nor as the last complete run."""
     ran(tmp_path, 1, "", one=Verdict.LOST)
     ran(tmp_path, 2, "", one=Verdict.PASSED)

@@ -21,7 +21,9 @@ def walk(value: Any) -> list[Any]:
     return [value, *(one for item in inner for one in walk(item))]
 
 
-def test_a_crash_is_an_issue_with_an_incident_in_its_test(tmp_path: Path) -> None:
+def test_a_crash_becomes_a_kcidb_issue_that_an_incident_connects_with_its_test(
+    tmp_path: Path,
+) -> None:
     """A crash becomes a KCIDB issue, and an incident connects it with its test."""
     data = render(report_of(tmp_path / "run-1"))
 
@@ -46,7 +48,7 @@ def test_kcidb_ids_and_paths_follow_the_schema(tmp_path: Path) -> None:
     assert None not in walk(data)
 
 
-def test_a_run_that_the_host_lost_has_the_kcidb_status_miss(tmp_path: Path) -> None:
+def test_a_lost_test_has_the_kcidb_status_miss_and_the_harness_as_culprit(tmp_path: Path) -> None:
     """A lost run has the status MISS, and the death of QEMU is blamed on the harness."""
     lost = TestResult(name="t::one", suite="guest", verdict=Verdict.LOST)
     ours = crash(blame=Blame.HARNESS)

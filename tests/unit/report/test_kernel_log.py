@@ -27,7 +27,7 @@ def marks(lines: list[str] = LINES) -> tuple[TestMark, ...]:
     return watch.marks
 
 
-def test_a_console_is_split_at_the_marks() -> None:
+def test_a_console_is_split_at_the_lines_that_mark_start_and_end_of_a_test() -> None:
     """A console is split into its start, a test, the lines after it, and an unfinished test."""
     parts = {part.name: part.lines for part in split(LINES, marks())}
 

@@ -48,7 +48,7 @@ def test_lines_that_ktap_does_not_define_are_no_results(line: str) -> None:
     assert results(line) == []
 
 
-def test_subtests_take_their_parents_name() -> None:
+def test_the_result_of_a_subtest_is_named_by_its_parent_a_slash_and_its_own_name() -> None:
     """Subtests become results named PARENT/CHILD, and their parent's own line gives none."""
     text = """KTAP version 1
 1..2
@@ -102,14 +102,14 @@ not ok 1 greeter"""
     assert "in_languages: EXPECTATION FAILED at src/greeter_test.c:20" in found[3].diagnostics
 
 
-def test_a_parent_that_fails_alone_is_a_result() -> None:
+def test_a_parent_test_that_fails_although_its_subtests_passed_is_a_failed_result() -> None:
     """A parent that fails although its subtests passed becomes a failure of its own."""
     found = results("KTAP version 1\n1..1\n  1..1\n  ok 1 a\nnot ok 1 suite")
 
     assert [(one.name, one.verdict) for one in found][1] == ("suite", Verdict.FAILED)
 
 
-def test_plan_start_and_bail_are_events() -> None:
+def test_lines_with_a_plan_a_test_start_or_a_bail_out_each_give_one_event() -> None:
     """The plan, the start of a test and a bail-out line each give one event."""
     found = events("TAP version 13\n1..7\n# harness: start t::one\nBail out! no disk")
 

@@ -102,7 +102,7 @@ def test_a_closed_pipe_ends_the_view_and_not_the_run() -> None:
     play(view)
 
 
-def test_the_live_picture_shows_stages_and_results_on_a_narrow_terminal() -> None:
+def test_the_live_view_fits_a_narrow_terminal_and_prints_markup_literally() -> None:
     """The live picture fits a narrow terminal and prints markup characters literally."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=40, color_system=None)
@@ -114,7 +114,7 @@ def test_the_live_picture_shows_stages_and_results_on_a_narrow_terminal() -> Non
         assert part in text
 
 
-def test_a_terminal_sees_how_many_results_there_are() -> None:
+def test_the_live_view_shows_how_many_of_the_planned_tests_have_a_result() -> None:
     """The live picture counts the results of the suite, until there are more than planned."""
     stream = io.StringIO()
     view = RichView(console=Console(file=stream, force_terminal=True, width=80))

@@ -123,7 +123,9 @@ def test_a_file_that_is_not_a_report_is_refused(tmp_path: Path, text: str) -> No
         run_report.load(tmp_path)
 
 
-def test_a_report_of_schema_2_is_read_under_the_present_names(tmp_path: Path) -> None:
+def test_facts_of_a_run_report_of_schema_2_are_read_as_fields_of_provenance(
+    tmp_path: Path,
+) -> None:
     """From a report of schema 2, known values in `facts` move to `provenance`; others stay."""
     run_report.write(sample(tmp_path))
     file = tmp_path / "report.json"
@@ -201,7 +203,9 @@ def test_a_kernel_report_between_tests_fails_the_run() -> None:
     assert run_report.apply_reports((one,), (between,)) == ((one,), (between,))
 
 
-def test_nightly_runs_become_one_table(tmp_path: Path) -> None:
+def test_a_nightly_run_becomes_a_table_row_in_which_a_vertical_bar_is_replaced(
+    tmp_path: Path,
+) -> None:
     """In the nightly table each run is a row, and a '|' in a text does not break it."""
     text = run_report.nightly_markdown((replace(sample(tmp_path), reason="a | b"),))
 

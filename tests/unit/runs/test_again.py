@@ -52,7 +52,7 @@ def settings_of(root: Path) -> Settings:
     return config.load(root / "modlab.toml")
 
 
-def test_a_change_starts_the_next_run() -> None:
+def test_a_changed_file_that_stays_unchanged_at_the_next_look_starts_a_run() -> None:
     """A run follows each change that has come to rest; Ctrl-C returns the last exit code."""
     codes = iter([1, 0])
     said: list[str] = []
@@ -65,7 +65,7 @@ def test_a_change_starts_the_next_run() -> None:
     assert said[-1] == "\nended after 2 runs"
 
 
-def test_a_save_during_a_run_is_not_lost() -> None:
+def test_a_file_that_is_saved_during_a_run_causes_another_run_after_it() -> None:
     """A file that changes while the tests run leads to a run without any further change."""
     now: State = {FILE: (1, 1)}
     runs: list[int] = []

@@ -120,7 +120,9 @@ def test_several_candidate_commits_that_cannot_be_tried_are_an_error(
         )
 
 
-def test_an_unknown_revision_is_named(history: tuple[KernelTestRequest, list[str]]) -> None:
+def test_bisect_with_an_unknown_revision_is_an_error_that_names_it(
+    history: tuple[KernelTestRequest, list[str]],
+) -> None:
     """An unknown revision is an error that names it, before any run starts."""
     request, _ = history
 

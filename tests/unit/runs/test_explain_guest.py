@@ -110,7 +110,7 @@ def explain(scenery: Scenery, monkeypatch: pytest.MonkeyPatch) -> Crash | None:
     return explain_guest.explain(config.environment(), "", PlainView())
 
 
-def test_a_run_that_only_loaded_the_module_gets_a_report(
+def test_explaining_a_hang_after_a_mere_load_writes_a_report_with_the_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that only loaded the module gets a report with the crash and its dump's kernel."""
@@ -124,7 +124,7 @@ def test_a_run_that_only_loaded_the_module_gets_a_report(
     assert written.provenance == KNOWN
 
 
-def test_a_run_with_tests_keeps_its_verdict(
+def test_explaining_a_hang_after_tests_adds_a_crash_without_a_new_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash is added to a run's report under the next free number, and the verdict stays."""
@@ -174,7 +174,7 @@ def test_a_guest_that_was_suspended_before_stays_suspended(
     assert scenery.domain.now is DomainState.PAUSED
 
 
-def test_a_guest_without_a_problem_gets_no_report(
+def test_explaining_a_guest_without_a_crash_or_hang_writes_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A guest without a problem gets no report and no crash folder."""
@@ -182,7 +182,7 @@ def test_a_guest_without_a_problem_gets_no_report(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_explained_complaints_are_not_explained_again(
+def test_a_kernel_warning_that_was_explained_before_is_not_explained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Explained complaints are not explained again, but a fatal crash is on each request."""

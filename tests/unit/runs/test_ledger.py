@@ -78,7 +78,7 @@ def test_a_suite_with_all_results_ends_without_an_error() -> None:
     assert verdicts(outcome.results) == {"t::one": Verdict.PASSED, "t::two": Verdict.FAILED}
 
 
-def test_a_crash_is_charged_to_the_running_test() -> None:
+def test_after_a_crash_the_running_test_has_the_verdict_crashed() -> None:
     """A crash counts for the running test, and the tests after it are lost."""
     book = ledger(*PLAN, "# harness: start t::one")
 
@@ -90,7 +90,7 @@ def test_a_crash_is_charged_to_the_running_test() -> None:
     assert outcome.running == "t::one"
 
 
-def test_tests_that_were_never_reached_are_lost() -> None:
+def test_planned_tests_that_no_guest_reached_have_the_verdict_lost() -> None:
     """Planned tests that no guest could run are lost, with the reason."""
     (result,) = lost(("t::two",), "guest")
 
@@ -105,7 +105,7 @@ def test_a_test_that_does_not_end_has_failed() -> None:
     assert verdicts(outcome.results) == {"t::one": Verdict.FAILED}
 
 
-def test_an_earlier_tests_fault_leaves_the_running_one_without_a_result() -> None:
+def test_a_test_interrupted_by_a_late_kernel_warning_of_another_has_no_result() -> None:
     """A test that an earlier test's fault interrupted gets no result, so it runs again."""
     outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(
         KernelComplained("WARNING in f")
@@ -124,7 +124,7 @@ def test_time_in_a_debugger_is_no_running_time_of_the_test() -> None:
     assert book.running_for_s < 0
 
 
-def test_a_line_that_announces_a_crash_is_passed_to_the_listener() -> None:
+def test_a_line_with_the_crash_that_a_test_expects_is_passed_to_the_listener() -> None:
     """A test's announcement of a crash reaches the listener before the test runs."""
     heard: dict[str, Expectation] = {}
     listener = Listener(
@@ -210,7 +210,7 @@ def test_a_command_without_ktap_is_judged_by_its_exit_code(
     assert outcome.unreached == ()
 
 
-def test_a_silent_command_of_a_ktap_suite_gives_no_verdict(tmp_path: Path) -> None:
+def test_a_command_of_a_ktap_suite_that_prints_no_ktap_is_an_error(tmp_path: Path) -> None:
     """A command that should print KTAP and prints nothing has no verdict; the hint names judge."""
     log = tmp_path / "inside.log"
     log.write_text("hello\n")
@@ -257,7 +257,7 @@ def test_the_cases_of_a_selftest_have_its_name_before_theirs() -> None:
     assert outcome.unreached == ()
 
 
-def test_a_selftest_that_skips_everything_says_why() -> None:
+def test_a_selftest_whose_plan_skips_everything_is_skipped_for_its_reason() -> None:
     """The plan `1..0 # SKIP reason` with exit code 4 skips the selftest for that reason."""
     outcome = command(SELFTESTS, "TAP version 13", "1..0 # SKIP no device", status=4).ended(None)
 
@@ -272,14 +272,16 @@ def test_a_selftest_that_skips_everything_says_why() -> None:
         (("block/001 (stress)   [not run]", "    no fio"), Verdict.SKIPPED, "no fio"),
     ],
 )
-def test_blktests_own_words_decide(lines: tuple[str, ...], verdict: Verdict, reason: str) -> None:
+def test_a_blktests_test_passes_or_is_skipped_by_the_output_of_its_check_script(
+    lines: tuple[str, ...], verdict: Verdict, reason: str
+) -> None:
     """A test of blktests passes or is skipped by what `check` printed of it."""
     outcome = command(BLKTESTS, *lines, status=0).ended(None)
 
     assert (outcome.results[0].verdict, outcome.results[0].reason) == (verdict, reason)
 
 
-def test_a_crash_within_a_command_is_charged_to_it() -> None:
+def test_a_guest_crash_during_a_command_gives_the_command_the_verdict_crashed() -> None:
     """A guest that dies while a command runs gives that command the verdict crashed."""
     book = Ledger(EXIT_CODE, EXIT_CODE.names, listener())
     book.begin(EXIT_CODE.tests[0])
@@ -289,7 +291,7 @@ def test_a_crash_within_a_command_is_charged_to_it() -> None:
     assert verdicts(outcome.results) == {"inside": Verdict.CRASHED}
 
 
-def test_only_tests_of_a_folder_have_a_limit_of_their_own() -> None:
+def test_running_time_is_counted_for_a_test_of_a_folder_but_not_for_a_command() -> None:
     """A suite that is one command is limited by the suite's deadline alone."""
     whole, one = Ledger(EXIT_CODE, (), listener()), Ledger(SELFTESTS, (), listener())
     whole.begin(EXIT_CODE.tests[0])
@@ -299,7 +301,7 @@ def test_only_tests_of_a_folder_have_a_limit_of_their_own() -> None:
     assert one.running_for_s > 0
 
 
-def test_what_a_command_prints_besides_ktap_is_passed_on() -> None:
+def test_lines_of_a_command_that_are_not_ktap_are_passed_to_the_listener() -> None:
     """The listener gets the lines of both streams that are not KTAP."""
     heard: list[str] = []
     book = Ledger(KTAP, KTAP.names, replace(listener(), on_output=heard.append))

@@ -110,7 +110,9 @@ def test_the_nightly_files_have_every_cell(tmp_path: Path) -> None:
     assert junit.read_text().count("<testsuite ") == 2
 
 
-def test_the_worst_cell_decides_and_a_night_without_cells_is_lost(tmp_path: Path) -> None:
+def test_a_nightly_run_has_the_exit_code_of_its_worst_cell_or_4_without_a_cell(
+    tmp_path: Path,
+) -> None:
     """A night exits with the code of its worst cell, and as lost when it has no cell."""
     good, bad = finished(tmp_path, Verdict.PASSED), finished(tmp_path, Verdict.CRASHED)
 

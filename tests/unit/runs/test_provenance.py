@@ -18,7 +18,9 @@ from tests.unit.guest.test_shared_session import SAMPLE
 EARLY = Provenance(kernel="6.1", kernel_release="6.1.0-50")
 
 
-def test_the_provenance_of_a_run_without_a_report_is_in_its_session(tmp_path: Path) -> None:
+def test_the_provenance_of_a_run_without_a_report_comes_from_its_session_file(
+    tmp_path: Path,
+) -> None:
     """Before a run has a report, what it tests is read from its session file."""
     shared_session.write(replace(SAMPLE, provenance=EARLY), tmp_path / SESSION_FILE)
 

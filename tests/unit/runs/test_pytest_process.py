@@ -120,7 +120,7 @@ def test_a_failing_command_shows_its_stderr_below_the_tests_own_lines(folder: Pa
     assert not any("harness/systems/ssh.py" in line for line in lines)
 
 
-def test_a_file_that_fails_to_import_then_is_a_broken_suite(folder: Path) -> None:
+def test_a_test_file_that_cannot_be_imported_ends_its_suite_with_an_error(folder: Path) -> None:
     """A file that can no longer be imported when the guest is up ends the suite with its name."""
     (folder / "test_broken.py").write_text("import no_such_module_anywhere\n")
 
@@ -151,7 +151,7 @@ def test_setup(module): pass
     ("test", "announced"),
     [("late", True), ("expected", False), ("reworded", True), ("setup", True)],
 )
-def test_a_command_that_does_not_end_is_announced(
+def test_a_command_past_its_deadline_is_announced_unless_its_test_expects_that(
     tmp_path: Path, test: str, *, announced: bool
 ) -> None:
     """A command that passes its deadline is announced, except in a test that expects this."""

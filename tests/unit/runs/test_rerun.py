@@ -62,7 +62,9 @@ def test_a_repeated_run_has_the_same_kernel_and_tests(
     assert found.modules == asked.runs / "run-1" / "modules"
 
 
-def test_a_crash_is_repeated_by_its_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_to_repeat_a_crash_only_the_test_in_which_it_happened_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A crash is repeated by its own test; one between tests or an unknown one is refused."""
     asked = request(tmp_path, monkeypatch, FakeKernel())
 
@@ -116,7 +118,7 @@ def test_the_whole_suite_of_a_command_that_failed_last_is_chosen(
     assert [suite.spec.name for suite in listed] == ["guest"]
 
 
-def test_a_test_that_failed_last_may_be_gone(tmp_path: Path) -> None:
+def test_tests_that_failed_last_and_no_longer_exist_are_left_out(tmp_path: Path) -> None:
     """Names of tests that exist no more are left out; all tests run when none of them exists."""
     suites = tuple(TestSpec(name=name, command="x") for name in ("guest", "other"))
     gone = Selection(tests=("guest", "t::gone"), if_there=True)

@@ -75,7 +75,9 @@ def test_an_interrupted_run_writes_its_report(tmp_path: Path) -> None:
     assert caught.value.summary[-1] == "verdict: lost (the run was interrupted)"
 
 
-def test_the_verdict_uses_the_witnesses_of_the_last_guest_only(tmp_path: Path) -> None:
+def test_the_run_verdict_ignores_what_libvirt_reported_about_an_earlier_guest(
+    tmp_path: Path,
+) -> None:
     """The verdict uses the last guest's witnesses; an earlier guest's end is in its crash."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was crashed", beats=1))
@@ -95,7 +97,7 @@ def test_the_verdict_uses_the_witnesses_of_the_last_guest_only(tmp_path: Path) -
     assert logs == ["000-start.log", "001-t::one.log"]
 
 
-def test_an_event_of_libvirt_prevents_a_pass(tmp_path: Path) -> None:
+def test_a_run_whose_guest_was_stopped_according_to_libvirt_has_crashed(tmp_path: Path) -> None:
     """If libvirt reported an unwanted event, the run does not pass, even if all tests did."""
     run = record(tmp_path)
     run.keep(guest(objection="libvirt reported that the guest was stopped"))

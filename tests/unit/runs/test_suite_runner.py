@@ -222,7 +222,7 @@ def test_the_result_of_an_announced_crash_is_shown_after_it_was_compared(
     assert loaded.record.view.shown[0].reason.startswith("as announced")
 
 
-def test_a_complaint_is_not_charged_to_the_test_that_was_running(
+def test_a_test_running_when_a_kernel_warning_is_found_is_run_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A kernel report fails the test that it names; the test that was running is repeated."""

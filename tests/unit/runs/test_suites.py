@@ -54,7 +54,7 @@ LATE = "a command did not end within 40 s: cat x"
     ("line", "error"),
     [(f"# harness: overdue {LATE}", TestOverdue), ("# harness: unreachable gone", GuestLost)],
 )
-def test_an_announced_end_of_the_guest_ends_the_suite(
+def test_an_overdue_command_or_a_lost_connection_ends_the_suite_at_once(
     line: str, error: type[HarnessError]
 ) -> None:
     """An overdue command and a lost connection end the suite at once, in the running test."""

@@ -15,7 +15,7 @@ CLEAN = Evidence(results=(PASSED,), reports=(), guest_word="", console_word="", 
 WARNING = KernelReport(kind="warning", title="WARNING in f", line=3, text=("WARNING",))
 
 
-def test_a_run_passes_when_every_witness_agrees() -> None:
+def test_a_run_passes_if_results_kernel_log_console_and_libvirt_are_all_clean() -> None:
     """A run passes when all results and witnesses are good; the reason has the number of tests."""
     assert decide(CLEAN) == (Verdict.PASSED, "1 tests passed, kernel log clean")
 
@@ -34,7 +34,7 @@ def test_a_run_passes_when_every_witness_agrees() -> None:
         ({"libvirt_word": "the guest was reset"}, Verdict.CRASHED),
     ],
 )
-def test_a_run_with_one_objection_of_a_witness_does_not_pass(
+def test_a_run_with_a_bad_result_kernel_report_or_libvirt_event_does_not_pass(
     change: dict[str, object], expected: Verdict
 ) -> None:
     """A run with one objection of a single witness does not pass."""
@@ -62,7 +62,7 @@ def test_a_run_with_an_error_does_not_pass_despite_good_results(
     assert reason == error.message
 
 
-def test_a_fatal_report_explains_a_lost_guest() -> None:
+def test_a_guest_lost_after_a_fatal_kernel_report_counts_as_crashed() -> None:
     """A guest that is lost because its kernel died counts as crashed, not as lost."""
     fatal = replace(WARNING, fatal=True, title="BUG: oops")
 

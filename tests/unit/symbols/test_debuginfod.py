@@ -70,7 +70,9 @@ def test_build_ids_are_read_from_a_report(tmp_path: Path) -> None:
     assert (found.reports[0].task, found.reports[0].module) == ("sh", "drv")
 
 
-def test_symbols_come_from_the_server(served: Path, tmp_path: Path) -> None:
+def test_file_and_line_of_a_crash_come_from_symbols_of_the_debuginfod_server(
+    served: Path, tmp_path: Path
+) -> None:
     """A module's file and line come from the server; what it lacks is noted."""
     log = console(tmp_path, elf.build_id(served))
 
@@ -80,7 +82,9 @@ def test_symbols_come_from_the_server(served: Path, tmp_path: Path) -> None:
     assert any(f"no server has vmlinux of build {KERNEL_ID}" in note for note in notes)
 
 
-def test_a_log_without_build_ids_is_noted(tmp_path: Path) -> None:
+def test_a_log_without_build_ids_gives_a_note_with_the_kernel_option_for_them(
+    tmp_path: Path,
+) -> None:
     """Without a build id nothing is asked, and the reader is told what the kernel lacks."""
     log = tmp_path / "console.log"
     log.write_text("BUG: kernel NULL pointer dereference, address: 08\nCall Trace:\n f+0x1/0x2\n")

@@ -178,7 +178,9 @@ def test_function_of_another_size_gets_a_note_and_no_line(lines: Symbolizer, sou
     )
 
 
-def test_executed_data_is_not_reported_as_another_build(lines: Symbolizer) -> None:
+def test_a_fault_in_executed_data_gives_no_note_about_a_module_of_another_build(
+    lines: Symbolizer,
+) -> None:
     """For data the kernel prints a size near 2^64; this is no sign of another build."""
     frame = Frame(function="sink", size=0xFFFFFFFFFFFF8060, module="toy")
 
@@ -187,7 +189,7 @@ def test_executed_data_is_not_reported_as_another_build(lines: Symbolizer) -> No
 
 
 @pytest.mark.parametrize(("name", "place"), [("rare", "first.c:21"), ("begin", "first.c:26")])
-def test_functions_in_other_sections_get_their_own_lines(
+def test_functions_of_sections_other_than_text_get_their_own_source_lines(
     lines: Symbolizer, name: str, place: str
 ) -> None:
     """Functions in .text.unlikely and .init.text get their own lines, though both begin at 0."""
@@ -220,7 +222,7 @@ def test_missing_or_broken_file_is_noted_once(tmp_path: Path, content: bytes | N
         assert len(symbolizer.notes) == 1
 
 
-def test_report_has_lines_in_every_stack(source: Path) -> None:
+def test_the_frames_of_every_stack_of_a_kernel_report_get_source_lines(source: Path) -> None:
     """In every stack, a frame has the line of its call, and the RIP frame that of its address."""
     back = address_of_call(source, "last", "same")
     outer, size = symbol(source, "outer"), symbol(source, "last").size
@@ -286,7 +288,9 @@ def test_build_id_equals_the_one_that_readelf_prints(source: Path, tmp_path: Pat
         ("/elsewhere/x.c", "/elsewhere/x.c"),
     ],
 )
-def test_paths_are_shown_from_their_tree(file: str, shown: str) -> None:
+def test_paths_are_shown_relative_to_the_module_source_or_the_kernel_tree(
+    file: str, shown: str
+) -> None:
     """A path begins at the module's source or at the top of the kernel's tree."""
     assert shown_path(file, (Path("/src/toy"),)) == shown
 

@@ -101,7 +101,7 @@ def explained(module: Path, to: str, inner: str) -> KernelReport:
         ("drv_lock|text.unlikely", "mutex_lock+0x10/0x20", "drv_lock", 0),
     ],
 )
-def test_the_function_that_a_jump_hid_is_named(
+def test_a_function_missing_from_the_stack_due_to_a_tail_call_is_added_to_it(
     module: Path, to: str, inner: str, function: str, line: int
 ) -> None:
     """A call in the same section, one to a global function and one to another section are read.
@@ -139,7 +139,9 @@ def test_the_text_says_that_a_name_is_inferred(module: Path) -> None:
         ("drv_put", "asm_exc_page_fault+0x26/0x30"),
     ],
 )
-def test_nothing_is_inferred_without_a_jump(module: Path, to: str, inner: str) -> None:
+def test_without_a_tail_call_no_function_is_added_to_the_stack(
+    module: Path, to: str, inner: str
+) -> None:
     """An indirect call, the function itself, its cold part and a trap hide no function."""
     found = explained(module, to, inner)
 

@@ -139,7 +139,7 @@ def test_an_unload_that_exceeds_its_deadline_is_a_hang() -> None:
         kmod.unload(peer, SPEC, deadline_s=1, attempts=3)
 
 
-def test_a_clean_log_passes_the_final_log_check() -> None:
+def test_after_a_kernel_log_without_faults_the_guest_writes_its_final_line() -> None:
     """A guest writes its final line only after it scanned its log; the canary is no fault."""
     fake, peer = guest(dmesg=f"[    0.5] WARNING: before us\n{CANARY}\n[    2.0] fine\n")
 
@@ -147,7 +147,7 @@ def test_a_clean_log_passes_the_final_log_check() -> None:
     assert f"harness-last-word {TOKEN}" in fake.commands[-1]
 
 
-def test_a_fault_fails_the_final_log_check() -> None:
+def test_a_kernel_log_with_a_fault_returns_it_and_prevents_the_final_line() -> None:
     """A fault in the log is returned and prevents the final line, unless the fault is allowed."""
     log = f"{CANARY}\n[    2.0] BUG: bad\n"
     fake, peer = guest(dmesg=log)
@@ -157,7 +157,7 @@ def test_a_fault_fails_the_final_log_check() -> None:
     assert kmod.last_word(peer, TOKEN, allow=("BUG: bad$",)) == ()
 
 
-def test_a_log_without_the_planted_line_is_not_clean() -> None:
+def test_a_kernel_log_without_the_test_line_of_the_harness_fails_the_final_check() -> None:
     """A log without the planted line is not clean, since other lines may be missing too."""
     fake, peer = guest(dmesg="[    2.0] fine\n")
 
@@ -179,7 +179,7 @@ def test_a_guest_whose_boot_does_not_finish_is_lost() -> None:
     assert caught.value.evidence == ("1 foo.service start running",)
 
 
-def test_a_slow_disk_has_the_time_of_the_boot() -> None:
+def test_writing_the_disk_after_the_boot_may_take_as_long_as_the_boot() -> None:
     """Writing the disk of a guest that has booted may take as long as its boot."""
     fake, peer = guest()
     fake.answers |= {"is-system-running": "running\n"}
@@ -253,7 +253,7 @@ def test_a_missing_kernel_module_is_named_in_the_error() -> None:
     assert "the kernel 6.1 has no module videodev" in caught.value.hint
 
 
-def test_a_refused_companion_does_not_end_the_load() -> None:
+def test_a_refused_additional_module_is_named_and_the_main_module_is_loaded() -> None:
     """A companion that the kernel refuses is named in the result, and the module is loaded."""
     words = (
         "insmod: ERROR: could not insert module /run/harness/beside.ko: No such device\n"
@@ -264,7 +264,7 @@ def test_a_refused_companion_does_not_end_the_load() -> None:
     assert kmod.load(peer, SPEC, deadline_s=1).refused == ("beside",)
 
 
-def test_everything_that_was_built_is_pushed(tmp_path: Path) -> None:
+def test_built_modules_load_plan_and_firmware_are_copied_into_the_guest(tmp_path: Path) -> None:
     """Every built module, its load plan and its firmware are pushed into the guest."""
     pushed: list[PushSpec] = []
 

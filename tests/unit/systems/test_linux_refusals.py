@@ -26,26 +26,28 @@ MAGIC = "m: version magic '6.1.0-9 SMP ' should be '6.12.0-1 SMP '"
         ("", "Lockdown: insmod: unsigned module loading is restricted", "signed with a key"),
     ],
 )
-def test_each_refusal_has_a_cause_and_a_cure(words: str, line: str, says: str) -> None:
+def test_the_hint_for_a_refused_module_names_cause_and_remedy_for_each_reason(
+    words: str, line: str, says: str
+) -> None:
     """Each reason for which a kernel refuses a module leads to a hint with cause and cure."""
     assert says in refusals.hint(Refusal(module="m", words=words, log=("noise", line)))
 
 
-def test_the_name_of_a_built_in_module_is_reported() -> None:
+def test_a_module_with_the_name_of_a_built_in_module_gets_a_hint_that_says_so() -> None:
     """The hint for a name in use by a built-in module says that it cannot be unloaded."""
     found = refusals.hint(Refusal(module="m", words="File exists", built_in=True))
 
     assert "already (built in)" in found
 
 
-def test_a_line_about_something_else_gives_no_hint() -> None:
+def test_a_kernel_taint_line_or_an_errno_alone_gives_no_hint_about_a_refusal() -> None:
     """A taint message or an errno alone leads to no hint."""
     line = "m: module verification failed: signature and/or required key missing - tainting kernel"
 
     assert refusals.hint(Refusal(module="m", words="Invalid argument", log=(line,))) == ""
 
 
-def test_ignored_parameters_are_found() -> None:
+def test_module_parameters_that_the_kernel_log_calls_ignored_are_returned_once() -> None:
     """Unknown parameters in a kernel log are returned by name, each once."""
     line = "[  1.0] m: unknown parameter 'a' ignored"
 

@@ -118,7 +118,7 @@ def test_headers_are_installed_and_removed_again() -> None:
     assert "apt-get purge -y linux-headers-6.1.0" in shell.changes
 
 
-def test_debug_settings_are_applied_and_undone() -> None:
+def test_panic_sysctls_and_nokaslr_are_set_for_debugging_and_undo_restores_them() -> None:
     """Panic settings apply at once, nokaslr from the next boot; undo restores the old values."""
     shell = Scripted()
     before = dict(shell.sysctls)
@@ -136,7 +136,7 @@ def test_debug_settings_are_applied_and_undone() -> None:
     assert shell.changes.count("update-grub") == 3
 
 
-def test_the_error_without_grub_has_the_words_for_the_command_line() -> None:
+def test_without_grub_the_user_is_told_the_words_for_the_kernel_command_line() -> None:
     """Without grub the error tells the user which words to put on the kernel's command line."""
     shell = Scripted(grub=False)
 
@@ -148,7 +148,7 @@ def test_the_error_without_grub_has_the_words_for_the_command_line() -> None:
     assert not any("update-grub" in line for line in shell.changes)
 
 
-def test_obstacles_in_files_become_unmet_requirements() -> None:
+def test_kernel_lockdown_and_signature_enforcement_are_unmet_requirements() -> None:
     """The files of lockdown and of signature enforcement lead to unmet requirements."""
     shell = Scripted(headers=True)
     assert all(one.state is State.MET for one in setup.requirements(shell, signed=False))

@@ -82,7 +82,7 @@ def test_an_nvram_value_of_characters_and_escapes_is_read() -> None:
     assert system.parse_csr_variable("nothing") == 0
 
 
-def test_consent_and_boot_policy_may_be_unknown() -> None:
+def test_output_without_a_consent_or_boot_policy_is_parsed_as_unknown() -> None:
     """The user's consent and the boot policy can each be yes, no or unknown."""
     assert system.parse_consent("Kernel Extension User Consent: DISABLED\n") is False
     assert system.parse_consent("spctl: unknown command") is None
@@ -106,7 +106,7 @@ def test_a_release_older_than_the_kext_supports_is_reported() -> None:
     assert "10.10" in requirements[0].cure
 
 
-def test_macos_26_on_intel_is_noted_as_the_last() -> None:
+def test_macos_26_on_intel_gets_a_note_that_it_is_the_last_release_for_intel() -> None:
     """On Intel, macOS 26 leads to a note that no later release runs there, not to an obstacle."""
     requirements = rules.requirements(mac(version=(26, 0), csr=1), signed=True)
 
@@ -114,7 +114,7 @@ def test_macos_26_on_intel_is_noted_as_the_last() -> None:
     assert met(requirements)
 
 
-def test_a_cure_names_who_can_apply_it_and_warns() -> None:
+def test_the_remedy_for_a_macos_obstacle_says_who_can_apply_it_and_its_risk() -> None:
     """Each cure on a Mac says who can do it, and that it lowers security."""
     requirements = rules.requirements(mac(), signed=False)
     text = [line for one in requirements for line in lines(one)]

@@ -129,7 +129,7 @@ def test_pieces_of_a_panic_are_joined_by_name() -> None:
 
 
 @pytest.mark.parametrize("listing", ["", "boot-args\t-v\n", "aapl,panic-info\t%00%01%02\n"])
-def test_an_empty_variable_has_no_panic(listing: str) -> None:
+def test_a_missing_or_malformed_nvram_panic_variable_gives_no_panic_text(listing: str) -> None:
     """An empty or malformed NVRAM variable gives no panic text."""
     assert panic_store.from_nvram(listing) == ""
 

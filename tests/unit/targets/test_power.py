@@ -74,7 +74,9 @@ def test_vmrun_starts_a_vmware_guest_once_and_takes_snapshots(target: RemoteSpec
     assert sum(" start " in line for line in calls) == 1
 
 
-def test_the_address_is_asked_for_when_none_is_configured(target: RemoteSpec) -> None:
+def test_without_a_configured_host_a_running_guests_address_comes_from_vmrun(
+    target: RemoteSpec,
+) -> None:
     """A guest's address comes from vmrun only if the guest is on and no host is configured."""
     assert power.locate(target).host == ""
     power.of(target).start()
@@ -85,7 +87,9 @@ def test_the_address_is_asked_for_when_none_is_configured(target: RemoteSpec) ->
     assert power.locate(replace(target, type=Kind.LIBVIRT)).host == "127.0.0.1"
 
 
-def test_the_output_of_vmrun_is_the_evidence(target: RemoteSpec) -> None:
+def test_the_error_for_a_failed_vmrun_command_has_its_output_as_evidence(
+    target: RemoteSpec,
+) -> None:
     """The harness's error contains what vmrun reports on its standard output."""
     with pytest.raises(HypervisorError, match="vmrun revertToSnapshot failed") as caught:
         power.of(target).revert("none")

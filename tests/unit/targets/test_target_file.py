@@ -78,7 +78,7 @@ def test_the_error_for_a_wrong_key_names_the_target_file_and_the_key(
     assert caught.value.key == key
 
 
-def test_missing_values_of_the_user_are_listed(tmp_path: Path) -> None:
+def test_the_error_for_an_incomplete_target_lists_all_missing_values(tmp_path: Path) -> None:
     """The error lists all values that the user must add, and the command for the host key."""
     bare = RemoteSpec(name="mac", type=Kind.SSH, system=System.MACOS)
     with pytest.raises(UsageError, match="host, user, host_key is not said") as caught:
@@ -98,7 +98,9 @@ def test_missing_values_of_the_user_are_listed(tmp_path: Path) -> None:
         target_file.endpoint(whole)
 
 
-def test_the_projects_own_description_is_valid(tmp_path: Path) -> None:
+def test_in_the_shipped_macos_target_file_only_values_of_the_user_are_missing(
+    tmp_path: Path,
+) -> None:
     """In the shipped vm-images/macos.toml only values of the user are missing."""
     target = target_file.find("macos", images=ROOT / "vm-images", targets=tmp_path)
 

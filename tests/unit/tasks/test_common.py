@@ -94,7 +94,9 @@ def test_the_word_after_a_task_fills_its_named_option(declared: HarnessTask) -> 
     [one for one in TASKS if "run" in inspect.signature(one.body).parameters],
     ids=lambda one: one.name,
 )
-def test_every_task_takes_its_run_in_the_same_forms(declared: HarnessTask) -> None:
+def test_every_task_for_a_run_takes_its_name_as_an_option_or_a_plain_word(
+    declared: HarnessTask,
+) -> None:
     """A task takes the name of its run as --run NAME, and as its plain word if it has no other."""
     positional = [one.name for one in declared.get_arguments() if one.positional]
 

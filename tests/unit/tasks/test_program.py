@@ -89,7 +89,7 @@ def test_the_frequent_tasks_have_short_names(short: str, name: str) -> None:
     assert short in NAMES
 
 
-def test_the_short_name_test_is_only_of_the_installed_command() -> None:
+def test_the_task_name_test_is_not_among_the_tasks_that_a_checkout_shares() -> None:
     """`test` is kernel-test in the installed command, and this project's test in a checkout."""
     assert "test" not in shared_tasks()
 
@@ -219,7 +219,9 @@ def test_bash_accepts_the_completion_script(tmp_path: Path) -> None:
     ("words", "line"),
     [(("dmesg | tail",), "dmesg | tail"), (("echo", "a b"), "echo 'a b'")],
 )
-def test_the_words_after_two_dashes_are_one_command(words: tuple[str, ...], line: str) -> None:
+def test_words_after_two_dashes_become_one_command_option_and_stay_separate(
+    words: tuple[str, ...], line: str
+) -> None:
     """One word is a line for the shell; several are quoted, so that they stay the same words."""
     contexts = {one.name: one for one in installed_tasks().to_contexts()}
 
@@ -228,7 +230,7 @@ def test_the_words_after_two_dashes_are_one_command(words: tuple[str, ...], line
     assert found == (f"--command={line}",)
 
 
-def test_several_words_are_several_tests() -> None:
+def test_each_plain_word_after_kernel_test_becomes_a_test_option_of_its_own() -> None:
     """kernel-test takes any number of names of tests as words."""
     contexts = {one.name: one for one in installed_tasks().to_contexts()}
 
@@ -245,7 +247,7 @@ def test_several_words_are_several_tests() -> None:
         ("--cpus=many", "--cpus many: a number is expected"),
     ],
 )
-def test_a_machine_that_is_not_possible_is_refused(
+def test_a_machine_option_with_an_invalid_number_ends_in_exit_code_2(
     option: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A number out of range names its option, and nothing is started."""
@@ -255,7 +257,7 @@ def test_a_machine_that_is_not_possible_is_refused(
     assert said in capsys.readouterr().err
 
 
-def test_tests_are_listed_and_a_command_is_not_mixed_with_them(
+def test_option_list_prints_the_tests_and_a_test_beside_a_command_is_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--list` prints the tests without a guest; a name of a test beside a command is refused."""

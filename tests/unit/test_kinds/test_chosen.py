@@ -45,7 +45,9 @@ def names(suites: tuple[TestSpec, ...], build: Path, **selection: object) -> set
     return {name for suite in found for name in suite.names}
 
 
-def test_every_suite_has_its_tests(suites: tuple[TestSpec, ...], tmp_path: Path) -> None:
+def test_without_a_selection_the_tests_of_every_suite_are_listed(
+    suites: tuple[TestSpec, ...], tmp_path: Path
+) -> None:
     """Without a selection every test of every kind is listed, by a name of its own."""
     found = chosen.choose(suites, Selection(), build=tmp_path)
 
@@ -85,7 +87,7 @@ def test_an_expression_selects_among_every_kind(
         ("selftests", {"quick.sh", "slow.sh"}),
     ],
 )
-def test_a_name_selects_a_test_and_what_is_below_it(
+def test_the_name_of_a_test_file_folder_or_suite_selects_all_tests_in_it(
     suites: tuple[TestSpec, ...],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -98,7 +100,9 @@ def test_a_name_selects_a_test_and_what_is_below_it(
     assert names(suites, tmp_path, tests=(wanted,)) == found
 
 
-def test_a_name_is_no_expression(suites: tuple[TestSpec, ...], tmp_path: Path) -> None:
+def test_a_part_of_a_test_name_selects_nothing_and_the_error_has_similar_names(
+    suites: tuple[TestSpec, ...], tmp_path: Path
+) -> None:
     """A part of a name selects nothing: the error names similar tests."""
     with pytest.raises(UsageError, match=r"no test slow; did you mean slow\.sh") as caught:
         names(suites, tmp_path, tests=("slow",))
@@ -121,7 +125,7 @@ def test_an_expression_that_is_wrong_or_selects_nothing_is_refused(
 
 
 @pytest.mark.parametrize("file", ["test_it.py", "conftest.py"])
-def test_a_file_that_does_not_import_is_the_reason(
+def test_the_error_for_a_test_file_that_cannot_be_imported_names_it_and_the_cause(
     suites: tuple[TestSpec, ...], tmp_path: Path, file: str
 ) -> None:
     """A test file or conftest.py that cannot be imported is named with the cause."""
@@ -134,7 +138,7 @@ def test_a_file_that_does_not_import_is_the_reason(
     assert file in "\n".join((caught.value.message, *caught.value.evidence))
 
 
-def test_suites_without_any_test_have_no_verdict(tmp_path: Path) -> None:
+def test_choosing_from_suites_without_any_test_raises_an_error(tmp_path: Path) -> None:
     """Suites that hold no test at all end in NoTests, since nothing was selected wrongly."""
     with pytest.raises(NoTests, match="no test was collected: guest"):
         names((TestSpec(name="guest", pytest=tmp_path),), tmp_path)

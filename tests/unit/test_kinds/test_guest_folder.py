@@ -115,7 +115,7 @@ def test_the_tests_of_blktests_are_its_numbered_files(tmp_path: Path) -> None:
     assert len(guest_folder.files(suite)) == 5
 
 
-def test_a_folder_without_a_test_is_broken(tmp_path: Path) -> None:
+def test_a_test_folder_without_an_executable_program_is_an_error(tmp_path: Path) -> None:
     """A folder in which no file may be executed ends in an error that names it."""
     (tmp_path / "README").write_text("nothing\n")
 
