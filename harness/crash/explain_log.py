@@ -89,7 +89,7 @@ def _blocks_of(file: Path) -> Iterator[str]:
 
 
 def _explained(blocks: Iterator[str]) -> Explained:
-    """Return the reports, dialects and suspicious lines of a Linux or macOS log."""
+    """Return the reports, forms of line prefixes and suspicious lines of a Linux or macOS log."""
     reader = LogReader(detailed=MOST_REPORTS)
     kept: list[KernelReport] = []
     count = 0

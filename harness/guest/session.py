@@ -102,7 +102,7 @@ class Session:
         return self.entry.qmp_socket
 
     def new_watch(self) -> LogWatch:
-        """Return a new reader for the kernel log of a guest that begins now."""
+        """Return a reader for the kernel log of a new guest, which starts now."""
         return LogWatch(
             run_id=self.request.run_id,
             token=self.token,
@@ -111,7 +111,7 @@ class Session:
         )
 
     def history(self) -> GuestHistory:
-        """Return a summary of the present guest for the run's report, before its end."""
+        """Return a summary of the present guest for the run's report; the guest still runs."""
         watch = self.watch
         return GuestHistory(
             accel=self.accel,

@@ -61,8 +61,8 @@ class Crash:
     over which a hanging guest still answered: "ssh", "serial", "nmi", or "" for none. `source`
     holds the source lines around `place`, with the faulting one marked. `memory` holds lines that
     were read from the guest's memory. `blame_why` is the evidence for `blame`. `explained_s` and
-    `took_s` are the seconds from the first witness until the crash was explained, and until
-    everything was saved. `signature` is the same for the same crash in every run.
+    `took_s` are the seconds from the first sign of the crash until the crash was explained, and
+    until everything was saved. `signature` is the same for the same crash in every run.
     """
 
     number: int

@@ -58,7 +58,7 @@ def prepare(
 
 
 def only_failed(base: KernelTestRequest) -> KernelTestRequest:
-    """Return the request for the tests that failed last on its target, or for all if none did.
+    """Return the request for the tests whose latest result on its target is a failure, or for all.
 
     If a test of a suite that is a command failed, the whole suite is selected, because its tests
     cannot be selected one by one.
