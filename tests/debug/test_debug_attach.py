@@ -270,7 +270,7 @@ def test_a_vmlinux_of_another_build_is_refused(shared: GuestEntry, tmp_path: Pat
     assert runs_on(shared)
 
 
-def test_an_unknown_guest_is_an_error() -> None:
+def test_attaching_to_an_unknown_run_exits_with_2_and_says_it_has_no_guest() -> None:
     """The error for an unknown guest lists the existing ones."""
     done = invoke("debug-attach", "--run=no-such-run", "--command=bt")
 

@@ -40,7 +40,7 @@ def test_a_record_a_signal_or_another_processs_call_ends_a_readers_wait(
     assert json.loads(guest.run("osqwait ways", deadline_s=60).stdout) == WAYS
 
 
-def test_a_shorter_latency_replaces_a_running_timer_at_once(
+def test_setting_a_shorter_latency_wakes_a_reader_before_the_old_latency_ends(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """NOTIFY replaces a running timer of a longer latency, also one of the previous owner."""

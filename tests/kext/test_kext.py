@@ -18,7 +18,9 @@ def boot(binary: bytes) -> Boot:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__)
-def test_scenario_passes_on_the_kext(boot: Boot, scenario: Callable[[Boot], None]) -> None:
+def test_each_scenario_function_raises_no_error_on_the_emulated_kext(
+    boot: Boot, scenario: Callable[[Boot], None]
+) -> None:
     """Each scenario passes on the kext; the scenario's docstring states its condition."""
     scenario(boot)
 

@@ -48,7 +48,9 @@ def test_binary_and_symbols_have_the_same_uuid(built: KextBuild) -> None:
     assert macho.parse(symbols.read_bytes()).header.file_type == macho.MH_DSYM
 
 
-def test_another_source_has_another_uuid(spec: KextSpec, built: KextBuild, tmp_path: Path) -> None:
+def test_a_changed_constant_in_the_source_gives_the_binary_another_uuid(
+    spec: KextSpec, built: KextBuild, tmp_path: Path
+) -> None:
     """A changed constant in the sources gives the binary another UUID."""
     root = tmp_path / "kernel"
     shutil.copytree(spec.root, root)

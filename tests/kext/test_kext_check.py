@@ -10,7 +10,7 @@ from harness.kext.build import KextBuild
 from tests.kext.broken import BROKEN, write_broken
 
 
-def test_check_has_no_objection_to_the_built_kext(built: KextBuild) -> None:
+def test_kext_check_finds_no_broken_rule_in_the_built_kext(built: KextBuild) -> None:
     """The kext has no objections and uses symbols of all four libraries."""
     checked = check.check(built.bundle)
 
@@ -22,7 +22,7 @@ def test_check_has_no_objection_to_the_built_kext(built: KextBuild) -> None:
     assert any("not verified on hardware" in line for line in check.lines(checked))
 
 
-def test_check_has_no_objection_to_an_unchanged_copy_of_the_kext(
+def test_kext_check_finds_no_broken_rule_in_an_unchanged_copy_of_the_kext(
     built: KextBuild, tmp_path: Path
 ) -> None:
     """A copy, made as for the broken bundles but without a fault, has no objections."""

@@ -103,7 +103,7 @@ def test_installer_installs_the_built_kext(settings: Settings, tmp_path: Path) -
         ('__attribute__((used)) static const char x[] = "osq_test";\n', "holds 'osq_test'"),
     ],
 )
-def test_test_build_is_not_released(
+def test_releasing_a_kext_test_build_is_a_usage_error_and_keeps_the_old_files(
     settings: Settings, tmp_path: Path, line: str, words: str
 ) -> None:
     """A test build is refused by its ABI number or a forbidden word; old files stay."""
@@ -121,7 +121,9 @@ def test_test_build_is_not_released(
     assert [(file.name, file.read_text()) for file in out.iterdir()] == [(SUMS, "of before\n")]
 
 
-def test_kext_with_objections_is_not_released(settings: Settings, tmp_path: Path) -> None:
+def test_release_of_a_kext_that_names_an_unknown_library_fails_writing_nothing(
+    settings: Settings, tmp_path: Path
+) -> None:
     """A kext that kext-check refuses is not released, and the objections are the evidence."""
     copy = copy_sources(settings, tmp_path / "elsewhere")
     assert copy.kext is not None
@@ -198,7 +200,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistake_in_options_is_named_and_creates_nothing(
+def test_a_mistake_in_the_options_exits_with_2_names_it_and_creates_no_folder(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -77,7 +77,7 @@ def lldb(built: KextBuild, spec: KextSpec, socket: Path, *commands: str) -> str:
 @pytest.mark.parametrize(
     "faults", [Faults(), Faults(seed=3, lose_requests=0.05, lose_replies=0.05)], ids=["", "lossy"]
 )
-def test_lldb_stops_and_inspects_the_emulated_kext(
+def test_lldb_breakpoints_stop_the_emulated_kext_and_show_stack_and_variables(
     built: KextBuild, spec: KextSpec, tmp_path: Path, faults: Faults
 ) -> None:
     """Breakpoints by name and line stop the kext; backtrace, source and a variable are right."""

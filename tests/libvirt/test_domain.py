@@ -43,7 +43,9 @@ def kinds(running: Domain, count: int) -> list[str]:
     return [event.kind for event in running.events]
 
 
-def test_with_a_uri_of_the_user_no_daemon_is_started(hv: Hypervisor, tmp_path: Path) -> None:
+def test_with_a_libvirt_uri_given_by_the_user_no_private_daemon_is_started(
+    hv: Hypervisor, tmp_path: Path
+) -> None:
     """For the user's own URI no daemon is started, no file written, and detach does nothing."""
     hv.detach()
 

@@ -171,7 +171,9 @@ def test_files_copied_to_and_from_a_guest_keep_content_and_mode(
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_file_that_cannot_be_written_is_an_error(guest: Guest, tmp_path: Path) -> None:
+def test_copying_to_an_unwritable_guest_path_fails_with_the_guests_message(
+    guest: Guest, tmp_path: Path
+) -> None:
     """A file that cannot be written is an error with the guest's own message."""
     (tmp_path / "file").write_text("no folder")
     spec = PushSpec(source=tmp_path / "file", target=str(tmp_path / "file" / "below"))
@@ -226,7 +228,9 @@ def test_a_port_where_nothing_listens_is_tried_until_the_deadline_and_then_fails
     assert len(checks) >= 3
 
 
-def test_a_dead_guest_ends_the_wait_for_ssh(server: Server) -> None:
+def test_connecting_by_ssh_ends_with_guest_crashed_if_the_health_check_raises_it(
+    server: Server,
+) -> None:
     """When the health check reports a death, the connection is not tried any longer."""
 
     def dead() -> None:

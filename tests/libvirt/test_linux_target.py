@@ -63,7 +63,7 @@ def test_a_linux_target_described_as_a_mac_is_a_usage_error(tmp_path: Path) -> N
             workflow.requirements(wrong)
 
 
-def test_a_missing_module_is_a_usage_error(tmp_path: Path) -> None:
+def test_loading_a_module_file_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
     """A missing module is an error before a connection is made."""
     lab = target_at(tmp_path, 1, "ssh-ed25519 AAAA")
     request = Loading(

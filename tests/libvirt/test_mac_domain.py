@@ -132,7 +132,9 @@ def target(hv: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     )
 
 
-def test_a_saved_state_is_restored_with_the_firmware_variables(target: RemoteSpec) -> None:
+def test_a_snapshot_needs_the_mac_off_and_reverting_restores_firmware_variables(
+    target: RemoteSpec,
+) -> None:
     """States are saved and restored while the machine is off, and refused while it is on."""
     mac = power.of(target)
     variables = target.libvirt.variables

@@ -297,7 +297,9 @@ def test_a_guest_runs_on_after_keep_and_detach_until_its_daemon_is_stopped(
     assert not hypervisor.guest_alive(runtime, private=True)
 
 
-def test_an_error_of_qemu_shows_its_log(hv: Hypervisor, spec: DomainSpec) -> None:
+def test_starting_a_guest_without_its_disk_file_fails_with_disk_name_and_log(
+    hv: Hypervisor, spec: DomainSpec
+) -> None:
     """The error for a missing disk names it, and has the daemon's log as evidence."""
     with pytest.raises(HypervisorError, match=r"gone\.qcow2") as caught:
         Domain.create(hv, render(replace(spec, overlay=Path("/nowhere/gone.qcow2"))))

@@ -50,7 +50,7 @@ def run_of(case: Case, settings: Settings, *, expression: str = "") -> RunReport
         return on_target.run(request, view)
 
 
-def test_refused_kext_fails_the_run_without_results(
+def test_a_refused_kext_gives_the_verdict_failed_and_no_test_results(
     make_case: MakeCase, settings: Settings
 ) -> None:
     """A refused kext gives the verdict 'failed' and no test results."""

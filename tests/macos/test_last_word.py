@@ -41,7 +41,7 @@ def test_restart_fails_the_final_log_check(
     assert not any("last-word" in line for line in case.mac.log)
 
 
-def test_only_a_new_panic_report_fails_the_check(
+def test_final_check_fails_for_a_panic_report_of_the_run_but_not_for_an_older_one(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
     """A panic report that appeared during the run fails the check; an older one does not."""
@@ -54,7 +54,7 @@ def test_only_a_new_panic_report_fails_the_check(
     assert kextload.last_word(guest, TOKEN) == ("a panic report appeared: Kernel_new.panic",)
 
 
-def test_panic_in_nvram_is_not_read_again_when_its_report_file_appears(
+def test_a_panic_is_read_from_nvram_only_until_its_report_file_exists(
     make_case: MakeCase, connected: Callable[[Case], Guest]
 ) -> None:
     """A panic is read from NVRAM until the system has written its report file, and only once."""

@@ -79,7 +79,9 @@ def test_kext_is_loaded_after_a_restart(make_case: MakeCase, release: str) -> No
     assert any("back after" in line for line in case.printed)
 
 
-def test_old_boot_session_is_not_taken_for_the_new_one(make_case: MakeCase) -> None:
+def test_load_with_restart_waits_until_the_old_boot_of_the_mac_stops_answering(
+    make_case: MakeCase,
+) -> None:
     """While the old session still answers after the shutdown, the harness keeps waiting."""
     case = make_case(replace(PROFILES["13"], slow_to_go=True))
     session = case.mac.session

@@ -102,7 +102,9 @@ def test_configuring_a_target_exits_with_0_only_after_a_restart(
     assert case.mac.boot_args == ""
 
 
-def test_guest_of_the_harness_needs_no_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+def test_configuring_a_harness_guest_exits_with_0_and_prints_its_settings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """For a guest of the harness, configuring prints why nothing is needed."""
     assert code_of(targets.kernel_configure_target, target="debian-12") == 0
 

@@ -43,7 +43,7 @@ def test_busy_kext_is_unloaded_at_the_third_attempt(
 
 
 @pytest.mark.parametrize("release", ["10.15", "15"])
-def test_unload_refused_as_unsupported_by_cache_is_not_tried_again(
+def test_kext_unload_error_unsupported_by_cache_exits_with_2_after_one_attempt(
     loaded_case: Callable[[Profile], Case], release: str
 ) -> None:
     """'Unsupported by cache' ends after one attempt, with 2 and a hint for the user."""

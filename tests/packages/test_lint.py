@@ -49,7 +49,9 @@ def test_lintian_reports_no_error_or_warning_for_the_released_packages(
     assert lintian([file for file in release.files if file.suffix == ".deb"], tmp_path) == []
 
 
-def test_lintian_reports_a_broken_package(release: Release, tmp_path: Path) -> None:
+def test_lintian_reports_a_package_without_manual_page_and_copyright_file(
+    release: Release, tmp_path: Path
+) -> None:
     """Lintian reports a package without its manual page and its copyright file."""
     (deb,) = release.folder.glob("osq_*.deb")
     root = tmp_path / "root"
@@ -86,7 +88,9 @@ def test_spec_builds_every_package(release: Release, tmp_path: Path) -> None:
     assert made == {"osq", "osq-libs", "osq-devel", "osq-dkms"}
 
 
-def test_broken_spec_is_reported(release: Release, tmp_path: Path) -> None:
+def test_rpmspec_refuses_an_unclosed_if_and_rpmlint_a_misspelt_tag(
+    release: Release, tmp_path: Path
+) -> None:
     """Rpmspec refuses a spec with an open section, rpmlint one with a misspelt tag."""
     text = (release.folder / "osq.spec").read_text()
     bad = tmp_path / "osq.spec"

@@ -169,7 +169,9 @@ def test_packaged_module_has_a_valid_signature(
     assert not signing.is_signed_by(module, key.certificate)
 
 
-def test_module_of_the_test_build_is_refused(kernel: Kernel) -> None:
+def test_release_check_refuses_a_test_build_of_the_module_and_names_its_marks(
+    kernel: Kernel,
+) -> None:
     """The gate names every mark of the test build's module, and its ABI number."""
     built = build.build_module(
         SETTINGS.module.variant("test"),
@@ -189,7 +191,7 @@ def test_module_of_the_test_build_is_refused(kernel: Kernel) -> None:
     assert "ABI 0x80000002, which only a test build has" in evidence
 
 
-def test_client_of_the_test_build_is_refused(tmp_path: Path) -> None:
+def test_release_check_refuses_osqtail_when_it_is_built_for_the_test_build(tmp_path: Path) -> None:
     """The gate refuses osqtail when it is built for the test build's node and ABI."""
     subprocess.run(
         ["make", "-s", "-C", ROOT / "kernel/client", f"O={tmp_path}", "TEST=1"], check=True

@@ -51,7 +51,9 @@ def test_enforcing_kernel_refuses_untrusted_modules(release: Release, tmp_path: 
             assert f"Loading of {words} is rejected" in log
 
 
-def test_kernel_load_explains_a_refused_signature(tmp_path: Path) -> None:
+def test_kernel_load_of_an_unsigned_module_fails_with_cause_and_two_solutions(
+    tmp_path: Path,
+) -> None:
     """kernel-load exits with 1 and prints the kernel's line and two ways to solve the problem."""
     root = tmp_path / "project"
     shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns("build"))

@@ -228,7 +228,7 @@ def test_daemon_allocates_a_new_ring_after_another_process_invalidated_its_queue
     assert ask(daemon.store, totals) == [(157, 107, 50, 2)]
 
 
-def test_invalid_bytes_in_the_ring_end_the_session_as_corrupt_and_begin_another(
+def test_after_invalid_ring_bytes_the_daemon_stores_corrupt_and_reopens_the_device(
     host: Host, folder: Path
 ) -> None:
     """Impossible bytes in the ring end the session as corrupt; the daemon begins another one."""
@@ -276,7 +276,7 @@ def test_events_during_a_full_disk_are_stored_once_there_is_space(
     assert stored(daemon.store) == 5_100
 
 
-def test_a_second_daemon_is_refused(host: Host, folder: Path) -> None:
+def test_a_second_daemon_on_the_same_store_exits_with_1(host: Host, folder: Path) -> None:
     """A second daemon on the same store reports the first one and ends with 1."""
     with Daemon(host, folder) as first:
         subscribed(first)

@@ -178,7 +178,9 @@ def test_every_value_in_an_answer_to_osquery_is_text(osqueryd: Osqueryd) -> None
     assert all(isinstance(value, str) for value in row.values())
 
 
-def test_a_missing_store_is_an_error(osqueryd: Osqueryd, store: Store) -> None:
+def test_a_query_while_the_store_file_is_missing_fails_with_no_such_store(
+    osqueryd: Osqueryd, store: Store
+) -> None:
     """A missing store is an error, since an empty answer would mean no events."""
     store.path.rename(store.path.with_name("moved.db"))
     request = {"action": "generate", "context": "{}"}

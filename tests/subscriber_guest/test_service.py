@@ -69,7 +69,7 @@ def test_a_command_can_be_queried_a_second_later(guest: Guest) -> None:
     assert rows == [{"path": "/usr/bin/dash", **expected}]
 
 
-def test_every_program_of_a_storm_is_stored(guest: Guest) -> None:
+def test_all_400_programs_started_in_quick_succession_are_stored(guest: Guest) -> None:
     """All 400 programs of a storm are stored, and the stats report no loss."""
     reads(guest)
     token = secrets.token_hex(8)

@@ -73,7 +73,9 @@ def test_after_a_crash_the_next_test_runs_in_a_new_guest(
     assert nothing_left() == set()
 
 
-def test_a_guest_that_resets_itself_is_reported(project: Project) -> None:
+def test_a_guest_that_resets_itself_exits_with_3_and_a_crash_without_a_dump(
+    project: Project,
+) -> None:
     """A guest that resets itself is reported as such, and has no memory to dump."""
     with_tests(
         project,

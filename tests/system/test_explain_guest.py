@@ -89,7 +89,9 @@ def explained(entry: GuestEntry, *, code: int, alias: str = "explain-guest") -> 
     return done.stdout
 
 
-def test_a_warning_a_hang_and_a_panic_of_a_kept_guest_are_explained(kept: GuestEntry) -> None:
+def test_a_guest_left_running_is_explained_after_a_warning_a_hang_and_a_panic(
+    kept: GuestEntry,
+) -> None:
     """A kept guest is explained when healthy, with a kernel warning, hung, or panicked."""
     assert explained(kept, code=0).endswith(f"{_WELL}\n")
 

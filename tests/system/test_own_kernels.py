@@ -125,7 +125,7 @@ def test_a_kernel_given_as_deb_files_boots_and_a_module_is_built_for_it(
     assert run.report["provenance"]["kernel"] == "mine"
 
 
-def test_the_results_of_kunit_are_read(project: Project) -> None:
+def test_kunit_lines_in_the_kernel_log_become_passed_and_failed_results(project: Project) -> None:
     """Suites of KUnit are results; Debian's kernel has no KUnit, so a module writes its lines."""
     project.replace(
         "src/greeter.c",

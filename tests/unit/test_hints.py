@@ -66,7 +66,7 @@ def objection(words: list[str]) -> str:
     return ""
 
 
-def test_commands_are_found_in_the_hints_of_many_modules() -> None:
+def test_more_than_40_commands_are_collected_from_hints_in_the_source() -> None:
     """Commands in hints are found in many modules; without any, the next tests prove nothing."""
     assert len(collected()) > 40
 

@@ -18,7 +18,7 @@ class DeadPlatform:
         raise GuestLost(f"the SSH connection is closed:\n{text}")
 
 
-def test_a_lost_guest_is_announced_before_pytest_ends() -> None:
+def test_a_guest_lost_at_the_end_of_a_test_is_reported_before_pytest_exits() -> None:
     """When the end of a test cannot be marked, one line tells the run that the guest is lost."""
     reader, writer = os.pipe()
     state = pytest_plugin._State(platform=cast("Any", DeadPlatform()))

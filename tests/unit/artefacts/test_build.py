@@ -155,7 +155,7 @@ def test_a_build_error_has_the_compilers_messages(project: Project) -> None:
     assert project.build().fresh
 
 
-def test_lost_unwind_data_is_an_error(project: Project) -> None:
+def test_a_build_fails_when_objtool_warns_of_lost_unwind_data(project: Project) -> None:
     """A build in which objtool loses unwind data fails, since backtraces would be wrong."""
     warning = "m.o: warning: objtool: f()+0x1: can't find jump dest instruction"
     (project.kdir / "Makefile").write_text(KBUILD + f'\t@echo "{warning}"\n')
@@ -174,7 +174,9 @@ def test_a_kbuild_that_makes_another_module_is_an_error(project: Project) -> Non
         project.build()
 
 
-def test_kdir_replaces_the_kernels_headers(project: Project) -> None:
+def test_make_variable_kdir_with_a_folder_without_headers_fails_the_build(
+    project: Project,
+) -> None:
     """The variable KDIR replaces the folder of the kernel's headers."""
     with pytest.raises(BuildError):
         project.build(KDIR=str(project.root / "module"))

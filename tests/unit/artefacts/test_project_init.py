@@ -75,7 +75,9 @@ def table(root: Path) -> dict[str, Any]:
     return found
 
 
-def test_init_writes_only_what_is_not_default(tmp_path: Path, builds: Builds) -> None:
+def test_init_writes_the_modules_name_and_a_test_and_leaves_out_default_settings(
+    tmp_path: Path, builds: Builds
+) -> None:
     """`init` writes a name, a test and a comment with its conclusion, and leaves out defaults."""
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
 

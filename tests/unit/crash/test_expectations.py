@@ -16,7 +16,7 @@ WANTED = Expectation(
 )
 
 
-def test_a_test_that_crashes_as_announced_passes() -> None:
+def test_a_test_whose_crash_equals_its_expected_crash_passes() -> None:
     """A test passes when kind, function, place, module and fatality are as announced."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
@@ -27,7 +27,7 @@ def test_a_test_that_crashes_as_announced_passes() -> None:
     assert loose == ()
 
 
-def test_a_test_without_its_announced_crash_fails() -> None:
+def test_a_test_that_expects_a_crash_and_ends_without_one_fails() -> None:
     """A test that announces a crash fails when no crash happens."""
     ended = TestResult(name="t::one", verdict=Verdict.PASSED)
 
@@ -49,7 +49,7 @@ def test_a_test_without_its_announced_crash_fails() -> None:
         ({"cause": Cause.REPORT, "reports": (report(fatal=False),)}, "fatal is False"),
     ],
 )
-def test_a_test_whose_crash_differs_from_the_announced_one_fails(
+def test_a_test_whose_crash_differs_from_its_expected_crash_fails(
     fields: dict[str, Any], word: str
 ) -> None:
     """Each value that differs is reported with the announced and the found value."""
@@ -62,7 +62,7 @@ def test_a_test_whose_crash_differs_from_the_announced_one_fails(
 
 
 @pytest.mark.parametrize("cause", [Cause.REPORT, Cause.PANIC])
-def test_a_crash_is_judged_for_the_test_that_caused_it(cause: Cause) -> None:
+def test_a_later_tests_fatal_report_does_not_count_against_an_expected_crash(cause: Cause) -> None:
     """A crash is compared with the announcement of the test that caused it, not a later one."""
     wanted = Expectation(kind="null-deref", fatal=False)
     first = report(test="t::one", fatal=False)
@@ -78,14 +78,14 @@ def test_a_crash_is_judged_for_the_test_that_caused_it(cause: Cause) -> None:
         assert differences(wanted, own) == ("fatal is True, not False",)
 
 
-def test_fields_that_were_not_announced_are_not_compared() -> None:
+def test_an_empty_field_of_an_expected_crash_matches_any_value() -> None:
     """An empty field matches anything, and a place matches the end of a path."""
     assert differences(Expectation(kind="null-deref"), crash()) == ()
     longer = crash(place="kernel/os/linux/break.c:7")
     assert differences(Expectation(kind="null-deref", place="break.c:7"), longer) == ()
 
 
-def test_results_without_an_announcement_stay_unchanged() -> None:
+def test_a_test_that_expects_no_crash_keeps_its_verdict_and_its_reports() -> None:
     """A test that announced nothing keeps its verdict, and its reports stay."""
     ended = TestResult(name="t::one", verdict=Verdict.CRASHED)
 
@@ -95,7 +95,7 @@ def test_results_without_an_announcement_stay_unchanged() -> None:
     assert loose == (report(),)
 
 
-def test_a_skipped_test_with_an_announced_crash_stays_skipped() -> None:
+def test_a_skipped_test_that_expects_a_crash_stays_skipped() -> None:
     """A skipped test stays skipped, although the crash that it announces did not happen."""
     skipped = TestResult(name="t::one", verdict=Verdict.SKIPPED, reason="no KASAN")
 

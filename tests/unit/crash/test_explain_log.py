@@ -125,7 +125,7 @@ def test_the_json_names_the_line_format_of_each_part_of_the_log() -> None:
     assert [region["dialect"] for region in data["dialects"]] == ["printk"]
 
 
-def test_the_text_shows_function_task_stack_and_consequence() -> None:
+def test_the_text_of_a_log_has_function_task_stack_and_the_panic_that_followed() -> None:
     """The text shows title, function, module, task, stack and consequence, and no canary."""
     text = "\n".join(log_text.to_lines(explain_log.explain_file(NULL)))
 
@@ -153,7 +153,7 @@ def test_json_has_every_value_of_each_report() -> None:
     assert first["registers"]["CR2"] == "0000000000000000"
 
 
-def test_decorate_is_called_for_each_report() -> None:
+def test_the_callback_decorate_changes_each_report_in_the_result_and_the_text() -> None:
     """`decorate` is called once for each report, and its result is shown."""
     found = explain_log.explain_file(
         NULL, decorate=lambda report: replace(report, place="crash.c:3")

@@ -45,7 +45,7 @@ def test_dap_messages_are_read_completely_wherever_they_are_cut(size: int) -> No
 @pytest.mark.parametrize(
     "wire", [b"GET / HTTP/1.1\r\n\r\n", b"Content-Length: 99999999\r\n\r\n", b"x" * 5000]
 )
-def test_an_invalid_message_is_an_error(wire: bytes) -> None:
+def test_a_dap_message_with_a_wrong_oversized_or_endless_header_is_an_error(wire: bytes) -> None:
     """A browser's request, an absurd size and an endless header are errors."""
     with pytest.raises(ValueError):
         list(dap.Reader().feed(wire))

@@ -66,7 +66,7 @@ def test_the_kernel_with_the_most_symbols_is_taken(target: RemoteSpec) -> None:
         (Kind.VMWARE, ('debugStub.listen.guest64 = "TRUE"', "127.0.0.1:8864")),
     ],
 )
-def test_the_hint_has_the_commands_that_open_a_guests_debugger_stub(
+def test_attaching_to_a_target_that_is_not_ready_hints_how_to_open_its_stub(
     target: RemoteSpec, tmp_path: Path, kind: Kind, words: tuple[str, ...]
 ) -> None:
     """The harness prints the commands with exit code 2 and does not change the user's machine."""

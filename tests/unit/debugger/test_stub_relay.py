@@ -227,7 +227,7 @@ def test_each_state_that_qemus_info_status_prints_is_recognized(status: str, fou
     assert stub_relay.found_state(cast("Domain", MonitoredGuest(status))) is found
 
 
-def test_a_stub_that_does_not_open_is_an_error(tmp_path: Path) -> None:
+def test_a_gdb_stub_that_qemu_does_not_open_is_an_error(tmp_path: Path) -> None:
     """A stub that QEMU cannot open is an error with the monitor's message."""
     guest: Any = MonitoredGuest("running")
 

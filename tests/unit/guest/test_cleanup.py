@@ -56,7 +56,9 @@ def test_a_run_whose_lock_is_held_is_not_removed(tmp_path: Path) -> None:
         assert mine.folder.exists()
 
 
-def test_the_files_of_a_kept_guest_that_died_are_removed(tmp_path: Path) -> None:
+def test_files_of_a_guest_that_should_stay_up_but_no_longer_runs_are_removed(
+    tmp_path: Path,
+) -> None:
     """A guest that was kept and no longer runs does not protect its files."""
     make_entry(tmp_path, "run-1", kept=True)
 
@@ -122,7 +124,7 @@ def test_a_complete_run_id_selects_its_guest(tmp_path: Path) -> None:
         (("run-1", "old-1"), "-1", "is meant: old-1, run-1", "give the end of its name"),
     ],
 )
-def test_the_hint_says_how_to_choose_or_start_a_guest(
+def test_an_unknown_or_ambiguous_guest_is_refused_with_a_hint_to_start_or_choose(
     guests: tuple[str, ...], asked: str, says: str, hint: str, tmp_path: Path
 ) -> None:
     """The hint says how to choose among several guests, or how to start one if none runs."""

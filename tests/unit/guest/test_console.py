@@ -71,7 +71,9 @@ def test_a_new_console_empties_its_file(tmp_path: Path) -> None:
         (b"[    1.0] x", "[    1.0] x"),
     ],
 )
-def test_plain_text_has_no_escapes(raw: bytes, text: str) -> None:
+def test_plain_removes_terminal_escapes_and_shows_invalid_utf_8_as_hex(
+    raw: bytes, text: str
+) -> None:
     """Colours, titles and carriage returns are removed; invalid UTF-8 is shown as escapes."""
     assert plain(raw) == text
 

@@ -127,7 +127,7 @@ def test_a_watchdogs_report_is_a_hang() -> None:
         health(FakeDomain(), watch).check()
 
 
-def test_a_lockup_report_is_complete_after_seconds_of_a_silent_console(
+def test_a_soft_lockup_is_reported_as_a_hang_after_seconds_of_console_silence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A lockup report ends after seconds of silence; a suspended host's gap does not count."""

@@ -58,7 +58,9 @@ class FakeDomain:
         return self.now
 
 
-def test_lines_that_are_added_to_the_file_are_read(tmp_path: Path) -> None:
+def test_console_lines_appended_to_the_file_are_read_and_input_goes_to_serial(
+    tmp_path: Path,
+) -> None:
     """The console gets lines that QEMU appends later, and input goes to the serial line."""
     file, serial = tmp_path / "console", Serial()
     file.write_bytes(b"first\n")

@@ -54,7 +54,9 @@ def test_the_guest_named_by_a_pid_file_is_killed_with_the_daemon(tmp_path: Path)
         assert guest.wait(5) == -signal.SIGKILL
 
 
-def test_keep_on_the_pipe_ends_the_parent_and_the_daemon_continues_to_run(tmp_path: Path) -> None:
+def test_the_word_keep_on_its_pipe_ends_the_parent_and_leaves_the_daemon_running(
+    tmp_path: Path,
+) -> None:
     """After the word `keep` on its pipe the parent process ends, and the daemon still runs."""
     running, daemon = start(tmp_path, [*DAEMON[:2], "echo $$; exec sleep 60 >/dev/null"])
     try:

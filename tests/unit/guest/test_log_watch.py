@@ -74,7 +74,7 @@ def test_an_already_explained_report_is_dropped_and_its_repetition_is_reported()
     assert [one.line for one in again.reports] == [first.line + len(WARNING)]
 
 
-def test_sees_faults_is_true_after_this_runs_canary_line_which_is_no_report() -> None:
+def test_a_harness_canary_line_of_this_run_sets_sees_faults_and_adds_no_report() -> None:
     """The planted line makes `sees_faults` True, and adds no report."""
     planted = (
         f"[    1.000000] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"
@@ -84,7 +84,7 @@ def test_sees_faults_is_true_after_this_runs_canary_line_which_is_no_report() ->
     assert fed(planted).reports == ()
 
 
-def test_sees_faults_is_false_without_a_canary_line_of_this_run() -> None:
+def test_sees_faults_stays_false_without_a_harness_canary_line_of_this_run() -> None:
     """No planted line, or the one of another run, leaves `sees_faults` False."""
     foreign = "[    1.000000] harness-canary ffff: WARNING: planted by the harness, not a fault"
 
@@ -92,7 +92,7 @@ def test_sees_faults_is_false_without_a_canary_line_of_this_run() -> None:
     assert not fed(foreign).sees_faults
 
 
-def test_only_heartbeats_of_this_run_count() -> None:
+def test_heartbeat_lines_of_another_run_are_ignored() -> None:
     """Heartbeats of another run are ignored; before the first one, `beat_at` is the start."""
     watch = fed(
         f"[    1.000000] harness-heartbeat {RUN} 1",

@@ -79,7 +79,9 @@ def _hold(path: Path, ready: "multiprocessing.synchronize.Event") -> None:
         time.sleep(60)
 
 
-def test_a_held_lock_names_its_holder_and_a_kill_releases_it(tmp_path: Path) -> None:
+def test_waiting_for_a_held_lock_names_its_process_and_killing_it_frees_the_lock(
+    tmp_path: Path,
+) -> None:
     """Waiting for a held lock reports its holder and ends in CacheBusy; SIGKILL frees the lock."""
     path, progress = tmp_path / "lock", list[str]()
     context = multiprocessing.get_context("fork")
@@ -101,7 +103,9 @@ def test_a_held_lock_names_its_holder_and_a_kill_releases_it(tmp_path: Path) -> 
         pass
 
 
-def test_unused_folders_are_removed(tmp_path: Path) -> None:
+def test_long_unused_cache_folders_are_removed_but_recent_and_temporary_ones_stay(
+    tmp_path: Path,
+) -> None:
     """Folders that are long unused are removed; recent, temporary and lock files stay."""
     for name in ("old", "new", ".half.1.tmp"):
         (tmp_path / name).mkdir()

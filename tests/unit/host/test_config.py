@@ -191,7 +191,7 @@ def test_the_kernel_option_replaces_the_targets_kernel(tmp_path: Path) -> None:
         config.choose_target(settings, "three", None)
 
 
-def test_environment_ignores_empty_variables_and_a_long_runtime_folder() -> None:
+def test_empty_environment_variables_and_a_too_long_runtime_folder_are_ignored() -> None:
     """Kbuild's variables are kept unless empty; a runtime folder with a long path is not used."""
     variables = {"LLVM": "1", "CC": "", "CI": "true", "XDG_RUNTIME_DIR": "/x" * 40}
 

@@ -89,7 +89,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_an_interrupt_lets_the_command_clean_up(
+def test_sigint_is_passed_on_to_the_command_which_can_clean_up_before_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When only this process gets SIGINT, it passes the signal on to the command and waits."""
@@ -114,7 +114,9 @@ def test_a_missing_program_is_a_file_not_found_error(tmp_path: Path) -> None:
         process.run(("no-such-program",), cwd=tmp_path, deadline_s=5.0)
 
 
-def test_a_command_of_another_thread_is_interrupted(tmp_path: Path) -> None:
+def test_interrupt_running_ends_a_long_command_that_another_thread_waits_for(
+    tmp_path: Path,
+) -> None:
     """After `interrupt_running`, a thread that waits for a long command has its result."""
     ended: list[process.Ended] = []
     command = (

@@ -73,7 +73,7 @@ def test_every_shipped_package_is_listed_once_and_every_tasks_group_has_packages
 
 
 @pytest.mark.usefixtures("programs")
-def test_a_removed_package_is_missing() -> None:
+def test_a_package_that_dpkg_knows_but_that_is_not_installed_is_listed_as_missing() -> None:
     """A package that dpkg knows but does not call installed is reported as missing."""
     found = system_packages.missing(system_packages.listed(LIST))
 

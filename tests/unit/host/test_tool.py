@@ -45,7 +45,7 @@ def test_the_output_of_a_tool_is_returned(tmp_path: Path) -> None:
     assert done.lines == (f"given{tmp_path}", "w", "bad")
 
 
-def test_a_failure_has_the_last_lines_as_evidence() -> None:
+def test_a_failing_tool_raises_the_callers_error_class_with_its_last_output_lines() -> None:
     """A failing tool raises the caller's error class with the last lines."""
     with pytest.raises(BuildError, match=r"^sh failed$") as caught:
         tool.run(shell("echo one; echo two >&2; exit 3"), deadline_s=30, error=BuildError)
@@ -96,7 +96,9 @@ tool.run(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_tool_of_its_own_group_ends_when_the_harness_ends(tmp_path: Path, number: int) -> None:
+def test_a_tool_in_its_own_process_group_is_ended_when_a_signal_ends_the_harness(
+    tmp_path: Path, number: int
+) -> None:
     """A tool of its own group ends with its child processes, however the harness ends."""
     file = tmp_path / "pid"
     line = f"sleep 60 & echo $! >{file}.new; mv {file}.new {file}; wait"
@@ -199,7 +201,7 @@ def test_a_stream_without_output_ends_at_its_deadline() -> None:
         assert stream.read() == b""
 
 
-def test_an_error_of_the_reader_is_raised() -> None:
+def test_an_error_raised_while_reading_a_tools_stream_is_passed_on_to_the_caller() -> None:
     """When the reader of a stream raises, the tool is killed and that error is passed on."""
     with (
         pytest.raises(OSError, match="full") as caught,

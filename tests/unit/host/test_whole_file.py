@@ -21,7 +21,9 @@ def test_text_and_bytes_replace_the_content_of_a_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_an_error_leaves_the_old_content(tmp_path: Path) -> None:
+def test_an_error_while_writing_leaves_the_old_content_and_no_temporary_file(
+    tmp_path: Path,
+) -> None:
     """After an error while writing, the file has its old content and no temporary file is left."""
     file = tmp_path / "file"
     file.write_text("old")

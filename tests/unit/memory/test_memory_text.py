@@ -11,7 +11,7 @@ WAITS = MemoryStack(pid=2, comm="cat", state="D", frames=(THEIRS, OURS))
 OTHER = MemoryStack(pid=3, comm="kworker", state="D", frames=(THEIRS,))
 
 
-def test_standstill_reports_a_cpu_that_spins_in_the_module_as_a_hang() -> None:
+def test_a_memory_view_with_a_cpu_that_spins_in_the_module_is_reported_as_a_hang() -> None:
     """A CPU that spins in the module is reported as a hang, with function and place."""
     found = standstill(MemoryView(cpus=(SPINS,), blocked=(OTHER,)), ("osq",))
 
@@ -20,7 +20,7 @@ def test_standstill_reports_a_cpu_that_spins_in_the_module_as_a_hang() -> None:
     assert (found.place, found.task, found.cpu) == ("device.c:7", "sh", 0)
 
 
-def test_standstill_prefers_a_blocked_task_to_a_spinning_cpu() -> None:
+def test_a_task_blocked_in_the_module_is_reported_rather_than_a_cpu_spinning_in_it() -> None:
     """A blocked task in the module is reported before a CPU that spins in it."""
     found = standstill(MemoryView(cpus=(SPINS,), blocked=(WAITS,)), ("osq",))
 
@@ -28,7 +28,7 @@ def test_standstill_prefers_a_blocked_task_to_a_spinning_cpu() -> None:
     assert found.pid == 2
 
 
-def test_standstill_is_none_without_the_module_on_a_stack() -> None:
+def test_a_memory_view_in_which_no_stack_contains_the_module_gives_no_hang_report() -> None:
     """If no stack contains the module, `standstill` returns None."""
     assert standstill(MemoryView(blocked=(OTHER,)), ("osq",)) is None
     assert standstill(MemoryView(), ("osq",)) is None

@@ -86,7 +86,9 @@ def test_an_unpacked_dump_is_removed_when_the_with_block_raises(run: Path, cache
     assert sorted(run.rglob("*")) == before
 
 
-def test_files_of_a_killed_shell_are_removed_by_the_next(run: Path, cache: Path) -> None:
+def test_opening_a_dump_removes_temporary_files_of_ended_but_not_running_processes(
+    run: Path, cache: Path
+) -> None:
     """The files of a process that has ended are removed; those of a running one stay."""
     dead = run / "crashes/1/.vmcore.999999999.tmp"
     alive = run / f"crashes/1/.vmcore.{os.getppid()}.tmp"

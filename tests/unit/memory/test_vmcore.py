@@ -167,7 +167,7 @@ def older_dumps(folder: Path, sizes: list[int]) -> list[Path]:
     return found
 
 
-def test_limit_on_number_removes_the_oldest_dumps(folder: Path) -> None:
+def test_more_dumps_than_allowed_remove_the_oldest_and_record_the_reason(folder: Path) -> None:
     """Beyond the number of dumps the oldest of any run are removed, with the reason recorded."""
     old = older_dumps(folder, [10, 10, 10])
 

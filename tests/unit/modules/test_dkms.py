@@ -93,7 +93,7 @@ def test_patterns_in_a_dkms_conf_choose_commands_and_patches_by_kernel(tmp_path:
         ('BUILD_EXCLUSIVE_CONFIG="!CONFIG_A"', True),
     ],
 )
-def test_a_kernel_that_a_dkms_directive_excludes_has_its_name_as_reason(
+def test_when_a_dkms_directive_excludes_the_kernel_the_reason_names_the_directive(
     tmp_path: Path,
     line: str,
     excluded: bool,  # noqa: FBT001
@@ -152,7 +152,7 @@ def test_output_of_a_dkms_conf_is_not_read_as_values_and_its_files_are_removed(
     assert not (tmp_path / "litter").exists()
 
 
-def test_a_namespace_has_no_network() -> None:
+def test_a_command_run_in_the_namespace_has_no_network_device_except_loopback() -> None:
     """A command in the namespace sees no network device except a loopback that is down."""
     prefix = namespace.prefix()
     if not prefix:

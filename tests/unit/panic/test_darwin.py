@@ -63,7 +63,7 @@ def test_a_panic_with_symbols_names_function_and_kext() -> None:
     )
 
 
-def test_facts_have_uuid_slide_and_last_kext() -> None:
+def test_facts_of_a_macos_panic_have_kernel_uuid_slide_and_the_last_started_kext() -> None:
     """The report's facts have the kernel's UUID and slide, and the kext that was loaded last."""
     (found,) = darwin.scan(X86)
 
@@ -180,7 +180,7 @@ def test_i386_powerpc_and_kpdescribe_backtraces_give_one_report_with_all_frames(
     assert len(found.frames) == frames == len(darwin.places(found.text))
 
 
-def test_the_nmi_that_stops_other_cpus_is_not_guilty() -> None:
+def test_the_caller_of_spinlock_timeout_nmi_is_named_guilty_instead_of_the_nmi() -> None:
     """The NMI by which a spin lock's timeout stops other CPUs is not the guilty function."""
     text = DESCRIBED.replace(" panic (in kernel)", " spinlock_timeout_NMI (in kernel)")
 

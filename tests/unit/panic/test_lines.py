@@ -61,7 +61,9 @@ def test_a_timestamp_is_returned_in_seconds() -> None:
 
 
 @pytest.mark.parametrize(("line", "context"), BARE.items())
-def test_prefixes_of_a_log_without_times_are_taken_off(line: str, context: str) -> None:
+def test_level_context_and_date_prefixes_of_a_log_without_printk_times_are_removed(
+    line: str, context: str
+) -> None:
     """In a log without printk's times, level, context and date are taken off as prefixes."""
     assert parse(line) is None
     assert parse(Normaliser().block(line)) == KernelLine("BUG: x", context)

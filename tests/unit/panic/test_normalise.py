@@ -205,7 +205,9 @@ def test_a_json_html_reversed_or_wrapped_log_gives_the_same_report(how: str) -> 
         ("", "bare"),
     ],
 )
-def test_the_dialect_of_a_log_names_all_prefixes_of_its_lines(prefix: str, dialect: str) -> None:
+def test_a_log_regions_line_prefixes_are_named_from_outermost_to_innermost(
+    prefix: str, dialect: str
+) -> None:
     """A region's dialect names all prefixes, from the outermost to the innermost."""
     normaliser = Normaliser()
 
@@ -266,7 +268,7 @@ def test_a_report_with_a_time_only_in_its_first_line_is_read_completely() -> Non
     assert essence(explained(text)[0]) == essence(explained("\n".join(lines))[0])
 
 
-def test_syslogs_copy_to_the_terminals_is_dropped() -> None:
+def test_a_fault_that_syslogd_also_copied_to_the_terminals_gives_only_one_report() -> None:
     """The copy of a line that syslogd sends to terminals does not make a second report."""
     wall = (
         "Message from syslogd@h at Jul  7 00:27:08 ...\n kernel:[    2.000000] Internal error: x"

@@ -126,7 +126,7 @@ def test_a_rare_time_or_cpu_prefix_before_each_line_does_not_change_the_report(
     assert [essence(one) for one in reports(text)] == [NULL_IN_RESERVE]
 
 
-def test_a_log_whose_first_header_is_before_the_first_end_mark_is_read_forwards() -> None:
+def test_a_log_without_times_whose_header_precedes_an_end_mark_is_read_forwards() -> None:
     """A log without times is read forwards, if a header comes before the first end mark."""
     warning = f"WARNING: CPU: 1 PID: 2 at osq.c:62 osq_exit+0x1/0x2\n{WHO}"
     second = f"------------[ cut here ]------------\n{warning}"

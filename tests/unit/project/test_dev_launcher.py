@@ -210,7 +210,9 @@ def test_a_system_without_apt_gets_a_list_of_packages(machine: Machine) -> None:
     assert re.search("^mmdebstrap +makes guest images$", done.stderr, re.MULTILINE)
 
 
-def test_a_changed_lock_file_makes_a_new_environment(machine: Machine) -> None:
+def test_a_failed_environment_after_a_lock_file_change_is_not_marked_complete(
+    machine: Machine,
+) -> None:
     """A changed lock file leads to a new environment; after pip fails there is no stamp."""
     (machine.project / "requirements.lock").write_text("other\n")
     machine.stub("python3", "exit 1")

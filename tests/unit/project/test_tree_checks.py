@@ -43,7 +43,9 @@ def test_a_folder_with_more_than_twenty_modules_is_reported(tree: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["name = 'osq'", "MODULE = 'osq_test'", "see kernel/core", "pytest tests/guest"]
 )
-def test_a_name_of_the_driver_in_the_harness_is_reported(tree: Path, line: str) -> None:
+def test_a_harness_line_naming_the_driver_is_reported_except_in_harness_project(
+    tree: Path, line: str
+) -> None:
     """A line of the harness that names the driver is reported, except in harness/project."""
     for folder in ("runs", "project"):
         (tree / "harness" / folder).mkdir(parents=True)

@@ -131,7 +131,7 @@ def test_with_lost_and_doubled_packets_each_request_is_executed_once(seed: int) 
     assert stub.seen.lost > 0
 
 
-def test_the_sequence_number_wraps_around() -> None:
+def test_each_of_300_requests_is_executed_although_sequence_numbers_wrap_at_256() -> None:
     """The 257th request has the first one's sequence number, and counts as a new request."""
     with attached(PageMachine()) as (client, stub):
         for number in range(300):
@@ -147,7 +147,7 @@ def test_garbage_before_a_reply_is_ignored() -> None:
         assert client.read_memory(BASE, 2) == b"\0\1"
 
 
-def test_a_second_reply_to_the_attach_is_passed_over() -> None:
+def test_a_repeated_reply_to_reattach_is_not_taken_for_the_reply_to_connect() -> None:
     """A second reply to a repeated REATTACH is ignored, although CONNECT has the same number 0."""
     with attached(PageMachine(), Faults(repeat_replies=1.0), timeout_s=5.0) as (client, stub):
         assert client.read_memory(BASE, 4)

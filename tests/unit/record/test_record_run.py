@@ -46,7 +46,7 @@ def finished(ending: Ending, status: int | None, lines: list[str]) -> Recorded:
         (Ending.PANIC, None, OOPS, 3),
     ],
 )
-def test_exit_code_is_3_for_a_stopped_kernel_4_without_an_end_1_for_a_report(
+def test_exit_code_is_3_for_a_panic_or_gone_guest_4_for_a_deadline_1_for_a_warning(
     ending: Ending, status: int | None, lines: list[str], code: int
 ) -> None:
     """A stopped kernel gives 3, a report or failed command 1, a guest without an end 4.

@@ -83,7 +83,7 @@ def test_unreadable_tests_raise_tests_broken_with_pytests_output(tmp_path: Path)
         (None, [], Verdict.PASSED, "status 0"),
     ],
 )
-def test_a_recorded_test_passes_only_with_its_announced_crash_or_status_zero(
+def test_a_recorded_test_passes_only_with_its_expected_crash_or_with_exit_status_0(
     expected: Expectation | None, lines: list[str], verdict: Verdict, reason: str
 ) -> None:
     """A crash passes only as it was announced, and a command passes only with status 0."""

@@ -51,7 +51,7 @@ def test_changelog_has_the_commits_time(request_: DebianRequest) -> None:
     assert end == " -- A B <a@b.invalid>  Wed, 25 Nov 2026 13:31:27 +0000"
 
 
-def test_build_environment_has_no_variable_of_this_process(
+def test_environment_variables_of_the_caller_are_not_passed_to_the_package_build(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No variable of this process reaches the build, since it could change the packages."""

@@ -21,7 +21,7 @@ def objections(name: str, data: bytes, *, stamped: bool = True) -> list[str]:
     return list(gate.objections(name, data, RULES, stamped=stamped))
 
 
-def test_gate_has_no_objection_to_a_module_of_a_release() -> None:
+def test_a_release_module_and_a_text_that_names_the_test_build_may_be_released() -> None:
     """A module of a release passes, and so does a text file that names the test build."""
     assert objections("m.ko", GOOD) == []
     assert objections("README", b"the test build has crash_now") == []
@@ -46,7 +46,9 @@ def test_gate_has_no_objection_to_a_module_of_a_release() -> None:
         ("tool", GOOD + KEY.replace(b"PRIVATE", b"RSA PRIVATE"), "contains a private key"),
     ],
 )
-def test_each_trace_of_a_test_build_is_one_objection(name: str, data: bytes, words: str) -> None:
+def test_a_file_unfit_for_release_gives_one_line_with_its_name_and_the_reason(
+    name: str, data: bytes, words: str
+) -> None:
     """Each trace of a test build in a file gives one objection with file and trace."""
     (found,) = objections(name, data)
 
@@ -85,7 +87,9 @@ def test_package_of_a_release_passes(tmp_path: Path) -> None:
     gate.check_packages((made,), RULES)
 
 
-def test_package_is_refused_with_every_objection(tmp_path: Path) -> None:
+def test_the_error_for_a_refused_package_lists_each_file_with_test_build_contents(
+    tmp_path: Path,
+) -> None:
     """The error for a refused package has every objection, with the package and the file."""
     files = {"lib/modules/6/m.ko": GOOD + b"crash_now", "usr/sbin/tool": ELF + b"i_know"}
 
@@ -98,7 +102,7 @@ def test_package_is_refused_with_every_objection(tmp_path: Path) -> None:
     ]
 
 
-def test_private_key_in_a_maintainer_script_is_an_objection(tmp_path: Path) -> None:
+def test_a_package_with_a_private_key_in_a_maintainer_script_is_refused(tmp_path: Path) -> None:
     """A private key in a maintainer script is an objection, too."""
     made = package(tmp_path, {}, postinst=b"#!/bin/sh\n# " + KEY)
 

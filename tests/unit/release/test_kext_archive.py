@@ -126,7 +126,7 @@ def test_binary_without_the_abi_number_of_a_release_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_installer_and_uninstaller_work_below_destdir(
+def test_with_destdir_the_kext_is_installed_below_it_and_uninstalled_again(
     request_: ArchiveRequest, tmp_path: Path
 ) -> None:
     """With DESTDIR the installer copies the kext, and the uninstaller removes it."""

@@ -18,7 +18,7 @@ from tests.unit.guest.test_shared_session import SAMPLE
 EARLY = Provenance(kernel="6.1", kernel_release="6.1.0-50")
 
 
-def test_the_provenance_of_a_run_without_a_report_comes_from_its_session_file(
+def test_provenance_is_read_from_session_json_until_the_run_has_a_report(
     tmp_path: Path,
 ) -> None:
     """Before a run has a report, what it tests is read from its session file."""

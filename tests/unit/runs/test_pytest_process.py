@@ -151,7 +151,7 @@ def test_setup(module): pass
     ("test", "announced"),
     [("late", True), ("expected", False), ("reworded", True), ("setup", True)],
 )
-def test_a_command_past_its_deadline_is_announced_unless_its_test_expects_that(
+def test_a_command_past_its_deadline_is_reported_unless_its_test_expects_the_error(
     tmp_path: Path, test: str, *, announced: bool
 ) -> None:
     """A command that passes its deadline is announced, except in a test that expects this."""
@@ -165,7 +165,7 @@ def test_a_command_past_its_deadline_is_announced_unless_its_test_expects_that(
     assert book.overdue_command == wanted
 
 
-def test_a_quiet_stream_yields_none_between_lines() -> None:
+def test_a_stream_whose_lines_come_at_once_yields_them_stripped_and_no_none() -> None:
     """A silent stream yields None now and then, so that the caller can check the guest."""
     stream = pytest_process._queued(iter(["a\n", "b\n"]), poll_s=POLL_S)
 

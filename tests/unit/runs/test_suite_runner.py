@@ -157,7 +157,7 @@ def test_the_tests_after_a_crash_run_in_another_guest(monkeypatch: pytest.Monkey
     assert loaded.record.results == list(outcome.results)
 
 
-def test_tests_that_a_later_process_does_not_collect_are_lost(
+def test_planned_tests_that_pytest_no_longer_collects_after_a_crash_are_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Tests that only the first process planned count as lost."""
@@ -209,7 +209,7 @@ def test_three_equal_crashes_end_the_run(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run(monkeypatch, endless, *steps).error is None
 
 
-def test_the_result_of_an_announced_crash_is_shown_after_it_was_compared(
+def test_a_test_whose_crash_matches_its_expected_crash_is_shown_as_passed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The result of a test with an announced crash is shown after the crash was compared."""

@@ -157,7 +157,7 @@ def test_a_kernel_log_with_a_fault_returns_it_and_prevents_the_final_line() -> N
     assert kmod.last_word(peer, TOKEN, allow=("BUG: bad$",)) == ()
 
 
-def test_a_kernel_log_without_the_test_line_of_the_harness_fails_the_final_check() -> None:
+def test_the_final_check_fails_if_the_log_lacks_the_line_that_the_harness_wrote() -> None:
     """A log without the planted line is not clean, since other lines may be missing too."""
     fake, peer = guest(dmesg="[    2.0] fine\n")
 

@@ -136,7 +136,7 @@ def test_panic_sysctls_and_nokaslr_are_set_for_debugging_and_undo_restores_them(
     assert shell.changes.count("update-grub") == 3
 
 
-def test_without_grub_the_user_is_told_the_words_for_the_kernel_command_line() -> None:
+def test_without_grub_the_instructions_list_kernel_command_line_options_to_add() -> None:
     """Without grub the error tells the user which words to put on the kernel's command line."""
     shell = Scripted(grub=False)
 
@@ -172,7 +172,7 @@ def test_a_user_without_sudo_is_a_usage_error() -> None:
         setup.configure_for_debug(shell, link="")
 
 
-def test_an_unreadable_record_stops_the_undo() -> None:
+def test_undo_with_an_unreadable_record_of_changes_is_an_error_and_changes_nothing() -> None:
     """An unreadable record of earlier changes is an error, and nothing is undone."""
     shell = Scripted()
     shell.files["/var/lib/harness-debug.json"] = "{"

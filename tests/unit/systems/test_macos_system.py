@@ -93,7 +93,10 @@ def test_output_without_a_consent_or_boot_policy_is_parsed_as_unknown() -> None:
 @pytest.mark.parametrize(
     ("csr", "able"), [(0, False), (0x1, True), (0x8, True), (0x10, True), (0x76 & ~0x10, False)]
 )
-def test_the_kernel_debugger_is_allowed_where_unsigned_kexts_are(csr: int, able: bool) -> None:  # noqa: FBT001
+def test_kernel_debugging_is_allowed_only_if_bit_0_3_or_4_of_the_sip_flags_is_set(
+    csr: int,
+    able: bool,  # noqa: FBT001
+) -> None:
     """Kernel debugging is allowed by bit 3 of the flags, and where unsigned kexts may load."""
     assert mac(csr=csr).may_debug_kernel is able
 

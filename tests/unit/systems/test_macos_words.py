@@ -24,7 +24,7 @@ TAIL = "; check the system/kernel logs for errors or try kextutil(8)."
         ("", 1, LoadState.REFUSED),
     ],
 )
-def test_each_output_of_a_kext_load_tool_leads_to_its_outcome(
+def test_kext_load_output_is_parsed_to_a_load_state_and_unknown_text_to_refused(
     text: str, status: int, state: LoadState | str
 ) -> None:
     """Each known output of a kext load tool has a meaning; unknown output is a refusal."""
@@ -54,7 +54,7 @@ def test_a_refusal_quotes_the_line_with_the_reason() -> None:
         ("words of a later release", UnloadState.REFUSED),
     ],
 )
-def test_each_output_of_a_kext_unload_tool_leads_to_its_outcome(
+def test_kext_unload_output_is_parsed_to_an_unload_state_and_unknown_to_refused(
     text: str, state: UnloadState
 ) -> None:
     """Only states of an unload that pass by themselves count as busy; unknown output does not."""
@@ -116,7 +116,7 @@ def test_a_packed_panic_is_read_from_nvram() -> None:
     assert panic_store.from_nvram(listing) == PANIC
 
 
-def test_pieces_of_a_panic_are_joined_by_name() -> None:
+def test_panic_text_split_over_nvram_variables_is_joined_in_order_of_their_names() -> None:
     """Pieces of a panic named 000K, 000M and so on are joined in the order of their names."""
     data = packed(PANIC)
     half = len(data) // 2

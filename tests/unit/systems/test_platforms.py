@@ -49,7 +49,7 @@ def test_both_platforms_have_the_same_functions(
     assert set(one) - {"examine"} == promised(protocol)
 
 
-def test_the_comparison_notices_different_functions() -> None:
+def test_modules_with_another_function_name_or_parameter_compare_as_unequal() -> None:
     """The comparison of two modules notices a different name and a different parameter."""
     assert functions(kmod) != functions(linux_setup)
     changed = functions(kmod)

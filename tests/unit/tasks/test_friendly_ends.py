@@ -36,7 +36,9 @@ def a_file(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("place", ["a file", "below a file", "/proc/no-cache", "/sys/no-cache"])
-def test_a_cache_that_cannot_be_used_ends_in_one_sentence(place: str, tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_made_gives_exit_code_2_and_no_traceback(
+    place: str, tmp_path: Path
+) -> None:
     """A cache folder that cannot be made ends in one sentence, whatever prevents it."""
     cache = {"a file": a_file(tmp_path), "below a file": a_file(tmp_path) / "deep"}
 
@@ -66,7 +68,7 @@ def test_panic_explain_ends_silently_when_its_pipe_is_closed() -> None:
     assert done.stdout == "141\n"
 
 
-def test_output_to_a_full_device_ends_in_one_sentence() -> None:
+def test_output_to_a_full_device_gives_exit_code_4_and_no_traceback() -> None:
     """Output to /dev/full, which accepts no byte, ends in one sentence about a full disk."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

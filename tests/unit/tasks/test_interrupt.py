@@ -30,7 +30,9 @@ sys.exit(execute(wait))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_a_command_clean_up(number: int) -> None:
+def test_a_command_stopped_by_sigint_or_sigterm_cleans_up_and_says_interrupted(
+    number: int,
+) -> None:
     """A command that gets a signal releases what it holds, and reports that it was interrupted."""
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND],

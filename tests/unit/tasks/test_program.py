@@ -89,7 +89,7 @@ def test_the_frequent_tasks_have_short_names(short: str, name: str) -> None:
     assert short in NAMES
 
 
-def test_the_task_name_test_is_not_among_the_tasks_that_a_checkout_shares() -> None:
+def test_the_tasks_shared_by_a_checkout_and_the_installed_command_exclude_test() -> None:
     """`test` is kernel-test in the installed command, and this project's test in a checkout."""
     assert "test" not in shared_tasks()
 

@@ -65,7 +65,7 @@ def test_without_a_selection_the_tests_of_every_suite_are_listed(
     )
 
 
-def test_an_expression_selects_among_every_kind(
+def test_one_k_expression_selects_both_pytest_tests_and_programs(
     suites: tuple[TestSpec, ...], tmp_path: Path
 ) -> None:
     """One expression of -k applies to pytest's tests, to commands and to programs alike."""
