@@ -116,12 +116,16 @@ def is_entry(function: str) -> bool:
 def renamed(report: KernelReport, added: Sequence[tuple[Frame, Frame]]) -> KernelReport:
     """Return a report that blames a hidden function in place of the caller that it blamed.
 
-    The report is unchanged if it blames no such caller, or if the hidden function only serves
-    its callers, as memcpy does. `added` are the hidden functions' frames, each with the frame
-    that called it. The fact 'inferred' says how the name was found.
+    The report is unchanged in three cases: it blames no such caller; the hidden function only
+    serves its callers, as memcpy does; or it is the kernel's own, and the caller is a module's.
+    `added` are the hidden functions' frames, each with the frame that called it. The fact
+    'inferred' says how the name was found.
     """
     for frame, caller in added:
         if guilty.bare(caller.function) != report.function or guilty.serves(frame.function):
+            continue
+        # What a module calls in the kernel, such as __const_udelay, works for the module.
+        if caller.module and not frame.module:
             continue
         name = guilty.bare(frame.function)
         title = report.title.removesuffix(f" in {report.function}")

@@ -130,6 +130,7 @@ static int parse_number(const char *text, unsigned long long *out)
 }
 
 /* Types that can be subscribed to. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): JSON_RECORDS has no separator */
 #define BIT(TYPE, kind) 1u << OSQ_TYPE_##TYPE |
 static const unsigned int all_types = JSON_RECORDS(BIT) 0;
 

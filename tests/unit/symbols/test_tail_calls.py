@@ -12,7 +12,8 @@ import pytest
 from harness.crash.explain_log import Explained
 from harness.crash.log_text import to_lines
 from harness.panic.log import LogReader
-from harness.panic.values import KernelReport
+from harness.panic.values import Frame, KernelReport
+from harness.symbols import tail_calls
 from harness.symbols.symbolizer import Symbolizer
 
 # drv_drop and drv_put end in a jump to kfree, drv_lock in one to mutex_lock.
@@ -147,3 +148,19 @@ def test_without_a_tail_call_no_function_is_added_to_the_stack(
 
     assert not any(frame.inferred for frame in found.stacks[0].frames)
     assert "inferred" not in found.facts
+
+
+def test_a_hidden_function_of_the_kernel_is_not_blamed_in_place_of_the_module() -> None:
+    """A module that waits in __const_udelay is blamed, although the call ended in a jump."""
+    caller = Frame(function="drv_wait", module="drv", offset=9)
+    hidden = Frame(function="__const_udelay", inferred=True)
+    report = KernelReport(
+        kind="soft-lockup",
+        title="BUG: soft lockup in drv_wait",
+        function="drv_wait",
+        module="drv",
+        line=0,
+        text=(),
+    )
+
+    assert tail_calls.renamed(report, [(hidden, caller)]) == report
