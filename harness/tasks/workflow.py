@@ -128,7 +128,7 @@ def _last_failed(asked: "KernelTestRequest") -> "KernelTestRequest":
 
 
 def _watch(context: TaskContext, options: dict[str, Any]) -> int:
-    """Run the tests at each change of a file, with the configuration read anew.
+    """Run the tests again after each change of a file; each run reads the configuration first.
 
     An error of a run is printed, and the next change starts another run.
     """

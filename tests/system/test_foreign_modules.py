@@ -5,15 +5,12 @@ The packages are fetched by apt, not copied into this tree. Those whose build ta
 the long form.
 """
 
-import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.system.whole_run import ROOT, RUNTIME
+from tests.system.whole_run import call_task
 
 SHORT = "acpi-call-dkms"
 LONG = (
@@ -38,32 +35,15 @@ MODULE_LICENSE("GPL");
 """
 
 
-def run(folder: Path, *arguments: str, deadline_s: float) -> subprocess.CompletedProcess[str]:
-    """Return a finished task of the harness, called for a folder."""
-    clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
-    return subprocess.run(
-        [sys.executable, "-m", "invoke", *arguments, "-C", str(folder)],
-        cwd=ROOT,
-        env={**clean, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="backslashreplace",
-        check=False,
-        timeout=deadline_s,
-    )
-
-
 @pytest.mark.parametrize("name", PACKAGES)
 def test_init_with_a_debian_dkms_package_then_kernel_test_gives_passed(
     name: str, tmp_path: Path
 ) -> None:
     """In an empty folder, `init NAME` and `kernel-test` end with the verdict 'passed'."""
-    begun = run(tmp_path, "init", f"--module={name}", deadline_s=INIT_S)
+    begun = call_task("init", f"--module={name}", cwd=tmp_path, deadline_s=INIT_S)
     assert begun.returncode == 0, begun.stdout
     assert "it builds with" in begun.stdout
-    tested = run(tmp_path, "kernel-test", deadline_s=TEST_S)
+    tested = call_task("kernel-test", cwd=tmp_path, deadline_s=TEST_S)
 
     assert tested.returncode == 0, tested.stdout
     assert "verdict: passed" in tested.stdout
@@ -74,7 +54,7 @@ def test_a_makefile_and_a_source_are_enough_for_a_run(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     (tmp_path / "hello.c").write_text(HELLO)
 
-    tested = run(tmp_path, "kernel-test", deadline_s=TEST_S)
+    tested = call_task("kernel-test", cwd=tmp_path, deadline_s=TEST_S)
 
     assert tested.returncode == 0, tested.stdout
     assert "verdict: passed" in tested.stdout
@@ -86,7 +66,7 @@ def test_init_writes_a_configuration_for_a_module(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("obj-m := hello.o\n")
     (tmp_path / "hello.c").write_text(HELLO + "this is not C;\n")
 
-    begun = run(tmp_path, "init", deadline_s=INIT_S)
+    begun = call_task("init", cwd=tmp_path, deadline_s=INIT_S)
 
     assert begun.returncode == 1, begun.stdout
     line = HELLO.count("\n") + 1
@@ -94,4 +74,4 @@ def test_init_writes_a_configuration_for_a_module(tmp_path: Path) -> None:
     table = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["harness"]
     assert table["module"] == {"name": "hello"}
     assert (tmp_path / "tests" / "test_hello.py").is_file()
-    assert run(tmp_path, "init", deadline_s=INIT_S).returncode == 2
+    assert call_task("init", cwd=tmp_path, deadline_s=INIT_S).returncode == 2

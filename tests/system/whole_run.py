@@ -65,11 +65,10 @@ class Project:
 
     def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
         """Start a run of the project; the caller ends it."""
-        clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
         return subprocess.Popen(
             self.command(*options),
             cwd=self.root,
-            env={**clean, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME), **variables},
+            env=environment(variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -89,15 +88,20 @@ class Project:
         return Run(code=process.returncode, output=output, folder=folder, seconds=took)
 
 
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a task: this one, without its run, and with these variables."""
+    clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
+    return {**clean, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME), **variables}
+
+
 def call_task(
     *words: str, cwd: Path, deadline_s: float = RUN_DEADLINE_S, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run a task in a folder, and return how it ended."""
-    clean = {name: text for name, text in os.environ.items() if name != "HARNESS_RUN"}
     return subprocess.run(
         [sys.executable, "-m", "harness.tasks", *words],
         cwd=cwd,
-        env={**clean, "CI": "1", "XDG_RUNTIME_DIR": str(RUNTIME), **variables},
+        env=environment(variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
