@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Tests of runs.pytest_process: the KTAP of a pytest process whose tests are chosen by name."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,21 @@ def test_a_command_past_its_deadline_is_reported_unless_its_test_expects_the_err
 
 
 def test_a_stream_whose_lines_come_at_once_yields_them_stripped_and_no_none() -> None:
-    """A silent stream yields None now and then, so that the caller can check the guest."""
-    stream = pytest_process._queued(iter(["a\n", "b\n"]), poll_s=POLL_S)
+    """Lines without a pause between them are yielded without their ends, and nothing else is."""
+    stream = pytest_process._queued(iter(["a\n", "b\n"]), poll_s=60.0)
 
     assert list(stream) == ["a", "b"]
+
+
+def test_a_stream_that_pauses_yields_none_meanwhile() -> None:
+    """During a pause the caller gets None, and can check the guest."""
+
+    def lines() -> Iterator[str]:
+        yield "a\n"
+        time.sleep(10 * POLL_S)
+        yield "b\n"
+
+    items = list(pytest_process._queued(lines(), poll_s=POLL_S))
+
+    assert [one for one in items if one is not None] == ["a", "b"]
+    assert None in items[1:-1]
