@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from harness.artefacts import image, kernels
-from harness.guest import hypervisor, registry
+from harness.guest import hypervisor, registry, single_thread_qemu
 from harness.guest.domain import Domain
 from harness.guest.domain_xml import render
-from harness.guest.hypervisor import Hypervisor
 from harness.guest.registry import GuestEntry
 from harness.host import accelerator
 from harness.host.config import choose_target
@@ -29,6 +28,7 @@ Progress = Callable[[str], None]
 _CMDLINE = "console=ttyS0,115200 root=LABEL=harness-root rw nokaslr ignore_loglevel panic=0"
 _CONSOLE = "qemu-console.log"
 _DOMAIN = "harness"
+_OVERLAY = "overlay.qcow2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,10 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry
         )
         entry = replace(entry, uri=hv.uri)
         entry.write()
-        stack.enter_context(_create(hv, entry, target, kernel, base, accel))
+        image.make_overlay(base, entry.disk / _OVERLAY)
+        emulator = single_thread_qemu.emulator(target, accel, hv.versions, root=environment.cache)
+        guest = replace(_spec(entry, target, kernel, accel), emulator=emulator)
+        stack.enter_context(Domain.create(hv, render(guest)))
         progress(f"run {entry.run_id}: its console goes to {entry.run / _CONSOLE}")
         yield entry
 
@@ -88,17 +91,8 @@ def _new_entry(request: BootRequest, base: Image) -> GuestEntry:
     )
 
 
-def _create(
-    hv: Hypervisor,
-    entry: GuestEntry,
-    target: TargetSpec,
-    kernel: Kernel,
-    base: Image,
-    accel: Accel,
-) -> Domain:
-    overlay = entry.disk / "overlay.qcow2"
-    image.make_overlay(base, overlay)
-    spec = DomainSpec(
+def _spec(entry: GuestEntry, target: TargetSpec, kernel: Kernel, accel: Accel) -> DomainSpec:
+    return DomainSpec(
         name=entry.domain,
         uuid=str(uuid4()),
         run_id=entry.run_id,
@@ -109,9 +103,8 @@ def _create(
         vmlinuz=kernel.vmlinuz,
         initrd=kernel.initrd,
         cmdline=f"{_CMDLINE} {target.cmdline}".strip(),
-        overlay=overlay,
+        overlay=entry.disk / _OVERLAY,
         modules_disk=kernel.modules_disk,
         qmp_socket=entry.qmp_socket,
         console_log=entry.run / _CONSOLE,
     )
-    return Domain.create(hv, render(spec))

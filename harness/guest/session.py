@@ -208,7 +208,7 @@ def open_session(request: SessionRequest, *, token: str, progress: Progress) -> 
         entry = replace(entry, uri=hv.uri)
         entry.write()
         session = Session(request, hv=hv, accel=accel, entry=entry, token=token)
-        if _one_thread_program(session):
+        if _emulator(session):
             progress(
                 "the guest's CPUs share one thread, since this QEMU would otherwise run stale code"
             )
@@ -269,16 +269,16 @@ def _spec(session: Session, *, uuid: str, overlay: Path, log: str) -> DomainSpec
         nics=request.target.nics,
         pci=request.target.pci,
         qemu=request.target.qemu,
-        emulator=_one_thread_program(session),
+        emulator=_emulator(session),
     )
 
 
-def _one_thread_program(session: Session) -> Path | None:
-    """Return the QEMU that runs all processors in one thread, None where that is not needed."""
+def _emulator(session: Session) -> Path | None:
     request = session.request
-    own = request.one_thread and session.accel is Accel.TCG and request.uri is None
-    needed = own and single_thread_qemu.runs_stale_code(session.hv.versions)
-    return single_thread_qemu.one_thread_program(request.cache) if needed else None
+    # A host that is reached by its URI does not have this host's files.
+    versions, accel = session.hv.versions, session.accel
+    own = single_thread_qemu.emulator(request.target, accel, versions, root=request.cache)
+    return None if request.uri else own
 
 
 def _share_disk(session: Session) -> Path:

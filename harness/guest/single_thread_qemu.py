@@ -18,6 +18,8 @@ from pathlib import Path
 
 from harness.errors import HypervisorError
 from harness.host import cache, programs, whole_file
+from harness.model.machines import TargetSpec
+from harness.model.settings import Accel
 
 _QEMU = "qemu-system-x86_64"
 _FIXED_IN = (8, 1)
@@ -34,6 +36,19 @@ for word in "$@"; do
 done
 exec {qemu} "$@"
 """
+
+
+def emulator(
+    target: TargetSpec, accel: Accel, versions: Mapping[str, str], *, root: Path
+) -> Path | None:
+    """Return the program that runs a target's guest with one thread; None if libvirt's is right.
+
+    `versions` are version numbers by program name, as libvirt reports them; `root` is the cache,
+    in which the program is written when it is not there yet.
+    """
+    if target.one_thread and accel is Accel.TCG and runs_stale_code(versions):
+        return one_thread_program(root)
+    return None
 
 
 def one_thread_program(root: Path) -> Path:

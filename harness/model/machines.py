@@ -63,7 +63,6 @@ class KernelSpec:
         suite: The Debian suite to take it from, trixie for example, when it is not the host's own.
             The host's own apt fetches it.
         cc: The compiler of modules for it, gcc-13 for example, when it is not the kernel's own.
-        one_thread: The same as `one_thread` of a target, for every target with this kernel.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -75,7 +74,6 @@ class KernelSpec:
     build: bool = False
     suite: str = ""
     cc: str = ""
-    one_thread: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +98,10 @@ class TargetSpec:
             example.
         qemu: Further arguments for QEMU, for example ["-device", "edu"].
         cmdline: Words to add to the kernel's command line.
-        one_thread: Run all emulated processors in one thread of QEMU, in turns, instead of side
-            by side. This avoids a fault of QEMU before 8.1 (guest/single_thread_qemu.py). Long
-            runs always do so.
+        one_thread: Whether QEMU before 8.1 runs all emulated processors in one thread, in turns.
+            Side by side (false) they are faster on a host with several CPUs, and more races
+            show; but such a QEMU then runs stale code now and then, and the guest hangs
+            (guest/single_thread_qemu.py). No effect with KVM or with a later QEMU.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -119,7 +118,7 @@ class TargetSpec:
     pci: tuple[str, ...] = ()
     qemu: tuple[str, ...] = ()
     cmdline: str = ""
-    one_thread: bool = False
+    one_thread: bool = True
 
     @property
     def can_be_saved(self) -> bool:

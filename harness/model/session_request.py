@@ -33,4 +33,3 @@ class SessionRequest:
     share: Path | None = None
     writable: bool = False
     allowed: tuple[str, ...] = ()
-    one_thread: bool = False

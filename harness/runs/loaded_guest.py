@@ -189,7 +189,6 @@ def _artefacts(
         share=request.share,
         writable=request.writable,
         allowed=settings.allow_kernel_lines,
-        one_thread=target.one_thread or spec.one_thread or request.selection.long,
     )
 
 

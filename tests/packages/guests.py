@@ -69,7 +69,6 @@ class Machine:
             folder=self.folder,
             share=share,
             fresh=fresh,
-            one_thread=self.target.one_thread,
         )
         with session.open_session(request, token=secrets.token_hex(8), progress=say) as live:
             yield live
@@ -113,8 +112,7 @@ class Distribution:
         spec = image.load_spec(SETTINGS.images, self.image_name)
         headers = _headers(package)
         spec = replace(spec, packages=(*spec.packages, package, headers))
-        # A boot patches much code, and emulators before QEMU 8.1 may run the old instructions.
-        target = TargetSpec(image=self.image_name, kernel=package, one_thread=True)
+        target = TargetSpec(image=self.image_name, kernel=package)
         return Machine(
             image=image.ensure(spec, root=ENVIRONMENT.cache, progress=say),
             kernel=self.kernel(package),

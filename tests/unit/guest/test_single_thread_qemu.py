@@ -9,6 +9,8 @@ import pytest
 
 from harness.errors import HypervisorError
 from harness.guest import single_thread_qemu
+from harness.model.machines import TargetSpec
+from harness.model.settings import Accel
 
 
 def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
@@ -69,3 +71,29 @@ def test_a_missing_qemu_is_a_hypervisor_error(
 def test_only_qemu_before_8_1_needs_the_single_thread(version: str | None, *, stale: bool) -> None:
     """QEMU before 8.1 needs the single thread; a version that is not known counts as old."""
     assert single_thread_qemu.runs_stale_code({"qemu": version} if version else {}) is stale
+
+
+@pytest.mark.parametrize(
+    ("target", "accel", "version", "own"),
+    [
+        (TargetSpec(), Accel.TCG, "7.2.22", True),
+        (TargetSpec(one_thread=False), Accel.TCG, "7.2.22", False),
+        (TargetSpec(), Accel.KVM, "7.2.22", False),
+        (TargetSpec(), Accel.TCG, "8.1.0", False),
+    ],
+)
+def test_a_guest_gets_the_script_if_an_old_qemu_emulates_it_and_its_target_allows_it(
+    target: TargetSpec,
+    accel: Accel,
+    version: str,
+    *,
+    own: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The script runs each guest that an old QEMU emulates, but for `one_thread = false`."""
+    monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/qemu-system-x86_64")
+
+    found = single_thread_qemu.emulator(target, accel, {"qemu": version}, root=tmp_path)
+
+    assert (found is not None) is own
