@@ -65,6 +65,7 @@ def choose_guest(runtime: Path, run_id: str) -> GuestEntry:
     known = registry.list_entries(runtime)
     fitting = [entry for entry in known if entry.run_id.endswith(run_id)]
     whole = [entry for entry in fitting if entry.run_id == run_id]
+    # A complete id wins, because the id of another run may end in it.
     fitting = whole or fitting
     if not run_id and len(fitting) > 1:
         fitting = [entry for entry in fitting if not registry.is_owned(entry.folder)]
@@ -85,11 +86,13 @@ def choose_guest(runtime: Path, run_id: str) -> GuestEntry:
 
 def _destroy(entry: GuestEntry) -> bool:
     try:
+        # With a URI no daemon is started, so the folders and mask_kvm have no effect.
         with hypervisor.connect(
             entry.uri, runtime=entry.folder, cache=entry.folder, mask_kvm=False
         ) as hv:
             return domain.destroy_by_name(hv, entry.domain)
     except HypervisorError:
+        # An unreachable daemon must not prevent the removal of the guest's files.
         return False
 
 

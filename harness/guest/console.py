@@ -67,6 +67,7 @@ class Console:
 
     def __init__(self, source: ByteSource, *, file: Path | None) -> None:
         self._source = source
+        # Without a buffer the file is complete when the harness is killed.
         self._file: BinaryIO | None = file.open("wb", buffering=0) if file else None
         self._news = threading.Condition()
         self._lines: list[Line] = []
@@ -201,6 +202,7 @@ class Console:
 
 def follow(path: Path, *, alive: Callable[[], bool]) -> Iterator[str]:
     """Yield the lines of a console's file, and wait for more as long as `alive` returns True."""
+    # A read may end within a character, so the decoder must remember its first bytes.
     decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
     pending: deque[str] = deque([""])
     with path.open("rb") as file:

@@ -23,6 +23,7 @@ def hold(folder: Path) -> Iterator[None]:
     Raises: UsageError that names the process of another debugger which has the lock.
     """
     file = folder / _LOCK
+    # "a+" does not truncate: the file names the holder until this process has the lock.
     with file.open("a+") as lock:
         if not file_lock.try_lock(lock):
             lock.seek(0)

@@ -126,6 +126,7 @@ class Domain:
         """
         with hv.translated(f"{save_file} cannot be restored"):
             hv.conn.restoreFlags(str(save_file), xml, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+        # The call returns no domain, unlike createXML.
         name, uuid = _identity(xml)
         with hv.translated(f"domain {name} is gone after its restore"):
             return cls(
@@ -245,6 +246,7 @@ class Domain:
             port = _free_port()
             rule = f"hostfwd_add {NETDEV_ID} tcp:{LOOPBACK}:{port}-:{_SSH_PORT}"
             answer = self.hmp(rule)
+            # The monitor prints nothing when the port was forwarded.
             if not answer:
                 return port
             _LOG.info("port %d, attempt %d: %s", port, attempt + 1, answer)
@@ -258,6 +260,7 @@ class Domain:
     def core_dump(self, path: Path) -> None:
         """Write the guest's memory as an ELF core; the domain's state does not change."""
         with self._hv.translated(f"the memory of domain {self.name} cannot be dumped"):
+            # drgn 0.3 does not open the compressed formats that QEMU 7.2 writes.
             self._handle.coreDumpWithFormat(
                 str(path), libvirt.VIR_DOMAIN_CORE_DUMP_FORMAT_RAW, libvirt.VIR_DUMP_MEMORY_ONLY
             )

@@ -108,6 +108,7 @@ def _devices(root: ET.Element, spec: DomainSpec) -> None:
     devices = ET.SubElement(root, "devices")
     if spec.emulator is not None:
         _text(devices, "emulator", str(spec.emulator))
+    # libvirt adds this controller and the memory balloon below unless the XML says none.
     ET.SubElement(devices, "controller", type="usb", model="none")
     # The overlay is deleted with the run, so flushing it to the host's disk would only cost time.
     _disk(devices, spec.overlay, "vda", form="qcow2", cache="unsafe")
@@ -131,6 +132,7 @@ def _devices(root: ET.Element, spec: DomainSpec) -> None:
     for number, file in enumerate(spec.disks):
         name = f"vd{chr(ord(_FIRST_DISK) + number)}"
         disk = _disk(devices, file, name, form="raw", cache="unsafe")
+        # The guest's udev makes /dev/disk/by-id/virtio-diskN of it.
         _text(disk, "serial", f"disk{number}")
     for address in spec.pci:
         _host_device(devices, address)
@@ -181,6 +183,7 @@ def _qemu_arguments(root: ET.Element, spec: DomainSpec) -> None:
     line = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")
     for argument in (
         *("-netdev", f"user,id={NETDEV_ID},restrict=on"),
+        # The kernel is booted directly, so no card needs a boot ROM.
         *("-device", f"virtio-net-pci,netdev={NETDEV_ID},mac={_MAC},addr={_NET_SLOT},romfile="),
         *("-qmp", f"unix:{_option(spec.qmp_socket)},server=on,wait=off"),
         *_network_cards(spec),

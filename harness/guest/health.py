@@ -81,6 +81,7 @@ class Health:
         if hang is not None:
             raise GuestHung(f"the kernel reports a hang: {hang.title}", evidence=hang.text)
         silent_s = time.monotonic() - max(self._watch.beat_at, self._free_at)
+        # Before the first heartbeat the guest still boots, or is not prepared yet.
         if self._watch.beats and silent_s > self._silence_s:
             self.note("heartbeat", f"none for {silent_s:.0f} s")
             raise GuestHung(

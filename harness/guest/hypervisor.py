@@ -176,6 +176,7 @@ def _versions(conn: Any) -> dict[str, str]:
         _LOG.info("versions: %s", error)
         return {}
     return {
+        # libvirt encodes version 9.0.1 as 9000001.
         name.lower(): f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
         for name, number in numbers.items()
     }
@@ -184,6 +185,7 @@ def _versions(conn: Any) -> dict[str, str]:
 @functools.cache
 def _start_event_loop() -> None:
     """Run libvirt's event loop in a thread; libvirt requires it before the first connection."""
+    # libvirt prints each error on standard error unless a handler takes it.
     libvirt.registerErrorHandler(lambda _context, _error: None, None)
     libvirt.virEventRegisterDefaultImpl()
 

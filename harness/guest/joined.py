@@ -60,6 +60,7 @@ class ConsoleFile:
 
     def write(self, data: bytes) -> None:
         """Send bytes to the guest's serial line."""
+        # Opening the line takes it from any other process, so reading does without it.
         if self._line is None:
             self._line = self._serial()
         self._line.write(data)
@@ -128,6 +129,8 @@ def join(
             )
         )
         machine = stack.enter_context(domain.attach(hv, entry.domain))
+        # The planted fault and the last word belong to the run that started the guest, so no token
+        # is known.
         watch = LogWatch(
             run_id=entry.run_id,
             token="",

@@ -219,6 +219,8 @@ def _namespace(runtime: Path, *, mask_kvm: bool) -> list[str]:
     command = [unshare, "--user", f"--map-user={inner}", f"--map-group={os.getgid() or inner}"]
     if not mask:
         return command
+    # Only root may mount, and the daemon must not be root: so the mount is made first, outside of
+    # the daemon's namespace.
     outer = [unshare, "--mount"] if uid == 0 else [unshare, "--map-root-user", "--mount"]
     return [*outer, "sh", "-c", _MASK, "mask", str(runtime / "mask"), *command]
 

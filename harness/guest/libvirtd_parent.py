@@ -58,6 +58,7 @@ def _collect() -> set[int]:
 def _end(runtime: Path, daemon: int) -> None:
     """Kill the guests that libvirt's pid files name, then the daemon, and wait for them."""
     files = (runtime / "libvirt/qemu/run").glob("*.pid")
+    # driver.pid names the daemon itself.
     guests = [_pid(file) for file in files if file.name != "driver.pid"]
     for pid in (*guests, daemon):
         try:

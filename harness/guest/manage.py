@@ -54,6 +54,7 @@ def ssh_command(entry: GuestEntry, command: str) -> list[str]:
     """Return the ssh command line for a guest; ssh checks the host key of the guest's image."""
     known_hosts = entry.folder / "known_hosts"
     known_hosts.write_text(f"[{LOOPBACK}]:{entry.port} {entry.host_key}\n")
+    # The keys of the user's agent would be offered first, and sshd refuses after a few.
     options = ["-o", f"UserKnownHostsFile={known_hosts}", "-o", "IdentitiesOnly=yes"]
     line = ["ssh", "-i", str(entry.key_file), "-p", str(entry.port), *options, f"root@{LOOPBACK}"]
     return [*line, command] if command else line

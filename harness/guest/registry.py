@@ -73,6 +73,7 @@ class GuestEntry:
 
 def new_run_id() -> str:
     """Return a new unique id that sorts by time: YYYYMMDD-HHMMSS-xxxx."""
+    # The random part separates runs that start in the same second.
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
@@ -97,6 +98,7 @@ def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
         try:
             yield started
         finally:
+            # The session replaces the record when it keeps its guest.
             current = read(entry.folder)
             if current is None or not current.kept:
                 remove(started)
@@ -144,6 +146,7 @@ def read(folder: Path) -> GuestEntry | None:
         paths = {key: Path(data[key]) for key in ("folder", "disk", "run", "key_file")}
         return GuestEntry(**{**data, **paths})
     except (OSError, ValueError, TypeError, KeyError):
+        # TypeError and KeyError: a record of another version of the harness has other fields.
         return None
 
 

@@ -78,6 +78,7 @@ def place(
     return Snapshot(
         key=key,
         folder=folder,
+        # The lock is beside the folder, because the folder exists only when it is complete.
         lock=root / "snapshots" / f".{key}.lock",
         # A restored domain must have the uuid with which it was saved.
         uuid=str(uuid.uuid5(uuid.NAMESPACE_OID, key)),

@@ -69,6 +69,7 @@ def debian_sources(suite: str) -> list[str]:
     for line in text.splitlines():
         origin, uri, release, component = line.split("|")
         if origin == "Debian":
+            # Only the head changes: bookworm-security becomes trixie-security.
             wanted = _SUITE_HEAD.sub(suite, release, count=1)
             found.setdefault((uri, wanted), set()).add(component)
     if not found:
@@ -117,6 +118,7 @@ def dependency_closure(packages: Sequence[str], *view: str) -> set[str]:
     """
     command = ["apt-cache", *view, "depends", "--recurse", *_NO_WISHES, *packages]
     lines = _output(*command).splitlines()
+    # Indented lines are relations, and names in angle brackets are virtual packages.
     return {line for line in lines if line and not line.startswith((" ", "<"))}
 
 

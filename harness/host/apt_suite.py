@@ -48,6 +48,7 @@ def view(suite: str, *, root: Path, progress: Progress) -> tuple[str, ...]:
 def _options(folder: Path) -> tuple[str, ...]:
     places = {
         "Dir::State": folder / "state",
+        # An empty file: packages that the host has installed do not count for another suite.
         "Dir::State::status": folder / "status",
         "Dir::Cache": folder / "cache",
         "Dir::Etc::sourcelist": folder / "sources.list",
@@ -67,6 +68,7 @@ def _prepare(folder: Path, sources: str) -> None:
 
 
 def _update(suite: str, options: tuple[str, ...]) -> None:
+    # Without this option apt-get only warns about lists that it cannot fetch, and exits with 0.
     command = ["apt-get", *options, "-o=APT::Update::Error-Mode=any", "update"]
     within = tool.Surroundings(environment=tool.PLAIN_ENVIRONMENT)
     done = tool.run(command, deadline_s=_UPDATE_S, error=KernelError, check=False, within=within)

@@ -32,6 +32,7 @@ def key_of(*parts: str | bytes | Path) -> str:
         data = part.encode() if isinstance(part, str) else part
         if isinstance(data, Path):
             data = _digest(data)
+        # The length keeps ("ab", "c") and ("a", "bc") apart.
         total.update(len(data).to_bytes(8, "little"))
         total.update(data)
     return total.hexdigest()[:16]
@@ -90,6 +91,7 @@ def publish(final: Path) -> Iterator[Path]:
         beside.mkdir()
         try:
             yield beside
+            # A folder cannot be renamed to one that has content.
             if final.exists():
                 shutil.rmtree(final)
             beside.rename(final)
@@ -131,6 +133,7 @@ def forget_unused(folder: Path, *, older_than_s: float = 14 * 86400.0) -> None:
 
     The modification time of a finished folder is the time of its last use.
     """
+    # Names with a dot are locks, and folders that are being made.
     for item in folder.glob("[!.]*"):
         if item.is_dir() and time.time() - item.stat().st_mtime > older_than_s:
             shutil.rmtree(item, ignore_errors=True)
@@ -139,4 +142,5 @@ def forget_unused(folder: Path, *, older_than_s: float = 14 * 86400.0) -> None:
 def size_bytes(folder: Path) -> int:
     """Return the disk space that a folder takes; holes in sparse files do not count."""
     files = (item for item in folder.rglob("*") if item.is_file() and not item.is_symlink())
+    # st_blocks counts units of 512 bytes on every file system: stat(2).
     return sum(item.stat().st_blocks * 512 for item in files)

@@ -121,12 +121,14 @@ def _accelerator() -> Iterator[Finding]:
 
 def _bootstrap() -> Iterator[Finding]:
     try:
+        # Any suite does: the sources are counted, and none is fetched.
         sources = apt.debian_sources("stable")
     except Lost as error:
         yield Finding(level=Level.MISSING, what=f"apt: {error.message}", cure=error.hint)
     else:
         yield Finding(level=Level.GOOD, what=f"apt: {len(sources)} Debian sources for images")
     if os.getuid() != 0:
+        # mmdebstrap maps user ids with this program when root does not run it.
         able = shutil.which("newuidmap") is not None
         yield Finding(
             level=Level.GOOD if able else Level.MISSING,

@@ -17,6 +17,8 @@ _POLL_S = 0.01
 def try_lock(file: IO[str]) -> bool:
     """Lock an open file and return True, or return False while another process holds the lock."""
     try:
+        # flock, not lockf: a POSIX lock is lost when the process closes any descriptor of the
+        # file, as `is_locked` does.
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False

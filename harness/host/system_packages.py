@@ -73,6 +73,7 @@ def missing(wanted: Iterable[SystemPackage]) -> tuple[SystemPackage, ...]:
         )
     names = [one.name for one in packages]
     form = "${Package} ${db:Status-Status}\n"
+    # dpkg-query fails when it does not know one of the names, but still lists the others.
     asked = tool.run(
         ["dpkg-query", "-W", "-f", form, *names], deadline_s=_ASK_S, error=Lost, check=False
     )
@@ -96,6 +97,7 @@ def install(packages: Iterable[SystemPackage], progress: Progress) -> None:
 
 
 def _apt(words: list[str], *, deadline_s: float) -> None:
+    # sudo does not pass the environment on, so env sets the variables after it.
     line = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get", *words]
     if os.getuid() != 0:
         if shutil.which("sudo") is None:

@@ -94,6 +94,7 @@ def run(
     try:
         output = _ended(words, deadline_s, cwd, around)
     except FileNotFoundError as missing:
+        # A missing working folder raises the same error as a missing program.
         if cwd is not None and not cwd.is_dir():
             raise
         raise programs.not_installed(name, error) from missing
