@@ -36,6 +36,7 @@ def state(settings: Settings) -> State:
         try:
             status = path.stat()
         except OSError:
+            # The file was removed after it was listed.
             continue
         found[path] = (status.st_mtime_ns, status.st_size)
     return found

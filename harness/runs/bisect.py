@@ -48,12 +48,14 @@ def walk(
 
     Raises: UsageError when git does not know a revision, or the search ends without an answer.
     """
+    # git prints the tree's path without symbolic links, so the source's path must have none.
     source = request.settings.module.source.resolve()
     root = Path(_git(source, "rev-parse", "--show-toplevel").strip())
     ends = [
         _git(root, "rev-parse", "--verify", f"{end}^{{commit}}").strip() for end in (bad, good)
     ]
     with _worktree(root, ends[0]) as tree:
+        # git takes the bad revision first.
         said = _git(tree, "bisect", "start", *ends, "--")
         while (found := _answer(said)) is None:
             commit = _git(tree, "rev-parse", "--short", "HEAD").strip()
@@ -107,6 +109,7 @@ def _worktree(root: Path, revision: str) -> Iterator[Path]:
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", *arguments]
     done = tool.run(command, deadline_s=_GIT_S, error=UsageError, check=False, cwd=folder)
+    # git bisect also exits with an error when only skipped commits are left.
     if done.status != 0 and not _UNDECIDED.search(done.text):
         raise UsageError(f"git {' '.join(arguments)} failed", evidence=done.lines[-5:])
     return done.text

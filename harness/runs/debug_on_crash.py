@@ -41,6 +41,7 @@ def hand_over(loaded: LoadedGuest, error: HarnessError) -> float:
     alive = isinstance(error, GuestCrashed) and not isinstance(error, GuestGone)
     if not request.debug_on_crash or not alive:
         return 0.0
+    # The debugger stops the guest, so the panic's last lines must arrive before.
     loaded.session.health.settle()
     view.note(f"{error.message}: a debugger has the terminal, and the run goes on after it")
     asked = AttachRequest(

@@ -150,6 +150,7 @@ def open_guest(
             token = secrets.token_hex(8)
             opened = session.open_session(asked, token=token, progress=record.view.note)
             live = stack.enter_context(opened)
+            # Callbacks run in reverse order, so the history is read before the session ends.
             stack.callback(lambda: record.keep(live.history()))
             live.console.subscribe(lambda line: record.view.console(line.text))
             record.provenance = _with_kernel(record.provenance, asked.kernel)

@@ -35,6 +35,7 @@ def started(
     chosen = log.with_suffix(".chosen")
     chosen.write_text("".join(f"{name}\n" for name in names))
     command = [sys.executable, "-m", "pytest", str(folder), "-p", "harness"]
+    # pytest's cache would be written into the user's project.
     command += ["-p", "no:cacheprovider", f"--ktap-fd={writer}", "--color=no", "-v"]
     command += [f"--harness-only={chosen}", *(["--long"] if long else [])]
     with log.open("a") as output, os.fdopen(reader, "r", errors="backslashreplace") as ktap:
@@ -46,8 +47,11 @@ def started(
             pass_fds=(writer,),
             env=config.child_environment(session_file),
             cwd=folder if folder.is_dir() else folder.parent,
+            # Then `_end_group` also ends what the tests have started, and Ctrl-C reaches the
+            # harness alone.
             start_new_session=True,
         )
+        # The reader sees the end only when no process has the writing end open.
         os.close(writer)
         try:
             yield _queued(ktap, poll_s=poll_s)

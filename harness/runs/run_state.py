@@ -50,6 +50,7 @@ class RunRecord:
     outcome: SuiteOutcome = field(default_factory=lambda: SuiteOutcome(results=()))
     provenance: Provenance = field(default_factory=Provenance)
     facts: dict[str, str] = field(default_factory=dict)
+    # Both begin with an objection, because a silent witness never counts as a pass.
     guest_word: str = "it was not asked"
     console_word: str = "no guest ran"
     guests: list[GuestHistory] = field(default_factory=list)

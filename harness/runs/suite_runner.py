@@ -127,6 +127,7 @@ def _go_on(suite: ListedSuite, loaded: LoadedGuest, outcome: SuiteOutcome) -> Ha
     if error is None:
         return None
     crash = explain(loaded, error, test=_charged(outcome))
+    # A command cannot begin with the first test that has no result, so its suite ends here.
     if suite.spec.command is not None:
         return error
     reason = _too_many(loaded, crash)

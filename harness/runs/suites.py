@@ -150,6 +150,7 @@ def _status(remote: RemoteProcess, session: Watched) -> int:
     Raises: GuestLost when the connection ended instead.
     """
     status = remote.wait(deadline_s=session.deadline(_STATUS_S))
+    # paramiko returns -1 for a signal and for a lost connection; this command tells them apart.
     if status < 0:
         session.guest.run("true", deadline_s=session.deadline(_STATUS_S))
     return status
