@@ -32,10 +32,10 @@ Progress = Callable[[str], None]
 # built again.
 _FORMAT = "2"
 _COMPANION_S = 600.0
-# objtool prints this when it gives up on a function; it then drops the unwind data of the whole
-# module, and every frame of a later backtrace is a guess.
 # Linux, Makefile: "source directory cannot contain spaces or colons".
 _UNFIT = re.compile(r"[\s:]")
+# objtool prints this when it gives up on a function; it then drops the unwind data of the whole
+# module, and every frame of a later backtrace is a guess.
 _OBJTOOL = re.compile(r"warning: objtool: .*can't find (jump|call) dest")
 
 
@@ -92,6 +92,7 @@ def build_module(
         fresh = not (known and _is_whole(job, site))
         if fresh:
             progress(f"building {spec.name} for {kernel.release}")
+            # A build that is killed must not leave the stamp of an earlier one.
             stamp.unlink(missing_ok=True)
             _compile(job, site, progress)
             stamp.write_text(inputs)
@@ -207,6 +208,7 @@ def _kernel_name(spec: ModuleSpec) -> str:
 def _compile(job: Job, site: _Site, progress: Progress) -> None:
     """Run the commands of a build, and collect the files that they made."""
     if job.conf is not None and job.conf.patches:
+        # An earlier build has patched this copy, and a patch applies only once.
         shutil.rmtree(job.source)
         job.source.with_name(f"{job.source.name}.manifest").unlink(missing_ok=True)
         source_copy.mirror(job.spec.source, job.source)
@@ -231,6 +233,7 @@ def _run(job: Job, site: _Site, step: Step, deadline_s: float, progress: Progres
         )
         command = box.command(command, cwd=step.cwd)
         compiler = {"CC": job.kernel.cc} if job.kernel.cc else {}
+        # The commands are not the harness's, so kbuild gets its flags by the environment.
         env = box.environment(KCFLAGS=build_steps.prefix_flags(job), **compiler)
     watch = long_command.Watch(
         what=f"building {job.spec.name}: {step.what}",

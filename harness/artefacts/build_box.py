@@ -94,6 +94,7 @@ case "$*" in
 esac
 """
 # The script's arguments: $1 scratch, $2 release, $3 headers, $4 not empty for an ordinary user.
+# userxattr: in a user namespace overlayfs may not set the attributes that it uses otherwise.
 _MOUNTS = """
 scratch=$1 release=$2 headers=$3 options=${4:+,userxattr}
 shift 4
@@ -109,6 +110,8 @@ show_headers() {
 	ln -s "$headers" "$1/$release/source"
 }
 """
+# On a host without /lib/modules an overlay over /lib gives the folder a place, so that the host
+# does not change.
 _ON_HOST = """
 if [ -d /lib/modules ]; then
 	mount -t tmpfs tmpfs /lib/modules
@@ -122,6 +125,7 @@ shift
 exec "$@"
 """
 # The arguments after the root and the working directory, up to '--', are the shared folders.
+# /tmp is mounted before them, because they may lie below it.
 _IN_ROOT = """
 overlay "$1" "$scratch/root"
 root=$scratch/root cwd=$2

@@ -55,6 +55,7 @@ def compiler(kernel: Kernel) -> str:
     """Return the name of the compiler with which modules for a kernel are built."""
     if kernel.cc:
         return kernel.cc
+    # Debian's packages of headers name their compiler in .kernelvariables, other trees in .config.
     texts = (
         (kernel.kdir / ".kernelvariables", r"^CC\s*[:?]?=.*$"),
         (kernel.kdir / ".config", r"^CONFIG_CC_VERSION_TEXT=.*$"),
@@ -110,6 +111,7 @@ def _make(what: Bootstrap, folder: Path) -> None:
     bootstrap.run(what, ["--format=tar"], target=str(archive), log=folder / "bootstrap.log")
     (folder / "root").mkdir()
     # The user who builds must own the build root, since only that user is root in the namespace.
+    # Such a user cannot make the device files in ./dev; the box shows those of this host.
     unpack = [
         "tar",
         "-x",

@@ -88,6 +88,7 @@ def steps(job: Job) -> Iterator[Step]:
 def prefix_flags(job: Job) -> str:
     """Return compiler flags that put the source's paths, not the copy's, into debug data."""
     moved = [shlex.quote(f"{here}={there}") for here, there in _renamed(job).items()]
+    # -g: kbuild adds debug information only if the kernel has CONFIG_DEBUG_INFO.
     return "-g " + " ".join(f"-fdebug-prefix-map={one} -fmacro-prefix-map={one}" for one in moved)
 
 
@@ -109,6 +110,7 @@ def _of_dkms(job: Job, conf: DkmsConf) -> Iterator[Step]:
 
 
 def _shell(what: str, command: str, cwd: Path) -> Step:
+    # dkms is a bash script, so what a dkms.conf says may need bash.
     return Step(what=what, command=("bash", "-c", command), cwd=cwd)
 
 

@@ -99,6 +99,7 @@ def _made(job: Job) -> dict[str, Path]:
     """
     places = {plain(one.name): one.location for one in job.conf.modules} if job.conf else {}
     found: dict[str, Path] = {}
+    # The deepest files come first, so that of several the one nearest to the top is kept.
     for file in sorted(job.source.rglob("*.ko"), key=lambda file: len(file.parts), reverse=True):
         found[plain(file.stem)] = file
     for name, other in tuple(found.items()):

@@ -28,7 +28,7 @@ Progress = Callable[[str], None]
 _FORMAT = "2"
 _LOCK_S = 1800.0
 _STEP_S = 600.0
-# Room for ext4's journal and tables, which even an empty folder needs.
+# Room for ext4's tables, which even an empty folder needs.
 _SHARE_SPARE_MIB = 32
 _ADAPTER = TypeAdapter(ImageSpec)
 _CHANGE = TypeAdapter(ImageChange)
@@ -221,6 +221,7 @@ def _bootstrap(spec: ImageSpec, sources: list[str], folder: Path, progress: Prog
     )
     progress(f"made {disk.stat().st_size // 2**20} MiB")
     size = disk.stat().st_size
+    # `made` is part of the key: a saved guest of an earlier image must not fit this one.
     facts = {"disk_bytes": size, "packages": list(spec.packages), "made": secrets.token_hex(4)}
     (folder / "image.json").write_text(json.dumps(facts, indent=1) + "\n")
 

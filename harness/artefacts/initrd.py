@@ -134,6 +134,7 @@ def load_order(modules: Path, wanted: Iterable[str]) -> Iterator[Path]:
             continue
         if name not in by_name:
             raise KernelError(f"this kernel has no {name}, and guests need it to find their disk")
+        # In modules.dep the module that must be loaded first is the last.
         for file in (*reversed(needs[by_name[name]]), by_name[name]):
             if file not in done:
                 done.add(file)

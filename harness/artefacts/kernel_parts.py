@@ -13,7 +13,7 @@ from harness.model.settings import Kernel
 BUSYBOX = "busybox-static"
 _FACTS = "kernel.json"
 _STEP_S = 600.0
-# Bytes for the file system's own structures, in addition to the size of the modules.
+# Room for the file system's own structures, in addition to the size of the modules.
 _DISK_SPARE_MIB = 16
 
 
@@ -23,6 +23,7 @@ def finish(folder: Path, release: str, modules: Path, *, busybox: bytes, version
     The folder must already contain vmlinuz, config and headers.
     Raises: KernelError, Lost when the disk is full.
     """
+    # They lead to folders that a guest does not have.
     for link in ("build", "source"):
         (modules / link).unlink(missing_ok=True)
     run("depmod", "-b", modules.parents[2], release)

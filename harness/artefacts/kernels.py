@@ -130,6 +130,7 @@ def _assemble(release: str, version: str, folder: Path) -> None:
     (tree / "boot" / f"config-{release}").rename(folder / "config")
     modules = next(
         base / "lib/modules" / release
+        # Packages for a merged /usr have their modules below it.
         for base in (tree, tree / "usr")
         if (base / "lib/modules" / release).is_dir()
     )

@@ -47,6 +47,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # `_end` then kills everything that the command has started.
             start_new_session=True,
         )
         try:

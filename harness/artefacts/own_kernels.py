@@ -143,6 +143,7 @@ def _install_modules(tree: Path, target: Path) -> None:
     tool.run(
         [
             *("make", "-C", str(tree), "modules_install"),
+            # No depmod here: `kernel_parts.finish` runs it.
             *(f"INSTALL_MOD_PATH={target}", "INSTALL_MOD_STRIP=1", "DEPMOD=true"),
         ],
         deadline_s=_STEP_S,
@@ -194,6 +195,7 @@ def _modules(inside: Path, release: str) -> Path:
             return base / "modules" / release
     empty = inside / "lib" / "modules" / release
     empty.mkdir(parents=True)
+    # A kernel without modules must have built in what its guest needs to find the disk.
     builtin = "".join(f"kernel/{name}.ko\n" for name in initrd.WANTED)
     (empty / "modules.builtin").write_text(builtin)
     (empty / "modules.order").write_text("")

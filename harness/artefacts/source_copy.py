@@ -62,9 +62,11 @@ def _bring(source: Path, path: Path, copy: Path) -> None:
             copy.unlink(missing_ok=True)
             copy.symlink_to(link)
         return
+    # A copy has the time of its original; make, too, decides by it what to compile again.
     if copy.is_file() and copy.stat().st_mtime_ns == original.stat().st_mtime_ns:
         return
     copy.parent.mkdir(parents=True, exist_ok=True)
+    # The copy of a read-only file is read-only, and a link would lead the new content elsewhere.
     if copy.is_symlink() or (copy.exists() and not os.access(copy, os.W_OK)):
         copy.unlink()
     shutil.copy2(original, copy)
@@ -84,6 +86,7 @@ def _of_git(source: Path) -> set[Path] | None:
     if tracked is None or new is None or not (tracked or new):
         return None
     found = {*tracked, *(path for path in new if path.parts[0] != _BUILD)}
+    # git lists a submodule, or a repository within this one, as one path.
     below = {
         path for path in found if (source / path).is_dir() and not (source / path).is_symlink()
     }
