@@ -43,6 +43,7 @@ _CUT_S = 1.0
 # messages.
 _UNANSWERED = ("timeout", "transport shut down")
 
+# paramiko logs a traceback for each failed try, and there are many while a guest boots.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
@@ -283,6 +284,7 @@ def _try(client: paramiko.SSHClient, endpoint: Endpoint, *, timeout_s: float) ->
             endpoint.port,
             endpoint.user,
             key_filename=str(endpoint.key_file),
+            # Other keys are not offered: sshd ends a connection after a few that it refuses.
             allow_agent=False,
             look_for_keys=False,
             timeout=timeout_s,

@@ -43,6 +43,7 @@ def prepare(guest: Guest, *, run_id: str, canary: str) -> None:
     the kernel still schedules.
     Raises: GuestLost, CommandFailed.
     """
+    # setsid and /dev/null: sshd would wait for a process that has its output open.
     script = f"""
 mkdir -p {_FOLDER}
 echo "harness-canary {canary}: WARNING: planted by the harness, not a fault" > /dev/kmsg
@@ -68,6 +69,7 @@ def quiesce(guest: Guest, *, deadline_s: float) -> None:
     end = time.monotonic() + deadline_s
     while True:
         state = guest.run("systemctl is-system-running || :", deadline_s=_STEP_S).stdout.strip()
+        # degraded: a unit has failed, but the system has finished booting.
         if state in {"running", "degraded"}:
             break
         if time.monotonic() > end:
@@ -173,6 +175,7 @@ def _owners(guest: Guest, symbols: Sequence[str]) -> dict[str, str]:
     """Return the kernel's own modules that export symbols, by symbol."""
     if not symbols:
         return {}
+    # The blank ends the name, so that foo does not match foo_bar.
     wanted = " ".join(f"-e {shlex.quote(f'symbol:{symbol} ')}" for symbol in symbols)
     script = f"grep -h -F {wanted} /lib/modules/$(uname -r)/modules.symbols || :"
     lines = (line.split() for line in guest.run(script, deadline_s=_STEP_S).stdout.splitlines())
@@ -293,6 +296,7 @@ def parse_modules(text: str) -> dict[str, ModuleEntry]:
         if len(fields) < 4:
             continue
         used_by = tuple(name for name in fields[3].split(",") if name not in {"", "-"})
+        # A kernel without CONFIG_MODULE_UNLOAD prints "-" for the count.
         count = int(fields[2]) if fields[2].lstrip("-").isdigit() else 0
         found[fields[0]] = ModuleEntry(
             name=fields[0], size_bytes=int(fields[1]), references=count, used_by=used_by
@@ -302,6 +306,7 @@ def parse_modules(text: str) -> dict[str, ModuleEntry]:
 
 def _entry(guest: Guest, name: str) -> ModuleEntry | None:
     text = guest.run("cat /proc/modules", deadline_s=_STEP_S).stdout
+    # The kernel writes the names of modules with underscores.
     return parse_modules(text).get(name.replace("-", "_"))
 
 

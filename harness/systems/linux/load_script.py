@@ -92,6 +92,8 @@ def _tell_unknown(parameters: Mapping[str, str]) -> str:
     return f"dmesg | grep -F ': unknown parameter ' | sed 's/^/{UNKNOWN}/'"
 
 
+# A step runs in the background, so that its process id is known: the stack of that process shows
+# where an init hangs.
 _LOAD = """
 read -r since _ < /proc/uptime; echo "$since"
 plan={plan}

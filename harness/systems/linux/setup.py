@@ -98,6 +98,7 @@ def configure_for_debug(shell: Shell, *, link: str) -> tuple[str, ...]:
     on which KGDB listens ('ttyS0,115200'); '' when a hypervisor's stub is used.
     Raises: CommandFailed when the boot loader cannot be configured.
     """
+    # A second call would record the settings of the first one as those to restore.
     if _read_notes(shell, "debug") is None:
         before = {name: _sysctl(shell, name) for name in _SYSCTLS}
         _note(shell, "debug", _Notes(sysctls=before))

@@ -76,6 +76,7 @@ def push_modules(
         bundle.info_of(build.stripped)
         path = _path(spec)
         data = bundle.archive(build.stripped, name=path.rpartition("/")[2])
+        # Files that the new bundle no longer has must not stay.
         as_root(guest, ["rm", "-rf", path], deadline_s=_STEP_S)
         unpack = ["tar", "-x", "-f", "-", "-C", bundle.EXTENSIONS]
         as_root(guest, unpack, deadline_s=max(deadline_s, _TOOL_S), data=data)
@@ -161,6 +162,8 @@ def holders(guest: Guest, spec: ModuleSpec) -> tuple[str, ...]:
         said = as_root(
             guest, ["lsof", "-F", "pc", *spec.devices], deadline_s=_STEP_S, check=False
         ).stdout
+        # lsof prints a line pPID and a line cNAME for a process, then a line for each of its
+        # files.
         fields = [line for line in said.splitlines() if line[:1] in {"p", "c"}]
         for pid, name in zip(fields[::2], fields[1::2], strict=False):
             found.append(f"open in process {pid[1:]} {name[1:]}")
