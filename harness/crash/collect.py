@@ -117,6 +117,7 @@ def collect(scene: Scene, known: Circumstances) -> Crash:
     account = _account(scene, known.cause, evidence)
     crash = _crash(scene, known, evidence, account, first_at)
     scene.show(crash_text.screen(crash))
+    # The dump takes seconds, so it comes after the screen.
     dump = memory_evidence.dump(scene) if evidence.halted else _no_dump(scene, known.cause)
     shutil.copyfile(scene.console_file, scene.folder / CONSOLE)
     took_s = round(time.monotonic() - first_at, 1)
@@ -171,6 +172,7 @@ def _halt(scene: Scene) -> bool:
             domain.suspend()
     except HypervisorError:
         return False
+    # libvirt keeps a crashed guest with its memory, because its XML has on_crash=preserve.
     return state in {DomainState.RUNNING, DomainState.PAUSED, DomainState.CRASHED}
 
 

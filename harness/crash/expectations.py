@@ -26,6 +26,7 @@ def judged(
     by the outcome of the comparison, except for a skipped test. The returned reports are those in
     `loose` that belong to none of these tests.
     """
+    # Reversed, so that the first crash of a test is the one that is kept.
     by_test = {found.test: found for found in reversed(crashes)}
     judged_ones = tuple(
         _answered(result, expected[result.name], by_test.get(result.name))

@@ -91,6 +91,7 @@ def attach(request: AttachRequest, progress: Progress) -> int:
     Raises: UsageError for a missing guest or debugger, a second debugger, or a vmlinux of another
         kernel; DebugError when QEMU's debug stub does not open.
     """
+    # A missing debugger is reported before a guest is booted for it.
     debuggers.choose(request.debugger)
     if not request.at_boot:
         return attach_to(request, living(request), progress)

@@ -52,7 +52,9 @@ def text(spec: ScriptSpec, debugger: Debugger) -> str:
 
 def _gdb(spec: ScriptSpec) -> Iterator[str]:
     yield "set architecture i386:x86-64"
+    # add-symbol-file would ask for a confirmation.
     yield "set confirm off"
+    # The function may belong to a module that is not loaded yet; gdb would ask.
     yield "set breakpoint pending on"
     if spec.batch:
         yield "set pagination off"
@@ -98,6 +100,7 @@ def _lldb(spec: ScriptSpec) -> Iterator[str]:
     # gcc puts a function's own work among its first instructions: where lldb assumes the
     # prologue's end, an inlined callee may already have run.
     yield "settings set target.skip-prologue false"
+    # lldb's own command gdb-remote takes only HOST:PORT.
     yield f"process connect --plugin gdb-remote unix-connect://{spec.socket}"
     if spec.vmlinux is not None:
         file = _quoted(str(spec.vmlinux))

@@ -30,6 +30,7 @@ def slide(domain: Domain, image: Image) -> int | None:
     # Intel SDM volume 3, 6.14.1: offset bits 15..0, 31..16 and 63..32 of a 64-bit gate.
     handler = low & 0xFFFF | (low >> 48 & 0xFFFF) << 16 | (high & 0xFFFFFFFF) << 32
     found = handler - image.symbol(_PAGE_FAULT) & _MASK
+    # KASLR moves the kernel by a multiple of CONFIG_PHYSICAL_ALIGN, which is at least 2 MiB.
     if found % 0x200000:
         raise UsageError(
             f"{image.path} is not this guest's kernel: its page fault handler is at "

@@ -68,6 +68,7 @@ def started(entry: GuestEntry, *, cache: Path) -> Iterator[Callable[[], Guarded]
             pass_fds=(write_end,),
             start_new_session=True,
         )
+    # Then the guard alone has this end, and its death ends the wait for its status.
     os.close(write_end)
     try:
         with os.fdopen(read_end) as status:

@@ -43,9 +43,11 @@ _STUB_S = 10.0
 _RESUMES = 10
 # A pending stop comes at once, so a guest that runs for this long keeps running.
 _STEADY_S = 0.5
+# In the protocol, E.TEXT is an error with a text for the user.
 _REFUSAL = b"E.another debugger is attached to this guest"
 _DEAD_NOTE = b"the guest's kernel has stopped for good: it does not go on\n"
 _LEAVES = (b"D", b"k", b"vKill")
+# With the semicolon, since vCont? only asks what is supported.
 _GOES = (b"c", b"C", b"s", b"S", b"vCont;", b"bc", b"bs")
 
 
@@ -100,6 +102,7 @@ def restore(domain: Domain, found: Found) -> None:
         _LOG.info("resuming the guest, attempt %d", attempt + 1)
         with contextlib.suppress(HypervisorError):
             domain.resume()
+        # libvirt may still take the guest for running, and then does not resume it.
         if found_state(domain) is Found.PAUSED:
             domain.hmp("cont")
     if not _runs_on(domain):
@@ -263,6 +266,7 @@ class _Relay:
                 self._asked = True
                 self._quiet_asked = piece.payload == b"QStartNoAckMode"
                 if piece.payload.startswith(_LEAVES):
+                    # X09: the process was ended by signal 9, as `k` demands.
                     self._reply(b"X09" if piece.payload == b"k" else b"OK")
                     return False
                 if self._dead and piece.payload.startswith(_GOES):

@@ -129,8 +129,7 @@ def join(
             )
         )
         machine = stack.enter_context(domain.attach(hv, entry.domain))
-        # The planted fault and the last word belong to the run that started the guest, so no token
-        # is known.
+        # No token: the planted fault and the last word belong to the run that started the guest.
         watch = LogWatch(
             run_id=entry.run_id,
             token="",

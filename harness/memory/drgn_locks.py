@@ -77,6 +77,7 @@ def _of_rt_mutex(prog: drgn.Program, task: drgn.Object, stack: MemoryStack) -> L
     if not waiter:
         return None
     lock = waiter.lock
+    # The owner's lowest bit has the same meaning here: RT_MUTEX_HAS_WAITERS.
     owner = drgn.Object(prog, "struct task_struct *", lock.owner.value_() & ~_MUTEX_FLAG_WAITERS)
     return _wait(prog, stack, lock.value_(), kind="rt_mutex", owner=owner)
 
@@ -114,6 +115,7 @@ def _waiters(prog: drgn.Program, task: drgn.Object, kind: _Kind) -> Iterator[int
 def _is_whole(prog: drgn.Program, node: int) -> bool:
     """Return whether both neighbours of a list node point back to the node."""
     try:
+        # Both kinds of waiters begin with their list_head.
         following, before = prog.read_u64(node), prog.read_u64(node + _WORD_BYTES)
         back, forth = prog.read_u64(following + _WORD_BYTES), prog.read_u64(before)
     except drgn.FaultError:

@@ -129,6 +129,7 @@ def _panic_cpu(prog: drgn.Program) -> int:
 
 def _pt_regs(prog: drgn.Program, values: Mapping[str, int]) -> drgn.Object:
     fields = {name: values[register] for name, register in _PT_REGS.items()}
+    # orig_ax is -1 outside of a system call.
     return drgn.Object(prog, "struct pt_regs", {**fields, "orig_ax": (1 << 64) - 1})
 
 

@@ -34,6 +34,7 @@ _MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-[ps]")
 _SPLIT_FROM_BYTES = 0xB000_0000
 _LOW_BYTES = 0x8000_0000
 _HIGH_ADDRESS = 0x1_0000_0000
+# struct ucred of unix(7): process, user, group.
 _PEER = struct.Struct("3i")
 _ANSWER_S = 5.0
 
@@ -146,6 +147,7 @@ def _listener(path: Path) -> int:
             client.connect(str(path))
         except OSError as error:
             raise UsageError(f"no QEMU listens on {path}: {error}") from error
+        # They are the credentials of the process that called listen: QEMU.
         peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
     pid: int = _PEER.unpack(peer)[0]
     return pid

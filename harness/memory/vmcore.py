@@ -121,6 +121,7 @@ def limit(runs: Path, keep: VmcoreLimits, *, newest: Path) -> tuple[Path, ...]:
         try:
             about = file.stat()
         except FileNotFoundError:
+            # Another run has removed the dump meanwhile.
             continue
         found.append((about.st_mtime_ns, about.st_size, file))
     removed = []
@@ -170,6 +171,7 @@ def _compress(raw: Path, target: Path) -> None:
     # Compress with as many threads as there are cores.
     packer = zstandard.ZstdCompressor(level=_LEVEL, threads=-1, write_checksum=True)
     with raw.open("rb") as source, target.open("wb") as sink:
+        # With the size in the frame's header, `restore` notices a dump that was cut.
         packer.copy_stream(source, sink, size=raw.stat().st_size)
 
 

@@ -17,6 +17,7 @@ _SYMBOL = struct.Struct("<IBBHQQ")
 _NOTE = struct.Struct("<III")
 _SYMTAB = 2
 _NT_GNU_BUILD_ID = 3
+# STT_NOTYPE, which labels of assembly often have, and STT_FUNC.
 _TYPES_OF_CODE = {0, 2}
 
 

@@ -35,6 +35,7 @@ class _Session:
         text = module.sections.get(".text")
         if file is None or text is None:
             return
+        # After a reload the module is at other addresses.
         self.remove(module.name)
         parts = [f"-s {name} {address:#x}" for name, address in linux.placed(module).items()]
         gdb.execute(f"add-symbol-file {file} {' '.join(parts)}", to_string=True)
@@ -63,6 +64,7 @@ class _Hook(gdb.Breakpoint):  # type: ignore[misc]
     def stop(self) -> bool:
         """Call the hook's function with the kernel function's first argument; do not stop."""
         try:
+            # To gdb the register is a signed number, and kernel addresses would be negative.
             self._call(int(gdb.parse_and_eval("(unsigned long)$rdi")))
         except (gdb.error, OSError, KeyError):
             traceback.print_exc()
@@ -120,6 +122,7 @@ class _ExceptionUnwinder(Unwinder):  # type: ignore[misc]
         """Return the registers of the interrupted code for a frame in entry code."""
         pc, sp = frame.read_register("rip"), frame.read_register("rsp")
         here = int(pc) & (1 << 64) - 1
+        # A return address may be the end of the function that called last, and is never its start.
         if not any(start < here <= end for start, end in self._ranges):
             return None
         try:

@@ -113,6 +113,7 @@ def tasks(view: View) -> Iterator[Task]:
 
 
 def _task(view: View, address: int) -> Task:
+    # Linux 5.14 renamed state, and 5.16 moved cpu to thread_info.
     path = "task_struct.__state" if view.btf.has("task_struct.__state") else "task_struct.state"
     state = view.field(address, path)
     word = next((letter for bit, letter in reversed(_STATES) if state & bit), "R")
@@ -155,6 +156,7 @@ def log(view: View) -> Iterator[str]:
             following = view.field(desc, "prb_desc.text_blk_lpos.next")
             # A block that would cross the end of the ring lies at its start.
             start = 0 if begin // space != following // space else begin % space
+            # A block begins with the id of its descriptor, which has 8 bytes.
             yield from _record(view, infos + index * info_size, bytes_at + start + 8)
         if number == head:
             return
@@ -178,6 +180,7 @@ def exception_registers(view: View, stack_pointer: int) -> dict[str, int] | None
     """
     data = b""
     while len(data) < _STACK_BYTES:
+        # Page by page, because the page after the stack may not be mapped.
         page = 4096 - (stack_pointer + len(data)) % 4096
         try:
             data += view.read(stack_pointer + len(data), page)
@@ -196,6 +199,8 @@ def shown_registers(values: dict[str, int]) -> dict[str, int]:
 
 
 def _is_exception(view: View, values: dict[str, int], address: int) -> bool:
+    # A call through a null pointer leaves a small rip. The CPU aligns the stack pointer to 16
+    # bytes before it pushes (Intel SDM volume 3, 6.14.2).
     return (
         values["cs"] == _KERNEL_CS
         and values["ss"] in _KERNEL_SS

@@ -45,6 +45,7 @@ class Session:
         file = self.facts.modules.get(module.name)
         if file is None:
             return
+        # After a reload the module is at other addresses.
         self.remove(module.name)
         image = self.target.AddModule(str(file), None, None)
         for name, address in linux.placed(module).items():
