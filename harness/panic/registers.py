@@ -44,6 +44,7 @@ _ROW = re.compile(
     r"(?::|(?<= )) *(?P<values>[0-9a-f]{8,16}(?: +[0-9a-f]{8,16}){0,7})\s*$"
 )
 _PSW = re.compile(r"^Krnl PSW : ([0-9a-f]{8,16}) ([0-9a-f]{8,16})")
+# The code selectors of user space: 0x33 with 64 bits, 0x23 with 32.
 _USER = re.compile(r"^\s*RIP: 00[23]3")
 _LAST = re.compile(r"^\s*(?:Call [Tt]race:|Modules linked in|---\[ end|Kernel panic|Backtrace)")
 

@@ -292,6 +292,7 @@ def scan_block(scanner: Scanner, block: str) -> Iterator[KernelReport]:
 def _pass_over(scanner: Scanner, quiet: str | None) -> None:
     if quiet is None:
         return
+    # Only the last lines are kept, so only the text's end is split.
     tail = quiet[-_KEPT * 120 :].split("\n")[-_KEPT:]
     latest = max((float(at) for at in _TIMES.findall(quiet)), default=0.0)
     scanner.skip(tail, quiet.count("\n") + 1, latest)

@@ -48,6 +48,7 @@ class LineFinder:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                # A buffer would hold bytes of which the selector does not know.
                 bufsize=0,
             )
         except FileNotFoundError as error:

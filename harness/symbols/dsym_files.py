@@ -23,7 +23,7 @@ from harness.symbols.paths import shown_path
 
 # LLVM's addr2line is used, because binutils' addr2line cannot read Mach-O.
 _PROGRAMS = ("llvm-addr2line-19", "llvm-addr2line", "llvm-addr2line-14")
-# binutils' addr2line cannot read Mach-O.
+# Numbers of mach-o/loader.h.
 _MAGIC_64 = 0xFEEDFACF
 _HEADER_BYTES = 32
 _SEGMENT_64 = 0x19

@@ -216,6 +216,7 @@ class Symbolizer:
         return self._symbols[module]
 
     def _finder(self, module: str, section: str) -> LineFinder:
+        # A module is a relocatable file; vmlinux is linked, and its addresses are absolute.
         relative = section if module else ""
         key = (module, relative)
         if key not in self._finders:

@@ -27,6 +27,7 @@ _JMP_REL32 = b"\xe9"
 _B = 0b000101
 # Targets that stand for another function, which is not known before the kernel runs.
 _STAND_INS = ("__x86_indirect", "__x86_return", "__SCT__", "__SCK__", "__pi_", "__fentry__")
+# Since 6.10 an allocator's name is a macro around NAME_noprof.
 _VARIANT = re.compile(r"_noprof$|^_+")
 
 
@@ -62,6 +63,7 @@ def _called(code: Code, back_to: int) -> tuple[str, ...]:
     data = code.read(back_to - _CALL_BYTES, _CALL_BYTES)
     if len(data) < _CALL_BYTES:
         return ()
+    # The relocation is at the last four bytes of the call, which on arm64 are all of it.
     if code.machine == "EM_X86_64" and data[0] == _CALL_REL32:
         there = code.target(back_to - 4)
         (relative,) = struct.unpack("<i", data[1:])
@@ -69,6 +71,7 @@ def _called(code: Code, back_to: int) -> tuple[str, ...]:
     (word,) = struct.unpack("<I", data[1:])
     if code.machine == "EM_AARCH64" and word >> 26 == _BL:
         there = code.target(back_to - 4)
+        # imm26 is a signed number of words.
         words = word & 0x3FF_FFFF
         signed = words - 0x400_0000 if words & 0x200_0000 else words
         return there if there is not None else code.functions_at(back_to - 4 + signed * 4)

@@ -116,6 +116,7 @@ def _entry_text(entry: dict[str, object]) -> tuple[str, str]:
     clock = str(entry.get("_SOURCE_MONOTONIC_TIMESTAMP", ""))
     if not kernel:
         name = entry.get("SYSLOG_IDENTIFIER") or "program"
+        # In this form `dialects` recognizes the line of another program.
         return f"Jan  1 00:00:00 localhost {name}: {text}", "journal-json"
     stamp = f"[{int(clock) / 1e6:12.6f}] " if clock.isdigit() and len(clock) < 19 else "kernel: "
     return "\n".join(stamp + one for one in text.split("\n")), "journal-json"

@@ -145,8 +145,8 @@ HEADERS = (
         "kernel stack overflow",
         fatal=True,
     ),
-    # x86's rarer traps, s390's program interruptions, mips; then second lines that all have in
-    # common
+    # --- rarer traps of x86, program interruptions of s390, mips; then the second lines that all
+    # architectures print
     header(
         "oops",
         r"^(?:Oops: )?(?P<what>[a-z][a-zA-Z -]+): [0-9a-f]{4} (?:ilc:\d )?\[#\d",
