@@ -86,6 +86,7 @@ def sparse(project: Path) -> Iterable[str]:
                 kernel,
                 project=project,
                 out=build.output_folder(project, name, cache_root=cache),
+                # C=2: sparse also reads files that need no compilation.
                 variables={"C": "2", "W": "1", "CF": "-Wsparse-error"},
                 progress=lambda _text: None,
             ).log

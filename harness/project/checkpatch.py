@@ -39,6 +39,7 @@ def ensure(*, root: Path, progress: Callable[[str], None]) -> Path:
         with tempfile.TemporaryDirectory(dir=root) as work:
             _fetch(package, Path(work))
             home.mkdir(parents=True, exist_ok=True)
+            # The script is moved last: where it exists, its word lists do, too.
             for name in reversed(_FILES):
                 shutil.move(Path(work) / name, home / name)
     return home / _FILES[0]

@@ -123,6 +123,7 @@ def _build(request: ReleaseRequest, clone: Path, note: Callable[[str], None]) ->
     request.out.mkdir(parents=True, exist_ok=True)
     epoch = _git(clone, "show", "--no-patch", "--format=%ct", "HEAD^{commit}")
     note("building the wheel and the source archive")
+    # An isolated build would fetch the build tools from a network.
     build = (sys.executable, "-m", "build", "--no-isolation", f"--outdir={request.out}", ".")
     _run(clone, ("env", f"SOURCE_DATE_EPOCH={epoch}", *build), _BUILD_S)
     if request.packages:

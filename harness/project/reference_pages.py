@@ -111,6 +111,7 @@ def documented(spec: type) -> tuple[str, tuple[Key, ...]]:
             name=field.name,
             type=_type_name(hints[field.name]),
             default=_default(field),
+            # Markdown would take <NAME> for HTML.
             text=texts[field.name].replace("<", "&lt;"),
         )
         for field in dataclasses.fields(spec)

@@ -98,6 +98,7 @@ def _installed(built: Path, folder: Path, project: Path) -> Iterator[str]:
 def wrong_calls(programs: Path, folder: Path) -> Iterator[str]:
     """Yield every call of `modlab` in a project's folder that does not end as expected."""
     path = f"PATH={programs}{os.pathsep}{os.defpath}"
+    # The check itself was called with variables of its own, which a stranger does not have.
     clean = ("env", "-u", "MODLAB_PROGRAM", "-u", "MODLAB_OPTIONS", "-u", "PYTHONPATH", path)
     for words, (status, expected) in _CALLS.items():
         done = process.run((*clean, "modlab", *words), cwd=folder, deadline_s=_CALL_S)

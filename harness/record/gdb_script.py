@@ -87,6 +87,7 @@ def text(recording: Recording, files: ReplayFiles) -> str:
             f"echo harness: {recording.module} has no symbols: its addresses were never printed\\n"
         )
     lines.append(f"target remote {files.socket}")
+    # A software breakpoint is written into memory, where early in the boot no kernel is.
     lines += [f"hbreak {function}" for function in _ENDS]
     found = "\n".join(lines) + "\n" + _TO_PANIC
     if recording.instructions:

@@ -72,6 +72,7 @@ def _raw(disk: Path, *, write: bool = False) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix=".harness-", dir=disk.parent) as folder:
         copy = Path(folder) / "disk.raw"
         _run("qemu-img", "convert", "-f", kind, "-O", "raw", str(disk), str(copy))
+        # mtools reads a file system within a file as FILE@@OFFSET.
         yield f"{copy}@@{_offset_bytes(copy)}"
         if write:
             with whole_file.replacing(disk) as new:

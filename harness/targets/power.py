@@ -218,6 +218,7 @@ class Vmrun:
 
     def is_on(self) -> bool:
         """Return whether vmrun lists the guest as running."""
+        # The first line is the number of running guests.
         return self._vmx in self._vmrun("list").splitlines()[1:]
 
     def address(self) -> str:

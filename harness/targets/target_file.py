@@ -97,6 +97,7 @@ def find(name: str | None, *, images: Path, targets: Path) -> RemoteSpec | None:
 
     Raises: ConfigError for any wrong key, type or name.
     """
+    # A name with a slash would lead out of the two folders.
     if name is None or name != Path(name).name:
         return None
     shared, own = images / f"{name}.toml", targets / f"{name}.toml"
@@ -161,6 +162,7 @@ def _with_absolute_paths(spec: RemoteSpec, base: Path) -> RemoteSpec:
     for inner in (spec, spec.libvirt, spec.vmware):
         for one in fields(inner):
             value = getattr(inner, one.name)
+            # Path() stands for a file that the user has not given.
             if isinstance(value, Path) and value != Path():
                 found[one.name] = base / value.expanduser()
     own = {key: found[key] for key in ("key_file", "kdk") if key in found}
