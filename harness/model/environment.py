@@ -12,7 +12,7 @@ class Environment:
     """The settings that come from environment variables.
 
     `cache` is the folder of images and kernels. `runtime` is the folder of sockets, and its path
-    must be short, because the path of a UNIX socket has at most 108 bytes. `run` is the session
+    must be short, because the path of a UNIX socket has at most 107 bytes. `run` is the session
     file of the run to which this process belongs. `keys` is the folder of the key that signs
     released modules; a lost key cannot be replaced. `targets` is the folder with the user's
     descriptions of targets that the user boots.

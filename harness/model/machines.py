@@ -162,8 +162,9 @@ RANGES = {
     "numa": (1, 8),
     "disks_mib": (1, 16 * 1024 * 1024),
 }
-# libvirt's names of disks end at vdz; the first four of them have other uses.
+# libvirt's names of disks end at vdz; the first three have other uses.
 _MOST_DISKS = 16
+# They have the slots 0x11 to 0x18 of the root bus; see guest/domain_xml.py.
 _MOST_NICS = 8
 _PCI = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _WORD = re.compile(r"[A-Za-z0-9_.+-]+")

@@ -7,5 +7,6 @@ from collections.abc import Mapping
 
 def filled(text: str, known: Mapping[str, str]) -> str:
     """Return a text with its known words in braces replaced; other braces stay."""
+    # (?!) matches nothing.
     pattern = "|".join(map(re.escape, known)) or "(?!)"
     return re.sub(rf"\{{({pattern})\}}", lambda match: known[match[1]], text)

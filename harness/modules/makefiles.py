@@ -74,6 +74,7 @@ def _kernel_variables(file: Path) -> Iterator[str]:
     """Yield NAME={kdir} and NAME={release} for the variables that name the running kernel."""
     known: set[str] = set()
     for name, value in _ASSIGNED.findall(_text(file)):
+        # A Makefile that finds KERNELRELEASE set believes that kbuild calls it.
         if name in known or name in {"KERNELRELEASE", "PWD"}:
             continue
         if re.search(r"/lib/modules/.*/build\b|/usr/src/(linux|kernels)\b", value):
@@ -85,6 +86,7 @@ def _kernel_variables(file: Path) -> Iterator[str]:
 
 
 def _expanded(text: str, values: dict[str, str]) -> str:
+    # A value may name other variables, and variables may name each other in a circle.
     for _ in range(3):
         text = _USED.sub(lambda match: values.get(match[1], match[0]), text)
     return text

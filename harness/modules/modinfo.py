@@ -77,6 +77,7 @@ def _info(block: Mapping[str, list[str]]) -> ModInfo:
         depends=tuple(plain(name) for name in depends if name),
         soft=tuple(_before(block.get("softdep", ()))),
         firmware=tuple(block.get("firmware", ())),
+        # An alias with a colon stands for a device, such as pci:v*; modules request the others.
         aliases=tuple(name for name in block.get("alias", ()) if ":" not in name),
         vermagic=(block.get("vermagic") or [""])[0],
     )

@@ -34,4 +34,5 @@ def publish(made: Path, final: Path) -> None:
     if final.exists():
         shutil.rmtree(final)
     final.parent.mkdir(parents=True, exist_ok=True)
+    # `made` may be on another file system, so it is not renamed.
     shutil.copytree(made, final)

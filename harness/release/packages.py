@@ -161,6 +161,7 @@ def _module(job: _Job, name: str, key: SigningKey) -> _Module:
         kernel,
         project=settings.root,
         out=build.output_folder(settings.root, "packages-kernel", cache_root=root),
+        # Variables of the environment must not change a release.
         variables={},
         progress=job.progress,
     )

@@ -132,6 +132,8 @@ def is_signed_by(module: Path, certificate: Path) -> bool:
         (folder / "signature").write_bytes(signature)
         known = x509.load_der_x509_certificate(certificate.read_bytes())
         (folder / "certificate").write_bytes(known.public_bytes(serialization.Encoding.PEM))
+        # -noverify: the certificate has no issuer to check. -nointern: certificates within the
+        # signature do not count, only the one of -certfile.
         command = ["openssl", "cms", "-verify", "-binary", "-noverify", "-nointern"]
         command += ["-inform", "DER", "-in", "signature", "-content", "content"]
         command += ["-certfile", "certificate", "-out", os.devnull]
@@ -154,6 +156,7 @@ def enrolment(certificate: Path) -> tuple[str, ...]:
 def _write_private(file: Path, text: bytes) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as output:
+        # os.open sets the mode of a new file only.
         os.fchmod(output.fileno(), 0o600)
         output.write(text)
 

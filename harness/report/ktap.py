@@ -74,6 +74,7 @@ class Parser:
         """Return the events that one line completes."""
         text = line.rstrip("\r\n")
         bare = text.lstrip(" ")
+        # ktap.rst: each level is indented by two blanks.
         depth = (len(text) - len(bare)) // 2
         if bail := _BAIL.match(bare):
             return (Bail(reason=bail.group(1).strip()),)

@@ -257,6 +257,7 @@ class RichView:
 
     def crash(self, screen: Sequence[str]) -> None:
         """Print the whole screen, its first line in red."""
+        # Line 0 is a rule, line 1 the title.
         for number, line in enumerate(screen):
             self._print(Text(line, style="bold red" if number == 1 else ""))
 

@@ -32,6 +32,7 @@ REPORT = "report.json"
 _FACTS_SCHEMA = 2
 _MOST_CHARACTERS = 200
 _ADAPTER = TypeAdapter(RunReport)
+# XML 1.0 cannot represent these characters, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

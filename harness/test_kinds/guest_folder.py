@@ -119,5 +119,6 @@ def _made(folder: Path, place: Path) -> tuple[str, ...]:
         [*words, f"INSTALL_PATH={installed}", "install"], deadline_s=_MAKE_S, error=TestsBroken
     )
     done = tool.run([*words, "COLLECTION=", "emit_tests"], deadline_s=_MAKE_S, error=TestsBroken)
+    # emit_tests of lib.mk prints a line COLLECTION:PROGRAM for each test.
     names = (line.partition(":") for line in done.text.splitlines())
     return tuple(name for _, colon, name in names if colon)

@@ -18,6 +18,7 @@ from harness.model.crash import Expectation
 from harness.model.listed import ListedTest
 
 _COLLECT_S = 180.0
+# pytest begins the lines of an exception with this.
 _CAUSE = "E   "
 
 
