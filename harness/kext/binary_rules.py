@@ -35,6 +35,8 @@ _NEEDED = {
     macho.LC_DYSYMTAB: "LC_DYSYMTAB",
     macho.LC_UUID: "LC_UUID",
 }
+# struct kmod_info is packed to 4 bytes, so its 64-bit fields, such as start and stop, are not
+# aligned to 8.
 _KMOD_INFO = struct.Struct("<QiI64s64siQ5Q")
 _KMOD_START, _KMOD_STOP = 180, 188
 _UNSIGNED, _BRANCH = 0, 2
@@ -224,6 +226,8 @@ def _minimum(subject: Subject) -> Iterator[Finding]:
 
     The kext's first release is that of the lowest version in OSBundleLibraries.
     """
+    # The version is the first field of LC_VERSION_MIN_MACOSX; in LC_BUILD_VERSION it follows the
+    # platform.
     command = subject.file.command(macho.LC_VERSION_MIN_MACOSX)
     at = 8
     if command is None:
@@ -231,6 +235,7 @@ def _minimum(subject: Subject) -> Iterator[Finding]:
     if command is None:
         return
     (packed,) = struct.unpack_from("<I", command.data, at)
+    # Mach-O packs a version as xxxx.yy.zz into 32 bits.
     compiled = (packed >> 16, packed >> 8 & 0xFF)
     parts = [int(part) for part in subject.releases[0].split(".")]
     claimed = (parts[0], parts[1] if len(parts) > 1 else 0)

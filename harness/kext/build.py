@@ -31,10 +31,14 @@ _COMPILE = (
     *("-std=c11", "-O2", "-g", "-fvisibility=hidden", "-fno-omit-frame-pointer"),
     *("-Wall", "-Wextra", "-Werror", "-DKERNEL"),
 )
+# Chained fixups describe every pointer in one place, and with them lld makes no helper for lazy
+# binding.
 _LINK = ("-bundle", "-undefined", "dynamic_lookup", "-fixup_chains", "-no_data_const")
 _COMPILER = "clang"
+# Debian's packages of one version add its number to the names of the tools.
 _LINKERS = ("ld64.lld", "ld64.lld-22", "ld64.lld-21", "ld64.lld-20", "ld64.lld-19")
 _DSYMUTILS = ("dsymutil", "dsymutil-19", "dsymutil-14")
+# lld 14, which Debian 12 has too, ignores -fixup_chains.
 _OLDEST_LLD = 19
 
 
@@ -88,6 +92,8 @@ def binary_with(spec: KextSpec, objects: Path, changed: Path, out: Path) -> byte
     Raises: the errors of `build`.
     """
     information = _information(spec.plist)
+    # The objects are copied, so that neither the changed object nor the link touches the real
+    # build.
     shutil.copytree(objects / LINKED_ARCH, out / LINKED_ARCH)
     fresh = _compile(
         spec, information, out / "fresh", arch=LINKED_ARCH, macos=spec.macos, only=changed
@@ -185,6 +191,8 @@ def _compile(
 ) -> tuple[Path, ...]:
     folder.mkdir(parents=True)
     sources = (only,) if only else sources_of(spec)
+    # Clang writes the objects of several sources into its working folder, so the sources have
+    # absolute paths.
     root = spec.root.absolute()
     general = () if arch == LINKED_ARCH else ("-mgeneral-regs-only",)
     command = [

@@ -31,6 +31,7 @@ _FLAGS = 0x85
 _X86_64_RELOC_UNSIGNED = 0
 _POINTER_LENGTH = 3  # two to the power of it, in bytes
 _LINKEDIT_DATA = struct.Struct("<4I")
+# INDIRECT_SYMBOL_LOCAL: such an entry has no number of a symbol.
 _INDIRECT_LOCAL = 0x80000000
 
 
@@ -67,9 +68,11 @@ def from_linked(data: bytes) -> bytes:
     body = bytearray(data[: linkedit.file_offset])
     for one in found:
         _plain(file, body, one)
+    # The new __LINKEDIT begins where the old one did, so nothing before it moves.
     tail = _linkedit(file, symbols, found, linkedit.file_offset)
     commands = _commands(file, symbols, tail, linkedit)
     room = min(s.file_offset for g in file.segments for s in g.sections if s.file_offset)
+    # The code cannot be moved to make room for longer load commands.
     if macho.HEADER.size + len(commands.data) > room:
         raise MachOMalformed("the load commands do not fit before the first section")
     header = macho.HEADER.pack(
@@ -173,6 +176,8 @@ def _external(symbols: _Symbols, found: tuple[Fixup, ...]) -> bytes:
 
 
 def _strings(symbols: _Symbols) -> tuple[bytes, dict[str, int]]:
+    # The first byte of the table belongs to no name, because an offset of 0 means that there is
+    # none.
     data, names = b" \0", {"": 1}
     for one in symbols.all:
         if one.name not in names:
@@ -236,6 +241,7 @@ def _rewritten(
         values = list(macho.SEGMENT.unpack_from(command.data))
         if macho.text(values[2]) == linkedit.name:
             page = 0x1000
+            # The segment's size in memory is in whole pages; its size in the file is exact.
             values[4] = -(-len(tail.data) // page) * page
             values[6] = len(tail.data)
             return macho.SEGMENT.pack(*values)
@@ -248,6 +254,7 @@ def _dysymtab(symbols: _Symbols, tail: _Tail) -> bytes:
         macho.LC_DYSYMTAB,
         macho.DYSYMTAB.size,
         *(0, local, local, defined, local + defined, len(symbols.undefined)),
+        # A kext has no table of contents, no modules and no table of references.
         *(0, 0, 0, 0, 0, 0),
         *tail.parts["indirect"],
         *tail.parts["external"],

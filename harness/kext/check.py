@@ -22,6 +22,7 @@ from harness.kext.kpi import Facts, facts
 # The form of OSKextVersion: up to three numbers, then a stage letter: d (development), a (alpha),
 # b (beta), fc (final candidate).
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,2}){0,2}((d|a|b|fc)\d{1,3})?")
+# The name in kmod_info has 64 bytes, and the last one is the NUL.
 _IDENTIFIER_MAX_BYTES = 63
 
 
@@ -55,6 +56,7 @@ def check(bundle: Path, *, last: str | None = None) -> Checked:
     plist, findings = _information(bundle)
     if plist is None:
         return Checked(bundle=bundle, findings=tuple(findings))
+    # A bundle with faults is examined further, so that one call reports all of them.
     binary = bundle / "Contents" / "MacOS" / str(plist.get("CFBundleExecutable"))
     findings += [*_plist_rules(plist, table), *_layout(bundle, binary)]
     releases = _releases(plist, table, last)

@@ -13,6 +13,8 @@ from harness.kext.macho import LC_DYLD_CHAINED_FIXUPS, MachO, MachOMalformed
 _HEADER = struct.Struct("<7I")
 _STARTS = struct.Struct("<I2HQIH")
 _NO_PAGE = 0xFFFF
+# The formats differ in whether a target counts from 0 or from the image, but a bundle's image is
+# at 0.
 _PTR_64, _PTR_64_OFFSET = 2, 6
 _IMPORT = 1
 _STRIDE_BYTES = 4
@@ -51,6 +53,7 @@ def _walk(file: MachO, blob: bytes) -> Iterator[Fixup]:
     (segments,) = struct.unpack_from("<I", blob, starts)
     for index in range(segments):
         (at,) = struct.unpack_from("<I", blob, starts + 4 + 4 * index)
+        # Offset 0 stands for a segment without fixups.
         if at:
             yield from _segment(file, blob, starts + at, names)
 
@@ -78,9 +81,11 @@ def _chain(file: MachO, address: int, names: tuple[str, ...]) -> Iterator[Fixup]
         if raw is None:
             raise MachOMalformed(f"a chain leads to {address:#x}, outside every segment")
         value = int.from_bytes(raw, "little")
+        # The highest bit marks a bind: the import's number has 24 bits, the addend 8.
         if value >> 63:
             yield Fixup(address=address, symbol=names[value & 0xFFFFFF], value=value >> 24 & 0xFF)
         else:
+            # A rebase has 36 bits of the address, and its highest byte apart from them.
             top = value >> 36 & 0xFF
             yield Fixup(address=address, symbol=None, value=value & 0xFFFFFFFFF | top << 56)
         step = value >> 51 & 0xFFF

@@ -157,6 +157,8 @@ class MachO:
         is not inside one segment.
         """
         for one in self.segments:
+            # The file has no bytes for the end of a segment whose memory is larger, as for zeroed
+            # data.
             if one.size_bytes and one.holds(address, size_bytes):
                 begin = one.file_offset + address - one.address
                 end = min(begin + size_bytes, one.file_offset + one.file_bytes)

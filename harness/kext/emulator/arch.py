@@ -61,6 +61,7 @@ X86_64 = Arch(
     result="rax",
     link="",
     cleared=_X86_GENERAL,
+    # Bit 1 of the flags is always set on x86.
     initial={"rflags": 2},
     ret=b"\xc3",
     # Copying and filling run as machine code, which is fast and obeys page protections.

@@ -28,6 +28,7 @@ VARIABLES_AT = 0xFFFFFF8000800000
 HEAP_AT = 0xFFFFFF8100000000
 STACKS_AT = 0xFFFFFF9000000000
 OBJECTS_AT = 0xFFFFFFA000000000
+# The first slot belongs to no function, so a call that returns there has ended.
 RETURN_AT = FUNCTIONS_AT
 _SLOT_BYTES = 32
 _STACK_BYTES = 4 * PAGE
@@ -83,6 +84,7 @@ class Cpu:
             if segment.name == "__LINKEDIT" or not segment.size_bytes:
                 continue
             size = _pages(segment.size_bytes)
+            # The numbers of Mach-O's protection are those of Unicorn: read 1, write 2, execute 4.
             self.engine.mem_map(IMAGE_AT + segment.address, size, segment.protection & 7)
             end = segment.file_offset + segment.file_bytes
             data = file.data[segment.file_offset : end]
@@ -170,6 +172,7 @@ class Cpu:
         room = _pages(size_bytes)
         begin = self._take("heap", room + PAGE)
         self.engine.mem_map(begin, room, _READ_WRITE)
+        # A kext that takes fresh memory for zeroed memory fails.
         self.engine.mem_write(begin, b"\xa5" * room)
         return begin + (room - size_bytes) // 16 * 16
 
@@ -191,6 +194,7 @@ class Cpu:
     def show(self, shared: Shared, times: int = 1) -> int:
         """Map shared memory `times` times, one copy after the other; return the first address."""
         size = _pages(shared.size_bytes)
+        # The copies lie side by side, so that a record that wraps around the ring is contiguous.
         begin = self._take("heap", times * size + PAGE)
         pointer = addressof(c_char.from_buffer(shared.memory))
         for number in range(times):

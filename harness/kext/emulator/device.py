@@ -14,6 +14,7 @@ from harness.kext.emulator.threads import Process, Thread
 
 IOC_OUT, IOC_IN = 0x40000000, 0x80000000
 _PARAMETER_MAX_BYTES = 0x1FFF
+# The offsets of the functions in struct cdevsw.
 _OPEN, _CLOSE, _IOCTL = 0, 8, 32
 _READ_WRITE, _CHARACTER = 3, 0o020000
 

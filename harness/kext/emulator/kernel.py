@@ -19,6 +19,7 @@ MODEL_MODULES = (kpi_kernel, kpi_io, kpi_bsd, kpi_sockets)
 _VARIABLES = ("_kernel_task", "_page_size", "___stack_chk_guard")
 # The canary of the stack protector; an overrunning string function cannot write its zero byte.
 _GUARD = 0x00C0FFEE5AFE0000
+# The offsets of these fields in struct kmod_info.
 _START, _STOP = 180, 188
 _ADDRESS = struct.Struct("<2Q")
 _KMOD_ADDRESS = 156
@@ -44,6 +45,8 @@ class Kernel(Core):
         self.cpu.load(self._file, set(MODELS), variables)
         self._info = self.cpu.symbol("kmod_info")
         image_bytes = max(one.address + one.size_bytes for one in self._file.segments)
+        # The linker leaves the image's address and size in kmod_info empty; the loader fills them
+        # in.
         place = _ADDRESS.pack(IMAGE_AT, image_bytes)
         self.cpu.write(self._info + _KMOD_ADDRESS, place)
 

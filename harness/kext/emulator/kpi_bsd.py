@@ -71,6 +71,7 @@ def make_node(
 ) -> int:
     """Create a device node in /dev, which processes can open from now on."""
     name = kernel.cpu.text(form, 64)
+    # devfs_make_node takes a format, and the model fills in no values.
     if re.search("%", name) or device >> 24 not in kernel.state.devices:
         raise RuleBroken(f"a node {name!r} for a device that does not exist")
     handle = kernel.cpu.opaque()
@@ -124,6 +125,7 @@ def proc_find(kernel: Core, pid: int) -> int:
     if pid not in kernel.living:
         return 0
     kernel.state.processes[pid] = kernel.state.processes.get(pid, 0) + 1
+    # No other object has this number, because the numbers of objects are 64 apart.
     return kernel.living[pid].credential + 1
 
 

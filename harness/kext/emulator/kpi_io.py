@@ -127,6 +127,8 @@ def map_new(
     elif not new.read_only:
         raise RuleBroken("a process can write to the ring")
     else:
+        # The address is only a number that no other mapping has: no memory is mapped there, and
+        # `Kernel.user_memory` reads the shared memory.
         new.address = _USER_AT + kernel.cpu.opaque() % (1 << 40) * 4096
     return _enter(kernel, new)
 

@@ -15,6 +15,7 @@ _SOCKET = "bsd/kern/kpi_socket.c"
 _ENOENT, _EEXIST, _ENOMEM, _ENOTCONN = 2, 17, 12, 57
 _EXTENDED = 0x4
 _AF_INET = 2
+# The extension at the end of struct sflt_filter: its length, `accept`, and five reserved pointers.
 _EXT_BYTES = 56
 # The offsets of the functions in struct sflt_filter.
 _CALLS = {

@@ -14,6 +14,7 @@ from harness.kext.emulator.kpi_sockets import detach
 from harness.kext.emulator.state import Filter, Socket
 from harness.kext.emulator.threads import Process
 
+# These are macOS's numbers; the host's module `socket` has another one for IPv6.
 AF_INET, AF_INET6 = 2, 30
 STREAM, DATAGRAM = 1, 2
 _CONNECTED, _CLOSING = 2, 9

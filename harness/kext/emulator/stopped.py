@@ -16,6 +16,7 @@ from harness.protocols.kdp.registers import CPU_TYPE_X86_64, X86_THREAD
 EXC_BAD_ACCESS, EXC_BREAKPOINT = 1, 6
 _BREAK_BYTE = b"\xcc"
 _TRAP_FLAG = 1 << 8
+# EXC_I386_BPT and EXC_I386_SGL, the codes of EXC_BREAKPOINT.
 _HIT, _STEPPED = 2, 1
 _REGISTERS = {name: getattr(x86, f"UC_X86_REG_{name.upper()}") for name in X86_THREAD.names}
 
@@ -61,6 +62,7 @@ class StoppedMachine(ABC):
             self._engine.mem_write(address, data)
         except UcError:
             return False
+        # Unicorn would go on executing its translation of the code that was there before.
         self._engine.ctl_flush_tb()
         return True
 

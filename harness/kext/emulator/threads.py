@@ -104,6 +104,7 @@ class Scheduler:
         )
         self.threads.append(thread)
         self.begun += 1
+        # A new thread counts as stopped by the test, so it does not run while another one waits.
         thread.parked_ns = self.now_ns
         return thread
 
@@ -245,6 +246,7 @@ class Scheduler:
             if wait is not None and wait.is_over():
                 thread.wait, thread.status = None, Status.READY
                 before, self.current = self.current, thread
+                # The result is written to its register when the thread runs again.
                 thread.context = (thread.context, wait.finish())
                 self.current = before
 
