@@ -92,6 +92,7 @@ class BuildError(HarnessError):
 class TestsBroken(HarnessError):
     """Raised when the tests themselves cannot run; evidence is what their tool printed."""
 
+    # pytest would take a class whose name begins with Test for a class of tests.
     __test__ = False
     exit_code = 1
 

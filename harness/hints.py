@@ -53,6 +53,7 @@ def _called_as(path: str) -> str:
         file = Path(sys.executable).with_name(_NAME)
     if not file.exists():
         return _NAME
+    # The name alone is enough only where a shell finds this very program by it.
     found = shutil.which(file.name)
     if found is not None and Path(found).samefile(file):
         return file.name

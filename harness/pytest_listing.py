@@ -51,6 +51,7 @@ class Listing:
         """Add the names of --harness-names to the tests; write down a -k that is no expression."""
         names = self._config.getoption("--harness-names")
         known = Path(names).read_text().splitlines() if names is not None else []
+        # pytest's own hook, which runs at the yield, applies -k to these names, too.
         items += [_Named.from_parent(session, name=name) for name in known]
         try:
             return (yield)

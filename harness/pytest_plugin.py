@@ -247,6 +247,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Mark the begin and the end of the test in the guest's kernel log."""
     state = item.config.stash[_STATE]
+    # The connection stays open for later tests, so it does not show whether this test uses the
+    # guest.
     guest = state.guest
     if guest is None or "harness_connection" not in getattr(item, "fixturenames", ()):
         with _overdue_announced(state):
@@ -387,6 +389,7 @@ def _result(name: str, reports: list[pytest.TestReport], duration_s: float) -> T
         )
     skipped = next((report for report in reports if report.skipped), None)
     if skipped is not None:
+        # For a skipped test pytest gives the file, the line and the reason.
         where = skipped.longrepr
         reason = str(where[2]) if isinstance(where, tuple) else "skipped"
         return TestResult(name=name, verdict=Verdict.SKIPPED, reason=reason)

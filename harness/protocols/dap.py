@@ -11,6 +11,7 @@ from typing import Any
 
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length"
+# With these limits a peer that speaks another protocol cannot fill the memory.
 _MOST_HEAD_BYTES = 4096
 _MOST_BYTES = 16 << 20
 
@@ -60,6 +61,7 @@ def attach_message(body: bytes, commands: list[str]) -> bytes:
     own = answers.get(str(message.get("command")))
     if message.get("type") != "request" or own is None:
         return body
+    # Without stopOnEntry lldb-dap resumes the kernel after it has attached.
     asked = {"stopOnEntry": True} if message["command"] == "attach" else {}
     arguments = message.get("arguments") or {}
     kept = {name: value for name, value in arguments.items() if name not in _TARGETS}

@@ -17,7 +17,9 @@ _ESCAPE = 0x7D
 _ESCAPED_BIT = 0x20
 _SPECIAL = re.compile(rb"[#$*}]")
 _RUN = 0x2A
+# A number of repetitions is sent as a printable character: the number plus 29.
 _RUN_BASE = 29
+# These bytes stand alone between packets; 0x03 is the debugger's Ctrl-C.
 _SIGNS = {ord("+"), ord("-"), 0x03}
 
 

@@ -66,6 +66,8 @@ class Link:
                 data = self._socket.recv(_CHUNK_BYTES)
                 self._pieces.extend(self._reader.feed(data))
             except (OSError, ValueError):
+                # Bytes that are no RSP end the connection, since no packet could be found after
+                # them.
                 return None
             if not data:
                 return None
@@ -101,6 +103,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
         except OSError as error:
             raise DebugError(f"no socket {path}: {error}") from error
         try:
+            # The folder may have had another mode before; nobody can connect before `listen`.
             path.chmod(0o600)
             listener.listen()
             yield listener
@@ -114,6 +117,7 @@ def accept_connection(
     """Return the next connection, or None at the deadline or when it is no longer `wanted`."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end and wanted():
+        # The wait is short, so that `wanted` is examined again soon.
         ready, _, _ = select.select([listener], [], [], 0.1)
         if ready:
             return listener.accept()[0]

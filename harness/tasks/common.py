@@ -174,6 +174,8 @@ def _body(function: Callable[..., int]) -> Callable[..., None]:
     @functools.wraps(function)
     def body(_context: Context, *, config: str | None = None, **options: Any) -> None:
         folder = options.pop("C", None)
+        # invoke passes [] for a list that is not given, and the default is None, so all empty
+        # values are alike.
         given = {
             name: value
             for name, value in options.items()

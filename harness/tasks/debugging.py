@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.debugger.attach import AttachRequest
     from harness.targets.target_file import RemoteSpec
 
+# 0 means any port, so another number means that --port is not given.
 _NO_PORT = -1
 ATTACH_HELP = {
     "run": "run of the guest, its end suffices (default: the only one)",

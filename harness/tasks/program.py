@@ -73,6 +73,7 @@ class HarnessProgram(Program):
         self.parser = self._make_parser()
         with _mistakes():
             result = self.parser.parse_argv(self._task_words(self.core.unparsed))
+        # The first context in the result is that of the options before the task.
         self.core_via_tasks = result.pop(0)
         self.tasks = result
 
@@ -188,6 +189,7 @@ def run(tasks: Collection, argv: list[str] | None = None) -> None:
         try:
             HarnessProgram(namespace=tasks).run(argv)
         finally:
+            # Buffered output is written here, where a closed pipe is still handled.
             sys.stdout.flush()
     except BrokenPipeError:
         drop_output()

@@ -37,6 +37,7 @@ def arrange(words: Sequence[str], context: ParserContext, *, optional_word: str)
     for word in waiting:
         if word in HELP_FLAGS and word not in context.flags:
             found.wants_help = True
+        # A lone dash is a word: it stands for the standard input.
         elif word.startswith("-") and word != "-":
             found.options += _option(word, waiting, context)
         else:
@@ -72,6 +73,7 @@ def _option(word: str, waiting: Iterator[str], context: ParserContext) -> Iterat
                 yield name
                 return
             raise ParseError(f"{context.name} has no option {name}{_meant(name, context)}")
+        # A short option with its value, as in -kNAME, is split by invoke.
         yield word
         return
     argument: Argument = context.flags[name]

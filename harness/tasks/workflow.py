@@ -84,6 +84,7 @@ def run_kernel_test(  # noqa: PLR0913, PLR0917
     that crashes is explained on one screen and replaced, and the other tests go on. Everything
     found lies in build/runs/RUN.
     """
+    # This line is the first one, so that the options are the only local variables.
     options = locals()
     if record:
         asked = request_from(context, options)
@@ -138,6 +139,7 @@ def _watch(context: TaskContext, options: dict[str, Any]) -> int:
 
     def run() -> int:
         nonlocal known
+        # A copy has no cached settings, so each run reads the configuration again.
         now = replace(context)
         try:
             known = now.settings

@@ -28,8 +28,10 @@ _SIGNALS = {1: 11, 2: 4, 3: 8}
 _SIGTRAP = 5
 _THREAD = b"1"
 _POLL_S = 0.2
+# The size of a breakpoint's instruction: int3 on x86-64, brk on arm64.
 _TRAP_BYTES = {CPU_TYPE_X86_64: 1, CPU_TYPE_ARM64: 4}
 _BAD = b"E01"
+# gdb-remote's numbers are hexadecimal: a packet has 4096 bytes at most.
 _FEATURES = b"PacketSize=1000;qXfer:features:read+;QStartNoAckMode+;vContSupported+"
 # The debugger's requests whose answers do not depend on the kernel.
 _FIXED = {
@@ -115,6 +117,7 @@ class Bridge:
             note = self._client.wait_for_stop(deadline_s=0.0)
         except KdpTerminated as error:
             _LOG.info("%s", error.message)
+            # This packet tells the debugger that its process has ended.
             self._link.send(b"W00")
             return False
         if note is not None:
@@ -187,9 +190,12 @@ class Bridge:
     def _query(self, payload: bytes) -> bytes:
         if payload in _FIXED:
             return _FIXED[payload]
+        # Only lldb sends this packet, so it shows which debugger is attached; the answer means
+        # "not supported".
         if payload == b"QThreadSuffixSupported":
             self._description = DESCRIPTIONS[self._client.target.cpu_type].for_lldb()
             return b""
+        # 'H' chooses a thread and 'T' asks whether one lives: there is only one.
         if payload == b"?" or payload[:1] in {b"H", b"T"}:
             return self._stop if payload == b"?" else b"OK"
         if payload.startswith(b"qSupported"):
@@ -270,6 +276,7 @@ class Bridge:
 
     def _read_memory(self, rest: bytes) -> bytes:
         address, size = (int(part, 16) for part in rest.split(b","))
+        # XNU returns its own breakpoint instructions, and debuggers expect the code below them.
         data = bytearray(self._client.read_memory(address, size))
         for where, was in self._breakpoints.items():
             for position, byte in enumerate(was, start=where - address):

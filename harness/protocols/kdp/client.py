@@ -100,11 +100,13 @@ class KdpClient:
     def __init__(
         self, host: str, port: int = KDP_PORT, *, timeout_s: float = 5.0, tries: int = 3
     ) -> None:
+        # The defaults of both are those of lldb.
         self._timeout_s = timeout_s
         self._tries = tries
         self._peer = f"{host}:{port}"
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
+            # Only a connected UDP socket reports that the kernel's port is closed.
             self._socket.connect((host, port))
         except OSError as error:
             self._socket.close()
@@ -148,8 +150,10 @@ class KdpClient:
 
         Raises: KdpSilent, KdpRefused when another debugger is attached, KdpOutOfStep.
         """
+        # As in lldb, one port is for replies and for exceptions.
         port = self._socket.getsockname()[1]
         reply = self._exchange(Request.REATTACH, Reattach(reply_port=port))
+        # The kernel gives the session's key here, and CONNECT counts from 0 again.
         self._key, self._sequence = reply.key, 0
         body = Connect(reply_port=port, exception_port=port, greeting=_GREETING)
         self._read_status(Request.CONNECT, body)
@@ -304,6 +308,8 @@ class KdpClient:
                 # late.
                 _LOG.debug("a late reply to KDP_REATTACH")
                 continue
+            # Numbers wrap, so a difference of more than half of them means that the reply is
+            # ahead.
             if behind == 0 or behind > _SEQUENCES // 2:
                 raise KdpOutOfStep(
                     f"a reply to KDP_{packet.request.name} {packet.sequence} came while "

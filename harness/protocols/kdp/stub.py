@@ -209,6 +209,7 @@ class StubServer:
             self._expected, self._exception_sequence = 0, 0
             self._reply(packet, Empty())
             return True
+        # The debugger has lost the reply to its CONNECT, and repeats the request.
         if self._expected == 1 and self.seen.connected:
             self.seen.resent += 1
             self._send(self._saved)
