@@ -15,6 +15,7 @@ from harness.systems.ssh import Guest
 from tests.debug.terminal import PROJECT
 
 _START_S = 400
+# The kernel's symbols are some 280 MB, which are fetched once.
 _FETCH_S = 900
 
 

@@ -100,6 +100,7 @@ class FakeKernel(StoppedMachine):
         """Run the kernel; return a fault's exception, or None after any other stop."""
         self._trapped = False
         try:
+            # The kernel never reaches address 0, so it runs to a trap, a fault or the limit.
             self._engine.emu_start(self.get("rip"), 0, count=1 if step else _MAX_INSTRUCTIONS)
         except UcError as error:
             return ExceptionInfo(cpu=0, exception=EXC_BAD_ACCESS, code=error.errno, subcode=0)

@@ -105,6 +105,7 @@ def attached(debugger: str, *options: str) -> Iterator[Terminal]:
     with started(debugger, "debug-attach", "--debugger", debugger, *options) as terminal:
         terminal.ready()
         if debugger == "gdb":
+            # gdb would otherwise wait for a key after each screen of output.
             terminal.ask("set pagination off")
         yield terminal
 

@@ -18,6 +18,7 @@ FIELDS = (
     *("local_address", "local_port", "local_path"),
     *("remote_address", "remote_port", "remote_path"),
 )
+# A connect that a signal interrupts goes on, as one of a socket that does not wait.
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EALREADY, errno.EINTR}
 _NOWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::", socket.AF_UNIX: ""}  # noqa: S104
 # Log lines whose names differ from those of their records.
@@ -41,6 +42,7 @@ def _end_of(family: int, sockaddr: str) -> tuple[str, int, str]:
         return socket.inet_ntop(socket.AF_INET, raw[4:8]), port, ""
     if family == socket.AF_INET6:
         return socket.inet_ntop(socket.AF_INET6, raw[8:24]), port, ""
+    # An abstract name begins with a NUL and may have more of them; a path ends at its first NUL.
     name = raw[2:] if raw[2:3] == b"\0" else raw[2:].split(b"\0")[0]
     return "", 0, name.decode("utf-8", "surrogateescape")
 

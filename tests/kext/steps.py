@@ -12,7 +12,9 @@ from tests.shared.protocol import PATH_AT, Record
 
 Boot = Callable[[], Kernel]
 FILEOP = "com.apple.kauth.fileop"
+# KAUTH_FILEOP_EXEC, the action that kauth reports for an exec.
 EXEC_ACTION = 6
+# The grace period of kernel/os/macos/gate.c, for which the kext refuses to stop.
 GRACE_NS = 3_000_000_000
 KERN_SUCCESS, KERN_FAILURE = 0, 5
 # Flags for fields that kauth does not report: PARTIAL_ARGV (arguments), NO_CWD and NO_MNT_NS.

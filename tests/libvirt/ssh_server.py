@@ -111,6 +111,7 @@ def _serve(host_key: str, authorized: Path, moment: str, name: str) -> None:
     def reached(now: Moment) -> None:
         if now in left:
             left.remove(now)
+            # A signal to the calling thread takes effect before the call returns.
             signal.pthread_kill(threading.get_ident(), signal.Signals[name])
 
     keys = {line.split()[1] for line in authorized.read_text().splitlines()}

@@ -85,6 +85,8 @@ class MacServer:
                 transport.add_server_key(self._key)
                 self._transports.append(transport)
                 with contextlib.suppress(paramiko.SSHException, EOFError):
+                    # With an event this call returns at once, and the next connection can be
+                    # accepted.
                     transport.start_server(event=threading.Event(), server=_Login(self))
 
     def serve(self, channel: paramiko.Channel, line: str) -> None:
@@ -143,6 +145,7 @@ class MacServer:
 
     def _cut(self) -> None:
         with contextlib.suppress(OSError):
+            # This ends `accept` in the other thread, which `close` alone would leave waiting.
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         while self._transports:
@@ -159,6 +162,7 @@ def _answer_lines(channel: paramiko.Channel, process: LineProcess) -> None:
                 for answer in process.answers(line.decode()):
                     channel.sendall(f"{answer}\n".encode())
     except EOFError:
+        # A shell reports this status for a program that SIGKILL has ended.
         status = 137
     except (AssertionError, RuleBroken) as error:
         channel.sendall_stderr(f"{type(error).__name__}: {error}\n".encode())

@@ -73,6 +73,8 @@ class SshPeer:
     def stop(self) -> None:
         """End it, whatever it does."""
         with contextlib.suppress(GuestLost):
+            # Without a terminal, sshd ends no program when the channel is closed; osqpeer ends
+            # with its input.
             self._process.close_stdin()
         self._process.close()
 

@@ -152,6 +152,7 @@ class Daemon:
         """Stop the daemon by SIGSTOP, and return when it no longer runs."""
         self.signal(signal.SIGSTOP)
         stat = Path(f"/proc/{self.pid}/stat")
+        # The program's name in parentheses may contain blanks, so the state is read after it.
         until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it is stopped")
 
     def go_on(self) -> None:

@@ -26,6 +26,7 @@ INSTALL_S = 600.0
 SITE = "/usr/local/lib/python3.11/dist-packages"
 DEBS = ("libosq0", "osq-subscriber")
 CONFIGURATION = '{"osq": {"interval_s": 2}}'
+# osquery's package and the two packages that it imports.
 PACKAGES = ("osquery", "thrift", "future")
 
 

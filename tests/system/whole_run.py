@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "tests" / "data" / "example_module"
 RUN_DEADLINE_S = 300.0
 # A place of its own for sockets, so that other runs on this machine are not taken for ours.
+# It is directly in /tmp, because the path of a socket must not be longer than 107 bytes.
 RUNTIME = Path(tempfile.mkdtemp(prefix="hs-", dir="/tmp"))
 
 
