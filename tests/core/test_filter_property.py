@@ -150,7 +150,7 @@ def test_filter_of_random_bytes_is_refused_or_has_counts_within_the_limits(
     assert error != 0 or max(counts) <= LIST_MAX
 
 
-def test_decisions_of_an_including_and_an_excluding_filter_differ() -> None:
+def test_driver_core_including_a_user_and_model_excluding_that_user_decide_differently() -> None:
     """An excluding filter decides otherwise than an including one: the comparison can fail."""
     nobody = ModelFilter(
         uids=(range(5, 6),), pid_ns=frozenset(), cgroups=frozenset(), paths=(), exclude=0

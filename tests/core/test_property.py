@@ -330,7 +330,7 @@ Ring.TestCase.settings = settings(
 TestRing = Ring.TestCase
 
 
-def test_comparison_fails_when_the_model_counts_one_reserved_record_too_many() -> None:
+def test_comparing_ring_and_model_fails_if_only_the_model_has_reserved_a_record() -> None:
     """A model with one attempt more than the ring makes the comparison fail."""
     machine = Ring()
     machine.model.reserve(2, 64)

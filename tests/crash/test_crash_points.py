@@ -84,7 +84,7 @@ def hang(number: int, watchdog: str, name: str, text: str) -> ParameterSet:
         point(23, "usercopy", "usercopy", MEMORY, "copy_to_user"),
     ],
 )
-def test_a_fault_detected_at_once_is_found_as_announced(
+def test_a_fault_detected_at_once_is_reported_with_its_kind_function_and_line(
     guest: Guest, variant: Callable[[str], Driver], number: int
 ) -> None:
     """A fault that the CPU or a check of the kernel detects at once is found as announced."""
@@ -95,7 +95,7 @@ def test_a_fault_detected_at_once_is_found_as_announced(
 
 @crashes("null-deref", "osq_crash_null", FAULT, "WRITE_ONCE", fatal=True)
 @recordable(14)
-def test_a_fault_in_an_interrupt_does_not_blame_the_interrupted_function(
+def test_for_a_fault_in_an_interrupt_the_crash_report_blames_the_function_with_the_fault(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """For a fault in an interrupt, the interrupted task's function is not blamed."""
@@ -105,7 +105,7 @@ def test_a_fault_in_an_interrupt_does_not_blame_the_interrupted_function(
 
 
 @crashes("null-deref", "osq_crash_null", FAULT, "WRITE_ONCE", fatal=True)
-def test_a_repeated_crash_has_the_expected_kind_and_function_each_time(
+def test_a_repeated_crash_is_reported_each_time_with_the_expected_kind_function_and_line(
     guest: Guest, variant: Callable[[str], Driver], crash_round: int
 ) -> None:
     """The same crash in several guests in a row is found each time.

@@ -73,7 +73,7 @@ def text_of(modules: str, name: str) -> int:
 
 @BOTH
 @pytest.mark.short
-def test_a_breakpoint_in_the_module_stops_there_with_lines_and_locals(
+def test_at_a_breakpoint_in_the_module_a_debugger_shows_source_line_stack_and_local_variables(
     debugger: str, shared: GuestEntry, ssh: Guest
 ) -> None:
     """A breakpoint in the module is hit with lines, locals and frames; the guest then runs."""
@@ -186,7 +186,9 @@ def test_ctrl_c_stops_and_quit_resumes_the_guest(debugger: str, shared: GuestEnt
 
 
 @BOTH
-def test_a_killed_debugger_leaves_a_running_guest(debugger: str, shared: GuestEntry) -> None:
+def test_the_guest_runs_on_after_sigkill_to_a_debugger_that_had_stopped_it_at_a_breakpoint(
+    debugger: str, shared: GuestEntry
+) -> None:
     """After SIGKILL to debugger and command, the guest runs again without breakpoints."""
     with attached(debugger, f"--run={shared.run_id}", "--break=do_sys_openat2") as terminal:
         terminal.tell("continue")
@@ -214,7 +216,7 @@ def test_a_second_debugger_is_refused_while_the_first_is_attached(shared: GuestE
     assert runs_on(shared)
 
 
-def test_gdbs_list_names_the_source_option_where_the_kernels_source_is_missing(
+def test_gdbs_list_command_without_the_kernels_source_files_mentions_the_option_named_source(
     shared: GuestEntry,
 ) -> None:
     """In a function of the kernel, gdb's `list` says how to get the source that is missing."""
@@ -227,7 +229,9 @@ def test_gdbs_list_names_the_source_option_where_the_kernels_source_is_missing(
     assert runs_on(shared)
 
 
-def test_no_port_is_opened_while_a_debugger_is_attached(shared: GuestEntry) -> None:
+def test_an_attached_gdb_opens_no_listening_port_on_the_host_and_leaves_no_socket_file_behind(
+    shared: GuestEntry,
+) -> None:
     """While a debugger is attached nothing new listens, and its sockets are gone afterwards."""
 
     def listening() -> set[str]:
@@ -298,7 +302,9 @@ def test_attaching_a_debugger_takes_only_seconds_of_cpu_time(
 
 
 @BOTH
-def test_the_guest_runs_after_twenty_rounds_of_attach(debugger: str, shared: GuestEntry) -> None:
+def test_the_guest_runs_on_after_each_of_twenty_times_that_a_debugger_attaches_and_quits(
+    debugger: str, shared: GuestEntry
+) -> None:
     """After each of twenty rounds of attach and quit, the guest runs."""
     command = "--command=info threads" if debugger == "gdb" else "--command=thread list"
     for _ in range(ROUNDS):

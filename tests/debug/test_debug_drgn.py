@@ -102,7 +102,7 @@ def test_drgn_reads_a_guest_that_gdb_has_stopped(shared: GuestEntry) -> None:
     assert runs_on(shared)
 
 
-def test_drgn_refuses_options_that_would_stop_the_guest(
+def test_debug_attach_with_drgn_exits_with_2_for_a_breakpoint_or_an_invalid_vmlinux_file(
     shared: GuestEntry, tmp_path: Path
 ) -> None:
     """A breakpoint and a foreign vmlinux give exit code 2, a reason and no change."""

@@ -125,7 +125,7 @@ def listening(ssh: Guest) -> Iterator[None]:
             ssh.run("pkill osqtail", deadline_s=30)
 
 
-def test_an_editor_debugs_by_dap_on_standard_input_and_output(
+def test_an_editor_using_dap_on_stdin_and_stdout_sees_stack_and_variables_at_a_breakpoint(
     shared: GuestEntry, ssh: Guest
 ) -> None:
     """A function breakpoint gives a stack with lines and variables; the guest then runs."""
@@ -184,7 +184,9 @@ def test_two_editors_debug_one_after_the_other_by_dap_on_a_port(
     assert runs_on(shared)
 
 
-def test_an_editor_that_is_killed_leaves_a_running_guest(shared: GuestEntry) -> None:
+def test_the_guest_runs_on_after_an_attached_editor_closes_its_dap_pipes_without_detaching(
+    shared: GuestEntry,
+) -> None:
     """When the editor's pipe closes within a session, the guest runs."""
     line = [sys.executable, "-m", "invoke", "debug-attach", f"--run={shared.run_id}", "--dap"]
     with ended(

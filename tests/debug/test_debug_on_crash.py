@@ -68,7 +68,9 @@ def test_debug_on_crash_opens_a_debugger_at_the_line_of_each_of_two_crashes(
     assert not (environment().runtime / run.name).exists()
 
 
-def test_debug_on_crash_without_a_terminal_ends_before_the_build(run: Path) -> None:
+def test_debug_on_crash_without_a_terminal_exits_with_2_and_creates_no_run_folder(
+    run: Path,
+) -> None:
     """Without a terminal the error comes before build, guest and folder."""
     done = invoke("kernel-test", "--debug-on-crash", f"--run-id={run.name}")
 

@@ -67,7 +67,7 @@ OWNERS = {
 }
 
 
-def test_use_of_the_queue_by_another_process_fails_for_it_and_then_for_the_owner(
+def test_an_ioctl_by_another_process_fails_and_makes_the_owners_queue_stale_until_reallocated(
     guest: Guest, driver: Driver
 ) -> None:
     """Use of the queue by another process is an error for both; its owner may allocate again.
@@ -92,7 +92,9 @@ def test_the_device_can_be_opened_after_its_owner_exits_while_a_child_holds_it(
     driver.unload()
 
 
-def test_each_misuse_has_its_own_errno(guest: Guest, driver: Driver) -> None:
+def test_each_wrong_use_of_the_device_fails_with_the_expected_errno(
+    guest: Guest, driver: Driver
+) -> None:
     """A wrong ABI, size, ioctl, type, position, mapping or process each gives its own errno."""
     assert driver.is_loaded()
 

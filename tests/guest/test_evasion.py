@@ -22,7 +22,7 @@ def execs(records: tuple[Record, ...], uid: int) -> Counter[str]:
     return Counter(one["path"] for one in records if one["type"] == "exec" and one["uid"] == uid)
 
 
-def test_excluding_a_path_excludes_no_other_file_in_a_chroot_or_mount(
+def test_excluding_a_path_does_not_exclude_another_file_seen_at_that_path_in_a_chroot_or_mount(
     guest: Guest, tail: Tailing
 ) -> None:
     """Excluding a path excludes its file, not another that a chroot or mount shows there."""

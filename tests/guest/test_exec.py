@@ -203,7 +203,11 @@ def test_a_deleted_programs_exec_record_has_its_old_path_and_a_flag(
     assert here["flags"] == 0
 
 
-def test_every_exec_is_recorded_or_counted(guest: Guest, tail: Tailing, long_run: bool) -> None:  # noqa: FBT001
+def test_in_a_storm_of_execs_each_exec_is_either_recorded_or_counted_as_dropped(
+    guest: Guest,
+    tail: Tailing,
+    long_run: bool,  # noqa: FBT001
+) -> None:
     """In a storm of execs each has its record or is in the drop count, exactly."""
     count = 10_000 if long_run else 1_000
     storm_it = f"cp /usr/local/bin/osqprobe /tmp/storm; /tmp/storm storm {count}"

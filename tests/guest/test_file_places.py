@@ -167,7 +167,9 @@ def story(guest: Guest, harness_handoff: Handoff, harness_settings: Settings) ->
     return Story(records=told.records, dropped=told.stats["dropped"])
 
 
-def test_each_invalid_watch_is_refused_with_its_own_errno(guest: Guest, driver: Driver) -> None:
+def test_each_invalid_request_for_a_file_watch_fails_with_the_expected_errno(
+    guest: Guest, driver: Driver
+) -> None:
     """A watch with a wrong path, action or time is refused with an errno of its own.
 
     Watches end with the subscription and with the queue.
@@ -197,7 +199,9 @@ def test_a_watch_of_the_root_folder_records_hard_links_on_its_own_mount_only(
     assert [one["nlink"] for one in told.records] == [2, 3]
 
 
-def test_no_file_event_that_the_tests_of_this_python_file_use_was_dropped(story: Story) -> None:
+def test_the_recording_that_the_tests_of_this_source_file_examine_has_no_dropped_record(
+    story: Story,
+) -> None:
     """The reader of the scenes lost no record, so that the other tests are valid."""
     assert story.dropped == 0
     assert {one["type"] for one in story.records} == {"file"}
@@ -301,7 +305,9 @@ def test_a_watched_file_system_can_be_unmounted(story: Story) -> None:
     assert places(story.of("unmounted")) == [("create", f"{TOP}/unmounted/a/x", "")]
 
 
-def test_any_file_name_gives_valid_json(story: Story) -> None:
+def test_a_file_name_with_every_possible_byte_is_recorded_as_valid_json_without_loss(
+    story: Story,
+) -> None:
     """Each byte that a name can have appears in a line that a strict parser accepts."""
     (record,) = story.of("names")
 

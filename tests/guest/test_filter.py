@@ -162,7 +162,7 @@ for place in kept kept/in keptnot one; do cp /usr/local/bin/osqprobe /tmp/$place
     assert whole(inside)
 
 
-def test_option_processes_counts_threads_forks_and_exits_without_recording_them(
+def test_with_osqtail_option_processes_forks_and_exits_of_threads_are_counted_but_not_recorded(
     guest: Guest, tail: Tailing
 ) -> None:
     """With --processes, threads' forks and exits are counted and processes' recorded."""

@@ -66,7 +66,9 @@ rmmod tcp_illinois
     assert found[0]["pid"] == found[1]["pid"] != found[2]["pid"]
 
 
-def test_a_failed_init_has_no_loaded_record(guest: Guest, tail: Tailing) -> None:
+def test_a_module_whose_init_fails_has_a_loading_and_an_unloading_record_but_no_loaded_record(
+    guest: Guest, tail: Tailing
+) -> None:
     """A module whose init fails has a loading and an unloading record only."""
     with tail("--type module") as running:
         refused = guest.run(f"insmod {OTHER}", deadline_s=40, check=False)

@@ -61,7 +61,7 @@ echo $(cut -d' ' -f1 /proc/uptime) $(sed -n 's/.*"ts_boot_ns":\\([0-9]*\\).*/\\1
     assert 0.5 < waited_s < 10
 
 
-def test_osqstat_prints_the_owners_counters_and_rates(
+def test_while_osqtail_reads_osqstat_prints_counters_as_json_as_a_table_or_at_intervals(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """The tool osqstat shows the owner's totals, rates and JSON, and disturbs nothing."""

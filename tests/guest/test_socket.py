@@ -80,7 +80,7 @@ def witnessed(kept: list[Witnessed], guest: Guest, tail: Tailing) -> Witnessed:
     return kept[0]
 
 
-def test_each_socket_call_that_client_and_server_log_has_one_record(
+def test_each_socket_call_in_the_test_clients_and_servers_own_logs_has_exactly_one_record(
     witnessed: Witnessed,
     guest: Guest,
     tail: Tailing,
@@ -264,7 +264,7 @@ cat round.*
 """
 
 
-def test_a_threads_socket_records_have_no_gap_within_a_subscription(
+def test_within_a_subscription_a_threads_socket_records_skip_none_of_the_calls_it_logged(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

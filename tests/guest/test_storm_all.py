@@ -33,7 +33,7 @@ WORKLOADS = (
 )
 
 
-def test_under_load_each_record_types_count_equals_its_counter(
+def test_under_load_the_number_of_records_read_of_each_type_equals_the_drivers_counter(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

@@ -69,7 +69,7 @@ def recorded(context: str, most: int) -> ParameterSet:
         recorded("mixed", 1_700_000),
     ],
 )
-def test_each_record_from_tasks_and_interrupts_is_read_or_counted(
+def test_each_record_made_in_tasks_and_interrupts_is_read_or_counted_as_dropped(
     guest: Guest,
     variant: Callable[[str], Driver],
     context: str,
@@ -168,7 +168,7 @@ kill $storm
     driver.unload(attempts=5)
 
 
-def test_execs_while_cpus_go_offline_and_online_are_recorded_or_counted(
+def test_each_exec_while_a_cpu_goes_offline_and_online_is_recorded_or_counted_as_dropped(
     guest: Guest,
     driver: Driver,
     long_run: bool,  # noqa: FBT001

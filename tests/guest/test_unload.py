@@ -80,7 +80,7 @@ def test_a_waiting_fanotify_listener_does_not_delay_unloading(
     guest.run(f"chmod 600 {TOP}/other; umount {TOP}", deadline_s=20)
 
 
-def test_unloading_succeeds_only_after_a_file_access_in_the_module_has_ended(
+def test_after_a_storm_of_file_accesses_unloading_succeeds_once_a_blocked_file_access_has_ended(
     guest: Guest, driver: Driver, tail: Tailing
 ) -> None:
     """In a storm the module unloads only after the access that is held inside it has ended."""

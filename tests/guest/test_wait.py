@@ -31,7 +31,7 @@ SHORT_MS = 1500
 LATE_MS = 20_000
 
 
-def test_a_record_a_signal_or_another_processs_call_ends_a_readers_wait(
+def test_a_waiting_reader_wakes_for_a_record_for_a_signal_and_when_its_queue_becomes_invalid(
     guest: Guest, driver: Driver
 ) -> None:
     """A record, a signal and another process's call each end a wait by SYNC, poll and epoll."""
@@ -53,7 +53,7 @@ def test_setting_a_shorter_latency_wakes_a_reader_before_the_old_latency_ends(
     assert SHORT_MS <= said["next_owner_ms"] < LATE_MS
 
 
-def test_mapping_does_not_wait_while_another_call_changes_hooks(
+def test_mmap_of_the_ring_returns_before_a_slow_subscribe_call_of_another_thread_ends(
     guest: Guest, variant: Callable[[str], Driver]
 ) -> None:
     """A mapping does not hold mmap_lock while it waits for a lock under which hooks change."""

@@ -23,6 +23,8 @@ def loaded(guest: Guest, driver: Driver, place: Place) -> Iterator[Loaded]:
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda one: one.__name__)
-def test_shared_body_passes_on_the_mac(loaded: Loaded, body: Callable[[Loaded], None]) -> None:
+def test_each_test_body_that_linux_and_macos_share_passes_on_the_kext_of_a_mac(
+    loaded: Loaded, body: Callable[[Loaded], None]
+) -> None:
     """Each shared test body passes on the Mac; the body's docstring states its condition."""
     body(loaded)

@@ -25,7 +25,7 @@ def test_each_scenario_function_raises_no_error_on_the_emulated_kext(
     scenario(boot)
 
 
-def test_closing_the_queue_at_any_instruction_of_a_callback_is_safe(
+def test_closing_the_device_at_any_tested_instruction_of_a_callback_lets_both_end_without_error(
     boot: Boot, request: pytest.FixtureRequest
 ) -> None:
     """The owner may close the device at each instruction of a callback (--long), else at some."""

@@ -97,7 +97,7 @@ def test_compile_error_has_the_compilers_message(spec: KextSpec, tmp_path: Path)
     assert any("nothing" in line for line in caught.value.evidence)
 
 
-def test_converting_a_finished_kext_an_elf_file_or_an_empty_file_is_refused(
+def test_conversion_of_linker_output_to_a_kext_refuses_a_finished_kext_an_elf_and_an_empty_file(
     built: KextBuild,
 ) -> None:
     """A finished kext, an ELF file and an empty file are refused, because none is a bundle."""

@@ -75,7 +75,9 @@ def test_release_is_reproducible(settings: Settings, tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_installer_installs_the_built_kext(settings: Settings, tmp_path: Path) -> None:
+def test_kext_that_the_installer_copies_passes_kext_check_and_has_the_uuid_of_its_symbols(
+    settings: Settings, tmp_path: Path
+) -> None:
     """The installed kext passes the check, and the released symbols have its UUID."""
     release = make_release(settings, tmp_path / "out")
     inner = unpacked(release.folder / ARCHIVE, tmp_path / "archive")

@@ -33,7 +33,7 @@ def test_each_device_check_shared_with_linux_passes_on_the_emulated_kext(
 
 
 @pytest.mark.parametrize("name", [body.__name__ for body in BODIES])
-def test_each_device_check_shared_with_linux_fails_on_a_kext_with_its_fault(
+def test_each_device_check_shared_with_linux_fails_on_a_kext_with_the_fault_it_is_meant_to_find(
     built: KextBuild, spec: KextSpec, tmp_path: Path, name: str
 ) -> None:
     """The shared test body fails on a kext with the planted fault that it must find."""

@@ -79,7 +79,9 @@ def test_a_second_destroy_does_nothing(hv: Hypervisor) -> None:
     assert domain.find(hv, "harness-") == []
 
 
-def test_an_exception_destroys_the_domain(hv: Hypervisor) -> None:
+def test_an_exception_inside_a_domains_with_block_destroys_the_domain_and_is_passed_on(
+    hv: Hypervisor,
+) -> None:
     """The domain ends with its block, and the exception is passed on."""
     with pytest.raises(KeyboardInterrupt), Domain.create(hv, XML, paused=False):
         raise KeyboardInterrupt
@@ -98,7 +100,9 @@ def test_a_domain_runs_on_after_a_call_of_keep_and_can_be_attached_again(hv: Hyp
     assert domain.destroy_by_name(hv, "harness-one")
 
 
-def test_a_domain_with_another_name_is_neither_listed_nor_destroyed(hv: Hypervisor) -> None:
+def test_a_domain_is_not_found_by_a_prefix_or_destroyed_by_a_name_that_is_not_its_own(
+    hv: Hypervisor,
+) -> None:
     """A domain with another name is neither listed nor destroyed."""
     assert domain.find(hv, "harness-") == []
     assert not domain.destroy_by_name(hv, "harness-one")

@@ -43,7 +43,9 @@ def test_requirements_read_over_ssh_from_this_host_equal_those_read_locally(
     assert any(setup.examine(ThisHost()).release in one.what for one in requirements)
 
 
-def test_a_target_with_the_same_boot_id_at_the_deadline_is_lost(tmp_path: Path) -> None:
+def test_waiting_for_a_restart_raises_guest_lost_if_the_boot_id_is_unchanged_at_the_deadline(
+    tmp_path: Path,
+) -> None:
     """A target that still reports the same boot id at the deadline has not restarted."""
     with serving(tmp_path) as server:
         lab = target_at(tmp_path, server.endpoint.port, server.endpoint.host_key)

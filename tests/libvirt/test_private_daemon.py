@@ -53,7 +53,9 @@ def test_a_detached_libvirt_daemon_runs_after_its_with_block_until_stop_daemon(
     assert not hypervisor.stop_daemon(runtime)
 
 
-def test_a_daemon_whose_parent_was_killed_is_still_stopped(runtime: Path, tmp_path: Path) -> None:
+def test_stop_daemon_returns_true_for_a_libvirt_daemon_whose_parent_process_was_killed(
+    runtime: Path, tmp_path: Path
+) -> None:
     """stop_daemon ends the daemon even after the run and its parent process were killed."""
     daemon = libvirtd.start(runtime, cache=tmp_path, mask_kvm=True)
     os.kill(daemon.parent.pid, signal.SIGKILL)

@@ -116,7 +116,7 @@ def overlay(path: Path) -> Path:
     return path
 
 
-def test_a_console_attached_to_a_paused_guest_has_its_first_byte(
+def test_a_console_attached_to_a_paused_guest_has_after_resume_every_byte_of_qemus_log(
     hv: Hypervisor, spec: DomainSpec, tmp_path: Path
 ) -> None:
     """A console that is attached while paused misses nothing; QEMU's log has the same bytes."""
@@ -180,7 +180,7 @@ def test_a_closed_console_leaves_no_descriptor_open(
             time.sleep(0.05)
 
 
-def test_a_restored_guest_runs_with_another_overlay_socket_and_log(
+def test_a_guest_restored_with_another_disk_overlay_monitor_socket_and_log_file_runs_on(
     hv: Hypervisor, spec: DomainSpec, runtime: Path, tmp_path: Path
 ) -> None:
     """A restored guest continues with another overlay, monitor socket, log and run id."""
@@ -247,7 +247,7 @@ def test_a_truncated_snapshot_is_refused_and_a_new_guest_can_be_started(
         (b"r", "shutdown", {DomainState.SHUTOFF, DomainState.GONE}),
     ],
 )
-def test_a_guests_panic_stops_its_domain_and_a_reset_shuts_it_down(
+def test_a_panic_in_the_guest_makes_its_domain_crashed_and_a_reset_shuts_the_domain_down(
     hv: Hypervisor,
     spec: DomainSpec,
     tmp_path: Path,

@@ -53,7 +53,7 @@ def config_of(project: Path) -> str:
     return str(project / "pyproject.toml")
 
 
-def test_kernel_test_builds_loads_tests_and_unloads(
+def test_task_kernel_test_builds_and_loads_a_kext_runs_all_tests_with_success_and_unloads_it(
     named: Named,
     project: Path,
     capsys: pytest.CaptureFixture[str],
@@ -153,6 +153,6 @@ def test_kext_with_a_wrong_error_number_fails_only_the_test_of_that_error(
     report = json.loads((project / "build" / "runs" / "run" / "report.json").read_text())
     failed = [one["name"] for one in report["results"] if one["verdict"] == "failed"]
     assert failed == [
-        "test_shared::test_shared_body_passes_on_the_mac[each_misuse_has_its_own_error]"
+        "test_shared::test_each_test_body_that_linux_and_macos_share_passes_on_the_kext_of_a_mac[each_misuse_has_its_own_error]"
     ]
     assert len(report["results"]) == len(BODIES)

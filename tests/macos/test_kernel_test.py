@@ -90,7 +90,9 @@ def test_a_failed_check_gives_the_verdict_failed_and_a_panic_the_verdict_crashed
     assert (found.folder / "panic.txt").read_text().startswith("panic(cpu 1")
 
 
-def test_restart_during_the_run_is_a_crash(make_case: MakeCase) -> None:
+def test_health_check_raises_guest_crashed_if_the_mac_has_restarted_during_the_run(
+    make_case: MakeCase,
+) -> None:
     """A boot session other than the run's own is a crash, even without a panic report."""
     case = make_case(replace(PROFILES["15"]))
     with target_file.connect(case.target, deadline_s=10) as guest:

@@ -125,7 +125,9 @@ def test_each_reason_to_refuse_a_kext_has_its_own_message_and_exit_code(
     assert caught.value.exit_code == code
 
 
-def test_failed_start_has_the_kernels_log_as_evidence(make_case: MakeCase) -> None:
+def test_error_for_a_failed_kext_start_contains_the_kernels_log_lines_since_the_attempt_only(
+    make_case: MakeCase,
+) -> None:
     """The kernel's lines since the attempt began are evidence; older lines are not."""
     case = make_case(replace(PROFILES["10.15"], start_fails=True))
     case.mac.kernel_log.append("an old line")
@@ -141,7 +143,7 @@ def test_failed_start_has_the_kernels_log_as_evidence(make_case: MakeCase) -> No
     ("release", "setting"),
     [("10.10", {}), ("10.15", {"csr": 1}), ("15", {"csr": 0x7F})],
 )
-def test_unsigned_kext_loads_where_the_macos_releases_own_setting_allows_it(
+def test_unsigned_kext_loads_on_a_macos_release_whose_security_setting_allows_unsigned_kexts(
     make_case: MakeCase, release: str, setting: dict[str, int]
 ) -> None:
     """An unsigned kext is loaded on a release whose own switch allows it."""

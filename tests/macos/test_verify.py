@@ -62,7 +62,9 @@ def test_report_of_a_passed_verification_has_person_mac_and_checksum(
     assert any(line.startswith("harness-test-begin test_kext::") for line in case.mac.log)
 
 
-def test_claims_after_a_failure_are_not_verified(make_case: MakeCase, tmp_path: Path) -> None:
+def test_verification_reports_each_claim_after_the_first_failed_one_as_not_verified(
+    make_case: MakeCase, tmp_path: Path
+) -> None:
     """After the first failure the remaining claims are reported as not verified."""
     case = make_case(replace(PROFILES["15"]))
 
@@ -78,7 +80,7 @@ def test_claims_after_a_failure_are_not_verified(make_case: MakeCase, tmp_path: 
     assert "needs reboot" in text
 
 
-def test_claim_about_tests_fails_without_a_suite_for_macos(
+def test_verification_reports_the_claim_about_tests_as_failed_if_no_macos_tests_are_configured(
     make_case: MakeCase, tmp_path: Path
 ) -> None:
     """Without a suite for macOS the claim about tests is reported as failed."""

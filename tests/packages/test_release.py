@@ -111,7 +111,9 @@ def test_dkms_source_has_every_file_except_tests(release: Release) -> None:
     assert f'PACKAGE_VERSION="{release.version.text}"'.encode() in files[f"{place}dkms.conf"]
 
 
-def test_build_without_kernel_gives_the_same_user_space(release: Release, tmp_path: Path) -> None:
+def test_user_space_packages_built_with_skip_kernel_have_the_same_bytes_as_the_released_ones(
+    release: Release, tmp_path: Path
+) -> None:
     """SKIP_KERNEL=1 needs neither kernel nor key and gives the same bytes for user space."""
     elsewhere = another_checkout(tmp_path / "elsewhere")
     out = tmp_path / "out"
@@ -169,7 +171,7 @@ def test_packaged_module_has_a_valid_signature(
     assert not signing.is_signed_by(module, key.certificate)
 
 
-def test_release_check_refuses_a_test_build_of_the_module_and_names_its_marks(
+def test_release_check_refuses_the_modules_test_build_and_lists_forbidden_texts_and_abi_number(
     kernel: Kernel,
 ) -> None:
     """The gate names every mark of the test build's module, and its ABI number."""

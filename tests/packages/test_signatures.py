@@ -51,7 +51,7 @@ def test_enforcing_kernel_refuses_untrusted_modules(release: Release, tmp_path: 
             assert f"Loading of {words} is rejected" in log
 
 
-def test_kernel_load_of_an_unsigned_module_fails_with_cause_and_two_solutions(
+def test_task_kernel_load_prints_cause_and_two_solutions_if_a_kernel_refuses_an_unsigned_module(
     tmp_path: Path,
 ) -> None:
     """kernel-load exits with 1 and prints the kernel's line and two ways to solve the problem."""

@@ -73,7 +73,7 @@ def calls_of(binary: Path) -> dict[str, str]:
     return {name: kind for name, kind, *_ in words if name.startswith("osq_client_")}
 
 
-def test_python_module_imports_every_call_from_the_packaged_libosq(
+def test_each_libosq_function_that_the_packaged_python_module_needs_is_exported_by_libosq0(
     release: Release, root: Path
 ) -> None:
     """The Python module imports every call from libosq0, in exactly the release's version."""

@@ -19,7 +19,9 @@ def written(folder: Path, content: object) -> Path:
     return path
 
 
-def test_keys_of_osquery_in_a_shared_configuration_are_read_or_ignored(folder: Path) -> None:
+def test_in_a_configuration_shared_with_osquery_keys_that_only_osquery_knows_are_ignored(
+    folder: Path,
+) -> None:
     """The file of osquery can be shared; keys that only osquery knows are ignored."""
     config = load(
         written(

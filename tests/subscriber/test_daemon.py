@@ -34,7 +34,7 @@ def drained(host: Host) -> None:
     until(is_so, "all is consumed", deadline_s=120)
 
 
-def test_all_programs_that_start_while_the_daemon_is_stopped_are_stored(
+def test_all_programs_that_start_while_the_daemon_is_paused_by_sigstop_are_stored_after_sigcont(
     host: Host, folder: Path
 ) -> None:
     """All of 20,000 programs that start while the daemon is stopped are stored."""
@@ -54,7 +54,9 @@ def test_all_programs_that_start_while_the_daemon_is_stopped_are_stored(
     assert ask(daemon.store, "SELECT DISTINCT complete FROM kosquery_stats") == [(1,)]
 
 
-def test_a_ring_that_is_too_small_reports_its_drops(host: Host, folder: Path) -> None:
+def test_daemon_stores_the_drops_of_a_ring_that_is_too_small_in_its_stats_and_loss_tables(
+    host: Host, folder: Path
+) -> None:
     """Dropped records are in the stats by reason, and in the stream as a loss."""
     with Daemon(host, folder, {"ring_mib": 1}) as daemon:
         subscribed(daemon)
@@ -228,7 +230,7 @@ def test_daemon_allocates_a_new_ring_after_another_process_invalidated_its_queue
     assert ask(daemon.store, totals) == [(157, 107, 50, 2)]
 
 
-def test_after_invalid_ring_bytes_the_daemon_stores_corrupt_and_reopens_the_device(
+def test_invalid_ring_bytes_make_the_daemon_end_its_session_as_corrupt_and_begin_another(
     host: Host, folder: Path
 ) -> None:
     """Impossible bytes in the ring end the session as corrupt; the daemon begins another one."""

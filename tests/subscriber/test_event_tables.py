@@ -180,7 +180,7 @@ def test_a_processs_program_is_that_of_its_last_exec_or_else_of_its_parent() -> 
     assert {seq: program.path for seq, program in found.items()} == {5: "/bin/a", 6: "/bin/b"}
 
 
-def test_of_too_many_processes_the_oldest_dead_ones_without_exit_are_removed() -> None:
+def test_of_too_many_remembered_processes_an_old_dead_one_is_removed_and_a_live_one_kept() -> None:
     """When exits were lost, dead processes are forgotten; live and recent ones are kept."""
     alive = os.getpid()
     programs = Programs({alive: Program(path="/bin/alive", was_there=True)})
@@ -226,7 +226,9 @@ def test_one_percent_sign_matches_one_path_component_and_two_match_any_number(
         ("/people/%/.ssh/%%", "/people"),
     ],
 )
-def test_the_watched_folder_contains_all_files_of_a_pattern(pattern: str, root: str) -> None:
+def test_the_watched_path_of_a_file_pattern_ends_before_its_first_component_with_a_wildcard(
+    pattern: str, root: str
+) -> None:
     """The watched folder contains all files of its pattern."""
     assert watched(pattern) == root
 

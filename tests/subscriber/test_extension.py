@@ -117,7 +117,9 @@ def test_the_tables_are_registered_as_event_tables(osqueryd: Osqueryd) -> None:
     assert asked.response == registered["table"]["kprocess_events"]
 
 
-def test_a_query_gets_each_row_once(osqueryd: Osqueryd, store: Store) -> None:
+def test_a_repeated_query_gets_only_new_rows_and_a_query_with_another_condition_gets_all_rows(
+    osqueryd: Osqueryd, store: Store
+) -> None:
     """A repeated query gets only new rows; another query has a position of its own."""
     assert numbers(osqueryd.rows("kprocess_events")) == list(range(1, 11))
     assert numbers(osqueryd.rows("kprocess_events")) == []
@@ -130,7 +132,7 @@ def test_a_query_gets_each_row_once(osqueryd: Osqueryd, store: Store) -> None:
     assert numbers(osqueryd.rows("kprocess_events", by_path)) == []
 
 
-def test_each_row_is_given_once_across_restarts(
+def test_a_restarted_extension_gives_a_repeated_query_only_the_rows_added_since_the_restart(
     osqueryd: Osqueryd, store: Store, folder: Path
 ) -> None:
     """A restarted extension continues after the last row that a query got."""

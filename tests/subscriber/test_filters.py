@@ -98,7 +98,7 @@ def test_a_filter_passes_exactly_the_named_records(
     assert counts(daemon.store, totals) == [(kept_out, len(let_in), len(let_in), 1)]
 
 
-def test_the_filter_tests_parameters_include_and_exclude_with_every_kind_of_list() -> None:
+def test_cases_of_the_filter_test_use_every_kind_of_list_to_include_and_to_exclude() -> None:
     """The parameters of the preceding test have each list, to include and to exclude."""
     included = {name for one, _ in CASES for name in one if name != "exclude"}
     excluded = {name for one, _ in CASES for name in one.get("exclude", {})}
@@ -237,7 +237,7 @@ def test_namespace_and_group_files_in_a_filter_are_replaced_by_their_ids(folder:
     assert found.cgroups == (group.stat().st_ino,)
 
 
-def test_the_core_refuses_invalid_filters(host: Host) -> None:
+def test_the_driver_core_answers_each_of_four_invalid_filters_with_einval(host: Host) -> None:
     """The core answers EINVAL for paths of forks and for a reversed range, and sets nothing."""
     script = """
 import sys

@@ -104,7 +104,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
     return found - {"-h", "--help"}
 
 
-def test_the_manual_page_osq_lists_every_option_of_the_parser() -> None:
+def test_manual_page_osq_8_contains_every_option_of_the_osq_command_line_parser() -> None:
     """osq(8) contains every option of the parser, and the check finds a missing one."""
     options = options_of(cli._parser())
     page = (MAN / "osq.8").read_text()
@@ -114,7 +114,7 @@ def test_the_manual_page_osq_lists_every_option_of_the_parser() -> None:
     assert unsaid(page.replace("follow", ""), options) == {"--follow"}
 
 
-def test_the_manual_page_osq_conf_lists_every_documented_key() -> None:
+def test_manual_page_osq_conf_5_contains_every_key_in_the_table_of_docs_subscriber_md() -> None:
     """osq.conf(5) contains every key in the table of docs/subscriber.md."""
     table = (ROOT / "docs" / "subscriber.md").read_text().partition("## Configuration")[2]
     key = r"^\| ((?:osq|options|events)\.[a-z_.]+|[a-z]+_[a-z]+) \|"

@@ -88,7 +88,9 @@ def test_an_exec_row_has_escaped_arguments_an_octal_mode_and_times_in_seconds(
     ]
 
 
-def test_flags_of_an_incomplete_event_fill_overflows_and_probe_error(folder: Path) -> None:
+def test_flags_of_a_truncated_exec_event_set_its_columns_overflows_and_probe_error(
+    folder: Path,
+) -> None:
     """The flags of an incomplete event fill osquery's columns `overflows` and `probe_error`."""
     cut = an_exec(flags=FLAG_NUMBERS["trunc_argv"] | FLAG_NUMBERS["partial_env"])
 
@@ -108,7 +110,7 @@ def test_a_fork_within_one_process_has_the_event_type_thread_fork(folder: Path) 
     ]
 
 
-def test_numbers_above_2_to_63_are_stored_as_negative() -> None:
+def test_unsigned_numbers_from_2_to_the_63_upwards_are_converted_to_negative_ones() -> None:
     """Numbers above 2 ** 63 are stored as negative ones, since SQLite's integers are signed."""
     assert [signed(value) for value in (0, 2**63 - 1, 2**63, 2**64 - 1)] == [
         *(0, 2**63 - 1, -(2**63), -1)

@@ -50,7 +50,9 @@ def journal(guest: Guest, fields: str = "cat") -> str:
     return guest.run(command, deadline_s=STEP_S).stdout
 
 
-def test_a_command_can_be_queried_a_second_later(guest: Guest) -> None:
+def test_a_second_after_a_command_a_query_has_its_path_arguments_folder_user_and_exit_code(
+    guest: Guest,
+) -> None:
     """A second after a command, a query has its path, arguments, folder, user and exit code."""
     reads(guest)
     token = secrets.token_hex(8)
@@ -249,7 +251,7 @@ def test_systemd_restarts_a_killed_service_and_stop_ends_it_with_status_0(guest:
     assert levels == {"4"}
 
 
-def test_systemd_rates_the_sandbox_below_2(guest: Guest) -> None:
+def test_systemd_analyze_security_rates_the_exposure_of_the_service_below_2(guest: Guest) -> None:
     """The service has a sandbox that systemd rates below 2.0, where 10 means no sandbox."""
     said = guest.run(
         "systemd-analyze security --no-pager osq-subscriber | tail -n 1", deadline_s=STEP_S

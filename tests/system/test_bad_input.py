@@ -30,7 +30,7 @@ def test_a_module_that_does_not_compile_exits_with_1_and_the_compilers_message(
     refused(project.run(), 1, "greeter.c:", "error:")
 
 
-def test_a_module_that_refuses_to_load_names_the_errno(
+def test_when_the_modules_init_fails_the_run_exits_with_1_and_explains_the_errno_in_words(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """When a module's init fails, the error explains its errno in words."""
@@ -40,7 +40,9 @@ def test_a_module_that_refuses_to_load_names_the_errno(
     assert nothing_left() == set()
 
 
-def test_an_unknown_parameter_fails_the_run(project: Project) -> None:
+def test_an_unknown_module_parameter_fails_the_run_with_an_error_that_lists_the_known_ones(
+    project: Project,
+) -> None:
     """A parameter that the module lacks fails the run; the error lists the known ones."""
     project.replace("pyproject.toml", 'source = "src"', 'source = "src"\nparameters.nothing = "1"')
 
@@ -80,7 +82,7 @@ def test_a_module_whose_init_oopses_exits_with_3_and_the_console_log_shows_it(
     assert nothing_left() == set()
 
 
-def test_a_panic_names_the_test_that_was_running(
+def test_after_a_panic_the_run_exits_with_3_and_the_test_that_was_running_is_reported_as_crashed(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """A panic within a test gives exit code 3, that test has crashed, and the console is kept."""
@@ -129,7 +131,7 @@ def test_a_run_without_tests_does_not_pass(project: Project) -> None:
     refused(project.run(), 4, "no test")
 
 
-def test_a_kernel_that_finds_no_root_ends_by_its_deadline(
+def test_a_run_whose_kernel_does_not_find_its_root_label_exits_with_3_or_4_and_prints_the_label(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """A guest that never answers gives exit code 3 or 4, with the console's end in the error."""
@@ -223,7 +225,7 @@ def test_a_run_in_a_read_only_project_is_refused_with_a_remedy(
     assert "copy the project" in run.output
 
 
-def test_a_full_folder_of_results_is_reported(
+def test_a_full_disk_under_the_build_folder_ends_the_run_with_4_and_an_error_naming_the_folder(
     project: Project, mounted: Callable[..., None], nothing_left: Callable[[], set[str]]
 ) -> None:
     """When the console's log does not fit on the disk, the run ends with 4 and names the folder.

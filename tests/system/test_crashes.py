@@ -73,7 +73,7 @@ def test_after_a_crash_the_next_test_runs_in_a_new_guest(
     assert nothing_left() == set()
 
 
-def test_a_guest_that_resets_itself_exits_with_3_and_a_crash_without_a_dump(
+def test_a_guest_that_resets_itself_makes_the_run_exit_with_3_and_report_a_crash_without_a_dump(
     project: Project,
 ) -> None:
     """A guest that resets itself is reported as such, and has no memory to dump."""
@@ -163,7 +163,7 @@ def test_a_hang_on_unload_is_reported_with_file_and_line(
     assert nothing_left() == set()
 
 
-def test_the_same_crash_again_and_again_ends_the_run(project: Project) -> None:
+def test_the_run_ends_after_the_same_crash_three_times_in_a_row(project: Project) -> None:
     """After three equal crashes in a row the run ends, and the message names the report."""
     bad = f"@pytest.mark.parametrize('n', range(5))\ndef test_bad(guest, n): {CRASH}"
     with_tests(project, bad)
@@ -214,7 +214,9 @@ def small_runs(project: Project) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_dump_that_does_not_fit_is_skipped(project: Project, small_runs: Path) -> None:
+def test_a_memory_dump_too_large_for_the_free_disk_space_is_skipped_and_the_report_says_so(
+    project: Project, small_runs: Path
+) -> None:
     """A dump that does not fit is skipped with a reason, and the report is complete."""
     with_tests(project, f"def test_bad(guest): {CRASH}")
 

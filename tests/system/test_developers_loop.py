@@ -103,7 +103,9 @@ def test_ctrl_c_during_a_watched_run_ends_the_guest_and_the_loop(
     assert nothing_left() == set()
 
 
-def test_last_failed_runs_only_the_test_that_failed_last(project: Project) -> None:
+def test_option_last_failed_runs_only_the_test_that_failed_in_the_preceding_repeated_run(
+    project: Project,
+) -> None:
     """--repeat --until-fail stops at a failure; --last-failed then runs only that test."""
     pyproject = project.root / "pyproject.toml"
     pyproject.write_text(
@@ -154,7 +156,7 @@ def test_a_changed_module_is_loaded_into_a_guest_that_stays_up(
     assert nothing_left() == set()
 
 
-def test_with_writable_host_and_guest_see_each_others_files(
+def test_option_writable_lets_host_and_guest_each_read_what_the_other_wrote_to_a_shared_folder(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:
     """With --writable each side sees at once what the other has written to the shared folder."""

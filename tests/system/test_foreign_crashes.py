@@ -140,7 +140,9 @@ def test_each_crash_is_reported_with_kind_function_line_and_blame(
     assert found["blame"] == "module"
 
 
-def test_the_test_that_causes_a_crash_has_failed_or_crashed(stumbled: Run, kind: str) -> None:
+def test_the_test_that_causes_a_crash_is_reported_as_failed_or_crashed_with_a_reason(
+    stumbled: Run, kind: str
+) -> None:
     """The test itself has failed or crashed; no other test is charged with its crash."""
     (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == kind)
 
@@ -163,11 +165,18 @@ def test_a_harmless_test_after_all_crashes_passes_in_a_new_guest(stumbled: Run) 
     """A test after all crashes passes in a new guest, and the module unloads."""
     results = {one["name"]: one["verdict"] for one in stumbled.report["results"]}
 
-    assert results["test_stumble::test_an_unbroken_guest_lists_the_module"] == "passed"
+    assert (
+        results[
+            "test_stumble::test_in_a_guest_that_is_unbroken_proc_modules_begins_with_the_module_stumble"
+        ]
+        == "passed"
+    )
     assert "does not unload" not in stumbled.output
 
 
-def test_a_deadlock_is_explained_at_the_deadline(stumbled: Run) -> None:
+def test_for_a_deadlock_the_reason_names_the_overdue_command_and_the_function_that_hangs(
+    stumbled: Run,
+) -> None:
     """The deadlock's own test names the command, its deadline, the function and the locks."""
     (result,) = (one for one in stumbled.report["results"] if kind_of(one["name"]) == "deadlock")
     found = crash_of(stumbled, "deadlock")

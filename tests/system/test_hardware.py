@@ -29,7 +29,9 @@ def looked(project: Project, *options: str) -> Run:
 
 
 @pytest.mark.long
-def test_the_guest_has_the_hardware_of_its_target(project: Project) -> None:
+def test_the_guests_kernel_sees_the_cpus_memory_disk_and_network_cards_configured_for_its_target(
+    project: Project,
+) -> None:
     """Disk, cards, nodes, model and options of the command line are what the guest's kernel sees.
 
     With an argument of QEMU's the guest boots; without, it has a saved guest of its own.

@@ -112,7 +112,9 @@ def test_memory_of_a_paused_crashed_guest_has_stack_source_line_log_and_modules(
     assert any("died: osqstress" in line for line in memory_text.lines(paused))
 
 
-def test_the_drivers_plugin_shows_owner_and_pending_records(paused: MemoryView) -> None:
+def test_osq_plugin_for_a_crashed_guests_memory_shows_device_owner_and_pending_records(
+    paused: MemoryView,
+) -> None:
     """The driver's plugin gives owner and pending records, and finds that the counters add up."""
     lines = [line for line in paused.driver if line.startswith("osq: ")]
 

@@ -164,7 +164,9 @@ def of_nobody() -> Iterator[Path]:
 
 
 @pytest.mark.long
-def test_a_run_by_an_unprivileged_user_with_image_and_kernel_passes(of_nobody: Path) -> None:
+def test_a_run_by_an_unprivileged_user_whose_cache_holds_image_and_kernel_passes(
+    of_nobody: Path,
+) -> None:
     """A user without rights, whose cache holds image and kernel, gets the verdict 'passed'."""
     project = give_time(copy_example(of_nobody / "project"))
     copy_cache(project, of_nobody / "cache")

@@ -93,7 +93,7 @@ def test_a_run_with_every_kind_of_suite_reports_each_tests_verdict(project: Proj
     assert "2 of 2)" in run.output
 
 
-def test_option_command_runs_it_in_a_guest_and_a_nonzero_exit_fails_the_run(
+def test_option_command_runs_a_shell_command_in_the_guest_and_its_nonzero_exit_fails_the_run(
     project: Project,
 ) -> None:
     """The words after `--` run with the module loaded; their exit code is the verdict."""
@@ -105,7 +105,7 @@ def test_option_command_runs_it_in_a_guest_and_a_nonzero_exit_fails_the_run(
     assert run.report["reason"] == "command failed"
 
 
-def test_a_wrong_expression_name_or_import_of_tests_ends_before_a_guest_starts(
+def test_an_invalid_k_expression_an_unknown_test_name_or_a_failing_import_starts_no_guest(
     project: Project,
 ) -> None:
     """A wrong -k, one without a hit and a file that does not import end before the boot."""

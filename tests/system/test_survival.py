@@ -59,7 +59,9 @@ def test_a_killed_run_is_cleaned_by_the_next(
         assert nothing_left() == set()
 
 
-def test_a_killed_bootstrap_ends_mmdebstrap(project: Project, tmp_path: Path) -> None:
+def test_after_sigkill_to_image_build_its_mmdebstrap_processes_end_and_their_folder_is_removed(
+    project: Project, tmp_path: Path
+) -> None:
     """After SIGKILL to a bootstrap, mmdebstrap and its children end, and its folder is removed."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -22,7 +22,7 @@ from tests.system.whole_run import ROOT, RUNTIME
 _RECORD_S = 150.0
 _DEBUG_S = 90.0
 _FAULT = place_of("test_crash.c", "osq_crash_null", "WRITE_ONCE")
-_NULL_TEST = "test_a_fault_detected_at_once_is_found_as_announced[null]"
+_NULL_TEST = "test_a_fault_detected_at_once_is_reported_with_its_kind_function_and_line[null]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,9 @@ def _source() -> Path:
 def test_recording_a_test_that_needs_a_network_is_refused() -> None:
     """Tests with a network and kept guests are refused before the build."""
     done = invoke(
-        "kernel-test", "--record=test_each_misuse_has_its_own_errno", deadline_s=_DEBUG_S
+        "kernel-test",
+        "--record=test_each_wrong_use_of_the_device_fails_with_the_expected_errno",
+        deadline_s=_DEBUG_S,
     )
     stays = invoke(
         "kernel-test",
@@ -163,14 +165,14 @@ def test_recording_a_test_that_needs_a_network_is_refused() -> None:
     assert (done.code, stays.code) == (2, 2)
     assert "a recorded guest has no network" in done.output
     assert (
-        "test_stress::test_each_record_from_tasks_and_interrupts_is_read_or_counted[task]"
+        "test_stress::test_each_record_made_in_tasks_and_interrupts_is_read_or_counted_as_dropped[task]"
         in done.output
     )
     assert "--keep does not apply with --record" in stays.output
     assert "build" not in done.output
 
 
-def test_a_recorded_command_that_fails_has_its_exit_status() -> None:
+def test_recording_a_command_that_exits_with_7_stores_7_and_the_task_exits_with_1() -> None:
     """A shell command is recorded with its exit status and console output."""
     name = f"system-{time.time_ns():x}"
     folder = ROOT / "build" / "runs" / name
@@ -185,7 +187,7 @@ def test_a_recorded_command_that_fails_has_its_exit_status() -> None:
         subprocess.run(["rm", "-rf", folder], check=True)
 
 
-def test_two_replays_reach_the_panic_after_the_same_instructions(
+def test_two_replays_reach_the_panic_after_equally_many_instructions_with_equal_console_texts(
     recorded: tuple[Done, Path],
 ) -> None:
     """Two replays reach the panic after the same instructions with the same console."""

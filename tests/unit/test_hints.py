@@ -148,7 +148,7 @@ def test_a_hint_repeats_the_options_c_and_config_of_the_call(
         ("/x/invoke/__main__.py", f"{sys.executable} -m invoke"),
     ],
 )
-def test_a_hint_has_the_bare_command_name_if_path_finds_it_and_else_its_path(
+def test_a_hint_has_the_bare_command_name_if_the_path_variable_finds_it_and_else_its_full_path(
     called: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hint has the bare command name if PATH leads to the same file, else the path."""

@@ -166,7 +166,9 @@ def test_a_build_fails_when_objtool_warns_of_lost_unwind_data(project: Project) 
     assert caught.value.evidence == (warning,)
 
 
-def test_a_kbuild_that_makes_another_module_is_an_error(project: Project) -> None:
+def test_a_make_that_succeeds_without_making_the_configured_modules_file_is_a_build_error(
+    project: Project,
+) -> None:
     """A make that succeeds without the configured module's file is an error."""
     project.spec = replace(project.spec, name="other")
 
@@ -201,7 +203,7 @@ def test_a_module_in_the_kernels_tree_is_built_there(project: Project) -> None:
     assert (place / "other.ko").is_file()
 
 
-def test_a_failed_command_beside_the_build_or_a_missing_file_to_push_is_an_error(
+def test_a_failing_companion_command_or_a_file_to_push_that_no_command_makes_is_a_build_error(
     project: Project,
 ) -> None:
     """A failing companion command or a missing file to push is an error before a guest boots."""

@@ -69,7 +69,7 @@ def test_a_box_has_no_network(box: Box, tmp_path: Path) -> None:
     assert names == ["lo"]
 
 
-def test_without_namespaces_a_command_runs_directly_on_the_host(
+def test_without_namespaces_a_command_runs_in_the_given_host_folder_and_a_build_root_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without namespaces a command runs directly on the host, and a build root is an error."""

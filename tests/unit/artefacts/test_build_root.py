@@ -114,7 +114,7 @@ def test_a_build_root_has_only_files_of_this_user_and_no_devices(
         (".config", "CONFIG_X=y\n", "gcc"),
     ],
 )
-def test_the_compilers_name_is_read_from_the_kernel_headers_or_is_gcc(
+def test_a_kernels_compiler_is_its_cc_field_else_the_one_in_its_headers_else_gcc(
     kernel: Kernel, file: str, text: str, name: str
 ) -> None:
     """The compiler's name comes from Debian's file in the headers, or the kernel's config."""

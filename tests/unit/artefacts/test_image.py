@@ -130,7 +130,9 @@ def test_the_error_for_an_unknown_image_lists_the_known_images(tmp_path: Path) -
         image.load_spec(tmp_path, "debian-21")
 
 
-def test_shipped_images_need_no_folder_in_the_project(tmp_path: Path) -> None:
+def test_a_shipped_image_description_is_loaded_if_the_project_has_no_image_folder(
+    tmp_path: Path,
+) -> None:
     """A project without an image folder can use the images that ship with the harness."""
     spec = image.load_spec(tmp_path / "none", "debian-12")
 
@@ -139,7 +141,9 @@ def test_shipped_images_need_no_folder_in_the_project(tmp_path: Path) -> None:
     assert image.load_spec(tmp_path, "debian-13").suite == "trixie"
 
 
-def test_an_image_that_extends_another_adds_its_packages_to_the_others(tmp_path: Path) -> None:
+def test_an_image_that_extends_a_base_image_has_the_base_images_packages_and_its_own(
+    tmp_path: Path,
+) -> None:
     """An image description may extend another one, even a shipped one of the same name."""
     base = image.load_spec(tmp_path, "debian-12")
     (tmp_path / "debian-12.toml").write_text('extends = "debian-12"\npackages = ["iptables"]\n')
@@ -165,7 +169,7 @@ def test_an_image_that_extends_another_adds_its_packages_to_the_others(tmp_path:
         ('extends = "debian-12"\nsetup = "no.sh"', "setup", "no such file"),
     ],
 )
-def test_the_error_for_a_wrong_image_extension_names_the_base_or_key(
+def test_an_image_with_an_unknown_base_unknown_key_or_missing_setup_script_is_a_config_error(
     tmp_path: Path, text: str, key: str, says: str
 ) -> None:
     """The error for a wrong extension names the unknown base image or the unknown key."""
@@ -189,7 +193,9 @@ def test_an_overlay_on_a_missing_image_is_an_error_that_names_the_image(tmp_path
 
 
 @pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here (qemu-utils)")
-def test_an_overlay_finds_its_image_after_a_move(tmp_path: Path) -> None:
+def test_an_overlays_backing_image_is_still_found_after_the_cache_folder_is_moved(
+    tmp_path: Path,
+) -> None:
     """An overlay of a cache that was moved is on top of the moved image."""
     first = tmp_path / "first"
     (first / "images").mkdir(parents=True)
@@ -209,7 +215,7 @@ def test_an_overlay_finds_its_image_after_a_move(tmp_path: Path) -> None:
     assert names == [moved / "snapshots" / "overlay.qcow2", moved / "images" / "root.qcow2"]
 
 
-def test_the_list_of_the_cache_has_kind_name_key_and_size(
+def test_the_cache_list_has_kind_and_name_of_an_image_and_a_snapshot_and_omits_unfinished_ones(
     spec: ImageSpec, tmp_path: Path, made: list[Path]
 ) -> None:
     """The list of the cache has kind, name, key and size, and no locks or incomplete folders."""

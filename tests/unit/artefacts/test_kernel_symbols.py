@@ -84,7 +84,7 @@ def offering(monkeypatch: pytest.MonkeyPatch, deb: Path) -> list[Sequence[str]]:
     return asked
 
 
-def test_of_a_debug_package_that_is_fetched_once_only_vmlinux_is_kept(
+def test_two_requests_for_kernel_symbols_fetch_the_debug_package_once_and_keep_only_vmlinux(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The debug package of the exact version is fetched once.

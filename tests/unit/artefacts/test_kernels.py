@@ -63,7 +63,9 @@ def test_the_error_for_a_package_that_apt_lacks_names_it(
     assert "apt-get update" in caught.value.hint
 
 
-def test_kernel_headers_work_after_their_folder_is_moved(tmp_path: Path) -> None:
+def test_make_in_relocated_kernel_headers_finds_includes_and_links_after_the_folder_is_moved(
+    tmp_path: Path,
+) -> None:
     """Absolute includes and links in headers become relative, so the cache can be moved."""
     source = tmp_path / "kernel" / "src"
     headers = source / "linux-headers-6.1.0-9-cloud-amd64"

@@ -18,7 +18,7 @@ def watch(folder: Path, notes: list[str], *, deadline_s: float = 60.0) -> Watch:
     )
 
 
-def test_progress_of_a_slow_build_is_reported(
+def test_a_slow_commands_progress_message_has_what_is_built_the_line_count_and_the_last_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Progress has the time, the number of lines and the last line; the log has all output."""

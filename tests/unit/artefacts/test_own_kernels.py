@@ -78,7 +78,7 @@ def test_headers_of_a_kernel_tree_are_used_in_place_and_not_copied(
 
 
 @pytest.mark.parametrize("line", ["kernel/drivers/m.ko", "drivers/m.o"])
-def test_a_rebuilt_module_of_a_kernel_tree_changes_the_kernels_key(
+def test_changed_content_of_a_module_in_a_kernel_tree_gives_the_kernel_another_cache_key(
     line: str, tree: Path, tmp_path: Path
 ) -> None:
     """A module that was built again is taken, although image and list of modules are the same."""

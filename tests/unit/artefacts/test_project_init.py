@@ -165,7 +165,7 @@ def test_init_tries_an_older_kernel_when_a_packages_source_does_not_compile(
     assert "it builds with kernel 6.1.0-47" in found.lines
 
 
-def test_when_nothing_builds_the_first_error_is_reported(
+def test_init_returns_an_error_and_writes_no_target_if_a_package_builds_with_no_kernel(
     tmp_path: Path, builds: Builds, package: DkmsPackage
 ) -> None:
     """When no attempt builds, `init` reports the first error and writes the plain table."""

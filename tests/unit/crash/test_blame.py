@@ -15,7 +15,7 @@ SUSPICION = Suspicion(cause=Cause.PANIC, reports=(report(),))
 FOREIGN = report(function="vfs_write", module="", stacks=(Stack(name="", frames=(THEIRS,)),))
 
 
-def test_a_guilty_function_of_the_module_is_the_modules_fault() -> None:
+def test_a_report_whose_guilty_function_is_in_the_module_under_test_blames_that_module() -> None:
     """A report whose guilty function belongs to the module is blamed on the module."""
     found = judge(SUSPICION, MODULES, DIED)
 
@@ -37,7 +37,7 @@ def test_a_module_frame_in_any_stack_of_the_report_blames_the_module() -> None:
     assert "osq_break [osq]" in found.why
 
 
-def test_a_frame_of_another_module_blames_nobody() -> None:
+def test_a_report_whose_only_module_is_not_under_test_leaves_the_blame_undecided() -> None:
     """Frames of modules that are not under test leave the blame undecided."""
     found = judge(replace(SUSPICION, reports=(report(module="ext4", stacks=()),)), MODULES, DIED)
 
@@ -63,7 +63,9 @@ def test_a_lost_connection_is_the_harness_fault() -> None:
     assert found.blame is Blame.HARNESS
 
 
-def test_only_a_hang_without_a_report_is_the_harness_fault_when_ssh_answers() -> None:
+def test_a_hang_while_ssh_answers_blames_the_harness_but_nobody_if_the_kernel_reported_it() -> (
+    None
+):
     """A hang that the kernel reported is blamed although SSH still answers."""
     hung = report(kind="hung-task", function="drain", module="", stacks=())
     silent = Suspicion(cause=Cause.HANG, answered="ssh", reports=())

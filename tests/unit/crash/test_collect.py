@@ -41,7 +41,9 @@ def test_a_task_that_the_watchdog_reported_is_not_reported_again() -> None:
     assert standing_still(ANSWER, NOBODY, MODULES, OWN) == ()
 
 
-def test_a_waiting_task_of_the_module_is_found_beside_another_hung_task() -> None:
+def test_a_hanging_task_in_the_module_is_found_although_the_watchdog_reported_another_task() -> (
+    None
+):
     """A waiting task of the module is reported even if the watchdog named another task."""
     (found,) = standing_still(ANSWER, NOBODY, MODULES, FOREIGN)
 

@@ -47,7 +47,9 @@ def test_the_crash_text_for_the_screen_contains_every_fact_of_the_crash() -> Non
     assert len(screen(FULL)) < 60
 
 
-def test_a_crash_without_report_and_test_is_shown_as_between_tests() -> None:
+def test_the_screen_text_of_a_crash_without_report_and_test_says_it_happened_between_tests() -> (
+    None
+):
     """Without report, test and memory the screen still shows what is known."""
     bare = crash(cause=Cause.QEMU, test="", function="", place="", reports=(), title="QEMU ended")
 
@@ -89,7 +91,9 @@ def test_the_decoded_text_has_file_and_line_after_frames() -> None:
     )
 
 
-def test_the_mail_has_subject_source_report_and_command() -> None:
+def test_the_mail_about_a_crash_has_title_source_line_decoded_frame_kernel_and_rerun_command() -> (
+    None
+):
     """The mail has everything a maintainer asks for first, and the facts of the run."""
     text = markdown(FULL, {"kernel": "6.1.0-50"})
 
@@ -114,7 +118,9 @@ def test_write_creates_report_md_screen_txt_and_crash_json_in_the_crash_folder(
     assert "run-1" in (folder / "screen.txt").read_text()
 
 
-def test_a_removed_dump_is_reported_as_removed(tmp_path: Path) -> None:
+def test_report_md_screen_txt_and_crash_json_say_why_the_crashs_memory_dump_was_removed(
+    tmp_path: Path,
+) -> None:
     """After its dump was removed, a crash's report, screen and values say that and why."""
     folder = tmp_path / "run-1" / "crashes" / "1"
     folder.mkdir(parents=True)

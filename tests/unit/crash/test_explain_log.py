@@ -73,7 +73,9 @@ def test_a_truncated_compressed_log_is_refused(tmp_path: Path, kind: str) -> Non
         explain_log.explain_file(file)
 
 
-def test_a_missing_log_or_symbol_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_explain_log_raises_a_usage_error_that_names_a_missing_log_or_module_file(
+    tmp_path: Path,
+) -> None:
     """A missing log, a folder and missing symbol files are refused by name."""
     with pytest.raises(UsageError, match="nothing-here"):
         explain_log.explain_file(tmp_path / "nothing-here")
@@ -92,7 +94,9 @@ def test_the_file_name_minus_reads_the_log_from_standard_input(
     assert explain_log.explain_file(Path("-")).count == 2
 
 
-def test_a_log_without_a_report_exits_0_with_a_sentence(tmp_path: Path) -> None:
+def test_explaining_a_log_without_a_crash_report_gives_exit_code_0_and_says_nothing_found(
+    tmp_path: Path,
+) -> None:
     """An empty log and one without a report give exit code 0 and a sentence."""
     file = tmp_path / "console"
     for text in ("", "[    0.000000] Linux version 6.1.0\n"):
@@ -106,7 +110,9 @@ def test_a_log_without_a_report_exits_0_with_a_sentence(tmp_path: Path) -> None:
         assert (data["crashes"], data["count"], data["suspects"]) == ([], 0, [])
 
 
-def test_a_log_with_lines_like_a_crashs_but_no_report_exits_with_5(tmp_path: Path) -> None:
+def test_explaining_a_log_with_crash_like_lines_but_no_report_gives_exit_code_5_and_the_lines(
+    tmp_path: Path,
+) -> None:
     """A log without a report but with lines like a crash's shows these, with exit code 5."""
     file = tmp_path / "console"
     file.write_text("[    0.000000] Linux\n<garbled> Kernel panic - not syncing: x\n")
@@ -138,7 +144,9 @@ def test_the_text_of_a_log_has_function_task_stack_and_the_panic_that_followed()
     assert "planted" not in text
 
 
-def test_json_has_every_value_of_each_report() -> None:
+def test_json_of_a_log_has_kind_function_module_frames_signature_and_registers_of_its_report() -> (
+    None
+):
     """The JSON has kind, title, function, module, frames and signature, in the log's order."""
     data = json.loads(log_text.to_json(explain_log.explain_file(NULL)))
 

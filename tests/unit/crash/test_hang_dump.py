@@ -119,7 +119,7 @@ def test_a_guest_that_answers_nothing_gives_an_empty_answer_and_no_error() -> No
     assert len(fake.lines) == 1
 
 
-def test_after_a_report_of_a_spinning_cpu_only_the_serial_line_is_used() -> None:
+def test_a_hanging_guest_with_a_spinning_cpu_is_asked_for_its_state_only_by_serial_line() -> None:
     """After a report of a spinning CPU only the serial line is used."""
     way, steps, _ = asked("ssh", "serial", "nmi", spins=True)
     silent, tried, _ = asked("ssh", "nmi", spins=True)
@@ -129,7 +129,9 @@ def test_after_a_report_of_a_spinning_cpu_only_the_serial_line_is_used() -> None
     assert tried == ["chardev-send-break charserial0", "w"]
 
 
-def test_the_list_of_all_tasks_is_requested_over_the_line_that_answered() -> None:
+def test_after_an_answer_over_the_serial_line_the_list_of_all_tasks_is_requested_over_it_too() -> (
+    None
+):
     """Every task is asked for over the serial line when that answered, and never by an NMI."""
     fake = FakeGuest(frozenset({"serial"}))
     first = interrogate(cast("Any", fake))
@@ -143,7 +145,9 @@ def test_the_list_of_all_tasks_is_requested_over_the_line_that_answered() -> Non
 
 
 @pytest.mark.parametrize("way", ["nmi", ""])
-def test_all_tasks_are_not_requested_after_an_nmi_or_without_an_answer(way: str) -> None:
+def test_the_list_of_all_tasks_is_never_requested_after_an_nmi_or_when_nothing_answered(
+    way: str,
+) -> None:
     """After an NMI, or without any answer, no further question is asked."""
     fake = FakeGuest(frozenset({"nmi"}))
     first = Answer(way=way, lines=())

@@ -31,7 +31,7 @@ def test_markdown_has_the_title_the_facts_and_the_kernels_text() -> None:
     assert text.count("```") == 4
 
 
-def test_a_fence_is_longer_than_backticks_in_the_text() -> None:
+def test_the_markdown_code_fence_around_a_report_is_longer_than_backticks_inside_it() -> None:
     """The fence around a report's text is longer than any backticks in the text."""
     first = replace(CRASHED.explained.reports[0], text=("BUG: ```", "x"))
     log = replace(CRASHED, explained=replace(CRASHED.explained, reports=(first,)))

@@ -12,7 +12,7 @@ from harness.errors import UsageError
 NULL = Path(__file__).resolve().parents[2] / "data" / "panic" / "null.log"
 
 
-def test_a_file_is_a_log_whatever_its_name() -> None:
+def test_a_file_of_any_name_and_minus_for_standard_input_are_each_taken_as_one_log() -> None:
     """A file of any name, a missing file and '-' for standard input are each one log."""
     assert sources(["-", "vmcore", "x/y"]) == (
         Source(name="-", files=(Path("-"),)),

@@ -92,7 +92,7 @@ def test_without_kernel_symbols_the_command_file_has_module_section_addresses() 
     assert "install" not in lldb
 
 
-def test_a_kernel_that_is_not_in_memory_gets_hardware_breakpoints() -> None:
+def test_with_hardware_set_the_gdb_and_lldb_command_files_set_hardware_breakpoints() -> None:
     """Breakpoints before boot are hardware ones, since loading would overwrite others."""
     spec = ScriptSpec(
         socket=Path("/s"), root=Path("/src"), breakpoints=("start_kernel",), hardware=True

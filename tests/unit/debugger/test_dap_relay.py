@@ -51,7 +51,9 @@ def test_a_dap_message_with_a_wrong_oversized_or_endless_header_is_an_error(wire
         list(dap.Reader().feed(wire))
 
 
-def test_an_attach_requests_commands_and_pid_are_replaced_by_the_guests_commands() -> None:
+def test_the_dap_relay_replaces_pid_and_commands_of_an_attach_request_by_the_guests_commands() -> (
+    None
+):
     """An attach request keeps its settings, except the one that says what to attach to."""
     assert directed(request("attach")) == {"stopOnEntry": True, "attachCommands": COMMANDS}
     wishes = {"stopOnEntry": False, "pid": 1, "attachCommands": ["x"], "timeout": 3}
@@ -63,7 +65,7 @@ def test_an_attach_requests_commands_and_pid_are_replaced_by_the_guests_commands
     }
 
 
-def test_a_disconnect_never_ends_the_guest() -> None:
+def test_the_dap_relay_changes_terminate_debuggee_of_a_disconnect_request_to_false() -> None:
     """A disconnect detaches, whatever the editor's settings are."""
     assert directed(request("disconnect", terminateDebuggee=True)) == {"terminateDebuggee": False}
 
@@ -111,7 +113,9 @@ def test_the_relay_ends_when_the_editor_or_the_adapter_ends(tmp_path: Path) -> N
     os.close(writer)
 
 
-def test_an_editor_with_another_protocol_is_refused(tmp_path: Path) -> None:
+def test_the_dap_relay_raises_a_debug_error_if_the_editor_sends_http_instead_of_dap(
+    tmp_path: Path,
+) -> None:
     """For another protocol the adapter is ended and the error names the protocol."""
     editor, ours = socket.socketpair()
     with editor, ours:

@@ -25,7 +25,9 @@ def test_the_editors_gdb_configuration_has_vmlinux_as_its_program() -> None:
     assert GDB["program"] == "/cache/vmlinux"
 
 
-def test_older_configurations_of_the_harness_are_replaced() -> None:
+def test_in_launch_json_the_harness_replaces_its_older_configurations_and_keeps_all_others() -> (
+    None
+):
     """Older configurations of the harness are replaced, and a person's own stay first."""
     own = {"name": "my program", "type": "cppdbg"}
     before = json.dumps({"version": "0.2.0", "inputs": [], "configurations": [own, LLDB]})
@@ -41,7 +43,7 @@ def test_older_configurations_of_the_harness_are_replaced() -> None:
     assert json.loads(merged("", [GDB]))["configurations"] == [GDB]
 
 
-def test_a_file_with_comments_is_not_rewritten() -> None:
+def test_a_launch_json_with_comments_is_refused_with_a_value_error() -> None:
     """A file with comments is refused, because they would be lost."""
     with pytest.raises(ValueError, match="Expecting"):
         merged("{\n// mine\n}", [GDB])

@@ -91,7 +91,9 @@ def test_the_error_for_a_missing_structure_member_names_it(
     assert not btf.has(path)
 
 
-def test_an_images_symbol_address_and_build_id_equal_those_of_binutils(program: Path) -> None:
+def test_symbol_address_and_build_id_read_from_an_elf_file_equal_those_of_nm_and_readelf(
+    program: Path,
+) -> None:
     """Symbols, sections and build id equal those that binutils show."""
     image = Image(program)
     shown = subprocess.run(["nm", program], check=True, capture_output=True, text=True).stdout
@@ -132,7 +134,9 @@ def memory(parts: dict[int, bytes]) -> Callable[[int, int], bytes]:
     return read
 
 
-def test_a_kernel_list_is_read_and_an_endless_one_is_an_error(program: Path) -> None:
+def test_a_kernels_linked_list_is_read_to_its_end_and_an_endless_one_is_an_error(
+    program: Path,
+) -> None:
     """A kernel list of two structures is read, and an endless list is an error."""
     btf = Btf(Image(program).section(".BTF"))
     name = btf.offset("item.name")

@@ -47,7 +47,9 @@ def test_debugging_a_mac_starts_the_kdp_bridge_with_its_host_and_kernel(
     assert seen[0].breakpoints == ("osq_start",)
 
 
-def test_the_kernel_with_the_most_symbols_is_taken(target: RemoteSpec) -> None:
+def test_the_development_kernel_in_a_kernel_debug_kit_is_preferred_to_the_release_kernel(
+    target: RemoteSpec,
+) -> None:
     """In a debug kit, the development kernel is preferred to the release kernel."""
     assert target.kdk is not None
     better = target.kdk / "System" / "Library" / "Kernels" / "kernel.development"

@@ -199,7 +199,7 @@ def test_a_second_debuggers_first_packet_is_answered_with_an_error(tmp_path: Pat
         assert ask(first, b"qC") == [b"ok"]
 
 
-def test_a_guest_that_cannot_be_resumed_is_an_error() -> None:
+def test_resuming_a_guest_that_pauses_again_after_each_attempt_raises_a_debug_error() -> None:
     """If the guest stops again after each resume, DebugError is raised."""
 
     class Stubborn(MonitoredGuest):

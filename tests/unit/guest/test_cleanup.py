@@ -33,7 +33,9 @@ def sweep_lines(base: Path) -> list[str]:
     return list(cleanup.sweep(base / "runtime", base / "cache"))
 
 
-def test_a_killed_run_is_removed_and_reported(tmp_path: Path) -> None:
+def test_cleanup_removes_folder_and_overlay_of_a_killed_run_and_returns_a_line_naming_it(
+    tmp_path: Path,
+) -> None:
     """Record, folder and overlay of an unlocked run are removed, and one line names the run."""
     entry = make_entry(tmp_path, "run-1")
 
@@ -65,7 +67,9 @@ def test_files_of_a_guest_that_should_stay_up_but_no_longer_runs_are_removed(
     assert len(sweep_lines(tmp_path)) == 1
 
 
-def test_an_overlay_without_a_record_is_removed(tmp_path: Path) -> None:
+def test_cleanup_removes_an_old_overlay_folder_whose_run_has_no_record_and_names_the_run(
+    tmp_path: Path,
+) -> None:
     """An overlay is removed when its runtime folder is gone, for example after a reboot."""
     orphan = tmp_path / "cache" / "live" / "run-9"
     orphan.mkdir(parents=True)

@@ -71,14 +71,16 @@ def test_a_new_console_empties_its_file(tmp_path: Path) -> None:
         (b"[    1.0] x", "[    1.0] x"),
     ],
 )
-def test_plain_removes_terminal_escapes_and_shows_invalid_utf_8_as_hex(
+def test_plain_console_text_has_no_terminal_escapes_and_shows_invalid_utf_8_as_hex(
     raw: bytes, text: str
 ) -> None:
     """Colours, titles and carriage returns are removed; invalid UTF-8 is shown as escapes."""
     assert plain(raw) == text
 
 
-def test_a_wait_ends_at_its_deadline_with_the_last_lines(tmp_path: Path) -> None:
+def test_a_wait_for_a_line_that_times_out_raises_guest_lost_with_the_last_console_lines(
+    tmp_path: Path,
+) -> None:
     """The error of a wait that times out has the last lines, an unfinished one included."""
     with (
         Console(Wire(b"booting\nlogin: "), file=tmp_path / "log") as console,

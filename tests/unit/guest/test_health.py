@@ -71,7 +71,7 @@ def watching(*lines: str, at: float | None = None) -> LogWatch:
     return watch
 
 
-def test_a_guest_that_runs_is_alive() -> None:
+def test_a_running_guest_with_a_recent_heartbeat_passes_the_health_check() -> None:
     """A running domain with a heartbeat passes the check."""
     health(FakeDomain(), watching("[    1.000000] harness-heartbeat run 1")).check()
 
@@ -127,7 +127,7 @@ def test_a_watchdogs_report_is_a_hang() -> None:
         health(FakeDomain(), watch).check()
 
 
-def test_a_soft_lockup_is_reported_as_a_hang_after_seconds_of_console_silence(
+def test_after_a_soft_lockup_seconds_of_silence_are_a_hang_but_one_clock_jump_of_600_s_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A lockup report ends after seconds of silence; a suspended host's gap does not count."""
@@ -166,7 +166,7 @@ def test_the_error_of_an_ended_guest_says_how_it_ended(
         health(domain, watching(), last=last).check()
 
 
-def test_a_kernel_report_fails_the_guests_check_after_its_test_has_finished() -> None:
+def test_a_kernel_report_during_a_test_fails_the_guests_check_only_after_its_result() -> None:
     """After a test in which the kernel reported a fault, the check fails once its result is in.
 
     While the test's result is still awaited, the check passes.
@@ -183,7 +183,7 @@ def test_a_kernel_report_fails_the_guests_check_after_its_test_has_finished() ->
     judge.check_unspoilt("t::one")
 
 
-def test_a_kernel_report_outside_of_a_test_passes_the_guests_check() -> None:
+def test_a_kernel_report_that_came_while_no_test_ran_does_not_fail_the_guests_check() -> None:
     """A fault between tests does not end the guest: another one would load the same module."""
     health(FakeDomain(), watching(*WARNING)).check_unspoilt("")
 

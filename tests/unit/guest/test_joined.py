@@ -114,7 +114,9 @@ def test_a_guest_with_a_new_heartbeat_and_no_report_is_healthy(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", ["", BEAT])
-def test_a_guest_without_a_new_heartbeat_hangs(tmp_path: Path, text: str) -> None:
+def test_find_fault_returns_guest_hung_if_no_heartbeat_comes_after_the_join(
+    tmp_path: Path, text: str
+) -> None:
     """A guest hangs if it prints no heartbeat after the join, whatever it printed earlier."""
     error = fault(tmp_path, text)
 
@@ -122,7 +124,9 @@ def test_a_guest_without_a_new_heartbeat_hangs(tmp_path: Path, text: str) -> Non
     assert "no heartbeat" in error.message
 
 
-def test_an_earlier_report_is_found_in_a_guest_that_runs(tmp_path: Path) -> None:
+def test_find_fault_returns_a_kernel_report_from_before_the_join_although_the_guest_runs(
+    tmp_path: Path,
+) -> None:
     """A fault that the kernel reported before the join is returned."""
     error = fault(tmp_path, WARNING, later=BEAT)
 
@@ -130,7 +134,9 @@ def test_an_earlier_report_is_found_in_a_guest_that_runs(tmp_path: Path) -> None
     assert "bad_idea" in error.message
 
 
-def test_a_domain_in_state_crashed_has_crashed(tmp_path: Path) -> None:
+def test_find_fault_returns_guest_crashed_for_a_domain_that_libvirt_calls_crashed(
+    tmp_path: Path,
+) -> None:
     """A domain in libvirt's state 'crashed' has crashed, whatever the console shows."""
     error = fault(tmp_path, BEAT, now=DomainState.CRASHED)
 

@@ -29,7 +29,9 @@ def process(name: str, argument: str) -> Iterator[subprocess.Popen[bytes]]:
             running.kill()
 
 
-def test_stop_kills_a_guest_of_the_folder(tmp_path: Path) -> None:
+def test_stop_kills_a_qemu_whose_command_line_names_the_given_folder_and_returns_true(
+    tmp_path: Path,
+) -> None:
     """A QEMU whose command line names the folder is killed, and `stop` returns True."""
     with process("qemu-system-x86_64", f"-qmp=unix:{tmp_path}/qmp") as guest:
         assert libvirtd.guest_pids(tmp_path) == (guest.pid,)
@@ -50,7 +52,9 @@ def test_stop_kills_no_guest_of_another_folder_and_no_other_program(
         assert other.poll() is None
 
 
-def test_a_dead_process_is_not_a_guest(tmp_path: Path) -> None:
+def test_guest_pids_omits_a_killed_qemu_process_that_its_parent_has_not_reaped_yet(
+    tmp_path: Path,
+) -> None:
     """A guest that has ended does not count, even before its parent reaped it."""
     with process("qemu-system-x86_64", f"{tmp_path}/qmp") as guest:
         guest.kill()

@@ -64,7 +64,7 @@ def test_an_allowed_report_is_dropped_unless_it_is_fatal() -> None:
     assert report.fatal
 
 
-def test_an_already_explained_report_is_dropped_and_its_repetition_is_reported() -> None:
+def test_a_report_explained_before_is_dropped_but_the_same_text_in_later_lines_is_new() -> None:
     """A report that was explained before is dropped; the same text in a later line is new."""
     (first,) = fed(*WARNING).reports
     again = LogWatch(run_id=RUN, token=TOKEN, started_at=100.0, explained=(first,))
@@ -74,7 +74,7 @@ def test_an_already_explained_report_is_dropped_and_its_repetition_is_reported()
     assert [one.line for one in again.reports] == [first.line + len(WARNING)]
 
 
-def test_a_harness_canary_line_of_this_run_sets_sees_faults_and_adds_no_report() -> None:
+def test_a_canary_line_planted_by_this_run_sets_sees_faults_to_true_and_is_not_a_report() -> None:
     """The planted line makes `sees_faults` True, and adds no report."""
     planted = (
         f"[    1.000000] harness-canary {TOKEN}: WARNING: planted by the harness, not a fault"

@@ -76,7 +76,9 @@ def test_a_killed_run_loses_its_lock_but_not_its_record(tmp_path: Path) -> None:
     assert not registry.is_owned(left.folder)
 
 
-def test_a_folder_with_an_unparsable_record_is_listed_as_broken_only(tmp_path: Path) -> None:
+def test_a_run_folder_with_an_unparsable_record_is_listed_as_broken_and_not_as_an_entry(
+    tmp_path: Path,
+) -> None:
     """A record that cannot be parsed is not listed; its folder is in `broken_folders`."""
     folder = tmp_path / "runtime" / "torn"
     folder.mkdir(parents=True)

@@ -40,7 +40,9 @@ def test_of_apts_sources_only_those_of_debian_are_used(monkeypatch: pytest.Monke
     ]
 
 
-def test_an_apt_without_lists_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_apt_has_no_package_lists_of_debian_the_error_hints_at_apt_get_update(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """When apt has no package lists, the error's hint has the command that fetches them."""
     answer_apt(monkeypatch, {"indextargets": "Somebody|http://x/|bookworm|main\n"})
 

@@ -121,7 +121,9 @@ def test_the_error_for_a_wrong_key_says_what_was_expected(
     assert caught.value.exit_code == 2
 
 
-def test_a_modules_variant_has_its_own_name_devices_and_the_same_source(tmp_path: Path) -> None:
+def test_a_modules_variant_has_its_own_name_and_devices_and_the_modules_source_and_kbuild(
+    tmp_path: Path,
+) -> None:
     """A module's variant has its own name, parameters and devices, but the same source."""
     module = config.load(project(tmp_path)).module
     variant = module.variant("test")
@@ -271,7 +273,10 @@ def test_the_error_for_a_wrong_packages_key_names_it(
 @pytest.mark.parametrize(
     ("text", "skips"), [("1", True), ("yes", True), ("0", False), ("", False)]
 )
-def test_skip_kernel_is_false_when_unset_empty_or_0(text: str, skips: bool) -> None:  # noqa: FBT001
+def test_environment_variable_skip_kernel_is_false_if_unset_empty_or_0_and_otherwise_true(
+    text: str,
+    skips: bool,  # noqa: FBT001
+) -> None:
     """SKIP_KERNEL is false when it is unset, empty or 0, and true otherwise."""
     assert config.environment({"SKIP_KERNEL": text}).skip_kernel is skips
     assert config.environment({}).skip_kernel is False
@@ -287,7 +292,9 @@ def own_file(folder: Path) -> Path:
     return file
 
 
-def test_a_modlab_toml_has_the_same_keys(tmp_path: Path) -> None:
+def test_a_modlab_toml_is_found_from_a_folder_below_and_its_module_source_is_read(
+    tmp_path: Path,
+) -> None:
     """A modlab.toml is found like a pyproject.toml, and its keys have the same meaning."""
     file = own_file(tmp_path)
 
@@ -295,7 +302,9 @@ def test_a_modlab_toml_has_the_same_keys(tmp_path: Path) -> None:
     assert config.load(file).module.source == tmp_path / "module"
 
 
-def test_an_error_in_a_modlab_toml_names_the_key_without_tool_harness(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_modlab_toml_key_names_it_without_the_prefix_tool_harness(
+    tmp_path: Path,
+) -> None:
     """An error in a modlab.toml names the key without the prefix tool.harness."""
     file = own_file(tmp_path)
     file.write_text(file.read_text().replace("devices =", "device ="))
@@ -316,7 +325,9 @@ def test_two_configurations_in_a_folder_are_an_error(tmp_path: Path) -> None:
         config.load_nearest(tmp_path)
 
 
-def test_suites_of_kunit_become_a_command_in_the_guest(tmp_path: Path) -> None:
+def test_kunit_patterns_in_the_configuration_become_regular_expressions_in_a_guest_command(
+    tmp_path: Path,
+) -> None:
     """A suite of KUnit patterns gets the command that reads the results of those suites."""
     file = project(tmp_path, GOOD.replace('command = "run-tests"', 'kunit = ["greeter*", "list"]'))
 

@@ -41,7 +41,9 @@ def test_auto_chooses_lldb_only_if_gdb_is_not_installed(tmp_path: Path) -> None:
     assert (chosen.debugger, chosen.major) == (Debugger.GDB, 13)
 
 
-def test_the_adapter_has_the_version_of_its_lldb(tmp_path: Path) -> None:
+def test_the_lldb_dap_with_lldbs_version_is_preferred_and_a_missing_one_is_a_usage_error(
+    tmp_path: Path,
+) -> None:
     """The adapter with lldb's own version is preferred; a missing one's package is named."""
     program(tmp_path, "lldb-19")
     lldb = debuggers.choose("lldb", search=[tmp_path])
@@ -55,7 +57,9 @@ def test_the_adapter_has_the_version_of_its_lldb(tmp_path: Path) -> None:
     assert debuggers.adapter(lldb) == numbered
 
 
-def test_a_missing_debugger_is_named_with_its_package(tmp_path: Path) -> None:
+def test_choosing_a_missing_lldb_is_a_usage_error_whose_hint_names_its_apt_packages(
+    tmp_path: Path,
+) -> None:
     """The hint for a missing debugger names its package, and ./dev, which installs it."""
     program(tmp_path, "gdb", "13.1")
 
@@ -67,7 +71,7 @@ def test_a_missing_debugger_is_named_with_its_package(tmp_path: Path) -> None:
     assert "apt-get install lldb-19 python3-lldb-19" in caught.value.hint
 
 
-def test_the_status_of_the_debugger_is_returned(tmp_path: Path) -> None:
+def test_the_exit_status_of_a_debugger_run_in_the_foreground_is_returned(tmp_path: Path) -> None:
     """The exit status of a debugger on the terminal is returned."""
     file = tmp_path / "gdb"
     file.write_text("#!/bin/sh\nexit 7\n")

@@ -34,7 +34,9 @@ def test_a_folder_with_a_makefile_needs_no_configuration(tmp_path: Path) -> None
     assert (defaults.FIRST_TEST / "test_module.py").is_file()
 
 
-def test_a_folder_without_a_module_needs_a_configuration(tmp_path: Path) -> None:
+def test_a_folder_without_module_and_configuration_is_an_error_that_hints_at_docs_modules_md(
+    tmp_path: Path,
+) -> None:
     """The error for a folder without module and configuration says what would be enough."""
     with pytest.raises(ConfigError) as caught:
         config.load_nearest(tmp_path)
@@ -90,7 +92,7 @@ def test_the_folder_of_a_configured_dkms_conf_is_the_modules_source(tmp_path: Pa
         ('[tool.harness.kernels]\nk = { package = "a", build = true }\n', "kernels.k.build"),
     ],
 )
-def test_the_error_for_a_wrong_value_names_file_and_key_despite_defaults(
+def test_a_wrong_value_is_an_error_that_names_the_key_although_defaults_fill_the_rest(
     tmp_path: Path, text: str, key: str
 ) -> None:
     """The error for a wrong value names file and key, even when defaults were added."""

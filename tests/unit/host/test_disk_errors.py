@@ -74,7 +74,7 @@ def test_the_error_for_a_read_only_checkout_has_the_reason_and_hints_to_copy_it(
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_full_disk_is_reported_with_the_folder(
+def test_a_full_disk_error_with_or_without_a_file_name_is_explained_with_folder_and_free_space(
     named: bool,  # noqa: FBT001
     environment: Environment,
     tmp_path: Path,

@@ -40,7 +40,9 @@ def test_on_a_complete_host_the_doctor_proposes_no_remedy(tmp_path: Path) -> Non
     assert not [finding.what for finding in findings if finding.cure]
 
 
-def test_a_host_without_kvm_is_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_calls_a_host_without_kvm_usable_but_slow_and_gives_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The doctor calls a host without KVM usable, and the finding gives the reason."""
     monkeypatch.setattr(accelerator, "usable_accel", lambda: (Accel.TCG, "no vmx"))
 

@@ -15,7 +15,7 @@ def test_the_first_installed_program_is_found() -> None:
 @pytest.mark.parametrize(
     ("name", "package"), [("libvirtd", "libvirt-daemon"), ("qemu-img", "qemu-utils")]
 )
-def test_a_missing_program_names_its_package(
+def test_a_missing_program_raises_the_callers_error_with_apt_get_install_of_its_package(
     monkeypatch: pytest.MonkeyPatch, name: str, package: str
 ) -> None:
     """A missing program raises the caller's error class, and the hint has the command to run."""
@@ -27,6 +27,6 @@ def test_a_missing_program_names_its_package(
     assert caught.value.hint.startswith(f"run apt-get install {package}; modlab setup installs")
 
 
-def test_the_default_package_has_the_programs_name() -> None:
+def test_a_program_not_in_the_package_table_is_in_the_package_of_its_own_name() -> None:
     """A program that is not in the table is in the package of the same name."""
     assert programs.package("mmdebstrap") == "mmdebstrap"

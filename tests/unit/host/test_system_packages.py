@@ -57,7 +57,9 @@ def test_a_tasks_package_groups_are_base_and_those_listed_for_the_task() -> None
     assert caught.value.hint == "these tasks do: check"
 
 
-def test_every_shipped_package_is_listed_once_and_every_tasks_group_has_packages() -> None:
+def test_the_shipped_package_list_has_each_package_once_and_packages_for_every_tasks_groups() -> (
+    None
+):
     """In the shipped list every group has packages, and each package occurs once with a reason."""
     packages = system_packages.listed()
     groups = {one.group for one in packages}

@@ -129,7 +129,7 @@ def test_a_tool_in_its_own_process_group_returns_its_status_and_output(tmp_path:
         tool.run(["no-such-tool"], deadline_s=30, error=BuildError, within=within)
 
 
-def test_a_missing_tool_names_its_package() -> None:
+def test_a_missing_tool_raises_the_callers_error_with_apt_get_install_of_its_package() -> None:
     """The error for a missing tool names its package; a missing folder is another error."""
     with pytest.raises(BuildError, match=r"^no-such-tool is not installed$") as caught:
         tool.run(["no-such-tool"], deadline_s=30, error=BuildError)
@@ -139,7 +139,7 @@ def test_a_missing_tool_names_its_package() -> None:
         tool.run(["true"], deadline_s=30, error=BuildError, cwd=Path("/no/such/folder"))
 
 
-def test_a_tools_message_about_a_full_disk_raises_lost_only_if_disk_is_given(
+def test_a_tools_disk_full_message_raises_lost_if_disk_is_given_and_else_the_callers_error(
     tmp_path: Path,
 ) -> None:
     """A tool's message about a full disk raises Lost if `disk` is given, else the usual error."""
@@ -151,7 +151,9 @@ def test_a_tools_message_about_a_full_disk_raises_lost_only_if_disk_is_given(
         tool.run(command, deadline_s=30, error=BuildError)
 
 
-def test_a_log_holds_both_streams_and_the_umask_applies(tmp_path: Path) -> None:
+def test_a_tools_log_has_stdout_and_stderr_in_order_and_the_tool_runs_with_the_given_umask(
+    tmp_path: Path,
+) -> None:
     """A log file gets both streams in their order, and the tool runs with the given umask."""
     log = tmp_path / "log"
 

@@ -109,7 +109,7 @@ def test_for_a_file_that_is_no_dump_the_view_has_drgns_message_and_no_stack(
     assert view.problems[0].startswith("the guest's memory cannot be opened")
 
 
-def test_the_view_says_that_a_socket_has_no_listener_or_one_that_is_not_qemu(
+def test_the_memory_view_lists_a_problem_for_a_qmp_socket_with_no_listener_or_not_of_qemu(
     tmp_path: Path,
 ) -> None:
     """A socket without a listener, and one of a process that is not QEMU, are each a problem."""

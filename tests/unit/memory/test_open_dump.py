@@ -110,7 +110,9 @@ def test_opening_a_dump_of_a_run_that_names_no_kernel_is_a_usage_error(
         pass
 
 
-def test_missing_vmlinux_hint_names_the_command(run: Path, tmp_path: Path) -> None:
+def test_opening_a_dump_without_its_vmlinux_is_an_error_that_names_the_command_kernel_symbols(
+    run: Path, tmp_path: Path
+) -> None:
     """The error for a missing vmlinux names the kernel, and its hint the command to fetch it."""
     with (
         pytest.raises(UsageError, match=f"no vmlinux of {RELEASE}") as caught,
@@ -147,7 +149,7 @@ def test_missing_crash_tool_hint_names_the_package(
     assert "apt-get install crash" in caught.value.hint
 
 
-def test_crash_tool_gets_modules_and_command(
+def test_the_crash_program_gets_vmlinux_dump_a_mod_line_for_the_module_the_command_and_quit(
     run: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """crash(8) gets vmlinux and dump, loads the modules, runs the command and quits."""

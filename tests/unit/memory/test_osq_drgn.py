@@ -23,7 +23,7 @@ PLUGIN = Path(__file__).resolve().parents[3] / "kernel" / "debug" / "osq_drgn.py
         (3, 4, False, True, "THE COUNTERS DO NOT ADD UP, the ring holds 4, unless the guest ran"),
     ],
 )
-def test_ring_counters_unlike_the_bitmaps_are_reported_unless_the_lock_is_held(
+def test_ring_counters_that_differ_from_the_bitmaps_are_called_wrong_unless_the_lock_is_held(
     recorded: int,
     counted: int,
     held: bool,  # noqa: FBT001

@@ -72,7 +72,7 @@ def test_restored_dump_equals_the_memory(folder: Path, tmp_path: Path) -> None:
     assert made.size_bytes == made.file.stat().st_size < 2 * MIB
 
 
-def test_too_little_room_is_refused_before_the_dump(
+def test_a_guest_is_not_dumped_if_the_disk_lacks_space_and_the_reason_is_recorded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the disk has too little room, the guest is not dumped, and the reason is recorded."""
@@ -167,7 +167,9 @@ def older_dumps(folder: Path, sizes: list[int]) -> list[Path]:
     return found
 
 
-def test_more_dumps_than_allowed_remove_the_oldest_and_record_the_reason(folder: Path) -> None:
+def test_a_new_dump_over_the_allowed_number_removes_the_oldest_ones_and_records_the_reason(
+    folder: Path,
+) -> None:
     """Beyond the number of dumps the oldest of any run are removed, with the reason recorded."""
     old = older_dumps(folder, [10, 10, 10])
 
@@ -179,7 +181,9 @@ def test_more_dumps_than_allowed_remove_the_oldest_and_record_the_reason(folder:
     assert vmcore.why_missing(old[2].parent) == ""
 
 
-def test_beyond_the_total_size_a_large_old_dump_of_any_run_is_removed(folder: Path) -> None:
+def test_over_the_total_size_limit_a_large_old_dump_is_removed_and_small_and_new_ones_stay(
+    folder: Path,
+) -> None:
     """Beyond the total size a large old dump is removed; the newest one always stays."""
     small, large = older_dumps(folder, [10, 3 * MIB])
 

@@ -9,7 +9,9 @@ from harness.model.request import for_long_run
 from tests.unit.host.test_config import project
 
 
-def test_a_long_run_lengthens_only_the_deadlines_of_tests_and_suites(tmp_path: Path) -> None:
+def test_for_long_run_multiplies_test_and_suite_deadlines_and_leaves_other_timeouts_unchanged(
+    tmp_path: Path,
+) -> None:
     """A long run has longer deadlines for tests and suites, but not for boot, load and silence."""
     plain = config.load(project(tmp_path))
     limits = replace(plain.timeouts, test_s=60.0, long_factor=15.0)

@@ -142,7 +142,7 @@ def test_an_endless_dkms_conf_is_an_error_and_its_shell_is_killed(
     assert [line for line in lines if conf in line] == []
 
 
-def test_output_of_a_dkms_conf_is_not_read_as_values_and_its_files_are_removed(
+def test_text_printed_by_a_dkms_conf_changes_no_value_and_files_it_writes_are_removed(
     tmp_path: Path,
 ) -> None:
     """A dkms.conf's own output is not taken for values, and files that it writes are removed."""

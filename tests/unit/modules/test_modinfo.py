@@ -36,13 +36,15 @@ def test_the_output_of_modinfo_is_parsed() -> None:
     assert second.depends == ()
 
 
-def test_needed_modules_are_loaded_first() -> None:
+def test_modules_that_the_chosen_module_depends_on_come_before_it_in_the_load_order() -> None:
     """A module is loaded after those that it needs; others only if a pattern names them."""
     assert modinfo.chosen("jool", (), (JOOL, COMMON, OTHER)) == (COMMON, JOOL)
     assert modinfo.chosen("jool", ("*",), (JOOL, OTHER, COMMON)) == (COMMON, JOOL, OTHER)
 
 
-def test_modules_that_need_each_other_are_loaded() -> None:
+def test_if_module_a_depends_on_b_and_b_has_a_soft_dependency_on_a_then_b_is_loaded_before_a() -> (
+    None
+):
     """Two modules that depend on each other are loaded in the order in which they were given."""
     one = ModInfo(file=Path("a.ko"), depends=("b",))
     two = ModInfo(file=Path("b.ko"), soft=("a",))

@@ -33,14 +33,18 @@ def test_a_dkms_conf_is_preferred_to_a_makefile(tmp_path: Path) -> None:
     assert found.because == ("dkms.conf of p 1 builds m.ko",)
 
 
-def test_the_module_of_a_kbuild_file_is_loaded(tmp_path: Path) -> None:
+def test_the_recipe_of_a_folder_whose_kbuild_file_has_one_module_names_that_module(
+    tmp_path: Path,
+) -> None:
     """A Kbuild file that names one module gives a recipe that loads this module."""
     found = recipe.of_folder(folder(tmp_path, Kbuild="obj-m := a.o\n"))
 
     assert found == recipe.Recipe(name="a", because=("Kbuild sets obj-m: kbuild builds a.ko",))
 
 
-def test_all_modules_of_a_kbuild_file_are_loaded(tmp_path: Path) -> None:
+def test_the_recipe_for_two_modules_loads_all_and_is_named_after_the_one_named_like_the_folder(
+    tmp_path: Path,
+) -> None:
     """All modules of a Kbuild file are loaded; the one named like the folder is the main one."""
     place = tmp_path / "my-b"
     found = recipe.of_folder(folder(place, Makefile="obj-m := a.o my_b.o\n"))
@@ -49,7 +53,9 @@ def test_all_modules_of_a_kbuild_file_are_loaded(tmp_path: Path) -> None:
     assert (found.name, found.modules) == ("my_b", ("*",))
 
 
-def test_the_nearest_kbuild_file_below_is_found(tmp_path: Path) -> None:
+def test_a_kbuild_file_in_a_subfolder_is_used_for_the_recipe_but_not_one_in_the_folder_build(
+    tmp_path: Path,
+) -> None:
     """The nearest Kbuild file below a folder is used; build/ and hidden folders are skipped."""
     folder(tmp_path, build__Kbuild="obj-m := x.o\n", src__linux__Kbuild="obj-m := a.o\n")
     (tmp_path / ".hidden").mkdir()
@@ -61,7 +67,9 @@ def test_the_nearest_kbuild_file_below_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["src__driver.c", "driver.c"])
-def test_a_makefile_that_is_no_kbuild_is_run(tmp_path: Path, name: str) -> None:
+def test_a_makefile_without_obj_m_gives_a_recipe_that_runs_make_for_the_module_of_the_c_file(
+    tmp_path: Path, name: str
+) -> None:
     """A Makefile that is not a Kbuild file is run, and the module's name comes from its source."""
     files = {"Makefile": "KDIR := /lib/modules/$(shell uname -r)/build\nall:\n", name: HELLO}
     found = recipe.of_folder(folder(tmp_path, **files))

@@ -147,7 +147,7 @@ def test_a_panic_points_to_the_later_of_two_reports_that_explain_it() -> None:
         ("warning", "WARNING: CPU: 0 PID: 1 at a.c:28 f+0x1/0x2", 1, False),
     ],
 )
-def test_goes_on_recognizes_headers_that_continue_a_report(
+def test_goes_on_tells_whether_a_header_line_continues_the_open_report_or_begins_another(
     kind: str,
     line: str,
     lines: int,

@@ -230,7 +230,7 @@ def test_the_trapping_function_is_the_first_frame() -> None:
     ]
 
 
-def test_a_report_of_a_check_that_names_its_caller_has_no_source_line() -> None:
+def test_reports_of_list_and_refcount_checks_give_no_source_line_for_the_guilty_caller() -> None:
     """When a check reports its caller, the place of the check is not given as the caller's."""
     assert explained(CASES["list"].text).place == ""
     assert explained(CASES["refcount"].text).place == ""

@@ -72,7 +72,7 @@ def test_the_task_of_each_report_is_found(text: str, expected: Who) -> None:
     assert who(text.splitlines()) == expected
 
 
-def test_x86_registers_are_those_of_the_trap() -> None:
+def test_registers_of_an_x86_report_are_the_kernels_at_the_trap_and_not_user_spaces() -> None:
     """The registers of an x86 report are those of the kernel at the trap, not of user space."""
     found = registers(X86)
 

@@ -30,7 +30,7 @@ VARIANTS = frozenset({"noprof", "node"})
         ("call_*irq*", "call_irq_x call_on_irq", "call_ir irq"),
     ],
 )
-def test_each_pattern_matches_the_names_it_describes(
+def test_each_form_of_function_pattern_matches_its_example_names_and_rejects_similar_ones(
     pattern: str, inside: str, outside: str
 ) -> None:
     """Each form of pattern matches exactly the names that functions.txt promises for it."""
@@ -48,7 +48,9 @@ def test_an_excluding_pattern_overrides_others() -> None:
     assert not names.holds("rcu_core_si")
 
 
-def test_a_listed_function_is_also_found_with_the_prefix_arch() -> None:
+def test_a_listed_function_name_also_matches_with_the_prefix_arch_but_not_with_another_one() -> (
+    None
+):
     """A listed function is also found with the prefix arch_, and not with another prefix."""
     names = FunctionList(iter(["test_bit"]), VARIANTS)
 
@@ -56,13 +58,15 @@ def test_a_listed_function_is_also_found_with_the_prefix_arch() -> None:
     assert not names.holds("my_test_bit")
 
 
-def test_a_missing_section_raises_key_error() -> None:
+def test_asking_for_a_section_that_functions_txt_lacks_raises_key_error() -> None:
     """The name of a missing section raises KeyError instead of giving an empty list."""
     with pytest.raises(KeyError):
         functions("servings")
 
 
-def test_every_section_has_a_comment() -> None:
+def test_each_heading_in_functions_txt_is_followed_by_a_comment_and_other_lines_are_patterns() -> (
+    None
+):
     """In functions.txt a comment follows each heading, and each other line is one pattern."""
     lines = FILE.read_text().splitlines()
     headings = [number for number, line in enumerate(lines) if line.startswith("[")]
@@ -78,7 +82,7 @@ def test_every_section_has_a_comment() -> None:
 FORM = re.compile(r"[=!]?\*?\w+(?:\*\w*)?\*?")
 
 
-def test_no_section_has_a_pattern_twice() -> None:
+def test_no_section_of_functions_txt_contains_the_same_pattern_twice() -> None:
     """No section of functions.txt contains the same pattern twice."""
     sections = function_lists._sections()
 

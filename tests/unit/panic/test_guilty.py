@@ -46,18 +46,22 @@ rtw_alloc_network mydrv_die writeback_sb_inodes get_user_pages iterate_fd osq_cr
 
 
 @pytest.mark.parametrize("name", re.findall(r"\w+", SERVING))
-def test_service_functions_are_recognized(name: str) -> None:
+def test_serves_is_true_for_service_functions_of_the_kernel_such_as_memcpy(name: str) -> None:
     """`serves` returns True for functions of each group in functions.txt."""
     assert serves(name)
 
 
 @pytest.mark.parametrize("name", re.findall(r"\w+", WORKING))
-def test_other_functions_are_no_service_functions(name: str) -> None:
+def test_serves_is_false_for_functions_of_drivers_and_names_that_resemble_service_functions(
+    name: str,
+) -> None:
     """`serves` returns False for a driver's functions and for names that resemble a service's."""
     assert not serves(name)
 
 
-def test_bare_removes_the_compilers_suffixes() -> None:
+def test_bare_removes_compiler_suffixes_such_as_cold_from_a_function_name_and_keeps_others() -> (
+    None
+):
     """`bare` removes the compiler's suffixes, such as '.part.0' and '.cold', and no others."""
     assert bare("f.part.0.isra.3") == "f"
     assert bare("f.cold") == "f"

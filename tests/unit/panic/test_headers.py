@@ -216,7 +216,9 @@ EXAMPLES = [(kind, line) for kind, lines in KINDS.items() for line in lines]
 
 
 @pytest.mark.parametrize(("kind", "line"), EXAMPLES)
-def test_each_first_line_is_recognized_as_its_kind(kind: str, line: str) -> None:
+def test_match_returns_the_right_report_kind_for_each_example_of_a_reports_first_line(
+    kind: str, line: str
+) -> None:
     """The first line of a report is recognized as its kind, on each architecture and release."""
     found = match(line)
 

@@ -227,7 +227,7 @@ def test_a_log_is_split_where_the_prefix_of_its_lines_changes() -> None:
     assert found == [("printk", 0, 2), ("syslog", 2, 2)]
 
 
-def test_source_line_returns_the_original_line_number() -> None:
+def test_source_line_gives_a_lines_number_before_doubled_lines_were_dropped_from_the_log() -> None:
     """`source_line` returns the original line number after earlier doubled lines were dropped."""
     normaliser = Normaliser()
     quiet = normaliser.pass_over("[    0.000000] x\n[    0.000000] y")
@@ -251,7 +251,9 @@ def test_a_log_line_of_a_user_program_that_resembles_a_fault_gives_no_report(lin
     assert explained(line) == []
 
 
-def test_a_header_without_time_in_a_log_with_times_needs_a_stack() -> None:
+def test_in_a_log_with_timestamps_a_header_without_one_is_a_report_only_if_a_stack_follows() -> (
+    None
+):
     """In a log with timestamps, a header without one counts only if a stack follows."""
     bare = ["BUG: kernel NULL pointer dereference, address: 08", "Call Trace:", " f+0x1/0x2"]
     log = ["[    0.000000] Linux version 6.1.0"]
@@ -286,7 +288,9 @@ def test_a_fault_that_syslogd_also_copied_to_the_terminals_gives_only_one_report
     assert len(explained(wall)) == 1
 
 
-def test_lines_like_a_crashs_are_listed_only_for_a_log_without_a_report() -> None:
+def test_crash_like_lines_are_kept_only_for_a_log_without_a_report_and_only_the_first_ten() -> (
+    None
+):
     """The first ten lines with words of a crash are kept, unless the log has a report."""
     reader = LogReader()
     odd = "x\n" + "\n".join(f"[{n}] ??? Kernel panic - not syncing: x" for n in range(20))

@@ -101,7 +101,7 @@ def test_a_report_has_the_same_function_with_and_without_inlined_frames() -> Non
     assert [essence(one) for one in reports(decoded)] == [essence(one) for one in reports(NULL)]
 
 
-def test_a_decoded_warning_names_its_function() -> None:
+def test_a_warning_with_file_and_line_in_place_of_offsets_still_names_its_function() -> None:
     """A warning with file and line instead of offsets names its function."""
     spot = "osq_reserve (drivers/osq.c:72 (discriminator 3))"
     text = f"WARNING: CPU: 0 PID: 13 at drivers/osq.c:72 {spot} \n{WHO}\nEIP: {spot} "
@@ -126,7 +126,7 @@ def test_a_rare_time_or_cpu_prefix_before_each_line_does_not_change_the_report(
     assert [essence(one) for one in reports(text)] == [NULL_IN_RESERVE]
 
 
-def test_a_log_without_times_whose_header_precedes_an_end_mark_is_read_forwards() -> None:
+def test_a_log_without_times_is_not_taken_as_reversed_if_a_header_precedes_an_end_mark() -> None:
     """A log without times is read forwards, if a header comes before the first end mark."""
     warning = f"WARNING: CPU: 1 PID: 2 at osq.c:62 osq_exit+0x1/0x2\n{WHO}"
     second = f"------------[ cut here ]------------\n{warning}"
@@ -150,7 +150,9 @@ def test_frames_before_a_traps_program_counter_are_not_in_its_stack() -> None:
     assert [frame.function for frame in found.stacks[0].frames] == ["osq_reserve", "osq_write"]
 
 
-def test_the_owner_of_a_bad_page_is_named() -> None:
+def test_the_function_that_allocated_a_bad_page_is_named_guilty_and_not_the_one_that_met_it() -> (
+    None
+):
     """A page in a bad state belongs to who allocated it, not to who met it."""
     text = (
         "BUG: Bad page state in process sh  pfn:7deea\npage last allocated via order 0, pid 5\n"
@@ -169,7 +171,9 @@ def test_the_owner_of_a_bad_page_is_named() -> None:
         ("INFO: Freed in osq_close+0x50/0xb0 [osq] age=1 cpu=1 pid=2", "osq_close"),
     ],
 )
-def test_the_owner_of_a_poisoned_object_is_named(owner: str, function: str) -> None:
+def test_a_slab_report_without_a_stack_names_the_function_that_allocated_or_freed_the_object(
+    owner: str, function: str
+) -> None:
     """A slab's report without a stack of its own names who allocated or freed the object."""
     text = f"BUG kmalloc-64 (Not tainted): Poison overwritten\n{owner}\n __slab_alloc+0x1/0x2"
 
@@ -204,7 +208,7 @@ def test_a_lockdep_report_names_the_function_that_contains_the_inlined_ones() ->
     assert essence(reports(text)[0])[:2] == ("lockdep", "osq_reserve")
 
 
-def test_a_report_with_only_worker_frames_names_the_workqueue_lines_function() -> None:
+def test_if_a_stack_has_only_worker_frames_the_function_in_the_workqueue_line_is_blamed() -> None:
     """If only services are in a worker's stack, the function of the line 'Workqueue:' is named."""
     text = (
         "refcount_t: underflow; use-after-free.\nWARNING: CPU: 1 PID: 24 at lib/refcount.c:28\n"
@@ -227,14 +231,14 @@ def test_a_report_with_only_worker_frames_names_the_workqueue_lines_function() -
         ),
     ],
 )
-def test_a_lone_panic_or_second_line_of_a_report_is_a_report_of_its_kind(
+def test_a_single_line_about_a_machine_check_or_hung_task_gives_a_report_of_that_kind(
     text: str, kind: str
 ) -> None:
     """Old machine checks, a watchdog's panic and a second line are reports of their kinds."""
     assert [one.kind for one in reports(text)] == [kind]
 
 
-def test_functions_of_ppc64_lose_their_first_dot() -> None:
+def test_the_leading_dot_of_ppc64_function_names_is_not_part_of_the_reported_name() -> None:
     """On big-endian ppc64 the names of functions begin with a dot, which is no part of them."""
     text = f"WARNING: at osq.c:497\n{WHO}\nNIP [c00000000003a100] .osq_reserve+0x150/0x1e0 [osq]"
 
@@ -249,7 +253,7 @@ def test_a_report_without_its_header_is_listed_as_suspicious() -> None:
     assert [suspect.line for suspect in reader.suspects] == [1]
 
 
-def test_a_line_with_very_many_words_of_a_crash_takes_linear_time() -> None:
+def test_a_megabyte_line_of_repeated_crash_words_is_one_suspicious_line_and_no_report() -> None:
     """A line of a megabyte with the same words again and again is one suspicious line."""
     reader = LogReader()
 

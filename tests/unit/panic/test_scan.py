@@ -195,7 +195,7 @@ def test_a_report_within_another_cpus_line_is_found() -> None:
     assert (report.kind, report.line) == ("ubsan", 0)
 
 
-def test_a_report_has_the_5_kernel_lines_before_it_or_50_of_its_thread() -> None:
+def test_a_report_keeps_5_log_lines_before_it_or_50_of_its_thread_if_lines_name_threads() -> None:
     """A report keeps five kernel lines before it, or fifty of its thread, without heartbeats."""
     plain = [f"[    1.000000] line {number}" for number in range(9)]
     beat = "[    2.000000] harness-heartbeat run 1"
@@ -235,7 +235,7 @@ def test_a_panic_after_the_end_of_an_oops_is_a_report_that_follows_from_the_oops
     assert (panic.fatal, panic.follows) == (True, oops.line)
 
 
-def test_a_fault_line_without_a_time_counts_if_no_line_has_one_or_a_stack_follows() -> None:
+def test_a_fault_line_without_a_time_is_reported_if_no_line_has_one_or_a_frame_follows() -> None:
     """In a log without times, bare lines are the kernel's; otherwise a stack must follow."""
     bare = ["BUG: kernel NULL pointer dereference, address: 08", " f+0x1/0x2"]
     stamped = "[    0.000000] Linux version 6.1.0"

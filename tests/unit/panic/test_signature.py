@@ -124,7 +124,7 @@ def test_one_fault_on_two_architectures_has_one_signature() -> None:
     assert signature(first(ARM64)) == signature(first(OOPS))
 
 
-def test_page_and_protection_faults_have_one_signature() -> None:
+def test_a_page_fault_and_a_protection_fault_at_one_place_have_the_same_signature() -> None:
     """A page fault and a general protection fault at one place have the same signature."""
     fault = OOPS.replace(
         "kernel NULL pointer dereference, address", "unable to handle page fault for"
@@ -134,7 +134,7 @@ def test_page_and_protection_faults_have_one_signature() -> None:
     assert signature(first(fault)) == signature(first(protection))
 
 
-def test_hangs_in_different_functions_below_one_operation_differ_in_signature() -> None:
+def test_two_lockups_in_different_callees_of_one_ioctl_handler_differ_in_signature() -> None:
     """Two hangs in one operation differ in signature by the function that it called."""
     builtin = LOCKUP.replace(" [osq]", "").replace("osq_ioctl", "drm_ioctl")
     other = builtin.replace("osq_ring_reserve", "drm_mode_setcrtc")
@@ -150,7 +150,7 @@ def test_two_faults_in_one_ioctl_have_two_signatures() -> None:
     assert signature(first(other)) != signature(first(OOPS))
 
 
-def test_any_report_has_a_signature_of_12_digits() -> None:
+def test_a_signature_is_12_hex_digits_even_for_a_report_without_a_stack() -> None:
     """A signature has 12 hex digits, even for a report without function and stack."""
     bare = KernelReport(kind="panic", title="kernel panic: \udcff", line=0, text=("x",))
 

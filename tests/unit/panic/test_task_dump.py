@@ -65,7 +65,7 @@ def test_a_waiting_task_is_named_when_none_is_in_the_module() -> None:
     assert "schedule" not in found.function
 
 
-def test_a_spinning_cpu_is_named_by_its_program_counter() -> None:
+def test_for_a_cpu_spinning_in_the_module_the_function_at_its_rip_is_reported() -> None:
     """A CPU that spins in the module is named by the function of its program counter."""
     spinning = """
 [   60.100010] NMI backtrace for cpu 0
@@ -128,7 +128,7 @@ def test_a_process_that_sleeps_outside_of_the_module_is_no_hang() -> None:
     assert blocked(SLEEPERS, ("other",)) is None
 
 
-def test_a_task_that_is_listed_twice_counts_once() -> None:
+def test_a_dump_that_lists_each_task_twice_gives_one_stack_for_each_task() -> None:
     """A task in the answers to both sysrq w and t has one stack in the report."""
     found = blocked([*OURS, *OURS], ("osq_test",))
 

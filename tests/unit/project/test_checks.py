@@ -70,7 +70,7 @@ def test_single_steps_of_check_can_be_chosen_by_name(tmp_path: Path) -> None:
         checks.run_checks(project=tmp_path, only=("nothing",), on_step=lambda _step: None)
 
 
-def test_a_passed_core_test_shows_only_comment_lines_and_a_failed_one_all_output(
+def test_a_passed_core_test_shows_only_lines_with_a_hash_sign_and_a_failed_one_all_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A core test that passes shows its figures; one that fails shows its whole output."""

@@ -100,7 +100,7 @@ def test_with_all_packages_installed_dev_prints_nothing_and_runs_the_task(
     assert machine.calls == ["task kernel-test -k two words"]
 
 
-def test_dev_runs_the_task_in_the_callers_folder_under_the_callers_path(
+def test_a_task_run_by_dev_keeps_the_callers_folder_and_the_path_by_which_dev_was_called(
     machine: Machine, tmp_path: Path
 ) -> None:
     """The task acts on the caller's folder, and its hints repeat the caller's path of ./dev."""
@@ -174,7 +174,7 @@ def test_package_lists_that_are_missing_are_fetched(machine: Machine) -> None:
         (("kernel-build",), False),
     ],
 )
-def test_packages_for_checks_are_installed_by_checks_only(
+def test_dev_installs_spin_for_task_check_and_for_kernel_build_for_macos_but_not_for_others(
     machine: Machine,
     words: tuple[str, ...],
     wanted: bool,  # noqa: FBT001
@@ -199,7 +199,9 @@ def test_a_failing_apt_shows_the_end_of_its_log(machine: Machine) -> None:
     assert not any(line.startswith("task") for line in machine.calls)
 
 
-def test_a_system_without_apt_gets_a_list_of_packages(machine: Machine) -> None:
+def test_dev_on_a_system_without_dpkg_exits_with_2_and_lists_packages_with_their_purpose(
+    machine: Machine,
+) -> None:
     """Without apt, ./dev lists Debian's packages with reasons and ends in exit code 2."""
     (machine.bin / "dpkg-query").unlink()
 
@@ -210,7 +212,7 @@ def test_a_system_without_apt_gets_a_list_of_packages(machine: Machine) -> None:
     assert re.search("^mmdebstrap +makes guest images$", done.stderr, re.MULTILINE)
 
 
-def test_a_failed_environment_after_a_lock_file_change_is_not_marked_complete(
+def test_if_making_the_venv_for_a_changed_lock_file_fails_dev_exits_with_2_and_leaves_no_stamp(
     machine: Machine,
 ) -> None:
     """A changed lock file leads to a new environment; after pip fails there is no stamp."""

@@ -33,7 +33,9 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_forbidden_import_is_reported_as_a_break_of_each_import_contract(tree: Path) -> None:
+def test_with_one_forbidden_import_for_each_import_contract_every_contract_is_reported_broken(
+    tree: Path,
+) -> None:
     """For each import contract, one planted fault is reported as a break of that contract."""
     faults = {
         "errors.py": "from harness.runs import verdict",

@@ -66,7 +66,7 @@ def test_a_configuration_key_without_a_description_is_refused() -> None:
         reference_pages.documented(_Silent)
 
 
-def test_the_configuration_page_has_every_table_and_key() -> None:
+def test_the_configuration_page_has_five_table_headings_and_every_key_of_a_test_suite() -> None:
     """On the configuration page each table has the heading that a TOML file has."""
     page = reference_pages.configuration()
 

@@ -30,7 +30,9 @@ def test_a_misspelt_word_is_named_with_its_line(tree: Path) -> None:
     assert objection == f"README.md:2: {wrong} ==> receive"
 
 
-def test_a_missing_codespell_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_spelling_check_without_codespell_says_that_dev_installs_it(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The spelling check fails when codespell is not installed."""
     monkeypatch.setattr("sys.executable", str(tree / "python"))
 
@@ -50,7 +52,9 @@ def test_a_phrase_that_the_style_guide_forbids_is_reported_in_prose_only(tree: P
 @pytest.mark.parametrize(
     "action", ["actions/checkout@v4", "actions/checkout@main", "actions/checkout@34e1148"]
 )
-def test_a_ci_action_without_a_full_commit_is_reported(tree: Path, action: str) -> None:
+def test_a_ci_action_pinned_by_tag_branch_or_short_commit_hash_is_reported(
+    tree: Path, action: str
+) -> None:
     """An action that is pinned by a tag, branch or short commit is named; a full commit passes."""
     good = "actions/checkout@" + "3" * 40 + " # v4.3.1"
     (tree / ".github").mkdir()

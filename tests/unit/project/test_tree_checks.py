@@ -17,7 +17,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("tool", "check"), [("sparse", "sparse"), ("clang-tidy", "clang_tidy")])
-def test_a_missing_tool_fails_and_names_its_package(
+def test_the_sparse_and_clang_tidy_checks_name_the_package_to_install_if_the_tool_is_missing(
     tree: Path, monkeypatch: pytest.MonkeyPatch, tool: str, check: str
 ) -> None:
     """A check whose tool is not installed fails, and names the tool's package."""
@@ -67,7 +67,7 @@ def test_a_harness_line_naming_the_driver_is_reported_except_in_harness_project(
         ("try:\n    f()\nexcept:\n    pass", "catches everything"),
     ],
 )
-def test_code_that_prints_or_catches_everything_is_reported(
+def test_python_that_prints_reads_os_environ_or_swallows_every_exception_is_reported(
     tree: Path, text: str, objection: str
 ) -> None:
     """Code that prints, reads the environment or catches every exception is reported."""
@@ -92,7 +92,7 @@ def test_a_path_of_the_checkout_or_of_a_home_folder_is_reported(tree: Path) -> N
     assert [line.partition(": ")[0] for line in lines] == ["here.py:1", "home.md:1"]
 
 
-def test_the_host_of_a_package_registry_is_reported(
+def test_a_line_with_a_host_from_which_this_machines_apt_fetches_packages_is_reported(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host from which this machine fetches packages is reported in any file."""
@@ -136,7 +136,7 @@ def test_a_file_or_function_above_its_limit_of_lines_is_reported(tree: Path) -> 
         ("f'{host} is 127.0.0.1:{port}'", "spells the loopback address"),
     ],
 )
-def test_work_reserved_for_another_module_such_as_running_tools_is_reported(
+def test_a_call_such_as_subprocess_run_is_reported_outside_of_the_modules_reserved_for_it(
     tree: Path, line: str, words: str
 ) -> None:
     """Work that belongs to another module, such as running tools, is reported."""
@@ -197,7 +197,7 @@ def test_an_if_on_the_kernel_version_or_a_feature_outside_compat_h_is_reported(
     assert found.startswith("kernel/os/linux/bad.c:2: ")
 
 
-def test_c_code_in_another_style_is_reported(tree: Path) -> None:
+def test_kernel_c_code_that_differs_from_the_clang_format_style_is_reported(tree: Path) -> None:
     """C code whose braces, tabs or spaces differ from the kernel's style is reported."""
     (tree / "kernel").mkdir()
     (tree / ".clang-format").write_text(

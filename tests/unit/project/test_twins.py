@@ -88,7 +88,9 @@ def test_the_main_files_of_the_driver_exist_for_linux_and_for_macos() -> None:
 
 
 @pytest.mark.parametrize("name", twins())
-def test_functions_of_same_named_files_exist_for_linux_and_macos_unless_listed(name: str) -> None:
+def test_driver_files_of_one_name_have_the_same_functions_on_linux_and_macos_unless_excepted(
+    name: str,
+) -> None:
     """Each function of a shared file exists for both systems, or has a listed reason."""
     linux, macos = functions(OS / "linux" / name), functions(OS / "macos" / name)
 
@@ -97,7 +99,9 @@ def test_functions_of_same_named_files_exist_for_linux_and_macos_unless_listed(n
 
 
 @pytest.mark.parametrize("system", ["linux", "macos", "host"])
-def test_linux_and_macos_each_define_exactly_the_names_of_the_cores_osq_os_h(system: str) -> None:
+def test_linux_macos_and_host_osq_os_impl_h_have_the_same_osq_os_names_as_core_osq_os_h(
+    system: str,
+) -> None:
     """Each system's osq_os_impl.h defines exactly the names of core/osq_os.h."""
     text = (OS / system / "osq_os_impl.h").read_text()
     interface = set(re.findall(r"osq_os_\w+", (OS.parent / "core" / "osq_os.h").read_text()))
@@ -107,7 +111,7 @@ def test_linux_and_macos_each_define_exactly_the_names_of_the_cores_osq_os_h(sys
     assert set(re.findall(r"\bosq_os_\w+", text)) - file == set(SEAM)
 
 
-def test_c_functions_are_found_by_definition_but_not_declared_or_static_ones(
+def test_the_twin_check_finds_defined_c_functions_but_no_declared_or_static_ones(
     tmp_path: Path,
 ) -> None:
     """Definitions over several lines are found in C code; declarations and static ones are not."""

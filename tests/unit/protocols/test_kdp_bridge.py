@@ -163,7 +163,7 @@ def test_memory_at_a_breakpoint_is_read_with_its_original_bytes() -> None:
     assert machine.planted == set()
 
 
-def test_a_stop_past_a_breakpoint_is_moved_onto_it() -> None:
+def test_after_a_breakpoint_stop_the_debugger_gets_the_breakpoints_address_as_pc() -> None:
     """After a breakpoint, pc is one byte past int3; the debugger gets the breakpoint's address."""
     machine = PageMachine(TRAP)
     machine.values["rip"] = BASE + 6

@@ -47,7 +47,7 @@ def test_attach_and_detach_send_the_kdp_requests_in_the_order_kernels_expect() -
     assert (target.version, target.feature, target.cpus_mask) == (12, 1, 1)
 
 
-def test_memory_and_registers_are_read_and_written() -> None:
+def test_kdp_reads_and_writes_memory_larger_than_a_packet_and_changes_registers() -> None:
     """A read larger than a packet is joined, and written values can be read back."""
     machine = PageMachine()
 
@@ -83,7 +83,7 @@ def test_setting_a_breakpoint_twice_is_refused() -> None:
             client.remove_breakpoint(BASE)
 
 
-def test_the_next_exception_of_a_resumed_kernel_is_received_exactly_once() -> None:
+def test_the_client_acknowledges_an_exception_after_resume_so_that_it_is_sent_once() -> None:
     """A resumed kernel sends its next exception once, and then answers again.
 
     The exception is sent once only because the client acknowledges it.
@@ -183,7 +183,7 @@ def test_a_closed_port_is_treated_as_a_silent_kernel() -> None:
         client.connect()
 
 
-def test_the_refusal_of_a_second_debugger_is_reported() -> None:
+def test_connecting_to_a_kernel_that_has_a_debugger_fails_with_a_hint_at_that_debugger() -> None:
     """If the kernel already has a debugger, the error of the refused client says so."""
     faults = Faults(refuse=KdpStatus.ALREADY_CONNECTED)
 
@@ -194,7 +194,7 @@ def test_the_refusal_of_a_second_debugger_is_reported() -> None:
     assert "another debugger" in caught.value.hint
 
 
-def test_a_reply_with_a_later_number_is_an_error() -> None:
+def test_a_kdp_reply_with_a_greater_sequence_number_than_the_request_is_an_error() -> None:
     """A reply with a greater sequence number is an error: another debugger sends requests."""
     with (
         pytest.raises(KdpOutOfStep, match="KDP_VERSION 3 came while KDP_VERSION 1"),
@@ -203,7 +203,7 @@ def test_a_reply_with_a_later_number_is_an_error() -> None:
         pass
 
 
-def test_a_reply_with_an_earlier_number_is_ignored() -> None:
+def test_a_kdp_reply_with_a_smaller_sequence_number_than_the_request_is_ignored() -> None:
     """A reply with an earlier number is ignored as a late repetition.
 
     The request is sent again until the tries are used up.

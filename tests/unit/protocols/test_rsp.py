@@ -52,7 +52,7 @@ def test_damaged_packets_are_marked_as_bad(data: bytes) -> None:
     assert (piece.kind, piece.payload) == (Kind.DAMAGED, b"")
 
 
-def test_a_packet_without_an_end_is_dropped() -> None:
+def test_a_gdb_packet_that_exceeds_the_size_limit_without_an_end_raises_value_error() -> None:
     """A packet without an end is dropped at the largest size, so memory stays bounded."""
     reader = Reader()
 

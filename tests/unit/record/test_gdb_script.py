@@ -31,7 +31,7 @@ def symbol(files: ReplayFiles, name: str) -> tuple[int, int]:
     return int(row[0], 16), int(row[1], 16)
 
 
-def test_gdb_command_to_fault_sets_a_breakpoint_at_the_faulting_address(
+def test_the_gdb_script_has_a_hardware_breakpoint_at_section_plus_symbol_plus_fault_offset(
     files: ReplayFiles,
 ) -> None:
     """The command to-fault breaks at section plus symbol plus offset of the fault."""
@@ -56,7 +56,7 @@ def test_gdb_command_to_fault_sets_a_breakpoint_at_the_faulting_address(
         ("other", 0, {".text": 0x1000}),
     ],
 )
-def test_gdb_script_has_no_command_to_fault_if_the_fault_address_is_uncertain(
+def test_the_gdb_script_defines_no_to_fault_command_if_the_faults_address_is_uncertain(
     files: ReplayFiles, module: str, size: int, sections: dict[str, int]
 ) -> None:
     """If the fault's address is not certain, the script has no command to-fault.
@@ -76,7 +76,7 @@ def test_gdb_script_has_no_command_to_fault_if_the_fault_address_is_uncertain(
     assert "define to-fault" not in gdb_script.text(recording, files)
 
 
-def test_gdb_script_has_the_command_to_end_only_if_the_deadline_ended_the_guest(
+def test_the_gdb_script_defines_to_end_only_if_the_recording_has_an_instruction_count(
     files: ReplayFiles,
 ) -> None:
     """Only for a guest that was ended at its deadline does the script define to-end.

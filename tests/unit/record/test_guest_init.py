@@ -35,7 +35,7 @@ def test_init_is_valid_shell_and_quotes_parameters(tmp_path: Path) -> None:
     assert found["/bin/x"] == (b"x", 0o755)
 
 
-def test_read_console_returns_stages_status_and_sections() -> None:
+def test_the_recorders_console_lines_give_stages_exit_status_and_section_addresses() -> None:
     """Stages come in order, with the status and the loaded sections; other lines are ignored."""
     progress = guest_init.read_console(CONSOLE)
 

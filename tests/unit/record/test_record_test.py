@@ -63,7 +63,9 @@ def test_choosing_an_unrecordable_test_is_refused_and_recordable_ones_are_listed
     assert "test_toy::test_crash[one], selftest" in caught.value.hint
 
 
-def test_unreadable_tests_raise_tests_broken_with_pytests_output(tmp_path: Path) -> None:
+def test_listing_tests_with_a_syntax_error_raises_tests_broken_with_pytests_output(
+    tmp_path: Path,
+) -> None:
     """Tests with a syntax error raise TestsBroken, with pytest's output as evidence."""
     (tmp_path / "test_toy.py").write_text("def test_(:\n")
 

@@ -44,7 +44,7 @@ def line(mode: Mode, state: str, **control: Path) -> str:
     return " ".join(recording.arguments(MACHINE, mode, files=FILES, state=state, control=control))
 
 
-def test_record_and_replay_use_the_same_machine() -> None:
+def test_qemu_arguments_for_record_and_replay_differ_only_in_mode_and_snapshot_option() -> None:
     """QEMU's arguments for record and replay differ only in the mode and the state."""
     recorded = line(Mode.RECORD, "start")
 
@@ -63,7 +63,7 @@ def test_with_a_gdb_stub_qemu_starts_stopped_and_stays_after_the_guest_ended() -
     assert "-S" not in line(Mode.RECORD, "start")
 
 
-def test_commas_in_paths_are_doubled() -> None:
+def test_a_comma_in_a_path_is_doubled_within_qemu_suboptions_but_not_in_plain_arguments() -> None:
     """A path keeps its comma in a QEMU option, since a single comma ends the option's value."""
     found = line(Mode.RECORD, "start")
 

@@ -62,7 +62,7 @@ def test_recording_of_another_qemu_is_refused(run: Path, tmp_path: Path) -> None
         replay(run, tmp_path)
 
 
-def test_error_of_a_replay_that_qemu_refuses_has_its_message_and_no_file_is_left(
+def test_when_qemu_refuses_a_replay_the_error_has_qemus_message_and_no_temporary_file_is_left(
     run: Path, tmp_path: Path
 ) -> None:
     """QEMU's own message is the evidence, and leftovers of a killed replay are removed, too."""

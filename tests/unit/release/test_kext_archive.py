@@ -154,7 +154,7 @@ def test_installer_refuses_a_system_that_is_no_mac(
     assert "this is not a Mac" in done.stderr
 
 
-def test_identity_without_codesign_is_refused(
+def test_signing_with_an_identity_fails_if_codesign_is_missing_and_hints_the_command(
     request_: ArchiveRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Signing without codesign is refused, and the hint has the command for a Mac."""
@@ -207,7 +207,9 @@ def test_symbols_archive_is_reproducible_and_refuses_test_builds(
         kext_archive.make_symbols(request_, dsym, tmp_path)
 
 
-def test_remaining_steps_include_signing_only_when_unsigned(tmp_path: Path) -> None:
+def test_the_manual_steps_after_archiving_include_codesign_only_for_an_unsigned_kext(
+    tmp_path: Path,
+) -> None:
     """The steps include signing only for an unsigned kext, then notarising and packing."""
     archive = tmp_path / "osq-0.1.0-macos.tar.gz"
 

@@ -46,7 +46,9 @@ def signed(tmp_path: Path, key: SigningKey) -> Path:
     return module
 
 
-def test_created_key_is_private_and_created_once(key: SigningKey) -> None:
+def test_a_created_signing_key_has_mode_0600_and_a_second_call_returns_the_same_key(
+    key: SigningKey,
+) -> None:
     """The key has mode 0600 in a folder with mode 0700, and a second call returns the same key."""
     before = key.private.read_bytes()
 
@@ -69,7 +71,9 @@ def test_key_that_others_can_read_is_refused(tmp_path: Path, key: SigningKey) ->
     assert caught.value.hint == f"chmod 600 {copy}"
 
 
-def test_key_with_another_certificate_is_refused(key: SigningKey, other: SigningKey) -> None:
+def test_a_private_key_with_the_certificate_of_another_key_is_refused(
+    key: SigningKey, other: SigningKey
+) -> None:
     """A private key and the certificate of another one are refused."""
     with pytest.raises(UsageError, match="is not the certificate of"):
         signing.key_from_files(key.private, other.certificate)

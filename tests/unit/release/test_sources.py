@@ -49,7 +49,7 @@ def test_stage_copies_tracked_files_except_excluded_ones(project: Path, tmp_path
         (["kernel"], ["kernel/tset_*"], "pattern kernel/tset_"),
     ],
 )
-def test_a_place_or_an_exclude_pattern_that_matches_no_file_is_an_error(
+def test_staging_with_a_path_or_exclude_pattern_that_matches_no_tracked_file_is_an_error(
     project: Path, tmp_path: Path, places: list[str], without: list[str], words: str
 ) -> None:
     """A place or a pattern that matches nothing raises UsageError."""

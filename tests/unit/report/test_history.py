@@ -92,7 +92,9 @@ def test_a_test_that_passed_in_a_later_run_does_not_count_as_failed_last(tmp_pat
     assert [(result.suite, result.name) for result in found] == [("guest", "t::two")]
 
 
-def test_a_pass_on_another_target_does_not_remove_a_test_that_failed_last(tmp_path: Path) -> None:
+def test_a_pass_in_a_run_that_the_filter_rejects_leaves_the_test_among_the_failing_ones(
+    tmp_path: Path,
+) -> None:
     """A run of another target counts neither as a failure nor as the last complete run."""
     ran(tmp_path, 1, "", one=Verdict.LOST)
     ran(tmp_path, 2, "", one=Verdict.PASSED)
@@ -102,7 +104,9 @@ def test_a_pass_on_another_target_does_not_remove_a_test_that_failed_last(tmp_pa
     assert [test.name for test in found] == ["t::one"]
 
 
-def test_an_interrupted_run_does_not_make_older_failures_out_of_date(tmp_path: Path) -> None:
+def test_a_test_not_reached_by_an_interrupted_run_keeps_its_failure_from_an_older_run(
+    tmp_path: Path,
+) -> None:
     """A run that ended before a test says nothing about it, so its older failure still counts."""
     ran(tmp_path, 1, "", one=Verdict.PASSED, two=Verdict.FAILED)
     ran(tmp_path, 2, "", Verdict.LOST, one=Verdict.PASSED)

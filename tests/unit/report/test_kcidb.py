@@ -48,7 +48,9 @@ def test_kcidb_ids_and_paths_follow_the_schema(tmp_path: Path) -> None:
     assert None not in walk(data)
 
 
-def test_a_lost_test_has_the_kcidb_status_miss_and_the_harness_as_culprit(tmp_path: Path) -> None:
+def test_in_kcidb_a_lost_test_has_status_miss_and_a_harness_crash_the_culprit_harness(
+    tmp_path: Path,
+) -> None:
     """A lost run has the status MISS, and the death of QEMU is blamed on the harness."""
     lost = TestResult(name="t::one", suite="guest", verdict=Verdict.LOST)
     ours = crash(blame=Blame.HARNESS)
@@ -59,7 +61,9 @@ def test_a_lost_test_has_the_kcidb_status_miss_and_the_harness_as_culprit(tmp_pa
     assert data["issues"][0]["culprit"] == {"code": False, "harness": True}
 
 
-def test_a_crash_between_tests_belongs_to_the_build(tmp_path: Path) -> None:
+def test_the_kcidb_incident_of_a_crash_between_tests_refers_to_the_build_and_no_test(
+    tmp_path: Path,
+) -> None:
     """The incident of a crash between tests refers to the build, not to a test."""
     data = render(report_of(tmp_path / "run-1", crashes=(crash(test=""),)))
 

@@ -70,7 +70,7 @@ ok 2 alone""".replace("    ", "  ")
     assert found[0].diagnostics == ("why",)
 
 
-def test_subtests_of_kunit_are_indented_by_four_blanks() -> None:
+def test_nested_ktap_of_kunit_gives_a_result_for_each_case_with_its_failure_lines() -> None:
     """KUnit's suites, cases and parameters become results, with what a failed case printed."""
     text = """KTAP version 1
 1..1

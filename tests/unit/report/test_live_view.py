@@ -93,7 +93,7 @@ def test_a_view_escapes_text_that_its_stream_cannot_encode() -> None:
     assert b"console \\xfc" in raw.getvalue()
 
 
-def test_a_closed_pipe_ends_the_view_and_not_the_run() -> None:
+def test_a_plain_view_with_a_closed_output_stream_takes_all_events_without_an_error() -> None:
     """After its pipe is closed a view prints nothing more, and the run goes on."""
     stream = io.StringIO()
     view = PlainView(stream=stream)

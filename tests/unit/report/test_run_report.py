@@ -80,7 +80,9 @@ def test_any_text_in_a_report_is_equal_after_writing_and_reading(
     assert run_report.load(run.folder) == run
 
 
-def test_junit_separates_failures_from_errors(tmp_path: Path) -> None:
+def test_in_junit_a_failed_test_is_a_failure_and_a_crashed_or_lost_test_an_error(
+    tmp_path: Path,
+) -> None:
     """In JUnit a failed assertion is a failure, and a crash or a lost guest is an error."""
     run_report.write(sample(tmp_path))
 
@@ -123,7 +125,7 @@ def test_a_file_that_is_not_a_report_is_refused(tmp_path: Path, text: str) -> No
         run_report.load(tmp_path)
 
 
-def test_facts_of_a_run_report_of_schema_2_are_read_as_fields_of_provenance(
+def test_loading_a_schema_2_report_moves_known_facts_to_provenance_and_keeps_the_others(
     tmp_path: Path,
 ) -> None:
     """From a report of schema 2, known values in `facts` move to `provenance`; others stay."""
@@ -195,7 +197,7 @@ def test_a_kernel_report_fails_the_test_it_belongs_to() -> None:
     assert crashed.verdict is Verdict.CRASHED
 
 
-def test_a_kernel_report_between_tests_fails_the_run() -> None:
+def test_a_kernel_report_between_tests_changes_no_test_and_is_returned_separately() -> None:
     """A kernel report between tests belongs to no test, so it fails the run."""
     one = TestResult(name="one", verdict=Verdict.PASSED)
     between = replace(WARNING, test="")

@@ -52,7 +52,7 @@ def settings_of(root: Path) -> Settings:
     return config.load(root / "modlab.toml")
 
 
-def test_a_changed_file_that_stays_unchanged_at_the_next_look_starts_a_run() -> None:
+def test_watch_starts_a_run_once_a_changed_file_is_the_same_at_two_polls_in_a_row() -> None:
     """A run follows each change that has come to rest; Ctrl-C returns the last exit code."""
     codes = iter([1, 0])
     said: list[str] = []
@@ -109,7 +109,7 @@ def test_a_temporary_file_that_is_gone_again_causes_no_run() -> None:
     assert len(count) == 1
 
 
-def test_ctrl_c_during_a_run_is_passed_on_and_starts_no_other_run() -> None:
+def test_ctrl_c_during_a_run_ends_the_watch_with_a_keyboard_interrupt() -> None:
     """Ctrl-C during a run is passed on after that run's own cleanup."""
 
     def run() -> int:
@@ -119,7 +119,9 @@ def test_ctrl_c_during_a_run_is_passed_on_and_starts_no_other_run() -> None:
         again.watch(run, dict, lambda _: None)
 
 
-def test_source_configuration_and_tests_are_watched(tmp_path: Path) -> None:
+def test_watch_notices_changed_new_and_removed_files_and_looks_at_the_configuration_file(
+    tmp_path: Path,
+) -> None:
     """A changed, a new and a removed file of source, configuration and tests are each noticed."""
     settings = settings_of(tmp_path)
     before = again.state(settings)

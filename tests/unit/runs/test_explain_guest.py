@@ -110,7 +110,7 @@ def explain(scenery: Scenery, monkeypatch: pytest.MonkeyPatch) -> Crash | None:
     return explain_guest.explain(config.environment(), "", PlainView())
 
 
-def test_explaining_a_hang_after_a_mere_load_writes_a_report_with_the_crash(
+def test_explaining_a_hung_guest_of_a_run_without_tests_writes_a_report_with_the_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that only loaded the module gets a report with the crash and its dump's kernel."""
@@ -124,7 +124,7 @@ def test_explaining_a_hang_after_a_mere_load_writes_a_report_with_the_crash(
     assert written.provenance == KNOWN
 
 
-def test_explaining_a_hang_after_tests_adds_a_crash_without_a_new_verdict(
+def test_explaining_a_hung_guest_of_a_tested_run_adds_the_crash_and_keeps_the_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash is added to a run's report under the next free number, and the verdict stays."""
@@ -163,7 +163,7 @@ def test_a_running_guest_is_resumed_after_its_memory_was_read(
     assert scenery.domain.now is in_the_end
 
 
-def test_a_guest_that_was_suspended_before_stays_suspended(
+def test_a_guest_that_is_suspended_before_it_is_explained_is_suspended_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A guest that was suspended before the explanation stays suspended after it."""

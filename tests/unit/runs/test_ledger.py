@@ -105,7 +105,7 @@ def test_a_test_that_does_not_end_has_failed() -> None:
     assert verdicts(outcome.results) == {"t::one": Verdict.FAILED}
 
 
-def test_a_test_interrupted_by_a_late_kernel_warning_of_another_has_no_result() -> None:
+def test_a_started_test_that_a_kernel_warning_interrupts_has_no_result_but_is_unreached() -> None:
     """A test that an earlier test's fault interrupted gets no result, so it runs again."""
     outcome = ledger(*PLAN, "ok 1 t::one", "# harness: start t::two").ended(
         KernelComplained("WARNING in f")
@@ -124,7 +124,7 @@ def test_time_in_a_debugger_is_no_running_time_of_the_test() -> None:
     assert book.running_for_s < 0
 
 
-def test_a_line_with_the_crash_that_a_test_expects_is_passed_to_the_listener() -> None:
+def test_a_tests_announcement_of_an_expected_crash_is_parsed_and_given_to_the_listener() -> None:
     """A test's announcement of a crash reaches the listener before the test runs."""
     heard: dict[str, Expectation] = {}
     listener = Listener(
@@ -167,7 +167,7 @@ def test_missing_results_of_a_plan_fail_the_command() -> None:
     assert outcome.results[1].diagnostics == ("Segmentation fault",)
 
 
-def test_a_pytest_suite_that_bails_out_is_broken() -> None:
+def test_a_bail_out_line_of_pytest_ends_its_suite_in_tests_broken_with_the_reason() -> None:
     """A line `Bail out!` of pytest ends the suite in an error that repeats the line's reason."""
     outcome = ledger("KTAP version 1", "1..2", "ok 1 t::one", "Bail out! no device").ended(None)
 
@@ -230,7 +230,7 @@ def test_ktap_that_is_good_does_not_hide_a_bad_exit_code() -> None:
     assert "status 3" in outcome.results[1].reason
 
 
-def test_a_failing_test_has_its_own_lines_and_the_commands_stderr() -> None:
+def test_each_ktap_result_has_the_lines_printed_before_it_on_stdout_and_stderr() -> None:
     """What a command printed before a result, on both streams, belongs to that result."""
     book = Ledger(KTAP, KTAP.names, listener())
     book.begin(KTAP.tests[0])
@@ -246,7 +246,7 @@ def test_a_failing_test_has_its_own_lines_and_the_commands_stderr() -> None:
     assert two.diagnostics == ("why", "trying two", "cat: /dev/greeter: Permission denied")
 
 
-def test_the_cases_of_a_selftest_have_its_name_before_theirs() -> None:
+def test_each_ktap_case_of_a_selftest_is_a_result_named_selftest_slash_case() -> None:
     """A selftest that prints KTAP gives a result for each case, and none of its own."""
     outcome = command(SELFTESTS, *PLAN, "ok 1 a", "not ok 2 b", status=1).ended(None)
 
@@ -257,7 +257,7 @@ def test_the_cases_of_a_selftest_have_its_name_before_theirs() -> None:
     assert outcome.unreached == ()
 
 
-def test_a_selftest_whose_plan_skips_everything_is_skipped_for_its_reason() -> None:
+def test_a_selftest_with_a_skip_plan_and_exit_code_4_is_skipped_for_the_plans_reason() -> None:
     """The plan `1..0 # SKIP reason` with exit code 4 skips the selftest for that reason."""
     outcome = command(SELFTESTS, "TAP version 13", "1..0 # SKIP no device", status=4).ended(None)
 
@@ -291,7 +291,7 @@ def test_a_guest_crash_during_a_command_gives_the_command_the_verdict_crashed() 
     assert verdicts(outcome.results) == {"inside": Verdict.CRASHED}
 
 
-def test_running_time_is_counted_for_a_test_of_a_folder_but_not_for_a_command() -> None:
+def test_the_ledger_counts_the_running_time_of_a_selftest_but_not_of_a_command_suite() -> None:
     """A suite that is one command is limited by the suite's deadline alone."""
     whole, one = Ledger(EXIT_CODE, (), listener()), Ledger(SELFTESTS, (), listener())
     whole.begin(EXIT_CODE.tests[0])

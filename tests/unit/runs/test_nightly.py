@@ -44,7 +44,7 @@ def finished(folder: Path, verdict: Verdict) -> RunReport:
     )
 
 
-def test_the_command_line_of_a_nightly_cell_repeats_that_cell_alone() -> None:
+def test_a_nightly_cells_command_is_kernel_test_with_its_target_kernel_and_run_id() -> None:
     """The command line of a nightly cell repeats that cell alone."""
     line = nightly.Cell(target="one", kernel="rt").command(
         "id", file=Path("/p/pyproject.toml"), long=True
@@ -99,7 +99,9 @@ def test_a_nightly_cell_that_exceeds_its_deadline_is_lost(
     assert {one.reason for _, one in found} == {"the cell did not finish within 1 s"}
 
 
-def test_the_nightly_files_have_every_cell(tmp_path: Path) -> None:
+def test_nightly_markdown_has_the_failed_cell_and_junit_a_suite_for_each_cell(
+    tmp_path: Path,
+) -> None:
     """The nightly Markdown and JUnit files have one entry for each cell."""
     good = finished(tmp_path / "a", Verdict.PASSED)
     bad = replace(finished(tmp_path / "b", Verdict.FAILED), target="one:rt")

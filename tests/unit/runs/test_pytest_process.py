@@ -81,7 +81,7 @@ def by_name(outcome: SuiteOutcome) -> dict[str, TestResult]:
     return {result.name: result for result in outcome.results}
 
 
-def test_each_test_of_a_chosen_name_has_its_result(folder: Path) -> None:
+def test_pytest_gives_each_chosen_test_one_result_passed_failed_or_skipped(folder: Path) -> None:
     """Each chosen test has one result, with a failure's text or the reason of a skip."""
     found = by_name(run(folder, [f"test_it::test_{name}" for name in NAMES]))
 
@@ -152,7 +152,7 @@ def test_setup(module): pass
     ("test", "announced"),
     [("late", True), ("expected", False), ("reworded", True), ("setup", True)],
 )
-def test_a_command_past_its_deadline_is_reported_unless_its_test_expects_the_error(
+def test_an_overdue_guest_command_is_told_to_the_run_unless_its_test_expects_the_error(
     tmp_path: Path, test: str, *, announced: bool
 ) -> None:
     """A command that passes its deadline is announced, except in a test that expects this."""
@@ -166,14 +166,14 @@ def test_a_command_past_its_deadline_is_reported_unless_its_test_expects_the_err
     assert book.overdue_command == wanted
 
 
-def test_a_stream_whose_lines_come_at_once_yields_them_stripped_and_no_none() -> None:
+def test_reading_lines_without_a_pause_yields_them_without_line_ends_and_never_none() -> None:
     """Lines without a pause between them are yielded without their ends, and nothing else is."""
     stream = pytest_process._queued(iter(["a\n", "b\n"]), poll_s=60.0)
 
     assert list(stream) == ["a", "b"]
 
 
-def test_a_stream_that_pauses_yields_none_meanwhile() -> None:
+def test_reading_a_stream_yields_none_while_no_line_comes() -> None:
     """During a pause the caller gets None, and can check the guest."""
 
     def lines() -> Iterator[str]:

@@ -59,7 +59,7 @@ def console(folder: Path, build_id: str) -> Path:
     return log
 
 
-def test_build_ids_are_read_from_a_report(tmp_path: Path) -> None:
+def test_the_build_ids_of_kernel_and_module_are_parsed_from_a_crash_report(tmp_path: Path) -> None:
     """The kernel's build id and that of each module are in the report's text."""
     log = console(tmp_path, "6c2215028606bda50de823490723dc4bc5bf46f9")
     found, _ = explain_with_symbols((log,), modules=(), vmlinux=None)

@@ -112,7 +112,9 @@ def symbol(source: Path, name: str, *, at: int = 0) -> elf.Symbol:
     return sorted(symbols, key=lambda one: one.value)[at]
 
 
-def test_inlined_function_comes_before_its_caller(lines: Symbolizer, source: Path) -> None:
+def test_an_address_in_an_inlined_function_gives_its_frame_and_then_that_of_its_caller(
+    lines: Symbolizer, source: Path
+) -> None:
     """An address in an inlined store has two frames, and the inner one is marked inline."""
     frame = Frame(function="outer", offset=0, size=symbol(source, "outer").size, module="toy")
 
@@ -138,7 +140,7 @@ def test_return_address_has_the_line_of_the_call_before_it(
 
 
 @pytest.mark.parametrize(("at", "place"), [(0, "first.c:9"), (1, "second.c:4")])
-def test_static_duplicate_is_chosen_by_its_size(
+def test_of_two_static_functions_of_one_name_the_one_with_the_frames_size_gives_the_line(
     lines: Symbolizer, source: Path, at: int, place: str
 ) -> None:
     """Of two static functions with one name, the one with the printed size is used."""
@@ -149,7 +151,9 @@ def test_static_duplicate_is_chosen_by_its_size(
     assert found.place == place
 
 
-def test_duplicate_without_a_size_gets_no_line(lines: Symbolizer) -> None:
+def test_a_frame_without_size_whose_function_name_occurs_twice_stays_without_a_line(
+    lines: Symbolizer,
+) -> None:
     """For two functions with one name and no size the frame stays, without a note."""
     frame = Frame(function="same", module="toy")
 
@@ -167,7 +171,9 @@ def test_a_printed_size_that_includes_padding_matches_the_function(source: Path)
     assert not outer.fits(outer.size + 1)
 
 
-def test_function_of_another_size_gets_a_note_and_no_line(lines: Symbolizer, source: Path) -> None:
+def test_a_frame_with_another_size_than_the_function_stays_and_a_note_says_another_build(
+    lines: Symbolizer, source: Path
+) -> None:
     """A function of another size is from another build: the frame stays, and a note says why."""
     size = symbol(source, "outer").size + 1
     frame = Frame(function="outer", offset=3, size=size, module="toy")
@@ -178,7 +184,7 @@ def test_function_of_another_size_gets_a_note_and_no_line(lines: Symbolizer, sou
     )
 
 
-def test_a_fault_in_executed_data_gives_no_note_about_a_module_of_another_build(
+def test_a_frame_with_the_size_that_the_kernel_prints_for_data_stays_without_a_note(
     lines: Symbolizer,
 ) -> None:
     """For data the kernel prints a size near 2^64; this is no sign of another build."""
@@ -209,7 +215,9 @@ def test_frames_of_unknown_functions_and_modules_stay_unchanged(lines: Symbolize
 
 
 @pytest.mark.parametrize("content", [None, b"no ELF file at all"])
-def test_missing_or_broken_file_is_noted_once(tmp_path: Path, content: bytes | None) -> None:
+def test_a_missing_or_non_elf_module_file_leaves_frames_unchanged_and_gives_one_note(
+    tmp_path: Path, content: bytes | None
+) -> None:
     """Without a readable module file every frame stays unchanged, and there is one note."""
     path = tmp_path / "toy.ko"
     if content is not None:

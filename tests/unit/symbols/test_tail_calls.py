@@ -119,7 +119,9 @@ def test_a_function_missing_from_the_stack_due_to_a_tail_call_is_added_to_it(
     assert found.stacks[0].frames[1].inferred
 
 
-def test_the_text_says_that_a_name_is_inferred(module: Path) -> None:
+def test_the_text_marks_a_function_hidden_by_a_tail_call_as_inferred_and_names_the_call(
+    module: Path,
+) -> None:
     """The reader is told which name the kernel did not print, and why it is given."""
     found = explained(module, "drv_put", "kfree+0x10/0x20")
 
@@ -150,7 +152,7 @@ def test_without_a_tail_call_no_function_is_added_to_the_stack(
     assert "inferred" not in found.facts
 
 
-def test_a_hidden_function_of_the_kernel_is_not_blamed_in_place_of_the_module() -> None:
+def test_an_inferred_kernel_function_does_not_replace_the_blamed_function_of_the_module() -> None:
     """A module that waits in __const_udelay is blamed, although the call ended in a jump."""
     caller = Frame(function="drv_wait", module="drv", offset=9)
     hidden = Frame(function="__const_udelay", inferred=True)

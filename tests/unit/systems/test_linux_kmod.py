@@ -50,7 +50,7 @@ def guest(**answers: str | tuple[int, str, str] | Exception) -> tuple[FakeGuest,
     return fake, cast("Guest", fake)
 
 
-def test_proc_modules_gives_name_size_count_and_users_of_each_module() -> None:
+def test_names_reference_counts_and_users_of_modules_are_parsed_from_proc_modules() -> None:
     """From /proc/modules name, size, count and users are read, and short lines are ignored."""
     modules = kmod.parse_modules(LOADED + "broken\n")
 
@@ -139,7 +139,7 @@ def test_an_unload_that_exceeds_its_deadline_is_a_hang() -> None:
         kmod.unload(peer, SPEC, deadline_s=1, attempts=3)
 
 
-def test_after_a_kernel_log_without_faults_the_guest_writes_its_final_line() -> None:
+def test_if_the_kernel_log_has_no_fault_the_guest_writes_the_final_line_of_the_harness() -> None:
     """A guest writes its final line only after it scanned its log; the canary is no fault."""
     fake, peer = guest(dmesg=f"[    0.5] WARNING: before us\n{CANARY}\n[    2.0] fine\n")
 
@@ -147,7 +147,7 @@ def test_after_a_kernel_log_without_faults_the_guest_writes_its_final_line() -> 
     assert f"harness-last-word {TOKEN}" in fake.commands[-1]
 
 
-def test_a_kernel_log_with_a_fault_returns_it_and_prevents_the_final_line() -> None:
+def test_a_fault_in_the_kernel_log_is_returned_and_prevents_the_harness_final_line() -> None:
     """A fault in the log is returned and prevents the final line, unless the fault is allowed."""
     log = f"{CANARY}\n[    2.0] BUG: bad\n"
     fake, peer = guest(dmesg=log)
@@ -179,7 +179,7 @@ def test_a_guest_whose_boot_does_not_finish_is_lost() -> None:
     assert caught.value.evidence == ("1 foo.service start running",)
 
 
-def test_writing_the_disk_after_the_boot_may_take_as_long_as_the_boot() -> None:
+def test_the_sync_command_after_the_boot_gets_the_deadline_of_the_boot() -> None:
     """Writing the disk of a guest that has booted may take as long as its boot."""
     fake, peer = guest()
     fake.answers |= {"is-system-running": "running\n"}
@@ -198,7 +198,9 @@ def test_writing_the_disk_after_the_boot_may_take_as_long_as_the_boot() -> None:
         "[    9.1] Lockdown: insmod: unsigned module loading is restricted; see man 7",
     ],
 )
-def test_the_error_for_a_rejected_signature_has_two_solutions(line: str) -> None:
+def test_the_hint_for_a_rejected_module_signature_names_sig_enforce_and_packages_key(
+    line: str,
+) -> None:
     """The error for a rejected signature has the kernel's reason and the two solutions."""
     words = "insmod: ERROR: could not insert module m.ko: Key was rejected by service\n"
     _, peer = guest(insmod=(1, f"8.50\n{words}", ""), dmesg=f"{line}\n")
@@ -224,7 +226,7 @@ def test_an_unknown_parameter_fails_the_load_and_unloads_the_module() -> None:
     assert "rmmod" in fake.commands[-1]
 
 
-def test_a_missing_symbol_is_reported_with_the_module_that_has_it() -> None:
+def test_the_hint_for_an_unknown_symbol_names_the_kernel_module_that_exports_it() -> None:
     """The error for a missing symbol names the kernel module that exports it."""
     words = "insmod: ERROR: could not insert module m.ko: Unknown symbol in module\n"
     fake, peer = guest(insmod=(1, f"8.50\n{words}", ""))
@@ -253,7 +255,7 @@ def test_a_missing_kernel_module_is_named_in_the_error() -> None:
     assert "the kernel 6.1 has no module videodev" in caught.value.hint
 
 
-def test_a_refused_additional_module_is_named_and_the_main_module_is_loaded() -> None:
+def test_a_refused_additional_module_is_named_in_the_result_and_loading_raises_no_error() -> None:
     """A companion that the kernel refuses is named in the result, and the module is loaded."""
     words = (
         "insmod: ERROR: could not insert module /run/harness/beside.ko: No such device\n"

@@ -91,7 +91,7 @@ class Scripted:
         return "", "", 0
 
 
-def test_examining_this_host_returns_values_and_changes_nothing() -> None:
+def test_examining_this_host_returns_its_kernel_release_and_a_lockdown_mode() -> None:
     """`examine` runs real commands on this host, returns values and changes nothing."""
     host = setup.examine(ThisHost())
     session = setup.boot_session(ThisHost())
@@ -101,7 +101,7 @@ def test_examining_this_host_returns_values_and_changes_nothing() -> None:
     assert len(session) == 36
 
 
-def test_headers_are_installed_and_removed_again() -> None:
+def test_setup_disallow_removes_the_headers_that_setup_allow_installed_and_does_so_once() -> None:
     """`allow` records the headers that it installs, and `disallow` removes only those."""
     shell = Scripted()
 
@@ -163,7 +163,7 @@ def test_kernel_lockdown_and_signature_enforcement_are_unmet_requirements() -> N
     assert "sig_enforce" in unmet[1]
 
 
-def test_a_user_without_sudo_is_a_usage_error() -> None:
+def test_configuring_debugging_without_passwordless_sudo_raises_target_not_ready() -> None:
     """A user without sudo is an error, since the harness does not ask for a password."""
     shell = Scripted()
     shell.sudo = False

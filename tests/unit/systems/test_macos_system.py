@@ -69,20 +69,20 @@ def test_a_text_without_a_macos_version_is_refused(text: str) -> None:
         ("sh: csrutil: command not found", "nvram: Error getting variable", 0),
     ],
 )
-def test_the_flags_of_csrutil_are_preferred_to_the_nvram_variable(
+def test_sip_flags_come_from_csrutil_and_the_nvram_variable_adds_only_those_it_does_not_show(
     status: str, variable: str, flags: int
 ) -> None:
     """Where csrutil and the NVRAM variable differ, csrutil's flags are used."""
     assert system.parse_csr(status, variable) == flags
 
 
-def test_an_nvram_value_of_characters_and_escapes_is_read() -> None:
+def test_an_nvram_value_of_plain_characters_and_percent_escapes_becomes_a_number() -> None:
     """The NVRAM value 'w%08' is read as two bytes, little endian."""
     assert system.parse_csr_variable("csr-active-config\tw%08%00%00") == 0x877
     assert system.parse_csr_variable("nothing") == 0
 
 
-def test_output_without_a_consent_or_boot_policy_is_parsed_as_unknown() -> None:
+def test_kext_consent_and_boot_policy_are_parsed_and_none_for_output_without_them() -> None:
     """The user's consent and the boot policy can each be yes, no or unknown."""
     assert system.parse_consent("Kernel Extension User Consent: DISABLED\n") is False
     assert system.parse_consent("spctl: unknown command") is None
@@ -101,7 +101,7 @@ def test_kernel_debugging_is_allowed_only_if_bit_0_3_or_4_of_the_sip_flags_is_se
     assert mac(csr=csr).may_debug_kernel is able
 
 
-def test_a_release_older_than_the_kext_supports_is_reported() -> None:
+def test_a_macos_version_older_than_the_kext_supports_is_an_unmet_requirement() -> None:
     """A macOS older than the kext supports leads to a requirement that says so."""
     requirements = rules.requirements(mac(version=(10, 9)), signed=True)
 

@@ -68,7 +68,7 @@ def test_unload_output_with_unsupported_and_busy_counts_as_unsupported() -> None
     assert kext_words.unload_meaning(text, 1).state is UnloadState.NEEDS_REBOOT
 
 
-def test_the_lists_of_both_kext_tools_give_each_kext_and_its_users() -> None:
+def test_a_kext_list_gives_address_size_references_version_and_users_of_each_kext() -> None:
     """Both tools' kext lists are read; a kext that links against another is its user."""
     text = """No variant specified, falling back to release
 Index Refs Address            Size       Wired      Name (Version) UUID <Linked Against>

@@ -39,7 +39,9 @@ def test_the_users_file_overrides_the_shared_one(folders: tuple[Path, Path]) -> 
     assert (target.libvirt.memory_mib, target.libvirt.disk) == (4096, targets / "mac.qcow2")
 
 
-def test_a_target_may_have_only_a_file_of_the_user(folders: tuple[Path, Path]) -> None:
+def test_a_target_with_only_a_user_file_is_found_but_neither_an_image_nor_an_unknown_name(
+    folders: tuple[Path, Path],
+) -> None:
     """The list of targets has shared ones and the user's, but no image that the harness boots."""
     images, targets = folders
     (targets / "lab.toml").write_text('type = "ssh"\nsystem = "linux"\n' + OWN)
@@ -98,7 +100,7 @@ def test_the_error_for_an_incomplete_target_lists_all_missing_values(tmp_path: P
         target_file.endpoint(whole)
 
 
-def test_in_the_shipped_macos_target_file_only_values_of_the_user_are_missing(
+def test_the_shipped_macos_target_file_lacks_only_host_user_and_host_key(
     tmp_path: Path,
 ) -> None:
     """In the shipped vm-images/macos.toml only values of the user are missing."""

@@ -41,7 +41,7 @@ def code_of(called: HarnessTask, **options: object) -> int:
     return code
 
 
-def test_a_context_contains_only_options_that_differ_from_the_default(
+def test_a_task_is_told_which_of_its_options_were_given_other_values_than_the_default(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The context of a task holds an option only when its value differs from the default."""
@@ -81,7 +81,9 @@ def test_every_task_takes_a_configuration_and_a_folder(declared: HarnessTask) ->
 
 
 @pytest.mark.parametrize("declared", TASKS, ids=lambda one: one.name)
-def test_the_word_after_a_task_fills_its_named_option(declared: HarnessTask) -> None:
+def test_the_option_that_a_task_fills_from_a_plain_word_has_a_default_value(
+    declared: HarnessTask,
+) -> None:
     """A word after a task's name is the value of the option that the task declares for it."""
     parameters = inspect.signature(declared.body).parameters
 
@@ -94,7 +96,7 @@ def test_the_word_after_a_task_fills_its_named_option(declared: HarnessTask) -> 
     [one for one in TASKS if "run" in inspect.signature(one.body).parameters],
     ids=lambda one: one.name,
 )
-def test_every_task_for_a_run_takes_its_name_as_an_option_or_a_plain_word(
+def test_a_task_with_the_option_run_takes_a_run_or_a_target_as_its_plain_word(
     declared: HarnessTask,
 ) -> None:
     """A task takes the name of its run as --run NAME, and as its plain word if it has no other."""

@@ -50,7 +50,7 @@ def options_of(task: HarnessTask) -> set[str]:
 
 
 @pytest.mark.parametrize(("task", "mode", "elsewhere"), OF_TASKS)
-def test_each_table_of_modes_lists_every_option_of_its_task(
+def test_each_mode_of_a_task_accepts_or_refuses_every_option_of_the_task(
     task: HarnessTask, mode: Mode, elsewhere: set[str]
 ) -> None:
     """Each table of modes lists every option of its task in each mode, and no other option."""
@@ -77,7 +77,7 @@ def test_an_option_that_does_not_apply_is_an_error_with_the_reason(mode: Mode, n
     assert caught.value.hint == mode.refused[name]
 
 
-def test_a_debugger_without_debug_on_crash_is_an_error() -> None:
+def test_the_option_debugger_without_the_option_debug_on_crash_is_a_usage_error() -> None:
     """--debugger without --debug-on-crash is an error, since nothing would start that debugger."""
     check_options(options.TEST_IN_GUEST, ["debugger", "debug_on_crash"])
 
@@ -113,14 +113,14 @@ def test_options_that_exclude_each_other_are_an_error_with_the_reason(pair: str)
         ({"via": "kdp", "run": "10.0.0.2", "symbols": "kernel"}, Way.KDP),
     ],
 )
-def test_each_combination_of_debug_attach_options_has_one_way_to_debug(
+def test_combinations_of_debug_attach_options_each_choose_the_expected_way_of_debugging(
     given: dict[str, object], way: Way
 ) -> None:
     """Each combination of options of debug-attach leads to one way of debugging."""
     assert chosen_way(given, remote=False) is way
 
 
-def test_debug_attach_with_a_users_target_accepts_breaks_and_commands() -> None:
+def test_debug_attach_accepts_breakpoints_and_commands_for_a_target_that_the_user_boots() -> None:
     """Breakpoints and commands for a target that the user boots are passed on to the debugger."""
     given = {"target": "mac", "break_": ["panic"], "command": ["bt"]}
 
@@ -128,7 +128,9 @@ def test_debug_attach_with_a_users_target_accepts_breaks_and_commands() -> None:
 
 
 @pytest.mark.parametrize("other", ["break_at_boot", "vscode", "dap", "drgn", "via"])
-def test_options_for_harness_guests_are_refused_for_a_users_target(other: str) -> None:
+def test_debug_attach_refuses_options_for_harness_guests_with_a_target_that_the_user_boots(
+    other: str,
+) -> None:
     """Each option for a harness guest is an error with a target that the user boots."""
     given = {"target": "mac", other: "kdp" if other == "via" else True}
 

@@ -51,7 +51,9 @@ def test_every_task_has_help(name: str, flag: str, capsys: pytest.CaptureFixture
     assert "--config=STRING" in said
 
 
-def test_help_before_a_task_is_that_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_option_help_before_a_task_name_prints_the_usage_of_that_task(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """`--help TASK`, which is invoke's own form, prints the same text as `TASK --help`."""
     assert ended("--help", "panic-explain") == 0
     assert "Usage: modlab panic-explain FILE [OPTIONS]" in capsys.readouterr().out
@@ -68,14 +70,16 @@ def test_the_program_has_help(words: tuple[str, ...], capsys: pytest.CaptureFixt
     assert "Exit codes:" in said
 
 
-def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_option_version_prints_the_version_of_the_installed_python_package(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """`--version` prints the version of this distribution, not that of the library invoke."""
     assert ended("--version") == 0
     assert capsys.readouterr().out == f"modlab {version('modlab')}\n"
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-def test_every_documented_step_is_a_task(name: str) -> None:
+def test_nine_task_names_of_the_documented_workflow_are_tasks(name: str) -> None:
     """Every step of the documented workflow is a task of exactly that name."""
     assert name in NAMES
 
@@ -89,7 +93,7 @@ def test_the_frequent_tasks_have_short_names(short: str, name: str) -> None:
     assert short in NAMES
 
 
-def test_the_tasks_shared_by_a_checkout_and_the_installed_command_exclude_test() -> None:
+def test_the_task_named_test_is_not_among_those_of_both_checkout_and_installed_command() -> None:
     """`test` is kernel-test in the installed command, and this project's test in a checkout."""
     assert "test" not in shared_tasks()
 
@@ -141,7 +145,7 @@ def test_a_wrong_command_line_ends_in_exit_code_2_and_one_sentence(
         ("kernel-test-unload", "1f3a"),
     ],
 )
-def test_every_task_for_a_guest_takes_it_as_a_word_or_an_option(
+def test_tasks_for_a_guest_take_the_run_name_as_a_plain_word_or_as_the_option_run(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every task that takes a guest takes it in both ways."""
@@ -161,7 +165,7 @@ def test_every_task_for_a_guest_takes_it_as_a_word_or_an_option(
         ("replay-debug", "--run", "1f3a"),
     ],
 )
-def test_every_task_for_a_run_takes_it_as_a_word_or_an_option(
+def test_tasks_for_a_finished_run_take_its_name_as_a_plain_word_or_as_the_option_run(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every task that takes a run takes it in both ways."""
@@ -219,7 +223,7 @@ def test_bash_accepts_the_completion_script(tmp_path: Path) -> None:
     ("words", "line"),
     [(("dmesg | tail",), "dmesg | tail"), (("echo", "a b"), "echo 'a b'")],
 )
-def test_words_after_two_dashes_become_one_command_option_and_stay_separate(
+def test_one_word_after_two_dashes_is_a_shell_line_and_several_are_quoted_into_one_command(
     words: tuple[str, ...], line: str
 ) -> None:
     """One word is a line for the shell; several are quoted, so that they stay the same words."""
@@ -257,7 +261,7 @@ def test_a_machine_option_with_an_invalid_number_ends_in_exit_code_2(
     assert said in capsys.readouterr().err
 
 
-def test_option_list_prints_the_tests_and_a_test_beside_a_command_is_refused(
+def test_option_list_prints_tests_and_naming_a_test_together_with_a_command_is_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--list` prints the tests without a guest; a name of a test beside a command is refused."""

@@ -20,7 +20,9 @@ def context(tmp_path: Path) -> TaskContext:
     return TaskContext(config=str(file))
 
 
-def test_build_runs_make_in_the_chosen_tree_alone(context: TaskContext) -> None:
+def test_the_option_build_marks_only_the_chosen_kernel_tree_to_be_built(
+    context: TaskContext,
+) -> None:
     """--build sets that the chosen kernel's tree is built first, and changes nothing without."""
     asked = request_from(context, {"kernel": "mine", "build": True})
 
@@ -28,7 +30,9 @@ def test_build_runs_make_in_the_chosen_tree_alone(context: TaskContext) -> None:
     assert not request_from(context, {"kernel": "mine"}).settings.kernels["mine"].build
 
 
-def test_build_of_a_kernel_that_is_no_tree_is_an_error(context: TaskContext) -> None:
+def test_the_option_build_with_a_packaged_kernel_is_an_error_whose_hint_shows_the_key_tree(
+    context: TaskContext,
+) -> None:
     """--build with a packaged kernel is an error whose hint shows how to name a tree."""
     with pytest.raises(UsageError, match=r"--build: the kernel 6\.1 is no tree") as caught:
         request_from(context, {"build": True})

@@ -54,7 +54,9 @@ def test_each_program_of_a_plain_folder_is_a_test(tmp_path: Path) -> None:
     }
 
 
-def test_installed_selftests_are_those_of_their_list(tmp_path: Path) -> None:
+def test_installed_selftests_are_the_entries_of_kselftest_list_that_match_the_key_named_only(
+    tmp_path: Path,
+) -> None:
     """The file kselftest-list.txt names the tests; each is started in its collection's folder."""
     folder = tmp_path / "kselftest"
     program(folder / "net" / "one.sh")
@@ -67,7 +69,9 @@ def test_installed_selftests_are_those_of_their_list(tmp_path: Path) -> None:
     assert suite.tests[0].command == "cd /var/tmp/harness-tests/selftests/net && ./one.sh"
 
 
-def test_a_makefile_for_lib_mk_is_built_and_installed(tmp_path: Path) -> None:
+def test_a_folder_with_a_lib_mk_makefile_is_built_elsewhere_and_its_programs_are_tests(
+    tmp_path: Path,
+) -> None:
     """A folder with such a Makefile is built outside of the source, and its programs are tests."""
     folder = tmp_path / "greeter"
     program(folder / "shell.sh")
@@ -85,7 +89,9 @@ def test_a_makefile_for_lib_mk_is_built_and_installed(tmp_path: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["Makefile", "compiled.c", "shell.sh"]
 
 
-def test_selftests_that_do_not_compile_are_broken(tmp_path: Path) -> None:
+def test_a_compiler_error_in_a_selftest_raises_tests_broken_with_the_compilers_message(
+    tmp_path: Path,
+) -> None:
     """A compiler's error ends in TestsBroken with the compiler's words."""
     folder = tmp_path / "greeter"
     program(folder / "compiled.c", "this is not C\n", 0o644)

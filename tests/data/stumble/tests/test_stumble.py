@@ -26,18 +26,22 @@ class TestStumble:
         stumble(guest, kind)
 
     @pytest.mark.parametrize("kind", HIDDEN)
-    def test_each_hidden_fault_is_reported_in_another_function_or_task(
+    def test_the_kernel_reports_each_hidden_fault_in_a_function_or_task_that_did_not_cause_it(
         self, guest: Guest, kind: str
     ) -> None:
         """The guilty function is not the innermost one of the stack, or of no task's."""
         stumble(guest, kind, deadline_s=60)
 
     @pytest.mark.parametrize("kind", HANGS)
-    def test_each_hang_exceeds_the_deadline_of_its_command(self, guest: Guest, kind: str) -> None:
+    def test_each_command_that_makes_the_module_hang_is_still_running_at_its_deadline(
+        self, guest: Guest, kind: str
+    ) -> None:
         """The command never ends."""
         stumble(guest, kind)
 
 
-def test_an_unbroken_guest_lists_the_module(guest: Guest) -> None:
+def test_in_a_guest_that_is_unbroken_proc_modules_begins_with_the_module_stumble(
+    guest: Guest,
+) -> None:
     """A guest that nothing has broken passes."""
     assert guest.run("cat /proc/modules", deadline_s=10).stdout.startswith("stumble ")
