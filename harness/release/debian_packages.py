@@ -55,6 +55,7 @@ def build(request: DebianRequest) -> tuple[Path, ...]:
     command = ["dpkg-buildpackage", "--build=binary", "--no-sign"]
     if request.skip_kernel:
         command += [f"--build-profiles={_PROFILE.format(name=request.name)}"]
+    # The modes of the packaged files must not depend on the user's umask.
     within = tool.Surroundings(environment=_environment(request.version), log=log, umask=0o022)
     built = tool.run(
         command, deadline_s=_DEADLINE_S, error=BuildError, check=False, cwd=tree, within=within

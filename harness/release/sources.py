@@ -53,6 +53,7 @@ def pack(folder: Path, archive: Path, *, top: str, epoch_s: int) -> None:
             info.uname = info.gname = "root"
             with path.open("rb") as content:
                 tar.addfile(info, content)
+    # gzip would write the present time into its header.
     archive.write_bytes(gzip.compress(data.getvalue(), mtime=0))
 
 

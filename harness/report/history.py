@@ -49,6 +49,7 @@ def failing(folder: Path, fits: Callable[[RunReport], bool]) -> tuple[TestResult
     read, because their results are out of date.
     """
     latest: dict[tuple[str, str], TestResult] = {}
+    # The time of a file is known without reading it, and most files are not read.
     files = sorted(folder.glob("*/report.json"), key=lambda file: -file.stat().st_mtime_ns)
     for file in files:
         try:

@@ -146,6 +146,7 @@ class Parser:
             return [own]
         children = [_under(own, child) for child in nested]
         bad = any(child.verdict is not Verdict.PASSED for child in children)
+        # A failure of the parent itself must not be lost.
         if own.verdict is Verdict.FAILED and not bad:
             children.append(own)
         return children
@@ -202,6 +203,7 @@ def render_result(result: TestResult, number: int) -> Iterator[str]:
         directive = f" # SKIP {' '.join(result.reason.split())}"
     elif not good and result.verdict is not Verdict.FAILED:
         directive = f" # ERROR {result.verdict.value}: {' '.join(result.reason.split())}"
+    # A '#' would begin the directive of the line.
     name = result.name.replace("#", "_")
     yield f"{'ok' if good else 'not ok'} {number} {name}{directive}"
 

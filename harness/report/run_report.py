@@ -272,6 +272,7 @@ def nightly_markdown(reports: Sequence[RunReport]) -> str:
             *(report.target, report.provenance.kernel_release, report.verdict.value),
             *(count.passed, count.bad, count.skipped, f"{report.duration_s:.0f}", finding),
         )
+        # A '|' within a text would begin another cell.
         lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
     lines += ["", *(f"- {report.target}: {report.folder}" for report in reports)]
     return "\n".join(lines) + "\n"

@@ -80,6 +80,7 @@ def _try(
 ) -> Step:
     settings = request.settings
     there = replace(settings, module=replace(settings.module, source=source))
+    # Only the signature of a crash matters here, so no memory is dumped.
     found = kernel_test.run(replace(request, settings=there, run_id=None, vmcore=False), view)
     word, why = judge(found, signature)
     return Step(commit=commit, word=word, why=why)

@@ -100,6 +100,8 @@ def _load(
     """Push the new files, record them, and load the module."""
     module, build = request.settings.module, handoff.build
     kmod.push_modules(guest, with_specs(module, build, handoff.variants), deadline_s=deadline_s)
+    # The records are replaced before the module is loaded: if that kills the guest, they explain
+    # it.
     kept = handoff.folder / requested.MODULES
     shutil.rmtree(kept, ignore_errors=True)
     requested.keep_modules((build, *handoff.variants.values()), kept)

@@ -117,6 +117,7 @@ def _marked(test: ListedTest) -> str:
         f"echo {shlex.quote(f'harness-test-{word} {test.name}')} > /dev/kmsg"
         for word in ("begin", "end")
     )
+    # sshd runs a command in the user's shell, so a marked one runs there, too.
     return f'{begin}; "${{SHELL:-sh}}" -c {shlex.quote(test.command)}; s=$?; {end}; exit $s'
 
 
@@ -167,6 +168,8 @@ def _pump(run: _Run, lines: Iterator[str | None]) -> None:
         if session.health.held:
             ledger.postpone(passed_s)
             run.end += passed_s
+        # The guest comes before the deadlines, because a dead guest is the reason why a test is
+        # late.
         session.check_alive()
         if run.spec.pytest is not None or _is_marked(run.spec):
             session.health.check_unspoilt(ledger.marked)

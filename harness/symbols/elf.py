@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Read from an ELF file its symbols, with their sizes, and its build id.
 
-pyelftools reads the file. The rows of the symbol table are decoded here, because pyelftools makes
-an object of each row, which takes 10 s for the 119,000 symbols of a vmlinux; this code takes 0.3
-s.
+pyelftools reads the file, except the rows of the symbol table. It would make an object of each
+row, which takes 10 s for the 119,000 symbols of a vmlinux. The code here decodes them in 0.3 s.
 """
 
 import struct

@@ -21,6 +21,7 @@ _MAC = "52:54:00:12:34:56"
 _NET_SLOT = "0x10"
 # 10.x is the last series of releases without a driver for virtio's network card.
 _VIRTIO_SINCE = 11
+# macOS needs AVX2 from this release on, which a Penryn does not have.
 _AVX2_SINCE = 13
 
 
@@ -91,6 +92,7 @@ def _processor(root: ET.Element, spec: MacDomain) -> None:
     cpu = ET.SubElement(root, "cpu", mode="custom", match="exact", check="none")
     _text(cpu, "model", model, fallback="forbid")
     _text(cpu, "vendor", "Intel")
+    # TCG has no invariant TSC.
     if spec.accel is Accel.KVM:
         ET.SubElement(cpu, "feature", policy="require", name="invtsc")
 
@@ -107,6 +109,7 @@ def _devices(root: ET.Element, spec: MacDomain) -> None:
     ET.SubElement(devices, "graphics", type="vnc", autoport="yes", listen=LOOPBACK)
     video = ET.SubElement(devices, "video")
     ET.SubElement(video, "model", type="vga")
+    # Without this element libvirt adds a balloon device.
     ET.SubElement(devices, "memballoon", model="none")
 
 
@@ -123,6 +126,8 @@ def _qemu_arguments(root: ET.Element, spec: MacDomain) -> None:
     card = "virtio-net-pci" if spec.release >= _VIRTIO_SINCE else "vmxnet3"
     forward = f"hostfwd=tcp:{LOOPBACK}:{spec.ssh_port}-:22"
     line = ET.SubElement(root, f"{{{_QEMU_NAMESPACE}}}commandline")
+    # QEMU reads ",," as a comma within a value. restrict=on keeps the guest off the host's
+    # networks, but not the forwarded port. An empty romfile= leaves out the card's boot ROM.
     for argument in (
         *("-device", f"isa-applesmc,osk={spec.osk.replace(',', ',,')}"),
         *("-smbios", "type=2"),

@@ -354,6 +354,7 @@ def sections(guest: Guest, name: str) -> dict[str, int]:
 def _sections_of(name: str) -> str:
     """Return a command that prints the sections of a module, in one process."""
     folder = shlex.quote(f"/sys/module/{name.replace('-', '_')}/sections")
+    # Most names begin with a dot, and * leaves those out.
     return f"cd {folder} && {{ grep -sH . .[!.]* *; :; }}"
 
 

@@ -153,6 +153,7 @@ def restart(shell: Shell) -> None:
 
 def panic_reports(shell: Shell) -> tuple[str, ...]:
     """Return the names of the crash logs that the system has saved."""
+    # pstore has files of other kinds, too, such as pmsg and ftrace.
     said = _root(shell, ["find", *_STORES, "-type", "f", "-name", "dmesg*"], check=False).stdout
     return tuple(sorted(said.splitlines()))
 

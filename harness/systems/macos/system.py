@@ -125,6 +125,7 @@ def parse_csr_variable(text: str) -> int:
         int(hexadecimal, 16) if hexadecimal else ord(character)
         for hexadecimal, character in re.findall(r"%([0-9a-fA-F]{2})|(.)", value)
     )
+    # The kernel's csr_config_t has 32 bits.
     return int.from_bytes(data[:4], "little")
 
 
