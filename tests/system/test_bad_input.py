@@ -104,6 +104,7 @@ def test_after_a_panic_the_run_exits_with_3_and_the_test_that_was_running_is_rep
     assert nothing_left() == set()
 
 
+@pytest.mark.long
 def test_a_guest_whose_heartbeat_stops_in_a_lockup_is_reported_as_a_hang(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:

@@ -116,6 +116,7 @@ def test_bad(guest):
     assert (found["cause"], found["blame"]) == ("qemu", "harness")
 
 
+@pytest.mark.long
 def test_a_guest_without_heartbeat_that_answers_ssh_is_blamed_on_the_harness(
     project: Project,
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_hang_on_unload_is_reported_with_file_and_line(
     assert nothing_left() == set()
 
 
+@pytest.mark.long
 def test_the_run_ends_after_the_same_crash_three_times_in_a_row(project: Project) -> None:
     """After three equal crashes in a row the run ends, and the message names the report."""
     bad = f"@pytest.mark.parametrize('n', range(5))\ndef test_bad(guest, n): {CRASH}"

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from queue import Empty, Queue
 from typing import Any
 
+import pytest
+
 from tests.system.whole_run import RUN_DEADLINE_S, RUNTIME, Project
 
 # A cycle restores a saved guest; one that boots, without KVM, takes more than a minute.
@@ -156,6 +158,7 @@ def test_a_changed_module_is_loaded_into_a_guest_that_stays_up(
     assert nothing_left() == set()
 
 
+@pytest.mark.long
 def test_option_writable_lets_host_and_guest_each_read_what_the_other_wrote_to_a_shared_folder(
     project: Project, nothing_left: Callable[[], set[str]]
 ) -> None:

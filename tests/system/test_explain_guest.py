@@ -89,6 +89,7 @@ def explained(entry: GuestEntry, *, code: int, alias: str = "explain-guest") -> 
     return done.stdout
 
 
+@pytest.mark.long
 def test_a_guest_left_running_is_explained_after_a_warning_a_hang_and_a_panic(
     kept: GuestEntry,
 ) -> None:
