@@ -53,7 +53,7 @@ def test_a_hanging_test_shows_its_stack_and_its_children_are_killed(tmp_path: Pa
     # The deadline must not come before pytest has started, so that time is measured first.
     begun = time.monotonic()
     assert process.run((*pytest_, "test_ends.py"), cwd=tmp_path, deadline_s=300.0).status == 0
-    deadline_s = 2.0 + 4 * (time.monotonic() - begun)
+    deadline_s = 2.0 + 2 * (time.monotonic() - begun)
 
     ended = process.run((*pytest_, "test_it.py"), cwd=tmp_path, deadline_s=deadline_s)
 
@@ -93,7 +93,8 @@ def test_sigint_is_passed_on_to_the_command_which_can_clean_up_before_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When only this process gets SIGINT, it passes the signal on to the command and waits."""
-    monkeypatch.setattr(process, "_CLEANING_S", _SOON_S)
+    # `run` waits as long for an end by the terminal's own Ctrl-C, which the command does not get.
+    monkeypatch.setattr(process, "_CLEANING_S", 5.0)
     begun = tmp_path / "begun"
 
     def interrupt() -> None:
