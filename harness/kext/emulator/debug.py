@@ -6,8 +6,8 @@ to a breakpoint or to its end.
 """
 
 from harness.errors import RuleBroken
+from harness.kext.emulator.core import Core
 from harness.kext.emulator.cpu import IMAGE_AT, RETURN_AT
-from harness.kext.emulator.kernel import Kernel
 from harness.kext.emulator.stopped import EXC_BAD_ACCESS, StoppedMachine
 from harness.kext.emulator.threads import Thread
 from harness.protocols.kdp.packets import ExceptionInfo
@@ -20,7 +20,7 @@ class DebuggedThread(StoppedMachine):
 
     banner = f"Darwin Kernel Version 24.4.0: emulated; stext={IMAGE_AT:#x}"
 
-    def __init__(self, kernel: Kernel, thread: Thread) -> None:
+    def __init__(self, kernel: Core, thread: Thread) -> None:
         super().__init__(kernel.cpu.engine)
         self.kernel = kernel
         self.ended = False

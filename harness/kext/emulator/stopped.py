@@ -118,6 +118,8 @@ class StoppedMachine(ABC):
                 self.set("rip", pc - 1)
             return ExceptionInfo(cpu=0, exception=EXC_BREAKPOINT, code=_HIT, subcode=0)
         if step:
-            self.set("rflags", flags)
+            # A debugger recognises a step by the trap flag; the other flags are those that the
+            # instruction has set.
+            self.set("rflags", self.get("rflags") | _TRAP_FLAG)
             return ExceptionInfo(cpu=0, exception=EXC_BREAKPOINT, code=_STEPPED, subcode=0)
         return None
