@@ -56,7 +56,6 @@ def boot_paused(request: BootRequest, progress: Progress) -> Iterator[GuestEntry
     with ExitStack() as stack:
         entry = stack.enter_context(registry.claim(_new_entry(request, base)))
         entry.run.mkdir(parents=True)
-        entry.disk.mkdir(parents=True)
         accel, _ = accelerator.usable_accel()
         hv = stack.enter_context(
             hypervisor.connect(

@@ -79,18 +79,12 @@ def new_run_id() -> str:
 
 @contextmanager
 def claim(entry: GuestEntry) -> Iterator[GuestEntry]:
-    """Create and lock the entry of a run; remove it after the block unless its guest is kept.
+    """Make and lock the entry of a run, and make the folder of its overlay.
 
-    Raises: UsageError when a guest of this user already has the run id, maybe in another project.
+    Both are removed after the block unless the guest is kept.
+    Raises: UsageError when a guest with this run id exists, maybe one of another project.
     """
-    entry.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        entry.folder.mkdir(mode=0o700)
-    except FileExistsError as error:
-        raise UsageError(
-            f"a guest of run {entry.run_id} is there already",
-            hint=f"another --run-id is needed, or {hints.command('guest-stop', entry.run_id)}",
-        ) from error
+    _make_folders(entry)
     with (entry.folder / _LOCK).open("w") as lock:
         file_lock.lock(lock, deadline_s=_LOCK_S)
         started = replace(entry, started_at=time.time())
@@ -121,9 +115,23 @@ def hold_folder(runtime: Path, prefix: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_disk_folder(entry: GuestEntry) -> None:
-    """Make the folder of a run's overlay, with a file that points to the run's entry."""
-    entry.disk.mkdir(parents=True)
+def _make_folders(entry: GuestEntry) -> None:
+    """Make the folders of a run; the overlay's contains a file that points to the run's entry."""
+    entry.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    entry.disk.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        entry.folder.mkdir(mode=0o700)
+        try:
+            entry.disk.mkdir()
+        except OSError:
+            # A run of another runtime folder may have this run id; its overlay must stay.
+            entry.folder.rmdir()
+            raise
+    except FileExistsError as error:
+        raise UsageError(
+            f"a guest of run {entry.run_id} is there already",
+            hint=f"another --run-id is needed, or {hints.command('guest-stop', entry.run_id)}",
+        ) from error
     (entry.disk / _HOME).write_text(f"{entry.folder}\n")
 
 

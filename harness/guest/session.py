@@ -195,7 +195,6 @@ def open_session(request: SessionRequest, *, token: str, progress: Progress) -> 
     entry = _new_entry(request)
     with ExitStack() as stack:
         entry = stack.enter_context(registry.claim(entry))
-        registry.make_disk_folder(entry)
         accel = _choose_accel(request.accel, progress)
         hv = stack.enter_context(
             hypervisor.connect(

@@ -79,6 +79,22 @@ def test_cleanup_removes_an_old_overlay_folder_whose_run_has_no_record_and_names
     assert not orphan.exists()
 
 
+def test_the_overlay_of_a_run_that_goes_on_survives_the_sweeps_of_other_runs(
+    tmp_path: Path,
+) -> None:
+    """An overlay stays however old it is, also when the sweep does not see the run's entry."""
+    base = make_entry(tmp_path, "run-0")
+    registry.remove(base)
+
+    with registry.claim(base):
+        (base.disk / "overlay.qcow2").touch()
+        os.utime(base.disk, (0, 0))
+
+        assert sweep_lines(tmp_path) == []
+        assert list(cleanup.sweep(tmp_path / "elsewhere", tmp_path / "cache")) == []
+        assert (base.disk / "overlay.qcow2").exists()
+
+
 def test_an_overlay_of_another_runtime_folder_stays(tmp_path: Path) -> None:
     """An overlay is kept while its run has an entry in any runtime folder, then removed."""
     elsewhere = tmp_path / "elsewhere" / "run-8"

@@ -14,13 +14,11 @@ from harness.guest import registry
 
 
 def entry(base: Path, run_id: str = "20260101-000000-abcd") -> registry.GuestEntry:
-    """Return an entry below `base` whose disk folder exists."""
-    disk = base / "disk" / run_id
-    disk.mkdir(parents=True)
+    """Return an entry below `base`, of which nothing exists yet."""
     return registry.GuestEntry(
         run_id=run_id,
         folder=base / "runtime" / run_id,
-        disk=disk,
+        disk=base / "disk" / run_id,
         run=base / "run",
         pid=os.getpid(),
         target="one",
@@ -90,7 +88,7 @@ def test_a_run_folder_with_an_unparsable_record_is_listed_as_broken_and_not_as_a
 
 
 def test_a_run_id_cannot_be_claimed_twice(tmp_path: Path) -> None:
-    """Claiming a run id that exists raises FileExistsError."""
+    """Claiming a run id of a guest that exists is refused."""
     mine = entry(tmp_path)
 
     with (
@@ -99,6 +97,22 @@ def test_a_run_id_cannot_be_claimed_twice(tmp_path: Path) -> None:
         registry.claim(mine),
     ):
         pass
+
+
+def test_a_refused_claim_leaves_the_overlay_of_the_other_runtime_folders_run(
+    tmp_path: Path,
+) -> None:
+    """A run id that a run of another runtime folder has is refused; that run keeps its overlay."""
+    mine = entry(tmp_path)
+    other = replace(mine, folder=tmp_path / "elsewhere" / mine.run_id)
+
+    with registry.claim(mine):
+        (mine.disk / "overlay.qcow2").touch()
+        with pytest.raises(UsageError, match="there already"), registry.claim(other):
+            pass
+
+        assert (mine.disk / "overlay.qcow2").exists()
+        assert not other.folder.exists()
 
 
 def test_run_ids_sort_by_time_and_differ() -> None:
