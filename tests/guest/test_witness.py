@@ -69,7 +69,7 @@ grep -v ready /tmp/witness
     assert set(map(tuple, ours.values())) == {("fork", "exec", "exit 0")}
 
 
-def test_the_comparison_fails_when_a_record_is_missing_or_doubled(
+def test_the_drivers_events_per_process_differ_if_one_exec_record_is_removed_or_doubled(
     guest: Guest, tail: Tailing
 ) -> None:
     """The comparison fails when one record is missing or doubled."""

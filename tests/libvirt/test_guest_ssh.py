@@ -148,7 +148,7 @@ def test_output_lines_are_returned_while_the_command_runs(guest: Guest) -> None:
     assert status == 0
 
 
-def test_files_copied_to_and_from_a_guest_keep_content_and_mode(
+def test_pushed_files_get_content_and_mode_replacing_an_old_file_and_fetch_returns_the_content(
     guest: Guest, tmp_path: Path
 ) -> None:
     """Copied files keep content and mode, and an existing file is replaced, not overwritten."""

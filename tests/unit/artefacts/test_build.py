@@ -104,7 +104,7 @@ def test_builds_in_one_folder_take_turns(project: Project) -> None:
     assert any("waiting for the build of m for 6.1" in note for note in project.notes)
 
 
-def test_a_changed_added_or_removed_file_or_make_variable_causes_a_new_build(
+def test_a_changed_added_or_removed_file_or_an_added_make_variable_causes_a_new_build(
     project: Project,
 ) -> None:
     """A changed, new or removed file and another make variable each cause a new build."""

@@ -200,7 +200,9 @@ def test_package_without_vmlinux_is_refused(
         kernel_symbols.ensure(kernel, root=tmp_path / "cache", progress=lambda _: None)
 
 
-def test_a_vmlinuz_of_an_unknown_format_is_refused(kernel: Kernel, tmp_path: Path) -> None:
+def test_checking_that_vmlinux_matches_a_vmlinuz_that_is_no_bzimage_raises_kernel_error(
+    kernel: Kernel, tmp_path: Path
+) -> None:
     """A vmlinuz in an unknown format is refused, since its version cannot be compared."""
     (tmp_path / "other").write_bytes(bytes(0x1000))
 

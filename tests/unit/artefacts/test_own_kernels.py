@@ -141,7 +141,7 @@ def test_a_file_that_is_not_a_bzimage_is_refused(tmp_path: Path) -> None:
         ensure(tmp_path, image=image)
 
 
-def test_a_kernels_image_modules_and_headers_are_taken_from_a_deb_package(tmp_path: Path) -> None:
+def test_a_kernels_release_image_and_headers_are_taken_from_a_deb_package(tmp_path: Path) -> None:
     """Packages of `make bindeb-pkg` give a kernel's image, modules and headers."""
     if shutil.which("dpkg-deb") is None:
         pytest.skip("no dpkg-deb here (dpkg)")

@@ -238,7 +238,9 @@ def test_a_gdb_stub_that_qemu_does_not_open_is_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_a_second_debugger_is_refused_with_the_firsts_process_id(tmp_path: Path) -> None:
+def test_while_a_guests_debug_lock_is_held_a_second_hold_is_refused_with_a_process_id(
+    tmp_path: Path,
+) -> None:
     """A second debugger is refused with the holder's process id; afterwards the guest is free."""
     assert not debug_lock.is_held(tmp_path)
     with debug_lock.hold(tmp_path):

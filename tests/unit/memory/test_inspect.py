@@ -69,7 +69,9 @@ def test_json_lines_before_an_early_end_of_drgn_are_kept(end: str, problem: str)
     assert view.problems[0].startswith(problem)
 
 
-def test_hanging_drgn_is_killed_at_the_deadline() -> None:
+def test_if_drgn_hangs_the_view_comes_after_the_deadline_with_the_written_part_and_a_problem() -> (
+    None
+):
     """At the deadline drgn's process is killed, and the parts that it wrote are kept."""
     # A busy host is slow to write the first part, so the deadline follows from a measured run.
     begun = time.monotonic()
@@ -96,7 +98,7 @@ def look_with_drgn(request: MemoryRequest) -> MemoryView:
     return inspect.look(request, deadline_s=LOOK_S)
 
 
-def test_for_a_file_that_is_no_dump_the_view_has_drgns_message_and_no_stack(
+def test_for_a_file_that_is_no_dump_the_view_says_memory_cannot_be_opened_and_has_no_stack(
     tmp_path: Path,
 ) -> None:
     """For a file that is no dump the view has drgn's message and no stack."""

@@ -51,7 +51,9 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_missing_dump_is_an_error_with_the_reason(tmp_path: Path) -> None:
+def test_open_dump_error_says_no_such_crash_or_the_recorded_reason_why_a_crash_has_no_dump(
+    tmp_path: Path,
+) -> None:
     """A missing crash and a missing dump each raise UsageError with the reason."""
     folder = tmp_path / "runs/one/crashes/2"
     folder.mkdir(parents=True)

@@ -26,7 +26,7 @@ JOOL = ModInfo(
 OTHER = ModInfo(file=Path("/o/other.ko"))
 
 
-def test_the_output_of_modinfo_is_parsed() -> None:
+def test_modinfo_text_of_two_modules_gives_names_dependencies_pre_softdeps_and_firmware() -> None:
     """Module names get underscores, and soft dependencies with `post:` are left out."""
     first, second = modinfo.parse(TEXT)
 

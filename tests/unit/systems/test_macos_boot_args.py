@@ -50,7 +50,9 @@ def test_an_unreadable_record_of_boot_arguments_is_ignored(text: str) -> None:
         boot_args.read_change(text)
 
 
-def test_apple_silicon_gets_no_boot_arguments_for_a_live_debugger() -> None:
+def test_apple_silicon_boot_arguments_are_only_keepsyms_and_v_while_x86_64_gets_debug_0x144() -> (
+    None
+):
     """Apple silicon gets only words that improve panic texts, since KDP does not answer there."""
     assert boot_args.for_debugging(arch="arm64", link="en0") == ("keepsyms=1", "-v")
     assert "debug=0x144" in boot_args.for_debugging(arch="x86_64", link="")
