@@ -223,7 +223,10 @@ def release_of(image: Path) -> str:
     with image.open("rb") as file:
         head = file.read(0x10000)
     if head[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
-        raise KernelError(f"{image} is no bzImage", hint="vmlinux is not: it is in arch/x86/boot")
+        raise KernelError(
+            f"{image} is no bzImage",
+            hint="a build of the kernel makes arch/x86/boot/bzImage; its vmlinux is no bzImage",
+        )
     (offset,) = struct.unpack_from("<H", head, _VERSION_AT)
     text = head[offset + _SETUP_BYTES :].split(b"\0", 1)[0]
     return text.split(b" ", 1)[0].decode(errors="replace")

@@ -133,12 +133,14 @@ def test_a_bare_kernel_image_without_modules_is_accepted(tmp_path: Path) -> None
 
 
 def test_a_file_that_is_not_a_bzimage_is_refused(tmp_path: Path) -> None:
-    """A file that is not a bzImage, for example a vmlinux, is refused."""
+    """A file that is not a bzImage, for example a vmlinux, is refused; the hint names the file."""
     image = tmp_path / "vmlinux"
     image.write_bytes(b"\x7fELF" + bytes(0x1000))
 
-    with pytest.raises(KernelError, match="is no bzImage"):
+    with pytest.raises(KernelError, match="is no bzImage") as caught:
         ensure(tmp_path, image=image)
+
+    assert "makes arch/x86/boot/bzImage" in caught.value.hint
 
 
 def test_a_kernels_release_image_and_headers_are_taken_from_a_deb_package(tmp_path: Path) -> None:
