@@ -55,7 +55,6 @@ _CONNECT_S = 30.0
 _LOAD_S = 30.0
 # Each question is a new connection over SSH, so it is not asked more often.
 _ASK_EVERY_S = 5.0
-_ANSWER_S = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
