@@ -19,8 +19,8 @@ from harness.host import cache
 from harness.model.domain import DomainSpec
 from harness.model.settings import Image
 
-# Increase this when the steps of `session` before a save change.
-_FORMAT = "1"
+# Increase this when the steps of `session` before a save, or the files of a snapshot, change.
+_FORMAT = "2"
 # A project tests a few combinations of image and kernel; each snapshot takes a few hundred MiB.
 _KEPT = 5
 

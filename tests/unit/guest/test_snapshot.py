@@ -33,6 +33,16 @@ def test_a_guest_with_other_hardware_has_another_snapshot_key(other: DomainSpec)
     assert key(other) != key(SPEC)
 
 
+def test_snapshots_whose_overlay_names_its_image_by_an_absolute_path_are_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A snapshot of format 1 is not used; in a copied cache it reads the first cache's image."""
+    now = key(SPEC)
+    monkeypatch.setattr(snapshot, "_FORMAT", "1")
+
+    assert key(SPEC) != now
+
+
 def test_the_snapshot_key_depends_on_disk_sizes_and_not_on_paths_or_run_ids() -> None:
     """Paths and names of one run do not count, the sizes of disks do."""
     first = replace(SPEC, disks=(Path("/runs/1/disk0.raw"),))
