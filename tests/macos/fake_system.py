@@ -76,6 +76,7 @@ class FakeSystem:
     commands: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     kernel_log: list[str] = field(default_factory=list)
+    message_buffer_bytes: int = 128 * 1024
     log: list[str] = field(default_factory=list)
     session: str = field(default_factory=lambda: str(uuid.uuid4()).upper())
     boot_args: str = ""
@@ -299,8 +300,9 @@ class FakeSystem:
         return NOTHING
 
     def tool_dmesg(self, _words: list[str], _data: bytes) -> Answer:
-        """Print the kernel's log."""
-        return "".join(f"{line}\n" for line in self.kernel_log), "", 0
+        """Print the kernel's message buffer, in which new messages overwrite the oldest."""
+        text = "".join(f"{line}\n" for line in self.kernel_log)
+        return text[-self.message_buffer_bytes :], "", 0
 
     def tool_lsof(self, words: list[str], _data: bytes) -> Answer:
         """Print the process that has the device open."""

@@ -139,6 +139,21 @@ def test_error_for_a_failed_kext_start_contains_the_kernels_log_lines_since_the_
     assert "an old line" not in caught.value.evidence
 
 
+def test_error_for_a_failed_kext_start_contains_the_new_log_lines_if_the_message_buffer_is_full(
+    make_case: MakeCase,
+) -> None:
+    """In a full message buffer the new line overwrites old ones, and is still found."""
+    case = make_case(replace(PROFILES["10.15"], start_fails=True))
+    case.mac.kernel_log += [f"line {number}" for number in range(1000)]
+    case.mac.message_buffer_bytes = 1000
+
+    with pytest.raises(ModuleError) as caught:
+        workflow.load(case.loading, case.say)
+
+    assert caught.value.evidence[-1] == "Kext org.example.osq start failed (result 0x5)."
+    assert not any(line.startswith("line ") for line in caught.value.evidence)
+
+
 @pytest.mark.parametrize(
     ("release", "setting"),
     [("10.10", {}), ("10.15", {"csr": 1}), ("15", {"csr": 0x7F})],

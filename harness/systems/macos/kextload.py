@@ -23,7 +23,14 @@ from harness.errors import (
 )
 from harness.model.loaded_module import LoadedModule, ModuleEntry
 from harness.model.settings import ModuleBuild, ModuleSpec
-from harness.systems.macos import bundle, kext_list, kext_words, setup, system
+from harness.systems.macos import (
+    bundle,
+    kext_list,
+    kext_words,
+    message_buffer,
+    setup,
+    system,
+)
 from harness.systems.macos.kext_words import LoadState, Said, UnloadState
 from harness.systems.shell import CommandFailed, Completed, as_root
 from harness.systems.ssh import Guest
@@ -100,14 +107,14 @@ def load(
     if parameters:
         raise UsageError("a kext takes no parameters", hint="build a variant instead")
     identifier, tools = _identifier(guest, spec), _tools(guest)
-    before = len(kernel_log(guest))
+    before = kernel_log(guest)
     said, words = _try_to_load(guest, [*tools.load, _path(spec)], spec, deadline_s=deadline_s)
     entry = None
     if said.state is LoadState.LOADED:
         entry = _list_kexts(guest, tools).get(identifier)
         said = said if entry is not None else _not_in_the_list(tools)
     if entry is None:
-        evidence = [*words.splitlines(), *kernel_log(guest)[before:]]
+        evidence = [*words.splitlines(), *_log_since(guest, before)]
         raise _refusal(spec, said, evidence)
     _await_devices(guest, spec, deadline_s=deadline_s, since=before)
     return LoadedModule(name=identifier, sections=_sections(entry))
@@ -319,13 +326,19 @@ def _refusal(
     return kind(message, hint=said.hint, evidence=evidence)
 
 
-def _await_devices(guest: Guest, spec: ModuleSpec, *, deadline_s: float, since: int) -> None:
+def _log_since(guest: Guest, before: Sequence[str]) -> tuple[str, ...]:
+    return message_buffer.new_lines(before, kernel_log(guest))
+
+
+def _await_devices(
+    guest: Guest, spec: ModuleSpec, *, deadline_s: float, since: Sequence[str]
+) -> None:
     end = time.monotonic() + deadline_s
     test = " && ".join(f"test -e {shlex.quote(device)}" for device in spec.devices) or "true"
     while guest.run(test, deadline_s=_STEP_S, check=False).status != 0:
         if time.monotonic() > end:
             raise ModuleError(
                 f"{spec.name} is loaded, but {' or '.join(spec.devices)} did not appear",
-                evidence=kernel_log(guest)[since:],
+                evidence=_log_since(guest, since),
             )
         time.sleep(_RETRY_S)
